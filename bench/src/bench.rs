@@ -25,11 +25,11 @@ use clap::{Args, Subcommand};
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
-    what: What,
+    what: MeasurementCommand,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum MeasurementCommand {
     /// Diffs: right by git's own counts, and as fast as diffy (in process) and npm `diff` (as a whole process)
     Diff(diff::Options),
     /// Webhooks: processor time, delay, memory and the highest rate, beside Fastify, BullMQ and Redis
@@ -55,15 +55,15 @@ enum What {
 /// Measures. `false`: something promised does not hold.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     match &options.what {
-        What::Diff(options) => diff::run(options),
-        What::Ingress(options) => ingress::run(options),
-        What::Workers(options) => workers::run(options),
-        What::Records(options) => records::run(options),
-        What::Rules(options) => rules::run(options),
-        What::Linters(options) => linters::run(options),
-        What::Pushes(options) => pushes::run(options),
-        What::Converge(options) => converge::run(options),
-        What::Review(options) => review::run(options),
-        What::Runtimes(options) => runtimes::run(options),
+        MeasurementCommand::Diff(options) => diff::run(options),
+        MeasurementCommand::Ingress(options) => ingress::run(options),
+        MeasurementCommand::Workers(options) => workers::run(options),
+        MeasurementCommand::Records(options) => records::run(options),
+        MeasurementCommand::Rules(options) => rules::run(options),
+        MeasurementCommand::Linters(options) => linters::run(options),
+        MeasurementCommand::Pushes(options) => pushes::run(options),
+        MeasurementCommand::Converge(options) => converge::run(options),
+        MeasurementCommand::Review(options) => review::run(options),
+        MeasurementCommand::Runtimes(options) => runtimes::run(options),
     }
 }

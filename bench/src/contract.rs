@@ -30,7 +30,7 @@ pub(crate) struct Options {
 
 /// What is kept of one forge's descriptions.
 #[derive(Deserialize)]
-struct Kept {
+struct KeptDescriptions {
     openapi: KeptOperations,
     graphql: KeptTypes,
 }
@@ -38,20 +38,20 @@ struct Kept {
 #[derive(Deserialize)]
 struct KeptOperations {
     #[serde(flatten)]
-    source: Source,
+    source: PackageDocument,
     operations: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct KeptTypes {
     #[serde(flatten)]
-    source: Source,
+    source: PackageDocument,
     types: Vec<String>,
 }
 
 /// A file of a package of npm's.
 #[derive(Deserialize)]
-struct Source {
+struct PackageDocument {
     package: String,
     version: String,
     document: String,
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let data = workspace::root()?.join(DATA);
     let list = data.join("github.toml");
     let text = std::fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
-    let kept: Kept =
+    let kept: KeptDescriptions =
         toml::from_str(&text).with_context(|| format!("cannot understand {}", list.display()))?;
     let fetched = tempfile::tempdir().context("no temporary folder can be made")?;
     let packages = match &options.packages {
@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// Fetches the packages as they were published, without running anything of theirs; the folder they are in.
-fn fetch(folder: &Path, sources: &[&Source]) -> Result<PathBuf> {
+fn fetch(folder: &Path, sources: &[&PackageDocument]) -> Result<PathBuf> {
     let mut npm = Command::new("npm");
     npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
     npm.args(sources.iter().map(|source| format!("{}@{}", source.package, source.version)));
@@ -93,7 +93,7 @@ fn fetch(folder: &Path, sources: &[&Source]) -> Result<PathBuf> {
 }
 
 /// Reads a package's document, if the package is of the version that is named.
-fn read(packages: &Path, source: &Source) -> Result<Value> {
+fn read(packages: &Path, source: &PackageDocument) -> Result<Value> {
     let folder = packages.join(&source.package);
     let json = |path: PathBuf| -> Result<Value> {
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -106,7 +106,7 @@ fn read(packages: &Path, source: &Source) -> Result<Value> {
     json(folder.join(&source.document))
 }
 
-fn write(file: &Path, bytes: &[u8], source: &Source) -> Result<()> {
+fn write(file: &Path, bytes: &[u8], source: &PackageDocument) -> Result<()> {
     std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
     let name = file.file_name().unwrap_or_default().display();
     say::line(&format!("{name}: {} bytes, from {} {}", bytes.len(), source.package, source.version));

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
-use truing_core::effect::{Case, End, Kind, Observed};
+use truing_core::effect::{EffectCase, EffectCaseOutcome, EffectKind, ObservationMethod};
 use truing_core::port::ForgeKind;
 
 /// The page.
@@ -22,11 +22,11 @@ fn page(tests: &str) -> Result<String> {
          and each is found by itself.\n\n\
          | Effect | Found again by | Waits | Refused |\n|---|---|---|---|\n",
     );
-    for kind in Kind::ALL {
+    for kind in EffectKind::ALL {
         let (found, waits) = match kind.observed() {
-            Observed::Marker => ("its marker", "`forge.NAME.settle`"),
-            Observed::Text => ("its text, our account and the time", "`forge.NAME.settle`"),
-            Observed::State => ("the state that it leads to", "no"),
+            ObservationMethod::Marker => ("its marker", "`forge.NAME.settle`"),
+            ObservationMethod::Text => ("its text, our account and the time", "`forge.NAME.settle`"),
+            ObservationMethod::State => ("the state that it leads to", "no"),
         };
         let refused = kind.instead().map_or("the loop gets the reason".to_owned(), |other| {
             format!("`{}` is performed instead", other.as_str())
@@ -40,12 +40,12 @@ fn page(tests: &str) -> Result<String> {
              `listed`: nothing is written, and the run goes on as if it were. \
              `cannot`: the forge has no such thing; it is refused before it is announced and before any call, for the reason \
              that the list below the table gives.\n";
-    for case in Case::ALL {
+    for case in EffectCase::ALL {
         if !tests.contains(&format!("async fn {}()", case.as_str())) {
             bail!("{TESTS}: `{}` has no test", case.as_str());
         }
     }
-    for kind in Kind::ALL {
+    for kind in EffectKind::ALL {
         if !tests.contains(&format!(": {},\n", kind.as_str())) {
             bail!("{TESTS}: `{}` has no row", kind.as_str());
         }
@@ -62,27 +62,27 @@ fn page(tests: &str) -> Result<String> {
 /// The table of one kind of forge.
 fn write_forge(page: &mut String, forge: ForgeKind) -> Result<()> {
     write!(page, "\n### {}\n\n| Effect |", forge.as_str())?;
-    for case in Case::ALL {
+    for case in EffectCase::ALL {
         write!(page, " `{}` |", case.as_str())?;
     }
-    writeln!(page, "\n|---|{}", "---|".repeat(Case::ALL.len()))?;
-    for kind in Kind::ALL {
+    writeln!(page, "\n|---|{}", "---|".repeat(EffectCase::ALL.len()))?;
+    for kind in EffectKind::ALL {
         write!(page, "| `{}` |", kind.as_str())?;
-        for case in Case::ALL {
+        for case in EffectCase::ALL {
             let end = match case.end(kind, forge) {
-                End::Withheld => "withheld".to_owned(),
-                End::Reported => "reported".to_owned(),
-                End::Replaced(other) => format!("`{}`, once", other.as_str()),
-                End::Once => "once".to_owned(),
-                End::Listed => "listed".to_owned(),
-                End::Cannot(_) => "cannot".to_owned(),
+                EffectCaseOutcome::Withheld => "withheld".to_owned(),
+                EffectCaseOutcome::Reported => "reported".to_owned(),
+                EffectCaseOutcome::Replaced(other) => format!("`{}`, once", other.as_str()),
+                EffectCaseOutcome::Once => "once".to_owned(),
+                EffectCaseOutcome::Listed => "listed".to_owned(),
+                EffectCaseOutcome::Cannot(_) => "cannot".to_owned(),
             };
             write!(page, " {end} |")?;
         }
         writeln!(page)?;
     }
-    let lacking = Kind::ALL.into_iter().filter_map(|kind| Some((kind, kind.lacking_at(forge)?)));
-    let lacking: Vec<(Kind, &str)> = lacking.collect();
+    let lacking = EffectKind::ALL.into_iter().filter_map(|kind| Some((kind, kind.lacking_at(forge)?)));
+    let lacking: Vec<(EffectKind, &str)> = lacking.collect();
     if !lacking.is_empty() {
         writeln!(page)?;
     }

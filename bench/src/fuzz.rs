@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 
 use crate::{say, workspace};
-use random::Random;
+use random::SeededRandom;
 
 /// How long one input may take before it counts as a hang.
 const MAX_ROUND: Duration = Duration::from_secs(120);
@@ -21,25 +21,25 @@ const MAX_ROUND: Duration = Duration::from_secs(120);
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
-    what: What,
+    what: FuzzCommand,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum FuzzCommand {
     /// Diffs: parsed, anchored in and tracked by
-    Diff(Length),
+    Diff(FuzzLengthArgs),
     /// Small texts of which a parser makes much, each within its bounds: languages, read as the service reads files,
     /// in the first half of the time, and every other form of text that comes from outside in the second
     ///
     /// The worst memory and time is told for each language and form, with the seed of its text.
-    Bombs(Bombs),
+    Bombs(BombsArgs),
 }
 
 /// The time, the first seed and the folder.
 #[derive(Args)]
-struct Bombs {
+struct BombsArgs {
     #[command(flatten)]
-    length: Length,
+    length: FuzzLengthArgs,
     /// Keep texts that pass a bound in this folder, each named by its seed
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
@@ -47,7 +47,7 @@ struct Bombs {
 
 /// How long, and from where on.
 #[derive(Args)]
-struct Length {
+struct FuzzLengthArgs {
     /// Begin no new round after so many seconds
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -59,7 +59,7 @@ struct Length {
 /// Feeds until the time is over. An input that makes a reader panic, hang or contradict itself is an error.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     match &options.what {
-        What::Diff(length) => {
+        FuzzCommand::Diff(length) => {
             let corpus = diff::corpus()?;
             let bytes = corpus.iter().map(Vec::len).sum::<usize>() >> 10;
             say::line(&format!("corpus: {} diffs, {bytes} KiB", corpus.len()));
@@ -76,14 +76,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             ));
             Ok(true)
         }
-        What::Bombs(bombs) => bombs.run(),
+        FuzzCommand::Bombs(bombs) => bombs.run(),
     }
 }
 
-impl Bombs {
+impl BombsArgs {
     /// The tests do it that read a few of them with the others.
     fn run(&self) -> Result<bool> {
-        let Length { seconds, seed } = self.length;
+        let FuzzLengthArgs { seconds, seed } = self.length;
         let folder = match &self.keep {
             Some(folder) => std::path::absolute(folder)?,
             None => PathBuf::new(),
@@ -106,7 +106,7 @@ impl Bombs {
 fn rounds(
     seed: u64,
     more: impl Fn(u64) -> bool + Send + 'static,
-    round: impl Fn(&mut Random) + Send + 'static,
+    round: impl Fn(&mut SeededRandom) + Send + 'static,
 ) -> Result<u64> {
     // The round is told before it begins; one that does not end is seen by the next not coming.
     let (begin, begun) = sync_channel(0);
@@ -116,7 +116,7 @@ fn rounds(
             if begin.send(done).is_err() {
                 break;
             }
-            round(&mut Random::new(seed + done));
+            round(&mut SeededRandom::new(seed + done));
             done += 1;
         }
         done
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_with_its_seed() {
-        let bad = Random::new(42).below(1_000_000);
+        let bad = SeededRandom::new(42).below(1_000_000);
         let error = rounds(40, |_| true, move |random| assert_ne!(random.below(1_000_000), bad)).unwrap_err();
         assert!(error.to_string().starts_with("seed 42 panicked"), "{error}");
     }

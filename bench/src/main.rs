@@ -15,13 +15,13 @@ use xtask::{say, tools, workspace};
 
 #[derive(Parser)]
 #[command(name = "truing-bench", bin_name = "cargo xtask")]
-struct Arguments {
+struct BenchCli {
     #[command(subcommand)]
-    command: Command,
+    command: BenchCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum BenchCommand {
     /// Measure what is promised in figures, beside its peers
     Bench(bench::Options),
     /// Cut the descriptions that forges publish of their APIs down to what tests check exchanges against
@@ -33,11 +33,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Bench(options) => bench::run(&options),
-        Command::Contract(options) => contract::run(&options),
-        Command::Fuzz(options) => fuzz::run(&options),
-        Command::Rules(options) => rules::run(&options),
+    let result = match BenchCli::parse().command {
+        BenchCommand::Bench(options) => bench::run(&options),
+        BenchCommand::Contract(options) => contract::run(&options),
+        BenchCommand::Fuzz(options) => fuzz::run(&options),
+        BenchCommand::Rules(options) => rules::run(&options),
     };
     say::exit_code(result)
 }

@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use truing_core::finding::{RawFinding, Severity};
-use truing_reader::{InProcess, Packs};
+use truing_reader::{InProcessReader, RulePacks};
 
 use crate::{say, workspace};
-use history::History;
-use labels::{Figure, Hit, Known, Labels, Repositories, Repository, Scope, Verdict};
+use history::GitHistory;
+use labels::{
+    HitLabel, HitLabels, HitScope, HitVerdict, JudgedRepository, RepositoryList, RuleHit, VerdictCounts,
+};
 
 /// The pack that is measured.
 const PACK: &str = "core";
@@ -54,18 +56,18 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let folder = options.pack.clone().unwrap_or_else(|| root.join(FOLDER));
-    let packs = Packs::of_folder(&folder)?;
-    let rules = InProcess::with_packs(packs).with_max_findings(usize::MAX);
+    let packs = RulePacks::of_folder(&folder)?;
+    let rules = InProcessReader::with_packs(packs).with_max_findings(usize::MAX);
     let pack = folder.file_name().and_then(|name| name.to_str()).context("the pack has no name")?;
     let (mut labels, repositories) = read(&root)?;
     let wanted =
-        |repository: &&Repository| options.only.is_empty() || options.only.contains(&repository.name);
+        |repository: &&JudgedRepository| options.only.is_empty() || options.only.contains(&repository.name);
     for repository in repositories.repository.iter().filter(wanted) {
         look(options, repository, &rules, pack, &mut labels)?;
     }
     // What neither finds and nobody judged tells nothing.
     labels.retain(|_, known| {
-        known.verdict != Verdict::Unjudged || known.before.is_some() || known.now.is_some()
+        known.verdict != HitVerdict::Unjudged || known.before.is_some() || known.now.is_some()
     });
     if options.write {
         fs::write(root.join(FOLDER).join("labels.csv"), labels::write(&labels)?)?;
@@ -77,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// The labels, and the repositories that they are of.
-fn read(root: &Path) -> Result<(Labels, Repositories)> {
+fn read(root: &Path) -> Result<(HitLabels, RepositoryList)> {
     let text = |name: &str| {
         let file = root.join(FOLDER).join(name);
         fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
@@ -87,9 +89,9 @@ fn read(root: &Path) -> Result<(Labels, Repositories)> {
 }
 
 /// The pages that tell of what was judged, and their texts.
-fn pages(root: &Path, labels: &Labels, repositories: &Repositories) -> Result<Vec<(PathBuf, String)>> {
+fn pages(root: &Path, labels: &HitLabels, repositories: &RepositoryList) -> Result<Vec<(PathBuf, String)>> {
     let folder = root.join("docs/rules");
-    let packs = Packs::of_folder(&root.join(FOLDER))?;
+    let packs = RulePacks::of_folder(&root.join(FOLDER))?;
     let pack = packs.page(PACK, &page::by_rule(labels))?;
     Ok(vec![(folder.join("core.md"), pack), (folder.join("figures.md"), page::figures(labels, repositories))])
 }
@@ -97,35 +99,35 @@ fn pages(root: &Path, labels: &Labels, repositories: &Repositories) -> Result<Ve
 /// Puts what the rules find in a repository in place of what was found there.
 fn look(
     options: &Options,
-    repository: &Repository,
-    rules: &InProcess,
+    repository: &JudgedRepository,
+    rules: &InProcessReader,
     pack: &str,
-    labels: &mut Labels,
+    labels: &mut HitLabels,
 ) -> Result<()> {
-    let mut history = History::open(&options.clones.join(&repository.name))?;
-    let known: BTreeSet<(Scope, String)> = labels
+    let mut history = GitHistory::open(&options.clones.join(&repository.name))?;
+    let known: BTreeSet<(HitScope, String)> = labels
         .keys()
         .filter(|hit| hit.repository == repository.name)
         .map(|hit| (hit.scope, hit.commit.clone()))
         .collect();
-    let mut looks = vec![(Scope::Tree, repository.head.clone())];
+    let mut looks = vec![(HitScope::Tree, repository.head.clone())];
     looks.extend(
-        history.commits(&repository.head, repository.commits)?.into_iter().map(|it| (Scope::Change, it)),
+        history.commits(&repository.head, repository.commits)?.into_iter().map(|it| (HitScope::Change, it)),
     );
-    looks.retain(|look| !(options.no_trees && look.0 == Scope::Tree));
+    looks.retain(|look| !(options.no_trees && look.0 == HitScope::Tree));
     looks.retain(|look| !options.judged || known.contains(look));
-    let looks: BTreeSet<(Scope, String)> = looks.into_iter().collect();
-    let (mut found, mut commits): (BTreeMap<Hit, Severity>, usize) = (BTreeMap::new(), 0);
+    let looks: BTreeSet<(HitScope, String)> = looks.into_iter().collect();
+    let (mut found, mut commits): (BTreeMap<RuleHit, Severity>, usize) = (BTreeMap::new(), 0);
     for (scope, commit) in &looks {
         let findings = match scope {
-            Scope::Change => match history.change(commit, rules, pack)? {
+            HitScope::Change => match history.change(commit, rules, pack)? {
                 Some(findings) => {
                     commits += 1;
                     findings
                 }
                 None => continue,
             },
-            Scope::Tree => history.tree(commit, rules, pack)?,
+            HitScope::Tree => history.tree(commit, rules, pack)?,
         };
         found.extend(findings.into_iter().map(|finding| {
             let severity = finding.severity;
@@ -133,26 +135,26 @@ fn look(
         }));
     }
     say::problem(&format!("{}: {commits} commits, {} findings", repository.name, found.len()));
-    let column = |known: &mut Known, severity| match options.before {
+    let column = |known: &mut HitLabel, severity| match options.before {
         true => known.before = severity,
         false => known.now = severity,
     };
     let looked_at =
-        |hit: &Hit| hit.repository == repository.name && looks.contains(&(hit.scope, hit.commit.clone()));
+        |hit: &RuleHit| hit.repository == repository.name && looks.contains(&(hit.scope, hit.commit.clone()));
     for (_, known) in labels.iter_mut().filter(|(hit, _)| looked_at(hit)) {
         column(known, None);
     }
     for (hit, severity) in found {
-        let unknown = Known { before: None, now: None, verdict: Verdict::Unjudged };
+        let unknown = HitLabel { before: None, now: None, verdict: HitVerdict::Unjudged };
         column(labels.entry(hit).or_insert(unknown), Some(severity));
     }
     Ok(())
 }
 
 /// Where a finding is.
-fn hit(repository: &Repository, scope: Scope, commit: &str, finding: &RawFinding) -> Hit {
+fn hit(repository: &JudgedRepository, scope: HitScope, commit: &str, finding: &RawFinding) -> RuleHit {
     let rule = finding.rule.rsplit('/').next().unwrap_or(&finding.rule);
-    Hit {
+    RuleHit {
         repository: repository.name.clone(),
         scope,
         commit: commit.to_owned(),
@@ -163,15 +165,17 @@ fn hit(repository: &Repository, scope: Scope, commit: &str, finding: &RawFinding
 }
 
 /// Says how much is right, and whether that is as much as is promised.
-fn judge(labels: &Labels, repositories: &Repositories) -> bool {
+fn judge(labels: &HitLabels, repositories: &RepositoryList) -> bool {
     let mut kept = true;
     for ((name, severities), promised) in page::GROUPS.into_iter().zip(PROMISED) {
-        let counts = |known: &Known| known.now.is_some_and(|now| severities.contains(&now));
-        let figure = Figure::of(labels.values().filter(|known| counts(known)).map(|known| known.verdict));
+        let counts = |known: &HitLabel| known.now.is_some_and(|now| severities.contains(&now));
+        let figure =
+            VerdictCounts::of(labels.values().filter(|known| counts(known)).map(|known| known.verdict));
         say::line(&format!("{name}: {}, promised {promised:.2}", page::told(figure)));
         kept &= figure.precision().is_none_or(|precision| precision >= promised);
         if severities.contains(&Severity::P0) {
-            let open = labels.iter().filter(|(_, known)| counts(known) && known.verdict == Verdict::Unjudged);
+            let open =
+                labels.iter().filter(|(_, known)| counts(known) && known.verdict == HitVerdict::Unjudged);
             for (hit, _) in open {
                 say::line(&format!(
                     "not judged: {} {} {}:{} {}",

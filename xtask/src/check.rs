@@ -24,14 +24,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use self::report::Report;
+use self::report::CheckReport;
 use crate::{say, workspace};
 
 /// The options of `cargo xtask check`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Only this check
-    check: Option<Check>,
+    check: Option<CheckName>,
     /// A clone of the RustSec advisory database [default: ~/.cargo/advisory-db, if it is there]
     #[arg(long, env = "ADVISORY_DB", value_name = "FOLDER")]
     advisory_db: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub(crate) struct Options {
 
 /// A check that can be asked for by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Check {
+enum CheckName {
     /// Which crate may depend on which, what is banned, and where crates may come from
     Arrows,
     /// No circle of more than three files among the modules of a crate
@@ -73,14 +73,14 @@ enum Check {
 /// Runs one check, or all. `false`: one of them found a problem.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
-    let checks = options.check.as_ref().map_or(Check::value_variants(), std::slice::from_ref);
+    let checks = options.check.as_ref().map_or(CheckName::value_variants(), std::slice::from_ref);
     let mut passed = true;
     let mut not_run = Vec::new();
     for check in checks {
         let name = format!("{check:?}").to_lowercase();
         match one(*check, &root, options).with_context(|| format!("check {name}"))? {
-            Report::NotRun(why) => not_run.push(format!("not run: {name}: {why}")),
-            Report::Looked { at, problems, warnings } => {
+            CheckReport::NotRun(why) => not_run.push(format!("not run: {name}: {why}")),
+            CheckReport::Looked { at, problems, warnings } => {
                 warnings.iter().for_each(|warning| say::line(&format!("{name}: warning: {warning}")));
                 problems.iter().for_each(|problem| say::line(&format!("{name}: {problem}")));
                 let verdict = match problems.len() {
@@ -97,21 +97,21 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(passed)
 }
 
-fn one(check: Check, root: &Path, options: &Options) -> Result<Report> {
+fn one(check: CheckName, root: &Path, options: &Options) -> Result<CheckReport> {
     match check {
-        Check::Arrows => arrows::check(root),
-        Check::Circles => circles::check(root),
-        Check::Writers => writers::check(root),
-        Check::Forges => forges::check(root),
-        Check::Licences => licences::check(root),
-        Check::Duplicates => duplicates::check(root),
-        Check::Advisories => advisories::check(root, options.advisory_db.as_deref()),
-        Check::Lines => lines::check(root),
-        Check::Names => names::check(root),
-        Check::Paths => paths::check(root),
-        Check::Programs => programs::check(root),
-        Check::Words => words::check(root),
-        Check::Changelog => changelog::check(root),
-        Check::Docs => docs::check(root),
+        CheckName::Arrows => arrows::check(root),
+        CheckName::Circles => circles::check(root),
+        CheckName::Writers => writers::check(root),
+        CheckName::Forges => forges::check(root),
+        CheckName::Licences => licences::check(root),
+        CheckName::Duplicates => duplicates::check(root),
+        CheckName::Advisories => advisories::check(root, options.advisory_db.as_deref()),
+        CheckName::Lines => lines::check(root),
+        CheckName::Names => names::check(root),
+        CheckName::Paths => paths::check(root),
+        CheckName::Programs => programs::check(root),
+        CheckName::Words => words::check(root),
+        CheckName::Changelog => changelog::check(root),
+        CheckName::Docs => docs::check(root),
     }
 }

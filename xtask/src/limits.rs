@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::workspace;
-use value::{Constant, Value};
+use value::{ConstantValue, SourceConstant};
 
 /// What the page is generated from.
 const TABLE: &str = "docs/reference/limits.toml";
@@ -23,25 +23,25 @@ const TABLE: &str = "docs/reference/limits.toml";
 const PAGE: &str = "docs/reference/limits.md";
 
 #[derive(Deserialize)]
-struct Table {
-    input: Vec<Input>,
+struct LimitsTable {
+    input: Vec<LimitedInput>,
 }
 
 /// A text that strangers may write, who reads it, and its bounds.
 #[derive(Deserialize)]
-struct Input {
+struct LimitedInput {
     name: String,
     by: String,
     bounds: Vec<[String; 5]>,
 }
 
 /// The sources of the workspace: their constants, and the names of all tests.
-struct Sources {
+struct WorkspaceSources {
     texts: BTreeMap<String, String>,
     tests: BTreeSet<String>,
 }
 
-impl Sources {
+impl WorkspaceSources {
     fn read(root: &Path) -> Result<Self> {
         let tracked = workspace::tracked(root)?.into_iter();
         let texts: BTreeMap<String, String> = tracked
@@ -69,7 +69,7 @@ impl Sources {
     }
 
     /// The value of `FILE NAME`.
-    fn value(&self, constant: &str) -> Result<Value> {
+    fn value(&self, constant: &str) -> Result<ConstantValue> {
         let (path, name) = constant.split_once(' ').context("it is no file and name")?;
         let text = self.texts.get(path).context("there is no such file")?;
         let mut all = value::constants(text);
@@ -81,20 +81,20 @@ impl Sources {
 }
 
 /// A field of a default, as a constant.
-fn field(text: &str, name: &str) -> Result<Constant> {
+fn field(text: &str, name: &str) -> Result<SourceConstant> {
     let default = text.split_once("impl Default for ").context("it has no default")?.1;
     let begin = [format!(" {name}: "), format!("\n{name}: ")];
     let rest = begin.iter().find_map(|begin| default.split_once(begin.as_str()));
     let rest = rest.with_context(|| format!("its default has no {name}"))?.1;
     let end = rest.find([',', '}', '\n']).unwrap_or(rest.len());
-    Ok(Constant::new(name, rest.get(..end).unwrap_or_default()))
+    Ok(SourceConstant::new(name, rest.get(..end).unwrap_or_default()))
 }
 
 /// The page.
 pub(crate) fn page(root: &Path) -> Result<String> {
     let table = std::fs::read_to_string(root.join(TABLE)).with_context(|| format!("cannot read {TABLE}"))?;
-    let table: Table = toml::from_str(&table).with_context(|| format!("{TABLE} is wrong"))?;
-    let sources = Sources::read(root)?;
+    let table: LimitsTable = toml::from_str(&table).with_context(|| format!("{TABLE} is wrong"))?;
+    let sources = WorkspaceSources::read(root)?;
     let mut page = format!(
         "# Limits\n\n<!-- Generated from {} and the constants. To write it anew: UPDATE_DOCS=1 cargo test -p xtask -->\n\n\
          For each text that a stranger may write: its limits, who holds it to them, what happens beyond, and the test \
@@ -147,17 +147,21 @@ fn cell(text: &str) -> String {
 }
 
 /// A value with its unit.
-fn shown(value: Value, unit: &str) -> Result<String> {
+fn shown(value: ConstantValue, unit: &str) -> Result<String> {
     Ok(match (value, unit) {
-        (Value::Number(bytes), "bytes") => {
+        (ConstantValue::Number(bytes), "bytes") => {
             let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
             let fits = units.into_iter().find(|(by, _)| bytes >= 1 << by && bytes % (1 << by) == 0);
             fits.map_or_else(|| format!("{bytes} bytes"), |(by, unit)| format!("{} {unit}", bytes >> by))
         }
-        (Value::Number(count), "count") => grouped(count),
-        (Value::Time(time), "time") if time < Duration::from_secs(1) => format!("{} ms", time.as_millis()),
-        (Value::Time(time), "time") if time.as_secs() % 60 == 0 => format!("{} min", time.as_secs() / 60),
-        (Value::Time(time), "time") => format!("{} s", time.as_secs_f64()),
+        (ConstantValue::Number(count), "count") => grouped(count),
+        (ConstantValue::Time(time), "time") if time < Duration::from_secs(1) => {
+            format!("{} ms", time.as_millis())
+        }
+        (ConstantValue::Time(time), "time") if time.as_secs() % 60 == 0 => {
+            format!("{} min", time.as_secs() / 60)
+        }
+        (ConstantValue::Time(time), "time") => format!("{} s", time.as_secs_f64()),
         (value, unit) => bail!("{value:?} is not told in {unit}"),
     })
 }
@@ -190,23 +194,23 @@ mod tests {
     #[test]
     fn values_are_told_with_their_units() {
         for (value, unit, told) in [
-            (Value::Number(64 << 20), "bytes", "64 MiB"),
-            (Value::Number(1000), "bytes", "1000 bytes"),
-            (Value::Number(1_234_567), "count", "1,234,567"),
-            (Value::Number(64), "count", "64"),
-            (Value::Time(Duration::from_millis(1500)), "time", "1.5 s"),
-            (Value::Time(Duration::from_secs(120)), "time", "2 min"),
-            (Value::Time(Duration::from_millis(20)), "time", "20 ms"),
+            (ConstantValue::Number(64 << 20), "bytes", "64 MiB"),
+            (ConstantValue::Number(1000), "bytes", "1000 bytes"),
+            (ConstantValue::Number(1_234_567), "count", "1,234,567"),
+            (ConstantValue::Number(64), "count", "64"),
+            (ConstantValue::Time(Duration::from_millis(1500)), "time", "1.5 s"),
+            (ConstantValue::Time(Duration::from_secs(120)), "time", "2 min"),
+            (ConstantValue::Time(Duration::from_millis(20)), "time", "20 ms"),
         ] {
             assert_eq!(shown(value, unit).unwrap(), told);
         }
-        shown(Value::Number(1), "time").unwrap_err();
+        shown(ConstantValue::Number(1), "time").unwrap_err();
     }
 
     #[test]
     fn a_field_of_a_default_is_read() {
         let text = "struct A { b: u64 }\nimpl Default for A {\n fn default() -> Self { Self { b: 4 << 10, c: 1 } }\n}";
-        assert_eq!(value::of("b", &[field(text, "b").unwrap()]).unwrap(), Value::Number(4 << 10));
+        assert_eq!(value::of("b", &[field(text, "b").unwrap()]).unwrap(), ConstantValue::Number(4 << 10));
         assert!(field(text, "d").is_err());
     }
 }

@@ -19,13 +19,13 @@ use xtask::{say, tools, workspace};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Tests, checks and measures the workspace", version)]
-struct Arguments {
+struct XtaskCli {
     #[command(subcommand)]
-    command: Command,
+    command: XtaskCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum XtaskCommand {
     /// Install what the tests need, run them all, and list what could not be run and why
     ///
     /// The last line of the output is always `N passed, N failed, N skipped`.
@@ -55,16 +55,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    say::exit_code(match Arguments::parse().command {
-        Command::Test(options) => test::run(&options),
-        Command::Check(options) => check::run(&options),
-        Command::Lock(options) => lock::run(&options),
-        Command::Soak(options) => soak::run(&options),
-        Command::Bench(options) => measure::run("bench", "release", &options),
-        Command::Contract(options) => measure::run("contract", "dev", &options),
-        Command::Fuzz(options) => measure::run("fuzz", "dev", &options),
-        Command::Rules(options) => measure::run("rules", "dev", &options),
-        Command::Sbom(options) => sbom::run(&options),
-        Command::Size => size::run(),
+    say::exit_code(match XtaskCli::parse().command {
+        XtaskCommand::Test(options) => test::run(&options),
+        XtaskCommand::Check(options) => check::run(&options),
+        XtaskCommand::Lock(options) => lock::run(&options),
+        XtaskCommand::Soak(options) => soak::run(&options),
+        XtaskCommand::Bench(options) => measure::run("bench", "release", &options),
+        XtaskCommand::Contract(options) => measure::run("contract", "dev", &options),
+        XtaskCommand::Fuzz(options) => measure::run("fuzz", "dev", &options),
+        XtaskCommand::Rules(options) => measure::run("rules", "dev", &options),
+        XtaskCommand::Sbom(options) => sbom::run(&options),
+        XtaskCommand::Size => size::run(),
     })
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::workspace::{self, Package, Part};
+use crate::workspace::{self, DependencyScope, ResolvedPackage};
 use crate::{say, workspace::root};
 
 /// The program.
@@ -24,12 +24,12 @@ pub(crate) struct Options {
 
 /// The parts of `Cargo.lock` that are told.
 #[derive(Deserialize)]
-struct Lock {
-    package: Vec<Locked>,
+struct SbomLockFile {
+    package: Vec<SbomPackage>,
 }
 
 #[derive(Deserialize)]
-struct Locked {
+struct SbomPackage {
     name: String,
     version: String,
     /// SHA-256 of what the registry gives; none for what stands in this repository.
@@ -51,14 +51,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 fn bill() -> Result<String> {
     let root = root()?;
     let lock = std::fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
-    let lock: Lock = toml::from_str(&lock).context("cannot understand Cargo.lock")?;
+    let lock: SbomLockFile = toml::from_str(&lock).context("cannot understand Cargo.lock")?;
     let checksums: BTreeMap<_, _> =
         lock.package.into_iter().map(|locked| ((locked.name, locked.version), locked.checksum)).collect();
-    let packages = workspace::graph(&root, Part::LinkedInto(NAME))?;
-    let of_registry = |package: &&Package| {
+    let packages = workspace::graph(&root, DependencyScope::LinkedInto(NAME))?;
+    let of_registry = |package: &&ResolvedPackage| {
         checksums.get(&(package.name.clone(), package.version.clone())).is_some_and(Option::is_some)
     };
-    let component = |package: &Package| component(package, &checksums);
+    let component = |package: &ResolvedPackage| component(package, &checksums);
     let itself = packages.iter().find(|package| package.name == NAME).context("the program is no package")?;
     let components: Vec<Value> = packages.iter().filter(of_registry).map(component).collect();
     let bill = json!({
@@ -71,15 +71,15 @@ fn bill() -> Result<String> {
     Ok(format!("{}\n", serde_json::to_string_pretty(&bill)?))
 }
 
-fn component(package: &Package, checksums: &BTreeMap<(String, String), Option<String>>) -> Value {
+fn component(package: &ResolvedPackage, checksums: &BTreeMap<(String, String), Option<String>>) -> Value {
     let mut told = described(package, "library");
     let checksum = checksums.get(&(package.name.clone(), package.version.clone())).and_then(Option::as_ref);
     told["hashes"] = checksum.map(|sum| json!([{ "alg": "SHA-256", "content": sum }])).unwrap_or_default();
     told
 }
 
-fn described(package: &Package, kind: &str) -> Value {
-    let Package { name, version, licence } = package;
+fn described(package: &ResolvedPackage, kind: &str) -> Value {
+    let ResolvedPackage { name, version, licence } = package;
     let purl = format!("pkg:cargo/{name}@{version}");
     let mut told = json!({ "type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl });
     if let Some(licence) = licence {

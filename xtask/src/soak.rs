@@ -20,7 +20,7 @@ pub(crate) struct Options {
 }
 
 /// One thing to run.
-struct Part {
+struct SoakPart {
     name: &'static str,
     /// What it is worth, if it fails.
     promise: &'static str,
@@ -32,8 +32,8 @@ struct Part {
     told: &'static str,
 }
 
-const PARTS: [Part; 10] = [
-    Part {
+const PARTS: [SoakPart; 10] = [
+    SoakPart {
         name: "schedules",
         promise: "the slot machine's, under any schedule",
         arguments: &["test", "--package", "truing-core", "--test", "it", "slot::schedules"],
@@ -41,42 +41,42 @@ const PARTS: [Part; 10] = [
         size: Some(("PROPTEST_CASES", "50000")),
         told: "test result",
     },
-    Part {
+    SoakPart {
         name: "demo",
         promise: "the service's, in a storm of pushes",
         arguments: &["run", "--package", "truing", "--", "demo", "--storm", "--quiet", "--format", "json"],
         size: None,
         told: "{",
     },
-    Part {
+    SoakPart {
         name: "days",
         promise: "slots' and records', over seven days of 10,000 pull requests",
         arguments: &["test", "--package", "truing-store", "--test", "it", "--", "--nocapture", "week::"],
         size: Some(("TRUING_DAYS", "7,10000")),
         told: "7 days",
     },
-    Part {
+    SoakPart {
         name: "money",
         promise: "the ledger's, over 10,000 runs with parallel calls, deaths and lost answers",
         arguments: &["test", "--package", "truing-store", "--test", "it", "--", "--nocapture", "money::"],
         size: Some(("TRUING_RUNS", "10000")),
         told: "money:",
     },
-    Part {
+    SoakPart {
         name: "storm",
         promise: "the service's, of 500 pull requests with 200 pushes each and 50 times kill -9",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "storm::a_storm"],
         size: Some(("TRUING_STORM", "500,200,50")),
         told: "storm:",
     },
-    Part {
+    SoakPart {
         name: "fleet",
         promise: "the service's of eight processes on Valkey and PostgreSQL, of which one after another is killed",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "storm::fleet::"],
         size: Some(("TRUING_FLEET", "500,4,4,600")),
         told: "fleet:",
     },
-    Part {
+    SoakPart {
         name: "crash",
         promise: "the reviews' on Valkey and PostgreSQL, interrupted at each of their calls",
         arguments: &[
@@ -92,21 +92,21 @@ const PARTS: [Part; 10] = [
         size: Some(("TRUING_TEST_FULL", "1")),
         told: "crash:",
     },
-    Part {
+    SoakPart {
         name: "large",
         promise: "the memory and the calls of the forge that a pull request of 3,000 files takes",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "operate::large::"],
         size: Some(("TRUING_LARGE", "3000,100000")),
         told: "large:",
     },
-    Part {
+    SoakPart {
         name: "bombs",
         promise: "what is found beside 60 files that a parser makes very much of, in 150 s",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "operate::bombs::"],
         size: Some(("TRUING_BOMBS", "60")),
         told: "bombs:",
     },
-    Part {
+    SoakPart {
         name: "agents",
         promise: "the time and memory that 50 runs of a model take side by side",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "many::runs"],
@@ -121,7 +121,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let names = PARTS.map(|part| part.name).join(", ");
         bail!("there is no part `{unknown}`; there are {names}");
     }
-    let wanted = |part: &&Part| options.only.is_empty() || options.only.iter().any(|name| name == part.name);
+    let wanted =
+        |part: &&SoakPart| options.only.is_empty() || options.only.iter().any(|name| name == part.name);
     let end = Instant::now() + Duration::from_secs(options.minutes.saturating_mul(60));
     let mut rounds = 0_u32;
     loop {
@@ -138,7 +139,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// Runs a part. The answer: what it tells, and how long it took.
-fn once(part: &Part) -> Result<String> {
+fn once(part: &SoakPart) -> Result<String> {
     let began = Instant::now();
     let mut command = workspace::cargo(&workspace::root()?);
     let (verb, rest) = part.arguments.split_first().context("a part runs something")?;

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use crate::lock::BuildLock;
 use crate::tools::{self, MissingTool, ToolSearch};
 use crate::{say, workspace};
-use programs::Program;
-use tally::Tally;
+use programs::TestBinary;
+use tally::TestTally;
 
 /// What chooses the tests that need the network: for cargo, and for the program. They are ignored by name, and print what
 /// they measured.
@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let _lock = BuildLock::take(&root)?;
     let start = Instant::now();
-    let mut tally = Tally::default();
+    let mut tally = TestTally::default();
     let missing = run_programs(&root, options, &mut tally)?;
 
     for name in &tally.failures {
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 /// Builds the test programs, while what they need is installed, and runs one after the other; prints how long each took.
 /// Returns what is missing.
-fn run_programs(root: &Path, options: &Options, tally: &mut Tally) -> Result<Vec<MissingTool>> {
+fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result<Vec<MissingTool>> {
     let (for_cargo, for_programs) = chosen(options);
     let packages = packages(&for_cargo);
     let begun = Instant::now();
@@ -99,7 +99,7 @@ fn run_programs(root: &Path, options: &Options, tally: &mut Tally) -> Result<Vec
     };
     found.iter().for_each(|tool| say::line(tool));
     let mut times = vec![("building".to_owned(), begun.elapsed())];
-    let left_out = |program: &Program| {
+    let left_out = |program: &TestBinary| {
         missing.iter().any(|it| it.need.shows.is_none() && it.need.packages.contains(&program.package()))
     };
     let memory = memory_folder();

@@ -10,7 +10,7 @@ use sha2::Digest as _;
 use crate::say;
 
 /// A program that tests start.
-pub struct Tool {
+pub struct TestTool {
     /// Its name, by which it is started.
     pub name: &'static str,
     /// The command that prints its version; empty: its name with `--version`.
@@ -20,12 +20,12 @@ pub struct Tool {
     /// The Debian package that holds it.
     pub debian: &'static str,
     /// The tests that need it.
-    pub need: Need,
+    pub need: ToolNeed,
 }
 
 /// The tests that need a tool.
 #[derive(Clone, Copy)]
-pub struct Need {
+pub struct ToolNeed {
     /// The packages of the workspace whose tests start it.
     pub packages: &'static [&'static str],
     /// The promise that their tests do not show without it, if they pass over that; none: without it they are not run.
@@ -33,7 +33,7 @@ pub struct Need {
 }
 
 /// A program that is no part of any system: an archive of npm's registry, unpacked where tests look for it.
-pub struct Packed {
+pub struct PackedTool {
     /// Its name, and that of the file in the archive.
     pub name: &'static str,
     /// The package, but for the machine's architecture at its end.
@@ -43,11 +43,11 @@ pub struct Packed {
     /// The architectures that it is there for, as Rust and npm name them, and the SHA-512 of each archive in hex.
     archives: &'static [(&'static str, &'static str, &'static str)],
     /// The tests that need it.
-    pub need: Need,
+    pub need: ToolNeed,
 }
 
 /// Every such program. Its licence does not let it be passed on, so each machine gets its own.
-pub const PACKED: &[Packed] = &[Packed {
+pub const PACKED: &[PackedTool] = &[PackedTool {
     name: "claude",
     package: "@anthropic-ai/claude-code-linux",
     version: "2.1.328",
@@ -63,15 +63,15 @@ pub const PACKED: &[Packed] = &[Packed {
             "cde5ac0a5cf1feb962f2ae91b2780a8acbb9067b99e3527b1eda74aa0b1d66899a24220d8a4b1ffa67b043f8326b294a6a30590a813d67c47e3a42cc8c89098a",
         ),
     ],
-    need: Need {
+    need: ToolNeed {
         packages: &["truing", "truing-agent"],
         shows: Some("reviews with the real claude program in between"),
     },
 }];
 
 /// Finds the program, or gets it from the registry that npm is configured for. `Err` is why it cannot be had.
-pub fn unpack(root: &Path, packed: &Packed) -> Result<PathBuf, String> {
-    let Packed { name, package, version, archives, .. } = packed;
+pub fn unpack(root: &Path, packed: &PackedTool) -> Result<PathBuf, String> {
+    let PackedTool { name, package, version, archives, .. } = packed;
     let folder = root.join("target/tools").join(name).join(version);
     let program = folder.join(name);
     if program.is_file() {
@@ -110,7 +110,7 @@ fn got(package: &str, digest: &str, name: &str, folder: &Path) -> Result<()> {
 }
 
 /// What the programs in `xtask/npm` are for.
-pub const NPM: Need = Need {
+pub const NPM: ToolNeed = ToolNeed {
     packages: &["truing", "truing-agent"],
     shows: Some(
         "that the server and the client of the Model Context Protocol are as its suite and its inspector ask",
@@ -160,18 +160,18 @@ fn installed(wanted: &Path, tools: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Every tool that a test needs.
-pub const TOOLS: &[Tool] = &[
-    Tool {
+pub const TOOLS: &[TestTool] = &[
+    TestTool {
         name: "git",
         probe: &["git", "--version"],
         minimum: Version::new(2, 41, 0),
         debian: "git",
-        need: Need {
+        need: ToolNeed {
             packages: &["truing", "truing-fakes", "truing-forge", "truing-git", "truing-service"],
             shows: None,
         },
     },
-    Tool {
+    TestTool {
         name: "postgres",
         // Debian has each version's programs in a folder of their own.
         probe: &[
@@ -181,21 +181,21 @@ pub const TOOLS: &[Tool] = &[
         ],
         minimum: Version::new(14, 0, 0),
         debian: "postgresql",
-        need: Need { packages: &["truing", "truing-service", "truing-store"], shows: None },
+        need: ToolNeed { packages: &["truing", "truing-service", "truing-store"], shows: None },
     },
-    Tool {
+    TestTool {
         name: "redis-server",
         probe: &["sh", "-c", "(valkey-server --version || redis-server --version) 2>/dev/null | tr = ' '"],
         minimum: Version::new(7, 0, 0),
         debian: "redis-server",
-        need: Need { packages: &["truing", "truing-service", "truing-store"], shows: None },
+        need: ToolNeed { packages: &["truing", "truing-service", "truing-store"], shows: None },
     },
-    Tool {
+    TestTool {
         name: "faketime",
         probe: &[],
         minimum: Version::new(0, 9, 0),
         debian: "faketime",
-        need: Need { packages: &["truing"], shows: None },
+        need: ToolNeed { packages: &["truing"], shows: None },
     },
     part("curl", "curl", Version::new(7, 0, 0), "that the calls in the runbooks work as written"),
     part("groff", "groff", Version::new(1, 22, 0), "that the pages of the manual are well formed"),
@@ -204,8 +204,14 @@ pub const TOOLS: &[Tool] = &[
     part("promtool", "prometheus", Version::new(2, 30, 0), "that each alert fires when it should"),
 ];
 
-const fn part(name: &'static str, debian: &'static str, minimum: Version, shows: &'static str) -> Tool {
-    Tool { name, probe: &[], minimum, debian, need: Need { packages: &["truing"], shows: Some(shows) } }
+const fn part(name: &'static str, debian: &'static str, minimum: Version, shows: &'static str) -> TestTool {
+    TestTool {
+        name,
+        probe: &[],
+        minimum,
+        debian,
+        need: ToolNeed { packages: &["truing"], shows: Some(shows) },
+    }
 }
 
 /// The tools that are there, and those that are not.
@@ -220,7 +226,7 @@ pub struct ToolSearch {
 /// A tool that cannot be had.
 pub struct MissingTool {
     /// The tests that need it.
-    pub need: Need,
+    pub need: ToolNeed,
     /// The reason why it cannot be had, and what to do.
     pub why: String,
 }
@@ -228,16 +234,16 @@ pub struct MissingTool {
 /// Finds the tools that tests of `packages` need (empty: of all), and installs those that are missing or too old, as far as
 /// this machine lets us.
 pub fn provide(root: &Path, packages: &[String]) -> ToolSearch {
-    let is_wanted = |need: Need| {
+    let is_wanted = |need: ToolNeed| {
         packages.is_empty() || packages.iter().any(|name| need.packages.contains(&name.as_str()))
     };
-    let wanted: Vec<&Tool> = TOOLS.iter().filter(|tool| is_wanted(tool.need)).collect();
+    let wanted: Vec<&TestTool> = TOOLS.iter().filter(|tool| is_wanted(tool.need)).collect();
     let lacking: Vec<&str> =
         wanted.iter().filter(|tool| find(tool).is_err()).map(|tool| tool.debian).collect();
     let installed = if lacking.is_empty() { Ok(()) } else { install_debian(&lacking) };
 
     let mut provided = ToolSearch::default();
-    let mut add = |need: Need, found: Result<String, String>| match found {
+    let mut add = |need: ToolNeed, found: Result<String, String>| match found {
         Ok(name) => provided.found.push(name),
         Err(why) => provided.missing.push(MissingTool { need, why }),
     };
@@ -299,7 +305,7 @@ fn apt_get(options: &[&str], packages: &[&str]) -> Result<(), String> {
 }
 
 /// The installed version, if it will do; else what is wrong.
-fn find(tool: &Tool) -> Result<Version, String> {
+fn find(tool: &TestTool) -> Result<Version, String> {
     let (program, arguments) = match tool.probe {
         [program, arguments @ ..] => (*program, arguments),
         [] => (tool.name, ["--version"].as_slice()),
@@ -354,13 +360,13 @@ mod tests {
     }
 
     /// A tool that is surely there (cargo runs this test), asked for in some version.
-    fn cargo(minimum: Version) -> Tool {
-        Tool {
+    fn cargo(minimum: Version) -> TestTool {
+        TestTool {
             name: "cargo",
             probe: &["cargo", "--version"],
             minimum,
             debian: "cargo",
-            need: Need { packages: &[], shows: None },
+            need: ToolNeed { packages: &[], shows: None },
         }
     }
 
@@ -373,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_missing_tool_is_said_to_be_missing() {
-        let tool = Tool { probe: &["no-such-program-here"], ..cargo(Version::new(1, 0, 0)) };
+        let tool = TestTool { probe: &["no-such-program-here"], ..cargo(Version::new(1, 0, 0)) };
         assert!(find(&tool).unwrap_err().contains("cargo is missing"));
     }
 }

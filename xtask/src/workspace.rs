@@ -33,7 +33,7 @@ pub fn output(command: &mut Command) -> Result<String> {
 }
 
 /// A file under version control.
-pub struct Tracked {
+pub struct TrackedFile {
     /// Relative to the root, with `/`.
     pub path: String,
     /// Its text in the work tree.
@@ -41,7 +41,7 @@ pub struct Tracked {
 }
 
 /// Every tracked file that is text and exists in the work tree.
-pub fn tracked(root: &Path) -> Result<Vec<Tracked>> {
+pub fn tracked(root: &Path) -> Result<Vec<TrackedFile>> {
     // A checkout made by another user (a CI runner's) is read all the same: only names are asked for.
     let trust = format!("safe.directory={}", root.display());
     let names = output(Command::new("git").args(["-c", &trust, "ls-files", "-z"]).current_dir(root))
@@ -54,7 +54,7 @@ pub fn tracked(root: &Path) -> Result<Vec<Tracked>> {
         }
         let bytes = std::fs::read(&file).with_context(|| format!("cannot read {path}"))?;
         if let Ok(text) = String::from_utf8(bytes) {
-            files.push(Tracked { path: path.to_owned(), text });
+            files.push(TrackedFile { path: path.to_owned(), text });
         }
     }
     Ok(files)
@@ -62,16 +62,16 @@ pub fn tracked(root: &Path) -> Result<Vec<Tracked>> {
 
 /// A crate of this workspace, as its manifest declares it.
 #[derive(Deserialize)]
-pub struct Member {
+pub struct WorkspaceMember {
     /// Its name.
     pub name: String,
     /// Its direct dependencies.
-    pub dependencies: Vec<Declared>,
+    pub dependencies: Vec<DeclaredDependency>,
 }
 
 /// A dependency as declared; optional ones and those of other platforms included.
 #[derive(Deserialize)]
-pub struct Declared {
+pub struct DeclaredDependency {
     /// Its name.
     pub name: String,
     /// `None`: a normal dependency; else `dev` or `build`.
@@ -79,10 +79,10 @@ pub struct Declared {
 }
 
 /// The crates of this workspace.
-pub fn members(root: &Path) -> Result<Vec<Member>> {
+pub fn members(root: &Path) -> Result<Vec<WorkspaceMember>> {
     #[derive(Deserialize)]
-    struct Metadata {
-        packages: Vec<Member>,
+    struct CargoMetadata {
+        packages: Vec<WorkspaceMember>,
     }
     let json = output(cargo(root).args([
         "metadata",
@@ -92,14 +92,14 @@ pub fn members(root: &Path) -> Result<Vec<Member>> {
         "--format-version",
         "1",
     ]))?;
-    let metadata: Metadata =
+    let metadata: CargoMetadata =
         serde_json::from_str(&json).context("cannot read what cargo metadata printed")?;
     Ok(metadata.packages)
 }
 
 /// A package of a resolved dependency graph.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Package {
+pub struct ResolvedPackage {
     /// Its name.
     pub name: String,
     /// Its version.
@@ -113,7 +113,7 @@ const FOR_TESTS: &str = "truing-contract";
 
 /// Which part of the dependency graph to look at. All features and all platforms, always.
 #[derive(Clone, Copy)]
-pub enum Part<'a> {
+pub enum DependencyScope<'a> {
     /// The packages that the workspace's crates are built from, without the crate that only tests depend on.
     Built,
     /// The same, and what only the tests use.
@@ -124,11 +124,11 @@ pub enum Part<'a> {
 
 /// The packages of a part of the graph, sorted, each version once. It is what cargo would build: unlike the lock
 /// file, it leaves out optional dependencies that no feature switches on.
-pub fn graph(root: &Path, part: Part<'_>) -> Result<Vec<Package>> {
+pub fn graph(root: &Path, part: DependencyScope<'_>) -> Result<Vec<ResolvedPackage>> {
     let (crates, edges) = match part {
-        Part::Built => (vec!["--workspace", "--exclude", FOR_TESTS], "normal,build"),
-        Part::WithTests => (vec!["--workspace"], "normal,build,dev"),
-        Part::LinkedInto(name) => (vec!["--package", name], "normal"),
+        DependencyScope::Built => (vec!["--workspace", "--exclude", FOR_TESTS], "normal,build"),
+        DependencyScope::WithTests => (vec!["--workspace"], "normal,build,dev"),
+        DependencyScope::LinkedInto(name) => (vec!["--package", name], "normal"),
     };
     let tree = output(
         cargo(root)
@@ -145,21 +145,25 @@ pub fn graph(root: &Path, part: Part<'_>) -> Result<Vec<Package>> {
 }
 
 /// Reads one line of `cargo tree --format "{p}\t{l}"`: `name v1.2.3 (proc-macro)⇥MIT OR Apache-2.0 (*)`.
-fn package(line: &str) -> Result<Package> {
+fn package(line: &str) -> Result<ResolvedPackage> {
     let line = line.strip_suffix(" (*)").unwrap_or(line);
     let read = || {
         let (package, licence) = line.split_once('\t')?;
         let mut words = package.split(' ');
         let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
         let licence = Some(licence.trim()).filter(|text| !text.is_empty());
-        Some(Package { name: name.into(), version: version.into(), licence: licence.map(str::to_owned) })
+        Some(ResolvedPackage {
+            name: name.into(),
+            version: version.into(),
+            licence: licence.map(str::to_owned),
+        })
     };
     read().with_context(|| format!("cannot read this line of cargo tree: {line:?}"))
 }
 
 /// A package of the lock file.
 #[derive(Debug, Deserialize)]
-pub struct Locked {
+pub struct LockedPackage {
     /// Its name.
     pub name: String,
     /// Its version.
@@ -169,13 +173,13 @@ pub struct Locked {
 }
 
 /// Every package of `Cargo.lock`.
-pub fn lock_file(root: &Path) -> Result<Vec<Locked>> {
+pub fn lock_file(root: &Path) -> Result<Vec<LockedPackage>> {
     #[derive(Deserialize)]
-    struct LockFile {
-        package: Vec<Locked>,
+    struct CargoLock {
+        package: Vec<LockedPackage>,
     }
     let text = std::fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
-    let lock: LockFile = toml::from_str(&text).context("cannot understand Cargo.lock")?;
+    let lock: CargoLock = toml::from_str(&text).context("cannot understand Cargo.lock")?;
     Ok(lock.package)
 }
 
@@ -185,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_line_of_the_tree_is_read_whatever_follows_the_version() {
-        let expected = |licence: Option<&str>| Package {
+        let expected = |licence: Option<&str>| ResolvedPackage {
             name: "some-crate".into(),
             version: "1.2.3-rc.1+b".into(),
             licence: licence.map(str::to_owned),

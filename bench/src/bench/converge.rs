@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
-use truing_fakes::model::{Answer, Bug, Call, FakeModel, KEY, Mend, Script};
+use truing_fakes::model::{
+    FakeModel, KEY, KnownBug, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall,
+};
 
 use super::meter;
 use crate::{say, workspace};
@@ -45,7 +47,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let runtime = tokio::runtime::Runtime::new().context("no threads can be had")?;
     let model = runtime.block_on(FakeModel::start(script())).context("the model cannot start")?;
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
-    let place = Place { root: temporary.path().join("r"), home: temporary.path().to_owned(), program };
+    let place =
+        ConvergeBenchPaths { root: temporary.path().join("r"), home: temporary.path().to_owned(), program };
     place.begin(options.files, model.url())?;
     say::line("                     truing s   start s  a loop s    git s   ratio  asked");
     let (mut ours, mut starts, mut theirs, mut asked) = (Vec::new(), Vec::new(), Vec::new(), 0);
@@ -80,21 +83,21 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// Auditors that find the bug as long as it is there, and a fixer that mends it.
-fn script() -> Script {
-    let calls = vec![Call::edit("total.py", WRONG, RIGHT)];
-    let mend = Mend { title: Some(TITLE.to_owned()), calls, declined: None };
-    let audits = Answer::audits([Bug::new("total.py", WRONG.trim(), TITLE)]);
-    Script::of(audits.into_iter().chain([Answer::fixes([mend])]))
+fn script() -> ModelScript {
+    let calls = vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)];
+    let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
+    let audits = ScriptedAnswer::audits([KnownBug::new("total.py", WRONG.trim(), TITLE)]);
+    ModelScript::of(audits.into_iter().chain([ScriptedAnswer::fixes([mend])]))
 }
 
 /// Where everything lies.
-struct Place {
+struct ConvergeBenchPaths {
     root: PathBuf,
     home: PathBuf,
     program: PathBuf,
 }
 
-impl Place {
+impl ConvergeBenchPaths {
     /// A repository whose branch has the bug.
     fn begin(&self, files: usize, model: &str) -> Result<()> {
         for number in 0..files {

@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// A diff, and what git counts in it.
-pub(crate) struct Counted {
+pub(crate) struct CountedDiff {
     /// A commit, or the name of a case.
     pub(crate) name: String,
     /// `git diff`.
@@ -80,7 +80,7 @@ pub(crate) struct Counted {
 }
 
 /// Commits without merges, spread evenly over the history.
-fn history(repository: &Path, wanted: usize) -> Result<Vec<Counted>> {
+fn history(repository: &Path, wanted: usize) -> Result<Vec<CountedDiff>> {
     // A repository that belongs to another user is read all the same.
     let git = |args: &[&str]| -> Result<Vec<u8>> {
         let mut command = Command::new("git");
@@ -96,7 +96,7 @@ fn history(repository: &Path, wanted: usize) -> Result<Vec<Counted>> {
     let step = (commits.len() / wanted.max(1)).max(1);
     let of = |commit: &&str| {
         let tree = ["diff-tree", "--root", "--no-commit-id", "-r", "-M", "--no-ext-diff", "--no-textconv"];
-        Ok(Counted {
+        Ok(CountedDiff {
             name: (*commit).to_owned(),
             diff: git(&[&tree[..], &["-p", "--no-color", commit]].concat())?,
             numstat: git(&[&tree[..], &["--numstat", "-z", commit]].concat())?,
@@ -106,10 +106,10 @@ fn history(repository: &Path, wanted: usize) -> Result<Vec<Counted>> {
 }
 
 /// Files by name: old name, added and deleted lines. The two halves of a change of type are one.
-type Counts = BTreeMap<Vec<u8>, (Option<Vec<u8>>, u64, u64)>;
+type NumstatCounts = BTreeMap<Vec<u8>, (Option<Vec<u8>>, u64, u64)>;
 
 /// Says how many diffs are read otherwise than git counts.
-fn judge(what: &str, diffs: &[Counted]) -> bool {
+fn judge(what: &str, diffs: &[CountedDiff]) -> bool {
     let wrong: Vec<_> = diffs.iter().filter(|counted| !is_right(counted)).collect();
     let files: usize = diffs.iter().map(|counted| of_git(&counted.numstat).len()).sum();
     let bytes: usize = diffs.iter().map(|counted| counted.diff.len()).sum();
@@ -124,9 +124,9 @@ fn judge(what: &str, diffs: &[Counted]) -> bool {
 }
 
 /// Do we read what git counts?
-pub(crate) fn is_right(counted: &Counted) -> bool {
+pub(crate) fn is_right(counted: &CountedDiff) -> bool {
     let parsed = truing_diff::parse(&counted.diff);
-    let mut ours = Counts::new();
+    let mut ours = NumstatCounts::new();
     for file in &parsed.files {
         let entry = ours.entry(file.path.as_bytes().to_vec()).or_default();
         entry.0 = file.old_path.as_ref().map(|path| path.as_bytes().to_vec());
@@ -137,8 +137,8 @@ pub(crate) fn is_right(counted: &Counted) -> bool {
 }
 
 /// Reads `--numstat -z`: `ADDED⇥DELETED⇥PATH`, or with an empty path the old and the new one behind it.
-fn of_git(numstat: &[u8]) -> Counts {
-    let mut counts = Counts::new();
+fn of_git(numstat: &[u8]) -> NumstatCounts {
+    let mut counts = NumstatCounts::new();
     let mut fields = numstat.split(|byte| *byte == 0);
     while let Some(field) = fields.next().filter(|field| !field.is_empty()) {
         let mut parts = field.splitn(3, |byte| *byte == b'\t');
@@ -170,7 +170,7 @@ fn in_process(what: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
 /// Changed lines, as we read them: each line is looked at, which `diffy` has done when it has read.
 fn count_ours(diff: &[u8]) -> usize {
     let files = truing_diff::files(diff).filter_map(Result::ok);
-    let changed = |line: &truing_diff::Line<'_>| line.kind != LineKind::Context;
+    let changed = |line: &truing_diff::HunkLine<'_>| line.kind != LineKind::Context;
     files.map(|file| file.hunks.iter().map(|hunk| hunk.lines().filter(changed).count()).sum::<usize>()).sum()
 }
 
@@ -268,7 +268,7 @@ mod tests {
     fn a_wrong_count_is_seen() {
         let diff = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n-1\n+2\n+3\n";
         let counted =
-            |numstat: &[u8]| Counted { name: String::new(), diff: diff.into(), numstat: numstat.into() };
+            |numstat: &[u8]| CountedDiff { name: String::new(), diff: diff.into(), numstat: numstat.into() };
         assert!(is_right(&counted(b"2\t1\tx\0")));
         for wrong in [&b"2\t2\tx\0"[..], b"2\t1\ty\0", b"2\t1\t\0y\0x\0"] {
             assert!(!is_right(&counted(wrong)));

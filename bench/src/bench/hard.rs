@@ -9,10 +9,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::diff::Counted;
+use super::diff::CountedDiff;
 
 /// What is done to the working tree.
-enum Do {
+enum TreeEdit {
     Put(Vec<u8>, Vec<u8>),
     Remove(&'static str),
     Rename(&'static str, &'static str),
@@ -20,33 +20,33 @@ enum Do {
     Executable(&'static str),
     Submodule(&'static str, char),
 }
-use Do::{Executable, Link, Remove, Rename, Submodule};
+use TreeEdit::{Executable, Link, Remove, Rename, Submodule};
 
-fn put(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Do {
-    Do::Put(path.as_ref().to_vec(), content.as_ref().to_vec())
+fn put(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> TreeEdit {
+    TreeEdit::Put(path.as_ref().to_vec(), content.as_ref().to_vec())
 }
 
 /// A diff from one state to the next.
-struct Case {
+struct DiffCase {
     name: &'static str,
-    before: Vec<Do>,
-    after: Vec<Do>,
+    before: Vec<TreeEdit>,
+    after: Vec<TreeEdit>,
     options: &'static [&'static str],
 }
 
 /// All cases.
 #[derive(Default)]
-struct Cases(Vec<Case>);
+struct DiffCases(Vec<DiffCase>);
 
-impl Cases {
+impl DiffCases {
     fn case(
         &mut self,
         name: &'static str,
-        before: Vec<Do>,
-        after: Vec<Do>,
+        before: Vec<TreeEdit>,
+        after: Vec<TreeEdit>,
         options: &'static [&'static str],
     ) {
-        self.0.push(Case { name, before, after, options });
+        self.0.push(DiffCase { name, before, after, options });
     }
 
     /// One file that changes.
@@ -61,11 +61,11 @@ impl Cases {
     }
 }
 
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<DiffCase> {
     let old: String = (1..=40).map(|line| format!("line {line}\n")).collect();
     let new = old.replace("line 20\n", "line twenty\nmore\n").replace("line 35\n", "");
     let (old, new) = (old.as_str(), new.as_str());
-    let mut all = Cases::default();
+    let mut all = DiffCases::default();
     headers(&mut all, old, new);
     contents(&mut all, old, new);
     names(&mut all, old, new);
@@ -73,7 +73,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Renames, modes, types, binary content, options.
-fn headers(all: &mut Cases, old: &str, new: &str) {
+fn headers(all: &mut DiffCases, old: &str, new: &str) {
     let a = || vec![put("a.txt", old)];
     let edited = || vec![put("a.txt", new)];
     for (name, options) in [
@@ -155,7 +155,7 @@ fn headers(all: &mut Cases, old: &str, new: &str) {
 }
 
 /// Lines that are not what they look like, and ends of lines.
-fn contents(all: &mut Cases, old: &str, new: &str) {
+fn contents(all: &mut DiffCases, old: &str, new: &str) {
     all.edit("no line end before", "a", "x\ny", "x\ny\n");
     all.edit("no line end after", "a", "x\ny\n", "x\ny");
     all.edit("no line end on both sides", "a", "x\ny", "x\nz");
@@ -214,7 +214,7 @@ fn contents(all: &mut Cases, old: &str, new: &str) {
 }
 
 /// Names.
-fn names(all: &mut Cases, old: &str, new: &str) {
+fn names(all: &mut DiffCases, old: &str, new: &str) {
     for (name, path) in [
         ("blanks", &b"dir with space/a b.txt"[..]),
         ("letters beyond ASCII", "é/ü.txt".as_bytes()),
@@ -242,22 +242,22 @@ fn names(all: &mut Cases, old: &str, new: &str) {
 }
 
 /// Makes the diffs of all cases.
-pub(crate) fn diffs() -> Result<Vec<Counted>> {
-    let repo = Repo::new()?;
+pub(crate) fn diffs() -> Result<Vec<CountedDiff>> {
+    let repo = TempRepo::new()?;
     cases().into_iter().map(|case| repo.diff(case)).collect()
 }
 
 /// A repository in a temporary folder, cut off from the configuration of the machine.
-struct Repo(tempfile::TempDir);
+struct TempRepo(tempfile::TempDir);
 
-impl Repo {
+impl TempRepo {
     fn new() -> Result<Self> {
         let repo = Self(tempfile::tempdir()?);
         repo.git(&["init", "-q", "-b", "main"])?;
         Ok(repo)
     }
 
-    fn diff(&self, case: Case) -> Result<Counted> {
+    fn diff(&self, case: DiffCase) -> Result<CountedDiff> {
         self.git(&["read-tree", "--empty"])?;
         for entry in fs::read_dir(self.0.path())? {
             let path = entry?.path();
@@ -271,17 +271,17 @@ impl Repo {
         let sides = [from.as_str(), to.as_str()];
         let diff = [&["diff", "-M", "--no-color"], case.options, &sides].concat();
         let numstat = [&["diff", "-M", "--numstat", "-z"], case.options, &sides].concat();
-        Ok(Counted { name: case.name.to_owned(), diff: self.git(&diff)?, numstat: self.git(&numstat)? })
+        Ok(CountedDiff { name: case.name.to_owned(), diff: self.git(&diff)?, numstat: self.git(&numstat)? })
     }
 
     /// Does it, and returns the id of the tree.
-    fn tree(&self, steps: &[Do]) -> Result<String> {
+    fn tree(&self, steps: &[TreeEdit]) -> Result<String> {
         let at =
             |path: &[u8]| -> PathBuf { self.0.path().join(Path::new(std::ffi::OsStr::from_bytes(path))) };
         let mut submodules = Vec::new();
         for step in steps {
             match step {
-                Do::Put(path, content) => {
+                TreeEdit::Put(path, content) => {
                     let path = at(path);
                     fs::create_dir_all(path.parent().context("a file has a folder")?)?;
                     fs::write(path, content)?;

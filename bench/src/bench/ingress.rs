@@ -16,10 +16,10 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::meter::median;
-use super::process::Used;
+use super::process::ChildUsage;
 use crate::{say, workspace};
-use load::{Load, Measured};
-use server::{Kind, Server};
+use load::{LoadResult, RequestLoad};
+use server::{IngressService, RunningService};
 
 /// Pull requests that the webhooks are about.
 const PULLS: usize = 500;
@@ -35,7 +35,7 @@ const MOST: f64 = 100_000.0;
 
 /// Where ours keeps its slots and records.
 #[derive(Clone, Copy, ValueEnum)]
-enum Store {
+enum IngressStore {
     /// One SQLite file
     Sqlite,
     /// Slots in Redis, records in PostgreSQL
@@ -43,18 +43,18 @@ enum Store {
 }
 
 /// Bounds of our figures, as multiples of the peer's.
-struct Promises {
+struct PeerBounds {
     cpu: f64,
     p99: Option<f64>,
     memory: f64,
     highest: f64,
 }
 
-impl Store {
-    fn promises(self) -> Promises {
+impl IngressStore {
+    fn promises(self) -> PeerBounds {
         match self {
-            Self::Sqlite => Promises { cpu: 0.3, p99: Some(0.5), memory: 0.25, highest: 2.5 },
-            Self::Valkey => Promises { cpu: 0.35, p99: None, memory: 0.25, highest: 2.0 },
+            Self::Sqlite => PeerBounds { cpu: 0.3, p99: Some(0.5), memory: 0.25, highest: 2.5 },
+            Self::Valkey => PeerBounds { cpu: 0.35, p99: None, memory: 0.25, highest: 2.0 },
         }
     }
 }
@@ -78,8 +78,8 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 4)]
     step_seconds: u64,
     /// Where our own server keeps its slots and records; `valkey` needs Debian's package postgresql, too
-    #[arg(long, value_enum, default_value_t = Store::Sqlite)]
-    store: Store,
+    #[arg(long, value_enum, default_value_t = IngressStore::Sqlite)]
+    store: IngressStore,
     /// Measure only our own server
     #[arg(long)]
     alone: bool,
@@ -101,23 +101,24 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
         None => super::program::build(&root)?,
     };
-    let mut kinds = vec![Kind::Ours { program, store: options.store, redis: options.redis.clone() }];
+    let mut kinds =
+        vec![IngressService::Ours { program, store: options.store, redis: options.redis.clone() }];
     if !options.alone {
-        kinds.push(Kind::Peer { redis: options.redis.clone(), folder: server::peer(&root)? });
+        kinds.push(IngressService::Peer { redis: options.redis.clone(), folder: server::peer(&root)? });
     }
     let payloads = payload::signed(&root, PULLS)?;
     say::line(&format!(
         "{} payloads of about {} bytes, {} connections, {} webhooks/s for {} s, {} times by turns",
         payloads.len(),
-        payloads.first().map_or(0, payload::Payload::len),
+        payloads.first().map_or(0, payload::RequestPayload::len),
         options.connections,
         options.rate,
         options.seconds,
         options.repeats,
     ));
-    let load = Load { payloads: &payloads, connections: options.connections };
+    let load = RequestLoad { payloads: &payloads, connections: options.connections };
 
-    let mut fixed: Vec<Vec<Figures>> = kinds.iter().map(|_| Vec::new()).collect();
+    let mut fixed: Vec<Vec<IngressFigures>> = kinds.iter().map(|_| Vec::new()).collect();
     let mut highest: Vec<Vec<f64>> = kinds.iter().map(|_| Vec::new()).collect();
     for round in 1..=options.repeats {
         for (at, kind) in kinds.iter().enumerate() {
@@ -140,7 +141,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// The figures of one run at a fixed rate.
-struct Figures {
+struct IngressFigures {
     /// Processor time of all processes, µs a webhook.
     cpu: f64,
     /// That of each process.
@@ -152,7 +153,7 @@ struct Figures {
     failed: usize,
 }
 
-impl Figures {
+impl IngressFigures {
     fn told(&self) -> String {
         let parts: Vec<String> = self.parts.iter().map(|(part, cpu)| format!("{part} {cpu:.0}")).collect();
         format!(
@@ -167,8 +168,13 @@ impl Figures {
     }
 }
 
-fn at_rate(kind: &Kind, load: &Load<'_>, rate: f64, time: Duration) -> Result<Figures> {
-    let server = Server::start(kind)?;
+fn at_rate(
+    kind: &IngressService,
+    load: &RequestLoad<'_>,
+    rate: f64,
+    time: Duration,
+) -> Result<IngressFigures> {
+    let server = RunningService::start(kind)?;
     load.run(server.port(), rate, WARM_UP)?;
     let before = server.used()?;
     let measured = load.run(server.port(), rate, time)?;
@@ -177,13 +183,17 @@ fn at_rate(kind: &Kind, load: &Load<'_>, rate: f64, time: Duration) -> Result<Fi
     Ok(figures(&measured, &before, &after))
 }
 
-fn figures(measured: &Measured, before: &[(&'static str, Used)], after: &[(&'static str, Used)]) -> Figures {
+fn figures(
+    measured: &LoadResult,
+    before: &[(&'static str, ChildUsage)],
+    after: &[(&'static str, ChildUsage)],
+) -> IngressFigures {
     let millis = |quantile: f64| measured.latency(quantile).as_secs_f64() * 1e3;
-    let each = |(before, after): (&(_, Used), &(&'static str, Used))| {
+    let each = |(before, after): (&(_, ChildUsage), &(&'static str, ChildUsage))| {
         (after.0, (after.1.cpu - before.1.cpu) * 1e6 / measured.answered().max(1) as f64)
     };
     let parts: Vec<(&'static str, f64)> = before.iter().zip(after).map(each).collect();
-    Figures {
+    IngressFigures {
         cpu: parts.iter().map(|(_, cpu)| cpu).sum(),
         parts,
         p50: millis(0.5),
@@ -194,8 +204,8 @@ fn figures(measured: &Measured, before: &[(&'static str, Used)], after: &[(&'sta
 }
 
 /// The highest rate that a fresh server sustains, stepping up.
-fn search(kind: &Kind, load: &Load<'_>, from: f64, seconds: u64) -> Result<f64> {
-    let server = Server::start(kind)?;
+fn search(kind: &IngressService, load: &RequestLoad<'_>, from: f64, seconds: u64) -> Result<f64> {
+    let server = RunningService::start(kind)?;
     load.run(server.port(), from, WARM_UP)?;
     let (mut rate, mut best) = (from, 0.0);
     while rate < MOST {
@@ -219,8 +229,13 @@ fn search(kind: &Kind, load: &Load<'_>, from: f64, seconds: u64) -> Result<f64> 
 }
 
 /// Medians and ratios. `false`: a figure is not what is promised, or something failed.
-fn report(kinds: &[Kind], fixed: &[Vec<Figures>], highest: &[Vec<f64>], promises: &Promises) -> bool {
-    let of = |at: usize, part: fn(&Figures) -> f64| median(fixed[at].iter().map(part).collect());
+fn report(
+    kinds: &[IngressService],
+    fixed: &[Vec<IngressFigures>],
+    highest: &[Vec<f64>],
+    promises: &PeerBounds,
+) -> bool {
+    let of = |at: usize, part: fn(&IngressFigures) -> f64| median(fixed[at].iter().map(part).collect());
     for (at, kind) in kinds.iter().enumerate() {
         let rate = median(highest[at].clone());
         let sustained = if rate.is_nan() { String::new() } else { format!(", sustains {rate:.0}/s") };
@@ -237,7 +252,7 @@ fn report(kinds: &[Kind], fixed: &[Vec<Figures>], highest: &[Vec<f64>], promises
     if kinds.len() < 2 {
         return kept;
     }
-    let ratio = |part: fn(&Figures) -> f64| of(0, part) / of(1, part);
+    let ratio = |part: fn(&IngressFigures) -> f64| of(0, part) / of(1, part);
     let rates = median(highest[0].clone()) / median(highest[1].clone());
     for (what, ratio, promised, at_most) in [
         ("CPU", ratio(|figures| figures.cpu), Some(promises.cpu), true),

@@ -33,16 +33,16 @@ pub(crate) struct Options {
 }
 
 /// A linter, as people call it, and the places of what it prints.
-pub(super) struct Linter {
+pub(super) struct ComparedLinter {
     pub(super) name: &'static str,
     pub(super) command: &'static [&'static str],
     /// The ends of the names of its files.
     pub(super) files: &'static [&'static str],
-    pub(super) shape: Shape,
+    pub(super) shape: LinterOutputShape,
 }
 
 /// The form of an output: pointers into JSON, or lines `path:line:`.
-pub(super) enum Shape {
+pub(super) enum LinterOutputShape {
     /// One text of JSON: where the list is, then path, line and end of an entry.
     List(&'static str, [&'static str; 3]),
     /// A list of files, each with its own list: the path, the list, line and end.
@@ -53,51 +53,51 @@ pub(super) enum Shape {
     Text,
 }
 
-pub(super) const LINTERS: &[Linter] = &[
-    Linter {
+pub(super) const LINTERS: &[ComparedLinter] = &[
+    ComparedLinter {
         name: "ruff",
         command: &["ruff", "check", "--output-format", "json", "--no-fix", "--no-cache", "--force-exclude"],
         files: &[".py", ".pyi"],
-        shape: Shape::List("", ["/filename", "/location/row", "/end_location/row"]),
+        shape: LinterOutputShape::List("", ["/filename", "/location/row", "/end_location/row"]),
     },
-    Linter { name: "flake8", command: &["flake8"], files: &[".py"], shape: Shape::Text },
-    Linter {
+    ComparedLinter { name: "flake8", command: &["flake8"], files: &[".py"], shape: LinterOutputShape::Text },
+    ComparedLinter {
         name: "pylint",
         command: &["pylint", "--output-format", "json2", "--score", "n"],
         files: &[".py"],
-        shape: Shape::List("/messages", ["/path", "/line", "/endLine"]),
+        shape: LinterOutputShape::List("/messages", ["/path", "/line", "/endLine"]),
     },
-    Linter {
+    ComparedLinter {
         name: "mypy",
         command: &["mypy", "--output", "json", "--cache-dir", "/dev/null"],
         files: &[".py", ".pyi"],
-        shape: Shape::Lines(["/file", "/line", "/line"]),
+        shape: LinterOutputShape::Lines(["/file", "/line", "/line"]),
     },
-    Linter {
+    ComparedLinter {
         name: "bandit",
         command: &["bandit", "-q", "-f", "json"],
         files: &[".py"],
-        shape: Shape::List("/results", ["/filename", "/line_number", "/line_range"]),
+        shape: LinterOutputShape::List("/results", ["/filename", "/line_number", "/line_range"]),
     },
-    Linter {
+    ComparedLinter {
         name: "codespell",
         command: &["codespell"],
         files: &[".py", ".md", ".rst", ".txt", ".js", ".ts", ".go", ".rs", ".sh"],
-        shape: Shape::Text,
+        shape: LinterOutputShape::Text,
     },
-    Linter {
+    ComparedLinter {
         name: "yamllint",
         command: &["yamllint", "-f", "parsable"],
         files: &[".yml", ".yaml"],
-        shape: Shape::Text,
+        shape: LinterOutputShape::Text,
     },
-    Linter {
+    ComparedLinter {
         name: "shellcheck",
         command: &["shellcheck", "-f", "json1"],
         files: &[".sh", ".bash"],
-        shape: Shape::List("/comments", ["/file", "/line", "/endLine"]),
+        shape: LinterOutputShape::List("/comments", ["/file", "/line", "/endLine"]),
     },
-    Linter {
+    ComparedLinter {
         name: "semgrep",
         command: &[
             "semgrep",
@@ -111,15 +111,15 @@ pub(super) const LINTERS: &[Linter] = &[
             ".semgrep",
         ],
         files: &[".py", ".js", ".ts", ".go"],
-        shape: Shape::List("/results", ["/path", "/start/line", "/end/line"]),
+        shape: LinterOutputShape::List("/results", ["/path", "/start/line", "/end/line"]),
     },
-    Linter {
+    ComparedLinter {
         name: "eslint",
         command: &["eslint", "-f", "json", "--no-warn-ignored"],
         files: &[".js", ".mjs", ".cjs", ".ts"],
-        shape: Shape::PerFile(["/filePath", "/messages", "/line", "/endLine"]),
+        shape: LinterOutputShape::PerFile(["/filePath", "/messages", "/line", "/endLine"]),
     },
-    Linter {
+    ComparedLinter {
         name: "biome",
         command: &[
             "biome",
@@ -129,25 +129,25 @@ pub(super) const LINTERS: &[Linter] = &[
             "--no-errors-on-unmatched",
         ],
         files: &[".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx"],
-        shape: Shape::List(
+        shape: LinterOutputShape::List(
             "/diagnostics",
             ["/location/path", "/location/range/start/line", "/location/range/end/line"],
         ),
     },
-    Linter {
+    ComparedLinter {
         name: "oxlint",
         command: &["oxlint", "-f", "unix"],
         files: &[".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx"],
-        shape: Shape::Text,
+        shape: LinterOutputShape::Text,
     },
 ];
 
 /// A place that a linter names: the path, and its first and last line.
-pub(super) type Place = (String, u64, u64);
+pub(super) type LinterPlace = (String, u64, u64);
 
 /// The sums over all commits.
 #[derive(Default)]
-struct Sums {
+struct LinterTotals {
     commits: usize,
     found: usize,
     on_added: usize,
@@ -164,7 +164,7 @@ struct Sums {
 
 /// Compares. `false`: something is told that the filter does not have, or something of it is missing.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let named = |linter: &&Linter| linter.name == options.tool;
+    let named = |linter: &&ComparedLinter| linter.name == options.tool;
     let Some(linter) = LINTERS.iter().find(named) else {
         let names: Vec<_> = LINTERS.iter().map(|linter| linter.name).collect();
         bail!("there is no linter `{}`; known are {}", options.tool, names.join(", "));
@@ -189,19 +189,19 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
     }
     std::fs::write(here.join("truing.toml"), configuration(linter))?;
-    let mut sums = Sums::default();
+    let mut sums = LinterTotals::default();
     for commit in git(&ours, &["log", "--no-merges", "--format=%H", "--min-parents=1"])?.lines() {
         if sums.commits == options.commits {
             break;
         }
-        let changed = lines_of(&ours, commit, Side::New)?;
+        let changed = lines_of(&ours, commit, LineSide::New)?;
         let wanted = |path: &&String| linter.files.iter().any(|end| path.ends_with(end));
         let files: Vec<&String> = changed.keys().filter(wanted).collect();
         if files.is_empty() {
             continue;
         }
         sums.commits += 1;
-        let compared = Compared { linter, program: &program, ours: &ours, theirs: &theirs, commit };
+        let compared = LinterComparison { linter, program: &program, ours: &ours, theirs: &theirs, commit };
         compared.add(&files, &changed, &mut sums)?;
     }
     tell(linter, &repository, &mut sums);
@@ -209,26 +209,26 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// One commit.
-struct Compared<'a> {
-    linter: &'a Linter,
+struct LinterComparison<'a> {
+    linter: &'a ComparedLinter,
     program: &'a Path,
     ours: &'a Path,
     theirs: &'a Path,
     commit: &'a str,
 }
 
-impl Compared<'_> {
+impl LinterComparison<'_> {
     fn add(
         &self,
         files: &[&String],
         changed: &BTreeMap<String, BTreeSet<u64>>,
-        sums: &mut Sums,
+        sums: &mut LinterTotals,
     ) -> Result<()> {
         let found = self.by_the_tool(self.commit, files, &mut sums.tool)?;
-        let is_added = |(path, first, last): &&Place| {
+        let is_added = |(path, first, last): &&LinterPlace| {
             changed.get(path).is_some_and(|lines| lines.range(*first..=*last).next().is_some())
         };
-        let added: Vec<&Place> = found.iter().filter(is_added).collect();
+        let added: Vec<&LinterPlace> = found.iter().filter(is_added).collect();
         let Some(told) = self.told(true, &mut sums.ours)? else {
             sums.failed += 1;
             return Ok(());
@@ -255,7 +255,7 @@ impl Compared<'_> {
         sums.more += more;
         // Two findings of one rule on one line are one; and what the linter says of lines that the commit removes is old.
         let is_told =
-            |place: &&&Place| told.iter().any(|(path, line, _)| (path, line) == (&place.0, &place.1));
+            |place: &&&LinterPlace| told.iter().any(|(path, line, _)| (path, line) == (&place.0, &place.1));
         let twice = not_told.iter().filter(is_told).count();
         not_told.retain(|place| !is_told(&place));
         // Code moves between files, too: as many may be old as the parent has on removed lines.
@@ -272,20 +272,20 @@ impl Compared<'_> {
 
     /// The number of findings that the parent has on lines that the commit removes.
     fn old(&self) -> Result<usize> {
-        let removed = lines_of(self.ours, self.commit, Side::Old)?;
+        let removed = lines_of(self.ours, self.commit, LineSide::Old)?;
         let wanted = |path: &&String| self.linter.files.iter().any(|end| path.ends_with(end));
         let files: Vec<&String> = removed.keys().filter(wanted).collect();
         if files.is_empty() {
             return Ok(0);
         }
         let found = self.by_the_tool(&format!("{}~1", self.commit), &files, &mut Vec::new())?;
-        let is_removed = |(path, first, last): &&Place| {
+        let is_removed = |(path, first, last): &&LinterPlace| {
             removed.get(path).is_some_and(|lines| lines.range(*first..=*last).next().is_some())
         };
         Ok(found.iter().filter(is_removed).count())
     }
 
-    fn by_the_tool(&self, commit: &str, files: &[&String], times: &mut Vec<f64>) -> Result<Vec<Place>> {
+    fn by_the_tool(&self, commit: &str, files: &[&String], times: &mut Vec<f64>) -> Result<Vec<LinterPlace>> {
         git(self.theirs, &["checkout", "--quiet", "--force", commit])?;
         let (program, arguments) = self.linter.command.split_first().context("a command")?;
         let mut command = Command::new(program);
@@ -298,7 +298,7 @@ impl Compared<'_> {
     }
 
     /// The places that are told of the linter; none: the review is not whole.
-    fn told(&self, tools: bool, times: &mut Vec<f64>) -> Result<Option<Vec<Place>>> {
+    fn told(&self, tools: bool, times: &mut Vec<f64>) -> Result<Option<Vec<LinterPlace>>> {
         let base = format!("{}~1", self.commit);
         let mut command = Command::new(self.program);
         command.args(["--config", "../truing.toml", "review", "--quiet", "--no-record", "--format", "json"]);
@@ -326,7 +326,7 @@ impl Compared<'_> {
 }
 
 /// A configuration in which this linter alone is run, whatever the repository uses.
-pub(super) fn configuration(linter: &Linter) -> String {
+pub(super) fn configuration(linter: &ComparedLinter) -> String {
     let mut text = "[rules]\npacks = []\n".to_owned();
     for known in truing_reader::output::known::all() {
         let when = if known.name == linter.name { "changed" } else { "never" };
@@ -337,7 +337,7 @@ pub(super) fn configuration(linter: &Linter) -> String {
 
 /// The side of a diff.
 #[derive(Clone, Copy)]
-pub(super) enum Side {
+pub(super) enum LineSide {
     Old,
     New,
 }
@@ -346,11 +346,11 @@ pub(super) enum Side {
 pub(super) fn lines_of(
     repository: &Path,
     commit: &str,
-    side: Side,
+    side: LineSide,
 ) -> Result<BTreeMap<String, BTreeSet<u64>>> {
     let (mark, prefix, part) = match side {
-        Side::Old => ("--- ", "a/", 0),
-        Side::New => ("+++ ", "b/", 1),
+        LineSide::Old => ("--- ", "a/", 0),
+        LineSide::New => ("+++ ", "b/", 1),
     };
     let mut files: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     let mut path = None;
@@ -376,15 +376,15 @@ pub(super) fn lines_of(
     Ok(files)
 }
 
-pub(super) fn places(shape: &Shape, text: &str, root: &Path) -> Vec<Place> {
+pub(super) fn places(shape: &LinterOutputShape, text: &str, root: &Path) -> Vec<LinterPlace> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     match shape {
-        Shape::List(pointer, names) => {
+        LinterOutputShape::List(pointer, names) => {
             let value: Value = serde_json::from_str(text).unwrap_or_default();
             let entries = value.pointer(pointer).map(list).unwrap_or_default();
             entries.iter().filter_map(|entry| place(entry, *names, root)).collect()
         }
-        Shape::PerFile([path, messages, line, end]) => {
+        LinterOutputShape::PerFile([path, messages, line, end]) => {
             let files: Value = serde_json::from_str(text).unwrap_or_default();
             let of = |file: &Value| {
                 let name = file.pointer(path).cloned().unwrap_or_default();
@@ -398,11 +398,11 @@ pub(super) fn places(shape: &Shape, text: &str, root: &Path) -> Vec<Place> {
             };
             list(&files).iter().flat_map(of).collect()
         }
-        Shape::Lines(names) => {
+        LinterOutputShape::Lines(names) => {
             let entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             entries.filter_map(|entry| place(&entry, *names, root)).collect()
         }
-        Shape::Text => {
+        LinterOutputShape::Text => {
             let of = |line: &str| {
                 let mut parts = line.splitn(3, ':');
                 let (path, number) = (parts.next()?, parts.next()?.trim().parse().ok()?);
@@ -413,7 +413,7 @@ pub(super) fn places(shape: &Shape, text: &str, root: &Path) -> Vec<Place> {
     }
 }
 
-fn place(entry: &Value, [path, line, end]: [&str; 3], root: &Path) -> Option<Place> {
+fn place(entry: &Value, [path, line, end]: [&str; 3], root: &Path) -> Option<LinterPlace> {
     let first = entry.pointer(line)?.as_u64()?;
     let last = entry.pointer(end).and_then(|end| match end.as_array() {
         Some(lines) => lines.last()?.as_u64(),
@@ -435,7 +435,7 @@ pub(super) fn git(here: &Path, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn tell(linter: &Linter, repository: &Path, sums: &mut Sums) {
+fn tell(linter: &ComparedLinter, repository: &Path, sums: &mut LinterTotals) {
     let name = repository.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let median = |times: &mut Vec<f64>| {
         times.sort_by(f64::total_cmp);

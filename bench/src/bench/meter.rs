@@ -78,14 +78,14 @@ fn children() -> Option<u32> {
 }
 
 /// What one run of a command took, in seconds.
-pub(super) struct Run {
+pub(super) struct RunTimes {
     /// On all processors together.
     pub(super) processor: f64,
     pub(super) clock: f64,
 }
 
 /// Runs a command and reads what it prints. It may end with 1: there are findings.
-pub(super) fn run(command: &mut Command) -> Result<Run> {
+pub(super) fn run(command: &mut Command) -> Result<RunTimes> {
     let (before, begun) = (children(), Instant::now());
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     let clock = begun.elapsed().as_secs_f64();
@@ -94,7 +94,7 @@ pub(super) fn run(command: &mut Command) -> Result<Run> {
     }
     let ticks = before.zip(children()).map(|(before, after)| after.saturating_sub(before));
     let processor = ticks.map_or(clock, |ticks| f64::from(ticks) / f64::from(TICKS));
-    Ok(Run { processor, clock })
+    Ok(RunTimes { processor, clock })
 }
 
 /// The upper median; not a number of nothing.

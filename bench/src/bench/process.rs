@@ -18,7 +18,7 @@ use super::watch::{children, field};
 const START: Duration = Duration::from_secs(60);
 
 /// A child that does not outlive this.
-pub(super) struct Process {
+pub(super) struct ChildProcess {
     /// Its name in tables.
     part: &'static str,
     child: Child,
@@ -28,14 +28,14 @@ pub(super) struct Process {
 
 /// The use of some processes.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Used {
+pub(super) struct ChildUsage {
     /// Seconds on the processors.
     pub(super) cpu: f64,
     /// Peak resident memory, MB; what the processes of one server share counts once.
     pub(super) peak: f64,
 }
 
-impl Drop for Process {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         // One that has an input of ours tidies up and ends when that ends.
         match self.child.stdin.take() {
@@ -46,7 +46,7 @@ impl Drop for Process {
     }
 }
 
-impl Process {
+impl ChildProcess {
     /// Starts a command without input and output; its complaints are shown.
     pub(super) fn start(part: &'static str, command: &mut Command) -> Result<Self> {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
@@ -64,7 +64,7 @@ impl Process {
     }
 
     /// The use so far of it and all that it has started.
-    pub(super) fn used(&self) -> Result<Used> {
+    pub(super) fn used(&self) -> Result<ChildUsage> {
         let mut all = vec![self.id];
         let mut at = 0;
         while let Some(id) = all.get(at) {
@@ -82,7 +82,7 @@ impl Process {
             own += field(id, "VmHWM:").saturating_sub(of_others);
             shared = shared.max(of_others);
         }
-        Ok(Used { cpu, peak: (own + shared) as f64 / 1024.0 / 1024.0 })
+        Ok(ChildUsage { cpu, peak: (own + shared) as f64 / 1024.0 / 1024.0 })
     }
 
     /// An error if it has ended by itself.
@@ -126,12 +126,12 @@ pub(super) fn get(port: u16, path: &str) -> Option<String> {
 }
 
 /// Waits until the server at this port says that it is ready.
-pub(super) fn until_ready(process: &mut Process, port: u16) -> Result<()> {
+pub(super) fn until_ready(process: &mut ChildProcess, port: u16) -> Result<()> {
     until(process, || get(port, "/readyz").is_some())
 }
 
 /// Waits until something holds, for as long as the process runs.
-pub(super) fn until(process: &mut Process, mut holds: impl FnMut() -> bool) -> Result<()> {
+pub(super) fn until(process: &mut ChildProcess, mut holds: impl FnMut() -> bool) -> Result<()> {
     let begun = Instant::now();
     while !holds() {
         process.check()?;
@@ -158,13 +158,13 @@ mod tests {
     fn a_process_is_counted_with_its_children_and_is_seen_to_end() {
         // The child of the shell works, and the shell waits.
         let command = "timeout 20 sh -c 'while :; do :; done' & wait";
-        let mut process = Process::start("sh", Command::new("sh").args(["-c", command])).unwrap();
+        let mut process = ChildProcess::start("sh", Command::new("sh").args(["-c", command])).unwrap();
         while process.used().unwrap().cpu < 0.05 {
             process.check().unwrap();
             thread::yield_now();
         }
         assert!(process.used().unwrap().peak > 0.0);
-        let mut ended = Process::start("true", &mut Command::new("true")).unwrap();
+        let mut ended = ChildProcess::start("true", &mut Command::new("true")).unwrap();
         let told = until(&mut ended, || false).unwrap_err().to_string();
         assert!(told.contains("true ended by itself"), "{told}");
     }

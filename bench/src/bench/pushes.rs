@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use tokio::runtime::Runtime;
-use truing_fakes::forge::{FakeForge, NewPull, Options as ForgeOptions, PullView};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{FakeForge, FakeForgeOptions as ForgeOptions, NewPull, PullView};
+use truing_fakes::repo::CommitBuilder;
 
-use super::linters::{LINTERS, Linter, Side, configuration, git, lines_of, places};
+use super::linters::{ComparedLinter, LINTERS, LineSide, configuration, git, lines_of, places};
 use crate::{say, workspace};
 
 const TOKEN: &str = "a token of the bench";
@@ -39,11 +39,11 @@ pub(crate) struct Options {
 }
 
 /// A finding by its text: the path and the line without blanks.
-type Said = (String, String);
+type FindingText = (String, String);
 
 /// The comments of one of the two, over all pull requests.
 #[derive(Default)]
-struct Sums {
+struct CommentTotals {
     posted: usize,
     repeated: usize,
     deleted: usize,
@@ -65,11 +65,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let from = options.repository.canonicalize()?;
     git(here, &["clone", "--quiet", &from.display().to_string(), &clone.display().to_string()])?;
     let history = history(&clone, linter, options.pulls * (options.pushes + 1))?;
-    let (mut ours, mut theirs) = (Sums::default(), Sums::default());
+    let (mut ours, mut theirs) = (CommentTotals::default(), CommentTotals::default());
     let runtime = Runtime::new()?;
     for commits in history.chunks(options.pushes + 1).take(options.pulls) {
         let [base, pushes @ ..] = commits else { continue };
-        let site = Site { linter, program: &program, clone: &clone, here };
+        let site = PushComparison { linter, program: &program, clone: &clone, here };
         let found = site.found(base, pushes)?;
         // Code moves between files, too.
         let old: BTreeSet<String> = site.old(base)?.into_keys().map(|(_, text)| text).collect();
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         add(&view, &found, &old, &mut ours);
     }
     for (name, sums) in [("truing", &ours), ("reviewdog", &theirs)] {
-        let Sums { posted, repeated, deleted, stale, lost } = sums;
+        let CommentTotals { posted, repeated, deleted, stale, lost } = sums;
         say::line(&format!(
             "{name:<10} posted {posted}, of these again {repeated}, deleted {deleted}, left though fixed {stale}, lost {lost}"
         ));
@@ -87,12 +87,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// The newest commits that change files of the linter, oldest first.
-fn history(clone: &Path, linter: &Linter, count: usize) -> Result<Vec<String>> {
+fn history(clone: &Path, linter: &ComparedLinter, count: usize) -> Result<Vec<String>> {
     let mut commits = Vec::new();
     for commit in
         git(clone, &["log", "--no-merges", "--min-parents=1", "--first-parent", "--format=%H"])?.lines()
     {
-        let changed = lines_of(clone, commit, Side::New)?;
+        let changed = lines_of(clone, commit, LineSide::New)?;
         if changed.keys().any(|path| linter.files.iter().any(|end| path.ends_with(end))) {
             commits.push(commit.to_owned());
         }
@@ -108,19 +108,19 @@ fn history(clone: &Path, linter: &Linter, count: usize) -> Result<Vec<String>> {
 }
 
 /// The pushes of one pull request.
-struct Site<'a> {
-    linter: &'a Linter,
+struct PushComparison<'a> {
+    linter: &'a ComparedLinter,
     program: &'a Path,
     clone: &'a Path,
     here: &'a Path,
 }
 
 /// The findings on added lines at one push: their first and last lines, by text.
-type Found = BTreeMap<Said, BTreeSet<(u64, u64)>>;
+type PushFindings = BTreeMap<FindingText, BTreeSet<(u64, u64)>>;
 
-impl Site<'_> {
+impl PushComparison<'_> {
     /// The linter's findings at each push, on lines that the pull request adds until then.
-    fn found(&self, base: &str, pushes: &[String]) -> Result<Vec<Found>> {
+    fn found(&self, base: &str, pushes: &[String]) -> Result<Vec<PushFindings>> {
         let mut all = Vec::new();
         for push in pushes {
             let added = self.added(base, push)?;
@@ -139,7 +139,7 @@ impl Site<'_> {
     }
 
     /// The linter's findings at the base, anywhere.
-    fn old(&self, base: &str) -> Result<Found> {
+    fn old(&self, base: &str) -> Result<PushFindings> {
         let tree = git(self.clone, &["ls-tree", "-r", "--name-only", base])?;
         let wanted = |path: &&str| self.linter.files.iter().any(|end| path.ends_with(end));
         let files: Vec<&str> = tree.lines().filter(wanted).collect();
@@ -147,8 +147,13 @@ impl Site<'_> {
     }
 
     /// The linter's findings in these files of a commit, of those places that count.
-    fn at(&self, commit: &str, files: &[&str], counts: impl Fn(&str, u64, u64) -> bool) -> Result<Found> {
-        let mut found = Found::new();
+    fn at(
+        &self,
+        commit: &str,
+        files: &[&str],
+        counts: impl Fn(&str, u64, u64) -> bool,
+    ) -> Result<PushFindings> {
+        let mut found = PushFindings::new();
         git(self.clone, &["checkout", "--quiet", "--force", commit])?;
         if files.is_empty() {
             return Ok(found);
@@ -171,7 +176,7 @@ impl Site<'_> {
     }
 
     fn added(&self, base: &str, push: &str) -> Result<BTreeMap<String, BTreeSet<u64>>> {
-        lines_of(self.clone, &format!("{base}..{push}"), Side::New)
+        lines_of(self.clone, &format!("{base}..{push}"), LineSide::New)
     }
 
     /// The pull request after all pushes, each reviewed by `truing review --pr --publish --tools`.
@@ -225,7 +230,7 @@ impl Site<'_> {
     }
 
     /// The linter's files and its configuration as they are at a commit; `before`: those that differ from it alone.
-    fn files(&self, before: Option<&str>, commit: &str) -> Result<Commit> {
+    fn files(&self, before: Option<&str>, commit: &str) -> Result<CommitBuilder> {
         let named = match before {
             None => git(self.clone, &["ls-tree", "-r", "--name-only", commit])?,
             Some(before) => git(self.clone, &["diff", "--no-renames", "--name-only", before, commit])?,
@@ -235,7 +240,7 @@ impl Site<'_> {
                 || path.ends_with(".toml")
                 || path.ends_with(".cfg")
         };
-        let mut change = Commit::new("push").write("README.md", commit);
+        let mut change = CommitBuilder::new("push").write("README.md", commit);
         for path in named.lines().filter(is_wanted) {
             change = match git(self.clone, &["show", &format!("{commit}:{path}")]) {
                 Ok(text) => change.write(path, text),
@@ -247,13 +252,13 @@ impl Site<'_> {
 }
 
 /// The comments that reviewdog posts and deletes for these findings.
-fn reviewdog(found: &[Found], sums: &mut Sums) {
-    let (mut there, mut said) = (BTreeSet::new(), BTreeMap::<Said, usize>::new());
+fn reviewdog(found: &[PushFindings], sums: &mut CommentTotals) {
+    let (mut there, mut said) = (BTreeSet::new(), BTreeMap::<FindingText, usize>::new());
     for push in found {
-        let one = |(said, lines): (&Said, &BTreeSet<(u64, u64)>)| {
+        let one = |(said, lines): (&FindingText, &BTreeSet<(u64, u64)>)| {
             lines.iter().map(|lines| (said.clone(), *lines)).collect::<Vec<_>>()
         };
-        let now: BTreeSet<(Said, (u64, u64))> = push.iter().flat_map(one).collect();
+        let now: BTreeSet<(FindingText, (u64, u64))> = push.iter().flat_map(one).collect();
         for (text, _) in now.difference(&there) {
             sums.posted += 1;
             let before = said.entry(text.clone()).or_default();
@@ -267,7 +272,7 @@ fn reviewdog(found: &[Found], sums: &mut Sums) {
 }
 
 /// The comments that Truing has left, beside the last findings.
-fn add(view: &PullView, found: &[Found], old: &BTreeSet<String>, sums: &mut Sums) {
+fn add(view: &PullView, found: &[PushFindings], old: &BTreeSet<String>, sums: &mut CommentTotals) {
     let comments: Vec<_> = view.inline().filter(|comment| comment.author == LOGIN).collect();
     sums.posted += comments.len();
     sums.deleted += view.comments.iter().filter(|comment| comment.deleted && comment.place.is_some()).count();
@@ -279,7 +284,7 @@ fn add(view: &PullView, found: &[Found], old: &BTreeSet<String>, sums: &mut Sums
         .filter(|comment| !comment.resolved)
         .filter_map(|comment| Some((comment.place.as_ref()?.path.clone(), u64::from(comment.line?))))
         .collect();
-    let is_at = |(path, line): &(String, u64), said: &Said, lines: &BTreeSet<(u64, u64)>| {
+    let is_at = |(path, line): &(String, u64), said: &FindingText, lines: &BTreeSet<(u64, u64)>| {
         *path == said.0 && lines.iter().any(|(first, last)| (first..=last).contains(&line))
     };
     sums.stale +=

@@ -14,13 +14,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 
 use super::process::folder;
 use super::{meter, watch};
 use crate::{say, workspace};
-use fill::{DAYS, REPOSITORIES, Size};
-use served::Served;
+use fill::{DAYS, REPOSITORIES, StoreSize};
+use served::MeasuredStore;
 
 /// The longest time of a command, in seconds.
 const ANSWER: f64 = 1.0;
@@ -33,7 +33,7 @@ const CALLS: u32 = 300;
 
 /// The engines.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Engine {
+enum RecordsEngine {
     /// One SQLite file
     Sqlite,
     /// Slots in Redis, records in PostgreSQL
@@ -45,7 +45,7 @@ enum Engine {
 pub(crate) struct Options {
     /// The store to measure; both by default
     #[arg(long, value_enum)]
-    store: Option<Engine>,
+    store: Option<RecordsEngine>,
     /// Records: rows of all tables but that of slots
     #[arg(long, default_value_t = 10_000_000)]
     rows: u64,
@@ -67,11 +67,11 @@ pub(crate) struct Options {
 }
 
 /// The programs that take part.
-struct Tools<'a> {
+struct BenchPrograms<'a> {
     root: &'a Path,
     program: PathBuf,
     redis: &'a Path,
-    now: Millis,
+    now: UnixMillis,
 }
 
 /// Measures. `false`: a figure is not what is promised.
@@ -85,13 +85,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         None => super::program::build(&root)?,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-    let tools = Tools { root: &root, program, redis: &options.redis, now: Millis(i64::try_from(now)?) };
+    let tools =
+        BenchPrograms { root: &root, program, redis: &options.redis, now: UnixMillis(i64::try_from(now)?) };
     say::line(&format!(
         "records of {REPOSITORIES} repositories and {DAYS} days, {} slots that are due, each command {} times",
         options.slots, options.repeats
     ));
     let mut kept = true;
-    for engine in [Engine::Sqlite, Engine::Valkey] {
+    for engine in [RecordsEngine::Sqlite, RecordsEngine::Valkey] {
         if options.store.is_none_or(|only| only == engine) {
             kept &= measure(engine, options, &tools)?;
         }
@@ -110,13 +111,13 @@ fn figure(label: &str, (value, promised): (f64, f64), unit: &str, more: &str) ->
     kept
 }
 
-fn measure(engine: Engine, options: &Options, tools: &Tools<'_>) -> Result<bool> {
-    let size = Size::of_rows(options.rows, tools.now);
+fn measure(engine: RecordsEngine, options: &Options, tools: &BenchPrograms<'_>) -> Result<bool> {
+    let size = StoreSize::of_rows(options.rows, tools.now);
     let data = folder(tools.root)?;
     let begun = Instant::now();
     let served = match engine {
-        Engine::Sqlite => Served::file(tools, data.path(), Some(&size), options.slots)?,
-        Engine::Valkey => Served::servers(tools, data.path(), &size, options.slots)?,
+        RecordsEngine::Sqlite => MeasuredStore::file(tools, data.path(), Some(&size), options.slots)?,
+        RecordsEngine::Valkey => MeasuredStore::servers(tools, data.path(), &size, options.slots)?,
     };
     let counts = served.counts()?;
     let rows: u64 = counts.iter().map(|(_, rows)| rows).sum();
@@ -157,14 +158,14 @@ fn measure(engine: Engine, options: &Options, tools: &Tools<'_>) -> Result<bool>
 
 /// The answer of the store's bench.
 #[derive(Deserialize)]
-struct Due {
+struct DueFigures {
     slots: u64,
     p50: f64,
     p99: f64,
 }
 
 /// Asks within one process for what is due, through the store itself.
-fn due(served: &Served, tools: &Tools<'_>) -> Result<Due> {
+fn due(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueFigures> {
     let mut bench = workspace::cargo(tools.root);
     bench.args(["bench", "--locked", "--quiet", "--package", "truing-store", "--bench", "due", "--"]);
     bench.arg(CALLS.to_string()).args(served.addresses()).current_dir(tools.root);
@@ -173,12 +174,12 @@ fn due(served: &Served, tools: &Tools<'_>) -> Result<Due> {
 }
 
 /// Moves a store to servers and back.
-fn moved(options: &Options, tools: &Tools<'_>) -> Result<bool> {
-    let size = Size::of_rows(options.moved, tools.now);
+fn moved(options: &Options, tools: &BenchPrograms<'_>) -> Result<bool> {
+    let size = StoreSize::of_rows(options.moved, tools.now);
     let data = folder(tools.root)?;
-    let from = Served::file(tools, data.path(), Some(&size), options.slots)?;
+    let from = MeasuredStore::file(tools, data.path(), Some(&size), options.slots)?;
     let rows: u64 = from.counts()?.iter().map(|(_, rows)| rows).sum();
-    let to = Served::empty_servers(tools, data.path())?;
+    let to = MeasuredStore::empty_servers(tools, data.path())?;
     say::line(&format!("\nmoving {rows} records and {} slots", options.slots));
     let back = format!("sqlite:{}", data.path().join("back.db").display());
     let mut kept = true;

@@ -12,10 +12,10 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::meter::{self, Run};
+use super::meter::{self, RunTimes};
 use super::watch;
 use crate::{say, workspace};
-use project::Project;
+use project::GeneratedProject;
 
 /// The most seconds that a review may take beyond `git diff` of the same change.
 const MOST_SECONDS: f64 = 1.0;
@@ -65,8 +65,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if options.keep.is_some() && folder.exists() {
         bail!("{}: it is there already", folder.display());
     }
-    let place = Place { root: folder.join("repository"), home: folder.join("home"), program };
-    let mut project = Project::new(options.seed, options.files, options.file_lines);
+    let place = ReviewBenchPaths { root: folder.join("repository"), home: folder.join("home"), program };
+    let mut project = GeneratedProject::new(options.seed, options.files, options.file_lines);
     place.begin(&project)?;
     let change = project.change(options.changed, options.lines);
     place.apply(&change)?;
@@ -111,15 +111,15 @@ review of              git diff  truing    more  ratio   truing    MB   tree   f
                               s       s       s          CPU s";
 
 /// Where everything lies.
-struct Place {
+struct ReviewBenchPaths {
     root: PathBuf,
     home: PathBuf,
     program: PathBuf,
 }
 
-impl Place {
+impl ReviewBenchPaths {
     /// A repository with one commit on `main`.
-    fn begin(&self, project: &Project) -> Result<()> {
+    fn begin(&self, project: &GeneratedProject) -> Result<()> {
         fs::create_dir_all(&self.root)?;
         fs::create_dir_all(&self.home)?;
         for (path, text) in project.texts() {
@@ -134,7 +134,7 @@ impl Place {
     }
 
     /// Makes the change in the working tree.
-    fn apply(&self, change: &project::Change) -> Result<()> {
+    fn apply(&self, change: &project::ProjectChange) -> Result<()> {
         for path in &change.gone {
             fs::remove_file(self.root.join(path)).with_context(|| format!("cannot remove {path}"))?;
         }
@@ -207,7 +207,7 @@ impl Place {
         for _ in 0..rounds.max(1) {
             pairs.push((meter::run(&mut theirs)?, meter::run(&mut ours)?));
         }
-        let of = |part: fn(&(Run, Run)) -> f64| meter::median(pairs.iter().map(part).collect());
+        let of = |part: fn(&(RunTimes, RunTimes)) -> f64| meter::median(pairs.iter().map(part).collect());
         let (git, truing) = (of(|(git, _)| git.clock), of(|(_, truing)| truing.clock));
         let (more, ratio) = (of(|(git, truing)| truing.clock - git.clock), truing / git);
         let processor = of(|(_, truing)| truing.processor);

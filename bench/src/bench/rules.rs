@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::meter::{self, Run};
+use super::meter::{self, RunTimes};
 use crate::{say, workspace};
 
 /// How often each of the two is run, by turns; the medians count.
@@ -84,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for _ in 0..ROUNDS {
         rounds.push((meter::run(&mut ours)?, meter::run(&mut theirs)?));
     }
-    let of = |part: fn(&(Run, Run)) -> f64| meter::median(rounds.iter().map(part).collect());
+    let of = |part: fn(&(RunTimes, RunTimes)) -> f64| meter::median(rounds.iter().map(part).collect());
     // Paired, so that what else the machine does weighs on both; and on the processor, where it weighs less.
     let ratio = of(|(ours, theirs)| theirs.processor / ours.processor);
     say::line(&format!(
@@ -102,12 +102,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// A finding: path, first and last line, rule.
-type One = (String, u64, u64, String);
+type LintMatch = (String, u64, u64, String);
 /// All findings.
-type Found = BTreeSet<One>;
+type LintMatches = BTreeSet<LintMatch>;
 
 /// What a command finds. Two matches of one rule on the same lines are one finding.
-fn found(command: &mut Command, of: fn(&Value) -> Option<One>) -> Result<Found> {
+fn found(command: &mut Command, of: fn(&Value) -> Option<LintMatch>) -> Result<LintMatches> {
     let output =
         command.stdout(Stdio::piped()).output().with_context(|| format!("cannot start {command:?}"))?;
     let text = String::from_utf8(output.stdout).context("the findings are not UTF-8")?;
@@ -119,19 +119,19 @@ fn found(command: &mut Command, of: fn(&Value) -> Option<One>) -> Result<Found> 
         .collect()
 }
 
-fn of_ours(finding: &Value) -> Option<One> {
+fn of_ours(finding: &Value) -> Option<LintMatch> {
     let rule = finding["rule"].as_str()?.strip_prefix("ten/")?;
     let (first, last) = (finding["start_line"].as_u64()?, finding["end_line"].as_u64()?);
     Some((finding["path"].as_str()?.to_owned(), first, last, rule.to_owned()))
 }
 
-fn of_theirs(finding: &Value) -> Option<One> {
+fn of_theirs(finding: &Value) -> Option<LintMatch> {
     let line = |end: &str| Some(finding["range"][end]["line"].as_u64()? + 1);
     let rule = finding["ruleId"].as_str()?.to_owned();
     Some((finding["file"].as_str()?.to_owned(), line("start")?, line("end")?, rule))
 }
 
-fn compare(ours: &Found, theirs: &Found) -> bool {
+fn compare(ours: &LintMatches, theirs: &LintMatches) -> bool {
     for only in ours.difference(theirs) {
         say::line(&format!("only ours: {only:?}"));
     }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, FakeModel, KEY, Script, When};
+use truing_fakes::model::{AnswerCondition, FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 use super::{meter, watch};
 use crate::{say, tools, workspace};
@@ -37,9 +37,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let model = runtime.block_on(FakeModel::start(script())).context("the model cannot start")?;
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
     let home = temporary.path().to_owned();
-    let place = Place { root: home.join("r"), home, program, claude, model: model.url().to_owned() };
+    let place =
+        RuntimeBenchPaths { root: home.join("r"), home, program, claude, model: model.url().to_owned() };
     place.begin()?;
-    let mut rows = [Who::Native, Who::Cli, Who::Claude].map(|who| Row { who, runs: Vec::new(), bytes: 0 });
+    let mut rows = [MeasuredRuntime::Native, MeasuredRuntime::Cli, MeasuredRuntime::Claude]
+        .map(|who| RuntimeRow { who, runs: Vec::new(), bytes: 0 });
     let mut told = Vec::new();
     for round in 0..=options.rounds.max(1) {
         for row in &mut rows {
@@ -47,7 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
                 // Not timed: looking at memory takes time itself.
                 let seen = watch::watch(&mut place.command(row.who))?;
                 row.bytes = seen.tree_bytes;
-                if !matches!(row.who, Who::Claude) {
+                if !matches!(row.who, MeasuredRuntime::Claude) {
                     told.push(result(&seen.output)?);
                 }
             } else {
@@ -56,7 +58,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
     }
     say::line("                      seconds  ratio  CPU s  ratio     MB");
-    let of = |row: &Row, part: fn(&meter::Run) -> f64| meter::median(row.runs.iter().map(part).collect());
+    let of = |row: &RuntimeRow, part: fn(&meter::RunTimes) -> f64| {
+        meter::median(row.runs.iter().map(part).collect())
+    };
     let first = rows.first().map(|row| (of(row, |run| run.clock), of(row, |run| run.processor)));
     let (clock_of_first, processor_of_first) = first.context("nothing was run")?;
     for row in &rows {
@@ -79,14 +83,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 /// What is run.
 #[derive(Clone, Copy)]
-enum Who {
+enum MeasuredRuntime {
     Native,
     Cli,
     /// `claude --print`, with a plain answer.
     Claude,
 }
 
-impl Who {
+impl MeasuredRuntime {
     fn named(self) -> &'static str {
         match self {
             Self::Native => "review, native",
@@ -96,28 +100,28 @@ impl Who {
     }
 }
 
-struct Row {
-    who: Who,
-    runs: Vec<meter::Run>,
+struct RuntimeRow {
+    who: MeasuredRuntime,
+    runs: Vec<meter::RunTimes>,
     bytes: u64,
 }
 
 /// A review looks at the files and reports one finding; whoever asks without tools of ours is told a word.
-fn script() -> Script {
+fn script() -> ModelScript {
     let finding = json!({ "path": "pay.py", "start_line": 2, "end_line": 2, "severity": "P1", "category": "G",
         "title": "The last one is left out", "body": "The range ends one too early.",
         "excerpt": "    return sum(xs[:-1])" });
-    let turn = |answer: Answer, fresh| {
-        let when = When {
+    let turn = |answer: ScriptedAnswer, fresh| {
+        let when = AnswerCondition {
             system: vec!["You review one pull request".to_owned()],
             fresh: Some(fresh),
-            ..When::default()
+            ..AnswerCondition::default()
         };
         answer.when(when).times(0)
     };
-    let read = turn(Answer::tool("read", json!({ "path": "pay.py" })), true);
-    let report = turn(Answer::tool("report", json!({ "findings": [finding] })), false);
-    Script::of([read, report, Answer::text("yes").times(0)])
+    let read = turn(ScriptedAnswer::tool("read", json!({ "path": "pay.py" })), true);
+    let report = turn(ScriptedAnswer::tool("report", json!({ "findings": [finding] })), false);
+    ModelScript::of([read, report, ScriptedAnswer::text("yes").times(0)])
 }
 
 /// What a review came to, but for when and how long.
@@ -130,7 +134,7 @@ fn result(output: &[u8]) -> Result<Value> {
 }
 
 /// Where everything lies.
-struct Place {
+struct RuntimeBenchPaths {
     root: PathBuf,
     home: PathBuf,
     program: PathBuf,
@@ -138,7 +142,7 @@ struct Place {
     model: String,
 }
 
-impl Place {
+impl RuntimeBenchPaths {
     /// A repository with a change in its working tree.
     fn begin(&self) -> Result<()> {
         fs::create_dir_all(&self.root)?;
@@ -164,7 +168,7 @@ impl Place {
         workspace::output(&mut command).map(drop)
     }
 
-    fn command(&self, who: Who) -> Command {
+    fn command(&self, who: MeasuredRuntime) -> Command {
         let review = |runtime| {
             let mut command = Command::new(&self.program);
             command.args(["review", "--quiet", "--no-record", "--format", "json", "--config", "../op.toml"]);
@@ -172,9 +176,9 @@ impl Place {
             command
         };
         let mut command = match who {
-            Who::Native => review("native"),
-            Who::Cli => review("cli"),
-            Who::Claude => {
+            MeasuredRuntime::Native => review("native"),
+            MeasuredRuntime::Cli => review("cli"),
+            MeasuredRuntime::Claude => {
                 let mut command = Command::new(&self.claude);
                 command.args(["--print", "--output-format", "json", "Is this a question?"]);
                 command

@@ -10,13 +10,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::process::{Process, free_port, until};
+use super::process::{ChildProcess, free_port, until};
 use crate::workspace;
 
 /// Redis, or Valkey, whose data is in a folder. Each write is on the disk before it is answered.
-pub(super) fn redis(program: &Path, folder: &Path) -> Result<(Process, u16)> {
+pub(super) fn redis(program: &Path, folder: &Path) -> Result<(ChildProcess, u16)> {
     let port = free_port()?;
-    let mut process = Process::start(
+    let mut process = ChildProcess::start(
         "redis",
         Command::new(program).current_dir(folder).args([
             "--port",
@@ -52,7 +52,7 @@ cd / && rm -rf "$folder"
 
 /// PostgreSQL with an empty database; its address as it is configured. Its settings are its own, but for the number of
 /// connections: a process has up to 16.
-pub(super) fn postgres() -> Result<(Process, String)> {
+pub(super) fn postgres() -> Result<(ChildProcess, String)> {
     let (bin, port) = (programs()?, free_port()?);
     // It refuses to run as root.
     let is_root = workspace::output(Command::new("id").arg("-u"))?.trim() == "0";
@@ -70,7 +70,7 @@ pub(super) fn postgres() -> Result<(Process, String)> {
     let Ok(id) = id.trim().parse() else {
         bail!("PostgreSQL did not start ({})", child.wait()?);
     };
-    let mut process = Process::around("postgres", child, id);
+    let mut process = ChildProcess::around("postgres", child, id);
     let address = port.to_string();
     until(&mut process, || {
         let mut ask = Command::new(bin.join("pg_isready"));
@@ -97,8 +97,8 @@ pub(super) fn programs() -> Result<PathBuf> {
 }
 
 /// The servers of a deployment of many processes.
-pub(super) struct Servers {
-    pub(super) processes: [Process; 2],
+pub(super) struct StoreServers {
+    pub(super) processes: [ChildProcess; 2],
     /// The address of the slots, and that of the records.
     pub(super) slots: String,
     pub(super) records: String,
@@ -110,11 +110,11 @@ pub(super) struct Servers {
 }
 
 /// Starts both; the slots' data is in a folder.
-pub(super) fn servers(program: &Path, folder: &Path) -> Result<Servers> {
+pub(super) fn servers(program: &Path, folder: &Path) -> Result<StoreServers> {
     let (slots, port) = redis(program, folder)?;
     let (records, address) = postgres()?;
     let url = format!("valkey://127.0.0.1:{port}/0");
-    Ok(Servers {
+    Ok(StoreServers {
         processes: [slots, records],
         section: format!("[store]\nurl = \"{url}\"\nrecords = \"{address}\"\n"),
         slots: url,
@@ -125,7 +125,7 @@ pub(super) fn servers(program: &Path, folder: &Path) -> Result<Servers> {
 }
 
 /// The contents of a database, and its transactions so far.
-pub(super) struct Records {
+pub(super) struct DatabaseStats {
     /// Rows of all tables of ours.
     pub(super) rows: u64,
     /// Its size.
@@ -136,7 +136,7 @@ pub(super) struct Records {
 }
 
 /// Asks a database of ours.
-pub(super) fn look(records: &str) -> Result<Records> {
+pub(super) fn look(records: &str) -> Result<DatabaseStats> {
     let sql = "SELECT sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM truing.%I', tablename), \
                false, true, '')))[1]::text::bigint), pg_database_size(current_database()), \
                (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()), \
@@ -149,5 +149,5 @@ pub(super) fn look(records: &str) -> Result<Records> {
     let [rows, bytes, commits, rollbacks] = numbers[..] else {
         bail!("PostgreSQL told no size, but {told:?}");
     };
-    Ok(Records { rows, bytes, commits, rollbacks })
+    Ok(DatabaseStats { rows, bytes, commits, rollbacks })
 }

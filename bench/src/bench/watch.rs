@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 const EVERY: Duration = Duration::from_millis(2);
 
 /// What was seen of a run.
-pub(super) struct Seen {
+pub(super) struct WatchedRun {
     /// Its end.
     pub(super) status: ExitStatus,
     /// What the command printed.
@@ -24,7 +24,7 @@ pub(super) struct Seen {
 }
 
 /// Runs a command to its end. Sizes are 0 where there is no `/proc`.
-pub(super) fn watch(command: &mut Command) -> Result<Seen> {
+pub(super) fn watch(command: &mut Command) -> Result<WatchedRun> {
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
     let id = child.id();
@@ -46,7 +46,7 @@ pub(super) fn watch(command: &mut Command) -> Result<Seen> {
     let (output, own) = reading.join().ok().context("the answer could not be read")??;
     let status = child.wait()?;
     own_bytes = own_bytes.max(own);
-    Ok(Seen { status, output, own_bytes, tree_bytes: tree_bytes.max(own_bytes) })
+    Ok(WatchedRun { status, output, own_bytes, tree_bytes: tree_bytes.max(own_bytes) })
 }
 
 /// The resident size of a process and all that it started, in bytes.

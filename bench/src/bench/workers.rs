@@ -12,11 +12,13 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
 use tokio::runtime::Runtime;
-use truing_fakes::forge::{Chaos, FakeForge, Hook, NewPull, Options as ForgeOptions, PullView, Repo};
-use truing_fakes::model::{Answer, FakeModel, Fault, KEY, Script};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{
+    DeliveryChaos, DeliveryHook, FakeForge, FakeForgeOptions as ForgeOptions, FakeRepo, NewPull, PullView,
+};
+use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer};
+use truing_fakes::repo::CommitBuilder;
 
-use super::process::{Process, folder, free_port, get, seconds, until_ready};
+use super::process::{ChildProcess, folder, free_port, get, seconds, until_ready};
 use super::stores;
 use crate::{say, workspace};
 
@@ -105,7 +107,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// The part that the last measurement is held up by.
-fn limit(workers: usize, row: &Row, busy: f64) -> String {
+fn limit(workers: usize, row: &WorkersRow, busy: f64) -> String {
     let all: f64 = row.cpu.iter().sum();
     let greatest = PARTS.iter().zip(&row.cpu).max_by(|one, other| one.1.total_cmp(other.1));
     let (part, cpu) = greatest.map_or(("nothing", 0.0), |(part, cpu)| (*part, *cpu));
@@ -121,7 +123,7 @@ fn limit(workers: usize, row: &Row, busy: f64) -> String {
 
 /// The cost of all reviews of a measurement, but for time.
 #[derive(Default)]
-struct Cost {
+struct ReviewsCost {
     /// Calls of the forge's API.
     calls: u64,
     /// Those of them that create something.
@@ -136,7 +138,7 @@ struct Cost {
     again: u64,
 }
 
-impl Cost {
+impl ReviewsCost {
     fn told(&self, reviews: usize) -> String {
         let each = |number: u64| number as f64 / reviews as f64;
         format!(
@@ -154,18 +156,18 @@ impl Cost {
 }
 
 /// One measurement.
-struct Row {
+struct WorkersRow {
     took: Duration,
     /// Seconds on the processors, of each of [`PARTS`].
     cpu: Vec<f64>,
     /// The share of writes of slots that found another version; none: not told.
     conflicts: Option<f64>,
-    cost: Cost,
+    cost: ReviewsCost,
 }
 
-fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Result<Row> {
+fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Result<WorkersRow> {
     let runtime = Runtime::new().context("no threads can be had")?;
-    let doubles = runtime.block_on(Doubles::start(options))?;
+    let doubles = runtime.block_on(TestDoubles::start(options))?;
     let data = folder(root)?;
     let servers = stores::servers(&options.redis, data.path())?;
     let config = data.path().join("truing.toml");
@@ -190,7 +192,7 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
             .env("GITHUB_TOKEN", TOKEN)
             .env("ANTHROPIC_API_KEY", KEY)
             .env(name, value);
-        let mut process = Process::start(part, &mut command)?;
+        let mut process = ChildProcess::start(part, &mut command)?;
         until_ready(&mut process, port)?;
         processes.push(process);
         ports.push(port);
@@ -199,17 +201,17 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
     let records = servers.records;
     let ingress = ports.first().context("there is no process")?;
     let url = format!("http://127.0.0.1:{ingress}/webhooks/github");
-    doubles.forge.hook(Hook { url, secret: SECRET.to_owned(), automatic: false });
+    doubles.forge.hook(DeliveryHook { url, secret: SECRET.to_owned(), automatic: false });
 
     let at_first = stores::look(&records)?;
     let (before, began) = (used(&processes)?, Instant::now());
-    let statuses = runtime.block_on(doubles.forge.deliver_all(Chaos::default()))?;
+    let statuses = runtime.block_on(doubles.forge.deliver_all(DeliveryChaos::default()))?;
     if let Some(status) = statuses.iter().find(|status| **status != 202) {
         bail!("a webhook was answered {status}");
     }
     for (repo, number) in &doubles.pulls {
         while !is_reviewed(&runtime.block_on(repo.pull(*number))?)? {
-            processes.iter_mut().try_for_each(Process::check)?;
+            processes.iter_mut().try_for_each(ChildProcess::check)?;
             if began.elapsed() > PATIENCE {
                 bail!("{}#{number} has no review after {} s", repo.full_name(), PATIENCE.as_secs());
             }
@@ -228,8 +230,8 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
     let (rows, bytes) = (at_last.rows - at_first.rows, at_last.bytes - at_first.bytes);
     let again = at_last.rollbacks - at_first.rollbacks;
     let transactions = at_last.commits - at_first.commits + again;
-    let cost = Cost { calls, creations, git, rows, bytes, transactions, again };
-    Ok(Row { took, cpu, conflicts: conflicts(&ports), cost })
+    let cost = ReviewsCost { calls, creations, git, rows, bytes, transactions, again };
+    Ok(WorkersRow { took, cpu, conflicts: conflicts(&ports), cost })
 }
 
 /// Is it a request of git?
@@ -249,7 +251,7 @@ fn is_reviewed(view: &PullView) -> Result<bool> {
 }
 
 /// Seconds on the processors so far, of each of [`PARTS`].
-fn used(processes: &[Process]) -> Result<Vec<f64>> {
+fn used(processes: &[ChildProcess]) -> Result<Vec<f64>> {
     let of = |part: &str| -> Result<f64> {
         let of_part = processes.iter().filter(|process| process.part() == part);
         of_part.map(|process| Ok(process.used()?.cpu)).sum()
@@ -283,35 +285,35 @@ fn counter(metrics: &str, name: &str) -> Option<f64> {
 }
 
 /// The forge with its pull requests, and the model.
-struct Doubles {
+struct TestDoubles {
     forge: FakeForge,
     model: FakeModel,
-    pulls: Vec<(Repo, u64)>,
+    pulls: Vec<(FakeRepo, u64)>,
 }
 
-impl Doubles {
+impl TestDoubles {
     async fn start(options: &Options) -> Result<Self> {
         let forge = FakeForge::start(ForgeOptions::default()).await?;
         forge.token(TOKEN, "truing[bot]");
-        let report = Answer::tool("report", json!({ "findings": [] })).usage(1000, 100).times(0);
-        let slow = Answer { fault: Some(Fault::Slow { millis: options.model_ms }), ..report };
-        let model = FakeModel::start(Script::of([slow])).await.context("the model cannot start")?;
+        let report = ScriptedAnswer::tool("report", json!({ "findings": [] })).usage(1000, 100).times(0);
+        let slow = ScriptedAnswer { fault: Some(ModelFault::Slow { millis: options.model_ms }), ..report };
+        let model = FakeModel::start(ModelScript::of([slow])).await.context("the model cannot start")?;
         let mut repos = Vec::new();
         for number in 0..options.repositories {
-            let begin = Commit::new("begin").write("a.py", "a = 1\n");
+            let begin = CommitBuilder::new("begin").write("a.py", "a = 1\n");
             repos.push(forge.create_repository("bench", &format!("r{number}"), begin).await?);
         }
         let mut pulls = Vec::new();
         for (at, repo) in repos.iter().cycle().take(options.pulls).enumerate() {
             let branch = format!("b{at}");
-            repo.push(&branch, Commit::new("pay").write(format!("{branch}.py"), CHANGE)).await?;
+            repo.push(&branch, CommitBuilder::new("pay").write(format!("{branch}.py"), CHANGE)).await?;
             pulls.push((repo.clone(), repo.open(NewPull::of(&branch)).await?));
         }
         Ok(Self { forge, model, pulls })
     }
 
     /// A configuration that uses them and these servers. Nothing else is done meanwhile, such as a sweep.
-    fn config(&self, servers: &stores::Servers, options: &Options) -> String {
+    fn config(&self, servers: &stores::StoreServers, options: &Options) -> String {
         let (forge, model) = (self.forge.base_url(), self.model.url());
         let (store, marker_key, concurrency) = (&servers.section, servers.marker_key, options.concurrency);
         format!(
@@ -338,7 +340,8 @@ mod tests {
     #[test]
     fn the_cost_is_told_a_review() {
         let (calls, creations, git) = (30, 5, 2);
-        let cost = Cost { calls, creations, git, rows: 100, bytes: 20_000, transactions: 50, again: 1 };
+        let cost =
+            ReviewsCost { calls, creations, git, rows: 100, bytes: 20_000, transactions: 50, again: 1 };
         assert_eq!(
             cost.told(10),
             "a review without findings: 3.0 calls of the forge, 0.5 of them create something; 0.2 requests of git; 10.0 \
@@ -348,11 +351,11 @@ mod tests {
 
     #[test]
     fn the_part_that_uses_most_is_named() {
-        let row = Row {
+        let row = WorkersRow {
             took: Duration::from_secs(1),
             cpu: vec![0.1, 0.0, 0.2, 0.7, 0.0],
             conflicts: None,
-            cost: Cost::default(),
+            cost: ReviewsCost::default(),
         };
         assert!(limit(4, &row, 0.99).contains("used up: postgres takes the most (70 %)"));
         assert!(limit(4, &row, 0.5).contains("wait for the model"));

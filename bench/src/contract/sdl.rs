@@ -13,7 +13,7 @@ pub(super) fn cut(introspected: &Value, kept: &[String]) -> Result<String> {
     let types: BTreeMap<&str, &Value> =
         types.iter().filter_map(|of| Some((of["name"].as_str()?, of))).collect();
     let kept: BTreeSet<&str> = kept.iter().map(String::as_str).collect();
-    let cut = Cut { types, kept };
+    let cut = SchemaSubset { types, kept };
 
     let mut texts = BTreeMap::new();
     let mut open: BTreeSet<&str> = cut.kept.clone();
@@ -25,12 +25,12 @@ pub(super) fn cut(introspected: &Value, kept: &[String]) -> Result<String> {
     Ok(texts.into_values().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n"))
 }
 
-struct Cut<'a> {
+struct SchemaSubset<'a> {
     types: BTreeMap<&'a str, &'a Value>,
     kept: BTreeSet<&'a str>,
 }
 
-impl<'a> Cut<'a> {
+impl<'a> SchemaSubset<'a> {
     /// A type's definition; what it uses is added to `used`.
     fn text(&self, name: &str, used: &mut BTreeSet<&'a str>) -> Result<String> {
         let of = self.types.get(name).with_context(|| format!("the schema has no type {name}"))?;

@@ -1,9 +1,9 @@
 //! Damaged diffs: whatever they are, nothing panics and what is read holds together.
 
 use anyhow::Result;
-use truing_diff::{AnchorKind, Fate, RepoPath, Side, Source, Tracker};
+use truing_diff::{AnchorKind, DiffSide, FileContent, LineFate, LineTracker, RepoPath};
 
-use super::random::{Random, damage};
+use super::random::{SeededRandom, damage};
 use crate::bench::hard;
 
 /// How large a diff of the corpus may be, in bytes; a larger one would only slow the rounds down.
@@ -52,7 +52,7 @@ pub(super) fn corpus() -> Result<Vec<Vec<u8>>> {
 }
 
 /// Damages one of them and reads it.
-pub(super) fn round(corpus: &[Vec<u8>], random: &mut Random) {
+pub(super) fn round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
     let mut input = random.one(corpus).cloned().unwrap_or_default();
     damage(&mut input, corpus, WORDS, random);
     let parsed = truing_diff::parse(&input);
@@ -72,26 +72,26 @@ pub(super) fn round(corpus: &[Vec<u8>], random: &mut Random) {
         let json = serde_json::to_string(&file.path).ok();
         let back = json.and_then(|json| serde_json::from_str::<RepoPath>(&json).ok());
         assert_eq!(back.as_ref(), Some(&file.path), "a path does not survive JSON");
-        let content = |random: &mut Random| (random.below(4) > 0).then(|| text(random));
+        let content = |random: &mut SeededRandom| (random.below(4) > 0).then(|| text(random));
         old.push((file.old_path.clone().unwrap_or_else(|| file.path.clone()), content(random)));
         new.push((file.path.clone(), content(random)));
     }
-    fn sources(files: &[(RepoPath, Option<Vec<u8>>)]) -> Vec<Source<'_>> {
-        files.iter().map(|(path, content)| Source { path, content: content.as_deref() }).collect()
+    fn sources(files: &[(RepoPath, Option<Vec<u8>>)]) -> Vec<FileContent<'_>> {
+        files.iter().map(|(path, content)| FileContent { path, content: content.as_deref() }).collect()
     }
     let (old_sources, new_sources) = (sources(&old), sources(&new));
-    let tracker = Tracker::new(&parsed.files, &old_sources, &new_sources);
+    let tracker = LineTracker::new(&parsed.files, &old_sources, &new_sources);
     for (path, _) in old.iter().take(8) {
         let start = number(random);
         let end = start.saturating_add(number(random));
-        for side in [Side::Old, Side::New] {
+        for side in [DiffSide::Old, DiffSide::New] {
             let anchored = truing_diff::anchor(&parsed.files, path, side, start, end);
             if anchored.kind == AnchorKind::Inline {
                 assert!(start <= anchored.start_line && anchored.end_line <= end, "anchored elsewhere");
             }
         }
         let tracked = tracker.track(path, start, end);
-        assert_eq!(tracked.start_line.is_none(), tracked.status == Fate::Deleted, "{tracked:?}");
+        assert_eq!(tracked.start_line.is_none(), tracked.status == LineFate::Deleted, "{tracked:?}");
         if let (Some(first), Some(last)) = (tracked.start_line, tracked.end_line) {
             assert!(1 <= first && first <= last, "{tracked:?}");
         }
@@ -99,13 +99,13 @@ pub(super) fn round(corpus: &[Vec<u8>], random: &mut Random) {
 }
 
 /// The number of a line: mostly small.
-fn number(random: &mut Random) -> u32 {
+fn number(random: &mut SeededRandom) -> u32 {
     let bound = if random.below(10) == 0 { u32::MAX as usize } else { 50 };
     u32::try_from(random.below(bound)).unwrap_or(u32::MAX)
 }
 
 /// Lines that are often equal.
-fn text(random: &mut Random) -> Vec<u8> {
+fn text(random: &mut SeededRandom) -> Vec<u8> {
     const LINES: [&[u8]; 8] =
         [b"}", b"", b"  x = 1", b"x = 1", b"y = x + 1\r", b"return y", b"\xff", b"fn f() {"];
     let lines: Vec<&[u8]> =

@@ -1,11 +1,11 @@
 //! Numbers that look random and are the same for the same seed (SplitMix64), and damage done by them.
 
 /// A row of numbers.
-pub(crate) struct Random {
+pub(crate) struct SeededRandom {
     state: u64,
 }
 
-impl Random {
+impl SeededRandom {
     pub(crate) fn new(seed: u64) -> Self {
         Self { state: seed.wrapping_mul(0xD134_2543_DE82_EF95) }
     }
@@ -38,7 +38,7 @@ impl Random {
 
 /// Cuts bytes off anywhere, changes, drops, repeats and inserts some, or goes on as another one does. `words` are
 /// what means something in this format.
-pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], random: &mut Random) {
+pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], random: &mut SeededRandom) {
     for _ in 0..=random.below(4) {
         match random.below(7) {
             0 => bytes.truncate(random.below(bytes.len() + 1)),
@@ -74,7 +74,7 @@ pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], r
     }
 }
 
-fn insert(bytes: &mut Vec<u8>, part: &[u8], random: &mut Random) {
+fn insert(bytes: &mut Vec<u8>, part: &[u8], random: &mut SeededRandom) {
     let at = random.below(bytes.len() + 1);
     bytes.splice(at..at, part.iter().copied());
 }

@@ -11,8 +11,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use truing_core::finding::RawFinding;
 use truing_core::port::{ChangedFile, ReadRequest};
-use truing_diff::{FileDiff, RepoPath, Status, added_ranges, parse};
-use truing_reader::InProcess;
+use truing_diff::{FileDiff, FileStatus, RepoPath, added_ranges, parse};
+use truing_reader::InProcessReader;
 
 /// How a review asks for a diff.
 const DIFF: &[&str] = &["diff", "--no-color", "--no-ext-diff", "--no-textconv", "-M", "--full-index"];
@@ -20,19 +20,19 @@ const DIFF: &[&str] = &["diff", "--no-color", "--no-ext-diff", "--no-textconv", 
 const WHOLE: (u32, u32) = (1, u32::MAX);
 
 /// A git folder that is read.
-pub(super) struct History {
+pub(super) struct GitHistory {
     dir: PathBuf,
-    blobs: Blobs,
+    blobs: BlobReader,
 }
 
 /// `git cat-file --batch`, running.
-struct Blobs {
+struct BlobReader {
     child: Child,
     ask: ChildStdin,
     answer: BufReader<ChildStdout>,
 }
 
-impl History {
+impl GitHistory {
     /// Opens a clone, bare or not.
     pub(super) fn open(dir: &Path) -> Result<Self> {
         let mut child = git(dir)
@@ -43,7 +43,7 @@ impl History {
             .context("cannot start git")?;
         let ask = child.stdin.take().context("git has no input")?;
         let answer = BufReader::new(child.stdout.take().context("git has no output")?);
-        Ok(Self { dir: dir.to_owned(), blobs: Blobs { child, ask, answer } })
+        Ok(Self { dir: dir.to_owned(), blobs: BlobReader { child, ask, answer } })
     }
 
     /// The newest commits from `head` that have one parent.
@@ -58,7 +58,7 @@ impl History {
     pub(super) fn change(
         &mut self,
         commit: &str,
-        rules: &InProcess,
+        rules: &InProcessReader,
         pack: &str,
     ) -> Result<Option<Vec<RawFinding>>> {
         let parent = format!("{commit}^");
@@ -71,9 +71,9 @@ impl History {
         }
         let (mut files, mut also_changed) = (Vec::new(), Vec::new());
         for file in &parsed.files {
-            let is_read = file.status != Status::Deleted && !file.is_submodule() && !file.is_symlink();
+            let is_read = file.status != FileStatus::Deleted && !file.is_submodule() && !file.is_symlink();
             // What is no text is looked at when it is new.
-            if is_read && (!file.is_binary || file.status == Status::Added) {
+            if is_read && (!file.is_binary || file.status == FileStatus::Added) {
                 files.push(changed(file));
             } else {
                 also_changed.push(file.path.clone());
@@ -94,7 +94,7 @@ impl History {
     }
 
     /// What the rules find in all files of a commit.
-    pub(super) fn tree(&self, commit: &str, rules: &InProcess, pack: &str) -> Result<Vec<RawFinding>> {
+    pub(super) fn tree(&self, commit: &str, rules: &InProcessReader, pack: &str) -> Result<Vec<RawFinding>> {
         let folder = tempfile::tempdir()?;
         let (index, tree) = (folder.path().join("index"), folder.path().join("tree"));
         fs::create_dir(&tree)?;
@@ -126,7 +126,7 @@ impl History {
     }
 }
 
-impl Drop for History {
+impl Drop for GitHistory {
     fn drop(&mut self) {
         // It waits for questions, and holds nothing that could be lost.
         let _ = self.blobs.child.kill();
@@ -134,7 +134,7 @@ impl Drop for History {
     }
 }
 
-impl Blobs {
+impl BlobReader {
     /// Writes a file of a commit below a folder, if the commit has it.
     fn put(&mut self, commit: &str, path: &RepoPath, folder: &Path) -> Result<()> {
         let name = path.as_bytes();

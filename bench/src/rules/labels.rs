@@ -15,13 +15,13 @@ const Z: f64 = 1.96;
 
 /// The repositories whose histories are looked at.
 #[derive(Deserialize)]
-pub(super) struct Repositories {
-    pub(super) repository: Vec<Repository>,
+pub(super) struct RepositoryList {
+    pub(super) repository: Vec<JudgedRepository>,
 }
 
 /// One of them.
 #[derive(Deserialize)]
-pub(super) struct Repository {
+pub(super) struct JudgedRepository {
     /// `OWNER/NAME`.
     pub(super) name: String,
     pub(super) language: String,
@@ -35,7 +35,7 @@ pub(super) struct Repository {
 
 /// In which look a finding turned up.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Scope {
+pub(super) enum HitScope {
     /// At what a commit changed.
     Change,
     /// At all files of the newest commit.
@@ -44,9 +44,9 @@ pub(super) enum Scope {
 
 /// A finding, by where it is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Hit {
+pub(super) struct RuleHit {
     pub(super) repository: String,
-    pub(super) scope: Scope,
+    pub(super) scope: HitScope,
     pub(super) commit: String,
     pub(super) path: String,
     pub(super) line: u32,
@@ -56,7 +56,7 @@ pub(super) struct Hit {
 
 /// Would those who keep the repository want to know?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub(super) enum HitVerdict {
     True,
     /// Some would. Counts half.
     Arguable,
@@ -67,29 +67,29 @@ pub(super) enum Verdict {
 
 /// What is known of a finding.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Known {
+pub(super) struct HitLabel {
     /// How bad it was to the rules before they were held against these histories, if they found it.
     pub(super) before: Option<Severity>,
     /// The same for the rules as they are.
     pub(super) now: Option<Severity>,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: HitVerdict,
 }
 
 /// All that was judged.
-pub(super) type Labels = BTreeMap<Hit, Known>;
+pub(super) type HitLabels = BTreeMap<RuleHit, HitLabel>;
 
 /// Reads the file.
-pub(super) fn parse(text: &str) -> Result<Labels> {
+pub(super) fn parse(text: &str) -> Result<HitLabels> {
     let mut lines = text.lines();
     ensure!(lines.next() == Some(HEADER), "the first line is not {HEADER}");
-    let mut labels = Labels::new();
+    let mut labels = HitLabels::new();
     for (number, line) in lines.enumerate() {
         let at = || format!("line {}: {line}", number + 2);
         let fields: Vec<&str> = line.split(',').collect();
         let [repository, scope, commit, path, line, rule, before, now, label] = fields.as_slice() else {
             bail!("{}: not nine fields", at());
         };
-        let hit = Hit {
+        let hit = RuleHit {
             repository: (*repository).to_owned(),
             scope: scope_of(scope).with_context(at)?,
             commit: (*commit).to_owned(),
@@ -97,7 +97,7 @@ pub(super) fn parse(text: &str) -> Result<Labels> {
             line: line.parse().with_context(at)?,
             rule: (*rule).to_owned(),
         };
-        let known = Known {
+        let known = HitLabel {
             before: severity_of(before).with_context(at)?,
             now: severity_of(now).with_context(at)?,
             verdict: verdict_of(label).with_context(at)?,
@@ -108,12 +108,12 @@ pub(super) fn parse(text: &str) -> Result<Labels> {
 }
 
 /// The file's text. A path with a comma has no place in it.
-pub(super) fn write(labels: &Labels) -> Result<String> {
+pub(super) fn write(labels: &HitLabels) -> Result<String> {
     let mut text = format!("{HEADER}\n");
     for (hit, known) in labels {
         ensure!(!hit.path.contains([',', '\n']), "a path with a comma cannot be written: {}", hit.path);
         let severity = |severity: Option<Severity>| severity.map_or("-", Severity::as_str);
-        let Hit { repository, scope, commit, path, line, rule } = hit;
+        let RuleHit { repository, scope, commit, path, line, rule } = hit;
         let (scope, label) = (scope_name(*scope), verdict_name(known.verdict));
         let (before, now) = (severity(known.before), severity(known.now));
         writeln!(text, "{repository},{scope},{commit},{path},{line},{rule},{before},{now},{label}")?;
@@ -121,28 +121,31 @@ pub(super) fn write(labels: &Labels) -> Result<String> {
     Ok(text)
 }
 
-fn scope_name(scope: Scope) -> &'static str {
+fn scope_name(scope: HitScope) -> &'static str {
     match scope {
-        Scope::Change => "change",
-        Scope::Tree => "tree",
+        HitScope::Change => "change",
+        HitScope::Tree => "tree",
     }
 }
 
-fn scope_of(name: &str) -> Result<Scope> {
-    [Scope::Change, Scope::Tree].into_iter().find(|scope| scope_name(*scope) == name).context("no scope")
+fn scope_of(name: &str) -> Result<HitScope> {
+    [HitScope::Change, HitScope::Tree]
+        .into_iter()
+        .find(|scope| scope_name(*scope) == name)
+        .context("no scope")
 }
 
-fn verdict_name(verdict: Verdict) -> &'static str {
+fn verdict_name(verdict: HitVerdict) -> &'static str {
     match verdict {
-        Verdict::True => "true",
-        Verdict::Arguable => "arguable",
-        Verdict::False => "false",
-        Verdict::Unjudged => "-",
+        HitVerdict::True => "true",
+        HitVerdict::Arguable => "arguable",
+        HitVerdict::False => "false",
+        HitVerdict::Unjudged => "-",
     }
 }
 
-fn verdict_of(name: &str) -> Result<Verdict> {
-    let all = [Verdict::True, Verdict::Arguable, Verdict::False, Verdict::Unjudged];
+fn verdict_of(name: &str) -> Result<HitVerdict> {
+    let all = [HitVerdict::True, HitVerdict::Arguable, HitVerdict::False, HitVerdict::Unjudged];
     all.into_iter().find(|verdict| verdict_name(*verdict) == name).context("no label")
 }
 
@@ -156,23 +159,23 @@ fn severity_of(name: &str) -> Result<Option<Severity>> {
 
 /// How many findings are right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Figure {
+pub(super) struct VerdictCounts {
     pub(super) right: u32,
     pub(super) arguable: u32,
     pub(super) wrong: u32,
     pub(super) unjudged: u32,
 }
 
-impl Figure {
+impl VerdictCounts {
     /// Of these verdicts.
-    pub(super) fn of(verdicts: impl Iterator<Item = Verdict>) -> Self {
+    pub(super) fn of(verdicts: impl Iterator<Item = HitVerdict>) -> Self {
         let mut figure = Self::default();
         for verdict in verdicts {
             let count = match verdict {
-                Verdict::True => &mut figure.right,
-                Verdict::Arguable => &mut figure.arguable,
-                Verdict::False => &mut figure.wrong,
-                Verdict::Unjudged => &mut figure.unjudged,
+                HitVerdict::True => &mut figure.right,
+                HitVerdict::Arguable => &mut figure.arguable,
+                HitVerdict::False => &mut figure.wrong,
+                HitVerdict::Unjudged => &mut figure.unjudged,
             };
             *count += 1;
         }
@@ -221,13 +224,13 @@ mod tests {
 
     #[test]
     fn an_arguable_finding_counts_half_and_intervals_are_wilson_s() {
-        let figure = Figure { right: 8, arguable: 2, wrong: 0, unjudged: 5 };
+        let figure = VerdictCounts { right: 8, arguable: 2, wrong: 0, unjudged: 5 };
         assert_eq!((figure.precision(), figure.hits()), (Some(0.9), 15));
         let (low, high) = figure.interval().unwrap();
         assert_eq!((format!("{low:.3}"), format!("{high:.3}")), ("0.596".to_owned(), "0.982".to_owned()));
-        let all = Figure { right: 10, ..Figure::default() };
+        let all = VerdictCounts { right: 10, ..VerdictCounts::default() };
         let (low, high) = all.interval().unwrap();
         assert_eq!((format!("{low:.3}"), format!("{high:.3}")), ("0.722".to_owned(), "1.000".to_owned()));
-        assert_eq!(Figure::default().precision(), None);
+        assert_eq!(VerdictCounts::default().precision(), None);
     }
 }

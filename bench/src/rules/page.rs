@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use truing_core::finding::Severity;
 
-use super::labels::{Figure, Hit, Known, Labels, Repositories, Repository, Scope, Verdict};
+use super::labels::{
+    HitLabel, HitLabels, HitScope, HitVerdict, JudgedRepository, RepositoryList, RuleHit, VerdictCounts,
+};
 
 /// Severities that are judged together.
 pub(super) const GROUPS: [(&str, &[Severity]); 2] =
@@ -13,13 +15,13 @@ pub(super) const GROUPS: [(&str, &[Severity]); 2] =
 
 /// Which rules: as they were before they were held against these histories, or as they are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Rules {
+enum RulesVersion {
     Before,
     Now,
 }
 
-impl Rules {
-    fn severity(self, known: &Known) -> Option<Severity> {
+impl RulesVersion {
+    fn severity(self, known: &HitLabel) -> Option<Severity> {
         match self {
             Self::Before => known.before,
             Self::Now => known.now,
@@ -28,8 +30,8 @@ impl Rules {
 }
 
 /// How many there are, how many are right, and the share with its interval.
-pub(super) fn told(figure: Figure) -> String {
-    let Figure { right, arguable, wrong, unjudged } = figure;
+pub(super) fn told(figure: VerdictCounts) -> String {
+    let VerdictCounts { right, arguable, wrong, unjudged } = figure;
     let mut counts = vec![format!("{right} true"), format!("{arguable} arguable"), format!("{wrong} false")];
     if unjudged > 0 {
         counts.push(format!("{unjudged} not judged"));
@@ -42,27 +44,27 @@ pub(super) fn told(figure: Figure) -> String {
 }
 
 /// `0.90 (0.60 to 0.98)`.
-fn share(figure: Figure) -> Option<String> {
+fn share(figure: VerdictCounts) -> Option<String> {
     let (share, (low, high)) = figure.precision().zip(figure.interval())?;
     Some(format!("{share:.2} ({low:.2} to {high:.2})"))
 }
 
 /// What was judged of each rule, by its id, as the pack's page says it.
-pub(super) fn by_rule(labels: &Labels) -> BTreeMap<String, String> {
-    let mut found: BTreeMap<&String, Vec<Verdict>> = BTreeMap::new();
+pub(super) fn by_rule(labels: &HitLabels) -> BTreeMap<String, String> {
+    let mut found: BTreeMap<&String, Vec<HitVerdict>> = BTreeMap::new();
     for (hit, known) in labels.iter().filter(|(_, known)| known.now.is_some()) {
         found.entry(&hit.rule).or_default().push(known.verdict);
     }
-    let told = |verdicts: Vec<Verdict>| told(Figure::of(verdicts.into_iter()));
+    let told = |verdicts: Vec<HitVerdict>| told(VerdictCounts::of(verdicts.into_iter()));
     found.into_iter().map(|(rule, verdicts)| (rule.clone(), told(verdicts))).collect()
 }
 
 /// The page, in Markdown.
-pub(super) fn figures(labels: &Labels, repositories: &Repositories) -> String {
+pub(super) fn figures(labels: &HitLabels, repositories: &RepositoryList) -> String {
     let all = &repositories.repository;
     let commits: usize = all.iter().map(|repository| repository.commits).sum();
     let languages: BTreeSet<&str> = all.iter().map(|repository| repository.language.as_str()).collect();
-    let judged = labels.values().filter(|known| known.verdict != Verdict::Unjudged).count();
+    let judged = labels.values().filter(|known| known.verdict != HitVerdict::Unjudged).count();
     let mut text = format!(
         "# What the rules of `core` find in the histories of public repositories\n\n\
          <!-- Generated from labels.csv and repositories.toml in crates/reader/packs/core. To write it anew: \
@@ -87,7 +89,7 @@ pub(super) fn figures(labels: &Labels, repositories: &Repositories) -> String {
     text
 }
 
-fn by_severity(text: &mut String, labels: &Labels, repositories: &Repositories) {
+fn by_severity(text: &mut String, labels: &HitLabels, repositories: &RepositoryList) {
     *text += "\n## By severity\n\n\
               | Severity | Where | Repositories | Before | Now |\n|---|---|---|---|---|\n";
     let held_out: BTreeSet<&str> = repositories
@@ -97,31 +99,31 @@ fn by_severity(text: &mut String, labels: &Labels, repositories: &Repositories) 
         .map(|repository| repository.name.as_str())
         .collect();
     for (severity, severities) in GROUPS {
-        for (place, scope) in [("changes", Scope::Change), ("trees", Scope::Tree)] {
+        for (place, scope) in [("changes", HitScope::Change), ("trees", HitScope::Tree)] {
             for (set, held) in [("all", None), ("held out", Some(true)), ("the others", Some(false))] {
-                let counts = |hit: &Hit| {
+                let counts = |hit: &RuleHit| {
                     hit.scope == scope
                         && held.is_none_or(|held| held == held_out.contains(hit.repository.as_str()))
                 };
-                let of = |rules: Rules| {
+                let of = |rules: RulesVersion| {
                     let found = labels.iter().filter(|(hit, known)| {
                         let found = rules.severity(known).is_some_and(|it| severities.contains(&it));
                         found && counts(hit)
                     });
-                    told(Figure::of(found.map(|(_, known)| known.verdict)))
+                    told(VerdictCounts::of(found.map(|(_, known)| known.verdict)))
                 };
-                let (before, now) = (of(Rules::Before), of(Rules::Now));
+                let (before, now) = (of(RulesVersion::Before), of(RulesVersion::Now));
                 let _ = writeln!(text, "| {severity} | {place} | {set} | {before} | {now} |");
             }
         }
     }
 }
 
-fn by_repository(text: &mut String, labels: &Labels) {
+fn by_repository(text: &mut String, labels: &HitLabels) {
     *text += "\n## By rule and repository\n\n\
               Findings as true / arguable / false / not judged.\n\n\
               | Rule | Repository | Before | Now | Right before | Right now |\n|---|---|---|---|---|---|\n";
-    let mut groups: BTreeMap<(&str, &str), Vec<&Known>> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, &str), Vec<&HitLabel>> = BTreeMap::new();
     for (hit, known) in labels {
         // The row of all repositories comes first.
         for repository in ["", hit.repository.as_str()] {
@@ -129,19 +131,19 @@ fn by_repository(text: &mut String, labels: &Labels) {
         }
     }
     for ((rule, repository), group) in groups {
-        let of = |rules: Rules| {
+        let of = |rules: RulesVersion| {
             let found = group.iter().filter(|known| rules.severity(known).is_some());
-            Figure::of(found.map(|known| known.verdict))
+            VerdictCounts::of(found.map(|known| known.verdict))
         };
-        let counts = |figure: Figure| match figure.hits() {
+        let counts = |figure: VerdictCounts| match figure.hits() {
             0 => "none".to_owned(),
             _ => {
-                let Figure { right, arguable, wrong, unjudged } = figure;
+                let VerdictCounts { right, arguable, wrong, unjudged } = figure;
                 format!("{right} / {arguable} / {wrong} / {unjudged}")
             }
         };
-        let right = |figure: Figure| share(figure).unwrap_or_default();
-        let (before, now) = (of(Rules::Before), of(Rules::Now));
+        let right = |figure: VerdictCounts| share(figure).unwrap_or_default();
+        let (before, now) = (of(RulesVersion::Before), of(RulesVersion::Now));
         let repository = if repository.is_empty() { "**all**" } else { repository };
         let _ = writeln!(
             text,
@@ -154,14 +156,14 @@ fn by_repository(text: &mut String, labels: &Labels) {
     }
 }
 
-fn by_commits(text: &mut String, labels: &Labels, repositories: &Repositories) {
+fn by_commits(text: &mut String, labels: &HitLabels, repositories: &RepositoryList) {
     *text += "\n## Commits a finding\n\n\
               | Repository | Language | Held out | Commits | Findings before | Findings now |\n|---|---|---|---|---|---|\n";
-    let count = |repository: Option<&Repository>, rules: Rules| {
-        let of = |hit: &Hit| repository.is_none_or(|repository| repository.name == hit.repository);
-        let found = labels
-            .iter()
-            .filter(|(hit, known)| hit.scope == Scope::Change && of(hit) && rules.severity(known).is_some());
+    let count = |repository: Option<&JudgedRepository>, rules: RulesVersion| {
+        let of = |hit: &RuleHit| repository.is_none_or(|repository| repository.name == hit.repository);
+        let found = labels.iter().filter(|(hit, known)| {
+            hit.scope == HitScope::Change && of(hit) && rules.severity(known).is_some()
+        });
         found.count()
     };
     let row = |findings: usize, commits: usize| match commits.checked_div(findings) {
@@ -169,15 +171,15 @@ fn by_commits(text: &mut String, labels: &Labels, repositories: &Repositories) {
         None => "none".to_owned(),
     };
     for repository in &repositories.repository {
-        let Repository { name, language, held_out, commits, head: _ } = repository;
+        let JudgedRepository { name, language, held_out, commits, head: _ } = repository;
         let held_out = if *held_out { "yes" } else { "" };
-        let before = row(count(Some(repository), Rules::Before), *commits);
-        let now = row(count(Some(repository), Rules::Now), *commits);
+        let before = row(count(Some(repository), RulesVersion::Before), *commits);
+        let now = row(count(Some(repository), RulesVersion::Now), *commits);
         let _ = writeln!(text, "| {name} | {language} | {held_out} | {commits} | {before} | {now} |");
     }
     let commits: usize = repositories.repository.iter().map(|repository| repository.commits).sum();
-    let before = row(count(None, Rules::Before), commits);
-    let now = row(count(None, Rules::Now), commits);
+    let before = row(count(None, RulesVersion::Before), commits);
+    let now = row(count(None, RulesVersion::Now), commits);
     let _ = writeln!(text, "| **all** | | | {commits} | {before} | {now} |");
 }
 
@@ -185,7 +187,7 @@ fn by_commits(text: &mut String, labels: &Labels, repositories: &Repositories) {
 mod tests {
     use std::{env, fs};
 
-    use truing_reader::Packs;
+    use truing_reader::RulePacks;
 
     use super::*;
     use crate::rules::{PACK, PROMISED, pages, read};
@@ -213,7 +215,7 @@ mod tests {
         let (labels, _) = read(&workspace::root().unwrap()).unwrap();
         for ((name, severities), promised) in GROUPS.into_iter().zip(PROMISED) {
             let now = labels.values().filter(|known| known.now.is_some_and(|it| severities.contains(&it)));
-            let figure = Figure::of(now.map(|known| known.verdict));
+            let figure = VerdictCounts::of(now.map(|known| known.verdict));
             assert!(figure.precision().is_none_or(|share| share >= promised), "{name}: {}", told(figure));
             assert!(name == "P2" || figure.unjudged == 0, "{name}: {}", told(figure));
         }
@@ -233,7 +235,7 @@ mod tests {
         let [_, least] = PROMISED;
         for rule in rules {
             let now = labels.iter().filter(|(hit, known)| hit.rule == rule && known.now.is_some());
-            let figure = Figure::of(now.map(|(_, known)| known.verdict));
+            let figure = VerdictCounts::of(now.map(|(_, known)| known.verdict));
             let is_below = figure.precision().is_some_and(|share| share < least);
             assert!(figure.judged() < LEAST_JUDGED || !is_below, "{rule}: {}", told(figure));
         }
@@ -242,7 +244,7 @@ mod tests {
     #[test]
     fn every_label_is_of_a_repository_and_a_rule_there_is() {
         let (labels, repositories) = read(&workspace::root().unwrap()).unwrap();
-        let packs = Packs::embedded().unwrap();
+        let packs = RulePacks::embedded().unwrap();
         let rules: BTreeSet<&str> = packs.list().unwrap().iter().map(|rule| rule.rule).collect();
         for (hit, known) in &labels {
             assert!(repositories.repository.iter().any(|it| it.name == hit.repository), "{hit:?}");

@@ -24,17 +24,17 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{Semaphore, mpsc};
 use truing_core::line::clean;
-use truing_core::secret::Secret;
-use truing_model::gateway::Model;
+use truing_core::secret::SecretString;
+use truing_model::gateway::LanguageModel;
 
-use crate::command::{self, Around, Bounds, Ended, NotRun};
-use crate::native::turns::Turns;
-use crate::native::{Brief, End, Form, Limit, Limits, Ran, Tools};
-use crate::sandbox::{Job, Level, Run, SandboxError, at_least};
-use conversation::Conversation;
+use crate::command::{self, CommandBounds, CommandError, CommandIo, FinishedCommand};
+use crate::native::turns::RunTurns;
+use crate::native::{AgentRun, AgentRunEnd, ReportForm, RunBrief, RunLimit, RunLimits, RunTools};
+use crate::sandbox::{JobCommand, SandboxError, SandboxJob, SandboxLevel, at_least};
+use conversation::CliConversation;
 use invocation::ADDRESS;
-use relay::Relay;
-use stream::Stream;
+use relay::CliRelay;
+use stream::CliStream;
 
 /// How long the program may take to tell its version, and a run's until it first asks the model, on a machine that is
 /// busy, unless another time is configured. One that does not ask by then never will, and the run's time is not for it.
@@ -52,7 +52,7 @@ const TOKEN_BYTES: usize = 32;
 
 /// The program, ready to be run. Cheap to clone: all share one queue.
 #[derive(Clone, Debug)]
-pub struct Cli {
+pub struct ClaudeCli {
     program: PathBuf,
     /// A start takes a processor for itself, for most of a second: more at once only wait for one another.
     starts: Arc<Semaphore>,
@@ -64,7 +64,7 @@ pub struct Cli {
 
 /// Why the program cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum ClaudeCliError {
     /// It is not there.
     #[error("there is no program {}: {why}", program.display())]
     Missing {
@@ -96,20 +96,25 @@ pub enum Unusable {
     Sandbox(#[from] SandboxError),
 }
 
-impl Cli {
+impl ClaudeCli {
     /// The program at this place, in this version, in the sandbox that the machine allows. It is asked for its version,
     /// there. `within`: as [`START_TIME`].
     ///
     /// # Errors
-    /// [`Unusable`]; [`SandboxError::TooWeak`] below [`Level::Full`], whatever is accepted elsewhere: without a network and
+    /// [`ClaudeCliError`]; [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], whatever is accepted elsewhere: without a network and
     /// a namespace of its own the program could not be bounded.
-    pub fn new(program: &Path, version: &str, within: Duration, reached: Level) -> Result<Self, Unusable> {
-        at_least(Level::Full, reached)?;
-        let missing = |why| Unusable::Missing { program: program.to_owned(), why };
+    pub fn new(
+        program: &Path,
+        version: &str,
+        within: Duration,
+        reached: SandboxLevel,
+    ) -> Result<Self, ClaudeCliError> {
+        at_least(SandboxLevel::Full, reached)?;
+        let missing = |why| ClaudeCliError::Missing { program: program.to_owned(), why };
         let program = program.canonicalize().map_err(missing)?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)), within, teams: false };
-        let silent = |why: String| Unusable::Silent { program: cli.program.clone(), why };
+        let silent = |why: String| ClaudeCliError::Silent { program: cli.program.clone(), why };
         let output = cli.version()?.map_err(|error| silent(error.to_string()))?;
         let said = String::from_utf8_lossy(&output.stdout);
         let found =
@@ -128,7 +133,7 @@ impl Cli {
         }
         if found != version {
             let (found, wanted) = (clean(found, MAX_VERSION), version.to_owned());
-            return Err(Unusable::Version { program: cli.program.clone(), found, wanted });
+            return Err(ClaudeCliError::Version { program: cli.program.clone(), found, wanted });
         }
         Ok(cli)
     }
@@ -166,46 +171,47 @@ impl Cli {
 
     /// A job that runs the program: in its own folder, which nothing can change, with home and temporary folders in
     /// memory. So nothing is left of a run, however it ends.
-    fn job(&self, arguments: Vec<OsString>) -> Result<Job, SandboxError> {
+    fn job(&self, arguments: Vec<OsString>) -> Result<SandboxJob, SandboxError> {
         let folder = self.program.parent().unwrap_or(Path::new("/"));
         let argv = std::iter::once(self.program.clone().into_os_string()).chain(arguments).collect();
-        let mut job = Job::new(Level::Full, folder, Run::Program(argv))?;
+        let mut job = SandboxJob::new(SandboxLevel::Full, folder, JobCommand::Program(argv))?;
         job.sockets = true;
         Ok(job)
     }
 
     /// As [`crate::native::run_judged`], with the program in between.
-    pub async fn run_judged<F: Form>(
+    pub async fn run_judged<F: ReportForm>(
         &self,
-        model: &dyn Model,
-        tools: &dyn Tools,
-        brief: &Brief,
-        limits: &Limits,
+        model: &dyn LanguageModel,
+        tools: &dyn RunTools,
+        brief: &RunBrief,
+        limits: &RunLimits,
         judge: impl Fn(&F) -> Option<String> + Send,
-    ) -> Ran<F> {
-        let mut conversation = Conversation::new(Turns::new(model, tools, (brief, *limits), judge), brief);
+    ) -> AgentRun<F> {
+        let mut conversation =
+            CliConversation::new(RunTurns::new(model, tools, (brief, *limits), judge), brief);
         let end = match self.held(&mut conversation, brief, limits).await {
             Ok(end) => end,
-            Err(error) => End::Failed(error.to_string()),
+            Err(error) => AgentRunEnd::Failed(error.to_string()),
         };
         conversation.ended(end).await
     }
 
     /// Lets the program hold the conversation. How the run ends, if the conversation does not say so.
-    async fn held<F: Form, J: Fn(&F) -> Option<String> + Send>(
+    async fn held<F: ReportForm, J: Fn(&F) -> Option<String> + Send>(
         &self,
-        conversation: &mut Conversation<'_, F, J>,
-        brief: &Brief,
-        limits: &Limits,
-    ) -> Result<End, NotRun> {
-        let token = Secret::new(token()?);
+        conversation: &mut CliConversation<'_, F, J>,
+        brief: &RunBrief,
+        limits: &RunLimits,
+    ) -> Result<AgentRunEnd, CommandError> {
+        let token = SecretString::new(token()?);
         let (say, said) = mpsc::channel(WAITING);
-        let relay = Relay::new(&token, conversation.offers(), say);
+        let relay = CliRelay::new(&token, conversation.offers(), say);
         let mut job = self.job(invocation::arguments(&brief.model, limits))?;
         job.variables = self.variables(token.expose());
-        let bounds = Bounds { time: limits.time, written: None, whole: false };
+        let bounds = CommandBounds { time: limits.time, written: None, whole: false };
         let words = Some(wire::user(&brief.task));
-        let around = Around { variables: &[ADDRESS], words, out: Stream::default() };
+        let around = CommandIo { variables: &[ADDRESS], words, out: CliStream::default() };
         // The queue is never closed.
         let start = self.starts.clone().acquire_owned().await.ok();
         let mut program = Box::pin(command::run_with(job, &bounds, around, |listener| relay.serve(listener)));
@@ -215,7 +221,7 @@ impl Cli {
         }
         if conversation.is_over() {
             // The run's own end counts; the program ends with this.
-            return Ok(End::Done);
+            return Ok(AgentRunEnd::Done);
         }
         // Its server is gone. Without it the program ends, and tells why.
         Ok(how(program.await?))
@@ -251,15 +257,16 @@ fn heard(mut child: Child) -> std::io::Result<Output> {
 }
 
 /// How a run ends that the program has ended.
-fn how(ended: Ended<Stream>) -> End {
+fn how(ended: FinishedCommand<CliStream>) -> AgentRunEnd {
     match ended.end {
-        command::End::Exit(status) => ended.out.end(status, &ended.err.text()),
-        command::End::Time => End::Limit(Limit::Time),
-        command::End::Output => End::Failed("claude printed more than a run may".to_owned()),
-        command::End::Disk(_) => End::Failed("claude wrote more than a run may".to_owned()),
-        command::End::Limit(bound, seen) => {
-            End::Failed(format!("claude exceeded the {} limit of the sandbox ({seen})", bound.as_str()))
-        }
+        command::ProcessEnd::Exit(status) => ended.out.end(status, &ended.err.text()),
+        command::ProcessEnd::Time => AgentRunEnd::Limit(RunLimit::Time),
+        command::ProcessEnd::Output => AgentRunEnd::Failed("claude printed more than a run may".to_owned()),
+        command::ProcessEnd::Disk(_) => AgentRunEnd::Failed("claude wrote more than a run may".to_owned()),
+        command::ProcessEnd::Limit(bound, seen) => AgentRunEnd::Failed(format!(
+            "claude exceeded the {} limit of the sandbox ({seen})",
+            bound.as_str()
+        )),
     }
 }
 
@@ -282,7 +289,7 @@ mod tests {
     fn the_switch_for_teams_is_passed_on_if_it_is_one() {
         for (said, passed) in [(None, false), (Some("0"), false), (Some("true"), false), (Some(" 1 "), true)]
         {
-            let cli = Cli {
+            let cli = ClaudeCli {
                 program: "claude".into(),
                 starts: Arc::new(Semaphore::new(1)),
                 within: START_TIME,

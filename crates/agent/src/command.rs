@@ -8,9 +8,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
 use crate::sandbox::{
-    Bound, COMPLAINT, HELPER_FAILED, Job, Listening, NOT_STARTED, SandboxError, bound_passed,
+    COMPLAINT, HELPER_FAILED, NOT_STARTED, SandboxError, SandboxJob, SandboxLimit, SocketHandoff,
+    bound_passed,
 };
-use crate::verify::usage::{self, Over, Usage};
+use crate::verify::usage::{self, DiskOverrun, DiskUsage};
 
 /// How much of a stream is kept from its beginning, in bytes.
 const BEGINNING: usize = 8 << 10;
@@ -23,7 +24,7 @@ const CHUNK: usize = 64 << 10;
 
 /// Why a command was not run.
 #[derive(Debug, thiserror::Error)]
-pub enum NotRun {
+pub enum CommandError {
     /// There is no sandbox for it.
     #[error("the command cannot be run: {0}")]
     Sandbox(#[from] SandboxError),
@@ -44,47 +45,47 @@ pub enum NotRun {
 }
 
 /// How a command came to its end.
-pub(crate) enum End {
+pub(crate) enum ProcessEnd {
     Exit(ExitStatus),
     Time,
     Output,
-    Disk(Over),
+    Disk(DiskOverrun),
     /// All its processes together passed a bound, and how much was seen of how much.
-    Limit(Bound, String),
+    Limit(SandboxLimit, String),
 }
 
 /// A command that ended, with what was heard of its output.
-pub(crate) struct Ended<O = Printed> {
-    pub(crate) end: End,
+pub(crate) struct FinishedCommand<O = CapturedOutput> {
+    pub(crate) end: ProcessEnd,
     pub(crate) out: O,
-    pub(crate) err: Printed,
+    pub(crate) err: CapturedOutput,
     pub(crate) took: Duration,
 }
 
 /// Folders that a command may write no more than so much to.
 #[derive(Clone)]
-pub(crate) struct Written {
+pub(crate) struct WriteLimit {
     pub(crate) folders: Vec<PathBuf>,
-    pub(crate) most: Usage,
+    pub(crate) most: DiskUsage,
 }
 
 /// What bounds a command.
-pub(crate) struct Bounds {
+pub(crate) struct CommandBounds {
     pub(crate) time: Duration,
-    pub(crate) written: Option<Written>,
+    pub(crate) written: Option<WriteLimit>,
     /// Is all kept that it prints, and not only the beginning and the end?
     pub(crate) whole: bool,
 }
 
 /// Runs a command. Letting go of the future ends it, with everything that it has started.
-pub(crate) async fn run(job: Job, bounds: &Bounds) -> Result<Ended, NotRun> {
+pub(crate) async fn run(job: SandboxJob, bounds: &CommandBounds) -> Result<FinishedCommand, CommandError> {
     let program = job.program();
     let child = begin(job.command()?)?;
-    ended(child, bounds, &program, Printed::of(bounds)).await
+    ended(child, bounds, &program, CapturedOutput::of(bounds)).await
 }
 
 /// What a command finds beside its tree.
-pub(crate) struct Around<'a, O> {
+pub(crate) struct CommandIo<'a, O> {
     /// Variables that name the server on its loopback interface.
     pub(crate) variables: &'a [&'a str],
     /// What it reads, if it reads something.
@@ -95,12 +96,12 @@ pub(crate) struct Around<'a, O> {
 
 /// The same, of one that finds a server on its loopback interface: `serve` is that, and goes on until the command has
 /// ended.
-pub(crate) async fn run_with<O: Hears, F: Future<Output = ()>>(
-    mut job: Job,
-    bounds: &Bounds,
-    around: Around<'_, O>,
+pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
+    mut job: SandboxJob,
+    bounds: &CommandBounds,
+    around: CommandIo<'_, O>,
     serve: impl FnOnce(tokio::net::TcpListener) -> F,
-) -> Result<Ended<O>, NotRun> {
+) -> Result<FinishedCommand<O>, CommandError> {
     let program = job.program();
     job.hears = around.words.is_some();
     let (command, listening) = job.listening(around.variables)?;
@@ -125,7 +126,9 @@ pub(crate) async fn run_with<O: Hears, F: Future<Output = ()>>(
 }
 
 /// The socket, as soon as it is there, and what it came by.
-pub(crate) async fn socket(listening: Listening) -> std::io::Result<(tokio::net::TcpListener, Listening)> {
+pub(crate) async fn socket(
+    listening: SocketHandoff,
+) -> std::io::Result<(tokio::net::TcpListener, SocketHandoff)> {
     let (socket, listening) =
         tokio::task::spawn_blocking(|| Ok::<_, std::io::Error>((listening.socket()?, listening))).await??;
     socket.set_nonblocking(true)?;
@@ -133,15 +136,15 @@ pub(crate) async fn socket(listening: Listening) -> std::io::Result<(tokio::net:
 }
 
 /// Hears what a command prints.
-pub(crate) trait Hears {
+pub(crate) trait OutputSink {
     /// All of it, to its end.
     ///
     /// # Errors
-    /// [`TooMuch`]
+    /// [`OutputOverflow`]
     fn hear(
         &mut self,
         stream: Option<impl AsyncRead + Unpin + Send>,
-    ) -> impl Future<Output = Result<(), TooMuch>> + Send;
+    ) -> impl Future<Output = Result<(), OutputOverflow>> + Send;
 }
 
 /// Starts it. The command is let go of, and with it this process's end of what the helper was given.
@@ -151,21 +154,21 @@ pub(crate) fn begin(command: std::process::Command) -> std::io::Result<Child> {
     command.spawn()
 }
 
-async fn ended<O: Hears>(
+async fn ended<O: OutputSink>(
     mut child: Child,
-    bounds: &Bounds,
+    bounds: &CommandBounds,
     program: &str,
     mut out: O,
-) -> Result<Ended<O>, NotRun> {
+) -> Result<FinishedCommand<O>, CommandError> {
     let began = Instant::now();
-    let mut err = Printed::of(bounds);
+    let mut err = CapturedOutput::of(bounds);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let end = {
         let printed = async { tokio::try_join!(out.hear(stdout), err.hear(stderr)) };
         tokio::select! {
-            printed = printed => printed.err().map(|TooMuch| End::Output),
-            () = tokio::time::sleep(bounds.time) => Some(End::Time),
-            over = over(bounds.written.as_ref()) => Some(End::Disk(over)),
+            printed = printed => printed.err().map(|OutputOverflow| ProcessEnd::Output),
+            () = tokio::time::sleep(bounds.time) => Some(ProcessEnd::Time),
+            over = over(bounds.written.as_ref()) => Some(ProcessEnd::Disk(over)),
         }
     };
     let end = match end {
@@ -174,10 +177,10 @@ async fn ended<O: Hears>(
             let status = child.wait().await?;
             // It may have written faster than anybody looked.
             match &bounds.written {
-                Some(Written { folders, most }) => {
-                    usage::is_over(folders, *most).await.map_or(End::Exit(status), End::Disk)
+                Some(WriteLimit { folders, most }) => {
+                    usage::is_over(folders, *most).await.map_or(ProcessEnd::Exit(status), ProcessEnd::Disk)
                 }
-                None => End::Exit(status),
+                None => ProcessEnd::Exit(status),
             }
         }
         Some(end) => {
@@ -186,50 +189,52 @@ async fn ended<O: Hears>(
         }
     };
     // A command may end with the helper's codes, too, but it says nothing in the helper's name.
-    if let End::Exit(status) = &end
+    if let ProcessEnd::Exit(status) = &end
         && err.beginning.starts_with(COMPLAINT.as_bytes())
     {
         match status.code() {
             Some(code) if code == i32::from(HELPER_FAILED) => {
-                return Err(NotRun::Helper(err.text().trim_end().to_owned()));
+                return Err(CommandError::Helper(err.text().trim_end().to_owned()));
             }
             Some(code) if code == i32::from(NOT_STARTED) => {
                 let words = err.text();
                 let why = words.trim_end().trim_start_matches(COMPLAINT).to_owned();
-                return Err(NotRun::NoProgram { program: program.to_owned(), why });
+                return Err(CommandError::NoProgram { program: program.to_owned(), why });
             }
             Some(_) | None => {}
         }
     }
     let end = match end {
-        End::Exit(status) => match bound_passed(status.code(), err.text().as_bytes()) {
-            Some((bound, seen)) => End::Limit(bound, seen),
-            None => End::Exit(status),
+        ProcessEnd::Exit(status) => match bound_passed(status.code(), err.text().as_bytes()) {
+            Some((bound, seen)) => ProcessEnd::Limit(bound, seen),
+            None => ProcessEnd::Exit(status),
         },
-        other @ (End::Time | End::Output | End::Disk(_) | End::Limit(..)) => other,
+        other @ (ProcessEnd::Time | ProcessEnd::Output | ProcessEnd::Disk(_) | ProcessEnd::Limit(..)) => {
+            other
+        }
     };
-    Ok(Ended { end, out, err, took: began.elapsed() })
+    Ok(FinishedCommand { end, out, err, took: began.elapsed() })
 }
 
 /// Ends when more was written than may be.
-async fn over(written: Option<&Written>) -> Over {
+async fn over(written: Option<&WriteLimit>) -> DiskOverrun {
     match written {
-        Some(Written { folders, most }) => usage::over(folders, *most).await,
+        Some(WriteLimit { folders, most }) => usage::over(folders, *most).await,
         None => std::future::pending().await,
     }
 }
 
 /// A stream went over its bound.
-pub(crate) struct TooMuch;
+pub(crate) struct OutputOverflow;
 
-impl Hears for Printed {
-    async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin + Send>) -> Result<(), TooMuch> {
+impl OutputSink for CapturedOutput {
+    async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin + Send>) -> Result<(), OutputOverflow> {
         let Some(mut stream) = stream else { return Ok(()) };
         let mut part = vec![0; CHUNK];
         while let Ok(count @ 1..) = stream.read(&mut part).await {
             self.keep(part.get(..count).unwrap_or_default());
             if self.bytes > MAX_PRINTED {
-                return Err(TooMuch);
+                return Err(OutputOverflow);
             }
         }
         Ok(())
@@ -237,15 +242,15 @@ impl Hears for Printed {
 }
 
 /// The beginning and the end of what was printed, or all of it.
-pub(crate) struct Printed {
+pub(crate) struct CapturedOutput {
     most_of_beginning: usize,
     beginning: Vec<u8>,
     end: Vec<u8>,
     bytes: usize,
 }
 
-impl Printed {
-    pub(crate) fn of(bounds: &Bounds) -> Self {
+impl CapturedOutput {
+    pub(crate) fn of(bounds: &CommandBounds) -> Self {
         let most_of_beginning = if bounds.whole { MAX_PRINTED } else { BEGINNING };
         Self { most_of_beginning, beginning: Vec::new(), end: Vec::new(), bytes: 0 }
     }

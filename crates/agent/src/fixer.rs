@@ -17,13 +17,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use truing_core::policy::{Action, Policy, PolicyRule, Verdict};
+use truing_core::policy::{AgentAction, AgentPolicy, PolicyRule, PolicyVerdict};
 use truing_core::port::ReaderError;
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 
-use crate::native::{Output, Tools};
-use crate::sandbox::{Level, SandboxError, at_least};
-use crate::tree::Tree;
+use crate::native::{CallOutput, RunTools};
+use crate::sandbox::{SandboxError, SandboxLevel, at_least};
+use crate::tree::WritableTree;
 
 /// What a model calls the tool that replaces text in a file.
 pub const EDIT: &str = "edit";
@@ -37,7 +37,7 @@ pub const TIME: Duration = Duration::from_secs(20 * 60);
 
 /// The clone that a fixer works on, and what its commands may use.
 #[derive(Clone, Debug)]
-pub struct Workshop {
+pub struct FixerWorkspace {
     /// The folder of the clone.
     pub clone: PathBuf,
     /// Folders with programs that its commands may read and run, besides the system's.
@@ -45,21 +45,21 @@ pub struct Workshop {
     /// How long a command may take.
     pub time: Duration,
     /// The policy that judges each change and each command.
-    pub policy: Arc<Policy>,
+    pub policy: Arc<AgentPolicy>,
 }
 
-impl Workshop {
+impl FixerWorkspace {
     /// With the system's programs, and [`TIME`].
-    pub fn new(clone: PathBuf, policy: Arc<Policy>) -> Self {
+    pub fn new(clone: PathBuf, policy: Arc<AgentPolicy>) -> Self {
         Self { clone, programs: Vec::new(), time: TIME, policy }
     }
 }
 
 /// The tools of a fixer: those that read, and those that change a clone.
-pub struct Fixer {
-    reading: Box<dyn Tools>,
-    workshop: Workshop,
-    tree: Tree,
+pub struct FixerTools {
+    reading: Box<dyn RunTools>,
+    workshop: FixerWorkspace,
+    tree: WritableTree,
     /// Are commands run?
     runs: bool,
     /// One change or command at a time: each finds what the one before has left.
@@ -79,7 +79,7 @@ pub enum FixerError {
 
 /// A call that comes to nothing, in words for the model.
 #[derive(Debug, thiserror::Error)]
-enum Wrong {
+enum FixerCallError {
     #[error("the input of `{tool}` is wrong: {source}")]
     Input { tool: &'static str, source: serde_json::Error },
     #[error("denied: {reason}; {}", .rule.as_ref().map_or_else(
@@ -88,15 +88,15 @@ enum Wrong {
     ))]
     Denied { reason: String, rule: Option<PolicyRule> },
     #[error(transparent)]
-    Change(#[from] change::NotChanged),
+    Change(#[from] change::FileChangeError),
     #[error(transparent)]
-    Run(#[from] crate::command::NotRun),
+    Run(#[from] crate::command::CommandError),
 }
 
 /// The input of `edit`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Edit {
+struct EditInput {
     path: String,
     old: String,
     new: String,
@@ -107,7 +107,7 @@ struct Edit {
 /// The input of `write`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Write {
+struct WriteInput {
     path: String,
     content: String,
 }
@@ -115,17 +115,21 @@ struct Write {
 /// The input of `run`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Command {
+struct RunInput {
     argv: Vec<String>,
 }
 
-impl Fixer {
+impl FixerTools {
     /// The tools on a clone, in the sandbox that this machine allows.
     ///
     /// # Errors
     /// [`FixerError`]: above all, a sandbox that is too weak.
-    pub fn new(reading: Box<dyn Tools>, workshop: Workshop, reached: Level) -> Result<Self, FixerError> {
-        at_least(Level::Full, reached)?;
+    pub fn new(
+        reading: Box<dyn RunTools>,
+        workshop: FixerWorkspace,
+        reached: SandboxLevel,
+    ) -> Result<Self, FixerError> {
+        at_least(SandboxLevel::Full, reached)?;
         Ok(Self { runs: true, ..Self::without_commands(reading, workshop)? })
     }
 
@@ -133,8 +137,11 @@ impl Fixer {
     ///
     /// # Errors
     /// [`FixerError`]: the folder cannot be opened.
-    pub fn without_commands(reading: Box<dyn Tools>, workshop: Workshop) -> Result<Self, FixerError> {
-        let tree = Tree::open(&workshop.clone)?;
+    pub fn without_commands(
+        reading: Box<dyn RunTools>,
+        workshop: FixerWorkspace,
+    ) -> Result<Self, FixerError> {
+        let tree = WritableTree::open(&workshop.clone)?;
         Ok(Self { reading, workshop, tree, runs: false, turn: Mutex::default() })
     }
 
@@ -143,41 +150,41 @@ impl Fixer {
         &self.workshop.clone
     }
 
-    fn allow(&self, action: Action<'_>) -> Result<(), Wrong> {
+    fn allow(&self, action: AgentAction<'_>) -> Result<(), FixerCallError> {
         match self.workshop.policy.judge(action) {
-            Verdict::Allow { .. } => Ok(()),
-            Verdict::Deny { rule, reason } => Err(Wrong::Denied { reason, rule }),
+            PolicyVerdict::Allow { .. } => Ok(()),
+            PolicyVerdict::Deny { rule, reason } => Err(FixerCallError::Denied { reason, rule }),
         }
     }
 
-    fn edit(&self, input: &Value) -> Result<String, Wrong> {
-        let Edit { path, old, new, all } = parse(EDIT, input)?;
-        self.allow(Action::Edit(&path))?;
-        Ok(change::edit(&self.tree, &path, &change::Replacement { old: &old, new: &new, all })?)
+    fn edit(&self, input: &Value) -> Result<String, FixerCallError> {
+        let EditInput { path, old, new, all } = parse(EDIT, input)?;
+        self.allow(AgentAction::Edit(&path))?;
+        Ok(change::edit(&self.tree, &path, &change::TextReplacement { old: &old, new: &new, all })?)
     }
 
-    fn write(&self, input: &Value) -> Result<String, Wrong> {
-        let Write { path, content } = parse(WRITE, input)?;
-        self.allow(Action::Write(&path))?;
+    fn write(&self, input: &Value) -> Result<String, FixerCallError> {
+        let WriteInput { path, content } = parse(WRITE, input)?;
+        self.allow(AgentAction::Write(&path))?;
         Ok(change::write(&self.tree, &path, &content)?)
     }
 
-    async fn run(&self, input: &Value) -> Result<String, Wrong> {
-        let Command { argv } = parse(RUN, input)?;
-        self.allow(Action::Run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))?;
+    async fn run(&self, input: &Value) -> Result<String, FixerCallError> {
+        let RunInput { argv } = parse(RUN, input)?;
+        self.allow(AgentAction::Run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))?;
         Ok(run::run(&self.workshop, &argv).await?)
     }
 }
 
 #[async_trait]
-impl Tools for Fixer {
-    fn offered(&self) -> Vec<Tool> {
+impl RunTools for FixerTools {
+    fn offered(&self) -> Vec<ToolDefinition> {
         let mut offered = self.reading.offered();
         offered.extend(own_tools().into_iter().filter(|tool| self.runs || tool.name != RUN));
         offered
     }
 
-    async fn call(&self, name: &str, input: &Value) -> Output {
+    async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let done = match name {
             EDIT => {
                 let _turn = self.turn.lock().await;
@@ -196,24 +203,24 @@ impl Tools for Fixer {
         // Also after a failure: a command may have changed files before it was ended.
         self.reading.renew().await;
         match done {
-            Ok(text) => Output { text, is_error: false, denied: false },
-            Err(wrong) => Output {
+            Ok(text) => CallOutput { text, is_error: false, denied: false },
+            Err(wrong) => CallOutput {
                 text: wrong.to_string(),
                 is_error: true,
-                denied: matches!(wrong, Wrong::Denied { .. }),
+                denied: matches!(wrong, FixerCallError::Denied { .. }),
             },
         }
     }
 }
 
-fn parse<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, Wrong> {
-    T::deserialize(input).map_err(|source| Wrong::Input { tool, source })
+fn parse<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, FixerCallError> {
+    T::deserialize(input).map_err(|source| FixerCallError::Input { tool, source })
 }
 
 /// The tools of a fixer alone, as a model is told of them.
-fn own_tools() -> [Tool; 3] {
+fn own_tools() -> [ToolDefinition; 3] {
     let text = |what: &str| json!({ "type": "string", "description": what });
-    let tool = |name: &str, description: &str, properties: Value, required: Value| Tool {
+    let tool = |name: &str, description: &str, properties: Value, required: Value| ToolDefinition {
         name: name.to_owned(),
         description: description.to_owned(),
         input_schema: json!({

@@ -39,7 +39,7 @@ const MODULES: &str = "node_modules";
 
 /// The machine's search path and home folder.
 #[derive(Clone, Debug, Default)]
-pub struct Machine {
+pub struct MachinePaths {
     /// The folders of `PATH`, in order.
     pub path: Vec<PathBuf>,
     /// The home folder.
@@ -50,7 +50,7 @@ pub struct Machine {
     homes: Vec<PathBuf>,
 }
 
-impl Installed {
+impl InstalledProgram {
     /// Is the program in this folder, or anything that has to be shown to it?
     pub fn needs(&self, folder: &Path) -> bool {
         std::iter::once(&self.file).chain(&self.read).any(|path| path.starts_with(folder))
@@ -59,7 +59,7 @@ impl Installed {
 
 /// A program that is there.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Installed {
+pub struct InstalledProgram {
     /// The file to start.
     pub file: PathBuf,
     /// The folders, and files, that have to be shown to it.
@@ -71,7 +71,7 @@ pub struct Installed {
     pub environment: Option<PathBuf>,
 }
 
-impl Machine {
+impl MachinePaths {
     /// As variables of the environment name them.
     pub fn new(path: Option<&OsStr>, home: Option<&Path>) -> Self {
         let path =
@@ -88,13 +88,13 @@ impl Machine {
 
     /// The program of this name: the first of `places` that is there, or one of the search path. `tree`: the project's
     /// folder, whose pinned version of Rust counts.
-    pub fn find(&self, program: &str, places: &[PathBuf], tree: &Path) -> Option<Installed> {
+    pub fn find(&self, program: &str, places: &[PathBuf], tree: &Path) -> Option<InstalledProgram> {
         let here = places.iter().find(|file| is_program(file)).cloned();
         let file = here.or_else(|| self.on_path(program))?;
         let file = self.behind_shim(&file, program, tree).unwrap_or(file);
         // Its folder is shown under its own name; its file may be a link there that means more than what it leads to.
         let file = file.parent()?.canonicalize().ok()?.join(file.file_name()?);
-        let mut installed = Installed {
+        let mut installed = InstalledProgram {
             file: file.clone(),
             read: BTreeSet::new(),
             path: file.parent().map(Path::to_owned).into_iter().collect(),
@@ -332,7 +332,7 @@ mod tests {
     /// A home folder, with a machine whose search path is these folders of it.
     struct Home {
         folder: tempfile::TempDir,
-        machine: Machine,
+        machine: MachinePaths,
     }
 
     impl Home {
@@ -340,7 +340,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let home = folder.path().canonicalize().unwrap();
             let path = path.iter().map(|name| home.join(name)).collect();
-            let machine = Machine { path, homes: vec![home.clone()], home: Some(home), rustup: None };
+            let machine = MachinePaths { path, homes: vec![home.clone()], home: Some(home), rustup: None };
             Self { folder, machine }
         }
 
@@ -366,7 +366,7 @@ mod tests {
             symlink(to, self.at(name)).unwrap();
         }
 
-        fn found(&self, program: &str, places: &[&str]) -> Installed {
+        fn found(&self, program: &str, places: &[&str]) -> InstalledProgram {
             let places: Vec<_> = places.iter().map(|place| self.at(place)).collect();
             self.machine.find(program, &places, &self.at("work/project")).unwrap()
         }
@@ -476,14 +476,14 @@ mod tests {
         // The variable `HOME` is unset, or another user's.
         let check = home.program("people/ada/bin/check", "\x7fELF");
         home.file("people/ada/lib/token", "key");
-        let machine = Machine {
+        let machine = MachinePaths {
             path: vec![home.at("people/ada/bin")],
             homes: vec![home.at("people/ada")],
-            ..Machine::default()
+            ..MachinePaths::default()
         };
         assert_eq!(machine.find("check", &[], Path::new("/")).unwrap().read, BTreeSet::from([check]));
-        assert!(Machine::new(None, None).is_wide(Path::new("/home/ada")));
-        assert!(Machine::new(None, None).is_wide(Path::new("/root")));
+        assert!(MachinePaths::new(None, None).is_wide(Path::new("/home/ada")));
+        assert!(MachinePaths::new(None, None).is_wide(Path::new("/root")));
     }
 
     #[test]

@@ -6,21 +6,21 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use truing_core::verification::End;
+use truing_core::verification::CommandEnd;
 
-use crate::command::{self, Bounds, Ended, NotRun, Written};
-use crate::sandbox::{BUILDS, Job, Level, Run, SYSTEM_PATH};
-use crate::verify::usage::{self, Usage};
-use crate::verify::{INSIDE, OFFLINE, Printout, end, milliseconds};
+use crate::command::{self, CommandBounds, CommandError, FinishedCommand, WriteLimit};
+use crate::sandbox::{BUILDS, JobCommand, SYSTEM_PATH, SandboxJob, SandboxLevel};
+use crate::verify::usage::{self, DiskUsage};
+use crate::verify::{CommandOutput, INSIDE, OFFLINE, end, milliseconds};
 
 /// A program and all that it may see.
 #[derive(Clone, Debug)]
-pub struct Looking {
+pub struct ReadOnlyProgram {
     /// The file to start, and its arguments.
     pub argv: Vec<OsString>,
     /// The tree that it looks at.
     pub tree: PathBuf,
-    /// Does it find the tree at [`INSIDE`], wherever that is ([`Level::Full`] alone)?
+    /// Does it find the tree at [`INSIDE`], wherever that is ([`SandboxLevel::Full`] alone)?
     pub moves_tree: bool,
     /// The folder of the tree that it begins in; empty: the tree.
     pub folder: PathBuf,
@@ -30,10 +30,10 @@ pub struct Looking {
     pub path: Vec<PathBuf>,
     /// Further variables that it finds.
     pub variables: Vec<(String, String)>,
-    /// The folder that its earlier runs have filled, for programs that build ([`Level::Full`] alone); none: it builds everything.
+    /// The folder that its earlier runs have filled, for programs that build ([`SandboxLevel::Full`] alone); none: it builds everything.
     pub builds: Option<BuildFolder>,
     /// The strength of the sandbox.
-    pub level: Level,
+    pub level: SandboxLevel,
     /// The time that it may take.
     pub time: Duration,
 }
@@ -54,16 +54,16 @@ impl BuildFolder {
     }
 }
 
-impl Looking {
+impl ReadOnlyProgram {
     /// Runs it to its end. Letting go of the future ends it, with everything that it has started.
     ///
     /// # Errors
-    /// [`NotRun`], if there is no sandbox for it; however the program ends is none.
+    /// [`CommandError`], if there is no sandbox for it; however the program ends is none.
     #[truing_core::boxed_future]
-    pub async fn run(self) -> Result<Printout, NotRun> {
+    pub async fn run(self) -> Result<CommandOutput, CommandError> {
         let Self { argv, tree, moves_tree, folder, read, path, variables, builds, level, time } = self;
         let began = std::time::Instant::now();
-        let mut job = Job::new(level, &tree, Run::Program(argv))?;
+        let mut job = SandboxJob::new(level, &tree, JobCommand::Program(argv))?;
         // Below `full` a program has no folders of its own: its home is one that is gone afterwards.
         let private = tempfile::tempdir()?;
         job.private = private.path().to_owned();
@@ -80,23 +80,29 @@ impl Looking {
         // Checkouts of build machines keep tokens there.
         job.hidden = vec![PathBuf::from(".git/config")];
         let mut written = None;
-        if let Some(BuildFolder { folder, variables }) = builds.filter(|_| level == Level::Full) {
+        if let Some(BuildFolder { folder, variables }) = builds.filter(|_| level == SandboxLevel::Full) {
             let own = variables.into_iter().map(|name| {
                 let folder = format!("{BUILDS}/{name}");
                 (name, folder)
             });
             job.variables.extend(own);
-            written = Some(Written { folders: vec![folder.clone()], most: Usage::of_bytes(job.limits.disk) });
+            written = Some(WriteLimit {
+                folders: vec![folder.clone()],
+                most: DiskUsage::of_bytes(job.limits.disk),
+            });
             job.builds = Some(folder);
         }
-        let bounds = Bounds { time, written, whole: true };
+        let bounds = CommandBounds { time, written, whole: true };
         Ok(match command::run(job, &bounds).await {
-            Ok(Ended { end: ended, out, err, took }) => {
-                Printout { end: end(&ended), ms: milliseconds(took), output: out.text(), errors: err.text() }
-            }
-            Err(NotRun::NoProgram { why, .. }) => {
+            Ok(FinishedCommand { end: ended, out, err, took }) => CommandOutput {
+                end: end(&ended),
+                ms: milliseconds(took),
+                output: out.text(),
+                errors: err.text(),
+            },
+            Err(CommandError::NoProgram { why, .. }) => {
                 let ms = milliseconds(began.elapsed());
-                Printout { end: End::NoProgram, ms, output: String::new(), errors: why }
+                CommandOutput { end: CommandEnd::NoProgram, ms, output: String::new(), errors: why }
             }
             Err(error) => return Err(error),
         })

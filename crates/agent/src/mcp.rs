@@ -41,14 +41,14 @@ pub trait Toolset: Send + Sync + 'static {
     /// What a model is told of the tools as a whole.
     fn instructions(&self) -> Option<&str>;
     /// The tools.
-    fn tools(&self) -> Vec<Offer>;
+    fn tools(&self) -> Vec<McpTool>;
     /// Calls one of them. The input is an object; that it is what the tool's schema says is the toolset's to check.
-    async fn call(&self, name: &str, input: Value) -> Called;
+    async fn call(&self, name: &str, input: Value) -> ToolCallResult;
 }
 
 /// One tool, as it is offered.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Offer {
+pub struct McpTool {
     /// What it is called by.
     pub name: String,
     /// What people are shown.
@@ -57,15 +57,15 @@ pub struct Offer {
     pub description: String,
     /// The JSON Schema of its input: of an object.
     pub input_schema: Value,
-    /// The JSON Schema of [`Called::structured`], if it answers so: of an object.
+    /// The JSON Schema of [`ToolCallResult::structured`], if it answers so: of an object.
     pub output_schema: Option<Value>,
     /// What it does to the world.
-    pub hints: Hints,
+    pub hints: ToolHints,
 }
 
 /// What a tool does to the world, for whoever decides whether a call needs to be asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Hints {
+pub struct ToolHints {
     /// It changes nothing.
     pub read_only: bool,
     /// It can take away what was there.
@@ -78,7 +78,7 @@ pub struct Hints {
 
 /// What a call came to.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Called {
+pub struct ToolCallResult {
     /// What a model reads.
     pub text: String,
     /// The same for programs, as the tool's output schema says.
@@ -87,7 +87,7 @@ pub struct Called {
     pub is_error: bool,
 }
 
-impl Called {
+impl ToolCallResult {
     /// A call that could not be done.
     pub fn failed(why: impl Into<String>) -> Self {
         Self { text: why.into(), structured: None, is_error: true }
@@ -97,14 +97,14 @@ impl Called {
 /// Why serving a pipe ended before its client closed it.
 #[derive(Debug, thiserror::Error)]
 #[error("the MCP client went away, or is none: {0}")]
-pub struct Ended(String);
+pub struct McpServeError(String);
 
 /// Serves a client over this process's standard input and output until it closes them.
 ///
 /// # Errors
 /// If it never begins a session.
 #[truing_core::boxed_future]
-pub async fn over_stdio(tools: Arc<dyn Toolset>) -> Result<(), Ended> {
+pub async fn over_stdio(tools: Arc<dyn Toolset>) -> Result<(), McpServeError> {
     let (reader, writer) = stdio_pipes();
     over_until(tools, reader, writer, pace::hung_up(std::io::stdin())).await
 }
@@ -119,7 +119,7 @@ pub async fn over(
     tools: Arc<dyn Toolset>,
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
-) -> Result<(), Ended> {
+) -> Result<(), McpServeError> {
     over_until(tools, reader, writer, std::future::pending()).await
 }
 
@@ -129,13 +129,13 @@ async fn over_until(
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
     gone: impl Future<Output = ()> + Send,
-) -> Result<(), Ended> {
+) -> Result<(), McpServeError> {
     let pipe = AsyncRwTransport::new_server(reader, writer).with_max_line_length(MAX_MESSAGE);
-    let (pipe, ended) = pace::Paced::new(pipe);
-    let session = match serve_server(Handler(tools), pipe).await {
+    let (pipe, ended) = pace::PacedTransport::new(pipe);
+    let session = match serve_server(ToolsetHandler(tools), pipe).await {
         Ok(session) => session,
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
-        Err(error) => return Err(Ended(error.to_string())),
+        Err(error) => return Err(McpServeError(error.to_string())),
     };
     let late = async {
         tokio::select! {
@@ -145,15 +145,15 @@ async fn over_until(
         tokio::time::sleep(pace::LINGER).await;
     };
     tokio::select! {
-        waited = session.waiting() => waited.map(|_| ()).map_err(|error| Ended(error.to_string())),
+        waited = session.waiting() => waited.map(|_| ()).map_err(|error| McpServeError(error.to_string())),
         () = late => Ok(()),
     }
 }
 
 /// A toolset in the library's terms.
-pub(crate) struct Handler(pub(crate) Arc<dyn Toolset>);
+pub(crate) struct ToolsetHandler(pub(crate) Arc<dyn Toolset>);
 
-impl ServerHandler for Handler {
+impl ServerHandler for ToolsetHandler {
     fn get_info(&self) -> ServerConfig {
         let server = Implementation::new(self.0.name(), env!("CARGO_PKG_VERSION"));
         let config =
@@ -228,8 +228,8 @@ impl ServerHandler for Handler {
 }
 
 /// An offer in the library's terms.
-fn tool(offer: Offer) -> Tool {
-    let Hints { read_only, destructive, idempotent, open_world } = offer.hints;
+fn tool(offer: McpTool) -> Tool {
+    let ToolHints { read_only, destructive, idempotent, open_world } = offer.hints;
     let mut tool = Tool::new(offer.name, offer.description, object(offer.input_schema));
     tool.title = Some(offer.title);
     tool.output_schema = offer.output_schema.map(|schema| object(schema).into());

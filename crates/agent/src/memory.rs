@@ -3,7 +3,7 @@
 //! Three layers stand side by side, and none replaces another: what is shipped, the operator's folder of skills, and the
 //! repository's own, which whoever calls this has taken from a commit that may configure. A skill is a folder with a file
 //! `SKILL.md`: front matter in YAML between lines of `---`, which gives its `name` and `description`, and a text. The
-//! model is shown names and descriptions, and the text when it asks for it ([`WithSkills`]). Whatever cannot be used is
+//! model is shown names and descriptions, and the text when it asks for it ([`SkillTools`]). Whatever cannot be used is
 //! left out and told in a note; nothing in these files is an error.
 
 mod front;
@@ -16,14 +16,14 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use sha2::{Digest as _, Sha256};
-use truing_core::instruction::Instruction;
+use truing_core::instruction::PathInstruction;
 use truing_core::line;
 use truing_core::tier::RuleOwner;
 
 use crate::prompt::shown;
-use front::{Front, parted};
+use front::{SkillFrontMatter, parted};
 
-pub use tools::{SKILL, WithSkills};
+pub use tools::{SKILL, SkillTools};
 
 /// Bytes of a repository's memory; what is beyond is cut at a line.
 pub const MAX_MEMORY_BYTES: usize = 32 << 10;
@@ -71,13 +71,13 @@ const SHIPPED_SPECIALISTS: [(&str, &str); 4] = [
 
 /// Where a skill is from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Layer {
+enum MemoryLayer {
     Shipped,
     Organisation,
     Repository,
 }
 
-impl Layer {
+impl MemoryLayer {
     /// What its names begin with.
     fn as_str(self) -> &'static str {
         match self {
@@ -90,7 +90,7 @@ impl Layer {
 
 /// A file that was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct File {
+pub struct MemoryFile {
     /// Its path, as people know it.
     pub path: String,
     /// What it holds, or why that is not known, in words.
@@ -103,14 +103,14 @@ pub struct SkillFile {
     /// The name of the folder, which is the skill's if it gives none.
     pub folder: String,
     /// Its `SKILL.md`.
-    pub file: File,
+    pub file: MemoryFile,
 }
 
 /// The files of one layer.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Found {
+pub struct LayerFiles {
     /// The memory's candidates, in the order of [`MEMORY_FILES`].
-    pub memory: Vec<File>,
+    pub memory: Vec<MemoryFile>,
     /// The skills, by the names of their folders.
     pub skills: Vec<SkillFile>,
     /// How many skills more there are than are looked at.
@@ -123,7 +123,7 @@ pub struct Found {
 
 /// What a path below a repository's root, in UTF-8, is to its memory and skills.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role<'a> {
+pub enum MemoryPath<'a> {
     /// Its memory.
     Memory,
     /// The skill of this folder.
@@ -132,7 +132,7 @@ pub enum Role<'a> {
     Specialist(&'a str),
 }
 
-impl<'a> Role<'a> {
+impl<'a> MemoryPath<'a> {
     /// None: nothing.
     pub fn of(path: &'a str) -> Option<Self> {
         if MEMORY_FILES.contains(&path) {
@@ -165,7 +165,7 @@ pub struct Skill {
 
 /// All layers, put together.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Memory {
+pub struct LayeredMemory {
     /// The repository's memory; empty if it has none.
     pub text: String,
     /// Every skill, by layer and name.
@@ -182,29 +182,29 @@ pub struct Memory {
     pub instructions: Vec<String>,
 }
 
-impl Memory {
+impl LayeredMemory {
     /// Puts together what is shipped, the operator's and the repository's.
-    pub fn of(organisation: &Found, repository: &Found) -> Self {
+    pub fn of(organisation: &LayerFiles, repository: &LayerFiles) -> Self {
         let file = |(name, text): (&str, &str)| SkillFile {
             folder: name.to_owned(),
-            file: File { path: name.to_owned(), content: Ok(text.as_bytes().to_vec()) },
+            file: MemoryFile { path: name.to_owned(), content: Ok(text.as_bytes().to_vec()) },
         };
-        let shipped = Found {
+        let shipped = LayerFiles {
             skills: SHIPPED.map(file).to_vec(),
             specialists: SHIPPED_SPECIALISTS.map(file).to_vec(),
-            ..Found::default()
+            ..LayerFiles::default()
         };
         let layers = [
-            (Layer::Shipped, &shipped),
-            (Layer::Organisation, organisation),
-            (Layer::Repository, repository),
+            (MemoryLayer::Shipped, &shipped),
+            (MemoryLayer::Organisation, organisation),
+            (MemoryLayer::Repository, repository),
         ];
-        let mut made = Making::default();
+        let mut made = MemoryBuilder::default();
         for (layer, found) in layers {
             made.layer(layer, found);
         }
         let hash = hash(&layers);
-        let Making { memory, skills, specialists, notes } = made;
+        let MemoryBuilder { memory, skills, specialists, notes } = made;
         let own = own(memory.as_ref().map(|(path, _)| path.as_str()), [&skills, &specialists]);
         let text = memory.map(|(_, text)| text).unwrap_or_default();
         Self { text, skills, specialists, notes: bounded(notes), hash, own, instructions: Vec::new() }
@@ -212,10 +212,10 @@ impl Memory {
 
     /// With these instructions after the text of the memory, as many as fit.
     #[must_use]
-    pub fn instructed<'a>(&self, instructions: impl IntoIterator<Item = &'a Instruction>) -> Self {
+    pub fn instructed<'a>(&self, instructions: impl IntoIterator<Item = &'a PathInstruction>) -> Self {
         let mut told = self.clone();
         let (mut bytes, mut own) = (0, 0);
-        for Instruction { at, owner, repos: _, paths, text } in instructions {
+        for PathInstruction { at, owner, repos: _, paths, text } in instructions {
             let at = line::clean(at, MAX_SHOWN_CHARS);
             if bytes + text.len() > MAX_INSTRUCTIONS_BYTES {
                 let most = MAX_INSTRUCTIONS_BYTES;
@@ -261,15 +261,15 @@ impl Memory {
 
 /// What is put together so far.
 #[derive(Default)]
-struct Making {
+struct MemoryBuilder {
     memory: Option<(String, String)>,
     skills: Vec<Skill>,
     specialists: Vec<Skill>,
     notes: Vec<String>,
 }
 
-impl Making {
-    fn layer(&mut self, layer: Layer, found: &Found) {
+impl MemoryBuilder {
+    fn layer(&mut self, layer: MemoryLayer, found: &LayerFiles) {
         for file in &found.memory {
             self.memory(file);
         }
@@ -285,7 +285,7 @@ impl Making {
     /// Those of a layer's files that can be used, each under a name of its own; of the others it is told why.
     fn usable(
         &mut self,
-        layer: Layer,
+        layer: MemoryLayer,
         what: &str,
         (files, more, most): (&[SkillFile], usize, usize),
     ) -> Vec<Skill> {
@@ -306,7 +306,7 @@ impl Making {
         usable
     }
 
-    fn memory(&mut self, file: &File) {
+    fn memory(&mut self, file: &MemoryFile) {
         let path = line::clean(&file.path, MAX_SHOWN_CHARS);
         if let Some((first, _)) = &self.memory {
             if path == AGENTS_FILE {
@@ -341,13 +341,13 @@ impl Making {
 }
 
 /// A skill, or why its file is none.
-fn skill(layer: Layer, folder: &str, file: &File) -> Result<Skill, String> {
+fn skill(layer: MemoryLayer, folder: &str, file: &MemoryFile) -> Result<Skill, String> {
     let text = text(file)?;
     if text.len() > MAX_SKILL_BYTES {
         return Err(format!("it has {} bytes, and a skill may have {MAX_SKILL_BYTES}", text.len()));
     }
     let (front, text) = parted(text)?;
-    let Front { name, description } = front;
+    let SkillFrontMatter { name, description } = front;
     let name = name.unwrap_or_else(|| folder.to_owned());
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     if name.is_empty() || name.len() > MAX_NAME_CHARS || !name.chars().all(is_letter) {
@@ -367,7 +367,7 @@ fn skill(layer: Layer, folder: &str, file: &File) -> Result<Skill, String> {
 }
 
 /// A file's text.
-fn text(file: &File) -> Result<&str, String> {
+fn text(file: &MemoryFile) -> Result<&str, String> {
     let bytes = file.content.as_ref().map_err(Clone::clone)?;
     let text = str::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned())?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
@@ -404,7 +404,7 @@ fn imports(text: &str) -> impl Iterator<Item = &str> {
 
 /// What a repository brings, in words.
 fn own(memory: Option<&str>, [skills, specialists]: [&[Skill]; 2]) -> Option<String> {
-    let prefix = format!("{}:", Layer::Repository.as_str());
+    let prefix = format!("{}:", MemoryLayer::Repository.as_str());
     let count = |all: &[Skill], what: &str| match all.iter().filter(|it| it.name.starts_with(&prefix)).count()
     {
         0 => None,
@@ -429,12 +429,12 @@ fn bounded(mut notes: Vec<String>) -> Vec<String> {
 }
 
 /// Of every file's layer, path and content, in an order of their own, each with its length.
-fn hash(layers: &[(Layer, &Found)]) -> String {
+fn hash(layers: &[(MemoryLayer, &LayerFiles)]) -> String {
     let mut all = BTreeSet::new();
     for (layer, found) in layers {
         let skills = found.skills.iter().chain(&found.specialists);
         let files = found.memory.iter().chain(skills.map(|skill| &skill.file));
-        for File { path, content } in files {
+        for MemoryFile { path, content } in files {
             let content = content.as_ref().map_or_else(String::as_bytes, Vec::as_slice);
             all.insert((layer.as_str(), path.as_str(), content));
         }

@@ -10,11 +10,11 @@ use std::sync::{PoisonError, RwLock};
 
 use async_trait::async_trait;
 use serde_json::Value;
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 use truing_reader::mask::{MASK, are_secrets_shown, count_masks, mask};
 use truing_reader::redact::without_given;
 
-use crate::native::{Brief, Output, Tools};
+use crate::native::{CallOutput, RunBrief, RunTools};
 
 /// What the names of folders begin with that are made for a run.
 const PRIVATE: &str = "/truing-git-";
@@ -97,8 +97,8 @@ fn without_private(text: &str) -> String {
 }
 
 /// What a run begins with, as a model may read it.
-pub(crate) fn brief(brief: &Brief) -> Brief {
-    let Brief { model, system, task } = brief;
+pub(crate) fn brief(brief: &RunBrief) -> RunBrief {
+    let RunBrief { model, system, task } = brief;
     let mut task = hidden(task);
     if let Some(masks) = masks_of(&task) {
         task.push_str(&format!(
@@ -106,7 +106,7 @@ pub(crate) fn brief(brief: &Brief) -> Brief {
              replacement."
         ));
     }
-    Brief { model: model.clone(), system: hidden(system), task }
+    RunBrief { model: model.clone(), system: hidden(system), task }
 }
 
 /// The masks in a text, counted in words; none where there are none, or where secrets are shown.
@@ -120,15 +120,15 @@ fn masks_of(text: &str) -> Option<String> {
 }
 
 /// Tools whose answers a model may read.
-pub(crate) struct Outgoing<'a>(pub(crate) &'a dyn Tools);
+pub(crate) struct OutgoingTools<'a>(pub(crate) &'a dyn RunTools);
 
 #[async_trait]
-impl Tools for Outgoing<'_> {
-    fn offered(&self) -> Vec<Tool> {
+impl RunTools for OutgoingTools<'_> {
+    fn offered(&self) -> Vec<ToolDefinition> {
         self.0.offered()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> Output {
+    async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let output = self.0.call(name, input).await;
         // An answer that is no error is text of files, or of a server of others; a command's has its paths taken out.
         let mut text = if output.is_error { hidden(&output.text) } else { without_given(&output.text) };
@@ -136,7 +136,7 @@ impl Tools for Outgoing<'_> {
         if let Some(masks) = masks_of(&text) {
             text.push_str(&format!("\n[{masks} cut: `{MASK}`]"));
         }
-        Output { text, ..output }
+        CallOutput { text, ..output }
     }
 
     async fn renew(&self) {

@@ -30,8 +30,8 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use meter::{Meter, Metered};
-pub use place::Place;
+use meter::{ByteMeter, MeteredStream};
+pub use place::AllowedHost;
 use place::is_public;
 pub(crate) use place::plain;
 
@@ -54,12 +54,12 @@ const BETWEEN_NEIGHBOURS: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// An answer: words of ours, or those of a host.
-type Answer = Response<Either<Full<Bytes>, Incoming>>;
+type ProxyResponse = Response<Either<Full<Bytes>, Incoming>>;
 
 /// Why a connection was not made, or ended.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "why")]
-pub enum Refused {
+pub enum ConnectionRefusal {
     /// It is not listed.
     NotListed,
     /// It is listed, and was asked for without TLS.
@@ -76,7 +76,7 @@ pub enum Refused {
     Unreachable(String),
 }
 
-impl Refused {
+impl ConnectionRefusal {
     /// In words that follow the host. `key` is the one of the configuration that lists what may be reached.
     pub fn words(&self, key: &str) -> String {
         match self {
@@ -103,13 +103,13 @@ impl Refused {
 
 /// What was tried of one host.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Reached {
+pub struct HostAccess {
     /// The host, as it was asked for.
     pub host: String,
     /// Its port.
     pub port: u16,
     /// Why nothing came of it; none: it was reached.
-    pub refused: Option<Refused>,
+    pub refused: Option<ConnectionRefusal>,
     /// How many times.
     pub times: u64,
     /// Bytes to it.
@@ -120,27 +120,27 @@ pub struct Reached {
 
 /// The proxy of one set-up, or of one server. Cheap to clone: all are one.
 #[derive(Clone)]
-pub(crate) struct Proxy(Arc<Shared>);
+pub(crate) struct EgressProxy(Arc<ProxyState>);
 
 /// A host, its port, and why nothing came of it.
-type Try = (String, u16, Option<Refused>);
+type ProxyAttempt = (String, u16, Option<ConnectionRefusal>);
 
-struct Shared {
-    places: Vec<Place>,
+struct ProxyState {
+    places: Vec<AllowedHost>,
     key: String,
     connections: Arc<Semaphore>,
-    meter: Arc<Meter>,
-    seen: Mutex<BTreeMap<Try, Arc<Meter>>>,
+    meter: Arc<ByteMeter>,
+    seen: Mutex<BTreeMap<ProxyAttempt, Arc<ByteMeter>>>,
 }
 
-impl Proxy {
+impl EgressProxy {
     /// One that leads to these places, which this key of the configuration lists.
-    pub(crate) fn new(places: Vec<Place>, key: impl Into<String>) -> Self {
-        Self(Arc::new(Shared {
+    pub(crate) fn new(places: Vec<AllowedHost>, key: impl Into<String>) -> Self {
+        Self(Arc::new(ProxyState {
             places,
             key: key.into(),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            meter: Arc::new(Meter::of(MAX_BYTES)),
+            meter: Arc::new(ByteMeter::of(MAX_BYTES)),
             seen: Mutex::default(),
         }))
     }
@@ -169,11 +169,11 @@ impl Proxy {
     }
 
     /// All that was tried, by host.
-    pub(crate) fn reached(&self) -> Vec<Reached> {
+    pub(crate) fn reached(&self) -> Vec<HostAccess> {
         let seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let told = seen.iter().map(|((host, port, refused), meter)| {
             let (times, sent, received) = meter.read();
-            Reached { host: host.clone(), port: *port, refused: refused.clone(), times, sent, received }
+            HostAccess { host: host.clone(), port: *port, refused: refused.clone(), times, sent, received }
         });
         told.collect()
     }
@@ -197,7 +197,11 @@ impl Proxy {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, tunnels: tokio::sync::mpsc::Sender<Tunnel>) -> Answer {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        tunnels: tokio::sync::mpsc::Sender<ProxyTunnel>,
+    ) -> ProxyResponse {
         let tls = request.method() == Method::CONNECT;
         let Some((host, port)) = asked(request.uri(), tls) else {
             return said(StatusCode::BAD_REQUEST, "a proxy is asked for a whole address");
@@ -224,18 +228,18 @@ impl Proxy {
         host: &str,
         port: u16,
         request: Request<Incoming>,
-        tunnels: &tokio::sync::mpsc::Sender<Tunnel>,
-    ) -> Result<Answer, Refused> {
+        tunnels: &tokio::sync::mpsc::Sender<ProxyTunnel>,
+    ) -> Result<ProxyResponse, ConnectionRefusal> {
         let stream = self.connect(host, port, true).await?;
         let inside = hyper::upgrade::on(request);
-        let tunnel = Tunnel { inside, stream, host: host.to_owned(), port };
+        let tunnel = ProxyTunnel { inside, stream, host: host.to_owned(), port };
         tunnels
             .try_send(tunnel)
-            .map_err(|_| Refused::Unreachable("one tunnel is there already".to_owned()))?;
+            .map_err(|_| ConnectionRefusal::Unreachable("one tunnel is there already".to_owned()))?;
         Ok(said(StatusCode::OK, ""))
     }
 
-    async fn through(&self, Tunnel { inside, stream, host, port }: Tunnel) {
+    async fn through(&self, ProxyTunnel { inside, stream, host, port }: ProxyTunnel) {
         let Ok(inside) = inside.await else { return };
         let went = tunnel::through(TokioIo::new(inside), stream, &host).await;
         if let Err(refused) = went {
@@ -249,16 +253,16 @@ impl Proxy {
         host: &str,
         port: u16,
         mut request: Request<Incoming>,
-    ) -> Result<Answer, Refused> {
-        let unreachable = |error: hyper::Error| Refused::Unreachable(error.to_string());
+    ) -> Result<ProxyResponse, ConnectionRefusal> {
+        let unreachable = |error: hyper::Error| ConnectionRefusal::Unreachable(error.to_string());
         self.listed(host, port, false)?;
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(Refused::Method);
+            return Err(ConnectionRefusal::Method);
         }
         let stream = self.connect(host, port, false).await?;
         let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).parse::<Uri>();
-        *request.uri_mut() = path.map_err(|error| Refused::Unreachable(error.to_string()))?;
+        *request.uri_mut() = path.map_err(|error| ConnectionRefusal::Unreachable(error.to_string()))?;
         let headers = request.headers_mut();
         for name in &BETWEEN_NEIGHBOURS {
             headers.remove(name);
@@ -278,27 +282,32 @@ impl Proxy {
     }
 
     /// Connects to a host that may be reached, at the address that was checked.
-    async fn connect(&self, host: &str, port: u16, tls: bool) -> Result<Metered<TcpStream>, Refused> {
+    async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        tls: bool,
+    ) -> Result<MeteredStream<TcpStream>, ConnectionRefusal> {
         let place = self.listed(host, port, tls)?;
         if self.0.meter.is_empty() {
-            return Err(Refused::TooMuch);
+            return Err(ConnectionRefusal::TooMuch);
         }
         let stream = open(place).await?;
         let meter = self.note(host, port, None);
-        Ok(Metered::new(stream, vec![meter, self.0.meter.clone()]))
+        Ok(MeteredStream::new(stream, vec![meter, self.0.meter.clone()]))
     }
 
     /// The place that is listed there.
-    fn listed(&self, host: &str, port: u16, tls: bool) -> Result<&Place, Refused> {
+    fn listed(&self, host: &str, port: u16, tls: bool) -> Result<&AllowedHost, ConnectionRefusal> {
         let mut there =
             self.0.places.iter().filter(|place| place.host == host && place.port == port).peekable();
-        let without_tls = if tls { Refused::NotListed } else { Refused::NotTls };
-        let refused = if there.peek().is_none() { Refused::NotListed } else { without_tls };
+        let without_tls = if tls { ConnectionRefusal::NotListed } else { ConnectionRefusal::NotTls };
+        let refused = if there.peek().is_none() { ConnectionRefusal::NotListed } else { without_tls };
         there.find(|place| place.tls == tls).ok_or(refused)
     }
 
     /// Counts a try, and gives what its bytes are counted with.
-    fn note(&self, host: &str, port: u16, refused: Option<Refused>) -> Arc<Meter> {
+    fn note(&self, host: &str, port: u16, refused: Option<ConnectionRefusal>) -> Arc<ByteMeter> {
         let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (host.chars().take(MAX_HOST).collect(), port, refused);
         let key = match seen.len() {
@@ -307,16 +316,16 @@ impl Proxy {
             // There is room for one more: all the others.
             _ => ("…".to_owned(), 0, key.2),
         };
-        let meter = seen.entry(key).or_insert_with(|| Arc::new(Meter::of(u64::MAX)));
+        let meter = seen.entry(key).or_insert_with(|| Arc::new(ByteMeter::of(u64::MAX)));
         meter.count();
         meter.clone()
     }
 }
 
 /// A connection that is to become a tunnel.
-struct Tunnel {
+struct ProxyTunnel {
     inside: hyper::upgrade::OnUpgrade,
-    stream: Metered<TcpStream>,
+    stream: MeteredStream<TcpStream>,
     host: String,
     port: u16,
 }
@@ -332,15 +341,15 @@ fn asked(uri: &Uri, tls: bool) -> Option<(String, u16)> {
     Some((plain(authority.host()), authority.port_u16().or(default)?))
 }
 
-async fn open(place: &Place) -> Result<TcpStream, Refused> {
-    let unreachable = |error: io::Error| Refused::Unreachable(error.to_string());
-    let late = |_| Refused::Unreachable(format!("no answer in {} s", CONNECTS.as_secs()));
+async fn open(place: &AllowedHost) -> Result<TcpStream, ConnectionRefusal> {
+    let unreachable = |error: io::Error| ConnectionRefusal::Unreachable(error.to_string());
+    let late = |_| ConnectionRefusal::Unreachable(format!("no answer in {} s", CONNECTS.as_secs()));
     let found = tokio::time::timeout(CONNECTS, lookup_host((place.host.as_str(), place.port)));
     let found: Vec<SocketAddr> = found.await.map_err(late)?.map_err(unreachable)?.collect();
     let allowed: Vec<SocketAddr> =
         found.into_iter().filter(|address| place.private || is_public(address.ip())).collect();
     if allowed.is_empty() {
-        return Err(Refused::NotPublic);
+        return Err(ConnectionRefusal::NotPublic);
     }
     tokio::time::timeout(CONNECTS, TcpStream::connect(allowed.as_slice()))
         .await
@@ -348,7 +357,7 @@ async fn open(place: &Place) -> Result<TcpStream, Refused> {
         .map_err(unreachable)
 }
 
-fn said(status: StatusCode, text: &str) -> Answer {
+fn said(status: StatusCode, text: &str) -> ProxyResponse {
     let mut answer = Response::new(Either::Left(Full::new(Bytes::from(text.to_owned()))));
     *answer.status_mut() = status;
     answer

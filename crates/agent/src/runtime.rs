@@ -2,37 +2,37 @@
 
 use std::pin::Pin;
 
-use truing_model::gateway::Model;
+use truing_model::gateway::LanguageModel;
 
-use crate::cli::Cli;
-use crate::native::{self, Brief, Form, Limits, Ran, Tools};
+use crate::cli::ClaudeCli;
+use crate::native::{self, AgentRun, ReportForm, RunBrief, RunLimits, RunTools};
 use crate::outgoing;
 
 /// One of the runtimes.
 #[derive(Clone, Debug)]
-pub enum Runtime {
+pub enum AgentRuntime {
     /// This process ([`native`]).
     Native,
     /// The `claude` program ([`crate::cli`]).
-    Cli(Cli),
+    Cli(ClaudeCli),
 }
 
-impl Runtime {
+impl AgentRuntime {
     /// Lets a model work until it has reported, or a limit ends it: see [`native::run_judged`]. Of what it is told, secrets
     /// and places of this machine are left out ([`crate::outgoing`]).
     ///
     /// Boxed and erased: what waits for a model is large and made of many parts, all of which would be part of everything
     /// that waits for it.
-    pub fn run_judged<'a, F: Form + 'a>(
+    pub fn run_judged<'a, F: ReportForm + 'a>(
         &'a self,
-        model: &'a dyn Model,
-        tools: &'a dyn Tools,
-        brief: &'a Brief,
-        limits: &'a Limits,
+        model: &'a dyn LanguageModel,
+        tools: &'a dyn RunTools,
+        brief: &'a RunBrief,
+        limits: &'a RunLimits,
         judge: impl Fn(&F) -> Option<String> + Send + 'a,
-    ) -> Pin<Box<dyn Future<Output = Ran<F>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = AgentRun<F>> + Send + 'a>> {
         Box::pin(async move {
-            let (brief, tools) = (outgoing::brief(brief), outgoing::Outgoing(tools));
+            let (brief, tools) = (outgoing::brief(brief), outgoing::OutgoingTools(tools));
             match self {
                 Self::Native => Box::pin(native::run_judged(model, &tools, &brief, limits, judge)).await,
                 Self::Cli(cli) => Box::pin(cli.run_judged(model, &tools, &brief, limits, judge)).await,

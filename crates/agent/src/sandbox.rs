@@ -6,9 +6,9 @@
 //! (`mounts`), gives up all rights, and puts up two more fences, Landlock (`fence`) and seccomp (`filter`). Only then
 //! does the command begin. So nothing has to be done between fork and exec in a process with threads.
 //!
-//! A process that itself reads what is hostile, and starts nothing, confines itself instead ([`Reading`]).
+//! A process that itself reads what is hostile, and starts nothing, confines itself instead ([`ReadAccess`]).
 //!
-//! What a machine allows differs: [`Level`] says what was reached, [`check`] tries what must be impossible.
+//! What a machine allows differs: [`SandboxLevel`] says what was reached, [`check`] tries what must be impossible.
 
 pub mod check;
 mod enter;
@@ -34,16 +34,16 @@ use std::process::{ExitCode, Stdio};
 
 pub(crate) use enter::SYSTEM_PATH;
 pub(crate) use job::COMPLAINT;
-pub use job::{BUILDS, Job, LIMIT_PASSED, NAME, NOT_STARTED, Room, Run};
-pub use limits::Limits;
-pub use listening::{Listening, PROXY};
+pub use job::{BUILDS, JobCommand, JobFolders, LIMIT_PASSED, NAME, NOT_STARTED, SandboxJob};
+pub use limits::JobLimits;
+pub use listening::{PROXY, SocketHandoff};
 pub(crate) use mounts::SYSTEM;
-pub use probe::Probe;
-pub use read_only::{READER_MEMORY, Reading};
-pub use truing_core::sandbox::{Bound, Level};
+pub use probe::EscapeProbe;
+pub use read_only::{READER_MEMORY, ReadAccess};
+pub use truing_core::sandbox::{SandboxLevel, SandboxLimit};
 pub use watch::PERIOD as WATCH_PERIOD;
 
-use job::{PROGRAM_INSIDE, Stage, THIS_PROGRAM, helper};
+use job::{HelperStage, PROGRAM_INSIDE, THIS_PROGRAM, helper};
 
 /// What the helper ends with when it could not do its work, as `timeout` and `env` do.
 pub const HELPER_FAILED: u8 = 125;
@@ -54,9 +54,9 @@ pub enum SandboxError {
     #[error("the sandbox that this machine allows is `{}`, and at least `{}` is asked for", .reached.as_str(), .wanted.as_str())]
     TooWeak {
         /// What was reached.
-        reached: Level,
+        reached: SandboxLevel,
         /// What is asked for.
-        wanted: Level,
+        wanted: SandboxLevel,
     },
     /// The folder cannot be the tree.
     #[error("{} cannot be the folder of a sandbox: {why}", path.display())]
@@ -71,12 +71,12 @@ pub enum SandboxError {
     Start(#[from] std::io::Error),
 }
 
-impl Job {
-    /// A job that reads the tree and may use what [`Limits::default`] says.
+impl SandboxJob {
+    /// A job that reads the tree and may use what [`JobLimits::default`] says.
     ///
     /// # Errors
     /// If the folder does not exist, or is one that holds the system.
-    pub fn new(level: Level, tree: &Path, run: Run) -> Result<Self, SandboxError> {
+    pub fn new(level: SandboxLevel, tree: &Path, run: JobCommand) -> Result<Self, SandboxError> {
         let no = |why: String| SandboxError::Tree { path: tree.to_owned(), why };
         let tree = tree.canonicalize().map_err(|error| no(error.to_string()))?;
         if mounts::is_system(&tree) {
@@ -91,7 +91,7 @@ impl Job {
             read: Vec::new(),
             hidden: Vec::new(),
             sockets: false,
-            limits: Limits::default(),
+            limits: JobLimits::default(),
             room: None,
             builds: None,
             variables: Vec::new(),
@@ -111,11 +111,11 @@ pub fn entered(arguments: &[OsString]) -> Option<ExitCode> {
     if name != NAME || stage.is_empty() {
         return None;
     }
-    let code = match Stage::of(stage) {
-        Some(Stage::Outside { job, parent }) => enter::outside(&job, parent),
-        Some(Stage::Inside { job, outside }) => enter::inside(&job, outside),
-        Some(Stage::Probe(probe)) => Ok(probe.tried()),
-        Some(Stage::Reading { reading, probe }) => reading.confine().map(|_| probe.tried()),
+    let code = match HelperStage::of(stage) {
+        Some(HelperStage::Outside { job, parent }) => enter::outside(&job, parent),
+        Some(HelperStage::Inside { job, outside }) => enter::inside(&job, outside),
+        Some(HelperStage::Probe(probe)) => Ok(probe.tried()),
+        Some(HelperStage::Reading { reading, probe }) => reading.confine().map(|_| probe.tried()),
         None => Err(std::io::Error::other("it is started by truing alone")),
     };
     Some(ExitCode::from(code.unwrap_or_else(|error| {
@@ -125,21 +125,21 @@ pub fn entered(arguments: &[OsString]) -> Option<ExitCode> {
 }
 
 /// The strongest sandbox that this machine allows: tried, not guessed, in an empty folder.
-pub fn reached(here: &Path) -> Level {
-    let works = |level: &Level| {
-        let mut job = Job::new(*level, here, Run::Probe(Probe::Nothing)).ok()?;
+pub fn reached(here: &Path) -> SandboxLevel {
+    let works = |level: &SandboxLevel| {
+        let mut job = SandboxJob::new(*level, here, JobCommand::Probe(EscapeProbe::Nothing)).ok()?;
         job.private = here.to_owned();
         // Nothing of it is an answer of this program.
         let mut command = job.command().ok()?;
         let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
         ended.success().then_some(*level)
     };
-    [Level::Full, Level::Landlock].iter().find_map(works).unwrap_or(Level::None)
+    [SandboxLevel::Full, SandboxLevel::Landlock].iter().find_map(works).unwrap_or(SandboxLevel::None)
 }
 
 /// Which bound a job was ended for, and what was seen of it (`130 MiB of 64 MiB`), by the helper's exit code and the end of
 /// its error stream. A program inside can say the same, of itself alone.
-pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(Bound, String)> {
+pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, String)> {
     if code != Some(i32::from(LIMIT_PASSED)) {
         return None;
     }
@@ -153,6 +153,6 @@ pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(Bound, String)>
 ///
 /// # Errors
 /// [`SandboxError::TooWeak`] if not.
-pub fn at_least(wanted: Level, reached: Level) -> Result<Level, SandboxError> {
+pub fn at_least(wanted: SandboxLevel, reached: SandboxLevel) -> Result<SandboxLevel, SandboxError> {
     if reached < wanted { Err(SandboxError::TooWeak { reached, wanted }) } else { Ok(reached) }
 }

@@ -20,13 +20,13 @@ mod tests;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
-use truing_core::finding::{Category, Severity};
-use truing_model::messages::Tool;
+use truing_core::finding::{DefectCategory, Severity};
+use truing_model::messages::ToolDefinition;
 
-use crate::native::Form;
+use crate::native::ReportForm;
 
-pub use check::{Checked, Dropped, check, rule, unfit};
-pub use owed::{Said, Word, missing, verdicts};
+pub use check::{CheckedFindings, DropReason, check, rule, unfit};
+pub use owed::{RecheckStatus, ReportedVerdict, missing, verdicts};
 pub use proposed::shown;
 
 /// The tool's name.
@@ -46,29 +46,29 @@ const MAX_ITEMS: usize = 200;
 
 /// One call of `report`.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Report {
+pub struct FindingsReport {
     /// What it holds.
-    pub items: Items,
+    pub items: UncheckedFindings,
     /// Will there be another one?
     pub more: bool,
 }
 
 /// What was reported, not yet checked against the tree.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Items {
+pub struct UncheckedFindings {
     /// Findings that have the form.
-    pub findings: Vec<Item>,
+    pub findings: Vec<ReportedFinding>,
     /// How many have not.
     pub malformed: u32,
     /// How many were beyond the bound.
     pub beyond: u32,
     /// Its verdicts on findings of earlier reviews.
-    pub verdicts: Vec<Said>,
+    pub verdicts: Vec<ReportedVerdict>,
     /// The lines of its walkthrough, if one was asked for.
-    pub walkthrough: Vec<ToldLine>,
+    pub walkthrough: Vec<ReportedLine>,
 }
 
-impl Items {
+impl UncheckedFindings {
     /// With those of another report.
     pub fn add(&mut self, more: Self) {
         let room = MAX_ITEMS.saturating_sub(self.findings.len());
@@ -84,7 +84,7 @@ impl Items {
     }
 }
 
-impl Form for Items {
+impl ReportForm for UncheckedFindings {
     const ASK_AGAIN: &str = "Your answer was not a report, so nothing of it counts. Call the tool `report` now, \
         with all your findings, or with an empty list if there are none.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: report a few \
@@ -95,7 +95,7 @@ impl Form for Items {
     // What was found counts, though a verdict is missing, or a finding does not fit, that the model was asked for.
     const STANDS: bool = true;
 
-    fn tool() -> Tool {
+    fn tool() -> ToolDefinition {
         tool()
     }
 
@@ -118,7 +118,7 @@ impl Form for Items {
 
 /// A finding as a model says it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct Item {
+pub struct ReportedFinding {
     /// The file at the head.
     pub path: String,
     /// First line.
@@ -129,7 +129,7 @@ pub struct Item {
     /// How bad.
     pub severity: Severity,
     /// What kind.
-    pub category: Category,
+    pub category: DefectCategory,
     /// One line.
     pub title: String,
     /// Why it matters and what to do, in Markdown.
@@ -151,7 +151,7 @@ fn text_or_none<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D
 
 /// A line of a walkthrough as a model says it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct ToldLine {
+pub struct ReportedLine {
     /// The file at the head.
     pub path: String,
     /// The sentence about it.
@@ -160,7 +160,7 @@ pub struct ToldLine {
 
 /// Why an input of `report` is none.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedReport {
     /// It is no object.
     #[error("the input of `report` must be an object with the list `findings`")]
     NoObject,
@@ -173,7 +173,7 @@ pub enum Malformed {
 }
 
 /// The tool, as the model is told of it.
-pub fn tool() -> Tool {
+pub fn tool() -> ToolDefinition {
     let mut finding = finding_form();
     finding["properties"]["replacement"] = json!({ "type": "string",
         "description": "Only if these lines alone fix it: their whole new text, with its indentation. `excerpt` is all of \
@@ -192,7 +192,7 @@ pub fn tool() -> Tool {
         "required": ["findings"],
         "additionalProperties": false,
     });
-    Tool {
+    ToolDefinition {
         name: REPORT.to_owned(),
         description:
             "Reports the defects you found in the change, and ends the review. Text outside of this tool \
@@ -231,18 +231,19 @@ fn finding_form() -> Value {
 /// Reads a call's input. A finding without the form costs no other one.
 ///
 /// # Errors
-/// [`Malformed`], if the model should say it again.
-pub fn read(input: &Value) -> Result<Report, Malformed> {
-    let Value::Object(fields) = input else { return Err(Malformed::NoObject) };
-    let Some(Value::Array(found)) = fields.get("findings") else { return Err(Malformed::NoFindings) };
-    let mut items = Items { verdicts: owed::read(fields.get("verdicts")), ..Items::default() };
+/// [`MalformedReport`], if the model should say it again.
+pub fn read(input: &Value) -> Result<FindingsReport, MalformedReport> {
+    let Value::Object(fields) = input else { return Err(MalformedReport::NoObject) };
+    let Some(Value::Array(found)) = fields.get("findings") else { return Err(MalformedReport::NoFindings) };
+    let mut items =
+        UncheckedFindings { verdicts: owed::read(fields.get("verdicts")), ..UncheckedFindings::default() };
     let mut first_wrong = None;
     for value in found {
         if items.findings.len() >= MAX_ITEMS {
             items.beyond = items.beyond.saturating_add(1);
             continue;
         }
-        match Item::deserialize(value) {
+        match ReportedFinding::deserialize(value) {
             Ok(item) => items.findings.push(item),
             Err(error) => {
                 items.malformed = items.malformed.saturating_add(1);
@@ -251,16 +252,16 @@ pub fn read(input: &Value) -> Result<Report, Malformed> {
         }
     }
     match first_wrong {
-        Some(wrong) if items.findings.is_empty() => Err(Malformed::NoneFits(wrong)),
+        Some(wrong) if items.findings.is_empty() => Err(MalformedReport::NoneFits(wrong)),
         Some(_) | None => {
             let more = fields.get("more").and_then(Value::as_bool).unwrap_or(false);
-            Ok(Report { items, more })
+            Ok(FindingsReport { items, more })
         }
     }
 }
 
 /// A report that a model wrote out instead of calling the tool: an object, alone or in the last fence of its text.
-pub fn in_text(text: &str) -> Option<Report> {
+pub fn in_text(text: &str) -> Option<FindingsReport> {
     read(&object_in(text)?).ok()
 }
 

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use truing_core::RepoPath;
 use truing_core::port::ReaderError;
-use truing_reader::{MAX_FILE_BYTES, NotOpened, open_regular};
+use truing_reader::{FileOpenError, MAX_FILE_BYTES, open_regular};
 
 /// A file's name until it is whole: this and the process's id. Git shows it, should the machine stop just then.
 const TEMPORARY: &str = ".truing-fix-";
@@ -25,7 +25,7 @@ const NEW_FOLDER: u32 = 0o777;
 
 /// Why a file is left as it is.
 #[derive(Debug, thiserror::Error)]
-pub enum Kept {
+pub enum ReplaceError {
     /// It holds something else.
     #[error("the file is not as it was reviewed")]
     Changed,
@@ -37,32 +37,32 @@ pub enum Kept {
     Io(#[from] io::Error),
 }
 
-impl From<Errno> for Kept {
+impl From<Errno> for ReplaceError {
     fn from(error: Errno) -> Self {
-        NotOpened::from(error).into()
+        FileOpenError::from(error).into()
     }
 }
 
-impl From<NotOpened> for Kept {
-    fn from(error: NotOpened) -> Self {
+impl From<FileOpenError> for ReplaceError {
+    fn from(error: FileOpenError) -> Self {
         match error {
-            NotOpened::Link | NotOpened::NotRegular => Self::NotPlain,
-            NotOpened::Refused(Errno::NOENT) => Self::Changed,
-            NotOpened::Refused(other) => Self::Io(other.into()),
+            FileOpenError::Link | FileOpenError::NotRegular => Self::NotPlain,
+            FileOpenError::Refused(Errno::NOENT) => Self::Changed,
+            FileOpenError::Refused(other) => Self::Io(other.into()),
         }
     }
 }
 
 /// What a file lost by being replaced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lost {
+pub enum LostAttribute {
     /// Only the system's administrator may give files to others.
     Owner,
     /// Writing into them would change what may lie outside of the repository.
     OtherNames,
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for LostAttribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Owner => "it was another user's or group's file, and is yours now",
@@ -73,22 +73,22 @@ impl fmt::Display for Lost {
 
 /// A folder whose files are read and replaced.
 #[derive(Debug)]
-pub struct Tree(truing_reader::Tree);
+pub struct WritableTree(truing_reader::FileTree);
 
-impl Tree {
+impl WritableTree {
     /// Opens the folder. The path to it may have links; nothing below it may.
     ///
     /// # Errors
     /// It is not there, or not a folder.
     pub fn open(path: &Path) -> Result<Self, ReaderError> {
-        truing_reader::Tree::open(path).map(Self)
+        truing_reader::FileTree::open(path).map(Self)
     }
 
     /// The bytes of a plain file.
     ///
     /// # Errors
-    /// [`Kept`]
-    pub fn read(&self, path: &RepoPath) -> Result<Vec<u8>, Kept> {
+    /// [`ReplaceError`]
+    pub fn read(&self, path: &RepoPath) -> Result<Vec<u8>, ReplaceError> {
         let (folder, name) = self.folder(path)?;
         Ok(read(&folder, name)?.0)
     }
@@ -96,21 +96,26 @@ impl Tree {
     /// Does a plain file hold these bytes?
     ///
     /// # Errors
-    /// [`Kept`]: it does not.
-    pub fn holds(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), Kept> {
-        if self.read(path)? == bytes { Ok(()) } else { Err(Kept::Changed) }
+    /// [`ReplaceError`]: it does not.
+    pub fn holds(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), ReplaceError> {
+        if self.read(path)? == bytes { Ok(()) } else { Err(ReplaceError::Changed) }
     }
 
     /// Replaces a file that holds `old`, keeping its mode and, where the system allows it, its owner. The answer is
     /// what it lost.
     ///
     /// # Errors
-    /// [`Kept`]: it is as it was.
-    pub fn replace(&self, path: &RepoPath, old: &[u8], new: &[u8]) -> Result<Vec<Lost>, Kept> {
+    /// [`ReplaceError`]: it is as it was.
+    pub fn replace(
+        &self,
+        path: &RepoPath,
+        old: &[u8],
+        new: &[u8],
+    ) -> Result<Vec<LostAttribute>, ReplaceError> {
         let (folder, name) = self.folder(path)?;
         let (bytes, stat) = read(&folder, name)?;
         if bytes != old {
-            return Err(Kept::Changed);
+            return Err(ReplaceError::Changed);
         }
         let temporary = temporary(std::process::id());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -118,10 +123,10 @@ impl Tree {
         let replaced = put(file, new, &stat).and_then(|owned| {
             // An editor may have saved it in the meantime.
             if read(&folder, name)?.0 != old {
-                return Err(Kept::Changed);
+                return Err(ReplaceError::Changed);
             }
             renameat(&folder, temporary.as_str(), &folder, name)?;
-            let lost = [(!owned, Lost::Owner), (stat.st_nlink > 1, Lost::OtherNames)];
+            let lost = [(!owned, LostAttribute::Owner), (stat.st_nlink > 1, LostAttribute::OtherNames)];
             Ok(lost.into_iter().filter_map(|(is_lost, what)| is_lost.then_some(what)).collect())
         });
         if replaced.is_err() {
@@ -134,8 +139,8 @@ impl Tree {
     /// Writes a file that is not there yet, with the folders above it.
     ///
     /// # Errors
-    /// [`Kept`]: there is no such file now, or what is there is as it was.
-    pub fn create(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), Kept> {
+    /// [`ReplaceError`]: there is no such file now, or what is there is as it was.
+    pub fn create(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), ReplaceError> {
         self.create_folders(path)?;
         let (folder, name) = self.folder(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -149,7 +154,7 @@ impl Tree {
     }
 
     /// Makes the folders above a file that are not there.
-    fn create_folders(&self, path: &RepoPath) -> Result<(), Kept> {
+    fn create_folders(&self, path: &RepoPath) -> Result<(), ReplaceError> {
         let bytes = path.as_bytes();
         let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         for end in ends {
@@ -187,9 +192,9 @@ impl Tree {
     }
 
     /// The folder that holds a file, which is not git's, and the file's name in it.
-    fn folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), Kept> {
+    fn folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), ReplaceError> {
         if !path.may_be_written() {
-            return Err(Kept::NotPlain);
+            return Err(ReplaceError::NotPlain);
         }
         Ok(self.0.folder(path)?)
     }
@@ -212,19 +217,19 @@ fn is_leftover(name: &[u8]) -> bool {
 }
 
 /// The bytes of a plain file, and what else it has. One that is too large was not reviewed.
-fn read(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), Kept> {
+fn read(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), ReplaceError> {
     let file = open_regular(folder, name)?;
     let stat = fstat(&file)?;
     let mut bytes = Vec::new();
     let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if read as u64 > MAX_FILE_BYTES {
-        return Err(Kept::Changed);
+        return Err(ReplaceError::Changed);
     }
     Ok((bytes, stat))
 }
 
 /// Writes a new file whole, with the mode and the owner that another has. The answer: has it that owner?
-fn put(file: OwnedFd, bytes: &[u8], like: &Stat) -> Result<bool, Kept> {
+fn put(file: OwnedFd, bytes: &[u8], like: &Stat) -> Result<bool, ReplaceError> {
     let mut file = File::from(file);
     file.write_all(bytes)?;
     let new = fstat(&file)?;
@@ -242,11 +247,11 @@ mod tests {
 
     use super::*;
 
-    fn tree() -> (tempfile::TempDir, Tree) {
+    fn tree() -> (tempfile::TempDir, WritableTree) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("r/d")).unwrap();
         std::fs::write(folder.path().join("r/d/a"), "old").unwrap();
-        let tree = Tree::open(&folder.path().join("r")).unwrap();
+        let tree = WritableTree::open(&folder.path().join("r")).unwrap();
         (folder, tree)
     }
 
@@ -258,8 +263,8 @@ mod tests {
         tree.replace(&"d/a".into(), b"old", b"new").unwrap();
         assert_eq!(tree.read(&"d/a".into()).unwrap(), b"new");
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, 0o750);
-        assert!(matches!(tree.replace(&"d/a".into(), b"old", b"x"), Err(Kept::Changed)));
-        assert!(matches!(tree.replace(&"d/b".into(), b"", b"x"), Err(Kept::Changed)));
+        assert!(matches!(tree.replace(&"d/a".into(), b"old", b"x"), Err(ReplaceError::Changed)));
+        assert!(matches!(tree.replace(&"d/b".into(), b"", b"x"), Err(ReplaceError::Changed)));
         assert_eq!(std::fs::read_dir(folder.path().join("r/d")).unwrap().count(), 1, "nothing else is left");
     }
 
@@ -305,7 +310,7 @@ mod tests {
         std::fs::hard_link(&file, &other).unwrap();
         // Only who may give files away can try it.
         let is_given = std::os::unix::fs::chown(&file, Some(12345), Some(12345)).is_ok();
-        assert_eq!(tree.replace(&"d/a".into(), b"old", b"new").unwrap(), [Lost::OtherNames]);
+        assert_eq!(tree.replace(&"d/a".into(), b"old", b"new").unwrap(), [LostAttribute::OtherNames]);
         assert_eq!(std::fs::read(&other).unwrap(), b"old");
         let now = file.metadata().unwrap();
         assert_eq!(now.permissions().mode() & 0o7777, 0o444);
@@ -327,7 +332,7 @@ mod tests {
             ["link", "folder/a", "away", "../out", "d/../../out", "d", ".git/a", "git~1/a", "d/a/x", ""]
         {
             let kept = tree.replace(&path.into(), b"old", b"new");
-            assert!(matches!(kept, Err(Kept::NotPlain)), "{path}: {kept:?}");
+            assert!(matches!(kept, Err(ReplaceError::NotPlain)), "{path}: {kept:?}");
             assert!(tree.create(&path.into(), b"new").is_err(), "{path}");
             let below = tree.create(&format!("{path}/new").as_str().into(), b"new");
             assert_eq!(below.is_ok(), path == "d", "{path}: {below:?}");

@@ -18,18 +18,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use truing_core::verification::{Checked, End, Ran, Verdict, Verification};
+use truing_core::verification::{CheckAttempts, CheckVerdict, CommandEnd, CommandRun, VerificationReport};
 use truing_reader::redact::redact;
 
-use crate::command::{self, Around, Bounds, Ended, NotRun, Printed, Written};
-use crate::proxy::{Proxy, Reached};
-use crate::sandbox::{Bound, Job, Level, Limits, PROXY, Room, Run, SandboxError, at_least};
-use cache::{Entry, Held};
-use usage::{Over, Usage};
+use crate::command::{
+    self, CapturedOutput, CommandBounds, CommandError, CommandIo, FinishedCommand, WriteLimit,
+};
+use crate::proxy::{EgressProxy, HostAccess};
+use crate::sandbox::{
+    JobCommand, JobFolders, JobLimits, PROXY, SandboxError, SandboxJob, SandboxLevel, SandboxLimit, at_least,
+};
+use cache::{LockedFolder, SetupEntry};
+use usage::{DiskOverrun, DiskUsage};
 
-pub use cache::{Cache, Retention, Scope};
+pub use cache::{CacheRetention, CacheScope, SetupCache};
 pub use key::decides_set_up;
-pub use registry::{Index, Registries, RegistryError};
+pub use registry::{RegistryAccess, RegistryError, RegistryIndex};
 
 /// What the tree is called inside, always: environments of Python and builds of Rust remember where they were made.
 pub const INSIDE: &str = "/work";
@@ -47,13 +51,13 @@ pub(crate) const OFFLINE: &[(&str, &str)] = &[
 
 /// What is run, and what it may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Plan {
+pub struct VerifyPlan {
     /// The set-up's commands: each a program and its arguments, in order.
     pub setup: Vec<Vec<String>>,
     /// The checks.
     pub check: Vec<Vec<String>>,
     /// What the set-up may reach.
-    pub registries: Registries,
+    pub registries: RegistryAccess,
     /// Folders with programs that commands may read and run, besides the system's.
     pub programs: Vec<PathBuf>,
     /// How long each command may take.
@@ -64,13 +68,13 @@ pub struct Plan {
     pub disk: u64,
 }
 
-impl Default for Plan {
+impl Default for VerifyPlan {
     /// Nothing, within 20 minutes, 4 GiB of memory and 10 of disk.
     fn default() -> Self {
         Self {
             setup: Vec::new(),
             check: Vec::new(),
-            registries: Registries::default(),
+            registries: RegistryAccess::default(),
             programs: Vec::new(),
             time: Duration::from_secs(20 * 60),
             memory: 4 << 30,
@@ -91,7 +95,7 @@ pub enum VerifyError {
         /// Which.
         argv: Vec<String>,
         /// Why not.
-        source: NotRun,
+        source: CommandError,
     },
     /// A folder.
     #[error("{doing}: {source}")]
@@ -106,35 +110,35 @@ pub enum VerifyError {
 /// Runs plans.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    plan: Plan,
-    cache: Cache,
+    plan: VerifyPlan,
+    cache: SetupCache,
 }
 
 /// A set-up that was done, or found.
 #[derive(Debug)]
-pub struct SetUp {
+pub struct SetupResult {
     /// Its commands, up to the first that failed.
-    pub commands: Vec<Ran>,
+    pub commands: Vec<CommandRun>,
     /// What it reached, and tried to.
-    pub reached: Vec<Reached>,
+    pub reached: Vec<HostAccess>,
     /// Was it done before, by one that would leave the same?
     pub found: bool,
     /// What it left.
-    left: Left,
+    left: SetupState,
 }
 
 /// Commands that were run on a copy of a tree.
 #[derive(Debug)]
-pub struct Worked {
+pub struct ScratchRun {
     /// Up to the first that failed.
-    pub commands: Vec<Ran>,
+    pub commands: Vec<CommandRun>,
     /// What they reached, and tried to.
-    pub reached: Vec<Reached>,
+    pub reached: Vec<HostAccess>,
     /// Gone when this is dropped.
-    held: Held,
+    held: LockedFolder,
 }
 
-impl Worked {
+impl ScratchRun {
     /// The copy as they left it. Whatever is there may be anything: a link, or a file without end.
     pub fn tree(&self) -> PathBuf {
         self.held.path().join("tree")
@@ -143,9 +147,9 @@ impl Worked {
 
 /// What one command had to say.
 #[derive(Debug)]
-pub struct Printout {
+pub struct CommandOutput {
     /// How it ended.
-    pub end: End,
+    pub end: CommandEnd,
     /// How long it took, in milliseconds.
     pub ms: u64,
     /// All that it printed on its standard output, as it is: secrets, too.
@@ -156,64 +160,64 @@ pub struct Printout {
 
 /// What a set-up left.
 #[derive(Clone, Debug)]
-enum Left {
+enum SetupState {
     /// Nothing, since there is nothing to set up.
     Nothing,
     /// Nothing that could be used: a command failed.
     Failed,
     /// This.
-    Entry(Arc<Entry>),
+    Entry(Arc<SetupEntry>),
 }
 
-impl SetUp {
+impl SetupResult {
     /// Can the checks be run?
     pub fn works(&self) -> bool {
         match self.left {
-            Left::Nothing | Left::Entry(_) => true,
-            Left::Failed => false,
+            SetupState::Nothing | SetupState::Entry(_) => true,
+            SetupState::Failed => false,
         }
     }
 
     /// Did it leave a file of this path in the tree?
     pub fn has(&self, path: &Path) -> bool {
         match &self.left {
-            Left::Nothing | Left::Failed => false,
-            Left::Entry(entry) => entry.tree().join(path).symlink_metadata().is_ok(),
+            SetupState::Nothing | SetupState::Failed => false,
+            SetupState::Entry(entry) => entry.tree().join(path).symlink_metadata().is_ok(),
         }
     }
 }
 
 /// What is known of a tree.
 #[derive(Debug)]
-pub struct Verified {
+pub struct VerifiedTree {
     /// Its set-up.
-    pub set_up: SetUp,
+    pub set_up: SetupResult,
     /// Its checks; none, if they could not be run since the set-up failed.
-    pub verification: Option<Verification>,
+    pub verification: Option<VerificationReport>,
 }
 
 /// A tree that is set up, for checks to be run on.
 #[derive(Debug)]
-pub struct Bench {
+pub struct PreparedTree {
     tree: PathBuf,
-    held: Held,
+    held: LockedFolder,
 }
 
 impl Verifier {
     /// Runs this plan in the sandbox that the machine allows.
     ///
     /// # Errors
-    /// [`SandboxError::TooWeak`] below [`Level::Full`], whatever is accepted elsewhere: without a network of its own a
+    /// [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], whatever is accepted elsewhere: without a network of its own a
     /// set-up could not be held to registries, nor a check to none.
-    pub fn new(plan: Plan, cache: Cache, reached: Level) -> Result<Self, VerifyError> {
-        at_least(Level::Full, reached)?;
+    pub fn new(plan: VerifyPlan, cache: SetupCache, reached: SandboxLevel) -> Result<Self, VerifyError> {
+        at_least(SandboxLevel::Full, reached)?;
         Ok(Self { plan, cache })
     }
 
     /// The same, whose commands may take so long.
     #[must_use]
     pub fn within(&self, time: Duration) -> Self {
-        Self { plan: Plan { time, ..self.plan.clone() }, cache: self.cache.clone() }
+        Self { plan: VerifyPlan { time, ..self.plan.clone() }, cache: self.cache.clone() }
     }
 
     /// All of it: sets `tree` up, and runs the checks if that works. From now on the tree is theirs: a private copy.
@@ -225,26 +229,31 @@ impl Verifier {
     pub async fn verified(
         &self,
         tree: &Path,
-        scope: &Scope,
-        baseline: Option<&Verification>,
-    ) -> Result<Verified, VerifyError> {
+        scope: &CacheScope,
+        baseline: Option<&VerificationReport>,
+    ) -> Result<VerifiedTree, VerifyError> {
         let set_up = self.set_up(tree, scope).await?;
         if !set_up.works() {
-            return Ok(Verified { set_up, verification: None });
+            return Ok(VerifiedTree { set_up, verification: None });
         }
         let bench = self.bench(&set_up, tree).await?;
         let verification = Some(self.checks(&bench, baseline).await?);
-        Ok(Verified { set_up, verification })
+        Ok(VerifiedTree { set_up, verification })
     }
 
     /// Sets `tree` up, or finds that it was done. The tree stays as it is.
     ///
     /// # Errors
-    /// [`VerifyError`]; a command that fails is none: see [`SetUp::works`].
+    /// [`VerifyError`]; a command that fails is none: see [`SetupResult::works`].
     #[truing_core::boxed_future]
-    pub async fn set_up(&self, tree: &Path, scope: &Scope) -> Result<SetUp, VerifyError> {
+    pub async fn set_up(&self, tree: &Path, scope: &CacheScope) -> Result<SetupResult, VerifyError> {
         if self.plan.setup.is_empty() {
-            return Ok(SetUp { commands: vec![], reached: vec![], found: false, left: Left::Nothing });
+            return Ok(SetupResult {
+                commands: vec![],
+                reached: vec![],
+                found: false,
+                left: SetupState::Nothing,
+            });
         }
         let (this, scope, tree) = (self.clone(), scope.clone(), tree.to_owned());
         let now = SystemTime::now();
@@ -262,11 +271,16 @@ impl Verifier {
         if let Some(entry) = found {
             let about = entry.about();
             let (commands, reached) = (about.commands.clone(), about.reached.clone());
-            return Ok(SetUp { commands, reached, found: true, left: Left::Entry(Arc::new(entry)) });
+            return Ok(SetupResult {
+                commands,
+                reached,
+                found: true,
+                left: SetupState::Entry(Arc::new(entry)),
+            });
         }
-        let Worked { commands, reached, held } = self.worked(&tree, &self.plan.setup).await?;
+        let ScratchRun { commands, reached, held } = self.worked(&tree, &self.plan.setup).await?;
         if commands.last().is_none_or(|ran| !ran.end.is_success()) {
-            return Ok(SetUp { commands, reached, found: false, left: Left::Failed });
+            return Ok(SetupResult { commands, reached, found: false, left: SetupState::Failed });
         }
         let told = (commands.clone(), reached.clone());
         let entry = blocking("what the set-up left cannot be kept", move || {
@@ -277,7 +291,7 @@ impl Verifier {
             this.cache.clean(now);
             Ok(entry)
         });
-        Ok(SetUp { commands, reached, found: false, left: Left::Entry(Arc::new(entry.await?)) })
+        Ok(SetupResult { commands, reached, found: false, left: SetupState::Entry(Arc::new(entry.await?)) })
     }
 
     /// Runs commands as a set-up's are, up to the first that fails, on a copy of `tree`, which stays as it is.
@@ -285,12 +299,12 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError`]; a command that fails is none.
     #[truing_core::boxed_future]
-    pub async fn worked(&self, tree: &Path, commands: &[Vec<String>]) -> Result<Worked, VerifyError> {
+    pub async fn worked(&self, tree: &Path, commands: &[Vec<String>]) -> Result<ScratchRun, VerifyError> {
         let held = {
             let (this, tree) = (self.clone(), tree.to_owned());
             blocking("a folder to set up in cannot be made", move || this.copied(&tree)).await?
         };
-        let proxy = Proxy::new(self.plan.registries.places.clone(), REGISTRIES);
+        let proxy = EgressProxy::new(self.plan.registries.places.clone(), REGISTRIES);
         let at = held.path().join("tree");
         let written = self.written(&at, held.path()).await?;
         let mut ran = Vec::new();
@@ -302,7 +316,7 @@ impl Verifier {
         }
         let left = held.path().to_owned();
         blocking("what the commands left cannot be read", move || copy::open_up(&left)).await?;
-        Ok(Worked { commands: ran, reached: proxy.reached(), held })
+        Ok(ScratchRun { commands: ran, reached: proxy.reached(), held })
     }
 
     /// Lays out in `tree` what a set-up left. From now on the tree is the checks': they may change it.
@@ -310,19 +324,19 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError::Folder`], also for a set-up that does not work.
     #[truing_core::boxed_future]
-    pub async fn bench(&self, set_up: &SetUp, tree: &Path) -> Result<Bench, VerifyError> {
+    pub async fn bench(&self, set_up: &SetupResult, tree: &Path) -> Result<PreparedTree, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
         blocking("the tree cannot be made ready for the checks", move || {
             let held = this.room()?;
             match left {
-                Left::Nothing => {}
-                Left::Failed => return Err(io::Error::other("the set-up failed")),
-                Left::Entry(entry) => {
+                SetupState::Nothing => {}
+                SetupState::Failed => return Err(io::Error::other("the set-up failed")),
+                SetupState::Entry(entry) => {
                     copy::add(&entry.tree(), &tree, this.plan.disk)?;
                     copy::add(&entry.home(), &held.path().join("home"), this.plan.disk)?;
                 }
             }
-            Ok(Bench { tree, held })
+            Ok(PreparedTree { tree, held })
         })
         .await
     }
@@ -334,19 +348,19 @@ impl Verifier {
     #[truing_core::boxed_future]
     pub async fn checks(
         &self,
-        bench: &Bench,
-        baseline: Option<&Verification>,
-    ) -> Result<Verification, VerifyError> {
+        bench: &PreparedTree,
+        baseline: Option<&VerificationReport>,
+    ) -> Result<VerificationReport, VerifyError> {
         let written = self.written(&bench.tree, bench.held.path()).await?;
         let room = (bench.held.path(), &written);
-        let mut now = Verification::default();
+        let mut now = VerificationReport::default();
         for argv in &self.plan.check {
             let ran = self.run(argv, &bench.tree, room, None).await?;
-            now.checks.push(Checked { ran, again: None });
+            now.checks.push(CheckAttempts { ran, again: None });
         }
-        let verdicts = Verification::compare(baseline, &now);
+        let verdicts = VerificationReport::compare(baseline, &now);
         for (check, _) in
-            now.checks.iter_mut().zip(verdicts).filter(|(_, verdict)| *verdict == Verdict::Again)
+            now.checks.iter_mut().zip(verdicts).filter(|(_, verdict)| *verdict == CheckVerdict::Again)
         {
             check.again = Some(self.run(&check.ran.argv, &bench.tree, room, None).await?);
         }
@@ -358,7 +372,12 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError`]; however the command ends is none.
     #[truing_core::boxed_future]
-    pub async fn asked(&self, set_up: &SetUp, tree: &Path, argv: &[String]) -> Result<Printout, VerifyError> {
+    pub async fn asked(
+        &self,
+        set_up: &SetupResult,
+        tree: &Path,
+        argv: &[String],
+    ) -> Result<CommandOutput, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
         let copied = blocking("the tree cannot be copied", move || {
             let held = this.room()?;
@@ -366,8 +385,8 @@ impl Verifier {
             std::fs::create_dir(&copy)?;
             copy::add(&tree, &copy, this.plan.disk)?;
             match left {
-                Left::Nothing | Left::Failed => {}
-                Left::Entry(entry) => {
+                SetupState::Nothing | SetupState::Failed => {}
+                SetupState::Entry(entry) => {
                     copy::add(&entry.tree(), &copy, this.plan.disk)?;
                     copy::add(&entry.home(), &held.path().join("home"), this.plan.disk)?;
                 }
@@ -378,16 +397,16 @@ impl Verifier {
         let at = held.path().join("tree");
         let written = self.written(&at, held.path()).await?;
         let began = std::time::Instant::now();
-        let text = |printed: &Printed| printed.text();
+        let text = |printed: &CapturedOutput| printed.text();
         Ok(match self.ended(argv, &at, (held.path(), &written), None, true).await? {
-            Ok(ended) => Printout {
+            Ok(ended) => CommandOutput {
                 end: end(&ended.end),
                 ms: milliseconds(ended.took),
                 output: text(&ended.out),
                 errors: text(&ended.err),
             },
-            Err(why) => Printout {
-                end: End::NoProgram,
+            Err(why) => CommandOutput {
+                end: CommandEnd::NoProgram,
                 ms: milliseconds(began.elapsed()),
                 output: String::new(),
                 errors: why,
@@ -396,7 +415,7 @@ impl Verifier {
     }
 
     /// A copy of the tree to set up, with a room beside it.
-    fn copied(&self, tree: &Path) -> io::Result<Held> {
+    fn copied(&self, tree: &Path) -> io::Result<LockedFolder> {
         let held = self.room()?;
         std::fs::create_dir(held.path().join("tree"))?;
         copy::add(tree, &held.path().join("tree"), self.plan.disk)?;
@@ -408,7 +427,7 @@ impl Verifier {
         Ok(held)
     }
 
-    fn room(&self) -> io::Result<Held> {
+    fn room(&self) -> io::Result<LockedFolder> {
         let held = self.cache.hold()?;
         for name in ["home", "temporary"] {
             std::fs::create_dir(held.path().join(name))?;
@@ -417,14 +436,14 @@ impl Verifier {
     }
 
     /// What commands may have written, all together, where they can.
-    async fn written(&self, tree: &Path, room: &Path) -> Result<Written, VerifyError> {
+    async fn written(&self, tree: &Path, room: &Path) -> Result<WriteLimit, VerifyError> {
         let folders = vec![tree.to_owned(), room.join("home"), room.join("temporary")];
         let looked = folders.clone();
         let before = blocking("the tree cannot be looked at", move || {
-            Ok(looked.iter().fold(Usage::default(), |all, folder| all.and(usage::of(folder))))
+            Ok(looked.iter().fold(DiskUsage::default(), |all, folder| all.and(usage::of(folder))))
         });
-        let most = before.await?.and(Usage::of_bytes(self.plan.disk));
-        Ok(Written { folders, most })
+        let most = before.await?.and(DiskUsage::of_bytes(self.plan.disk));
+        Ok(WriteLimit { folders, most })
     }
 
     /// Runs one command; with a proxy, it finds the registries.
@@ -432,15 +451,15 @@ impl Verifier {
         &self,
         argv: &[String],
         tree: &Path,
-        room: (&Path, &Written),
-        proxy: Option<&Proxy>,
-    ) -> Result<Ran, VerifyError> {
+        room: (&Path, &WriteLimit),
+        proxy: Option<&EgressProxy>,
+    ) -> Result<CommandRun, VerifyError> {
         let began = std::time::Instant::now();
         Ok(match self.ended(argv, tree, room, proxy, false).await? {
             Ok(ended) => told(argv, &ended),
-            Err(why) => Ran {
+            Err(why) => CommandRun {
                 argv: argv.to_vec(),
-                end: End::NoProgram,
+                end: CommandEnd::NoProgram,
                 ms: milliseconds(began.elapsed()),
                 output: String::new(),
                 errors: why,
@@ -453,55 +472,57 @@ impl Verifier {
         &self,
         argv: &[String],
         tree: &Path,
-        (room, written): (&Path, &Written),
-        proxy: Option<&Proxy>,
+        (room, written): (&Path, &WriteLimit),
+        proxy: Option<&EgressProxy>,
         whole: bool,
-    ) -> Result<Result<Ended, String>, VerifyError> {
+    ) -> Result<Result<FinishedCommand, String>, VerifyError> {
         let (home, temporary) = (room.join("home"), room.join("temporary"));
-        let bounds = Bounds { time: self.plan.time, written: Some(written.clone()), whole };
+        let bounds = CommandBounds { time: self.plan.time, written: Some(written.clone()), whole };
         let words = argv.iter().map(OsString::from).collect();
-        let mut job = Job::new(Level::Full, tree, Run::Program(words))?;
+        let mut job = SandboxJob::new(SandboxLevel::Full, tree, JobCommand::Program(words))?;
         (job.writable, job.sockets, job.inside) = (true, true, INSIDE.into());
         job.read.clone_from(&self.plan.programs);
-        job.limits = Limits { memory: self.plan.memory, disk: self.plan.disk, ..Limits::default() };
+        job.limits = JobLimits { memory: self.plan.memory, disk: self.plan.disk, ..JobLimits::default() };
         job.variables = match proxy {
             Some(_) => self.plan.registries.variables.clone(),
             None => OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         };
-        job.room = Some(Room { home, temporary });
+        job.room = Some(JobFolders { home, temporary });
         let ended = match proxy {
             Some(proxy) => {
-                let out = Printed::of(&bounds);
-                let around = Around { variables: &PROXY, words: None, out };
+                let out = CapturedOutput::of(&bounds);
+                let around = CommandIo { variables: &PROXY, words: None, out };
                 command::run_with(job, &bounds, around, |listener| proxy.clone().serve(listener)).await
             }
             None => command::run(job, &bounds).await,
         };
         match ended {
             Ok(ended) => Ok(Ok(ended)),
-            Err(NotRun::NoProgram { why, .. }) => Ok(Err(why)),
+            Err(CommandError::NoProgram { why, .. }) => Ok(Err(why)),
             Err(source) => Err(VerifyError::NotRun { argv: argv.to_vec(), source }),
         }
     }
 }
 
-fn told(argv: &[String], ended: &Ended) -> Ran {
-    let shown = |printed: &Printed| redact(&printed.text());
+fn told(argv: &[String], ended: &FinishedCommand) -> CommandRun {
+    let shown = |printed: &CapturedOutput| redact(&printed.text());
     let (output, errors) = (shown(&ended.out), shown(&ended.err));
-    Ran { argv: argv.to_vec(), end: end(&ended.end), ms: milliseconds(ended.took), output, errors }
+    CommandRun { argv: argv.to_vec(), end: end(&ended.end), ms: milliseconds(ended.took), output, errors }
 }
 
-pub(crate) fn end(end: &command::End) -> End {
+pub(crate) fn end(end: &command::ProcessEnd) -> CommandEnd {
     match end {
-        command::End::Exit(status) => match status.code().and_then(|code| u8::try_from(code).ok()) {
-            Some(code) => End::Exit { code },
-            None => End::Killed,
+        command::ProcessEnd::Exit(status) => match status.code().and_then(|code| u8::try_from(code).ok()) {
+            Some(code) => CommandEnd::Exit { code },
+            None => CommandEnd::Killed,
         },
-        command::End::Time => End::Time,
-        command::End::Output => End::Output,
-        command::End::Disk(Over::Limit) | command::End::Limit(Bound::Disk, _) => End::Disk,
-        command::End::Limit(bound, _) => End::Limit { bound: *bound },
-        command::End::Disk(Over::Full) => End::Full,
+        command::ProcessEnd::Time => CommandEnd::Time,
+        command::ProcessEnd::Output => CommandEnd::Output,
+        command::ProcessEnd::Disk(DiskOverrun::Limit) | command::ProcessEnd::Limit(SandboxLimit::Disk, _) => {
+            CommandEnd::Disk
+        }
+        command::ProcessEnd::Limit(bound, _) => CommandEnd::Limit { bound: *bound },
+        command::ProcessEnd::Disk(DiskOverrun::Full) => CommandEnd::Full,
     }
 }
 

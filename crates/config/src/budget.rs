@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use truing_core::money::MicroUsd;
 
-use super::Typed;
+use super::TypedSettings;
 use super::problem::ConfigError;
 
 /// The sums that may be spent; where one is absent, nothing bounds that sum.
@@ -32,7 +32,7 @@ pub struct BudgetConfig {
     pub prices: Option<PathBuf>,
 }
 
-pub(super) fn of(of: &Typed<'_>) -> Result<BudgetConfig, ConfigError> {
+pub(super) fn of(of: &TypedSettings<'_>) -> Result<BudgetConfig, ConfigError> {
     let bound = |path| Ok::<_, ConfigError>(Some(of.usd(path)?).filter(|sum| *sum > MicroUsd(0)));
     Ok(BudgetConfig {
         review: of.usd("budget.review_usd")?,

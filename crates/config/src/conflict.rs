@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::problem::{ConfigError, Origin, Problem};
-use super::value::Value;
-use super::{ForgeConfig, Typed};
+use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
+use super::value::ConfigValue;
+use super::{ForgeConfig, TypedSettings};
 
 /// Values that do not go together.
 pub(super) fn all(
-    of: &Typed<'_>,
+    of: &TypedSettings<'_>,
     forges: &BTreeMap<String, ForgeConfig>,
-) -> Result<Vec<Problem>, ConfigError> {
+) -> Result<Vec<ConfigProblem>, ConfigError> {
     let mut problems = of_store(of, forges)?;
     let conflict = |key: &'static str, relation, other: &'static str| {
         let (one, another) = (of.setting(key)?, of.setting(other)?);
-        Ok::<_, ConfigError>(Problem::Conflict {
+        Ok::<_, ConfigError>(ConfigProblem::Conflict {
             key,
             value: one.value.to_string(),
             at: one.origin.clone(),
@@ -40,23 +40,26 @@ pub(super) fn all(
 }
 
 /// A server for slots, one for records, and one key of markers for all processes come together.
-fn of_store(of: &Typed<'_>, forges: &BTreeMap<String, ForgeConfig>) -> Result<Vec<Problem>, ConfigError> {
+fn of_store(
+    of: &TypedSettings<'_>,
+    forges: &BTreeMap<String, ForgeConfig>,
+) -> Result<Vec<ConfigProblem>, ConfigError> {
     let (url, records) = (of.setting("store.url")?, of.setting("store.records")?);
-    let bad = |at: &Origin, key: &str, wrong: &str| Problem::BadValue {
+    let bad = |at: &ValueOrigin, key: &str, wrong: &str| ConfigProblem::BadValue {
         at: at.clone(),
         key: key.to_owned(),
         wrong: wrong.to_owned(),
     };
-    let is_server = matches!(url.value, Value::Secret(_));
+    let is_server = matches!(url.value, ConfigValue::Secret(_));
     let mut problems = Vec::new();
     if !is_server {
-        if records.value != Value::Unset {
+        if records.value != ConfigValue::Unset {
             let wrong = "is only for a `store.url` that names a Valkey server; a SQLite file needs none";
             problems.push(bad(&records.origin, "store.records", wrong));
         }
         return Ok(problems);
     }
-    if records.value == Value::Unset {
+    if records.value == ConfigValue::Unset {
         let wrong = "must be set, \"postgres://…\": `store.url` names a server, which keeps slots alone";
         problems.push(bad(&url.origin, "store.records", wrong));
     }
@@ -69,9 +72,9 @@ fn of_store(of: &Typed<'_>, forges: &BTreeMap<String, ForgeConfig>) -> Result<Ve
 }
 
 /// One key, what it must be to the other, the other, and whether it is.
-type Relation = (&'static str, &'static str, &'static str, fn(Duration, Duration) -> bool);
+type KeyRelation = (&'static str, &'static str, &'static str, fn(Duration, Duration) -> bool);
 
-const RELATIONS: [Relation; 4] = [
+const RELATIONS: [KeyRelation; 4] = [
     // A worker without an acknowledged heartbeat for two thirds of the lease stops itself.
     ("server.heartbeat", "be less than two thirds of", "server.lease", |heartbeat, lease| {
         heartbeat * 3 < lease * 2

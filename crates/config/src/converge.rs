@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use regex::Regex;
-use truing_core::converge::Limits;
+use truing_core::converge::ConvergeLimits;
 use truing_core::finding::Severity;
 use truing_core::port::ReviewEvent;
 
 pub use super::keys::INTERNAL;
-use super::problem::{ConfigError, Origin, Problem};
-use super::value::Value;
-use super::{Setting, Typed};
+use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
+use super::value::ConfigValue;
+use super::{EffectiveSetting, TypedSettings};
 use crate::environment::Environment;
 
 /// Section `converge`, with the reviewers that it names.
@@ -20,7 +20,7 @@ pub struct ConvergeConfig {
     /// Does a server converge?
     pub is_enabled: bool,
     /// How far a run may go.
-    pub limits: Limits,
+    pub limits: ConvergeLimits,
     /// How long an auditor may take.
     pub audit_timeout: Duration,
     /// How long a fixer may take.
@@ -30,7 +30,7 @@ pub struct ConvergeConfig {
     /// How long after a reviewer was asked it is looked at first.
     pub poll_after_trigger: Duration,
     /// Who has to find nothing, in this order.
-    pub reviewers: Vec<Reviewer>,
+    pub reviewers: Vec<ConfiguredReviewer>,
     /// Looks for the comments of a reviewer whose text says that there are some.
     pub inline_lag_max: u32,
     /// What reviews that found something are for the forge.
@@ -57,7 +57,7 @@ pub struct ConvergeConfig {
 
 /// Who has to find nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Reviewer {
+pub enum ConfiguredReviewer {
     /// Truing's own auditor.
     Internal,
     /// Somebody else.
@@ -72,9 +72,9 @@ pub struct ReviewerConfig {
     /// The accounts that it writes with, by name or id, whatever their case; never none.
     pub logins: Vec<String>,
     /// How it is asked.
-    pub trigger: Trigger,
+    pub trigger: ReviewerTrigger,
     /// What shows that it has looked at a commit.
-    pub detector: Detector,
+    pub detector: ReviewerDetector,
     /// A regular expression, which compiles, for the text of those of its reviews that found something.
     pub dirty: Option<String>,
     /// Does such a text tell how many there are, and nothing of them? That of a reviewer that is known does.
@@ -89,7 +89,7 @@ pub struct ReviewerConfig {
 
 /// How a reviewer is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Trigger {
+pub enum ReviewerTrigger {
     /// It comes by itself.
     Nothing,
     /// A review of its first login is requested.
@@ -100,7 +100,7 @@ pub enum Trigger {
 
 /// What shows that a reviewer has looked at a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Detector {
+pub enum ReviewerDetector {
     /// A review by one of its accounts.
     Review,
     /// A check run of this name that has ended.
@@ -117,21 +117,21 @@ const REVIEW: &str = "review";
 const CHECK_RUN: &str = "check:";
 
 /// A reviewer of which nothing has to be said.
-struct Known {
+struct KnownReviewer {
     name: &'static str,
     logins: &'static [&'static str],
     trigger: &'static str,
     dirty: Option<&'static str>,
 }
 
-const KNOWN: [Known; 2] = [
-    Known {
+const KNOWN: [KnownReviewer; 2] = [
+    KnownReviewer {
         name: "bugbot",
         logins: &["cursor[bot]", "cursor"],
         trigger: "bugbot run",
         dirty: Some(r"found \d+ potential issue"),
     },
-    Known {
+    KnownReviewer {
         name: "copilot",
         // Its reviews and its comments come from different ones, and a request needs the first.
         logins: &["copilot-pull-request-reviewer[bot]", "copilot-pull-request-reviewer", "Copilot"],
@@ -140,27 +140,29 @@ const KNOWN: [Known; 2] = [
     },
 ];
 
-fn known(name: &str) -> Option<&'static Known> {
+fn known(name: &str) -> Option<&'static KnownReviewer> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
 /// Reviewers that are named in the list, and have no section because they need none.
-pub(super) fn named_alone(settings: &BTreeMap<String, Setting>) -> impl Iterator<Item = String> {
+pub(super) fn named_alone(settings: &BTreeMap<String, EffectiveSetting>) -> impl Iterator<Item = String> {
     let list = match settings.get(REVIEWERS).map(|setting| &setting.value) {
-        Some(Value::List(names)) => names.as_slice(),
+        Some(ConfigValue::List(names)) => names.as_slice(),
         Some(_) | None => &[],
     };
     list.iter().filter(|name| known(name).is_some()).cloned()
 }
 
 /// The value of a key that depends on which reviewer it is.
-pub(super) fn default(name: &str, key: &str) -> Value {
+pub(super) fn default(name: &str, key: &str) -> ConfigValue {
     match (known(name), key) {
-        (Some(known), "logins") => Value::List(known.logins.iter().map(|&login| login.to_owned()).collect()),
-        (Some(known), "trigger") => Value::Name(known.trigger.to_owned()),
-        (None, "trigger") => Value::Name(BY_ITSELF.to_owned()),
-        (Some(Known { dirty: Some(dirty), .. }), "dirty") => Value::Name((*dirty).to_owned()),
-        (Some(_) | None, _) => Value::Unset,
+        (Some(known), "logins") => {
+            ConfigValue::List(known.logins.iter().map(|&login| login.to_owned()).collect())
+        }
+        (Some(known), "trigger") => ConfigValue::Name(known.trigger.to_owned()),
+        (None, "trigger") => ConfigValue::Name(BY_ITSELF.to_owned()),
+        (Some(KnownReviewer { dirty: Some(dirty), .. }), "dirty") => ConfigValue::Name((*dirty).to_owned()),
+        (Some(_) | None, _) => ConfigValue::Unset,
     }
 }
 
@@ -168,7 +170,7 @@ pub(super) fn default(name: &str, key: &str) -> Value {
 const REVIEWERS: &str = "converge.reviewers";
 
 pub(super) fn of(
-    settings: &Typed<'_>,
+    settings: &TypedSettings<'_>,
     named: Option<&BTreeSet<String>>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ConvergeConfig, ConfigError> {
@@ -180,8 +182,8 @@ pub(super) fn of(
         return Err(bad(settings, REVIEWERS, "must name somebody".to_owned()));
     }
     let reviewers = listed.into_iter().map(|name| match others.iter().find(|other| other.name == name) {
-        _ if name == INTERNAL => Ok(Reviewer::Internal),
-        Some(other) => Ok(Reviewer::Other(other.clone())),
+        _ if name == INTERNAL => Ok(ConfiguredReviewer::Internal),
+        Some(other) => Ok(ConfiguredReviewer::Other(other.clone())),
         None => {
             let wrong = format!(
                 "must hold `{INTERNAL}`, `{}` or the NAME of a `[reviewer.NAME]`, not `{name}`",
@@ -196,7 +198,7 @@ pub(super) fn of(
     let flag = |key: &str| settings.flag(&format!("converge.{key}"));
     Ok(ConvergeConfig {
         is_enabled: flag("enabled")?,
-        limits: Limits {
+        limits: ConvergeLimits {
             max_audits: number("max_audits")?,
             gate_rounds: number("gate_rounds")?,
             selfaudit_rounds: number("selfaudit_rounds")?,
@@ -246,18 +248,21 @@ pub fn no_model<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Stri
 /// The key with who fixes.
 pub(crate) const FIXER: &str = "converge.fixer";
 
-fn reviewer(settings: &Typed<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {
+fn reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {
     let path = |key: &str| format!("reviewer.{name}.{key}");
     let logins = settings
-        .if_any(&path("logins"), |value| if let Value::List(all) = value { Some(all.clone()) } else { None })?
+        .if_any(
+            &path("logins"),
+            |value| if let ConfigValue::List(all) = value { Some(all.clone()) } else { None },
+        )?
         .filter(|logins| !logins.is_empty())
         .ok_or_else(|| {
             bad(settings, &path("logins"), "must name the accounts that it writes with".to_owned())
         })?;
     let detector = match settings.name(&path("detector"))?.as_str() {
-        REVIEW => Detector::Review,
+        REVIEW => ReviewerDetector::Review,
         text => match text.strip_prefix(CHECK_RUN).map(str::trim).filter(|run| !run.is_empty()) {
-            Some(run) => Detector::CheckRun(run.to_owned()),
+            Some(run) => ReviewerDetector::CheckRun(run.to_owned()),
             None => {
                 let wrong = format!("must be `{REVIEW}`, or `{CHECK_RUN}` and a check run's name");
                 return Err(bad(settings, &path("detector"), wrong));
@@ -273,9 +278,9 @@ fn reviewer(settings: &Typed<'_>, name: &str) -> Result<ReviewerConfig, ConfigEr
         name: name.to_owned(),
         logins,
         trigger: match settings.name(&path("trigger"))?.as_str() {
-            BY_ITSELF => Trigger::Nothing,
-            REQUEST => Trigger::Request,
-            text => Trigger::Comment(text.to_owned()),
+            BY_ITSELF => ReviewerTrigger::Nothing,
+            REQUEST => ReviewerTrigger::Request,
+            text => ReviewerTrigger::Comment(text.to_owned()),
         },
         detector,
         counts_alone: dirty.is_some() && dirty.as_deref() == known(name).and_then(|known| known.dirty),
@@ -287,16 +292,18 @@ fn reviewer(settings: &Typed<'_>, name: &str) -> Result<ReviewerConfig, ConfigEr
 }
 
 /// A value that only its own section can judge.
-fn bad(settings: &Typed<'_>, key: &str, wrong: String) -> ConfigError {
+fn bad(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
-        Ok(setting) => Problem::BadValue { at: setting.origin.clone(), key: key.to_owned(), wrong }.into(),
+        Ok(setting) => {
+            ConfigProblem::BadValue { at: setting.origin.clone(), key: key.to_owned(), wrong }.into()
+        }
         Err(error) => error,
     }
 }
 
 /// Who owns what a run works in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lifecycle {
+pub enum WorkspaceLifecycle {
     /// The run: it tears it down.
     Owned,
     /// Another run, which this one joins.
@@ -305,7 +312,7 @@ pub enum Lifecycle {
     Auto,
 }
 
-impl Lifecycle {
+impl WorkspaceLifecycle {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Owned, Self::Attach, Self::Auto];
 
@@ -321,9 +328,9 @@ impl Lifecycle {
 
 /// What the variables of the tool say whose place the converge loop takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Bugteam {
+pub struct BugteamVariables {
     /// `BUGTEAM_TEAM_LIFECYCLE`, if it says something.
-    pub lifecycle: Option<Lifecycle>,
+    pub lifecycle: Option<WorkspaceLifecycle>,
     /// `BUGTEAM_TEAM_NAME`, if it says something.
     pub team: Option<String>,
     /// `BUGTEAM_PREFLIGHT_SKIP` is exactly `1`.
@@ -332,7 +339,7 @@ pub struct Bugteam {
     pub is_disabled: bool,
 }
 
-impl Bugteam {
+impl BugteamVariables {
     /// What they say.
     ///
     /// # Errors
@@ -344,10 +351,10 @@ impl Bugteam {
         };
         let lifecycle = text(LIFECYCLE).map(|word| {
             let word = word.to_lowercase();
-            Lifecycle::ALL.into_iter().find(|one| one.as_str() == word).ok_or_else(|| {
+            WorkspaceLifecycle::ALL.into_iter().find(|one| one.as_str() == word).ok_or_else(|| {
                 let wrong = format!("must be \"owned\", \"attach\" or \"auto\", not `{word}`");
-                let at = Origin::Foreign(LIFECYCLE.to_owned());
-                ConfigError::from(Problem::BadValue { at, key: "--lifecycle".to_owned(), wrong })
+                let at = ValueOrigin::Foreign(LIFECYCLE.to_owned());
+                ConfigError::from(ConfigProblem::BadValue { at, key: "--lifecycle".to_owned(), wrong })
             })
         });
         Ok(Self {
@@ -360,7 +367,7 @@ impl Bugteam {
     }
 }
 
-/// The variable with the [`Lifecycle`].
+/// The variable with the [`WorkspaceLifecycle`].
 const LIFECYCLE: &str = "BUGTEAM_TEAM_LIFECYCLE";
 
 #[cfg(test)]

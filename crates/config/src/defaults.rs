@@ -4,52 +4,52 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::converge;
-use super::keys::{Default, Key};
-use super::problem::{Origin, Problem};
-use super::secret::Secret;
-use super::value::Value;
-use super::{ForgeKind, Setting};
+use super::keys::{ConfigKey, KeyDefault};
+use super::problem::{ConfigProblem, ValueOrigin};
+use super::secret::SecretSource;
+use super::value::ConfigValue;
+use super::{EffectiveSetting, ForgeKind};
 use crate::environment::Environment;
 
 /// The default of a key, at the path that it has for a name. None: the table of keys has a default that nobody knows.
 ///
 /// # Errors
-/// A [`Problem`], if somebody has to set it.
+/// A [`ConfigProblem`], if somebody has to set it.
 /// `settings` are those that are known so far: the kind of a forge is, when its other keys are asked for.
 pub(super) fn of(
     path: &str,
-    key: &Key,
+    key: &ConfigKey,
     environment: &Environment,
-    settings: &BTreeMap<String, Setting>,
-) -> Result<Option<Value>, Box<Problem>> {
+    settings: &BTreeMap<String, EffectiveSetting>,
+) -> Result<Option<ConfigValue>, Box<ConfigProblem>> {
     let name = || path.split('.').nth(1).unwrap_or_default();
     Ok(match key.default {
-        Default::Text(text) => Value::from_text(key.kind, text, environment.directory()).ok(),
-        Default::Variable(name) => Some(Value::Secret(Secret::Env(name.to_owned()))),
-        Default::Computed { .. } => match key.path.split('.').collect::<Vec<_>>().as_slice() {
+        KeyDefault::Text(text) => ConfigValue::from_text(key.kind, text, environment.directory()).ok(),
+        KeyDefault::Variable(name) => Some(ConfigValue::Secret(SecretSource::Env(name.to_owned()))),
+        KeyDefault::Computed { .. } => match key.path.split('.').collect::<Vec<_>>().as_slice() {
             ["store", "url"] => {
-                Some(in_state(environment, "truing/truing.db").map_or(Value::Unset, Value::Store))
+                Some(in_state(environment, "truing/truing.db").map_or(ConfigValue::Unset, ConfigValue::Store))
             }
             ["store", "folder"] => {
                 let beside = match settings.get("store.url").map(|setting| &setting.value) {
-                    Some(Value::Store(file)) => file.parent().map(Path::to_owned),
+                    Some(ConfigValue::Store(file)) => file.parent().map(Path::to_owned),
                     Some(_) | None => in_state(environment, "truing"),
                 };
-                Some(beside.map_or(Value::Unset, Value::Path))
+                Some(beside.map_or(ConfigValue::Unset, ConfigValue::Path))
             }
-            ["store", "records" | "password" | "records_password"] => Some(Value::Unset),
+            ["store", "records" | "password" | "records_password"] => Some(ConfigValue::Unset),
             ["forge", _, "kind"] => {
-                let kind = Value::from_text(key.kind, name(), environment.directory());
-                Some(kind.map_err(|_| Box::new(Problem::KindMissing { name: name().to_owned() }))?)
+                let kind = ConfigValue::from_text(key.kind, name(), environment.directory());
+                Some(kind.map_err(|_| Box::new(ConfigProblem::KindMissing { name: name().to_owned() }))?)
             }
             ["forge", _, "token"] if has_token_of_gh(name(), environment, settings) => {
-                Some(Value::Secret(Secret::Env(TOKEN_OF_GH.to_owned())))
+                Some(ConfigValue::Secret(SecretSource::Env(TOKEN_OF_GH.to_owned())))
             }
             ["forge", _, of @ ("api_url" | "git_url" | "token" | "webhook_secret")] => {
                 Some(of_forge(name(), of, kind_of(name(), settings))?)
             }
-            ["sync", _, "package"] => Some(Value::Name(name().to_owned())),
-            ["sync", _, "branch"] => Some(Value::Name(format!("truing/sync-{}", name()))),
+            ["sync", _, "package"] => Some(ConfigValue::Name(name().to_owned())),
+            ["sync", _, "branch"] => Some(ConfigValue::Name(format!("truing/sync-{}", name()))),
             ["reviewer", _, key] => Some(converge::default(name(), key)),
             ["sync", ..]
             | ["server", "metrics_listen"]
@@ -61,16 +61,16 @@ pub(super) fn of(
             | ["budget", "prices"]
             | ["model", "region" | "workspace_id" | "api_version" | "effort"]
             | ["model", _, "region" | "workspace_id" | "api_version" | "effort" | "api_key" | "name"]
-            | ["team" | "repo" | "price" | "notify" | "telemetry", ..] => Some(Value::Unset),
+            | ["team" | "repo" | "price" | "notify" | "telemetry", ..] => Some(ConfigValue::Unset),
             _ => None,
         },
     })
 }
 
 /// The kind of a forge; one that is not known is an error of its own.
-fn kind_of(name: &str, settings: &BTreeMap<String, Setting>) -> ForgeKind {
+fn kind_of(name: &str, settings: &BTreeMap<String, EffectiveSetting>) -> ForgeKind {
     match settings.get(&format!("forge.{name}.kind")).map(|setting| &setting.value) {
-        Some(Value::Choice(word)) => ForgeKind::from_word(word).unwrap_or(ForgeKind::Github),
+        Some(ConfigValue::Choice(word)) => ForgeKind::from_word(word).unwrap_or(ForgeKind::Github),
         Some(_) | None => ForgeKind::Github,
     }
 }
@@ -79,11 +79,15 @@ fn kind_of(name: &str, settings: &BTreeMap<String, Setting>) -> ForgeKind {
 const TOKEN_OF_GH: &str = "GH_TOKEN";
 
 /// Is `GH_TOKEN` set, and `GITHUB_TOKEN` not? `gh` means github.com by it: no other server is given that token unasked.
-fn has_token_of_gh(name: &str, environment: &Environment, settings: &BTreeMap<String, Setting>) -> bool {
+fn has_token_of_gh(
+    name: &str,
+    environment: &Environment,
+    settings: &BTreeMap<String, EffectiveSetting>,
+) -> bool {
     let is_set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
     let is_elsewhere = |key: &str| {
         let setting = settings.get(&format!("forge.{name}.{key}"));
-        setting.is_some_and(|setting| setting.origin != Origin::Default)
+        setting.is_some_and(|setting| setting.origin != ValueOrigin::Default)
     };
     kind_of(name, settings) == ForgeKind::Github
         && !["api_url", "git_url"].into_iter().any(is_elsewhere)
@@ -92,13 +96,15 @@ fn has_token_of_gh(name: &str, environment: &Environment, settings: &BTreeMap<St
 }
 
 /// What differs by the kind of forge.
-fn of_forge(name: &str, key: &str, kind: ForgeKind) -> Result<Value, Box<Problem>> {
-    let url = |text: &str| Ok(Value::Url(text.to_owned()));
-    let variable = |name: &str| Ok(Value::Secret(Secret::Env(name.to_owned())));
+fn of_forge(name: &str, key: &str, kind: ForgeKind) -> Result<ConfigValue, Box<ConfigProblem>> {
+    let url = |text: &str| Ok(ConfigValue::Url(text.to_owned()));
+    let variable = |name: &str| Ok(ConfigValue::Secret(SecretSource::Env(name.to_owned())));
     match (key, kind) {
         ("api_url", ForgeKind::Github) => url("https://api.github.com"),
         ("api_url", ForgeKind::Bitbucket) => url("https://api.bitbucket.org/2.0"),
-        ("api_url", ForgeKind::BitbucketDc) => Err(Box::new(Problem::NoAddress { name: name.to_owned() })),
+        ("api_url", ForgeKind::BitbucketDc) => {
+            Err(Box::new(ConfigProblem::NoAddress { name: name.to_owned() }))
+        }
         ("git_url", ForgeKind::Github) => url("https://github.com"),
         ("git_url", ForgeKind::Bitbucket) => url("https://bitbucket.org"),
         ("token", ForgeKind::Github) => variable("GITHUB_TOKEN"),
@@ -108,7 +114,7 @@ fn of_forge(name: &str, key: &str, kind: ForgeKind) -> Result<Value, Box<Problem
             variable("BITBUCKET_WEBHOOK_SECRET")
         }
         // Below `api_url`, once that is known.
-        (_, ForgeKind::Github | ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => Ok(Value::Unset),
+        (_, ForgeKind::Github | ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => Ok(ConfigValue::Unset),
     }
 }
 

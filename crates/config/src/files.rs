@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::layer::{CONFIG_VARIABLE, SourceFile};
 use super::plain::open_plain;
-use super::problem::{ConfigError, MAX_REPOSITORY_FILE, Problem};
+use super::problem::{ConfigError, ConfigProblem, MAX_REPOSITORY_FILE};
 use crate::environment::Environment;
 
 /// The most bytes of the operator's or the user's file: reading one takes up to four hundred times its size in memory.
@@ -17,7 +17,7 @@ pub const REPOSITORY_FILE: &str = ".truing.toml";
 /// user's configuration folder, which need not exist.
 ///
 /// # Errors
-/// [`Problem::Unreadable`]
+/// [`ConfigProblem::Unreadable`]
 pub fn operator_file(
     environment: &Environment,
     given: Option<&Path>,
@@ -41,11 +41,11 @@ pub fn user_file(environment: &Environment) -> Option<PathBuf> {
 /// takes it from the default branch's tip.
 ///
 /// # Errors
-/// [`Problem::RepositoryFile`], also for links and other things that are no plain file.
+/// [`ConfigProblem::RepositoryFile`], also for links and other things that are no plain file.
 pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let path = root.join(REPOSITORY_FILE);
     let name = path.display().to_string();
-    let unreadable = |why: String| Problem::RepositoryFile { file: name.clone(), why };
+    let unreadable = |why: String| ConfigProblem::RepositoryFile { file: name.clone(), why };
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => {
             let text = text_of(&path, MAX_REPOSITORY_FILE).map_err(unreadable)?;
@@ -60,10 +60,11 @@ pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
 /// Reads a file that was named.
 ///
 /// # Errors
-/// [`Problem::Unreadable`]
+/// [`ConfigProblem::Unreadable`]
 pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
     let name = shown.display().to_string();
-    let text = text_of(path, MAX_FILE).map_err(|why| Problem::Unreadable { file: name.clone(), why })?;
+    let text =
+        text_of(path, MAX_FILE).map_err(|why| ConfigProblem::Unreadable { file: name.clone(), why })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     Ok(SourceFile { name, folder, text })
 }

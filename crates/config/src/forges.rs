@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use truing_core::port::{ForgeKind, Halted};
+use truing_core::port::{ForgeKind, HaltPolicy};
 
-use super::login::Login;
-use super::secret::Secret;
+use super::login::ForgeLogin;
+use super::secret::SecretSource;
 
 /// Section `forge.NAME`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,7 +17,7 @@ pub struct ForgeConfig {
     /// Where its repositories are, without a slash at the end.
     pub git_url: String,
     /// The login at both.
-    pub login: Login,
+    pub login: ForgeLogin,
     /// The account's e-mail address, of an API token of Bitbucket Cloud.
     pub email: Option<String>,
     /// The account that a token of Bitbucket Cloud writes as, which may not ask for it.
@@ -25,13 +25,13 @@ pub struct ForgeConfig {
     /// Accounts that comments were written as before: ids and names; at Bitbucket Cloud ids alone.
     pub accounts: Vec<String>,
     /// The secret of its webhooks.
-    pub webhook_secret: Secret,
+    pub webhook_secret: SecretSource,
     /// The fate of its webhooks while the kill switch is on; none: its kind decides.
-    pub halted: Option<Halted>,
+    pub halted: Option<HaltPolicy>,
     /// The key of the markers; none: `marker.key` beside the database, made once.
-    pub marker_key: Option<Secret>,
+    pub marker_key: Option<SecretSource>,
     /// Keys that signed them before.
-    pub previous_marker_keys: Vec<Secret>,
+    pub previous_marker_keys: Vec<SecretSource>,
     /// The time that a create without an answer may stay unseen.
     pub settle: Duration,
     /// Globs of the repositories to review, [`crate::value::repositories`] compiles them; empty: all.

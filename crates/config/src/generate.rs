@@ -3,7 +3,9 @@
 use serde_json::{Map, Value as Json, json};
 use truing_core::linter::FORMATS;
 
-use super::keys::{self, Default, Key, Kind, Named, Repository, SECTIONS, own_variable};
+use super::keys::{
+    self, ConfigKey, KeyDefault, NamedSection, RepositoryOverride, SECTIONS, ValueKind, own_variable,
+};
 use super::kind::begins;
 use super::value::instructions::schema_of_instruction;
 use super::value::rule::schema_of_severities;
@@ -30,7 +32,7 @@ pub fn commented_file(repository: Option<&str>) -> String {
     );
     for (section, about) in SECTIONS {
         let named = named(section);
-        let path = section.replace("NAME", named.map_or("", Named::example));
+        let path = section.replace("NAME", named.map_or("", NamedSection::example));
         text += &format!("\n# ---- {path}\n{}\n", comment(about));
         for (name, key) in keys::of(section) {
             let (off, value) = match (key.path, repository) {
@@ -65,7 +67,7 @@ pub fn first_file(repository: Option<&str>) -> String {
          # Lines with `# ` in front show defaults. Effective values: `truing config show`.\n",
     );
     for (section, _) in SECTIONS {
-        let path = section.replace("NAME", named(section).map_or("", Named::example));
+        let path = section.replace("NAME", named(section).map_or("", NamedSection::example));
         let keys: Vec<_> = keys::of(section).filter(|(_, key)| FIRST_KEYS.contains(&key.path)).collect();
         if !keys.is_empty() {
             text.push('\n');
@@ -103,7 +105,7 @@ pub fn schema() -> Json {
                 continue;
             }
             Some(named) => {
-                let listed = (named == Named::Tool).then(|| listed(&table, named));
+                let listed = (named == NamedSection::Tool).then(|| listed(&table, named));
                 let by_name = json!({
                     "type": "object",
                     "propertyNames": { "pattern": named.pattern() },
@@ -130,7 +132,7 @@ pub fn schema() -> Json {
 }
 
 /// The schema of a table that has its name in it, as one of a list.
-fn listed(table: &Json, named: Named) -> Json {
+fn listed(table: &Json, named: NamedSection) -> Json {
     let mut table = table.clone();
     if let Some(keys) = table.get_mut("properties").and_then(Json::as_object_mut) {
         let about = "The name, in place of that in the table's head.";
@@ -160,18 +162,18 @@ pub fn reference() -> String {
     for (section, about) in SECTIONS {
         text += &format!("\n## [{section}]\n\n{about}\n");
         for (_, key) in keys::of(section) {
-            let ending = if key.kind == Kind::Secret { "__ENV" } else { "" };
+            let ending = if key.kind == ValueKind::Secret { "__ENV" } else { "" };
             let repository = match key.repository {
-                Repository::No => "no",
-                Repository::Sets => "sets it, unless the operator does",
-                Repository::SetsIfAllowed => {
+                RepositoryOverride::No => "no",
+                RepositoryOverride::Sets => "sets it, unless the operator does",
+                RepositoryOverride::SetsIfAllowed => {
                     "sets it, if `verify.from_repository` is true, unless the operator does"
                 }
-                Repository::Adds => "adds to the operator's",
+                RepositoryOverride::Adds => "adds to the operator's",
             };
             let default = match key.default {
-                Default::Computed { words, .. } => words.to_owned(),
-                Default::Text(_) | Default::Variable(_) => format!("`{}`", default_as_toml(key)),
+                KeyDefault::Computed { words, .. } => words.to_owned(),
+                KeyDefault::Text(_) | KeyDefault::Variable(_) => format!("`{}`", default_as_toml(key)),
             };
             let variable =
                 own_variable(key.path).map_or("none".to_owned(), |variable| format!("`{variable}{ending}`"));
@@ -188,8 +190,8 @@ pub fn reference() -> String {
 }
 
 /// What the sections of this name have names of.
-fn named(section: &str) -> Option<Named> {
-    section.strip_suffix(".NAME").and_then(Named::of)
+fn named(section: &str) -> Option<NamedSection> {
+    section.strip_suffix(".NAME").and_then(NamedSection::of)
 }
 
 /// Puts a key's schema where its name, with dots, says.
@@ -206,75 +208,83 @@ fn insert(keys: &mut Map<String, Json>, name: &str, schema: Json) {
     }
 }
 
-fn default_as_toml(key: &Key) -> String {
+fn default_as_toml(key: &ConfigKey) -> String {
     match (key.default, key.kind) {
-        (Default::Computed { example, .. }, _) => example.to_owned(),
-        (Default::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
-        (Default::Text(text), Kind::Integer(..) | Kind::Usd(_) | Kind::Flag) => text.to_owned(),
-        (Default::Text(text), Kind::Codes) => format!("[{}]", text.replace(',', ", ")),
-        (Default::Text(text), Kind::Ids | Kind::Headers | Kind::Severities) => format!("{{{text}}}"),
+        (KeyDefault::Computed { example, .. }, _) => example.to_owned(),
+        (KeyDefault::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
+        (KeyDefault::Text(text), ValueKind::Integer(..) | ValueKind::Usd(_) | ValueKind::Flag) => {
+            text.to_owned()
+        }
+        (KeyDefault::Text(text), ValueKind::Codes) => format!("[{}]", text.replace(',', ", ")),
+        (KeyDefault::Text(text), ValueKind::Ids | ValueKind::Headers | ValueKind::Severities) => {
+            format!("{{{text}}}")
+        }
         (
-            Default::Text(""),
-            Kind::Globs
-            | Kind::Pairs
-            | Kind::Repositories
-            | Kind::Packs
-            | Kind::Rules
-            | Kind::Names
-            | Kind::Accounts
-            | Kind::Words(_)
-            | Kind::Folders
-            | Kind::Hosts
-            | Kind::Command
-            | Kind::Commands
-            | Kind::Secrets
-            | Kind::Tiers
-            | Kind::Instructions
-            | Kind::Networks,
+            KeyDefault::Text(""),
+            ValueKind::Globs
+            | ValueKind::Pairs
+            | ValueKind::Repositories
+            | ValueKind::Packs
+            | ValueKind::Rules
+            | ValueKind::Names
+            | ValueKind::Accounts
+            | ValueKind::Words(_)
+            | ValueKind::Folders
+            | ValueKind::Hosts
+            | ValueKind::Command
+            | ValueKind::Commands
+            | ValueKind::Secrets
+            | ValueKind::Tiers
+            | ValueKind::Instructions
+            | ValueKind::Networks,
         ) => "[]".to_owned(),
         // None has a default with anything in it.
         (
-            Default::Text(text),
-            Kind::Command | Kind::Commands | Kind::Secrets | Kind::Tiers | Kind::Instructions,
+            KeyDefault::Text(text),
+            ValueKind::Command
+            | ValueKind::Commands
+            | ValueKind::Secrets
+            | ValueKind::Tiers
+            | ValueKind::Instructions,
         ) => text.to_owned(),
         (
-            Default::Text(text),
-            Kind::Globs
-            | Kind::Pairs
-            | Kind::Repositories
-            | Kind::Packs
-            | Kind::Rules
-            | Kind::Names
-            | Kind::Accounts
-            | Kind::Words(_)
-            | Kind::Folders
-            | Kind::Hosts
-            | Kind::Networks,
+            KeyDefault::Text(text),
+            ValueKind::Globs
+            | ValueKind::Pairs
+            | ValueKind::Repositories
+            | ValueKind::Packs
+            | ValueKind::Rules
+            | ValueKind::Names
+            | ValueKind::Accounts
+            | ValueKind::Words(_)
+            | ValueKind::Folders
+            | ValueKind::Hosts
+            | ValueKind::Networks,
         ) => {
             format!("[\"{}\"]", text.replace(',', "\", \""))
         }
         (
-            Default::Text(text),
-            Kind::Store(_)
-            | Kind::Address
-            | Kind::Duration(..)
-            | Kind::Choice { .. }
-            | Kind::Url
-            | Kind::Endpoint
-            | Kind::Name
-            | Kind::Program
-            | Kind::Model
-            | Kind::Email
-            | Kind::Account
-            | Kind::Text
-            | Kind::Cron
-            | Kind::Repository
-            | Kind::Branch
-            | Kind::Folder
-            | Kind::File
-            | Kind::Format
-            | Kind::Sink(_)
-            | Kind::Secret,
+            KeyDefault::Text(text),
+            ValueKind::Store(_)
+            | ValueKind::Address
+            | ValueKind::Duration(..)
+            | ValueKind::Choice { .. }
+            | ValueKind::Url
+            | ValueKind::Endpoint
+            | ValueKind::Name
+            | ValueKind::Program
+            | ValueKind::Model
+            | ValueKind::Email
+            | ValueKind::Account
+            | ValueKind::Text
+            | ValueKind::Cron
+            | ValueKind::Repository
+            | ValueKind::Branch
+            | ValueKind::Folder
+            | ValueKind::File
+            | ValueKind::Format
+            | ValueKind::Sink(_)
+            | ValueKind::Secret,
         ) => format!("\"{text}\""),
     }
 }
@@ -306,9 +316,9 @@ const HEADER_PATTERN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$";
 /// Places, `host:port`, as a regular expression.
 const HOST_PATTERN: &str = "^([0-9a-z._-]+|\\[[0-9a-f:.]+\\]):[1-9][0-9]{0,4}$";
 
-fn schema_of(key: &Key) -> Json {
+fn schema_of(key: &ConfigKey) -> Json {
     let mut schema = match key.kind {
-        Kind::Store(schemes) => {
+        ValueKind::Store(schemes) => {
             let begins = schemes.iter().map(|scheme| begins(scheme).replace('+', "\\+"));
             let pattern = match schemes.contains(&"sqlite") {
                 true => format!("^({})[^:]", begins.collect::<Vec<_>>().join("|")),
@@ -316,115 +326,130 @@ fn schema_of(key: &Key) -> Json {
             };
             json!({ "anyOf": [{ "type": "string", "pattern": pattern }, secret_schema()] })
         }
-        Kind::Address => json!({ "type": "string", "pattern": "^.+:[0-9]+$" }),
-        Kind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
-        Kind::Duration(..) => json!({ "type": "string", "pattern": DURATION_PATTERN }),
-        Kind::Choice { built, .. } => json!({ "enum": built }),
-        Kind::Flag => json!({ "type": "boolean" }),
-        Kind::Url | Kind::Endpoint => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
-        Kind::Folder | Kind::File | Kind::Text | Kind::Program => json!({ "type": "string", "minLength": 1 }),
-        Kind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
-        Kind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
-        Kind::Account => json!({ "type": "string", "pattern": "^(\\{[0-9A-Fa-f-]{36}\\})?$" }),
-        Kind::Email => json!({ "type": "string", "pattern": "^([^@:\\s]+@[^@:\\s]+)?$" }),
-        Kind::Model => json!({ "type": "string", "pattern": "^([a-z][a-z0-9-]*)?$" }),
-        Kind::Cron => json!({ "type": "string", "minLength": 9 }),
-        Kind::Repository => json!({ "type": "string", "pattern": "^[^/]+/[^/]+$" }),
-        Kind::Branch => json!({ "type": "string", "minLength": 1 }),
-        Kind::Secret => secret_schema(),
-        Kind::Secrets => json!({ "type": "array", "items": secret_schema() }),
-        Kind::Sink(schemes) => json!({
+        ValueKind::Address => json!({ "type": "string", "pattern": "^.+:[0-9]+$" }),
+        ValueKind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        ValueKind::Duration(..) => json!({ "type": "string", "pattern": DURATION_PATTERN }),
+        ValueKind::Choice { built, .. } => json!({ "enum": built }),
+        ValueKind::Flag => json!({ "type": "boolean" }),
+        ValueKind::Url | ValueKind::Endpoint => {
+            json!({ "type": "string", "format": "uri", "pattern": "^https?://" })
+        }
+        ValueKind::Folder | ValueKind::File | ValueKind::Text | ValueKind::Program => {
+            json!({ "type": "string", "minLength": 1 })
+        }
+        ValueKind::Usd(most) => json!({ "type": "number", "minimum": 0, "maximum": most }),
+        ValueKind::Name => json!({ "type": "string", "pattern": "^[!-~]+$" }),
+        ValueKind::Account => json!({ "type": "string", "pattern": "^(\\{[0-9A-Fa-f-]{36}\\})?$" }),
+        ValueKind::Email => json!({ "type": "string", "pattern": "^([^@:\\s]+@[^@:\\s]+)?$" }),
+        ValueKind::Model => json!({ "type": "string", "pattern": "^([a-z][a-z0-9-]*)?$" }),
+        ValueKind::Cron => json!({ "type": "string", "minLength": 9 }),
+        ValueKind::Repository => json!({ "type": "string", "pattern": "^[^/]+/[^/]+$" }),
+        ValueKind::Branch => json!({ "type": "string", "minLength": 1 }),
+        ValueKind::Secret => secret_schema(),
+        ValueKind::Secrets => json!({ "type": "array", "items": secret_schema() }),
+        ValueKind::Sink(schemes) => json!({
             "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
         }),
-        Kind::Words(known) => json!({ "type": "array", "items": { "enum": known } }),
-        Kind::Command => json!({ "type": "array", "items": { "type": "string" } }),
-        Kind::Commands => json!({
+        ValueKind::Words(known) => json!({ "type": "array", "items": { "enum": known } }),
+        ValueKind::Command => json!({ "type": "array", "items": { "type": "string" } }),
+        ValueKind::Commands => json!({
             "type": "array",
             "items": { "type": "array", "minItems": 1, "items": { "type": "string" } }
         }),
-        Kind::Globs | Kind::Pairs | Kind::Names | Kind::Accounts | Kind::Networks | Kind::Folders => {
+        ValueKind::Globs
+        | ValueKind::Pairs
+        | ValueKind::Names
+        | ValueKind::Accounts
+        | ValueKind::Networks
+        | ValueKind::Folders => {
             json!({ "type": "array", "items": { "type": "string" } })
         }
-        Kind::Repositories => {
+        ValueKind::Repositories => {
             json!({ "type": "array", "items": { "type": "string", "pattern": REPOSITORY_PATTERN } })
         }
-        Kind::Packs => json!({ "type": "array", "items": { "type": "string", "pattern": NAME_PATTERN } }),
-        Kind::Hosts => json!({
+        ValueKind::Packs => {
+            json!({ "type": "array", "items": { "type": "string", "pattern": NAME_PATTERN } })
+        }
+        ValueKind::Hosts => json!({
             "type": "array", "maxItems": MAX_HOSTS, "items": { "type": "string", "pattern": HOST_PATTERN }
         }),
-        Kind::Rules => json!({ "type": "array", "items": { "type": "string", "pattern": RULE_PATTERN } }),
-        Kind::Severities => json!({
+        ValueKind::Rules => {
+            json!({ "type": "array", "items": { "type": "string", "pattern": RULE_PATTERN } })
+        }
+        ValueKind::Severities => json!({
             "type": "object",
             "propertyNames": { "pattern": RULE_PATTERN },
             "additionalProperties": schema_of_severities()
         }),
-        Kind::Format => json!({ "enum": FORMATS }),
-        Kind::Ids => json!({
+        ValueKind::Format => json!({ "enum": FORMATS }),
+        ValueKind::Ids => json!({
             "type": "object", "additionalProperties": { "type": "string", "pattern": "^[!-~]+$" }
         }),
-        Kind::Headers => json!({
+        ValueKind::Headers => json!({
             "type": "object",
             "propertyNames": { "pattern": HEADER_PATTERN },
             "additionalProperties": secret_schema()
         }),
-        Kind::Tiers => json!({ "type": "array", "items": schema_of_rule() }),
-        Kind::Instructions => json!({ "type": "array", "items": schema_of_instruction() }),
-        Kind::Codes => json!({
+        ValueKind::Tiers => json!({ "type": "array", "items": schema_of_rule() }),
+        ValueKind::Instructions => json!({ "type": "array", "items": schema_of_instruction() }),
+        ValueKind::Codes => json!({
             "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 0, "maximum": 255 }
         }),
     };
     let default = match (key.default, key.kind) {
-        (Default::Computed { .. }, _) => None,
-        (Default::Variable(name), _) => Some(json!({ "env": name })),
-        (Default::Text(text), Kind::Integer(..)) => text.parse::<i64>().ok().map(|number| json!(number)),
+        (KeyDefault::Computed { .. }, _) => None,
+        (KeyDefault::Variable(name), _) => Some(json!({ "env": name })),
+        (KeyDefault::Text(text), ValueKind::Integer(..)) => {
+            text.parse::<i64>().ok().map(|number| json!(number))
+        }
         // None has a default with anything in it.
-        (Default::Text(_), Kind::Ids | Kind::Headers | Kind::Severities) => Some(json!({})),
-        (Default::Text(text), Kind::Codes) => {
+        (KeyDefault::Text(_), ValueKind::Ids | ValueKind::Headers | ValueKind::Severities) => Some(json!({})),
+        (KeyDefault::Text(text), ValueKind::Codes) => {
             Some(json!(text.split(',').filter_map(|code| code.parse::<i32>().ok()).collect::<Vec<_>>()))
         }
-        (Default::Text(text), Kind::Flag) => text.parse::<bool>().ok().map(|yes| json!(yes)),
-        (Default::Text(text), Kind::Usd(_)) => text.parse::<f64>().ok().map(|number| json!(number)),
+        (KeyDefault::Text(text), ValueKind::Flag) => text.parse::<bool>().ok().map(|yes| json!(yes)),
+        (KeyDefault::Text(text), ValueKind::Usd(_)) => text.parse::<f64>().ok().map(|number| json!(number)),
         (
-            Default::Text(text),
-            Kind::Globs
-            | Kind::Pairs
-            | Kind::Repositories
-            | Kind::Packs
-            | Kind::Rules
-            | Kind::Names
-            | Kind::Accounts
-            | Kind::Words(_)
-            | Kind::Folders
-            | Kind::Hosts
-            | Kind::Command
-            | Kind::Commands
-            | Kind::Secrets
-            | Kind::Tiers
-            | Kind::Instructions
-            | Kind::Networks,
+            KeyDefault::Text(text),
+            ValueKind::Globs
+            | ValueKind::Pairs
+            | ValueKind::Repositories
+            | ValueKind::Packs
+            | ValueKind::Rules
+            | ValueKind::Names
+            | ValueKind::Accounts
+            | ValueKind::Words(_)
+            | ValueKind::Folders
+            | ValueKind::Hosts
+            | ValueKind::Command
+            | ValueKind::Commands
+            | ValueKind::Secrets
+            | ValueKind::Tiers
+            | ValueKind::Instructions
+            | ValueKind::Networks,
         ) => Some(json!(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>())),
         (
-            Default::Text(text),
-            Kind::Store(_)
-            | Kind::Address
-            | Kind::Duration(..)
-            | Kind::Choice { .. }
-            | Kind::Url
-            | Kind::Endpoint
-            | Kind::Name
-            | Kind::Program
-            | Kind::Model
-            | Kind::Email
-            | Kind::Account
-            | Kind::Text
-            | Kind::Cron
-            | Kind::Repository
-            | Kind::Branch
-            | Kind::Folder
-            | Kind::File
-            | Kind::Format
-            | Kind::Sink(_)
-            | Kind::Secret,
+            KeyDefault::Text(text),
+            ValueKind::Store(_)
+            | ValueKind::Address
+            | ValueKind::Duration(..)
+            | ValueKind::Choice { .. }
+            | ValueKind::Url
+            | ValueKind::Endpoint
+            | ValueKind::Name
+            | ValueKind::Program
+            | ValueKind::Model
+            | ValueKind::Email
+            | ValueKind::Account
+            | ValueKind::Text
+            | ValueKind::Cron
+            | ValueKind::Repository
+            | ValueKind::Branch
+            | ValueKind::Folder
+            | ValueKind::File
+            | ValueKind::Format
+            | ValueKind::Sink(_)
+            | ValueKind::Secret,
         ) => Some(json!(text)),
     };
     if let Some(map) = schema.as_object_mut() {
@@ -435,7 +460,7 @@ fn schema_of(key: &Key) -> Json {
         if let Some(default) = default {
             map.insert("default".into(), default);
         }
-        if key.repository != Repository::No {
+        if key.repository != RepositoryOverride::No {
             map.insert("x-repository".into(), json!(true));
         }
     }
@@ -456,63 +481,65 @@ fn secret_schema() -> Json {
     })
 }
 
-fn type_in_words(kind: Kind) -> String {
+fn type_in_words(kind: ValueKind) -> String {
     match kind {
-        Kind::Store(schemes) => {
+        ValueKind::Store(schemes) => {
             let begins: Vec<String> = schemes.iter().map(|scheme| begins(scheme)).collect();
             format!("address that begins with `{}`, or a secret", begins.join("` or `"))
         }
-        Kind::Address => "IP address and port".to_owned(),
-        Kind::Integer(least, most) => format!("whole number, {least} to {most}"),
-        Kind::Duration(least, most) => {
+        ValueKind::Address => "IP address and port".to_owned(),
+        ValueKind::Integer(least, most) => format!("whole number, {least} to {most}"),
+        ValueKind::Duration(least, most) => {
             format!("length of time, {} to {}", ShownDuration(least), ShownDuration(most))
         }
-        Kind::Choice { built, .. } => {
+        ValueKind::Choice { built, .. } => {
             built.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
         }
-        Kind::Flag => "true or false".to_owned(),
-        Kind::Url | Kind::Endpoint => "URL: https, or http to a loopback address".to_owned(),
-        Kind::Name => "name".to_owned(),
-        Kind::Program => "name or path of a program".to_owned(),
-        Kind::Text => "text".to_owned(),
-        Kind::Cron => "cron pattern".to_owned(),
-        Kind::Email => "e-mail address".to_owned(),
-        Kind::Account => "UUID in braces".to_owned(),
-        Kind::Model => "the `NAME` of a `[model.NAME]`".to_owned(),
-        Kind::Repository => "repository, `owner/name`".to_owned(),
-        Kind::Branch => "branch".to_owned(),
-        Kind::Folder => "path of a folder".to_owned(),
-        Kind::File => "path of a file".to_owned(),
-        Kind::Usd(most) => format!("US dollars, 0 to {most}"),
-        Kind::Secret => "secret".to_owned(),
-        Kind::Secrets => "list of secrets".to_owned(),
-        Kind::Headers => "table of headers, each with its secret (in a variable: a JSON object)".to_owned(),
-        Kind::Sink(schemes) => {
+        ValueKind::Flag => "true or false".to_owned(),
+        ValueKind::Url | ValueKind::Endpoint => "URL: https, or http to a loopback address".to_owned(),
+        ValueKind::Name => "name".to_owned(),
+        ValueKind::Program => "name or path of a program".to_owned(),
+        ValueKind::Text => "text".to_owned(),
+        ValueKind::Cron => "cron pattern".to_owned(),
+        ValueKind::Email => "e-mail address".to_owned(),
+        ValueKind::Account => "UUID in braces".to_owned(),
+        ValueKind::Model => "the `NAME` of a `[model.NAME]`".to_owned(),
+        ValueKind::Repository => "repository, `owner/name`".to_owned(),
+        ValueKind::Branch => "branch".to_owned(),
+        ValueKind::Folder => "path of a folder".to_owned(),
+        ValueKind::File => "path of a file".to_owned(),
+        ValueKind::Usd(most) => format!("US dollars, 0 to {most}"),
+        ValueKind::Secret => "secret".to_owned(),
+        ValueKind::Secrets => "list of secrets".to_owned(),
+        ValueKind::Headers => {
+            "table of headers, each with its secret (in a variable: a JSON object)".to_owned()
+        }
+        ValueKind::Sink(schemes) => {
             format!("URL that begins with `{}://`, or a secret", schemes.join("://` or `"))
         }
-        Kind::Globs => "list of globs".to_owned(),
-        Kind::Pairs => "list of pairs `UPSTREAM=OURS`".to_owned(),
-        Kind::Repositories => "list of globs of `owner/name`".to_owned(),
-        Kind::Packs => "list of rule packs' names".to_owned(),
-        Kind::Rules => "list of rules' names, `PACK/RULE`".to_owned(),
-        Kind::Severities => "table of rules and severities (in a variable: a JSON object)".to_owned(),
-        Kind::Names => "list of names".to_owned(),
-        Kind::Accounts => "list of accounts' numbers and names".to_owned(),
-        Kind::Networks => "list of networks and addresses".to_owned(),
-        Kind::Words(known) => {
+        ValueKind::Globs => "list of globs".to_owned(),
+        ValueKind::Pairs => "list of pairs `UPSTREAM=OURS`".to_owned(),
+        ValueKind::Repositories => "list of globs of `owner/name`".to_owned(),
+        ValueKind::Packs => "list of rule packs' names".to_owned(),
+        ValueKind::Rules => "list of rules' names, `PACK/RULE`".to_owned(),
+        ValueKind::Severities => "table of rules and severities (in a variable: a JSON object)".to_owned(),
+        ValueKind::Names => "list of names".to_owned(),
+        ValueKind::Accounts => "list of accounts' numbers and names".to_owned(),
+        ValueKind::Networks => "list of networks and addresses".to_owned(),
+        ValueKind::Words(known) => {
             format!(
                 "list of {}",
                 known.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
             )
         }
-        Kind::Hosts => format!("list of `host:port`, {MAX_HOSTS} at most"),
-        Kind::Folders => "list of paths of folders".to_owned(),
-        Kind::Command => "command, as a list of words".to_owned(),
-        Kind::Commands => "list of commands, each a list of words".to_owned(),
-        Kind::Format => "name of a format of diagnostics".to_owned(),
-        Kind::Codes => "list of whole numbers, 0 to 255".to_owned(),
-        Kind::Tiers | Kind::Instructions => "list of tables (in a variable: as JSON)".to_owned(),
-        Kind::Ids => "table of names and ids (in a variable: a JSON object)".to_owned(),
+        ValueKind::Hosts => format!("list of `host:port`, {MAX_HOSTS} at most"),
+        ValueKind::Folders => "list of paths of folders".to_owned(),
+        ValueKind::Command => "command, as a list of words".to_owned(),
+        ValueKind::Commands => "list of commands, each a list of words".to_owned(),
+        ValueKind::Format => "name of a format of diagnostics".to_owned(),
+        ValueKind::Codes => "list of whole numbers, 0 to 255".to_owned(),
+        ValueKind::Tiers | ValueKind::Instructions => "list of tables (in a variable: as JSON)".to_owned(),
+        ValueKind::Ids => "table of names and ids (in a variable: a JSON object)".to_owned(),
     }
 }
 

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use truing_core::linter::LINTERS;
 
-pub use super::kind::Kind;
+pub use super::kind::ValueKind;
 
 /// One key.
 #[derive(Debug)]
-pub struct Key {
+pub struct ConfigKey {
     /// Its dotted path. `NAME` stands for the name of a forge, a team, a repository, a model, a job, a
     /// reviewer, a server or a tool.
     pub path: &'static str,
     /// What its value is.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// Its value when nobody sets it.
-    pub default: Default,
+    pub default: KeyDefault,
     /// What a repository's own file may do with it.
-    pub repository: Repository,
+    pub repository: RepositoryOverride,
     /// The version that brought it.
     pub since: &'static str,
     /// What it is for: one sentence or two.
@@ -28,7 +28,7 @@ pub struct Key {
 
 /// What a key is worth when nobody sets it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Default {
+pub enum KeyDefault {
     /// This text, parsed as a variable's value is.
     Text(&'static str),
     /// The secret in this variable.
@@ -44,7 +44,7 @@ pub enum Default {
 
 /// What a repository's own file (`.truing.toml`) may do with a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Repository {
+pub enum RepositoryOverride {
     /// Nothing: the key is the operator's.
     No,
     /// Set it, where the operator did not.
@@ -141,27 +141,27 @@ const PLANNED_PROVIDERS: &[&str] = &["aws", "bedrock"];
 /// The greatest number of a GitHub App: what JSON's numbers hold exactly.
 const MAX_APP_ID: i64 = (1 << 53) - 1;
 /// How long history may be kept.
-const KEPT: Kind =
-    Kind::Duration(Duration::from_secs(24 * 60 * 60), Duration::from_secs(10 * 366 * 24 * 60 * 60));
+const KEPT: ValueKind =
+    ValueKind::Duration(Duration::from_secs(24 * 60 * 60), Duration::from_secs(10 * 366 * 24 * 60 * 60));
 /// A price per million tokens.
-const PRICE: Kind = Kind::Usd(truing_core::price::MAX_USD_PER_MILLION);
+const PRICE: ValueKind = ValueKind::Usd(truing_core::price::MAX_USD_PER_MILLION);
 /// A budget.
-const BUDGET: Kind = Kind::Usd(1_000_000);
+const BUDGET: ValueKind = ValueKind::Usd(1_000_000);
 /// Delays that may be nothing.
-const DELAY: Kind = Kind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
+const DELAY: ValueKind = ValueKind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
 /// Periods of something that repeats: below the least of them a process would only turn in circles.
-const PERIOD: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
+const PERIOD: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
 
 /// How long others may take to answer a model.
-const CALL: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(10 * 60));
+const CALL: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(10 * 60));
 /// The most bytes of what a model is shown at once.
 const MAX_OUTPUT: i64 = truing_core::agent::MAX_OUTPUT_BYTES as i64;
 
 /// How long one piece of an agent's work may take.
-const WORK: Kind = Kind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
+const WORK: ValueKind = ValueKind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
 /// How often others are looked at, or how long they are waited for.
-const PERIOD_OF_OTHERS: Kind =
-    Kind::Duration(Duration::from_millis(10), Duration::from_secs(7 * 24 * 60 * 60));
+const PERIOD_OF_OTHERS: ValueKind =
+    ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(7 * 24 * 60 * 60));
 
 /// Schemes of stores, and of servers that keep slots; with `s` at its end or before the `+`: with TLS.
 pub const SLOTS: &[&str] = &[
@@ -179,1772 +179,1781 @@ pub const SLOTS: &[&str] = &[
 pub const RECORDS: &[&str] = &["postgres", "postgresql"];
 
 /// Every key, section by section.
-pub const KEYS: &[Key] = &[
-    Key {
+pub const KEYS: &[ConfigKey] = &[
+    ConfigKey {
         path: "store.url",
-        kind: Kind::Store(SLOTS),
-        default: Default::Computed {
+        kind: ValueKind::Store(SLOTS),
+        default: KeyDefault::Computed {
             words: "`truing/truing.db` in the user's state folder (`$XDG_STATE_HOME`, else `~/.local/state`)",
             example: "\"sqlite:/var/lib/truing/truing.db\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The store: `sqlite:PATH`, a file that one process serves from (a relative path starts at the folder of the file that names it); or the URL of the Valkey or Redis that keeps the slots of many processes, `valkey://host:port/db`, with TLS `valkeys://`; or that of the Sentinels that know it, `valkey+sentinel://host:port,host:port/NAME/db`, with TLS `valkeys+sentinel://`. A server beyond this machine needs TLS unless `?tls=off` is said. Then `store.records` is set, too.",
     },
-    Key {
+    ConfigKey {
         path: "store.records",
-        kind: Kind::Store(RECORDS),
-        default: Default::Computed { words: "none", example: "{ env = \"TRUING_DATABASE\" }" },
-        repository: Repository::No,
+        kind: ValueKind::Store(RECORDS),
+        default: KeyDefault::Computed { words: "none", example: "{ env = \"TRUING_DATABASE\" }" },
+        repository: RepositoryOverride::No,
         since: "0.2.0",
         doc: "Only with Valkey in `store.url`: the PostgreSQL database that keeps the records of many processes, `postgres://user@host:port/database`. A server beyond this machine must offer TLS unless `?sslmode=disable` is said. Every process signs with the same key: `forge.NAME.marker_key` is set.",
     },
-    Key {
+    ConfigKey {
         path: "store.password",
-        kind: Kind::Secret,
-        default: Default::Computed {
+        kind: ValueKind::Secret,
+        default: KeyDefault::Computed {
             words: "none, or that of the URL",
             example: "{ env = \"VALKEY_PASSWORD\" }",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.2.0",
         doc: "The password of the server in `store.url`.",
     },
-    Key {
+    ConfigKey {
         path: "store.records_password",
-        kind: Kind::Secret,
-        default: Default::Computed {
+        kind: ValueKind::Secret,
+        default: KeyDefault::Computed {
             words: "none, or that of the URL",
             example: "{ env = \"POSTGRES_PASSWORD\" }",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.2.0",
         doc: "The password of the user in `store.records`.",
     },
-    Key {
+    ConfigKey {
         path: "store.folder",
-        kind: Kind::Folder,
-        default: Default::Computed {
+        kind: ValueKind::Folder,
+        default: KeyDefault::Computed {
             words: "the folder of the database's file; with Valkey `truing` in the user's state folder",
             example: "\"/var/lib/truing\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.2.0",
         doc: "The folder of what a machine keeps for itself: copies of repositories, and files of one run. Processes of one machine share it.",
     },
-    Key {
+    ConfigKey {
         path: "server.listen",
-        kind: Kind::Address,
-        default: Default::Text("127.0.0.1:8080"),
-        repository: Repository::No,
+        kind: ValueKind::Address,
+        default: KeyDefault::Text("127.0.0.1:8080"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The address that the service listens on; port 0 takes any free one.",
     },
-    Key {
+    ConfigKey {
         path: "server.metrics_listen",
-        kind: Kind::Address,
-        default: Default::Computed {
+        kind: ValueKind::Address,
+        default: KeyDefault::Computed {
             words: "none: `/metrics` is on `server.listen`",
             example: "\"127.0.0.1:9090\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "An address for `/metrics` alone, which is then not on `server.listen` any more; port 0 takes any free one.",
     },
-    Key {
+    ConfigKey {
         path: "server.concurrency",
-        kind: Kind::Integer(1, 1024),
-        default: Default::Text("4"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 1024),
+        default: KeyDefault::Text("4"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How many leases a process holds at once.",
     },
-    Key {
+    ConfigKey {
         path: "server.concurrency_per_owner",
-        kind: Kind::Integer(0, 1024),
-        default: Default::Text("0"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(0, 1024),
+        default: KeyDefault::Text("0"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How many of them may be for repositories of one owner (organisation or user), so that a large one leaves places to the others. 0: as many as there are. Repositories take turns in any case.",
     },
-    Key {
+    ConfigKey {
         path: "server.lease",
         kind: PERIOD,
-        default: Default::Text("60s"),
-        repository: Repository::No,
+        default: KeyDefault::Text("60s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "A worker not heard of for this long has lost its lease, and another may take it.",
     },
-    Key {
+    ConfigKey {
         path: "server.heartbeat",
         kind: PERIOD,
-        default: Default::Text("10s"),
-        repository: Repository::No,
+        default: KeyDefault::Text("10s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How often a worker renews its lease: less than two thirds of `server.lease`, at which it would stop itself.",
     },
-    Key {
+    ConfigKey {
         path: "server.poll",
         kind: PERIOD,
-        default: Default::Text("2s"),
-        repository: Repository::No,
+        default: KeyDefault::Text("2s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How often the scheduler looks for due slots.",
     },
-    Key {
+    ConfigKey {
         path: "server.rate_limit",
-        kind: Kind::Integer(0, 1_000_000),
-        default: Default::Text("5000"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(0, 1_000_000),
+        default: KeyDefault::Text("5000"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How many webhooks a second are taken from one source address, with bursts of twice as many; further ones are answered 429. 0: any number.",
     },
-    Key {
+    ConfigKey {
         path: "server.sweep",
         kind: PERIOD,
-        default: Default::Text("5m"),
-        repository: Repository::No,
+        default: KeyDefault::Text("5m"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The pace at which the forges are asked what is open and commented, to make up for webhooks that were lost; with at most a tenth of each forge's rate limit, and half of Bitbucket Cloud's, which does not tell what is left of it.",
     },
-    Key {
+    ConfigKey {
         path: "server.trusted_proxies",
-        kind: Kind::Networks,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Networks,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Proxies in front of the service: from these alone `X-Forwarded-For` or `Forwarded` is believed, and only as far as the last address that is not one of them.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.kind",
-        kind: Kind::Choice { built: &["github", "bitbucket", "bitbucket-dc"], planned: &[] },
-        default: Default::Computed { words: "the forge's name", example: "\"github\"" },
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: &["github", "bitbucket", "bitbucket-dc"], planned: &[] },
+        default: KeyDefault::Computed { words: "the forge's name", example: "\"github\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "What kind of forge it is.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.api_url",
-        kind: Kind::Url,
-        default: Default::Computed {
+        kind: ValueKind::Url,
+        default: KeyDefault::Computed {
             words: "`https://api.github.com`, or `https://api.bitbucket.org/2.0`; a `bitbucket-dc` needs one",
             example: "\"https://api.github.com\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Where its REST API is. Bitbucket Cloud's ends in `/2.0`; of a Bitbucket Data Center it is the server's own address.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.email",
-        kind: Kind::Email,
-        default: Default::Computed { words: "none: an access token", example: "\"\"" },
-        repository: Repository::No,
+        kind: ValueKind::Email,
+        default: KeyDefault::Computed { words: "none: an access token", example: "\"\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The e-mail address of the account whose API token `token` is. For Bitbucket Cloud alone; an access token of a repository, a project or a workspace needs none.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.account",
-        kind: Kind::Account,
-        default: Default::Computed { words: "none: the forge is asked", example: "\"\"" },
-        repository: Repository::No,
+        kind: ValueKind::Account,
+        default: KeyDefault::Computed { words: "none: the forge is asked", example: "\"\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The account that `token` writes as, by its UUID (`{…}`). For an access token of Bitbucket Cloud, which may not ask: docs/bitbucket.md says how to find it.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.git_url",
-        kind: Kind::Url,
-        default: Default::Computed {
+        kind: ValueKind::Url,
+        default: KeyDefault::Computed {
             words: "`https://github.com`, or `https://bitbucket.org`; of a `bitbucket-dc` the path `/scm` of `api_url`",
             example: "\"https://github.com\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Where its repositories are fetched from.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.token",
-        kind: Kind::Secret,
-        default: Default::Computed {
+        kind: ValueKind::Secret,
+        default: KeyDefault::Computed {
             words: "`{ env = \"GITHUB_TOKEN\" }` (`GH_TOKEN` for github.com where only that is set), of a Bitbucket `{ env = \"BITBUCKET_TOKEN\" }`",
             example: "{ env = \"GITHUB_TOKEN\" }",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The token that reads pull requests and writes comments and statuses. Not with `app_id`.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.app_id",
-        kind: Kind::Integer(1, MAX_APP_ID),
-        default: Default::Computed { words: "none: `token` is used", example: "123456" },
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, MAX_APP_ID),
+        default: KeyDefault::Computed { words: "none: `token` is used", example: "123456" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The number of a GitHub App to log in as, instead of `token`: it gets tokens for one repository and one hour at a time. With `private_key`.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.private_key",
-        kind: Kind::Secret,
-        default: Default::Computed { words: "none", example: "{ file = \"/etc/truing/app.pem\" }" },
-        repository: Repository::No,
+        kind: ValueKind::Secret,
+        default: KeyDefault::Computed { words: "none", example: "{ file = \"/etc/truing/app.pem\" }" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The private key of the GitHub App, as its settings page gives it out (PEM).",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.accounts",
-        kind: Kind::Accounts,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Accounts,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Accounts that comments were written as before, by number, UUID (`{…}`) or name; such as the token's person, after a change to an App. Their comments count as written already and are not edited. A number is safer: nobody else can take it over. At Bitbucket Cloud only the UUID is accepted: anybody may take a name there.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.webhook_secret",
-        kind: Kind::Secret,
-        default: Default::Computed {
+        kind: ValueKind::Secret,
+        default: KeyDefault::Computed {
             words: "`{ env = \"GITHUB_WEBHOOK_SECRET\" }`, of a Bitbucket `{ env = \"BITBUCKET_WEBHOOK_SECRET\" }`",
             example: "{ env = \"GITHUB_WEBHOOK_SECRET\" }",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The secret that the forge signs webhooks with.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.halted",
-        kind: Kind::Choice { built: &["refuse", "mark"], planned: &[] },
-        default: Default::Computed { words: "`refuse`, of a `bitbucket-dc` `mark`", example: "\"refuse\"" },
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: &["refuse", "mark"], planned: &[] },
+        default: KeyDefault::Computed {
+            words: "`refuse`, of a `bitbucket-dc` `mark`",
+            example: "\"refuse\"",
+        },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The answer to a webhook while the kill switch is on. `refuse`: 503, so the forge may send it again, and the sweep at the end of the switch finds what it was about. `mark`: 202, and the pull request waits for the end of the switch. A Bitbucket Data Center stops calling a webhook that is refused repeatedly.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.marker_key",
-        kind: Kind::Secret,
-        default: Default::Computed {
+        kind: ValueKind::Secret,
+        default: KeyDefault::Computed {
             words: "the file `marker.key` beside the database, made once",
             example: "{ file = \"/var/lib/truing/marker.key\" }",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The key that signs the markers in comments, by which lost records find their comments again.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.previous_marker_keys",
-        kind: Kind::Secrets,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Secrets,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Keys that signed markers before `marker_key` was changed: comments with their markers are still known as ours. Comments in the database are recognised without the former key.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.settle",
         kind: DELAY,
-        default: Default::Text("30s"),
-        repository: Repository::No,
+        default: KeyDefault::Text("30s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long a create without an answer may stay unseen before it is looked for.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.repositories",
-        kind: Kind::Repositories,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Repositories,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The repositories to review, such as `owner/*`, whatever their case; empty: every repository that the token sees is served, and each that webhooks tell of. A personal token sees every repository that its owner may see; an access token of Bitbucket Cloud sees those of the workspaces that are named here.",
     },
-    Key {
+    ConfigKey {
         path: "forge.NAME.config_branches",
-        kind: Kind::Globs,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Globs,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Branches besides the default branch whose `.truing.toml` configures the reviews of pull requests into them, such as `release/*`; one without that file leaves it to the default branch's. Whoever may push to such a branch may say what is reviewed.",
     },
-    Key {
+    ConfigKey {
         path: "model.provider",
-        kind: Kind::Choice { built: PROVIDERS, planned: PLANNED_PROVIDERS },
-        default: Default::Text("anthropic"),
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: PROVIDERS, planned: PLANNED_PROVIDERS },
+        default: KeyDefault::Text("anthropic"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Who serves the model: `anthropic` is every server that speaks the Messages API; `openai` is every server that speaks Chat Completions (OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, Ollama); `aws` is the one on AWS, `bedrock` is Amazon Bedrock. Requests to `aws` and `bedrock` are signed by the key in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is a temporary one, `AWS_SESSION_TOKEN`; without these, by keys of AWS's own chain (profiles, web identity, containers, instances), which are renewed before they end; those to Bedrock have a bearer token instead where `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set. Variable `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`, `CLAUDE_CODE_USE_BEDROCK=1` means `bedrock`.",
     },
-    Key {
+    ConfigKey {
         path: "model.region",
-        kind: Kind::Name,
-        default: Default::Computed { words: "none", example: "\"eu-central-1\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "none", example: "\"eu-central-1\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The region of AWS, with the providers `aws` and `bedrock`. Variables `AWS_REGION`, `AWS_DEFAULT_REGION`.",
     },
-    Key {
+    ConfigKey {
         path: "model.workspace_id",
-        kind: Kind::Name,
-        default: Default::Computed { words: "none", example: "\"wrkspc_01\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "none", example: "\"wrkspc_01\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The workspace that pays, with the provider `aws`. Variable `ANTHROPIC_AWS_WORKSPACE_ID`.",
     },
-    Key {
+    ConfigKey {
         path: "model.api_version",
-        kind: Kind::Name,
-        default: Default::Computed { words: "none", example: "\"2024-10-21\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "none", example: "\"2024-10-21\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The version of Azure's API, with the provider `openai` and an address that ends with a deployment. Addresses that end with `/openai/v1` need none.",
     },
-    Key {
+    ConfigKey {
         path: "model.effort",
-        kind: Kind::Name,
-        default: Default::Computed { words: "none: it is not sent", example: "\"none\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "none: it is not sent", example: "\"none\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How much the model is to think, with the provider `openai`: `none`, `minimal`, `low`, `medium`, `high`, as the model takes it. Some of OpenAI's models call tools only with `none`.",
     },
-    Key {
+    ConfigKey {
         path: "model.base_url",
-        kind: Kind::Url,
-        default: Default::Text("https://api.anthropic.com"),
-        repository: Repository::No,
+        kind: ValueKind::Url,
+        default: KeyDefault::Text("https://api.anthropic.com"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`, which counts for the provider `anthropic` alone. With the providers `aws` and `bedrock` it is the region's own, unless this key is set. With the provider `openai` it is what `/chat/completions` is added to, and `https://api.openai.com/v1` unless this key is set.",
     },
-    Key {
+    ConfigKey {
         path: "model.api_key",
-        kind: Kind::Secret,
-        default: Default::Variable("ANTHROPIC_API_KEY"),
-        repository: Repository::No,
+        kind: ValueKind::Secret,
+        default: KeyDefault::Variable("ANTHROPIC_API_KEY"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The key that opens it; with the provider `openai` it is in `OPENAI_API_KEY` for OpenAI itself and for this machine; of another server it has to be said. A key alone spends nothing: `review.runtime` says whether a model is asked.",
     },
-    Key {
+    ConfigKey {
         path: "model.name",
-        kind: Kind::Name,
-        default: Default::Text("claude-sonnet-5-5"),
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Text("claude-sonnet-5-5"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The model's id. One whose price nobody knows is refused.",
     },
-    Key {
+    ConfigKey {
         path: "model.model_ids",
-        kind: Kind::Ids,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Ids,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The ids that Amazon Bedrock has for models, by the name that is asked for: inference profiles, also as ARNs. What is not here is named by the built-in table, with the prefix of the region's own geography.",
     },
-    Key {
+    ConfigKey {
         path: "model.fallback",
-        kind: Kind::Model,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Model,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The `NAME` of the `[model.NAME]` that is asked while this one's provider is not available, or its spending cap is reached. Both draw on the same budgets, and the outcome says who answered.",
     },
-    Key {
+    ConfigKey {
         path: "model.NAME.provider",
-        kind: Kind::Choice { built: PROVIDERS, planned: PLANNED_PROVIDERS },
-        default: Default::Text("anthropic"),
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: PROVIDERS, planned: PLANNED_PROVIDERS },
+        default: KeyDefault::Text("anthropic"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Who serves it, as `model.provider`; variables of other programs say nothing of it.",
     },
-    Key {
+    ConfigKey {
         path: "model.NAME.region",
-        kind: Kind::Name,
-        default: Default::Computed { words: "none", example: "\"eu-central-1\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "none", example: "\"eu-central-1\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The region of AWS, with the providers `aws` and `bedrock`.",
     },
-    Key {
+    ConfigKey {
         path: "model.NAME.workspace_id",
-        kind: Kind::Name,
-        default: Default::Computed { words: "none", example: "\"wrkspc_01\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "none", example: "\"wrkspc_01\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The workspace that pays, with the provider `aws`.",
     },
-    Key {
+    ConfigKey {
         path: "model.NAME.api_version",
-        kind: Kind::Name,
-        default: Default::Computed { words: "none", example: "\"2024-10-21\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "none", example: "\"2024-10-21\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The version of Azure's API, as `model.api_version`.",
     },
-    Key {
+    ConfigKey {
         path: "model.NAME.effort",
-        kind: Kind::Name,
-        default: Default::Computed { words: "none: it is not sent", example: "\"none\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "none: it is not sent", example: "\"none\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How much the model is to think, as `model.effort`.",
     },
-    Key {
+    ConfigKey {
         path: "model.NAME.base_url",
-        kind: Kind::Url,
-        default: Default::Text("https://api.anthropic.com"),
-        repository: Repository::No,
+        kind: ValueKind::Url,
+        default: KeyDefault::Text("https://api.anthropic.com"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Where its Messages API is, or with the provider `openai` its Chat Completions. With the providers `aws` and `bedrock` it is the region's own, unless this key is set.",
     },
-    Key {
+    ConfigKey {
         path: "model.NAME.api_key",
-        kind: Kind::Secret,
-        default: Default::Computed {
+        kind: ValueKind::Secret,
+        default: KeyDefault::Computed {
             words: "none: it has to be said, so that no key goes to another endpoint than its own",
             example: "{ env = \"OTHER_API_KEY\" }",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The key that opens it. With the provider `aws` it is not used; of `bedrock` it is the bearer token, if requests are not signed.",
     },
-    Key {
+    ConfigKey {
         path: "model.NAME.name",
-        kind: Kind::Name,
-        default: Default::Computed { words: "none: it has to be said", example: "\"other-model\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "none: it has to be said", example: "\"other-model\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The model's id. One whose price nobody knows is refused: `[price.\"ID\"]` says it.",
     },
-    Key {
+    ConfigKey {
         path: "model.NAME.model_ids",
-        kind: Kind::Ids,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Ids,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The ids that Amazon Bedrock has for models, as `model.model_ids`.",
     },
-    Key {
+    ConfigKey {
         path: "review.runtime",
-        kind: Kind::Choice { built: &["rules", "native", "sdk", "cli"], planned: &[] },
-        default: Default::Text("rules"),
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: &["rules", "native", "sdk", "cli"], planned: &[] },
+        default: KeyDefault::Text("rules"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "What reviews: `rules` asks no model and costs nothing; `native` (also called `sdk`) lets a model look around and report, beside the rules; `cli` does the same with the `claude` program in between, as `review.claude` names it. Flag `--runtime`; variable `RUNTIME_MODE`.",
     },
-    Key {
+    ConfigKey {
         path: "review.model",
-        kind: Kind::Model,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Model,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The `NAME` of the `[model.NAME]` that reviews, if it is not `[model]`.",
     },
-    Key {
+    ConfigKey {
         path: "review.claude",
-        kind: Kind::Program,
-        default: Default::Text("claude"),
-        repository: Repository::No,
+        kind: ValueKind::Program,
+        default: KeyDefault::Text("claude"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The program of Claude Code, for the runtime `cli`: a path (from the file's folder; whole in a variable), or a name that is looked for on `PATH`, but not in a repository that the command stands in or names. It runs in the sandbox (`full` only), without tools, settings and files of its own.",
     },
-    Key {
+    ConfigKey {
         path: "review.claude_version",
-        kind: Kind::Name,
-        default: Default::Text(truing_core::agent::CLI_VERSION),
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Text(truing_core::agent::CLI_VERSION),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The version that this program must have, exactly: what it does between two versions is nobody's promise. To allow another one, name it.",
     },
-    Key {
+    ConfigKey {
         path: "review.claude_start",
         kind: CALL,
-        default: Default::Text("60s"),
-        repository: Repository::No,
+        default: KeyDefault::Text("60s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long this program may take to tell its version, and in each run until it first asks the model. A program that does not tell its version by then is refused; a run that has not asked by then ends, and a review is what the rules found.",
     },
-    Key {
+    ConfigKey {
         path: "review.max_turns",
-        kind: Kind::Integer(1, 1000),
-        default: Default::Text("25"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 1000),
+        default: KeyDefault::Text("25"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How many answers of a model one review may take. In the last one the model is asked for what it has found; the review is then partial.",
     },
-    Key {
+    ConfigKey {
         path: "review.specialists",
-        kind: Kind::Flag,
-        default: Default::Text("false"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("false"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Let several reviewers look at each change side by side in place of one: security, code quality, test coverage, architecture, and up to four of the repository's own (`.claude/agents/NAME.md` of the branch that configures). Each may cost $0.50, and all together what a review may. See docs/specialists.md.",
     },
-    Key {
+    ConfigKey {
         path: "review.redact",
-        kind: Kind::Flag,
-        default: Default::Text("true"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("true"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Cut secrets of a known form (the rules of kind `secret`) out of every text for a model, in all loops: `[secret cut]` stands for each, in prompts and in the answers of tools. An edit of a fixer that would touch such a place is refused. With `false` models see files as they are, but for the credentials of this program.",
     },
-    Key {
+    ConfigKey {
         path: "review.walkthrough",
-        kind: Kind::Flag,
-        default: Default::Text("false"),
-        repository: Repository::Sets,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("false"),
+        repository: RepositoryOverride::Sets,
         since: "0.1.0",
         doc: "Ask the model that reviews for a walkthrough, too: at most eight lines in the summary on what the change does and where to look first, by file. It is part of the same run, within the same budget, and passes no verdict.",
     },
-    Key {
+    ConfigKey {
         path: "review.skills_dir",
-        kind: Kind::Folder,
-        default: Default::Text("/etc/reviewer/skills"),
-        repository: Repository::No,
+        kind: ValueKind::Folder,
+        default: KeyDefault::Text("/etc/reviewer/skills"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "A folder with skills of your own, `NAME/SKILL.md`: a model that reviews is shown them as `org:NAME`, beside the built-in ones (`shipped:NAME`) and the repository's (`repo:NAME`, from `.claude/skills` of the branch that configures). They are read when the program starts. A folder that is named has to be there; the default may be missing.",
     },
-    Key {
+    ConfigKey {
         path: "review.debounce",
         kind: DELAY,
-        default: Default::Text("15s"),
-        repository: Repository::No,
+        default: KeyDefault::Text("15s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "A review begins this long after the last event.",
     },
-    Key {
+    ConfigKey {
         path: "review.max_wait",
         kind: DELAY,
-        default: Default::Text("2m"),
-        repository: Repository::No,
+        default: KeyDefault::Text("2m"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "But at the latest this long after the first.",
     },
-    Key {
+    ConfigKey {
         path: "review.quiet",
         kind: DELAY,
-        default: Default::Text("60s"),
-        repository: Repository::No,
+        default: KeyDefault::Text("60s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "A storm of events ends after this long without one; then its last head is reviewed.",
     },
-    Key {
+    ConfigKey {
         path: "review.storm_max",
         kind: DELAY,
-        default: Default::Text("30m"),
-        repository: Repository::No,
+        default: KeyDefault::Text("30m"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "But at the latest this long after its first event.",
     },
-    Key {
+    ConfigKey {
         path: "review.backoff",
         kind: DELAY,
-        default: Default::Text("30s"),
-        repository: Repository::No,
+        default: KeyDefault::Text("30s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The wait before the first retry of a failed run; it doubles each time.",
     },
-    Key {
+    ConfigKey {
         path: "review.backoff_max",
         kind: DELAY,
-        default: Default::Text("30m"),
-        repository: Repository::No,
+        default: KeyDefault::Text("30m"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The longest wait between two tries.",
     },
-    Key {
+    ConfigKey {
         path: "review.attempts",
-        kind: Kind::Integer(1, 100),
-        default: Default::Text("5"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 100),
+        default: KeyDefault::Text("5"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "After this many failed tries in a row a pull request is parked until someone looks.",
     },
-    Key {
+    ConfigKey {
         path: "review.max_inline",
-        kind: Kind::Integer(0, 1000),
-        default: Default::Text("30"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(0, 1000),
+        default: KeyDefault::Text("30"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How many inline comments a pull request gets at most; further findings are told in the summary.",
     },
-    Key {
+    ConfigKey {
         path: "review.existing",
-        kind: Kind::Choice { built: &["leave", "review"], planned: &[] },
-        default: Default::Text("leave"),
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: &["leave", "review"], planned: &[] },
+        default: KeyDefault::Text("leave"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Pull requests that were open before the server first met their repository: `leave` records their heads and reviews them when they change or somebody asks for it; `review` reviews them at once.",
     },
-    Key {
+    ConfigKey {
         path: "review.tier",
-        kind: Kind::Choice { built: &["off", "rules", "once", "settled", "deep"], planned: &[] },
-        default: Default::Computed {
+        kind: ValueKind::Choice { built: &["off", "rules", "once", "settled", "deep"], planned: &[] },
+        default: KeyDefault::Computed {
             words: "`deep` with `review.specialists`, else `settled`",
             example: "\"settled\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The tier of a pull request for which no rule of `review.for` holds: `off`, no review; `rules`, rules and linters without a model; `once`, one review by a model, and another when somebody asks (`/review`); `settled`, a review of each settled head; `deep`, the same by specialists. See docs/tiers.md.",
     },
-    Key {
+    ConfigKey {
         path: "review.most",
-        kind: Kind::Choice { built: &["off", "rules", "once", "settled", "deep"], planned: &[] },
-        default: Default::Computed { words: "`review.tier`", example: "\"settled\"" },
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: &["off", "rules", "once", "settled", "deep"], planned: &[] },
+        default: KeyDefault::Computed { words: "`review.tier`", example: "\"settled\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The highest tier that the repository's own rules may give where no rule of the operator's holds.",
     },
-    Key {
+    ConfigKey {
         path: "review.for",
-        kind: Kind::Tiers,
-        default: Default::Text(""),
-        repository: Repository::Adds,
+        kind: ValueKind::Tiers,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::Adds,
         since: "0.1.0",
         doc: "Rules for the tier, as `[[review.for]]` tables: the first whose conditions all hold decides. Conditions: `repos` (globs of `owner/name`), `paths` (a changed file matches), `only_paths` (every changed file matches), `authors` (ids, or names where they are unique), `labels`, `titles`, `bases` (globs), `lines_over`, `lines_up_to`, `files_over`. Each has a `tier`, and may have `most` (the highest that the repository's own rules may give) and a `reason`. Rules of the repository's own file come after, without `repos` and `most`. They may lower the tier, and may raise it up to `most`.",
     },
-    Key {
+    ConfigKey {
         path: "review.instructions",
-        kind: Kind::Instructions,
-        default: Default::Text(""),
-        repository: Repository::Adds,
+        kind: ValueKind::Instructions,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::Adds,
         since: "0.1.0",
         doc: "Words to the model that reviews, as `[[review.instructions]]` tables: a `text` of at most 4 KiB that counts where a changed file matches one of the globs in `paths`, of the operator also `repos` (globs of `owner/name`). At most 20 of each file. The repository's own come after the operator's, and are shown to the model as data, as its `CLAUDE.md` is.",
     },
-    Key {
+    ConfigKey {
         path: "review.tools",
-        kind: Kind::Choice { built: &["off", "auto"], planned: &[] },
-        default: Default::Text("off"),
-        repository: Repository::SetsIfAllowed,
+        kind: ValueKind::Choice { built: &["off", "auto"], planned: &[] },
+        default: KeyDefault::Text("off"),
+        repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
         doc: "Runs linters in each review, whose findings become Truing's own: `auto` runs the known tools that the repository configures and that are installed, and every `[[tool]]`; `off` runs none. Flag `--tools` is the same as `auto`.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.command",
-        kind: Kind::Command,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Command,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The program that is the server, over its standard streams, and its arguments. With a `/` the program is a path, from the folder of the file that names it; its arguments are as they are, so files among them are to be named in full. It runs in an empty folder, and sees no file but those of the system and of `read`.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.read",
-        kind: Kind::Folders,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Folders,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Folders that the program may read and run programs from, besides the system's; it finds programs in them and in their `bin`.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.env",
-        kind: Kind::Names,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Names,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Variables that are handed on to the program; it finds no others of this process. One that holds a credential of Truing's is refused.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.hosts",
-        kind: Kind::Hosts,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Hosts,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Hosts that the program may connect to, each with its port; without them it has no network. A proxy that `HTTPS_PROXY` names leads to these alone, by TLS that asks for that very host, and at public addresses alone. What the program sends there nobody sees. A try to reach another host makes the review partial. For a server on a machine of your own, give its `url`.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.url",
-        kind: Kind::Endpoint,
-        default: Default::Computed { words: "none", example: "\"https://mcp.example.org/mcp\"" },
-        repository: Repository::No,
+        kind: ValueKind::Endpoint,
+        default: KeyDefault::Computed { words: "none", example: "\"https://mcp.example.org/mcp\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The server's address, in place of `command`: as it is written here, a slash at its end and a query too, so nothing secret belongs in it. What a model asks it leaves this machine; a call that holds what looks like a secret is denied.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.forge",
-        kind: Kind::Name,
-        default: Default::Computed { words: "none", example: "\"hub\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "none", example: "\"hub\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The `NAME` of a `[forge.NAME]`, in place of `command` and `url`: the reading tools of `truing mcp serve`, in this process, for reviews of its pull requests, each about its own repository alone.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.transport",
-        kind: Kind::Choice { built: &["stdio", "http", "sse"], planned: &[] },
-        default: Default::Computed {
+        kind: ValueKind::Choice { built: &["stdio", "http", "sse"], planned: &[] },
+        default: KeyDefault::Computed {
             words: "`stdio` with `command`, `http` (streamable HTTP) with `url`",
             example: "\"sse\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How it is spoken to: `sse` is HTTP with events, as older servers speak it.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.token",
-        kind: Kind::Secret,
-        default: Default::Computed { words: "none", example: "{ env = \"DOCS_TOKEN\" }" },
-        repository: Repository::No,
+        kind: ValueKind::Secret,
+        default: KeyDefault::Computed { words: "none", example: "{ env = \"DOCS_TOKEN\" }" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "What is sent to `url` as `Authorization: Bearer`.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.headers",
-        kind: Kind::Headers,
-        default: Default::Computed { words: "none", example: "{ \"X-API-Key\" = { env = \"DOCS_KEY\" } }" },
-        repository: Repository::No,
+        kind: ValueKind::Headers,
+        default: KeyDefault::Computed {
+            words: "none",
+            example: "{ \"X-API-Key\" = { env = \"DOCS_KEY\" } }",
+        },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Headers that are sent to `url` with every request, each with the place of its secret. They are sent nowhere else. Those that HTTP or the protocol sets itself are refused, and so is `Authorization` beside `token`.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.tools",
-        kind: Kind::Names,
-        default: Default::Computed { words: "has to be said", example: "[\"search\"]" },
-        repository: Repository::No,
+        kind: ValueKind::Names,
+        default: KeyDefault::Computed { words: "has to be said", example: "[\"search\"]" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The tools of it that a model may call, by their names. One that says that it does not only read is left out.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.timeout",
         kind: CALL,
-        default: Default::Text("30s"),
-        repository: Repository::No,
+        default: KeyDefault::Text("30s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long it may take to be ready, and for one call, with the wait for calls of others in the same run. One that takes longer by itself is not asked again in that review.",
     },
-    Key {
+    ConfigKey {
         path: "mcp.NAME.max_output",
-        kind: Kind::Integer(256, MAX_OUTPUT),
-        default: Default::Text("16384"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(256, MAX_OUTPUT),
+        default: KeyDefault::Text("16384"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The most bytes of one answer that a model is shown.",
     },
-    Key {
+    ConfigKey {
         path: "tool.NAME.command",
-        kind: Kind::Command,
-        default: Default::Computed {
+        kind: ValueKind::Command,
+        default: KeyDefault::Computed {
             words: "that of the known tool of this name",
             example: "[\"ruff\", \"check\", \"--output-format\", \"json\", \"{files}\"]",
         },
-        repository: Repository::SetsIfAllowed,
+        repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
         doc: "The program and its arguments. `{files}` stands for the changed files; a command without it is run as it is. With a `/` the program is a path: from the folder of the operator's file, in a repository's own file from its root.",
     },
-    Key {
+    ConfigKey {
         path: "tool.NAME.format",
-        kind: Kind::Format,
-        default: Default::Computed { words: "that of the known tool of this name", example: "\"ruff-json\"" },
-        repository: Repository::SetsIfAllowed,
+        kind: ValueKind::Format,
+        default: KeyDefault::Computed {
+            words: "that of the known tool of this name",
+            example: "\"ruff-json\"",
+        },
+        repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
         doc: "The format of what it prints: `sarif`, `rdjson`, `rdjsonl`, `checkstyle`, `gitlab`, `junit`, or one of a single tool, such as `ruff-json`.",
     },
-    Key {
+    ConfigKey {
         path: "tool.NAME.paths",
-        kind: Kind::Globs,
-        default: Default::Computed {
+        kind: ValueKind::Globs,
+        default: KeyDefault::Computed {
             words: "those of the known tool of this name, else all files",
             example: "[\"**/*.py\"]",
         },
-        repository: Repository::SetsIfAllowed,
+        repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
         doc: "Globs of the files that it looks at; `*` stays within a folder, `**` does not.",
     },
-    Key {
+    ConfigKey {
         path: "tool.NAME.when",
-        kind: Kind::Choice { built: &["changed", "always", "never"], planned: &[] },
-        default: Default::Text("changed"),
-        repository: Repository::SetsIfAllowed,
+        kind: ValueKind::Choice { built: &["changed", "always", "never"], planned: &[] },
+        default: KeyDefault::Text("changed"),
+        repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
         doc: "The reviews in which it runs: `changed` are those in which a changed file matches `paths`, `always` is each one, and `never` switches it off, a known tool too.",
     },
-    Key {
+    ConfigKey {
         path: "tool.NAME.exit",
-        kind: Kind::Codes,
-        default: Default::Computed {
+        kind: ValueKind::Codes,
+        default: KeyDefault::Computed {
             words: "those of the known tool of this name, else `[0, 1]`",
             example: "[0, 1]",
         },
-        repository: Repository::SetsIfAllowed,
+        repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
         doc: "Exit codes of a run that went well, whatever it found. With any other the tool has failed.",
     },
-    Key {
+    ConfigKey {
         path: "tool.NAME.timeout",
-        kind: Kind::Duration(Duration::from_secs(1), Duration::from_secs(60 * 60)),
-        default: Default::Text("5m"),
-        repository: Repository::SetsIfAllowed,
+        kind: ValueKind::Duration(Duration::from_secs(1), Duration::from_secs(60 * 60)),
+        default: KeyDefault::Text("5m"),
+        repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
         doc: "The time that a run may take; then it ends.",
     },
-    Key {
+    ConfigKey {
         path: "tool.NAME.scope",
-        kind: Kind::Choice { built: &["lines", "files"], planned: &[] },
-        default: Default::Text("lines"),
-        repository: Repository::SetsIfAllowed,
+        kind: ValueKind::Choice { built: &["lines", "files"], planned: &[] },
+        default: KeyDefault::Text("lines"),
+        repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
         doc: "Findings that are told: those on changed `lines` alone, or those anywhere in changed `files`.",
     },
-    Key {
+    ConfigKey {
         path: "rules.ignore",
-        kind: Kind::Globs,
-        default: Default::Text(""),
-        repository: Repository::Sets,
+        kind: ValueKind::Globs,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::Sets,
         since: "0.1.0",
         doc: "Path globs of files that are not reviewed; `*` stays within a folder, `**` does not.",
     },
-    Key {
+    ConfigKey {
         path: "rules.packs",
-        kind: Kind::Packs,
-        default: Default::Text("core"),
-        repository: Repository::Adds,
+        kind: ValueKind::Packs,
+        default: KeyDefault::Text("core"),
+        repository: RepositoryOverride::Adds,
         since: "0.1.0",
         doc: "The rule packs to use. Flag `--pack`.",
     },
-    Key {
+    ConfigKey {
         path: "rules.off",
-        kind: Kind::Rules,
-        default: Default::Text(""),
-        repository: Repository::Adds,
+        kind: ValueKind::Rules,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::Adds,
         since: "0.1.0",
         doc: "Rules that are off, by the names that findings show: of a pack (`core/rust-dbg`), or of a linter (`ruff/E501`). What they found before is no part of a review any more, and is not called fixed.",
     },
-    Key {
+    ConfigKey {
         path: "rules.severity",
-        kind: Kind::Severities,
-        default: Default::Text(""),
-        repository: Repository::Adds,
+        kind: ValueKind::Severities,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::Adds,
         since: "0.1.0",
         doc: "Another severity for the findings of a rule of a pack or a linter, such as `{ \"core/rust-dbg\" = \"P2\" }`. In some files: `{ \"core/rust-dbg\" = [{ paths = [\"tests/**\"], severity = \"P2\" }] }`, a list of which the first entry with a glob for the file counts, or one without `paths`. A repository says it of rules of which the operator says nothing.",
     },
-    Key {
+    ConfigKey {
         path: "rules.dir",
-        kind: Kind::Folder,
-        default: Default::Computed { words: "none", example: "\"/etc/truing/rules\"" },
-        repository: Repository::No,
+        kind: ValueKind::Folder,
+        default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/rules\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "A folder with further rule packs, each a folder that holds a folder `rules`: `PACK/rules/RULE.yml`. `rules.packs` says which are used.",
     },
-    Key {
+    ConfigKey {
         path: "rules.time",
         kind: WORK,
-        default: Default::Text("2m"),
-        repository: Repository::No,
+        default: KeyDefault::Text("2m"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long the files of one review may be read, small ones first. What has not had its turn by then is not reviewed, and named; the review is `partial`. One file may take 2 s of work, and 64 MiB of memory and 20 times its size: one that takes more is looked at as text alone, and named, too.",
     },
-    Key {
+    ConfigKey {
         path: "prompts.dir",
-        kind: Kind::Folder,
-        default: Default::Computed { words: "none", example: "\"/etc/truing/prompts\"" },
-        repository: Repository::No,
+        kind: ValueKind::Folder,
+        default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/prompts\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "A folder with prompts of your own, `review/role.md` and the like: one replaces the built-in one of its name. Try them with `truing prompts check`.",
     },
-    Key {
+    ConfigKey {
         path: "policy.dir",
-        kind: Kind::Folder,
-        default: Default::Computed { words: "none", example: "\"/etc/truing/policy\"" },
-        repository: Repository::No,
+        kind: ValueKind::Folder,
+        default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/policy\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "A folder with lists of your own of what agents may do: `profiles/fixer.toml` and the like replace the built-in ones, `grammar/PROGRAM.toml` adds commands, `never.toml` adds paths that no agent changes. `truing policy show` prints the built-in ones as a start; `truing policy check` tries one.",
     },
-    Key {
+    ConfigKey {
         path: "sandbox.level",
-        kind: Kind::Choice { built: &["full", "landlock", "none"], planned: &[] },
-        default: Default::Text("full"),
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: &["full", "landlock", "none"], planned: &[] },
+        default: KeyDefault::Text("full"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The weakest sandbox that is accepted: `full` has namespaces, Landlock and seccomp, `landlock` no namespaces, `none` no fence at all. The strongest that the machine allows is used. What reads repository files for the service needs no namespaces: of it at most `landlock` is asked for, and a kernel without Landlock (before 5.13) needs `none`. See `truing sandbox check`.",
     },
-    Key {
+    ConfigKey {
         path: "verify.from_repository",
-        kind: Kind::Flag,
-        default: Default::Text("false"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("false"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "May a repository's own file, as it is on the default branch, set `verify.setup`, `verify.registries`, `verify.check`, `review.tools` and keys of tools (`[[tool]]`) where the operator does not? Else what it says of them is not used.",
     },
-    Key {
+    ConfigKey {
         path: "verify.setup",
-        kind: Kind::Commands,
-        default: Default::Text(""),
-        repository: Repository::SetsIfAllowed,
+        kind: ValueKind::Commands,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
         doc: "Commands that make the checks work, in order, such as `[[\"uv\", \"sync\"]]`. What they leave (new files of the tree, the home folder) is kept, and used for trees with the same lock files.",
     },
-    Key {
+    ConfigKey {
         path: "verify.registries",
-        kind: Kind::Words(&["pypi", "npm", "crates"]),
-        default: Default::Text("pypi,npm,crates"),
-        repository: Repository::SetsIfAllowed,
+        kind: ValueKind::Words(&["pypi", "npm", "crates"]),
+        default: KeyDefault::Text("pypi,npm,crates"),
+        repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
         doc: "The registries that the set-up may reach, over https, and in its place the index that the user's own settings name: `UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `PIP_INDEX_URL` or pip.conf; `npm_config_registry` or .npmrc; what Cargo's config.toml has for crates.io. `UV_INDEX`, `UV_EXTRA_INDEX_URL` and `PIP_EXTRA_INDEX_URL` name further ones. An index that wants a login is refused.",
     },
-    Key {
+    ConfigKey {
         path: "verify.check",
-        kind: Kind::Commands,
-        default: Default::Text(""),
-        repository: Repository::SetsIfAllowed,
+        kind: ValueKind::Commands,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
         doc: "The checks, in order: each passes if it ends with 0. What fails and did not before the change is tried once more.",
     },
-    Key {
+    ConfigKey {
         path: "verify.timeout",
-        kind: Kind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60)),
-        default: Default::Text("20m"),
-        repository: Repository::No,
+        kind: ValueKind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60)),
+        default: KeyDefault::Text("20m"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long each command may take; then it ends with everything that it started.",
     },
-    Key {
+    ConfigKey {
         path: "verify.programs",
-        kind: Kind::Folders,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Folders,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Folders with programs besides the system's, such as a toolchain's: commands may read and run what they hold, and find programs in them and in their `bin`.",
     },
-    Key {
+    ConfigKey {
         path: "verify.memory_mib",
-        kind: Kind::Integer(64, 1 << 20),
-        default: Default::Text("4096"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(64, 1 << 20),
+        default: KeyDefault::Text("4096"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Memory of all processes of a command together, in MiB. Shared memory and files in memory count.",
     },
-    Key {
+    ConfigKey {
         path: "verify.disk_mib",
-        kind: Kind::Integer(16, 1 << 30),
-        default: Default::Text("10240"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(16, 1 << 30),
+        default: KeyDefault::Text("10240"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "What a set-up, or the checks of a tree, may write, in MiB.",
     },
-    Key {
+    ConfigKey {
         path: "verify.cache_mib",
-        kind: Kind::Integer(0, 1 << 30),
-        default: Default::Text("20480"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(0, 1 << 30),
+        default: KeyDefault::Text("20480"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How much is kept of what set-ups left, in MiB, in `truing/verify` of the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`). What was not used for longest goes first.",
     },
-    Key {
+    ConfigKey {
         path: "verify.cache_age",
-        kind: Kind::Duration(Duration::ZERO, Duration::from_secs(366 * 24 * 60 * 60)),
-        default: Default::Text("7d"),
-        repository: Repository::No,
+        kind: ValueKind::Duration(Duration::ZERO, Duration::from_secs(366 * 24 * 60 * 60)),
+        default: KeyDefault::Text("7d"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long it is kept.",
     },
-    Key {
+    ConfigKey {
         path: "converge.enabled",
-        kind: Kind::Flag,
-        default: Default::Text("true"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("true"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Does a server begin converge runs and audits for comments and labels, and continue those under way? `truing converge` and `truing audit` by hand always do.",
     },
-    Key {
+    ConfigKey {
         path: "converge.max_audits",
-        kind: Kind::Integer(1, 1000),
-        default: Default::Text("10"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 1000),
+        default: KeyDefault::Text("10"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How many audits a run makes at most; the next would end it as `cap-reached`.",
     },
-    Key {
+    ConfigKey {
         path: "converge.gate_rounds",
-        kind: Kind::Integer(0, 100),
-        default: Default::Text("5"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(0, 100),
+        default: KeyDefault::Text("5"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How many times the gate's violations are fixed before one audit; if the gate still blocks then, the run ends with an error.",
     },
-    Key {
+    ConfigKey {
         path: "converge.selfaudit_rounds",
-        kind: Kind::Integer(1, 100),
-        default: Default::Text("3"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 100),
+        default: KeyDefault::Text("3"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How many looks at a fix may find something wrong with it; then the run is stuck.",
     },
-    Key {
+    ConfigKey {
         path: "converge.parallel_from",
-        kind: Kind::Integer(1, 1000),
-        default: Default::Text("4"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 1000),
+        default: KeyDefault::Text("4"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The first loop with several auditors.",
     },
-    Key {
+    ConfigKey {
         path: "converge.auditors",
-        kind: Kind::Integer(1, 16),
-        default: Default::Text("3"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 16),
+        default: KeyDefault::Text("3"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How many auditors look side by side from then on; their findings are merged.",
     },
-    Key {
+    ConfigKey {
         path: "converge.audit_timeout",
         kind: WORK,
-        default: Default::Text("30m"),
-        repository: Repository::No,
+        default: KeyDefault::Text("30m"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long an auditor may take.",
     },
-    Key {
+    ConfigKey {
         path: "converge.fix_timeout",
         kind: WORK,
-        default: Default::Text("45m"),
-        repository: Repository::No,
+        default: KeyDefault::Text("45m"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long a fixer may take.",
     },
-    Key {
+    ConfigKey {
         path: "converge.worker_attempts",
-        kind: Kind::Integer(1, 100),
-        default: Default::Text("2"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 100),
+        default: KeyDefault::Text("2"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How many times an auditor is asked before it counts as silent.",
     },
-    Key {
+    ConfigKey {
         path: "converge.hook_retry",
-        kind: Kind::Integer(0, 100),
-        default: Default::Text("1"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(0, 100),
+        default: KeyDefault::Text("1"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How often a fix is made again because a hook of the repository blocks it.",
     },
-    Key {
+    ConfigKey {
         path: "converge.poll",
         kind: PERIOD_OF_OTHERS,
-        default: Default::Text("60s"),
-        repository: Repository::No,
+        default: KeyDefault::Text("60s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How often reviewers, checks and the forge are asked for progress. What the forge did not answer is tried again after this time at the latest, though not before `forge.NAME.settle`.",
     },
-    Key {
+    ConfigKey {
         path: "converge.poll_after_trigger",
         kind: PERIOD_OF_OTHERS,
-        default: Default::Text("270s"),
-        repository: Repository::No,
+        default: KeyDefault::Text("270s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long after a reviewer was asked it is looked at first.",
     },
-    Key {
+    ConfigKey {
         path: "converge.reviewers",
-        kind: Kind::Names,
-        default: Default::Text("internal"),
-        repository: Repository::No,
+        kind: ValueKind::Names,
+        default: KeyDefault::Text("internal"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Who has to find nothing, on one and the same commit, in this order: `internal` is Truing's own auditor, others are `bugbot`, `copilot` and the NAMEs of `[reviewer.NAME]`. On a local branch `internal` alone is asked.",
     },
-    Key {
+    ConfigKey {
         path: "converge.inline_lag_max",
-        kind: Kind::Integer(1, 1000),
-        default: Default::Text("3"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 1000),
+        default: KeyDefault::Text("3"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How often it is looked again for the comments of a reviewer whose text says that there are some; then that text is what it found, or the run is blocked (`reviewer.NAME.dirty`).",
     },
-    Key {
+    ConfigKey {
         path: "converge.min_blocking_severity",
-        kind: Kind::Choice { built: &["P0", "P1", "P2"], planned: &[] },
-        default: Default::Text("P2"),
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: &["P0", "P1", "P2"], planned: &[] },
+        default: KeyDefault::Text("P2"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The lowest severity that blocks. Findings below it are fixed once and may then stay.",
     },
-    Key {
+    ConfigKey {
         path: "converge.event",
-        kind: Kind::Choice { built: &["COMMENT", "REQUEST_CHANGES"], planned: &[] },
-        default: Default::Text("COMMENT"),
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: &["COMMENT", "REQUEST_CHANGES"], planned: &[] },
+        default: KeyDefault::Text("COMMENT"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The event, at the forge, of the reviews of a run that found something. A forge refuses `REQUEST_CHANGES` of a pull request's own author. No review approves. At either Bitbucket an audit that finds nothing takes back the request for changes of an earlier one; at GitHub it stays until a person dismisses that review.",
     },
-    Key {
+    ConfigKey {
         path: "converge.resolve_threads",
-        kind: Kind::Flag,
-        default: Default::Text("true"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("true"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Resolve the threads of findings that are fixed.",
     },
-    Key {
+    ConfigKey {
         path: "converge.mark_ready",
-        kind: Kind::Flag,
-        default: Default::Text("true"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("true"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Mark a draft ready for review when it has converged.",
     },
-    Key {
+    ConfigKey {
         path: "converge.update_description",
-        kind: Kind::Flag,
-        default: Default::Text("true"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("true"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Rewrite the pull request's description at the end, so that it tells what the change delivers.",
     },
-    Key {
+    ConfigKey {
         path: "converge.allow_declined",
-        kind: Kind::Flag,
-        default: Default::Text("false"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("false"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Let a run converge while findings stand that its fixers declined.",
     },
-    Key {
+    ConfigKey {
         path: "converge.auto_rebase",
-        kind: Kind::Flag,
-        default: Default::Text("false"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("false"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Have the forge merge the base branch into a pull request's branch that has fallen behind it, and look at everything anew. Else that blocks the run; a conflict does always.",
     },
-    Key {
+    ConfigKey {
         path: "converge.final_fix",
-        kind: Kind::Flag,
-        default: Default::Text("false"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("false"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Fix what the last audit found, though no audit of that fix follows.",
     },
-    Key {
+    ConfigKey {
         path: "converge.label",
-        kind: Kind::Name,
-        default: Default::Text("truing:converge"),
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Text("truing:converge"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Setting this label on a pull request starts a run there, as the comment `/converge` does, if whoever sets it may write to the repository. Served alone; empty: no label does.",
     },
-    Key {
+    ConfigKey {
         path: "converge.askers",
-        kind: Kind::Accounts,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Accounts,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The only accounts whose `/converge`, `/audit` and label a server follows, among those that may write to the repository; by name, number or UUID, as `reviewer.NAME.logins`. Empty: all who may write.",
     },
-    Key {
+    ConfigKey {
         path: "converge.gate",
-        kind: Kind::Commands,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Commands,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Commands of the gate, which has to pass before each audit, in order, such as `[[\"ruff\", \"check\"]]`: 0 is clean, 1 means findings, and anything else that it could not run. They run as `verify.check` does. Of lines `path:line: text` those on changed lines block; lines without a place always do. The packs of `rules.packs` belong to the gate, too.",
     },
-    Key {
+    ConfigKey {
         path: "converge.auditor",
-        kind: Kind::Model,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Model,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The `NAME` of the `[model.NAME]` that audits, in `truing converge` and `truing audit`, if it is not `[model]`.",
     },
-    Key {
+    ConfigKey {
         path: "converge.fixer",
-        kind: Kind::Model,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Model,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The `NAME` of the `[model.NAME]` that fixes what was found, if it is not `[model]`. Its cost counts in the same run, `budget.converge_usd`. Flag `--fixer`.",
     },
-    Key {
+    ConfigKey {
         path: "reviewer.NAME.logins",
-        kind: Kind::Accounts,
-        default: Default::Computed {
+        kind: ValueKind::Accounts,
+        default: KeyDefault::Computed {
             words: "those of `bugbot` and `copilot`; of others it must be said",
             example: "[\"helper[bot]\"]",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The accounts that it writes with, by name, whatever its case, or by number or UUID (`{…}`). At Bitbucket Cloud only a UUID tells an account: anybody may take a name there.",
     },
-    Key {
+    ConfigKey {
         path: "reviewer.NAME.trigger",
-        kind: Kind::Text,
-        default: Default::Computed {
+        kind: ValueKind::Text,
+        default: KeyDefault::Computed {
             words: "`bugbot run` of `bugbot`, `request` of `copilot`, else `none`",
             example: "\"bugbot run\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How it is asked: `request` requests a review of its first login, `none` waits until it comes by itself, and anything else is the whole text of a comment.",
     },
-    Key {
+    ConfigKey {
         path: "reviewer.NAME.detector",
-        kind: Kind::Text,
-        default: Default::Text("review"),
-        repository: Repository::No,
+        kind: ValueKind::Text,
+        default: KeyDefault::Text("review"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The sign that it has looked at a commit: a review of its own (`review`), or an ended check run (`check:NAME`). At Bitbucket Cloud an approval does not say of which commit it is, and counts for none: name a build status there.",
     },
-    Key {
+    ConfigKey {
         path: "reviewer.NAME.dirty",
-        kind: Kind::Text,
-        default: Default::Computed {
+        kind: ValueKind::Text,
+        default: KeyDefault::Computed {
             words: "`found \\d+ potential issue` of `bugbot`, else none",
             example: "'found \\d+ potential issue'",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "A regular expression for the text of those of its reviews that found something. Open comments on the commit, and a review that requests changes, count in any case. If no comments on lines follow, what the text itself says is fixed; except `bugbot`'s own, which holds only a number.",
     },
-    Key {
+    ConfigKey {
         path: "reviewer.NAME.required",
-        kind: Kind::Flag,
-        default: Default::Text("true"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("true"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Does a run stop that waits for it in vain? Else it goes on and says so.",
     },
-    Key {
+    ConfigKey {
         path: "reviewer.NAME.budget",
         kind: PERIOD_OF_OTHERS,
-        default: Default::Text("30m"),
-        repository: Repository::No,
+        default: KeyDefault::Text("30m"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long its answer is waited for, each time it is asked.",
     },
-    Key {
+    ConfigKey {
         path: "reviewer.NAME.requests",
-        kind: Kind::Integer(1, 100),
-        default: Default::Text("3"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 100),
+        default: KeyDefault::Text("3"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How often it is asked on one commit before it counts as silent.",
     },
-    Key {
+    ConfigKey {
         path: "budget.review_usd",
         kind: BUDGET,
-        default: Default::Text("2.0"),
-        repository: Repository::No,
+        default: KeyDefault::Text("2.0"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "All attempts at reviewing one head of one pull request.",
     },
-    Key {
+    ConfigKey {
         path: "budget.pr_usd",
         kind: BUDGET,
-        default: Default::Text("0.0"),
-        repository: Repository::No,
+        default: KeyDefault::Text("0.0"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "All reviews, audits and converge runs of one pull request, as long as it lives; over it the rules review alone, and converge runs end. 0: no bound.",
     },
-    Key {
+    ConfigKey {
         path: "budget.pr_ask_usd",
         kind: BUDGET,
-        default: Default::Text("0.0"),
-        repository: Repository::No,
+        default: KeyDefault::Text("0.0"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The same until a person is asked: over it models wait, and one comment on the pull request asks. `/spend` by somebody who may write to the repository allows as much again, at most `budget.pr_usd` in all. 0: nobody is asked.",
     },
-    Key {
+    ConfigKey {
         path: "budget.repo_day_usd",
         kind: BUDGET,
-        default: Default::Text("5.0"),
-        repository: Repository::No,
+        default: KeyDefault::Text("5.0"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "All reviews of a repository in a day (UTC); over it the rules review alone, and a model reviews again on the next day. `repo.NAME.day_usd` is another repository's own.",
     },
-    Key {
+    ConfigKey {
         path: "budget.converge_usd",
         kind: BUDGET,
-        default: Default::Text("10.0"),
-        repository: Repository::No,
+        default: KeyDefault::Text("10.0"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "One run of the converge loop on one branch or pull request. What its team may spend in the month counts, too.",
     },
-    Key {
+    ConfigKey {
         path: "budget.converge_day_usd",
         kind: BUDGET,
-        default: Default::Text("0.0"),
-        repository: Repository::No,
+        default: KeyDefault::Text("0.0"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "All converge runs and audits of a repository in a day (UTC). 0: no bound.",
     },
-    Key {
+    ConfigKey {
         path: "budget.sync_usd",
         kind: BUDGET,
-        default: Default::Text("5.0"),
-        repository: Repository::No,
+        default: KeyDefault::Text("5.0"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "One run of a job that follows a package. What its team may spend in the month counts, too.",
     },
-    Key {
+    ConfigKey {
         path: "budget.sync_day_usd",
         kind: BUDGET,
-        default: Default::Text("0.0"),
-        repository: Repository::No,
+        default: KeyDefault::Text("0.0"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "All runs of jobs that follow packages for a repository in a day (UTC). 0: no bound.",
     },
-    Key {
+    ConfigKey {
         path: "budget.month_usd",
         kind: BUDGET,
-        default: Default::Text("0.0"),
-        repository: Repository::No,
+        default: KeyDefault::Text("0.0"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Everything that this installation spends for repositories in a month (UTC), of all teams and of none; over it the rules review alone. 0: no bound.",
     },
-    Key {
+    ConfigKey {
         path: "budget.prices",
-        kind: Kind::File,
-        default: Default::Computed { words: "none", example: "\"/etc/truing/model_prices.json\"" },
-        repository: Repository::No,
+        kind: ValueKind::File,
+        default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/model_prices.json\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "A file of models' prices in LiteLLM's format (`model_prices_and_context_window.json`). They count instead of those that Truing knows; a `[price.NAME]` counts instead of both.",
     },
-    Key {
+    ConfigKey {
         path: "team.NAME.repos",
-        kind: Kind::Repositories,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Repositories,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The team's repositories, such as `owner/*`, whatever their case. One may be of several teams: it spends each one's money.",
     },
-    Key {
+    ConfigKey {
         path: "team.NAME.month_usd",
         kind: BUDGET,
-        default: Default::Computed { words: "none: any sum", example: "200.0" },
-        repository: Repository::No,
+        default: KeyDefault::Computed { words: "none: any sum", example: "200.0" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "What the team may spend in a month (UTC); over it the rules review alone.",
     },
-    Key {
+    ConfigKey {
         path: "repo.NAME.day_usd",
         kind: BUDGET,
-        default: Default::Computed { words: "`budget.repo_day_usd`", example: "10.0" },
-        repository: Repository::No,
+        default: KeyDefault::Computed { words: "`budget.repo_day_usd`", example: "10.0" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "All reviews of this repository in a day (UTC).",
     },
-    Key {
+    ConfigKey {
         path: "price.NAME.input",
         kind: PRICE,
-        default: Default::Computed { words: "none: it must be said, be it 0", example: "0" },
-        repository: Repository::No,
+        default: KeyDefault::Computed { words: "none: it must be said, be it 0", example: "0" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The prompt.",
     },
-    Key {
+    ConfigKey {
         path: "price.NAME.output",
         kind: PRICE,
-        default: Default::Computed { words: "none: it must be said, be it 0", example: "0" },
-        repository: Repository::No,
+        default: KeyDefault::Computed { words: "none: it must be said, be it 0", example: "0" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The answer, thinking included.",
     },
-    Key {
+    ConfigKey {
         path: "price.NAME.cache_read",
         kind: PRICE,
-        default: Default::Computed { words: "what the prompt costs", example: "0" },
-        repository: Repository::No,
+        default: KeyDefault::Computed { words: "what the prompt costs", example: "0" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "What is read from a cache.",
     },
-    Key {
+    ConfigKey {
         path: "price.NAME.cache_write_5m",
         kind: PRICE,
-        default: Default::Computed { words: "what the prompt costs", example: "0" },
-        repository: Repository::No,
+        default: KeyDefault::Computed { words: "what the prompt costs", example: "0" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "What is written to a cache for five minutes.",
     },
-    Key {
+    ConfigKey {
         path: "price.NAME.cache_write_1h",
         kind: PRICE,
-        default: Default::Computed { words: "what five minutes cost", example: "0" },
-        repository: Repository::No,
+        default: KeyDefault::Computed { words: "what five minutes cost", example: "0" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "What is written to a cache for an hour.",
     },
-    Key {
+    ConfigKey {
         path: "sync.model",
-        kind: Kind::Model,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Model,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The `NAME` of the `[model.NAME]` that writes code for the jobs and classifies changes, if it is not `[model]`. No job may be called `model`.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.registry",
-        kind: Kind::Choice { built: &["pypi", "npm", "crates"], planned: &[] },
-        default: Default::Text("pypi"),
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: &["pypi", "npm", "crates"], planned: &[] },
+        default: KeyDefault::Text("pypi"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Where the package is published. The index is the one that this user's package manager takes: uv's or pip's variables, or `pip.conf`; `npm_config_registry`, or `~/.npmrc`; Cargo's replacement of crates-io, in variables or `$CARGO_HOME/config.toml`. Files of a project are not asked. Else it is pypi.org, registry.npmjs.org or index.crates.io.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.package",
-        kind: Kind::Name,
-        default: Default::Computed { words: "the job's name", example: "\"botocore\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "the job's name", example: "\"botocore\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The package that is followed.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.target",
-        kind: Kind::Name,
-        default: Default::Text("newest"),
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Text("newest"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The release to follow: `newest`, which no pre-release and nothing that was taken back is; `safe`, which is the newest release that requires no more than a wider range, and `newest` once there is none; `+3`, which is `newest`, but at most three releases after the one that the project was made for; or a version.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.min_age",
-        kind: Kind::Duration(Duration::ZERO, Duration::from_secs(366 * 24 * 60 * 60)),
-        default: Default::Text("0s"),
-        repository: Repository::No,
+        kind: ValueKind::Duration(Duration::ZERO, Duration::from_secs(366 * 24 * 60 * 60)),
+        default: KeyDefault::Text("0s"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long ago the newest release must have been published to be followed. It needs an index that tells when.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.constraint.file",
-        kind: Kind::Name,
-        default: Default::Computed {
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed {
             words: "`pyproject.toml`, `package.json` or `Cargo.toml`, by the registry",
             example: "\"pyproject.toml\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The file with the requirement that tells which releases the project admits: TOML, JSON, or one that holds nothing but the version of a copy.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.constraint.path",
-        kind: Kind::Text,
-        default: Default::Computed {
+        kind: ValueKind::Text,
+        default: KeyDefault::Computed {
             words: "`project.dependencies`, or `dependencies` for npm and crates",
             example: "\"project.dependencies\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The list or table in that file: its keys, with dots between them. It must require the package exactly once. With `vendored-version`: the version itself. A file that is neither TOML nor JSON is taken whole.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.constraint.style",
-        kind: Kind::Choice {
+        kind: ValueKind::Choice {
             built: &["keep", "exclusive-upper-next-patch", "exact", "caret", "vendored-version"],
             planned: &[],
         },
-        default: Default::Text("keep"),
-        repository: Repository::No,
+        default: KeyDefault::Text("keep"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "What a new range looks like. `keep`: its bounds have as many numbers as before, so `>=0.27,<0.28` becomes `>=0.28,<0.29` for 0.28.1; a form that it cannot keep becomes `exclusive-upper-next-patch`, which ends before the patch after the release. `exact`: the release alone. `caret`: the release and what promises to be compatible. `vendored-version`: no range but the version of a copy.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.manifest",
-        kind: Kind::Name,
-        default: Default::Text("upstream.json"),
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Text("upstream.json"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The file that tells what is pinned of the package, by module and name in Python, else by file and name (`src/a.rs:Type.method`), or whole files: `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, JSON or TOML; or a Python test with pairs of objects and digests (`.py`), which is read and never run. `none`: the project overrides and copies nothing of the package; then its own checks (`verify.check`) decide, or people do.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.mirror",
-        kind: Kind::Pairs,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Pairs,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Folders or files of the package and their counterparts in the project, `UPSTREAM=OURS` such as `botocore/=aiobotocore/`: what changes in an upstream file that has a counterpart is looked at, though nobody pinned it. Empty: the files that something is pinned in.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.companions",
-        kind: Kind::Names,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Names,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Packages that have to move together with it, such as `boto3` with `botocore`: names for `relax.lock`, whose command finds out which of their releases go together.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.relax.lock",
-        kind: Kind::Commands,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Commands,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Commands that bring the lock files up to date once the range is written, of a port too, such as `[[\"uv\", \"lock\", \"--upgrade-package={{packages}}\"]]`. `{{package}}` and `{{version}}` stand for what is followed; a word with `{{packages}}` is said once for it and once for each companion. They run as `verify.setup` does: in the sandbox, at `full`, on a copy, with `verify.programs`, `verify.registries` and `verify.timeout`, and without secrets.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.relax.lock_files",
-        kind: Kind::Globs,
-        default: Default::Text(LOCK_FILES),
-        repository: Repository::No,
+        kind: ValueKind::Globs,
+        default: KeyDefault::Text(LOCK_FILES),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Globs of the files that lock commands may change, and which the change then has. One that changes another file fails.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.version_rule",
-        kind: Kind::Choice { built: &["none", "patch-on-relax-minor-on-bump"], planned: &[] },
-        default: Default::Text("none"),
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: &["none", "patch-on-relax-minor-on-bump"], planned: &[] },
+        default: KeyDefault::Text("none"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How the project's own version is counted: not at all, or up by a patch on a relax and by a minor on a bump, once until the repository has a tag of it (`1.2.3` or `v1.2.3`). It must be MAJOR.MINOR.PATCH.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.version.file",
-        kind: Kind::Name,
-        default: Default::Computed {
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed {
             words: "`pyproject.toml`, `package.json` or `Cargo.toml`, by the registry",
             example: "\"pyproject.toml\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The file with that version: TOML, JSON, a Python module, or one that holds nothing else.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.version.path",
-        kind: Kind::Name,
-        default: Default::Computed {
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed {
             words: "`project.version`, `version`, `package.version`, or `__version__` in a Python module",
             example: "\"project.version\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Where it is in the file: its keys, with dots between them, or the name that a Python module gives it on a line of its own. It must be there exactly once.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.changelog.file",
-        kind: Kind::Name,
-        default: Default::Computed { words: "none", example: "\"CHANGES.rst\"" },
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Computed { words: "none", example: "\"CHANGES.rst\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The project's changelog, in Markdown or reStructuredText, with versions in its headings. A line of an entry without a tag is replaced, and its heading moved to the version of `version_rule`; above an entry with a tag a new one is written like it. A heading that says `Unreleased` stays.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.changelog.entry",
-        kind: Kind::Text,
-        default: Default::Text("{{decision}} {{package}} dependency specification to {{range}}"),
-        repository: Repository::No,
+        kind: ValueKind::Text,
+        default: KeyDefault::Text("{{decision}} {{package}} dependency specification to {{range}}"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The line in the changelog: `{{decision}}`, `{{package}}`, `{{version}}` and `{{range}}` stand for what they are. A line that it could have made for another release is replaced.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.repo",
-        kind: Kind::Repository,
-        default: Default::Computed {
+        kind: ValueKind::Repository,
+        default: KeyDefault::Computed {
             words: "none: it can be decided, and not run",
             example: "\"owner/name\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The project's repository at the forge, `owner/name`: `truing sync run` brings its change there.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.forge",
-        kind: Kind::Name,
-        default: Default::Text("github"),
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Text("github"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The forge that the repository is at: the NAME of `[forge.NAME]`.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.branch",
-        kind: Kind::Branch,
-        default: Default::Computed {
+        kind: ValueKind::Branch,
+        default: KeyDefault::Computed {
             words: "`truing/sync-` and the job's name",
             example: "\"truing/sync-botocore\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The branch that the job's pull request comes from. It is the job's alone: what nobody works on is rewritten.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.title",
-        kind: Kind::Text,
-        default: Default::Computed {
+        kind: ValueKind::Text,
+        default: KeyDefault::Computed {
             words: "`Admit {{package}} up to {{version}}`, or `Follow {{package}} to {{version}}` for a port",
             example: "\"Bump {{package}} dependency specification\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The title of the job's pull request, and the first line of its commit. `{{package}}`, `{{version}}` and `{{decision}}` (`relax` or `bump`) stand for what they are.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.body_template",
-        kind: Kind::Text,
-        default: Default::Computed {
+        kind: ValueKind::Text,
+        default: KeyDefault::Computed {
             words: "the template that the repository has for pull requests, and then what was done and why",
             example: "\"{{template}}\\n\\n## What it is\\n\\n{{text}}\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The text of the job's pull request, in Markdown: `{{template}}` stands for the repository's own (`pull_request_template.md` of `.github`, the root or `docs`), `{{text}}` for what was done and why, and the places of `title` for what they are.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.labels",
-        kind: Kind::Names,
-        default: Default::Text(""),
-        repository: Repository::No,
+        kind: ValueKind::Names,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Labels of the job's pull request, as long as it is open; others stay. One that the repository has not is made. A draft gets none.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.author_name",
-        kind: Kind::Name,
-        default: Default::Text("truing"),
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Text("truing"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Who its commits are by.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.author_email",
-        kind: Kind::Name,
-        default: Default::Text("truing@users.noreply.github.com"),
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Text("truing@users.noreply.github.com"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The address in its commits. Commits with it are the job's own, whoever has rebased them.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.question_label",
-        kind: Kind::Name,
-        default: Default::Text("truing-sync-feedback"),
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Text("truing-sync-feedback"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The label of the issue in which the job asks people.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.cron",
-        kind: Kind::Cron,
-        default: Default::Computed {
+        kind: ValueKind::Cron,
+        default: KeyDefault::Computed {
             words: "none: it runs when it is asked to",
             example: "\"0 10 * * MON\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "When `truing serve` runs the job: a cron pattern, in UTC. What was missed while no server ran is done once, at the start of the next.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.mode",
-        kind: Kind::Choice { built: &["relax", "code"], planned: &[] },
-        default: Default::Text("relax"),
-        repository: Repository::No,
+        kind: ValueKind::Choice { built: &["relax", "code"], planned: &[] },
+        default: KeyDefault::Text("relax"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "What a run may do by itself: `relax` widens the range and changes no code unless a person has ruled `bump`; `code` lets a model port the code where a release asks for it.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.classify",
-        kind: Kind::Flag,
-        default: Default::Computed {
+        kind: ValueKind::Flag,
+        default: KeyDefault::Computed {
             words: "true if a key of `[model]` is set, in a file or by a variable of Truing's own, or with `mode = \"code\"`",
             example: "true",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "May a model be asked, within `budget.sync_usd`, about functions that changed in mirrored files beside what is pinned? Without it, and wherever it cannot tell, a person is asked.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.bump.paths",
-        kind: Kind::Globs,
-        default: Default::Computed {
+        kind: ValueKind::Globs,
+        default: KeyDefault::Computed {
             words: "the project's side of `mirror`, and folders `tests` and `test`",
             example: "[\"aiobotocore/**\", \"tests/**\"]",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Globs of the files that a port may change. The file with the requirement, the manifest, lock files, pipelines and hooks are never among them.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.outcome.issue",
-        kind: Kind::Flag,
-        default: Default::Text("false"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("false"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Tell of the last runs in one issue, which is edited in place. One that is deleted stays so, until a run without this has forgotten it.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.outcome.label",
-        kind: Kind::Name,
-        default: Default::Text("truing-sync-outcome"),
-        repository: Repository::No,
+        kind: ValueKind::Name,
+        default: KeyDefault::Text("truing-sync-outcome"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The label of that issue.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.limits.turns",
-        kind: Kind::Integer(2, 1000),
-        default: Default::Text("50"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(2, 1000),
+        default: KeyDefault::Text("50"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Answers of the model in one port. What one costs at most is `budget.sync_usd`.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.limits.wall",
-        kind: Kind::Duration(Duration::from_secs(10), Duration::from_secs(24 * 60 * 60)),
-        default: Default::Text("30m"),
-        repository: Repository::No,
+        kind: ValueKind::Duration(Duration::from_secs(10), Duration::from_secs(24 * 60 * 60)),
+        default: KeyDefault::Text("30m"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long the model may take for one port. The project's checks come after it.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.breaker.failures",
-        kind: Kind::Integer(1, 100),
-        default: Default::Text("3"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 100),
+        default: KeyDefault::Text("3"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "So many failures in a row with one release and manifest open the circuit breaker: no run begins until a person answers, or there is another release.",
     },
-    Key {
+    ConfigKey {
         path: "sync.NAME.breaker.streak",
-        kind: Kind::Integer(1, 1000),
-        default: Default::Text("5"),
-        repository: Repository::No,
+        kind: ValueKind::Integer(1, 1000),
+        default: KeyDefault::Text("5"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "So many failures in a row, whatever the release, open it until a person answers.",
     },
-    Key {
+    ConfigKey {
         path: "notify.webhook",
-        kind: Kind::Sink(&["https"]),
-        default: Default::Computed { words: "none", example: "{ env = \"NOTIFY_WEBHOOK\" }" },
-        repository: Repository::No,
+        kind: ValueKind::Sink(&["https"]),
+        default: KeyDefault::Computed { words: "none", example: "{ env = \"NOTIFY_WEBHOOK\" }" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "A webhook that takes `{\"text\": …}`, as Slack's do (http to a loopback address is allowed). Whoever knows such a URL can post with it: keep it as a secret. Written out, `config show` hides its path.",
     },
-    Key {
+    ConfigKey {
         path: "notify.smtp",
-        kind: Kind::Sink(&["smtps", "smtp"]),
-        default: Default::Computed {
+        kind: ValueKind::Sink(&["smtps", "smtp"]),
+        default: KeyDefault::Computed {
             words: "none",
             example: "\"smtps://USER@mail.example.org?to=oncall@example.org\"",
         },
-        repository: Repository::No,
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "A mail server: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS, which is demanded except from a loopback address. Without `from` it is USER if that is an address, else `truing@HOST`.",
     },
-    Key {
+    ConfigKey {
         path: "notify.smtp_password",
-        kind: Kind::Secret,
-        default: Default::Computed { words: "none", example: "{ env = \"SMTP_PASSWORD\" }" },
-        repository: Repository::No,
+        kind: ValueKind::Secret,
+        default: KeyDefault::Computed { words: "none", example: "{ env = \"SMTP_PASSWORD\" }" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The password of USER in `notify.smtp`.",
     },
-    Key {
+    ConfigKey {
         path: "telemetry.otlp_endpoint",
-        kind: Kind::Url,
-        default: Default::Computed { words: "none", example: "\"http://127.0.0.1:4318\"" },
-        repository: Repository::No,
+        kind: ValueKind::Url,
+        default: KeyDefault::Computed { words: "none", example: "\"http://127.0.0.1:4318\"" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The receiver's address; `/v1/traces` is added. Langfuse's ends with `/api/public/otel`.",
     },
-    Key {
+    ConfigKey {
         path: "telemetry.headers",
-        kind: Kind::Secret,
-        default: Default::Computed { words: "none", example: "{ env = \"OTLP_HEADERS\" }" },
-        repository: Repository::No,
+        kind: ValueKind::Secret,
+        default: KeyDefault::Computed { words: "none", example: "{ env = \"OTLP_HEADERS\" }" },
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Headers that are sent along: `NAME=VALUE`, several with commas between them.",
     },
-    Key {
+    ConfigKey {
         path: "telemetry.capture_content",
-        kind: Kind::Flag,
-        default: Default::Text("false"),
-        repository: Repository::No,
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("false"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "Are texts in traces: what a model is asked, answers, and reads? Secrets of known forms are cut. Without it there are their hashes and sizes.",
     },
-    Key {
+    ConfigKey {
         path: "retention.runs",
         kind: KEPT,
-        default: Default::Text("90d"),
-        repository: Repository::No,
+        default: KeyDefault::Text("90d"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long ended runs and the history of `truing why` are remembered. Kept however old: of each pull request what is shown on it, its findings, and its last reviewed run.",
     },
-    Key {
+    ConfigKey {
         path: "retention.audit",
         kind: KEPT,
-        default: Default::Text("400d"),
-        repository: Repository::No,
+        default: KeyDefault::Text("400d"),
+        repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "How long the audit log (`truing log`) and notices that were told are kept.",
     },
@@ -1952,15 +1961,15 @@ pub const KEYS: &[Key] = &[
 
 /// A place in the tree of keys.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
+pub(crate) enum KeyNode {
     /// A key, with its table entry.
-    Key(&'static Key),
+    Key(&'static ConfigKey),
     /// A table that holds keys or tables.
     Section,
 }
 
 /// A section's keys, each with its name in it.
-pub(crate) fn of(section: &str) -> impl Iterator<Item = (&'static str, &'static Key)> {
+pub(crate) fn of(section: &str) -> impl Iterator<Item = (&'static str, &'static ConfigKey)> {
     let all =
         KEYS.iter().filter_map(move |key| Some((key.path.strip_prefix(section)?.strip_prefix('.')?, key)));
     // Of a section below it: `model.NAME`.
@@ -1971,19 +1980,19 @@ pub(crate) fn of(section: &str) -> impl Iterator<Item = (&'static str, &'static 
 const LOCK_FILES: &str = "**/Cargo.lock,**/package-lock.json,**/npm-shrinkwrap.json,**/yarn.lock,**/pnpm-lock.yaml,**/bun.lock,**/bun.lockb,**/uv.lock,**/poetry.lock,**/pdm.lock,**/Pipfile.lock,**/pylock.toml";
 
 /// What is at a path, if anything.
-pub(crate) fn find(path: &[&str]) -> Option<Place> {
+pub(crate) fn find(path: &[&str]) -> Option<KeyNode> {
     let fits =
-        |key: &Key| key.path.split('.').zip(path).all(|(part, given)| part == "NAME" || part == *given);
+        |key: &ConfigKey| key.path.split('.').zip(path).all(|(part, given)| part == "NAME" || part == *given);
     let key = KEYS.iter().find(|key| fits(key) && key.path.split('.').count() >= path.len())?;
-    Some(if key.path.split('.').count() == path.len() { Place::Key(key) } else { Place::Section })
+    Some(if key.path.split('.').count() == path.len() { KeyNode::Key(key) } else { KeyNode::Section })
 }
 
 /// The table entry of a key that this program names itself, such as `server.lease`.
-pub(crate) fn key(path: &str) -> Option<&'static Key> {
+pub(crate) fn key(path: &str) -> Option<&'static ConfigKey> {
     let parts: Vec<&str> = path.split('.').collect();
     match find(&parts)? {
-        Place::Key(key) => Some(key),
-        Place::Section => None,
+        KeyNode::Key(key) => Some(key),
+        KeyNode::Section => None,
     }
 }
 
@@ -1992,7 +2001,7 @@ pub(crate) fn key(path: &str) -> Option<&'static Key> {
 pub(crate) fn nearest(path: &[&str]) -> String {
     let given = path.join(".");
     let name = match path {
-        [section, name, _, ..] if Named::of(section).is_some() => name,
+        [section, name, _, ..] if NamedSection::of(section).is_some() => name,
         _ => "NAME",
     };
     let sections = SECTIONS.iter().filter_map(|(section, _)| section.split('.').next());
@@ -2014,7 +2023,7 @@ const SAME_DEPTH: f64 = 0.2;
 
 /// What has names that people choose or know: the sections with `NAME`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Named {
+pub enum NamedSection {
     /// `forge.NAME`
     Forge,
     /// `team.NAME`
@@ -2035,7 +2044,7 @@ pub enum Named {
     Tool,
 }
 
-impl Named {
+impl NamedSection {
     /// The one whose sections begin with this word.
     pub(crate) fn of(word: &str) -> Option<Self> {
         let all = [
@@ -2136,8 +2145,8 @@ const TOOL_PATTERN: &str = "^([a-z][a-z0-9-]*|go vet)$";
 
 /// The variable that sets a key, if a variable can.
 pub(crate) fn own_variable(path: &str) -> Option<String> {
-    let named = path.split('.').next().and_then(Named::of);
-    named.is_none_or(Named::has_variables).then(|| variable(path))
+    let named = path.split('.').next().and_then(NamedSection::of);
+    named.is_none_or(NamedSection::has_variables).then(|| variable(path))
 }
 
 /// The variable that sets a key: `TRUING_` and the path in capitals, `__` between its parts, `_` for `-` and for a blank.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The kind of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum ValueKind {
     /// An address of one of these schemes, which may be kept where secrets are: `sqlite:PATH`, or a server's URL.
     Store(&'static [&'static str]),
     /// `host:port` to listen on, the host an IP address.
@@ -99,7 +99,7 @@ pub enum Kind {
     Networks,
 }
 
-impl Kind {
+impl ValueKind {
     /// May its value be kept where secrets are?
     pub(crate) fn is_secret(self) -> bool {
         matches!(self, Self::Secret | Self::Sink(_) | Self::Store(_))

@@ -8,9 +8,9 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
-use super::keys::{self, Key, Kind, Named, Place, Repository};
-use super::problem::{DUPLICATE, Origin, Problem};
-use super::value::{self, Value, Wrong};
+use super::keys::{self, ConfigKey, KeyNode, NamedSection, RepositoryOverride, ValueKind};
+use super::problem::{ConfigProblem, DUPLICATE, ValueOrigin};
+use super::value::{self, ConfigValue, ValueFault};
 use crate::environment::Environment;
 
 /// A configuration file that was read.
@@ -26,7 +26,7 @@ pub struct SourceFile {
 
 /// A flag of a command that sets a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Flag {
+pub struct KeyFlag {
     /// The flag, such as `--listen`.
     pub name: &'static str,
     /// The key that it sets.
@@ -37,7 +37,7 @@ pub struct Flag {
 
 /// Whose file it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Owner {
+pub(crate) enum FileOwner {
     /// The operator's.
     Operator,
     /// The repository's.
@@ -46,43 +46,44 @@ pub(crate) enum Owner {
 
 /// A value that a source sets.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) key: &'static Key,
-    pub(crate) value: Value,
-    pub(crate) origin: Origin,
+pub(crate) struct LayerEntry {
+    pub(crate) key: &'static ConfigKey,
+    pub(crate) value: ConfigValue,
+    pub(crate) origin: ValueOrigin,
 }
 
 /// What a source sets.
 #[derive(Debug, Default)]
-pub(crate) struct Layer {
+pub(crate) struct ConfigLayer {
     /// By path.
-    pub(crate) entries: BTreeMap<String, Entry>,
+    pub(crate) entries: BTreeMap<String, LayerEntry>,
     /// What it names, also what it says nothing about.
-    pub(crate) names: Names,
+    pub(crate) names: SectionNames,
 }
 
 /// Forges, teams, repositories, models, tools and others by name.
-pub(crate) type Names = BTreeMap<Named, BTreeSet<String>>;
+pub(crate) type SectionNames = BTreeMap<NamedSection, BTreeSet<String>>;
 
-impl Layer {
-    fn set(&mut self, path: &[&str], key: &'static Key, value: Value, origin: Origin) {
+impl ConfigLayer {
+    fn set(&mut self, path: &[&str], key: &'static ConfigKey, value: ConfigValue, origin: ValueOrigin) {
         if let [section, name, _, ..] = path
-            && let Some(named) = Named::of(section)
+            && let Some(named) = NamedSection::of(section)
         {
             self.names.entry(named).or_default().insert((*name).to_owned());
         }
-        self.entries.insert(path.join("."), Entry { key, value, origin });
+        self.entries.insert(path.join("."), LayerEntry { key, value, origin });
     }
 }
 
 // ---------------------------------------------------------------------------------------------- files
 
 /// What a file sets. Problems are added in the file's order.
-pub(crate) fn of_file(file: &SourceFile, owner: Owner, problems: &mut Vec<Problem>) -> Layer {
+pub(crate) fn of_file(file: &SourceFile, owner: FileOwner, problems: &mut Vec<ConfigProblem>) -> ConfigLayer {
     let line_ends = file.text.match_indices('\n').map(|(end, _)| end).collect();
-    let mut walk = Walk { file, owner, line_ends, layer: Layer::default(), problems: Vec::new() };
+    let mut walk =
+        LayerBuilder { file, owner, line_ends, layer: ConfigLayer::default(), problems: Vec::new() };
     if is_too_deep(&file.text) {
-        walk.problem(0, |at| Problem::Syntax { at, why: TOO_DEEP.to_owned() });
+        walk.problem(0, |at| ConfigProblem::Syntax { at, why: TOO_DEEP.to_owned() });
         problems.extend(walk.problems.into_iter().map(|(_, problem)| problem));
         return walk.layer;
     }
@@ -98,7 +99,7 @@ pub(crate) fn of_file(file: &SourceFile, owner: Owner, problems: &mut Vec<Proble
             let written = error.span().and_then(|span| file.text.get(span)).unwrap_or_default();
             why = format!("{DUPLICATE} `{}`", cut(written.trim()));
         }
-        walk.problem(start, |at| Problem::Syntax { at, why });
+        walk.problem(start, |at| ConfigProblem::Syntax { at, why });
     }
     walk.problems.sort_by_key(|(start, _)| *start);
     problems.extend(walk.problems.into_iter().map(|(_, problem)| problem));
@@ -115,17 +116,17 @@ const NAME: &str = "name";
 
 mod tables;
 
-struct Walk<'a> {
+struct LayerBuilder<'a> {
     file: &'a SourceFile,
-    owner: Owner,
+    owner: FileOwner,
     /// The bytes at which lines end.
     line_ends: Vec<usize>,
-    layer: Layer,
+    layer: ConfigLayer,
     /// Each with the byte at which it was found.
-    problems: Vec<(usize, Problem)>,
+    problems: Vec<(usize, ConfigProblem)>,
 }
 
-impl Walk<'_> {
+impl LayerBuilder<'_> {
     fn table(&mut self, path: &[&str], table: &DeTable<'_>) {
         for (name, value) in table {
             self.entry(path, name, value);
@@ -136,14 +137,14 @@ impl Walk<'_> {
         let path: Vec<&str> = path.iter().copied().chain([name.get_ref().as_ref()]).collect();
         let start = name.span().start;
         match (keys::find(&path), value.get_ref()) {
-            (Some(Place::Key(key)), _) => self.key(&path, key, start, value),
-            (Some(Place::Section), DeValue::Table(section)) => self.section(&path, start, section),
-            (Some(Place::Section), DeValue::Array(tools)) if path == [TOOL] => self.tools(tools),
+            (Some(KeyNode::Key(key)), _) => self.key(&path, key, start, value),
+            (Some(KeyNode::Section), DeValue::Table(section)) => self.section(&path, start, section),
+            (Some(KeyNode::Section), DeValue::Array(tools)) if path == [TOOL] => self.tools(tools),
             // Beside the keys of `[model]`, what is no table is a key that is misspelt.
-            (Some(Place::Section), _) if matches!(path.as_slice(), ["model", _]) => {
+            (Some(KeyNode::Section), _) if matches!(path.as_slice(), ["model", _]) => {
                 self.unknown(&path, start, None);
             }
-            (Some(Place::Section), value) => {
+            (Some(KeyNode::Section), value) => {
                 let forms = if path.first() == Some(&TOOL) { ", as `[[tool]]` or `[tool.NAME]`" } else { "" };
                 let wrong = format!("must be a table{forms}; it is of type {}", value.type_str());
                 self.wrong(start, &path, wrong);
@@ -158,7 +159,7 @@ impl Walk<'_> {
 
     /// Each `[[tool]]` with a `name` as the section `tool.NAME`.
     fn tools(&mut self, tools: &[Spanned<DeValue<'_>>]) {
-        let mut first: BTreeMap<&str, Origin> = BTreeMap::new();
+        let mut first: BTreeMap<&str, ValueOrigin> = BTreeMap::new();
         for tool in tools {
             let start = tool.span().start;
             let DeValue::Table(table) = tool.get_ref() else {
@@ -167,7 +168,7 @@ impl Walk<'_> {
                 continue;
             };
             let Some((at, written)) = table.iter().find(|(key, _)| key.get_ref() == NAME) else {
-                self.problem(start, |at| Problem::ToolUnnamed { at });
+                self.problem(start, |at| ConfigProblem::ToolUnnamed { at });
                 continue;
             };
             let at = at.span().start;
@@ -176,12 +177,12 @@ impl Walk<'_> {
                 self.wrong(at, &[TOOL, NAME], format!("must be a string; it is of type {of}"));
                 continue;
             };
-            if !self.named(Named::Tool, name, at) {
+            if !self.named(NamedSection::Tool, name, at) {
                 continue;
             }
             if let Some(first) = first.get(name).cloned() {
                 let name = name.to_owned();
-                self.problem(at, |at| Problem::ToolTwice { at, name, first });
+                self.problem(at, |at| ConfigProblem::ToolTwice { at, name, first });
                 continue;
             }
             first.insert(name, self.origin(at));
@@ -199,27 +200,27 @@ impl Walk<'_> {
     }
 
     /// Notes a name, or tells that it cannot be one.
-    fn named(&mut self, named: Named, name: &str, start: usize) -> bool {
+    fn named(&mut self, named: NamedSection, name: &str, start: usize) -> bool {
         let may_be = named.may_be(name);
         if may_be {
             self.layer.names.entry(named).or_default().insert(name.to_owned());
         } else {
             let name = cut(name).to_owned();
-            self.problem(start, |at| Problem::Name { at, named, name });
+            self.problem(start, |at| ConfigProblem::Name { at, named, name });
         }
         may_be
     }
 
     fn wrong(&mut self, start: usize, path: &[&str], wrong: String) {
         let key = path.join(".");
-        self.problem(start, |at| Problem::BadValue { at, key, wrong });
+        self.problem(start, |at| ConfigProblem::BadValue { at, key, wrong });
     }
 
     fn section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {
         // Of a repository's own file only tools count: of other names it has no key.
         if let [section, name] = path
-            && let Some(named) = Named::of(section)
-            && (self.owner == Owner::Operator || named == Named::Tool)
+            && let Some(named) = NamedSection::of(section)
+            && (self.owner == FileOwner::Operator || named == NamedSection::Tool)
             && !self.named(named, name, start)
         {
             return;
@@ -227,23 +228,23 @@ impl Walk<'_> {
         self.table(path, section);
     }
 
-    fn key(&mut self, path: &[&str], key: &'static Key, start: usize, value: &Spanned<DeValue<'_>>) {
-        if self.owner == Owner::Repository && key.repository == Repository::No {
+    fn key(&mut self, path: &[&str], key: &'static ConfigKey, start: usize, value: &Spanned<DeValue<'_>>) {
+        if self.owner == FileOwner::Repository && key.repository == RepositoryOverride::No {
             let key = path.join(".");
-            return self.problem(start, |at| Problem::NotForRepository { at, key });
+            return self.problem(start, |at| ConfigProblem::NotForRepository { at, key });
         }
         let read = match (key.kind, value.get_ref()) {
             (kind, DeValue::Table(table)) if kind.is_secret() => self.secret(path, table),
-            (Kind::Secrets, DeValue::Array(places)) => self.secrets(path, places),
-            (Kind::Headers, DeValue::Table(table)) => Ok(self.headers(path, table)),
-            (Kind::Severities, DeValue::Table(table)) => Ok(self.severities(path, table)),
-            (Kind::Tiers, DeValue::Array(rules)) => self.tiers(path, rules),
-            (Kind::Instructions, DeValue::Array(all)) => self.instructions(path, all),
+            (ValueKind::Secrets, DeValue::Array(places)) => self.secrets(path, places),
+            (ValueKind::Headers, DeValue::Table(table)) => Ok(self.headers(path, table)),
+            (ValueKind::Severities, DeValue::Table(table)) => Ok(self.severities(path, table)),
+            (ValueKind::Tiers, DeValue::Array(rules)) => self.tiers(path, rules),
+            (ValueKind::Instructions, DeValue::Array(all)) => self.instructions(path, all),
             (kind, value) => {
                 // A program of the repository is looked for in whatever tree is looked at.
-                let is_own = self.owner == Owner::Repository && kind == Kind::Command;
+                let is_own = self.owner == FileOwner::Repository && kind == ValueKind::Command;
                 let folder = if is_own { Path::new("") } else { &self.file.folder };
-                Value::from_toml(kind, value, folder).map(Some)
+                ConfigValue::from_toml(kind, value, folder).map(Some)
             }
         };
         match read {
@@ -254,27 +255,27 @@ impl Walk<'_> {
             }
             Err(wrong) => {
                 let key = path.join(".");
-                self.problem(start, |at| Problem::of_value(at, key, wrong));
+                self.problem(start, |at| ConfigProblem::of_value(at, key, wrong));
             }
         }
     }
 
     fn unknown(&mut self, path: &[&str], start: usize, nearest: Option<String>) {
         let path = path.iter().map(|name| cut(name).to_owned()).collect();
-        self.problem(start, |at| Problem::UnknownKey { at, path, nearest });
+        self.problem(start, |at| ConfigProblem::UnknownKey { at, path, nearest });
     }
 
-    fn problem(&mut self, start: usize, problem: impl FnOnce(Origin) -> Problem) {
+    fn problem(&mut self, start: usize, problem: impl FnOnce(ValueOrigin) -> ConfigProblem) {
         let origin = self.origin(start);
         self.problems.push((start, problem(origin)));
     }
 
-    fn origin(&self, start: usize) -> Origin {
+    fn origin(&self, start: usize) -> ValueOrigin {
         let line = self.line_ends.partition_point(|end| *end < start) + 1;
         let file = self.file.name.clone();
         match self.owner {
-            Owner::Operator => Origin::Operator { file, line },
-            Owner::Repository => Origin::Repository { file, line },
+            FileOwner::Operator => ValueOrigin::Operator { file, line },
+            FileOwner::Repository => ValueOrigin::Repository { file, line },
         }
     }
 }
@@ -290,71 +291,77 @@ fn cut(name: &str) -> &str {
 pub(crate) const CONFIG_VARIABLE: &str = "TRUING_CONFIG";
 
 /// What the variables with our prefix set.
-pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<Problem>) -> Layer {
-    let mut layer = Layer::default();
+pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<ConfigProblem>) -> ConfigLayer {
+    let mut layer = ConfigLayer::default();
     for (name, text) in environment.with_prefix(keys::VARIABLES).filter(|(name, _)| *name != CONFIG_VARIABLE)
     {
-        let origin = Origin::Variable(name.to_owned());
-        let Some(Meant { path, key, secret }) = meant(name) else {
-            problems
-                .push(Problem::UnknownVariable { name: name.to_owned(), nearest: nearest_variable(name) });
+        let origin = ValueOrigin::Variable(name.to_owned());
+        let Some(VariableTarget { path, key, secret }) = meant(name) else {
+            problems.push(ConfigProblem::UnknownVariable {
+                name: name.to_owned(),
+                nearest: nearest_variable(name),
+            });
             continue;
         };
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let folder = environment.directory();
         let value = match (text.to_str(), secret) {
             _ if layer.entries.contains_key(&path.join(".")) => {
-                Err(Wrong::Value("must be given as __ENV or as __FILE, not both".into()))
+                Err(ValueFault::Value("must be given as __ENV or as __FILE, not both".into()))
             }
-            (Some(text), Some(SecretIn::Variable)) => value::secret_variable(text).map(Value::Secret),
-            (Some(text), Some(SecretIn::File)) => value::secret_file(text, folder).map(Value::Secret),
+            (Some(text), Some(SecretLocation::Variable)) => {
+                value::secret_variable(text).map(ConfigValue::Secret)
+            }
+            (Some(text), Some(SecretLocation::File)) => {
+                value::secret_file(text, folder).map(ConfigValue::Secret)
+            }
             (Some(text), None) if value::starts_here(key.kind, text) => {
-                Err(Wrong::Value("must be a whole path, beginning with `/`, or a name".into()))
+                Err(ValueFault::Value("must be a whole path, beginning with `/`, or a name".into()))
             }
-            (Some(text), None) => Value::from_text(key.kind, text, folder),
-            (None, _) => Err(Wrong::Value("must be UTF-8".into())),
+            (Some(text), None) => ConfigValue::from_text(key.kind, text, folder),
+            (None, _) => Err(ValueFault::Value("must be UTF-8".into())),
         };
         match value {
             Ok(value) => layer.set(&path, key, value, origin),
-            Err(wrong) => problems.push(Problem::of_value(origin, path.join("."), wrong)),
+            Err(wrong) => problems.push(ConfigProblem::of_value(origin, path.join("."), wrong)),
         }
     }
     layer
 }
 
 /// What a variable's name means.
-struct Meant {
+struct VariableTarget {
     path: Vec<String>,
-    key: &'static Key,
-    secret: Option<SecretIn>,
+    key: &'static ConfigKey,
+    secret: Option<SecretLocation>,
 }
 
 /// Where the variable says that a secret is.
 #[derive(Clone, Copy)]
-enum SecretIn {
+enum SecretLocation {
     Variable,
     File,
 }
 
 /// The key that a variable sets, if its name is exactly that key's.
-fn meant(name: &str) -> Option<Meant> {
+fn meant(name: &str) -> Option<VariableTarget> {
     let (bare, secret) = match (name.strip_suffix("__ENV"), name.strip_suffix("__FILE")) {
-        (Some(bare), _) => (bare, Some(SecretIn::Variable)),
-        (None, Some(bare)) => (bare, Some(SecretIn::File)),
+        (Some(bare), _) => (bare, Some(SecretLocation::Variable)),
+        (None, Some(bare)) => (bare, Some(SecretLocation::File)),
         (None, None) => (name, None),
     };
     let path = path_of(bare);
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
-    let Some(Place::Key(key)) = keys::find(&parts) else { return None };
+    let Some(KeyNode::Key(key)) = keys::find(&parts) else { return None };
     let name_fits = match parts.as_slice() {
         [section, name, _, ..] => {
-            Named::of(section).is_none_or(|named| named.has_variables() && named.may_be(name))
+            NamedSection::of(section).is_none_or(|named| named.has_variables() && named.may_be(name))
         }
         _ => true,
     };
     let fits =
         name_fits && keys::variable(&path.join(".")) == bare && (secret.is_none() || key.kind.is_secret());
-    fits.then_some(Meant { path, key, secret })
+    fits.then_some(VariableTarget { path, key, secret })
 }
 
 /// A variable's name as a path; names of forges and teams have `-` where variables have `_`.
@@ -362,7 +369,7 @@ fn path_of(name: &str) -> Vec<String> {
     let name = name.strip_prefix(keys::VARIABLES).unwrap_or(name).to_lowercase();
     let mut path: Vec<String> = name.split("__").map(str::to_owned).collect();
     if let [first, name, _, ..] = path.as_mut_slice()
-        && let Some(named) = Named::of(first)
+        && let Some(named) = NamedSection::of(first)
     {
         *name = named.in_variable(name);
     }
@@ -375,13 +382,13 @@ fn nearest_variable(name: &str) -> String {
     let capitals = name.to_uppercase();
     let score = |candidate: &str| strsim::normalized_damerau_levenshtein(&capitals, candidate);
     let name = match parts.as_slice() {
-        [section, name, _, ..] if Named::of(section).is_some() => name,
+        [section, name, _, ..] if NamedSection::of(section).is_some() => name,
         _ => "NAME",
     };
     let candidates = keys::KEYS.iter().filter(|key| keys::own_variable(key.path).is_some()).flat_map(|key| {
         let variable = keys::variable(&key.path.replace("NAME", name));
         let places = [format!("{variable}__ENV"), format!("{variable}__FILE")];
-        match (key.kind == Kind::Secret, key.kind.is_secret()) {
+        match (key.kind == ValueKind::Secret, key.kind.is_secret()) {
             (true, _) => places.to_vec(),
             (false, true) => [vec![variable], places.to_vec()].concat(),
             (false, false) => vec![variable],
@@ -401,15 +408,15 @@ const APP_PASSWORD: &str = "BITBUCKET_APP_PASSWORD";
 pub(crate) fn of_foreign(
     environment: &Environment,
     decided: impl Fn(&str) -> bool,
-    problems: &mut Vec<Problem>,
-) -> Layer {
-    let mut layer = Layer::default();
+    problems: &mut Vec<ConfigProblem>,
+) -> ConfigLayer {
+    let mut layer = ConfigLayer::default();
     if environment.get(APP_PASSWORD).is_some_and(|password| !password.is_empty()) {
-        problems.push(Problem::AppPassword { name: APP_PASSWORD });
+        problems.push(ConfigProblem::AppPassword { name: APP_PASSWORD });
     }
     for (variable, key) in FOREIGN.into_iter().filter(|(_, key)| !decided(key)) {
         let Some(text) = environment.get(variable).filter(|text| !text.is_empty()) else { continue };
-        let (origin, mut wrong) = (Origin::Foreign(variable.to_owned()), Vec::new());
+        let (origin, mut wrong) = (ValueOrigin::Foreign(variable.to_owned()), Vec::new());
         set_text(&mut layer, key, &text.to_string_lossy(), origin, environment.directory(), &mut wrong);
         if !key.starts_with(OF_MODELS) {
             problems.extend(wrong);
@@ -417,7 +424,7 @@ pub(crate) fn of_foreign(
     }
     for (variable, provider) in USE.into_iter().filter(|_| !decided(PROVIDER)) {
         if is_on(environment, variable) {
-            let origin = Origin::Foreign(variable.to_owned());
+            let origin = ValueOrigin::Foreign(variable.to_owned());
             // A build without it says so when a model is asked; so it does if both are on.
             set_text(&mut layer, PROVIDER, provider, origin, environment.directory(), &mut Vec::new());
         }
@@ -426,11 +433,11 @@ pub(crate) fn of_foreign(
 }
 
 /// Why the address that another program's variable has for a model cannot be used, if it would count.
-pub fn wrong_address(environment: &Environment) -> Option<Problem> {
+pub fn wrong_address(environment: &Environment) -> Option<ConfigProblem> {
     let text = environment.get(ANTHROPIC_BASE_URL).filter(|text| !text.is_empty())?;
-    let (origin, mut wrong) = (Origin::Foreign(ANTHROPIC_BASE_URL.to_owned()), Vec::new());
+    let (origin, mut wrong) = (ValueOrigin::Foreign(ANTHROPIC_BASE_URL.to_owned()), Vec::new());
     let text = text.to_string_lossy();
-    set_text(&mut Layer::default(), BASE_URL, &text, origin, environment.directory(), &mut wrong);
+    set_text(&mut ConfigLayer::default(), BASE_URL, &text, origin, environment.directory(), &mut wrong);
     wrong.pop()
 }
 
@@ -462,28 +469,32 @@ pub fn is_on(environment: &Environment, variable: &str) -> bool {
 }
 
 /// What a command's flags set.
-pub(crate) fn of_flags(flags: &[Flag], environment: &Environment, problems: &mut Vec<Problem>) -> Layer {
-    let mut layer = Layer::default();
+pub(crate) fn of_flags(
+    flags: &[KeyFlag],
+    environment: &Environment,
+    problems: &mut Vec<ConfigProblem>,
+) -> ConfigLayer {
+    let mut layer = ConfigLayer::default();
     for flag in flags {
-        let origin = Origin::Flag(flag.name.to_owned());
+        let origin = ValueOrigin::Flag(flag.name.to_owned());
         set_text(&mut layer, flag.key, &flag.values.join(","), origin, environment.directory(), problems);
     }
     layer
 }
 
 fn set_text(
-    layer: &mut Layer,
+    layer: &mut ConfigLayer,
     path: &'static str,
     text: &str,
-    origin: Origin,
+    origin: ValueOrigin,
     folder: &Path,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<ConfigProblem>,
 ) {
     let Some(key) = keys::key(path) else {
-        return problems.push(Problem::Table { key: path.to_owned() });
+        return problems.push(ConfigProblem::Table { key: path.to_owned() });
     };
-    match Value::from_text(key.kind, text, folder) {
+    match ConfigValue::from_text(key.kind, text, folder) {
         Ok(value) => layer.set(&[path], key, value, origin),
-        Err(wrong) => problems.push(Problem::of_value(origin, path.to_owned(), wrong)),
+        Err(wrong) => problems.push(ConfigProblem::of_value(origin, path.to_owned(), wrong)),
     }
 }

@@ -39,31 +39,31 @@ use std::time::Duration;
 use ipnet::IpNet;
 use truing_core::money::MicroUsd;
 use truing_core::price::DeclaredPrice;
-use truing_core::sandbox::Level;
+use truing_core::sandbox::SandboxLevel;
 
 use crate::environment::Environment;
 pub use budget::BudgetConfig;
 use converge::ConvergeConfig;
 pub use files::{REPOSITORY_FILE, operator_file, read, repository_file, user_file};
 pub use forges::ForgeConfig;
-use keys::{Key, Named, Repository, SECTIONS};
-use layer::{Flag, Names, Owner, SourceFile};
+use keys::{ConfigKey, NamedSection, RepositoryOverride, SECTIONS};
+use layer::{FileOwner, KeyFlag, SectionNames, SourceFile};
 use mcp::McpConfig;
 use model::{ModelConfig, ProviderKind};
 pub use plain::open_plain;
-use problem::{ConfigError, Origin, Problem};
-pub use review::{ReviewConfig, Runtime, SkillsDir};
+use problem::{ConfigError, ConfigProblem, ValueOrigin};
+pub use review::{ConfiguredRuntime, ReviewConfig, SkillsDir};
 pub use rules::{READING_TIME, RulesConfig};
-use secret::Secret;
-pub use setting::Setting;
+use secret::SecretSource;
+pub use setting::EffectiveSetting;
 use setting::bug;
 pub use store::{StoreConfig, StorePlace};
 use sync::JobConfig;
 use tool::ToolConfig;
-pub use tool::Tools;
+pub use tool::ToolSelection;
 pub use truing_core::port::ForgeKind;
-use typed::Typed;
-use value::Value;
+use typed::TypedSettings;
+use value::ConfigValue;
 use verify::VerifyConfig;
 
 /// The whole configuration of one command.
@@ -115,8 +115,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// How long is remembered what is no longer needed.
     pub retention: RetentionConfig,
-    settings: BTreeMap<String, Setting>,
-    names: Names,
+    settings: BTreeMap<String, EffectiveSetting>,
+    names: SectionNames,
     not_used: Vec<String>,
 }
 
@@ -163,7 +163,7 @@ pub struct PolicyConfig {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SandboxConfig {
     /// The weakest that is accepted.
-    pub level: Level,
+    pub level: SandboxLevel,
 }
 
 /// Section `team.NAME`.
@@ -179,11 +179,11 @@ pub struct TeamConfig {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NotifyConfig {
     /// The URL of a webhook that takes `{"text": …}`.
-    pub webhook: Option<Secret>,
+    pub webhook: Option<SecretSource>,
     /// The URL of a mail server, with sender and recipients.
-    pub smtp: Option<Secret>,
+    pub smtp: Option<SecretSource>,
     /// The password of its user.
-    pub smtp_password: Option<Secret>,
+    pub smtp_password: Option<SecretSource>,
 }
 
 /// Section `telemetry`.
@@ -192,7 +192,7 @@ pub struct TelemetryConfig {
     /// The address that traces are sent below, if one is configured.
     pub otlp_endpoint: Option<String>,
     /// What is sent along.
-    pub headers: Option<Secret>,
+    pub headers: Option<SecretSource>,
     /// May texts be in traces: what is asked, answered, and read?
     pub capture_content: bool,
 }
@@ -214,11 +214,11 @@ impl Config {
     pub fn resolve(
         environment: &Environment,
         operator: Option<&SourceFile>,
-        flags: &[Flag],
+        flags: &[KeyFlag],
     ) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let file =
-            operator.map(|file| layer::of_file(file, Owner::Operator, &mut problems)).unwrap_or_default();
+            operator.map(|file| layer::of_file(file, FileOwner::Operator, &mut problems)).unwrap_or_default();
         let variables = layer::of_variables(environment, &mut problems);
         let flags = layer::of_flags(flags, environment, &mut problems);
         let decided = |key: &str| [&variables, &flags].iter().any(|layer| layer.entries.contains_key(key));
@@ -228,21 +228,23 @@ impl Config {
             .into_iter()
             .find_map(|layer| Some(&layer.entries.get(layer::PROVIDER)?.value));
         // The variable has the address of the Messages API: code and key of another provider do not go there.
-        if provider.is_some_and(|provider| *provider != Value::Choice(ProviderKind::Anthropic.as_str())) {
+        if provider.is_some_and(|provider| *provider != ConfigValue::Choice(ProviderKind::Anthropic.as_str()))
+        {
             foreign.entries.remove(layer::BASE_URL);
         }
 
         let mut settings = BTreeMap::new();
-        let mut names = Names::new();
+        let mut names = SectionNames::new();
         for layer in [file, foreign, variables, flags] {
             for (named, more) in layer.names {
                 names.entry(named).or_default().extend(more);
             }
             for (path, entry) in layer.entries {
-                settings.insert(path, Setting { value: entry.value, origin: entry.origin, added: None });
+                settings
+                    .insert(path, EffectiveSetting { value: entry.value, origin: entry.origin, added: None });
             }
         }
-        names.entry(Named::Reviewer).or_default().extend(converge::named_alone(&settings));
+        names.entry(NamedSection::Reviewer).or_default().extend(converge::named_alone(&settings));
         fill_with_defaults(&mut settings, &names, environment)?;
         Self::placed(settings, names)
     }
@@ -253,15 +255,15 @@ impl Config {
     /// Everything that is wrong with the file.
     pub fn with_repository(&self, file: &SourceFile) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let layer = layer::of_file(file, Owner::Repository, &mut problems);
+        let layer = layer::of_file(file, FileOwner::Repository, &mut problems);
         ConfigError::if_any(problems)?;
         let (mut settings, mut names) = (self.settings.clone(), self.names.clone());
         let allows = settings.get(keys::ALLOWS_COMMANDS).map(|setting| &setting.value);
-        let allows = allows == Some(&Value::Flag(true));
+        let allows = allows == Some(&ConfigValue::Flag(true));
         let mut not_used = Vec::new();
-        let tools = layer.names.get(&Named::Tool).cloned().unwrap_or_default();
+        let tools = layer.names.get(&NamedSection::Tool).cloned().unwrap_or_default();
         if allows {
-            names.entry(Named::Tool).or_default().extend(tools);
+            names.entry(NamedSection::Tool).or_default().extend(tools);
             // The others have theirs, and those of a tool do not depend on the surroundings.
             fill_with_defaults(&mut settings, &names, &Environment::default())?;
         } else {
@@ -273,7 +275,7 @@ impl Config {
             not_used.extend(tools.iter().filter(|name| !has_keys(name)).map(|name| format!("tool.{name}")));
         }
         for (path, entry) in layer.entries {
-            if entry.key.repository == Repository::SetsIfAllowed && !allows {
+            if entry.key.repository == RepositoryOverride::SetsIfAllowed && !allows {
                 not_used.push(path);
                 continue;
             }
@@ -281,31 +283,41 @@ impl Config {
                 return Err(bug(&path));
             };
             match (entry.key.repository, &mut setting.value, entry.value) {
-                (Repository::Adds, Value::List(all), Value::List(more)) => {
+                (RepositoryOverride::Adds, ConfigValue::List(all), ConfigValue::List(more)) => {
                     *all = value::unique(all.drain(..).chain(more));
                     setting.added = Some(entry.origin);
                 }
-                (Repository::Adds, Value::Severities(all), Value::Severities(more)) => {
+                (RepositoryOverride::Adds, ConfigValue::Severities(all), ConfigValue::Severities(more)) => {
                     for (rule, severities) in more {
                         all.entry(rule).or_insert(severities);
                     }
                     setting.added = Some(entry.origin);
                 }
-                (Repository::Adds, Value::Tiers(all), Value::Tiers(more)) => {
+                (RepositoryOverride::Adds, ConfigValue::Tiers(all), ConfigValue::Tiers(more)) => {
                     all.extend(more);
                     setting.added = Some(entry.origin);
                 }
-                (Repository::Adds, Value::Instructions(all), Value::Instructions(more)) => {
+                (
+                    RepositoryOverride::Adds,
+                    ConfigValue::Instructions(all),
+                    ConfigValue::Instructions(more),
+                ) => {
                     all.extend(more);
                     setting.added = Some(entry.origin);
                 }
-                (Repository::Sets | Repository::SetsIfAllowed, value, own)
-                    if setting.origin == Origin::Default =>
+                (RepositoryOverride::Sets | RepositoryOverride::SetsIfAllowed, value, own)
+                    if setting.origin == ValueOrigin::Default =>
                 {
                     *value = own;
                     setting.origin = entry.origin;
                 }
-                (Repository::No | Repository::Sets | Repository::SetsIfAllowed | Repository::Adds, ..) => {}
+                (
+                    RepositoryOverride::No
+                    | RepositoryOverride::Sets
+                    | RepositoryOverride::SetsIfAllowed
+                    | RepositoryOverride::Adds,
+                    ..,
+                ) => {}
             }
         }
         not_used.sort();
@@ -323,7 +335,7 @@ impl Config {
     /// A name that says nothing of its kind.
     pub fn with_forge(&self, name: &str, environment: &Environment) -> Result<Self, ConfigError> {
         let mut names = self.names.clone();
-        names.entry(Named::Forge).or_default().insert(name.to_owned());
+        names.entry(NamedSection::Forge).or_default().insert(name.to_owned());
         let mut settings = self.settings.clone();
         fill_with_defaults(&mut settings, &names, environment)?;
         Self::placed(settings, names)
@@ -345,16 +357,19 @@ impl Config {
     }
 
     /// Every effective value with its path, in the table's order.
-    pub fn settings(&self) -> impl Iterator<Item = (String, &Setting)> {
+    pub fn settings(&self) -> impl Iterator<Item = (String, &EffectiveSetting)> {
         let set = |path: String| self.settings.get(&path).map(|setting| (path, setting));
         paths(&self.names).into_iter().filter_map(move |(path, _)| set(path))
     }
 
     /// Typed; what is missing is told where the key stands that made it needed.
-    fn placed(settings: BTreeMap<String, Setting>, names: Names) -> Result<Self, ConfigError> {
-        let set: Vec<(String, Origin)> = settings
+    fn placed(
+        settings: BTreeMap<String, EffectiveSetting>,
+        names: SectionNames,
+    ) -> Result<Self, ConfigError> {
+        let set: Vec<(String, ValueOrigin)> = settings
             .iter()
-            .filter(|(_, setting)| setting.origin != Origin::Default)
+            .filter(|(_, setting)| setting.origin != ValueOrigin::Default)
             .map(|(key, setting)| (key.clone(), setting.origin.clone()))
             .collect();
         Self::typed(settings, names).map_err(|error| {
@@ -366,8 +381,8 @@ impl Config {
         })
     }
 
-    fn typed(settings: BTreeMap<String, Setting>, names: Names) -> Result<Self, ConfigError> {
-        let of = Typed(&settings);
+    fn typed(settings: BTreeMap<String, EffectiveSetting>, names: SectionNames) -> Result<Self, ConfigError> {
+        let of = TypedSettings(&settings);
         let config = Self {
             store: of.store()?,
             server: ServerConfig {
@@ -382,32 +397,34 @@ impl Config {
                 rate_limit: of.number("server.rate_limit")?,
                 trusted_proxies: of.networks("server.trusted_proxies")?,
             },
-            forges: each(&names, Named::Forge, |name| of.forge(name))?,
-            model: model::of(&of, names.get(&Named::Model))?,
-            models: each(&names, Named::Model, |name| model::named(&of, name))?,
-            roles: model::roles(&of, names.get(&Named::Model))?,
+            forges: each(&names, NamedSection::Forge, |name| of.forge(name))?,
+            model: model::of(&of, names.get(&NamedSection::Model))?,
+            models: each(&names, NamedSection::Model, |name| model::named(&of, name))?,
+            roles: model::roles(&of, names.get(&NamedSection::Model))?,
             review: review::of(&of)?,
-            mcp: each(&names, Named::Mcp, |name| mcp::of(&of, name))?,
-            tools: tool::all(&of, names.get(&Named::Tool))?,
+            mcp: each(&names, NamedSection::Mcp, |name| mcp::of(&of, name))?,
+            tools: tool::all(&of, names.get(&NamedSection::Tool))?,
             rules: rules::of(&of)?,
             prompts: PromptsConfig { dir: of.path("prompts.dir")? },
             policy: PolicyConfig { dir: of.path("policy.dir")? },
-            sandbox: SandboxConfig { level: of.word("sandbox.level", Level::named)? },
+            sandbox: SandboxConfig { level: of.word("sandbox.level", SandboxLevel::named)? },
             verify: verify::of(&of)?,
-            converge: converge::of(&of, names.get(&Named::Reviewer), names.get(&Named::Model))?,
+            converge: converge::of(&of, names.get(&NamedSection::Reviewer), names.get(&NamedSection::Model))?,
             budget: budget::of(&of)?,
-            teams: each(&names, Named::Team, |name| {
+            teams: each(&names, NamedSection::Team, |name| {
                 Ok(TeamConfig {
                     repos: of.list(&format!("team.{name}.repos"))?,
                     month: of.usd_if_any(&format!("team.{name}.month_usd"))?,
                 })
             })?,
-            repositories: each(&names, Named::Repo, |name| of.usd_if_any(&format!("repo.{name}.day_usd")))?
-                .into_iter()
-                .filter_map(|(name, limit)| Some((name, limit?)))
-                .collect(),
-            prices: each(&names, Named::Price, |name| of.price(name))?,
-            jobs: each(&names, Named::Sync, |name| sync::of(&of, name))?,
+            repositories: each(&names, NamedSection::Repo, |name| {
+                of.usd_if_any(&format!("repo.{name}.day_usd"))
+            })?
+            .into_iter()
+            .filter_map(|(name, limit)| Some((name, limit?)))
+            .collect(),
+            prices: each(&names, NamedSection::Price, |name| of.price(name))?,
+            jobs: each(&names, NamedSection::Sync, |name| sync::of(&of, name))?,
             notify: NotifyConfig {
                 webhook: of.secret("notify.webhook")?,
                 smtp: of.secret("notify.smtp")?,
@@ -423,7 +440,7 @@ impl Config {
                 audit: of.duration("retention.audit")?,
             },
             settings: BTreeMap::new(),
-            names: Names::new(),
+            names: SectionNames::new(),
             not_used: Vec::new(),
         };
         ConfigError::if_any(conflict::all(&of, &config.forges)?)?;
@@ -433,19 +450,19 @@ impl Config {
 
 /// What is configured for everything of a kind that has a name.
 fn each<T>(
-    names: &Names,
-    named: Named,
+    names: &SectionNames,
+    named: NamedSection,
     read: impl Fn(&str) -> Result<T, ConfigError>,
 ) -> Result<BTreeMap<String, T>, ConfigError> {
     names.get(&named).into_iter().flatten().map(|name| Ok((name.clone(), read(name)?))).collect()
 }
 
 /// Every key's path, with names in place of `NAME`, in the table's order, name by name.
-fn paths(names: &Names) -> Vec<(String, &'static Key)> {
+fn paths(names: &SectionNames) -> Vec<(String, &'static ConfigKey)> {
     let mut paths = Vec::new();
     for (section, _) in SECTIONS {
         let keys = || keys::of(section).map(|(_, key)| key);
-        if let Some(named) = section.strip_suffix(".NAME").and_then(Named::of) {
+        if let Some(named) = section.strip_suffix(".NAME").and_then(NamedSection::of) {
             let names = names.get(&named).into_iter().flatten();
             paths.extend(names.flat_map(|name| keys().map(|key| (key.path.replace("NAME", name), key))));
         } else {
@@ -456,8 +473,8 @@ fn paths(names: &Names) -> Vec<(String, &'static Key)> {
 }
 
 fn fill_with_defaults(
-    settings: &mut BTreeMap<String, Setting>,
-    names: &Names,
+    settings: &mut BTreeMap<String, EffectiveSetting>,
+    names: &SectionNames,
     environment: &Environment,
 ) -> Result<(), ConfigError> {
     let mut problems = Vec::new();
@@ -466,7 +483,10 @@ fn fill_with_defaults(
             continue;
         }
         if login::has_no_token(&path, settings) {
-            settings.insert(path, Setting { value: Value::Unset, origin: Origin::Default, added: None });
+            settings.insert(
+                path,
+                EffectiveSetting { value: ConfigValue::Unset, origin: ValueOrigin::Default, added: None },
+            );
             continue;
         }
         let value = match defaults::of(&path, key, environment, settings) {
@@ -478,9 +498,9 @@ fn fill_with_defaults(
         };
         match value {
             Some(value) => {
-                settings.insert(path, Setting { value, origin: Origin::Default, added: None });
+                settings.insert(path, EffectiveSetting { value, origin: ValueOrigin::Default, added: None });
             }
-            None => problems.push(Problem::Table { key: path }),
+            None => problems.push(ConfigProblem::Table { key: path }),
         }
     }
     ConfigError::if_any(problems)

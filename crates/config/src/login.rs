@@ -2,27 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use super::problem::{ConfigError, Problem};
-use super::secret::Secret;
-use super::value::{self, Value};
-use super::{ForgeKind, Setting, Typed};
+use super::problem::{ConfigError, ConfigProblem};
+use super::secret::SecretSource;
+use super::value::{self, ConfigValue};
+use super::{EffectiveSetting, ForgeKind, TypedSettings};
 
 /// What to log in with at a forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Login {
+pub enum ForgeLogin {
     /// A token.
-    Token(Secret),
+    Token(SecretSource),
     /// A GitHub App.
     App {
         /// Its number.
         id: u64,
         /// Its private key.
-        key: Secret,
+        key: SecretSource,
     },
 }
 
 /// Is this the path of a forge's token, in whose place there is an App?
-pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, Setting>) -> bool {
+pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, EffectiveSetting>) -> bool {
     let Some(own) = path.strip_suffix("token") else { return false };
     ["app_id", "private_key"].iter().any(|part| settings.contains_key(&format!("{own}{part}")))
 }
@@ -30,8 +30,12 @@ pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, Setting>) -> 
 /// The accounts that comments were written as before. At Bitbucket Cloud anybody may take a name: a UUID is needed there.
 ///
 /// # Errors
-/// A [`Problem`] of an account that its kind of forge does not tell from others by that.
-pub(super) fn former(settings: &Typed<'_>, name: &str, kind: ForgeKind) -> Result<Vec<String>, ConfigError> {
+/// A [`ConfigProblem`] of an account that its kind of forge does not tell from others by that.
+pub(super) fn former(
+    settings: &TypedSettings<'_>,
+    name: &str,
+    kind: ForgeKind,
+) -> Result<Vec<String>, ConfigError> {
     let key = format!("forge.{name}.accounts");
     let accounts = settings.list(&key)?;
     let is_told = |account: &str| match kind {
@@ -43,7 +47,7 @@ pub(super) fn former(settings: &Typed<'_>, name: &str, kind: ForgeKind) -> Resul
             "must hold UUIDs with their braces, such as `{{0f3a9c56-…}}`, not `{account}`: at Bitbucket Cloud anybody \
              may take a name"
         );
-        return Err(Problem::BadValue { at: settings.setting(&key)?.origin.clone(), key, wrong }.into());
+        return Err(ConfigProblem::BadValue { at: settings.setting(&key)?.origin.clone(), key, wrong }.into());
     }
     Ok(accounts)
 }
@@ -51,19 +55,19 @@ pub(super) fn former(settings: &Typed<'_>, name: &str, kind: ForgeKind) -> Resul
 /// The forge's login, whole.
 ///
 /// # Errors
-/// A [`Problem`] of one that is none, or that this kind of forge does not have.
+/// A [`ConfigProblem`] of one that is none, or that this kind of forge does not have.
 pub(super) fn of(
-    settings: &Typed<'_>,
+    settings: &TypedSettings<'_>,
     name: &str,
     (kind, email, account): (ForgeKind, Option<&str>, Option<&str>),
-) -> Result<Login, ConfigError> {
+) -> Result<ForgeLogin, ConfigError> {
     let path = |key: &str| format!("forge.{name}.{key}");
-    let app = if settings.setting(&path("app_id"))?.value == Value::Unset {
+    let app = if settings.setting(&path("app_id"))?.value == ConfigValue::Unset {
         None
     } else {
         Some(settings.number(&path("app_id"))?)
     };
-    let wrong = |wrong| Err(Problem::Login { name: name.to_owned(), wrong }.into());
+    let wrong = |wrong| Err(ConfigProblem::Login { name: name.to_owned(), wrong }.into());
     match (kind, email, account) {
         (ForgeKind::Bitbucket, ..) | (_, None, None) => {}
         (ForgeKind::Github | ForgeKind::BitbucketDc, Some(_), _) => {
@@ -80,8 +84,8 @@ pub(super) fn of(
         }
     }
     match (settings.secret(&path("token"))?, app, settings.secret(&path("private_key"))?) {
-        (Some(token), None, None) => Ok(Login::Token(token)),
-        (None, Some(id), Some(key)) => Ok(Login::App { id, key }),
+        (Some(token), None, None) => Ok(ForgeLogin::Token(token)),
+        (None, Some(id), Some(key)) => Ok(ForgeLogin::App { id, key }),
         (Some(_), _, _) => wrong("has two logins: a token and a GitHub App"),
         (None, Some(_), None) => wrong("has an `app_id`, but no `private_key`"),
         (None, None, Some(_)) => wrong("has a `private_key`, but no `app_id`"),

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::problem::{ConfigError, Problem};
-use super::secret::Secret;
-use super::value::{McpHost, Value, host};
-use super::{Typed, bug};
+use super::problem::{ConfigError, ConfigProblem};
+use super::secret::SecretSource;
+use super::value::{ConfigValue, McpHost, host};
+use super::{TypedSettings, bug};
 
 /// Section `mcp.NAME`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct McpConfig {
     /// The way to it.
-    pub way: McpWay,
+    pub way: McpTransport,
     /// The tools that may be called; never none.
     pub tools: Vec<String>,
     /// How long it may take to be ready, and for one call.
@@ -24,7 +24,7 @@ pub struct McpConfig {
 
 /// The way to a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum McpWay {
+pub enum McpTransport {
     /// A program.
     Program {
         /// It and its arguments.
@@ -41,18 +41,18 @@ pub enum McpWay {
         /// Where.
         url: String,
         /// What opens it.
-        token: Option<Secret>,
+        token: Option<SecretSource>,
         /// Other headers of each request.
-        headers: BTreeMap<String, Secret>,
+        headers: BTreeMap<String, SecretSource>,
     },
     /// HTTP with events.
     Sse {
         /// Where.
         url: String,
         /// What opens it.
-        token: Option<Secret>,
+        token: Option<SecretSource>,
         /// Other headers of each request.
-        headers: BTreeMap<String, Secret>,
+        headers: BTreeMap<String, SecretSource>,
     },
     /// Our own tools of this forge.
     Forge(String),
@@ -60,13 +60,13 @@ pub enum McpWay {
 
 /// How a server is spoken to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Transport {
+enum TransportKind {
     Stdio,
     Http,
     Sse,
 }
 
-impl Transport {
+impl TransportKind {
     fn of(word: &str) -> Option<Self> {
         match word {
             "stdio" => Some(Self::Stdio),
@@ -78,17 +78,17 @@ impl Transport {
 }
 
 /// Section `mcp.NAME`.
-pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<McpConfig, ConfigError> {
+pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<McpConfig, ConfigError> {
     let path = |key: &str| format!("mcp.{name}.{key}");
     let wrong = |key: &str, wrong: &str| match settings.setting(&path(key)) {
         Ok(setting) => {
             let (at, wrong) = (setting.origin.clone(), wrong.to_owned());
-            ConfigError::from(Problem::BadValue { at, key: path(key), wrong })
+            ConfigError::from(ConfigProblem::BadValue { at, key: path(key), wrong })
         }
         Err(error) => error,
     };
     let transport = settings.if_any(&path("transport"), |value| {
-        if let Value::Choice(word) = value { Transport::of(word) } else { None }
+        if let ConfigValue::Choice(word) = value { TransportKind::of(word) } else { None }
     })?;
     let command = settings.list(&path("command"))?;
     let (url, token) = (settings.url_if_any(&path("url"))?, settings.secret(&path("token"))?);
@@ -119,14 +119,16 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<McpConfig, ConfigEr
         (None, None, None) => {
             return Err(wrong("command", "or `url` or `forge` has to be said: what the server is"));
         }
-        (Some(command), None, None) if matches!(transport, Some(Transport::Stdio) | None) => {
-            McpWay::Program { command, read, env, hosts }
+        (Some(command), None, None) if matches!(transport, Some(TransportKind::Stdio) | None) => {
+            McpTransport::Program { command, read, env, hosts }
         }
-        (None, Some(url), None) if transport == Some(Transport::Sse) => McpWay::Sse { url, token, headers },
-        (None, Some(url), None) if transport != Some(Transport::Stdio) => {
-            McpWay::Http { url, token, headers }
+        (None, Some(url), None) if transport == Some(TransportKind::Sse) => {
+            McpTransport::Sse { url, token, headers }
         }
-        (None, None, Some(forge)) => McpWay::Forge(forge),
+        (None, Some(url), None) if transport != Some(TransportKind::Stdio) => {
+            McpTransport::Http { url, token, headers }
+        }
+        (None, None, Some(forge)) => McpTransport::Forge(forge),
         (Some(_), None, None) => {
             return Err(wrong(
                 "transport",
@@ -144,7 +146,7 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<McpConfig, ConfigEr
         }
     };
     let tools = settings.if_any(&path("tools"), |value| {
-        if let Value::List(tools) = value { Some(tools.clone()) } else { None }
+        if let ConfigValue::List(tools) = value { Some(tools.clone()) } else { None }
     })?;
     let tools = tools.unwrap_or_default();
     if tools.is_empty() {

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Typed;
+use super::TypedSettings;
 use super::converge::no_model;
-use super::problem::{ConfigError, Origin, Problem};
-use super::secret::Secret;
+use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
+use super::secret::SecretSource;
 
 /// Section `model`, or `model.NAME`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,7 +17,7 @@ pub struct ModelConfig {
     /// The provider's address, without a slash at the end; none for the usual one of a region of AWS.
     pub base_url: Option<String>,
     /// The key that opens it.
-    pub api_key: Secret,
+    pub api_key: SecretSource,
     /// The region of AWS.
     pub region: Option<String>,
     /// The workspace on AWS.
@@ -97,7 +97,7 @@ const FALLBACK: &str = "model.fallback";
 
 /// Section `model`; `models` are the names of the others.
 pub(super) fn of(
-    settings: &Typed<'_>,
+    settings: &TypedSettings<'_>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ModelConfig, ConfigError> {
     let fallback = known(settings, FALLBACK, models)?;
@@ -106,7 +106,7 @@ pub(super) fn of(
 
 /// The keys that name a model for one kind of work; `models` are the names that there are.
 pub(super) fn roles(
-    settings: &Typed<'_>,
+    settings: &TypedSettings<'_>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<RoleModels, ConfigError> {
     Ok(RoleModels {
@@ -118,7 +118,7 @@ pub(super) fn roles(
 
 /// The name of a model that there is; none: the key says nothing.
 pub(super) fn known(
-    settings: &Typed<'_>,
+    settings: &TypedSettings<'_>,
     key: &str,
     models: Option<&BTreeSet<String>>,
 ) -> Result<Option<String>, ConfigError> {
@@ -128,21 +128,21 @@ pub(super) fn known(
     {
         let at = settings.setting(key)?.origin.clone();
         let wrong = no_model(name, models.into_iter().flatten());
-        return Err(Problem::BadValue { at, key: key.to_owned(), wrong }.into());
+        return Err(ConfigProblem::BadValue { at, key: key.to_owned(), wrong }.into());
     }
     Ok(name)
 }
 
 /// Section `model.NAME`.
-pub(super) fn named(settings: &Typed<'_>, name: &str) -> Result<ModelConfig, ConfigError> {
+pub(super) fn named(settings: &TypedSettings<'_>, name: &str) -> Result<ModelConfig, ConfigError> {
     read(settings, &format!("model.{name}"))
 }
 
-fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError> {
+fn read(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig, ConfigError> {
     let path = |key: &str| format!("{section}.{key}");
     let needed = |key: &str| {
         let (key, wrong) = (path(key), "has to be said".to_owned());
-        Problem::BadValue { at: Origin::Default, key, wrong }
+        ConfigProblem::BadValue { at: ValueOrigin::Default, key, wrong }
     };
     let provider = settings.word(&path("provider"), |word| match word {
         "anthropic" => Some(ProviderKind::Anthropic),
@@ -154,7 +154,7 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
         _ => None,
     })?;
     let address = path("base_url");
-    let is_default = settings.setting(&address)?.origin == Origin::Default;
+    let is_default = settings.setting(&address)?.origin == ValueOrigin::Default;
     let has_own_default = match provider {
         ProviderKind::Anthropic => false,
         ProviderKind::OpenAi => true,
@@ -164,18 +164,20 @@ fn read(settings: &Typed<'_>, section: &str) -> Result<ModelConfig, ConfigError>
     let api_key = path("api_key");
     let api_key = match (settings.secret(&api_key)?, provider) {
         // The key of another provider is not for this one.
-        (_, ProviderKind::OpenAi) if settings.setting(&api_key)?.origin == Origin::Default => {
-            Secret::Env(OPENAI_KEY.to_owned())
+        (_, ProviderKind::OpenAi) if settings.setting(&api_key)?.origin == ValueOrigin::Default => {
+            SecretSource::Env(OPENAI_KEY.to_owned())
         }
         #[cfg(feature = "aws")]
-        (_, ProviderKind::Bedrock) if settings.setting(&api_key)?.origin == Origin::Default => {
-            Secret::Env(BEDROCK_TOKEN.to_owned())
+        (_, ProviderKind::Bedrock) if settings.setting(&api_key)?.origin == ValueOrigin::Default => {
+            SecretSource::Env(BEDROCK_TOKEN.to_owned())
         }
         (Some(key), _) => key,
         (None, ProviderKind::Anthropic | ProviderKind::OpenAi) => return Err(needed("api_key").into()),
         // Its requests are signed.
         #[cfg(feature = "aws")]
-        (None, ProviderKind::Aws | ProviderKind::Bedrock) => Secret::Env("AWS_SECRET_ACCESS_KEY".to_owned()),
+        (None, ProviderKind::Aws | ProviderKind::Bedrock) => {
+            SecretSource::Env("AWS_SECRET_ACCESS_KEY".to_owned())
+        }
     };
     Ok(ModelConfig {
         section: section.to_owned(),

@@ -4,8 +4,8 @@ use std::fmt;
 
 use truing_core::linter::LINTERS;
 
-use super::keys::Named;
-use super::value::Wrong;
+use super::keys::NamedSection;
+use super::value::ValueFault;
 
 /// The most bytes of a repository's own file, which a stranger may have written.
 pub(super) const MAX_REPOSITORY_FILE: u64 = 128 << 10;
@@ -14,7 +14,7 @@ pub(super) const DUPLICATE: &str = "duplicate key";
 
 /// Who set a value, weakest first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Origin {
+pub enum ValueOrigin {
     /// Nobody: it is the key's default.
     Default,
     /// The repository's own file.
@@ -39,7 +39,7 @@ pub enum Origin {
     Flag(String),
 }
 
-impl Origin {
+impl ValueOrigin {
     /// One word for programs.
     pub fn layer(&self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Origin {
 }
 
 /// As people look for it.
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -67,7 +67,7 @@ impl fmt::Display for Origin {
 
 /// One thing that is wrong.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Problem {
+pub enum ConfigProblem {
     /// A file cannot be read.
     #[error("configuration file {file} cannot be read: {why}")]
     Unreadable {
@@ -88,7 +88,7 @@ pub enum Problem {
     #[error("{at}: {why}")]
     Syntax {
         /// Where.
-        at: Origin,
+        at: ValueOrigin,
         /// What the parser says.
         why: String,
     },
@@ -96,7 +96,7 @@ pub enum Problem {
     #[error("{at}: unknown key `{}`", path.join("."))]
     UnknownKey {
         /// Where.
-        at: Origin,
+        at: ValueOrigin,
         /// As it is written, part by part.
         path: Vec<String>,
         /// The known key that it must mean; else it is looked for when it is told: a file may hold 100,000 of them.
@@ -122,9 +122,9 @@ pub enum Problem {
     #[error("{at}: `{name}` cannot be {}", the_name_of(*named))]
     Name {
         /// Where.
-        at: Origin,
+        at: ValueOrigin,
         /// Of what.
-        named: Named,
+        named: NamedSection,
         /// As it is written.
         name: String,
     },
@@ -132,7 +132,7 @@ pub enum Problem {
     #[error("{at}: `{key}` cannot be set by a repository")]
     NotForRepository {
         /// Where.
-        at: Origin,
+        at: ValueOrigin,
         /// The key.
         key: String,
     },
@@ -140,7 +140,7 @@ pub enum Problem {
     #[error("{at}: `{key}` {wrong}")]
     BadValue {
         /// Where.
-        at: Origin,
+        at: ValueOrigin,
         /// The key.
         key: String,
         /// What it must be.
@@ -150,7 +150,7 @@ pub enum Problem {
     #[error("{at}: `{key}`: \"{word}\" is not built in this version of truing")]
     NotBuilt {
         /// Where.
-        at: Origin,
+        at: ValueOrigin,
         /// The key.
         key: String,
         /// The value.
@@ -162,7 +162,7 @@ pub enum Problem {
     #[error("{at}: `{key}` holds the secret itself (not shown)")]
     LiteralSecret {
         /// Where.
-        at: Origin,
+        at: ValueOrigin,
         /// The key.
         key: String,
     },
@@ -186,7 +186,7 @@ pub enum Problem {
         /// Its value.
         value: String,
         /// Who set it.
-        at: Origin,
+        at: ValueOrigin,
         /// What it must be to the other.
         relation: &'static str,
         /// The other key.
@@ -194,7 +194,7 @@ pub enum Problem {
         /// Its value.
         other_value: String,
         /// Who set it.
-        other_at: Origin,
+        other_at: ValueOrigin,
     },
     /// A login that is none, or two.
     #[error("`forge.{name}` {wrong}")]
@@ -208,23 +208,23 @@ pub enum Problem {
     #[error("{at}: a `[[tool]]` has no `name`")]
     ToolUnnamed {
         /// Where.
-        at: Origin,
+        at: ValueOrigin,
     },
     /// Two `[[tool]]` of one name.
     #[error("{at}: the tool `{name}` is there already ({first})")]
     ToolTwice {
         /// Where.
-        at: Origin,
+        at: ValueOrigin,
         /// The tool.
         name: String,
         /// The place of the first one.
-        first: Origin,
+        first: ValueOrigin,
     },
     /// A tool that is not known, and that is not described.
     #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", before(at))]
     ToolUnknown {
         /// Where one of its keys is set; the default: nowhere.
-        at: Origin,
+        at: ValueOrigin,
         /// The tool.
         name: String,
         /// The keys that it lacks, in words.
@@ -249,13 +249,13 @@ pub enum Problem {
     },
 }
 
-impl Problem {
+impl ConfigProblem {
     /// What is wrong with the value of `key`, at `at`.
-    pub(crate) fn of_value(at: Origin, key: String, wrong: Wrong) -> Self {
+    pub(crate) fn of_value(at: ValueOrigin, key: String, wrong: ValueFault) -> Self {
         match wrong {
-            Wrong::Value(wrong) => Self::BadValue { at, key, wrong },
-            Wrong::Planned { word, built } => Self::NotBuilt { at, key, word, built },
-            Wrong::Literal => Self::LiteralSecret { at, key },
+            ValueFault::Value(wrong) => Self::BadValue { at, key, wrong },
+            ValueFault::Planned { word, built } => Self::NotBuilt { at, key, word, built },
+            ValueFault::Literal => Self::LiteralSecret { at, key },
         }
     }
 
@@ -267,17 +267,17 @@ impl Problem {
             Self::UnknownKey { .. } => "unknown_key",
             Self::UnknownVariable { .. } => "unknown_variable",
             Self::AppPassword { .. } => "app_password",
-            Self::Name { named: Named::Forge, .. } => "bad_forge_name",
+            Self::Name { named: NamedSection::Forge, .. } => "bad_forge_name",
             Self::Name {
                 named:
-                    Named::Team
-                    | Named::Repo
-                    | Named::Price
-                    | Named::Sync
-                    | Named::Reviewer
-                    | Named::Model
-                    | Named::Mcp
-                    | Named::Tool,
+                    NamedSection::Team
+                    | NamedSection::Repo
+                    | NamedSection::Price
+                    | NamedSection::Sync
+                    | NamedSection::Reviewer
+                    | NamedSection::Model
+                    | NamedSection::Mcp
+                    | NamedSection::Tool,
                 ..
             } => "bad_name",
             Self::ToolUnnamed { .. } => "tool_unnamed",
@@ -322,17 +322,17 @@ impl Problem {
                     .to_owned()
             }
             Self::UnknownVariable { nearest, .. } => format!("did you mean {nearest}? All keys: `truing config schema`"),
-            Self::Name { named: Named::Reviewer, name, .. } if name == super::keys::INTERNAL => {
+            Self::Name { named: NamedSection::Reviewer, name, .. } if name == super::keys::INTERNAL => {
                 "it is Truing's own auditor: `[converge]` says how it audits; choose another name".to_owned()
             }
-            Self::Name { named: Named::Forge | Named::Team | Named::Sync | Named::Reviewer | Named::Model | Named::Mcp, .. } => {
+            Self::Name { named: NamedSection::Forge | NamedSection::Team | NamedSection::Sync | NamedSection::Reviewer | NamedSection::Model | NamedSection::Mcp, .. } => {
                 "use lower-case letters, digits and `-`, a letter first".to_owned()
             }
-            Self::Name { named: Named::Repo, .. } => "write it as [repo.\"owner/name\"]".to_owned(),
-            Self::Name { named: Named::Price, .. } => {
+            Self::Name { named: NamedSection::Repo, .. } => "write it as [repo.\"owner/name\"]".to_owned(),
+            Self::Name { named: NamedSection::Price, .. } => {
                 "write the name that is asked for, without blanks: [price.\"model\"]".to_owned()
             }
-            Self::Name { named: Named::Tool, .. } => {
+            Self::Name { named: NamedSection::Tool, .. } => {
                 "use lower-case letters, digits and `-`, a letter first; or the name of a known tool as it is, such as \
                  \"go vet\" in quotes"
                     .to_owned()
@@ -373,21 +373,21 @@ impl Problem {
 }
 
 /// A place and what is between it and a message; nothing where there is no place.
-fn before(at: &Origin) -> String {
-    if *at == Origin::Default { String::new() } else { format!("{at}: ") }
+fn before(at: &ValueOrigin) -> String {
+    if *at == ValueOrigin::Default { String::new() } else { format!("{at}: ") }
 }
 
-fn the_name_of(named: Named) -> &'static str {
+fn the_name_of(named: NamedSection) -> &'static str {
     match named {
-        Named::Forge => "a forge's name",
-        Named::Team => "a team's name",
-        Named::Repo => "a repository's name",
-        Named::Price => "a model's name",
-        Named::Sync => "a job's name",
-        Named::Reviewer => "a reviewer's name",
-        Named::Model => "the name of a section of `model`",
-        Named::Mcp => "an MCP server's name",
-        Named::Tool => "a tool's name",
+        NamedSection::Forge => "a forge's name",
+        NamedSection::Team => "a team's name",
+        NamedSection::Repo => "a repository's name",
+        NamedSection::Price => "a model's name",
+        NamedSection::Sync => "a job's name",
+        NamedSection::Reviewer => "a reviewer's name",
+        NamedSection::Model => "the name of a section of `model`",
+        NamedSection::Mcp => "an MCP server's name",
+        NamedSection::Tool => "a tool's name",
     }
 }
 
@@ -403,16 +403,16 @@ pub const MAX_PROBLEMS: usize = 20;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
     /// The first problem.
-    pub first: Box<Problem>,
+    pub first: Box<ConfigProblem>,
     /// The others, [`MAX_PROBLEMS`] with the first at most.
-    pub more: Vec<Problem>,
+    pub more: Vec<ConfigProblem>,
     /// How many there are beyond those.
     pub left_out: usize,
 }
 
 impl ConfigError {
     /// `Err` if there is a problem.
-    pub(crate) fn if_any(problems: Vec<Problem>) -> Result<(), Self> {
+    pub(crate) fn if_any(problems: Vec<ConfigProblem>) -> Result<(), Self> {
         let mut problems = problems.into_iter();
         match problems.next() {
             Some(first) => {
@@ -424,13 +424,13 @@ impl ConfigError {
     }
 
     /// The problems that are told of.
-    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+    pub fn problems(&self) -> impl Iterator<Item = &ConfigProblem> {
         std::iter::once(&*self.first).chain(&self.more)
     }
 }
 
-impl From<Problem> for ConfigError {
-    fn from(problem: Problem) -> Self {
+impl From<ConfigProblem> for ConfigError {
+    fn from(problem: ConfigProblem) -> Self {
         Self { first: Box::new(problem), more: Vec::new(), left_out: 0 }
     }
 }
@@ -438,12 +438,14 @@ impl From<Problem> for ConfigError {
 impl ConfigError {
     /// With a place for what is missing: nobody has set it, and somebody has set another key of its section, which
     /// needs it.
-    pub(crate) fn placed(self, first_set: impl Fn(&str) -> Option<(String, Origin)>) -> Self {
-        let placed = |problem: Problem| {
-            let Problem::BadValue { at: Origin::Default, key, wrong } = &problem else { return problem };
+    pub(crate) fn placed(self, first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>) -> Self {
+        let placed = |problem: ConfigProblem| {
+            let ConfigProblem::BadValue { at: ValueOrigin::Default, key, wrong } = &problem else {
+                return problem;
+            };
             let set = key.rsplit_once('.').and_then(|(section, _)| first_set(section));
             let Some((other, at)) = set else { return problem };
-            Problem::BadValue { at, wrong: format!("{wrong} (`{other}` is set)"), key: key.clone() }
+            ConfigProblem::BadValue { at, wrong: format!("{wrong} (`{other}` is set)"), key: key.clone() }
         };
         let Self { first, more, left_out } = self;
         Self { first: Box::new(placed(*first)), more: more.into_iter().map(placed).collect(), left_out }
@@ -452,7 +454,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines: Vec<String> = self.problems().map(Problem::to_string).collect();
+        let mut lines: Vec<String> = self.problems().map(ConfigProblem::to_string).collect();
         if self.left_out > 0 {
             lines.push(format!("and {} more", self.left_out));
         }

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use truing_core::instruction::Instruction;
+use truing_core::instruction::PathInstruction;
 use truing_core::tier::TierConfig;
 
 use super::problem::ConfigError;
-use super::tool::Tools;
-use super::typed::Typed;
+use super::tool::ToolSelection;
+use super::typed::TypedSettings;
 
 /// The reviewer beside the rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Runtime {
+pub enum ConfiguredRuntime {
     /// The rules alone: no model.
     Rules,
     /// The rules, and a model in our own loop of tools.
@@ -25,7 +25,7 @@ pub enum Runtime {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewConfig {
     /// The reviewer beside the rules.
-    pub runtime: Runtime,
+    pub runtime: ConfiguredRuntime,
     /// The `claude` program: a path, or a name that is on `PATH`.
     pub claude: String,
     /// The version that it must have.
@@ -41,11 +41,11 @@ pub struct ReviewConfig {
     /// The rules for how much of a review a pull request gets.
     pub tiers: TierConfig,
     /// Words to reviews of changes to some paths.
-    pub instructions: Vec<Instruction>,
+    pub instructions: Vec<PathInstruction>,
     /// Is the model asked for a walkthrough, too?
     pub walkthrough: bool,
     /// The linters that reviews run.
-    pub tools: Tools,
+    pub tools: ToolSelection,
     /// The folder with the operator's skills.
     pub skills_dir: SkillsDir,
     /// From the last event to the review.
@@ -81,12 +81,12 @@ pub struct SkillsDir {
 ///
 /// # Errors
 /// A key that is not as the table of keys says.
-pub(super) fn of(of: &Typed<'_>) -> Result<ReviewConfig, ConfigError> {
+pub(super) fn of(of: &TypedSettings<'_>) -> Result<ReviewConfig, ConfigError> {
     Ok(ReviewConfig {
         runtime: of.word("review.runtime", |word| match word {
-            "rules" => Some(Runtime::Rules),
-            "native" | "sdk" => Some(Runtime::Native),
-            "cli" => Some(Runtime::Cli),
+            "rules" => Some(ConfiguredRuntime::Rules),
+            "native" | "sdk" => Some(ConfiguredRuntime::Native),
+            "cli" => Some(ConfiguredRuntime::Cli),
             _ => None,
         })?,
         claude: of.name("review.claude")?,
@@ -98,7 +98,7 @@ pub(super) fn of(of: &Typed<'_>) -> Result<ReviewConfig, ConfigError> {
         tiers: of.tiers()?,
         instructions: of.instructions("review.instructions")?,
         walkthrough: of.flag("review.walkthrough")?,
-        tools: of.word("review.tools", Tools::named)?,
+        tools: of.word("review.tools", ToolSelection::named)?,
         skills_dir: SkillsDir {
             path: of.path("review.skills_dir")?.unwrap_or_default(),
             is_named: of.is_set("review.skills_dir"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use truing_core::severity::RuleSeverity;
 
-use super::Typed;
+use super::TypedSettings;
 use super::problem::ConfigError;
 
 /// The time for reading the files of one review, if nobody says otherwise.
@@ -43,7 +43,7 @@ impl Default for RulesConfig {
     }
 }
 
-pub(super) fn of(settings: &Typed<'_>) -> Result<RulesConfig, ConfigError> {
+pub(super) fn of(settings: &TypedSettings<'_>) -> Result<RulesConfig, ConfigError> {
     Ok(RulesConfig {
         ignore: settings.list("rules.ignore")?,
         packs: settings.list("rules.packs")?,

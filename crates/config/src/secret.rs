@@ -10,7 +10,7 @@ use crate::environment::Environment;
 
 /// Where a secret is kept. It is read when it is needed, not before.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Secret {
+pub enum SecretSource {
     /// In a variable of the environment.
     Env(String),
     /// In a file; a newline at its end is none of it.
@@ -22,7 +22,7 @@ pub enum Secret {
 /// The most bytes that a secret may have: private keys are some 4 KiB.
 const MAX_BYTES: u64 = 64 * 1024;
 
-impl Secret {
+impl SecretSource {
     /// The file that it is kept in, if it is kept in one.
     pub fn file(&self) -> Option<&Path> {
         match self {
@@ -71,7 +71,7 @@ impl Secret {
     }
 }
 
-impl fmt::Display for Secret {
+impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Env(name) => write!(f, "variable {name}"),
@@ -108,7 +108,7 @@ impl fmt::Debug for SecretText {
 #[error("{from} {why} (required)")]
 pub struct SecretError {
     /// Where it should be.
-    pub from: Secret,
+    pub from: SecretSource,
     /// What is wrong.
     pub why: String,
 }
@@ -123,7 +123,7 @@ mod tests {
         let path = folder.path().join("token");
         std::fs::write(&path, "hush\n").unwrap();
         let environment = Environment::new([("TOKEN", "hush")], "/");
-        for secret in [Secret::Env("TOKEN".into()), Secret::File(path)] {
+        for secret in [SecretSource::Env("TOKEN".into()), SecretSource::File(path)] {
             let text = secret.read(&environment).unwrap();
             assert_eq!(text.expose(), "hush");
             assert!(!format!("{text:?}").contains("hush"));
@@ -133,13 +133,15 @@ mod tests {
     #[test]
     fn a_missing_or_empty_secret_names_its_place() {
         let environment = Environment::new([("EMPTY", "")], "/");
-        let said = |secret: Secret| secret.read(&environment).unwrap_err().to_string();
-        assert_eq!(said(Secret::Env("GONE".into())), "variable GONE is not set (required)");
-        assert_eq!(said(Secret::Env("EMPTY".into())), "variable EMPTY is empty (required)");
-        assert!(said(Secret::File("/gone/token".into())).starts_with("file /gone/token cannot be read: "));
+        let said = |secret: SecretSource| secret.read(&environment).unwrap_err().to_string();
+        assert_eq!(said(SecretSource::Env("GONE".into())), "variable GONE is not set (required)");
+        assert_eq!(said(SecretSource::Env("EMPTY".into())), "variable EMPTY is empty (required)");
+        assert!(
+            said(SecretSource::File("/gone/token".into())).starts_with("file /gone/token cannot be read: ")
+        );
         // A device, a FIFO: it may never end, or never begin.
         assert_eq!(
-            said(Secret::File("/dev/zero".into())),
+            said(SecretSource::File("/dev/zero".into())),
             "file /dev/zero cannot be read: it is not a plain file (required)"
         );
     }

@@ -1,20 +1,20 @@
 //! Effective values.
 
-use super::problem::{ConfigError, Origin, Problem};
-use super::value::Value;
+use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
+use super::value::ConfigValue;
 
 /// An effective value and who set it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Setting {
+pub struct EffectiveSetting {
     /// The value.
-    pub value: Value,
+    pub value: ConfigValue,
     /// Who set it.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
     /// Who added to it.
-    pub added: Option<Origin>,
+    pub added: Option<ValueOrigin>,
 }
 
 /// The table of keys and this file disagree.
 pub(super) fn bug(path: &str) -> ConfigError {
-    Problem::Table { key: path.to_owned() }.into()
+    ConfigProblem::Table { key: path.to_owned() }.into()
 }

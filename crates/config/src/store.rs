@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::problem::{ConfigError, Problem};
-use super::secret::Secret;
+use super::problem::{ConfigError, ConfigProblem};
+use super::secret::SecretSource;
 
 /// Section `store`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,11 +22,11 @@ pub enum StorePlace {
     /// At two servers.
     Servers {
         /// The URL of the one that keeps slots.
-        slots: Secret,
+        slots: SecretSource,
         /// The URL of the one that keeps records.
-        records: Secret,
+        records: SecretSource,
         /// The passwords of both, where they are not in the URLs.
-        passwords: [Option<Secret>; 2],
+        passwords: [Option<SecretSource>; 2],
     },
 }
 
@@ -40,17 +40,17 @@ impl StoreConfig {
     /// Where it is.
     ///
     /// # Errors
-    /// [`Problem::NoStore`]
+    /// [`ConfigProblem::NoStore`]
     pub fn place(&self) -> Result<&StorePlace, ConfigError> {
-        self.place.as_ref().ok_or_else(|| Problem::NoStore.into())
+        self.place.as_ref().ok_or_else(|| ConfigProblem::NoStore.into())
     }
 
     /// The folder of what this machine keeps for itself: copies of repositories, keys, files of one run.
     ///
     /// # Errors
-    /// [`Problem::NoStore`]
+    /// [`ConfigProblem::NoStore`]
     pub fn folder(&self) -> Result<&Path, ConfigError> {
-        let folder = self.folder.as_deref().ok_or(Problem::NoStore)?;
+        let folder = self.folder.as_deref().ok_or(ConfigProblem::NoStore)?;
         Ok(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
     }
 }

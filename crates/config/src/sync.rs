@@ -3,25 +3,25 @@
 use std::time::Duration;
 
 use globset::escape;
-use truing_core::commit::Identity;
-use truing_core::registry::Registry;
-use truing_core::sync::breaker::Limits;
-use truing_core::template::Template;
-use truing_core::version::{Style, Version};
+use truing_core::commit::GitIdentity;
+use truing_core::registry::PackageRegistry;
+use truing_core::sync::breaker::JobBreakerLimits;
+use truing_core::template::TextTemplate;
+use truing_core::version::{PackageVersion, RangeStyle};
 
-use super::problem::{ConfigError, Problem};
-use super::value::Value;
-use super::{Typed, bug, value};
+use super::problem::{ConfigError, ConfigProblem};
+use super::value::ConfigValue;
+use super::{TypedSettings, bug, value};
 
 /// Section `sync.NAME`. Paths begin in the project's folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobConfig {
     /// Where the package is published.
-    pub registry: Registry,
+    pub registry: PackageRegistry,
     /// The package that is followed.
     pub package: String,
     /// The release to follow.
-    pub target: Target,
+    pub target: ReleaseSelector,
     /// How old the newest must be.
     pub min_age: Duration,
     /// The file with the project's requirement.
@@ -29,7 +29,7 @@ pub struct JobConfig {
     /// The list in it: keys with dots between them; empty: all of it.
     pub constraint_path: String,
     /// What the requirement looks like.
-    pub style: Style,
+    pub style: RangeStyle,
     /// The file that tells what is pinned.
     pub manifest: String,
     /// Folders or files of the package, and their counterparts in the project.
@@ -43,13 +43,13 @@ pub struct JobConfig {
     /// The branch of the pull request.
     pub branch: String,
     /// Its title; none: what became of the release.
-    pub title: Option<Template>,
+    pub title: Option<TextTemplate>,
     /// Its text; none: the repository's own template, and what was done.
-    pub body: Option<Template>,
+    pub body: Option<TextTemplate>,
     /// Its labels.
     pub labels: Vec<String>,
     /// Who its commits are by.
-    pub author: Identity,
+    pub author: GitIdentity,
     /// The label of the issue that asks people.
     pub question_label: String,
     /// Is there an issue that tells of the last runs?
@@ -57,7 +57,7 @@ pub struct JobConfig {
     /// Its label.
     pub outcome_label: String,
     /// Failures in a row that open the circuit breaker.
-    pub breaker: Limits,
+    pub breaker: JobBreakerLimits,
     /// May a model port code without a person's ruling?
     pub writes_code: bool,
     /// May a model be asked about what nobody has pinned?
@@ -71,7 +71,7 @@ pub struct JobConfig {
     /// Packages that move together with it.
     pub companions: Vec<String>,
     /// Commands that bring the lock files up to date.
-    pub lock: Vec<Vec<Template>>,
+    pub lock: Vec<Vec<TextTemplate>>,
     /// Globs of these files.
     pub lock_files: Vec<String>,
     /// Is the project's own version counted up: a patch on a relax, a minor on a bump?
@@ -83,12 +83,12 @@ pub struct JobConfig {
     /// The changelog; none: nothing is written there.
     pub changelog_file: Option<String>,
     /// What is written there.
-    pub changelog_entry: Template,
+    pub changelog_entry: TextTemplate,
 }
 
 /// Which release a job follows.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Target {
+pub enum ReleaseSelector {
     /// The newest that is neither a pre-release nor taken back.
     Newest,
     /// The newest that requires no more than a wider range, before any that requires more.
@@ -96,7 +96,7 @@ pub enum Target {
     /// The same as the newest, but no more than so many releases after the one that the project was made for.
     Ahead(usize),
     /// This one.
-    Fixed(Version),
+    Fixed(PackageVersion),
 }
 
 /// Places in what the operator writes for a job.
@@ -140,31 +140,32 @@ const NEWEST: &str = "newest";
 /// Follow first what requires no more than a wider range.
 const SAFE: &str = "safe";
 
-pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigError> {
+pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, ConfigError> {
     let path = |key: &str| format!("sync.{name}.{key}");
     let pair = |item: &String| {
         let (theirs, ours) = value::pair(item).ok_or_else(|| bug(&path("mirror")))?;
         Ok::<_, ConfigError>((theirs.to_owned(), ours.to_owned()))
     };
     let given = |key: &str| {
-        settings
-            .if_any(&path(key), |value| if let Value::Name(name) = value { Some(name.clone()) } else { None })
+        settings.if_any(&path(key), |value| {
+            if let ConfigValue::Name(name) = value { Some(name.clone()) } else { None }
+        })
     };
     let registry = settings
-        .word(&path("registry"), |word| Registry::ALL.into_iter().find(|one| one.as_str() == word))?;
+        .word(&path("registry"), |word| PackageRegistry::ALL.into_iter().find(|one| one.as_str() == word))?;
     let (file, list) = match registry {
-        Registry::Pypi => ("pyproject.toml", "project.dependencies"),
-        Registry::Npm => ("package.json", "dependencies"),
-        Registry::Crates => ("Cargo.toml", "dependencies"),
+        PackageRegistry::Pypi => ("pyproject.toml", "project.dependencies"),
+        PackageRegistry::Npm => ("package.json", "dependencies"),
+        PackageRegistry::Crates => ("Cargo.toml", "dependencies"),
     };
     let constraint_file = given("constraint.file")?.unwrap_or_else(|| file.to_owned());
     let list = if is_keyed(&constraint_file) { list } else { "" };
     let version_file = given("version.file")?.unwrap_or_else(|| file.to_owned());
     let at = match (version_file.ends_with(".py"), registry) {
         (true, _) => "__version__",
-        (false, Registry::Pypi) => "project.version",
-        (false, Registry::Npm) => "version",
-        (false, Registry::Crates) => "package.version",
+        (false, PackageRegistry::Pypi) => "project.version",
+        (false, PackageRegistry::Npm) => "version",
+        (false, PackageRegistry::Crates) => "package.version",
     };
     let at = if version_file.ends_with(".py") || is_keyed(&version_file) { at } else { "" };
     let written = settings.name(&path("target"))?;
@@ -172,7 +173,7 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
     let mirror: Vec<(String, String)> =
         settings.list(&path("mirror"))?.iter().map(pair).collect::<Result<_, _>>()?;
     let ports = settings.if_any(&path("bump.paths"), |value| {
-        if let Value::List(globs) = value { Some(globs.clone()) } else { None }
+        if let ConfigValue::List(globs) = value { Some(globs.clone()) } else { None }
     })?;
     let of_text = |key: &str, known: &[&str]| {
         let text = settings.name_if_any(&path(key))?;
@@ -183,8 +184,9 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         "code" => Some(true),
         _ => None,
     })?;
-    let classifies = settings
-        .if_any(&path("classify"), |value| if let Value::Flag(yes) = value { Some(*yes) } else { None })?;
+    let classifies = settings.if_any(&path("classify"), |value| {
+        if let ConfigValue::Flag(yes) = value { Some(*yes) } else { None }
+    })?;
     Ok(JobConfig {
         registry,
         package: settings.name(&path("package"))?,
@@ -193,7 +195,7 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         constraint_file,
         constraint_path: given("constraint.path")?.unwrap_or_else(|| list.to_owned()),
         style: settings.word(&path("constraint.style"), |word| {
-            Style::ALL.into_iter().find(|one| one.as_str() == word)
+            RangeStyle::ALL.into_iter().find(|one| one.as_str() == word)
         })?,
         manifest: settings.name(&path("manifest"))?,
         ports: ports.unwrap_or_else(|| own_side(&mirror)),
@@ -205,14 +207,14 @@ pub(super) fn of(settings: &Typed<'_>, name: &str) -> Result<JobConfig, ConfigEr
         title: of_text("title", &places::OF_TITLE)?,
         body: of_text("body_template", &places::OF_BODY)?,
         labels: settings.list(&path("labels"))?,
-        author: Identity {
+        author: GitIdentity {
             name: settings.name(&path("author_name"))?,
             email: settings.name(&path("author_email"))?,
         },
         question_label: settings.name(&path("question_label"))?,
         tracks: settings.flag(&path("outcome.issue"))?,
         outcome_label: settings.name(&path("outcome.label"))?,
-        breaker: Limits {
+        breaker: JobBreakerLimits {
             target: settings.number(&path("breaker.failures"))?,
             streak: settings.number(&path("breaker.streak"))?,
         },
@@ -246,38 +248,45 @@ fn is_keyed(file: &str) -> bool {
 }
 
 /// `newest`, `safe`, `+3` or a version.
-fn target(registry: Registry, text: &str) -> Result<Target, String> {
+fn target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector, String> {
     if text == NEWEST {
-        return Ok(Target::Newest);
+        return Ok(ReleaseSelector::Newest);
     }
     if text == SAFE {
-        return Ok(Target::Safe);
+        return Ok(ReleaseSelector::Safe);
     }
     if let Some(ahead) = text.strip_prefix('+') {
         let ahead = ahead.parse().ok().filter(|ahead| *ahead > 0);
         return ahead
-            .map(Target::Ahead)
+            .map(ReleaseSelector::Ahead)
             .ok_or_else(|| format!("must have a number after `+`, as in `+3`; not `{text}`"));
     }
-    let version = Version::parse(registry, text).map(Target::Fixed);
+    let version = PackageVersion::parse(registry, text).map(ReleaseSelector::Fixed);
     version.map_err(|error| format!("must be `{NEWEST}`, `{SAFE}`, `+3` or a version: {error}"))
 }
 
 /// Commands with places in their words.
-fn lock(settings: &Typed<'_>, key: &str) -> Result<Vec<Vec<Template>>, ConfigError> {
+fn lock(settings: &TypedSettings<'_>, key: &str) -> Result<Vec<Vec<TextTemplate>>, ConfigError> {
     let word = |word: &String| template(settings, key, word, &places::OF_LOCK);
     settings.commands(key)?.iter().map(|command| command.iter().map(word).collect()).collect()
 }
 
 /// A text whose places are all known.
-fn template(settings: &Typed<'_>, key: &str, text: &str, known: &[&str]) -> Result<Template, ConfigError> {
-    Template::parse(text, known).map_err(|wrong| bad(settings, key, wrong))
+fn template(
+    settings: &TypedSettings<'_>,
+    key: &str,
+    text: &str,
+    known: &[&str],
+) -> Result<TextTemplate, ConfigError> {
+    TextTemplate::parse(text, known).map_err(|wrong| bad(settings, key, wrong))
 }
 
 /// A value that only its own section can judge.
-fn bad(settings: &Typed<'_>, key: &str, wrong: String) -> ConfigError {
+fn bad(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
-        Ok(setting) => Problem::BadValue { at: setting.origin.clone(), key: key.to_owned(), wrong }.into(),
+        Ok(setting) => {
+            ConfigProblem::BadValue { at: setting.origin.clone(), key: key.to_owned(), wrong }.into()
+        }
         Err(error) => error,
     }
 }

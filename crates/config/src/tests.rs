@@ -3,8 +3,8 @@
 // long: one short test for each rule, which share their files.
 
 use super::keys::KEYS;
-use super::login::Login;
-use super::mcp::McpWay;
+use super::login::ForgeLogin;
+use super::mcp::McpTransport;
 use super::problem::MAX_PROBLEMS;
 use super::*;
 use std::path::Path;
@@ -25,8 +25,8 @@ fn variables(variables: &[(&str, &str)]) -> Environment {
     Environment::new(variables.iter().copied().chain([("HOME", "/home/me")]), "/here")
 }
 
-fn flag(name: &'static str, key: &'static str, values: &[&str]) -> Flag {
-    Flag { name, key, values: values.iter().map(|value| (*value).to_owned()).collect() }
+fn flag(name: &'static str, key: &'static str, values: &[&str]) -> KeyFlag {
+    KeyFlag { name, key, values: values.iter().map(|value| (*value).to_owned()).collect() }
 }
 
 fn of_file(text: &str) -> Result<Config, ConfigError> {
@@ -74,14 +74,14 @@ fn without_anything_the_defaults_hold() {
         (Duration::from_secs(30), Duration::from_secs(1800))
     );
     assert_eq!((config.review.attempts, config.review.max_inline), (5, 30));
-    assert_eq!(config.review.runtime, Runtime::Rules);
+    assert_eq!(config.review.runtime, ConfiguredRuntime::Rules);
     assert_eq!((config.rules.ignore, config.rules.packs), (vec![], vec!["core".to_owned()]));
     assert!(config.forges.is_empty());
 }
 
 #[test]
 fn every_key_of_the_table_has_a_typed_value() {
-    // `Problem::Table` would be the answer otherwise.
+    // `ConfigProblem::Table` would be the answer otherwise.
     of_file("[forge.github]\n[sync.botocore]").unwrap();
     for key in KEYS {
         let of =
@@ -217,7 +217,20 @@ fn instructions_of_another_shape_are_told_with_their_line() {
     let long = "a".repeat(4097);
     insta::assert_snapshot!(told_of(&format!(
         "[[review.instructions]]\ntext = \"a\"\n[[review.instructions]]\npaths = [\"a[\"]\ntext = \"{long}\"\nrepo = 1\n[[review.instructions]]\npaths = \"a\"\ntext = \" \"\n"
-    )), @r#""#);
+    )), @r#"
+    error: truing.toml:1: `review.instructions` must have `paths` and a `text`
+    hint: see `review.instructions` in `truing config schema`
+    error: truing.toml:4: `review.instructions.paths` must hold globs: error parsing glob 'a[': unclosed character class; missing ']'
+    hint: see `review.instructions.paths` in `truing config schema`
+    error: truing.toml:5: `review.instructions.text` must be a text of at most 4096 bytes
+    hint: see `review.instructions.text` in `truing config schema`
+    error: truing.toml:6: `review.instructions.repo` must not be there; an instruction has `paths`, `text` and, of the operator, `repos`
+    hint: see `review.instructions.repo` in `truing config schema`
+    error: truing.toml:8: `review.instructions.paths` must be of another type: invalid type: string "a", expected a sequence
+    hint: see `review.instructions.paths` in `truing config schema`
+    error: truing.toml:9: `review.instructions.text` must be a text of at most 4096 bytes
+    hint: see `review.instructions.text` in `truing config schema`
+    "#);
     let own = repository("[[review.instructions]]\nrepos = [\"a/b\"]\npaths = [\"a\"]\ntext = \"b\"\n");
     let refused = told(of_file("").unwrap().with_repository(&own));
     assert!(refused.contains(".truing.toml:2: `review.instructions.repos` must not"), "{refused}");
@@ -488,8 +501,8 @@ fn variables_alone_configure_a_forge() {
     assert_eq!(forge.kind, ForgeKind::Github);
     assert_eq!(forge.api_url, "http://127.0.0.1:9/api");
     assert_eq!(forge.git_url, "https://github.com");
-    assert_eq!(forge.login, Login::Token(Secret::Env("WORK_TOKEN".into())));
-    assert_eq!(forge.webhook_secret, Secret::File("/here/secret".into()));
+    assert_eq!(forge.login, ForgeLogin::Token(SecretSource::Env("WORK_TOKEN".into())));
+    assert_eq!(forge.webhook_secret, SecretSource::File("/here/secret".into()));
     assert_eq!(forge.marker_key, None);
     assert_eq!(config.rules.packs, ["core", "aiobotocore"]);
 }
@@ -498,19 +511,19 @@ fn variables_alone_configure_a_forge() {
 fn a_variable_overrides_a_files_secret_as_a_whole() {
     let former = "[forge.github]\nprevious_marker_keys = [{ env = \"OLD_KEY\" }, { file = \"old.key\" }]\n";
     let config = Config::resolve(&variables(&[]), Some(&operator(former)), &[]).unwrap();
-    let former = [Secret::Env("OLD_KEY".into()), Secret::File("/etc/truing/old.key".into())];
+    let former = [SecretSource::Env("OLD_KEY".into()), SecretSource::File("/etc/truing/old.key".into())];
     assert_eq!(config.forges["github"].previous_marker_keys, former);
     let name = "TRUING_FORGE__GITHUB__PREVIOUS_MARKER_KEYS";
     let config = Config::resolve(&variables(&[(name, "[{\"env\": \"OLD_KEY\"}]")]), None, &[]).unwrap();
-    assert_eq!(config.forges["github"].previous_marker_keys, [Secret::Env("OLD_KEY".into())]);
+    assert_eq!(config.forges["github"].previous_marker_keys, [SecretSource::Env("OLD_KEY".into())]);
     let written_out = operator("[forge.github]\nprevious_marker_keys = [\"hush\"]\n");
     let error = Config::resolve(&variables(&[]), Some(&written_out), &[]).unwrap_err().to_string();
     assert!(error.contains("previous_marker_keys") && !error.contains("hush"), "{error}");
     let file = operator("[forge.github]\ntoken = { file = \"token\" }\nmarker_key = { file = \"key\" }");
     let config =
         Config::resolve(&variables(&[("TRUING_FORGE__GITHUB__TOKEN__ENV", "T")]), Some(&file), &[]).unwrap();
-    assert_eq!(config.forges["github"].login, Login::Token(Secret::Env("T".into())));
-    assert_eq!(config.forges["github"].marker_key, Some(Secret::File("/etc/truing/key".into())));
+    assert_eq!(config.forges["github"].login, ForgeLogin::Token(SecretSource::Env("T".into())));
+    assert_eq!(config.forges["github"].marker_key, Some(SecretSource::File("/etc/truing/key".into())));
 }
 
 #[test]
@@ -524,8 +537,8 @@ fn an_app_password_is_told_what_takes_its_place() {
 #[test]
 fn a_forge_has_one_login_and_all_of_it() {
     let app = of_file("[forge.github]\napp_id = 7\nprivate_key = { file = \"app.pem\" }").unwrap();
-    let key = Secret::File("/etc/truing/app.pem".into());
-    assert_eq!(app.forges["github"].login, Login::App { id: 7, key });
+    let key = SecretSource::File("/etc/truing/app.pem".into());
+    assert_eq!(app.forges["github"].login, ForgeLogin::App { id: 7, key });
     let told = [
         "app_id = 7",
         "private_key = { env = \"KEY\" }",
@@ -548,7 +561,7 @@ fn a_forge_has_one_login_and_all_of_it() {
 #[test]
 fn a_forge_exists_once_it_is_named_and_its_name_is_its_kind() {
     let config = of_file("[forge.github]").unwrap();
-    assert_eq!(config.forges["github"].login, Login::Token(Secret::Env("GITHUB_TOKEN".into())));
+    assert_eq!(config.forges["github"].login, ForgeLogin::Token(SecretSource::Env("GITHUB_TOKEN".into())));
     insta::assert_snapshot!(told_of("[forge.work]"), @r#"
     error: `forge.work` needs a `kind`: "work" is none
     hint: add `kind = "github"` to [forge.work]
@@ -563,7 +576,7 @@ fn the_token_of_gh_is_for_github_com_alone_and_only_in_the_place_of_another() {
         let config = Config::resolve(&environment, Some(&file), &[]).unwrap();
         config.forges["github"].login.clone()
     };
-    let of = |name: &str| Login::Token(Secret::Env(name.into()));
+    let of = |name: &str| ForgeLogin::Token(SecretSource::Env(name.into()));
     let both = [("GH_TOKEN", "a"), ("GITHUB_TOKEN", "b")];
     assert_eq!(login(&both[..1], ""), of("GH_TOKEN"));
     assert_eq!(login(&[("GH_TOKEN", "a"), ("GITHUB_TOKEN", "")], ""), of("GH_TOKEN"));
@@ -593,7 +606,12 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
     };
     assert_eq!(
         [mode("rules"), mode("native"), mode("sdk"), mode("cli")],
-        [Runtime::Rules, Runtime::Native, Runtime::Native, Runtime::Cli]
+        [
+            ConfiguredRuntime::Rules,
+            ConfiguredRuntime::Native,
+            ConfiguredRuntime::Native,
+            ConfiguredRuntime::Cli
+        ]
     );
     let at = |own: &[(&str, &str)]| {
         let given = [&[("ANTHROPIC_BASE_URL", "http://127.0.0.1:7")], own].concat();
@@ -608,7 +626,7 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
     let wrong = Config::resolve(&variables(&[("ANTHROPIC_BASE_URL", "nowhere")]), None, &[]).unwrap();
     assert_eq!(
         (wrong.model.base_url.as_deref(), wrong.review.runtime),
-        (Some("https://api.anthropic.com"), Runtime::Rules)
+        (Some("https://api.anthropic.com"), ConfiguredRuntime::Rules)
     );
 }
 
@@ -662,7 +680,7 @@ fn the_api_on_aws_is_chosen_by_the_variables_of_others_and_has_an_address_of_its
 #[test]
 fn bedrock_has_no_key_of_the_first_party_and_ids_by_name() {
     use super::model::{BEDROCK_TOKEN, ProviderKind};
-    use super::secret::Secret;
+    use super::secret::SecretSource;
     let model = |given: &[(&str, &str)]| Config::resolve(&variables(given), None, &[]).unwrap().model;
     let bedrock = model(&[
         ("CLAUDE_CODE_USE_BEDROCK", "1"),
@@ -670,10 +688,10 @@ fn bedrock_has_no_key_of_the_first_party_and_ids_by_name() {
         ("TRUING_MODEL__MODEL_IDS", r#"{"claude-x": "eu.anthropic.claude-x"}"#),
     ]);
     assert_eq!((bedrock.provider, bedrock.base_url), (ProviderKind::Bedrock, None));
-    assert_eq!(bedrock.api_key, Secret::Env(BEDROCK_TOKEN.to_owned()));
+    assert_eq!(bedrock.api_key, SecretSource::Env(BEDROCK_TOKEN.to_owned()));
     assert_eq!(bedrock.model_ids["claude-x"], "eu.anthropic.claude-x");
     let own = [("TRUING_MODEL__PROVIDER", "bedrock"), ("TRUING_MODEL__API_KEY__ENV", "OTHER_KEY")];
-    assert_eq!(model(&own).api_key, Secret::Env("OTHER_KEY".to_owned()));
+    assert_eq!(model(&own).api_key, SecretSource::Env("OTHER_KEY".to_owned()));
 }
 
 #[test]
@@ -784,7 +802,7 @@ fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
     let server = |command: &str| format!("[mcp.docs]\ntools = [\"a\"]\ncommand = {command}\n");
     let words = |text: &str| {
         let way = of_file(&server(text)).unwrap().mcp["docs"].way.clone();
-        let McpWay::Program { command, .. } = way else { panic!("{way:?}") };
+        let McpTransport::Program { command, .. } = way else { panic!("{way:?}") };
         command.join(" ")
     };
     assert_eq!(words(r#"["./bin/x", "tools/x.py"]"#), "/etc/truing/./bin/x tools/x.py");
@@ -859,7 +877,7 @@ fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
         let kept: String = keys().filter(|key| !is_out(key)).map(|key| format!("{key}\n")).collect();
         let set = kept.lines().count() + 1;
         let config = of_file(&format!("{text}{kept}")).unwrap();
-        let found = config.settings().filter(|(_, setting)| setting.origin != Origin::Default).count();
+        let found = config.settings().filter(|(_, setting)| setting.origin != ValueOrigin::Default).count();
         assert_eq!(found, set);
     }
 }
@@ -916,8 +934,8 @@ fn each_kind_of_forge_has_its_own_addresses_and_variables() {
         (cloud.api_url.as_str(), cloud.git_url.as_str()),
         ("https://api.bitbucket.org/2.0", "https://bitbucket.org")
     );
-    assert_eq!(cloud.login, Login::Token(Secret::Env("BITBUCKET_TOKEN".into())));
-    assert_eq!(cloud.webhook_secret, Secret::Env("BITBUCKET_WEBHOOK_SECRET".into()));
+    assert_eq!(cloud.login, ForgeLogin::Token(SecretSource::Env("BITBUCKET_TOKEN".into())));
+    assert_eq!(cloud.webhook_secret, SecretSource::Env("BITBUCKET_WEBHOOK_SECRET".into()));
     assert_eq!(cloud.email, None);
     let with =
         |email: &str| of_file(&format!("[forge.work]\nkind = \"bitbucket\"\nemail = \"{email}\"")).unwrap();
@@ -939,14 +957,14 @@ fn each_kind_of_forge_has_its_own_addresses_and_variables() {
 
 #[test]
 fn webhooks_are_refused_or_marked_while_the_kill_switch_is_on_as_an_operator_says() {
-    use truing_core::port::Halted;
+    use truing_core::port::HaltPolicy;
     let of = |key: &str| {
         let config = of_file(&format!("[forge.bitbucket]\n{key}")).unwrap();
         config.forges["bitbucket"].halted
     };
     assert_eq!(of(""), None, "by its kind");
-    assert_eq!(of("halted = \"refuse\""), Some(Halted::Refused));
-    assert_eq!(of("halted = \"mark\""), Some(Halted::Marked));
+    assert_eq!(of("halted = \"refuse\""), Some(HaltPolicy::Refused));
+    assert_eq!(of("halted = \"mark\""), Some(HaltPolicy::Marked));
     let told = told_of("[forge.bitbucket]\nhalted = \"drop\"");
     assert!(told.contains("`forge.bitbucket.halted` must be \"refuse\" or \"mark\", not `drop`"), "{told}");
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use truing_core::linter::is_known;
 
-use super::Typed;
-use super::problem::{ConfigError, Origin, Problem};
-use super::value::Value;
+use super::TypedSettings;
+use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
+use super::value::ConfigValue;
 
 /// The linters that reviews run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Tools {
+pub enum ToolSelection {
     /// None.
     #[default]
     Off,
@@ -19,7 +19,7 @@ pub enum Tools {
     Auto,
 }
 
-impl Tools {
+impl ToolSelection {
     /// The one that a word of `review.tools` means.
     pub(super) fn named(word: &str) -> Option<Self> {
         match word {
@@ -43,7 +43,7 @@ pub struct ToolConfig {
     /// and no known tool: all files.
     pub paths: Option<Vec<String>>,
     /// The reviews in which it runs.
-    pub when: When,
+    pub when: ToolCondition,
     /// The exit codes of a run that went well; never an empty list. None, and no known tool: 0 and 1.
     pub exit: Option<Vec<i32>>,
     /// The time that a run may take.
@@ -54,7 +54,7 @@ pub struct ToolConfig {
 
 /// The reviews in which a tool runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum When {
+pub enum ToolCondition {
     /// Those in which a changed file is one of its files.
     Changed,
     /// Each one.
@@ -74,15 +74,16 @@ pub enum ToolScope {
 
 /// All sections `tool.NAME`, in the order of their names.
 pub(super) fn all(
-    settings: &Typed<'_>,
+    settings: &TypedSettings<'_>,
     names: Option<&BTreeSet<String>>,
 ) -> Result<Vec<ToolConfig>, ConfigError> {
     names.into_iter().flatten().map(|name| of(settings, name)).collect()
 }
 
-fn of(settings: &Typed<'_>, name: &str) -> Result<ToolConfig, ConfigError> {
+fn of(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, ConfigError> {
     let path = |key: &str| format!("tool.{name}.{key}");
-    let items = |value: &Value| if let Value::List(items) = value { Some(items.clone()) } else { None };
+    let items =
+        |value: &ConfigValue| if let ConfigValue::List(items) = value { Some(items.clone()) } else { None };
     let list = |key: &str| settings.if_any(&path(key), items);
     let command = list("command")?.filter(|words| !words.is_empty());
     let format = settings.name_if_any(&path("format"))?;
@@ -94,14 +95,14 @@ fn of(settings: &Typed<'_>, name: &str) -> Result<ToolConfig, ConfigError> {
         (Some(_), Some(_)) => None,
     };
     if let Some(missing) = missing {
-        let at = settings.first_set(&path("")).unwrap_or(Origin::Default);
-        return Err(Problem::ToolUnknown { at, name: name.to_owned(), missing }.into());
+        let at = settings.first_set(&path("")).unwrap_or(ValueOrigin::Default);
+        return Err(ConfigProblem::ToolUnknown { at, name: name.to_owned(), missing }.into());
     }
     let paths = list("paths")?;
     if paths.as_ref().is_some_and(Vec::is_empty) {
         let at = settings.setting(&path("paths"))?.origin.clone();
         let wrong = "must hold one glob at least; `when = \"never\"` switches a tool off".to_owned();
-        return Err(Problem::BadValue { at, key: path("paths"), wrong }.into());
+        return Err(ConfigProblem::BadValue { at, key: path("paths"), wrong }.into());
     }
     Ok(ToolConfig {
         name: name.to_owned(),
@@ -109,13 +110,13 @@ fn of(settings: &Typed<'_>, name: &str) -> Result<ToolConfig, ConfigError> {
         format,
         paths,
         when: settings.word(&path("when"), |word| match word {
-            "changed" => Some(When::Changed),
-            "always" => Some(When::Always),
-            "never" => Some(When::Never),
+            "changed" => Some(ToolCondition::Changed),
+            "always" => Some(ToolCondition::Always),
+            "never" => Some(ToolCondition::Never),
             _ => None,
         })?,
         exit: settings.if_any(&path("exit"), |value| {
-            if let Value::Codes(codes) = value { Some(codes.clone()) } else { None }
+            if let ConfigValue::Codes(codes) = value { Some(codes.clone()) } else { None }
         })?,
         timeout: settings.duration(&path("timeout"))?,
         scope: settings.word(&path("scope"), |word| match word {

@@ -6,62 +6,64 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use truing_core::instruction::Instruction;
+use truing_core::instruction::PathInstruction;
 use truing_core::money::MicroUsd;
-use truing_core::port::Halted;
-use truing_core::price::{DeclaredPrice, Rate};
+use truing_core::port::HaltPolicy;
+use truing_core::price::{DeclaredPrice, TokenRate};
 use truing_core::severity::RuleSeverity;
 use truing_core::tier::{Tier, TierConfig};
 
 use super::login;
-use super::problem::{ConfigError, Origin, Problem};
-use super::secret::Secret;
-use super::value::{self, Value};
-use super::{ForgeConfig, ForgeKind, Setting, StoreConfig, StorePlace, bug};
+use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
+use super::secret::SecretSource;
+use super::value::{self, ConfigValue};
+use super::{EffectiveSetting, ForgeConfig, ForgeKind, StoreConfig, StorePlace, bug};
 
 /// Typed access to settings. That a path is there and of its kind is the table's promise, kept by a test.
-pub(super) struct Typed<'a>(pub(super) &'a BTreeMap<String, Setting>);
+pub(super) struct TypedSettings<'a>(pub(super) &'a BTreeMap<String, EffectiveSetting>);
 
-impl Typed<'_> {
-    pub(super) fn setting(&self, path: &str) -> Result<&Setting, ConfigError> {
+impl TypedSettings<'_> {
+    pub(super) fn setting(&self, path: &str) -> Result<&EffectiveSetting, ConfigError> {
         self.0.get(path).ok_or_else(|| bug(path))
     }
 
     pub(super) fn get<T>(
         &self,
         path: &str,
-        take: impl FnOnce(&Value) -> Option<T>,
+        take: impl FnOnce(&ConfigValue) -> Option<T>,
     ) -> Result<T, ConfigError> {
         take(&self.setting(path)?.value).ok_or_else(|| bug(path))
     }
 
     pub(super) fn duration(&self, path: &str) -> Result<Duration, ConfigError> {
-        self.get(path, |value| if let Value::Duration(length, _) = value { Some(*length) } else { None })
-    }
-
-    pub(super) fn number<T: TryFrom<i64>>(&self, path: &str) -> Result<T, ConfigError> {
         self.get(
             path,
-            |value| if let Value::Integer(number) = value { T::try_from(*number).ok() } else { None },
+            |value| if let ConfigValue::Duration(length, _) = value { Some(*length) } else { None },
         )
     }
 
+    pub(super) fn number<T: TryFrom<i64>>(&self, path: &str) -> Result<T, ConfigError> {
+        self.get(path, |value| {
+            if let ConfigValue::Integer(number) = value { T::try_from(*number).ok() } else { None }
+        })
+    }
+
     pub(super) fn address(&self, path: &str) -> Result<SocketAddr, ConfigError> {
-        self.get(path, |value| if let Value::Address(address) = value { Some(*address) } else { None })
+        self.get(path, |value| if let ConfigValue::Address(address) = value { Some(*address) } else { None })
     }
 
     pub(super) fn address_if_any(&self, path: &str) -> Result<Option<SocketAddr>, ConfigError> {
-        if self.setting(path)?.value == Value::Unset { Ok(None) } else { self.address(path).map(Some) }
+        if self.setting(path)?.value == ConfigValue::Unset { Ok(None) } else { self.address(path).map(Some) }
     }
 
     pub(super) fn list(&self, path: &str) -> Result<Vec<String>, ConfigError> {
-        self.get(path, |value| if let Value::List(items) = value { Some(items.clone()) } else { None })
+        self.get(path, |value| if let ConfigValue::List(items) = value { Some(items.clone()) } else { None })
     }
 
     /// The rules for the tier of reviews, of the operator and, where it is read, of the repository.
     pub(super) fn tiers(&self) -> Result<TierConfig, ConfigError> {
         let tier = |path: &str| {
-            let is_set = self.setting(path)?.value != Value::Unset;
+            let is_set = self.setting(path)?.value != ConfigValue::Unset;
             if is_set { self.word(path, Tier::from_word).map(Some) } else { Ok(None) }
         };
         let (default, at) = match (tier("review.tier")?, self.flag("review.specialists")?) {
@@ -69,30 +71,32 @@ impl Typed<'_> {
             (None, true) => (Tier::Deep, "review.specialists"),
             (None, false) => (Tier::Settled, "review.tier"),
         };
-        let rules =
-            self.get(
-                "review.for",
-                |value| {
-                    if let Value::Tiers(rules) = value { Some(rules.clone()) } else { None }
-                },
-            )?;
+        let rules = self.get("review.for", |value| {
+            if let ConfigValue::Tiers(rules) = value { Some(rules.clone()) } else { None }
+        })?;
         Ok(TierConfig { tier: default, at: at.to_owned(), most: tier("review.most")?, rules })
     }
 
-    pub(super) fn instructions(&self, path: &str) -> Result<Vec<Instruction>, ConfigError> {
-        self.get(path, |value| if let Value::Instructions(all) = value { Some(all.clone()) } else { None })
+    pub(super) fn instructions(&self, path: &str) -> Result<Vec<PathInstruction>, ConfigError> {
+        self.get(
+            path,
+            |value| if let ConfigValue::Instructions(all) = value { Some(all.clone()) } else { None },
+        )
     }
 
     pub(super) fn commands(&self, path: &str) -> Result<Vec<Vec<String>>, ConfigError> {
-        self.get(path, |value| if let Value::Commands(all) = value { Some(all.clone()) } else { None })
+        self.get(path, |value| if let ConfigValue::Commands(all) = value { Some(all.clone()) } else { None })
     }
 
     pub(super) fn ids(&self, path: &str) -> Result<BTreeMap<String, String>, ConfigError> {
-        self.get(path, |value| if let Value::Ids(ids) = value { Some(ids.clone()) } else { None })
+        self.get(path, |value| if let ConfigValue::Ids(ids) = value { Some(ids.clone()) } else { None })
     }
 
     pub(super) fn severities(&self, path: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ConfigError> {
-        self.get(path, |value| if let Value::Severities(all) = value { Some(all.clone()) } else { None })
+        self.get(
+            path,
+            |value| if let ConfigValue::Severities(all) = value { Some(all.clone()) } else { None },
+        )
     }
 
     pub(super) fn networks(&self, path: &str) -> Result<Vec<IpNet>, ConfigError> {
@@ -100,11 +104,11 @@ impl Typed<'_> {
     }
 
     pub(super) fn url(&self, path: &str) -> Result<String, ConfigError> {
-        self.get(path, |value| if let Value::Url(url) = value { Some(url.clone()) } else { None })
+        self.get(path, |value| if let ConfigValue::Url(url) = value { Some(url.clone()) } else { None })
     }
 
     pub(super) fn url_if_any(&self, path: &str) -> Result<Option<String>, ConfigError> {
-        if self.setting(path)?.value == Value::Unset { Ok(None) } else { self.url(path).map(Some) }
+        if self.setting(path)?.value == ConfigValue::Unset { Ok(None) } else { self.url(path).map(Some) }
     }
 
     /// Does somebody say of `[model]` anything, for this program? A key in another program's variable alone spends nothing.
@@ -112,23 +116,24 @@ impl Typed<'_> {
         let all = self.0.range("model.".to_owned()..).take_while(|(path, _)| path.starts_with("model."));
         // Those of `[model.NAME]` are asked where they are named alone.
         all.filter(|(path, _)| path.matches('.').count() == 1).any(|(_, setting)| match setting.origin {
-            Origin::Default | Origin::Foreign(_) => false,
-            Origin::Repository { .. } | Origin::Operator { .. } | Origin::Variable(_) | Origin::Flag(_) => {
-                true
-            }
+            ValueOrigin::Default | ValueOrigin::Foreign(_) => false,
+            ValueOrigin::Repository { .. }
+            | ValueOrigin::Operator { .. }
+            | ValueOrigin::Variable(_)
+            | ValueOrigin::Flag(_) => true,
         })
     }
 
     pub(super) fn flag(&self, path: &str) -> Result<bool, ConfigError> {
-        self.get(path, |value| if let Value::Flag(yes) = value { Some(*yes) } else { None })
+        self.get(path, |value| if let ConfigValue::Flag(yes) = value { Some(*yes) } else { None })
     }
 
     pub(super) fn name(&self, path: &str) -> Result<String, ConfigError> {
-        self.get(path, |value| if let Value::Name(name) = value { Some(name.clone()) } else { None })
+        self.get(path, |value| if let ConfigValue::Name(name) = value { Some(name.clone()) } else { None })
     }
 
     pub(super) fn name_if_any(&self, path: &str) -> Result<Option<String>, ConfigError> {
-        self.if_any(path, |value| if let Value::Name(name) = value { Some(name.clone()) } else { None })
+        self.if_any(path, |value| if let ConfigValue::Name(name) = value { Some(name.clone()) } else { None })
     }
 
     pub(super) fn word<T>(
@@ -136,25 +141,24 @@ impl Typed<'_> {
         path: &str,
         meaning: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, ConfigError> {
-        self.get(path, |value| if let Value::Choice(word) = value { meaning(word) } else { None })
+        self.get(path, |value| if let ConfigValue::Choice(word) = value { meaning(word) } else { None })
     }
 
-    pub(super) fn secret(&self, path: &str) -> Result<Option<Secret>, ConfigError> {
-        self.if_any(path, |value| if let Value::Secret(secret) = value { Some(secret.clone()) } else { None })
+    pub(super) fn secret(&self, path: &str) -> Result<Option<SecretSource>, ConfigError> {
+        self.if_any(
+            path,
+            |value| if let ConfigValue::Secret(secret) = value { Some(secret.clone()) } else { None },
+        )
     }
 
-    pub(super) fn secrets(&self, path: &str) -> Result<Vec<Secret>, ConfigError> {
-        self.get(path, |value| if let Value::Secrets(all) = value { Some(all.clone()) } else { None })
+    pub(super) fn secrets(&self, path: &str) -> Result<Vec<SecretSource>, ConfigError> {
+        self.get(path, |value| if let ConfigValue::Secrets(all) = value { Some(all.clone()) } else { None })
     }
 
-    pub(super) fn secret_table(&self, path: &str) -> Result<BTreeMap<String, Secret>, ConfigError> {
-        let all =
-            self.if_any(
-                path,
-                |value| {
-                    if let Value::SecretTable(all) = value { Some(all.clone()) } else { None }
-                },
-            )?;
+    pub(super) fn secret_table(&self, path: &str) -> Result<BTreeMap<String, SecretSource>, ConfigError> {
+        let all = self.if_any(path, |value| {
+            if let ConfigValue::SecretTable(all) = value { Some(all.clone()) } else { None }
+        })?;
         Ok(all.unwrap_or_default())
     }
 
@@ -163,8 +167,8 @@ impl Typed<'_> {
         let [url, records] = ["store.url", "store.records"].map(|key| self.setting(key));
         let (url, records) = (&url?.value, &records?.value);
         let place = match (url, records) {
-            (Value::Store(file), _) => Some(StorePlace::File(file.clone())),
-            (Value::Secret(slots), Value::Secret(records)) => {
+            (ConfigValue::Store(file), _) => Some(StorePlace::File(file.clone())),
+            (ConfigValue::Secret(slots), ConfigValue::Secret(records)) => {
                 let passwords = [self.secret("store.password")?, self.secret("store.records_password")?];
                 Some(StorePlace::Servers { slots: slots.clone(), records: records.clone(), passwords })
             }
@@ -177,26 +181,30 @@ impl Typed<'_> {
     pub(super) fn if_any<T>(
         &self,
         path: &str,
-        take: impl FnOnce(&Value) -> Option<T>,
+        take: impl FnOnce(&ConfigValue) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
-        if self.setting(path)?.value == Value::Unset { Ok(None) } else { self.get(path, take).map(Some) }
+        if self.setting(path)?.value == ConfigValue::Unset {
+            Ok(None)
+        } else {
+            self.get(path, take).map(Some)
+        }
     }
 
     pub(super) fn usd(&self, path: &str) -> Result<MicroUsd, ConfigError> {
-        self.get(path, |value| if let Value::Usd(money, _) = value { Some(*money) } else { None })
+        self.get(path, |value| if let ConfigValue::Usd(money, _) = value { Some(*money) } else { None })
     }
 
     pub(super) fn usd_if_any(&self, path: &str) -> Result<Option<MicroUsd>, ConfigError> {
-        self.if_any(path, |value| if let Value::Usd(money, _) = value { Some(*money) } else { None })
+        self.if_any(path, |value| if let ConfigValue::Usd(money, _) = value { Some(*money) } else { None })
     }
 
     /// A model's price, which says of the prompt and the answer what they cost.
     pub(super) fn price(&self, name: &str) -> Result<DeclaredPrice, ConfigError> {
         let rate = |key: &str| {
             let money = self.usd_if_any(&format!("price.{name}.{key}"))?;
-            Ok::<_, ConfigError>(money.map(Rate::micro_usd_per_million))
+            Ok::<_, ConfigError>(money.map(TokenRate::micro_usd_per_million))
         };
-        let missing = |what| ConfigError::from(Problem::Price { name: name.to_owned(), what });
+        let missing = |what| ConfigError::from(ConfigProblem::Price { name: name.to_owned(), what });
         Ok(DeclaredPrice {
             input: rate("input")?.ok_or_else(|| missing("a prompt"))?,
             output: rate("output")?.ok_or_else(|| missing("an answer"))?,
@@ -209,17 +217,20 @@ impl Typed<'_> {
     /// Has somebody set it?
     pub(super) fn is_set(&self, path: &str) -> bool {
         let Self(settings) = self;
-        settings.get(path).is_some_and(|setting| setting.origin != Origin::Default)
+        settings.get(path).is_some_and(|setting| setting.origin != ValueOrigin::Default)
     }
 
     /// The place of the first key of a section that somebody has set; `prefix` ends with a dot.
-    pub(super) fn first_set(&self, prefix: &str) -> Option<Origin> {
+    pub(super) fn first_set(&self, prefix: &str) -> Option<ValueOrigin> {
         let all = self.0.range(prefix.to_owned()..).take_while(|(path, _)| path.starts_with(prefix));
-        all.map(|(_, setting)| &setting.origin).filter(|origin| **origin != Origin::Default).min().cloned()
+        all.map(|(_, setting)| &setting.origin)
+            .filter(|origin| **origin != ValueOrigin::Default)
+            .min()
+            .cloned()
     }
 
     pub(super) fn path(&self, path: &str) -> Result<Option<PathBuf>, ConfigError> {
-        self.if_any(path, |value| if let Value::Path(path) = value { Some(path.clone()) } else { None })
+        self.if_any(path, |value| if let ConfigValue::Path(path) = value { Some(path.clone()) } else { None })
     }
 
     pub(super) fn forge(&self, name: &str) -> Result<ForgeConfig, ConfigError> {
@@ -239,7 +250,7 @@ impl Typed<'_> {
             accounts: login::former(self, name, kind)?,
             webhook_secret: needed("webhook_secret")?,
             halted: self.if_any(&path("halted"), |value| {
-                if let Value::Choice(word) = value { halted(word) } else { None }
+                if let ConfigValue::Choice(word) = value { halted(word) } else { None }
             })?,
             marker_key: self.secret(&path("marker_key"))?,
             previous_marker_keys: self.secrets(&path("previous_marker_keys"))?,
@@ -251,10 +262,10 @@ impl Typed<'_> {
 }
 
 /// The fate of webhooks that a word of `forge.NAME.halted` means.
-fn halted(word: &str) -> Option<Halted> {
+fn halted(word: &str) -> Option<HaltPolicy> {
     match word {
-        "refuse" => Some(Halted::Refused),
-        "mark" => Some(Halted::Marked),
+        "refuse" => Some(HaltPolicy::Refused),
+        "mark" => Some(HaltPolicy::Marked),
         _ => None,
     }
 }

@@ -28,10 +28,10 @@ pub(crate) mod rule;
 pub(crate) mod tiers;
 
 use super::keys;
-use super::kind::{Kind, begins};
-use super::secret::{Secret, SecretText};
-pub use checked::Value;
-pub(crate) use checked::Wrong;
+use super::kind::{ValueKind, begins};
+use super::secret::{SecretSource, SecretText};
+pub use checked::ConfigValue;
+pub(crate) use checked::ValueFault;
 use checked::must;
 pub use host::McpHost;
 pub(crate) use host::{MAX_HOSTS, host};
@@ -48,21 +48,21 @@ use program::{command, commands, no_command, no_commands, program};
 pub(crate) use rule::severities_of;
 use rule::{is_rule, no_severities, severities, severities_to_json};
 
-impl Value {
+impl ConfigValue {
     /// A value of a file. Relative paths start at `folder`. Secrets' tables are read by the caller, which knows
     /// the places of their keys.
-    pub(crate) fn from_toml(kind: Kind, value: &DeValue<'_>, folder: &Path) -> Result<Self, Wrong> {
+    pub(crate) fn from_toml(kind: ValueKind, value: &DeValue<'_>, folder: &Path) -> Result<Self, ValueFault> {
         let text = value.as_str();
         match kind {
-            Kind::Integer(least, most) => match value.as_integer() {
+            ValueKind::Integer(least, most) => match value.as_integer() {
                 Some(number) => integer(number.as_str(), number.radix(), least, most),
                 None => Err(must(format_args!("be a whole number; it is of type {}", value.type_str()))),
             },
-            Kind::Flag => match value.as_bool() {
+            ValueKind::Flag => match value.as_bool() {
                 Some(yes) => Ok(Self::Flag(yes)),
                 None => Err(must(format_args!("be true or false; it is of type {}", value.type_str()))),
             },
-            Kind::Usd(most) => match (value.as_integer(), value.as_float()) {
+            ValueKind::Usd(most) => match (value.as_integer(), value.as_float()) {
                 (Some(number), _) if number.radix() == 10 => usd(number.as_str(), most),
                 (_, Some(number)) => usd(number.as_str(), most),
                 (Some(_) | None, None) => Err(must(format_args!(
@@ -71,61 +71,61 @@ impl Value {
                     value.type_str()
                 ))),
             },
-            Kind::Globs
-            | Kind::Pairs
-            | Kind::Repositories
-            | Kind::Packs
-            | Kind::Rules
-            | Kind::Names
-            | Kind::Accounts
-            | Kind::Words(_)
-            | Kind::Folders
-            | Kind::Hosts
-            | Kind::Networks => match strings(value) {
+            ValueKind::Globs
+            | ValueKind::Pairs
+            | ValueKind::Repositories
+            | ValueKind::Packs
+            | ValueKind::Rules
+            | ValueKind::Names
+            | ValueKind::Accounts
+            | ValueKind::Words(_)
+            | ValueKind::Folders
+            | ValueKind::Hosts
+            | ValueKind::Networks => match strings(value) {
                 Some(items) => list(kind, items, folder),
                 None => Err(must("be a list of strings, such as [\"a\", \"b\"]")),
             },
-            Kind::Command => match strings(value) {
+            ValueKind::Command => match strings(value) {
                 Some(words) => command(words, folder),
                 None => Err(must(no_command())),
             },
-            Kind::Commands => {
+            ValueKind::Commands => {
                 let all = value.as_array().map(|all| all.iter().map(|one| strings(one.get_ref())).collect());
                 match all {
                     Some(Some(all)) => commands(all),
                     Some(None) | None => Err(must(no_commands())),
                 }
             }
-            Kind::Secret => Err(match text {
-                Some(_) => Wrong::Literal,
+            ValueKind::Secret => Err(match text {
+                Some(_) => ValueFault::Literal,
                 None => must("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
             }),
-            Kind::Secrets => Err(must(no_secrets())),
-            Kind::Headers => Err(must(no_headers())),
-            Kind::Tiers => Err(must(tiers::no_tiers())),
-            Kind::Instructions => Err(must(instructions::no_instructions())),
-            Kind::Codes => codes_in_toml(value),
-            Kind::Ids => ids_in_toml(value),
-            Kind::Severities => Err(must(no_severities())),
-            Kind::Store(_)
-            | Kind::Address
-            | Kind::Duration(..)
-            | Kind::Choice { .. }
-            | Kind::Url
-            | Kind::Endpoint
-            | Kind::Name
-            | Kind::Account
-            | Kind::Program
-            | Kind::Model
-            | Kind::Email
-            | Kind::Text
-            | Kind::Sink(_)
-            | Kind::Cron
-            | Kind::Repository
-            | Kind::Branch
-            | Kind::Folder
-            | Kind::File
-            | Kind::Format => match text {
+            ValueKind::Secrets => Err(must(no_secrets())),
+            ValueKind::Headers => Err(must(no_headers())),
+            ValueKind::Tiers => Err(must(tiers::no_tiers())),
+            ValueKind::Instructions => Err(must(instructions::no_instructions())),
+            ValueKind::Codes => codes_in_toml(value),
+            ValueKind::Ids => ids_in_toml(value),
+            ValueKind::Severities => Err(must(no_severities())),
+            ValueKind::Store(_)
+            | ValueKind::Address
+            | ValueKind::Duration(..)
+            | ValueKind::Choice { .. }
+            | ValueKind::Url
+            | ValueKind::Endpoint
+            | ValueKind::Name
+            | ValueKind::Account
+            | ValueKind::Program
+            | ValueKind::Model
+            | ValueKind::Email
+            | ValueKind::Text
+            | ValueKind::Sink(_)
+            | ValueKind::Cron
+            | ValueKind::Repository
+            | ValueKind::Branch
+            | ValueKind::Folder
+            | ValueKind::File
+            | ValueKind::Format => match text {
                 Some(text) => Self::from_text(kind, text, folder),
                 None => Err(must(format_args!(
                     "be a string such as {}; it is of type {}",
@@ -137,44 +137,46 @@ impl Value {
     }
 
     /// A value of a variable or flag. Lists are separated by commas.
-    pub(crate) fn from_text(kind: Kind, text: &str, folder: &Path) -> Result<Self, Wrong> {
+    pub(crate) fn from_text(kind: ValueKind, text: &str, folder: &Path) -> Result<Self, ValueFault> {
         match kind {
-            Kind::Store(schemes) => store(text, folder, schemes),
-            Kind::Address => text.parse().map(Self::Address).map_err(|_| {
+            ValueKind::Store(schemes) => store(text, folder, schemes),
+            ValueKind::Address => text.parse().map(Self::Address).map_err(|_| {
                 must(format_args!("be an IP address and a port such as {}, not `{text}`", kind.sample()))
             }),
-            Kind::Integer(least, most) => integer(text, 10, least, most),
-            Kind::Duration(least, most) => duration(text, least, most),
-            Kind::Choice { built, planned } => match built.iter().find(|word| **word == text) {
+            ValueKind::Integer(least, most) => integer(text, 10, least, most),
+            ValueKind::Duration(least, most) => duration(text, least, most),
+            ValueKind::Choice { built, planned } => match built.iter().find(|word| **word == text) {
                 Some(word) => Ok(Self::Choice(word)),
-                None if planned.contains(&text) => Err(Wrong::Planned { word: text.to_owned(), built }),
+                None if planned.contains(&text) => Err(ValueFault::Planned { word: text.to_owned(), built }),
                 None => Err(must(format_args!("be {}, not `{text}`", or(built)))),
             },
-            Kind::Flag => match text {
+            ValueKind::Flag => match text {
                 "true" | "1" => Ok(Self::Flag(true)),
                 "false" | "0" => Ok(Self::Flag(false)),
                 _ => Err(must(format_args!("be true or false, not `{text}`"))),
             },
-            Kind::Url => web_address(text).map(Self::Url),
-            Kind::Endpoint => endpoint(text).map(Self::Url),
-            Kind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
-            Kind::Program => program(text, folder).map(Self::Name),
-            Kind::Text if !text.trim().is_empty() && !text.contains('\0') => Ok(Self::Name(text.to_owned())),
-            Kind::Text => Err(must("hold some words")),
-            Kind::Model if text.is_empty() => Ok(Self::Unset),
-            Kind::Model if is_name(text) => Ok(Self::Name(text.to_owned())),
-            Kind::Email | Kind::Account if text.is_empty() => Ok(Self::Unset),
-            Kind::Account if is_uuid(text) => Ok(Self::Name(text.to_owned())),
-            Kind::Account => Err(must("be a UUID with its braces, such as `{0f3a9c56-…}`")),
-            Kind::Email if is_email(text) => Ok(Self::Name(text.to_owned())),
-            Kind::Email => Err(must("be an e-mail address, `name@host`")),
-            Kind::Model => Err(must("be the NAME of a `[model.NAME]`")),
-            Kind::Name => Err(must("be a name: letters, digits and signs, without blanks")),
-            Kind::Repository if is_repository(text) => Ok(Self::Name(text.to_owned())),
-            Kind::Branch if is_branch_name(text) => Ok(Self::Name(text.to_owned())),
-            Kind::Repository => Err(must("be a repository's name, `owner/name`")),
-            Kind::Branch => Err(must("be a branch's name, as `git check-ref-format --branch` wants it")),
-            Kind::Cron => match text.parse::<croner::Cron>() {
+            ValueKind::Url => web_address(text).map(Self::Url),
+            ValueKind::Endpoint => endpoint(text).map(Self::Url),
+            ValueKind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
+            ValueKind::Program => program(text, folder).map(Self::Name),
+            ValueKind::Text if !text.trim().is_empty() && !text.contains('\0') => {
+                Ok(Self::Name(text.to_owned()))
+            }
+            ValueKind::Text => Err(must("hold some words")),
+            ValueKind::Model if text.is_empty() => Ok(Self::Unset),
+            ValueKind::Model if is_name(text) => Ok(Self::Name(text.to_owned())),
+            ValueKind::Email | ValueKind::Account if text.is_empty() => Ok(Self::Unset),
+            ValueKind::Account if is_uuid(text) => Ok(Self::Name(text.to_owned())),
+            ValueKind::Account => Err(must("be a UUID with its braces, such as `{0f3a9c56-…}`")),
+            ValueKind::Email if is_email(text) => Ok(Self::Name(text.to_owned())),
+            ValueKind::Email => Err(must("be an e-mail address, `name@host`")),
+            ValueKind::Model => Err(must("be the NAME of a `[model.NAME]`")),
+            ValueKind::Name => Err(must("be a name: letters, digits and signs, without blanks")),
+            ValueKind::Repository if is_repository(text) => Ok(Self::Name(text.to_owned())),
+            ValueKind::Branch if is_branch_name(text) => Ok(Self::Name(text.to_owned())),
+            ValueKind::Repository => Err(must("be a repository's name, `owner/name`")),
+            ValueKind::Branch => Err(must("be a branch's name, as `git check-ref-format --branch` wants it")),
+            ValueKind::Cron => match text.parse::<croner::Cron>() {
                 Ok(cron)
                     if cron
                         .find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), false)
@@ -185,46 +187,46 @@ impl Value {
                 Ok(_) => Ok(Self::Name(text.to_owned())),
                 Err(error) => Err(must(format_args!("be a cron pattern such as {}: {error}", kind.sample()))),
             },
-            Kind::Folder if text.is_empty() => Err(must("name a folder")),
-            Kind::File if text.is_empty() => Err(must("name a file")),
-            Kind::Folder | Kind::File => Ok(Self::Path(folder.join(text))),
-            Kind::Usd(most) => usd(text, most),
-            Kind::Sink(schemes) => sink(text, schemes).map(Self::Secret),
-            Kind::Secret => Err(Wrong::Literal),
-            Kind::Secrets if text.trim().is_empty() => Ok(Self::Secrets(Vec::new())),
-            Kind::Secrets => secrets(text, folder).map(Self::Secrets),
-            Kind::Headers if text.trim().is_empty() => Ok(Self::SecretTable(Default::default())),
-            Kind::Headers => headers(text, folder).map(Self::SecretTable),
-            Kind::Globs
-            | Kind::Pairs
-            | Kind::Repositories
-            | Kind::Packs
-            | Kind::Rules
-            | Kind::Names
-            | Kind::Accounts
-            | Kind::Words(_)
-            | Kind::Folders
-            | Kind::Hosts
-            | Kind::Networks => {
+            ValueKind::Folder if text.is_empty() => Err(must("name a folder")),
+            ValueKind::File if text.is_empty() => Err(must("name a file")),
+            ValueKind::Folder | ValueKind::File => Ok(Self::Path(folder.join(text))),
+            ValueKind::Usd(most) => usd(text, most),
+            ValueKind::Sink(schemes) => sink(text, schemes).map(Self::Secret),
+            ValueKind::Secret => Err(ValueFault::Literal),
+            ValueKind::Secrets if text.trim().is_empty() => Ok(Self::Secrets(Vec::new())),
+            ValueKind::Secrets => secrets(text, folder).map(Self::Secrets),
+            ValueKind::Headers if text.trim().is_empty() => Ok(Self::SecretTable(Default::default())),
+            ValueKind::Headers => headers(text, folder).map(Self::SecretTable),
+            ValueKind::Globs
+            | ValueKind::Pairs
+            | ValueKind::Repositories
+            | ValueKind::Packs
+            | ValueKind::Rules
+            | ValueKind::Names
+            | ValueKind::Accounts
+            | ValueKind::Words(_)
+            | ValueKind::Folders
+            | ValueKind::Hosts
+            | ValueKind::Networks => {
                 list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(), folder)
             }
-            Kind::Format => format_of_output(text),
-            Kind::Tiers if text.trim().is_empty() => Ok(Self::Tiers(Vec::new())),
-            Kind::Tiers => tiers::rules_in_text(text).map(Self::Tiers),
-            Kind::Instructions if text.trim().is_empty() => Ok(Self::Instructions(Vec::new())),
-            Kind::Instructions => instructions::instructions_in_text(text).map(Self::Instructions),
-            Kind::Ids if text.trim().is_empty() => Ok(Self::Ids(Default::default())),
-            Kind::Ids => ids(serde_json::from_str(text).ok()),
-            Kind::Severities if text.trim().is_empty() => Ok(Self::Severities(Default::default())),
-            Kind::Severities => severities(text).map(Self::Severities),
-            Kind::Codes => codes(text.split(',').map(|code| code.trim().parse().ok()).collect()),
-            Kind::Command if text.trim().is_empty() => Ok(Self::List(Vec::new())),
-            Kind::Command => match serde_json::from_str::<Vec<String>>(text) {
+            ValueKind::Format => format_of_output(text),
+            ValueKind::Tiers if text.trim().is_empty() => Ok(Self::Tiers(Vec::new())),
+            ValueKind::Tiers => tiers::rules_in_text(text).map(Self::Tiers),
+            ValueKind::Instructions if text.trim().is_empty() => Ok(Self::Instructions(Vec::new())),
+            ValueKind::Instructions => instructions::instructions_in_text(text).map(Self::Instructions),
+            ValueKind::Ids if text.trim().is_empty() => Ok(Self::Ids(Default::default())),
+            ValueKind::Ids => ids(serde_json::from_str(text).ok()),
+            ValueKind::Severities if text.trim().is_empty() => Ok(Self::Severities(Default::default())),
+            ValueKind::Severities => severities(text).map(Self::Severities),
+            ValueKind::Codes => codes(text.split(',').map(|code| code.trim().parse().ok()).collect()),
+            ValueKind::Command if text.trim().is_empty() => Ok(Self::List(Vec::new())),
+            ValueKind::Command => match serde_json::from_str::<Vec<String>>(text) {
                 Ok(words) => command(words.iter().map(String::as_str).collect(), folder),
                 Err(_) => Err(must(no_command())),
             },
-            Kind::Commands if text.trim().is_empty() => Ok(Self::Commands(Vec::new())),
-            Kind::Commands => match serde_json::from_str::<Vec<Vec<String>>>(text) {
+            ValueKind::Commands if text.trim().is_empty() => Ok(Self::Commands(Vec::new())),
+            ValueKind::Commands => match serde_json::from_str::<Vec<Vec<String>>>(text) {
                 Ok(all) => commands(all.iter().map(|one| one.iter().map(String::as_str).collect()).collect()),
                 Err(_) => Err(must(no_commands())),
             },
@@ -273,8 +275,8 @@ fn is_repository(text: &str) -> bool {
     text.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name))
 }
 
-/// As TOML; nothing at all for [`Value::Unset`].
-impl fmt::Display for Value {
+/// As TOML; nothing at all for [`ConfigValue::Unset`].
+impl fmt::Display for ConfigValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let string = |text: &dyn fmt::Display| toml::Value::String(text.to_string()).to_string();
         match self {
@@ -299,7 +301,7 @@ impl fmt::Display for Value {
             }
             Self::SecretTable(all) if all.is_empty() => f.write_str("{}"),
             Self::SecretTable(all) => {
-                let one = |(name, secret): (&String, &Secret)| {
+                let one = |(name, secret): (&String, &SecretSource)| {
                     format!("{} = {}", string(name), place_in_toml(secret))
                 };
                 write!(f, "{{ {} }}", all.iter().map(one).collect::<Vec<_>>().join(", "))
@@ -331,17 +333,17 @@ impl fmt::Display for Value {
 
 /// The variable that a secret is said to be in. Only capitals: nearly every token that is put here by mistake
 /// has a small letter, and is then not printed.
-pub(crate) fn secret_variable(name: &str) -> Result<Secret, Wrong> {
+pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ValueFault> {
     let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     if !name.is_empty() && name.chars().all(capital) && !name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Ok(Secret::Env(name.to_owned()));
+        return Ok(SecretSource::Env(name.to_owned()));
     }
     Err(must("name a variable in capitals, digits and `_`, such as GITHUB_TOKEN"))
 }
 
 /// The file that a secret is said to be in.
-pub(crate) fn secret_file(path: &str, folder: &Path) -> Result<Secret, Wrong> {
-    if path.is_empty() { Err(must("name a file")) } else { Ok(Secret::File(folder.join(path))) }
+pub(crate) fn secret_file(path: &str, folder: &Path) -> Result<SecretSource, ValueFault> {
+    if path.is_empty() { Err(must("name a file")) } else { Ok(SecretSource::File(folder.join(path))) }
 }
 
 /// Names of files or branches: `*` stays within a folder, `**` does not.
@@ -396,16 +398,16 @@ fn or<S: fmt::Display>(words: &[S]) -> String {
 
 /// `sqlite:PATH`, where a file is meant; or a server's URL of one of these schemes. What was given is not shown: it may
 /// carry a password.
-fn store(text: &str, folder: &Path, schemes: &[&str]) -> Result<Value, Wrong> {
+fn store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValue, ValueFault> {
     let is_file = schemes.contains(&"sqlite");
     match text.split_once(':') {
-        None if text.is_empty() && !is_file => Ok(Value::Unset),
+        None if text.is_empty() && !is_file => Ok(ConfigValue::Unset),
         Some(("sqlite", path)) if is_file => {
             if path.starts_with("//") || path.is_empty() || path.starts_with(':') {
                 let sample = "\"sqlite:/var/lib/truing/truing.db\"";
                 return Err(must(format_args!("be `sqlite:` and then a file's path, such as {sample}")));
             }
-            Ok(Value::Store(folder.join(path)))
+            Ok(ConfigValue::Store(folder.join(path)))
         }
         Some((scheme, rest)) if schemes.contains(&scheme) => {
             // One host at least, or its name in the query; several are separated by commas.
@@ -414,7 +416,7 @@ fn store(text: &str, folder: &Path, schemes: &[&str]) -> Result<Value, Wrong> {
             let host = authority.map(|all| all.rsplit('@').next().unwrap_or_default());
             match host {
                 Some(host) if !host.is_empty() || rest.contains("host=") => {
-                    Ok(Value::Secret(Secret::Plain(SecretText::new(text))))
+                    Ok(ConfigValue::Secret(SecretSource::Plain(SecretText::new(text))))
                 }
                 Some(_) | None => Err(must("name a host, after `//`")),
             }
@@ -426,18 +428,18 @@ fn store(text: &str, folder: &Path, schemes: &[&str]) -> Result<Value, Wrong> {
     }
 }
 
-fn integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<Value, Wrong> {
+fn integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<ConfigValue, ValueFault> {
     match i64::from_str_radix(digits, radix) {
-        Ok(number) if (least..=most).contains(&number) => Ok(Value::Integer(number)),
+        Ok(number) if (least..=most).contains(&number) => Ok(ConfigValue::Integer(number)),
         Ok(_) | Err(_) => Err(must(format_args!("be a whole number from {least} to {most}, not `{digits}`"))),
     }
 }
 
 /// Dollars. What is finer than the ledger counts is refused, not rounded.
-fn usd(text: &str, most: u32) -> Result<Value, Wrong> {
+fn usd(text: &str, most: u32) -> Result<ConfigValue, ValueFault> {
     match MicroUsd::from_dollars(text) {
         Some(money) if money <= MicroUsd(u64::from(most) * 1_000_000) => {
-            Ok(Value::Usd(money, text.to_owned()))
+            Ok(ConfigValue::Usd(money, text.to_owned()))
         }
         Some(_) | None => Err(must(format_args!(
             "be dollars from 0 to {most}, with six digits after the point at most, not `{text}`"
@@ -446,7 +448,7 @@ fn usd(text: &str, most: u32) -> Result<Value, Wrong> {
 }
 
 /// What [`endpoint`] is, as the beginning of other URLs: without a slash at its end, and without a query.
-fn web_address(text: &str) -> Result<String, Wrong> {
+fn web_address(text: &str) -> Result<String, ValueFault> {
     let url = endpoint(text)?;
     if url.contains('?') {
         return Err(must("be a URL without `?` and `#`"));
@@ -455,7 +457,7 @@ fn web_address(text: &str) -> Result<String, Wrong> {
 }
 
 /// https anywhere, http on loopback only, no user or fragment. What was given is not shown: it may carry a password.
-fn endpoint(text: &str) -> Result<String, Wrong> {
+fn endpoint(text: &str) -> Result<String, ValueFault> {
     let url = Url::parse(text)
         .map_err(|error| must(format_args!("be a URL such as https://api.github.com: {error}")))?;
     match url.scheme() {
@@ -474,7 +476,7 @@ fn endpoint(text: &str) -> Result<String, Wrong> {
 }
 
 /// A URL that is written out though it may be a secret. What was given is not shown.
-fn sink(text: &str, schemes: &[&str]) -> Result<Secret, Wrong> {
+fn sink(text: &str, schemes: &[&str]) -> Result<SecretSource, ValueFault> {
     let all = || {
         format!("begin with {}", or(&schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>()))
     };
@@ -490,7 +492,7 @@ fn sink(text: &str, schemes: &[&str]) -> Result<Secret, Wrong> {
     if url.password().is_some() {
         return Err(must("be a URL without a password: give that as a secret"));
     }
-    Ok(Secret::Plain(SecretText::new(text)))
+    Ok(SecretSource::Plain(SecretText::new(text)))
 }
 
 /// Enough of a URL to recognise it, and not what it lets its holder do: of a store's all but passwords, of others no path.
@@ -525,68 +527,68 @@ fn strings<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
 }
 
 /// Globs, networks and hosts that parse, folders, or names of packs; each once, in the given order.
-fn list(kind: Kind, items: Vec<&str>, folder: &Path) -> Result<Value, Wrong> {
+fn list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue, ValueFault> {
     for item in &items {
-        if let Kind::Words(known) = kind
+        if let ValueKind::Words(known) = kind
             && !known.contains(item)
         {
             return Err(must(format_args!("hold {}, not `{item}`", or(known))));
         }
-        if kind == Kind::Networks && network(item).is_none() {
+        if kind == ValueKind::Networks && network(item).is_none() {
             return Err(must(format_args!(
                 "hold networks such as 10.0.0.0/8 or addresses such as 192.0.2.1, not `{item}`"
             )));
         }
         // Without an owner a pattern would match nothing, and nobody would be told.
-        if kind == Kind::Repositories && item.matches('/').count() != 1 {
+        if kind == ValueKind::Repositories && item.matches('/').count() != 1 {
             return Err(must(format_args!(
                 "hold `owner/name`, where `*` stands for any (`owner/*`), not `{item}`"
             )));
         }
-        if kind == Kind::Accounts && !is_account(item) {
+        if kind == ValueKind::Accounts && !is_account(item) {
             return Err(must(format_args!("hold accounts' numbers or names, not `{item}`")));
         }
-        if kind == Kind::Pairs && pair(item).is_none() {
+        if kind == ValueKind::Pairs && pair(item).is_none() {
             return Err(must(format_args!(
                 "hold pairs of folders (`UPSTREAM/=OURS/`) or of files, not `{item}`"
             )));
         }
-        if kind == Kind::Names && (item.trim().is_empty() || item.chars().any(char::is_control)) {
+        if kind == ValueKind::Names && (item.trim().is_empty() || item.chars().any(char::is_control)) {
             return Err(must(format_args!("hold names such as {}", kind.sample())));
         }
-        if kind == Kind::Hosts {
+        if kind == ValueKind::Hosts {
             host(item).map_err(|wrong| must(format_args!("hold {wrong}")))?;
         }
-        if kind == Kind::Rules && !is_rule(item) {
+        if kind == ValueKind::Rules && !is_rule(item) {
             return Err(must(format_args!("hold rules' names, `PACK/RULE`, not `{item}`")));
         }
-        if kind == Kind::Packs && !is_name(item) {
+        if kind == ValueKind::Packs && !is_name(item) {
             return Err(must(format_args!(
                 "hold rule packs' names (lower-case letters, digits, `-`), not `{item}`"
             )));
         }
     }
-    let named = |item: &str| match kind == Kind::Folders {
+    let named = |item: &str| match kind == ValueKind::Folders {
         true => folder.join(item).display().to_string(),
         false => item.to_owned(),
     };
     let items: Vec<String> = unique(items.into_iter().map(named));
-    if kind == Kind::Hosts && items.len() > MAX_HOSTS {
+    if kind == ValueKind::Hosts && items.len() > MAX_HOSTS {
         return Err(must(format_args!("hold {MAX_HOSTS} places at most, not {}", items.len())));
     }
-    if matches!(kind, Kind::Globs | Kind::Repositories) {
+    if matches!(kind, ValueKind::Globs | ValueKind::Repositories) {
         items
             .iter()
             .try_for_each(|item| glob::is_bounded(item))
             .map_err(|why| must(format_args!("hold globs: {why}")))?;
     }
-    if kind == Kind::Globs {
+    if kind == ValueKind::Globs {
         globs(&items).map_err(|error| must(format_args!("hold globs: {error}")))?;
     }
-    if kind == Kind::Repositories {
+    if kind == ValueKind::Repositories {
         repositories(&items).map_err(|error| must(format_args!("hold globs of `owner/name`: {error}")))?;
     }
-    Ok(Value::List(items))
+    Ok(ConfigValue::List(items))
 }
 
 #[cfg(test)]

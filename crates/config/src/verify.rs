@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use truing_core::registry::Registry;
+use truing_core::registry::PackageRegistry;
 
 use super::problem::ConfigError;
-use super::{Typed, bug};
+use super::{TypedSettings, bug};
 
 /// Section `verify`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,7 +14,7 @@ pub struct VerifyConfig {
     /// Commands that set the tree up, in order.
     pub setup: Vec<Vec<String>>,
     /// What they may reach.
-    pub registries: Vec<Registry>,
+    pub registries: Vec<PackageRegistry>,
     /// The checks, in order.
     pub check: Vec<Vec<String>>,
     /// How long each command may take.
@@ -31,9 +31,9 @@ pub struct VerifyConfig {
     pub cache_age: Duration,
 }
 
-pub(super) fn of(settings: &Typed<'_>) -> Result<VerifyConfig, ConfigError> {
+pub(super) fn of(settings: &TypedSettings<'_>) -> Result<VerifyConfig, ConfigError> {
     let mib = |path: &str| settings.number::<u64>(path).map(|number| number.saturating_mul(1 << 20));
-    let registry = |word: &String| Registry::named(word).ok_or_else(|| bug("verify.registries"));
+    let registry = |word: &String| PackageRegistry::named(word).ok_or_else(|| bug("verify.registries"));
     Ok(VerifyConfig {
         setup: settings.commands("verify.setup")?,
         registries: settings.list("verify.registries")?.iter().map(registry).collect::<Result<_, _>>()?,

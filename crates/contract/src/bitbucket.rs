@@ -6,23 +6,23 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::holes::{Excused, Hole, TYPE, UNNAMED};
-use crate::openapi::{Document, fits};
-use crate::{Contract, ContractError};
+use crate::holes::{ContractExemption, ExemptPart, TYPE, UNNAMED};
+use crate::openapi::{OpenapiDocument, fits};
+use crate::{ContractError, ForgeContract};
 
 /// The variable of the environment that names the folder.
 const FOLDER: &str = "TRUING_BITBUCKET_OPENAPI";
 
 /// A call of a forge that the document does not have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Undescribed {
+pub(crate) struct UndescribedCall {
     method: &'static str,
     template: &'static str,
     /// Why it is made all the same.
     reason: &'static str,
 }
 
-impl Undescribed {
+impl UndescribedCall {
     /// Is it this call?
     pub(crate) fn is(&self, method: &str, target: &str) -> bool {
         let path = target.split_once('?').map_or(target, |(path, _)| path);
@@ -31,21 +31,21 @@ impl Undescribed {
 }
 
 /// Cloud's.
-pub(crate) fn cloud() -> Result<Option<Contract>, ContractError> {
+pub(crate) fn cloud() -> Result<Option<ForgeContract>, ContractError> {
     read("bitbucket-cloud.json", "/2.0", CLOUD_HOLES, CLOUD_UNDESCRIBED)
 }
 
 /// Data Center's.
-pub(crate) fn data_center() -> Result<Option<Contract>, ContractError> {
+pub(crate) fn data_center() -> Result<Option<ForgeContract>, ContractError> {
     read("bitbucket-dc.json", "/rest", DATA_CENTER_HOLES, DATA_CENTER_UNDESCRIBED)
 }
 
 fn read(
     name: &str,
     base: &'static str,
-    holes: &'static [Hole],
-    undescribed: &'static [Undescribed],
-) -> Result<Option<Contract>, ContractError> {
+    holes: &'static [ContractExemption],
+    undescribed: &'static [UndescribedCall],
+) -> Result<Option<ForgeContract>, ContractError> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/openapi");
     let path = std::env::var_os(FOLDER).map_or_else(beside, PathBuf::from).join(name);
     let failed = |why: String| ContractError::Beside { path: path.display().to_string(), why };
@@ -55,8 +55,8 @@ fn read(
         Err(error) => return Err(failed(error.to_string())),
     };
     let document: Value = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-    let rest = Document::new(document, false)?;
-    Ok(Some(Contract { base, rest, graphql: None, holes, undescribed }))
+    let rest = OpenapiDocument::new(document, false)?;
+    Ok(Some(ForgeContract { base, rest, graphql: None, holes, undescribed }))
 }
 
 /// The words of a field that is not there.
@@ -66,12 +66,12 @@ const NO_FIELD: &str = "not among the query's fields";
 /// Why a call is made that the document does not have.
 const CUT: &str = "Atlassian describes it; the copy was cut down before it was needed";
 
-const fn get(template: &'static str) -> Undescribed {
-    Undescribed { method: "GET", template, reason: CUT }
+const fn get(template: &'static str) -> UndescribedCall {
+    UndescribedCall { method: "GET", template, reason: CUT }
 }
 
 /// Calls of Cloud that the document does not have.
-const CLOUD_UNDESCRIBED: &[Undescribed] = &[
+const CLOUD_UNDESCRIBED: &[UndescribedCall] = &[
     get("/user/workspaces"),
     get("/user/workspaces/{workspace}/permissions/repositories"),
     get("/workspaces/{workspace}/permissions/repositories/{repo_slug}"),
@@ -84,19 +84,19 @@ const CLOUD_UNDESCRIBED: &[Undescribed] = &[
 ];
 
 /// Calls of Data Center that the document does not have.
-const DATA_CENTER_UNDESCRIBED: &[Undescribed] = &[
+const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
     get("/api/latest/users"),
     get("/api/latest/users/{userSlug}"),
     get("/api/latest/repos"),
     get("/api/latest/projects/{projectKey}/repos/{repositorySlug}/default-branch"),
     get("/build-status/latest/commits/{commitId}"),
     get("/branch-permissions/latest/projects/{projectKey}/repos/{repositorySlug}/restrictions"),
-    Undescribed {
+    UndescribedCall {
         method: "GET",
         template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/diff",
         reason: "Atlassian describes it with a path, whose pattern is `.*`: an empty one is of the whole pull request",
     },
-    Undescribed {
+    UndescribedCall {
         method: "POST",
         template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/participants",
         reason: CUT,
@@ -104,11 +104,11 @@ const DATA_CENTER_UNDESCRIBED: &[Undescribed] = &[
 ];
 
 /// An example of a hole: method, path, status and JSON.
-type Example = (&'static str, &'static str, u16, &'static str);
+type ExemptionExample = (&'static str, &'static str, u16, &'static str);
 
 /// A status that every call may have.
-const fn any(status: u16, reason: &'static str, example: Example) -> Hole {
-    Hole { operation: "", excused: Excused::Status(status), reason, example }
+const fn any(status: u16, reason: &'static str, example: ExemptionExample) -> ContractExemption {
+    ContractExemption { operation: "", excused: ExemptPart::Status(status), reason, example }
 }
 
 /// A hole in what is described of answers to all calls.
@@ -116,9 +116,9 @@ const fn answers(
     ends: &'static [&'static str],
     words: &'static str,
     reason: &'static str,
-    example: Example,
-) -> Hole {
-    Hole { operation: "", excused: Excused::Answer(ends, words), reason, example }
+    example: ExemptionExample,
+) -> ContractExemption {
+    ContractExemption { operation: "", excused: ExemptPart::Answer(ends, words), reason, example }
 }
 
 /// A hole in what is described of requests of all calls.
@@ -126,9 +126,9 @@ const fn requests(
     ends: &'static [&'static str],
     words: &'static str,
     reason: &'static str,
-    example: Example,
-) -> Hole {
-    Hole { operation: "", excused: Excused::Request(ends, words), reason, example }
+    example: ExemptionExample,
+) -> ContractExemption {
+    ContractExemption { operation: "", excused: ExemptPart::Request(ends, words), reason, example }
 }
 
 /// Addresses of examples.
@@ -145,7 +145,7 @@ const DC_REPORT: &str = "/rest/insights/latest/projects/A/repos/b/commits/c/repo
 const OWN_FORM: &str = "reports are refused in a form of their own (observed)";
 
 /// What Cloud does and its document does not say.
-const CLOUD_HOLES: &[Hole] = &[
+const CLOUD_HOLES: &[ContractExemption] = &[
     requests(
         &[""],
         NO_TYPE,
@@ -247,15 +247,15 @@ const CLOUD_HOLES: &[Hole] = &[
         OWN_FORM,
         ("PUT", REPORT, 400, r#"{"code": 400, "message": "m"}"#),
     ),
-    Hole {
+    ContractExemption {
         operation: "PUT /repositories/{workspace}/{repo_slug}/commit/{commit}/reports/{reportId}",
-        excused: Excused::Answer(&[""], NO_TYPE),
+        excused: ExemptPart::Answer(&[""], NO_TYPE),
         reason: OWN_FORM,
         example: ("PUT", REPORT, 400, r#"{"code": 400, "message": "m"}"#),
     },
-    Hole {
+    ContractExemption {
         operation: "GET /repositories/{workspace}/{repo_slug}/commit/{commit}/reports/{reportId}",
-        excused: Excused::Answer(&[""], NO_TYPE),
+        excused: ExemptPart::Answer(&[""], NO_TYPE),
         reason: OWN_FORM,
         example: ("GET", REPORT, 404, r#"{"code": 400, "message": "m"}"#),
     },
@@ -274,7 +274,7 @@ const CLOUD_HOLES: &[Hole] = &[
 ];
 
 /// What Data Center does and its document does not say.
-const DATA_CENTER_HOLES: &[Hole] = &[
+const DATA_CENTER_HOLES: &[ContractExemption] = &[
     requests(
         &["/anchor/path", "/anchor/srcPath"],
         TYPE,
@@ -287,9 +287,9 @@ const DATA_CENTER_HOLES: &[Hole] = &[
         "the span of a comment on several lines, from 9.3 on; the document is of 9.2",
         ("POST", DC_COMMENTS, 201, r#"{"text": "x", "anchor": {"multilineSpan": {"dstSpanStart": 1}}}"#),
     ),
-    Hole {
+    ContractExemption {
         operation: "POST /api/latest/projects/{projectKey}/repos/{repositorySlug}/commits/{commitId}/builds",
-        excused: Excused::Request(&[""], "the call takes no body"),
+        excused: ExemptPart::Request(&[""], "the call takes no body"),
         reason: "its body is described, but not as JSON: as of any media type",
         example: ("POST", "/rest/api/latest/projects/A/repos/b/commits/c/builds", 204, "{}"),
     },
@@ -305,9 +305,9 @@ const DATA_CENTER_HOLES: &[Hole] = &[
         "the same in the answer",
         ("GET", DC_REPORT, 200, r#"{"data": [{"value": 1}]}"#),
     ),
-    Hole {
+    ContractExemption {
         operation: "GET /api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/diff/{path}",
-        excused: Excused::Answer(
+        excused: ExemptPart::Answer(
             &["/contextLines", "/diffs", "/fromHash", "/toHash", "/whitespace"],
             UNNAMED,
         ),
@@ -380,7 +380,7 @@ mod tests {
     use super::*;
     use crate::holes::each_is_needed;
 
-    fn both() -> Vec<Contract> {
+    fn both() -> Vec<ForgeContract> {
         let all = [cloud().unwrap(), data_center().unwrap()];
         if all.iter().any(Option::is_none) {
             println!("not checked: there is no folder with what Atlassian publishes ({FOLDER} names one)");

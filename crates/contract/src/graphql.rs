@@ -9,7 +9,7 @@ use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Schema};
 use serde_json::{Map, Value};
 
-use crate::{ContractError, Exchange, Part, Violation};
+use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
 /// What a GraphQL request is called.
 const NAME: &str = "POST /graphql";
@@ -18,31 +18,31 @@ const FIELDS: &[&str] = &["operationName", "query", "variables"];
 
 /// The schema.
 #[derive(Debug)]
-pub(crate) struct Document(Valid<Schema>);
+pub(crate) struct GraphqlDocument(Valid<Schema>);
 
-impl Document {
+impl GraphqlDocument {
     pub(crate) fn new(text: &str) -> Result<Self, ContractError> {
         let schema = Schema::parse_and_validate(text, "github.graphql");
         schema.map(Self).map_err(|error| ContractError::Graphql(error.errors.to_string()))
     }
 
     /// What is wrong with an exchange.
-    pub(crate) fn check(&self, exchange: &Exchange<'_>) -> Vec<Violation> {
+    pub(crate) fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let mut found = Vec::new();
         let mut wrong = |part, place: &str, what: String| {
-            found.push(Violation { operation: NAME.into(), part, place: place.to_owned(), what });
+            found.push(ContractViolation { operation: NAME.into(), part, place: place.to_owned(), what });
         };
         let empty = Map::new();
         let request = exchange.request.and_then(Value::as_object).unwrap_or(&empty);
         for name in request.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
-            wrong(Part::Request, &format!("/{name}"), "not a field of a GraphQL request".into());
+            wrong(ExchangePart::Request, &format!("/{name}"), "not a field of a GraphQL request".into());
         }
         let query = request.get("query").and_then(Value::as_str).unwrap_or_default();
         let document = match ExecutableDocument::parse_and_validate(&self.0, query, "query") {
             Ok(document) => document,
             Err(error) => {
                 for error in error.errors.iter() {
-                    wrong(Part::Request, "/query", error.to_json().message);
+                    wrong(ExchangePart::Request, "/query", error.to_json().message);
                 }
                 return found;
             }
@@ -50,7 +50,7 @@ impl Document {
         let operation = match document.operations.get(None) {
             Ok(operation) => operation,
             Err(error) => {
-                wrong(Part::Request, "/query", error.message().to_string());
+                wrong(ExchangePart::Request, "/query", error.message().to_string());
                 return found;
             }
         };
@@ -62,15 +62,15 @@ impl Document {
             .flat_map(Map::keys)
             .filter(|name| !known.contains(&name.as_str()))
         {
-            wrong(Part::Request, &format!("/variables/{name}"), "not a variable of the query".into());
+            wrong(ExchangePart::Request, &format!("/variables/{name}"), "not a variable of the query".into());
         }
         match serde_json::from_value::<JsonMap>(variables) {
             Ok(values) => {
                 if let Err(error) = coerce_variable_values(&self.0, operation, &values) {
-                    wrong(Part::Request, "/variables", error.message().to_string());
+                    wrong(ExchangePart::Request, "/variables", error.message().to_string());
                 }
             }
-            Err(error) => wrong(Part::Request, "/variables", error.to_string()),
+            Err(error) => wrong(ExchangePart::Request, "/variables", error.to_string()),
         }
         // Errors come with status 200, too; what else there is came from somewhere in between.
         if let Some((200, answer)) = exchange.answer {
@@ -79,22 +79,22 @@ impl Document {
             if let (Value::Null, true) = (data, is_error) {
                 return found;
             }
-            let walk = Walk { schema: &self.0, document: &document };
+            let walk = ResponseChecker { schema: &self.0, document: &document };
             let mut told = Vec::new();
             walk.object(&operation.selection_set, data, "/data", &mut told);
-            told.into_iter().for_each(|(place, what)| wrong(Part::Answer(200), &place, what));
+            told.into_iter().for_each(|(place, what)| wrong(ExchangePart::Answer(200), &place, what));
         }
         found
     }
 }
 
 /// Looks at an answer as the query selects it.
-struct Walk<'a> {
+struct ResponseChecker<'a> {
     schema: &'a Schema,
     document: &'a ExecutableDocument,
 }
 
-impl Walk<'_> {
+impl ResponseChecker<'_> {
     fn object(&self, set: &SelectionSet, value: &Value, place: &str, told: &mut Vec<(String, String)>) {
         let Some(fields) = value.as_object() else {
             told.push((place.to_owned(), "should be an object".into()));
@@ -179,10 +179,10 @@ mod tests {
     const ONE: &str = "query($id: ID!) { thread(id: $id) { id line side } }";
 
     fn told(request: Value, answer: Value) -> Vec<String> {
-        let document = Document::new(SCHEMA).unwrap();
+        let document = GraphqlDocument::new(SCHEMA).unwrap();
         let (method, target) = ("POST", "/graphql");
         let exchange =
-            Exchange { method, target, request: Some(&request), answer: Some((200, Some(&answer))) };
+            WireExchange { method, target, request: Some(&request), answer: Some((200, Some(&answer))) };
         document
             .check(&exchange)
             .into_iter()

@@ -1,15 +1,15 @@
 //! What GitHub does and its documents do not say: violations that are right, each with the reason. Each has an
 //! example, so that one that the documents do not need any more fails a test.
 
-use crate::{Part, Violation};
+use crate::{ContractViolation, ExchangePart};
 
 /// One hole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Hole {
+pub(crate) struct ContractExemption {
     /// The call, as the document writes it; empty: any.
     pub(crate) operation: &'static str,
     /// What is excused there.
-    pub(crate) excused: Excused,
+    pub(crate) excused: ExemptPart,
     /// Why it is right all the same.
     pub(crate) reason: &'static str,
     /// An exchange that needs it: method, path, status, and JSON of the answer, or of the request if that is excused.
@@ -18,7 +18,7 @@ pub(crate) struct Hole {
 
 /// What a hole excuses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Excused {
+pub(crate) enum ExemptPart {
     /// A status.
     Status(u16),
     /// A field of an answer: the ends of its place, and the beginning of the violation's words.
@@ -27,17 +27,17 @@ pub(crate) enum Excused {
     Request(&'static [&'static str], &'static str),
 }
 
-impl Hole {
-    pub(crate) fn excuses(&self, violation: &Violation) -> bool {
+impl ContractExemption {
+    pub(crate) fn excuses(&self, violation: &ContractViolation) -> bool {
         let field = |ends: &[&str], words: &str| {
             ends.iter().any(|end| violation.place.ends_with(end)) && violation.what.starts_with(words)
         };
         (self.operation.is_empty() || self.operation == violation.operation)
             && match (self.excused, violation.part) {
-                (Excused::Status(known), Part::Status(status)) => known == status,
-                (Excused::Answer(ends, words), Part::Answer(_)) => field(ends, words),
-                (Excused::Request(ends, words), Part::Request) => field(ends, words),
-                (Excused::Status(_) | Excused::Answer(..) | Excused::Request(..), _) => false,
+                (ExemptPart::Status(known), ExchangePart::Status(status)) => known == status,
+                (ExemptPart::Answer(ends, words), ExchangePart::Answer(_)) => field(ends, words),
+                (ExemptPart::Request(ends, words), ExchangePart::Request) => field(ends, words),
+                (ExemptPart::Status(_) | ExemptPart::Answer(..) | ExemptPart::Request(..), _) => false,
             }
     }
 }
@@ -48,82 +48,82 @@ pub(crate) const TYPE: &str = "value is not of type";
 pub(crate) const UNNAMED: &str = "a field that the schema does not name";
 
 /// All of them.
-pub(crate) const HOLES: &[Hole] = &[
-    Hole {
+pub(crate) const HOLES: &[ContractExemption] = &[
+    ContractExemption {
         operation: "",
-        excused: Excused::Status(301),
+        excused: ExemptPart::Status(301),
         reason: "a repository's former name redirects every call; described for some",
         example: ("GET", "/repos/a/b/pulls", 301, ""),
     },
-    Hole {
+    ContractExemption {
         operation: "",
-        excused: Excused::Status(304),
+        excused: ExemptPart::Status(304),
         reason: "every read answers so to an ETag that still holds; described for some",
         example: ("GET", "/repos/a/b/issues/comments", 304, ""),
     },
-    Hole {
+    ContractExemption {
         operation: "",
-        excused: Excused::Status(401),
+        excused: ExemptPart::Status(401),
         reason: "a token that does not hold is refused by every call; described for some",
         example: ("GET", "/repos/a/b/pulls", 401, ""),
     },
-    Hole {
+    ContractExemption {
         operation: "",
-        excused: Excused::Status(403),
+        excused: ExemptPart::Status(403),
         reason: "every call may be forbidden, or above a rate limit; described for some",
         example: ("GET", "/repos/a/b/pulls", 403, ""),
     },
-    Hole {
+    ContractExemption {
         operation: "",
-        excused: Excused::Status(404),
+        excused: ExemptPart::Status(404),
         reason: "what is not there, or not for this token, is so for every call; described for some",
         example: ("GET", "/repos/a/b/pulls", 404, ""),
     },
-    Hole {
+    ContractExemption {
         operation: "",
-        excused: Excused::Status(451),
+        excused: ExemptPart::Status(451),
         reason: "a repository that is blocked answers so to every call",
         example: ("GET", "/repos/a/b/pulls", 451, ""),
     },
-    Hole {
+    ContractExemption {
         operation: "POST /repos/{owner}/{repo}/statuses/{sha}",
-        excused: Excused::Status(422),
+        excused: ExemptPart::Status(422),
         reason: "a commit that is not there; the document knows no refusal of this call",
         example: ("POST", "/repos/a/b/statuses/c", 422, ""),
     },
-    Hole {
+    ContractExemption {
         operation: "POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers",
-        excused: Excused::Answer(&[""], "there should be no JSON"),
+        excused: ExemptPart::Answer(&[""], "there should be no JSON"),
         reason: "who cannot review is refused with words, as elsewhere; the document has the status alone",
         example: ("POST", "/repos/a/b/pulls/1/requested_reviewers", 422, "{}"),
     },
-    Hole {
+    ContractExemption {
         operation: "",
-        excused: Excused::Answer(&["/line", "/original_line", "/position", "/original_position"], TYPE),
+        excused: ExemptPart::Answer(&["/line", "/original_line", "/position", "/original_position"], TYPE),
         reason: "comments on files have no line, outdated ones none any more: null, which the schema forbids",
         example: ("GET", "/repos/a/b/pulls/1/comments", 200, r#"[{"line": null}]"#),
     },
-    Hole {
+    ContractExemption {
         operation: "",
-        excused: Excused::Answer(&["/head/repo"], TYPE),
+        excused: ExemptPart::Answer(&["/head/repo"], TYPE),
         reason: "a fork that was deleted is null",
         example: ("GET", "/repos/a/b/pulls/1", 200, r#"{"head": {"repo": null}}"#),
     },
-    Hole {
+    ContractExemption {
         operation: "",
-        excused: Excused::Answer(&["/status"], UNNAMED),
+        excused: ExemptPart::Answer(&["/status"], UNNAMED),
         reason: "the status is in the body of every error, and not in the schema of a failed validation",
         example: ("POST", "/repos/a/b/pulls/1/reviews", 422, r#"{"status": "422"}"#),
     },
-    Hole {
+    ContractExemption {
         operation: "GET /repos/{owner}/{repo}/pulls",
-        excused: Excused::Answer(&["/labels/*/description"], TYPE),
+        excused: ExemptPart::Answer(&["/labels/*/description"], TYPE),
         reason: "a label without a description has null, as the labels of one pull request may, and those of a list not",
         example: ("GET", "/repos/a/b/pulls", 200, r#"[{"labels": [{"description": null}]}]"#),
     },
-    Hole {
+    ContractExemption {
         operation: "GET /app/installations",
-        excused: Excused::Answer(&["/account", "/account/user_view_type"], ""),
+        excused: ExemptPart::Answer(&["/account", "/account/user_view_type"], ""),
         reason: "the document wants an account to be a user and an enterprise at once",
         example: ("GET", "/app/installations", 200, r#"[{"account": {"login": "a"}}]"#),
     },
@@ -131,16 +131,16 @@ pub(crate) const HOLES: &[Hole] = &[
 
 /// Looks at every hole of a list: whether it is one, is excused, and has a reason.
 #[cfg(test)]
-pub(crate) fn each_is_needed(contract: &crate::Contract, holes: &[Hole]) {
+pub(crate) fn each_is_needed(contract: &crate::ForgeContract, holes: &[ContractExemption]) {
     for hole in holes {
         let (method, target, status, text) = hole.example;
         let json: Option<serde_json::Value> = (!text.is_empty()).then(|| serde_json::from_str(text).unwrap());
         let (request, answer) = match hole.excused {
-            Excused::Request(..) => (json.as_ref(), None),
-            Excused::Status(_) | Excused::Answer(..) => (None, json.as_ref()),
+            ExemptPart::Request(..) => (json.as_ref(), None),
+            ExemptPart::Status(_) | ExemptPart::Answer(..) => (None, json.as_ref()),
         };
         let answer = Some((status, answer));
-        let exchange = crate::Exchange { method, target, request, answer };
+        let exchange = crate::WireExchange { method, target, request, answer };
         let raw = contract.violations(&exchange);
         assert!(raw.iter().any(|violation| hole.excuses(violation)), "not needed: {hole:?}, of {raw:?}");
         let left = contract.check(&exchange);
@@ -152,10 +152,10 @@ pub(crate) fn each_is_needed(contract: &crate::Contract, holes: &[Hole]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Contract;
+    use crate::ForgeContract;
 
     #[test]
     fn every_hole_is_one_and_is_excused_and_has_a_reason() {
-        each_is_needed(&Contract::github().unwrap(), HOLES);
+        each_is_needed(&ForgeContract::github().unwrap(), HOLES);
     }
 }

@@ -16,10 +16,10 @@ mod violation;
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;
-pub use violation::{ContractError, Exchange, Part, Violation};
+pub use violation::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
-use bitbucket::Undescribed;
-use holes::{HOLES, Hole};
+use bitbucket::UndescribedCall;
+use holes::{ContractExemption, HOLES};
 
 /// GitHub's OpenAPI document, cut and packed.
 const OPENAPI: &[u8] = include_bytes!("../data/github-openapi.json.gz");
@@ -30,17 +30,17 @@ const GRAPHQL_PATH: &str = "/graphql";
 
 /// What exchanges are checked against.
 #[derive(Debug)]
-pub struct Contract {
+pub struct ForgeContract {
     /// What all calls' addresses begin with, and the document leaves out.
     base: &'static str,
-    rest: openapi::Document,
-    graphql: Option<graphql::Document>,
-    holes: &'static [Hole],
+    rest: openapi::OpenapiDocument,
+    graphql: Option<graphql::GraphqlDocument>,
+    holes: &'static [ContractExemption],
     /// Calls of the forge that the document does not have.
-    undescribed: &'static [Undescribed],
+    undescribed: &'static [UndescribedCall],
 }
 
-impl Contract {
+impl ForgeContract {
     /// GitHub's.
     ///
     /// # Errors
@@ -50,8 +50,8 @@ impl Contract {
         GzDecoder::new(OPENAPI).read_to_string(&mut text)?;
         Ok(Self {
             base: "",
-            rest: openapi::Document::new(serde_json::from_str(&text)?, true)?,
-            graphql: Some(graphql::Document::new(GRAPHQL)?),
+            rest: openapi::OpenapiDocument::new(serde_json::from_str(&text)?, true)?,
+            graphql: Some(graphql::GraphqlDocument::new(GRAPHQL)?),
             holes: HOLES,
             undescribed: &[],
         })
@@ -79,7 +79,7 @@ impl Contract {
     }
 
     /// What is wrong with an exchange, and no hole excuses. Nothing is known of calls that the document does not have.
-    pub fn check(&self, exchange: &Exchange<'_>) -> Vec<Violation> {
+    pub fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let path = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
         if self.undescribed.iter().any(|call| call.is(exchange.method, path)) {
             return Vec::new();
@@ -90,11 +90,11 @@ impl Contract {
     }
 
     /// What is wrong with an exchange.
-    fn violations(&self, exchange: &Exchange<'_>) -> Vec<Violation> {
+    fn violations(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let target = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
         let mut found = match &self.graphql {
             Some(graphql) if target == GRAPHQL_PATH => graphql.check(exchange),
-            Some(_) | None => self.rest.check(&Exchange { target, ..*exchange }),
+            Some(_) | None => self.rest.check(&WireExchange { target, ..*exchange }),
         };
         found.sort();
         found.dedup();

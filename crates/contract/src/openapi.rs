@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::schema::{Schema, express_nullable, resolved};
-use crate::{ContractError, Exchange, Part, Violation};
+use crate::schema::{BodySchema, express_nullable, resolved};
+use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
 /// Where an operation of this path is described that the document leaves out: GitHub answers a call to a
 /// repository's former name by a redirect to an address with its id, and all of the repository's calls are there.
@@ -14,34 +14,34 @@ const BY_ID: (&str, &str) = ("/repositories/{id}", "/repos/{owner}/{repo}");
 
 /// The document.
 #[derive(Debug)]
-pub(crate) struct Document {
+pub(crate) struct OpenapiDocument {
     /// Are a repository's calls at addresses with its id, too?
     by_id: bool,
     components: Value,
-    operations: Vec<Operation>,
+    operations: Vec<ApiOperation>,
 }
 
 /// One call.
 #[derive(Debug)]
-struct Operation {
+struct ApiOperation {
     /// `GET /user`.
     name: String,
     method: String,
     template: String,
     /// What may be in the query, with the schema of each.
-    query: BTreeMap<String, Body>,
-    request: Option<Body>,
-    answers: BTreeMap<String, Option<Body>>,
+    query: BTreeMap<String, LazySchema>,
+    request: Option<LazySchema>,
+    answers: BTreeMap<String, Option<LazySchema>>,
 }
 
 /// A body, or a field of the query. Its schema is made ready when it is needed.
 #[derive(Debug)]
-struct Body {
+struct LazySchema {
     schema: Value,
-    ready: OnceLock<Result<Schema, String>>,
+    ready: OnceLock<Result<BodySchema, String>>,
 }
 
-impl Document {
+impl OpenapiDocument {
     pub(crate) fn new(mut document: Value, by_id: bool) -> Result<Self, ContractError> {
         express_nullable(&mut document);
         let components = document["components"].take();
@@ -51,7 +51,7 @@ impl Document {
         for (template, path) in paths {
             for (method, operation) in path.as_object().into_iter().flatten() {
                 if method != "parameters" {
-                    operations.push(Operation::new(method, template, path, operation, &components));
+                    operations.push(ApiOperation::new(method, template, path, operation, &components));
                 }
             }
         }
@@ -63,16 +63,16 @@ impl Document {
     }
 
     /// What is wrong with an exchange.
-    pub(crate) fn check(&self, exchange: &Exchange<'_>) -> Vec<Violation> {
+    pub(crate) fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let (path, query) = exchange.target.split_once('?').unwrap_or((exchange.target, ""));
         let fitting = self.operations.iter().filter(|operation| operation.method == exchange.method);
         // Of several that fit the one with the fewest parameters is meant.
         let fitting =
             fitting.filter_map(|operation| Some((fits(&operation.template, path, self.by_id)?, operation)));
         let Some((_, operation)) = fitting.min_by_key(|(parameters, _)| *parameters) else {
-            return vec![Violation {
+            return vec![ContractViolation {
                 operation: format!("{} {path}", exchange.method),
-                part: Part::Request,
+                part: ExchangePart::Request,
                 place: String::new(),
                 what: "no such call (one that is new belongs into crates/contract/data/github.toml, or to those of bitbucket.rs)"
                     .into(),
@@ -82,18 +82,18 @@ impl Document {
     }
 }
 
-impl Operation {
+impl ApiOperation {
     fn new(method: &str, template: &str, path: &Value, operation: &Value, components: &Value) -> Self {
         let parameters = [path, operation].into_iter().flat_map(|of| of["parameters"].as_array()).flatten();
         let parameters = parameters.map(|given| resolved(given, components).unwrap_or(given));
-        let query = parameters
-            .filter(|given| given["in"] == "query")
-            .filter_map(|given| Some((given["name"].as_str()?.to_owned(), Body::new(&given["schema"]))));
+        let query = parameters.filter(|given| given["in"] == "query").filter_map(|given| {
+            Some((given["name"].as_str()?.to_owned(), LazySchema::new(&given["schema"])))
+        });
         let body = |of: &Value| {
             let of = resolved(of, components).unwrap_or(of);
             let mut media = of["content"].as_object()?.iter();
             let (_, json) = media.find(|(kind, _)| kind.contains("json"))?;
-            Some(Body::new(&json["schema"]))
+            Some(LazySchema::new(&json["schema"]))
         };
         let answers = operation["responses"].as_object().into_iter().flatten();
         let method = method.to_uppercase();
@@ -107,32 +107,36 @@ impl Operation {
         }
     }
 
-    fn check(&self, exchange: &Exchange<'_>, query: &str, components: &Value) -> Vec<Violation> {
+    fn check(&self, exchange: &WireExchange<'_>, query: &str, components: &Value) -> Vec<ContractViolation> {
         let mut found = Vec::new();
         let mut wrong = |part, place: String, what: String| {
-            found.push(Violation { operation: self.name.clone(), part, place, what });
+            found.push(ContractViolation { operation: self.name.clone(), part, place, what });
         };
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             match self.query.get(name) {
-                None => wrong(Part::Request, format!("?{name}"), "not among the query's fields".into()),
+                None => {
+                    wrong(ExchangePart::Request, format!("?{name}"), "not among the query's fields".into());
+                }
                 Some(field) => {
                     let place = format!("?{name}");
                     let value = typed(&field.schema, value);
-                    field.check(&value, components, |_, what| wrong(Part::Request, place.clone(), what));
+                    field.check(&value, components, |_, what| {
+                        wrong(ExchangePart::Request, place.clone(), what);
+                    });
                 }
             }
         }
         match (&self.request, exchange.request) {
             (Some(body), Some(value)) => {
-                body.check(value, components, |place, what| wrong(Part::Request, place, what));
+                body.check(value, components, |place, what| wrong(ExchangePart::Request, place, what));
             }
-            (None, Some(_)) => wrong(Part::Request, String::new(), "the call takes no body".into()),
+            (None, Some(_)) => wrong(ExchangePart::Request, String::new(), "the call takes no body".into()),
             (Some(_) | None, None) => {}
         }
         let Some((status, answer)) = exchange.answer else { return found };
-        let part = Part::Answer(status);
+        let part = ExchangePart::Answer(status);
         match (self.answers.get(&status.to_string()), answer) {
-            (None, _) => wrong(Part::Status(status), String::new(), "not among the call's".into()),
+            (None, _) => wrong(ExchangePart::Status(status), String::new(), "not among the call's".into()),
             (Some(Some(body)), Some(value)) => {
                 body.check(value, components, |place, what| wrong(part, place, what));
             }
@@ -144,13 +148,13 @@ impl Operation {
     }
 }
 
-impl Body {
+impl LazySchema {
     fn new(schema: &Value) -> Self {
         Self { schema: schema.clone(), ready: OnceLock::new() }
     }
 
     fn check(&self, value: &Value, components: &Value, mut wrong: impl FnMut(String, String)) {
-        match self.ready.get_or_init(|| Schema::new(&self.schema, components)) {
+        match self.ready.get_or_init(|| BodySchema::new(&self.schema, components)) {
             Ok(schema) => {
                 schema.check(value, components).into_iter().for_each(|(place, what)| wrong(place, what));
             }

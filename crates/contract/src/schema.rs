@@ -14,12 +14,12 @@ const MAX_TEXT: usize = 160;
 
 /// The schema of a body.
 #[derive(Debug)]
-pub(crate) struct Schema {
+pub(crate) struct BodySchema {
     schema: Value,
     validator: Validator,
 }
 
-impl Schema {
+impl BodySchema {
     /// A schema, and the document whose components it refers to; `nullable` is expressed already.
     pub(crate) fn new(schema: &Value, components: &Value) -> Result<Self, String> {
         let whole = json!({"allOf": [schema], "components": components});
@@ -162,7 +162,7 @@ mod tests {
         }}});
         express_nullable(&mut schema);
         express_nullable(&mut components);
-        Schema::new(&schema, &components).unwrap().check(&value, &components)
+        BodySchema::new(&schema, &components).unwrap().check(&value, &components)
     }
 
     fn user() -> Value {

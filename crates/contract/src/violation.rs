@@ -31,7 +31,7 @@ pub enum ContractError {
 
 /// One call as it went over the wire.
 #[derive(Clone, Copy, Debug)]
-pub struct Exchange<'a> {
+pub struct WireExchange<'a> {
     /// `GET`, …
     pub method: &'a str,
     /// Path and query.
@@ -44,7 +44,7 @@ pub struct Exchange<'a> {
 
 /// The part of an exchange.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Part {
+pub enum ExchangePart {
     /// Method, path, query, body.
     Request,
     /// The status.
@@ -55,24 +55,24 @@ pub enum Part {
 
 /// Something that is not as described.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Violation {
+pub struct ContractViolation {
     /// `GET /user`, as the document writes it; `POST /graphql`.
     pub operation: String,
     /// Where.
-    pub part: Part,
+    pub part: ExchangePart,
     /// The place in it, as a JSON pointer with `*` for every index.
     pub place: String,
     /// The fault in it.
     pub what: String,
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for ContractViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operation, part, place, what } = self;
         match part {
-            Part::Request => write!(f, "{operation}: request {place}: {what}"),
-            Part::Status(status) => write!(f, "{operation}: status {status}: {what}"),
-            Part::Answer(status) => write!(f, "{operation}: answer {status} {place}: {what}"),
+            ExchangePart::Request => write!(f, "{operation}: request {place}: {what}"),
+            ExchangePart::Status(status) => write!(f, "{operation}: status {status}: {what}"),
+            ExchangePart::Answer(status) => write!(f, "{operation}: answer {status} {place}: {what}"),
         }
     }
 }

@@ -3,23 +3,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Millis, Span};
+use crate::id::{TimeSpan, UnixMillis};
 
 /// So many calls that fail one after another open the circuit.
 pub const FAILURES: u32 = 3;
 /// How long it is open after that; twice as long each time that a trial fails.
-pub const SHORTEST: Span = Span::seconds(30);
+pub const SHORTEST: TimeSpan = TimeSpan::seconds(30);
 /// The longest that it is open.
-pub const LONGEST: Span = Span::minutes(60);
+pub const LONGEST: TimeSpan = TimeSpan::minutes(60);
 /// How long it is open when a cap is reached and nobody says for how long.
-pub const CAPPED: Span = Span::minutes(10);
+pub const CAPPED: TimeSpan = TimeSpan::minutes(10);
 /// A trial that has not ended after this is forgotten, and another call may try.
-pub const TRIAL: Span = Span::minutes(20);
+pub const TRIAL: TimeSpan = TimeSpan::minutes(20);
 
 /// Why a circuit is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum TripReason {
     /// Calls failed.
     Failures,
     /// A cap on spending is reached.
@@ -28,16 +28,16 @@ pub enum Why {
 
 /// The circuit is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Open {
+pub struct OpenCircuit {
     /// Why.
-    pub why: Why,
+    pub why: TripReason,
     /// Not to be tried before.
-    pub until: Millis,
+    pub until: UnixMillis,
 }
 
 /// How a call was let through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Pass {
+pub enum CallAdmission {
     /// As everybody.
     Free,
     /// As the one that tries for all: it must tell how it ended, or give up.
@@ -47,104 +47,106 @@ pub enum Pass {
 /// A circuit.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Breaker {
-    state: State,
+pub struct CircuitBreaker {
+    state: CircuitState,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+enum CircuitState {
     /// Everybody may call.
     Closed { failures: u32 },
     /// Nobody may.
-    Open { open: Open, last: Span },
+    Open { open: OpenCircuit, last: TimeSpan },
     /// One does.
-    Trial { since: Millis, why: Why, last: Span },
+    Trial { since: UnixMillis, why: TripReason, last: TimeSpan },
 }
 
-impl Default for State {
+impl Default for CircuitState {
     fn default() -> Self {
         Self::Closed { failures: 0 }
     }
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// Before a call. Whoever is let through tells how it ended: [`Self::succeeded`], [`Self::failed`] or
     /// [`Self::trip`]; a trial that ends otherwise, [`Self::given_up`].
     ///
     /// # Errors
-    /// [`Open`]: it is not to be made.
-    pub fn admit(&mut self, now: Millis) -> Result<Pass, Open> {
+    /// [`OpenCircuit`]: it is not to be made.
+    pub fn admit(&mut self, now: UnixMillis) -> Result<CallAdmission, OpenCircuit> {
         let (why, last) = match &self.state {
-            State::Closed { .. } => return Ok(Pass::Free),
-            State::Open { open, .. } if lies_ahead(open.until, now) => return Err(*open),
-            State::Trial { since, why, .. } if lies_ahead(*since + TRIAL, now) => {
-                return Err(Open { why: *why, until: *since + TRIAL });
+            CircuitState::Closed { .. } => return Ok(CallAdmission::Free),
+            CircuitState::Open { open, .. } if lies_ahead(open.until, now) => return Err(*open),
+            CircuitState::Trial { since, why, .. } if lies_ahead(*since + TRIAL, now) => {
+                return Err(OpenCircuit { why: *why, until: *since + TRIAL });
             }
-            State::Open { open, last } => (open.why, *last),
-            State::Trial { why, last, .. } => (*why, *last),
+            CircuitState::Open { open, last } => (open.why, *last),
+            CircuitState::Trial { why, last, .. } => (*why, *last),
         };
-        self.state = State::Trial { since: now, why, last };
-        Ok(Pass::Trial)
+        self.state = CircuitState::Trial { since: now, why, last };
+        Ok(CallAdmission::Trial)
     }
 
     /// Was it opened, by whatever else went on? For calls that were let through and want to go on.
-    pub fn open(&self, now: Millis) -> Option<Open> {
+    pub fn open(&self, now: UnixMillis) -> Option<OpenCircuit> {
         match &self.state {
-            State::Open { open, .. } => Some(*open).filter(|open| lies_ahead(open.until, now)),
-            State::Closed { .. } | State::Trial { .. } => None,
+            CircuitState::Open { open, .. } => Some(*open).filter(|open| lies_ahead(open.until, now)),
+            CircuitState::Closed { .. } | CircuitState::Trial { .. } => None,
         }
     }
 
     /// A call went well: everybody may call.
     pub fn succeeded(&mut self) {
-        self.state = State::default();
+        self.state = CircuitState::default();
     }
 
     /// A call failed, in a way that others would, too.
-    pub fn failed(&mut self, now: Millis) {
+    pub fn failed(&mut self, now: UnixMillis) {
         self.state = match &self.state {
-            State::Closed { failures } if failures.saturating_add(1) < FAILURES => {
-                State::Closed { failures: failures.saturating_add(1) }
+            CircuitState::Closed { failures } if failures.saturating_add(1) < FAILURES => {
+                CircuitState::Closed { failures: failures.saturating_add(1) }
             }
-            State::Closed { .. } => opened(Why::Failures, now, SHORTEST),
+            CircuitState::Closed { .. } => opened(TripReason::Failures, now, SHORTEST),
             // It was on its way when the circuit opened.
-            State::Open { .. } => return,
-            State::Trial { why, last, .. } => opened(*why, now, Span(last.0.saturating_mul(2))),
+            CircuitState::Open { .. } => return,
+            CircuitState::Trial { why, last, .. } => opened(*why, now, TimeSpan(last.0.saturating_mul(2))),
         };
     }
 
     /// A cap is reached: nobody may call, for so long if that is known.
-    pub fn trip(&mut self, now: Millis, span: Option<Span>) {
-        self.state = opened(Why::Cap, now, span.unwrap_or(CAPPED));
+    pub fn trip(&mut self, now: UnixMillis, span: Option<TimeSpan>) {
+        self.state = opened(TripReason::Cap, now, span.unwrap_or(CAPPED));
     }
 
     /// The same by a clock that is ahead by so much.
     #[must_use]
-    pub fn by_clock_ahead(self, by: Span) -> Self {
+    pub fn by_clock_ahead(self, by: TimeSpan) -> Self {
         let state = match self.state {
-            State::Closed { failures } => State::Closed { failures },
-            State::Open { open, last } => State::Open { open: Open { until: open.until + by, ..open }, last },
-            State::Trial { since, why, last } => State::Trial { since: since + by, why, last },
+            CircuitState::Closed { failures } => CircuitState::Closed { failures },
+            CircuitState::Open { open, last } => {
+                CircuitState::Open { open: OpenCircuit { until: open.until + by, ..open }, last }
+            }
+            CircuitState::Trial { since, why, last } => CircuitState::Trial { since: since + by, why, last },
         };
         Self { state }
     }
 
     /// The trial ended without saying anything of the other side: the next call is one.
-    pub fn given_up(&mut self, now: Millis) {
-        if let State::Trial { why, last, .. } = self.state {
-            self.state = State::Open { open: Open { why, until: now }, last };
+    pub fn given_up(&mut self, now: UnixMillis) {
+        if let CircuitState::Trial { why, last, .. } = self.state {
+            self.state = CircuitState::Open { open: OpenCircuit { why, until: now }, last };
         }
     }
 }
 
-fn opened(why: Why, now: Millis, span: Span) -> State {
+fn opened(why: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitState {
     let span = span.clamp(SHORTEST, LONGEST);
-    State::Open { open: Open { why, until: now + span }, last: span }
+    CircuitState::Open { open: OpenCircuit { why, until: now + span }, last: span }
 }
 
 /// Is it still to come? What is further away than anything lasts is of a clock that was set back.
-fn lies_ahead(until: Millis, now: Millis) -> bool {
+fn lies_ahead(until: UnixMillis, now: UnixMillis) -> bool {
     (1..=LONGEST.0).contains(&(until - now).0)
 }
 
@@ -154,101 +156,104 @@ mod tests {
 
     use super::*;
 
-    const T: Millis = Millis(1_000_000);
+    const T: UnixMillis = UnixMillis(1_000_000);
 
-    fn after(span: Span) -> Millis {
+    fn after(span: TimeSpan) -> UnixMillis {
         T + span
     }
 
     #[test]
     fn failures_in_a_row_open_it_and_one_success_between_them_does_not_count() {
-        let mut breaker = Breaker::default();
+        let mut breaker = CircuitBreaker::default();
         breaker.failed(T);
         breaker.failed(T);
         breaker.succeeded();
         breaker.failed(T);
         breaker.failed(T);
-        assert_eq!(breaker.admit(T), Ok(Pass::Free));
+        assert_eq!(breaker.admit(T), Ok(CallAdmission::Free));
         breaker.failed(T);
-        assert_eq!(breaker.admit(T), Err(Open { why: Why::Failures, until: after(SHORTEST) }));
+        assert_eq!(breaker.admit(T), Err(OpenCircuit { why: TripReason::Failures, until: after(SHORTEST) }));
     }
 
     #[test]
     fn one_call_tries_for_all() {
-        let mut breaker = Breaker::default();
-        breaker.trip(T, Some(Span::seconds(90)));
-        let open = Open { why: Why::Cap, until: after(Span::seconds(90)) };
-        assert_eq!(breaker.admit(after(Span::seconds(89))), Err(open));
-        assert_eq!(breaker.open(after(Span::seconds(89))), Some(open));
-        assert_eq!(breaker.admit(open.until), Ok(Pass::Trial));
+        let mut breaker = CircuitBreaker::default();
+        breaker.trip(T, Some(TimeSpan::seconds(90)));
+        let open = OpenCircuit { why: TripReason::Cap, until: after(TimeSpan::seconds(90)) };
+        assert_eq!(breaker.admit(after(TimeSpan::seconds(89))), Err(open));
+        assert_eq!(breaker.open(after(TimeSpan::seconds(89))), Some(open));
+        assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Trial));
         assert!(breaker.admit(open.until).is_err(), "a second one while the first is on its way");
         assert_eq!(breaker.open(open.until), None, "the trial itself may go on");
         breaker.succeeded();
-        assert_eq!(breaker.admit(open.until), Ok(Pass::Free));
-        assert_eq!(breaker.admit(open.until), Ok(Pass::Free));
+        assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Free));
+        assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Free));
     }
 
     #[test]
     fn a_failed_trial_doubles_the_wait_up_to_a_bound() {
-        let mut breaker = Breaker::default();
+        let mut breaker = CircuitBreaker::default();
         breaker.trip(T, Some(SHORTEST));
         let mut now = after(SHORTEST);
         for doubled in [2, 4, 8, 16, 32, 64, 120, 120] {
-            assert_eq!(breaker.admit(now), Ok(Pass::Trial));
+            assert_eq!(breaker.admit(now), Ok(CallAdmission::Trial));
             breaker.failed(now);
-            let until = now + Span::seconds(30 * doubled);
-            assert_eq!(breaker.admit(now), Err(Open { why: Why::Cap, until }), "{doubled}");
+            let until = now + TimeSpan::seconds(30 * doubled);
+            assert_eq!(breaker.admit(now), Err(OpenCircuit { why: TripReason::Cap, until }), "{doubled}");
             now = until;
         }
     }
 
     #[test]
     fn a_trial_that_was_given_up_or_forgotten_leaves_its_place() {
-        let mut breaker = Breaker::default();
+        let mut breaker = CircuitBreaker::default();
         breaker.trip(T, None);
         let now = after(CAPPED);
-        assert_eq!(breaker.admit(now), Ok(Pass::Trial));
+        assert_eq!(breaker.admit(now), Ok(CallAdmission::Trial));
         breaker.given_up(now);
-        assert_eq!(breaker.admit(now), Ok(Pass::Trial));
+        assert_eq!(breaker.admit(now), Ok(CallAdmission::Trial));
         assert!(breaker.admit(now).is_err());
-        assert_eq!(breaker.admit(now + TRIAL), Ok(Pass::Trial));
+        assert_eq!(breaker.admit(now + TRIAL), Ok(CallAdmission::Trial));
     }
 
     #[test]
     fn by_another_clock_it_is_open_and_tried_for_the_same_time() {
-        let hour = Span::minutes(60);
-        let mut breaker = Breaker::default();
+        let hour = TimeSpan::minutes(60);
+        let mut breaker = CircuitBreaker::default();
         breaker.failed(T);
         assert_eq!(breaker.clone().by_clock_ahead(hour), breaker);
         breaker.trip(T, None);
         let mut ahead = breaker.by_clock_ahead(hour);
-        assert_eq!(ahead.open(T + hour), Some(Open { why: Why::Cap, until: after(CAPPED) + hour }));
-        assert_eq!(ahead.admit(after(CAPPED) + hour), Ok(Pass::Trial));
-        let mut back = ahead.by_clock_ahead(Span(-hour.0));
-        assert!(back.admit(Millis((after(CAPPED) + TRIAL).0 - 1)).is_err());
-        assert_eq!(back.admit(after(CAPPED) + TRIAL), Ok(Pass::Trial));
+        assert_eq!(
+            ahead.open(T + hour),
+            Some(OpenCircuit { why: TripReason::Cap, until: after(CAPPED) + hour })
+        );
+        assert_eq!(ahead.admit(after(CAPPED) + hour), Ok(CallAdmission::Trial));
+        let mut back = ahead.by_clock_ahead(TimeSpan(-hour.0));
+        assert!(back.admit(UnixMillis((after(CAPPED) + TRIAL).0 - 1)).is_err());
+        assert_eq!(back.admit(after(CAPPED) + TRIAL), Ok(CallAdmission::Trial));
     }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_keep_it_open() {
-        let mut breaker = Breaker::default();
+        let mut breaker = CircuitBreaker::default();
         breaker.trip(T, None);
-        assert_eq!(breaker.admit(Millis(T.0 - LONGEST.0 * 2)), Ok(Pass::Trial));
+        assert_eq!(breaker.admit(UnixMillis(T.0 - LONGEST.0 * 2)), Ok(CallAdmission::Trial));
     }
 
     proptest! {
         /// Whatever happens, a call is let through within the longest wait after the last event.
         #[test]
         fn it_always_opens_the_way_again(events in prop::collection::vec((0..5_u8, 0..4_000_000_i64), 0..40)) {
-            let mut breaker = Breaker::default();
+            let mut breaker = CircuitBreaker::default();
             let mut now = T;
             for (event, later) in events {
-                now = now + Span(later);
+                now = now + TimeSpan(later);
                 match event {
                     0 => drop(breaker.admit(now)),
                     1 => breaker.succeeded(),
                     2 => breaker.failed(now),
-                    3 => breaker.trip(now, Some(Span(later))),
+                    3 => breaker.trip(now, Some(TimeSpan(later))),
                     _ => breaker.given_up(now),
                 }
             }

@@ -2,7 +2,7 @@
 
 /// Somebody in a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Identity {
+pub struct GitIdentity {
     /// The name. Git leaves out characters that would end its line.
     pub name: String,
     /// The address.

@@ -11,7 +11,7 @@
 //!                       └─ a hook blocks ────────────┴─ dirty ───┘
 //! ```
 //!
-//! An act is one lease; what it came to is an event, and the [`Run`] after it is kept before the next act begins. So a
+//! An act is one lease; what it came to is an event, and the [`ConvergeRun`] after it is kept before the next act begins. So a
 //! run that dies goes on where it was: acts that write to git or a forge find what they have done already.
 //! Nothing that is missing is ever clean: an auditor that dies or gives no proper answer is asked once more, and one
 //! that stays silent leaves the loop degraded, which cannot converge.
@@ -22,6 +22,7 @@ mod audit_scope;
 mod exit;
 mod fix;
 mod gate;
+mod judge;
 mod merge;
 mod others;
 mod progress;
@@ -36,16 +37,19 @@ use serde::{Deserialize, Serialize};
 use crate::dismissal::{self, Dismissal};
 use crate::finding::{Finding, FindingStatus, Severity};
 use crate::id::{FindingId, Sha};
-use crate::identity::{Placed, identify};
-use crate::increment::Renames;
-use crate::outcome::Coverage;
-pub use act::{Act, Answer, Candidate, Event, Problem, ProblemKind, Step, Word};
+use crate::identity::{PlacedFinding, identify};
+use crate::increment::FileRenames;
+use crate::outcome::ReviewCoverage;
+pub use act::{
+    AuditorAnswer, ConvergeAction, ConvergeEvent, ConvergeStep, FixCandidate, FixProblem, FixProblemKind,
+    FixerVerdict,
+};
 pub use audit_scope::AuditScope;
 use exit::NO_AUDITOR;
-pub use exit::{Code, Exit, Kind, no_answer};
-pub use merge::{Claim, Origin};
-use merge::{Merged, merged};
-pub use others::Aside;
+pub use exit::{ConvergeExit, ConvergeExitCode, ConvergeExitKind, no_answer};
+pub use merge::{AuditorFinding, LineOrigin};
+use merge::{MergedFinding, merged};
+pub use others::SuspendedAudit;
 pub use progress::FindingHistory;
 pub use reviewed_clean::is_reviewed_clean;
 
@@ -54,7 +58,7 @@ pub const MAX_MOVES: u32 = 3;
 
 /// How far a run may go: `[converge]` of cli.md, as it was when the run began.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Limits {
+pub struct ConvergeLimits {
     /// Audits.
     pub max_audits: u32,
     /// Fixes of what the gate says, before one audit.
@@ -77,7 +81,7 @@ pub struct Limits {
     pub final_fix: bool,
 }
 
-impl Default for Limits {
+impl Default for ConvergeLimits {
     fn default() -> Self {
         Self {
             max_audits: 10,
@@ -97,7 +101,7 @@ impl Default for Limits {
 /// A line of the run's log, for the report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "line")]
-pub enum Line {
+pub enum ConvergeLogLine {
     /// An audit.
     Audit {
         /// Its number, from 1.
@@ -139,13 +143,13 @@ pub enum Line {
 
 /// One run on one branch.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Run {
+pub struct ConvergeRun {
     /// How far it may go.
-    pub limits: Limits,
+    pub limits: ConvergeLimits,
     /// What is to be done next.
-    pub next: Act,
+    pub next: ConvergeAction,
     /// How it ended, if it did.
-    pub exit: Option<Exit>,
+    pub exit: Option<ConvergeExit>,
     /// The head that it began with.
     pub starting: Sha,
     /// The head that is audited, and on which fixes are laid.
@@ -164,20 +168,20 @@ pub struct Run {
     /// Fixes of what the gate says since the last audit.
     pub gate_rounds: u32,
     /// Answers of the audit that is not over.
-    pub answers: BTreeMap<u32, Vec<Claim>>,
+    pub answers: BTreeMap<u32, Vec<AuditorFinding>>,
     /// What the newest audit found; while `aside` is there, what others did.
     pub found: Vec<Finding>,
     /// What the fix in progress is not about, if it is about what others found.
-    pub aside: Option<Aside>,
+    pub aside: Option<SuspendedAudit>,
     /// Auditors of it that stayed silent.
     pub silent: u32,
     /// What fixers say of it.
-    pub words: BTreeMap<FindingId, Word>,
+    pub words: BTreeMap<FindingId, FixerVerdict>,
     /// What pushed fixes are said to mend, until an audit has looked: by which commit, and how long the log was then.
     #[serde(default)]
     pub claims: BTreeMap<FindingId, (Sha, usize)>,
     /// The fix in progress.
-    pub candidate: Option<Candidate>,
+    pub candidate: Option<FixCandidate>,
     /// Looks at it that found something.
     pub check_rounds: u32,
     /// How often a hook blocked it.
@@ -190,7 +194,7 @@ pub struct Run {
     pub cleared: Option<Sha>,
     /// What was wrong with the newest fix of what the gate says: it was thrown away, and the next fixer is told.
     #[serde(default)]
-    pub refused: Vec<Problem>,
+    pub refused: Vec<FixProblem>,
     /// What a hook said when it blocked the fix for good.
     pub hook: Option<String>,
     /// Have findings that do not block had their fix?
@@ -202,7 +206,7 @@ pub struct Run {
     #[serde(rename = "ledger")]
     pub history: FindingHistory,
     /// What was done.
-    pub log: Vec<Line>,
+    pub log: Vec<ConvergeLogLine>,
     /// What was pushed, oldest first.
     pub commits: Vec<Sha>,
     /// Does it end with its first audit? Nothing is fixed, and the gate is not asked.
@@ -216,19 +220,23 @@ pub struct Run {
 /// What was told does not follow from what was to be done.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the converge run expected the end of `{act}` and got another event: its record is damaged")]
-pub struct Unexpected {
+pub struct UnexpectedEvent {
     act: &'static str,
 }
 
-impl Run {
+impl ConvergeRun {
     /// A run on a branch. `clean_at`: the head that an earlier run of ours found clean, from records or from our own review.
-    pub fn begin(limits: Limits, (head, tree): (Sha, Sha), clean_at: Option<&Sha>) -> Self {
-        let exit = (clean_at == Some(&head))
-            .then(|| Exit::new(Code::AlreadyClean, format!("{} was found clean before", head.short())));
+    pub fn begin(limits: ConvergeLimits, (head, tree): (Sha, Sha), clean_at: Option<&Sha>) -> Self {
+        let exit = (clean_at == Some(&head)).then(|| {
+            ConvergeExit::new(
+                ConvergeExitCode::AlreadyClean,
+                format!("{} was found clean before", head.short()),
+            )
+        });
         let cleared = exit.is_some().then(|| head.clone());
         Self {
             limits,
-            next: Act::Gate,
+            next: ConvergeAction::Gate,
             exit,
             starting: head.clone(),
             head,
@@ -262,19 +270,19 @@ impl Run {
     }
 
     /// One audit of a head, and nothing else.
-    pub fn audit(limits: Limits, at: (Sha, Sha)) -> Self {
+    pub fn audit(limits: ConvergeLimits, at: (Sha, Sha)) -> Self {
         let mut run = Self { audits_only: true, ..Self::begin(limits, at, None) };
         run.begin_audit();
         run
     }
 
     /// Goes on from an audit: what it found is fixed, and not looked for again.
-    pub fn take_up(&mut self, limits: Limits) {
+    pub fn take_up(&mut self, limits: ConvergeLimits) {
         self.limits = limits;
         self.audits_only = false;
         if self.exit.take().is_some() {
             self.is_audited = true;
-            self.next = Act::Gate;
+            self.next = ConvergeAction::Gate;
         }
     }
 
@@ -282,7 +290,7 @@ impl Run {
     pub fn dismiss(&mut self, said: Vec<Dismissal>) {
         self.history.dismissed(&said);
         self.dismissals = said;
-        if matches!(self.next, Act::Gate | Act::Fix { .. }) {
+        if matches!(self.next, ConvergeAction::Gate | ConvergeAction::Fix { .. }) {
             self.history.tell(self.found.iter_mut());
             self.found.retain(|finding| !matches!(finding.status, FindingStatus::Dismissed(_)));
         }
@@ -302,53 +310,62 @@ impl Run {
     /// head has moved, or others find something.
     ///
     /// # Errors
-    /// [`Unexpected`]: this cannot have happened.
-    pub fn after(&mut self, event: Event) -> Result<(), Unexpected> {
-        let reopens = matches!(event, Event::Moved { .. } | Event::Updated { .. } | Event::Heard { .. })
-            && self.is_at_rest();
+    /// [`UnexpectedEvent`]: this cannot have happened.
+    pub fn after(&mut self, event: ConvergeEvent) -> Result<(), UnexpectedEvent> {
+        let reopens = matches!(
+            event,
+            ConvergeEvent::Moved { .. } | ConvergeEvent::Updated { .. } | ConvergeEvent::Heard { .. }
+        ) && self.is_at_rest();
         if self.exit.is_some() && !reopens {
             return Ok(());
         }
         match (self.next.clone(), event) {
-            (_, Event::Ended(exit)) => self.exit = Some(exit),
-            (_, Event::Moved { head, tree }) => {
+            (_, ConvergeEvent::Ended(exit)) => self.exit = Some(exit),
+            (_, ConvergeEvent::Moved { head, tree }) => {
                 self.is_audited = false;
                 self.moved(head, tree);
             }
-            (_, Event::Updated { head, tree }) => {
+            (_, ConvergeEvent::Updated { head, tree }) => {
                 self.is_audited = false;
                 self.updated(head, tree);
             }
-            (_, Event::Heard { claims, renames }) if reopens => self.heard(claims, &renames),
-            (Act::Gate, Event::Gated(None)) if std::mem::take(&mut self.is_audited) => self.next = Act::Post,
-            (Act::Gate, Event::Gated(None)) => self.begin_audit(),
-            (Act::Gate, Event::Gated(Some(output))) => {
+            (_, ConvergeEvent::Heard { claims, renames }) if reopens => self.heard(claims, &renames),
+            (ConvergeAction::Gate, ConvergeEvent::Gated(None)) if std::mem::take(&mut self.is_audited) => {
+                self.next = ConvergeAction::Post;
+            }
+            (ConvergeAction::Gate, ConvergeEvent::Gated(None)) => self.begin_audit(),
+            (ConvergeAction::Gate, ConvergeEvent::Gated(Some(output))) => {
                 self.is_audited = false;
                 self.gate_blocks(output);
             }
-            (Act::Mend { .. }, Event::Mended(candidate)) => self.mended(candidate),
-            (Act::Audit { auditors, attempt }, Event::Audited { answers, standing, coverage, renames }) => {
+            (ConvergeAction::Mend { .. }, ConvergeEvent::Mended(candidate)) => self.mended(candidate),
+            (
+                ConvergeAction::Audit { auditors, attempt },
+                ConvergeEvent::Audited { answers, standing, coverage, renames },
+            ) => {
                 self.audited((auditors, attempt), answers, standing, (&coverage, &renames));
             }
-            (Act::Post, Event::Posted) => {
+            (ConvergeAction::Post, ConvergeEvent::Posted) => {
                 self.forget_claims();
                 self.judge();
             }
-            (Act::Fix { problems }, Event::Fixed { words, candidate }) => {
+            (ConvergeAction::Fix { problems }, ConvergeEvent::Fixed { words, candidate }) => {
                 self.fixed(&problems, words, candidate);
             }
-            (Act::Fix { .. } | Act::Mend { .. }, Event::Silent(why)) => self.silent_fixer(&why),
-            (Act::Check, Event::Checked(problems)) => self.checked(problems),
-            (Act::Publish, Event::Pushed) => self.pushed(),
-            (Act::Publish, Event::Blocked(words)) => self.blocked(words),
-            (Act::Reply, Event::Replied) => self.replied(),
-            (act, _) => return Err(Unexpected { act: act.as_str() }),
+            (ConvergeAction::Fix { .. } | ConvergeAction::Mend { .. }, ConvergeEvent::Silent(why)) => {
+                self.silent_fixer(&why);
+            }
+            (ConvergeAction::Check, ConvergeEvent::Checked(problems)) => self.checked(problems),
+            (ConvergeAction::Publish, ConvergeEvent::Pushed) => self.pushed(),
+            (ConvergeAction::Publish, ConvergeEvent::Blocked(words)) => self.blocked(words),
+            (ConvergeAction::Reply, ConvergeEvent::Replied) => self.replied(),
+            (act, _) => return Err(UnexpectedEvent { act: act.as_str() }),
         }
         Ok(())
     }
 
-    fn end(&mut self, code: Code, reason: impl Into<String>) {
-        self.exit = Some(Exit::new(code, reason));
+    fn end(&mut self, code: ConvergeExitCode, reason: impl Into<String>) {
+        self.exit = Some(ConvergeExit::new(code, reason));
     }
 
     /// Audits that may still be begun.
@@ -368,7 +385,7 @@ impl Run {
         self.answers.clear();
         let many = self.audits >= self.limits.parallel_from;
         let auditors = if many { self.limits.auditors.max(1) } else { 1 };
-        self.next = Act::Audit { auditors: (0..auditors).collect(), attempt: 1 };
+        self.next = ConvergeAction::Audit { auditors: (0..auditors).collect(), attempt: 1 };
     }
 
     fn reach_cap(&mut self) {
@@ -376,43 +393,43 @@ impl Run {
         let (audits, who) = (self.audits, self.aside.as_ref().map_or("the last one", |_| "others"));
         let made = if audits == 1 { "1 audit was".to_owned() } else { format!("{audits} audits were") };
         let reason = format!("{made} made, and {who} found {worst} P0, {bad} P1 and {small} P2");
-        self.end(Code::CapReached, reason);
+        self.end(ConvergeExitCode::CapReached, reason);
     }
 
     fn audited(
         &mut self,
         (auditors, attempt): (BTreeSet<u32>, u32),
-        answers: BTreeMap<u32, Answer>,
-        standing: BTreeMap<FindingId, Placed>,
-        read: (&Coverage, &Renames),
+        answers: BTreeMap<u32, AuditorAnswer>,
+        standing: BTreeMap<FindingId, PlacedFinding>,
+        read: (&ReviewCoverage, &FileRenames),
     ) {
         // Who says nothing at all is silent as well.
         let mut silent: BTreeMap<u32, String> =
             auditors.into_iter().map(|auditor| (auditor, "it gave no answer".to_owned())).collect();
         for (auditor, answer) in answers {
             match answer {
-                Answer::Whole(claims) if silent.remove(&auditor).is_some() => {
+                AuditorAnswer::Whole(claims) if silent.remove(&auditor).is_some() => {
                     self.answers.insert(auditor, claims);
                 }
-                Answer::None(why) if silent.contains_key(&auditor) => {
+                AuditorAnswer::None(why) if silent.contains_key(&auditor) => {
                     silent.insert(auditor, why);
                 }
-                Answer::Whole(_) | Answer::None(_) => {}
+                AuditorAnswer::Whole(_) | AuditorAnswer::None(_) => {}
             }
         }
         if !silent.is_empty() && attempt < self.limits.worker_attempts {
             let auditors = silent.into_keys().collect();
-            self.next = Act::Audit { auditors, attempt: attempt.saturating_add(1) };
+            self.next = ConvergeAction::Audit { auditors, attempt: attempt.saturating_add(1) };
             return;
         }
         if self.answers.is_empty() {
             let why = silent.into_values().next().unwrap_or_default();
-            return self.end(Code::Infrastructure, format!("{NO_AUDITOR}: {why}"));
+            return self.end(ConvergeExitCode::Infrastructure, format!("{NO_AUDITOR}: {why}"));
         }
         self.silent = u32::try_from(silent.len()).unwrap_or(u32::MAX);
         let claims = merged(std::mem::take(&mut self.answers));
-        let (mut placed, mut origins): (Vec<Placed>, Vec<Origin>) =
-            claims.into_iter().map(|Merged { claim, .. }| (claim.placed, claim.origin)).unzip();
+        let (mut placed, mut origins): (Vec<PlacedFinding>, Vec<LineOrigin>) =
+            claims.into_iter().map(|MergedFinding { claim, .. }| (claim.placed, claim.origin)).unzip();
         self.history.dismissed(&self.dismissals);
         let declined: BTreeSet<FindingId> = standing.keys().cloned().collect();
         for (placed_again, origin) in self.history.unfixed(standing, &placed) {
@@ -429,8 +446,12 @@ impl Run {
         self.history.audited(self.audits, &self.tree, &self.found);
         self.history.gone(identified.gone, &declined, &self.head);
         self.forget_fix();
-        self.log.push(Line::Audit { number: self.audits, counts: self.counts(), silent: self.silent });
-        self.next = Act::Post;
+        self.log.push(ConvergeLogLine::Audit {
+            number: self.audits,
+            counts: self.counts(),
+            silent: self.silent,
+        });
+        self.next = ConvergeAction::Post;
     }
 
     /// There is something new to fix.
@@ -455,14 +476,20 @@ impl Run {
     }
 
     /// The end of an audit that was asked for alone, whose auditors were asked.
-    pub fn audit_end(&self) -> Exit {
+    pub fn audit_end(&self) -> ConvergeExit {
         let ([p0, p1, p2], head) = (self.counts(), self.head.short());
         match (self.silent, self.found.is_empty()) {
-            (0, true) => Exit::new(Code::Clean, format!("the audit found nothing at {head}")),
-            (0, false) => {
-                Exit::new(Code::CapReached, format!("the audit found {p0} P0, {p1} P1 and {p2} P2 at {head}"))
+            (0, true) => {
+                ConvergeExit::new(ConvergeExitCode::Clean, format!("the audit found nothing at {head}"))
             }
-            (silent, _) => Exit::new(Code::Infrastructure, format!("{} at {head}", no_answer(silent))),
+            (0, false) => ConvergeExit::new(
+                ConvergeExitCode::CapReached,
+                format!("the audit found {p0} P0, {p1} P1 and {p2} P2 at {head}"),
+            ),
+            (silent, _) => ConvergeExit::new(
+                ConvergeExitCode::Infrastructure,
+                format!("{} at {head}", no_answer(silent)),
+            ),
         }
     }
 
@@ -472,94 +499,23 @@ impl Run {
         self.audits_only && self.silent > 0 && self.exit.as_ref() == Some(&self.audit_end())
     }
 
-    /// What follows from an audit.
-    fn judge(&mut self) {
-        if self.audits_only {
-            self.exit = Some(self.audit_end());
-            return;
-        }
-        if !self.holds_back() {
-            return self.judge_clean();
-        }
-        if let Some((code, reason)) = self.history.standstill() {
-            return self.end(code, reason);
-        }
-        if self.audits_left() == 0 && !self.limits.final_fix {
-            return self.reach_cap();
-        }
-        self.next = Act::Fix { problems: Vec::new() };
-    }
-
-    /// Nothing blocks: clean, if all have answered and nobody has declined anything.
-    fn judge_clean(&mut self) {
-        if self.silent > 0 {
-            if self.audits_left() == 0 {
-                return self.reach_cap();
-            }
-            self.next = Act::Gate;
-            return;
-        }
-        let notes = self.found.iter().filter(|finding| finding.is_open()).count();
-        if notes > 0 && !self.is_polished && self.audits_left() > 0 {
-            self.is_polished = true;
-            self.next = Act::Fix { problems: Vec::new() };
-            return;
-        }
-        let weighs = |finding: &&Finding| finding.raw.severity <= self.limits.min_blocking;
-        let declined = self.history.declined().filter(weighs).count();
-        if declined > 0 && !self.limits.allow_declined {
-            let stand = match declined {
-                1 => "1 finding was declined and stands as it was".to_owned(),
-                many => format!("{many} findings were declined and stand as they were"),
-            };
-            let reason = format!("{stand}: fix it by hand, dismiss it, or set `allow_declined`");
-            self.cleared = None;
-            return self.end(Code::Declined, reason);
-        }
-        let head = self.head.short();
-        let who = match self.audits {
-            0 => "an earlier run".to_owned(),
-            number => format!("audit {number}"),
-        };
-        match (notes, declined) {
-            (0, 0) => {
-                self.cleared = Some(self.head.clone());
-                self.end(Code::Clean, format!("{who} found nothing at {head}"));
-            }
-            (0, _) => {
-                let were = if declined == 1 { "was" } else { "were" };
-                let reason = format!("{who} found nothing at {head} but {declined} that {were} declined");
-                self.end(Code::CleanButDeclined, reason);
-            }
-            _ => {
-                let open: Vec<Finding> = self.found.iter().filter(|found| found.is_open()).cloned().collect();
-                let many = |(severity, many): (Severity, u32)| format!("{many} {}", severity.as_str());
-                let counted = Severity::ALL.into_iter().zip(counts(&open)).filter(|(_, many)| *many > 0);
-                let left = counted.map(many).collect::<Vec<_>>().join(", ");
-                let are = if notes == 1 { "is" } else { "are" };
-                let reason = format!("{who} found nothing at {head} that blocks; {left} {are} left");
-                self.end(Code::CleanButNotes, reason);
-            }
-        }
-    }
-
     /// The findings are answered. With a fix at the branch it goes on; without one it is over.
     fn replied(&mut self) {
         if let Some(words) = self.hook.take().filter(|_| self.holds_back()) {
             return self.end_by_hook(&words);
         }
-        if matches!(self.log.last(), Some(Line::Fix { number, commit: Some(_), .. }) if *number == self.audits)
+        if matches!(self.log.last(), Some(ConvergeLogLine::Fix { number, commit: Some(_), .. }) if *number == self.audits)
         {
             // Nobody would audit it any more: not what comes after it, either.
             if self.audits_left() == 0 {
                 return self.reach_cap();
             }
             self.aside = None;
-            self.next = Act::Gate;
+            self.next = ConvergeAction::Gate;
             return;
         }
         self.log_fix(None);
-        let is_claim = |finding: &&Finding| self.words.get(&finding.id) == Some(&Word::Fixed);
+        let is_claim = |finding: &&Finding| self.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
         let said: Vec<Finding> = self.found.iter().filter(|finding| !is_claim(finding)).cloned().collect();
         self.history.answered(&said, &self.words);
         // What does not block anyway is a note.
@@ -570,7 +526,10 @@ impl Run {
         }
         // What does not block may stay.
         if self.holds_back() {
-            self.end(Code::NothingFixed, "the fixer could not address findings: it changed nothing");
+            self.end(
+                ConvergeExitCode::NothingFixed,
+                "the fixer could not address findings: it changed nothing",
+            );
         } else {
             self.judge_clean();
         }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Finding, FindingStatus, RawFinding, fingerprint};
-use crate::id::{FindingId, Millis};
+use crate::id::{FindingId, UnixMillis};
 use crate::line::MAX_TEXT;
 
 /// Hexadecimal digits of an id that people are shown.
@@ -27,7 +27,7 @@ pub struct Dismissal {
     /// The person, as the forge calls them.
     pub by: String,
     /// The time.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// It was taken back: the finding is as if nobody had said anything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
@@ -51,7 +51,7 @@ pub enum RetractionScope {
 
 impl Dismissal {
     /// Somebody's word on a finding as it is recorded now.
-    pub fn of(finding: &Finding, reason: &str, by: &str, at: Millis) -> Self {
+    pub fn of(finding: &Finding, reason: &str, by: &str, at: UnixMillis) -> Self {
         Self {
             finding: finding.id.clone(),
             snippet: finding.raw.snippet.clone(),
@@ -70,13 +70,13 @@ impl Dismissal {
         retraction: RetractionScope,
         reason: &str,
         by: &str,
-        at: Millis,
+        at: UnixMillis,
     ) -> Self {
         Self { retraction: Some(retraction), ..Self::of(finding, reason, by, at) }
     }
 
     /// Somebody takes back what was said of a finding.
-    pub fn taken_back(finding: &Finding, by: &str, at: Millis) -> Self {
+    pub fn taken_back(finding: &Finding, by: &str, at: UnixMillis) -> Self {
         Self { withdrawn: true, about: None, ..Self::of(finding, "", by, at) }
     }
 
@@ -192,7 +192,7 @@ pub fn remember(known: &mut Vec<Finding>, said: &[Dismissal]) {
 
 /// Why a word names no finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Unnamed {
+pub enum FindingLookupError {
     /// No finding of this pull request has such an id.
     #[error("no finding here has that id")]
     Unknown,
@@ -203,7 +203,7 @@ pub enum Unnamed {
 
 /// What is wrong with a word that is to be an id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Misread {
+pub enum MalformedFindingId {
     /// It has no letter.
     #[error("an id is empty")]
     Empty,
@@ -251,38 +251,38 @@ pub fn meant<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Finding> {
 }
 
 /// What is wrong with a word that is to be an id and stands for itself; nothing if it may be one.
-pub fn misread(word: &str) -> Option<Misread> {
+pub fn misread(word: &str) -> Option<MalformedFindingId> {
     if is_typed_id(word) {
         return None;
     }
     let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let digits = word.split_once(':').map_or(word, |(_, rest)| rest);
     Some(match digits.split_once('-') {
-        _ if word.trim().is_empty() => Misread::Empty,
-        None if is_hex(digits) => Misread::Short,
+        _ if word.trim().is_empty() => MalformedFindingId::Empty,
+        None if is_hex(digits) => MalformedFindingId::Short,
         Some((digits, ordinal)) if is_hex(digits) && ordinal.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Misread::ShortOfOne
+            MalformedFindingId::ShortOfOne
         }
-        Some(_) | None => Misread::NoId,
+        Some(_) | None => MalformedFindingId::NoId,
     })
 }
 
 /// The finding that a word means: its id, or a beginning of the digest with or without the ordinal.
 ///
 /// # Errors
-/// [`Unnamed`]
-pub fn named<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, Unnamed> {
-    let wanted = parts(word).ok_or(Unnamed::Unknown)?;
+/// [`FindingLookupError`]
+pub fn named<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, FindingLookupError> {
+    let wanted = parts(word).ok_or(FindingLookupError::Unknown)?;
     let mut meant = findings.iter().filter(|finding| is_meant(finding, wanted));
     match (meant.next(), meant.next()) {
         (Some(one), None) => Ok(one),
-        (None, _) => Err(Unnamed::Unknown),
-        (Some(_), Some(_)) => Err(Unnamed::Several),
+        (None, _) => Err(FindingLookupError::Unknown),
+        (Some(_), Some(_)) => Err(FindingLookupError::Several),
     }
 }
 
 /// Is the finding's id one that begins like this?
-fn is_meant(finding: &Finding, (version, begins, ordinal): Parts<'_>) -> bool {
+fn is_meant(finding: &Finding, (version, begins, ordinal): FindingIdParts<'_>) -> bool {
     parts(finding.id.as_str()).is_some_and(|(its_version, digest, its_ordinal)| {
         (version.is_none() || its_version == version)
             && digest.starts_with(begins)
@@ -296,11 +296,11 @@ fn is_digest(word: &str) -> bool {
 }
 
 /// Version, digest and ordinal.
-type Parts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
+type FindingIdParts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
 
 /// Version, digest and ordinal of an id: `1:0a1b…-2`. The version may be missing where the rest is all that `truing review`
 /// shows, so that no word of a sentence looks like an id.
-fn parts(id: &str) -> Option<Parts<'_>> {
+fn parts(id: &str) -> Option<FindingIdParts<'_>> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (version, rest) = id.split_once(':').map_or((None, id), |(version, rest)| (Some(version), rest));
     let (digest, ordinal) =
@@ -316,22 +316,22 @@ fn parts(id: &str) -> Option<Parts<'_>> {
 mod tests {
     use super::*;
     use crate::code::CodeDigests;
-    use crate::finding::{AnchorKind, Category, Place, Severity, Side, Source};
+    use crate::finding::{AnchorKind, CodeLocation, DefectCategory, DiffSide, FindingSource, Severity};
     use crate::id::{Fingerprint, Sha};
 
     fn finding(id: &str, snippet: &str) -> Finding {
-        let at = Place { path: "a".into(), side: Side::New, start_line: 1, end_line: 1 };
+        let at = CodeLocation { path: "a".into(), side: DiffSide::New, start_line: 1, end_line: 1 };
         let raw = RawFinding {
             place: at.clone(),
             severity: Severity::P1,
-            category: Category::F,
+            category: DefectCategory::F,
             rule: "core/x".into(),
             title: "t".into(),
             body: "b".into(),
             snippet: snippet.into(),
             code: CodeDigests::default(),
             suggestion: None,
-            source: Source::Rule,
+            source: FindingSource::Rule,
         };
         let (id, fingerprint) = (FindingId::new(id), Fingerprint::new("1:00".to_owned()));
         let (anchor, status) = (AnchorKind::Inline, FindingStatus::Open);
@@ -356,16 +356,16 @@ mod tests {
             assert_eq!(misread(word), None, "{word}");
         }
         for (word, why) in [
-            ("", Misread::Empty),
-            (" ", Misread::Empty),
-            ("96", Misread::Short),
-            ("1:96", Misread::Short),
-            ("1:", Misread::Short),
-            ("96e6-1", Misread::ShortOfOne),
-            ("96e6-", Misread::ShortOfOne),
-            ("zzz", Misread::NoId),
-            ("zzzz-1", Misread::NoId),
-            ("96 e6", Misread::NoId),
+            ("", MalformedFindingId::Empty),
+            (" ", MalformedFindingId::Empty),
+            ("96", MalformedFindingId::Short),
+            ("1:96", MalformedFindingId::Short),
+            ("1:", MalformedFindingId::Short),
+            ("96e6-1", MalformedFindingId::ShortOfOne),
+            ("96e6-", MalformedFindingId::ShortOfOne),
+            ("zzz", MalformedFindingId::NoId),
+            ("zzzz-1", MalformedFindingId::NoId),
+            ("96 e6", MalformedFindingId::NoId),
         ] {
             assert_eq!(misread(word), Some(why), "{word}");
         }
@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_dismissal_holds_for_the_code_it_was_said_of_wherever_that_is() {
-        let said = Dismissal::of(&finding("1:abcd-1", "x = 1"), "wanted\n here", "ada", Millis(5));
+        let said = Dismissal::of(&finding("1:abcd-1", "x = 1"), "wanted\n here", "ada", UnixMillis(5));
         let mut findings = [
             finding("1:abcd-1", "  x =   1"),
             finding("1:abcd-1", "x = 2"),
@@ -389,7 +389,7 @@ mod tests {
         assert!(matches!(findings[3].status, FindingStatus::Fixed(_)));
         assert_eq!(apply(&mut findings, &[said]), 0, "a second time changes nothing");
 
-        let back = Dismissal::taken_back(&findings[0], "bob", Millis(6));
+        let back = Dismissal::taken_back(&findings[0], "bob", UnixMillis(6));
         assert_eq!(apply(&mut findings, std::slice::from_ref(&back)), 1);
         assert!(findings[..3].iter().all(Finding::is_open));
         assert!(matches!(findings[3].status, FindingStatus::Fixed(_)));
@@ -404,13 +404,13 @@ mod tests {
             finding
         };
         let old = signed("1:abcd-1", None);
-        let said = Dismissal::of(&old, "wanted", "ada", Millis(5));
+        let said = Dismissal::of(&old, "wanted", "ada", UnixMillis(5));
         let mut now = [signed("1:abcd-1", Some("1"))];
         assert_eq!(apply(&mut now, std::slice::from_ref(&said)), 0);
         assert_eq!(outdated(&now, std::slice::from_ref(&old), std::slice::from_ref(&said)), 1);
         assert_eq!(outdated(&now, &now, std::slice::from_ref(&said)), 0, "it was said");
 
-        let again = Dismissal::of(&now[0], "wanted", "ada", Millis(6));
+        let again = Dismissal::of(&now[0], "wanted", "ada", UnixMillis(6));
         assert_eq!(outdated(&now, std::slice::from_ref(&old), std::slice::from_ref(&again)), 0);
         assert_eq!(apply(&mut now, std::slice::from_ref(&again)), 1);
         let mut other = [signed("1:abcd-1", Some("2"))];
@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn what_was_dismissed_on_another_branch_is_open() {
-        let said = Dismissal::of(&finding("1:abcd-1", "x = 1"), "wanted", "ada", Millis(5));
+        let said = Dismissal::of(&finding("1:abcd-1", "x = 1"), "wanted", "ada", UnixMillis(5));
         let mut known = [finding("1:abcd-1", "x = 1")];
         apply(&mut known, std::slice::from_ref(&said));
         reopen(&mut known, std::slice::from_ref(&said));
@@ -439,16 +439,16 @@ mod tests {
             (ids[0].as_str(), Ok(0)),
             ("1:0123456789-2", Ok(1)),
             ("0123456789-2", Ok(1)),
-            ("0123456789", Err(Unnamed::Unknown)),
-            ("0123456-2", Err(Unnamed::Unknown)),
+            ("0123456789", Err(FindingLookupError::Unknown)),
+            ("0123456-2", Err(FindingLookupError::Unknown)),
             ("1:0123f", Ok(2)),
             ("1:0123f-1", Ok(2)),
-            ("1:0123f-2", Err(Unnamed::Unknown)),
-            ("1:01234", Err(Unnamed::Several)),
-            ("1:0123-1", Err(Unnamed::Several)),
-            ("2:0123f", Err(Unnamed::Unknown)),
-            ("1:ffff", Err(Unnamed::Unknown)),
-            ("0123f", Err(Unnamed::Unknown)),
+            ("1:0123f-2", Err(FindingLookupError::Unknown)),
+            ("1:01234", Err(FindingLookupError::Several)),
+            ("1:0123-1", Err(FindingLookupError::Several)),
+            ("2:0123f", Err(FindingLookupError::Unknown)),
+            ("1:ffff", Err(FindingLookupError::Unknown)),
+            ("0123f", Err(FindingLookupError::Unknown)),
         ] {
             assert_eq!(
                 named(&findings, word).map(|finding| &finding.id),

@@ -7,13 +7,13 @@ mod kind;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-pub use self::cases::{Case, End};
-pub use self::kind::{Kind, Observed};
+pub use self::cases::{EffectCase, EffectCaseOutcome};
+pub use self::kind::{EffectKind, ObservationMethod};
 
-use crate::finding::Place;
-use crate::id::{CommentId, Millis, Sha, ThreadId, Topic};
+use crate::finding::CodeLocation;
+use crate::id::{CommentId, Sha, ThreadId, Topic, UnixMillis};
 use crate::port::{InlineDraft, PullDraft, ReviewDraft};
-use crate::publish::{DesiredStatus, Item};
+use crate::publish::{CommentSubject, DesiredStatus};
 
 /// The number of lost answers after which an effect is given up, or replaced if another one can take its place.
 pub const MAX_LOST: u32 = 2;
@@ -37,7 +37,7 @@ pub enum Effect {
         /// The commit that a new one is placed on.
         commit: Sha,
         /// The lines.
-        place: Place,
+        place: CodeLocation,
         /// The subject of the comment.
         topic: Topic,
         /// The text, without marker.
@@ -63,7 +63,7 @@ pub enum Effect {
         /// The whole text.
         text: String,
         /// The earliest time that counts.
-        since: Millis,
+        since: UnixMillis,
     },
     /// Somebody is asked for a review.
     RequestReview {
@@ -181,7 +181,7 @@ pub enum Effect {
     /// A comment of ours has this text.
     EditComment {
         /// The subject of the comment.
-        item: Item,
+        item: CommentSubject,
         /// The comment.
         comment: CommentId,
         /// The text, without marker.
@@ -190,7 +190,7 @@ pub enum Effect {
     /// A comment of ours that says again what another one of ours says, that landed on another line, or that is retracted, is deleted.
     DeleteDuplicate {
         /// The subject.
-        item: Item,
+        item: CommentSubject,
         /// The comment.
         comment: CommentId,
     },
@@ -205,7 +205,7 @@ pub enum Effect {
 
 /// One push: the branch is at the commit, if it was where it is expected.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Push {
+pub struct BranchPush {
     /// The branch.
     pub branch: String,
     /// The commit.
@@ -216,18 +216,18 @@ pub struct Push {
 
 /// The part of an effect that its intent holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Intended {
+pub struct EffectIntent {
     /// The kind.
-    pub kind: Kind,
+    pub kind: EffectKind,
     /// The parts that are found again each by itself: one, but for [`Effect::Findings`].
-    pub parts: Vec<Part>,
+    pub parts: Vec<IntentPart>,
     /// The write in words, for errors.
     pub what: String,
 }
 
 /// One part of an intent.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Part {
+pub struct IntentPart {
     /// The key of idempotency, of one writer on one key.
     pub topic: Topic,
     /// A digest of everything that is to be written.
@@ -236,42 +236,42 @@ pub struct Part {
 
 impl Effect {
     /// Its kind.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> EffectKind {
         match self {
-            Self::Review(_) => Kind::Review,
-            Self::ReviewAsComment(_) => Kind::ReviewAsComment,
-            Self::Comment { .. } => Kind::Comment,
-            Self::LineComment { .. } => Kind::LineComment,
-            Self::Reply { .. } => Kind::Reply,
-            Self::Resolve { .. } => Kind::Resolve,
-            Self::Trigger { .. } => Kind::Trigger,
-            Self::RequestReview { .. } => Kind::RequestReview,
-            Self::UpdateBranch { .. } => Kind::UpdateBranch,
-            Self::MarkReady => Kind::MarkReady,
-            Self::Describe { .. } => Kind::Describe,
-            Self::OpenPull(_) => Kind::OpenPull,
-            Self::EditPull { .. } => Kind::EditPull,
-            Self::SetDraft { .. } => Kind::SetDraft,
-            Self::ClosePull { .. } => Kind::ClosePull,
-            Self::Label { .. } => Kind::Label,
-            Self::OpenIssue { .. } => Kind::OpenIssue,
-            Self::EditIssue { .. } => Kind::EditIssue,
-            Self::CloseIssue { .. } => Kind::CloseIssue,
-            Self::NewComment { .. } => Kind::NewComment,
-            Self::DeleteComment { .. } => Kind::DeleteComment,
-            Self::Summary { .. } => Kind::Summary,
-            Self::Findings { .. } => Kind::Findings,
-            Self::FileFinding { .. } => Kind::FileFinding,
-            Self::EditComment { .. } => Kind::EditComment,
-            Self::DeleteDuplicate { .. } => Kind::DeleteDuplicate,
-            Self::Reopen { .. } => Kind::Reopen,
-            Self::Status(_) => Kind::Status,
+            Self::Review(_) => EffectKind::Review,
+            Self::ReviewAsComment(_) => EffectKind::ReviewAsComment,
+            Self::Comment { .. } => EffectKind::Comment,
+            Self::LineComment { .. } => EffectKind::LineComment,
+            Self::Reply { .. } => EffectKind::Reply,
+            Self::Resolve { .. } => EffectKind::Resolve,
+            Self::Trigger { .. } => EffectKind::Trigger,
+            Self::RequestReview { .. } => EffectKind::RequestReview,
+            Self::UpdateBranch { .. } => EffectKind::UpdateBranch,
+            Self::MarkReady => EffectKind::MarkReady,
+            Self::Describe { .. } => EffectKind::Describe,
+            Self::OpenPull(_) => EffectKind::OpenPull,
+            Self::EditPull { .. } => EffectKind::EditPull,
+            Self::SetDraft { .. } => EffectKind::SetDraft,
+            Self::ClosePull { .. } => EffectKind::ClosePull,
+            Self::Label { .. } => EffectKind::Label,
+            Self::OpenIssue { .. } => EffectKind::OpenIssue,
+            Self::EditIssue { .. } => EffectKind::EditIssue,
+            Self::CloseIssue { .. } => EffectKind::CloseIssue,
+            Self::NewComment { .. } => EffectKind::NewComment,
+            Self::DeleteComment { .. } => EffectKind::DeleteComment,
+            Self::Summary { .. } => EffectKind::Summary,
+            Self::Findings { .. } => EffectKind::Findings,
+            Self::FileFinding { .. } => EffectKind::FileFinding,
+            Self::EditComment { .. } => EffectKind::EditComment,
+            Self::DeleteDuplicate { .. } => EffectKind::DeleteDuplicate,
+            Self::Reopen { .. } => EffectKind::Reopen,
+            Self::Status(_) => EffectKind::Status,
         }
     }
 
     /// Its intent.
-    pub fn intended(&self) -> Intended {
-        let of = |kind: Kind, rest: &str| Topic::new(format!("{}/{rest}", kind.as_str()));
+    pub fn intended(&self) -> EffectIntent {
+        let of = |kind: EffectKind, rest: &str| Topic::new(format!("{}/{rest}", kind.as_str()));
         let kind = self.kind();
         let (topic, what) = match self {
             Self::Review(draft) => {
@@ -320,11 +320,12 @@ impl Effect {
             Self::DeleteComment { number, comment } => {
                 (of(kind, &format!("{number}/{comment}")), format!("deleting comment {comment} in {number}"))
             }
-            Self::Summary { .. } => (Item::Summary.topic(), "posting the summary".to_owned()),
+            Self::Summary { .. } => (CommentSubject::Summary.topic(), "posting the summary".to_owned()),
             Self::Findings { comments, .. } => {
-                let part = |draft: &InlineDraft| Part { topic: draft.item.topic(), content: content(draft) };
+                let part =
+                    |draft: &InlineDraft| IntentPart { topic: draft.item.topic(), content: content(draft) };
                 let what = format!("posting a review (inline comments: {})", comments.len());
-                return Intended { kind, parts: comments.iter().map(part).collect(), what };
+                return EffectIntent { kind, parts: comments.iter().map(part).collect(), what };
             }
             Self::FileFinding { comment, .. } => {
                 (comment.item.topic(), "posting a comment on a file".to_owned())
@@ -340,7 +341,7 @@ impl Effect {
                 (of(kind, status.sha.as_str()), format!("setting the status of {}", status.sha.short()))
             }
         };
-        Intended { kind, parts: vec![Part { topic, content: content(self) }], what }
+        EffectIntent { kind, parts: vec![IntentPart { topic, content: content(self) }], what }
     }
 
     /// The effect that is performed where this one is refused.
@@ -349,13 +350,17 @@ impl Effect {
     }
 }
 
-impl Push {
+impl BranchPush {
     /// Its intent.
-    pub fn intended(&self) -> Intended {
+    pub fn intended(&self) -> EffectIntent {
         let Self { branch, commit, .. } = self;
-        let topic = Topic::new(format!("{}/{branch}/{commit}", Kind::Push.as_str()));
+        let topic = Topic::new(format!("{}/{branch}/{commit}", EffectKind::Push.as_str()));
         let what = format!("pushing {} to {branch}", commit.short());
-        Intended { kind: Kind::Push, parts: vec![Part { topic, content: content(self) }], what }
+        EffectIntent {
+            kind: EffectKind::Push,
+            parts: vec![IntentPart { topic, content: content(self) }],
+            what,
+        }
     }
 }
 
@@ -375,30 +380,31 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::id::Span;
+    use crate::id::TimeSpan;
 
     #[test]
     fn effects_on_one_topic_differ_by_their_content() {
         let comment = |body: &str| Effect::Comment { topic: Topic::new("report"), body: body.into() };
         let (one, other) = (comment("1").intended(), comment("2").intended());
-        assert_eq!((&one.parts[0].topic, one.kind), (&other.parts[0].topic, Kind::Comment));
+        assert_eq!((&one.parts[0].topic, one.kind), (&other.parts[0].topic, EffectKind::Comment));
         assert_ne!(one.parts[0].content, other.parts[0].content);
         assert_eq!(one, comment("1").intended());
     }
 
     #[test]
     fn what_is_said_at_another_time_is_another_effect() {
-        let trigger = |since| Effect::Trigger { text: "bugbot run".into(), since: Millis(since) }.intended();
+        let trigger =
+            |since| Effect::Trigger { text: "bugbot run".into(), since: UnixMillis(since) }.intended();
         assert_ne!(trigger(1).parts[0].topic, trigger(2).parts[0].topic);
     }
 
     #[test]
     fn every_kind_has_a_name_of_its_own_and_only_what_lists_show_settles() {
-        let names: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
-        assert_eq!(names.len(), Kind::ALL.len());
-        for kind in Kind::ALL {
-            let waits = kind.settle(Span::seconds(30)) > Span(0);
-            assert_eq!(waits, kind.observed() != Observed::State, "{}", kind.as_str());
+        let names: BTreeSet<&str> = EffectKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(names.len(), EffectKind::ALL.len());
+        for kind in EffectKind::ALL {
+            let waits = kind.settle(TimeSpan::seconds(30)) > TimeSpan(0);
+            assert_eq!(waits, kind.observed() != ObservationMethod::State, "{}", kind.as_str());
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Which due slots are leased when there are fewer places than slots: fair between repositories, and no owner
-//! (organisation) beyond its number. Pure: whoever leases keeps a [`Busy`] and tells it what begins and ends.
+//! (organisation) beyond its number. Pure: whoever leases keeps an [`ActiveLeases`] and tells it what begins and ends.
 //!
 //! A place goes to the repository with the fewest leases; among those to the one that has waited longest, since
 //! its oldest slot fell due or since it last had a turn, whichever is later; within it to the oldest slot. So a
@@ -9,18 +9,18 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::id::{Millis, Token};
+use crate::id::{FencingToken, UnixMillis};
 
 /// How many leases there may be at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Places {
+pub struct LeaseLimits {
     /// All together.
     pub all: usize,
     /// Of one owner; `all` or more: owners have no limit of their own.
     pub per_owner: usize,
 }
 
-impl Places {
+impl LeaseLimits {
     /// So many, for any owner.
     pub fn of(all: usize) -> Self {
         Self { all, per_owner: all }
@@ -34,32 +34,32 @@ impl Places {
 
 /// A slot that may be leased.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Due<'a> {
-    /// Its repository ([`Key::repository`](crate::id::Key::repository)).
+pub struct DueSlot<'a> {
+    /// Its repository ([`SlotKey::repository`](crate::id::SlotKey::repository)).
     pub repository: &'a str,
     /// The repository's owner; none if it is not known, and then no limit applies.
     pub owner: Option<&'a str>,
     /// Since when it has been due.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 /// Whose a lease is.
 #[derive(Clone, Debug)]
-struct Held {
+struct LeaseOwner {
     repository: String,
     owner: Option<String>,
 }
 
 /// The leases that have begun and not ended, and when repositories last had a turn.
 #[derive(Clone, Debug, Default)]
-pub struct Busy {
-    leases: BTreeMap<Token, Held>,
+pub struct ActiveLeases {
+    leases: BTreeMap<FencingToken, LeaseOwner>,
     repositories: BTreeMap<String, usize>,
     owners: BTreeMap<String, usize>,
-    turns: BTreeMap<String, Millis>,
+    turns: BTreeMap<String, UnixMillis>,
 }
 
-impl Busy {
+impl ActiveLeases {
     /// How many leases there are.
     pub fn len(&self) -> usize {
         self.leases.len()
@@ -71,8 +71,8 @@ impl Busy {
     }
 
     /// A lease has begun.
-    pub fn begin(&mut self, lease: Token, repository: &str, owner: Option<&str>, now: Millis) {
-        let held = Held { repository: repository.to_owned(), owner: owner.map(str::to_owned) };
+    pub fn begin(&mut self, lease: FencingToken, repository: &str, owner: Option<&str>, now: UnixMillis) {
+        let held = LeaseOwner { repository: repository.to_owned(), owner: owner.map(str::to_owned) };
         *self.repositories.entry(held.repository.clone()).or_default() += 1;
         if let Some(owner) = &held.owner {
             *self.owners.entry(owner.clone()).or_default() += 1;
@@ -82,8 +82,8 @@ impl Busy {
     }
 
     /// A lease has ended.
-    pub fn end(&mut self, lease: Token) {
-        let Some(Held { repository, owner }) = self.leases.remove(&lease) else { return };
+    pub fn end(&mut self, lease: FencingToken) {
+        let Some(LeaseOwner { repository, owner }) = self.leases.remove(&lease) else { return };
         one_less(&mut self.repositories, &repository);
         if let Some(owner) = owner {
             one_less(&mut self.owners, &owner);
@@ -91,7 +91,7 @@ impl Busy {
     }
 
     /// Forgets turns that make no difference, as nothing has been due since before `oldest`. None: nothing is due.
-    pub fn forget(&mut self, oldest: Option<Millis>) {
+    pub fn forget(&mut self, oldest: Option<UnixMillis>) {
         self.turns.retain(|_, turn| oldest.is_some_and(|oldest| *turn > oldest));
     }
 }
@@ -106,13 +106,13 @@ fn one_less(counts: &mut BTreeMap<String, usize>, of: &str) {
 }
 
 /// Which of the due slots to lease now, by their index, in this order.
-pub fn choose(due: &[Due<'_>], busy: &Busy, places: Places, now: Millis) -> Vec<usize> {
+pub fn choose(due: &[DueSlot<'_>], busy: &ActiveLeases, places: LeaseLimits, now: UnixMillis) -> Vec<usize> {
     let mut queues: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, slot) in due.iter().enumerate() {
         queues.entry(slot.repository).or_default().push(index);
     }
     // By repository: its leases, since when it waits, its oldest slot's time; the first one is next.
-    let mut order: BTreeSet<(usize, Millis, Millis, &str)> = BTreeSet::new();
+    let mut order: BTreeSet<(usize, UnixMillis, UnixMillis, &str)> = BTreeSet::new();
     let mut queues: BTreeMap<&str, VecDeque<usize>> = queues
         .into_iter()
         .map(|(repository, mut queue)| {
@@ -160,19 +160,28 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::Key;
+    use crate::id::SlotKey;
 
-    fn key(repository: usize, number: usize) -> Key {
-        Key::new(format!("pr/github/{repository}/{number:06}")) // sorts as text, too
+    fn key(repository: usize, number: usize) -> SlotKey {
+        SlotKey::new(format!("pr/github/{repository}/{number:06}")) // sorts as text, too
     }
 
     /// What is chosen of slots, given as (key, owner, due since).
-    fn chosen(slots: &[(Key, &str, i64)], busy: &Busy, places: Places, now: i64) -> Vec<Key> {
-        let due: Vec<Due<'_>> = slots
+    fn chosen(
+        slots: &[(SlotKey, &str, i64)],
+        busy: &ActiveLeases,
+        places: LeaseLimits,
+        now: i64,
+    ) -> Vec<SlotKey> {
+        let due: Vec<DueSlot<'_>> = slots
             .iter()
-            .map(|(key, owner, at)| Due { repository: key.repository(), owner: Some(owner), at: Millis(*at) })
+            .map(|(key, owner, at)| DueSlot {
+                repository: key.repository(),
+                owner: Some(owner),
+                at: UnixMillis(*at),
+            })
             .collect();
-        let chosen = choose(&due, busy, places, Millis(now));
+        let chosen = choose(&due, busy, places, UnixMillis(now));
         chosen.into_iter().map(|index| slots[index].0.clone()).collect()
     }
 
@@ -185,7 +194,7 @@ mod tests {
             (key(2, 1), "a", 40),
             (key(3, 1), "b", 50),
         ];
-        let of = |places| chosen(&slots, &Busy::default(), Places::of(places), 100);
+        let of = |places| chosen(&slots, &ActiveLeases::default(), LeaseLimits::of(places), 100);
         assert_eq!(of(4), [key(1, 1), key(2, 1), key(3, 1), key(1, 2)]);
         assert_eq!(of(9).len(), 5);
         assert_eq!(of(0), []);
@@ -194,15 +203,15 @@ mod tests {
     #[test]
     fn with_one_place_the_repository_that_had_its_turn_goes_behind_those_that_wait() {
         let slots = [(key(1, 2), "a", 10), (key(2, 1), "a", 40)];
-        let mut busy = Busy::default();
-        busy.begin(Token(1), key(1, 1).repository(), Some("a"), Millis(50));
-        assert_eq!(chosen(&slots, &busy, Places::of(1), 60), [], "the place is taken");
-        busy.end(Token(1));
-        assert_eq!(chosen(&slots, &busy, Places::of(1), 60), [key(2, 1)]);
-        busy.forget(Some(Millis(10)));
-        assert_eq!(chosen(&slots, &busy, Places::of(1), 60), [key(2, 1)], "it still matters");
+        let mut busy = ActiveLeases::default();
+        busy.begin(FencingToken(1), key(1, 1).repository(), Some("a"), UnixMillis(50));
+        assert_eq!(chosen(&slots, &busy, LeaseLimits::of(1), 60), [], "the place is taken");
+        busy.end(FencingToken(1));
+        assert_eq!(chosen(&slots, &busy, LeaseLimits::of(1), 60), [key(2, 1)]);
+        busy.forget(Some(UnixMillis(10)));
+        assert_eq!(chosen(&slots, &busy, LeaseLimits::of(1), 60), [key(2, 1)], "it still matters");
         busy.forget(None);
-        assert_eq!(chosen(&slots, &busy, Places::of(1), 60), [key(1, 2)]);
+        assert_eq!(chosen(&slots, &busy, LeaseLimits::of(1), 60), [key(1, 2)]);
     }
 
     #[test]
@@ -214,23 +223,23 @@ mod tests {
             (key(3, 2), "small", 9),
             (key(4, 1), "small", 10),
         ];
-        let places = Places { all: 4, per_owner: 2 };
-        let mut busy = Busy::default();
-        busy.begin(Token(1), key(9, 1).repository(), Some("big"), Millis(0));
+        let places = LeaseLimits { all: 4, per_owner: 2 };
+        let mut busy = ActiveLeases::default();
+        busy.begin(FencingToken(1), key(9, 1).repository(), Some("big"), UnixMillis(0));
         assert_eq!(chosen(&slots, &busy, places, 20), [key(1, 1), key(3, 2), key(4, 1)]);
-        busy.end(Token(1));
+        busy.end(FencingToken(1));
         assert_eq!(chosen(&slots, &busy, places, 20), [key(1, 1), key(2, 1), key(3, 2), key(4, 1)]);
         assert!(busy.is_empty() && busy.owners.is_empty() && busy.repositories.is_empty());
     }
 
     /// A simulated process: slots fall due, leases begin and end, and every slot's wait is within its bound.
     struct World {
-        places: Places,
-        busy: Busy,
+        places: LeaseLimits,
+        busy: ActiveLeases,
         /// Due slots, each with when it fell due, and how many were due in its repository before it.
-        due: BTreeMap<Key, (i64, usize)>,
+        due: BTreeMap<SlotKey, (i64, usize)>,
         /// Leases, and when they end.
-        running: BTreeMap<Token, i64>,
+        running: BTreeMap<FencingToken, i64>,
         made: usize,
         granted: u64,
     }
@@ -240,7 +249,7 @@ mod tests {
     const REPOSITORIES: usize = 6;
 
     impl World {
-        fn owner(key: &Key) -> &'static str {
+        fn owner(key: &SlotKey) -> &'static str {
             let id: usize = key.repository().split('/').nth(2).unwrap().parse().unwrap();
             ["a", "b", "c"][id % 3]
         }
@@ -255,13 +264,13 @@ mod tests {
         }
 
         fn tick(&mut self, now: i64, lasts: &mut impl FnMut() -> i64) {
-            let over: Vec<Token> =
+            let over: Vec<FencingToken> =
                 self.running.iter().filter(|(_, end)| **end <= now).map(|(lease, _)| *lease).collect();
             for lease in over {
                 self.running.remove(&lease);
                 self.busy.end(lease);
             }
-            self.busy.forget(self.due.values().map(|(at, _)| Millis(*at)).min());
+            self.busy.forget(self.due.values().map(|(at, _)| UnixMillis(*at)).min());
             let slots: Vec<_> =
                 self.due.iter().map(|(key, (at, _))| (key.clone(), Self::owner(key), *at)).collect();
             for key in chosen(&slots, &self.busy, self.places, now) {
@@ -270,14 +279,14 @@ mod tests {
                 let bound = (before as i64 + 1) * (REPOSITORIES as i64 + 2) * LONGEST;
                 assert!(now - at <= bound, "{key} waited {} ticks, not {bound}", now - at);
                 self.granted += 1;
-                let lease = Token(self.granted);
-                self.busy.begin(lease, key.repository(), Some(Self::owner(&key)), Millis(now));
+                let lease = FencingToken(self.granted);
+                self.busy.begin(lease, key.repository(), Some(Self::owner(&key)), UnixMillis(now));
                 self.running.insert(lease, now + lasts().clamp(1, LONGEST));
             }
             assert!(self.busy.len() <= self.places.all);
             assert!(self.busy.owners.values().all(|count| *count <= self.places.per_owner));
             assert_eq!(self.busy.len(), self.running.len());
-            let blocked = |key: &Key| {
+            let blocked = |key: &SlotKey| {
                 self.busy.owners.get(Self::owner(key)).is_some_and(|count| *count >= self.places.per_owner)
             };
             assert!(
@@ -298,8 +307,8 @@ mod tests {
             arrivals in prop::collection::vec((0..REPOSITORIES, 0..4usize), 0..60),
             lasts in prop::collection::vec(1..=LONGEST, 1..20),
         ) {
-            let places = Places { all, per_owner: per_owner.min(all) };
-            let (busy, due, running) = (Busy::default(), BTreeMap::new(), BTreeMap::new());
+            let places = LeaseLimits { all, per_owner: per_owner.min(all) };
+            let (busy, due, running) = (ActiveLeases::default(), BTreeMap::new(), BTreeMap::new());
             let mut world = World { places, busy, due, running, made: 0, granted: 0 };
             let mut lasts = lasts.into_iter().cycle();
             let mut lasts = move || lasts.next().unwrap();

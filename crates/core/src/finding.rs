@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use truing_diff::RepoPath;
-pub use truing_diff::{AnchorKind, Side};
+pub use truing_diff::{AnchorKind, DiffSide};
 
 use crate::code::CodeDigests;
 use crate::id::{FindingId, Fingerprint, Sha};
-use crate::recheck::{Around, MAX_SNIPPET_LINES, Unverified};
+use crate::recheck::{MAX_SNIPPET_LINES, SurroundingLines, UnverifiedReason};
 
 /// How bad it is. `P0` is worst.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl Severity {
 
 /// The kind of defect: the letters of spec/converge.md 3.1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub enum Category {
+pub enum DefectCategory {
     /// API contract.
     A,
     /// Selector, query and engine compatibility.
@@ -62,7 +62,7 @@ pub enum Category {
 /// Who said it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum FindingSource {
     /// A rule of a pack.
     Rule,
     /// A tool that the team runs: its name is before the first `/` of the rule, its own rule behind it.
@@ -73,11 +73,11 @@ pub enum Source {
 
 /// Where in a file a finding is: 1-based, inclusive, `start_line <= end_line`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub struct Place {
-    /// The file at the head (`Side::New`), or before the change (`Side::Old`).
+pub struct CodeLocation {
+    /// The file at the head (`DiffSide::New`), or before the change (`DiffSide::Old`).
     pub path: RepoPath,
     /// Which side the lines count on.
-    pub side: Side,
+    pub side: DiffSide,
     /// First line.
     pub start_line: u32,
     /// Last line.
@@ -88,11 +88,11 @@ pub struct Place {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RawFinding {
     /// Where.
-    pub place: Place,
+    pub place: CodeLocation,
     /// How bad.
     pub severity: Severity,
     /// What kind.
-    pub category: Category,
+    pub category: DefectCategory,
     /// `pack/rule`; of a model's, `agent/` and what kind of defect it is.
     pub rule: String,
     /// One line.
@@ -105,9 +105,9 @@ pub struct RawFinding {
     #[serde(default, skip_serializing_if = "CodeDigests::is_empty")]
     pub code: CodeDigests,
     /// Replacement of the whole lines `start_line..=end_line`, if one was proven: a model's at each head anew.
-    pub suggestion: Option<Suggestion>,
+    pub suggestion: Option<SuggestedFix>,
     /// Who said it.
-    pub source: Source,
+    pub source: FindingSource,
 }
 
 /// Stands in the body of a model's finding before a replacement that was not proven, on a line of its own.
@@ -131,16 +131,18 @@ impl RawFinding {
     /// The body without a replacement that was not proven: the text of a fix is no part of a finding's identity.
     pub fn own_body(&self) -> &str {
         match (self.source, self.body.split_once(PROPOSED)) {
-            (Source::Agent, Some((own, _))) => own.trim_end(),
-            (Source::Agent | Source::Rule | Source::Tool, _) => &self.body,
+            (FindingSource::Agent, Some((own, _))) => own.trim_end(),
+            (FindingSource::Agent | FindingSource::Rule | FindingSource::Tool, _) => &self.body,
         }
     }
 
     /// The tool that said it; none: a rule of ours, or a model.
     pub fn tool(&self) -> Option<&str> {
         match self.source {
-            Source::Tool => Some(self.rule.split_once('/').map_or(self.rule.as_str(), |(tool, _)| tool)),
-            Source::Rule | Source::Agent => None,
+            FindingSource::Tool => {
+                Some(self.rule.split_once('/').map_or(self.rule.as_str(), |(tool, _)| tool))
+            }
+            FindingSource::Rule | FindingSource::Agent => None,
         }
     }
 
@@ -153,7 +155,7 @@ impl RawFinding {
 
 /// A proposed replacement.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Suggestion {
+pub struct SuggestedFix {
     /// The new text of the lines, without the last line end.
     pub replacement: String,
 }
@@ -192,26 +194,26 @@ pub struct Finding {
     /// How near a comment can be placed.
     pub anchor: AnchorKind,
     /// Where: the finding's own place, or with `Inline` the part of it that lies in one hunk.
-    pub at: Place,
+    pub at: CodeLocation,
     /// What became of it.
     pub status: FindingStatus,
     /// The lines beside a model's finding, as they were when it was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub around: Option<Around>,
+    pub around: Option<SurroundingLines>,
     /// It is open, and nobody knows whether it is still there, because of this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unverified: Option<Unverified>,
+    pub unverified: Option<UnverifiedReason>,
     /// The lines of work on which local reviews saw a model's finding, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub seen_on: Vec<SeenOn>,
+    pub seen_on: Vec<BranchSighting>,
     /// What showed that a model's finding is fixed, when it was last found to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<FixEvidence>,
 }
 
 /// Lines that show that a finding is fixed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Evidence {
+pub struct FixEvidence {
     /// Their file.
     pub path: RepoPath,
     /// First line; 0: the file is deleted.
@@ -225,7 +227,7 @@ pub struct Evidence {
     pub mark: Option<u32>,
 }
 
-impl Evidence {
+impl FixEvidence {
     /// These lines of a file, first and last.
     pub fn of(path: &RepoPath, (start_line, end_line): (u32, u32), lines: &[&str]) -> Self {
         let text = lines.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
@@ -235,7 +237,7 @@ impl Evidence {
 
 /// A line of work of a local repository on which a finding was seen.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct SeenOn {
+pub struct BranchSighting {
     /// Its name: a branch, its index, a commit.
     pub line: String,
     /// The commit that was checked out, or reviewed, when it was seen last.

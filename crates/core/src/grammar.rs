@@ -18,10 +18,10 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Accepted, Command};
+pub use command::{AcceptedCommand, CommandSpec};
 pub use file::{CommandClass, PolicyFile, PolicyFileError};
-pub use kind::Kind;
-pub use refusal::Refusal;
+pub use kind::ValueType;
+pub use refusal::CommandRefusal;
 
 /// The most words of one command line.
 pub const MAX_WORDS: usize = 512;
@@ -54,11 +54,11 @@ pub const SHIPPED: &[(&str, &str)] = &[
 
 /// All known commands.
 #[derive(Clone, Debug, Default)]
-pub struct Grammar {
-    commands: Vec<Command>,
+pub struct CommandGrammar {
+    commands: Vec<CommandSpec>,
 }
 
-impl Grammar {
+impl CommandGrammar {
     /// The shipped grammars.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl Grammar {
     pub fn with_files(&self, files: &[&PolicyFile]) -> Result<Self, Vec<PolicyFileError>> {
         let replaced: Vec<String> =
             files.iter().map(|file| PolicyFile::shipped(&file.name, "").shown).collect();
-        let mut commands: Vec<Command> =
+        let mut commands: Vec<CommandSpec> =
             self.commands.iter().filter(|command| !replaced.contains(&command.file)).cloned().collect();
         let mut problems = Vec::new();
         for file in files {
@@ -101,12 +101,12 @@ impl Grammar {
     }
 
     /// The command of this name.
-    pub fn find(&self, name: &str) -> Option<&Command> {
+    pub fn find(&self, name: &str) -> Option<&CommandSpec> {
         self.commands.iter().find(|command| command.name() == name)
     }
 
     /// Every command.
-    pub fn commands(&self) -> &[Command] {
+    pub fn commands(&self) -> &[CommandSpec] {
         &self.commands
     }
 
@@ -114,26 +114,26 @@ impl Grammar {
     ///
     /// # Errors
     /// If there is none, or if its flags and operands do not allow them: why not.
-    pub fn accept<'a>(&'a self, argv: &'a [&str]) -> Result<Accepted<'a>, Refusal> {
+    pub fn accept<'a>(&'a self, argv: &'a [&str]) -> Result<AcceptedCommand<'a>, CommandRefusal> {
         whole(argv)?;
-        let (program, words) = argv.split_first().ok_or(Refusal::Nothing)?;
+        let (program, words) = argv.split_first().ok_or(CommandRefusal::Nothing)?;
         let mut known = self.commands.iter().filter(|command| command.is_of(program)).peekable();
         if known.peek().is_none() {
-            return Err(Refusal::Program { program: (*program).to_owned() });
+            return Err(CommandRefusal::Program { program: (*program).to_owned() });
         }
-        let known: Vec<&Command> = known.filter(|command| command.begins(words)).collect();
+        let known: Vec<&CommandSpec> = known.filter(|command| command.begins(words)).collect();
         let most = known.iter().map(|command| command.words().len()).max().ok_or_else(|| {
-            Refusal::Command { command: argv.iter().take(2).copied().collect::<Vec<_>>().join(" ") }
+            CommandRefusal::Command { command: argv.iter().take(2).copied().collect::<Vec<_>>().join(" ") }
         })?;
         // A program below a folder is one of the clone, whatever its name.
         let is_own = program.contains('/');
         // Where two files list one command, the stricter holds.
-        let mut accepted: Result<Accepted<'a>, Refusal> = Err(Refusal::Nothing);
+        let mut accepted: Result<AcceptedCommand<'a>, CommandRefusal> = Err(CommandRefusal::Nothing);
         for command in known.into_iter().filter(|command| command.words().len() == most) {
             let more = command.accept(words.get(most..).unwrap_or_default())?;
             accepted = Ok(match accepted {
                 // The inner line is judged if one of them says that there is one.
-                Ok(before) => Accepted {
+                Ok(before) => AcceptedCommand {
                     class: if before.class == CommandClass::RunsCode { before.class } else { more.class },
                     runs: before.runs.or(more.runs),
                     ..more
@@ -142,24 +142,24 @@ impl Grammar {
             });
         }
         accepted.map(|accepted| match is_own {
-            true => Accepted { class: CommandClass::RunsCode, ..accepted },
+            true => AcceptedCommand { class: CommandClass::RunsCode, ..accepted },
             false => accepted,
         })
     }
 }
 
 /// Refuses what is no command line for any program: too much, or with characters that no word needs.
-fn whole(argv: &[&str]) -> Result<(), Refusal> {
+fn whole(argv: &[&str]) -> Result<(), CommandRefusal> {
     if argv.len() > MAX_WORDS {
-        return Err(Refusal::TooLong);
+        return Err(CommandRefusal::TooLong);
     }
     for word in argv {
         if word.len() > MAX_WORD_BYTES {
-            return Err(Refusal::TooLong);
+            return Err(CommandRefusal::TooLong);
         }
         // NUL ends a word where programs are started, a newline ends one where lines are read.
         if word.chars().any(char::is_control) {
-            return Err(Refusal::Control { word: (*word).to_owned() });
+            return Err(CommandRefusal::Control { word: (*word).to_owned() });
         }
     }
     Ok(())

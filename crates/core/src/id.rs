@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 /// An instant: milliseconds since 1970-01-01 UTC. Always an argument, never read from a clock here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Millis(pub i64);
+pub struct UnixMillis(pub i64);
 
 /// A length of time in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Span(pub i64);
+pub struct TimeSpan(pub i64);
 
-impl Span {
+impl TimeSpan {
     /// A span of whole seconds.
     pub const fn seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
@@ -26,30 +26,30 @@ impl Span {
     }
 }
 
-impl std::ops::Add<Span> for Millis {
+impl std::ops::Add<TimeSpan> for UnixMillis {
     type Output = Self;
-    fn add(self, span: Span) -> Self {
+    fn add(self, span: TimeSpan) -> Self {
         Self(self.0.saturating_add(span.0))
     }
 }
 
-impl std::ops::Sub for Millis {
-    type Output = Span;
-    fn sub(self, earlier: Self) -> Span {
-        Span(self.0.saturating_sub(earlier.0))
+impl std::ops::Sub for UnixMillis {
+    type Output = TimeSpan;
+    fn sub(self, earlier: Self) -> TimeSpan {
+        TimeSpan(self.0.saturating_sub(earlier.0))
     }
 }
 
 /// A version of a slot, from a counter of the whole store that only grows. 0: never committed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Version(pub u64);
+pub struct SlotVersion(pub u64);
 
 /// A fencing token: the version at which a slot was leased. A later lease of the same slot has a greater one,
 /// so records can refuse whatever a former holder still tries to write (design.md section 2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Token(pub u64);
+pub struct FencingToken(pub u64);
 
 /// A full commit or tree id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,16 +59,16 @@ pub struct Sha(String);
 /// What is wrong with text that should be a commit id.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a full commit id (40 or 64 hexadecimal digits)")]
-pub struct NotASha(String);
+pub struct InvalidSha(String);
 
 impl Sha {
     /// Reads a full id; upper case is lowered.
-    pub fn parse(text: &str) -> Result<Self, NotASha> {
+    pub fn parse(text: &str) -> Result<Self, InvalidSha> {
         let right = matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if right {
             Ok(Self(text.to_ascii_lowercase()))
         } else {
-            Err(NotASha(text.chars().take(80).collect()))
+            Err(InvalidSha(text.chars().take(80).collect()))
         }
     }
 
@@ -94,8 +94,8 @@ impl Sha {
 }
 
 impl TryFrom<String> for Sha {
-    type Error = NotASha;
-    fn try_from(text: String) -> Result<Self, NotASha> {
+    type Error = InvalidSha;
+    fn try_from(text: String) -> Result<Self, InvalidSha> {
         Self::parse(&text)
     }
 }
@@ -148,7 +148,7 @@ macro_rules! text_id {
 text_id! {
     /// The key of a slot and of everything recorded for it: `pr/{forge}/{repository id}/{number}` for a pull
     /// request, `sync/{job}`, and `local/{repository}` for local runs, which have records but no slot.
-    Key
+    SlotKey
 }
 text_id! {
     /// One run of one loop, unique (UUID version 7, so ids sort by time). Also the review id in logs.
@@ -194,7 +194,7 @@ impl Topic {
     }
 }
 
-impl Key {
+impl SlotKey {
     /// The beginning of the keys of reviews on somebody's machine, which no forge shows.
     pub const LOCAL: &'static str = "local/";
 
@@ -225,12 +225,12 @@ impl PrId {
     /// assert_eq!(id.key().as_str(), "pr/github/1296269/7");
     /// assert_eq!(PrId::from_key(&id.key()), Some(id));
     /// ```
-    pub fn key(&self) -> Key {
-        Key::new(format!("pr/{}/{}/{}", self.forge, self.repository, self.number))
+    pub fn key(&self) -> SlotKey {
+        SlotKey::new(format!("pr/{}/{}/{}", self.forge, self.repository, self.number))
     }
 
     /// The pull request a key names; none for keys of other kinds.
-    pub fn from_key(key: &Key) -> Option<Self> {
+    pub fn from_key(key: &SlotKey) -> Option<Self> {
         let mut parts = key.as_str().split('/');
         let (Some("pr"), Some(forge), Some(repository), Some(number), None) =
             (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn keys_of_other_kinds_are_not_pull_requests() {
         for other in ["sync/x", "local/x", "pr/github/1", "pr/github/1/x", "pr/github/1/2/3"] {
-            assert_eq!(PrId::from_key(&Key::new(other)), None, "{other}");
+            assert_eq!(PrId::from_key(&SlotKey::new(other)), None, "{other}");
         }
     }
 }

@@ -15,55 +15,57 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-pub use similar::{SAME, Statement, similarity};
+pub use similar::{ComparableFinding, SAME, similarity};
 
 use crate::code::CodeDigests;
 use crate::dismissal::is_same_code;
-use crate::finding::{AnchorKind, Finding, FindingStatus, Place, RawFinding, Source, fingerprint};
+use crate::finding::{
+    AnchorKind, CodeLocation, Finding, FindingSource, FindingStatus, RawFinding, fingerprint,
+};
 use crate::id::{FindingId, Fingerprint, Sha};
-use crate::increment::Renames;
-use crate::outcome::Coverage;
-use crate::recheck::{Around, Unverified};
+use crate::increment::FileRenames;
+use crate::outcome::ReviewCoverage;
+use crate::recheck::{SurroundingLines, UnverifiedReason};
 use assign::{MAX_CELLS, assign};
 
 /// A raw finding with what the diff says about its place.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Placed {
+pub struct PlacedFinding {
     /// What was said.
     pub raw: RawFinding,
     /// How near a comment can be placed.
     pub anchor: AnchorKind,
     /// Where: the finding's own place, or with `Inline` the part of it that lies in one hunk.
-    pub at: Place,
+    pub at: CodeLocation,
     /// The file's name before the change, if it was renamed.
     pub old_path: Option<RepoPath>,
     /// What else is known of it.
-    pub sighting: Sighting,
+    pub sighting: FindingFacts,
 }
 
 /// The facts that are known of a finding besides its place.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Sighting {
+pub struct FindingFacts {
     /// The finding of an earlier review that it is, if that is known.
     pub of: Option<FindingId>,
     /// The lines beside it.
-    pub around: Option<Around>,
+    pub around: Option<SurroundingLines>,
     /// Why nobody knows whether it is still there.
-    pub unverified: Option<Unverified>,
+    pub unverified: Option<UnverifiedReason>,
     /// The reason of the comment that suppresses a rule's finding.
     pub suppressed: Option<String>,
 }
 
 /// Today's findings and what became of yesterday's others.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Identified {
+pub struct IdentifiedFindings {
     /// What was found now, in the order given; open, as a person left it (dismissed, declined), or suppressed.
     pub current: Vec<Finding>,
     /// What is known and was not found: fixed at the head if that was verified, else as it was.
     pub gone: Vec<Finding>,
 }
 
-impl Identified {
+impl IdentifiedFindings {
     /// All, for the records.
     pub fn all(self) -> Vec<Finding> {
         let mut all = self.current;
@@ -79,10 +81,10 @@ impl Identified {
 /// tells.
 pub fn identify(
     known: &[Finding],
-    found: Vec<Placed>,
+    found: Vec<PlacedFinding>,
     head: Option<&Sha>,
-    (coverage, renames): (&Coverage, &Renames),
-) -> Identified {
+    (coverage, renames): (&ReviewCoverage, &FileRenames),
+) -> IdentifiedFindings {
     let mut known: Vec<&Finding> = known.iter().collect();
     known.sort_by_key(|finding| (finding.raw.place.start_line, &finding.id));
     let prints: Vec<Fingerprint> = found
@@ -119,8 +121,8 @@ pub fn identify(
     let current = found.into_iter().zip(prints).zip(named.into_iter().zip(before));
     let current = current.filter_map(|((placed, print), (id, before))| {
         let status = status_after(before, &placed);
-        let Placed { raw, anchor, at, old_path, sighting } = placed;
-        let Sighting { of: _, around, unverified, suppressed: _ } = sighting;
+        let PlacedFinding { raw, anchor, at, old_path, sighting } = placed;
+        let FindingFacts { of: _, around, unverified, suppressed: _ } = sighting;
         let seen_on = before.map(|before| before.seen_on.clone()).unwrap_or_default();
         let finding = Finding {
             id: id?,
@@ -137,11 +139,11 @@ pub fn identify(
         };
         Some(finding)
     });
-    Identified { current: current.collect(), gone }
+    IdentifiedFindings { current: current.collect(), gone }
 }
 
 /// By place, then by what is said.
-fn sort_key(placed: &Placed) -> impl Ord + use<> {
+fn sort_key(placed: &PlacedFinding) -> impl Ord + use<> {
     let RawFinding { place, rule, title, body, snippet, code, .. } = placed.raw.clone();
     (
         place.path,
@@ -160,7 +162,7 @@ fn sort_key(placed: &Placed) -> impl Ord + use<> {
 /// First pass: equal fingerprints and what `form` leaves of the code's digests, so that lines move as little as can be.
 fn same_code<'a>(
     known: &[&'a Finding],
-    found: &[Placed],
+    found: &[PlacedFinding],
     prints: &[Fingerprint],
     form: fn(&CodeDigests) -> CodeDigests,
     order: &[usize],
@@ -194,7 +196,7 @@ fn same_code<'a>(
 /// left than [`MAX_CELLS`] allows was written anew: its findings are new.
 fn same_meaning<'a>(
     known: &[&'a Finding],
-    (found, renames): (&[Placed], &Renames),
+    (found, renames): (&[PlacedFinding], &FileRenames),
     order: &[usize],
     before: &mut [Option<&'a Finding>],
 ) {
@@ -217,14 +219,14 @@ fn same_meaning<'a>(
             continue;
         }
         let path = path.to_string();
-        let rows: Vec<(usize, Statement)> =
+        let rows: Vec<(usize, ComparableFinding)> =
             rows.iter().map(|&at| (at, statement(&path, &found[at].raw))).collect();
-        let columns: Vec<(&Finding, Statement)> =
+        let columns: Vec<(&Finding, ComparableFinding)> =
             columns.into_iter().map(|finding| (finding, statement(&path, &finding.raw))).collect();
         let weights: Vec<Vec<i64>> = rows
             .iter()
             .map(|(at, today)| {
-                let like = |(finding, statement): &(&Finding, Statement)| {
+                let like = |(finding, statement): &(&Finding, ComparableFinding)| {
                     let path = &finding.raw.place.path;
                     let placed = &found[*at];
                     let (old, was) = (placed.old_path.as_ref(), finding.old_path.as_ref());
@@ -245,18 +247,23 @@ fn same_meaning<'a>(
 /// Farther than any line.
 const FAR: i64 = u32::MAX as i64;
 
-fn distance(placed: &Placed, finding: &Finding) -> i64 {
+fn distance(placed: &PlacedFinding, finding: &Finding) -> i64 {
     i64::from(placed.raw.place.start_line.abs_diff(finding.raw.place.start_line))
 }
 
 /// A finding as it is compared with others, as if it were in this file.
-pub fn statement(path: &str, raw: &RawFinding) -> Statement {
+pub fn statement(path: &str, raw: &RawFinding) -> ComparableFinding {
     let snippet = Some(raw.snippet.as_str()).filter(|snippet| !snippet.trim().is_empty());
-    Statement::new(path, &format!("{}\n\n{}", raw.title, raw.own_body()), snippet)
+    ComparableFinding::new(path, &format!("{}\n\n{}", raw.title, raw.own_body()), snippet)
 }
 
 /// The weight of a match in one file; 0 if it is none. Distance decides only between equal scores.
-fn likeness(placed: &Placed, today: &Statement, finding: &Finding, was: &Statement) -> i64 {
+fn likeness(
+    placed: &PlacedFinding,
+    today: &ComparableFinding,
+    finding: &Finding,
+    was: &ComparableFinding,
+) -> i64 {
     if !comparable(&placed.raw, &finding.raw) {
         return 0;
     }
@@ -272,8 +279,8 @@ fn likeness(placed: &Placed, today: &Statement, finding: &Finding, was: &Stateme
 /// Two rules never say the same; what no rule said must be of one category. Both on the same side of the diff.
 fn comparable(a: &RawFinding, b: &RawFinding) -> bool {
     let ruled = |raw: &RawFinding| match raw.source {
-        Source::Rule | Source::Tool => !raw.rule.is_empty(),
-        Source::Agent => false,
+        FindingSource::Rule | FindingSource::Tool => !raw.rule.is_empty(),
+        FindingSource::Agent => false,
     };
     let agree = if ruled(a) && ruled(b) { a.rule == b.rule } else { a.category == b.category };
     agree && a.place.side == b.place.side
@@ -281,7 +288,7 @@ fn comparable(a: &RawFinding, b: &RawFinding) -> bool {
 
 /// The status of a finding that is there. What a person said counts as long as the code is the same, also
 /// after a rename.
-fn status_after(before: Option<&Finding>, placed: &Placed) -> FindingStatus {
+fn status_after(before: Option<&Finding>, placed: &PlacedFinding) -> FindingStatus {
     let said = before.map(|before| &before.status).filter(|status| match status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
         FindingStatus::Open
@@ -301,7 +308,11 @@ fn status_after(before: Option<&Finding>, placed: &Placed) -> FindingStatus {
     }
 }
 
-fn gone_at(finding: Finding, head: Option<&Sha>, (coverage, renames): (&Coverage, &Renames)) -> Finding {
+fn gone_at(
+    finding: Finding,
+    head: Option<&Sha>,
+    (coverage, renames): (&ReviewCoverage, &FileRenames),
+) -> Finding {
     let path = &finding.raw.place.path;
     let unread =
         coverage.not_reviewed.iter().any(|gap| gap.reason.unread() && renames.same_file(&gap.path, path));

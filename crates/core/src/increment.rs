@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use truing_diff::{Fate, FileDiff, RepoPath, Source, Status, Tracker, added_ranges};
+use truing_diff::{FileContent, FileDiff, FileStatus, LineFate, LineTracker, RepoPath, added_ranges};
 
-use crate::finding::{Finding, FindingStatus, Place, Side};
+use crate::finding::{CodeLocation, DiffSide, Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
 
 /// How a branch came from what was reviewed last to its head.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "history")]
-pub enum History {
+pub enum BranchHistory {
     /// These commits were put on top, newest first; merges do not count.
     Grown {
         /// The commits.
@@ -32,21 +32,21 @@ pub enum History {
 
 /// What came since the last review. Kept with the outcome, for the summary and for whoever asks later.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Increment {
+pub struct ReviewIncrement {
     /// The head that was reviewed last.
     pub since: Sha,
     /// The commits since; none if there are too many to tell.
     #[serde(flatten)]
-    pub history: Option<History>,
+    pub history: Option<BranchHistory>,
     /// Lines of the change that were not there then, by the file's path at the head: 1-based, inclusive.
     pub lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     /// What became of the findings.
-    pub findings: Tally,
+    pub findings: FindingTally,
 }
 
 /// How many findings are what, compared with the last review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Tally {
+pub struct FindingTally {
     /// Open, and never seen before.
     pub new: u32,
     /// Open, and it was not.
@@ -60,7 +60,7 @@ pub struct Tally {
     pub still: u32,
 }
 
-impl Tally {
+impl FindingTally {
     /// Compares what was known with what is.
     pub fn of(known: &[Finding], now: &[Finding]) -> Self {
         let before: BTreeMap<&FindingId, &Finding> =
@@ -121,16 +121,17 @@ pub fn mark_out_of_scope(
     let open: BTreeMap<&FindingId, &Finding> =
         known.iter().filter(|finding| finding.is_open()).map(|finding| (&finding.id, finding)).collect();
     let paths: BTreeSet<&RepoPath> = open.values().map(|finding| &finding.raw.place.path).collect();
-    let old: Vec<Source<'_>> = paths.into_iter().map(|path| Source { path, content: None }).collect();
-    let tracker = Tracker::new(since, &old, &[]);
+    let old: Vec<FileContent<'_>> =
+        paths.into_iter().map(|path| FileContent { path, content: None }).collect();
+    let tracker = LineTracker::new(since, &old, &[]);
     for finding in gone.iter_mut().filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))) {
-        let Some(Place { path, side: Side::New, start_line, end_line }) =
+        let Some(CodeLocation { path, side: DiffSide::New, start_line, end_line }) =
             open.get(&finding.id).map(|known| &known.raw.place)
         else {
             continue;
         };
         let now = tracker.track(path, *start_line, *end_line);
-        let (Fate::Unmoved | Fate::Moved, Some(path), Some(start), Some(end)) =
+        let (LineFate::Unmoved | LineFate::Moved, Some(path), Some(start), Some(end)) =
             (now.status, now.path, now.start_line, now.end_line)
         else {
             continue;
@@ -161,20 +162,20 @@ const MAX_UNSHOWN: usize = 100;
 
 /// The names that files at the head had before: at the base, and at the head that was reviewed last.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Renames(BTreeMap<RepoPath, BTreeSet<RepoPath>>);
+pub struct FileRenames(BTreeMap<RepoPath, BTreeSet<RepoPath>>);
 
-impl Renames {
+impl FileRenames {
     /// Learns the renames of a diff that ends at the head.
     pub fn learn(&mut self, files: &[FileDiff<'_>]) {
-        for file in files.iter().filter(|file| file.status == Status::Renamed) {
+        for file in files.iter().filter(|file| file.status == FileStatus::Renamed) {
             if let Some(old) = &file.old_path {
                 self.0.entry(file.path.clone()).or_default().insert(old.clone());
             }
         }
         // Of a text that is too large a diff has no lines, so git cannot know it again: it may be any file that is gone.
         let gone: Vec<&RepoPath> =
-            files.iter().filter(|file| file.status == Status::Deleted).map(|file| &file.path).collect();
-        let unshown = files.iter().filter(|file| file.status == Status::Added && file.is_binary);
+            files.iter().filter(|file| file.status == FileStatus::Deleted).map(|file| &file.path).collect();
+        let unshown = files.iter().filter(|file| file.status == FileStatus::Added && file.is_binary);
         for file in unshown.take(MAX_UNSHOWN) {
             let names = self.0.entry(file.path.clone()).or_default();
             names.extend(gone.iter().take(MAX_UNSHOWN).map(|path| (*path).clone()));
@@ -207,7 +208,7 @@ mod tests {
     fn a_new_file_without_lines_may_be_any_that_is_gone() {
         let diff = b"diff --git a/a.py b/a.py\ndeleted file mode 100644\nindex 1..0\n--- a/a.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n\
             diff --git a/c.py b/c.py\nnew file mode 100644\nindex 0..2\nBinary files /dev/null and b/c.py differ\n";
-        let mut renames = Renames::default();
+        let mut renames = FileRenames::default();
         renames.learn(&truing_diff::parse(diff).files);
         let [gone, large, other]: [RepoPath; 3] = ["a.py", "c.py", "d.py"].map(RepoPath::from);
         assert!(renames.same_file(&large, &gone) && !renames.same_file(&other, &gone));

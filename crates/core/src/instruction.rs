@@ -6,7 +6,7 @@ use crate::tier::RuleOwner;
 
 /// One entry of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Instruction {
+pub struct PathInstruction {
     /// Its place, for people: `truing.toml:14`.
     pub at: String,
     /// The owner of its file.
@@ -21,21 +21,21 @@ pub struct Instruction {
 
 /// Instructions that are ready to be asked, the operator's first.
 #[derive(Clone, Debug, Default)]
-pub struct Instructions(Vec<CompiledInstruction>);
+pub struct PathInstructions(Vec<CompiledInstruction>);
 
 #[derive(Clone, Debug)]
 struct CompiledInstruction {
-    instruction: Instruction,
+    instruction: PathInstruction,
     repos: GlobSet,
     paths: GlobSet,
 }
 
-impl Instructions {
+impl PathInstructions {
     /// Compiles the patterns of instructions, which are bounded ([`crate::glob::is_bounded`]).
     ///
     /// # Errors
     /// A pattern that is no glob.
-    pub fn new(instructions: Vec<Instruction>) -> Result<Self, globset::Error> {
+    pub fn new(instructions: Vec<PathInstruction>) -> Result<Self, globset::Error> {
         let compiled = instructions.into_iter().map(|instruction| {
             let (repos, paths) = (globs(&instruction.repos, true)?, globs(&instruction.paths, false)?);
             Ok(CompiledInstruction { instruction, repos, paths })
@@ -44,12 +44,12 @@ impl Instructions {
     }
 
     /// Those for a repository of this name; none: its name is not known.
-    pub fn of_repository(&self, name: Option<&str>) -> impl Iterator<Item = &Instruction> {
+    pub fn of_repository(&self, name: Option<&str>) -> impl Iterator<Item = &PathInstruction> {
         self.compiled_of(name).map(|compiled| &compiled.instruction)
     }
 
     /// Those for a change to these paths.
-    pub fn of_change(&self, name: Option<&str>, paths: &[String]) -> Vec<&Instruction> {
+    pub fn of_change(&self, name: Option<&str>, paths: &[String]) -> Vec<&PathInstruction> {
         let of_change =
             self.compiled_of(name).filter(|compiled| paths.iter().any(|path| compiled.paths.is_match(path)));
         of_change.map(|compiled| &compiled.instruction).collect()
@@ -75,10 +75,10 @@ fn globs(patterns: &[String], ignores_case: bool) -> Result<GlobSet, globset::Er
 mod tests {
     use super::*;
 
-    fn instruction(repos: &[&str], paths: &[&str], text: &str) -> Instruction {
+    fn instruction(repos: &[&str], paths: &[&str], text: &str) -> PathInstruction {
         let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
         let (repos, paths) = (list(repos), list(paths));
-        Instruction { at: String::new(), owner: RuleOwner::Operator, repos, paths, text: text.to_owned() }
+        PathInstruction { at: String::new(), owner: RuleOwner::Operator, repos, paths, text: text.to_owned() }
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
             instruction(&["Acme/*"], &["**"], "acme"),
             instruction(&["other/x"], &["**"], "other"),
         ];
-        let all = Instructions::new(all.to_vec()).unwrap();
+        let all = PathInstructions::new(all.to_vec()).unwrap();
         let of = |name: Option<&str>, paths: &[&str]| -> Vec<String> {
             let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
             all.of_change(name, &paths).into_iter().map(|found| found.text.clone()).collect()

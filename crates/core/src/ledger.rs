@@ -8,18 +8,18 @@ mod room;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Millis, RunId};
+use crate::id::{RunId, UnixMillis};
 use crate::money::MicroUsd;
 
 pub use self::alert::{THRESHOLDS, alert, used_up};
-pub use self::grant::{Grant, grant};
+pub use self::grant::{ReservationDecision, grant};
 pub use self::period::{day, month, next_midnight};
-pub use self::room::{Caps, Room, Scope, room};
+pub use self::room::{BudgetCaps, BudgetDecision, BudgetScope, room};
 
 /// Tokens of one answer, in disjoint buckets, as the Messages API counts them: `input` excludes what a cache was
 /// written with or read from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Usage {
+pub struct TokenUsage {
     /// Neither written to a cache nor read from one.
     pub input: u64,
     /// Written by the model, its thinking included.
@@ -32,7 +32,7 @@ pub struct Usage {
     pub cache_write_1h: u64,
 }
 
-impl Usage {
+impl TokenUsage {
     /// Tokens of every kind.
     pub fn all(&self) -> u64 {
         let Self { input, output, cache_read, cache_write_5m, cache_write_1h } = *self;
@@ -66,9 +66,9 @@ impl Usage {
 
 /// A sum of money that may not be exceeded in its period: one line of `truing budget show`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Level {
+pub struct BudgetLevel {
     /// What it bounds.
-    pub kind: LevelKind,
+    pub kind: BudgetLevelKind,
     /// Its subject: the slot's key with or without head, the repository, the team, the run.
     pub key: String,
     /// The UTC day (`2026-11-20`) or month (`2026-11`) it is for; empty where it has none.
@@ -80,7 +80,7 @@ pub struct Level {
 /// The kinds of levels, the tightest first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LevelKind {
+pub enum BudgetLevelKind {
     /// All attempts at reviewing one head of one pull request.
     Review,
     /// One run of the converge or the sync loop.
@@ -103,7 +103,7 @@ pub enum LevelKind {
     Month,
 }
 
-impl LevelKind {
+impl BudgetLevelKind {
     /// Every kind, the tightest first.
     pub const ALL: [Self; 9] = [
         Self::Review,
@@ -138,27 +138,27 @@ impl LevelKind {
     }
 }
 
-impl Level {
+impl BudgetLevel {
     /// Why it pays for no further request, and what changes that: half a sentence, for people.
     pub fn too_little(&self) -> String {
         let key = match self.kind {
-            LevelKind::Review => "`budget.review_usd`".to_owned(),
-            LevelKind::Run => "the run's limit".to_owned(),
-            LevelKind::PullAsk => "`budget.pr_ask_usd`".to_owned(),
-            LevelKind::Pull => "`budget.pr_usd`".to_owned(),
-            LevelKind::RepoDay => "`budget.repo_day_usd`".to_owned(),
-            LevelKind::ConvergeDay => "`budget.converge_day_usd`".to_owned(),
-            LevelKind::SyncDay => "`budget.sync_day_usd`".to_owned(),
-            LevelKind::TeamMonth => format!("`team.{}.month_usd`", self.key),
-            LevelKind::Month => "`budget.month_usd`".to_owned(),
+            BudgetLevelKind::Review => "`budget.review_usd`".to_owned(),
+            BudgetLevelKind::Run => "the run's limit".to_owned(),
+            BudgetLevelKind::PullAsk => "`budget.pr_ask_usd`".to_owned(),
+            BudgetLevelKind::Pull => "`budget.pr_usd`".to_owned(),
+            BudgetLevelKind::RepoDay => "`budget.repo_day_usd`".to_owned(),
+            BudgetLevelKind::ConvergeDay => "`budget.converge_day_usd`".to_owned(),
+            BudgetLevelKind::SyncDay => "`budget.sync_day_usd`".to_owned(),
+            BudgetLevelKind::TeamMonth => format!("`team.{}.month_usd`", self.key),
+            BudgetLevelKind::Month => "`budget.month_usd`".to_owned(),
         };
         let per = match self.kind {
-            LevelKind::Review => " for a commit",
-            LevelKind::Run => "",
-            LevelKind::PullAsk => " for a pull request; the comment `/spend` allows more",
-            LevelKind::Pull => " for all of a pull request",
-            LevelKind::RepoDay | LevelKind::ConvergeDay | LevelKind::SyncDay => " a day",
-            LevelKind::TeamMonth | LevelKind::Month => " a month",
+            BudgetLevelKind::Review => " for a commit",
+            BudgetLevelKind::Run => "",
+            BudgetLevelKind::PullAsk => " for a pull request; the comment `/spend` allows more",
+            BudgetLevelKind::Pull => " for all of a pull request",
+            BudgetLevelKind::RepoDay | BudgetLevelKind::ConvergeDay | BudgetLevelKind::SyncDay => " a day",
+            BudgetLevelKind::TeamMonth | BudgetLevelKind::Month => " a month",
         };
         match self.limit {
             MicroUsd(0) => format!("{key} is {}, which pays for no request: set it higher", self.limit),
@@ -169,22 +169,22 @@ impl Level {
 
 /// What pays for the calls of one run: every level must have enough.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Purse {
+pub struct RunBudget {
     /// The run.
     pub run: RunId,
     /// The levels it draws on.
-    pub levels: Vec<Level>,
+    pub levels: Vec<BudgetLevel>,
 }
 
 /// How much one call wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ask {
+pub struct ReservationRequest {
     /// Without this much it is not begun.
     pub least: MicroUsd,
     /// It can use no more than this.
     pub most: MicroUsd,
     /// When its owner counts as dead: the reservation is then settled in full, as estimated.
-    pub expires: Millis,
+    pub expires: UnixMillis,
 }
 
 /// A reservation, unique in the store.
@@ -192,9 +192,9 @@ pub struct Ask {
 #[serde(transparent)]
 pub struct ReservationId(pub i64);
 
-/// What the ledger answers to an [`Ask`].
+/// What the ledger answers to a [`ReservationRequest`].
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Reserved {
+pub enum ReservationOutcome {
     /// Set aside at every level, durably: between `least` and `most`.
     Granted {
         /// To settle it by.
@@ -205,7 +205,7 @@ pub enum Reserved {
     /// This level has less than `least` left.
     Refused {
         /// The tightest one.
-        level: Level,
+        level: BudgetLevel,
         /// What it has left.
         left: MicroUsd,
     },
@@ -214,7 +214,7 @@ pub enum Reserved {
 /// How the cost of a call is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Known {
+pub enum CostBasis {
     /// From the usage that the provider counted.
     Metered,
     /// Not: the call was cut short or its owner died.
@@ -223,16 +223,16 @@ pub enum Known {
 
 /// A level with what was drawn on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Drawn {
+pub struct BudgetUsage {
     /// The level, with the limit that was last asked for.
-    pub level: Level,
+    pub level: BudgetLevel,
     /// Settled.
     pub spent: MicroUsd,
     /// Set aside for calls in flight.
     pub reserved: MicroUsd,
 }
 
-impl Drawn {
+impl BudgetUsage {
     /// What can still be set aside.
     pub fn left(&self) -> MicroUsd {
         MicroUsd(self.unspent().0.saturating_sub(self.reserved.0))

@@ -9,29 +9,29 @@ use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
 use crate::finding::Severity;
-use crate::id::{Millis, Sha};
-use crate::increment::Increment;
-use crate::ledger::Usage;
+use crate::id::{Sha, UnixMillis};
+use crate::increment::ReviewIncrement;
+use crate::ledger::TokenUsage;
 use crate::money::MicroUsd;
-use crate::run::{self, End, RunRecord, Stage, StepCost};
-use crate::slot::Loop;
+use crate::run::{self, RunOutcome, RunRecord, RunStage, StepCost};
+use crate::slot::LoopKind;
 use crate::suppression::IdleSuppression;
 use crate::tier::TierChoice;
 
-pub use coverage::{Coverage, NotReviewed, SkipReason};
+pub use coverage::{ReviewCoverage, SkipReason, UnreviewedFile};
 pub use tool_run::ToolRun;
 
 /// What a review came to. The JSON of `truing review` (cli.md) is this, with the runtime.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct ReviewOutcome {
     /// One of the five ends.
     pub kind: OutcomeKind,
     /// Why, in words for people; none where the kind says it all.
     pub reason: Option<String>,
     /// The time at which it is tried again: of `deferred`, and of `partial` where a model waits for money.
-    pub until: Option<Millis>,
+    pub until: Option<UnixMillis>,
     /// What computed it.
-    pub runtime: Runtime,
+    pub runtime: ReviewRuntime,
 }
 
 /// The reason of a review that was told to stop: it is deferred, to whoever runs it again.
@@ -58,13 +58,13 @@ impl OutcomeKind {
     pub const ALL: [Self; 5] = [Self::Reviewed, Self::Partial, Self::Skipped, Self::Deferred, Self::Failed];
 
     /// The end, as every loop has it.
-    pub fn end(self) -> End {
+    pub fn end(self) -> RunOutcome {
         match self {
-            Self::Reviewed => End::Done,
-            Self::Partial => End::Partial,
-            Self::Skipped => End::Skipped,
-            Self::Deferred => End::Deferred,
-            Self::Failed => End::Failed,
+            Self::Reviewed => RunOutcome::Done,
+            Self::Partial => RunOutcome::Partial,
+            Self::Skipped => RunOutcome::Skipped,
+            Self::Deferred => RunOutcome::Deferred,
+            Self::Failed => RunOutcome::Failed,
         }
     }
 
@@ -83,7 +83,7 @@ impl OutcomeKind {
 /// Who did the reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Runtime {
+pub enum ReviewRuntime {
     /// The rules alone: no model was called, and the output says so.
     Rules,
     /// The rules, and a model in our own loop of tools.
@@ -92,11 +92,11 @@ pub enum Runtime {
     Cli,
 }
 
-impl Outcome {
+impl ReviewOutcome {
     /// The outcome of a rules-only review with this coverage.
     /// Nothing changed at all: `skipped`. A gap that is not by design: `partial`. Else `reviewed`, also when
     /// every changed file is excluded by design, because then nothing that should be read was left out.
-    pub fn of_rules(coverage: &Coverage) -> Self {
+    pub fn of_rules(coverage: &ReviewCoverage) -> Self {
         let gaps = coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()).count();
         let (kind, reason) = if coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty() {
             (OutcomeKind::Skipped, Some("nothing to review: no changed files".to_owned()))
@@ -107,23 +107,23 @@ impl Outcome {
         } else {
             (OutcomeKind::Reviewed, None)
         };
-        Self { kind, reason, until: None, runtime: Runtime::Rules }
+        Self { kind, reason, until: None, runtime: ReviewRuntime::Rules }
     }
 
     /// The outcome of a review with a model, by what the rules' outcome would be and how the model's part ended. Where
     /// there is nothing to review no model is called.
-    pub fn of_model(coverage: &Coverage, runtime: Runtime, part: ModelPart) -> Self {
+    pub fn of_model(coverage: &ReviewCoverage, runtime: ReviewRuntime, part: ModelReviewStatus) -> Self {
         let rules = Self { runtime, ..Self::of_rules(coverage) };
         let joined = |more: String| match &rules.reason {
             Some(reason) => format!("{more}; {reason}"),
             None => more,
         };
         match (rules.kind, part) {
-            (OutcomeKind::Skipped, _) | (_, ModelPart::Whole) => rules,
-            (_, ModelPart::Partial(why)) => {
+            (OutcomeKind::Skipped, _) | (_, ModelReviewStatus::Whole) => rules,
+            (_, ModelReviewStatus::Partial(why)) => {
                 Self { kind: OutcomeKind::Partial, reason: Some(joined(why)), ..rules }
             }
-            (_, ModelPart::Deferred { why, until }) => {
+            (_, ModelReviewStatus::Deferred { why, until }) => {
                 let reason = Some(format!("review skipped: {why}"));
                 Self { kind: OutcomeKind::Deferred, reason, until: Some(until), ..rules }
             }
@@ -164,7 +164,7 @@ impl Outcome {
 
 /// How the model's part of a review ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ModelPart {
+pub enum ModelReviewStatus {
     /// It has reported all it found.
     Whole,
     /// It has not: why, for people.
@@ -174,13 +174,13 @@ pub enum ModelPart {
         /// Why, for people.
         why: String,
         /// When it may be.
-        until: Millis,
+        until: UnixMillis,
     },
 }
 
 /// The model's part of a review, as the record takes it ([`ReviewRecord::asked`]).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct AskedModel {
+pub struct ModelReview {
     /// The model that answered; empty if none did.
     pub model: String,
     /// Names the prompt: the hash of its text.
@@ -192,14 +192,14 @@ pub struct AskedModel {
     /// Wall clock, in milliseconds.
     pub ms: u64,
     /// More of it, for the detail.
-    pub did: Modelled,
+    pub did: ModelReviewDetail,
 }
 
 /// A model's part of a review, besides turns, cost and time.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Modelled {
+pub struct ModelReviewDetail {
     /// What the provider counted.
-    pub tokens: Usage,
+    pub tokens: TokenUsage,
     /// Tools that it called, each with how often.
     #[serde(default)]
     pub calls: BTreeMap<String, u32>,
@@ -217,10 +217,10 @@ pub struct Modelled {
     pub servers_failed: BTreeMap<String, u32>,
     /// What the repository and the operator told it besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Remembered>,
+    pub memory: Option<ModelMemory>,
     /// What each of several reviewers did; none: there was one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub specialists: Vec<Specialist>,
+    pub specialists: Vec<SpecialistRun>,
     /// Its answers came from a cassette.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
@@ -240,7 +240,7 @@ pub struct WalkthroughLine {
 
 /// What one of several reviewers of a change did.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Specialist {
+pub struct SpecialistRun {
     /// Its name, with its layer's in front.
     pub name: String,
     /// Its answers.
@@ -256,7 +256,7 @@ pub struct Specialist {
 
 /// What a model was told by a repository and its operator: memory and skills.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Remembered {
+pub struct ModelMemory {
     /// Names all of it: the hash of its content.
     pub hash: String,
     /// What the repository itself brought, and from where, for people; none: nothing.
@@ -277,17 +277,17 @@ pub type ReviewRecord = RunRecord<ReviewDetail>;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReviewDetail {
     /// The stage at which it ended.
-    pub stage: Stage,
+    pub stage: RunStage,
     /// The commit that was reviewed; none for a working tree.
     pub head: Option<Sha>,
     /// The commit it was compared with.
     pub base: Sha,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: ReviewOutcome,
     /// Open findings by severity, worst first.
     pub open: Vec<(Severity, u32)>,
     /// The files that were read, and those that were not.
-    pub coverage: Coverage,
+    pub coverage: ReviewCoverage,
     /// The limit at which its model stopped, and a person is asked for more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asks: Option<MicroUsd>,
@@ -296,7 +296,7 @@ pub struct ReviewDetail {
     pub tier: Option<TierChoice>,
     /// What came since the review before, if there was one and its commit is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Increment>,
+    pub since: Option<ReviewIncrement>,
     /// Files of the change that configure reviews, and do not count for this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub configuring: Vec<RepoPath>,
@@ -308,7 +308,7 @@ pub struct ReviewDetail {
     pub idle_ignores: Vec<String>,
     /// What a model did; none: none was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub modelled: Option<Modelled>,
+    pub modelled: Option<ModelReviewDetail>,
     /// Tools whose findings are part of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolRun>,
@@ -328,14 +328,14 @@ impl ReviewDetail {
     }
 
     /// A review of this head, compared with this base, that has read nothing.
-    pub fn new(head: Option<Sha>, base: Sha, outcome: Outcome) -> Self {
+    pub fn new(head: Option<Sha>, base: Sha, outcome: ReviewOutcome) -> Self {
         Self {
-            stage: Stage::Prepared,
+            stage: RunStage::Prepared,
             head,
             base,
             outcome,
             open: Vec::new(),
-            coverage: Coverage::default(),
+            coverage: ReviewCoverage::default(),
             asks: None,
             tier: None,
             since: None,
@@ -349,19 +349,21 @@ impl ReviewDetail {
     }
 }
 
-impl run::Detail for ReviewDetail {
-    type Step = Step;
+impl run::RunDetail for ReviewDetail {
+    type Step = ReviewStep;
 
-    const LOOP: Loop = Loop::Review;
+    const LOOP: LoopKind = LoopKind::Review;
 
-    fn end(&self) -> Option<End> {
+    fn end(&self) -> Option<RunOutcome> {
         Some(self.outcome.kind.end())
     }
 
-    fn word(end: End) -> &'static str {
+    fn word(end: RunOutcome) -> &'static str {
         match end {
-            End::Done => OutcomeKind::Reviewed.as_str(),
-            End::Partial | End::Skipped | End::Deferred | End::Failed => end.as_str(),
+            RunOutcome::Done => OutcomeKind::Reviewed.as_str(),
+            RunOutcome::Partial | RunOutcome::Skipped | RunOutcome::Deferred | RunOutcome::Failed => {
+                end.as_str()
+            }
         }
     }
 
@@ -374,11 +376,11 @@ impl run::Detail for ReviewDetail {
         self.outcome.reason.as_deref()
     }
 
-    fn furthest(&self, _: &[StepCost<Step>]) -> Step {
+    fn furthest(&self, _: &[StepCost<ReviewStep>]) -> ReviewStep {
         match self.stage {
-            Stage::Prepared | Stage::Ended => Step::Prepared,
-            Stage::Computed => Step::Computed,
-            Stage::Published => Step::Published,
+            RunStage::Prepared | RunStage::Ended => ReviewStep::Prepared,
+            RunStage::Computed => ReviewStep::Computed,
+            RunStage::Published => ReviewStep::Published,
         }
     }
 }
@@ -386,14 +388,14 @@ impl run::Detail for ReviewDetail {
 impl ReviewRecord {
     /// With what a model was asked. Its part is one step; the rest of the review's time is another.
     #[must_use]
-    pub fn asked(mut self, asked: Option<AskedModel>) -> Self {
+    pub fn asked(mut self, asked: Option<ModelReview>) -> Self {
         self.steps = Vec::new();
-        if let Some(AskedModel { model, prompt_hash, turns, cost, ms, did }) = asked {
+        if let Some(ModelReview { model, prompt_hash, turns, cost, ms, did }) = asked {
             let tokens = did.tokens.all();
             self.model = Some(model).filter(|model| !model.is_empty());
             self.prompt_hash = Some(prompt_hash).filter(|hash| !hash.is_empty());
             self.detail.modelled = Some(did);
-            self.steps.push(StepCost { id: Step::Agent, turns, tokens, cost_micro_usd: cost, ms });
+            self.steps.push(StepCost { id: ReviewStep::Agent, turns, tokens, cost_micro_usd: cost, ms });
         }
         let now = self.ended;
         self.ended_at(now)
@@ -401,14 +403,14 @@ impl ReviewRecord {
 
     /// It, as it has ended at that time.
     #[must_use]
-    pub fn ended_at(mut self, now: Millis) -> Self {
+    pub fn ended_at(mut self, now: UnixMillis) -> Self {
         self.ended = now;
-        let others = |step: &&StepCost<Step>| step.id != Step::Review;
+        let others = |step: &&StepCost<ReviewStep>| step.id != ReviewStep::Review;
         let others = self.steps.iter().filter(others).map(|step| step.ms).fold(0, u64::saturating_add);
         let ms = self.ms().saturating_sub(others);
-        match self.steps.iter_mut().find(|step| step.id == Step::Review) {
+        match self.steps.iter_mut().find(|step| step.id == ReviewStep::Review) {
             Some(step) => step.ms = ms,
-            None => self.steps.insert(0, StepCost { ms, ..StepCost::zero(Step::Review) }),
+            None => self.steps.insert(0, StepCost { ms, ..StepCost::zero(ReviewStep::Review) }),
         }
         self
     }
@@ -424,7 +426,7 @@ impl ReviewRecord {
 /// The steps of a review.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
+pub enum ReviewStep {
     /// Head and base are known.
     Prepared,
     /// All of it but the model's part.
@@ -437,12 +439,12 @@ pub enum Step {
     Published,
 }
 
-impl Step {
+impl ReviewStep {
     /// All of them, in order.
     pub const ALL: [Self; 5] = [Self::Prepared, Self::Review, Self::Agent, Self::Computed, Self::Published];
 }
 
-impl run::Step for Step {
+impl run::LoopStep for ReviewStep {
     fn as_str(self) -> &'static str {
         match self {
             Self::Prepared => "prepared",
@@ -468,38 +470,42 @@ impl run::Step for Step {
 mod tests {
     use super::*;
 
-    fn gap(reason: SkipReason) -> NotReviewed {
-        NotReviewed { path: RepoPath::from("x"), reason }
+    fn gap(reason: SkipReason) -> UnreviewedFile {
+        UnreviewedFile { path: RepoPath::from("x"), reason }
     }
 
     #[test]
     fn nothing_changed_is_skipped_and_never_green_by_accident() {
-        assert_eq!(Outcome::of_rules(&Coverage::default()).kind, OutcomeKind::Skipped);
+        assert_eq!(ReviewOutcome::of_rules(&ReviewCoverage::default()).kind, OutcomeKind::Skipped);
     }
 
     #[test]
     fn only_gaps_that_are_not_by_design_make_it_partial() {
-        let binary = Coverage { reviewed: vec![], not_reviewed: vec![gap(SkipReason::Binary)] };
-        assert_eq!(Outcome::of_rules(&binary).kind, OutcomeKind::Reviewed);
-        let large = Coverage { reviewed: vec!["a".into()], not_reviewed: vec![gap(SkipReason::TooLarge)] };
-        assert_eq!(Outcome::of_rules(&large).kind, OutcomeKind::Partial);
+        let binary = ReviewCoverage { reviewed: vec![], not_reviewed: vec![gap(SkipReason::Binary)] };
+        assert_eq!(ReviewOutcome::of_rules(&binary).kind, OutcomeKind::Reviewed);
+        let large =
+            ReviewCoverage { reviewed: vec!["a".into()], not_reviewed: vec![gap(SkipReason::TooLarge)] };
+        assert_eq!(ReviewOutcome::of_rules(&large).kind, OutcomeKind::Partial);
     }
 
     #[test]
     fn with_a_model_only_its_whole_report_is_green() {
-        let all = Coverage { reviewed: vec!["a".into()], not_reviewed: vec![] };
-        let whole = Outcome::of_model(&all, Runtime::Native, ModelPart::Whole);
-        assert_eq!((whole.kind, whole.runtime), (OutcomeKind::Reviewed, Runtime::Native));
-        let cut = || ModelPart::Partial("turn limit".into());
-        assert_eq!(Outcome::of_model(&all, Runtime::Native, cut()).kind, OutcomeKind::Partial);
-        let gap = Coverage { not_reviewed: vec![gap(SkipReason::NotShown)], ..all };
-        assert_eq!(Outcome::of_model(&gap, Runtime::Native, ModelPart::Whole).kind, OutcomeKind::Partial);
-        let both = Outcome::of_model(&gap, Runtime::Native, cut()).reason.unwrap();
+        let all = ReviewCoverage { reviewed: vec!["a".into()], not_reviewed: vec![] };
+        let whole = ReviewOutcome::of_model(&all, ReviewRuntime::Native, ModelReviewStatus::Whole);
+        assert_eq!((whole.kind, whole.runtime), (OutcomeKind::Reviewed, ReviewRuntime::Native));
+        let cut = || ModelReviewStatus::Partial("turn limit".into());
+        assert_eq!(ReviewOutcome::of_model(&all, ReviewRuntime::Native, cut()).kind, OutcomeKind::Partial);
+        let gap = ReviewCoverage { not_reviewed: vec![gap(SkipReason::NotShown)], ..all };
+        assert_eq!(
+            ReviewOutcome::of_model(&gap, ReviewRuntime::Native, ModelReviewStatus::Whole).kind,
+            OutcomeKind::Partial
+        );
+        let both = ReviewOutcome::of_model(&gap, ReviewRuntime::Native, cut()).reason.unwrap();
         assert_eq!(both, "turn limit; 1 changed file was not reviewed");
-        let later = ModelPart::Deferred { why: "daily budget".into(), until: Millis(7) };
-        let later = Outcome::of_model(&gap, Runtime::Native, later);
-        assert_eq!((later.kind, later.until), (OutcomeKind::Deferred, Some(Millis(7))));
-        let nothing = Outcome::of_model(&Coverage::default(), Runtime::Native, cut());
+        let later = ModelReviewStatus::Deferred { why: "daily budget".into(), until: UnixMillis(7) };
+        let later = ReviewOutcome::of_model(&gap, ReviewRuntime::Native, later);
+        assert_eq!((later.kind, later.until), (OutcomeKind::Deferred, Some(UnixMillis(7))));
+        let nothing = ReviewOutcome::of_model(&ReviewCoverage::default(), ReviewRuntime::Native, cut());
         assert_eq!(nothing.kind, OutcomeKind::Skipped, "no model is called for nothing");
     }
 }

@@ -12,16 +12,16 @@ use std::sync::Arc;
 
 use truing_diff::RepoPath;
 
-use crate::grammar::{Accepted, CommandClass, Grammar, SHIPPED};
+use crate::grammar::{AcceptedCommand, CommandClass, CommandGrammar, SHIPPED};
 pub use crate::grammar::{PolicyFile, PolicyFileError};
-use never::Never;
+use never::ProtectedPaths;
 pub use profile::ProfileName;
-use profile::{Profile, Verb};
+use profile::{AgentProfile, FileAccess};
 pub use shell::{ShellSyntaxError, plain_words};
 
 /// What an agent asks to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Action<'a> {
+pub enum AgentAction<'a> {
     /// Run a command.
     Run(&'a [&'a str]),
     /// Read a file.
@@ -45,7 +45,7 @@ pub struct PolicyRule {
 
 /// The answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum PolicyVerdict {
     /// It may be done.
     Allow {
         /// The rules that allow it.
@@ -65,21 +65,21 @@ pub enum Verdict {
 /// The policies of all profiles, by the shipped files and an operator's.
 #[derive(Clone, Debug)]
 pub struct PolicySet {
-    reviewer: Arc<Policy>,
-    auditor: Arc<Policy>,
-    fixer: Arc<Policy>,
-    sync: Arc<Policy>,
+    reviewer: Arc<AgentPolicy>,
+    auditor: Arc<AgentPolicy>,
+    fixer: Arc<AgentPolicy>,
+    sync: Arc<AgentPolicy>,
     files: Vec<PolicyFile>,
     notes: Vec<String>,
 }
 
 /// One profile over the known commands.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct AgentPolicy {
     name: ProfileName,
-    profile: Profile,
-    never: Arc<Never>,
-    grammar: Arc<Grammar>,
+    profile: AgentProfile,
+    never: Arc<ProtectedPaths>,
+    grammar: Arc<CommandGrammar>,
     /// Command lines that are allowed as they stand, each with the key that lists it.
     exact: Vec<(String, Vec<String>)>,
 }
@@ -103,17 +103,19 @@ impl PolicySet {
             files.iter().filter(|file| !is_file_name(&file.name)).map(unknown_file).collect();
         let grammars: Vec<&PolicyFile> =
             files.iter().filter(|file| file.name.starts_with(GRAMMAR) && is_file_name(&file.name)).collect();
-        let shipped = Grammar::shipped()?;
+        let shipped = CommandGrammar::shipped()?;
         let grammar = shipped.with_files(&grammars).map_err(|more| problems.extend(more)).unwrap_or(shipped);
         let grammar = Arc::new(grammar);
         let find = |name: &str| files.iter().find(|file| file.name == name);
-        let never = Never::new(find(never::FILE)).map_err(|error| problems.push(error)).ok().map(Arc::new);
+        let never =
+            ProtectedPaths::new(find(never::FILE)).map_err(|error| problems.push(error)).ok().map(Arc::new);
         let mut read = |name: ProfileName| {
             let shipped = name.shipped_file();
             let file = find(&name.file_name()).unwrap_or(&shipped);
-            let profile = Profile::read(name, file, &grammar).map_err(|more| problems.extend(more)).ok()?;
+            let profile =
+                AgentProfile::read(name, file, &grammar).map_err(|more| problems.extend(more)).ok()?;
             let (never, grammar) = (Arc::clone(never.as_ref()?), Arc::clone(&grammar));
-            Some(Arc::new(Policy { name, profile, never, grammar, exact: Vec::new() }))
+            Some(Arc::new(AgentPolicy { name, profile, never, grammar, exact: Vec::new() }))
         };
         let [reviewer, auditor, fixer, sync] = ProfileName::ALL.map(&mut read);
         let (Some(reviewer), Some(auditor), Some(fixer), Some(sync), true) =
@@ -133,7 +135,7 @@ impl PolicySet {
     }
 
     /// The policy of a profile.
-    pub fn of_profile(&self, name: ProfileName) -> &Arc<Policy> {
+    pub fn of_profile(&self, name: ProfileName) -> &Arc<AgentPolicy> {
         match name {
             ProfileName::Reviewer => &self.reviewer,
             ProfileName::Auditor => &self.auditor,
@@ -176,7 +178,7 @@ fn unknown_file(file: &PolicyFile) -> PolicyFileError {
     )
 }
 
-impl Policy {
+impl AgentPolicy {
     /// The same, with command lines that are allowed as they stand, each with the key that lists it: `verify.check`. Profiles that
     /// only read allow none.
     #[must_use]
@@ -194,30 +196,30 @@ impl Policy {
     }
 
     /// Decides.
-    pub fn judge(&self, action: Action<'_>) -> Verdict {
+    pub fn judge(&self, action: AgentAction<'_>) -> PolicyVerdict {
         match action {
-            Action::Run(argv) => self.run(argv),
-            Action::Read(path) => self.file(Verb::Read, path),
-            Action::Edit(path) => self.file(Verb::Edit, path),
-            Action::Write(path) => self.file(Verb::Write, path),
-            Action::Mcp(operation) => self.mcp(operation),
+            AgentAction::Run(argv) => self.run(argv),
+            AgentAction::Read(path) => self.file(FileAccess::Read, path),
+            AgentAction::Edit(path) => self.file(FileAccess::Edit, path),
+            AgentAction::Write(path) => self.file(FileAccess::Write, path),
+            AgentAction::Mcp(operation) => self.mcp(operation),
         }
     }
 
     /// A command line, and the one that it runs, where it runs one. Both must be allowed.
-    fn run(&self, argv: &[&str]) -> Verdict {
+    fn run(&self, argv: &[&str]) -> PolicyVerdict {
         if let Some((key, _)) = self.exact.iter().find(|(_, words)| words == argv) {
             let rule = PolicyRule { text: format!("{key}: {argv:?}"), file: "the configuration".to_owned() };
-            return Verdict::Allow { rules: vec![rule], runs_code: true };
+            return PolicyVerdict::Allow { rules: vec![rule], runs_code: true };
         }
         let accepted = match self.command(argv) {
             Ok(accepted) => accepted,
             Err(denied) => return denied,
         };
-        let is_code = |accepted: &Accepted<'_>| accepted.class == CommandClass::RunsCode;
+        let is_code = |accepted: &AcceptedCommand<'_>| accepted.class == CommandClass::RunsCode;
         let Some(inner) = accepted.runs else {
             let rules = vec![self.run_rule(&accepted.command)];
-            return Verdict::Allow { rules, runs_code: is_code(&accepted) };
+            return PolicyVerdict::Allow { rules, runs_code: is_code(&accepted) };
         };
         match self.command(inner) {
             Ok(within) if within.runs.is_some() => {
@@ -226,13 +228,13 @@ impl Policy {
             Ok(within) => {
                 let runs_code = is_code(&accepted) || is_code(&within);
                 let rules = [accepted.command, within.command].map(|command| self.run_rule(&command));
-                Verdict::Allow { rules: rules.into(), runs_code }
+                PolicyVerdict::Allow { rules: rules.into(), runs_code }
             }
             Err(denied) => denied,
         }
     }
 
-    fn command<'a>(&'a self, argv: &'a [&str]) -> Result<Accepted<'a>, Verdict> {
+    fn command<'a>(&'a self, argv: &'a [&str]) -> Result<AcceptedCommand<'a>, PolicyVerdict> {
         let accepted = self.grammar.accept(argv).map_err(|refusal| {
             let whole = argv.first().copied().unwrap_or_default();
             let program = whole.rsplit('/').next().unwrap_or_default();
@@ -261,7 +263,7 @@ impl Policy {
         self.rule(format!("run {command:?}"))
     }
 
-    fn file(&self, verb: Verb, path: &str) -> Verdict {
+    fn file(&self, verb: FileAccess, path: &str) -> PolicyVerdict {
         let inside = path.chars().all(|letter| !letter.is_control());
         let as_file = RepoPath::from_bytes(path);
         if !inside || !as_file.may_be_written() {
@@ -269,7 +271,7 @@ impl Policy {
         }
         let (profile, does) = (self.name.as_str(), verb.as_str());
         let rule = |glob: &str| self.rule(format!("{does} {glob:?}"));
-        if verb != Verb::Read
+        if verb != FileAccess::Read
             && let Some((class, entry)) = self.never.forbids(&as_file)
         {
             return deny(format!("no agent may {does} {path:?}: it {class} ({entry:?})"), None);
@@ -280,7 +282,7 @@ impl Policy {
         }
     }
 
-    fn mcp(&self, operation: &str) -> Verdict {
+    fn mcp(&self, operation: &str) -> PolicyVerdict {
         let rule = self.rule(format!("mcp {operation:?}"));
         if self.profile.calls(operation) {
             return allow(rule);
@@ -289,7 +291,7 @@ impl Policy {
     }
 }
 
-impl Verdict {
+impl PolicyVerdict {
     /// Is it an allowance?
     pub fn is_allowed(&self) -> bool {
         match self {
@@ -299,10 +301,10 @@ impl Verdict {
     }
 }
 
-fn allow(rule: PolicyRule) -> Verdict {
-    Verdict::Allow { rules: vec![rule], runs_code: false }
+fn allow(rule: PolicyRule) -> PolicyVerdict {
+    PolicyVerdict::Allow { rules: vec![rule], runs_code: false }
 }
 
-fn deny(reason: String, rule: Option<PolicyRule>) -> Verdict {
-    Verdict::Deny { rule, reason }
+fn deny(reason: String, rule: Option<PolicyRule>) -> PolicyVerdict {
+    PolicyVerdict::Deny { rule, reason }
 }

@@ -1,9 +1,9 @@
 //! The ports: what the loops need from the world. Their futures are boxed, so that each body is compiled once, in the crate
 //! that has it, and a port is passed as an object.
 //!
-//! Implementations: `store` ([`Slots`], [`Runs`], [`Operations`], [`Watchlist`], [`Ledger`],
-//! [`EffectLog`], [`Common`]), `forge` ([`ForgeRead`], [`ForgeWrite`]),
-//! `reader` ([`Reader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
+//! Implementations: `store` ([`SlotStore`], [`RunStore`], [`OperatorStore`], [`Watchlist`], [`Ledger`],
+//! [`EffectLog`], [`SharedStateStore`]), `forge` ([`ForgeRead`], [`ForgeWrite`]),
+//! `reader` ([`RepositoryReader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
 
 mod common;
 mod effects;
@@ -26,60 +26,71 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use serde::Serialize;
 
-pub use self::common::{Changed, Common, Present, change};
-pub use self::effects::{EffectLog, Entry, EntryState, ForgeWrite, Performed, Replacement, Writer};
-pub use self::gate::{Gate, Halt, HaltReason, Permit, read_only};
+pub use self::common::{SharedStateStore, StateSnapshot, StateUpdate, change};
+pub use self::effects::{
+    EffectEntry, EffectEntryChange, EffectEntryState, EffectLog, EffectOutcome, EffectOwner, ForgeWrite,
+};
+pub use self::gate::{GateHalt, HaltReason, Permit, WriteGate, read_only};
 pub use self::ledger::Ledger;
 pub use self::objects::{ForgePull, RecordStore};
-pub use self::operations::{Act, Audited, MAX_NAME, MAX_TEXT, NewNotice, Notice, NoticeKind, Operations};
+pub use self::operations::{
+    AuditEntry, MAX_NAME, MAX_TEXT, NewNotice, NoticeKind, OperatorAction, OperatorStore, PendingNotice,
+};
 pub use self::pull::{
-    AuditMark, CheckState, CommitCheck, Decision, HeadRepository, LineComment, LineDraft, Merge, Posted,
-    PrState, PullHead, PullNow, PullRequest, ReviewDraft, ReviewEvent, ReviewThread, Said, SetLabel,
+    AppliedLabel, AuditMark, CheckState, CommitCheck, ConversationComment, HeadRepository, LineComment,
+    LineDraft, MergeSummary, PostedReview, PrState, PullDetails, PullHead, PullRequest, PullReviewDecision,
+    ReviewDraft, ReviewEvent, ReviewThread,
 };
 pub use self::read::ForgeRead;
 pub use self::reader::{
-    ChangedFile, ForeignRun, ProofRequest, Proposal, ReadReport, ReadRequest, Reader, ReaderError,
-    ToolFindings, ToolOutput, ToolRequest, UsedTool, UsedTools, UsedToolsRequest,
+    ChangedFile, ForeignRun, ProofRequest, ReadReport, ReadRequest, ReaderError, ReplacementProposal,
+    RepositoryReader, ToolFindings, ToolOutput, ToolRequest, UsedTool, UsedTools, UsedToolsRequest,
 };
 pub use self::repository::{
-    Actor, BranchPull, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,
-    Reply, RepositoryNow, ReviewState, Writable,
+    Actor, BranchPull, ConversationReply, OwnIssue, PullActivity, PullCommit, PullDraft, PullRemark,
+    PullReview, PullState, RepositoryDetails, ReviewState, WriteAccess,
 };
-pub use self::runs::{Begun, Computed, Described, Event, LeftHead, Revision, RunRef, Runs};
-pub use self::server::{Author, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen};
+pub use self::runs::{
+    ComputedReview, HistoryEvent, PullRevision, RunRef, RunStart, RunStore, SkippedHead, SlotDescription,
+};
+pub use self::server::{
+    AuthorAccount, BranchProtection, ForgeKind, ForgeRepository, OpenPull, PullComment, PullListItem,
+};
 pub use self::store_error::StoreError;
-pub use self::watchlist::{CommentKind, LastReviews, Obeyed, Origin, Repository, UserRequest, Watchlist};
+pub use self::watchlist::{
+    CommentKind, KnownRepository, LastReviews, RequestOrigin, UserRequest, UserRequestOutcome, Watchlist,
+};
 
-use crate::finding::Place;
-use crate::id::{Key, Millis, Span, Version};
-use crate::publish::Item;
-use crate::share::Workers;
-use crate::slot::{Limits, Loop, Slot};
+use crate::finding::CodeLocation;
+use crate::id::{SlotKey, SlotVersion, TimeSpan, UnixMillis};
+use crate::publish::CommentSubject;
+use crate::share::WorkerGroup;
+use crate::slot::{LoopKind, Slot, SlotLimits};
 
 /// The wall clock.
 pub trait Clock: Send + Sync {
     /// Now.
-    fn now(&self) -> Millis;
+    fn now(&self) -> UnixMillis;
 }
 
 // ---------------------------------------------------------------------------------------------- slots
 
 /// Coordination: the slots, which are the queue (design.md section 2).
 #[async_trait]
-pub trait Slots: Send + Sync {
+pub trait SlotStore: Send + Sync {
     /// The store's instant: does not run backwards, and does not lead the wall clock by more than a minute.
-    async fn now(&self) -> Result<Millis, StoreError>;
+    async fn now(&self) -> Result<UnixMillis, StoreError>;
 
     /// Up to `limit` slots that want a step at `now` ([`Slot::wakes_at`]): the oldest of each repository
-    /// ([`Key::repository`]), then the second oldest of each, and so on, so that a busy repository hides no other;
+    /// ([`SlotKey::repository`]), then the second oldest of each, and so on, so that a busy repository hides no other;
     /// among those of one rank the oldest first.
-    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError>;
+    async fn due(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError>;
 
     /// When the next slot that does so not before `from` will want a step.
-    async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError>;
+    async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError>;
 
     /// The slots of these keys, in order; a key without a row gives [`Slot::new`].
-    async fn load(&self, keys: &[Key]) -> Result<Vec<Slot>, StoreError>;
+    async fn load(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError>;
 
     /// Leased slots whose holders are known to be dead, if whoever asks serves from the store alone. None while
     /// somebody else may be at work beside a server: those leases end when they expire.
@@ -88,22 +99,32 @@ pub trait Slots: Send + Sync {
     /// Writes slots whose row still has the given version (0: no row), all in one durable transaction. A slot
     /// that has nothing to remember is deleted. The answer, in order: the new version (0: no row any more), or
     /// that the row has moved on and the caller must load and decide again.
-    async fn commit(&self, changes: &[(Version, Slot)]) -> Result<Vec<Result<Version, Moved>>, StoreError>;
+    async fn commit(
+        &self,
+        changes: &[(SlotVersion, Slot)],
+    ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError>;
 
     /// Writes new leases as [`Self::commit`] does; none while the kill switch is on, and none in a repository while its own is,
     /// which are looked at in the same transaction. Where slots are apart from the records, a repository's is looked at right before.
-    async fn grant(&self, leases: &[(Version, Slot)])
-    -> Result<Vec<Result<Version, NotGranted>>, StoreError>;
+    async fn grant(
+        &self,
+        leases: &[(SlotVersion, Slot)],
+    ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError>;
 
     /// Marks slots for events ([`Slot::on_event`], at the store's instant), in the order given, and remembers
     /// with each what people call its key and what history says of it. In a file all of it is one durable transaction. On
     /// servers slots are written first, then names and history: after an error either may be missing. Repeating it is harmless. `halted` says
     /// what becomes of it while the kill switch is on, which is looked at before anything is marked.
-    async fn mark(&self, marks: &[Mark], limits: &Limits, halted: Halted) -> Result<Marked, StoreError>;
+    async fn mark(
+        &self,
+        marks: &[SlotMark],
+        limits: &SlotLimits,
+        halted: HaltPolicy,
+    ) -> Result<MarkOutcome, StoreError>;
 
     /// Lets the version counter be greater than `version` from now on: after records refused a token, which
     /// means that this store has forgotten some.
-    async fn raise(&self, version: Version) -> Result<(), StoreError>;
+    async fn raise(&self, version: SlotVersion) -> Result<(), StoreError>;
 
     /// Is what was opened still where it was? Costs next to nothing, so that it can be asked at each look.
     ///
@@ -123,21 +144,21 @@ pub trait Slots: Send + Sync {
 
     /// Lends the right to do what one process does at a time, or renews it; for no time: gives it back. True: this process
     /// has it.
-    async fn lend_sole(&self, time: Span) -> Result<bool, StoreError> {
+    async fn lend_sole(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let _ = time;
         Ok(true)
     }
 
     /// Who leases: asked at each look, which tells the others of this process if it `leases`, and takes that back if not.
-    async fn workers(&self, leases: bool) -> Result<Workers, StoreError> {
+    async fn workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let _ = leases;
-        Ok(Workers::default())
+        Ok(WorkerGroup::default())
     }
 }
 
 /// The fate of marks while a kill switch is on for them. A slot that is marked then stays due: no lease is granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Halted {
+pub enum HaltPolicy {
     /// None is made.
     Refused,
     /// They are made all the same.
@@ -146,35 +167,35 @@ pub enum Halted {
 
 /// An event of one slot, as a forge tells it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Mark {
+pub struct SlotMark {
     /// Whose slot.
-    pub key: Key,
+    pub key: SlotKey,
     /// What people call it.
-    pub described: Described,
+    pub described: SlotDescription,
     /// The loop that it may want.
-    pub of: Loop,
+    pub of: LoopKind,
 }
 
 /// What became of a batch of marks.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Marked {
+pub enum MarkOutcome {
     /// All are durable.
     All,
     /// A kill switch is on for these: none of them is marked. The others are durable.
-    SwitchedOff(BTreeSet<Key>),
+    SwitchedOff(BTreeSet<SlotKey>),
 }
 
 /// The slot's row has another version by now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the slot has moved on")]
-pub struct Moved;
+pub struct VersionConflict;
 
 /// Why a lease was not written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum NotGranted {
+pub enum LeaseRefusal {
     /// The slot's row has another version by now.
     #[error(transparent)]
-    Moved(#[from] Moved),
+    Moved(#[from] VersionConflict),
     /// The kill switch is on, or that of its repository.
     #[error("the kill switch is on")]
     SwitchedOff,
@@ -186,9 +207,9 @@ pub enum NotGranted {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct InlineDraft {
     /// The lines.
-    pub place: Place,
+    pub place: CodeLocation,
     /// What it is about.
-    pub item: Item,
+    pub item: CommentSubject,
     /// The text, without marker.
     pub body: String,
 }
@@ -246,7 +267,7 @@ pub enum ForgeError {
         /// The call.
         what: String,
         /// How long to wait.
-        wait: Span,
+        wait: TimeSpan,
     },
     /// 5xx, no answer, an answer that cannot be read: it may have been done.
     #[error("{what}: {message}")]
@@ -258,5 +279,5 @@ pub enum ForgeError {
     },
     /// It was not even sent: the gate that is asked before each write refuses it.
     #[error(transparent)]
-    Halted(#[from] Halt),
+    Halted(#[from] GateHalt),
 }

@@ -17,11 +17,11 @@ const PICOS: u64 = 1_000_000;
 /// price in use (0.01 dollars per million) is 10,000 of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
 #[serde(transparent)]
-pub struct Rate(u64);
+pub struct TokenRate(u64);
 
 /// Why a number is no price.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum BadRate {
+pub enum InvalidRate {
     /// Less than nothing.
     #[error("{0} is less than nothing")]
     Negative(String),
@@ -33,7 +33,7 @@ pub enum BadRate {
     TooMuch(String),
 }
 
-impl Rate {
+impl TokenRate {
     /// Micro-dollars per million tokens.
     pub fn pico_usd(self) -> u64 {
         self.0
@@ -47,28 +47,28 @@ impl Rate {
     /// From dollars per million tokens.
     ///
     /// # Errors
-    /// [`BadRate`]
-    pub fn per_million(usd: f64) -> Result<Self, BadRate> {
+    /// [`InvalidRate`]
+    pub fn per_million(usd: f64) -> Result<Self, InvalidRate> {
         Self::scaled(usd, 6)
     }
 
     /// From dollars per token.
     ///
     /// # Errors
-    /// [`BadRate`]
-    pub fn per_token(usd: f64) -> Result<Self, BadRate> {
+    /// [`InvalidRate`]
+    pub fn per_token(usd: f64) -> Result<Self, InvalidRate> {
         Self::scaled(usd, 12)
     }
 
     /// `number` times ten to the power of `digits`, rounded up. Taken from the shortest decimal form of the number,
     /// which is what was written in the file, so that no error of binary fractions comes in.
-    fn scaled(number: f64, digits: usize) -> Result<Self, BadRate> {
+    fn scaled(number: f64, digits: usize) -> Result<Self, InvalidRate> {
         let text = number.to_string();
         if !number.is_finite() {
-            return Err(BadRate::NoNumber(text));
+            return Err(InvalidRate::NoNumber(text));
         }
         if number < 0.0 {
-            return Err(BadRate::Negative(text));
+            return Err(InvalidRate::Negative(text));
         }
         let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
         let (kept, rest) = fraction.split_at(fraction.len().min(digits));
@@ -79,12 +79,12 @@ impl Rate {
             .and_then(|picos| picos.checked_add(up))
             .filter(|picos| *picos <= u64::from(MAX_USD_PER_MILLION) * PICOS)
             .map(Self)
-            .ok_or(BadRate::TooMuch(text))
+            .ok_or(InvalidRate::TooMuch(text))
     }
 }
 
 /// In dollars per million tokens.
-impl fmt::Display for Rate {
+impl fmt::Display for TokenRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, fraction) = (self.0 / PICOS, self.0 % PICOS);
         let fraction = format!("{fraction:06}");
@@ -94,34 +94,34 @@ impl fmt::Display for Rate {
 }
 
 /// From a number of dollars per million tokens.
-impl<'de> Deserialize<'de> for Rate {
+impl<'de> Deserialize<'de> for TokenRate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
-            type Value = Rate;
+        struct RateVisitor;
+        impl Visitor<'_> for RateVisitor {
+            type Value = TokenRate;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a number of dollars per million tokens")
             }
 
-            fn visit_f64<E: de::Error>(self, usd: f64) -> Result<Rate, E> {
-                Rate::per_million(usd).map_err(E::custom)
+            fn visit_f64<E: de::Error>(self, usd: f64) -> Result<TokenRate, E> {
+                TokenRate::per_million(usd).map_err(E::custom)
             }
 
-            fn visit_i64<E: de::Error>(self, usd: i64) -> Result<Rate, E> {
+            fn visit_i64<E: de::Error>(self, usd: i64) -> Result<TokenRate, E> {
                 u64::try_from(usd)
-                    .map_err(|_| E::custom(BadRate::Negative(usd.to_string())))
+                    .map_err(|_| E::custom(InvalidRate::Negative(usd.to_string())))
                     .and_then(|usd| self.visit_u64(usd))
             }
 
-            fn visit_u64<E: de::Error>(self, usd: u64) -> Result<Rate, E> {
+            fn visit_u64<E: de::Error>(self, usd: u64) -> Result<TokenRate, E> {
                 if usd > u64::from(MAX_USD_PER_MILLION) {
-                    return Err(E::custom(BadRate::TooMuch(usd.to_string())));
+                    return Err(E::custom(InvalidRate::TooMuch(usd.to_string())));
                 }
-                Ok(Rate(usd * PICOS))
+                Ok(TokenRate(usd * PICOS))
             }
         }
-        deserializer.deserialize_any(Number)
+        deserializer.deserialize_any(RateVisitor)
     }
 }
 
@@ -131,13 +131,13 @@ impl<'de> Deserialize<'de> for Rate {
 #[serde(deny_unknown_fields)]
 pub struct DeclaredPrice {
     /// Of the prompt.
-    pub input: Rate,
+    pub input: TokenRate,
     /// Of the answer.
-    pub output: Rate,
+    pub output: TokenRate,
     /// Read from a cache.
-    pub cache_read: Option<Rate>,
+    pub cache_read: Option<TokenRate>,
     /// Written to a cache for five minutes.
-    pub cache_write_5m: Option<Rate>,
+    pub cache_write_5m: Option<TokenRate>,
     /// Written to a cache for an hour; unless it is said, what five minutes cost.
-    pub cache_write_1h: Option<Rate>,
+    pub cache_write_1h: Option<TokenRate>,
 }

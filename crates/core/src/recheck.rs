@@ -17,22 +17,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_diff::RepoPath;
 
-pub use around::{Around, MAX_AROUND, MAX_SNIPPET_LINES, Seen, Unverified};
-pub use follow::{Went, follow};
-pub use head::{Added, Head, Reviewer, Verdict, Word, owed};
-use page::Page;
-pub use statement::Marks;
+pub use around::{ChangeSnapshot, MAX_AROUND, MAX_SNIPPET_LINES, SurroundingLines, UnverifiedReason};
+pub use follow::{FollowOutcome, follow};
+pub use head::{AddedLines, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, owed};
+use page::ComparedFile;
+pub use statement::StatementMarks;
 
 use crate::excerpt;
-use crate::finding::{AnchorKind, Evidence, Finding, FindingStatus, Place, RawFinding, Side, Source};
+use crate::finding::{
+    AnchorKind, CodeLocation, DiffSide, Finding, FindingSource, FindingStatus, FixEvidence, RawFinding,
+};
 use crate::id::{FindingId, Fingerprint, Sha};
-use crate::identity::{Placed, SAME, Sighting, Statement, similarity};
+use crate::identity::{ComparableFinding, FindingFacts, PlacedFinding, SAME, similarity};
 
 /// What became of findings that were not found again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Rechecked {
+pub struct RecheckSummary {
     /// Shown to be fixed, by this.
-    pub fixed: BTreeMap<FindingId, Evidence>,
+    pub fixed: BTreeMap<FindingId, FixEvidence>,
     /// Their file is as it is without the change.
     pub outside: BTreeSet<FindingId>,
     /// Names of the rules that looked; none: that is not known.
@@ -50,10 +52,10 @@ pub struct Rechecked {
     pub unreported: BTreeSet<FindingId>,
     /// Open findings of rules and tools on a line of work that would be met where they were, or whose lines are not there any more,
     /// with the lines that are there instead: they are fixed if they were not met.
-    pub expected: BTreeMap<FindingId, Evidence>,
+    pub expected: BTreeMap<FindingId, FixEvidence>,
 }
 
-impl Rechecked {
+impl RecheckSummary {
     /// The status of findings that are `gone`. A model's are fixed where that was shown, else as they were; those of a rule
     /// that did not look, or that is left to a linter there, are no part of the review any more. Those of a tool that did not look are as they were: it may have
     /// failed, or another job runs it. Those that the base has by now are no part of the review any more, and not fixed; so are
@@ -61,7 +63,7 @@ impl Rechecked {
     pub fn settle(&self, gone: &mut [Finding], known: &[Finding], at: &Sha) {
         let known: BTreeMap<&FindingId, &Finding> =
             known.iter().map(|finding| (&finding.id, finding)).collect();
-        for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Agent) {
+        for finding in gone.iter_mut().filter(|finding| finding.raw.source == FindingSource::Agent) {
             let Some(before) = known.get(&finding.id) else { continue };
             finding.status = if let Some(evidence) = self.fixed.get(&finding.id) {
                 finding.evidence = Some(evidence.clone());
@@ -73,7 +75,7 @@ impl Rechecked {
             };
         }
         let has_looked = |finding: &Finding| finding.raw.tool().is_some_and(|tool| self.tools.contains(tool));
-        for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Tool) {
+        for finding in gone.iter_mut().filter(|finding| finding.raw.source == FindingSource::Tool) {
             let Some(before) = known.get(&finding.id) else { continue };
             if before.is_open() && self.off.contains(&finding.raw.rule) {
                 finding.status = FindingStatus::Outside;
@@ -87,7 +89,7 @@ impl Rechecked {
         }
         let is_unused =
             |rule: &str| self.off.contains(rule) || (!self.rules.is_empty() && !self.rules.contains(rule));
-        for finding in gone.iter_mut().filter(|finding| finding.raw.source == Source::Rule) {
+        for finding in gone.iter_mut().filter(|finding| finding.raw.source == FindingSource::Rule) {
             let was_open = known.get(&finding.id).is_some_and(|before| before.is_open());
             let RawFinding { rule, place, .. } = &finding.raw;
             let is_off = is_unused(rule) || self.left.contains(&(rule.clone(), place.path.clone()));
@@ -101,16 +103,19 @@ impl Rechecked {
 /// Opens a model's findings again that count at the head: those that were dismissed with other lines than the file has now,
 /// unless these were only taken away; and those that had left the change and whose lines, or what stands in their place, it
 /// adds again.
-pub fn reopen<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &Head<'_, T>) {
-    let of_a_model =
-        |finding: &&mut Finding| finding.raw.source == Source::Agent && finding.raw.place.side == Side::New;
+pub fn reopen<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &HeadView<'_, T>) {
+    let of_a_model = |finding: &&mut Finding| {
+        finding.raw.source == FindingSource::Agent && finding.raw.place.side == DiffSide::New
+    };
     for finding in known.iter_mut().filter(of_a_model) {
         let counts = match finding.status {
             // Whoever dismissed it unverified knew that its lines had changed.
             FindingStatus::Dismissed(_) if finding.unverified.is_none() => match follow(finding, head) {
-                Went::Changed { path, start, end, .. } => start <= end && head.added.contains_key(&path),
-                Went::Lost { path } => head.added.contains_key(&path),
-                Went::There { .. } | Went::NoFile => false,
+                FollowOutcome::Changed { path, start, end, .. } => {
+                    start <= end && head.added.contains_key(&path)
+                }
+                FollowOutcome::Lost { path } => head.added.contains_key(&path),
+                FollowOutcome::There { .. } | FollowOutcome::NoFile => false,
             },
             FindingStatus::Outside => is_added_again(&follow(finding, head), head),
             FindingStatus::Dismissed(_)
@@ -131,14 +136,14 @@ pub fn reopen<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &
 /// change a finding can be shown.
 pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     known: &[Finding],
-    found: &mut Vec<Placed>,
-    reviewers: &[Reviewer],
-    head: &Head<'_, T>,
-    place: impl Fn(RawFinding) -> Placed,
-) -> Rechecked {
-    let mut rechecked = Rechecked::default();
+    found: &mut Vec<PlacedFinding>,
+    reviewers: &[ReviewerReport],
+    head: &HeadView<'_, T>,
+    place: impl Fn(RawFinding) -> PlacedFinding,
+) -> RecheckSummary {
+    let mut rechecked = RecheckSummary::default();
     let replaced = evidence::replaced(known, head);
-    for finding in known.iter().filter(|finding| finding.raw.source == Source::Agent) {
+    for finding in known.iter().filter(|finding| finding.raw.source == FindingSource::Agent) {
         match &finding.status {
             FindingStatus::Open | FindingStatus::Claimed => {}
             // What was over is open again if the very lines are part of the change again, or if what fixed it beside them is
@@ -149,16 +154,16 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 let is_open = match (&finding.status, beside) {
                     (FindingStatus::Fixed(_), Some(evidence)) => {
                         let is_gone = !evidence::still_shows(evidence, head);
-                        is_gone && decide(finding, &went, &[], (head, &replaced)) != Became::Outside
+                        is_gone && decide(finding, &went, &[], (head, &replaced)) != RecheckOutcome::Outside
                     }
                     (FindingStatus::Fixed(_), None) => {
-                        matches!(went, Went::There { .. }) && is_added_again(&went, head)
+                        matches!(went, FollowOutcome::There { .. }) && is_added_again(&went, head)
                     }
                     (_, _) => is_added_again(&went, head),
                 };
                 if is_open && !is_among(finding, found) {
-                    let is_there = matches!(went, Went::There { .. });
-                    let why = (!is_there).then_some(Unverified::NoVerdict);
+                    let is_there = matches!(went, FollowOutcome::There { .. });
+                    let why = (!is_there).then_some(UnverifiedReason::NoVerdict);
                     found.push(held(finding, &went, why, head, &place));
                 }
                 continue;
@@ -166,8 +171,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             // It is told as dismissed for as long as its code is there, and open again once that is taken back.
             FindingStatus::Dismissed(_) => {
                 let went = follow(finding, head);
-                let is_there = matches!(went, Went::There { .. } | Went::Changed { .. });
-                let is_outside = decide(finding, &went, &[], (head, &replaced)) == Became::Outside;
+                let is_there = matches!(went, FollowOutcome::There { .. } | FollowOutcome::Changed { .. });
+                let is_outside = decide(finding, &went, &[], (head, &replaced)) == RecheckOutcome::Outside;
                 if is_there && !is_outside && !is_among(finding, found) {
                     found.push(held(finding, &went, finding.unverified, head, &place));
                 }
@@ -179,35 +184,36 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         }
         let went = follow(finding, head);
         let became = decide(finding, &went, reviewers, (head, &replaced));
-        let is_fixed = matches!(became, Became::Fixed(_));
+        let is_fixed = matches!(became, RecheckOutcome::Fixed(_));
         if let Some(again) = again(finding, &went, found, is_fixed) {
             again.sighting.of = Some(finding.id.clone());
             continue;
         }
         match became {
-            Became::Fixed(evidence) => _ = rechecked.fixed.insert(finding.id.clone(), evidence),
-            Became::Outside => _ = rechecked.outside.insert(finding.id.clone()),
-            Became::Open(why) => found.push(held(finding, &went, why, head, &place)),
-            Became::Seen(lines) => found.extend(seen(finding, &went, lines, head, &place)),
+            RecheckOutcome::Fixed(evidence) => _ = rechecked.fixed.insert(finding.id.clone(), evidence),
+            RecheckOutcome::Outside => _ = rechecked.outside.insert(finding.id.clone()),
+            RecheckOutcome::Open(why) => found.push(held(finding, &went, why, head, &place)),
+            RecheckOutcome::Seen(lines) => found.extend(seen(finding, &went, lines, head, &place)),
         }
     }
-    let of_tools = known.iter().filter(|finding| finding.raw.source == Source::Tool && finding.is_open());
+    let of_tools =
+        known.iter().filter(|finding| finding.raw.source == FindingSource::Tool && finding.is_open());
     let unreported = of_tools.filter(|finding| is_unreported(finding, found, head));
     rechecked.unreported = unreported.map(|finding| finding.id.clone()).collect();
     // Only local reviews have lines of work, and ask for this.
     let of_line = known.iter().filter(|finding| !finding.seen_on.is_empty() && finding.is_open());
-    let of_others = of_line.filter(|finding| finding.raw.source != Source::Agent);
+    let of_others = of_line.filter(|finding| finding.raw.source != FindingSource::Agent);
     let expected = of_others.filter_map(|finding| Some((finding.id.clone(), instead(finding, head)?)));
     rechecked.expected = expected.collect();
     for placed in found
         .iter_mut()
-        .filter(|placed| placed.raw.source == Source::Agent && placed.sighting.around.is_none())
+        .filter(|placed| placed.raw.source == FindingSource::Agent && placed.sighting.around.is_none())
     {
-        let Place { path, start_line, end_line, .. } = &placed.raw.place;
+        let CodeLocation { path, start_line, end_line, .. } = &placed.raw.place;
         let lines = (*start_line, *end_line);
-        placed.sighting.around = head
-            .page(path)
-            .map(|page| Around::of(&page, lines, &placed.raw.snippet, Some(head.seen(&page, lines))));
+        placed.sighting.around = head.page(path).map(|page| {
+            SurroundingLines::of(&page, lines, &placed.raw.snippet, Some(head.seen(&page, lines)))
+        });
     }
     rechecked
 }
@@ -215,12 +221,12 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
 /// Are the lines of a tool's finding as they were, and nothing of its rule was found there?
 fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
-    found: &[Placed],
-    head: &Head<'_, T>,
+    found: &[PlacedFinding],
+    head: &HeadView<'_, T>,
 ) -> bool {
-    let Went::There { path, start, end } = follow(finding, head) else { return false };
-    let is_there = |placed: &Placed| {
-        let Place { path: its, start_line, end_line, .. } = &placed.raw.place;
+    let FollowOutcome::There { path, start, end } = follow(finding, head) else { return false };
+    let is_there = |placed: &PlacedFinding| {
+        let CodeLocation { path: its, start_line, end_line, .. } = &placed.raw.place;
         placed.raw.rule == finding.raw.rule && *its == path && *start_line <= end && start <= *end_line
     };
     !found.iter().any(is_there)
@@ -228,18 +234,21 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
 
 /// The lines that are there in place of the finding of a rule or a tool, where its lines are not there any more, or are added lines
 /// that its rule has looked at. None: no rule may have looked where it is.
-fn instead<T: Fn(&RepoPath) -> Option<String>>(finding: &Finding, head: &Head<'_, T>) -> Option<Evidence> {
+fn instead<T: Fn(&RepoPath) -> Option<String>>(
+    finding: &Finding,
+    head: &HeadView<'_, T>,
+) -> Option<FixEvidence> {
     let was = &finding.raw.place.path;
     let went = follow(finding, head);
     let (path, lines) = match &went {
-        Went::There { path, start, end } => {
-            let is_looked_at = finding.raw.source == Source::Rule && is_added_again(&went, head);
+        FollowOutcome::There { path, start, end } => {
+            let is_looked_at = finding.raw.source == FindingSource::Rule && is_added_again(&went, head);
             (path, Some((*start, *end)).filter(|_| is_looked_at)?)
         }
-        Went::Changed { path, start, end, .. } => (path, (*start, *end.max(start))),
-        Went::Lost { path } => (path, (finding.raw.place.start_line, finding.raw.place.start_line)),
-        Went::NoFile if head.added.contains_key(was) => return None,
-        Went::NoFile => return Some(Evidence::of(was, (0, 0), &[])),
+        FollowOutcome::Changed { path, start, end, .. } => (path, (*start, *end.max(start))),
+        FollowOutcome::Lost { path } => (path, (finding.raw.place.start_line, finding.raw.place.start_line)),
+        FollowOutcome::NoFile if head.added.contains_key(was) => return None,
+        FollowOutcome::NoFile => return Some(FixEvidence::of(was, (0, 0), &[])),
     };
     if path != was && !head.renames.same_file(path, was) {
         return None;
@@ -247,51 +256,53 @@ fn instead<T: Fn(&RepoPath) -> Option<String>>(finding: &Finding, head: &Head<'_
     let page = head.page(path)?;
     let last = u32::try_from(page.lines.len()).unwrap_or(u32::MAX);
     let lines = (lines.0.clamp(1, last.max(1)), lines.1.clamp(1, last.max(1)));
-    Some(Evidence::of(path, lines, &excerpt::lines(&page.text, lines).unwrap_or_default()))
+    Some(FixEvidence::of(path, lines, &excerpt::lines(&page.text, lines).unwrap_or_default()))
 }
 
 /// What became of one.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Became {
+enum RecheckOutcome {
     /// It is open where its lines went; unverified for this reason, if it is.
-    Open(Option<Unverified>),
+    Open(Option<UnverifiedReason>),
     /// A reviewer saw it at these lines.
     Seen((u32, u32)),
     /// It is fixed, as this shows.
-    Fixed(Evidence),
+    Fixed(FixEvidence),
     /// Its file is as it is without the change.
     Outside,
 }
 
 fn decide<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
-    went: &Went,
-    reviewers: &[Reviewer],
-    (head, replaced): (&Head<'_, T>, &evidence::Replaced<'_>),
-) -> Became {
+    went: &FollowOutcome,
+    reviewers: &[ReviewerReport],
+    (head, replaced): (&HeadView<'_, T>, &evidence::ReplacedLines<'_>),
+) -> RecheckOutcome {
     let was = &finding.raw.place.path;
     let path = match went {
-        Went::There { path, .. } | Went::Changed { path, .. } | Went::Lost { path } => path,
-        Went::NoFile => was,
+        FollowOutcome::There { path, .. }
+        | FollowOutcome::Changed { path, .. }
+        | FollowOutcome::Lost { path } => path,
+        FollowOutcome::NoFile => was,
     };
-    let is_readable = *went != Went::NoFile;
+    let is_readable = *went != FollowOutcome::NoFile;
     let is_in_change = head.added.contains_key(path) || head.deleted.contains(path);
     // What was never in a file of the change does not leave it either, as long as there is a change.
     let was_beside =
         finding.anchor == AnchorKind::Summary && !(head.added.is_empty() && head.deleted.is_empty());
     if is_readable && !is_in_change && !was_beside {
-        return Became::Outside;
+        return RecheckOutcome::Outside;
     }
     if !is_readable && head.added.is_empty() && !head.deleted.contains(path) {
         // Nothing is left of the change that could hold it.
-        return Became::Outside;
+        return RecheckOutcome::Outside;
     }
-    let there = if let Went::There { start, end, .. } = went { Some((*start, *end)) } else { None };
+    let there = if let FollowOutcome::There { start, end, .. } = went { Some((*start, *end)) } else { None };
     if !is_readable && head.added.contains_key(path) {
-        return Became::Open(Some(Unverified::NotShown));
+        return RecheckOutcome::Open(Some(UnverifiedReason::NotShown));
     }
     if reviewers.is_empty() {
-        return Became::Open(Some(Unverified::NotReviewed).filter(|_| there.is_none()));
+        return RecheckOutcome::Open(Some(UnverifiedReason::NotReviewed).filter(|_| there.is_none()));
     }
     let page = head.page(path);
     let (mut shown, mut is_said, mut is_seen, mut objects, mut seen) = (None, false, false, false, None);
@@ -305,30 +316,36 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
             let new =
                 || evidence::new_evidence(verdict, finding, went, (head, replaced)).filter(|_| may_look);
             match verdict.word {
-                Word::StillThere => {
+                RecheckStatus::StillThere => {
                     objects = true;
                     seen = seen.or_else(|| there.or_else(lines).filter(|_| saw));
                 }
-                Word::Fixed if !saw || shown.is_some() => {}
+                RecheckStatus::Fixed if !saw || shown.is_some() => {}
                 // Its code may be in another file now.
-                Word::Fixed if !is_readable && follow::may_be_rewritten(finding, head) => shown = new(),
-                Word::Fixed if !is_readable => shown = Some(Evidence::of(path, (0, 0), &[])),
-                Word::Fixed => {
+                RecheckStatus::Fixed if !is_readable && follow::may_be_rewritten(finding, head) => {
+                    shown = new();
+                }
+                RecheckStatus::Fixed if !is_readable => shown = Some(FixEvidence::of(path, (0, 0), &[])),
+                RecheckStatus::Fixed => {
                     let instead = || {
                         // While its own lines are there, nothing has taken their place.
                         let (lines, page) = (lines().filter(|_| there.is_none())?, page.as_deref()?);
                         let is_it = match went {
                             // Of lines that were only taken away, what stood beside them tells.
-                            Went::Changed { start, end, .. } if page.says_anything((*start, *end)) => {
+                            FollowOutcome::Changed { start, end, .. }
+                                if page.says_anything((*start, *end)) =>
+                            {
                                 lines.0 <= *end
                                     && lines.1 >= *start
                                     && evidence::says_new(lines, finding, page)
                             }
-                            Went::Lost { .. } => evidence::says_new(lines, finding, page),
-                            Went::There { .. } | Went::Changed { .. } | Went::NoFile => true,
+                            FollowOutcome::Lost { .. } => evidence::says_new(lines, finding, page),
+                            FollowOutcome::There { .. }
+                            | FollowOutcome::Changed { .. }
+                            | FollowOutcome::NoFile => true,
                         };
                         let text = excerpt::lines(&page.text, lines).filter(|_| is_it)?;
-                        Some(Evidence::of(path, lines, &text))
+                        Some(FixEvidence::of(path, lines, &text))
                     };
                     shown = instead().or_else(new);
                 }
@@ -337,18 +354,18 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
     }
     let shown = shown.filter(|_| !objects);
     match (seen, shown) {
-        (Some(lines), _) => Became::Seen(lines),
-        (None, Some(evidence)) => Became::Fixed(evidence),
-        (None, None) if there.is_some() => Became::Open(None),
-        (None, None) if !is_seen => Became::Open(Some(Unverified::NotShown)),
-        (None, None) if is_said => Became::Open(Some(Unverified::NoEvidence)),
-        (None, None) => Became::Open(Some(Unverified::NoVerdict)),
+        (Some(lines), _) => RecheckOutcome::Seen(lines),
+        (None, Some(evidence)) => RecheckOutcome::Fixed(evidence),
+        (None, None) if there.is_some() => RecheckOutcome::Open(None),
+        (None, None) if !is_seen => RecheckOutcome::Open(Some(UnverifiedReason::NotShown)),
+        (None, None) if is_said => RecheckOutcome::Open(Some(UnverifiedReason::NoEvidence)),
+        (None, None) => RecheckOutcome::Open(Some(UnverifiedReason::NoVerdict)),
     }
 }
 
 /// The lines that a verdict names, if the file has them, they say what it says, and they lie where the finding's lines
 /// went: over what stands there now, or next to it.
-fn shows(verdict: &Verdict, went: &Went, text: &str) -> Option<(u32, u32)> {
+fn shows(verdict: &RecheckVerdict, went: &FollowOutcome, text: &str) -> Option<(u32, u32)> {
     if verdict.path.as_ref().is_some_and(|path| went.path() != Some(path)) {
         return None;
     }
@@ -358,9 +375,11 @@ fn shows(verdict: &Verdict, went: &Went, text: &str) -> Option<(u32, u32)> {
         return None;
     }
     let (start, end) = match went {
-        Went::There { start, end, .. } | Went::Changed { start, end, .. } => beside(text, (*start, *end)),
-        Went::Lost { .. } => (1, u32::MAX),
-        Went::NoFile => return None,
+        FollowOutcome::There { start, end, .. } | FollowOutcome::Changed { start, end, .. } => {
+            beside(text, (*start, *end))
+        }
+        FollowOutcome::Lost { .. } => (1, u32::MAX),
+        FollowOutcome::NoFile => return None,
     };
     (first <= end && last >= start).then_some((first, last))
 }
@@ -381,38 +400,42 @@ fn beside(text: &str, (start, end): (u32, u32)) -> (u32, u32) {
 }
 
 /// Are the lines, or what stands in their place, added by the change?
-fn is_added_again<T>(went: &Went, head: &Head<'_, T>) -> bool {
-    let (Went::There { path, start, end } | Went::Changed { path, start, end, .. }) = went else {
+fn is_added_again<T>(went: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
+    let (FollowOutcome::There { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) = went
+    else {
         return false;
     };
     head.added.get(path).is_some_and(|added| added.iter().any(|(first, last)| first <= end && last >= start))
 }
 
 /// Is it among what was found?
-fn is_among(finding: &Finding, found: &[Placed]) -> bool {
-    found.iter().any(|placed| placed.raw.source == Source::Agent && says_the_same(&finding.raw, &placed.raw))
+fn is_among(finding: &Finding, found: &[PlacedFinding]) -> bool {
+    found
+        .iter()
+        .any(|placed| placed.raw.source == FindingSource::Agent && says_the_same(&finding.raw, &placed.raw))
 }
 
 /// The finding among what was found at this head: by what it says, or, if nobody has shown that it is fixed, by its kind and
 /// place.
 fn again<'a>(
     finding: &Finding,
-    went: &Went,
-    found: &'a mut [Placed],
+    went: &FollowOutcome,
+    found: &'a mut [PlacedFinding],
     is_fixed: bool,
-) -> Option<&'a mut Placed> {
-    let free = |placed: &Placed| placed.raw.source == Source::Agent && placed.sighting.of.is_none();
-    let here = |raw: &RawFinding| went.path() == Some(&raw.place.path) && raw.place.side == Side::New;
+) -> Option<&'a mut PlacedFinding> {
+    let free =
+        |placed: &PlacedFinding| placed.raw.source == FindingSource::Agent && placed.sighting.of.is_none();
+    let here = |raw: &RawFinding| went.path() == Some(&raw.place.path) && raw.place.side == DiffSide::New;
     let at_its_place = |raw: &RawFinding| match went {
-        Went::There { start, end, .. } | Went::Changed { start, end, .. } => {
+        FollowOutcome::There { start, end, .. } | FollowOutcome::Changed { start, end, .. } => {
             raw.place.start_line <= end.saturating_add(1) && raw.place.end_line.saturating_add(1) >= *start
         }
-        Went::Lost { .. } | Went::NoFile => false,
+        FollowOutcome::Lost { .. } | FollowOutcome::NoFile => false,
     };
     let place = |raw: &RawFinding| raw.category == finding.raw.category && at_its_place(raw);
     let words = |raw: &RawFinding| says_the_same(&finding.raw, raw);
     // Wherever it is, if its lines are not where they were, and it is said in the very words.
-    let is_elsewhere = !matches!(went, Went::There { .. });
+    let is_elsewhere = !matches!(went, FollowOutcome::There { .. });
     let verbatim = |raw: &RawFinding| {
         is_elsewhere && (&raw.title, raw.category) == (&finding.raw.title, finding.raw.category)
     };
@@ -430,7 +453,7 @@ fn again<'a>(
 fn says_the_same(was: &RawFinding, is: &RawFinding) -> bool {
     let statement = |raw: &RawFinding| {
         let text = format!("{}\n\n{}", raw.title, raw.own_body());
-        Statement::new(&is.place.path.to_string(), &text, Some(&raw.snippet))
+        ComparableFinding::new(&is.place.path.to_string(), &text, Some(&raw.snippet))
     };
     was.category == is.category && similarity(&statement(was), &statement(is)) >= SAME
 }
@@ -438,13 +461,13 @@ fn says_the_same(was: &RawFinding, is: &RawFinding) -> bool {
 /// The finding where its lines went.
 fn held<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
-    went: &Went,
-    unverified: Option<Unverified>,
-    head: &Head<'_, T>,
-    place: &impl Fn(RawFinding) -> Placed,
-) -> Placed {
+    went: &FollowOutcome,
+    unverified: Option<UnverifiedReason>,
+    head: &HeadView<'_, T>,
+    place: &impl Fn(RawFinding) -> PlacedFinding,
+) -> PlacedFinding {
     let mut raw = finding.raw.clone();
-    if !matches!(went, Went::There { .. }) {
+    if !matches!(went, FollowOutcome::There { .. }) {
         // It was made for lines that are other ones now.
         raw.suggestion = None;
     }
@@ -455,18 +478,18 @@ fn held<T: Fn(&RepoPath) -> Option<String>>(
         (line, line)
     };
     let (lines, is_shown) = match went {
-        Went::There { start, end, .. } => ((*start, *end), true),
-        Went::Changed { start, end, likely, .. } if start <= end => (*likely, true),
-        Went::Changed { path, start, .. } => (one(path, *start), false),
-        Went::Lost { path } => (one(path, was.start_line), false),
-        Went::NoFile => ((was.start_line, was.end_line), false),
+        FollowOutcome::There { start, end, .. } => ((*start, *end), true),
+        FollowOutcome::Changed { start, end, likely, .. } if start <= end => (*likely, true),
+        FollowOutcome::Changed { path, start, .. } => (one(path, *start), false),
+        FollowOutcome::Lost { path } => (one(path, was.start_line), false),
+        FollowOutcome::NoFile => ((was.start_line, was.end_line), false),
     };
     (raw.place.start_line, raw.place.end_line) = lines;
     if let Some(path) = went.path() {
         raw.place.path = path.clone();
     }
     let around = finding.around.clone();
-    if let Went::There { path, .. } = went
+    if let FollowOutcome::There { path, .. } = went
         && let Some(page) = head.page(path)
     {
         // Nobody has said anything of it: what came since it was last seen is still new.
@@ -478,22 +501,22 @@ fn held<T: Fn(&RepoPath) -> Option<String>>(
         // No line there is its own.
         (placed.anchor, placed.at) = (AnchorKind::File, placed.raw.place.clone());
     }
-    placed.sighting = Sighting { of: Some(finding.id.clone()), around, unverified, suppressed: None };
+    placed.sighting = FindingFacts { of: Some(finding.id.clone()), around, unverified, suppressed: None };
     placed
 }
 
 /// The finding at the lines at which a reviewer saw it.
 fn seen<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
-    went: &Went,
+    went: &FollowOutcome,
     lines: (u32, u32),
-    head: &Head<'_, T>,
-    place: &impl Fn(RawFinding) -> Placed,
-) -> Option<Placed> {
+    head: &HeadView<'_, T>,
+    place: &impl Fn(RawFinding) -> PlacedFinding,
+) -> Option<PlacedFinding> {
     let path = went.path()?;
     let page = head.page(path)?;
     let mut raw = finding.raw.clone();
-    if !matches!(went, Went::There { start, end, .. } if (*start, *end) == lines) {
+    if !matches!(went, FollowOutcome::There { start, end, .. } if (*start, *end) == lines) {
         raw.suggestion = None;
     }
     raw.place.path = path.clone();
@@ -506,15 +529,15 @@ fn seen<T: Fn(&RepoPath) -> Option<String>>(
 fn sighted(
     finding: &Finding,
     mut raw: RawFinding,
-    (page, seen): (&Page, Option<Seen>),
-    place: &impl Fn(RawFinding) -> Placed,
-) -> Placed {
+    (page, seen): (&ComparedFile, Option<ChangeSnapshot>),
+    place: &impl Fn(RawFinding) -> PlacedFinding,
+) -> PlacedFinding {
     let lines = (raw.place.start_line, raw.place.end_line);
     if let Some(shown) = excerpt::lines(&page.text, lines) {
         raw.snippet = shown.into_iter().take(MAX_SNIPPET_LINES).collect::<Vec<_>>().join("\n");
     }
-    let around = Some(Around::of(page, lines, &raw.snippet, seen));
+    let around = Some(SurroundingLines::of(page, lines, &raw.snippet, seen));
     let mut placed = place(raw);
-    placed.sighting = Sighting { of: Some(finding.id.clone()), around, ..Sighting::default() };
+    placed.sighting = FindingFacts { of: Some(finding.id.clone()), around, ..FindingFacts::default() };
     placed
 }

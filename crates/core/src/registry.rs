@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A place where packages are published.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Registry {
+pub enum PackageRegistry {
     /// The Python Package Index, or another index of its form.
     Pypi,
     /// npm's registry.
@@ -14,7 +14,7 @@ pub enum Registry {
     Crates,
 }
 
-impl Registry {
+impl PackageRegistry {
     /// Every one.
     pub const ALL: [Self; 3] = [Self::Pypi, Self::Npm, Self::Crates];
 

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Key, Millis, RunId};
+use crate::id::{RunId, SlotKey, UnixMillis};
 use crate::money::MicroUsd;
-use crate::slot::Loop;
+use crate::slot::LoopKind;
 
 /// The five ends of runs of every loop (design.md section 7). A review calls the first one `reviewed`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum End {
+pub enum RunOutcome {
     /// It did what it was for, or a person has been asked.
     Done,
     /// A part of it was done.
@@ -25,7 +25,7 @@ pub enum End {
     Failed,
 }
 
-impl End {
+impl RunOutcome {
     /// All of them, the best first.
     pub const ALL: [Self; 5] = [Self::Done, Self::Partial, Self::Skipped, Self::Deferred, Self::Failed];
 
@@ -44,7 +44,7 @@ impl End {
 /// The progress of a run in the records. A run of `converge` or `sync` is `prepared` until it is `ended`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum RunStage {
     /// It has begun.
     #[default]
     Prepared,
@@ -56,7 +56,7 @@ pub enum Stage {
     Ended,
 }
 
-impl Stage {
+impl RunStage {
     /// All of them, in order.
     pub const ALL: [Self; 4] = [Self::Prepared, Self::Computed, Self::Published, Self::Ended];
 
@@ -72,7 +72,7 @@ impl Stage {
 }
 
 /// A step of a loop.
-pub trait Step: Copy + Ord + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait LoopStep: Copy + Ord + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Its name in records.
     fn as_str(self) -> &'static str;
 
@@ -111,18 +111,18 @@ impl<S> StepCost<S> {
 }
 
 /// The part of a run's record that only its loop has.
-pub trait Detail: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The loop's steps.
-    type Step: Step;
+    type Step: LoopStep;
 
     /// The loop.
-    const LOOP: Loop;
+    const LOOP: LoopKind;
 
     /// The end of the run; none while it goes on.
-    fn end(&self) -> Option<End>;
+    fn end(&self) -> Option<RunOutcome>;
 
     /// The loop's own word for that end.
-    fn word(end: End) -> &'static str {
+    fn word(end: RunOutcome) -> &'static str {
         end.as_str()
     }
 
@@ -138,12 +138,12 @@ pub trait Detail: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// One run of a loop. It is written whatever happened, by the server, and holds nothing that an agent said of itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(bound = "D: Detail")]
-pub struct RunRecord<D: Detail> {
+#[serde(bound = "D: RunDetail")]
+pub struct RunRecord<D: RunDetail> {
     /// Its id.
     pub run: RunId,
     /// The slot of a pull request or of a job, or a branch of a local repository.
-    pub key: Key,
+    pub key: SlotKey,
     /// The cost of each step, in the order of the steps.
     pub steps: Vec<StepCost<D::Step>>,
     /// The cost of earlier runs that were killed or stopped, and so have no record of their own.
@@ -155,16 +155,16 @@ pub struct RunRecord<D: Detail> {
     /// Versions of the programs that took part, by name: `truing`.
     pub versions: BTreeMap<String, String>,
     /// The beginning.
-    pub started: Millis,
+    pub started: UnixMillis,
     /// The end, or the last time that it was kept.
-    pub ended: Millis,
+    pub ended: UnixMillis,
     /// Its loop's own part.
     pub detail: D,
 }
 
-impl<D: Detail> RunRecord<D> {
+impl<D: RunDetail> RunRecord<D> {
     /// A run that begins now.
-    pub fn begin(run: RunId, key: Key, detail: D, now: Millis) -> Self {
+    pub fn begin(run: RunId, key: SlotKey, detail: D, now: UnixMillis) -> Self {
         Self {
             run,
             key,
@@ -206,7 +206,7 @@ impl<D: Detail> RunRecord<D> {
     }
 
     /// Its end; none while it goes on.
-    pub fn end(&self) -> Option<End> {
+    pub fn end(&self) -> Option<RunOutcome> {
         self.detail.end()
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// How strong a sandbox is, weakest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub enum SandboxLevel {
     /// Limits, and for a reader a filter of the kernel's calls; no fence around files.
     None,
     /// Landlock and seccomp on the machine's own file system: no namespaces.
@@ -15,7 +15,7 @@ pub enum Level {
     Full,
 }
 
-impl Level {
+impl SandboxLevel {
     /// The strongest that a reader asks for: it starts nothing, writes nothing and connects to nothing, so namespaces
     /// would keep nothing more from it.
     pub const OF_READERS: Self = Self::Landlock;
@@ -38,7 +38,7 @@ impl Level {
 /// What a job in the sandbox is bounded in, all its processes together. The job is ended when it passes one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Bound {
+pub enum SandboxLimit {
     /// Memory, shared memory and files in memory included.
     Memory,
     /// Processes and threads.
@@ -49,7 +49,7 @@ pub enum Bound {
     Disk,
 }
 
-impl Bound {
+impl SandboxLimit {
     /// The bound of this name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Memory, Self::Processes, Self::Sockets, Self::Disk]

@@ -13,9 +13,9 @@ const MIN_HIDDEN: usize = 6;
 
 /// Text that must not be seen: neither `Debug` nor `Display` show it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct SecretString(String);
 
-impl Secret {
+impl SecretString {
     /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -42,13 +42,13 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SecretString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
-impl fmt::Display for Secret {
+impl fmt::Display for SecretString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_hidden_whole_and_by_its_long_words_and_a_word_that_is_none_is_left() {
-        let hidden = |secret: &str| Secret::new(secret).hide_in("Bearer canary-12345 expected x");
+        let hidden = |secret: &str| SecretString::new(secret).hide_in("Bearer canary-12345 expected x");
         assert_eq!(hidden("Bearer canary-12345"), "*** expected x");
         assert_eq!(hidden("token canary-12345"), "Bearer *** expected x");
         assert_eq!(hidden("x"), "Bearer canary-12345 expected x");

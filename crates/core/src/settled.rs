@@ -3,8 +3,8 @@
 use crate::id::Sha;
 use crate::outcome::OutcomeKind;
 use crate::port::LastReviews;
-use crate::run::Stage;
-use crate::slot::{Slot, State};
+use crate::run::RunStage;
+use crate::slot::{Slot, SlotState};
 
 /// Does a review that has come to this stage, and ended so, leave nothing to do for its revision? If it does not and the slot is
 /// lost, the revision has to be reviewed again.
@@ -18,12 +18,12 @@ use crate::slot::{Slot, State};
 /// | `prepared`, `computed` | none | it is under way, or its process is dead | no |
 ///
 /// A run that finds its revision published before writes no end. A draft or a closed pull request has no run.
-pub fn settles(stage: Stage, end: Option<OutcomeKind>) -> bool {
+pub fn settles(stage: RunStage, end: Option<OutcomeKind>) -> bool {
     match (stage, end) {
-        (Stage::Published, _) | (Stage::Computed | Stage::Ended, Some(OutcomeKind::Skipped)) => true,
-        (Stage::Prepared, _)
+        (RunStage::Published, _) | (RunStage::Computed | RunStage::Ended, Some(OutcomeKind::Skipped)) => true,
+        (RunStage::Prepared, _)
         | (
-            Stage::Computed | Stage::Ended,
+            RunStage::Computed | RunStage::Ended,
             None
             | Some(OutcomeKind::Reviewed | OutcomeKind::Partial | OutcomeKind::Deferred | OutcomeKind::Failed),
         ) => false,
@@ -36,7 +36,7 @@ pub fn settles(stage: Stage, end: Option<OutcomeKind>) -> bool {
 /// loop's, or the reviews of its repository are off.
 pub fn awaits_sweep(slot: &Slot, head: Option<&Sha>, reviews: &LastReviews) -> bool {
     let is_settled = |head: &Sha| reviews.settled.as_ref().is_some_and(|settled| settled.head == *head);
-    slot.state == State::Idle
+    slot.state == SlotState::Idle
         && (slot.version.0 == 0 || reviews.attempted.is_some())
         && head.is_some_and(|head| !is_settled(head))
 }

@@ -7,34 +7,34 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::id::{Key, Millis, Span};
+use crate::id::{SlotKey, TimeSpan, UnixMillis};
 
 /// From this time after it is due any worker may take a slot: its first worker is busy, or gone.
-pub const LEFT: Span = Span::seconds(1);
+pub const LEFT: TimeSpan = TimeSpan::seconds(1);
 
 /// The processes that lease.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Workers {
+pub struct WorkerGroup {
     /// The name of the one that asks.
     pub own: String,
     /// The names of all; none where a process has its store for itself.
     pub all: BTreeSet<String>,
 }
 
-impl Workers {
+impl WorkerGroup {
     /// Is this slot for the one that asks?
-    pub fn has(&self, key: &Key) -> bool {
+    pub fn has(&self, key: &SlotKey) -> bool {
         let first = self.all.iter().max_by_key(|name| (weight(name, key), name.as_str()));
         first.is_none_or(|name| *name == self.own)
     }
 
     /// May the one that asks take this slot, which has been due since then?
-    pub fn may_take(&self, key: &Key, due: Millis, now: Millis) -> bool {
+    pub fn may_take(&self, key: &SlotKey, due: UnixMillis, now: UnixMillis) -> bool {
         now - due >= LEFT || self.has(key)
     }
 }
 
-fn weight(name: &str, key: &Key) -> u64 {
+fn weight(name: &str, key: &SlotKey) -> u64 {
     let hash = Sha256::new().chain_update(name).chain_update([0]).chain_update(key.as_str()).finalize();
     u64::from_be_bytes(std::array::from_fn(|at| hash[at]))
 }
@@ -43,12 +43,12 @@ fn weight(name: &str, key: &Key) -> u64 {
 mod tests {
     use super::*;
 
-    fn of(own: &str, all: &[&str]) -> Workers {
-        Workers { own: own.to_owned(), all: all.iter().map(|&name| name.to_owned()).collect() }
+    fn of(own: &str, all: &[&str]) -> WorkerGroup {
+        WorkerGroup { own: own.to_owned(), all: all.iter().map(|&name| name.to_owned()).collect() }
     }
 
-    fn keys() -> impl Iterator<Item = Key> {
-        (0..1000).map(|number| Key::new(format!("pr/github/1/{number}")))
+    fn keys() -> impl Iterator<Item = SlotKey> {
+        (0..1000).map(|number| SlotKey::new(format!("pr/github/1/{number}")))
     }
 
     #[test]
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn every_version_gives_a_slot_to_the_same_process() {
-        assert_eq!(weight("a", &Key::new("pr/github/1/1")), 8_609_727_975_975_595_060);
+        assert_eq!(weight("a", &SlotKey::new("pr/github/1/1")), 8_609_727_975_975_595_060);
     }
 
     #[test]
@@ -77,10 +77,10 @@ mod tests {
 
     #[test]
     fn a_process_that_is_alone_has_all_and_what_is_left_is_for_everybody() {
-        assert!(keys().all(|key| Workers::default().has(&key) && of("a", &["a"]).has(&key)));
+        assert!(keys().all(|key| WorkerGroup::default().has(&key) && of("a", &["a"]).has(&key)));
         let key = keys().find(|key| !of("a", &["a", "b"]).has(key)).unwrap();
         let workers = of("a", &["a", "b"]);
-        assert!(!workers.may_take(&key, Millis(1_000), Millis(1_999)));
-        assert!(workers.may_take(&key, Millis(1_000), Millis(2_000)));
+        assert!(!workers.may_take(&key, UnixMillis(1_000), UnixMillis(1_999)));
+        assert!(workers.may_take(&key, UnixMillis(1_000), UnixMillis(2_000)));
     }
 }

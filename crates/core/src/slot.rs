@@ -18,31 +18,33 @@
 //! cancelled), a resume (paused) or an operator's retry, idle with a storm by the storm's end.
 
 mod limits;
+mod note;
 mod step;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::limits::Limits;
-pub use self::step::{Command, Decision, Note, Refused, Then};
-use crate::id::{Key, Millis, Token, Version};
+pub use self::limits::SlotLimits;
+pub use self::note::{SlotNote, SlotRefusal};
+pub use self::step::{SlotCommand, SlotTransition, StepOutcome};
+use crate::id::{FencingToken, SlotKey, SlotVersion, UnixMillis};
 
 /// One slot. Without a row in the store it is [`Slot::new`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Slot {
     /// Whose slot it is.
-    pub key: Key,
+    pub key: SlotKey,
     /// The version of the row it was read from; 0 if there was none.
-    pub version: Version,
+    pub version: SlotVersion,
     /// What it is doing.
-    pub state: State,
+    pub state: SlotState,
     /// The loop in progress, kept across the leases of its steps.
-    pub owner: Option<Loop>,
+    pub owner: Option<LoopKind>,
     /// Events not yet served, by loop.
-    pub pending: Pending,
+    pub pending: PendingEvents,
     /// The storm of events, kept until it has ended.
-    pub storm: Option<Storm>,
+    pub storm: Option<EventStorm>,
     /// Failed or lost leases since the last progress.
     pub attempts: u32,
     /// What a person wants of the next step of the converge loop, if it is something else than to go on.
@@ -63,26 +65,26 @@ pub enum ConvergeRequest {
 /// What a slot is doing.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum State {
+pub enum SlotState {
     /// Nothing to do.
     Idle,
     /// Something to do at `at`.
     Waiting {
         /// When.
-        at: Millis,
+        at: UnixMillis,
         /// Why not now.
-        why: Why,
+        why: WaitReason,
     },
     /// A worker has it.
     Leased {
         /// Fencing token: the version at which it was leased.
-        token: Token,
+        token: FencingToken,
         /// Without a heartbeat until then it is lost.
-        deadline: Millis,
+        deadline: UnixMillis,
         /// The loop that was begun or continued.
-        of: Loop,
+        of: LoopKind,
         /// What was pending for that loop when it was leased; served by a finish, else pending again.
-        serving: Option<Unserved>,
+        serving: Option<UnservedEvents>,
         /// A person paused it meanwhile: it is held as soon as the lease ends, however it ends.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pausing: bool,
@@ -90,14 +92,14 @@ pub enum State {
     /// Nothing will be done until something happens.
     Held {
         /// What it is held for.
-        why: Hold,
+        why: HoldReason,
     },
 }
 
 /// The loops.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Loop {
+pub enum LoopKind {
     /// Audit, fix, verify, push.
     Converge,
     /// Follow an upstream package.
@@ -106,7 +108,7 @@ pub enum Loop {
     Review,
 }
 
-impl Loop {
+impl LoopKind {
     /// In the order in which a slot serves them: the long ones first, so that the review sees their result.
     pub const ALL: [Self; 3] = [Self::Converge, Self::Sync, Self::Review];
 
@@ -128,10 +130,10 @@ impl Loop {
     }
 
     /// What it waits for when nothing but the time is in the way.
-    fn natural_wait(self) -> Why {
+    fn natural_wait(self) -> WaitReason {
         match self {
-            Self::Converge | Self::Sync => Why::Scheduled,
-            Self::Review => Why::Debounce,
+            Self::Converge | Self::Sync => WaitReason::Scheduled,
+            Self::Review => WaitReason::Debounce,
         }
     }
 }
@@ -139,7 +141,7 @@ impl Loop {
 /// Why a slot waits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum WaitReason {
     /// For the pushes to pause: the leading review of a storm.
     Debounce,
     /// For the storm to end: its trailing review.
@@ -160,7 +162,7 @@ pub enum Why {
     Step,
 }
 
-impl Why {
+impl WaitReason {
     /// All of them.
     pub const ALL: [Self; 9] = [
         Self::Debounce,
@@ -201,7 +203,7 @@ impl Why {
 /// What a slot is held for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Hold {
+pub enum HoldReason {
     /// Too many failed attempts. A new event or an operator's retry un-parks it.
     Parked,
     /// A person said so.
@@ -212,7 +214,7 @@ pub enum Hold {
     Cancelled,
 }
 
-impl Hold {
+impl HoldReason {
     /// The word used in text and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -226,56 +228,56 @@ impl Hold {
 
 /// Events not yet served, by loop.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-pub struct Pending {
+pub struct PendingEvents {
     /// For the review loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub review: Option<Unserved>,
+    pub review: Option<UnservedEvents>,
     /// For the converge loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub converge: Option<Unserved>,
+    pub converge: Option<UnservedEvents>,
     /// For the sync loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sync: Option<Unserved>,
+    pub sync: Option<UnservedEvents>,
 }
 
-impl Pending {
+impl PendingEvents {
     /// What one loop has pending.
-    pub fn of(&self, of: Loop) -> Option<Unserved> {
+    pub fn of(&self, of: LoopKind) -> Option<UnservedEvents> {
         match of {
-            Loop::Review => self.review,
-            Loop::Converge => self.converge,
-            Loop::Sync => self.sync,
+            LoopKind::Review => self.review,
+            LoopKind::Converge => self.converge,
+            LoopKind::Sync => self.sync,
         }
     }
 
-    fn slot_of(&mut self, of: Loop) -> &mut Option<Unserved> {
+    fn slot_of(&mut self, of: LoopKind) -> &mut Option<UnservedEvents> {
         match of {
-            Loop::Review => &mut self.review,
-            Loop::Converge => &mut self.converge,
-            Loop::Sync => &mut self.sync,
+            LoopKind::Review => &mut self.review,
+            LoopKind::Converge => &mut self.converge,
+            LoopKind::Sync => &mut self.sync,
         }
     }
 
     /// Nothing for any loop?
     pub fn is_empty(&self) -> bool {
-        Loop::ALL.iter().all(|of| self.of(*of).is_none())
+        LoopKind::ALL.iter().all(|of| self.of(*of).is_none())
     }
 }
 
 /// The first and the last event not yet served.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Unserved {
+pub struct UnservedEvents {
     /// The first.
-    pub first: Millis,
+    pub first: UnixMillis,
     /// The last.
-    pub last: Millis,
+    pub last: UnixMillis,
     /// When a person asked for it by name, which is served at once and even if nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Millis>,
+    pub asked: Option<UnixMillis>,
 }
 
-impl Unserved {
-    fn at(now: Millis) -> Self {
+impl UnservedEvents {
+    fn at(now: UnixMillis) -> Self {
         Self { first: now, last: now, asked: None }
     }
 
@@ -290,46 +292,46 @@ impl Unserved {
 
 /// Events with gaps shorter than `quiet`, at most `storm_max` from the first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct Storm {
+pub struct EventStorm {
     /// Its first event.
-    pub start: Millis,
+    pub start: UnixMillis,
     /// Its last event.
-    pub last: Millis,
+    pub last: UnixMillis,
     /// When it ends unless another event comes before.
-    pub ends: Millis,
+    pub ends: UnixMillis,
     /// Reviews computed in it.
     pub computed: u32,
 }
 
 impl Slot {
     /// The slot that nothing is remembered of.
-    pub fn new(key: Key) -> Self {
+    pub fn new(key: SlotKey) -> Self {
         Self {
             key,
-            version: Version(0),
-            state: State::Idle,
+            version: SlotVersion(0),
+            state: SlotState::Idle,
             owner: None,
-            pending: Pending::default(),
+            pending: PendingEvents::default(),
             storm: None,
             attempts: 0,
             wish: None,
         }
     }
 
-    /// When it wants a step without being asked: [`Command::Lease`] if it waits, [`Command::Expire`] if it is
-    /// leased, [`Command::Tidy`] if only an old storm is left.
-    pub fn wakes_at(&self) -> Option<Millis> {
+    /// When it wants a step without being asked: [`SlotCommand::Lease`] if it waits, [`SlotCommand::Expire`] if it is
+    /// leased, [`SlotCommand::Tidy`] if only an old storm is left.
+    pub fn wakes_at(&self) -> Option<UnixMillis> {
         match &self.state {
-            State::Waiting { at, .. } => Some(*at),
-            State::Leased { deadline, .. } => Some(*deadline),
-            State::Idle => self.storm.map(|storm| storm.ends),
-            State::Held { .. } => None,
+            SlotState::Waiting { at, .. } => Some(*at),
+            SlotState::Leased { deadline, .. } => Some(*deadline),
+            SlotState::Idle => self.storm.map(|storm| storm.ends),
+            SlotState::Held { .. } => None,
         }
     }
 
     /// May its row be deleted?
     pub fn remembers_nothing(&self) -> bool {
-        self.state == State::Idle
+        self.state == SlotState::Idle
             && self.owner.is_none()
             && self.pending.is_empty()
             && self.storm.is_none()
@@ -339,20 +341,20 @@ impl Slot {
 
     /// May a review be computed now, or would it be one too many for the storm? A lease granted in the middle
     /// of a storm whose leading review was computed already (after a failed publish, say) may only publish.
-    pub fn may_compute(&self, now: Millis) -> bool {
+    pub fn may_compute(&self, now: UnixMillis) -> bool {
         self.storm.is_none_or(|storm| storm.computed == 0 || now >= storm.ends)
     }
 
     /// The lease's token, if it is leased.
-    pub fn token(&self) -> Option<Token> {
+    pub fn token(&self) -> Option<FencingToken> {
         match &self.state {
-            State::Leased { token, .. } => Some(*token),
-            State::Idle | State::Waiting { .. } | State::Held { .. } => None,
+            SlotState::Leased { token, .. } => Some(*token),
+            SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => None,
         }
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for SlotState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Idle => f.write_str("idle"),

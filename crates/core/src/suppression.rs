@@ -10,7 +10,7 @@ use crate::finding::RawFinding;
 
 /// A finding that a comment in its file suppresses.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Suppressed {
+pub struct SuppressedFinding {
     /// The finding.
     pub finding: RawFinding,
     /// The comment's reason: one line, without secrets.
@@ -27,13 +27,13 @@ pub struct IdleSuppression {
     /// The rule, as it is named there; of a comment that is written otherwise, none.
     pub rule: String,
     /// What is wrong.
-    pub problem: Idleness,
+    pub problem: IdleSuppressionReason,
 }
 
 /// Why a comment suppresses nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Idleness {
+pub enum IdleSuppressionReason {
     /// It gives no reason, and does not count.
     NoReason,
     /// There is no such rule.
@@ -44,7 +44,7 @@ pub enum Idleness {
     Misspelt,
 }
 
-impl Idleness {
+impl IdleSuppressionReason {
     /// What to do about it, as the end of a sentence.
     pub fn advice(self) -> &'static str {
         match self {
@@ -62,8 +62,12 @@ impl fmt::Display for IdleSuppression {
         let Self { path, line, rule, problem } = self;
         let advice = problem.advice();
         match problem {
-            Idleness::Misspelt => write!(f, "{path}:{line}: the comment suppresses nothing: {advice}"),
-            Idleness::NoReason | Idleness::UnknownRule | Idleness::NothingFound => {
+            IdleSuppressionReason::Misspelt => {
+                write!(f, "{path}:{line}: the comment suppresses nothing: {advice}")
+            }
+            IdleSuppressionReason::NoReason
+            | IdleSuppressionReason::UnknownRule
+            | IdleSuppressionReason::NothingFound => {
                 write!(f, "{path}:{line}: `truing: ignore[{rule}]` suppresses nothing: {advice}")
             }
         }

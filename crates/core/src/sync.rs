@@ -2,7 +2,7 @@
 //! (`relax`), work (`bump`), or a person (`ask`). Pure; the rule is spec/sync.md A.2 and 6.3.
 //!
 //! The project has *pinned* some of the package's definitions: it holds copies or overrides of them, and a
-//! [`Manifest`] of digests tells which forms of each it was made for. A definition whose bytes alone differ is the same
+//! [`PinManifest`] of digests tells which forms of each it was made for. A definition whose bytes alone differ is the same
 //! definition. New code beside pinned code is what a manifest cannot see, so what changed in *mirrored* files, whose
 //! counterparts the project has, is for somebody to look at (`beside`).
 
@@ -21,8 +21,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use beside::beside;
-pub use beside::{METADATA, Namesake, Piece, What};
-pub use manifest::{Manifest, ManifestError, RAW_DIGITS, Row, TREE_DIGITS, TREE_FORM, Written};
+pub use beside::{METADATA, NamesakeDefinition, OutsideCode, ReleasePartKind};
+pub use manifest::{
+    ManifestEntry, ManifestError, ManifestRow, PinManifest, RAW_DIGITS, TREE_DIGITS, TREE_FORM,
+};
 
 /// The name of a whole file among its definitions.
 pub const WHOLE: &str = "*";
@@ -33,7 +35,7 @@ pub const NOTHING_PINNED: &str =
 
 /// The digests of a definition, in lower-case hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct Digests {
+pub struct DefinitionDigests {
     /// SHA-1 of its lines as they are in the file, with the last one's end.
     pub raw: String,
     /// SHA-256 of its syntax tree, without comments and docstrings; in Python after [`TREE_FORM`].
@@ -45,19 +47,19 @@ pub struct Digests {
 
 /// What a release of the package holds, as far as somebody asked.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Sources {
+pub struct ReleaseSources {
     /// Each definition that was asked for, as `module:Class.method`, `FILE:Type.method` or `FILE`.
-    pub symbols: BTreeMap<String, Symbol>,
+    pub symbols: BTreeMap<String, SymbolState>,
     /// The functions and methods of mirrored files, by file and name; in other languages than Python all definitions
     /// that hold no others, or [`WHOLE`].
-    pub functions: BTreeMap<String, BTreeMap<String, Digests>>,
+    pub functions: BTreeMap<String, BTreeMap<String, DefinitionDigests>>,
     /// All definitions of each name that was found, by file and name, where there is more than one: the parts of a
     /// property, overloads, branches. In the order of the text.
     #[serde(default)]
-    pub namesakes: BTreeMap<String, BTreeMap<String, Vec<Namesake>>>,
+    pub namesakes: BTreeMap<String, BTreeMap<String, Vec<NamesakeDefinition>>>,
     /// Code of mirrored files outside of these, in the order of the text.
     #[serde(default)]
-    pub outside: BTreeMap<String, Vec<Piece>>,
+    pub outside: BTreeMap<String, Vec<OutsideCode>>,
     /// The mirrored files, each with SHA-1 of its bytes.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
@@ -77,9 +79,9 @@ pub struct Sources {
 /// What became of a definition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Symbol {
+pub enum SymbolState {
     /// It is there.
-    Defined(Definition),
+    Defined(SymbolDefinition),
     /// It is not there.
     Gone,
     /// It belongs to another package, or leads to one.
@@ -88,7 +90,7 @@ pub enum Symbol {
 
 /// A definition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Definition {
+pub struct SymbolDefinition {
     /// The file it is in.
     pub file: String,
     /// Its first line, 1-based.
@@ -97,14 +99,14 @@ pub struct Definition {
     pub name: String,
     /// Its digests.
     #[serde(flatten)]
-    pub digests: Digests,
+    pub digests: DefinitionDigests,
     /// A decorator stands between its name and what a caller gets.
     pub decorated: bool,
 }
 
-impl Symbol {
+impl SymbolState {
     /// The definition, if it is there.
-    pub fn definition(&self) -> Option<&Definition> {
+    pub fn definition(&self) -> Option<&SymbolDefinition> {
         match self {
             Self::Defined(definition) => Some(definition),
             Self::Gone | Self::Elsewhere => None,
@@ -115,7 +117,7 @@ impl Symbol {
 /// What to do about a release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum SyncVerdict {
     /// Nothing: the release is in the range already.
     Skip,
     /// Widen the range; the code serves both.
@@ -126,7 +128,7 @@ pub enum Verdict {
     Ask,
 }
 
-impl Verdict {
+impl SyncVerdict {
     /// Its name in answers.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -141,7 +143,7 @@ impl Verdict {
 /// How a pinned definition differs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum PinChangeKind {
     /// In its syntax tree: in what it does.
     Tree,
     /// In its bytes alone: layout, comments, docstring.
@@ -152,14 +154,14 @@ pub enum Kind {
 
 /// A pinned definition that the release changed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Change {
+pub struct PinChange {
     /// As the manifest names it.
     pub symbol: String,
     /// The file it is in; none if it is in none of the two releases.
     pub file: Option<String>,
     /// How.
-    pub kind: Kind,
-    /// [`Digests::raw`] before.
+    pub kind: PinChangeKind,
+    /// [`DefinitionDigests::raw`] before.
     pub old_hash: Option<String>,
     /// And now.
     pub new_hash: Option<String>,
@@ -169,22 +171,22 @@ pub struct Change {
 
 /// Something that the manifest does not guard.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Unguarded {
+pub struct UnguardedPart {
     /// Its name.
     pub symbol: String,
     /// The file it is in.
     pub file: Option<String>,
     /// Why.
-    pub why: Why,
+    pub why: UnguardedReason,
     /// The sort of thing that it is.
-    #[serde(default, skip_serializing_if = "What::is_function")]
-    pub what: What,
+    #[serde(default, skip_serializing_if = "ReleasePartKind::is_function")]
+    pub what: ReleasePartKind,
 }
 
-impl Unguarded {
+impl UnguardedPart {
     /// A function, or a definition.
-    pub fn of(symbol: String, file: Option<String>, why: Why) -> Self {
-        Self { symbol, file, why, what: What::Function }
+    pub fn of(symbol: String, file: Option<String>, why: UnguardedReason) -> Self {
+        Self { symbol, file, why, what: ReleasePartKind::Function }
     }
 
     /// Its name for people, with the file where that is not in it.
@@ -207,7 +209,7 @@ impl Unguarded {
 /// Why something is not guarded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum UnguardedReason {
     /// Something that the release added to a mirrored file.
     Added,
     /// Something in a mirrored file that nobody pinned, changed.
@@ -237,7 +239,7 @@ pub enum Why {
     Dropped,
 }
 
-impl Why {
+impl UnguardedReason {
     /// In words, of a definition.
     fn words(self) -> &'static str {
         match self {
@@ -279,7 +281,7 @@ impl Why {
 
 /// What is known when a decision is made.
 #[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
+pub struct SyncDecisionInput<'a> {
     /// The project's range holds the release already.
     pub in_range: bool,
     /// The release may break what it likes, by its version.
@@ -287,40 +289,41 @@ pub struct Step<'a> {
     /// The package's classes that the project's own inherit from, by name.
     pub inherited: &'a BTreeSet<String>,
     /// Requirements whose change does not reach the project, by name, and why.
-    pub harmless: &'a BTreeMap<String, Why>,
+    pub harmless: &'a BTreeMap<String, UnguardedReason>,
     /// What is pinned.
-    pub manifest: &'a Manifest,
+    pub manifest: &'a PinManifest,
     /// The release that the project was made for.
-    pub from: &'a Sources,
+    pub from: &'a ReleaseSources,
     /// The release to follow.
-    pub to: &'a Sources,
+    pub to: &'a ReleaseSources,
 }
 
 /// What to do, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Decision {
+pub struct SyncDecision {
     /// What.
-    pub verdict: Verdict,
+    pub verdict: SyncVerdict,
     /// An agent's look at what is not guarded can make it relax or bump.
     pub needs_classification: bool,
     /// In one sentence.
     pub reason: String,
     /// Pinned definitions that differ.
-    pub changed: Vec<Change>,
+    pub changed: Vec<PinChange>,
     /// What the manifest does not see.
-    pub unguarded: Vec<Unguarded>,
+    pub unguarded: Vec<UnguardedPart>,
 }
 
 /// Decides, in this order: in range, major, a pinned definition's tree changed or it vanished, something may run in
 /// the place of what is compared, something changed beside what is pinned, its bytes changed, nothing.
-pub fn decide(step: &Step<'_>) -> Decision {
+pub fn decide(step: &SyncDecisionInput<'_>) -> SyncDecision {
     let (changed, mut unguarded) = compare(step);
     unguarded.extend(beside(step));
-    let count = |kind: Kind| changed.iter().filter(|change| change.kind == kind).count();
-    let (trees, gone, bytes) = (count(Kind::Tree), count(Kind::Gone), count(Kind::Bytes));
-    let with = |why: Why| unguarded.iter().filter(|one| one.why == why).count();
-    let (missing, elsewhere) = (with(Why::Missing), with(Why::Elsewhere));
-    let is_unreadable = with(Why::Unreadable) > 0;
+    let count = |kind: PinChangeKind| changed.iter().filter(|change| change.kind == kind).count();
+    let (trees, gone, bytes) =
+        (count(PinChangeKind::Tree), count(PinChangeKind::Gone), count(PinChangeKind::Bytes));
+    let with = |why: UnguardedReason| unguarded.iter().filter(|one| one.why == why).count();
+    let (missing, elsewhere) = (with(UnguardedReason::Missing), with(UnguardedReason::Elsewhere));
+    let is_unreadable = with(UnguardedReason::Unreadable) > 0;
     let differs = || {
         let parts = [(trees, "changed"), (gone, "vanished")].map(|(count, what)| match count {
             0 => None,
@@ -336,58 +339,58 @@ pub fn decide(step: &Step<'_>) -> Decision {
             nothing if nothing.is_empty() => reason.to_owned(),
             differs => format!("{reason}, though {differs}: whoever installs the project may have it"),
         };
-        (Verdict::Skip, false, reason)
+        (SyncVerdict::Skip, false, reason)
     } else if step.is_major {
-        (Verdict::Ask, false, "the release is a major one: it may break anything".to_owned())
+        (SyncVerdict::Ask, false, "the release is a major one: it may break anything".to_owned())
     } else if !bases.is_empty() {
         let what = if bases.len() == 1 { "a class" } else { "classes" };
         let reason = format!("{what} that the project inherits from vanished: {}", bases.join(", "));
-        (Verdict::Ask, false, reason)
+        (SyncVerdict::Ask, false, reason)
     } else if trees + gone > 0 {
-        (Verdict::Bump, false, differs())
+        (SyncVerdict::Bump, false, differs())
     } else if missing > 0 {
         let what = if missing == 1 { "1 pinned definition is" } else { "pinned definitions are" };
         (
-            Verdict::Ask,
+            SyncVerdict::Ask,
             false,
             format!("{what} in neither release, so that nothing is guarded there: fix the manifest"),
         )
     } else if step.manifest.rows.is_empty() && step.from.files.is_empty() && step.to.files.is_empty() {
-        (Verdict::Ask, false, NOTHING_PINNED.to_owned())
+        (SyncVerdict::Ask, false, NOTHING_PINNED.to_owned())
     } else if elsewhere > 0 && elsewhere == step.manifest.rows.len() {
         (
-            Verdict::Ask,
+            SyncVerdict::Ask,
             false,
             "everything that is pinned belongs to other packages: nothing is guarded".to_owned(),
         )
-    } else if unguarded.iter().any(|one| one.what == What::Shadow) {
+    } else if unguarded.iter().any(|one| one.what == ReleasePartKind::Shadow) {
         let reason = "files of the release may run in the place of what is compared: somebody has to look";
-        (Verdict::Ask, false, reason.to_owned())
+        (SyncVerdict::Ask, false, reason.to_owned())
     } else if unguarded.iter().any(|one| one.why.is_news()) {
-        (Verdict::Ask, !is_unreadable, format!("{}: somebody has to look", news(&changed, &unguarded)))
+        (SyncVerdict::Ask, !is_unreadable, format!("{}: somebody has to look", news(&changed, &unguarded)))
     } else if step.from.files.is_empty() && step.to.files.is_empty() {
         let reason = "no mirrored file is in either release: fix `mirror` of the job";
-        (Verdict::Ask, false, reason.to_owned())
+        (SyncVerdict::Ask, false, reason.to_owned())
     } else if bytes > 0 {
         let what = if bytes == 1 { "1 pinned definition" } else { "pinned definitions" };
         let reason = format!("the text of {what} changed, and what it does did not: add the digest");
-        (Verdict::Relax, false, reason)
+        (SyncVerdict::Relax, false, reason)
     } else {
-        (Verdict::Relax, false, unchanged(step).to_owned())
+        (SyncVerdict::Relax, false, unchanged(step).to_owned())
     };
-    Decision { verdict, needs_classification, reason, changed, unguarded }
+    SyncDecision { verdict, needs_classification, reason, changed, unguarded }
 }
 
 /// Changes beside the pinned definitions, in one sentence.
-pub(crate) fn news(changed: &[Change], unguarded: &[Unguarded]) -> String {
-    let count = |counts: fn(What) -> bool| {
+pub(crate) fn news(changed: &[PinChange], unguarded: &[UnguardedPart]) -> String {
+    let count = |counts: fn(ReleasePartKind) -> bool| {
         unguarded.iter().filter(|one| one.why.is_news() && counts(one.what)).count()
     };
     // Of a file without definitions, and of one that cannot be read, nobody knows a function.
-    let is_whole = |one: &&Unguarded| one.symbol == WHOLE || one.why == Why::Unreadable;
-    let wholes = unguarded.iter().filter(|one| one.what == What::Function && one.why.is_news());
+    let is_whole = |one: &&UnguardedPart| one.symbol == WHOLE || one.why == UnguardedReason::Unreadable;
+    let wholes = unguarded.iter().filter(|one| one.what == ReleasePartKind::Function && one.why.is_news());
     let wholes = wholes.filter(is_whole).count();
-    let functions = match count(|what| what == What::Function) - wholes {
+    let functions = match count(|what| what == ReleasePartKind::Function) - wholes {
         0 => None,
         1 => Some("1 function beside them"),
         _ => Some("functions beside them"),
@@ -397,17 +400,25 @@ pub(crate) fn news(changed: &[Change], unguarded: &[Unguarded]) -> String {
         1 => Some("1 file beside them"),
         _ => Some("files beside them"),
     };
-    let again = match count(|what| what == What::Redefinition) {
+    let again = match count(|what| what == ReleasePartKind::Redefinition) {
         0 => None,
         1 => Some("another definition of a pinned name"),
         _ => Some("other definitions of pinned names"),
     };
     let is_code = |what| {
-        !matches!(what, What::Function | What::Redefinition | What::File | What::Requirement | What::Shadow)
+        !matches!(
+            what,
+            ReleasePartKind::Function
+                | ReleasePartKind::Redefinition
+                | ReleasePartKind::File
+                | ReleasePartKind::Requirement
+                | ReleasePartKind::Shadow
+        )
     };
     let code = (count(is_code) > 0).then_some("code outside of functions");
-    let files = (count(|what| what == What::File) > 0).then_some("the files that theirs import");
-    let required = (count(|what| what == What::Requirement) > 0).then_some("what the release requires");
+    let files = (count(|what| what == ReleasePartKind::File) > 0).then_some("the files that theirs import");
+    let required =
+        (count(|what| what == ReleasePartKind::Requirement) > 0).then_some("what the release requires");
     let parts: Vec<&str> = [functions, again, code, beside, files, required].into_iter().flatten().collect();
     let unchanged = if changed.is_empty() {
         "no pinned definition changed"
@@ -418,10 +429,10 @@ pub(crate) fn news(changed: &[Change], unguarded: &[Unguarded]) -> String {
 }
 
 /// The reason why nothing has to be looked at, though the releases may differ.
-fn unchanged(step: &Step<'_>) -> &'static str {
+fn unchanged(step: &SyncDecisionInput<'_>) -> &'static str {
     let same = step.manifest.rows.keys().all(|symbol| {
-        let digests = |sources: &'_ Sources| {
-            sources.symbols.get(symbol).and_then(Symbol::definition).map(|found| found.digests.clone())
+        let digests = |sources: &'_ ReleaseSources| {
+            sources.symbols.get(symbol).and_then(SymbolState::definition).map(|found| found.digests.clone())
         };
         digests(step.from) == digests(step.to)
     });
@@ -433,34 +444,35 @@ fn unchanged(step: &Step<'_>) -> &'static str {
 }
 
 /// The classes that the project inherits from and that the release does not have any more.
-fn bases_gone<'a>(step: &Step<'a>) -> Vec<&'a str> {
+fn bases_gone<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
     let is_gone = |class: &&String| {
-        let old = step.from.symbols.get(*class).and_then(Symbol::definition);
+        let old = step.from.symbols.get(*class).and_then(SymbolState::definition);
         let is_read = old.is_some_and(|old| !step.to.unreadable.contains_key(&old.file));
-        is_read && step.to.symbols.get(*class) == Some(&Symbol::Gone)
+        is_read && step.to.symbols.get(*class) == Some(&SymbolState::Gone)
     };
     step.inherited.iter().filter(is_gone).map(String::as_str).collect()
 }
 
 /// The pinned definitions: what changed, and what the manifest does not really guard.
-fn compare(step: &Step<'_>) -> (Vec<Change>, Vec<Unguarded>) {
-    let (before, after) = (Accepted::new(step.manifest, step.from), Accepted::new(step.manifest, step.to));
+fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>) {
+    let (before, after) =
+        (AcceptedForms::new(step.manifest, step.from), AcceptedForms::new(step.manifest, step.to));
     let (mut changed, mut unguarded) = (Vec::new(), Vec::new());
     for symbol in step.manifest.rows.keys() {
         let (from, to) = (step.from.symbols.get(symbol), step.to.symbols.get(symbol));
-        let old = from.and_then(Symbol::definition);
-        let Some(new) = to.and_then(Symbol::definition) else {
+        let old = from.and_then(SymbolState::definition);
+        let Some(new) = to.and_then(SymbolState::definition) else {
             let file = old.map(|old| old.file.clone());
             // What was here and is another package's now is gone, as far as this one goes.
-            if to == Some(&Symbol::Elsewhere) && old.is_none() {
-                unguarded.push(Unguarded::of(symbol.clone(), file, Why::Elsewhere));
+            if to == Some(&SymbolState::Elsewhere) && old.is_none() {
+                unguarded.push(UnguardedPart::of(symbol.clone(), file, UnguardedReason::Elsewhere));
             } else if file.as_ref().is_some_and(|file| step.to.unreadable.contains_key(file)) {
                 // It may be there: nobody can tell.
-                unguarded.push(Unguarded::of(symbol.clone(), file, Why::Unreadable));
+                unguarded.push(UnguardedPart::of(symbol.clone(), file, UnguardedReason::Unreadable));
             } else if old.is_some() || from.is_none() {
-                changed.push(change(symbol, Kind::Gone, old, None));
+                changed.push(change(symbol, PinChangeKind::Gone, old, None));
             } else {
-                unguarded.push(Unguarded::of(symbol.clone(), None, Why::Missing));
+                unguarded.push(UnguardedPart::of(symbol.clone(), None, UnguardedReason::Missing));
             }
             continue;
         };
@@ -470,23 +482,28 @@ fn compare(step: &Step<'_>) -> (Vec<Change>, Vec<Unguarded>) {
         match old {
             Some(old) if old.digests == new.digests => {
                 if !before.accepts(symbol, old, None) {
-                    let why = if new.decorated { Why::Decorated } else { Why::Stale };
+                    let why = if new.decorated { UnguardedReason::Decorated } else { UnguardedReason::Stale };
                     let file = Some(new.file.clone());
-                    unguarded.push(Unguarded::of(symbol.clone(), file, why));
+                    unguarded.push(UnguardedPart::of(symbol.clone(), file, why));
                 }
             }
             Some(old) if old.digests.tree == new.digests.tree => {
-                changed.push(change(symbol, Kind::Bytes, Some(old), Some(new)));
+                changed.push(change(symbol, PinChangeKind::Bytes, Some(old), Some(new)));
             }
-            Some(_) | None => changed.push(change(symbol, Kind::Tree, old, Some(new))),
+            Some(_) | None => changed.push(change(symbol, PinChangeKind::Tree, old, Some(new))),
         }
     }
     (changed, unguarded)
 }
 
-fn change(symbol: &str, kind: Kind, old: Option<&Definition>, new: Option<&Definition>) -> Change {
-    let raw = |definition: &Definition| definition.digests.raw.clone();
-    Change {
+fn change(
+    symbol: &str,
+    kind: PinChangeKind,
+    old: Option<&SymbolDefinition>,
+    new: Option<&SymbolDefinition>,
+) -> PinChange {
+    let raw = |definition: &SymbolDefinition| definition.digests.raw.clone();
+    PinChange {
         symbol: symbol.to_owned(),
         file: new.or(old).map(|definition| definition.file.clone()),
         kind,
@@ -498,16 +515,16 @@ fn change(symbol: &str, kind: Kind, old: Option<&Definition>, new: Option<&Defin
 
 /// What a manifest accepts in a release. Names of one definition share what they accept: a Python table by function
 /// knows only one of them.
-struct Accepted<'a> {
-    manifest: &'a Manifest,
-    by_place: BTreeMap<(&'a str, u32), Vec<&'a Row>>,
+struct AcceptedForms<'a> {
+    manifest: &'a PinManifest,
+    by_place: BTreeMap<(&'a str, u32), Vec<&'a ManifestRow>>,
 }
 
-impl<'a> Accepted<'a> {
-    fn new(manifest: &'a Manifest, sources: &'a Sources) -> Self {
+impl<'a> AcceptedForms<'a> {
+    fn new(manifest: &'a PinManifest, sources: &'a ReleaseSources) -> Self {
         let mut by_place: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (symbol, row) in &manifest.rows {
-            if let Some(at) = sources.symbols.get(symbol).and_then(Symbol::definition) {
+            if let Some(at) = sources.symbols.get(symbol).and_then(SymbolState::definition) {
                 by_place.entry((at.file.as_str(), at.line)).or_default().push(row);
             }
         }
@@ -515,7 +532,12 @@ impl<'a> Accepted<'a> {
     }
 
     /// Is this form of a definition accepted? `before`: its form in the release before, if that is another one.
-    fn accepts(&self, symbol: &str, definition: &Definition, before: Option<&Definition>) -> bool {
+    fn accepts(
+        &self,
+        symbol: &str,
+        definition: &SymbolDefinition,
+        before: Option<&SymbolDefinition>,
+    ) -> bool {
         let shared = self.by_place.get(&(definition.file.as_str(), definition.line));
         let rows = self.manifest.rows.get(symbol).into_iter().chain(shared.into_iter().flatten().copied());
         let before = before.map(|before| &before.digests);

@@ -7,7 +7,7 @@ pub const NO_VARIABLE: &str =
 
 /// A part of a text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Piece {
+pub enum TemplatePart {
     /// Words, as they are written.
     Text(String),
     /// A variable's place.
@@ -21,9 +21,9 @@ pub enum Piece {
 
 /// A text outside of prompts. Each of its places is known before anything is run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Template(Vec<Piece>);
+pub struct TextTemplate(Vec<TemplatePart>);
 
-impl Template {
+impl TextTemplate {
     /// Reads a text that may have these places.
     ///
     /// # Errors
@@ -35,8 +35,8 @@ impl Template {
             return Err(format!("is wrong: {NO_VARIABLE}"));
         }
         let unknown = pieces.iter().find_map(|piece| match piece {
-            Piece::Variable { name, .. } if !known.contains(&name.as_str()) => Some(name),
-            Piece::Variable { .. } | Piece::Text(_) => None,
+            TemplatePart::Variable { name, .. } if !known.contains(&name.as_str()) => Some(name),
+            TemplatePart::Variable { .. } | TemplatePart::Text(_) => None,
         });
         if let Some(unknown) = unknown {
             let places: Vec<String> = known.iter().map(|name| format!("`{{{{{name}}}}}`")).collect();
@@ -47,7 +47,7 @@ impl Template {
 
     /// Has it this place?
     pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|piece| matches!(piece, Piece::Variable { name: one, .. } if one == name))
+        self.0.iter().any(|piece| matches!(piece, TemplatePart::Variable { name: one, .. } if one == name))
     }
 
     /// Could this be the text with anything in the places whose value is not known?
@@ -55,8 +55,8 @@ impl Template {
         let (mut rest, mut is_open) = (text, false);
         for (index, piece) in self.0.iter().enumerate() {
             let words = match piece {
-                Piece::Text(words) => Some(words.as_str()),
-                Piece::Variable { name, .. } => known(name),
+                TemplatePart::Text(words) => Some(words.as_str()),
+                TemplatePart::Variable { name, .. } => known(name),
             };
             let Some(words) = words else {
                 is_open = true;
@@ -76,16 +76,16 @@ impl Template {
 
     /// The text with a value in each place. A value is never read again as a text with places.
     pub fn filled(&self, value: impl Fn(&str) -> String) -> String {
-        let one = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Variable { name, .. } => value(name),
+        let one = |piece: &TemplatePart| match piece {
+            TemplatePart::Text(text) => text.clone(),
+            TemplatePart::Variable { name, .. } => value(name),
         };
         self.0.iter().map(one).collect()
     }
 }
 
 /// Cuts a text at its variables; `\{{` stands for `{{`. The line of each `{{` that begins none is wrong ([`NO_VARIABLE`]).
-pub fn cut(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<Piece> {
+pub fn cut(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<TemplatePart> {
     let (mut line, mut rest) = (first_line, text);
     let (mut pieces, mut words) = (Vec::new(), String::new());
     while let Some(at) = rest.find("{{") {
@@ -101,10 +101,10 @@ pub fn cut(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<
         match after.split_once("}}").map(|(name, rest)| (name.trim_matches(' '), rest)) {
             Some((name, behind)) if is_name(name) => {
                 if !words.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut words)));
+                    pieces.push(TemplatePart::Text(std::mem::take(&mut words)));
                 }
                 let line = u32::try_from(line).unwrap_or(u32::MAX);
-                pieces.push(Piece::Variable { name: name.to_owned(), line });
+                pieces.push(TemplatePart::Variable { name: name.to_owned(), line });
                 rest = behind;
             }
             Some(_) | None => {
@@ -115,7 +115,7 @@ pub fn cut(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<
     }
     words.push_str(rest);
     if !words.is_empty() {
-        pieces.push(Piece::Text(words));
+        pieces.push(TemplatePart::Text(words));
     }
     pieces
 }
@@ -132,20 +132,20 @@ mod tests {
 
     #[test]
     fn places_are_known_or_an_error_and_values_are_put_in_once() {
-        let template = Template::parse(" {{a}}=={{ b }}, \\{{a}}\n", &["a", "b"]).unwrap();
+        let template = TextTemplate::parse(" {{a}}=={{ b }}, \\{{a}}\n", &["a", "b"]).unwrap();
         let filled = template.filled(|name| if name == "a" { "{{b}}".to_owned() } else { "1".to_owned() });
         assert_eq!(filled, " {{b}}==1, {{a}}\n");
         assert!(template.has("b") && !template.has("c"));
-        let line = Template::parse("{{a}} to {{b}}.", &["a", "b"]).unwrap();
+        let line = TextTemplate::parse("{{a}} to {{b}}.", &["a", "b"]).unwrap();
         let known = |name: &str| (name == "a").then_some("demo");
         assert!(line.matches("demo to 1 to 2.", known) && line.matches("demo to .", known));
         for other in ["demo to 1", "Demo to 1.", "demo, to 1.", "demo to", ""] {
             assert!(!line.matches(other, known), "{other}");
         }
         assert_eq!(
-            Template::parse("{{c}}", &["a", "b"]).unwrap_err(),
+            TextTemplate::parse("{{c}}", &["a", "b"]).unwrap_err(),
             "has a place `{{c}}`; there is `{{a}}`, `{{b}}`"
         );
-        assert!(Template::parse("{{ no place", &["a"]).unwrap_err().contains("begins no variable"));
+        assert!(TextTemplate::parse("{{ no place", &["a"]).unwrap_err().contains("begins no variable"));
     }
 }

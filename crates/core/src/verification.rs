@@ -5,12 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sandbox::Bound;
+use crate::sandbox::SandboxLimit;
 
 /// How a command came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-pub enum End {
+pub enum CommandEnd {
     /// It ended, with this code; by a signal, with 128 and its number, as shells tell it.
     Exit {
         /// The code.
@@ -27,7 +27,7 @@ pub enum End {
     /// All its processes together passed another bound of the sandbox.
     Limit {
         /// The bound.
-        bound: Bound,
+        bound: SandboxLimit,
     },
     /// The disk is nearly full, whoever wrote it.
     Full,
@@ -38,7 +38,7 @@ pub enum End {
 /// What shells add to a signal's number.
 const SIGNALLED: u8 = 128;
 
-impl End {
+impl CommandEnd {
     /// Did it end well?
     pub fn is_success(self) -> bool {
         self == Self::Exit { code: 0 }
@@ -67,7 +67,7 @@ impl End {
 }
 
 /// How it ended, in a few words.
-impl fmt::Display for End {
+impl fmt::Display for CommandEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.signal()) {
             (_, Some(signal)) => write!(f, "signal {signal}"),
@@ -85,11 +85,11 @@ impl fmt::Display for End {
 
 /// One command that was run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Ran {
+pub struct CommandRun {
     /// The program and its arguments.
     pub argv: Vec<String>,
     /// How it ended.
-    pub end: End,
+    pub end: CommandEnd,
     /// How long it took, in milliseconds.
     pub ms: u64,
     /// What it printed on its standard output: beginning and end, without what has the form of a secret.
@@ -100,14 +100,14 @@ pub struct Ran {
 
 /// One check, tried once or twice.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Checked {
+pub struct CheckAttempts {
     /// The first try.
-    pub ran: Ran,
+    pub ran: CommandRun,
     /// The second, if the first failed where it should not have.
-    pub again: Option<Ran>,
+    pub again: Option<CommandRun>,
 }
 
-impl Checked {
+impl CheckAttempts {
     /// Did one of the tries end well?
     pub fn passes(&self) -> bool {
         self.ran.end.is_success() || self.again.as_ref().is_some_and(|again| again.end.is_success())
@@ -116,15 +116,15 @@ impl Checked {
 
 /// What the checks said of one state of a repository, in their order.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Verification {
+pub struct VerificationReport {
     /// The checks.
-    pub checks: Vec<Checked>,
+    pub checks: Vec<CheckAttempts>,
 }
 
 /// What follows from a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum CheckVerdict {
     /// It passes.
     Passed,
     /// It passes, and failed before.
@@ -139,7 +139,7 @@ pub enum Verdict {
     Failed,
 }
 
-impl Verdict {
+impl CheckVerdict {
     /// Does it stop the change?
     pub fn blocks(self) -> bool {
         match self {
@@ -149,10 +149,10 @@ impl Verdict {
     }
 }
 
-impl Verification {
+impl VerificationReport {
     /// What follows from each check of `now`, in their order. Without a baseline, and for a check that it does not have,
     /// nothing is taken to have failed before. A check of the baseline that failed and then passed did not fail.
-    pub fn compare(baseline: Option<&Self>, now: &Self) -> Vec<Verdict> {
+    pub fn compare(baseline: Option<&Self>, now: &Self) -> Vec<CheckVerdict> {
         let mut before: BTreeMap<&[String], Vec<bool>> = BTreeMap::new();
         // The last first: the same command may be there twice.
         for check in baseline.into_iter().flat_map(|baseline| &baseline.checks).rev() {
@@ -163,14 +163,14 @@ impl Verification {
     }
 }
 
-fn verdict(passed_before: Option<bool>, now: &Checked) -> Verdict {
+fn verdict(passed_before: Option<bool>, now: &CheckAttempts) -> CheckVerdict {
     match (now.ran.end.is_success(), passed_before, &now.again) {
-        (true, Some(false), _) => Verdict::Fixed,
-        (true, Some(true) | None, _) => Verdict::Passed,
-        (false, Some(false), _) => Verdict::FailedBefore,
-        (false, Some(true) | None, None) => Verdict::Again,
-        (false, Some(true) | None, Some(again)) if again.end.is_success() => Verdict::Flaky,
-        (false, Some(true) | None, Some(_)) => Verdict::Failed,
+        (true, Some(false), _) => CheckVerdict::Fixed,
+        (true, Some(true) | None, _) => CheckVerdict::Passed,
+        (false, Some(false), _) => CheckVerdict::FailedBefore,
+        (false, Some(true) | None, None) => CheckVerdict::Again,
+        (false, Some(true) | None, Some(again)) if again.end.is_success() => CheckVerdict::Flaky,
+        (false, Some(true) | None, Some(_)) => CheckVerdict::Failed,
     }
 }
 
@@ -178,22 +178,22 @@ fn verdict(passed_before: Option<bool>, now: &Checked) -> Verdict {
 mod tests {
     use super::*;
 
-    fn ran(name: &str, end: End) -> Ran {
-        Ran { argv: vec![name.to_owned()], end, ms: 1, output: String::new(), errors: String::new() }
+    fn ran(name: &str, end: CommandEnd) -> CommandRun {
+        CommandRun { argv: vec![name.to_owned()], end, ms: 1, output: String::new(), errors: String::new() }
     }
 
     /// Checks with the codes of their tries.
-    fn of(checks: &[(&str, &[u8])]) -> Verification {
+    fn of(checks: &[(&str, &[u8])]) -> VerificationReport {
         let checked = |(name, codes): &(&str, &[u8])| {
-            let mut tries = codes.iter().map(|code| ran(name, End::Exit { code: *code }));
-            Checked { ran: tries.next().unwrap(), again: tries.next() }
+            let mut tries = codes.iter().map(|code| ran(name, CommandEnd::Exit { code: *code }));
+            CheckAttempts { ran: tries.next().unwrap(), again: tries.next() }
         };
-        Verification { checks: checks.iter().map(checked).collect() }
+        VerificationReport { checks: checks.iter().map(checked).collect() }
     }
 
     #[test]
     fn only_what_newly_fails_twice_counts() {
-        use Verdict::{Again, Failed, FailedBefore, Fixed, Flaky, Passed};
+        use CheckVerdict::{Again, Failed, FailedBefore, Fixed, Flaky, Passed};
         let before = of(&[("good", &[0]), ("bad", &[1, 1]), ("shaky", &[1, 0])]);
         for (now, with, without) in [
             (of(&[("good", &[0])]), Passed, Passed),
@@ -206,11 +206,11 @@ mod tests {
             (of(&[("shaky", &[1, 1])]), Failed, Failed),
             (of(&[("new", &[1, 1])]), Failed, Failed),
         ] {
-            assert_eq!(Verification::compare(Some(&before), &now), [with], "{now:?}");
-            assert_eq!(Verification::compare(None, &now), [without], "{now:?}");
+            assert_eq!(VerificationReport::compare(Some(&before), &now), [with], "{now:?}");
+            assert_eq!(VerificationReport::compare(None, &now), [without], "{now:?}");
         }
         let blocking: Vec<_> =
-            [Passed, Fixed, FailedBefore, Flaky, Again, Failed].map(Verdict::blocks).into();
+            [Passed, Fixed, FailedBefore, Flaky, Again, Failed].map(CheckVerdict::blocks).into();
         assert_eq!(blocking, [false, false, false, false, true, true]);
     }
 
@@ -218,27 +218,35 @@ mod tests {
     fn the_same_command_twice_is_two_checks() {
         let before = of(&[("build", &[0]), ("test", &[1, 1]), ("build", &[1, 1])]);
         let now = of(&[("build", &[1]), ("test", &[1]), ("build", &[1]), ("build", &[1])]);
-        let expected = [Verdict::Again, Verdict::FailedBefore, Verdict::FailedBefore, Verdict::Again];
-        assert_eq!(Verification::compare(Some(&before), &now), expected);
+        let expected = [
+            CheckVerdict::Again,
+            CheckVerdict::FailedBefore,
+            CheckVerdict::FailedBefore,
+            CheckVerdict::Again,
+        ];
+        assert_eq!(VerificationReport::compare(Some(&before), &now), expected);
     }
 
     #[test]
     fn whatever_is_no_exit_with_0_is_a_failure() {
         for end in [
-            End::Killed,
-            End::Time,
-            End::Output,
-            End::Disk,
-            End::Limit { bound: Bound::Memory },
-            End::Full,
-            End::NoProgram,
-            End::Exit { code: 137 },
+            CommandEnd::Killed,
+            CommandEnd::Time,
+            CommandEnd::Output,
+            CommandEnd::Disk,
+            CommandEnd::Limit { bound: SandboxLimit::Memory },
+            CommandEnd::Full,
+            CommandEnd::NoProgram,
+            CommandEnd::Exit { code: 137 },
         ] {
-            let now = Verification { checks: vec![Checked { ran: ran("x", end), again: None }] };
-            assert_eq!(Verification::compare(None, &now), [Verdict::Again], "{end:?}");
+            let now = VerificationReport { checks: vec![CheckAttempts { ran: ran("x", end), again: None }] };
+            assert_eq!(VerificationReport::compare(None, &now), [CheckVerdict::Again], "{end:?}");
         }
-        assert_eq!(End::Exit { code: 137 }.signal(), Some(9));
-        assert_eq!((End::Exit { code: 128 }.signal(), End::Exit { code: 1 }.signal()), (None, None));
-        assert_eq!(End::Exit { code: 255 }.signal(), None);
+        assert_eq!(CommandEnd::Exit { code: 137 }.signal(), Some(9));
+        assert_eq!(
+            (CommandEnd::Exit { code: 128 }.signal(), CommandEnd::Exit { code: 1 }.signal()),
+            (None, None)
+        );
+        assert_eq!(CommandEnd::Exit { code: 255 }.signal(), None);
     }
 }

@@ -5,12 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::registry::Registry;
+use crate::registry::PackageRegistry;
 
 /// The form of a range that admits a new release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Style {
+pub enum RangeStyle {
     /// Bounds of as many numbers as those that are there.
     Keep,
     /// It ends before the patch after the release.
@@ -25,7 +25,7 @@ pub enum Style {
 
 /// A version.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Version {
+pub enum PackageVersion {
     /// Of a Python package.
     Pypi(pep440_rs::Version),
     /// Of an npm package.
@@ -42,20 +42,20 @@ pub struct VersionError {
     text: String,
     /// A version, or a range.
     what: &'static str,
-    registry: Registry,
+    registry: PackageRegistry,
     /// The parser's words.
     why: String,
 }
 
 impl VersionError {
     /// With the first line of the parser's words.
-    pub fn new(registry: Registry, what: &'static str, text: &str, why: &dyn fmt::Display) -> Self {
+    pub fn new(registry: PackageRegistry, what: &'static str, text: &str, why: &dyn fmt::Display) -> Self {
         let why = why.to_string().lines().next().unwrap_or_default().to_owned();
         Self { text: text.to_owned(), what, registry, why }
     }
 }
 
-impl Style {
+impl RangeStyle {
     /// Every one.
     pub const ALL: [Self; 5] =
         [Self::Keep, Self::ExclusiveUpperNextPatch, Self::Exact, Self::Caret, Self::VendoredVersion];
@@ -72,17 +72,17 @@ impl Style {
     }
 }
 
-impl Version {
+impl PackageVersion {
     /// A version of a registry.
     ///
     /// # Errors
     /// [`VersionError`]
-    pub fn parse(registry: Registry, text: &str) -> Result<Self, VersionError> {
+    pub fn parse(registry: PackageRegistry, text: &str) -> Result<Self, VersionError> {
         let wrong = |why: &dyn fmt::Display| VersionError::new(registry, "version", text, why);
         match registry {
-            Registry::Pypi => text.parse().map(Self::Pypi).map_err(|error| wrong(&error)),
-            Registry::Npm => text.parse().map(Self::Npm).map_err(|error| wrong(&error)),
-            Registry::Crates => text.parse().map(Self::Crates).map_err(|error| wrong(&error)),
+            PackageRegistry::Pypi => text.parse().map(Self::Pypi).map_err(|error| wrong(&error)),
+            PackageRegistry::Npm => text.parse().map(Self::Npm).map_err(|error| wrong(&error)),
+            PackageRegistry::Crates => text.parse().map(Self::Crates).map_err(|error| wrong(&error)),
         }
     }
 
@@ -124,7 +124,8 @@ impl Version {
             }
             Self::Npm(version) => {
                 let patch = version.patch().checked_add(1)?;
-                Self::parse(Registry::Npm, &format!("{}.{}.{patch}", version.major(), version.minor())).ok()
+                Self::parse(PackageRegistry::Npm, &format!("{}.{}.{patch}", version.major(), version.minor()))
+                    .ok()
             }
             Self::Crates(version) => {
                 let patch = version.patch.checked_add(1)?;
@@ -134,16 +135,16 @@ impl Version {
     }
 
     /// The one that orders it.
-    pub fn registry(&self) -> Registry {
+    pub fn registry(&self) -> PackageRegistry {
         match self {
-            Self::Pypi(_) => Registry::Pypi,
-            Self::Npm(_) => Registry::Npm,
-            Self::Crates(_) => Registry::Crates,
+            Self::Pypi(_) => PackageRegistry::Pypi,
+            Self::Npm(_) => PackageRegistry::Npm,
+            Self::Crates(_) => PackageRegistry::Crates,
         }
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for PackageVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pypi(version) => version.fmt(f),
@@ -166,23 +167,23 @@ mod tests {
     #[test]
     fn a_step_is_a_major_one_by_its_registrys_promise() {
         for (registry, from, to, expected) in [
-            (Registry::Pypi, "1.9.0", "1.10.0", false),
-            (Registry::Pypi, "1.9", "2.0", true),
-            (Registry::Npm, "1.9.0", "1.10.0", false),
-            (Registry::Npm, "0.2.0", "0.3.0", true),
-            (Registry::Crates, "0.2.0", "0.2.9", false),
-            (Registry::Crates, "0.0.2", "0.0.3", true),
-            (Registry::Crates, "1.0.0", "2.0.0", true),
+            (PackageRegistry::Pypi, "1.9.0", "1.10.0", false),
+            (PackageRegistry::Pypi, "1.9", "2.0", true),
+            (PackageRegistry::Npm, "1.9.0", "1.10.0", false),
+            (PackageRegistry::Npm, "0.2.0", "0.3.0", true),
+            (PackageRegistry::Crates, "0.2.0", "0.2.9", false),
+            (PackageRegistry::Crates, "0.0.2", "0.0.3", true),
+            (PackageRegistry::Crates, "1.0.0", "2.0.0", true),
         ] {
-            let [from, to] = [from, to].map(|text| Version::parse(registry, text).unwrap());
+            let [from, to] = [from, to].map(|text| PackageVersion::parse(registry, text).unwrap());
             assert_eq!(from.is_major_step(&to), expected, "{from} {to}");
         }
     }
 
     #[test]
     fn what_is_no_version_is_told_with_its_registry() {
-        for registry in Registry::ALL {
-            let error = Version::parse(registry, "one").unwrap_err().to_string();
+        for registry in PackageRegistry::ALL {
+            let error = PackageVersion::parse(registry, "one").unwrap_err().to_string();
             assert!(error.contains("`one` is no version") && error.contains(registry.name()), "{error}");
         }
     }

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FileDiff, RepoPath, Status};
+use crate::{FileDiff, FileStatus, RepoPath};
 
 /// Which side of the diff a line is on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Side {
+pub enum DiffSide {
     /// The file before the change.
     Old,
     /// The file after it.
@@ -29,7 +29,7 @@ pub enum AnchorKind {
 /// Why a comment is not on all the lines it is about.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
+pub enum AnchorReason {
     /// Only a part of the lines is in the diff, or they are in more than one hunk: the comment is on the lines
     /// of the hunk that has most of them.
     Clamped,
@@ -43,7 +43,7 @@ pub enum Reason {
     EmptyRange,
 }
 
-impl Reason {
+impl AnchorReason {
     /// A sentence for people.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ impl Reason {
 
 /// Where a comment can be placed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Anchored {
+pub struct CommentAnchor {
     /// How near.
     #[serde(rename = "anchor")]
     pub kind: AnchorKind,
@@ -66,13 +66,13 @@ pub struct Anchored {
     /// With `Summary` the name that was asked for.
     pub path: RepoPath,
     /// Which side the lines count on.
-    pub side: Side,
+    pub side: DiffSide,
     /// First line: of the comment if `Inline`, else as it was asked for.
     pub start_line: u32,
     /// Last line, likewise.
     pub end_line: u32,
     /// Why it is not on all the lines, if it is not.
-    pub reason: Option<Reason>,
+    pub reason: Option<AnchorReason>,
 }
 
 /// Finds the nearest place to lines `start..=end` (1-based) of `path` where a forge accepts a comment.
@@ -82,22 +82,28 @@ pub struct Anchored {
 ///
 /// `path` is the name on that side. On the old side of a renamed file its new name serves too, unless another
 /// file had it before.
-pub fn anchor(files: &[FileDiff<'_>], path: &RepoPath, side: Side, start: u32, end: u32) -> Anchored {
+pub fn anchor(
+    files: &[FileDiff<'_>],
+    path: &RepoPath,
+    side: DiffSide,
+    start: u32,
+    end: u32,
+) -> CommentAnchor {
     let named = files.iter().filter_map(|file| Some((matches(file, path, side)?, file)));
     let place = named.min_by_key(|(fit, _)| *fit).map(|(_, file)| place_in(file, side, start, end));
-    place.unwrap_or_else(|| Anchored {
+    place.unwrap_or_else(|| CommentAnchor {
         kind: AnchorKind::Summary,
         path: path.clone(),
         side,
         start_line: start,
         end_line: end,
-        reason: Some(Reason::FileNotInDiff),
+        reason: Some(AnchorReason::FileNotInDiff),
     })
 }
 
 /// How well a file answers to a name; the first is best.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Match {
+enum NameMatch {
     /// It has this name on this side.
     OnSide,
     /// It has this name on the other side, or does not exist on this one.
@@ -105,32 +111,37 @@ enum Match {
 }
 
 /// Does the file answer to the name?
-fn matches(file: &FileDiff<'_>, path: &RepoPath, side: Side) -> Option<Match> {
+fn matches(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<NameMatch> {
     let name_on_side = match (side, file.status) {
-        (Side::Old, Status::Renamed) => file.old_path.as_ref(),
+        (DiffSide::Old, FileStatus::Renamed) => file.old_path.as_ref(),
         // What a copy was made from is another file, which may be in the diff itself.
-        (Side::Old, Status::Added | Status::Copied) | (Side::New, Status::Deleted) => None,
-        (Side::Old, Status::Deleted | Status::Modified | Status::Mode | Status::Binary)
+        (DiffSide::Old, FileStatus::Added | FileStatus::Copied) | (DiffSide::New, FileStatus::Deleted) => {
+            None
+        }
+        (
+            DiffSide::Old,
+            FileStatus::Deleted | FileStatus::Modified | FileStatus::Mode | FileStatus::Binary,
+        )
         | (
-            Side::New,
-            Status::Added
-            | Status::Modified
-            | Status::Renamed
-            | Status::Copied
-            | Status::Mode
-            | Status::Binary,
+            DiffSide::New,
+            FileStatus::Added
+            | FileStatus::Modified
+            | FileStatus::Renamed
+            | FileStatus::Copied
+            | FileStatus::Mode
+            | FileStatus::Binary,
         ) => Some(&file.path),
     };
     if name_on_side == Some(path) {
-        Some(Match::OnSide)
+        Some(NameMatch::OnSide)
     } else {
-        (file.path == *path).then_some(Match::ByOtherSide)
+        (file.path == *path).then_some(NameMatch::ByOtherSide)
     }
 }
 
 /// The nearest place in one file.
-fn place_in(file: &FileDiff<'_>, side: Side, start: u32, end: u32) -> Anchored {
-    let at = |kind, start_line, end_line, reason| Anchored {
+fn place_in(file: &FileDiff<'_>, side: DiffSide, start: u32, end: u32) -> CommentAnchor {
+    let at = |kind, start_line, end_line, reason| CommentAnchor {
         kind,
         path: file.path.clone(),
         side,
@@ -139,15 +150,15 @@ fn place_in(file: &FileDiff<'_>, side: Side, start: u32, end: u32) -> Anchored {
         reason,
     };
     if start == 0 || end < start {
-        return at(AnchorKind::File, start, end, Some(Reason::EmptyRange));
+        return at(AnchorKind::File, start, end, Some(AnchorReason::EmptyRange));
     }
     // Context is on both sides, so a hunk shows every line of its range on either side.
     // A merge shown against all its parents has lines that a forge shows otherwise.
     let shown = if file.is_combined { &[][..] } else { &file.hunks };
     let parts = shown.iter().filter_map(|hunk| {
         let (first, lines) = match side {
-            Side::Old => (hunk.old_start, hunk.old_lines),
-            Side::New => (hunk.new_start, hunk.new_lines),
+            DiffSide::Old => (hunk.old_start, hunk.old_lines),
+            DiffSide::New => (hunk.new_start, hunk.new_lines),
         };
         let last = first.saturating_add(lines.checked_sub(1)?);
         let (first, last) = (first.max(start), last.min(end));
@@ -157,9 +168,9 @@ fn place_in(file: &FileDiff<'_>, side: Side, start: u32, end: u32) -> Anchored {
     match longest {
         Some((first, last)) => {
             let clamped = (first, last) != (start, end);
-            at(AnchorKind::Inline, first, last, clamped.then_some(Reason::Clamped))
+            at(AnchorKind::Inline, first, last, clamped.then_some(AnchorReason::Clamped))
         }
-        None if shown.is_empty() => at(AnchorKind::File, start, end, Some(Reason::NoLines)),
-        None => at(AnchorKind::File, start, end, Some(Reason::LinesNotInDiff)),
+        None if shown.is_empty() => at(AnchorKind::File, start, end, Some(AnchorReason::NoLines)),
+        None => at(AnchorKind::File, start, end, Some(AnchorReason::LinesNotInDiff)),
     }
 }

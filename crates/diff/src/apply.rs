@@ -4,7 +4,7 @@
 //! file, which `git apply` might still place somewhere, does not fit.
 
 use crate::model::first_line;
-use crate::{FileDiff, Hunk, Line, LineKind, Side};
+use crate::{DiffSide, FileDiff, Hunk, HunkLine, LineKind};
 
 /// The text after the change, made from the text before it; none if that is not what the diff was made from, as far
 /// as the diff shows it. Of a file that is new, the text before it is empty.
@@ -20,22 +20,22 @@ use crate::{FileDiff, Hunk, Line, LineKind, Side};
 /// assert_eq!(apply(file, b"zero\none\ntwo\n"), None);
 /// ```
 pub fn apply(file: &FileDiff<'_>, old: &[u8]) -> Option<Vec<u8>> {
-    turn(&file.hunks, Side::Old, old)
+    turn(&file.hunks, DiffSide::Old, old)
 }
 
 /// Is `text` this side of the diff, as far as the diff shows it?
-pub fn fits(file: &FileDiff<'_>, side: Side, text: &[u8]) -> bool {
+pub fn fits(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
     turn(&file.hunks, side, text).is_some()
 }
 
 /// The other side of a text.
-fn turn(hunks: &[Hunk<'_>], from: Side, text: &[u8]) -> Option<Vec<u8>> {
-    let mut turning = Turning { rest: text, next: 1, turned: Vec::with_capacity(text.len()) };
+fn turn(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
+    let mut turning = PatchCursor { rest: text, next: 1, turned: Vec::with_capacity(text.len()) };
     let mut before = None;
     for hunk in hunks {
         let (start, lines, gone) = match from {
-            Side::Old => (hunk.old_start, hunk.old_lines, LineKind::Added),
-            Side::New => (hunk.new_start, hunk.new_lines, LineKind::Deleted),
+            DiffSide::Old => (hunk.old_start, hunk.old_lines, LineKind::Added),
+            DiffSide::New => (hunk.new_start, hunk.new_lines, LineKind::Deleted),
         };
         // Without lines of its own, a hunk stands behind the line that it names.
         let first = if lines == 0 { start.saturating_add(1) } else { start };
@@ -48,7 +48,7 @@ fn turn(hunks: &[Hunk<'_>], from: Side, text: &[u8]) -> Option<Vec<u8>> {
             return None;
         }
         before = Some(hunk);
-        for Line { kind, text, ended, .. } in hunk.lines().skip(shared) {
+        for HunkLine { kind, text, ended, .. } in hunk.lines().skip(shared) {
             let end: &[u8] = if ended { b"\n" } else { b"" };
             if kind != gone && turning.take()?.strip_suffix(end) != Some(text) {
                 return None;
@@ -71,14 +71,14 @@ fn ends_as_begins(hunk: &Hunk<'_>, next: &Hunk<'_>, lines: usize) -> bool {
 }
 
 /// A text, half turned.
-struct Turning<'a> {
+struct PatchCursor<'a> {
     rest: &'a [u8],
     /// The number of the first line of `rest`.
     next: u32,
     turned: Vec<u8>,
 }
 
-impl<'a> Turning<'a> {
+impl<'a> PatchCursor<'a> {
     /// The next line with its end; none at the end of the text.
     fn take(&mut self) -> Option<&'a [u8]> {
         let (line, rest) = first_line(self.rest)?;

@@ -1,14 +1,14 @@
 //! What stands before the hunks of a file: names, modes, renames, and binary content instead of hunks.
 
 use crate::name;
-use crate::row::{Malformed, Row, trimmed};
+use crate::row::{InputLine, MalformedLine, trimmed};
 
 /// A name in quotes that do not fit.
 pub(crate) const BAD_QUOTES: &str = "the name of the file is not quoted as git quotes names";
 
 /// The two names of a rename or copy, without prefixes.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Moved {
+pub(crate) struct MovedNames {
     /// The old one.
     pub(crate) from: Option<Vec<u8>>,
     /// The new one.
@@ -17,15 +17,15 @@ pub(crate) struct Moved {
 
 /// What the header of a file says, as far as it has been read.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Header {
+pub(crate) struct FileHeader {
     /// The name of the `---` line, with its prefix; none if it is `/dev/null`.
     pub(crate) old: Option<Vec<u8>>,
     /// The name of the `+++` line, likewise.
     pub(crate) new: Option<Vec<u8>>,
     /// `rename from`, `rename to`.
-    pub(crate) renamed: Option<Moved>,
+    pub(crate) renamed: Option<MovedNames>,
     /// `copy from`, `copy to`.
-    pub(crate) copied: Option<Moved>,
+    pub(crate) copied: Option<MovedNames>,
     /// `new file mode`.
     pub(crate) is_new: bool,
     /// `deleted file mode`.
@@ -45,17 +45,17 @@ pub(crate) struct Header {
     /// Has it any line?
     pub(crate) has_lines: bool,
     /// What its `index` line says of the two contents.
-    content: Content,
+    content: ContentDifference,
     /// `similarity index`, which stands before the names of a rename or copy.
     has_similarity: bool,
     /// `old mode` alone, without the `new mode` that belongs to it.
     lacks_mode: bool,
-    stage: Stage,
+    stage: HeaderStage,
 }
 
 /// What an `index` line says of the two contents.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-enum Content {
+enum ContentDifference {
     /// There is no such line.
     #[default]
     Untold,
@@ -67,7 +67,7 @@ enum Content {
 
 /// Which lines may come next.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-enum Stage {
+enum HeaderStage {
     /// Any line of a header.
     #[default]
     Any,
@@ -81,15 +81,16 @@ enum Stage {
     Over,
 }
 
-impl Header {
+impl FileHeader {
     /// That of a merge's file, behind its `diff --cc` line.
     pub(crate) fn of_merge() -> Self {
         Self { is_combined: true, ..Self::default() }
     }
 
     /// That of a plain unified diff, which is two lines.
-    pub(crate) fn of_names(old: &Row<'_>, new: &Row<'_>) -> Result<Self, Malformed> {
-        let mut header = Self { has_names: true, has_lines: true, stage: Stage::Over, ..Self::default() };
+    pub(crate) fn of_names(old: &InputLine<'_>, new: &InputLine<'_>) -> Result<Self, MalformedLine> {
+        let mut header =
+            Self { has_names: true, has_lines: true, stage: HeaderStage::Over, ..Self::default() };
         header.old = side(old, b"--- ")?;
         header.new = side(new, b"+++ ")?;
         Ok(header)
@@ -106,33 +107,33 @@ impl Header {
     }
 
     /// Takes the next line; false if the header has ended before it.
-    pub(crate) fn take(&mut self, row: &Row<'_>) -> Result<bool, Malformed> {
+    pub(crate) fn take(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
         let text = trimmed(row.text);
         let taken = match self.stage {
-            Stage::Any if self.is_combined => self.of_a_merge(text),
-            Stage::Any => self.any(row, text)?,
-            Stage::NewName if row.text.starts_with(b"+++ ") => {
+            HeaderStage::Any if self.is_combined => self.of_a_merge(text),
+            HeaderStage::Any => self.any(row, text)?,
+            HeaderStage::NewName if row.text.starts_with(b"+++ ") => {
                 self.new = side(row, b"+++ ")?;
-                self.stage = Stage::Over;
+                self.stage = HeaderStage::Over;
                 true
             }
-            Stage::Block { is_first } if is_block(text) => {
-                self.stage = Stage::Binary { is_first };
+            HeaderStage::Block { is_first } if is_block(text) => {
+                self.stage = HeaderStage::Binary { is_first };
                 true
             }
-            Stage::Binary { is_first: true } if text.is_empty() => {
-                self.stage = Stage::Block { is_first: false };
+            HeaderStage::Binary { is_first: true } if text.is_empty() => {
+                self.stage = HeaderStage::Block { is_first: false };
                 true
             }
-            Stage::Binary { is_first: false } if text.is_empty() => {
-                self.stage = Stage::Over;
+            HeaderStage::Binary { is_first: false } if text.is_empty() => {
+                self.stage = HeaderStage::Over;
                 true
             }
-            Stage::Binary { .. } if is_base85(text) => true,
-            Stage::Binary { .. } => {
+            HeaderStage::Binary { .. } if is_base85(text) => true,
+            HeaderStage::Binary { .. } => {
                 return Err(row.malformed("the line is not binary content as git writes it"));
             }
-            Stage::NewName | Stage::Block { .. } | Stage::Over => false,
+            HeaderStage::NewName | HeaderStage::Block { .. } | HeaderStage::Over => false,
         };
         if taken {
             row.whole()?;
@@ -146,20 +147,22 @@ impl Header {
     /// What should follow, if the header cannot end here.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         match self.stage {
-            Stage::NewName => Some("a `+++` line should follow the `---` line"),
-            Stage::Block { is_first: true } => {
+            HeaderStage::NewName => Some("a `+++` line should follow the `---` line"),
+            HeaderStage::Block { is_first: true } => {
                 Some("a `literal` or `delta` line should follow `GIT binary patch`")
             }
-            Stage::Binary { .. } => Some("the input ends inside a binary patch"),
-            Stage::Any if self.lacks_mode => Some("a `new mode` line should follow the `old mode` line"),
-            Stage::Any | Stage::Block { is_first: false } | Stage::Over => None,
+            HeaderStage::Binary { .. } => Some("the input ends inside a binary patch"),
+            HeaderStage::Any if self.lacks_mode => {
+                Some("a `new mode` line should follow the `old mode` line")
+            }
+            HeaderStage::Any | HeaderStage::Block { is_first: false } | HeaderStage::Over => None,
         }
     }
 
     /// Is this all, if the input ends here? Where the content differs, lines of it follow, but for what `git diff -w`
     /// does not show of a file whose name or mode changed, and `git diff -D` of one that is deleted.
     pub(crate) fn is_whole(&self) -> bool {
-        if self.is_binary || self.has_names || self.stage == Stage::Over {
+        if self.is_binary || self.has_names || self.stage == HeaderStage::Over {
             return true;
         }
         if self.is_combined {
@@ -167,24 +170,24 @@ impl Header {
         }
         let is_moved = self.renamed.is_some() || self.copied.is_some();
         match self.content {
-            Content::Untold => is_moved || !self.has_similarity,
-            Content::Nothing => true,
-            Content::Differs => is_moved || self.mode_changed || self.is_deleted,
+            ContentDifference::Untold => is_moved || !self.has_similarity,
+            ContentDifference::Nothing => true,
+            ContentDifference::Differs => is_moved || self.mode_changed || self.is_deleted,
         }
     }
 
     /// Takes in a line at the begin of a header; false if it is none.
-    fn any(&mut self, row: &Row<'_>, text: &[u8]) -> Result<bool, Malformed> {
+    fn any(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         if text.starts_with(b"--- ") {
             self.has_names = true;
             self.old = side(row, b"--- ")?;
-            self.stage = Stage::NewName;
+            self.stage = HeaderStage::NewName;
         } else if text.starts_with(b"Binary files ") {
             self.is_binary = true;
-            self.stage = Stage::Over;
+            self.stage = HeaderStage::Over;
         } else if text == b"GIT binary patch" {
             self.is_binary = true;
-            self.stage = Stage::Block { is_first: true };
+            self.stage = HeaderStage::Block { is_first: true };
         } else {
             return self.extended(row, text);
         }
@@ -192,7 +195,7 @@ impl Header {
     }
 
     /// Takes in one of git's extended header lines; false if it is none.
-    fn extended(&mut self, row: &Row<'_>, text: &[u8]) -> Result<bool, Malformed> {
+    fn extended(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         let name = |rest| match name::whole_name(rest) {
             Some(name) => Ok(name.into_owned()),
             None => Err(row.malformed(BAD_QUOTES)),
@@ -246,7 +249,7 @@ impl Header {
         } else if text.starts_with(b"Binary files ") {
             self.is_binary = true;
         } else if text.starts_with(b"+++ ") {
-            self.stage = Stage::Over;
+            self.stage = HeaderStage::Over;
         } else {
             return OF_A_MERGE.iter().any(|mark| text.starts_with(mark));
         }
@@ -276,19 +279,23 @@ const EMPTY: [&[u8]; 2] = [
 ];
 
 /// What `OLD..NEW` and perhaps a mode says. What is cut off says that something is missing.
-fn content(rest: &[u8]) -> Content {
+fn content(rest: &[u8]) -> ContentDifference {
     let ids = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
-    let Some(dots) = ids.windows(2).position(|two| two == b"..") else { return Content::Differs };
+    let Some(dots) = ids.windows(2).position(|two| two == b"..") else { return ContentDifference::Differs };
     let (old, new) = (ids.get(..dots).unwrap_or_default(), ids.get(dots + 2..).unwrap_or_default());
     let is_nothing = |id: &[u8]| {
         !id.is_empty()
             && (id.iter().all(|byte| *byte == b'0') || EMPTY.iter().any(|empty| empty.starts_with(id)))
     };
-    if old == new || is_nothing(old) && is_nothing(new) { Content::Nothing } else { Content::Differs }
+    if old == new || is_nothing(old) && is_nothing(new) {
+        ContentDifference::Nothing
+    } else {
+        ContentDifference::Differs
+    }
 }
 
 /// The name in a `---` or `+++` line; none if it is `/dev/null`.
-fn side(row: &Row<'_>, mark: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
+fn side(row: &InputLine<'_>, mark: &[u8]) -> Result<Option<Vec<u8>>, MalformedLine> {
     let rest = trimmed(row.text).strip_prefix(mark).unwrap_or_default();
     let name = name::header_name(rest).ok_or_else(|| row.malformed(BAD_QUOTES))?;
     Ok(Some(name.into_owned()).filter(|name| name != b"/dev/null"))

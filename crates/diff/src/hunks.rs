@@ -11,12 +11,12 @@ const ONE_TOO_FEW: u64 = u64::MAX;
 
 /// One side's `START,COUNT` in a hunk header.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Range {
+pub(crate) struct HunkRange {
     pub(crate) start: u64,
     pub(crate) count: u64,
 }
 
-impl Range {
+impl HunkRange {
     /// The line after the last one. Lines are counted from 1, and we keep their numbers in 32 bits.
     pub(crate) fn end(self) -> Result<u64, &'static str> {
         if self.start == 0 && self.count > 0 {
@@ -32,22 +32,22 @@ impl Range {
 
 /// What the header of a hunk says.
 #[derive(Debug)]
-pub(crate) struct Ranges<'a> {
+pub(crate) struct HunkHeader<'a> {
     /// How many marks each of its lines has: the number of parents.
     pub(crate) marks: usize,
     /// Of the first parent.
-    pub(crate) old: Range,
+    pub(crate) old: HunkRange,
     /// Of the other parents of a merge.
-    pub(crate) others: Vec<Range>,
+    pub(crate) others: Vec<HunkRange>,
     /// Of the result.
-    pub(crate) new: Range,
+    pub(crate) new: HunkRange,
     /// What follows.
     pub(crate) section: &'a [u8],
 }
 
 /// Reads `@@ -START,COUNT +START,COUNT @@ SECTION`, or `@@@ -START,COUNT -START,COUNT +START,COUNT @@@ SECTION` and so
 /// on.
-pub(crate) fn ranges(line: &[u8]) -> Option<Ranges<'_>> {
+pub(crate) fn ranges(line: &[u8]) -> Option<HunkHeader<'_>> {
     let marks = signs(line).checked_sub(1).filter(|marks| *marks > 0)?;
     let (old, mut rest) = range(line.get(marks + 1..)?.strip_prefix(b" -")?)?;
     let mut others = Vec::new();
@@ -60,14 +60,14 @@ pub(crate) fn ranges(line: &[u8]) -> Option<Ranges<'_>> {
     let rest = rest.strip_prefix(b" ")?;
     let section = trimmed(rest.get(marks + 1..).filter(|_| signs(rest) > marks)?);
     let section = section.strip_prefix(b" ").unwrap_or(section);
-    let mut ranges = Ranges { marks, old, others, new, section };
+    let mut ranges = HunkHeader { marks, old, others, new, section };
     if marks > 1 {
         ranges.set_right();
     }
     Some(ranges)
 }
 
-impl Ranges<'_> {
+impl HunkHeader<'_> {
     /// Turns the ranges of a merge into what those of other diffs mean.
     fn set_right(&mut self) {
         let too_few = u64::from(self.new.count == ONE_TOO_FEW);
@@ -90,11 +90,11 @@ pub(crate) fn signs(line: &[u8]) -> usize {
 }
 
 /// Reads `START,COUNT`; without a count it is 1.
-fn range(text: &[u8]) -> Option<(Range, &[u8])> {
+fn range(text: &[u8]) -> Option<(HunkRange, &[u8])> {
     let (start, rest) = number(text)?;
     match rest.strip_prefix(b",") {
-        Some(rest) => number(rest).map(|(count, rest)| (Range { start, count }, rest)),
-        None => Some((Range { start, count: 1 }, rest)),
+        Some(rest) => number(rest).map(|(count, rest)| (HunkRange { start, count }, rest)),
+        None => Some((HunkRange { start, count: 1 }, rest)),
     }
 }
 
@@ -110,7 +110,7 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
 
 /// A hunk whose lines are being read.
 #[derive(Clone, Debug)]
-pub(crate) struct Walk {
+pub(crate) struct HunkReader {
     marks: usize,
     /// How many lines of each side are still to come.
     old: u64,
@@ -126,9 +126,9 @@ pub(crate) struct Walk {
     pub(crate) deleted: u32,
 }
 
-impl Walk {
+impl HunkReader {
     /// The lines behind a header, the first of which the hunk before it showed, too.
-    pub(crate) fn new(ranges: &Ranges<'_>, shared: u64) -> Self {
+    pub(crate) fn new(ranges: &HunkHeader<'_>, shared: u64) -> Self {
         Self {
             marks: ranges.marks,
             old: ranges.old.count,

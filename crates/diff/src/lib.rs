@@ -14,11 +14,12 @@ mod row;
 mod scan;
 mod track;
 
-pub use anchor::{AnchorKind, Anchored, Reason, Side, anchor};
+pub use anchor::{AnchorKind, AnchorReason, CommentAnchor, DiffSide, anchor};
 pub use apply::{apply, fits};
 pub use model::{
-    FileDiff, FileOf, Hunk, Line, LineKind, Lines, Outline, Span, Status, added_ranges, removed_ranges,
+    DiffEntry, FileDiff, FileOutline, FileStatus, Hunk, HunkLine, HunkLines, HunkSpan, LineKind,
+    added_ranges, removed_ranges,
 };
-pub use parse::{Files, Outlines, ParseError, Parsed, files, parse};
+pub use parse::{DiffFiles, OutlineReader, ParseError, ParsedDiff, files, parse};
 pub use path::{RepoPath, quoted};
-pub use track::{Fate, MAX_TRACKED_BYTES, Source, Tracked, Tracker};
+pub use track::{FileContent, LineFate, LineTracker, MAX_TRACKED_BYTES, TrackedRange};

@@ -4,11 +4,11 @@
 //! it has come, what is read of a mail is held back; and one that comes after the first diff is a removed line (`--`)
 //! of it, unless statistics follow.
 
-use crate::row::Malformed;
+use crate::row::MalformedLine;
 
 /// What a line of a mail says about its message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Message {
+pub(crate) enum MessageEnd {
     /// Nothing.
     Unknown,
     /// It ended with this line.
@@ -21,38 +21,38 @@ pub(crate) enum Message {
 
 /// A mail whose message may not have ended.
 #[derive(Clone, Debug)]
-pub(crate) struct Mail<F> {
+pub(crate) struct UnfinishedMail<F> {
     /// What has been read of it, if it has no message that ends.
     pub(crate) held: Vec<F>,
     /// Why reading it stopped, likewise.
-    pub(crate) error: Option<Malformed>,
+    pub(crate) error: Option<MalformedLine>,
     has_diff: bool,
     /// Was the last line `---`, behind a diff?
     after_dashes: bool,
 }
 
-impl<F> Mail<F> {
+impl<F> UnfinishedMail<F> {
     /// One that begins.
     pub(crate) fn new() -> Self {
         Self { held: Vec::new(), error: None, has_diff: false, after_dashes: false }
     }
 
     /// Looks at its next line.
-    pub(crate) fn look(&mut self, line: &[u8]) -> Message {
+    pub(crate) fn look(&mut self, line: &[u8]) -> MessageEnd {
         if std::mem::take(&mut self.after_dashes) && is_statistics(line) {
-            return Message::EndedBefore;
+            return MessageEnd::EndedBefore;
         }
         if is_start(line) {
-            return Message::NextMail;
+            return MessageEnd::NextMail;
         }
         if matches!(line, b"---\n" | b"---\r\n") {
             if !self.has_diff {
-                return Message::EndsHere;
+                return MessageEnd::EndsHere;
             }
             self.after_dashes = true;
         }
         self.has_diff |= line.starts_with(b"diff --");
-        Message::Unknown
+        MessageEnd::Unknown
     }
 }
 

@@ -12,7 +12,7 @@ const MODE_SYMLINK: u32 = 0o120_000;
 /// What happened to a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum FileStatus {
     /// It is new.
     Added,
     /// It is gone.
@@ -41,13 +41,13 @@ pub enum Status {
 ///
 /// Serialises to the JSON of `truing diff parse`. `H` is what is kept of a hunk.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct FileOf<H> {
+pub struct DiffEntry<H> {
     /// The name after the change; of a deleted file the name it had.
     pub path: RepoPath,
     /// The name before it, if the file was renamed or copied.
     pub old_path: Option<RepoPath>,
     /// What happened.
-    pub status: Status,
+    pub status: FileStatus,
     /// How many lines were added.
     pub added: u32,
     /// How many lines were removed.
@@ -70,14 +70,14 @@ pub struct FileOf<H> {
 }
 
 /// A file with the lines of its hunks.
-pub type FileDiff<'a> = FileOf<Hunk<'a>>;
+pub type FileDiff<'a> = DiffEntry<Hunk<'a>>;
 
 /// A file with the numbers of its hunks' lines.
-pub type Outline = FileOf<Span>;
+pub type FileOutline = DiffEntry<HunkSpan>;
 
-impl<H> FileOf<H> {
+impl<H> DiffEntry<H> {
     /// The same with something else of each hunk.
-    pub(crate) fn with_hunks<T>(self, hunk: impl FnMut(H) -> T) -> FileOf<T> {
+    pub(crate) fn with_hunks<T>(self, hunk: impl FnMut(H) -> T) -> DiffEntry<T> {
         let Self {
             path,
             old_path,
@@ -91,7 +91,18 @@ impl<H> FileOf<H> {
             hunks,
         } = self;
         let hunks = hunks.into_iter().map(hunk).collect();
-        FileOf { path, old_path, status, added, deleted, old_mode, new_mode, is_binary, is_combined, hunks }
+        DiffEntry {
+            path,
+            old_path,
+            status,
+            added,
+            deleted,
+            old_mode,
+            new_mode,
+            is_binary,
+            is_combined,
+            hunks,
+        }
     }
 
     /// Is it a submodule before or after the change?
@@ -111,7 +122,7 @@ impl<H> FileOf<H> {
 
 /// The numbers of a [`Hunk`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct Span {
+pub struct HunkSpan {
     /// First line on the old side.
     pub old_start: u32,
     /// How many lines of the old side it shows.
@@ -148,8 +159,8 @@ pub struct Hunk<'a> {
 
 impl<'a> Hunk<'a> {
     /// The lines in order, with their numbers.
-    pub fn lines(&self) -> Lines<'a> {
-        Lines { rest: self.body, marks: self.marks, old: self.old_start, new: self.new_start }
+    pub fn lines(&self) -> HunkLines<'a> {
+        HunkLines { rest: self.body, marks: self.marks, old: self.old_start, new: self.new_start }
     }
 }
 
@@ -167,7 +178,7 @@ pub enum LineKind {
 
 /// A line of a hunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Line<'a> {
+pub struct HunkLine<'a> {
     /// Which file it is in.
     pub kind: LineKind,
     /// Its 1-based number in the old file, unless it was added.
@@ -184,17 +195,17 @@ pub struct Line<'a> {
 
 /// The lines of a [`Hunk`].
 #[derive(Clone, Debug)]
-pub struct Lines<'a> {
+pub struct HunkLines<'a> {
     rest: &'a [u8],
     marks: usize,
     old: u32,
     new: u32,
 }
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = Line<'a>;
+impl<'a> Iterator for HunkLines<'a> {
+    type Item = HunkLine<'a>;
 
-    fn next(&mut self) -> Option<Line<'a>> {
+    fn next(&mut self) -> Option<HunkLine<'a>> {
         loop {
             let line;
             (line, self.rest) = first_line(self.rest)?;
@@ -212,7 +223,8 @@ impl<'a> Iterator for Lines<'a> {
             };
             let (old, new) = (kind != LineKind::Added, kind != LineKind::Deleted);
             let ended = self.rest.first() != Some(&b'\\');
-            let line = Line { kind, old: old.then_some(self.old), new: new.then_some(self.new), text, ended };
+            let line =
+                HunkLine { kind, old: old.then_some(self.old), new: new.then_some(self.new), text, ended };
             self.old = self.old.saturating_add(u32::from(old));
             self.new = self.new.saturating_add(u32::from(new));
             return Some(line);

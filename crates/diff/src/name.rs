@@ -28,11 +28,11 @@ const PREFIXES: [(&[u8], &[u8]); 13] = [
 const MAX_PREFIX_DIFFERENCE: usize = 64;
 
 /// A name of a file, its quotes taken off.
-pub(crate) type Name<'a> = Cow<'a, [u8]>;
+pub(crate) type FileName<'a> = Cow<'a, [u8]>;
 
 /// What two names of one section, prefixes and all, say together.
 #[derive(PartialEq, Eq, Debug)]
-pub(crate) enum Pair<'a> {
+pub(crate) enum NamePair<'a> {
     /// They are one file.
     Same(&'a [u8]),
     /// They are two: the old and the new one.
@@ -42,7 +42,7 @@ pub(crate) enum Pair<'a> {
 /// The name in the rest of a `--- ` or `+++ ` line, with its prefix. None if the quotes are wrong.
 ///
 /// A tab ends a name that is not quoted: git puts one behind a name with a blank, other tools a time.
-pub(crate) fn header_name(rest: &[u8]) -> Option<Name<'_>> {
+pub(crate) fn header_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") {
         return quoted_token(rest).map(|(name, _)| name);
     }
@@ -50,7 +50,7 @@ pub(crate) fn header_name(rest: &[u8]) -> Option<Name<'_>> {
 }
 
 /// The name in the rest of a `rename from ` line or its like: quoted or whole. None if the quotes are wrong.
-pub(crate) fn whole_name(rest: &[u8]) -> Option<Name<'_>> {
+pub(crate) fn whole_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") { unquote(rest).map(Cow::Owned) } else { Some(Cow::Borrowed(rest)) }
 }
 
@@ -58,15 +58,15 @@ pub(crate) fn whole_name(rest: &[u8]) -> Option<Name<'_>> {
 ///
 /// Equal names have none. Known prefixes are taken off. Else, if the names end alike, what they share after a
 /// slash is the path.
-pub(crate) fn pair<'a>(old: &'a [u8], new: &'a [u8]) -> Pair<'a> {
+pub(crate) fn pair<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<'a> {
     if old == new {
-        return Pair::Same(new);
+        return NamePair::Same(new);
     }
     let known = PREFIXES.iter().find_map(|(a, b)| Some((old.strip_prefix(*a)?, new.strip_prefix(*b)?)));
     match known {
-        Some((old, new)) if old == new => Pair::Same(new),
-        Some((old, new)) => Pair::Two(old, new),
-        None => shared_path(old, new).map_or(Pair::Two(old, new), Pair::Same),
+        Some((old, new)) if old == new => NamePair::Same(new),
+        Some((old, new)) => NamePair::Two(old, new),
+        None => shared_path(old, new).map_or(NamePair::Two(old, new), NamePair::Same),
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn alone(name: &[u8]) -> &[u8] {
 /// The two names in the rest of a `diff --git ` line, with their prefixes. None if the line cannot be divided.
 ///
 /// Without quotes nothing marks where the first name ends, so this finds the blank that makes them one path.
-pub(crate) fn split_git_line(rest: &[u8]) -> Option<(Name<'_>, Name<'_>)> {
+pub(crate) fn split_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)> {
     if rest.starts_with(b"\"") {
         let (old, rest) = quoted_token(rest)?;
         return Some((old, whole_name(rest.strip_prefix(b" ")?)?));
@@ -93,12 +93,12 @@ pub(crate) fn split_git_line(rest: &[u8]) -> Option<(Name<'_>, Name<'_>)> {
         .flat_map(|off| [middle.checked_sub(off), middle.checked_add(off)])
         .flatten()
         .filter_map(at)
-        .find(|(old, new)| matches!(pair(old, new), Pair::Same(_)))?;
+        .find(|(old, new)| matches!(pair(old, new), NamePair::Same(_)))?;
     Some((Cow::Borrowed(old), Cow::Borrowed(new)))
 }
 
 /// The name in the quotes that `text` begins with, and what follows them.
-fn quoted_token(text: &[u8]) -> Option<(Name<'_>, &[u8])> {
+fn quoted_token(text: &[u8]) -> Option<(FileName<'_>, &[u8])> {
     let mut escaped = false;
     let end = text.iter().skip(1).position(|byte| {
         let ends = *byte == b'"' && !escaped;

@@ -3,15 +3,15 @@
 use thiserror::Error;
 
 use crate::RepoPath;
-use crate::header::Header;
-use crate::model::{FileDiff, FileOf, Hunk, Outline, Span, Status, first_line};
-use crate::name::{self, Name, Pair};
-use crate::row::{MAX_LOOKED_AT, Malformed, Place};
-use crate::scan::{Found, Scanner};
+use crate::header::FileHeader;
+use crate::model::{DiffEntry, FileDiff, FileOutline, FileStatus, Hunk, HunkSpan, first_line};
+use crate::name::{self, FileName, NamePair};
+use crate::row::{InputPosition, MAX_LOOKED_AT, MalformedLine};
+use crate::scan::{LocatedHunk, Scanner};
 
 /// What was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Parsed<'a> {
+pub struct ParsedDiff<'a> {
     /// The files in the order of the input, up to the first error.
     pub files: Vec<FileDiff<'a>>,
     /// Why reading stopped before the end, if it did.
@@ -48,16 +48,16 @@ pub struct ParseError {
 /// tell of their change; so is an input that ends inside the header of a file.
 ///
 /// ```
-/// use truing_diff::{RepoPath, Status, parse};
+/// use truing_diff::{RepoPath, FileStatus, parse};
 /// let parsed = parse(b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1,2 @@ f()\n same\n+more\n");
 /// let file = parsed.files.first().unwrap();
-/// assert_eq!((file.status, file.added, file.deleted), (Status::Modified, 1, 0));
+/// assert_eq!((file.status, file.added, file.deleted), (FileStatus::Modified, 1, 0));
 /// assert_eq!(file.path, RepoPath::from("x"));
 /// let more = file.hunks.first().unwrap().lines().last().unwrap();
 /// assert_eq!((more.old, more.new, more.text), (None, Some(2), &b"more"[..]));
 /// assert!(parsed.error.is_none());
 /// ```
-pub fn parse(input: &[u8]) -> Parsed<'_> {
+pub fn parse(input: &[u8]) -> ParsedDiff<'_> {
     let (mut read, mut error) = (Vec::new(), None);
     for file in files(input) {
         match file {
@@ -65,24 +65,24 @@ pub fn parse(input: &[u8]) -> Parsed<'_> {
             Err(wrong) => error = Some(wrong),
         }
     }
-    Parsed { files: read, error }
+    ParsedDiff { files: read, error }
 }
 
 /// Reads as [`parse`] does, one file at a time; an error is the last item.
-pub fn files(input: &[u8]) -> Files<'_> {
-    Files { input, rest: input, is_over: false, scanner: Scanner::new() }
+pub fn files(input: &[u8]) -> DiffFiles<'_> {
+    DiffFiles { input, rest: input, is_over: false, scanner: Scanner::new() }
 }
 
 /// The files of a diff; see [`files`].
 #[derive(Clone, Debug)]
-pub struct Files<'a> {
+pub struct DiffFiles<'a> {
     input: &'a [u8],
     rest: &'a [u8],
     is_over: bool,
-    scanner: Scanner<Found>,
+    scanner: Scanner<LocatedHunk>,
 }
 
-impl<'a> Iterator for Files<'a> {
+impl<'a> Iterator for DiffFiles<'a> {
     type Item = Result<FileDiff<'a>, ParseError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -106,8 +106,9 @@ impl<'a> Iterator for Files<'a> {
 }
 
 /// A hunk with its lines.
-fn hunk(input: &[u8], found: Found) -> Hunk<'_> {
-    let Found { span: Span { old_start, old_lines, new_start, new_lines }, marks, section, body } = found;
+fn hunk(input: &[u8], found: LocatedHunk) -> Hunk<'_> {
+    let LocatedHunk { span: HunkSpan { old_start, old_lines, new_start, new_lines }, marks, section, body } =
+        found;
     Hunk {
         old_start,
         old_lines,
@@ -125,8 +126,8 @@ fn hunk(input: &[u8], found: Found) -> Hunk<'_> {
 /// statistics, and up to 1 MiB of a line. A longer line can be text of a hunk or between diffs, not of a header.
 ///
 /// ```
-/// use truing_diff::Outlines;
-/// let mut outlines = Outlines::default();
+/// use truing_diff::OutlineReader;
+/// let mut outlines = OutlineReader::default();
 /// outlines.take(b"--- a/x\n+++ b/x\n@@ -1 +1");
 /// outlines.take(b",2 @@\n same\n+more");
 /// assert!(outlines.pop().is_none());
@@ -135,21 +136,21 @@ fn hunk(input: &[u8], found: Found) -> Hunk<'_> {
 /// assert_eq!((file.added, file.hunks.first().unwrap().new_lines), (1, 2));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Outlines {
-    scanner: Scanner<Span>,
+pub struct OutlineReader {
+    scanner: Scanner<HunkSpan>,
     /// The beginning of a line whose end has not come.
     begun: Vec<u8>,
     /// The length of all that has come of it.
     len: usize,
 }
 
-impl Default for Outlines {
+impl Default for OutlineReader {
     fn default() -> Self {
         Self { scanner: Scanner::new(), begun: Vec::new(), len: 0 }
     }
 }
 
-impl Outlines {
+impl OutlineReader {
     /// Takes the next piece.
     pub fn take(&mut self, mut piece: &[u8]) {
         while let Some((line, rest)) = first_line(piece) {
@@ -177,7 +178,7 @@ impl Outlines {
     }
 
     /// The next file that has come as a whole; none if there is none yet. An error is the last one.
-    pub fn pop(&mut self) -> Option<Result<Outline, ParseError>> {
+    pub fn pop(&mut self) -> Option<Result<FileOutline, ParseError>> {
         self.scanner.pop()
     }
 
@@ -194,60 +195,69 @@ impl Outlines {
 }
 
 /// The file of a section that begins with `diff --git NAMES`; none if its name cannot be told.
-pub(crate) fn git_file<H>(names: &[u8], header: &Header, at: Place) -> Result<Option<FileOf<H>>, Malformed> {
+pub(crate) fn git_file<H>(
+    names: &[u8],
+    header: &FileHeader,
+    at: InputPosition,
+) -> Result<Option<DiffEntry<H>>, MalformedLine> {
     let Some((path, old_path)) = git_names(names, header, at)? else { return Ok(None) };
     let status = if header.renamed.is_some() {
-        Status::Renamed
+        FileStatus::Renamed
     } else if header.copied.is_some() {
-        Status::Copied
+        FileStatus::Copied
     } else if header.is_new || header.is_added() {
-        Status::Added
+        FileStatus::Added
     } else if header.is_deleted || header.is_removed() {
-        Status::Deleted
+        FileStatus::Deleted
     } else if old_path.is_some() {
         // `git diff --no-index OLD NEW` says no more of it than two names.
-        Status::Renamed
+        FileStatus::Renamed
     } else if header.is_binary {
-        Status::Binary
+        FileStatus::Binary
     } else if header.mode_changed && !header.has_names {
-        Status::Mode
+        FileStatus::Mode
     } else {
-        Status::Modified
+        FileStatus::Modified
     };
-    let old_path = old_path.filter(|_| matches!(status, Status::Renamed | Status::Copied));
+    let old_path = old_path.filter(|_| matches!(status, FileStatus::Renamed | FileStatus::Copied));
     Ok(Some(file(path, old_path, status, header)))
 }
 
 /// The file of a plain unified diff, whose `---` line is at `at`.
-pub(crate) fn plain_file<H>(header: &Header, at: Place) -> Result<FileOf<H>, Malformed> {
+pub(crate) fn plain_file<H>(header: &FileHeader, at: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
     let (path, old_path, status) = match (&header.old, &header.new) {
-        (None, None) => return Err(Malformed::new(at, "the file is `/dev/null` before and after")),
-        (None, Some(new)) => (path(name::alone(new)), None, Status::Added),
-        (Some(old), None) => (path(name::alone(old)), None, Status::Deleted),
+        (None, None) => return Err(MalformedLine::new(at, "the file is `/dev/null` before and after")),
+        (None, Some(new)) => (path(name::alone(new)), None, FileStatus::Added),
+        (Some(old), None) => (path(name::alone(old)), None, FileStatus::Deleted),
         (Some(old), Some(new)) => match name::pair(old, new) {
-            Pair::Same(same) => (path(same), None, Status::Modified),
-            Pair::Two(old, new) => (path(new), Some(path(old)), Status::Renamed),
+            NamePair::Same(same) => (path(same), None, FileStatus::Modified),
+            NamePair::Two(old, new) => (path(new), Some(path(old)), FileStatus::Renamed),
         },
     };
     Ok(file(path, old_path, status, header))
 }
 
 /// The file of a merge's section.
-pub(crate) fn merged_file<H>(name: &[u8], header: &Header) -> FileOf<H> {
+pub(crate) fn merged_file<H>(name: &[u8], header: &FileHeader) -> DiffEntry<H> {
     let status = if header.is_new {
-        Status::Added
+        FileStatus::Added
     } else if header.is_deleted {
-        Status::Deleted
+        FileStatus::Deleted
     } else if header.is_binary {
-        Status::Binary
+        FileStatus::Binary
     } else {
-        Status::Modified
+        FileStatus::Modified
     };
     file(path(name), None, status, header)
 }
 
-fn file<H>(path: RepoPath, old_path: Option<RepoPath>, status: Status, header: &Header) -> FileOf<H> {
-    FileOf {
+fn file<H>(
+    path: RepoPath,
+    old_path: Option<RepoPath>,
+    status: FileStatus,
+    header: &FileHeader,
+) -> DiffEntry<H> {
+    DiffEntry {
         path,
         old_path,
         status,
@@ -271,17 +281,17 @@ fn path(name: &[u8]) -> RepoPath {
 /// to be asked.
 fn git_names(
     line: &[u8],
-    header: &Header,
-    at: Place,
-) -> Result<Option<(RepoPath, Option<RepoPath>)>, Malformed> {
+    header: &FileHeader,
+    at: InputPosition,
+) -> Result<Option<(RepoPath, Option<RepoPath>)>, MalformedLine> {
     if let Some(moved) = header.renamed.as_ref().or(header.copied.as_ref()) {
         let (Some(from), Some(to)) = (&moved.from, &moved.to) else {
-            return Err(Malformed::new(at, "the header tells only one of the two names"));
+            return Err(MalformedLine::new(at, "the header tells only one of the two names"));
         };
         return Ok(Some((path(to), Some(path(from)))));
     }
     let (old, new) = (header.old.as_deref(), header.new.as_deref());
-    let names: Option<(Name<'_>, Name<'_>)> = match (old, new) {
+    let names: Option<(FileName<'_>, FileName<'_>)> = match (old, new) {
         (Some(old), Some(new)) => Some((old.into(), new.into())),
         // A new or deleted file has one name; only both together show what is their prefix.
         (Some(_), None) | (None, Some(_)) | (None, None) => name::split_git_line(line),
@@ -290,7 +300,7 @@ fn git_names(
         return Ok(new.or(old).map(|name| (path(name::alone(name)), None)));
     };
     Ok(Some(match name::pair(&old, &new) {
-        Pair::Same(same) => (path(same), None),
-        Pair::Two(old, new) => (path(new), Some(path(old))),
+        NamePair::Same(same) => (path(same), None),
+        NamePair::Two(old, new) => (path(new), Some(path(old))),
     }))
 }

@@ -150,7 +150,7 @@ impl fmt::Display for RepoPath {
         {
             return f.write_str(text);
         }
-        Quoted(&self.0).fmt(f)
+        QuotedPath(&self.0).fmt(f)
     }
 }
 
@@ -159,14 +159,14 @@ pub fn quoted(name: &[u8]) -> Cow<'_, str> {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     match std::str::from_utf8(name) {
         Ok(text) if name.iter().all(is_plain) => text.into(),
-        Ok(_) | Err(_) => Quoted(name).to_string().into(),
+        Ok(_) | Err(_) => QuotedPath(name).to_string().into(),
     }
 }
 
 /// Writes a path in git's quoted form.
-struct Quoted<'a>(&'a [u8]);
+struct QuotedPath<'a>(&'a [u8]);
 
-impl fmt::Display for Quoted<'_> {
+impl fmt::Display for QuotedPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
         for byte in self.0 {
@@ -205,7 +205,7 @@ impl Serialize for RepoPath {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.as_str().filter(|text| unquote(text.as_bytes()).is_none()) {
             Some(text) => serializer.serialize_str(text),
-            None => serializer.collect_str(&Quoted(&self.0)),
+            None => serializer.collect_str(&QuotedPath(&self.0)),
         }
     }
 }

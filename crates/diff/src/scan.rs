@@ -5,22 +5,22 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::ParseError;
-use crate::header::{self, Header};
-use crate::hunks::{self, Ranges, Walk};
-use crate::mail::{self, Mail, Message};
-use crate::model::{FileOf, Span};
+use crate::header::{self, FileHeader};
+use crate::hunks::{self, HunkHeader, HunkReader};
+use crate::mail::{self, MessageEnd, UnfinishedMail};
+use crate::model::{DiffEntry, HunkSpan};
 use crate::name;
 use crate::parse;
-use crate::row::{Malformed, Place, Row, trimmed};
+use crate::row::{InputLine, InputPosition, MalformedLine, trimmed};
 
 /// How many digits git leaves of the id of a commit that it shortens, at least, unless it is told to leave fewer.
 const MIN_ID_DIGITS: usize = 7;
 
 /// A hunk, and where it is in the input.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct LocatedHunk {
     /// Its lines' numbers.
-    pub(crate) span: Span,
+    pub(crate) span: HunkSpan,
     /// How many marks each line has.
     pub(crate) marks: usize,
     /// What its header says behind the numbers.
@@ -29,8 +29,8 @@ pub(crate) struct Found {
     pub(crate) body: Range<usize>,
 }
 
-impl From<Found> for Span {
-    fn from(found: Found) -> Self {
+impl From<LocatedHunk> for HunkSpan {
+    fn from(found: LocatedHunk) -> Self {
         found.span
     }
 }
@@ -39,16 +39,16 @@ impl From<Found> for Span {
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<H> {
     /// Where the next line begins.
-    next: Place,
-    section: Section<H>,
+    next: InputPosition,
+    section: ScanState<H>,
     /// The mail whose message may not have ended.
-    mail: Option<Mail<FileOf<H>>>,
+    mail: Option<UnfinishedMail<DiffEntry<H>>>,
     /// What has been read and not been taken away.
-    read: VecDeque<Result<FileOf<H>, ParseError>>,
+    read: VecDeque<Result<DiffEntry<H>, ParseError>>,
     /// Has there been a file?
     has_file: bool,
     /// The first line that is not blank.
-    first_text: Option<Place>,
+    first_text: Option<InputPosition>,
     /// Has there been a line that shows that git printed this?
     is_of_git: bool,
     has_failed: bool,
@@ -56,54 +56,54 @@ pub(crate) struct Scanner<H> {
 
 /// What the next line may belong to.
 #[derive(Clone, Default, Debug)]
-enum Section<H> {
+enum ScanState<H> {
     /// Nothing.
     #[default]
     Text,
     /// A plain diff that may begin with a `---` line.
-    Names(Box<Names>),
+    Names(Box<PlainDiffHeader>),
     /// The header of a file in a diff by git.
     Header(Box<GitHeader>),
     /// The hunks of a file.
-    Hunks(Box<Reading<H>>),
+    Hunks(Box<FileInProgress<H>>),
 }
 
 /// The first two lines of what may be a plain diff.
 #[derive(Clone, Debug)]
-struct Names {
-    old: (Place, Vec<u8>),
-    new: Option<(Place, Vec<u8>)>,
+struct PlainDiffHeader {
+    old: (InputPosition, Vec<u8>),
+    new: Option<(InputPosition, Vec<u8>)>,
 }
 
 /// The header of a file in a diff by git.
 #[derive(Clone, Debug)]
 struct GitHeader {
-    at: Place,
+    at: InputPosition,
     /// What its first line says behind `diff --git ` or `diff --cc `.
     names: Vec<u8>,
-    header: Header,
+    header: FileHeader,
 }
 
 /// A file whose hunks are being read.
 #[derive(Clone, Debug)]
-struct Reading<H> {
-    file: FileOf<H>,
+struct FileInProgress<H> {
+    file: DiffEntry<H>,
     /// The lines behind the last hunk, on either side.
     free: (u64, u64),
     /// How many unchanged lines ended it.
     tail: u64,
     /// The last hunk.
-    hunk: Option<Found>,
+    hunk: Option<LocatedHunk>,
     /// Its lines, if some are still to come.
-    walk: Option<Walk>,
+    walk: Option<HunkReader>,
 }
 
-impl<H: From<Found>> Scanner<H> {
+impl<H: From<LocatedHunk>> Scanner<H> {
     /// A reader at the begin of a diff.
     pub(crate) fn new() -> Self {
         Self {
-            next: Place::START,
-            section: Section::Text,
+            next: InputPosition::START,
+            section: ScanState::Text,
             mail: None,
             read: VecDeque::new(),
             has_file: false,
@@ -114,7 +114,7 @@ impl<H: From<Found>> Scanner<H> {
     }
 
     /// The next file that has been read as a whole, or why reading stopped.
-    pub(crate) fn pop(&mut self) -> Option<Result<FileOf<H>, ParseError>> {
+    pub(crate) fn pop(&mut self) -> Option<Result<DiffEntry<H>, ParseError>> {
         self.read.pop_front()
     }
 
@@ -125,15 +125,15 @@ impl<H: From<Found>> Scanner<H> {
 
     /// Takes the next line: its beginning, its whole length, and whether a line feed ends it.
     pub(crate) fn line(&mut self, text: &[u8], len: usize, is_ended: bool) {
-        let row = Row { text, at: self.next, len };
+        let row = InputLine { text, at: self.next, len };
         self.next.byte += len;
         self.next.line += usize::from(is_ended);
         if let Some(mail) = &mut self.mail {
             match mail.look(text) {
-                Message::Unknown => {}
-                Message::EndsHere => return self.end_message(),
-                Message::EndedBefore => self.end_message(),
-                Message::NextMail => self.release(),
+                MessageEnd::Unknown => {}
+                MessageEnd::EndsHere => return self.end_message(),
+                MessageEnd::EndedBefore => self.end_message(),
+                MessageEnd::NextMail => self.release(),
             }
         }
         let has_stopped = self.has_failed || self.mail.as_ref().is_some_and(|mail| mail.error.is_some());
@@ -154,13 +154,13 @@ impl<H: From<Found>> Scanner<H> {
             && !self.is_of_git
             && let Some(at) = self.first_text
         {
-            self.fail(Malformed::new(at, "this is no unified diff: no line begins the diff of a file"));
+            self.fail(MalformedLine::new(at, "this is no unified diff: no line begins the diff of a file"));
         }
     }
 
     /// What was read of the mail was a part of its message.
     fn end_message(&mut self) {
-        (self.mail, self.section) = (None, Section::Text);
+        (self.mail, self.section) = (None, ScanState::Text);
     }
 
     /// What was read of the mail is its diff.
@@ -172,7 +172,7 @@ impl<H: From<Found>> Scanner<H> {
         }
     }
 
-    fn keep(&mut self, file: FileOf<H>) {
+    fn keep(&mut self, file: DiffEntry<H>) {
         match &mut self.mail {
             Some(mail) => mail.held.push(file),
             None => {
@@ -182,11 +182,11 @@ impl<H: From<Found>> Scanner<H> {
         }
     }
 
-    fn fail(&mut self, wrong: Malformed) {
+    fn fail(&mut self, wrong: MalformedLine) {
         match &mut self.mail {
             Some(mail) => mail.error = Some(wrong),
             None => {
-                let Malformed { at: Place { byte, line }, what: message } = wrong;
+                let MalformedLine { at: InputPosition { byte, line }, what: message } = wrong;
                 self.has_failed = true;
                 self.read.push_back(Err(ParseError { byte, line, message }));
             }
@@ -194,13 +194,13 @@ impl<H: From<Found>> Scanner<H> {
     }
 
     /// Takes a line into the section that it belongs to.
-    fn take(&mut self, row: &Row<'_>) -> Result<(), Malformed> {
+    fn take(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
         loop {
             let is_taken = match &mut self.section {
-                Section::Hunks(reading) => reading.take(row)?,
-                Section::Header(section) => section.header.take(row)?,
-                Section::Names(names) => names.take(row),
-                Section::Text => return self.text(row),
+                ScanState::Hunks(reading) => reading.take(row)?,
+                ScanState::Header(section) => section.header.take(row)?,
+                ScanState::Names(names) => names.take(row),
+                ScanState::Text => return self.text(row),
             };
             if is_taken {
                 return Ok(());
@@ -210,7 +210,7 @@ impl<H: From<Found>> Scanner<H> {
     }
 
     /// Takes a line of no section, which may begin one.
-    fn text(&mut self, row: &Row<'_>) -> Result<(), Malformed> {
+    fn text(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
         let text = row.text;
         if !self.has_file {
             self.is_of_git |=
@@ -221,20 +221,21 @@ impl<H: From<Found>> Scanner<H> {
         }
         let header = |names: &[u8], header| {
             row.whole()?;
-            Ok(Section::Header(Box::new(GitHeader { at: row.at, names: names.to_owned(), header })))
+            Ok(ScanState::Header(Box::new(GitHeader { at: row.at, names: names.to_owned(), header })))
         };
         match text.first() {
             Some(b'd') => {
                 let merge =
                     text.strip_prefix(b"diff --cc ").or_else(|| text.strip_prefix(b"diff --combined "));
                 if let Some(names) = text.strip_prefix(b"diff --git ") {
-                    self.section = header(names, Header::default())?;
+                    self.section = header(names, FileHeader::default())?;
                 } else if let Some(name) = merge {
-                    self.section = header(name, Header::of_merge())?;
+                    self.section = header(name, FileHeader::of_merge())?;
                 }
             }
             Some(b'-') if text.starts_with(b"--- ") && !row.is_cut() => {
-                self.section = Section::Names(Box::new(Names { old: (row.at, text.to_owned()), new: None }));
+                self.section =
+                    ScanState::Names(Box::new(PlainDiffHeader { old: (row.at, text.to_owned()), new: None }));
             }
             Some(b'@') if is_of_hunks(text) => {
                 return Err(row.malformed("a hunk without the name of its file before it"));
@@ -243,52 +244,54 @@ impl<H: From<Found>> Scanner<H> {
                 let what = "a submodule is shown in a form that is not a diff: use `--submodule=short`";
                 return Err(row.malformed(what));
             }
-            Some(b'F') if mail::is_start(text) => self.mail = Some(Mail::new()),
+            Some(b'F') if mail::is_start(text) => self.mail = Some(UnfinishedMail::new()),
             Some(_) | None => {}
         }
         Ok(())
     }
 
     /// Leaves a section before a line that does not belong to it, or at the end of the input.
-    fn leave(&mut self, next: Option<&Row<'_>>) -> Result<(), Malformed> {
+    fn leave(&mut self, next: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
         let at = next.map_or(self.next, |row| row.at);
         self.section = match std::mem::take(&mut self.section) {
-            Section::Text => Section::Text,
-            Section::Names(names) => match names.read(next)? {
-                Some(file) => Section::Hunks(Box::new(Reading::new(file))),
-                None => Section::Text,
+            ScanState::Text => ScanState::Text,
+            ScanState::Names(names) => match names.read(next)? {
+                Some(file) => ScanState::Hunks(Box::new(FileInProgress::new(file))),
+                None => ScanState::Text,
             },
-            Section::Header(section) => {
+            ScanState::Header(section) => {
                 if let Some(missing) = section.header.missing() {
-                    return Err(Malformed::new(at, missing));
+                    return Err(MalformedLine::new(at, missing));
                 }
                 if next.is_none() && !section.header.is_whole() {
-                    return Err(Malformed::new(at, "the input ends inside the header of a file"));
+                    return Err(MalformedLine::new(at, "the input ends inside the header of a file"));
                 }
                 match section.file(next.is_none().then_some(at))? {
-                    None => Section::Text,
-                    Some(file) if section.has_hunks(next) => Section::Hunks(Box::new(Reading::new(file))),
+                    None => ScanState::Text,
+                    Some(file) if section.has_hunks(next) => {
+                        ScanState::Hunks(Box::new(FileInProgress::new(file)))
+                    }
                     Some(file) if section.header.has_names => {
                         let what = "a hunk should follow the `---` and `+++` lines";
-                        return Err(of_file(&file, Malformed::new(at, what)));
+                        return Err(of_file(&file, MalformedLine::new(at, what)));
                     }
                     Some(file) => {
                         self.keep(file);
-                        Section::Text
+                        ScanState::Text
                     }
                 }
             }
-            Section::Hunks(reading) => {
+            ScanState::Hunks(reading) => {
                 self.keep(reading.end(at)?);
-                Section::Text
+                ScanState::Text
             }
         };
         Ok(())
     }
 }
 
-impl Names {
-    fn take(&mut self, row: &Row<'_>) -> bool {
+impl PlainDiffHeader {
+    fn take(&mut self, row: &InputLine<'_>) -> bool {
         let is_new = self.new.is_none() && row.text.starts_with(b"+++ ") && !row.is_cut();
         if is_new {
             self.new = Some((row.at, row.text.to_owned()));
@@ -297,56 +300,57 @@ impl Names {
     }
 
     /// The file, if they begin a diff: a hunk follows.
-    fn read<H>(&self, next: Option<&Row<'_>>) -> Result<Option<FileOf<H>>, Malformed> {
+    fn read<H>(&self, next: Option<&InputLine<'_>>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let Some(new) = self.new.as_ref().filter(|_| next.is_some_and(|row| hunks::is_header(row.text)))
         else {
             return Ok(None);
         };
-        fn row((at, text): &(Place, Vec<u8>)) -> Row<'_> {
-            Row { text, at: *at, len: text.len() }
+        fn row((at, text): &(InputPosition, Vec<u8>)) -> InputLine<'_> {
+            InputLine { text, at: *at, len: text.len() }
         }
-        let header = Header::of_names(&row(&self.old), &row(new))?;
+        let header = FileHeader::of_names(&row(&self.old), &row(new))?;
         parse::plain_file(&header, self.old.0).map(Some)
     }
 }
 
 impl GitHeader {
     /// The file; none if this was a sentence that began like a header. `end` is that of an input that ends with it.
-    fn file<H>(&self, end: Option<Place>) -> Result<Option<FileOf<H>>, Malformed> {
+    fn file<H>(&self, end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let names = trimmed(&self.names);
         if self.header.is_combined {
-            let name = name::whole_name(names).ok_or_else(|| Malformed::new(self.at, header::BAD_QUOTES))?;
+            let name =
+                name::whole_name(names).ok_or_else(|| MalformedLine::new(self.at, header::BAD_QUOTES))?;
             return Ok(Some(parse::merged_file(&name, &self.header)));
         }
         if let Some(file) = parse::git_file(names, &self.header, self.at)? {
             return Ok(Some(file));
         }
         if self.header.has_lines {
-            return Err(Malformed::new(self.at, "cannot tell the name of the file from its header"));
+            return Err(MalformedLine::new(self.at, "cannot tell the name of the file from its header"));
         }
         match end {
             Some(end) if !self.names.ends_with(b"\n") => {
-                Err(Malformed::new(end, "the input ends inside the header of a file"))
+                Err(MalformedLine::new(end, "the input ends inside the header of a file"))
             }
             Some(_) | None => Ok(None),
         }
     }
 
     /// Does a hunk follow?
-    fn has_hunks(&self, next: Option<&Row<'_>>) -> bool {
+    fn has_hunks(&self, next: Option<&InputLine<'_>>) -> bool {
         let is_merge = self.header.is_combined;
         next.is_some_and(|row| (is_merge || self.header.has_names) && begins_hunk(row.text, is_merge))
     }
 }
 
-impl<H: From<Found>> Reading<H> {
-    fn new(file: FileOf<H>) -> Self {
+impl<H: From<LocatedHunk>> FileInProgress<H> {
+    fn new(file: DiffEntry<H>) -> Self {
         Self { file, free: (0, 0), tail: 0, hunk: None, walk: None }
     }
 
     /// Takes the next line; false if it does not belong to the file.
-    fn take(&mut self, row: &Row<'_>) -> Result<bool, Malformed> {
-        let of_file = |file: &FileOf<H>, what: String| of_file(file, row.malformed(what));
+    fn take(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
+        let of_file = |file: &DiffEntry<H>, what: String| of_file(file, row.malformed(what));
         if let Some(walk) = &mut self.walk {
             walk.take(row.text).map_err(|what| of_file(&self.file, what))?;
         } else if begins_hunk(row.text, self.file.is_combined) {
@@ -369,7 +373,7 @@ impl<H: From<Found>> Reading<H> {
     }
 
     /// Reads the header of a hunk.
-    fn begin(&mut self, row: &Row<'_>) -> Result<(), String> {
+    fn begin(&mut self, row: &InputLine<'_>) -> Result<(), String> {
         let ranges = hunks::ranges(row.text).ok_or(if self.file.is_combined {
             "a hunk header of a merge must read `@@@ -LINE,COUNT -LINE,COUNT +LINE,COUNT @@@`"
         } else {
@@ -378,12 +382,12 @@ impl<H: From<Found>> Reading<H> {
         let shared = self.shared(&ranges)?;
         let (old_end, new_end) = (ranges.old.end()?, ranges.new.end()?);
         self.free = (self.free.0.max(old_end), self.free.1.max(new_end));
-        self.walk = Some(Walk::new(&ranges, shared));
+        self.walk = Some(HunkReader::new(&ranges, shared));
         // Their sums have been found to fit, so they do.
         let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let section = row.text.len() - trailing(row.text) - ranges.section.len();
-        self.hunk = Some(Found {
-            span: Span {
+        self.hunk = Some(LocatedHunk {
+            span: HunkSpan {
                 old_start: fit(ranges.old.start),
                 old_lines: fit(ranges.old.count),
                 new_start: fit(ranges.new.start),
@@ -398,7 +402,7 @@ impl<H: From<Found>> Reading<H> {
 
     /// How many lines a hunk shows that the one before it showed, too. With `-W` git prints the whole function around
     /// a change, and one may begin with unchanged lines that the one before it ended with.
-    fn shared(&self, ranges: &Ranges<'_>) -> Result<u64, &'static str> {
+    fn shared(&self, ranges: &HunkHeader<'_>) -> Result<u64, &'static str> {
         let old = self.free.0.saturating_sub(ranges.old.start);
         let new = self.free.1.saturating_sub(ranges.new.start);
         if old == 0 && new == 0 {
@@ -415,10 +419,10 @@ impl<H: From<Found>> Reading<H> {
     }
 
     /// The file, which ends before a line.
-    fn end(mut self, at: Place) -> Result<FileOf<H>, Malformed> {
+    fn end(mut self, at: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
         if let Some(walk) = &self.walk {
             let what = format!("the input ends inside a hunk: {} are missing", walk.missing());
-            return Err(of_file(&self.file, Malformed::new(at, what)));
+            return Err(of_file(&self.file, MalformedLine::new(at, what)));
         }
         self.end_hunk();
         Ok(self.file)
@@ -426,11 +430,11 @@ impl<H: From<Found>> Reading<H> {
 }
 
 /// Something wrong in the diff of a file.
-fn of_file<H>(file: &FileOf<H>, wrong: Malformed) -> Malformed {
+fn of_file<H>(file: &DiffEntry<H>, wrong: MalformedLine) -> MalformedLine {
     if file.path.as_bytes().is_empty() {
         return wrong;
     }
-    Malformed { what: format!("{}: {}", file.path, wrong.what), ..wrong }
+    MalformedLine { what: format!("{}: {}", file.path, wrong.what), ..wrong }
 }
 
 /// How long the end of a line is.

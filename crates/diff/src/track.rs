@@ -12,9 +12,9 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FileDiff, RepoPath, Status};
-use align::Alignment;
-use text::{File, Text};
+use crate::{FileDiff, FileStatus, RepoPath};
+use align::LineAlignment;
+use text::{SideFile, SideText};
 
 /// How many bytes of changed files are compared, both sides together. What is beyond is followed by the hunks of the
 /// diff alone: right for lines that stayed in order, blind to moves.
@@ -29,7 +29,7 @@ const MAX_PLACES: usize = 8;
 /// What became of lines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fate {
+pub enum LineFate {
     /// They are where they were: same file, same numbers. Their indentation may differ.
     Unmoved,
     /// They are all there and together, under other numbers or in another file.
@@ -42,9 +42,9 @@ pub enum Fate {
 
 /// The answer about a range of lines.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Tracked {
+pub struct TrackedRange {
     /// What became of them.
-    pub status: Fate,
+    pub status: LineFate,
     /// The file they are in now; of deleted lines the file they were in, by its new name, if it is still there.
     pub path: Option<RepoPath>,
     /// The first line, 1-based; none if they are gone.
@@ -55,7 +55,7 @@ pub struct Tracked {
 
 /// A file on one side.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub struct FileContent<'a> {
     /// Its name on that side.
     pub path: &'a RepoPath,
     /// Its bytes; none if it was not read, for its size or kind: then it is followed by the diff's hunks alone.
@@ -65,28 +65,28 @@ pub struct Source<'a> {
 /// Follows lines from one commit to another.
 ///
 /// ```
-/// use truing_diff::{Fate, RepoPath, Source, Tracker, parse};
+/// use truing_diff::{LineFate, RepoPath, FileContent, LineTracker, parse};
 /// let (path, other) = (RepoPath::from("a.rs"), RepoPath::from("b.rs"));
 /// let diff = parse(b"diff --git a/a.rs b/b.rs\nsimilarity index 60%\nrename from a.rs\nrename to b.rs\n");
-/// let old = [Source { path: &path, content: Some(b"let a = 1;\nlet b = 2;\n") }];
-/// let new = [Source { path: &other, content: Some(b"if c {\n    let a = 1;\n}\n") }];
-/// let tracker = Tracker::new(&diff.files, &old, &new);
+/// let old = [FileContent { path: &path, content: Some(b"let a = 1;\nlet b = 2;\n") }];
+/// let new = [FileContent { path: &other, content: Some(b"if c {\n    let a = 1;\n}\n") }];
+/// let tracker = LineTracker::new(&diff.files, &old, &new);
 /// let first = tracker.track(&path, 1, 1);
-/// assert_eq!((first.status, first.path, first.start_line), (Fate::Moved, Some(other.clone()), Some(2)));
-/// assert_eq!(tracker.track(&path, 2, 2).status, Fate::Deleted);
+/// assert_eq!((first.status, first.path, first.start_line), (LineFate::Moved, Some(other.clone()), Some(2)));
+/// assert_eq!(tracker.track(&path, 2, 2).status, LineFate::Deleted);
 /// ```
 #[derive(Debug)]
-pub struct Tracker<'a> {
+pub struct LineTracker<'a> {
     /// What became of each old file, by its old name.
-    files: HashMap<&'a RepoPath, Followed<'a>>,
-    old: Text<'a>,
-    new: Text<'a>,
-    alignment: Alignment,
+    files: HashMap<&'a RepoPath, FollowMethod<'a>>,
+    old: SideText<'a>,
+    new: SideText<'a>,
+    alignment: LineAlignment,
 }
 
 /// How a file of the old side is followed.
 #[derive(Clone, Copy, Debug)]
-enum Followed<'a> {
+enum FollowMethod<'a> {
     /// It did not change. Its number of lines, if it was read.
     Unchanged(Option<u32>),
     /// Line by line; its index in the old text, and its own name now.
@@ -95,7 +95,7 @@ enum Followed<'a> {
     Hunks(&'a FileDiff<'a>),
 }
 
-impl<'a> Tracker<'a> {
+impl<'a> LineTracker<'a> {
     /// Compares both sides of a diff.
     ///
     /// `changes` is the whole diff from old to new. `old` has its old files and every other file that will be
@@ -103,15 +103,15 @@ impl<'a> Tracker<'a> {
     ///
     /// Time and memory are linear in the size of the changed files, up to [`MAX_TRACKED_BYTES`]: where lines that
     /// occur often must be told apart by their order, the work is cut off at a bound.
-    pub fn new(changes: &'a [FileDiff<'a>], old: &[Source<'a>], new: &[Source<'a>]) -> Self {
+    pub fn new(changes: &'a [FileDiff<'a>], old: &[FileContent<'a>], new: &[FileContent<'a>]) -> Self {
         let mut room = MAX_TRACKED_BYTES;
-        let mut read = |source: &Source<'a>| {
+        let mut read = |source: &FileContent<'a>| {
             let content = source.content.filter(|content| content.len() <= room)?;
             room -= content.len();
             Some(content)
         };
-        let (mut old_text, mut new_text) = (Text::default(), Text::default());
-        let mut words = text::Words::default();
+        let (mut old_text, mut new_text) = (SideText::default(), SideText::default());
+        let mut words = text::TextInterner::default();
         let new_names: HashMap<&RepoPath, usize> = new
             .iter()
             .filter_map(|source| Some((source.path, new_text.push(source.path, read(source)?, &mut words))))
@@ -123,23 +123,23 @@ impl<'a> Tracker<'a> {
         let mut pairs = Vec::new();
         for source in old {
             let Some(change) = changed.get(source.path) else {
-                files.insert(source.path, Followed::Unchanged(source.content.map(text::count_lines)));
+                files.insert(source.path, FollowMethod::Unchanged(source.content.map(text::count_lines)));
                 continue;
             };
-            let new_name = (change.status != Status::Deleted).then_some(&change.path);
+            let new_name = (change.status != FileStatus::Deleted).then_some(&change.path);
             let partner = new_name.map(|name| new_names.get(name));
             let content = if partner == Some(None) { None } else { read(source) };
             let followed = match content {
-                None => Followed::Hunks(change),
+                None => FollowMethod::Hunks(change),
                 Some(content) => {
                     let at = old_text.push(source.path, content, &mut words);
                     pairs.extend(partner.flatten().map(|new| (at, *new)));
-                    Followed::Lines(at, new_name)
+                    FollowMethod::Lines(at, new_name)
                 }
             };
             files.insert(source.path, followed);
         }
-        let alignment = Alignment::of(&old_text, &new_text, &pairs);
+        let alignment = LineAlignment::of(&old_text, &new_text, &pairs);
         Self { files, old: old_text, new: new_text, alignment }
     }
 
@@ -147,7 +147,7 @@ impl<'a> Tracker<'a> {
     pub fn followed_by_hunks(&self) -> impl Iterator<Item = &RepoPath> {
         self.files
             .iter()
-            .filter(|(_, followed)| matches!(followed, Followed::Hunks(_)))
+            .filter(|(_, followed)| matches!(followed, FollowMethod::Hunks(_)))
             .map(|(path, _)| *path)
     }
 
@@ -155,9 +155,9 @@ impl<'a> Tracker<'a> {
     ///
     /// Lines that the old side does not have are not found on the new one: a range beyond the end of its file, or
     /// in a file that is not there, is deleted; one that reaches beyond it is edited.
-    pub fn track(&self, path: &RepoPath, start: u32, end: u32) -> Tracked {
-        let gone = |path: Option<&RepoPath>| Tracked {
-            status: Fate::Deleted,
+    pub fn track(&self, path: &RepoPath, start: u32, end: u32) -> TrackedRange {
+        let gone = |path: Option<&RepoPath>| TrackedRange {
+            status: LineFate::Deleted,
             path: path.cloned(),
             start_line: None,
             end_line: None,
@@ -167,42 +167,42 @@ impl<'a> Tracker<'a> {
         }
         match self.files.get(path) {
             None => gone(None),
-            Some(Followed::Unchanged(lines)) => {
+            Some(FollowMethod::Unchanged(lines)) => {
                 let last = lines.unwrap_or(end).min(end);
                 if last < start {
                     return gone(Some(path));
                 }
-                let status = if last == end { Fate::Unmoved } else { Fate::Edited };
+                let status = if last == end { LineFate::Unmoved } else { LineFate::Edited };
                 at(status, path, start, last)
             }
-            Some(Followed::Hunks(change)) => match by_hunks::track(change, start, end) {
+            Some(FollowMethod::Hunks(change)) => match by_hunks::track(change, start, end) {
                 Some((first, last, whole)) => {
                     let stayed = change.path == *path && first == start;
                     at(fate(whole, stayed), &change.path, first, last)
                 }
-                None => gone((change.status != Status::Deleted).then_some(&change.path)),
+                None => gone((change.status != FileStatus::Deleted).then_some(&change.path)),
             },
-            Some(Followed::Lines(file, new_name)) => {
+            Some(FollowMethod::Lines(file, new_name)) => {
                 self.by_lines(path, *file, start, end).unwrap_or_else(|| gone(*new_name))
             }
         }
     }
 
     /// The answer from the partners of the lines; none if they are gone.
-    fn by_lines(&self, path: &RepoPath, file: usize, start: u32, end: u32) -> Option<Tracked> {
+    fn by_lines(&self, path: &RepoPath, file: usize, start: u32, end: u32) -> Option<TrackedRange> {
         let file = self.old.file(file)?;
         let lines = file.range(start, end);
-        let mut places: Vec<Place> = Vec::new();
+        let mut places: Vec<MatchedBlock> = Vec::new();
         let mut has_words = false;
         for old in lines {
             let worth = self.old.worth(old);
             has_words |= worth > text::WORTH_OF_MARKS;
             let Some(partner) = self.alignment.partner(old) else { continue };
-            let line = Found { old, new: partner.line, file: self.new.file_of(partner.line)?, worth };
+            let line = MatchedLine { old, new: partner.line, file: self.new.file_of(partner.line)?, worth };
             let recent = places.iter_mut().rev().take(MAX_PLACES);
             match recent.into_iter().find_map(|place| place.takes(&line).then_some(place)) {
                 Some(place) => place.add(&line, partner.edited),
-                None => places.push(Place::new(&line, partner.edited)),
+                None => places.push(MatchedBlock::new(&line, partner.edited)),
             }
         }
         // The first of equals.
@@ -212,35 +212,37 @@ impl<'a> Tracker<'a> {
         }
         let asked = u64::from(end - start) + 1;
         let whole = !best.edited && best.lines == asked && best.new_span() == asked;
-        let new: &File<'_> = self.new.file(best.first.file)?;
+        let new: &SideFile<'_> = self.new.file(best.first.file)?;
         let (first, last) = (new.number(best.first.new), new.number(best.last_new));
         Some(at(fate(whole, new.path == path && first == start), new.path, first, last))
     }
 }
 
-fn fate(whole: bool, stayed: bool) -> Fate {
+fn fate(whole: bool, stayed: bool) -> LineFate {
     match (whole, stayed) {
-        (true, true) => Fate::Unmoved,
-        (true, false) => Fate::Moved,
-        (false, _) => Fate::Edited,
+        (true, true) => LineFate::Unmoved,
+        (true, false) => LineFate::Moved,
+        (false, _) => LineFate::Edited,
     }
 }
 
-fn at(status: Fate, path: &RepoPath, first: u32, last: u32) -> Tracked {
-    Tracked { status, path: Some(path.clone()), start_line: Some(first), end_line: Some(last) }
+fn at(status: LineFate, path: &RepoPath, first: u32, last: u32) -> TrackedRange {
+    TrackedRange { status, path: Some(path.clone()), start_line: Some(first), end_line: Some(last) }
 }
 
 /// The name of a changed file on the old side, if it was there.
 fn old_name<'a>(change: &'a FileDiff<'_>) -> Option<&'a RepoPath> {
     match change.status {
-        Status::Added | Status::Copied => None,
-        Status::Renamed => change.old_path.as_ref(),
-        Status::Deleted | Status::Modified | Status::Mode | Status::Binary => Some(&change.path),
+        FileStatus::Added | FileStatus::Copied => None,
+        FileStatus::Renamed => change.old_path.as_ref(),
+        FileStatus::Deleted | FileStatus::Modified | FileStatus::Mode | FileStatus::Binary => {
+            Some(&change.path)
+        }
     }
 }
 
 /// A line of the range that has a partner.
-struct Found {
+struct MatchedLine {
     old: usize,
     new: usize,
     /// The new file.
@@ -249,8 +251,8 @@ struct Found {
 }
 
 /// Partners that stand together, in order.
-struct Place {
-    first: Found,
+struct MatchedBlock {
+    first: MatchedLine,
     last_old: usize,
     last_new: usize,
     lines: u64,
@@ -259,9 +261,9 @@ struct Place {
     edited: bool,
 }
 
-impl Place {
-    fn new(line: &Found, edited: bool) -> Self {
-        let first = Found { ..*line };
+impl MatchedBlock {
+    fn new(line: &MatchedLine, edited: bool) -> Self {
+        let first = MatchedLine { ..*line };
         let mut place =
             Self { first, last_old: 0, last_new: 0, lines: 0, worth: 0, has_words: false, edited: false };
         place.add(line, edited);
@@ -269,13 +271,13 @@ impl Place {
     }
 
     /// Does the line follow, near enough?
-    fn takes(&self, line: &Found) -> bool {
+    fn takes(&self, line: &MatchedLine) -> bool {
         let apart = (line.new as u64).saturating_sub(self.last_new as u64);
         let were_apart = (line.old as u64).saturating_sub(self.last_old as u64);
         self.first.file == line.file && apart > 0 && apart <= were_apart.saturating_add(MAX_INSERTED)
     }
 
-    fn add(&mut self, line: &Found, edited: bool) {
+    fn add(&mut self, line: &MatchedLine, edited: bool) {
         (self.last_old, self.last_new) = (line.old, line.new);
         self.lines += 1;
         self.worth += u64::from(line.worth);

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use crate::forge::{FakeError, Repo};
-use crate::repo::{GitError, git, run};
+use crate::forge::{FakeError, FakeRepo};
+use crate::repo::{FakeGitError, git, run};
 
 /// A commit as `git log` shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Shown {
+pub struct GitLogEntry {
     /// Its id.
     pub commit: String,
     /// The commit it is on.
@@ -24,7 +24,7 @@ pub struct Shown {
 ///
 /// # Errors
 /// Git.
-pub fn log(dir: &Path, base: &str, head: &str) -> Result<Vec<Shown>, GitError> {
+pub fn log(dir: &Path, base: &str, head: &str) -> Result<Vec<GitLogEntry>, FakeGitError> {
     let format = "--format=%x01%H%x00%P%x00%an%x00%s%x00";
     let range = format!("{base}..{head}");
     let log = run(git(dir).args(["log", "--reverse", "--patch", "--unified=0", format, &range, "--"]))?;
@@ -38,7 +38,7 @@ pub fn log(dir: &Path, base: &str, head: &str) -> Result<Vec<Shown>, GitError> {
             line.starts_with(['+', '-']) && !(line.starts_with("+++ ") || line.starts_with("--- "))
         };
         let lines = patch.lines().filter(is_changed).map(str::to_owned).collect();
-        Shown { commit, parent, author, subject, lines }
+        GitLogEntry { commit, parent, author, subject, lines }
     };
     Ok(entries.map(read).collect())
 }
@@ -47,12 +47,12 @@ pub fn log(dir: &Path, base: &str, head: &str) -> Result<Vec<Shown>, GitError> {
 ///
 /// # Errors
 /// Git, where there is none.
-pub fn tip(dir: &Path, name: &str) -> Result<String, GitError> {
+pub fn tip(dir: &Path, name: &str) -> Result<String, FakeGitError> {
     let tip = run(git(dir).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))?;
     Ok(String::from_utf8_lossy(&tip).trim().to_owned())
 }
 
-impl Repo {
+impl FakeRepo {
     /// Clones it to `dest`, which must not exist, with this branch checked out.
     ///
     /// # Errors
@@ -69,22 +69,23 @@ impl Repo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forge::{FakeForge, Options};
-    use crate::repo::Commit;
+    use crate::forge::{FakeForge, FakeForgeOptions};
+    use crate::repo::CommitBuilder;
 
     #[tokio::test]
     async fn a_clone_has_the_branch_checked_out_and_its_log_has_the_lines() {
-        let forge = FakeForge::start(Options::default()).await.unwrap();
-        let first = Commit::new("Begin").write("a.py", "a\nb\n");
+        let forge = FakeForge::start(FakeForgeOptions::default()).await.unwrap();
+        let first = CommitBuilder::new("Begin").write("a.py", "a\nb\n");
         let repo = forge.create_repository("acme", "shop", first).await.unwrap();
-        let head = repo.push("topic", Commit::new("Change").by("ann").write("a.py", "a\nc\n")).await.unwrap();
+        let head =
+            repo.push("topic", CommitBuilder::new("Change").by("ann").write("a.py", "a\nc\n")).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("shop");
         repo.check_out("topic", &dest).await.unwrap();
         assert_eq!(std::fs::read_to_string(dest.join("a.py")).unwrap(), "a\nc\n");
         assert_eq!(tip(&dest, "topic").unwrap(), head);
         assert!(tip(&dest, "main").is_err(), "the others are the remote's");
-        let shown = Shown {
+        let shown = GitLogEntry {
             commit: head,
             parent: repo.tip("main").await.unwrap(),
             author: "ann".into(),

@@ -4,24 +4,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use truing_core::id::Span;
-use truing_core::port::{Clock, Common, Present, StoreError};
+use truing_core::id::TimeSpan;
+use truing_core::port::{Clock, SharedStateStore, StateSnapshot, StoreError};
 
 /// States of a clock's time, which last until they are changed.
 #[derive(Clone)]
-pub struct InCommon {
+pub struct FakeSharedState {
     clock: Arc<dyn Clock>,
-    within: Arc<Mutex<Within>>,
+    within: Arc<Mutex<SharedTexts>>,
 }
 
 #[derive(Default)]
-struct Within {
+struct SharedTexts {
     texts: HashMap<String, String>,
     is_gone: bool,
     reads: usize,
 }
 
-impl InCommon {
+impl FakeSharedState {
     /// Nothing yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, within: Arc::default() }
@@ -44,15 +44,15 @@ impl InCommon {
         self.within().reads
     }
 
-    fn within(&self) -> MutexGuard<'_, Within> {
+    fn within(&self) -> MutexGuard<'_, SharedTexts> {
         self.within.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn present(&self, name: &str) -> Result<Present, StoreError> {
+    fn present(&self, name: &str) -> Result<StateSnapshot, StoreError> {
         let mut within = self.within();
         within.reads += 1;
         within.answers()?;
-        Ok(Present { text: within.texts.get(name).cloned(), now: self.clock.now() })
+        Ok(StateSnapshot { text: within.texts.get(name).cloned(), now: self.clock.now() })
     }
 
     fn swapped(&self, name: &str, expected: Option<&str>, next: Option<&str>) -> Result<bool, StoreError> {
@@ -69,15 +69,15 @@ impl InCommon {
     }
 }
 
-impl Within {
+impl SharedTexts {
     fn answers(&self) -> Result<(), StoreError> {
         if self.is_gone { Err(StoreError::Unavailable("it is gone".to_owned())) } else { Ok(()) }
     }
 }
 
 #[async_trait]
-impl Common for InCommon {
-    async fn read(&self, name: &str) -> Result<Present, StoreError> {
+impl SharedStateStore for FakeSharedState {
+    async fn read(&self, name: &str) -> Result<StateSnapshot, StoreError> {
         self.present(name)
     }
 
@@ -86,14 +86,14 @@ impl Common for InCommon {
         name: &str,
         expected: Option<&str>,
         next: Option<&str>,
-        _: Span,
+        _: TimeSpan,
     ) -> Result<bool, StoreError> {
         self.swapped(name, expected, next)
     }
 }
 
-impl std::fmt::Debug for InCommon {
+impl std::fmt::Debug for FakeSharedState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("InCommon").field("names", &self.names()).finish_non_exhaustive()
+        f.debug_struct("FakeSharedState").field("names", &self.names()).finish_non_exhaustive()
     }
 }

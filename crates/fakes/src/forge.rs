@@ -1,4 +1,4 @@
-//! [`FakeForge`]: a forge on loopback, of one of the kinds of [`Flavour`]. `state` is what it holds, and knows nothing above it;
+//! [`FakeForge`]: a forge on loopback, of one of the kinds of [`ForgeFlavour`]. `state` is what it holds, and knows nothing above it;
 //! `operations` change it; `http` takes calls; `github` and `bitbucket` answer them in their ways, and tell of changes in their
 //! form. `people` is what tests do, `view` what they see.
 //! `shared` is what the server and its handles share, `diff` what a diff contains, `webhook` how deliveries are sent, `fault`
@@ -32,59 +32,59 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::port::Clock;
 
-pub use diff::Side;
+pub use diff::FakeDiffSide;
 pub use error::FakeError;
-pub use fault::{Fault, FaultKind, Reasons};
-pub use flavour::Flavour;
+pub use fault::{ForgeFault, ForgeFaultKind, ReasonForm};
+pub use flavour::ForgeFlavour;
 pub use github::{MAX_ANNOTATIONS, MAX_COMMENT, MAX_DESCRIPTION, MAX_TEXT};
 pub use operations::pulls::NewPull;
-pub use people::{App, Kept, Repo};
+pub use people::{FakeApp, FakeRepo, FakeRepoSnapshot};
 pub use refusal::{PLACE_REFUSALS, PlaceRefusal, RefusedPlaces};
-pub use state::access::Access;
+pub use state::access::RepositoryAccess;
 pub use state::apps::TokenKind;
-pub use state::bots::{Bot, BotReview, Step};
-pub use state::checks::{Again, CheckRun};
-pub use state::delivery::{Delivery, Hook, MAX_QUEUED};
-pub use state::merging::{Decision, MergeState};
-pub use state::pulls::{Place, Verdict};
-pub use state::reports::{Annotation, Report};
-pub use state::{Logged, MAX_LOGGED, Status};
-pub use view::{Comment, IssueView, PullView, ReviewView};
-pub use webhook::{Chaos, DELIVERY_TIMEOUT, sign_sha256};
-pub use witness::{Exchange, Witness};
+pub use state::bots::{BotReview, BotStep, FakeBot};
+pub use state::checks::{FakeCheckRun, RerunButton};
+pub use state::delivery::{DeliveryHook, FakeDelivery, MAX_QUEUED};
+pub use state::merging::{MergeState, ReviewDecision};
+pub use state::pulls::{FakeReviewVerdict, InlinePlace};
+pub use state::reports::{CommitReport, ReportAnnotation};
+pub use state::{CommitStatus, LoggedCall, MAX_LOGGED};
+pub use view::{CommentView, IssueView, PullView, ReviewView};
+pub use webhook::{DELIVERY_TIMEOUT, DeliveryChaos, sign_sha256};
+pub use witness::{ApiExchange, ExchangeObserver};
 
 use crate::server::serve;
-use http::serve::{Protocol, router};
+use http::serve::{ForgeProtocol, router};
 use refusal::RefusedFile;
-use shared::Shared;
-use state::{Form, State, World};
+use shared::FakeForgeShared;
+use state::{DeliveryFn, FakeForgeState, ForgeInstance};
 
 /// The version that a Data Center has unless a test says otherwise.
 const VERSION: &str = "9.4.2";
 
 /// How a forge begins.
 #[derive(Clone)]
-pub struct Options {
+pub struct FakeForgeOptions {
     /// Its clock: the time in every object.
     pub clock: Arc<dyn Clock>,
     /// Does git over HTTP need a token, as for a private repository? A wrong one is always refused.
     pub private_git: bool,
     /// Who looks at every exchange of the API.
-    pub witness: Option<Arc<dyn Witness>>,
+    pub witness: Option<Arc<dyn ExchangeObserver>>,
 }
 
-impl Default for Options {
+impl Default for FakeForgeOptions {
     fn default() -> Self {
         Self { clock: Arc::new(WallClock), private_git: true, witness: None }
     }
 }
 
-impl std::fmt::Debug for Options {
+impl std::fmt::Debug for FakeForgeOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("private_git", &self.private_git).finish_non_exhaustive()
+        f.debug_struct("FakeForgeOptions").field("private_git", &self.private_git).finish_non_exhaustive()
     }
 }
 
@@ -93,17 +93,17 @@ impl std::fmt::Debug for Options {
 struct WallClock;
 
 impl Clock for WallClock {
-    fn now(&self) -> Millis {
+    fn now(&self) -> UnixMillis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
 
 /// The server. It ends when this is dropped.
 #[derive(Debug)]
 pub struct FakeForge {
-    shared: Arc<Shared>,
-    flavour: Flavour,
+    shared: Arc<FakeForgeShared>,
+    flavour: ForgeFlavour,
     base_url: String,
     client: reqwest::Client,
     tasks: [AbortHandle; 2],
@@ -122,26 +122,26 @@ impl FakeForge {
     ///
     /// # Errors
     /// There is no port, or no folder for its repositories.
-    pub async fn start(options: Options) -> Result<Self, FakeError> {
-        Self::start_as(Flavour::GitHub, options).await
+    pub async fn start(options: FakeForgeOptions) -> Result<Self, FakeError> {
+        Self::start_as(ForgeFlavour::GitHub, options).await
     }
 
     /// Starts a forge of this kind on a free port of 127.0.0.1, inside the running tokio runtime.
     ///
     /// # Errors
     /// There is no port, or no folder for its repositories.
-    pub async fn start_as(flavour: Flavour, options: Options) -> Result<Self, FakeError> {
-        let (protocol, form): (&'static Protocol, Form) = match flavour {
-            Flavour::GitHub => (&github::PROTOCOL, github::delivery),
-            Flavour::Cloud => (&bitbucket::cloud::PROTOCOL, bitbucket::cloud::delivery),
-            Flavour::DataCenter => (&bitbucket::data_center::PROTOCOL, bitbucket::data_center::delivery),
+    pub async fn start_as(flavour: ForgeFlavour, options: FakeForgeOptions) -> Result<Self, FakeError> {
+        let (protocol, form): (&'static ForgeProtocol, DeliveryFn) = match flavour {
+            ForgeFlavour::GitHub => (&github::PROTOCOL, github::delivery),
+            ForgeFlavour::Cloud => (&bitbucket::cloud::PROTOCOL, bitbucket::cloud::delivery),
+            ForgeFlavour::DataCenter => (&bitbucket::data_center::PROTOCOL, bitbucket::data_center::delivery),
         };
         let dir = tempfile::Builder::new().prefix("fake-forge-").tempdir()?;
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let client = reqwest::Client::builder().no_proxy().build()?;
         let (outbox, deliveries) = channel(MAX_QUEUED);
-        let world = World {
+        let world = ForgeInstance {
             flavour,
             version: VERSION.into(),
             base_url: base_url.clone(),
@@ -170,8 +170,8 @@ impl FakeForge {
             log: Default::default(),
             violations: Vec::new(),
         };
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State { world, repos: BTreeMap::new(), moved: BTreeMap::new() }),
+        let shared = Arc::new(FakeForgeShared {
+            state: Mutex::new(FakeForgeState { world, repos: BTreeMap::new(), moved: BTreeMap::new() }),
             witness: options.witness,
             held: watch::Sender::default(),
             dir,
@@ -184,7 +184,7 @@ impl FakeForge {
     }
 
     /// Its kind.
-    pub fn flavour(&self) -> Flavour {
+    pub fn flavour(&self) -> ForgeFlavour {
         self.flavour
     }
 
@@ -225,7 +225,7 @@ impl FakeForge {
     // --------------------------------------------------------------------------------------- misbehaviour
 
     /// Adds a rule of misbehaviour.
-    pub fn fault(&self, fault: Fault) {
+    pub fn fault(&self, fault: ForgeFault) {
         self.shared.lock().world.faults.add(fault);
     }
 
@@ -245,7 +245,7 @@ impl FakeForge {
         self.shared.lock().world.faults.clear();
     }
 
-    /// Ends when a call is held (see [`FaultKind::Held`]).
+    /// Ends when a call is held (see [`ForgeFaultKind::Held`]).
     pub async fn holds(&self) {
         // The sender lives as long as this.
         let _ = self.shared.held.subscribe().wait_for(|(held, released)| held > released).await;
@@ -269,12 +269,12 @@ impl FakeForge {
     // ------------------------------------------------------------------------------------------- webhooks
 
     /// Sets where deliveries go, and whether at once.
-    pub fn hook(&self, hook: Hook) {
+    pub fn hook(&self, hook: DeliveryHook) {
         self.shared.lock().world.hook = Some(hook);
     }
 
     /// Takes the deliveries that wait, in the order of the changes.
-    pub fn pending(&self) -> Vec<Delivery> {
+    pub fn pending(&self) -> Vec<FakeDelivery> {
         self.shared.lock().world.queued.drain(..).collect()
     }
 
@@ -282,7 +282,7 @@ impl FakeForge {
     ///
     /// # Errors
     /// [`FakeError::Refused`]: a Data Center leaves the hook out, because it has failed five times or more.
-    pub async fn deliver(&self, delivery: &Delivery) -> Result<u16, FakeError> {
+    pub async fn deliver(&self, delivery: &FakeDelivery) -> Result<u16, FakeError> {
         let hook = self.shared.lock().world.hook.clone();
         let hook = hook.ok_or_else(|| FakeError::Missing("hook".into()))?;
         send(&self.shared, &self.client, delivery, &hook).await
@@ -293,7 +293,7 @@ impl FakeForge {
     /// # Errors
     /// There is no hook, or the forge is another one.
     pub async fn ping(&self) -> Result<u16, FakeError> {
-        if self.flavour != Flavour::DataCenter {
+        if self.flavour != ForgeFlavour::DataCenter {
             return Err(FakeError::Refused("only a Data Center tests hooks".into()));
         }
         let serial = {
@@ -302,12 +302,12 @@ impl FakeForge {
             world.events
         };
         let payload = serde_json::json!({"test": true});
-        let delivery = Delivery::of_bitbucket(self.flavour, serial, webhook::PING, 0, &payload);
+        let delivery = FakeDelivery::of_bitbucket(self.flavour, serial, webhook::PING, 0, &payload);
         self.deliver(&delivery).await
     }
 
     /// Sends what waits through a bad network; the statuses in the order of arrival.
-    pub async fn deliver_all(&self, chaos: Chaos) -> Result<Vec<u16>, FakeError> {
+    pub async fn deliver_all(&self, chaos: DeliveryChaos) -> Result<Vec<u16>, FakeError> {
         let mut statuses = Vec::new();
         for delivery in chaos.apply(self.pending()) {
             statuses.push(self.deliver(&delivery).await?);
@@ -329,13 +329,17 @@ impl FakeForge {
     }
 
     /// The requests, oldest first; at most [`MAX_LOGGED`].
-    pub fn log(&self) -> Vec<Logged> {
+    pub fn log(&self) -> Vec<LoggedCall> {
         self.shared.lock().world.log.iter().cloned().collect()
     }
 }
 
 /// Sends automatic deliveries, one after another.
-async fn deliver(shared: Arc<Shared>, mut deliveries: Receiver<(Delivery, Hook)>, client: reqwest::Client) {
+async fn deliver(
+    shared: Arc<FakeForgeShared>,
+    mut deliveries: Receiver<(FakeDelivery, DeliveryHook)>,
+    client: reqwest::Client,
+) {
     while let Some((delivery, hook)) = deliveries.recv().await {
         let _ = send(&shared, &client, &delivery, &hook).await;
     }
@@ -343,12 +347,12 @@ async fn deliver(shared: Arc<Shared>, mut deliveries: Receiver<(Delivery, Hook)>
 
 /// Sends one delivery, unless a Data Center leaves its hook out.
 async fn send(
-    shared: &Shared,
+    shared: &FakeForgeShared,
     client: &reqwest::Client,
-    delivery: &Delivery,
-    hook: &Hook,
+    delivery: &FakeDelivery,
+    hook: &DeliveryHook,
 ) -> Result<u16, FakeError> {
-    if delivery.flavour != Flavour::DataCenter {
+    if delivery.flavour != ForgeFlavour::DataCenter {
         return Ok(delivery.send(client, hook).await?);
     }
     let leaves_out = {

@@ -6,7 +6,7 @@
 //! repositories it serves, [`checkout`] clones them and shows their commits. [`model::FakeModel`] says what a script says, and
 //! [`registry::FakeRegistry`] lists the releases that it is told of;
 //! [`aws::FakeAws`] gives keys of AWS,
-//! [`common::InCommon`] is what processes keep in common. Nothing here depends on the code it doubles:
+//! [`common::FakeSharedState`] is what processes keep in common. Nothing here depends on the code it doubles:
 //! what a diff contains is asked of git.
 
 // A repository object has more fields than `json!` takes by default.

@@ -1,4 +1,4 @@
-//! [`FakeModel`]: a provider of models on loopback that says what a [`Script`] says, by the Messages API, as Amazon
+//! [`FakeModel`]: a provider of models on loopback that says what a [`ModelScript`] says, by the Messages API, as Amazon
 //! Bedrock (`bedrock`) or as a server of Chat Completions (`chat`), as it is asked. `serve` receives the requests, `signature` checks those that are signed, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over,
 //! `play` one that acts by what it is shown.
 
@@ -20,17 +20,20 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-pub use play::{Bug, Call, Mend, Play, Role};
-pub use script::{Answer, Block, Fault, KEY, Place, Script, ScriptError, Usage, When};
+pub use play::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix, ScriptedToolCall};
+pub use script::{
+    AnswerBlock, AnswerCondition, KEY, ModelFault, ModelScript, ScriptError, ScriptedAnswer, ScriptedUsage,
+    StreamPlace,
+};
 pub use signature::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
-pub use state::{Bill, Logged, MAX_LOGGED};
+pub use state::{LoggedModelCall, MAX_LOGGED, RequestBill};
 
 use crate::server;
-use state::Shared;
+use state::FakeModelShared;
 
 /// The server. It ends, with all its connections, when this is dropped.
 pub struct FakeModel {
-    shared: Arc<Shared>,
+    shared: Arc<FakeModelShared>,
     url: String,
     task: AbortHandle,
 }
@@ -52,10 +55,10 @@ impl FakeModel {
     ///
     /// # Errors
     /// There is no port.
-    pub async fn start(script: Script) -> std::io::Result<Self> {
+    pub async fn start(script: ModelScript) -> std::io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let shared = Arc::new(Shared::new(script));
+        let shared = Arc::new(FakeModelShared::new(script));
         let task = tokio::spawn(server::serve(listener, serve::router(shared.clone()))).abort_handle();
         Ok(Self { shared, url, task })
     }
@@ -66,7 +69,7 @@ impl FakeModel {
     }
 
     /// Plays another script, from its beginning, for what arrives from now on; what has arrived gets its answer by the former.
-    pub fn play(&self, script: Script) {
+    pub fn play(&self, script: ModelScript) {
         self.shared.play(script);
     }
 
@@ -86,16 +89,16 @@ impl FakeModel {
     }
 
     /// Every request, in the order of arrival; the last [`MAX_LOGGED`].
-    pub fn log(&self) -> Vec<Logged> {
+    pub fn log(&self) -> Vec<LoggedModelCall> {
         self.shared.logged()
     }
 
     /// What was billed, by request. An answer that was not sent to its end is billed for what was sent.
-    pub fn bills(&self) -> Vec<Bill> {
+    pub fn bills(&self) -> Vec<RequestBill> {
         self.shared.bills()
     }
 
-    /// How many answers have stopped in their middle by now ([`Fault::Stall`]), with all that they say before on its way
+    /// How many answers have stopped in their middle by now ([`ModelFault::Stall`]), with all that they say before on its way
     /// to the client.
     pub fn hung(&self) -> u64 {
         self.shared.hung()

@@ -26,7 +26,7 @@ const PUBLISHED: &str = "2024-05-01T00:00:00Z";
 
 /// Whose forms an index and its archives have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum FakeRegistryKind {
     /// PyPI: the simple pages, and wheels.
     Pypi,
     /// npm.
@@ -36,14 +36,14 @@ pub enum Kind {
 }
 
 /// A release: its version, and its files with their texts.
-pub type Release<'a> = (&'a str, &'a [(&'a str, &'a str)]);
+pub type FakeRelease<'a> = (&'a str, &'a [(&'a str, &'a str)]);
 
 /// What is served, by path.
-type Files = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+type ServedFiles = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
 /// Registries of every kind at one address. They end when this is dropped.
 pub struct FakeRegistry {
-    files: Files,
+    files: ServedFiles,
     address: SocketAddr,
     task: AbortHandle,
 }
@@ -68,7 +68,7 @@ impl FakeRegistry {
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let address = listener.local_addr()?;
-        let files = Files::default();
+        let files = ServedFiles::default();
         let router = Router::new().fallback(found).with_state(Arc::clone(&files));
         let task = tokio::spawn(server::serve(listener, router)).abort_handle();
         Ok(Self { files, address, task })
@@ -91,11 +91,16 @@ impl FakeRegistry {
     ///
     /// # Errors
     /// An archive cannot be made.
-    pub fn list(&self, kind: Kind, package: &str, releases: &[Release<'_>]) -> io::Result<()> {
+    pub fn list(
+        &self,
+        kind: FakeRegistryKind,
+        package: &str,
+        releases: &[FakeRelease<'_>],
+    ) -> io::Result<()> {
         match kind {
-            Kind::Pypi => self.pypi(package, releases),
-            Kind::Npm => self.npm(package, releases),
-            Kind::Crates => self.crates(package, releases),
+            FakeRegistryKind::Pypi => self.pypi(package, releases),
+            FakeRegistryKind::Npm => self.npm(package, releases),
+            FakeRegistryKind::Crates => self.crates(package, releases),
         }
     }
 
@@ -105,7 +110,7 @@ impl FakeRegistry {
         files.insert(path.into(), content.into());
     }
 
-    fn pypi(&self, package: &str, releases: &[Release<'_>]) -> io::Result<()> {
+    fn pypi(&self, package: &str, releases: &[FakeRelease<'_>]) -> io::Result<()> {
         let mut page = String::new();
         for (version, files) in releases {
             let stem = format!("{}-{version}", package.replace('-', "_"));
@@ -117,7 +122,7 @@ impl FakeRegistry {
         Ok(())
     }
 
-    fn npm(&self, package: &str, releases: &[Release<'_>]) -> io::Result<()> {
+    fn npm(&self, package: &str, releases: &[FakeRelease<'_>]) -> io::Result<()> {
         let (mut versions, mut time) = (json!({}), json!({ "created": PUBLISHED }));
         for (version, files) in releases {
             let archive = tar_gz("package", files)?;
@@ -133,7 +138,7 @@ impl FakeRegistry {
         Ok(())
     }
 
-    fn crates(&self, package: &str, releases: &[Release<'_>]) -> io::Result<()> {
+    fn crates(&self, package: &str, releases: &[FakeRelease<'_>]) -> io::Result<()> {
         let mut lines = String::new();
         for (version, files) in releases {
             let archive = tar_gz(&format!("{package}-{version}"), files)?;
@@ -149,7 +154,7 @@ impl FakeRegistry {
     }
 }
 
-async fn found(State(files): State<Files>, uri: Uri) -> Response {
+async fn found(State(files): State<ServedFiles>, uri: Uri) -> Response {
     let files = files.lock().unwrap_or_else(PoisonError::into_inner);
     match files.get(uri.path()) {
         Some(content) if content.starts_with(b"<a") => {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
-pub(crate) use self::history::{Logged, Signed};
+pub(crate) use self::history::{CommitObject, FakeCommitIdentity};
 
 /// The first commit's date, seconds since 1970; each later commit of a repository is a minute later.
 const FIRST_COMMIT: i64 = 1_700_000_000;
@@ -22,7 +22,7 @@ const SCRATCH: &str = "refs/import/tip";
 
 /// Why git did not do it.
 #[derive(Debug, thiserror::Error)]
-pub enum GitError {
+pub enum FakeGitError {
     /// The program could not be run, or its pipe broke.
     #[error("{what}: {error} (is git installed, and the temporary folder writable?)")]
     Io {
@@ -46,7 +46,7 @@ pub enum GitError {
 
 /// What one commit does to one path.
 #[derive(Clone, Debug)]
-enum Change {
+enum PathChange {
     /// Writes the file with this mode (`100644`, `100755`, `120000`).
     Write(&'static str, Vec<u8>),
     /// Points a submodule at a commit.
@@ -59,13 +59,13 @@ enum Change {
 
 /// A commit to be made: a message, and changes to its parent's files in the order given.
 #[derive(Clone, Debug)]
-pub struct Commit {
+pub struct CommitBuilder {
     message: String,
     author: String,
-    changes: Vec<(Vec<u8>, Change)>,
+    changes: Vec<(Vec<u8>, PathChange)>,
 }
 
-impl Commit {
+impl CommitBuilder {
     /// A commit with this message and no changes yet.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), author: "author".into(), changes: Vec::new() }
@@ -86,41 +86,41 @@ impl Commit {
     /// Writes a file, replacing what is there.
     #[must_use]
     pub fn write(self, path: impl AsRef<[u8]>, content: impl Into<Vec<u8>>) -> Self {
-        self.change(path, Change::Write("100644", content.into()))
+        self.change(path, PathChange::Write("100644", content.into()))
     }
 
     /// Writes an executable file.
     #[must_use]
     pub fn executable(self, path: impl AsRef<[u8]>, content: impl Into<Vec<u8>>) -> Self {
-        self.change(path, Change::Write("100755", content.into()))
+        self.change(path, PathChange::Write("100755", content.into()))
     }
 
     /// Writes a symbolic link.
     #[must_use]
     pub fn link(self, path: impl AsRef<[u8]>, target: impl Into<Vec<u8>>) -> Self {
-        self.change(path, Change::Write("120000", target.into()))
+        self.change(path, PathChange::Write("120000", target.into()))
     }
 
     /// Points a submodule at a commit of some other repository.
     #[must_use]
     pub fn submodule(self, path: impl AsRef<[u8]>, commit: impl Into<String>) -> Self {
-        self.change(path, Change::Submodule(commit.into()))
+        self.change(path, PathChange::Submodule(commit.into()))
     }
 
     /// Deletes a file.
     #[must_use]
     pub fn delete(self, path: impl AsRef<[u8]>) -> Self {
-        self.change(path, Change::Delete)
+        self.change(path, PathChange::Delete)
     }
 
     /// Renames a file.
     #[must_use]
     pub fn rename(self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Self {
         let to = to.as_ref().to_vec();
-        self.change(from, Change::Rename(to))
+        self.change(from, PathChange::Rename(to))
     }
 
-    fn change(mut self, path: impl AsRef<[u8]>, change: Change) -> Self {
+    fn change(mut self, path: impl AsRef<[u8]>, change: PathChange) -> Self {
         self.changes.push((path.as_ref().to_vec(), change));
         self
     }
@@ -138,20 +138,20 @@ pub struct RepoBuilder {
 
 /// A commit to make.
 #[derive(Clone, Copy, Debug)]
-pub struct New<'a> {
+pub struct CommitRequest<'a> {
     /// The refs (full names) that it is for.
     pub refs: &'a [&'a str],
     /// What it is on; none: a root commit.
     pub parent: Option<&'a str>,
     /// What it brings.
-    pub commit: &'a Commit,
+    pub commit: &'a CommitBuilder,
 }
 
 impl RepoBuilder {
     /// Makes an empty bare repository at `dir`, which must not exist or be empty, with `HEAD` at `branch`.
-    pub fn create(dir: &Path, branch: &str) -> Result<Self, GitError> {
+    pub fn create(dir: &Path, branch: &str) -> Result<Self, FakeGitError> {
         check_name(branch)?;
-        let io = |error| GitError::Io { what: format!("making {}", dir.display()), error };
+        let io = |error| FakeGitError::Io { what: format!("making {}", dir.display()), error };
         std::fs::create_dir_all(dir).map_err(io)?;
         let head = format!("--initial-branch={branch}");
         run(git(dir).args(["init", "--quiet", "--bare", "--template=", &head, "."]))?;
@@ -166,7 +166,7 @@ impl RepoBuilder {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| GitError::Io { what: "git fast-import".into(), error })?;
+            .map_err(|error| FakeGitError::Io { what: "git fast-import".into(), error })?;
         let import = match (child.stdin.take(), child.stdout.take()) {
             (Some(input), Some(output)) => Some((child, input, BufReader::new(output))),
             (_, _) => None,
@@ -175,8 +175,8 @@ impl RepoBuilder {
     }
 
     /// Hides refs whose names begin so from whoever asks over the wire; the commits are there all the same.
-    pub(crate) fn hide_refs(&self, prefix: &str) -> Result<(), GitError> {
-        let io = |error| GitError::Io {
+    pub(crate) fn hide_refs(&self, prefix: &str) -> Result<(), FakeGitError> {
+        let io = |error| FakeGitError::Io {
             what: format!("writing the configuration of {}", self.dir.display()),
             error,
         };
@@ -217,20 +217,20 @@ impl RepoBuilder {
         &mut self,
         refs: &[&str],
         parent: Option<&str>,
-        commit: &Commit,
-    ) -> Result<String, GitError> {
-        let mut made = self.commits(&[New { refs, parent, commit }])?;
+        commit: &CommitBuilder,
+    ) -> Result<String, FakeGitError> {
+        let mut made = self.commits(&[CommitRequest { refs, parent, commit }])?;
         made.pop().ok_or_else(ended)
     }
 
     /// Makes commits, none on another of them, as [`RepoBuilder::commit`] does each; much cheaper than one by one. Their
     /// ids, in order.
-    pub fn commits(&mut self, all: &[New<'_>]) -> Result<Vec<String>, GitError> {
+    pub fn commits(&mut self, all: &[CommitRequest<'_>]) -> Result<Vec<String>, FakeGitError> {
         let mut script = Vec::new();
-        for (at, New { refs, parent, commit }) in all.iter().enumerate() {
+        for (at, CommitRequest { refs, parent, commit }) in all.iter().enumerate() {
             refs.iter().try_for_each(|name| check_name(name))?;
             if let Some(parent) = parent.filter(|parent| !self.contains(parent)) {
-                return Err(GitError::BadName(parent.to_owned()));
+                return Err(FakeGitError::BadName(parent.to_owned()));
             }
             let date = FIRST_COMMIT + COMMIT_STEP * i64::try_from(self.commits.len() + at).unwrap_or(0);
             // A name with these characters would end the line it stands in.
@@ -249,7 +249,7 @@ impl RepoBuilder {
             script.extend(b"\nget-mark :1\n");
         }
         let made = self.import(&script, all.len())?;
-        for (New { refs, parent, .. }, sha) in all.iter().zip(&made) {
+        for (CommitRequest { refs, parent, .. }, sha) in all.iter().zip(&made) {
             self.commits.insert(sha.clone(), parent.map(str::to_owned));
             for name in *refs {
                 self.set_ref(name, sha)?;
@@ -259,13 +259,13 @@ impl RepoBuilder {
     }
 
     /// Points a ref (full name) at a commit that is here already, forwards or not.
-    pub fn set_ref(&mut self, name: &str, sha: &str) -> Result<(), GitError> {
+    pub fn set_ref(&mut self, name: &str, sha: &str) -> Result<(), FakeGitError> {
         check_name(name)?;
         if !self.contains(sha) {
-            return Err(GitError::BadName(sha.to_owned()));
+            return Err(FakeGitError::BadName(sha.to_owned()));
         }
         let (file, fresh) = (self.dir.join(name), self.dir.join("fresh-ref"));
-        let io = |error| GitError::Io { what: format!("writing the ref {name}"), error };
+        let io = |error| FakeGitError::Io { what: format!("writing the ref {name}"), error };
         std::fs::create_dir_all(file.parent().unwrap_or(&self.dir)).map_err(io)?;
         std::fs::write(&fresh, format!("{sha}\n")).map_err(io)?;
         // Renamed into place: a reader sees the old commit or the new one.
@@ -275,19 +275,19 @@ impl RepoBuilder {
     }
 
     /// Deletes a ref (full name).
-    pub fn delete_ref(&mut self, name: &str) -> Result<(), GitError> {
+    pub fn delete_ref(&mut self, name: &str) -> Result<(), FakeGitError> {
         check_name(name)?;
         if self.refs.remove(name).is_some() {
-            let io = |error| GitError::Io { what: format!("deleting the ref {name}"), error };
+            let io = |error| FakeGitError::Io { what: format!("deleting the ref {name}"), error };
             std::fs::remove_file(self.dir.join(name)).map_err(io)?;
         }
         Ok(())
     }
 
     /// Lets `git receive-pack` take a push: what it answers. Refs that it moved are learnt by [`Self::learn`].
-    pub(crate) fn receive(&self, more: &[&str], input: &[u8]) -> Result<Vec<u8>, GitError> {
+    pub(crate) fn receive(&self, more: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
         let what = "git receive-pack";
-        let io = |error| GitError::Io { what: what.into(), error };
+        let io = |error| FakeGitError::Io { what: what.into(), error };
         let mut command = git(&self.dir);
         command.args(["receive-pack", "--stateless-rpc"]).args(more).arg(".");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -300,7 +300,7 @@ impl RepoBuilder {
     }
 
     /// Learns where git has moved a ref (full name) to, with the commits that it brought; none if it has not.
-    pub(crate) fn learn(&mut self, name: &str) -> Result<Option<String>, GitError> {
+    pub(crate) fn learn(&mut self, name: &str) -> Result<Option<String>, FakeGitError> {
         check_name(name)?;
         let tip = run(git(&self.dir).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))?;
         let tip = String::from_utf8_lossy(&tip).trim().to_owned();
@@ -343,8 +343,8 @@ impl RepoBuilder {
 
     /// Runs commands with so many `get-mark` in them, and waits until their objects are in the repository. The answer
     /// is what those printed.
-    fn import(&mut self, script: &[u8], marks: usize) -> Result<Vec<String>, GitError> {
-        let io = |error| GitError::Io { what: "git fast-import".into(), error };
+    fn import(&mut self, script: &[u8], marks: usize) -> Result<Vec<String>, FakeGitError> {
+        let io = |error| FakeGitError::Io { what: "git fast-import".into(), error };
         let (_, input, output) = self.import.as_mut().ok_or_else(ended)?;
         input.write_all(script).map_err(io)?;
         input.write_all(b"checkpoint\nprogress done\n").map_err(io)?;
@@ -363,9 +363,9 @@ impl RepoBuilder {
 }
 
 /// What is said when the process is gone.
-fn ended() -> GitError {
+fn ended() -> FakeGitError {
     let message = "it ended early; a fast_import_crash file in the repository says why".into();
-    GitError::Failed { what: "git fast-import".into(), message }
+    FakeGitError::Failed { what: "git fast-import".into(), message }
 }
 
 impl Drop for RepoBuilder {
@@ -417,23 +417,25 @@ pub(crate) fn hermetic(dir: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
 }
 
 /// Runs a git command to its end; the answer is what it printed.
-pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, GitError> {
+pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, FakeGitError> {
     let what = || {
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
         format!("git {}", words.join(" "))
     };
     let what = what();
-    let output =
-        command.stdin(Stdio::null()).output().map_err(|error| GitError::Io { what: what.clone(), error })?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| FakeGitError::Io { what: what.clone(), error })?;
     if output.status.success() {
         Ok(output.stdout)
     } else {
-        Err(GitError::Failed { what, message: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+        Err(FakeGitError::Failed { what, message: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
     }
 }
 
 /// The rules of `git check-ref-format` that matter here; everything else git itself refuses.
-fn check_name(name: &str) -> Result<(), GitError> {
+fn check_name(name: &str) -> Result<(), FakeGitError> {
     let bad = name.is_empty()
         || name.starts_with(['-', '/', '.'])
         || name.ends_with(['/', '.'])
@@ -441,20 +443,20 @@ fn check_name(name: &str) -> Result<(), GitError> {
         || name.contains("..")
         || name.contains("//")
         || name.chars().any(|c| c.is_whitespace() || c.is_control() || "~^:?*[\\".contains(c));
-    if bad { Err(GitError::BadName(name.to_owned())) } else { Ok(()) }
+    if bad { Err(FakeGitError::BadName(name.to_owned())) } else { Ok(()) }
 }
 
 /// One file command of fast-import.
-fn change_line(script: &mut Vec<u8>, path: &[u8], change: &Change) {
+fn change_line(script: &mut Vec<u8>, path: &[u8], change: &PathChange) {
     let path = quoted(path);
     match change {
-        Change::Write(mode, content) => {
+        PathChange::Write(mode, content) => {
             script.extend(format!("M {mode} inline {path}\n").bytes());
             data(script, content);
         }
-        Change::Submodule(commit) => script.extend(format!("M 160000 {commit} {path}\n").bytes()),
-        Change::Delete => script.extend(format!("D {path}\n").bytes()),
-        Change::Rename(to) => script.extend(format!("R {path} {}\n", quoted(to)).bytes()),
+        PathChange::Submodule(commit) => script.extend(format!("M 160000 {commit} {path}\n").bytes()),
+        PathChange::Delete => script.extend(format!("D {path}\n").bytes()),
+        PathChange::Rename(to) => script.extend(format!("R {path} {}\n", quoted(to)).bytes()),
     }
 }
 
@@ -498,9 +500,9 @@ mod tests {
         let make = || {
             let (dir, mut repo) = repo();
             let first =
-                Commit::new("One").write("a/b.txt", "x\n").write("c", "y\n").executable("run", "#!\n");
+                CommitBuilder::new("One").write("a/b.txt", "x\n").write("c", "y\n").executable("run", "#!\n");
             let one = repo.commit(&["refs/heads/main"], None, &first).unwrap();
-            let second = Commit::new("Two")
+            let second = CommitBuilder::new("Two")
                 .write(b"odd \"\\\n\xff name", "z")
                 .link("link", "a/b.txt")
                 .submodule("sub", "1".repeat(40))
@@ -526,13 +528,16 @@ mod tests {
     #[test]
     fn refs_are_forced_and_deleted_and_later_pushes_do_not_bring_them_back() {
         let (_dir, mut repo) = repo();
-        let one = repo.commit(&["refs/heads/main"], None, &Commit::new("One").write("a", "1")).unwrap();
-        let two = repo.commit(&["refs/heads/x"], Some(&one), &Commit::new("Two").write("a", "2")).unwrap();
+        let one =
+            repo.commit(&["refs/heads/main"], None, &CommitBuilder::new("One").write("a", "1")).unwrap();
+        let two =
+            repo.commit(&["refs/heads/x"], Some(&one), &CommitBuilder::new("Two").write("a", "2")).unwrap();
         repo.set_ref("refs/heads/main", &two).unwrap();
-        let three =
-            repo.commit(&["refs/heads/main"], Some(&one), &Commit::new("Three").write("a", "3")).unwrap();
+        let three = repo
+            .commit(&["refs/heads/main"], Some(&one), &CommitBuilder::new("Three").write("a", "3"))
+            .unwrap();
         repo.delete_ref("refs/heads/x").unwrap();
-        let four = repo.commit(&["refs/heads/y"], None, &Commit::new("Root").write("b", "4")).unwrap();
+        let four = repo.commit(&["refs/heads/y"], None, &CommitBuilder::new("Root").write("b", "4")).unwrap();
         assert_eq!(
             ask(&repo, &["for-each-ref", "--format=%(refname) %(objectname)", "refs/heads"]),
             format!("refs/heads/main {three}\nrefs/heads/y {four}")
@@ -553,7 +558,7 @@ mod tests {
         for bad in
             ["", "refs/heads/a b", "refs/heads/a\nb", "refs/heads/..", "-x", "refs/heads/x.lock", "a:b"]
         {
-            assert!(repo.commit(&[bad], None, &Commit::new("x")).is_err(), "{bad:?}");
+            assert!(repo.commit(&[bad], None, &CommitBuilder::new("x")).is_err(), "{bad:?}");
         }
         assert!(repo.set_ref("refs/heads/x", &"1".repeat(40)).is_err(), "an unknown commit");
     }

@@ -1,18 +1,18 @@
 //! What each forge takes, as data: limits, places of comments, markers, suggestions, statuses. The code takes its
 //! constants from here, and `docs/reference/forges.md` is made of it.
 
-use truing_core::id::Span;
+use truing_core::id::TimeSpan;
 use truing_core::port::ForgeKind;
-use truing_core::publish::Bounds;
+use truing_core::publish::PublishLimits;
 
-use crate::pages::Pages;
+use crate::pages::PageLayout;
 
 #[cfg(test)]
 mod page;
 
 /// One forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Capability {
+pub struct ForgeCapability {
     /// The kind of forge that it is a row of. A kind has several rows where versions differ.
     pub kind: ForgeKind,
     /// Its name, for people.
@@ -20,21 +20,21 @@ pub struct Capability {
     /// The beginning of the names of the tools that are served to agents.
     pub tool_prefix: &'static str,
     /// The earlier comment that an agent's comment replaces if it names no key. Read by the tools for agents.
-    pub upserts: Upserts,
+    pub upserts: UpsertRule,
     /// The form of the pages that people see.
-    pub pages: Pages,
+    pub pages: PageLayout,
     /// The longest comment, in UTF-16 units.
     pub comment: usize,
     /// What of it is kept for the marker and the blank line above it.
     pub marker_room: usize,
     /// How a marker is hidden from people.
-    pub marker: Marker,
+    pub marker: MarkerForm,
     /// Which lines a comment may be on.
-    pub lines: Lines,
+    pub lines: CommentableLines,
     /// The most comments that we post in one call.
     pub batch: usize,
     /// The commit that a comment on lines is placed on. For the publisher.
-    pub anchored: Anchored,
+    pub anchored: AnchorCommit,
     /// True where people can apply a replacement of lines: a code block of the language `suggestion`, in a comment on
     /// exactly those lines.
     pub suggestions: bool,
@@ -42,7 +42,7 @@ pub struct Capability {
     /// client, which knows our former accounts.
     pub unique_names: bool,
     /// The thing that a review of a loop is. Read by the table of effects.
-    pub reviews: Reviews,
+    pub reviews: ReviewPosting,
     /// True where a pull request can be a draft. For converge and sync, before they ask for one.
     pub drafts: bool,
     /// True where pull requests have labels. Read by sync.
@@ -56,9 +56,9 @@ pub struct Capability {
     /// True where the repository that a pull request goes to has the commits of forks, too. For whoever fetches the head.
     pub fork_heads: bool,
     /// The right that our token needs to find out who may write; without it no command in a comment is obeyed. Read by the demo.
-    pub permission: Permission,
+    pub permission: LookupPermission,
     /// What is set on a commit, in order of preference.
-    pub statuses: &'static [Status],
+    pub statuses: &'static [StatusKind],
     /// The longest one-line description of a commit status, in characters.
     pub status_text: usize,
     /// Notes on lines of a commit in one call; 0 if there are none.
@@ -66,7 +66,7 @@ pub struct Capability {
     /// Notes on lines of a report; 0 where a check has no such bound.
     pub report_annotations: usize,
     /// How many calls that create something it takes in a span of time.
-    pub creations: &'static [(usize, Span)],
+    pub creations: &'static [(usize, TimeSpan)],
     /// The calls that it takes in an hour, where it does not tell what is left of them; 0 where it tells, or takes any. Read
     /// by the sweep.
     pub calls_an_hour: u64,
@@ -80,14 +80,14 @@ pub struct Capability {
     /// Lines likewise.
     pub diff_lines: usize,
     /// The consequence of a delivery that is refused. Read by the ingress while the kill switch is on.
-    pub refused: Refused,
+    pub refused: RefusalConsequence,
     /// How long a comment whose creation was not answered may stay unseen, unless an operator says otherwise.
-    pub settle: Span,
+    pub settle: TimeSpan,
 }
 
 /// The earlier comment that an agent's comment on lines replaces if it names no key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Upserts {
+pub enum UpsertRule {
     /// The one on the same lines, whatever it says of them.
     ByPlace,
     /// The one on the same lines with the same text, white space apart: another text is another comment.
@@ -96,7 +96,7 @@ pub enum Upserts {
 
 /// How a marker is hidden.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Marker {
+pub enum MarkerForm {
     /// An HTML comment.
     HtmlComment,
     /// A link reference that nothing refers to, `[//]: # (…)`, where HTML is shown as text. CommonMark shows nothing of it.
@@ -105,7 +105,7 @@ pub enum Marker {
 
 /// Which lines a comment may be on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lines {
+pub enum CommentableLines {
     /// One line or several of one hunk, added, removed or around them.
     OneHunk,
     /// One line, added, removed or around those.
@@ -114,7 +114,7 @@ pub enum Lines {
 
 /// The commit that a comment on lines is placed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Anchored {
+pub enum AnchorCommit {
     /// The one that the call names.
     Commit,
     /// The head at that moment, whichever it is: the head has to be read before and after.
@@ -123,7 +123,7 @@ pub enum Anchored {
 
 /// The thing that a review of a loop is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reviews {
+pub enum ReviewPosting {
     /// One object, with comments on lines, made in one call.
     Object,
     /// A comment with our marker, and comments on lines beside it.
@@ -132,7 +132,7 @@ pub enum Reviews {
 
 /// The right that our token needs to find out who may write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Permission {
+pub enum LookupPermission {
     /// To write to the repository.
     Write,
     /// To administer the repository.
@@ -143,7 +143,7 @@ pub enum Permission {
 
 /// The consequence of a delivery that is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refused {
+pub enum RefusalConsequence {
     /// This delivery is lost, or sent again.
     LosesIt,
     /// After several refusals the forge stops calling the webhook, in the end for hours.
@@ -152,7 +152,7 @@ pub enum Refused {
 
 /// What is set on a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Status {
+pub enum StatusKind {
     /// A check run, by Apps only.
     CheckRun,
     /// A commit status, by everybody who may write.
@@ -165,67 +165,67 @@ pub enum Status {
 
 /// GitHub, at its own service and on other servers.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
-pub const GITHUB: Capability = Capability {
+pub const GITHUB: ForgeCapability = ForgeCapability {
     kind: ForgeKind::Github,
     name: "GitHub",
     tool_prefix: "gh_",
-    upserts: Upserts::ByPlace,
-    pages: Pages::OfOwners,
+    upserts: UpsertRule::ByPlace,
+    pages: PageLayout::OfOwners,
     comment: 65_536,
     marker_room: 512,
-    marker: Marker::HtmlComment,
-    lines: Lines::OneHunk,
+    marker: MarkerForm::HtmlComment,
+    lines: CommentableLines::OneHunk,
     batch: 30,
-    anchored: Anchored::Commit,
+    anchored: AnchorCommit::Commit,
     suggestions: true,
     unique_names: true,
-    reviews: Reviews::Object,
+    reviews: ReviewPosting::Object,
     drafts: true,
     labels: true,
     issues: true,
     reactions: true,
     update_branch: true,
     fork_heads: true,
-    permission: Permission::Write,
-    statuses: &[Status::CheckRun, Status::CommitStatus],
+    permission: LookupPermission::Write,
+    statuses: &[StatusKind::CheckRun, StatusKind::CommitStatus],
     status_text: 140,
     annotations: 50,
     report_annotations: 0,
-    creations: &[(80, Span::minutes(1)), (500, Span::minutes(60))],
+    creations: &[(80, TimeSpan::minutes(1)), (500, TimeSpan::minutes(60))],
     calls_an_hour: 0,
     page: 100,
     files: 3_000,
     diff_files: 300,
     diff_lines: 20_000,
-    refused: Refused::LosesIt,
-    settle: Span::seconds(30),
+    refused: RefusalConsequence::LosesIt,
+    settle: TimeSpan::seconds(30),
 };
 
 /// Bitbucket Cloud. What is not published there is from ADR 78, which says where it was observed.
 /// <https://developer.atlassian.com/cloud/bitbucket/rest/>
-pub const BITBUCKET_CLOUD: Capability = Capability {
+pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     kind: ForgeKind::Bitbucket,
     name: "Bitbucket Cloud",
     tool_prefix: "bb_",
-    upserts: Upserts::ByText,
-    pages: Pages::OfWorkspaces,
+    upserts: UpsertRule::ByText,
+    pages: PageLayout::OfWorkspaces,
     comment: 31_000,
     marker_room: 512,
-    marker: Marker::LinkReference,
-    lines: Lines::OneHunk,
+    marker: MarkerForm::LinkReference,
+    lines: CommentableLines::OneHunk,
     batch: 1,
-    anchored: Anchored::Head,
+    anchored: AnchorCommit::Head,
     suggestions: false,
     unique_names: false,
-    reviews: Reviews::Comment,
+    reviews: ReviewPosting::Comment,
     drafts: true,
     labels: false,
     issues: false,
     reactions: false,
     update_branch: false,
     fork_heads: false,
-    permission: Permission::Admin,
-    statuses: &[Status::Report, Status::BuildStatus],
+    permission: LookupPermission::Admin,
+    statuses: &[StatusKind::Report, StatusKind::BuildStatus],
     status_text: 255,
     annotations: 100,
     report_annotations: 1_000,
@@ -235,35 +235,35 @@ pub const BITBUCKET_CLOUD: Capability = Capability {
     files: 0,
     diff_files: 0,
     diff_lines: 0,
-    refused: Refused::LosesIt,
-    settle: Span::seconds(30),
+    refused: RefusalConsequence::LosesIt,
+    settle: TimeSpan::seconds(30),
 };
 
 /// Bitbucket Data Center from 9.3 on, where a comment may be on several lines.
 /// <https://developer.atlassian.com/server/bitbucket/rest/>
-pub const BITBUCKET_DC: Capability = Capability {
+pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     kind: ForgeKind::BitbucketDc,
     name: "Bitbucket Data Center",
     tool_prefix: "bb_",
-    upserts: Upserts::ByText,
-    pages: Pages::OfProjects,
+    upserts: UpsertRule::ByText,
+    pages: PageLayout::OfProjects,
     comment: 32_767,
     marker_room: 512,
-    marker: Marker::LinkReference,
-    lines: Lines::OneHunk,
+    marker: MarkerForm::LinkReference,
+    lines: CommentableLines::OneHunk,
     batch: 1,
-    anchored: Anchored::Commit,
+    anchored: AnchorCommit::Commit,
     suggestions: true,
     unique_names: true,
-    reviews: Reviews::Comment,
+    reviews: ReviewPosting::Comment,
     drafts: true,
     labels: false,
     issues: false,
     reactions: false,
     update_branch: false,
     fork_heads: true,
-    permission: Permission::User,
-    statuses: &[Status::Report, Status::BuildStatus],
+    permission: LookupPermission::User,
+    statuses: &[StatusKind::Report, StatusKind::BuildStatus],
     status_text: 255,
     annotations: 1_000,
     report_annotations: 1_000,
@@ -273,28 +273,29 @@ pub const BITBUCKET_DC: Capability = Capability {
     files: 0,
     diff_files: 0,
     diff_lines: 0,
-    refused: Refused::SilencesTheHook,
-    settle: Span::seconds(30),
+    refused: RefusalConsequence::SilencesTheHook,
+    settle: TimeSpan::seconds(30),
 };
 
 /// Bitbucket Data Center from 8.18 to 9.2: a comment is on one line. A replacement of several lines is none of one line, so
 /// none is offered.
-pub const BITBUCKET_DC_8_18: Capability = Capability {
+pub const BITBUCKET_DC_8_18: ForgeCapability = ForgeCapability {
     name: "Bitbucket Data Center 8.18 to 9.2",
-    lines: Lines::OneLine,
+    lines: CommentableLines::OneLine,
     suggestions: false,
     ..BITBUCKET_DC
 };
 
 /// Bitbucket Data Center before 8.18, and of a version that is not known: there are no drafts either.
-pub const BITBUCKET_DC_OLD: Capability =
-    Capability { name: "Bitbucket Data Center before 8.18", drafts: false, ..BITBUCKET_DC_8_18 };
+pub const BITBUCKET_DC_OLD: ForgeCapability =
+    ForgeCapability { name: "Bitbucket Data Center before 8.18", drafts: false, ..BITBUCKET_DC_8_18 };
 
 /// All that there are.
-pub const ALL: &[Capability] = &[GITHUB, BITBUCKET_CLOUD, BITBUCKET_DC, BITBUCKET_DC_8_18, BITBUCKET_DC_OLD];
+pub const ALL: &[ForgeCapability] =
+    &[GITHUB, BITBUCKET_CLOUD, BITBUCKET_DC, BITBUCKET_DC_8_18, BITBUCKET_DC_OLD];
 
 /// The row of a kind of forge, of its newest version.
-pub fn of(kind: ForgeKind) -> &'static Capability {
+pub fn of(kind: ForgeKind) -> &'static ForgeCapability {
     match kind {
         ForgeKind::Github => &GITHUB,
         ForgeKind::Bitbucket => &BITBUCKET_CLOUD,
@@ -303,7 +304,7 @@ pub fn of(kind: ForgeKind) -> &'static Capability {
 }
 
 /// The row of a Data Center of this version; the narrowest of one that is not known.
-pub fn data_center(version: Option<(u32, u32)>) -> &'static Capability {
+pub fn data_center(version: Option<(u32, u32)>) -> &'static ForgeCapability {
     match version {
         Some(version) if version >= (9, 3) => &BITBUCKET_DC,
         Some(version) if version >= (8, 18) => &BITBUCKET_DC_8_18,
@@ -311,14 +312,14 @@ pub fn data_center(version: Option<(u32, u32)>) -> &'static Capability {
     }
 }
 
-impl Capability {
+impl ForgeCapability {
     /// What a plan must know of it; `settle` as it is configured.
-    pub fn bounds(&self, settle: Span) -> Bounds {
+    pub fn bounds(&self, settle: TimeSpan) -> PublishLimits {
         let follows_head = match self.anchored {
-            Anchored::Commit => false,
-            Anchored::Head => true,
+            AnchorCommit::Commit => false,
+            AnchorCommit::Head => true,
         };
         let (body, batch, suggestions) = (self.comment - self.marker_room, self.batch, self.suggestions);
-        Bounds { settle, body, batch, suggestions, follows_head }
+        PublishLimits { settle, body, batch, suggestions, follows_head }
     }
 }

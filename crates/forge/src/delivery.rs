@@ -3,10 +3,10 @@
 use reqwest::header::HeaderMap;
 use truing_core::port::ForgeKind;
 
-use crate::webhook::{BadHook, Delivery, Hook};
+use crate::webhook::{DeliveryError, DeliveryHeaders, WebhookEvent};
 use crate::{bitbucket, github};
 
-impl<'a> Delivery<'a> {
+impl<'a> DeliveryHeaders<'a> {
     /// Reads the headers that this kind of forge sends. The kind comes from the route, never from a header.
     pub fn read(kind: ForgeKind, headers: &'a HeaderMap) -> Self {
         match kind {
@@ -21,8 +21,13 @@ impl<'a> Delivery<'a> {
 /// `forge_name` the `NAME` of `[forge.NAME]` that the route belongs to.
 ///
 /// # Errors
-/// [`BadHook`] if the body is not JSON, or a field that is needed is missing or wrong.
-pub fn parse(kind: ForgeKind, event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+/// [`DeliveryError`] if the body is not JSON, or a field that is needed is missing or wrong.
+pub fn parse(
+    kind: ForgeKind,
+    event: &str,
+    forge_name: &str,
+    body: &[u8],
+) -> Result<WebhookEvent, DeliveryError> {
     match kind {
         ForgeKind::Github => github::webhook::parse(event, forge_name, body),
         ForgeKind::Bitbucket => bitbucket::webhook::parse_cloud(event, forge_name, body),

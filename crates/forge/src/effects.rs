@@ -6,36 +6,36 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use truing_core::effect::{Effect, Intended, Kind, MAX_LOST, Part, Push};
-use truing_core::id::{CommentId, Millis, Sha, Span, Topic};
+use truing_core::effect::{BranchPush, Effect, EffectIntent, EffectKind, IntentPart, MAX_LOST};
+use truing_core::id::{CommentId, Sha, TimeSpan, Topic, UnixMillis};
 use truing_core::port::{
-    Clock, EffectLog, Entry, EntryState, ForgeError, ForgeWrite, Gate, Halt, HaltReason, Performed, Permit,
-    Replacement, StoreError, Writer,
+    Clock, EffectEntry, EffectEntryChange, EffectEntryState, EffectLog, EffectOutcome, EffectOwner,
+    ForgeError, ForgeWrite, GateHalt, HaltReason, Permit, StoreError, WriteGate,
 };
-use truing_core::publish::{Item, Pending};
-use truing_git::{Committed, GitError, Pushed, Remote};
+use truing_core::publish::{CommentSubject, UnconfirmedComment};
+use truing_git::{GitError, PushOutcome, Remote, UnpushedCommit};
 
-use crate::watch::{Watch, dry};
+use crate::watch::{WriteMonitor, dry};
 
 /// The effects of one writer on one pull request, or on one repository.
-pub struct Effects<'a> {
+pub struct EffectExecutor<'a> {
     /// The side of the forge that writes.
     pub forge: &'a dyn ForgeWrite,
     /// The record of intents and ends.
     pub log: &'a dyn EffectLog,
     /// Asked before each write.
-    pub gate: &'a Arc<dyn Gate>,
+    pub gate: &'a Arc<dyn WriteGate>,
     /// The wall clock.
     pub clock: &'a dyn Clock,
     /// Who writes.
-    pub writer: Writer,
+    pub writer: EffectOwner,
     /// Reports the writes; in a dry run none is made.
-    pub watch: &'a Watch,
+    pub watch: &'a WriteMonitor,
 }
 
-impl fmt::Debug for Effects<'_> {
+impl fmt::Debug for EffectExecutor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Effects").field("writer", &self.writer).finish_non_exhaustive()
+        f.debug_struct("EffectExecutor").field("writer", &self.writer).finish_non_exhaustive()
     }
 }
 
@@ -44,7 +44,7 @@ impl fmt::Debug for Effects<'_> {
 pub enum EffectError {
     /// The gate is shut, or the lease is lost: nothing more is written.
     #[error(transparent)]
-    Halted(Halt),
+    Halted(GateHalt),
     /// The forge did not do it, for certain.
     #[error(transparent)]
     Refused(ForgeError),
@@ -60,7 +60,7 @@ pub enum EffectError {
     #[error("{what}: waiting until the forge shows an earlier write")]
     Settling {
         /// The time to perform it again.
-        until: Millis,
+        until: UnixMillis,
         /// The write.
         what: String,
     },
@@ -79,19 +79,19 @@ impl From<ForgeError> for EffectError {
 }
 
 /// The state of an effect before it is made.
-enum Before {
+enum EffectPresence {
     /// It is there.
-    There(Performed),
+    There(EffectOutcome),
     /// It has to be made.
-    Missing(Missing),
+    Missing(MissingEffect),
 }
 
 /// An effect that has to be made.
-struct Missing {
+struct MissingEffect {
     /// The gate's permission.
     permit: Arc<Permit>,
     /// The entries of its parts.
-    known: Vec<Option<Entry>>,
+    known: Vec<Option<EffectEntry>>,
     /// Answers lost since the first intent.
     lost: u32,
 }
@@ -103,16 +103,16 @@ enum PartState {
     /// The same content was written just now.
     Made(Option<CommentId>),
     /// The forge may not show its write before then.
-    Settling(Millis),
+    Settling(UnixMillis),
     /// The same, but the entry's time is in the future: a clock was ahead.
     Ahead,
     /// It was begun, and the forge would show it by now. `lost`: answers that were lost.
     Begun { lost: u32 },
 }
 
-impl Effects<'_> {
+impl EffectExecutor<'_> {
     /// The reason why effects of this kind are not made, if the forge is known to refuse them and a run goes on without them.
-    pub fn denied(&self, kind: Kind) -> Option<&'static str> {
+    pub fn denied(&self, kind: EffectKind) -> Option<&'static str> {
         self.forge.denied(kind)
     }
 
@@ -121,7 +121,7 @@ impl Effects<'_> {
     /// # Errors
     /// [`EffectError`]
     #[truing_core::boxed_future]
-    pub async fn perform(&self, effect: &Effect) -> Result<Performed, EffectError> {
+    pub async fn perform(&self, effect: &Effect) -> Result<EffectOutcome, EffectError> {
         let mut effect = effect.clone();
         loop {
             let intended = effect.intended();
@@ -129,10 +129,10 @@ impl Effects<'_> {
                 let message = format!("this forge cannot do it: {why}");
                 return Err(EffectError::Refused(ForgeError::Rejected { what: intended.what, message }));
             }
-            let Missing { permit, known, lost } =
+            let MissingEffect { permit, known, lost } =
                 match self.before(&intended, || self.forge.observe(&effect)).await? {
-                    Before::There(performed) => return Ok(performed),
-                    Before::Missing(missing) => missing,
+                    EffectPresence::There(performed) => return Ok(performed),
+                    EffectPresence::Missing(missing) => missing,
                 };
             if let Some(other) = effect.instead().filter(|_| lost >= MAX_LOST) {
                 effect = other;
@@ -153,7 +153,7 @@ impl Effects<'_> {
     }
 
     /// Makes the call, unless this is a dry run.
-    async fn write(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError> {
+    async fn write(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
         let span = self.watch.begin(effect);
         let answer =
             if self.watch.dry_run { Ok(dry(effect)) } else { self.forge.perform(effect, permit).await };
@@ -171,16 +171,16 @@ impl Effects<'_> {
     /// # Errors
     /// [`EffectError`]
     #[truing_core::boxed_future]
-    pub async fn unfinished(&self, effect: &Effect) -> Result<Option<Performed>, EffectError> {
+    pub async fn unfinished(&self, effect: &Effect) -> Result<Option<EffectOutcome>, EffectError> {
         let intended = effect.intended();
         let known = self.known(&intended).await?;
-        let is_open = |entry: &Entry| matches!(entry.state, EntryState::Open { .. });
+        let is_open = |entry: &EffectEntry| matches!(entry.state, EffectEntryState::Open { .. });
         if !known.iter().flatten().any(is_open) {
             return Ok(None);
         }
         match self.before(&intended, || self.forge.observe(effect)).await? {
-            Before::There(performed) => Ok(Some(performed)),
-            Before::Missing(Missing { known, .. }) => {
+            EffectPresence::There(performed) => Ok(Some(performed)),
+            EffectPresence::Missing(MissingEffect { known, .. }) => {
                 let ends = vec![None; known.len()];
                 self.record(&intended, known, ends).await.map(|()| None)
             }
@@ -193,15 +193,15 @@ impl Effects<'_> {
     /// # Errors
     /// [`StoreError`]
     #[truing_core::boxed_future]
-    pub async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
+    pub async fn pending(&self) -> Result<Vec<UnconfirmedComment>, StoreError> {
         let now = self.clock.now();
         let (mut pending, mut ahead) = (Vec::new(), Vec::new());
         for (topic, entry) in self.log.open_effects(&self.writer).await? {
-            let Some(item) = Item::of_topic(&topic) else { continue };
-            pending.push(Pending { item, at: entry.at.min(now) });
+            let Some(item) = CommentSubject::of_topic(&topic) else { continue };
+            pending.push(UnconfirmedComment { item, at: entry.at.min(now) });
             if entry.at > now {
-                let new = Some(Entry { at: now, ..entry.clone() });
-                ahead.push(Replacement { topic, known: Some(entry), new });
+                let new = Some(EffectEntry { at: now, ..entry.clone() });
+                ahead.push(EffectEntryChange { topic, known: Some(entry), new });
             }
         }
         if !ahead.is_empty() {
@@ -217,48 +217,53 @@ impl Effects<'_> {
     #[truing_core::boxed_future]
     pub async fn push(
         &self,
-        commit: &Committed,
+        commit: &UnpushedCommit,
         remote: &Remote,
         (branch, expected): (&str, Option<&Sha>),
-    ) -> Result<Pushed, EffectError> {
-        let push = Push { branch: branch.into(), commit: commit.sha().clone(), expected: expected.cloned() };
+    ) -> Result<PushOutcome, EffectError> {
+        let push =
+            BranchPush { branch: branch.into(), commit: commit.sha().clone(), expected: expected.cloned() };
         let intended = push.intended();
         // A push looks by itself where the branch is.
-        let Missing { permit, known, lost } =
+        let MissingEffect { permit, known, lost } =
             match self.before(&intended, || std::future::ready(Ok(None))).await? {
-                Before::There(_) => return Ok(Pushed::Done),
-                Before::Missing(missing) => missing,
+                EffectPresence::There(_) => return Ok(PushOutcome::Done),
+                EffectPresence::Missing(missing) => missing,
             };
         let entries = self.announce(&intended, (known, lost)).await?;
         let span = self.watch.begin_push();
         let pushed = if self.watch.dry_run {
-            Ok(Pushed::Done)
+            Ok(PushOutcome::Done)
         } else {
             commit.push(remote, branch, expected, &permit).await
         };
         match (&span, &pushed) {
-            (Some(span), Ok(Pushed::Moved { .. })) => span.failed("the branch has moved"),
-            (Some(span), Ok(Pushed::Refused { .. })) => span.failed("the forge refused it"),
-            (Some(span), Ok(Pushed::Halted(_))) => span.failed("the gate is shut"),
+            (Some(span), Ok(PushOutcome::Moved { .. })) => span.failed("the branch has moved"),
+            (Some(span), Ok(PushOutcome::Refused { .. })) => span.failed("the forge refused it"),
+            (Some(span), Ok(PushOutcome::Halted(_))) => span.failed("the gate is shut"),
             (Some(span), Err(error)) => span.failed(&error.to_string()),
-            (Some(_), Ok(Pushed::Done)) | (None, _) => {}
+            (Some(_), Ok(PushOutcome::Done)) | (None, _) => {}
         }
         drop(span);
         let end = match &pushed {
-            Ok(Pushed::Done) => Some(EntryState::Done { comment: None }),
-            Ok(Pushed::Moved { .. } | Pushed::Refused { .. } | Pushed::Halted(_)) => None,
-            Err(_) => Some(EntryState::Open { lost: lost.saturating_add(1) }),
+            Ok(PushOutcome::Done) => Some(EffectEntryState::Done { comment: None }),
+            Ok(PushOutcome::Moved { .. } | PushOutcome::Refused { .. } | PushOutcome::Halted(_)) => None,
+            Err(_) => Some(EffectEntryState::Open { lost: lost.saturating_add(1) }),
         };
         self.record(&intended, entries, vec![end]).await?;
         Ok(pushed?)
     }
 
     /// Asks the gate, then finds out by the record whether the effect is there, and by the forge if the record does not say.
-    async fn before<F>(&self, intended: &Intended, observe: impl FnOnce() -> F) -> Result<Before, EffectError>
+    async fn before<F>(
+        &self,
+        intended: &EffectIntent,
+        observe: impl FnOnce() -> F,
+    ) -> Result<EffectPresence, EffectError>
     where
-        F: Future<Output = Result<Option<Performed>, ForgeError>>,
+        F: Future<Output = Result<Option<EffectOutcome>, ForgeError>>,
     {
-        let halted = |reason| EffectError::Halted(Halt::before(&intended.what, reason));
+        let halted = |reason| EffectError::Halted(GateHalt::before(&intended.what, reason));
         let permit = Permit::ask(self.gate, self.clock.now()).await.map_err(halted)?;
         let known = self.known(intended).await?;
         let (now, settle) = (self.clock.now(), intended.kind.settle(self.forge.settle()));
@@ -274,8 +279,9 @@ impl Effects<'_> {
             }
         }
         if is_ahead {
-            let dated =
-                |entry: &Option<Entry>| entry.clone().map(|entry| Entry { at: entry.at.min(now), ..entry });
+            let dated = |entry: &Option<EffectEntry>| {
+                entry.clone().map(|entry| EffectEntry { at: entry.at.min(now), ..entry })
+            };
             let dated = known.iter().map(dated).collect();
             self.replace(intended, known, dated).await?;
             return settling(now + settle);
@@ -289,27 +295,31 @@ impl Effects<'_> {
                 return settling(shown);
             }
             if intended.kind.has_number() {
-                return observe().await?.map_or_else(|| settling(shown), |found| Ok(Before::There(found)));
+                return observe()
+                    .await?
+                    .map_or_else(|| settling(shown), |found| Ok(EffectPresence::There(found)));
             }
-            return Ok(Before::There(performed(made)));
+            return Ok(EffectPresence::There(performed(made)));
         }
-        let Some(lost) = begun else { return Ok(Before::Missing(Missing { permit, known, lost: 0 })) };
+        let Some(lost) = begun else {
+            return Ok(EffectPresence::Missing(MissingEffect { permit, known, lost: 0 }));
+        };
         let Some(found) = observe().await? else {
             permit.expire();
-            return Ok(Before::Missing(Missing { permit, known, lost }));
+            return Ok(EffectPresence::Missing(MissingEffect { permit, known, lost }));
         };
         // Its text may be another one: the next plan sees it, and adopts it.
         if intended.kind.is_planned() {
             return settling(now);
         }
-        let end = EntryState::Done { comment: found.comment().cloned() };
+        let end = EffectEntryState::Done { comment: found.comment().cloned() };
         let ends = vec![Some(end); known.len()];
         self.record(intended, known, ends).await?;
-        Ok(Before::There(found))
+        Ok(EffectPresence::There(found))
     }
 
     /// The entries of its parts.
-    async fn known(&self, intended: &Intended) -> Result<Vec<Option<Entry>>, EffectError> {
+    async fn known(&self, intended: &EffectIntent) -> Result<Vec<Option<EffectEntry>>, EffectError> {
         let topics: Vec<Topic> = intended.parts.iter().map(|part| part.topic.clone()).collect();
         self.log.effects(&self.writer, &topics).await.map_err(|error| stored(intended, error))
     }
@@ -317,15 +327,15 @@ impl Effects<'_> {
     /// Records the intent; of two processes that do, one comes to make the call.
     async fn announce(
         &self,
-        intended: &Intended,
-        (known, lost): (Vec<Option<Entry>>, u32),
-    ) -> Result<Vec<Option<Entry>>, EffectError> {
+        intended: &EffectIntent,
+        (known, lost): (Vec<Option<EffectEntry>>, u32),
+    ) -> Result<Vec<Option<EffectEntry>>, EffectError> {
         let now = self.clock.now();
-        let open = |part: &Part| {
+        let open = |part: &IntentPart| {
             let content = part.content.clone();
-            Some(Entry { content, at: now, state: EntryState::Open { lost } })
+            Some(EffectEntry { content, at: now, state: EffectEntryState::Open { lost } })
         };
-        let new: Vec<Option<Entry>> = intended.parts.iter().map(open).collect();
+        let new: Vec<Option<EffectEntry>> = intended.parts.iter().map(open).collect();
         if self.replace(intended, known, new.clone()).await? {
             return Ok(new);
         }
@@ -337,24 +347,24 @@ impl Effects<'_> {
     /// no row knows is pending.
     async fn ended(
         &self,
-        intended: &Intended,
-        (entries, lost): (Vec<Option<Entry>>, u32),
-        answer: Result<Performed, ForgeError>,
-    ) -> Result<Performed, EffectError> {
+        intended: &EffectIntent,
+        (entries, lost): (Vec<Option<EffectEntry>>, u32),
+        answer: Result<EffectOutcome, ForgeError>,
+    ) -> Result<EffectOutcome, EffectError> {
         let lost = lost.saturating_add(1);
-        let every = |end: Option<EntryState>| vec![end; entries.len()];
+        let every = |end: Option<EffectEntryState>| vec![end; entries.len()];
         let ends = match &answer {
             Ok(_) if intended.kind.is_planned() => return Ok(answer?),
-            Ok(Performed::Superseded) => every(None),
-            Ok(made) => every(Some(EntryState::Done { comment: made.comment().cloned() })),
+            Ok(EffectOutcome::Superseded) => every(None),
+            Ok(made) => every(Some(EffectEntryState::Done { comment: made.comment().cloned() })),
             // Some of it may be there.
             Err(ForgeError::RateLimited { .. } | ForgeError::Halted(_))
                 if intended.kind.takes_several_calls() =>
             {
-                every(Some(EntryState::Open { lost: lost.saturating_sub(1) }))
+                every(Some(EffectEntryState::Open { lost: lost.saturating_sub(1) }))
             }
             Err(error) if error.surely_undone() => every(None),
-            Err(_) => every(Some(EntryState::Open { lost })),
+            Err(_) => every(Some(EffectEntryState::Open { lost })),
         };
         self.record(intended, entries, ends).await?;
         let is_last = lost >= MAX_LOST && intended.kind.instead().is_none();
@@ -365,25 +375,26 @@ impl Effects<'_> {
     /// open. A process that has replaced an entry records the end as well.
     async fn record(
         &self,
-        intended: &Intended,
-        known: Vec<Option<Entry>>,
-        ends: Vec<Option<EntryState>>,
+        intended: &EffectIntent,
+        known: Vec<Option<EffectEntry>>,
+        ends: Vec<Option<EffectEntryState>>,
     ) -> Result<(), EffectError> {
         let at = self.clock.now();
         let new = intended.parts.iter().zip(ends);
-        let new = new.map(|(part, end)| end.map(|state| Entry { content: part.content.clone(), at, state }));
+        let new =
+            new.map(|(part, end)| end.map(|state| EffectEntry { content: part.content.clone(), at, state }));
         self.replace(intended, known, new.collect()).await.map(drop)
     }
 
     async fn replace(
         &self,
-        intended: &Intended,
-        known: Vec<Option<Entry>>,
-        new: Vec<Option<Entry>>,
+        intended: &EffectIntent,
+        known: Vec<Option<EffectEntry>>,
+        new: Vec<Option<EffectEntry>>,
     ) -> Result<bool, EffectError> {
         let entries = intended.parts.iter().zip(known).zip(new);
-        let changes: Vec<Replacement> = entries
-            .map(|((part, known), new)| Replacement { topic: part.topic.clone(), known, new })
+        let changes: Vec<EffectEntryChange> = entries
+            .map(|((part, known), new)| EffectEntryChange { topic: part.topic.clone(), known, new })
             .collect();
         let replaced = self.log.replace_effects(&self.writer, &changes).await;
         replaced.map_err(|error| stored(intended, error))
@@ -391,35 +402,41 @@ impl Effects<'_> {
 }
 
 /// The state of one part by its entry.
-fn part_state(part: &Part, entry: Option<&Entry>, now: Millis, settle: Span) -> PartState {
+fn part_state(
+    part: &IntentPart,
+    entry: Option<&EffectEntry>,
+    now: UnixMillis,
+    settle: TimeSpan,
+) -> PartState {
     let Some(entry) = entry else { return PartState::Past };
     // The clock was ahead then: the delay counts from now on.
-    if entry.at > now && settle > Span(0) {
+    if entry.at > now && settle > TimeSpan(0) {
         return PartState::Ahead;
     }
     let shown = entry.at + settle;
     let is_recent = entry.at <= now && now < shown;
     match &entry.state {
         // Lists may not show yet what was made just now.
-        EntryState::Done { comment } if is_recent => {
+        EffectEntryState::Done { comment } if is_recent => {
             let is_same = entry.content == part.content && !entry.content.is_empty();
             if is_same { PartState::Made(comment.clone()) } else { PartState::Settling(shown) }
         }
-        EntryState::Done { .. } => PartState::Past,
-        EntryState::Open { .. } if is_recent => PartState::Settling(shown),
-        EntryState::Open { lost } => PartState::Begun { lost: *lost },
+        EffectEntryState::Done { .. } => PartState::Past,
+        EffectEntryState::Open { .. } if is_recent => PartState::Settling(shown),
+        EffectEntryState::Open { lost } => PartState::Begun { lost: *lost },
     }
 }
 
 /// The outcome of an effect whose parts were made just now.
-fn performed(made: Vec<(&Part, Option<CommentId>)>) -> Performed {
-    let item =
-        |(part, comment): &(&Part, Option<CommentId>)| Some((Item::of_topic(&part.topic)?, comment.clone()?));
-    let comments: Vec<(Item, CommentId)> = made.iter().filter_map(item).collect();
+fn performed(made: Vec<(&IntentPart, Option<CommentId>)>) -> EffectOutcome {
+    let item = |(part, comment): &(&IntentPart, Option<CommentId>)| {
+        Some((CommentSubject::of_topic(&part.topic)?, comment.clone()?))
+    };
+    let comments: Vec<(CommentSubject, CommentId)> = made.iter().filter_map(item).collect();
     if !comments.is_empty() {
-        return Performed::Comments(comments);
+        return EffectOutcome::Comments(comments);
     }
-    made.into_iter().find_map(|(_, comment)| comment).map_or(Performed::Done, Performed::Comment)
+    made.into_iter().find_map(|(_, comment)| comment).map_or(EffectOutcome::Done, EffectOutcome::Comment)
 }
 
 /// An error of the forge; `is_last`: no other try is of use, if it gave no answer.
@@ -435,10 +452,10 @@ fn failed(error: ForgeError, is_last: bool) -> EffectError {
 }
 
 /// An error of the store; if a newer lease is the reason, the lease is lost.
-fn stored(intended: &Intended, error: StoreError) -> EffectError {
+fn stored(intended: &EffectIntent, error: StoreError) -> EffectError {
     match error {
         StoreError::Fenced { last, .. } => {
-            EffectError::Halted(Halt::before(&intended.what, HaltReason::LeaseLost { last }))
+            EffectError::Halted(GateHalt::before(&intended.what, HaltReason::LeaseLost { last }))
         }
         error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => EffectError::Store(error),
     }

@@ -2,18 +2,18 @@
 //! between calls, rows of the capability table and addresses of git. All of it reads; what writes is an effect of a client.
 
 use async_trait::async_trait;
-use truing_core::id::{Millis, PrId};
+use truing_core::id::{PrId, UnixMillis};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeKind, ForgeRead, ForgeWrite, OpenPull, Protection, PullComment,
-    PullLine, Seen,
+    AuthorAccount, BranchProtection, CommentKind, ForgeError, ForgeKind, ForgeRead, ForgeRepository,
+    ForgeWrite, OpenPull, PullComment, PullListItem,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
 
-use crate::capability::Capability;
-use crate::http::Quota;
-use crate::listing::{Listing, Repositories};
-use crate::remote::{Purpose, RemoteError};
+use crate::capability::ForgeCapability;
+use crate::http::RateQuota;
+use crate::listing::{CachedListing, RepositoryListing};
+use crate::remote::{RemoteError, RemotePurpose};
 
 /// One server of a forge with one login. Cheap to clone; clones share connections and what was learnt.
 #[async_trait]
@@ -25,7 +25,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     fn kind(&self) -> ForgeKind;
 
     /// The limits of the forge.
-    fn capability(&self) -> &'static Capability;
+    fn capability(&self) -> &'static ForgeCapability;
 
     /// The same, for one review: each of its calls names that, in the header `X-Review-Id`. An id that cannot stand in a
     /// header is not named.
@@ -38,24 +38,24 @@ pub trait ForgeServer: Clone + Send + Sync {
 
     /// Where git finds a repository (`id`, which is called `repo` now), and what it logs in with. For a push
     /// [`ForgeError::Forbidden`] says that the login may not.
-    async fn remote(&self, id: &str, repo: &str, purpose: Purpose) -> Result<Remote, RemoteError>;
+    async fn remote(&self, id: &str, repo: &str, purpose: RemotePurpose) -> Result<Remote, RemoteError>;
 
     /// The repository that is called `repo` (`owner/name`) now; [`ForgeError::Moved`] if it has another name by now.
-    async fn repository(&self, repo: &str) -> Result<Seen, ForgeError>;
+    async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError>;
 
     /// The repository with this id, whatever it is called now; [`ForgeError::NotFound`] if it is gone, or hidden from this
     /// login.
-    async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError>;
+    async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError>;
 
     /// The repositories that we may see. At most `calls` calls, which is lowered. On an error, what could be listed is new
     /// and the rest old.
-    async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError>;
+    async fn repositories(&self, last: &mut RepositoryListing, calls: &mut u64) -> Result<(), ForgeError>;
 
     /// The open pull requests of a repository, newest activity first.
     async fn open_pulls(
         &self,
         repo: &str,
-        last: &mut Listing<OpenPull>,
+        last: &mut CachedListing<OpenPull>,
         calls: &mut u64,
     ) -> Result<(), ForgeError>;
 
@@ -64,7 +64,7 @@ pub trait ForgeServer: Clone + Send + Sync {
 
     /// The open pull requests of a repository for people, newest activity first, so many at most; and whether those are
     /// all.
-    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError>;
+    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError>;
 
     /// The comments on a repository's pull requests, or on the one with this number, that were written or changed since
     /// then, in two lists; those of one pull request and one kind oldest change first. A forge that lists those of a whole
@@ -72,8 +72,8 @@ pub trait ForgeServer: Clone + Send + Sync {
     async fn comments_since(
         &self,
         of: (&str, Option<u64>),
-        since: Millis,
-        last: &mut [Listing<PullComment>; 2],
+        since: UnixMillis,
+        last: &mut [CachedListing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError>;
 
@@ -88,17 +88,17 @@ pub trait ForgeServer: Clone + Send + Sync {
 
     /// May this account write to the repository? Asked of the forge, for the account with this id: a name can come to
     /// mean another.
-    async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError>;
+    async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 
     /// Is it our own account?
-    async fn is_own(&self, repo: &str, author: &Author) -> Result<bool, ForgeError>;
+    async fn is_own(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 
     /// The rules that may refuse a push to a branch.
-    async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError>;
+    async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError>;
 
     /// The rate limit as of the last answer that told; none before one, and where answers tell no limit with a count and an
     /// end.
-    fn quota(&self) -> Option<Quota> {
+    fn quota(&self) -> Option<RateQuota> {
         None
     }
 

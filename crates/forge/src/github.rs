@@ -9,20 +9,20 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use truing_core::finding::{Place, Side};
-use truing_core::id::{AccountId, Span};
-use truing_core::port::{Clock, Common, ForgeError, Permit};
+use truing_core::finding::{CodeLocation, DiffSide};
+use truing_core::id::{AccountId, TimeSpan};
+use truing_core::port::{Clock, ForgeError, Permit, SharedStateStore};
 use truing_diff::RepoPath;
-use truing_git::{Remote, Secret};
+use truing_git::{Remote, SecretString};
 use url::Url;
 
 use crate::body;
 use crate::capability::GITHUB;
-use crate::http::{ClientError, Http, Patience, Wire};
+use crate::http::{ForgeHttpClient, HttpClientError, HttpDialect, HttpTimeouts};
 use crate::marker::MarkerKeys;
 use crate::remote::RemoteError;
 use address::append;
-use auth::{Auth, Scope};
+use auth::{GitHubAuth, TokenScope};
 
 mod address;
 mod auth;
@@ -42,7 +42,7 @@ mod threads;
 pub(crate) mod webhook;
 mod wire;
 
-pub use auth::{AppKey, Credentials, KeyError, Permission, Whose, permissions};
+pub use auth::{AppKey, AppKeyError, AppPermission, GitHubAccountKind, GitHubCredentials, permissions};
 pub use client::GitHubClient;
 
 /// The context of our commit statuses, and the name of our checks.
@@ -55,12 +55,12 @@ const OWN_SERVICE: [&str; 2] = ["github.com", "ghe.com"];
 
 /// What GitHub has of its own on the wire, at this server. What people create in the web interface counts, too.
 /// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
-pub(crate) fn wire_of(api: &Url) -> Wire {
+pub(crate) fn wire_of(api: &Url) -> HttpDialect {
     let host = api.host_str().unwrap_or_default();
     let is_own = OWN_SERVICE
         .iter()
         .any(|own| host.strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.')));
-    Wire {
+    HttpDialect {
         accept: "application/vnd.github+json",
         version: Some(("x-github-api-version", "2022-11-28")),
         sign_on: Some("x-github-sso"),
@@ -79,13 +79,13 @@ pub struct GitHubOptions {
     /// The root of git over HTTP: `https://github.com`.
     pub git_url: Url,
     /// What to log in with.
-    pub credentials: Credentials,
+    pub credentials: GitHubCredentials,
     /// Accounts that we wrote as before: names, or ids, which nobody else can take over.
     pub accounts: Vec<String>,
     /// What signs markers.
     pub markers: MarkerKeys,
     /// How long a comment whose creation was not answered may stay unseen.
-    pub settle: Span,
+    pub settle: TimeSpan,
 }
 
 /// Why there is no client.
@@ -105,21 +105,21 @@ pub enum GitHubError {
         /// The forge.
         name: String,
         /// Why.
-        cause: ClientError,
+        cause: HttpClientError,
     },
 }
 
 /// One GitHub server with one login. Cheap to clone; clones share connections and what was learnt.
 #[derive(Clone, Debug)]
 pub struct GitHub {
-    inner: Arc<Inner>,
+    inner: Arc<GitHubInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct GitHubInner {
     options: GitHubOptions,
-    http: Http,
-    auth: Arc<Auth>,
+    http: ForgeHttpClient,
+    auth: Arc<GitHubAuth>,
 }
 
 /// The account with this number.
@@ -133,7 +133,7 @@ impl GitHub {
     /// # Errors
     /// [`GitHubError`] for addresses and tokens that cannot be sent to or sent.
     pub fn new(options: GitHubOptions, clock: Arc<dyn Clock>) -> Result<Self, GitHubError> {
-        Self::with_patience(options, Patience::default(), clock)
+        Self::with_patience(options, HttpTimeouts::default(), clock)
     }
 
     /// A client that waits as long as it is told.
@@ -142,7 +142,7 @@ impl GitHub {
     /// As [`GitHub::new`].
     pub fn with_patience(
         options: GitHubOptions,
-        patience: Patience,
+        patience: HttpTimeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, GitHubError> {
         for url in [&options.api_url, &options.git_url] {
@@ -159,19 +159,20 @@ impl GitHub {
             }
         }
         let wrong = |cause| GitHubError::Client { name: options.name.clone(), cause };
-        let http = Http::new(&options.api_url, wire_of(&options.api_url), patience, clock).map_err(wrong)?;
-        let auth = Auth::new(options.api_url.clone(), options.credentials.clone()).map_err(wrong)?;
-        Ok(Self { inner: Arc::new(Inner { options, http, auth: Arc::new(auth) }) })
+        let http = ForgeHttpClient::new(&options.api_url, wire_of(&options.api_url), patience, clock)
+            .map_err(wrong)?;
+        let auth = GitHubAuth::new(options.api_url.clone(), options.credentials.clone()).map_err(wrong)?;
+        Ok(Self { inner: Arc::new(GitHubInner { options, http, auth: Arc::new(auth) }) })
     }
 
     /// The same, with limits that all processes of this login keep together. To be called before anything is sent: what was
     /// learnt of limits is forgotten.
     #[must_use]
-    pub fn sharing(&self, common: Arc<dyn Common>) -> Self {
-        let Inner { options, http, .. } = &*self.inner;
+    pub fn sharing(&self, common: Arc<dyn SharedStateStore>) -> Self {
+        let GitHubInner { options, http, .. } = &*self.inner;
         let login = match &options.credentials {
-            Credentials::Token(token) => format!("token/{}", token.name()),
-            Credentials::App { id, .. } => format!("app/{id}"),
+            GitHubCredentials::Token(token) => format!("token/{}", token.name()),
+            GitHubCredentials::App { id, .. } => format!("app/{id}"),
         };
         self.by(http.sharing(common, &options.api_url, &login))
     }
@@ -181,9 +182,9 @@ impl GitHub {
         self.by(self.inner.http.with_permit(permit.clone()))
     }
 
-    fn by(&self, http: Http) -> Self {
-        let Inner { options, auth, .. } = &*self.inner;
-        Self { inner: Arc::new(Inner { options: options.clone(), http, auth: auth.clone() }) }
+    fn by(&self, http: ForgeHttpClient) -> Self {
+        let GitHubInner { options, auth, .. } = &*self.inner;
+        Self { inner: Arc::new(GitHubInner { options: options.clone(), http, auth: auth.clone() }) }
     }
 
     /// The id of the GitHub App that it logs in as, if it does. Only those may create check runs, whatever a token's
@@ -192,19 +193,19 @@ impl GitHub {
         self.inner.auth.app()
     }
 
-    async fn git_remote(&self, scope: Scope<'_>, repo: &str) -> Result<Remote, RemoteError> {
+    async fn git_remote(&self, scope: TokenScope<'_>, repo: &str) -> Result<Remote, RemoteError> {
         let url = append(&self.inner.options.git_url, format!("{repo}.git").split('/'));
         let by = self.inner.auth.authorization(&self.inner.http, scope).await?;
         let basic = BASE64_STANDARD.encode(format!("x-access-token:{}", by.secret().expose()));
-        Ok(Remote::new(url.as_str(), Some(Secret::new(format!("Basic {basic}"))))?)
+        Ok(Remote::new(url.as_str(), Some(SecretString::new(format!("Basic {basic}"))))?)
     }
 }
 
 /// The fields that say where a comment goes. GitHub wants `start_line` for several lines only.
-fn placed(what: &str, place: &Place) -> Result<Value, ForgeError> {
+fn placed(what: &str, place: &CodeLocation) -> Result<Value, ForgeError> {
     let side = match place.side {
-        Side::Old => "LEFT",
-        Side::New => "RIGHT",
+        DiffSide::Old => "LEFT",
+        DiffSide::New => "RIGHT",
     };
     let mut anchor = json!({ "path": path_text(what, &place.path)?, "line": place.end_line, "side": side });
     if place.start_line < place.end_line {

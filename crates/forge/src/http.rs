@@ -14,15 +14,15 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use truing_core::id::{Millis, Span};
+use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::loopback::is_loopback;
-use truing_core::port::{Clock, Common, ForgeError, Halt, HaltReason, Permit};
-use truing_git::Secret;
+use truing_core::port::{Clock, ForgeError, GateHalt, HaltReason, Permit, SharedStateStore};
+use truing_git::SecretString;
 use url::Url;
 
-use crate::http::classify::{Refusal, classify, date, leads_elsewhere_here};
-use crate::http::limits::Limits;
-use crate::http::text::Cleaner;
+use crate::http::classify::{ClassifiedError, classify, date, leads_elsewhere_here};
+use crate::http::limits::RateLimits;
+use crate::http::text::TextCleaner;
 
 mod classify;
 mod limits;
@@ -31,8 +31,8 @@ mod link;
 mod tests;
 mod text;
 
-pub(crate) use limits::Payer;
-pub use limits::Quota;
+pub(crate) use limits::QuotaPayer;
+pub use limits::RateQuota;
 
 /// The largest answer that is read, decompressed: 100 comments of 65,536 characters of four bytes, and change.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -45,7 +45,7 @@ const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
 
 /// What a kind of forge has of its own on the way there and back.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wire {
+pub(crate) struct HttpDialect {
     /// The media type of answers that is asked for.
     pub(crate) accept: &'static str,
     /// The header that names a version of the API, and the version, where it has one.
@@ -56,12 +56,12 @@ pub(crate) struct Wire {
     /// the content is too long.
     pub(crate) tells_conflicts: bool,
     /// How many calls that create something it takes in a span of time.
-    pub(crate) creations: &'static [(usize, Span)],
+    pub(crate) creations: &'static [(usize, TimeSpan)],
 }
 
 /// How long to wait for a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Patience {
+pub struct HttpTimeouts {
     /// For a connection.
     pub connect: Duration,
     /// Between two pieces of an answer.
@@ -72,7 +72,7 @@ pub struct Patience {
     pub retry_delay: Duration,
 }
 
-impl Default for Patience {
+impl Default for HttpTimeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
@@ -85,7 +85,7 @@ impl Default for Patience {
 
 /// May a call be sent again when it is not known whether it arrived?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Repeat {
+pub(crate) enum RetrySafety {
     /// Once or twice comes to the same.
     Harmless,
     /// Each time makes one more.
@@ -94,27 +94,27 @@ pub(crate) enum Repeat {
 
 /// One call.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct ForgeRequest {
     /// What it is for, in words for people: the beginning of every error.
     pub(crate) what: String,
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) body: Option<Value>,
-    pub(crate) repeat: Repeat,
+    pub(crate) repeat: RetrySafety,
     /// Does it change anything at the forge?
     writes: bool,
     /// What is known already, and need not be sent again.
     etag: Option<HeaderValue>,
-    /// Is a redirect to another address of the same server an answer ([`Answer::location`]), and no error?
+    /// Is a redirect to another address of the same server an answer ([`ForgeResponse::location`]), and no error?
     redirected: bool,
     /// Does it comment on places of a diff, which the forge may refuse?
     comments_on_diff: bool,
 }
 
-impl Call {
+impl ForgeRequest {
     /// A read.
     pub(crate) fn get(what: impl Into<String>, url: Url) -> Self {
-        let (method, repeat) = (Method::GET, Repeat::Harmless);
+        let (method, repeat) = (Method::GET, RetrySafety::Harmless);
         Self {
             what: what.into(),
             method,
@@ -135,7 +135,7 @@ impl Call {
 
     /// A call that creates something each time.
     pub(crate) fn create(what: impl Into<String>, url: Url, body: Value) -> Self {
-        let (method, repeat) = (Method::POST, Repeat::Never);
+        let (method, repeat) = (Method::POST, RetrySafety::Never);
         Self {
             what: what.into(),
             method,
@@ -166,7 +166,7 @@ impl Call {
 
     /// A call that sets something, however often.
     pub(crate) fn set(what: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
-        let repeat = Repeat::Harmless;
+        let repeat = RetrySafety::Harmless;
         Self {
             what: what.into(),
             method,
@@ -185,28 +185,28 @@ impl Call {
         Self { redirected: true, ..self }
     }
 
-    /// Answered by [`Answer::is_unchanged`] while this is the newest form.
+    /// Answered by [`ForgeResponse::is_unchanged`] while this is the newest form.
     pub(crate) fn unless(self, etag: Option<HeaderValue>) -> Self {
         Self { etag, ..self }
     }
 }
 
 /// A successful answer, whole.
-pub(crate) struct Answer {
+pub(crate) struct ForgeResponse {
     unchanged: bool,
     what: String,
     url: Url,
     headers: HeaderMap,
     body: Vec<u8>,
-    clean: Cleaner,
+    clean: TextCleaner,
 }
 
 /// A client of one forge. Its clones' calls share its limits.
-pub(crate) struct Http {
+pub(crate) struct ForgeHttpClient {
     client: reqwest::Client,
-    wire: Wire,
-    patience: Patience,
-    limits: Arc<Limits>,
+    wire: HttpDialect,
+    patience: HttpTimeouts,
+    limits: Arc<RateLimits>,
     clock: Arc<dyn Clock>,
     /// What its calls are made for.
     review: Option<HeaderValue>,
@@ -216,47 +216,52 @@ pub(crate) struct Http {
 
 /// What a call is allowed by: a credential, and whose rate limit it uses up.
 #[derive(Clone)]
-pub(crate) struct Authorization {
+pub(crate) struct RequestAuthorization {
     header: HeaderValue,
-    secret: Secret,
-    clean: Cleaner,
-    payer: Payer,
+    secret: SecretString,
+    clean: TextCleaner,
+    payer: QuotaPayer,
 }
 
-impl Authorization {
+impl RequestAuthorization {
     /// The credential in its header; it appears in no error.
-    pub(crate) fn bearer(secret: Secret, payer: Payer) -> Result<Self, ClientError> {
-        let mut header =
-            HeaderValue::from_str(&format!("Bearer {}", secret.expose())).map_err(|_| ClientError::Token)?;
+    pub(crate) fn bearer(secret: SecretString, payer: QuotaPayer) -> Result<Self, HttpClientError> {
+        let mut header = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
+            .map_err(|_| HttpClientError::Token)?;
         header.set_sensitive(true);
-        Ok(Self { header, clean: Cleaner::new(&secret), secret, payer })
+        Ok(Self { header, clean: TextCleaner::new(&secret), secret, payer })
     }
 
     /// A name and a credential in their header. Neither of the credential's two spellings appears in an error.
-    pub(crate) fn basic(name: &str, secret: Secret, payer: Payer) -> Result<Self, ClientError> {
+    pub(crate) fn basic(
+        name: &str,
+        secret: SecretString,
+        payer: QuotaPayer,
+    ) -> Result<Self, HttpClientError> {
         let pair = BASE64_STANDARD.encode(format!("{name}:{}", secret.expose()));
-        let mut header = HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| ClientError::Token)?;
+        let mut header =
+            HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| HttpClientError::Token)?;
         header.set_sensitive(true);
-        let clean = Cleaner::new(&secret).and(&Secret::new(pair));
+        let clean = TextCleaner::new(&secret).and(&SecretString::new(pair));
         Ok(Self { header, clean, secret, payer })
     }
 
     /// The credential itself.
-    pub(crate) fn secret(&self) -> &Secret {
+    pub(crate) fn secret(&self) -> &SecretString {
         &self.secret
     }
 }
 
 // No derived Debug: it is a credential.
-impl fmt::Debug for Authorization {
+impl fmt::Debug for RequestAuthorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authorization").field("payer", &self.payer).finish_non_exhaustive()
+        f.debug_struct("RequestAuthorization").field("payer", &self.payer).finish_non_exhaustive()
     }
 }
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub enum HttpClientError {
     /// It cannot stand in a header.
     #[error("the forge token holds characters that no token has (a line end?): check where it is read from")]
     Token,
@@ -265,20 +270,20 @@ pub enum ClientError {
     Client(String),
 }
 
-impl fmt::Debug for Http {
+impl fmt::Debug for ForgeHttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").field("quota", &self.quota()).finish_non_exhaustive()
+        f.debug_struct("ForgeHttpClient").field("quota", &self.quota()).finish_non_exhaustive()
     }
 }
 
-impl Http {
+impl ForgeHttpClient {
     /// A client for `api`.
     pub(crate) fn new(
         api: &Url,
-        wire: Wire,
-        patience: Patience,
+        wire: HttpDialect,
+        patience: HttpTimeouts,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, ClientError> {
+    ) -> Result<Self, HttpClientError> {
         let mut client = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
@@ -290,8 +295,8 @@ impl Http {
         if api.host_str().is_some_and(is_loopback) {
             client = client.no_proxy();
         }
-        let client = client.build().map_err(|error| ClientError::Client(text::chain(&error)))?;
-        let limits = Arc::new(Limits::of(wire.creations, clock.clone()));
+        let client = client.build().map_err(|error| HttpClientError::Client(text::chain(&error)))?;
+        let limits = Arc::new(RateLimits::of(wire.creations, clock.clone()));
         Ok(Self { client, wire, patience, limits, clock, review: None, permit: None })
     }
 
@@ -306,8 +311,8 @@ impl Http {
     }
 
     /// The same, with limits that other processes of this login keep, too. `login`: its name, without anything secret.
-    pub(crate) fn sharing(&self, common: Arc<dyn Common>, api: &Url, login: &str) -> Self {
-        let limits = Limits::of(self.wire.creations, self.clock.clone());
+    pub(crate) fn sharing(&self, common: Arc<dyn SharedStateStore>, api: &Url, login: &str) -> Self {
+        let limits = RateLimits::of(self.wire.creations, self.clock.clone());
         let limits = limits.sharing(common, format!("limits:{api}:{login}"));
         Self { limits: Arc::new(limits), ..self.again() }
     }
@@ -326,29 +331,33 @@ impl Http {
     }
 
     /// The primary rate limit as of the last answer that told, of whoever has the fewest calls left; none before one.
-    pub(crate) fn quota(&self) -> Option<Quota> {
+    pub(crate) fn quota(&self) -> Option<RateQuota> {
         self.limits.quota()
     }
 
     /// The wall clock.
-    pub(crate) fn now(&self) -> Millis {
+    pub(crate) fn now(&self) -> UnixMillis {
         self.clock.now()
     }
 
     /// Sends a call, again if that is harmless and what went wrong may pass at once.
-    pub(crate) async fn send(&self, by: &Authorization, call: &Call) -> Result<Answer, ForgeError> {
+    pub(crate) async fn send(
+        &self,
+        by: &RequestAuthorization,
+        call: &ForgeRequest,
+    ) -> Result<ForgeResponse, ForgeError> {
         let mut retries = 0;
         let mut before = None;
         loop {
             let refusal = match self.send_once(by, call).await {
                 Ok(answer) => return Ok(answer),
                 // A try before it may have been carried out: what is known is what that one came to.
-                Err(Refusal { error: ForgeError::Halted(_), .. }) if let Some(error) = before => {
+                Err(ClassifiedError { error: ForgeError::Halted(_), .. }) if let Some(error) = before => {
                     return Err(error);
                 }
                 Err(refusal) => refusal,
             };
-            if !refusal.passing || call.repeat == Repeat::Never || retries == MAX_RETRIES {
+            if !refusal.passing || call.repeat == RetrySafety::Never || retries == MAX_RETRIES {
                 return Err(refusal.error);
             }
             before = Some(refusal.error);
@@ -357,16 +366,20 @@ impl Http {
         }
     }
 
-    async fn send_once(&self, by: &Authorization, call: &Call) -> Result<Answer, Refusal> {
+    async fn send_once(
+        &self,
+        by: &RequestAuthorization,
+        call: &ForgeRequest,
+    ) -> Result<ForgeResponse, ClassifiedError> {
         // Until the answer is read.
-        let _place = self.limits.admit(by.payer, call).await.map_err(Refusal::lasting)?;
+        let _place = self.limits.admit(by.payer, call).await.map_err(ClassifiedError::lasting)?;
         if call.writes {
             // Each try is a write: the gate's answer to the one that failed says nothing of this one.
             let confirmed = match &self.permit {
                 Some(permit) => permit.confirm(self.clock.now()).await,
                 None => Err(HaltReason::ReadOnly),
             };
-            let halted = |reason| Refusal::lasting(Halt::before(&call.what, reason).into());
+            let halted = |reason| ClassifiedError::lasting(GateHalt::before(&call.what, reason).into());
             confirmed.map_err(halted)?;
         } else if let Some(permit) = &self.permit {
             permit.expire();
@@ -403,7 +416,7 @@ impl Http {
                 Ok(Some(_)) | Err(_) if !status.is_success() => break,
                 Ok(Some(_)) => {
                     let message = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
-                    return Err(Refusal::lasting(unavailable(&call.what, &message)));
+                    return Err(ClassifiedError::lasting(unavailable(&call.what, &message)));
                 }
                 Err(error) => return Err(unanswered(by, call, error)),
             }
@@ -415,7 +428,7 @@ impl Http {
             return Err(self.refused(by, call, status, response.headers(), &body).await);
         }
         self.limits.went_well(by.payer).await;
-        Ok(Answer {
+        Ok(ForgeResponse {
             unchanged,
             what: call.what.clone(),
             url: call.url.clone(),
@@ -427,12 +440,12 @@ impl Http {
 
     async fn refused(
         &self,
-        by: &Authorization,
-        call: &Call,
+        by: &RequestAuthorization,
+        call: &ForgeRequest,
         status: StatusCode,
         headers: &HeaderMap,
         body: &[u8],
-    ) -> Refusal {
+    ) -> ClassifiedError {
         let answer = (status, headers, body);
         let (mut refusal, brake) = classify(call, answer, self.wire, &by.clean, self.clock.now());
         if let (ForgeError::RateLimited { wait, .. }, Some(brake)) = (&mut refusal.error, brake) {
@@ -443,7 +456,7 @@ impl Http {
 }
 
 /// No answer, or not all of it. Whether the call arrived is unknown.
-fn unanswered(by: &Authorization, call: &Call, error: reqwest::Error) -> Refusal {
+fn unanswered(by: &RequestAuthorization, call: &ForgeRequest, error: reqwest::Error) -> ClassifiedError {
     let (timeout, connect) = (error.is_timeout(), error.is_connect());
     let cause = by.clean.text(&text::chain(&error.without_url()));
     let message = match (connect, timeout) {
@@ -452,10 +465,10 @@ fn unanswered(by: &Authorization, call: &Call, error: reqwest::Error) -> Refusal
         (false, false) => format!("the connection broke before the answer was complete: {cause}"),
     };
     // A second wait as long as the first would not be short.
-    Refusal { error: unavailable(&call.what, &message), passing: connect || !timeout }
+    ClassifiedError { error: unavailable(&call.what, &message), passing: connect || !timeout }
 }
 
-impl Answer {
+impl ForgeResponse {
     /// Is what the caller knows the newest form? Then there is nothing else in here.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.unchanged
@@ -471,7 +484,7 @@ impl Answer {
         classify::text(&self.headers, name)
     }
 
-    /// The address of the same server that it leads to, in place of an answer; for calls that are [`Call::redirected`].
+    /// The address of the same server that it leads to, in place of an answer; for calls that are [`ForgeRequest::redirected`].
     pub(crate) fn location(&self) -> Option<Url> {
         let to = self.url.join(self.header(header::LOCATION.as_str())?).ok()?;
         (to.origin() == self.url.origin()).then_some(to)
@@ -513,20 +526,20 @@ impl Answer {
         if self.body.is_empty() { Ok(()) } else { self.json::<serde_json::Map<_, _>>().map(drop) }
     }
 
-    /// As [`Answer::json`], of an answer that holds a secret: an error repeats nothing of it.
+    /// As [`ForgeResponse::json`], of an answer that holds a secret: an error repeats nothing of it.
     pub(crate) fn secret_json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
         serde_json::from_slice(&self.body)
             .map_err(|_| unavailable(&self.what, "the answer's JSON is cut off, or not as expected"))
     }
 
     /// The forge's own time.
-    pub(crate) fn date(&self) -> Option<Millis> {
+    pub(crate) fn date(&self) -> Option<UnixMillis> {
         date(&self.headers)
     }
 
     /// How long until there are calls again, if this answer says that none is left. `now` is only used if it has no
     /// date of its own.
-    pub(crate) fn spent(&self, now: Millis) -> Option<Span> {
+    pub(crate) fn spent(&self, now: UnixMillis) -> Option<TimeSpan> {
         limits::told(&self.headers, now).filter(|told| told.quota.remaining == 0).map(|told| told.wait)
     }
 

@@ -1,4 +1,4 @@
-//! The forges: the enums that everything above names ([`Server`], [`RepositoryClient`]), the client of each kind, the one
+//! The forges: the enums that everything above names ([`AnyForgeServer`], [`RepositoryClient`]), the client of each kind, the one
 //! path of writes, the markers by which our comments are known again, and webhooks.
 
 pub mod bitbucket;
@@ -22,6 +22,6 @@ mod http;
 mod testing;
 
 pub use forge_server::ForgeServer;
-pub use http::{ClientError, Patience, Quota};
-pub use server::{RepositoryClient, Server};
-pub use truing_git::Secret;
+pub use http::{HttpClientError, HttpTimeouts, RateQuota};
+pub use server::{AnyForgeServer, RepositoryClient};
+pub use truing_git::SecretString;

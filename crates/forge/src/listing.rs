@@ -4,34 +4,34 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use reqwest::header::HeaderValue;
-use truing_core::port::{ForgeError, Seen};
+use truing_core::port::{ForgeError, ForgeRepository};
 use url::Url;
 
-use crate::http::{Answer, Call};
+use crate::http::{ForgeRequest, ForgeResponse};
 
 /// A list as it was read last.
 #[derive(Clone, Debug)]
-pub struct Listing<T> {
-    pages: Vec<Page<T>>,
+pub struct CachedListing<T> {
+    pages: Vec<ListingPage<T>>,
     complete: bool,
     in_order: bool,
 }
 
 #[derive(Clone, Debug)]
-struct Page<T> {
+struct ListingPage<T> {
     url: Url,
     etag: Option<HeaderValue>,
     items: Vec<T>,
     next: Option<Url>,
 }
 
-impl<T> Default for Listing<T> {
+impl<T> Default for CachedListing<T> {
     fn default() -> Self {
         Self { pages: Vec::new(), complete: false, in_order: true }
     }
 }
 
-impl<T> Listing<T> {
+impl<T> CachedListing<T> {
     /// What there is where there is no list: nothing, all of which was read.
     pub fn nothing() -> Self {
         Self { complete: true, ..Self::default() }
@@ -49,7 +49,7 @@ impl<T> Listing<T> {
 
     /// Lets these be all that is known, part by part, each as it was read from its address.
     pub(crate) fn replace_parts(&mut self, parts: Vec<(Url, Vec<T>)>, complete: bool) {
-        let page = |(url, items): (Url, Vec<T>)| Page { url, etag: None, items, next: None };
+        let page = |(url, items): (Url, Vec<T>)| ListingPage { url, etag: None, items, next: None };
         self.pages = parts.into_iter().map(page).collect();
         (self.complete, self.in_order) = (complete, false);
     }
@@ -80,30 +80,30 @@ impl<T> Listing<T> {
     /// `send` sends a call.
     pub(crate) async fn refresh<F>(
         &mut self,
-        send: impl Fn(Call) -> F,
+        send: impl Fn(ForgeRequest) -> F,
         (what, first): (&str, Url),
         pages: usize,
         calls: &mut u64,
-        read: impl Fn(&Answer) -> Result<Vec<T>, ForgeError>,
+        read: impl Fn(&ForgeResponse) -> Result<Vec<T>, ForgeError>,
     ) -> Result<(), ForgeError>
     where
-        F: Future<Output = Result<Answer, ForgeError>>,
+        F: Future<Output = Result<ForgeResponse, ForgeError>>,
     {
-        let read = |answer: &Answer| Ok((read(answer)?, answer.next()?));
+        let read = |answer: &ForgeResponse| Ok((read(answer)?, answer.next()?));
         self.refresh_by(send, (what, first), pages, calls, read).await
     }
 
     /// The same, where an answer's body names the next page: `read` gives it beside the items.
     pub(crate) async fn refresh_by<F>(
         &mut self,
-        send: impl Fn(Call) -> F,
+        send: impl Fn(ForgeRequest) -> F,
         (what, first): (&str, Url),
         pages: usize,
         calls: &mut u64,
-        read: impl Fn(&Answer) -> Result<(Vec<T>, Option<Url>), ForgeError>,
+        read: impl Fn(&ForgeResponse) -> Result<(Vec<T>, Option<Url>), ForgeError>,
     ) -> Result<(), ForgeError>
     where
-        F: Future<Output = Result<Answer, ForgeError>>,
+        F: Future<Output = Result<ForgeResponse, ForgeError>>,
     {
         self.complete = false;
         let (mut url, mut at) = (first, 0);
@@ -113,7 +113,7 @@ impl<T> Listing<T> {
                 return Ok(());
             }
             let known = self.pages.get(at).filter(|page| page.url == url);
-            let call = Call::get(what, url.clone()).unless(known.and_then(|page| page.etag.clone()));
+            let call = ForgeRequest::get(what, url.clone()).unless(known.and_then(|page| page.etag.clone()));
             // Paid before it is sent: a call without an answer counts too.
             *calls -= 1;
             let answer = send(call).await?;
@@ -121,7 +121,7 @@ impl<T> Listing<T> {
                 *calls += 1;
             } else {
                 let (etag, (items, next)) = (answer.etag(), read(&answer)?);
-                self.pages.splice(at..self.pages.len().min(at + 1), [Page { url, etag, items, next }]);
+                self.pages.splice(at..self.pages.len().min(at + 1), [ListingPage { url, etag, items, next }]);
             }
             match self.pages.get(at).and_then(|page| page.next.clone()) {
                 Some(next) => (url, at) = (next, at + 1),
@@ -137,21 +137,21 @@ impl<T> Listing<T> {
 
 /// The repositories as they were listed last: one list, or several that the forge keeps apart.
 #[derive(Clone, Debug, Default)]
-pub struct Repositories {
+pub struct RepositoryListing {
     /// The names of the lists, where the forge has several.
-    pub(crate) groups: Listing<String>,
+    pub(crate) groups: CachedListing<String>,
     /// By the name of the list.
-    pub(crate) lists: BTreeMap<String, Listing<Seen>>,
+    pub(crate) lists: BTreeMap<String, CachedListing<ForgeRepository>>,
 }
 
-impl Repositories {
+impl RepositoryListing {
     /// All that were listed, list by list in the forge's order.
-    pub fn items(&self) -> impl Iterator<Item = &Seen> {
-        self.lists.values().flat_map(Listing::items)
+    pub fn items(&self) -> impl Iterator<Item = &ForgeRepository> {
+        self.lists.values().flat_map(CachedListing::items)
     }
 
     /// Was each list read to its end? Otherwise there may be more.
     pub fn is_complete(&self) -> bool {
-        self.lists.values().all(Listing::is_complete)
+        self.lists.values().all(CachedListing::is_complete)
     }
 }

@@ -1,7 +1,7 @@
 //! Markers: the last line of each comment of ours, which says what it is about and proves that we wrote it.
 //!
 //! A marker is a hidden HTML comment or, where a forge shows HTML as text, a link reference that nothing refers to
-//! ([`Marker`]),
+//! ([`MarkerForm`]),
 //!
 //! ```text
 //! <!-- truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits> -->
@@ -25,9 +25,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use truing_core::code::LinesKey;
 use truing_core::id::{FindingId, PrId};
-use truing_core::publish::{Item, Producer};
+use truing_core::publish::{CommentSubject, Producer};
 
-use crate::capability::Marker;
+use crate::capability::MarkerForm;
 
 #[cfg(test)]
 mod tests;
@@ -46,7 +46,7 @@ const SEED: (&str, &str) = ("<!-- claude-reviewer:inline:", " -->");
 /// The summary's word. A finding with this very id is written with an escape, so words stay unique.
 const SUMMARY: &str = "summary";
 /// Markers of comments, each of one item of a pull request.
-const ITEMS: Kind = Kind { field: "item", domain: b"truing marker 1" };
+const ITEMS: MarkerKind = MarkerKind { field: "item", domain: b"truing marker 1" };
 /// Bytes of a new key.
 const KEY_BYTES: usize = 32;
 /// Hexadecimal digits of a key's id.
@@ -55,7 +55,7 @@ const KEY_ID_DIGITS: usize = 8;
 const MAX_KEY_FILE_BYTES: u64 = 8 * 1024;
 
 /// A kind of markers.
-struct Kind {
+struct MarkerKind {
     /// What the field is called that says what a marker is about.
     field: &'static str,
     /// What the HMAC begins with, so that neither a key that is used elsewhere too nor a marker of another kind makes
@@ -69,7 +69,7 @@ pub struct MarkerKeys {
     current: MarkerKey,
     previous: Vec<MarkerKey>,
     /// The form of what is signed. Every form is read.
-    form: Marker,
+    form: MarkerForm,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -80,13 +80,13 @@ struct MarkerKey {
 
 /// What the last line of a comment turned out to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Found {
+pub enum MarkerMatch {
     /// One of our markers, for this pull request.
     Verified {
         /// Who wanted the comment.
         producer: Producer,
         /// What it is about.
-        item: Item,
+        item: CommentSubject,
         /// The text above the marker, line ends and trailing white space normalised ([`normal`]).
         body: String,
     },
@@ -98,7 +98,7 @@ pub enum Found {
         /// Who wanted the comment.
         producer: Producer,
         /// What it is about.
-        item: Item,
+        item: CommentSubject,
         /// The text above the marker, as of a verified one.
         body: String,
     },
@@ -158,7 +158,7 @@ impl MarkerKeys {
         Self {
             current: MarkerKey::new(current),
             previous: previous.iter().map(|bytes| MarkerKey::new(bytes)).collect(),
-            form: Marker::HtmlComment,
+            form: MarkerForm::HtmlComment,
         }
     }
 
@@ -169,16 +169,16 @@ impl MarkerKeys {
 
     /// The same keys, which sign in this form.
     #[must_use]
-    pub fn written_as(self, form: Marker) -> Self {
+    pub fn written_as(self, form: MarkerForm) -> Self {
         Self { form, ..self }
     }
 
     /// The marker line of an item of a pull request, without a line end.
-    pub fn sign(&self, pr: &PrId, producer: Producer, item: &Item) -> String {
+    pub fn sign(&self, pr: &PrId, producer: Producer, item: &CommentSubject) -> String {
         self.line(&ITEMS, pr, producer, &word_of(item))
     }
 
-    fn line(&self, kind: &Kind, pr: &PrId, producer: Producer, word: &str) -> String {
+    fn line(&self, kind: &MarkerKind, pr: &PrId, producer: Producer, word: &str) -> String {
         let producer = producer.as_str();
         // HMAC takes keys of any length; were there none, the marker would only never verify.
         let mac = self
@@ -186,40 +186,40 @@ impl MarkerKeys {
             .mac(kind.domain, pr, producer, word)
             .map(|mac| hex::encode(mac.finalize().into_bytes()))
             .unwrap_or_default();
-        let Kind { field, .. } = kind;
+        let MarkerKind { field, .. } = kind;
         let ([html, link], [html_end, link_end]) = (OPENING_1, CLOSING);
         let (opening, closing) = match self.form {
-            Marker::HtmlComment => (html, html_end),
-            Marker::LinkReference => (link, link_end),
+            MarkerForm::HtmlComment => (html, html_end),
+            MarkerForm::LinkReference => (link, link_end),
         };
         format!("{opening}producer={producer} {field}={word} key={} mac={mac}{closing}", self.current.id)
     }
 
     /// Does a marker's HMAC verify? None: it is under a key that is not ours.
-    fn verifies(&self, kind: &Kind, pr: &PrId, parts: &Parts<'_>) -> Option<bool> {
+    fn verifies(&self, kind: &MarkerKind, pr: &PrId, parts: &MarkerParts<'_>) -> Option<bool> {
         let key = std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == parts.key)?;
         let mac = key.mac(kind.domain, pr, parts.producer.as_str(), parts.word);
         Some(mac.is_some_and(|mac| mac.verify_slice(&parts.mac).is_ok()))
     }
 
     /// Reads the last line of a comment on `pr`.
-    pub fn find(&self, pr: &PrId, comment: &str) -> Found {
+    pub fn find(&self, pr: &PrId, comment: &str) -> MarkerMatch {
         let comment = normal(comment);
         let (body, line) = comment.rsplit_once('\n').unwrap_or(("", &comment));
         if !is_marker(line) {
-            return Found::None;
+            return MarkerMatch::None;
         }
-        let Some(parts) = Parts::read(&ITEMS, line) else {
-            return Found::Forged;
+        let Some(parts) = MarkerParts::read(&ITEMS, line) else {
+            return MarkerMatch::Forged;
         };
         let Some(item) = item_of(parts.word) else {
-            return Found::Forged;
+            return MarkerMatch::Forged;
         };
         let (producer, body) = (parts.producer, body.trim_end().to_owned());
         match self.verifies(&ITEMS, pr, &parts) {
-            Some(true) => Found::Verified { producer, item, body },
-            Some(false) => Found::Forged,
-            None => Found::UnknownKey { key: parts.key.to_owned(), producer, item, body },
+            Some(true) => MarkerMatch::Verified { producer, item, body },
+            Some(false) => MarkerMatch::Forged,
+            None => MarkerMatch::UnknownKey { key: parts.key.to_owned(), producer, item, body },
         }
     }
 }
@@ -247,16 +247,16 @@ pub fn without_seed(text: &str) -> Option<String> {
 }
 
 /// The parts of a marker line, before its HMAC is checked.
-struct Parts<'a> {
+struct MarkerParts<'a> {
     producer: Producer,
     word: &'a str,
     key: &'a str,
     mac: Vec<u8>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> MarkerParts<'a> {
     /// Takes a line apart; none if it is spelled in any way but ours.
-    fn read(kind: &Kind, line: &'a str) -> Option<Self> {
+    fn read(kind: &MarkerKind, line: &'a str) -> Option<Self> {
         let mut forms = OPENING_1.iter().zip(CLOSING);
         let inside =
             forms.find_map(|(opening, closing)| line.strip_prefix(opening)?.strip_suffix(closing))?;
@@ -286,11 +286,11 @@ fn is_plain(byte: u8) -> bool {
 }
 
 /// The item's word as markers spell it.
-fn word_of(item: &Item) -> String {
+fn word_of(item: &CommentSubject) -> String {
     match item {
-        Item::Summary => SUMMARY.to_owned(),
-        Item::Finding(id) if id.as_str() == SUMMARY => format!("%{:02x}{}", b's', "ummary"),
-        Item::Finding(id) => escape(id.as_str()),
+        CommentSubject::Summary => SUMMARY.to_owned(),
+        CommentSubject::Finding(id) if id.as_str() == SUMMARY => format!("%{:02x}{}", b's', "ummary"),
+        CommentSubject::Finding(id) => escape(id.as_str()),
     }
 }
 
@@ -309,11 +309,11 @@ fn escape(text: &str) -> String {
 }
 
 /// The item that a word spells; none for words that [`word_of`] never makes.
-fn item_of(word: &str) -> Option<Item> {
+fn item_of(word: &str) -> Option<CommentSubject> {
     if word == SUMMARY {
-        return Some(Item::Summary);
+        return Some(CommentSubject::Summary);
     }
-    let item = Item::Finding(FindingId::new(unescape(word)?));
+    let item = CommentSubject::Finding(FindingId::new(unescape(word)?));
     (word_of(&item) == word).then_some(item)
 }
 

@@ -2,7 +2,7 @@
 
 /// The form of a forge's pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Pages {
+pub enum PageLayout {
     /// `OWNER/NAME/pull/NUMBER`, below the address of git.
     OfOwners,
     /// `WORKSPACE/SLUG/pull-requests/NUMBER`, below the address of git.
@@ -12,7 +12,7 @@ pub enum Pages {
     OfProjects,
 }
 
-impl Pages {
+impl PageLayout {
     /// The pull request that a page shows, by `owner/name` and number; `path` are the parts below the root. A page below it
     /// shows the same one.
     pub fn pull(self, path: &[&str]) -> Option<(String, u64)> {
@@ -64,23 +64,23 @@ mod tests {
 
     #[test]
     fn a_page_names_its_pull_request_at_its_own_kind_alone() {
-        let read = |pages: Pages, path: &str| pages.pull(&path.split('/').collect::<Vec<_>>());
+        let read = |pages: PageLayout, path: &str| pages.pull(&path.split('/').collect::<Vec<_>>());
         let there = Some(("o/r".to_owned(), 7));
         for (pages, path) in [
-            (Pages::OfOwners, "o/r/pull/7"),
-            (Pages::OfOwners, "o/r/pull/7/files"),
-            (Pages::OfWorkspaces, "o/r/pull-requests/7/diff"),
-            (Pages::OfProjects, "projects/o/repos/r/pull-requests/7/overview"),
+            (PageLayout::OfOwners, "o/r/pull/7"),
+            (PageLayout::OfOwners, "o/r/pull/7/files"),
+            (PageLayout::OfWorkspaces, "o/r/pull-requests/7/diff"),
+            (PageLayout::OfProjects, "projects/o/repos/r/pull-requests/7/overview"),
         ] {
             assert_eq!(read(pages, path), there, "{path}");
-            for other in [Pages::OfOwners, Pages::OfWorkspaces, Pages::OfProjects] {
+            for other in [PageLayout::OfOwners, PageLayout::OfWorkspaces, PageLayout::OfProjects] {
                 assert!(other == pages || read(other, path).is_none(), "{path}");
             }
         }
-        let own = read(Pages::OfProjects, "users/ada/repos/r/pull-requests/7");
+        let own = read(PageLayout::OfProjects, "users/ada/repos/r/pull-requests/7");
         assert_eq!(own, Some(("~ada/r".to_owned(), 7)));
         for path in ["o/r/pull-requests/x", "o//pull-requests/7", "o/r/pull-requests", "o/r/issues/7"] {
-            assert_eq!(read(Pages::OfWorkspaces, path), None, "{path}");
+            assert_eq!(read(PageLayout::OfWorkspaces, path), None, "{path}");
         }
     }
 }

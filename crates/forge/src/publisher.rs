@@ -1,17 +1,22 @@
 //! The publisher: makes a pull request show what records say it should (design.md section 4).
 //!
-//! It observes, plans ([`truing_core::publish::plan`]) and performs each step as an effect ([`Effects`]). After a crash or a
+//! It observes, plans ([`truing_core::publish::plan`]) and performs each step as an effect ([`EffectExecutor`]). After a crash or a
 //! lost answer, the next reconcile adopts what became visible and makes the rest again; nothing is shown twice.
 
-use truing_core::effect::{Effect, Kind};
+use truing_core::effect::{Effect, EffectKind};
 use truing_core::finding::AnchorKind;
-use truing_core::id::{CommentId, Millis, Sha};
-use truing_core::port::{ForgeError, ForgeRead, Halt, InlineDraft, Performed, RunRef, Runs, StoreError};
-use truing_core::publish::{Bounds, Desired, Hold, Item, Observed, Plan, Step, ThreadState, plan};
+use truing_core::id::{CommentId, Sha, UnixMillis};
+use truing_core::port::{
+    EffectOutcome, ForgeError, ForgeRead, GateHalt, InlineDraft, RunRef, RunStore, StoreError,
+};
+use truing_core::publish::{
+    CommentRights, CommentSubject, DesiredComment, ObservedComment, PublishLimits, PublishPlan, PublishStep,
+    ThreadState, plan,
+};
 
 mod bisect;
 
-use crate::effects::{EffectError, Effects};
+use crate::effects::{EffectError, EffectExecutor};
 use crate::marker::{normal, strip};
 use bisect::Bisection;
 
@@ -21,13 +26,13 @@ const MAX_ROUNDS: u32 = 6;
 
 /// The end of a reconcile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reconciled {
+pub enum ReconcileOutcome {
     /// The pull request shows what it should.
     Done,
     /// A comment may still become visible: reconcile again then.
     Settling {
         /// The time by which it is visible.
-        until: Millis,
+        until: UnixMillis,
     },
 }
 
@@ -45,31 +50,31 @@ pub enum PublishError {
     Moved,
     /// The gate is shut: nothing was written after that.
     #[error(transparent)]
-    Halted(#[from] Halt),
+    Halted(#[from] GateHalt),
 }
 
 /// The reason why a reconcile did not come to its end.
-enum Ended {
+enum ReconcileStop {
     /// Something that was written before may still come to show.
-    Settling { until: Millis },
+    Settling { until: UnixMillis },
     /// It stopped.
     Stopped(PublishError),
 }
 
-impl<E: Into<PublishError>> From<E> for Ended {
+impl<E: Into<PublishError>> From<E> for ReconcileStop {
     fn from(error: E) -> Self {
         Self::Stopped(error.into())
     }
 }
 
 /// One reconcile of one pull request for one producer.
-pub struct Publisher<'a> {
+pub struct CommentPublisher<'a> {
     /// The path of every write. The comments of its producer are touched, and no others.
-    pub effects: Effects<'a>,
+    pub effects: EffectExecutor<'a>,
     /// The pull request as it is read.
     pub forge: &'a dyn ForgeRead,
     /// The records, which hold the desired state.
-    pub records: &'a dyn Runs,
+    pub records: &'a dyn RunStore,
     /// The run whose token fences every write.
     pub run: &'a RunRef,
     /// The commit that new inline comments are placed on.
@@ -80,7 +85,7 @@ pub struct Publisher<'a> {
 
 /// The result of creating calls; of several, the greatest counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Created {
+enum CreationOutcome {
     /// Everything is known to be there.
     All,
     /// The forge refused something, and the plan is another one now: a row was lowered, or the login may not do it.
@@ -90,52 +95,53 @@ enum Created {
 }
 
 /// The comments on code of one round.
-struct Placed {
+struct RoundComments {
     /// True where the forge places comments on its current head: the head is read before and after.
     is_watched: bool,
     /// Created, not recorded yet.
-    comments: Vec<(Item, CommentId)>,
+    comments: Vec<(CommentSubject, CommentId)>,
 }
 
-impl Placed {
-    fn new(bounds: &Bounds, steps: &[Step]) -> Self {
-        let on_code =
-            |step: &Step| matches!(step, Step::CreateReview { .. } | Step::CreateFileComment { .. });
+impl RoundComments {
+    fn new(bounds: &PublishLimits, steps: &[PublishStep]) -> Self {
+        let on_code = |step: &PublishStep| {
+            matches!(step, PublishStep::CreateReview { .. } | PublishStep::CreateFileComment { .. })
+        };
         Self { is_watched: bounds.follows_head && steps.iter().any(on_code), comments: Vec::new() }
     }
 }
 
 /// The comment that a step deletes.
-fn deletes(step: &Step) -> Option<&CommentId> {
-    if let Step::Delete { comment, .. } = step { Some(comment) } else { None }
+fn deletes(step: &PublishStep) -> Option<&CommentId> {
+    if let PublishStep::Delete { comment, .. } = step { Some(comment) } else { None }
 }
 
 /// Lists a row that has no comment in the summary.
-fn list_in_summary(row: &mut Desired) {
+fn list_in_summary(row: &mut DesiredComment) {
     if let (None, Some((kind, _))) = (&row.comment, &mut row.place) {
         *kind = AnchorKind::Summary;
     }
 }
 
 /// Has a finding that is fixed an open thread?
-fn has_open_fixed(rows: &[Desired], observed: &[Observed]) -> bool {
-    let is_open = |item: &Item| {
-        let state = |seen: &Observed| seen.thread.as_ref().map(|thread| thread.state);
+fn has_open_fixed(rows: &[DesiredComment], observed: &[ObservedComment]) -> bool {
+    let is_open = |item: &CommentSubject| {
+        let state = |seen: &ObservedComment| seen.thread.as_ref().map(|thread| thread.state);
         observed.iter().any(|seen| seen.item == *item && state(seen) == Some(ThreadState::Open))
     };
     rows.iter().any(|row| row.resolved && is_open(&row.item))
 }
 
 /// Adds to the summary why something is not done.
-fn say(rows: &mut [Desired], why: &str) {
-    if let Some(summary) = rows.iter_mut().find(|row| row.item == Item::Summary) {
+fn say(rows: &mut [DesiredComment], why: &str) {
+    if let Some(summary) = rows.iter_mut().find(|row| row.item == CommentSubject::Summary) {
         summary.body = format!("{}\n\n{why}", summary.body.trim_end());
     }
 }
 
 /// Logs how many comments of ours are signed with a key that is not configured.
-fn warn_of_unknown_keys(observed: &[Observed]) {
-    let comments = observed.iter().filter(|seen| seen.hold == Hold::UnknownKey).count();
+fn warn_of_unknown_keys(observed: &[ObservedComment]) {
+    let comments = observed.iter().filter(|seen| seen.hold == CommentRights::UnknownKey).count();
     if comments > 0 {
         tracing::warn!(
             comments,
@@ -145,21 +151,21 @@ fn warn_of_unknown_keys(observed: &[Observed]) {
     }
 }
 
-impl Publisher<'_> {
+impl CommentPublisher<'_> {
     /// Makes the pull request show what it should, then sets the head's status.
     ///
     /// # Errors
     /// [`PublishError`]; whatever was done stays done, and the next reconcile goes on from there.
     #[truing_core::boxed_future]
-    pub async fn reconcile(&self) -> Result<Reconciled, PublishError> {
+    pub async fn reconcile(&self) -> Result<ReconcileOutcome, PublishError> {
         match self.rounds().await {
             Ok(reconciled) => Ok(reconciled),
-            Err(Ended::Settling { until }) => Ok(Reconciled::Settling { until }),
-            Err(Ended::Stopped(error)) => Err(error),
+            Err(ReconcileStop::Settling { until }) => Ok(ReconcileOutcome::Settling { until }),
+            Err(ReconcileStop::Stopped(error)) => Err(error),
         }
     }
 
-    async fn rounds(&self) -> Result<Reconciled, Ended> {
+    async fn rounds(&self) -> Result<ReconcileOutcome, ReconcileStop> {
         let producer = self.effects.writer.producer;
         for _ in 0..MAX_ROUNDS {
             let (mut rows, status) = self.records.desired(&self.run.key, producer).await?;
@@ -172,46 +178,48 @@ impl Publisher<'_> {
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
             let observed = self.forge.comments(&known.collect::<Vec<_>>()).await?;
             warn_of_unknown_keys(&observed);
-            let why_open = self.effects.denied(Kind::Resolve);
+            let why_open = self.effects.denied(EffectKind::Resolve);
             let why_open = why_open.filter(|_| has_open_fixed(&rows, &observed));
-            let why_unset = self.effects.denied(Kind::Status).filter(|_| status.is_some());
+            let why_unset = self.effects.denied(EffectKind::Status).filter(|_| status.is_some());
             why_open.into_iter().chain(why_unset).for_each(|why| say(&mut rows, why));
             let now = self.effects.clock.now();
             let steps = match plan(&rows, &observed, &pending, &self.forge.bounds(), now) {
-                Plan::Settling { until } => return Ok(Reconciled::Settling { until }),
-                Plan::Steps(steps) if self.may_create => steps,
-                Plan::Steps(steps) => steps.into_iter().filter(|step| !step.creates()).collect(),
+                PublishPlan::Settling { until } => return Ok(ReconcileOutcome::Settling { until }),
+                PublishPlan::Steps(steps) if self.may_create => steps,
+                PublishPlan::Steps(steps) => steps.into_iter().filter(|step| !step.creates()).collect(),
             };
             let deleted: Vec<CommentId> = steps.iter().filter_map(deletes).cloned().collect();
-            let mut placed = Placed::new(&self.forge.bounds(), &steps);
+            let mut placed = RoundComments::new(&self.forge.bounds(), &steps);
             if placed.is_watched {
                 self.same_head().await?;
             }
             let applied = self.apply_all(&rows, steps, &mut placed).await;
             let kept = if placed.is_watched { self.keep(placed).await } else { Ok(()) };
             let created = match (applied, kept) {
-                (_, Err(Ended::Stopped(PublishError::Moved))) => return Err(PublishError::Moved.into()),
+                (_, Err(ReconcileStop::Stopped(PublishError::Moved))) => {
+                    return Err(PublishError::Moved.into());
+                }
                 (Err(error), _) | (Ok(_), Err(error)) => return Err(error),
                 (Ok(created), Ok(())) => created,
             };
             self.forget(&rows, &observed, &deleted).await?;
             match created {
-                Created::All => {}
-                Created::Part => {
+                CreationOutcome::All => {}
+                CreationOutcome::Part => {
                     let until = self.effects.clock.now() + self.forge.bounds().settle;
-                    return Ok(Reconciled::Settling { until });
+                    return Ok(ReconcileOutcome::Settling { until });
                 }
-                Created::Replan => continue,
+                CreationOutcome::Replan => continue,
             }
             if let Some(status) = status {
                 match self.perform(&Effect::Status(status.clone())).await {
                     Ok(_) => self.records.status_set(self.run, &status).await?,
-                    Err(error) if self.is_denied(&error, Kind::Status) && why_unset.is_some() => {}
-                    Err(error) if self.is_denied(&error, Kind::Status) => continue,
+                    Err(error) if self.is_denied(&error, EffectKind::Status) && why_unset.is_some() => {}
+                    Err(error) if self.is_denied(&error, EffectKind::Status) => continue,
                     Err(error) => return Err(error),
                 }
             }
-            return Ok(Reconciled::Done);
+            return Ok(ReconcileOutcome::Done);
         }
         let what = "placing comments".into();
         let message = "the forge refused every place, even the summary".into();
@@ -221,14 +229,15 @@ impl Publisher<'_> {
     /// Forgets the comments of retracted rows that are not there any more.
     async fn forget(
         &self,
-        rows: &[Desired],
-        observed: &[Observed],
+        rows: &[DesiredComment],
+        observed: &[ObservedComment],
         deleted: &[CommentId],
-    ) -> Result<(), Ended> {
-        let is_left =
-            |item: &Item| observed.iter().any(|seen| seen.item == *item && !deleted.contains(&seen.id));
+    ) -> Result<(), ReconcileStop> {
+        let is_left = |item: &CommentSubject| {
+            observed.iter().any(|seen| seen.item == *item && !deleted.contains(&seen.id))
+        };
         let gone = rows.iter().filter(|row| row.retraction.is_some() && !is_left(&row.item));
-        let gone: Vec<Item> = gone.map(|row| row.item.clone()).collect();
+        let gone: Vec<CommentSubject> = gone.map(|row| row.item.clone()).collect();
         if gone.is_empty() {
             return Ok(());
         }
@@ -237,38 +246,43 @@ impl Publisher<'_> {
 
     async fn apply_all(
         &self,
-        rows: &[Desired],
-        steps: Vec<Step>,
-        placed: &mut Placed,
-    ) -> Result<Created, Ended> {
-        let mut created = Created::All;
+        rows: &[DesiredComment],
+        steps: Vec<PublishStep>,
+        placed: &mut RoundComments,
+    ) -> Result<CreationOutcome, ReconcileStop> {
+        let mut created = CreationOutcome::All;
         for step in steps {
             created = created.max(self.apply(rows, step, placed).await?);
         }
         Ok(created)
     }
 
-    async fn apply(&self, rows: &[Desired], step: Step, placed: &mut Placed) -> Result<Created, Ended> {
+    async fn apply(
+        &self,
+        rows: &[DesiredComment],
+        step: PublishStep,
+        placed: &mut RoundComments,
+    ) -> Result<CreationOutcome, ReconcileStop> {
         match step {
-            Step::Adopt { item, comment } => self.shown(&[(item, comment)]).await?,
-            Step::Delete { comment, item } => {
+            PublishStep::Adopt { item, comment } => self.shown(&[(item, comment)]).await?,
+            PublishStep::Delete { comment, item } => {
                 self.change(&Effect::DeleteDuplicate { item, comment }).await?;
             }
-            Step::Update { comment, item, body } => {
+            PublishStep::Update { comment, item, body } => {
                 self.change(&Effect::EditComment { item, comment, body }).await?;
             }
-            Step::SetResolved { thread, resolved: true } => {
+            PublishStep::SetResolved { thread, resolved: true } => {
                 return self.settle_thread(&Effect::Resolve { thread }).await;
             }
-            Step::SetResolved { thread, resolved: false } => {
+            PublishStep::SetResolved { thread, resolved: false } => {
                 return self.settle_thread(&Effect::Reopen { thread }).await;
             }
-            Step::CreateSummary { body } => {
-                return self.create(&Effect::Summary { body }, &[Item::Summary], None).await;
+            PublishStep::CreateSummary { body } => {
+                return self.create(&Effect::Summary { body }, &[CommentSubject::Summary], None).await;
             }
-            Step::CreateReview { items } => return self.create_review(rows, items, placed).await,
-            Step::CreateFileComment { item } => {
-                let Some(comment) = self.draft(rows, &item) else { return Ok(Created::All) };
+            PublishStep::CreateReview { items } => return self.create_review(rows, items, placed).await,
+            PublishStep::CreateFileComment { item } => {
+                let Some(comment) = self.draft(rows, &item) else { return Ok(CreationOutcome::All) };
                 let effect = Effect::FileFinding { commit: self.head.clone(), comment };
                 let items = [item];
                 return match self.create(&effect, &items, Some(placed)).await {
@@ -277,19 +291,19 @@ impl Publisher<'_> {
                 };
             }
         }
-        Ok(Created::All)
+        Ok(CreationOutcome::All)
     }
 
     /// Posts inline comments in one call; if the forge refuses them, in halves, until the refused one is alone
     /// and goes to its file instead.
     async fn create_review(
         &self,
-        rows: &[Desired],
-        items: Vec<Item>,
-        placed: &mut Placed,
-    ) -> Result<Created, Ended> {
+        rows: &[DesiredComment],
+        items: Vec<CommentSubject>,
+        placed: &mut RoundComments,
+    ) -> Result<CreationOutcome, ReconcileStop> {
         let mut bisection = Bisection::new(items);
-        let mut outcome = Created::All;
+        let mut outcome = CreationOutcome::All;
         while let Some(batch) = bisection.next() {
             let comments: Vec<InlineDraft> =
                 batch.items.iter().filter_map(|item| self.draft(rows, item)).collect();
@@ -307,24 +321,28 @@ impl Publisher<'_> {
     }
 
     /// The comment for a row; none for a row without a place.
-    fn draft(&self, rows: &[Desired], item: &Item) -> Option<InlineDraft> {
+    fn draft(&self, rows: &[DesiredComment], item: &CommentSubject) -> Option<InlineDraft> {
         let row = rows.iter().find(|row| row.item == *item)?;
         let (_, place) = row.place.clone()?;
         Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.forge.bounds()) })
     }
 
     /// Fails with [`PublishError::Moved`] if the head has moved: places on an old head say nothing about the new one.
-    async fn same_head(&self) -> Result<(), Ended> {
+    async fn same_head(&self) -> Result<(), ReconcileStop> {
         let head = self.forge.pull_request().await?.revision.head;
         if head == *self.head { Ok(()) } else { Err(PublishError::Moved.into()) }
     }
 
     /// These items get another place, unless the head has moved on.
-    async fn lower(&self, items: &[Item], kind: AnchorKind) -> Result<Created, Ended> {
+    async fn lower(
+        &self,
+        items: &[CommentSubject],
+        kind: AnchorKind,
+    ) -> Result<CreationOutcome, ReconcileStop> {
         self.same_head().await?;
-        let rows: Vec<(Item, AnchorKind)> = items.iter().map(|item| (item.clone(), kind)).collect();
+        let rows: Vec<(CommentSubject, AnchorKind)> = items.iter().map(|item| (item.clone(), kind)).collect();
         self.records.lower(self.run, self.effects.writer.producer, &rows).await?;
-        Ok(Created::Replan)
+        Ok(CreationOutcome::Replan)
     }
 
     /// Makes the comments of these items, and remembers those that the forge has named: at once, or when it is known on
@@ -332,26 +350,28 @@ impl Publisher<'_> {
     async fn create(
         &self,
         effect: &Effect,
-        items: &[Item],
-        placed: Option<&mut Placed>,
-    ) -> Result<Created, Ended> {
-        let Performed::Comments(made) = self.perform(effect).await? else { return Ok(Created::Part) };
+        items: &[CommentSubject],
+        placed: Option<&mut RoundComments>,
+    ) -> Result<CreationOutcome, ReconcileStop> {
+        let EffectOutcome::Comments(made) = self.perform(effect).await? else {
+            return Ok(CreationOutcome::Part);
+        };
         let all = items.iter().all(|item| made.iter().any(|(shown, _)| shown == item));
         match placed.filter(|placed| placed.is_watched) {
             Some(placed) => placed.comments.extend(made),
             None => self.shown(&made).await?,
         }
-        Ok(if all { Created::All } else { Created::Part })
+        Ok(if all { CreationOutcome::All } else { CreationOutcome::Part })
     }
 
     /// Remembers the comments that were placed while the head stayed. If it has moved, they may be on lines of another
     /// commit: they are deleted, and the review of the new head makes them again.
-    async fn keep(&self, placed: Placed) -> Result<(), Ended> {
+    async fn keep(&self, placed: RoundComments) -> Result<(), ReconcileStop> {
         let moved = match self.same_head().await {
             Ok(()) => return self.shown(&placed.comments).await,
             Err(moved) => moved,
         };
-        if matches!(moved, Ended::Stopped(PublishError::Moved)) {
+        if matches!(moved, ReconcileStop::Stopped(PublishError::Moved)) {
             for (item, comment) in placed.comments {
                 self.change(&Effect::DeleteDuplicate { item, comment }).await?;
             }
@@ -359,44 +379,46 @@ impl Publisher<'_> {
         Err(moved)
     }
 
-    async fn shown(&self, comments: &[(Item, CommentId)]) -> Result<(), Ended> {
+    async fn shown(&self, comments: &[(CommentSubject, CommentId)]) -> Result<(), ReconcileStop> {
         Ok(self.records.shown(self.run, self.effects.writer.producer, comments).await?)
     }
 
     /// Resolves or reopens a thread. One that the login may not change stays as it is: its comment says what became of its
     /// finding.
-    async fn settle_thread(&self, effect: &Effect) -> Result<Created, Ended> {
+    async fn settle_thread(&self, effect: &Effect) -> Result<CreationOutcome, ReconcileStop> {
         let was_known = self.effects.denied(effect.kind()).is_some();
         match self.change(effect).await {
-            Ok(()) => Ok(Created::All),
+            Ok(()) => Ok(CreationOutcome::All),
             Err(error) if self.is_denied(&error, effect.kind()) => {
-                Ok(if was_known { Created::All } else { Created::Replan })
+                Ok(if was_known { CreationOutcome::All } else { CreationOutcome::Replan })
             }
             Err(error) => Err(error),
         }
     }
 
     /// Did the forge refuse it because our login may not do such things here?
-    fn is_denied(&self, error: &Ended, kind: Kind) -> bool {
+    fn is_denied(&self, error: &ReconcileStop, kind: EffectKind) -> bool {
         let refused = matches!(
             error,
-            Ended::Stopped(PublishError::Forge(ForgeError::Forbidden { .. } | ForgeError::Rejected { .. }))
+            ReconcileStop::Stopped(PublishError::Forge(
+                ForgeError::Forbidden { .. } | ForgeError::Rejected { .. }
+            ))
         );
         refused && self.effects.denied(kind).is_some()
     }
 
     /// Changes what is there. A comment that a person deleted needs no more care.
-    async fn change(&self, effect: &Effect) -> Result<(), Ended> {
+    async fn change(&self, effect: &Effect) -> Result<(), ReconcileStop> {
         match self.perform(effect).await {
-            Err(Ended::Stopped(PublishError::Forge(ForgeError::NotFound { .. }))) => Ok(()),
+            Err(ReconcileStop::Stopped(PublishError::Forge(ForgeError::NotFound { .. }))) => Ok(()),
             changed => changed.map(drop),
         }
     }
 
-    async fn perform(&self, effect: &Effect) -> Result<Performed, Ended> {
+    async fn perform(&self, effect: &Effect) -> Result<EffectOutcome, ReconcileStop> {
         self.effects.perform(effect).await.map_err(|error| {
-            Ended::Stopped(match error {
-                EffectError::Settling { until, .. } => return Ended::Settling { until },
+            ReconcileStop::Stopped(match error {
+                EffectError::Settling { until, .. } => return ReconcileStop::Settling { until },
                 EffectError::Halted(halt) => halt.into(),
                 EffectError::Refused(error) | EffectError::Unanswered { error, .. } => error.into(),
                 EffectError::Store(error) => error.into(),
@@ -410,6 +432,6 @@ impl Publisher<'_> {
 }
 
 /// Did the forge refuse the place or the content?
-fn is_rejected(error: &Ended) -> bool {
-    matches!(error, Ended::Stopped(PublishError::Forge(ForgeError::Rejected { .. })))
+fn is_rejected(error: &ReconcileStop) -> bool {
+    matches!(error, ReconcileStop::Stopped(PublishError::Forge(ForgeError::Rejected { .. })))
 }

@@ -5,7 +5,7 @@ use truing_git::GitError;
 
 /// The purpose of an address of git.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Purpose {
+pub enum RemotePurpose {
     /// To fetch from it.
     Fetch,
     /// To push branches to it: where a forge can, with a credential that is good for that alone.

@@ -4,25 +4,26 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use truing_core::effect::{Effect, Kind};
-use truing_core::id::{CommentId, Millis, PrId, Sha, Span, Topic};
+use truing_core::effect::{Effect, EffectKind};
+use truing_core::id::{CommentId, PrId, Sha, TimeSpan, Topic, UnixMillis};
 use truing_core::port::{
-    Actor, Author, BranchPull, CommentKind, CommitCheck, Common, ForgeError, ForgeKind, ForgeRead,
-    ForgeWrite, Merge, OpenPull, OwnIssue, Performed, Permit, Protection, PullActivity, PullComment,
-    PullLine, PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said, Seen, SetLabel,
+    Actor, AppliedLabel, AuthorAccount, BranchProtection, BranchPull, CommentKind, CommitCheck,
+    ConversationComment, ConversationReply, EffectOutcome, ForgeError, ForgeKind, ForgeRead, ForgeRepository,
+    ForgeWrite, MergeSummary, OpenPull, OwnIssue, Permit, PullActivity, PullComment, PullDetails,
+    PullListItem, PullRequest, PullReview, RepositoryDetails, ReviewThread, SharedStateStore,
 };
-use truing_core::publish::{Bounds, Item, Observed, Producer};
+use truing_core::publish::{CommentSubject, ObservedComment, Producer, PublishLimits};
 use truing_git::Remote;
 
 use crate::bitbucket::{
     BitbucketCloud, BitbucketCloudClient, BitbucketDataCenter, BitbucketDataCenterClient,
 };
-use crate::capability::Capability;
+use crate::capability::ForgeCapability;
 use crate::forge_server::ForgeServer;
 use crate::github::{GitHub, GitHubClient};
-use crate::http::Quota;
-use crate::listing::{Listing, Repositories};
-use crate::remote::{Purpose, RemoteError};
+use crate::http::RateQuota;
+use crate::listing::{CachedListing, RepositoryListing};
+use crate::remote::{RemoteError, RemotePurpose};
 
 /// The same call, whatever the kind is.
 macro_rules! each {
@@ -37,7 +38,7 @@ macro_rules! each {
 
 /// One server of a forge with one login. Cheap to clone; clones share connections and what was learnt.
 #[derive(Clone, Debug)]
-pub enum Server {
+pub enum AnyForgeServer {
     /// GitHub, also GitHub Enterprise Server.
     GitHub(GitHub),
     /// Bitbucket Cloud.
@@ -46,19 +47,19 @@ pub enum Server {
     BitbucketDataCenter(BitbucketDataCenter),
 }
 
-impl From<GitHub> for Server {
+impl From<GitHub> for AnyForgeServer {
     fn from(github: GitHub) -> Self {
         Self::GitHub(github)
     }
 }
 
-impl From<BitbucketCloud> for Server {
+impl From<BitbucketCloud> for AnyForgeServer {
     fn from(cloud: BitbucketCloud) -> Self {
         Self::BitbucketCloud(cloud)
     }
 }
 
-impl From<BitbucketDataCenter> for Server {
+impl From<BitbucketDataCenter> for AnyForgeServer {
     fn from(data_center: BitbucketDataCenter) -> Self {
         Self::BitbucketDataCenter(data_center)
     }
@@ -75,11 +76,11 @@ pub enum RepositoryClient {
     BitbucketDataCenter(BitbucketDataCenterClient),
 }
 
-impl Server {
+impl AnyForgeServer {
     /// The same, with limits that all processes of this login keep together, if they keep anything so. To be called before
     /// anything is sent.
     #[must_use]
-    pub fn sharing(self, common: Option<Arc<dyn Common>>) -> Self {
+    pub fn sharing(self, common: Option<Arc<dyn SharedStateStore>>) -> Self {
         let Some(common) = common else { return self };
         match self {
             Self::GitHub(github) => Self::GitHub(github.sharing(common)),
@@ -90,14 +91,14 @@ impl Server {
 }
 
 #[async_trait]
-impl ForgeServer for Server {
+impl ForgeServer for AnyForgeServer {
     type Client = RepositoryClient;
 
     fn kind(&self) -> ForgeKind {
         each!(self, it => it.kind())
     }
 
-    fn capability(&self) -> &'static Capability {
+    fn capability(&self) -> &'static ForgeCapability {
         each!(self, it => it.capability())
     }
 
@@ -119,26 +120,26 @@ impl ForgeServer for Server {
         }
     }
 
-    async fn remote(&self, id: &str, repo: &str, purpose: Purpose) -> Result<Remote, RemoteError> {
+    async fn remote(&self, id: &str, repo: &str, purpose: RemotePurpose) -> Result<Remote, RemoteError> {
         each!(self, it => it.remote(id, repo, purpose).await)
     }
 
-    async fn repository(&self, repo: &str) -> Result<Seen, ForgeError> {
+    async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         each!(self, it => it.repository(repo).await)
     }
 
-    async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError> {
+    async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
         each!(self, it => it.repository_by_id(id).await)
     }
 
-    async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
+    async fn repositories(&self, last: &mut RepositoryListing, calls: &mut u64) -> Result<(), ForgeError> {
         each!(self, it => it.repositories(last, calls).await)
     }
 
     async fn open_pulls(
         &self,
         repo: &str,
-        last: &mut Listing<OpenPull>,
+        last: &mut CachedListing<OpenPull>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         each!(self, it => it.open_pulls(repo, last, calls).await)
@@ -148,15 +149,15 @@ impl ForgeServer for Server {
         each!(self, it => it.open_pulls_of(repo, branch).await)
     }
 
-    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError> {
+    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         each!(self, it => it.pull_lines(repo, most).await)
     }
 
     async fn comments_since(
         &self,
         of: (&str, Option<u64>),
-        since: Millis,
-        last: &mut [Listing<PullComment>; 2],
+        since: UnixMillis,
+        last: &mut [CachedListing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         each!(self, it => it.comments_since(of, since, last, calls).await)
@@ -171,19 +172,19 @@ impl ForgeServer for Server {
         each!(self, it => it.comment(id, repo, comment).await)
     }
 
-    async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+    async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         each!(self, it => it.may_write(repo, author).await)
     }
 
-    async fn is_own(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+    async fn is_own(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         each!(self, it => it.is_own(repo, author).await)
     }
 
-    async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError> {
+    async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         each!(self, it => it.protection(repo, branch).await)
     }
 
-    fn quota(&self) -> Option<Quota> {
+    fn quota(&self) -> Option<RateQuota> {
         each!(self, it => it.quota())
     }
 
@@ -198,11 +199,11 @@ impl ForgeRead for RepositoryClient {
         each!(self, it => it.pull_request().await)
     }
 
-    async fn now(&self) -> Result<PullNow, ForgeError> {
+    async fn now(&self) -> Result<PullDetails, ForgeError> {
         each!(self, it => it.now().await)
     }
 
-    async fn merge(&self) -> Result<Merge, ForgeError> {
+    async fn merge(&self) -> Result<MergeSummary, ForgeError> {
         each!(self, it => it.merge().await)
     }
 
@@ -210,7 +211,7 @@ impl ForgeRead for RepositoryClient {
         each!(self, it => it.checks(commit).await)
     }
 
-    async fn labels(&self) -> Result<Vec<SetLabel>, ForgeError> {
+    async fn labels(&self) -> Result<Vec<AppliedLabel>, ForgeError> {
         each!(self, it => it.labels().await)
     }
 
@@ -222,15 +223,18 @@ impl ForgeRead for RepositoryClient {
         each!(self, it => it.threads().await)
     }
 
-    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError> {
+    async fn comments(
+        &self,
+        known: &[(CommentSubject, CommentId)],
+    ) -> Result<Vec<ObservedComment>, ForgeError> {
         each!(self, it => it.comments(known).await)
     }
 
     async fn item_at(
         &self,
-        known: &[(Item, CommentId)],
+        known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
-    ) -> Result<Option<Item>, ForgeError> {
+    ) -> Result<Option<CommentSubject>, ForgeError> {
         each!(self, it => it.item_at(known, comment).await)
     }
 
@@ -238,7 +242,7 @@ impl ForgeRead for RepositoryClient {
         each!(self, it => it.topic_at(comment).await)
     }
 
-    async fn said(&self, text: &str) -> Result<Vec<Said>, ForgeError> {
+    async fn said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
         each!(self, it => it.said(text).await)
     }
 
@@ -246,7 +250,7 @@ impl ForgeRead for RepositoryClient {
         each!(self, it => it.eyes(comment).await)
     }
 
-    async fn repository(&self) -> Result<RepositoryNow, ForgeError> {
+    async fn repository(&self) -> Result<RepositoryDetails, ForgeError> {
         each!(self, it => it.repository().await)
     }
 
@@ -262,34 +266,38 @@ impl ForgeRead for RepositoryClient {
         each!(self, it => it.issues(label).await)
     }
 
-    async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError> {
+    async fn replies(
+        &self,
+        number: u64,
+        since: Option<&CommentId>,
+    ) -> Result<Vec<ConversationReply>, ForgeError> {
         each!(self, it => it.replies(number, since).await)
     }
 
-    fn bounds(&self) -> Bounds {
+    fn bounds(&self) -> PublishLimits {
         each!(self, it => it.bounds())
     }
 }
 
 #[async_trait]
 impl ForgeWrite for RepositoryClient {
-    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
         each!(self, it => it.perform(effect, permit).await)
     }
 
-    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {
+    async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
         each!(self, it => it.observe(effect).await)
     }
 
-    fn settle(&self) -> Span {
+    fn settle(&self) -> TimeSpan {
         each!(self, it => it.settle())
     }
 
-    fn cannot(&self, kind: Kind) -> Option<&'static str> {
+    fn cannot(&self, kind: EffectKind) -> Option<&'static str> {
         each!(self, it => it.cannot(kind))
     }
 
-    fn denied(&self, kind: Kind) -> Option<&'static str> {
+    fn denied(&self, kind: EffectKind) -> Option<&'static str> {
         each!(self, it => it.denied(kind))
     }
 }

@@ -13,30 +13,30 @@ use reqwest::header::{HeaderMap, HeaderName};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
-use truing_core::id::{Millis, Span};
-use truing_core::port::{Clock, Gate, HaltReason, Permit};
+use truing_core::id::{TimeSpan, UnixMillis};
+use truing_core::port::{Clock, HaltReason, Permit, WriteGate};
 use url::Url;
 
-use crate::Patience;
+use crate::HttpTimeouts;
 
 /// A token that must not be seen anywhere.
 pub(crate) const CANARY: &str = "canary-8f14e45f";
 
 /// Without any delay before a repetition.
-pub(crate) fn patience() -> Patience {
+pub(crate) fn patience() -> HttpTimeouts {
     let long = Duration::from_secs(60);
-    Patience { connect: long, read: long, total: long, retry_delay: Duration::ZERO }
+    HttpTimeouts { connect: long, read: long, total: long, retry_delay: Duration::ZERO }
 }
 
 /// For replies that never come.
-pub(crate) fn brief() -> Patience {
-    Patience { read: Duration::from_millis(400), ..patience() }
+pub(crate) fn brief() -> HttpTimeouts {
+    HttpTimeouts { read: Duration::from_millis(400), ..patience() }
 }
 
 /// The permit of a gate that is always open.
 pub(crate) fn permit() -> Arc<Permit> {
-    let gate: Arc<dyn Gate> = Arc::new(Open);
-    let asked = pin!(Permit::ask(&gate, Millis(0)));
+    let gate: Arc<dyn WriteGate> = Arc::new(Open);
+    let asked = pin!(Permit::ask(&gate, UnixMillis(0)));
     match asked.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(permit) => permit.unwrap(),
         Poll::Pending => panic!("an open gate answers at once"),
@@ -47,7 +47,7 @@ pub(crate) fn permit() -> Arc<Permit> {
 struct Open;
 
 #[async_trait]
-impl Gate for Open {
+impl WriteGate for Open {
     async fn ask(&self) -> Result<(), HaltReason> {
         Ok(())
     }
@@ -58,18 +58,18 @@ impl Gate for Open {
 pub(crate) struct Hand(Arc<AtomicI64>);
 
 impl Hand {
-    pub(crate) fn at(now: Millis) -> Self {
+    pub(crate) fn at(now: UnixMillis) -> Self {
         Self(Arc::new(AtomicI64::new(now.0)))
     }
 
-    pub(crate) fn pass(&self, time: Span) {
+    pub(crate) fn pass(&self, time: TimeSpan) {
         self.0.fetch_add(time.0, Ordering::SeqCst);
     }
 }
 
 impl Clock for Hand {
-    fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::SeqCst))
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::SeqCst))
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use truing_core::effect::Effect;
 use truing_core::id::CommentId;
-use truing_core::port::Performed;
-use truing_core::publish::Item;
+use truing_core::port::EffectOutcome;
+use truing_core::publish::CommentSubject;
 
 /// Begins the span of a write. Its name and the number of comments in it are given.
 pub type BeginSpan = fn(&'static str, usize) -> Box<dyn WriteSpan>;
@@ -20,9 +20,9 @@ pub trait WriteSpan: Send {
 
 /// Effects that were made, or would have been made in a dry run, in their order. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Made(Arc<Mutex<Vec<Effect>>>);
+pub struct EffectRecording(Arc<Mutex<Vec<Effect>>>);
 
-impl Made {
+impl EffectRecording {
     /// All so far.
     pub fn list(&self) -> Vec<Effect> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -35,23 +35,23 @@ impl Made {
 
 /// Reports the writes of effects, and makes none of them in a dry run.
 #[derive(Clone, Default)]
-pub struct Watch {
+pub struct WriteMonitor {
     /// In a dry run nothing is written; each effect has the outcome that the forge would have given. Records must be a
     /// copy, since they show the effects as made.
     pub dry_run: bool,
     /// Collects the effects.
-    pub made: Option<Made>,
+    pub made: Option<EffectRecording>,
     /// Traces them.
     pub span: Option<BeginSpan>,
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for WriteMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("dry_run", &self.dry_run).finish_non_exhaustive()
+        f.debug_struct("WriteMonitor").field("dry_run", &self.dry_run).finish_non_exhaustive()
     }
 }
 
-impl Watch {
+impl WriteMonitor {
     /// Begins the span of an effect, where runs are traced.
     pub(crate) fn begin(&self, effect: &Effect) -> Option<Box<dyn WriteSpan>> {
         let (action, comments) = action(effect);
@@ -86,12 +86,13 @@ fn action(effect: &Effect) -> (&'static str, usize) {
 }
 
 /// The outcome that the forge would have given.
-pub(crate) fn dry(effect: &Effect) -> Performed {
-    let comment = |item: Item| {
+pub(crate) fn dry(effect: &Effect) -> EffectOutcome {
+    let comment = |item: CommentSubject| {
         let comment = CommentId::new(format!("dry-run/{}", item.as_str()));
         (item, comment)
     };
     let parts = effect.intended().parts;
-    let comments: Vec<_> = parts.iter().filter_map(|part| Item::of_topic(&part.topic)).map(comment).collect();
-    if comments.is_empty() { Performed::Done } else { Performed::Comments(comments) }
+    let comments: Vec<_> =
+        parts.iter().filter_map(|part| CommentSubject::of_topic(&part.topic)).map(comment).collect();
+    if comments.is_empty() { EffectOutcome::Done } else { EffectOutcome::Comments(comments) }
 }

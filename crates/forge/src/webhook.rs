@@ -6,10 +6,10 @@
 //!
 //! | Body | Answer |
 //! |---|---|
-//! | not UTF-8, not JSON, a byte order mark, something behind the JSON | [`BadHook::NotJson`] |
-//! | a field that is read comes twice, or has another type, or a number beyond 64 bits | [`BadHook`] |
+//! | not UTF-8, not JSON, a byte order mark, something behind the JSON | [`DeliveryError::NotJson`] |
+//! | a field that is read comes twice, or has another type, or a number beyond 64 bits | [`DeliveryError`] |
 //! | anything at all in a field that is not read, however deep or large | let pass |
-//! | an event or action that says nothing to us | [`Hook::Ignored`], the body is not read |
+//! | an event or action that says nothing to us | [`WebhookEvent::Ignored`], the body is not read |
 
 mod form;
 mod signature;
@@ -23,7 +23,7 @@ use truing_core::port::CommentKind;
 use url::Url;
 
 pub use self::form::json_of_form;
-pub use self::signature::{Check, HookSecret, Signature, Unsigned};
+pub use self::signature::{DeliverySignature, HookSecret, SignatureCheck, SignatureError};
 
 /// The longest page address that is taken over, in bytes.
 const MAX_URL_BYTES: usize = 2048;
@@ -34,7 +34,7 @@ const MAX_REASON_CHARS: usize = 200;
 
 /// The content of a delivery, as far as it is read.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Hook {
+pub enum WebhookEvent {
     /// Something about a pull request that may want a review.
     Pull {
         /// Which.
@@ -49,11 +49,11 @@ pub enum Hook {
         head: Option<Sha>,
     },
     /// Somebody wrote a comment on a pull request.
-    Comment(Comment),
+    Comment(WebhookComment),
     /// Somebody asked for a check again.
-    Rerun(Rerun),
+    Rerun(CheckRerun),
     /// Somebody set a label on a pull request.
-    Label(Label),
+    Label(WebhookLabel),
     /// The hook was set up.
     Ping,
     /// Nothing that concerns us.
@@ -65,7 +65,7 @@ pub enum Hook {
 
 /// A new comment. Who wrote it, and what they may do, is asked of the forge, not read here.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Comment {
+pub struct WebhookComment {
     /// On which pull request.
     pub pr: PrId,
     /// `owner/name` at the time.
@@ -80,7 +80,7 @@ pub struct Comment {
 
 /// A label that was set. Who did, and what they may do, is asked of the forge, not read here.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Label {
+pub struct WebhookLabel {
     /// On which pull request.
     pub pr: PrId,
     /// `owner/name` of the repository at the time.
@@ -91,7 +91,7 @@ pub struct Label {
 
 /// A check of ours that somebody wants to run again. What they may do is asked of the forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rerun {
+pub struct CheckRerun {
     /// The repository's id at the forge.
     pub repository: String,
     /// `owner/name` at the time.
@@ -99,7 +99,7 @@ pub struct Rerun {
     /// The id of the App that made the check.
     pub app: u64,
     /// Of what.
-    pub of: Rechecked,
+    pub of: RerunTarget,
     /// The account of whoever asks.
     pub account: AccountId,
     /// What they are called at the time.
@@ -108,7 +108,7 @@ pub struct Rerun {
 
 /// What is to be checked again.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Rechecked {
+pub enum RerunTarget {
     /// One check, which names its pull request.
     Pull(PrId),
     /// All checks of a commit.
@@ -117,7 +117,7 @@ pub enum Rechecked {
 
 /// Why a signed delivery cannot be understood.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum BadHook {
+pub enum DeliveryError {
     /// Not JSON, or nested beyond reason.
     #[error("the delivery is not JSON: {0}")]
     NotJson(String),
@@ -133,22 +133,22 @@ pub enum BadHook {
 
 /// The headers of a delivery, as its kind of forge writes them. None of it is verified.
 #[derive(Clone)]
-pub struct Delivery<'a> {
+pub struct DeliveryHeaders<'a> {
     /// The event; empty if it does not say.
     pub event: &'a str,
     /// The id of the delivery; empty if it does not say.
     pub id: &'a str,
     /// The signature over the body.
-    pub signature: Result<Signature, Unsigned>,
+    pub signature: Result<DeliverySignature, SignatureError>,
     /// The number of the try, from 1; 1 where the forge does not count. A later try has the body of the first.
     pub attempt: u32,
 }
 
 /// Reads the fields, and only if that fails a second time with a record of where it fails.
-pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BadHook> {
+pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DeliveryError> {
     // At once for all of it: strings that are not read would be let pass unseen.
     let body = std::str::from_utf8(body)
-        .map_err(|error| BadHook::NotJson(format!("byte {} is not UTF-8", error.valid_up_to())))?;
+        .map_err(|error| DeliveryError::NotJson(format!("byte {} is not UTF-8", error.valid_up_to())))?;
     if let Ok(event) = serde_json::from_str(body) {
         return Ok(event);
     }
@@ -161,7 +161,7 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BadHook>
         Err(error) => error.into_inner().to_string(),
         Ok(_) => "something follows the JSON".to_owned(),
     };
-    Err(BadHook::NotJson(clean(&problem)))
+    Err(DeliveryError::NotJson(clean(&problem)))
 }
 
 pub(crate) fn is_page(url: &str) -> bool {
@@ -171,12 +171,12 @@ pub(crate) fn is_page(url: &str) -> bool {
         && url.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-pub(crate) fn missing(field: &str) -> BadHook {
+pub(crate) fn missing(field: &str) -> DeliveryError {
     wrong(field, "is missing")
 }
 
-pub(crate) fn wrong(field: &str, problem: &str) -> BadHook {
-    BadHook::Field { field: field.to_owned(), problem: problem.to_owned() }
+pub(crate) fn wrong(field: &str, problem: &str) -> DeliveryError {
+    DeliveryError::Field { field: field.to_owned(), problem: problem.to_owned() }
 }
 
 /// A foreign word for a log line: visible ASCII, cut.

@@ -11,11 +11,11 @@ use std::path::Path;
 use tokio::io::AsyncReadExt as _;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::outcome::{SkipReason, UnreviewedFile};
 
-use crate::command::Call;
+use crate::command::GitCommand;
 use crate::export::lines;
-use crate::view::{CommitDiff, View, borrow, garbled, make_objects, sha};
+use crate::view::{CommitDiff, IsolatedGitDir, borrow, garbled, make_objects, sha};
 use crate::{GitError, PrivateFolder, WorktreeDiff};
 
 /// The flags that list the changed files. No content is read for it.
@@ -114,21 +114,21 @@ impl PathPair {
     }
 }
 
-impl View {
+impl IsolatedGitDir {
     /// The diff between two commits or trees.
     pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
-        let sides = |call: Call| call.arg(base.as_str()).arg(head.as_str()).arg("--");
+        let sides = |call: GitCommand| call.arg(base.as_str()).arg(head.as_str()).arg("--");
         let WorktreeDiff { diff, skipped, .. } = self.compare(&self.store(), sides).await?;
         Ok(CommitDiff { diff, skipped })
     }
 
     /// The diff between the two sides that `sides` adds to a call. `store` has their objects. Of files over
-    /// [`crate::Limits::file_bytes`], and where the rest has more than [`crate::Limits::diff_bytes`] of deleted ones and of the largest
+    /// [`crate::GitLimits::file_bytes`], and where the rest has more than [`crate::GitLimits::diff_bytes`] of deleted ones and of the largest
     /// of them too, no lines are part of it. Those of them that are text are named.
     pub(crate) async fn compare(
         &self,
         store: &Path,
-        sides: impl Fn(Call) -> Call + Send + Sync,
+        sides: impl Fn(GitCommand) -> GitCommand + Send + Sync,
     ) -> Result<WorktreeDiff, GitError> {
         let limits = self.git().limits();
         let listing =
@@ -161,7 +161,7 @@ impl View {
                     let new = texts.iter().filter(|pair| pair.old.is_none());
                     let mut large: Vec<RepoPath> = new.map(|pair| pair.path.clone()).collect();
                     large.sort();
-                    let gap = |pair: &&PathPair| NotReviewed {
+                    let gap = |pair: &&PathPair| UnreviewedFile {
                         path: pair.path.clone(),
                         reason: SkipReason::TooLarge,
                     };
@@ -204,7 +204,7 @@ impl View {
         store: &Path,
         pairs: &[PathPair],
         shown: usize,
-    ) -> Result<(Vec<u8>, Vec<NotReviewed>), GitError> {
+    ) -> Result<(Vec<u8>, Vec<UnreviewedFile>), GitError> {
         let folder = self.git().private_folder()?;
         make_objects(folder.path())?;
         borrow(folder.path(), store)?;
@@ -215,7 +215,7 @@ impl View {
         for (number, pair) in pairs.iter().enumerate() {
             if !pair.has_safe_path() {
                 if pair.new.is_some() {
-                    skipped.push(NotReviewed { path: pair.path.clone(), reason: SkipReason::Unreadable });
+                    skipped.push(UnreviewedFile { path: pair.path.clone(), reason: SkipReason::Unreadable });
                 }
                 continue;
             }
@@ -329,7 +329,7 @@ impl View {
 }
 
 /// Lets a call write to the store of this folder, whose files need not outlive a power failure.
-fn in_store(call: Call, folder: &PrivateFolder) -> Call {
+fn in_store(call: GitCommand, folder: &PrivateFolder) -> GitCommand {
     call.env(STORE, folder.path().join("objects")).config("core.fsync", "none")
 }
 

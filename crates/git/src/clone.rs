@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use truing_core::id::Sha;
 
-use crate::view::{View, make_objects, write};
+use crate::view::{IsolatedGitDir, make_objects, write};
 use crate::{GitError, Mirror};
 
 /// All that the clone is configured with.
@@ -20,13 +20,13 @@ const CONFIG: &[u8] = b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\
 /// The index of a clone as it was checked out. With it [`Mirror::stage_work`] need not read again what nobody has written
 /// since.
 #[derive(Debug)]
-pub struct CheckedOut {
+pub struct CheckoutIndex {
     bytes: Vec<u8>,
     /// What was written at this instant or after it git does not take for unchanged by its times alone.
     at: SystemTime,
 }
 
-impl CheckedOut {
+impl CheckoutIndex {
     /// Taken before anybody can work in the clone: later its git folder has no say.
     fn of(index: &Path) -> Result<Self, GitError> {
         let read = || {
@@ -52,7 +52,12 @@ impl Mirror {
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here, [`GitError::Io`] if `dest` cannot be written.
     #[truing_core::boxed_future]
-    pub async fn private_clone(&self, head: &Sha, also: &[Sha], dest: &Path) -> Result<CheckedOut, GitError> {
+    pub async fn private_clone(
+        &self,
+        head: &Sha,
+        also: &[Sha],
+        dest: &Path,
+    ) -> Result<CheckoutIndex, GitError> {
         let inside = dest.join(".git");
         make_objects(&inside)?;
         let io = |source| GitError::Io { doing: "cannot make", path: inside.join("refs"), source };
@@ -60,13 +65,13 @@ impl Mirror {
         write(&inside.join("config"), CONFIG)?;
         write(&inside.join("HEAD"), format!("{head}\n").as_bytes())?;
 
-        let clone = View::new(self.view().git().clone(), inside.clone(), self.view().format());
+        let clone = IsolatedGitDir::new(self.view().git().clone(), inside.clone(), self.view().format());
         let revisions: Vec<String> = [head].into_iter().chain(also).map(Sha::to_string).collect();
         // A power failure ends whoever works there, too.
         let store = (inside.join("objects"), "none");
         clone.copy_objects(&self.dir().join("objects"), (&store.0, store.1), &revisions).await?;
         let checkout = clone.call_with_attributes("reset").folder(dest).env("GIT_WORK_TREE", dest);
         checkout.args(["--hard", "--quiet"]).arg(head.as_str()).arg("--").read().await?;
-        CheckedOut::of(&inside.join("index"))
+        CheckoutIndex::of(&inside.join("index"))
     }
 }

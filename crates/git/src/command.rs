@@ -12,11 +12,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::process::{Resource, Rlimit, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 
 use crate::options::{MAX_MESSAGE_CHARS, MAX_STDERR_BYTES, MIN_VERSION};
 use crate::programs::NOT_FOUND;
-use crate::{GitError, GitOptions, Limits, PrivateFolder, Programs, private};
+use crate::{GitError, GitLimits, GitOptions, PrivateFolder, SearchPath, private};
 
 /// Variables of every call. The child gets these, `PATH`, `HOME`, and what the call itself adds: nothing else.
 const ENVIRONMENT: &[(&str, &str)] = &[
@@ -90,11 +90,11 @@ const OUT_OF_MEMORY: [&str; 3] = ["Out of memory", "out of memory", "Cannot allo
 /// The git program, found and its version checked once. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Git {
-    inner: Arc<Inner>,
+    inner: Arc<GitInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct GitInner {
     program: PathBuf,
     path: OsString,
     home: PrivateFolder,
@@ -114,7 +114,8 @@ impl Git {
         private::remove_dead(&options.temp);
         private::remove_dead(Path::new(private::MEMORY));
         let home = private_folder(&options.temp)?;
-        let git = Self { inner: Arc::new(Inner { program, path, home, options, version: OnceLock::new() }) };
+        let git =
+            Self { inner: Arc::new(GitInner { program, path, home, options, version: OnceLock::new() }) };
 
         let said = git.call("--version").read().await?;
         match version(&said) {
@@ -132,7 +133,7 @@ impl Git {
     }
 
     /// The bounds.
-    pub(crate) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &GitLimits {
         &self.inner.options.limits
     }
 
@@ -160,8 +161,8 @@ impl Git {
     }
 
     /// Starts to describe a call of one subcommand.
-    pub(crate) fn call(&self, name: &'static str) -> Call {
-        Call {
+    pub(crate) fn call(&self, name: &'static str) -> GitCommand {
+        GitCommand {
             git: self.clone(),
             name,
             arguments: Vec::new(),
@@ -188,7 +189,7 @@ fn private_folder(temp: &Path) -> Result<PrivateFolder, GitError> {
 }
 
 /// The program as an absolute path, so that what is found does not depend on a call's folder.
-fn find(program: &Path, programs: &Programs) -> Result<PathBuf, GitError> {
+fn find(program: &Path, programs: &SearchPath) -> Result<PathBuf, GitError> {
     let no_git = |source| GitError::NoGit { program: program.to_owned(), source };
     if program.components().count() > 1 || program.is_absolute() {
         return std::fs::canonicalize(program).map_err(no_git);
@@ -205,7 +206,7 @@ fn version(said: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// One call, being described.
-pub(crate) struct Call {
+pub(crate) struct GitCommand {
     git: Git,
     name: &'static str,
     arguments: Vec<OsString>,
@@ -218,12 +219,12 @@ pub(crate) struct Call {
     input: Option<Vec<u8>>,
     time: Duration,
     output: usize,
-    secret: Option<Secret>,
+    secret: Option<SecretString>,
     /// May objects be missing?
     partial: bool,
 }
 
-impl Call {
+impl GitCommand {
     /// The subcommand.
     pub(crate) fn name(&self) -> &'static str {
         self.name
@@ -291,7 +292,7 @@ impl Call {
     }
 
     /// Hides a secret in git's words, should it come back in them.
-    pub(crate) fn hiding(mut self, secret: Option<&Secret>) -> Self {
+    pub(crate) fn hiding(mut self, secret: Option<&SecretString>) -> Self {
         self.secret = secret.cloned();
         self
     }
@@ -309,7 +310,7 @@ impl Call {
     }
 
     /// Runs it and gives the answer whatever the exit.
-    pub(crate) async fn run(mut self) -> Result<Finished, GitError> {
+    pub(crate) async fn run(mut self) -> Result<GitOutput, GitError> {
         let (name, bound, partial) = (self.name, self.output, self.partial);
         let memory = self.git.limits().memory_bytes;
         let input = self.input.take();
@@ -321,11 +322,11 @@ impl Call {
             stdout.map_err(|unread| unread.into_error(name, bound))
         };
         let (stdout, status, message) = running.supervise(talk).await?;
-        Ok(Finished { status, stdout, message, partial, memory })
+        Ok(GitOutput { status, stdout, message, partial, memory })
     }
 
     /// Starts the process. Its standard streams are pipes; input only where some is to come.
-    pub(crate) fn spawn(self, with_input: bool) -> Result<Running, GitError> {
+    pub(crate) fn spawn(self, with_input: bool) -> Result<GitProcess, GitError> {
         let inner = &self.git.inner;
         let mut command = Command::new(&inner.program);
         command.arg(self.name).args(&self.arguments).current_dir(&self.folder);
@@ -362,7 +363,7 @@ impl Call {
         if let Some(id) = group {
             bound_memory(id, self.git.limits().memory_bytes);
         }
-        Ok(Running {
+        Ok(GitProcess {
             name: self.name,
             time: self.time,
             secret: self.secret,
@@ -387,7 +388,7 @@ fn bound_memory(id: Pid, bytes: u64) {
 fn bound_memory(_: Pid, _: u64) {}
 
 /// What a call came to.
-pub(crate) struct Finished {
+pub(crate) struct GitOutput {
     status: ExitStatus,
     /// Its answer.
     pub(crate) stdout: Vec<u8>,
@@ -399,7 +400,7 @@ pub(crate) struct Finished {
     memory: u64,
 }
 
-impl Finished {
+impl GitOutput {
     /// The exit code; none if a signal ended it.
     pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
@@ -424,10 +425,10 @@ impl Finished {
 }
 
 /// A child process and its group, which dies with this value unless it has ended by itself.
-pub(crate) struct Running {
+pub(crate) struct GitProcess {
     name: &'static str,
     time: Duration,
-    secret: Option<Secret>,
+    secret: Option<SecretString>,
     /// Its input, if some is to come.
     pub(crate) stdin: Option<ChildStdin>,
     /// Its answer.
@@ -437,7 +438,7 @@ pub(crate) struct Running {
     child: Child,
 }
 
-impl Running {
+impl GitProcess {
     /// Does `talk` (which reads the answer to its end) while the error stream is drained, then waits for the
     /// exit; all within the call's time. The process is only waited for when both streams have ended: until
     /// then it exists, if only as a zombie, and its id is safe to kill by.
@@ -460,7 +461,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for GitProcess {
     fn drop(&mut self) {
         if let Some(group) = self.group {
             // It may have ended just now; then there is nothing to do.
@@ -478,12 +479,12 @@ async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) {
 }
 
 /// Why an answer could not be read.
-enum Unread {
+enum OutputReadError {
     Failed(std::io::Error),
     TooLarge,
 }
 
-impl Unread {
+impl OutputReadError {
     fn into_error(self, call: &'static str, limit: usize) -> GitError {
         match self {
             Self::Failed(source) => {
@@ -494,13 +495,16 @@ impl Unread {
     }
 }
 
-async fn read_bounded(stream: Option<impl AsyncRead + Unpin>, bound: usize) -> Result<Vec<u8>, Unread> {
+async fn read_bounded(
+    stream: Option<impl AsyncRead + Unpin>,
+    bound: usize,
+) -> Result<Vec<u8>, OutputReadError> {
     let mut bytes = Vec::new();
     if let Some(stream) = stream {
         let most = u64::try_from(bound).unwrap_or(u64::MAX).saturating_add(1);
-        stream.take(most).read_to_end(&mut bytes).await.map_err(Unread::Failed)?;
+        stream.take(most).read_to_end(&mut bytes).await.map_err(OutputReadError::Failed)?;
     }
-    if bytes.len() > bound { Err(Unread::TooLarge) } else { Ok(bytes) }
+    if bytes.len() > bound { Err(OutputReadError::TooLarge) } else { Ok(bytes) }
 }
 
 /// Drains a stream and keeps its last bytes: git says last what was fatal.
@@ -516,7 +520,7 @@ async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 }
 
 /// Git's words as one line for people: no control characters, no secret, not long.
-pub(crate) fn clean(said: &[u8], secret: Option<&Secret>) -> String {
+pub(crate) fn clean(said: &[u8], secret: Option<&SecretString>) -> String {
     let said = String::from_utf8_lossy(said);
     let lines = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     let plain = lines.chars().filter(|letter| !letter.is_control()).collect::<String>();
@@ -545,7 +549,7 @@ mod tests {
 
     #[test]
     fn messages_are_one_clean_line() {
-        let secret = Secret::new("Basic canary-123");
+        let secret = SecretString::new("Basic canary-123");
         let said = b"remote: \x1b[31mred canary-123\r\n\n  fatal: no\xff\n";
         assert_eq!(clean(said, Some(&secret)), "remote: [31mred ***; fatal: no\u{fffd}");
         assert_eq!(clean(&[b'x'; 5000], None).len(), MAX_MESSAGE_CHARS);

@@ -9,15 +9,15 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use truing_core::RepoPath;
-use truing_core::commit::Identity;
-use truing_core::id::{Millis, Sha};
+use truing_core::commit::GitIdentity;
+use truing_core::id::{Sha, UnixMillis};
 
-use crate::clone::CheckedOut;
-use crate::command::Call;
+use crate::clone::CheckoutIndex;
+use crate::command::GitCommand;
 use crate::export::lines;
 use crate::options::MIN_VERSION_TO_MERGE;
 use crate::repository::special::refuse_in_working_tree;
-use crate::view::{View, borrow, garbled, lay_out, sha};
+use crate::view::{IsolatedGitDir, borrow, garbled, lay_out, sha};
 use crate::{GitError, Mirror, PrivateFolder};
 
 /// The mode of a submodule, or of a repository inside the folder.
@@ -32,16 +32,16 @@ pub struct NewCommit {
     /// The whole message.
     pub message: String,
     /// Who wrote it.
-    pub author: Identity,
+    pub author: GitIdentity,
     /// Who made the commit: we.
-    pub committer: Identity,
+    pub committer: GitIdentity,
     /// When, for both; whole seconds count.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 /// How a path differs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Edited {
+pub enum PathStatus {
     /// It is new.
     Added,
     /// It has other content, or is of another kind.
@@ -52,12 +52,12 @@ pub enum Edited {
 
 /// What differs between a commit and a folder, ready to be committed.
 #[derive(Debug)]
-pub struct Staged {
-    view: View,
+pub struct StagedChanges {
+    view: IsolatedGitDir,
     folder: PrivateFolder,
     parent: Sha,
     /// What differs, in the order of paths. A renamed file is a deleted and an added one.
-    pub paths: Vec<(RepoPath, Edited)>,
+    pub paths: Vec<(RepoPath, PathStatus)>,
     /// What differs and is left as the commit has it, in the order of paths: submodules and repositories inside the
     /// folder, and what is not among the paths that were asked for.
     pub left_out: Vec<RepoPath>,
@@ -65,34 +65,34 @@ pub struct Staged {
 
 /// A commit of ours that nobody else has yet.
 #[derive(Debug)]
-pub struct Committed {
-    view: View,
+pub struct UnpushedCommit {
+    view: IsolatedGitDir,
     // Holds the objects; none: a mirror does.
     _folder: Option<PrivateFolder>,
     sha: Sha,
-    made: Option<Made>,
+    made: Option<CommitHeader>,
 }
 
 /// The outcome of a merge of two commits.
 #[derive(Debug)]
-pub enum Merging {
+pub enum MergeOutcome {
     /// The commit that has both.
-    Made(Committed),
+    Made(UnpushedCommit),
     /// They change the same lines in these files.
     Conflicts(Vec<RepoPath>),
 }
 
 /// Of a commit that was made here: what it stands on, and its tree.
 #[derive(Debug)]
-struct Made {
+struct CommitHeader {
     parent: Sha,
     tree: Sha,
 }
 
 impl Mirror {
     /// A commit that is here, to be pushed.
-    pub fn committed(&self, sha: &Sha) -> Committed {
-        Committed { view: self.view().clone(), _folder: None, sha: sha.clone(), made: None }
+    pub fn committed(&self, sha: &Sha) -> UnpushedCommit {
+        UnpushedCommit { view: self.view().clone(), _folder: None, sha: sha.clone(), made: None }
     }
 
     /// What differs between `parent`, which must be here, and the files in `folder` that are not ignored (by its
@@ -106,7 +106,7 @@ impl Mirror {
         parent: &Sha,
         folder: &Path,
         only: Option<&[RepoPath]>,
-    ) -> Result<Staged, GitError> {
+    ) -> Result<StagedChanges, GitError> {
         let mut staged = self.staging(parent)?;
         staged.read_parent().await?;
         staged.add(folder).await?;
@@ -125,8 +125,8 @@ impl Mirror {
         &self,
         parent: &Sha,
         folder: &Path,
-        checked_out: &CheckedOut,
-    ) -> Result<Staged, GitError> {
+        checked_out: &CheckoutIndex,
+    ) -> Result<StagedChanges, GitError> {
         let mut staged = self.staging(parent)?;
         checked_out.put(&staged.folder.path().join("index"))?;
         staged.add(folder).await?;
@@ -145,7 +145,7 @@ impl Mirror {
         parent: &Sha,
         folder: &Path,
         (there, gone): (&[RepoPath], &[RepoPath]),
-    ) -> Result<Staged, GitError> {
+    ) -> Result<StagedChanges, GitError> {
         let mut staged = self.staging(parent)?;
         staged.read_parent().await?;
         // In this order: a file may take the place of a folder that goes.
@@ -164,36 +164,47 @@ impl Mirror {
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here or the histories never meet, [`GitError::TooOldToMerge`].
     #[truing_core::boxed_future]
-    pub async fn merge(&self, into: &Sha, other: &Sha, new: &NewCommit) -> Result<Merging, GitError> {
+    pub async fn merge(&self, into: &Sha, other: &Sha, new: &NewCommit) -> Result<MergeOutcome, GitError> {
         let found = self.view().git().version();
         if found < MIN_VERSION_TO_MERGE {
             return Err(GitError::TooOldToMerge { found });
         }
-        let Staged { view, folder, parent, .. } = self.staging(into)?;
+        let StagedChanges { view, folder, parent, .. } = self.staging(into)?;
         let call = view.call("merge-tree").args(["--write-tree", "--name-only", "--no-messages", "-z"]);
         let call = call.args([parent.as_str(), other.as_str()]);
         let finished = call.output(view.git().limits().listing_bytes).run().await?;
         if finished.code() == Some(1) {
             // After the tree, which has marks of the conflict in it.
             let paths = lines(&finished.stdout).skip(1);
-            return Ok(Merging::Conflicts(paths.map(RepoPath::from_bytes).collect()));
+            return Ok(MergeOutcome::Conflicts(paths.map(RepoPath::from_bytes).collect()));
         }
         let answer = finished.success("merge-tree")?;
         let tree = sha("merge-tree", answer.strip_suffix(b"\0").unwrap_or(&answer))?;
         let call = view.call("commit-tree").args(["--no-gpg-sign", "-p", parent.as_str()]);
         let call = call.args(["-p", other.as_str(), "-F", "-"]).arg(tree.as_str());
         let sha = committed(signed(call, new), new).await?;
-        Ok(Merging::Made(Committed { view, _folder: Some(folder), sha, made: Some(Made { parent, tree }) }))
+        Ok(MergeOutcome::Made(UnpushedCommit {
+            view,
+            _folder: Some(folder),
+            sha,
+            made: Some(CommitHeader { parent, tree }),
+        }))
     }
 
     /// A place for an index of its own.
-    fn staging(&self, parent: &Sha) -> Result<Staged, GitError> {
+    fn staging(&self, parent: &Sha) -> Result<StagedChanges, GitError> {
         let git = self.view().git();
         let private = git.private_folder()?;
         lay_out(private.path(), self.view().format())?;
         borrow(private.path(), &self.dir().join("objects"))?;
-        let view = View::new(git.clone(), private.path().to_owned(), self.view().format());
-        Ok(Staged { view, folder: private, parent: parent.clone(), paths: Vec::new(), left_out: Vec::new() })
+        let view = IsolatedGitDir::new(git.clone(), private.path().to_owned(), self.view().format());
+        Ok(StagedChanges {
+            view,
+            folder: private,
+            parent: parent.clone(),
+            paths: Vec::new(),
+            left_out: Vec::new(),
+        })
     }
 }
 
@@ -205,15 +216,15 @@ fn without_commit(error: &GitError) -> Option<RepoPath> {
 }
 
 /// An entry as the commit has it, and how it differs.
-struct Difference {
+struct ChangedEntry {
     path: RepoPath,
     mode: Vec<u8>,
     id: Vec<u8>,
-    edited: Edited,
+    edited: PathStatus,
     gitlink: bool,
 }
 
-impl Staged {
+impl StagedChanges {
     /// Begins with the parent as it is.
     async fn read_parent(&self) -> Result<(), GitError> {
         self.view.call("read-tree").arg(self.parent.as_str()).read().await.map(drop)
@@ -273,7 +284,7 @@ impl Staged {
     /// As [`Mirror::diff`].
     #[truing_core::boxed_future]
     pub async fn diff(&self) -> Result<Vec<u8>, GitError> {
-        let sides = |call: Call| call.args(["--cached", self.parent.as_str(), "--"]);
+        let sides = |call: GitCommand| call.args(["--cached", self.parent.as_str(), "--"]);
         self.view.compare(&self.view.store(), sides).await.map(|found| found.diff)
     }
 
@@ -282,17 +293,17 @@ impl Staged {
     /// # Errors
     /// [`GitError::Failed`] for a message with a NUL byte or somebody without a name.
     #[truing_core::boxed_future]
-    pub async fn commit(self, new: &NewCommit) -> Result<Committed, GitError> {
+    pub async fn commit(self, new: &NewCommit) -> Result<UnpushedCommit, GitError> {
         let tree = sha("write-tree", &self.view.call("write-tree").read().await?)?;
         let call =
             self.view.call("commit-tree").args(["--no-gpg-sign", "-p", self.parent.as_str(), "-F", "-"]);
         let sha = committed(signed(call.arg(tree.as_str()), new), new).await?;
-        let made = Some(Made { parent: self.parent, tree });
-        Ok(Committed { view: self.view, _folder: Some(self.folder), sha, made })
+        let made = Some(CommitHeader { parent: self.parent, tree });
+        Ok(UnpushedCommit { view: self.view, _folder: Some(self.folder), sha, made })
     }
 }
 
-impl Committed {
+impl UnpushedCommit {
     /// The commit.
     pub fn sha(&self) -> &Sha {
         &self.sha
@@ -309,20 +320,20 @@ impl Committed {
     }
 
     /// How to read it.
-    pub(crate) fn view(&self) -> &View {
+    pub(crate) fn view(&self) -> &IsolatedGitDir {
         &self.view
     }
 }
 
 /// Makes a commit with this call.
-async fn committed(call: Call, new: &NewCommit) -> Result<Sha, GitError> {
+async fn committed(call: GitCommand, new: &NewCommit) -> Result<Sha, GitError> {
     let message = format!("{}\n", new.message.trim_end());
     let call = call.config("i18n.commitEncoding", "UTF-8").input(message.into_bytes());
     sha("commit-tree", &call.read().await?)
 }
 
 /// Who, and when.
-fn signed(call: Call, new: &NewCommit) -> Call {
+fn signed(call: GitCommand, new: &NewCommit) -> GitCommand {
     let date = format!("@{} +0000", new.at.0.div_euclid(1000));
     let call = call.env("GIT_AUTHOR_NAME", &new.author.name).env("GIT_AUTHOR_EMAIL", &new.author.email);
     let call =
@@ -331,7 +342,7 @@ fn signed(call: Call, new: &NewCommit) -> Call {
 }
 
 /// Entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. None for another form.
-fn differences(listing: &[u8]) -> impl Iterator<Item = Option<Difference>> {
+fn differences(listing: &[u8]) -> impl Iterator<Item = Option<ChangedEntry>> {
     let mut fields = lines(listing);
     std::iter::from_fn(move || {
         let facts = fields.next()?;
@@ -340,18 +351,18 @@ fn differences(listing: &[u8]) -> impl Iterator<Item = Option<Difference>> {
     })
 }
 
-fn difference(facts: &[u8], path: &[u8]) -> Option<Difference> {
+fn difference(facts: &[u8], path: &[u8]) -> Option<ChangedEntry> {
     let mut facts = facts.strip_prefix(b":")?.split(|byte| *byte == b' ');
     let (mode, now, id, letter) = (facts.next()?, facts.next()?, facts.next()?, facts.nth(1)?);
     let edited = match letter {
-        b"A" => Edited::Added,
-        b"D" => Edited::Deleted,
-        _ => Edited::Modified,
+        b"A" => PathStatus::Added,
+        b"D" => PathStatus::Deleted,
+        _ => PathStatus::Modified,
     };
     let gitlink = mode == GITLINK || now == GITLINK;
     // An entry that the commit has not is taken out by the mode 0.
-    let mode = if edited == Edited::Added { b"0" } else { mode };
-    Some(Difference {
+    let mode = if edited == PathStatus::Added { b"0" } else { mode };
+    Some(ChangedEntry {
         path: RepoPath::from_bytes(path),
         mode: mode.to_owned(),
         id: id.to_owned(),

@@ -12,10 +12,10 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::task::{JoinHandle, spawn_blocking};
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::outcome::{SkipReason, UnreviewedFile};
 
-use crate::view::{View, garbled};
-use crate::{GitError, Limits, PrivateFolder};
+use crate::view::{IsolatedGitDir, garbled};
+use crate::{GitError, GitLimits, PrivateFolder};
 
 /// Longest line that announces a blob: an id, a word and a size.
 const MAX_HEADER_BYTES: u64 = 256;
@@ -30,14 +30,14 @@ const MAX_BATCH_FILES: usize = 64;
 
 /// What an export wrote.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Exported {
+pub struct ExportSummary {
     /// Number of files written.
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
     /// What was left out, in tree order: symbolic links and submodules (always), files over a bound, and files
     /// that cannot be written or whose name must not be (`.git` in any spelling, `..`).
-    pub left_out: Vec<NotReviewed>,
+    pub left_out: Vec<UnreviewedFile>,
     /// Those of them that are over a bound, with their size in bytes.
     pub too_large: Vec<(RepoPath, u64)>,
 }
@@ -55,20 +55,20 @@ pub struct TreeFile {
     pub is_plain: bool,
 }
 
-impl Exported {
+impl ExportSummary {
     fn leave_out(&mut self, path: RepoPath, reason: SkipReason) {
-        self.left_out.push(NotReviewed { path, reason });
+        self.left_out.push(UnreviewedFile { path, reason });
     }
 }
 
 /// One file of a tree.
-pub(crate) struct Entry {
+pub(crate) struct TreeBlob {
     pub(crate) id: String,
     size: u64,
     pub(crate) path: RepoPath,
 }
 
-impl View {
+impl IsolatedGitDir {
     /// Writes the files of a commit below `dest`, which is made if it is missing. Existing files are never
     /// overwritten. `only`: these paths alone; one that the commit does not have is not mentioned.
     pub(crate) async fn export(
@@ -76,7 +76,7 @@ impl View {
         sha: &Sha,
         dest: &Path,
         only: Option<&[RepoPath]>,
-    ) -> Result<Exported, GitError> {
+    ) -> Result<ExportSummary, GitError> {
         let call = self.call("ls-tree").args(["-r", "-z", "--full-tree"]);
         let call = call.output(self.git().limits().listing_bytes);
         let Some(only) = only else {
@@ -93,7 +93,7 @@ impl View {
         let only = only.iter().collect::<HashSet<_>>();
         let mut entries = Vec::new();
         for line in lines(&listing) {
-            let entry = Listed::of_tree(line).ok_or_else(|| garbled("ls-tree", line))?;
+            let entry = ListedFile::of_tree(line).ok_or_else(|| garbled("ls-tree", line))?;
             if only.contains(&entry.path) {
                 entries.push(entry);
             }
@@ -102,7 +102,7 @@ impl View {
     }
 
     /// Writes all files of a commit to a private folder.
-    pub(crate) async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, Exported), GitError> {
+    pub(crate) async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
         let (entries, exported) = self.chosen(sha).await?;
         let temp = self.git().temp();
         let folder = PrivateFolder::for_files(temp, entries.iter().map(|entry| entry.size));
@@ -116,12 +116,12 @@ impl View {
     }
 
     /// The files of a commit that are to be written, and what is left out.
-    pub(crate) async fn chosen(&self, sha: &Sha) -> Result<(Vec<Entry>, Exported), GitError> {
+    pub(crate) async fn chosen(&self, sha: &Sha) -> Result<(Vec<TreeBlob>, ExportSummary), GitError> {
         let call = self.call("ls-tree").args(["-r", "-z", "--full-tree", "-l", sha.as_str()]);
         let listing = call.output(self.git().limits().listing_bytes).read().await?;
         let entries = lines(&listing).map(|line| with_size(line).ok_or_else(|| garbled("ls-tree", line)));
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
-        let mut exported = Exported::default();
+        let mut exported = ExportSummary::default();
         Ok((choose(entries.into_iter(), self.git().limits(), &mut exported), exported))
     }
 
@@ -130,7 +130,8 @@ impl View {
         let call = self.call("ls-tree").args(["-r", "-z", "-l", "--full-tree", "--", sha.as_str()]).args(at);
         let listing = call.output(self.git().limits().listing_bytes).read().await?;
         let file = |line| {
-            let (mode, Entry { id, size, path }) = with_size(line).ok_or_else(|| garbled("ls-tree", line))?;
+            let (mode, TreeBlob { id, size, path }) =
+                with_size(line).ok_or_else(|| garbled("ls-tree", line))?;
             Ok(TreeFile { path, id, size, is_plain: mode.starts_with("100") })
         };
         lines(&listing).map(file).collect()
@@ -165,7 +166,7 @@ impl View {
         }
         let call = self.call("ls-tree").args(["-z", "--full-tree", "--end-of-options", sha.as_str(), "--"]);
         let listing = call.arg(OsStr::from_bytes(path.as_bytes())).read().await?;
-        let entry = lines(&listing).next().map(|line| Listed::of_tree(line).ok_or(line)).transpose();
+        let entry = lines(&listing).next().map(|line| ListedFile::of_tree(line).ok_or(line)).transpose();
         let entry = entry.map_err(|line| garbled("ls-tree", line))?;
         let Some(entry) = entry.filter(|entry| entry.mode.starts_with("100") && entry.path == *path) else {
             return Ok(None);
@@ -177,11 +178,11 @@ impl View {
     /// Writes these files of an index or a tree.
     pub(crate) async fn export_entries(
         &self,
-        entries: Vec<Listed>,
+        entries: Vec<ListedFile>,
         dest: &Path,
-    ) -> Result<Exported, GitError> {
+    ) -> Result<ExportSummary, GitError> {
         if entries.is_empty() {
-            return self.write(&[], Exported::default(), dest).await;
+            return self.write(&[], ExportSummary::default(), dest).await;
         }
         let ids = entries.iter().map(|entry| format!("{}\n", entry.id)).collect::<String>();
         let call = self.call("cat-file").arg("--batch-check=%(objectsize)").input(ids.into_bytes());
@@ -189,8 +190,8 @@ impl View {
         let sizes = String::from_utf8_lossy(&sizes);
         // What is missing has no size; that it is missing is noticed when it is to be written.
         let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
-        let entry = |(Listed { mode, id, path }, size)| (mode, Entry { id, size, path });
-        let mut exported = Exported::default();
+        let entry = |(ListedFile { mode, id, path }, size)| (mode, TreeBlob { id, size, path });
+        let mut exported = ExportSummary::default();
         let entries = choose(entries.into_iter().zip(sizes).map(entry), self.git().limits(), &mut exported);
         self.write(&entries, exported, dest).await
     }
@@ -198,10 +199,10 @@ impl View {
     /// Writes these files.
     pub(crate) async fn write(
         &self,
-        entries: &[Entry],
-        exported: Exported,
+        entries: &[TreeBlob],
+        exported: ExportSummary,
         dest: &Path,
-    ) -> Result<Exported, GitError> {
+    ) -> Result<ExportSummary, GitError> {
         make_folder(dest).await?;
         if entries.is_empty() {
             return Ok(exported);
@@ -221,10 +222,10 @@ impl View {
 
 /// The files that are to be written; the others are noted as left out.
 fn choose(
-    listing: impl Iterator<Item = (String, Entry)>,
-    limits: &Limits,
-    exported: &mut Exported,
-) -> Vec<Entry> {
+    listing: impl Iterator<Item = (String, TreeBlob)>,
+    limits: &GitLimits,
+    exported: &mut ExportSummary,
+) -> Vec<TreeBlob> {
     let mut entries = Vec::new();
     let mut total = 0_u64;
     for (mode, entry) in listing {
@@ -260,13 +261,13 @@ pub(crate) fn lines(listing: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A file as a tree or an index lists it.
-pub(crate) struct Listed {
+pub(crate) struct ListedFile {
     pub(crate) mode: String,
     pub(crate) id: String,
     pub(crate) path: RepoPath,
 }
 
-impl Listed {
+impl ListedFile {
     /// One line of `ls-tree -z`: mode, type and id, a tab, the path.
     pub(crate) fn of_tree(line: &[u8]) -> Option<Self> {
         let (mut facts, path) = split(line)?;
@@ -281,11 +282,11 @@ impl Listed {
 }
 
 /// One line of `ls-tree -lz`: mode, type, id and size, a tab, the path.
-fn with_size(line: &[u8]) -> Option<(String, Entry)> {
+fn with_size(line: &[u8]) -> Option<(String, TreeBlob)> {
     // Submodules have no size (`-`), nor have objects that a partial clone lacks.
     let size = split(line)?.0.nth(3)?.parse().unwrap_or(0);
-    let Listed { mode, id, path } = Listed::of_tree(line)?;
-    Some((mode, Entry { id, size, path }))
+    let ListedFile { mode, id, path } = ListedFile::of_tree(line)?;
+    Some((mode, TreeBlob { id, size, path }))
 }
 
 /// The facts of a listing's line and the path behind them.
@@ -305,13 +306,13 @@ async fn ask(stdin: Option<ChildStdin>, ids: String) {
 /// Reads the blobs in the order in which they were asked for, and writes them.
 async fn receive(
     stdout: Option<ChildStdout>,
-    entries: &[Entry],
+    entries: &[TreeBlob],
     dest: &Path,
-    mut exported: Exported,
-) -> Result<Exported, GitError> {
+    mut exported: ExportSummary,
+) -> Result<ExportSummary, GitError> {
     let Some(stdout) = stdout else { return Err(garbled("cat-file", b"no answer")) };
     let mut answers = BufReader::with_capacity(MAX_BATCH_BYTES, stdout);
-    let (mut batch, mut writing) = (Batch::default(), None);
+    let (mut batch, mut writing) = (WriteBatch::default(), None);
     for entry in entries {
         let content = match header(&mut answers, entry).await? {
             None => None,
@@ -337,17 +338,17 @@ async fn receive(
 
 /// Files that are written together, in one trip to a thread for such work.
 #[derive(Default)]
-struct Batch {
+struct WriteBatch {
     files: Vec<(RepoPath, Option<Vec<u8>>)>,
     bytes: usize,
 }
 
 /// What was written of a batch: each file with its size, or none if it could not be.
-type Wrote = JoinHandle<Result<Vec<(RepoPath, Option<usize>)>, GitError>>;
+type WriteTask = JoinHandle<Result<Vec<(RepoPath, Option<usize>)>, GitError>>;
 
-impl Batch {
+impl WriteBatch {
     /// A file with its content; without, it is not in the repository.
-    fn add(&mut self, entry: &Entry, content: Option<Vec<u8>>) {
+    fn add(&mut self, entry: &TreeBlob, content: Option<Vec<u8>>) {
         self.bytes = self.bytes.saturating_add(content.as_ref().map_or(0, Vec::len));
         self.files.push((entry.path.clone(), content));
     }
@@ -356,7 +357,7 @@ impl Batch {
         self.bytes >= MAX_BATCH_BYTES || self.files.len() >= MAX_BATCH_FILES
     }
 
-    fn write(self, dest: &Path) -> Wrote {
+    fn write(self, dest: &Path) -> WriteTask {
         let dest = dest.to_owned();
         let write = move |(path, content): (RepoPath, Option<Vec<u8>>)| {
             let Some(content) = content else { return Ok((path, None)) };
@@ -367,9 +368,9 @@ impl Batch {
     }
 }
 
-impl Exported {
+impl ExportSummary {
     /// Waits for a batch, and counts it.
-    async fn wrote(&mut self, batch: Option<Wrote>) -> Result<(), GitError> {
+    async fn wrote(&mut self, batch: Option<WriteTask>) -> Result<(), GitError> {
         let Some(batch) = batch else { return Ok(()) };
         for (path, size) in batch.await.map_err(|stopped| lost(std::io::Error::other(stopped)))?? {
             match size {
@@ -386,7 +387,7 @@ impl Exported {
 
 /// The size of the blob that comes next; none if the repository does not have it. It is the size that the
 /// listing gave, which was within bounds.
-async fn header(answers: &mut BufReader<ChildStdout>, entry: &Entry) -> Result<Option<usize>, GitError> {
+async fn header(answers: &mut BufReader<ChildStdout>, entry: &TreeBlob) -> Result<Option<usize>, GitError> {
     let mut line = Vec::new();
     (&mut *answers).take(MAX_HEADER_BYTES).read_until(b'\n', &mut line).await.map_err(lost)?;
     let text = std::str::from_utf8(&line).unwrap_or_default().trim_end();

@@ -10,28 +10,28 @@ use std::path::Path;
 use tokio::task::spawn_blocking;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::outcome::{SkipReason, UnreviewedFile};
 
-use crate::{Exported, GitError, Mirror, PrivateFolder};
+use crate::{ExportSummary, GitError, Mirror, PrivateFolder};
 
 /// A commit's plain files in a private folder. Nobody else may write there.
 #[derive(Debug)]
-pub struct Laid {
+pub struct ExportedCommit {
     folder: PrivateFolder,
     sha: Sha,
     /// What each file holds, by its blob's id; without those that could not be written.
     blobs: HashMap<RepoPath, String>,
-    left_out: Vec<NotReviewed>,
+    left_out: Vec<UnreviewedFile>,
 }
 
-impl Laid {
+impl ExportedCommit {
     /// The folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What the folder lacks of the commit: see [`Exported::left_out`].
-    pub fn left_out(&self) -> &[NotReviewed] {
+    /// What the folder lacks of the commit: see [`ExportSummary::left_out`].
+    pub fn left_out(&self) -> &[UnreviewedFile] {
         &self.left_out
     }
 
@@ -48,17 +48,17 @@ impl Mirror {
     /// # Errors
     /// As [`Mirror::export`].
     #[truing_core::boxed_future]
-    pub async fn lay(&self, sha: &Sha, before: Option<Laid>) -> Result<Laid, GitError> {
+    pub async fn lay(&self, sha: &Sha, before: Option<ExportedCommit>) -> Result<ExportedCommit, GitError> {
         let before = match before {
             Some(laid) if laid.sha == *sha => return Ok(laid),
-            before => before.filter(Laid::is_whole),
+            before => before.filter(ExportedCommit::is_whole),
         };
         let view = self.view();
         let (mut entries, exported) = view.chosen(sha).await?;
         let ids = entries.iter().map(|entry| (entry.path.clone(), entry.id.clone()));
         let mut blobs: HashMap<RepoPath, String> = ids.collect();
         let (folder, old) = match before {
-            Some(Laid { folder, sha: _, blobs, left_out: _ }) => (folder, blobs),
+            Some(ExportedCommit { folder, sha: _, blobs, left_out: _ }) => (folder, blobs),
             None => (view.git().private_folder()?, HashMap::new()),
         };
         let gone: Vec<RepoPath> = old
@@ -72,11 +72,11 @@ impl Mirror {
             GitError::Io { doing: "cannot remove files of", path: folder.path().to_owned(), source }
         })?;
         entries.retain(|entry| old.get(&entry.path) != Some(&entry.id));
-        let Exported { left_out, .. } = view.write(&entries, exported, folder.path()).await?;
+        let ExportSummary { left_out, .. } = view.write(&entries, exported, folder.path()).await?;
         for gap in &left_out {
             blobs.remove(&gap.path);
         }
-        Ok(Laid { folder, sha: sha.clone(), blobs, left_out })
+        Ok(ExportedCommit { folder, sha: sha.clone(), blobs, left_out })
     }
 }
 

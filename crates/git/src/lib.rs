@@ -4,7 +4,7 @@
 //!
 //! * **Hermetic.** The child's environment is built from nothing (`command.rs`); the system's and the user's
 //!   configuration are not read. Arguments are vectors, never a shell's text.
-//! * **Bounded.** Time, output and input have limits ([`Limits`]); at a limit, and when the caller lets go, the
+//! * **Bounded.** Time, output and input have limits ([`GitLimits`]); at a limit, and when the caller lets go, the
 //!   whole process group dies.
 //! * **Nothing that a repository holds is executed.** A local repository's own configuration is used to find
 //!   it and to resolve names, which runs nothing. Whatever reads content (diff, working tree, export) runs in a
@@ -32,19 +32,19 @@ mod remote;
 mod repository;
 mod view;
 
-pub use clone::CheckedOut;
-pub use commit::{Committed, Edited, Merging, NewCommit, Staged};
+pub use clone::CheckoutIndex;
+pub use commit::{MergeOutcome, NewCommit, PathStatus, StagedChanges, UnpushedCommit};
 pub use error::GitError;
-pub use export::{Exported, TreeFile, write_new};
-pub use laid::Laid;
+pub use export::{ExportSummary, TreeFile, write_new};
+pub use laid::ExportedCommit;
 pub use mirror::Mirror;
-pub use options::{GitOptions, Limits};
+pub use options::{GitLimits, GitOptions};
 pub use private::{PrivateFolder, remove as remove_folder};
-pub use programs::Programs;
-pub use push::{Pushed, Refusal};
+pub use programs::SearchPath;
+pub use push::{PushOutcome, PushRefusal};
 pub use remote::Remote;
-pub use repository::{Base, BaseFrom, Index, Repository, WorktreeDiff};
+pub use repository::{DefaultBase, DefaultBaseSource, IndexSnapshot, LocalRepository, WorktreeDiff};
 
 pub use command::Git;
-pub use truing_core::secret::Secret;
+pub use truing_core::secret::SecretString;
 pub use view::CommitDiff;

@@ -17,11 +17,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::increment::History;
+use truing_core::increment::BranchHistory;
 
-use crate::command::Call;
-use crate::view::{ObjectFormat, View, garbled, lay_out, merge_base, sha, write};
-use crate::{CommitDiff, Committed, Exported, Git, GitError, PrivateFolder, Remote, TreeFile, network};
+use crate::command::GitCommand;
+use crate::view::{IsolatedGitDir, ObjectFormat, garbled, lay_out, merge_base, sha, write};
+use crate::{
+    CommitDiff, ExportSummary, Git, GitError, PrivateFolder, Remote, TreeFile, UnpushedCommit, network,
+};
 
 /// The file that says that a folder is ours. It is part of the folder from the beginning.
 const MARK: &str = "truing-mirror";
@@ -44,7 +46,7 @@ const MAX_REFS: usize = 512;
 /// A bare repository that follows one remote.
 #[derive(Clone, Debug)]
 pub struct Mirror {
-    view: View,
+    view: IsolatedGitDir,
     lock: PathBuf,
     remote: Remote,
 }
@@ -60,14 +62,14 @@ impl Git {
         let dir = std::path::absolute(dir).map_err(cannot)?;
         let parent = dir.parent().unwrap_or(Path::new("/"));
         std::fs::create_dir_all(parent).map_err(cannot)?;
-        let view = View::new(self.clone(), dir.clone(), ObjectFormat::Sha1);
+        let view = IsolatedGitDir::new(self.clone(), dir.clone(), ObjectFormat::Sha1);
         let mirror = Mirror { view, lock: with_suffix(&dir, ".lock"), remote: remote.clone() };
         let _turn = mirror.turn().await?;
         match state(&dir)? {
-            State::Absent => make(&dir)?,
-            State::Foreign => return Err(GitError::NotAMirror(dir)),
-            State::Ours if mirror.is_whole().await? => {}
-            State::Ours => {
+            MirrorState::Absent => make(&dir)?,
+            MirrorState::Foreign => return Err(GitError::NotAMirror(dir)),
+            MirrorState::Ours if mirror.is_whole().await? => {}
+            MirrorState::Ours => {
                 remove(&dir)?;
                 make(&dir)?;
             }
@@ -77,24 +79,24 @@ impl Git {
 }
 
 /// What is in a mirror's place.
-enum State {
+enum MirrorState {
     Absent,
     Ours,
     Foreign,
 }
 
-fn state(dir: &Path) -> Result<State, GitError> {
+fn state(dir: &Path) -> Result<MirrorState, GitError> {
     let cannot = |source| GitError::Io { doing: "cannot look at", path: dir.to_owned(), source };
     let mut entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(State::Absent),
-        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(State::Foreign),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(MirrorState::Absent),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(MirrorState::Foreign),
         Err(error) => return Err(cannot(error)),
     };
     if dir.join(MARK).is_file() {
-        return Ok(State::Ours);
+        return Ok(MirrorState::Ours);
     }
-    Ok(if entries.next().is_some() { State::Foreign } else { State::Absent })
+    Ok(if entries.next().is_some() { MirrorState::Foreign } else { MirrorState::Absent })
 }
 
 /// Makes a mirror beside its place, then moves it there.
@@ -136,7 +138,7 @@ impl Mirror {
     }
 
     /// How to read it.
-    pub(crate) fn view(&self) -> &View {
+    pub(crate) fn view(&self) -> &IsolatedGitDir {
         &self.view
     }
 
@@ -173,7 +175,7 @@ impl Mirror {
     /// # Errors
     /// [`GitError::MirrorBusy`], [`GitError::Failed`]
     #[truing_core::boxed_future]
-    pub async fn keep(&self, commit: &Committed) -> Result<(), GitError> {
+    pub async fn keep(&self, commit: &UnpushedCommit) -> Result<(), GitError> {
         let _turn = self.turn().await?;
         sweep(self.dir());
         let (sha, from) = (commit.sha(), commit.view().dir().join("objects"));
@@ -280,7 +282,7 @@ impl Mirror {
     }
 
     /// A fetch into here, without its source.
-    fn fetch_call(&self) -> Call {
+    fn fetch_call(&self) -> GitCommand {
         let call = self.view.call("fetch").args([
             "--quiet",
             "--no-tags",
@@ -343,13 +345,13 @@ impl Mirror {
         &self,
         before: (&Sha, &Sha),
         now: (&Sha, &Sha),
-    ) -> Result<Option<History>, GitError> {
+    ) -> Result<Option<BranchHistory>, GitError> {
         self.view.history(before, now).await
     }
 
     /// The diff between two commits, in git's own form: with renames, without colours, programs or attributes. It shows of
-    /// a file over [`crate::Limits::file_bytes`] that it is changed, as of a binary one, and so of the largest others where
-    /// it would have more than [`crate::Limits::diff_bytes`].
+    /// a file over [`crate::GitLimits::file_bytes`] that it is changed, as of a binary one, and so of the largest others where
+    /// it would have more than [`crate::GitLimits::diff_bytes`].
     ///
     /// # Errors
     /// [`GitError::TooLarge`] if the names of the files have more than that.
@@ -367,7 +369,7 @@ impl Mirror {
         self.view.diff(base, head).await
     }
 
-    /// Writes a commit's files, or `only` some, below `dest` as plain files: see [`Exported`].
+    /// Writes a commit's files, or `only` some, below `dest` as plain files: see [`ExportSummary`].
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if `dest` cannot be written.
@@ -377,16 +379,16 @@ impl Mirror {
         sha: &Sha,
         dest: &Path,
         only: Option<&[RepoPath]>,
-    ) -> Result<Exported, GitError> {
+    ) -> Result<ExportSummary, GitError> {
         self.view.export(sha, dest, only).await
     }
 
-    /// Writes all files of a commit as plain files to a private folder: see [`Exported`]. It is in memory if they are few and small.
+    /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. It is in memory if they are few and small.
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if the files cannot be written.
     #[truing_core::boxed_future]
-    pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, Exported), GitError> {
+    pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
         self.view.export_all(sha).await
     }
 
@@ -411,7 +413,7 @@ impl Mirror {
     /// The content of a file of a commit, as it is stored; none if there is no such file, or it is no plain one.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::Limits::file_bytes`], [`GitError::Failed`] if the commit is not here.
+    /// [`GitError::TooLarge`] over [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if the commit is not here.
     #[truing_core::boxed_future]
     pub async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         self.view.read(sha, path).await

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use truing_core::id::Sha;
 
-use crate::command::{Call, Finished};
+use crate::command::{GitCommand, GitOutput};
 use crate::view::sha;
 use crate::{Git, GitError, Remote};
 
 /// Runs a call that may reach the remote.
-pub(crate) async fn run(git: &Git, remote: &Remote, call: Call) -> Result<Finished, GitError> {
+pub(crate) async fn run(git: &Git, remote: &Remote, call: GitCommand) -> Result<GitOutput, GitError> {
     let credentials = credentials(git, remote)?;
     let global = credentials.as_ref().map_or(Path::new("/dev/null"), |file| file.path());
     let call = call.env("GIT_CONFIG_GLOBAL", global);
@@ -19,7 +19,7 @@ pub(crate) async fn run(git: &Git, remote: &Remote, call: Call) -> Result<Finish
 }
 
 /// Runs a call that may reach the remote, and gives the answer.
-pub(crate) async fn read(git: &Git, remote: &Remote, call: Call) -> Result<Vec<u8>, GitError> {
+pub(crate) async fn read(git: &Git, remote: &Remote, call: GitCommand) -> Result<Vec<u8>, GitError> {
     let name = call.name();
     let finished = run(git, remote, call).await?;
     if finished.code() == Some(0) { Ok(finished.stdout) } else { Err(explain(remote, name, finished)) }
@@ -34,7 +34,7 @@ pub(crate) fn listed(answer: &[u8], reference: &str) -> Result<Option<Sha>, GitE
 }
 
 /// Tells apart, by git's untranslated words, what a caller treats differently.
-pub(crate) fn explain(remote: &Remote, call: &'static str, finished: Finished) -> GitError {
+pub(crate) fn explain(remote: &Remote, call: &'static str, finished: GitOutput) -> GitError {
     let said = finished.message.as_str();
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let remote = remote.url().to_owned();

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Programs;
+use crate::SearchPath;
 
 /// The oldest git that is used, that of Ubuntu 22.04. One from 2.41 on is also asked never to take attributes from a head
 /// (`GIT_ATTR_SOURCE`); private folders have none in any version.
@@ -46,7 +46,7 @@ pub struct GitOptions {
     /// The program: a name that is looked up in `programs`, or a path.
     pub program: PathBuf,
     /// Where programs are looked for, by git too.
-    pub programs: Programs,
+    pub programs: SearchPath,
     /// Where private folders (home, views, credentials) are made, each readable by this user only.
     pub temp: PathBuf,
     /// The user's ignore file where no configuration names one with `core.excludesFile`. Files that it ignores are not
@@ -57,7 +57,7 @@ pub struct GitOptions {
     /// from there for working trees, and nothing else. Empty: no configuration but the repository's is read.
     pub user_variables: Vec<(String, OsString)>,
     /// The bounds.
-    pub limits: Limits,
+    pub limits: GitLimits,
 }
 
 impl Default for GitOptions {
@@ -65,21 +65,21 @@ impl Default for GitOptions {
     fn default() -> Self {
         Self {
             program: PathBuf::from("git"),
-            programs: Programs::of(
+            programs: SearchPath::of(
                 &std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin")),
                 [],
             ),
             temp: std::env::temp_dir(),
             excludes: None,
             user_variables: Vec::new(),
-            limits: Limits::default(),
+            limits: GitLimits::default(),
         }
     }
 }
 
 /// Every bound. The defaults are the constants of the same names in this crate.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct GitLimits {
     /// Time of a call that stays on this machine.
     pub local_time: Duration,
     /// Time of a fetch, and of waiting for another one of the same mirror.
@@ -100,7 +100,7 @@ pub struct Limits {
     pub memory_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for GitLimits {
     fn default() -> Self {
         Self {
             local_time: LOCAL_TIME,

@@ -13,13 +13,13 @@ pub const NOT_FOUND: &str =
 
 /// The folders that programs are looked for in.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Programs {
+pub struct SearchPath {
     folders: Vec<PathBuf>,
     /// The working trees that have no say.
     trees: Vec<PathBuf>,
 }
 
-impl Programs {
+impl SearchPath {
     /// Those of `PATH`, without folders that are not named in full (they begin wherever a program happens to stand), and
     /// without those of the repositories that these paths are in: by whatever link, and in whichever of their working
     /// trees.
@@ -124,7 +124,7 @@ mod tests {
                 named => at(named),
             }));
             let reviewed: Vec<PathBuf> = reviewed.iter().map(|name| at(name)).collect();
-            Programs::of(&path.unwrap(), reviewed.iter().map(PathBuf::as_path))
+            SearchPath::of(&path.unwrap(), reviewed.iter().map(PathBuf::as_path))
         };
         let found = |reviewed: &[&str], folders: &[&str]| {
             let file = of(reviewed, folders).find(Path::new("claude"));

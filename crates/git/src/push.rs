@@ -5,12 +5,12 @@ use truing_core::branch_name::is_branch_name;
 use truing_core::id::Sha;
 use truing_core::port::{HaltReason, Permit};
 
-use crate::command::{Finished, clean};
-use crate::{Committed, GitError, Remote, network};
+use crate::command::{GitOutput, clean};
+use crate::{GitError, Remote, UnpushedCommit, network};
 
 /// What came of a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Pushed {
+pub enum PushOutcome {
     /// The branch is at the commit, by this push or by one before it.
     Done,
     /// The branch is not where it was expected: nothing was done.
@@ -21,7 +21,7 @@ pub enum Pushed {
     /// The remote does not want it: nothing was done, and the same push comes to the same.
     Refused {
         /// Why.
-        why: Refusal,
+        why: PushRefusal,
         /// The remote's words, cut and cleaned. Data of others.
         message: String,
     },
@@ -31,7 +31,7 @@ pub enum Pushed {
 
 /// Why a remote does not want a push.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Refusal {
+pub enum PushRefusal {
     /// It is the default branch, or the remote protects it by a rule.
     Protected,
     /// The credential may not push there, or not these files (workflows).
@@ -40,7 +40,7 @@ pub enum Refusal {
     Hook,
 }
 
-impl Committed {
+impl UnpushedCommit {
     /// Pushes the commit to this branch, which must be at `expected` (none: must not be there), whatever commits that
     /// takes from it. Never to the remote's default branch. The gate of the permit is asked right before.
     ///
@@ -55,7 +55,7 @@ impl Committed {
         branch: &str,
         expected: Option<&Sha>,
         permit: &Permit,
-    ) -> Result<Pushed, GitError> {
+    ) -> Result<PushOutcome, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
         }
@@ -63,7 +63,7 @@ impl Committed {
         let before = self.look(remote, &reference).await?;
         if before.default.as_ref() == Some(&reference) {
             let message = format!("{branch} is the remote's default branch");
-            return Ok(Pushed::Refused { why: Refusal::Protected, message });
+            return Ok(PushOutcome::Refused { why: PushRefusal::Protected, message });
         }
         if let Some(settled) = self.settled(&before, expected) {
             return Ok(settled);
@@ -84,11 +84,11 @@ impl Committed {
         let call = call.arg(format!("{}:{reference}", self.sha()));
         // The remote was asked in between.
         if let Err(why) = permit.ask_again().await {
-            return Ok(Pushed::Halted(why));
+            return Ok(PushOutcome::Halted(why));
         }
         let finished = network::run(self.view().git(), remote, call).await?;
         if finished.code() == Some(0) {
-            return Ok(Pushed::Done);
+            return Ok(PushOutcome::Done);
         }
         self.not_pushed(remote, (&reference, expected), finished).await
     }
@@ -98,13 +98,13 @@ impl Committed {
         &self,
         remote: &Remote,
         (reference, expected): (&str, Option<&Sha>),
-        finished: Finished,
-    ) -> Result<Pushed, GitError> {
+        finished: GitOutput,
+    ) -> Result<PushOutcome, GitError> {
         let rejected = rejection(&finished.stdout, reference);
         let why = match &rejected {
             Some(reason) => refusal(&format!("{reason}; {}", finished.message)),
             // Refused before it was asked for anything.
-            None if finished.message.contains("error: 403") => Refusal::Permission,
+            None if finished.message.contains("error: 403") => PushRefusal::Permission,
             None => return Err(network::explain(remote, "push", finished)),
         };
         // Who moves a branch between our look and our push is told by no words that can be relied on.
@@ -116,30 +116,30 @@ impl Committed {
         }
         let reason = rejected.unwrap_or_default();
         let message = [reason, finished.message].into_iter().filter(|words| !words.is_empty());
-        Ok(Pushed::Refused { why, message: message.collect::<Vec<_>>().join("; ") })
+        Ok(PushOutcome::Refused { why, message: message.collect::<Vec<_>>().join("; ") })
     }
 
     /// Is there nothing left to be done, or nothing that may be?
-    fn settled(&self, seen: &Seen, expected: Option<&Sha>) -> Option<Pushed> {
+    fn settled(&self, seen: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
         if seen.tip.as_ref() == Some(self.sha()) {
-            return Some(Pushed::Done);
+            return Some(PushOutcome::Done);
         }
-        (seen.tip.as_ref() != expected).then(|| Pushed::Moved { now: seen.tip.clone() })
+        (seen.tip.as_ref() != expected).then(|| PushOutcome::Moved { now: seen.tip.clone() })
     }
 
     /// What the remote's default branch is, and where this ref is.
-    async fn look(&self, remote: &Remote, reference: &str) -> Result<Seen, GitError> {
+    async fn look(&self, remote: &Remote, reference: &str) -> Result<RemoteRefs, GitError> {
         let call = self.view().call("ls-remote").args(["--quiet", "--symref", "--end-of-options"]);
         let call = call.args([remote.url(), "HEAD", reference]);
         let answer = network::read(self.view().git(), remote, call).await?;
         let text = String::from_utf8_lossy(&answer);
         let default = text.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
-        Ok(Seen { default: default.map(str::to_owned), tip: network::listed(&answer, reference)? })
+        Ok(RemoteRefs { default: default.map(str::to_owned), tip: network::listed(&answer, reference)? })
     }
 }
 
 /// What a remote says of itself and one branch.
-struct Seen {
+struct RemoteRefs {
     /// The ref of its default branch.
     default: Option<String>,
     /// Where the branch is.
@@ -159,17 +159,17 @@ fn rejection(answer: &[u8], reference: &str) -> Option<String> {
 
 /// What a remote's words mean; the first that is found counts. `GH006` and `GH013` are GitHub's for protected branches
 /// and for rules.
-fn refusal(said: &str) -> Refusal {
-    const WORDS: &[(&str, Refusal)] = &[
-        ("refusing to allow", Refusal::Permission),
-        ("ermission", Refusal::Permission),
-        ("GH006", Refusal::Protected),
-        ("GH013", Refusal::Protected),
-        ("rotected branch", Refusal::Protected),
-        ("rule violations", Refusal::Protected),
+fn refusal(said: &str) -> PushRefusal {
+    const WORDS: &[(&str, PushRefusal)] = &[
+        ("refusing to allow", PushRefusal::Permission),
+        ("ermission", PushRefusal::Permission),
+        ("GH006", PushRefusal::Protected),
+        ("GH013", PushRefusal::Protected),
+        ("rotected branch", PushRefusal::Protected),
+        ("rule violations", PushRefusal::Protected),
     ];
     let known = WORDS.iter().find(|(words, _)| said.contains(words));
-    known.map_or(Refusal::Hook, |(_, why)| *why)
+    known.map_or(PushRefusal::Hook, |(_, why)| *why)
 }
 
 #[cfg(test)]
@@ -179,14 +179,14 @@ mod tests {
     #[test]
     fn what_a_remote_says_is_told_apart() {
         for (said, why) in [
-            ("[remote rejected] (protected branch hook declined)", Refusal::Protected),
-            ("remote: error: GH013: Repository rule violations found", Refusal::Protected),
+            ("[remote rejected] (protected branch hook declined)", PushRefusal::Protected),
+            ("remote: error: GH013: Repository rule violations found", PushRefusal::Protected),
             (
                 "refusing to allow a GitHub App to create or update workflow without `workflows` permission",
-                Refusal::Permission,
+                PushRefusal::Permission,
             ),
-            ("[remote rejected] (pre-receive hook declined)", Refusal::Hook),
-            ("something new", Refusal::Hook),
+            ("[remote rejected] (pre-receive hook declined)", PushRefusal::Hook),
+            ("something new", PushRefusal::Hook),
         ] {
             assert_eq!(refusal(said), why, "{said}");
         }

@@ -1,26 +1,26 @@
 //! From one head of a branch to the next: what came on top, or what became of its commits when it was rewritten.
 
 use truing_core::id::Sha;
-use truing_core::increment::History;
+use truing_core::increment::BranchHistory;
 
 use crate::GitError;
-use crate::view::{View, garbled, merge_base};
+use crate::view::{IsolatedGitDir, garbled, merge_base};
 
 /// Commits on one side that are told apart; pairing them takes time that grows with their number.
 const MAX_COMMITS: usize = 200;
 
-impl View {
+impl IsolatedGitDir {
     /// How a branch came from `before` to `head`. `bases` are where each left the branch it goes to. None if there
     /// are too many commits to tell. Both histories must be here.
     pub(crate) async fn history(
         &self,
         before: (&Sha, &Sha),
         now: (&Sha, &Sha),
-    ) -> Result<Option<History>, GitError> {
+    ) -> Result<Option<BranchHistory>, GitError> {
         let ((_, before_head), (base, head)) = (before, now);
         if merge_base(self.call("merge-base"), before_head, head).await?.as_ref() == Some(before_head) {
             let new = self.commits(&[base, before_head], head).await?;
-            return Ok((new.len() <= MAX_COMMITS).then_some(History::Grown { new }));
+            return Ok((new.len() <= MAX_COMMITS).then_some(BranchHistory::Grown { new }));
         }
         for (base, head) in [before, now] {
             if self.commits(&[base], head).await?.len() > MAX_COMMITS {
@@ -45,7 +45,7 @@ impl View {
             }
         }
         let (new, changed, same, gone) = rewritten;
-        Ok(Some(History::Rewritten { new, changed, same, gone }))
+        Ok(Some(BranchHistory::Rewritten { new, changed, same, gone }))
     }
 
     /// The commits of `head` that none of these has, newest first, without merges; one more than are told apart at

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use truing_core::loopback::is_loopback;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 use url::Url;
 
 use crate::GitError;
@@ -12,7 +12,7 @@ use crate::GitError;
 #[derive(Clone, Debug)]
 pub struct Remote {
     url: Url,
-    authorization: Option<Secret>,
+    authorization: Option<SecretString>,
 }
 
 impl Remote {
@@ -22,7 +22,7 @@ impl Remote {
     /// # Errors
     /// [`GitError::BadRemote`] for other schemes, for URLs with a user, password, query or fragment (they end
     /// up in argument lists and logs), and for a header with control characters.
-    pub fn new(url: &str, authorization: Option<Secret>) -> Result<Self, GitError> {
+    pub fn new(url: &str, authorization: Option<SecretString>) -> Result<Self, GitError> {
         let bad = |shown: String, why| GitError::BadRemote { shown, why };
         let Ok(url) = Url::parse(url) else {
             return Err(bad("(not a URL)".into(), "it is not a URL"));
@@ -69,7 +69,7 @@ impl Remote {
     }
 
     /// The secret header.
-    pub(crate) fn authorization(&self) -> Option<&Secret> {
+    pub(crate) fn authorization(&self) -> Option<&SecretString> {
         self.authorization.as_ref()
     }
 
@@ -111,10 +111,10 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_printed() {
-        let remote = Remote::new("https://h/x.git", Some(Secret::new("Bearer canary-12345"))).unwrap();
-        let printed = format!("{remote:?} {:#?} {}", remote, Secret::new("canary-12345"));
+        let remote = Remote::new("https://h/x.git", Some(SecretString::new("Bearer canary-12345"))).unwrap();
+        let printed = format!("{remote:?} {:#?} {}", remote, SecretString::new("canary-12345"));
         assert!(!printed.contains("canary"), "{printed}");
-        assert_eq!(Secret::new("Bearer canary-12345").hide_in("got canary-12345!"), "got ***!");
+        assert_eq!(SecretString::new("Bearer canary-12345").hide_in("got canary-12345!"), "got ***!");
     }
 
     #[test]
@@ -141,13 +141,13 @@ mod tests {
             let error = Remote::new(bad, None).unwrap_err();
             assert!(error.is_wrong_input() && !error.to_string().contains("canary"), "{bad}: {error}");
         }
-        assert!(Remote::new("https://h/a", Some(Secret::new("x\nProxy: y"))).is_err());
+        assert!(Remote::new("https://h/a", Some(SecretString::new("x\nProxy: y"))).is_err());
         assert!(Remote::local(Path::new("relative")).is_err());
     }
 
     #[test]
     fn the_header_is_bound_to_the_host() {
-        let remote = Remote::new("https://h:8443/x.git", Some(Secret::new(r#"Basic a"b\c"#))).unwrap();
+        let remote = Remote::new("https://h:8443/x.git", Some(SecretString::new(r#"Basic a"b\c"#))).unwrap();
         assert_eq!(
             remote.header_config().unwrap(),
             "[http \"https://h:8443/\"]\n\textraHeader = \"Authorization: Basic a\\\"b\\\\c\"\n"

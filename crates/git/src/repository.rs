@@ -16,13 +16,13 @@ use std::sync::Arc;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
 
-use crate::command::Call;
-use crate::view::{View, borrow, lay_out, sha};
-use crate::{CommitDiff, Exported, Git, GitError, PrivateFolder, TreeFile};
-use facts::{Layout, Settings};
+use crate::command::GitCommand;
+use crate::view::{IsolatedGitDir, borrow, lay_out, sha};
+use crate::{CommitDiff, ExportSummary, Git, GitError, PrivateFolder, TreeFile};
+use facts::{RepositoryLayout, RepositorySettings};
 
-pub use base::{Base, BaseFrom};
-pub use index::Index;
+pub use base::{DefaultBase, DefaultBaseSource};
+pub use index::IndexSnapshot;
 pub use worktree::WorktreeDiff;
 
 /// How like an unknown name another must be to be offered instead (Jaro-Winkler, 0 to 1).
@@ -32,13 +32,13 @@ const MAX_NAMES: &str = "5000";
 
 /// A repository with a working tree.
 #[derive(Clone, Debug)]
-pub struct Repository {
+pub struct LocalRepository {
     git: Git,
-    layout: Layout,
-    settings: Settings,
+    layout: RepositoryLayout,
+    settings: RepositorySettings,
     /// The default branch's candidates, best first.
-    branches: Vec<base::Branch>,
-    view: View,
+    branches: Vec<base::BranchCandidate>,
+    view: IsolatedGitDir,
     /// Holds the view; gone with the last clone.
     _private: Arc<PrivateFolder>,
 }
@@ -51,7 +51,7 @@ impl Git {
     /// [`GitError::NoWorkTree`], [`GitError::ForeignWorkTree`], [`GitError::SpecialFile`],
     /// [`GitError::HugeFile`], [`GitError::NoCommits`].
     #[truing_core::boxed_future]
-    pub async fn open(&self, path: &Path) -> Result<Repository, GitError> {
+    pub async fn open(&self, path: &Path) -> Result<LocalRepository, GitError> {
         let repository = self.open_unborn(path).await?;
         match repository.layout.head {
             Some(_) => Ok(repository),
@@ -64,7 +64,7 @@ impl Git {
     /// # Errors
     /// As [`Git::open`], without [`GitError::NoCommits`].
     #[truing_core::boxed_future]
-    pub async fn open_unborn(&self, path: &Path) -> Result<Repository, GitError> {
+    pub async fn open_unborn(&self, path: &Path) -> Result<LocalRepository, GitError> {
         let folder = std::fs::canonicalize(path).map_err(|source| {
             let path = path.to_owned();
             if source.kind() == ErrorKind::NotFound {
@@ -80,7 +80,7 @@ impl Git {
         }
         let folders = special::refuse_special_files(&folder)?;
         special::refuse_included(self, &folders).await?;
-        let layout = Layout::ask(self, &folder, path).await?;
+        let layout = RepositoryLayout::ask(self, &folder, path).await?;
         // A hostile `core.worktree` must not make us read the files of another folder.
         let root = &layout.root;
         if std::fs::symlink_metadata(root.join(".git")).is_err() || !folder.starts_with(root) {
@@ -93,12 +93,12 @@ impl Git {
         let on_it = |name| self.call(name).folder(&layout.root).env("GIT_DIR", &layout.git_dir);
         let reads_user = !self.options().user_variables.is_empty();
         let (settings, branches) = tokio::join!(
-            Settings::ask(|| on_it("config"), reads_user),
+            RepositorySettings::ask(|| on_it("config"), reads_user),
             base::branches(on_it("for-each-ref"))
         );
         let settings = settings?;
-        let view = View::new(self.clone(), private.path().to_owned(), layout.format);
-        Ok(Repository {
+        let view = IsolatedGitDir::new(self.clone(), private.path().to_owned(), layout.format);
+        Ok(LocalRepository {
             git: self.clone(),
             view: view.of_partial_clone(settings.partial),
             settings,
@@ -109,7 +109,7 @@ impl Git {
     }
 }
 
-impl Repository {
+impl LocalRepository {
     /// The top folder of the working tree.
     pub fn root(&self) -> &Path {
         &self.layout.root
@@ -180,9 +180,9 @@ impl Repository {
         self.settings.origin.as_deref()
     }
 
-    /// The diff between two commits (or a tree, as [`Base::commit`] may be), in git's own form: with renames, without colours, programs or attributes. It shows of
-    /// a file over [`crate::Limits::file_bytes`] that it is changed, as of a binary one, and so of the largest others where
-    /// it would have more than [`crate::Limits::diff_bytes`].
+    /// The diff between two commits (or a tree, as [`DefaultBase::commit`] may be), in git's own form: with renames, without colours, programs or attributes. It shows of
+    /// a file over [`crate::GitLimits::file_bytes`] that it is changed, as of a binary one, and so of the largest others where
+    /// it would have more than [`crate::GitLimits::diff_bytes`].
     ///
     /// # Errors
     /// [`GitError::TooLarge`] if the names of the files have more than that.
@@ -194,7 +194,7 @@ impl Repository {
     /// That diff, and the files whose lines it does not show.
     ///
     /// # Errors
-    /// As [`Repository::diff`].
+    /// As [`LocalRepository::diff`].
     #[truing_core::boxed_future]
     pub async fn commit_diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         self.view.diff(base, head).await
@@ -204,7 +204,7 @@ impl Repository {
     /// lines, on a repository of whoever runs them.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] if it has more than [`crate::Limits::diff_bytes`].
+    /// [`GitError::TooLarge`] if it has more than [`crate::GitLimits::diff_bytes`].
     #[truing_core::boxed_future]
     pub async fn whole_diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
         self.view.diff_call().arg(base.as_str()).arg(head.as_str()).arg("--").read().await
@@ -219,7 +219,7 @@ impl Repository {
         self.view.commits(&[base], head).await
     }
 
-    /// Writes a commit's files, or `only` some, below `dest` as plain files: see [`Exported`].
+    /// Writes a commit's files, or `only` some, below `dest` as plain files: see [`ExportSummary`].
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if `dest` cannot be written.
@@ -229,16 +229,16 @@ impl Repository {
         sha: &Sha,
         dest: &Path,
         only: Option<&[RepoPath]>,
-    ) -> Result<Exported, GitError> {
+    ) -> Result<ExportSummary, GitError> {
         self.view.export(sha, dest, only).await
     }
 
-    /// Writes all files of a commit as plain files to a private folder: see [`Exported`]. It is in memory if they are few and small.
+    /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. It is in memory if they are few and small.
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if the files cannot be written.
     #[truing_core::boxed_future]
-    pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, Exported), GitError> {
+    pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
         self.view.export_all(sha).await
     }
 
@@ -254,7 +254,7 @@ impl Repository {
     /// The content of a file of a commit, as it is stored; none if there is no such file, or it is no plain one.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::Limits::file_bytes`], [`GitError::Failed`] if the commit is not here.
+    /// [`GitError::TooLarge`] over [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if the commit is not here.
     #[truing_core::boxed_future]
     pub async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         self.view.read(sha, path).await
@@ -262,7 +262,7 @@ impl Repository {
 
     /// A call on the repository itself, with its configuration: only for subcommands that resolve names and
     /// walk commits, which run nothing.
-    fn call(&self, name: &'static str) -> Call {
+    fn call(&self, name: &'static str) -> GitCommand {
         self.git.call(name).folder(self.root()).env("GIT_DIR", &self.layout.git_dir)
     }
 

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::NotReviewed;
+use truing_core::outcome::UnreviewedFile;
 
-use crate::command::{Call, clean};
+use crate::command::{GitCommand, clean};
 use crate::{Git, GitError};
 
 /// What ids are made with.
@@ -75,12 +75,12 @@ pub struct CommitDiff {
     pub diff: Vec<u8>,
     /// Files that are there and whose lines it does not show, in path order: texts that are too large, and paths that no
     /// index can have.
-    pub skipped: Vec<NotReviewed>,
+    pub skipped: Vec<UnreviewedFile>,
 }
 
 /// A git folder of our own, and how to read from it.
 #[derive(Clone, Debug)]
-pub(crate) struct View {
+pub(crate) struct IsolatedGitDir {
     git: Git,
     dir: PathBuf,
     format: ObjectFormat,
@@ -88,7 +88,7 @@ pub(crate) struct View {
     partial: bool,
 }
 
-impl View {
+impl IsolatedGitDir {
     /// Uses a folder that [`lay_out`] has made.
     pub(crate) fn new(git: Git, dir: PathBuf, format: ObjectFormat) -> Self {
         Self { git, dir, format, partial: false }
@@ -115,12 +115,12 @@ impl View {
     }
 
     /// A call in this folder, without attributes.
-    pub(crate) fn call(&self, name: &'static str) -> Call {
+    pub(crate) fn call(&self, name: &'static str) -> GitCommand {
         self.call_with_attributes(name).env("GIT_ATTR_SOURCE", self.format.empty_tree())
     }
 
     /// A call in this folder that heeds the attributes of a working tree (line ends; programs are unknown).
-    pub(crate) fn call_with_attributes(&self, name: &'static str) -> Call {
+    pub(crate) fn call_with_attributes(&self, name: &'static str) -> GitCommand {
         self.git.call(name).folder(&self.dir).env("GIT_DIR", &self.dir).of_partial_clone(self.partial)
     }
 
@@ -146,7 +146,7 @@ impl View {
     }
 
     /// `git diff`, without the sides.
-    pub(crate) fn diff_call(&self) -> Call {
+    pub(crate) fn diff_call(&self) -> GitCommand {
         self.call("diff").args(DIFF_FLAGS).output(self.git.limits().diff_bytes)
     }
 }
@@ -196,7 +196,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
 }
 
 /// The best common ancestor of two commits, by a call prepared for `merge-base`.
-pub(crate) async fn merge_base(call: Call, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
+pub(crate) async fn merge_base(call: GitCommand, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
     let finished = call.arg(a.as_str()).arg(b.as_str()).run().await?;
     if finished.code() == Some(1) && finished.stdout.is_empty() {
         return Ok(None);

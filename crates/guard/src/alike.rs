@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::language::{Extent, Language};
-use super::scan::{Scanned, is_word};
-use super::version::{Rewrite, Version, language_of};
+use super::language::{LanguageRules, TestExtent};
+use super::scan::{ScannedText, is_word};
+use super::version::{FileRewrite, FileVersion, language_of};
 
 /// Signs that mean something else when they stand apart; longer ones first.
 const SIGNS: [&str; 23] = [
@@ -23,7 +23,7 @@ const ENDS: [&str; 5] = ["return", "throw", "yield", "break", "continue"];
 
 /// A word, a sign, a string, or where a line begins that indentation counts for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Token<'a> {
+enum SourceToken<'a> {
     Word(&'a str),
     Sign(&'a str),
     Text(&'a str),
@@ -31,18 +31,18 @@ enum Token<'a> {
 }
 
 /// A token, and how many brackets are open where it stands.
-type Placed<'a> = (Token<'a>, usize);
+type NestedToken<'a> = (SourceToken<'a>, usize);
 
 /// Is a rewritten file the same, but for what changes nothing of what its code does?
-pub fn alike(rewrite: &Rewrite<'_>) -> bool {
+pub fn alike(rewrite: &FileRewrite<'_>) -> bool {
     let (Some(before), Some(after)) = (&rewrite.before, &rewrite.after) else { return false };
-    let (Some(was), Some(is)) = (Code::of(before), Code::of(after)) else { return false };
+    let (Some(was), Some(is)) = (CodeText::of(before), CodeText::of(after)) else { return false };
     before.path == after.path && is_renamed(&was.tokens(), &is.tokens())
 }
 
 /// Do these lines, first and last, of a file hold code? Of a file that is not understood all do.
-pub fn holds_code(version: &Version<'_>, (first, last): (u32, u32)) -> bool {
-    let Some(code) = Code::of(version) else { return true };
+pub fn holds_code(version: &FileVersion<'_>, (first, last): (u32, u32)) -> bool {
+    let Some(code) = CodeText::of(version) else { return true };
     let line = |line: u32| usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
     (line(first)..=line(last)).take(code.scanned.lines.len()).any(|line| {
         let bare = code.scanned.bare.get(code.scanned.line(line));
@@ -51,29 +51,30 @@ pub fn holds_code(version: &Version<'_>, (first, last): (u32, u32)) -> bool {
 }
 
 /// A text in a known language.
-struct Code {
-    scanned: Scanned,
-    language: &'static Language,
+struct CodeText {
+    scanned: ScannedText,
+    language: &'static LanguageRules,
 }
 
-impl Code {
-    fn of(version: &Version<'_>) -> Option<Self> {
+impl CodeText {
+    fn of(version: &FileVersion<'_>) -> Option<Self> {
         let language = language_of(version.path.as_str()?)?;
-        let scanned = Scanned::new(std::str::from_utf8(version.bytes).ok()?, language);
+        let scanned = ScannedText::new(std::str::from_utf8(version.bytes).ok()?, language);
         Some(Self { scanned, language })
     }
 
-    fn tokens(&self) -> Vec<Placed<'_>> {
-        let is_indented = self.language.openings.iter().any(|opening| opening.extent == Extent::Indent);
+    fn tokens(&self) -> Vec<NestedToken<'_>> {
+        let is_indented = self.language.openings.iter().any(|opening| opening.extent == TestExtent::Indent);
         let (bare, mut strings) = (self.scanned.bare.as_str(), self.scanned.strings.iter().peekable());
-        let mut out = Out::default();
+        let mut out = TokenBuilder::default();
         let (mut at, mut is_new) = (0, true);
         while let Some(rest) = bare.get(at..).filter(|rest| !rest.is_empty()) {
             let letter = rest.chars().next().unwrap_or_default();
             if letter == '\n' {
                 is_new = !rest_continues(bare, at);
-                if matches!(out.last(), Some(Token::Word(word)) if !is_indented && ENDS.contains(word)) {
-                    out.put(Token::Sign("\n"));
+                if matches!(out.last(), Some(SourceToken::Word(word)) if !is_indented && ENDS.contains(word))
+                {
+                    out.put(SourceToken::Sign("\n"));
                 }
                 at += 1;
                 continue;
@@ -88,18 +89,18 @@ impl Code {
             }
             while strings.next_if(|range| range.start < at).is_some() {}
             if let Some(range) = strings.next_if(|range| range.start == at) {
-                out.put(Token::Text(bare.get(range.clone()).unwrap_or_default()));
+                out.put(SourceToken::Text(bare.get(range.clone()).unwrap_or_default()));
                 at = range.end.max(at + letter.len_utf8());
                 continue;
             }
             let is_in_word = |letter: char| !letter.is_ascii() || u8::try_from(letter).is_ok_and(is_word);
             let (token, len) = if is_in_word(letter) {
                 let len = rest.find(|letter| !is_in_word(letter)).unwrap_or(rest.len());
-                (Token::Word(rest.get(..len).unwrap_or_default()), len)
+                (SourceToken::Word(rest.get(..len).unwrap_or_default()), len)
             } else {
                 let sign = SIGNS.iter().find(|sign| rest.starts_with(**sign));
                 let len = sign.map_or(letter.len_utf8(), |sign| sign.len());
-                (Token::Sign(rest.get(..len).unwrap_or_default()), len)
+                (SourceToken::Sign(rest.get(..len).unwrap_or_default()), len)
             };
             out.put(token);
             at += len;
@@ -115,16 +116,16 @@ fn rest_continues(text: &str, end: usize) -> bool {
 
 /// The part that was read so far.
 #[derive(Default)]
-struct Out<'a> {
-    tokens: Vec<Placed<'a>>,
+struct TokenBuilder<'a> {
+    tokens: Vec<NestedToken<'a>>,
     /// Of each open bracket: is it a call's, or no round one, and how many commas stand in it?
     open: Vec<(bool, usize)>,
     /// How far the lines are indented that this one stands in.
     indents: Vec<usize>,
 }
 
-impl<'a> Out<'a> {
-    fn last(&self) -> Option<&Token<'a>> {
+impl<'a> TokenBuilder<'a> {
+    fn last(&self) -> Option<&SourceToken<'a>> {
         self.tokens.last().map(|(token, _)| token)
     }
 
@@ -136,51 +137,51 @@ impl<'a> Out<'a> {
         if self.indents.last().is_none_or(|outer| *outer < indent) {
             self.indents.push(indent);
         }
-        self.put(Token::Line(self.indents.len()));
+        self.put(SourceToken::Line(self.indents.len()));
     }
 
-    fn put(&mut self, token: Token<'a>) {
+    fn put(&mut self, token: SourceToken<'a>) {
         match token {
-            Token::Sign(sign @ ("(" | "[" | "{")) => {
+            SourceToken::Sign(sign @ ("(" | "[" | "{")) => {
                 let is_call = match self.last() {
-                    Some(Token::Word(word)) => !KEYWORDS.contains(word),
-                    Some(Token::Sign(before)) => matches!(*before, ")" | "]"),
-                    Some(Token::Text(_) | Token::Line(_)) | None => false,
+                    Some(SourceToken::Word(word)) => !KEYWORDS.contains(word),
+                    Some(SourceToken::Sign(before)) => matches!(*before, ")" | "]"),
+                    Some(SourceToken::Text(_) | SourceToken::Line(_)) | None => false,
                 };
                 self.tokens.push((token, self.open.len()));
                 self.open.push((is_call || sign != "(", 0));
                 return;
             }
-            Token::Sign(")" | "]" | "}") => {
+            SourceToken::Sign(")" | "]" | "}") => {
                 let (is_free, commas) = self.open.pop().unwrap_or_default();
-                let is_last = self.last() == Some(&Token::Sign(","));
+                let is_last = self.last() == Some(&SourceToken::Sign(","));
                 let before = self.tokens.len().checked_sub(2).and_then(|at| self.tokens.get(at));
-                let is_alone = before.is_some_and(|(token, _)| *token == Token::Sign(","));
+                let is_alone = before.is_some_and(|(token, _)| *token == SourceToken::Sign(","));
                 // A comma before the end changes nothing, but in a tuple of one.
                 if is_last && !is_alone && (is_free || commas > 1) {
                     self.tokens.pop();
                 }
             }
-            Token::Sign(",") => {
+            SourceToken::Sign(",") => {
                 if let Some((_, commas)) = self.open.last_mut() {
                     *commas += 1;
                 }
             }
-            Token::Word(_) | Token::Sign(_) | Token::Text(_) | Token::Line(_) => {}
+            SourceToken::Word(_) | SourceToken::Sign(_) | SourceToken::Text(_) | SourceToken::Line(_) => {}
         }
         self.tokens.push((token, self.open.len()));
     }
 }
 
 /// Are both the same, local variables' names apart?
-fn is_renamed(was: &[Placed<'_>], is: &[Placed<'_>]) -> bool {
+fn is_renamed(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bool {
     if was.len() != is.len() {
         return false;
     }
     let (mut there, mut back) = (BTreeMap::new(), BTreeMap::new());
     for ((before, _), (after, _)) in was.iter().zip(is) {
         let is_same = match (before, after) {
-            (Token::Word(before), Token::Word(after)) => {
+            (SourceToken::Word(before), SourceToken::Word(after)) => {
                 *there.entry(*before).or_insert(*after) == *after
                     && *back.entry(*after).or_insert(*before) == *before
             }
@@ -192,7 +193,7 @@ fn is_renamed(was: &[Placed<'_>], is: &[Placed<'_>]) -> bool {
     }
     let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (at, (token, _)) in was.iter().enumerate() {
-        if let Token::Word(name) = token {
+        if let SourceToken::Word(name) = token {
             places.entry(name).or_default().push(at);
         }
     }
@@ -201,9 +202,9 @@ fn is_renamed(was: &[Placed<'_>], is: &[Placed<'_>]) -> bool {
 }
 
 /// Is the name that stands in these places that of a local variable, and of nothing that others may know by it?
-fn is_local(tokens: &[Placed<'_>], places: &[usize]) -> bool {
+fn is_local(tokens: &[NestedToken<'_>], places: &[usize]) -> bool {
     let token = |at: usize| tokens.get(at).map(|(token, _)| token);
-    let is = |token: Option<&Token<'_>>, signs: &[&str]| matches!(token, Some(Token::Sign(sign)) if signs.contains(sign));
+    let is = |token: Option<&SourceToken<'_>>, signs: &[&str]| matches!(token, Some(SourceToken::Sign(sign)) if signs.contains(sign));
     let (mut times, mut is_bound) = (0, false);
     for (at, depth) in places.iter().filter_map(|at| Some((*at, &tokens.get(*at)?.1))) {
         let before = at.checked_sub(1).and_then(token);
@@ -211,15 +212,15 @@ fn is_local(tokens: &[Placed<'_>], places: &[usize]) -> bool {
         let is_member = is(before, &[".", "->", "::"]);
         let is_key = is(before, &["(", ","]) && *depth > 0 && is(after, &["="])
             || is(before, &["{", ","]) && is(after, &["}", ",", ":"])
-            || outer == Some(&Token::Word("export"));
+            || outer == Some(&SourceToken::Word("export"));
         if is_member || is_key {
             return false;
         }
         times += 1;
         is_bound |= match before {
-            Some(Token::Word(word)) => BINDS.contains(word),
-            Some(Token::Line(level)) => *level > 1 && is(after, &["="]),
-            Some(Token::Sign(_) | Token::Text(_)) | None => false,
+            Some(SourceToken::Word(word)) => BINDS.contains(word),
+            Some(SourceToken::Line(level)) => *level > 1 && is(after, &["="]),
+            Some(SourceToken::Sign(_) | SourceToken::Text(_)) | None => false,
         } || is(after, &[":="]);
     }
     is_bound && times > 1
@@ -231,9 +232,9 @@ mod tests {
 
     fn compared(path: &str, before: &str, after: &str) -> bool {
         let path = path.into();
-        let version = |text: &'static [u8]| Version { path: &path, bytes: text };
+        let version = |text: &'static [u8]| FileVersion { path: &path, bytes: text };
         let [before, after] = [before, after].map(|text| &*Vec::leak(text.as_bytes().to_vec()));
-        alike(&Rewrite { before: Some(version(before)), after: Some(version(after)) })
+        alike(&FileRewrite { before: Some(version(before)), after: Some(version(after)) })
     }
 
     const PY: &str =
@@ -297,7 +298,7 @@ mod tests {
     fn lines_of_comments_and_of_documentation_hold_no_code() {
         let text = "\"\"\"Sums.\"\"\"\n\n# The sum.\ndef total(xs):  # of all\n    return 0\n";
         let path = "a.py".into();
-        let version = Version { path: &path, bytes: text.as_bytes() };
+        let version = FileVersion { path: &path, bytes: text.as_bytes() };
         assert!([(1, 1), (3, 3), (1, 3), (9, 12)].iter().all(|lines| !holds_code(&version, *lines)));
         assert!([(4, 4), (3, 5)].iter().all(|lines| holds_code(&version, *lines)));
     }

@@ -13,21 +13,21 @@ use std::ops::Range;
 use globset::GlobBuilder;
 use truing_diff::RepoPath;
 
-use self::own::{Own, Special};
+use self::own::{FixTests, SpecialCase};
 use super::scan::{is_word, occurrences, part};
 use super::unit::literals;
-use super::version::{Half, MAX_BYTES, Rewrite, Version, is_test_side};
-use super::weakening::{Subject, Weakening, WeakeningKind};
+use super::version::{FileRewrite, FileSide, FileVersion, MAX_BYTES, is_test_side};
+use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use truing_core::glob::is_bounded;
 use truing_core::line::clean;
 
 /// What the tests of a repository are, as far as it was looked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tests<'a> {
+pub struct RepositoryTests<'a> {
     /// All files of the commit before the fix.
     pub paths: &'a [RepoPath],
     /// Files of it in which [`sought`] texts stand.
-    pub files: &'a [Version<'a>],
+    pub files: &'a [FileVersion<'a>],
 }
 
 /// Characters of a text that says enough to be one test's alone.
@@ -103,7 +103,7 @@ const YEARS: Range<u64> = 2000..2200;
 
 /// What of a fix is to be looked for in the tests.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sought {
+pub struct TestSearch {
     /// Does it bring any value outside of tests? If not, [`answers`] finds nothing.
     pub has_news: bool,
     /// Values that it decides by, without their quotes, on one line each; at most 64.
@@ -111,11 +111,11 @@ pub struct Sought {
 }
 
 /// What of this fix is to be looked for in the tests.
-pub fn sought(rewrites: &[Rewrite<'_>]) -> Sought {
+pub fn sought(rewrites: &[FileRewrite<'_>]) -> TestSearch {
     let rewrites = looked_at(rewrites);
-    let values: Vec<Value> = rewrites.iter().flat_map(news).collect();
+    let values: Vec<CodeLiteral> = rewrites.iter().flat_map(news).collect();
     // As tests may have it, and as the fix spells it.
-    let spelled = |value: &Value| {
+    let spelled = |value: &CodeLiteral| {
         let is_number = !value.text.contains(['"', '\'', '`']);
         [Some(bare(&value.text)), is_number.then(|| value.text.clone())]
     };
@@ -123,21 +123,25 @@ pub fn sought(rewrites: &[Rewrite<'_>]) -> Sought {
     let texts: BTreeSet<String> = deciding
         .filter(|text| (1..=MAX_TEXT).contains(&text.len()) && !text.contains(['\n', '\0']))
         .collect();
-    Sought { has_news: !values.is_empty(), texts: texts.into_iter().take(MAX_SOUGHT).collect() }
+    TestSearch { has_news: !values.is_empty(), texts: texts.into_iter().take(MAX_SOUGHT).collect() }
 }
 
 /// Those that are not too large to be looked at.
-fn looked_at<'a>(rewrites: &[Rewrite<'a>]) -> Vec<Rewrite<'a>> {
+fn looked_at<'a>(rewrites: &[FileRewrite<'a>]) -> Vec<FileRewrite<'a>> {
     rewrites.iter().copied().filter(|rewrite| !rewrite.is_large()).collect()
 }
 
 /// What this fix has ready for the tests of the repository, to tell people.
-pub fn answers(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>, tests: &Tests<'_>) -> Vec<Weakening> {
+pub fn answers(
+    rewrites: &[FileRewrite<'_>],
+    about: &BTreeSet<FindingSubject>,
+    tests: &RepositoryTests<'_>,
+) -> Vec<Weakening> {
     let rewrites = &looked_at(rewrites);
     let befores = rewrites.iter().filter_map(|rewrite| rewrite.before);
     let files = tests.files.iter().copied().filter(|file| file.bytes.len() <= MAX_BYTES);
     let of_tests = values_of(befores.chain(files));
-    let own = Own::new(rewrites);
+    let own = FixTests::new(rewrites);
     let mut found = Vec::new();
     for rewrite in rewrites {
         let Some(path) = rewrite.after.map(|after| after.path) else { continue };
@@ -170,7 +174,7 @@ pub fn answers(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>, tests: &Test
 }
 
 /// A string or a number that a fix brings.
-struct Value {
+struct CodeLiteral {
     /// As it is written, with its quotes.
     text: String,
     /// The line that it stands in, as it is told: many values may stand in one that is long.
@@ -182,21 +186,21 @@ struct Value {
     /// Is it a date that is compared with the clock?
     is_dated: bool,
     /// The input that the code has a case for where it stands, and what it gives for that.
-    special: Option<Special>,
+    special: Option<SpecialCase>,
 }
 
 /// Values of lines outside of tests that were not there before, in no line.
-fn news(rewrite: &Rewrite<'_>) -> Vec<Value> {
-    let Some(after) = rewrite.after.filter(|after| !is_test_side(after.path)).map(Half::new) else {
+fn news(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
+    let Some(after) = rewrite.after.filter(|after| !is_test_side(after.path)).map(FileSide::new) else {
         return Vec::new();
     };
-    let before = rewrite.before.map(Half::new);
+    let before = rewrite.before.map(FileSide::new);
     let were: BTreeSet<String> = before.iter().flat_map(values).map(|value| value.text).collect();
     values(&after).into_iter().filter(|value| !were.contains(&value.text)).collect()
 }
 
 /// All values outside of tests.
-fn values(half: &Half) -> Vec<Value> {
+fn values(half: &FileSide) -> Vec<CodeLiteral> {
     let Some(scanned) = half.read.as_ref().map(|read| &read.scanned) else { return data(half) };
     let outside = half.outside();
     let strings = outside.iter().flat_map(|range| scanned.strings_in(range)).cloned();
@@ -223,9 +227,9 @@ fn values(half: &Half) -> Vec<Value> {
             || is_compared
             || (code.contains("):") && code.contains('{'));
         let is_clocked = CLOCKS.iter().any(|clock| occurrences(code, clock).next().is_some());
-        Value {
+        CodeLiteral {
             is_deciding: decides && !is_named && (says_enough(text) || is_of_row(code, before)),
-            special: is_case.then(|| Special::at(scanned, &range)).flatten(),
+            special: is_case.then(|| SpecialCase::at(scanned, &range)).flatten(),
             is_looked_for: LOOKS.iter().any(|word| code.contains(word)),
             is_dated: is_clocked && is_date(text),
             line: clean(said.trim(), super::weakening::MAX_QUOTE),
@@ -236,13 +240,13 @@ fn values(half: &Half) -> Vec<Value> {
 }
 
 /// Words of a file of data: each may be an answer, for the code that reads it decides by them.
-fn data(half: &Half) -> Vec<Value> {
+fn data(half: &FileSide) -> Vec<CodeLiteral> {
     let is_prose = [".md", ".rst", ".adoc"].iter().any(|ending| half.path.ends_with(ending));
     if is_prose || half.text.len() > MAX_DATA || half.text.contains('\0') {
         return Vec::new();
     }
-    let words = |line: &str| -> Vec<Value> {
-        let value = |word: &str| Value {
+    let words = |line: &str| -> Vec<CodeLiteral> {
+        let value = |word: &str| CodeLiteral {
             text: format!("\"{word}\""),
             line: clean(line.trim(), super::weakening::MAX_QUOTE),
             is_deciding: says_enough(&format!("\"{word}\"")),
@@ -341,10 +345,10 @@ fn finds_tests(text: &str, paths: &[RepoPath]) -> bool {
 
 /// The values that tests have in these files: all of a file of tests, and those of the tests in another; of two files with
 /// one path, those of the first.
-fn values_of<'v>(versions: impl Iterator<Item = Version<'v>>) -> BTreeSet<String> {
-    let mut halves: BTreeMap<&RepoPath, Half> = BTreeMap::new();
+fn values_of<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<String> {
+    let mut halves: BTreeMap<&RepoPath, FileSide> = BTreeMap::new();
     for version in versions {
-        halves.entry(version.path).or_insert_with(|| Half::new(version));
+        halves.entry(version.path).or_insert_with(|| FileSide::new(version));
     }
     let mut found = BTreeSet::new();
     for (path, half) in &halves {

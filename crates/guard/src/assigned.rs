@@ -4,8 +4,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::bound::{BindingSide, BoundKind, NameBinding, joined, resolved};
-use super::tokens::Token;
+use super::bound::{BindingKind, BindingSide, TestBinding, joined, resolved};
+use super::tokens::CodeToken;
 
 /// Words of a definition that are compared.
 const MAX_BODY: usize = 300;
@@ -19,7 +19,7 @@ const MAX_LINES: usize = 20;
 /// Reads what has a name in a file.
 pub(super) struct NameReader<'s, 'h> {
     side: &'s BindingSide<'h>,
-    found: Vec<NameBinding>,
+    found: Vec<TestBinding>,
 }
 
 impl<'s, 'h> NameReader<'s, 'h> {
@@ -27,7 +27,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         Self { side, found: Vec::new() }
     }
 
-    pub(super) fn read(mut self) -> Vec<NameBinding> {
+    pub(super) fn read(mut self) -> Vec<TestBinding> {
         let mut open: Vec<usize> = Vec::new();
         let mut closed = 0;
         for (at, token) in self.side.tokens.iter().enumerate() {
@@ -55,7 +55,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         &mut self,
         at: usize,
         name: String,
-        kind: BoundKind,
+        kind: BindingKind,
         origin: String,
         text: &str,
         is_shared: bool,
@@ -73,7 +73,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         text.hash(&mut digest);
         let test = self.side.test_at(token.at);
         let text = digest.finish();
-        self.found.push(NameBinding {
+        self.found.push(TestBinding {
             name,
             kind,
             origin,
@@ -116,7 +116,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let text =
             if is_name_only { (*word).to_owned() } else { joined(side.tokens.get(body).unwrap_or_default()) };
         let is_in_test = side.tokens.get(at).is_some_and(|token| side.test_at(token.at).is_some());
-        self.push(next, name, BoundKind::Definition, (*word).to_owned(), &text, false);
+        self.push(next, name, BindingKind::Definition, (*word).to_owned(), &text, false);
         if side.is(next + 1, "(") && is_in_test {
             self.parameters(next + 1, next + 1);
         }
@@ -146,7 +146,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 && (matches!(next, "," | ")" | ":" | "=" | "=>" | "}" | "]") || !side.is(open, "("))
                 && !matches!(before, "." | "=" | ":" | "=>" | "|");
             if is_parameter && depth <= 2 {
-                self.push(at, token.text.to_string(), BoundKind::Parameter, String::new(), "", false);
+                self.push(at, token.text.to_string(), BindingKind::Parameter, String::new(), "", false);
             }
         }
     }
@@ -156,7 +156,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let side = self.side;
         let Some(read) = &side.half.read else { return at..at };
         let scanned = &read.scanned;
-        let column = |token: &Token| token.at - scanned.line(token.line).start;
+        let column = |token: &CodeToken| token.at - scanned.line(token.line).start;
         let Some(first) = side.tokens.get(at) else { return at..at };
         let rest = side.tokens.get(at..(at + MAX_BODY).min(side.tokens.len())).unwrap_or_default();
         let length = if side.names.endings.contains(&".py") {
@@ -177,7 +177,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let side = self.side;
         let first = side.start(at);
         // `type Line = …` names a type, which has been read as a definition where one may stand for another.
-        let is_type = |at: usize| side.tokens.get(at).is_some_and(Token::is_name);
+        let is_type = |at: usize| side.tokens.get(at).is_some_and(CodeToken::is_name);
         let type_at = first + usize::from(side.is(first, "export") || side.is(first, "declare"));
         if side.is(type_at, "type") && is_type(type_at + 1) {
             return;
@@ -230,16 +230,16 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 && !name.contains('.')
                 && !side.declared.contains(name.as_str());
             let is_shared = is_global || is_others || name.contains('.');
-            self.push(at, name, BoundKind::Value, origin, &text, is_shared);
+            self.push(at, name, BindingKind::Value, origin, &text, is_shared);
         }
     }
 
     /// `const NAME: TYPE` as far as its name: commas in a type part no targets.
-    fn typed<'t>(&self, targets: &'t [Token]) -> Option<&'t [Token]> {
-        let declares = |token: &Token| self.side.names.declares.contains(&&*token.text);
+    fn typed<'t>(&self, targets: &'t [CodeToken]) -> Option<&'t [CodeToken]> {
+        let declares = |token: &CodeToken| self.side.names.declares.contains(&&*token.text);
         let words = targets.iter().take_while(|token| declares(token)).count();
         let is_typed = words > 0
-            && targets.get(words).is_some_and(Token::is_name)
+            && targets.get(words).is_some_and(CodeToken::is_name)
             && targets.get(words + 1).is_some_and(|token| token.is(":"));
         targets.get(..=words).filter(|_| is_typed)
     }
@@ -253,7 +253,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let end = side.end(at + 1);
         let value = side.tokens.get(at + 1..end).unwrap_or_default();
         let (origin, text) = (self.origin(value), joined(value));
-        self.push(at, format!("{path}.[]"), BoundKind::Value, origin, &text, true);
+        self.push(at, format!("{path}.[]"), BindingKind::Value, origin, &text, true);
     }
 
     /// Do parameters of a function of JavaScript stand between the brackets that open there and hold this `=`?
@@ -301,7 +301,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// The name that gets a value, and what of the value it gets.
-    fn target(&self, target: &[Token], is_taken_apart: bool) -> Option<(String, String)> {
+    fn target(&self, target: &[CodeToken], is_taken_apart: bool) -> Option<(String, String)> {
         let declares = self.side.names.declares;
         let skipped = target
             .iter()
@@ -325,9 +325,9 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
         // A type stands before the name, or after a colon.
         let is_typed_before = self.side.names.endings.contains(&".java");
-        let path = |tokens: &[Token]| -> String {
+        let path = |tokens: &[CodeToken]| -> String {
             let is_next =
-                |(at, token): &(usize, &Token)| if at % 2 == 0 { token.is_name() } else { token.is(".") };
+                |(at, token): &(usize, &CodeToken)| if at % 2 == 0 { token.is_name() } else { token.is(".") };
             tokens.iter().enumerate().take_while(is_next).map(|(_, token)| &*token.text).collect()
         };
         let from = if is_typed_before {
@@ -344,12 +344,12 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// The path that a value begins with.
-    fn origin(&self, value: &[Token]) -> String {
+    fn origin(&self, value: &[CodeToken]) -> String {
         let skips =
-            |token: &&Token| matches!(&*token.text, "await" | "new" | "&" | "(" | "import" | "mut" | "*");
+            |token: &&CodeToken| matches!(&*token.text, "await" | "new" | "&" | "(" | "import" | "mut" | "*");
         let skipped = value.iter().take_while(skips).count();
         let rest = value.get(skipped..).unwrap_or_default();
-        let is_next = |(at, token): &(usize, &Token)| {
+        let is_next = |(at, token): &(usize, &CodeToken)| {
             if at % 2 == 0 { token.is_name() || token.is_imported } else { token.is(".") }
         };
         let length = rest.iter().enumerate().take_while(is_next).count();

@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bound::{BindingSide, BoundKind, NameBinding};
+use super::bound::{BindingKind, BindingSide, TestBinding};
 use super::count::missing;
-use super::file::File;
+use super::file::FilePair;
 use super::renamed::definitions;
 use super::used::UsedNames;
-use super::version::{Half, is_test_side};
+use super::version::{FileSide, is_test_side};
 use super::weakening::{Weakening, WeakeningKind};
 use truing_diff::RepoPath;
 
@@ -23,7 +23,7 @@ enum NameVerdict {
 use NameVerdict::{Free, Refused, Told};
 
 /// Finds names of tests to which a fix gives another meaning.
-pub(super) fn rebound(files: &[File<'_>], found: &mut Vec<Weakening>) {
+pub(super) fn rebound(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     let before: Vec<Option<BindingSide<'_>>> =
         files.iter().map(|file| BindingSide::of(file.before.as_ref())).collect();
     let used: Vec<Option<UsedNames>> = before.iter().map(|side| side.as_ref().map(UsedNames::new)).collect();
@@ -62,14 +62,14 @@ pub(super) fn rebound(files: &[File<'_>], found: &mut Vec<Weakening>) {
 
 /// A new file beside the tests: may it be taken for what is tested, or change it for other files?
 fn brought(
-    file: &File<'_>,
-    files: &[File<'_>],
+    file: &FilePair<'_>,
+    files: &[FilePair<'_>],
     after: &BindingSide<'_>,
     used: &UsedNames,
 ) -> Vec<(String, NameVerdict)> {
     let mut words: Vec<(String, NameVerdict)> =
         after.machinery(|_| false).into_iter().map(|it| (it, Told)).collect();
-    let is_set = |bound: &&NameBinding| {
+    let is_set = |bound: &&TestBinding| {
         let head = bound.head();
         bound.name.contains('.') && after.imports_of(head).any(|path| after.is_product(path))
     };
@@ -79,7 +79,7 @@ fn brought(
         return words;
     }
     let stem = stem_of(path);
-    let is_product = |other: &File<'_>| {
+    let is_product = |other: &FilePair<'_>| {
         [&other.before, &other.after].into_iter().flatten().any(|half| {
             half.read.is_some()
                 && !is_test_side(&RepoPath::from_text(&half.path))
@@ -111,7 +111,7 @@ fn stem_of(path: &str) -> &str {
 
 /// A file on the side of the tests, before and after.
 struct BindingChange<'c> {
-    files: &'c [File<'c>],
+    files: &'c [FilePair<'c>],
     before: &'c BindingSide<'c>,
     after: &'c BindingSide<'c>,
     used: &'c UsedNames,
@@ -142,7 +142,7 @@ impl BindingChange<'_> {
 
     /// An import of everything that a module has.
     fn star(&self, path: &str) -> NameVerdict {
-        let has_used = |half: &Half| definitions(half, true).any(|name| self.used.free.contains(&name));
+        let has_used = |half: &FileSide| definitions(half, true).any(|name| self.used.free.contains(&name));
         let mut modules = self.halves(|file| file.after.as_ref()).filter(|half| is_named(half, path));
         if modules.any(has_used) { Refused } else { Told }
     }
@@ -183,15 +183,15 @@ impl BindingChange<'_> {
 
     fn halves<'s>(
         &'s self,
-        side: impl Fn(&'s File<'s>) -> Option<&'s Half>,
-    ) -> impl Iterator<Item = &'s Half> {
+        side: impl Fn(&'s FilePair<'s>) -> Option<&'s FileSide>,
+    ) -> impl Iterator<Item = &'s FileSide> {
         self.files.iter().filter_map(side)
     }
 
     /// Has the fix moved or renamed what this path stood for, in the product, so that it is at the other now?
     fn is_moved(&self, was: &str, now: &str) -> bool {
-        let is_product = |half: &&Half| !is_test_side(&RepoPath::from_text(&half.path));
-        let defines = |half: Option<&Half>, name: &str| {
+        let is_product = |half: &&FileSide| !is_test_side(&RepoPath::from_text(&half.path));
+        let defines = |half: Option<&FileSide>, name: &str| {
             half.filter(is_product)
                 .is_some_and(|half| definitions(half, false).any(|defined| defined == name))
         };
@@ -224,13 +224,13 @@ impl BindingChange<'_> {
         words
     }
 
-    fn bound(&self, bound: &NameBinding) -> NameVerdict {
+    fn bound(&self, bound: &TestBinding) -> NameVerdict {
         let head = bound.head();
         let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
         if is_new_test && !bound.is_shared {
             return Free;
         }
-        let was: Vec<&NameBinding> = self.before.bounds_in(&bound.name, &bound.test).collect();
+        let was: Vec<&TestBinding> = self.before.bounds_in(&bound.name, &bound.test).collect();
         if bound.name.contains('.') {
             return self.field(bound, head, &was);
         }
@@ -245,7 +245,7 @@ impl BindingChange<'_> {
     }
 
     /// A field of something that has a name gets a value.
-    fn field(&self, bound: &NameBinding, head: &str, was: &[&NameBinding]) -> NameVerdict {
+    fn field(&self, bound: &TestBinding, head: &str, was: &[&TestBinding]) -> NameVerdict {
         if matches!(head, "self" | "this" | "cls") {
             let is_read = self.used.chains.contains(&bound.name);
             return if !is_read {
@@ -273,8 +273,8 @@ impl BindingChange<'_> {
     }
 
     /// Something that had a name before has it still, and stands for something else.
-    fn compared(&self, bound: &NameBinding, was: &[&NameBinding]) -> NameVerdict {
-        if bound.kind == BoundKind::Parameter {
+    fn compared(&self, bound: &TestBinding, was: &[&TestBinding]) -> NameVerdict {
+        if bound.kind == BindingKind::Parameter {
             return Free;
         }
         if was.iter().any(|was| was.origin == bound.origin) {
@@ -283,7 +283,7 @@ impl BindingChange<'_> {
         let was_value = was.iter().any(|was| was.is_literal);
         let root = bound.origin.split([' ', '.']).next().unwrap_or_default();
         let is_product = self.after.is_product(&bound.origin)
-            && !self.after.bounds_in(root, &None).any(|own| own.kind == BoundKind::Definition);
+            && !self.after.bounds_in(root, &None).any(|own| own.kind == BindingKind::Definition);
         if (bound.is_literal && was_value) || (is_product && !bound.is_literal) { Told } else { Refused }
     }
 
@@ -314,7 +314,7 @@ fn last_of(path: &str) -> &str {
 }
 
 /// Is this the file of a module on that path?
-fn is_named(half: &Half, path: &str) -> bool {
+fn is_named(half: &FileSide, path: &str) -> bool {
     let stem = stem_of(&half.path);
     path.split([' ', '.', '/', ':']).any(|part| part == stem)
 }

@@ -9,8 +9,8 @@ use super::assigned::NameReader;
 use super::imports::imports;
 use super::loaded::is_own_module;
 use super::naming::{NAMES, NamingRules};
-use super::tokens::{Token, folded};
-use super::version::Half;
+use super::tokens::{CodeToken, folded};
+use super::version::FileSide;
 
 /// Characters before the body of what is for tests.
 const MAX_HEAD: usize = 400;
@@ -23,7 +23,7 @@ const MAX_STATEMENT: usize = 200;
 
 /// The kind of a name's binding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum BoundKind {
+pub(super) enum BindingKind {
     Definition,
     Value,
     Parameter,
@@ -31,10 +31,10 @@ pub(super) enum BoundKind {
 
 /// Something that has a name.
 #[derive(Debug)]
-pub(super) struct NameBinding {
+pub(super) struct TestBinding {
     /// The name, or a path such as `calc . add` without blanks.
     pub name: String,
-    pub kind: BoundKind,
+    pub kind: BindingKind,
     /// The path for which it stands, as far as it is one.
     pub origin: String,
     /// A digest of all that it stands for.
@@ -49,7 +49,7 @@ pub(super) struct NameBinding {
     pub line: usize,
 }
 
-impl NameBinding {
+impl TestBinding {
     pub(super) fn head(&self) -> &str {
         self.name.split('.').next().unwrap_or_default()
     }
@@ -61,15 +61,15 @@ impl NameBinding {
 }
 
 /// Name, test, digest and kind of a binding.
-type BindingIdentity = (String, Option<Rc<str>>, u64, BoundKind);
+type BindingIdentity = (String, Option<Rc<str>>, u64, BindingKind);
 
 /// One side of a file of tests, by the names in it.
 pub(super) struct BindingSide<'h> {
-    pub half: &'h Half,
+    pub half: &'h FileSide,
     pub names: &'static NamingRules,
     /// Names that it imports, and their paths.
     pub imports: BTreeMap<String, BTreeSet<String>>,
-    pub bounds: Vec<NameBinding>,
+    pub bounds: Vec<TestBinding>,
     /// The same, by their names and tests.
     index: BTreeMap<String, BTreeMap<Option<Rc<str>>, Vec<usize>>>,
     identities: BTreeSet<BindingIdentity>,
@@ -81,12 +81,12 @@ pub(super) struct BindingSide<'h> {
     pub declared: BTreeSet<Rc<str>>,
     /// Names that a test takes from outside to give them a value.
     pub taken: BTreeSet<(Rc<str>, Rc<str>)>,
-    pub tokens: Vec<Token>,
+    pub tokens: Vec<CodeToken>,
 }
 
 impl<'h> BindingSide<'h> {
     /// None: it is not on the side of the tests.
-    pub(super) fn of(half: Option<&'h Half>) -> Option<Self> {
+    pub(super) fn of(half: Option<&'h FileSide>) -> Option<Self> {
         let half = half?;
         let read = half.read.as_ref()?;
         let names =
@@ -152,13 +152,13 @@ impl<'h> BindingSide<'h> {
     }
 
     /// The first bindings of this name in a test, or outside of tests.
-    pub(super) fn bounds_in(&self, name: &str, test: &Option<Rc<str>>) -> impl Iterator<Item = &NameBinding> {
+    pub(super) fn bounds_in(&self, name: &str, test: &Option<Rc<str>>) -> impl Iterator<Item = &TestBinding> {
         let all = self.index.get(name).and_then(|of_name| of_name.get(test)).into_iter().flatten();
         all.take(MAX_BINDINGS).filter_map(|at| self.bounds.get(*at))
     }
 
     /// Does it have the same binding?
-    pub(super) fn has_same(&self, bound: &NameBinding) -> bool {
+    pub(super) fn has_same(&self, bound: &TestBinding) -> bool {
         self.identities.contains(&bound.identity())
     }
 
@@ -273,7 +273,7 @@ impl<'h> BindingSide<'h> {
     }
 
     /// A path of names as what its first name stands for.
-    pub(super) fn path_of(&self, words: &[Token]) -> String {
+    pub(super) fn path_of(&self, words: &[CodeToken]) -> String {
         let path = joined(words);
         let (head, rest) = path.split_once(' ').unwrap_or((path.as_str(), ""));
         let known = self.imports_of(head).next().unwrap_or(head);
@@ -282,7 +282,7 @@ impl<'h> BindingSide<'h> {
 }
 
 /// Modules for tests in a file of Rust that has other code.
-fn inner_tests(half: &Half) -> Vec<Range<usize>> {
+fn inner_tests(half: &FileSide) -> Vec<Range<usize>> {
     let Some(read) = half.read.as_ref().filter(|_| half.path.ends_with(".rs")) else { return Vec::new() };
     let code = &read.scanned.code;
     let mut ranges: Vec<Range<usize>> = Vec::new();
@@ -299,7 +299,7 @@ fn inner_tests(half: &Half) -> Vec<Range<usize>> {
     ranges
 }
 
-pub(super) fn joined(tokens: &[Token]) -> String {
+pub(super) fn joined(tokens: &[CodeToken]) -> String {
     tokens.iter().map(|token| &*token.text).collect::<Vec<_>>().join(" ")
 }
 

@@ -4,20 +4,24 @@ use truing_core::line::clean;
 use truing_diff::RepoPath;
 
 use super::count::{counted, missing, take};
-use super::version::{Half, Rewrite};
+use super::version::{FileRewrite, FileSide};
 use super::weakening::{MAX_QUOTE, Weakening, WeakeningKind};
 
 /// A file on both sides.
-pub(super) struct File<'a> {
-    pub(super) before: Option<Half>,
-    pub(super) after: Option<Half>,
+pub(super) struct FilePair<'a> {
+    pub(super) before: Option<FileSide>,
+    pub(super) after: Option<FileSide>,
     pub(super) path: &'a RepoPath,
 }
 
-impl<'a> File<'a> {
-    pub(super) fn new(rewrite: &Rewrite<'a>) -> Option<Self> {
+impl<'a> FilePair<'a> {
+    pub(super) fn new(rewrite: &FileRewrite<'a>) -> Option<Self> {
         let path = rewrite.before.or(rewrite.after)?.path;
-        Some(Self { before: rewrite.before.map(Half::new), after: rewrite.after.map(Half::new), path })
+        Some(Self {
+            before: rewrite.before.map(FileSide::new),
+            after: rewrite.after.map(FileSide::new),
+            path,
+        })
     }
 
     pub(super) fn tell(&self, kind: WeakeningKind, what: &str) -> Weakening {
@@ -26,10 +30,10 @@ impl<'a> File<'a> {
 }
 
 /// Lines of each file that say something, before and after a fix.
-pub(super) type Sides<'f, 'a> = Vec<(&'f File<'a>, Vec<String>, Vec<String>)>;
+pub(super) type FileLines<'f, 'a> = Vec<(&'f FilePair<'a>, Vec<String>, Vec<String>)>;
 
 /// Those of after that are more than there were; what was in another file of this fix has only moved.
-pub(super) fn more<'f, 'a>(sides: &Sides<'f, 'a>) -> Vec<(&'f File<'a>, String)> {
+pub(super) fn more<'f, 'a>(sides: &FileLines<'f, 'a>) -> Vec<(&'f FilePair<'a>, String)> {
     let gone: Vec<String> =
         sides.iter().flat_map(|(_, before, after)| missing(before, after)).cloned().collect();
     let mut moved = counted(&gone);

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::count::missing;
-use super::file::File;
+use super::file::FilePair;
 use super::unit::compact;
-use super::version::{Half, language_of};
+use super::version::{FileSide, language_of};
 use super::weakening::{Weakening, WeakeningKind};
 
 /// The attribute before a module of tests in Rust.
@@ -46,8 +46,9 @@ const PLATFORMS: &[&str] = &[
 ];
 
 /// Tests whose file had a name that is looked for, and that are in one now that is not.
-pub(super) fn moved_away(files: &[File<'_>], found: &mut Vec<Weakening>) {
-    let of = |half: &Half| -> BTreeSet<String> { half.units().map(|(_, unit)| unit.name.clone()).collect() };
+pub(super) fn moved_away(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+    let of =
+        |half: &FileSide| -> BTreeSet<String> { half.units().map(|(_, unit)| unit.name.clone()).collect() };
     for file in files {
         let Some(before) = file.before.as_ref().filter(|before| is_looked_for(&before.path)) else {
             continue;
@@ -86,7 +87,7 @@ fn is_looked_for(path: &str) -> bool {
 }
 
 /// Modules of tests in Rust that no file declares any more, or for less.
-pub(super) fn undeclared(files: &[File<'_>], found: &mut Vec<Weakening>) {
+pub(super) fn undeclared(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     for file in files {
         let (Some(before), Some(after)) = (&file.before, &file.after) else { continue };
         let (before, after) = (modules_of_tests(before), modules_of_tests(after));
@@ -95,7 +96,7 @@ pub(super) fn undeclared(files: &[File<'_>], found: &mut Vec<Weakening>) {
 }
 
 /// `mod NAME` below `#[cfg(test)]`.
-fn modules_of_tests(half: &Half) -> Vec<String> {
+fn modules_of_tests(half: &FileSide) -> Vec<String> {
     let Some(read) = half.read.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
         return Vec::new();
     };
@@ -140,7 +141,7 @@ const OWN: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// A comparison that a fix makes hold always, or one of its own where one was derived.
-pub(super) fn always_equal(file: &File<'_>, found: &mut Vec<Weakening>) {
+pub(super) fn always_equal(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
     let (before, after) = (file.before.as_ref().map(compares), file.after.as_ref().map(compares));
     let is_hollow = after.unwrap_or_default() > before.unwrap_or_default();
     let is_own = file.after.as_ref().is_some_and(|after| is_own_equality(file.before.as_ref(), after));
@@ -149,8 +150,8 @@ pub(super) fn always_equal(file: &File<'_>, found: &mut Vec<Weakening>) {
     }
 }
 
-fn is_own_equality(before: Option<&Half>, after: &Half) -> bool {
-    let counted = |half: &Half, words: &[&str]| {
+fn is_own_equality(before: Option<&FileSide>, after: &FileSide) -> bool {
+    let counted = |half: &FileSide, words: &[&str]| {
         let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
         words.iter().map(|words| code.matches(words).count()).sum::<usize>()
     };
@@ -176,14 +177,14 @@ const TESTS_ALONE: &[&str] =
     &["tests", "testdata", "__tests__", "__fixtures__", "__snapshots__", "__mocks__"];
 
 /// Code outside of tests that names what belongs to them.
-pub(super) fn reads_tests(file: &File<'_>, found: &mut Vec<Weakening>) {
-    let names = |half: &Option<Half>| half.as_ref().map(names_of_tests).unwrap_or_default();
+pub(super) fn reads_tests(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
+    let names = |half: &Option<FileSide>| half.as_ref().map(names_of_tests).unwrap_or_default();
     let (before, after) = (names(&file.before), names(&file.after));
     let brought = missing(&after, &before);
     found.extend(brought.into_iter().map(|name| file.tell(WeakeningKind::Reads, name)));
 }
 
-fn names_of_tests(half: &Half) -> Vec<String> {
+fn names_of_tests(half: &FileSide) -> Vec<String> {
     let Some(read) = half.read.as_ref().filter(|_| !half.is_test && !half.is_loaded) else {
         return Vec::new();
     };
@@ -202,7 +203,7 @@ fn names_of_tests(half: &Half) -> Vec<String> {
 }
 
 /// The number of comparisons that always hold.
-fn compares(half: &Half) -> usize {
+fn compares(half: &FileSide) -> usize {
     let Some(read) = &half.read else { return 0 };
     let lines: Vec<String> = read.scanned.code.lines().map(compact).filter(|line| !line.is_empty()).collect();
     let code = format!("{}\n", lines.join("\n"));

@@ -4,14 +4,14 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::tokens::{MAX_INNER, Token};
-use super::version::Half;
+use super::tokens::{CodeToken, MAX_INNER};
+use super::version::FileSide;
 
 /// Words of a path, its dots with them, that a name stands for.
 const MAX_PATH: usize = 15;
 
 /// The name of a module, taken apart where its language does.
-pub(super) fn path_tokens(place: &Token, module: &str, path: &str) -> Vec<Token> {
+pub(super) fn path_tokens(place: &CodeToken, module: &str, path: &str) -> Vec<CodeToken> {
     let module = module.strip_prefix("node:").unwrap_or(module);
     let parts: Vec<&str> = if path.ends_with(".py") { module.split('.').collect() } else { vec![module] };
     let tokens = parts.iter().flat_map(|part| [".", *part]).skip(1);
@@ -27,12 +27,12 @@ const MAX_NESTED: usize = 6;
 const MORE_WORDS: usize = 1 << 17;
 
 /// Names, and the words of the paths for which they stand.
-type Names = BTreeMap<Rc<str>, Vec<Token>>;
+type NamePaths = BTreeMap<Rc<str>, Vec<CodeToken>>;
 
 /// How many words may still be written for names; none: there were too many.
-struct Left(Cell<Option<usize>>);
+struct WordBudget(Cell<Option<usize>>);
 
-impl Left {
+impl WordBudget {
     /// Takes so many, if they are left.
     fn take(&self, words: usize) -> Option<()> {
         self.0.set(self.0.get().and_then(|left| left.checked_sub(words)));
@@ -42,14 +42,14 @@ impl Left {
 
 /// The tokens with each imported name as the path that it stands for, and each import as one of a path. The second is true
 /// if that were more words than are looked at, so that some names stay as they are.
-pub(super) fn named(tokens: Vec<Token>, half: &Half) -> (Vec<Token>, bool) {
+pub(super) fn named(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>, bool) {
     let path = half.path.as_str();
-    let left = Left(Cell::new(half.text.len().checked_add(MORE_WORDS)));
-    let mut names = Names::new();
-    let mut said: Vec<Token> = Vec::with_capacity(tokens.len());
+    let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
+    let mut names = NamePaths::new();
+    let mut said: Vec<CodeToken> = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        let import = Import { tokens: &tokens, path, left: &left };
+        let import = ImportReader { tokens: &tokens, path, left: &left };
         let read = import.read(at, said.last());
         let Some((end, imports)) = read.filter(|(end, _)| *end > at) else {
             said.push(token.clone());
@@ -91,17 +91,17 @@ pub(super) struct ImportedName {
     /// The name; none: it only runs the module.
     pub name: Option<Rc<str>>,
     /// The path for which it stands.
-    pub target: Vec<Token>,
+    pub target: Vec<CodeToken>,
 }
 
 /// The names that the statements of a file import, and its words without them.
-pub(super) fn imports(tokens: Vec<Token>, half: &Half) -> (Vec<Token>, Vec<ImportedName>) {
-    let left = Left(Cell::new(half.text.len().checked_add(MORE_WORDS)));
-    let (mut rest, mut found): (Vec<Token>, Vec<ImportedName>) = (Vec::new(), Vec::new());
+pub(super) fn imports(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>, Vec<ImportedName>) {
+    let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
+    let (mut rest, mut found): (Vec<CodeToken>, Vec<ImportedName>) = (Vec::new(), Vec::new());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let before = at.checked_sub(1).and_then(|before| tokens.get(before));
-        let import = Import { tokens: &tokens, path: &half.path, left: &left };
+        let import = ImportReader { tokens: &tokens, path: &half.path, left: &left };
         match import.read(at, before).filter(|(end, _)| *end > at) {
             Some((end, imports)) => {
                 found.extend(imports.into_iter().map(|(name, target)| ImportedName { name, target }));
@@ -117,7 +117,7 @@ pub(super) fn imports(tokens: Vec<Token>, half: &Half) -> (Vec<Token>, Vec<Impor
 }
 
 /// Names that are given to what is imported: `const a = require("assert")`, `{ exit } = process`, `m = sys`.
-fn given_names(said: &[Token], names: &mut Names, left: &Left) {
+fn given_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudget) {
     for (at, token) in said.iter().enumerate().filter(|(_, token)| token.is("=") || token.is(":=")) {
         let from = said.get(at + 1).is_some_and(|next| next.is("import") || next.is("await"));
         let mut path = Vec::new();
@@ -175,18 +175,18 @@ fn given_names(said: &[Token], names: &mut Names, left: &Left) {
 }
 
 /// Names that a statement imports, where it gives them one, and what they stand for; and where it ends.
-type Imports = Option<(usize, Vec<(Option<Rc<str>>, Vec<Token>)>)>;
+type ParsedImport = Option<(usize, Vec<(Option<Rc<str>>, Vec<CodeToken>)>)>;
 
 /// Reads statements that import.
-struct Import<'t> {
-    tokens: &'t [Token],
+struct ImportReader<'t> {
+    tokens: &'t [CodeToken],
     path: &'t str,
-    left: &'t Left,
+    left: &'t WordBudget,
 }
 
-impl Import<'_> {
+impl ImportReader<'_> {
     /// Reads the statement that begins here, after this word.
-    fn read(&self, at: usize, last: Option<&Token>) -> Imports {
+    fn read(&self, at: usize, last: Option<&CodeToken>) -> ParsedImport {
         let token = self.tokens.get(at)?;
         let begins =
             last.is_none_or(|last| last.line != token.line || matches!(&*last.text, ";" | ":" | "{" | "}"));
@@ -202,7 +202,7 @@ impl Import<'_> {
     }
 
     /// `import static a.b.c;`, `import a.b.*;`, and Kotlin's `import a.b as c`.
-    fn java(&self, start: usize) -> Imports {
+    fn java(&self, start: usize) -> ParsedImport {
         let (mut at, mut path) = self.dotted(start + 1 + usize::from(self.is(start + 1, "static")));
         if let Some(star) = self.tokens.get(at).filter(|star| star.is("*")) {
             path.push(star.clone());
@@ -217,7 +217,7 @@ impl Import<'_> {
     }
 
     /// `a . b . c`, and where it ends.
-    fn dotted(&self, mut at: usize) -> (usize, Vec<Token>) {
+    fn dotted(&self, mut at: usize) -> (usize, Vec<CodeToken>) {
         let mut path = Vec::new();
         while let Some(token) = self.tokens.get(at) {
             let wanted = if path.len() % 2 == 0 { token.is_name() } else { token.is(".") };
@@ -234,7 +234,7 @@ impl Import<'_> {
     }
 
     /// `as NAME` here, or else that name.
-    fn renamed(&self, at: usize, known: Option<&Token>) -> (usize, Option<Rc<str>>) {
+    fn renamed(&self, at: usize, known: Option<&CodeToken>) -> (usize, Option<Rc<str>>) {
         match self
             .tokens
             .get(at + 1)
@@ -245,7 +245,7 @@ impl Import<'_> {
         }
     }
 
-    fn python(&self, start: usize) -> Imports {
+    fn python(&self, start: usize) -> ParsedImport {
         let mut found = Vec::new();
         if self.is(start, "import") {
             let mut at = start + 1;
@@ -296,16 +296,16 @@ impl Import<'_> {
         Some((at + usize::from(is_list && self.is(at, ")")), found))
     }
 
-    fn script(&self, start: usize) -> Imports {
+    fn script(&self, start: usize) -> ParsedImport {
         if self.is(start, "from") {
             let module = self.tokens.get(start + 1)?;
             return Some((start + 2, vec![(None, path_tokens(module, module.string()?, self.path))]));
         }
         let rest = self.tokens.get(start + 1..)?;
-        if let Some(module) = rest.first().and_then(Token::string) {
+        if let Some(module) = rest.first().and_then(CodeToken::string) {
             return Some((start + 2, vec![(None, path_tokens(rest.first()?, module, self.path))]));
         }
-        let is_clause = |token: &Token| token.is_name() || matches!(&*token.text, "{" | "}" | "," | "*");
+        let is_clause = |token: &CodeToken| token.is_name() || matches!(&*token.text, "{" | "}" | "," | "*");
         let length = rest.iter().take(MAX_INNER).position(|token| token.is("from") || !is_clause(token))?;
         let module =
             rest.get(length + 1).filter(|_| rest.get(length).is_some_and(|token| token.is("from")))?;
@@ -314,8 +314,9 @@ impl Import<'_> {
         let mut is_inside = false;
         for clause in rest.get(..length)?.split(|token| matches!(&*token.text, ",")) {
             is_inside |= clause.iter().any(|token| token.is("{"));
-            let names: Vec<&Token> = clause.iter().filter(|token| token.is_name() || token.is("*")).collect();
-            let names: Vec<&Token> = names.into_iter().filter(|token| !token.is("type")).collect();
+            let names: Vec<&CodeToken> =
+                clause.iter().filter(|token| token.is_name() || token.is("*")).collect();
+            let names: Vec<&CodeToken> = names.into_iter().filter(|token| !token.is("type")).collect();
             let (Some(first), Some(last)) = (names.first(), names.last()) else { continue };
             let mut whole = target.clone();
             if is_inside && !first.is("default") {
@@ -330,7 +331,7 @@ impl Import<'_> {
         Some((start + length + 3, found))
     }
 
-    fn go(&self, start: usize) -> Imports {
+    fn go(&self, start: usize) -> ParsedImport {
         if !self.is(start, "import") {
             return None;
         }
@@ -354,16 +355,16 @@ impl Import<'_> {
         Some((at + usize::from(is_list), found))
     }
 
-    fn rust(&self, start: usize) -> Imports {
+    fn rust(&self, start: usize) -> ParsedImport {
         if self.is(start, "extern") {
             let (end, path) = self.dotted(start + 2);
             let (end, name) = self.renamed(end, path.first());
-            let path: Vec<Token> = path.into_iter().take(1).collect();
+            let path: Vec<CodeToken> = path.into_iter().take(1).collect();
             return (self.is(start + 1, "crate") && !path.is_empty()).then(|| (end, vec![(name, path)]));
         }
         let mut found = Vec::new();
-        let mut stack: Vec<Vec<Token>> = Vec::new();
-        let mut prefix: Vec<Token> = Vec::new();
+        let mut stack: Vec<Vec<CodeToken>> = Vec::new();
+        let mut prefix: Vec<CodeToken> = Vec::new();
         let mut at = start + 1;
         while let Some(token) = self.tokens.get(at).filter(|token| !token.is(";")) {
             // A `use` that cannot be read to its end is read again from the next one on: that counts, too.
@@ -393,7 +394,7 @@ impl Import<'_> {
                 }
                 "self" => {
                     self.left.take(prefix.len())?;
-                    let target: Vec<Token> =
+                    let target: Vec<CodeToken> =
                         prefix.iter().take(prefix.len().saturating_sub(1)).cloned().collect();
                     found.push((target.last().map(|last| last.text.clone()), target));
                 }

@@ -6,7 +6,7 @@
 
 /// Text that is no code, from a mark to a mark.
 #[derive(Debug)]
-pub(super) struct Span {
+pub(super) struct SpanSyntax {
     /// Where it begins.
     pub open: &'static str,
     /// Where it ends; a line's end always ends one that does not go over lines.
@@ -32,7 +32,7 @@ pub(super) enum SpanKind {
 
 /// How a test ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Extent {
+pub(super) enum TestExtent {
     /// With the bracket that the first `{` after its name opens.
     Braces,
     /// With the bracket that the first `(` after its word opens; its name is the text in it.
@@ -43,7 +43,7 @@ pub(super) enum Extent {
 
 /// How a test begins.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct TestOpening {
     /// The words before its name, at the beginning of a line.
     pub words: &'static str,
     /// How its name begins.
@@ -51,12 +51,12 @@ pub(super) struct Opening {
     /// One of these stands in the lines of attributes before it; empty: nothing needs to.
     pub attributes: &'static [&'static str],
     /// How it ends.
-    pub extent: Extent,
+    pub extent: TestExtent,
 }
 
 /// Where a mark is looked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(super) enum MarkScope {
     /// In code, in any file.
     Code,
     /// In comments, in any file and any case of letters.
@@ -76,18 +76,18 @@ pub(super) enum Place {
 
 /// A word that a fix may not bring, and why.
 #[derive(Debug)]
-pub(super) struct Mark {
+pub(super) struct ForbiddenMark {
     /// Why.
     pub kind: super::WeakeningKind,
     /// Where.
-    pub place: Place,
+    pub place: MarkScope,
     /// The words, each from the beginning of a word on.
     pub words: &'static [&'static str],
 }
 
 /// A language.
 #[derive(Debug)]
-pub(super) struct Language {
+pub(super) struct LanguageRules {
     /// How names of its files end.
     pub endings: &'static [&'static str],
     /// How names of its tests' files begin, in any folder.
@@ -95,9 +95,9 @@ pub(super) struct Language {
     /// How names of its tests' files end.
     pub suffixes: &'static [&'static str],
     /// What is no code in it; a longer mark before a shorter one that begins the same.
-    pub spans: &'static [Span],
+    pub spans: &'static [SpanSyntax],
     /// How tests begin.
-    pub openings: &'static [Opening],
+    pub openings: &'static [TestOpening],
     /// Does a second test of the same name in a file take the place of the first?
     pub shadows: bool,
     /// Words that assert.
@@ -105,7 +105,7 @@ pub(super) struct Language {
     /// Assertions that always hold, without spaces.
     pub truisms: &'static [&'static str],
     /// What a fix may not bring.
-    pub marks: &'static [Mark],
+    pub marks: &'static [ForbiddenMark],
 }
 
 /// Folders in which every file belongs to tests.
@@ -152,43 +152,43 @@ pub(super) const PARTS: &[&str] = &["test", "tests", "spec"];
 pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
 
 use super::weakening::WeakeningKind::{Asks, Exit, Hooked, Replaced, Silenced, Skipped, Unreached};
-use Extent::{Braces, Call, Indent};
-use Place::{Code, Comment, Existing, Product, Statement, Tests, TopLevel};
+use MarkScope::{Code, Comment, Existing, Product, Statement, Tests, TopLevel};
+use TestExtent::{Braces, Call, Indent};
 
-const fn line_comment(open: &'static str) -> Span {
-    Span { open, close: "\n", kind: SpanKind::Comment, over_lines: false }
+const fn line_comment(open: &'static str) -> SpanSyntax {
+    SpanSyntax { open, close: "\n", kind: SpanKind::Comment, over_lines: false }
 }
 
-const fn block_comment(open: &'static str, close: &'static str) -> Span {
-    Span { open, close, kind: SpanKind::Comment, over_lines: true }
+const fn block_comment(open: &'static str, close: &'static str) -> SpanSyntax {
+    SpanSyntax { open, close, kind: SpanKind::Comment, over_lines: true }
 }
 
-const fn text(quote: &'static str) -> Span {
-    Span { open: quote, close: quote, kind: SpanKind::Text, over_lines: false }
+const fn text(quote: &'static str) -> SpanSyntax {
+    SpanSyntax { open: quote, close: quote, kind: SpanKind::Text, over_lines: false }
 }
 
-const fn long_text(quote: &'static str) -> Span {
-    Span { open: quote, close: quote, kind: SpanKind::Text, over_lines: true }
+const fn long_text(quote: &'static str) -> SpanSyntax {
+    SpanSyntax { open: quote, close: quote, kind: SpanKind::Text, over_lines: true }
 }
 
-const fn raw(open: &'static str, close: &'static str) -> Span {
-    Span { open, close, kind: SpanKind::Raw, over_lines: true }
+const fn raw(open: &'static str, close: &'static str) -> SpanSyntax {
+    SpanSyntax { open, close, kind: SpanKind::Raw, over_lines: true }
 }
 
-const LETTER: Span = Span { open: "'", close: "'", kind: SpanKind::Letter, over_lines: false };
+const LETTER: SpanSyntax = SpanSyntax { open: "'", close: "'", kind: SpanKind::Letter, over_lines: false };
 
-const fn opening(words: &'static str, name: &'static str, extent: Extent) -> Opening {
-    Opening { words, name, attributes: &[], extent }
+const fn opening(words: &'static str, name: &'static str, extent: TestExtent) -> TestOpening {
+    TestOpening { words, name, attributes: &[], extent }
 }
 
-const fn mark(kind: super::WeakeningKind, place: Place, words: &'static [&'static str]) -> Mark {
-    Mark { kind, place, words }
+const fn mark(kind: super::WeakeningKind, place: MarkScope, words: &'static [&'static str]) -> ForbiddenMark {
+    ForbiddenMark { kind, place, words }
 }
 
 /// All languages whose tests are looked into; of others only whole files are. A static: two languages are one where
 /// their addresses are.
-pub(super) static LANGUAGES: &[Language] = &[
-    Language {
+pub(super) static LANGUAGES: &[LanguageRules] = &[
+    LanguageRules {
         endings: &[".py", ".pyi"],
         prefixes: &["test_"],
         suffixes: &["_test.py", "conftest.py", "tests.py", "test.py"],
@@ -304,7 +304,7 @@ pub(super) static LANGUAGES: &[Language] = &[
             mark(Silenced, Code, &["@no_type_check", "@typing.no_type_check"]),
         ],
     },
-    Language {
+    LanguageRules {
         endings: &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"],
         prefixes: &[],
         suffixes: &[
@@ -462,7 +462,7 @@ pub(super) static LANGUAGES: &[Language] = &[
             ),
         ],
     },
-    Language {
+    LanguageRules {
         endings: &[".rs"],
         prefixes: &["test_"],
         suffixes: &["_test.rs", "_tests.rs", "tests.rs", "test.rs"],
@@ -476,10 +476,10 @@ pub(super) static LANGUAGES: &[Language] = &[
             LETTER,
         ],
         openings: &[
-            Opening { words: "fn ", name: "", attributes: RUST_TESTS, extent: Braces },
-            Opening { words: "async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
-            Opening { words: "pub fn ", name: "", attributes: RUST_TESTS, extent: Braces },
-            Opening { words: "pub async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            TestOpening { words: "fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            TestOpening { words: "async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            TestOpening { words: "pub fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            TestOpening { words: "pub async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
         ],
         shadows: false,
         asserts: &[
@@ -543,7 +543,7 @@ pub(super) static LANGUAGES: &[Language] = &[
             mark(Silenced, Code, &["#[allow(", "#![allow(", "#[expect(", "#![expect("]),
         ],
     },
-    Language {
+    LanguageRules {
         endings: &[".go"],
         prefixes: &[],
         suffixes: &["_test.go"],
@@ -594,7 +594,7 @@ pub(super) static LANGUAGES: &[Language] = &[
             mark(Hooked, Comment, &["go:linkname"]),
         ],
     },
-    Language {
+    LanguageRules {
         endings: &[".java", ".kt", ".kts"],
         prefixes: &[],
         suffixes: &[
@@ -608,7 +608,7 @@ pub(super) static LANGUAGES: &[Language] = &[
             "Spec.kt",
         ],
         spans: &[line_comment("//"), block_comment("/*", "*/"), long_text("\"\"\""), text("\""), LETTER],
-        openings: &[Opening { words: "", name: "", attributes: JVM_TESTS, extent: Braces }],
+        openings: &[TestOpening { words: "", name: "", attributes: JVM_TESTS, extent: Braces }],
         shadows: false,
         asserts: &["assert", "expect", "verify", "fail", "should", "Assertions.", "check", "expected"],
         truisms: &["assertTrue(true)", "assertEquals(1,1)", "asserttrue"],
@@ -646,7 +646,7 @@ pub(super) static LANGUAGES: &[Language] = &[
             ),
         ],
     },
-    Language {
+    LanguageRules {
         endings: &[".rb"],
         prefixes: &["test_"],
         suffixes: &["_spec.rb", "_test.rb", "spec_helper.rb", "test_helper.rb"],

@@ -51,26 +51,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use truing_diff::RepoPath;
 
 pub use alike::{alike, holds_code};
-pub use answers::{Sought, Tests, answers, sought};
+pub use answers::{RepositoryTests, TestSearch, answers, sought};
 use claim::NewClaims;
 use count::{counted, missing, take};
-use file::{File, more};
+use file::{FilePair, more};
 use language::LANGUAGES;
-use runner::{Lists, RUNNERS};
-use settings::{Settings, is_subject, settings};
-use unit::{Unit, assertions, doubled};
-use version::{Half, Read, language_of};
-pub use version::{Rewrite, Version, is_test_file, is_test_side};
-pub use weakening::{Subject, Weakening, WeakeningKind};
+use runner::{PackageLists, RUNNERS};
+use settings::{TestSettings, is_subject, settings};
+use unit::{TestUnit, assertions, doubled};
+pub use version::{FileRewrite, FileVersion, is_test_file, is_test_side};
+use version::{FileSide, ScannedFile, language_of};
+pub use weakening::{FindingSubject, Weakening, WeakeningKind};
 
 /// So many are told.
 pub const MAX_WEAKENINGS: usize = 20;
 
 /// The tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `about`:
 /// what findings are about, where the fixer has to change what is otherwise not its business.
-pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>) -> Vec<Weakening> {
-    let (large, rewrites): (Vec<&Rewrite>, Vec<&Rewrite>) = rewrites.iter().partition(|it| it.is_large());
-    let mut files: Vec<File> = rewrites.into_iter().filter_map(File::new).collect();
+pub fn weakened(rewrites: &[FileRewrite<'_>], about: &BTreeSet<FindingSubject>) -> Vec<Weakening> {
+    let (large, rewrites): (Vec<&FileRewrite>, Vec<&FileRewrite>) =
+        rewrites.iter().partition(|it| it.is_large());
+    let mut files: Vec<FilePair> = rewrites.into_iter().filter_map(FilePair::new).collect();
     renamed::follow(&mut files);
     let mut found: Vec<Weakening> = large.into_iter().filter_map(too_large).collect();
     kept_tests(&files, &mut found);
@@ -81,7 +82,8 @@ pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>) -> Vec<Weak
     hollow::undeclared(&files, &mut found);
     product::brought(&files, about, &mut found);
     for file in &files {
-        let subjects: Vec<&Subject> = about.iter().filter(|subject| subject.path == *file.path).collect();
+        let subjects: Vec<&FindingSubject> =
+            about.iter().filter(|subject| subject.path == *file.path).collect();
         file.runner(&subjects, &mut found);
         hollow::always_equal(file, &mut found);
         hollow::reads_tests(file, &mut found);
@@ -98,33 +100,33 @@ pub fn weakened(rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>) -> Vec<Weak
 }
 
 /// Of a file that nobody can look at: what might guard the code is refused, and people are told of other files.
-fn too_large(rewrite: &Rewrite<'_>) -> Option<Weakening> {
+fn too_large(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
     let path = rewrite.before.or(rewrite.after)?.path;
     let name = String::from_utf8_lossy(path.as_bytes());
     let guards = is_test_side(path) || language_of(name.rsplit('/').next().unwrap_or_default()).is_some();
     Some(Weakening { path: path.clone(), kind: WeakeningKind::Large, what: String::new(), is_told: !guards })
 }
 
-impl File<'_> {
+impl FilePair<'_> {
     /// Is it loaded by what runs tests, and was it not before?
     fn loaded(&self, found: &mut Vec<Weakening>) {
-        let is_loaded = |half: &Option<Half>| half.as_ref().is_some_and(|half| half.is_loaded);
+        let is_loaded = |half: &Option<FileSide>| half.as_ref().is_some_and(|half| half.is_loaded);
         if is_loaded(&self.after) && !is_loaded(&self.before) {
             found.push(self.tell(WeakeningKind::Loaded, ""));
         }
     }
 
     /// What this file says of how tests are run, among other things, but for what a finding is about.
-    fn settings(&self, subjects: &[&Subject], found: &mut Vec<Weakening>) {
+    fn settings(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
         let name = name_of(self.path);
-        let of = |half: &Option<Half>| half.as_ref().map(|half| settings(&name, &half.text));
+        let of = |half: &Option<FileSide>| half.as_ref().map(|half| settings(&name, &half.text));
         // What nobody can read says nothing: a fix that makes it so changes what it said.
         let before = of(&self.before).flatten();
         let after = match of(&self.after) {
-            Some(None) if before.is_some() => Settings::new(),
+            Some(None) if before.is_some() => TestSettings::new(),
             Some(None) => return,
             Some(Some(after)) => after,
-            None => Settings::new(),
+            None => TestSettings::new(),
         };
         let before = before.unwrap_or_default();
         let changed = before
@@ -141,20 +143,20 @@ impl File<'_> {
     }
 
     /// What this file says of what is run and checked.
-    fn runner(&self, subjects: &[&Subject], found: &mut Vec<Weakening>) {
+    fn runner(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
         let name = name_of(self.path);
         let Some(runner) =
             RUNNERS.iter().find(|runner| runner.names.iter().any(|known| name.starts_with(known)))
         else {
             return;
         };
-        let lines = |half: &Option<Half>| -> Vec<String> {
+        let lines = |half: &Option<FileSide>| -> Vec<String> {
             let text = half.as_ref().map(|half| half.text.as_str()).unwrap_or_default();
             text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
         };
         let (before, after) = (lines(&self.before), lines(&self.after));
         let has = |line: &str, words: &[&str]| words.iter().any(|words| line.contains(words));
-        let now = Lists::new(&after);
+        let now = PackageLists::new(&after);
         let lost = missing(&before, &after).into_iter().filter(|line| {
             !line.starts_with(['#', ';'])
                 && !line.starts_with("//")
@@ -177,33 +179,38 @@ fn name_of(path: &RepoPath) -> String {
 }
 
 /// A test, its file by index, and what it says.
-struct Found<'f> {
+struct FoundTest<'f> {
     file: usize,
-    read: &'f Read,
-    unit: &'f Unit,
+    read: &'f ScannedFile,
+    unit: &'f TestUnit,
     content: String,
     is_taken: bool,
 }
 
-fn all_tests<'f>(files: &'f [File<'_>], side: impl Fn(&'f File<'_>) -> Option<&'f Half>) -> Vec<Found<'f>> {
+fn all_tests<'f>(
+    files: &'f [FilePair<'_>],
+    side: impl Fn(&'f FilePair<'_>) -> Option<&'f FileSide>,
+) -> Vec<FoundTest<'f>> {
     let mut found = Vec::new();
     for (file, half) in files.iter().map(side).enumerate() {
-        for (read, unit) in half.into_iter().flat_map(Half::units) {
-            found.push(Found { file, read, unit, content: unit.content(&read.scanned), is_taken: false });
+        for (read, unit) in half.into_iter().flat_map(FileSide::units) {
+            found.push(FoundTest { file, read, unit, content: unit.content(&read.scanned), is_taken: false });
         }
     }
     found
 }
 
 /// What two tests are one by: the file, the name and what it says, as far as they count.
-type Key = (Option<usize>, Option<String>, Option<String>);
+type TestKey = (Option<usize>, Option<String>, Option<String>);
 
 /// Finds every test of before among those of after: the same first, then of the same name; and looks at what it says.
-fn kept_tests(files: &[File<'_>], found: &mut Vec<Weakening>) {
+fn kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     let before = all_tests(files, |file| file.before.as_ref());
     let mut after = all_tests(files, |file| file.after.as_ref());
     let mut pairs: Vec<Option<usize>> = vec![None; before.len()];
-    let by = |key: &dyn Fn(&Found<'_>) -> Key, after: &mut Vec<Found<'_>>, pairs: &mut Vec<Option<usize>>| {
+    let by = |key: &dyn Fn(&FoundTest<'_>) -> TestKey,
+              after: &mut Vec<FoundTest<'_>>,
+              pairs: &mut Vec<Option<usize>>| {
         let mut free: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (index, test) in after.iter().enumerate().rev().filter(|(_, test)| !test.is_taken) {
             free.entry(key(test)).or_default().push(index);
@@ -215,8 +222,10 @@ fn kept_tests(files: &[File<'_>], found: &mut Vec<Weakening>) {
             }
         }
     };
-    let (name, content) =
-        (|test: &Found<'_>| Some(test.unit.name.clone()), |test: &Found<'_>| Some(test.content.clone()));
+    let (name, content) = (
+        |test: &FoundTest<'_>| Some(test.unit.name.clone()),
+        |test: &FoundTest<'_>| Some(test.content.clone()),
+    );
     by(&|test| (Some(test.file), name(test), content(test)), &mut after, &mut pairs);
     by(&|test| (None, None, content(test)), &mut after, &mut pairs);
     by(&|test| (Some(test.file), name(test), None), &mut after, &mut pairs);
@@ -253,7 +262,7 @@ fn kept_tests(files: &[File<'_>], found: &mut Vec<Weakening>) {
 }
 
 /// What a test that is still there has lost.
-fn compare(file: &File<'_>, test: &Found<'_>, now: &Found<'_>) -> Option<Weakening> {
+fn compare(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>) -> Option<Weakening> {
     let name = &test.unit.name;
     let (scanned, language) = (&test.read.scanned, test.read.language);
     let claims = test.unit.assertions(scanned, language);
@@ -277,8 +286,8 @@ fn compare(file: &File<'_>, test: &Found<'_>, now: &Found<'_>) -> Option<Weakeni
 }
 
 /// Assertions in files of tests that stand in no test: what helpers check. They may move, and not go.
-fn kept_assertions(files: &[File<'_>], found: &mut Vec<Weakening>) {
-    let loose = |half: Option<&Half>| -> Vec<String> {
+fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+    let loose = |half: Option<&FileSide>| -> Vec<String> {
         let Some((half, read)) = half.and_then(|half| half.read.as_ref().map(|read| (half, read))) else {
             return Vec::new();
         };
@@ -304,10 +313,10 @@ fn kept_assertions(files: &[File<'_>], found: &mut Vec<Weakening>) {
 }
 
 /// Words that a fix may not bring, where it brings more of them than it takes away.
-fn brought(files: &[File<'_>], found: &mut Vec<Weakening>) {
+fn brought(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     for language in LANGUAGES {
         let is_of =
-            |half: &&Half| half.read.as_ref().is_some_and(|read| std::ptr::eq(read.language, language));
+            |half: &&FileSide| half.read.as_ref().is_some_and(|read| std::ptr::eq(read.language, language));
         let existing: BTreeSet<&str> = files
             .iter()
             .filter_map(|file| file.before.as_ref())
@@ -315,7 +324,7 @@ fn brought(files: &[File<'_>], found: &mut Vec<Weakening>) {
             .flat_map(|half| half.units().map(|(_, unit)| unit.name.as_str()))
             .collect();
         for mark in language.marks {
-            let lines = |half: &Option<Half>| -> Vec<String> {
+            let lines = |half: &Option<FileSide>| -> Vec<String> {
                 half.as_ref().filter(is_of).map(|half| half.marked(mark, &existing)).unwrap_or_default()
             };
             let sides: Vec<_> =

@@ -8,7 +8,7 @@ use super::weakening::WeakeningKind::{
 
 /// One thing that code does.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub(super) struct ForbiddenPattern {
     /// How names of its files end.
     pub endings: &'static [&'static str],
     /// Why it is one.
@@ -92,15 +92,15 @@ const fn rule(
     kind: WeakeningKind,
     about: &'static [&'static str],
     patterns: &'static [&'static str],
-) -> Rule {
-    Rule { endings, kind, is_of_main: false, about, patterns }
+) -> ForbiddenPattern {
+    ForbiddenPattern { endings, kind, is_of_main: false, about, patterns }
 }
 
-const fn of_main(rule: Rule) -> Rule {
-    Rule { is_of_main: true, ..rule }
+const fn of_main(rule: ForbiddenPattern) -> ForbiddenPattern {
+    ForbiddenPattern { is_of_main: true, ..rule }
 }
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[ForbiddenPattern] = &[
     rule(PYTHON, Remembers, KEPT, &["itertools . count", "itertools . cycle", "global _", "nonlocal _"]),
     rule(SCRIPT, Remembers, KEPT, &["function * (", "yield *", "new Proxy"]),
     rule(GO, Remembers, KEPT, &["\"sync/atomic", "import sync / atomic"]),
@@ -493,7 +493,7 @@ pub(super) const RULES: &[Rule] = &[
 
 /// Comparisons of a type, and what stands for its value in them. Where it is taken for a value of the language they are
 /// refused; else people are told.
-pub(super) const COMPARISONS: &[Rule] = &[
+pub(super) const COMPARISONS: &[ForbiddenPattern] = &[
     rule(
         PYTHON,
         Compares,

@@ -8,39 +8,43 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::file::{File, more};
+use super::file::{FilePair, more};
 use super::loaded;
 use super::patterns::*;
-use super::tokens::{Code, Token};
-use super::version::{Half, is_test_side};
-use super::weakening::{Subject, Weakening, WeakeningKind};
+use super::tokens::{CodeToken, FoldedCode};
+use super::version::{FileSide, is_test_side};
+use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces, Unfollowed};
 use truing_diff::RepoPath;
 
 /// What this fix newly does outside of tests.
-pub(super) fn brought(files: &[File<'_>], about: &BTreeSet<Subject>, found: &mut Vec<Weakening>) {
-    let products: Vec<_> =
-        files.iter().map(|file| (file, Product::of(&file.before), Product::of(&file.after))).collect();
-    let mut each =
-        |kind: WeakeningKind, words: &[&str], is_told: bool, lines: &dyn Fn(&Product<'_>) -> Vec<String>| {
-            let sides = products.iter().map(|(file, before, after)| {
-                let of = |side: &Option<Product<'_>>| side.as_ref().map(lines).unwrap_or_default();
-                (*file, of(before), of(after))
-            });
-            let sides: Vec<_> = sides.collect();
-            for (file, line) in more(&sides) {
-                if about.iter().any(|subject| subject.path == *file.path && subject.names(words)) {
-                    continue;
-                }
-                let had = sides.iter().any(|(of, before, _)| std::ptr::eq(*of, file) && !before.is_empty());
-                let is_program = products.iter().any(|(of, before, after)| {
-                    std::ptr::eq(*of, file)
-                        && [before, after].iter().all(|side| side.as_ref().is_some_and(Product::is_program))
-                });
-                let is_mild = is_told || had || (is_program && matches!(kind, Ends | Asks));
-                found.push(Weakening { is_told: is_mild, ..file.tell(kind, &line) });
+pub(super) fn brought(files: &[FilePair<'_>], about: &BTreeSet<FindingSubject>, found: &mut Vec<Weakening>) {
+    let products: Vec<_> = files
+        .iter()
+        .map(|file| (file, ProductFile::of(&file.before), ProductFile::of(&file.after)))
+        .collect();
+    let mut each = |kind: WeakeningKind,
+                    words: &[&str],
+                    is_told: bool,
+                    lines: &dyn Fn(&ProductFile<'_>) -> Vec<String>| {
+        let sides = products.iter().map(|(file, before, after)| {
+            let of = |side: &Option<ProductFile<'_>>| side.as_ref().map(lines).unwrap_or_default();
+            (*file, of(before), of(after))
+        });
+        let sides: Vec<_> = sides.collect();
+        for (file, line) in more(&sides) {
+            if about.iter().any(|subject| subject.path == *file.path && subject.names(words)) {
+                continue;
             }
-        };
+            let had = sides.iter().any(|(of, before, _)| std::ptr::eq(*of, file) && !before.is_empty());
+            let is_program = products.iter().any(|(of, before, after)| {
+                std::ptr::eq(*of, file)
+                    && [before, after].iter().all(|side| side.as_ref().is_some_and(ProductFile::is_program))
+            });
+            let is_mild = is_told || had || (is_program && matches!(kind, Ends | Asks));
+            found.push(Weakening { is_told: is_mild, ..file.tell(kind, &line) });
+        }
+    };
     for rule in RULES {
         each(rule.kind, rule.about, rule.kind.is_mild(), &|product| product.lines(rule));
     }
@@ -55,7 +59,7 @@ pub(super) fn brought(files: &[File<'_>], about: &BTreeSet<Subject>, found: &mut
     each(Pieces, &[], false, &|product| product.pieced());
     each(Ends, ENDING, false, &|product| product.symbols());
     for (file, before, after) in &products {
-        let is_cut = |side: &Option<Product<'_>>| side.as_ref().is_some_and(|side| side.code.is_cut);
+        let is_cut = |side: &Option<ProductFile<'_>>| side.as_ref().is_some_and(|side| side.code.is_cut);
         if is_cut(after) {
             found.push(Weakening { is_told: is_cut(before), ..file.tell(Unfollowed, "") });
         }
@@ -72,9 +76,9 @@ const MAX_REGIONS: usize = 64;
 const MAX_CLASS: usize = 64;
 
 /// A file outside of tests.
-struct Product<'h> {
-    half: &'h Half,
-    code: Code,
+struct ProductFile<'h> {
+    half: &'h FileSide,
+    code: FoldedCode,
     /// Where each word stands.
     index: BTreeMap<Rc<str>, Vec<usize>>,
     /// What of it only runs where it is the program.
@@ -83,15 +87,16 @@ struct Product<'h> {
     for_tests: Vec<Range<usize>>,
 }
 
-impl<'h> Product<'h> {
+impl<'h> ProductFile<'h> {
     /// None: it belongs to tests, or is in no language that is known.
-    fn of(half: &'h Option<Half>) -> Option<Self> {
-        let is_read = |half: &&Half| half.read.is_some() && !is_test_side(&RepoPath::from_text(&half.path));
+    fn of(half: &'h Option<FileSide>) -> Option<Self> {
+        let is_read =
+            |half: &&FileSide| half.read.is_some() && !is_test_side(&RepoPath::from_text(&half.path));
         half.as_ref().filter(is_read).map(Self::new)
     }
 
-    fn new(half: &'h Half) -> Self {
-        let code = Code::new(half);
+    fn new(half: &'h FileSide) -> Self {
+        let code = FoldedCode::new(half);
         let mut index: BTreeMap<Rc<str>, Vec<usize>> = BTreeMap::new();
         for (at, token) in code.tokens.iter().enumerate() {
             index.entry(Rc::clone(&token.text)).or_default().push(at);
@@ -203,7 +208,7 @@ impl<'h> Product<'h> {
         self.code.tokens.get(at).is_some_and(|token| token.is(text))
     }
 
-    fn lines(&self, rule: &Rule) -> Vec<String> {
+    fn lines(&self, rule: &ForbiddenPattern) -> Vec<String> {
         if !self.has_ending(rule.endings) {
             return Vec::new();
         }
@@ -239,7 +244,7 @@ impl<'h> Product<'h> {
     }
 
     /// Comparisons; those of types that are taken for values of the language, or the others.
-    fn comparisons(&self, rule: &Rule, is_of_value: bool) -> Vec<String> {
+    fn comparisons(&self, rule: &ForbiddenPattern, is_of_value: bool) -> Vec<String> {
         if !self.has_ending(rule.endings) {
             return Vec::new();
         }
@@ -255,7 +260,7 @@ impl<'h> Product<'h> {
         self.quoted(lines)
     }
 
-    fn stands_for_value(&self, at: usize, token: &Token) -> bool {
+    fn stands_for_value(&self, at: usize, token: &CodeToken) -> bool {
         let tokens = &self.code.tokens;
         let (start, end) = match &*token.text {
             "PartialEq" | "PartialOrd" => (at + 1, at + 4),
@@ -416,8 +421,8 @@ impl<'h> Product<'h> {
 }
 
 /// Words of a path of names.
-fn path_length(tokens: &[Token]) -> usize {
-    let is_next = |(at, token): &(usize, &Token)| (at % 2 == 1) == (token.is("."));
+fn path_length(tokens: &[CodeToken]) -> usize {
+    let is_next = |(at, token): &(usize, &CodeToken)| (at % 2 == 1) == (token.is("."));
     let length = tokens.iter().enumerate().take_while(is_next).count();
     length - usize::from(length % 2 == 0 && length > 0)
 }
@@ -430,7 +435,7 @@ fn is_fitting(text: &str, word: &str) -> bool {
 }
 
 /// Is this a number other than 0, which says that something failed?
-fn says_failure(rest: &[Token]) -> bool {
+fn says_failure(rest: &[CodeToken]) -> bool {
     let number = rest.iter().find(|token| !token.is("("));
     let is_direct = rest.iter().position(|token| !token.is("(")).is_some_and(|at| at <= 1);
     is_direct && number.is_some_and(|number| number.text.parse::<u8>().is_ok_and(|code| code > 0))

@@ -7,16 +7,16 @@
 use std::collections::BTreeSet;
 
 use super::count::missing;
-use super::file::File;
+use super::file::FilePair;
 use super::scan::{is_word, part};
-use super::version::Half;
+use super::version::FileSide;
 
 /// Words before a name that they define.
 const DEFINES: &[&str] =
     &["def ", "function ", "fn ", "func ", "class ", "struct ", "const ", "let ", "var ", "type ", "enum "];
 
 /// Reads tests of before as they would be if what the fix has given another name had had it then.
-pub(super) fn follow(files: &mut [File<'_>]) {
+pub(super) fn follow(files: &mut [FilePair<'_>]) {
     let Some((old, new)) = renamed(files) else { return };
     for file in files.iter_mut() {
         let is_moved = file.before.as_ref().is_some_and(|half| half.read.is_some());
@@ -27,7 +27,7 @@ pub(super) fn follow(files: &mut [File<'_>]) {
     }
 }
 
-fn renamed(files: &[File<'_>]) -> Option<(String, String)> {
+fn renamed(files: &[FilePair<'_>]) -> Option<(String, String)> {
     let (before, after) =
         (defined(files, |file| file.before.as_ref()), defined(files, |file| file.after.as_ref()));
     let mut gone = before.difference(&after);
@@ -39,7 +39,7 @@ fn renamed(files: &[File<'_>]) -> Option<(String, String)> {
     let is_used = halves().filter(|half| !half.is_test).any(|half| calls(half, old));
     let is_faked =
         files.iter().filter(|file| file.after.as_ref().is_some_and(|half| half.is_test)).any(|file| {
-            let lines = |half: Option<&Half>, name: &str| -> Vec<String> {
+            let lines = |half: Option<&FileSide>, name: &str| -> Vec<String> {
                 let Some((half, read)) = half.and_then(|half| half.read.as_ref().map(|read| (half, read)))
                 else {
                     return Vec::new();
@@ -58,12 +58,15 @@ fn renamed(files: &[File<'_>]) -> Option<(String, String)> {
 }
 
 /// Names that the product defines.
-fn defined<'f>(files: &'f [File<'_>], side: impl Fn(&'f File<'_>) -> Option<&'f Half>) -> BTreeSet<String> {
+fn defined<'f>(
+    files: &'f [FilePair<'_>],
+    side: impl Fn(&'f FilePair<'_>) -> Option<&'f FileSide>,
+) -> BTreeSet<String> {
     let halves = files.iter().filter_map(side).filter(|half| !half.is_test);
     halves.flat_map(|half| definitions(half, false)).collect()
 }
 
-pub(super) fn definitions(half: &Half, is_whole: bool) -> impl Iterator<Item = String> {
+pub(super) fn definitions(half: &FileSide, is_whole: bool) -> impl Iterator<Item = String> {
     let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
     let whole = is_whole.then_some(0..code.len());
     let ranges: Vec<_> = if is_whole { whole.into_iter().collect() } else { half.outside() };
@@ -86,7 +89,7 @@ pub(super) fn definitions(half: &Half, is_whole: bool) -> impl Iterator<Item = S
 }
 
 /// Does the product call this? A module may go on to have the name.
-fn calls(half: &Half, name: &str) -> bool {
+fn calls(half: &FileSide, name: &str) -> bool {
     let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
     half.outside().into_iter().any(|range| {
         let text = part(code, range);
@@ -118,7 +121,7 @@ fn in_line(line: &str, old: &str, new: &str) -> String {
 }
 
 /// The text of a file whose code has the new name, and whose tests are called after it; strings stay.
-fn replaced(half: &Half, old: &str, new: &str) -> String {
+fn replaced(half: &FileSide, old: &str, new: &str) -> String {
     let Some(read) = &half.read else { return half.text.clone() };
     let (code, text) = (read.scanned.code.as_str(), half.text.as_str());
     let mut made = String::new();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A file that says which tests are run and what is checked.
 #[derive(Debug)]
-pub(super) struct Runner {
+pub(super) struct RunnerFile {
     /// How its name may begin; the rest is an ending.
     pub names: &'static [&'static str],
     /// Words whose lines have to stay; empty: every line has to.
@@ -34,8 +34,8 @@ const LEFT_OUT: &[&str] = &[
 ];
 
 /// All files of runners that are known.
-pub(super) const RUNNERS: &[Runner] = &[
-    Runner {
+pub(super) const RUNNERS: &[RunnerFile] = &[
+    RunnerFile {
         names: &[
             "pytest.ini",
             ".pytest.ini",
@@ -56,7 +56,7 @@ pub(super) const RUNNERS: &[Runner] = &[
         kept: &[],
         refused: LEFT_OUT,
     },
-    Runner {
+    RunnerFile {
         names: &[
             "pyproject.toml",
             "setup.cfg",
@@ -129,7 +129,7 @@ pub(super) const RUNNERS: &[Runner] = &[
             "pytest11",
         ],
     },
-    Runner {
+    RunnerFile {
         names: &[
             ".eslintrc",
             "eslint.config.",
@@ -163,12 +163,12 @@ pub(super) const RUNNERS: &[Runner] = &[
 ];
 
 /// Lists of packages, one on a line, that a file has after a fix.
-pub(super) struct Lists<'l> {
+pub(super) struct PackageLists<'l> {
     /// By each package the lists that have it.
     having: BTreeMap<&'l str, BTreeSet<usize>>,
 }
 
-impl<'l> Lists<'l> {
+impl<'l> PackageLists<'l> {
     pub(super) fn new(lines: &'l [String]) -> Self {
         let mut having: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
         for (list, packages) in lines.iter().filter_map(|line| packages(line)).enumerate() {

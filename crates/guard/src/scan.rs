@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::language::{Language, Span, SpanKind};
+use super::language::{LanguageRules, SpanKind, SpanSyntax};
 
 /// How far a character literal may reach, such as `'\u{10ffff}'`.
 const MAX_LETTER: usize = 12;
@@ -13,7 +13,7 @@ const LONG_QUOTE: usize = 3;
 
 /// A text, and the same text with parts of it blanked out; all positions are the same in each.
 #[derive(Debug)]
-pub(super) struct Scanned {
+pub(super) struct ScannedText {
     /// Code alone: comments and what stands in strings are blank.
     pub code: String,
     /// Code with its strings: comments are blank.
@@ -30,9 +30,9 @@ pub(super) struct Scanned {
     pairs: Vec<(usize, usize)>,
 }
 
-impl Scanned {
+impl ScannedText {
     /// Takes a text apart.
-    pub(super) fn new(text: &str, language: &Language) -> Self {
+    pub(super) fn new(text: &str, language: &LanguageRules) -> Self {
         let (mut code, mut bare, mut comments) =
             (text.as_bytes().to_vec(), text.as_bytes().to_vec(), blank(text));
         let mut strings = Vec::new();
@@ -143,7 +143,7 @@ pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<It
 }
 
 /// The span that opens here, and its end.
-fn opened<'l>(text: &str, at: usize, language: &'l Language) -> Option<(&'l Span, usize)> {
+fn opened<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l SpanSyntax, usize)> {
     let rest = text.get(at..)?;
     let span = language.spans.iter().find(|span| rest.starts_with(span.open))?;
     let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));
@@ -159,7 +159,7 @@ fn opened<'l>(text: &str, at: usize, language: &'l Language) -> Option<(&'l Span
 }
 
 /// The end of a span whose first closing mark ends it.
-fn closed(text: &str, inner: usize, span: &Span) -> usize {
+fn closed(text: &str, inner: usize, span: &SpanSyntax) -> usize {
     let rest = text.get(inner..).unwrap_or_default();
     match rest.find(span.close) {
         // A line's comment leaves its line's end alone.
@@ -170,7 +170,7 @@ fn closed(text: &str, inner: usize, span: &Span) -> usize {
 }
 
 /// The end of a span in which a backslash hides the next character.
-fn escaped(text: &str, inner: usize, span: &Span) -> usize {
+fn escaped(text: &str, inner: usize, span: &SpanSyntax) -> usize {
     let bytes = text.as_bytes();
     let first = span.close.as_bytes().first().copied();
     let mut at = inner;

@@ -8,11 +8,11 @@ use serde_json::Value;
 use truing_core::nesting::is_too_deep;
 
 use super::scan::is_word;
-use super::weakening::Subject;
+use super::weakening::FindingSubject;
 
 /// Something that is said of how tests are run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Setting {
+pub(super) struct TestSetting {
     /// Its value, as a text.
     pub value: String,
     /// May a fix add it?
@@ -20,7 +20,7 @@ pub(super) struct Setting {
 }
 
 /// By name.
-pub(super) type Settings = BTreeMap<String, Setting>;
+pub(super) type TestSettings = BTreeMap<String, TestSetting>;
 
 /// Words in the names of scripts and targets that test.
 const TESTS: &[&str] = &["test", "check", "verify", "spec"];
@@ -54,8 +54,8 @@ const PLACES: &[&str] = &["file:", "link:", "portal:", "npm:", "./", "../", "git
 const SOURCES: &[&str] = &["path", "git", "package", "registry"];
 
 /// What this file says of how tests are run; none: it is no such file, or cannot be read.
-pub(super) fn settings(name: &str, text: &str) -> Option<Settings> {
-    let mut settings = Settings::new();
+pub(super) fn settings(name: &str, text: &str) -> Option<TestSettings> {
+    let mut settings = TestSettings::new();
     match name {
         "Cargo.toml" | "pyproject.toml" if is_too_deep(text) => return None,
         "Cargo.toml" => cargo(&toml::from_str(text).ok()?, &mut settings),
@@ -80,7 +80,7 @@ pub(super) fn settings(name: &str, text: &str) -> Option<Settings> {
 
 /// Is a finding about this setting of a file, by the lines that it names or by the name in a quotation? One about the whole file
 /// is about each.
-pub(super) fn is_subject(name: &str, text: &str, setting: &str, subjects: &[&Subject]) -> bool {
+pub(super) fn is_subject(name: &str, text: &str, setting: &str, subjects: &[&FindingSubject]) -> bool {
     let last =
         setting.trim_matches(['[', ']']).rsplit(['.', ':']).find(|part| !part.is_empty()).unwrap_or(setting);
     let has_word = |text: &str, word: &str| {
@@ -118,14 +118,14 @@ fn has(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
-fn put(settings: &mut Settings, name: String, value: String, is_free: bool) {
-    let known = settings.entry(name).or_insert_with(|| Setting { value: String::new(), is_free });
+fn put(settings: &mut TestSettings, name: String, value: String, is_free: bool) {
+    let known = settings.entry(name).or_insert_with(|| TestSetting { value: String::new(), is_free });
     known.value.push_str(&value);
     known.value.push('\n');
 }
 
 /// The value at a place, whole.
-fn whole(from: &Value, place: &[&str], settings: &mut Settings) {
+fn whole(from: &Value, place: &[&str], settings: &mut TestSettings) {
     let found = place.iter().try_fold(from, |value, key| value.get(key));
     if let Some(value) = found {
         put(settings, place.join("."), value.to_string(), false);
@@ -136,7 +136,7 @@ fn whole(from: &Value, place: &[&str], settings: &mut Settings) {
 fn each(
     from: &Value,
     place: &[&str],
-    settings: &mut Settings,
+    settings: &mut TestSettings,
     is_free: impl Fn(&str, &Value) -> Option<bool>,
 ) {
     let found = place.iter().try_fold(from, |value, key| value.get(key)).and_then(Value::as_object);
@@ -147,7 +147,7 @@ fn each(
     }
 }
 
-fn cargo(manifest: &Value, settings: &mut Settings) {
+fn cargo(manifest: &Value, settings: &mut TestSettings) {
     for place in [
         &["test"][..],
         &["lib", "test"],
@@ -179,7 +179,7 @@ fn cargo(manifest: &Value, settings: &mut Settings) {
     }
 }
 
-fn pyproject(manifest: &Value, settings: &mut Settings) {
+fn pyproject(manifest: &Value, settings: &mut TestSettings) {
     for place in [
         &["tool", "pytest"][..],
         &["tool", "tox"],
@@ -195,7 +195,7 @@ fn pyproject(manifest: &Value, settings: &mut Settings) {
     }
 }
 
-fn package(manifest: &Value, settings: &mut Settings) {
+fn package(manifest: &Value, settings: &mut TestSettings) {
     for key in ["jest", "mocha", "ava", "vitest", "tap", "babel"] {
         whole(manifest, &[key], settings);
     }
@@ -220,7 +220,7 @@ fn package(manifest: &Value, settings: &mut Settings) {
 }
 
 /// Sections of an INI file that tests are run by.
-fn sections(text: &str, settings: &mut Settings) {
+fn sections(text: &str, settings: &mut TestSettings) {
     let mut section = "";
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])) {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -261,7 +261,7 @@ const READ_BY_MAKE: &[&str] = &["SHELL", "PATH", "VPATH", "BASH_ENV", "ENV", "ex
 const CHECKS: &[&str] = &["lint", "type", "format", "fmt", "ci", "all", "build", "static", "audit"];
 
 /// Targets that test, what they use, and what changes all.
-fn targets(text: &str, settings: &mut Settings) {
+fn targets(text: &str, settings: &mut TestSettings) {
     let mut blocks: Vec<(String, String)> = Vec::new();
     let mut assigned: Vec<(&str, &str)> = Vec::new();
     for line in text.lines() {
@@ -337,7 +337,7 @@ fn targets(text: &str, settings: &mut Settings) {
 }
 
 /// Tasks that test, and what a file of them says of all.
-fn tasks(text: &str, settings: &mut Settings) {
+fn tasks(text: &str, settings: &mut TestSettings) {
     let (mut section, mut task) = ("", "");
     for line in text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
         let indent = line.len() - line.trim_start().len();
@@ -358,7 +358,7 @@ fn tasks(text: &str, settings: &mut Settings) {
 }
 
 /// Modules of Go that others stand in for.
-fn replaced(text: &str, settings: &mut Settings) {
+fn replaced(text: &str, settings: &mut TestSettings) {
     let mut is_inside = false;
     for line in text.lines().map(|line| line.split("//").next().unwrap_or_default().trim()) {
         let rest = line.strip_prefix("replace").filter(|rest| rest.starts_with([' ', '(', '\t']));

@@ -11,15 +11,16 @@ use super::*;
 /// What is found in changes of one file each: path and text before and after; no text: no file.
 fn found(files: &[(&str, &str, &str)]) -> Vec<Weakening> {
     let paths: Vec<RepoPath> = files.iter().map(|(path, _, _)| RepoPath::from_text(path)).collect();
-    let rewrites: Vec<Rewrite> = files
+    let rewrites: Vec<FileRewrite> = files
         .iter()
         .zip(&paths)
         .map(|((_, before, after), path)| {
-            let version =
-                |text: &'static str| (!text.is_empty()).then_some(Version { path, bytes: text.as_bytes() });
+            let version = |text: &'static str| {
+                (!text.is_empty()).then_some(FileVersion { path, bytes: text.as_bytes() })
+            };
             // The texts of tests live as long as the tests.
             let [before, after] = [before, after].map(|text| version(String::leak((*text).to_owned())));
-            Rewrite { before, after }
+            FileRewrite { before, after }
         })
         .collect();
     weakened(&rewrites, &BTreeSet::new())
@@ -361,8 +362,11 @@ fn a_file_that_is_renamed_out_of_the_tests_is_gone() {
     let (old, new) = (RepoPath::from_text("tests/test_a.py"), RepoPath::from_text("attic/a.py"));
     let text = b"def test_a():\n    assert f(1) == 2\n";
     let rename = |after: &RepoPath| {
-        let after = Some(Version { path: after, bytes: text });
-        weakened(&[Rewrite { before: Some(Version { path: &old, bytes: text }), after }], &BTreeSet::new())
+        let after = Some(FileVersion { path: after, bytes: text });
+        weakened(
+            &[FileRewrite { before: Some(FileVersion { path: &old, bytes: text }), after }],
+            &BTreeSet::new(),
+        )
     };
     assert_eq!(rename(&new).iter().map(|one| one.kind).collect::<Vec<_>>(), [Test]);
     assert_eq!(rename(&RepoPath::from_text("tests/test_b.py")), []);
@@ -488,21 +492,21 @@ proptest! {
     #[test]
     fn what_stays_as_it_is_is_not_weakened(path in "[a-z_/]{0,12}(test_a\\.py|a\\.test\\.ts|\\.rs|_test\\.go|Test\\.java|_spec\\.rb|\\.x)", bytes: Vec<u8>) {
         let path = RepoPath::from_text(&path);
-        let version = Some(Version { path: &path, bytes: &bytes });
-        prop_assert_eq!(weakened(&[Rewrite { before: version, after: version }], &BTreeSet::new()), []);
+        let version = Some(FileVersion { path: &path, bytes: &bytes });
+        prop_assert_eq!(weakened(&[FileRewrite { before: version, after: version }], &BTreeSet::new()), []);
     }
 
     #[test]
     fn any_bytes_are_read_without_a_panic(name in "(tests/)?(a\\.py|a\\.ts|a\\.rs|a_test\\.go|A\\.java|a\\.rb|pytest\\.ini)", before in "[a-z'\"`#/*\\\\\\n(){}\\[\\]@ é:=.]{0,200}", after in "[a-z'\"`#/*\\\\\\n(){}\\[\\]@ é:=.]{0,200}", noise: Vec<u8>) {
         let path = RepoPath::from_text(&name);
         let (before, after) = ([before.as_bytes(), &noise].concat(), [&noise, after.as_bytes()].concat());
-        let version = |bytes| Some(Version { path: &path, bytes });
-        let rewrites = [Rewrite { before: version(&before), after: version(&after) }];
+        let version = |bytes| Some(FileVersion { path: &path, bytes });
+        let rewrites = [FileRewrite { before: version(&before), after: version(&after) }];
         weakened(&rewrites, &BTreeSet::new());
         sought(&rewrites);
-        let other = Version { path: &RepoPath::from_text("tests/test_b.py"), bytes: &noise };
+        let other = FileVersion { path: &RepoPath::from_text("tests/test_b.py"), bytes: &noise };
         let paths = [path.clone()];
-        answers(&rewrites, &BTreeSet::new(), &Tests { paths: &paths, files: &[other] });
+        answers(&rewrites, &BTreeSet::new(), &RepositoryTests { paths: &paths, files: &[other] });
     }
 
     #[test]

@@ -9,11 +9,11 @@ use std::rc::Rc;
 
 use super::imports::{named, path_tokens};
 use super::scan::is_word;
-use super::version::Half;
+use super::version::FileSide;
 
 /// A word, a text or a sign.
 #[derive(Clone, Debug)]
-pub(super) struct Token {
+pub(super) struct CodeToken {
     /// A text begins with `"`, and has nothing else of its quotes. Tokens share it: a name may be as long as the file.
     pub text: Rc<str>,
     /// Where it begins in the file.
@@ -24,7 +24,7 @@ pub(super) struct Token {
     pub is_imported: bool,
 }
 
-impl Token {
+impl CodeToken {
     pub(super) fn is_name(&self) -> bool {
         self.text.bytes().next().is_some_and(|byte| is_word(byte) && !byte.is_ascii_digit())
     }
@@ -44,9 +44,9 @@ impl Token {
 
 /// What a file says outside of tests.
 #[derive(Debug, Default)]
-pub(super) struct Code {
+pub(super) struct FoldedCode {
     /// Its words.
-    pub tokens: Vec<Token>,
+    pub tokens: Vec<CodeToken>,
     /// Lines in which a name is put together from pieces.
     pub pieced: Vec<usize>,
     /// Do its imports stand for more words than are looked at?
@@ -93,9 +93,9 @@ const MAX_TEXT: usize = 120;
 /// Letters of a name that is put together.
 const MAX_PIECED: usize = 48;
 
-impl Code {
+impl FoldedCode {
     /// Reads what of a file is in no test.
-    pub(super) fn new(half: &Half) -> Self {
+    pub(super) fn new(half: &FileSide) -> Self {
         let mut code = folded(half, half.outside());
         (code.tokens, code.is_cut) = named(code.tokens, half);
         code
@@ -103,15 +103,15 @@ impl Code {
 }
 
 /// The words of these parts of a file, put together, each import as it is written.
-pub(super) fn folded(half: &Half, ranges: Vec<Range<usize>>) -> Code {
-    let mut folding = Folding { code: Code::default(), opened: Vec::new(), path: &half.path };
+pub(super) fn folded(half: &FileSide, ranges: Vec<Range<usize>>) -> FoldedCode {
+    let mut folding = TokenFolding { code: FoldedCode::default(), opened: Vec::new(), path: &half.path };
     for token in tokens(half, ranges) {
         folding.push(token);
     }
     folding.code
 }
 
-fn tokens(half: &Half, ranges: Vec<Range<usize>>) -> Vec<Token> {
+fn tokens(half: &FileSide, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
     let mut tokens = Vec::new();
     let Some(read) = &half.read else { return tokens };
     let scanned = &read.scanned;
@@ -128,7 +128,7 @@ fn tokens(half: &Half, ranges: Vec<Range<usize>>) -> Vec<Token> {
                     let text = inner.trim_matches(['"', '\'', '`', '#']);
                     // Letters before a text say how it is to be read.
                     let is_joined =
-                        |last: &mut Token| last.is_name() && last.at + last.text.len() == string.start;
+                        |last: &mut CodeToken| last.is_name() && last.at + last.text.len() == string.start;
                     tokens.pop_if(|last| is_joined(last));
                     tokens.push(token(
                         format!("\"{text}").into(),
@@ -160,20 +160,20 @@ fn tokens(half: &Half, ranges: Vec<Range<usize>>) -> Vec<Token> {
     tokens
 }
 
-fn token(text: Rc<str>, at: usize, line: usize) -> Token {
-    Token { text, at, line, is_imported: false }
+fn token(text: Rc<str>, at: usize, line: usize) -> CodeToken {
+    CodeToken { text, at, line, is_imported: false }
 }
 
 /// Puts together what is written in pieces, and writes each way to a name as `a . b`.
-struct Folding<'p> {
-    code: Code,
+struct TokenFolding<'p> {
+    code: FoldedCode,
     /// Where brackets are open in the tokens.
     opened: Vec<usize>,
     path: &'p str,
 }
 
-impl Folding<'_> {
-    fn back(&self, count: usize) -> Option<&Token> {
+impl TokenFolding<'_> {
+    fn back(&self, count: usize) -> Option<&CodeToken> {
         let tokens = &self.code.tokens;
         tokens.len().checked_sub(count).and_then(|at| tokens.get(at))
     }
@@ -182,7 +182,7 @@ impl Folding<'_> {
         texts.iter().rev().enumerate().all(|(at, text)| self.back(at + 1).is_some_and(|token| token.is(text)))
     }
 
-    fn push(&mut self, token: Token) {
+    fn push(&mut self, token: CodeToken) {
         match &*token.text {
             "(" | "[" | "{" => {
                 self.opened.push(self.code.tokens.len());
@@ -211,14 +211,14 @@ impl Folding<'_> {
         }
     }
 
-    pub(super) fn string(&mut self, token: Token) {
+    pub(super) fn string(&mut self, token: CodeToken) {
         if self.ends_with(&["__name__", "=="]) && token.is("\"__main__") {
             self.code.tokens.truncate(self.code.tokens.len().saturating_sub(2));
             self.code.tokens.push(token.with("@main", false));
             return;
         }
         // Long texts are no names, and are not copied again for each piece.
-        let is_long = |text: &Token| text.text.len() > MAX_TEXT;
+        let is_long = |text: &CodeToken| text.text.len() > MAX_TEXT;
         if is_long(&token)
             || self.back(1).is_some_and(is_long)
             || (self.ends_with(&["+"]) && self.back(2).is_some_and(is_long))
@@ -242,8 +242,8 @@ impl Folding<'_> {
     }
 
     /// Texts as one; a name that is made so in one line is told.
-    fn joined(&mut self, pieces: &[Token], between: &str) -> String {
-        let texts: Vec<&str> = pieces.iter().filter_map(Token::string).collect();
+    fn joined(&mut self, pieces: &[CodeToken], between: &str) -> String {
+        let texts: Vec<&str> = pieces.iter().filter_map(CodeToken::string).collect();
         let whole = texts.join(between);
         let is_piece = |text: &&str| {
             text.bytes().any(|byte| byte.is_ascii_alphabetic())
@@ -259,14 +259,14 @@ impl Folding<'_> {
     }
 
     /// A bracket closes that was opened there.
-    fn close(&mut self, open: usize, token: Token) {
-        let inner: Vec<Token> = self.code.tokens.split_off(open + 1);
+    fn close(&mut self, open: usize, token: CodeToken) {
+        let inner: Vec<CodeToken> = self.code.tokens.split_off(open + 1);
         let head = open.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
         let name = head.as_ref().map_or("", |head| &*head.text).to_owned();
-        let one = inner.first().filter(|_| inner.len() == 1).and_then(Token::string).map(str::to_owned);
+        let one = inner.first().filter(|_| inner.len() == 1).and_then(CodeToken::string).map(str::to_owned);
         let place = head.clone().unwrap_or_else(|| token.clone());
         let takes_name = IMPORTS.contains(&name.as_str()) || BY_NAME.contains(&name.as_str());
-        let is_backwards = |(at, token): (usize, &Token)| {
+        let is_backwards = |(at, token): (usize, &CodeToken)| {
             token.is("[")
                 && inner.get(at + 1..at + 4).is_some_and(|row| row.iter().any(|token| token.is("-")))
         };
@@ -300,9 +300,9 @@ impl Folding<'_> {
             }
             (")", Some(_)) if name == "join" && self.is_joining(open) => self.join(open, &inner, &place),
             (")", _) if name == "join" && self.ends_with(&[".", "join", "("]) => {
-                let is_list = |first: &Token| first.is("[") || first.is("(");
+                let is_list = |first: &CodeToken| first.is("[") || first.is("(");
                 let list = inner.get(1..inner.len().saturating_sub(1)).unwrap_or_default();
-                let between = self.back(4).and_then(Token::string).map(str::to_owned);
+                let between = self.back(4).and_then(CodeToken::string).map(str::to_owned);
                 match between.filter(|_| inner.first().is_some_and(is_list) && is_texts(list)) {
                     Some(between) => {
                         let whole = self.joined(&texts(list), &between);
@@ -314,8 +314,10 @@ impl Folding<'_> {
             }
             (")", _) if name == "getattr" || self.ends_with(&["Reflect", ".", "get", "("]) => {
                 let comma = inner.iter().position(|token| token.is(","));
-                let key =
-                    comma.and_then(|comma| inner.get(comma + 1)).and_then(Token::string).map(str::to_owned);
+                let key = comma
+                    .and_then(|comma| inner.get(comma + 1))
+                    .and_then(CodeToken::string)
+                    .map(str::to_owned);
                 let (Some(comma), Some(key)) = (comma, key) else { return self.keep(inner, token) };
                 let back = if name == "getattr" { 1 } else { 3 };
                 self.code.tokens.truncate(open.saturating_sub(back));
@@ -349,7 +351,7 @@ impl Folding<'_> {
         }
     }
 
-    fn keep(&mut self, inner: Vec<Token>, close: Token) {
+    fn keep(&mut self, inner: Vec<CodeToken>, close: CodeToken) {
         self.code.tokens.extend(inner);
         self.code.tokens.push(close);
     }
@@ -366,8 +368,8 @@ impl Folding<'_> {
         before.last().is_some_and(|last| last.is("]"))
     }
 
-    fn join(&mut self, open: usize, between: &[Token], place: &Token) {
-        let between = between.first().and_then(Token::string).unwrap_or_default().to_owned();
+    fn join(&mut self, open: usize, between: &[CodeToken], place: &CodeToken) {
+        let between = between.first().and_then(CodeToken::string).unwrap_or_default().to_owned();
         let end = open.saturating_sub(3);
         let list = self.code.tokens.get(..end).unwrap_or_default();
         let start = list.iter().rposition(|token| !is_text_or_comma(token)).map_or(0, |at| at + 1);
@@ -381,7 +383,7 @@ impl Folding<'_> {
     }
 
     /// A module that is imported in the middle of something.
-    fn imported(&mut self, place: &Token, module: &str) {
+    fn imported(&mut self, place: &CodeToken, module: &str) {
         let marked = place.with("import", false);
         self.code.tokens.push(marked);
         self.code.tokens.extend(path_tokens(place, module, self.path));
@@ -392,14 +394,14 @@ fn is_keyword(text: &str) -> bool {
     LISTS_AFTER.contains(&text)
 }
 
-fn is_text_or_comma(token: &Token) -> bool {
+fn is_text_or_comma(token: &CodeToken) -> bool {
     token.string().is_some() || token.is(",")
 }
 
-fn is_texts(tokens: &[Token]) -> bool {
+fn is_texts(tokens: &[CodeToken]) -> bool {
     !tokens.is_empty() && tokens.iter().all(is_text_or_comma)
 }
 
-fn texts(tokens: &[Token]) -> Vec<Token> {
+fn texts(tokens: &[CodeToken]) -> Vec<CodeToken> {
     tokens.iter().filter(|token| token.string().is_some()).cloned().collect()
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::claim::is_said;
-use super::language::{Extent, Language, Opening};
-use super::scan::{Scanned, is_word, occurrences, part};
+use super::language::{LanguageRules, TestExtent, TestOpening};
+use super::scan::{ScannedText, is_word, occurrences, part};
 
 /// Attributes that a test may have.
 const MAX_ATTRIBUTES: usize = 64;
@@ -18,7 +18,7 @@ const MAX_CLASS_NAME: usize = 400;
 
 /// One test.
 #[derive(Debug)]
-pub(super) struct Unit {
+pub(super) struct TestUnit {
     /// Its name, with its class where it has one.
     pub name: String,
     /// Where it begins, its attributes with it.
@@ -29,35 +29,35 @@ pub(super) struct Unit {
     pub end: usize,
 }
 
-impl Unit {
+impl TestUnit {
     /// What of the file it is, its name apart.
     pub(super) fn ranges(&self) -> [Range<usize>; 2] {
         [self.start..self.naming.start, self.naming.end..self.end]
     }
 
     /// Everything that it says, without blanks and comments.
-    pub(super) fn content(&self, scanned: &Scanned) -> String {
+    pub(super) fn content(&self, scanned: &ScannedText) -> String {
         self.ranges().into_iter().map(|range| compact(part(&scanned.bare, range))).collect()
     }
 
     /// The assertions that it makes.
-    pub(super) fn assertions(&self, scanned: &Scanned, language: &Language) -> Vec<String> {
+    pub(super) fn assertions(&self, scanned: &ScannedText, language: &LanguageRules) -> Vec<String> {
         self.ranges().into_iter().flat_map(|range| assertions(scanned, language, range)).collect()
     }
 
     /// The strings and numbers in it.
-    pub(super) fn literals(&self, scanned: &Scanned) -> Vec<String> {
+    pub(super) fn literals(&self, scanned: &ScannedText) -> Vec<String> {
         self.ranges().into_iter().flat_map(|range| literals(scanned, &range)).collect()
     }
 
     /// How many names its code has.
-    pub(super) fn weight(&self, scanned: &Scanned) -> usize {
+    pub(super) fn weight(&self, scanned: &ScannedText) -> usize {
         self.ranges().into_iter().map(|range| names(part(&scanned.code, range)).count()).sum()
     }
 }
 
 /// All tests of a file, the outermost alone.
-pub(super) fn units(scanned: &Scanned, language: &Language, is_test_file: bool) -> Vec<Unit> {
+pub(super) fn units(scanned: &ScannedText, language: &LanguageRules, is_test_file: bool) -> Vec<TestUnit> {
     let code = scanned.code.as_bytes();
     let mut found = Vec::new();
     let mut class: Option<(usize, String)> = None;
@@ -99,7 +99,7 @@ pub(super) fn units(scanned: &Scanned, language: &Language, is_test_file: bool) 
 }
 
 /// The test that begins after these attributes, if one does.
-fn unit(scanned: &Scanned, opening: &Opening, attributes: Range<usize>) -> Option<Unit> {
+fn unit(scanned: &ScannedText, opening: &TestOpening, attributes: Range<usize>) -> Option<TestUnit> {
     let (start, begin) = (attributes.start, attributes.end);
     let rest = scanned.code.get(begin..)?.strip_prefix(opening.words)?;
     let said = part(&scanned.code, attributes);
@@ -109,27 +109,27 @@ fn unit(scanned: &Scanned, opening: &Opening, attributes: Range<usize>) -> Optio
     let after = begin + opening.words.len();
     let code = scanned.code.as_bytes();
     let (naming, end) = match opening.extent {
-        Extent::Call => called(scanned, after).map(|(naming, end)| (naming, Some(end)))?,
-        Extent::Indent if opening.name.is_empty() => {
+        TestExtent::Call => called(scanned, after).map(|(naming, end)| (naming, Some(end)))?,
+        TestExtent::Indent if opening.name.is_empty() => {
             let line = scanned.line(scanned.line_of(begin));
             let naming = scanned.strings_in(&(after..line.end)).next().cloned().unwrap_or(after..after);
             (naming, None)
         }
-        Extent::Indent => (begin..after + word_length(rest.as_bytes()), None),
-        Extent::Braces => {
+        TestExtent::Indent => (begin..after + word_length(rest.as_bytes()), None),
+        TestExtent::Braces => {
             let paren = after + header(rest.as_bytes())?;
             let brace = braced(scanned, paren)?;
             (begin..paren, Some(scanned.closing(brace).map_or(code.len(), |close| close + 1)))
         }
     };
     let name = match opening.extent {
-        Extent::Call => part(&scanned.bare, naming.clone()),
-        Extent::Indent if opening.name.is_empty() => part(&scanned.bare, naming.clone()),
-        Extent::Indent | Extent::Braces => part(&scanned.bare, after..naming.end),
+        TestExtent::Call => part(&scanned.bare, naming.clone()),
+        TestExtent::Indent if opening.name.is_empty() => part(&scanned.bare, naming.clone()),
+        TestExtent::Indent | TestExtent::Braces => part(&scanned.bare, after..naming.end),
     };
     let name = name.trim();
     // Only a test is followed to its end.
-    name.starts_with(opening.name).then(|| Unit {
+    name.starts_with(opening.name).then(|| TestUnit {
         name: name.to_owned(),
         start,
         naming,
@@ -138,7 +138,7 @@ fn unit(scanned: &Scanned, opening: &Opening, attributes: Range<usize>) -> Optio
 }
 
 /// A call like `it.each(table)("name", body)` after its word: where its name stands, and where it ends.
-fn called(scanned: &Scanned, mut at: usize) -> Option<(Range<usize>, usize)> {
+fn called(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usize)> {
     let code = scanned.code.as_bytes();
     if code.get(at).is_some_and(|byte| is_word(*byte)) {
         return None;
@@ -164,7 +164,7 @@ fn called(scanned: &Scanned, mut at: usize) -> Option<(Range<usize>, usize)> {
 }
 
 /// Where what began at this line's indentation ends.
-fn indented(scanned: &Scanned, begin: usize) -> usize {
+fn indented(scanned: &ScannedText, begin: usize) -> usize {
     let first = scanned.line_of(begin);
     let indent = indent_of(scanned, begin);
     let depth = scanned.depth(begin);
@@ -187,7 +187,7 @@ fn indented(scanned: &Scanned, begin: usize) -> usize {
 }
 
 /// The first brace after the brackets that open here, before a statement ends.
-fn braced(scanned: &Scanned, paren: usize) -> Option<usize> {
+fn braced(scanned: &ScannedText, paren: usize) -> Option<usize> {
     let code = scanned.code.as_bytes();
     let mut at = scanned.closing(paren)? + 1;
     let last = at + MAX_HEADER;
@@ -203,7 +203,7 @@ fn braced(scanned: &Scanned, paren: usize) -> Option<usize> {
 }
 
 /// The position after attributes and decorators, and the blanks behind them.
-fn past_attributes(scanned: &Scanned, start: usize) -> usize {
+fn past_attributes(scanned: &ScannedText, start: usize) -> usize {
     let code = scanned.code.as_bytes();
     let mut at = start;
     for _ in 0..MAX_ATTRIBUTES {
@@ -231,7 +231,11 @@ fn past_attributes(scanned: &Scanned, start: usize) -> usize {
 }
 
 /// The assertions in a range, each as one text without blanks.
-pub(super) fn assertions(scanned: &Scanned, language: &Language, range: Range<usize>) -> Vec<String> {
+pub(super) fn assertions(
+    scanned: &ScannedText,
+    language: &LanguageRules,
+    range: Range<usize>,
+) -> Vec<String> {
     let mut found = Vec::new();
     let mut line = scanned.line_of(range.start);
     while line < scanned.lines.len() {
@@ -255,7 +259,7 @@ pub(super) fn assertions(scanned: &Scanned, language: &Language, range: Range<us
 
 /// The line in which a statement ends: where no more brackets are open than before it, and nothing is chained to it. It
 /// ends with the range at the latest.
-fn last_line(scanned: &Scanned, line: usize, range: Range<usize>) -> usize {
+fn last_line(scanned: &ScannedText, line: usize, range: Range<usize>) -> usize {
     let depth = scanned.depth(range.start);
     let mut last = line;
     loop {
@@ -272,7 +276,7 @@ fn last_line(scanned: &Scanned, line: usize, range: Range<usize>) -> usize {
     }
 }
 
-pub(super) fn literals(scanned: &Scanned, range: &Range<usize>) -> Vec<String> {
+pub(super) fn literals(scanned: &ScannedText, range: &Range<usize>) -> Vec<String> {
     let mut known = None;
     let mut is_said = |string: &&Range<usize>| {
         let line = scanned.line_of(string.start);
@@ -320,12 +324,12 @@ pub(super) fn compact(text: &str) -> String {
 }
 
 /// Names that several of these tests have.
-pub(super) fn doubled(units: &[Unit]) -> BTreeSet<&str> {
+pub(super) fn doubled(units: &[TestUnit]) -> BTreeSet<&str> {
     let mut seen = BTreeSet::new();
     units.iter().map(|unit| unit.name.as_str()).filter(|name| !seen.insert(*name)).collect()
 }
 
-fn indent_of(scanned: &Scanned, at: usize) -> usize {
+fn indent_of(scanned: &ScannedText, at: usize) -> usize {
     at - scanned.line(scanned.line_of(at)).start
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::bound::{BindingSide, BoundKind};
+use super::bound::{BindingKind, BindingSide};
 use super::naming::BUILTINS;
-use super::tokens::Token;
+use super::tokens::CodeToken;
 
 /// The names that a file's tests use.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl UsedNames {
         let is_python = side.names.endings.contains(&".py");
         // Values of a table of the test's own, and no fixture.
         let tables = (0..side.tokens.len()).filter(|at| side.fits(*at, "parametrize ("));
-        let first = tables.filter_map(|at| side.tokens.get(at + 2).and_then(Token::string));
+        let first = tables.filter_map(|at| side.tokens.get(at + 2).and_then(CodeToken::string));
         let given: BTreeSet<&str> = first.flat_map(|names| names.split(',').map(str::trim)).collect();
         for (at, token) in side.tokens.iter().enumerate().filter(|(_, token)| token.is_name()) {
             if at.checked_sub(1).is_some_and(|before| side.is(before, ".")) {
@@ -46,11 +46,13 @@ impl UsedNames {
             let is_free = match &test {
                 Some(_) => own().all(|bound| {
                     bound.is_shared
-                        || (is_python && bound.kind == BoundKind::Parameter && !given.contains(&*bound.name))
+                        || (is_python
+                            && bound.kind == BindingKind::Parameter
+                            && !given.contains(&*bound.name))
                 }),
                 None => {
                     side.imports_of(&token.text).next().is_some()
-                        || own().all(|bound| bound.kind == BoundKind::Definition)
+                        || own().all(|bound| bound.kind == BindingKind::Definition)
                 }
             };
             if is_free {

@@ -5,17 +5,17 @@ use std::ops::Range;
 
 use truing_diff::RepoPath;
 
-use super::language::{FOLDERS, HELPERS, LANGUAGES, Language, Mark, PARTS, Place, STEMS};
+use super::language::{FOLDERS, ForbiddenMark, HELPERS, LANGUAGES, LanguageRules, MarkScope, PARTS, STEMS};
 use super::loaded;
-use super::scan::{Scanned, is_word, occurrences, part};
-use super::unit::{Unit, units};
+use super::scan::{ScannedText, is_word, occurrences, part};
+use super::unit::{TestUnit, units};
 
 /// The longest side of a file that is looked at, in bytes: a text may take two hundred times its size in memory.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// One version of a file.
 #[derive(Clone, Copy, Debug)]
-pub struct Version<'a> {
+pub struct FileVersion<'a> {
     /// Its path.
     pub path: &'a RepoPath,
     /// Its bytes.
@@ -24,14 +24,14 @@ pub struct Version<'a> {
 
 /// A file that a fix changed, under its names before and after.
 #[derive(Clone, Copy, Debug)]
-pub struct Rewrite<'a> {
+pub struct FileRewrite<'a> {
     /// Before; none: it is new.
-    pub before: Option<Version<'a>>,
+    pub before: Option<FileVersion<'a>>,
     /// After; none: it is deleted.
-    pub after: Option<Version<'a>>,
+    pub after: Option<FileVersion<'a>>,
 }
 
-impl Rewrite<'_> {
+impl FileRewrite<'_> {
     pub(super) fn is_large(&self) -> bool {
         [self.before, self.after].into_iter().flatten().any(|side| side.bytes.len() > MAX_BYTES)
     }
@@ -64,7 +64,7 @@ pub fn is_test_file(path: &RepoPath) -> bool {
     }
 }
 
-impl Language {
+impl LanguageRules {
     /// Has a file of this name the form of one of tests, in any folder?
     pub(super) fn is_named_test(&self, name: &str) -> bool {
         self.prefixes.iter().any(|prefix| name.starts_with(prefix))
@@ -78,28 +78,28 @@ fn ends_with(name: &str, suffix: &str) -> bool {
     rest.is_empty() || !suffix.starts_with(|first: char| first.is_ascii_lowercase())
 }
 
-pub(super) fn language_of(name: &str) -> Option<&'static Language> {
+pub(super) fn language_of(name: &str) -> Option<&'static LanguageRules> {
     LANGUAGES.iter().find(|language| language.endings.iter().any(|ending| name.ends_with(ending)))
 }
 
 /// One side of a file that changed.
-pub(super) struct Half {
+pub(super) struct FileSide {
     pub(super) text: String,
     pub(super) path: String,
     pub(super) is_test: bool,
     pub(super) is_loaded: bool,
-    pub(super) read: Option<Read>,
+    pub(super) read: Option<ScannedFile>,
 }
 
 /// What is known of a text in a language.
-pub(super) struct Read {
-    pub(super) language: &'static Language,
-    pub(super) scanned: Scanned,
-    pub(super) units: Vec<Unit>,
+pub(super) struct ScannedFile {
+    pub(super) language: &'static LanguageRules,
+    pub(super) scanned: ScannedText,
+    pub(super) units: Vec<TestUnit>,
 }
 
-impl Half {
-    pub(super) fn new(version: Version<'_>) -> Self {
+impl FileSide {
+    pub(super) fn new(version: FileVersion<'_>) -> Self {
         let is_test = is_test_file(version.path);
         let text = String::from_utf8_lossy(version.bytes).into_owned();
         let path = String::from_utf8_lossy(version.path.as_bytes()).into_owned();
@@ -113,14 +113,14 @@ impl Half {
     pub(super) fn say(&mut self, text: String) {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         self.read = language_of(name).map(|language| {
-            let scanned = Scanned::new(&text, language);
+            let scanned = ScannedText::new(&text, language);
             let units = units(&scanned, language, self.is_test);
-            Read { language, scanned, units }
+            ScannedFile { language, scanned, units }
         });
         self.text = text;
     }
 
-    pub(super) fn units(&self) -> impl Iterator<Item = (&Read, &Unit)> {
+    pub(super) fn units(&self) -> impl Iterator<Item = (&ScannedFile, &TestUnit)> {
         self.read.iter().flat_map(|read| read.units.iter().map(move |unit| (read, unit)))
     }
 
@@ -140,7 +140,7 @@ impl Half {
     pub(super) fn is_in_new_test(&self, line: &str, existing: &BTreeSet<&str>) -> bool {
         let Some(read) = &self.read else { return false };
         let has = |range: Range<usize>| occurrences(part(&read.scanned.code, range), line).next().is_some();
-        let (old, new): (Vec<&Unit>, Vec<&Unit>) =
+        let (old, new): (Vec<&TestUnit>, Vec<&TestUnit>) =
             read.units.iter().partition(|unit| existing.contains(unit.name.as_str()));
         new.into_iter().any(|unit| has(unit.start..unit.end))
             && !old.into_iter().any(|unit| has(unit.start..unit.end))
@@ -148,22 +148,22 @@ impl Half {
     }
 
     /// Lines in which a mark stands.
-    pub(super) fn marked(&self, mark: &Mark, existing: &BTreeSet<&str>) -> Vec<String> {
+    pub(super) fn marked(&self, mark: &ForbiddenMark, existing: &BTreeSet<&str>) -> Vec<String> {
         let Some(read) = &self.read else { return Vec::new() };
         let scanned = &read.scanned;
         let whole = std::slice::from_ref(&(0..scanned.code.len())).to_vec();
-        let of_units = |is_wanted: &dyn Fn(&Unit) -> bool| {
+        let of_units = |is_wanted: &dyn Fn(&TestUnit) -> bool| {
             read.units.iter().filter(|unit| is_wanted(unit)).map(|unit| unit.start..unit.end).collect()
         };
         let (text, ranges) = match mark.place {
-            Place::Comment => (&scanned.comments, whole),
-            Place::Code => (&scanned.code, whole),
-            Place::Tests if self.is_test => (&scanned.code, whole),
-            Place::Tests => (&scanned.code, of_units(&|_| true)),
-            Place::TopLevel => (&scanned.code, if self.is_test { whole } else { Vec::new() }),
-            Place::Product if self.is_test => (&scanned.bare, Vec::new()),
-            Place::Product => (&scanned.bare, self.outside()),
-            Place::Existing | Place::Statement => {
+            MarkScope::Comment => (&scanned.comments, whole),
+            MarkScope::Code => (&scanned.code, whole),
+            MarkScope::Tests if self.is_test => (&scanned.code, whole),
+            MarkScope::Tests => (&scanned.code, of_units(&|_| true)),
+            MarkScope::TopLevel => (&scanned.code, if self.is_test { whole } else { Vec::new() }),
+            MarkScope::Product if self.is_test => (&scanned.bare, Vec::new()),
+            MarkScope::Product => (&scanned.bare, self.outside()),
+            MarkScope::Existing | MarkScope::Statement => {
                 (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
             }
         };
@@ -176,7 +176,7 @@ impl Half {
             // Words are looked for in all lines at once: most texts have few of them.
             let mut lines: Vec<usize> = Vec::new();
             for words in mark.words {
-                if mark.place == Place::TopLevel && words.is_empty() {
+                if mark.place == MarkScope::TopLevel && words.is_empty() {
                     let all = scanned.line_of(range.start)..=scanned.line_of(range.end);
                     lines.extend(all.filter(|number| is_rebinding(line(*number))));
                     continue;
@@ -185,9 +185,13 @@ impl Half {
                 let mut hits: Vec<usize> = hits.map(|at| scanned.line_of(range.start + at)).collect();
                 hits.dedup();
                 match mark.place {
-                    Place::Statement => hits.retain(|number| line(*number).trim() == *words),
-                    Place::TopLevel => hits.retain(|number| line(*number).starts_with(words)),
-                    Place::Comment | Place::Code | Place::Tests | Place::Existing | Place::Product => {}
+                    MarkScope::Statement => hits.retain(|number| line(*number).trim() == *words),
+                    MarkScope::TopLevel => hits.retain(|number| line(*number).starts_with(words)),
+                    MarkScope::Comment
+                    | MarkScope::Code
+                    | MarkScope::Tests
+                    | MarkScope::Existing
+                    | MarkScope::Product => {}
                 }
                 lines.extend(hits);
             }

@@ -150,7 +150,7 @@ impl std::fmt::Display for Weakening {
 
 /// The subject of a finding: where it is, and its words. A fix of it may do there what is otherwise not its business.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Subject {
+pub struct FindingSubject {
     /// The file.
     pub path: RepoPath,
     /// The first line and the last, from 1, as the file is before the fix; none: the whole file.
@@ -159,7 +159,7 @@ pub struct Subject {
     pub text: String,
 }
 
-impl Subject {
+impl FindingSubject {
     /// The subject of this finding.
     pub fn new(finding: &RawFinding) -> Self {
         let place = &finding.place;

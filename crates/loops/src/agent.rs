@@ -19,95 +19,107 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use truing_agent::mcp::client::{Server, Servers};
-use truing_agent::native::{End, Limits};
-use truing_agent::prompt::{PromptError, Prompts};
-use truing_agent::runtime::Runtime;
-use truing_agent::schema::{self, Checked, Dropped, MAX_FINDINGS};
+use truing_agent::mcp::client::{McpServer, McpServers};
+use truing_agent::native::{AgentRunEnd, RunLimits};
+use truing_agent::prompt::{PromptError, PromptLibrary};
+use truing_agent::runtime::AgentRuntime;
+use truing_agent::schema::{self, CheckedFindings, DropReason, MAX_FINDINGS};
 use truing_core::finding::RawFinding;
-use truing_core::id::{Millis, Sha};
+use truing_core::id::{Sha, UnixMillis};
 use truing_core::identity::{SAME, similarity, statement};
-use truing_core::ledger::{LevelKind, Purse, Room};
+use truing_core::ledger::{BudgetDecision, BudgetLevelKind, RunBudget};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{self, AskedModel, Coverage, ModelPart, Modelled, Outcome, OutcomeKind};
-use truing_core::port::{Gate, HaltReason, Reader, RecordStore, StoreError};
-use truing_core::recheck::Reviewer;
+use truing_core::outcome::{
+    self, ModelReview, ModelReviewDetail, ModelReviewStatus, OutcomeKind, ReviewCoverage, ReviewOutcome,
+};
+use truing_core::port::{HaltReason, RecordStore, RepositoryReader, StoreError, WriteGate};
+use truing_core::recheck::ReviewerReport;
 use truing_diff::RepoPath;
-use truing_model::cassette::Tape;
-use truing_model::gateway::{Gateway, Refused};
-use truing_reader::Tree;
-use truing_reader::redact::Quoted;
+use truing_model::cassette::CassetteMode;
+use truing_model::gateway::{ModelError, ModelGateway};
+use truing_reader::FileTree;
+use truing_reader::redact::QuotedSecrets;
 
-use super::earlier::{Earlier, UNKNOWN, look_again};
-use super::reading::{self, Change, Reading};
-use crate::budget::{Budgets, room};
+use super::earlier::{EarlierReviews, UNKNOWN, look_again};
+use super::reading::{self, ReadingOutcome, ReviewedChange};
+use crate::budget::{BudgetLimits, room};
 use crate::reader::ChildReader;
 use crate::telemetry;
 
-pub use ended::Part;
-pub use recall::{ContextSources, Recalled};
+pub use ended::ModelReviewRun;
+pub use recall::{ContextSources, ReviewMemory};
 use reviewer::{ReviewInput, ReviewerRun};
-pub use shown::Subject;
-use shown::{Again, Shown};
-pub(crate) use shown::{Diffs, Looked};
-pub(crate) use task::{Bounded, BuiltPrompt, ModelTask, Spent, WatchedTools, hash_of, unheld, words};
+pub use shown::ChangeDescription;
+pub(crate) use shown::{DiffExcerpt, ViewTrackingTools};
+use shown::{EarlierReviewText, ReviewPromptInput};
+pub(crate) use task::{
+    BuiltPrompt, ModelSpend, ModelTask, RestrictedTools, TracedTools, hash_of, unheld, words,
+};
 
 /// A model that reviews, shared by all runs of a process.
-pub struct Agent {
+pub struct ModelAgent {
     /// The way to it.
-    pub gateway: Gateway,
+    pub gateway: ModelGateway,
     /// What was spent.
     pub ledger: Arc<dyn RecordStore>,
     /// Its id.
     pub model: String,
     /// What holds the conversation with it.
-    pub runtime: Runtime,
+    pub runtime: AgentRuntime,
     /// What one run may use.
-    pub limits: Limits,
+    pub limits: RunLimits,
     /// What a run may cost.
-    pub budgets: Budgets,
+    pub budgets: BudgetLimits,
     /// What it is told.
-    pub prompts: Prompts,
+    pub prompts: PromptLibrary,
     /// What the operator tells it besides, and repositories.
     pub sources: ContextSources,
     /// Starts the process that looks at files for it.
     pub reader: ChildReader,
     /// Servers whose tools it may call in reviews.
-    pub servers: Vec<Server>,
+    pub servers: Vec<McpServer>,
     /// Tools of ours for reviews at a forge.
-    pub own_tools: Vec<OwnTools>,
+    pub own_tools: Vec<ToolServerFactory>,
     /// What it is recorded on, or played from.
-    pub tape: Tape,
+    pub tape: CassetteMode,
 }
 
 /// Makes the server of our own tools for one review: of the forge, of the repository (`owner/name`), and with the id
 /// that calls to the forge name. None, if the tools are of another forge.
-pub type OwnTools = Box<dyn Fn(&str, &str, &str) -> Option<Server> + Send + Sync>;
+pub type ToolServerFactory = Box<dyn Fn(&str, &str, &str) -> Option<McpServer> + Send + Sync>;
 
 /// The model of a review that no slot belongs to.
 pub struct ModelUse<'a> {
     /// The model.
-    pub agent: &'a Agent,
+    pub agent: &'a ModelAgent,
     /// Asked before each turn.
-    pub gate: Arc<dyn Gate>,
+    pub gate: Arc<dyn WriteGate>,
 }
 
 impl<'a> ModelUse<'a> {
     /// Its use for one review.
     pub fn asking(
         &self,
-        purse: Purse,
-        (subject, recalled): (Subject, Recalled),
+        purse: RunBudget,
+        (subject, recalled): (ChangeDescription, ReviewMemory),
         form: ReviewForm,
-        now: Millis,
-    ) -> Asking<'a> {
-        Asking { agent: self.agent, purse, subject, recalled, form, gate: Arc::clone(&self.gate), now }
+        now: UnixMillis,
+    ) -> ModelReviewRequest<'a> {
+        ModelReviewRequest {
+            agent: self.agent,
+            purse,
+            subject,
+            recalled,
+            form,
+            gate: Arc::clone(&self.gate),
+            now,
+        }
     }
 }
 
 /// Where a review's files are, for the model's tools.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct ReviewTree<'a> {
     /// The folder.
     pub tree: &'a Path,
     /// The files of a working tree that git does not ignore: no other is shown. None: all.
@@ -115,7 +127,8 @@ pub struct Place<'a> {
 }
 
 /// A review by a model in progress: its part, and those who reported.
-type Reviewing<'a> = Pin<Box<dyn Future<Output = Result<(Part, Vec<Reviewer>), AgentError>> + Send + 'a>>;
+type ModelReviewFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<(ModelReviewRun, Vec<ReviewerReport>), AgentError>> + Send + 'a>>;
 
 /// Lets the model review, if there is one, looks what became of findings of earlier reviews, and has the replacements proven
 /// that models propose.
@@ -123,12 +136,12 @@ type Reviewing<'a> = Pin<Box<dyn Future<Output = Result<(Part, Vec<Reviewer>), A
 /// # Errors
 /// [`AgentError`]
 pub fn ask<'a>(
-    asking: Option<Asking<'a>>,
-    change: &'a Change,
-    (place, reader): (Place<'a>, &'a dyn Reader),
-    earlier: &'a Earlier,
-    reading: &'a mut Reading,
-) -> BoxFuture<'a, Result<Option<Part>, AgentError>> {
+    asking: Option<ModelReviewRequest<'a>>,
+    change: &'a ReviewedChange,
+    (place, reader): (ReviewTree<'a>, &'a dyn RepositoryReader),
+    earlier: &'a EarlierReviews,
+    reading: &'a mut ReadingOutcome,
+) -> BoxFuture<'a, Result<Option<ModelReviewRun>, AgentError>> {
     Box::pin(async move {
         reading.renames.extend(&earlier.renames);
         let earlier = &earlier.at_head(place.tree, change, reading);
@@ -136,14 +149,16 @@ pub fn ask<'a>(
             // Boxed and erased: what waits for a model is large, and would be part of everything that waits for it.
             Some(asking) => {
                 let runtime = asking.agent.named();
-                let reviewing: Reviewing<'_> = Box::pin(asking.review(change, place, earlier, reading));
+                let reviewing: ModelReviewFuture<'_> =
+                    Box::pin(asking.review(change, place, earlier, reading));
                 let (part, reviewers) = reviewing.await?;
-                (Some(Part { runtime, ..part }), reviewers)
+                (Some(ModelReviewRun { runtime, ..part }), reviewers)
             }
             None => (None, Vec::new()),
         };
         // Who has not reported all has not said all.
-        let reviewers = if part.as_ref().is_some_and(Part::is_whole) { reviewers } else { Vec::new() };
+        let reviewers =
+            if part.as_ref().is_some_and(ModelReviewRun::is_whole) { reviewers } else { Vec::new() };
         reading.rechecked = look_again(earlier, place.tree, change, reading, reviewers);
         gives::prove(place.tree, reader, &mut reading.found).await;
         Ok(part)
@@ -151,27 +166,28 @@ pub fn ask<'a>(
 }
 
 /// The outcome of a review in which the rules have read this, and a model has done its part, if there is one.
-pub fn outcome(coverage: &Coverage, part: Option<&Part>) -> Outcome {
+pub fn outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
     match part {
-        Some(part) => Outcome::of_model(coverage, part.runtime, part.part.clone()),
-        None => Outcome::of_rules(coverage),
+        Some(part) => ReviewOutcome::of_model(coverage, part.runtime, part.part.clone()),
+        None => ReviewOutcome::of_rules(coverage),
     }
 }
 
 /// The same of a review that is served: while a model waits for money, what the rules found is shown.
-pub fn served_outcome(coverage: &Coverage, part: Option<&Part>) -> Outcome {
-    let Some(Part { part: ModelPart::Deferred { why, until }, runtime, .. }) = part else {
+pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
+    let Some(ModelReviewRun { part: ModelReviewStatus::Deferred { why, until }, runtime, .. }) = part else {
         return outcome(coverage, part);
     };
-    let rules =
-        ModelPart::Partial(format!("minimal: rules only until the next day (UTC) begins, because {why}"));
-    let outcome = Outcome::of_model(coverage, *runtime, rules);
+    let rules = ModelReviewStatus::Partial(format!(
+        "minimal: rules only until the next day (UTC) begins, because {why}"
+    ));
+    let outcome = ReviewOutcome::of_model(coverage, *runtime, rules);
     let until = Some(*until).filter(|_| outcome.kind == OutcomeKind::Partial);
-    Outcome { until, ..outcome }
+    ReviewOutcome { until, ..outcome }
 }
 
 /// The model's part; none: no model was asked.
-pub fn asked(part: Option<Part>) -> Option<AskedModel> {
+pub fn asked(part: Option<ModelReviewRun>) -> Option<ModelReview> {
     part?.asked
 }
 
@@ -202,74 +218,74 @@ pub struct ReviewForm {
 }
 
 /// One review's use of it.
-pub struct Asking<'a> {
+pub struct ModelReviewRequest<'a> {
     /// The model.
-    pub agent: &'a Agent,
+    pub agent: &'a ModelAgent,
     /// What pays for it.
-    pub purse: Purse,
+    pub purse: RunBudget,
     /// What people say of the change.
-    pub subject: Subject,
+    pub subject: ChangeDescription,
     /// What the repository and the operator tell it.
-    pub recalled: Recalled,
+    pub recalled: ReviewMemory,
     /// The form that the review has.
     pub form: ReviewForm,
     /// The kill switch, asked between turns.
-    pub gate: Arc<dyn Gate>,
+    pub gate: Arc<dyn WriteGate>,
     /// When the review began, for the periods of budgets.
-    pub now: Millis,
+    pub now: UnixMillis,
 }
 
-impl Asking<'_> {
+impl ModelReviewRequest<'_> {
     /// Lets the model review a change that the rules have read, and adds what it found.
     ///
     /// # Errors
     /// [`AgentError`]
     async fn review(
         self,
-        change: &Change,
-        place: Place<'_>,
-        earlier: &Earlier,
-        reading: &mut Reading,
-    ) -> Result<(Part, Vec<Reviewer>), AgentError> {
+        change: &ReviewedChange,
+        place: ReviewTree<'_>,
+        earlier: &EarlierReviews,
+        reading: &mut ReadingOutcome,
+    ) -> Result<(ModelReviewRun, Vec<ReviewerReport>), AgentError> {
         // A cassette answers to the change alone, whatever was reviewed before: its findings of before stay unverified.
         let is_told = !self.agent.tape.is_some();
         let owed = if is_told { earlier.owed() } else { Vec::new() };
         let is_nothing = change.diff.is_empty() && change.large.is_empty() && change.left_out.is_empty();
         if is_nothing || reading.coverage.reviewed.is_empty() && owed.is_empty() {
             // What is left out by design is not the model's either, and of no change nothing is owed.
-            telemetry::ended(&End::Done);
-            return Ok((Part::whole(), Vec::new()));
+            telemetry::ended(&AgentRunEnd::Done);
+            return Ok((ModelReviewRun::whole(), Vec::new()));
         }
         let Self { agent, purse, subject, recalled, form, gate, now } = self;
         let left = match agent.tape.plays() {
-            true => Room::Enough { left: None },
+            true => BudgetDecision::Enough { left: None },
             false => room(&*agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
         };
         let money = match left {
-            Room::Enough { left } => left,
-            Room::Deferred { until, level } => {
-                let part = Part::deferred(&level, until);
-                telemetry::ended(&End::Refused(Refused::Budget { level }));
+            BudgetDecision::Enough { left } => left,
+            BudgetDecision::Deferred { until, level } => {
+                let part = ModelReviewRun::deferred(&level, until);
+                telemetry::ended(&AgentRunEnd::Refused(ModelError::Budget { level }));
                 return Ok((part, Vec::new()));
             }
-            Room::Minimal { level } => {
-                let refused = Refused::Budget { level };
-                let part = Part::refused(&refused, now);
-                telemetry::ended(&End::Refused(refused));
+            BudgetDecision::Minimal { level } => {
+                let refused = ModelError::Budget { level };
+                let part = ModelReviewRun::refused(&refused, now);
+                telemetry::ended(&AgentRunEnd::Refused(refused));
                 return Ok((part, Vec::new()));
             }
         };
         let memory = recalled.memory.as_ref();
-        let repository = purse.levels.iter().find(|level| level.kind == LevelKind::RepoDay);
+        let repository = purse.levels.iter().find(|level| level.kind == BudgetLevelKind::RepoDay);
         let repository = repository.map_or("", |level| level.key.as_str());
         let own = agent.own_tools.iter().filter_map(|own| {
             // Of a local review nobody knows the forge.
             let (forge, _) = repository.split_once('/')?;
             own(forge, subject.repository.as_deref()?, purse.run.as_str())
         });
-        let servers: Vec<Server> = agent.servers.iter().cloned().chain(own).collect();
-        let servers = Servers::start(&servers).await;
-        let again = (is_told && earlier.is_known()).then(|| Again {
+        let servers: Vec<McpServer> = agent.servers.iter().cloned().chain(own).collect();
+        let servers = McpServers::start(&servers).await;
+        let again = (is_told && earlier.is_known()).then(|| EarlierReviewText {
             last_head: earlier.head.as_ref().map_or(UNKNOWN, Sha::as_str).to_owned(),
             landed: earlier.landed.clone(),
             open: earlier.told(place.tree, change, reading),
@@ -300,14 +316,15 @@ impl Asking<'_> {
             shown::leave_out(&seen, &mut reading.coverage);
         }
         let (found, dropped, lost) = add(&looks, place.tree, change, reading);
-        let reviewers = looks.iter().map(|look| Reviewer {
+        let reviewers = looks.iter().map(|look| ReviewerReport {
             seen: look.seen.clone(),
             verdicts: schema::verdicts(&look.ran.items.verdicts, owed.iter().copied()),
         });
         let reviewers = reviewers.collect();
         let (memory, replayed) = (Some(recalled.told()), agent.tape.plays());
         let servers_failed = telemetry::servers_failed(&problems);
-        let did = Modelled { memory, dropped, replayed, servers_failed, ..Modelled::default() };
+        let did =
+            ModelReviewDetail { memory, dropped, replayed, servers_failed, ..ModelReviewDetail::default() };
         let mut part = reviewer::together(&looks, &found, did, now);
         if part.is_whole()
             && let Some(asked) = &mut part.asked
@@ -319,12 +336,12 @@ impl Asking<'_> {
     }
 }
 
-impl Agent {
+impl ModelAgent {
     /// What holds the conversation, as outcomes name it.
-    pub fn named(&self) -> outcome::Runtime {
+    pub fn named(&self) -> outcome::ReviewRuntime {
         match &self.runtime {
-            Runtime::Native => outcome::Runtime::Native,
-            Runtime::Cli(_) => outcome::Runtime::Cli,
+            AgentRuntime::Native => outcome::ReviewRuntime::Native,
+            AgentRuntime::Cli(_) => outcome::ReviewRuntime::Cli,
         }
     }
 
@@ -337,13 +354,13 @@ impl Agent {
         &self,
         names: (&str, &str),
         (findings, dismissed): (Option<&str>, Option<&str>),
-        change: &Change,
-        reading: &Reading,
+        change: &ReviewedChange,
+        reading: &ReadingOutcome,
     ) -> Result<(BuiltPrompt, BTreeSet<RepoPath>), PromptError> {
-        let shown = Shown {
+        let shown = ReviewPromptInput {
             change,
             reading,
-            subject: &Subject::default(),
+            subject: &ChangeDescription::default(),
             repository: "",
             again: None,
             memory: None,
@@ -359,19 +376,19 @@ impl Agent {
 fn add(
     looks: &[ReviewerRun],
     tree: &Path,
-    change: &Change,
-    reading: &mut Reading,
+    change: &ReviewedChange,
+    reading: &mut ReadingOutcome,
 ) -> (Vec<u32>, BTreeMap<String, u32>, u32) {
-    let files = Tree::open(tree).ok();
+    let files = FileTree::open(tree).ok();
     let text = |path: &RepoPath| files.as_ref()?.text(path);
     let (mut all, mut found, mut dropped) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
     let mut all_lost = 0_u32;
-    let mut drop = |why: Dropped, count: u32| {
+    let mut drop = |why: DropReason, count: u32| {
         let sum = dropped.entry(why.as_str().to_owned()).or_default();
         *sum = sum.saturating_add(count);
     };
     for look in looks {
-        let Checked { findings, dropped, lost } = schema::check(look.ran.items.clone(), text);
+        let CheckedFindings { findings, dropped, lost } = schema::check(look.ran.items.clone(), text);
         all_lost = all_lost.saturating_add(lost);
         dropped.into_iter().for_each(|(why, count)| drop(why, count));
         found.push(u32::try_from(findings.len()).unwrap_or(u32::MAX));
@@ -388,7 +405,7 @@ fn add(
             continue;
         }
         if added >= MAX_FINDINGS {
-            drop(Dropped::TooMany, 1);
+            drop(DropReason::TooMany, 1);
             continue;
         }
         added += 1;
@@ -401,7 +418,7 @@ fn add(
 /// A finding that quotes no secret: of its file, or of any form that the rules know. Its lines are compared with the
 /// file's without secrets later, too.
 pub(crate) fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
-    let quoted = text(&raw.place.path).map(|text| Quoted::of(&text)).unwrap_or_default();
+    let quoted = text(&raw.place.path).map(|text| QuotedSecrets::of(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_in(&raw.title), quoted.hide_in(&raw.body));
     let snippet = quoted.hide_in(&raw.snippet);
     let proposed = raw.suggestion.as_ref().map(|proposed| proposed.replacement.clone());

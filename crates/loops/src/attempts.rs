@@ -2,49 +2,49 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use truing_core::id::{Key, Millis, RunId, Sha};
+use truing_core::id::{RunId, Sha, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::Runtime;
-use truing_core::port::Revision;
+use truing_core::outcome::ReviewRuntime;
+use truing_core::port::PullRevision;
 
 /// Those that ask a model and have not come to their end. Cheap to copy.
 #[derive(Clone, Default, Debug)]
-pub struct Attempts(Arc<Mutex<Inner>>);
+pub struct AttemptRegistry(Arc<Mutex<OpenAttempts>>);
 
 #[derive(Default, Debug)]
-struct Inner {
-    open: Vec<Attempt>,
+struct OpenAttempts {
+    open: Vec<ReviewAttempt>,
     told: MicroUsd,
 }
 
 /// One of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Attempt {
+pub struct ReviewAttempt {
     /// The review.
     pub run: RunId,
     /// What it is recorded by.
-    pub key: Key,
+    pub key: SlotKey,
     /// What it is filed under.
-    pub revision: Revision,
+    pub revision: PullRevision,
     /// When it began.
-    pub began: Millis,
+    pub began: UnixMillis,
     /// Who asks the model.
-    pub runtime: Runtime,
+    pub runtime: ReviewRuntime,
 }
 
-impl Attempt {
+impl ReviewAttempt {
     /// Had it failed before anybody knew which commit it would be of?
     pub fn is_early(&self) -> bool {
         self.revision.head.is_none()
     }
 }
 
-impl Attempts {
+impl AttemptRegistry {
     /// A review by a model is asked for, of which the key alone is known yet: should it fail before [`Self::begins`], that is
     /// what it is recorded by.
-    pub fn asked(&self, (run, key): (RunId, Key), began: Millis, runtime: Runtime) {
-        let revision = Revision { head: Sha::none(), base: Sha::none() };
-        self.begins(Attempt { run, key, revision, began, runtime });
+    pub fn asked(&self, (run, key): (RunId, SlotKey), began: UnixMillis, runtime: ReviewRuntime) {
+        let revision = PullRevision { head: Sha::none(), base: Sha::none() };
+        self.begins(ReviewAttempt { run, key, revision, began, runtime });
     }
 
     /// What was asked for is somebody else's to record.
@@ -53,7 +53,7 @@ impl Attempts {
     }
 
     /// It may ask a model from now on.
-    pub fn begins(&self, attempt: Attempt) {
+    pub fn begins(&self, attempt: ReviewAttempt) {
         if !attempt.is_early() {
             self.handed_over();
         }
@@ -72,12 +72,12 @@ impl Attempts {
     }
 
     /// Takes those that have not ended, and what stopped ones have told.
-    pub fn take(&self) -> (Vec<Attempt>, MicroUsd) {
-        let Inner { open, told } = std::mem::take(&mut *self.inner());
+    pub fn take(&self) -> (Vec<ReviewAttempt>, MicroUsd) {
+        let OpenAttempts { open, told } = std::mem::take(&mut *self.inner());
         (open, told)
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, OpenAttempts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,34 +8,34 @@ use globset::GlobSet;
 use opentelemetry::KeyValue;
 use truing_config::value;
 use truing_config::{BudgetConfig, Config};
-use truing_core::id::{Key, Millis, RunId};
-use truing_core::ledger::{self, Caps, Level, Purse, Room, Scope};
+use truing_core::id::{RunId, SlotKey, UnixMillis};
+use truing_core::ledger::{self, BudgetCaps, BudgetDecision, BudgetLevel, BudgetScope, RunBudget};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
-use truing_model::price::{MAX_LITELLM_BYTES, Price, PriceError, Prices};
+use truing_model::price::{MAX_LITELLM_BYTES, ModelPrice, ModelPrices, PriceError};
 
 use crate::telemetry;
 
 /// Limits of all repositories.
 #[derive(Clone, Debug)]
-pub struct Budgets {
+pub struct BudgetLimits {
     /// Those of no repository in particular and of no team.
-    caps: Caps,
+    caps: BudgetCaps,
     sync: MicroUsd,
     converge: MicroUsd,
     /// By `owner/name` in lower case.
     repositories: BTreeMap<String, MicroUsd>,
-    teams: Vec<Team>,
+    teams: Vec<TeamBudget>,
 }
 
 #[derive(Clone, Debug)]
-struct Team {
+struct TeamBudget {
     name: String,
     repositories: GlobSet,
     month: MicroUsd,
 }
 
-impl Budgets {
+impl BudgetLimits {
     /// As configured.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl Budgets {
         let mut teams = Vec::new();
         for (name, team) in &config.teams {
             if let Some(month) = team.month {
-                teams.push(Team {
+                teams.push(TeamBudget {
                     name: name.clone(),
                     repositories: value::repositories(&team.repos)?,
                     month,
@@ -65,7 +65,16 @@ impl Budgets {
             prices: _,
         } = config.budget;
         Ok(Self {
-            caps: Caps { review, pull_ask, pull, repo_day, converge_day, sync_day, teams: Vec::new(), month },
+            caps: BudgetCaps {
+                review,
+                pull_ask,
+                pull,
+                repo_day,
+                converge_day,
+                sync_day,
+                teams: Vec::new(),
+                month,
+            },
             sync,
             converge,
             repositories: config.repositories.iter().map(lower).collect(),
@@ -75,21 +84,21 @@ impl Budgets {
 
     /// The limits of a repository that people call `name` (`owner/name`); of one without such a name those of no
     /// repository in particular and of no team.
-    pub fn caps(&self, name: Option<&str>) -> Caps {
+    pub fn caps(&self, name: Option<&str>) -> BudgetCaps {
         let own = name.and_then(|name| self.repositories.get(&name.to_lowercase())).copied();
-        let is_of = |team: &&Team| name.is_some_and(|name| team.repositories.is_match(name));
+        let is_of = |team: &&TeamBudget| name.is_some_and(|name| team.repositories.is_match(name));
         let teams = self.teams.iter().filter(is_of).map(|team| (team.name.clone(), team.month)).collect();
-        Caps { repo_day: own.unwrap_or(self.caps.repo_day), teams, ..self.caps.clone() }
+        BudgetCaps { repo_day: own.unwrap_or(self.caps.repo_day), teams, ..self.caps.clone() }
     }
 
     /// The level of a pull request that people are asked to raise, with what it allows at first; none: nobody is asked.
-    pub fn ask_level(&self, key: &Key, name: &str) -> Option<Level> {
+    pub fn ask_level(&self, key: &SlotKey, name: &str) -> Option<BudgetLevel> {
         self.caps(Some(name)).ask_level(key.as_str())
     }
 
     /// What a run draws on that begins now and follows a package for this repository, and what it may cost.
-    pub fn purse_of_sync(&self, run: RunId, name: &str, now: Millis) -> (Purse, MicroUsd) {
-        (Purse::of_sync(run, self.sync, name, &self.caps(Some(name)), now), self.sync)
+    pub fn purse_of_sync(&self, run: RunId, name: &str, now: UnixMillis) -> (RunBudget, MicroUsd) {
+        (RunBudget::of_sync(run, self.sync, name, &self.caps(Some(name)), now), self.sync)
     }
 
     /// The purse of a run that converges on the pull request or the local repository of this key, and the most that it
@@ -97,12 +106,12 @@ impl Budgets {
     pub fn purse_of_converge(
         &self,
         run: RunId,
-        key: &Key,
+        key: &SlotKey,
         name: Option<&str>,
-        now: Millis,
-    ) -> (Purse, MicroUsd) {
+        now: UnixMillis,
+    ) -> (RunBudget, MicroUsd) {
         let scope = scope(key, "");
-        (Purse::of_converge(run, self.converge, &scope, &self.caps(name), now), self.converge)
+        (RunBudget::of_converge(run, self.converge, &scope, &self.caps(name), now), self.converge)
     }
 
     /// The most that a run which converges may cost.
@@ -112,19 +121,26 @@ impl Budgets {
 
     /// What a review of this commit draws on that begins now. `key` is the pull request's, or of a local run the one
     /// that records know its repository by.
-    pub fn purse(&self, run: RunId, key: &Key, head: &str, name: Option<&str>, now: Millis) -> Purse {
-        Purse::of_review(run, &scope(key, head), &self.caps(name), now)
+    pub fn purse(
+        &self,
+        run: RunId,
+        key: &SlotKey,
+        head: &str,
+        name: Option<&str>,
+        now: UnixMillis,
+    ) -> RunBudget {
+        RunBudget::of_review(run, &scope(key, head), &self.caps(name), now)
     }
 }
 
-fn scope(key: &Key, head: &str) -> Scope {
+fn scope(key: &SlotKey, head: &str) -> BudgetScope {
     let all = key.as_str();
     // `pr/{forge}/{repository id}/` without its ends; what has no number is a repository itself.
     let repository = match all.strip_prefix("pr/") {
         Some(_) => key.repository().trim_start_matches("pr/").trim_end_matches('/'),
         None => all,
     };
-    Scope { key: all.to_owned(), head: head.to_owned(), repository: repository.to_owned() }
+    BudgetScope { key: all.to_owned(), head: head.to_owned(), repository: repository.to_owned() }
 }
 
 /// The `owner/name` at the end of a remote's URL, for a local run's team; none if it has no such end.
@@ -145,14 +161,14 @@ pub fn name_of_remote(url: &str) -> Option<String> {
 #[truing_core::boxed_future]
 pub async fn room(
     store: &dyn Ledger,
-    purse: &Purse,
+    purse: &RunBudget,
     least: MicroUsd,
-    now: Millis,
-) -> Result<Room, StoreError> {
+    now: UnixMillis,
+) -> Result<BudgetDecision, StoreError> {
     let room = ledger::room(&store.look(&purse.levels).await?, least, now);
     match &room {
-        Room::Enough { .. } => {}
-        Room::Deferred { level, .. } | Room::Minimal { level } => {
+        BudgetDecision::Enough { .. } => {}
+        BudgetDecision::Deferred { level, .. } | BudgetDecision::Minimal { level } => {
             tell("BudgetExhausted", &purse.run, level);
         }
     }
@@ -160,12 +176,12 @@ pub async fn room(
 }
 
 /// Tells in the log that a run ended early because this level has too little left.
-pub fn exceeded(run: &RunId, level: &Level) {
+pub fn exceeded(run: &RunId, level: &BudgetLevel) {
     tell("budget.exceeded", run, level);
 }
 
-fn tell(event: &'static str, run: &RunId, level: &Level) {
-    let Level { kind, key, period, limit } = level;
+fn tell(event: &'static str, run: &RunId, level: &BudgetLevel) {
+    let BudgetLevel { kind, key, period, limit } = level;
     let level = kind.as_str();
     let about = [("level", level), ("key", key), ("period", period)];
     let about = about.map(|(name, value)| KeyValue::new(name, value.to_owned()));
@@ -178,7 +194,7 @@ fn tell(event: &'static str, run: &RunId, level: &Level) {
 /// Who says what a model costs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum PricedBy {
+pub enum PriceSource {
     /// Truing's own table.
     BuiltIn,
     /// The file that `budget.prices` names.
@@ -189,16 +205,16 @@ pub enum PricedBy {
 
 /// The prices that hold, each with who says it.
 #[derive(Clone, Debug, Default)]
-pub struct Priced {
+pub struct EffectivePrices {
     /// What models cost.
-    pub prices: Prices,
+    pub prices: ModelPrices,
     /// Who says it.
-    pub by: BTreeMap<String, PricedBy>,
+    pub by: BTreeMap<String, PriceSource>,
 }
 
 /// Why prices cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub enum PricesError {
+pub enum PriceFileError {
     /// The file cannot be read.
     #[error("the prices in {} cannot be read: {why}", path.display())]
     Unreadable {
@@ -212,39 +228,39 @@ pub enum PricesError {
     Wrong(#[from] PriceError),
 }
 
-impl Priced {
+impl EffectivePrices {
     /// The built-in table, with that of Amazon Bedrock where the model or its fallback is asked there; over it the file that the
     /// configuration names, over both what it declares.
     ///
     /// # Errors
-    /// [`PricesError`]
-    pub fn new(config: &Config) -> Result<Self, PricesError> {
+    /// [`PriceFileError`]
+    pub fn new(config: &Config) -> Result<Self, PriceFileError> {
         let mut all = Self::default();
-        all.take(Prices::builtin()?, PricedBy::BuiltIn);
+        all.take(ModelPrices::builtin()?, PriceSource::BuiltIn);
         let fallback = config.model.fallback.as_ref().and_then(|name| config.models.get(name));
         if std::iter::once(&config.model).chain(fallback).any(|model| model.provider.is_bedrock()) {
-            all.take(Prices::bedrock()?, PricedBy::BuiltIn);
+            all.take(ModelPrices::bedrock()?, PriceSource::BuiltIn);
         }
         if let Some(path) = &config.budget.prices {
-            let imported = Prices::from_litellm(&text_of(path)?, &path.display().to_string())?;
-            all.take(imported.prices, PricedBy::File);
+            let imported = ModelPrices::from_litellm(&text_of(path)?, &path.display().to_string())?;
+            all.take(imported.prices, PriceSource::File);
         }
-        let mut declared = Prices::default();
+        let mut declared = ModelPrices::default();
         for (model, price) in &config.prices {
-            declared.set(model, Price::from(*price));
+            declared.set(model, ModelPrice::from(*price));
         }
-        all.take(declared, PricedBy::Configuration);
+        all.take(declared, PriceSource::Configuration);
         Ok(all)
     }
 
-    fn take(&mut self, prices: Prices, by: PricedBy) {
+    fn take(&mut self, prices: ModelPrices, by: PriceSource) {
         self.by.extend(prices.all().map(|(model, _)| (model.to_owned(), by)));
         self.prices.extend(prices);
     }
 }
 
-fn text_of(path: &Path) -> Result<String, PricesError> {
-    let unreadable = |why: String| PricesError::Unreadable { path: path.to_owned(), why };
+fn text_of(path: &Path) -> Result<String, PriceFileError> {
+    let unreadable = |why: String| PriceFileError::Unreadable { path: path.to_owned(), why };
     let file = truing_config::open_plain(path).map_err(|error| unreadable(error.to_string()))?;
     let mut bytes = Vec::new();
     file.take(MAX_LITELLM_BYTES + 1)
@@ -285,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_repository_has_the_limits_of_its_teams_and_its_own() {
-        let budgets = Budgets::new(&config(TEAMS)).unwrap();
+        let budgets = BudgetLimits::new(&config(TEAMS)).unwrap();
         let of = |name: Option<&str>| {
             let caps = budgets.caps(name);
             let teams: Vec<String> = caps.teams.iter().map(|(name, sum)| format!("{name} {sum}")).collect();
@@ -298,9 +314,10 @@ mod tests {
 
     #[test]
     fn levels_are_named_by_ids_that_outlast_names() {
-        let budgets = Budgets::new(&config(TEAMS)).unwrap();
+        let budgets = BudgetLimits::new(&config(TEAMS)).unwrap();
         let keys = |key: &str| -> Vec<String> {
-            let purse = budgets.purse(RunId::new("r"), &Key::new(key), "abc", Some("ada/tool"), Millis(0));
+            let purse =
+                budgets.purse(RunId::new("r"), &SlotKey::new(key), "abc", Some("ada/tool"), UnixMillis(0));
             purse.levels.into_iter().map(|level| level.key).collect()
         };
         assert_eq!(keys("pr/github/1296269/7"), ["pr/github/1296269/7@abc", "github/1296269", "all"]);
@@ -311,8 +328,8 @@ mod tests {
     #[test]
     fn all_of_a_pull_request_is_bounded_only_where_the_operator_says_so() {
         let kinds = |text: &str, key: &str| -> Vec<&str> {
-            let budgets = Budgets::new(&config(text)).unwrap();
-            let (run, key, at) = (|| RunId::new("r"), Key::new(key), Millis(0));
+            let budgets = BudgetLimits::new(&config(text)).unwrap();
+            let (run, key, at) = (|| RunId::new("r"), SlotKey::new(key), UnixMillis(0));
             let purses = [
                 budgets.purse(run(), &key, "abc", None, at),
                 budgets.purse_of_converge(run(), &key, None, at).0,
@@ -355,18 +372,18 @@ mod tests {
         std::fs::write(&file, format!(r#"{{"claude-opus-5": {one}, "mine": {one}, "theirs": {one}}}"#))
             .unwrap();
         let text = format!("[budget]\nprices = {file:?}\n[price.mine]\ninput = 0\noutput = 0.0\n");
-        let priced = Priced::new(&config(&text)).unwrap();
+        let priced = EffectivePrices::new(&config(&text)).unwrap();
         let of = |model: &str| (priced.by[model], priced.prices.of(model).unwrap().most(1_000_000, 0).0);
-        assert_eq!(of("claude-opus-5"), (PricedBy::File, 1_000_000));
-        assert_eq!(of("theirs"), (PricedBy::File, 1_000_000));
-        assert_eq!(of("mine"), (PricedBy::Configuration, 0));
-        assert_eq!(of("claude-opus-4-5"), (PricedBy::BuiltIn, 10_000_000));
+        assert_eq!(of("claude-opus-5"), (PriceSource::File, 1_000_000));
+        assert_eq!(of("theirs"), (PriceSource::File, 1_000_000));
+        assert_eq!(of("mine"), (PriceSource::Configuration, 0));
+        assert_eq!(of("claude-opus-4-5"), (PriceSource::BuiltIn, 10_000_000));
 
         std::fs::write(&file, r#"{"bad": {"input_cost_per_token": -1, "output_cost_per_token": 0}}"#)
             .unwrap();
-        let error = Priced::new(&config(&text)).unwrap_err().to_string();
+        let error = EffectivePrices::new(&config(&text)).unwrap_err().to_string();
         assert!(error.contains("prices.json") && error.contains("entry `bad`"), "{error}");
         std::fs::remove_file(&file).unwrap();
-        assert!(matches!(Priced::new(&config(&text)), Err(PricesError::Unreadable { .. })));
+        assert!(matches!(EffectivePrices::new(&config(&text)), Err(PriceFileError::Unreadable { .. })));
     }
 }

@@ -11,24 +11,26 @@ use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
 use truing_agent::memory::{FOLDER, MEMORY_FILES};
-use truing_agent::verify::Scope as Trust;
+use truing_agent::verify::CacheScope as Trust;
 use truing_config::layer::SourceFile;
-use truing_config::problem::{ConfigError, Problem};
+use truing_config::problem::{ConfigError, ConfigProblem};
 use truing_config::{Config, REPOSITORY_FILE, value};
 use truing_core::code::LinesKey;
 use truing_core::id::{PrId, Sha};
-use truing_core::outcome::Coverage;
-use truing_core::port::{PullRequest, Reader, Revision};
-use truing_diff::{RepoPath, Status, parse};
-use truing_forge::Server;
-use truing_git::{Exported, Git, GitError, Mirror, PrivateFolder, Remote};
+use truing_core::outcome::ReviewCoverage;
+use truing_core::port::{PullRequest, PullRevision, RepositoryReader};
+use truing_diff::{FileStatus, RepoPath, parse};
+use truing_forge::AnyForgeServer;
+use truing_git::{ExportSummary, Git, GitError, Mirror, PrivateFolder, Remote};
 
-use super::agent::{self, AgentError, Asking, ContextSources, Part, Place, Recalled};
-use super::earlier::Earlier;
+use super::agent::{
+    self, AgentError, ContextSources, ModelReviewRequest, ModelReviewRun, ReviewMemory, ReviewTree,
+};
+use super::earlier::EarlierReviews;
 use super::fetch;
 use super::ignores;
-use super::reading::{self, Change, Reading, ReadingError, Scope};
-use super::tools::{Base, Toolbox, Tooling};
+use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};
+use super::tools::{BaseCommit, LinterSources, ReviewLinters};
 
 /// Where the mirror of a pull request's repository is among them.
 pub fn mirror(mirrors: &Path, id: &PrId) -> PathBuf {
@@ -37,20 +39,20 @@ pub fn mirror(mirrors: &Path, id: &PrId) -> PathBuf {
 
 /// What the rules look at, before a repository's own file is asked.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct OperatorRules {
     config: Config,
-    scope: Scope,
+    scope: ReviewScope,
     /// Base branches that may configure, by forge.
     branches: BTreeMap<String, GlobSet>,
 }
 
-impl Rules {
+impl OperatorRules {
     /// The operator's.
     ///
     /// # Errors
     /// A pattern that is no glob.
     pub fn new(config: Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
-        let scope = Scope::of(&config, lines_key)?;
+        let scope = ReviewScope::of(&config, lines_key)?;
         let branches = config.forges.iter();
         let branches =
             branches.map(|(name, forge)| Ok((name.clone(), value::globs(&forge.config_branches)?)));
@@ -64,8 +66,8 @@ impl Rules {
     }
 
     /// With what the repository's own file adds.
-    fn with(&self, own: &SourceFile) -> Result<Scope, CheckoutError> {
-        Ok(Scope::of(&self.config.with_repository(own)?, self.scope.lines_key.clone())?)
+    fn with(&self, own: &SourceFile) -> Result<ReviewScope, CheckoutError> {
+        Ok(ReviewScope::of(&self.config.with_repository(own)?, self.scope.lines_key.clone())?)
     }
 
     /// The operator's configuration.
@@ -97,14 +99,14 @@ impl Rules {
         &self,
         mirror: &Mirror,
         (forge, base): (&str, &str),
-    ) -> Result<Vec<Configured>, GitError> {
+    ) -> Result<Vec<ConfigTip>, GitError> {
         let of_base = match self.configures(forge, base) {
             true => mirror.branch_tip(base).await?,
             false => None,
         };
-        let of_base = of_base.map(|commit| Configured { branch: ConfigBranch::Base, commit });
+        let of_base = of_base.map(|commit| ConfigTip { branch: ConfigBranch::Base, commit });
         let of_default = mirror.default_tip().await?;
-        let of_default = of_default.map(|commit| Configured { branch: ConfigBranch::Default, commit });
+        let of_default = of_default.map(|commit| ConfigTip { branch: ConfigBranch::Default, commit });
         Ok(of_base.into_iter().chain(of_default).collect())
     }
 }
@@ -117,53 +119,53 @@ async fn own_file(git: &Git, mirror: &Mirror, commit: &Sha) -> Result<Option<Sou
 }
 
 /// Where a pull request's commits are, and who reads them.
-pub struct Checkout<'a> {
+pub struct CheckoutContext<'a> {
     /// Git.
     pub git: &'a Git,
     /// The `NAME` of `[forge.NAME]` that has it.
     pub forge: &'a str,
     /// That forge, which says where a fork is.
-    pub server: &'a Server,
+    pub server: &'a AnyForgeServer,
     /// Where the repository's mirror is.
     pub mirror: &'a Path,
     /// Where it is fetched from.
     pub remote: &'a Remote,
     /// What the rules look at.
-    pub rules: &'a Rules,
+    pub rules: &'a OperatorRules,
     /// The plane that parses repository bytes.
-    pub reader: &'a dyn Reader,
+    pub reader: &'a dyn RepositoryReader,
     /// Linters whose findings are part of the review.
-    pub toolbox: &'a Toolbox,
+    pub toolbox: &'a LinterSources,
     /// Whose set-ups they may use.
     pub trust: Trust,
 }
 
 /// What holds for one review, whatever happens meanwhile.
 #[derive(Debug)]
-pub struct Pinned {
+pub struct PinnedScope {
     /// What the rules look at.
-    pub scope: Scope,
+    pub scope: ReviewScope,
     /// Whose own file counted; none if there is none.
-    pub configured: Option<Configured>,
+    pub configured: Option<ConfigTip>,
     /// What configures besides: that commit, else the first that may; none: the repository has none.
-    pub tip: Option<Configured>,
+    pub tip: Option<ConfigTip>,
 }
 
-impl Pinned {
+impl PinnedScope {
     /// What the repository tells a model besides, as it is there.
     ///
     /// # Errors
     /// [`GitError`]
     #[truing_core::boxed_future]
-    pub async fn recall(&self, sources: &ContextSources, mirror: &Mirror) -> Result<Recalled, GitError> {
+    pub async fn recall(&self, sources: &ContextSources, mirror: &Mirror) -> Result<ReviewMemory, GitError> {
         let memory = sources.of_commit(mirror, self.tip.as_ref().map(|tip| &tip.commit)).await?;
-        Ok(Recalled { memory, from: self.tip.as_ref().map(ToString::to_string).unwrap_or_default() })
+        Ok(ReviewMemory { memory, from: self.tip.as_ref().map(ToString::to_string).unwrap_or_default() })
     }
 }
 
 /// A branch's tip that may configure.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Configured {
+pub struct ConfigTip {
     /// Which branch.
     pub branch: ConfigBranch,
     /// Its newest commit.
@@ -179,7 +181,7 @@ pub enum ConfigBranch {
     Default,
 }
 
-impl fmt::Display for Configured {
+impl fmt::Display for ConfigTip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let branch = match self.branch {
             ConfigBranch::Base => "base",
@@ -209,16 +211,16 @@ pub enum CheckoutError {
     Pattern(#[from] globset::Error),
 }
 
-impl Checkout<'_> {
+impl CheckoutContext<'_> {
     /// Fetches both commits, and what configures their review.
     ///
     /// # Errors
     /// [`CheckoutError`]
     #[truing_core::boxed_future]
-    pub async fn fetch(&self, pull: &PullRequest) -> Result<(Mirror, Pinned), CheckoutError> {
+    pub async fn fetch(&self, pull: &PullRequest) -> Result<(Mirror, PinnedScope), CheckoutError> {
         let mirror = self.git.mirror(self.mirror, self.remote).await?;
         let tips = self.rules.may_configure(&mirror, (self.forge, &pull.base_branch)).await?;
-        let Revision { head, base } = &pull.revision;
+        let PullRevision { head, base } = &pull.revision;
         let others: Vec<Sha> =
             [base].into_iter().chain(tips.iter().map(|tip| &tip.commit)).cloned().collect();
         fetch::commits(self.server, &mirror, (head, pull.head_repository.as_ref()), &others).await?;
@@ -226,10 +228,10 @@ impl Checkout<'_> {
         for tip in tips {
             if let Some(own) = own_file(self.git, &mirror, &tip.commit).await? {
                 let (scope, tip) = (self.rules.with(&own)?, Some(tip));
-                return Ok((mirror, Pinned { scope, configured: tip.clone(), tip }));
+                return Ok((mirror, PinnedScope { scope, configured: tip.clone(), tip }));
             }
         }
-        Ok((mirror, Pinned { scope: self.rules.scope.clone(), configured: None, tip: first }))
+        Ok((mirror, PinnedScope { scope: self.rules.scope.clone(), configured: None, tip: first }))
     }
 
     /// The patterns of the repository's own file by which `rules.ignore` ignores nothing at this head. Those of the operator are
@@ -238,8 +240,8 @@ impl Checkout<'_> {
         &self,
         mirror: &Mirror,
         head: &Sha,
-        pinned: &Pinned,
-        coverage: &Coverage,
+        pinned: &PinnedScope,
+        coverage: &ReviewCoverage,
     ) -> Vec<String> {
         let scope = &pinned.scope;
         if scope.ignore_patterns == self.rules.scope.ignore_patterns {
@@ -260,10 +262,10 @@ impl Checkout<'_> {
     pub fn read<'a>(
         &'a self,
         mirror: &'a Mirror,
-        change: &'a Change,
-        (head, scope): (&'a Sha, &'a Scope),
-        (asking, earlier): (Option<Asking<'a>>, &'a Earlier),
-    ) -> BoxFuture<'a, Result<(Reading, Option<Part>), CheckoutError>> {
+        change: &'a ReviewedChange,
+        (head, scope): (&'a Sha, &'a ReviewScope),
+        (asking, earlier): (Option<ModelReviewRequest<'a>>, &'a EarlierReviews),
+    ) -> BoxFuture<'a, Result<(ReadingOutcome, Option<ModelReviewRun>), CheckoutError>> {
         Box::pin(async move {
             let mut plan = reading::plan(change, scope)?;
             let folder = self.git.private_folder()?;
@@ -276,10 +278,11 @@ impl Checkout<'_> {
             plan.stand_in(&exported.too_large, folder.path());
             plan.leave_out(exported.left_out);
             let tree = folder.path().to_owned();
-            let base = Base::Mirror(mirror, &change.base);
-            let tooling = Tooling { toolbox: self.toolbox, project: None, trust: Some(&self.trust), base };
+            let base = BaseCommit::Mirror(mirror, &change.base);
+            let tooling =
+                ReviewLinters { toolbox: self.toolbox, project: None, trust: Some(&self.trust), base };
             let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
-            let place = Place { tree: folder.path(), only: None };
+            let place = ReviewTree { tree: folder.path(), only: None };
             let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
             reading.sign_lines(folder.path(), &scope.lines_key);
             Ok((reading, part))
@@ -292,16 +295,16 @@ impl Checkout<'_> {
 /// # Errors
 /// [`GitError`]
 #[truing_core::boxed_future]
-pub async fn changed(mirror: &Mirror, revision: &Revision) -> Result<Change, GitError> {
-    let Revision { head, base } = revision;
+pub async fn changed(mirror: &Mirror, revision: &PullRevision) -> Result<ReviewedChange, GitError> {
+    let PullRevision { head, base } = revision;
     let left = mirror.merge_base(base, head).await?.unwrap_or_else(|| base.clone());
     let found = mirror.commit_diff(&left, head).await?;
-    Ok(Change::between(left, head, found))
+    Ok(ReviewedChange::between(left, head, found))
 }
 
 /// The files of a change that would configure its review, were they where that is taken from. `by_model`: memory and
 /// skills, which tell a model, are among them.
-pub fn configuring(change: &Change, by_model: bool) -> Vec<RepoPath> {
+pub fn configuring(change: &ReviewedChange, by_model: bool) -> Vec<RepoPath> {
     let tells = |path: &str| {
         let of_model = MEMORY_FILES.contains(&path)
             || path.strip_prefix(FOLDER).is_some_and(|below| below.is_empty() || below.starts_with('/'));
@@ -312,7 +315,7 @@ pub fn configuring(change: &Change, by_model: bool) -> Vec<RepoPath> {
         .into_iter()
         .flat_map(|file| {
             // What was copied is still there.
-            let old = file.old_path.filter(|_| file.status != Status::Copied);
+            let old = file.old_path.filter(|_| file.status != FileStatus::Copied);
             [Some(file.path), old].into_iter().flatten()
         })
         .filter(|path| path.as_str().is_some_and(tells))
@@ -325,9 +328,9 @@ pub fn configuring(change: &Change, by_model: bool) -> Vec<RepoPath> {
 /// The repository's own file as it was exported from a commit, if that has one.
 ///
 /// # Errors
-/// [`Problem::RepositoryFile`] for a link, and whatever else is no plain file.
+/// [`ConfigProblem::RepositoryFile`] for a link, and whatever else is no plain file.
 pub fn exported_file(
-    exported: &Exported,
+    exported: &ExportSummary,
     folder: &PrivateFolder,
     commit: &Sha,
 ) -> Result<Option<SourceFile>, ConfigError> {
@@ -335,7 +338,7 @@ pub fn exported_file(
     let name = format!("{}:{REPOSITORY_FILE}", commit.short());
     if let Some(odd) = exported.left_out.first() {
         let why = odd.reason.as_str().replace('_', " ");
-        return Err(Problem::RepositoryFile { file: name, why }.into());
+        return Err(ConfigProblem::RepositoryFile { file: name, why }.into());
     }
     let file = truing_config::repository_file(folder.path())?;
     Ok(file.map(|file| SourceFile { name, ..file }))
@@ -347,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_change_configures_by_what_it_writes_removes_or_renames_but_not_by_copies() {
-        let git = |lines: &str| Change {
+        let git = |lines: &str| ReviewedChange {
             base: Sha::parse(&"b".repeat(40)).unwrap(),
             head: None,
             diff: lines.as_bytes().to_vec(),

@@ -2,7 +2,7 @@
 //! (spec/converge.md).
 //!
 //! What is next `truing_core::converge` decides; here each act is carried out: `audit`, `fix`, `check`, and [`gate`].
-//! Where the branch is and who sees what is the business of a [`Workspace`]: a branch of a local repository ([`local`]), or
+//! Where the branch is and who sees what is the business of a [`BranchWorkspace`]: a branch of a local repository ([`local`]), or
 //! a pull request. After every act the run is kept, so whoever dies goes on where it was.
 
 // long: the order of acts of one loop, each of which is a module below.
@@ -27,109 +27,115 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use truing_agent::sandbox::Level;
-use truing_agent::verify::{Scope as Trust, Verifier};
+use truing_agent::sandbox::SandboxLevel;
+use truing_agent::verify::{CacheScope as Trust, Verifier};
 use truing_config::converge::ConvergeConfig;
-use truing_core::converge::record::Record;
-use truing_core::converge::{Act, Candidate, Code, Event, Exit, Step};
-use truing_core::id::{Millis, Sha, Span, Token};
-use truing_core::ledger::Purse;
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{
+    ConvergeAction, ConvergeEvent, ConvergeExit, ConvergeExitCode, ConvergeStep, FixCandidate,
+};
+use truing_core::id::{FencingToken, Sha, TimeSpan, UnixMillis};
+use truing_core::ledger::RunBudget;
 use truing_core::money::MicroUsd;
-use truing_core::policy::Policy;
-use truing_core::port::{Clock as _, ForgeError, Gate, Runs, StoreError};
+use truing_core::policy::AgentPolicy;
+use truing_core::port::{Clock as _, ForgeError, RunStore, StoreError, WriteGate};
 use truing_core::run::StepCost;
-use truing_core::slot::Why;
-use truing_core::verification::Verification;
-use truing_git::{CommitDiff, GitError, Laid, Mirror, PrivateFolder};
+use truing_core::slot::WaitReason;
+use truing_core::verification::VerificationReport;
+use truing_git::{CommitDiff, ExportedCommit, GitError, Mirror, PrivateFolder};
 use truing_model::gateway;
 
-use super::agent::{Agent, Spent};
-use super::reading::{self, Change, Reading, Scope};
-use super::tools::{Base, Toolbox, Tooling};
+use super::agent::{ModelAgent, ModelSpend};
+use super::reading::{self, ReadingOutcome, ReviewScope, ReviewedChange};
+use super::tools::{BaseCommit, LinterSources, ReviewLinters};
 use crate::machine::SystemClock;
-use audit::Audited;
-use gate::{Commands, GateError, Gated};
-pub use stop::Stop;
+use audit::AuditInput;
+use gate::{GateCommands, GateError, GateResult};
+pub use stop::ActError;
 
 /// Who does the work.
-pub struct Agents {
+pub struct ConvergeAgents {
     /// The model that audits, and that fixes unless another one does.
-    pub auditor: Agent,
+    pub auditor: ModelAgent,
     /// The model that fixes, if it is another one.
-    pub fixer: Option<Agent>,
+    pub fixer: Option<ModelAgent>,
     /// How well its commands are kept in.
-    pub sandbox: Level,
+    pub sandbox: SandboxLevel,
 }
 
 /// What a head is looked at with besides models. The repository's own file has a say in it.
 #[derive(Debug)]
-pub struct Looks {
+pub struct InspectionTools {
     /// What runs the repository's own checks; none: none are configured.
     pub verifier: Option<Verifier>,
     /// Folders with programs that a fixer's commands may run, besides the system's.
     pub programs: Vec<std::path::PathBuf>,
     /// The policy of fixers, which allows the commands of the gate and the checks as they stand.
-    pub policy: Arc<Policy>,
+    pub policy: Arc<AgentPolicy>,
     /// What the gate's rules look at.
-    pub scope: Scope,
+    pub scope: ReviewScope,
     /// Linters, whose findings belong to the gate.
-    pub toolbox: Toolbox,
+    pub toolbox: LinterSources,
     /// The folder in which the owner of the files has installed programs for them; none: nobody has.
     pub project: Option<std::path::PathBuf>,
     /// Commands of the gate; none: the rules alone.
-    pub commands: Option<Commands>,
+    pub commands: Option<GateCommands>,
     /// Names the gate, the checks and the rules.
     pub name: String,
 }
 
-impl Agents {
-    fn fixer(&self) -> &Agent {
+impl ConvergeAgents {
+    fn fixer(&self) -> &ModelAgent {
         self.fixer.as_ref().unwrap_or(&self.auditor)
     }
 }
 
-impl fmt::Debug for Agents {
+impl fmt::Debug for ConvergeAgents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agents").field("auditor", &self.auditor.model).finish_non_exhaustive()
+        f.debug_struct("ConvergeAgents").field("auditor", &self.auditor.model).finish_non_exhaustive()
     }
 }
 
 /// Where the branch is that a run works on, and who sees what it does.
 #[async_trait]
-pub trait Workspace: Sync {
+pub trait BranchWorkspace: Sync {
     /// Where the branch is now.
     ///
     /// # Errors
-    /// [`Stop::Over`]: the run cannot go on there, and nothing more is to be written.
-    async fn head(&self, record: &Record) -> Result<Sha, Stop>;
+    /// [`ActError::Over`]: the run cannot go on there, and nothing more is to be written.
+    async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError>;
     /// The time that something whose creation was not answered may stay unseen.
-    fn settle(&self) -> Span {
-        Span(0)
+    fn settle(&self) -> TimeSpan {
+        TimeSpan(0)
     }
     /// Why nothing can be pushed there, if that is known: then it is audited, and that is all.
     fn read_only(&self) -> Option<String> {
         None
     }
     /// Has the commits of a head that somebody else has pushed. What the change is compared with there.
-    async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop>;
+    async fn follow(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError>;
     /// Shows what an audit found. What people should know besides.
-    async fn post(&self, record: &Record) -> Result<Vec<String>, Stop>;
+    async fn post(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError>;
     /// Brings a fix to the branch, which must be where the run believes it to be.
-    async fn publish(&self, record: &Record, candidate: &Candidate) -> Result<Published, Stop>;
+    async fn publish(
+        &self,
+        record: &ConvergeRecord,
+        candidate: &FixCandidate,
+    ) -> Result<PublishOutcome, ActError>;
     /// How often the one was called that is called after each push; none: nobody is.
-    async fn calls(&self) -> Result<Option<usize>, Stop> {
+    async fn calls(&self) -> Result<Option<usize>, ActError> {
         Ok(None)
     }
     /// After a push: calls it, unless that was done since it had been called so often. What people should know besides.
-    async fn call(&self, _record: &Record, _calls: usize) -> Result<Vec<String>, Stop> {
+    async fn call(&self, _record: &ConvergeRecord, _calls: usize) -> Result<Vec<String>, ActError> {
         Ok(Vec::new())
     }
     /// Answers the findings of the newest audit. What people should know besides.
-    async fn reply(&self, record: &Record) -> Result<Vec<String>, Stop>;
+    async fn reply(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError>;
 }
 
 /// A person's wish that a run on a pull request end before its next act.
-pub trait Stops: fmt::Debug + Sync {
+pub trait StopRequests: fmt::Debug + Sync {
     /// The person who has said so since the run was begun or resumed, in words for people; none: nobody who may.
     fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
 }
@@ -150,11 +156,11 @@ const AFTER_PUSH: &str = "after each push";
 
 /// The waits before an act is tried again that a forge did not answer, one after the other, each no longer than
 /// `converge.poll`. After them the run ends, and can be gone on with.
-const PUT_OFF: [Span; 3] = [Span::seconds(1), Span::seconds(4), Span::seconds(15)];
+const PUT_OFF: [TimeSpan; 3] = [TimeSpan::seconds(1), TimeSpan::seconds(4), TimeSpan::seconds(15)];
 
 /// What came of bringing a fix to the branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Published {
+pub enum PublishOutcome {
     /// It is there.
     Done,
     /// Somebody else has pushed this.
@@ -174,52 +180,52 @@ pub enum RunMode {
 
 /// Who is told while a run goes on.
 #[async_trait]
-pub trait Observer: Sync {
+pub trait RunObserver: Sync {
     /// An act begins that may take minutes.
-    fn begins(&self, record: &Record, act: &Act);
+    fn begins(&self, record: &ConvergeRecord, act: &ConvergeAction);
     /// An act is done, and the run is kept; its log was so long before.
-    async fn grown(&self, record: &Record, before: usize) -> ();
+    async fn grown(&self, record: &ConvergeRecord, before: usize) -> ();
 }
 
 /// Where a run is left.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Progress {
+pub enum RunProgress {
     /// At its end, or at rest because others have their turn.
     Over,
     /// Before its next step.
     Between,
     /// Where this keeps it from going on; what it came to before stands.
-    Failed(Exit),
+    Failed(ConvergeExit),
     /// Where nothing can be done before this instant, by the wall clock; and what is waited for, in words.
-    Until(Millis, Why, String),
+    Until(UnixMillis, WaitReason, String),
 }
 
 /// One run with all that it needs.
-pub struct Runner<'a> {
+pub struct ConvergeRunner<'a> {
     /// Where the branch is.
-    pub workspace: &'a dyn Workspace,
+    pub workspace: &'a dyn BranchWorkspace,
     /// The commits.
     pub mirror: &'a Mirror,
     /// Who works.
-    pub agents: &'a Agents,
+    pub agents: &'a ConvergeAgents,
     /// What a head is looked at with.
-    pub looks: &'a Looks,
+    pub looks: &'a InspectionTools,
     /// How it is configured.
     pub config: &'a ConvergeConfig,
     /// Asked before each act, and before each turn of a model.
-    pub gate: &'a Arc<dyn Gate>,
+    pub gate: &'a Arc<dyn WriteGate>,
     /// The repository's `owner/name`, if it has one: its teams pay, too.
     pub repository: Option<&'a str>,
     /// The run.
-    pub record: Record,
+    pub record: ConvergeRecord,
     /// What differs between commits that were compared before.
     diffs: Vec<((Sha, Sha), CommitDiff)>,
     /// The files of the commit that was looked at last.
-    laid: Option<Laid>,
+    laid: Option<ExportedCommit>,
     /// What the rules say of changes that were read before.
-    readings: Vec<((Sha, Sha), Reading)>,
+    readings: Vec<((Sha, Sha), ReadingOutcome)>,
     /// What the checks said of the newest head; none of them could be run: none.
-    baseline: Option<(Sha, Option<Verification>)>,
+    baseline: Option<(Sha, Option<VerificationReport>)>,
     /// What asking models took in this act.
     taken: StepCost<()>,
     /// How far it goes.
@@ -228,15 +234,15 @@ pub struct Runner<'a> {
     has_asked: bool,
 }
 
-impl<'a> Runner<'a> {
+impl<'a> ConvergeRunner<'a> {
     /// A run on a branch, with its commits; who works on it, with what, and how; its gate; the repository's `owner/name`, if it
     /// has one.
     pub fn new(
-        (workspace, mirror): (&'a dyn Workspace, &'a Mirror),
-        (agents, looks, config): (&'a Agents, &'a Looks, &'a ConvergeConfig),
-        gate: &'a Arc<dyn Gate>,
+        (workspace, mirror): (&'a dyn BranchWorkspace, &'a Mirror),
+        (agents, looks, config): (&'a ConvergeAgents, &'a InspectionTools, &'a ConvergeConfig),
+        gate: &'a Arc<dyn WriteGate>,
         repository: Option<&'a str>,
-        record: Record,
+        record: ConvergeRecord,
         mode: RunMode,
     ) -> Self {
         let (diffs, laid, readings, baseline) = (Vec::new(), None, Vec::new(), None);
@@ -261,7 +267,7 @@ impl<'a> Runner<'a> {
     }
 }
 
-impl Runner<'_> {
+impl ConvergeRunner<'_> {
     /// Goes on until there is an end, or as far as its mode allows. After every act the run is kept, and somebody told.
     ///
     /// # Errors
@@ -269,34 +275,34 @@ impl Runner<'_> {
     #[truing_core::boxed_future]
     pub async fn run(
         &mut self,
-        store: &dyn Runs,
-        token: Token,
-        told: &dyn Observer,
-    ) -> Result<Progress, StoreError> {
+        store: &dyn RunStore,
+        token: FencingToken,
+        told: &dyn RunObserver,
+    ) -> Result<RunProgress, StoreError> {
         while self.record.detail.state.exit.is_none() {
             let (began, before) = (Instant::now(), self.record.detail.state.log.len());
             let act = self.record.detail.state.next.clone();
             if act.asks() && std::mem::replace(&mut self.has_asked, true) && self.mode == RunMode::Step {
-                return Ok(Progress::Between);
+                return Ok(RunProgress::Between);
             }
             if let Err(halted) = self.go_on().await {
-                return Ok(Progress::Failed(halted.exit()));
+                return Ok(RunProgress::Failed(halted.exit()));
             }
             told.begins(&self.record, &act);
-            if matches!(act.step(), Step::Gate | Step::Audit) {
+            if matches!(act.step(), ConvergeStep::Gate | ConvergeStep::Audit) {
                 self.record.detail.state.dismiss(store.dismissals(&self.record.key).await?);
             }
             let event = match Box::pin(self.act(&act)).await {
                 Ok(event) => event,
                 // Nothing of the act was begun.
-                Err(stop @ Stop::Stopped(_)) => return Ok(Progress::Failed(stop.exit())),
-                Err(Stop::Store(error)) => return Err(error),
+                Err(stop @ ActError::Stopped(_)) => return Ok(RunProgress::Failed(stop.exit())),
+                Err(ActError::Store(error)) => return Err(error),
                 // What the act has written already, it finds when it is carried out again.
-                Err(stop @ Stop::Halted(_)) => {
+                Err(stop @ ActError::Halted(_)) => {
                     let exit = self.shut(&stop)?;
                     self.keep_taken(act.step(), began);
                     store.keep_converge(token, &self.record).await?;
-                    return Ok(Progress::Failed(exit));
+                    return Ok(RunProgress::Failed(exit));
                 }
                 Err(stop) => match self.waits(&stop) {
                     Some(left) => {
@@ -309,7 +315,7 @@ impl Runner<'_> {
             };
             self.record.detail.put_off = 0;
             if let Err(unexpected) = self.record.detail.state.after(event) {
-                let exit = Exit::new(Code::Infrastructure, unexpected.to_string());
+                let exit = ConvergeExit::new(ConvergeExitCode::Infrastructure, unexpected.to_string());
                 self.record.detail.state.exit = Some(exit);
             }
             if self.ends_unchecked() {
@@ -325,33 +331,33 @@ impl Runner<'_> {
                 break;
             }
         }
-        Ok(Progress::Over)
+        Ok(RunProgress::Over)
     }
 
     /// Where the run is left, if nothing is wrong and the same act is next a little later.
-    fn waits(&mut self, stop: &Stop) -> Option<Progress> {
-        if let Stop::Later { until, why, what } = stop {
-            return Some(Progress::Until(*until, *why, what.clone()));
+    fn waits(&mut self, stop: &ActError) -> Option<RunProgress> {
+        if let ActError::Later { until, why, what } = stop {
+            return Some(RunProgress::Until(*until, *why, what.clone()));
         }
         let tried = usize::try_from(self.record.detail.put_off).unwrap_or(usize::MAX);
         let wait = PUT_OFF.get(tried).filter(|_| stop.may_pass())?;
         self.record.detail.put_off = self.record.detail.put_off.saturating_add(1);
         let poll = i64::try_from(self.config.poll.as_millis()).unwrap_or(i64::MAX);
-        let wait = Span(wait.0.min(poll).max(self.workspace.settle().0));
-        Some(Progress::Until(SystemClock.now() + wait, Why::Settling, stop.to_string()))
+        let wait = TimeSpan(wait.0.min(poll).max(self.workspace.settle().0));
+        Some(RunProgress::Until(SystemClock.now() + wait, WaitReason::Settling, stop.to_string()))
     }
 
     /// What follows from an act that came to nothing.
-    fn ends(&mut self, stop: Stop) -> Event {
+    fn ends(&mut self, stop: ActError) -> ConvergeEvent {
         let exit = stop.exit();
-        if let Stop::Over { unreached, .. } = stop {
+        if let ActError::Over { unreached, .. } = stop {
             self.record.detail.unreached = unreached;
         }
-        Event::Ended(exit)
+        ConvergeEvent::Ended(exit)
     }
 
     /// Adds what an act took.
-    fn keep_taken(&mut self, step: Step, began: Instant) {
+    fn keep_taken(&mut self, step: ConvergeStep, began: Instant) {
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let taken = StepCost { ms, ..std::mem::take(&mut self.taken) };
         self.record.took(step, &taken);
@@ -364,8 +370,8 @@ impl Runner<'_> {
     /// # Errors
     /// [`StoreError`]: the ledger cannot be asked.
     #[truing_core::boxed_future]
-    pub async fn settle(&mut self, step: Step) -> Result<(), StoreError> {
-        let own = Purse::of_run(self.record.run.clone(), MicroUsd(0)).levels;
+    pub async fn settle(&mut self, step: ConvergeStep) -> Result<(), StoreError> {
+        let own = RunBudget::of_run(self.record.run.clone(), MicroUsd(0)).levels;
         let drawn = self.agents.auditor.ledger.look(&own).await?;
         let spent = drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add);
         let untold = MicroUsd(spent.saturating_sub(self.record.cost().0));
@@ -389,30 +395,36 @@ impl Runner<'_> {
     /// Is it clean, and nobody has asked the checks, which are run on fixes?
     fn ends_unchecked(&self) -> bool {
         let state = &self.record.detail.state;
-        let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == Code::Clean);
+        let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == ConvergeExitCode::Clean);
         is_clean && !state.audits_only && state.commits.is_empty() && self.looks.verifier.is_some()
     }
 
     /// One audit and nothing else, without a gate before it; nothing is kept. Then the run has ended, or an audit of
-    /// its head is done and [`Act::Post`] is next. A head that moves meanwhile is audited instead.
+    /// its head is done and [`ConvergeAction::Post`] is next. A head that moves meanwhile is audited instead.
     #[truing_core::boxed_future]
     pub async fn audit_once(&mut self) {
         let began = Instant::now();
         while self.record.detail.state.exit.is_none() {
             let event = match self.record.detail.state.next.clone() {
-                Act::Gate => Event::Gated(None),
-                act @ Act::Audit { .. } => {
+                ConvergeAction::Gate => ConvergeEvent::Gated(None),
+                act @ ConvergeAction::Audit { .. } => {
                     Box::pin(self.act(&act)).await.unwrap_or_else(|stop| self.ends(stop))
                 }
-                Act::Mend { .. } | Act::Post | Act::Fix { .. } | Act::Check | Act::Publish | Act::Reply => {
+                ConvergeAction::Mend { .. }
+                | ConvergeAction::Post
+                | ConvergeAction::Fix { .. }
+                | ConvergeAction::Check
+                | ConvergeAction::Publish
+                | ConvergeAction::Reply => {
                     break;
                 }
             };
             if let Err(unexpected) = self.record.detail.state.after(event) {
-                self.record.detail.state.exit = Some(Exit::new(Code::Infrastructure, unexpected.to_string()));
+                self.record.detail.state.exit =
+                    Some(ConvergeExit::new(ConvergeExitCode::Infrastructure, unexpected.to_string()));
             }
         }
-        self.keep_taken(Step::Audit, began);
+        self.keep_taken(ConvergeStep::Audit, began);
     }
 
     /// The end of [`Self::audit_once`], also of one that was stopped: all that it has cost is in the record.
@@ -422,51 +434,57 @@ impl Runner<'_> {
     #[truing_core::boxed_future]
     pub async fn audited(&mut self, stopped: bool) -> Result<(), StoreError> {
         if !stopped {
-            return self.settle(Step::Audit).await;
+            return self.settle(ConvergeStep::Audit).await;
         }
         self.interrupted().await?;
         self.record.detail.state.exit =
-            Some(Exit::new(Code::Interrupted, "interrupted before the audit was done"));
+            Some(ConvergeExit::new(ConvergeExitCode::Interrupted, "interrupted before the audit was done"));
         self.record.ended = SystemClock.now();
         Ok(())
     }
 
     /// Carries one act out.
-    async fn act(&mut self, act: &Act) -> Result<Event, Stop> {
+    async fn act(&mut self, act: &ConvergeAction) -> Result<ConvergeEvent, ActError> {
         let head = self.workspace.head(&self.record).await?;
         // Between a push and its answers a new head does not matter: the answers belong to what was found.
         let follows = match act {
-            Act::Gate | Act::Mend { .. } | Act::Audit { .. } | Act::Fix { .. } => true,
-            Act::Post | Act::Check | Act::Publish | Act::Reply => false,
+            ConvergeAction::Gate
+            | ConvergeAction::Mend { .. }
+            | ConvergeAction::Audit { .. }
+            | ConvergeAction::Fix { .. } => true,
+            ConvergeAction::Post
+            | ConvergeAction::Check
+            | ConvergeAction::Publish
+            | ConvergeAction::Reply => false,
         };
         if follows && head != self.record.detail.state.head {
             return self.moved(head).await;
         }
         match act {
             // What an audit finds is of use where nobody may push, too.
-            Act::Gate if self.workspace.read_only().is_some() => Ok(Event::Gated(None)),
-            Act::Fix { .. } if let Some(why) = self.workspace.read_only() => {
-                Ok(Event::Ended(Exit::new(Code::ReadOnly, why)))
+            ConvergeAction::Gate if self.workspace.read_only().is_some() => Ok(ConvergeEvent::Gated(None)),
+            ConvergeAction::Fix { .. } if let Some(why) = self.workspace.read_only() => {
+                Ok(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::ReadOnly, why)))
             }
-            Act::Gate => {
+            ConvergeAction::Gate => {
                 let head = self.record.detail.state.head.clone();
-                Ok(Event::Gated(self.gate_says(&head).await?))
+                Ok(ConvergeEvent::Gated(self.gate_says(&head).await?))
             }
-            Act::Mend { output } => self.mend(output).await,
-            Act::Audit { auditors, attempt: _ } => {
+            ConvergeAction::Mend { output } => self.mend(output).await,
+            ConvergeAction::Audit { auditors, attempt: _ } => {
                 let (base, head) = (self.record.detail.base.clone(), self.record.detail.state.head.clone());
                 let starting = self.record.detail.state.starting.clone();
-                let audited = Audited::of(self, &base, &head).await?;
+                let audited = AuditInput::of(self, &base, &head).await?;
                 let event = audited.event(self, auditors, &starting).await;
                 self.laid = Some(audited.laid);
                 event
             }
-            Act::Post => {
+            ConvergeAction::Post => {
                 let warnings = self.workspace.post(&self.record).await?;
-                Ok(self.warned(warnings, Event::Posted))
+                Ok(self.warned(warnings, ConvergeEvent::Posted))
             }
-            Act::Fix { problems } => self.fix(problems).await,
-            Act::Check => {
+            ConvergeAction::Fix { problems } => self.fix(problems).await,
+            ConvergeAction::Check => {
                 // Asked before the check, which costs; kept with what it says: who dies after a push knows by it
                 // whether the call was made.
                 let calls = self.workspace.calls().await?;
@@ -477,27 +495,27 @@ impl Runner<'_> {
                 }
                 Ok(event)
             }
-            Act::Publish => self.publish().await,
-            Act::Reply => {
+            ConvergeAction::Publish => self.publish().await,
+            ConvergeAction::Reply => {
                 let warnings = self.workspace.reply(&self.record).await?;
-                Ok(self.warned(warnings, Event::Replied))
+                Ok(self.warned(warnings, ConvergeEvent::Replied))
             }
         }
     }
 
-    fn warned(&mut self, warnings: Vec<String>, event: Event) -> Event {
+    fn warned(&mut self, warnings: Vec<String>, event: ConvergeEvent) -> ConvergeEvent {
         for warning in warnings {
             self.record.warn(warning);
         }
         event
     }
 
-    async fn publish(&mut self) -> Result<Event, Stop> {
+    async fn publish(&mut self) -> Result<ConvergeEvent, ActError> {
         let Some(candidate) = &self.record.detail.state.candidate else {
-            return Err(Stop::Model("there is no fix to be pushed".to_owned()));
+            return Err(ActError::Model("there is no fix to be pushed".to_owned()));
         };
         match self.workspace.publish(&self.record, candidate).await? {
-            Published::Done => {
+            PublishOutcome::Done => {
                 let head = candidate.commit.clone();
                 if let Some(readiness) = &mut self.record.detail.readiness {
                     readiness.pushed(&head, SystemClock.now());
@@ -506,21 +524,21 @@ impl Runner<'_> {
                     Some((calls, _)) => self.workspace.call(&self.record, *calls).await?,
                     None => Vec::new(),
                 };
-                Ok(self.warned(warnings, Event::Pushed))
+                Ok(self.warned(warnings, ConvergeEvent::Pushed))
             }
-            Published::Moved(head) => self.moved(head).await,
-            Published::Blocked(words) => Ok(Event::Blocked(words)),
+            PublishOutcome::Moved(head) => self.moved(head).await,
+            PublishOutcome::Blocked(words) => Ok(ConvergeEvent::Blocked(words)),
         }
     }
 
     /// Somebody else has pushed. What came with the base branch is not the change: it is compared anew.
-    async fn moved(&mut self, head: Sha) -> Result<Event, Stop> {
+    async fn moved(&mut self, head: Sha) -> Result<ConvergeEvent, ActError> {
         let tree = self.compared(&head).await?;
-        Ok(Event::Moved { head, tree })
+        Ok(ConvergeEvent::Moved { head, tree })
     }
 
     /// The tree of a new head. What it is compared with is so from now on.
-    async fn compared(&mut self, head: &Sha) -> Result<Sha, Stop> {
+    async fn compared(&mut self, head: &Sha) -> Result<Sha, ActError> {
         let base = self.workspace.follow(&self.record, head).await?;
         let tree = self.mirror.tree_of(head).await?;
         self.record.detail.base = base;
@@ -528,7 +546,7 @@ impl Runner<'_> {
     }
 }
 
-impl Runner<'_> {
+impl ConvergeRunner<'_> {
     /// What differs between two commits. Several acts look at the same change.
     async fn commit_diff(&mut self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let known = self.diffs.iter().find(|((from, to), _)| (from, to) == (base, head));
@@ -544,13 +562,13 @@ impl Runner<'_> {
     }
 
     /// What the gate says of the change up to this commit, if it blocks.
-    async fn gate_says(&mut self, head: &Sha) -> Result<Option<String>, Stop> {
+    async fn gate_says(&mut self, head: &Sha) -> Result<Option<String>, ActError> {
         let base = self.record.detail.base.clone();
         let change = self.change(&base, head).await?;
-        let mut gated = Gated::of(self.read(&change, head).await?)?;
+        let mut gated = GateResult::of(self.read(&change, head).await?)?;
         if let Some(commands) = &self.looks.commands {
             let trust = self.trust();
-            let folder = PrivateFolder::new().map_err(Stop::Folder)?;
+            let folder = PrivateFolder::new().map_err(ActError::Folder)?;
             self.mirror.private_clone(head, std::slice::from_ref(&change.base), folder.path()).await?;
             commands.look(folder.path(), &change, &trust, &mut gated).await?;
         }
@@ -564,21 +582,21 @@ impl Runner<'_> {
     }
 
     /// The change between two commits.
-    async fn change(&mut self, base: &Sha, head: &Sha) -> Result<Change, GitError> {
-        Ok(Change::between(base.clone(), head, self.commit_diff(base, head).await?))
+    async fn change(&mut self, base: &Sha, head: &Sha) -> Result<ReviewedChange, GitError> {
+        Ok(ReviewedChange::between(base.clone(), head, self.commit_diff(base, head).await?))
     }
 
     /// The findings of rules and linters on a change up to this commit. Auditors see the same files after them.
-    async fn read(&mut self, change: &Change, head: &Sha) -> Result<Reading, Stop> {
+    async fn read(&mut self, change: &ReviewedChange, head: &Sha) -> Result<ReadingOutcome, ActError> {
         if let Some(reading) = self.known_reading(&change.base, head) {
             return Ok(reading.clone());
         }
         let laid = self.mirror.lay(head, self.laid.take()).await?;
         let (scope, reader) = (&self.looks.scope, &self.agents.auditor.reader);
         let plan = reading::plan(change, scope).map_err(GateError::Reading)?;
-        let (trust, Looks { toolbox, project, .. }) = (self.trust(), self.looks);
-        let (project, base) = (project.as_deref(), Base::Mirror(self.mirror, &change.base));
-        let tooling = Tooling { toolbox, project, trust: Some(&trust), base };
+        let (trust, InspectionTools { toolbox, project, .. }) = (self.trust(), self.looks);
+        let (project, base) = (project.as_deref(), BaseCommit::Mirror(self.mirror, &change.base));
+        let tooling = ReviewLinters { toolbox, project, trust: Some(&trust), base };
         let reading = plan.read(laid.path().to_owned(), scope, reader, Some(tooling)).await;
         let tree = self.laid.insert(laid).path();
         let mut reading = reading.map_err(GateError::Reading)?;
@@ -589,12 +607,12 @@ impl Runner<'_> {
     }
 
     /// What the rules have said of this change before.
-    fn known_reading(&self, base: &Sha, head: &Sha) -> Option<&Reading> {
+    fn known_reading(&self, base: &Sha, head: &Sha) -> Option<&ReadingOutcome> {
         self.readings.iter().find(|((from, to), _)| (from, to) == (base, head)).map(|(_, reading)| reading)
     }
 
     /// What pays for a model, and how much is left of what the run may cost.
-    fn purse(&self, agent: &Agent) -> (Purse, MicroUsd) {
+    fn purse(&self, agent: &ModelAgent) -> (RunBudget, MicroUsd) {
         let run = self.record.run.clone();
         let (key, now) = (&self.record.key, SystemClock.now());
         let (purse, most) = agent.budgets.purse_of_converge(run, key, self.repository, now);
@@ -603,8 +621,8 @@ impl Runner<'_> {
     }
 
     /// Adds what asking a model took.
-    fn spent(&mut self, spent: &Spent) {
-        let Spent { turns, tokens, cost, model: _, prompt_hash: _ } = spent;
+    fn spent(&mut self, spent: &ModelSpend) {
+        let ModelSpend { turns, tokens, cost, model: _, prompt_hash: _ } = spent;
         self.taken.add(&StepCost { id: (), turns: *turns, tokens: *tokens, cost_micro_usd: *cost, ms: 0 });
     }
 }

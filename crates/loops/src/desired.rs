@@ -1,15 +1,16 @@
 //! What a pull request should show for a review: the summary, one comment a finding, the head's status.
 
 use truing_core::dismissal::{Dismissal, RetractionScope};
-use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity, Side, Source};
+use truing_core::finding::{AnchorKind, DiffSide, Finding, FindingSource, FindingStatus, Severity};
 use truing_core::id::Sha;
-use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, WalkthroughLine};
+use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, WalkthroughLine};
 use truing_core::publish::{
-    Annotation, Check, Conclusion, Desired, DesiredStatus, Item, MAX_ANNOTATIONS, StatusState,
+    CheckAnnotation, CheckConclusion, CheckContent, CommentSubject, DesiredComment, DesiredStatus,
+    MAX_ANNOTATIONS, StatusState,
 };
 
 use super::ignores::warnings;
-use super::text::{self, Summary};
+use super::text::{self, SummaryContent};
 
 /// The longest text of an annotation, in characters.
 const MAX_MESSAGE_CHARS: usize = 2000;
@@ -24,16 +25,17 @@ pub fn rows(
     record: &ReviewRecord,
     dismissals: &[Dismissal],
     max_inline: usize,
-) -> Vec<Desired> {
+) -> Vec<DesiredComment> {
     // One of a head that is another by now would be read as of that one.
     let walkthrough = if now.is_none() { record.detail.walkthrough() } else { &[] };
-    let mut rows = vec![Desired::summary(summary(findings, (head, now), record, dismissals, walkthrough))];
+    let mut rows =
+        vec![DesiredComment::summary(summary(findings, (head, now), record, dismissals, walkthrough))];
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     for (index, finding) in open.iter().enumerate() {
         let kind = if index < max_inline { finding.anchor } else { AnchorKind::Summary };
         rows.push(row(finding, kind));
     }
-    rows.extend(findings.iter().filter(|finding| !finding.is_open()).map(|finding| Desired {
+    rows.extend(findings.iter().filter(|finding| !finding.is_open()).map(|finding| DesiredComment {
         retraction: retraction(finding, dismissals),
         ..row(finding, finding.anchor)
     }));
@@ -68,7 +70,7 @@ pub fn summary(
     let is_retracted = |finding: &&&Finding| retraction(finding, dismissals).is_some();
     let retracted: Vec<&Finding> = dismissed.iter().filter(is_retracted).copied().collect();
     let since = since.as_ref();
-    text::summary(&Summary {
+    text::summary(&SummaryContent {
         outcome,
         head,
         now,
@@ -88,13 +90,13 @@ pub fn summary(
     })
 }
 
-fn row(finding: &Finding, kind: AnchorKind) -> Desired {
-    Desired {
-        item: Item::Finding(finding.id.clone()),
+fn row(finding: &Finding, kind: AnchorKind) -> DesiredComment {
+    DesiredComment {
+        item: CommentSubject::Finding(finding.id.clone()),
         place: Some((kind, finding.at.clone())),
         body: text::comment(finding),
         suggestion: finding.raw.suggestion.clone().filter(|_| is_replaceable(finding)),
-        is_proposed: finding.raw.source == Source::Agent,
+        is_proposed: finding.raw.source == FindingSource::Agent,
         resolved: !finding.is_open(),
         retraction: None,
         comment: None,
@@ -103,14 +105,16 @@ fn row(finding: &Finding, kind: AnchorKind) -> Desired {
 
 /// Would a comment on the finding be on exactly the lines that its suggestion replaces, as they are at the head?
 fn is_replaceable(finding: &Finding) -> bool {
-    finding.anchor == AnchorKind::Inline && finding.at == finding.raw.place && finding.at.side == Side::New
+    finding.anchor == AnchorKind::Inline
+        && finding.at == finding.raw.place
+        && finding.at.side == DiffSide::New
 }
 
 /// The head's status (spec review-service section 2): success for reviewed without blocking findings and for
 /// nothing to review, failure for blocking findings, else pending with the reason. A check run can be neutral, and is
 /// so for nothing to review and for pending. Blocking findings of a partial review are a failure of both (ADR 0020).
 /// `summary` is the text of the pull request's, without its walkthrough.
-pub fn status(findings: &[Finding], outcome: &Outcome, head: &Sha, summary: &str) -> DesiredStatus {
+pub fn status(findings: &[Finding], outcome: &ReviewOutcome, head: &Sha, summary: &str) -> DesiredStatus {
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let blocking = open.iter().any(|finding| is_blocking(finding.raw.severity));
     let state = match outcome.kind {
@@ -120,13 +124,13 @@ pub fn status(findings: &[Finding], outcome: &Outcome, head: &Sha, summary: &str
         OutcomeKind::Partial | OutcomeKind::Deferred | OutcomeKind::Failed => StatusState::Pending,
     };
     let conclusion = match (state, outcome.kind) {
-        (StatusState::Success, OutcomeKind::Reviewed) => Conclusion::Success,
-        (StatusState::Failure, _) => Conclusion::Failure,
-        (StatusState::Success | StatusState::Pending, _) => Conclusion::Neutral,
+        (StatusState::Success, OutcomeKind::Reviewed) => CheckConclusion::Success,
+        (StatusState::Failure, _) => CheckConclusion::Failure,
+        (StatusState::Success | StatusState::Pending, _) => CheckConclusion::Neutral,
     };
-    let annotations = open.iter().filter(|finding| finding.raw.place.side == Side::New);
+    let annotations = open.iter().filter(|finding| finding.raw.place.side == DiffSide::New);
     let annotations = annotations.take(MAX_ANNOTATIONS).map(|finding| annotation(finding)).collect();
-    let check = Check { conclusion, summary: summary.to_owned(), annotations };
+    let check = CheckContent { conclusion, summary: summary.to_owned(), annotations };
     DesiredStatus { sha: head.clone(), state, description: text::status(outcome, &open), check }
 }
 
@@ -137,14 +141,14 @@ pub fn unavailable(head: &Sha, class: &str, summary: &str) -> DesiredStatus {
 
 /// The status of a head without a review: never green.
 pub(crate) fn pending(head: &Sha, description: String, summary: &str) -> DesiredStatus {
-    let check = Check { summary: summary.to_owned(), ..Check::default() };
+    let check = CheckContent { summary: summary.to_owned(), ..CheckContent::default() };
     DesiredStatus { sha: head.clone(), state: StatusState::Pending, description, check }
 }
 
 /// What is said of a finding's lines on the commit.
-fn annotation(finding: &Finding) -> Annotation {
+fn annotation(finding: &Finding) -> CheckAnnotation {
     let raw = &finding.raw;
-    Annotation {
+    CheckAnnotation {
         place: raw.place.clone(),
         blocks: is_blocking(raw.severity),
         title: format!("{}: {} ({})", raw.severity.as_str(), raw.title, raw.rule),
@@ -171,30 +175,30 @@ pub fn worst_first<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<&'a F
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use truing_core::finding::{Category, Place, RawFinding, Suggestion, fingerprint};
-    use truing_core::id::{FindingId, Key, Millis, RunId};
-    use truing_core::outcome::{Modelled, Runtime};
+    use truing_core::finding::{CodeLocation, DefectCategory, RawFinding, SuggestedFix, fingerprint};
+    use truing_core::id::{FindingId, RunId, SlotKey, UnixMillis};
+    use truing_core::outcome::{ModelReviewDetail, ReviewRuntime};
 
     use super::*;
     use truing_core::code::CodeDigests;
 
     /// An open finding on one line.
     pub(crate) fn finding(id: &str, path: &str, line: u32) -> Finding {
-        let place = Place { path: path.into(), side: Side::New, start_line: line, end_line: line };
+        let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
         Finding {
             id: FindingId::new(id),
             fingerprint: fingerprint("core/x", &path.into(), id),
             raw: RawFinding {
                 place: place.clone(),
                 severity: Severity::P1,
-                category: Category::F,
+                category: DefectCategory::F,
                 rule: "core/x".into(),
                 title: "Swallowed error".into(),
                 body: "Say what happened.".into(),
                 snippet: id.into(),
                 code: CodeDigests::default(),
                 suggestion: None,
-                source: Source::Rule,
+                source: FindingSource::Rule,
             },
             old_path: None,
             anchor: AnchorKind::Inline,
@@ -211,8 +215,8 @@ pub(crate) mod tests {
         Sha::parse(&"a".repeat(40)).unwrap()
     }
 
-    fn ended(kind: OutcomeKind) -> Outcome {
-        Outcome { kind, reason: None, until: None, runtime: Runtime::Rules }
+    fn ended(kind: OutcomeKind) -> ReviewOutcome {
+        ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Rules }
     }
 
     #[test]
@@ -221,7 +225,7 @@ pub(crate) mod tests {
             (1..=5).map(|line| finding(&format!("1:a-{line}"), "a.py", line)).collect();
         findings[4].raw.severity = Severity::P0;
         let detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
-        let record = ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0));
+        let record = ReviewRecord::begin(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let rows = rows(&findings, (&sha(), None), &record, &[], 2);
         let kinds: Vec<(String, AnchorKind)> = rows
             .iter()
@@ -235,10 +239,10 @@ pub(crate) mod tests {
     #[test]
     fn a_walkthrough_is_of_its_own_head_and_in_no_status() {
         let line = WalkthroughLine { path: "a.py".into(), text: "Retries.".into() };
-        let did = Modelled { walkthrough: vec![line], ..Modelled::default() };
+        let did = ModelReviewDetail { walkthrough: vec![line], ..ModelReviewDetail::default() };
         let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
         detail.modelled = Some(did);
-        let record = ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0));
+        let record = ReviewRecord::begin(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let told = "### Walkthrough of `aaaaaaaaaa`\n\n- `a.py`: Retries.\n";
         let body = |now: Option<&Sha>| rows(&[], (&sha(), now), &record, &[], 9).remove(0).body;
         assert!(body(None).contains(told), "{}", body(None));
@@ -253,7 +257,7 @@ pub(crate) mod tests {
     fn a_pattern_that_ignores_nothing_is_named_once_in_the_summary() {
         let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
         detail.idle_ignores = vec!["lib".to_owned()];
-        let record = ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0));
+        let record = ReviewRecord::begin(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let shown = summary(&[], (&sha(), None), &record, &[], &[]);
         let warning = truing_core::markdown::plain(&warnings(&["lib".to_owned()]).next().unwrap());
         assert!(warning.contains("matches no file of the repository"), "{warning}");
@@ -263,7 +267,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_suggestion_is_for_exactly_the_lines_of_the_comment_on_the_new_side() {
-        let suggestion = Suggestion { replacement: "x".into() };
+        let suggestion = SuggestedFix { replacement: "x".into() };
         let mut one = finding("1:a-1", "a.py", 3);
         one.raw.suggestion = Some(suggestion.clone());
         let suggested = |finding: &Finding| row(finding, finding.anchor).suggestion;
@@ -272,7 +276,7 @@ pub(crate) mod tests {
         longer.raw.place.end_line = 4;
         let file = Finding { anchor: AnchorKind::File, ..one.clone() };
         let mut old = one;
-        (old.raw.place.side, old.at.side) = (Side::Old, Side::Old);
+        (old.raw.place.side, old.at.side) = (DiffSide::Old, DiffSide::Old);
         for other in [longer, file, old] {
             assert_eq!(suggested(&other), None, "{other:?}");
         }
@@ -288,12 +292,16 @@ pub(crate) mod tests {
             (status.state, status.check.conclusion)
         };
         let state = |findings: &[Finding], kind| shown(findings, kind).0;
-        assert_eq!(shown(&[], OutcomeKind::Skipped).1, Conclusion::Neutral, "green is for what was reviewed");
-        assert_eq!(shown(&minor, OutcomeKind::Reviewed).1, Conclusion::Success);
-        assert_eq!(shown(&blocking, OutcomeKind::Reviewed).1, Conclusion::Failure);
+        assert_eq!(
+            shown(&[], OutcomeKind::Skipped).1,
+            CheckConclusion::Neutral,
+            "green is for what was reviewed"
+        );
+        assert_eq!(shown(&minor, OutcomeKind::Reviewed).1, CheckConclusion::Success);
+        assert_eq!(shown(&blocking, OutcomeKind::Reviewed).1, CheckConclusion::Failure);
         assert_eq!(
             shown(&blocking, OutcomeKind::Partial),
-            (StatusState::Failure, Conclusion::Failure),
+            (StatusState::Failure, CheckConclusion::Failure),
             "a neutral check would let it be merged"
         );
         assert_eq!(state(&[], OutcomeKind::Reviewed), StatusState::Success);
@@ -301,7 +309,7 @@ pub(crate) mod tests {
         assert_eq!(state(&[], OutcomeKind::Skipped), StatusState::Success);
         assert_eq!(state(&blocking, OutcomeKind::Reviewed), StatusState::Failure);
         for kind in [OutcomeKind::Partial, OutcomeKind::Deferred, OutcomeKind::Failed] {
-            assert_eq!(shown(&minor, kind), (StatusState::Pending, Conclusion::Neutral), "{kind:?}");
+            assert_eq!(shown(&minor, kind), (StatusState::Pending, CheckConclusion::Neutral), "{kind:?}");
         }
     }
 }

@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use truing_core::dismissal::short;
-use truing_core::finding::{Finding, RawFinding, Source};
+use truing_core::finding::{Finding, FindingSource, RawFinding};
 use truing_core::id::{FindingId, Sha};
-use truing_core::identity::Placed;
-use truing_core::increment::Renames;
+use truing_core::identity::PlacedFinding;
+use truing_core::increment::FileRenames;
 use truing_core::line;
 use truing_core::outcome::SkipReason;
-use truing_core::recheck::{self, Head, Rechecked, Reviewer, Went};
-use truing_diff::{RepoPath, Status, parse};
-use truing_reader::Tree;
+use truing_core::recheck::{self, FollowOutcome, HeadView, RecheckSummary, ReviewerReport};
+use truing_diff::{FileStatus, RepoPath, parse};
+use truing_reader::FileTree;
 use truing_reader::mask::{MASK, mask};
-use truing_reader::redact::Quoted;
+use truing_reader::redact::QuotedSecrets;
 
 use super::desired::worst_first;
-use super::reading::{self, Change, Reading};
+use super::reading::{self, ReadingOutcome, ReviewedChange};
 
 /// Open findings that a model is told of; it owes nothing on the others, which stay open.
 pub const MAX_OWED: usize = 100;
@@ -34,7 +34,7 @@ pub const UNKNOWN: &str = "unknown";
 
 /// What earlier reviews of the change came to.
 #[derive(Clone, Debug, Default)]
-pub struct Earlier {
+pub struct EarlierReviews {
     /// Every finding that is known of it.
     pub known: Vec<Finding>,
     /// The commit that was reviewed last, if there was one.
@@ -42,12 +42,12 @@ pub struct Earlier {
     /// What landed since, for a model.
     pub landed: String,
     /// The names that files had then.
-    pub renames: Renames,
+    pub renames: FileRenames,
     /// Of the findings, those that were seen on another line of work: they count where their lines are as they were.
     pub elsewhere: BTreeSet<FindingId>,
 }
 
-impl Earlier {
+impl EarlierReviews {
     /// The findings that a model owes a verdict on, worst first.
     pub fn owed(&self) -> Vec<&Finding> {
         let mut owed = worst_first(recheck::owed(&self.known));
@@ -64,7 +64,8 @@ impl Earlier {
     /// if they left the change.
     pub fn paths(&self) -> Vec<RepoPath> {
         let is_of_line = |finding: &Finding| finding.is_open() && !finding.seen_on.is_empty();
-        let is_looked_at = |finding: &&Finding| finding.raw.source == Source::Agent || is_of_line(finding);
+        let is_looked_at =
+            |finding: &&Finding| finding.raw.source == FindingSource::Agent || is_of_line(finding);
         let of_one = |finding: &Finding| {
             let shown = finding.evidence.as_ref().map(|evidence| evidence.path.clone());
             std::iter::once(finding.raw.place.path.clone()).chain(shown)
@@ -74,20 +75,21 @@ impl Earlier {
     }
 
     /// The findings that count at the head, with those open again that do ([`recheck::reopen`]).
-    pub(super) fn at_head(&self, tree: &Path, change: &Change, reading: &Reading) -> Self {
+    pub(super) fn at_head(&self, tree: &Path, change: &ReviewedChange, reading: &ReadingOutcome) -> Self {
         let mut earlier = self.clone();
-        let files = Files::of(tree);
+        let files = RedactedFiles::of(tree);
         let changed = changed(reading);
         let head = head(&files, &changed, change, reading);
-        let is_there = |finding: &Finding| matches!(recheck::follow(finding, &head), Went::There { .. });
+        let is_there =
+            |finding: &Finding| matches!(recheck::follow(finding, &head), FollowOutcome::There { .. });
         earlier.known.retain(|finding| !self.elsewhere.contains(&finding.id) || is_there(finding));
         recheck::reopen(&mut earlier.known, &head);
         earlier
     }
 
     /// The open findings, as a model is told of them.
-    pub(super) fn told(&self, tree: &Path, change: &Change, reading: &Reading) -> String {
-        let files = Files::of(tree);
+    pub(super) fn told(&self, tree: &Path, change: &ReviewedChange, reading: &ReadingOutcome) -> String {
+        let files = RedactedFiles::of(tree);
         let changed = changed(reading);
         let head = head(&files, &changed, change, reading);
         let mut told = String::new();
@@ -103,19 +105,21 @@ impl Earlier {
 }
 
 /// One finding: its id, what it is, where it is now, and its lines as they were.
-fn told_of(finding: &Finding, went: &Went) -> String {
+fn told_of(finding: &Finding, went: &FollowOutcome) -> String {
     let raw = &finding.raw;
     let name = |path: &RepoPath| line::clean(&path.to_string(), MAX_LINE_CHARS);
     let place = match went {
-        Went::There { path, start, end } => {
+        FollowOutcome::There { path, start, end } => {
             format!("{}, lines {start} to {end}: as they were; look at what is around them, too", name(path))
         }
-        Went::Changed { path, start, end, .. } if start <= end => {
+        FollowOutcome::Changed { path, start, end, .. } if start <= end => {
             format!("{}: changed; look at lines {start} to {end}", name(path))
         }
-        Went::Changed { path, end, .. } => format!("{}: gone; look at what is around line {end}", name(path)),
-        Went::Lost { path } => format!("{}: changed; look at the whole file", name(path)),
-        Went::NoFile => format!("{}: the file is not there any more", name(&raw.place.path)),
+        FollowOutcome::Changed { path, end, .. } => {
+            format!("{}: gone; look at what is around line {end}", name(path))
+        }
+        FollowOutcome::Lost { path } => format!("{}: changed; look at the whole file", name(path)),
+        FollowOutcome::NoFile => format!("{}: the file is not there any more", name(&raw.place.path)),
     };
     let severity = raw.severity.as_str();
     let title = line::clean(&raw.title, MAX_LINE_CHARS);
@@ -131,13 +135,13 @@ fn told_of(finding: &Finding, went: &Went) -> String {
 /// Decides what became of findings of earlier reviews, after the rules have read the files below `tree`, and the reviewers
 /// have reported, who each reported to the end.
 pub(super) fn look_again(
-    earlier: &Earlier,
+    earlier: &EarlierReviews,
     tree: &Path,
-    change: &Change,
-    reading: &mut Reading,
-    mut reviewers: Vec<Reviewer>,
-) -> Rechecked {
-    let files = Files::of(tree);
+    change: &ReviewedChange,
+    reading: &mut ReadingOutcome,
+    mut reviewers: Vec<ReviewerReport>,
+) -> RecheckSummary {
+    let files = RedactedFiles::of(tree);
     let changed = changed(reading);
     let mut found = std::mem::take(&mut reading.found);
     let rechecked = {
@@ -146,37 +150,37 @@ pub(super) fn look_again(
         for verdict in reviewers.iter_mut().flat_map(|reviewer| &mut reviewer.verdicts) {
             let finding = earlier.known.iter().find(|finding| finding.id == verdict.finding);
             let went = finding.map(|finding| recheck::follow(finding, &head));
-            if let Some(path) = went.as_ref().and_then(Went::path) {
+            if let Some(path) = went.as_ref().and_then(FollowOutcome::path) {
                 verdict.excerpt = files.hide_in(path, &verdict.excerpt);
             }
         }
         let sections = reading::sections(&change.diff);
-        let place = |raw: RawFinding| -> Placed {
+        let place = |raw: RawFinding| -> PlacedFinding {
             let old_path = reading::old_path(&sections, &raw.place.path);
             reading::placed(&sections, raw, old_path)
         };
         recheck::recheck(&earlier.known, &mut found, &reviewers, &head, place)
     };
     reading.found = found;
-    let Rechecked { rules, off, left, tools, old, .. } = std::mem::take(&mut reading.rechecked);
-    Rechecked { rules, off, left, tools, old, ..rechecked }
+    let RecheckSummary { rules, off, left, tools, old, .. } = std::mem::take(&mut reading.rechecked);
+    RecheckSummary { rules, off, left, tools, old, ..rechecked }
 }
 
 /// The changed files that can be read.
-fn changed(reading: &Reading) -> Vec<RepoPath> {
+fn changed(reading: &ReadingOutcome) -> Vec<RepoPath> {
     let not_shown = reading.coverage.not_reviewed.iter().filter(|gap| gap.reason == SkipReason::NotShown);
     reading.coverage.reviewed.iter().chain(not_shown.map(|gap| &gap.path)).cloned().collect()
 }
 
 fn head<'a>(
-    files: &'a Files,
+    files: &'a RedactedFiles,
     changed: &'a [RepoPath],
-    change: &Change,
-    reading: &'a Reading,
-) -> Head<'a, impl Fn(&RepoPath) -> Option<String> + 'a> {
+    change: &ReviewedChange,
+    reading: &'a ReadingOutcome,
+) -> HeadView<'a, impl Fn(&RepoPath) -> Option<String> + 'a> {
     // A damaged diff was refused before.
     let mut added = reading::counted_lines(change).unwrap_or_default();
-    let deleted = parse(&change.diff).files.into_iter().filter(|file| file.status == Status::Deleted);
+    let deleted = parse(&change.diff).files.into_iter().filter(|file| file.status == FileStatus::Deleted);
     let mut deleted: BTreeSet<RepoPath> = deleted.map(|file| file.path).collect();
     let gaps = reading.coverage.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::Deleted);
     for gap in gaps {
@@ -184,15 +188,15 @@ fn head<'a>(
     }
     // A change of type is two sections of one path.
     deleted.retain(|path| !added.contains_key(path));
-    Head::new(|path: &RepoPath| files.text(path), changed, (added, deleted), &reading.renames)
+    HeadView::new(|path: &RepoPath| files.text(path), changed, (added, deleted), &reading.renames)
 }
 
 /// The files of the head, without their secrets.
-struct Files(Option<Tree>);
+struct RedactedFiles(Option<FileTree>);
 
-impl Files {
+impl RedactedFiles {
     fn of(tree: &Path) -> Self {
-        Self(Tree::open(tree).ok())
+        Self(FileTree::open(tree).ok())
     }
 
     fn raw(&self, path: &RepoPath) -> Option<String> {
@@ -201,12 +205,12 @@ impl Files {
 
     fn text(&self, path: &RepoPath) -> Option<String> {
         let raw = self.raw(path)?;
-        Some(Quoted::of(&raw).hide_in(&raw))
+        Some(QuotedSecrets::of(&raw).hide_in(&raw))
     }
 
     fn hide_in(&self, path: &RepoPath, said: &str) -> String {
         let Some(text) = self.raw(path) else { return said.to_owned() };
-        let quoted = Quoted::of(&text);
+        let quoted = QuotedSecrets::of(&text);
         // A model quotes a line with masks, and what is kept of it has the beginnings of secrets.
         let (masked, hidden) = (mask(&text), quoted.hide_in(&text));
         let line = |said: &str| {

@@ -5,8 +5,8 @@ use std::slice;
 
 use truing_core::id::Sha;
 use truing_core::port::HeadRepository;
-use truing_forge::remote::{Purpose, RemoteError};
-use truing_forge::{ForgeServer as _, Server};
+use truing_forge::remote::{RemoteError, RemotePurpose};
+use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::{GitError, Mirror};
 
 /// Fetches the head of a pull request, and `others` from the repository that it goes to, which the mirror follows. The head is
@@ -17,7 +17,7 @@ use truing_git::{GitError, Mirror};
 /// [`Mirror::fetch`].
 #[truing_core::boxed_future]
 pub async fn commits(
-    server: &Server,
+    server: &AnyForgeServer,
     mirror: &Mirror,
     (head, repository): (&Sha, Option<&HeadRepository>),
     others: &[Sha],
@@ -29,10 +29,11 @@ pub async fn commits(
         mirror.fetch(others).await?;
     }
     let unreadable = |why: String| GitError::ForkUnreadable { fork: fork.name.clone(), why };
-    let remote = server.remote(&fork.id, &fork.name, Purpose::Fetch).await.map_err(|error| match error {
-        RemoteError::Forge(error) => unreadable(error.to_string()),
-        RemoteError::Git(error) => error,
-    })?;
+    let remote =
+        server.remote(&fork.id, &fork.name, RemotePurpose::Fetch).await.map_err(|error| match error {
+            RemoteError::Forge(error) => unreadable(error.to_string()),
+            RemoteError::Git(error) => error,
+        })?;
     match mirror.asking(&remote).fetch(slice::from_ref(head)).await {
         Err(error @ (GitError::Unauthorized { .. } | GitError::RemoteMissing { .. })) => {
             Err(unreadable(error.to_string()))

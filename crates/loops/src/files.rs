@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use tokio::task::spawn_blocking;
-use truing_agent::tree::{Kept, Tree};
+use truing_agent::tree::{ReplaceError, WritableTree};
 use truing_core::RepoPath;
-use truing_git::Edited;
+use truing_git::PathStatus;
 
 /// Paths that an error names.
 const NAMED: usize = 10;
@@ -18,7 +18,7 @@ const TOO_LONG: &str = "it is gone, or longer than 5 MiB";
 
 /// A file that differs: what it holds, or that it is gone.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Change {
+pub(crate) struct FileContentChange {
     pub(crate) path: RepoPath,
     pub(crate) content: Option<Vec<u8>>,
 }
@@ -26,14 +26,14 @@ pub(crate) struct Change {
 /// A file that cannot be taken over.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}")]
-pub struct NotTaken {
+pub struct RejectedFile {
     /// Which.
     pub path: RepoPath,
     /// Why not.
-    pub why: Kept,
+    pub why: ReplaceError,
 }
 
-impl NotTaken {
+impl RejectedFile {
     /// The folder itself.
     pub(crate) fn of(folder: &Path, error: io::Error) -> Self {
         Self { path: RepoPath::from_bytes(folder.as_os_str().as_bytes()), why: error.into() }
@@ -41,16 +41,21 @@ impl NotTaken {
 }
 
 /// The content of files as they are in a folder.
-pub(crate) async fn taken(folder: &Path, paths: Vec<(RepoPath, Edited)>) -> Result<Vec<Change>, NotTaken> {
+pub(crate) async fn taken(
+    folder: &Path,
+    paths: Vec<(RepoPath, PathStatus)>,
+) -> Result<Vec<FileContentChange>, RejectedFile> {
     blocking(folder, move |folder| {
         let tree = open(folder)?;
-        let one = |(path, edited): (RepoPath, Edited)| match edited {
-            Edited::Deleted => Ok(Change { path, content: None }),
-            Edited::Added | Edited::Modified => match tree.read(&path) {
-                Ok(content) => Ok(Change { path, content: Some(content) }),
+        let one = |(path, edited): (RepoPath, PathStatus)| match edited {
+            PathStatus::Deleted => Ok(FileContentChange { path, content: None }),
+            PathStatus::Added | PathStatus::Modified => match tree.read(&path) {
+                Ok(content) => Ok(FileContentChange { path, content: Some(content) }),
                 // It is there, so this is not about what it held before.
-                Err(Kept::Changed) => Err(NotTaken { path, why: Kept::Io(io::Error::other(TOO_LONG)) }),
-                Err(why) => Err(NotTaken { path, why }),
+                Err(ReplaceError::Changed) => {
+                    Err(RejectedFile { path, why: ReplaceError::Io(io::Error::other(TOO_LONG)) })
+                }
+                Err(why) => Err(RejectedFile { path, why }),
             },
         };
         paths.into_iter().map(one).collect()
@@ -59,23 +64,23 @@ pub(crate) async fn taken(folder: &Path, paths: Vec<(RepoPath, Edited)>) -> Resu
 }
 
 /// Makes the changes in a clone that no command has run in.
-pub(crate) async fn put(folder: &Path, changes: &[Change]) -> Result<(), NotTaken> {
+pub(crate) async fn put(folder: &Path, changes: &[FileContentChange]) -> Result<(), RejectedFile> {
     let changes = changes.to_vec();
     blocking(folder, move |folder| {
-        for Change { path, .. } in changes.iter().filter(|change| change.content.is_none()) {
+        for FileContentChange { path, .. } in changes.iter().filter(|change| change.content.is_none()) {
             // A file of the commit that the clone is of: the folders above it are folders.
             let removed = std::fs::remove_file(folder.join(OsStr::from_bytes(path.as_bytes())));
-            removed.map_err(|error| NotTaken { path: path.clone(), why: error.into() })?;
+            removed.map_err(|error| RejectedFile { path: path.clone(), why: error.into() })?;
         }
         let tree = open(folder)?;
-        for Change { path, content } in &changes {
+        for FileContentChange { path, content } in &changes {
             let Some(new) = content else { continue };
             let written = match tree.read(path) {
                 Ok(old) => tree.replace(path, &old, new).map(drop),
-                Err(Kept::Changed) => tree.create(path, new),
+                Err(ReplaceError::Changed) => tree.create(path, new),
                 Err(why) => Err(why),
             };
-            written.map_err(|why| NotTaken { path: path.clone(), why })?;
+            written.map_err(|why| RejectedFile { path: path.clone(), why })?;
         }
         Ok(())
     })
@@ -91,15 +96,15 @@ pub(crate) fn named(paths: &[&RepoPath]) -> String {
     }
 }
 
-fn open(folder: &Path) -> Result<Tree, NotTaken> {
-    Tree::open(folder).map_err(|error| NotTaken::of(folder, io::Error::other(error)))
+fn open(folder: &Path) -> Result<WritableTree, RejectedFile> {
+    WritableTree::open(folder).map_err(|error| RejectedFile::of(folder, io::Error::other(error)))
 }
 
 /// Work on files, where it holds nobody else up.
 async fn blocking<T: Send + 'static>(
     folder: &Path,
-    work: impl FnOnce(&Path) -> Result<T, NotTaken> + Send + 'static,
-) -> Result<T, NotTaken> {
+    work: impl FnOnce(&Path) -> Result<T, RejectedFile> + Send + 'static,
+) -> Result<T, RejectedFile> {
     let at = folder.to_owned();
-    spawn_blocking(move || work(&at)).await.map_err(|error| NotTaken::of(folder, error.into()))?
+    spawn_blocking(move || work(&at)).await.map_err(|error| RejectedFile::of(folder, error.into()))?
 }

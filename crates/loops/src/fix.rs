@@ -16,17 +16,17 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
-use truing_agent::tree::{Kept, Lost, Tree};
+use truing_agent::tree::{LostAttribute, ReplaceError, WritableTree};
 use truing_core::excerpt;
-use truing_core::finding::{Finding, RawFinding, Source};
-use truing_core::port::{ChangedFile, ProofRequest, Proposal, ReadRequest, Reader};
+use truing_core::finding::{Finding, FindingSource, RawFinding};
+use truing_core::port::{ChangedFile, ProofRequest, ReadRequest, ReplacementProposal, RepositoryReader};
 use truing_diff::{RepoPath, quoted};
 use truing_git::write_new;
-use truing_reader::redact::Quoted;
-use truing_reader::{Edit, FixRefusal, WithheldFix, apply, is_parsed};
+use truing_reader::redact::QuotedSecrets;
+use truing_reader::{FixRefusal, LineEdit, WithheldFix, apply, is_parsed};
 
 use super::reading::ReadingError;
-use super::tools::{Tooling, Wanted};
+use super::tools::{ConfiguredLinters, ReviewLinters};
 
 /// The reason where a linter's suggestion is not applied, since it cannot look again.
 const NOT_HERE: &str = "a linter's fix needs `--tools`, and is made in the working tree alone";
@@ -35,16 +35,16 @@ const UNPROVEN: &str = "nothing can prove it: no grammar is known for this file"
 
 /// What can be fixed, and what cannot.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Plan {
+pub struct FixPlan {
     /// Files that change, by path.
-    pub changes: Vec<Change>,
+    pub changes: Vec<FixedFile>,
     /// Suggestions that are not applied, each with the reason.
-    pub left: Vec<Left>,
+    pub left: Vec<UnappliedSuggestion>,
 }
 
 /// A file that changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Change {
+pub struct FixedFile {
     /// Where it is.
     pub path: RepoPath,
     /// What was reviewed.
@@ -57,7 +57,7 @@ pub struct Change {
 
 /// A suggestion that is not applied.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Left {
+pub struct UnappliedSuggestion {
     /// The finding's file.
     pub path: RepoPath,
     /// Its first line; 0 if it is about the whole file.
@@ -72,22 +72,22 @@ pub struct Left {
 
 /// What came of making a plan's changes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Made {
+pub struct AppliedFixes {
     /// Which of the planned changes were made.
     pub done: Vec<bool>,
     /// How many were not begun.
     pub not_begun: usize,
     /// What files lost beside what was fixed.
-    pub lost: Vec<(RepoPath, Lost)>,
+    pub lost: Vec<(RepoPath, LostAttribute)>,
 }
 
 /// A fix that a model proposes, alone.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Offer {
+pub struct ProposedFix {
     /// The finding that it fixes.
     pub finding: Finding,
     /// Its change.
-    pub plan: Plan,
+    pub plan: FixPlan,
 }
 
 /// Why nothing can be planned.
@@ -110,7 +110,7 @@ pub fn paths(open: &[Finding]) -> Vec<RepoPath> {
 
 /// Is its fix one that a model proposes?
 pub fn is_proposed(finding: &Finding) -> bool {
-    finding.raw.source == Source::Agent && finding.raw.suggestion.is_some()
+    finding.raw.source == FindingSource::Agent && finding.raw.suggestion.is_some()
 }
 
 /// The fixes that a model proposes for what is open, each as it would be made alone, and those that cannot be made. `tree`:
@@ -122,14 +122,14 @@ pub fn is_proposed(finding: &Finding) -> bool {
 pub async fn offers(
     open: &[Finding],
     tree: &Path,
-    reader: &dyn Reader,
-) -> Result<(Vec<Offer>, Vec<Left>), FixError> {
+    reader: &dyn RepositoryReader,
+) -> Result<(Vec<ProposedFix>, Vec<UnappliedSuggestion>), FixError> {
     let (mut offers, mut left) = (Vec::new(), Vec::new());
     for finding in open.iter().filter(|finding| is_proposed(finding)) {
         let plan = plan(std::slice::from_ref(finding), tree, &[], reader, None).await?;
         match plan.changes.is_empty() {
             true => left.extend(plan.left),
-            false => offers.push(Offer { finding: finding.clone(), plan }),
+            false => offers.push(ProposedFix { finding: finding.clone(), plan }),
         }
     }
     Ok((offers, left))
@@ -144,9 +144,9 @@ pub fn plan<'a>(
     open: &'a [Finding],
     tree: &'a Path,
     packs: &'a [String],
-    reader: &'a dyn Reader,
-    linters: Option<(Tooling<'a>, &'a Wanted)>,
-) -> BoxFuture<'a, Result<Plan, FixError>> {
+    reader: &'a dyn RepositoryReader,
+    linters: Option<(ReviewLinters<'a>, &'a ConfiguredLinters)>,
+) -> BoxFuture<'a, Result<FixPlan, FixError>> {
     Box::pin(async move {
         let root = tree;
         let linters = linters.filter(|(tooling, wanted)| tooling.toolbox.run_any(wanted));
@@ -156,12 +156,12 @@ pub fn plan<'a>(
         }
         let withheld = open.iter().map(|finding| &finding.raw);
         let withheld = withheld.filter_map(|raw| Some(left(raw, WithheldFix::of(raw)?.reason().to_owned())));
-        let mut plan = Plan { left: withheld.collect(), ..Plan::default() };
+        let mut plan = FixPlan { left: withheld.collect(), ..FixPlan::default() };
         if files.is_empty() {
             return Ok(plan);
         }
 
-        let tree = Tree::open(tree).map_err(ReadingError::from)?;
+        let tree = WritableTree::open(tree).map_err(ReadingError::from)?;
         let copy = truing_git::PrivateFolder::new()?;
         let mut read: Vec<(&RepoPath, Vec<u8>)> = Vec::new();
         for (path, findings) in &files {
@@ -183,12 +183,12 @@ pub fn plan<'a>(
             let Some(findings) = files.get(path) else { continue };
             let (same, other): (Vec<&RawFinding>, Vec<&RawFinding>) =
                 findings.iter().partition(|raw| again.iter().any(|found| same_suggestion(found, raw)));
-            let is_rerun = |raw: &RawFinding| raw.source != Source::Tool || linters.is_some();
+            let is_rerun = |raw: &RawFinding| raw.source != FindingSource::Tool || linters.is_some();
             let gone = |raw: &RawFinding| {
-                if is_rerun(raw) { Kept::Changed.to_string() } else { NOT_HERE.to_owned() }
+                if is_rerun(raw) { ReplaceError::Changed.to_string() } else { NOT_HERE.to_owned() }
             };
             plan.left.extend(other.iter().map(|raw| left(raw, gone(raw))));
-            let is_proven = |raw: &&RawFinding| raw.source != Source::Tool || is_parsed(path);
+            let is_proven = |raw: &&RawFinding| raw.source != FindingSource::Tool || is_parsed(path);
             let (proven, unproven): (Vec<&RawFinding>, Vec<&RawFinding>) =
                 same.into_iter().partition(is_proven);
             plan.left.extend(unproven.iter().map(|raw| left(raw, UNPROVEN.to_owned())));
@@ -205,7 +205,7 @@ async fn reread(
     read: &[(&RepoPath, Vec<u8>)],
     files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
     packs: &[String],
-    reader: &dyn Reader,
+    reader: &dyn RepositoryReader,
 ) -> Result<Vec<RawFinding>, FixError> {
     let request = ReadRequest {
         tree: copy.to_owned(),
@@ -222,18 +222,18 @@ async fn proven_again(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
     files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
-    reader: &dyn Reader,
+    reader: &dyn RepositoryReader,
 ) -> Result<Vec<RawFinding>, FixError> {
     let mut asked = Vec::new();
     for (path, bytes) in read {
         let text = String::from_utf8_lossy(bytes);
-        let proposed = files.get(path).into_iter().flatten().filter(|raw| raw.source == Source::Agent);
+        let proposed = files.get(path).into_iter().flatten().filter(|raw| raw.source == FindingSource::Agent);
         for raw in proposed {
             let lines = excerpt::lines(&text, (raw.place.start_line, raw.place.end_line));
             // A finding keeps its lines without secrets.
             let is_same =
-                lines.is_some_and(|lines| Quoted::of(&text).hide_in(&lines.join("\n")) == raw.snippet);
-            asked.extend(Proposal::of(raw).filter(|_| is_same).map(|proposal| (*raw, proposal)));
+                lines.is_some_and(|lines| QuotedSecrets::of(&text).hide_in(&lines.join("\n")) == raw.snippet);
+            asked.extend(ReplacementProposal::of(raw).filter(|_| is_same).map(|proposal| (*raw, proposal)));
         }
     }
     if asked.is_empty() {
@@ -247,7 +247,7 @@ async fn proven_again(
 }
 
 fn any_of_a_linter(files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> bool {
-    files.values().flatten().any(|raw| raw.source == Source::Tool)
+    files.values().flatten().any(|raw| raw.source == FindingSource::Tool)
 }
 
 /// The files with the lines of their findings.
@@ -275,8 +275,13 @@ fn same_suggestion(a: &RawFinding, b: &RawFinding) -> bool {
     (&a.place, &a.rule, &a.suggestion) == (&b.place, &b.rule, &b.suggestion)
 }
 
-fn left(raw: &RawFinding, why: String) -> Left {
-    Left { path: raw.place.path.clone(), line: raw.place.start_line, rule: raw.rule.clone(), why }
+fn left(raw: &RawFinding, why: String) -> UnappliedSuggestion {
+    UnappliedSuggestion {
+        path: raw.place.path.clone(),
+        line: raw.place.start_line,
+        rule: raw.rule.clone(),
+        why,
+    }
 }
 
 /// The reason for which one of the fixes of findings was not applied, for people.
@@ -299,10 +304,10 @@ fn reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
     }
 }
 
-impl Plan {
+impl FixPlan {
     /// Adds what a file becomes.
     fn add(&mut self, path: &RepoPath, old: Vec<u8>, findings: &[&RawFinding]) {
-        let edits: Vec<Edit> = findings.iter().filter_map(|raw| Edit::of(raw)).collect();
+        let edits: Vec<LineEdit> = findings.iter().filter_map(|raw| LineEdit::of(raw)).collect();
         let fixed = apply(path, &old, &edits);
         for (raw, refusal) in findings.iter().zip(&fixed.refusals) {
             if let Some(refusal) = refusal {
@@ -311,26 +316,26 @@ impl Plan {
         }
         let fixes = fixed.refusals.iter().filter(|refusal| refusal.is_none()).count();
         if fixes > 0 && fixed.bytes != old {
-            self.changes.push(Change { path: path.clone(), old, new: fixed.bytes, fixes });
+            self.changes.push(FixedFile { path: path.clone(), old, new: fixed.bytes, fixes });
         }
     }
 
     /// Keeps the changes that can be made, each as it can be; of the others it is told why not.
-    pub fn retain(&mut self, mut can: impl FnMut(&mut Change) -> Result<(), Kept>) {
+    pub fn retain(&mut self, mut can: impl FnMut(&mut FixedFile) -> Result<(), ReplaceError>) {
         let left = &mut self.left;
         self.changes.retain_mut(|change| match can(change) {
             Ok(()) => true,
             Err(why) => {
                 let (path, why) = (change.path.clone(), why.to_string());
-                left.push(Left { path, line: 0, rule: String::new(), why });
+                left.push(UnappliedSuggestion { path, line: 0, rule: String::new(), why });
                 false
             }
         });
     }
 
     /// Makes the changes, until told to stop. Those that are not made are taken out of the plan.
-    pub fn make(&mut self, tree: &Tree, stop: &AtomicBool) -> Made {
-        let mut made = Made::default();
+    pub fn make(&mut self, tree: &WritableTree, stop: &AtomicBool) -> AppliedFixes {
+        let mut made = AppliedFixes::default();
         let mut folders = BTreeSet::new();
         for change in std::mem::take(&mut self.changes) {
             let stopped = stop.load(Ordering::Relaxed);
@@ -349,7 +354,7 @@ impl Plan {
                 }
                 Some(Err(why)) => {
                     let (path, why) = (change.path, why.to_string());
-                    self.left.push(Left { path, line: 0, rule: String::new(), why });
+                    self.left.push(UnappliedSuggestion { path, line: 0, rule: String::new(), why });
                 }
             }
         }
@@ -362,7 +367,7 @@ impl Plan {
     }
 }
 
-impl Change {
+impl FixedFile {
     /// The same with CRLF for every line end: the file as git checks it out where it is told to (`core.autocrlf`, or
     /// the attribute `eol`).
     pub fn with_crlf(&self) -> Self {
@@ -395,23 +400,28 @@ impl Change {
 #[cfg(test)]
 mod tests {
     use truing_core::code::CodeDigests;
-    use truing_core::finding::{Category, Place, Severity, Side, Suggestion};
+    use truing_core::finding::{CodeLocation, DefectCategory, DiffSide, Severity, SuggestedFix};
 
     use super::*;
 
     /// A finding of a line of `a.py`, which becomes another text.
     fn found(rule: &str, line: u32, replacement: &str) -> RawFinding {
         RawFinding {
-            place: Place { path: "a.py".into(), side: Side::New, start_line: line, end_line: line },
+            place: CodeLocation {
+                path: "a.py".into(),
+                side: DiffSide::New,
+                start_line: line,
+                end_line: line,
+            },
             severity: Severity::P2,
-            category: Category::J,
+            category: DefectCategory::J,
             rule: rule.to_owned(),
             title: "t".to_owned(),
             body: String::new(),
             snippet: String::new(),
             code: CodeDigests::default(),
-            suggestion: Some(Suggestion { replacement: replacement.to_owned() }),
-            source: Source::Rule,
+            suggestion: Some(SuggestedFix { replacement: replacement.to_owned() }),
+            source: FindingSource::Rule,
         }
     }
 
@@ -425,7 +435,7 @@ mod tests {
             found("lint/D", 1, "if a == None and b is None: f()"),
             found("lint/E", 2, "x = f(a"),
         ];
-        let mut plan = Plan::default();
+        let mut plan = FixPlan::default();
         plan.add(&"a.py".into(), text, &findings.iter().collect::<Vec<_>>());
         let [change] = plan.changes.as_slice() else { panic!("{plan:?}") };
         assert_eq!(String::from_utf8_lossy(&change.new), "if a is None and b is None: f()\nx = f(a)\n");
@@ -449,13 +459,13 @@ mod tests {
 
     #[test]
     fn a_patch_has_gits_names_and_says_where_a_last_line_end_is_missing() {
-        let change = |path: &[u8], old: &str, new: &str| Change {
+        let change = |path: &[u8], old: &str, new: &str| FixedFile {
             path: RepoPath::from_bytes(path),
             old: old.into(),
             new: new.into(),
             fixes: 1,
         };
-        let plan = Plan {
+        let plan = FixPlan {
             changes: vec![
                 change(b"a/b.py", "1\n2\n3\n4\r\n5", "1\n2\n3\n5"),
                 change(b"caf\xe9 \"x\".py", "a", "b"),

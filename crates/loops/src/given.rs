@@ -10,13 +10,13 @@ use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use truing_core::outcome::{NotReviewed, SkipReason};
-use truing_diff::{FileDiff, RepoPath, Side, Status, apply, fits};
+use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_diff::{DiffSide, FileDiff, FileStatus, RepoPath, apply, fits};
 use truing_git::options::{MAX_FILES, MAX_TOTAL_BYTES};
 use truing_git::write_new;
-use truing_reader::Tree;
+use truing_reader::FileTree;
 
-use super::local::LocalError;
+use super::local::LocalReviewError;
 
 /// The folders with the files that a diff is applied to.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,8 @@ pub struct DiffSource<'a> {
 
 /// Both folders of a source, opened.
 struct SourceTree {
-    root: Tree,
-    index: Tree,
+    root: FileTree,
+    index: FileTree,
 }
 
 impl SourceTree {
@@ -43,15 +43,15 @@ impl SourceTree {
 /// is there.
 ///
 /// # Errors
-/// [`LocalError::Reading`] if the working tree cannot be opened, [`LocalError::Git`] if `dest` cannot be written.
+/// [`LocalReviewError::Reading`] if the working tree cannot be opened, [`LocalReviewError::Git`] if `dest` cannot be written.
 pub fn lay_out<'a>(
     files: &'a [FileDiff<'a>],
     paths: &'a [RepoPath],
     source: DiffSource<'a>,
     dest: &'a Path,
-) -> BoxFuture<'a, Result<Vec<NotReviewed>, LocalError>> {
+) -> BoxFuture<'a, Result<Vec<UnreviewedFile>, LocalReviewError>> {
     Box::pin(async move {
-        let open = |folder| Tree::open(folder).map_err(super::reading::ReadingError::from);
+        let open = |folder| FileTree::open(folder).map_err(super::reading::ReadingError::from);
         let tree = &SourceTree { root: open(source.root)?, index: open(source.index)? };
         let mut changes: BTreeMap<&RepoPath, Vec<&FileDiff<'_>>> = BTreeMap::new();
         for file in files {
@@ -74,7 +74,7 @@ pub fn lay_out<'a>(
             };
             match reason {
                 None => (left, written) = (left.saturating_sub(size), written + 1),
-                Some(reason) => missing.push(NotReviewed { path: path.clone(), reason }),
+                Some(reason) => missing.push(UnreviewedFile { path: path.clone(), reason }),
             }
         }
         Ok(missing)
@@ -86,7 +86,7 @@ pub fn lay_out<'a>(
 fn changed(changes: &[&FileDiff<'_>], tree: &SourceTree) -> Result<Vec<u8>, SkipReason> {
     match changes {
         [file] => new_side(file, tree),
-        [gone, file] if gone.status == Status::Deleted && file.status == Status::Added => {
+        [gone, file] if gone.status == FileStatus::Deleted && file.status == FileStatus::Added => {
             new_side(file, tree)
         }
         _ => Err(SkipReason::DoesNotApply),
@@ -99,13 +99,13 @@ fn new_side(file: &FileDiff<'_>, tree: &SourceTree) -> Result<Vec<u8>, SkipReaso
         // What it holds is not in the diff.
         return Err(SkipReason::Binary);
     }
-    if file.status == Status::Added {
+    if file.status == FileStatus::Added {
         return apply(file, b"").ok_or(SkipReason::DoesNotApply);
     }
     let found = tree.bytes(&file.path);
     if let Ok(bytes) = &found
         && let Some(text) =
-            as_it_is_or_stored(bytes, |text| fits(file, Side::New, text).then(|| text.to_vec()))
+            as_it_is_or_stored(bytes, |text| fits(file, DiffSide::New, text).then(|| text.to_vec()))
     {
         return Ok(text);
     }

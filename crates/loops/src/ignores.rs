@@ -3,19 +3,19 @@
 use std::future::Future;
 
 use truing_core::line::clean;
-use truing_core::outcome::Coverage;
+use truing_core::outcome::ReviewCoverage;
 use truing_diff::RepoPath;
 use truing_git::GitError;
 
-use super::reading::Scope;
+use super::reading::ReviewScope;
 
 /// The most characters of a pattern that are shown.
 const MAX_CHARS: usize = 200;
 
 /// The patterns that match no file, neither a changed one nor one that `list` has; none where the files cannot be listed.
 pub(crate) async fn idle(
-    scope: &Scope,
-    coverage: &Coverage,
+    scope: &ReviewScope,
+    coverage: &ReviewCoverage,
     list: impl Future<Output = Result<Vec<RepoPath>, GitError>>,
 ) -> Vec<String> {
     let changed = coverage.not_reviewed.iter().map(|gap| &gap.path);

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use truing_core::tier::RuleOwner;
-use truing_diff::{Status, files};
+use truing_diff::{FileStatus, files};
 
-use crate::agent::Recalled;
-use crate::reading::{Change, Scope};
+use crate::agent::ReviewMemory;
+use crate::reading::{ReviewScope, ReviewedChange};
 
 /// The paths of the changed files, of a renamed one both, as far as the change can be read.
-pub(crate) fn changed_paths(change: &Change) -> Vec<String> {
+pub(crate) fn changed_paths(change: &ReviewedChange) -> Vec<String> {
     let mut paths = Vec::new();
     for file in files(&change.diff).map_while(Result::ok) {
         paths.push(file.path.to_string());
-        if file.status == Status::Renamed {
+        if file.status == FileStatus::Renamed {
             paths.extend(file.old_path.as_ref().map(ToString::to_string));
         }
     }
@@ -23,11 +23,11 @@ pub(crate) fn changed_paths(change: &Change) -> Vec<String> {
 
 /// What was recalled, with the instructions for this change of a repository, `owner/name`.
 pub(crate) fn instruct(
-    recalled: Recalled,
-    scope: &Scope,
+    recalled: ReviewMemory,
+    scope: &ReviewScope,
     repository: Option<&str>,
-    change: &Change,
-) -> Recalled {
+    change: &ReviewedChange,
+) -> ReviewMemory {
     let found = scope.instructions.of_change(repository, &changed_paths(change));
     if found.is_empty() {
         return recalled;
@@ -35,5 +35,5 @@ pub(crate) fn instruct(
     let (own, operators): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|instruction| instruction.owner == RuleOwner::Repository);
     let memory = recalled.memory.instructed(operators.into_iter().chain(own));
-    Recalled { memory: Arc::new(memory), from: recalled.from }
+    ReviewMemory { memory: Arc::new(memory), from: recalled.from }
 }

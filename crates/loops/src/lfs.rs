@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use regex::bytes::Regex;
-use truing_diff::{FileDiff, LineKind, Status};
+use truing_diff::{FileDiff, FileStatus, LineKind};
 
 /// A line of a pointer.
 static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -13,7 +13,7 @@ static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Does the diff leave the file with a pointer: are all lines that it shows a pointer's, the one of the content's digest among them?
 pub(crate) fn is_pointer(file: &FileDiff<'_>) -> bool {
-    let Some(line) = LINE.as_ref().filter(|_| file.status != Status::Deleted) else { return false };
+    let Some(line) = LINE.as_ref().filter(|_| file.status != FileStatus::Deleted) else { return false };
     let mut has_digest = false;
     for shown in file.hunks.iter().flat_map(|hunk| hunk.lines()).filter(|line| line.kind != LineKind::Deleted)
     {

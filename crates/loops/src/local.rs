@@ -1,60 +1,61 @@
 //! The review loop of a local repository: the same steps as the served one, without a slot and without a forge.
 //!
-//! [`Local::run`] is the list of steps. The working tree is read in place, a named commit and the index from a
+//! [`LocalReviewRequest::run`] is the list of steps. The working tree is read in place, a named commit and the index from a
 //! private folder; nothing in the repository changes. Findings and the outcome go to the user's own records, so that ids and
 //! dismissals last; a review whose records fail is still a review, with a warning.
 
 use futures_util::future::BoxFuture;
 use opentelemetry::trace::FutureExt as _;
 use truing_core::branch_name::is_branch_name;
-use truing_core::finding::{Finding, Source};
-use truing_core::id::{Key, Millis, RunId, Sha};
-use truing_core::outcome::{Coverage, ReviewDetail, ReviewRecord};
-use truing_core::port::{Clock, Reader, Revision};
+use truing_core::finding::{Finding, FindingSource};
+use truing_core::id::{RunId, Sha, SlotKey, UnixMillis};
+use truing_core::outcome::{ReviewCoverage, ReviewDetail, ReviewRecord};
+use truing_core::port::{Clock, PullRevision, RepositoryReader};
 use truing_core::tier::Tier;
 use truing_diff::RepoPath;
-use truing_git::{Exported, GitError, Repository};
+use truing_git::{ExportSummary, GitError, LocalRepository};
 
 use super::agent::{
-    self, AgentError, Asking, ContextSources, ModelUse, Part, Place, Recalled, ReviewForm, Subject,
+    self, AgentError, ChangeDescription, ContextSources, ModelReviewRequest, ModelReviewRun, ModelUse,
+    ReviewForm, ReviewMemory, ReviewTree,
 };
-use super::attempts::{Attempt, Attempts};
-use super::compare::{Against, Comparing, Head};
-use super::earlier::Earlier;
+use super::attempts::{AttemptRegistry, ReviewAttempt};
+use super::compare::{BaseOrigin, ComparisonRequest, HeadSource};
+use super::earlier::EarlierReviews;
 use super::given;
 use super::ignores;
-use super::memory::{Kept, Line, Memory, Recall, RecordOpener, clean};
-use super::reading::{self, Change, Reading, ReadingError, Scope};
+use super::memory::{FindingMemory, FindingsByStatus, LineOfWork, PriorFindings, RecordOpener, clean};
+use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};
 use crate::budget::name_of_remote;
 use crate::converge;
 use crate::instructions::instruct;
 use crate::machine::new_run_id;
 use crate::telemetry;
-use crate::tools::{Base, Toolbox, Tooling};
+use crate::tools::{BaseCommit, LinterSources, ReviewLinters};
 
 /// The longest remote URL, in bytes, that a repository is known by.
 const MAX_URL_BYTES: usize = 1024;
 
 /// One local repository and everything its review needs.
-pub struct Local<'a> {
+pub struct LocalReviewRequest<'a> {
     /// The repository.
-    pub repository: &'a Repository,
-    /// The commit to compare with, as the user names it; none: see [`Against`].
+    pub repository: &'a LocalRepository,
+    /// The commit to compare with, as the user names it; none: see [`BaseOrigin`].
     pub base: Option<&'a str>,
     /// What is reviewed.
-    pub head: Head<'a>,
+    pub head: HeadSource<'a>,
     /// What the user calls it, if it is a commit.
     pub head_name: Option<&'a str>,
     /// What the rules look at.
-    pub scope: &'a Scope,
+    pub scope: &'a ReviewScope,
     /// The plane that parses repository bytes.
-    pub reader: &'a dyn Reader,
+    pub reader: &'a dyn RepositoryReader,
     /// Linters whose findings are part of the review.
-    pub toolbox: &'a Toolbox,
+    pub toolbox: &'a LinterSources,
     /// The model that reviews beside the rules; none: the rules alone.
     pub model: Option<ModelUse<'a>>,
     /// Where it is noted while it may ask a model.
-    pub attempts: &'a Attempts,
+    pub attempts: &'a AttemptRegistry,
     /// Opens the records, once there is something to record.
     pub records: RecordOpener,
     /// Wall clock.
@@ -63,46 +64,46 @@ pub struct Local<'a> {
 
 /// Which of these it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reviewed {
-    /// [`Head::WorkingTree`]
+pub enum HeadKind {
+    /// [`HeadSource::WorkingTree`]
     WorkingTree,
-    /// [`Head::Commit`]
+    /// [`HeadSource::Commit`]
     Commit,
-    /// [`Head::Index`]
+    /// [`HeadSource::Index`]
     Index,
-    /// [`Head::Diff`]
+    /// [`HeadSource::Diff`]
     Diff,
 }
 
-impl From<Head<'_>> for Reviewed {
-    fn from(head: Head<'_>) -> Self {
+impl From<HeadSource<'_>> for HeadKind {
+    fn from(head: HeadSource<'_>) -> Self {
         match head {
-            Head::WorkingTree => Self::WorkingTree,
-            Head::Commit(_) => Self::Commit,
-            Head::Index(_) => Self::Index,
-            Head::Diff(_) => Self::Diff,
+            HeadSource::WorkingTree => Self::WorkingTree,
+            HeadSource::Commit(_) => Self::Commit,
+            HeadSource::Index(_) => Self::Index,
+            HeadSource::Diff(_) => Self::Diff,
         }
     }
 }
 
 /// What a local review came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Review {
+pub struct LocalReviewOutcome {
     /// How it ended.
     pub record: ReviewRecord,
     /// What was reviewed.
-    pub reviewed: Reviewed,
+    pub reviewed: HeadKind,
     /// Where its base comes from.
-    pub against: Against,
+    pub against: BaseOrigin,
     /// What became of findings.
-    pub kept: Kept,
+    pub kept: FindingsByStatus,
     /// Why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
 }
 
 /// Why a review could not be done.
 #[derive(Debug, thiserror::Error)]
-pub enum LocalError {
+pub enum LocalReviewError {
     /// Git.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -117,17 +118,17 @@ pub enum LocalError {
     NoFolder(#[from] std::io::Error),
 }
 
-impl Local<'_> {
+impl LocalReviewRequest<'_> {
     /// Reviews what differs between base and head.
     ///
     /// # Errors
-    /// [`LocalError`]
+    /// [`LocalReviewError`]
     #[truing_core::boxed_future]
-    pub async fn run(&self) -> Result<Review, LocalError> {
+    pub async fn run(&self) -> Result<LocalReviewOutcome, LocalReviewError> {
         let started = self.clock.now();
         let checked_out = self.repository.born_head();
         let key = key(self.repository);
-        let comparing = Comparing { repository: self.repository, base: self.base, head: self.head };
+        let comparing = ComparisonRequest { repository: self.repository, base: self.base, head: self.head };
         let (change, against) = comparing.compare(checked_out).await?;
         let run = new_run_id();
         let name = self.repository.remote_url().and_then(name_of_remote);
@@ -145,11 +146,11 @@ impl Local<'_> {
     async fn review(
         &self,
         run: RunId,
-        key: Key,
-        (change, against): (Change, Against),
+        key: SlotKey,
+        (change, against): (ReviewedChange, BaseOrigin),
         checked_out: Option<&Sha>,
-        started: Millis,
-    ) -> Result<Review, LocalError> {
+        started: UnixMillis,
+    ) -> Result<LocalReviewOutcome, LocalReviewError> {
         // What is not committed has no name of its own: the run is filed under the commit that is checked out.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
         telemetry::head(filed.as_str());
@@ -166,13 +167,13 @@ impl Local<'_> {
                     Some(head) => self.repository.commits_since(&change.base, head).await.unwrap_or_default(),
                     None => Vec::new(),
                 };
-                Some(Line { name, commits: commits.into_iter().collect() })
+                Some(LineOfWork { name, commits: commits.into_iter().collect() })
             }
             None => None,
         };
         // Of rules, what is known and was not met is never called fixed: it may be on another branch, or outside of what
         // was compared.
-        let memory = Memory {
+        let memory = FindingMemory {
             records: self.records.clone(),
             served: None,
             fixed_at: None,
@@ -182,8 +183,8 @@ impl Local<'_> {
         };
         let (earlier, unread) = match &line {
             Some(line) => {
-                let Recall { known, elsewhere, unread, before: _ } = memory.recall(&key).await;
-                (Earlier { elsewhere, ..earlier(known, &line.name) }, unread)
+                let PriorFindings { known, elsewhere, unread, before: _ } = memory.recall(&key).await;
+                (EarlierReviews { elsewhere, ..earlier(known, &line.name) }, unread)
             }
             None => Default::default(),
         };
@@ -194,11 +195,11 @@ impl Local<'_> {
                 let purse = budgets.purse(run.clone(), &key, filed.as_str(), name.as_deref(), started);
                 let recalled = self.recall(&model.agent.sources).await?;
                 let recalled = instruct(recalled, self.scope, name.as_deref(), &change);
-                let revision = Revision { head: filed.clone(), base: change.base.clone() };
+                let revision = PullRevision { head: filed.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), key.clone());
                 let runtime = model.agent.named();
-                self.attempts.begins(Attempt { run, key, revision, began: started, runtime });
-                let told = (Subject::default(), recalled);
+                self.attempts.begins(ReviewAttempt { run, key, revision, began: started, runtime });
+                let told = (ChangeDescription::default(), recalled);
                 let form = ReviewForm {
                     walkthrough: self.scope.walkthrough,
                     specialists: self.scope.tiers.default_tier() == Tier::Deep,
@@ -209,7 +210,7 @@ impl Local<'_> {
         };
         let (reading, part) = self.read(&change, asking, &earlier).await?;
         let found = reading.all();
-        let Reading { coverage, renames, rechecked, suppressions, tools, .. } = reading;
+        let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
         let outcome = outcome.without_earlier(unread.as_deref());
         let detail = ReviewDetail {
@@ -226,18 +227,20 @@ impl Local<'_> {
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.keep(found, &mut record, &filed).await;
         self.attempts.ends(&record.run);
-        Ok(Review { record, reviewed: self.head.into(), against, kept, unrecorded })
+        Ok(LocalReviewOutcome { record, reviewed: self.head.into(), against, kept, unrecorded })
     }
 
     /// The patterns of `rules.ignore` that match no file.
-    async fn idle_ignores(&self, coverage: &Coverage) -> Vec<String> {
+    async fn idle_ignores(&self, coverage: &ReviewCoverage) -> Vec<String> {
         let list = async {
             match self.head {
-                Head::Commit(head) => {
+                HeadSource::Commit(head) => {
                     let files = self.repository.list(head, &[]).await?;
                     Ok::<Vec<RepoPath>, GitError>(files.into_iter().map(|file| file.path).collect())
                 }
-                Head::WorkingTree | Head::Index(_) | Head::Diff(_) => self.repository.files().await,
+                HeadSource::WorkingTree | HeadSource::Index(_) | HeadSource::Diff(_) => {
+                    self.repository.files().await
+                }
             }
         };
         ignores::idle(self.scope, coverage, list).await
@@ -245,15 +248,15 @@ impl Local<'_> {
 
     /// What the repository tells a model besides, from where its own file is taken: the reviewed commit, else the working
     /// tree.
-    async fn recall(&self, sources: &ContextSources) -> Result<Recalled, GitError> {
+    async fn recall(&self, sources: &ContextSources) -> Result<ReviewMemory, GitError> {
         match self.head {
-            Head::Commit(commit) => {
+            HeadSource::Commit(commit) => {
                 let memory = sources.of_commit(self.repository, Some(commit)).await?;
-                Ok(Recalled { memory, from: format!("commit {}", commit.short()) })
+                Ok(ReviewMemory { memory, from: format!("commit {}", commit.short()) })
             }
-            Head::WorkingTree | Head::Index(_) | Head::Diff(_) => {
+            HeadSource::WorkingTree | HeadSource::Index(_) | HeadSource::Diff(_) => {
                 let memory = sources.of_tree(self.repository.root());
-                Ok(Recalled { memory, from: "the working tree".to_owned() })
+                Ok(ReviewMemory { memory, from: "the working tree".to_owned() })
             }
         }
     }
@@ -269,11 +272,11 @@ impl Local<'_> {
             })
         };
         Ok(match self.head {
-            Head::WorkingTree => Some(here().await?),
-            Head::Index(_) => Some(format!("index of {}", here().await?)),
-            Head::Diff(_) => None,
-            Head::Commit(commit) if checked_out == Some(commit) => Some(here().await?),
-            Head::Commit(commit) => {
+            HeadSource::WorkingTree => Some(here().await?),
+            HeadSource::Index(_) => Some(format!("index of {}", here().await?)),
+            HeadSource::Diff(_) => None,
+            HeadSource::Commit(commit) if checked_out == Some(commit) => Some(here().await?),
+            HeadSource::Commit(commit) => {
                 let named = self.head_name.filter(|name| is_branch_name(name));
                 let tip = match named {
                     Some(name) => self.repository.tip(name).await?,
@@ -290,15 +293,15 @@ impl Local<'_> {
     /// Lets the reader read the changed files: in the working tree, or from a folder that is gone afterwards.
     async fn read(
         &self,
-        change: &Change,
-        asking: Option<Asking<'_>>,
-        earlier: &Earlier,
-    ) -> Result<(Reading, Option<Part>), LocalError> {
+        change: &ReviewedChange,
+        asking: Option<ModelReviewRequest<'_>>,
+        earlier: &EarlierReviews,
+    ) -> Result<(ReadingOutcome, Option<ModelReviewRun>), LocalReviewError> {
         let mut plan = reading::plan(change, self.scope)?;
         let project = Some(self.repository.root());
-        let base = Base::Repository(self.repository, &change.base);
-        let tooling = Tooling { toolbox: self.toolbox, project, trust: None, base };
-        if let Head::WorkingTree = self.head {
+        let base = BaseCommit::Repository(self.repository, &change.base);
+        let tooling = ReviewLinters { toolbox: self.toolbox, project, trust: None, base };
+        if let HeadSource::WorkingTree = self.head {
             let tree = self.repository.root();
             let unseen = plan.split_off(&change.unseen);
             let reading = plan.read(tree.to_owned(), self.scope, self.reader, Some(tooling));
@@ -310,7 +313,7 @@ impl Local<'_> {
                 Some(_) => self.repository.files().await?,
                 None => Vec::new(),
             };
-            let place = Place { tree, only: Some(&files) };
+            let place = ReviewTree { tree, only: Some(&files) };
             let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
             reading.sign_lines(tree, &self.scope.lines_key);
             return Ok((reading, part));
@@ -321,14 +324,14 @@ impl Local<'_> {
         let is_all = asking.is_some() || self.toolbox.needs_tree(&self.scope.tools);
         let only = if is_all { None } else { Some(paths.as_slice()) };
         let (folder, exported) = match (self.head, only) {
-            (Head::Commit(head), None) => self.repository.export_all(head).await?,
+            (HeadSource::Commit(head), None) => self.repository.export_all(head).await?,
             (of, only) => {
                 let folder = truing_git::PrivateFolder::new()?;
                 let exported = match of {
-                    Head::WorkingTree => Exported::default(),
-                    Head::Commit(head) => self.repository.export(head, folder.path(), only).await?,
-                    Head::Index(index) => index.export(folder.path(), only).await?,
-                    Head::Diff(_) => {
+                    HeadSource::WorkingTree => ExportSummary::default(),
+                    HeadSource::Commit(head) => self.repository.export(head, folder.path(), only).await?,
+                    HeadSource::Index(index) => index.export(folder.path(), only).await?,
+                    HeadSource::Diff(_) => {
                         let index = truing_git::PrivateFolder::new()?;
                         let unseen = self.repository.unseen_files().await?;
                         let named =
@@ -344,39 +347,39 @@ impl Local<'_> {
                         }
                         let source = given::DiffSource { root: self.repository.root(), index: index.path() };
                         let left_out = given::lay_out(plan.files(), &paths, source, folder.path()).await?;
-                        Exported { left_out, ..Exported::default() }
+                        ExportSummary { left_out, ..ExportSummary::default() }
                     }
                 };
                 (folder, exported)
             }
         };
-        let Exported { left_out, too_large, .. } = exported;
+        let ExportSummary { left_out, too_large, .. } = exported;
         plan.stand_in(&too_large, folder.path());
         plan.leave_out(left_out);
         let tree = folder.path().to_owned();
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
-        let place = Place { tree: folder.path(), only: None };
+        let place = ReviewTree { tree: folder.path(), only: None };
         let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
         reading.sign_lines(folder.path(), &self.scope.lines_key);
         Ok((reading, part))
     }
 }
 
-/// Lets rules read files whose content is the index's ([`Change::unseen`]). No linter and no model has them where it looks.
+/// Lets rules read files whose content is the index's ([`ReviewedChange::unseen`]). No linter and no model has them where it looks.
 ///
 /// # Errors
-/// [`LocalError`]
+/// [`LocalReviewError`]
 pub fn read_index<'a>(
-    mut plan: reading::Plan<'a>,
-    repository: &'a Repository,
-    scope: &'a Scope,
-    reader: &'a dyn Reader,
-) -> BoxFuture<'a, Result<Reading, LocalError>> {
+    mut plan: reading::ReadingPlan<'a>,
+    repository: &'a LocalRepository,
+    scope: &'a ReviewScope,
+    reader: &'a dyn RepositoryReader,
+) -> BoxFuture<'a, Result<ReadingOutcome, LocalReviewError>> {
     Box::pin(async move {
         let paths = plan.paths(scope, reader).await?;
         let folder = truing_git::PrivateFolder::new()?;
         let index = repository.index(None).await?;
-        let Exported { left_out, too_large, .. } = index.export(folder.path(), Some(&paths)).await?;
+        let ExportSummary { left_out, too_large, .. } = index.export(folder.path(), Some(&paths)).await?;
         plan.stand_in(&too_large, folder.path());
         plan.leave_out(left_out);
         let mut reading = plan.read(folder.path().to_owned(), scope, reader, None).await?;
@@ -387,16 +390,16 @@ pub fn read_index<'a>(
 
 /// What records know a repository by: where it was cloned from, so that all clones and worktrees of one person are one; else
 /// the folder of its first working tree.
-pub fn key(repository: &Repository) -> Key {
+pub fn key(repository: &LocalRepository) -> SlotKey {
     let remote = repository.remote_url();
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
     let name = name.map_or_else(|| repository.first_root().as_os_str().as_encoded_bytes(), str::as_bytes);
-    Key::new(format!("local/{}", clean(name).trim_start_matches('/')))
+    SlotKey::new(format!("local/{}", clean(name).trim_start_matches('/')))
 }
 
 /// The key of people's words on findings of a branch of a repository; [`converge::local::checked_out`] names the branch.
-pub fn branch_key(repository: &Repository, branch: &str) -> Key {
-    Key::new(format!("{}@{}", key(repository), clean(branch.as_bytes())))
+pub fn branch_key(repository: &LocalRepository, branch: &str) -> SlotKey {
+    SlotKey::new(format!("{}@{}", key(repository), clean(branch.as_bytes())))
 }
 
 /// The branch of a line of work, as [`converge::local::checked_out`] names it.
@@ -407,13 +410,13 @@ fn branch_of(line: &str) -> &str {
 
 /// What earlier reviews of a line of work came to. What was looked at then was not always a commit, so that nobody can tell
 /// line by line what is new.
-fn earlier(known: Vec<Finding>, line: &str) -> Earlier {
-    let of_a_model = known.iter().filter(|finding| finding.raw.source == Source::Agent);
+fn earlier(known: Vec<Finding>, line: &str) -> EarlierReviews {
+    let of_a_model = known.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
     let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
     let head = seen.next_back().map(|on| on.commit.clone());
     let landed = "Nobody can tell line by line: a working tree may have been reviewed. Compare with the lines of the open \
                   findings.";
-    Earlier { known, head, landed: landed.to_owned(), ..Earlier::default() }
+    EarlierReviews { known, head, landed: landed.to_owned(), ..EarlierReviews::default() }
 }
 
 /// Does a remote's URL name the same repository from every folder? `../upstream` does not.

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use truing_agent::sandbox::{self, Level};
-use truing_core::id::{Millis, RunId};
+use truing_agent::sandbox::{self, SandboxLevel};
+use truing_core::id::{RunId, UnixMillis};
 use truing_core::port::Clock;
 use truing_git::PrivateFolder;
 use uuid::Uuid;
@@ -14,9 +14,9 @@ use uuid::Uuid;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    fn now(&self) -> Millis {
+    fn now(&self) -> UnixMillis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
 
@@ -27,14 +27,14 @@ pub fn new_run_id() -> RunId {
 
 /// The strongest sandbox that this machine allows, tried in a folder that a later process removes if this one is killed.
 /// A process that reached all of it need not try again.
-pub fn sandbox_level() -> Level {
-    static FULL: OnceLock<Level> = OnceLock::new();
+pub fn sandbox_level() -> SandboxLevel {
+    static FULL: OnceLock<SandboxLevel> = OnceLock::new();
     if let Some(level) = FULL.get() {
         return *level;
     }
-    let level = PrivateFolder::new().map_or(Level::None, |here| sandbox::reached(here.path()));
+    let level = PrivateFolder::new().map_or(SandboxLevel::None, |here| sandbox::reached(here.path()));
     match level {
-        Level::Full => *FULL.get_or_init(|| level),
-        Level::Landlock | Level::None => level,
+        SandboxLevel::Full => *FULL.get_or_init(|| level),
+        SandboxLevel::Landlock | SandboxLevel::None => level,
     }
 }

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use tokio::task::JoinError;
 use truing_core::dismissal::{self, Dismissal};
-use truing_core::finding::{Finding, FindingStatus, RawFinding, SeenOn, Source};
-use truing_core::id::{FindingId, Key, RunId, Sha};
-use truing_core::identity::{Placed, identify};
-use truing_core::increment::Renames;
-use truing_core::outcome::{Coverage, ReviewRecord};
-use truing_core::port::{Clock, Computed, RecordStore, Revision, RunRef, Runs, StoreError};
+use truing_core::finding::{BranchSighting, Finding, FindingSource, FindingStatus, RawFinding};
+use truing_core::id::{FindingId, RunId, Sha, SlotKey};
+use truing_core::identity::{PlacedFinding, identify};
+use truing_core::increment::FileRenames;
+use truing_core::outcome::{ReviewCoverage, ReviewRecord};
+use truing_core::port::{Clock, ComputedReview, PullRevision, RecordStore, RunRef, RunStore, StoreError};
 use truing_core::publish::Producer;
-use truing_core::recheck::Rechecked;
+use truing_core::recheck::RecheckSummary;
 
 use super::desired::worst_first;
 use super::text::by_severity;
@@ -36,11 +36,11 @@ const MAX_UNMET: usize = 2000;
 const MAX_LINES: usize = 20;
 
 /// What a review found, the names that files had, and what became of findings of before.
-pub type Found<'a> = (&'a [Placed], &'a Renames, &'a Rechecked);
+pub type ReviewFindings<'a> = (&'a [PlacedFinding], &'a FileRenames, &'a RecheckSummary);
 
 /// Records that cannot be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unopened {
+pub struct UnopenedRecords {
     /// Words for people.
     pub why: String,
     /// Is there something at their place, which may hold findings?
@@ -49,11 +49,11 @@ pub struct Unopened {
 
 /// The facts known before a review.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Recall {
+pub struct PriorFindings {
     /// The findings, each with its status on this line of work.
     pub known: Vec<Finding>,
     /// The revision that they are of.
-    pub before: Option<Revision>,
+    pub before: Option<PullRevision>,
     /// Those that were seen on another line of work alone, at a commit of this one: it may have had another name.
     pub elsewhere: BTreeSet<FindingId>,
     /// Why nobody knows what earlier reviews left open, if there may be something.
@@ -62,7 +62,7 @@ pub struct Recall {
 
 /// The line of work of a local repository whose findings count.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct LineOfWork {
     /// What findings know it by.
     pub name: String,
     /// The commits that it has and its base has not.
@@ -71,7 +71,7 @@ pub struct Line {
 
 /// The findings after a review by their fate, each worst first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Kept {
+pub struct FindingsByStatus {
     /// What is open.
     pub open: Vec<Finding>,
     /// What was open after the review before, and is fixed.
@@ -82,7 +82,7 @@ pub struct Kept {
     pub dismissed: Vec<Finding>,
 }
 
-impl Kept {
+impl FindingsByStatus {
     /// Of all that is recorded of a pull request, whose last review was of this commit.
     pub fn of_records(findings: &[Finding], head: Option<&Sha>) -> Self {
         let is_fixed =
@@ -110,20 +110,20 @@ impl Kept {
 }
 
 /// Opens the records, once there is something to record; none if nothing is to be. May block.
-pub type RecordOpener = Arc<dyn Fn() -> Result<Option<Arc<dyn RecordStore>>, Unopened> + Send + Sync>;
+pub type RecordOpener = Arc<dyn Fn() -> Result<Option<Arc<dyn RecordStore>>, UnopenedRecords> + Send + Sync>;
 
 /// Where it is remembered, and how.
-pub struct Memory<'a> {
+pub struct FindingMemory<'a> {
     /// Opens the records, once there is something to record.
     pub records: RecordOpener,
     /// Whose findings count if anything is known of them: the service's own, of the same pull request.
-    pub served: Option<&'a Key>,
+    pub served: Option<&'a SlotKey>,
     /// The commit in which a rule's finding that is known and was not met is fixed; none if it may be elsewhere.
     pub fixed_at: Option<&'a Sha>,
     /// None: a pull request's, all of whose findings count.
-    pub line: Option<&'a Line>,
+    pub line: Option<&'a LineOfWork>,
     /// The key of people's words on findings of a branch; none: they are kept with the findings.
-    pub branch: Option<&'a Key>,
+    pub branch: Option<&'a SlotKey>,
     /// Wall clock.
     pub clock: &'a dyn Clock,
 }
@@ -136,21 +136,23 @@ fn pause(run: &RunId, tries: u32) -> Duration {
     longest / 256 * u32::from(hasher.finish().to_be_bytes()[7])
 }
 
-impl Memory<'_> {
+impl FindingMemory<'_> {
     /// Opens the records.
-    async fn open(&self) -> Result<Result<Option<Arc<dyn RecordStore>>, Unopened>, JoinError> {
+    async fn open(&self) -> Result<Result<Option<Arc<dyn RecordStore>>, UnopenedRecords>, JoinError> {
         let open = Arc::clone(&self.records);
         tokio::task::spawn_blocking(move || open()).await
     }
 
     /// What is known before the review.
     #[truing_core::boxed_future]
-    pub async fn recall(&self, own: &Key) -> Recall {
-        let unread = |why: String| Recall { unread: Some(why), ..Recall::default() };
+    pub async fn recall(&self, own: &SlotKey) -> PriorFindings {
+        let unread = |why: String| PriorFindings { unread: Some(why), ..PriorFindings::default() };
         let store = match self.open().await {
             Ok(Ok(Some(store))) => store,
-            Ok(Err(Unopened { why, holds: true })) => return unread(why),
-            Ok(Ok(None) | Err(Unopened { holds: false, .. })) | Err(_) => return Recall::default(),
+            Ok(Err(UnopenedRecords { why, holds: true })) => return unread(why),
+            Ok(Ok(None) | Err(UnopenedRecords { holds: false, .. })) | Err(_) => {
+                return PriorFindings::default();
+            }
         };
         let known = async || -> Result<_, StoreError> {
             let (mut known, key) = self.known(&*store, own).await?;
@@ -163,7 +165,7 @@ impl Memory<'_> {
             Err(error) => return unread(error.to_string()),
         };
         let is_elsewhere =
-            |finding: &Finding, line: &Line| finding.seen_on.iter().all(|on| on.line != line.name);
+            |finding: &Finding, line: &LineOfWork| finding.seen_on.iter().all(|on| on.line != line.name);
         let mut elsewhere = BTreeSet::new();
         let (known, before) = match self.line {
             Some(line) => {
@@ -175,17 +177,17 @@ impl Memory<'_> {
             }
             None => (known, store.known(key).await.unwrap_or_default()),
         };
-        Recall { known, before, elsewhere, unread: None }
+        PriorFindings { known, before, elsewhere, unread: None }
     }
 
     /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what
     /// became of them, and why nothing was recorded, though it should have been.
     pub fn keep<'a>(
         &'a self,
-        found: Found<'a>,
+        found: ReviewFindings<'a>,
         record: &'a mut ReviewRecord,
         filed: &'a Sha,
-    ) -> BoxFuture<'a, (Kept, Option<String>)> {
+    ) -> BoxFuture<'a, (FindingsByStatus, Option<String>)> {
         Box::pin(async move {
             match self.remember(found, record, filed).await {
                 Ok(kept) => (kept, None),
@@ -197,10 +199,10 @@ impl Memory<'_> {
     /// Recognises the findings by what is known, and records them.
     async fn remember(
         &self,
-        found: Found<'_>,
+        found: ReviewFindings<'_>,
         record: &mut ReviewRecord,
         filed: &Sha,
-    ) -> Result<Kept, String> {
+    ) -> Result<FindingsByStatus, String> {
         let opened = self.open().await;
         let opened = opened.map_err(|stopped| stopped.to_string())?;
         let Some(store) = opened.map_err(|unopened| unopened.why)? else {
@@ -223,14 +225,14 @@ impl Memory<'_> {
     /// and then this one begins anew, from what that one has recorded.
     async fn recorded(
         &self,
-        store: &dyn Runs,
-        found: Found<'_>,
+        store: &dyn RunStore,
+        found: ReviewFindings<'_>,
         record: &mut ReviewRecord,
         filed: &Sha,
-    ) -> Result<Kept, StoreError> {
+    ) -> Result<FindingsByStatus, StoreError> {
         let token = store.fresh_token().await?;
         let run = RunRef { id: record.run.clone(), key: record.key.clone(), token };
-        let revision = Revision { head: filed.clone(), base: record.detail.base.clone() };
+        let revision = PullRevision { head: filed.clone(), base: record.detail.base.clone() };
         let begun = store.begin(&run, &revision, record.started).await?;
         let (mut known, _) = self.known(store, &run.key).await?;
         let said = self.dismissed(store, &mut known, begun.dismissals).await?;
@@ -238,7 +240,7 @@ impl Memory<'_> {
         let outcome = record.clone();
         let producer = Producer::Review;
         let computed =
-            Computed { producer, findings, desired: vec![], status: None, outcome: outcome.clone() };
+            ComputedReview { producer, findings, desired: vec![], status: None, outcome: outcome.clone() };
         store.computed(&run, &computed).await?;
         // There is no forge to show it: what is recorded is published.
         store.published(&run, &outcome).await?;
@@ -249,7 +251,7 @@ impl Memory<'_> {
     /// versions recorded. The answer: all of them.
     async fn dismissed(
         &self,
-        store: &dyn Runs,
+        store: &dyn RunStore,
         known: &mut Vec<Finding>,
         of_all: Vec<Dismissal>,
     ) -> Result<Vec<Dismissal>, StoreError> {
@@ -267,9 +269,9 @@ impl Memory<'_> {
     /// What is known of it, and under which key.
     async fn known<'k>(
         &'k self,
-        store: &dyn Runs,
-        own: &'k Key,
-    ) -> Result<(Vec<Finding>, &'k Key), StoreError> {
+        store: &dyn RunStore,
+        own: &'k SlotKey,
+    ) -> Result<(Vec<Finding>, &'k SlotKey), StoreError> {
         if let Some(served) = self.served {
             let known = store.findings(served).await?;
             if !known.is_empty() {
@@ -283,10 +285,10 @@ impl Memory<'_> {
     fn recognise(
         &self,
         (known, dismissals): (&[Finding], &[Dismissal]),
-        (found, renames, rechecked): Found<'_>,
+        (found, renames, rechecked): ReviewFindings<'_>,
         record: &mut ReviewRecord,
         filed: &Sha,
-    ) -> (Kept, Vec<Finding>) {
+    ) -> (FindingsByStatus, Vec<Finding>) {
         let mut identified =
             identify(known, found.to_vec(), self.fixed_at, (&record.detail.coverage, renames));
         rechecked.settle(&mut identified.gone, known, filed);
@@ -321,7 +323,10 @@ impl Memory<'_> {
                 }
             }
         }
-        let kept = Kept { fixed, ..Kept::sorted(&identified.current, Finding::is_open, |_| false) };
+        let kept = FindingsByStatus {
+            fixed,
+            ..FindingsByStatus::sorted(&identified.current, Finding::is_open, |_| false)
+        };
         record.detail.open = by_severity(&kept.open.iter().collect::<Vec<_>>());
         *record = record.clone().ended_at(self.clock.now());
         forget(&mut identified.gone);
@@ -330,7 +335,13 @@ impl Memory<'_> {
 }
 
 /// Calls open findings of rules and tools on a line of work fixed that were looked for and not met.
-fn settle_line(gone: &mut [Finding], line: &Line, rechecked: &Rechecked, coverage: &Coverage, filed: &Sha) {
+fn settle_line(
+    gone: &mut [Finding],
+    line: &LineOfWork,
+    rechecked: &RecheckSummary,
+    coverage: &ReviewCoverage,
+    filed: &Sha,
+) {
     let is_of_line = |finding: &Finding| finding.seen_on.iter().any(|on| on.line == line.name && on.is_open);
     let has_looked = |finding: &Finding| {
         let RawFinding { rule, place, .. } = &finding.raw;
@@ -355,13 +366,13 @@ fn settle_line(gone: &mut [Finding], line: &Line, rechecked: &Rechecked, coverag
 
 fn is_of_a_model(finding: &Finding) -> bool {
     match finding.raw.source {
-        Source::Agent => true,
-        Source::Rule | Source::Tool => false,
+        FindingSource::Agent => true,
+        FindingSource::Rule | FindingSource::Tool => false,
     }
 }
 
 /// A finding as it is on a line of work; none: it was never seen there, nor at one of its commits.
-fn on_line(finding: Finding, line: &Line) -> Option<Finding> {
+fn on_line(finding: Finding, line: &LineOfWork) -> Option<Finding> {
     let its = finding.seen_on.iter().find(|on| on.line == line.name);
     let on = its.or_else(|| finding.seen_on.iter().rfind(|on| line.commits.contains(&on.commit)))?;
     let status = match &finding.status {
@@ -387,7 +398,12 @@ fn on_line(finding: Finding, line: &Line) -> Option<Finding> {
 fn see(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingStatus) {
     let (is_open, is_outside) = (*status == FindingStatus::Open, *status == FindingStatus::Outside);
     finding.seen_on.retain(|on| on.line != line);
-    finding.seen_on.push(SeenOn { line: line.to_owned(), commit: commit.clone(), is_open, is_outside });
+    finding.seen_on.push(BranchSighting {
+        line: line.to_owned(),
+        commit: commit.clone(),
+        is_open,
+        is_outside,
+    });
     let beyond = finding.seen_on.len().saturating_sub(MAX_LINES);
     finding.seen_on.drain(..beyond);
 }

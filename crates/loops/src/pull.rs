@@ -2,18 +2,18 @@
 //! to the findings, without a slot and without a comment. Findings and outcome go to the user's own records.
 
 use opentelemetry::trace::FutureExt as _;
-use truing_core::id::{Key, PrId, RunId};
+use truing_core::id::{PrId, RunId, SlotKey};
 use truing_core::outcome::{ReviewDetail, ReviewRecord};
-use truing_core::port::{Clock, PullRequest, Revision};
+use truing_core::port::{Clock, PullRequest, PullRevision};
 use truing_core::tier::Tier;
 
-use super::agent::{self, ModelUse, ReviewForm, Subject};
-use super::attempts::{Attempt, Attempts};
-use super::checkout::{Checkout, CheckoutError, Pinned, changed, configuring};
-use super::compare::Against;
-use super::local::{Review, Reviewed};
-use super::memory::{Memory, Recall, RecordOpener, clean};
-use super::reading::Reading;
+use super::agent::{self, ChangeDescription, ModelUse, ReviewForm};
+use super::attempts::{AttemptRegistry, ReviewAttempt};
+use super::checkout::{CheckoutContext, CheckoutError, PinnedScope, changed, configuring};
+use super::compare::BaseOrigin;
+use super::local::{HeadKind, LocalReviewOutcome};
+use super::memory::{FindingMemory, PriorFindings, RecordOpener, clean};
+use super::reading::ReadingOutcome;
 use super::review::choose;
 use super::since;
 use crate::instructions::instruct;
@@ -21,30 +21,30 @@ use crate::machine::new_run_id;
 use crate::telemetry;
 
 /// One pull request and everything its review needs.
-pub struct Pull<'a> {
+pub struct PullRequestReview<'a> {
     /// Which.
     pub id: &'a PrId,
     /// As the forge describes it now.
     pub pull: &'a PullRequest,
     /// Where its commits are, and who reads them.
-    pub checkout: Checkout<'a>,
+    pub checkout: CheckoutContext<'a>,
     /// The model that reviews beside the rules; none: the rules alone.
     pub model: Option<ModelUse<'a>>,
     /// Where it is noted while it may ask a model.
-    pub attempts: &'a Attempts,
+    pub attempts: &'a AttemptRegistry,
     /// Opens the records, once there is something to record.
     pub records: RecordOpener,
     /// Wall clock.
     pub clock: &'a dyn Clock,
 }
 
-impl Pull<'_> {
+impl PullRequestReview<'_> {
     /// Reviews what the pull request changes, and says what that was configured by.
     ///
     /// # Errors
     /// [`CheckoutError`]
     #[truing_core::boxed_future]
-    pub async fn run(&self) -> Result<(Review, Pinned), CheckoutError> {
+    pub async fn run(&self) -> Result<(LocalReviewOutcome, PinnedScope), CheckoutError> {
         let (run, key) = (new_run_id(), self.id.key());
         let trace = telemetry::review(&run, &key, self.pull.repository(), Some(self.id.number));
         let reviewed = self.review(run, key).with_context(trace.clone()).await;
@@ -55,7 +55,11 @@ impl Pull<'_> {
     }
 
     /// Reviews it, under a name.
-    async fn review(&self, run: RunId, key: Key) -> Result<(Review, Pinned), CheckoutError> {
+    async fn review(
+        &self,
+        run: RunId,
+        key: SlotKey,
+    ) -> Result<(LocalReviewOutcome, PinnedScope), CheckoutError> {
         let started = self.clock.now();
         let revision = &self.pull.revision;
         telemetry::head(revision.head.as_str());
@@ -64,7 +68,7 @@ impl Pull<'_> {
         let configuring = configuring(&change, self.model.is_some());
         let own = own_key(&self.pull.url);
         let served = self.id.key();
-        let memory = Memory {
+        let memory = FindingMemory {
             records: self.records.clone(),
             served: Some(&served),
             fixed_at: Some(&revision.head),
@@ -72,7 +76,7 @@ impl Pull<'_> {
             branch: None,
             clock: self.clock,
         };
-        let Recall { known, before, unread, elsewhere: _ } = memory.recall(&own).await;
+        let PriorFindings { known, before, unread, elsewhere: _ } = memory.recall(&own).await;
         let since = since::compare(&mirror, &change, &revision.head, before.as_ref()).await;
         let earlier = since::earlier(known, before.as_ref(), since.as_ref());
         // A person runs this command, so `off` and `rules` are both a review by rules alone.
@@ -85,11 +89,11 @@ impl Pull<'_> {
                 let purse = model.agent.budgets.purse(run.clone(), &key, head, repository, started);
                 let recalled = pinned.recall(&model.agent.sources, &mirror).await?;
                 let recalled = instruct(recalled, &pinned.scope, repository, &change);
-                let revision = Revision { head: revision.head.clone(), base: change.base.clone() };
+                let revision = PullRevision { head: revision.head.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), own.clone());
                 let runtime = model.agent.named();
-                self.attempts.begins(Attempt { run, key, revision, began: started, runtime });
-                let told = (Subject::of(self.pull), recalled);
+                self.attempts.begins(ReviewAttempt { run, key, revision, began: started, runtime });
+                let told = (ChangeDescription::of(self.pull), recalled);
                 Some(model.asking(purse, told, form, started))
             }
             None => None,
@@ -98,13 +102,13 @@ impl Pull<'_> {
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
         let (reading, part) = read.await?;
         let found = reading.all();
-        let Reading { coverage, renames, rechecked, suppressions, tools, .. } = reading;
+        let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
         let outcome = outcome.without_earlier(unread.as_deref());
         // What the branch has gained since is none of this change.
         let against = match change.base == revision.base {
-            true => Against::Named(revision.base.short().to_owned()),
-            false => Against::MergeBase(revision.base.short().to_owned()),
+            true => BaseOrigin::Named(revision.base.short().to_owned()),
+            false => BaseOrigin::MergeBase(revision.base.short().to_owned()),
         };
         let detail = ReviewDetail {
             idle_ignores: self.checkout.idle_ignores(&mirror, &revision.head, &pinned, &coverage).await,
@@ -121,13 +125,13 @@ impl Pull<'_> {
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.keep(found, &mut record, &revision.head).await;
         self.attempts.ends(&record.run);
-        let reviewed = Reviewed::Commit;
-        Ok((Review { record, reviewed, against, kept, unrecorded }, pinned))
+        let reviewed = HeadKind::Commit;
+        Ok((LocalReviewOutcome { record, reviewed, against, kept, unrecorded }, pinned))
     }
 }
 
 /// What records know the reviews by that nobody but their caller is told of. Not the service's own key: a run of these must
 /// never stand in the way of a served one.
-pub fn own_key(url: &str) -> Key {
-    Key::new(format!("local/{}", clean(url.as_bytes())))
+pub fn own_key(url: &str) -> SlotKey {
+    SlotKey::new(format!("local/{}", clean(url.as_bytes())))
 }

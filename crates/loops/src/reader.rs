@@ -23,21 +23,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use truing_config::READING_TIME;
 use truing_core::port::{
-    ChangedFile, ProofRequest, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
-    UsedTools, UsedToolsRequest,
+    ChangedFile, ProofRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader, ToolFindings,
+    ToolRequest, UsedTools, UsedToolsRequest,
 };
-use truing_core::sandbox::Level;
-use truing_core::sync::Sources;
+use truing_core::sandbox::SandboxLevel;
+use truing_core::sync::ReleaseSources;
 use truing_diff::RepoPath;
-use truing_reader::protocol::{Checked, MAX_ASKED_BYTES, ToolsRequest, checked_sources, encode};
+use truing_reader::protocol::{CheckedReport, MAX_ASKED_BYTES, ToolsRequest, checked_sources, encode};
 use truing_reader::sources::{
-    Asked, FilesRequest, FormatRequest, Pins, Project, ProjectRequest, SourcesAnswer, SourcesError,
-    SourcesRequest,
+    FilesRequest, FormatRequest, HashPins, ProjectFacts, ProjectRequest, SourcesAnswer, SourcesError,
+    SourcesQuery, SourcesRequest,
 };
-use truing_reader::{InProcess, Packs};
+use truing_reader::{InProcessReader, RulePacks};
 
 pub use self::bounds::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
-use self::child::{ChildError, Program, plain, told};
+use self::child::{ChildError, ReaderProgram, plain, told};
 pub use self::files::MAX_LOST;
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 
@@ -51,17 +51,17 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 ///
 /// # Errors
 /// [`ReaderError::BadPack`] if a folder that is named is not there, or a rule in it is wrong.
-pub fn packs_with(folder: Option<&Path>) -> Result<Packs, ReaderError> {
+pub fn packs_with(folder: Option<&Path>) -> Result<RulePacks, ReaderError> {
     match folder {
-        None => Packs::embedded(),
-        Some(folder) => Packs::with_folder(folder),
+        None => RulePacks::embedded(),
+        Some(folder) => RulePacks::with_folder(folder),
     }
 }
 
 /// Reads in child processes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ChildReader {
-    program: Program,
+    program: ReaderProgram,
     rules: Option<PathBuf>,
     time: Duration,
     /// How long all files of a request may be read.
@@ -80,15 +80,15 @@ impl ChildReader {
 
     /// A reader whose children are `program`, which is started as `truing reader`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let program = Program { path: program.into(), weakest: Level::OF_READERS };
+        let program = ReaderProgram { path: program.into(), weakest: SandboxLevel::OF_READERS };
         Self { program, rules: None, time: TIME, budget: READING_TIME }
     }
 
     /// Accepts children that are confined less, if the operator accepts that of sandboxes. More is never asked for than
     /// a reader can have.
     #[must_use]
-    pub fn accepting(mut self, weakest: Level) -> Self {
-        self.program.weakest = weakest.min(Level::OF_READERS);
+    pub fn accepting(mut self, weakest: SandboxLevel) -> Self {
+        self.program.weakest = weakest.min(SandboxLevel::OF_READERS);
         self
     }
 
@@ -120,8 +120,8 @@ impl ChildReader {
     /// # Errors
     /// [`SourcesError`]; whatever a child does instead of answering well is [`SourcesError::Failed`].
     #[truing_core::boxed_future]
-    pub async fn sources(&self, request: &SourcesRequest) -> Result<Sources, SourcesError> {
-        match self.told(&Asked::Release(request.clone())).await? {
+    pub async fn sources(&self, request: &SourcesRequest) -> Result<ReleaseSources, SourcesError> {
+        match self.told(&SourcesQuery::Release(request.clone())).await? {
             SourcesAnswer::Release(sources) => Ok(sources),
             SourcesAnswer::Pins(_)
             | SourcesAnswer::Project(_)
@@ -138,8 +138,8 @@ impl ChildReader {
     /// # Errors
     /// As [`Self::sources`].
     #[truing_core::boxed_future]
-    pub async fn pins(&self, test: &Path) -> Result<Pins, SourcesError> {
-        match self.told(&Asked::Pins(test.to_owned())).await? {
+    pub async fn pins(&self, test: &Path) -> Result<HashPins, SourcesError> {
+        match self.told(&SourcesQuery::Pins(test.to_owned())).await? {
             SourcesAnswer::Pins(pins) => Ok(pins),
             SourcesAnswer::Release(_)
             | SourcesAnswer::Project(_)
@@ -156,8 +156,8 @@ impl ChildReader {
     /// # Errors
     /// As [`Self::sources`].
     #[truing_core::boxed_future]
-    pub async fn project(&self, request: ProjectRequest) -> Result<Project, SourcesError> {
-        match self.told(&Asked::Project(request)).await? {
+    pub async fn project(&self, request: ProjectRequest) -> Result<ProjectFacts, SourcesError> {
+        match self.told(&SourcesQuery::Project(request)).await? {
             SourcesAnswer::Project(project) => Ok(project),
             SourcesAnswer::Release(_)
             | SourcesAnswer::Pins(_)
@@ -175,7 +175,7 @@ impl ChildReader {
     /// As [`Self::sources`].
     #[truing_core::boxed_future]
     pub async fn files(&self, request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
-        match self.told(&Asked::Files(request.clone())).await? {
+        match self.told(&SourcesQuery::Files(request.clone())).await? {
             SourcesAnswer::Files(files) => Ok(files),
             SourcesAnswer::Release(_)
             | SourcesAnswer::Pins(_)
@@ -194,7 +194,7 @@ impl ChildReader {
     #[truing_core::boxed_future]
     pub async fn format(&self, folder: &Path, text: &str) -> Result<Option<String>, SourcesError> {
         let request = FormatRequest { folder: folder.to_owned(), text: text.to_owned() };
-        match self.told(&Asked::Format(request)).await? {
+        match self.told(&SourcesQuery::Format(request)).await? {
             SourcesAnswer::Format(name) => Ok(name),
             SourcesAnswer::Release(_)
             | SourcesAnswer::Pins(_)
@@ -206,7 +206,7 @@ impl ChildReader {
         }
     }
 
-    async fn told(&self, asked: &Asked) -> Result<SourcesAnswer, SourcesError> {
+    async fn told(&self, asked: &SourcesQuery) -> Result<SourcesAnswer, SourcesError> {
         let mut said = Vec::new();
         match self.ask_for_sources(asked, &mut said).await {
             Ok(answer) => answer,
@@ -216,21 +216,21 @@ impl ChildReader {
 
     async fn ask_for_sources(
         &self,
-        asked: &Asked,
+        asked: &SourcesQuery,
         said: &mut Vec<u8>,
     ) -> Result<Result<SourcesAnswer, SourcesError>, ChildError> {
         let line = encode("the request", asked, MAX_ASKED_BYTES)?;
         let running = self.program.start(asked.folder(), [OsStr::new("--sources")].into_iter())?;
         // One file is parsed: it may cost no more than a file of a review.
         let file = match asked {
-            Asked::Pins(test) => std::fs::metadata(test).ok().map(|test| test.len()),
-            Asked::Release(_)
-            | Asked::Project(_)
-            | Asked::Files(_)
-            | Asked::Tool(_)
-            | Asked::UsedTools(_)
-            | Asked::Format(_)
-            | Asked::Proofs(_) => None,
+            SourcesQuery::Pins(test) => std::fs::metadata(test).ok().map(|test| test.len()),
+            SourcesQuery::Release(_)
+            | SourcesQuery::Project(_)
+            | SourcesQuery::Files(_)
+            | SourcesQuery::Tool(_)
+            | SourcesQuery::UsedTools(_)
+            | SourcesQuery::Format(_)
+            | SourcesQuery::Proofs(_) => None,
         };
         let talked = running.converse(&line, file, self.program.weakest, said);
         let answer: Result<SourcesAnswer, SourcesError> =
@@ -243,9 +243,9 @@ impl ChildReader {
 }
 
 #[async_trait]
-impl Reader for ChildReader {
+impl RepositoryReader for ChildReader {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
-        let Checked { report, dropped } = files::read(self, request).await?;
+        let CheckedReport { report, dropped } = files::read(self, request).await?;
         if dropped > 0 {
             tracing::warn!(dropped, "the reader reported findings that cannot be used");
         }
@@ -253,7 +253,7 @@ impl Reader for ChildReader {
     }
 
     async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
-        match self.told(&Asked::Tool(Box::new(request.clone()))).await {
+        match self.told(&SourcesQuery::Tool(Box::new(request.clone()))).await {
             Ok(SourcesAnswer::Tool(found)) => Ok(found),
             Ok(
                 SourcesAnswer::Release(_)
@@ -269,7 +269,7 @@ impl Reader for ChildReader {
     }
 
     async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
-        match self.told(&Asked::Proofs(request.clone())).await {
+        match self.told(&SourcesQuery::Proofs(request.clone())).await {
             Ok(SourcesAnswer::Proofs(proven)) => Ok(proven),
             Ok(
                 SourcesAnswer::Release(_)
@@ -285,7 +285,7 @@ impl Reader for ChildReader {
     }
 
     async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
-        match self.told(&Asked::UsedTools(request.clone())).await {
+        match self.told(&SourcesQuery::UsedTools(request.clone())).await {
             Ok(SourcesAnswer::UsedTools(used)) => Ok(used),
             Ok(
                 SourcesAnswer::Release(_)
@@ -307,7 +307,8 @@ impl Reader for ChildReader {
         files: &[ChangedFile],
     ) -> Result<Vec<RepoPath>, ReaderError> {
         let (rules, packs, files) = (self.rules.clone(), packs.to_owned(), files.to_owned());
-        let work = move || InProcess::with_packs(packs_with(rules.as_deref())?).companions_of(&packs, &files);
+        let work =
+            move || InProcessReader::with_packs(packs_with(rules.as_deref())?).companions_of(&packs, &files);
         let done = tokio::task::spawn_blocking(work).await;
         done.unwrap_or_else(|stopped| Err(ReaderError::Failed(stopped.to_string())))
     }

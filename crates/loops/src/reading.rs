@@ -7,30 +7,30 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use globset::GlobSet;
 use truing_core::code::LinesKey;
-use truing_core::finding::{Place, RawFinding, Side};
+use truing_core::finding::{CodeLocation, DiffSide, RawFinding};
 use truing_core::id::Sha;
-use truing_core::identity::{Placed, Sighting};
-use truing_core::increment::Renames;
-use truing_core::instruction::Instructions;
+use truing_core::identity::{FindingFacts, PlacedFinding};
+use truing_core::increment::FileRenames;
+use truing_core::instruction::PathInstructions;
 use truing_core::line::counted as counted_in_words;
-use truing_core::outcome::{Coverage, NotReviewed, SkipReason, ToolRun};
-use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError, ToolFindings, ToolOutput};
-use truing_core::recheck::Rechecked;
-use truing_core::suppression::{IdleSuppression, Idleness, Suppressed};
+use truing_core::outcome::{ReviewCoverage, SkipReason, ToolRun, UnreviewedFile};
+use truing_core::port::{ChangedFile, ReadRequest, ReaderError, RepositoryReader, ToolFindings, ToolOutput};
+use truing_core::recheck::RecheckSummary;
+use truing_core::suppression::{IdleSuppression, IdleSuppressionReason, SuppressedFinding};
 use truing_core::tier::TierRules;
-use truing_diff::{FileDiff, RepoPath, Status, added_ranges, anchor, parse};
+use truing_diff::{FileDiff, FileStatus, RepoPath, added_ranges, anchor, parse};
 
 use truing_config::Config;
 use truing_config::value::globs;
 use truing_git::CommitDiff;
-use truing_reader::Tree;
+use truing_reader::FileTree;
 use truing_reader::output::tool_name;
 
 use crate::lfs;
 use crate::said::without_given_values;
 use crate::severities::RuleSeverities;
-use crate::tools::overlap::{self, LookedAt, Told};
-use crate::tools::{BaseFiles, Looked, Tooling, Wanted};
+use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
+use crate::tools::{BaseFiles, ConfiguredLinters, LinterResults, ReviewLinters};
 
 /// The problems of an output that are named.
 const MAX_TOLD: usize = 3;
@@ -39,7 +39,7 @@ const WHOLE: (u32, u32) = (1, u32::MAX);
 
 /// What is to be read.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct ReviewedChange {
     /// The commit that the head is compared with (the merge base of a pull request).
     pub base: Sha,
     /// The head's commit; none for a working tree.
@@ -47,14 +47,14 @@ pub struct Change {
     /// Git's diff between the two.
     pub diff: Vec<u8>,
     /// Files that belong to the change and whose lines the diff does not show, with the reason.
-    pub left_out: Vec<NotReviewed>,
+    pub left_out: Vec<UnreviewedFile>,
     /// Those of them that are new, and whole in the reader's tree.
     pub large: Vec<RepoPath>,
     /// Changed files whose content is the index's, whatever the working tree has.
     pub unseen: Vec<RepoPath>,
 }
 
-impl Change {
+impl ReviewedChange {
     /// The one between two commits.
     pub fn between(base: Sha, head: &Sha, found: CommitDiff) -> Self {
         let CommitDiff { diff, skipped } = found;
@@ -78,7 +78,7 @@ impl Change {
 
 /// What the rules look at: from the operator and the repository's default branch, never from the change.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub struct ReviewScope {
     /// Names of rule packs.
     pub packs: Vec<String>,
     /// Rules whose findings do not count, also those of tools.
@@ -90,29 +90,29 @@ pub struct Scope {
     /// The patterns of those, as they are configured.
     pub ignore_patterns: Vec<String>,
     /// The linters that are run.
-    pub tools: Wanted,
+    pub tools: ConfiguredLinters,
     /// Is a model that reviews asked for a walkthrough, too?
     pub walkthrough: bool,
     /// The rules for the tier of a pull request.
     pub tiers: Arc<TierRules>,
     /// Words to a model that reviews, by path.
-    pub instructions: Arc<Instructions>,
+    pub instructions: Arc<PathInstructions>,
     /// Signs lines that snippets do not show, for the records.
     pub lines_key: LinesKey,
 }
 
-impl Scope {
+impl ReviewScope {
     /// As it is configured.
     ///
     /// # Errors
     /// A pattern that is no glob.
     pub fn of(config: &Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
-        let (rules, tools) = (&config.rules, Wanted::of(config));
+        let (rules, tools) = (&config.rules, ConfiguredLinters::of(config));
         let walkthrough = config.review.walkthrough;
         let ignore = globs(&rules.ignore)?;
         let ignore_patterns = rules.ignore.clone();
         let tiers = Arc::new(TierRules::new(config.review.tiers.clone())?);
-        let instructions = Arc::new(Instructions::new(config.review.instructions.clone())?);
+        let instructions = Arc::new(PathInstructions::new(config.review.instructions.clone())?);
         let (packs, off, severity) =
             (rules.packs.clone(), rules.off.clone(), RuleSeverities::new(&rules.severity)?);
         Ok(Self {
@@ -151,26 +151,26 @@ impl Scope {
 
 /// What was read.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
+pub struct ReadingOutcome {
     /// Findings, each with how near a comment can be placed.
-    pub found: Vec<Placed>,
+    pub found: Vec<PlacedFinding>,
     /// What was looked at.
-    pub coverage: Coverage,
+    pub coverage: ReviewCoverage,
     /// The names that files had at the base.
-    pub renames: Renames,
+    pub renames: FileRenames,
     /// What became of a model's findings of earlier reviews.
-    pub rechecked: Rechecked,
+    pub rechecked: RecheckSummary,
     /// Findings of rules that a comment suppresses.
-    pub suppressed: Vec<Placed>,
+    pub suppressed: Vec<PlacedFinding>,
     /// Comments on added lines that suppress nothing.
     pub suppressions: Vec<IdleSuppression>,
     /// Tools whose findings are among those.
     pub tools: Vec<ToolRun>,
 }
 
-impl Reading {
+impl ReadingOutcome {
     /// All that is there, also what is suppressed.
-    pub fn all(&self) -> Vec<Placed> {
+    pub fn all(&self) -> Vec<PlacedFinding> {
         self.found.iter().chain(&self.suppressed).cloned().collect()
     }
 
@@ -180,7 +180,7 @@ impl Reading {
         self.suppressed.extend(other.suppressed);
         self.suppressions.extend(other.suppressions);
         self.renames.extend(&other.renames);
-        let Coverage { reviewed, not_reviewed } = other.coverage;
+        let ReviewCoverage { reviewed, not_reviewed } = other.coverage;
         self.coverage.reviewed.extend(reviewed);
         self.coverage.not_reviewed.extend(not_reviewed);
         self.coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
@@ -192,7 +192,7 @@ impl Reading {
         if !all().any(|placed| placed.raw.is_cut()) {
             return;
         }
-        let tree = Tree::open(tree).ok();
+        let tree = FileTree::open(tree).ok();
         let mut contents: BTreeMap<RepoPath, Option<Vec<u8>>> = BTreeMap::new();
         for placed in self.found.iter_mut().chain(&mut self.suppressed).filter(|placed| placed.raw.is_cut()) {
             let path = placed.raw.place.path.clone();
@@ -223,10 +223,10 @@ pub enum ReadingError {
 
 /// The files of a change that a reader should see, and why it should not see the others.
 #[derive(Debug, Default)]
-pub struct Plan<'a> {
+pub struct ReadingPlan<'a> {
     files: Vec<FileDiff<'a>>,
     to_read: Vec<ChangedFile>,
-    coverage: Coverage,
+    coverage: ReviewCoverage,
     /// Files of the reader's tree that are only as large as those they stand for.
     stand_ins: BTreeSet<RepoPath>,
     /// Changed files that another plan has.
@@ -237,10 +237,10 @@ pub struct Plan<'a> {
 ///
 /// # Errors
 /// [`ReadingError::Diff`] if the diff is damaged: half a diff is not reviewed.
-pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingError> {
+pub fn plan<'a>(change: &'a ReviewedChange, scope: &ReviewScope) -> Result<ReadingPlan<'a>, ReadingError> {
     let files = parsed(change)?;
     let is_wanted = |path: &RepoPath| !scope.ignore.is_match(as_path(path));
-    let mut coverage = Coverage { reviewed: vec![], not_reviewed: change.left_out.clone() };
+    let mut coverage = ReviewCoverage { reviewed: vec![], not_reviewed: change.left_out.clone() };
     // What nobody wants reviewed is not missing.
     for gap in coverage.not_reviewed.iter_mut().filter(|gap| !is_wanted(&gap.path)) {
         gap.reason = SkipReason::Ignored;
@@ -251,7 +251,7 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
         match skipped(file, scope) {
             // The diff takes it for binary, and it is named already.
             None if undiffed.contains(&file.path) => {}
-            Some(reason) => coverage.not_reviewed.push(NotReviewed { path: file.path.clone(), reason }),
+            Some(reason) => coverage.not_reviewed.push(UnreviewedFile { path: file.path.clone(), reason }),
             None => to_read.push(ChangedFile {
                 path: file.path.clone(),
                 old_path: file.old_path.clone(),
@@ -272,16 +272,16 @@ pub fn plan<'a>(change: &'a Change, scope: &Scope) -> Result<Plan<'a>, ReadingEr
     coverage.not_reviewed.retain(|gap| !is_read(&gap.path));
     coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
     coverage.not_reviewed.dedup_by(|a, b| a.path == b.path);
-    Ok(Plan { files, to_read, coverage, ..Plan::default() })
+    Ok(ReadingPlan { files, to_read, coverage, ..ReadingPlan::default() })
 }
 
 /// The lines of each changed file that still is there on which something may be said, in ascending ranges.
 ///
 /// # Errors
 /// [`ReadingError::Diff`]
-pub fn counted_lines(change: &Change) -> Result<BTreeMap<RepoPath, Vec<(u32, u32)>>, ReadingError> {
+pub fn counted_lines(change: &ReviewedChange) -> Result<BTreeMap<RepoPath, Vec<(u32, u32)>>, ReadingError> {
     let mut lines: BTreeMap<RepoPath, Vec<(u32, u32)>> = BTreeMap::new();
-    for file in parsed(change)?.iter().filter(|file| file.status != Status::Deleted) {
+    for file in parsed(change)?.iter().filter(|file| file.status != FileStatus::Deleted) {
         lines.entry(file.path.clone()).or_default().extend(counted(file));
     }
     for path in &change.large {
@@ -290,7 +290,7 @@ pub fn counted_lines(change: &Change) -> Result<BTreeMap<RepoPath, Vec<(u32, u32
     Ok(lines)
 }
 
-fn parsed(change: &Change) -> Result<Vec<FileDiff<'_>>, ReadingError> {
+fn parsed(change: &ReviewedChange) -> Result<Vec<FileDiff<'_>>, ReadingError> {
     let parsed = parse(&change.diff);
     match parsed.error {
         Some(error) => Err(ReadingError::Diff { byte: error.byte, line: error.line, message: error.message }),
@@ -298,7 +298,7 @@ fn parsed(change: &Change) -> Result<Vec<FileDiff<'_>>, ReadingError> {
     }
 }
 
-impl<'a> Plan<'a> {
+impl<'a> ReadingPlan<'a> {
     /// What the diff says of each file.
     pub fn files(&self) -> &[FileDiff<'a>] {
         &self.files
@@ -329,7 +329,11 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`ReadingError::Reader`]
     #[truing_core::boxed_future]
-    pub async fn paths(&self, scope: &Scope, reader: &dyn Reader) -> Result<Vec<RepoPath>, ReadingError> {
+    pub async fn paths(
+        &self,
+        scope: &ReviewScope,
+        reader: &dyn RepositoryReader,
+    ) -> Result<Vec<RepoPath>, ReadingError> {
         let mut paths = reader.companions(&scope.packs, &self.to_read).await?;
         paths.extend(self.to_read.iter().map(|file| file.path.clone()));
         Ok(paths)
@@ -356,10 +360,10 @@ impl<'a> Plan<'a> {
 
     /// Files that are not below the reader's tree after all, with the reason. Only those that were to be reviewed
     /// are missed.
-    pub fn leave_out(&mut self, mut gaps: Vec<NotReviewed>) {
+    pub fn leave_out(&mut self, mut gaps: Vec<UnreviewedFile>) {
         gaps.retain(|gap| !self.stand_ins.contains(&gap.path));
         let missed =
-            |gap: &NotReviewed| self.to_read.binary_search_by(|file| file.path.cmp(&gap.path)).is_ok();
+            |gap: &UnreviewedFile| self.to_read.binary_search_by(|file| file.path.cmp(&gap.path)).is_ok();
         gaps.retain(missed);
         let gone: BTreeSet<&RepoPath> = gaps.iter().map(|gap| &gap.path).collect();
         self.to_read.retain(|file| !gone.contains(&file.path));
@@ -374,10 +378,10 @@ impl<'a> Plan<'a> {
     pub fn read(
         self,
         tree: PathBuf,
-        scope: &'a Scope,
-        reader: &'a dyn Reader,
-        tooling: Option<Tooling<'a>>,
-    ) -> BoxFuture<'a, Result<Reading, ReadingError>> {
+        scope: &'a ReviewScope,
+        reader: &'a dyn RepositoryReader,
+        tooling: Option<ReviewLinters<'a>>,
+    ) -> BoxFuture<'a, Result<ReadingOutcome, ReadingError>> {
         Box::pin(async move {
             let Self { mut files, to_read, mut coverage, stand_ins: _, elsewhere } = self;
             files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -394,10 +398,10 @@ impl<'a> Plan<'a> {
                         let files = (request.files.as_slice(), touched.as_slice());
                         tooling.look(&request.tree, files, &scope.tools, reader).await
                     }
-                    None => Ok(Looked::default()),
+                    None => Ok(LinterResults::default()),
                 }
             };
-            let (report, Looked { outputs, skipped, programs, unlinted, by_base, folders: _folders }) =
+            let (report, LinterResults { outputs, skipped, programs, unlinted, by_base, folders: _folders }) =
                 tokio::try_join!(reader.read(&request), look)?;
             coverage.reviewed = report.reviewed;
             coverage.not_reviewed.extend(report.not_reviewed);
@@ -412,18 +416,19 @@ impl<'a> Plan<'a> {
                 let old_path = request.files.get(index)?.old_path.clone();
                 Some(placed(&files, raw, old_path))
             };
-            let mut found: Vec<Placed> =
+            let mut found: Vec<PlacedFinding> =
                 report.findings.into_iter().map(without_given_values).filter_map(place).collect();
-            let suppressed = report.suppressed.into_iter().filter_map(|Suppressed { finding, reason }| {
-                let placed = place(without_given_values(finding))?;
-                let sighting = Sighting { suppressed: Some(reason), ..Sighting::default() };
-                Some(Placed { sighting, ..placed })
-            });
+            let suppressed =
+                report.suppressed.into_iter().filter_map(|SuppressedFinding { finding, reason }| {
+                    let placed = place(without_given_values(finding))?;
+                    let sighting = FindingFacts { suppressed: Some(reason), ..FindingFacts::default() };
+                    Some(PlacedFinding { sighting, ..placed })
+                });
             let suppressed = suppressed.collect();
-            let mut renames = Renames::default();
+            let mut renames = FileRenames::default();
             renames.learn(&files);
-            let (mut tools, mut told_before) = (Vec::new(), Told::default());
-            let mut looked_at = LookedAt::default();
+            let (mut tools, mut told_before) = (Vec::new(), ReportedFindings::default());
+            let mut looked_at = FilesByLinter::default();
             for mut printed in outputs {
                 let mut files = std::mem::take(&mut printed.looked_at);
                 // It may have printed findings before it failed.
@@ -458,20 +463,23 @@ impl<'a> Plan<'a> {
             let left = overlap::take_replaced(&mut found, &looked_at);
             let rules = report.rules.into_iter().collect();
             let off = request.off.iter().cloned().collect();
-            let mut rechecked = Rechecked { rules, off, left, tools: looked, ..Rechecked::default() };
+            let mut rechecked =
+                RecheckSummary { rules, off, left, tools: looked, ..RecheckSummary::default() };
             // Who reads for the rules does not know those of tools.
             let is_of_a_tool = |rule: &str| {
                 rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
             };
             let mut suppressions = report.suppressions;
-            suppressions.retain(|idle| idle.problem != Idleness::UnknownRule || !is_of_a_tool(&idle.rule));
+            suppressions.retain(|idle| {
+                idle.problem != IdleSuppressionReason::UnknownRule || !is_of_a_tool(&idle.rule)
+            });
             if let Some(tooling) = tooling {
                 let head = (request.tree.as_path(), &programs);
                 let changes = (files.as_slice(), head);
                 rechecked.old =
                     tooling.take_old((&mut found, &mut tools), changes, &scope.tools, reader).await?;
             }
-            Ok(Reading { found, coverage, renames, rechecked, suppressed, suppressions, tools })
+            Ok(ReadingOutcome { found, coverage, renames, rechecked, suppressed, suppressions, tools })
         })
     }
 }
@@ -517,11 +525,12 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput, o
 }
 
 /// A finding with how near a comment on it can be. `files`: what the diff says of each, sorted by path.
-pub(super) fn placed(files: &[FileDiff<'_>], raw: RawFinding, old_path: Option<RepoPath>) -> Placed {
+pub(super) fn placed(files: &[FileDiff<'_>], raw: RawFinding, old_path: Option<RepoPath>) -> PlacedFinding {
     let place = &raw.place;
     let at = anchor(showing(files, place), &place.path, place.side, place.start_line, place.end_line);
-    let inline = Place { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
-    Placed { raw, anchor: at.kind, at: inline, old_path, sighting: Sighting::default() }
+    let inline =
+        CodeLocation { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
+    PlacedFinding { raw, anchor: at.kind, at: inline, old_path, sighting: FindingFacts::default() }
 }
 
 /// What a diff says of each file, sorted by path.
@@ -537,15 +546,15 @@ pub(super) fn old_path(files: &[FileDiff<'_>], path: &RepoPath) -> Option<RepoPa
 }
 
 /// The sections, sorted by path, that may show a place: a change of many files can have a finding in each.
-fn showing<'a, 'b>(files: &'a [FileDiff<'b>], place: &Place) -> &'a [FileDiff<'b>] {
+fn showing<'a, 'b>(files: &'a [FileDiff<'b>], place: &CodeLocation) -> &'a [FileDiff<'b>] {
     match place.side {
-        Side::New => {
+        DiffSide::New => {
             let start = files.partition_point(|file| file.path < place.path);
             let end = files.partition_point(|file| file.path <= place.path);
             files.get(start..end).unwrap_or_default()
         }
         // A renamed file has another path there.
-        Side::Old => files,
+        DiffSide::Old => files,
     }
 }
 
@@ -561,27 +570,27 @@ fn as_path(path: &RepoPath) -> &Path {
 }
 
 /// Why a changed file is not read, if it is not.
-fn skipped(file: &FileDiff<'_>, scope: &Scope) -> Option<SkipReason> {
+fn skipped(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
     let by_status = match file.status {
-        Status::Deleted => Some(SkipReason::Deleted),
-        Status::Binary => Some(SkipReason::Binary),
-        Status::Mode => Some(SkipReason::Unchanged),
-        Status::Renamed | Status::Copied if file.hunks.is_empty() => Some(SkipReason::Unchanged),
-        Status::Added | Status::Modified | Status::Renamed | Status::Copied => None,
+        FileStatus::Deleted => Some(SkipReason::Deleted),
+        FileStatus::Binary => Some(SkipReason::Binary),
+        FileStatus::Mode => Some(SkipReason::Unchanged),
+        FileStatus::Renamed | FileStatus::Copied if file.hunks.is_empty() => Some(SkipReason::Unchanged),
+        FileStatus::Added | FileStatus::Modified | FileStatus::Renamed | FileStatus::Copied => None,
     };
     if scope.ignore.is_match(as_path(&file.path)) {
         Some(SkipReason::Ignored)
-    } else if file.is_combined && file.status != Status::Deleted {
+    } else if file.is_combined && file.status != FileStatus::Deleted {
         // Only a diff that is given can be one: its lines are not those of two versions.
         Some(SkipReason::DoesNotApply)
     } else if file.is_submodule() {
         Some(SkipReason::Submodule)
-    } else if file.is_binary && file.status != Status::Added {
+    } else if file.is_binary && file.status != FileStatus::Added {
         // What changed in it is not known: what it holds may be as old as the file.
         Some(SkipReason::Binary)
     } else if lfs::is_pointer(file) {
         Some(SkipReason::Lfs)
-    } else if file.is_symlink() && file.status != Status::Deleted {
+    } else if file.is_symlink() && file.status != FileStatus::Deleted {
         Some(SkipReason::Symlink)
     } else {
         by_status

@@ -1,6 +1,6 @@
 //! The review loop of a pull request: one lease, from the forge's head to the comments on it.
 //!
-//! [`Served::run`] is the list of steps. Each can be repeated: after a crash, the next lease goes on from what the records
+//! [`LeasedReview::run`] is the list of steps. Each can be repeated: after a crash, the next lease goes on from what the records
 //! hold (stages `prepared`, `computed`, `published`).
 
 mod ask;
@@ -9,37 +9,37 @@ mod left;
 use std::sync::Arc;
 
 use truing_core::dismissal::{self, Dismissal};
-use truing_core::finding::{Finding, Source};
-use truing_core::id::{Millis, RunId, Sha, Span};
-use truing_core::identity::{Identified, identify};
-use truing_core::increment::{Increment, Tally};
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewRecord};
+use truing_core::finding::{Finding, FindingSource};
+use truing_core::id::{RunId, Sha, TimeSpan, UnixMillis};
+use truing_core::identity::{IdentifiedFindings, identify};
+use truing_core::increment::{FindingTally, ReviewIncrement};
+use truing_core::outcome::{OutcomeKind, ReviewCoverage, ReviewDetail, ReviewOutcome, ReviewRecord};
 use truing_core::port::{
-    Begun, Clock, Computed, Event, ForgePull, Gate, Halt, PrState, PullRequest, RecordStore, Revision,
-    RunRef, Writer,
+    Clock, ComputedReview, EffectOwner, ForgePull, GateHalt, HistoryEvent, PrState, PullRequest,
+    PullRevision, RecordStore, RunRef, RunStart, WriteGate,
 };
 use truing_core::publish::Producer;
-use truing_core::slot::{Command, Hold, Limits, Then, Why};
+use truing_core::slot::{HoldReason, SlotCommand, SlotLimits, StepOutcome, WaitReason};
 use truing_core::tier::{Tier, TierChoice};
-use truing_forge::effects::Effects;
-use truing_forge::publisher::{PublishError, Publisher, Reconciled};
-use truing_forge::watch::Watch;
+use truing_forge::effects::EffectExecutor;
+use truing_forge::publisher::{CommentPublisher, PublishError, ReconcileOutcome};
+use truing_forge::watch::WriteMonitor;
 
-use super::agent::{self, Agent, Asking, Recalled, ReviewForm, Subject};
-use super::checkout::{Checkout, changed, configuring};
-use super::earlier::Earlier;
+use super::agent::{self, ChangeDescription, ModelAgent, ModelReviewRequest, ReviewForm, ReviewMemory};
+use super::checkout::{CheckoutContext, changed, configuring};
+use super::earlier::EarlierReviews;
 use super::pull::own_key;
-use super::reading::{Change, Reading};
+use super::reading::{ReadingOutcome, ReviewedChange};
 use super::{desired, since, text};
 use crate::instructions::instruct;
 use crate::slots::step;
-use crate::stopped::Stopped;
+use crate::stopped::StepStopReason;
 use crate::telemetry;
 
 pub(crate) use left::choose;
 
 /// Counts how runs end and what they used.
-pub trait Counts: Sync {
+pub trait RunCounter: Sync {
     /// A run of a loop has ended with an outcome, in that loop's word.
     fn run_ended(&self, of: &str, outcome: &str);
 
@@ -48,7 +48,7 @@ pub trait Counts: Sync {
 }
 
 /// One leased pull request and everything its review needs.
-pub struct Served<'a> {
+pub struct LeasedReview<'a> {
     /// Slots and records.
     pub store: &'a dyn RecordStore,
     /// The pull request.
@@ -56,11 +56,11 @@ pub struct Served<'a> {
     /// Wall clock.
     pub clock: &'a dyn Clock,
     /// Where its commits are, and who reads them.
-    pub checkout: Checkout<'a>,
+    pub checkout: CheckoutContext<'a>,
     /// The model that reviews beside the rules; none: the rules alone.
-    pub agent: Option<&'a Agent>,
+    pub agent: Option<&'a ModelAgent>,
     /// Limits of the slot machine.
-    pub limits: &'a Limits,
+    pub limits: &'a SlotLimits,
     /// Comments on lines and files, at most.
     pub max_inline: usize,
     /// This run, with the lease's token.
@@ -68,23 +68,23 @@ pub struct Served<'a> {
     /// A person asked for it: a revision that was reviewed is reviewed again.
     pub asked: bool,
     /// The head that the last event named.
-    pub heard: Option<Heard>,
+    pub heard: Option<AnnouncedHead>,
     /// Asked before every step that costs and every call that writes.
-    pub gate: &'a Arc<dyn Gate>,
+    pub gate: &'a Arc<dyn WriteGate>,
     /// Reports the writes; in a dry run none is made.
-    pub watch: &'a Watch,
+    pub watch: &'a WriteMonitor,
     /// Counts how runs end.
-    pub counts: &'a dyn Counts,
+    pub counts: &'a dyn RunCounter,
 }
 
 /// The head that an event named. Only the head that the forge shows is reviewed; if that is another one, the forge may not have
 /// caught up with its own event.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Heard {
+pub struct AnnouncedHead {
     /// The head.
     pub head: Sha,
     /// When the event came, by the wall clock.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 /// The end of a computation.
@@ -94,20 +94,20 @@ enum ReviewComputation {
     Left(TierChoice),
 }
 
-impl Served<'_> {
+impl LeasedReview<'_> {
     /// Reviews the pull request's current head.
     ///
     /// # Errors
-    /// [`Stopped`]
+    /// [`StepStopReason`]
     #[truing_core::boxed_future]
-    pub async fn run(&self) -> Result<Then, Stopped> {
+    pub async fn run(&self) -> Result<StepOutcome, StepStopReason> {
         self.pass().await?;
         let pull = self.look().await?;
-        let Revision { head, base } = &pull.revision;
+        let PullRevision { head, base } = &pull.revision;
         tracing::info!(pull = pull.name, %head, %base, state = ?pull.state, "the forge was asked");
         match pull.state {
-            PrState::Closed => return Ok(Then::Held(Hold::Cancelled)),
-            PrState::Draft => return Ok(Then::Held(Hold::Draft)),
+            PrState::Closed => return Ok(StepOutcome::Held(HoldReason::Cancelled)),
+            PrState::Draft => return Ok(StepOutcome::Held(HoldReason::Draft)),
             PrState::Open => {}
         }
         let mut begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
@@ -128,14 +128,14 @@ impl Served<'_> {
             let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
             let what = "nothing to do: this head and base are reviewed already".to_owned();
             tracing::info!("{what}");
-            self.store.note(&[Event { at, key, run, what }]).await?;
+            self.store.note(&[HistoryEvent { at, key, run, what }]).await?;
             return Ok(self.done(&pull.revision.head, None));
         };
         let outcome = match computed {
             Some(outcome) => self.restate((&pull.revision.head, None), outcome, &begun.dismissals).await?,
             None => {
                 if let Some(ends) = self.storm_forbids().await? {
-                    return Ok(Then::DueAt(ends, Why::Storm));
+                    return Ok(StepOutcome::DueAt(ends, WaitReason::Storm));
                 }
                 match Box::pin(self.compute(&pull, &begun)).await? {
                     ReviewComputation::Done(record) => {
@@ -147,13 +147,15 @@ impl Served<'_> {
             }
         };
         match self.publish(&pull.revision.head, true).await? {
-            Reconciled::Settling { until } => return Ok(Then::DueAt(until, Why::Settling)),
-            Reconciled::Done => {}
+            ReconcileOutcome::Settling { until } => {
+                return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
+            }
+            ReconcileOutcome::Done => {}
         }
         if let Some(limit) = outcome.detail.asks
             && let Some(until) = self.ask_for_money(&pull, limit).await?
         {
-            return Ok(Then::DueAt(until, Why::Settling));
+            return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
         }
         let published = ReviewRecord { run: self.run.id.clone(), ..outcome }.ended_at(self.clock.now());
         self.store.published(self.run, &published).await?;
@@ -162,55 +164,60 @@ impl Served<'_> {
         let after = self.look().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
         let waits_until = published.detail.outcome.until;
-        Ok(if unmoved { self.done(&pull.revision.head, waits_until) } else { Then::Again })
+        Ok(if unmoved { self.done(&pull.revision.head, waits_until) } else { StepOutcome::Again })
     }
 
     /// Shows what was computed last, with what was dismissed since, and takes back the comments that are retracted. Nothing is
     /// reviewed, asked or posted. The run is the one that computed it.
     ///
     /// # Errors
-    /// [`Stopped`]
+    /// [`StepStopReason`]
     #[truing_core::boxed_future]
-    pub async fn retract(&self) -> Result<Then, Stopped> {
+    pub async fn retract(&self) -> Result<StepOutcome, StepStopReason> {
         self.pass().await?;
-        let Some(revision) = self.store.known(&self.run.key).await? else { return Ok(Then::Idle) };
+        let Some(revision) = self.store.known(&self.run.key).await? else { return Ok(StepOutcome::Idle) };
         let pull = self.look().await?;
         let begun = self.store.begin(self.run, &revision, self.clock.now()).await?;
         let now = Some(&pull.revision.head).filter(|now| **now != revision.head);
         let reviewed = begun.last.filter(|_| begun.reviewed.as_ref() == Some(&revision));
-        let Some(record) = begun.computed.or(reviewed) else { return Ok(Then::Idle) };
+        let Some(record) = begun.computed.or(reviewed) else { return Ok(StepOutcome::Idle) };
         let restated = self.restated((&revision.head, now), record, &begun.dismissals).await?;
         self.store.restated(self.run, &restated).await?;
         Ok(match self.publish(&revision.head, false).await? {
-            Reconciled::Settling { until } => Then::DueAt(until, Why::Settling),
-            Reconciled::Done => Then::Idle,
+            ReconcileOutcome::Settling { until } => StepOutcome::DueAt(until, WaitReason::Settling),
+            ReconcileOutcome::Done => StepOutcome::Idle,
         })
     }
 
     /// Nothing is left to do for the head that the forge shows. If the last event told of another one, the forge
     /// is asked again when the event is as old as the settle delay; after that, what it shows is believed. A model that waits for
     /// money looks at the head then.
-    fn done(&self, shown: &Sha, waits_until: Option<Millis>) -> Then {
-        let rest = waits_until.map_or(Then::Idle, |until| Then::DueAt(until, Why::Deferred));
+    fn done(&self, shown: &Sha, waits_until: Option<UnixMillis>) -> StepOutcome {
+        let rest =
+            waits_until.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Deferred));
         let Some(heard) = self.heard.as_ref().filter(|heard| heard.head != *shown) else { return rest };
         let settled = heard.at + self.forge.settle();
         // A request that is served is not served again.
-        if self.asked || self.clock.now() >= settled { rest } else { Then::DueAt(settled, Why::Settling) }
+        if self.asked || self.clock.now() >= settled {
+            rest
+        } else {
+            StepOutcome::DueAt(settled, WaitReason::Settling)
+        }
     }
 
     /// Passes the gate, or stops.
-    async fn pass(&self) -> Result<(), Stopped> {
-        Ok(self.gate.go_on().await.map_err(Halt::from)?)
+    async fn pass(&self) -> Result<(), StepStopReason> {
+        Ok(self.gate.go_on().await.map_err(GateHalt::from)?)
     }
 
     /// What the forge says now. An event's own words are never believed.
-    async fn look(&self) -> Result<PullRequest, Stopped> {
+    async fn look(&self) -> Result<PullRequest, StepStopReason> {
         let looked = self.forge.pull_request().await;
-        looked.map_err(|error| Stopped::of_remote(error.into(), self.clock.now(), Span(0)))
+        looked.map_err(|error| StepStopReason::of_remote(error.into(), self.clock.now(), TimeSpan(0)))
     }
 
     /// When a review may be computed again, if the storm has had its leading one.
-    async fn storm_forbids(&self) -> Result<Option<Millis>, Stopped> {
+    async fn storm_forbids(&self) -> Result<Option<UnixMillis>, StepStopReason> {
         let now = self.store.now().await?;
         let slots = self.store.load(std::slice::from_ref(&self.run.key)).await?;
         let Some(slot) = slots.first() else { return Ok(None) };
@@ -219,7 +226,7 @@ impl Served<'_> {
 
     /// Is what a reviewed head shows no longer so? Its pull request had moved on and is back at it, or somebody has dismissed
     /// what the records still hold as open.
-    async fn is_outdated(&self, begun: &Begun) -> Result<bool, Stopped> {
+    async fn is_outdated(&self, begun: &RunStart) -> Result<bool, StepStopReason> {
         // Findings of a revision in between are not this one's.
         if begun.is_back && begun.known == begun.reviewed {
             return Ok(true);
@@ -232,18 +239,22 @@ impl Served<'_> {
 
     /// What is known of the pull request. Before its first review that is what a model found for somebody who looked at it
     /// without publishing.
-    async fn known(&self, pull: &PullRequest) -> Result<Vec<Finding>, Stopped> {
+    async fn known(&self, pull: &PullRequest) -> Result<Vec<Finding>, StepStopReason> {
         let known = self.store.findings(&self.run.key).await?;
         if !known.is_empty() {
             return Ok(known);
         }
         let mut looked = self.store.findings(&own_key(&pull.url)).await?;
-        looked.retain(|finding| finding.raw.source == Source::Agent && finding.is_open());
+        looked.retain(|finding| finding.raw.source == FindingSource::Agent && finding.is_open());
         Ok(looked)
     }
 
     /// Fetches, reads, recognises and records; afterwards only publishing is left. A head that its tier leaves without a review is not read.
-    async fn compute(&self, pull: &PullRequest, begun: &Begun) -> Result<ReviewComputation, Stopped> {
+    async fn compute(
+        &self,
+        pull: &PullRequest,
+        begun: &RunStart,
+    ) -> Result<ReviewComputation, StepStopReason> {
         let (before, dismissals) = (begun.known.as_ref(), begun.dismissals.as_slice());
         let revision = &pull.revision;
         let started = self.clock.now();
@@ -281,8 +292,8 @@ impl Served<'_> {
         let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
         let (reading, part) = read.await?;
         let found = reading.all();
-        let Reading { coverage, renames, rechecked, suppressions, tools, .. } = reading;
-        let Earlier { known, .. } = earlier;
+        let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
+        let EarlierReviews { known, .. } = earlier;
         let mut outcome = agent::served_outcome(&coverage, part.as_ref()).without_tools(&tools);
         if let (Some(run), OutcomeKind::Reviewed) = (&cleared, outcome.kind) {
             outcome.reason = Some(text::audited_clean(run));
@@ -308,13 +319,13 @@ impl Served<'_> {
         telemetry::done(&record);
         let findings = identified.all();
         let increment = since.and_then(|since| since.increment);
-        record.detail.since =
-            increment.map(|increment| Increment { findings: Tally::of(&known, &findings), ..increment });
+        record.detail.since = increment
+            .map(|increment| ReviewIncrement { findings: FindingTally::of(&known, &findings), ..increment });
         // Nothing depends on it: a forge that does not answer now is asked again before the run ends.
         let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
         let now = now.filter(|now| *now != revision.head);
         let computed = self.shown((&revision.head, now.as_ref()), findings, &record, dismissals);
-        step(self.store, &self.run.key, Command::Computed(self.run.token), self.limits).await?;
+        step(self.store, &self.run.key, SlotCommand::Computed(self.run.token), self.limits).await?;
         self.store.computed(self.run, &computed).await?;
         let (files, findings) = (record.detail.coverage.reviewed.len(), computed.findings.len());
         tracing::info!(files, findings, outcome = record.detail.outcome.kind.as_str(), "computed");
@@ -323,8 +334,13 @@ impl Served<'_> {
 
     /// The run that converges and has audited exactly this change and found nothing, if no model need look at it again:
     /// nobody asks for a review, and no model has a finding to follow up.
-    async fn cleared(&self, head: &Sha, base: &Sha, known: &[Finding]) -> Result<Option<RunId>, Stopped> {
-        let is_followed = |finding: &Finding| finding.is_open() && finding.raw.source == Source::Agent;
+    async fn cleared(
+        &self,
+        head: &Sha,
+        base: &Sha,
+        known: &[Finding],
+    ) -> Result<Option<RunId>, StepStopReason> {
+        let is_followed = |finding: &Finding| finding.is_open() && finding.raw.source == FindingSource::Agent;
         if self.asked || known.iter().any(is_followed) {
             return Ok(None);
         }
@@ -338,17 +354,17 @@ impl Served<'_> {
     fn asking<'b>(
         &'b self,
         pull: &PullRequest,
-        recalled: Option<Recalled>,
+        recalled: Option<ReviewMemory>,
         form: ReviewForm,
-        now: Millis,
-    ) -> Option<Asking<'b>> {
+        now: UnixMillis,
+    ) -> Option<ModelReviewRequest<'b>> {
         let (agent, recalled) = (self.agent?, recalled?);
         let RunRef { id, key, .. } = self.run;
         let purse = agent.budgets.purse(id.clone(), key, pull.revision.head.as_str(), pull.repository(), now);
-        Some(Asking {
+        Some(ModelReviewRequest {
             agent,
             purse,
-            subject: Subject::of(pull),
+            subject: ChangeDescription::of(pull),
             recalled,
             form,
             gate: Arc::clone(self.gate),
@@ -364,7 +380,7 @@ impl Served<'_> {
         heads: (&Sha, Option<&Sha>),
         record: ReviewRecord,
         dismissals: &[Dismissal],
-    ) -> Result<ReviewRecord, Stopped> {
+    ) -> Result<ReviewRecord, StepStopReason> {
         let restated = self.restated(heads, record, dismissals).await?;
         self.store.computed(self.run, &restated).await?;
         Ok(restated.outcome)
@@ -376,7 +392,7 @@ impl Served<'_> {
         heads: (&Sha, Option<&Sha>),
         record: ReviewRecord,
         dismissals: &[Dismissal],
-    ) -> Result<Computed, Stopped> {
+    ) -> Result<ComputedReview, StepStopReason> {
         let mut findings = self.store.findings(&self.run.key).await?;
         let changed = dismissal::apply(&mut findings, dismissals) > 0;
         let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
@@ -389,15 +405,15 @@ impl Served<'_> {
 
     fn record(
         &self,
-        change: &Change,
-        revision: &Revision,
-        identified: &Identified,
-        outcome: Outcome,
-        coverage: Coverage,
-        started: Millis,
+        change: &ReviewedChange,
+        revision: &PullRevision,
+        identified: &IdentifiedFindings,
+        outcome: ReviewOutcome,
+        coverage: ReviewCoverage,
+        started: UnixMillis,
     ) -> ReviewRecord {
         // A tool that did not look leaves its findings open.
-        let left = identified.gone.iter().filter(|finding| finding.raw.source == Source::Tool);
+        let left = identified.gone.iter().filter(|finding| finding.raw.source == FindingSource::Tool);
         let open: Vec<&Finding> =
             identified.current.iter().chain(left).filter(|finding| finding.is_open()).collect();
         let detail = ReviewDetail {
@@ -422,22 +438,22 @@ impl Served<'_> {
         findings: Vec<Finding>,
         record: &ReviewRecord,
         dismissals: &[Dismissal],
-    ) -> Computed {
+    ) -> ComputedReview {
         let desired = desired::rows(&findings, (head, now), record, dismissals, self.max_inline);
         let summary = desired::summary(&findings, (head, now), record, dismissals, &[]);
         let status = Some(desired::status(&findings, &record.detail.outcome, head, &summary));
-        Computed { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
+        ComputedReview { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
     }
 
-    fn effects(&self) -> Effects<'_> {
+    fn effects(&self) -> EffectExecutor<'_> {
         let RunRef { key, token, .. } = self.run;
-        let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(*token) };
+        let writer = EffectOwner { key: key.clone(), producer: Producer::Review, token: Some(*token) };
         let (forge, log, gate, clock) = (self.forge, self.store, self.gate, self.clock);
-        Effects { forge, log, gate, clock, writer, watch: self.watch }
+        EffectExecutor { forge, log, gate, clock, writer, watch: self.watch }
     }
 
-    async fn publish(&self, head: &Sha, may_create: bool) -> Result<Reconciled, Stopped> {
-        let publisher = Publisher {
+    async fn publish(&self, head: &Sha, may_create: bool) -> Result<ReconcileOutcome, StepStopReason> {
+        let publisher = CommentPublisher {
             effects: self.effects(),
             forge: self.forge,
             records: self.store,
@@ -447,19 +463,19 @@ impl Served<'_> {
         };
         publisher.reconcile().await.map_err(|error| match error {
             PublishError::Store(error) => error.into(),
-            PublishError::Forge(error) => Stopped::of(error, self.clock.now(), self.forge.settle()),
-            PublishError::Moved => Stopped::Moved,
+            PublishError::Forge(error) => StepStopReason::of(error, self.clock.now(), self.forge.settle()),
+            PublishError::Moved => StepStopReason::Moved,
             PublishError::Halted(halt) => halt.into(),
         })
     }
 
-    /// Before the slot is parked: publishes on the pull request that its head is not reviewed. [`Reconciled::Settling`]: that is
+    /// Before the slot is parked: publishes on the pull request that its head is not reviewed. [`ReconcileOutcome::Settling`]: that is
     /// not published yet, and has to be tried again then.
     ///
     /// # Errors
-    /// [`Stopped`], if that cannot be done either; then only `truing why` shows it.
+    /// [`StepStopReason`], if that cannot be done either; then only `truing why` shows it.
     #[truing_core::boxed_future]
-    pub async fn give_up(&self, class: &'static str) -> Result<Reconciled, Stopped> {
+    pub async fn give_up(&self, class: &'static str) -> Result<ReconcileOutcome, StepStopReason> {
         self.pass().await?;
         let pull = self.look().await?;
         let head = &pull.revision.head;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use truing_core::effect::Effect;
-use truing_core::finding::Place;
+use truing_core::finding::CodeLocation;
 use truing_core::id::Sha;
 use truing_core::port::InlineDraft;
 use truing_core::publish::StatusState;
@@ -10,18 +10,18 @@ use truing_core::publish::StatusState;
 /// One call that writes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "action")]
-pub enum Write {
+pub enum ReviewWrite {
     /// The summary is posted.
     CreateSummary,
     /// Comments on lines are posted, in one review.
     CreateReview {
         /// The comments, each on its lines.
-        comments: Vec<Comment>,
+        comments: Vec<CodeComment>,
     },
     /// A comment on a file is posted.
     CreateFileComment {
         /// The comment.
-        comment: Comment,
+        comment: CodeComment,
     },
     /// A comment is rewritten.
     Update {
@@ -50,29 +50,31 @@ pub enum Write {
 
 /// A comment on code.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Comment {
+pub struct CodeComment {
     /// The finding's id.
     pub item: String,
     /// The lines, or the file.
     #[serde(flatten)]
-    pub place: Place,
+    pub place: CodeLocation,
 }
 
-impl Comment {
+impl CodeComment {
     fn of(draft: &InlineDraft) -> Self {
         Self { item: draft.item.as_str().to_owned(), place: draft.place.clone() }
     }
 }
 
-impl Write {
+impl ReviewWrite {
     /// The write that an effect of a review is. None: no review has this effect.
     pub fn of(effect: &Effect) -> Option<Self> {
         Some(match effect {
             Effect::Summary { .. } => Self::CreateSummary,
             Effect::Findings { comments, .. } => {
-                Self::CreateReview { comments: comments.iter().map(Comment::of).collect() }
+                Self::CreateReview { comments: comments.iter().map(CodeComment::of).collect() }
             }
-            Effect::FileFinding { comment, .. } => Self::CreateFileComment { comment: Comment::of(comment) },
+            Effect::FileFinding { comment, .. } => {
+                Self::CreateFileComment { comment: CodeComment::of(comment) }
+            }
             Effect::EditComment { item, .. } => Self::Update { item: item.as_str().to_owned() },
             Effect::Resolve { .. } => Self::Resolve,
             Effect::Reopen { .. } => Self::Reopen,

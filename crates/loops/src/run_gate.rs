@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
-use truing_core::id::{Key, Millis, Token};
-use truing_core::port::{Clock, Gate, HaltReason, RecordStore};
-use truing_core::slot::State;
-use truing_core::switch::{Engaged, KillSwitches, Mode, RepositoryRef, Switch};
+use truing_core::id::{FencingToken, SlotKey, UnixMillis};
+use truing_core::port::{Clock, HaltReason, RecordStore, WriteGate};
+use truing_core::slot::SlotState;
+use truing_core::switch::{HaltMode, KillSwitch, KillSwitches, RepositoryRef, SwitchEngagement};
 
 /// The time for which the last answer of the store counts, where no write follows from it.
 pub const REMEMBERED: Duration = Duration::from_secs(30);
@@ -20,15 +20,15 @@ const READ_TIME: Duration = Duration::from_secs(5);
 pub struct SwitchReader {
     store: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
-    known: Mutex<Known>,
+    known: Mutex<SwitchCache>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct SwitchCache {
     /// The last answer, and its time.
     last: Option<(KillSwitches, Instant)>,
     /// The time of the first read that was not answered since.
-    failing: Option<Millis>,
+    failing: Option<UnixMillis>,
 }
 
 /// The kill switches with what is known of them.
@@ -37,12 +37,12 @@ pub struct SwitchReading {
     /// The switches to go by. That of everything counts as on, in mode `finish`, where the last answer is too old.
     pub switches: KillSwitches,
     /// The age of what is known.
-    pub freshness: Freshness,
+    pub freshness: SwitchFreshness,
 }
 
 /// The age of what is known of the kill switches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Freshness {
+pub enum SwitchFreshness {
     /// The store has just said so.
     Now,
     /// The store gives no answer now, and gave one within [`REMEMBERED`].
@@ -68,8 +68,8 @@ impl SwitchReader {
     pub async fn read(&self) -> SwitchReading {
         let error = match tokio::time::timeout(READ_TIME, self.store.switch()).await {
             Ok(Ok(switches)) => {
-                *self.known() = Known { last: Some((switches.clone(), Instant::now())), failing: None };
-                return SwitchReading { switches, freshness: Freshness::Now };
+                *self.known() = SwitchCache { last: Some((switches.clone(), Instant::now())), failing: None };
+                return SwitchReading { switches, freshness: SwitchFreshness::Now };
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", READ_TIME.as_secs()),
@@ -83,31 +83,31 @@ impl SwitchReader {
         reading
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, SwitchCache> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The reading after the last answer and its age, while the store gives none.
-fn remembered(last: Option<(&KillSwitches, Duration)>, since: Millis) -> SwitchReading {
+fn remembered(last: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchReading {
     let switches = match last {
         Some((switches, age)) if age < REMEMBERED => {
-            return SwitchReading { switches: switches.clone(), freshness: Freshness::Remembered };
+            return SwitchReading { switches: switches.clone(), freshness: SwitchFreshness::Remembered };
         }
         Some((switches, _)) => switches.clone(),
         None => KillSwitches::default(),
     };
     let all = match switches.all {
-        Switch::On(engaged) => engaged,
-        Switch::Off => Engaged {
+        KillSwitch::On(engaged) => engaged,
+        KillSwitch::Off => SwitchEngagement {
             since,
             by: "truing".into(),
             reason: Some("the switch cannot be read".into()),
-            mode: Mode::Finish,
+            mode: HaltMode::Finish,
         },
     };
-    let switches = KillSwitches { all: Switch::On(all), repositories: switches.repositories };
-    SwitchReading { switches, freshness: Freshness::Unknown }
+    let switches = KillSwitches { all: KillSwitch::On(all), repositories: switches.repositories };
+    SwitchReading { switches, freshness: SwitchFreshness::Unknown }
 }
 
 /// The gate of one run, of one caller, or of one retraction.
@@ -115,7 +115,7 @@ fn remembered(last: Option<(&KillSwitches, Duration)>, since: Millis) -> SwitchR
 pub struct RunGate {
     switches: Arc<SwitchReader>,
     repository: RepositoryRef,
-    authority: Authority,
+    authority: WriteAuthority,
     lease: Option<HeldLease>,
 }
 
@@ -124,8 +124,8 @@ pub struct RunGate {
 struct HeldLease {
     /// The store that has its slot.
     store: Arc<dyn RecordStore>,
-    key: Key,
-    token: Token,
+    key: SlotKey,
+    token: FencingToken,
 }
 
 impl fmt::Debug for HeldLease {
@@ -139,7 +139,7 @@ impl fmt::Debug for HeldLease {
 
 /// The claim of whoever passes the gate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Authority {
+enum WriteAuthority {
     /// A run: it completes, unless a switch stops runs.
     Run,
     /// A caller of a tool: each write begins something, so any switch stops it.
@@ -151,23 +151,23 @@ enum Authority {
 impl RunGate {
     /// The gate of a run in this repository that no slot belongs to.
     pub fn of_run(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
-        Self { switches: Arc::clone(switches), repository, authority: Authority::Run, lease: None }
+        Self { switches: Arc::clone(switches), repository, authority: WriteAuthority::Run, lease: None }
     }
 
     /// The gate of a caller whose every write begins something.
     pub fn of_caller(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
-        Self { authority: Authority::Caller, ..Self::of_run(switches, repository) }
+        Self { authority: WriteAuthority::Caller, ..Self::of_run(switches, repository) }
     }
 
     /// The same, for what an operator takes back by a command.
     #[must_use]
     pub fn of_retraction(self) -> Self {
-        Self { authority: Authority::Retraction, ..self }
+        Self { authority: WriteAuthority::Retraction, ..self }
     }
 
     /// The same, under the lease of this token on the slot of this key, which is in that store.
     #[must_use]
-    pub fn under_lease(self, store: &Arc<dyn RecordStore>, key: &Key, token: Token) -> Self {
+    pub fn under_lease(self, store: &Arc<dyn RecordStore>, key: &SlotKey, token: FencingToken) -> Self {
         let lease = HeldLease { store: Arc::clone(store), key: key.clone(), token };
         Self { lease: Some(lease), ..self }
     }
@@ -175,13 +175,15 @@ impl RunGate {
     /// Refuses what the switches stop, as far as they are known. A write needs an answer of now.
     fn admit(&self, reading: &SwitchReading, is_write: bool) -> Result<(), HaltReason> {
         match (reading.freshness, is_write) {
-            (Freshness::Now, _) | (Freshness::Remembered, false) => {}
-            (Freshness::Remembered, true) | (Freshness::Unknown, _) => return Err(HaltReason::NoAnswer),
+            (SwitchFreshness::Now, _) | (SwitchFreshness::Remembered, false) => {}
+            (SwitchFreshness::Remembered, true) | (SwitchFreshness::Unknown, _) => {
+                return Err(HaltReason::NoAnswer);
+            }
         }
         let is_stopped = match self.authority {
-            Authority::Run => reading.switches.stop_runs(&self.repository),
-            Authority::Caller => reading.switches.at(&self.repository).is_some(),
-            Authority::Retraction => false,
+            WriteAuthority::Run => reading.switches.stop_runs(&self.repository),
+            WriteAuthority::Caller => reading.switches.at(&self.repository).is_some(),
+            WriteAuthority::Retraction => false,
         };
         if is_stopped { Err(HaltReason::KillSwitch) } else { Ok(()) }
     }
@@ -193,10 +195,10 @@ impl RunGate {
         let slots = loading.await.map_err(|_| unread("no answer in time"))?.map_err(unread)?;
         let Some(slot) = slots.first() else { return Err(HaltReason::LeaseLost { last: *token }) };
         match slot.state {
-            State::Leased { token: now, .. } if now == *token => Ok(()),
-            State::Leased { token: now, .. } => Err(HaltReason::LeaseLost { last: now }),
-            State::Idle | State::Waiting { .. } | State::Held { .. } => {
-                Err(HaltReason::LeaseLost { last: Token(slot.version.0) })
+            SlotState::Leased { token: now, .. } if now == *token => Ok(()),
+            SlotState::Leased { token: now, .. } => Err(HaltReason::LeaseLost { last: now }),
+            SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
+                Err(HaltReason::LeaseLost { last: FencingToken(slot.version.0) })
             }
         }
     }
@@ -208,9 +210,9 @@ fn unread(error: impl fmt::Display) -> HaltReason {
 }
 
 #[async_trait]
-impl Gate for RunGate {
+impl WriteGate for RunGate {
     async fn ask(&self) -> Result<(), HaltReason> {
-        if self.authority == Authority::Retraction {
+        if self.authority == WriteAuthority::Retraction {
             return Ok(());
         }
         self.admit(&self.switches.read().await, true)?;
@@ -218,7 +220,7 @@ impl Gate for RunGate {
     }
 
     async fn go_on(&self) -> Result<(), HaltReason> {
-        if self.authority == Authority::Retraction {
+        if self.authority == WriteAuthority::Retraction {
             return Ok(());
         }
         self.admit(&self.switches.read().await, false)

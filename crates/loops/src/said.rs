@@ -1,6 +1,6 @@
 //! Words for people on a program's output.
 
-use truing_agent::verify::Printout;
+use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
 use truing_core::line;
 use truing_reader::output::NO_RULE;
@@ -16,7 +16,7 @@ const RULE: char = '━';
 const MAX_LINES: usize = 3;
 
 /// The end of a command that could not do its work, and its last words.
-pub(crate) fn why(printout: &Printout) -> String {
+pub(crate) fn why(printout: &CommandOutput) -> String {
     let said = [&printout.errors, &printout.output].map(|text| shown(text.trim_end()));
     let last = said.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
     let lines: Vec<&str> = last.lines().rev().take(MAX_LINES).collect();
@@ -26,7 +26,7 @@ pub(crate) fn why(printout: &Printout) -> String {
 }
 
 /// The end of a program that could not do its work, and its words from the first that speaks of an error on.
-pub(crate) fn cause(printout: &Printout) -> String {
+pub(crate) fn cause(printout: &CommandOutput) -> String {
     let said = [&printout.errors, &printout.output].map(|text| redact(&plain(text)));
     let from_error = said.iter().find_map(|text| {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !is_picture(line)).collect();
@@ -87,13 +87,13 @@ pub(crate) fn without_given_values(raw: RawFinding) -> RawFinding {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::verification::End;
+    use truing_core::verification::CommandEnd;
 
     use super::*;
 
     fn caused(errors: &str) -> String {
         let errors = errors.to_owned();
-        cause(&Printout { end: End::Exit { code: 2 }, ms: 1, output: String::new(), errors })
+        cause(&CommandOutput { end: CommandEnd::Exit { code: 2 }, ms: 1, output: String::new(), errors })
     }
 
     #[test]

@@ -4,14 +4,16 @@
 
 use truing_core::finding::Finding;
 use truing_core::id::Sha;
-use truing_core::increment::{History, Increment, Renames, Tally, mark_out_of_scope, new_lines};
+use truing_core::increment::{
+    BranchHistory, FileRenames, FindingTally, ReviewIncrement, mark_out_of_scope, new_lines,
+};
 use truing_core::line;
-use truing_core::port::Revision;
+use truing_core::port::PullRevision;
 use truing_diff::parse;
 use truing_git::{GitError, Mirror};
 
-use super::earlier::Earlier;
-use super::reading::Change;
+use super::earlier::EarlierReviews;
+use super::reading::ReviewedChange;
 use super::text::counted;
 
 /// Commits, files and ranges of lines that a model is told of.
@@ -23,29 +25,29 @@ const MAX_PATH_CHARS: usize = 300;
 
 /// The head that was reviewed last, compared with this one.
 #[derive(Debug)]
-pub struct Compared {
+pub struct HeadComparison {
     /// What this one has that the other had not; none if both are the same.
-    pub increment: Option<Increment>,
+    pub increment: Option<ReviewIncrement>,
     /// Git's diff from that head to this one.
     diff: Vec<u8>,
     /// The names that files had then.
-    pub renames: Renames,
+    pub renames: FileRenames,
 }
 
-impl Compared {
+impl HeadComparison {
     /// Does not call fixed what only left the change.
-    pub fn mark_out_of_scope(&self, gone: &mut [Finding], known: &[Finding], change: &Change) {
+    pub fn mark_out_of_scope(&self, gone: &mut [Finding], known: &[Finding], change: &ReviewedChange) {
         mark_out_of_scope(gone, known, &parse(&change.diff).files, &parse(&self.diff).files);
     }
 }
 
 /// What landed since the last review, for a model. `since`: what is known of that.
-pub fn landed(since: Option<&Compared>) -> String {
-    let Some(Compared { increment, .. }) = since else {
+pub fn landed(since: Option<&HeadComparison>) -> String {
+    let Some(HeadComparison { increment, .. }) = since else {
         return "Nobody can tell: the commit that was reviewed last is not known any more. Take the whole change as new."
             .to_owned();
     };
-    let Some(Increment { history, lines, .. }) = increment else {
+    let Some(ReviewIncrement { history, lines, .. }) = increment else {
         return "Nothing: it is the same commit.".to_owned();
     };
     let names = |commits: &[Sha]| {
@@ -57,8 +59,8 @@ pub fn landed(since: Option<&Compared>) -> String {
         format!("{}{}", counted(commits.len(), &format!("{what} commit")), names(commits))
     };
     let mut told = match history {
-        Some(History::Grown { new }) => format!("{}.", commits(new, "new")),
-        Some(History::Rewritten { new, changed, same, gone }) => format!(
+        Some(BranchHistory::Grown { new }) => format!("{}.", commits(new, "new")),
+        Some(BranchHistory::Rewritten { new, changed, same, gone }) => format!(
             "The branch was rewritten since (rebased, amended or reset): {}, {}, {same} as before, {gone} gone.",
             commits(new, "new"),
             commits(changed, "changed"),
@@ -83,13 +85,17 @@ pub fn landed(since: Option<&Compared>) -> String {
 }
 
 /// What earlier reviews came to, of which this was the last one's revision.
-pub fn earlier(known: Vec<Finding>, before: Option<&Revision>, since: Option<&Compared>) -> Earlier {
-    Earlier {
+pub fn earlier(
+    known: Vec<Finding>,
+    before: Option<&PullRevision>,
+    since: Option<&HeadComparison>,
+) -> EarlierReviews {
+    EarlierReviews {
         known,
         head: before.map(|before| before.head.clone()),
         landed: landed(since),
         renames: since.map(|since| since.renames.clone()).unwrap_or_default(),
-        ..Earlier::default()
+        ..EarlierReviews::default()
     }
 }
 
@@ -97,13 +103,13 @@ pub fn earlier(known: Vec<Finding>, before: Option<&Revision>, since: Option<&Co
 #[truing_core::boxed_future]
 pub async fn compare(
     mirror: &Mirror,
-    change: &Change,
+    change: &ReviewedChange,
     head: &Sha,
-    before: Option<&Revision>,
-) -> Option<Compared> {
+    before: Option<&PullRevision>,
+) -> Option<HeadComparison> {
     let before = before?;
     if before.head == *head {
-        return Some(Compared { increment: None, diff: Vec::new(), renames: Renames::default() });
+        return Some(HeadComparison { increment: None, diff: Vec::new(), renames: FileRenames::default() });
     }
     match since(mirror, change, head, before).await {
         Ok(compared) => compared,
@@ -116,17 +122,17 @@ pub async fn compare(
 
 async fn since(
     mirror: &Mirror,
-    change: &Change,
+    change: &ReviewedChange,
     head: &Sha,
-    before: &Revision,
-) -> Result<Option<Compared>, GitError> {
+    before: &PullRevision,
+) -> Result<Option<HeadComparison>, GitError> {
     // A mirror that was made anew has only what is asked for.
     if !(mirror.has(&before.head).await? && mirror.has(&before.base).await?) {
         return Ok(None);
     }
     let diff = mirror.diff(&before.head, head).await?;
     let (whole, part) = (parse(&change.diff), parse(&diff));
-    let mut renames = Renames::default();
+    let mut renames = FileRenames::default();
     renames.learn(&part.files);
     let lines = new_lines(&whole.files, &part.files);
     let left = mirror.merge_base(&before.base, &before.head).await?.unwrap_or_else(|| before.base.clone());
@@ -134,7 +140,7 @@ async fn since(
         tracing::warn!(%error, since = %before.head, "the commits since cannot be told");
         None
     });
-    let (since, findings) = (before.head.clone(), Tally::default());
-    let increment = Some(Increment { since, history, lines, findings });
-    Ok(Some(Compared { increment, diff, renames }))
+    let (since, findings) = (before.head.clone(), FindingTally::default());
+    let increment = Some(ReviewIncrement { since, history, lines, findings });
+    Ok(Some(HeadComparison { increment, diff, renames }))
 }

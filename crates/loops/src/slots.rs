@@ -1,8 +1,8 @@
 //! Steps of slots, carried out on a store: load, decide, commit, and again if the row has moved on.
 
-use truing_core::id::{Key, Millis};
-use truing_core::port::{Event, RecordStore, Runs, StoreError};
-use truing_core::slot::{Command, Decision, Limits, Refused};
+use truing_core::id::{SlotKey, UnixMillis};
+use truing_core::port::{HistoryEvent, RecordStore, RunStore, StoreError};
+use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, SlotTransition};
 
 /// How often a step is decided anew because somebody else committed first.
 const MAX_TRIES: u32 = 16;
@@ -12,7 +12,7 @@ const MAX_TRIES: u32 = 16;
 pub enum StepError {
     /// The slot's state does not allow it.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] SlotRefusal),
     /// The store failed, or the row never stood still.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -25,10 +25,10 @@ pub enum StepError {
 #[truing_core::boxed_future]
 pub async fn step(
     store: &dyn RecordStore,
-    key: &Key,
-    command: Command,
-    limits: &Limits,
-) -> Result<Decision, StepError> {
+    key: &SlotKey,
+    command: SlotCommand,
+    limits: &SlotLimits,
+) -> Result<SlotTransition, StepError> {
     steps(store, key, command, &[], limits).await
 }
 
@@ -40,11 +40,11 @@ pub async fn step(
 #[truing_core::boxed_future]
 pub async fn steps(
     store: &dyn RecordStore,
-    key: &Key,
-    first: Command,
-    rest: &[Command],
-    limits: &Limits,
-) -> Result<Decision, StepError> {
+    key: &SlotKey,
+    first: SlotCommand,
+    rest: &[SlotCommand],
+    limits: &SlotLimits,
+) -> Result<SlotTransition, StepError> {
     for _ in 0..MAX_TRIES {
         let now = store.now().await?;
         let Some(slot) = store.load(std::slice::from_ref(key)).await?.pop() else { break };
@@ -73,10 +73,10 @@ pub async fn steps(
 /// # Errors
 /// [`StoreError`]
 #[truing_core::boxed_future]
-pub async fn end_orphans(store: &dyn RecordStore, limits: &Limits) -> Result<(), StoreError> {
+pub async fn end_orphans(store: &dyn RecordStore, limits: &SlotLimits) -> Result<(), StoreError> {
     for slot in store.orphans().await? {
         let Some(token) = slot.token() else { continue };
-        match step(store, &slot.key, Command::HandBack(token), limits).await {
+        match step(store, &slot.key, SlotCommand::HandBack(token), limits).await {
             Ok(_) | Err(StepError::Refused(_)) => {}
             Err(StepError::Store(error)) => return Err(error),
         }
@@ -85,10 +85,10 @@ pub async fn end_orphans(store: &dyn RecordStore, limits: &Limits) -> Result<(),
 }
 
 /// Tells `truing why` what was decided. The step is taken, whether it can be told or not.
-async fn note(store: &dyn Runs, key: &Key, decision: &Decision, at: Millis) {
+async fn note(store: &dyn RunStore, key: &SlotKey, decision: &SlotTransition, at: UnixMillis) {
     let Some(note) = decision.note else { return };
     tracing::debug!(%key, "{note}");
-    let event = Event { at, key: key.clone(), run: None, what: note.to_string() };
+    let event = HistoryEvent { at, key: key.clone(), run: None, what: note.to_string() };
     if let Err(error) = store.note(&[event]).await {
         tracing::warn!(%key, %error, "a step is missing from the history: {note}");
     }

@@ -1,9 +1,9 @@
 //! The reason why a step under a lease stopped before its end: one enum for every loop. The lease driver makes of it what
 //! the slot is told.
 
-use truing_core::id::{Millis, Span, Token};
-use truing_core::port::{ForgeError, Halt, HaltReason, StoreError};
-use truing_core::slot::Refused;
+use truing_core::id::{FencingToken, TimeSpan, UnixMillis};
+use truing_core::port::{ForgeError, GateHalt, HaltReason, StoreError};
+use truing_core::slot::SlotRefusal;
 use truing_forge::remote::RemoteError;
 use truing_git::GitError;
 
@@ -13,17 +13,17 @@ use crate::slots::StepError;
 
 /// The reason why a step stopped before its end.
 ///
-/// Two enums are about parts of a step and do not reach its lease: [`crate::converge::Stop`], why one act of a run that
-/// converges came to nothing, and [`crate::sync::error::RunError`], why a job's run goes no further. The record of the run
+/// Two enums are about parts of a step and do not reach its lease: [`crate::converge::ActError`], why one act of a run that
+/// converges came to nothing, and [`crate::sync::error::SyncRunError`], why a job's run goes no further. The record of the run
 /// says both.
 #[derive(Debug, thiserror::Error)]
-pub enum Stopped {
+pub enum StepStopReason {
     /// Another run holds the slot by now: write nothing more.
     #[error("the lease is lost")]
     Lost,
     /// Records have seen a greater token on this key: the slots have forgotten one, or somebody else is ahead.
     #[error("the records know a newer run (token {0:?})")]
-    Fenced(Token),
+    Fenced(FencingToken),
     /// The process ends, or a person wants it to: what is recorded stays, and nothing counts as failed.
     #[error("interrupted")]
     Interrupted,
@@ -43,7 +43,7 @@ pub enum Stopped {
     #[error("{what}")]
     RateLimited {
         /// Until when.
-        until: Millis,
+        until: UnixMillis,
         /// The forge's words.
         what: String,
     },
@@ -55,14 +55,14 @@ pub enum Stopped {
         /// For the log and `truing why`.
         what: String,
         /// Not to be tried before: a comment may still become visible.
-        not_before: Option<Millis>,
+        not_before: Option<UnixMillis>,
     },
 }
 
-impl Stopped {
+impl StepStopReason {
     /// The reason to stop a step that the forge or git does not serve. `settle`: the time that a write of it stays unseen, if the
     /// forge has made it all the same.
-    pub fn of_remote(error: RemoteError, now: Millis, settle: Span) -> Self {
+    pub fn of_remote(error: RemoteError, now: UnixMillis, settle: TimeSpan) -> Self {
         let error = match error {
             RemoteError::Git(error) => return error.into(),
             RemoteError::Forge(error) => error,
@@ -82,7 +82,7 @@ impl Stopped {
     }
 
     /// The reason to stop after a call to the forge that failed at `now`. A write that it has made all the same shows `settle` later.
-    pub fn of(error: ForgeError, now: Millis, settle: Span) -> Self {
+    pub fn of(error: ForgeError, now: UnixMillis, settle: TimeSpan) -> Self {
         let what = error.with_hint();
         let (class, not_before) = match error {
             ForgeError::RateLimited { wait, .. } => return Self::RateLimited { until: now + wait, what },
@@ -99,8 +99,8 @@ impl Stopped {
     }
 }
 
-impl From<Halt> for Stopped {
-    fn from(halt: Halt) -> Self {
+impl From<GateHalt> for StepStopReason {
+    fn from(halt: GateHalt) -> Self {
         match halt.reason {
             HaltReason::KillSwitch | HaltReason::NoAnswer => Self::Halted,
             HaltReason::LeaseLost { last } => Self::Fenced(last),
@@ -111,7 +111,7 @@ impl From<Halt> for Stopped {
     }
 }
 
-impl From<StoreError> for Stopped {
+impl From<StoreError> for StepStopReason {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Fenced { last, .. } => Self::Fenced(last),
@@ -124,11 +124,11 @@ impl From<StoreError> for Stopped {
     }
 }
 
-impl From<StepError> for Stopped {
+impl From<StepError> for StepStopReason {
     fn from(error: StepError) -> Self {
         match error {
             StepError::Store(error) => error.into(),
-            StepError::Refused(Refused::LeaseLost) => Self::Lost,
+            StepError::Refused(SlotRefusal::LeaseLost) => Self::Lost,
             StepError::Refused(refused) => {
                 Self::Failed { class: "the server is at fault", what: refused.to_string(), not_before: None }
             }
@@ -136,18 +136,18 @@ impl From<StepError> for Stopped {
     }
 }
 
-impl From<GitError> for Stopped {
+impl From<GitError> for StepStopReason {
     fn from(error: GitError) -> Self {
         let class = "the repository cannot be fetched or read";
         Self::Failed { class, what: error.with_hint(), not_before: None }
     }
 }
 
-impl From<CheckoutError> for Stopped {
+impl From<CheckoutError> for StepStopReason {
     fn from(error: CheckoutError) -> Self {
         let what = error.to_string();
         let class = match error {
-            CheckoutError::Agent(AgentError::Halted(reason)) => return Halt::from(reason).into(),
+            CheckoutError::Agent(AgentError::Halted(reason)) => return GateHalt::from(reason).into(),
             CheckoutError::Agent(AgentError::Ledger(error)) => return error.into(),
             CheckoutError::Agent(AgentError::Prompt(_) | AgentError::Drift(_)) => {
                 "the server is not set up for it"

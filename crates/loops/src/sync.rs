@@ -43,69 +43,69 @@ use std::path::Path;
 
 use ignore::WalkBuilder;
 use jiff::{SignedDuration, Timestamp};
-use truing_core::sync::classify::Classification;
-use truing_core::sync::{Decision, Manifest, Verdict};
-use truing_core::version::Version;
-use truing_upstream::archives::Archives;
+use truing_core::sync::classify::ReleaseClassification;
+use truing_core::sync::{PinManifest, SyncDecision, SyncVerdict};
+use truing_core::version::PackageVersion;
+use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::constraint::{self, ConstraintError};
-use truing_upstream::index::{Index, Release};
-use truing_upstream::range::Range;
+use truing_upstream::index::{PackageIndex, PackageRelease};
+use truing_upstream::range::VersionRange;
 
 use comparison::ReleaseComparison;
-pub use decision_error::SyncError;
-use history::History;
-pub use init::{Proposed, proposed};
+pub use decision_error::SyncDecisionError;
+use history::ReleaseHistory;
+pub use init::{ProposedManifest, proposed};
 pub use patch::DefinitionPatch;
-pub use pinned::{Pinned, PinnedError, pinned, pinned_by};
+pub use pinned::{PinnedError, PinnedManifest, pinned, pinned_by};
 use place::place_of;
-use truing_config::sync::{JobConfig, Target};
+use truing_config::sync::{JobConfig, ReleaseSelector};
 
 use crate::reader::ChildReader;
 
 /// What is decided about.
 #[derive(Debug)]
-pub struct Question<'a> {
+pub struct DecisionRequest<'a> {
     /// The job.
     pub job: &'a JobConfig,
     /// The project's folder.
     pub project: &'a Path,
     /// What it pins.
-    pub manifest: &'a Manifest,
+    pub manifest: &'a PinManifest,
     /// The release that it was made for; none: the newest that it admits.
-    pub from: Option<Version>,
+    pub from: Option<PackageVersion>,
     /// The release to follow; none: the job's target.
-    pub to: Option<Version>,
+    pub to: Option<PackageVersion>,
     /// The time: releases that are too young are passed over.
     pub now: Timestamp,
 }
 
 /// A decision with the releases and ranges that it is about.
 #[derive(Clone, Debug)]
-pub struct Decided {
+pub struct ReleaseDecision {
     /// The release that the project was made for.
-    pub from: Version,
+    pub from: PackageVersion,
     /// The release to follow.
-    pub to: Version,
+    pub to: PackageVersion,
     /// What the project admits, if it says so.
-    pub spec_before: Option<Range>,
+    pub spec_before: Option<VersionRange>,
     /// And what it should; none if a person has to say.
-    pub spec_after: Option<Range>,
+    pub spec_after: Option<VersionRange>,
     /// What to do, and why.
-    pub decision: Decision,
+    pub decision: SyncDecision,
     /// What a model was asked about it, if it was.
-    pub classification: Option<Classification>,
+    pub classification: Option<ReleaseClassification>,
 }
 
-impl Decided {
+impl ReleaseDecision {
     /// Somebody has said what to do, and why: a person, or a model.
-    fn ruled(&mut self, job: &JobConfig, verdict: Verdict, reason: String) {
+    fn ruled(&mut self, job: &JobConfig, verdict: SyncVerdict, reason: String) {
         (self.decision.verdict, self.decision.reason) = (verdict, reason);
         let following = |floor| self.spec_before.as_ref()?.following(job.style, &self.to, floor);
         self.spec_after = match verdict {
-            Verdict::Skip | Verdict::Ask => None,
-            Verdict::Relax => following(None),
+            SyncVerdict::Skip | SyncVerdict::Ask => None,
+            SyncVerdict::Relax => following(None),
             // Nobody knows which release before this one the ported code would serve.
-            Verdict::Bump => following(Some(&self.to)),
+            SyncVerdict::Bump => following(Some(&self.to)),
         };
     }
 }
@@ -114,9 +114,9 @@ impl Decided {
 #[derive(Clone, Debug)]
 pub struct DecisionDetails {
     /// The decision on the release.
-    pub decided: Decided,
+    pub decided: ReleaseDecision,
     /// The newest release before it that asks for no more than a wider range, if this one asks for more.
-    pub relax_up_to: Option<Version>,
+    pub relax_up_to: Option<PackageVersion>,
     /// The changed definitions, if they were asked for.
     pub patches: Vec<DefinitionPatch>,
 }
@@ -124,20 +124,20 @@ pub struct DecisionDetails {
 /// Decides. Nothing is changed but the archives that are kept. `has_patches`: with the lines that changed.
 ///
 /// # Errors
-/// [`SyncError`]
+/// [`SyncDecisionError`]
 pub fn explained<'a>(
-    question: Question<'a>,
-    (index, archives, reader): (&'a Index, &'a Archives, &'a ChildReader),
+    question: DecisionRequest<'a>,
+    (index, archives, reader): (&'a PackageIndex, &'a ArchiveFolder, &'a ChildReader),
     has_patches: bool,
-) -> BoxFuture<'a, Result<DecisionDetails, SyncError>> {
+) -> BoxFuture<'a, Result<DecisionDetails, SyncDecisionError>> {
     Box::pin(async move {
-        let Seen { releases, newest, spec, from, to } = seen(&question, index).await?;
+        let AvailableReleases { releases, newest, spec, from, to } = seen(&question, index).await?;
         let known = BTreeMap::new();
         let mut history =
-            History { job: question.job, index, archives, reader, releases: &releases, newest, known };
+            ReleaseHistory { job: question.job, index, archives, reader, releases: &releases, newest, known };
         let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
         let compared = comparison.with(&history, &to).await?;
-        let is_more = matches!(compared.decision.verdict, Verdict::Bump | Verdict::Ask);
+        let is_more = matches!(compared.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
         let relax_up_to = if is_more { comparison.relaxed(&history, &to).await } else { None };
         let patches = match has_patches {
             true => comparison.patches(&history, &to, &compared).await?,
@@ -150,18 +150,18 @@ pub fn explained<'a>(
 
 /// What there is to follow, and from where: what can be told without reading a release.
 #[derive(Debug)]
-pub struct Seen {
-    releases: Vec<Release>,
-    newest: Version,
+pub struct AvailableReleases {
+    releases: Vec<PackageRelease>,
+    newest: PackageVersion,
     /// What the project admits, if it says so.
-    pub spec: Option<Range>,
+    pub spec: Option<VersionRange>,
     /// The release that the project was made for.
-    pub from: Version,
+    pub from: PackageVersion,
     /// The release to follow.
-    pub to: Version,
+    pub to: PackageVersion,
 }
 
-impl Seen {
+impl AvailableReleases {
     /// Is the release there?
     fn is_there(&self) -> bool {
         self.releases.iter().any(|release| release.version == self.to)
@@ -176,36 +176,40 @@ impl Seen {
 /// Looks what there is to follow.
 ///
 /// # Errors
-/// [`SyncError`]
+/// [`SyncDecisionError`]
 #[truing_core::boxed_future]
-pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncError> {
-    let Question { job, project, from, to, now, .. } = question;
+pub async fn seen(
+    question: &DecisionRequest<'_>,
+    index: &PackageIndex,
+) -> Result<AvailableReleases, SyncDecisionError> {
+    let DecisionRequest { job, project, from, to, now, .. } = question;
     if !project.is_dir() {
-        return Err(SyncError::NoProject(project.to_path_buf()));
+        return Err(SyncDecisionError::NoProject(project.to_path_buf()));
     }
     let spec = match spec_of(job, project) {
         // It comes with another package. Who says from where it is followed needs no range.
-        Err(SyncError::Constraint(ConstraintError::Count { count: 0, .. })) if from.is_some() => None,
+        Err(SyncDecisionError::Constraint(ConstraintError::Count { count: 0, .. })) if from.is_some() => None,
         other => other?,
     };
     let releases = index.releases(&job.package).await?;
     if !releases.is_empty() && releases.iter().all(|release| release.is_yanked) {
-        return Err(SyncError::AllYanked(job.package.clone()));
+        return Err(SyncDecisionError::AllYanked(job.package.clone()));
     }
-    let excluded = |version: &Version| spec.as_ref().is_some_and(|spec| spec.excludes(version));
-    let wanted: Vec<Release> =
+    let excluded = |version: &PackageVersion| spec.as_ref().is_some_and(|spec| spec.excludes(version));
+    let wanted: Vec<PackageRelease> =
         releases.iter().filter(|release| !excluded(&release.version)).cloned().collect();
     let newest = newest(job, &wanted, *now)?.version.clone();
-    let admitted = |release: &&Release| spec.as_ref().is_some_and(|spec| spec.contains(&release.version));
+    let admitted =
+        |release: &&PackageRelease| spec.as_ref().is_some_and(|spec| spec.contains(&release.version));
     let in_range = releases.iter().rev().filter(is_stable).find(admitted);
     let from = from
         .clone()
         .or_else(|| in_range.map(|release| release.version.clone()))
         .ok_or_else(|| no_from(job, project))?;
     let (is_chosen, to) = match (to, &job.target) {
-        (Some(to), _) | (None, Target::Fixed(to)) => (true, to.clone()),
-        (None, Target::Newest | Target::Safe) => (false, newest.clone()),
-        (None, Target::Ahead(most)) => {
+        (Some(to), _) | (None, ReleaseSelector::Fixed(to)) => (true, to.clone()),
+        (None, ReleaseSelector::Newest | ReleaseSelector::Safe) => (false, newest.clone()),
+        (None, ReleaseSelector::Ahead(most)) => {
             let later = wanted.iter().filter(is_stable).map(|release| &release.version);
             let later = later.filter(|version| **version > from && **version <= newest);
             (false, later.take(*most).last().unwrap_or(&newest).clone())
@@ -215,51 +219,51 @@ pub async fn seen(question: &Question<'_>, index: &Index) -> Result<Seen, SyncEr
     let published = releases.iter().find(|release| release.version == to);
     let to = published.map_or(to, |release| release.version.clone());
     if excluded(&to) {
-        return Err(SyncError::Excluded { package: job.package.clone(), version: to });
+        return Err(SyncDecisionError::Excluded { package: job.package.clone(), version: to });
     }
-    let taken_back = |release: &&Release| release.version == to && release.is_yanked;
+    let taken_back = |release: &&PackageRelease| release.version == to && release.is_yanked;
     if is_chosen && releases.iter().any(|release| taken_back(&release)) {
-        return Err(SyncError::Yanked { package: job.package.clone(), version: to });
+        return Err(SyncDecisionError::Yanked { package: job.package.clone(), version: to });
     }
     let is_in_range = spec.as_ref().is_some_and(|spec| spec.contains(&to));
     if to < from && !is_in_range {
-        return Err(SyncError::Older { package: job.package.clone(), to, from });
+        return Err(SyncDecisionError::Older { package: job.package.clone(), to, from });
     }
-    Ok(Seen { releases, newest, spec, from, to })
+    Ok(AvailableReleases { releases, newest, spec, from, to })
 }
 
 /// The newest release before the one to follow that by itself requires no more than a wider range; none if the one to
 /// follow does not require more.
 async fn safe(
-    question: &Question<'_>,
-    seen: &Seen,
-    (index, archives, reader): (&Index, &Archives, &ChildReader),
-) -> Result<Option<Version>, SyncError> {
-    let Seen { releases, newest, spec, from, to } = seen;
+    question: &DecisionRequest<'_>,
+    seen: &AvailableReleases,
+    (index, archives, reader): (&PackageIndex, &ArchiveFolder, &ChildReader),
+) -> Result<Option<PackageVersion>, SyncDecisionError> {
+    let AvailableReleases { releases, newest, spec, from, to } = seen;
     let (newest, known) = (newest.clone(), BTreeMap::new());
-    let history = History { job: question.job, index, archives, reader, releases, newest, known };
+    let history = ReleaseHistory { job: question.job, index, archives, reader, releases, newest, known };
     let comparison = ReleaseComparison::new(question, &history, spec.clone(), from.clone()).await?;
     let compared = comparison.with(&history, to).await?;
     Ok(match compared.decision.verdict {
-        Verdict::Bump | Verdict::Ask => comparison.relaxed(&history, to).await,
-        Verdict::Skip | Verdict::Relax => None,
+        SyncVerdict::Bump | SyncVerdict::Ask => comparison.relaxed(&history, to).await,
+        SyncVerdict::Skip | SyncVerdict::Relax => None,
     })
 }
 
 /// Decides about what was seen.
 ///
 /// # Errors
-/// [`SyncError`]
+/// [`SyncDecisionError`]
 pub fn decided_of<'a>(
-    question: Question<'a>,
-    seen: Seen,
-    (index, archives, reader): (&'a Index, &'a Archives, &'a ChildReader),
-) -> BoxFuture<'a, Result<Decided, SyncError>> {
+    question: DecisionRequest<'a>,
+    seen: AvailableReleases,
+    (index, archives, reader): (&'a PackageIndex, &'a ArchiveFolder, &'a ChildReader),
+) -> BoxFuture<'a, Result<ReleaseDecision, SyncDecisionError>> {
     Box::pin(async move {
-        let Seen { releases, newest, spec, from, to } = seen;
+        let AvailableReleases { releases, newest, spec, from, to } = seen;
         let known = BTreeMap::new();
         let mut history =
-            History { job: question.job, index, archives, reader, releases: &releases, newest, known };
+            ReleaseHistory { job: question.job, index, archives, reader, releases: &releases, newest, known };
         let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
         let compared = comparison.with(&history, &to).await?;
         comparison.decided(&mut history, to, compared).await
@@ -267,22 +271,22 @@ pub fn decided_of<'a>(
 }
 
 /// What is said of a range that nobody has to widen.
-fn open_range(to: &Version) -> String {
+fn open_range(to: &PackageVersion) -> String {
     format!(", and so are those after it, before anybody has looked at them: let the range end after {to}")
 }
 
 /// Nobody knows what the project was made for.
-fn no_from(job: &JobConfig, project: &Path) -> SyncError {
+fn no_from(job: &JobConfig, project: &Path) -> SyncDecisionError {
     let (package, file) = (job.package.clone(), job.constraint_file.clone());
     if project.join(&file).exists() {
-        SyncError::NoFrom(package)
+        SyncDecisionError::NoFrom(package)
     } else {
-        SyncError::NoFile { package, file, folder: project.to_owned() }
+        SyncDecisionError::NoFile { package, file, folder: project.to_owned() }
     }
 }
 
 /// What the project admits; none if it has no file that says so.
-fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<Range>, SyncError> {
+fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<VersionRange>, SyncDecisionError> {
     let path = project.join(&job.constraint_file);
     if !path.exists() {
         return Ok(None);
@@ -291,13 +295,17 @@ fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<Range>, SyncError> 
 }
 
 /// Is it a release that somebody may follow without having chosen it?
-fn is_stable(release: &&Release) -> bool {
+fn is_stable(release: &&PackageRelease) -> bool {
     !release.is_yanked && !release.version.is_prerelease()
 }
 
 /// The newest release that is old enough; where there is none that is no pre-release, the newest of all.
-fn newest<'a>(job: &JobConfig, releases: &'a [Release], now: Timestamp) -> Result<&'a Release, SyncError> {
-    let nothing = || SyncError::NoFrom(job.package.clone());
+fn newest<'a>(
+    job: &JobConfig,
+    releases: &'a [PackageRelease],
+    now: Timestamp,
+) -> Result<&'a PackageRelease, SyncDecisionError> {
+    let nothing = || SyncDecisionError::NoFrom(job.package.clone());
     let newest = || releases.iter().rev().find(is_stable).or_else(|| releases.last());
     if job.min_age.is_zero() {
         return newest().ok_or_else(nothing);
@@ -305,9 +313,9 @@ fn newest<'a>(job: &JobConfig, releases: &'a [Release], now: Timestamp) -> Resul
     let since = SignedDuration::try_from(job.min_age).unwrap_or(SignedDuration::MAX);
     let mut stable = releases.iter().rev().filter(is_stable);
     if stable.clone().all(|release| release.published.is_none()) {
-        return Err(SyncError::NoDates(job.package.clone()));
+        return Err(SyncDecisionError::NoDates(job.package.clone()));
     }
-    let is_old = |release: &&Release| {
+    let is_old = |release: &&PackageRelease| {
         release.published.is_some_and(|published| now.duration_since(published) >= since)
     };
     stable.find(is_old).ok_or_else(nothing)

@@ -11,8 +11,8 @@ mod review;
 mod root;
 mod step;
 
-pub use export::{Exporting, TelemetryError, start};
-pub use model::Traced;
+pub use export::{TelemetryError, TraceExport, start};
+pub use model::TracedModel;
 pub use review::{done, ended, event, head, servers_failed};
 pub use root::{ConvergeSpan, converge_unknown, failed, review, sync, synced};
-pub use step::{Step, WRITES, tool};
+pub use step::{StepSpan, WRITES, tool};

@@ -8,13 +8,14 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use truing_core::dismissal;
-use truing_core::finding::{AnchorKind, Finding, FindingStatus, Severity, Source};
-use truing_core::id::{Millis, RunId, Sha};
-use truing_core::increment::{History, Increment, Tally};
+use truing_core::finding::{AnchorKind, Finding, FindingSource, FindingStatus, Severity};
+use truing_core::id::{RunId, Sha, UnixMillis};
+use truing_core::increment::{BranchHistory, FindingTally, ReviewIncrement};
 use truing_core::line::clean;
 use truing_core::markdown::{block, code, plain, titled};
 use truing_core::outcome::{
-    Coverage, Modelled, NotReviewed, Outcome, OutcomeKind, ReviewRecord, WalkthroughLine,
+    ModelReviewDetail, OutcomeKind, ReviewCoverage, ReviewOutcome, ReviewRecord, UnreviewedFile,
+    WalkthroughLine,
 };
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
@@ -35,16 +36,16 @@ const MAX_COMMITS: usize = 10;
 
 /// An instant as people and programs read it: RFC 3339 in UTC, to the second. One that no calendar knows is its number of
 /// seconds since 1970.
-pub fn instant(at: Millis) -> String {
+pub fn instant(at: UnixMillis) -> String {
     let seconds = at.0.div_euclid(1000);
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
 /// What the summary is about.
 #[derive(Clone, Copy, Debug)]
-pub struct Summary<'a> {
+pub struct SummaryContent<'a> {
     /// How the review ended.
-    pub outcome: &'a Outcome,
+    pub outcome: &'a ReviewOutcome,
     /// The commit that was reviewed.
     pub head: &'a Sha,
     /// The pull request's head, if it is another one by now.
@@ -52,7 +53,7 @@ pub struct Summary<'a> {
     /// The commit it was compared with.
     pub base: &'a Sha,
     /// What came since the review before.
-    pub since: Option<&'a Increment>,
+    pub since: Option<&'a ReviewIncrement>,
     /// Files of the change that configure reviews, and do not count for this one.
     pub configuring: &'a [RepoPath],
     /// Comments of the change that suppress nothing.
@@ -70,7 +71,7 @@ pub struct Summary<'a> {
     /// Those of them whose comments an operator has taken back: no comment is left to be answered.
     pub retracted: &'a [&'a Finding],
     /// What was looked at.
-    pub coverage: &'a Coverage,
+    pub coverage: &'a ReviewCoverage,
     /// A model's words on what the change does and where to look first.
     pub walkthrough: &'a [WalkthroughLine],
     /// Who reviewed: [`by`].
@@ -81,7 +82,7 @@ pub struct Summary<'a> {
 pub fn by(record: &ReviewRecord) -> String {
     let tools = record.detail.tools.iter().filter(|tool| tool.skipped.is_none());
     let tools: Vec<String> = tools.map(|tool| clean(&tool.name, MAX_TOOL_CHARS)).collect();
-    let Some(Modelled { replayed, .. }) = &record.detail.modelled else {
+    let Some(ModelReviewDetail { replayed, .. }) = &record.detail.modelled else {
         return match tools.as_slice() {
             [] => "rules only: no model was called".to_owned(),
             tools => format!("rules and what {} printed: no model was called", tools.join(", ")),
@@ -112,9 +113,10 @@ fn capitalised(text: &str) -> String {
 }
 
 /// The summary comment.
-pub fn summary(summary: &Summary<'_>) -> String {
-    let Summary { outcome, head, now, base, since, configuring, suppressions, remarks, .. } = summary;
-    let Summary { open, fixed, suppressed, dismissed, retracted, coverage, walkthrough, by, .. } = summary;
+pub fn summary(summary: &SummaryContent<'_>) -> String {
+    let SummaryContent { outcome, head, now, base, since, configuring, suppressions, remarks, .. } = summary;
+    let SummaryContent { open, fixed, suppressed, dismissed, retracted, coverage, walkthrough, by, .. } =
+        summary;
     let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
     if let Some(reason) = &outcome.reason {
         let _ = writeln!(text, "{}.\n", plain(reason));
@@ -200,9 +202,9 @@ pub fn summary(summary: &Summary<'_>) -> String {
 }
 
 /// What came since the review before: what became of the findings, and of which commits and lines.
-fn since(text: &mut String, increment: &Increment) {
-    let Increment { since, history, lines, findings } = increment;
-    let Tally { new, reopened, fixed, suppressed, still } = findings;
+fn since(text: &mut String, increment: &ReviewIncrement) {
+    let ReviewIncrement { since, history, lines, findings } = increment;
+    let FindingTally { new, reopened, fixed, suppressed, still } = findings;
     let counts = [
         (new, "new"),
         (reopened, "open again"),
@@ -216,8 +218,8 @@ fn since(text: &mut String, increment: &Increment) {
     let _ = writeln!(text, "\nSince `{}`: {counts}.", since.short());
     let mut parts = Vec::new();
     match history {
-        Some(History::Grown { new }) => parts.push(counted(new.len(), "commit")),
-        Some(History::Rewritten { new, changed, same, gone }) => {
+        Some(BranchHistory::Grown { new }) => parts.push(counted(new.len(), "commit")),
+        Some(BranchHistory::Rewritten { new, changed, same, gone }) => {
             parts.push(format!("the branch was rewritten: {}", commits(new, "new")));
             parts.extend((!changed.is_empty()).then(|| commits(changed, "changed")));
             parts.extend((*same > 0).then(|| format!("{same} as before")));
@@ -277,10 +279,10 @@ fn idle(text: &mut String, suppressions: &[IdleSuppression]) {
     }
 }
 
-fn files(text: &mut String, coverage: &Coverage) {
+fn files(text: &mut String, coverage: &ReviewCoverage) {
     let read = coverage.reviewed.len();
     let _ = write!(text, "\n{} reviewed", counted(read, "file"));
-    let unread: Vec<&NotReviewed> = coverage.unread().collect();
+    let unread: Vec<&UnreviewedFile> = coverage.unread().collect();
     if unread.is_empty() {
         text.push_str(".\n");
     } else {
@@ -298,7 +300,7 @@ fn files(text: &mut String, coverage: &Coverage) {
 }
 
 /// One line that says how it ended.
-pub fn headline(outcome: &Outcome, open: &[&Finding]) -> String {
+pub fn headline(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
     match outcome.kind {
         OutcomeKind::Reviewed if open.is_empty() => "nothing found".into(),
         OutcomeKind::Reviewed => counted(open.len(), "finding"),
@@ -335,7 +337,7 @@ pub fn comment(finding: &Finding) -> String {
         FindingStatus::Fixed(sha) => {
             let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short());
         }
-        FindingStatus::Outside if raw.source == Source::Tool => text.push_str(
+        FindingStatus::Outside if raw.source == FindingSource::Tool => text.push_str(
             "**No longer reported, and not known to be fixed:** its lines are as they were (a comment, a setting or a \
              change elsewhere is why), or the change has left them.\n\n",
         ),
@@ -375,7 +377,7 @@ pub fn comment(finding: &Finding) -> String {
 }
 
 /// The line beside the commit.
-pub fn status(outcome: &Outcome, open: &[&Finding]) -> String {
+pub fn status(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
     match &outcome.reason {
         Some(reason) => format!("{}: {reason}", headline(outcome, open)),
         None => headline(outcome, open),
@@ -402,8 +404,8 @@ fn path(path: &RepoPath) -> String {
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
-    use truing_core::outcome::{NotReviewed, SkipReason};
-    use truing_core::suppression::Idleness;
+    use truing_core::outcome::{SkipReason, UnreviewedFile};
+    use truing_core::suppression::IdleSuppressionReason;
 
     use super::*;
     use crate::desired::tests::finding;
@@ -414,9 +416,9 @@ mod tests {
 
     #[test]
     fn the_summary_tells_outcome_commit_findings_and_files() {
-        let coverage = Coverage {
+        let coverage = ReviewCoverage {
             reviewed: vec!["a.py".into(), "b`c.py".into()],
-            not_reviewed: vec![NotReviewed { path: "x.bin".into(), reason: SkipReason::Binary }],
+            not_reviewed: vec![UnreviewedFile { path: "x.bin".into(), reason: SkipReason::Binary }],
         };
         let one = finding("1:aaaaaaaaaaaa-1", "a.py", 3);
         let open = [&one];
@@ -429,10 +431,10 @@ mod tests {
             path: "c`_.py".into(),
             line,
             rule: "core/`@team`".into(),
-            problem: Idleness::NoReason,
+            problem: IdleSuppressionReason::NoReason,
         };
-        let text = summary(&Summary {
-            outcome: &Outcome::of_rules(&coverage),
+        let text = summary(&SummaryContent {
+            outcome: &ReviewOutcome::of_rules(&coverage),
             head: &sha('a'),
             now: Some(&sha('d')),
             base: &sha('b'),

@@ -31,37 +31,37 @@ use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use truing_agent::installed::Installed;
-use truing_agent::sandbox::Level;
-use truing_agent::verify::{INSIDE, Scope as Trust, SetUp, Verifier, decides_set_up};
+use truing_agent::installed::InstalledProgram;
+use truing_agent::sandbox::SandboxLevel;
+use truing_agent::verify::{CacheScope as Trust, INSIDE, SetupResult, Verifier, decides_set_up};
 use truing_config::Config;
-use truing_config::tool::{ToolConfig, ToolScope, Tools, When};
+use truing_config::tool::{ToolCondition, ToolConfig, ToolScope, ToolSelection};
 use truing_core::finding::RawFinding;
 use truing_core::id::Fingerprint;
-use truing_core::identity::Placed;
+use truing_core::identity::PlacedFinding;
 use truing_core::line::clean;
 use truing_core::outcome::ToolRun;
-use truing_core::port::{ChangedFile, Reader, ReaderError, ToolOutput, UsedTools};
+use truing_core::port::{ChangedFile, ReaderError, RepositoryReader, ToolOutput, UsedTools};
 use truing_diff::{FileDiff, RepoPath};
 use truing_git::PrivateFolder;
-use truing_reader::output::known::{Fetched, arguments};
+use truing_reader::output::known::{FetchedFolder, arguments};
 use truing_reader::output::tool_name;
 
-pub use base::Base;
+pub use base::BaseCommit;
 use builds::HeldBuilds;
 pub use cache::ToolCache;
 use configuration::{BaseConfiguration, BasePlace, ToolDifferences, merge, place_of};
-pub(crate) use configuration::{BaseFiles, ByBase};
+pub(crate) use configuration::{BaseFiles, BaseFilesByLinter};
 pub use exposure::{ToolExposure, resolve_links};
-use kept::{Program, Programs, Recipe};
+use kept::{FindingCacheContext, ProgramIdentity, ProgramsByLinter};
 use machine::by_set_up;
-use modules::Modules;
+use modules::ModuleLinks;
 use names::{batches, changed, top, unlinted};
-pub use printed::Printed;
-use running::{By, OWN};
-pub use running::{Files, Running};
+pub use printed::LinterOutput;
+pub use running::{LinterFiles, LinterRunner};
+use running::{LinterRunMethod, OWN};
 use select::select_below;
-pub use select::{Selected, select};
+pub use select::{SelectedLinter, select};
 use set_up::{install, not_installed};
 use signs::{used, used_below};
 
@@ -81,16 +81,16 @@ const REFUSED: &str =
 
 /// The linters that the configuration wants.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct ConfiguredLinters {
     /// Are any run?
-    pub tools: Tools,
+    pub tools: ToolSelection,
     /// Those that it names itself.
     pub configured: Vec<ToolConfig>,
     /// Names of those that the repository's own file configures, which it may not.
     pub refused: BTreeSet<String>,
 }
 
-impl Wanted {
+impl ConfiguredLinters {
     /// Those of a configuration.
     pub fn of(config: &Config) -> Self {
         let name = |key: &String| Some(key.strip_prefix("tool.")?.split('.').next()?.to_owned());
@@ -101,66 +101,66 @@ impl Wanted {
     /// Are any run?
     pub fn any(&self) -> bool {
         match self.tools {
-            Tools::Off => false,
-            Tools::Auto => true,
+            ToolSelection::Off => false,
+            ToolSelection::Auto => true,
         }
     }
 }
 
 /// The linters of this machine, and outputs that were given.
 #[derive(Clone, Debug, Default)]
-pub struct Toolbox {
+pub struct LinterSources {
     /// Outputs of tools that ran on the head.
     pub given: Vec<ToolOutput>,
     /// The runs of those that are wanted; none: they are not run here.
-    pub running: Option<Running>,
+    pub running: Option<LinterRunner>,
 }
 
-impl Toolbox {
+impl LinterSources {
     /// May any file of the head be looked for?
-    pub fn needs_tree(&self, wanted: &Wanted) -> bool {
+    pub fn needs_tree(&self, wanted: &ConfiguredLinters) -> bool {
         self.run_any(wanted) || !self.given.is_empty()
     }
 
     /// Are there linters to run?
-    pub fn run_any(&self, wanted: &Wanted) -> bool {
+    pub fn run_any(&self, wanted: &ConfiguredLinters) -> bool {
         self.running.is_some() && wanted.any()
     }
 }
 
 /// The linters of a review, and what they may use.
 #[derive(Clone, Copy, Debug)]
-pub struct Tooling<'a> {
+pub struct ReviewLinters<'a> {
     /// Those of the machine, and outputs.
-    pub toolbox: &'a Toolbox,
-    /// As [`Files::project`].
+    pub toolbox: &'a LinterSources,
+    /// As [`LinterFiles::project`].
     pub project: Option<&'a Path>,
-    /// As [`Files::trust`].
+    /// As [`LinterFiles::trust`].
     pub trust: Option<&'a Trust>,
     /// The base, where they look, too, if they found something.
-    pub base: Base<'a>,
+    pub base: BaseCommit<'a>,
 }
 
-impl<'a> Tooling<'a> {
+impl<'a> ReviewLinters<'a> {
     /// Outputs that were given, and those of the linters that are wanted.
     ///
     /// # Errors
-    /// As [`Running::look`].
+    /// As [`LinterRunner::look`].
     pub fn look(
         self,
         tree: &'a Path,
         (changed, touched): (&'a [ChangedFile], &'a [RepoPath]),
-        wanted: &'a Wanted,
-        reader: &'a dyn Reader,
-    ) -> BoxFuture<'a, Result<Looked, ReaderError>> {
+        wanted: &'a ConfiguredLinters,
+        reader: &'a dyn RepositoryReader,
+    ) -> BoxFuture<'a, Result<LinterResults, ReaderError>> {
         Box::pin(async move {
             let Self { toolbox, project, trust, base } = self;
-            let files = Files { tree, pins: tree, project, changed, touched, base: Some(base), trust };
+            let files = LinterFiles { tree, pins: tree, project, changed, touched, base: Some(base), trust };
             let mut looked = match &toolbox.running {
                 Some(running) => running.look(files, wanted, reader, None).await?,
-                None => Looked::default(),
+                None => LinterResults::default(),
             };
-            looked.outputs.splice(0..0, toolbox.given.iter().cloned().map(Printed::from));
+            looked.outputs.splice(0..0, toolbox.given.iter().cloned().map(LinterOutput::from));
             Ok(looked)
         })
     }
@@ -173,8 +173,8 @@ impl<'a> Tooling<'a> {
         self,
         tree: &'a Path,
         changed: &'a [ChangedFile],
-        wanted: &'a Wanted,
-        reader: &'a dyn Reader,
+        wanted: &'a ConfiguredLinters,
+        reader: &'a dyn RepositoryReader,
     ) -> BoxFuture<'a, Result<Vec<RawFinding>, ReaderError>> {
         Box::pin(async move {
             let looked = self.look(tree, (changed, &[]), wanted, reader).await?;
@@ -190,10 +190,10 @@ impl<'a> Tooling<'a> {
     /// [`ReaderError`]
     pub(crate) async fn take_old(
         self,
-        (found, runs): (&mut Vec<Placed>, &mut [ToolRun]),
-        (changes, head): (&[FileDiff<'_>], (&Path, &Programs)),
-        wanted: &Wanted,
-        reader: &dyn Reader,
+        (found, runs): (&mut Vec<PlacedFinding>, &mut [ToolRun]),
+        (changes, head): (&[FileDiff<'_>], (&Path, &ProgramsByLinter)),
+        wanted: &ConfiguredLinters,
+        reader: &dyn RepositoryReader,
     ) -> Result<BTreeSet<Fingerprint>, ReaderError> {
         let Self { toolbox, project, trust, base } = self;
         let none = BTreeSet::new();
@@ -206,8 +206,10 @@ impl<'a> Tooling<'a> {
         }
         let Some(folder) = base.laid_out().await else { return Ok(none) };
         let tree = folder.path();
-        let files = Files { tree, pins: head.0, project, changed: &removed, touched: &[], base: None, trust };
-        let Looked { mut outputs, programs, .. } = running.look(files, wanted, reader, Some(&only)).await?;
+        let files =
+            LinterFiles { tree, pins: head.0, project, changed: &removed, touched: &[], base: None, trust };
+        let LinterResults { mut outputs, programs, .. } =
+            running.look(files, wanted, reader, Some(&only)).await?;
         let is_other = |name: &str| {
             programs.get(name).is_some_and(|now| head.1.get(name).is_none_or(|before| !now.is_subset(before)))
         };
@@ -227,9 +229,9 @@ impl<'a> Tooling<'a> {
 
 /// The findings of outputs.
 async fn read_all(
-    outputs: Vec<Printed>,
+    outputs: Vec<LinterOutput>,
     (tree, changed): (&Path, &[ChangedFile]),
-    reader: &dyn Reader,
+    reader: &dyn RepositoryReader,
 ) -> Result<Vec<RawFinding>, ReaderError> {
     let mut found = Vec::new();
     for printed in outputs {
@@ -240,26 +242,26 @@ async fn read_all(
 
 /// The result of running linters.
 #[derive(Debug, Default)]
-pub struct Looked {
+pub struct LinterResults {
     /// Their outputs, to be read.
-    pub outputs: Vec<Printed>,
+    pub outputs: Vec<LinterOutput>,
     /// Those that did not run though the repository uses them.
     pub skipped: Vec<ToolRun>,
     /// The programs that looked, by the names of the linters.
-    pub(crate) programs: Programs,
+    pub(crate) programs: ProgramsByLinter,
     /// The changed files that could not be passed to them, by the same names.
     pub(crate) unlinted: BTreeMap<String, Vec<RepoPath>>,
     /// The files of which those of the base configured them.
-    pub(crate) by_base: ByBase,
+    pub(crate) by_base: BaseFilesByLinter,
     /// Folders in which they looked: what is kept of a file is compared with them again.
     pub(crate) folders: Vec<PrivateFolder>,
 }
 
 /// The end of a linter's runs.
 #[derive(Debug)]
-enum RunEnd {
+enum LinterRunEnd {
     /// It looked, or failed.
-    Ran(Vec<Printed>),
+    Ran(Vec<LinterOutput>),
     /// This machine lacks something that it needs.
     Lacks(ToolRun),
 }
@@ -272,10 +274,10 @@ fn skipped(name: &str, reason: &str) -> ToolRun {
 /// The linters that the files of a folder show, of those that are wanted, and the reason for which hooks are not known.
 async fn selected(
     tree: &Path,
-    files: Files<'_>,
-    wanted: &Wanted,
-    reader: &dyn Reader,
-) -> Result<(Vec<Selected>, Option<String>), ReaderError> {
+    files: LinterFiles<'_>,
+    wanted: &ConfiguredLinters,
+    reader: &dyn RepositoryReader,
+) -> Result<(Vec<SelectedLinter>, Option<String>), ReaderError> {
     let UsedTools { tools: used, unread_hooks } =
         used(tree, files.changed.iter().map(|file| &file.path), reader).await?;
     let mut selected = select(&used, &wanted.configured);
@@ -286,28 +288,28 @@ async fn selected(
 }
 
 /// A linter that is ready to run.
-struct Ready<'a> {
-    tool: &'a Selected,
+struct ReadyLinter<'a> {
+    tool: &'a SelectedLinter,
     files: Vec<&'a str>,
-    by: By<'a>,
+    by: LinterRunMethod<'a>,
     /// The folder that it looks at, where the base configures it; none: the head's.
     place: Option<BasePlace<'a>>,
 }
 
-impl Running {
+impl LinterRunner {
     /// Runs all that are wanted, some at once; `only`: those of these names.
     ///
     /// # Errors
     /// [`ReaderError`], if nobody can tell which tools the repository uses. A tool that fails is no error: its output says so.
     pub fn look<'f>(
         &'f self,
-        files: Files<'f>,
-        wanted: &'f Wanted,
-        reader: &'f dyn Reader,
+        files: LinterFiles<'f>,
+        wanted: &'f ConfiguredLinters,
+        reader: &'f dyn RepositoryReader,
         only: Option<&'f BTreeSet<String>>,
-    ) -> BoxFuture<'f, Result<Looked, ReaderError>> {
+    ) -> BoxFuture<'f, Result<LinterResults, ReaderError>> {
         Box::pin(async move {
-            let mut looked = Looked::default();
+            let mut looked = LinterResults::default();
             if !wanted.any() {
                 return Ok(looked);
             }
@@ -334,22 +336,24 @@ impl Running {
             let mut ready = Vec::new();
             for tool in &selected {
                 let names = changed(tool, files.changed);
-                if tool.when == When::Changed && names.is_empty() && unlinted(tool, files.changed).is_empty()
+                if tool.when == ToolCondition::Changed
+                    && names.is_empty()
+                    && unlinted(tool, files.changed).is_empty()
                 {
                     continue;
                 }
                 if ready.len() >= MAX_TOOLS {
                     let reason = format!("more than {MAX_TOOLS} linters are not run");
-                    looked.outputs.push(Printed::failed(tool, &reason));
+                    looked.outputs.push(LinterOutput::failed(tool, &reason));
                     continue;
                 }
                 match self.ready(tool, files, set_up.as_ref()) {
                     Ok(by) => match place_of(tool, &signs, base.as_mut()).await {
-                        Ok(place) => ready.push(Ready { tool, files: names, by, place }),
-                        Err(reason) => looked.outputs.push(Printed::failed(tool, &reason)),
+                        Ok(place) => ready.push(ReadyLinter { tool, files: names, by, place }),
+                        Err(reason) => looked.outputs.push(LinterOutput::failed(tool, &reason)),
                     },
                     Err(reason) if tool.is_configured || self.is_silenced(tool, files, set_up.as_ref()) => {
-                        looked.outputs.push(Printed::failed(tool, &reason));
+                        looked.outputs.push(LinterOutput::failed(tool, &reason));
                     }
                     // The files that it looks at do not say that anybody uses it.
                     Err(_) if tool.is_guessed => {}
@@ -366,8 +370,8 @@ impl Running {
             let (mut runs, mut folders) = (Vec::new(), Vec::new());
             for ready in ready {
                 folders.push(ready.tool.folder.as_str());
-                if let By::Machine(installed) = &ready.by
-                    && let Some(program) = Program::of(&installed.file)
+                if let LinterRunMethod::Machine(installed) = &ready.by
+                    && let Some(program) = ProgramIdentity::of(&installed.file)
                 {
                     looked.programs.entry(tool_name(&ready.tool.name)).or_default().insert(program);
                 }
@@ -383,12 +387,13 @@ impl Running {
             }
             let folders: BTreeSet<&str> = std::iter::once("").chain(folders).collect();
             let _modules =
-                (!runs.is_empty()).then(|| Modules::link(files.project, files.tree, folders.into_iter()));
+                (!runs.is_empty()).then(|| ModuleLinks::link(files.project, files.tree, folders.into_iter()));
             for done in join_all(runs).await {
                 match done {
-                    RunEnd::Ran(outputs) => looked.outputs.extend(outputs),
-                    RunEnd::Lacks(run) if looked.skipped.iter().any(|other| other.name == run.name) => {}
-                    RunEnd::Lacks(run) => looked.skipped.push(run),
+                    LinterRunEnd::Ran(outputs) => looked.outputs.extend(outputs),
+                    LinterRunEnd::Lacks(run) if looked.skipped.iter().any(|other| other.name == run.name) => {
+                    }
+                    LinterRunEnd::Lacks(run) => looked.skipped.push(run),
                 }
             }
             looked.folders = base.map(BaseConfiguration::into_folders).unwrap_or_default();
@@ -399,14 +404,14 @@ impl Running {
     /// The project's dependencies, where a wanted tool needs them and they are set up for it.
     async fn set_up(
         &self,
-        selected: &[Selected],
-        files: Files<'_>,
-    ) -> Option<Result<(&Verifier, SetUp), String>> {
+        selected: &[SelectedLinter],
+        files: LinterFiles<'_>,
+    ) -> Option<Result<(&Verifier, SetupResult), String>> {
         let (verifier, trust) = (self.verifier.as_ref()?, files.trust?);
-        let is_needed = |tool: &Selected| {
+        let is_needed = |tool: &SelectedLinter| {
             tool.needs_setup()
                 && tool.folder.is_empty()
-                && (tool.when == When::Always || !changed(tool, files.changed).is_empty())
+                && (tool.when == ToolCondition::Always || !changed(tool, files.changed).is_empty())
         };
         if !selected.iter().any(is_needed) {
             return None;
@@ -421,14 +426,14 @@ impl Running {
     /// The way to run a tool, or the reason not to.
     fn ready<'a>(
         &self,
-        tool: &Selected,
-        files: Files<'_>,
-        set_up: Option<&'a Result<(&'a Verifier, SetUp), String>>,
-    ) -> Result<By<'a>, String> {
+        tool: &SelectedLinter,
+        files: LinterFiles<'_>,
+        set_up: Option<&'a Result<(&'a Verifier, SetupResult), String>>,
+    ) -> Result<LinterRunMethod<'a>, String> {
         match self.level {
-            Level::Full => {}
-            Level::Landlock if !tool.code_configuration() => {}
-            Level::Landlock | Level::None => {
+            SandboxLevel::Full => {}
+            SandboxLevel::Landlock if !tool.code_configuration() => {}
+            SandboxLevel::Landlock | SandboxLevel::None => {
                 return Err(
                     "the sandbox of this machine is too weak for it (`truing sandbox check`)".to_owned()
                 );
@@ -452,7 +457,7 @@ impl Running {
                 return Err(format!("this change decides what `verify.setup` installs: {path}"));
             }
             return match set_up {
-                Some(Ok((verifier, set_up))) => Ok(By::SetUp(verifier, set_up)),
+                Some(Ok((verifier, set_up))) => Ok(LinterRunMethod::SetUp(verifier, set_up)),
                 Some(Err(reason)) => Err(reason.clone()),
                 None => Err("it needs the project's dependencies: set `verify.setup`".to_owned()),
             };
@@ -464,7 +469,7 @@ impl Running {
                 "its program needs {folder}, and {file} is not for linters: install it elsewhere"
             ));
         }
-        installed.map(By::Machine).ok_or_else(|| {
+        installed.map(LinterRunMethod::Machine).ok_or_else(|| {
             let project = files.project.unwrap_or(files.tree);
             if self.is_projects_own(tool) {
                 return not_installed(project, &tool.folder, &tool.places);
@@ -477,13 +482,18 @@ impl Running {
     }
 
     /// Does it see the project's dependencies only where it is installed beside them?
-    fn is_projects_own(&self, tool: &Selected) -> bool {
+    fn is_projects_own(&self, tool: &SelectedLinter) -> bool {
         // Go and Rust find dependencies wherever their program is.
         let is_beside = tool.places.iter().any(|place| !place.starts_with("bin/"));
         tool.needs_setup() && is_beside && !tool.is_configured
     }
 
-    fn installed(&self, tool: &Selected, tree: &Path, project: Option<&Path>) -> Option<Installed> {
+    fn installed(
+        &self,
+        tool: &SelectedLinter,
+        tree: &Path,
+        project: Option<&Path>,
+    ) -> Option<InstalledProgram> {
         let own = project.filter(|_| !self.is_served);
         let inner = own.filter(|_| !tool.folder.is_empty()).map(|project| project.join(&tool.folder));
         let folders = inner.iter().map(PathBuf::as_path).chain(own);
@@ -512,18 +522,18 @@ impl Running {
         Some(installed)
     }
 
-    fn folder(&self, fetched: &Fetched) -> Option<PathBuf> {
+    fn folder(&self, fetched: &FetchedFolder) -> Option<PathBuf> {
         let named = self.folders.get(&fetched.variable).cloned();
         named.or_else(|| Some(self.machine.home.as_ref()?.join(&fetched.folder))).filter(|it| it.is_dir())
     }
 
     /// Runs a tool when there is a place, on files that it has not looked at before; again and again if these are more than a program
     /// takes at once.
-    async fn run(&self, ready: Ready<'_>, files: Files<'_>, places: &Semaphore) -> RunEnd {
+    async fn run(&self, ready: ReadyLinter<'_>, files: LinterFiles<'_>, places: &Semaphore) -> LinterRunEnd {
         // Nobody closes them.
         let _place = places.acquire().await;
-        let Ready { tool, files: mut names, by, place } = ready;
-        let files = Files { tree: place.as_ref().map_or(files.tree, BasePlace::tree), ..files };
+        let ReadyLinter { tool, files: mut names, by, place } = ready;
+        let files = LinterFiles { tree: place.as_ref().map_or(files.tree, BasePlace::tree), ..files };
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
         // Its lines are those of the base there.
         names.retain(|name| place.as_ref().is_none_or(|place| !place.has(name)));
@@ -533,11 +543,11 @@ impl Running {
         let mut left = names;
         let mut recalled = match &recipe {
             Some(recipe) => recipe.recall(&left).await,
-            None => kept::Recalled::default(),
+            None => kept::CachedFindings::default(),
         };
         if !recalled.known.is_empty() {
             left.retain(|name| !recalled.known.contains(*name));
-            let kept = Printed::kept(tool, std::mem::take(&mut recalled.findings), &without);
+            let kept = LinterOutput::kept(tool, std::mem::take(&mut recalled.findings), &without);
             outputs.push(kept.looking_at(recalled.known.iter().map(String::as_str)));
         }
         let held = self.held(tool, &by, files).await;
@@ -548,34 +558,36 @@ impl Running {
             let own: Vec<&str> = names.iter().filter_map(|name| tool.own(name)).collect();
             let words = arguments(&tool.arguments, &tool.more, &own, &tool.sign);
             let ran = match &by {
-                By::Machine(installed) => {
+                LinterRunMethod::Machine(installed) => {
                     let place = machine::RunPlace { tree, moves_tree, time: tool.time, builds };
                     self.by_machine(tool, installed, words, place).await
                 }
-                By::SetUp(verifier, set_up) => by_set_up(tool, (verifier, set_up), words, tree).await,
+                LinterRunMethod::SetUp(verifier, set_up) => {
+                    by_set_up(tool, (verifier, set_up), words, tree).await
+                }
             };
             ends.extend(ran.iter().map(|printout| printout.end));
             let root = match &by {
-                By::Machine(_) if moves_tree => PathBuf::from(INSIDE),
+                LinterRunMethod::Machine(_) if moves_tree => PathBuf::from(INSIDE),
                 // The sandbox shows a folder without links in its path.
-                By::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
-                By::SetUp(..) => PathBuf::from(INSIDE),
+                LinterRunMethod::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
+                LinterRunMethod::SetUp(..) => PathBuf::from(INSIDE),
             };
             outputs.push(match ran {
                 Ok(printout) => {
                     let given = if tool.looks_at_changed() { names } else { &[] };
                     let printed =
-                        Printed::of(tool, &printout, &root, &without).looking_at(given.iter().copied());
+                        LinterOutput::of(tool, &printout, &root, &without).looking_at(given.iter().copied());
                     if printed.is_without_result() {
                         lack = self.lack(tool, &by, files, &printout).await;
                     }
                     match (&recipe, &lack) {
-                        (_, Some(reason)) if tool.is_configured => Printed::failed(tool, reason),
+                        (_, Some(reason)) if tool.is_configured => LinterOutput::failed(tool, reason),
                         (Some(recipe), _) => printed.keeping(recipe.clone(), recalled.states_of(names)),
                         (None, _) => printed,
                     }
                 }
-                Err(reason) => Printed::failed(tool, &reason),
+                Err(reason) => LinterOutput::failed(tool, &reason),
             });
             if lack.is_some() {
                 break;
@@ -588,22 +600,27 @@ impl Running {
             outputs.iter_mut().for_each(|printed| place.leave_out(&mut printed.output));
         }
         match lack.filter(|_| !tool.is_configured) {
-            Some(reason) => RunEnd::Lacks(skipped(&tool_name(&tool.name), &reason)),
-            None => RunEnd::Ran(outputs),
+            Some(reason) => LinterRunEnd::Lacks(skipped(&tool_name(&tool.name), &reason)),
+            None => LinterRunEnd::Ran(outputs),
         }
     }
 
     /// Everything that a tool's findings come from beside a file, if they may be kept.
-    async fn recipe(&self, tool: &Selected, by: &By<'_>, files: Files<'_>) -> Option<Recipe> {
+    async fn recipe(
+        &self,
+        tool: &SelectedLinter,
+        by: &LinterRunMethod<'_>,
+        files: LinterFiles<'_>,
+    ) -> Option<FindingCacheContext> {
         let cache = self.cache.as_ref()?;
-        let By::Machine(installed) = by else { return None };
+        let LinterRunMethod::Machine(installed) = by else { return None };
         let known = tool.kept_of()?;
         let (program, version) = self.version(tool, installed, &known.version, files).await?;
         let scopes = match files.trust {
             Some(trust) => trust.names().map(str::to_owned).collect(),
             None => vec![OWN.to_owned()],
         };
-        Some(Recipe::new(cache.clone(), (tool, known), (program, &version), files.tree, scopes))
+        Some(FindingCacheContext::new(cache.clone(), (tool, known), (program, &version), files.tree, scopes))
     }
 }
 

@@ -8,19 +8,19 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
-use truing_agent::verify::{Scope, Verified, Verifier, VerifyError};
+use truing_agent::verify::{CacheScope, VerifiedTree, Verifier, VerifyError};
 use truing_core::id::Sha;
-use truing_core::verification::{Verdict, Verification};
-use truing_git::{Git, GitError, Index, Mirror, PrivateFolder, Remote, Repository};
+use truing_core::verification::{CheckVerdict, VerificationReport};
+use truing_git::{Git, GitError, IndexSnapshot, LocalRepository, Mirror, PrivateFolder, Remote};
 
 /// Git's own, of which nothing is copied.
 const GIT: &str = ".git";
 
 /// What is asked.
 #[derive(Debug)]
-pub struct Question<'a> {
+pub struct VerifyRequest<'a> {
     /// The repository; nothing in it is changed.
-    pub repository: &'a Repository,
+    pub repository: &'a LocalRepository,
     /// The state before.
     pub base: Option<&'a Sha>,
     /// The state that is asked about; none: the working tree.
@@ -29,18 +29,18 @@ pub struct Question<'a> {
 
 /// What is answered.
 #[derive(Debug)]
-pub struct Answer {
+pub struct VerifyOutcome {
     /// The state before.
-    pub base: Option<Verified>,
+    pub base: Option<VerifiedTree>,
     /// The state that was asked about.
-    pub head: Verified,
+    pub head: VerifiedTree,
     /// What follows from each of its checks; none, if they could not be run.
-    pub verdicts: Option<Vec<Verdict>>,
+    pub verdicts: Option<Vec<CheckVerdict>>,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum LayOutError {
+pub enum RepositoryVerifyError {
     /// Git.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -60,19 +60,19 @@ pub enum LayOutError {
 /// Runs the checks, on the base first.
 ///
 /// # Errors
-/// [`LayOutError`]; a set-up or a check that fails is none.
+/// [`RepositoryVerifyError`]; a set-up or a check that fails is none.
 #[truing_core::boxed_future]
 pub async fn verified(
-    question: &Question<'_>,
+    question: &VerifyRequest<'_>,
     verifier: &Verifier,
     git: &Git,
-) -> Result<Answer, LayOutError> {
-    let Question { repository, base, head } = *question;
+) -> Result<VerifyOutcome, RepositoryVerifyError> {
+    let VerifyRequest { repository, base, head } = *question;
     let root = repository.root();
     let folder = git.private_folder()?;
     let mirror = git.mirror(&at(&folder, "mirror.git"), &Remote::local(root)?).await?;
     // The user's own commands on his own files: whatever is set up may be used for any state of them.
-    let scope = Scope::new(format!("local {}", root.display()));
+    let scope = CacheScope::new(format!("local {}", root.display()));
 
     let base = match base {
         Some(commit) => {
@@ -92,17 +92,17 @@ pub async fn verified(
     }
     let baseline = base.as_ref().and_then(|base| base.verification.as_ref());
     let head = verifier.verified(&tree, &scope, baseline).await?;
-    let verdicts = head.verification.as_ref().map(|now| Verification::compare(baseline, now));
-    Ok(Answer { base, head, verdicts })
+    let verdicts = head.verification.as_ref().map(|now| VerificationReport::compare(baseline, now));
+    Ok(VerifyOutcome { base, head, verdicts })
 }
 
 /// A state of a repository.
 #[derive(Clone, Copy, Debug)]
-pub enum State<'a> {
+pub enum RepositoryState<'a> {
     /// A commit.
     Commit(&'a Sha),
     /// What the next commit would hold.
-    Index(&'a Index),
+    Index(&'a IndexSnapshot),
     /// The working tree.
     WorkingTree,
 }
@@ -111,18 +111,18 @@ pub enum State<'a> {
 /// is a commit.
 ///
 /// # Errors
-/// [`LayOutError`]
+/// [`RepositoryVerifyError`]
 pub fn laid_out<'a>(
-    repository: &'a Repository,
-    state: State<'a>,
+    repository: &'a LocalRepository,
+    state: RepositoryState<'a>,
     git: &'a Git,
-) -> BoxFuture<'a, Result<(PrivateFolder, PathBuf), LayOutError>> {
+) -> BoxFuture<'a, Result<(PrivateFolder, PathBuf), RepositoryVerifyError>> {
     Box::pin(async move {
         let folder = git.private_folder()?;
         let tree = at(&folder, "tree");
         let commit = match state {
-            State::Commit(commit) => Some(commit),
-            State::Index(_) | State::WorkingTree => repository.born_head(),
+            RepositoryState::Commit(commit) => Some(commit),
+            RepositoryState::Index(_) | RepositoryState::WorkingTree => repository.born_head(),
         };
         match commit {
             Some(commit) => {
@@ -133,14 +133,14 @@ pub fn laid_out<'a>(
             None => make(&tree)?,
         }
         match state {
-            State::Commit(_) => {}
-            State::Index(index) => {
+            RepositoryState::Commit(_) => {}
+            RepositoryState::Index(index) => {
                 let staged = at(&folder, "index");
                 make(&staged)?;
                 index.export(&staged, None).await?;
                 lay_over(&staged, files(&staged), &tree)?;
             }
-            State::WorkingTree => lay_over_working_tree(repository, &tree).await?,
+            RepositoryState::WorkingTree => lay_over_working_tree(repository, &tree).await?,
         }
         Ok((folder, tree))
     })
@@ -149,21 +149,22 @@ pub fn laid_out<'a>(
 /// A private folder with a commit of a mirror. Below it, in the folder whose path comes with it, are its files and git's own.
 ///
 /// # Errors
-/// [`LayOutError`]
+/// [`RepositoryVerifyError`]
 #[truing_core::boxed_future]
 pub async fn laid_out_of(
     mirror: &Mirror,
     commit: &Sha,
     git: &Git,
-) -> Result<(PrivateFolder, PathBuf), LayOutError> {
+) -> Result<(PrivateFolder, PathBuf), RepositoryVerifyError> {
     let folder = git.private_folder()?;
     let tree = at(&folder, "tree");
     lay_out(mirror, commit, &tree).await?;
     Ok((folder, tree))
 }
 
-fn make(folder: &Path) -> Result<(), LayOutError> {
-    std::fs::create_dir(folder).map_err(|source| LayOutError::Copy { path: folder.to_owned(), source })
+fn make(folder: &Path) -> Result<(), RepositoryVerifyError> {
+    std::fs::create_dir(folder)
+        .map_err(|source| RepositoryVerifyError::Copy { path: folder.to_owned(), source })
 }
 
 fn at(folder: &PrivateFolder, name: &str) -> PathBuf {
@@ -171,7 +172,7 @@ fn at(folder: &PrivateFolder, name: &str) -> PathBuf {
 }
 
 /// A commit, with a git folder of its own: many builds and tests ask git.
-async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), LayOutError> {
+async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), RepositoryVerifyError> {
     make(tree)?;
     mirror.fetch(std::slice::from_ref(commit)).await?;
     mirror.private_clone(commit, &[], tree).await?;
@@ -179,24 +180,27 @@ async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), LayOu
 }
 
 /// Makes of a commit's files those of the working tree: changed and new ones, without what git ignores.
-async fn lay_over_working_tree(repository: &Repository, tree: &Path) -> Result<(), LayOutError> {
+async fn lay_over_working_tree(
+    repository: &LocalRepository,
+    tree: &Path,
+) -> Result<(), RepositoryVerifyError> {
     let new = repository.new_files().await?;
     let new = new.iter().map(|path| PathBuf::from(OsStr::from_bytes(path.as_bytes())));
     lay_over(repository.root(), new.collect(), tree)
 }
 
 /// Makes of a commit's files those of another folder: changed ones, and the `new` ones, by their paths below it.
-fn lay_over(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), LayOutError> {
+fn lay_over(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), RepositoryVerifyError> {
     for below in files(tree) {
         let (from, to) = (root.join(&below), tree.join(&below));
-        let failed = |source| LayOutError::Copy { path: from.clone(), source };
+        let failed = |source| RepositoryVerifyError::Copy { path: from.clone(), source };
         std::fs::remove_file(&to).map_err(failed)?;
         copy(&from, &to).map_err(failed)?;
     }
     for below in new {
         let (from, to) = (root.join(&below), tree.join(&below));
         if to.symlink_metadata().is_err() {
-            copy(&from, &to).map_err(|source| LayOutError::Copy { path: from, source })?;
+            copy(&from, &to).map_err(|source| RepositoryVerifyError::Copy { path: from, source })?;
         }
     }
     Ok(())

@@ -17,13 +17,13 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 use url::Url;
 
 pub use self::chain::KeyChain;
 pub(crate) use self::fault::{KeyFault, skew};
 pub use self::keys::AwsKeys;
-use crate::wire::Refusal;
+use crate::wire::ProviderRefusal;
 
 /// AWS's name for the Messages API in signatures.
 const SERVICE: &str = "aws-external-anthropic";
@@ -36,7 +36,7 @@ const GIVEN_BY: &str = "truing";
 
 /// A service of AWS that has models.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Service {
+pub enum AwsService {
     /// The Messages API.
     Messages {
         /// The workspace that pays.
@@ -59,7 +59,7 @@ pub enum KeySource {
 #[derive(Clone, Debug)]
 pub struct AwsLogin {
     /// The service.
-    pub service: Service,
+    pub service: AwsService,
     /// The region that it is asked in.
     pub region: String,
     /// The source of its keys.
@@ -103,7 +103,7 @@ impl AwsLogin {
     pub(crate) async fn keys_instead_of(
         &self,
         used: &AwsKeys,
-        refusal: &Refusal,
+        refusal: &ProviderRefusal,
     ) -> Result<Option<AwsKeys>, KeyFault> {
         match &self.keys {
             KeySource::Chain(chain) if is_expired(refusal) => {
@@ -118,7 +118,7 @@ impl AwsLogin {
     }
 
     /// Everything in it that must not be seen.
-    pub(crate) fn secrets(&self) -> Vec<Secret> {
+    pub(crate) fn secrets(&self) -> Vec<SecretString> {
         match &self.keys {
             KeySource::Fixed(keys) => keys.secrets().cloned().collect(),
             KeySource::Chain(chain) => chain.secrets(),
@@ -144,13 +144,13 @@ impl AwsLogin {
         now: SystemTime,
     ) -> Result<(), SignError> {
         let service = match &self.service {
-            Service::Messages { workspace_id } => {
+            AwsService::Messages { workspace_id } => {
                 let workspace =
                     HeaderValue::from_str(workspace_id).map_err(|_| SignError::Header("workspace_id"))?;
                 headers.insert(HeaderName::from_static(WORKSPACE), workspace);
                 SERVICE
             }
-            Service::Bedrock => BEDROCK,
+            AwsService::Bedrock => BEDROCK,
         };
         self.sign(keys, service, url, headers, body, now)
     }
@@ -194,7 +194,7 @@ impl AwsLogin {
 }
 
 /// Tells whether a refusal says that a key has ended, or that it is not known any more.
-fn is_expired(refusal: &Refusal) -> bool {
+fn is_expired(refusal: &ProviderRefusal) -> bool {
     const CODES: [&str; 4] =
         ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];
     let code = refusal.name.as_deref().unwrap_or_default();

@@ -14,24 +14,24 @@ mod tests;
 use std::sync::Arc;
 
 pub use self::entry::{CassetteError, MAX_CASSETTE_BYTES};
-pub use self::hide::Hide;
-pub use self::play::{Cassette, Player};
-pub use self::record::{Recorder, Recording};
-use crate::gateway::Model;
+pub use self::hide::SecretRedactor;
+pub use self::play::{Cassette, CassettePlayer};
+pub use self::record::{CassetteRecorder, CassetteRecording};
+use crate::gateway::LanguageModel;
 
 /// What runs are recorded on or played from; none: they ask the model as it is.
 #[derive(Clone, Debug, Default)]
-pub enum Tape {
+pub enum CassetteMode {
     /// None.
     #[default]
     None,
     /// What is asked and answered is kept.
-    Record(Arc<Recording>),
+    Record(Arc<CassetteRecording>),
     /// What was kept answers.
     Play(Arc<Cassette>),
 }
 
-impl Tape {
+impl CassetteMode {
     /// Is there one?
     pub fn is_some(&self) -> bool {
         !matches!(self, Self::None)
@@ -43,7 +43,12 @@ impl Tape {
     }
 
     /// One agent's model: as it is, recorded, or played from a cassette. `run` names what is done in words that will be the same when it is played.
-    pub fn of<'a>(&self, model: Box<dyn Model + 'a>, run: &str, agent: &str) -> Box<dyn Model + 'a> {
+    pub fn of<'a>(
+        &self,
+        model: Box<dyn LanguageModel + 'a>,
+        run: &str,
+        agent: &str,
+    ) -> Box<dyn LanguageModel + 'a> {
         match self {
             Self::None => model,
             Self::Record(recording) => Box::new(recording.of(model, run, agent)),

@@ -9,11 +9,11 @@ use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use truing_core::line;
 
-use crate::provider::{Provider, ProviderAccess, ProviderError};
-use crate::retry::{self, Failure, Seen, StatusAnswer};
-use crate::stream::{Broken, Complete, Fold, Meter, Progress};
+use crate::provider::{ModelProvider, ProviderAccess, ProviderError};
+use crate::retry::{self, ErrorResponse, FailedTry, FailureCause};
+use crate::stream::{AnswerAccumulator, CompleteAnswer, StreamError, StreamProgress, UsageMeter};
 use crate::text::{date, error_chain};
-use crate::wire::{self, Call, Refusal, Wire};
+use crate::wire::{self, ProviderCall, ProviderRefusal, WireFormat};
 
 /// The most that is read of a refusal's body; what it says fits easily.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
@@ -27,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(20);
 
 /// The times for which a provider is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Patience {
+pub struct ProviderTimeouts {
     /// So many tries of one call.
     pub tries: u32,
     /// Within this time an answer must have begun, all tries together.
@@ -44,7 +44,7 @@ pub struct Patience {
     pub total: Duration,
 }
 
-impl Patience {
+impl ProviderTimeouts {
     /// For servers of Chat Completions: without a graphics card one reads a long prompt for minutes before its first word, and some
     /// think in silence.
     pub fn of_chat() -> Self {
@@ -59,7 +59,7 @@ impl Patience {
     }
 }
 
-impl Default for Patience {
+impl Default for ProviderTimeouts {
     fn default() -> Self {
         Self {
             tries: 10,
@@ -80,38 +80,38 @@ pub(crate) enum CallProgress {
     /// The request goes out.
     Sent,
     /// So much is known of the cost.
-    Metered(Meter),
+    Metered(UsageMeter),
 }
 
 /// An answer, and the provider's name for it.
 #[derive(Debug)]
-pub(crate) struct Answered {
-    pub(crate) complete: Complete,
+pub(crate) struct ProviderAnswer {
+    pub(crate) complete: CompleteAnswer,
     pub(crate) request_id: String,
 }
 
 /// A client of one provider.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct ProviderClient {
     http: reqwest::Client,
-    provider: Provider,
-    pub(crate) patience: Patience,
+    provider: ModelProvider,
+    pub(crate) patience: ProviderTimeouts,
 }
 
 /// A source of the pieces of an answer.
-pub(crate) trait Pieces: Send {
+pub(crate) trait ChunkStream: Send {
     /// The next one; none at the end. An error is why there is no more.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, String>> + Send;
 }
 
-impl Pieces for Response {
+impl ChunkStream for Response {
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
         self.chunk().await.map_err(|error| error_chain(&error.without_url()))
     }
 }
 
-impl Client {
-    pub(crate) fn new(provider: Provider, patience: Patience) -> Result<Self, ProviderError> {
+impl ProviderClient {
+    pub(crate) fn new(provider: ModelProvider, patience: ProviderTimeouts) -> Result<Self, ProviderError> {
         let mut http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
@@ -128,33 +128,33 @@ impl Client {
     }
 
     /// The form in which the provider is asked.
-    pub(crate) fn wire(&self) -> &Wire {
+    pub(crate) fn wire(&self) -> &WireFormat {
         self.provider.wire()
     }
 
     /// Asks for one streamed answer, which must begin before `begin`. `note` gets the progress of the call.
     pub(crate) async fn stream(
         &self,
-        call: Call,
+        call: ProviderCall,
         begin: Instant,
         mut note: impl FnMut(CallProgress) + Send,
-    ) -> Result<Answered, Failure> {
+    ) -> Result<ProviderAnswer, FailedTry> {
         let mut response = self.post(call, begin, || note(CallProgress::Sent)).await?;
         let request_id = request_id(response.headers());
         let meter = |meter| note(CallProgress::Metered(meter));
         let complete = read(&mut response, (self.wire(), &self.patience), begin, meter).await;
         match complete {
-            Ok(complete) => Ok(Answered { complete, request_id }),
+            Ok(complete) => Ok(ProviderAnswer { complete, request_id }),
             Err(failure) => Err(self.named(failure, &request_id)),
         }
     }
 
     /// Asks how many tokens a request has. It costs nothing.
-    pub(crate) async fn count(&self, call: Call, begin: Instant) -> Result<u64, Failure> {
+    pub(crate) async fn count(&self, call: ProviderCall, begin: Instant) -> Result<u64, FailedTry> {
         let mut response = self.post(call, begin, || {}).await?;
         let body = bounded(&mut response, begin).await;
-        wire::counted(&body).map_err(|error| Failure {
-            seen: Seen::Nonsense,
+        wire::counted(&body).map_err(|error| FailedTry {
+            seen: FailureCause::Nonsense,
             what: format!("the count of tokens is not as expected: {}", self.clean(&error.to_string())),
         })
     }
@@ -162,10 +162,10 @@ impl Client {
     /// Sends a call; its answer, if that is a success. `sent` is called just before each request.
     async fn post(
         &self,
-        call: Call,
+        call: ProviderCall,
         begin: Instant,
         mut sent: impl FnMut() + Send,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Response, FailedTry> {
         let access = self.keys(self.provider.access(), begin).await?;
         let mut response = self.send(&call, &access, begin, &mut sent).await?;
         if response.status() == StatusCode::OK {
@@ -189,17 +189,17 @@ impl Client {
     /// Waits for keys as long as for the beginning of an answer.
     async fn keys<T>(
         &self,
-        fetch: impl Future<Output = Result<T, Failure>> + Send,
+        fetch: impl Future<Output = Result<T, FailedTry>> + Send,
         begin: Instant,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, FailedTry> {
         match timeout_at(begin, fetch).await {
             Ok(fetched) => fetched.map_err(|failure| {
                 let what = line::cut(self.provider.hide_in(&line::visible(&failure.what)), MAX_FAULT);
-                Failure { what, ..failure }
+                FailedTry { what, ..failure }
             }),
             Err(_) => {
                 let what = format!("the keys to {} did not come in time", self.provider.host());
-                Err(Failure { seen: Seen::Unsent, what })
+                Err(FailedTry { seen: FailureCause::Unsent, what })
             }
         }
     }
@@ -207,43 +207,45 @@ impl Client {
     /// Sends a call once; its answer, whatever that says.
     async fn send(
         &self,
-        call: &Call,
+        call: &ProviderCall,
         access: &ProviderAccess,
         begin: Instant,
         sent: &mut (impl FnMut() + Send),
-    ) -> Result<Response, Failure> {
-        let Call { path, headers, body } = call;
+    ) -> Result<Response, FailedTry> {
+        let ProviderCall { path, headers, body } = call;
         let (url, mut headers) = (self.provider.url(path), headers.clone());
-        let unsent = |what| Failure { seen: Seen::Unsent, what };
+        let unsent = |what| FailedTry { seen: FailureCause::Unsent, what };
         self.provider.open(access, &url, &mut headers, body, SystemTime::now()).map_err(unsent)?;
         let request = self.http.post(url).headers(headers).body(body.clone());
         sent();
         match timeout_at(begin, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.unanswered(error)),
-            Err(_) => Err(Failure { seen: Seen::Lost, what: "it does not answer in time".to_owned() }),
+            Err(_) => {
+                Err(FailedTry { seen: FailureCause::Lost, what: "it does not answer in time".to_owned() })
+            }
         }
     }
 
-    fn unanswered(&self, error: reqwest::Error) -> Failure {
+    fn unanswered(&self, error: reqwest::Error) -> FailedTry {
         let is_connect = error.is_connect();
         let cause = self.clean(&error_chain(&error.without_url()));
         if is_connect {
             let what = format!("cannot connect to {}: {cause}", self.provider.host());
-            Failure { seen: Seen::Unsent, what }
+            FailedTry { seen: FailureCause::Unsent, what }
         } else {
-            Failure {
-                seen: Seen::Lost,
+            FailedTry {
+                seen: FailureCause::Lost,
                 what: format!("the connection broke before an answer began: {cause}"),
             }
         }
     }
 
-    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> FailedTry {
         let refusal = self.wire().refusal(headers, body);
         let at = text(headers, DATE.as_str()).and_then(date);
         let clock = self.provider.skew(&refusal, at, SystemTime::now());
-        let Refusal { name, words: message } = refusal;
+        let ProviderRefusal { name, words: message } = refusal;
         let kind = self.wire().kind(name.as_deref().unwrap_or_default(), &message);
         let status = status.as_u16();
         let words = match (name, message.is_empty()) {
@@ -258,19 +260,19 @@ impl Client {
             (None, true) => format!("status {status}"),
         };
         let words = clock.map_or_else(|| words.clone(), |clock| format!("{clock} ({words})"));
-        let seen = Seen::Status(StatusAnswer {
+        let seen = FailureCause::Status(ErrorResponse {
             status,
             kind,
             after: retry_after(headers),
             retry: text(headers, "x-should-retry").and_then(|value| value.parse().ok()),
         });
-        Failure { seen, what: self.clean(&words) }
+        FailedTry { seen, what: self.clean(&words) }
     }
 
-    fn named(&self, failure: Failure, request_id: &str) -> Failure {
+    fn named(&self, failure: FailedTry, request_id: &str) -> FailedTry {
         let what = self.clean(&failure.what);
         let what = if request_id.is_empty() { what } else { format!("{what} (request {request_id})") };
-        Failure { what, ..failure }
+        FailedTry { what, ..failure }
     }
 
     /// One visible line of bounded length, without the key.
@@ -282,14 +284,14 @@ impl Client {
 
 /// Folds the pieces of an answer as they come.
 pub(crate) async fn read(
-    pieces: &mut impl Pieces,
-    (wire, patience): (&Wire, &Patience),
+    pieces: &mut impl ChunkStream,
+    (wire, patience): (&WireFormat, &ProviderTimeouts),
     begin: Instant,
-    mut note: impl FnMut(Meter) + Send,
-) -> Result<Complete, Failure> {
+    mut note: impl FnMut(UsageMeter) + Send,
+) -> Result<CompleteAnswer, FailedTry> {
     // The beginning of what comes in place of a stream.
     let mut head = Vec::new();
-    let mut fold = Fold::new(wire.form());
+    let mut fold = AnswerAccumulator::new(wire.form());
     let end = Instant::now() + patience.total;
     let mut moved = None;
     let mut deadline = begin.min(end);
@@ -299,7 +301,7 @@ pub(crate) async fn read(
             Ok(Ok(None)) => return fold.finish().map_err(|broken| broken_off(wire, broken, &head)),
             Ok(Err(what)) => {
                 let what = format!("the answer broke off: {what}");
-                return Err(Failure { seen: Seen::Cut, what });
+                return Err(FailedTry { seen: FailureCause::Cut, what });
             }
             Err(_) => return Err(stalled(deadline == end, moved.is_some())),
         };
@@ -310,47 +312,47 @@ pub(crate) async fn read(
         }
         let now = Instant::now();
         match progress.map_err(|broken| broken_off(wire, broken, &head))? {
-            Progress::Done => return fold.finish().map_err(|broken| broken_off(wire, broken, &head)),
-            Progress::Moved => moved = Some(now),
-            Progress::Idle => moved = moved.or(Some(now)),
+            StreamProgress::Done => return fold.finish().map_err(|broken| broken_off(wire, broken, &head)),
+            StreamProgress::Moved => moved = Some(now),
+            StreamProgress::Idle => moved = moved.or(Some(now)),
         }
         let progress = moved.unwrap_or(now) + patience.progress;
         deadline = (now + patience.piece).min(progress).min(end);
     }
 }
 
-fn stalled(is_end: bool, begun: bool) -> Failure {
+fn stalled(is_end: bool, begun: bool) -> FailedTry {
     let (seen, what) = match (is_end, begun) {
-        (true, _) => (Seen::Endless, "the answer takes longer than any may"),
-        (false, true) => (Seen::Cut, "nothing more of the answer came for too long"),
-        (false, false) => (Seen::Lost, "nothing of the answer came in time"),
+        (true, _) => (FailureCause::Endless, "the answer takes longer than any may"),
+        (false, true) => (FailureCause::Cut, "nothing more of the answer came for too long"),
+        (false, false) => (FailureCause::Lost, "nothing of the answer came in time"),
     };
-    Failure { seen, what: what.to_owned() }
+    FailedTry { seen, what: what.to_owned() }
 }
 
 /// The failure of a stream that is no answer; `head` is the beginning of what came in its place.
-fn broken_off(wire: &Wire, broken: Broken, head: &[u8]) -> Failure {
+fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedTry {
     let what = broken.to_string();
     // Some servers refuse with the status of a success.
-    if broken == Broken::NotAStream {
-        let Refusal { name, words } = wire.refusal(&HeaderMap::new(), head);
+    if broken == StreamError::NotAStream {
+        let ProviderRefusal { name, words } = wire.refusal(&HeaderMap::new(), head);
         if !words.is_empty() {
-            let seen = Seen::Event(wire.kind(name.as_deref().unwrap_or_default(), &words));
-            return Failure { seen, what: format!("an error in place of an answer: {words}") };
+            let seen = FailureCause::Event(wire.kind(name.as_deref().unwrap_or_default(), &words));
+            return FailedTry { seen, what: format!("an error in place of an answer: {words}") };
         }
     }
     let seen = match broken {
-        Broken::Cut => Seen::Cut,
-        Broken::StatusAnswer { kind, message } => Seen::Event(wire.kind(&kind, &message)),
-        Broken::Empty
-        | Broken::Html
-        | Broken::NotAStream
-        | Broken::BadEvent(_)
-        | Broken::Disorder(_)
-        | Broken::UnknownStop(_)
-        | Broken::TooLarge(_) => Seen::Nonsense,
+        StreamError::Cut => FailureCause::Cut,
+        StreamError::StatusAnswer { kind, message } => FailureCause::Event(wire.kind(&kind, &message)),
+        StreamError::Empty
+        | StreamError::Html
+        | StreamError::NotAStream
+        | StreamError::BadEvent(_)
+        | StreamError::Disorder(_)
+        | StreamError::UnknownStop(_)
+        | StreamError::TooLarge(_) => FailureCause::Nonsense,
     };
-    Failure { seen, what }
+    FailedTry { seen, what }
 }
 
 /// The beginning of a short body, as far as it comes.

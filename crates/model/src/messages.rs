@@ -8,19 +8,19 @@ use serde_json::Value;
 
 /// One request. `stream` is set by the gateway.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Request {
+pub struct ModelRequest {
     /// The model's id.
     pub model: String,
     /// At most so many tokens in the answer, thinking included.
     pub max_tokens: u32,
     /// The system prompt: text blocks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub system: Vec<Block>,
+    pub system: Vec<MessageBlock>,
     /// What was said so far.
-    pub messages: Vec<Message>,
+    pub messages: Vec<ModelMessage>,
     /// What the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<Tool>,
+    pub tools: Vec<ToolDefinition>,
     /// Which tools it must or may call; none: the provider's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<Value>,
@@ -34,7 +34,7 @@ pub struct Request {
 
 /// A tool that the model may call.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Tool {
+pub struct ToolDefinition {
     /// Its name.
     pub name: String,
     /// What it does, for the model.
@@ -48,17 +48,17 @@ pub struct Tool {
 
 /// One message.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Message {
+pub struct ModelMessage {
     /// Who says it.
-    pub role: Role,
+    pub role: MessageRole,
     /// What, in order.
-    pub content: Vec<Block>,
+    pub content: Vec<MessageBlock>,
 }
 
 /// Who says something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum MessageRole {
     /// The run.
     User,
     /// The model.
@@ -70,9 +70,9 @@ pub enum Role {
 /// A piece of a message.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Block {
+pub enum MessageBlock {
     /// One of the kinds that the runtime acts on.
-    Known(Known),
+    Known(KnownBlock),
     /// Any other kind, exactly as it came: an object with its own `type`.
     Other(Value),
 }
@@ -81,7 +81,7 @@ pub enum Block {
 /// that nothing of it is lost.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Known {
+pub enum KnownBlock {
     /// Words.
     Text {
         /// The words.
@@ -114,17 +114,17 @@ pub enum Known {
     },
 }
 
-impl Block {
+impl MessageBlock {
     /// A text block.
     pub fn text(text: impl Into<String>) -> Self {
-        Self::Known(Known::Text { text: text.into(), cache_control: None })
+        Self::Known(KnownBlock::Text { text: text.into(), cache_control: None })
     }
 }
 
 /// Why a model stopped. A reason that is not one of these is an error, never an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stop {
+pub enum StopReason {
     /// It has said what it wanted.
     EndTurn,
     /// It wants tools to be called.
@@ -154,7 +154,7 @@ mod tests {
             r#"{"type":"tool_use","id":"1","name":"read","input":{"path":"a"}}"#,
             r#"{"type":"tool_result","tool_use_id":"1","content":[{"type":"image"}]}"#,
         ] {
-            let block: Block = serde_json::from_str(text).unwrap();
+            let block: MessageBlock = serde_json::from_str(text).unwrap();
             let back: Value = serde_json::to_value(&block).unwrap();
             assert_eq!(back, serde_json::from_str::<Value>(text).unwrap());
         }

@@ -1,4 +1,4 @@
-//! What models cost: a table by id, with tiers, in integers ([`Prices`]).
+//! What models cost: a table by id, with tiers, in integers ([`ModelPrices`]).
 //!
 //! A model that is not in it has no price, and the gateway refuses it. Every sum is rounded up, so that the ledger
 //! never counts less than the provider.
@@ -8,47 +8,47 @@ mod table;
 
 use std::collections::BTreeMap;
 
-use truing_core::ledger::Usage;
+use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
-use truing_core::price::Rate;
+use truing_core::price::TokenRate;
 
-pub use self::litellm::{Imported, MAX_LITELLM_BYTES};
+pub use self::litellm::{LitellmImport, MAX_LITELLM_BYTES};
 
 /// The prices of models, by the id that a request names.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Prices {
-    by_model: BTreeMap<String, Price>,
+pub struct ModelPrices {
+    by_model: BTreeMap<String, ModelPrice>,
 }
 
 /// What one model costs.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Price {
+pub struct ModelPrice {
     /// By length of the prompt, ascending; the first is for every length, so there is always one.
-    first: Rates,
-    above: Vec<Tier>,
+    first: TokenRates,
+    above: Vec<PriceTier>,
 }
 
 /// What a whole request costs whose prompt is longer than this.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Tier {
+struct PriceTier {
     /// In tokens, what was read from and written to caches included.
     above: u64,
-    rates: Rates,
+    rates: TokenRates,
 }
 
 /// What a token costs, by its kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rates {
+pub struct TokenRates {
     /// Of the prompt, neither read from a cache nor written to one.
-    pub input: Rate,
+    pub input: TokenRate,
     /// Of the answer, thinking included.
-    pub output: Rate,
+    pub output: TokenRate,
     /// Read from a cache.
-    pub cache_read: Rate,
+    pub cache_read: TokenRate,
     /// Written to a cache for five minutes.
-    pub cache_write_5m: Rate,
+    pub cache_write_5m: TokenRate,
     /// Written to a cache for an hour.
-    pub cache_write_1h: Rate,
+    pub cache_write_1h: TokenRate,
 }
 
 /// Why prices cannot be read.
@@ -74,7 +74,7 @@ pub enum PriceError {
     },
 }
 
-impl Prices {
+impl ModelPrices {
     /// What this version knows.
     ///
     /// # Errors
@@ -101,12 +101,12 @@ impl Prices {
     }
 
     /// What this model costs; none: nobody knows, and it may not be used.
-    pub fn of(&self, model: &str) -> Option<&Price> {
+    pub fn of(&self, model: &str) -> Option<&ModelPrice> {
         self.by_model.get(model)
     }
 
     /// Sets a model's price, whatever it was.
-    pub fn set(&mut self, model: impl Into<String>, price: Price) {
+    pub fn set(&mut self, model: impl Into<String>, price: ModelPrice) {
         self.by_model.insert(model.into(), price);
     }
 
@@ -116,21 +116,21 @@ impl Prices {
     }
 
     /// Every model with its price, by name.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &Price)> {
+    pub fn all(&self) -> impl Iterator<Item = (&str, &ModelPrice)> {
         self.by_model.iter().map(|(model, price)| (model.as_str(), price))
     }
 }
 
-impl Price {
+impl ModelPrice {
     /// The same for prompts of every length.
-    pub fn flat(rates: Rates) -> Self {
+    pub fn flat(rates: TokenRates) -> Self {
         Self { first: rates, above: Vec::new() }
     }
 
     /// Nothing, on purpose: for models of one's own.
     pub fn free() -> Self {
-        let free = Rate::default();
-        Self::flat(Rates {
+        let free = TokenRate::default();
+        Self::flat(TokenRates {
             input: free,
             output: free,
             cache_read: free,
@@ -141,20 +141,20 @@ impl Price {
 
     /// Lets requests whose prompt is longer than this cost these rates. Of two for the same length the last counts.
     #[must_use]
-    pub fn with_tier(mut self, above: u64, rates: Rates) -> Self {
+    pub fn with_tier(mut self, above: u64, rates: TokenRates) -> Self {
         self.above.retain(|tier| tier.above != above);
-        self.above.push(Tier { above, rates });
+        self.above.push(PriceTier { above, rates });
         self.above.sort_by_key(|tier| tier.above);
         self
     }
 
     /// What each length of the prompt costs: the number of tokens that it must exceed (0: any), and the rates.
-    pub fn tiers(&self) -> impl Iterator<Item = (u64, &Rates)> {
+    pub fn tiers(&self) -> impl Iterator<Item = (u64, &TokenRates)> {
         std::iter::once((0, &self.first)).chain(self.above.iter().map(|tier| (tier.above, &tier.rates)))
     }
 
     /// What an answer cost, rounded up.
-    pub fn cost(&self, usage: &Usage) -> MicroUsd {
+    pub fn cost(&self, usage: &TokenUsage) -> MicroUsd {
         let prompt = [usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h]
             .into_iter()
             .fold(0_u64, u64::saturating_add);
@@ -190,12 +190,12 @@ impl Price {
             .flatten()
     }
 
-    fn rates(&self, prompt: u64) -> &Rates {
+    fn rates(&self, prompt: u64) -> &TokenRates {
         self.above.iter().rfind(|tier| prompt > tier.above).map_or(&self.first, |tier| &tier.rates)
     }
 
     /// Each tier that a prompt of at most `input` tokens can be in, with the longest one that it can be there.
-    fn reachable(&self, input: u64) -> impl Iterator<Item = (u64, &Rates)> {
+    fn reachable(&self, input: u64) -> impl Iterator<Item = (u64, &TokenRates)> {
         let ends = self.above.iter().map(|tier| tier.above).chain([u64::MAX]);
         self.tiers()
             .zip(ends)
@@ -204,26 +204,26 @@ impl Price {
     }
 }
 
-impl Rates {
+impl TokenRates {
     /// What a token of a prompt can cost at most, whatever a cache does with it.
-    fn dearest_input(&self) -> Rate {
+    fn dearest_input(&self) -> TokenRate {
         self.input.max(self.cache_read).max(self.cache_write_5m).max(self.cache_write_1h)
     }
 }
 
-/// Millionths of a micro-dollar: the unit of [`Rate`].
+/// Millionths of a micro-dollar: the unit of [`TokenRate`].
 const PICOS_PER_MICRO: u128 = 1_000_000;
 
 fn picos(money: MicroUsd) -> u128 {
     u128::from(money.0).saturating_mul(PICOS_PER_MICRO)
 }
 
-fn times(tokens: u64, rate: Rate) -> u128 {
+fn times(tokens: u64, rate: TokenRate) -> u128 {
     u128::from(tokens).saturating_mul(u128::from(rate.pico_usd()))
 }
 
 /// The sum, rounded up to a micro-dollar.
-fn sum(parts: &[(u64, Rate)]) -> MicroUsd {
+fn sum(parts: &[(u64, TokenRate)]) -> MicroUsd {
     let picos = parts.iter().fold(0_u128, |sum, (tokens, rate)| sum.saturating_add(times(*tokens, *rate)));
     MicroUsd(u64::try_from(picos.div_ceil(PICOS_PER_MICRO)).unwrap_or(u64::MAX))
 }

@@ -6,23 +6,23 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use truing_core::loopback::is_loopback;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 use url::Url;
 
-use crate::retry::Failure;
+use crate::retry::FailedTry;
 #[cfg(feature = "aws")]
-use crate::retry::Seen;
-use crate::wire::{Refusal, Wire};
+use crate::retry::FailureCause;
+use crate::wire::{ProviderRefusal, WireFormat};
 
 /// What opens a provider.
 #[derive(Clone, Debug)]
-pub enum Login {
+pub enum ProviderCredentials {
     /// `x-api-key`.
-    Key(Secret),
+    Key(SecretString),
     /// `Authorization: Bearer`.
-    Bearer(Secret),
+    Bearer(SecretString),
     /// `api-key`, as Azure has it.
-    ApiKey(Secret),
+    ApiKey(SecretString),
     /// A signature of each request, by a key of AWS.
     #[cfg(feature = "aws")]
     Aws(crate::aws::AwsLogin),
@@ -30,9 +30,9 @@ pub enum Login {
     Open,
 }
 
-impl Login {
+impl ProviderCredentials {
     /// Everything in it that must not be seen. What is fetched later is kept by [`truing_core::given_secrets`], too.
-    pub fn secrets(&self) -> Vec<Secret> {
+    pub fn secrets(&self) -> Vec<SecretString> {
         match self {
             Self::Key(secret) | Self::Bearer(secret) | Self::ApiKey(secret) => vec![secret.clone()],
             #[cfg(feature = "aws")]
@@ -54,10 +54,10 @@ pub(crate) enum ProviderAccess {
 
 /// A provider of models.
 #[derive(Clone)]
-pub struct Provider {
+pub struct ModelProvider {
     base: Url,
-    login: Login,
-    wire: Wire,
+    login: ProviderCredentials,
+    wire: WireFormat,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -83,12 +83,12 @@ pub enum ProviderError {
     Client(String),
 }
 
-impl Provider {
+impl ModelProvider {
     /// A provider of the Messages API at this address: what `/v1/messages` is added to.
     ///
     /// # Errors
     /// [`ProviderError`]
-    pub fn new(base_url: &str, login: Login) -> Result<Self, ProviderError> {
+    pub fn new(base_url: &str, login: ProviderCredentials) -> Result<Self, ProviderError> {
         let mut base = Url::parse(base_url).map_err(|error| ProviderError::NoAddress(error.to_string()))?;
         match base.scheme() {
             "https" => {}
@@ -102,25 +102,31 @@ impl Provider {
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
         let header = match &login {
-            Login::Key(key) => Some((HeaderName::from_static("x-api-key"), hidden(key.expose())?)),
-            Login::ApiKey(key) => Some((HeaderName::from_static("api-key"), hidden(key.expose())?)),
-            Login::Bearer(token) => Some((AUTHORIZATION, hidden(&format!("Bearer {}", token.expose()))?)),
+            ProviderCredentials::Key(key) => {
+                Some((HeaderName::from_static("x-api-key"), hidden(key.expose())?))
+            }
+            ProviderCredentials::ApiKey(key) => {
+                Some((HeaderName::from_static("api-key"), hidden(key.expose())?))
+            }
+            ProviderCredentials::Bearer(token) => {
+                Some((AUTHORIZATION, hidden(&format!("Bearer {}", token.expose()))?))
+            }
             // Each request has headers of its own.
             #[cfg(feature = "aws")]
-            Login::Aws(_) => None,
-            Login::Open => None,
+            ProviderCredentials::Aws(_) => None,
+            ProviderCredentials::Open => None,
         };
-        Ok(Self { base, login, wire: Wire::Messages, header })
+        Ok(Self { base, login, wire: WireFormat::Messages, header })
     }
 
     /// The same, asked in this form.
     #[must_use]
-    pub fn with_wire(self, wire: Wire) -> Self {
+    pub fn with_wire(self, wire: WireFormat) -> Self {
         Self { wire, ..self }
     }
 
     /// The form in which it is asked.
-    pub fn wire(&self) -> &Wire {
+    pub fn wire(&self) -> &WireFormat {
         &self.wire
     }
 
@@ -137,11 +143,14 @@ impl Provider {
     ///
     /// # Errors
     /// There are no keys.
-    pub(crate) async fn access(&self) -> Result<ProviderAccess, Failure> {
+    pub(crate) async fn access(&self) -> Result<ProviderAccess, FailedTry> {
         match &self.login {
             #[cfg(feature = "aws")]
-            Login::Aws(login) => login.keys().await.map(ProviderAccess::Keys).map_err(keyless),
-            Login::Key(_) | Login::Bearer(_) | Login::ApiKey(_) | Login::Open => Ok(ProviderAccess::Login),
+            ProviderCredentials::Aws(login) => login.keys().await.map(ProviderAccess::Keys).map_err(keyless),
+            ProviderCredentials::Key(_)
+            | ProviderCredentials::Bearer(_)
+            | ProviderCredentials::ApiKey(_)
+            | ProviderCredentials::Open => Ok(ProviderAccess::Login),
         }
     }
 
@@ -153,32 +162,44 @@ impl Provider {
     pub(crate) async fn access_instead_of(
         &self,
         used: &ProviderAccess,
-        refusal: &Refusal,
-    ) -> Result<Option<ProviderAccess>, Failure> {
+        refusal: &ProviderRefusal,
+    ) -> Result<Option<ProviderAccess>, FailedTry> {
         match (&self.login, used) {
             #[cfg(feature = "aws")]
-            (Login::Aws(login), ProviderAccess::Keys(keys)) => {
+            (ProviderCredentials::Aws(login), ProviderAccess::Keys(keys)) => {
                 let keys = login.keys_instead_of(keys, refusal).await.map_err(keyless)?;
                 Ok(keys.map(ProviderAccess::Keys))
             }
             #[cfg(feature = "aws")]
-            (Login::Key(_) | Login::Bearer(_) | Login::ApiKey(_) | Login::Open, ProviderAccess::Keys(_)) => {
-                Ok(None)
-            }
+            (
+                ProviderCredentials::Key(_)
+                | ProviderCredentials::Bearer(_)
+                | ProviderCredentials::ApiKey(_)
+                | ProviderCredentials::Open,
+                ProviderAccess::Keys(_),
+            ) => Ok(None),
             (_, ProviderAccess::Login) => Ok(None),
         }
     }
 
     /// Words about this machine's clock, if that is why a signature was refused.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
-    pub(crate) fn skew(&self, refusal: &Refusal, date: Option<Timestamp>, now: SystemTime) -> Option<String> {
+    pub(crate) fn skew(
+        &self,
+        refusal: &ProviderRefusal,
+        date: Option<Timestamp>,
+        now: SystemTime,
+    ) -> Option<String> {
         match &self.login {
             #[cfg(feature = "aws")]
-            Login::Aws(_) => {
+            ProviderCredentials::Aws(_) => {
                 let code = refusal.name.as_deref().unwrap_or_default();
                 crate::aws::skew(code, &refusal.words, date, now)
             }
-            Login::Key(_) | Login::Bearer(_) | Login::ApiKey(_) | Login::Open => None,
+            ProviderCredentials::Key(_)
+            | ProviderCredentials::Bearer(_)
+            | ProviderCredentials::ApiKey(_)
+            | ProviderCredentials::Open => None,
         }
     }
 
@@ -200,7 +221,7 @@ impl Provider {
         }
         match (&self.login, access) {
             #[cfg(feature = "aws")]
-            (Login::Aws(login), ProviderAccess::Keys(keys)) => {
+            (ProviderCredentials::Aws(login), ProviderAccess::Keys(keys)) => {
                 login.open(keys, url, headers, body, now).map_err(|error| error.to_string())
             }
             (_, _) => Ok(()),
@@ -210,12 +231,14 @@ impl Provider {
     /// A name that tells it from others, with no secret in it.
     pub(crate) fn name(&self) -> String {
         let login = match &self.login {
-            Login::Key(secret) | Login::Bearer(secret) | Login::ApiKey(secret) => {
+            ProviderCredentials::Key(secret)
+            | ProviderCredentials::Bearer(secret)
+            | ProviderCredentials::ApiKey(secret) => {
                 format!(":{}", secret.name())
             }
             #[cfg(feature = "aws")]
-            Login::Aws(login) => login.name(),
-            Login::Open => String::new(),
+            ProviderCredentials::Aws(login) => login.name(),
+            ProviderCredentials::Open => String::new(),
         };
         format!("{}{login}", self.base)
     }
@@ -236,16 +259,19 @@ impl Provider {
     }
 }
 
-impl fmt::Debug for Provider {
+impl fmt::Debug for ModelProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Provider").field("base", &self.base.as_str()).finish_non_exhaustive()
+        f.debug_struct("ModelProvider").field("base", &self.base.as_str()).finish_non_exhaustive()
     }
 }
 
 /// The failure of a try that has no keys to sign with.
 #[cfg(feature = "aws")]
-fn keyless(fault: crate::aws::KeyFault) -> Failure {
-    Failure { seen: if fault.is_passing { Seen::Unsent } else { Seen::NoKeys }, what: fault.words }
+fn keyless(fault: crate::aws::KeyFault) -> FailedTry {
+    FailedTry {
+        seen: if fault.is_passing { FailureCause::Unsent } else { FailureCause::NoKeys },
+        what: fault.words,
+    }
 }
 
 fn hidden(text: &str) -> Result<HeaderValue, ProviderError> {
@@ -259,7 +285,7 @@ mod tests {
     use super::*;
 
     fn refused(url: &str) -> Option<ProviderError> {
-        Provider::new(url, Login::Open).err()
+        ModelProvider::new(url, ProviderCredentials::Open).err()
     }
 
     #[test]
@@ -286,14 +312,17 @@ mod tests {
             ("https://h/", "https://h/v1/messages"),
             ("https://h/anthropic/", "https://h/anthropic/v1/messages"),
         ] {
-            assert_eq!(Provider::new(base, Login::Open).unwrap().url("/v1/messages").as_str(), url);
+            assert_eq!(
+                ModelProvider::new(base, ProviderCredentials::Open).unwrap().url("/v1/messages").as_str(),
+                url
+            );
         }
     }
 
     #[test]
     fn a_key_is_never_printed() {
-        let key = Secret::new("canary-12345");
-        let provider = Provider::new("https://h", Login::Key(key)).unwrap();
+        let key = SecretString::new("canary-12345");
+        let provider = ModelProvider::new("https://h", ProviderCredentials::Key(key)).unwrap();
         let mut headers = HeaderMap::new();
         provider
             .open(&ProviderAccess::Login, &provider.url("/"), &mut headers, b"", SystemTime::now())
@@ -301,7 +330,9 @@ mod tests {
         assert_eq!(headers["x-api-key"], "canary-12345");
         let printed = format!("{provider:?} {headers:?} {}", provider.hide_in("no canary-12345!"));
         assert!(!printed.contains("canary"), "{printed}");
-        let error = Provider::new("https://h", Login::Bearer(Secret::new("canary\n12345"))).unwrap_err();
+        let error =
+            ModelProvider::new("https://h", ProviderCredentials::Bearer(SecretString::new("canary\n12345")))
+                .unwrap_err();
         assert!(!format!("{error} {error:?}").contains("canary"));
     }
 }

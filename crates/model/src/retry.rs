@@ -15,7 +15,7 @@ pub const MAX_DOUBLINGS: u32 = 4;
 
 /// What was seen of a failed try.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Seen {
+pub enum FailureCause {
     /// There was no connection, to the provider or to the service that gives the keys to it: nothing was sent.
     Unsent,
     /// There are no keys to sign with: nothing was sent.
@@ -23,11 +23,11 @@ pub enum Seen {
     /// The connection ended, or nothing came in time, before an answer began.
     Lost,
     /// A status that is no success.
-    Status(StatusAnswer),
+    Status(ErrorResponse),
     /// The answer began and broke off, or nothing came of it for too long.
     Cut,
     /// The answer began, and then the provider sent an error in it.
-    Event(Kind),
+    Event(ProviderErrorKind),
     /// The answer took longer than any may.
     Endless,
     /// The provider sent no answer of its API.
@@ -36,20 +36,20 @@ pub enum Seen {
 
 /// A try that failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Failure {
+pub(crate) struct FailedTry {
     /// The outcome that the table knows.
-    pub(crate) seen: Seen,
+    pub(crate) seen: FailureCause,
     /// The reason in words for people.
     pub(crate) what: String,
 }
 
 /// What a refusal says.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StatusAnswer {
+pub struct ErrorResponse {
     /// The HTTP status.
     pub status: u16,
     /// The error's type, and what its words add.
-    pub kind: Kind,
+    pub kind: ProviderErrorKind,
     /// How long to wait.
     pub after: Option<Duration>,
     /// `x-should-retry`.
@@ -58,7 +58,7 @@ pub struct StatusAnswer {
 
 /// The types of errors that differ in what follows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum ProviderErrorKind {
     /// `overloaded_error`, `api_error`, `timeout_error`: it may pass.
     Passing,
     /// `rate_limit_error`.
@@ -77,7 +77,7 @@ pub enum Kind {
 
 /// What follows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum RetryDecision {
     /// Another try, not before so long.
     Again(Option<Duration>),
     /// No other try now, and not before so long.
@@ -95,61 +95,65 @@ pub enum Verdict {
 }
 
 /// The table.
-pub fn verdict(seen: &Seen) -> Verdict {
+pub fn verdict(seen: &FailureCause) -> RetryDecision {
     match seen {
-        Seen::Unsent | Seen::Lost | Seen::Cut => Verdict::Again(None),
-        Seen::Endless => Verdict::Down(None),
-        Seen::NoKeys => Verdict::Key,
-        Seen::Nonsense => Verdict::Nonsense,
-        Seen::Event(Kind::Passing | Kind::RateLimit | Kind::Other) => Verdict::Again(None),
-        Seen::Event(Kind::Spend) => Verdict::Cap(None),
-        Seen::Event(Kind::Key) => Verdict::Key,
-        Seen::Event(Kind::TooLong) => Verdict::TooLong,
-        Seen::Event(Kind::Request) => Verdict::Request,
-        Seen::Status(told) => refused(told),
+        FailureCause::Unsent | FailureCause::Lost | FailureCause::Cut => RetryDecision::Again(None),
+        FailureCause::Endless => RetryDecision::Down(None),
+        FailureCause::NoKeys => RetryDecision::Key,
+        FailureCause::Nonsense => RetryDecision::Nonsense,
+        FailureCause::Event(
+            ProviderErrorKind::Passing | ProviderErrorKind::RateLimit | ProviderErrorKind::Other,
+        ) => RetryDecision::Again(None),
+        FailureCause::Event(ProviderErrorKind::Spend) => RetryDecision::Cap(None),
+        FailureCause::Event(ProviderErrorKind::Key) => RetryDecision::Key,
+        FailureCause::Event(ProviderErrorKind::TooLong) => RetryDecision::TooLong,
+        FailureCause::Event(ProviderErrorKind::Request) => RetryDecision::Request,
+        FailureCause::Status(told) => refused(told),
     }
 }
 
-fn refused(told: &StatusAnswer) -> Verdict {
+fn refused(told: &ErrorResponse) -> RetryDecision {
     let is_long = told.after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (told.status, told.kind) {
-        (402, _) | (400..=499, Kind::Spend) => Verdict::Cap(told.after),
-        (403 | 429, _) if is_long => Verdict::Cap(told.after),
-        (401 | 403, _) | (400, Kind::Key) => Verdict::Key,
-        (413, _) | (400 | 422, Kind::TooLong) => Verdict::TooLong,
+        (402, _) | (400..=499, ProviderErrorKind::Spend) => RetryDecision::Cap(told.after),
+        (403 | 429, _) if is_long => RetryDecision::Cap(told.after),
+        (401 | 403, _) | (400, ProviderErrorKind::Key) => RetryDecision::Key,
+        (413, _) | (400 | 422, ProviderErrorKind::TooLong) => RetryDecision::TooLong,
         // 424: what serves the model failed, says Amazon Bedrock.
-        (408 | 409 | 429 | 500..=599, _) | (424, Kind::Passing) => passing(told, true),
+        (408 | 409 | 429 | 500..=599, _) | (424, ProviderErrorKind::Passing) => passing(told, true),
         (400..=499, _) => passing(told, false),
         // A success without an answer, a redirect: not followed, the key would go along.
-        (_, _) => Verdict::Nonsense,
+        (_, _) => RetryDecision::Nonsense,
     }
 }
 
 /// A refusal that passes, unless the provider says otherwise; or one that does not, unless it says so.
-fn passing(told: &StatusAnswer, usually: bool) -> Verdict {
+fn passing(told: &ErrorResponse, usually: bool) -> RetryDecision {
     let is_long = told.after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (told.retry.unwrap_or(usually), usually) {
-        (true, _) if is_long => Verdict::Down(told.after),
-        (true, _) => Verdict::Again(told.after),
-        (false, true) => Verdict::Down(told.after),
-        (false, false) => Verdict::Request,
+        (true, _) if is_long => RetryDecision::Down(told.after),
+        (true, _) => RetryDecision::Again(told.after),
+        (false, true) => RetryDecision::Down(told.after),
+        (false, false) => RetryDecision::Request,
     }
 }
 
 /// What an error's type and words say.
-pub fn kind(name: &str, words: &str) -> Kind {
+pub fn kind(name: &str, words: &str) -> ProviderErrorKind {
     match name {
-        "overloaded_error" | "api_error" | "timeout_error" | "conflict_error" => Kind::Passing,
-        "rate_limit_error" => Kind::RateLimit,
-        "authentication_error" => Kind::Key,
-        name if speaks_of_money(name) => Kind::Spend,
-        "permission_error" => Kind::Key,
-        "request_too_large" => Kind::TooLong,
-        "invalid_request_error" if words.starts_with("prompt is too long") => Kind::TooLong,
+        "overloaded_error" | "api_error" | "timeout_error" | "conflict_error" => ProviderErrorKind::Passing,
+        "rate_limit_error" => ProviderErrorKind::RateLimit,
+        "authentication_error" => ProviderErrorKind::Key,
+        name if speaks_of_money(name) => ProviderErrorKind::Spend,
+        "permission_error" => ProviderErrorKind::Key,
+        "request_too_large" => ProviderErrorKind::TooLong,
+        "invalid_request_error" if words.starts_with("prompt is too long") => ProviderErrorKind::TooLong,
         // The one error of billing that has no type of its own.
-        "invalid_request_error" if words.starts_with("Your credit balance is too low") => Kind::Spend,
-        "invalid_request_error" | "not_found_error" => Kind::Request,
-        _ => Kind::Other,
+        "invalid_request_error" if words.starts_with("Your credit balance is too low") => {
+            ProviderErrorKind::Spend
+        }
+        "invalid_request_error" | "not_found_error" => ProviderErrorKind::Request,
+        _ => ProviderErrorKind::Other,
     }
 }
 
@@ -182,21 +186,33 @@ mod tests {
     const SHORT: Option<Duration> = Some(Duration::from_secs(60));
     const LONG: Option<Duration> = Some(Duration::from_secs(61));
 
-    fn status(status: u16, kind: Kind, after: Option<Duration>, retry: Option<bool>) -> Verdict {
-        verdict(&Seen::Status(StatusAnswer { status, kind, after, retry }))
+    fn status(
+        status: u16,
+        kind: ProviderErrorKind,
+        after: Option<Duration>,
+        retry: Option<bool>,
+    ) -> RetryDecision {
+        verdict(&FailureCause::Status(ErrorResponse { status, kind, after, retry }))
     }
 
     #[test]
     fn every_status_has_its_row() {
-        use Verdict::*;
-        let kinds = [Kind::Passing, Kind::RateLimit, Kind::Key, Kind::TooLong, Kind::Request, Kind::Other];
+        use RetryDecision::*;
+        let kinds = [
+            ProviderErrorKind::Passing,
+            ProviderErrorKind::RateLimit,
+            ProviderErrorKind::Key,
+            ProviderErrorKind::TooLong,
+            ProviderErrorKind::Request,
+            ProviderErrorKind::Other,
+        ];
         for code in 100..=999 {
             for kind in kinds {
                 let expected = match (code, kind) {
-                    (401 | 403, _) | (400, Kind::Key) => Key,
+                    (401 | 403, _) | (400, ProviderErrorKind::Key) => Key,
                     (402, _) => Cap(None),
-                    (413, _) | (400 | 422, Kind::TooLong) => TooLong,
-                    (408 | 409 | 429, _) | (500..=599, _) | (424, Kind::Passing) => Again(None),
+                    (413, _) | (400 | 422, ProviderErrorKind::TooLong) => TooLong,
+                    (408 | 409 | 429, _) | (500..=599, _) | (424, ProviderErrorKind::Passing) => Again(None),
                     (400..=499, _) => Request,
                     _ => Nonsense,
                 };
@@ -208,68 +224,92 @@ mod tests {
     #[test]
     fn a_cap_on_spending_is_not_a_rate_limit() {
         for code in 400..=499 {
-            assert_eq!(status(code, Kind::Spend, SHORT, Some(true)), Verdict::Cap(SHORT), "{code}");
+            assert_eq!(
+                status(code, ProviderErrorKind::Spend, SHORT, Some(true)),
+                RetryDecision::Cap(SHORT),
+                "{code}"
+            );
         }
         for code in [403, 429] {
-            assert_eq!(status(code, Kind::RateLimit, LONG, None), Verdict::Cap(LONG));
+            assert_eq!(status(code, ProviderErrorKind::RateLimit, LONG, None), RetryDecision::Cap(LONG));
         }
-        assert_eq!(status(429, Kind::RateLimit, SHORT, None), Verdict::Again(SHORT));
-        assert_eq!(status(403, Kind::Key, SHORT, None), Verdict::Key);
+        assert_eq!(status(429, ProviderErrorKind::RateLimit, SHORT, None), RetryDecision::Again(SHORT));
+        assert_eq!(status(403, ProviderErrorKind::Key, SHORT, None), RetryDecision::Key);
         // A provider that is down for long spends nothing.
-        assert_eq!(status(503, Kind::Passing, LONG, None), Verdict::Down(LONG));
-        assert_eq!(verdict(&Seen::Event(Kind::Spend)), Verdict::Cap(None));
+        assert_eq!(status(503, ProviderErrorKind::Passing, LONG, None), RetryDecision::Down(LONG));
+        assert_eq!(verdict(&FailureCause::Event(ProviderErrorKind::Spend)), RetryDecision::Cap(None));
     }
 
     #[test]
     fn the_provider_may_say_whether_to_try_again_but_not_with_a_wrong_key() {
         for code in [408, 409, 429, 500, 503, 529] {
-            assert_eq!(status(code, Kind::Other, SHORT, Some(false)), Verdict::Down(SHORT), "{code}");
-            assert_eq!(status(code, Kind::Other, SHORT, Some(true)), Verdict::Again(SHORT), "{code}");
+            assert_eq!(
+                status(code, ProviderErrorKind::Other, SHORT, Some(false)),
+                RetryDecision::Down(SHORT),
+                "{code}"
+            );
+            assert_eq!(
+                status(code, ProviderErrorKind::Other, SHORT, Some(true)),
+                RetryDecision::Again(SHORT),
+                "{code}"
+            );
         }
         for code in [400, 404, 422] {
-            assert_eq!(status(code, Kind::Request, None, Some(true)), Verdict::Again(None), "{code}");
+            assert_eq!(
+                status(code, ProviderErrorKind::Request, None, Some(true)),
+                RetryDecision::Again(None),
+                "{code}"
+            );
         }
         for code in [401, 403] {
-            assert_eq!(status(code, Kind::Key, None, Some(true)), Verdict::Key, "{code}");
+            assert_eq!(status(code, ProviderErrorKind::Key, None, Some(true)), RetryDecision::Key, "{code}");
         }
-        assert_eq!(status(413, Kind::TooLong, None, Some(true)), Verdict::TooLong);
+        assert_eq!(status(413, ProviderErrorKind::TooLong, None, Some(true)), RetryDecision::TooLong);
     }
 
     #[test]
     fn what_has_no_status_has_its_row_too() {
-        for seen in
-            [Seen::Unsent, Seen::Lost, Seen::Cut, Seen::Event(Kind::Passing), Seen::Event(Kind::Other)]
-        {
-            assert_eq!(verdict(&seen), Verdict::Again(None), "{seen:?}");
+        for seen in [
+            FailureCause::Unsent,
+            FailureCause::Lost,
+            FailureCause::Cut,
+            FailureCause::Event(ProviderErrorKind::Passing),
+            FailureCause::Event(ProviderErrorKind::Other),
+        ] {
+            assert_eq!(verdict(&seen), RetryDecision::Again(None), "{seen:?}");
         }
-        assert_eq!(verdict(&Seen::Event(Kind::RateLimit)), Verdict::Again(None));
-        assert_eq!(verdict(&Seen::Event(Kind::Request)), Verdict::Request);
-        assert_eq!(verdict(&Seen::Event(Kind::TooLong)), Verdict::TooLong);
-        assert_eq!(verdict(&Seen::Event(Kind::Key)), Verdict::Key);
-        assert_eq!(verdict(&Seen::Endless), Verdict::Down(None));
-        assert_eq!(verdict(&Seen::NoKeys), Verdict::Key);
-        assert_eq!(verdict(&Seen::Nonsense), Verdict::Nonsense);
+        assert_eq!(verdict(&FailureCause::Event(ProviderErrorKind::RateLimit)), RetryDecision::Again(None));
+        assert_eq!(verdict(&FailureCause::Event(ProviderErrorKind::Request)), RetryDecision::Request);
+        assert_eq!(verdict(&FailureCause::Event(ProviderErrorKind::TooLong)), RetryDecision::TooLong);
+        assert_eq!(verdict(&FailureCause::Event(ProviderErrorKind::Key)), RetryDecision::Key);
+        assert_eq!(verdict(&FailureCause::Endless), RetryDecision::Down(None));
+        assert_eq!(verdict(&FailureCause::NoKeys), RetryDecision::Key);
+        assert_eq!(verdict(&FailureCause::Nonsense), RetryDecision::Nonsense);
     }
 
     #[test]
     fn types_are_told_apart() {
         for (name, words, expected) in [
-            ("overloaded_error", "", Kind::Passing),
-            ("api_error", "", Kind::Passing),
-            ("timeout_error", "", Kind::Passing),
-            ("rate_limit_error", "", Kind::RateLimit),
-            ("billing_error", "", Kind::Spend),
-            ("spend_limit_reached", "", Kind::Spend),
-            ("budget_exceeded", "", Kind::Spend),
-            ("invalid_request_error", "Your credit balance is too low to access the API", Kind::Spend),
-            ("invalid_request_error", "prompt is too long: 3 tokens > 2 maximum", Kind::TooLong),
-            ("request_too_large", "", Kind::TooLong),
-            ("invalid_request_error", "messages: required", Kind::Request),
-            ("not_found_error", "", Kind::Request),
-            ("authentication_error", "", Kind::Key),
-            ("permission_error", "", Kind::Key),
-            ("", "", Kind::Other),
-            ("a_new_error", "", Kind::Other),
+            ("overloaded_error", "", ProviderErrorKind::Passing),
+            ("api_error", "", ProviderErrorKind::Passing),
+            ("timeout_error", "", ProviderErrorKind::Passing),
+            ("rate_limit_error", "", ProviderErrorKind::RateLimit),
+            ("billing_error", "", ProviderErrorKind::Spend),
+            ("spend_limit_reached", "", ProviderErrorKind::Spend),
+            ("budget_exceeded", "", ProviderErrorKind::Spend),
+            (
+                "invalid_request_error",
+                "Your credit balance is too low to access the API",
+                ProviderErrorKind::Spend,
+            ),
+            ("invalid_request_error", "prompt is too long: 3 tokens > 2 maximum", ProviderErrorKind::TooLong),
+            ("request_too_large", "", ProviderErrorKind::TooLong),
+            ("invalid_request_error", "messages: required", ProviderErrorKind::Request),
+            ("not_found_error", "", ProviderErrorKind::Request),
+            ("authentication_error", "", ProviderErrorKind::Key),
+            ("permission_error", "", ProviderErrorKind::Key),
+            ("", "", ProviderErrorKind::Other),
+            ("a_new_error", "", ProviderErrorKind::Other),
         ] {
             assert_eq!(kind(name, words), expected, "{name}");
         }

@@ -11,14 +11,14 @@ mod sse;
 mod tests;
 
 use serde_json::{Map, Value};
-use truing_core::ledger::Usage;
+use truing_core::ledger::TokenUsage;
 use truing_core::line;
 
-use self::event::{Counted, Delta, Event};
-pub use self::source::Form;
-use self::source::Source;
+use self::event::{BlockDelta, CountedUsage, StreamEvent};
+use self::source::EventDecoder;
+pub use self::source::StreamFormat;
 pub use self::sse::MAX_EVENT_BYTES;
-use crate::messages::{Block, Known, Message, Role, Stop};
+use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, StopReason};
 
 /// The most content of one answer that is kept, in bytes: 128,000 tokens have far less.
 pub const MAX_CONTENT_BYTES: usize = 16 * 1024 * 1024;
@@ -33,7 +33,7 @@ pub const INVALID_JSON: &str = "INVALID_JSON";
 
 /// Why a stream is no answer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Broken {
+pub enum StreamError {
     /// It ended before the message did.
     #[error("the answer broke off")]
     Cut,
@@ -70,7 +70,7 @@ pub enum Broken {
 
 /// How far a stream has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
+pub enum StreamProgress {
     /// Nothing but pings.
     Idle,
     /// Some of the message.
@@ -81,22 +81,22 @@ pub enum Progress {
 
 /// A whole answer.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Complete {
+pub struct CompleteAnswer {
     /// What was said.
-    pub message: Message,
+    pub message: ModelMessage,
     /// Why it stopped.
-    pub stop: Stop,
+    pub stop: StopReason,
     /// What the provider counted; none if it does not count.
-    pub usage: Option<Usage>,
+    pub usage: Option<TokenUsage>,
     /// Who answered.
     pub model: String,
 }
 
 /// What is known of the cost of a stream, at any moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Meter {
+pub struct UsageMeter {
     /// As counted so far by the provider: at the start, all of the prompt.
-    pub usage: Option<Usage>,
+    pub usage: Option<TokenUsage>,
     /// Bytes of content that came.
     pub content_bytes: u64,
     /// Is that all there will be?
@@ -105,46 +105,46 @@ pub struct Meter {
 
 /// The state of the fold.
 #[derive(Debug)]
-pub struct Fold {
-    source: Source,
+pub struct AnswerAccumulator {
+    source: EventDecoder,
     /// The first byte that is no white space.
     first_byte: Option<u8>,
     bytes: usize,
     events: u64,
     model: Option<String>,
-    blocks: Vec<Partial>,
-    counted: Counted,
+    blocks: Vec<PartialBlock>,
+    counted: CountedUsage,
     content_bytes: usize,
-    stop: Option<Result<Stop, String>>,
+    stop: Option<Result<StopReason, String>>,
     done: bool,
 }
 
 /// A block in the making.
 #[derive(Debug)]
-struct Partial {
+struct PartialBlock {
     value: Map<String, Value>,
     /// The JSON text of its input, as far as it came.
     input: Option<String>,
     open: bool,
 }
 
-impl Default for Fold {
+impl Default for AnswerAccumulator {
     fn default() -> Self {
-        Self::new(Form::Messages)
+        Self::new(StreamFormat::Messages)
     }
 }
 
-impl Fold {
+impl AnswerAccumulator {
     /// For an answer that comes in this way.
-    pub fn new(form: Form) -> Self {
+    pub fn new(form: StreamFormat) -> Self {
         Self {
-            source: Source::new(form),
+            source: EventDecoder::new(form),
             first_byte: None,
             bytes: 0,
             events: 0,
             model: None,
             blocks: Vec::new(),
-            counted: Counted::default(),
+            counted: CountedUsage::default(),
             content_bytes: 0,
             stop: None,
             done: false,
@@ -154,13 +154,13 @@ impl Fold {
     /// Takes more bytes.
     ///
     /// # Errors
-    /// [`Broken`]: nothing more of the stream is of use.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Progress, Broken> {
+    /// [`StreamError`]: nothing more of the stream is of use.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<StreamProgress, StreamError> {
         self.first_byte =
             self.first_byte.or_else(|| bytes.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
         self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > MAX_STREAM_BYTES {
-            return Err(Broken::TooLarge("so many bytes"));
+            return Err(StreamError::TooLarge("so many bytes"));
         }
         let mut moved = false;
         for event in self.source.push(bytes) {
@@ -170,9 +170,9 @@ impl Fold {
             moved |= self.take(event.map_err(|broken| self.other_thing().unwrap_or(broken))?)?;
         }
         Ok(match (self.done, moved) {
-            (true, _) => Progress::Done,
-            (false, true) => Progress::Moved,
-            (false, false) => Progress::Idle,
+            (true, _) => StreamProgress::Done,
+            (false, true) => StreamProgress::Moved,
+            (false, false) => StreamProgress::Idle,
         })
     }
 
@@ -182,8 +182,8 @@ impl Fold {
     }
 
     /// What is known of the cost.
-    pub fn meter(&self) -> Meter {
-        Meter {
+    pub fn meter(&self) -> UsageMeter {
+        UsageMeter {
             usage: self.counted.so_far(),
             content_bytes: u64::try_from(self.content_bytes).unwrap_or(u64::MAX),
             is_total: self.done && self.counted.total().is_some(),
@@ -193,26 +193,27 @@ impl Fold {
     /// The stream is over: the answer.
     ///
     /// # Errors
-    /// [`Broken`]: it is none.
-    pub fn finish(mut self) -> Result<Complete, Broken> {
+    /// [`StreamError`]: it is none.
+    pub fn finish(mut self) -> Result<CompleteAnswer, StreamError> {
         for event in self.source.close() {
             self.take(event)?;
         }
         if !self.done {
-            return Err(self.other_thing().unwrap_or(Broken::Cut));
+            return Err(self.other_thing().unwrap_or(StreamError::Cut));
         }
         let stop = match self.stop {
             Some(Ok(stop)) => stop,
-            Some(Err(unknown)) => return Err(Broken::UnknownStop(unknown)),
-            None => return Err(Broken::Disorder("it ended without a reason to stop")),
+            Some(Err(unknown)) => return Err(StreamError::UnknownStop(unknown)),
+            None => return Err(StreamError::Disorder("it ended without a reason to stop")),
         };
-        let content = self.blocks.into_iter().map(Partial::finish).collect::<Result<Vec<_>, _>>()?;
-        let calls = content.iter().any(|block| matches!(block, Block::Known(Known::ToolUse { .. })));
-        if stop == Stop::ToolUse && !calls {
-            return Err(Broken::Disorder("it stopped to call a tool and names none"));
+        let content = self.blocks.into_iter().map(PartialBlock::finish).collect::<Result<Vec<_>, _>>()?;
+        let calls =
+            content.iter().any(|block| matches!(block, MessageBlock::Known(KnownBlock::ToolUse { .. })));
+        if stop == StopReason::ToolUse && !calls {
+            return Err(StreamError::Disorder("it stopped to call a tool and names none"));
         }
-        Ok(Complete {
-            message: Message { role: Role::Assistant, content },
+        Ok(CompleteAnswer {
+            message: ModelMessage { role: MessageRole::Assistant, content },
             stop,
             usage: self.counted.total(),
             model: self.model.unwrap_or_default(),
@@ -220,117 +221,129 @@ impl Fold {
     }
 
     /// The answer in place of a stream; none: it began as one.
-    fn other_thing(&self) -> Option<Broken> {
+    fn other_thing(&self) -> Option<StreamError> {
         match (self.first_byte, self.events) {
-            (None, _) => Some(Broken::Empty),
-            (Some(b'<'), 0) => Some(Broken::Html),
-            (Some(b'{' | b'['), 0) => Some(Broken::NotAStream),
+            (None, _) => Some(StreamError::Empty),
+            (Some(b'<'), 0) => Some(StreamError::Html),
+            (Some(b'{' | b'['), 0) => Some(StreamError::NotAStream),
             (Some(_), _) => None,
         }
     }
 
     /// One event; did it bring anything?
-    fn take(&mut self, event: Event) -> Result<bool, Broken> {
+    fn take(&mut self, event: StreamEvent) -> Result<bool, StreamError> {
         self.events += 1;
         if self.model.is_none()
-            && !matches!(event, Event::MessageStart { .. } | Event::Ping | Event::Error { .. })
+            && !matches!(
+                event,
+                StreamEvent::MessageStart { .. } | StreamEvent::Ping | StreamEvent::Error { .. }
+            )
         {
-            return Err(Broken::Disorder("it does not begin with the start of a message"));
+            return Err(StreamError::Disorder("it does not begin with the start of a message"));
         }
         match event {
-            Event::MessageStart { message } => {
+            StreamEvent::MessageStart { message } => {
                 if self.model.replace(line::clean(&message.model, MAX_WORDS)).is_some() {
-                    return Err(Broken::Disorder("it starts twice"));
+                    return Err(StreamError::Disorder("it starts twice"));
                 }
                 self.counted.update(message.usage);
             }
-            Event::ContentBlockStart { index, content_block } => self.start(index, content_block)?,
-            Event::ContentBlockDelta { index, delta } => self.grow(index, delta)?,
-            Event::ContentBlockStop { index } => self.open(index)?.open = false,
-            Event::MessageDelta { delta, usage } => {
+            StreamEvent::ContentBlockStart { index, content_block } => self.start(index, content_block)?,
+            StreamEvent::ContentBlockDelta { index, delta } => self.grow(index, delta)?,
+            StreamEvent::ContentBlockStop { index } => self.open(index)?.open = false,
+            StreamEvent::MessageDelta { delta, usage } => {
                 if let Some(reason) = delta.stop_reason {
                     self.stop = Some(stop(&reason));
                 }
                 self.counted.update(usage);
             }
-            Event::MessageStop => self.done = true,
-            Event::Error { error } => {
+            StreamEvent::MessageStop => self.done = true,
+            StreamEvent::Error { error } => {
                 let kind = line::clean(&error.kind, MAX_WORDS);
-                return Err(Broken::StatusAnswer { kind, message: line::clean(&error.message, MAX_WORDS) });
+                return Err(StreamError::StatusAnswer {
+                    kind,
+                    message: line::clean(&error.message, MAX_WORDS),
+                });
             }
             // Kinds of events may be added, says the API's policy on versions; none of them is content.
-            Event::Ping | Event::Other => return Ok(false),
-            Event::Hidden { bytes } => self.weigh(bytes)?,
+            StreamEvent::Ping | StreamEvent::Other => return Ok(false),
+            StreamEvent::Hidden { bytes } => self.weigh(bytes)?,
         }
         Ok(true)
     }
 
-    fn start(&mut self, index: usize, value: Map<String, Value>) -> Result<(), Broken> {
+    fn start(&mut self, index: usize, value: Map<String, Value>) -> Result<(), StreamError> {
         if index != self.blocks.len() {
-            return Err(Broken::Disorder("its blocks are not in order"));
+            return Err(StreamError::Disorder("its blocks are not in order"));
         }
         if index >= MAX_BLOCKS {
-            return Err(Broken::TooLarge("so many blocks"));
+            return Err(StreamError::TooLarge("so many blocks"));
         }
         self.weigh(size(&value))?;
-        self.blocks.push(Partial { value, input: None, open: true });
+        self.blocks.push(PartialBlock { value, input: None, open: true });
         Ok(())
     }
 
-    fn grow(&mut self, index: usize, delta: Delta) -> Result<(), Broken> {
+    fn grow(&mut self, index: usize, delta: BlockDelta) -> Result<(), StreamError> {
         self.weigh(delta.size())?;
         let block = self.open(index)?;
         match delta {
-            Delta::TextDelta { text } => block.append("text", &text),
-            Delta::ThinkingDelta { thinking } => block.append("thinking", &thinking),
-            Delta::SignatureDelta { signature } => block.append("signature", &signature),
-            Delta::InputJsonDelta { partial_json } => {
+            BlockDelta::TextDelta { text } => block.append("text", &text),
+            BlockDelta::ThinkingDelta { thinking } => block.append("thinking", &thinking),
+            BlockDelta::SignatureDelta { signature } => block.append("signature", &signature),
+            BlockDelta::InputJsonDelta { partial_json } => {
                 block.input.get_or_insert_default().push_str(&partial_json);
                 Ok(())
             }
-            Delta::CitationsDelta { citation } => block.cite(citation),
-            Delta::Other => Err(Broken::BadEvent("a kind of delta that this version does not know".into())),
+            BlockDelta::CitationsDelta { citation } => block.cite(citation),
+            BlockDelta::Other => {
+                Err(StreamError::BadEvent("a kind of delta that this version does not know".into()))
+            }
         }
     }
 
-    fn open(&mut self, index: usize) -> Result<&mut Partial, Broken> {
+    fn open(&mut self, index: usize) -> Result<&mut PartialBlock, StreamError> {
         let block = self.blocks.get_mut(index).filter(|block| block.open);
-        block.ok_or(Broken::Disorder("something is said of a block that is not open"))
+        block.ok_or(StreamError::Disorder("something is said of a block that is not open"))
     }
 
-    fn weigh(&mut self, bytes: usize) -> Result<(), Broken> {
+    fn weigh(&mut self, bytes: usize) -> Result<(), StreamError> {
         self.content_bytes = self.content_bytes.saturating_add(bytes);
-        if self.content_bytes > MAX_CONTENT_BYTES { Err(Broken::TooLarge("its content")) } else { Ok(()) }
+        if self.content_bytes > MAX_CONTENT_BYTES {
+            Err(StreamError::TooLarge("its content"))
+        } else {
+            Ok(())
+        }
     }
 }
 
-impl Partial {
-    fn append(&mut self, field: &str, more: &str) -> Result<(), Broken> {
+impl PartialBlock {
+    fn append(&mut self, field: &str, more: &str) -> Result<(), StreamError> {
         match self.value.entry(field).or_insert_with(|| Value::String(String::new())) {
             Value::String(text) => {
                 text.push_str(more);
                 Ok(())
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                Err(Broken::Disorder("text is added to something else"))
+                Err(StreamError::Disorder("text is added to something else"))
             }
         }
     }
 
-    fn cite(&mut self, citation: Value) -> Result<(), Broken> {
+    fn cite(&mut self, citation: Value) -> Result<(), StreamError> {
         // Some send `null` where there is no citation yet.
         let citations = self.value.entry("citations").or_insert(Value::Null);
         if citations.is_null() {
             *citations = Value::Array(Vec::new());
         }
         let citations = citations.as_array_mut();
-        citations.ok_or(Broken::Disorder("a citation is added to something else"))?.push(citation);
+        citations.ok_or(StreamError::Disorder("a citation is added to something else"))?.push(citation);
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Block, Broken> {
+    fn finish(mut self) -> Result<MessageBlock, StreamError> {
         if self.open {
-            return Err(Broken::Disorder("a block does not end"));
+            return Err(StreamError::Disorder("a block does not end"));
         }
         if let Some(text) = self.input {
             self.value.insert("input".to_owned(), input(text));
@@ -350,13 +363,13 @@ fn input(text: String) -> Value {
     }
 }
 
-fn stop(reason: &str) -> Result<Stop, String> {
+fn stop(reason: &str) -> Result<StopReason, String> {
     let known = serde_json::from_value(Value::String(reason.to_owned()));
     known.map_err(|_| line::clean(reason, MAX_WORDS))
 }
 
-fn bad_event(error: &serde_json::Error) -> Broken {
-    Broken::BadEvent(line::clean(&error.to_string(), MAX_WORDS))
+fn bad_event(error: &serde_json::Error) -> StreamError {
+    StreamError::BadEvent(line::clean(&error.to_string(), MAX_WORDS))
 }
 
 /// About how many bytes of content a block begins with.

@@ -1,4 +1,4 @@
-//! The form in which a provider is asked and answers ([`Wire`]): the path, headers and body of a call, the way in which
+//! The form in which a provider is asked and answers ([`WireFormat`]): the path, headers and body of a call, the way in which
 //! its answer comes, and how a refusal is read. What is the same for all providers (money, tries, bounds, the order of
 //! events) is not here.
 
@@ -12,31 +12,31 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
 #[cfg(feature = "aws")]
-use self::bedrock::Bedrock;
+use self::bedrock::BedrockWire;
 use self::chat::ChatWire;
-use crate::messages::Request;
-use crate::price::{Price, Prices};
-use crate::retry::{self, Kind};
-use crate::stream::Form;
+use crate::messages::ModelRequest;
+use crate::price::{ModelPrice, ModelPrices};
+use crate::retry::{self, ProviderErrorKind};
+use crate::stream::StreamFormat;
 
 /// The version of the Messages API.
 const API_VERSION: &str = "2023-06-01";
 
 /// The form in which a provider is asked and answers.
 #[derive(Clone, Debug)]
-pub enum Wire {
+pub enum WireFormat {
     /// The Messages API.
     Messages,
     /// `InvokeModelWithResponseStream` of Amazon Bedrock.
     #[cfg(feature = "aws")]
-    Bedrock(Bedrock),
+    Bedrock(BedrockWire),
     /// Chat Completions, as OpenAI and many others have them.
     Chat(ChatWire),
 }
 
 /// One call as it is sent, but for what opens the provider.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct ProviderCall {
     /// The path that is added to the provider's address.
     pub(crate) path: String,
     /// Its headers.
@@ -47,7 +47,7 @@ pub(crate) struct Call {
 
 /// Reasons for which a request cannot be sent in this form.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unsendable {
+pub(crate) enum RequestEncodeError {
     /// It cannot be written.
     #[error("it is no JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -59,20 +59,24 @@ pub(crate) enum Unsendable {
 
 /// The content of a refusal.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Refusal {
+pub(crate) struct ProviderRefusal {
     /// The error's type, as the provider names it.
     pub(crate) name: Option<String>,
     /// Its words.
     pub(crate) words: String,
 }
 
-impl Wire {
+impl WireFormat {
     /// The call that asks for an answer of at most `max_tokens`, streamed.
-    pub(crate) fn answer(&self, request: &Request, max_tokens: u32) -> Result<Call, Unsendable> {
+    pub(crate) fn answer(
+        &self,
+        request: &ModelRequest,
+        max_tokens: u32,
+    ) -> Result<ProviderCall, RequestEncodeError> {
         match self {
             Self::Messages => {
                 let body = body::messages(request, Some(max_tokens))?;
-                Ok(Call { path: "/v1/messages".to_owned(), headers: messages(), body })
+                Ok(ProviderCall { path: "/v1/messages".to_owned(), headers: messages(), body })
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(bedrock) => bedrock.answer(request, max_tokens),
@@ -81,11 +85,11 @@ impl Wire {
     }
 
     /// The call that asks for the number of tokens of a request; none: the provider does not count.
-    pub(crate) fn count(&self, request: &Request) -> Option<Call> {
+    pub(crate) fn count(&self, request: &ModelRequest) -> Option<ProviderCall> {
         match self {
             Self::Messages => {
                 let body = body::messages(request, None).ok()?;
-                Some(Call { path: "/v1/messages/count_tokens".to_owned(), headers: messages(), body })
+                Some(ProviderCall { path: "/v1/messages/count_tokens".to_owned(), headers: messages(), body })
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(bedrock) => bedrock.count(request),
@@ -94,12 +98,12 @@ impl Wire {
     }
 
     /// The way in which an answer comes.
-    pub(crate) fn form(&self) -> Form {
+    pub(crate) fn form(&self) -> StreamFormat {
         match self {
-            Self::Messages => Form::Messages,
+            Self::Messages => StreamFormat::Messages,
             #[cfg(feature = "aws")]
-            Self::Bedrock(_) => Form::EventStream,
-            Self::Chat(_) => Form::Chat,
+            Self::Bedrock(_) => StreamFormat::EventStream,
+            Self::Chat(_) => StreamFormat::Chat,
         }
     }
 
@@ -108,12 +112,12 @@ impl Wire {
         not(feature = "aws"),
         expect(unused_variables, reason = "only Bedrock names its errors in a header")
     )]
-    pub(crate) fn refusal(&self, headers: &HeaderMap, body: &[u8]) -> Refusal {
+    pub(crate) fn refusal(&self, headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
         match self {
             Self::Messages => {
                 let ErrorWords { kind, message } =
                     serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
-                Refusal { name: kind, words: message.unwrap_or_default() }
+                ProviderRefusal { name: kind, words: message.unwrap_or_default() }
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => bedrock::refusal(headers, body),
@@ -122,7 +126,7 @@ impl Wire {
     }
 
     /// The meaning of an error's type and its words.
-    pub(crate) fn kind(&self, name: &str, words: &str) -> Kind {
+    pub(crate) fn kind(&self, name: &str, words: &str) -> ProviderErrorKind {
         match self {
             Self::Messages => retry::kind(name, words),
             #[cfg(feature = "aws")]
@@ -132,7 +136,7 @@ impl Wire {
     }
 
     /// The price of a model that is asked in this form; none: it is not known.
-    pub fn price<'a>(&self, prices: &'a Prices, model: &str) -> Option<&'a Price> {
+    pub fn price<'a>(&self, prices: &'a ModelPrices, model: &str) -> Option<&'a ModelPrice> {
         prices.of(self.priced_as(model))
     }
 
@@ -171,14 +175,14 @@ impl Wire {
     }
 }
 
-/// The number of tokens, from the answer to [`Wire::count`].
+/// The number of tokens, from the answer to [`WireFormat::count`].
 pub(crate) fn counted(body: &[u8]) -> Result<u64, serde_json::Error> {
     #[derive(Deserialize)]
-    struct Count {
+    struct TokenCount {
         #[serde(alias = "inputTokens")]
         input_tokens: u64,
     }
-    serde_json::from_slice(body).map(|Count { input_tokens }| input_tokens)
+    serde_json::from_slice(body).map(|TokenCount { input_tokens }| input_tokens)
 }
 
 /// The headers of the Messages API.

@@ -1,6 +1,6 @@
 //! The bounds of what a reader says of files, on both sides of the protocol.
 
-use truing_core::finding::{RawFinding, Side};
+use truing_core::finding::{DiffSide, RawFinding};
 
 /// The most findings of one answer: the worst are kept.
 pub const MAX_FINDINGS: usize = 5_000;
@@ -47,7 +47,7 @@ pub(crate) fn check_finding(finding: &RawFinding) -> Result<(), &'static str> {
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
     let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
     let is_prose = !body.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t');
-    ensure(place.side == Side::New, "a finding's side")?;
+    ensure(place.side == DiffSide::New, "a finding's side")?;
     ensure((1..=place.end_line).contains(&place.start_line), "a finding's lines")?;
     ensure(is_one_line(rule) && rule.len() <= MAX_RULE_BYTES, "a finding's rule")?;
     ensure(is_one_line(title) && title.len() <= MAX_TITLE_BYTES, "a finding's title")?;

@@ -7,17 +7,17 @@ pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub(crate) const PROBE_BYTES: usize = 8 * 1024;
 
 /// A file's content.
-pub(crate) struct Content {
+pub(crate) struct DecodedContent {
     /// What rules look at, without a byte order mark: of UTF-16 the same text in UTF-8.
     bytes: Vec<u8>,
     mark: usize,
-    form: Form,
+    form: ContentKind,
     size: u64,
 }
 
 /// What a file is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Form {
+pub(crate) enum ContentKind {
     /// Text, in UTF-8 or an encoding of which ASCII is a part.
     Text,
     /// Text that was UTF-16: its offsets are not the file's, and git calls it binary.
@@ -26,15 +26,15 @@ pub(crate) enum Form {
     Binary,
 }
 
-impl Content {
+impl DecodedContent {
     /// Finds out what the whole content of a file is.
     pub(crate) fn of(bytes: Vec<u8>) -> Self {
         let size = bytes.len() as u64;
         if let Some(text) = utf16(&bytes) {
-            return Self { bytes: text, mark: 0, form: Form::Utf16, size };
+            return Self { bytes: text, mark: 0, form: ContentKind::Utf16, size };
         }
         let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        let form = if holds_nul(&bytes) { Form::Binary } else { Form::Text };
+        let form = if holds_nul(&bytes) { ContentKind::Binary } else { ContentKind::Text };
         Self { bytes, mark, form, size }
     }
 
@@ -43,7 +43,7 @@ impl Content {
         self.bytes.get(self.mark..).unwrap_or_default()
     }
 
-    pub(crate) fn form(&self) -> Form {
+    pub(crate) fn form(&self) -> ContentKind {
         self.form
     }
 
@@ -55,8 +55,8 @@ impl Content {
     /// The text, with its mark; none if it is binary.
     pub(crate) fn into_text(self) -> Option<Vec<u8>> {
         match self.form {
-            Form::Text | Form::Utf16 => Some(self.bytes),
-            Form::Binary => None,
+            ContentKind::Text | ContentKind::Utf16 => Some(self.bytes),
+            ContentKind::Binary => None,
         }
     }
 }
@@ -136,8 +136,8 @@ mod tests {
             little(text),
             big(text),
         ] {
-            let content = Content::of(bytes.clone());
-            assert_eq!((content.form(), content.size()), (Form::Utf16, bytes.len() as u64));
+            let content = DecodedContent::of(bytes.clone());
+            assert_eq!((content.form(), content.size()), (ContentKind::Utf16, bytes.len() as u64));
             assert_eq!(content.bytes(), text.as_bytes());
             assert!(!begins_binary(&bytes));
         }
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn behind_a_mark_what_is_no_character_is_replaced() {
         let bytes = [&[0xFF, 0xFE][..], &little("a"), &[0x00, 0xD8], &little("b"), b"c"].concat();
-        assert_eq!(Content::of(bytes).bytes(), "a\u{FFFD}b\u{FFFD}".as_bytes());
+        assert_eq!(DecodedContent::of(bytes).bytes(), "a\u{FFFD}b\u{FFFD}".as_bytes());
     }
 
     #[test]
@@ -161,8 +161,8 @@ mod tests {
             little("中文中文 a"),
             b"\xFF\xFE\0\0a\0\0\0".to_vec(),
         ] {
-            let content = Content::of(bytes.clone());
-            assert_eq!((content.form(), content.bytes()), (Form::Binary, &bytes[..]), "{bytes:?}");
+            let content = DecodedContent::of(bytes.clone());
+            assert_eq!((content.form(), content.bytes()), (ContentKind::Binary, &bytes[..]), "{bytes:?}");
         }
     }
 
@@ -175,8 +175,8 @@ mod tests {
             (Vec::new(), Vec::new()),
             (late.clone(), late),
         ] {
-            let content = Content::of(bytes);
-            assert_eq!((content.form(), content.bytes()), (Form::Text, &seen[..]));
+            let content = DecodedContent::of(bytes);
+            assert_eq!((content.form(), content.bytes()), (ContentKind::Text, &seen[..]));
         }
     }
 }

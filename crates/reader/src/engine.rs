@@ -5,78 +5,84 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use truing_core::code::CodeDigests;
-use truing_core::finding::{Place, RawFinding, Side, Source};
+use truing_core::finding::{CodeLocation, DiffSide, FindingSource, RawFinding};
 use truing_core::outcome::SkipReason;
 use truing_core::port::{ChangedFile, ReaderError};
-use truing_core::suppression::{IdleSuppression, Suppressed};
+use truing_core::suppression::{IdleSuppression, SuppressedFinding};
 use truing_diff::RepoPath;
 
-use crate::content::{Content, Form};
+use crate::content::{ContentKind, DecodedContent};
 use crate::flow::{self, FlowCheck};
-use crate::hit::Hit;
-use crate::lines::{Lines, touches};
+use crate::hit::RuleMatch;
+use crate::lines::{LineIndex, touches};
 use crate::linter_comments::LinterComments;
-use crate::pack::{Check, Rule};
-use crate::part::{Part, in_use};
-use crate::proof::Prover;
-use crate::rules::companion::{Change, CompanionCheck};
+use crate::pack::{PackRule, RuleCheck};
+use crate::part::{RepositoryPart, in_use};
+use crate::proof::FixProver;
+use crate::rules::companion::{ChangeContext, CompanionCheck};
 use crate::rules::scanner::is_of_scanner;
 use crate::rules::size::{SizeCheck, is_new};
 use crate::rules::text::TextRules;
-use crate::snippet::{Secrets, snippet};
-use crate::suppress::{self, Used, suppressed_by};
-use crate::syntax::{Language, Match, Parsers, Places, Scan, TooComplex, text_of};
+use crate::snippet::{SecretRanges, snippet};
+use crate::suppress::{self, UsedSuppressions, suppressed_by};
+use crate::syntax::{
+    ComplexityError, FileSurroundings, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, text_of,
+};
 
 /// The most findings of one file that are reported, unless asked for more: the worst, then the first.
 pub(crate) const MAX_FINDINGS: usize = 100;
 
 /// The rules of one run, by kind.
 pub(crate) struct RuleSet<'packs> {
-    rules: Vec<&'packs Rule>,
+    rules: Vec<&'packs PackRule>,
     text: TextRules<'packs>,
     /// One for each language that has rules.
-    syntax: Vec<Scan<'packs>>,
+    syntax: Vec<SyntaxScan<'packs>>,
     flows: Vec<(usize, &'packs FlowCheck)>,
-    companions: Vec<(&'packs Rule, &'packs CompanionCheck)>,
-    sizes: Vec<(&'packs Rule, &'packs SizeCheck)>,
+    companions: Vec<(&'packs PackRule, &'packs CompanionCheck)>,
+    sizes: Vec<(&'packs PackRule, &'packs SizeCheck)>,
     max_findings: usize,
 }
 
 /// What the rules found in a file.
 #[derive(Debug)]
-pub(crate) struct Examined {
+pub(crate) struct FileFindings {
     /// Worst first.
     pub(crate) findings: Vec<RawFinding>,
     /// Why something may be missing: more findings than are reported, code that is too complex, or no text.
     pub(crate) incomplete: Option<SkipReason>,
     /// Findings that a comment suppresses, worst first.
-    pub(crate) suppressed: Vec<Suppressed>,
+    pub(crate) suppressed: Vec<SuppressedFinding>,
     /// Comments on added lines that suppress nothing. A rule that is not of this run counts as unknown.
     pub(crate) suppressions: Vec<IdleSuppression>,
 }
 
-impl Examined {
+impl FileFindings {
     const fn nothing(incomplete: Option<SkipReason>) -> Self {
         Self { findings: Vec::new(), incomplete, suppressed: Vec::new(), suppressions: Vec::new() }
     }
 }
 
-impl Hit<'_> {
+impl RuleMatch<'_> {
     /// Is what must be code within a text or a comment?
-    fn is_quoted(&self, places: &Places<'_>, parsers: &mut Parsers) -> bool {
+    fn is_quoted(&self, places: &FileSurroundings<'_>, parsers: &mut ParserPool) -> bool {
         self.code.is_some_and(|at| places.is_quoted(at, parsers))
     }
 
     /// Does an attribute allow the lint of Clippy that says the same?
-    fn is_allowed(&self, places: &Places<'_>, parsers: &mut Parsers) -> bool {
+    fn is_allowed(&self, places: &FileSurroundings<'_>, parsers: &mut ParserPool) -> bool {
         let mut lints = self.rule.linters.iter().filter_map(|rule| rule.strip_prefix("clippy/"));
         let at = self.code.unwrap_or(self.matched.start);
         lints.any(|lint| places.allows(at, &format!("clippy::{lint}"), parsers))
     }
 
     /// Is it code of another kind than the rule is about, or does a name stand for something else there?
-    fn is_something_else(&self, places: &Places<'_>, parsers: &mut Parsers) -> Result<bool, ReaderError> {
-        let (Check::Text(check), Some(at)) = (&self.rule.check, self.code) else { return Ok(false) };
+    fn is_something_else(
+        &self,
+        places: &FileSurroundings<'_>,
+        parsers: &mut ParserPool,
+    ) -> Result<bool, ReaderError> {
+        let (RuleCheck::Text(check), Some(at)) = (&self.rule.check, self.code) else { return Ok(false) };
         if check.node.as_ref().is_some_and(|kind| !places.begins(at, kind, parsers)) {
             return Ok(true);
         }
@@ -90,7 +96,7 @@ impl Hit<'_> {
         &self,
         file: &ChangedFile,
         bytes: &[u8],
-        change: &Change<'_>,
+        change: &ChangeContext<'_>,
     ) -> Result<bool, ReaderError> {
         let Some(counterpart) = self.rule.check.counterpart().filter(|_| !in_use(&file.path)) else {
             return Ok(false);
@@ -100,28 +106,28 @@ impl Hit<'_> {
     }
 
     /// Does the rule tell tests apart, and does this stand in one that stands beside the product?
-    fn is_test_item(&self, places: &Places<'_>, parsers: &mut Parsers) -> bool {
+    fn is_test_item(&self, places: &FileSurroundings<'_>, parsers: &mut ParserPool) -> bool {
         let at = self.code.unwrap_or(self.matched.start);
-        self.rule.parts.contains_key(&Part::Test) && places.is_test_item(at, parsers)
+        self.rule.parts.contains_key(&RepositoryPart::Test) && places.is_test_item(at, parsers)
     }
 }
 
 impl<'packs> RuleSet<'packs> {
     /// Prepares a run.
-    pub(crate) fn new(rules: Vec<&'packs Rule>) -> Result<Self, ReaderError> {
+    pub(crate) fn new(rules: Vec<&'packs PackRule>) -> Result<Self, ReaderError> {
         let text = TextRules::new(&rules)?;
         let (mut syntax, mut flows) = (Vec::new(), Vec::new());
         let (mut companions, mut sizes) = (Vec::new(), Vec::new());
         for (index, rule) in rules.iter().enumerate() {
             match &rule.check {
-                Check::Text(_) | Check::Secret(_) => {}
-                Check::Syntax(check) => syntax.push((index, check)),
-                Check::Flow(check) => flows.push((index, check)),
-                Check::Companion(check) => companions.push((*rule, check)),
-                Check::Size(check) => sizes.push((*rule, check)),
+                RuleCheck::Text(_) | RuleCheck::Secret(_) => {}
+                RuleCheck::Syntax(check) => syntax.push((index, check)),
+                RuleCheck::Flow(check) => flows.push((index, check)),
+                RuleCheck::Companion(check) => companions.push((*rule, check)),
+                RuleCheck::Size(check) => sizes.push((*rule, check)),
             }
         }
-        let (syntax, max_findings) = (Scan::all(&syntax), MAX_FINDINGS);
+        let (syntax, max_findings) = (SyntaxScan::all(&syntax), MAX_FINDINGS);
         Ok(Self { rules, text, syntax, flows, companions, sizes, max_findings })
     }
 
@@ -140,48 +146,50 @@ impl<'packs> RuleSet<'packs> {
     pub(crate) fn examine(
         &self,
         file: &ChangedFile,
-        content: &Content,
-        change: &Change<'_>,
-        parsers: &mut Parsers,
-    ) -> Result<Examined, ReaderError> {
+        content: &DecodedContent,
+        change: &ChangeContext<'_>,
+        parsers: &mut ParserPool,
+    ) -> Result<FileFindings, ReaderError> {
         let (bytes, form) = (content.bytes(), content.form());
         let mut hits = self.text.hits(&file.path, bytes, form)?;
         let mut incomplete = None;
         // Of others' code, such as a bundled program, rules of text are enough.
-        let is_foreign = Part::of(&file.path) == Some(Part::Foreign);
+        let is_foreign = RepositoryPart::of(&file.path) == Some(RepositoryPart::Foreign);
         match form {
-            Form::Text => {
+            ContentKind::Text => {
                 let found = [self.syntax_hits(file, bytes, parsers), self.flow_hits(file, bytes, parsers)];
                 for found in found {
                     match found {
                         Ok(more) => hits.extend(more),
                         Err(_) if is_foreign => {}
-                        Err(TooComplex::TooLarge) => incomplete = Some(SkipReason::TooLarge),
-                        Err(TooComplex::OverLimit) => incomplete = Some(SkipReason::TooComplex),
-                        Err(TooComplex::Failed) => incomplete = Some(SkipReason::Unreadable),
+                        Err(ComplexityError::TooLarge) => incomplete = Some(SkipReason::TooLarge),
+                        Err(ComplexityError::OverLimit) => incomplete = Some(SkipReason::TooComplex),
+                        Err(ComplexityError::Failed) => incomplete = Some(SkipReason::Unreadable),
                     }
                 }
             }
             // No compiler takes its code in UTF-16, and a fix would be of another encoding than the file.
-            Form::Utf16 => {}
-            Form::Binary => incomplete = Some(SkipReason::Binary),
+            ContentKind::Utf16 => {}
+            ContentKind::Binary => incomplete = Some(SkipReason::Binary),
         }
-        let is_mentioned = form == Form::Text && suppress::is_mentioned(bytes);
+        let is_mentioned = form == ContentKind::Text && suppress::is_mentioned(bytes);
         if hits.is_empty() && self.companions.is_empty() && self.sizes.is_empty() && !is_mentioned {
-            return Ok(Examined::nothing(incomplete));
+            return Ok(FileFindings::nothing(incomplete));
         }
 
-        let lines = Lines::of(bytes);
+        let lines = LineIndex::of(bytes);
         hits.extend(self.whole_file_hits(file, content, &lines, change)?);
         if hits.is_empty() && !is_mentioned {
-            return Ok(Examined::nothing(incomplete));
+            return Ok(FileFindings::nothing(incomplete));
         }
 
-        let (part, places) = (Part::of_text(&file.path, bytes), Places::of(file.path.as_bytes(), bytes));
+        let (part, places) =
+            (RepositoryPart::of_text(&file.path, bytes), FileSurroundings::of(file.path.as_bytes(), bytes));
         let kinds: BTreeSet<&str> =
             hits.iter().filter(|hit| hit.secret.is_some()).map(|hit| hit.rule.name.as_str()).collect();
         // What a scanner's own tests look for is made up.
-        let is_tested = || matches!(part, Some(Part::Test | Part::Fixture)) && change.is_of_scanner();
+        let is_tested =
+            || matches!(part, Some(RepositoryPart::Test | RepositoryPart::Fixture)) && change.is_of_scanner();
         let are_examples =
             !kinds.is_empty() && (is_of_scanner(&file.path, part, bytes, kinds.len()) || is_tested());
         let linter_comments = LinterComments::of(&lines);
@@ -202,19 +210,19 @@ impl<'packs> RuleSet<'packs> {
             if linter_comments.silence(first, &hit.rule.linters) || hit.is_allowed(&places, parsers) {
                 continue;
             }
-            let part = part.or_else(|| hit.is_test_item(&places, parsers).then_some(Part::Test));
+            let part = part.or_else(|| hit.is_test_item(&places, parsers).then_some(RepositoryPart::Test));
             let Some(severity) = hit.rule.severity_in(part) else { continue };
             if seen.insert((first, last, &hit.rule.name)) {
                 found.push((hit, severity, first, last));
             }
         }
-        let definitions: Vec<(&Rule, u32)> =
+        let definitions: Vec<(&PackRule, u32)> =
             found.iter().map(|(hit, _, first, _)| (hit.rule, *first)).collect();
         let is_within = |first, at| lines.is_within(first, at);
         found.retain(|&(hit, _, first, _)| {
             !definitions.iter().any(|(rule, at)| hit.rule.yields_to(rule) && is_within(first, *at))
         });
-        let mut used = Used::new();
+        let mut used = UsedSuppressions::new();
         let mut silenced = Vec::new();
         found.retain(|&(hit, severity, first, last)| match suppressed_by(&lines, first, &hit.rule.name) {
             Some((line, reason)) => {
@@ -241,17 +249,17 @@ impl<'packs> RuleSet<'packs> {
         silenced.sort_by_key(|(hit, severity, first, last, _)| (*severity, *first, *last, &hit.rule.name));
         silenced.truncate(self.max_findings);
 
-        let mut around = |hit: &Hit<'_>| CodeDigests {
+        let mut around = |hit: &RuleMatch<'_>| CodeDigests {
             definition: places.definition(hit.matched.start, parsers),
             ..CodeDigests::default()
         };
         let codes: Vec<CodeDigests> = found.iter().map(|(hit, ..)| around(hit)).collect();
         let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();
-        let secrets = Secrets::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
+        let secrets = SecretRanges::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
         // A fix is in characters: its offsets are the file's only where that is UTF-8.
-        let mut prover = Language::of_path(file.path.as_bytes())
-            .zip(std::str::from_utf8(bytes).ok().filter(|_| form == Form::Text))
-            .map(|(language, text)| Prover::new(language, &lines, text, parsers));
+        let mut prover = SourceLanguage::of_path(file.path.as_bytes())
+            .zip(std::str::from_utf8(bytes).ok().filter(|_| form == ContentKind::Text))
+            .map(|(language, text)| FixProver::new(language, &lines, text, parsers));
         let mut findings = Vec::with_capacity(found.len());
         for ((hit, severity, first, last), code) in found.into_iter().zip(codes) {
             let shown = lines.range(first).start..lines.range(last).end;
@@ -260,7 +268,7 @@ impl<'packs> RuleSet<'packs> {
             let suggestion =
                 fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.suggestion(first, last, fix));
             let snippet = snippet(&lines, first, last, hit.matched.start, &secrets);
-            let snippet = if form == Form::Binary { printable(&snippet) } else { snippet };
+            let snippet = if form == ContentKind::Binary { printable(&snippet) } else { snippet };
             findings.push(RawFinding {
                 severity,
                 suggestion,
@@ -274,10 +282,10 @@ impl<'packs> RuleSet<'packs> {
             let snippet = suppress::without_comment(&snippet);
             let found = finding(hit.rule, &file.path, first, last, snippet);
             let reason = suppress::told_reason(&lines, &reason);
-            Suppressed { finding: RawFinding { severity, code, ..found }, reason }
+            SuppressedFinding { finding: RawFinding { severity, code, ..found }, reason }
         });
         let suppressed = suppressed.collect();
-        Ok(Examined { findings, incomplete, suppressed, suppressions })
+        Ok(FileFindings { findings, incomplete, suppressed, suppressions })
     }
 
     /// What can be said of a new file that is too large to be read.
@@ -285,12 +293,12 @@ impl<'packs> RuleSet<'packs> {
         if !is_new(&file.added, None) || file.old_path.is_some() {
             return Vec::new();
         }
-        let exceeded = |(rule, check): &&(&'packs Rule, &SizeCheck)| {
+        let exceeded = |(rule, check): &&(&'packs PackRule, &SizeCheck)| {
             rule.applies_to(&file.path) && check.exceeded(size, None)
         };
         let found = self.sizes.iter().filter(exceeded);
-        let part = Part::of(&file.path);
-        let told = |(rule, _): &(&'packs Rule, &SizeCheck)| {
+        let part = RepositoryPart::of(&file.path);
+        let told = |(rule, _): &(&'packs PackRule, &SizeCheck)| {
             let severity = rule.severity_in(part)?;
             Some(RawFinding { severity, ..finding(rule, &file.path, 1, 1, String::new()) })
         };
@@ -302,9 +310,9 @@ impl<'packs> RuleSet<'packs> {
         &self,
         file: &ChangedFile,
         bytes: &[u8],
-        parsers: &mut Parsers,
-    ) -> Result<Vec<Hit<'packs>>, TooComplex> {
-        let language = Language::of_path(file.path.as_bytes());
+        parsers: &mut ParserPool,
+    ) -> Result<Vec<RuleMatch<'packs>>, ComplexityError> {
+        let language = SourceLanguage::of_path(file.path.as_bytes());
         let Some(scan) = self.syntax.iter().find(|scan| Some(scan.language()) == language) else {
             return Ok(Vec::new());
         };
@@ -314,8 +322,8 @@ impl<'packs> RuleSet<'packs> {
         };
         let on_added = |first, last| touches(&file.added, first, last);
         let matches = scan.matches(text_of(bytes), parsers, &wanted, &on_added)?;
-        let hit = |found: Match| {
-            Some(Hit {
+        let hit = |found: SyntaxMatch| {
+            Some(RuleMatch {
                 rule: rule_at(found.rule)?,
                 matched: found.range,
                 code: None,
@@ -332,17 +340,17 @@ impl<'packs> RuleSet<'packs> {
         &self,
         file: &ChangedFile,
         bytes: &[u8],
-        parsers: &mut Parsers,
-    ) -> Result<Vec<Hit<'packs>>, TooComplex> {
+        parsers: &mut ParserPool,
+    ) -> Result<Vec<RuleMatch<'packs>>, ComplexityError> {
         let applies = |index: usize| self.rules.get(index).is_some_and(|rule| rule.applies_to(&file.path));
         let wanted: Vec<_> = self.flows.iter().filter(|(index, _)| applies(*index)).copied().collect();
         let found = flow::found(&wanted, &file.path, bytes, parsers)?;
-        let lines = Lines::of(bytes);
+        let lines = LineIndex::of(bytes);
         let is_added = |place: &Range<usize>| {
             let last = place.end.saturating_sub(1).max(place.start);
             touches(&file.added, lines.number(place.start), lines.number(last))
         };
-        let mut hits: Vec<Hit<'packs>> = Vec::new();
+        let mut hits: Vec<RuleMatch<'packs>> = Vec::new();
         for (index, found) in found {
             let Some(rule) = self.rules.get(index).copied() else { continue };
             let mut imports = found.imports.into_iter().filter(|_| !is_added(&found.range));
@@ -351,9 +359,9 @@ impl<'packs> RuleSet<'packs> {
                 Some(import) => (import, None),
                 None => (found.range, found.fix),
             };
-            let is_known = |hit: &Hit<'_>| hit.matched == matched && hit.rule.name == rule.name;
+            let is_known = |hit: &RuleMatch<'_>| hit.matched == matched && hit.rule.name == rule.name;
             if !hits.iter().any(is_known) {
-                hits.push(Hit { rule, matched, code: None, name: None, secret: None, fix });
+                hits.push(RuleMatch { rule, matched, code: None, name: None, secret: None, fix });
             }
         }
         Ok(hits)
@@ -363,14 +371,14 @@ impl<'packs> RuleSet<'packs> {
     fn whole_file_hits(
         &self,
         file: &ChangedFile,
-        content: &Content,
-        lines: &Lines<'_>,
-        change: &Change<'_>,
-    ) -> Result<Vec<Hit<'packs>>, ReaderError> {
-        let is_text = content.form() != Form::Binary;
+        content: &DecodedContent,
+        lines: &LineIndex<'_>,
+        change: &ChangeContext<'_>,
+    ) -> Result<Vec<RuleMatch<'packs>>, ReaderError> {
+        let is_text = content.form() != ContentKind::Binary;
         let mut hits = Vec::new();
-        let mut hit = |rule: &'packs Rule, line: u32| {
-            hits.push(Hit {
+        let mut hit = |rule: &'packs PackRule, line: u32| {
+            hits.push(RuleMatch {
                 rule,
                 matched: lines.range(line),
                 code: None,
@@ -399,23 +407,23 @@ impl<'packs> RuleSet<'packs> {
 }
 
 /// Paths that companions of this file may have.
-pub(crate) fn companion_paths(rules: &[&Rule], file: &RepoPath) -> Vec<RepoPath> {
-    let paths = |rule: &&Rule| match &rule.check {
-        Check::Companion(check) if rule.applies_to(file) => check.paths(file),
-        Check::Companion(_)
-        | Check::Text(_)
-        | Check::Secret(_)
-        | Check::Syntax(_)
-        | Check::Flow(_)
-        | Check::Size(_) => vec![],
+pub(crate) fn companion_paths(rules: &[&PackRule], file: &RepoPath) -> Vec<RepoPath> {
+    let paths = |rule: &&PackRule| match &rule.check {
+        RuleCheck::Companion(check) if rule.applies_to(file) => check.paths(file),
+        RuleCheck::Companion(_)
+        | RuleCheck::Text(_)
+        | RuleCheck::Secret(_)
+        | RuleCheck::Syntax(_)
+        | RuleCheck::Flow(_)
+        | RuleCheck::Size(_) => vec![],
     };
     rules.iter().flat_map(paths).collect()
 }
 
 /// A finding without suggestion.
-fn finding(rule: &Rule, path: &RepoPath, first: u32, last: u32, snippet: String) -> RawFinding {
+fn finding(rule: &PackRule, path: &RepoPath, first: u32, last: u32, snippet: String) -> RawFinding {
     RawFinding {
-        place: Place { path: path.clone(), side: Side::New, start_line: first, end_line: last },
+        place: CodeLocation { path: path.clone(), side: DiffSide::New, start_line: first, end_line: last },
         severity: rule.severity,
         category: rule.category,
         rule: rule.name.clone(),
@@ -424,7 +432,7 @@ fn finding(rule: &Rule, path: &RepoPath, first: u32, last: u32, snippet: String)
         snippet,
         code: CodeDigests::default(),
         suggestion: None,
-        source: Source::Rule,
+        source: FindingSource::Rule,
     }
 }
 

@@ -12,15 +12,15 @@ use truing_core::outcome::SkipReason;
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
-use crate::content::{Content, PROBE_BYTES, begins_binary};
-use crate::rules::companion::Head;
+use crate::content::{DecodedContent, PROBE_BYTES, begins_binary};
+use crate::rules::companion::HeadFiles;
 
 /// The largest file that is read, in bytes (5 MiB).
 pub const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
 
 /// Why a file is not opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NotOpened {
+pub enum FileOpenError {
     /// It is a link.
     Link,
     /// It is no regular file, or its path leads outside of the tree or over a link.
@@ -29,7 +29,7 @@ pub enum NotOpened {
     Refused(Errno),
 }
 
-impl From<Errno> for NotOpened {
+impl From<Errno> for FileOpenError {
     fn from(error: Errno) -> Self {
         match error {
             Errno::LOOP | Errno::NOTDIR => Self::NotRegular,
@@ -38,11 +38,11 @@ impl From<Errno> for NotOpened {
     }
 }
 
-impl From<NotOpened> for SkipReason {
-    fn from(error: NotOpened) -> Self {
+impl From<FileOpenError> for SkipReason {
+    fn from(error: FileOpenError) -> Self {
         match error {
-            NotOpened::Link => Self::Symlink,
-            NotOpened::NotRegular | NotOpened::Refused(_) => Self::Unreadable,
+            FileOpenError::Link => Self::Symlink,
+            FileOpenError::NotRegular | FileOpenError::Refused(_) => Self::Unreadable,
         }
     }
 }
@@ -50,11 +50,11 @@ impl From<NotOpened> for SkipReason {
 /// The folder that holds the head's files. The path to it is the operator's and may contain links; nothing
 /// below it may.
 #[derive(Debug)]
-pub struct Tree {
+pub struct FileTree {
     root: OwnedFd,
 }
 
-impl Tree {
+impl FileTree {
     /// Opens the folder.
     ///
     /// # Errors
@@ -71,8 +71,8 @@ impl Tree {
     }
 
     /// The content of a file, or why it is not read: of one that is too large to be, whether it is binary.
-    pub(crate) fn read(&self, path: &RepoPath) -> Result<Content, SkipReason> {
-        self.bytes(path).map(Content::of)
+    pub(crate) fn read(&self, path: &RepoPath) -> Result<DecodedContent, SkipReason> {
+        self.bytes(path).map(DecodedContent::of)
     }
 
     /// The bytes of a file, or why it is not read.
@@ -85,7 +85,7 @@ impl Tree {
         read_bounded(open_regular(&folder, name)?)
     }
 
-    /// The text of a file, with replacements for what is no UTF-8; none where [`Tree::bytes`] has an error.
+    /// The text of a file, with replacements for what is no UTF-8; none where [`FileTree::bytes`] has an error.
     pub fn text(&self, path: &RepoPath) -> Option<String> {
         self.bytes(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -106,10 +106,10 @@ impl Tree {
     /// The folder that holds a file, open, and the file's name in it.
     ///
     /// # Errors
-    /// [`NotOpened::NotRegular`], or [`NotOpened::Refused`] if there is no such folder.
-    pub fn folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), NotOpened> {
+    /// [`FileOpenError::NotRegular`], or [`FileOpenError::Refused`] if there is no such folder.
+    pub fn folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), FileOpenError> {
         if !path.is_inside() {
-            return Err(NotOpened::NotRegular);
+            return Err(FileOpenError::NotRegular);
         }
         let mut components = path.as_bytes().split(|byte| *byte == b'/');
         let name = components.next_back().unwrap_or_default();
@@ -122,7 +122,7 @@ impl Tree {
     }
 }
 
-impl Head for Tree {
+impl HeadFiles for FileTree {
     fn exists(&self, path: &RepoPath) -> bool {
         self.size(path).is_some()
     }
@@ -136,24 +136,24 @@ impl Head for Tree {
 /// device can act and opening a FIFO can wait, and again after, because it can be exchanged in between.
 ///
 /// # Errors
-/// [`NotOpened`]
-pub fn open_regular(folder: impl AsFd, name: &[u8]) -> Result<File, NotOpened> {
+/// [`FileOpenError`]
+pub fn open_regular(folder: impl AsFd, name: &[u8]) -> Result<File, FileOpenError> {
     let before = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     match FileType::from_raw_mode(before.st_mode) {
         FileType::RegularFile => {}
-        FileType::Symlink => return Err(NotOpened::Link),
+        FileType::Symlink => return Err(FileOpenError::Link),
         FileType::Directory
         | FileType::Fifo
         | FileType::Socket
         | FileType::CharacterDevice
         | FileType::BlockDevice
-        | FileType::Unknown => return Err(NotOpened::NotRegular),
+        | FileType::Unknown => return Err(FileOpenError::NotRegular),
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = openat(&folder, name, flags, Mode::empty())?;
     match FileType::from_raw_mode(fstat(&opened)?.st_mode) == FileType::RegularFile {
         true => Ok(File::from(opened)),
-        false => Err(NotOpened::NotRegular),
+        false => Err(FileOpenError::NotRegular),
     }
 }
 

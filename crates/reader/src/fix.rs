@@ -6,12 +6,12 @@ use truing_core::finding::RawFinding;
 
 /// The change that a `fix` makes: these bytes become this text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Fix {
+pub(crate) struct ByteReplacement {
     pub(crate) range: Range<usize>,
     pub(crate) replacement: String,
 }
 
-impl Fix {
+impl ByteReplacement {
     /// The same change of a text without what it leaves as it is, but never with a part of a word or of an operator: two
     /// fixes that each change one letter of a name change the same name. None if the range is none of the text.
     pub(crate) fn narrowed(&self, text: &str) -> Option<Self> {
@@ -80,7 +80,7 @@ fn is_between_tokens(text: &str, at: usize) -> bool {
 
 /// A suggestion that is to be applied to its file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Edit {
+pub struct LineEdit {
     /// The first line that is replaced, from 1.
     pub first: u32,
     /// The last line that is replaced.
@@ -89,7 +89,7 @@ pub struct Edit {
     pub replacement: String,
 }
 
-impl Edit {
+impl LineEdit {
     /// The suggestion of a finding, if it has one.
     pub fn of(finding: &RawFinding) -> Option<Self> {
         let replacement = finding.suggestion.as_ref()?.replacement.clone();
@@ -117,7 +117,7 @@ mod tests {
             ("same", "same", (4..4, "")),
             ("f()\n", "", (0..4, "")),
         ] {
-            let fix = Fix { range: 0..old.len(), replacement: new.to_owned() };
+            let fix = ByteReplacement { range: 0..old.len(), replacement: new.to_owned() };
             let narrowed = fix.narrowed(old).unwrap();
             let is = (narrowed.range.clone(), narrowed.replacement.as_str());
             assert_eq!(is, expected, "{old:?} to {new:?}");
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn fixes_that_touch_exclude_each_other_where_text_is_inserted_or_would_run_together() {
-        let fix = |range: Range<usize>, new: &str| Fix { range, replacement: new.to_owned() };
+        let fix = |range: Range<usize>, new: &str| ByteReplacement { range, replacement: new.to_owned() };
         for (one, two, excludes) in [
             (fix(0..2, "a"), fix(3..4, "b"), false),
             (fix(0..2, "a"), fix(1..4, "b"), true),

@@ -5,15 +5,15 @@ use std::ops::Range;
 use truing_diff::RepoPath;
 
 use crate::content::BYTE_ORDER_MARK;
-pub use crate::fix::Edit;
-use crate::fix::Fix;
-use crate::lines::Lines;
+use crate::fix::ByteReplacement;
+pub use crate::fix::LineEdit;
+use crate::lines::LineIndex;
 use crate::proof::{MAX_PARSED_BYTES, edited, keeps};
-use crate::syntax::{Language, Parsers, Shape};
+use crate::syntax::{ParserPool, SourceLanguage, TreeShape};
 
 /// A file with suggestions applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fixed {
+pub struct AppliedEdits {
     /// The file's new content. A byte order mark, CRLF and a missing last line end are kept.
     pub bytes: Vec<u8>,
     /// For each edit, in the order they came in, the reason for which it was not applied; none: it was.
@@ -47,11 +47,11 @@ pub enum FixRefusal {
 struct EditCandidate<'a> {
     /// Its index among the edits as they came in.
     index: usize,
-    edit: &'a Edit,
+    edit: &'a LineEdit,
     /// The bytes of its lines.
     lines: Range<usize>,
     /// The change within the lines.
-    fix: Fix,
+    fix: ByteReplacement,
 }
 
 impl EditCandidate<'_> {
@@ -68,13 +68,13 @@ impl EditCandidate<'_> {
 /// Applies suggestions to the file that they were made for, all that go together: of two that overlap the one that
 /// begins first, and no more than leave the tree around their lines as it was. Nothing is applied to a file of a language
 /// without grammar, or that is not UTF-8: there are no suggestions for those.
-pub fn apply(path: &RepoPath, bytes: &[u8], edits: &[Edit]) -> Fixed {
-    let none = |refusal| Fixed { bytes: bytes.to_vec(), refusals: vec![Some(refusal); edits.len()] };
+pub fn apply(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> AppliedEdits {
+    let none = |refusal| AppliedEdits { bytes: bytes.to_vec(), refusals: vec![Some(refusal); edits.len()] };
     let (mark, rest) =
         bytes.split_at(if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 });
-    let Some(language) = Language::of_path(path.as_bytes()) else { return none(FixRefusal::NoGrammar) };
+    let Some(language) = SourceLanguage::of_path(path.as_bytes()) else { return none(FixRefusal::NoGrammar) };
     let Ok(text) = std::str::from_utf8(rest) else { return none(FixRefusal::NotUtf8) };
-    let mut parsers = Parsers::default();
+    let mut parsers = ParserPool::default();
     let Some(tree) = parsers.parse_in_time(language, text) else { return none(FixRefusal::TooLarge) };
     let candidates = candidates(rest, text, edits);
     let mut proven = |chosen: &[&EditCandidate<'_>]| {
@@ -82,7 +82,7 @@ pub fn apply(path: &RepoPath, bytes: &[u8], edits: &[Edit]) -> Fixed {
         let ranges: Vec<Range<usize>> = fixes.iter().map(|fix| fix.range.clone()).collect();
         let (fixed, changed) = edited(text, &fixes).ok_or(FixRefusal::NoLines)?;
         let is = parsers.parse_in_time(language, &fixed).ok_or(FixRefusal::TooLarge)?;
-        let (was, is) = (Shape::of(&tree, &ranges), Shape::of(&is, &changed));
+        let (was, is) = (TreeShape::of(&tree, &ranges), TreeShape::of(&is, &changed));
         match keeps(&was, &is) {
             true => Ok(fixed),
             false if is.errors > was.errors => Err(FixRefusal::SyntaxError),
@@ -130,18 +130,18 @@ pub fn apply(path: &RepoPath, bytes: &[u8], edits: &[Edit]) -> Fixed {
         }
         best
     });
-    Fixed { bytes: [mark, fixed.as_bytes()].concat(), refusals }
+    AppliedEdits { bytes: [mark, fixed.as_bytes()].concat(), refusals }
 }
 
 /// The edits of lines that a text has, by where their changes begin.
-fn candidates<'a>(bytes: &[u8], text: &str, edits: &'a [Edit]) -> Vec<EditCandidate<'a>> {
-    let lines = Lines::of(bytes);
-    let is_inside = |edit: &Edit| (1..=edit.last).contains(&edit.first) && edit.last <= lines.count();
-    let mut inside: Vec<(usize, &Edit)> =
+fn candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<EditCandidate<'a>> {
+    let lines = LineIndex::of(bytes);
+    let is_inside = |edit: &LineEdit| (1..=edit.last).contains(&edit.first) && edit.last <= lines.count();
+    let mut inside: Vec<(usize, &LineEdit)> =
         edits.iter().enumerate().filter(|(_, edit)| is_inside(edit)).collect();
     inside.sort_by_key(|(index, edit)| (edit.first, edit.last, *index));
     let fixes = lines.fixes(&inside.iter().map(|(_, edit)| *edit).collect::<Vec<_>>());
-    let candidate = |((index, edit), whole): ((usize, &'a Edit), Fix)| {
+    let candidate = |((index, edit), whole): ((usize, &'a LineEdit), ByteReplacement)| {
         let fix = whole.narrowed(text)?;
         Some(EditCandidate { index, edit, lines: whole.range, fix })
     };
@@ -153,7 +153,7 @@ fn candidates<'a>(bytes: &[u8], text: &str, edits: &'a [Edit]) -> Vec<EditCandid
 
 /// The changes of the lines of edits that go together and are in order: what is proven of lines holds for all edits in
 /// them. None if a range is none of the text.
-fn of_lines(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<Fix>> {
+fn of_lines(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<ByteReplacement>> {
     let mut ranges: Vec<Range<usize>> = chosen.iter().map(|candidate| candidate.lines.clone()).collect();
     ranges.sort_by_key(|range| (range.start, range.end));
     ranges.dedup_by(|next, kept| {
@@ -163,7 +163,7 @@ fn of_lines(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<Fix>> {
         }
         is_joined
     });
-    let mut parts: Vec<Vec<&Fix>> = vec![Vec::new(); ranges.len()];
+    let mut parts: Vec<Vec<&ByteReplacement>> = vec![Vec::new(); ranges.len()];
     for candidate in chosen {
         let holds =
             |range: &Range<usize>| range.start <= candidate.lines.start && candidate.lines.end <= range.end;
@@ -174,7 +174,7 @@ fn of_lines(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<Fix>> {
 }
 
 /// One change of a range for several within it, which ascend.
-fn joined(text: &str, range: Range<usize>, fixes: &[&Fix]) -> Option<Fix> {
+fn joined(text: &str, range: Range<usize>, fixes: &[&ByteReplacement]) -> Option<ByteReplacement> {
     let (mut replacement, mut at) = (String::new(), range.start);
     for fix in fixes {
         replacement.push_str(text.get(at..fix.range.start)?);
@@ -182,13 +182,13 @@ fn joined(text: &str, range: Range<usize>, fixes: &[&Fix]) -> Option<Fix> {
         at = fix.range.end;
     }
     replacement.push_str(text.get(at..range.end)?);
-    Some(Fix { range, replacement })
+    Some(ByteReplacement { range, replacement })
 }
 
-impl Lines<'_> {
+impl LineIndex<'_> {
     /// The bytes of edits, which ascend and do not overlap. Lines go with their ends. Where the last lines go and the
     /// last one has no end, each goes with the end before it instead, so that the file still has none.
-    pub(crate) fn fixes(&self, edits: &[&Edit]) -> Vec<Fix> {
+    pub(crate) fn fixes(&self, edits: &[&LineEdit]) -> Vec<ByteReplacement> {
         let count = self.count();
         let is_ended = self.range(count.saturating_add(1)).start > self.range(count).end;
         let mut rest = count.saturating_add(1);
@@ -197,12 +197,12 @@ impl Lines<'_> {
                 rest = edit.first;
             }
         }
-        let with_end_before = |edit: &Edit| 1 < rest && rest <= edit.first;
+        let with_end_before = |edit: &LineEdit| 1 < rest && rest <= edit.first;
         edits.iter().map(|edit| self.fix(edit, with_end_before(edit))).collect()
     }
 
     /// The bytes of an edit. Line ends that the replacement brings become those of the lines it replaces.
-    fn fix(&self, edit: &Edit, with_end_before: bool) -> Fix {
+    fn fix(&self, edit: &LineEdit, with_end_before: bool) -> ByteReplacement {
         let range = self.range(edit.first).start..self.range(edit.last).end;
         if edit.replacement.is_empty() {
             let range = if with_end_before {
@@ -210,7 +210,7 @@ impl Lines<'_> {
             } else {
                 range.start..self.range(edit.last.saturating_add(1)).start.max(range.end)
             };
-            return Fix { range, replacement: String::new() };
+            return ByteReplacement { range, replacement: String::new() };
         }
         let crlf = self.bytes(range.end..range.end.saturating_add(2)) == b"\r\n";
         let replacement = if crlf {
@@ -218,7 +218,7 @@ impl Lines<'_> {
         } else {
             edit.replacement.clone()
         };
-        Fix { range, replacement }
+        ByteReplacement { range, replacement }
     }
 }
 
@@ -226,11 +226,11 @@ impl Lines<'_> {
 mod tests {
     use super::*;
 
-    fn edit(first: u32, last: u32, replacement: &str) -> Edit {
-        Edit { first, last, replacement: replacement.to_owned() }
+    fn edit(first: u32, last: u32, replacement: &str) -> LineEdit {
+        LineEdit { first, last, replacement: replacement.to_owned() }
     }
 
-    fn applied(text: &str, edits: &[Edit]) -> (String, Vec<bool>) {
+    fn applied(text: &str, edits: &[LineEdit]) -> (String, Vec<bool>) {
         let fixed = apply(&"a.py".into(), text.as_bytes(), edits);
         let applied = fixed.refusals.iter().map(Option::is_none).collect();
         (String::from_utf8(fixed.bytes).unwrap(), applied)
@@ -261,7 +261,7 @@ mod tests {
             assert_eq!(applied(text, &edits), (expected.to_owned(), vec![true; edits.len()]), "{text:?}");
         }
         for text in ["f()\nf()", "f()\nf()\n"] {
-            let fixes = Lines::of(text.as_bytes()).fixes(&gone(1..3).iter().collect::<Vec<_>>());
+            let fixes = LineIndex::of(text.as_bytes()).fixes(&gone(1..3).iter().collect::<Vec<_>>());
             assert_eq!(edited(text, &fixes).unwrap().0, "", "{text:?}");
         }
     }
@@ -284,7 +284,10 @@ mod tests {
         let edits = [edit(0, 1, "x"), edit(2, 1, "x"), edit(2, 2, "x")];
         assert_eq!(applied("a\n", &edits), ("a\n".to_owned(), vec![false; 3]));
         let fixed = apply(&"a.txt".into(), b"a\n", &[edit(1, 1, "x")]);
-        assert_eq!(fixed, Fixed { bytes: b"a\n".to_vec(), refusals: vec![Some(FixRefusal::NoGrammar)] });
+        assert_eq!(
+            fixed,
+            AppliedEdits { bytes: b"a\n".to_vec(), refusals: vec![Some(FixRefusal::NoGrammar)] }
+        );
     }
 
     #[test]
@@ -314,14 +317,15 @@ mod tests {
             };
             (1..=19).map(call).collect::<Vec<_>>().join("; ")
         };
-        let edits: Vec<Edit> = (1..=19).map(|at| edit(1, 1, &calls(at..=at))).collect();
+        let edits: Vec<LineEdit> = (1..=19).map(|at| edit(1, 1, &calls(at..=at))).collect();
         let fixed = applied(&format!("{}\n", calls(0..=0)), &edits);
         assert_eq!(fixed, (format!("{}\n", calls(1..=19)), vec![true; 19]));
     }
 
     #[test]
     fn each_refused_edit_has_its_reason() {
-        let refusals = |text: &str, edits: &[Edit]| apply(&"a.py".into(), text.as_bytes(), edits).refusals;
+        let refusals =
+            |text: &str, edits: &[LineEdit]| apply(&"a.py".into(), text.as_bytes(), edits).refusals;
         for (text, edits, expected) in [
             // Of one word.
             ("foobar()\n", vec![edit(1, 1, "goobar()"), edit(1, 1, "foobaz()")], FixRefusal::Overlap(0)),

@@ -31,15 +31,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Deserialize;
 use truing_diff::RepoPath;
 
-use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers, TooComplex, text_of};
-pub(crate) use found::Found;
-use model::Model;
-use value::Values;
+use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, text_of};
+pub(crate) use found::FlowMatch;
+use model::FileModel;
+use value::FlowValues;
 
 /// A rule of this kind.
 #[derive(Debug)]
 pub(crate) struct FlowCheck {
-    pub(crate) follows: Follows,
+    pub(crate) follows: FlowKind,
 }
 
 impl FlowCheck {
@@ -48,14 +48,14 @@ impl FlowCheck {
 
     /// Does it say what to make of what it finds?
     pub(crate) fn has_fix(&self) -> bool {
-        self.follows == Follows::Coroutines
+        self.follows == FlowKind::Coroutines
     }
 }
 
 /// The kinds of values that are followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Follows {
+pub(crate) enum FlowKind {
     /// Clients and sessions that are opened and not entered.
     Contexts,
     /// Coroutines that are not awaited.
@@ -80,45 +80,45 @@ pub(crate) fn found(
     rules: &[(usize, &FlowCheck)],
     path: &RepoPath,
     bytes: &[u8],
-    parsers: &mut Parsers,
-) -> Result<Vec<(usize, Found)>, TooComplex> {
-    let language = Language::of_path(path.as_bytes()).filter(|it| it.name() == FlowCheck::LANGUAGE);
+    parsers: &mut ParserPool,
+) -> Result<Vec<(usize, FlowMatch)>, ComplexityError> {
+    let language = SourceLanguage::of_path(path.as_bytes()).filter(|it| it.name() == FlowCheck::LANGUAGE);
     let holds = |word: &[u8]| memchr::memmem::find(bytes, word).is_some();
     let may_match = is_in_package(path) || holds(b"async") || holds(b"botocore");
     let Some(language) = language.filter(|_| !rules.is_empty() && may_match) else {
         return Ok(Vec::new());
     };
     if bytes.len() > MAX_SOURCE_BYTES {
-        return Err(TooComplex::TooLarge);
+        return Err(ComplexityError::TooLarge);
     }
     let text = text_of(bytes);
     let is_time = parsers.time();
-    let tree = parsers.parse_in_time(language, &text).ok_or(TooComplex::OverLimit)?;
+    let tree = parsers.parse_in_time(language, &text).ok_or(ComplexityError::OverLimit)?;
     let find = || {
-        let model = Model::of(&tree, &text, &is_time).ok_or(TooComplex::OverLimit)?;
+        let model = FileModel::of(&tree, &text, &is_time).ok_or(ComplexityError::OverLimit)?;
         let in_package = is_in_package(path);
-        let values = Values::of(&model, in_package);
+        let values = FlowValues::of(&model, in_package);
         let mut all = Vec::new();
         for (index, rule) in rules {
             let found = match rule.follows {
-                Follows::Contexts => context::find(&values),
-                Follows::Coroutines => awaits::find(&values),
-                Follows::Blocking => blocking::find(&values),
-                Follows::Cancellations => cancel::find(&values),
-                Follows::Iterations => iterate::find(&values),
-                Follows::Pieces => pieces::find(&values, in_package),
-                Follows::Callbacks => callbacks::find(&values, in_package),
-                Follows::Names => prefix::find(&values),
+                FlowKind::Contexts => context::find(&values),
+                FlowKind::Coroutines => awaits::find(&values),
+                FlowKind::Blocking => blocking::find(&values),
+                FlowKind::Cancellations => cancel::find(&values),
+                FlowKind::Iterations => iterate::find(&values),
+                FlowKind::Pieces => pieces::find(&values, in_package),
+                FlowKind::Callbacks => callbacks::find(&values, in_package),
+                FlowKind::Names => prefix::find(&values),
             };
             all.extend(found.into_iter().map(|it| {
                 let imports = imports::of(&model, &it.range);
-                (*index, Found { imports, ..it })
+                (*index, FlowMatch { imports, ..it })
             }));
         }
-        if model.is_exhausted() { Err(TooComplex::OverLimit) } else { Ok(all) }
+        if model.is_exhausted() { Err(ComplexityError::OverLimit) } else { Ok(all) }
     };
     // As for rules of syntax: a fault here costs one file.
-    catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(TooComplex::Failed))
+    catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(ComplexityError::Failed))
 }
 
 /// Is a file of aiobotocore itself?

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use crate::fix::Fix;
-use crate::pack::Rule;
+use crate::fix::ByteReplacement;
+use crate::pack::PackRule;
 
 /// One match of a rule, as byte offsets.
-pub(crate) struct Hit<'packs> {
-    pub(crate) rule: &'packs Rule,
+pub(crate) struct RuleMatch<'packs> {
+    pub(crate) rule: &'packs PackRule,
     pub(crate) matched: Range<usize>,
     /// A place of it that must be code: not within a text or a comment.
     pub(crate) code: Option<usize>,
@@ -16,5 +16,5 @@ pub(crate) struct Hit<'packs> {
     /// The part that may not be shown.
     pub(crate) secret: Option<Range<usize>>,
     /// The rule's own fix of it.
-    pub(crate) fix: Option<Fix>,
+    pub(crate) fix: Option<ByteReplacement>,
 }

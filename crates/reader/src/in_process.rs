@@ -1,5 +1,5 @@
-//! The `Reader` port in the calling process: opens the changed files, on a few threads, and
-//! reports. One file after the other is read by `One`, here and in a reader process.
+//! The `RepositoryReader` port in the calling process: opens the changed files, on a few threads, and
+//! reports. One file after the other is read by `RequestReader`, here and in a reader process.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -11,25 +11,25 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use truing_core::finding::{Place, RawFinding};
-use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::finding::{CodeLocation, RawFinding};
+use truing_core::outcome::{SkipReason, UnreviewedFile};
 use truing_core::port::{
-    ChangedFile, ProofRequest, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
-    UsedTools, UsedToolsRequest,
+    ChangedFile, ProofRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader, ToolFindings,
+    ToolRequest, UsedTools, UsedToolsRequest,
 };
-use truing_core::suppression::Idleness;
+use truing_core::suppression::IdleSuppressionReason;
 use truing_diff::RepoPath;
 
 use crate::engine::{MAX_FINDINGS, RuleSet, companion_paths};
-use crate::file::Tree;
-use crate::pack::{Check, Packs};
-use crate::part::Part;
+use crate::file::FileTree;
+use crate::pack::{RuleCheck, RulePacks};
+use crate::part::RepositoryPart;
 use crate::proposals::prove;
 use crate::protocol::MAX_SUPPRESSIONS;
-use crate::rules::companion::Change;
+use crate::rules::companion::ChangeContext;
 use crate::rules::scanner::MANIFESTS;
 use crate::stack::large_stack;
-use crate::syntax::{MAX_TIME, Parsers};
+use crate::syntax::{MAX_TIME, ParserPool};
 use crate::tool_findings::tool_findings;
 use crate::used_tools::used_tools;
 
@@ -43,22 +43,22 @@ const MAX_COMPANIONS: usize = 10_000;
 
 /// Reads in the calling process. Cheap to clone; patterns are compiled at most once for all clones.
 #[derive(Clone, Debug)]
-pub struct InProcess {
-    packs: Arc<Packs>,
+pub struct InProcessReader {
+    packs: Arc<RulePacks>,
     max_findings: usize,
 }
 
-impl InProcess {
+impl InProcessReader {
     /// A reader with the embedded packs.
     ///
     /// # Errors
     /// [`ReaderError::BadPack`] if the data built into the binary is wrong.
     pub fn new() -> Result<Self, ReaderError> {
-        Ok(Self::with_packs(Packs::embedded()?))
+        Ok(Self::with_packs(RulePacks::embedded()?))
     }
 
     /// A reader with these packs.
-    pub fn with_packs(packs: Packs) -> Self {
+    pub fn with_packs(packs: RulePacks) -> Self {
         Self { packs: Arc::new(packs), max_findings: MAX_FINDINGS }
     }
 
@@ -69,7 +69,7 @@ impl InProcess {
     }
 
     /// The packs that it reads with.
-    pub fn packs(&self) -> &Packs {
+    pub fn packs(&self) -> &RulePacks {
         &self.packs
     }
 
@@ -78,7 +78,7 @@ impl InProcess {
         self.packs.names()
     }
 
-    /// What [`Reader::companions`] does: at most 10,000 paths, those of the first files.
+    /// What [`RepositoryReader::companions`] does: at most 10,000 paths, those of the first files.
     ///
     /// # Errors
     /// [`ReaderError::UnknownPack`]
@@ -90,9 +90,10 @@ impl InProcess {
         let rules = self.packs.select(packs)?;
         let mut paths = BTreeSet::new();
         // Keys in its tests mean something else where the project looks for them.
-        let has_tests =
-            files.iter().any(|file| matches!(Part::of(&file.path), Some(Part::Test | Part::Fixture)));
-        if has_tests && rules.iter().any(|rule| matches!(rule.check, Check::Secret(_))) {
+        let has_tests = files.iter().any(|file| {
+            matches!(RepositoryPart::of(&file.path), Some(RepositoryPart::Test | RepositoryPart::Fixture))
+        });
+        if has_tests && rules.iter().any(|rule| matches!(rule.check, RuleCheck::Secret(_))) {
             paths.extend(MANIFESTS.map(RepoPath::from));
         }
         for file in files {
@@ -104,7 +105,7 @@ impl InProcess {
         Ok(paths.into_iter().take(MAX_COMPANIONS).collect())
     }
 
-    /// What [`Reader::read`] does, blocking: for callers that have threads for such work. Equal requests on equal
+    /// What [`RepositoryReader::read`] does, blocking: for callers that have threads for such work. Equal requests on equal
     /// trees give equal reports.
     ///
     /// # Errors
@@ -112,10 +113,11 @@ impl InProcess {
     /// opened, [`ReaderError::BadPack`] for a pattern over the size limit. A file that cannot be read is in the
     /// report instead.
     pub fn read_blocking(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
-        let one = One::new(self, request)?;
+        let one = RequestReader::new(self, request)?;
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = request.files.len().div_ceil(FILES_PER_THREAD).min(cores).clamp(1, MAX_THREADS);
-        let queue = Queue { files: largest_first(request, &one.tree, threads), next: AtomicUsize::new(0) };
+        let queue =
+            FileQueue { files: largest_first(request, &one.tree, threads), next: AtomicUsize::new(0) };
         let share = || read_share(request, &one, &queue);
         let mut report = ReadReport { rules: one.rules.names(), ..ReadReport::default() };
         thread::scope(|scope| {
@@ -139,19 +141,19 @@ impl InProcess {
 }
 
 /// The reading of one request's files, one after the other.
-pub(crate) struct One<'a> {
-    packs: &'a Packs,
+pub(crate) struct RequestReader<'a> {
+    packs: &'a RulePacks,
     rules: RuleSet<'a>,
-    tree: Tree,
+    tree: FileTree,
 }
 
-impl<'a> One<'a> {
+impl<'a> RequestReader<'a> {
     /// Compiles the rules and opens the tree.
-    pub(crate) fn new(reader: &'a InProcess, request: &ReadRequest) -> Result<Self, ReaderError> {
+    pub(crate) fn new(reader: &'a InProcessReader, request: &ReadRequest) -> Result<Self, ReaderError> {
         let mut rules = reader.packs.select(&request.packs)?;
         rules.retain(|rule| !request.off.contains(&rule.name));
         let rules = RuleSet::new(rules)?.with_max_findings(reader.max_findings);
-        Ok(Self { packs: &reader.packs, rules, tree: Tree::open(&request.tree)? })
+        Ok(Self { packs: &reader.packs, rules, tree: FileTree::open(&request.tree)? })
     }
 
     /// The names of the rules.
@@ -160,8 +162,8 @@ impl<'a> One<'a> {
     }
 
     /// The change that a request is about.
-    pub(crate) fn change<'b>(&'b self, request: &'b ReadRequest) -> Change<'b> {
-        Change::of(request, &self.tree)
+    pub(crate) fn change<'b>(&'b self, request: &'b ReadRequest) -> ChangeContext<'b> {
+        ChangeContext::of(request, &self.tree)
     }
 
     /// What is to be said of one file: it is reviewed, or it is not, once. All parsing of it has so much time; without
@@ -169,8 +171,8 @@ impl<'a> One<'a> {
     pub(crate) fn read(
         &self,
         file: &ChangedFile,
-        change: &Change<'_>,
-        parsers: &mut Parsers,
+        change: &ChangeContext<'_>,
+        parsers: &mut ParserPool,
         time: Duration,
     ) -> Result<ReadReport, ReaderError> {
         parsers.begin_file(time);
@@ -193,14 +195,16 @@ impl<'a> One<'a> {
         };
         match skipped {
             None => report.reviewed.push(file.path.clone()),
-            Some(reason) => report.not_reviewed.push(NotReviewed { path: file.path.clone(), reason }),
+            Some(reason) => report.not_reviewed.push(UnreviewedFile { path: file.path.clone(), reason }),
         }
         report.suppressions.truncate(MAX_SUPPRESSIONS);
-        if report.suppressions.iter().any(|idle| idle.problem == Idleness::UnknownRule) {
+        if report.suppressions.iter().any(|idle| idle.problem == IdleSuppressionReason::UnknownRule) {
             // A rule that is off, or of a pack that is not used here, is one all the same.
             let listed = self.packs.list()?;
             let is_one = |name: &str| listed.iter().any(|listed| listed.rule == name);
-            report.suppressions.retain(|idle| idle.problem != Idleness::UnknownRule || !is_one(&idle.rule));
+            report
+                .suppressions
+                .retain(|idle| idle.problem != IdleSuppressionReason::UnknownRule || !is_one(&idle.rule));
         }
         Ok(report)
     }
@@ -216,18 +220,18 @@ fn join(report: &mut ReadReport, part: ReadReport) {
 }
 
 /// The key by which findings are sorted.
-fn by_place(finding: &RawFinding) -> (&Place, &str) {
+fn by_place(finding: &RawFinding) -> (&CodeLocation, &str) {
     (&finding.place, &finding.rule)
 }
 
 /// The files that threads take one after the other.
-struct Queue<'a> {
+struct FileQueue<'a> {
     files: Vec<&'a ChangedFile>,
     next: AtomicUsize,
 }
 
 /// The files of a request. Several threads take the largest first, so that none is left with it at the end.
-fn largest_first<'a>(request: &'a ReadRequest, tree: &Tree, threads: usize) -> Vec<&'a ChangedFile> {
+fn largest_first<'a>(request: &'a ReadRequest, tree: &FileTree, threads: usize) -> Vec<&'a ChangedFile> {
     let mut files: Vec<&ChangedFile> = request.files.iter().collect();
     if threads > 1 {
         files.sort_by_cached_key(|file| Reverse(tree.size(&file.path)));
@@ -236,10 +240,14 @@ fn largest_first<'a>(request: &'a ReadRequest, tree: &Tree, threads: usize) -> V
 }
 
 /// One thread's part: takes the next file until there are no more.
-fn read_share(request: &ReadRequest, one: &One<'_>, queue: &Queue<'_>) -> Result<ReadReport, ReaderError> {
+fn read_share(
+    request: &ReadRequest,
+    one: &RequestReader<'_>,
+    queue: &FileQueue<'_>,
+) -> Result<ReadReport, ReaderError> {
     let change = one.change(request);
     let mut report = ReadReport::default();
-    let mut parsers = Parsers::default();
+    let mut parsers = ParserPool::default();
     while let Some(file) = queue.files.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
         join(&mut report, one.read(file, &change, &mut parsers, MAX_TIME)?);
     }
@@ -247,7 +255,7 @@ fn read_share(request: &ReadRequest, one: &One<'_>, queue: &Queue<'_>) -> Result
 }
 
 #[async_trait]
-impl Reader for InProcess {
+impl RepositoryReader for InProcessReader {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         self.read_blocking(request)
     }

@@ -1,7 +1,7 @@
 //! Everything that parses repository bytes. It holds no credentials and opens no connection.
 //!
 //! Rules are data: a *pack* is a folder of `packs/`, a rule one file in it (see [`pack`] for its fields).
-//! [`InProcess`] is the [`Reader`](truing_core::port::Reader) port carried out in the calling process: it opens
+//! [`InProcessReader`] is the [`RepositoryReader`](truing_core::port::RepositoryReader) port carried out in the calling process: it opens
 //! the changed files below the request's tree (`file`), lets the packs' rules look at each as a whole
 //! (`engine`), and reports what touches added lines. A secret is never part of what it reports (`snippet`). Of a
 //! file that is no text only secrets and its size are looked at (`content`).
@@ -43,12 +43,12 @@ mod withheld;
 
 /// Is a grammar known for files of this path, so that a change of one can be proven?
 pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
-    syntax::Language::of_path(path.as_bytes()).is_some()
+    syntax::SourceLanguage::of_path(path.as_bytes()).is_some()
 }
 
-pub use file::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
-pub use fixed::{Edit, FixRefusal, Fixed, apply};
-pub use in_process::InProcess;
-pub use pack::{Listed, Packs, Tested, Written};
+pub use file::{FileOpenError, FileTree, MAX_FILE_BYTES, open_regular};
+pub use fixed::{AppliedEdits, FixRefusal, LineEdit, apply};
+pub use in_process::InProcessReader;
+pub use pack::{ExampleResults, ListedRule, RulePacks, RuleSource};
 pub use snippet::CUT;
 pub use withheld::WithheldFix;

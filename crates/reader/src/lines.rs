@@ -4,13 +4,13 @@ use std::ops::Range;
 
 /// Where the lines of a text begin.
 #[derive(Debug)]
-pub(crate) struct Lines<'text> {
+pub(crate) struct LineIndex<'text> {
     text: &'text [u8],
     /// Offset of each line's first byte, ascending; the first is 0.
     starts: Vec<usize>,
 }
 
-impl<'text> Lines<'text> {
+impl<'text> LineIndex<'text> {
     /// The lines of `text`.
     pub(crate) fn of(text: &'text [u8]) -> Self {
         let after_ends = memchr::memchr_iter(b'\n', text).map(|at| at + 1);
@@ -76,12 +76,12 @@ mod tests {
 
     #[test]
     fn lines_end_with_lf_or_crlf_and_the_last_needs_no_end() {
-        let lines = Lines::of(b"a\r\n\nb\rc\nd");
+        let lines = LineIndex::of(b"a\r\n\nb\rc\nd");
         let all: Vec<&[u8]> = (1..=4).map(|number| lines.bytes(lines.range(number))).collect();
         assert_eq!(all, [b"a".as_slice(), b"", b"b\rc", b"d"]);
         assert_eq!((lines.number(0), lines.number(2), lines.number(3), lines.number(4)), (1, 1, 2, 3));
         assert_eq!((lines.range(0), lines.range(5)), (0..0, 0..0));
-        let counts = [b"".as_slice(), b"a", b"a\n", b"a\n\n"].map(|text| Lines::of(text).count());
+        let counts = [b"".as_slice(), b"a", b"a\n", b"a\n\n"].map(|text| LineIndex::of(text).count());
         assert_eq!(counts, [0, 1, 1, 2]);
     }
 }

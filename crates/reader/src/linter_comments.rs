@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::{Captures, Regex};
 
-use crate::lines::Lines;
+use crate::lines::LineIndex;
 
 /// A comment of ESLint, oxlint or Deno that is for one line, and the names in it.
 static SCRIPT_LINE: LazyLock<Regex> = LazyLock::new(|| {
@@ -39,7 +39,7 @@ const MAX_COMMENTS: usize = 1_000;
 
 /// The comments for linters of a file. Those for more than a line are read when that is first asked.
 pub(crate) struct LinterComments<'a> {
-    lines: &'a Lines<'a>,
+    lines: &'a LineIndex<'a>,
     blocks: OnceCell<Vec<CommentBlock<'a>>>,
     files: OnceCell<Vec<Option<&'a [u8]>>>,
 }
@@ -52,7 +52,7 @@ struct CommentBlock<'a> {
 }
 
 impl<'a> LinterComments<'a> {
-    pub(crate) fn of(lines: &'a Lines<'a>) -> Self {
+    pub(crate) fn of(lines: &'a LineIndex<'a>) -> Self {
         Self { lines, blocks: OnceCell::new(), files: OnceCell::new() }
     }
 
@@ -180,10 +180,10 @@ mod tests {
             ("x  # pylint: disable=y", 1, false),
             ("x", 1, false),
         ] {
-            let lines = Lines::of(text.as_bytes());
+            let lines = LineIndex::of(text.as_bytes());
             assert_eq!(LinterComments::of(&lines).silence(line, &rules), expected, "{text:?}");
         }
-        let lines = Lines::of(b"x // eslint-disable-line");
+        let lines = LineIndex::of(b"x // eslint-disable-line");
         assert!(!LinterComments::of(&lines).silence(1, &[]));
     }
 }

@@ -25,9 +25,9 @@ const BETWEEN: &str =
     r#"["'\x60]?\]?[ \t]*(?::[ \t]*[A-Za-z_][A-Za-z0-9_.\[\]|&<>?, ]{0,40}=|===?|!==?|=>|:=|[:=])[ \t]*"#;
 
 /// What is looked for; the value is the group `value`. None: a pattern is wrong, which a test would show.
-static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
+static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
     let of = |pattern: &str, is_value: fn(&str) -> bool| {
-        Some(Form { pattern: Regex::new(pattern).ok()?, is_value })
+        Some(LiteralPattern { pattern: Regex::new(pattern).ok()?, is_value })
     };
     let marks = ["\"", "'", "\\x60"];
     let quoted = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
@@ -63,7 +63,7 @@ static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
     quoted.chain(others).flatten().collect()
 });
 
-struct Form {
+struct LiteralPattern {
     pattern: Regex,
     /// Is what stands there a value, and no code or placeholder?
     is_value: fn(&str) -> bool,
@@ -71,7 +71,7 @@ struct Form {
 
 /// Where values are, in no order.
 pub(crate) fn found(text: &[u8]) -> Vec<Range<usize>> {
-    let of = |form: &'static Form| {
+    let of = |form: &'static LiteralPattern| {
         form.pattern.captures_iter(text).filter_map(|captures| {
             let value = captures.name("value")?;
             let is_value = std::str::from_utf8(value.as_bytes()).is_ok_and(form.is_value);
@@ -174,7 +174,11 @@ mod tests {
     use super::*;
 
     fn hidden(text: &str) -> Vec<&str> {
-        crate::snippet::Secrets::of(found(text.as_bytes())).0.into_iter().map(|range| &text[range]).collect()
+        crate::snippet::SecretRanges::of(found(text.as_bytes()))
+            .0
+            .into_iter()
+            .map(|range| &text[range])
+            .collect()
     }
 
     /// In two parts, so that this file has none.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use truing_core::port::ReaderError;
 
 use crate::redact::{UNKNOWN, found, replace_secrets};
-use crate::snippet::Secrets;
+use crate::snippet::SecretRanges;
 
 /// Stands for a secret.
 pub const MASK: &str = "[secret cut]";
@@ -42,7 +42,7 @@ pub fn mask(text: &str) -> Cow<'_, str> {
 
 /// The places of secrets. The rules search the text, and copies without escapes such as `\n`; the lines of a private key are added. A
 /// mask too many costs less than a false finding, so the rules of findings search less.
-fn places(text: &str) -> Result<Secrets, ReaderError> {
+fn places(text: &str) -> Result<SecretRanges, ReaderError> {
     let mut places = found(text)?.0;
     for measure in [escape_length as fn(&[u8]) -> usize, escape_or_joint_length] {
         let reading = without_escapes(text, measure);
@@ -51,7 +51,7 @@ fn places(text: &str) -> Result<Secrets, ReaderError> {
         }
     }
     places.extend(key_lines(text));
-    Ok(Secrets::of(places))
+    Ok(SecretRanges::of(places))
 }
 
 /// A copy in which blanks replace each place that `measure` gives a length for. Offsets stay.
@@ -197,7 +197,7 @@ pub fn secrets_by_rules(text: &str) -> Vec<&str> {
     found(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets))
 }
 
-fn texts_at(text: &str, secrets: Secrets) -> Vec<&str> {
+fn texts_at(text: &str, secrets: SecretRanges) -> Vec<&str> {
     let whole = |Range { start, end }: Range<usize>| {
         text.get(text.floor_char_boundary(start)..text.ceil_char_boundary(end))
     };

@@ -1,6 +1,6 @@
 //! Output of linters and test programs: bytes in, diagnostics out.
 //!
-//! A [`Format`] names how a tool prints. [`read()`] makes a [`Report`] of any bytes: it does not panic, takes no more than
+//! An [`OutputFormat`] names how a tool prints. [`read()`] makes a [`DiagnosticReport`] of any bytes: it does not panic, takes no more than
 //! a bounded room, and says what it left out. Whatever a tool prints is data of strangers: texts are cleaned
 //! (`text`), paths stay in the tree (`path`), and places are compared with the file itself (`resolve`).
 
@@ -32,12 +32,14 @@ mod xml;
 
 pub use choose::{choose, is_tool};
 pub use decode::text as text_of;
-pub use diagnostic::{Diagnostic, Level, ToolEdit, ToolFix};
-pub use finding::{Finder, Levels, Mapping, NO_RULE, finding, rule_name, tool_name};
-pub use format::{Format, Input, Named};
-pub use path::{PathError, Paths};
-pub use range::{ColumnUnit, Offsets, Position, Range, Span};
+pub use diagnostic::{Diagnostic, DiagnosticLevel, ToolEdit, ToolFix};
+pub use finding::{
+    DiagnosticMapping, FindingMapper, LevelSeverities, NO_RULE, finding, rule_name, tool_name,
+};
+pub use format::{NamedFormat, OutputContext, OutputFormat};
+pub use path::{PathError, PathResolver};
+pub use range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan, OffsetSpan};
 pub use read::read;
 pub use recognize::recognize;
-pub use report::{Problem, ProblemKind, Report};
-pub use resolve::{ByteEdit, FileText, FixRefused, Unresolved, resolve_fix};
+pub use report::{DiagnosticReport, ProblemKind, ReportProblem};
+pub use resolve::{ByteEdit, FileText, RangeError, ToolFixError, resolve_fix};

@@ -14,7 +14,7 @@
 //! | `enabled` | `false`: only its examples are tested |
 //! | `linters` | the rules of linters that say the same, `["eslint/no-debugger", "ruff/T100"]`: where a comment of theirs (or an attribute, of `clippy/dbg_macro`) silences them, this one is silent, too |
 //! | `measured` | what it finds in released code, for the pack's page: hits in how many files, and how many were right |
-//! | `valid`, `invalid` | examples in which the rule must find nothing, or something; [`Packs::test`] |
+//! | `valid`, `invalid` | examples in which the rule must find nothing, or something; [`RulePacks::test`] |
 //!
 //! # Kinds `text` and `secret`
 //!
@@ -136,15 +136,15 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde::Serialize;
-use truing_core::finding::{Category, Severity};
+use truing_core::finding::{DefectCategory, Severity};
 use truing_core::port::ReaderError;
 
 use crate::stack::on_large_stack;
 pub use error::PackError;
-pub use examples::Tested;
-pub(crate) use pattern::Pattern;
-pub(crate) use rule::{Check, Rule};
-use rule::{Example, Examples};
+pub use examples::ExampleResults;
+pub(crate) use pattern::RulePattern;
+pub(crate) use rule::{PackRule, RuleCheck};
+use rule::{RuleExample, RuleExamples};
 
 /// The rule files built into the binary: path under `packs/`, and text.
 const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
@@ -154,23 +154,23 @@ const MAX_RULE_BYTES: usize = 16 * 1024;
 
 /// All known packs. A pack built into the binary is read when it is first asked for.
 #[derive(Debug, Default)]
-pub struct Packs {
-    packs: BTreeMap<String, Pack>,
+pub struct RulePacks {
+    packs: BTreeMap<String, RulePack>,
 }
 
 /// One pack: its files, and its rules once they were asked for.
 #[derive(Debug, Default)]
-struct Pack {
+struct RulePack {
     /// `{pack}/rules/{rule}.toml` or `.yml`, and text.
     files: Vec<(Cow<'static, str>, Cow<'static, str>)>,
-    rules: OnceLock<Result<Vec<Rule>, PackError>>,
+    rules: OnceLock<Result<Vec<PackRule>, PackError>>,
 }
 
-impl Pack {
-    fn rules(&self) -> Result<&[Rule], PackError> {
+impl RulePack {
+    fn rules(&self) -> Result<&[PackRule], PackError> {
         let read = || {
             on_large_stack(|| {
-                let mut rules: Vec<Rule> = Vec::with_capacity(self.files.len());
+                let mut rules: Vec<PackRule> = Vec::with_capacity(self.files.len());
                 for (file, text) in &self.files {
                     let rule = parse_rule(file, text)?;
                     if rules.iter().any(|known| known.name == rule.name) {
@@ -186,7 +186,7 @@ impl Pack {
     }
 }
 
-impl Packs {
+impl RulePacks {
     /// The packs built into the binary.
     ///
     /// # Errors
@@ -257,10 +257,10 @@ impl Packs {
     ///
     /// # Errors
     /// A rule is wrong.
-    pub fn list(&self) -> Result<Vec<Listed<'_>>, PackError> {
+    pub fn list(&self) -> Result<Vec<ListedRule<'_>>, PackError> {
         let mut listed = Vec::new();
         for pack in self.packs.values() {
-            listed.extend(pack.rules()?.iter().map(Listed::of));
+            listed.extend(pack.rules()?.iter().map(ListedRule::of));
         }
         Ok(listed)
     }
@@ -269,22 +269,22 @@ impl Packs {
     ///
     /// # Errors
     /// A rule of the pack is wrong.
-    pub fn written(&self, name: &str) -> Result<Option<Written<'_>>, PackError> {
+    pub fn written(&self, name: &str) -> Result<Option<RuleSource<'_>>, PackError> {
         let Some(pack) = name.split_once('/').and_then(|(pack, _)| self.packs.get(pack)) else {
             return Ok(None);
         };
         let mut rules = pack.files.iter().zip(pack.rules()?);
         Ok(rules.find(|(_, rule)| rule.name == name).map(|((file, text), rule)| {
-            let Examples { valid, invalid } = &rule.examples;
+            let RuleExamples { valid, invalid } = &rule.examples;
             let bad = invalid.iter().find(|example| example.fixed.is_some()).or(invalid.first());
-            Written {
-                listed: Listed::of(rule),
+            RuleSource {
+                listed: ListedRule::of(rule),
                 file,
                 text,
                 valid: valid.len(),
                 invalid: invalid.len(),
-                good: valid.first().and_then(Example::code),
-                bad: bad.and_then(Example::code),
+                good: valid.first().and_then(RuleExample::code),
+                bad: bad.and_then(RuleExample::code),
                 fixed: bad.and_then(|example| example.fixed.as_deref()),
                 has_fix: rule.check.has_fix(),
             }
@@ -295,8 +295,8 @@ impl Packs {
     ///
     /// # Errors
     /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] if a rule is wrong.
-    pub fn used(&self, names: &[String]) -> Result<Vec<Listed<'_>>, ReaderError> {
-        Ok(self.select(names)?.into_iter().map(Listed::of).collect())
+    pub fn used(&self, names: &[String]) -> Result<Vec<ListedRule<'_>>, ReaderError> {
+        Ok(self.select(names)?.into_iter().map(ListedRule::of).collect())
     }
 
     /// A pack's page for people, in Markdown. `judged`: by a rule's id, what people said of what it finds in histories.
@@ -316,17 +316,17 @@ impl Packs {
     }
 
     /// Every rule of a pack.
-    fn pack(&self, name: &str) -> Result<&[Rule], ReaderError> {
+    fn pack(&self, name: &str) -> Result<&[PackRule], ReaderError> {
         Ok(self.named(name)?.rules()?)
     }
 
-    fn named(&self, name: &str) -> Result<&Pack, ReaderError> {
+    fn named(&self, name: &str) -> Result<&RulePack, ReaderError> {
         let unknown = || ReaderError::UnknownPack { name: name.to_owned(), known: self.names().join(", ") };
         self.packs.get(name).ok_or_else(unknown)
     }
 
     /// The enabled rules of the named packs, each once.
-    pub(crate) fn select(&self, names: &[String]) -> Result<Vec<&Rule>, ReaderError> {
+    pub(crate) fn select(&self, names: &[String]) -> Result<Vec<&PackRule>, ReaderError> {
         let mut selected = BTreeMap::new();
         for name in names {
             selected.insert(name, self.pack(name)?);
@@ -337,7 +337,7 @@ impl Packs {
 
 /// A rule as people see it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Listed<'packs> {
+pub struct ListedRule<'packs> {
     /// `pack/rule`.
     pub rule: &'packs str,
     /// `text`, `secret`, `syntax`, `flow`, `companion` or `size`.
@@ -345,7 +345,7 @@ pub struct Listed<'packs> {
     /// How bad what it finds is.
     pub severity: Severity,
     /// The kind of defect.
-    pub category: Category,
+    pub category: DefectCategory,
     /// The languages it is for; none for rules of other kinds than syntax.
     pub languages: Vec<&'static str>,
     /// Is it used?
@@ -356,8 +356,8 @@ pub struct Listed<'packs> {
     pub body: &'packs str,
 }
 
-impl<'packs> Listed<'packs> {
-    fn of(rule: &'packs Rule) -> Self {
+impl<'packs> ListedRule<'packs> {
+    fn of(rule: &'packs PackRule) -> Self {
         Self {
             rule: &rule.name,
             kind: rule.check.kind(),
@@ -373,9 +373,9 @@ impl<'packs> Listed<'packs> {
 
 /// A rule with the file that it is from.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Written<'packs> {
+pub struct RuleSource<'packs> {
     /// As people see it.
-    pub listed: Listed<'packs>,
+    pub listed: ListedRule<'packs>,
     /// `{pack}/rules/{rule}.toml` or `.yml`, from the folder of packs.
     pub file: &'packs str,
     /// All that the file holds.
@@ -395,7 +395,7 @@ pub struct Written<'packs> {
 }
 
 /// The rule that a file holds.
-fn parse_rule(file: &str, text: &str) -> Result<Rule, PackError> {
+fn parse_rule(file: &str, text: &str) -> Result<PackRule, PackError> {
     let misnamed = || PackError::Name { file: file.to_owned() };
     let (pack, rest) = file.split_once("/rules/").ok_or_else(misnamed)?;
     let (id, ending) = rest.split_once('.').filter(|(id, _)| is_name(id)).ok_or_else(misnamed)?;

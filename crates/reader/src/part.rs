@@ -11,7 +11,7 @@ use truing_diff::RepoPath;
 /// A part of a repository that is not the product.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Part {
+pub(crate) enum RepositoryPart {
     /// Tests, what they are run on, and what helps to write them.
     Test,
     /// What tests are run on: a rule that does not speak of it takes it for a test.
@@ -27,26 +27,26 @@ pub(crate) enum Part {
 /// How bad what a rule finds is in a part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum There {
+pub(crate) enum PartSeverity {
     /// So bad.
     Severity(Severity),
     /// It is no finding there.
-    Off(Off),
+    Off(OffWord),
 }
 
 /// The word `off`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Off {
+pub(crate) enum OffWord {
     /// Written so.
     Off,
 }
 
 /// Words of names, in lower case, that tell a part wherever they stand: `test-ca/`, `okhttp-testing-support/`,
 /// `UserTests.java`, `http_test.go`.
-const WORDS: &[(Part, &[&str])] = &[
+const WORDS: &[(RepositoryPart, &[&str])] = &[
     (
-        Part::Test,
+        RepositoryPart::Test,
         &[
             "test",
             "tests",
@@ -79,7 +79,7 @@ const WORDS: &[(Part, &[&str])] = &[
         ],
     ),
     (
-        Part::Example,
+        RepositoryPart::Example,
         &["example", "examples", "sample", "samples", "demo", "demos", "tutorial", "tutorials", "playground"],
     ),
 ];
@@ -127,10 +127,10 @@ const NO_TESTS: &[&str] = &[
 ];
 
 /// Names of folders that tell a part when they are nothing else.
-const FOLDERS: &[(Part, &[&str])] = &[
-    (Part::Test, &["spec", "specs", "cypress", "golden", "cassettes"]),
-    (Part::Document, &["doc", "docs", "documentation", "website"]),
-    (Part::Foreign, &["vendor", "vendored", "node_modules", "third_party", "thirdparty", "dist"]),
+const FOLDERS: &[(RepositoryPart, &[&str])] = &[
+    (RepositoryPart::Test, &["spec", "specs", "cypress", "golden", "cassettes"]),
+    (RepositoryPart::Document, &["doc", "docs", "documentation", "website"]),
+    (RepositoryPart::Foreign, &["vendor", "vendored", "node_modules", "third_party", "thirdparty", "dist"]),
 ];
 
 /// Folders of Yarn that hold programs: its own and its plugins.
@@ -144,7 +144,7 @@ const INFIXES: &[&str] = &["spec", "cy"];
 /// Endings of texts for people.
 const DOCUMENTS: &[&str] = &["md", "mdx", "markdown", "rst", "adoc", "asciidoc"];
 
-impl Part {
+impl RepositoryPart {
     /// The part that a file stands in; none: the product.
     pub(crate) fn of(path: &RepoPath) -> Option<Self> {
         let path = String::from_utf8_lossy(path.as_bytes());
@@ -198,7 +198,7 @@ static IMPORTS: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern")
 });
 
-impl Part {
+impl RepositoryPart {
     /// The part that a file with this text stands in; none: the product. A script among tests that brings in nothing tests
     /// nothing: a formatter or a parser is run on it.
     pub(crate) fn of_text(path: &RepoPath, text: &[u8]) -> Option<Self> {
@@ -269,19 +269,19 @@ mod tests {
     #[test]
     fn a_script_among_tests_that_brings_in_nothing_is_what_a_tool_is_run_on() {
         for (path, text, expected) in [
-            ("tests/format/a.js", "it.only('a', () => {})\n", Some(Part::Fixture)),
+            ("tests/format/a.js", "it.only('a', () => {})\n", Some(RepositoryPart::Fixture)),
             (
                 "tests/format/a.js",
                 "const { it } = require('mocha')\nit.only('a', () => {})\n",
-                Some(Part::Test),
+                Some(RepositoryPart::Test),
             ),
-            ("tests/a.ts", "import x from '../x'\n", Some(Part::Test)),
-            ("tests/a.test.js", "it.only('a', () => {})\n", Some(Part::Test)),
-            ("tests/__tests__/a.js", "it.only('a', () => {})\n", Some(Part::Test)),
-            ("tests/a.py", "x = 1\n", Some(Part::Test)),
+            ("tests/a.ts", "import x from '../x'\n", Some(RepositoryPart::Test)),
+            ("tests/a.test.js", "it.only('a', () => {})\n", Some(RepositoryPart::Test)),
+            ("tests/__tests__/a.js", "it.only('a', () => {})\n", Some(RepositoryPart::Test)),
+            ("tests/a.py", "x = 1\n", Some(RepositoryPart::Test)),
             ("src/a.js", "x = 1\n", None),
         ] {
-            assert_eq!(Part::of_text(&path.into(), text.as_bytes()), expected, "{path}: {text}");
+            assert_eq!(RepositoryPart::of_text(&path.into(), text.as_bytes()), expected, "{path}: {text}");
         }
     }
 
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_part_is_told_by_words_of_the_path() {
-        use Part::{Document, Example, Fixture, Foreign, Test};
+        use RepositoryPart::{Document, Example, Fixture, Foreign, Test};
         for (path, expected) in [
             ("src/a.rs", None),
             ("src/latest.rs", None),
@@ -328,7 +328,7 @@ mod tests {
             ("web/vendor/a.js", Some(Foreign)),
             ("a.min.js", Some(Foreign)),
         ] {
-            assert_eq!(Part::of(&path.into()), expected, "{path}");
+            assert_eq!(RepositoryPart::of(&path.into()), expected, "{path}");
         }
     }
 }

@@ -7,11 +7,11 @@
 use std::ops::Range;
 
 use tree_sitter::Tree;
-use truing_core::finding::Suggestion;
+use truing_core::finding::SuggestedFix;
 
-use crate::fix::{Edit, Fix};
-use crate::lines::Lines;
-use crate::syntax::{Language, Parsers, Shape};
+use crate::fix::{ByteReplacement, LineEdit};
+use crate::lines::LineIndex;
+use crate::syntax::{ParserPool, SourceLanguage, TreeShape};
 
 /// The longest suggestion, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
@@ -21,30 +21,35 @@ const MAX_BYTES: usize = 8 * 1024;
 pub(crate) const MAX_PARSED_BYTES: usize = 32 * 1024 * 1024;
 
 /// A file whose fixes are to be proven.
-pub(crate) struct Prover<'a> {
-    language: &'static Language,
-    lines: &'a Lines<'a>,
+pub(crate) struct FixProver<'a> {
+    language: &'static SourceLanguage,
+    lines: &'a LineIndex<'a>,
     text: &'a str,
-    parsers: &'a mut Parsers,
+    parsers: &'a mut ParserPool,
     /// The tree of the text as it is, from the first fix on.
     tree: Option<Tree>,
     /// How many bytes may still be parsed.
     left: usize,
 }
 
-impl<'a> Prover<'a> {
+impl<'a> FixProver<'a> {
     pub(crate) fn new(
-        language: &'static Language,
-        lines: &'a Lines<'a>,
+        language: &'static SourceLanguage,
+        lines: &'a LineIndex<'a>,
         text: &'a str,
-        parsers: &'a mut Parsers,
+        parsers: &'a mut ParserPool,
     ) -> Self {
         Self { language, lines, text, parsers, tree: None, left: MAX_PARSED_BYTES }
     }
 
     /// The lines `first..=last` as the fix leaves them, if that is proven. Where it leaves nothing but blanks, the
     /// lines go, and the replacement is empty.
-    pub(crate) fn suggestion(&mut self, first: u32, last: u32, fix: &Fix) -> Option<Suggestion> {
+    pub(crate) fn suggestion(
+        &mut self,
+        first: u32,
+        last: u32,
+        fix: &ByteReplacement,
+    ) -> Option<SuggestedFix> {
         let shown = self.lines.range(first).start..self.lines.range(last).end;
         // A fix of other lines than the finding's cannot be shown with it.
         if fix.range.start < shown.start || fix.range.end > shown.end {
@@ -58,7 +63,7 @@ impl<'a> Prover<'a> {
             return None;
         }
         let (edit, replacement) = if replacement.trim().is_empty() {
-            let gone = Edit { first, last, replacement: String::new() };
+            let gone = LineEdit { first, last, replacement: String::new() };
             (self.lines.fixes(&[&gone]).pop()?, gone.replacement)
         } else {
             (fix.clone(), replacement)
@@ -68,11 +73,11 @@ impl<'a> Prover<'a> {
             Some(tree) => tree,
             None => self.parse(self.text)?,
         };
-        let was = Shape::of(&tree, &[edit.first()?.range.clone()]);
+        let was = TreeShape::of(&tree, &[edit.first()?.range.clone()]);
         self.tree = Some(tree);
         let (fixed, changed) = edited(self.text, edit)?;
-        let is = Shape::of(&self.parse(&fixed)?, &changed);
-        (!was.cuts && keeps(&was, &is)).then_some(Suggestion { replacement })
+        let is = TreeShape::of(&self.parse(&fixed)?, &changed);
+        (!was.cuts && keeps(&was, &is)).then_some(SuggestedFix { replacement })
     }
 
     /// The tree of a text; none if there is no room for it any more, or no time.
@@ -83,12 +88,12 @@ impl<'a> Prover<'a> {
 }
 
 /// Does a text parse as well as before, with the same tree around what changed?
-pub(crate) fn keeps(was: &Shape, is: &Shape) -> bool {
+pub(crate) fn keeps(was: &TreeShape, is: &TreeShape) -> bool {
     is.errors <= was.errors && is.around == was.around
 }
 
 /// A text with edits applied, which ascend and do not overlap, and where their replacements are in it.
-pub(crate) fn edited(text: &str, edits: &[Fix]) -> Option<(String, Vec<Range<usize>>)> {
+pub(crate) fn edited(text: &str, edits: &[ByteReplacement]) -> Option<(String, Vec<Range<usize>>)> {
     let (mut fixed, mut changed, mut at) = (String::with_capacity(text.len()), Vec::new(), 0);
     for edit in edits {
         fixed.push_str(text.get(at..edit.range.start)?);
@@ -108,15 +113,15 @@ mod tests {
     #[test]
     fn the_unchanged_text_is_parsed_once_however_many_fixes_are_proven() {
         let text = "a = 1\nb = 2\nc = 3\n";
-        let (lines, mut parsers) = (Lines::of(text.as_bytes()), Parsers::default());
-        let mut prover = Prover::new(Language::named("python").unwrap(), &lines, text, &mut parsers);
+        let (lines, mut parsers) = (LineIndex::of(text.as_bytes()), ParserPool::default());
+        let mut prover = FixProver::new(SourceLanguage::named("python").unwrap(), &lines, text, &mut parsers);
         prover.left = 4 * text.len();
         for line in 1..=3 {
             let range = lines.range(line);
-            let fix = Fix { range: range.end - 1..range.end, replacement: "0".to_owned() };
+            let fix = ByteReplacement { range: range.end - 1..range.end, replacement: "0".to_owned() };
             assert!(prover.suggestion(line, line, &fix).is_some(), "{line}");
         }
-        let fix = Fix { range: 0..1, replacement: "d".to_owned() };
+        let fix = ByteReplacement { range: 0..1, replacement: "d".to_owned() };
         assert_eq!((prover.left, prover.suggestion(1, 1, &fix)), (0, None), "no more than the bound");
     }
 }

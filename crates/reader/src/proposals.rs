@@ -1,17 +1,17 @@
-//! Proofs of replacements that a model proposes, by the measure of rules' fixes ([`Prover`]): exactly these lines change,
+//! Proofs of replacements that a model proposes, by the measure of rules' fixes ([`FixProver`]): exactly these lines change,
 //! the file parses as well as before, and the tree around them stays.
 
 use std::collections::BTreeMap;
 
-use truing_core::port::{ProofRequest, Proposal, ReaderError};
+use truing_core::port::{ProofRequest, ReaderError, ReplacementProposal};
 use truing_diff::RepoPath;
 
 use crate::content::BYTE_ORDER_MARK;
-use crate::file::Tree;
-use crate::fix::{Edit, Fix};
-use crate::lines::Lines;
-use crate::proof::Prover;
-use crate::syntax::{Language, MAX_TIME, Parsers};
+use crate::file::FileTree;
+use crate::fix::{ByteReplacement, LineEdit};
+use crate::lines::LineIndex;
+use crate::proof::FixProver;
+use crate::syntax::{MAX_TIME, ParserPool, SourceLanguage};
 
 /// The most replacements of one request; those beyond are not proven.
 const MAX_PROPOSALS: usize = 500;
@@ -22,21 +22,21 @@ const MAX_PROPOSALS: usize = 500;
 /// [`ReaderError::Failed`] if the tree cannot be opened. In a file that cannot be read, or of which no grammar is known,
 /// nothing is proven.
 pub(crate) fn prove(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
-    let tree = Tree::open(&request.tree)?;
+    let tree = FileTree::open(&request.tree)?;
     let mut proven = vec![false; request.proposals.len()];
-    let mut files: BTreeMap<&RepoPath, Vec<(usize, &Proposal)>> = BTreeMap::new();
+    let mut files: BTreeMap<&RepoPath, Vec<(usize, &ReplacementProposal)>> = BTreeMap::new();
     for (at, proposal) in request.proposals.iter().enumerate().take(MAX_PROPOSALS) {
         files.entry(&proposal.path).or_default().push((at, proposal));
     }
     for (path, proposals) in files {
-        let (Some(language), Ok(bytes)) = (Language::of_path(path.as_bytes()), tree.bytes(path)) else {
+        let (Some(language), Ok(bytes)) = (SourceLanguage::of_path(path.as_bytes()), tree.bytes(path)) else {
             continue;
         };
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
         let Ok(text) = std::str::from_utf8(bytes) else { continue };
-        let (lines, mut parsers) = (Lines::of(bytes), Parsers::default());
+        let (lines, mut parsers) = (LineIndex::of(bytes), ParserPool::default());
         parsers.begin_file(MAX_TIME);
-        let mut prover = Prover::new(language, &lines, text, &mut parsers);
+        let mut prover = FixProver::new(language, &lines, text, &mut parsers);
         for (at, proposal) in proposals {
             if let (Some(said), Some(fix)) = (proven.get_mut(at), fix(proposal, language, &lines)) {
                 let (first, last) = (proposal.start_line, proposal.end_line);
@@ -48,8 +48,12 @@ pub(crate) fn prove(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
 }
 
 /// The bytes that a replacement changes, if the file has its lines. Its line ends become those of the file.
-fn fix(proposal: &Proposal, language: &Language, lines: &Lines<'_>) -> Option<Fix> {
-    let Proposal { start_line, end_line, replacement, .. } = proposal;
+fn fix(
+    proposal: &ReplacementProposal,
+    language: &SourceLanguage,
+    lines: &LineIndex<'_>,
+) -> Option<ByteReplacement> {
+    let ReplacementProposal { start_line, end_line, replacement, .. } = proposal;
     let (first, last) = (*start_line, *end_line);
     if !(1..=last).contains(&first) || last > lines.count() {
         return None;
@@ -64,7 +68,7 @@ fn fix(proposal: &Proposal, language: &Language, lines: &Lines<'_>) -> Option<Fi
     {
         return None;
     }
-    lines.fixes(&[&Edit { first, last, replacement: replacement.clone() }]).pop()
+    lines.fixes(&[&LineEdit { first, last, replacement: replacement.clone() }]).pop()
 }
 
 #[cfg(test)]
@@ -75,7 +79,8 @@ mod tests {
     fn is_proven(name: &str, text: &str, (start_line, end_line): (u32, u32), replacement: &str) -> bool {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), text).unwrap();
-        let proposal = Proposal { path: name.into(), start_line, end_line, replacement: replacement.into() };
+        let proposal =
+            ReplacementProposal { path: name.into(), start_line, end_line, replacement: replacement.into() };
         let request = ProofRequest { tree: folder.path().into(), proposals: vec![proposal] };
         prove(&request).unwrap() == [true]
     }
@@ -121,7 +126,7 @@ mod tests {
         std::fs::write(folder.path().join("latin.py"), b"x = '\xe9'\n").unwrap();
         let inside = folder.path().join("inside");
         std::fs::create_dir(&inside).unwrap();
-        let proposal = |path: &str| Proposal {
+        let proposal = |path: &str| ReplacementProposal {
             path: path.into(),
             start_line: 1,
             end_line: 1,

@@ -1,13 +1,13 @@
 //! What a server and its reader process say to each other, over the process's standard input and output, one JSON value
-//! a line: the reader says [`Hello`], the server sends one [`ReadRequest`], the reader says with [`Ready`] which rules
-//! it has, and then for each [`Turn`] one [`FileRead`] a file, in the order of the turn, until the input closes. So the
+//! a line: the reader says [`ReaderHello`], the server sends one [`ReadRequest`], the reader says with [`ReadyReply`] which rules
+//! it has, and then for each [`FileBatch`] one [`FileReply`] a file, in the order of the turn, until the input closes. So the
 //! server knows which file is being read, and ends a reader that takes too long or too much over one. A reader works on
 //! one file at a time.
 //!
-//! A reader that is started for tools is sent a [`ToolsRequest`], answers with [`Opened`], and then each [`Call`] with
-//! a [`Replied`] of the same number, until the input closes.
+//! A reader that is started for tools is sent a [`ToolsRequest`], answers with [`OpenReply`], and then each [`TreeToolCall`] with
+//! a [`NumberedReply`] of the same number, until the input closes.
 //!
-//! A reader that is started for sources is sent what is [`Asked`], and answers once, too.
+//! A reader that is started for sources is sent what is [`SourcesQuery`], and answers once, too.
 //!
 //! Nothing that a reader says is believed before [`checked`], [`checked_reply`] or [`checked_sources`] has seen it: the
 //! reader is the process that hostile bytes may have taken over. The reader keeps to the same bounds by the same
@@ -21,19 +21,19 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use truing_core::finding::RawFinding;
-use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::outcome::{SkipReason, UnreviewedFile};
 use truing_core::port::{ReadReport, ReadRequest, ReaderError};
-use truing_core::sandbox::Level;
+use truing_core::sandbox::SandboxLevel;
 use truing_diff::RepoPath;
 
-pub use self::collected::Collected;
+pub use self::collected::ReportCollector;
 pub use crate::bounds::{
     MAX_BODY_BYTES, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_REASON_BYTES, MAX_RULE_BYTES, MAX_RULES,
     MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_SUPPRESSED_BYTES, MAX_SUPPRESSIONS, MAX_TITLE_BYTES,
 };
 use crate::bounds::{check_finding, text_bytes};
-use crate::sources::{Asked, SourcesAnswer};
-use crate::tools::{MAX_REPLY_BYTES, Reply, TreeTool};
+use crate::sources::{SourcesAnswer, SourcesQuery};
+use crate::tools::{MAX_REPLY_BYTES, ToolReply, TreeTool};
 
 /// The version of this protocol: raised with every change of what is said.
 pub const PROTOCOL: u32 = 13;
@@ -61,11 +61,11 @@ pub const MAX_TURN_FILES: usize = 16;
 pub const MAX_TURN_BYTES: usize = 1 << 10;
 
 /// The answer to a request for which a reader is ready: the names of the rules.
-pub type Ready = Result<Vec<String>, ReaderError>;
+pub type ReadyReply = Result<Vec<String>, ReaderError>;
 
 /// The files of the request that are to be read next.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Turn {
+pub struct FileBatch {
     /// Their places in the request.
     pub files: Vec<usize>,
     /// Are they only looked at as text, because a reader was lost over them? What rules of syntax would find is missing
@@ -75,7 +75,7 @@ pub struct Turn {
 }
 
 /// The result of reading one file.
-pub type FileRead = Result<ReadReport, ReaderError>;
+pub type FileReply = Result<ReadReport, ReaderError>;
 
 /// A tree to look around in.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -89,11 +89,11 @@ pub struct ToolsRequest {
 }
 
 /// What opening the tree came to.
-pub type Opened = Result<(), ReaderError>;
+pub type OpenReply = Result<(), ReaderError>;
 
 /// A call of a tool.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Call {
+pub struct TreeToolCall {
     /// Which call it is: one more than the one before.
     pub number: u64,
     /// The tool.
@@ -104,11 +104,11 @@ pub struct Call {
 
 /// What a call came to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Replied {
+pub struct NumberedReply {
     /// Of which call.
     pub number: u64,
     /// What to tell the model.
-    pub reply: Reply,
+    pub reply: ToolReply,
 }
 
 /// What is wrong with something that was said.
@@ -144,17 +144,17 @@ pub enum ProtocolError {
     #[error("it is {theirs} and not {ours}: restart the service, so that both are the same")]
     OtherBuild {
         /// What the reader says it is.
-        theirs: Hello,
+        theirs: ReaderHello,
         /// What the server is.
-        ours: Hello,
+        ours: ReaderHello,
     },
     /// The kernel does not confine it as well as is asked for.
     #[error("its sandbox is `{}`, and at least `{}` is asked for: use a kernel with Landlock (5.13 or later), or accept a reader that could read any file: `sandbox.level = \"none\"` in the operator's configuration", .reached.as_str(), .weakest.as_str())]
     TooWeak {
         /// What it says.
-        reached: Level,
+        reached: SandboxLevel,
         /// What is asked for.
-        weakest: Level,
+        weakest: SandboxLevel,
     },
     /// A reply to another call than the one that was made.
     #[error("it replies to call {replied}, not to call {called}")]
@@ -174,18 +174,18 @@ pub enum ProtocolError {
 
 /// The first line: who speaks. A server talks only to a reader of its own build.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Hello {
+pub struct ReaderHello {
     /// [`PROTOCOL`].
     pub protocol: u32,
     /// The version of the program.
     pub version: String,
     /// How well the reader is confined. It says so before it has read anything that could take it over.
-    pub sandbox: Level,
+    pub sandbox: SandboxLevel,
 }
 
-impl Hello {
+impl ReaderHello {
     /// This build's.
-    pub fn of_this_build(sandbox: Level) -> Self {
+    pub fn of_this_build(sandbox: SandboxLevel) -> Self {
         Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), sandbox }
     }
 
@@ -193,7 +193,7 @@ impl Hello {
     ///
     /// # Errors
     /// [`ProtocolError::OtherBuild`], [`ProtocolError::TooWeak`]
-    pub fn is_ours(self, weakest: Level) -> Result<(), ProtocolError> {
+    pub fn is_ours(self, weakest: SandboxLevel) -> Result<(), ProtocolError> {
         let ours = Self::of_this_build(self.sandbox);
         if self != ours {
             return Err(ProtocolError::OtherBuild { theirs: self, ours });
@@ -205,7 +205,7 @@ impl Hello {
     }
 }
 
-impl std::fmt::Display for Hello {
+impl std::fmt::Display for ReaderHello {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "version {} (protocol {})", self.version, self.protocol)
     }
@@ -237,7 +237,7 @@ fn within(what: &'static str, bytes: usize, most: usize) -> Result<(), ProtocolE
 
 /// A report that may be believed as far as its form goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Checked {
+pub struct CheckedReport {
     /// The report, in order, each requested file in it once.
     pub report: ReadReport,
     /// How many findings were malformed or too many. Their files do not count as reviewed.
@@ -250,7 +250,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// [`ProtocolError::NotAskedFor`]: whoever answers about other files has not read the request.
-pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<Checked, ProtocolError> {
+pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<CheckedReport, ProtocolError> {
     let mut files: BTreeMap<&RepoPath, Option<SkipReason>> =
         request.files.iter().map(|file| (&file.path, Some(SkipReason::Unreadable))).collect();
     let mut tell = |path: &RepoPath, skipped: Option<SkipReason>| match files.get_mut(path) {
@@ -323,10 +323,10 @@ pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<Checked, Pro
     for (path, skipped) in files {
         match skipped {
             None => report.reviewed.push(path.clone()),
-            Some(reason) => report.not_reviewed.push(NotReviewed { path: path.clone(), reason }),
+            Some(reason) => report.not_reviewed.push(UnreviewedFile { path: path.clone(), reason }),
         }
     }
-    Ok(Checked { report, dropped })
+    Ok(CheckedReport { report, dropped })
 }
 
 /// Keeps the worst findings, as many as one answer may have, and returns the others.
@@ -344,8 +344,8 @@ fn keep_worst(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
 ///
 /// # Errors
 /// [`ProtocolError::OtherCall`], [`ProtocolError::TooLong`]
-pub fn checked_reply(called: u64, replied: Replied) -> Result<Reply, ProtocolError> {
-    let Replied { number, reply } = replied;
+pub fn checked_reply(called: u64, replied: NumberedReply) -> Result<ToolReply, ProtocolError> {
+    let NumberedReply { number, reply } = replied;
     if number != called {
         return Err(ProtocolError::OtherCall { called, replied: number });
     }
@@ -357,7 +357,7 @@ pub fn checked_reply(called: u64, replied: Replied) -> Result<Reply, ProtocolErr
 ///
 /// # Errors
 /// [`ProtocolError::Sources`]
-pub fn checked_sources(asked: &Asked, told: SourcesAnswer) -> Result<SourcesAnswer, ProtocolError> {
+pub fn checked_sources(asked: &SourcesQuery, told: SourcesAnswer) -> Result<SourcesAnswer, ProtocolError> {
     asked.check(&told).map_err(ProtocolError::Sources)?;
     Ok(told)
 }
@@ -378,7 +378,9 @@ fn is_rule_of(rule: &str, packs: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::finding::{Category, Place, Severity, Side, Source, Suggestion};
+    use truing_core::finding::{
+        CodeLocation, DefectCategory, DiffSide, FindingSource, Severity, SuggestedFix,
+    };
     use truing_core::port::ChangedFile;
 
     use super::*;
@@ -398,16 +400,16 @@ mod tests {
 
     pub(super) fn finding(path: &str, line: u32) -> RawFinding {
         RawFinding {
-            place: Place { path: path.into(), side: Side::New, start_line: line, end_line: line },
+            place: CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line },
             severity: Severity::P1,
-            category: Category::E,
+            category: DefectCategory::E,
             rule: "core/leftover".into(),
             title: "Left over".into(),
             body: "Remove it.\n\n\t- really".into(),
             snippet: "\x1b x()".into(),
             code: CodeDigests::default(),
-            suggestion: Some(Suggestion { replacement: String::new() }),
-            source: Source::Rule,
+            suggestion: Some(SuggestedFix { replacement: String::new() }),
+            source: FindingSource::Rule,
         }
     }
 
@@ -415,20 +417,20 @@ mod tests {
         ReadReport { findings, reviewed: vec!["a.py".into(), "b.py".into()], ..ReadReport::default() }
     }
 
-    pub(super) fn gaps(checked: &Checked) -> Vec<(String, SkipReason)> {
+    pub(super) fn gaps(checked: &CheckedReport) -> Vec<(String, SkipReason)> {
         checked.report.not_reviewed.iter().map(|gap| (gap.path.to_string(), gap.reason)).collect()
     }
 
     #[test]
     fn a_sound_report_stays_as_it_is() {
         let sound = report(vec![finding("a.py", 1), finding("b.py", u32::MAX)]);
-        assert_eq!(checked(&request(), sound.clone()).unwrap(), Checked { report: sound, dropped: 0 });
+        assert_eq!(checked(&request(), sound.clone()).unwrap(), CheckedReport { report: sound, dropped: 0 });
     }
 
     #[test]
     fn an_answer_about_another_file_is_none() {
         let other = || RepoPath::from("etc/passwd");
-        let gap = NotReviewed { path: other(), reason: SkipReason::Binary };
+        let gap = UnreviewedFile { path: other(), reason: SkipReason::Binary };
         let malformed = RawFinding { title: String::new(), ..finding("etc/passwd", 1) };
         for wrong in [
             ReadReport { reviewed: vec![other()], ..report(vec![]) },
@@ -451,7 +453,7 @@ mod tests {
 
     #[test]
     fn a_file_is_told_once_and_not_as_reviewed_if_both_is_said() {
-        let gap = NotReviewed { path: "a.py".into(), reason: SkipReason::TooLarge };
+        let gap = UnreviewedFile { path: "a.py".into(), reason: SkipReason::TooLarge };
         let twice = ReadReport {
             reviewed: vec!["a.py".into(), "b.py".into(), "a.py".into()],
             not_reviewed: vec![gap.clone(), gap],
@@ -474,7 +476,7 @@ mod tests {
             with(&|f| f.place.start_line = 0),
             with(&|f| (f.place.start_line, f.place.end_line) = (0, 0)),
             with(&|f| f.place.end_line = 2),
-            with(&|f| f.place.side = Side::Old),
+            with(&|f| f.place.side = DiffSide::Old),
             with(&|f| f.rule = "leftover".into()),
             with(&|f| f.rule = "other/leftover".into()),
             with(&|f| f.rule = "core/".into()),
@@ -486,7 +488,7 @@ mod tests {
             with(&|f| f.body = "\x1b[2J".into()),
             with(&|f| f.body = long(MAX_BODY_BYTES)),
             with(&|f| f.snippet = long(MAX_SNIPPET_BYTES)),
-            with(&|f| f.suggestion = Some(Suggestion { replacement: long(MAX_SUGGESTION_BYTES) })),
+            with(&|f| f.suggestion = Some(SuggestedFix { replacement: long(MAX_SUGGESTION_BYTES) })),
         ] {
             let checked = checked(&request(), report(vec![malformed.clone(), finding("b.py", 1)])).unwrap();
             assert_eq!(checked.dropped, 1, "{malformed:?}");
@@ -521,25 +523,27 @@ mod tests {
             body: "\t".repeat(MAX_BODY_BYTES),
             snippet: "\x01".repeat(MAX_SNIPPET_BYTES),
             code: CodeDigests::default(),
-            suggestion: Some(Suggestion { replacement: "\x01".repeat(MAX_SUGGESTION_BYTES) }),
-            place: Place { path: path.clone(), side: Side::New, start_line: n, end_line: n },
+            suggestion: Some(SuggestedFix { replacement: "\x01".repeat(MAX_SUGGESTION_BYTES) }),
+            place: CodeLocation { path: path.clone(), side: DiffSide::New, start_line: n, end_line: n },
             ..finding("", n)
         };
         let findings = (1..=u32::try_from(crate::engine::MAX_FINDINGS).unwrap()).map(finding).collect();
-        let said: FileRead = Ok(ReadReport { findings, reviewed: vec![path], ..ReadReport::default() });
+        let said: FileReply = Ok(ReadReport { findings, reviewed: vec![path], ..ReadReport::default() });
         let line = encode("what a file holds", &said, MAX_ANSWER_BYTES).unwrap();
         assert!(line.len() > MAX_ANSWER_BYTES / 2, "{}", line.len());
-        assert_eq!(decode::<FileRead>("it", &line, MAX_ANSWER_BYTES).unwrap(), said);
-        let turn = Turn { files: vec![usize::MAX; MAX_TURN_FILES], as_text: false };
+        assert_eq!(decode::<FileReply>("it", &line, MAX_ANSWER_BYTES).unwrap(), said);
+        let turn = FileBatch { files: vec![usize::MAX; MAX_TURN_FILES], as_text: false };
         encode("the turn", &turn, MAX_TURN_BYTES).unwrap();
     }
 
     #[test]
     fn a_reply_is_of_its_call_and_within_its_bound() {
-        let replied =
-            |number, bytes| Replied { number, reply: Reply { text: "\x01".repeat(bytes), is_error: false } };
+        let replied = |number, bytes| NumberedReply {
+            number,
+            reply: ToolReply { text: "\x01".repeat(bytes), is_error: false },
+        };
         let most = checked_reply(7, replied(7, MAX_REPLY_BYTES)).unwrap();
-        encode("the reply", &Replied { number: u64::MAX, reply: most }, MAX_REPLIED_BYTES).unwrap();
+        encode("the reply", &NumberedReply { number: u64::MAX, reply: most }, MAX_REPLIED_BYTES).unwrap();
         let long = checked_reply(7, replied(7, MAX_REPLY_BYTES + 1)).unwrap_err();
         assert!(matches!(long, ProtocolError::TooLong { .. }), "{long}");
         let other = checked_reply(7, replied(6, 1)).unwrap_err();
@@ -548,21 +552,23 @@ mod tests {
 
     #[test]
     fn a_reader_that_is_confined_less_than_is_asked_for_is_not_talked_to() {
-        for (reached, weakest) in [(Level::None, Level::Landlock), (Level::Landlock, Level::Full)] {
-            let error = Hello::of_this_build(reached).is_ours(weakest).unwrap_err().to_string();
+        for (reached, weakest) in
+            [(SandboxLevel::None, SandboxLevel::Landlock), (SandboxLevel::Landlock, SandboxLevel::Full)]
+        {
+            let error = ReaderHello::of_this_build(reached).is_ours(weakest).unwrap_err().to_string();
             assert!(error.contains(&format!("its sandbox is `{}`", reached.as_str())), "{error}");
-            assert!(Hello::of_this_build(weakest).is_ours(reached).is_ok());
+            assert!(ReaderHello::of_this_build(weakest).is_ours(reached).is_ok());
         }
     }
 
     #[test]
     fn only_the_same_build_is_talked_to() {
-        let hello = || Hello::of_this_build(Level::Landlock);
-        assert!(hello().is_ours(Level::Landlock).is_ok());
-        let older = Hello { version: "0.0.1".into(), ..hello() };
-        let other = Hello { protocol: PROTOCOL + 1, ..hello() };
+        let hello = || ReaderHello::of_this_build(SandboxLevel::Landlock);
+        assert!(hello().is_ours(SandboxLevel::Landlock).is_ok());
+        let older = ReaderHello { version: "0.0.1".into(), ..hello() };
+        let other = ReaderHello { protocol: PROTOCOL + 1, ..hello() };
         for hello in [older, other] {
-            let error = hello.is_ours(Level::None).unwrap_err().to_string();
+            let error = hello.is_ours(SandboxLevel::None).unwrap_err().to_string();
             assert!(error.contains("restart the service"), "{error}");
         }
     }

@@ -17,9 +17,9 @@ use truing_core::port::ReaderError;
 use self::decoded::DecodedWords;
 use self::encoded::SecretForms;
 use crate::literal;
-use crate::pack::{Check, Packs, Rule};
+use crate::pack::{PackRule, RuleCheck, RulePacks};
 use crate::rules::text::TextRules;
-use crate::snippet::{CUT, REDACTED_PREFIX_BYTES, Secrets};
+use crate::snippet::{CUT, REDACTED_PREFIX_BYTES, SecretRanges};
 
 /// The pack that knows the forms.
 const PACK: &str = "core";
@@ -28,11 +28,11 @@ const MIN_VALUE_BYTES: usize = 8;
 /// Stands for a text that cannot be looked at.
 pub(crate) const UNKNOWN: &str = "[not shown: it cannot be searched for secrets]";
 
-static PACKS: LazyLock<Option<Packs>> = LazyLock::new(|| Packs::embedded().ok());
+static PACKS: LazyLock<Option<RulePacks>> = LazyLock::new(|| RulePacks::embedded().ok());
 static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
     let rules = PACKS.as_ref()?.select(&[PACK.to_owned()]).ok()?;
-    let secrets: Vec<&Rule> =
-        rules.into_iter().filter(|rule| matches!(rule.check, Check::Secret(_))).collect();
+    let secrets: Vec<&PackRule> =
+        rules.into_iter().filter(|rule| matches!(rule.check, RuleCheck::Secret(_))).collect();
     TextRules::new(&secrets).ok()
 });
 
@@ -63,9 +63,9 @@ impl GivenSecrets {
 
 /// The secrets of one text, to be hidden in another that may quote it without what tells that they are secrets.
 #[derive(Default)]
-pub struct Quoted(Vec<String>);
+pub struct QuotedSecrets(Vec<String>);
 
-impl Quoted {
+impl QuotedSecrets {
     /// The secrets in a file.
     pub fn of(file: &str) -> Self {
         let mut values: Vec<String> = found(file)
@@ -104,12 +104,12 @@ pub fn redact_line(text: &str, most: usize) -> String {
     line::cut(redact(&line), most)
 }
 
-fn without(text: &str, secrets: Secrets) -> String {
+fn without(text: &str, secrets: SecretRanges) -> String {
     replace_secrets(text, secrets, cut)
 }
 
 /// A text with another for each of its secrets.
-pub(crate) fn replace_secrets(text: &str, secrets: Secrets, replacement: fn(&str) -> String) -> String {
+pub(crate) fn replace_secrets(text: &str, secrets: SecretRanges, replacement: fn(&str) -> String) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut at = 0;
     for Range { start, end } in secrets.0 {
@@ -132,7 +132,7 @@ fn cut(secret: &str) -> String {
 }
 
 /// The places of secrets in a text.
-pub(crate) fn found(text: &str) -> Result<Secrets, ReaderError> {
+pub(crate) fn found(text: &str) -> Result<SecretRanges, ReaderError> {
     let rules = RULES.as_ref().ok_or_else(|| ReaderError::Failed("the rules cannot be read".to_owned()))?;
     let mut ranges = rules.secrets(text.as_bytes())?;
     let decoded = DecodedWords::of(text);
@@ -141,7 +141,7 @@ pub(crate) fn found(text: &str) -> Result<Secrets, ReaderError> {
         ranges.extend(secrets.iter().flat_map(|secret| decoded.places(secret)));
     }
     ranges.extend(given_in(text));
-    Ok(Secrets::of(ranges))
+    Ok(SecretRanges::of(ranges))
 }
 
 /// The places of what this process was given: as a word of its own, or in another form.
@@ -158,7 +158,7 @@ fn given_in(text: &str) -> Vec<Range<usize>> {
     };
     let mut ranges: Vec<_> = given.values.iter().flat_map(of).chain(forms.find(text)).collect();
     // What stands there as it is would be in each other reading, too.
-    let rest = without(text, Secrets::of(ranges.clone()));
+    let rest = without(text, SecretRanges::of(ranges.clone()));
     let holds = |reading: &String| {
         let mut long = given.values.iter().filter(|value| value.len() >= MIN_PART);
         long.any(|value| reading.contains(value.as_str())) || forms.has_long(reading)
@@ -178,7 +178,7 @@ fn is_apart(text: &str, range: &Range<usize>) -> bool {
 
 /// A text in which each credential that this process was given is its first four characters and `…`. It keeps its lines.
 pub fn without_given(text: &str) -> String {
-    without(text, Secrets::of(given_in(text)))
+    without(text, SecretRanges::of(given_in(text)))
 }
 
 /// Does a text hold a secret of any kind: of a known form, given to this process, or without a form
@@ -237,7 +237,7 @@ mod tests {
         let file = format!("aws_secret_access_key = \"{value}\"\n");
         let said = format!("the value {value} is in the file");
         assert_eq!(redact(&said), said, "by itself it could be anything");
-        assert_eq!(Quoted::of(&file).hide_in(&said), "the value wJal… is in the file");
+        assert_eq!(QuotedSecrets::of(&file).hide_in(&said), "the value wJal… is in the file");
     }
 
     #[test]
@@ -257,7 +257,7 @@ mod tests {
         let once = redact(&text);
         assert_eq!(once, "a \"AKIA…\"");
         assert_eq!(redact(&once), once);
-        assert_eq!(Quoted::of(&text).hide_in(&once), once);
+        assert_eq!(QuotedSecrets::of(&text).hide_in(&once), once);
     }
 
     #[test]

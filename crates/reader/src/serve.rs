@@ -11,19 +11,19 @@ use rustix::process::{Signal, getpid, kill_process};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use truing_core::port::{ReadRequest, ReaderError};
-use truing_core::sandbox::Level;
+use truing_core::sandbox::SandboxLevel;
 
-use crate::in_process::One;
+use crate::in_process::RequestReader;
 use crate::protocol::{
-    Call, FileRead, Hello, MAX_ANSWER_BYTES, MAX_ASKED_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES,
-    MAX_OPENED_BYTES, MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, MAX_TURN_BYTES, Opened, ProtocolError, Ready,
-    Replied, ToolsRequest, Turn, checked_reply, decode, encode,
+    FileBatch, FileReply, MAX_ANSWER_BYTES, MAX_ASKED_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES,
+    MAX_OPENED_BYTES, MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, MAX_TURN_BYTES, NumberedReply, OpenReply,
+    ProtocolError, ReaderHello, ReadyReply, ToolsRequest, TreeToolCall, checked_reply, decode, encode,
 };
-use crate::sources::Asked;
+use crate::sources::SourcesQuery;
 use crate::stack::on_large_stack;
-use crate::syntax::{MAX_TIME, Parsers};
-use crate::tools::Toolbox;
-use crate::{InProcess, Packs};
+use crate::syntax::{MAX_TIME, ParserPool};
+use crate::tools::TreeToolbox;
+use crate::{InProcessReader, RulePacks};
 
 /// Why a reader process could not do its part.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +43,8 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`]; packs that are wrong are an answer.
 pub fn serve_parent(
-    sandbox: Level,
-    packs: impl FnOnce() -> Result<Packs, ReaderError> + Send,
+    sandbox: SandboxLevel,
+    packs: impl FnOnce() -> Result<RulePacks, ReaderError> + Send,
 ) -> Result<(), ServeError> {
     die_with_parent()?;
     // Trees are deep, and what walks them recurses.
@@ -56,10 +56,10 @@ pub fn serve_parent(
 ///
 /// # Errors
 /// [`ServeError`]; a file that is wrong is an answer.
-pub fn serve_sources_to_parent(sandbox: Level) -> Result<(), ServeError> {
+pub fn serve_sources_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> {
     die_with_parent()?;
     // Before it says hello: what it uses after that may be bounded.
-    on_large_stack(|| serve(io::stdin(), io::stdout(), sandbox, |asked: Asked| asked.answer(), die))?
+    on_large_stack(|| serve(io::stdin(), io::stdout(), sandbox, |asked: SourcesQuery| asked.answer(), die))?
 }
 
 /// Serves tools to the process that started this one, over standard input and output, until it closes the input or is
@@ -67,7 +67,7 @@ pub fn serve_sources_to_parent(sandbox: Level) -> Result<(), ServeError> {
 ///
 /// # Errors
 /// [`ServeError`]; a tree that cannot be opened and a call that is wrong are answers.
-pub fn serve_tools_to_parent(sandbox: Level) -> Result<(), ServeError> {
+pub fn serve_tools_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> {
     die_with_parent()?;
     serve_tools(io::stdin(), io::stdout(), sandbox, die)
 }
@@ -90,12 +90,12 @@ fn die() {
 fn serve<Request: DeserializeOwned, Answer: Serialize>(
     input: impl Read + Send + 'static,
     mut output: impl Write,
-    sandbox: Level,
+    sandbox: SandboxLevel,
     answer: impl FnOnce(Request) -> Answer,
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
-    say(&mut output, "the hello", &Hello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
+    say(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
     let line = heard(&mut input, MAX_ASKED_BYTES)?;
     let request: Request = decode("the request", &line, MAX_ASKED_BYTES)?;
     std::thread::Builder::new().name("watch".into()).spawn(move || {
@@ -112,30 +112,30 @@ fn serve<Request: DeserializeOwned, Answer: Serialize>(
 fn serve_files(
     input: impl Read + Send + 'static,
     mut output: impl Write,
-    sandbox: Level,
-    packs: impl FnOnce() -> Result<Packs, ReaderError>,
+    sandbox: SandboxLevel,
+    packs: impl FnOnce() -> Result<RulePacks, ReaderError>,
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
-    say(&mut output, "the hello", &Hello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
+    say(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
     let line = heard(&mut input, MAX_REQUEST_BYTES)?;
     let request: ReadRequest = decode("the request", &line, MAX_REQUEST_BYTES)?;
-    let turns = Lines::of(input, MAX_TURN_BYTES, abandoned)?;
-    let reader = packs().map(InProcess::with_packs);
+    let turns = InputLines::of(input, MAX_TURN_BYTES, abandoned)?;
+    let reader = packs().map(InProcessReader::with_packs);
     let one = match &reader {
-        Ok(reader) => One::new(reader, &request),
+        Ok(reader) => RequestReader::new(reader, &request),
         Err(error) => Err(error.clone()),
     };
-    let ready: Ready = one.as_ref().map(One::rules).map_err(Clone::clone);
+    let ready: ReadyReply = one.as_ref().map(RequestReader::rules).map_err(Clone::clone);
     say(&mut output, "what came of it", &ready, MAX_ANSWER_BYTES)?;
     let Ok(one) = one else { return Ok(()) };
 
-    let (change, mut parsers) = (one.change(&request), Parsers::default());
+    let (change, mut parsers) = (one.change(&request), ParserPool::default());
     while let Some(line) = turns.next() {
-        let turn: Turn = decode("the turn", &line, MAX_TURN_BYTES)?;
+        let turn: FileBatch = decode("the turn", &line, MAX_TURN_BYTES)?;
         let time = if turn.as_text { Duration::ZERO } else { MAX_TIME };
         for file in turn.files.into_iter().filter_map(|at| request.files.get(at)) {
-            let read: FileRead = one.read(file, &change, &mut parsers, time);
+            let read: FileReply = one.read(file, &change, &mut parsers, time);
             say(&mut output, "what a file holds", &read, MAX_ANSWER_BYTES)?;
         }
     }
@@ -147,34 +147,34 @@ fn serve_files(
 fn serve_tools(
     input: impl Read + Send + 'static,
     mut output: impl Write,
-    sandbox: Level,
+    sandbox: SandboxLevel,
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
-    say(&mut output, "the hello", &Hello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
+    say(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
     let line = heard(&mut input, MAX_REQUEST_BYTES)?;
     let request: ToolsRequest = decode("the request", &line, MAX_REQUEST_BYTES)?;
-    let opened = Toolbox::open(&request);
-    let told: Opened = opened.as_ref().map(|_| ()).map_err(Clone::clone);
+    let opened = TreeToolbox::open(&request);
+    let told: OpenReply = opened.as_ref().map(|_| ()).map_err(Clone::clone);
     say(&mut output, "what came of it", &told, MAX_OPENED_BYTES)?;
     let Ok(mut toolbox) = opened else { return Ok(()) };
 
-    let calls = Lines::of(input, MAX_CALL_BYTES, abandoned)?;
+    let calls = InputLines::of(input, MAX_CALL_BYTES, abandoned)?;
     while let Some(line) = calls.next() {
-        let Call { number, tool, input } = decode("the call", &line, MAX_CALL_BYTES)?;
-        let reply = checked_reply(number, Replied { number, reply: toolbox.call(tool, &input) })?;
-        say(&mut output, "the reply", &Replied { number, reply }, MAX_REPLIED_BYTES)?;
+        let TreeToolCall { number, tool, input } = decode("the call", &line, MAX_CALL_BYTES)?;
+        let reply = checked_reply(number, NumberedReply { number, reply: toolbox.call(tool, &input) })?;
+        say(&mut output, "the reply", &NumberedReply { number, reply }, MAX_REPLIED_BYTES)?;
     }
     Ok(())
 }
 
 /// Lines that another thread reads, so that the end of the input is seen in the middle of the work on one too.
-struct Lines {
+struct InputLines {
     lines: mpsc::Receiver<Vec<u8>>,
     is_waiting: Arc<AtomicBool>,
 }
 
-impl Lines {
+impl InputLines {
     fn of(
         mut input: impl io::BufRead + Send + 'static,
         most: usize,
@@ -235,7 +235,7 @@ mod tests {
     fn said(input: &[u8]) -> (Result<(), ServeError>, Vec<String>) {
         let mut output = Vec::new();
         let input = Cursor::new(input.to_vec());
-        let ended = serve_files(input, &mut output, Level::None, Packs::embedded, || ());
+        let ended = serve_files(input, &mut output, SandboxLevel::None, RulePacks::embedded, || ());
         (ended, String::from_utf8(output).unwrap().lines().map(str::to_owned).collect())
     }
 
@@ -245,15 +245,15 @@ mod tests {
             let (ended, lines) = said(wrong);
             assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::Rubbish { .. }))), "{wrong:?}");
             assert_eq!(
-                serde_json::from_str::<Hello>(&lines.join("")).unwrap(),
-                Hello::of_this_build(Level::None)
+                serde_json::from_str::<ReaderHello>(&lines.join("")).unwrap(),
+                ReaderHello::of_this_build(SandboxLevel::None)
             );
         }
     }
 
     #[test]
     fn a_request_over_its_bound_is_not_read_to_its_end() {
-        let ended = serve_files(io::repeat(b'x'), io::sink(), Level::None, Packs::embedded, || ());
+        let ended = serve_files(io::repeat(b'x'), io::sink(), SandboxLevel::None, RulePacks::embedded, || ());
         assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::TooLong { .. }))));
     }
 
@@ -261,7 +261,7 @@ mod tests {
     fn what_it_cannot_do_is_an_answer() {
         let (ended, lines) = said(b"{\"tree\":\"/\",\"files\":[],\"packs\":[\"no\"]}\n");
         ended.unwrap();
-        let ready: Ready = serde_json::from_str(lines.get(1).unwrap()).unwrap();
+        let ready: ReadyReply = serde_json::from_str(lines.get(1).unwrap()).unwrap();
         assert!(matches!(ready, Err(ReaderError::UnknownPack { name, .. }) if name == "no"));
     }
 
@@ -278,7 +278,7 @@ mod tests {
         let turns = "{\"files\":[2,0]}\n{\"files\":[7]}\n{\"files\":[1]}\n";
         let (ended, lines) = said(format!("{request}{turns}").as_bytes());
         ended.unwrap();
-        let read = |line: &String| serde_json::from_str::<FileRead>(line).unwrap().unwrap();
+        let read = |line: &String| serde_json::from_str::<FileReply>(line).unwrap().unwrap();
         let read: Vec<_> = lines.iter().skip(2).map(read).collect();
         let told: Vec<_> = read.iter().map(|told| told.reviewed[0].to_string()).collect();
         assert_eq!(told, ["c", "a", "b"]);
@@ -295,15 +295,16 @@ mod tests {
         let input = Cursor::new(b"{\"tree\":\"/\",\"files\":[],\"packs\":[]}\n".to_vec());
         let packs = || {
             told.recv().unwrap();
-            Packs::embedded()
+            RulePacks::embedded()
         };
-        serve_files(input, io::sink(), Level::None, packs, move || tell.send(()).unwrap()).unwrap();
+        serve_files(input, io::sink(), SandboxLevel::None, packs, move || tell.send(()).unwrap()).unwrap();
     }
 
     /// What the reader says to these lines when it is started for tools.
     fn said_of_tools(input: &str) -> (Result<(), ServeError>, Vec<String>) {
         let mut output = Vec::new();
-        let ended = serve_tools(Cursor::new(input.to_owned().into_bytes()), &mut output, Level::None, || ());
+        let ended =
+            serve_tools(Cursor::new(input.to_owned().into_bytes()), &mut output, SandboxLevel::None, || ());
         (ended, String::from_utf8(output).unwrap().lines().map(str::to_owned).collect())
     }
 
@@ -319,7 +320,7 @@ mod tests {
         let (ended, lines) = said_of_tools(&format!("{request}\n{}\n{}\n", call(1, "a"), call(2, "b")));
         ended.unwrap();
         assert_eq!(lines.get(1).unwrap(), r#"{"Ok":null}"#);
-        let replies: Vec<Replied> =
+        let replies: Vec<NumberedReply> =
             lines.iter().skip(2).map(|line| serde_json::from_str(line).unwrap()).collect();
         let seen: Vec<_> = replies.iter().map(|replied| (replied.number, replied.reply.is_error)).collect();
         assert_eq!(seen, [(1, false), (2, true)]);
@@ -334,7 +335,7 @@ mod tests {
     fn a_tree_that_cannot_be_opened_is_an_answer() {
         let (ended, lines) = said_of_tools("{\"tree\":\"/nowhere\",\"only\":null,\"always\":[]}\n");
         ended.unwrap();
-        let opened: Opened = serde_json::from_str(lines.get(1).unwrap()).unwrap();
+        let opened: OpenReply = serde_json::from_str(lines.get(1).unwrap()).unwrap();
         assert!(matches!(opened, Err(ReaderError::Failed(what)) if what.contains("/nowhere")));
     }
 }

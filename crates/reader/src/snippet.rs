@@ -4,7 +4,7 @@ use std::ops::Range;
 
 pub use truing_core::code::CUT;
 
-use crate::lines::Lines;
+use crate::lines::LineIndex;
 
 /// How many lines a snippet has at most.
 const MAX_LINES: usize = 8;
@@ -17,9 +17,9 @@ pub(crate) const REDACTED_PREFIX_BYTES: usize = 4;
 
 /// Ranges of a file that must not be shown: ascending, not overlapping, not empty.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets(pub(crate) Vec<Range<usize>>);
+pub(crate) struct SecretRanges(pub(crate) Vec<Range<usize>>);
 
-impl Secrets {
+impl SecretRanges {
     /// Joins ranges that touch or overlap.
     pub(crate) fn of(mut ranges: Vec<Range<usize>>) -> Self {
         ranges.sort_by_key(|range| (range.start, range.end));
@@ -50,7 +50,13 @@ impl Secrets {
 /// The lines `first..=last` as text, without line ends. `focus` is the offset of the match, which is shown even
 /// in the middle of a very long line. A secret is its first four characters and `…`; lines that lie within one
 /// are left out.
-pub(crate) fn snippet(lines: &Lines<'_>, first: u32, last: u32, focus: usize, secrets: &Secrets) -> String {
+pub(crate) fn snippet(
+    lines: &LineIndex<'_>,
+    first: u32,
+    last: u32,
+    focus: usize,
+    secrets: &SecretRanges,
+) -> String {
     let mut shown = Vec::new();
     for number in first..=last {
         if shown.len() == MAX_LINES {
@@ -66,7 +72,7 @@ pub(crate) fn snippet(lines: &Lines<'_>, first: u32, last: u32, focus: usize, se
 }
 
 /// One line, cut to a window and redacted.
-fn show_line(lines: &Lines<'_>, line: Range<usize>, focus: usize, secrets: &Secrets) -> String {
+fn show_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets: &SecretRanges) -> String {
     let window = window(lines, &line, focus);
     let mut text = String::new();
     let mut at = window.start;
@@ -92,7 +98,7 @@ fn show_line(lines: &Lines<'_>, line: Range<usize>, focus: usize, secrets: &Secr
 }
 
 /// The part of a line that is shown: all of it, or [`MAX_LINE_BYTES`] from shortly before the match.
-fn window(lines: &Lines<'_>, line: &Range<usize>, focus: usize) -> Range<usize> {
+fn window(lines: &LineIndex<'_>, line: &Range<usize>, focus: usize) -> Range<usize> {
     if line.len() <= MAX_LINE_BYTES {
         return line.clone();
     }
@@ -107,7 +113,7 @@ fn window(lines: &Lines<'_>, line: &Range<usize>, focus: usize) -> Range<usize> 
     next_character(start)..next_character(end)
 }
 
-fn lossy(lines: &Lines<'_>, range: Range<usize>) -> String {
+fn lossy(lines: &LineIndex<'_>, range: Range<usize>) -> String {
     String::from_utf8_lossy(lines.bytes(range)).into_owned()
 }
 
@@ -116,7 +122,7 @@ mod tests {
     use super::*;
 
     fn show(text: &str, first: u32, last: u32, focus: usize, secrets: &[Range<usize>]) -> String {
-        snippet(&Lines::of(text.as_bytes()), first, last, focus, &Secrets::of(secrets.to_vec()))
+        snippet(&LineIndex::of(text.as_bytes()), first, last, focus, &SecretRanges::of(secrets.to_vec()))
     }
 
     #[test]

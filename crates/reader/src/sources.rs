@@ -34,15 +34,15 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 use truing_core::glob::is_bounded;
 use truing_core::line::clean;
-use truing_core::sync::{Definition, Sources, Symbol};
+use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
 
-pub use archive::{ArchiveError, Format};
-pub use asked::{Asked, FilesRequest, FormatRequest, SourcesAnswer};
-pub use pins::{LeftOut, Pins};
-pub use project::{Project, ProjectRequest, project_of};
+pub use archive::{ArchiveError, ArchiveFormat};
+pub use asked::{FilesRequest, FormatRequest, SourcesAnswer, SourcesQuery};
+pub use pins::{HashPins, SkippedPin};
+pub use project::{ProjectFacts, ProjectRequest, project_of};
 
-use archive::Content;
-use items::{Family, Files};
+use archive::ArchiveContent;
+use items::{LanguageFamily, ReleaseFiles};
 
 use crate::stack::on_large_stack;
 use crate::syntax::MAX_SOURCE_BYTES;
@@ -53,7 +53,7 @@ pub struct SourcesRequest {
     /// The archive as it was downloaded.
     pub archive: PathBuf,
     /// How it is packed.
-    pub format: Format,
+    pub format: ArchiveFormat,
     /// Definitions to be found, as `module:Class.method`, `FILE:Type.method` or `FILE`.
     pub symbols: Vec<String>,
     /// Files that are told whole, as globs: every function, and what is outside of them; their paths begin below the
@@ -95,10 +95,10 @@ pub enum SourcesError {
 ///
 /// # Errors
 /// [`SourcesError`]; a single file that is no source is part of the report.
-pub fn read(request: &SourcesRequest) -> Result<Sources, SourcesError> {
+pub fn read(request: &SourcesRequest) -> Result<ReleaseSources, SourcesError> {
     let mirrored = globs(&request.mirrored)?;
     let symbols = request.symbols.iter().chain(&request.bases);
-    let symbols: Vec<Name<'_>> = symbols.map(|symbol| Name::of(symbol)).collect();
+    let symbols: Vec<SymbolTarget<'_>> = symbols.map(|symbol| SymbolTarget::of(symbol)).collect();
     let wanted = |path: &str| {
         mirrored.is_match(path)
             || requirements::file_of(path).is_some()
@@ -128,20 +128,20 @@ pub fn files_of(request: &FilesRequest) -> Result<BTreeMap<String, String>, Sour
 }
 
 /// What a symbol names.
-enum Name<'a> {
+enum SymbolTarget<'a> {
     /// Something in a Python module.
     Module(&'a str),
     /// An item of a file.
-    Item(Family, &'a str, &'a str),
+    Item(LanguageFamily, &'a str, &'a str),
     /// A file.
     File(&'a str),
 }
 
-impl<'a> Name<'a> {
+impl<'a> SymbolTarget<'a> {
     fn of(symbol: &'a str) -> Self {
         match symbol.split_once(':') {
             None => Self::File(symbol),
-            Some((place, item)) => match Family::of(place) {
+            Some((place, item)) => match LanguageFamily::of(place) {
                 Some(family) => Self::Item(family, place, item),
                 None => Self::Module(symbol),
             },
@@ -152,7 +152,7 @@ impl<'a> Name<'a> {
     fn needs(&self, path: &str) -> bool {
         match self {
             Self::Module(_) => path.ends_with(".py"),
-            Self::Item(family, ..) => Family::of(path) == Some(*family),
+            Self::Item(family, ..) => LanguageFamily::of(path) == Some(*family),
             Self::File(file) => path == *file,
         }
     }
@@ -162,7 +162,7 @@ impl<'a> Name<'a> {
 ///
 /// # Errors
 /// [`SourcesError`]
-pub fn pins_of(path: &Path) -> Result<Pins, SourcesError> {
+pub fn pins_of(path: &Path) -> Result<HashPins, SourcesError> {
     let wrong = |why: String| SourcesError::File { path: path.to_owned(), why };
     let bytes = bytes_of(path).map_err(wrong)?;
     on_large_stack(|| pins::of_test(&bytes))
@@ -178,26 +178,27 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
     read.map_err(|error| error.to_string()).map(|_| bytes)
 }
 
-fn report(content: Content, request: &SourcesRequest, mirrored: &GlobSet) -> Sources {
-    let Content { files, paths, .. } = &content;
+fn report(content: ArchiveContent, request: &SourcesRequest, mirrored: &GlobSet) -> ReleaseSources {
+    let ArchiveContent { files, paths, .. } = &content;
     let natives: BTreeSet<String> = paths.iter().filter_map(|path| shadow::native(path)).collect();
     let mut wanted: BTreeSet<String> = files.keys().filter(|path| mirrored.is_match(path)).cloned().collect();
-    let mut items = Files::new(files);
-    let mut package = python::Package::new(files, request.format);
-    let mut told = Sources { requirements: requirements::of_files(files.iter()), ..Sources::default() };
-    let mut find = |symbol: &String| match Name::of(symbol) {
-        Name::Module(name) => package.symbol(name),
-        Name::Item(_, file, item) => items.symbol(file, item),
-        Name::File(file) => items.whole(file),
+    let mut items = ReleaseFiles::new(files);
+    let mut package = python::PythonPackage::new(files, request.format);
+    let mut told =
+        ReleaseSources { requirements: requirements::of_files(files.iter()), ..ReleaseSources::default() };
+    let mut find = |symbol: &String| match SymbolTarget::of(symbol) {
+        SymbolTarget::Module(name) => package.symbol(name),
+        SymbolTarget::Item(_, file, item) => items.symbol(file, item),
+        SymbolTarget::File(file) => items.whole(file),
     };
     told.symbols = request.symbols.iter().map(|symbol| (symbol.clone(), find(symbol))).collect();
     if request.mirrored.is_empty() {
-        wanted.extend(told.symbols.values().filter_map(Symbol::definition).map(|at| at.file.clone()));
+        wanted.extend(told.symbols.values().filter_map(SymbolState::definition).map(|at| at.file.clone()));
     }
     for symbol in &request.bases {
         told.symbols.entry(symbol.clone()).or_insert_with(|| find(symbol));
     }
-    for Definition { file, name, .. } in told.symbols.values().filter_map(Symbol::definition) {
+    for SymbolDefinition { file, name, .. } in told.symbols.values().filter_map(SymbolState::definition) {
         let all = package.namesakes(file, name);
         if all.len() > 1 {
             told.namesakes.entry(file.clone()).or_default().insert(name.clone(), all);
@@ -218,7 +219,7 @@ fn report(content: Content, request: &SourcesRequest, mirrored: &GlobSet) -> Sou
             told.functions.insert(path, module.functions());
         }
     }
-    let definitions = told.symbols.values().filter_map(Symbol::definition).map(|at| at.file.clone());
+    let definitions = told.symbols.values().filter_map(SymbolState::definition).map(|at| at.file.clone());
     let told_of = requirements::files_in(files);
     let compared = told.files.keys().cloned().chain(definitions).chain(package.parsed()).chain(told_of);
     let compared = compared.chain(request.mirrored.iter().cloned());

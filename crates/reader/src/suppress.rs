@@ -8,12 +8,12 @@ use std::sync::LazyLock;
 use memchr::memmem;
 use regex::bytes::Regex;
 use truing_core::line::clean;
-use truing_core::suppression::{IdleSuppression, Idleness};
+use truing_core::suppression::{IdleSuppression, IdleSuppressionReason};
 use truing_diff::RepoPath;
 
-use crate::lines::Lines;
+use crate::lines::LineIndex;
 use crate::output::known;
-use crate::redact::{Quoted, redact};
+use crate::redact::{QuotedSecrets, redact};
 
 const OPENING: &str = "truing: ignore[";
 /// A comment that means to be one, however it is written.
@@ -31,7 +31,7 @@ const MAX_IDLE: usize = 100;
 pub(crate) const MAX_REASON_CHARS: usize = 200;
 
 /// A comment that suppressed a finding: its line, and the rule.
-pub(crate) type Used = BTreeSet<(u32, String)>;
+pub(crate) type UsedSuppressions = BTreeSet<(u32, String)>;
 
 /// Does the file speak of suppression at all?
 pub(crate) fn is_mentioned(bytes: &[u8]) -> bool {
@@ -40,7 +40,7 @@ pub(crate) fn is_mentioned(bytes: &[u8]) -> bool {
 }
 
 /// The comment that suppresses a finding of `rule` that begins on line `first`, if one does: its line, and its reason.
-pub(crate) fn suppressed_by(lines: &Lines<'_>, first: u32, rule: &str) -> Option<(u32, String)> {
+pub(crate) fn suppressed_by(lines: &LineIndex<'_>, first: u32, rule: &str) -> Option<(u32, String)> {
     let named = |number: u32, alone: bool| {
         let found = comments(lines, number).into_iter().find(|comment| {
             (!alone || comment.is_alone)
@@ -54,9 +54,9 @@ pub(crate) fn suppressed_by(lines: &Lines<'_>, first: u32, rule: &str) -> Option
 }
 
 /// A comment's reason as it is told: one line, without secrets of its file, and without what ends the comment.
-pub(crate) fn told_reason(lines: &Lines<'_>, reason: &str) -> String {
+pub(crate) fn told_reason(lines: &LineIndex<'_>, reason: &str) -> String {
     let text = String::from_utf8_lossy(lines.text());
-    let reason = clean(&Quoted::of(&text).hide_in(reason), MAX_REASON_CHARS);
+    let reason = clean(&QuotedSecrets::of(&text).hide_in(reason), MAX_REASON_CHARS);
     let ends = ["-->", "*/", "#}", "%}"];
     let open = ends.iter().find_map(|end| reason.strip_suffix(end)).unwrap_or(&reason);
     open.trim_end().to_owned()
@@ -88,8 +88,8 @@ pub(crate) struct FileFacts<C, F, S> {
 /// The comments that suppress nothing, of those on lines of the change. `used`: what others suppressed.
 pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize) -> bool>(
     path: &RepoPath,
-    lines: &Lines<'_>,
-    used: &Used,
+    lines: &LineIndex<'_>,
+    used: &UsedSuppressions,
     known: FileFacts<C, F, S>,
 ) -> Vec<IdleSuppression> {
     let FileFacts { counts, finds, mut is_shown } = known;
@@ -106,14 +106,14 @@ pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize)
                 let next = line.saturating_add(1);
                 let is_known = !comment.is_alone || next > lines.count() || counts(next, next);
                 let problem = if !comment.has_reason {
-                    Idleness::NoReason
+                    IdleSuppressionReason::NoReason
                 } else if is_of_a_tool(rule) {
                     // Nobody knows here what the tool finds, or whether it is asked.
                     continue;
                 } else if !finds(rule) {
-                    Idleness::UnknownRule
+                    IdleSuppressionReason::UnknownRule
                 } else if is_known && !used.contains(&(line, rule.clone())) {
-                    Idleness::NothingFound
+                    IdleSuppressionReason::NothingFound
                 } else {
                     continue;
                 };
@@ -130,7 +130,7 @@ pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize)
         let before = lines.text().get(..word.start()).and_then(<[u8]>::last).copied();
         let is_quoted = before.is_some_and(|before| is_quote(char::from(before)));
         if !is_one && counts(line, line) && !is_quoted && !is_shown(word.start()) {
-            let (path, rule, problem) = (path.clone(), String::new(), Idleness::Misspelt);
+            let (path, rule, problem) = (path.clone(), String::new(), IdleSuppressionReason::Misspelt);
             all.push(IdleSuppression { path, line, rule, problem });
         }
     }
@@ -150,7 +150,7 @@ fn told(name: &str) -> String {
 }
 
 /// A comment that is to suppress something.
-struct Comment {
+struct SuppressionComment {
     /// The rules that it names.
     rules: Vec<String>,
     /// Has it a reason? A reason has a letter or digit: the end of a comment (`-->`, `*/`) is none.
@@ -164,7 +164,7 @@ struct Comment {
 }
 
 /// The comments of a line: `core/a` or `core/a, core/b` in brackets, and what follows.
-fn comments(lines: &Lines<'_>, number: u32) -> Vec<Comment> {
+fn comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment> {
     let line = String::from_utf8_lossy(lines.bytes(lines.range(number)));
     let comment = |(at, _): (usize, &str)| {
         let (before, comment) = line.split_at(at);
@@ -174,7 +174,7 @@ fn comments(lines: &Lines<'_>, number: u32) -> Vec<Comment> {
         let own = reason.split(OPENING).next().unwrap_or_default();
         let is_in_text = |quote: char| before.matches(quote).count() % 2 == 1 && comment.contains(quote);
         let opens = opens_with_quote(before, comment);
-        Some(Comment {
+        Some(SuppressionComment {
             rules: rules.map(str::to_owned).collect(),
             has_reason: reason.starts_with(char::is_whitespace) && reason.contains(char::is_alphanumeric),
             reason: own.trim().to_owned(),
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_comment_with_a_reason_suppresses_its_line_and_alone_the_next() {
         let suppressed =
-            |text: &str, line| suppressed_by(&Lines::of(text.as_bytes()), line, "core/x").is_some();
+            |text: &str, line| suppressed_by(&LineIndex::of(text.as_bytes()), line, "core/x").is_some();
         for (text, line, expected) in [
             ("dbg // truing: ignore[core/x] shown on purpose", 1, true),
             ("# truing: ignore[core/x] a fixture\r\nb", 2, true),
@@ -273,7 +273,7 @@ mod tests {
         }
         let key = ["AKIA", "QYLPMN5HHHFPZAM2"].concat();
         let text = format!("<!-- truing: ignore[core/x] as {key} is\u{7}of  a test -->\n");
-        let lines = Lines::of(text.as_bytes());
+        let lines = LineIndex::of(text.as_bytes());
         let (line, reason) = suppressed_by(&lines, 1, "core/x").unwrap();
         assert_eq!((line, told_reason(&lines, &reason).as_str()), (1, "as AKIA… is of a test"));
     }
@@ -284,7 +284,7 @@ mod tests {
             let used = used.iter().map(|line| (*line, "core/x".to_owned())).collect();
             let idle = idle(
                 &RepoPath::from("a"),
-                &Lines::of(text.as_bytes()),
+                &LineIndex::of(text.as_bytes()),
                 &used,
                 FileFacts {
                     counts: |first: u32, _: u32| first < 9,
@@ -297,24 +297,36 @@ mod tests {
         let one = |line, rule: &str, problem| vec![(line, rule.to_owned(), problem)];
         for (text, used, expected) in [
             ("a // truing: ignore[core/x] on purpose", &[1][..], vec![]),
-            ("a // truing: ignore[core/x] on purpose", &[], one(1, "core/x", Idleness::NothingFound)),
-            ("a\n# truing: ignore[core/x]\nb", &[], one(2, "core/x", Idleness::NoReason)),
-            ("# truing: ignore[core/z] why\nb", &[], one(1, "core/z", Idleness::UnknownRule)),
-            ("# truing: ignore[core/x, core/z] why\nb", &[1], one(1, "core/z", Idleness::UnknownRule)),
+            (
+                "a // truing: ignore[core/x] on purpose",
+                &[],
+                one(1, "core/x", IdleSuppressionReason::NothingFound),
+            ),
+            ("a\n# truing: ignore[core/x]\nb", &[], one(2, "core/x", IdleSuppressionReason::NoReason)),
+            ("# truing: ignore[core/z] why\nb", &[], one(1, "core/z", IdleSuppressionReason::UnknownRule)),
+            (
+                "# truing: ignore[core/x, core/z] why\nb",
+                &[1],
+                one(1, "core/z", IdleSuppressionReason::UnknownRule),
+            ),
             ("say `truing: ignore[core/z]` for it", &[], vec![]),
             ("# truing: ignore[", &[], vec![]),
-            ("a\n# truing: ignore[core/x] too late", &[], one(2, "core/x", Idleness::NothingFound)),
-            ("a # truing:ignore[core/x] why", &[], one(1, "", Idleness::Misspelt)),
-            ("a // Truing: Ignore[core/x] why", &[], one(1, "", Idleness::Misspelt)),
-            ("# truing: ignore\nb", &[], one(1, "", Idleness::Misspelt)),
-            ("/* truing: ignore (core/x) why */\nb", &[], one(1, "", Idleness::Misspelt)),
-            ("<!-- truing-ignore: core/x -->\nb", &[], one(1, "", Idleness::Misspelt)),
-            ("# truing: ignore-next-line[core/x] why\nb", &[], one(1, "", Idleness::Misspelt)),
+            (
+                "a\n# truing: ignore[core/x] too late",
+                &[],
+                one(2, "core/x", IdleSuppressionReason::NothingFound),
+            ),
+            ("a # truing:ignore[core/x] why", &[], one(1, "", IdleSuppressionReason::Misspelt)),
+            ("a // Truing: Ignore[core/x] why", &[], one(1, "", IdleSuppressionReason::Misspelt)),
+            ("# truing: ignore\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
+            ("/* truing: ignore (core/x) why */\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
+            ("<!-- truing-ignore: core/x -->\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
+            ("# truing: ignore-next-line[core/x] why\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
             ("REM truing ignore[core/x] why\nb", &[], vec![]),
-            ("REM truing:ignore[core/x] why\nb", &[], one(1, "", Idleness::Misspelt)),
-            ("dnl truing-ignore[core/x] why\nb", &[], one(1, "", Idleness::Misspelt)),
-            ("' Truing: ignore[core/x] why\nb", &[], one(1, "", Idleness::Misspelt)),
-            ("REM truing: ignore[core/x] why\nb", &[], one(1, "core/x", Idleness::NothingFound)),
+            ("REM truing:ignore[core/x] why\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
+            ("dnl truing-ignore[core/x] why\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
+            ("' Truing: ignore[core/x] why\nb", &[], one(1, "", IdleSuppressionReason::Misspelt)),
+            ("REM truing: ignore[core/x] why\nb", &[], one(1, "core/x", IdleSuppressionReason::NothingFound)),
             ("x = 'a # truing: ignore[core/z] why SHOWN", &[], vec![]),
             ("x = 'a # truing ignore: x truing:ignore SHOWN", &[], vec![]),
             ("# write `truing: ignore` for it, as Truing ignores it", &[], vec![]),

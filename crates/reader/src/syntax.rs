@@ -12,12 +12,13 @@ mod language;
 mod rule;
 mod scan;
 
-pub(crate) use around::Places;
-pub(crate) use definitions::{Definition, definitions};
-pub(crate) use language::{LANGUAGES, Language};
-pub(crate) use rule::{SyntaxCheck, WrongRule, from_yaml};
+pub(crate) use around::FileSurroundings;
+pub(crate) use definitions::{DefinitionPlace, definitions};
+pub(crate) use language::{LANGUAGES, SourceLanguage};
+pub(crate) use rule::{RuleSyntaxError, SyntaxCheck, from_yaml};
 pub(crate) use scan::{
-    MAX_DEPTH, MAX_SOURCE_BYTES, MAX_TIME, Match, Parsers, Scan, Shape, TooComplex, text_of,
+    ComplexityError, MAX_DEPTH, MAX_SOURCE_BYTES, MAX_TIME, ParserPool, SyntaxMatch, SyntaxScan, TreeShape,
+    text_of,
 };
 
 /// The size of the stacks on which syntax is read, in bytes. Matching recurses along the tree, whose depth is
@@ -42,7 +43,11 @@ mod tests {
             ("a.", None),
             ("", None),
         ] {
-            assert_eq!(Language::of_path(path.as_bytes()).map(Language::name), expected, "{path}");
+            assert_eq!(
+                SourceLanguage::of_path(path.as_bytes()).map(SourceLanguage::name),
+                expected,
+                "{path}"
+            );
         }
     }
 
@@ -50,11 +55,11 @@ mod tests {
     fn every_language_is_known_by_every_name_and_has_its_grammar() {
         for language in LANGUAGES {
             for name in language.names {
-                assert_eq!(Language::named(&name.to_uppercase()), Some(language));
+                assert_eq!(SourceLanguage::named(&name.to_uppercase()), Some(language));
             }
             // A grammar that is not compiled in panics here.
             assert!(scan::tests::parses(language, "x"), "{}", language.name());
         }
-        assert_eq!(Language::named("kotlin"), None);
+        assert_eq!(SourceLanguage::named("kotlin"), None);
     }
 }

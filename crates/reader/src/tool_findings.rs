@@ -7,22 +7,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::code::CodeDigests;
-use truing_core::finding::{RawFinding, Source};
+use truing_core::finding::{FindingSource, RawFinding};
 use truing_core::line::counted;
 use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolRequest};
 use truing_diff::RepoPath;
 
 use crate::bounds::{MAX_FINDINGS, MAX_KEPT, MAX_KEPT_BYTES, check_finding, is_one_line, text_bytes};
-use crate::file::Tree;
-use crate::fix::Fix;
-use crate::lines::{Lines, touches};
+use crate::file::FileTree;
+use crate::fix::ByteReplacement;
+use crate::lines::{LineIndex, touches};
 use crate::output::known::{self, KnownTool};
 use crate::output::report::MAX_TOOLS;
-use crate::output::{FileText, Finder, Format, Mapping, tool_name};
-use crate::proof::Prover;
+use crate::output::{DiagnosticMapping, FileText, FindingMapper, OutputFormat, tool_name};
+use crate::proof::FixProver;
 use crate::snippet::CUT;
 use crate::suppress;
-use crate::syntax::{Language, MAX_TIME, Parsers, Places};
+use crate::syntax::{FileSurroundings, MAX_TIME, ParserPool, SourceLanguage};
 use crate::tool_report::{MAX_PROBLEM_CHARS, MAX_PROBLEMS, ToolReport, tool_report};
 use crate::withheld::WithheldFix;
 
@@ -38,7 +38,7 @@ const MAX_TOOL_BYTES: usize = 120;
 /// # Errors
 /// [`ReaderError::Failed`] if the tree cannot be opened, or the format is unknown.
 pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
-    let tree = Tree::open(&request.tree)?;
+    let tree = FileTree::open(&request.tree)?;
     let mut found = ToolFindings::default();
     match &request.output.kept {
         Some(kept) => of_kept(request, &tree, kept, &mut found),
@@ -50,13 +50,13 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
 }
 
 /// The findings of what a tool has printed.
-fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Result<(), ReaderError> {
+fn of_text(request: &ToolRequest, tree: &FileTree, found: &mut ToolFindings) -> Result<(), ReaderError> {
     let keep = &request.output.keep;
     let ToolReport { format, diagnostics, tools, problems, keeps_open, ignored } =
         tool_report(request, tree)?;
     (found.tools, found.problems, found.keeps_open) = (tools, problems, keeps_open);
     found.ignored = ignored.into_iter().filter(|path| changed(request, path).is_some()).collect();
-    let mapping = Mapping::default();
+    let mapping = DiagnosticMapping::default();
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
         if diagnostic.suppressed {
@@ -72,7 +72,7 @@ fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Resu
             continue;
         };
         let text = FileText::of(&content);
-        let finder = Finder::new(&text, &mapping);
+        let finder = FindingMapper::new(&text, &mapping);
         let (mut placed, mut said) = (Vec::new(), BTreeSet::new());
         for diagnostic in diagnostics {
             let Ok(raw) = finder.finding(diagnostic) else {
@@ -108,7 +108,7 @@ fn of_text(request: &ToolRequest, tree: &Tree, found: &mut ToolFindings) -> Resu
 }
 
 /// The findings that were kept of an earlier run.
-fn of_kept(request: &ToolRequest, tree: &Tree, kept: &[RawFinding], found: &mut ToolFindings) {
+fn of_kept(request: &ToolRequest, tree: &FileTree, kept: &[RawFinding], found: &mut ToolFindings) {
     found.tools.insert(tool_name(&request.output.tool));
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for raw in kept {
@@ -125,16 +125,16 @@ fn of_kept(request: &ToolRequest, tree: &Tree, kept: &[RawFinding], found: &mut 
 }
 
 /// Are the fixes of a tool in a format those that it calls safe? SARIF does not say.
-fn tells_safe_fixes(tool: &str, format: Format) -> bool {
+fn tells_safe_fixes(tool: &str, format: OutputFormat) -> bool {
     let is_mixed =
         |known: &'static KnownTool| known.unsafe_fixes_in.iter().any(|name| name == format.as_str());
-    format != Format::Sarif && !known::find(tool).is_some_and(is_mixed)
+    format != OutputFormat::Sarif && !known::find(tool).is_some_and(is_mixed)
 }
 
 /// A changed file of which findings count, with its content. A file that is not read is reported where it is read for the rules.
 fn counted_file<'a>(
     request: &'a ToolRequest,
-    tree: &Tree,
+    tree: &FileTree,
     path: &RepoPath,
 ) -> Option<(&'a ChangedFile, Vec<u8>)> {
     let is_left_out = path.as_str().is_some_and(|path| request.output.left_out.contains(path));
@@ -150,13 +150,14 @@ fn add(
     content: &[u8],
     placed: Vec<RawFinding>,
 ) {
-    let lines = Lines::of(content);
-    let mut parsers = Parsers::default();
+    let lines = LineIndex::of(content);
+    let mut parsers = ParserPool::default();
     parsers.begin_file(MAX_TIME);
-    let mut prover = Language::of_path(file.path.as_bytes())
+    let mut prover = SourceLanguage::of_path(file.path.as_bytes())
         .zip(std::str::from_utf8(content).ok())
-        .map(|(language, text)| Prover::new(language, &lines, text, &mut parsers));
-    let (places, mut place_parsers) = (Places::of(file.path.as_bytes(), content), Parsers::default());
+        .map(|(language, text)| FixProver::new(language, &lines, text, &mut parsers));
+    let (places, mut place_parsers) =
+        (FileSurroundings::of(file.path.as_bytes(), content), ParserPool::default());
     place_parsers.begin_file(MAX_TIME);
     let mut suggested = 0;
     let is_without = |raw: &RawFinding| {
@@ -183,7 +184,7 @@ fn add(
 }
 
 /// The offset of the first letter of a line that is no blank; of an empty line, its start.
-fn first_letter(lines: &Lines<'_>, content: &[u8], line: u32) -> usize {
+fn first_letter(lines: &LineIndex<'_>, content: &[u8], line: u32) -> usize {
     let range = lines.range(line);
     let letters = content.get(range.clone()).unwrap_or_default();
     range.start + letters.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0)
@@ -191,11 +192,11 @@ fn first_letter(lines: &Lines<'_>, content: &[u8], line: u32) -> usize {
 
 /// The finding with its suggestion, if the file parses with it as well as before and nothing around changes. In a file of which no
 /// grammar is known, nobody can tell.
-fn proven(raw: RawFinding, lines: &Lines<'_>, prover: Option<&mut Prover<'_>>) -> RawFinding {
+fn proven(raw: RawFinding, lines: &LineIndex<'_>, prover: Option<&mut FixProver<'_>>) -> RawFinding {
     let (Some(suggestion), Some(prover)) = (&raw.suggestion, prover) else { return raw };
     let (first, last) = (raw.place.start_line, raw.place.end_line);
     let range = lines.range(first).start..lines.range(last).end;
-    let fix = Fix { range, replacement: suggestion.replacement.clone() };
+    let fix = ByteReplacement { range, replacement: suggestion.replacement.clone() };
     match prover.suggestion(first, last, &fix) {
         Some(suggestion) => RawFinding { suggestion: Some(suggestion), ..raw },
         None => WithheldFix::Unproven.noted(raw),
@@ -274,7 +275,7 @@ pub(crate) fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Res
     ensure(to_keep.len() <= MAX_KEPT, "the number of findings to keep")?;
     for raw in found.findings.iter().chain(to_keep) {
         check_finding(raw)?;
-        ensure(raw.source == Source::Tool, "a finding's source")?;
+        ensure(raw.source == FindingSource::Tool, "a finding's source")?;
         ensure(changed(request, &raw.place.path).is_some(), "a finding's file")?;
         ensure(raw.tool().is_some_and(|tool| found.tools.contains(tool)), "a finding's tool")?;
     }

@@ -14,11 +14,12 @@ use truing_core::line::{clean, counted};
 use truing_core::port::{ForeignRun, ReaderError, ToolOutput, ToolRequest};
 use truing_diff::RepoPath;
 
-use crate::file::Tree;
+use crate::file::FileTree;
 use crate::output::path::{root_of, unusual_names};
 use crate::output::report::MAX_PROBLEMS as MAX_NAMED;
 use crate::output::{
-    Diagnostic, Format, Input, Problem, ProblemKind, Report, choose, is_tool, read, tool_name,
+    Diagnostic, DiagnosticReport, OutputContext, OutputFormat, ProblemKind, ReportProblem, choose, is_tool,
+    read, tool_name,
 };
 
 /// The most problems of an answer.
@@ -34,7 +35,7 @@ const MAX_NAMES: usize = 3;
 #[derive(Debug)]
 pub(crate) struct ToolReport {
     /// The format that was read.
-    pub(crate) format: Format,
+    pub(crate) format: OutputFormat,
     /// The diagnostics, each with a path.
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// The tools that it is of, by the names that findings have.
@@ -51,7 +52,7 @@ pub(crate) struct ToolReport {
 ///
 /// # Errors
 /// [`ReaderError::Failed`] if the format is unknown.
-pub(crate) fn tool_report(request: &ToolRequest, tree: &Tree) -> Result<ToolReport, ReaderError> {
+pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<ToolReport, ReaderError> {
     let output = &request.output;
     let bytes = output.text.as_bytes();
     let format = choose(output.format.as_deref(), bytes).ok_or_else(|| {
@@ -59,9 +60,9 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &Tree) -> Result<ToolRepo
         ReaderError::Failed(format!("the format of {} is unknown ({named})", output.tool))
     })?;
     // No other format names files without their folders.
-    let files = if format == Format::Junit { files_below(&request.tree) } else { Vec::new() };
+    let files = if format == OutputFormat::Junit { files_below(&request.tree) } else { Vec::new() };
     let unusual = unusual_names(request.files.iter().map(|file| &file.path));
-    let input = Input { files: &files, unusual: &unusual, ..input(output) };
+    let input = OutputContext { files: &files, unusual: &unusual, ..input(output) };
     let (report, absent) = match &output.foreign {
         Some(foreign) => elsewhere(output, foreign, format, tree, input),
         None => (read(format, bytes, &input), AbsentFiles::default()),
@@ -107,9 +108,9 @@ fn files_below(folder: &Path) -> Vec<RepoPath> {
     if files.len() > MAX_FILES { Vec::new() } else { files }
 }
 
-fn input(output: &ToolOutput) -> Input<'_> {
+fn input(output: &ToolOutput) -> OutputContext<'_> {
     let ToolOutput { tool, roots, folder, .. } = output;
-    Input { roots, folder: folder.as_ref(), tool, ..Input::default() }
+    OutputContext { roots, folder: folder.as_ref(), tool, ..OutputContext::default() }
 }
 
 /// Files that diagnostics name and the tree does not have.
@@ -124,7 +125,7 @@ struct AbsentFiles {
 }
 
 impl AbsentFiles {
-    fn of(report: &Report, tree: &Tree) -> Self {
+    fn of(report: &DiagnosticReport, tree: &FileTree) -> Self {
         let mut absent = Self::default();
         let (mut known, mut present) = (BTreeMap::new(), 0_usize);
         for Diagnostic { path, .. } in &report.diagnostics {
@@ -147,10 +148,10 @@ impl AbsentFiles {
 fn elsewhere(
     output: &ToolOutput,
     foreign: &ForeignRun,
-    format: Format,
-    tree: &Tree,
-    mut input: Input<'_>,
-) -> (Report, AbsentFiles) {
+    format: OutputFormat,
+    tree: &FileTree,
+    mut input: OutputContext<'_>,
+) -> (DiagnosticReport, AbsentFiles) {
     let bytes = output.text.as_bytes();
     let mut roots = Cow::Borrowed(output.roots.as_slice());
     let mut report = read(format, bytes, &input);
@@ -159,12 +160,12 @@ fn elsewhere(
             Some(root) => roots.to_mut().push(root),
             None => input.is_foreign = true,
         }
-        report = read(format, bytes, &Input { roots: &roots, ..input });
+        report = read(format, bytes, &OutputContext { roots: &roots, ..input });
     }
-    let input = Input { roots: &roots, ..input };
+    let input = OutputContext { roots: &roots, ..input };
     let mut absent = AbsentFiles::of(&report, tree);
     if let (Some(folder), None) = (&foreign.folder, &output.folder) {
-        let there = read(format, bytes, &Input { folder: Some(folder), ..input });
+        let there = read(format, bytes, &OutputContext { folder: Some(folder), ..input });
         let absent_there = AbsentFiles::of(&there, tree);
         let is_better = (there.left_out, absent_there.count) <= (report.left_out, absent.count);
         if is_better && !there.diagnostics.is_empty() {
@@ -180,12 +181,12 @@ fn elsewhere(
 /// The reasons for which not all findings are known, and the one for which earlier ones may be there all the same.
 fn doubts(
     output: &ToolOutput,
-    report: &Report,
+    report: &DiagnosticReport,
     absent: &AbsentFiles,
-    format: Format,
+    format: OutputFormat,
 ) -> (Vec<String>, Option<String>) {
     let is_foreign = output.foreign.is_some();
-    let is_unplaced = |problem: &&Problem| match problem.kind {
+    let is_unplaced = |problem: &&ReportProblem| match problem.kind {
         ProblemKind::Place => true,
         // A tool that we run looks at libraries, too.
         ProblemKind::Outside => is_foreign,
@@ -195,7 +196,7 @@ fn doubts(
         | ProblemKind::Bound
         | ProblemKind::Tool => false,
     };
-    let is_failure = |problem: &&Problem| match problem.kind {
+    let is_failure = |problem: &&ReportProblem| match problem.kind {
         ProblemKind::Unreadable | ProblemKind::Entry | ProblemKind::Bound | ProblemKind::Tool => true,
         // Its exit code says that there is nothing to understand.
         ProblemKind::NoLine => !output.is_clean,
@@ -203,7 +204,7 @@ fn doubts(
     };
     let mut told: Vec<String> = Vec::new();
     let is_other_form =
-        |problem: &Problem| matches!(problem.kind, ProblemKind::NoLine | ProblemKind::Unreadable);
+        |problem: &ReportProblem| matches!(problem.kind, ProblemKind::NoLine | ProblemKind::Unreadable);
     // Once for all problems: every format of lines is tried.
     let other = report.problems.iter().any(is_other_form).then(|| choose(None, output.text.as_bytes()));
     let other = other.flatten().filter(|other| *other != format);
@@ -212,7 +213,7 @@ fn doubts(
         let hint = hint.map(|other| format!("; it looks like `{}`", other.as_str())).unwrap_or_default();
         told.push(clean(&format!("{}{hint}", problem.text), MAX_PROBLEM_CHARS));
     }
-    let unplaced: Vec<&Problem> = report.problems.iter().filter(is_unplaced).collect();
+    let unplaced: Vec<&ReportProblem> = report.problems.iter().filter(is_unplaced).collect();
     if !unplaced.is_empty() {
         // Problems beyond the first ones are of any kind; entries that are left out are counted.
         let count =

@@ -1,6 +1,6 @@
 //! What a model may look at: files of the tree (`read`, `list`, `glob`, `grep`, `symbol`) and the change (`diff`).
 //!
-//! A [`Toolbox`] answers calls about one tree. It runs in the reader's process, where hostile bytes are parsed; the
+//! A [`TreeToolbox`] answers calls about one tree. It runs in the reader's process, where hostile bytes are parsed; the
 //! change is shown by [`diff`], which the server calls itself, since it parses diffs anyway and a reader that was taken
 //! over must not be able to lie about it. A wrong call is an answer that says what is right, never an error of the
 //! run. Every answer is bounded, says where it was cut, and how to get the rest: the same call with a larger `skip`
@@ -23,16 +23,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use truing_core::port::ReaderError;
 
-use crate::file::Tree;
+use crate::file::FileTree;
 use crate::protocol::ToolsRequest;
 use crate::stack::on_large_stack;
-use crate::syntax::Parsers;
-use index::Index;
+use crate::syntax::ParserPool;
+use index::FileIndex;
 use page::cut_note;
-use wrong::Wrong;
+use wrong::ToolCallError;
 
 pub use change::{DIFF, diff};
-pub use offered::{Offered, offered};
+pub use offered::{ToolDescription, offered};
 
 /// The longest text of an answer, in bytes.
 pub const MAX_REPLY_BYTES: usize = 40 << 10;
@@ -78,22 +78,22 @@ impl TreeTool {
 
 /// What a call came to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Reply {
+pub struct ToolReply {
     /// For the model; at most [`MAX_REPLY_BYTES`].
     pub text: String,
     /// Was the call wrong?
     pub is_error: bool,
 }
 
-impl Reply {
+impl ToolReply {
     /// A call that was wrong, with words that say what is right.
     pub fn wrong(what: &str) -> Self {
         Self { text: cut_note(what), is_error: true }
     }
 }
 
-impl From<Result<String, Wrong>> for Reply {
-    fn from(done: Result<String, Wrong>) -> Self {
+impl From<Result<String, ToolCallError>> for ToolReply {
+    fn from(done: Result<String, ToolCallError>) -> Self {
         match done {
             Ok(text) => Self { text, is_error: false },
             Err(wrong) => Self::wrong(&wrong.to_string()),
@@ -102,33 +102,33 @@ impl From<Result<String, Wrong>> for Reply {
 }
 
 /// Answers calls about one tree.
-pub struct Toolbox {
-    tree: Tree,
-    index: Index,
-    parsers: Parsers,
+pub struct TreeToolbox {
+    tree: FileTree,
+    index: FileIndex,
+    parsers: ParserPool,
     time: Duration,
 }
 
-impl Toolbox {
+impl TreeToolbox {
     /// Looks which files there are.
     ///
     /// # Errors
     /// [`ReaderError::Failed`] if the tree cannot be opened.
     pub fn open(request: &ToolsRequest) -> Result<Self, ReaderError> {
-        let tree = Tree::open(&request.tree)?;
-        let index = Index::of(&request.tree, request.only.as_deref(), &request.always);
-        Ok(Self { tree, index, parsers: Parsers::default(), time: CALL_TIME })
+        let tree = FileTree::open(&request.tree)?;
+        let index = FileIndex::of(&request.tree, request.only.as_deref(), &request.always);
+        Ok(Self { tree, index, parsers: ParserPool::default(), time: CALL_TIME })
     }
 
     /// Answers a call.
-    pub fn call(&mut self, tool: TreeTool, input: &Value) -> Reply {
+    pub fn call(&mut self, tool: TreeTool, input: &Value) -> ToolReply {
         let end = Instant::now() + self.time;
         // Patterns are compiled and syntax is walked by recursion, which is bounded but may be deep.
         let done = on_large_stack(|| self.answer(tool, input, end));
-        done.unwrap_or_else(|error| Err(Wrong::Broken(error.to_string()))).into()
+        done.unwrap_or_else(|error| Err(ToolCallError::Broken(error.to_string()))).into()
     }
 
-    fn answer(&mut self, tool: TreeTool, input: &Value, end: Instant) -> Result<String, Wrong> {
+    fn answer(&mut self, tool: TreeTool, input: &Value, end: Instant) -> Result<String, ToolCallError> {
         match tool {
             TreeTool::Read => read::answer(&self.tree, &self.index, parse(tool.name(), input)?),
             TreeTool::List => list::list(&self.tree, &self.index, parse(tool.name(), input)?),
@@ -143,8 +143,8 @@ impl Toolbox {
 }
 
 /// A call's input.
-fn parse<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, Wrong> {
-    T::deserialize(input).map_err(|source| Wrong::Input { tool, source })
+fn parse<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, ToolCallError> {
+    T::deserialize(input).map_err(|source| ToolCallError::Input { tool, source })
 }
 
 #[cfg(test)]

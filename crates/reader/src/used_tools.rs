@@ -6,10 +6,10 @@ use truing_core::port::{ReaderError, UsedTool, UsedTools, UsedToolsRequest};
 use truing_diff::RepoPath;
 
 use crate::bounds::is_one_line;
-use crate::file::Tree;
+use crate::file::FileTree;
 use crate::output::known;
 use crate::output::known::exclude;
-use crate::output::known::hooks::{self, Hooks, Usage};
+use crate::output::known::hooks::{self, HookUsage, PreCommitHooks};
 use crate::output::known::sign::compiled;
 use crate::output::known::tool::KnownTool;
 
@@ -25,13 +25,13 @@ const MAX_SHEBANG: usize = 256;
 /// # Errors
 /// [`ReaderError::Failed`] if the tree cannot be opened.
 pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
-    let tree = Tree::open(&request.tree)?;
+    let tree = FileTree::open(&request.tree)?;
     let paths: Vec<&str> = request.paths.iter().map(String::as_str).collect();
     let read = |path: &str| tree.bytes(&RepoPath::from(path)).ok();
     let hooks = hooks::FILES.iter().find(|file| paths.contains(file)).map(|file| {
         let bytes = tree.bytes(&RepoPath::from(*file)).map_err(|reason| reason.as_str().replace('_', " "));
         bytes
-            .and_then(|bytes| Hooks::parse(&bytes))
+            .and_then(|bytes| PreCommitHooks::parse(&bytes))
             .map_err(|reason| format!("{file} cannot be read: {reason}"))
     });
     let (hooks, unread_hooks) = match hooks.transpose() {
@@ -57,7 +57,7 @@ pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, Reader
         }
         let own_scripts = own_scripts.into_iter().filter(|_| !is_much);
         let scripts = own_scripts.map(str::to_owned).collect();
-        let Usage { args, left_out } = usage;
+        let HookUsage { args, left_out } = usage;
         // Of two values of an option the last one counts: the hook's.
         let args =
             hooks::kept(&tool.keeps, &[tool.options(&path, &read), tool.table_options(&read), args].concat());

@@ -1,6 +1,6 @@
 //! Fixes that a tool proposes and that are no suggestions. The last paragraph of the finding's body says why.
 
-use truing_core::finding::{RawFinding, Source};
+use truing_core::finding::{FindingSource, RawFinding};
 
 use crate::bounds::MAX_BODY_BYTES;
 
@@ -21,7 +21,7 @@ impl WithheldFix {
     /// The reason of a finding, if it has one.
     pub fn of(raw: &RawFinding) -> Option<Self> {
         let is_it = |reason: &Self| raw.body.ends_with(reason.paragraph());
-        let is_of_tool = raw.source == Source::Tool && raw.suggestion.is_none();
+        let is_of_tool = raw.source == FindingSource::Tool && raw.suggestion.is_none();
         if is_of_tool { Self::ALL.into_iter().find(is_it) } else { None }
     }
 

@@ -1,9 +1,9 @@
 //! A lease for a person who waits for it, on the store that a server may be serving: the same slot, the same token,
 //! so that the two never work on one pull request at once.
 
-use truing_core::id::{Key, Millis, Version};
+use truing_core::id::{SlotKey, SlotVersion, UnixMillis};
 use truing_core::port::RecordStore;
-use truing_core::slot::{Command, Limits, Loop, Refused, State};
+use truing_core::slot::{LoopKind, SlotCommand, SlotLimits, SlotRefusal, SlotState};
 use truing_core::switch::RepositoryRef;
 use truing_loops::slots::{StepError, step, steps};
 
@@ -11,10 +11,10 @@ use super::lease::{Lease, lease_of};
 
 /// Why there is no lease.
 #[derive(Debug, thiserror::Error)]
-pub enum NotLeased {
+pub enum LeaseError {
     /// Somebody else has one, until then unless it is renewed.
     #[error("somebody else is at work on it")]
-    Busy(Millis),
+    Busy(UnixMillis),
     /// Another loop is in the middle of something, and this one waits for it.
     #[error("another loop is at work on it")]
     Owned,
@@ -30,17 +30,17 @@ pub enum NotLeased {
 /// repository, whatever that is called now.
 ///
 /// # Errors
-/// [`NotLeased`]; if it is `Busy`, nothing was marked, unless the slot was new and a server was faster.
+/// [`LeaseError`]; if it is `Busy`, nothing was marked, unless the slot was new and a server was faster.
 #[truing_core::boxed_future]
 pub async fn lease(
     store: &dyn RecordStore,
-    key: &Key,
-    of: Loop,
-    limits: &Limits,
-) -> Result<Lease, NotLeased> {
+    key: &SlotKey,
+    of: LoopKind,
+    limits: &SlotLimits,
+) -> Result<Lease, LeaseError> {
     let switches = store.switch().await.map_err(StepError::Store)?;
     if switches.at(&RepositoryRef::of_key(key)).is_some() {
-        return Err(NotLeased::SwitchedOff);
+        return Err(LeaseError::SwitchedOff);
     }
     lease_record(store, key, of, limits).await
 }
@@ -52,40 +52,40 @@ pub async fn lease(
 #[truing_core::boxed_future]
 pub async fn lease_record(
     store: &dyn RecordStore,
-    key: &Key,
-    of: Loop,
-    limits: &Limits,
-) -> Result<Lease, NotLeased> {
+    key: &SlotKey,
+    of: LoopKind,
+    limits: &SlotLimits,
+) -> Result<Lease, LeaseError> {
     let slots = store.load(std::slice::from_ref(key)).await.map_err(StepError::Store)?;
-    if let Some(State::Leased { deadline, .. }) = slots.first().map(|slot| &slot.state) {
-        match step(store, key, Command::Expire, limits).await {
-            Ok(_) | Err(StepError::Refused(Refused::Nothing)) => {}
-            Err(StepError::Refused(_)) => return Err(NotLeased::Busy(*deadline)),
+    if let Some(SlotState::Leased { deadline, .. }) = slots.first().map(|slot| &slot.state) {
+        match step(store, key, SlotCommand::Expire, limits).await {
+            Ok(_) | Err(StepError::Refused(SlotRefusal::Nothing)) => {}
+            Err(StepError::Refused(_)) => return Err(LeaseError::Busy(*deadline)),
             Err(error @ StepError::Store(_)) => return Err(error.into()),
         }
     }
-    let is_new = slots.first().is_none_or(|slot| slot.version == Version::default());
+    let is_new = slots.first().is_none_or(|slot| slot.version == SlotVersion::default());
     let leased = if is_new {
         // A lease is fenced by the version before it, and a new slot has none.
-        step(store, key, Command::Request(of), limits).await?;
-        step(store, key, Command::Lease, limits).await
+        step(store, key, SlotCommand::Request(of), limits).await?;
+        step(store, key, SlotCommand::Lease, limits).await
     } else {
         // In one commit: a server that serves from this store would lease what is only asked for.
-        steps(store, key, Command::Request(of), &[Command::Lease], limits).await
+        steps(store, key, SlotCommand::Request(of), &[SlotCommand::Lease], limits).await
     };
     let leased = match leased {
         Ok(leased) => leased,
-        Err(StepError::Refused(Refused::Leased(until))) => return Err(NotLeased::Busy(until)),
-        Err(StepError::Refused(Refused::NotDue)) => {
-            step(store, key, Command::Request(of), limits).await?;
-            return Err(NotLeased::Owned);
+        Err(StepError::Refused(SlotRefusal::Leased(until))) => return Err(LeaseError::Busy(until)),
+        Err(StepError::Refused(SlotRefusal::NotDue)) => {
+            step(store, key, SlotCommand::Request(of), limits).await?;
+            return Err(LeaseError::Owned);
         }
         Err(error) => return Err(error.into()),
     };
-    let Some(lease) = lease_of(leased.slot, limits.attempts) else { return Err(NotLeased::Owned) };
+    let Some(lease) = lease_of(leased.slot, limits.attempts) else { return Err(LeaseError::Owned) };
     if lease.of != of {
-        step(store, key, Command::HandBack(lease.token), limits).await?;
-        return Err(NotLeased::Owned);
+        step(store, key, SlotCommand::HandBack(lease.token), limits).await?;
+        return Err(LeaseError::Owned);
     }
     Ok(lease)
 }
@@ -94,10 +94,10 @@ pub async fn lease_record(
 mod tests {
     use std::sync::Arc;
 
-    use truing_core::id::Token;
-    use truing_core::port::{Described, Runs as _, Slots as _};
-    use truing_core::slot::{Slot, Then};
-    use truing_core::switch::Turn;
+    use truing_core::id::FencingToken;
+    use truing_core::port::{RunStore as _, SlotDescription, SlotStore as _};
+    use truing_core::slot::{Slot, StepOutcome};
+    use truing_core::switch::SwitchRequest;
     use truing_loops::machine::SystemClock;
     use truing_store::Store;
 
@@ -107,39 +107,39 @@ mod tests {
     async fn a_server_never_sees_what_a_person_asked_for_without_the_lease() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).unwrap();
-        let (key, limits) = (Key::new("pr/github/1/1"), Limits::default());
+        let (key, limits) = (SlotKey::new("pr/github/1/1"), SlotLimits::default());
         let slot = async || -> Slot { store.load(std::slice::from_ref(&key)).await.unwrap().remove(0) };
 
-        let first = lease(&store, &key, Loop::Review, &limits).await.unwrap();
+        let first = lease(&store, &key, LoopKind::Review, &limits).await.unwrap();
         let leased = slot().await.version;
-        assert!(first.token > Token(0), "a token of nothing fences nothing");
-        let busy = lease(&store, &key, Loop::Review, &limits).await.unwrap_err();
-        assert!(matches!(busy, NotLeased::Busy(_)), "{busy:?}");
+        assert!(first.token > FencingToken(0), "a token of nothing fences nothing");
+        let busy = lease(&store, &key, LoopKind::Review, &limits).await.unwrap_err();
+        assert!(matches!(busy, LeaseError::Busy(_)), "{busy:?}");
         assert_eq!(slot().await.version, leased, "nothing was marked");
-        step(&store, &key, Command::Finish(first.token, Then::Idle), &limits).await.unwrap();
+        step(&store, &key, SlotCommand::Finish(first.token, StepOutcome::Idle), &limits).await.unwrap();
         let idle = slot().await.version;
-        let second = lease(&store, &key, Loop::Review, &limits).await.unwrap();
-        assert_eq!(second.token, Token(idle.0), "one commit asks and leases");
+        let second = lease(&store, &key, LoopKind::Review, &limits).await.unwrap();
+        assert_eq!(second.token, FencingToken(idle.0), "one commit asks and leases");
     }
 
     #[tokio::test]
     async fn a_repository_that_is_held_stays_so_when_it_is_renamed() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).unwrap();
-        let (key, limits) = (Key::new("pr/github/1/1"), Limits::default());
+        let (key, limits) = (SlotKey::new("pr/github/1/1"), SlotLimits::default());
         let called = |name: &str| {
             let url = format!("https://github.com/{name}/pull/1");
-            [(key.clone(), Described { name: format!("{name}#1"), url, head: None })]
+            [(key.clone(), SlotDescription { name: format!("{name}#1"), url, head: None })]
         };
-        let on = Turn::On { reason: None, mode: None };
+        let on = SwitchRequest::On { reason: None, mode: None };
         store.turn_at("acme/shop", &on, "ada").await.unwrap();
         // Heard of after the switch was turned, and renamed then.
         store.describe(&called("Acme/Shop")).await.unwrap();
         store.describe(&called("acme/store")).await.unwrap();
-        let refused = lease(&store, &key, Loop::Review, &limits).await;
-        assert!(matches!(refused, Err(NotLeased::SwitchedOff)), "{refused:?}");
-        lease(&store, &Key::new("pr/github/2/1"), Loop::Review, &limits).await.unwrap();
-        store.turn_at("acme/shop", &Turn::Off, "ada").await.unwrap();
-        lease(&store, &key, Loop::Review, &limits).await.unwrap();
+        let refused = lease(&store, &key, LoopKind::Review, &limits).await;
+        assert!(matches!(refused, Err(LeaseError::SwitchedOff)), "{refused:?}");
+        lease(&store, &SlotKey::new("pr/github/2/1"), LoopKind::Review, &limits).await.unwrap();
+        store.turn_at("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
+        lease(&store, &key, LoopKind::Review, &limits).await.unwrap();
     }
 }

@@ -9,21 +9,21 @@ use std::time::Duration;
 use croner::Cron;
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::watch;
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::port::{Clock as _, RecordStore, StoreError};
-use truing_core::run::End;
-use truing_core::slot::{Loop, Slot, State};
+use truing_core::run::RunOutcome;
+use truing_core::slot::{LoopKind, Slot, SlotState};
 use truing_core::switch::RepositoryRef;
 use truing_core::sync::job;
-use truing_core::sync::record::Record;
+use truing_core::sync::record::SyncRecord;
 use truing_loops::machine::SystemClock;
-use truing_loops::review::Counts as _;
-use truing_loops::stopped::Stopped;
+use truing_loops::review::RunCounter as _;
+use truing_loops::stopped::StepStopReason;
 
-use super::by_hand::NotLeased;
+use super::by_hand::LeaseError;
 use super::jobs::JobRun;
-use super::metrics::Metrics;
-use super::no_run::NoRun;
+use super::metrics::ServiceMetrics;
+use super::no_run::RunFailure;
 
 /// First wait of a job that could not begin, in milliseconds; doubled each time.
 pub(super) const AGAIN: i64 = 5 * 60 * 1000;
@@ -32,16 +32,16 @@ const AGAIN_AT_MOST: i64 = 24 * 60 * 60 * 1000;
 
 /// The jobs of a server.
 #[derive(Debug)]
-pub struct Calendar<'a> {
+pub struct JobCalendar<'a> {
     /// Each with all that a run needs, and its pattern.
     jobs: Vec<(JobRun<'a>, Cron)>,
     /// When the server began.
-    began: Millis,
+    began: UnixMillis,
     /// Jobs that could not begin: until when they wait, and how long that is.
-    waiting: BTreeMap<String, (Millis, i64)>,
+    waiting: BTreeMap<String, (UnixMillis, i64)>,
 }
 
-impl<'a> Calendar<'a> {
+impl<'a> JobCalendar<'a> {
     /// Those jobs that have a pattern.
     pub fn new(jobs: Vec<JobRun<'a>>) -> Self {
         let with_pattern = |run: JobRun<'a>| {
@@ -55,7 +55,7 @@ impl<'a> Calendar<'a> {
     /// Runs what is due, looking every so often, until it is told to stop.
     pub fn run(
         mut self,
-        (store, metrics): (&'a Arc<dyn RecordStore>, &'a Metrics),
+        (store, metrics): (&'a Arc<dyn RecordStore>, &'a ServiceMetrics),
         every: Duration,
         mut told: watch::Receiver<bool>,
     ) -> BoxFuture<'a, ()> {
@@ -77,7 +77,7 @@ impl<'a> Calendar<'a> {
 
     async fn round(
         &mut self,
-        (store, metrics): (&Arc<dyn RecordStore>, &Metrics),
+        (store, metrics): (&Arc<dyn RecordStore>, &ServiceMetrics),
         told: &watch::Receiver<bool>,
     ) -> Result<(), StoreError> {
         for (run, cron) in &self.jobs {
@@ -102,8 +102,8 @@ impl<'a> Calendar<'a> {
             match run.run(store, told.clone()).await {
                 Ok(record) => {
                     self.waiting.remove(run.job.name);
-                    metrics.run_ended(Loop::Sync.as_str(), record.detail.result.end().as_str());
-                    metrics.run_cost(Loop::Sync, record.cost());
+                    metrics.run_ended(LoopKind::Sync.as_str(), record.detail.result.end().as_str());
+                    metrics.run_cost(LoopKind::Sync, record.cost());
                     tracing::info!(
                         job = run.job.name,
                         result = record.detail.result.as_str(),
@@ -113,21 +113,22 @@ impl<'a> Calendar<'a> {
                 }
                 // A command runs it.
                 Err(
-                    NoRun::NotLeased(NotLeased::Busy(_) | NotLeased::Owned | NotLeased::SwitchedOff)
-                    | NoRun::Stopped(Stopped::Interrupted),
+                    RunFailure::NotLeased(LeaseError::Busy(_) | LeaseError::Owned | LeaseError::SwitchedOff)
+                    | RunFailure::Stopped(StepStopReason::Interrupted),
                 ) => {}
                 // The forge had to be asked which repository it is.
-                Err(NoRun::Stopped(Stopped::Halted)) => {
+                Err(RunFailure::Stopped(StepStopReason::Halted)) => {
                     self.waiting
-                        .insert(run.job.name.to_owned(), (Millis(now.0.saturating_add(AGAIN)), AGAIN));
+                        .insert(run.job.name.to_owned(), (UnixMillis(now.0.saturating_add(AGAIN)), AGAIN));
                 }
                 Err(error) => {
-                    if let NoRun::Remote(_) = &error {
-                        metrics.run_ended(Loop::Sync.as_str(), End::Failed.as_str());
+                    if let RunFailure::Remote(_) = &error {
+                        metrics.run_ended(LoopKind::Sync.as_str(), RunOutcome::Failed.as_str());
                     }
                     tracing::warn!(job = run.job.name, %error, "the job could not begin");
                     let long = waits.map_or(AGAIN, |(_, long)| long.saturating_mul(2).min(AGAIN_AT_MOST));
-                    self.waiting.insert(run.job.name.to_owned(), (Millis(now.0.saturating_add(long)), long));
+                    self.waiting
+                        .insert(run.job.name.to_owned(), (UnixMillis(now.0.saturating_add(long)), long));
                 }
             }
         }
@@ -136,33 +137,38 @@ impl<'a> Calendar<'a> {
 }
 
 /// Is a job due? Somebody asked for a run that nobody finished, or its time came after its last run.
-fn is_due(slot: Option<&Slot>, last: Option<&Record>, cron: &Cron, (began, now): (Millis, Millis)) -> bool {
+fn is_due(
+    slot: Option<&Slot>,
+    last: Option<&SyncRecord>,
+    cron: &Cron,
+    (began, now): (UnixMillis, UnixMillis),
+) -> bool {
     match slot.map(|slot| &slot.state) {
-        Some(State::Waiting { at, .. }) if *at <= now => return true,
+        Some(SlotState::Waiting { at, .. }) if *at <= now => return true,
         // The lease of somebody who is dead by now: taking it over is what a run begins with.
-        Some(State::Leased { deadline, .. }) => return *deadline <= now,
-        Some(State::Held { .. }) => return false,
-        Some(State::Waiting { .. } | State::Idle) | None => {}
+        Some(SlotState::Leased { deadline, .. }) => return *deadline <= now,
+        Some(SlotState::Held { .. }) => return false,
+        Some(SlotState::Waiting { .. } | SlotState::Idle) | None => {}
     }
     let since = last.map_or(began, |record| record.started);
     next(cron, since).is_some_and(|next| next <= now)
 }
 
 /// The first time of a pattern after then, in UTC.
-pub fn next(cron: &Cron, after: Millis) -> Option<Millis> {
+pub fn next(cron: &Cron, after: UnixMillis) -> Option<UnixMillis> {
     let after = Timestamp::from_millisecond(after.0).ok()?.to_zoned(TimeZone::UTC);
     let next = cron.find_next_occurrence(&after, false).ok()?;
-    Some(Millis(next.timestamp().as_millisecond()))
+    Some(UnixMillis(next.timestamp().as_millisecond()))
 }
 
 #[cfg(test)]
 mod tests {
-    use truing_core::slot::Why;
+    use truing_core::slot::WaitReason;
 
     use super::*;
 
-    fn at(text: &str) -> Millis {
-        Millis(text.parse::<Timestamp>().unwrap().as_millisecond())
+    fn at(text: &str) -> UnixMillis {
+        UnixMillis(text.parse::<Timestamp>().unwrap().as_millisecond())
     }
 
     #[test]
@@ -186,7 +192,7 @@ mod tests {
         assert!(due(None, "2026-11-21T10:00:00Z"));
         let mut slot = Slot::new(job::key("demo"));
         assert!(!due(Some(&slot), "2026-11-21T09:30:00Z"));
-        slot.state = State::Waiting { at: at("2026-11-21T09:10:00Z"), why: Why::Backoff };
+        slot.state = SlotState::Waiting { at: at("2026-11-21T09:10:00Z"), why: WaitReason::Backoff };
         assert!(due(Some(&slot), "2026-11-21T09:30:00Z"));
         assert!(!due(Some(&slot), "2026-11-21T09:05:00Z"));
     }

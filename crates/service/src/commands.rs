@@ -22,7 +22,7 @@
 //! by whoever set it.
 //!
 //! A webhook or the sweep only remembers that there is something to serve ([`hear`]); a comment is read, and its
-//! author's permission asked, at the forge and by its ids, when it is served ([`Commands::look`]). It acts in one
+//! author's permission asked, at the forge and by its ids, when it is served ([`CommandProcessor::look`]). It acts in one
 //! transaction with the fact that it is served. What cannot be looked at now is looked at again.
 //!
 //! A comment that is followed gets no reaction: that would be a write of no run, which no token fences, out of the few
@@ -35,22 +35,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use truing_core::dismissal;
-use truing_core::id::{Millis, PrId, Span};
+use truing_core::id::{PrId, TimeSpan, UnixMillis};
 use truing_core::line;
 use truing_core::port::{
-    Act, Described, Event, ForgeError, Gate, Obeyed, Origin, RecordStore, Repository, StoreError,
-    UserRequest, Writer,
+    EffectOwner, ForgeError, HistoryEvent, KnownRepository, OperatorAction, RecordStore, RequestOrigin,
+    SlotDescription, StoreError, UserRequest, UserRequestOutcome, WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_core::switch::RepositoryRef;
-use truing_forge::Server;
-use truing_forge::effects::{EffectError, Effects};
+use truing_forge::AnyForgeServer;
+use truing_forge::effects::{EffectError, EffectExecutor};
 use truing_loops::machine::new_run_id;
 
 use super::context::ServiceContext;
-use super::pause::Pause;
-pub use asked::Asked;
-use judge::{Asker, By, Verdict, judge};
+use super::pause::WallClockWait;
+pub use asked::UserCommand;
+use judge::{CommandAuthor, CommandRequest, CommandVerdict, judge};
 
 mod act;
 mod asked;
@@ -62,19 +62,19 @@ const BATCH: usize = 64;
 /// How often a command is decided anew because somebody else changed the slot first.
 const MAX_TRIES: u32 = 16;
 /// A comment that the forge does not show for so long is gone: a new one may be late.
-const SETTLED: Span = Span::minutes(2);
+const SETTLED: TimeSpan = TimeSpan::minutes(2);
 /// A comment that could not be decided for so long is given up.
-const GIVEN_UP: Span = Span::minutes(24 * 60);
+const GIVEN_UP: TimeSpan = TimeSpan::minutes(24 * 60);
 /// A comment that was written so long ago commands nothing any more: whoever tells of it repeats what was heard.
-const TOO_OLD: Span = Span::minutes(30 * 24 * 60);
+const TOO_OLD: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 /// For how long served comments are remembered: until they are too old to act again, by any forge's clock.
-pub(super) const REMEMBERED: Span = Span::minutes(31 * 24 * 60);
+pub(super) const REMEMBERED: TimeSpan = TimeSpan::minutes(31 * 24 * 60);
 /// The first wait after a failure, doubled by each further one.
-const FIRST_WAIT: Span = Span::seconds(15);
+const FIRST_WAIT: TimeSpan = TimeSpan::seconds(15);
 /// Characters of a label, as it is told.
 const MAX_LABEL_CHARS: usize = 60;
 /// The longest wait.
-const LONGEST_WAIT: Span = Span::minutes(10);
+const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
 
 /// Remembers what a webhook told of, each of a pull request of the repository that is called `name` now: durable when
 /// this returns.
@@ -85,12 +85,18 @@ const LONGEST_WAIT: Span = Span::minutes(10);
 pub async fn hear(
     store: &dyn RecordStore,
     (pulls, name): (&[PrId], &str),
-    origin: &Origin,
+    origin: &RequestOrigin,
 ) -> Result<(), StoreError> {
     let Some(PrId { forge, repository, .. }) = pulls.first().cloned() else { return Ok(()) };
     let at = store.now().await?;
-    let of =
-        Repository { forge, id: repository, name: name.to_owned(), cursor: at, gone: None, onboarded: false };
+    let of = KnownRepository {
+        forge,
+        id: repository,
+        name: name.to_owned(),
+        cursor: at,
+        gone: None,
+        onboarded: false,
+    };
     let told: Vec<UserRequest> =
         pulls.iter().map(|pr| UserRequest { pr: pr.clone(), origin: origin.clone(), at }).collect();
     store.tell(&told, &of, None).await
@@ -99,7 +105,7 @@ pub async fn hear(
 /// Serves comments for as long as it is polled.
 #[truing_core::boxed_future]
 pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
-    let (mut commands, mut failing) = (Commands::default(), false);
+    let (mut commands, mut failing) = (CommandProcessor::default(), false);
     let mut poll = tokio::time::interval(poll);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -117,7 +123,7 @@ pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
 
 /// Why a comment was not served.
 #[derive(Debug, thiserror::Error)]
-enum Unserved {
+enum CommentServeError {
     #[error("a comment is not visible yet")]
     NotYet,
     #[error(transparent)]
@@ -127,27 +133,27 @@ enum Unserved {
 }
 
 /// What has to wait after a comment was not served.
-enum Waits {
+enum RetryScope {
     /// Nothing: the comment is given up.
     Nothing,
     /// Its repository.
     Repository,
     /// All comments of its forge; for so long, if that is known.
-    Forge(Option<Span>),
+    Forge(Option<TimeSpan>),
 }
 
-impl Unserved {
+impl CommentServeError {
     /// `age` is how long ago the comment was told of.
-    fn waits(&self, age: Span) -> Waits {
+    fn waits(&self, age: TimeSpan) -> RetryScope {
         match self {
-            Self::NotYet => Waits::Repository,
+            Self::NotYet => RetryScope::Repository,
             // It would not be read the next time either.
-            Self::Store(StoreError::Corrupt(_)) => Waits::Nothing,
-            Self::Store(StoreError::Unavailable(_) | StoreError::Fenced { .. }) => Waits::Forge(None),
-            Self::Forge(_) if age > GIVEN_UP => Waits::Nothing,
-            Self::Forge(ForgeError::RateLimited { wait, .. }) => Waits::Forge(Some(*wait)),
+            Self::Store(StoreError::Corrupt(_)) => RetryScope::Nothing,
+            Self::Store(StoreError::Unavailable(_) | StoreError::Fenced { .. }) => RetryScope::Forge(None),
+            Self::Forge(_) if age > GIVEN_UP => RetryScope::Nothing,
+            Self::Forge(ForgeError::RateLimited { wait, .. }) => RetryScope::Forge(Some(*wait)),
             Self::Forge(ForgeError::Unauthorized { .. } | ForgeError::Unavailable { .. }) => {
-                Waits::Forge(None)
+                RetryScope::Forge(None)
             }
             Self::Forge(
                 ForgeError::Forbidden { .. }
@@ -156,25 +162,25 @@ impl Unserved {
                 | ForgeError::Rejected { .. }
                 | ForgeError::Stale { .. }
                 | ForgeError::Halted(_),
-            ) => Waits::Repository,
+            ) => RetryScope::Repository,
         }
     }
 }
 
 /// Serves comments, and remembers what has to wait.
 #[derive(Debug, Default)]
-pub struct Commands {
+pub struct CommandProcessor {
     /// By forge, and by repository for what is its own (empty: the whole forge).
-    waiting: BTreeMap<(String, String), Wait>,
+    waiting: BTreeMap<(String, String), RetryWait>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Wait {
-    pause: Pause,
+struct RetryWait {
+    pause: WallClockWait,
     failures: u32,
 }
 
-impl Commands {
+impl CommandProcessor {
     /// Serves what waits to be served, in the order of a repository's comments.
     ///
     /// # Errors
@@ -189,7 +195,7 @@ impl Commands {
             if unserved.is_empty() {
                 continue;
             }
-            let mut repositories: BTreeMap<String, Repository> = context
+            let mut repositories: BTreeMap<String, KnownRepository> = context
                 .store
                 .repositories(forge)
                 .await?
@@ -216,7 +222,7 @@ impl Commands {
         &mut self,
         context: &ServiceContext,
         told: &UserRequest,
-        served: Result<(), Unserved>,
+        served: Result<(), CommentServeError>,
     ) -> bool {
         let all = (told.pr.forge.clone(), String::new());
         let own = (told.pr.forge.clone(), told.pr.repository.clone());
@@ -226,33 +232,33 @@ impl Commands {
             return false;
         };
         let wait = match error.waits(now - told.at) {
-            Waits::Nothing => match ignore(&*context.store, told, &format!("given up: {error}")).await {
+            RetryScope::Nothing => match ignore(&*context.store, told, &format!("given up: {error}")).await {
                 Ok(()) => return false,
                 Err(_) => None,
             },
-            Waits::Repository => {
+            RetryScope::Repository => {
                 self.fail(own, now, None, &error.to_string());
                 return false;
             }
-            Waits::Forge(wait) => wait,
+            RetryScope::Forge(wait) => wait,
         };
         self.fail(all, now, wait, &error.to_string());
         true
     }
 
-    fn waits(&self, what: &(String, String), now: Millis) -> bool {
+    fn waits(&self, what: &(String, String), now: UnixMillis) -> bool {
         self.waiting.get(what).is_some_and(|wait| wait.pause.lasts(now))
     }
 
     /// Waits, and says so once.
-    fn fail(&mut self, what: (String, String), now: Millis, wait: Option<Span>, why: &str) {
+    fn fail(&mut self, what: (String, String), now: UnixMillis, wait: Option<TimeSpan>, why: &str) {
         let failures = self.waiting.get(&what).map_or(0, |wait| wait.failures);
         if failures == 0 {
             tracing::warn!(forge = what.0, repository = what.1, "commands of comments wait: {why}");
         }
         let doubled = FIRST_WAIT.0.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT.0);
-        let pause = Pause::of(now, wait.unwrap_or(Span(doubled)));
-        self.waiting.insert(what, Wait { pause, failures: failures.saturating_add(1) });
+        let pause = WallClockWait::of(now, wait.unwrap_or(TimeSpan(doubled)));
+        self.waiting.insert(what, RetryWait { pause, failures: failures.saturating_add(1) });
     }
 
     fn came_through(&mut self, both: [&(String, String); 2]) {
@@ -267,10 +273,10 @@ impl Commands {
 /// Serves one comment.
 async fn serve(
     context: &ServiceContext,
-    server: &Server,
+    server: &AnyForgeServer,
     told: &UserRequest,
-    repository: Option<&mut Repository>,
-) -> Result<(), Unserved> {
+    repository: Option<&mut KnownRepository>,
+) -> Result<(), CommentServeError> {
     let store = &*context.store;
     let Some(repository) = repository else {
         return Ok(ignore(store, told, "its repository is not known").await?);
@@ -278,10 +284,10 @@ async fn serve(
     let rows = store.desired(&told.pr.key(), Producer::Review).await?.0.into_iter();
     let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
     match judge(context, server, told, (repository, &known)).await? {
-        Verdict::Ignore(why) => ignore(store, told, &why).await?,
-        Verdict::Obey(asker) => {
+        CommandVerdict::Ignore(why) => ignore(store, told, &why).await?,
+        CommandVerdict::Obey(asker) => {
             store.remember(std::slice::from_ref(repository)).await?;
-            if asker.asked == Asked::Help {
+            if asker.asked == UserCommand::Help {
                 let why = help(context, told, &repository.name, &asker.by).await?;
                 return Ok(ignore(store, told, &why).await?);
             }
@@ -293,20 +299,25 @@ async fn serve(
 }
 
 /// Answers `/help`, once for each person and pull request; the reason why nothing more is done, for the log.
-async fn help(context: &ServiceContext, told: &UserRequest, repo: &str, by: &By) -> Result<String, Unserved> {
+async fn help(
+    context: &ServiceContext,
+    told: &UserRequest,
+    repo: &str,
+    by: &CommandAuthor,
+) -> Result<String, CommentServeError> {
     let repository = RepositoryRef::of_key(&told.pr.key()).called(repo);
     if let Some(switch) = context.switch().await.at(&repository) {
         return Ok(format!("{switch} is on, by {}", switch.engaged.by));
     }
-    let gate: Arc<dyn Gate> = Arc::new(context.gate(repository));
+    let gate: Arc<dyn WriteGate> = Arc::new(context.gate(repository));
     let client = context.forges.pull(&new_run_id(), &told.pr, repo, Producer::Review);
     let Some(client) = client else { return Ok("its forge is not configured".to_owned()) };
-    let effects = Effects {
+    let effects = EffectExecutor {
         forge: &*client,
         log: &*context.store,
         gate: &gate,
         clock: &*context.clock,
-        writer: Writer { key: told.pr.key(), producer: Producer::Review, token: None },
+        writer: EffectOwner { key: told.pr.key(), producer: Producer::Review, token: None },
         watch: &context.watch,
     };
     let account = by.account.as_ref().map_or(by.login.as_str(), |account| account.as_str());
@@ -314,7 +325,7 @@ async fn help(context: &ServiceContext, told: &UserRequest, repo: &str, by: &By)
     let asks = act::ask_level(context, told, repo).is_some();
     match effects.perform(&help::answer(account, &by.login, why_not, asks)).await {
         Ok(_) => Ok("`/help` is answered".to_owned()),
-        Err(EffectError::Settling { .. }) => Err(Unserved::NotYet),
+        Err(EffectError::Settling { .. }) => Err(CommentServeError::NotYet),
         Err(EffectError::Store(error)) => Err(error.into()),
         // Other commands do not wait for it: whoever still wants it asks again.
         Err(
@@ -330,7 +341,7 @@ async fn help(context: &ServiceContext, told: &UserRequest, repo: &str, by: &By)
 async fn obey(
     context: &ServiceContext,
     told: &UserRequest,
-    Asker { asked, by: who, url, thread }: &Asker,
+    CommandRequest { asked, by: who, url, thread }: &CommandRequest,
     name: String,
 ) -> Result<(), StoreError> {
     let (store, key) = (&*context.store, told.pr.key());
@@ -343,28 +354,30 @@ async fn obey(
     let mut allowed = None;
     // The name first: a slot is of no use to a worker that cannot find its repository.
     let repository = name.split('#').next().unwrap_or_default().to_owned();
-    store.describe(&[(key.clone(), Described { name, url: url.clone(), head: None })]).await?;
+    store.describe(&[(key.clone(), SlotDescription { name, url: url.clone(), head: None })]).await?;
     let word = match asked {
-        Asked::Spend => match act::spend(context, told, &repository).await? {
+        UserCommand::Spend => match act::spend(context, told, &repository).await? {
             Ok(level) => {
                 allowed = Some(level);
                 None
             }
             Err(why) => Some(Err(why)),
         },
-        Asked::Converge | Asked::Audit => context.converging.as_ref().err().map(|why| Err(why.clone())),
-        Asked::Review
-        | Asked::Full
-        | Asked::Rerun
-        | Asked::Stop
-        | Asked::Pause
-        | Asked::Resume
-        | Asked::Help => None,
-        Asked::Dismiss { finding, reason } => {
+        UserCommand::Converge | UserCommand::Audit => {
+            context.converging.as_ref().err().map(|why| Err(why.clone()))
+        }
+        UserCommand::Review
+        | UserCommand::Full
+        | UserCommand::Rerun
+        | UserCommand::Stop
+        | UserCommand::Pause
+        | UserCommand::Resume
+        | UserCommand::Help => None,
+        UserCommand::Dismiss { finding, reason } => {
             let said = (finding.as_deref(), reason.as_str());
             Some(act::dismissal(store, told, said, thread.as_ref(), login).await?)
         }
-        Asked::Undismiss { finding } => {
+        UserCommand::Undismiss { finding } => {
             Some(act::taken_back(store, told, finding.as_deref(), thread.as_ref(), login).await?)
         }
     };
@@ -378,7 +391,7 @@ async fn obey(
         Some(Err(why)) => {
             let what = format!("`{}` by {who} is not followed: {why}", asked.as_str());
             let at = store.now().await?;
-            store.note(&[Event { at, key, run: None, what }]).await?;
+            store.note(&[HistoryEvent { at, key, run: None, what }]).await?;
             return ignore(store, told, &format!("{}: {why}", asked.as_str())).await;
         }
     };
@@ -397,10 +410,10 @@ async fn obey(
         for more in [said, note, unseen].into_iter().flatten().filter(|more| !more.is_empty()) {
             what.push_str(&format!(": {more}"));
         }
-        let events = vec![Event { at: now, key: key.clone(), run: None, what }];
-        let act = Act::new(&who, asked.as_str(), key.as_str(), &detail);
+        let events = vec![HistoryEvent { at: now, key: key.clone(), run: None, what }];
+        let act = OperatorAction::new(&who, asked.as_str(), key.as_str(), &detail);
         let (slot, dismissal, allowed) = ((version, decision.slot), dismissal.clone(), allowed.clone());
-        let obeyed = Obeyed { slot, events, act, dismissal, allowed };
+        let obeyed = UserRequestOutcome { slot, events, act, dismissal, allowed };
         if store.served(told, Some(&obeyed)).await?.is_ok() {
             tracing::info!(%key, by = who, detail, "{line}");
             return Ok(());
@@ -417,10 +430,10 @@ async fn ignore(store: &dyn RecordStore, told: &UserRequest, why: &str) -> Resul
 }
 
 /// How it was asked, for people.
-fn shown(origin: &Origin) -> String {
+fn shown(origin: &RequestOrigin) -> String {
     match origin {
-        Origin::Comment { id, .. } => format!("comment {id}"),
-        Origin::Check { .. } => "the check's button".to_owned(),
-        Origin::Label { name } => format!("the label {}", line::clean(name, MAX_LABEL_CHARS)),
+        RequestOrigin::Comment { id, .. } => format!("comment {id}"),
+        RequestOrigin::Check { .. } => "the check's button".to_owned(),
+        RequestOrigin::Label { name } => format!("the label {}", line::clean(name, MAX_LABEL_CHARS)),
     }
 }

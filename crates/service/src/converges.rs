@@ -14,55 +14,55 @@ use std::time::SystemTime;
 
 use truing_config::Config;
 use truing_config::converge::ConvergeConfig;
-use truing_core::converge::record::{ConvergeDetail, Record};
-use truing_core::converge::{AuditScope, Run, is_reviewed_clean};
+use truing_core::converge::record::{ConvergeDetail, ConvergeRecord};
+use truing_core::converge::{AuditScope, ConvergeRun, is_reviewed_clean};
 use truing_core::dismissal::Dismissal;
-use truing_core::id::{Key, PrId, RunId, Sha, Token};
-use truing_core::port::{Clock as _, ForgeError, ForgeRead as _, Gate, PullNow, Writer};
+use truing_core::id::{FencingToken, PrId, RunId, Sha, SlotKey};
+use truing_core::port::{Clock as _, EffectOwner, ForgeError, ForgeRead as _, PullDetails, WriteGate};
 use truing_core::publish::Producer;
-use truing_core::slot::Limits;
+use truing_core::slot::SlotLimits;
 use truing_core::switch::RepositoryRef;
-use truing_forge::effects::Effects;
-use truing_forge::remote::Purpose;
-use truing_forge::{ForgeServer as _, RepositoryClient, Server};
+use truing_forge::effects::EffectExecutor;
+use truing_forge::remote::RemotePurpose;
+use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 use truing_git::{Git, GitError, Mirror};
-use truing_loops::checkout::{self, Rules};
+use truing_loops::checkout::{self, OperatorRules};
 use truing_loops::converge::pull::{self, PullRequestWorkspace};
 use truing_loops::converge::pursue::PullRequestRunner;
-use truing_loops::converge::{Agents, Looks, RunMode, Runner};
+use truing_loops::converge::{ConvergeAgents, ConvergeRunner, InspectionTools, RunMode};
 use truing_loops::machine::SystemClock;
 use truing_loops::run_gate::{RunGate, SwitchReader};
 use truing_loops::telemetry::{self, ConvergeSpan};
 use truing_loops::versions;
 
 use super::lease::Lease;
-use super::no_run::{NoRun, Unusable};
+use super::no_run::{RunFailure, SetupError};
 
 pub(super) use end::give_up;
-pub use progress::{Ended, Said};
+pub use progress::{ConvergeRunEnd, ProgressMessage};
 
-type LooksOf = dyn Fn(&Config) -> Result<Looks, Unusable> + Send + Sync;
+type InspectionToolsFactory = dyn Fn(&Config) -> Result<InspectionTools, SetupError> + Send + Sync;
 
 /// What it takes to converge on pull requests.
-pub struct Converging {
+pub struct ConvergeSetup {
     /// The auditors and fixers.
-    pub agents: Agents,
+    pub agents: ConvergeAgents,
     /// The operator's configuration, and which branches may add to it.
-    pub rules: Rules,
+    pub rules: OperatorRules,
     /// Makes the tools that a head is looked at with. The configuration includes the repository's own file.
-    pub looks: Box<LooksOf>,
+    pub looks: Box<InspectionToolsFactory>,
 }
 
-impl fmt::Debug for Converging {
+impl fmt::Debug for ConvergeSetup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Converging")
+        f.debug_struct("ConvergeSetup")
             .field("agents", &self.agents)
             .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
 }
 
-impl Converging {
+impl ConvergeSetup {
     /// The operator's configuration of it.
     pub fn config(&self) -> &ConvergeConfig {
         &self.rules.operator().converge
@@ -71,7 +71,7 @@ impl Converging {
 
 /// A pull request, and all that a run on it needs.
 #[derive(Debug)]
-pub struct PullRun<'a> {
+pub struct ConvergeRunContext<'a> {
     /// The id of a run that begins now.
     pub run: &'a RunId,
     /// `owner/name`.
@@ -79,36 +79,36 @@ pub struct PullRun<'a> {
     /// The number that people see.
     pub number: u64,
     /// The forge's name in the configuration, and its client, whose calls name the run.
-    pub forge: (&'a str, &'a Server),
+    pub forge: (&'a str, &'a AnyForgeServer),
     /// Git.
     pub git: &'a Git,
     /// Where mirrors are.
     pub mirrors: &'a Path,
     /// Who works, and how.
-    pub converging: &'a Converging,
+    pub converging: &'a ConvergeSetup,
     /// The limits of slots.
-    pub limits: &'a Limits,
+    pub limits: &'a SlotLimits,
     /// The kill switches.
     pub switches: &'a Arc<SwitchReader>,
 }
 
 /// The commits, the branch and the tools of a run.
-struct Ground {
+struct ConvergeCheckout {
     mirror: Mirror,
     /// The id and the name of the repository that the branch is in.
     home: (String, String),
-    now: PullNow,
+    now: PullDetails,
     base: Sha,
-    looks: Looks,
+    looks: InspectionTools,
 }
 
-impl PullRun<'_> {
+impl ConvergeRunContext<'_> {
     fn config(&self) -> &ConvergeConfig {
         self.converging.config()
     }
 
     /// The span of what goes on with this run since `began`.
-    fn span(&self, record: &Record, began: SystemTime) -> ConvergeSpan {
+    fn span(&self, record: &ConvergeRecord, began: SystemTime) -> ConvergeSpan {
         ConvergeSpan::begin(record, Some(self.repo), Some(self.number), began)
     }
 
@@ -125,13 +125,13 @@ impl PullRun<'_> {
     }
 
     /// The gate of a run under this lease.
-    fn gate(&self, lease: &Lease) -> Arc<dyn Gate> {
+    fn gate(&self, lease: &Lease) -> Arc<dyn WriteGate> {
         let store = &self.converging.agents.auditor.ledger;
         Arc::new(self.run_gate(&lease.key).under_lease(store, &lease.key, lease.token))
     }
 
     /// The gate of what is done on this pull request.
-    fn run_gate(&self, key: &Key) -> RunGate {
+    fn run_gate(&self, key: &SlotKey) -> RunGate {
         RunGate::of_run(self.switches, RepositoryRef::of_key(key).called(self.repo))
     }
 
@@ -139,20 +139,20 @@ impl PullRun<'_> {
     fn effects<'b>(
         &'b self,
         client: &'b RepositoryClient,
-        gate: &'b Arc<dyn Gate>,
-        (key, token): (&Key, Option<Token>),
-    ) -> Effects<'b> {
-        let writer = Writer { key: key.clone(), producer: Producer::Converge, token };
+        gate: &'b Arc<dyn WriteGate>,
+        (key, token): (&SlotKey, Option<FencingToken>),
+    ) -> EffectExecutor<'b> {
+        let writer = EffectOwner { key: key.clone(), producer: Producer::Converge, token };
         let log = &self.converging.agents.auditor.ledger;
         let watch = &telemetry::WRITES;
-        Effects { forge: client, log: &**log, gate, clock: &SystemClock, writer, watch }
+        EffectExecutor { forge: client, log: &**log, gate, clock: &SystemClock, writer, watch }
     }
 
     fn workspace<'b>(
         &'b self,
         client: &'b RepositoryClient,
-        effects: Effects<'b>,
-        ground: &'b Ground,
+        effects: EffectExecutor<'b>,
+        ground: &'b ConvergeCheckout,
     ) -> PullRequestWorkspace<'b> {
         let head = &ground.now.head;
         PullRequestWorkspace {
@@ -179,21 +179,22 @@ impl PullRun<'_> {
 
     fn runner<'b>(
         &'b self,
-        ground: &'b Ground,
+        ground: &'b ConvergeCheckout,
         workspace: &'b PullRequestWorkspace<'b>,
-        gate: &'b Arc<dyn Gate>,
-        record: Record,
+        gate: &'b Arc<dyn WriteGate>,
+        record: ConvergeRecord,
         mode: RunMode,
     ) -> PullRequestRunner<'b> {
         let how = (&self.converging.agents, &ground.looks, self.config());
-        let runner = Runner::new((workspace, &ground.mirror), how, gate, Some(self.repo), record, mode);
+        let runner =
+            ConvergeRunner::new((workspace, &ground.mirror), how, gate, Some(self.repo), record, mode);
         PullRequestRunner { runner, workspace }
     }
 
     /// The commits, and where the branch is that fixes are pushed to.
-    async fn ground(&self, id: &PrId, now: PullNow) -> Result<Ground, NoRun> {
+    async fn ground(&self, id: &PrId, now: PullDetails) -> Result<ConvergeCheckout, RunFailure> {
         let (_, forge) = self.forge;
-        let theirs = forge.remote(&id.repository, self.repo, Purpose::Push).await?;
+        let theirs = forge.remote(&id.repository, self.repo, RemotePurpose::Push).await?;
         let home = match now.head.repository.as_ref().filter(|head| !head.is_same) {
             Some(fork) => (fork.id.clone(), fork.name.clone()),
             None => (id.repository.clone(), self.repo.to_owned()),
@@ -201,21 +202,21 @@ impl PullRun<'_> {
         let mirror = self.git.mirror(&checkout::mirror(self.mirrors, id), &theirs).await?;
         let head = (&now.head.sha, now.head.repository.as_ref());
         let base = pull::base((forge, &mirror), (&now.base_branch, &now.base), head).await?;
-        let Converging { rules, looks, .. } = self.converging;
+        let ConvergeSetup { rules, looks, .. } = self.converging;
         let config = rules.configuration((self.git, &mirror), (self.forge.0, &now.base_branch)).await?;
-        let looks = looks(&config).map_err(NoRun::Looks)?;
-        Ok(Ground { mirror, home, now, base, looks })
+        let looks = looks(&config).map_err(RunFailure::Looks)?;
+        Ok(ConvergeCheckout { mirror, home, now, base, looks })
     }
 
     /// The record of the run to go on with: one that was interrupted, or is stuck and nothing is new; otherwise a new one.
     async fn record(
         &self,
         client: &RepositoryClient,
-        last: Option<Record>,
+        last: Option<ConvergeRecord>,
         said: &[Dismissal],
-        key: &Key,
-        Ground { mirror, now, base, looks, .. }: &Ground,
-    ) -> Result<Record, NoRun> {
+        key: &SlotKey,
+        ConvergeCheckout { mirror, now, base, looks, .. }: &ConvergeCheckout,
+    ) -> Result<ConvergeRecord, RunFailure> {
         let (limits, looks) = (self.config().limits.clone(), &looks.name);
         let head = now.head.sha.clone();
         let tree = mirror.tree_of(&head).await?;
@@ -225,19 +226,19 @@ impl PullRun<'_> {
         }
         let known = (looks.as_str(), self.converging.agents.auditor.model.as_str());
         let is_stuck =
-            |last: &Record| last.detail.state.head == head && last.is_stuck_with(base, known, said);
+            |last: &ConvergeRecord| last.detail.state.head == head && last.is_stuck_with(base, known, said);
         if let Some(mut record) = last.clone().filter(is_stuck) {
             record.retry(limits);
             return Ok(record);
         }
-        if let Some(mut record) = last.clone().filter(Record::is_unfinished) {
+        if let Some(mut record) = last.clone().filter(ConvergeRecord::is_unfinished) {
             record.resume(limits.clone(), looks);
             record.detail.state.take_up(limits);
             // Another head is looked at when its turn comes; the same one is another change now.
             if record.detail.base != *base && record.detail.state.head == head {
                 record.detail.base = base.clone();
                 // A run that is over stays so.
-                let _ = record.detail.state.after(truing_core::converge::Event::Moved { head, tree });
+                let _ = record.detail.state.after(truing_core::converge::ConvergeEvent::Moved { head, tree });
             }
             return Ok(record);
         }
@@ -247,7 +248,7 @@ impl PullRun<'_> {
         let scope = AuditScope::of(base, looks, said);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
         let clean = (remembered || reviewed).then(|| head.clone());
-        let mut state = Run::begin(limits, (head, tree), clean.as_ref());
+        let mut state = ConvergeRun::begin(limits, (head, tree), clean.as_ref());
         if clean.is_some() {
             // A run after this one asks whether they still hold.
             state.dismissals = said.to_vec();
@@ -263,12 +264,12 @@ impl PullRun<'_> {
     /// The audit that was interrupted, or a new one. Nothing is fixed.
     async fn audit(
         &self,
-        last: Option<Record>,
-        key: &Key,
-        Ground { mirror, now, base, looks, .. }: &Ground,
-    ) -> Result<Record, GitError> {
+        last: Option<ConvergeRecord>,
+        key: &SlotKey,
+        ConvergeCheckout { mirror, now, base, looks, .. }: &ConvergeCheckout,
+    ) -> Result<ConvergeRecord, GitError> {
         let (limits, looks, head) = (self.config().limits.clone(), &looks.name, now.head.sha.clone());
-        let is_same = |last: &Record| {
+        let is_same = |last: &ConvergeRecord| {
             last.detail.state.audits_only
                 && last.is_unfinished()
                 && last.detail.base == *base
@@ -279,19 +280,19 @@ impl PullRun<'_> {
             return Ok(record);
         }
         let tree = mirror.tree_of(&head).await?;
-        let state = Run::audit(limits, (head, tree));
+        let state = ConvergeRun::audit(limits, (head, tree));
         Ok(self.begun(last.as_ref(), key, (base, &now.head.branch), looks, state))
     }
 
     /// A new record, after the last one there was.
     fn begun(
         &self,
-        last: Option<&Record>,
-        key: &Key,
+        last: Option<&ConvergeRecord>,
+        key: &SlotKey,
         (base, branch): (&Sha, &str),
         looks: &str,
-        state: Run,
-    ) -> Record {
+        state: ConvergeRun,
+    ) -> ConvergeRecord {
         let detail = ConvergeDetail {
             described: last.and_then(|last| last.detail.described.clone()),
             // Whom we have called at another head has seen that one.
@@ -299,7 +300,7 @@ impl PullRun<'_> {
             looks: looks.to_owned(),
             ..ConvergeDetail::begin((self.called(), branch.to_owned()), (base.clone(), state))
         };
-        let begun = Record::begin(self.run.clone(), key.clone(), detail, SystemClock.now());
-        Record { versions: versions(), ..begun }
+        let begun = ConvergeRecord::begin(self.run.clone(), key.clone(), detail, SystemClock.now());
+        ConvergeRecord { versions: versions(), ..begun }
     }
 }

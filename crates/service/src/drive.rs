@@ -1,7 +1,7 @@
 //! Drives a lease, the same for every loop: sends heartbeats while the step runs, has the loop record why it stopped, and ends
 //! the lease.
 //!
-//! A loop gives its part as `Leased`. `Driver::drive` is the whole way.
+//! A loop gives its part as `LeasedStep`. `LeaseDriver::drive` is the whole way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +14,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::Instrument as _;
-use truing_core::id::{Span, Token, Version};
+use truing_core::id::{FencingToken, SlotVersion, TimeSpan};
 use truing_core::port::{Clock, RecordStore, StoreError};
-use truing_core::slot::{Command, Limits, Refused, Then, Why};
+use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, StepOutcome, WaitReason};
 use truing_loops::slots::{StepError, step};
-use truing_loops::stopped::Stopped;
+use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
 
 use super::lease::Lease;
@@ -26,35 +26,35 @@ use super::notify;
 
 /// A loop's own part of a lease.
 #[async_trait]
-pub(crate) trait Leased: Sync {
+pub(crate) trait LeasedStep: Sync {
     /// The result of a step that came to its end, for whoever drives the lease.
     type Ended: Send;
 
     /// Does the step.
     ///
     /// # Errors
-    /// [`Stopped`]
-    async fn step(&self) -> Result<(After, Self::Ended), Stopped>;
+    /// [`StepStopReason`]
+    async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason>;
 
     /// Records why the step stopped. The slot is told after that. Where heartbeats find the lease lost nothing is recorded.
     ///
     /// # Errors
     /// [`StoreError`]: the lease is left to expire, unless the step was told to stop.
-    async fn stopped(&self, why: &Stopped) -> Result<(), StoreError>;
+    async fn stopped(&self, why: &StepStopReason) -> Result<(), StoreError>;
 }
 
 /// The slot's state after a step that came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum After {
+pub(crate) enum NextSlotState {
     /// The step says it. Instants are of the wall clock.
-    Then(Then),
-    /// The run is not at its end: its [`Heir`] goes on with it, if there is one.
+    Then(StepOutcome),
+    /// The run is not at its end: its [`LeaseSuccessor`] goes on with it, if there is one.
     GivenBack,
 }
 
 /// Who goes on with what a lease leaves undone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Heir {
+pub(crate) enum LeaseSuccessor {
     /// A server: it waits as the forge wants, and counts attempts that fail.
     Server,
     /// Nobody but the person or the calendar that asked, by asking again: the slot is free.
@@ -62,31 +62,31 @@ pub(crate) enum Heir {
 }
 
 /// Leases are driven with this.
-pub(crate) struct Driver<'a> {
+pub(crate) struct LeaseDriver<'a> {
     /// Slots and records.
     pub store: &'a Arc<dyn RecordStore>,
     /// The wall clock, which runs count by.
     pub clock: &'a dyn Clock,
     /// Limits of the slot machine.
-    pub limits: &'a Limits,
+    pub limits: &'a SlotLimits,
 }
 
-impl Driver<'_> {
+impl LeaseDriver<'_> {
     /// Drives a lease until its step comes to its end, it is lost, or `told` ends: then it is given back. A step that stops in
     /// an order of its own gets a `told` that never ends. Heartbeats have a task of their own: a step that
     /// holds up its thread, as one that removes a deep folder, holds up none of them.
     ///
     /// # Errors
     /// [`StepError`]: the end could not be recorded. The lease is left to expire.
-    pub(crate) async fn drive<L: Leased>(
+    pub(crate) async fn drive<L: LeasedStep>(
         &self,
-        (lease, heir): (&Lease, Heir),
+        (lease, heir): (&Lease, LeaseSuccessor),
         heartbeat: Duration,
         told: impl Future<Output = ()>,
         leased: &L,
-    ) -> Result<Result<L::Ended, Stopped>, StepError> {
+    ) -> Result<Result<L::Ended, StepStopReason>, StepError> {
         let ending = Arc::new(AtomicBool::new(false));
-        let beats = Heartbeats {
+        let beats = LeaseHeartbeats {
             store: self.store.clone(),
             lease: lease.clone(),
             limits: self.limits.clone(),
@@ -108,15 +108,15 @@ impl Driver<'_> {
                     return Err(StoreError::Unavailable(what).into());
                 }
                 tracing::warn!("the lease is lost; stopped");
-                Ok(Err(Stopped::Lost))
+                Ok(Err(StepStopReason::Lost))
             }
             () = told => {
                 // The lease is given back whatever becomes of that.
-                if let Err(error) = leased.stopped(&Stopped::Interrupted).await {
+                if let Err(error) = leased.stopped(&StepStopReason::Interrupted).await {
                     tracing::warn!(%error, "could not record how the run stopped");
                 }
-                self.end((lease, heir), Err(&Stopped::Interrupted)).await?;
-                Ok(Err(Stopped::Interrupted))
+                self.end((lease, heir), Err(&StepStopReason::Interrupted)).await?;
+                Ok(Err(StepStopReason::Interrupted))
             }
         }
     }
@@ -126,12 +126,12 @@ impl Driver<'_> {
     ///
     /// # Errors
     /// As [`Self::drive`].
-    pub(super) async fn take<L: Leased>(
+    pub(super) async fn take<L: LeasedStep>(
         &self,
-        given: (&Lease, Heir),
+        given: (&Lease, LeaseSuccessor),
         leased: &L,
         ending: &AtomicBool,
-    ) -> Result<Result<L::Ended, Stopped>, StepError> {
+    ) -> Result<Result<L::Ended, StepStopReason>, StepError> {
         match Box::pin(leased.step()).await {
             Ok((after, ended)) => {
                 ending.store(true, Ordering::Relaxed);
@@ -150,21 +150,23 @@ impl Driver<'_> {
     /// Ends the lease. What is recorded stays, even if the lease was lost meanwhile.
     async fn end(
         &self,
-        (lease, heir): (&Lease, Heir),
-        ended: Result<After, &Stopped>,
+        (lease, heir): (&Lease, LeaseSuccessor),
+        ended: Result<NextSlotState, &StepStopReason>,
     ) -> Result<(), StepError> {
-        if let Err(Stopped::Fenced(last)) = ended {
+        if let Err(StepStopReason::Fenced(last)) = ended {
             // If the lease is ours still, the slots have forgotten a token: the next one is greater.
-            self.store.raise(Version(last.0)).await?;
+            self.store.raise(SlotVersion(last.0)).await?;
         }
         let lead = lead(&**self.store, self.clock).await?;
         let Some(command) = command(lease.token, (ended, lead), heir) else { return Ok(()) };
-        if lease.last_attempt && matches!(command, Command::Fail(..)) {
+        if lease.last_attempt && matches!(command, SlotCommand::Fail(..)) {
             notify::parking(&**self.store, &lease.key, self.limits.attempts, self.clock.now()).await;
         }
         match step(&**self.store, &lease.key, command, self.limits).await {
             Ok(after) => tracing::info!("the lease has ended: the slot is {}", after.slot.state),
-            Err(StepError::Refused(Refused::LeaseLost)) => tracing::warn!("the lease was lost at its end"),
+            Err(StepError::Refused(SlotRefusal::LeaseLost)) => {
+                tracing::warn!("the lease was lost at its end");
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -172,15 +174,15 @@ impl Driver<'_> {
 }
 
 /// The heartbeats of a lease.
-struct Heartbeats {
+struct LeaseHeartbeats {
     store: Arc<dyn RecordStore>,
     lease: Lease,
-    limits: Limits,
+    limits: SlotLimits,
     /// Is the lease being ended?
     ending: Arc<AtomicBool>,
 }
 
-impl Heartbeats {
+impl LeaseHeartbeats {
     /// Sends them. Returns when the lease is lost, or when none was acknowledged for so long that it may be lost. While the
     /// lease is `ending`, a slot without a lease is not a loss.
     async fn lost(&self, every: Duration) {
@@ -190,7 +192,7 @@ impl Heartbeats {
         loop {
             tokio::time::sleep(every).await;
             let sent = Instant::now();
-            let beat = step(&**store, &lease.key, Command::Heartbeat(lease.token), limits);
+            let beat = step(&**store, &lease.key, SlotCommand::Heartbeat(lease.token), limits);
             match tokio::time::timeout_at(acknowledged + patience, beat).await {
                 Ok(Ok(_)) => acknowledged = sent,
                 Ok(Err(StepError::Refused(_))) if ending.load(Ordering::Relaxed) => acknowledged = sent,
@@ -211,11 +213,11 @@ impl Heartbeats {
 struct HeartbeatTask(JoinHandle<()>);
 
 impl HeartbeatTask {
-    fn start(beats: Heartbeats, every: Duration) -> Self {
+    fn start(beats: LeaseHeartbeats, every: Duration) -> Self {
         Self(tokio::spawn(async move { beats.lost(every).await }.in_current_span()))
     }
 
-    /// Returns when the lease may be lost, as [`Heartbeats::lost`], also where heartbeats are sent no longer.
+    /// Returns when the lease may be lost, as [`LeaseHeartbeats::lost`], also where heartbeats are sent no longer.
     async fn lost(&mut self) {
         let _ = (&mut self.0).await;
     }
@@ -229,9 +231,9 @@ impl Drop for HeartbeatTask {
 
 /// How far the store's clock is ahead of the wall clock: more than 0 after that was set back. Runs use the wall clock, slots the
 /// store's.
-pub(super) async fn lead(store: &dyn RecordStore, clock: &dyn Clock) -> Result<Span, StoreError> {
+pub(super) async fn lead(store: &dyn RecordStore, clock: &dyn Clock) -> Result<TimeSpan, StoreError> {
     let wall = clock.now();
-    Ok(Span((store.now().await? - wall).0.max(0)))
+    Ok(TimeSpan((store.now().await? - wall).0.max(0)))
 }
 
 /// Returns when `give_back` becomes true.
@@ -242,48 +244,59 @@ pub(super) async fn told(mut give_back: watch::Receiver<bool>) {
 }
 
 /// Says in a run's trace why it stopped, if that is a failure.
-pub(super) fn trace_stop(trace: &Context, stopped: &Stopped) {
+pub(super) fn trace_stop(trace: &Context, stopped: &StepStopReason) {
     match stopped {
-        Stopped::Moved | Stopped::RateLimited { .. } | Stopped::Interrupted => {}
-        Stopped::Halted => {
+        StepStopReason::Moved | StepStopReason::RateLimited { .. } | StepStopReason::Interrupted => {}
+        StepStopReason::Halted => {
             trace.span().add_event("KillSwitchEngaged", Vec::new());
             telemetry::failed(trace, &stopped.to_string());
         }
-        Stopped::Lost | Stopped::Fenced(_) | Stopped::NotThere { .. } | Stopped::Failed { .. } => {
+        StepStopReason::Lost
+        | StepStopReason::Fenced(_)
+        | StepStopReason::NotThere { .. }
+        | StepStopReason::Failed { .. } => {
             telemetry::failed(trace, &stopped.to_string());
         }
     }
 }
 
 /// The command that ends a lease; none for one that is lost. `lead`: how far the store's clock is ahead of the wall clock.
-fn command(token: Token, (ended, lead): (Result<After, &Stopped>, Span), heir: Heir) -> Option<Command> {
+fn command(
+    token: FencingToken,
+    (ended, lead): (Result<NextSlotState, &StepStopReason>, TimeSpan),
+    heir: LeaseSuccessor,
+) -> Option<SlotCommand> {
     let given_back = match heir {
-        Heir::Server => Command::HandBack(token),
-        Heir::Nobody => Command::Finish(token, Then::Idle),
+        LeaseSuccessor::Server => SlotCommand::HandBack(token),
+        LeaseSuccessor::Nobody => SlotCommand::Finish(token, StepOutcome::Idle),
     };
     let stopped = match ended {
-        Ok(After::Then(Then::DueAt(at, why))) => {
-            return Some(Command::Finish(token, Then::DueAt(at + lead, why)));
+        Ok(NextSlotState::Then(StepOutcome::DueAt(at, why))) => {
+            return Some(SlotCommand::Finish(token, StepOutcome::DueAt(at + lead, why)));
         }
-        Ok(After::Then(then @ (Then::Idle | Then::Again | Then::Held(_)))) => {
-            return Some(Command::Finish(token, then));
+        Ok(NextSlotState::Then(then @ (StepOutcome::Idle | StepOutcome::Again | StepOutcome::Held(_)))) => {
+            return Some(SlotCommand::Finish(token, then));
         }
-        Ok(After::GivenBack) => return Some(given_back),
+        Ok(NextSlotState::GivenBack) => return Some(given_back),
         Err(stopped) => stopped,
     };
     match (stopped, heir) {
-        (Stopped::Lost, Heir::Server | Heir::Nobody) => None,
-        (_, Heir::Nobody) | (Stopped::Fenced(_) | Stopped::Halted | Stopped::Interrupted, Heir::Server) => {
-            Some(given_back)
+        (StepStopReason::Lost, LeaseSuccessor::Server | LeaseSuccessor::Nobody) => None,
+        (_, LeaseSuccessor::Nobody)
+        | (
+            StepStopReason::Fenced(_) | StepStopReason::Halted | StepStopReason::Interrupted,
+            LeaseSuccessor::Server,
+        ) => Some(given_back),
+        (StepStopReason::Moved, LeaseSuccessor::Server) => {
+            Some(SlotCommand::Finish(token, StepOutcome::Again))
         }
-        (Stopped::Moved, Heir::Server) => Some(Command::Finish(token, Then::Again)),
-        (Stopped::RateLimited { until, .. }, Heir::Server) => {
-            Some(Command::Finish(token, Then::DueAt(*until + lead, Why::RateLimit)))
+        (StepStopReason::RateLimited { until, .. }, LeaseSuccessor::Server) => {
+            Some(SlotCommand::Finish(token, StepOutcome::DueAt(*until + lead, WaitReason::RateLimit)))
         }
-        (Stopped::Failed { not_before, .. }, Heir::Server) => {
-            Some(Command::Fail(token, not_before.map(|at| at + lead)))
+        (StepStopReason::Failed { not_before, .. }, LeaseSuccessor::Server) => {
+            Some(SlotCommand::Fail(token, not_before.map(|at| at + lead)))
         }
-        (Stopped::NotThere { .. }, Heir::Server) => Some(Command::Fail(token, None)),
+        (StepStopReason::NotThere { .. }, LeaseSuccessor::Server) => Some(SlotCommand::Fail(token, None)),
     }
 }
 

@@ -4,12 +4,12 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use truing_core::id::{Millis, Span};
-use truing_core::port::{Operations as _, Slots as _, StoreError};
+use truing_core::id::{TimeSpan, UnixMillis};
+use truing_core::port::{OperatorStore as _, SlotStore as _, StoreError};
 use truing_store::Store;
 
 use super::commands;
-use super::sole::Sole;
+use super::sole::SoleDutyLease;
 
 /// From one round to the next.
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -20,16 +20,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long it is remembered.
 #[derive(Clone, Copy, Debug)]
-pub struct Keep {
+pub struct RetentionPeriods {
     /// Runs that ended, and history.
-    pub runs: Span,
+    pub runs: TimeSpan,
     /// The audit log, and notices that were told.
-    pub acts: Span,
+    pub acts: TimeSpan,
 }
 
 /// Forgets what is older than `keep`, for as long as it is polled.
 #[truing_core::boxed_future]
-pub async fn run(store: &Store, keep: Keep, sole: &Sole) -> Infallible {
+pub async fn run(store: &Store, keep: RetentionPeriods, sole: &SoleDutyLease) -> Infallible {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -38,8 +38,8 @@ pub async fn run(store: &Store, keep: Keep, sole: &Sole) -> Infallible {
             tokio::time::sleep(LOOK).await;
         }
         match round(store, keep, PAUSE).await {
-            Ok(gone) if gone == Gone::default() => {}
-            Ok(Gone { acts, runs, effects, events, comments, money, slots }) => {
+            Ok(gone) if gone == DeletedCounts::default() => {}
+            Ok(DeletedCounts { acts, runs, effects, events, comments, money, slots }) => {
                 tracing::info!(acts, runs, effects, events, comments, money, slots, "forgot what is old");
             }
             Err(error) => tracing::error!(%error, "what is old cannot be forgotten"),
@@ -49,7 +49,7 @@ pub async fn run(store: &Store, keep: Keep, sole: &Sole) -> Infallible {
 
 /// What was forgotten.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Gone {
+pub struct DeletedCounts {
     /// Acts, and notices that were told.
     pub acts: usize,
     /// Runs.
@@ -71,9 +71,13 @@ pub struct Gone {
 /// # Errors
 /// [`StoreError`]; what was forgotten stays so.
 #[truing_core::boxed_future]
-pub async fn round(store: &Store, keep: Keep, pause: Duration) -> Result<Gone, StoreError> {
+pub async fn round(
+    store: &Store,
+    keep: RetentionPeriods,
+    pause: Duration,
+) -> Result<DeletedCounts, StoreError> {
     let now = store.now().await?;
-    let ago = |span: Span| Millis(now.0.saturating_sub(span.0));
+    let ago = |span: TimeSpan| UnixMillis(now.0.saturating_sub(span.0));
     let before = ago(keep.runs);
     let acts = all(pause, || store.forget(ago(keep.acts))).await?;
     let (mut runs, mut mark) = (0, None);
@@ -92,7 +96,7 @@ pub async fn round(store: &Store, keep: Keep, pause: Duration) -> Result<Gone, S
     let comments = all(pause, || store.forget_comments(ago(commands::REMEMBERED))).await?;
     let money = all(pause, || store.forget_money(before)).await?;
     let slots = all(pause, || store.forget_closed()).await?;
-    Ok(Gone { acts, runs, effects, events, comments, money, slots })
+    Ok(DeletedCounts { acts, runs, effects, events, comments, money, slots })
 }
 
 /// Forgets some, with a pause after each batch, until there are no more. How many.
@@ -114,16 +118,17 @@ where
 mod tests {
     use std::sync::Arc;
 
-    use truing_core::id::{Key, PrId, RunId, Sha, Token, Topic, Version};
-    use truing_core::ledger::{Ask, Level, LevelKind, Purse};
+    use truing_core::id::{FencingToken, PrId, RunId, Sha, SlotKey, SlotVersion, Topic};
+    use truing_core::ledger::{BudgetLevel, BudgetLevelKind, ReservationRequest, RunBudget};
     use truing_core::money::MicroUsd;
-    use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
+    use truing_core::outcome::{OutcomeKind, ReviewOutcome, ReviewRuntime};
     use truing_core::port::{
-        Act, Clock, CommentKind, EffectLog as _, Entry, EntryState, Event, Ledger as _, Origin, Replacement,
-        Repository, Revision, RunRef, Runs as _, UserRequest, Watchlist as _, Writer,
+        Clock, CommentKind, EffectEntry, EffectEntryChange, EffectEntryState, EffectLog as _, EffectOwner,
+        HistoryEvent, KnownRepository, Ledger as _, OperatorAction, PullRevision, RequestOrigin, RunRef,
+        RunStore as _, UserRequest, Watchlist as _,
     };
     use truing_core::publish::Producer;
-    use truing_core::slot::{Hold, Slot, State};
+    use truing_core::slot::{HoldReason, Slot, SlotState};
 
     use super::*;
 
@@ -131,8 +136,8 @@ mod tests {
     struct Still;
 
     impl Clock for Still {
-        fn now(&self) -> Millis {
-            Millis(1_000_000)
+        fn now(&self) -> UnixMillis {
+            UnixMillis(1_000_000)
         }
     }
 
@@ -141,70 +146,85 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("truing.db"), Arc::new(Still)).unwrap();
         let sha = |digit: &str| Sha::parse(&digit.repeat(40)).unwrap();
-        let revision = Revision { head: sha("a"), base: sha("b") };
-        let outcome =
-            Outcome { kind: OutcomeKind::Failed, reason: None, until: None, runtime: Runtime::Rules };
-        let key = |pull: u64| Key::new(format!("pr/github/1/{pull}"));
+        let revision = PullRevision { head: sha("a"), base: sha("b") };
+        let outcome = ReviewOutcome {
+            kind: OutcomeKind::Failed,
+            reason: None,
+            until: None,
+            runtime: ReviewRuntime::Rules,
+        };
+        let key = |pull: u64| SlotKey::new(format!("pr/github/1/{pull}"));
         for token in 1..=600 {
-            let run =
-                RunRef { id: RunId::new(format!("r{token}")), key: key(token % 3), token: Token(token) };
-            store.begin(&run, &revision, Millis(10)).await.unwrap();
-            store.ended(&run, &outcome, Millis(10)).await.unwrap();
+            let run = RunRef {
+                id: RunId::new(format!("r{token}")),
+                key: key(token % 3),
+                token: FencingToken(token),
+            };
+            store.begin(&run, &revision, UnixMillis(10)).await.unwrap();
+            store.ended(&run, &outcome, UnixMillis(10)).await.unwrap();
         }
-        let event = |pull: u64, at: i64| Event {
-            at: Millis(at),
+        let event = |pull: u64, at: i64| HistoryEvent {
+            at: UnixMillis(at),
             key: key(pull),
             run: None,
             what: format!("event {at}"),
         };
-        let old: Vec<Event> = (0..3).flat_map(|pull| (0..190).map(move |at| event(pull, at))).collect();
+        let old: Vec<HistoryEvent> =
+            (0..3).flat_map(|pull| (0..190).map(move |at| event(pull, at))).collect();
         store.note(&old).await.unwrap();
         store.note(&[event(1, 999_000)]).await.unwrap();
         let closed = |pull| {
-            let state = State::Held { why: Hold::Cancelled };
-            (Version(0), Slot { state, ..Slot::new(key(pull)) })
+            let state = SlotState::Held { why: HoldReason::Cancelled };
+            (SlotVersion(0), Slot { state, ..Slot::new(key(pull)) })
         };
         store.commit(&[closed(0), closed(1)]).await.unwrap();
 
-        let (told_long_ago, told_lately) = (Millis(-commands::REMEMBERED.0), Millis(0));
-        let told = |comment: u64, at: Millis| {
+        let (told_long_ago, told_lately) = (UnixMillis(-commands::REMEMBERED.0), UnixMillis(0));
+        let told = |comment: u64, at: UnixMillis| {
             let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
-            let origin = Origin::Comment { kind: CommentKind::Conversation, id: comment };
+            let origin = RequestOrigin::Comment { kind: CommentKind::Conversation, id: comment };
             UserRequest { pr, origin, at }
         };
         let (id, name) = ("1".into(), "o/r".into());
-        let of =
-            Repository { forge: "github".into(), id, name, cursor: Millis(0), gone: None, onboarded: true };
+        let of = KnownRepository {
+            forge: "github".into(),
+            id,
+            name,
+            cursor: UnixMillis(0),
+            gone: None,
+            onboarded: true,
+        };
         let comments = [told(1, told_long_ago), told(2, told_long_ago), told(3, told_lately)];
         store.tell(&comments, &of, None).await.unwrap();
         for served in [&comments[0], &comments[2]] {
             store.served(served, None).await.unwrap().unwrap();
         }
 
-        let level = |period: &str| Level {
-            kind: LevelKind::RepoDay,
+        let level = |period: &str| BudgetLevel {
+            kind: BudgetLevelKind::RepoDay,
             key: "github/1".into(),
             period: period.into(),
             limit: MicroUsd(9),
         };
         // A call of long ago, whose owner died then.
-        let purse = Purse { run: RunId::new("r"), levels: vec![level("1969-12-31")] };
-        let ask = Ask { least: MicroUsd(1), most: MicroUsd(1), expires: Millis(20) };
+        let purse = RunBudget { run: RunId::new("r"), levels: vec![level("1969-12-31")] };
+        let ask = ReservationRequest { least: MicroUsd(1), most: MicroUsd(1), expires: UnixMillis(20) };
         store.reserve(&purse, &ask).await.unwrap();
 
-        let writer = Writer { key: key(1), producer: Producer::Converge, token: None };
-        for (topic, at) in [("old", Millis(10)), ("new", Millis(999_000))] {
-            let new = Some(Entry { content: String::new(), at, state: EntryState::Open { lost: 0 } });
-            let change = Replacement { topic: Topic::new(topic), known: None, new };
+        let writer = EffectOwner { key: key(1), producer: Producer::Converge, token: None };
+        for (topic, at) in [("old", UnixMillis(10)), ("new", UnixMillis(999_000))] {
+            let new =
+                Some(EffectEntry { content: String::new(), at, state: EffectEntryState::Open { lost: 0 } });
+            let change = EffectEntryChange { topic: Topic::new(topic), known: None, new };
             assert!(store.replace_effects(&writer, &[change]).await.unwrap());
         }
 
-        let keep = Keep { runs: Span::seconds(100), acts: Span::seconds(2000) };
-        store.audit(&[Act::new("ada", "retry", "pr/github/1/1", "")]).await.unwrap();
+        let keep = RetentionPeriods { runs: TimeSpan::seconds(100), acts: TimeSpan::seconds(2000) };
+        store.audit(&[OperatorAction::new("ada", "retry", "pr/github/1/1", "")]).await.unwrap();
         let gone = round(&store, keep, Duration::ZERO).await.unwrap();
         assert_eq!(
             gone,
-            Gone { acts: 0, runs: 597, effects: 1, events: 570, comments: 1, money: 1, slots: 1 }
+            DeletedCounts { acts: 0, runs: 597, effects: 1, events: 570, comments: 1, money: 1, slots: 1 }
         );
         assert_eq!(store.unserved("github", 9).await.unwrap(), [comments[1].clone()], "it is to be served");
         store.tell(&[comments[2].clone()], &of, None).await.unwrap();
@@ -214,9 +234,9 @@ mod tests {
             "what was served lately is remembered"
         );
         // By its own span: what is of this very moment is older than less than nothing.
-        let keep = Keep { acts: Span(-1), ..keep };
+        let keep = RetentionPeriods { acts: TimeSpan(-1), ..keep };
         let gone = round(&store, keep, Duration::ZERO).await.unwrap();
-        assert_eq!(gone, Gone { acts: 1, ..Gone::default() });
+        assert_eq!(gone, DeletedCounts { acts: 1, ..DeletedCounts::default() });
         assert!(store.audited(9).await.unwrap().is_empty());
         assert_eq!(store.list().await.unwrap()[0].key, key(1), "it was spoken of lately");
     }

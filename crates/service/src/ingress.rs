@@ -30,24 +30,27 @@ use axum::{Json, Router};
 use ipnet::IpNet;
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
-use truing_core::id::{Millis, PrId};
-use truing_core::port::{Described, ForgeKind, Halted, Mark, Origin, StoreError};
-use truing_core::slot::Loop;
+use truing_core::id::{PrId, UnixMillis};
+use truing_core::port::{ForgeKind, HaltPolicy, RequestOrigin, SlotDescription, SlotMark, StoreError};
+use truing_core::slot::LoopKind;
 use truing_core::switch::RepositoryRef;
 use truing_forge::ForgeServer;
-use truing_forge::capability::Refused;
+use truing_forge::capability::RefusalConsequence;
 use truing_forge::delivery::parse;
-use truing_forge::webhook::{Comment, Delivery, Hook, HookSecret, Label, Rechecked, Rerun, json_of_form};
+use truing_forge::webhook::{
+    CheckRerun, DeliveryHeaders, HookSecret, RerunTarget, WebhookComment, WebhookEvent, WebhookLabel,
+    json_of_form,
+};
 
-pub use self::bounds::{Bounds, MAX_BODY};
-use self::listen::Peer;
+pub use self::bounds::{ConnectionLimits, MAX_BODY};
+use self::listen::PeerAddress;
 pub use self::listen::{MAX_HEADER_BYTES, MAX_HEADERS};
-use self::rate::{Limited, Rates};
-use self::refusal::Refusal;
-use self::sampled::Sampled;
-use super::commands::{self, Asked};
+use self::rate::{RateLimitExceeded, RateLimiter};
+use self::refusal::DeliveryRefusal;
+use self::sampled::RefusalSampler;
+use super::commands::{self, UserCommand};
 use super::context::ServiceContext;
-use super::marks::{Marks, NotMarked};
+use super::marks::{MarkError, MarkQueue};
 
 /// Deliveries a second from one source, unless configured.
 pub const RATE_LIMIT: u32 = 5000;
@@ -62,49 +65,49 @@ const MAX_ID_CHARS: usize = 64;
 
 /// How webhooks are taken.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct IngressSettings {
     /// The secret of each forge.
     pub secrets: BTreeMap<String, HookSecret>,
     /// The fate of deliveries while the kill switch is on, of each forge of which an operator has said it; of the others
     /// their kind decides.
-    pub halted: BTreeMap<String, Halted>,
+    pub halted: BTreeMap<String, HaltPolicy>,
     /// Who may say for whom it forwards.
     pub trusted_proxies: Vec<IpNet>,
     /// Deliveries a second from one source; 0: any number.
     pub rate_limit: u32,
     /// Limits of connections and bodies.
-    pub bounds: Bounds,
+    pub bounds: ConnectionLimits,
 }
 
-impl Settings {
+impl IngressSettings {
     /// With these secrets, and all else as it is unless configured.
     pub fn new(secrets: BTreeMap<String, HookSecret>) -> Self {
-        let (halted, bounds) = (BTreeMap::new(), Bounds::default());
+        let (halted, bounds) = (BTreeMap::new(), ConnectionLimits::default());
         Self { secrets, halted, trusted_proxies: Vec::new(), rate_limit: RATE_LIMIT, bounds }
     }
 }
 
-struct Ingress {
+struct IngressState {
     context: Arc<ServiceContext>,
-    settings: Settings,
-    rates: Rates,
-    refused: Sampled,
+    settings: IngressSettings,
+    rates: RateLimiter,
+    refused: RefusalSampler,
     /// A permit for each byte that bodies may hold.
     memory: Arc<Semaphore>,
-    marks: Marks,
+    marks: MarkQueue,
     /// When the scheduler last looked.
     looked: Arc<AtomicI64>,
     poll: Duration,
     /// How the last try of `/readyz` to write ended.
-    written: Fresh<Result<(), StoreError>>,
+    written: CachedAnswer<Result<(), StoreError>>,
     /// What `/metrics` told.
-    scraped: Fresh<String>,
+    scraped: CachedAnswer<String>,
 }
 
-type Shared = State<Arc<Ingress>>;
+type SharedIngress = State<Arc<IngressState>>;
 
 /// What is answered at which address.
-pub struct Routes {
+pub struct IngressRoutes {
     /// Where webhooks arrive.
     pub main: Router,
     /// Where `/metrics` is, if it has an address of its own.
@@ -115,21 +118,21 @@ pub struct Routes {
 /// ends with them.
 pub fn routes(
     context: Arc<ServiceContext>,
-    settings: Settings,
+    settings: IngressSettings,
     (looked, poll): (Arc<AtomicI64>, Duration),
     apart: bool,
-) -> Routes {
-    let ingress = Ingress {
-        marks: Marks::start(context.clone()),
-        rates: Rates::new(settings.rate_limit),
-        refused: Sampled::default(),
+) -> IngressRoutes {
+    let ingress = IngressState {
+        marks: MarkQueue::start(context.clone()),
+        rates: RateLimiter::new(settings.rate_limit),
+        refused: RefusalSampler::default(),
         memory: Arc::new(Semaphore::new(settings.bounds.memory)),
         context,
         settings,
         looked,
         poll,
-        written: Fresh::new(),
-        scraped: Fresh::new(),
+        written: CachedAnswer::new(),
+        scraped: CachedAnswer::new(),
     };
     let main = Router::new()
         .route("/webhooks/{name}", post(webhook))
@@ -138,18 +141,19 @@ pub fn routes(
     let metrics = Router::new().route("/metrics", get(metrics));
     let (main, metrics) = if apart { (main, metrics) } else { (main.merge(metrics), Router::new()) };
     let state = Arc::new(ingress);
-    Routes { main: main.with_state(state.clone()), metrics: metrics.with_state(state) }
+    IngressRoutes { main: main.with_state(state.clone()), metrics: metrics.with_state(state) }
 }
 
-/// 202 once the mark is durable, or if nothing is to be marked; else what [`Refusal`] says, with a line in the log.
+/// 202 once the mark is durable, or if nothing is to be marked; else what [`DeliveryRefusal`] says, with a line in the log.
 async fn webhook(
-    State(ingress): Shared,
+    State(ingress): SharedIngress,
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     // The forge name is not valid UTF-8.
     let name = name.map_or_else(|_| String::new(), |Path(name)| name);
-    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+    let peer =
+        request.extensions().get::<PeerAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let source = source::source(peer, request.headers(), &ingress.settings.trusted_proxies);
     let began = Instant::now();
     let limited = ingress.rates.take(source, began).err();
@@ -157,7 +161,7 @@ async fn webhook(
     // No header of an unknown forge is known to name its delivery.
     let delivery = server.map(|server| delivery_id(server.kind(), request.headers())).unwrap_or_default();
     let taken = match limited {
-        Some(Limited { wait, .. }) => Err(Refusal::Limited { seconds: wait.as_secs() + 1 }),
+        Some(RateLimitExceeded { wait, .. }) => Err(DeliveryRefusal::Limited { seconds: wait.as_secs() + 1 }),
         None => ingress.take(&name, request).await,
     };
     let told = &ingress.context.metrics;
@@ -171,7 +175,8 @@ async fn webhook(
         Err(refusal) => refusal,
     };
     told.webhook(refusal.result(), began.elapsed());
-    let silenced = server.is_some_and(|server| server.capability().refused == Refused::SilencesTheHook);
+    let silenced =
+        server.is_some_and(|server| server.capability().refused == RefusalConsequence::SilencesTheHook);
     let answer = match silenced && refusal.is_of_the_store() {
         true => {
             let told =
@@ -189,18 +194,19 @@ async fn webhook(
     answer
 }
 
-impl Ingress {
+impl IngressState {
     /// Takes one delivery; what to answer.
-    async fn take(&self, name: &str, request: Request) -> Result<serde_json::Value, Refusal> {
+    async fn take(&self, name: &str, request: Request) -> Result<serde_json::Value, DeliveryRefusal> {
         let (parts, body) = request.into_parts();
         let headers = parts.headers;
-        let unknown = || Refusal::UnknownForge(visible(name, MAX_ID_CHARS));
+        let unknown = || DeliveryRefusal::UnknownForge(visible(name, MAX_ID_CHARS));
         let secret = self.settings.secrets.get(name).ok_or_else(unknown)?;
         let server = self.context.forges.servers().get(name).ok_or_else(unknown)?;
         let told = self.settings.halted.get(name).copied();
         let (kind, halted) = (server.kind(), told.unwrap_or_else(|| halted(server.capability().refused)));
-        let Delivery { event, signature, .. } = Delivery::read(kind, &headers);
-        let check = signature.and_then(|signature| secret.check(signature)).map_err(Refusal::Unsigned)?;
+        let DeliveryHeaders { event, signature, .. } = DeliveryHeaders::read(kind, &headers);
+        let check =
+            signature.and_then(|signature| secret.check(signature)).map_err(DeliveryRefusal::Unsigned)?;
         let is_form = is_form(&headers)?;
         let body = body::read(body, check, &self.settings.bounds, &self.memory).await?;
 
@@ -210,43 +216,51 @@ impl Ingress {
             parse(kind, event, name, &body.bytes)
         };
         drop(body);
-        match hook.map_err(Refusal::Bad)? {
-            Hook::Ping => Ok(json!({ "status": "pong" })),
-            Hook::Ignored { what } => Ok(json!({ "status": "ignored", "what": what })),
-            Hook::Comment(Comment { repo, .. })
-            | Hook::Pull { repo, .. }
-            | Hook::Rerun(Rerun { repo, .. })
-            | Hook::Label(Label { repo, .. })
+        match hook.map_err(DeliveryRefusal::Bad)? {
+            WebhookEvent::Ping => Ok(json!({ "status": "pong" })),
+            WebhookEvent::Ignored { what } => Ok(json!({ "status": "ignored", "what": what })),
+            WebhookEvent::Comment(WebhookComment { repo, .. })
+            | WebhookEvent::Pull { repo, .. }
+            | WebhookEvent::Rerun(CheckRerun { repo, .. })
+            | WebhookEvent::Label(WebhookLabel { repo, .. })
                 if !self.context.repositories.has(name, &repo) =>
             {
                 Ok(
                     json!({ "status": "ignored", "what": format!("{repo} is not in forge.{name}.repositories") }),
                 )
             }
-            Hook::Comment(comment) => self.hear(comment, halted).await,
-            Hook::Rerun(rerun) => self.rerun(name, rerun, halted).await,
-            Hook::Label(label) => self.labelled(label, halted).await,
-            Hook::Pull { pr, name, url, head, .. } => {
+            WebhookEvent::Comment(comment) => self.hear(comment, halted).await,
+            WebhookEvent::Rerun(rerun) => self.rerun(name, rerun, halted).await,
+            WebhookEvent::Label(label) => self.labelled(label, halted).await,
+            WebhookEvent::Pull { pr, name, url, head, .. } => {
                 let key = pr.key();
-                let described = Described { name, url, head };
-                let mark = Mark { key: key.clone(), described, of: Loop::Review };
-                self.marks.mark(mark, halted).await.map_err(Refusal::NotMarked)?;
+                let described = SlotDescription { name, url, head };
+                let mark = SlotMark { key: key.clone(), described, of: LoopKind::Review };
+                self.marks.mark(mark, halted).await.map_err(DeliveryRefusal::NotMarked)?;
                 Ok(json!({ "status": "accepted", "key": key }))
             }
         }
     }
 
     /// Remembers a comment that looks like a command; it is looked at later, away from the forge's ten seconds.
-    async fn hear(&self, comment: Comment, halted: Halted) -> Result<serde_json::Value, Refusal> {
-        if Asked::parse(&comment.body).is_none() {
+    async fn hear(
+        &self,
+        comment: WebhookComment,
+        halted: HaltPolicy,
+    ) -> Result<serde_json::Value, DeliveryRefusal> {
+        if UserCommand::parse(&comment.body).is_none() {
             return Ok(json!({ "status": "ignored", "what": "a comment that is no command" }));
         }
-        let origin = Origin::Comment { kind: comment.kind, id: comment.id };
+        let origin = RequestOrigin::Comment { kind: comment.kind, id: comment.id };
         self.remember(&[comment.pr], &comment.repo, &origin, halted).await
     }
 
     /// The same for a label, if it is the one that starts a run.
-    async fn labelled(&self, label: Label, halted: Halted) -> Result<serde_json::Value, Refusal> {
+    async fn labelled(
+        &self,
+        label: WebhookLabel,
+        halted: HaltPolicy,
+    ) -> Result<serde_json::Value, DeliveryRefusal> {
         let converging = match &self.context.converging {
             Ok(converging) => converging,
             Err(why) => return Ok(json!({ "status": "ignored", "what": format!("a label: {why}") })),
@@ -255,28 +269,33 @@ impl Ingress {
         if wanted.is_none_or(|wanted| !wanted.eq_ignore_ascii_case(&label.name)) {
             return Ok(json!({ "status": "ignored", "what": "a label that starts nothing" }));
         }
-        let origin = Origin::Label { name: label.name };
+        let origin = RequestOrigin::Label { name: label.name };
         self.remember(&[label.pr], &label.repo, &origin, halted).await
     }
 
     /// The same for the button of a check, if it is one of ours.
-    async fn rerun(&self, forge: &str, rerun: Rerun, halted: Halted) -> Result<serde_json::Value, Refusal> {
+    async fn rerun(
+        &self,
+        forge: &str,
+        rerun: CheckRerun,
+        halted: HaltPolicy,
+    ) -> Result<serde_json::Value, DeliveryRefusal> {
         let ignored = |what: &str| Ok(json!({ "status": "ignored", "what": what }));
         if self.context.forges.servers().get(forge).and_then(ForgeServer::check_app) != Some(rerun.app) {
             return ignored("a check of another app");
         }
         let pulls = match rerun.of {
-            Rechecked::Pull(pr) => vec![pr],
+            RerunTarget::Pull(pr) => vec![pr],
             // The payload names none from a fork: what we made checks of is in the records.
-            Rechecked::Head(head) => {
+            RerunTarget::Head(head) => {
                 let pulls = self.context.store.reviewed_at(forge, &rerun.repository, &head).await;
-                pulls.map_err(|error| Refusal::NotMarked(NotMarked::Store(error)))?
+                pulls.map_err(|error| DeliveryRefusal::NotMarked(MarkError::Store(error)))?
             }
         };
         if pulls.is_empty() {
             return ignored("a commit that was not reviewed");
         }
-        let origin = Origin::Check { account: rerun.account, login: rerun.login };
+        let origin = RequestOrigin::Check { account: rerun.account, login: rerun.login };
         self.remember(&pulls, &rerun.repo, &origin, halted).await
     }
 
@@ -285,33 +304,33 @@ impl Ingress {
         &self,
         pulls: &[PrId],
         repo: &str,
-        origin: &Origin,
-        halted: Halted,
-    ) -> Result<serde_json::Value, Refusal> {
+        origin: &RequestOrigin,
+        halted: HaltPolicy,
+    ) -> Result<serde_json::Value, DeliveryRefusal> {
         // The sweep at its end finds the comment, and a label is set again. One that slips in while the switch goes on harms nobody: a command
         // marks a slot, like those that were heard before, and no run begins while the switch is on.
         let keys = pulls.iter().flat_map(|pull| RepositoryRef::of_key(&pull.key()).keys).collect();
         let repository = RepositoryRef { keys, ..RepositoryRef::named(repo) };
-        if halted == Halted::Refused && self.context.switch().await.at(&repository).is_some() {
-            return Err(Refusal::NotMarked(NotMarked::KillSwitch));
+        if halted == HaltPolicy::Refused && self.context.switch().await.at(&repository).is_some() {
+            return Err(DeliveryRefusal::NotMarked(MarkError::KillSwitch));
         }
         let heard = commands::hear(&*self.context.store, (pulls, repo), origin).await;
-        heard.map_err(|error| Refusal::NotMarked(NotMarked::Store(error)))?;
+        heard.map_err(|error| DeliveryRefusal::NotMarked(MarkError::Store(error)))?;
         Ok(json!({ "status": "accepted", "key": pulls.first().map(PrId::key) }))
     }
 }
 
 /// The fate of deliveries while the kill switch is on, of a forge where refusing them has this consequence, unless an operator
 /// has said it.
-fn halted(refused: Refused) -> Halted {
+fn halted(refused: RefusalConsequence) -> HaltPolicy {
     match refused {
-        Refused::LosesIt => Halted::Refused,
-        Refused::SilencesTheHook => Halted::Marked,
+        RefusalConsequence::LosesIt => HaltPolicy::Refused,
+        RefusalConsequence::SilencesTheHook => HaltPolicy::Marked,
     }
 }
 
 /// Is the body a form? A body without a type is taken for JSON.
-fn is_form(headers: &HeaderMap) -> Result<bool, Refusal> {
+fn is_form(headers: &HeaderMap) -> Result<bool, DeliveryRefusal> {
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(false) };
     let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("application/json") {
@@ -319,13 +338,13 @@ fn is_form(headers: &HeaderMap) -> Result<bool, Refusal> {
     } else if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         Ok(true)
     } else {
-        Err(Refusal::MediaType)
+        Err(DeliveryRefusal::MediaType)
     }
 }
 
 /// What the forge calls the delivery; empty if it does not say.
 fn delivery_id(kind: ForgeKind, headers: &HeaderMap) -> String {
-    visible(Delivery::read(kind, headers).id, MAX_ID_CHARS)
+    visible(DeliveryHeaders::read(kind, headers).id, MAX_ID_CHARS)
 }
 
 /// Visible ASCII, cut.
@@ -334,7 +353,7 @@ fn visible(text: &str, most: usize) -> String {
 }
 
 /// 200 while the scheduler looks at the slots, else 503.
-async fn healthz(State(ingress): Shared) -> Response {
+async fn healthz(State(ingress): SharedIngress) -> Response {
     // Whichever way the clock was set since: the next look is by the new one.
     let age = ingress.context.clock.now().0.abs_diff(ingress.looked.load(Ordering::Relaxed));
     let stale = STALE.max(ingress.poll * 5).as_millis();
@@ -347,7 +366,7 @@ async fn healthz(State(ingress): Shared) -> Response {
 
 /// 200 if the store can be written, else 503. A service that drains has no listener any more.
 /// With `?verbose`: the forges, too, as the sweep of this process found them, and the kill switch.
-async fn readyz(State(ingress): Shared, RawQuery(query): RawQuery) -> Response {
+async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Response {
     // That the file is gone is told at once; a write is tried now and then.
     let tried = async {
         ingress.context.store.is_in_place()?;
@@ -366,9 +385,9 @@ async fn readyz(State(ingress): Shared, RawQuery(query): RawQuery) -> Response {
 }
 
 /// An answer that serves all who ask within a while: asking often must not become work for the store.
-struct Fresh<T>(Mutex<Option<(Instant, T)>>);
+struct CachedAnswer<T>(Mutex<Option<(Instant, T)>>);
 
-impl<T: Clone> Fresh<T> {
+impl<T: Clone> CachedAnswer<T> {
     fn new() -> Self {
         Self(Mutex::new(None))
     }
@@ -387,8 +406,8 @@ impl<T: Clone> Fresh<T> {
 }
 
 /// What is counted and measured, for Prometheus.
-async fn metrics(State(ingress): Shared) -> Response {
-    let looked = Millis(ingress.looked.load(Ordering::Relaxed));
+async fn metrics(State(ingress): SharedIngress) -> Response {
+    let looked = UnixMillis(ingress.looked.load(Ordering::Relaxed));
     let text = ingress.scraped.or(ingress.context.scrape(looked)).await;
     ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response()
 }

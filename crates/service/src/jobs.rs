@@ -9,24 +9,26 @@ use async_trait::async_trait;
 use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
-use truing_core::id::{Millis, PrId};
-use truing_core::port::{Clock as _, Described, Event, Gate, RecordStore, RunRef, StoreError, Writer};
+use truing_core::id::{PrId, UnixMillis};
+use truing_core::port::{
+    Clock as _, EffectOwner, HistoryEvent, RecordStore, RunRef, SlotDescription, StoreError, WriteGate,
+};
 use truing_core::publish::Producer;
 use truing_core::run::StepCost;
-use truing_core::slot::{Limits, Loop, Then, Why};
+use truing_core::slot::{LoopKind, SlotLimits, StepOutcome, WaitReason};
 use truing_core::switch::RepositoryRef;
-use truing_core::sync::breaker::End;
+use truing_core::sync::breaker::BreakerOutcome;
 use truing_core::sync::job;
-use truing_core::sync::record::{Evidence, Record, Result as Outcome, Step, SyncDetail};
-use truing_forge::effects::Effects;
-use truing_forge::remote::{Purpose, RemoteError};
-use truing_forge::watch::Watch;
-use truing_forge::{ForgeServer as _, Server};
+use truing_core::sync::record::{SyncDetail, SyncEvidence, SyncOutcome as Outcome, SyncRecord, SyncStep};
+use truing_forge::effects::EffectExecutor;
+use truing_forge::remote::{RemoteError, RemotePurpose};
+use truing_forge::watch::WriteMonitor;
+use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::Remote;
 use truing_loops::checkout;
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::run_gate::{RunGate, SwitchReader};
-use truing_loops::stopped::Stopped;
+use truing_loops::stopped::StepStopReason;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::sync::run::SyncRun;
 use truing_loops::telemetry;
@@ -34,8 +36,8 @@ use truing_loops::versions;
 
 use super::by_hand;
 use super::calendar::AGAIN;
-use super::drive::{self, After, Driver, Heir, Leased, trace_stop};
-use super::no_run::NoRun;
+use super::drive::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, trace_stop};
+use super::no_run::RunFailure;
 
 /// A job, and where its runs go.
 #[derive(Clone, Copy, Debug)]
@@ -45,11 +47,11 @@ pub struct JobRun<'a> {
     /// The project's repository, `owner/name`.
     pub repo: &'a str,
     /// The forge that it is at.
-    pub forge: &'a Server,
+    pub forge: &'a AnyForgeServer,
     /// Where mirrors are.
     pub mirrors: &'a Path,
     /// The limits of slots.
-    pub limits: &'a Limits,
+    pub limits: &'a SlotLimits,
     /// The kill switches; also in a dry run, which works on a copy of the records, the real ones.
     pub switches: &'a Arc<SwitchReader>,
     /// How often the lease is renewed.
@@ -60,15 +62,15 @@ impl JobRun<'_> {
     /// Leases the job's slot, runs it, and frees the slot. The record, whatever the run came to.
     ///
     /// # Errors
-    /// [`NoRun`]; of a run that did not come to its repository there is a record all the same.
+    /// [`RunFailure`]; of a run that did not come to its repository there is a record all the same.
     #[truing_core::boxed_future]
     pub async fn run(
         &self,
         store: &Arc<dyn RecordStore>,
         give_back: watch::Receiver<bool>,
-    ) -> Result<Record, NoRun> {
+    ) -> Result<SyncRecord, RunFailure> {
         let key = job::key(self.job.name);
-        let lease = by_hand::lease(&**store, &key, Loop::Sync, self.limits).await?;
+        let lease = by_hand::lease(&**store, &key, LoopKind::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
         let run = RunRef { id: new_run_id(), key, token: lease.token };
         // What runs for it ends with it.
@@ -76,12 +78,12 @@ impl JobRun<'_> {
         let forge = self.forge.for_review(run.id.as_str());
         let job = &JobRun { forge: &forge, ..*self };
         let leased = LeasedJob { job, store, run: &run, trace: &trace };
-        let driver = Driver { store, clock: &SystemClock, limits: self.limits };
+        let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
         let told = drive::told(give_back);
-        let ended = driver.drive((&lease, Heir::Nobody), self.heartbeat, told, &leased).await?;
+        let ended = driver.drive((&lease, LeaseSuccessor::Nobody), self.heartbeat, told, &leased).await?;
         ended.unwrap_or_else(|stopped| {
             trace_stop(&trace, &stopped);
-            Err(NoRun::Stopped(stopped))
+            Err(RunFailure::Stopped(stopped))
         })
     }
 
@@ -91,14 +93,14 @@ impl JobRun<'_> {
         store: &Arc<dyn RecordStore>,
         run: &RunRef,
         trace: &Context,
-    ) -> (Then, Result<Record, NoRun>) {
+    ) -> (StepOutcome, Result<SyncRecord, RunFailure>) {
         let began = SystemClock.now();
         let (id, remote) = match self.repository().await {
             Ok(found) => found,
             Err(error) => {
                 return match self.unreached(store, run, began, &error).await {
                     Ok(ended) => (self.soon(ended), Err(error.into())),
-                    Err(error) => (Then::Idle, Err(error.into())),
+                    Err(error) => (StepOutcome::Idle, Err(error.into())),
                 };
             }
         };
@@ -106,23 +108,26 @@ impl JobRun<'_> {
         // Whoever begins a run asks by the name; this one has another by now.
         let switches = self.switches.read().await.switches;
         if switches.at(&repository).is_some() && switches.at(&RepositoryRef::named(self.repo)).is_none() {
-            return (self.soon(SystemClock.now()), Err(NoRun::Stopped(Stopped::Halted)));
+            return (self.soon(SystemClock.now()), Err(RunFailure::Stopped(StepStopReason::Halted)));
         }
         match self.followed(store, run, (&id, &remote)).with_context(trace.clone()).await {
             Ok((record, again)) => {
                 telemetry::synced(trace, &record);
                 // Only a server serves what is due.
                 let again = again.filter(|_| self.job.config.cron.is_some());
-                (again.map_or(Then::Idle, |until| Then::DueAt(until, Why::Settling)), Ok(record))
+                (
+                    again.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Settling)),
+                    Ok(record),
+                )
             }
-            Err(error) => (Then::Idle, Err(error.into())),
+            Err(error) => (StepOutcome::Idle, Err(error.into())),
         }
     }
 
     /// A job of a server is due a little after `ended`: the next time of its pattern may be a week away.
-    fn soon(&self, ended: Millis) -> Then {
-        let soon = Then::DueAt(Millis(ended.0.saturating_add(AGAIN)), Why::Backoff);
-        if self.job.config.cron.is_some() { soon } else { Then::Idle }
+    fn soon(&self, ended: UnixMillis) -> StepOutcome {
+        let soon = StepOutcome::DueAt(UnixMillis(ended.0.saturating_add(AGAIN)), WaitReason::Backoff);
+        if self.job.config.cron.is_some() { soon } else { StepOutcome::Idle }
     }
 
     /// Follows the package in the repository of this id. The record, and when to run again if that is known.
@@ -131,19 +136,19 @@ impl JobRun<'_> {
         store: &Arc<dyn RecordStore>,
         run: &RunRef,
         (id, remote): (&str, &Remote),
-    ) -> Result<(Record, Option<Millis>), StoreError> {
-        let watch = Watch { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
+    ) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
+        let watch = WriteMonitor { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
         let repository = RepositoryRef::of_key(&place.key()).called(self.repo);
         let gate = RunGate::of_run(self.switches, repository);
-        let gate: Arc<dyn Gate> = Arc::new(gate.under_lease(store, &run.key, run.token));
+        let gate: Arc<dyn WriteGate> = Arc::new(gate.under_lease(store, &run.key, run.token));
         let forge = self.forge.client(&place, self.repo, Producer::Sync);
-        let effects = Effects {
+        let effects = EffectExecutor {
             forge: &forge,
             log: &**store,
             gate: &gate,
             clock: &SystemClock,
-            writer: Writer { key: run.key.clone(), producer: Producer::Sync, token: Some(run.token) },
+            writer: EffectOwner { key: run.key.clone(), producer: Producer::Sync, token: Some(run.token) },
             watch: &watch,
         };
         let following = SyncRun {
@@ -157,12 +162,12 @@ impl JobRun<'_> {
             remote,
         };
         let page = remote.url().trim_end_matches(".git").to_owned();
-        let named = Described { name: run.key.to_string(), url: page, head: None };
+        let named = SlotDescription { name: run.key.to_string(), url: page, head: None };
         store.describe(&[(run.key.clone(), named)]).await?;
         let (record, again) = Box::pin(following.run()).await?;
         let why = record.detail.exit_reason.lines().next().unwrap_or_default();
         let what = format!("{}: {why}", record.detail.result.as_str().replace('_', " "));
-        let event = Event { at: record.ended, key: run.key.clone(), run: Some(run.id.clone()), what };
+        let event = HistoryEvent { at: record.ended, key: run.key.clone(), run: Some(run.id.clone()), what };
         store.note(&[event]).await?;
         Ok((record, again))
     }
@@ -170,7 +175,7 @@ impl JobRun<'_> {
     /// The repository's id, and where to push to.
     async fn repository(&self) -> Result<(String, Remote), RemoteError> {
         let id = self.forge.repository(self.repo).await?.id;
-        let remote = self.forge.remote(&id, self.repo, Purpose::Push).await?;
+        let remote = self.forge.remote(&id, self.repo, RemotePurpose::Push).await?;
         Ok((id, remote))
     }
 
@@ -180,9 +185,9 @@ impl JobRun<'_> {
         &self,
         store: &Arc<dyn RecordStore>,
         run: &RunRef,
-        began: Millis,
+        began: UnixMillis,
         error: &RemoteError,
-    ) -> Result<Millis, StoreError> {
+    ) -> Result<UnixMillis, StoreError> {
         let mut job = store.begin_job(run).await?;
         let ended = SystemClock.now();
         job.breaker.lost(self.job.config.breaker, ended);
@@ -195,14 +200,14 @@ impl JobRun<'_> {
             package: self.job.config.package.clone(),
             from: None,
             to: None,
-            highest_step: Step::Detect,
+            highest_step: SyncStep::Detect,
             pull: None,
             question: job.question.as_ref().and_then(|question| question.url.clone()),
-            evidence: Evidence::default(),
+            evidence: SyncEvidence::default(),
         };
-        let steps = vec![StepCost { ms, ..StepCost::zero(Step::Detect) }];
-        let begun = Record::begin(run.id.clone(), run.key.clone(), detail, began);
-        let record = Record { steps, versions: versions(), ended, ..begun };
+        let steps = vec![StepCost { ms, ..StepCost::zero(SyncStep::Detect) }];
+        let begun = SyncRecord::begin(run.id.clone(), run.key.clone(), detail, began);
+        let record = SyncRecord { steps, versions: versions(), ended, ..begun };
         store.end_job(run, &job, &record).await?;
         Ok(ended)
     }
@@ -217,35 +222,35 @@ struct LeasedJob<'a> {
 }
 
 #[async_trait]
-impl Leased for LeasedJob<'_> {
+impl LeasedStep for LeasedJob<'_> {
     /// Its record; or why there is none, for whoever asked.
-    type Ended = Result<Record, NoRun>;
+    type Ended = Result<SyncRecord, RunFailure>;
 
-    async fn step(&self) -> Result<(After, Self::Ended), Stopped> {
+    async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
         let (then, ended) = Box::pin(self.job.leased(self.store, self.run, self.trace)).await;
-        let ended = NoRun::unless_fenced(ended)?;
+        let ended = RunFailure::unless_fenced(ended)?;
         if let Err(error) = &ended {
             telemetry::failed(self.trace, &error.to_string());
         }
-        Ok((After::Then(then), ended))
+        Ok((NextSlotState::Then(then), ended))
     }
 
-    async fn stopped(&self, why: &Stopped) -> Result<(), StoreError> {
+    async fn stopped(&self, why: &StepStopReason) -> Result<(), StoreError> {
         match why {
             // A run that was told to stop says nothing of its target.
-            Stopped::Interrupted => {
+            StepStopReason::Interrupted => {
                 let mut job = self.store.begin_job(self.run).await?;
-                job.breaker.ended(End::GivenBack, self.job.job.config.breaker, SystemClock.now());
+                job.breaker.ended(BreakerOutcome::GivenBack, self.job.job.config.breaker, SystemClock.now());
                 self.store.keep_job(self.run, &job).await
             }
             // What else there is to say stands in its record.
-            Stopped::Lost
-            | Stopped::Fenced(_)
-            | Stopped::NotThere { .. }
-            | Stopped::Moved
-            | Stopped::Halted
-            | Stopped::RateLimited { .. }
-            | Stopped::Failed { .. } => Ok(()),
+            StepStopReason::Lost
+            | StepStopReason::Fenced(_)
+            | StepStopReason::NotThere { .. }
+            | StepStopReason::Moved
+            | StepStopReason::Halted
+            | StepStopReason::RateLimited { .. }
+            | StepStopReason::Failed { .. } => Ok(()),
         }
     }
 }

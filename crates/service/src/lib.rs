@@ -1,5 +1,5 @@
 //! The service: webhooks mark slots ([`ingress`]), the scheduler leases what is due ([`scheduler`]), a worker
-//! takes one lease to its end ([`worker`], by the way of every lease, [`drive`]). [`Service::run`] is all three in one process, or what its [`Role`] says,
+//! takes one lease to its end ([`worker`], by the way of every lease, [`drive`]). [`ReviewService::run`] is all three in one process, or what its [`ProcessRole`] says,
 //! until it is told to stop. [`mcp`] serves tools to agents.
 
 // What a review awaits is nested deeper than the compiler follows by itself.
@@ -42,14 +42,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
-use truing_core::fair::Places;
-use truing_core::id::Token;
+use truing_core::fair::LeaseLimits;
+use truing_core::id::FencingToken;
 use truing_core::port::StoreError;
 use truing_loops::slots::end_orphans;
 
-pub use self::context::{Forges, Servers, ServiceContext};
+pub use self::context::{ConfiguredForges, ForgeClients, ServiceContext};
 use self::lease::Lease;
-pub use self::role::Role;
+pub use self::role::ProcessRole;
 use self::scheduler::Scheduler;
 
 /// How long a stopping service lets its workers finish. The contract is 60 s for everything.
@@ -63,11 +63,11 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// The pace of a service.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub struct ServicePace {
     /// What of the work it does.
-    pub role: Role,
+    pub role: ProcessRole,
     /// Leases at once.
-    pub places: Places,
+    pub places: LeaseLimits,
     /// How often the scheduler looks for due slots.
     pub poll: Duration,
     /// How often a lease is renewed.
@@ -77,13 +77,13 @@ pub struct Pace {
 }
 
 /// A service that is about to run.
-pub struct Service {
+pub struct ReviewService {
     /// What its workers need.
     pub context: Arc<ServiceContext>,
     /// Its pace.
-    pub pace: Pace,
+    pub pace: ServicePace,
     /// How webhooks are taken.
-    pub ingress: ingress::Settings,
+    pub ingress: ingress::IngressSettings,
     /// Where `/metrics` is asked for, if not where webhooks arrive.
     pub metrics: Option<TcpListener>,
 }
@@ -99,7 +99,7 @@ pub enum ServeError {
     Thread(std::io::Error),
 }
 
-impl Service {
+impl ReviewService {
     /// Serves until `stop` ends, then drains: takes nothing new, lets the workers finish, and gives back the leases
     /// of those that do not, or do not before `hurry` ends.
     ///
@@ -112,7 +112,7 @@ impl Service {
         hurry: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         self.context.end_old_leases().await?;
-        let Pace { role, places, poll, heartbeat, sweep } = self.pace;
+        let ServicePace { role, places, poll, heartbeat, sweep } = self.pace;
         let (stopping, stopped) = watch::channel(false);
         let (giving_back, give_back) = watch::channel(false);
         let looked = Arc::new(AtomicI64::new(self.context.clock.now().0));
@@ -132,8 +132,8 @@ impl Service {
                 watching.spawn(sweep::run(self.context.clone(), every, poll));
             }
         }
-        let mut scheduler = Scheduler::new(if role.works() { places } else { Places::of(0) });
-        let mut workers = Workers::default();
+        let mut scheduler = Scheduler::new(if role.works() { places } else { LeaseLimits::of(0) });
+        let mut workers = RunningWorkers::default();
         tokio::pin!(stop);
         let (mut next, mut failing) = (Instant::now(), false);
         let in_a_look = loop {
@@ -214,12 +214,12 @@ impl Service {
 
 /// The workers at work, each with its lease.
 #[derive(Default)]
-struct Workers {
+struct RunningWorkers {
     running: JoinSet<()>,
-    leases: HashMap<Id, Token>,
+    leases: HashMap<Id, FencingToken>,
 }
 
-impl Workers {
+impl RunningWorkers {
     fn start(
         &mut self,
         context: Arc<ServiceContext>,
@@ -233,7 +233,7 @@ impl Workers {
     }
 
     /// Waits for one to end, whatever it ended by; its lease. None at once while nobody is at work.
-    async fn ended(&mut self) -> Option<Token> {
+    async fn ended(&mut self) -> Option<FencingToken> {
         let id = match self.running.join_next_with_id().await? {
             Ok((id, ())) => id,
             Err(error) => {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use truing_core::id::Key;
-use truing_core::port::{Halted, Mark, Marked, StoreError};
+use truing_core::id::SlotKey;
+use truing_core::port::{HaltPolicy, MarkOutcome, SlotMark, StoreError};
 
 use super::context::ServiceContext;
 
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(9);
 
 /// Why nothing was marked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum NotMarked {
+pub enum MarkError {
     /// The kill switch is on, or that of its repository.
     #[error("the kill switch is on: `truing kill status` tells which, and what turns it off")]
     KillSwitch,
@@ -44,17 +44,17 @@ pub enum NotMarked {
 
 /// What becomes of a batch.
 #[async_trait]
-pub trait Marking: Send + Sync + 'static {
+pub trait BatchMarker: Send + Sync + 'static {
     /// Marks all of it, durable when this returns, but for the keys that a kill switch is on for, which it returns; or none of it.
-    async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<BTreeSet<Key>, NotMarked>;
+    async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError>;
 }
 
 #[async_trait]
-impl Marking for ServiceContext {
-    async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<BTreeSet<Key>, NotMarked> {
+impl BatchMarker for ServiceContext {
+    async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError> {
         let refused = match self.store.mark(batch, &self.limits, halted).await? {
-            Marked::All => BTreeSet::new(),
-            Marked::SwitchedOff(refused) => refused,
+            MarkOutcome::All => BTreeSet::new(),
+            MarkOutcome::SwitchedOff(refused) => refused,
         };
         if batch.iter().any(|mark| !refused.contains(&mark.key)) {
             self.wake.up();
@@ -65,19 +65,19 @@ impl Marking for ServiceContext {
 
 /// The way to the one task that marks, which ends when all of these are gone.
 #[derive(Clone, Debug)]
-pub struct Marks(mpsc::Sender<Waiting>);
+pub struct MarkQueue(mpsc::Sender<PendingMark>);
 
 /// A mark and who waits for it.
 #[derive(Debug)]
-struct Waiting {
-    mark: Mark,
-    halted: Halted,
-    answer: oneshot::Sender<Result<(), NotMarked>>,
+struct PendingMark {
+    mark: SlotMark,
+    halted: HaltPolicy,
+    answer: oneshot::Sender<Result<(), MarkError>>,
 }
 
-impl Marks {
+impl MarkQueue {
     /// Starts the task.
-    pub fn start<M: Marking>(marking: Arc<M>) -> Self {
+    pub fn start<M: BatchMarker>(marking: Arc<M>) -> Self {
         let (sender, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(run(marking, waiting));
         Self(sender)
@@ -86,28 +86,28 @@ impl Marks {
     /// Hands over a mark: durable when this returns. `halted` says what becomes of it while the kill switch is on.
     ///
     /// # Errors
-    /// [`NotMarked`]
+    /// [`MarkError`]
     #[truing_core::boxed_future]
-    pub async fn mark(&self, mark: Mark, halted: Halted) -> Result<(), NotMarked> {
+    pub async fn mark(&self, mark: SlotMark, halted: HaltPolicy) -> Result<(), MarkError> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Waiting { mark, halted, answer }).map_err(|_| NotMarked::Full)?;
+        self.0.try_send(PendingMark { mark, halted, answer }).map_err(|_| MarkError::Full)?;
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(marked)) => marked,
-            Ok(Err(_)) | Err(_) => Err(NotMarked::Slow),
+            Ok(Err(_)) | Err(_) => Err(MarkError::Slow),
         }
     }
 }
 
-async fn run<M: Marking>(marking: Arc<M>, mut waiting: mpsc::Receiver<Waiting>) {
+async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<PendingMark>) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let (begun, taken) = (Instant::now(), batch.len());
         // Nobody waits any longer: the forge counts it as failed.
         batch.retain(|waiting| !waiting.answer.is_closed());
         let (refused, marked): (Vec<_>, Vec<_>) =
-            batch.drain(..).partition(|waiting| waiting.halted == Halted::Refused);
-        take(&*marking, refused, Halted::Refused).await;
-        take(&*marking, marked, Halted::Marked).await;
+            batch.drain(..).partition(|waiting| waiting.halted == HaltPolicy::Refused);
+        take(&*marking, refused, HaltPolicy::Refused).await;
+        take(&*marking, marked, HaltPolicy::Marked).await;
         if taken > 1 && waiting.len() < BATCH {
             tokio::time::sleep_until(begun + GATHER).await;
         }
@@ -115,20 +115,20 @@ async fn run<M: Marking>(marking: Arc<M>, mut waiting: mpsc::Receiver<Waiting>) 
 }
 
 /// Marks what waits, all of which has this fate while the kill switch is on, and answers.
-async fn take<M: Marking>(marking: &M, waiting: Vec<Waiting>, halted: Halted) {
+async fn take<M: BatchMarker>(marking: &M, waiting: Vec<PendingMark>, halted: HaltPolicy) {
     if waiting.is_empty() {
         return;
     }
     let (marks, answers): (Vec<_>, Vec<_>) =
         waiting.into_iter().map(|waiting| (waiting.mark, waiting.answer)).unzip();
     let marked = marking.mark(&marks, halted).await;
-    let unreadable = matches!(marked, Err(NotMarked::Store(StoreError::Corrupt(_))));
+    let unreadable = matches!(marked, Err(MarkError::Store(StoreError::Corrupt(_))));
     for (mark, answer) in marks.into_iter().zip(answers) {
         // One row that cannot be read must not keep the others from being marked.
         let own =
             if unreadable { marking.mark(std::slice::from_ref(&mark), halted).await } else { marked.clone() };
-        let is_free = |refused: BTreeSet<Key>| !refused.contains(&mark.key);
-        let own = own.and_then(|refused| is_free(refused).then_some(()).ok_or(NotMarked::KillSwitch));
+        let is_free = |refused: BTreeSet<SlotKey>| !refused.contains(&mark.key);
+        let own = own.and_then(|refused| is_free(refused).then_some(()).ok_or(MarkError::KillSwitch));
         let _ = answer.send(own);
     }
 }
@@ -138,8 +138,8 @@ mod tests {
     use std::sync::Mutex;
 
     use tokio::sync::Semaphore;
-    use truing_core::port::Described;
-    use truing_core::slot::Loop;
+    use truing_core::port::SlotDescription;
+    use truing_core::slot::LoopKind;
 
     use super::*;
 
@@ -158,12 +158,12 @@ mod tests {
     }
 
     #[async_trait]
-    impl Marking for Gate {
-        async fn mark(&self, batch: &[Mark], halted: Halted) -> Result<BTreeSet<Key>, NotMarked> {
+    impl BatchMarker for Gate {
+        async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError> {
             self.permits.acquire().await.unwrap().forget();
             let keys: Vec<String> = batch.iter().map(|mark| mark.key.to_string()).collect();
             self.seen.lock().unwrap().push(keys.clone());
-            if halted == Halted::Refused && self.engaged {
+            if halted == HaltPolicy::Refused && self.engaged {
                 let held = batch.iter().map(|mark| mark.key.clone());
                 return Ok(held.filter(|key| key.as_str() != "free").collect());
             }
@@ -174,19 +174,23 @@ mod tests {
         }
     }
 
-    fn mark(key: &str) -> Mark {
-        let described = Described { name: "a/b#1".into(), url: "https://example.com/".into(), head: None };
-        Mark { key: Key::new(key), described, of: Loop::Review }
+    fn mark(key: &str) -> SlotMark {
+        let described =
+            SlotDescription { name: "a/b#1".into(), url: "https://example.com/".into(), head: None };
+        SlotMark { key: SlotKey::new(key), described, of: LoopKind::Review }
     }
 
     #[tokio::test]
     async fn what_waits_is_marked_together_and_answered_when_it_is_done() {
         let gate = Gate::closed();
-        let marks = Marks::start(gate.clone());
-        let mut first = Box::pin(marks.mark(mark("a"), Halted::Refused));
+        let marks = MarkQueue::start(gate.clone());
+        let mut first = Box::pin(marks.mark(mark("a"), HaltPolicy::Refused));
         assert!(futures_poll(&mut first).await.is_none(), "not durable yet");
         let rest = async {
-            tokio::join!(marks.mark(mark("b"), Halted::Refused), marks.mark(mark("c"), Halted::Refused))
+            tokio::join!(
+                marks.mark(mark("b"), HaltPolicy::Refused),
+                marks.mark(mark("c"), HaltPolicy::Refused)
+            )
         };
         let opened = async {
             tokio::task::yield_now().await;
@@ -209,23 +213,26 @@ mod tests {
     #[tokio::test]
     async fn while_the_kill_switch_is_on_marks_of_one_batch_have_each_their_own_fate() {
         let gate = Arc::new(Gate { permits: Semaphore::new(9), engaged: true, seen: Mutex::default() });
-        let marks = Marks::start(gate.clone());
+        let marks = MarkQueue::start(gate.clone());
         let of = |key, halted| marks.mark(mark(key), halted);
-        let (one, two, three) =
-            tokio::join!(of("a", Halted::Refused), of("b", Halted::Marked), of("free", Halted::Refused));
-        assert_eq!((one, two, three), (Err(NotMarked::KillSwitch), Ok(()), Ok(())));
+        let (one, two, three) = tokio::join!(
+            of("a", HaltPolicy::Refused),
+            of("b", HaltPolicy::Marked),
+            of("free", HaltPolicy::Refused)
+        );
+        assert_eq!((one, two, three), (Err(MarkError::KillSwitch), Ok(()), Ok(())));
         assert_eq!(*gate.seen.lock().unwrap(), [vec!["a", "free"], vec!["b"]]);
     }
 
     #[tokio::test]
     async fn a_row_that_cannot_be_read_fails_alone() {
         let gate = Gate::closed();
-        let marks = Marks::start(gate.clone());
+        let marks = MarkQueue::start(gate.clone());
         gate.permits.add_permits(9);
         let (good, bad, other) = tokio::join!(
-            marks.mark(mark("a"), Halted::Refused),
-            marks.mark(mark("bad"), Halted::Refused),
-            marks.mark(mark("b"), Halted::Refused)
+            marks.mark(mark("a"), HaltPolicy::Refused),
+            marks.mark(mark("bad"), HaltPolicy::Refused),
+            marks.mark(mark("b"), HaltPolicy::Refused)
         );
         assert_eq!((good, other), (Ok(()), Ok(())));
         assert_eq!(bad, Err(StoreError::Corrupt("bad".into()).into()));
@@ -234,15 +241,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_store_that_hangs_fills_the_queue_and_lets_nobody_wait_for_ever() {
         let gate = Gate::closed();
-        let marks = Marks::start(gate.clone());
+        let marks = MarkQueue::start(gate.clone());
         let mut waiting = tokio::task::JoinSet::new();
         for number in 0..QUEUE + BATCH + 1 {
             let marks = marks.clone();
-            waiting.spawn(async move { marks.mark(mark(&number.to_string()), Halted::Refused).await });
+            waiting.spawn(async move { marks.mark(mark(&number.to_string()), HaltPolicy::Refused).await });
         }
         let answers = waiting.join_all().await;
-        let full = answers.iter().filter(|answer| **answer == Err(NotMarked::Full)).count();
+        let full = answers.iter().filter(|answer| **answer == Err(MarkError::Full)).count();
         assert!((1..=BATCH + 1).contains(&full), "{full}");
-        assert_eq!(answers.len() - full, answers.iter().filter(|a| **a == Err(NotMarked::Slow)).count());
+        assert_eq!(answers.len() - full, answers.iter().filter(|a| **a == Err(MarkError::Slow)).count());
     }
 }

@@ -18,20 +18,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Mutex;
-use truing_agent::mcp::{Called, Offer, Toolset};
+use truing_agent::mcp::{McpTool, ToolCallResult, Toolset};
 use truing_core::id::PrId;
-use truing_core::port::{ForgeError, Gate, HaltReason, RecordStore};
+use truing_core::port::{ForgeError, HaltReason, RecordStore, WriteGate};
 use truing_core::publish::Producer;
 use truing_core::switch::RepositoryRef;
 use truing_forge::remote::RemoteError;
-use truing_forge::{ForgeServer as _, RepositoryClient, Server};
+use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 use truing_git::{Git, GitError};
 
-use table::Tool;
+use table::ForgeTool;
 use truing_loops::machine::SystemClock;
 use truing_loops::run_gate::{RunGate, SwitchReader};
 
-pub use own::OwnTools;
+pub use own::OwnToolServer;
 
 /// What a model is told of the tools.
 const INSTRUCTIONS: &str = "Pull requests of one code forge: read them, and comment on them. A repository is OWNER/NAME; \
@@ -42,12 +42,12 @@ const INSTRUCTIONS: &str = "Pull requests of one code forge: read them, and comm
 /// The tools of one forge, for one session. Cheap to clone.
 #[derive(Clone)]
 pub struct ForgeTools {
-    forge: Arc<Forge>,
-    server: Server,
+    forge: Arc<SharedForge>,
+    server: AnyForgeServer,
 }
 
 /// What all sessions share.
-struct Forge {
+struct SharedForge {
     /// The `NAME` of `[forge.NAME]`.
     name: String,
     git: Git,
@@ -59,12 +59,12 @@ struct Forge {
     /// Whoever holds it writes alone.
     writing: Mutex<()>,
     /// The repository and the branch that the server was started in, if that is one of this forge.
-    here: Option<Here>,
+    here: Option<LocalClone>,
 }
 
 /// A repository that was cloned here.
 #[derive(Clone, Debug)]
-pub struct Here {
+pub struct LocalClone {
     /// `owner/name`.
     pub repository: String,
     /// The branch that is checked out.
@@ -72,11 +72,11 @@ pub struct Here {
 }
 
 /// What the tools work with.
-pub struct Parts {
+pub struct ForgeToolsParts {
     /// The `NAME` of `[forge.NAME]`.
     pub name: String,
     /// Its client.
-    pub server: Server,
+    pub server: AnyForgeServer,
     /// Git.
     pub git: Git,
     /// Where mirrors are.
@@ -84,15 +84,15 @@ pub struct Parts {
     /// Where the kill switch is, and the record of what is written.
     pub store: Arc<dyn RecordStore>,
     /// The repository that the server was started in.
-    pub here: Option<Here>,
+    pub here: Option<LocalClone>,
 }
 
 impl ForgeTools {
     /// The tools of a forge.
-    pub fn new(parts: Parts) -> Self {
-        let Parts { name, server, git, mirrors, store, here } = parts;
+    pub fn new(parts: ForgeToolsParts) -> Self {
+        let ForgeToolsParts { name, server, git, mirrors, store, here } = parts;
         let switches = SwitchReader::new(Arc::clone(&store), Arc::new(SystemClock));
-        let forge = Forge { name, git, mirrors, store, switches, writing: Mutex::default(), here };
+        let forge = SharedForge { name, git, mirrors, store, switches, writing: Mutex::default(), here };
         Self { forge: Arc::new(forge), server }
     }
 
@@ -102,7 +102,7 @@ impl ForgeTools {
     }
 
     /// A pull request, found by the name that its repository has now.
-    async fn pull(&self, wanted: &Wanted) -> Result<(PrId, String), Why> {
+    async fn pull(&self, wanted: &PullRequestTarget) -> Result<(PrId, String), ToolError> {
         let name = self.repository(wanted.repository.as_deref())?;
         let seen = self.server.repository(name).await?;
         let id = PrId { forge: self.forge.name.clone(), repository: seen.id, number: wanted.number };
@@ -115,31 +115,31 @@ impl ForgeTools {
     }
 
     /// The gate that is asked right before each write there.
-    fn gate(&self, (id, name): &(PrId, String)) -> Arc<dyn Gate> {
+    fn gate(&self, (id, name): &(PrId, String)) -> Arc<dyn WriteGate> {
         let repository = RepositoryRef::of_key(&id.key()).called(name);
         Arc::new(RunGate::of_caller(&self.forge.switches, repository))
     }
 
     /// The repository that is meant.
-    fn repository<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, Why> {
+    fn repository<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, ToolError> {
         let here = self.forge.here.as_ref().map(|here| here.repository.as_str());
         named.or(here).ok_or_else(|| {
-            Why("no `repository` is given, and the server was not started in a clone of one of this forge: give \
+            ToolError("no `repository` is given, and the server was not started in a clone of one of this forge: give \
                  OWNER/NAME".to_owned())
         })
     }
 }
 
 /// Which pull request.
-struct Wanted {
+struct PullRequestTarget {
     repository: Option<String>,
     number: u64,
 }
 
 /// Why a tool could not do it, in words for the model.
-struct Why(String);
+struct ToolError(String);
 
-impl From<ForgeError> for Why {
+impl From<ForgeError> for ToolError {
     fn from(error: ForgeError) -> Self {
         Self(match &error {
             ForgeError::RateLimited { .. } => format!("{error}: call it again then"),
@@ -155,7 +155,7 @@ impl From<ForgeError> for Why {
     }
 }
 
-impl From<HaltReason> for Why {
+impl From<HaltReason> for ToolError {
     fn from(why: HaltReason) -> Self {
         Self(match why {
             HaltReason::KillSwitch => format!(
@@ -169,13 +169,13 @@ impl From<HaltReason> for Why {
     }
 }
 
-impl From<GitError> for Why {
+impl From<GitError> for ToolError {
     fn from(error: GitError) -> Self {
         Self(error.with_hint())
     }
 }
 
-impl From<RemoteError> for Why {
+impl From<RemoteError> for ToolError {
     fn from(error: RemoteError) -> Self {
         match error {
             RemoteError::Forge(error) => error.into(),
@@ -185,14 +185,14 @@ impl From<RemoteError> for Why {
 }
 
 /// The input of a tool.
-fn input<T: DeserializeOwned>(input: Value) -> Result<T, Why> {
+fn input<T: DeserializeOwned>(input: Value) -> Result<T, ToolError> {
     serde_json::from_value(input)
-        .map_err(|error| Why(format!("the input is not as the tool's schema says: {error}")))
+        .map_err(|error| ToolError(format!("the input is not as the tool's schema says: {error}")))
 }
 
 /// The answer of a tool. As text it is the same JSON: some clients show one, some the other.
-fn answer(answer: &impl Serialize) -> Result<Value, Why> {
-    serde_json::to_value(answer).map_err(|error| Why(format!("the answer cannot be written: {error}")))
+fn answer(answer: &impl Serialize) -> Result<Value, ToolError> {
+    serde_json::to_value(answer).map_err(|error| ToolError(format!("the answer cannot be written: {error}")))
 }
 
 #[async_trait]
@@ -205,27 +205,27 @@ impl Toolset for ForgeTools {
         Some(INSTRUCTIONS)
     }
 
-    fn tools(&self) -> Vec<Offer> {
-        Tool::ALL.iter().map(|tool| tool.offer(self.server.capability())).collect()
+    fn tools(&self) -> Vec<McpTool> {
+        ForgeTool::ALL.iter().map(|tool| tool.offer(self.server.capability())).collect()
     }
 
-    async fn call(&self, name: &str, given: Value) -> Called {
-        let Some(tool) = Tool::named(self.server.capability(), name) else {
-            return Called::failed(format!("there is no tool `{name}`"));
+    async fn call(&self, name: &str, given: Value) -> ToolCallResult {
+        let Some(tool) = ForgeTool::named(self.server.capability(), name) else {
+            return ToolCallResult::failed(format!("there is no tool `{name}`"));
         };
         let called = match tool {
-            Tool::CurrentRepo => self.current_repo(given).await,
-            Tool::ListPullRequests => self.list_pull_requests(given).await,
-            Tool::GetPullRequest => self.get_pull_request(given).await,
-            Tool::GetPullRequestDiff => self.get_pull_request_diff(given).await,
-            Tool::CommentPullRequest => self.comment_pull_request(given).await,
-            Tool::UpsertInlineComment => self.upsert_inline_comment(given).await,
+            ForgeTool::CurrentRepo => self.current_repo(given).await,
+            ForgeTool::ListPullRequests => self.list_pull_requests(given).await,
+            ForgeTool::GetPullRequest => self.get_pull_request(given).await,
+            ForgeTool::GetPullRequestDiff => self.get_pull_request_diff(given).await,
+            ForgeTool::CommentPullRequest => self.comment_pull_request(given).await,
+            ForgeTool::UpsertInlineComment => self.upsert_inline_comment(given).await,
         };
         match called {
             Ok(structured) => {
-                Called { text: structured.to_string(), structured: Some(structured), is_error: false }
+                ToolCallResult { text: structured.to_string(), structured: Some(structured), is_error: false }
             }
-            Err(Why(why)) => Called::failed(why),
+            Err(ToolError(why)) => ToolCallResult::failed(why),
         }
     }
 }

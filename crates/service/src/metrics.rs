@@ -16,15 +16,15 @@ use prometheus::{
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use truing_agent::native;
-use truing_core::ledger::Usage;
+use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
-use truing_core::run::End;
-use truing_core::slot::Loop;
-use truing_loops::review::Counts;
-use truing_store::{Meter, Store};
+use truing_core::run::RunOutcome;
+use truing_core::slot::LoopKind;
+use truing_loops::review::RunCounter;
+use truing_store::{Store, WriteMetrics};
 
-pub use self::table::{Kind, METRICS, Metric, page};
+pub use self::table::{METRICS, MetricDefinition, MetricKind, page};
 
 /// The type of the text format, for the answer's header.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -40,7 +40,8 @@ const RUN_SECONDS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 3
 /// Dollars that a run may cost: up to some times the default limit of a review, which is one.
 const COST_USD: &[f64] = &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0];
 /// The ends of runs that are no reviews.
-const ENDS: [End; 5] = [End::Done, End::Partial, End::Skipped, End::Deferred, End::Failed];
+const ENDS: [RunOutcome; 5] =
+    [RunOutcome::Done, RunOutcome::Partial, RunOutcome::Skipped, RunOutcome::Deferred, RunOutcome::Failed];
 /// Kinds of tokens.
 const TOKENS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 
@@ -63,9 +64,9 @@ const RESULTS: [&str; 10] = [
 
 /// All metrics of one service. Clones share them.
 #[derive(Clone)]
-pub struct Metrics(Arc<Inner>);
+pub struct ServiceMetrics(Arc<MetricsInner>);
 
-struct Inner {
+struct MetricsInner {
     registry: Registry,
     runs: IntCounterVec,
     run_seconds: Histogram,
@@ -81,7 +82,7 @@ struct Inner {
     parked: IntCounterVec,
     webhooks: IntCounterVec,
     webhook_seconds: Histogram,
-    meter: Meter,
+    meter: WriteMetrics,
     /// Asked by scrapes.
     store: OnceLock<Store>,
     slots: IntGaugeVec,
@@ -104,14 +105,14 @@ struct Inner {
     memory: IntGauge,
 }
 
-impl Metrics {
+impl ServiceMetrics {
     /// New ones, all at nothing.
     ///
     /// # Errors
     /// If the table has a name that cannot be one, or one twice.
     pub fn new() -> prometheus::Result<Self> {
-        let made = Making(Registry::new());
-        let inner = Inner {
+        let made = MetricsBuilder(Registry::new());
+        let inner = MetricsInner {
             runs: made.vec("truing_runs_total", IntCounterVec::new)?,
             run_seconds: made.histogram("truing_run_seconds", RUN_SECONDS)?,
             model_tokens: made.vec("truing_model_tokens_total", IntCounterVec::new)?,
@@ -126,7 +127,7 @@ impl Metrics {
             parked: made.vec("truing_parked_total", IntCounterVec::new)?,
             webhooks: made.vec("truing_webhooks_total", IntCounterVec::new)?,
             webhook_seconds: made.histogram("truing_webhook_seconds", WEBHOOK_SECONDS)?,
-            meter: Meter {
+            meter: WriteMetrics {
                 commit: made.histogram("truing_store_commit_seconds", COMMIT_SECONDS)?,
                 swaps: made.one("truing_slot_commits_total", IntCounter::with_opts)?,
                 conflicts: made.one("truing_slot_conflicts_total", IntCounter::with_opts)?,
@@ -161,7 +162,7 @@ impl Metrics {
         for (of, kind) in ["converge", "sync"].into_iter().flat_map(|of| ENDS.map(|kind| (of, kind))) {
             inner.runs.with_label_values(&[of, kind.as_str()]);
         }
-        for of in Loop::ALL {
+        for of in LoopKind::ALL {
             inner.parked.with_label_values(&[of.as_str()]);
             inner.run_cost.with_label_values(&[of.as_str()]);
         }
@@ -169,7 +170,7 @@ impl Metrics {
             inner.model_tokens.with_label_values(&[kind]);
         }
         // A series that is born with its first event has no increase.
-        for end in native::End::LABELS {
+        for end in native::AgentRunEnd::LABELS {
             inner.model_ends.with_label_values(&[end]);
         }
         for result in RESULTS {
@@ -195,19 +196,19 @@ impl Metrics {
     }
 
     /// An attempt of a loop has failed; `class` is what people on the pull request are told.
-    pub fn attempt_failed(&self, of: Loop, class: &str, parked: bool) {
+    pub fn attempt_failed(&self, of: LoopKind, class: &str, parked: bool) {
         self.0.failures.with_label_values(&[of.as_str(), class]).inc();
         self.0.parked.with_label_values(&[of.as_str()]).inc_by(u64::from(parked));
     }
 
     /// A run of a loop has ended and cost this. One that cost nothing asked no model, and is not counted.
-    pub fn run_cost(&self, of: Loop, cost: MicroUsd) {
+    pub fn run_cost(&self, of: LoopKind, cost: MicroUsd) {
         if cost > MicroUsd(0) {
             self.cost(of, cost);
         }
     }
 
-    fn cost(&self, of: Loop, cost: MicroUsd) {
+    fn cost(&self, of: LoopKind, cost: MicroUsd) {
         self.0.run_cost.with_label_values(&[of.as_str()]).observe(cost.0 as f64 / MICRO);
     }
 
@@ -238,7 +239,7 @@ impl Metrics {
     }
 }
 
-impl Counts for Metrics {
+impl RunCounter for ServiceMetrics {
     fn run_ended(&self, of: &str, outcome: &str) {
         self.0.runs.with_label_values(&[of, outcome]).inc();
     }
@@ -254,7 +255,7 @@ impl Counts for Metrics {
             self.0.linter_findings.with_label_values(&[&run.name]).inc_by(u64::from(run.findings));
         }
         let Some(modelled) = &record.detail.modelled else { return };
-        let Usage { input, output, cache_read, cache_write_5m, cache_write_1h } = modelled.tokens;
+        let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = modelled.tokens;
         let written = cache_write_5m.saturating_add(cache_write_1h);
         for (kind, count) in TOKENS.into_iter().zip([input, output, cache_read, written]) {
             self.0.model_tokens.with_label_values(&[kind]).inc_by(count);
@@ -267,15 +268,15 @@ impl Counts for Metrics {
         for (server, count) in &modelled.servers_failed {
             self.0.mcp_failures.with_label_values(&[server]).inc_by(u64::from(*count));
         }
-        self.cost(Loop::Review, record.cost());
+        self.cost(LoopKind::Review, record.cost());
     }
 }
 
 /// Makes metrics as the table has them, and registers them.
-struct Making(Registry);
+struct MetricsBuilder(Registry);
 
-impl Making {
-    fn metric(name: &str) -> prometheus::Result<&'static Metric> {
+impl MetricsBuilder {
+    fn metric(name: &str) -> prometheus::Result<&'static MetricDefinition> {
         let unknown = || prometheus::Error::Msg(format!("{name} is not in the table"));
         METRICS.iter().find(|metric| metric.name == name).ok_or_else(unknown)
     }

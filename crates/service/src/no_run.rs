@@ -1,22 +1,22 @@
 //! The reasons why a run that a person or the calendar has asked for gives no record.
 
-use truing_core::id::{RunId, Span};
+use truing_core::id::{RunId, TimeSpan};
 use truing_core::port::{Clock as _, ForgeError, StoreError};
 use truing_forge::remote::RemoteError;
 use truing_git::GitError;
 use truing_loops::checkout::CheckoutError;
 use truing_loops::machine::SystemClock;
 use truing_loops::slots::StepError;
-use truing_loops::stopped::Stopped;
+use truing_loops::stopped::StepStopReason;
 
-use super::by_hand::NotLeased;
+use super::by_hand::LeaseError;
 
 /// The class of failures of a run that converges, in logs and `truing why`.
 pub(super) const CONVERGE_CLASS: &str = "the converge run cannot work";
 
 /// The reason why what a run works with cannot be made of the configuration, for whoever reports it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unusable {
+pub struct SetupError {
     /// The configuration is wrong; else the machine lacks something.
     pub is_wrong_use: bool,
     /// A stable word for scripts, in snake case.
@@ -28,18 +28,18 @@ pub struct Unusable {
 }
 
 /// The reason why there is no record of a run. It holds the error itself: the command line makes a message, hints and an exit
-/// code of it, and a worker a [`Stopped`].
+/// code of it, and a worker a [`StepStopReason`].
 #[derive(Debug, thiserror::Error)]
-pub enum NoRun {
+pub enum RunFailure {
     /// The slot could not be leased.
     #[error(transparent)]
-    NotLeased(#[from] NotLeased),
+    NotLeased(#[from] LeaseError),
     /// This run has the slot.
     #[error("already running: {0}")]
     Running(RunId),
     /// Its step stopped under its lease: the lease was lost, or it was interrupted.
     #[error(transparent)]
-    Stopped(Stopped),
+    Stopped(StepStopReason),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -57,44 +57,44 @@ pub enum NoRun {
     Checkout(#[from] CheckoutError),
     /// A tool that a head is looked at with cannot be used.
     #[error("{}", .0.message)]
-    Looks(Unusable),
+    Looks(SetupError),
 }
 
-impl NoRun {
+impl RunFailure {
     /// The end of a step that reports to whoever asked: all but a write that the records refuse, because somebody else has
     /// taken over.
     ///
     /// # Errors
-    /// [`Stopped::Fenced`]
-    pub(super) fn unless_fenced<T>(ended: Result<T, Self>) -> Result<Result<T, Self>, Stopped> {
+    /// [`StepStopReason::Fenced`]
+    pub(super) fn unless_fenced<T>(ended: Result<T, Self>) -> Result<Result<T, Self>, StepStopReason> {
         match ended {
-            Err(Self::Store(StoreError::Fenced { last, .. })) => Err(Stopped::Fenced(last)),
+            Err(Self::Store(StoreError::Fenced { last, .. })) => Err(StepStopReason::Fenced(last)),
             ended => Ok(ended),
         }
     }
 
-    /// The same as a worker's [`Stopped`]. `settle`: the time that a write at the forge may stay unseen.
-    pub(super) fn stopped(self, settle: Span) -> Stopped {
+    /// The same as a worker's [`StepStopReason`]. `settle`: the time that a write at the forge may stay unseen.
+    pub(super) fn stopped(self, settle: TimeSpan) -> StepStopReason {
         match self {
             Self::Stopped(stopped) => stopped,
             Self::Store(error) => error.into(),
-            Self::Forge(error) => Stopped::of_remote(error.into(), SystemClock.now(), settle),
-            Self::Remote(error) => Stopped::of_remote(error, SystemClock.now(), settle),
+            Self::Forge(error) => StepStopReason::of_remote(error.into(), SystemClock.now(), settle),
+            Self::Remote(error) => StepStopReason::of_remote(error, SystemClock.now(), settle),
             Self::Git(error) => error.into(),
             Self::Checkout(error) => error.into(),
             Self::Looks(error) => {
                 let what = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
-                Stopped::Failed { class: CONVERGE_CLASS, what, not_before: None }
+                StepStopReason::Failed { class: CONVERGE_CLASS, what, not_before: None }
             }
-            Self::NotLeased(NotLeased::SwitchedOff) => Stopped::Halted,
-            Self::NotLeased(NotLeased::Busy(_) | NotLeased::Owned | NotLeased::Step(_))
-            | Self::Running(_) => Stopped::Lost,
+            Self::NotLeased(LeaseError::SwitchedOff) => StepStopReason::Halted,
+            Self::NotLeased(LeaseError::Busy(_) | LeaseError::Owned | LeaseError::Step(_))
+            | Self::Running(_) => StepStopReason::Lost,
         }
     }
 }
 
-impl From<StepError> for NoRun {
+impl From<StepError> for RunFailure {
     fn from(error: StepError) -> Self {
-        Self::NotLeased(NotLeased::Step(error))
+        Self::NotLeased(LeaseError::Step(error))
     }
 }

@@ -10,14 +10,14 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use truing_core::id::{Key, Millis};
+use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::ledger::day;
-use truing_core::port::{NewNotice, Notice, NoticeKind, RecordStore, StoreError};
+use truing_core::port::{NewNotice, NoticeKind, PendingNotice, RecordStore, StoreError};
 
-pub use self::mail::Mail;
-pub use self::webhook::Webhook;
-use super::metrics::Metrics;
-use super::sole::Sole;
+pub use self::mail::MailSink;
+pub use self::webhook::WebhookSink;
+use super::metrics::ServiceMetrics;
+use super::sole::SoleDutyLease;
 
 /// Notices looked at a time.
 const BATCH: usize = 64;
@@ -28,25 +28,25 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// How long one try may take.
 const TRY_TIME: Duration = Duration::from_secs(10);
 /// Where notices go.
-pub struct Sinks {
-    sinks: Vec<Sink>,
+pub struct NoticeSinks {
+    sinks: Vec<NoticeSink>,
     first_wait: Option<Duration>,
-    metrics: Metrics,
+    metrics: ServiceMetrics,
 }
 
 /// One of the places.
 #[derive(Debug)]
-struct Sink {
-    to: To,
+struct NoticeSink {
+    to: SinkTransport,
     /// It failed the last notice: the next one is tried once, so that a dead sink does not hold up the others.
     down: AtomicBool,
 }
 
 /// The kinds of places.
 #[derive(Debug)]
-enum To {
-    Webhook(Webhook),
-    Mail(Box<Mail>),
+enum SinkTransport {
+    Webhook(WebhookSink),
+    Mail(Box<MailSink>),
 }
 
 /// Why one try failed.
@@ -58,11 +58,14 @@ pub struct SinkError {
     refused: bool,
 }
 
-impl Sinks {
+impl NoticeSinks {
     /// These places. What they do not take is counted by `metrics`.
-    pub fn new(webhook: Option<Webhook>, mail: Option<Mail>, metrics: Metrics) -> Self {
-        let all = webhook.map(To::Webhook).into_iter().chain(mail.map(Box::new).map(To::Mail));
-        let sinks = all.map(|to| Sink { to, down: AtomicBool::new(false) }).collect();
+    pub fn new(webhook: Option<WebhookSink>, mail: Option<MailSink>, metrics: ServiceMetrics) -> Self {
+        let all = webhook
+            .map(SinkTransport::Webhook)
+            .into_iter()
+            .chain(mail.map(Box::new).map(SinkTransport::Mail));
+        let sinks = all.map(|to| NoticeSink { to, down: AtomicBool::new(false) }).collect();
         Self { sinks, first_wait: None, metrics }
     }
 
@@ -96,7 +99,7 @@ impl Sinks {
     }
 
     /// Lets every sink have one notice, at the same time.
-    async fn deliver(&self, notice: &Notice) {
+    async fn deliver(&self, notice: &PendingNotice) {
         match self.sinks.as_slice() {
             [] => tracing::info!(kind = notice.kind, "no notification is configured: {}", notice.text),
             [one] => self.try_sink(one, notice).await,
@@ -106,7 +109,7 @@ impl Sinks {
         }
     }
 
-    async fn try_sink(&self, sink: &Sink, notice: &Notice) {
+    async fn try_sink(&self, sink: &NoticeSink, notice: &PendingNotice) {
         let tries = if sink.down.load(Ordering::Relaxed) { 1 } else { TRIES };
         let mut wait = self.first_wait.unwrap_or(FIRST_WAIT);
         for left in (0..tries).rev() {
@@ -137,8 +140,8 @@ impl Sinks {
     }
 }
 
-impl To {
-    async fn send(&self, notice: &Notice) -> Result<(), SinkError> {
+impl SinkTransport {
+    async fn send(&self, notice: &PendingNotice) -> Result<(), SinkError> {
         match self {
             Self::Webhook(webhook) => webhook.send(notice).await,
             Self::Mail(mail) => mail.send(notice).await,
@@ -157,9 +160,9 @@ impl To {
 #[truing_core::boxed_future]
 pub async fn keep_telling(
     store: &dyn RecordStore,
-    sinks: &Sinks,
+    sinks: &NoticeSinks,
     every: Duration,
-    sole: &Sole,
+    sole: &SoleDutyLease,
 ) -> Infallible {
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -177,7 +180,7 @@ pub async fn keep_telling(
 /// Wants it told, once a day, that a slot is parked. Said before it is, so that a crash in between cannot lose it; it is
 /// told when the slot is.
 #[truing_core::boxed_future]
-pub async fn parking(store: &dyn RecordStore, key: &Key, attempts: u32, now: Millis) {
+pub async fn parking(store: &dyn RecordStore, key: &SlotKey, attempts: u32, now: UnixMillis) {
     if let Err(error) = want_parking(store, key, attempts, now).await {
         tracing::warn!(%key, %error, "nobody is told that the slot is parked");
     }
@@ -185,9 +188,9 @@ pub async fn parking(store: &dyn RecordStore, key: &Key, attempts: u32, now: Mil
 
 async fn want_parking(
     store: &dyn RecordStore,
-    key: &Key,
+    key: &SlotKey,
     attempts: u32,
-    now: Millis,
+    now: UnixMillis,
 ) -> Result<(), StoreError> {
     let described = store.described(std::slice::from_ref(key)).await?.into_iter().flatten().next();
     let name = described.as_ref().map_or(key.as_str(), |described| &described.name);
@@ -203,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_day_is_the_day_in_utc() {
-        assert_eq!(day(Millis(1_790_000_000_000)), "2026-09-21");
-        assert_eq!(day(Millis(-1)), "1969-12-31");
+        assert_eq!(day(UnixMillis(1_790_000_000_000)), "2026-09-21");
+        assert_eq!(day(UnixMillis(-1)), "1969-12-31");
     }
 }

@@ -6,14 +6,14 @@ use globset::GlobSet;
 
 /// The choice of an operator.
 #[derive(Clone, Debug, Default)]
-pub struct Repositories {
+pub struct RepositoryFilter {
     /// By the `NAME` of `[forge.NAME]`, what the names of its repositories match; of a forge without an entry all.
     forges: BTreeMap<String, GlobSet>,
     /// Pull requests that were open before the first contact are left until they change, or somebody asks.
     leaves_existing: bool,
 }
 
-impl Repositories {
+impl RepositoryFilter {
     /// These; [`truing_config::value::repositories`] compiles the patterns of a forge. No pattern: all.
     pub fn new(forges: BTreeMap<String, GlobSet>) -> Self {
         let forges = forges.into_iter().filter(|(_, names)| !names.is_empty()).collect();

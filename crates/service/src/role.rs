@@ -2,7 +2,7 @@
 
 /// The parts of the work that one process does. On SQLite one process serves: the other parts then rest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
+pub enum ProcessRole {
     /// Everything.
     All,
     /// Take webhooks; lease nothing and do not sweep.
@@ -13,7 +13,7 @@ pub enum Role {
     Sweep,
 }
 
-impl Role {
+impl ProcessRole {
     /// As it is written on the command line.
     pub fn as_str(self) -> &'static str {
         match self {

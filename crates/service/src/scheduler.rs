@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use truing_core::fair::{Busy, Due, Places, choose};
-use truing_core::id::{Key, Millis, PrId, Token, Version};
-use truing_core::port::{Event, RecordStore, StoreError};
-use truing_core::share::Workers;
-use truing_core::slot::{Command, Decision, Note, Slot, State};
+use truing_core::fair::{ActiveLeases, DueSlot, LeaseLimits, choose};
+use truing_core::id::{FencingToken, PrId, SlotKey, SlotVersion, UnixMillis};
+use truing_core::port::{HistoryEvent, RecordStore, StoreError};
+use truing_core::share::WorkerGroup;
+use truing_core::slot::{Slot, SlotCommand, SlotNote, SlotState, SlotTransition};
 use truing_core::switch::{KillSwitches, RepositoryRef};
 use truing_core::sync::job;
 
@@ -28,20 +28,20 @@ const MAX_BATCH: usize = 16_384;
 /// Who holds the places of this process, and when it last looked.
 #[derive(Debug)]
 pub struct Scheduler {
-    places: Places,
-    busy: Busy,
+    places: LeaseLimits,
+    busy: ActiveLeases,
     /// What was due before then was seen.
-    seen: Millis,
+    seen: UnixMillis,
 }
 
 impl Scheduler {
     /// One whose places are all free.
-    pub fn new(places: Places) -> Self {
-        Self { places, busy: Busy::default(), seen: Millis(i64::MIN) }
+    pub fn new(places: LeaseLimits) -> Self {
+        Self { places, busy: ActiveLeases::default(), seen: UnixMillis(i64::MIN) }
     }
 
     /// The worker of this lease has ended: its place is free.
-    pub fn ended(&mut self, lease: Token) {
+    pub fn ended(&mut self, lease: FencingToken) {
         self.busy.end(lease);
     }
 
@@ -72,38 +72,38 @@ impl Scheduler {
         let store = &*context.store;
         let now = store.now().await?;
         let switches = context.switch().await;
-        let places = if switches.all.engaged().is_some() { Places::of(0) } else { self.places };
+        let places = if switches.all.engaged().is_some() { LeaseLimits::of(0) } else { self.places };
         // Beyond those that are known to be held back, so that each is told of.
         let is_on = switches.on().next().is_some();
         let batch = if is_on { BATCH + context.held.count() } else { BATCH };
         let workers = store.workers(self.places.all > 0).await?;
-        let Picked { due, leased, oldest } =
+        let LeaseSelection { due, leased, oldest } =
             self.pick(context, &switches, (places, batch), &workers, now).await?;
         if is_on {
             context.hold_back(&switches, &due).await?;
         }
         self.busy.forget(oldest);
-        let mut decided: Vec<(Slot, Decision, Option<&str>)> = Vec::new();
+        let mut decided: Vec<(Slot, SlotTransition, Option<&str>)> = Vec::new();
         for (index, slot) in due.into_iter().enumerate() {
             let chosen = leased.get(&index);
             let command = match &slot.state {
-                State::Waiting { .. } if chosen.is_none() => continue,
-                State::Waiting { .. } => Command::Lease,
-                State::Leased { .. } | State::Idle if !may_take(&workers, &slot, now) => continue,
-                State::Leased { .. } => Command::Expire,
-                State::Idle => Command::Tidy,
-                State::Held { .. } => continue,
+                SlotState::Waiting { .. } if chosen.is_none() => continue,
+                SlotState::Waiting { .. } => SlotCommand::Lease,
+                SlotState::Leased { .. } | SlotState::Idle if !may_take(&workers, &slot, now) => continue,
+                SlotState::Leased { .. } => SlotCommand::Expire,
+                SlotState::Idle => SlotCommand::Tidy,
+                SlotState::Held { .. } => continue,
             };
             // Refused: it is not due after all. The next look sees it again.
             let Ok(decision) = slot.step(command, &context.limits, now) else { continue };
-            if let Some(Note::Parked(attempts)) = decision.note {
+            if let Some(SlotNote::Parked(attempts)) = decision.note {
                 notify::parking(store, &slot.key, attempts, now).await;
             }
             decided.push((slot, decision, chosen.and_then(|who| who.owner.as_deref())));
         }
         let (granted, others): (Vec<_>, Vec<_>) =
             decided.into_iter().partition(|(_, after, _)| after.slot.token().is_some());
-        let changes = |decided: &[(Slot, Decision, Option<&str>)]| -> Vec<(Version, Slot)> {
+        let changes = |decided: &[(Slot, SlotTransition, Option<&str>)]| -> Vec<(SlotVersion, Slot)> {
             decided.iter().map(|(before, after, _)| (before.version, after.slot.clone())).collect()
         };
         let mut committed: Vec<bool> = Vec::new();
@@ -120,8 +120,8 @@ impl Scheduler {
             if !committed {
                 continue; // it changed in between: the next look sees it again
             }
-            let Decision { slot, note } = decision;
-            notes.extend(note.map(|note| Event {
+            let SlotTransition { slot, note } = decision;
+            notes.extend(note.map(|note| HistoryEvent {
                 at: now,
                 key: slot.key.clone(),
                 run: None,
@@ -146,23 +146,26 @@ impl Scheduler {
         &self,
         context: &ServiceContext,
         switches: &KillSwitches,
-        (places, mut batch): (Places, usize),
-        workers: &Workers,
-        now: Millis,
-    ) -> Result<Picked, StoreError> {
+        (places, mut batch): (LeaseLimits, usize),
+        workers: &WorkerGroup,
+        now: UnixMillis,
+    ) -> Result<LeaseSelection, StoreError> {
         let free = places.all.saturating_sub(self.busy.len());
         loop {
             let due = context.store.due(now, batch).await?;
             let is_held = |slot: &Slot| switches.at(&RepositoryRef::of_key(&slot.key)).is_some();
-            let waiting: Vec<(usize, Who)> = due
+            let waiting: Vec<(usize, LeaseCandidate)> = due
                 .iter()
                 .enumerate()
                 .filter_map(|(index, slot)| match slot.state {
                     // Jobs are for the calendar.
-                    State::Waiting { at, .. } if job::of_key(&slot.key).is_none() && !is_held(slot) => {
-                        Some((index, Who { key: slot.key.clone(), at, owner: None }))
+                    SlotState::Waiting { at, .. } if job::of_key(&slot.key).is_none() && !is_held(slot) => {
+                        Some((index, LeaseCandidate { key: slot.key.clone(), at, owner: None }))
                     }
-                    State::Waiting { .. } | State::Leased { .. } | State::Idle | State::Held { .. } => None,
+                    SlotState::Waiting { .. }
+                    | SlotState::Leased { .. }
+                    | SlotState::Idle
+                    | SlotState::Held { .. } => None,
                 })
                 .collect();
             let waiting = if free > 0 && places.limits_owners() {
@@ -172,14 +175,14 @@ impl Scheduler {
             };
             // Those of this process, and those that others have left; of the latter only where places stay free.
             let chosen = [true, false].into_iter().find_map(|only_own| {
-                let is_for_us = |who: &Who| match only_own {
+                let is_for_us = |who: &LeaseCandidate| match only_own {
                     true => workers.has(&who.key),
                     false => workers.may_take(&who.key, who.at, now),
                 };
                 let ours: Vec<usize> = (0..waiting.len())
                     .filter(|at| waiting.get(*at).is_some_and(|(_, who)| is_for_us(who)))
                     .collect();
-                let candidates: Vec<Due<'_>> =
+                let candidates: Vec<DueSlot<'_>> =
                     ours.iter().filter_map(|at| waiting.get(*at)).map(|(_, who)| who.due()).collect();
                 let chosen: Vec<usize> = choose(&candidates, &self.busy, places, now)
                     .into_iter()
@@ -193,7 +196,7 @@ impl Scheduler {
                 let leased = chosen.into_iter().filter_map(|index| waiting.get(index).cloned()).collect();
                 // Of one rank the oldest come first.
                 let oldest = due.first().and_then(Slot::wakes_at);
-                return Ok(Picked { due, leased, oldest });
+                return Ok(LeaseSelection { due, leased, oldest });
             }
             batch = (batch * WIDER).min(MAX_BATCH);
         }
@@ -201,50 +204,50 @@ impl Scheduler {
 }
 
 /// Is it for this process to end or to forget this slot?
-fn may_take(workers: &Workers, slot: &Slot, now: Millis) -> bool {
+fn may_take(workers: &WorkerGroup, slot: &Slot, now: UnixMillis) -> bool {
     workers.may_take(&slot.key, slot.wakes_at().unwrap_or(now), now)
 }
 
 /// What a look found.
-struct Picked {
+struct LeaseSelection {
     /// Slots that want a step.
     due: Vec<Slot>,
     /// Those of them to lease, by index.
-    leased: BTreeMap<usize, Who>,
+    leased: BTreeMap<usize, LeaseCandidate>,
     /// When the oldest fell due.
-    oldest: Option<Millis>,
+    oldest: Option<UnixMillis>,
 }
 
 /// A slot that may be leased.
 #[derive(Clone, Debug)]
-struct Who {
-    key: Key,
-    at: Millis,
+struct LeaseCandidate {
+    key: SlotKey,
+    at: UnixMillis,
     /// `{forge}/{owner}`, where owners matter.
     owner: Option<String>,
 }
 
-impl Who {
-    fn due(&self) -> Due<'_> {
-        Due { repository: self.key.repository(), owner: self.owner.as_deref(), at: self.at }
+impl LeaseCandidate {
+    fn due(&self) -> DueSlot<'_> {
+        DueSlot { repository: self.key.repository(), owner: self.owner.as_deref(), at: self.at }
     }
 }
 
 /// Adds whose each is: the forge, and the first part of the name that people use.
 async fn with_owners(
     store: &dyn RecordStore,
-    waiting: Vec<(usize, Who)>,
-) -> Result<Vec<(usize, Who)>, StoreError> {
-    let keys: Vec<Key> = waiting.iter().map(|(_, who)| who.key.clone()).collect();
+    waiting: Vec<(usize, LeaseCandidate)>,
+) -> Result<Vec<(usize, LeaseCandidate)>, StoreError> {
+    let keys: Vec<SlotKey> = waiting.iter().map(|(_, who)| who.key.clone()).collect();
     let described = store.described(&keys).await?;
     let named = waiting.into_iter().zip(described).map(|((index, who), described)| {
         let owner = described.and_then(|described| owner_of(&who.key, &described.name));
-        (index, Who { owner, ..who })
+        (index, LeaseCandidate { owner, ..who })
     });
     Ok(named.collect())
 }
 
-fn owner_of(key: &Key, name: &str) -> Option<String> {
+fn owner_of(key: &SlotKey, name: &str) -> Option<String> {
     let (owner, _) = name.split_once('/')?;
     Some(format!("{}/{}", PrId::from_key(key)?.forge, owner.to_ascii_lowercase()))
 }

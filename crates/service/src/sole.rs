@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use truing_core::id::Span;
+use truing_core::id::TimeSpan;
 use truing_core::port::RecordStore;
 
 /// The time for which the right is lent.
@@ -18,9 +18,9 @@ const LEAVE: Duration = Duration::from_secs(2);
 
 /// Until when this process has the right. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Sole(Arc<Mutex<Option<Instant>>>);
+pub struct SoleDutyLease(Arc<Mutex<Option<Instant>>>);
 
-impl Sole {
+impl SoleDutyLease {
     /// Does it have it now?
     pub fn is_ours(&self) -> bool {
         self.until().is_some_and(|until| Instant::now() < until)
@@ -37,7 +37,7 @@ impl Sole {
 
 /// Renews the right, or tries to get it, for as long as it is polled.
 #[truing_core::boxed_future]
-pub async fn keep(store: Arc<dyn RecordStore>, sole: Sole) {
+pub async fn keep(store: Arc<dyn RecordStore>, sole: SoleDutyLease) {
     loop {
         tokio::time::sleep(RENEW).await;
         ask(&*store, &sole).await;
@@ -46,9 +46,9 @@ pub async fn keep(store: Arc<dyn RecordStore>, sole: Sole) {
 
 /// Asks for the right once.
 #[truing_core::boxed_future]
-pub async fn ask(store: &dyn RecordStore, sole: &Sole) {
+pub async fn ask(store: &dyn RecordStore, sole: &SoleDutyLease) {
     let (asked, had) = (Instant::now(), sole.is_ours());
-    match store.lend_sole(Span(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
+    match store.lend_sole(TimeSpan(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
         Ok(true) => {
             sole.set(Some(asked + LENT));
             if !had {
@@ -65,9 +65,9 @@ pub async fn ask(store: &dyn RecordStore, sole: &Sole) {
 
 /// Gives it back, so that another process need not wait.
 #[truing_core::boxed_future]
-pub async fn leave(store: &dyn RecordStore, sole: &Sole) {
+pub async fn leave(store: &dyn RecordStore, sole: &SoleDutyLease) {
     if sole.is_ours() {
         sole.set(None);
-        let _ = tokio::time::timeout(LEAVE, store.lend_sole(Span(0))).await;
+        let _ = tokio::time::timeout(LEAVE, store.lend_sole(TimeSpan(0))).await;
     }
 }

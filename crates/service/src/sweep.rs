@@ -3,7 +3,7 @@
 //! was down; commands in comments too.
 //!
 //! It goes in rounds, one repository of each forge at a time, within a share of the rate limit; where that is too
-//! small for a round in its period, the round takes longer, and how long is known by repository ([`Periods`]). A sweep
+//! small for a round in its period, the round takes longer, and how long is known by repository ([`SweepResults`]). A sweep
 //! that finds nothing new writes nothing.
 
 pub mod preview;
@@ -14,33 +14,35 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use truing_core::id::{Key, Millis, Span};
-use truing_core::port::{ForgeError, OpenPull, PullComment, Repository, Revision, Seen, StoreError};
+use truing_core::id::{SlotKey, TimeSpan, UnixMillis};
+use truing_core::port::{
+    ForgeError, ForgeRepository, KnownRepository, OpenPull, PullComment, PullRevision, StoreError,
+};
 use truing_core::switch::{KillSwitches, RepositoryRef};
-use truing_forge::listing::{Listing, Repositories};
-use truing_forge::{ForgeServer as _, Server};
+use truing_forge::listing::{CachedListing, RepositoryListing};
+use truing_forge::{AnyForgeServer, ForgeServer as _};
 
-use self::share::{Share, Untold};
+use self::share::{AssumedQuota, CallShare};
 use super::context::ServiceContext;
-use super::pause::Pause;
+use super::pause::WallClockWait;
 
 /// A repository that is gone is asked for again after this time.
-const GONE_AGAIN: Span = Span::minutes(24 * 60);
+const GONE_AGAIN: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Calls that fail in a row before a forge counts as down.
 const DOWN_AFTER: u32 = 3;
 /// The first wait for a forge that is down, doubled by each further failure.
-const FIRST_WAIT: Span = Span::minutes(1);
+const FIRST_WAIT: TimeSpan = TimeSpan::minutes(1);
 /// The longest wait.
-const LONGEST_WAIT: Span = Span::minutes(10);
+const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
 
 /// The results of the sweep, for those who ask a running server.
 #[derive(Clone, Debug, Default)]
-pub struct Periods(Arc<Mutex<SweepState>>);
+pub struct SweepResults(Arc<Mutex<SweepState>>);
 
 #[derive(Debug, Default)]
 struct SweepState {
     /// By forge and id.
-    repositories: BTreeMap<(String, String), Swept>,
+    repositories: BTreeMap<(String, String), RepositorySweep>,
     forges: BTreeMap<String, ForgeHealth>,
     /// Repositories that the last round of a forge listed.
     listed: BTreeMap<String, usize>,
@@ -70,22 +72,22 @@ impl ForgeHealth {
 
 /// When a repository was swept.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Swept {
+pub struct RepositorySweep {
     /// The `NAME` of `[forge.NAME]`.
     pub forge: String,
     /// `owner/name`.
     pub name: String,
     /// The last time.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// From the time before to the last time; none after the first.
-    pub period: Option<Span>,
+    pub period: Option<TimeSpan>,
     /// Open pull requests that were listed.
     pub open: usize,
 }
 
-impl Periods {
+impl SweepResults {
     /// All repositories that were swept since the service began, by forge and id.
-    pub fn all(&self) -> Vec<Swept> {
+    pub fn all(&self) -> Vec<RepositorySweep> {
         self.state().repositories.values().cloned().collect()
     }
 
@@ -107,12 +109,12 @@ impl Periods {
         self.state().forges.insert(forge.to_owned(), health);
     }
 
-    fn swept(&self, repository: &Repository, open: usize, at: Millis) {
+    fn swept(&self, repository: &KnownRepository, open: usize, at: UnixMillis) {
         let periods = &mut self.state().repositories;
         let key = (repository.forge.clone(), repository.id.clone());
         let period = periods.get(&key).map(|before| at - before.at);
         let (forge, name) = (repository.forge.clone(), repository.name.clone());
-        periods.insert(key, Swept { forge, name, at, period, open });
+        periods.insert(key, RepositorySweep { forge, name, at, period, open });
     }
 
     /// Begins a round with these repositories of a forge, and forgets the others.
@@ -125,63 +127,63 @@ impl Periods {
 
 /// The rounds of all forges.
 #[derive(Debug)]
-pub struct Sweep {
-    every: Span,
-    forges: BTreeMap<String, Round>,
+pub struct ForgeSweeps {
+    every: TimeSpan,
+    forges: BTreeMap<String, ForgeRound>,
     /// Could the store not be used the last time?
     failing: bool,
 }
 
 /// A forge's round, and what is known from those before.
 #[derive(Debug, Default)]
-struct Round {
+struct ForgeRound {
     /// When the round in progress, or the last one, began, by the store's clock.
-    began: Option<Millis>,
+    began: Option<UnixMillis>,
     /// Until the next one.
-    period: Option<Pause>,
+    period: Option<WallClockWait>,
     /// What is left of it.
-    queue: VecDeque<Task>,
+    queue: VecDeque<SweepTask>,
     /// No calls meanwhile.
-    waits: Option<Pause>,
-    share: Share,
+    waits: Option<WallClockWait>,
+    share: CallShare,
     /// Is it known that the share is used up?
     short: bool,
     /// Failures in a row, and whether people were told that the forge is down.
     failures: u32,
     down: bool,
-    listed: Repositories,
+    listed: RepositoryListing,
     /// Did the token's list fail the last time?
     unlisted: bool,
-    repositories: HashMap<String, Watched>,
+    repositories: HashMap<String, RepositorySnapshot>,
 }
 
 /// One repository's turn.
 #[derive(Clone, Debug)]
-struct Task {
-    repository: Repository,
+struct SweepTask {
+    repository: KnownRepository,
     /// What the token's list says of it; none if it is not on it.
-    listed: Option<Seen>,
+    listed: Option<ForgeRepository>,
     /// Was it tried in this round?
     tried: bool,
 }
 
 /// What is known of a repository from the turn before.
 #[derive(Debug, Default)]
-struct Watched {
-    pulls: Listing<OpenPull>,
+struct RepositorySnapshot {
+    pulls: CachedListing<OpenPull>,
     /// Of both kinds, as the forge lists them.
-    comments: [Listing<PullComment>; 2],
+    comments: [CachedListing<PullComment>; 2],
     /// What was marked though it rests in a state that only people or news should end, and for which revision.
-    roused: HashMap<Key, Option<Revision>>,
+    roused: HashMap<SlotKey, Option<PullRevision>>,
     /// When it was asked for and was gone.
-    gone_asked: Option<Millis>,
+    gone_asked: Option<UnixMillis>,
     /// Did it fail the last time?
     failing: bool,
 }
 
 /// Why a turn failed.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+enum SweepError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -191,7 +193,7 @@ enum Failed {
 /// Sweeps for as long as it is polled.
 #[truing_core::boxed_future]
 pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) {
-    let mut sweep = Sweep::new(every);
+    let mut sweep = ForgeSweeps::new(every);
     let mut poll = tokio::time::interval(poll);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -202,10 +204,10 @@ pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) 
     }
 }
 
-impl Sweep {
+impl ForgeSweeps {
     /// Rounds that begin at this pace; the first one at once.
     pub fn new(every: Duration) -> Self {
-        let every = Span(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
+        let every = TimeSpan(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
         Self { every, forges: BTreeMap::new(), failing: false }
     }
 
@@ -246,8 +248,8 @@ impl Sweep {
     }
 }
 
-impl Round {
-    fn is_due(&self, now: Millis, wanted: Option<Millis>) -> bool {
+impl ForgeRound {
+    fn is_due(&self, now: UnixMillis, wanted: Option<UnixMillis>) -> bool {
         if self.waits.is_some_and(|pause| pause.lasts(now)) {
             return false;
         }
@@ -260,8 +262,8 @@ impl Round {
         &mut self,
         context: &ServiceContext,
         forge: &str,
-        server: &Server,
-        every: Span,
+        server: &AnyForgeServer,
+        every: TimeSpan,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
         self.waits = None;
@@ -293,36 +295,36 @@ impl Round {
         }
         let cursor = context.store.now().await?;
         let known = context.store.repositories(forge).await?;
-        let mut known: BTreeMap<String, Repository> =
+        let mut known: BTreeMap<String, KnownRepository> =
             known.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
         let wanted = |name: &str| context.repositories.has(forge, name);
         let mut queue = VecDeque::new();
         let mut names = HashSet::new();
         for seen in self.listed.items().filter(|seen| wanted(&seen.name)) {
             let (forge, id, name) = (forge.to_owned(), seen.id.clone(), seen.name.clone());
-            let new = Repository { forge, id, name, cursor, gone: None, onboarded: false };
+            let new = KnownRepository { forge, id, name, cursor, gone: None, onboarded: false };
             let repository = known.remove(&seen.id).unwrap_or(new);
             if names.insert(seen.id.clone()) {
-                queue.push_back(Task { repository, listed: Some(seen.clone()), tried: false });
+                queue.push_back(SweepTask { repository, listed: Some(seen.clone()), tried: false });
             }
         }
         let others = known
             .into_values()
             .filter(|one| wanted(&one.name) && (one.gone.is_none() || self.may_be_back(&one.id, now)));
-        queue.extend(others.map(|repository| Task { repository, listed: None, tried: false }));
+        queue.extend(others.map(|repository| SweepTask { repository, listed: None, tried: false }));
         let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
         // Of those that are gone: when they were asked for.
         self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.gone_asked.is_some());
         context.swept.begin(forge, &queued);
         // A sweep that is wanted is by the store's clock, which may be a little ahead.
         self.began = Some(cursor.max(now));
-        self.period = Some(Pause::of(now, every));
+        self.period = Some(WallClockWait::of(now, every));
         self.queue = queue;
         Ok(())
     }
 
     /// Is it time to ask for a repository that is gone?
-    fn may_be_back(&self, id: &str, now: Millis) -> bool {
+    fn may_be_back(&self, id: &str, now: UnixMillis) -> bool {
         let asked = self.repositories.get(id).and_then(|watched| watched.gone_asked);
         asked.is_none_or(|asked| now - asked >= GONE_AGAIN)
     }
@@ -332,8 +334,8 @@ impl Round {
         &mut self,
         context: &ServiceContext,
         switches: &KillSwitches,
-        server: &Server,
-        every: Span,
+        server: &AnyForgeServer,
+        every: TimeSpan,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
         if self.waits.is_some_and(|pause| pause.lasts(now)) {
@@ -341,7 +343,7 @@ impl Round {
         }
         self.waits = None;
         let Some(mut task) = self.queue.front().cloned() else { return Ok(()) };
-        let Repository { forge, id, name, .. } = task.repository.clone();
+        let KnownRepository { forge, id, name, .. } = task.repository.clone();
         if switches.at(&RepositoryRef::of_id(&forge, &id).called(&name)).is_some() {
             self.queue.pop_front();
             return Ok(());
@@ -373,24 +375,24 @@ impl Round {
                 context.swept.swept(&task.repository, open, now);
                 return Ok(());
             }
-            Err(Failed::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {
+            Err(SweepError::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {
                 return Err(error);
             }
             // What is stored of this one cannot be read: the others get their turn.
-            Err(error @ (Failed::Store(StoreError::Corrupt(_)) | Failed::Forge(_))) => error,
+            Err(error @ (SweepError::Store(StoreError::Corrupt(_)) | SweepError::Forge(_))) => error,
         };
         self.queue.pop_front();
         match &error {
-            Failed::Forge(error) if is_the_forges(error) => {
+            SweepError::Forge(error) if is_the_forges(error) => {
                 self.fail(&forge, error, &context.swept, now);
                 if self.waits.is_some() || !task.tried {
                     // The others get their turn first.
-                    self.queue.push_back(Task { tried: true, ..task });
+                    self.queue.push_back(SweepTask { tried: true, ..task });
                     return Ok(());
                 }
             }
-            Failed::Forge(_) => self.answered(&forge, &context.swept),
-            Failed::Store(_) => {}
+            SweepError::Forge(_) => self.answered(&forge, &context.swept),
+            SweepError::Store(_) => {}
         }
         if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
             watched.fail(&task.repository, &error);
@@ -399,27 +401,27 @@ impl Round {
     }
 
     /// The number of calls that may be made now.
-    fn allowed(&mut self, server: &Server, every: Span, now: Millis) -> u64 {
-        let untold = Untold::of(server.capability().calls_an_hour, every);
+    fn allowed(&mut self, server: &AnyForgeServer, every: TimeSpan, now: UnixMillis) -> u64 {
+        let untold = AssumedQuota::of(server.capability().calls_an_hour, every);
         self.share.allowed(server.quota(), untold, now)
     }
 
     /// Waits for the next window of the rate limit.
-    fn run_short(&mut self, forge: &str, now: Millis) {
+    fn run_short(&mut self, forge: &str, now: UnixMillis) {
         let wait = self.share.renewed(now) - now;
         if !self.short {
             let seconds = wait.0 / 1000;
             tracing::info!(forge, seconds, "the sweep's share of the rate limit is used up until then");
         }
         self.short = true;
-        self.waits = Some(Pause::of(now, wait));
+        self.waits = Some(WallClockWait::of(now, wait));
     }
 
     /// A call of this forge failed for a reason that is not one repository's.
-    fn fail(&mut self, forge: &str, error: &ForgeError, swept: &Periods, now: Millis) {
+    fn fail(&mut self, forge: &str, error: &ForgeError, swept: &SweepResults, now: UnixMillis) {
         if let ForgeError::RateLimited { wait, .. } = error {
             tracing::debug!(forge, %error, "the sweep waits");
-            self.waits = Some(Pause::of(now, *wait));
+            self.waits = Some(WallClockWait::of(now, *wait));
             return;
         }
         self.failures = self.failures.saturating_add(1);
@@ -429,7 +431,7 @@ impl Round {
         }
         let times = self.failures.saturating_sub(DOWN_AFTER).min(16);
         let wait = FIRST_WAIT.0.saturating_mul(1 << times).min(LONGEST_WAIT.0);
-        self.waits = Some(Pause::of(now, Span(wait)));
+        self.waits = Some(WallClockWait::of(now, TimeSpan(wait)));
         swept.set_health(forge, if refused { ForgeHealth::Refused } else { ForgeHealth::Away });
         if !self.down {
             tracing::warn!(forge, %error, "the forge cannot be swept; it is tried again now and then");
@@ -438,7 +440,7 @@ impl Round {
     }
 
     /// A call of this forge was answered.
-    fn answered(&mut self, forge: &str, swept: &Periods) {
+    fn answered(&mut self, forge: &str, swept: &SweepResults) {
         swept.set_health(forge, ForgeHealth::Up);
         if self.down {
             tracing::info!(forge, "the forge can be swept again");
@@ -447,15 +449,15 @@ impl Round {
     }
 }
 
-impl Watched {
-    fn fail(&mut self, repository: &Repository, error: &Failed) {
+impl RepositorySnapshot {
+    fn fail(&mut self, repository: &KnownRepository, error: &SweepError) {
         if !self.failing {
             tracing::warn!(repository = %repository.name, %error, "a repository cannot be swept");
         }
         self.failing = true;
     }
 
-    fn came_through(&mut self, repository: &Repository) {
+    fn came_through(&mut self, repository: &KnownRepository) {
         if self.failing {
             tracing::info!(repository = %repository.name, "the repository can be swept again");
         }

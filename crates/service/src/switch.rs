@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use truing_core::id::{Key, Millis};
-use truing_core::port::{Event, RunRef, StoreError};
-use truing_core::slot::{Slot, State};
-use truing_core::switch::{Engaged, EngagedSwitch, KillSwitches, RepositoryRef};
+use truing_core::id::{SlotKey, UnixMillis};
+use truing_core::port::{HistoryEvent, RunRef, StoreError};
+use truing_core::slot::{Slot, SlotState};
+use truing_core::switch::{EngagedSwitch, KillSwitches, RepositoryRef, SwitchEngagement};
 use truing_loops::machine::new_run_id;
 use truing_loops::run_gate::RunGate;
 
@@ -14,7 +14,7 @@ use super::context::ServiceContext;
 
 /// The slots that are noted as held back, each with the instant at which its switch was turned on.
 #[derive(Debug, Default)]
-pub struct HeldSlots(Mutex<BTreeMap<Key, Millis>>);
+pub struct HeldSlots(Mutex<BTreeMap<SlotKey, UnixMillis>>);
 
 impl HeldSlots {
     /// The number of slots that are known to be held back.
@@ -23,17 +23,17 @@ impl HeldSlots {
     }
 
     /// Notes that this engagement holds the slot back; true the first time.
-    fn note(&self, key: &Key, engaged: &Engaged) -> bool {
+    fn note(&self, key: &SlotKey, engaged: &SwitchEngagement) -> bool {
         self.known().insert(key.clone(), engaged.since) != Some(engaged.since)
     }
 
     /// Forgets the slots that no switch holds back any more.
     fn forget(&self, switches: &KillSwitches) {
-        let is_held = |key: &Key| switches.at(&RepositoryRef::of_key(key)).is_some();
+        let is_held = |key: &SlotKey| switches.at(&RepositoryRef::of_key(key)).is_some();
         self.known().retain(|key, _| is_held(key));
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<Key, Millis>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<SlotKey, UnixMillis>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -55,8 +55,8 @@ impl ServiceContext {
     /// Tells of each due slot, once an engagement, that its run is held back.
     pub(super) async fn hold_back(&self, switches: &KillSwitches, due: &[Slot]) -> Result<(), StoreError> {
         self.held.forget(switches);
-        let waiting = due.iter().filter(|slot| matches!(slot.state, State::Waiting { .. }));
-        let held: Vec<Event> = waiting
+        let waiting = due.iter().filter(|slot| matches!(slot.state, SlotState::Waiting { .. }));
+        let held: Vec<HistoryEvent> = waiting
             .filter_map(|slot| Some((&slot.key, switches.at(&RepositoryRef::of_key(&slot.key))?)))
             .filter(|(key, switch)| self.held.note(key, switch.engaged))
             .map(|(key, switch)| self.engaged_event(switch, key, None, "held back"))
@@ -77,7 +77,13 @@ impl ServiceContext {
     }
 
     /// One `KillSwitchEngaged` event, in the log too. A run that was never begun gets the id it would have had.
-    fn engaged_event(&self, switch: EngagedSwitch<'_>, key: &Key, run: Option<&RunRef>, what: &str) -> Event {
+    fn engaged_event(
+        &self,
+        switch: EngagedSwitch<'_>,
+        key: &SlotKey,
+        run: Option<&RunRef>,
+        what: &str,
+    ) -> HistoryEvent {
         let engaged = switch.engaged;
         let id = run.map_or_else(new_run_id, |run| run.id.clone());
         let reason = engaged.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -88,6 +94,6 @@ impl ServiceContext {
         };
         let what = format!("KillSwitchEngaged: {what}{of} (mode {mode}, by {}{reason})", engaged.by);
         tracing::warn!(event = "KillSwitchEngaged", %key, review_id = %id, "{what}");
-        Event { at: self.clock.now(), key: key.clone(), run: Some(id), what }
+        HistoryEvent { at: self.clock.now(), key: key.clone(), run: Some(id), what }
     }
 }

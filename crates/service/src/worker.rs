@@ -8,27 +8,29 @@ use async_trait::async_trait;
 use opentelemetry::trace::FutureExt as _;
 use tokio::sync::watch;
 use tracing::Instrument as _;
-use truing_core::id::{Key, PrId, Sha, Span};
-use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
-use truing_core::port::{Described, Event, ForgeError, ForgeRead as _, Gate, RunRef, StoreError};
+use truing_core::id::{PrId, Sha, SlotKey, TimeSpan};
+use truing_core::outcome::{OutcomeKind, ReviewOutcome, ReviewRuntime};
+use truing_core::port::{
+    ForgeError, ForgeRead as _, HistoryEvent, RunRef, SlotDescription, StoreError, WriteGate,
+};
 use truing_core::publish::Producer;
-use truing_core::slot::{Loop, Then, Why};
+use truing_core::slot::{LoopKind, StepOutcome, WaitReason};
 use truing_core::switch::RepositoryRef;
 use truing_forge::ForgeServer as _;
-use truing_forge::publisher::Reconciled;
-use truing_forge::remote::Purpose;
-use truing_loops::agent::Agent;
+use truing_forge::publisher::ReconcileOutcome;
+use truing_forge::remote::RemotePurpose;
+use truing_loops::agent::ModelAgent;
 use truing_loops::checkout;
-use truing_loops::checkout::Checkout;
+use truing_loops::checkout::CheckoutContext;
 use truing_loops::machine::new_run_id;
-use truing_loops::review::{Counts as _, Heard, Served};
+use truing_loops::review::{AnnouncedHead, LeasedReview, RunCounter as _};
 use truing_loops::slots::StepError;
-use truing_loops::stopped::Stopped;
+use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
 
 use super::context::ServiceContext;
-use super::converges::{self, Ended, PullRun};
-use super::drive::{self, After, Driver, Heir, Leased, told, trace_stop};
+use super::converges::{self, ConvergeRunContext, ConvergeRunEnd};
+use super::drive::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, told, trace_stop};
 use super::lease::Lease;
 
 /// The longest time of one review step, by the wall clock (design.md section 2).
@@ -38,7 +40,7 @@ const GIVE_UP_TIME: Duration = Duration::from_mins(2);
 /// The longest time to settle calls to a model that were cut off with their run.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 /// The settle delay of a call that only reads: nothing has to become visible.
-const NOTHING_MADE: Span = Span(0);
+const NOTHING_MADE: TimeSpan = TimeSpan(0);
 
 /// Works on a lease with heartbeats until it ends, is lost, or is to be given back because the service stops. The
 /// answer is how its run ended; none if that could not be recorded.
@@ -50,15 +52,15 @@ pub async fn work(
     lease: Lease,
     heartbeat: Duration,
     give_back: watch::Receiver<bool>,
-) -> Option<Result<Then, Stopped>> {
+) -> Option<Result<StepOutcome, StepStopReason>> {
     let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
     // Every line of the run says whose it is, wherever it comes from.
     let span = tracing::error_span!("run", key = %run.key, review_id = %run.id);
     let began = std::time::Instant::now();
     let working = async {
         tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
-        let work = Work { context, lease: &lease, run: &run };
-        let given = (&lease, Heir::Server);
+        let work = WorkerStep { context, lease: &lease, run: &run };
+        let given = (&lease, LeaseSuccessor::Server);
         let ended = context.driver().drive(given, heartbeat, told(give_back), &work).await;
         ended.inspect_err(|error| tracing::error!(%error, "cannot end the lease")).ok()
     };
@@ -76,26 +78,26 @@ pub async fn take(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
-) -> Result<Result<Then, Stopped>, StepError> {
-    let work = Work { context, lease, run };
-    context.driver().take((lease, Heir::Server), &work, &AtomicBool::new(false)).await
+) -> Result<Result<StepOutcome, StepStopReason>, StepError> {
+    let work = WorkerStep { context, lease, run };
+    context.driver().take((lease, LeaseSuccessor::Server), &work, &AtomicBool::new(false)).await
 }
 
 /// Takes the comments on retracted findings of a pull request back, as the review that posted them, and leaves its slot as it is:
 /// what is due stays due. A run that is under way there loses its right to write, and begins again.
 ///
 /// # Errors
-/// [`Stopped`]; what is taken back stays so.
+/// [`StepStopReason`]; what is taken back stays so.
 #[truing_core::boxed_future]
-pub async fn retract(context: &ServiceContext, key: &Key) -> Result<Then, Stopped> {
+pub async fn retract(context: &ServiceContext, key: &SlotKey) -> Result<StepOutcome, StepStopReason> {
     let token = context.store.fresh_token().await?;
     let reopened = context.store.reopen(key, token, context.clock.now()).await?;
-    let Some(id) = reopened else { return Ok(Then::Idle) };
+    let Some(id) = reopened else { return Ok(StepOutcome::Idle) };
     let run = RunRef { id, key: key.clone(), token };
     let lease = Lease {
         key: key.clone(),
         token,
-        of: Loop::Review,
+        of: LoopKind::Review,
         asked: false,
         last_attempt: false,
         marked: None,
@@ -106,35 +108,35 @@ pub async fn retract(context: &ServiceContext, key: &Key) -> Result<Then, Stoppe
 }
 
 /// A worker's part of a lease.
-struct Work<'a> {
+struct WorkerStep<'a> {
     context: &'a ServiceContext,
     lease: &'a Lease,
     run: &'a RunRef,
 }
 
 #[async_trait]
-impl Leased for Work<'_> {
-    type Ended = Then;
+impl LeasedStep for WorkerStep<'_> {
+    type Ended = StepOutcome;
 
-    async fn step(&self) -> Result<(After, Then), Stopped> {
+    async fn step(&self) -> Result<(NextSlotState, StepOutcome), StepStopReason> {
         let then = one(self.context, self.lease, self.run).await?;
-        Ok((After::Then(then), then))
+        Ok((NextSlotState::Then(then), then))
     }
 
-    async fn stopped(&self, why: &Stopped) -> Result<(), StoreError> {
+    async fn stopped(&self, why: &StepStopReason) -> Result<(), StoreError> {
         let Self { context, lease, run } = self;
         match why {
-            Stopped::Moved | Stopped::Lost | Stopped::Fenced(_) => Ok(()),
-            Stopped::Interrupted => interrupted(context, lease.of, run).await,
-            Stopped::Halted => {
+            StepStopReason::Moved | StepStopReason::Lost | StepStopReason::Fenced(_) => Ok(()),
+            StepStopReason::Interrupted => interrupted(context, lease.of, run).await,
+            StepStopReason::Halted => {
                 context.halted(run).await?;
                 interrupted(context, lease.of, run).await
             }
-            Stopped::RateLimited { what, .. } => {
+            StepStopReason::RateLimited { what, .. } => {
                 say(context, run, format!("waiting for the forge's rate limit: {what}")).await
             }
-            Stopped::Failed { class, what, .. } => failed(context, lease, run, (*class, what)).await,
-            Stopped::NotThere { what } => {
+            StepStopReason::Failed { class, what, .. } => failed(context, lease, run, (*class, what)).await,
+            StepStopReason::NotThere { what } => {
                 failed(context, lease, run, ("the forge refuses access", what)).await
             }
         }
@@ -142,10 +144,10 @@ impl Leased for Work<'_> {
 }
 
 /// Records the cost of a review that was interrupted. A run that converges records its own when it resumes.
-async fn interrupted(context: &ServiceContext, of: Loop, run: &RunRef) -> Result<(), StoreError> {
+async fn interrupted(context: &ServiceContext, of: LoopKind, run: &RunRef) -> Result<(), StoreError> {
     match of {
-        Loop::Review => {}
-        Loop::Converge | Loop::Sync => return Ok(()),
+        LoopKind::Review => {}
+        LoopKind::Converge | LoopKind::Sync => return Ok(()),
     }
     quiet(context).await;
     context.store.interrupted(run, context.clock.now()).await
@@ -169,13 +171,14 @@ async fn failed(
     context.metrics.attempt_failed(lease.of, class, lease.last_attempt);
     say(context, run, format!("failed: {what}")).await?;
     match lease.of {
-        Loop::Review => {}
-        Loop::Converge if lease.last_attempt => return gave_up(context, lease, what).await,
-        Loop::Converge | Loop::Sync => return Ok(()),
+        LoopKind::Review => {}
+        LoopKind::Converge if lease.last_attempt => return gave_up(context, lease, what).await,
+        LoopKind::Converge | LoopKind::Sync => return Ok(()),
     }
     quiet(context).await;
-    let runtime = context.agent.as_ref().map_or(Runtime::Rules, Agent::named);
-    let outcome = Outcome { kind: OutcomeKind::Failed, reason: Some(class.to_owned()), until: None, runtime };
+    let runtime = context.agent.as_ref().map_or(ReviewRuntime::Rules, ModelAgent::named);
+    let outcome =
+        ReviewOutcome { kind: OutcomeKind::Failed, reason: Some(class.to_owned()), until: None, runtime };
     match context.store.failed(run, &outcome, context.clock.now()).await {
         Ok(()) => context.metrics.run_ended(lease.of.as_str(), outcome.kind.as_str()),
         // Somebody else is ahead, and tells of it.
@@ -199,14 +202,14 @@ async fn gave_up(context: &ServiceContext, lease: &Lease, what: &str) -> Result<
 }
 
 /// A run that has steps has ended.
-fn count(context: &ServiceContext, of: Loop, Ended { end, cost }: Ended) {
+fn count(context: &ServiceContext, of: LoopKind, ConvergeRunEnd { end, cost }: ConvergeRunEnd) {
     context.metrics.run_ended(of.as_str(), end.as_str());
     context.metrics.run_cost(of, cost);
 }
 
 /// One step on a pull request, by the name of its repository; where that leads elsewhere by now, by the repository's
 /// id.
-async fn one(context: &ServiceContext, lease: &Lease, run: &RunRef) -> Result<Then, Stopped> {
+async fn one(context: &ServiceContext, lease: &Lease, run: &RunRef) -> Result<StepOutcome, StepStopReason> {
     let id = PrId::from_key(&lease.key)
         .ok_or_else(|| misconfigured(format!("{} is not a pull request", lease.key)))?;
     let names = context.store.described(std::slice::from_ref(&lease.key)).await?;
@@ -215,13 +218,13 @@ async fn one(context: &ServiceContext, lease: &Lease, run: &RunRef) -> Result<Th
     let repo = name.rsplit_once('#').map_or("", |(repo, _)| repo);
     let head = described.as_ref().and_then(|described| described.head.clone());
     let ended = one_at(context, lease, run, (&id, repo), head.clone()).await;
-    let Err(Stopped::NotThere { what }) = ended else { return ended };
+    let Err(StepStopReason::NotThere { what }) = ended else { return ended };
     match whereabouts(context, run, &id).await? {
         Some(name) if name != repo => {
             say(context, run, format!("{repo} was renamed to {name}")).await?;
             one_at(context, lease, run, (&id, &name), head).await
         }
-        Some(_) | None => Err(Stopped::NotThere { what }),
+        Some(_) | None => Err(StepStopReason::NotThere { what }),
     }
 }
 
@@ -232,17 +235,17 @@ async fn one_at(
     run: &RunRef,
     (id, repo): (&PrId, &str),
     head: Option<Sha>,
-) -> Result<Then, Stopped> {
+) -> Result<StepOutcome, StepStopReason> {
     // It was marked before the operator removed it from the list, or was renamed.
     if !lease.is_retraction && !context.repositories.has(&id.forge, repo) {
         say(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge)).await?;
-        return Ok(Then::Idle);
+        return Ok(StepOutcome::Idle);
     }
     match lease.of {
-        Loop::Review => review_at(context, lease, run, (id, repo), head).await,
-        Loop::Converge => converge_at(context, lease, run, (id, repo)).await,
+        LoopKind::Review => review_at(context, lease, run, (id, repo), head).await,
+        LoopKind::Converge => converge_at(context, lease, run, (id, repo)).await,
         // Jobs have slots of their own.
-        Loop::Sync => Ok(Then::Idle),
+        LoopKind::Sync => Ok(StepOutcome::Idle),
     }
 }
 
@@ -252,17 +255,17 @@ async fn converge_at(
     lease: &Lease,
     run: &RunRef,
     (id, repo): (&PrId, &str),
-) -> Result<Then, Stopped> {
+) -> Result<StepOutcome, StepStopReason> {
     let converging = match &context.converging {
         Ok(converging) => converging,
         Err(why) => {
             say(context, run, format!("converge skipped: {why}")).await?;
-            return Ok(Then::Idle);
+            return Ok(StepOutcome::Idle);
         }
     };
     let forge = context.forges.servers().get(&id.forge);
     let forge = forge.ok_or_else(|| not_configured(id))?.for_review(run.id.as_str());
-    let pull = PullRun {
+    let pull = ConvergeRunContext {
         run: &run.id,
         repo,
         number: id.number,
@@ -281,7 +284,11 @@ async fn converge_at(
 }
 
 /// Asks for the repository's present name by its id, and records it; none if the forge does not show the pull request.
-async fn whereabouts(context: &ServiceContext, run: &RunRef, id: &PrId) -> Result<Option<String>, Stopped> {
+async fn whereabouts(
+    context: &ServiceContext,
+    run: &RunRef,
+    id: &PrId,
+) -> Result<Option<String>, StepStopReason> {
     let Some(server) = context.forges.servers().get(&id.forge) else { return Ok(None) };
     let server = server.for_review(run.id.as_str());
     let found = async {
@@ -292,19 +299,19 @@ async fn whereabouts(context: &ServiceContext, run: &RunRef, id: &PrId) -> Resul
     let (name, pull) = match found.await {
         Ok(found) => found,
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => return Ok(None),
-        Err(error) => return Err(Stopped::of(error, context.clock.now(), NOTHING_MADE)),
+        Err(error) => return Err(StepStopReason::of(error, context.clock.now(), NOTHING_MADE)),
     };
-    let described = Described { name: pull.name, url: pull.url, head: None };
+    let described = SlotDescription { name: pull.name, url: pull.url, head: None };
     context.store.describe(&[(id.key(), described)]).await?;
     Ok(Some(name))
 }
 
-fn not_configured(id: &PrId) -> Stopped {
+fn not_configured(id: &PrId) -> StepStopReason {
     misconfigured(format!("[forge.{}] is not configured", id.forge))
 }
 
-fn misconfigured(what: String) -> Stopped {
-    Stopped::Failed { class: "the server is not set up for it", what, not_before: None }
+fn misconfigured(what: String) -> StepStopReason {
+    StepStopReason::Failed { class: "the server is not set up for it", what, not_before: None }
 }
 
 /// Reviews the pull request of the repository that is called `repo`.
@@ -314,22 +321,23 @@ async fn review_at(
     run: &RunRef,
     (id, repo): (&PrId, &str),
     head: Option<Sha>,
-) -> Result<Then, Stopped> {
+) -> Result<StepOutcome, StepStopReason> {
     let unknown = || not_configured(id);
     let gate = context.gate(RepositoryRef::of_key(&lease.key).called(repo));
     let gate = gate.under_lease(&context.store, &lease.key, lease.token);
-    let gate: Arc<dyn Gate> = Arc::new(if lease.is_retraction { gate.of_retraction() } else { gate });
+    let gate: Arc<dyn WriteGate> = Arc::new(if lease.is_retraction { gate.of_retraction() } else { gate });
     let forge = context.forges.pull(&run.id, id, repo, Producer::Review).ok_or_else(unknown)?;
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());
-    let remote = server.remote(&id.repository, repo, Purpose::Fetch).await;
-    let remote = remote.map_err(|error| Stopped::of_remote(error, context.clock.now(), NOTHING_MADE))?;
+    let remote = server.remote(&id.repository, repo, RemotePurpose::Fetch).await;
+    let remote =
+        remote.map_err(|error| StepStopReason::of_remote(error, context.clock.now(), NOTHING_MADE))?;
     let lead = drive::lead(&*context.store, &*context.clock).await?;
-    let heard = head.zip(lease.marked).map(|(head, at)| Heard { head, at: at + Span(-lead.0) });
-    let served = Served {
+    let heard = head.zip(lease.marked).map(|(head, at)| AnnouncedHead { head, at: at + TimeSpan(-lead.0) });
+    let served = LeasedReview {
         store: &*context.store,
         forge: &*forge,
         clock: &*context.clock,
-        checkout: Checkout {
+        checkout: CheckoutContext {
             git: &context.git,
             forge: &id.forge,
             server: &server,
@@ -338,7 +346,7 @@ async fn review_at(
             rules: &context.rules,
             reader: &*context.reader,
             toolbox: &context.toolbox,
-            trust: truing_agent::verify::Scope::new(format!("review {}", run.key.as_str())),
+            trust: truing_agent::verify::CacheScope::new(format!("review {}", run.key.as_str())),
         },
         agent: context.agent.as_ref(),
         limits: &context.limits,
@@ -358,22 +366,22 @@ async fn review_at(
         trace_stop(&trace, stopped);
     }
     drop(trace);
-    let Err(Stopped::Failed { class, .. }) = &ended else { return ended };
+    let Err(StepStopReason::Failed { class, .. }) = &ended else { return ended };
     if !lease.last_attempt {
         return ended;
     }
     match within(context.step_time.min(GIVE_UP_TIME), Box::pin(served.give_up(class))).await {
-        Ok(Reconciled::Done) => ended,
+        Ok(ReconcileOutcome::Done) => ended,
         // What a former lease began to say may still become visible: this attempt is not over.
-        Ok(Reconciled::Settling { until }) => Ok(Then::DueAt(until, Why::Settling)),
-        Err(later @ (Stopped::RateLimited { .. } | Stopped::Halted)) => Err(later),
+        Ok(ReconcileOutcome::Settling { until }) => Ok(StepOutcome::DueAt(until, WaitReason::Settling)),
+        Err(later @ (StepStopReason::RateLimited { .. } | StepStopReason::Halted)) => Err(later),
         Err(
-            error @ (Stopped::Lost
-            | Stopped::Interrupted
-            | Stopped::Fenced(_)
-            | Stopped::NotThere { .. }
-            | Stopped::Moved
-            | Stopped::Failed { .. }),
+            error @ (StepStopReason::Lost
+            | StepStopReason::Interrupted
+            | StepStopReason::Fenced(_)
+            | StepStopReason::NotThere { .. }
+            | StepStopReason::Moved
+            | StepStopReason::Failed { .. }),
         ) => {
             say(context, run, format!("could not update the pull request: {error}")).await?;
             ended
@@ -382,22 +390,26 @@ async fn review_at(
 }
 
 /// Stops the work after `time`, as failed.
-async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Stopped>>) -> Result<T, Stopped> {
+async fn within<T>(
+    time: Duration,
+    work: impl Future<Output = Result<T, StepStopReason>>,
+) -> Result<T, StepStopReason> {
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
         let what = format!("took longer than {} s", time.as_secs());
-        Err(Stopped::Failed { class: "the review took too long", what, not_before: None })
+        Err(StepStopReason::Failed { class: "the review took too long", what, not_before: None })
     })
 }
 
 impl ServiceContext {
     /// Drives the leases of its workers.
-    fn driver(&self) -> Driver<'_> {
-        Driver { store: &self.store, clock: &*self.clock, limits: &self.limits }
+    fn driver(&self) -> LeaseDriver<'_> {
+        LeaseDriver { store: &self.store, clock: &*self.clock, limits: &self.limits }
     }
 }
 
 async fn say(context: &ServiceContext, run: &RunRef, what: String) -> Result<(), StoreError> {
     tracing::warn!("{what}");
-    let event = Event { at: context.clock.now(), key: run.key.clone(), run: Some(run.id.clone()), what };
+    let event =
+        HistoryEvent { at: context.clock.now(), key: run.key.clone(), run: Some(run.id.clone()), what };
     context.store.note(&[event]).await
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use truing_core::id::Millis;
-use truing_core::port::{Clock, Slots as _};
+use truing_core::id::UnixMillis;
+use truing_core::port::{Clock, SlotStore as _};
 use truing_store::Store;
 
 /// Slots that the scheduler asks for at first.
@@ -18,9 +18,9 @@ const BATCH: usize = 256;
 struct Now;
 
 impl Clock for Now {
-    fn now(&self) -> Millis {
+    fn now(&self) -> UnixMillis {
         let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
 

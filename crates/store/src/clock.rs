@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::sql::Connection;
-use truing_core::id::{Millis, Span};
+use crate::sql::SqlTransaction;
+use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::port::Clock;
 
-use super::fault::Fault;
+use super::fault::StoreFault;
 
 /// How far the store's instant may lead the wall clock after that was set back. Beyond it, due times would
 /// come too early by more than people would understand, so the instant goes back as well.
-const MAX_LEAD: Span = Span::minutes(1);
+const MAX_LEAD: TimeSpan = TimeSpan::minutes(1);
 
 /// The instant is persisted when it is this far from the one that is, and only beside other writes.
-const PERSIST_EVERY: Span = Span::seconds(1);
+const PERSIST_EVERY: TimeSpan = TimeSpan::seconds(1);
 
 /// Hands out instants.
 pub(super) struct StoreClock {
@@ -29,31 +29,31 @@ impl StoreClock {
     }
 
     /// Now: the wall clock, or the last instant if that is later, but never more than [`MAX_LEAD`] ahead.
-    pub(super) fn now(&self) -> Millis {
-        self.not_before(Millis(i64::MIN))
+    pub(super) fn now(&self) -> UnixMillis {
+        self.not_before(UnixMillis(i64::MIN))
     }
 
-    fn not_before(&self, floor: Millis) -> Millis {
+    fn not_before(&self, floor: UnixMillis) -> UnixMillis {
         let wall = self.wall.now();
-        let next = |last: i64| wall.max(Millis(last)).max(floor).min(wall + MAX_LEAD).0;
+        let next = |last: i64| wall.max(UnixMillis(last)).max(floor).min(wall + MAX_LEAD).0;
         let mut last = self.last.load(Ordering::Acquire);
         loop {
             let now = next(last);
             match self.last.compare_exchange_weak(last, now, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Millis(now),
+                Ok(_) => return UnixMillis(now),
                 Err(other) => last = other,
             }
         }
     }
 
     /// Takes over the instant that the file holds, which another process may have written.
-    pub(super) fn observe(&self, connection: &Connection) -> Result<(), Fault> {
+    pub(super) fn observe(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
         self.not_before(persisted(connection)?);
         Ok(())
     }
 
     /// Writes the instant to the file if it is due.
-    pub(super) fn persist(&self, connection: &Connection) -> Result<(), Fault> {
+    pub(super) fn persist(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
         let now = self.now();
         if (now - persisted(connection)?).0.abs() >= PERSIST_EVERY.0 {
             connection.sql("UPDATE store SET now = ?1").execute([now.0])?;
@@ -62,8 +62,8 @@ impl StoreClock {
     }
 }
 
-fn persisted(connection: &Connection) -> Result<Millis, Fault> {
-    Ok(Millis(connection.sql("SELECT now FROM store").only((), |row| row.get(0))?))
+fn persisted(connection: &SqlTransaction) -> Result<UnixMillis, StoreFault> {
+    Ok(UnixMillis(connection.sql("SELECT now FROM store").only((), |row| row.get(0))?))
 }
 
 #[cfg(test)]
@@ -73,8 +73,8 @@ mod tests {
     struct Hand(AtomicI64);
 
     impl Clock for Hand {
-        fn now(&self) -> Millis {
-            Millis(self.0.load(Ordering::Relaxed))
+        fn now(&self) -> UnixMillis {
+            UnixMillis(self.0.load(Ordering::Relaxed))
         }
     }
 
@@ -96,7 +96,7 @@ mod tests {
         ];
         for (wall, instant) in cases {
             hand.0.store(wall, Ordering::Relaxed);
-            assert_eq!(clock.now(), Millis(instant), "wall clock {wall}");
+            assert_eq!(clock.now(), UnixMillis(instant), "wall clock {wall}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use truing_core::id::Key;
+use truing_core::id::SlotKey;
 
 /// Due slots that are looked at, so that the oldest of each repository comes before the second of any. With more of them the order
 /// holds among the oldest: ranking all would take longer than workers can wait.
@@ -10,11 +10,11 @@ pub(crate) const WINDOW: usize = 8_192;
 
 /// Due slots, given by the time at which they woke, in the order in which they are handed out: the oldest of each repository, then
 /// the second of each.
-pub(crate) fn in_turn(due: Vec<(String, i64)>) -> Vec<Key> {
+pub(crate) fn in_turn(due: Vec<(String, i64)>) -> Vec<SlotKey> {
     let mut taken = HashMap::<String, usize>::new();
-    let mut ranked: Vec<(usize, i64, Key)> = Vec::with_capacity(due.len());
+    let mut ranked: Vec<(usize, i64, SlotKey)> = Vec::with_capacity(due.len());
     for (name, at) in due {
-        let key = Key::new(name);
+        let key = SlotKey::new(name);
         let rank = match taken.get_mut(key.repository()) {
             Some(taken) => {
                 *taken += 1;

@@ -4,11 +4,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use truing_core::port::StoreError;
 
-use crate::sql::Value;
+use crate::sql::SqlValue;
 
 /// The reason for which a piece of work was not done.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum StoreFault {
     /// Refused in the port's own words.
     #[error(transparent)]
     Refused(#[from] StoreError),
@@ -33,7 +33,7 @@ pub(crate) enum Fault {
         /// Its number, counted from 0.
         column: usize,
         /// Its value.
-        value: Value,
+        value: SqlValue,
     },
     /// A stored value is not what this version writes.
     #[error("{what}: {source}")]
@@ -52,33 +52,36 @@ pub(crate) enum Fault {
 }
 
 /// A value as the JSON that is stored.
-pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, Fault> {
-    serde_json::to_string(value).map_err(Fault::Unwritable)
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreFault> {
+    serde_json::to_string(value).map_err(StoreFault::Unwritable)
 }
 
 /// The value of stored JSON; `what` names the row in the error.
-pub(crate) fn from_json<T: DeserializeOwned>(json: &str, what: impl FnOnce() -> String) -> Result<T, Fault> {
-    serde_json::from_str(json).map_err(|source| Fault::Unreadable { what: what(), source })
+pub(crate) fn from_json<T: DeserializeOwned>(
+    json: &str,
+    what: impl FnOnce() -> String,
+) -> Result<T, StoreFault> {
+    serde_json::from_str(json).map_err(|source| StoreFault::Unreadable { what: what(), source })
 }
 
 /// The rows that can be read. One that cannot is told in the log and left out: it hides no other.
-pub(crate) fn readable<T>(rows: impl Iterator<Item = Result<T, Fault>>) -> Result<Vec<T>, Fault> {
-    let told = |row: Result<T, Fault>| match row {
-        Err(Fault::Unreadable { what, source }) => {
+pub(crate) fn readable<T>(rows: impl Iterator<Item = Result<T, StoreFault>>) -> Result<Vec<T>, StoreFault> {
+    let told = |row: Result<T, StoreFault>| match row {
+        Err(StoreFault::Unreadable { what, source }) => {
             tracing::warn!("{what} cannot be read and is left out: {source}");
             None
         }
         Ok(_)
         | Err(
-            Fault::Refused(_)
-            | Fault::Sqlite(_)
-            | Fault::Postgres(_)
-            | Fault::NotBegun(_)
-            | Fault::NoAnswer(_)
-            | Fault::NoRow
-            | Fault::Column { .. }
-            | Fault::Unwritable(_)
-            | Fault::Undone,
+            StoreFault::Refused(_)
+            | StoreFault::Sqlite(_)
+            | StoreFault::Postgres(_)
+            | StoreFault::NotBegun(_)
+            | StoreFault::NoAnswer(_)
+            | StoreFault::NoRow
+            | StoreFault::Column { .. }
+            | StoreFault::Unwritable(_)
+            | StoreFault::Undone,
         ) => Some(row),
     };
     rows.filter_map(told).collect()

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 
 /// More of the lock file is not read: it holds three short lines.
 const MAX_BYTES: u64 = 1024;
@@ -31,25 +31,25 @@ pub struct ServeLock {
 
 /// The process that serves from the database already, as it described itself.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Held {
+pub struct ServeLockHolder {
     /// Its process id; none if it has only just begun.
     pub pid: Option<u32>,
     /// The address it listens on.
     pub listen: Option<String>,
     /// When it took the lock.
-    pub since: Option<Millis>,
+    pub since: Option<UnixMillis>,
 }
 
 /// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum LockError {
+pub enum ServeLockError {
     /// Another process serves from this database.
     #[error("{} is served already{}; stop that process, or give this one another `store.url`", database.display(), by(holder))]
     Held {
         /// The database.
         database: PathBuf,
         /// Who has it.
-        holder: Held,
+        holder: ServeLockHolder,
     },
     /// Another process serves from the same file by another name.
     #[error("{} is served already, by another name of it: a hard link or a mount; stop that process, or give this one another `store.url`", database.display())]
@@ -78,17 +78,17 @@ impl CommandLock {
     /// Takes one, before the first lease. Waits while a server that starts looks for leases of the dead.
     ///
     /// # Errors
-    /// [`LockError::Io`]
-    pub fn take(database: &Path) -> Result<Self, LockError> {
+    /// [`ServeLockError::Io`]
+    pub fn take(database: &Path) -> Result<Self, ServeLockError> {
         let path = beside(database, ".commands.lock");
         let file = open(&path).and_then(|file| file.lock_shared().map(|()| file));
-        file.map(|file| Self { _file: file }).map_err(|source| LockError::Io { path, source })
+        file.map(|file| Self { _file: file }).map_err(|source| ServeLockError::Io { path, source })
     }
 }
 
 /// The process that serves from the database of this name, also of one that is not there any more; none if nobody does, or its
 /// lock cannot be looked at.
-pub fn server_of(database: &Path) -> Option<Held> {
+pub fn server_of(database: &Path) -> Option<ServeLockHolder> {
     let mut file = File::open(beside(database, ".lock")).ok()?;
     is_locked(&file).then(|| read(&mut file).unwrap_or_default())
 }
@@ -106,7 +106,7 @@ pub(crate) enum LockState {
     /// Somebody by another name, such as that of a mount: the log would be beside that one.
     Elsewhere,
     /// Somebody by this name, of another file that was there before.
-    Replaced(Held),
+    Replaced(ServeLockHolder),
 }
 
 /// Looks at the locks of a file. Opens and closes it: nobody in this process may have it open.
@@ -153,10 +153,10 @@ fn lock_alone(file: &File) -> Result<(), TryLockError> {
 /// Does a process serve from this database?
 ///
 /// # Errors
-/// [`LockError::Io`]
-pub fn is_served(database: &Path) -> Result<bool, LockError> {
+/// [`ServeLockError::Io`]
+pub fn is_served(database: &Path) -> Result<bool, ServeLockError> {
     let path = beside(database, ".lock");
-    let told = |source: io::Error| LockError::Io { path: path.clone(), source };
+    let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
     match open(&path).map_err(told)?.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
@@ -165,9 +165,9 @@ pub fn is_served(database: &Path) -> Result<bool, LockError> {
 }
 
 /// That no command holds a [`CommandLock`], for as long as the answer lives; none if one does.
-pub(crate) fn alone(database: &Path) -> Result<Option<File>, LockError> {
+pub(crate) fn alone(database: &Path) -> Result<Option<File>, ServeLockError> {
     let path = beside(database, ".commands.lock");
-    let told = |source: io::Error| LockError::Io { path: path.clone(), source };
+    let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
     let file = open(&path).map_err(told)?;
     match lock_alone(&file) {
         Ok(()) => Ok(Some(file)),
@@ -189,7 +189,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-pub(crate) fn by(holder: &Held) -> String {
+pub(crate) fn by(holder: &ServeLockHolder) -> String {
     let pid = holder.pid.map(|pid| format!(" by process {pid}")).unwrap_or_default();
     let listen = holder.listen.as_ref().map(|listen| format!(", listening on {listen}")).unwrap_or_default();
     format!("{pid}{listen}")
@@ -201,24 +201,26 @@ impl ServeLock {
     /// not be open: of two servers of one file by two names, the second one never opens it.
     ///
     /// # Errors
-    /// [`LockError::Held`] names the process that has it.
-    pub fn take(database: &Path, listen: &str, now: Millis) -> Result<Self, LockError> {
+    /// [`ServeLockError::Held`] names the process that has it.
+    pub fn take(database: &Path, listen: &str, now: UnixMillis) -> Result<Self, ServeLockError> {
         let path = beside(database, ".lock");
-        let told = |source: io::Error| LockError::Io { path: path.clone(), source };
+        let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
         let mut file = open(&path).map_err(told)?;
         match lock_alone(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let database = database.canonicalize().unwrap_or_else(|_| database.to_path_buf());
-                return Err(LockError::Held { holder: read(&mut file).map_err(told)?, database });
+                return Err(ServeLockError::Held { holder: read(&mut file).map_err(told)?, database });
             }
             Err(TryLockError::Error(source)) => return Err(told(source)),
         }
-        let of_database = |source: io::Error| LockError::Io { path: database.to_owned(), source };
+        let of_database = |source: io::Error| ServeLockError::Io { path: database.to_owned(), source };
         let whole = ManuallyDrop::new(File::open(database).map_err(of_database)?);
         match lock_alone(&whole) {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::Linked { database: database.to_owned() }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(ServeLockError::Linked { database: database.to_owned() });
+            }
             Err(TryLockError::Error(source)) => return Err(of_database(source)),
         }
         describe(&mut file, listen, now).map_err(told)?;
@@ -229,7 +231,7 @@ impl ServeLock {
     ///
     /// # Errors
     /// The lock file cannot be written.
-    pub fn listens(&mut self, address: &str, now: Millis) -> io::Result<()> {
+    pub fn listens(&mut self, address: &str, now: UnixMillis) -> io::Result<()> {
         describe(&mut self.file, address, now)
     }
 }
@@ -244,13 +246,13 @@ impl Drop for ServeLock {
     }
 }
 
-fn describe(file: &mut File, listen: &str, now: Millis) -> io::Result<()> {
+fn describe(file: &mut File, listen: &str, now: UnixMillis) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(format!("pid {}\nlisten {listen}\nsince {}\n", std::process::id(), now.0).as_bytes())
 }
 
-fn read(file: &mut File) -> io::Result<Held> {
+fn read(file: &mut File) -> io::Result<ServeLockHolder> {
     let mut text = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text);
@@ -259,9 +261,9 @@ fn read(file: &mut File) -> io::Result<Held> {
             .find_map(|line| line.split_once(' ').filter(|(word, _)| *word == name))
             .map(|(_, value)| value)
     };
-    Ok(Held {
+    Ok(ServeLockHolder {
         pid: line("pid").and_then(|pid| pid.parse().ok()),
         listen: line("listen").map(str::to_owned),
-        since: line("since").and_then(|since| since.parse().ok()).map(Millis),
+        since: line("since").and_then(|since| since.parse().ok()).map(UnixMillis),
     })
 }

@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use truing_core::port::Clock;
 
-use crate::postgres::ConnectError;
-use crate::sql::Purpose;
-use crate::sqlite::{File, OpenError};
+use crate::postgres::PostgresConnectError;
+use crate::sql::OpenPurpose;
+use crate::sqlite::{SqliteFile, SqliteOpenError};
 use crate::store::Store;
 
 /// The form of a database, and that to which this program brings it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StoreForm {
+pub struct SchemaVersions {
     /// The form that it has; 0: it is empty.
     pub found: i64,
     /// The form that this program reads and writes.
     pub own: i64,
 }
 
-impl StoreForm {
+impl SchemaVersions {
     /// True: a program that opens the database changes its form.
     pub fn is_changed(self) -> bool {
         self.found < self.own
@@ -32,19 +32,23 @@ impl Store {
     ///
     /// # Errors
     /// As those of [`Store::open`].
-    pub fn copy_of(from: &Path, to: &Path, clock: Arc<dyn Clock>) -> Result<(Self, StoreForm), OpenError> {
-        let form = File::copied(from, to)?;
+    pub fn copy_of(
+        from: &Path,
+        to: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, SchemaVersions), SqliteOpenError> {
+        let form = SqliteFile::copied(from, to)?;
         Ok((Self::open(to, clock)?, form))
     }
 
     /// Connects to Valkey and PostgreSQL as [`Store::connect`] does, but leaves the database in its form. Where that is an older one
-    /// ([`StoreForm::is_changed`]), its tables are not to be read.
+    /// ([`SchemaVersions::is_changed`]), its tables are not to be read.
     ///
     /// # Errors
     /// As those of [`Store::connect`].
     #[truing_core::boxed_future]
-    pub async fn look(slots: &str, records: &str) -> Result<(Self, StoreForm), ConnectError> {
-        let store = Self::connect_as(Purpose::Look, slots, records, None).await?;
+    pub async fn look(slots: &str, records: &str) -> Result<(Self, SchemaVersions), PostgresConnectError> {
+        let store = Self::connect_as(OpenPurpose::Look, slots, records, None).await?;
         let form = store.records_form().await?;
         Ok((store, form))
     }

@@ -16,13 +16,13 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use truing_core::port::StoreError;
 
-pub(crate) use self::alone::Alone;
-pub use self::fault::ConnectError;
+pub(crate) use self::alone::AdvisoryLock;
+pub use self::fault::PostgresConnectError;
 
-use self::session::Session;
-use crate::fault::Fault;
-use crate::sql::{Connection, Mode, Purpose};
-use crate::watch::Watch;
+use self::session::PostgresSession;
+use crate::fault::StoreFault;
+use crate::sql::{OpenPurpose, SqlTransaction, TransactionMode};
+use crate::watch::StoreMonitor;
 use truing_core::loopback::is_loopback;
 
 /// Sessions at most; more work waits.
@@ -37,17 +37,21 @@ const TRIES: u32 = 20;
 const MOST_DOUBLINGS: u32 = 6;
 
 /// A database that is open.
-pub(crate) struct Database {
+pub(crate) struct PostgresDatabase {
     pool: Pool,
     /// Host and name, as people are told them: no password.
     name: Arc<str>,
-    watch: Arc<Watch>,
+    watch: Arc<StoreMonitor>,
 }
 
-impl Database {
+impl PostgresDatabase {
     /// Connects, and brings the database to this version's form.
-    pub(crate) async fn open(url: &str, purpose: Purpose, watch: Arc<Watch>) -> Result<Self, ConnectError> {
-        let mut config = configuration(url).map_err(ConnectError::Url)?;
+    pub(crate) async fn open(
+        url: &str,
+        purpose: OpenPurpose,
+        watch: Arc<StoreMonitor>,
+    ) -> Result<Self, PostgresConnectError> {
+        let mut config = configuration(url).map_err(PostgresConnectError::Url)?;
         let name: Arc<str> = named(&config).into();
         config.application_name("truing").connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -55,7 +59,7 @@ impl Database {
             Manager::from_config(config, tokio_postgres::NoTls, manager)
         } else {
             let tls = rustls::ClientConfig::with_platform_verifier()
-                .map_err(|error| ConnectError::Certificates(error.to_string()))?;
+                .map_err(|error| PostgresConnectError::Certificates(error.to_string()))?;
             Manager::from_config(config, MakeRustlsConnect::new(tls), manager)
         };
         let prepare = Hook::async_fn(|client, _| {
@@ -74,14 +78,17 @@ impl Database {
             .recycle_timeout(Some(PATIENCE))
             .post_create(prepare)
             .build()
-            .map_err(|error| ConnectError::Other { name: Arc::clone(&name), message: error.to_string() })?;
+            .map_err(|error| PostgresConnectError::Other {
+                name: Arc::clone(&name),
+                message: error.to_string(),
+            })?;
         let database = Self { pool, name, watch };
         match tokio::time::timeout(MIGRATION, database.migrate(purpose)).await {
             Ok(done) => done.map(|()| database),
             Err(_) => {
                 let message =
                     format!("it was not brought to this version's form within {} s", MIGRATION.as_secs());
-                Err(ConnectError::Other { name: Arc::clone(&database.name), message })
+                Err(PostgresConnectError::Other { name: Arc::clone(&database.name), message })
             }
         }
     }
@@ -92,14 +99,14 @@ impl Database {
     }
 
     /// Runs `work` in a transaction of its own, again where another one was in its way.
-    pub(crate) async fn run<T, F>(&self, mode: Mode, work: F) -> Result<T, StoreError>
+    pub(crate) async fn run<T, F>(&self, mode: TransactionMode, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
         let began = Instant::now();
         let done = self.transact(session::begin(mode), Box::new(work)).await;
-        if let Some(meter) = self.watch.meter.get().filter(|_| mode != Mode::Read) {
+        if let Some(meter) = self.watch.meter.get().filter(|_| mode != TransactionMode::Read) {
             meter.commit.observe(began.elapsed().as_secs_f64());
             meter.failed.inc_by(u64::from(matches!(done, Err(StoreError::Unavailable(_)))));
         }
@@ -113,7 +120,7 @@ impl Database {
         let mut sessions = 1;
         loop {
             let client = self.pool.get().await.map_err(|error| fault::no_session(&self.name, &error))?;
-            let session = Session::new(client, tokio::runtime::Handle::current());
+            let session = PostgresSession::new(client, tokio::runtime::Handle::current());
             // On a thread of its own: a transaction that has begun ends, whoever gives up waiting for it.
             let done = tokio::task::spawn_blocking(move || (run(session, begin, &work), work)).await;
             let Ok((done, given_back)) = done else {
@@ -131,10 +138,14 @@ impl Database {
 }
 
 /// Work in a transaction. In a box, so that what runs it is generated once a result, and not once a query.
-type BoxedWork<T> = Box<dyn Fn(&Connection) -> Result<T, Fault> + Send>;
+type BoxedWork<T> = Box<dyn Fn(&SqlTransaction) -> Result<T, StoreFault> + Send>;
 
 /// Runs work in a session, again where another transaction was in the way.
-fn run<T>(session: Session, begin: &str, work: impl Fn(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+fn run<T>(
+    session: PostgresSession,
+    begin: &str,
+    work: impl Fn(&SqlTransaction) -> Result<T, StoreFault>,
+) -> Result<T, StoreFault> {
     let mut tries = 1;
     let done = loop {
         match session.attempt(begin, &work) {

@@ -18,59 +18,59 @@ use std::sync::Arc;
 use truing_core::port::StoreError;
 
 pub use self::backup::BackupError;
-pub use self::open::OpenError;
+pub use self::open::SqliteOpenError;
 
 pub(crate) use self::database_file::DatabaseFile;
 
-use self::named::Named;
-use self::readers::Readers;
-use self::writer::Writer;
+use self::named::OpenFileGuard;
+use self::readers::ReaderPool;
+use self::writer::WriterHandle;
 use crate::clock::StoreClock;
-use crate::fault::Fault;
-use crate::look::StoreForm;
-use crate::sql::{Connection, Purpose};
-use crate::watch::Watch;
+use crate::fault::StoreFault;
+use crate::look::SchemaVersions;
+use crate::sql::{OpenPurpose, SqlTransaction};
+use crate::watch::StoreMonitor;
 
 /// A file that is open.
-pub(crate) struct File {
+pub(crate) struct SqliteFile {
     opened: Arc<DatabaseFile>,
-    readers: Arc<Readers>,
-    writer: Writer,
+    readers: Arc<ReaderPool>,
+    writer: WriterHandle,
     /// Given up once nothing else here has the file open.
-    _named: Arc<Named>,
+    _named: Arc<OpenFileGuard>,
 }
 
-impl File {
+impl SqliteFile {
     /// Opens it, making what is missing, and brings it to this version's form.
     pub(crate) fn open(
         path: &Path,
-        purpose: Purpose,
+        purpose: OpenPurpose,
         clock: &Arc<StoreClock>,
-        watch: &Arc<Watch>,
-    ) -> Result<Self, OpenError> {
+        watch: &Arc<StoreMonitor>,
+    ) -> Result<Self, SqliteOpenError> {
         let path = open::prepared(path)?;
-        let named = Arc::new(Named::of(&path)?);
+        let named = Arc::new(OpenFileGuard::of(&path)?);
         let connection = open::connect(&path, purpose)?;
-        clock.observe(&connection).map_err(|fault| OpenError::Sqlite(fault.told(&path).to_string()))?;
+        clock.observe(&connection).map_err(|fault| SqliteOpenError::Sqlite(fault.told(&path).to_string()))?;
         let opened = Arc::new(DatabaseFile::at(Arc::clone(&path)));
-        let readers = Arc::new(Readers::new(Arc::clone(&opened), Arc::clone(&named)));
-        let writer = Writer::start(connection, path, Arc::clone(clock), Arc::clone(watch))?;
+        let readers = Arc::new(ReaderPool::new(Arc::clone(&opened), Arc::clone(&named)));
+        let writer = WriterHandle::start(connection, path, Arc::clone(clock), Arc::clone(watch))?;
         Ok(Self { opened, readers, writer, _named: named })
     }
 
     /// Copies the file at `from`, which is only read, to one that must not exist; its form.
-    pub(crate) fn copied(from: &Path, to: &Path) -> Result<StoreForm, OpenError> {
-        let from =
-            std::path::absolute(from).map_err(|source| OpenError::File { path: from.into(), source })?;
-        Ok(StoreForm { found: open::copied(&from, to)?, own: open::VERSION })
+    pub(crate) fn copied(from: &Path, to: &Path) -> Result<SchemaVersions, SqliteOpenError> {
+        let from = std::path::absolute(from)
+            .map_err(|source| SqliteOpenError::File { path: from.into(), source })?;
+        Ok(SchemaVersions { found: open::copied(&from, to)?, own: open::VERSION })
     }
 
     /// The form of a file that is open.
-    pub(crate) fn form() -> StoreForm {
-        StoreForm { found: open::VERSION, own: open::VERSION }
+    pub(crate) fn form() -> SchemaVersions {
+        SchemaVersions { found: open::VERSION, own: open::VERSION }
     }
 
-    pub(crate) fn prepare(path: &Path) -> Result<(), OpenError> {
+    pub(crate) fn prepare(path: &Path) -> Result<(), SqliteOpenError> {
         open::prepared(path).map(drop)
     }
 
@@ -82,7 +82,7 @@ impl File {
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
         self.opened.in_place()?;
         self.writer.write(work).await
@@ -92,7 +92,7 @@ impl File {
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
         self.readers.read(work).await
     }

@@ -4,37 +4,37 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use truing_core::port::{Clock, Common, RecordStore, StoreError};
+use truing_core::port::{Clock, RecordStore, SharedStateStore, StoreError};
 
 use crate::clock::StoreClock;
-use crate::fault::Fault;
-use crate::look::StoreForm;
-use crate::postgres::{ConnectError, Database};
-use crate::sql::{Connection, Mode, Purpose};
-use crate::sqlite::{DatabaseFile, File, OpenError};
-use crate::valkey::Valkey;
-use crate::watch::Watch;
+use crate::fault::StoreFault;
+use crate::look::SchemaVersions;
+use crate::postgres::{PostgresConnectError, PostgresDatabase};
+use crate::sql::{OpenPurpose, SqlTransaction, TransactionMode};
+use crate::sqlite::{DatabaseFile, SqliteFile, SqliteOpenError};
+use crate::valkey::ValkeyServer;
+use crate::watch::StoreMonitor;
 
 /// Everything that is remembered. Clones share it; the last one to go finishes what was accepted and closes it.
 #[derive(Clone)]
-pub struct Store(pub(crate) Arc<Inner>);
+pub struct Store(pub(crate) Arc<StoreInner>);
 
-pub(crate) struct Inner {
+pub(crate) struct StoreInner {
     pub(crate) clock: Arc<StoreClock>,
-    pub(crate) watch: Arc<Watch>,
-    pub(crate) engine: Engine,
+    pub(crate) watch: Arc<StoreMonitor>,
+    pub(crate) engine: StoreEngine,
 }
 
 /// The engines.
-pub(crate) enum Engine {
+pub(crate) enum StoreEngine {
     /// One file, one process that serves.
-    Sqlite(File),
+    Sqlite(SqliteFile),
     /// Two servers that any number of processes use.
     Servers {
         /// Everything but slots.
-        records: Database,
+        records: PostgresDatabase,
         /// The slots.
-        slots: Arc<Valkey>,
+        slots: Arc<ValkeyServer>,
     },
 }
 
@@ -43,37 +43,37 @@ impl Store {
     /// version's form. Blocks: for 5 s at most if another process is writing.
     ///
     /// # Errors
-    /// Every [`OpenError`] names the path. A file that is refused is not changed.
-    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Self::open_as(Purpose::Use, path, clock)
+    /// Every [`SqliteOpenError`] names the path. A file that is refused is not changed.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, SqliteOpenError> {
+        Self::open_as(OpenPurpose::Use, path, clock)
     }
 
     /// The same for a file that is to be filled by [`Store::copy_to`], or is filled in part.
     ///
     /// # Errors
     /// As those of [`Store::open`].
-    pub fn open_for_transfer(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Self::open_as(Purpose::Transfer, path, clock)
+    pub fn open_for_transfer(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, SqliteOpenError> {
+        Self::open_as(OpenPurpose::Transfer, path, clock)
     }
 
-    fn open_as(purpose: Purpose, path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let (clock, watch) = (Arc::new(StoreClock::new(clock)), Arc::new(Watch::default()));
-        let file = File::open(path, purpose, &clock, &watch)?;
-        Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Sqlite(file) })))
+    fn open_as(purpose: OpenPurpose, path: &Path, clock: Arc<dyn Clock>) -> Result<Self, SqliteOpenError> {
+        let (clock, watch) = (Arc::new(StoreClock::new(clock)), Arc::new(StoreMonitor::default()));
+        let file = SqliteFile::open(path, purpose, &clock, &watch)?;
+        Ok(Self(Arc::new(StoreInner { clock, watch, engine: StoreEngine::Sqlite(file) })))
     }
 
     /// Connects to Valkey, which keeps the slots, and to PostgreSQL, which keeps the records, and brings the database to this
     /// version's form. `clock`: in place of Valkey's, for tests.
     ///
     /// # Errors
-    /// Every [`ConnectError`] names the server, and not the password.
+    /// Every [`PostgresConnectError`] names the server, and not the password.
     #[truing_core::boxed_future]
     pub async fn connect(
         slots: &str,
         records: &str,
         clock: Option<Arc<dyn Clock>>,
-    ) -> Result<Self, ConnectError> {
-        Self::connect_as(Purpose::Use, slots, records, clock).await
+    ) -> Result<Self, PostgresConnectError> {
+        Self::connect_as(OpenPurpose::Use, slots, records, clock).await
     }
 
     /// The same for servers that are to be filled by [`Store::copy_to`], or are filled in part.
@@ -85,28 +85,28 @@ impl Store {
         slots: &str,
         records: &str,
         clock: Option<Arc<dyn Clock>>,
-    ) -> Result<Self, ConnectError> {
-        Self::connect_as(Purpose::Transfer, slots, records, clock).await
+    ) -> Result<Self, PostgresConnectError> {
+        Self::connect_as(OpenPurpose::Transfer, slots, records, clock).await
     }
 
     pub(crate) async fn connect_as(
-        purpose: Purpose,
+        purpose: OpenPurpose,
         slots: &str,
         records: &str,
         clock: Option<Arc<dyn Clock>>,
-    ) -> Result<Self, ConnectError> {
-        let watch = Arc::new(Watch::default());
-        let slots = Arc::new(Valkey::open(slots, clock, Arc::clone(&watch)).await?);
-        let records = Database::open(records, purpose, Arc::clone(&watch)).await?;
+    ) -> Result<Self, PostgresConnectError> {
+        let watch = Arc::new(StoreMonitor::default());
+        let slots = Arc::new(ValkeyServer::open(slots, clock, Arc::clone(&watch)).await?);
+        let records = PostgresDatabase::open(records, purpose, Arc::clone(&watch)).await?;
         let clock = Arc::new(StoreClock::new(slots.clock()));
-        Ok(Self(Arc::new(Inner { clock, watch, engine: Engine::Servers { records, slots } })))
+        Ok(Self(Arc::new(StoreInner { clock, watch, engine: StoreEngine::Servers { records, slots } })))
     }
 
     /// The form of the records at a server; a file has this version's.
-    pub(crate) async fn records_form(&self) -> Result<StoreForm, ConnectError> {
+    pub(crate) async fn records_form(&self) -> Result<SchemaVersions, PostgresConnectError> {
         match &self.0.engine {
-            Engine::Sqlite(_) => Ok(File::form()),
-            Engine::Servers { records, .. } => records.form().await,
+            StoreEngine::Sqlite(_) => Ok(SqliteFile::form()),
+            StoreEngine::Servers { records, .. } => records.form().await,
         }
     }
 
@@ -114,8 +114,8 @@ impl Store {
     ///
     /// # Errors
     /// As those of [`Store::open`].
-    pub fn prepare(path: &Path) -> Result<(), OpenError> {
-        File::prepare(path)
+    pub fn prepare(path: &Path) -> Result<(), SqliteOpenError> {
+        SqliteFile::prepare(path)
     }
 
     /// The store as the ports that loops use.
@@ -124,34 +124,34 @@ impl Store {
     }
 
     /// The states that all processes which use it keep in common; none for a file, which one process serves.
-    pub fn common(&self) -> Option<Arc<dyn Common>> {
-        Some(Arc::clone(self.slots()?) as Arc<dyn Common>)
+    pub fn common(&self) -> Option<Arc<dyn SharedStateStore>> {
+        Some(Arc::clone(self.slots()?) as Arc<dyn SharedStateStore>)
     }
 
     /// The server of slots; none where they are in the tables of the file.
-    pub(crate) fn slots(&self) -> Option<&Arc<Valkey>> {
+    pub(crate) fn slots(&self) -> Option<&Arc<ValkeyServer>> {
         match &self.0.engine {
-            Engine::Sqlite(_) => None,
-            Engine::Servers { slots, .. } => Some(slots),
+            StoreEngine::Sqlite(_) => None,
+            StoreEngine::Servers { slots, .. } => Some(slots),
         }
     }
 
     /// Can what is written still be found?
     pub(crate) fn in_place(&self) -> Result<(), StoreError> {
         match &self.0.engine {
-            Engine::Sqlite(file) => file.opened().in_place(),
-            Engine::Servers { .. } => Ok(()),
+            StoreEngine::Sqlite(file) => file.opened().in_place(),
+            StoreEngine::Servers { .. } => Ok(()),
         }
     }
 
     /// Its name for people: the path of a file, or both servers, without passwords.
     pub fn name(&self) -> String {
         match &self.0.engine {
-            Engine::Sqlite(file) => {
+            StoreEngine::Sqlite(file) => {
                 let path = file.opened().path();
                 path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
             }
-            Engine::Servers { records, slots } => format!("{} with {}", records.name(), slots.name()),
+            StoreEngine::Servers { records, slots } => format!("{} with {}", records.name(), slots.name()),
         }
     }
 
@@ -163,8 +163,8 @@ impl Store {
     /// The file as it was when it was opened; none where a server keeps it.
     pub(crate) fn opened(&self) -> Option<&Arc<DatabaseFile>> {
         match &self.0.engine {
-            Engine::Sqlite(file) => Some(file.opened()),
-            Engine::Servers { .. } => None,
+            StoreEngine::Sqlite(file) => Some(file.opened()),
+            StoreEngine::Servers { .. } => None,
         }
     }
 
@@ -173,48 +173,51 @@ impl Store {
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
-        self.run(Mode::Write, work).await
+        self.run(TransactionMode::Write, work).await
     }
 
     /// The same for work that no decision depends on, such as lines of history: it is in nobody's way.
     pub(crate) async fn append<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
-        self.run(Mode::Append, work).await
+        self.run(TransactionMode::Append, work).await
     }
 
     /// The same for work on rows that everybody draws on: each waits for its turn, instead of trying again and again.
     pub(crate) async fn write_by_turns<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
-        self.run(Mode::WriteByTurns, work).await
+        self.run(TransactionMode::WriteByTurns, work).await
     }
 
     /// Runs `work` in one snapshot that includes every write answered before.
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
-        self.run(Mode::Read, work).await
+        self.run(TransactionMode::Read, work).await
     }
 
-    async fn run<T, F>(&self, mode: Mode, work: F) -> Result<T, StoreError>
+    async fn run<T, F>(&self, mode: TransactionMode, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
         match (&self.0.engine, mode) {
-            (Engine::Sqlite(file), Mode::Read) => file.read(work).await,
+            (StoreEngine::Sqlite(file), TransactionMode::Read) => file.read(work).await,
             // Its one thread gives everybody a turn.
-            (Engine::Sqlite(file), Mode::Write | Mode::Append | Mode::WriteByTurns) => file.write(work).await,
-            (Engine::Servers { records, .. }, mode) => apart(move || records.run(mode, work)).await,
+            (
+                StoreEngine::Sqlite(file),
+                TransactionMode::Write | TransactionMode::Append | TransactionMode::WriteByTurns,
+            ) => file.write(work).await,
+            (StoreEngine::Servers { records, .. }, mode) => apart(move || records.run(mode, work)).await,
         }
     }
 }

@@ -16,12 +16,12 @@ mod progress;
 mod row;
 mod slots;
 
-pub use self::compared::Compared;
-pub use self::copy::Copied;
+pub use self::compared::TableComparison;
+pub use self::copy::CopiedPage;
 pub use self::fault::TransferError;
-pub use self::row::Zeros;
+pub use self::row::NulPolicy;
 
-use truing_core::id::Key;
+use truing_core::id::SlotKey;
 
 use crate::store::{Store, apart};
 
@@ -37,9 +37,9 @@ impl Store {
     pub async fn copy_to(
         &self,
         to: &Self,
-        zeros: Zeros,
-        told: impl FnMut(Copied) + Send,
-    ) -> Result<Vec<Compared>, TransferError> {
+        zeros: NulPolicy,
+        told: impl FnMut(CopiedPage) + Send,
+    ) -> Result<Vec<TableComparison>, TransferError> {
         apart(|| copy::all(self, to, zeros, told)).await
     }
 
@@ -49,7 +49,7 @@ impl Store {
     /// # Errors
     /// [`TransferError`] if this store cannot be read, or the file not be written.
     #[truing_core::boxed_future]
-    pub async fn copy_key_to(&self, to: &Self, key: &Key) -> Result<(), TransferError> {
+    pub async fn copy_key_to(&self, to: &Self, key: &SlotKey) -> Result<(), TransferError> {
         apart(|| one::copy(self, to, key)).await
     }
 
@@ -59,7 +59,7 @@ impl Store {
     /// # Errors
     /// [`TransferError`] if one of them cannot be read. A difference is no error.
     #[truing_core::boxed_future]
-    pub async fn compare(&self, other: &Self) -> Result<Vec<Compared>, TransferError> {
+    pub async fn compare(&self, other: &Self) -> Result<Vec<TableComparison>, TransferError> {
         apart(|| copy::fits(self)).await?;
         apart(|| copy::fits(other)).await?;
         apart(|| compare::all(self, other)).await

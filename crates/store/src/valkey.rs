@@ -17,22 +17,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation};
-use truing_core::id::{Key, Millis, Version};
-use truing_core::port::{Clock, Moved, NotGranted, StoreError};
-use truing_core::slot::{Slot, State};
+use truing_core::id::{SlotKey, SlotVersion, UnixMillis};
+use truing_core::port::{Clock, LeaseRefusal, StoreError, VersionConflict};
+use truing_core::slot::{Slot, SlotState};
 use truing_core::switch::{KillSwitches, RepositoryRef};
 
 pub use self::fault::SlotsError;
-pub(crate) use self::script::Swapped;
-pub(crate) use self::whole::Found;
+pub(crate) use self::script::SwapOutcome;
+pub(crate) use self::whole::SlotReading;
 
 use self::clock::ServerClock;
-use self::peers::Peers;
-use self::primary::{Primary, Route};
-use self::script::Scripts;
+use self::peers::ProcessPeers;
+use self::primary::{PrimaryRoute, PrimaryServer};
+use self::script::ValkeyScripts;
 use crate::due::{WINDOW, in_turn};
-use crate::fault::{Fault, from_json, to_json};
-use crate::watch::Watch;
+use crate::fault::{StoreFault, from_json, to_json};
+use crate::watch::StoreMonitor;
 
 /// Slots that are read at once.
 const BATCH: usize = 256;
@@ -70,34 +70,34 @@ fn of_state(state: &str) -> String {
 }
 
 /// The row of a slot: `review:slot:{truing}:github:1:7` for `pr/github/1/7`.
-fn row(key: &Key) -> String {
+fn row(key: &SlotKey) -> String {
     let path = key.as_str().strip_prefix("pr/").unwrap_or(key.as_str());
     format!("review:slot:{{truing}}:{}", path.replace('/', ":"))
 }
 
 /// The server, or whichever of several is the primary.
-pub(crate) struct Valkey {
-    route: Route,
-    scripts: Scripts,
+pub(crate) struct ValkeyServer {
+    route: PrimaryRoute,
+    scripts: ValkeyScripts,
     /// Where slots are, as people are told it: no password. It stays when another server becomes the primary.
     name: Arc<str>,
     clock: Arc<ServerClock>,
-    watch: Arc<Watch>,
+    watch: Arc<StoreMonitor>,
     /// The greatest number that this process has got from the counter.
     given: AtomicU64,
     /// This process among the others.
-    peers: Peers,
+    peers: ProcessPeers,
 }
 
 /// The kill switch, in two keys.
-pub(crate) struct Mirror {
+pub(crate) struct SwitchKeys {
     /// That which people may set by hand.
     set: Option<String>,
     /// Our copy of what we have set last.
     ours: Option<String>,
 }
 
-impl Mirror {
+impl SwitchKeys {
     /// The position that somebody has set by hand. All but `false` is on: what else was written was not meant to let everything
     /// go on.
     pub(crate) fn by_hand(&self) -> Option<bool> {
@@ -111,22 +111,22 @@ impl Mirror {
     }
 }
 
-impl Valkey {
+impl ValkeyServer {
     /// Connects, and refuses a server that would lose slots.
     pub(crate) async fn open(
         url: &str,
         clock: Option<Arc<dyn Clock>>,
-        watch: Arc<Watch>,
+        watch: Arc<StoreMonitor>,
     ) -> Result<Self, SlotsError> {
-        let (route, name) = Route::open(url).await?;
+        let (route, name) = PrimaryRoute::open(url).await?;
         let valkey = Self {
             route,
-            scripts: Scripts::new(),
+            scripts: ValkeyScripts::new(),
             clock: Arc::new(ServerClock::new(clock)),
             watch,
             name,
             given: AtomicU64::new(0),
-            peers: Peers::new(),
+            peers: ProcessPeers::new(),
         };
         valkey.now().await.map_err(|error| SlotsError::Other {
             name: Arc::clone(&valkey.name),
@@ -163,14 +163,14 @@ impl Valkey {
     }
 
     /// Asks the server for its instant.
-    pub(crate) async fn now(&self) -> Result<Millis, StoreError> {
+    pub(crate) async fn now(&self) -> Result<UnixMillis, StoreError> {
         let (seconds, micros): (i64, i64) = self.ask(&redis::cmd("TIME")).await?;
-        self.clock.observe(Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)));
+        self.clock.observe(UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000)));
         Ok(self.clock.now())
     }
 
     /// The slots that are due, the oldest of each repository before the second of any.
-    pub(crate) async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
+    pub(crate) async fn due(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError> {
         let (mut slots, mut seen) = (Vec::new(), 0);
         // A window after another: rows that cannot be read must not take the place of others.
         while slots.len() < limit {
@@ -208,15 +208,15 @@ impl Valkey {
     }
 
     /// The first time from then at which a slot wakes.
-    pub(crate) async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError> {
+    pub(crate) async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let next: Vec<(String, i64)> = self
             .ask(redis::cmd("ZRANGE").arg((DUE, from.0, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES")))
             .await?;
-        Ok(next.first().map(|(_, at)| Millis(*at)))
+        Ok(next.first().map(|(_, at)| UnixMillis(*at)))
     }
 
     /// The slots of these keys; an error if one cannot be read.
-    pub(crate) async fn load(&self, keys: &[Key]) -> Result<Vec<Slot>, StoreError> {
+    pub(crate) async fn load(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError> {
         let found = self.rows(keys).await?;
         let read = keys.iter().zip(found).map(|(key, found)| {
             found.map_err(|fault| {
@@ -241,23 +241,23 @@ impl Valkey {
         Ok(slots)
     }
 
-    async fn names_below(&self, prefix: &str) -> Result<Vec<Key>, StoreError> {
+    async fn names_below(&self, prefix: &str) -> Result<Vec<SlotKey>, StoreError> {
         // The greatest byte stands in no name.
         let (from, to) = (format!("[{prefix}").into_bytes(), [b"(", prefix.as_bytes(), b"\xff"].concat());
         let names: Vec<String> = self.ask(redis::cmd("ZRANGE").arg((ALL, from, to, "BYLEX"))).await?;
-        Ok(names.into_iter().map(Key::new).collect())
+        Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
     /// Writes slots whose rows have the expected versions; with `refuse` none while the kill switch is on. `once`: a name by
     /// which it is done once, even if the caller does not learn that it was.
     pub(crate) async fn swap(
         &self,
-        changes: &[(Version, Slot)],
+        changes: &[(SlotVersion, Slot)],
         refuse: bool,
         once: Option<&str>,
-    ) -> Result<Swapped, StoreError> {
+    ) -> Result<SwapOutcome, StoreError> {
         if changes.is_empty() && !refuse {
-            return Ok(Swapped::Each(Vec::new()));
+            return Ok(SwapOutcome::Each(Vec::new()));
         }
         let once = once.map_or_else(|| COUNTER.to_owned(), |once| format!("{OBEYED}:{once}"));
         let mut call = self.scripts.swap.prepare_invoke();
@@ -274,7 +274,7 @@ impl Valkey {
         let answer: redis::Value = self.call(&call).await?;
         let swapped = script::swapped(&answer, changes)
             .map_err(|words| StoreError::Corrupt(format!("{}: {words}", self.name)))?;
-        if let Swapped::Each(each) = &swapped {
+        if let SwapOutcome::Each(each) = &swapped {
             self.watch.swapped(each.len(), each.iter().filter(|one| one.is_err()).count());
             let greatest = each.iter().flatten().map(|version| version.0).max();
             self.given.fetch_max(greatest.unwrap_or(0), Ordering::Relaxed);
@@ -285,33 +285,34 @@ impl Valkey {
     /// The same, whatever the kill switch says.
     pub(crate) async fn commit(
         &self,
-        changes: &[(Version, Slot)],
-    ) -> Result<Vec<Result<Version, Moved>>, StoreError> {
+        changes: &[(SlotVersion, Slot)],
+    ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
         match self.swap(changes, false, None).await? {
-            Swapped::Each(each) => Ok(each),
+            SwapOutcome::Each(each) => Ok(each),
             // Neither was asked for.
-            Swapped::SwitchedOff | Swapped::Before => Ok(vec![Err(Moved); changes.len()]),
+            SwapOutcome::SwitchedOff | SwapOutcome::Before => Ok(vec![Err(VersionConflict); changes.len()]),
         }
     }
 
     /// The same, with what a lease that is not granted is told. That of everything is looked at in the script.
     pub(crate) async fn grant(
         &self,
-        leases: &[(Version, Slot)],
+        leases: &[(SlotVersion, Slot)],
         switches: &KillSwitches,
-    ) -> Result<Vec<Result<Version, NotGranted>>, StoreError> {
+    ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError> {
         let is_held = |slot: &Slot| switches.at(&RepositoryRef::of_key(&slot.key)).is_some();
-        let free: Vec<(Version, Slot)> = leases.iter().filter(|(_, slot)| !is_held(slot)).cloned().collect();
+        let free: Vec<(SlotVersion, Slot)> =
+            leases.iter().filter(|(_, slot)| !is_held(slot)).cloned().collect();
         let mut granted = match self.swap(&free, true, None).await? {
-            Swapped::Each(each) => each,
-            Swapped::SwitchedOff | Swapped::Before => {
-                return Ok(vec![Err(NotGranted::SwitchedOff); leases.len()]);
+            SwapOutcome::Each(each) => each,
+            SwapOutcome::SwitchedOff | SwapOutcome::Before => {
+                return Ok(vec![Err(LeaseRefusal::SwitchedOff); leases.len()]);
             }
         }
         .into_iter();
         let answers = leases.iter().map(|(_, slot)| match is_held(slot) {
-            true => Err(NotGranted::SwitchedOff),
-            false => granted.next().unwrap_or(Err(Moved)).map_err(NotGranted::from),
+            true => Err(LeaseRefusal::SwitchedOff),
+            false => granted.next().unwrap_or(Err(VersionConflict)).map_err(LeaseRefusal::from),
         });
         Ok(answers.collect())
     }
@@ -339,7 +340,7 @@ impl Valkey {
         Ok(())
     }
 
-    async fn raise_at(&self, primary: &mut Primary, number: u64) -> Result<(), RedisError> {
+    async fn raise_at(&self, primary: &mut PrimaryServer, number: u64) -> Result<(), RedisError> {
         let mut call = self.scripts.raise.prepare_invoke();
         call.key(COUNTER).arg(number).invoke_async::<i64>(primary).await.map(drop)
     }
@@ -350,9 +351,9 @@ impl Valkey {
     }
 
     /// The kill switch as it is set by whomever, and as we have set it last.
-    pub(crate) async fn switch(&self) -> Result<Mirror, StoreError> {
+    pub(crate) async fn switch(&self) -> Result<SwitchKeys, StoreError> {
         let (set, ours) = self.ask(redis::cmd("MGET").arg((SWITCH, OWN_SWITCH))).await?;
-        Ok(Mirror { set, ours })
+        Ok(SwitchKeys { set, ours })
     }
 
     /// Sets the kill switch, as ours.
@@ -361,7 +362,7 @@ impl Valkey {
     }
 
     /// The same, unless somebody has changed it since it was read.
-    pub(crate) async fn repair_switch(&self, read: &Mirror, is_on: bool) -> Result<(), StoreError> {
+    pub(crate) async fn repair_switch(&self, read: &SwitchKeys, is_on: bool) -> Result<(), StoreError> {
         let mut call = self.scripts.repair.prepare_invoke();
         call.key(SWITCH).key(OWN_SWITCH);
         call.arg(read.set.as_deref().unwrap_or("")).arg(read.ours.as_deref().unwrap_or(""));
@@ -384,25 +385,26 @@ impl Valkey {
     }
 
     /// The names of the slots in a state.
-    pub(crate) async fn in_state(&self, state: &str) -> Result<Vec<Key>, StoreError> {
+    pub(crate) async fn in_state(&self, state: &str) -> Result<Vec<SlotKey>, StoreError> {
         let names: Vec<String> = self.ask(redis::cmd("SMEMBERS").arg(of_state(state))).await?;
-        Ok(names.into_iter().map(Key::new).collect())
+        Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
     /// The time since which the first waiting slot has been due.
-    pub(crate) async fn oldest_due(&self, now: Millis) -> Result<Option<Millis>, StoreError> {
+    pub(crate) async fn oldest_due(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let due: Vec<(String, i64)> = self
             .ask(redis::cmd("ZRANGE").arg((DUE, "-inf", now.0, "BYSCORE", "LIMIT", 0, BATCH, "WITHSCORES")))
             .await?;
-        let keys: Vec<Key> = due.iter().map(|(name, _)| Key::new(name)).collect();
-        let waits =
-            |found: &Result<Slot, Fault>| matches!(found, Ok(Slot { state: State::Waiting { .. }, .. }));
+        let keys: Vec<SlotKey> = due.iter().map(|(name, _)| SlotKey::new(name)).collect();
+        let waits = |found: &Result<Slot, StoreFault>| {
+            matches!(found, Ok(Slot { state: SlotState::Waiting { .. }, .. }))
+        };
         let first = self.rows(&keys).await?.iter().position(waits);
-        Ok(first.and_then(|at| due.get(at)).map(|(_, at)| Millis(*at)))
+        Ok(first.and_then(|at| due.get(at)).map(|(_, at)| UnixMillis(*at)))
     }
 
     /// All slots, by name, and those that cannot be read, each with what is wrong with it.
-    pub(crate) async fn all(&self) -> Result<(Vec<Slot>, Vec<(Key, String)>), StoreError> {
+    pub(crate) async fn all(&self) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
         let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
         for keys in self.names_below("").await?.chunks(BATCH) {
             for (key, found) in keys.iter().zip(self.rows(keys).await?) {
@@ -416,7 +418,7 @@ impl Valkey {
     }
 
     /// Forgets a slot that cannot be read. False: it can be read, or there is none.
-    pub(crate) async fn forget_unreadable(&self, key: &Key) -> Result<bool, StoreError> {
+    pub(crate) async fn forget_unreadable(&self, key: &SlotKey) -> Result<bool, StoreError> {
         if self.rows(std::slice::from_ref(key)).await?.iter().all(Result::is_ok) {
             return Ok(false);
         }
@@ -436,7 +438,7 @@ impl Valkey {
     }
 
     /// The rows of these keys, each a slot or what is wrong with it.
-    pub(crate) async fn rows(&self, keys: &[Key]) -> Result<Vec<Result<Slot, Fault>>, StoreError> {
+    pub(crate) async fn rows(&self, keys: &[SlotKey]) -> Result<Vec<Result<Slot, StoreFault>>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -451,7 +453,7 @@ impl Valkey {
             }
             let mut slot: Slot = from_json(&body, || format!("slot {key} cannot be read"))?;
             slot.version =
-                Version(from_json(&version, || format!("the version of slot {key} cannot be read"))?);
+                SlotVersion(from_json(&version, || format!("the version of slot {key} cannot be read"))?);
             Ok(slot)
         });
         Ok(read.collect())
@@ -459,18 +461,18 @@ impl Valkey {
 }
 
 /// The words by which slots are counted.
-pub(crate) fn shown(state: &State) -> String {
+pub(crate) fn shown(state: &SlotState) -> String {
     match state {
-        State::Idle => "idle/".to_owned(),
-        State::Waiting { why, .. } => format!("waiting/{}", why.as_str()),
-        State::Leased { .. } => "leased/".to_owned(),
-        State::Held { why } => format!("held/{}", why.as_str()),
+        SlotState::Idle => "idle/".to_owned(),
+        SlotState::Waiting { why, .. } => format!("waiting/{}", why.as_str()),
+        SlotState::Leased { .. } => "leased/".to_owned(),
+        SlotState::Held { why } => format!("held/{}", why.as_str()),
     }
 }
 
-impl Valkey {
+impl ValkeyServer {
     /// The primary. If it was lost, the Sentinels are asked: by one caller for all who wait.
-    async fn primary(&self) -> Result<Primary, StoreError> {
+    async fn primary(&self) -> Result<PrimaryServer, StoreError> {
         let asked = Instant::now();
         if let Some(primary) = self.route.usable() {
             return Ok(primary);
@@ -488,7 +490,7 @@ impl Valkey {
     }
 
     /// Connects to the server that the Sentinels name now.
-    async fn next_primary(&self) -> Result<Primary, StoreError> {
+    async fn next_primary(&self) -> Result<PrimaryServer, StoreError> {
         let Some(sentinels) = &self.route.sentinels else { return Ok(self.route.current.borrow().clone()) };
         let found = sentinels.primary().await;
         let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use prometheus::{Histogram, IntCounter};
-use truing_core::id::Key;
+use truing_core::id::SlotKey;
 
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 
 /// The measures of writing.
 #[derive(Clone, Debug)]
-pub struct Meter {
+pub struct WriteMetrics {
     /// Seconds from the beginning of a transaction until it is durable.
     pub commit: Histogram,
     /// Transactions that failed as a whole: every write in them.
@@ -23,12 +23,12 @@ pub struct Meter {
 
 /// The meter, and the slots that cannot be read.
 #[derive(Default)]
-pub(crate) struct Watch {
-    pub(crate) meter: OnceLock<Meter>,
+pub(crate) struct StoreMonitor {
+    pub(crate) meter: OnceLock<WriteMetrics>,
     unreadable: Mutex<BTreeSet<String>>,
 }
 
-impl Watch {
+impl StoreMonitor {
     /// So many slots were to be changed, and somebody else had changed some of them first.
     pub(crate) fn swapped(&self, all: usize, conflicts: usize) {
         if let Some(meter) = self.meter.get() {
@@ -38,7 +38,7 @@ impl Watch {
     }
 
     /// A slot that cannot be read, told once.
-    pub(crate) fn unreadable(&self, key: &str, why: &Fault) {
+    pub(crate) fn unreadable(&self, key: &str, why: &StoreFault) {
         if self.known().insert(key.to_owned()) {
             tracing::error!(
                 key,
@@ -50,8 +50,8 @@ impl Watch {
     }
 
     /// Those that were told of.
-    pub(crate) fn known_unreadable(&self) -> Vec<Key> {
-        self.known().iter().map(Key::new).collect()
+    pub(crate) fn known_unreadable(&self) -> Vec<SlotKey> {
+        self.known().iter().map(SlotKey::new).collect()
     }
 
     /// Those that were told of and for which this holds; the others are forgotten.

@@ -1,7 +1,7 @@
 //! The command line: global flags, the list of commands, and how every command begins and ends. Each command
 //! is a file below, named like it, with its arguments and a `run`.
 //!
-//! To add one: a variant of `Command` and its arm in `Command::run`.
+//! To add one: a variant of `CliCommand` and its arm in `CliCommand::run`.
 
 pub mod backup;
 pub mod breaker;
@@ -60,12 +60,12 @@ use clap::builder::{EnumValueParser, PossibleValue, PossibleValuesParser, TypedV
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-pub use context::Context;
-pub use globals::{ColorWhen, Format, Globals};
+pub use context::CommandContext;
+pub use globals::{CliFormat, ColorWhen, GlobalArgs};
 
-use error::{CliError, Exit};
+use error::{CliError, CommandExit};
 use logging::LogStyle;
-use output::Output;
+use output::OutputPrinter;
 use truing_config::environment::Environment;
 
 /// The arguments of the whole program.
@@ -79,60 +79,60 @@ use truing_config::environment::Environment;
     disable_help_subcommand = true,
     max_term_width = 80
 )]
-struct Cli {
+struct TruingCli {
     #[command(flatten)]
-    globals: Globals,
+    globals: GlobalArgs,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 /// The commands.
 #[derive(Subcommand, Debug)]
-enum Command {
-    Review(review::Args),
+enum CliCommand {
+    Review(review::ReviewArgs),
     #[cfg(feature = "demo")]
-    Demo(demo::Args),
+    Demo(demo::DemoArgs),
     #[command(hide = true)]
-    Reader(reader::Args),
-    Serve(serve::Args),
+    Reader(reader::ReaderArgs),
+    Serve(serve::ServeArgs),
     Status(status::StatusArgs),
-    Why(why::Args),
+    Why(why::WhyArgs),
     #[command(visible_alias = "slots")]
-    Queue(queue::Args),
-    Kill(kill::Args),
-    Log(log::Args),
-    Policy(policy::Args),
-    Sandbox(sandbox::Args),
+    Queue(queue::QueueArgs),
+    Kill(kill::KillArgs),
+    Log(log::LogArgs),
+    Policy(policy::PolicyArgs),
+    Sandbox(sandbox::SandboxArgs),
     Retract(retract::RetractArgs),
-    Report(report::Args),
-    Budget(budget::Args),
-    Sync(sync::Args),
-    Breaker(breaker::Args),
-    Converge(converge::Args),
+    Report(report::ReportArgs),
+    Budget(budget::BudgetArgs),
+    Sync(sync::SyncArgs),
+    Breaker(breaker::BreakerArgs),
+    Converge(converge::ConvergeArgs),
     Watch(converge::WatchArgs),
     Audit(converge::AuditArgs),
-    Dismiss(dismiss::Args),
-    Verify(verify::Args),
-    Gate(gate::Args),
-    Preflight(preflight::Args),
-    Backup(backup::Args),
-    Store(store::Args),
-    Mcp(mcp::Args),
-    Diff(diff::Args),
-    Findings(findings::Args),
-    Rules(rules::Args),
-    Prompts(prompts::Args),
-    Init(init::Args),
-    Config(config::Args),
-    Completions(completions::Args),
-    Man(man::Args),
+    Dismiss(dismiss::DismissArgs),
+    Verify(verify::VerifyArgs),
+    Gate(gate::GateArgs),
+    Preflight(preflight::PreflightArgs),
+    Backup(backup::BackupArgs),
+    Store(store::StoreArgs),
+    Mcp(mcp::McpArgs),
+    Diff(diff::DiffArgs),
+    Findings(findings::FindingsArgs),
+    Rules(rules::RulesArgs),
+    Prompts(prompts::PromptsArgs),
+    Init(init::InitArgs),
+    Config(config::ConfigArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     #[command(hide = true)]
     Help(help::HelpArgs),
 }
 
-impl Command {
+impl CliCommand {
     /// Runs the command. What it returns is the process's exit code.
-    fn run(&self, context: &Context) -> Result<Exit, CliError> {
+    fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         match self {
             #[cfg(feature = "demo")]
             Self::Demo(args) => demo::run(args, context),
@@ -218,7 +218,7 @@ impl Command {
 
 /// The program as it is parsed and shown: every command lists the formats that its answer can have, and no others.
 fn program() -> clap::Command {
-    let all = Cli::command();
+    let all = TruingCli::command();
     let format = all.get_arguments().find(|argument| argument.get_id() == FORMAT).cloned();
     let all = match format {
         Some(format) => all.mut_subcommands(|command| with_formats(command, &format, &[])),
@@ -237,50 +237,50 @@ fn with_formats(command: clap::Command, format: &clap::Arg, above: &[&str]) -> c
     let name = command.get_name().to_owned();
     let words: Vec<&str> = above.iter().copied().chain([name.as_str()]).collect();
     let formats = formats(&words);
-    let own = format.clone().value_parser(FormatParser(formats)).hide(formats == Format::TEXT);
+    let own = format.clone().value_parser(FormatParser(formats)).hide(formats == CliFormat::TEXT);
     command.arg(own).mut_subcommands(|below| with_formats(below, format, &words))
 }
 
 /// The formats that the answer of a command can have, by its words. Of a command that is a group of others: all of theirs.
-fn formats(words: &[&str]) -> &'static [Format] {
+fn formats(words: &[&str]) -> &'static [CliFormat] {
     match words {
-        ["review"] => Format::OF_REVIEWS,
-        ["rules"] | ["rules", "check"] => Format::OF_FINDINGS,
-        ["report"] => Format::OF_RUNS,
+        ["review"] => CliFormat::OF_REVIEWS,
+        ["rules"] | ["rules", "check"] => CliFormat::OF_FINDINGS,
+        ["report"] => CliFormat::OF_RUNS,
         ["completions" | "man" | "mcp" | "help", ..] | ["sandbox", "run"] | ["policy", "hook"] => {
-            Format::TEXT
+            CliFormat::TEXT
         }
-        _ => Format::PLAIN,
+        _ => CliFormat::PLAIN,
     }
 }
 
 /// Parses `--format` of a command that prints these. The formats of other commands are refused by [`check`], which says
 /// which ones there are.
 #[derive(Clone)]
-struct FormatParser(&'static [Format]);
+struct FormatParser(&'static [CliFormat]);
 
 impl TypedValueParser for FormatParser {
-    type Value = Format;
+    type Value = CliFormat;
 
     fn parse_ref(
         &self,
         command: &clap::Command,
         argument: Option<&clap::Arg>,
         value: &OsStr,
-    ) -> Result<Format, clap::Error> {
-        EnumValueParser::<Format>::new().parse_ref(command, argument, value).map_err(|error| {
-            let known = PossibleValuesParser::new(self.0.iter().filter_map(Format::to_possible_value));
+    ) -> Result<CliFormat, clap::Error> {
+        EnumValueParser::<CliFormat>::new().parse_ref(command, argument, value).map_err(|error| {
+            let known = PossibleValuesParser::new(self.0.iter().filter_map(CliFormat::to_possible_value));
             known.parse_ref(command, argument, value).err().unwrap_or(error)
         })
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(self.0.iter().filter_map(Format::to_possible_value)))
+        Some(Box::new(self.0.iter().filter_map(CliFormat::to_possible_value)))
     }
 }
 
 /// Refuses a format that a command has no answer in, before anything is done.
-fn check(words: &[&str], format: Format) -> Result<(), CliError> {
+fn check(words: &[&str], format: CliFormat) -> Result<(), CliError> {
     let formats = formats(words);
     if formats.contains(&format) {
         return Ok(());
@@ -320,7 +320,7 @@ fn visible() -> clap::Command {
     let all = program();
     let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     let bare = clap::Command::new("truing").version(env!("CARGO_PKG_VERSION")).subcommand_required(true);
-    Globals::augment_args(bare)
+    GlobalArgs::augment_args(bare)
         .about(all.get_about().cloned().unwrap_or_default())
         .subcommands(shown.collect::<Vec<_>>())
 }
@@ -329,18 +329,18 @@ fn visible() -> clap::Command {
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let parsed = program()
         .try_get_matches_from(&arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, matches)));
+        .and_then(|matches| TruingCli::from_arg_matches(&matches).map(|cli| (cli, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
             return without_command(&without_hidden(error), wished_output(&arguments)).into();
         }
     };
-    let Globals { format, quiet, verbose, color, .. } = cli.globals;
-    let output = Output::new(format, quiet, verbose, color).with_config(cli.globals.config.as_deref());
+    let GlobalArgs { format, quiet, verbose, color, .. } = cli.globals;
+    let output = OutputPrinter::new(format, quiet, verbose, color).with_config(cli.globals.config.as_deref());
     let log = logging::start(cli.command.log_style(), output);
     let environment = environment.about(named_paths(&matches));
-    let context = Context { globals: cli.globals, environment, output };
+    let context = CommandContext { globals: cli.globals, environment, output };
     let ended = check(&words(&matches), format).and_then(|()| cli.command.run(&context));
     // Before the error that it explains.
     drop(log);
@@ -368,14 +368,14 @@ fn without_hidden(mut error: clap::Error) -> clap::Error {
 }
 
 /// Help, version, or arguments that are wrong.
-fn without_command(error: &clap::Error, output: Output) -> Exit {
+fn without_command(error: &clap::Error, output: OutputPrinter) -> CommandExit {
     let help = || output.data(error.render().ansi());
     let kind = error.kind();
     let answer = if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
-        help().map(|()| Exit::Done)
+        help().map(|()| CommandExit::Done)
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         // Typing the bare name is how people ask for help; a script whose command came out empty must not pass.
-        help().map(|()| Exit::Usage)
+        help().map(|()| CommandExit::Usage)
     } else {
         Err(wrong_arguments(error))
     };
@@ -405,9 +405,9 @@ fn hints_of(paragraph: &str) -> Vec<String> {
 }
 
 /// The output that the arguments ask for, as far as can be told when they cannot be parsed.
-fn wished_output(arguments: &[OsString]) -> Output {
+fn wished_output(arguments: &[OsString]) -> OutputPrinter {
     let format = wished(arguments, "--format").unwrap_or_default();
-    Output::new(format, false, 0, wished(arguments, "--color").unwrap_or_default())
+    OutputPrinter::new(format, false, 0, wished(arguments, "--color").unwrap_or_default())
 }
 
 /// The last valid value of a flag, as `--flag value` or `--flag=value`, before a `--`.

@@ -1,7 +1,7 @@
 //! The demonstration behind `truing demo`: a fake forge with real git repositories, a model that says what a script
 //! says, this service, and people who push too often. Nothing of it leaves the machine, and nothing costs money.
 //!
-//! [`Demo`] opens one pull request, shows its review by rules and model, and follows it to its last resolved thread. With
+//! [`ReviewDemo`] opens one pull request, shows its review by rules and model, and follows it to its last resolved thread. With
 //! `--storm` it lets the model forget a finding, follows the comments on another pull request through five pushes, and a linter's
 //! finding through three, then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what
 //! the pull requests show in the end. [`sync`] and [`converge`] are other stories.
@@ -27,31 +27,33 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use truing_config::environment::Environment;
 use truing_config::problem::ConfigError;
-use truing_config::{Config, Runtime};
+use truing_config::{Config, ConfiguredRuntime};
 use truing_core::code::LinesKey;
-use truing_core::fair::Places;
-use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::{ForgeKind, Slots as _, Watchlist as _};
-use truing_core::run::Stage;
-use truing_core::slot::Limits;
-use truing_fakes::forge::{Chaos, FakeError, Hook, NewPull, PullView, Repo, Status};
-use truing_fakes::repo::Commit;
+use truing_core::fair::LeaseLimits;
+use truing_core::id::{PrId, SlotKey, TimeSpan, UnixMillis};
+use truing_core::port::{ForgeKind, SlotStore as _, Watchlist as _};
+use truing_core::run::RunStage;
+use truing_core::slot::SlotLimits;
+use truing_fakes::forge::{
+    CommitStatus, DeliveryChaos, DeliveryHook, FakeError, FakeRepo, NewPull, PullView,
+};
+use truing_fakes::repo::CommitBuilder;
 use truing_forge::webhook::HookSecret;
 use truing_git::Git;
-use truing_loops::checkout::Rules;
+use truing_loops::checkout::OperatorRules;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
-use truing_service::ingress::Settings;
-use truing_service::metrics::Metrics;
-use truing_service::{Pace, Role, ServeError, Service, ServiceContext};
+use truing_service::ingress::IngressSettings;
+use truing_service::metrics::ServiceMetrics;
+use truing_service::{ProcessRole, ReviewService, ServeError, ServiceContext, ServicePace};
 use truing_store::Store;
 
 use code::{cart, explained, first_commit, planted, pushed, refunding, repaired};
 use forge::DemoForge;
 pub(crate) use forge::pulls_page;
-pub use model::Asked;
-use model::Scripted;
-use truing_service::Servers;
+pub use model::DemoModelUsage;
+use model::ScriptedModel;
+use truing_service::ConfiguredForges;
 
 /// The names of everything that has to have one.
 const OWNER: &str = "wheel";
@@ -81,28 +83,28 @@ pub const PLANTED: usize = 3;
 const PULLS: usize = 20;
 const PUSHES: usize = 50;
 /// What the network does to a hundred webhooks of the storm.
-const CHAOS: Chaos = Chaos { seed: 7, lost: 5, twice: 20, late: 8 };
+const CHAOS: DeliveryChaos = DeliveryChaos { seed: 7, lost: 5, twice: 20, late: 8 };
 /// How long the storm may take to settle before the demonstration says that it did not.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How the demonstration's clockwork is set: everything the service does, in a hurry.
-pub const TIMINGS: Limits = Limits {
-    debounce: Span(150),
-    max_wait: Span::seconds(1),
-    quiet: Span::seconds(5),
-    storm_max: Span::minutes(30),
-    lease: Span::seconds(20),
-    backoff: Span(200),
-    backoff_max: Span::seconds(2),
+pub const TIMINGS: SlotLimits = SlotLimits {
+    debounce: TimeSpan(150),
+    max_wait: TimeSpan::seconds(1),
+    quiet: TimeSpan::seconds(5),
+    storm_max: TimeSpan::minutes(30),
+    lease: TimeSpan::seconds(20),
+    backoff: TimeSpan(200),
+    backoff_max: TimeSpan::seconds(2),
     attempts: 5,
 };
 /// How long a comment without an answer may stay unseen on this forge.
-pub const SETTLE: Span = Span(500);
+pub const SETTLE: TimeSpan = TimeSpan(500);
 const POLL: Duration = Duration::from_millis(50);
 
 /// What the demonstration saw: `truing demo --format json`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Report {
+pub struct ReviewDemoReport {
     /// Pull requests that were pushed to.
     pub prs: usize,
     /// Pushes to them.
@@ -122,12 +124,12 @@ pub struct Report {
     pub storm: Option<StormCounts>,
     /// What the model was asked, and what that would have cost, all pull requests together.
     #[serde(flatten)]
-    pub model: Asked,
+    pub model: DemoModelUsage,
     /// From the start of everything to the first review on the first pull request.
     pub seconds_to_first_review: f64,
 }
 
-impl Report {
+impl ReviewDemoReport {
     /// Did the service keep what it promises?
     pub fn holds(&self) -> bool {
         self.duplicates == 0
@@ -141,7 +143,7 @@ impl Report {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct FollowedPull {
     /// The changes with each push, and with what people said before it.
-    pub steps: Vec<Changes>,
+    pub steps: Vec<CommentChanges>,
     /// Comments on code in the end.
     pub comments: usize,
     /// Those whose thread is not resolved.
@@ -170,12 +172,12 @@ pub struct StormCounts {
     /// The most reviews that one of them got: at most two a storm are promised.
     pub most_reviews_of_one: usize,
     /// What became of the comments on one pull request.
-    pub lifecycle: Lifecycle,
+    pub lifecycle: LifecycleCounts,
     /// The comments on a linter's finding; none: this machine has no sandbox for a linter.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub linted: Option<Linted>,
+    pub linted: Option<LinterCounts>,
     /// What became of a finding that the model forgot.
-    pub forgotten: Forgotten,
+    pub forgotten: DroppedFindingCounts,
     /// From the first push of the storm until every last commit was reviewed.
     pub seconds_of_storm: f64,
 }
@@ -186,25 +188,25 @@ impl StormCounts {
         self.most_reviews_of_one <= 2 * self.storms_each
             && self.lifecycle.holds()
             && self.forgotten.holds()
-            && self.linted.as_ref().is_none_or(Linted::holds)
+            && self.linted.as_ref().is_none_or(LinterCounts::holds)
     }
 }
 
 /// The stories that come before a storm.
-pub struct BeforeStorm {
+pub struct ScenarioCounts {
     /// What became of the comments on one pull request.
-    pub lifecycle: Lifecycle,
+    pub lifecycle: LifecycleCounts,
     /// What became of a finding that the model forgot.
-    pub forgotten: Forgotten,
+    pub forgotten: DroppedFindingCounts,
     /// The comments on a linter's finding.
-    pub linted: Option<Linted>,
+    pub linted: Option<LinterCounts>,
 }
 
 /// What a pull request with [`PLANTED`] findings showed through five pushes, as the forge has it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Lifecycle {
+pub struct LifecycleCounts {
     /// What each push, and what was said before it, changed.
-    pub pushes: Vec<Changes>,
+    pub pushes: Vec<CommentChanges>,
     /// Comments on code in the end.
     pub comments: usize,
     /// Comments that say what another one says already.
@@ -213,16 +215,16 @@ pub struct Lifecycle {
 
 /// The comments on a linter's one finding, through three pushes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Linted {
+pub struct LinterCounts {
     /// The changes with each push.
-    pub pushes: Vec<Changes>,
+    pub pushes: Vec<CommentChanges>,
     /// Comments on code in the end.
     pub comments: usize,
     /// Comments that say what another one says already.
     pub duplicates: usize,
 }
 
-impl Linted {
+impl LinterCounts {
     /// Was the finding posted once, and was it moved and resolved?
     pub fn holds(&self) -> bool {
         let [opened, moved, fixed] = self.pushes.as_slice() else { return false };
@@ -232,7 +234,7 @@ impl Linted {
 
 /// What a pull request shows of a finding whose lines were edited, and of which the model says nothing more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct Forgotten {
+pub struct DroppedFindingCounts {
     /// Comments on it.
     pub comments: usize,
     /// Those that are open.
@@ -241,7 +243,7 @@ pub struct Forgotten {
     pub is_green: bool,
 }
 
-impl Forgotten {
+impl DroppedFindingCounts {
     /// Is it open, once, and nothing green?
     pub fn holds(&self) -> bool {
         (self.comments, self.open, self.is_green) == (1, 1, false)
@@ -250,7 +252,7 @@ impl Forgotten {
 
 /// What changed of the comments on code from one review to the next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct Changes {
+pub struct CommentChanges {
     /// Comments that are new.
     pub new: usize,
     /// Open comments that are on another line now.
@@ -263,7 +265,7 @@ pub struct Changes {
     pub dismissed: usize,
 }
 
-impl Changes {
+impl CommentChanges {
     fn of(before: &PullView, after: &PullView) -> Self {
         let mut changes = Self::default();
         for comment in after.inline().filter(|comment| comment.author == LOGIN) {
@@ -283,10 +285,10 @@ impl Changes {
     }
 }
 
-impl Lifecycle {
+impl LifecycleCounts {
     /// Has every finding one comment, through all that happened to it?
     pub fn holds(&self) -> bool {
-        let count = |of: fn(&Changes) -> usize| self.pushes.iter().map(of).sum::<usize>();
+        let count = |of: fn(&CommentChanges) -> usize| self.pushes.iter().map(of).sum::<usize>();
         self.comments == PLANTED
             && self.duplicates == 0
             && count(|changes| changes.new) == PLANTED
@@ -330,8 +332,8 @@ pub fn taken(environment: &Environment) -> Result<Environment, ConfigError> {
     let path = Environment::new(of(&["PATH"]), here);
     let all = path.clone().with(of(&RUNTIME), here);
     match Config::resolve(&all, None, &[])?.review.runtime {
-        Runtime::Cli => Ok(all),
-        Runtime::Rules | Runtime::Native => Ok(path),
+        ConfiguredRuntime::Cli => Ok(all),
+        ConfiguredRuntime::Rules | ConfiguredRuntime::Native => Ok(path),
     }
 }
 
@@ -350,10 +352,10 @@ pub struct FirstReview {
 }
 
 /// A running demonstration.
-pub struct Demo {
+pub struct ReviewDemo {
     forge: DemoForge,
-    model: Scripted,
-    repo: Repo,
+    model: ScriptedModel,
+    repo: FakeRepo,
     store: Store,
     /// The id of its repository, as the forge shows it.
     repository: String,
@@ -365,7 +367,7 @@ pub struct Demo {
     has_linter: bool,
 }
 
-impl Demo {
+impl ReviewDemo {
     /// Starts a forge of this kind, a model and the service on free ports of this machine; the service reads with `reader`.
     /// Of `environment` it is what is [`taken`] that counts.
     ///
@@ -383,32 +385,32 @@ impl Demo {
         let repo = forge.fake.create_repository(OWNER, NAME, first_commit()).await?;
         let repository = repo.shown_id().await?;
         let store = Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(set_up)?;
-        let model = Scripted::start(environment, folder.path()).await?;
+        let model = ScriptedModel::start(environment, folder.path()).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
         let address = listener.local_addr().map_err(set_up)?;
         std::fs::write(folder.path().join(CONFIG), forge.operator(folder.path(), address)).map_err(set_up)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
         let server = forge.client(folder.path(), SETTLE)?;
         forge.admit(&server, &repo).await?;
-        let servers = Servers(BTreeMap::from([(forge.name().to_owned(), server)]));
+        let servers = ConfiguredForges(BTreeMap::from([(forge.name().to_owned(), server)]));
         let context = context((servers, &model), git, store.clone(), reader, folder.path())?;
         let has_linter = context.toolbox.running.is_some();
-        forge.fake.hook(Hook {
+        forge.fake.hook(DeliveryHook {
             url: format!("http://{address}/webhooks/{}", forge.name()),
             secret: WEBHOOK_SECRET.into(),
             automatic: false,
         });
         let (stop, stopped) = oneshot::channel();
-        let service = Service {
+        let service = ReviewService {
             context: Arc::new(context),
-            pace: Pace {
-                role: Role::All,
-                places: Places::of(4),
+            pace: ServicePace {
+                role: ProcessRole::All,
+                places: LeaseLimits::of(4),
                 poll: POLL,
                 heartbeat: Duration::from_secs(5),
                 sweep: None,
             },
-            ingress: Settings::new(BTreeMap::from([(
+            ingress: IngressSettings::new(BTreeMap::from([(
                 forge.name().to_owned(),
                 HookSecret::new(WEBHOOK_SECRET.as_bytes()),
             )])),
@@ -433,7 +435,7 @@ impl Demo {
     ///
     /// # Errors
     /// [`DemoError::SetUp`]
-    pub fn asked(&self) -> Result<Asked, DemoError> {
+    pub fn asked(&self) -> Result<DemoModelUsage, DemoError> {
         self.model.asked()
     }
 
@@ -444,7 +446,7 @@ impl Demo {
     pub async fn first_review(&self) -> Result<FirstReview, DemoError> {
         self.repo.push("payments", planted()).await?;
         let number = self.repo.open(NewPull::of("payments")).await?;
-        self.deliver(Chaos::default()).await?;
+        self.deliver(DeliveryChaos::default()).await?;
         let view = self.until_reviewed(number).await?;
         Ok(FirstReview { number, view, seconds: self.began.elapsed().as_secs_f64() })
     }
@@ -454,22 +456,22 @@ impl Demo {
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn forgotten(&self) -> Result<Forgotten, DemoError> {
+    pub async fn forgotten(&self) -> Result<DroppedFindingCounts, DemoError> {
         let (repo, branch) = (&self.repo, "refunds");
         repo.permit(WRITER, "write").await?;
         let push = async |refunded: &str| {
-            repo.push(branch, Commit::new("Refund").write("pay.py", refunding(refunded))).await
+            repo.push(branch, CommitBuilder::new("Refund").write("pay.py", refunding(refunded))).await
         };
         push("refunded").await?;
         let number = repo.open(NewPull::of(branch)).await?;
-        self.deliver(Chaos::default()).await?;
+        self.deliver(DeliveryChaos::default()).await?;
         self.until_reviewed(number).await?;
         push("is_refunded").await?;
         let view = self.asked_for(number).await?;
         let shown = view.inline().filter(|comment| comment.body.contains(MODEL_FINDING));
         let comments: Vec<_> = shown.collect();
-        let is_open = |status: &Status| status.state != "success";
-        Ok(Forgotten {
+        let is_open = |status: &CommitStatus| status.state != "success";
+        Ok(DroppedFindingCounts {
             comments: comments.len(),
             open: comments.iter().filter(|comment| !comment.resolved).count(),
             is_green: !view.statuses.get(&view.head).is_some_and(|all| all.iter().all(is_open)),
@@ -481,13 +483,13 @@ impl Demo {
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn lifecycle(&self) -> Result<Lifecycle, DemoError> {
+    pub async fn lifecycle(&self) -> Result<LifecycleCounts, DemoError> {
         let (repo, branch) = (&self.repo, "cart");
         repo.permit(WRITER, "write").await?;
-        let commit = |title: &str, text: String| Commit::new(title).write("cart.py", text);
+        let commit = |title: &str, text: String| CommitBuilder::new(title).write("cart.py", text);
         repo.push(branch, commit("Add a cart", cart(""))).await?;
         let number = repo.open(NewPull::of(branch)).await?;
-        self.deliver(Chaos::default()).await?;
+        self.deliver(DeliveryChaos::default()).await?;
         let first = self.until_reviewed(number).await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
         let moved = cart("import pdb\n\nfrom shop import charge\n\n\n");
@@ -501,13 +503,13 @@ impl Demo {
             repo.reply(number, WRITER, secret.id, DISMISSAL).await?;
             self.until_served().await?;
         }
-        let base = repo.push("main", Commit::new("Meanwhile").write("CHANGES.md", "More.\n")).await?;
+        let base = repo.push("main", CommitBuilder::new("Meanwhile").write("CHANGES.md", "More.\n")).await?;
         let rebased = commit("Add a cart", format!("\"\"\"What a cart costs.\"\"\"\n\n{moved}"));
         repo.force_push(branch, &base, rebased).await?;
         views.push(self.asked_for(number).await?);
         let Some(last) = views.last() else { return Err(set_up("no review")) };
-        Ok(Lifecycle {
-            pushes: views.windows(2).map(|pair| Changes::of(&pair[0], &pair[1])).collect(),
+        Ok(LifecycleCounts {
+            pushes: views.windows(2).map(|pair| CommentChanges::of(&pair[0], &pair[1])).collect(),
             comments: last.inline().filter(|comment| comment.author == LOGIN).count(),
             duplicates: duplicates(last),
         })
@@ -518,17 +520,18 @@ impl Demo {
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn linted(&self) -> Result<Option<Linted>, DemoError> {
+    pub async fn linted(&self) -> Result<Option<LinterCounts>, DemoError> {
         if !self.has_linter {
             return Ok(None);
         }
         let (repo, branch) = (&self.repo, "report");
         repo.permit(WRITER, "write").await?;
-        let push =
-            async |text: &str| repo.push(branch, Commit::new("Report").write(linter::FILE, text)).await;
+        let push = async |text: &str| {
+            repo.push(branch, CommitBuilder::new("Report").write(linter::FILE, text)).await
+        };
         push("def report():\n    return 1  # TODO round\n").await?;
         let number = repo.open(NewPull::of(branch)).await?;
-        self.deliver(Chaos::default()).await?;
+        self.deliver(DeliveryChaos::default()).await?;
         let first = self.until_reviewed(number).await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
         for text in [
@@ -539,8 +542,8 @@ impl Demo {
             views.push(self.asked_for(number).await?);
         }
         let Some(last) = views.last() else { return Err(set_up("no review")) };
-        Ok(Some(Linted {
-            pushes: views.windows(2).map(|pair| Changes::of(&pair[0], &pair[1])).collect(),
+        Ok(Some(LinterCounts {
+            pushes: views.windows(2).map(|pair| CommentChanges::of(&pair[0], &pair[1])).collect(),
             comments: last.inline().filter(|comment| comment.author == LOGIN).count(),
             duplicates: duplicates(last),
         }))
@@ -555,7 +558,7 @@ impl Demo {
 
     /// Lets the forge tell of everything, and waits until commands of comments are served.
     async fn until_served(&self) -> Result<(), DemoError> {
-        self.deliver(Chaos::default()).await?;
+        self.deliver(DeliveryChaos::default()).await?;
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
         while !self.store.unserved(self.forge.name(), 1).await.map_err(set_up)?.is_empty() {
@@ -575,15 +578,15 @@ impl Demo {
     pub async fn follow(
         &self,
         FirstReview { number, view: first, seconds }: FirstReview,
-        mut report: impl FnMut(&Changes) -> Result<(), DemoError>,
-    ) -> Result<Report, DemoError> {
+        mut report: impl FnMut(&CommentChanges) -> Result<(), DemoError>,
+    ) -> Result<ReviewDemoReport, DemoError> {
         let repo = &self.repo;
         repo.permit(WRITER, "write").await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
         let mut steps = Vec::new();
         let mut step = |views: &[PullView]| -> Result<(), DemoError> {
             let [.., before, after] = views else { return Ok(()) };
-            let changes = Changes::of(before, after);
+            let changes = CommentChanges::of(before, after);
             report(&changes)?;
             steps.push(changes);
             Ok(())
@@ -605,7 +608,7 @@ impl Demo {
         }
         let Some(last) = views.last() else { return Err(set_up("no review")) };
         let comments: Vec<_> = last.inline().filter(|comment| comment.author == LOGIN).collect();
-        Ok(Report {
+        Ok(ReviewDemoReport {
             prs: 1,
             pushes: 3,
             reviews: self.reviews(number).await?,
@@ -631,10 +634,10 @@ impl Demo {
     /// [`DemoError`]
     pub async fn storm(
         &self,
-        report: Report,
-        before_storm: BeforeStorm,
+        report: ReviewDemoReport,
+        before_storm: ScenarioCounts,
         tell: impl Fn(usize),
-    ) -> Result<Report, DemoError> {
+    ) -> Result<ReviewDemoReport, DemoError> {
         let began = Instant::now();
         let mut numbers = Vec::new();
         let mut deliveries = 0;
@@ -652,7 +655,7 @@ impl Demo {
             let lost = if round + 1 == PUSHES { 0 } else { CHAOS.lost };
             let seed = CHAOS.seed + round as u64;
             let before = std::mem::replace(&mut delivering, Instant::now());
-            deliveries += self.deliver(Chaos { seed, lost, ..CHAOS }).await?;
+            deliveries += self.deliver(DeliveryChaos { seed, lost, ..CHAOS }).await?;
             // From the first webhook of the round before to the last of this one: no gap was longer.
             if round > 0 && before.elapsed().as_millis() >= u128::from(TIMINGS.quiet.0.unsigned_abs()) {
                 storms_each += 1;
@@ -674,9 +677,9 @@ impl Demo {
         for number in &numbers {
             views.push(self.repo.pull(*number).await?);
         }
-        let BeforeStorm { lifecycle, forgotten, linted } = before_storm;
+        let ScenarioCounts { lifecycle, forgotten, linted } = before_storm;
         let found = |view: &PullView| ours(view).filter(|body| is_inline(view, body)).count();
-        Ok(Report {
+        Ok(ReviewDemoReport {
             prs: report.prs + PULLS,
             pushes: report.pushes + PULLS * PUSHES,
             reviews: report.reviews + reviews.iter().sum::<usize>(),
@@ -710,7 +713,7 @@ impl Demo {
         }
     }
 
-    async fn deliver(&self, chaos: Chaos) -> Result<usize, DemoError> {
+    async fn deliver(&self, chaos: DeliveryChaos) -> Result<usize, DemoError> {
         Ok(self.forge.fake.deliver_all(chaos).await?.len())
     }
 
@@ -740,7 +743,7 @@ impl Demo {
         let mut look = tokio::time::interval(POLL);
         loop {
             look.tick().await;
-            let waiting = self.store.due(Millis(i64::MAX), usize::MAX).await.map_err(set_up)?;
+            let waiting = self.store.due(UnixMillis(i64::MAX), usize::MAX).await.map_err(set_up)?;
             if waiting.is_empty() {
                 return Ok(());
             }
@@ -754,21 +757,21 @@ impl Demo {
     /// How many reviews were computed for a pull request.
     async fn reviews(&self, number: u64) -> Result<usize, DemoError> {
         let id = PrId { forge: self.forge.name().into(), repository: self.repository.clone(), number };
-        let key: Key = id.key();
+        let key: SlotKey = id.key();
         let runs = self.store.runs(&key, usize::MAX).await.map_err(set_up)?;
-        let computed = |stage: &Stage| matches!(stage, Stage::Computed | Stage::Published);
+        let computed = |stage: &RunStage| matches!(stage, RunStage::Computed | RunStage::Published);
         Ok(runs.iter().filter(|run| computed(&run.stage)).count())
     }
 }
 
 fn context(
-    (servers, model): (Servers, &Scripted),
+    (servers, model): (ConfiguredForges, &ScriptedModel),
     git: Git,
     store: Store,
     reader: ChildReader,
     folder: &Path,
 ) -> Result<ServiceContext, DemoError> {
-    let metrics = Metrics::new().map_err(set_up)?;
+    let metrics = ServiceMetrics::new().map_err(set_up)?;
     metrics.watch(&store);
     let agent = Some(model.agent(store.clone(), reader.clone())?);
     let (config, toolbox) = linter::with_linter(&model.config, folder).map_err(set_up)?;
@@ -782,17 +785,17 @@ fn context(
         git,
         mirrors: folder.join("mirrors"),
         limits: TIMINGS,
-        repositories: truing_service::repositories::Repositories::default(),
-        rules: Rules::new(config, LinesKey::default()).map_err(set_up)?,
+        repositories: truing_service::repositories::RepositoryFilter::default(),
+        rules: OperatorRules::new(config, LinesKey::default()).map_err(set_up)?,
         max_inline: 30,
         agent,
         held: truing_service::switch::HeldSlots::default(),
         watch: truing_loops::telemetry::WRITES.clone(),
-        swept: truing_service::sweep::Periods::default(),
+        swept: truing_service::sweep::SweepResults::default(),
         metrics,
-        wake: truing_service::wake::Wake::default(),
+        wake: truing_service::wake::SchedulerWaker::default(),
         toolbox,
-        sole: truing_service::sole::Sole::default(),
+        sole: truing_service::sole::SoleDutyLease::default(),
         step_time: truing_service::worker::STEP_TIME,
     })
 }

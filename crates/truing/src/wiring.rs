@@ -21,29 +21,29 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use truing_agent::prompt::{PromptError, Prompts};
-use truing_agent::sandbox::Level;
+use truing_agent::prompt::{PromptError, PromptLibrary};
+use truing_agent::sandbox::SandboxLevel;
 use truing_config::environment::Environment;
-use truing_config::secret::Secret;
+use truing_config::secret::SecretSource;
 use truing_config::{
     Config, NotifyConfig, PromptsConfig, RetentionConfig, ReviewConfig, RulesConfig, SandboxConfig,
 };
 use truing_core::code::LinesKey;
-use truing_core::fair::Places;
-use truing_core::id::Span;
+use truing_core::fair::LeaseLimits;
+use truing_core::id::TimeSpan;
 use truing_core::port::{ForgeError, ForgeKind, ReaderError};
-use truing_core::slot::Limits;
-use truing_forge::Server;
+use truing_core::slot::SlotLimits;
+use truing_forge::AnyForgeServer;
 use truing_forge::remote::RemoteError;
 use truing_git::{Git, GitError, GitOptions};
 use truing_loops::reader::{ChildReader, packs_with};
-use truing_loops::reading::Scope;
-use truing_loops::telemetry::Exporting;
-use truing_reader::Packs;
-use truing_service::housekeeping::Keep;
-use truing_service::metrics::Metrics;
-use truing_service::notify::{Mail, Sinks, Webhook};
-use truing_service::{Pace, Role};
+use truing_loops::reading::ReviewScope;
+use truing_loops::telemetry::TraceExport;
+use truing_reader::RulePacks;
+use truing_service::housekeeping::RetentionPeriods;
+use truing_service::metrics::ServiceMetrics;
+use truing_service::notify::{MailSink, NoticeSinks, WebhookSink};
+use truing_service::{ProcessRole, ServicePace};
 
 pub(crate) use self::forges::MARKER_KEY;
 use self::forges::server;
@@ -119,8 +119,8 @@ pub fn git_error(error: GitError) -> CliError {
 ///
 /// # Errors
 /// Exit 2 for a pattern that is no glob.
-pub fn scope(config: &Config, lines_key: LinesKey) -> Result<Scope, CliError> {
-    Scope::of(config, lines_key).map_err(bad_pattern)
+pub fn scope(config: &Config, lines_key: LinesKey) -> Result<ReviewScope, CliError> {
+    ReviewScope::of(config, lines_key).map_err(bad_pattern)
 }
 
 /// The key of digests of lines in the records, made where there is none: that of the markers, which all processes of a service
@@ -141,7 +141,7 @@ pub fn bad_pattern(error: globset::Error) -> CliError {
 ///
 /// # Errors
 /// [`ReaderError::BadPack`] if a folder that is named is not there, or a rule in it is wrong.
-pub fn packs(rules: &RulesConfig) -> Result<Packs, ReaderError> {
+pub fn packs(rules: &RulesConfig) -> Result<RulePacks, ReaderError> {
     packs_with(rules.dir.as_deref())
 }
 
@@ -149,8 +149,8 @@ pub fn packs(rules: &RulesConfig) -> Result<Packs, ReaderError> {
 ///
 /// # Errors
 /// Exit 2 if a folder that is named is not there, or a prompt in it is wrong.
-pub fn prompts(config: &PromptsConfig) -> Result<Prompts, CliError> {
-    let embedded = Prompts::embedded();
+pub fn prompts(config: &PromptsConfig) -> Result<PromptLibrary, CliError> {
+    let embedded = PromptLibrary::embedded();
     let prompts = match &config.dir {
         None => embedded,
         Some(folder) => embedded.and_then(|prompts| prompts.with_folder(folder)),
@@ -177,8 +177,8 @@ pub fn prompt_error(error: &PromptError) -> CliError {
 }
 
 /// The limits of the slot machine.
-pub fn limits(review: &ReviewConfig, lease: Duration) -> Limits {
-    Limits {
+pub fn limits(review: &ReviewConfig, lease: Duration) -> SlotLimits {
+    SlotLimits {
         debounce: span(review.debounce),
         max_wait: span(review.max_wait),
         quiet: span(review.quiet),
@@ -191,11 +191,11 @@ pub fn limits(review: &ReviewConfig, lease: Duration) -> Limits {
 }
 
 /// The pace of the service.
-pub fn pace(config: &Config, role: Role) -> Pace {
+pub fn pace(config: &Config, role: ProcessRole) -> ServicePace {
     let (all, per_owner) = (config.server.concurrency, config.server.concurrency_per_owner);
-    Pace {
+    ServicePace {
         role,
-        places: Places { all, per_owner: if per_owner == 0 { all } else { per_owner } },
+        places: LeaseLimits { all, per_owner: if per_owner == 0 { all } else { per_owner } },
         poll: config.server.poll,
         heartbeat: config.server.heartbeat,
         sweep: Some(config.server.sweep),
@@ -223,7 +223,7 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
 /// # Errors
 /// As [`child_reader`].
 pub fn local_reader(rules: &RulesConfig) -> Result<ChildReader, CliError> {
-    child_reader(rules, &SandboxConfig { level: Level::None })
+    child_reader(rules, &SandboxConfig { level: SandboxLevel::None })
 }
 
 /// Where traces go, if anywhere. What waits is sent when it is dropped.
@@ -234,7 +234,7 @@ pub fn telemetry(
     config: &Config,
     environment: &Environment,
     runtime: &Handle,
-) -> Result<Option<Exporting>, CliError> {
+) -> Result<Option<TraceExport>, CliError> {
     truing_loops::telemetry::start(&config.telemetry, environment, runtime).map_err(|error| {
         CliError::usage("telemetry", error.to_string())
             .hint("see `telemetry` in `truing config schema`, or remove the key: then nothing is traced")
@@ -245,21 +245,25 @@ pub fn telemetry(
 ///
 /// # Errors
 /// Exit 2 for a URL or secret that cannot be used. None is repeated.
-pub fn sinks(notify: &NotifyConfig, environment: &Environment, metrics: &Metrics) -> Result<Sinks, CliError> {
+pub fn sinks(
+    notify: &NotifyConfig,
+    environment: &Environment,
+    metrics: &ServiceMetrics,
+) -> Result<NoticeSinks, CliError> {
     let wrong = |key: &str, error: &dyn std::fmt::Display| {
         CliError::usage("notify", format!("notify.{key}: {error}"))
             .hint("see `notify` in `truing config schema`, or remove the key: then no notification is sent")
     };
-    let read = |key: &str, secret: &Option<Secret>| {
+    let read = |key: &str, secret: &Option<SecretSource>| {
         secret.as_ref().map(|secret| secret.read(environment).map_err(|error| wrong(key, &error))).transpose()
     };
     let webhook = read("webhook", &notify.webhook)?;
     let webhook =
-        webhook.map(|url| Webhook::new(&url)).transpose().map_err(|error| wrong("webhook", &error))?;
+        webhook.map(|url| WebhookSink::new(&url)).transpose().map_err(|error| wrong("webhook", &error))?;
     let password = read("smtp_password", &notify.smtp_password)?;
-    let mail = read("smtp", &notify.smtp)?.map(|url| Mail::new(&url, password.as_ref()));
+    let mail = read("smtp", &notify.smtp)?.map(|url| MailSink::new(&url, password.as_ref()));
     let mail = mail.transpose().map_err(|error| wrong("smtp", &error))?;
-    Ok(Sinks::new(webhook, mail, metrics.clone()))
+    Ok(NoticeSinks::new(webhook, mail, metrics.clone()))
 }
 
 /// Where mirrors are kept, beside the database.
@@ -314,7 +318,7 @@ pub fn client(
     name: &str,
     environment: &Environment,
     folder: &Path,
-) -> Result<Server, CliError> {
+) -> Result<AnyForgeServer, CliError> {
     let forge = config.forges.get(name);
     let forge = forge.ok_or_else(|| CliError::usage("forge", format!("[forge.{name}] is not configured")))?;
     server(name, forge, config, environment, folder)
@@ -381,11 +385,11 @@ fn told_by(error: &ForgeError, told: &str) -> CliError {
 }
 
 /// How long a service remembers.
-pub fn keep(retention: &RetentionConfig) -> Keep {
-    Keep { runs: span(retention.runs), acts: span(retention.audit) }
+pub fn keep(retention: &RetentionConfig) -> RetentionPeriods {
+    RetentionPeriods { runs: span(retention.runs), acts: span(retention.audit) }
 }
 
 /// A length of time as the core counts it.
-pub fn span(duration: Duration) -> Span {
-    Span(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+pub fn span(duration: Duration) -> TimeSpan {
+    TimeSpan(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

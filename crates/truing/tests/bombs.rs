@@ -19,23 +19,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use truing_agent::memory::{File, Found, Memory, SkillFile};
+use truing_agent::memory::{LayerFiles, LayeredMemory, MemoryFile, SkillFile};
 use truing_config::environment::Environment;
 use truing_config::{Config, REPOSITORY_FILE};
 use truing_core::RepoPath;
 use truing_core::id::PrId;
 use truing_core::markdown;
-use truing_core::policy::{Action, PolicyFile, PolicySet, ProfileName, plain_words};
-use truing_core::registry::Registry;
-use truing_core::version::Style;
+use truing_core::policy::{AgentAction, PolicyFile, PolicySet, ProfileName, plain_words};
+use truing_core::registry::PackageRegistry;
+use truing_core::version::RangeStyle;
 use truing_forge::marker::{self, MarkerKeys};
-use truing_guard::{Rewrite, Version, weakened};
-use truing_model::cassette::{Cassette, Hide};
-use truing_model::stream::Fold;
-use truing_reader::{Packs, redact};
-use truing_upstream::constraint::{self, Place};
+use truing_guard::{FileRewrite, FileVersion, weakened};
+use truing_model::cassette::{Cassette, SecretRedactor};
+use truing_model::stream::AnswerAccumulator;
+use truing_reader::{RulePacks, redact};
+use truing_upstream::constraint::{self, RequirementPlace};
 use truing_upstream::manifest;
-use truing_upstream::requirements::Follower;
+use truing_upstream::requirements::DependentProject;
 
 use bomb::{Asked, Random, Worst};
 
@@ -409,20 +409,20 @@ fn pattern(text: &str, folder: &Path) {
 }
 
 fn skill(text: &str, _: &Path) {
-    let file = File { path: "skills/a/SKILL.md".to_owned(), content: Ok(text.as_bytes().to_vec()) };
-    let memory = File { path: "CLAUDE.md".to_owned(), content: Ok(text.as_bytes().to_vec()) };
+    let file = MemoryFile { path: "skills/a/SKILL.md".to_owned(), content: Ok(text.as_bytes().to_vec()) };
+    let memory = MemoryFile { path: "CLAUDE.md".to_owned(), content: Ok(text.as_bytes().to_vec()) };
     let skill = SkillFile { folder: "a".to_owned(), file };
-    let found = Found {
+    let found = LayerFiles {
         memory: vec![memory],
         specialists: vec![skill.clone()],
         skills: vec![skill],
-        ..Found::default()
+        ..LayerFiles::default()
     };
-    let _ = Memory::of(&Found::default(), &found);
+    let _ = LayeredMemory::of(&LayerFiles::default(), &found);
 }
 
 fn rules(text: &str, _: &Path) {
-    if let Ok(packs) = Packs::parse(&[("a/rules/a.yml", text)]) {
+    if let Ok(packs) = RulePacks::parse(&[("a/rules/a.yml", text)]) {
         let _ = packs.list();
         let _ = packs.test(&["a".to_owned()]);
     }
@@ -460,9 +460,9 @@ fn command(text: &str, _: &Path) {
     let argv: Vec<&str> = text.split(' ').collect();
     let policies = PolicySet::shipped().unwrap();
     for profile in [ProfileName::Reviewer, ProfileName::Fixer] {
-        let _ = policies.of_profile(profile).judge(Action::Run(&argv));
+        let _ = policies.of_profile(profile).judge(AgentAction::Run(&argv));
     }
-    let _ = policies.of_profile(ProfileName::Fixer).judge(Action::Write(text));
+    let _ = policies.of_profile(ProfileName::Fixer).judge(AgentAction::Write(text));
     let _ = plain_words(text);
     for name in ["grammar/x.toml", "profiles/fixer.toml", "never.toml"] {
         let file = PolicyFile { name: name.to_owned(), shown: name.to_owned(), text: text.to_owned() };
@@ -485,24 +485,30 @@ fn manifest_json(text: &str, folder: &Path) {
     let _ = manifest::read(&written(folder, "pins.json", text));
 }
 
-fn requirement(folder: &Path, name: &str, text: &str, (registry, at): (Registry, &str)) {
+fn requirement(folder: &Path, name: &str, text: &str, (registry, at): (PackageRegistry, &str)) {
     let file = written(folder, name, text);
-    let place = Place { file: &file, at, package: "a", registry, style: Style::ExclusiveUpperNextPatch };
+    let place = RequirementPlace {
+        file: &file,
+        at,
+        package: "a",
+        registry,
+        style: RangeStyle::ExclusiveUpperNextPatch,
+    };
     let _ = constraint::read(&place);
     let _ = constraint::elsewhere(&place);
-    let _ = Follower::read(folder, &place, &BTreeSet::new());
+    let _ = DependentProject::read(folder, &place, &BTreeSet::new());
 }
 
 fn requirement_toml(text: &str, folder: &Path) {
-    requirement(folder, "pyproject.toml", text, (Registry::Pypi, "project.dependencies"));
+    requirement(folder, "pyproject.toml", text, (PackageRegistry::Pypi, "project.dependencies"));
 }
 
 fn requirement_json(text: &str, folder: &Path) {
-    requirement(folder, "package.json", text, (Registry::Npm, "dependencies"));
+    requirement(folder, "package.json", text, (PackageRegistry::Npm, "dependencies"));
 }
 
 fn requirement_lines(text: &str, folder: &Path) {
-    requirement(folder, "requirements.txt", text, (Registry::Pypi, ""));
+    requirement(folder, "requirements.txt", text, (PackageRegistry::Pypi, ""));
 }
 
 fn guard(text: &str, _: &Path) {
@@ -510,13 +516,13 @@ fn guard(text: &str, _: &Path) {
         ["test_a.py", "a.test.ts", "a_test.go", "tests/a.rs", "a.py", "conftest.py", "pyproject.toml"];
     let path = RepoPath::from_text(names[text.len() % names.len()]);
     let half = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
-    let before = Version { path: &path, bytes: text.as_bytes() };
-    let after = Version { path: &path, bytes: &text.as_bytes()[half..] };
-    let _ = weakened(&[Rewrite { before: Some(before), after: Some(after) }], &BTreeSet::new());
+    let before = FileVersion { path: &path, bytes: text.as_bytes() };
+    let after = FileVersion { path: &path, bytes: &text.as_bytes()[half..] };
+    let _ = weakened(&[FileRewrite { before: Some(before), after: Some(after) }], &BTreeSet::new());
 }
 
 fn stream(text: &str, _: &Path) {
-    let mut fold = Fold::default();
+    let mut fold = AnswerAccumulator::default();
     // In pieces, as a connection brings them.
     if text.as_bytes().chunks(1400).all(|piece| fold.push(piece).is_ok()) {
         let _ = fold.finish();
@@ -524,7 +530,7 @@ fn stream(text: &str, _: &Path) {
 }
 
 fn cassette(text: &str, _: &Path) {
-    let _ = Cassette::parse(text, "a.jsonl", Hide::default());
+    let _ = Cassette::parse(text, "a.jsonl", SecretRedactor::default());
 }
 
 /// The most memory that this process has held since [`begin`].

@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::index::{Archive, Index, IndexError, told};
+use crate::index::{IndexError, PackageIndex, ReleaseArchive, told};
 
 /// The longest archive, in bytes.
 pub(crate) const MAX_ARCHIVE: u64 = 512 << 20;
 
 /// The folder.
 #[derive(Clone, Debug)]
-pub struct Archives {
+pub struct ArchiveFolder {
     folder: PathBuf,
 }
 
 /// Why there is no archive.
 #[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
+pub enum ArchiveFetchError {
     /// The index.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -49,7 +49,7 @@ pub enum ArchiveError {
     },
 }
 
-impl Archives {
+impl ArchiveFolder {
     /// Kept in this folder, which is made when the first comes.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder }
@@ -58,9 +58,13 @@ impl Archives {
     /// An archive's file, downloaded if it is not there.
     ///
     /// # Errors
-    /// [`ArchiveError`]; nothing is kept that is not verified.
+    /// [`ArchiveFetchError`]; nothing is kept that is not verified.
     #[truing_core::boxed_future]
-    pub async fn get(&self, index: &Index, archive: &Archive) -> Result<PathBuf, ArchiveError> {
+    pub async fn get(
+        &self,
+        index: &PackageIndex,
+        archive: &ReleaseArchive,
+    ) -> Result<PathBuf, ArchiveFetchError> {
         self.get_up_to(MAX_ARCHIVE, index, archive).await
     }
 
@@ -68,16 +72,16 @@ impl Archives {
     pub(crate) async fn get_up_to(
         &self,
         most: u64,
-        index: &Index,
-        archive: &Archive,
-    ) -> Result<PathBuf, ArchiveError> {
+        index: &PackageIndex,
+        archive: &ReleaseArchive,
+    ) -> Result<PathBuf, ArchiveFetchError> {
         let should =
-            archive.integrity.as_ref().ok_or_else(|| ArchiveError::NoDigest(archive.name.clone()))?;
+            archive.integrity.as_ref().ok_or_else(|| ArchiveFetchError::NoDigest(archive.name.clone()))?;
         let path = self.folder.join(should.file_name());
         if path.is_file() {
             return Ok(path);
         }
-        let failed = |source| ArchiveError::Folder { folder: self.folder.clone(), source };
+        let failed = |source| ArchiveFetchError::Folder { folder: self.folder.clone(), source };
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
         let mut file = NamedTempFile::new_in(&self.folder).map_err(failed)?;
         let mut answer = index.open(archive).await?;
@@ -87,12 +91,12 @@ impl Archives {
             why: told(&error),
         };
         if answer.content_length().is_some_and(|announced| announced > most) {
-            return Err(ArchiveError::TooLong(archive.name.clone()));
+            return Err(ArchiveFetchError::TooLong(archive.name.clone()));
         }
         while let Some(piece) = answer.chunk().await.map_err(broken)? {
             length = length.saturating_add(piece.len() as u64);
             if length > most {
-                return Err(ArchiveError::TooLong(archive.name.clone()));
+                return Err(ArchiveFetchError::TooLong(archive.name.clone()));
             }
             hash.update(&piece);
             file.write_all(&piece).map_err(failed)?;
@@ -100,7 +104,7 @@ impl Archives {
         let is = hash.finish();
         if is != *should {
             let (is, should) = (is.file_name(), should.file_name());
-            return Err(ArchiveError::Digest { name: archive.name.clone(), is, should });
+            return Err(ArchiveFetchError::Digest { name: archive.name.clone(), is, should });
         }
         file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(path)

@@ -18,12 +18,12 @@ mod toml;
 
 use std::path::{Path, PathBuf};
 
-pub use self::found::Place;
-use self::found::{Found, is_requirement, within_quotes};
+pub use self::found::RequirementPlace;
+use self::found::{RequirementText, is_requirement, within_quotes};
 pub(crate) use self::toml::document;
-use crate::range::Range;
-use truing_core::registry::Registry;
-use truing_core::version::{Style, Version, VersionError};
+use crate::range::VersionRange;
+use truing_core::registry::PackageRegistry;
+use truing_core::version::{PackageVersion, RangeStyle, VersionError};
 
 /// The longest file, in bytes.
 const MAX_FILE: u64 = 512 << 10;
@@ -82,31 +82,31 @@ fn shown(at: &str) -> String {
 ///
 /// # Errors
 /// [`ConstraintError`]
-pub fn read(place: &Place<'_>) -> Result<Range, ConstraintError> {
+pub fn read(place: &RequirementPlace<'_>) -> Result<VersionRange, ConstraintError> {
     let text = content(place.file)?;
     of_text(place, &text).map(|(_, range)| range)
 }
 
 /// The requirement of a package as a Python project writes it; none if it cannot be told.
-pub(crate) fn requirement(place: &Place<'_>) -> Option<String> {
+pub(crate) fn requirement(place: &RequirementPlace<'_>) -> Option<String> {
     let found = content(place.file).ok().and_then(|text| of_text(place, &text).ok());
     found.filter(|_| is_requirement(place)).map(|(found, _)| found.text)
 }
 
 /// Where else in a TOML or JSON file the package is required, as keys with dots between them; empty: nowhere.
-pub fn elsewhere(place: &Place<'_>) -> Vec<String> {
+pub fn elsewhere(place: &RequirementPlace<'_>) -> Vec<String> {
     let Ok(text) = content(place.file) else { return Vec::new() };
     let is_json = place.file.extension().is_some_and(|extension| extension == "json");
     let paths = if is_json { json::paths(&text) } else { toml::paths(&text) };
     let holds = |at: &String| {
-        let place = Place { at, ..*place };
+        let place = RequirementPlace { at, ..*place };
         of_text(&place, &text).is_ok()
     };
     paths.into_iter().filter(holds).collect()
 }
 
 /// The names of the packages that a project's file requires; none of a file that cannot be read.
-pub fn packages(file: &Path, registry: Registry) -> Vec<String> {
+pub fn packages(file: &Path, registry: PackageRegistry) -> Vec<String> {
     let text = content(file).unwrap_or_default();
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => toml::packages(&text, registry),
@@ -117,7 +117,7 @@ pub fn packages(file: &Path, registry: Registry) -> Vec<String> {
 
 /// The members of a Cargo workspace, as its file writes them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Members {
+pub struct WorkspaceMembers {
     /// Folders, and patterns of folders.
     pub members: Vec<String>,
     /// Folders that are none.
@@ -125,28 +125,28 @@ pub struct Members {
 }
 
 /// The members of the workspace of a `Cargo.toml`; none of a file that says none, or cannot be read.
-pub fn members(file: &Path) -> Members {
+pub fn members(file: &Path) -> WorkspaceMembers {
     let text = content(file).unwrap_or_default();
     let list = |name: &str| toml::strings(&text, &["workspace", name]);
-    Members { members: list("members"), exclude: list("exclude") }
+    WorkspaceMembers { members: list("members"), exclude: list("exclude") }
 }
 
 /// Is it a table of crates that leaves the version of this one to the workspace (`name.workspace = true`)?
-pub fn is_of_workspace(place: &Place<'_>) -> bool {
+pub fn is_of_workspace(place: &RequirementPlace<'_>) -> bool {
     let text = content(place.file).unwrap_or_default();
-    place.registry == Registry::Crates && toml::is_of_workspace(&text, place)
+    place.registry == PackageRegistry::Crates && toml::is_of_workspace(&text, place)
 }
 
 /// The whole text of a project's file with another range in place of the one that it has; every other byte stays.
 ///
 /// # Errors
 /// [`ConstraintError`], also for a requirement that is written in a way that cannot be edited.
-pub fn rewritten(place: &Place<'_>, range: &Range) -> Result<String, ConstraintError> {
+pub fn rewritten(place: &RequirementPlace<'_>, range: &VersionRange) -> Result<String, ConstraintError> {
     edited(place, &content(place.file)?, range)
 }
 
 /// The same of a text.
-fn edited(place: &Place<'_>, text: &str, range: &Range) -> Result<String, ConstraintError> {
+fn edited(place: &RequirementPlace<'_>, text: &str, range: &VersionRange) -> Result<String, ConstraintError> {
     let (found, _) = of_text(place, text)?;
     let written = if is_requirement(place) {
         pep508::with(&found.text, range).map_err(|why| wrong_range(place, &found.text, why))?
@@ -157,8 +157,11 @@ fn edited(place: &Place<'_>, text: &str, range: &Range) -> Result<String, Constr
     Ok([before.unwrap_or_default(), &written, after.unwrap_or_default()].concat())
 }
 
-fn of_text(place: &Place<'_>, text: &str) -> Result<(Found, Range), ConstraintError> {
-    let is_copy = place.style == Style::VendoredVersion;
+fn of_text(
+    place: &RequirementPlace<'_>,
+    text: &str,
+) -> Result<(RequirementText, VersionRange), ConstraintError> {
+    let is_copy = place.style == RangeStyle::VendoredVersion;
     let form = |what: &'static str| {
         move |why: String| ConstraintError::Form { path: place.file.to_owned(), what, why }
     };
@@ -167,7 +170,7 @@ fn of_text(place: &Place<'_>, text: &str) -> Result<(Found, Range), ConstraintEr
         _ if place.at.is_empty() => {
             let start = text.len() - text.trim_start().len();
             let version = text.trim();
-            vec![Found { span: start..start + version.len(), text: version.to_owned() }]
+            vec![RequirementText { span: start..start + version.len(), text: version.to_owned() }]
         }
         Some("py") if is_copy => python::find(text, place.at),
         Some("json") => json::find(text, place.at, place.package, is_copy).map_err(form("JSON"))?,
@@ -180,18 +183,20 @@ fn of_text(place: &Place<'_>, text: &str) -> Result<(Found, Range), ConstraintEr
         return Err(ConstraintError::Count { path, at, package, count });
     };
     let range = if is_copy {
-        Version::parse(place.registry, &found.text).map(Range::of_copy).map_err(|error| told(&error))
+        PackageVersion::parse(place.registry, &found.text)
+            .map(VersionRange::of_copy)
+            .map_err(|error| told(&error))
     } else if is_requirement(place) {
         pep508::range(&found.text)
     } else {
-        Range::parse(place.registry, &found.text).map_err(|error| told(&error))
+        VersionRange::parse(place.registry, &found.text).map_err(|error| told(&error))
     };
     let range = range.map_err(|why| wrong_range(place, &found.text, why))?;
     Ok((found, range))
 }
 
 /// The requirements of a package in a list of them, one a line, as in `requirements.txt`.
-fn lines(text: &str, package: &str) -> Vec<Found> {
+fn lines(text: &str, package: &str) -> Vec<RequirementText> {
     let mut found = Vec::new();
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -202,7 +207,7 @@ fn lines(text: &str, package: &str) -> Vec<Found> {
         let of = of.get(..end.unwrap_or(of.len())).unwrap_or_default().trim_end();
         let is_option = of.starts_with(['#', '-']);
         if !is_option && pep508::name(of).is_some_and(|name| name == toml::spelled(package)) {
-            found.push(Found { span: start..start + of.len(), text: of.to_owned() });
+            found.push(RequirementText { span: start..start + of.len(), text: of.to_owned() });
         }
     }
     found
@@ -212,7 +217,7 @@ fn told(error: &VersionError) -> String {
     error.to_string()
 }
 
-fn wrong_range(place: &Place<'_>, text: &str, why: String) -> ConstraintError {
+fn wrong_range(place: &RequirementPlace<'_>, text: &str, why: String) -> ConstraintError {
     ConstraintError::Range { path: place.file.to_owned(), text: text.to_owned(), why }
 }
 

@@ -8,7 +8,7 @@ use truing_core::sync::RAW_DIGITS;
 
 /// A digest to accept besides another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Added<'a> {
+pub struct AddedDigest<'a> {
     /// Of which definition.
     pub symbol: &'a str,
     /// What its row accepts.
@@ -21,7 +21,7 @@ pub struct Added<'a> {
 ///
 /// # Errors
 /// A row that cannot be told, or that holds no set of digests.
-pub(crate) fn with_digests(text: &str, added: &[Added<'_>]) -> Result<String, (String, String)> {
+pub(crate) fn with_digests(text: &str, added: &[AddedDigest<'_>]) -> Result<String, (String, String)> {
     let mut inserts: BTreeMap<usize, String> = BTreeMap::new();
     for (first, places) in places(text, added)? {
         let refused = |why: &str| (first.symbol.to_owned(), why.to_owned());
@@ -46,8 +46,8 @@ pub(crate) fn with_digests(text: &str, added: &[Added<'_>]) -> Result<String, (S
 ///
 /// # Errors
 /// A row that cannot be told, or whose literal is more than a digest.
-pub(crate) fn with_replaced(text: &str, replaced: &[Added<'_>]) -> Result<String, (String, String)> {
-    let mut all: BTreeMap<usize, &Added<'_>> = BTreeMap::new();
+pub(crate) fn with_replaced(text: &str, replaced: &[AddedDigest<'_>]) -> Result<String, (String, String)> {
+    let mut all: BTreeMap<usize, &AddedDigest<'_>> = BTreeMap::new();
     for (first, places) in places(text, replaced)? {
         for at in places {
             if beside(text, at, first.old, first.new).is_none() {
@@ -68,11 +68,11 @@ pub(crate) fn with_replaced(text: &str, replaced: &[Added<'_>]) -> Result<String
 }
 
 /// For each digest that rows accept one of these rows, and where it stands in the text.
-type Places<'a> = Vec<(&'a Added<'a>, Vec<usize>)>;
+type DigestPlaces<'a> = Vec<(&'a AddedDigest<'a>, Vec<usize>)>;
 
 /// Where the digests stand that rows accept.
-fn places<'a>(text: &str, added: &'a [Added<'a>]) -> Result<Places<'a>, (String, String)> {
-    let mut by_old: BTreeMap<&str, Vec<&Added<'_>>> = BTreeMap::new();
+fn places<'a>(text: &str, added: &'a [AddedDigest<'a>]) -> Result<DigestPlaces<'a>, (String, String)> {
+    let mut by_old: BTreeMap<&str, Vec<&AddedDigest<'_>>> = BTreeMap::new();
     for one in added {
         by_old.entry(one.old).or_default().push(one);
     }
@@ -153,7 +153,7 @@ mod tests {
     fn edited(before: &str, olds: &[usize]) -> Result<String, (String, String)> {
         let all = digests();
         let added: Vec<_> =
-            olds.iter().map(|old| Added { symbol: "m:f", old: &all[*old], new: &all[2] }).collect();
+            olds.iter().map(|old| AddedDigest { symbol: "m:f", old: &all[*old], new: &all[2] }).collect();
         with_digests(&filled(before), &added)
     }
 
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_digest_stands_in_the_place_of_the_one_before() {
         let [a, _, c] = digests();
-        let one = [Added { symbol: "m:f", old: &a, new: &c }];
+        let one = [AddedDigest { symbol: "m:f", old: &a, new: &c }];
         let replaced = |text: &str| with_replaced(&filled(text), &one);
         assert_eq!(replaced("[(f, {'BBB', 'AAA'})]").unwrap(), filled("[(f, {'BBB', 'NEW'})]"));
         for wrong in ["D = {f: 'AAA'}", "# AAA", "{f: {'AAA'}, g: {'AAA'}}"] {

@@ -11,26 +11,26 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
-pub use client::Index;
+pub use client::PackageIndex;
 pub(crate) use client::told;
 pub use integrity::Integrity;
-use release::Page;
-pub use release::{Archive, IndexError, Release};
+use release::IndexResponse;
+pub use release::{IndexError, PackageRelease, ReleaseArchive};
 
-use truing_core::registry::Registry;
+use truing_core::registry::PackageRegistry;
 
-impl Index {
+impl PackageIndex {
     /// A package's releases, oldest first. What is no version of the registry's form, and releases without an archive
     /// that can be read, are left out.
     ///
     /// # Errors
     /// [`IndexError`]
     #[truing_core::boxed_future]
-    pub async fn releases(&self, package: &str) -> Result<Vec<Release>, IndexError> {
+    pub async fn releases(&self, package: &str) -> Result<Vec<PackageRelease>, IndexError> {
         let releases = match self.registry() {
-            Registry::Pypi => pypi::releases(self, package).await?,
-            Registry::Npm => npm::releases(self, package).await?,
-            Registry::Crates => sparse::releases(self, package).await?,
+            PackageRegistry::Pypi => pypi::releases(self, package).await?,
+            PackageRegistry::Npm => npm::releases(self, package).await?,
+            PackageRegistry::Crates => sparse::releases(self, package).await?,
         };
         Ok(releases.into_values().collect())
     }

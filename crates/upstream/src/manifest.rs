@@ -5,13 +5,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::hash_test;
-pub use crate::hash_test::Added;
+pub use crate::hash_test::AddedDigest;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use toml_edit::DocumentMut;
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
-use truing_core::sync::{Manifest, ManifestError, Written};
+use truing_core::sync::{ManifestEntry, ManifestError, PinManifest};
 
 /// The longest manifest in JSON or Python, in bytes.
 pub(crate) const MAX_MANIFEST: u64 = 2 << 20;
@@ -20,7 +20,7 @@ pub(crate) const MAX_TOML_MANIFEST: u64 = 512 << 10;
 
 /// Why a file is no manifest.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+pub enum ManifestFileError {
     /// The file.
     #[error("{path} cannot be read: {why}")]
     Unread {
@@ -60,50 +60,54 @@ pub enum FileError {
 /// Reads a manifest: TOML if its name ends so, or else JSON.
 ///
 /// # Errors
-/// [`FileError`]
-pub fn read(path: &Path) -> Result<Manifest, FileError> {
+/// [`ManifestFileError`]
+pub fn read(path: &Path) -> Result<PinManifest, ManifestFileError> {
     let text = file(path)?;
     let written = of_text(&text, is_toml(path));
-    let written = written.map_err(|why| FileError::Form { path: path.to_owned(), why })?;
-    Manifest::new(written).map_err(|source| FileError::Content { path: path.to_owned(), source })
+    let written = written.map_err(|why| ManifestFileError::Form { path: path.to_owned(), why })?;
+    PinManifest::new(written).map_err(|source| ManifestFileError::Content { path: path.to_owned(), source })
 }
 
 /// The whole text of a manifest with a digest more for each of these definitions, which it must have; every other byte
 /// stays.
 ///
 /// # Errors
-/// [`FileError`]
-pub fn with_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, FileError> {
-    edited(path, digests, Edit::Add)
+/// [`ManifestFileError`]
+pub fn with_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
+    edited(path, digests, DigestEdit::Add)
 }
 
 /// The same with this digest alone for each of these definitions: the forms before it are no longer served.
 ///
 /// # Errors
-/// [`FileError`]
-pub fn with_only(path: &Path, digests: &[(&str, &str)]) -> Result<String, FileError> {
-    edited(path, digests, Edit::Replace)
+/// [`ManifestFileError`]
+pub fn with_only(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
+    edited(path, digests, DigestEdit::Replace)
 }
 
 /// What is done to a definition's list of digests.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Edit {
+enum DigestEdit {
     Add,
     Replace,
 }
 
-fn edited(path: &Path, digests: &[(&str, &str)], edit: Edit) -> Result<String, FileError> {
+fn edited(path: &Path, digests: &[(&str, &str)], edit: DigestEdit) -> Result<String, ManifestFileError> {
     let mut text = file(path)?;
     for (symbol, digest) in digests {
-        let refused =
-            |why: String| FileError::Edit { path: path.to_owned(), symbol: (*symbol).to_owned(), why };
+        let refused = |why: String| ManifestFileError::Edit {
+            path: path.to_owned(),
+            symbol: (*symbol).to_owned(),
+            why,
+        };
         let one = (*symbol, *digest, edit);
         text = if is_toml(path) { in_toml(&text, one) } else { in_json(&text, one) }.map_err(refused)?;
     }
     // What was written is read again: an edit that went wrong is never kept.
     let written = of_text(&text, is_toml(path));
-    let written = written.map_err(|why| FileError::Form { path: path.to_owned(), why })?;
-    Manifest::new(written).map_err(|source| FileError::Content { path: path.to_owned(), source })?;
+    let written = written.map_err(|why| ManifestFileError::Form { path: path.to_owned(), why })?;
+    PinManifest::new(written)
+        .map_err(|source| ManifestFileError::Content { path: path.to_owned(), source })?;
     Ok(text)
 }
 
@@ -111,9 +115,9 @@ fn edited(path: &Path, digests: &[(&str, &str)], edit: Edit) -> Result<String, F
 /// that its row accepts.
 ///
 /// # Errors
-/// [`FileError`]
-pub fn with_digests_in_test(path: &Path, added: &[Added<'_>]) -> Result<String, FileError> {
-    hash_test::with_digests(&file(path)?, added).map_err(|(symbol, why)| FileError::Edit {
+/// [`ManifestFileError`]
+pub fn with_digests_in_test(path: &Path, added: &[AddedDigest<'_>]) -> Result<String, ManifestFileError> {
+    hash_test::with_digests(&file(path)?, added).map_err(|(symbol, why)| ManifestFileError::Edit {
         path: path.to_owned(),
         symbol,
         why,
@@ -123,9 +127,9 @@ pub fn with_digests_in_test(path: &Path, added: &[Added<'_>]) -> Result<String, 
 /// The same, with each digest in the place of the one that its row accepted; what else a row accepts stays.
 ///
 /// # Errors
-/// [`FileError`]
-pub fn with_only_in_test(path: &Path, digests: &[Added<'_>]) -> Result<String, FileError> {
-    hash_test::with_replaced(&file(path)?, digests).map_err(|(symbol, why)| FileError::Edit {
+/// [`ManifestFileError`]
+pub fn with_only_in_test(path: &Path, digests: &[AddedDigest<'_>]) -> Result<String, ManifestFileError> {
+    hash_test::with_replaced(&file(path)?, digests).map_err(|(symbol, why)| ManifestFileError::Edit {
         path: path.to_owned(),
         symbol,
         why,
@@ -133,7 +137,7 @@ pub fn with_only_in_test(path: &Path, digests: &[Added<'_>]) -> Result<String, F
 }
 
 /// Adds a digest at the end of a definition's list in JSON, or puts it in the place of the list's items.
-fn in_json(text: &str, (symbol, digest, edit): (&str, &str, Edit)) -> Result<String, String> {
+fn in_json(text: &str, (symbol, digest, edit): (&str, &str, DigestEdit)) -> Result<String, String> {
     let rows: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let row = rows.get(symbol).copied().ok_or("it is not there")?.get();
     let list = match serde_json::from_str::<BTreeMap<String, &RawValue>>(row) {
@@ -142,14 +146,14 @@ fn in_json(text: &str, (symbol, digest, edit): (&str, &str, Edit)) -> Result<Str
     };
     let items: Vec<String> = serde_json::from_str(list).map_err(|error| error.to_string())?;
     let is_there = items.iter().any(|item| item == digest);
-    if is_there && (edit == Edit::Add || items.len() == 1) {
+    if is_there && (edit == DigestEdit::Add || items.len() == 1) {
         return Ok(text.to_owned());
     }
     // The list is a part of the text itself: where it begins is told by where it lies.
     let start =
         (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or("it is not in the file")?;
     let inner = list.strip_suffix(']').ok_or("it has no list")?;
-    if edit == Edit::Replace {
+    if edit == DigestEdit::Replace {
         // The space around the items stays.
         let first = inner.find('"').unwrap_or(1);
         let last = inner.rfind('"').map_or(first, |last| last + 1);
@@ -171,7 +175,7 @@ fn in_json(text: &str, (symbol, digest, edit): (&str, &str, Edit)) -> Result<Str
 }
 
 /// The same in TOML.
-fn in_toml(text: &str, (symbol, digest, edit): (&str, &str, Edit)) -> Result<String, String> {
+fn in_toml(text: &str, (symbol, digest, edit): (&str, &str, DigestEdit)) -> Result<String, String> {
     if is_too_deep(text) {
         return Err(TOO_DEEP.to_owned());
     }
@@ -179,7 +183,7 @@ fn in_toml(text: &str, (symbol, digest, edit): (&str, &str, Edit)) -> Result<Str
     let row = document.get_mut(symbol).ok_or("it is not there")?;
     let row = if row.is_array() { row } else { row.get_mut("raw").ok_or("it has no `raw`")? };
     let list = row.as_array_mut().ok_or("it has no list")?;
-    if edit == Edit::Replace {
+    if edit == DigestEdit::Replace {
         let keep = list.iter().position(|item| item.as_str() == Some(digest)).unwrap_or(0);
         let mut at = 0..;
         list.retain(|_| at.next() == Some(keep));
@@ -199,8 +203,8 @@ fn is_toml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "toml")
 }
 
-fn file(path: &Path) -> Result<String, FileError> {
-    let unread = |why: String| FileError::Unread { path: path.to_owned(), why };
+fn file(path: &Path) -> Result<String, ManifestFileError> {
+    let unread = |why: String| ManifestFileError::Unread { path: path.to_owned(), why };
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
     // A pipe may never end.
     if !found.is_file() {
@@ -213,14 +217,14 @@ fn file(path: &Path) -> Result<String, FileError> {
     std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))
 }
 
-fn of_text(text: &str, is_toml: bool) -> Result<BTreeMap<String, Written>, String> {
+fn of_text(text: &str, is_toml: bool) -> Result<BTreeMap<String, ManifestEntry>, String> {
     if text.starts_with('\u{feff}') {
         return Err("it begins with a byte order mark: save it without".to_owned());
     }
     if is_toml && is_too_deep(text) {
         return Err(TOO_DEEP.to_owned());
     }
-    let Rows(rows) = if is_toml {
+    let DefinitionRows(rows) = if is_toml {
         toml_edit::de::from_str(text).map_err(|error| error.message().to_owned())?
     } else {
         serde_json::from_str(text).map_err(|error| error.to_string())?
@@ -228,7 +232,7 @@ fn of_text(text: &str, is_toml: bool) -> Result<BTreeMap<String, Written>, Strin
     let mut written = BTreeMap::new();
     for (symbol, row) in rows {
         let form = |_| format!("`{symbol}`: write a list of digests, or a table with the list `raw`");
-        let row = Written::deserialize(row).map_err(form)?;
+        let row = ManifestEntry::deserialize(row).map_err(form)?;
         if written.insert(symbol.clone(), row).is_some() {
             return Err(format!("`{symbol}` is there twice"));
         }
@@ -237,27 +241,27 @@ fn of_text(text: &str, is_toml: bool) -> Result<BTreeMap<String, Written>, Strin
 }
 
 /// What a file says of each definition, also of one that it names twice.
-struct Rows(Vec<(String, serde_json::Value)>);
+struct DefinitionRows(Vec<(String, serde_json::Value)>);
 
-impl<'de> Deserialize<'de> for Rows {
+impl<'de> Deserialize<'de> for DefinitionRows {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Rows;
+        struct DefinitionVisitor;
+        impl<'de> Visitor<'de> for DefinitionVisitor {
+            type Value = DefinitionRows;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of definitions with their digests")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rows, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DefinitionRows, A::Error> {
                 let mut rows = Vec::new();
                 while let Some(row) = map.next_entry()? {
                     rows.push(row);
                 }
-                Ok(Rows(rows))
+                Ok(DefinitionRows(rows))
             }
         }
-        deserializer.deserialize_map(Entries)
+        deserializer.deserialize_map(DefinitionVisitor)
     }
 }
 
@@ -279,7 +283,7 @@ mod tests {
         }
         assert!(of_text("\"a.b\" = 1", true).unwrap_err().contains("`a.b`: write a list"));
         let upper = of_text(&format!("{{\"a.b\":[\"{}\"]}}", "A".repeat(40)), false).unwrap();
-        assert!(Manifest::new(upper).unwrap_err().to_string().contains("in small letters"));
+        assert!(PinManifest::new(upper).unwrap_err().to_string().contains("in small letters"));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 
-use truing_core::registry::Registry;
+use truing_core::registry::PackageRegistry;
 
 /// The longest file of settings, in bytes.
 const MAX_FILE: u64 = 256 << 10;
@@ -21,18 +21,18 @@ const MAX_REPLACED: usize = 10;
 
 /// An index, as it is configured.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Own {
+pub struct ConfiguredIndex {
     /// Its address, which may hold a login.
     pub address: String,
     /// What it wants to be shown.
-    pub token: Option<Secret>,
+    pub token: Option<SecretString>,
     /// Which variable or file names it; none: it is everybody's.
     pub named_by: Option<String>,
 }
 
 /// Why the settings cannot be followed.
 #[derive(Debug, thiserror::Error)]
-pub enum OwnError {
+pub enum IndexConfigError {
     /// A file.
     #[error("{path} cannot be read: {why}")]
     File {
@@ -52,14 +52,14 @@ pub enum OwnError {
 }
 
 /// The user's settings: variables, and a home for files.
-pub struct User<'a> {
+pub struct UserEnvironment<'a> {
     /// A variable's value.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// The user's own folder.
     pub home: Option<&'a Path>,
 }
 
-impl User<'_> {
+impl UserEnvironment<'_> {
     fn set(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.is_empty())
     }
@@ -71,24 +71,35 @@ impl User<'_> {
     /// The index that serves a package.
     ///
     /// # Errors
-    /// [`OwnError`]
-    pub fn index(&self, registry: Registry, package: &str) -> Result<Own, OwnError> {
+    /// [`IndexConfigError`]
+    pub fn index(
+        &self,
+        registry: PackageRegistry,
+        package: &str,
+    ) -> Result<ConfiguredIndex, IndexConfigError> {
         let found = match registry {
-            Registry::Pypi => self.python()?,
-            Registry::Npm => self.npm(package)?,
-            Registry::Crates => self.crates()?,
+            PackageRegistry::Pypi => self.python()?,
+            PackageRegistry::Npm => self.npm(package)?,
+            PackageRegistry::Crates => self.crates()?,
         };
         let default = match registry {
-            Registry::Pypi => "https://pypi.org/simple/",
-            Registry::Npm => "https://registry.npmjs.org/",
-            Registry::Crates => "https://index.crates.io/",
+            PackageRegistry::Pypi => "https://pypi.org/simple/",
+            PackageRegistry::Npm => "https://registry.npmjs.org/",
+            PackageRegistry::Crates => "https://index.crates.io/",
         };
-        Ok(found.unwrap_or_else(|| Own { address: default.to_owned(), token: None, named_by: None }))
+        Ok(found.unwrap_or_else(|| ConfiguredIndex {
+            address: default.to_owned(),
+            token: None,
+            named_by: None,
+        }))
     }
 
-    fn python(&self) -> Result<Option<Own>, OwnError> {
-        let plain =
-            |address: String, named_by: String| Own { address, token: None, named_by: Some(named_by) };
+    fn python(&self) -> Result<Option<ConfiguredIndex>, IndexConfigError> {
+        let plain = |address: String, named_by: String| ConfiguredIndex {
+            address,
+            token: None,
+            named_by: Some(named_by),
+        };
         for name in PYTHON {
             if let Some(address) = self.set(name) {
                 return Ok(Some(plain(address, name.to_owned())));
@@ -111,7 +122,7 @@ impl User<'_> {
         Ok(None)
     }
 
-    fn npm(&self, package: &str) -> Result<Option<Own>, OwnError> {
+    fn npm(&self, package: &str) -> Result<Option<ConfiguredIndex>, IndexConfigError> {
         let path = self.set("NPM_CONFIG_USERCONFIG").map(PathBuf::from).or_else(|| self.below_home(".npmrc"));
         let text = path.as_deref().map(content).transpose()?.flatten().unwrap_or_default();
         let mut entries = entries(&text);
@@ -132,8 +143,8 @@ impl User<'_> {
         let tokens =
             entries.iter().filter_map(|(key, token)| Some((key.strip_suffix(":_authToken")?, token)));
         let token = tokens.filter(|(key, _)| begins_at(place, key)).max_by_key(|(key, _)| key.len());
-        let token = token.map(|(_, token)| Secret::new(token.as_str()));
-        Ok(Some(Own { address, token, named_by: Some(named_by) }))
+        let token = token.map(|(_, token)| SecretString::new(token.as_str()));
+        Ok(Some(ConfiguredIndex { address, token, named_by: Some(named_by) }))
     }
 
     /// `${NAME}` in npm's settings.
@@ -149,11 +160,11 @@ impl User<'_> {
         text + rest
     }
 
-    fn crates(&self) -> Result<Option<Own>, OwnError> {
+    fn crates(&self) -> Result<Option<ConfiguredIndex>, IndexConfigError> {
         let home = self.set("CARGO_HOME").map(PathBuf::from).or_else(|| self.below_home(".cargo"));
         let path = home.map(|home| home.join("config.toml"));
         let text = path.as_deref().map(content).transpose()?.flatten().unwrap_or_default();
-        let wrong = |why: String| OwnError::File { path: path.clone().unwrap_or_default(), why };
+        let wrong = |why: String| IndexConfigError::File { path: path.clone().unwrap_or_default(), why };
         if is_too_deep(&text) {
             return Err(wrong(TOO_DEEP.to_owned()));
         }
@@ -179,13 +190,15 @@ impl User<'_> {
                 .or_else(|| config.registries.get(&name).and_then(|one| one.index.clone()));
             let address = index.as_deref().and_then(|index| index.strip_prefix("sparse+"));
             return match address {
-                Some(address) => {
-                    Ok(Some(Own { address: address.to_owned(), token: None, named_by: Some(named_by) }))
-                }
-                None => Err(OwnError::Source { path: named_by, source_name: name }),
+                Some(address) => Ok(Some(ConfiguredIndex {
+                    address: address.to_owned(),
+                    token: None,
+                    named_by: Some(named_by),
+                })),
+                None => Err(IndexConfigError::Source { path: named_by, source_name: name }),
             };
         }
-        Err(OwnError::Source { path: named_by, source_name: name })
+        Err(IndexConfigError::Source { path: named_by, source_name: name })
     }
 }
 
@@ -193,20 +206,20 @@ impl User<'_> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CargoConfig {
-    source: BTreeMap<String, Source>,
-    registries: BTreeMap<String, OneRegistry>,
+    source: BTreeMap<String, CargoSourceConfig>,
+    registries: BTreeMap<String, CargoRegistryConfig>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
-struct Source {
+struct CargoSourceConfig {
     replace_with: Option<String>,
     registry: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct OneRegistry {
+struct CargoRegistryConfig {
     index: Option<String>,
 }
 
@@ -222,8 +235,8 @@ fn begins_at(place: &str, key: &str) -> bool {
 }
 
 /// A file's text; none if it is not there.
-fn content(path: &Path) -> Result<Option<String>, OwnError> {
-    let wrong = |why: String| OwnError::File { path: path.to_owned(), why };
+fn content(path: &Path) -> Result<Option<String>, IndexConfigError> {
+    let wrong = |why: String| IndexConfigError::File { path: path.to_owned(), why };
     match std::fs::metadata(path) {
         // A pipe may never end.
         Ok(found) if !found.is_file() => Err(wrong("it is no plain file".to_owned())),
@@ -256,11 +269,11 @@ mod tests {
 
     /// What is found with these variables and files in a home.
     fn own(
-        registry: Registry,
+        registry: PackageRegistry,
         package: &str,
         variables: &[(&str, &str)],
         files: &[(&str, &str)],
-    ) -> Result<Own, OwnError> {
+    ) -> Result<ConfiguredIndex, IndexConfigError> {
         let home = tempfile::tempdir().unwrap();
         for (name, content) in files {
             let path = home.path().join(name);
@@ -271,7 +284,7 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        User { variable: &variable, home: Some(home.path()) }.index(registry, package)
+        UserEnvironment { variable: &variable, home: Some(home.path()) }.index(registry, package)
     }
 
     const NPMRC: &str = "registry=https://npm.example/all/\n@ours:registry = https://npm.example/ours/\n; why\n\
@@ -283,7 +296,7 @@ mod tests {
             "[source.crates-io]\nreplace{}\n[registries.mirror]\nindex = \"sparse+{}\"\n",
             "-with = \"mirror\"", "https://crates.example/"
         );
-        use Registry::{Crates, Npm, Pypi};
+        use PackageRegistry::{Crates, Npm, Pypi};
         for (registry, package, variables, files, address, token) in [
             (
                 Pypi,
@@ -334,7 +347,7 @@ mod tests {
             ),
         ] {
             let own = own(registry, package, variables, files).unwrap();
-            let is = (own.address.as_str(), own.token.as_ref().map(Secret::expose));
+            let is = (own.address.as_str(), own.token.as_ref().map(SecretString::expose));
             assert_eq!(is, (address, token), "{registry:?} {variables:?} {files:?}");
         }
     }
@@ -347,13 +360,14 @@ mod tests {
             replaced("git") + "[source.git]\nregistry = \"https://git.example/index\"\n",
             replaced("crates-io"),
         ] {
-            let error = own(Registry::Crates, "a", &[], &[(".cargo/config.toml", &config)]).unwrap_err();
+            let error =
+                own(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", &config)]).unwrap_err();
             assert!(error.to_string().contains("no sparse index"), "{error}");
         }
-        let error = own(Registry::Crates, "a", &[], &[(".cargo/config.toml", "[")]).unwrap_err();
-        assert!(matches!(error, OwnError::File { .. }), "{error}");
+        let error = own(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", "[")]).unwrap_err();
+        assert!(matches!(error, IndexConfigError::File { .. }), "{error}");
         let deep = "[".repeat(101);
-        let error = own(Registry::Crates, "a", &[], &[(".cargo/config.toml", &deep)]).unwrap_err();
+        let error = own(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", &deep)]).unwrap_err();
         assert!(error.to_string().contains("more than 100 brackets are open at once"), "{error}");
     }
 
@@ -362,7 +376,7 @@ mod tests {
         let most = usize::try_from(MAX_FILE).unwrap();
         let of = |bytes: usize| {
             own(
-                Registry::Npm,
+                PackageRegistry::Npm,
                 "x",
                 &[],
                 &[(".npmrc", &format!("{NPMRC};{}", "x".repeat(bytes - NPMRC.len() - 1)))],

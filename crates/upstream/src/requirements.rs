@@ -12,10 +12,10 @@ use std::str::FromStr as _;
 use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{ExtraName, MarkerTree, Pep508Error, VerbatimUrl, VersionOrUrl};
 use toml_edit::Item;
-use truing_core::sync::{METADATA, Sources, Why};
+use truing_core::sync::{METADATA, ReleaseSources, UnguardedReason};
 use version_ranges::Ranges;
 
-use crate::constraint::{self, Place, document, pep508};
+use crate::constraint::{self, RequirementPlace, document, pep508};
 
 /// The name under which the versions of Python itself are required.
 const PYTHON: &str = "Python";
@@ -33,7 +33,7 @@ const SUFFIXES: [&str; 3] = ["-python", "-py", "py"];
 
 /// The project that follows a package, as far as requirements of the package are concerned.
 #[derive(Debug, Default)]
-pub struct Follower {
+pub struct DependentProject {
     /// The extras of the package that it asks for; none: not known.
     extras: Option<Vec<ExtraName>>,
     /// The Python versions that it supports; none: not known.
@@ -44,10 +44,10 @@ pub struct Follower {
     imports: BTreeSet<String>,
 }
 
-impl Follower {
+impl DependentProject {
     /// Reads the project's files. `place`: its requirement of the package; `imports`: the first names of the modules
     /// that its source imports.
-    pub fn read(project: &Path, place: &Place<'_>, imports: &BTreeSet<String>) -> Self {
+    pub fn read(project: &Path, place: &RequirementPlace<'_>, imports: &BTreeSet<String>) -> Self {
         let mut follower = Self::default();
         if let Some(text) = constraint::requirement(place) {
             follower.extras = pep508::requirement(&text).ok().map(|requirement| requirement.extras);
@@ -87,9 +87,9 @@ impl Follower {
     }
 
     /// The requirements that changed and whose change does not reach the project, by name, and why.
-    pub fn harmless(&self, from: &Sources, to: &Sources) -> BTreeMap<String, Why> {
+    pub fn harmless(&self, from: &ReleaseSources, to: &ReleaseSources) -> BTreeMap<String, UnguardedReason> {
         let nothing = BTreeMap::new();
-        let of = |sources: &Sources| sources.requirements.get(METADATA).cloned();
+        let of = |sources: &ReleaseSources| sources.requirements.get(METADATA).cloned();
         let (Some(old), Some(new)) = (of(from), of(to)) else { return nothing };
         let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let changed: Vec<&String> =
@@ -107,31 +107,32 @@ impl Follower {
     }
 
     /// Why a change does not reach the project; none: it does.
-    fn why(&self, name: &str, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<Why> {
+    fn why(&self, name: &str, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<UnguardedReason> {
         if old.len().max(new.len()) > MAX_TEXTS || !old.iter().chain(new).all(|text| is_safe(text)) {
             return None;
         }
         if name == PYTHON {
             return self.python(old, new);
         }
-        let read =
-            |texts: &BTreeSet<String>| texts.iter().map(|text| Need::of(text)).collect::<Option<Vec<_>>>();
+        let read = |texts: &BTreeSet<String>| {
+            texts.iter().map(|text| MarkedRequirement::of(text)).collect::<Option<Vec<_>>>()
+        };
         let (old, new) = (read(old)?, read(new)?);
-        let same = |scope: &Scope<'_>| scope.holds(&new, &old) && scope.holds(&old, &new);
-        let mut scope = Scope { extras: self.extras.as_deref(), python: MarkerTree::TRUE };
+        let same = |scope: &InstallScope<'_>| scope.holds(&new, &old) && scope.holds(&old, &new);
+        let mut scope = InstallScope { extras: self.extras.as_deref(), python: MarkerTree::TRUE };
         if same(&scope) {
-            return Some(Why::OfExtra);
+            return Some(UnguardedReason::OfExtra);
         }
         scope.python = self.python.as_ref().and_then(marker).unwrap_or(MarkerTree::TRUE);
         if same(&scope) {
-            return Some(Why::OfOtherPython);
+            return Some(UnguardedReason::OfOtherPython);
         }
-        let why = if new.is_empty() { Why::Dropped } else { Why::Wider };
+        let why = if new.is_empty() { UnguardedReason::Dropped } else { UnguardedReason::Wider };
         (scope.holds(&new, &old) && !self.uses(name)).then_some(why)
     }
 
     /// The same of Python's own versions.
-    fn python(&self, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<Why> {
+    fn python(&self, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<UnguardedReason> {
         let range = |texts: &BTreeSet<String>| {
             let texts = texts.iter().map(|text| VersionSpecifiers::from_str(text).ok());
             texts
@@ -141,10 +142,10 @@ impl Follower {
         let is_dropped = new.is_empty();
         let (old, new) = (range(old)?, range(new)?);
         if old.subset_of(&new) {
-            return Some(if is_dropped { Why::Dropped } else { Why::Wider });
+            return Some(if is_dropped { UnguardedReason::Dropped } else { UnguardedReason::Wider });
         }
         let own = self.python.clone().map_or_else(Ranges::full, pep440_rs::release_specifiers_to_ranges);
-        own.intersection(&old).subset_of(&new).then_some(Why::OfOtherPython)
+        own.intersection(&old).subset_of(&new).then_some(UnguardedReason::OfOtherPython)
     }
 
     /// Does the project require the package, or import a module that is called like it?
@@ -172,13 +173,13 @@ fn marker(python: &VersionSpecifiers) -> Option<MarkerTree> {
 }
 
 /// One requirement.
-struct Need {
+struct MarkedRequirement {
     marker: MarkerTree,
     extras: BTreeSet<ExtraName>,
     range: Ranges<Version>,
 }
 
-impl Need {
+impl MarkedRequirement {
     /// None: it names no range of versions, or cannot be read.
     fn of(text: &str) -> Option<Self> {
         if text.contains('@') {
@@ -196,14 +197,14 @@ impl Need {
 }
 
 /// The installations that count.
-struct Scope<'a> {
+struct InstallScope<'a> {
     /// With these extras; none: with any.
     extras: Option<&'a [ExtraName]>,
     /// On these Python versions.
     python: MarkerTree,
 }
 
-impl Scope<'_> {
+impl InstallScope<'_> {
     /// Is there an installation for which both hold?
     fn meets(&self, one: &MarkerTree, other: &MarkerTree) -> bool {
         let mut both = one.clone();
@@ -217,10 +218,10 @@ impl Scope<'_> {
 
     /// Does each of the needs hold wherever what is given does? So it is if what is given wherever the need counts
     /// names a narrower range, and at least its extras.
-    fn holds(&self, needs: &[Need], given: &[Need]) -> bool {
+    fn holds(&self, needs: &[MarkedRequirement], given: &[MarkedRequirement]) -> bool {
         needs.iter().filter(|need| self.meets(&need.marker, &MarkerTree::TRUE)).all(|need| {
-            let there = |one: &&Need| !self.meets(&need.marker, &one.marker.negate());
-            let there: Vec<&Need> = given.iter().filter(there).collect();
+            let there = |one: &&MarkedRequirement| !self.meets(&need.marker, &one.marker.negate());
+            let there: Vec<&MarkedRequirement> = given.iter().filter(there).collect();
             let range = there.iter().fold(Ranges::full(), |range, one| range.intersection(&one.range));
             let has = |extra: &ExtraName| there.iter().any(|one| one.extras.contains(extra));
             !there.is_empty() && range.subset_of(&need.range) && need.extras.iter().all(has)
@@ -236,16 +237,19 @@ mod tests {
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
-    fn follower(extras: &[&str], python: &str, requires: &[&str], imports: &[&str]) -> Follower {
+    fn follower(extras: &[&str], python: &str, requires: &[&str], imports: &[&str]) -> DependentProject {
         let extras = extras.iter().map(|extra| ExtraName::from_str(extra).unwrap()).collect();
         let python = VersionSpecifiers::from_str(python).ok().filter(|_| !python.is_empty());
-        Follower { extras: Some(extras), python, requires: set(requires), imports: set(imports) }
+        DependentProject { extras: Some(extras), python, requires: set(requires), imports: set(imports) }
     }
 
-    fn why(follower: &Follower, name: &str, old: &[&str], new: &[&str]) -> Option<Why> {
+    fn why(follower: &DependentProject, name: &str, old: &[&str], new: &[&str]) -> Option<UnguardedReason> {
         let of = |texts: &[&str]| {
             let texts = BTreeMap::from([(name.to_owned(), set(texts))]);
-            Sources { requirements: BTreeMap::from([(METADATA.to_owned(), texts)]), ..Sources::default() }
+            ReleaseSources {
+                requirements: BTreeMap::from([(METADATA.to_owned(), texts)]),
+                ..ReleaseSources::default()
+            }
         };
         follower.harmless(&of(old), &of(new)).remove(name)
     }
@@ -254,15 +258,15 @@ mod tests {
     fn a_change_of_an_extra_reaches_who_asks_for_it() {
         let (old, new) = (["awscrt==0.19.19;extra=='crt'"], ["awscrt==0.20.9;extra=='crt'"]);
         let told = |extras: &[&str]| why(&follower(extras, "", &[], &[]), "awscrt", &old, &new);
-        assert_eq!(told(&[]), Some(Why::OfExtra));
-        assert_eq!(told(&["other"]), Some(Why::OfExtra));
+        assert_eq!(told(&[]), Some(UnguardedReason::OfExtra));
+        assert_eq!(told(&["other"]), Some(UnguardedReason::OfExtra));
         assert_eq!(told(&["crt"]), None);
         // Nobody knows what is asked for.
-        assert_eq!(why(&Follower::default(), "awscrt", &old, &new), None);
+        assert_eq!(why(&DependentProject::default(), "awscrt", &old, &new), None);
         // Not the extra alone.
         let also = ["awscrt==0.20.9;extra=='crt'", "awscrt>=0.20"];
         assert_eq!(why(&follower(&[], "", &[], &[]), "awscrt", &old, &also), None);
-        assert_eq!(why(&follower(&[], "", &[], &[]), "awscrt", &[], &new), Some(Why::OfExtra));
+        assert_eq!(why(&follower(&[], "", &[], &[]), "awscrt", &[], &new), Some(UnguardedReason::OfExtra));
     }
 
     #[test]
@@ -271,29 +275,29 @@ mod tests {
             ["urllib3<1.27,>=1.25.4;python_version<'3.10'", "urllib3<3,>=1.25.4;python_version>='3.10'"];
         let new = ["urllib3<3,>=1.25.4"];
         let told = |python: &str| why(&follower(&[], python, &["urllib3"], &[]), "urllib3", &old, &new);
-        assert_eq!(told(">=3.10"), Some(Why::OfOtherPython));
-        assert_eq!(told(">=3.10.1,<4"), Some(Why::OfOtherPython));
+        assert_eq!(told(">=3.10"), Some(UnguardedReason::OfOtherPython));
+        assert_eq!(told(">=3.10.1,<4"), Some(UnguardedReason::OfOtherPython));
         assert_eq!(told(">=3.9"), None);
         assert_eq!(told(""), None);
         let python =
             |own: &str, old: &str, new: &str| why(&follower(&[], own, &[], &[]), "Python", &[old], &[new]);
-        assert_eq!(python(">=3.10", ">=3.9", ">=3.10"), Some(Why::OfOtherPython));
+        assert_eq!(python(">=3.10", ">=3.9", ">=3.10"), Some(UnguardedReason::OfOtherPython));
         assert_eq!(python(">=3.9", ">=3.9", ">=3.10"), None);
         assert_eq!(python("", ">=3.9", ">=3.10"), None);
-        assert_eq!(python("", ">=3.10", ">=3.9"), Some(Why::Wider));
+        assert_eq!(python("", ">=3.10", ">=3.9"), Some(UnguardedReason::Wider));
         assert_eq!(python(">=3.9", ">=3.9", ">=3.9,<4"), None);
         // What was not admitted before is not taken away.
-        assert_eq!(python(">=3.10", ">=3.9,<4", ">=3.10,<4"), Some(Why::OfOtherPython));
+        assert_eq!(python(">=3.10", ">=3.9,<4", ">=3.10,<4"), Some(UnguardedReason::OfOtherPython));
     }
 
     #[test]
     fn a_wider_range_reaches_who_uses_the_package() {
         let (old, new) = (["urllib3<2.1,>=1.25.4"], ["urllib3!=2.2.0,<3,>=1.25.4"]);
         let nobody = follower(&[], "", &[], &["aiohttp"]);
-        assert_eq!(why(&nobody, "urllib3", &old, &new), Some(Why::Wider));
+        assert_eq!(why(&nobody, "urllib3", &old, &new), Some(UnguardedReason::Wider));
         assert_eq!(why(&nobody, "urllib3", &new, &old), None);
-        assert_eq!(why(&nobody, "urllib3", &old, &[]), Some(Why::Dropped));
-        assert_eq!(why(&nobody, "Python", &[">=3.9"], &[]), Some(Why::Dropped));
+        assert_eq!(why(&nobody, "urllib3", &old, &[]), Some(UnguardedReason::Dropped));
+        assert_eq!(why(&nobody, "Python", &[">=3.9"], &[]), Some(UnguardedReason::Dropped));
         assert_eq!(why(&nobody, "urllib3", &[], &old), None);
         for (requires, imports) in [(&["urllib3"][..], &[][..]), (&[], &["urllib3"])] {
             assert_eq!(why(&follower(&[], "", requires, imports), "urllib3", &old, &new), None);
@@ -304,11 +308,15 @@ mod tests {
             let (old, new) = ([format!("{package}<1")], [format!("{package}<2")]);
             let told =
                 |imports: &[&str]| why(&follower(&[], "", &[], imports), package, &[&old[0]], &[&new[0]]);
-            assert_eq!((told(&[module]), told(&["other"])), (None, Some(Why::Wider)), "{package}");
+            assert_eq!(
+                (told(&[module]), told(&["other"])),
+                (None, Some(UnguardedReason::Wider)),
+                "{package}"
+            );
         }
         // Split by a marker, and wider in each part; the same range, and one more extra.
         let split = ["urllib3<1.27;python_version<'3.10'", "urllib3<2.1;python_version>='3.10'"];
-        assert_eq!(why(&nobody, "urllib3", &["urllib3<1.27"], &split), Some(Why::Wider));
+        assert_eq!(why(&nobody, "urllib3", &["urllib3<1.27"], &split), Some(UnguardedReason::Wider));
         assert_eq!(why(&nobody, "urllib3", &["urllib3<1.28"], &split), None);
         assert_eq!(why(&nobody, "a", &["a<2"], &["a[b]<2"]), None);
     }
@@ -334,21 +342,25 @@ mod tests {
         let text = "[project]\nrequires-python = \">=3.9\"\ndependencies = [\"Demo[Crt, b] <2\", \"Py_Yaml\"]\n\
                     [project.optional-dependencies]\nx = [\"c>1\"]\n[tool.poetry.dependencies]\nd = \"^1\"\n";
         std::fs::write(&file, text).unwrap();
-        let place = Place {
+        let place = RequirementPlace {
             file: &file,
             at: "project.dependencies",
             package: "demo",
-            registry: truing_core::registry::Registry::Pypi,
-            style: truing_core::version::Style::ExclusiveUpperNextPatch,
+            registry: truing_core::registry::PackageRegistry::Pypi,
+            style: truing_core::version::RangeStyle::ExclusiveUpperNextPatch,
         };
-        let read = Follower::read(folder.path(), &place, &set(&["A_b"]));
+        let read = DependentProject::read(folder.path(), &place, &set(&["A_b"]));
         assert_eq!(read.extras.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), ["crt", "b"]);
         assert_eq!(read.python.unwrap().to_string(), ">=3.9");
         assert_eq!(read.requires, set(&["demo", "py-yaml", "c", "d"]));
         assert_eq!(read.imports, set(&["a-b"]));
         let file = folder.path().join("requirements.txt");
         std::fs::write(&file, "# ours\ndemo<2\nE>1 # e\n-r other.txt\n").unwrap();
-        let read = Follower::read(folder.path(), &Place { file: &file, at: "", ..place }, &BTreeSet::new());
+        let read = DependentProject::read(
+            folder.path(),
+            &RequirementPlace { file: &file, at: "", ..place },
+            &BTreeSet::new(),
+        );
         assert_eq!(read.requires, set(&["demo", "py-yaml", "c", "d", "e"]));
         assert_eq!(read.extras, Some(Vec::new()));
     }

@@ -7,18 +7,18 @@ use anyhow::{Context, Result, bail};
 use semver::{Version, VersionReq};
 use serde::Deserialize;
 
-use super::deny::{self, Ignored};
-use super::report::Report;
-use crate::workspace::{self, Locked};
+use super::deny::{self, IgnoredAdvisory};
+use super::report::CheckReport;
+use crate::workspace::{self, LockedPackage};
 
 /// What to do for a database.
 const HOW: &str = "no advisory database (data outside the repository): \
     git clone https://github.com/RustSec/advisory-db ~/.cargo/advisory-db, or --advisory-db FOLDER";
 
 /// Checks `Cargo.lock` against the database in `folder`, or the one in its usual place.
-pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<Report> {
+pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<CheckReport> {
     let Some(folder) = folder.map(Path::to_path_buf).or_else(usual_place) else {
-        return Ok(Report::NotRun(HOW.to_owned()));
+        return Ok(CheckReport::NotRun(HOW.to_owned()));
     };
     let database = read(&folder)?;
     let locked = workspace::lock_file(root)?;
@@ -26,7 +26,7 @@ pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<Report> {
     let newest = database.iter().map(|advisory| advisory.date.as_str()).max().unwrap_or("none");
     let at =
         format!("{} locked packages, {} advisories, the newest of {newest}", locked.len(), database.len());
-    Ok(Report::Looked { at, problems, warnings })
+    Ok(CheckReport::Looked { at, problems, warnings })
 }
 
 /// Where `cargo audit` keeps its copy, if there is one.
@@ -89,12 +89,12 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Reads one advisory; `None` if it was withdrawn.
 fn parse(text: &str) -> Result<Option<Advisory>> {
     #[derive(Deserialize)]
-    struct File {
-        advisory: Head,
-        versions: Versions,
+    struct AdvisoryFile {
+        advisory: AdvisoryHead,
+        versions: AdvisoryVersions,
     }
     #[derive(Deserialize)]
-    struct Head {
+    struct AdvisoryHead {
         id: String,
         package: String,
         date: String,
@@ -102,7 +102,7 @@ fn parse(text: &str) -> Result<Option<Advisory>> {
         withdrawn: Option<String>,
     }
     #[derive(Deserialize)]
-    struct Versions {
+    struct AdvisoryVersions {
         patched: Vec<String>,
         #[serde(default)]
         unaffected: Vec<String>,
@@ -113,7 +113,7 @@ fn parse(text: &str) -> Result<Option<Advisory>> {
         .strip_prefix("```toml")
         .and_then(|text| text.split_once("\n```"))
         .context("it is not opened by a ```toml block")?;
-    let File { advisory, versions } = toml::from_str(front)?;
+    let AdvisoryFile { advisory, versions } = toml::from_str(front)?;
     if advisory.withdrawn.is_some() {
         return Ok(None);
     }
@@ -125,15 +125,15 @@ fn parse(text: &str) -> Result<Option<Advisory>> {
         .collect::<Result<_>>()?;
     let title =
         rest.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or("(no title)").trim().to_owned();
-    let Head { id, package, date, informational, withdrawn: _ } = advisory;
+    let AdvisoryHead { id, package, date, informational, withdrawn: _ } = advisory;
     Ok(Some(Advisory { id, package, date, title, informational, safe }))
 }
 
 /// What affects a locked version, and what is worth knowing.
 fn judge(
-    locked: &[Locked],
+    locked: &[LockedPackage],
     database: &[Advisory],
-    ignored: &[Ignored],
+    ignored: &[IgnoredAdvisory],
 ) -> Result<(Vec<String>, Vec<String>)> {
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     let mut hit = Vec::new();
@@ -143,7 +143,9 @@ fn judge(
         for advisory in database.iter().filter(|a| a.package == package.name && a.affects(&version)) {
             hit.push(advisory.id.as_str());
             let line = format!("{} {version}: {}: {}", package.name, advisory.id, advisory.title);
-            if let Some(Ignored { reason, .. }) = ignored.iter().find(|ignored| ignored.id == advisory.id) {
+            if let Some(IgnoredAdvisory { reason, .. }) =
+                ignored.iter().find(|ignored| ignored.id == advisory.id)
+            {
                 warnings.push(format!("{line} (ignored: {reason})"));
             } else if let Some(kind) = &advisory.informational {
                 warnings.push(format!("{line} ({kind})"));
@@ -175,12 +177,16 @@ mod tests {
         folder
     }
 
-    fn locked(name: &str, version: &str) -> Locked {
-        Locked { name: name.into(), version: version.into(), source: Some("registry".into()) }
+    fn locked(name: &str, version: &str) -> LockedPackage {
+        LockedPackage { name: name.into(), version: version.into(), source: Some("registry".into()) }
     }
 
     /// Problems and warnings about one locked version of `leaky`.
-    fn judged(folder: &tempfile::TempDir, version: &str, ignored: &[Ignored]) -> (Vec<String>, Vec<String>) {
+    fn judged(
+        folder: &tempfile::TempDir,
+        version: &str,
+        ignored: &[IgnoredAdvisory],
+    ) -> (Vec<String>, Vec<String>) {
         judge(&[locked("leaky", version)], &read(folder.path()).unwrap(), ignored).unwrap()
     }
 
@@ -234,7 +240,7 @@ mod tests {
 
     #[test]
     fn an_ignored_advisory_is_a_warning_with_its_reason_and_so_is_one_ignored_in_vain() {
-        let ignored = |id: &str| Ignored { id: id.into(), reason: "not called".into() };
+        let ignored = |id: &str| IgnoredAdvisory { id: id.into(), reason: "not called".into() };
         let folder = database("", "patched = []");
         let (problems, warnings) =
             judged(&folder, "1.0.0", &[ignored("RUSTSEC-2000-0001"), ignored("RUSTSEC-2000-0009")]);
@@ -251,7 +257,7 @@ mod tests {
     #[test]
     fn other_packages_and_our_own_are_not_affected() {
         let folder = database("", "patched = []");
-        let ours = Locked { source: None, ..locked("leaky", "1.0.0") };
+        let ours = LockedPackage { source: None, ..locked("leaky", "1.0.0") };
         let judged = judge(&[ours, locked("tight", "1.0.0")], &read(folder.path()).unwrap(), &[]).unwrap();
         assert_eq!(judged, (Vec::new(), Vec::new()));
     }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::deny::{self, Banned};
-use super::report::Report;
-use crate::workspace::{self, Locked, Member, Package, Part};
+use super::deny::{self, BannedCrate};
+use super::report::CheckReport;
+use crate::workspace::{self, DependencyScope, LockedPackage, ResolvedPackage, WorkspaceMember};
 
 /// Every arrow there may be between crates of this workspace (ARCHITECTURE.md, "Crates"). Normal dependencies only:
 /// tests may use the fakes.
@@ -104,19 +104,19 @@ const IMPURE: &[&str] = &[
 const TLS: &[&str] = &["rustls", "aws-lc-rs"];
 
 /// Checks the graph of this workspace.
-pub(crate) fn check(root: &Path) -> Result<Report> {
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let members = workspace::members(root)?;
     let deny = deny::read(root)?;
-    let graph = workspace::graph(root, Part::WithTests)?;
+    let graph = workspace::graph(root, DependencyScope::WithTests)?;
 
     let mut problems = stray_arrows(&members);
     for pure in PURE {
-        problems.extend(impurities(pure, &workspace::graph(root, Part::LinkedInto(pure))?));
+        problems.extend(impurities(pure, &workspace::graph(root, DependencyScope::LinkedInto(pure))?));
     }
     problems.extend(banned(&graph, &deny.bans.deny));
     problems.extend(second_versions(&graph, TLS));
     problems.extend(foreign(&workspace::lock_file(root)?, &deny.sources.allow_registry));
-    Ok(Report::Looked {
+    Ok(CheckReport::Looked {
         at: format!("{} crates of ours, {} packages in all", members.len(), graph.len()),
         problems,
         warnings: Vec::new(),
@@ -124,7 +124,7 @@ pub(crate) fn check(root: &Path) -> Result<Report> {
 }
 
 /// Normal dependencies between members that the table does not list.
-fn stray_arrows(members: &[Member]) -> Vec<String> {
+fn stray_arrows(members: &[WorkspaceMember]) -> Vec<String> {
     let ours = |name: &str| members.iter().any(|member| member.name == name);
     let mut problems = Vec::new();
     for member in members {
@@ -143,7 +143,7 @@ fn stray_arrows(members: &[Member]) -> Vec<String> {
 }
 
 /// What a pure crate is linked with and must not be.
-fn impurities(pure: &str, linked: &[Package]) -> Vec<String> {
+fn impurities(pure: &str, linked: &[ResolvedPackage]) -> Vec<String> {
     let impure = linked.iter().filter(|package| IMPURE.contains(&package.name.as_str()));
     impure
         .map(|package| {
@@ -156,9 +156,9 @@ fn impurities(pure: &str, linked: &[Package]) -> Vec<String> {
 }
 
 /// What is in the graph and banned.
-fn banned(graph: &[Package], bans: &[Banned]) -> Vec<String> {
+fn banned(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<String> {
     let mut problems = Vec::new();
-    for Banned { name, reason } in bans {
+    for BannedCrate { name, reason } in bans {
         for package in graph.iter().filter(|package| package.name == *name) {
             problems.push(format!("{name} {} is banned: {reason} (cargo tree -i {name})", package.version));
         }
@@ -167,7 +167,7 @@ fn banned(graph: &[Package], bans: &[Banned]) -> Vec<String> {
 }
 
 /// Of `single`, those that are in the graph in more than one version.
-fn second_versions(graph: &[Package], single: &[&str]) -> Vec<String> {
+fn second_versions(graph: &[ResolvedPackage], single: &[&str]) -> Vec<String> {
     let mut problems = Vec::new();
     for name in single {
         let versions: Vec<_> = graph.iter().filter(|p| p.name == *name).map(|p| p.version.as_str()).collect();
@@ -179,7 +179,7 @@ fn second_versions(graph: &[Package], single: &[&str]) -> Vec<String> {
 }
 
 /// What is locked to a source other than the allowed registries.
-fn foreign(locked: &[Locked], registries: &[String]) -> Vec<String> {
+fn foreign(locked: &[LockedPackage], registries: &[String]) -> Vec<String> {
     let allowed = |source: &str| {
         source
             .strip_prefix("registry+")
@@ -196,18 +196,18 @@ fn foreign(locked: &[Locked], registries: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::Declared;
+    use crate::workspace::DeclaredDependency;
 
-    fn member(name: &str, dependencies: &[(&str, Option<&str>)]) -> Member {
+    fn member(name: &str, dependencies: &[(&str, Option<&str>)]) -> WorkspaceMember {
         let dependencies = dependencies
             .iter()
-            .map(|(name, kind)| Declared { name: (*name).into(), kind: kind.map(str::to_owned) })
+            .map(|(name, kind)| DeclaredDependency { name: (*name).into(), kind: kind.map(str::to_owned) })
             .collect();
-        Member { name: name.into(), dependencies }
+        WorkspaceMember { name: name.into(), dependencies }
     }
 
-    fn package(name: &str, version: &str) -> Package {
-        Package { name: name.into(), version: version.into(), licence: None }
+    fn package(name: &str, version: &str) -> ResolvedPackage {
+        ResolvedPackage { name: name.into(), version: version.into(), licence: None }
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_banned_crate_is_named_with_the_reason() {
-        let bans = [Banned { name: "openssl".into(), reason: "one TLS stack".into() }];
+        let bans = [BannedCrate { name: "openssl".into(), reason: "one TLS stack".into() }];
         let problems = banned(&[package("openssl", "0.10.1"), package("openssl-probe", "0.2.0")], &bans);
         assert_eq!(problems, ["openssl 0.10.1 is banned: one TLS stack (cargo tree -i openssl)"]);
     }
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn only_the_listed_registries_are_sources() {
-        let locked = |source: Option<&str>| Locked {
+        let locked = |source: Option<&str>| LockedPackage {
             name: "a".into(),
             version: "1.0.0".into(),
             source: source.map(str::to_owned),

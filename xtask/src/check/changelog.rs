@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::report::Report;
+use super::report::CheckReport;
 
 /// The kinds of change, as Keep a Changelog names them.
 const KINDS: &[&str] = &["added", "changed", "fixed", "removed"];
 
 /// Checks the fragments.
-pub(crate) fn check(root: &Path) -> Result<Report> {
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let folder = root.join("changelog.d");
     let mut fragments = 0;
     let mut problems = Vec::new();
@@ -25,7 +25,7 @@ pub(crate) fn check(root: &Path) -> Result<Report> {
         problems.extend(wrong(&name, &text).map(|what| format!("changelog.d/{name}: {what}")));
     }
     problems.sort();
-    Ok(Report::Looked { at: format!("{fragments} fragments"), problems, warnings: Vec::new() })
+    Ok(CheckReport::Looked { at: format!("{fragments} fragments"), problems, warnings: Vec::new() })
 }
 
 /// What is wrong with a fragment.

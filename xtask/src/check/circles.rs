@@ -14,8 +14,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use self::tree::Arrows;
-use super::report::Report;
+use self::tree::FileArrows;
+use super::report::CheckReport;
 use crate::workspace;
 
 /// Files that may know each other.
@@ -26,7 +26,7 @@ const MAX_FILES: usize = 3;
 const EXCEPTIONS: &[(&str, usize)] = &[("crates/loops/src/agent.rs", 5)];
 
 /// Checks the modules of every crate.
-pub(crate) fn check(root: &Path) -> Result<Report> {
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked(root)?;
     let texts: BTreeMap<&str, &str> = files
         .iter()
@@ -37,13 +37,13 @@ pub(crate) fn check(root: &Path) -> Result<Report> {
 }
 
 /// The circles among these files by path, of every crate that has its root there.
-fn found(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> Report {
+fn found(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> CheckReport {
     let (mut files, mut uses, mut circles) = (0, 0, Vec::new());
     for root in texts.keys().filter(|path| is_root(path)) {
         let arrows = tree::arrows(root, texts);
         files += arrows.len();
         uses += arrows.values().map(BTreeSet::len).sum::<usize>();
-        circles.extend(components(&arrows).into_iter().map(|files| Circle::new(files, &arrows)));
+        circles.extend(components(&arrows).into_iter().map(|files| FileCycle::new(files, &arrows)));
     }
     circles.retain(|circle| circle.files.len() > MAX_FILES);
     circles.sort_by_key(|circle| std::cmp::Reverse(circle.files.len()));
@@ -66,7 +66,7 @@ fn found(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> Report {
     let gone = exceptions.iter().filter(|(file, _)| !holds(file));
     warnings
         .extend(gone.map(|(file, _)| format!("{file}: on the list of exceptions, and in no large circle")));
-    Report::Looked { at: format!("{files} files, {uses} uses"), problems, warnings }
+    CheckReport::Looked { at: format!("{files} files, {uses} uses"), problems, warnings }
 }
 
 /// Is this file the root of a crate?
@@ -76,14 +76,14 @@ fn is_root(path: &str) -> bool {
 }
 
 /// Files each of which uses, directly or not, each other.
-struct Circle {
+struct FileCycle {
     files: Vec<String>,
     /// The shortest way from one of them back to it.
     shortest: Vec<String>,
 }
 
-impl Circle {
-    fn new(files: Vec<String>, arrows: &Arrows) -> Self {
+impl FileCycle {
+    fn new(files: Vec<String>, arrows: &FileArrows) -> Self {
         let ways = files.iter().filter_map(|file| way_back(file, arrows));
         let shortest = ways.min_by_key(Vec::len).unwrap_or_default();
         Self { files, shortest }
@@ -95,14 +95,14 @@ impl Circle {
     }
 }
 
-impl fmt::Display for Circle {
+impl fmt::Display for FileCycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; the shortest way around: {}", self.files.join(", "), self.shortest.join(" → "))
     }
 }
 
 /// The shortest way from a file back to it, which it begins and ends with.
-fn way_back(from: &str, arrows: &Arrows) -> Option<Vec<String>> {
+fn way_back(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
     let mut reached = BTreeSet::new();
     let mut ways = VecDeque::from([vec![from.to_owned()]]);
     while let Some(way) = ways.pop_front() {
@@ -120,8 +120,8 @@ fn way_back(from: &str, arrows: &Arrows) -> Option<Vec<String>> {
 }
 
 /// Tarjan's strongly connected components of at least two files.
-fn components(arrows: &Arrows) -> Vec<Vec<String>> {
-    let mut search = Search { arrows, seen: BTreeMap::new(), stack: Vec::new(), found: Vec::new() };
+fn components(arrows: &FileArrows) -> Vec<Vec<String>> {
+    let mut search = CycleSearch { arrows, seen: BTreeMap::new(), stack: Vec::new(), found: Vec::new() };
     for file in arrows.keys() {
         if !search.seen.contains_key(file.as_str()) {
             search.visit(file);
@@ -130,15 +130,15 @@ fn components(arrows: &Arrows) -> Vec<Vec<String>> {
     search.found
 }
 
-struct Search<'a> {
-    arrows: &'a Arrows,
+struct CycleSearch<'a> {
+    arrows: &'a FileArrows,
     /// The order in which each file was first seen.
     seen: BTreeMap<&'a str, usize>,
     stack: Vec<&'a str>,
     found: Vec<Vec<String>>,
 }
 
-impl<'a> Search<'a> {
+impl<'a> CycleSearch<'a> {
     /// The first seen file on the stack that this one reaches. No deeper than a crate has files, some hundreds.
     fn visit(&mut self, file: &'a str) -> usize {
         let index = self.seen.len();
@@ -173,8 +173,8 @@ mod tests {
         let paths: Vec<String> = files.iter().map(|(path, _)| format!("crates/a/src/{path}")).collect();
         let texts = paths.iter().map(String::as_str).zip(files.iter().map(|(_, text)| *text)).collect();
         match found(&texts, exceptions) {
-            Report::Looked { at: _, problems, warnings } => (problems, warnings),
-            Report::NotRun(why) => panic!("{why}"),
+            CheckReport::Looked { at: _, problems, warnings } => (problems, warnings),
+            CheckReport::NotRun(why) => panic!("{why}"),
         }
     }
 

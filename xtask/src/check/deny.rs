@@ -7,26 +7,26 @@ use serde::Deserialize;
 
 /// `deny.toml`.
 #[derive(Deserialize)]
-pub(crate) struct Deny {
-    pub(crate) licenses: Licenses,
-    pub(crate) advisories: Advisories,
-    pub(crate) bans: Bans,
-    pub(crate) sources: Sources,
+pub(crate) struct DenyConfig {
+    pub(crate) licenses: LicenseRules,
+    pub(crate) advisories: AdvisoryRules,
+    pub(crate) bans: BanRules,
+    pub(crate) sources: SourceRules,
 }
 
 /// What may be depended on, by licence.
 #[derive(Deserialize)]
-pub(crate) struct Licenses {
+pub(crate) struct LicenseRules {
     /// Licences, each with its exception if it has one (`Apache-2.0 WITH LLVM-exception`).
     pub(crate) allow: Vec<String>,
     #[serde(default)]
-    pub(crate) exceptions: Vec<Exception>,
+    pub(crate) exceptions: Vec<LicenseException>,
 }
 
 /// Further licences for one crate. cargo-deny knows no reason here: it stands in a comment.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Exception {
+pub(crate) struct LicenseException {
     #[serde(rename = "crate")]
     pub(crate) name: String,
     pub(crate) allow: Vec<String>,
@@ -34,31 +34,31 @@ pub(crate) struct Exception {
 
 /// Which advisories were looked at and found not to matter here.
 #[derive(Deserialize)]
-pub(crate) struct Advisories {
+pub(crate) struct AdvisoryRules {
     #[serde(default)]
-    pub(crate) ignore: Vec<Ignored>,
+    pub(crate) ignore: Vec<IgnoredAdvisory>,
 }
 
 /// An advisory that does not matter here. The reason is for the readers of the file, but must be there.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Ignored {
+pub(crate) struct IgnoredAdvisory {
     pub(crate) id: String,
     pub(crate) reason: String,
 }
 
 /// What may not be depended on.
 #[derive(Deserialize)]
-pub(crate) struct Bans {
-    pub(crate) deny: Vec<Banned>,
+pub(crate) struct BanRules {
+    pub(crate) deny: Vec<BannedCrate>,
     #[serde(default)]
-    pub(crate) skip: Vec<Skipped>,
+    pub(crate) skip: Vec<SkippedCrate>,
 }
 
 /// A second version of a crate that is allowed, with the reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Skipped {
+pub(crate) struct SkippedCrate {
     /// `name@version`.
     #[serde(rename = "crate")]
     pub(crate) name: String,
@@ -66,7 +66,7 @@ pub(crate) struct Skipped {
     pub(crate) reason: String,
 }
 
-impl Skipped {
+impl SkippedCrate {
     /// Its name and its version.
     pub(crate) fn of(&self) -> (&str, &str) {
         self.name.split_once('@').unwrap_or((&self.name, ""))
@@ -76,7 +76,7 @@ impl Skipped {
 /// A crate that may not be depended on, in any version.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Banned {
+pub(crate) struct BannedCrate {
     #[serde(rename = "crate")]
     pub(crate) name: String,
     pub(crate) reason: String,
@@ -85,13 +85,13 @@ pub(crate) struct Banned {
 /// Where crates may come from.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) struct Sources {
+pub(crate) struct SourceRules {
     /// Addresses of registry indexes.
     pub(crate) allow_registry: Vec<String>,
 }
 
 /// Reads `deny.toml` in `root`.
-pub(crate) fn read(root: &Path) -> Result<Deny> {
+pub(crate) fn read(root: &Path) -> Result<DenyConfig> {
     let text = std::fs::read_to_string(root.join("deny.toml")).context("cannot read deny.toml")?;
     toml::from_str(&text).context("cannot understand deny.toml")
 }

@@ -5,19 +5,19 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::deny::{self, Skipped};
-use super::report::Report;
-use crate::workspace::{self, Package, Part};
+use super::deny::{self, SkippedCrate};
+use super::report::CheckReport;
+use crate::workspace::{self, DependencyScope, ResolvedPackage};
 
 /// Checks the packages that are built in, of all platforms.
-pub(crate) fn check(root: &Path) -> Result<Report> {
-    let packages = workspace::graph(root, Part::Built)?;
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
+    let packages = workspace::graph(root, DependencyScope::Built)?;
     let (problems, warnings) = judge(&packages, &deny::read(root)?.bans.skip);
-    Ok(Report::Looked { at: format!("{} packages", packages.len()), problems, warnings })
+    Ok(CheckReport::Looked { at: format!("{} packages", packages.len()), problems, warnings })
 }
 
 /// Names with more than one version that nobody gives a reason for, and reasons for what is not there.
-fn judge(packages: &[Package], skipped: &[Skipped]) -> (Vec<String>, Vec<String>) {
+fn judge(packages: &[ResolvedPackage], skipped: &[SkippedCrate]) -> (Vec<String>, Vec<String>) {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in packages {
         versions.entry(&package.name).or_default().insert(&package.version);
@@ -37,7 +37,7 @@ fn judge(packages: &[Package], skipped: &[Skipped]) -> (Vec<String>, Vec<String>
             ));
         }
     }
-    let is_idle = |skip: &&Skipped| {
+    let is_idle = |skip: &&SkippedCrate| {
         let (name, version) = skip.of();
         versions.get(name).is_none_or(|versions| versions.len() < 2 || !versions.contains(version))
     };
@@ -51,8 +51,8 @@ fn judge(packages: &[Package], skipped: &[Skipped]) -> (Vec<String>, Vec<String>
 mod tests {
     use super::*;
 
-    fn packages(all: &[(&str, &str)]) -> Vec<Package> {
-        let package = |(name, version): &(&str, &str)| Package {
+    fn packages(all: &[(&str, &str)]) -> Vec<ResolvedPackage> {
+        let package = |(name, version): &(&str, &str)| ResolvedPackage {
             name: (*name).to_owned(),
             version: (*version).to_owned(),
             licence: None,
@@ -60,8 +60,8 @@ mod tests {
         all.iter().map(package).collect()
     }
 
-    fn skip(name: &str) -> Skipped {
-        Skipped { name: name.to_owned(), reason: "its user has not moved".to_owned() }
+    fn skip(name: &str) -> SkippedCrate {
+        SkippedCrate { name: name.to_owned(), reason: "its user has not moved".to_owned() }
     }
 
     #[test]

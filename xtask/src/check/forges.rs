@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::code;
-use super::report::Report;
-use crate::workspace::{self, Tracked};
+use super::report::CheckReport;
+use crate::workspace::{self, TrackedFile};
 
 /// The crates above `forge`.
 const ABOVE: &[&str] = &["config", "loops", "service", "truing"];
@@ -25,16 +25,16 @@ const NAMED_IN: &[(&str, &str)] = &[
 ];
 
 /// Checks every source file above `forge` that is not a test.
-pub(crate) fn check(root: &Path) -> Result<Report> {
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked(root)?;
     let (at, problems) = found(&files);
-    Ok(Report::Looked { at: format!("{at} files"), problems, warnings: Vec::new() })
+    Ok(CheckReport::Looked { at: format!("{at} files"), problems, warnings: Vec::new() })
 }
 
 /// So many files are looked at; and what those name that may not.
-fn found(files: &[Tracked]) -> (usize, Vec<String>) {
-    let sources: Vec<&Tracked> = files.iter().filter(|file| is_source(&file.path)).collect();
-    let is_known = |file: &&&Tracked| NAMED_IN.iter().any(|(known, _)| *known == file.path);
+fn found(files: &[TrackedFile]) -> (usize, Vec<String>) {
+    let sources: Vec<&TrackedFile> = files.iter().filter(|file| is_source(&file.path)).collect();
+    let is_known = |file: &&&TrackedFile| NAMED_IN.iter().any(|(known, _)| *known == file.path);
     let others = sources.iter().filter(|file| !is_known(file));
     let problems = others.flat_map(|file| {
         let code = code::code_only(&file.text);
@@ -80,7 +80,7 @@ fn words(code: &str, is_name: impl Fn(char) -> bool + Copy) -> impl Iterator<Ite
 
 #[test]
 fn a_kind_is_named_where_clients_are_made_and_nowhere_else() {
-    let file = |path: &str, text: &str| Tracked { path: path.into(), text: text.into() };
+    let file = |path: &str, text: &str| TrackedFile { path: path.into(), text: text.into() };
     let files = [
         file("crates/loops/src/sync/new.rs", "use truing_forge::github::Listing;"),
         file("crates/service/src/new.rs", "use truing_forge::{github::{GitHub as One}, marker};"),

@@ -5,20 +5,20 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::deny::{self, Licenses};
-use super::report::Report;
+use super::deny::{self, LicenseRules};
+use super::report::CheckReport;
 use super::spdx;
-use crate::workspace::{self, Package, Part};
+use crate::workspace::{self, DependencyScope, ResolvedPackage};
 
 /// Checks the packages that are built in; what only tests use is not given to anybody.
-pub(crate) fn check(root: &Path) -> Result<Report> {
-    let packages = workspace::graph(root, Part::Built)?;
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
+    let packages = workspace::graph(root, DependencyScope::Built)?;
     let (problems, warnings) = judge(&packages, &deny::read(root)?.licenses);
-    Ok(Report::Looked { at: format!("{} packages", packages.len()), problems, warnings })
+    Ok(CheckReport::Looked { at: format!("{} packages", packages.len()), problems, warnings })
 }
 
 /// What is not allowed, and what is allowed in vain.
-fn judge(packages: &[Package], licenses: &Licenses) -> (Vec<String>, Vec<String>) {
+fn judge(packages: &[ResolvedPackage], licenses: &LicenseRules) -> (Vec<String>, Vec<String>) {
     let mut problems = Vec::new();
     let mut used = BTreeSet::new();
     for package in packages {
@@ -31,7 +31,7 @@ fn judge(packages: &[Package], licenses: &Licenses) -> (Vec<String>, Vec<String>
             }
             extra.iter().any(|allowed| *allowed == licence)
         };
-        let Package { name, version, licence } = package;
+        let ResolvedPackage { name, version, licence } = package;
         match licence.as_deref().map(|expression| (expression, spdx::satisfied(expression, &mut allowed))) {
             None => problems.push(format!("{name} {version} names no licence")),
             Some((_, Ok(true))) => {}
@@ -55,15 +55,15 @@ fn judge(packages: &[Package], licenses: &Licenses) -> (Vec<String>, Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::deny::Exception;
+    use crate::check::deny::LicenseException;
 
-    fn package(name: &str, licence: Option<&str>) -> Package {
-        Package { name: name.into(), version: "1.0.0".into(), licence: licence.map(str::to_owned) }
+    fn package(name: &str, licence: Option<&str>) -> ResolvedPackage {
+        ResolvedPackage { name: name.into(), version: "1.0.0".into(), licence: licence.map(str::to_owned) }
     }
 
-    fn licenses() -> Licenses {
-        let exception = Exception { name: "special".into(), allow: vec!["MPL-2.0".into()] };
-        Licenses { allow: vec!["MIT".into(), "ISC".into()], exceptions: vec![exception] }
+    fn licenses() -> LicenseRules {
+        let exception = LicenseException { name: "special".into(), allow: vec!["MPL-2.0".into()] };
+        LicenseRules { allow: vec!["MIT".into(), "ISC".into()], exceptions: vec![exception] }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::report::Report;
-use crate::workspace::{self, Tracked};
+use super::report::CheckReport;
+use crate::workspace::{self, TrackedFile};
 
 /// Lines that a source file may have.
 const MAX_LINES: usize = 600;
@@ -17,15 +17,15 @@ const REASON: &str = "// long: ";
 const TOP: usize = 30;
 
 /// Checks every tracked Rust file.
-pub(crate) fn check(root: &Path) -> Result<Report> {
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let mut files = workspace::tracked(root)?;
     files.retain(|file| file.path.ends_with(".rs"));
     let problems = files.iter().filter_map(too_long).collect();
-    Ok(Report::Looked { at: format!("{} source files", files.len()), problems, warnings: Vec::new() })
+    Ok(CheckReport::Looked { at: format!("{} source files", files.len()), problems, warnings: Vec::new() })
 }
 
 /// What is wrong with a file that is too long and does not say why.
-fn too_long(file: &Tracked) -> Option<String> {
+fn too_long(file: &TrackedFile) -> Option<String> {
     let lines = file.text.lines().count();
     let reason = |line: &str| line.strip_prefix(REASON).is_some_and(|reason| !reason.trim().is_empty());
     let explained = || file.text.lines().take(TOP).any(reason);
@@ -41,8 +41,8 @@ fn too_long(file: &Tracked) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn file(top: &str, lines: usize) -> Tracked {
-        Tracked { path: "a.rs".into(), text: format!("{top}\n{}", "\n".repeat(lines.saturating_sub(1))) }
+    fn file(top: &str, lines: usize) -> TrackedFile {
+        TrackedFile { path: "a.rs".into(), text: format!("{top}\n{}", "\n".repeat(lines.saturating_sub(1))) }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 
 use self::changes::ChangedLines;
 use self::faults::{FaultPlace, NamingFault, NamingFaults};
-use super::report::Report;
+use super::report::CheckReport;
 use crate::workspace;
 
 /// The file that records the numbers, below the root.
@@ -23,14 +23,14 @@ const RECORD: &str = "xtask/src/check/names.toml";
 const MAX_PLACES: usize = 20;
 
 /// Checks every tracked Rust file that is not of tests.
-pub(crate) fn check(root: &Path) -> Result<Report> {
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let mut files = workspace::tracked(root)?;
     files.retain(|file| faults::is_measured(&file.path));
     let text = std::fs::read_to_string(root.join(RECORD)).with_context(|| format!("cannot read {RECORD}"))?;
     let record = toml::from_str(&text).with_context(|| format!("cannot understand {RECORD}"))?;
     let faults = NamingFaults::of_files(&files);
     let (problems, warnings) = compare_record(&faults, &record, &changes::read_changes(root));
-    Ok(Report::Looked { at: format!("{} source files", files.len()), problems, warnings })
+    Ok(CheckReport::Looked { at: format!("{} source files", files.len()), problems, warnings })
 }
 
 /// The problems and the warnings of these faults beside the recorded numbers.
@@ -85,12 +85,12 @@ fn list_places(places: &[&FaultPlace], changes: &[ChangedLines]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::Tracked;
+    use crate::workspace::TrackedFile;
 
     /// Three types of one word on the first three lines, and a type of two words.
     fn some_faults() -> NamingFaults {
         let text = "struct Tree;\nstruct Plan;\nstruct Step;\nstruct PlanStep;\n";
-        NamingFaults::of_files(&[Tracked { path: "a.rs".into(), text: text.into() }])
+        NamingFaults::of_files(&[TrackedFile { path: "a.rs".into(), text: text.into() }])
     }
 
     fn record_of(one_word_types: usize) -> BTreeMap<String, usize> {
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_long_list_is_cut() {
         let text: String = (0..MAX_PLACES + 2).map(|number| format!("struct T{number};\n")).collect();
-        let faults = NamingFaults::of_files(&[Tracked { path: "a.rs".into(), text }]);
+        let faults = NamingFaults::of_files(&[TrackedFile { path: "a.rs".into(), text }]);
         let (problems, _) = compare_record(&faults, &record_of(0), &[]);
         assert!(problems[0].ends_with("\n  a.rs:20 T19\n  … and 2 more"), "{problems:?}");
     }

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::report::Report;
+use super::report::CheckReport;
 
 /// The document.
 const DOCUMENT: &str = "ARCHITECTURE.md";
 
 /// Looks for every path between backquotes that begins with `crates/`, `docs/` or `xtask/`, and for every one that ends in
 /// `.rs` and begins with a crate's name: `core/src/slot.rs`, or `core/slot.rs`.
-pub(crate) fn check(root: &Path) -> Result<Report> {
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let text = read(&root.join(DOCUMENT))?;
     let mut looked = 0;
     let mut problems = Vec::new();
@@ -24,7 +24,7 @@ pub(crate) fn check(root: &Path) -> Result<Report> {
             }
         }
     }
-    Ok(Report::Looked { at: format!("{looked} paths in {DOCUMENT}"), problems, warnings: Vec::new() })
+    Ok(CheckReport::Looked { at: format!("{looked} paths in {DOCUMENT}"), problems, warnings: Vec::new() })
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -61,7 +61,9 @@ mod tests {
         let text = "`crates/core/src/slot.rs`, `core/slot.rs`, `core/src/slot.rs`, `crates/core/`\n\
                     `core/gone.rs`, a/b.rs, `crates/gone` and `owner/name`, `other/slot.rs`, `git log a/b`\n";
         std::fs::write(root.path().join(DOCUMENT), text).unwrap();
-        let Report::Looked { at, problems, .. } = check(root.path()).unwrap() else { panic!("it can run") };
+        let CheckReport::Looked { at, problems, .. } = check(root.path()).unwrap() else {
+            panic!("it can run")
+        };
         assert_eq!(at, "6 paths in ARCHITECTURE.md");
         assert_eq!(
             problems,

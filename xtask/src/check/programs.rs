@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::code;
-use super::report::Report;
-use crate::workspace::{self, Tracked};
+use super::report::CheckReport;
+use crate::workspace::{self, TrackedFile};
 
 /// Where a crate's program stands, in its folder `tests`.
 const PROGRAM: &str = "it";
@@ -21,23 +21,23 @@ const EXCEPTIONS: &[(&str, &str)] =
     &[("crates/truing/tests/bombs.rs", "it measures the memory and time of its own process")];
 
 /// Checks the tests of every crate.
-pub(crate) fn check(root: &Path) -> Result<Report> {
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked(root)?;
-    let tests: Vec<Source> = files.iter().filter_map(Source::new).collect();
+    let tests: Vec<TestFile> = files.iter().filter_map(TestFile::new).collect();
     let mut problems = found(&tests, EXCEPTIONS);
     problems.extend(files.iter().flat_map(declared));
     problems.extend(untested_examples(&files));
     let crates: BTreeSet<&str> = tests.iter().map(|test| test.name).collect();
     let at = format!("{} files of {} programs", tests.len(), crates.len() + EXCEPTIONS.len());
-    Ok(Report::Looked { at, problems, warnings: Vec::new() })
+    Ok(CheckReport::Looked { at, problems, warnings: Vec::new() })
 }
 
 /// Crates whose examples of the documentation are not tested though they have some.
-fn untested_examples(files: &[Tracked]) -> Vec<String> {
+fn untested_examples(files: &[TrackedFile]) -> Vec<String> {
     let is_untested =
-        |file: &&Tracked| file.path.ends_with("/Cargo.toml") && file.text.contains("doctest = false");
+        |file: &&TrackedFile| file.path.ends_with("/Cargo.toml") && file.text.contains("doctest = false");
     let folders = files.iter().filter(is_untested).filter_map(|file| file.path.strip_suffix("Cargo.toml"));
-    let has_example = |file: &&Tracked| {
+    let has_example = |file: &&TrackedFile| {
         let is_fence = |line: &str| line.trim_start().starts_with("//") && line.contains("```");
         file.path.ends_with(".rs") && file.text.lines().any(is_fence)
     };
@@ -54,7 +54,7 @@ fn untested_examples(files: &[Tracked]) -> Vec<String> {
 }
 
 /// A Rust file in the folder `tests` of a crate.
-struct Source<'a> {
+struct TestFile<'a> {
     /// Relative to the root.
     path: &'a str,
     /// The crate's folder.
@@ -64,8 +64,8 @@ struct Source<'a> {
     text: &'a str,
 }
 
-impl<'a> Source<'a> {
-    fn new(file: &'a Tracked) -> Option<Self> {
+impl<'a> TestFile<'a> {
+    fn new(file: &'a TrackedFile) -> Option<Self> {
         let (name, inside) = file.path.strip_prefix("crates/")?.split_once("/tests/")?;
         let inside: Vec<&str> = inside.split('/').collect();
         let is_source = file.path.ends_with(".rs") && !name.contains('/') && inside.first() != Some(&DATA);
@@ -79,7 +79,7 @@ impl<'a> Source<'a> {
 }
 
 /// Programs that are too many, and files that no program takes in.
-fn found(tests: &[Source<'_>], exceptions: &[(&str, &str)]) -> Vec<String> {
+fn found(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) -> Vec<String> {
     let is_exception = |path: &str| exceptions.iter().any(|(exception, _)| *exception == path);
     let (mut problems, mut reached) = (Vec::new(), BTreeSet::new());
     let texts: BTreeMap<&str, &str> = tests.iter().map(|test| (test.path, test.text)).collect();
@@ -110,7 +110,7 @@ fn reach(path: &str, is_root: bool, texts: &BTreeMap<&str, &str>, reached: &mut 
     }
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let own = if is_root { folder.to_owned() } else { format!("{folder}/{}", name.trim_end_matches(".rs")) };
-    for Module { within, name, path } in modules(text) {
+    for ModuleDeclaration { within, name, path } in modules(text) {
         let place = [&[own.as_str()], within.as_slice()].concat().join("/");
         match path {
             Some(path) => {
@@ -140,7 +140,7 @@ fn resolved(folder: &str, path: &str) -> String {
 
 /// A module whose text is in a file of its own.
 #[derive(Debug, PartialEq, Eq)]
-struct Module<'a> {
+struct ModuleDeclaration<'a> {
     /// The modules around it that are in this file.
     within: Vec<&'a str>,
     name: &'a str,
@@ -149,7 +149,7 @@ struct Module<'a> {
 }
 
 /// Every `mod name;` of a source.
-fn modules(source: &str) -> Vec<Module<'_>> {
+fn modules(source: &str) -> Vec<ModuleDeclaration<'_>> {
     // As many characters, so that a place in the one is a place in the other.
     let code = code::code_only(source);
     let places: Vec<usize> = source.char_indices().map(|(at, _)| at).chain([source.len()]).collect();
@@ -168,7 +168,7 @@ fn modules(source: &str) -> Vec<Module<'_>> {
             ";" => {
                 if let Some(name) = named {
                     let within = open.iter().copied().flatten().collect();
-                    found.push(Module { within, name, path });
+                    found.push(ModuleDeclaration { within, name, path });
                 }
             }
             "path" if last == "[" => {
@@ -205,7 +205,7 @@ fn words(code: &str) -> Vec<(usize, usize)> {
 }
 
 /// What a crate's manifest must not say of its tests.
-fn declared(file: &Tracked) -> Vec<String> {
+fn declared(file: &TrackedFile) -> Vec<String> {
     let of_crate = file.path.strip_prefix("crates/").and_then(|path| path.strip_suffix("/Cargo.toml"));
     let Some(name) = of_crate.filter(|name| !name.contains('/')) else { return Vec::new() };
     let Ok(manifest) = toml::from_str::<toml::Table>(&file.text) else { return Vec::new() };
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn an_example_in_a_crate_whose_examples_are_not_tested_is_named() {
-        let file = |path: &str, text: &str| Tracked { path: path.into(), text: text.into() };
+        let file = |path: &str, text: &str| TrackedFile { path: path.into(), text: text.into() };
         let example = "/// ```\n/// f();\n/// ```\nfn f() {}\n";
         let files = [
             file("crates/a/Cargo.toml", "[lib]\ndoctest = false\n"),
@@ -252,11 +252,11 @@ mod tests {
     }
 
     fn problems(files: &[(&str, &str)], exceptions: &[(&str, &str)]) -> Vec<String> {
-        let files: Vec<Tracked> = files
+        let files: Vec<TrackedFile> = files
             .iter()
-            .map(|(path, text)| Tracked { path: format!("crates/{path}"), text: (*text).to_owned() })
+            .map(|(path, text)| TrackedFile { path: format!("crates/{path}"), text: (*text).to_owned() })
             .collect();
-        let sources: Vec<Source> = files.iter().filter_map(Source::new).collect();
+        let sources: Vec<TestFile> = files.iter().filter_map(TestFile::new).collect();
         found(&sources, exceptions)
     }
 
@@ -320,7 +320,8 @@ mod tests {
 
     #[test]
     fn a_manifest_adds_no_program_and_hides_none() {
-        let told = |path: &str, text: &str| declared(&Tracked { path: path.into(), text: text.into() }).len();
+        let told =
+            |path: &str, text: &str| declared(&TrackedFile { path: path.into(), text: text.into() }).len();
         let a = "crates/a/Cargo.toml";
         assert_eq!(told(a, "[package]\nname = \"a\"\n[[test]]\nname = \"it\"\nharness = false\n"), 0);
         assert_eq!(told("crates/truing/Cargo.toml", "[[test]]\nname = \"bombs\"\n"), 0);

@@ -1,7 +1,7 @@
 //! The result of a check.
 
 /// The findings of a check.
-pub(crate) enum Report {
+pub(crate) enum CheckReport {
     /// It looked.
     Looked {
         /// At what: `12 crates, 30 arrows`.

@@ -2,9 +2,9 @@
 
 /// Why a text is not a licence expression.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NotAnExpression(String);
+pub(crate) struct SpdxError(String);
 
-impl std::fmt::Display for NotAnExpression {
+impl std::fmt::Display for SpdxError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(&self.0)
     }
@@ -15,28 +15,25 @@ const MAX_DEPTH: usize = 32;
 
 /// Whether the licences for which `allowed` is true satisfy `expression`. A licence is asked for together with its
 /// exception: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter than `OR`; `/` is an old way to write `OR`.
-pub(crate) fn satisfied(
-    expression: &str,
-    allowed: &mut dyn FnMut(&str) -> bool,
-) -> Result<bool, NotAnExpression> {
+pub(crate) fn satisfied(expression: &str, allowed: &mut dyn FnMut(&str) -> bool) -> Result<bool, SpdxError> {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
-    let mut parser = Parser { words: &words, allowed };
+    let mut parser = SpdxParser { words: &words, allowed };
     let result = parser.any_of(0)?;
     match parser.words {
         [] => Ok(result),
-        [word, ..] => Err(NotAnExpression(format!("`{word}` is not expected there"))),
+        [word, ..] => Err(SpdxError(format!("`{word}` is not expected there"))),
     }
 }
 
 /// What is left to read, and what is allowed. Every licence is asked for, even where the answer is clear before.
-struct Parser<'a> {
+struct SpdxParser<'a> {
     words: &'a [&'a str],
     allowed: &'a mut dyn FnMut(&str) -> bool,
 }
 
-impl<'a> Parser<'a> {
-    fn any_of(&mut self, depth: usize) -> Result<bool, NotAnExpression> {
+impl<'a> SpdxParser<'a> {
+    fn any_of(&mut self, depth: usize) -> Result<bool, SpdxError> {
         let mut result = self.all_of(depth)?;
         while self.take("OR") {
             result |= self.all_of(depth)?;
@@ -44,7 +41,7 @@ impl<'a> Parser<'a> {
         Ok(result)
     }
 
-    fn all_of(&mut self, depth: usize) -> Result<bool, NotAnExpression> {
+    fn all_of(&mut self, depth: usize) -> Result<bool, SpdxError> {
         let mut result = self.one(depth)?;
         while self.take("AND") {
             result &= self.one(depth)?;
@@ -52,13 +49,13 @@ impl<'a> Parser<'a> {
         Ok(result)
     }
 
-    fn one(&mut self, depth: usize) -> Result<bool, NotAnExpression> {
+    fn one(&mut self, depth: usize) -> Result<bool, SpdxError> {
         if self.take("(") {
             if depth == MAX_DEPTH {
-                return Err(NotAnExpression("too many parentheses".into()));
+                return Err(SpdxError("too many parentheses".into()));
             }
             let result = self.any_of(depth + 1)?;
-            return if self.take(")") { Ok(result) } else { Err(NotAnExpression("`)` is missing".into())) };
+            return if self.take(")") { Ok(result) } else { Err(SpdxError("`)` is missing".into())) };
         }
         let licence = self.name()?;
         if self.take("WITH") {
@@ -78,14 +75,14 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn name(&mut self) -> Result<&'a str, NotAnExpression> {
+    fn name(&mut self) -> Result<&'a str, SpdxError> {
         match self.words {
-            [] => Err(NotAnExpression("it ends too early".into())),
+            [] => Err(SpdxError("it ends too early".into())),
             [word, rest @ ..] if is_name(word) => {
                 self.words = rest;
                 Ok(word)
             }
-            [word, ..] => Err(NotAnExpression(format!("`{word}` is not a licence"))),
+            [word, ..] => Err(SpdxError(format!("`{word}` is not a licence"))),
         }
     }
 }
@@ -100,7 +97,7 @@ fn is_name(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn with(allowed: &[&str], expression: &str) -> Result<bool, NotAnExpression> {
+    fn with(allowed: &[&str], expression: &str) -> Result<bool, SpdxError> {
         satisfied(expression, &mut |licence| allowed.contains(&licence))
     }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::code;
-use super::report::Report;
-use crate::workspace::{self, Tracked};
+use super::report::CheckReport;
+use crate::workspace::{self, TrackedFile};
 
 /// Where a path or an address of one machine begins, and why it may not stand in any file. Written in two halves, so
 /// that this file does not hold them.
@@ -31,14 +31,14 @@ const IN_CODE: &[(&str, &str)] = &[
 const ONLINE: &str = "/tests/it/online/";
 
 /// Checks every tracked text file.
-pub(crate) fn check(root: &Path) -> Result<Report> {
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked(root)?;
     let problems = files.iter().flat_map(found).collect();
-    Ok(Report::Looked { at: format!("{} files", files.len()), problems, warnings: Vec::new() })
+    Ok(CheckReport::Looked { at: format!("{} files", files.len()), problems, warnings: Vec::new() })
 }
 
 /// Every line of a file that holds such a word.
-fn found(file: &Tracked) -> Vec<String> {
+fn found(file: &TrackedFile) -> Vec<String> {
     let mut problems = Vec::new();
     for (number, line) in file.text.lines().enumerate() {
         for (one, two, why) in IN_ANY_FILE {
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     fn problems(path: &str, text: &str) -> usize {
-        found(&Tracked { path: path.into(), text: text.into() }).len()
+        found(&TrackedFile { path: path.into(), text: text.into() }).len()
     }
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_place_is_named() {
-        let file = Tracked { path: "a.rs".into(), text: "\nfn a() { todo!() }".into() };
+        let file = TrackedFile { path: "a.rs".into(), text: "\nfn a() { todo!() }".into() };
         assert_eq!(found(&file), ["a.rs:2: todo!: unfinished"]);
     }
 

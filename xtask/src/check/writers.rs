@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::code;
-use super::report::Report;
-use crate::workspace::{self, Tracked};
+use super::report::CheckReport;
+use crate::workspace::{self, TrackedFile};
 
 /// The side of a forge that writes.
 const PORT: &str = "ForgeWrite";
@@ -30,15 +30,15 @@ const NAMED_IN: &[(&str, &str)] = &[
 ];
 
 /// Checks every source file that is not a test.
-pub(crate) fn check(root: &Path) -> Result<Report> {
+pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked(root)?;
     let (at, problems) = found(&files);
-    Ok(Report::Looked { at: format!("{at} files name {PORT}"), problems, warnings: Vec::new() })
+    Ok(CheckReport::Looked { at: format!("{at} files name {PORT}"), problems, warnings: Vec::new() })
 }
 
 /// So many files name it; and those of them that may not.
-fn found(files: &[Tracked]) -> (usize, Vec<String>) {
-    let is_source = |file: &&Tracked| file.path.starts_with("crates/") && file.path.contains("/src/");
+fn found(files: &[TrackedFile]) -> (usize, Vec<String>) {
+    let is_source = |file: &&TrackedFile| file.path.starts_with("crates/") && file.path.contains("/src/");
     let named = files.iter().filter(is_source).filter(|file| code::code_only(&file.text).contains(PORT));
     let named: Vec<&str> = named.map(|file| file.path.as_str()).collect();
     let is_known = |path: &str| NAMED_IN.iter().any(|(known, _)| *known == path);
@@ -50,7 +50,7 @@ fn found(files: &[Tracked]) -> (usize, Vec<String>) {
 
 #[test]
 fn a_file_that_names_it_anew_is_told_and_one_that_talks_about_it_is_not() {
-    let file = |path: &str, text: &str| Tracked { path: path.into(), text: text.into() };
+    let file = |path: &str, text: &str| TrackedFile { path: path.into(), text: text.into() };
     let files = [
         file("crates/loops/src/sync/new.rs", "use truing_core::port::ForgeWrite as _;"),
         file("crates/loops/src/sync/old.rs", "// Not by ForgeWrite."),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 /// What a constant holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
+pub(crate) enum ConstantValue {
     /// A number of bytes, entries, levels.
     Number(u64),
     /// A span of time.
@@ -15,14 +15,14 @@ pub(crate) enum Value {
 
 /// A constant as its file has it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Constant {
+pub(crate) struct SourceConstant {
     pub(crate) name: String,
     /// Its documentation comment, on one line; empty if it has none.
     pub(crate) said: String,
     expression: String,
 }
 
-impl Constant {
+impl SourceConstant {
     pub(crate) fn new(name: &str, expression: &str) -> Self {
         Self { name: name.to_owned(), said: String::new(), expression: expression.trim().to_owned() }
     }
@@ -34,7 +34,7 @@ impl Constant {
 }
 
 /// The constants of a source file, in its order. One whose value goes over several lines is read whole.
-pub(crate) fn constants(source: &str) -> Vec<Constant> {
+pub(crate) fn constants(source: &str) -> Vec<SourceConstant> {
     let mut found = Vec::new();
     let mut said: Vec<&str> = Vec::new();
     let mut lines = source.lines().map(str::trim);
@@ -52,7 +52,7 @@ pub(crate) fn constants(source: &str) -> Vec<Constant> {
                 expression.push_str(more);
             }
             let expression = expression.trim_end_matches(';').trim().to_owned();
-            found.push(Constant { name: name.to_owned(), said: said.join(" "), expression });
+            found.push(SourceConstant { name: name.to_owned(), said: said.join(" "), expression });
         }
         said.clear();
     }
@@ -77,68 +77,68 @@ fn declared(line: &str) -> Option<(&str, String)> {
 /// # Errors
 ///
 /// There is no such constant, or its value is written in a way that is not read here.
-pub(crate) fn of(name: &str, all: &[Constant]) -> Result<Value> {
+pub(crate) fn of(name: &str, all: &[SourceConstant]) -> Result<ConstantValue> {
     nested(name, all, 8)
 }
 
-fn nested(name: &str, all: &[Constant], deep: u32) -> Result<Value> {
+fn nested(name: &str, all: &[SourceConstant], deep: u32) -> Result<ConstantValue> {
     let constant = all.iter().find(|it| it.name == name).context("there is no such constant")?;
-    let mut reader = Reader { rest: &constant.expression, all, deep };
+    let mut reader = ExpressionReader { rest: &constant.expression, all, deep };
     let value = reader.shift().with_context(|| format!("its value is `{}`", constant.expression))?;
     if reader.rest.trim().is_empty() { Ok(value) } else { bail!("`{}` is not read", constant.expression) }
 }
 
 /// Reads as Rust binds: products first, then sums, then shifts.
-struct Reader<'a> {
+struct ExpressionReader<'a> {
     rest: &'a str,
-    all: &'a [Constant],
+    all: &'a [SourceConstant],
     /// How many names may still be followed.
     deep: u32,
 }
 
-impl<'a> Reader<'a> {
-    fn shift(&mut self) -> Result<Value> {
+impl<'a> ExpressionReader<'a> {
+    fn shift(&mut self) -> Result<ConstantValue> {
         let mut value = self.sum()?;
         while self.take("<<") {
             let by = u32::try_from(number(self.sum()?)?)?;
-            value = Value::Number(
+            value = ConstantValue::Number(
                 number(value)?.checked_mul(1u64.checked_shl(by).unwrap_or(0)).context("it is too large")?,
             );
         }
         Ok(value)
     }
 
-    fn sum(&mut self) -> Result<Value> {
+    fn sum(&mut self) -> Result<ConstantValue> {
         let mut value = self.product()?;
         while self.take("+") {
             let more = number(self.product()?)?;
-            value = Value::Number(number(value)?.checked_add(more).context("it is too large")?);
+            value = ConstantValue::Number(number(value)?.checked_add(more).context("it is too large")?);
         }
         Ok(value)
     }
 
-    fn product(&mut self) -> Result<Value> {
+    fn product(&mut self) -> Result<ConstantValue> {
         let mut value = self.single()?;
         while self.take("*") {
             let factor = number(self.single()?)?;
-            value = Value::Number(number(value)?.checked_mul(factor).context("it is too large")?);
+            value = ConstantValue::Number(number(value)?.checked_mul(factor).context("it is too large")?);
         }
         Ok(value)
     }
 
-    fn single(&mut self) -> Result<Value> {
+    fn single(&mut self) -> Result<ConstantValue> {
         if self.take("(") {
             let inner = self.shift()?;
             return if self.take(")") { Ok(inner) } else { bail!("a bracket is open") };
         }
         let word = self.word();
         if let Ok(value) = word.replace('_', "").parse() {
-            return Ok(Value::Number(value));
+            return Ok(ConstantValue::Number(value));
         }
         if let Some((_, unit)) = word.rsplit_once("::").filter(|_| self.take("(")) {
             let many = number(self.shift()?)?;
             self.take(")");
-            return Ok(Value::Time(match unit {
+            return Ok(ConstantValue::Time(match unit {
                 "from_millis" => Duration::from_millis(many),
                 "from_secs" | "seconds" => Duration::from_secs(many),
                 "from_mins" | "minutes" => Duration::from_secs(many.saturating_mul(60)),
@@ -167,10 +167,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn number(value: Value) -> Result<u64> {
+fn number(value: ConstantValue) -> Result<u64> {
     match value {
-        Value::Number(number) => Ok(number),
-        Value::Time(_) => bail!("a span of time is no number"),
+        ConstantValue::Number(number) => Ok(number),
+        ConstantValue::Time(_) => bail!("a span of time is no number"),
     }
 }
 
@@ -193,10 +193,10 @@ const CIRCLE: u32 = CIRCLE + 1;
     fn values_are_as_rust_has_them() {
         let all = constants(SOURCE);
         assert_eq!(all[0].said, "The most bytes of a file.");
-        assert_eq!(of("MAX_BYTES", &all).unwrap(), Value::Number(2 << 20));
-        assert_eq!(of("KEPT", &all).unwrap(), Value::Number((1 << 10) + 12 * (1 << 20)));
-        assert_eq!(of("TIME", &all).unwrap(), Value::Time(Duration::from_millis(1500)));
-        assert_eq!(of("LONG", &all).unwrap(), Value::Time(Duration::from_secs(86_400)));
+        assert_eq!(of("MAX_BYTES", &all).unwrap(), ConstantValue::Number(2 << 20));
+        assert_eq!(of("KEPT", &all).unwrap(), ConstantValue::Number((1 << 10) + 12 * (1 << 20)));
+        assert_eq!(of("TIME", &all).unwrap(), ConstantValue::Time(Duration::from_millis(1500)));
+        assert_eq!(of("LONG", &all).unwrap(), ConstantValue::Time(Duration::from_secs(86_400)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::tally::Tally;
+use super::tally::TestTally;
 use crate::{say, workspace};
 
 /// Lets libtest tell how long each test took: it offers that to nightly compilers, and to whoever sets this variable.
@@ -23,7 +23,7 @@ const TIMES: [&str; 2] = ["-Zunstable-options", "--report-time"];
 const THREADS: &str = "RUST_TEST_THREADS";
 
 /// A test program.
-pub(super) struct Program {
+pub(super) struct TestBinary {
     /// The package.
     package: String,
     /// The package and the target, such as `truing-core identity`.
@@ -35,28 +35,28 @@ pub(super) struct Program {
 
 /// A message of cargo about something that it has built.
 #[derive(Deserialize)]
-struct Message {
+struct CargoMessage {
     reason: String,
     package_id: Option<String>,
     manifest_path: Option<PathBuf>,
-    target: Option<Target>,
-    profile: Option<Profile>,
+    target: Option<CargoTarget>,
+    profile: Option<CargoProfile>,
     executable: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
-struct Target {
+struct CargoTarget {
     name: String,
     kind: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Profile {
+struct CargoProfile {
     test: bool,
 }
 
 /// Builds them. None: they do not build, and cargo has said why.
-pub(super) fn build(root: &Path, chosen: &[String]) -> Result<Option<Vec<Program>>> {
+pub(super) fn build(root: &Path, chosen: &[String]) -> Result<Option<Vec<TestBinary>>> {
     let mut command = workspace::cargo(root);
     command.args(["test", "--locked", "--no-run", "--message-format=json-render-diagnostics"]).args(chosen);
     say::line(&format!("{command:?} (cargo downloads the crates of Cargo.lock that it does not have yet)"));
@@ -72,8 +72,8 @@ pub(super) fn build(root: &Path, chosen: &[String]) -> Result<Option<Vec<Program
 }
 
 /// The test program that a message is about.
-fn program(line: &str) -> Option<Program> {
-    let message: Message = serde_json::from_str(line).ok()?;
+fn program(line: &str) -> Option<TestBinary> {
+    let message: CargoMessage = serde_json::from_str(line).ok()?;
     if message.reason != "compiler-artifact" || !message.profile?.test {
         return None;
     }
@@ -85,17 +85,17 @@ fn program(line: &str) -> Option<Program> {
     let target = message.target?;
     let unit = ["lib", "bin"].iter().any(|kind| target.kind.iter().any(|own| own == kind));
     let name = if unit { package.to_owned() } else { format!("{package} {}", target.name) };
-    Some(Program { package: package.to_owned(), name, folder, file: message.executable? })
+    Some(TestBinary { package: package.to_owned(), name, folder, file: message.executable? })
 }
 
-impl Program {
+impl TestBinary {
     /// Runs its tests, passing on what they print; how long that took.
     pub(super) fn run(
         &self,
         root: &Path,
         arguments: &[String],
         variables: &[(&str, &OsStr)],
-        tally: &mut Tally,
+        tally: &mut TestTally,
     ) -> Result<Duration> {
         let times: &[&str] = if self.tells_times() { &TIMES } else { &[] };
         let mut command = self.command();
@@ -141,7 +141,7 @@ pub(super) fn examples(
     root: &Path,
     chosen: &[String],
     arguments: &[String],
-    tally: &mut Tally,
+    tally: &mut TestTally,
 ) -> Result<Duration> {
     let mut command = workspace::cargo(root);
     command
@@ -157,7 +157,7 @@ pub(super) fn examples(
 }
 
 /// Runs a command, passing its output on while counting. `false`: it failed.
-fn follow(mut command: Command, tally: &mut Tally) -> Result<bool> {
+fn follow(mut command: Command, tally: &mut TestTally) -> Result<bool> {
     let shown = format!("{command:?}");
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {shown}"))?;

@@ -2,7 +2,7 @@
 
 /// What came of the tests so far.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Tally {
+pub(crate) struct TestTally {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
@@ -16,7 +16,7 @@ pub(crate) struct Tally {
     failed_before: u64,
 }
 
-impl Tally {
+impl TestTally {
     /// Takes in one line of the output.
     pub(crate) fn read(&mut self, line: &str) {
         let line = line.trim_end();
@@ -69,7 +69,7 @@ impl Tally {
     }
 }
 
-impl std::fmt::Display for Tally {
+impl std::fmt::Display for TestTally {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
     }
@@ -89,8 +89,8 @@ mod tests {
     use super::*;
 
     /// Programs: what each printed, and whether it passed.
-    fn tally(programs: &[(&str, bool)]) -> Tally {
-        let mut tally = Tally::default();
+    fn tally(programs: &[(&str, bool)]) -> TestTally {
+        let mut tally = TestTally::default();
         for (output, passed) in programs {
             output.lines().for_each(|line| tally.read(line));
             tally.end_of_program("core it", *passed);

@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::LONGEST_P99;
-use super::payload::Payload;
+use super::payload::RequestPayload;
 
 /// An answer is given up after this long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is sent over how many connections.
-pub(super) struct Load<'a> {
-    pub(super) payloads: &'a [Payload],
+pub(super) struct RequestLoad<'a> {
+    pub(super) payloads: &'a [RequestPayload],
     pub(super) connections: usize,
 }
 
 /// What came of it.
-pub(super) struct Measured {
+pub(super) struct LoadResult {
     /// From when it was due to its 202, in order.
     latencies: Vec<Duration>,
     /// Answered otherwise, or not at all.
@@ -31,7 +31,7 @@ pub(super) struct Measured {
     took: Duration,
 }
 
-impl Measured {
+impl LoadResult {
     pub(super) fn answered(&self) -> usize {
         self.latencies.len()
     }
@@ -47,9 +47,9 @@ impl Measured {
     }
 }
 
-impl Load<'_> {
+impl RequestLoad<'_> {
     /// Sends for `time` at `rate` a second.
-    pub(super) fn run(&self, port: u16, rate: f64, time: Duration) -> Result<Measured> {
+    pub(super) fn run(&self, port: u16, rate: f64, time: Duration) -> Result<LoadResult> {
         let total = (rate * time.as_secs_f64()) as u64;
         let next = AtomicU64::new(0);
         // Unlike the numbers of any earlier run against the same server.
@@ -63,7 +63,7 @@ impl Load<'_> {
                 .into_iter()
                 .map(|stream| {
                     scope.spawn(move || {
-                        let mut connection = Connection { stream, answer: vec![0; 4096] };
+                        let mut connection = LoadConnection { stream, answer: vec![0; 4096] };
                         let (mut latencies, mut failed) = (Vec::new(), 0);
                         loop {
                             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -96,7 +96,7 @@ impl Load<'_> {
             bail!("not one webhook of {total} was taken");
         }
         latencies.sort();
-        Ok(Measured { latencies, failed, took })
+        Ok(LoadResult { latencies, failed, took })
     }
 }
 
@@ -117,14 +117,14 @@ fn wait_for(due: Instant) {
     }
 }
 
-struct Connection {
+struct LoadConnection {
     stream: TcpStream,
     answer: Vec<u8>,
 }
 
-impl Connection {
+impl LoadConnection {
     /// Sends one webhook and reads its answer, which must be 202.
-    fn post(&mut self, run: u128, number: u64, payload: &Payload) -> Result<()> {
+    fn post(&mut self, run: u128, number: u64, payload: &RequestPayload) -> Result<()> {
         let head = format!(
             "POST /webhooks/github HTTP/1.1\r\nhost: localhost\r\nx-github-delivery: {run}-{number}\r\n"
         );
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_quantile_is_of_all_answers() {
         let latencies = (0..100).map(Duration::from_millis).collect();
-        let measured = Measured { latencies, failed: 0, took: Duration::from_secs(2) };
+        let measured = LoadResult { latencies, failed: 0, took: Duration::from_secs(2) };
         assert_eq!(measured.latency(0.5), Duration::from_millis(50));
         assert_eq!(measured.latency(0.99), Duration::from_millis(99));
         assert_eq!(measured.rate(), 50.0);

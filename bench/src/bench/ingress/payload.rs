@@ -15,9 +15,9 @@ pub(super) const SECRET: &str = "a secret of the bench";
 const EXAMPLES: &str = "crates/forge/tests/data/webhooks-examples.json.gz";
 
 /// A request without its first lines: the signature and length headers, and the body.
-pub(super) struct Payload(Vec<u8>);
+pub(super) struct RequestPayload(Vec<u8>);
 
-impl Payload {
+impl RequestPayload {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -28,7 +28,7 @@ impl Payload {
 }
 
 /// One payload a pull request.
-pub(super) fn signed(root: &Path, pulls: usize) -> Result<Vec<Payload>> {
+pub(super) fn signed(root: &Path, pulls: usize) -> Result<Vec<RequestPayload>> {
     let packed = std::fs::read(root.join(EXAMPLES)).with_context(|| format!("cannot read {EXAMPLES}"))?;
     let mut json = String::new();
     flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut json)?;
@@ -51,7 +51,7 @@ pub(super) fn signed(root: &Path, pulls: usize) -> Result<Vec<Payload>> {
             )
             .into_bytes();
             request.extend(body);
-            Ok(Payload(request))
+            Ok(RequestPayload(request))
         })
         .collect()
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use super::Store;
+use super::IngressStore;
 use super::payload::SECRET;
-use crate::bench::process::{Process, Used, folder, free_port, until_ready};
+use crate::bench::process::{ChildProcess, ChildUsage, folder, free_port, until_ready};
 use crate::bench::stores;
 use crate::workspace;
 
@@ -19,14 +19,14 @@ use crate::workspace;
 const DEBOUNCE: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// The service, and the program of Redis where it keeps something there.
-pub(super) enum Kind {
+pub(super) enum IngressService {
     /// `truing serve`.
-    Ours { program: PathBuf, store: Store, redis: PathBuf },
+    Ours { program: PathBuf, store: IngressStore, redis: PathBuf },
     /// Fastify, BullMQ and Redis.
     Peer { redis: PathBuf, folder: PathBuf },
 }
 
-impl Kind {
+impl IngressService {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Ours { .. } => "truing",
@@ -36,34 +36,34 @@ impl Kind {
 }
 
 /// A running service.
-pub(super) struct Server {
+pub(super) struct RunningService {
     port: u16,
     /// All of its processes, the one to stop first in front.
-    processes: Vec<Process>,
+    processes: Vec<ChildProcess>,
     _data: TempDir,
 }
 
-impl Server {
-    pub(super) fn start(kind: &Kind) -> Result<Self> {
+impl RunningService {
+    pub(super) fn start(kind: &IngressService) -> Result<Self> {
         let data = folder(&workspace::root()?)?;
         let port = free_port()?;
         let mut processes = match kind {
-            Kind::Ours { program, store: Store::Sqlite, redis: _ } => {
+            IngressService::Ours { program, store: IngressStore::Sqlite, redis: _ } => {
                 let store = "[store]\nurl = \"sqlite:truing.db\"\n";
-                vec![Process::start("truing", &mut ours(program, data.path(), port, store, "")?)?]
+                vec![ChildProcess::start("truing", &mut ours(program, data.path(), port, store, "")?)?]
             }
-            Kind::Ours { program, store: Store::Valkey, redis } => {
+            IngressService::Ours { program, store: IngressStore::Valkey, redis } => {
                 let servers = stores::servers(redis, data.path())?;
                 let store = format!("{}folder = \"local\"\n", servers.section);
                 let mut command = ours(program, data.path(), port, &store, servers.marker_key)?;
                 let (name, value) = servers.variable;
                 let [slots, records] = servers.processes;
-                vec![Process::start("truing", command.env(name, value))?, slots, records]
+                vec![ChildProcess::start("truing", command.env(name, value))?, slots, records]
             }
-            Kind::Peer { redis, folder } => {
+            IngressService::Peer { redis, folder } => {
                 let (store, redis_port) = stores::redis(redis, data.path())?;
                 let debounce = DEBOUNCE.as_millis().to_string();
-                let service = Process::start(
+                let service = ChildProcess::start(
                     "node",
                     Command::new("node")
                         .arg("server.mjs")
@@ -89,13 +89,13 @@ impl Server {
     }
 
     /// The use of each of its processes so far, with its name.
-    pub(super) fn used(&self) -> Result<Vec<(&'static str, Used)>> {
+    pub(super) fn used(&self) -> Result<Vec<(&'static str, ChildUsage)>> {
         self.processes.iter().map(|process| Ok((process.part(), process.used()?))).collect()
     }
 
     /// Ends it; an error if it has ended before.
     pub(super) fn stop(mut self) -> Result<()> {
-        self.processes.iter_mut().try_for_each(Process::check)
+        self.processes.iter_mut().try_for_each(ChildProcess::check)
     }
 }
 

@@ -2,10 +2,10 @@
 //! added in the order of time, as a service adds them, so that what is asked for lies as far apart as it does there.
 
 use anyhow::Result;
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::ledger::{day, month};
 
-use super::shapes::{BASE, BEGAN, COST, ENDED, FINDING, HEAD, KEY, RUN, Shapes, TOOK_MS, shapes};
+use super::shapes::{BASE, BEGAN, COST, ENDED, FINDING, HEAD, KEY, RUN, RowTexts, TOOK_MS, shapes};
 
 /// Repositories that the pull requests are spread over.
 pub(super) const REPOSITORIES: u64 = 300;
@@ -30,14 +30,14 @@ const ROWS: u64 =
 
 /// The size of a store.
 #[derive(Clone, Copy)]
-pub(super) struct Size {
+pub(super) struct StoreSize {
     pub(super) pulls: u64,
-    pub(super) now: Millis,
+    pub(super) now: UnixMillis,
 }
 
-impl Size {
+impl StoreSize {
     /// So many records in all, nearly.
-    pub(super) fn of_rows(rows: u64, now: Millis) -> Self {
+    pub(super) fn of_rows(rows: u64, now: UnixMillis) -> Self {
         Self { pulls: (rows / ROWS).max(1), now }
     }
 
@@ -59,8 +59,8 @@ impl Size {
         )
     }
 
-    fn days(&self) -> Vec<Millis> {
-        (0..DAYS as i64).map(|number| Millis(self.start() + number * DAY_MS)).collect()
+    fn days(&self) -> Vec<UnixMillis> {
+        (0..DAYS as i64).map(|number| UnixMillis(self.start() + number * DAY_MS)).collect()
     }
 
     fn months(&self) -> Vec<String> {
@@ -126,13 +126,13 @@ fn insert(table: &str, columns: &str, (count, row): (u64, &str)) -> String {
 }
 
 /// The statements that add all records.
-pub(super) fn records(size: &Size) -> Result<String> {
+pub(super) fn records(size: &StoreSize) -> Result<String> {
     let shapes = shapes()?;
     let all = [runs(size, &shapes), shown(size, &shapes), heard(size, &shapes), money(size)].concat();
     Ok(all.iter().map(|insert| format!("{insert};\n")).collect())
 }
 
-fn runs(size: &Size, shapes: &Shapes) -> Vec<String> {
+fn runs(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let columns =
         "key, loop, token, id, stage, head, base, began, kept, ended, kind, reason, cost, computed, record";
     let (key_of, began, id) = (key("value / 2"), size.began("value"), run("value"));
@@ -168,7 +168,7 @@ fn runs(size: &Size, shapes: &Shapes) -> Vec<String> {
 }
 
 /// Findings, what pull requests should show and do show.
-fn shown(size: &Size, shapes: &Shapes) -> Vec<String> {
+fn shown(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let of_pull = format!("value / {FINDINGS}");
     let id = finding("value");
     let body = marked(&shapes.finding, &[(FINDING, &id)]);
@@ -223,7 +223,7 @@ fn shown(size: &Size, shapes: &Shapes) -> Vec<String> {
 }
 
 /// History, and the little of what people do.
-fn heard(size: &Size, shapes: &Shapes) -> Vec<String> {
+fn heard(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let (pull, at) = (format!("value / {EVENTS}"), format!("value % {EVENTS}"));
     let review = format!("({pull}) * {REVIEWS} + {at} / 6");
     let event = format!(
@@ -272,7 +272,7 @@ fn heard(size: &Size, shapes: &Shapes) -> Vec<String> {
 }
 
 /// Levels, which get their numbers in this order from 1 on, and what was drawn on them.
-fn money(size: &Size) -> Vec<String> {
+fn money(size: &StoreSize) -> Vec<String> {
     let (reviews, calls) = (size.pulls * REVIEWS, size.pulls * REVIEWS * CALLS);
     let columns = "kind, key, period, cap, spent, reserved, touched";
     let review = format!(
@@ -325,7 +325,7 @@ fn money(size: &Size) -> Vec<String> {
 }
 
 /// The statements that add slots, which are due, to a SQLite file. Those of servers are made of them.
-pub(super) fn slots(count: u64, now: Millis) -> Result<String> {
+pub(super) fn slots(count: u64, now: UnixMillis) -> Result<String> {
     let at = format!("({} + value * 10)", now.0 - 3_600_000);
     let key_of = key("value");
     let body = marked(&shapes()?.slot, &[(KEY, &key_of), (&BEGAN.to_string(), &at)]);
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn the_rows_of_a_pull_request_are_as_many_as_are_counted() {
-        let size = Size::of_rows(54_000, Millis(1_790_000_000_000));
+        let size = StoreSize::of_rows(54_000, UnixMillis(1_790_000_000_000));
         assert_eq!(size.pulls, 54_000 / ROWS);
         let sum: u64 = records(&size).unwrap().lines().filter_map(counted).sum();
         let counted = size.pulls * ROWS;

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::fill::{self, Size};
-use super::{Tools, fed};
-use crate::bench::stores::{self, Servers};
+use super::fill::{self, StoreSize};
+use super::{BenchPrograms, fed};
+use crate::bench::stores::{self, StoreServers};
 use crate::workspace;
 
 /// Tables whose rows are counted as records.
@@ -31,26 +31,31 @@ const TABLES: [&str; 16] = [
 ];
 
 /// The engine, with what keeps it.
-enum Kept {
+enum StoreBacking {
     File(PathBuf),
-    Servers(Box<Servers>),
+    Servers(Box<StoreServers>),
 }
 
 /// A store.
-pub(super) struct Served {
-    kept: Kept,
+pub(super) struct MeasuredStore {
+    kept: StoreBacking,
     config: PathBuf,
     program: PathBuf,
     /// The local folder of commands.
     home: PathBuf,
 }
 
-impl Served {
+impl MeasuredStore {
     /// A file with records of that size, or with none, and slots. It is in a folder that has none yet.
-    pub(super) fn file(tools: &Tools<'_>, folder: &Path, size: Option<&Size>, slots: u64) -> Result<Self> {
+    pub(super) fn file(
+        tools: &BenchPrograms<'_>,
+        folder: &Path,
+        size: Option<&StoreSize>,
+        slots: u64,
+    ) -> Result<Self> {
         let file = folder.join("truing.db");
         let section = format!("[store]\nurl = \"sqlite:{}\"\n", file.display());
-        let served = Self::new(tools, folder, "sqlite.toml", &section, Kept::File(file))?;
+        let served = Self::new(tools, folder, "sqlite.toml", &section, StoreBacking::File(file))?;
         served.begin()?;
         // Without a journal: what fails is thrown away.
         let mut sql = String::from(
@@ -66,7 +71,12 @@ impl Served {
     }
 
     /// Servers with both. Their slots come from a file that has no records: the program knows how it keeps them.
-    pub(super) fn servers(tools: &Tools<'_>, folder: &Path, size: &Size, slots: u64) -> Result<Self> {
+    pub(super) fn servers(
+        tools: &BenchPrograms<'_>,
+        folder: &Path,
+        size: &StoreSize,
+        slots: u64,
+    ) -> Result<Self> {
         let file = Self::file(tools, folder, None, slots)?;
         let served = Self::empty_servers(tools, folder)?;
         let (from, to) = (file.url(), served.url());
@@ -82,13 +92,19 @@ impl Served {
     }
 
     /// Servers that hold nothing.
-    pub(super) fn empty_servers(tools: &Tools<'_>, folder: &Path) -> Result<Self> {
+    pub(super) fn empty_servers(tools: &BenchPrograms<'_>, folder: &Path) -> Result<Self> {
         let servers = stores::servers(tools.redis, folder)?;
         let section = format!("{}[forge.github]\n{}", servers.section, servers.marker_key);
-        Self::new(tools, folder, "servers.toml", &section, Kept::Servers(Box::new(servers)))
+        Self::new(tools, folder, "servers.toml", &section, StoreBacking::Servers(Box::new(servers)))
     }
 
-    fn new(tools: &Tools<'_>, folder: &Path, config: &str, section: &str, kept: Kept) -> Result<Self> {
+    fn new(
+        tools: &BenchPrograms<'_>,
+        folder: &Path,
+        config: &str,
+        section: &str,
+        kept: StoreBacking,
+    ) -> Result<Self> {
         let config = folder.join(config);
         std::fs::write(&config, section).context("cannot write the configuration")?;
         let home = folder.join("home");
@@ -109,7 +125,7 @@ impl Served {
         let mut command = Command::new(&self.program);
         command.arg("--quiet").args(arguments).arg("--config").arg(&self.config);
         command.env("HOME", &self.home).env("TRUING_STORE__FOLDER", &self.home).current_dir(&self.home);
-        if let Kept::Servers(servers) = &self.kept {
+        if let StoreBacking::Servers(servers) = &self.kept {
             command.env(servers.variable.0, servers.variable.1);
         }
         command
@@ -117,36 +133,36 @@ impl Served {
 
     pub(super) fn name(&self) -> &'static str {
         match self.kept {
-            Kept::File(_) => "SQLite",
-            Kept::Servers(_) => "Redis and PostgreSQL",
+            StoreBacking::File(_) => "SQLite",
+            StoreBacking::Servers(_) => "Redis and PostgreSQL",
         }
     }
 
     /// Its name for `truing store`.
     pub(super) fn url(&self) -> String {
         match &self.kept {
-            Kept::File(file) => format!("sqlite:{}", file.display()),
-            Kept::Servers(servers) => format!("{},{}", servers.slots, servers.records),
+            StoreBacking::File(file) => format!("sqlite:{}", file.display()),
+            StoreBacking::Servers(servers) => format!("{},{}", servers.slots, servers.records),
         }
     }
 
     /// The file, or both servers.
     pub(super) fn addresses(&self) -> Vec<String> {
         match &self.kept {
-            Kept::File(file) => vec![file.display().to_string()],
-            Kept::Servers(servers) => vec![servers.slots.clone(), servers.records.clone()],
+            StoreBacking::File(file) => vec![file.display().to_string()],
+            StoreBacking::Servers(servers) => vec![servers.slots.clone(), servers.records.clone()],
         }
     }
 
     /// A client of the engine that reads statements.
     fn client(&self) -> Result<Command> {
         Ok(match &self.kept {
-            Kept::File(file) => {
+            StoreBacking::File(file) => {
                 let mut client = Command::new("sqlite3");
                 client.args(["-batch", "-bail"]).arg(file);
                 client
             }
-            Kept::Servers(servers) => {
+            StoreBacking::Servers(servers) => {
                 let mut client = Command::new(stores::programs()?.join("psql"));
                 client.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", &servers.records]);
                 client
@@ -161,8 +177,8 @@ impl Served {
     fn ask(&self, sql: &str) -> Result<String> {
         let mut client = self.client()?;
         match &self.kept {
-            Kept::File(_) => client.arg(sql),
-            Kept::Servers(_) => client.args(["-c", sql]),
+            StoreBacking::File(_) => client.arg(sql),
+            StoreBacking::Servers(_) => client.args(["-c", sql]),
         };
         workspace::output(&mut client)
     }
@@ -170,8 +186,8 @@ impl Served {
     /// The rows of each table that has some.
     pub(super) fn counts(&self) -> Result<Vec<(&'static str, u64)>> {
         let schema = match self.kept {
-            Kept::File(_) => "",
-            Kept::Servers(_) => "truing.",
+            StoreBacking::File(_) => "",
+            StoreBacking::Servers(_) => "truing.",
         };
         let count = |table: &'static str| -> Result<(&'static str, u64)> {
             let told = self.ask(&format!("SELECT count(*) FROM {schema}{table}"))?;
@@ -184,8 +200,8 @@ impl Served {
     /// The bytes of the records on the disk, with their indexes.
     pub(super) fn bytes(&self) -> Result<u64> {
         match &self.kept {
-            Kept::File(file) => Ok(std::fs::metadata(file)?.len()),
-            Kept::Servers(_) => {
+            StoreBacking::File(file) => Ok(std::fs::metadata(file)?.len()),
+            StoreBacking::Servers(_) => {
                 let told = self.ask("SELECT pg_database_size(current_database())")?;
                 told.trim().parse().with_context(|| format!("no size: {told}"))
             }

@@ -4,19 +4,22 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 use truing_core::code::CodeDigests;
-use truing_core::converge::record::Record as Converge;
-use truing_core::converge::{Code, Exit};
+use truing_core::converge::record::ConvergeRecord as Converge;
+use truing_core::converge::{ConvergeExit, ConvergeExitCode};
 use truing_core::dismissal::Dismissal;
 use truing_core::finding::{
-    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source,
+    AnchorKind, CodeLocation, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, RawFinding,
+    Severity,
 };
-use truing_core::id::{CommentId, FindingId, Fingerprint, Key, Millis, RunId, Sha};
-use truing_core::ledger::Usage;
+use truing_core::id::{CommentId, FindingId, Fingerprint, RunId, Sha, SlotKey, UnixMillis};
+use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{AskedModel, Modelled, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
-use truing_core::publish::{Check, Desired, DesiredStatus, Item, StatusState};
-use truing_core::run::Stage;
-use truing_core::slot::{Limits, Loop, Slot};
+use truing_core::outcome::{
+    ModelReview, ModelReviewDetail, OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime,
+};
+use truing_core::publish::{CheckContent, CommentSubject, DesiredComment, DesiredStatus, StatusState};
+use truing_core::run::RunStage;
+use truing_core::slot::{LoopKind, Slot, SlotLimits};
 use truing_diff::RepoPath;
 
 /// Marks: the run, the key, the finding, and commits, which have to look like some.
@@ -34,7 +37,7 @@ pub(super) const COST: u64 = 41_250;
 pub(super) const TOOK_MS: i64 = 62_000;
 
 /// The texts of rows.
-pub(super) struct Shapes {
+pub(super) struct RowTexts {
     pub(super) review: String,
     pub(super) converge: String,
     /// The words of the columns of a run that converges.
@@ -49,34 +52,41 @@ pub(super) struct Shapes {
 }
 
 /// All of them.
-pub(super) fn shapes() -> Result<Shapes> {
+pub(super) fn shapes() -> Result<RowTexts> {
     let (head, base) = (Sha::parse(HEAD)?, Sha::parse(BASE)?);
     let converge = converge();
-    Ok(Shapes {
+    Ok(RowTexts {
         review: json(&review(&head, &base))?,
         converge_kind: converge.end().context("a run of converge has ended")?.as_str().to_owned(),
         converge_reason: converge.reason().unwrap_or_default().to_owned(),
         converge: json(&converge)?,
         finding: json(&finding())?,
-        summary: json(&Desired::summary(format!("**Truing** reviewed {HEAD}.\n\n{}", TEXT.repeat(3))))?,
+        summary: json(&DesiredComment::summary(format!(
+            "**Truing** reviewed {HEAD}.\n\n{}",
+            TEXT.repeat(3)
+        )))?,
         line: json(&line())?,
         status: json(&DesiredStatus {
             sha: head,
             state: StatusState::Failure,
             description: "3 findings, 2 of them block".to_owned(),
-            check: Check::default(),
+            check: CheckContent::default(),
         })?,
         dismissal: json(&Dismissal {
             finding: FindingId::new(FINDING),
             snippet: SNIPPET.to_owned(),
             reason: "wanted here: the caller has the lock".to_owned(),
             by: "ada".to_owned(),
-            at: Millis(ENDED),
+            at: UnixMillis(ENDED),
             withdrawn: false,
             about: None,
             retraction: None,
         })?,
-        slot: json(&Slot::new(Key::new(KEY)).on_event(Loop::Review, &Limits::default(), Millis(BEGAN)).slot)?,
+        slot: json(
+            &Slot::new(SlotKey::new(KEY))
+                .on_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(BEGAN))
+                .slot,
+        )?,
     })
 }
 
@@ -91,8 +101,8 @@ fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).context("a row cannot be written")
 }
 
-fn place() -> Place {
-    Place { path: RepoPath::from_text(PATH), side: Side::New, start_line: 117, end_line: 118 }
+fn place() -> CodeLocation {
+    CodeLocation { path: RepoPath::from_text(PATH), side: DiffSide::New, start_line: 117, end_line: 118 }
 }
 
 fn finding() -> Finding {
@@ -102,14 +112,14 @@ fn finding() -> Finding {
         raw: RawFinding {
             place: place(),
             severity: Severity::P1,
-            category: Category::C,
+            category: DefectCategory::C,
             rule: "agent/resource".to_owned(),
             title: "A connection is not given back when a statement fails".to_owned(),
             body: TEXT.to_owned(),
             snippet: SNIPPET.to_owned(),
             code: CodeDigests::default(),
             suggestion: None,
-            source: Source::Agent,
+            source: FindingSource::Agent,
         },
         old_path: None,
         anchor: AnchorKind::Inline,
@@ -122,9 +132,9 @@ fn finding() -> Finding {
     }
 }
 
-fn line() -> Desired {
-    Desired {
-        item: Item::Finding(FindingId::new(FINDING)),
+fn line() -> DesiredComment {
+    DesiredComment {
+        item: CommentSubject::Finding(FindingId::new(FINDING)),
         place: Some((AnchorKind::Inline, place())),
         body: format!("**P1** A connection is not given back when a statement fails\n\n{TEXT}"),
         suggestion: None,
@@ -136,37 +146,41 @@ fn line() -> Desired {
 }
 
 fn review(head: &Sha, base: &Sha) -> ReviewRecord {
-    let outcome =
-        Outcome { kind: OutcomeKind::Reviewed, reason: None, until: None, runtime: Runtime::Native };
+    let outcome = ReviewOutcome {
+        kind: OutcomeKind::Reviewed,
+        reason: None,
+        until: None,
+        runtime: ReviewRuntime::Native,
+    };
     let mut detail = ReviewDetail::new(Some(head.clone()), base.clone(), outcome);
-    detail.stage = Stage::Published;
+    detail.stage = RunStage::Published;
     detail.open = vec![(Severity::P1, 2), (Severity::P2, 1)];
     let files =
         ["storage/accounts.py", "storage/pool.py", "api/routes.py", "api/errors.py", "tests/test_pool.py"];
     let paths = files.iter().map(|file| RepoPath::from_text(&format!("services/payments/{file}")));
     detail.coverage.reviewed = paths.collect();
     let tokens =
-        Usage { input: 1200, output: 900, cache_read: 41_000, cache_write_5m: 9000, cache_write_1h: 0 };
-    let mut record = ReviewRecord::begin(RunId::new(RUN), Key::new(KEY), detail, Millis(BEGAN));
+        TokenUsage { input: 1200, output: 900, cache_read: 41_000, cache_write_5m: 9000, cache_write_1h: 0 };
+    let mut record = ReviewRecord::begin(RunId::new(RUN), SlotKey::new(KEY), detail, UnixMillis(BEGAN));
     record.versions.insert("truing".to_owned(), "0.1.0".to_owned());
     record
-        .asked(Some(AskedModel {
+        .asked(Some(ModelReview {
             model: "claude-sonnet-4-5".to_owned(),
             prompt_hash: HEAD.to_owned(),
             turns: 3,
             cost: MicroUsd(COST),
             ms: 48_000,
-            did: Modelled {
+            did: ModelReviewDetail {
                 tokens,
                 calls: [("read".to_owned(), 4), ("grep".to_owned(), 2)].into(),
-                ..Modelled::default()
+                ..ModelReviewDetail::default()
             },
         }))
-        .ended_at(Millis(ENDED))
+        .ended_at(UnixMillis(ENDED))
 }
 
 fn converge() -> Converge {
-    let exit = Exit::new(Code::Infrastructure, "the forge gave no answer for 5 minutes");
-    let of = (RunId::new(RUN), Key::new(KEY));
-    Converge::never_begun(of, ("acme/service#7".to_owned(), "pay".to_owned()), exit, Millis(ENDED))
+    let exit = ConvergeExit::new(ConvergeExitCode::Infrastructure, "the forge gave no answer for 5 minutes");
+    let of = (RunId::new(RUN), SlotKey::new(KEY));
+    Converge::never_begun(of, ("acme/service#7".to_owned(), "pay".to_owned()), exit, UnixMillis(ENDED))
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::fuzz::random::Random;
+use crate::fuzz::random::SeededRandom;
 
 /// The languages: folder, ending, and blocks. The first block of a file is its head, the last one holds defects,
 /// the others follow each other in any order.
@@ -39,20 +39,20 @@ const SPECIAL_EVERY: usize = 10;
 const BLOCK_LINES: usize = 15;
 
 /// A generated project.
-pub(super) struct Project {
-    random: Random,
-    files: Vec<File>,
+pub(super) struct GeneratedProject {
+    random: SeededRandom,
+    files: Vec<GeneratedFile>,
 }
 
 /// One file, as its blocks.
 #[derive(Clone)]
-struct File {
+struct GeneratedFile {
     path: String,
     language: usize,
     blocks: Vec<String>,
 }
 
-impl File {
+impl GeneratedFile {
     fn text(&self) -> String {
         let end = if self.path.ends_with(".json") { "  \"end\": true\n}\n" } else { "" };
         self.blocks.concat() + end
@@ -60,7 +60,7 @@ impl File {
 }
 
 /// A change of a project.
-pub(super) struct Change {
+pub(super) struct ProjectChange {
     /// Files that are not there any more: deleted or renamed.
     pub(super) gone: Vec<String>,
     /// Files with other text than before, or new ones.
@@ -69,7 +69,7 @@ pub(super) struct Change {
     renamed: usize,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for ProjectChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { new, renamed, .. } = self;
         let edited = self.written.len() - new - renamed;
@@ -77,9 +77,9 @@ impl fmt::Display for Change {
     }
 }
 
-impl Project {
+impl GeneratedProject {
     pub(super) fn new(seed: u64, files: usize, file_lines: usize) -> Self {
-        let mut project = Self { random: Random::new(seed), files: Vec::with_capacity(files) };
+        let mut project = Self { random: SeededRandom::new(seed), files: Vec::with_capacity(files) };
         for number in 0..files {
             let file = project.file(number, file_lines);
             project.files.push(file);
@@ -98,9 +98,9 @@ impl Project {
     }
 
     /// A change of so many files that adds about so many lines.
-    pub(super) fn change(&mut self, changed: usize, lines: usize) -> Change {
+    pub(super) fn change(&mut self, changed: usize, lines: usize) -> ProjectChange {
         let each = lines.div_ceil(changed.max(1));
-        let mut change = Change { gone: Vec::new(), written: Vec::new(), new: 0, renamed: 0 };
+        let mut change = ProjectChange { gone: Vec::new(), written: Vec::new(), new: 0, renamed: 0 };
         let step = (self.files.len() / changed.max(1)).max(1);
         for at in 0..changed {
             let Some(mut file) = self.files.get(at * step).cloned() else { break };
@@ -128,8 +128,10 @@ impl Project {
     }
 
     /// Adds so many lines in places, drops a block and rewrites another.
-    fn edit(&mut self, file: &mut File, lines: usize) {
-        let middle = |random: &mut Random, file: &File| 1 + random.below(file.blocks.len().saturating_sub(1));
+    fn edit(&mut self, file: &mut GeneratedFile, lines: usize) {
+        let middle = |random: &mut SeededRandom, file: &GeneratedFile| {
+            1 + random.below(file.blocks.len().saturating_sub(1))
+        };
         let mut added = 0;
         while added < lines {
             let block = self.block(file.language);
@@ -146,13 +148,13 @@ impl Project {
     }
 
     /// A new file of about so many lines.
-    fn file(&mut self, number: usize, lines: usize) -> File {
+    fn file(&mut self, number: usize, lines: usize) -> GeneratedFile {
         let language = number % LANGUAGES.len();
         let (folder, ending, blocks) = LANGUAGES.get(language).copied().unwrap_or_default();
         let (area, name) = (self.word(), self.word());
         let path = format!("{folder}/{area}/{name}_{number}.{ending}");
         let head = self.fill(parts(blocks).first().copied().unwrap_or_default());
-        let mut file = File { path, language, blocks: vec![head] };
+        let mut file = GeneratedFile { path, language, blocks: vec![head] };
         let mut made = 0;
         while made < lines {
             let block = self.block(language);
@@ -240,8 +242,8 @@ fn capital(word: &str) -> String {
 mod tests {
     use super::*;
 
-    fn texts(seed: u64) -> (Vec<(String, String)>, Change) {
-        let mut project = Project::new(seed, 70, 100);
+    fn texts(seed: u64) -> (Vec<(String, String)>, ProjectChange) {
+        let mut project = GeneratedProject::new(seed, 70, 100);
         let texts = project.texts().collect();
         (texts, project.change(20, 1000))
     }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use serde_json::json;
 
-use crate::native::Limits;
+use crate::native::RunLimits;
 
 /// The name of a run's server in the program's variables: its own name for the place of the provider.
 pub(super) const ADDRESS: &str = "ANTHROPIC_BASE_URL";
@@ -56,7 +56,7 @@ pub(super) fn variables(token: &str) -> impl Iterator<Item = (String, String)> {
 }
 
 /// Its arguments.
-pub(super) fn arguments(model: &str, limits: &Limits) -> Vec<OsString> {
+pub(super) fn arguments(model: &str, limits: &RunLimits) -> Vec<OsString> {
     let [_, token] = TOKENS;
     let server = json!({"mcpServers": {SERVER: {
         "type": "http",

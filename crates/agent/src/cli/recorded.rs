@@ -15,19 +15,19 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Duration;
-use truing_core::ledger::Usage;
+use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
-use truing_core::secret::Secret;
-use truing_model::messages::{Block, Known, Message, Role};
+use truing_core::secret::SecretString;
+use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage};
 
 use super::conversation::HINTS;
-use super::relay::{Relay, Reply, Said};
-use super::stream::Stream;
+use super::relay::{CliRelay, ProgramMessage, RelayReply};
+use super::stream::CliStream;
 use truing_core::agent::CLI_VERSION;
 
 use super::{ADDRESS, WAITING, invocation, wire};
-use crate::mcp::Offer;
-use crate::native::{Limits, Output};
+use crate::mcp::McpTool;
+use crate::native::{CallOutput, RunLimits};
 
 /// A model whose price the program knows.
 const MODEL: &str = "claude-sonnet-5-5";
@@ -38,7 +38,7 @@ const AT_ONCE: Duration = Duration::from_millis(400);
 
 /// What the program meets when it asks for the `n`th time, or calls a tool.
 #[derive(Clone, Copy)]
-enum Meets {
+enum ScriptedReply {
     /// Words.
     Words,
     /// A call of the one tool, at this price in tokens.
@@ -51,72 +51,78 @@ enum Meets {
     Death(Signal),
 }
 
-struct Story {
+struct RecordedCase {
     name: &'static str,
     /// How many times it is spoken to.
     lines: usize,
     /// What its asking meets, the last one again and again; and what its calls meet.
-    asks: &'static [Meets],
-    calls: Meets,
+    asks: &'static [ScriptedReply],
+    calls: ScriptedReply,
     /// How what is told of its end begins.
     end: &'static str,
 }
 
-const STORIES: [Story; 8] = [
-    Story {
+const STORIES: [RecordedCase; 8] = [
+    RecordedCase {
         name: "clean",
         lines: 1,
-        asks: &[Meets::Call(10), Meets::Words],
-        calls: Meets::Words,
+        asks: &[ScriptedReply::Call(10), ScriptedReply::Words],
+        calls: ScriptedReply::Words,
         end: "Failed(\"claude ended (success) before the model had reported\")",
     },
-    Story { name: "max-turns", lines: 1, asks: &[Meets::Call(10)], calls: Meets::Words, end: "Limit(Turns)" },
-    Story {
+    RecordedCase {
+        name: "max-turns",
+        lines: 1,
+        asks: &[ScriptedReply::Call(10)],
+        calls: ScriptedReply::Words,
+        end: "Limit(Turns)",
+    },
+    RecordedCase {
         name: "money",
         lines: 1,
-        asks: &[Meets::Call(9_000_000)],
-        calls: Meets::Words,
+        asks: &[ScriptedReply::Call(9_000_000)],
+        calls: ScriptedReply::Words,
         end: "Limit(Money)",
     },
-    Story {
+    RecordedCase {
         name: "refusal",
         lines: 1,
-        asks: &[Meets::Refusal],
-        calls: Meets::Words,
+        asks: &[ScriptedReply::Refusal],
+        calls: ScriptedReply::Words,
         end: "Failed(\"claude ended with api_error: API Error: Sonnet 5.5's safeguards flagged this message",
     },
-    Story {
+    RecordedCase {
         name: "forbidden",
         lines: 1,
-        asks: &[Meets::Forbidden],
-        calls: Meets::Words,
+        asks: &[ScriptedReply::Forbidden],
+        calls: ScriptedReply::Words,
         end: "Failed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money is used up",
     },
-    Story {
+    RecordedCase {
         name: "two-results",
         lines: 2,
-        asks: &[Meets::Words, Meets::Forbidden],
-        calls: Meets::Words,
+        asks: &[ScriptedReply::Words, ScriptedReply::Forbidden],
+        calls: ScriptedReply::Words,
         end: "Failed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money is used up",
     },
-    Story {
+    RecordedCase {
         name: "interrupted",
         lines: 1,
-        asks: &[Meets::Death(Signal::INT)],
-        calls: Meets::Words,
+        asks: &[ScriptedReply::Death(Signal::INT)],
+        calls: ScriptedReply::Words,
         end: "Failed(\"claude ended with aborted_streaming: ",
     },
-    Story {
+    RecordedCase {
         name: "killed",
         lines: 1,
-        asks: &[Meets::Call(10)],
-        calls: Meets::Death(Signal::KILL),
+        asks: &[ScriptedReply::Call(10)],
+        calls: ScriptedReply::Death(Signal::KILL),
         end: "Failed(\"claude ended (signal: 9 (SIGKILL)) without a result\")",
     },
 ];
 
 /// A recording: what it was made with, how the program ended, and what it printed.
-struct Recording {
+struct ProgramRecording {
     version: String,
     status: ExitStatus,
     lines: String,
@@ -130,17 +136,17 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/recorded")
 }
 
-fn recording(name: &str) -> Recording {
+fn recording(name: &str) -> ProgramRecording {
     let text = std::fs::read_to_string(folder().join(format!("{name}.jsonl"))).unwrap();
     let (head, lines) = text.split_once('\n').unwrap();
     let head: Value = serde_json::from_str(head).unwrap();
     let status = head["status"].as_i64().and_then(|status| i32::try_from(status).ok()).unwrap();
     let version = head["claude"].as_str().unwrap().to_owned();
-    Recording { version, status: ExitStatus::from_raw(status), lines: lines.to_owned() }
+    ProgramRecording { version, status: ExitStatus::from_raw(status), lines: lines.to_owned() }
 }
 
 fn end(lines: &[u8], status: ExitStatus) -> String {
-    let mut stream = Stream::default();
+    let mut stream = CliStream::default();
     // However it is cut.
     for part in lines.chunks(7) {
         stream.read(part);
@@ -157,7 +163,7 @@ async fn what_the_program_printed_comes_to_the_end_that_it_had() {
         }
     }
     for story in &STORIES {
-        let Recording { version, status, lines } = recording(story.name);
+        let ProgramRecording { version, status, lines } = recording(story.name);
         assert_eq!(version, CLI_VERSION, "{}: record it anew: see above", story.name);
         let told = end(lines.as_bytes(), status);
         assert!(told.starts_with(story.end), "{}: {told}", story.name);
@@ -199,7 +205,7 @@ fn program() -> Option<PathBuf> {
 }
 
 /// How the program ended, and what it printed, with what names its run in that.
-struct Ran {
+struct ProgramRun {
     output: std::process::Output,
     names: [(String, &'static str); 2],
 }
@@ -208,12 +214,12 @@ struct Ran {
 async fn run<F: Future<Output = ()>>(
     program: &Path,
     lines: usize,
-    answers: impl FnOnce(mpsc::Receiver<Said>, Pid) -> F,
-) -> Ran {
+    answers: impl FnOnce(mpsc::Receiver<ProgramMessage>, Pid) -> F,
+) -> ProgramRun {
     let place = tempfile::tempdir().unwrap();
-    let token = Secret::new("run-token");
+    let token = SecretString::new("run-token");
     let (say, said) = mpsc::channel(WAITING);
-    let offer = Offer {
+    let offer = McpTool {
         name: "read".to_owned(),
         title: "read".to_owned(),
         description: "Shows a file".to_owned(),
@@ -223,9 +229,9 @@ async fn run<F: Future<Output = ()>>(
     };
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(Relay::new(&token, vec![offer], say).serve(listener));
+    let server = tokio::spawn(CliRelay::new(&token, vec![offer], say).serve(listener));
 
-    let limits = Limits { turns: 0, money: Some(MicroUsd(1_000_000)), ..Limits::default() };
+    let limits = RunLimits { turns: 0, money: Some(MicroUsd(1_000_000)), ..RunLimits::default() };
     let mut command = tokio::process::Command::new(program);
     command.args(invocation::arguments(MODEL, &limits)).current_dir(place.path()).env_clear();
     command.envs(invocation::variables(token.expose())).env(ADDRESS, &address);
@@ -242,11 +248,11 @@ async fn run<F: Future<Output = ()>>(
         () = answers(said, pid) => panic!("the server ended"),
     };
     server.abort();
-    Ran { output, names: [(place.path().display().to_string(), "/run"), (address, "http://run")] }
+    ProgramRun { output, names: [(place.path().display().to_string(), "/run"), (address, "http://run")] }
 }
 
 /// Runs the program, and keeps what it printed.
-async fn record(story: &Story) {
+async fn record(story: &RecordedCase) {
     let program = program().expect("the program is where `cargo xtask test` puts it");
     let ran = run(&program, story.lines, |said, pid| answered(story, said, pid)).await;
     let mut text =
@@ -265,26 +271,26 @@ async fn record(story: &Story) {
 async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
     let Some(program) = program() else { return };
     let (tell, told) = oneshot::channel();
-    let answers = async |mut said: mpsc::Receiver<Said>, _: Pid| {
+    let answers = async |mut said: mpsc::Receiver<ProgramMessage>, _: Pid| {
         let (mut made, mut tell) = (Vec::new(), Some(tell));
         while let Some(one) = said.recv().await {
             match one {
-                Said::Ask { body, back, .. } => {
+                ProgramMessage::Ask { body, back, .. } => {
                     let asked = wire::read(&body).unwrap();
                     let blocks = if made.is_empty() {
                         (0..CALLS).map(|number| call(number, json!({ "path": number.to_string() }))).collect()
                     } else {
                         tell.take().map(|tell| tell.send(std::mem::take(&mut made)));
-                        vec![Block::text("That is all.")]
+                        vec![MessageBlock::text("That is all.")]
                     };
                     drop(back.send(says(blocks, 1, 10, &asked)));
                 }
-                Said::Call { input, back, .. } => {
+                ProgramMessage::Call { input, back, .. } => {
                     made.push(input["path"].as_str().unwrap().to_owned());
                     // Whoever makes the next one without this answer makes it at once.
                     let next = tokio::time::timeout(AT_ONCE, said.recv()).await;
                     assert!(next.is_err(), "the call after {made:?} was made before it was answered");
-                    drop(back.send(Output { text: "x".to_owned(), is_error: false, denied: false }));
+                    drop(back.send(CallOutput { text: "x".to_owned(), is_error: false, denied: false }));
                 }
             }
         }
@@ -296,59 +302,61 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
 }
 
 /// Answers what the program says.
-async fn answered(story: &Story, mut said: mpsc::Receiver<Said>, pid: Pid) {
+async fn answered(story: &RecordedCase, mut said: mpsc::Receiver<ProgramMessage>, pid: Pid) {
     let mut asked = 0;
     // What waits for the program's death.
     let mut open = Vec::new();
     while let Some(said) = said.recv().await {
         match said {
-            Said::Ask { body, back, .. } => {
+            ProgramMessage::Ask { body, back, .. } => {
                 let meets = story.asks.get(asked).or(story.asks.last()).copied().unwrap();
                 asked += 1;
                 let read = wire::read(&body).unwrap();
-                if let Meets::Death(signal) = meets {
+                if let ScriptedReply::Death(signal) = meets {
                     open.push(Box::new(back) as Box<dyn Send>);
                     kill_process(pid, signal).unwrap();
                     continue;
                 }
                 drop(back.send(reply(meets, asked, &read)));
             }
-            Said::Call { back, .. } => {
-                if let Meets::Death(signal) = story.calls {
+            ProgramMessage::Call { back, .. } => {
+                if let ScriptedReply::Death(signal) = story.calls {
                     open.push(Box::new(back));
                     kill_process(pid, signal).unwrap();
                     continue;
                 }
-                drop(back.send(Output { text: "x = 1".to_owned(), is_error: false, denied: false }));
+                drop(back.send(CallOutput { text: "x = 1".to_owned(), is_error: false, denied: false }));
             }
         }
     }
 }
 
-fn reply(meets: Meets, nth: usize, asked: &wire::Asked) -> Reply {
+fn reply(meets: ScriptedReply, nth: usize, asked: &wire::CliRequest) -> RelayReply {
     match meets {
-        Meets::Forbidden | Meets::Death(_) => Reply::Refused("this run's money is used up".to_owned()),
-        Meets::Call(tokens) => says(vec![call(nth, json!({ "path": "a.py" }))], nth, tokens, asked),
-        Meets::Words => says(vec![Block::text("That is all.")], nth, 10, asked),
-        Meets::Refusal => match says(vec![Block::text("That is all.")], nth, 10, asked) {
-            Reply::Said { body, streams } => {
+        ScriptedReply::Forbidden | ScriptedReply::Death(_) => {
+            RelayReply::Refused("this run's money is used up".to_owned())
+        }
+        ScriptedReply::Call(tokens) => says(vec![call(nth, json!({ "path": "a.py" }))], nth, tokens, asked),
+        ScriptedReply::Words => says(vec![MessageBlock::text("That is all.")], nth, 10, asked),
+        ScriptedReply::Refusal => match says(vec![MessageBlock::text("That is all.")], nth, 10, asked) {
+            RelayReply::Said { body, streams } => {
                 let body = String::from_utf8(body).unwrap().replace("end_turn", "refusal");
-                Reply::Said { body: body.into_bytes(), streams }
+                RelayReply::Said { body: body.into_bytes(), streams }
             }
-            refused @ Reply::Refused(_) => refused,
+            refused @ RelayReply::Refused(_) => refused,
         },
     }
 }
 
-fn call(nth: usize, input: Value) -> Block {
-    Block::Known(Known::ToolUse { id: format!("toolu_{nth:08}"), name: "read".to_owned(), input })
+fn call(nth: usize, input: Value) -> MessageBlock {
+    MessageBlock::Known(KnownBlock::ToolUse { id: format!("toolu_{nth:08}"), name: "read".to_owned(), input })
 }
 
-fn says(content: Vec<Block>, nth: usize, tokens: u64, asked: &wire::Asked) -> Reply {
-    let said = Message { role: Role::Assistant, content };
-    let usage = Usage { input: tokens, output: 10, ..Usage::default() };
+fn says(content: Vec<MessageBlock>, nth: usize, tokens: u64, asked: &wire::CliRequest) -> RelayReply {
+    let said = ModelMessage { role: MessageRole::Assistant, content };
+    let usage = TokenUsage { input: tokens, output: 10, ..TokenUsage::default() };
     let id = format!("msg_{nth:08}");
-    Reply::Said {
+    RelayReply::Said {
         body: wire::told(&said, (&id, &asked.model), &usage, asked.streams),
         streams: asked.streams,
     }

@@ -16,14 +16,14 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use truing_core::line::clean;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 
 use super::invocation::SERVER;
 use super::wire;
-use crate::mcp::connections::{self, Bounds};
-use crate::mcp::http::{Answer, Door};
-use crate::mcp::{Called, Offer, Toolset};
-use crate::native::Output;
+use crate::mcp::connections::{self, ConnectionBounds};
+use crate::mcp::http::{McpEndpoint, McpResponse};
+use crate::mcp::{McpTool, ToolCallResult, Toolset};
+use crate::native::CallOutput;
 use crate::schema::MAX_NAME_CHARS;
 
 /// The most bytes of a request to the model: the API takes no more.
@@ -34,15 +34,15 @@ const MESSAGES: &str = "/v1/messages";
 const SUBAGENT: &str = "x-claude-code-agent-id";
 
 /// What a program says.
-pub(super) enum Said {
+pub(super) enum ProgramMessage {
     /// It asks the model.
-    Ask { body: Bytes, subagent: Option<String>, back: oneshot::Sender<Reply> },
+    Ask { body: Bytes, subagent: Option<String>, back: oneshot::Sender<RelayReply> },
     /// It calls a tool.
-    Call { name: String, input: Value, back: oneshot::Sender<Output> },
+    Call { name: String, input: Value, back: oneshot::Sender<CallOutput> },
 }
 
 /// What it is answered when it asks.
-pub(super) enum Reply {
+pub(super) enum RelayReply {
     /// In the API's own way.
     Said { body: Vec<u8>, streams: bool },
     /// Not at all.
@@ -51,19 +51,19 @@ pub(super) enum Reply {
 
 /// The server of one run.
 #[derive(Clone)]
-pub(super) struct Relay {
-    door: Door,
-    tools: Arc<Bridge>,
+pub(super) struct CliRelay {
+    door: McpEndpoint,
+    tools: Arc<ToolBridge>,
 }
 
 /// The tools of a run, which are called where the run is.
-struct Bridge {
-    offers: Vec<Offer>,
-    run: mpsc::Sender<Said>,
+struct ToolBridge {
+    offers: Vec<McpTool>,
+    run: mpsc::Sender<ProgramMessage>,
 }
 
 #[async_trait]
-impl Toolset for Bridge {
+impl Toolset for ToolBridge {
     fn name(&self) -> &str {
         SERVER
     }
@@ -72,27 +72,29 @@ impl Toolset for Bridge {
         None
     }
 
-    fn tools(&self) -> Vec<Offer> {
+    fn tools(&self) -> Vec<McpTool> {
         self.offers.clone()
     }
 
-    async fn call(&self, name: &str, input: Value) -> Called {
+    async fn call(&self, name: &str, input: Value) -> ToolCallResult {
         let (back, answer) = oneshot::channel();
-        let call = Said::Call { name: name.to_owned(), input, back };
+        let call = ProgramMessage::Call { name: name.to_owned(), input, back };
         if self.run.send(call).await.is_err() {
-            return Called::failed("the run is over");
+            return ToolCallResult::failed("the run is over");
         }
         match answer.await {
-            Ok(Output { text, is_error, denied: _ }) => Called { text, structured: None, is_error },
-            Err(_) => Called::failed("the run is over"),
+            Ok(CallOutput { text, is_error, denied: _ }) => {
+                ToolCallResult { text, structured: None, is_error }
+            }
+            Err(_) => ToolCallResult::failed("the run is over"),
         }
     }
 }
 
-impl Relay {
+impl CliRelay {
     /// For whoever knows the token; what is said goes to `run`.
-    pub(super) fn new(token: &Secret, offers: Vec<Offer>, run: mpsc::Sender<Said>) -> Self {
-        Self { door: Door::new(Some(token)), tools: Arc::new(Bridge { offers, run }) }
+    pub(super) fn new(token: &SecretString, offers: Vec<McpTool>, run: mpsc::Sender<ProgramMessage>) -> Self {
+        Self { door: McpEndpoint::new(Some(token)), tools: Arc::new(ToolBridge { offers, run }) }
     }
 
     /// Answers whoever connects, until it is let go of.
@@ -104,10 +106,10 @@ impl Relay {
         };
         let knows = move |headers: &HeaderMap| door.lets_in(headers);
         // The program ends without it, and its end tells why.
-        let _ = connections::serve(listener, Bounds::default(), knows, answer).await;
+        let _ = connections::serve(listener, ConnectionBounds::default(), knows, answer).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, request: Request<Incoming>) -> McpResponse {
         match (request.method(), request.uri().path()) {
             (&Method::POST, MESSAGES) if !self.door.lets_in(request.headers()) => {
                 refused("this run's token is another")
@@ -119,20 +121,20 @@ impl Relay {
         }
     }
 
-    async fn asked(&self, request: Request<Incoming>) -> Answer {
+    async fn asked(&self, request: Request<Incoming>) -> McpResponse {
         let subagent = subagent(request.headers());
         let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
             Ok(body) => body.to_bytes(),
             Err(_) => return refused("the request is too long, or cut"),
         };
         let (back, reply) = oneshot::channel();
-        if self.tools.run.send(Said::Ask { body, subagent, back }).await.is_err() {
+        if self.tools.run.send(ProgramMessage::Ask { body, subagent, back }).await.is_err() {
             return refused("the run is over");
         }
         match reply.await {
-            Ok(Reply::Said { body, streams: true }) => told(StatusCode::OK, "text/event-stream", body),
-            Ok(Reply::Said { body, streams: false }) => told(StatusCode::OK, "application/json", body),
-            Ok(Reply::Refused(why)) => refused(&why),
+            Ok(RelayReply::Said { body, streams: true }) => told(StatusCode::OK, "text/event-stream", body),
+            Ok(RelayReply::Said { body, streams: false }) => told(StatusCode::OK, "application/json", body),
+            Ok(RelayReply::Refused(why)) => refused(&why),
             Err(_) => refused("the run is over"),
         }
     }
@@ -142,11 +144,11 @@ fn subagent(headers: &HeaderMap) -> Option<String> {
     headers.get(SUBAGENT).map(|id| clean(&String::from_utf8_lossy(id.as_bytes()), MAX_NAME_CHARS))
 }
 
-fn refused(why: &str) -> Answer {
+fn refused(why: &str) -> McpResponse {
     told(StatusCode::FORBIDDEN, "application/json", wire::refusal(why))
 }
 
-fn told(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Answer {
+fn told(status: StatusCode, kind: &'static str, body: Vec<u8>) -> McpResponse {
     let never = |never: Infallible| match never {};
     let mut answer = Response::new(Full::new(Bytes::from(body)).map_err(never).boxed());
     *answer.status_mut() = status;

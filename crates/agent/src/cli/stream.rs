@@ -7,8 +7,8 @@ use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use truing_core::line::clean;
 
-use crate::command::{Hears, TooMuch};
-use crate::native::{End, Limit};
+use crate::command::{OutputOverflow, OutputSink};
+use crate::native::{AgentRunEnd, RunLimit};
 
 /// The most bytes of a line that is read; a longer one is passed over.
 const MAX_LINE: usize = 8 << 20;
@@ -21,7 +21,7 @@ const MAX_WORDS: usize = 300;
 
 /// What was heard so far.
 #[derive(Debug, Default)]
-pub(super) struct Stream {
+pub(super) struct CliStream {
     line: Vec<u8>,
     is_long: bool,
     bytes: u64,
@@ -40,14 +40,14 @@ pub(super) struct ResultLine {
     errors: Vec<serde_json::Value>,
 }
 
-impl Hears for Stream {
-    async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin + Send>) -> Result<(), TooMuch> {
+impl OutputSink for CliStream {
+    async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin + Send>) -> Result<(), OutputOverflow> {
         let Some(mut stream) = stream else { return Ok(()) };
         let mut part = vec![0; CHUNK];
         while let Ok(count @ 1..) = stream.read(&mut part).await {
             self.read(part.get(..count).unwrap_or_default());
             if self.bytes > MAX_PRINTED {
-                return Err(TooMuch);
+                return Err(OutputOverflow);
             }
         }
         self.line();
@@ -55,7 +55,7 @@ impl Hears for Stream {
     }
 }
 
-impl Stream {
+impl CliStream {
     pub(super) fn read(&mut self, part: &[u8]) {
         self.bytes = self.bytes.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
         let mut lines = part.split(|byte| *byte == b'\n').peekable();
@@ -86,24 +86,24 @@ impl Stream {
     }
 
     /// How a run ends whose program ended so before the run itself did.
-    pub(super) fn end(&self, status: ExitStatus, errors: &str) -> End {
+    pub(super) fn end(&self, status: ExitStatus, errors: &str) -> AgentRunEnd {
         let Some(told) = &self.result else {
             let errors = clean(errors.trim(), MAX_WORDS);
             let why = if errors.is_empty() { String::new() } else { format!(": {errors}") };
-            return End::Failed(format!("claude ended ({status}) without a result{why}"));
+            return AgentRunEnd::Failed(format!("claude ended ({status}) without a result{why}"));
         };
         match told.terminal_reason.as_deref() {
-            Some("max_turns") => End::Limit(Limit::Turns),
-            Some("budget_exhausted") => End::Limit(Limit::Money),
-            Some("prompt_too_long" | "blocking_limit") => End::Full,
+            Some("max_turns") => AgentRunEnd::Limit(RunLimit::Turns),
+            Some("budget_exhausted") => AgentRunEnd::Limit(RunLimit::Money),
+            Some("prompt_too_long" | "blocking_limit") => AgentRunEnd::Full,
             Some(reason) if told.is_error => {
                 let words = told.result.clone().or_else(|| told.errors.first().map(ToString::to_string));
-                End::Failed(clean(
+                AgentRunEnd::Failed(clean(
                     &format!("claude ended with {reason}: {}", words.unwrap_or_default()),
                     MAX_WORDS,
                 ))
             }
-            Some(_) | None => End::Failed(clean(
+            Some(_) | None => AgentRunEnd::Failed(clean(
                 &format!("claude ended ({}) before the model had reported", told.subtype),
                 MAX_WORDS,
             )),
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn end(lines: &str, code: i32) -> String {
-        let mut stream = Stream::default();
+        let mut stream = CliStream::default();
         // However it is cut.
         for byte in lines.as_bytes() {
             stream.read(&[*byte]);
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_passed_over() {
-        let mut stream = Stream::default();
+        let mut stream = CliStream::default();
         for _ in 0..(MAX_LINE / CHUNK + 2) {
             stream.read(&[b'x'; CHUNK]);
         }

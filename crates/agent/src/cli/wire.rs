@@ -2,15 +2,15 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use truing_core::ledger::Usage;
-use truing_model::messages::{Block, Known, Message, Role};
+use truing_core::ledger::TokenUsage;
+use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage};
 
 use super::invocation::SERVER;
 
 /// Of a request, what is the program's to say. All else, its own system prompts among it, is the run's.
-pub(super) struct Asked {
+pub(super) struct CliRequest {
     pub(super) model: String,
-    pub(super) messages: Vec<Message>,
+    pub(super) messages: Vec<ModelMessage>,
     /// Does it have these tools?
     pub(super) tools: Vec<String>,
     /// Does it want events?
@@ -18,23 +18,23 @@ pub(super) struct Asked {
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct CliRequestBody {
     model: String,
-    messages: Vec<Said>,
+    messages: Vec<CliMessage>,
     #[serde(default)]
-    tools: Vec<Named>,
+    tools: Vec<NamedTool>,
     #[serde(default)]
     stream: bool,
 }
 
 #[derive(Deserialize)]
-struct Said {
-    role: Role,
+struct CliMessage {
+    role: MessageRole,
     content: Value,
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct NamedTool {
     #[serde(default)]
     name: String,
 }
@@ -54,14 +54,15 @@ pub(super) fn user(task: &str) -> Vec<u8> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn read(body: &[u8]) -> Result<Asked, String> {
-    let Body { model, messages, tools, stream } =
+pub(super) fn read(body: &[u8]) -> Result<CliRequest, String> {
+    let CliRequestBody { model, messages, tools, stream } =
         serde_json::from_slice(body).map_err(|error| format!("this is no request for a message: {error}"))?;
     // What the program says of itself and of its place, in the operator's name, is true of nothing that the model has.
-    let said = messages.into_iter().filter(|said| said.role != Role::System);
-    let messages = said.map(|Said { role, content }| Message { role, content: blocks(content) }).collect();
+    let said = messages.into_iter().filter(|said| said.role != MessageRole::System);
+    let messages =
+        said.map(|CliMessage { role, content }| ModelMessage { role, content: blocks(content) }).collect();
     let tools = tools.into_iter().filter_map(|tool| ours(&tool.name).map(str::to_owned)).collect();
-    Ok(Asked { model, messages, tools, streams: stream })
+    Ok(CliRequest { model, messages, tools, streams: stream })
 }
 
 /// What a tool is called by us, if it is one of ours.
@@ -73,18 +74,18 @@ fn theirs(name: &str) -> String {
     format!("mcp__{SERVER}__{name}")
 }
 
-fn blocks(content: Value) -> Vec<Block> {
+fn blocks(content: Value) -> Vec<MessageBlock> {
     match content {
         Value::Array(blocks) => blocks.into_iter().map(block).collect(),
-        Value::String(text) => vec![Block::text(text)],
+        Value::String(text) => vec![MessageBlock::text(text)],
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
-            vec![Block::Other(other)]
+            vec![MessageBlock::Other(other)]
         }
     }
 }
 
 /// A block in the run's own terms: names without the server's, results that are text as text, no marks for a cache.
-fn block(mut value: Value) -> Block {
+fn block(mut value: Value) -> MessageBlock {
     if let Value::Object(fields) = &mut value {
         fields.remove("cache_control");
         match fields.get("type").and_then(Value::as_str) {
@@ -107,7 +108,7 @@ fn block(mut value: Value) -> Block {
     match serde_json::from_value(value) {
         Ok(block) => block,
         // Any value is a block.
-        Err(_) => Block::text(""),
+        Err(_) => MessageBlock::text(""),
     }
 }
 
@@ -121,11 +122,16 @@ fn text(blocks: &[Value]) -> Option<String> {
 }
 
 /// An answer, as the program reads it: events, or all at once. `id` is the answer's own.
-pub(super) fn told(said: &Message, (id, model): (&str, &str), usage: &Usage, streams: bool) -> Vec<u8> {
-    let calls = |block: &Block| matches!(block, Block::Known(Known::ToolUse { .. }));
+pub(super) fn told(
+    said: &ModelMessage,
+    (id, model): (&str, &str),
+    usage: &TokenUsage,
+    streams: bool,
+) -> Vec<u8> {
+    let calls = |block: &MessageBlock| matches!(block, MessageBlock::Known(KnownBlock::ToolUse { .. }));
     let stop = if said.content.iter().any(calls) { "tool_use" } else { "end_turn" };
     let blocks: Vec<Value> = said.content.iter().map(json).collect();
-    let Usage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
+    let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
     let usage = json!({
         "input_tokens": input,
         "output_tokens": output,
@@ -143,7 +149,7 @@ pub(super) fn told(said: &Message, (id, model): (&str, &str), usage: &Usage, str
     if !streams {
         return message(blocks.into(), stop.into()).to_string().into_bytes();
     }
-    let mut events = Events::default();
+    let mut events = SseBody::default();
     events.add("message_start", json!({"message": message(json!([]), Value::Null)}));
     for (index, block) in blocks.iter().enumerate() {
         let (empty, deltas) = parts(block);
@@ -166,13 +172,13 @@ pub(super) fn refusal(why: &str) -> Vec<u8> {
     json!({"type": "error", "error": {"type": "permission_error", "message": why}}).to_string().into_bytes()
 }
 
-fn json(block: &Block) -> Value {
+fn json(block: &MessageBlock) -> Value {
     match block {
-        Block::Known(Known::ToolUse { id, name, input }) => {
+        MessageBlock::Known(KnownBlock::ToolUse { id, name, input }) => {
             json!({"type": "tool_use", "id": id, "name": theirs(name), "input": input})
         }
-        Block::Known(Known::Text { text, .. }) => json!({"type": "text", "text": text}),
-        Block::Known(Known::ToolResult { .. }) | Block::Other(_) => {
+        MessageBlock::Known(KnownBlock::Text { text, .. }) => json!({"type": "text", "text": text}),
+        MessageBlock::Known(KnownBlock::ToolResult { .. }) | MessageBlock::Other(_) => {
             serde_json::to_value(block).unwrap_or_default()
         }
     }
@@ -199,9 +205,9 @@ fn parts(block: &Value) -> (Value, Vec<Value>) {
 
 /// Server-sent events.
 #[derive(Default)]
-struct Events(String);
+struct SseBody(String);
 
-impl Events {
+impl SseBody {
     fn add(&mut self, kind: &str, mut data: Value) {
         if let Value::Object(fields) = &mut data {
             fields.insert("type".to_owned(), kind.into());

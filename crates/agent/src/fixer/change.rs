@@ -4,10 +4,10 @@ use truing_core::RepoPath;
 use truing_reader::MAX_FILE_BYTES;
 use truing_reader::mask::{MASK, are_secrets_shown, count_masks, secrets_by_rules, secrets_masked};
 
-use crate::tree::{Kept, Tree};
+use crate::tree::{ReplaceError, WritableTree};
 
 /// What is to be replaced.
-pub(super) struct Replacement<'a> {
+pub(super) struct TextReplacement<'a> {
     pub(super) old: &'a str,
     pub(super) new: &'a str,
     pub(super) all: bool,
@@ -15,7 +15,7 @@ pub(super) struct Replacement<'a> {
 
 /// Why a file is as it was, in words for the model.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotChanged {
+pub(super) enum FileChangeError {
     #[error("`old` is empty: to write a whole file use `write`")]
     Nothing,
     #[error(
@@ -44,22 +44,26 @@ pub(super) enum NotChanged {
 }
 
 /// Replaces text in a file.
-pub(super) fn edit(tree: &Tree, path: &str, replacement: &Replacement<'_>) -> Result<String, NotChanged> {
-    let Replacement { old, new, all } = *replacement;
+pub(super) fn edit(
+    tree: &WritableTree,
+    path: &str,
+    replacement: &TextReplacement<'_>,
+) -> Result<String, FileChangeError> {
+    let TextReplacement { old, new, all } = *replacement;
     if old.is_empty() {
-        return Err(NotChanged::Nothing);
+        return Err(FileChangeError::Nothing);
     }
     let place = RepoPath::from(path);
     let bytes = tree.read(&place).map_err(|kept| told(path, kept))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| NotChanged::NoText(path.to_owned()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| FileChangeError::NoText(path.to_owned()))?;
     let times = text.matches(old).count();
     if times == 0 && old.contains(MASK) && !are_secrets_shown() {
-        return Err(NotChanged::Masked(path.to_owned()));
+        return Err(FileChangeError::Masked(path.to_owned()));
     }
     match (times, all) {
-        (0, _) => return Err(NotChanged::Absent(path.to_owned())),
+        (0, _) => return Err(FileChangeError::Absent(path.to_owned())),
         (1, _) | (_, true) => {}
-        (_, false) => return Err(NotChanged::Several { path: path.to_owned(), times }),
+        (_, false) => return Err(FileChangeError::Several { path: path.to_owned(), times }),
     }
     // Many long replacements would be more than there is memory for.
     fits(path, (text.len() - times * old.len()).saturating_add(times.saturating_mul(new.len())))?;
@@ -70,7 +74,7 @@ pub(super) fn edit(tree: &Tree, path: &str, replacement: &Replacement<'_>) -> Re
 }
 
 /// Writes a whole file.
-pub(super) fn write(tree: &Tree, path: &str, content: &str) -> Result<String, NotChanged> {
+pub(super) fn write(tree: &WritableTree, path: &str, content: &str) -> Result<String, FileChangeError> {
     let place = RepoPath::from(path);
     fits(path, content.len())?;
     let before = tree.read(&place);
@@ -78,7 +82,7 @@ pub(super) fn write(tree: &Tree, path: &str, content: &str) -> Result<String, No
     keep_secrets(path, &text, content)?;
     let written = match before {
         Ok(before) => tree.replace(&place, &before, content.as_bytes()).map(|_| "written anew"),
-        Err(Kept::Changed) => tree.create(&place, content.as_bytes()).map(|()| "written, a new file"),
+        Err(ReplaceError::Changed) => tree.create(&place, content.as_bytes()).map(|()| "written, a new file"),
         Err(kept) => Err(kept),
     };
     let how = written.map_err(|kept| told(path, kept))?;
@@ -87,7 +91,7 @@ pub(super) fn write(tree: &Tree, path: &str, content: &str) -> Result<String, No
 
 /// Refuses a content that lacks a secret of before, or in which it is known no longer, by its form or by the text beside it; and one
 /// with more masks: a repository may hold the words themselves.
-fn keep_secrets(path: &str, before: &str, after: &str) -> Result<(), NotChanged> {
+fn keep_secrets(path: &str, before: &str, after: &str) -> Result<(), FileChangeError> {
     if are_secrets_shown() {
         return Ok(());
     }
@@ -100,23 +104,23 @@ fn keep_secrets(path: &str, before: &str, after: &str) -> Result<(), NotChanged>
     });
     match is_kept && count_masks(after) <= count_masks(before) {
         true => Ok(()),
-        false => Err(NotChanged::Masked(path.to_owned())),
+        false => Err(FileChangeError::Masked(path.to_owned())),
     }
 }
 
 /// May a file have so many bytes?
-fn fits(path: &str, bytes: usize) -> Result<(), NotChanged> {
+fn fits(path: &str, bytes: usize) -> Result<(), FileChangeError> {
     match u64::try_from(bytes) {
         Ok(few) if few <= MAX_FILE_BYTES => Ok(()),
-        Ok(_) | Err(_) => Err(NotChanged::TooLarge { path: path.to_owned(), bytes }),
+        Ok(_) | Err(_) => Err(FileChangeError::TooLarge { path: path.to_owned(), bytes }),
     }
 }
 
-fn told(path: &str, kept: Kept) -> NotChanged {
+fn told(path: &str, kept: ReplaceError) -> FileChangeError {
     let path = path.to_owned();
     match kept {
-        Kept::Changed => NotChanged::NoFile(path),
-        Kept::NotPlain => NotChanged::NotPlain(path),
-        Kept::Io(source) => NotChanged::Io { path, source },
+        ReplaceError::Changed => FileChangeError::NoFile(path),
+        ReplaceError::NotPlain => FileChangeError::NotPlain(path),
+        ReplaceError::Io(source) => FileChangeError::Io { path, source },
     }
 }

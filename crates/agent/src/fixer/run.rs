@@ -3,42 +3,44 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::Workshop;
+use super::FixerWorkspace;
 use truing_reader::mask::mask_printed;
 
-use crate::command::{self, Bounds, End, Ended, MAX_PRINTED, NotRun, Written};
+use crate::command::{
+    self, CommandBounds, CommandError, FinishedCommand, MAX_PRINTED, ProcessEnd, WriteLimit,
+};
 use crate::outgoing::in_tree;
-use crate::sandbox::{Job, Level, Run};
-use crate::verify::usage::{self, Usage};
+use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
+use crate::verify::usage::{self, DiskUsage};
 
 /// Runs a command that the policy allows. Letting go of the future ends it, with everything that it has started.
-pub(super) async fn run(workshop: &Workshop, argv: &[String]) -> Result<String, NotRun> {
+pub(super) async fn run(workshop: &FixerWorkspace, argv: &[String]) -> Result<String, CommandError> {
     let words = argv.iter().map(OsString::from).collect();
-    let mut job = Job::new(Level::Full, &workshop.clone, Run::Program(words))?;
+    let mut job = SandboxJob::new(SandboxLevel::Full, &workshop.clone, JobCommand::Program(words))?;
     (job.writable, job.sockets) = (true, true);
     workshop.programs.clone_into(&mut job.read);
     let written = Some(written(workshop.clone.clone(), job.limits.disk).await);
-    let ended = command::run(job, &Bounds { time: workshop.time, written, whole: false }).await?;
+    let ended = command::run(job, &CommandBounds { time: workshop.time, written, whole: false }).await?;
     Ok(told(workshop, &ended))
 }
 
 /// What the clone may hold in the end: what it holds now, and as much more as one command may write.
-async fn written(clone: PathBuf, disk: u64) -> Written {
+async fn written(clone: PathBuf, disk: u64) -> WriteLimit {
     let folders = vec![clone.clone()];
     let now = tokio::task::spawn_blocking(move || usage::of(&clone)).await.unwrap_or_default();
-    Written { folders, most: now.and(Usage::of_bytes(disk)) }
+    WriteLimit { folders, most: now.and(DiskUsage::of_bytes(disk)) }
 }
 
-fn told(workshop: &Workshop, ended: &Ended) -> String {
+fn told(workshop: &FixerWorkspace, ended: &FinishedCommand) -> String {
     let mut text = match &ended.end {
-        End::Exit(status) => match status.code() {
+        ProcessEnd::Exit(status) => match status.code() {
             Some(code) => format!("exit code {code}\n"),
             None => format!("ended by force ({status})\n"),
         },
-        End::Time => format!("ended because it took longer than {} s\n", workshop.time.as_secs_f32()),
-        End::Output => format!("ended because it printed more than {MAX_PRINTED} bytes\n"),
-        End::Disk(_) => "ended because it wrote too much\n".to_owned(),
-        End::Limit(bound, seen) => {
+        ProcessEnd::Time => format!("ended because it took longer than {} s\n", workshop.time.as_secs_f32()),
+        ProcessEnd::Output => format!("ended because it printed more than {MAX_PRINTED} bytes\n"),
+        ProcessEnd::Disk(_) => "ended because it wrote too much\n".to_owned(),
+        ProcessEnd::Limit(bound, seen) => {
             format!("ended because all its processes exceeded the {} limit ({seen})\n", bound.as_str())
         }
     };

@@ -3,7 +3,7 @@
 //! Nothing is trusted that a server says. What it offers is looked at before a model is told of it (`offer`), what it
 //! answers is plain text within a bound (`said`), and what it may send and how long it may take is limited (`session`). A
 //! server that cannot be started, crashes, hangs, floods or lies is let go of; the run goes on without it and is told so
-//! ([`Problem`]).
+//! ([`ServerProblem`]).
 
 mod bound;
 mod offer;
@@ -26,18 +26,18 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 use truing_reader::redact::redact;
 
 use truing_core::agent::MAX_OUTPUT_BYTES;
 
-use crate::native::{Output, Tools};
-use crate::proxy::{Proxy, Reached, Refused};
-pub use server::{Address, HeaderError, Server, Way, Within};
+use crate::native::{CallOutput, RunTools};
+use crate::proxy::{ConnectionRefusal, EgressProxy, HostAccess};
+pub use server::{HeaderError, InProcessServer, McpServer, ServerAddress, ServerTransport};
 
-use offer::Offered;
-use server::Serving;
-use session::{CallError, Session, Why};
+use offer::OfferedTool;
+use server::ServeFuture;
+use session::{CallError, McpSession, ServerFailure};
 
 /// The most bytes of one call's input: what a model asks, not what it hands over.
 const MAX_INPUT: usize = 32 << 10;
@@ -48,7 +48,7 @@ const MAX_PROBLEMS: usize = 8;
 
 /// What a server did not do as it should, for people: each on one line, without secrets.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Problem {
+pub struct ServerProblem {
     /// The server.
     pub server: String,
     /// What, in our words.
@@ -57,7 +57,7 @@ pub struct Problem {
     pub said: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ServerProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.server, self.what)
     }
@@ -65,28 +65,28 @@ impl fmt::Display for Problem {
 
 /// The servers of one run.
 #[derive(Default)]
-pub struct Servers {
-    all: Vec<Running>,
+pub struct McpServers {
+    all: Vec<RunningServer>,
     /// Each tool's server and the name that it knows the tool by.
     tools: BTreeMap<String, (usize, String)>,
-    offered: Vec<Tool>,
-    problems: std::sync::Mutex<Vec<Problem>>,
+    offered: Vec<ToolDefinition>,
+    problems: std::sync::Mutex<Vec<ServerProblem>>,
 }
 
 /// One of them; without a session once it is let go of.
-struct Running {
-    config: Server,
+struct RunningServer {
+    config: McpServer,
     /// The way out of its sandbox, if it may have one.
-    proxy: Option<Proxy>,
-    session: Mutex<Option<Session>>,
+    proxy: Option<EgressProxy>,
+    session: Mutex<Option<McpSession>>,
 }
 
-impl Servers {
-    /// Starts all, side by side, and asks each for its tools. What fails is a [`Problem`], not an error.
+impl McpServers {
+    /// Starts all, side by side, and asks each for its tools. What fails is a [`ServerProblem`], not an error.
     #[truing_core::boxed_future]
-    pub async fn start(servers: &[Server]) -> Self {
+    pub async fn start(servers: &[McpServer]) -> Self {
         let mut started = Self::default();
-        let proxies: Vec<Option<Proxy>> = servers.iter().map(Server::proxy).collect();
+        let proxies: Vec<Option<EgressProxy>> = servers.iter().map(McpServer::proxy).collect();
         let ready = servers.iter().zip(&proxies).map(|(config, proxy)| ready(config, proxy.clone()));
         for ((config, ready), proxy) in servers.iter().zip(join_all(ready).await).zip(proxies) {
             let session = match ready {
@@ -99,33 +99,34 @@ impl Servers {
                     None
                 }
             };
-            started.all.push(Running { config: config.clone(), proxy, session: Mutex::new(session) });
+            started.all.push(RunningServer { config: config.clone(), proxy, session: Mutex::new(session) });
         }
         started
     }
 
     /// Takes the tools of the server that comes next.
-    fn take(&mut self, config: &Server, tools: Vec<rmcp::model::Tool>) {
+    fn take(&mut self, config: &McpServer, tools: Vec<rmcp::model::Tool>) {
         let (offered, wrong) = offer::looked_at(config, tools);
         for what in wrong.into_iter().take(MAX_PROBLEMS) {
             self.problem(config, &what.into());
         }
-        for Offered { name, tool } in offered {
+        for OfferedTool { name, tool } in offered {
             self.tools.insert(tool.name.clone(), (self.all.len(), name));
             self.offered.push(tool);
         }
     }
 
-    fn problem(&self, config: &Server, why: &Why) {
+    fn problem(&self, config: &McpServer, why: &ServerFailure) {
         let line = |text: &str| truing_core::line::clean(&redact(text), MAX_WORDS);
-        let problem = Problem { server: config.name.clone(), what: line(&why.what), said: line(&why.said) };
+        let problem =
+            ServerProblem { server: config.name.clone(), what: line(&why.what), said: line(&why.said) };
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
     }
 
     /// Logs where its program has connected to. What it was kept from is a problem: it may have lacked that.
-    fn note_connections(&self, config: &Server, reached: &[Reached]) {
+    fn note_connections(&self, config: &McpServer, reached: &[HostAccess]) {
         let mut refusals = 0;
-        for Reached { host, port, refused, times, sent, received } in reached {
+        for HostAccess { host, port, refused, times, sent, received } in reached {
             let (server, host) = (&config.name, truing_core::line::clean(host, MAX_WORDS));
             let Some(refused) = refused else {
                 tracing::info!(
@@ -151,7 +152,7 @@ impl Servers {
                 "an MCP server's program was kept from a host"
             );
             // One that was allowed and is away may have answered the next time; its server says what came of it.
-            let was_kept = !matches!(refused, Refused::Unreachable(_));
+            let was_kept = !matches!(refused, ConnectionRefusal::Unreachable(_));
             refusals += usize::from(was_kept);
             if was_kept && refusals <= MAX_PROBLEMS {
                 self.problem(config, &format!("it wanted {host}:{port}, which {why}").into());
@@ -160,16 +161,16 @@ impl Servers {
     }
 
     /// These tools and those of the servers.
-    pub fn beside<'a>(&'a self, tools: &'a dyn Tools) -> Beside<'a> {
-        Beside { tools, servers: self }
+    pub fn beside<'a>(&'a self, tools: &'a dyn RunTools) -> CombinedTools<'a> {
+        CombinedTools { tools, servers: self }
     }
 
     /// Ends what runs. The answer: what went wrong with any of them.
     #[truing_core::boxed_future]
-    pub async fn end(mut self) -> Vec<Problem> {
+    pub async fn end(mut self) -> Vec<ServerProblem> {
         let sessions = self.all.iter_mut().filter_map(|running| running.session.get_mut().take());
-        join_all(sessions.map(|session| Box::pin(session.end()) as Serving)).await;
-        for Running { config, proxy, .. } in &self.all {
+        join_all(sessions.map(|session| Box::pin(session.end()) as ServeFuture)).await;
+        for RunningServer { config, proxy, .. } in &self.all {
             if let Some(proxy) = proxy {
                 self.note_connections(config, &proxy.reached());
             }
@@ -177,9 +178,9 @@ impl Servers {
         self.problems.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn called(&self, (at, tool): &(usize, String), input: &Value) -> Output {
-        let failed = |text: String| Output { text, is_error: true, denied: false };
-        let Some(Running { config, session, proxy: _ }) = self.all.get(*at) else {
+    async fn called(&self, (at, tool): &(usize, String), input: &Value) -> CallOutput {
+        let failed = |text: String| CallOutput { text, is_error: true, denied: false };
+        let Some(RunningServer { config, session, proxy: _ }) = self.all.get(*at) else {
             return failed("there is no such server".to_owned());
         };
         let Value::Object(arguments) = input else {
@@ -190,7 +191,7 @@ impl Servers {
         }
         if said::holds_a_secret(input) {
             let text = "denied: the input holds what looks like a secret, which is not handed to others";
-            return Output { text: text.to_owned(), is_error: true, denied: true };
+            return CallOutput { text: text.to_owned(), is_error: true, denied: true };
         }
         let end = Instant::now() + config.time;
         let busy = || {
@@ -240,13 +241,16 @@ impl Servers {
 }
 
 /// A server that runs, and its tools.
-type Ready = Result<(Session, Vec<rmcp::model::Tool>), Why>;
+type ReadyResult = Result<(McpSession, Vec<rmcp::model::Tool>), ServerFailure>;
 
 /// Starts one and asks for its tools, within its time.
-fn ready(config: &Server, proxy: Option<Proxy>) -> Pin<Box<dyn Future<Output = Ready> + Send + '_>> {
+fn ready(
+    config: &McpServer,
+    proxy: Option<EgressProxy>,
+) -> Pin<Box<dyn Future<Output = ReadyResult> + Send + '_>> {
     Box::pin(async move {
         let begun = async {
-            let session = Session::open(&config.way, proxy).await?;
+            let session = McpSession::open(&config.way, proxy).await?;
             match session.tools(&config.tools).await {
                 Ok(tools) => Ok((session, tools)),
                 Err(why) => Err(session.lost(why).await),
@@ -259,22 +263,22 @@ fn ready(config: &Server, proxy: Option<Proxy>) -> Pin<Box<dyn Future<Output = R
 }
 
 /// Tools, and those of servers beside them.
-pub struct Beside<'a> {
-    tools: &'a dyn Tools,
-    servers: &'a Servers,
+pub struct CombinedTools<'a> {
+    tools: &'a dyn RunTools,
+    servers: &'a McpServers,
 }
 
 #[async_trait]
-impl Tools for Beside<'_> {
-    fn offered(&self) -> Vec<Tool> {
+impl RunTools for CombinedTools<'_> {
+    fn offered(&self) -> Vec<ToolDefinition> {
         self.tools.offered().into_iter().chain(self.servers.offered.iter().cloned()).collect()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> Output {
+    async fn call(&self, name: &str, input: &Value) -> CallOutput {
         match self.servers.tools.get(name) {
             // Erased: what waits for a server is made of many parts.
             Some(tool) => {
-                let called: Pin<Box<dyn Future<Output = Output> + Send + '_>> =
+                let called: Pin<Box<dyn Future<Output = CallOutput> + Send + '_>> =
                     Box::pin(self.servers.called(tool, input));
                 called.await
             }

@@ -17,15 +17,15 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::timeout;
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 
-use super::Handler;
-use super::client::{Address, Server, Servers, Way};
-use super::connections::{Bounds, serve};
-use super::http::Door;
-use crate::native::{Output, Tools};
-use everything::Everything;
-use page::{Part, Row};
+use super::ToolsetHandler;
+use super::client::{McpServer, McpServers, ServerAddress, ServerTransport};
+use super::connections::{ConnectionBounds, serve};
+use super::http::McpEndpoint;
+use crate::native::{CallOutput, RunTools};
+use everything::SuiteServer;
+use page::{ProtocolSide, ScenarioRow};
 
 /// How long one run of the suite may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -51,14 +51,14 @@ fn suite() -> Option<(PathBuf, PathBuf)> {
 }
 
 /// Runs one side of the suite at a revision, and gives what it says of each scenario.
-async fn run((node, script): &(PathBuf, PathBuf), revision: &str, arguments: &[&str]) -> Vec<Row> {
+async fn run((node, script): &(PathBuf, PathBuf), revision: &str, arguments: &[&str]) -> Vec<ScenarioRow> {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(node);
     command.arg(script).args(arguments).args(["--requirements", revision]).current_dir(folder.path());
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(PATIENCE, output).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let rows: Vec<Row> = said.lines().filter_map(|line| Row::of(revision, line)).collect();
+    let rows: Vec<ScenarioRow> = said.lines().filter_map(|line| ScenarioRow::of(revision, line)).collect();
     assert!(rows.len() > 20, "{}\n{said}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     rows
 }
@@ -69,14 +69,16 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     // The suite has no token to say.
-    let door = Door::new(None);
+    let door = McpEndpoint::new(None);
     let served = tokio::spawn(serve(
         listener,
-        Bounds::default(),
+        ConnectionBounds::default(),
         |_| true,
         move |request| {
             let door = door.clone();
-            async move { door.lead(|| Everything(Handler(Arc::new(everything::Tools))), request).await }
+            async move {
+                door.lead(|| SuiteServer(ToolsetHandler(Arc::new(everything::SuiteTools))), request).await
+            }
         },
     ));
     let own = std::env::current_exe().unwrap();
@@ -88,20 +90,20 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
         clients.extend(run(&suite, revision, &["client", "--command", &client]).await);
     }
     served.abort();
-    page::is_current(&[Part::server(servers), Part::client(clients)]);
+    page::is_current(&[ProtocolSide::server(servers), ProtocolSide::client(clients)]);
 }
 
 /// No tools of the run's own.
 struct NoTools;
 
 #[async_trait]
-impl Tools for NoTools {
-    fn offered(&self) -> Vec<Tool> {
+impl RunTools for NoTools {
+    fn offered(&self) -> Vec<ToolDefinition> {
         Vec::new()
     }
 
-    async fn call(&self, name: &str, _: &Value) -> Output {
-        Output { text: format!("there is no tool `{name}`"), is_error: true, denied: false }
+    async fn call(&self, name: &str, _: &Value) -> CallOutput {
+        CallOutput { text: format!("there is no tool `{name}`"), is_error: true, denied: false }
     }
 }
 
@@ -131,14 +133,14 @@ async fn client() {
 /// Asks the server for its tools and makes these calls, as a run does.
 async fn ask(calls: Vec<(String, Value)>) {
     let url = std::env::args().next_back().unwrap();
-    let config = Server {
+    let config = McpServer {
         name: "suite".to_owned(),
-        way: Way::Http(Address::new(url, None)),
+        way: ServerTransport::Http(ServerAddress::new(url, None)),
         tools: calls.iter().map(|(name, _)| name.clone()).collect(),
         time: WAITS,
         most: 10_000,
     };
-    let servers = Servers::start(&[config]).await;
+    let servers = McpServers::start(&[config]).await;
     for (tool, input) in calls {
         servers.beside(&NoTools).call(&format!("mcp__suite__{tool}"), &input).await;
     }

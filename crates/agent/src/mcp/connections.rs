@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::http::{ASKS, Answer, told};
+use super::http::{ASKS, McpResponse, told};
 
 /// The most that the head of a request may be, in bytes.
 const MAX_HEAD: usize = 32 << 10;
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// How many connections there may be, and how long one may be without the token.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+pub(crate) struct ConnectionBounds {
     /// Connections that have shown the token.
     pub(crate) known: usize,
     /// Connections that have not.
@@ -41,7 +41,7 @@ pub(crate) struct Bounds {
     pub(crate) shows: Duration,
 }
 
-impl Default for Bounds {
+impl Default for ConnectionBounds {
     fn default() -> Self {
         Self { known: 64, strange: 32, shows: Duration::from_secs(5) }
     }
@@ -51,13 +51,13 @@ impl Default for Bounds {
 ///
 /// # Errors
 /// When the listener takes no more connections, and none is open that could end.
-pub(crate) async fn serve<F: Future<Output = Answer> + Send + 'static>(
+pub(crate) async fn serve<F: Future<Output = McpResponse> + Send + 'static>(
     listener: TcpListener,
-    bounds: Bounds,
+    bounds: ConnectionBounds,
     knows: impl Fn(&HeaderMap) -> bool + Clone + Send + Sync + 'static,
     answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
 ) -> std::io::Result<()> {
-    let room = Arc::new(Mutex::new(Room { bounds, open: Vec::new(), next: 0 }));
+    let room = Arc::new(Mutex::new(ConnectionTable { bounds, open: Vec::new(), next: 0 }));
     let mut tasks = JoinSet::new();
     loop {
         while tasks.try_join_next().is_some() {}
@@ -69,14 +69,14 @@ pub(crate) async fn serve<F: Future<Output = Answer> + Send + 'static>(
                 continue;
             }
         };
-        let guest = Guest::new(&room, peer.ip().to_canonical());
+        let guest = ConnectionGuard::new(&room, peer.ip().to_canonical());
         tasks.spawn(connection(stream, guest, bounds.shows, knows.clone(), answer.clone()));
     }
 }
 
-async fn connection<F: Future<Output = Answer> + Send>(
+async fn connection<F: Future<Output = McpResponse> + Send>(
     stream: TcpStream,
-    guest: Guest,
+    guest: ConnectionGuard,
     shows: Duration,
     knows: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static,
     answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
@@ -116,14 +116,14 @@ async fn connection<F: Future<Output = Answer> + Send>(
 }
 
 /// All connections that are open.
-struct Room {
-    bounds: Bounds,
+struct ConnectionTable {
+    bounds: ConnectionBounds,
     /// The oldest first.
-    open: Vec<Open>,
+    open: Vec<OpenConnection>,
     next: u64,
 }
 
-struct Open {
+struct OpenConnection {
     id: u64,
     peer: IpAddr,
     is_known: bool,
@@ -132,15 +132,15 @@ struct Open {
 }
 
 /// One connection; its place is free again when this is dropped.
-struct Guest {
-    room: Arc<Mutex<Room>>,
+struct ConnectionGuard {
+    room: Arc<Mutex<ConnectionTable>>,
     id: u64,
     end: Arc<Notify>,
 }
 
-impl Guest {
+impl ConnectionGuard {
     /// Takes a place among those without the token; where there is none, the oldest of the source with the most is ended.
-    fn new(room: &Arc<Mutex<Room>>, peer: IpAddr) -> Self {
+    fn new(room: &Arc<Mutex<ConnectionTable>>, peer: IpAddr) -> Self {
         let mut all = locked(room);
         let strange = || all.open.iter().filter(|open| !open.is_known);
         if strange().count() >= all.bounds.strange {
@@ -154,7 +154,7 @@ impl Guest {
         }
         let (id, end) = (all.next, Arc::new(Notify::new()));
         all.next += 1;
-        all.open.push(Open { id, peer, is_known: false, end: end.clone() });
+        all.open.push(OpenConnection { id, peer, is_known: false, end: end.clone() });
         Self { room: room.clone(), id, end }
     }
 
@@ -181,13 +181,13 @@ impl Guest {
     }
 }
 
-impl Drop for Guest {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         locked(&self.room).open.retain(|open| open.id != self.id);
     }
 }
 
-fn locked(room: &Arc<Mutex<Room>>) -> MutexGuard<'_, Room> {
+fn locked(room: &Arc<Mutex<ConnectionTable>>) -> MutexGuard<'_, ConnectionTable> {
     room.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -195,34 +195,34 @@ fn locked(room: &Arc<Mutex<Room>>) -> MutexGuard<'_, Room> {
 mod tests {
     use super::*;
 
-    fn room(known: usize, strange: usize) -> Arc<Mutex<Room>> {
-        let bounds = Bounds { known, strange, shows: Duration::from_secs(5) };
-        Arc::new(Mutex::new(Room { bounds, open: Vec::new(), next: 0 }))
+    fn room(known: usize, strange: usize) -> Arc<Mutex<ConnectionTable>> {
+        let bounds = ConnectionBounds { known, strange, shows: Duration::from_secs(5) };
+        Arc::new(Mutex::new(ConnectionTable { bounds, open: Vec::new(), next: 0 }))
     }
 
     fn peer(last: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, last])
     }
 
-    fn is_open(guest: &Guest) -> bool {
+    fn is_open(guest: &ConnectionGuard) -> bool {
         locked(&guest.room).open.iter().any(|open| open.id == guest.id)
     }
 
     #[test]
     fn the_oldest_stranger_of_the_source_with_the_most_makes_room() {
         let room = room(4, 3);
-        let known = Guest::new(&room, peer(1));
+        let known = ConnectionGuard::new(&room, peer(1));
         assert!(known.show());
-        let [alone, first, second] = [2, 3, 3].map(|last| Guest::new(&room, peer(last)));
-        let newest = Guest::new(&room, peer(4));
+        let [alone, first, second] = [2, 3, 3].map(|last| ConnectionGuard::new(&room, peer(last)));
+        let newest = ConnectionGuard::new(&room, peer(4));
         assert_eq!([&known, &alone, &first, &second, &newest].map(is_open), [true, true, false, true, true]);
         assert!(!first.show() && !first.is_known(), "who was ended is not let in afterwards");
     }
 
     #[test]
     fn half_of_the_places_are_one_sources_and_all_are_this_machines() {
-        let shown = |room: &Arc<Mutex<Room>>, from: IpAddr, count: usize| {
-            let guests: Vec<Guest> = (0..count).map(|_| Guest::new(room, from)).collect();
+        let shown = |room: &Arc<Mutex<ConnectionTable>>, from: IpAddr, count: usize| {
+            let guests: Vec<ConnectionGuard> = (0..count).map(|_| ConnectionGuard::new(room, from)).collect();
             let all = guests.iter().filter(|guest| guest.show()).count();
             (guests, all)
         };
@@ -235,6 +235,6 @@ mod tests {
         assert_eq!(count, 0, "there are no more places");
         drop((_first, _others));
         own.extend(shown(&room, IpAddr::from([127, 0, 0, 1]), 3).0);
-        assert!(own.iter().all(Guest::show));
+        assert!(own.iter().all(ConnectionGuard::show));
     }
 }

@@ -24,10 +24,10 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 
-use super::connections::{self, Bounds};
-use super::{Handler, MAX_MESSAGE, Toolset};
+use super::connections::{self, ConnectionBounds};
+use super::{MAX_MESSAGE, Toolset, ToolsetHandler};
 
 /// Time in which a client with the token has to send its request.
 pub(crate) const ASKS: Duration = Duration::from_secs(30);
@@ -35,11 +35,11 @@ pub(crate) const ASKS: Duration = Duration::from_secs(30);
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// An answer.
-pub type Answer = Response<BoxBody<Bytes, Infallible>>;
+pub type McpResponse = Response<BoxBody<Bytes, Infallible>>;
 
 /// Who may ask. Cheap to clone.
 #[derive(Clone)]
-pub struct Door {
+pub struct McpEndpoint {
     /// The digest of the token: digests are equally long, whatever is said.
     token: Option<[u8; 32]>,
     hosts: Vec<String>,
@@ -47,9 +47,9 @@ pub struct Door {
     max_body: usize,
 }
 
-impl Door {
+impl McpEndpoint {
     /// Programs of this machine that know the token; without one: all of them.
-    pub fn new(token: Option<&Secret>) -> Self {
+    pub fn new(token: Option<&SecretString>) -> Self {
         Self {
             token: token.map(|token| Sha256::digest(token.expose()).into()),
             hosts: LOOPBACK.map(str::to_owned).into(),
@@ -70,13 +70,13 @@ impl Door {
     }
 
     /// Answers a request from these tools, if it may ask.
-    pub async fn answer<B>(&self, tools: Arc<dyn Toolset>, request: Request<B>) -> Answer
+    pub async fn answer<B>(&self, tools: Arc<dyn Toolset>, request: Request<B>) -> McpResponse
     where
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.lead(move || Handler(tools.clone()), request).await
+        self.lead(move || ToolsetHandler(tools.clone()), request).await
     }
 
     /// Leads a request to who answers it, if it may ask.
@@ -84,7 +84,7 @@ impl Door {
         &self,
         who: impl Fn() -> H + Send + Sync + 'static,
         mut request: Request<B>,
-    ) -> Answer
+    ) -> McpResponse
     where
         H: ServerHandler,
         B: Body + Send + 'static,
@@ -137,7 +137,13 @@ impl Door {
             let (door, tools) = (self.clone(), tools(request.headers()));
             async move { door.answer(tools, request).await }
         };
-        connections::serve(listener, Bounds::default(), move |headers| knows.lets_in(headers), answer).await
+        connections::serve(
+            listener,
+            ConnectionBounds::default(),
+            move |headers| knows.lets_in(headers),
+            answer,
+        )
+        .await
     }
 
     /// Whether these are the headers of somebody who knows the token. In constant time.
@@ -151,7 +157,7 @@ impl Door {
 }
 
 /// A refusal in words.
-pub(crate) fn told(status: StatusCode, words: &'static str) -> Answer {
+pub(crate) fn told(status: StatusCode, words: &'static str) -> McpResponse {
     let mut answer = Response::new(Full::new(Bytes::from_static(words.as_bytes())).boxed());
     *answer.status_mut() = status;
     answer

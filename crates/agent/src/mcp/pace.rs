@@ -20,12 +20,12 @@ pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 /// Goes with a request until it has been worked on.
 #[derive(Clone)]
-struct Worked {
+struct InFlightPermit {
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// A transport that gives no more messages while too much is in flight.
-pub(super) struct Paced<T> {
+pub(super) struct PacedTransport<T> {
     inner: T,
     calls: Arc<Semaphore>,
     answers: Arc<Semaphore>,
@@ -33,7 +33,7 @@ pub(super) struct Paced<T> {
     ended: Arc<Notify>,
 }
 
-impl<T> Paced<T> {
+impl<T> PacedTransport<T> {
     /// The transport, and what is told when its client has closed its end.
     pub(super) fn new(inner: T) -> (Self, Arc<Notify>) {
         let ended = Arc::new(Notify::new());
@@ -42,7 +42,7 @@ impl<T> Paced<T> {
     }
 }
 
-impl<T: Transport<RoleServer>> Transport<RoleServer> for Paced<T> {
+impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
     type Error = T::Error;
 
     fn send(
@@ -67,7 +67,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for Paced<T> {
             self.ended.notify_one();
             return None;
         };
-        message.insert_extension(Worked { _permit: Arc::new(permit) });
+        message.insert_extension(InFlightPermit { _permit: Arc::new(permit) });
         Some(message)
     }
 

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 
-use super::http::Door;
+use super::http::McpEndpoint;
 use super::*;
 
 /// The newest protocol, which the claude CLI tries first.
@@ -35,23 +35,23 @@ impl Toolset for Echo {
         Some("Say something.")
     }
 
-    fn tools(&self) -> Vec<Offer> {
+    fn tools(&self) -> Vec<McpTool> {
         let schema = json!({"type": "object", "properties": {"word": {"type": "string"}}});
-        vec![Offer {
+        vec![McpTool {
             name: "say".into(),
             title: "Say it".into(),
             description: "Says it again".into(),
             input_schema: schema.clone(),
             output_schema: Some(schema),
-            hints: Hints { read_only: true, destructive: false, idempotent: true, open_world: false },
+            hints: ToolHints { read_only: true, destructive: false, idempotent: true, open_world: false },
         }]
     }
 
-    async fn call(&self, name: &str, input: Value) -> Called {
+    async fn call(&self, name: &str, input: Value) -> ToolCallResult {
         let Some(word) = input["word"].as_str() else {
-            return Called::failed("`word` has to be text");
+            return ToolCallResult::failed("`word` has to be text");
         };
-        Called { text: format!("{name}: {word}"), structured: Some(input.clone()), is_error: false }
+        ToolCallResult { text: format!("{name}: {word}"), structured: Some(input.clone()), is_error: false }
     }
 }
 
@@ -77,7 +77,7 @@ fn initialize() -> Value {
 /// A client at the other end of a pipe.
 struct Piped {
     pipe: BufReader<DuplexStream>,
-    served: JoinHandle<Result<(), Ended>>,
+    served: JoinHandle<Result<(), McpServeError>>,
 }
 
 impl Piped {
@@ -99,7 +99,7 @@ impl Piped {
     }
 
     /// Goes away; how serving it ended.
-    async fn leaves(self) -> Result<(), Ended> {
+    async fn leaves(self) -> Result<(), McpServeError> {
         drop(self.pipe);
         self.served.await.unwrap()
     }
@@ -181,18 +181,18 @@ impl Toolset for Slow {
         None
     }
 
-    fn tools(&self) -> Vec<Offer> {
+    fn tools(&self) -> Vec<McpTool> {
         Echo.tools()
     }
 
-    async fn call(&self, _: &str, _: Value) -> Called {
+    async fn call(&self, _: &str, _: Value) -> ToolCallResult {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         std::future::pending().await
     }
 }
 
 /// What a client writes to a slow server, and the server.
-async fn calling(calls: u64) -> (Arc<Slow>, DuplexStream, JoinHandle<Result<(), Ended>>) {
+async fn calling(calls: u64) -> (Arc<Slow>, DuplexStream, JoinHandle<Result<(), McpServeError>>) {
     let (mut ours, theirs) = tokio::io::duplex(1 << 20);
     let (reader, writer) = tokio::io::split(theirs);
     let slow = Arc::new(Slow::default());
@@ -262,7 +262,7 @@ impl Drop for Served {
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
 impl Served {
-    async fn new(door: Door) -> Self {
+    async fn new(door: McpEndpoint) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let tools = Arc::new(Echo);
@@ -300,8 +300,8 @@ impl Served {
     }
 }
 
-fn door() -> Door {
-    Door::new(Some(&Secret::new(TOKEN)))
+fn door() -> McpEndpoint {
+    McpEndpoint::new(Some(&SecretString::new(TOKEN)))
 }
 
 #[tokio::test]
@@ -350,7 +350,7 @@ async fn who_does_not_know_the_token_is_told_so_and_nothing_else() {
     // Schemes have no case.
     let (status, _) = served.posted(&[("authorization", "bearer right-token")], initialize()).await;
     assert_eq!(status, StatusCode::OK);
-    let open = Served::new(Door::new(None)).await;
+    let open = Served::new(McpEndpoint::new(None)).await;
     assert_eq!(open.posted(&[("authorization", "")], initialize()).await.0, StatusCode::OK);
 }
 

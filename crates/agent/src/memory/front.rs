@@ -10,7 +10,7 @@ const MAX_WORDS_CHARS: usize = 120;
 
 /// What counts of it; whatever else is there is for other programs.
 #[derive(Debug, Deserialize)]
-pub(super) struct Front {
+pub(super) struct SkillFrontMatter {
     /// The name; none: its folder's.
     pub(super) name: Option<String>,
     /// What it is for.
@@ -18,7 +18,7 @@ pub(super) struct Front {
 }
 
 /// A skill's front matter and the text after it, or what is wrong with it.
-pub(super) fn parted(text: &str) -> Result<(Front, &str), String> {
+pub(super) fn parted(text: &str) -> Result<(SkillFrontMatter, &str), String> {
     let none = || "it does not begin with front matter between lines of `---`".to_owned();
     let is_mark = |line: &str| line.trim_end() == "---";
     let mut lines = text.split_inclusive('\n');

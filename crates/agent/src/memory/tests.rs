@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 
 use super::*;
-use crate::native::{Output, Tools};
+use crate::native::{CallOutput, RunTools};
 
-fn file(path: &str, text: impl Into<Vec<u8>>) -> File {
-    File { path: path.into(), content: Ok(text.into()) }
+fn file(path: &str, text: impl Into<Vec<u8>>) -> MemoryFile {
+    MemoryFile { path: path.into(), content: Ok(text.into()) }
 }
 
 fn skill_of(folder: &str, text: impl Into<Vec<u8>>) -> SkillFile {
@@ -19,32 +19,33 @@ fn good(name: &str) -> String {
     format!("---\nname: {name}\ndescription: For {name}\nallowed-tools: [Bash]\n---\n\nLook at {name}.\n")
 }
 
-fn repository(found: Found) -> Memory {
-    Memory::of(&Found::default(), &found)
+fn repository(found: LayerFiles) -> LayeredMemory {
+    LayeredMemory::of(&LayerFiles::default(), &found)
 }
 
-fn skills(skills: Vec<SkillFile>) -> Memory {
-    repository(Found { skills, ..Found::default() })
+fn skills(skills: Vec<SkillFile>) -> LayeredMemory {
+    repository(LayerFiles { skills, ..LayerFiles::default() })
 }
 
-fn memory(text: impl Into<Vec<u8>>) -> Memory {
-    repository(Found { memory: vec![file("CLAUDE.md", text)], ..Found::default() })
+fn memory(text: impl Into<Vec<u8>>) -> LayeredMemory {
+    repository(LayerFiles { memory: vec![file("CLAUDE.md", text)], ..LayerFiles::default() })
 }
 
 #[test]
 fn layers_stand_beside_each_other_and_what_is_shipped_is_whole() {
-    let bare = repository(Found::default());
+    let bare = repository(LayerFiles::default());
     let names: Vec<&str> = bare.skills.iter().map(|skill| skill.name.as_str()).collect();
     assert_eq!(names, ["shipped:dead-code", "shipped:missing-tests", "shipped:security-basics"]);
     assert_eq!((bare.notes.clone(), bare.own, bare.text.as_str()), (vec![], None, ""));
 
-    let organisation = Found { skills: vec![skill_of("dead-code", good("dead-code"))], ..Found::default() };
-    let own = Found {
+    let organisation =
+        LayerFiles { skills: vec![skill_of("dead-code", good("dead-code"))], ..LayerFiles::default() };
+    let own = LayerFiles {
         memory: vec![file("CLAUDE.md", "Use tabs.\n")],
         skills: vec![skill_of("dead-code", good("dead-code")), skill_of("two", good("two"))],
-        ..Found::default()
+        ..LayerFiles::default()
     };
-    let all = Memory::of(&organisation, &own);
+    let all = LayeredMemory::of(&organisation, &own);
     let names: Vec<&str> = all.skills.iter().map(|skill| skill.name.as_str()).collect();
     assert_eq!(
         names,
@@ -107,7 +108,7 @@ fn a_skill_that_cannot_be_used_is_left_out_and_told() {
     }
     let gone = SkillFile {
         folder: "a".into(),
-        file: File { path: "p".into(), content: Err("it is a link".into()) },
+        file: MemoryFile { path: "p".into(), content: Err("it is a link".into()) },
     };
     assert_eq!(skills(vec![gone]).notes, ["`p` is left out: it is a link"]);
     let twice = skills(vec![skill_of("one", good("same")), skill_of("two", good("same"))]);
@@ -130,7 +131,7 @@ fn front_matter_is_read_as_people_write_it() {
 #[test]
 fn a_bomb_of_skills_is_counted_and_notes_are_bounded() {
     let many = (0..MAX_SKILLS + 3).map(|at| skill_of(&format!("s{at:03}"), good(&format!("s{at:03}"))));
-    let found = Found { skills: many.collect(), more_skills: 4, ..Found::default() };
+    let found = LayerFiles { skills: many.collect(), more_skills: 4, ..LayerFiles::default() };
     let made = repository(found);
     assert_eq!(made.own.as_deref(), Some("32 skills"));
     assert_eq!(made.notes, ["7 more skills of `repo` are not used: there may be at most 32"]);
@@ -155,9 +156,9 @@ fn memory_is_cut_at_a_line_and_follows_nothing() {
     let told: Vec<&str> = notes.iter().filter_map(|note| note.split('`').nth(3)).collect();
     assert_eq!(told, ["@docs/style.md", "@~/mine", "@AGENTS.md", "@Override"]);
 
-    let both = |first: File| {
+    let both = |first: MemoryFile| {
         let memory = vec![first, file(".claude/CLAUDE.md", "second\n")];
-        repository(Found { memory, ..Found::default() })
+        repository(LayerFiles { memory, ..LayerFiles::default() })
     };
     let first = both(file("CLAUDE.md", "first\n"));
     assert_eq!(first.text, "first\n");
@@ -169,7 +170,7 @@ fn memory_is_cut_at_a_line_and_follows_nothing() {
 
 #[test]
 fn a_file_for_all_agents_is_the_memory_where_no_other_is() {
-    let read = |memory: Vec<File>| repository(Found { memory, ..Found::default() });
+    let read = |memory: Vec<MemoryFile>| repository(LayerFiles { memory, ..LayerFiles::default() });
     let agents = || file("AGENTS.md", "for all\n");
     let alone = read(vec![agents()]);
     assert_eq!((alone.text.as_str(), alone.own.as_deref()), ("for all\n", Some("AGENTS.md")));
@@ -179,7 +180,7 @@ fn a_file_for_all_agents_is_the_memory_where_no_other_is() {
         assert_eq!((both.text.as_str(), both.own.as_deref()), ("for one\n", Some(other)));
         assert_eq!(both.notes, [""; 0], "many repositories have both");
     }
-    let link = File { path: "CLAUDE.md".into(), content: Err("it is a link".into()) };
+    let link = MemoryFile { path: "CLAUDE.md".into(), content: Err("it is a link".into()) };
     let linked = read(vec![link, agents()]);
     assert_eq!((linked.text.as_str(), linked.own.as_deref()), ("for all\n", Some("AGENTS.md")));
     assert_eq!(linked.notes, ["`CLAUDE.md` is left out: it is a link"]);
@@ -188,33 +189,33 @@ fn a_file_for_all_agents_is_the_memory_where_no_other_is() {
 #[test]
 fn a_path_is_known_by_where_it_is() {
     for (path, role) in [
-        ("CLAUDE.md", Some(Role::Memory)),
-        (".claude/CLAUDE.md", Some(Role::Memory)),
-        ("AGENTS.md", Some(Role::Memory)),
+        ("CLAUDE.md", Some(MemoryPath::Memory)),
+        (".claude/CLAUDE.md", Some(MemoryPath::Memory)),
+        ("AGENTS.md", Some(MemoryPath::Memory)),
         ("docs/AGENTS.md", None),
         (".claude/AGENTS.md", None),
-        (".claude/skills/a/SKILL.md", Some(Role::Skill("a"))),
+        (".claude/skills/a/SKILL.md", Some(MemoryPath::Skill("a"))),
         (".claude/skills/a/b/SKILL.md", None),
         (".claude/skills/SKILL.md", None),
-        (".claude/agents/a.md", Some(Role::Specialist("a"))),
+        (".claude/agents/a.md", Some(MemoryPath::Specialist("a"))),
         (".claude/agents/b/a.md", None),
         (".claude/agents/a.txt", None),
         (".claude/settings.json", None),
         (".claude-skills/a/SKILL.md", None),
         ("docs/CLAUDE.md", None),
     ] {
-        assert_eq!(Role::of(path), role, "{path}");
+        assert_eq!(MemoryPath::of(path), role, "{path}");
     }
 }
 
 #[test]
 fn specialists_are_four_and_a_repository_adds_its_own() {
-    let bare = repository(Found::default());
+    let bare = repository(LayerFiles::default());
     let names: Vec<&str> = bare.specialists.iter().map(|it| it.name.as_str()).collect();
     let four = ["architecture", "code-quality", "security", "test-coverage"];
     assert_eq!(names, four.map(|name| format!("shipped:{name}-reviewer")));
     let own = ["a", "b", "c", "d", "e"].map(|name| skill_of(name, good(name)));
-    let own = Found { specialists: own.to_vec(), more_specialists: 1, ..Found::default() };
+    let own = LayerFiles { specialists: own.to_vec(), more_specialists: 1, ..LayerFiles::default() };
     let made = repository(own);
     assert_eq!((made.specialists.len(), made.own.as_deref()), (8, Some("4 specialists")));
     assert_eq!(made.notes, ["2 more specialists of `repo` are not used: there may be at most 4"]);
@@ -223,7 +224,7 @@ fn specialists_are_four_and_a_repository_adds_its_own() {
     let names = ["README", "a", "b", "c", "d"];
     let own =
         names.map(|name| skill_of(name, if name == "README" { "About\n".to_owned() } else { good(name) }));
-    let made = repository(Found { specialists: own.to_vec(), ..Found::default() });
+    let made = repository(LayerFiles { specialists: own.to_vec(), ..LayerFiles::default() });
     assert_eq!((made.specialists.len(), made.notes.len()), (8, 1), "{:?}", made.notes);
 }
 
@@ -231,9 +232,9 @@ fn specialists_are_four_and_a_repository_adds_its_own() {
 struct Echo;
 
 #[async_trait]
-impl Tools for Echo {
-    fn offered(&self) -> Vec<Tool> {
-        let echo = Tool {
+impl RunTools for Echo {
+    fn offered(&self) -> Vec<ToolDefinition> {
+        let echo = ToolDefinition {
             name: "echo".into(),
             description: String::new(),
             input_schema: json!({}),
@@ -242,15 +243,15 @@ impl Tools for Echo {
         vec![echo]
     }
 
-    async fn call(&self, name: &str, _: &Value) -> Output {
-        Output { text: name.into(), is_error: false, denied: false }
+    async fn call(&self, name: &str, _: &Value) -> CallOutput {
+        CallOutput { text: name.into(), is_error: false, denied: false }
     }
 }
 
 #[tokio::test]
 async fn a_skills_text_comes_when_it_is_asked_for_by_its_name() {
     let memory = skills(vec![skill_of("one", good("one"))]);
-    let tools = WithSkills::new(&Echo, &memory.skills);
+    let tools = SkillTools::new(&Echo, &memory.skills);
     let names: Vec<String> = tools.offered().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["echo", SKILL]);
     assert_eq!(tools.call("echo", &json!({})).await.text, "echo");
@@ -259,13 +260,13 @@ async fn a_skills_text_comes_when_it_is_asked_for_by_its_name() {
         let said = tools.call(SKILL, &wrong).await;
         assert!(said.is_error, "{said:?}");
     }
-    let none = WithSkills::new(&Echo, &[]);
+    let none = SkillTools::new(&Echo, &[]);
     assert_eq!((none.offered().len(), none.call(SKILL, &json!({})).await.text.as_str()), (1, SKILL));
 }
 
 #[test]
 fn instructions_follow_the_memory_and_those_beyond_the_bound_are_left_out() {
-    let instruction = |at: &str, owner: RuleOwner, text: &str| Instruction {
+    let instruction = |at: &str, owner: RuleOwner, text: &str| PathInstruction {
         at: at.to_owned(),
         owner,
         repos: Vec::new(),

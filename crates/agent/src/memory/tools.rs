@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use truing_core::line;
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 
 use super::Skill;
-use crate::native::{Output, Tools};
+use crate::native::{CallOutput, RunTools};
 
 /// The tool that shows a skill.
 pub const SKILL: &str = "skill";
@@ -15,19 +15,19 @@ pub const SKILL: &str = "skill";
 const MAX_SHOWN_CHARS: usize = 80;
 
 /// The tools of a run, and the one that shows skills.
-pub struct WithSkills<'a> {
-    tools: &'a dyn Tools,
+pub struct SkillTools<'a> {
+    tools: &'a dyn RunTools,
     skills: &'a [Skill],
 }
 
-impl<'a> WithSkills<'a> {
+impl<'a> SkillTools<'a> {
     /// With these skills.
-    pub fn new(tools: &'a dyn Tools, skills: &'a [Skill]) -> Self {
+    pub fn new(tools: &'a dyn RunTools, skills: &'a [Skill]) -> Self {
         Self { tools, skills }
     }
 
-    fn show(&self, input: &Value) -> Output {
-        let said = |text: String, is_error| Output { text, is_error, denied: false };
+    fn show(&self, input: &Value) -> CallOutput {
+        let said = |text: String, is_error| CallOutput { text, is_error, denied: false };
         let Some(name) = input.get("name").and_then(Value::as_str) else {
             return said(format!("`{SKILL}` wants the name of a skill: {{\"name\": \"…\"}}"), true);
         };
@@ -43,11 +43,11 @@ impl<'a> WithSkills<'a> {
 }
 
 #[async_trait]
-impl Tools for WithSkills<'_> {
-    fn offered(&self) -> Vec<Tool> {
+impl RunTools for SkillTools<'_> {
+    fn offered(&self) -> Vec<ToolDefinition> {
         let mut offered = self.tools.offered();
         if !self.skills.is_empty() {
-            offered.push(Tool {
+            offered.push(ToolDefinition {
                 name: SKILL.to_owned(),
                 description:
                     "Shows a skill: how to look at a change for one kind of defect. The task lists them \
@@ -67,7 +67,7 @@ impl Tools for WithSkills<'_> {
         offered
     }
 
-    async fn call(&self, name: &str, input: &Value) -> Output {
+    async fn call(&self, name: &str, input: &Value) -> CallOutput {
         if name == SKILL && !self.skills.is_empty() {
             self.show(input)
         } else {

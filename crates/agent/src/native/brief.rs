@@ -5,10 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 use truing_core::money::MicroUsd;
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 
 /// The report that a model gives with the tool [`crate::schema::REPORT`], and in which words it is asked for that.
-pub trait Form: Default + Send {
+pub trait ReportForm: Default + Send {
     /// The message to a model that did not report.
     const ASK_AGAIN: &str;
     /// The message to a model that was cut off.
@@ -20,7 +20,7 @@ pub trait Form: Default + Send {
     const STANDS: bool = false;
 
     /// The tool, as the model is told of it.
-    fn tool() -> Tool;
+    fn tool() -> ToolDefinition;
 
     /// Reads a call's input. The answer: what it says, and whether another report will follow.
     ///
@@ -40,12 +40,12 @@ pub trait Form: Default + Send {
 
 /// The tools that a model may call in one run.
 #[async_trait]
-pub trait Tools: Send + Sync {
+pub trait RunTools: Send + Sync {
     /// The tools, as the model is told of them.
-    fn offered(&self) -> Vec<Tool>;
+    fn offered(&self) -> Vec<ToolDefinition>;
 
     /// Calls one. A failure is an answer too: the model is told and may go on.
-    async fn call(&self, name: &str, input: &Value) -> Output;
+    async fn call(&self, name: &str, input: &Value) -> CallOutput;
 
     /// Somebody else has changed what they look at: what they remember of it counts no more.
     async fn renew(&self) {}
@@ -53,7 +53,7 @@ pub trait Tools: Send + Sync {
 
 /// The result of a call. Text of a repository: data.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Output {
+pub struct CallOutput {
     /// For the model, within the tool's bound.
     pub text: String,
     /// Did it fail?
@@ -64,7 +64,7 @@ pub struct Output {
 
 /// The beginning of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Brief {
+pub struct RunBrief {
     /// The model's id.
     pub model: String,
     /// Who it is and what it is to do: the operator's words.
@@ -75,7 +75,7 @@ pub struct Brief {
 
 /// The limits of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
+pub struct RunLimits {
     /// Answers of the model.
     pub turns: u32,
     /// Wall clock, from beginning to end.
@@ -88,7 +88,7 @@ pub struct Limits {
     pub answer: u32,
 }
 
-impl Default for Limits {
+impl Default for RunLimits {
     fn default() -> Self {
         Self { turns: TURNS, time: TIME, money: None, window: WINDOW, answer: ANSWER }
     }

@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use truing_core::ledger::{LevelKind, Usage};
+use truing_core::ledger::{BudgetLevelKind, TokenUsage};
 use truing_core::money::MicroUsd;
-use truing_model::gateway::Refused;
+use truing_model::gateway::ModelError;
 
-use crate::schema::Items;
+use crate::schema::UncheckedFindings;
 
 /// What a run came to, however it ended.
 #[derive(Debug)]
-pub struct Ran<F = Items> {
+pub struct AgentRun<F = UncheckedFindings> {
     /// How it ended.
-    pub end: End,
+    pub end: AgentRunEnd,
     /// What the model reported, not yet checked against the tree.
     pub items: F,
     /// Answers of the model.
     pub turns: u32,
     /// What the provider counted, in all.
-    pub usage: Usage,
+    pub usage: TokenUsage,
     /// What the ledger holds all of it to have cost, calls without an answer too.
     pub cost: MicroUsd,
     /// The model that answered last; empty if none did.
@@ -32,21 +32,21 @@ pub struct Ran<F = Items> {
     pub trimmed: u32,
 }
 
-impl<F> Ran<F> {
+impl<F> AgentRun<F> {
     /// The same with its report in another form.
-    pub fn map<T>(self, form: impl FnOnce(F) -> T) -> Ran<T> {
+    pub fn map<T>(self, form: impl FnOnce(F) -> T) -> AgentRun<T> {
         let Self { end, items, turns, usage, cost, model, calls, denials, trimmed } = self;
-        Ran { end, items: form(items), turns, usage, cost, model, calls, denials, trimmed }
+        AgentRun { end, items: form(items), turns, usage, cost, model, calls, denials, trimmed }
     }
 }
 
-/// How a run ended. Only [`End::Done`] is whole.
+/// How a run ended. Only [`AgentRunEnd::Done`] is whole.
 #[derive(Debug)]
-pub enum End {
+pub enum AgentRunEnd {
     /// The model has reported all it found.
     Done,
     /// A limit of the run; what was reported until then counts.
-    Limit(Limit),
+    Limit(RunLimit),
     /// The model declines.
     Declined,
     /// The model's answers do not fit into the tokens of one answer.
@@ -56,14 +56,14 @@ pub enum End {
     /// What the model says is no report, also when asked again.
     Unreadable(String),
     /// There is no answer.
-    Refused(Refused),
+    Refused(ModelError),
     /// The program that holds the conversation failed ([`crate::cli`]).
     Failed(String),
 }
 
 /// A limit of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Limit {
+pub enum RunLimit {
     /// Answers.
     Turns,
     /// Wall clock.
@@ -74,8 +74,8 @@ pub enum Limit {
     Calls,
 }
 
-impl End {
-    /// The labels that [`End::label`] gives.
+impl AgentRunEnd {
+    /// The labels that [`AgentRunEnd::label`] gives.
     pub const LABELS: [&str; 15] = [
         "done",
         "turns",
@@ -98,26 +98,26 @@ impl End {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Limit(Limit::Turns) => "turns",
-            Self::Limit(Limit::Time) => "time",
-            Self::Limit(Limit::Money) => "money",
-            Self::Limit(Limit::Calls) => "calls",
+            Self::Limit(RunLimit::Turns) => "turns",
+            Self::Limit(RunLimit::Time) => "time",
+            Self::Limit(RunLimit::Money) => "money",
+            Self::Limit(RunLimit::Calls) => "calls",
             Self::Declined => "declined",
             Self::Cut => "cut",
             Self::Full => "context",
             Self::Unreadable(_) => "unreadable",
-            Self::Refused(Refused::Budget { .. }) => "budget",
-            Self::Refused(Refused::SpendCap { .. }) => "spend_cap",
-            Self::Refused(Refused::Unavailable { .. }) => "unavailable",
-            Self::Refused(Refused::Halted(_)) => "halted",
+            Self::Refused(ModelError::Budget { .. }) => "budget",
+            Self::Refused(ModelError::SpendCap { .. }) => "spend_cap",
+            Self::Refused(ModelError::Unavailable { .. }) => "unavailable",
+            Self::Refused(ModelError::Halted(_)) => "halted",
             Self::Refused(
-                Refused::NotAllowed(_)
-                | Refused::Unauthorized { .. }
-                | Refused::Rejected { .. }
-                | Refused::TooLong { .. }
-                | Refused::Nonsense { .. }
-                | Refused::Ledger(_)
-                | Refused::Drift { .. },
+                ModelError::NotAllowed(_)
+                | ModelError::Unauthorized { .. }
+                | ModelError::Rejected { .. }
+                | ModelError::TooLong { .. }
+                | ModelError::Nonsense { .. }
+                | ModelError::Ledger(_)
+                | ModelError::Drift { .. },
             ) => "refused",
             Self::Failed(_) => "failed",
         }
@@ -130,35 +130,35 @@ impl End {
 }
 
 /// As the reason of a partial review, for people.
-impl fmt::Display for End {
+impl fmt::Display for AgentRunEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done => write!(f, "the model has reported all it found"),
-            Self::Limit(Limit::Turns) => write!(f, "turn limit: the model was asked to conclude early"),
-            Self::Limit(Limit::Time) => write!(f, "time limit: the model was not given more time"),
-            Self::Limit(Limit::Money) => {
+            Self::Limit(RunLimit::Turns) => write!(f, "turn limit: the model was asked to conclude early"),
+            Self::Limit(RunLimit::Time) => write!(f, "time limit: the model was not given more time"),
+            Self::Limit(RunLimit::Money) => {
                 write!(f, "budget: the money for this review is nearly used up, so the model had to conclude")
             }
-            Self::Limit(Limit::Calls) => write!(f, "tool limit: the model called tools without end"),
+            Self::Limit(RunLimit::Calls) => write!(f, "tool limit: the model called tools without end"),
             Self::Declined => write!(f, "refusal: the model declines to review this change"),
             Self::Cut => write!(f, "max_tokens: the model's answers are cut off before their end"),
             Self::Full => write!(f, "context: the change does not fit into the model's context"),
             Self::Unreadable(what) => write!(f, "the model's answer is no report: {what}"),
-            Self::Refused(Refused::Budget { level }) => {
+            Self::Refused(ModelError::Budget { level }) => {
                 let whose = match level.kind {
-                    LevelKind::Review => "for this review",
-                    LevelKind::RepoDay => "of this repository for today",
-                    LevelKind::TeamMonth => "of this team for the month",
-                    LevelKind::Run => "for this run",
-                    LevelKind::PullAsk => {
+                    BudgetLevelKind::Review => "for this review",
+                    BudgetLevelKind::RepoDay => "of this repository for today",
+                    BudgetLevelKind::TeamMonth => "of this team for the month",
+                    BudgetLevelKind::Run => "for this run",
+                    BudgetLevelKind::PullAsk => {
                         "for this pull request (`budget.pr_ask_usd`; the comment `/spend` allows more)"
                     }
-                    LevelKind::Pull => "for all of this pull request (`budget.pr_usd`)",
-                    LevelKind::ConvergeDay => {
+                    BudgetLevelKind::Pull => "for all of this pull request (`budget.pr_usd`)",
+                    BudgetLevelKind::ConvergeDay => {
                         "for converge runs of this repository today (`budget.converge_day_usd`)"
                     }
-                    LevelKind::SyncDay => "for jobs of this repository today (`budget.sync_day_usd`)",
-                    LevelKind::Month => "of this installation for the month (`budget.month_usd`)",
+                    BudgetLevelKind::SyncDay => "for jobs of this repository today (`budget.sync_day_usd`)",
+                    BudgetLevelKind::Month => "of this installation for the month (`budget.month_usd`)",
                 };
                 match level.limit {
                     MicroUsd(0) => write!(f, "budget: there is no money {whose}: {}", level.too_little()),

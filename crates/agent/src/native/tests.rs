@@ -5,22 +5,24 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use truing_core::agent::MAX_OUTPUT_BYTES;
-use truing_core::ledger::{Level, LevelKind, Usage};
+use truing_core::ledger::{BudgetLevel, BudgetLevelKind, TokenUsage};
 use truing_core::money::MicroUsd;
-use truing_model::gateway::{Answer, Refused};
-use truing_model::messages::{Block, Known, Message, Request, Role, Stop, Tool};
+use truing_model::gateway::{ModelAnswer, ModelError};
+use truing_model::messages::{
+    KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest, StopReason, ToolDefinition,
+};
 
 use super::*;
 use crate::schema::REPORT;
 
 /// What a model does with one request.
-type Reply = Box<dyn Fn(&Request) -> Result<(Vec<Value>, Stop), Refused> + Send + Sync>;
+type Reply = Box<dyn Fn(&ModelRequest) -> Result<(Vec<Value>, StopReason), ModelError> + Send + Sync>;
 
 /// A model that replies by what it is given, and remembers what it was asked.
 struct Scripted {
     replies: Vec<Reply>,
-    asked: Mutex<Vec<Request>>,
-    usage: Usage,
+    asked: Mutex<Vec<ModelRequest>>,
+    usage: TokenUsage,
     cost: u64,
     paid: AtomicU64,
     slow: Duration,
@@ -28,7 +30,7 @@ struct Scripted {
 
 impl Scripted {
     fn new(replies: Vec<Reply>) -> Self {
-        let usage = Usage { input: 100, output: 10, ..Usage::default() };
+        let usage = TokenUsage { input: 100, output: 10, ..TokenUsage::default() };
         Self {
             replies,
             asked: Mutex::default(),
@@ -39,14 +41,14 @@ impl Scripted {
         }
     }
 
-    fn asked(&self) -> Vec<Request> {
+    fn asked(&self) -> Vec<ModelRequest> {
         self.asked.lock().unwrap().clone()
     }
 }
 
 #[async_trait]
-impl Model for Scripted {
-    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
+impl LanguageModel for Scripted {
+    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         tokio::time::sleep(self.slow).await;
         let at = {
             let mut asked = self.asked.lock().unwrap();
@@ -58,8 +60,8 @@ impl Model for Scripted {
         let reply = self.replies.get(at).or(self.replies.last()).unwrap();
         let (content, stop) = reply(request)?;
         let content = content.into_iter().map(|block| serde_json::from_value(block).unwrap()).collect();
-        Ok(Answer {
-            message: Message { role: Role::Assistant, content },
+        Ok(ModelAnswer {
+            message: ModelMessage { role: MessageRole::Assistant, content },
             stop,
             usage: self.usage,
             cost: MicroUsd(self.cost),
@@ -78,11 +80,11 @@ impl Model for Scripted {
 struct Served(Scripted, [Option<&'static str>; 3]);
 
 #[async_trait]
-impl Model for Served {
-    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
+impl LanguageModel for Served {
+    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let answer = self.0.ask(request).await?;
         let served_by = self.1.get(self.0.asked().len() - 1).copied().flatten().map(str::to_owned);
-        Ok(Answer { served_by, ..answer })
+        Ok(ModelAnswer { served_by, ..answer })
     }
 
     async fn cost(&self) -> MicroUsd {
@@ -100,9 +102,9 @@ struct RecordingTools {
 }
 
 #[async_trait]
-impl Tools for RecordingTools {
-    fn offered(&self) -> Vec<Tool> {
-        let tool = |name: &str| Tool {
+impl RunTools for RecordingTools {
+    fn offered(&self) -> Vec<ToolDefinition> {
+        let tool = |name: &str| ToolDefinition {
             name: name.into(),
             description: String::new(),
             input_schema: json!({ "type": "object" }),
@@ -111,19 +113,19 @@ impl Tools for RecordingTools {
         vec![tool("read"), tool("grep")]
     }
 
-    async fn call(&self, name: &str, input: &Value) -> Output {
+    async fn call(&self, name: &str, input: &Value) -> CallOutput {
         self.called.fetch_add(1, Ordering::Relaxed);
         let text = format!("{name} {input}: {}", self.text);
-        Output { text, is_error: self.deny, denied: self.deny }
+        CallOutput { text, is_error: self.deny, denied: self.deny }
     }
 }
 
-fn says(content: Value, stop: Stop) -> Reply {
+fn says(content: Value, stop: StopReason) -> Reply {
     let content = content.as_array().unwrap().clone();
     Box::new(move |_| Ok((content.clone(), stop)))
 }
 
-fn refuses(why: fn() -> Refused) -> Reply {
+fn refuses(why: fn() -> ModelError) -> Reply {
     Box::new(move |_| Err(why()))
 }
 
@@ -132,7 +134,7 @@ fn use_of(id: &str, name: &str, input: Value) -> Value {
 }
 
 fn reads() -> Reply {
-    says(json!([use_of("t", "read", json!({ "path": "a" }))]), Stop::ToolUse)
+    says(json!([use_of("t", "read", json!({ "path": "a" }))]), StopReason::ToolUse)
 }
 
 fn found(title: &str) -> Value {
@@ -142,34 +144,35 @@ fn found(title: &str) -> Value {
 
 fn reports(title: &str, more: bool) -> Reply {
     let input = json!({ "findings": [found(title)], "more": more });
-    says(json!([use_of("r", REPORT, input)]), Stop::ToolUse)
+    says(json!([use_of("r", REPORT, input)]), StopReason::ToolUse)
 }
 
-fn brief() -> Brief {
-    Brief { model: "m".into(), system: "be good".into(), task: "look".into() }
+fn brief() -> RunBrief {
+    RunBrief { model: "m".into(), system: "be good".into(), task: "look".into() }
 }
 
-async fn ran(model: &Scripted, limits: Limits) -> Ran {
+async fn ran(model: &Scripted, limits: RunLimits) -> AgentRun {
     run(model, &RecordingTools::default(), &brief(), &limits).await
 }
 
-fn titles(ran: &Ran) -> Vec<&str> {
+fn titles(ran: &AgentRun) -> Vec<&str> {
     ran.items.findings.iter().map(|item| item.title.as_str()).collect()
 }
 
-fn results(message: &Message) -> Vec<(String, String, bool)> {
-    let result = |block: &Block| match block {
-        Block::Known(Known::ToolResult { tool_use_id, content, is_error, .. }) => {
+fn results(message: &ModelMessage) -> Vec<(String, String, bool)> {
+    let result = |block: &MessageBlock| match block {
+        MessageBlock::Known(KnownBlock::ToolResult { tool_use_id, content, is_error, .. }) => {
             Some((tool_use_id.clone(), content.clone(), *is_error))
         }
-        Block::Known(Known::Text { .. } | Known::ToolUse { .. }) | Block::Other(_) => None,
+        MessageBlock::Known(KnownBlock::Text { .. } | KnownBlock::ToolUse { .. })
+        | MessageBlock::Other(_) => None,
     };
     message.content.iter().filter_map(result).collect()
 }
 
-fn last_words(request: &Request) -> String {
+fn last_words(request: &ModelRequest) -> String {
     let last = request.messages.last().unwrap().content.last().unwrap();
-    let Block::Known(Known::Text { text, .. }) = last else { panic!("{last:?}") };
+    let MessageBlock::Known(KnownBlock::Text { text, .. }) = last else { panic!("{last:?}") };
     text.clone()
 }
 
@@ -181,8 +184,8 @@ async fn parallel_calls_are_answered_in_one_message_and_a_report_ends_the_run() 
         use_of("1", "read", json!({ "path": "a" })),
         use_of("2", "grep", json!({ "for": "b" })),
     ]);
-    let model = Scripted::new(vec![says(calls.clone(), Stop::ToolUse), reports("one", false)]);
-    let ran = ran(&model, Limits::default()).await;
+    let model = Scripted::new(vec![says(calls.clone(), StopReason::ToolUse), reports("one", false)]);
+    let ran = ran(&model, RunLimits::default()).await;
     assert!(ran.end.is_whole(), "{:?}", ran.end);
     assert_eq!((ran.turns, ran.cost, ran.usage.input), (2, MicroUsd(2000), 200));
     assert_eq!((titles(&ran), ran.model.as_str()), (vec!["one"], "m-1"));
@@ -206,7 +209,7 @@ async fn all_who_have_answered_are_named_once() {
         ([None, Some("b"), None], "m-1, then m-1 (fallback b)"),
     ] {
         let model = Served(Scripted::new(vec![reads(), reads(), reports("one", false)]), by);
-        let ran = run(&model, &RecordingTools::default(), &brief(), &Limits::default()).await;
+        let ran = run(&model, &RecordingTools::default(), &brief(), &RunLimits::default()).await;
         assert_eq!((ran.turns, ran.model.as_str()), (3, expected), "{by:?}");
     }
 }
@@ -214,7 +217,7 @@ async fn all_who_have_answered_are_named_once() {
 #[tokio::test]
 async fn findings_add_up_over_several_reports() {
     let model = Scripted::new(vec![reports("one", true), reads(), reports("two", false)]);
-    let ran = ran(&model, Limits::default()).await;
+    let ran = ran(&model, RunLimits::default()).await;
     assert!(ran.end.is_whole());
     assert_eq!((titles(&ran), ran.turns), (vec!["one", "two"], 3));
 }
@@ -222,8 +225,8 @@ async fn findings_add_up_over_several_reports() {
 #[tokio::test]
 async fn endless_calls_end_at_the_turn_limit_and_the_last_turn_asks_for_what_there_is() {
     let model = Scripted::new(vec![reads()]);
-    let ended = ran(&model, Limits::default()).await;
-    assert!(matches!(ended.end, End::Limit(Limit::Turns)), "{:?}", ended.end);
+    let ended = ran(&model, RunLimits::default()).await;
+    assert!(matches!(ended.end, AgentRunEnd::Limit(RunLimit::Turns)), "{:?}", ended.end);
     assert_eq!((ended.turns, model.asked().len()), (25, 25));
     let told: Vec<bool> = model
         .asked()
@@ -237,37 +240,37 @@ async fn endless_calls_end_at_the_turn_limit_and_the_last_turn_asks_for_what_the
         if last { reports("late", false)(request) } else { reads()(request) }
     });
     let model = Scripted::new(vec![obeys]);
-    let ended = ran(&model, Limits { turns: 3, ..Limits::default() }).await;
-    assert!(matches!(ended.end, End::Limit(Limit::Turns)), "what had to stop early is not whole");
+    let ended = ran(&model, RunLimits { turns: 3, ..RunLimits::default() }).await;
+    assert!(matches!(ended.end, AgentRunEnd::Limit(RunLimit::Turns)), "what had to stop early is not whole");
     assert_eq!((ended.turns, titles(&ended)), (3, vec!["late"]));
 }
 
 #[tokio::test]
 async fn a_run_of_one_turn_can_be_whole() {
-    let limits = Limits { turns: 1, ..Limits::default() };
+    let limits = RunLimits { turns: 1, ..RunLimits::default() };
     assert!(ran(&Scripted::new(vec![reports("one", false)]), limits).await.end.is_whole());
     let model = Scripted::new(vec![reads()]);
-    assert!(matches!(ran(&model, limits).await.end, End::Limit(Limit::Turns)));
+    assert!(matches!(ran(&model, limits).await.end, AgentRunEnd::Limit(RunLimit::Turns)));
     assert_eq!(model.asked().len(), 1);
 }
 
 #[tokio::test]
 async fn prose_is_asked_about_once_and_an_empty_message_is_never_whole() {
-    for stop in [Stop::EndTurn, Stop::ToolUse, Stop::StopSequence] {
+    for stop in [StopReason::EndTurn, StopReason::ToolUse, StopReason::StopSequence] {
         for content in [
             json!([]),
             json!([{ "type": "text", "text": "All good!" }]),
             json!([{ "type": "text", "text": " " }]),
         ] {
             let model = Scripted::new(vec![says(content.clone(), stop), reports("one", false)]);
-            let mended = ran(&model, Limits::default()).await;
+            let mended = ran(&model, RunLimits::default()).await;
             assert!(mended.end.is_whole());
             assert_eq!((mended.turns, titles(&mended)), (2, vec!["one"]));
             assert!(last_words(&model.asked()[1]).contains("Call the tool `report`"));
 
             let model = Scripted::new(vec![says(content.clone(), stop)]);
-            let ended = ran(&model, Limits::default()).await;
-            assert!(matches!(ended.end, End::Unreadable(_)), "{stop:?} {content} {:?}", ended.end);
+            let ended = ran(&model, RunLimits::default()).await;
+            assert!(matches!(ended.end, AgentRunEnd::Unreadable(_)), "{stop:?} {content} {:?}", ended.end);
             assert_eq!(ended.turns, 2);
         }
     }
@@ -275,22 +278,22 @@ async fn prose_is_asked_about_once_and_an_empty_message_is_never_whole() {
 
 #[tokio::test]
 async fn a_report_off_schema_is_answered_as_a_failed_call_once() {
-    let wrong = || says(json!([use_of("r", REPORT, json!({ "verdict": "approve" }))]), Stop::ToolUse);
+    let wrong = || says(json!([use_of("r", REPORT, json!({ "verdict": "approve" }))]), StopReason::ToolUse);
     let model = Scripted::new(vec![wrong(), reports("one", false)]);
-    assert!(ran(&model, Limits::default()).await.end.is_whole());
+    assert!(ran(&model, RunLimits::default()).await.end.is_whole());
     let answered = results(model.asked()[1].messages.last().unwrap());
     assert!(answered[0].2 && answered[0].1.contains("findings"), "{answered:?}");
-    let ended = ran(&Scripted::new(vec![wrong()]), Limits::default()).await;
-    assert!(matches!(ended.end, End::Unreadable(_)));
+    let ended = ran(&Scripted::new(vec![wrong()]), RunLimits::default()).await;
+    assert!(matches!(ended.end, AgentRunEnd::Unreadable(_)));
 }
 
 #[tokio::test]
 async fn a_tool_that_is_not_offered_is_denied_told_and_counted() {
     let bash =
-        || says(json!([use_of("1", "bash", json!({})), use_of("2", "read", json!({}))]), Stop::ToolUse);
+        || says(json!([use_of("1", "bash", json!({})), use_of("2", "read", json!({}))]), StopReason::ToolUse);
     let model = Scripted::new(vec![bash(), reports("one", false)]);
     let told = RecordingTools::default();
-    let ended = run(&model, &told, &brief(), &Limits::default()).await;
+    let ended = run(&model, &told, &brief(), &RunLimits::default()).await;
     assert!(ended.end.is_whole());
     assert_eq!(ended.denials, [("bash".to_owned(), 1)].into());
     assert_eq!(told.called.load(Ordering::Relaxed), 1);
@@ -298,19 +301,19 @@ async fn a_tool_that_is_not_offered_is_denied_told_and_counted() {
     assert!(answered[0].2 && answered[0].1.starts_with("denied"), "{answered:?}");
 
     let many: Vec<Value> = (0..20).map(|n| use_of(&n.to_string(), "bash", json!({}))).collect();
-    let model = Scripted::new(vec![says(json!(many), Stop::ToolUse)]);
-    let ended = ran(&model, Limits::default()).await;
-    assert!(matches!(ended.end, End::Limit(Limit::Calls)), "{:?}", ended.end);
+    let model = Scripted::new(vec![says(json!(many), StopReason::ToolUse)]);
+    let ended = ran(&model, RunLimits::default()).await;
+    assert!(matches!(ended.end, AgentRunEnd::Limit(RunLimit::Calls)), "{:?}", ended.end);
     assert_eq!((ended.denials["bash"], ended.turns), (60, 4));
 }
 
 #[tokio::test]
 async fn what_a_tool_denies_is_counted_and_ends_a_run_that_asks_for_nothing_else() {
     let many: Vec<Value> = (0..20).map(|n| use_of(&n.to_string(), "read", json!({}))).collect();
-    let model = Scripted::new(vec![says(json!(many), Stop::ToolUse)]);
+    let model = Scripted::new(vec![says(json!(many), StopReason::ToolUse)]);
     let told = RecordingTools { deny: true, ..RecordingTools::default() };
-    let ended = run(&model, &told, &brief(), &Limits::default()).await;
-    assert!(matches!(ended.end, End::Limit(Limit::Calls)), "{:?}", ended.end);
+    let ended = run(&model, &told, &brief(), &RunLimits::default()).await;
+    assert!(matches!(ended.end, AgentRunEnd::Limit(RunLimit::Calls)), "{:?}", ended.end);
     assert_eq!((ended.denials["read"], ended.turns), (60, 4));
 }
 
@@ -318,9 +321,9 @@ async fn what_a_tool_denies_is_counted_and_ends_a_run_that_asks_for_nothing_else
 async fn calls_beyond_what_one_answer_may_make_are_not_made() {
     let many: Vec<Value> =
         (0..MAX_CALLS_AT_ONCE + 3).map(|n| use_of(&n.to_string(), "read", json!({}))).collect();
-    let model = Scripted::new(vec![says(json!(many), Stop::ToolUse), reports("one", false)]);
+    let model = Scripted::new(vec![says(json!(many), StopReason::ToolUse), reports("one", false)]);
     let told = RecordingTools::default();
-    run(&model, &told, &brief(), &Limits::default()).await;
+    run(&model, &told, &brief(), &RunLimits::default()).await;
     assert_eq!(told.called.load(Ordering::Relaxed) as usize, MAX_CALLS_AT_ONCE);
     assert_eq!(results(model.asked()[1].messages.last().unwrap()).len(), MAX_CALLS_AT_ONCE + 3);
 }
@@ -328,52 +331,57 @@ async fn calls_beyond_what_one_answer_may_make_are_not_made() {
 #[tokio::test]
 async fn every_stop_has_its_end() {
     let text = || json!([{ "type": "text", "text": "part" }]);
-    let declined = ran(&Scripted::new(vec![says(text(), Stop::Refusal)]), Limits::default()).await;
-    assert!(matches!(declined.end, End::Declined) && declined.turns == 1);
+    let declined = ran(&Scripted::new(vec![says(text(), StopReason::Refusal)]), RunLimits::default()).await;
+    assert!(matches!(declined.end, AgentRunEnd::Declined) && declined.turns == 1);
 
-    let model = Scripted::new(vec![says(text(), Stop::PauseTurn), reports("one", false)]);
-    assert!(ran(&model, Limits::default()).await.end.is_whole());
-    assert_eq!(model.asked()[1].messages.last().unwrap().role, Role::Assistant, "goes on where it was");
-    let paused = ran(&Scripted::new(vec![says(text(), Stop::PauseTurn)]), Limits::default()).await;
-    assert!(matches!(paused.end, End::Limit(Limit::Turns)));
+    let model = Scripted::new(vec![says(text(), StopReason::PauseTurn), reports("one", false)]);
+    assert!(ran(&model, RunLimits::default()).await.end.is_whole());
+    assert_eq!(
+        model.asked()[1].messages.last().unwrap().role,
+        MessageRole::Assistant,
+        "goes on where it was"
+    );
+    let paused = ran(&Scripted::new(vec![says(text(), StopReason::PauseTurn)]), RunLimits::default()).await;
+    assert!(matches!(paused.end, AgentRunEnd::Limit(RunLimit::Turns)));
 
-    let model = Scripted::new(vec![says(text(), Stop::MaxTokens), reports("one", false)]);
-    assert!(ran(&model, Limits::default()).await.end.is_whole());
+    let model = Scripted::new(vec![says(text(), StopReason::MaxTokens), reports("one", false)]);
+    assert!(ran(&model, RunLimits::default()).await.end.is_whole());
     assert!(last_words(&model.asked()[1]).contains("cut off"));
-    let model = Scripted::new(vec![says(json!([use_of("1", "read", json!({}))]), Stop::MaxTokens)]);
-    let cut = ran(&model, Limits::default()).await;
-    assert!(matches!(cut.end, End::Cut));
+    let model = Scripted::new(vec![says(json!([use_of("1", "read", json!({}))]), StopReason::MaxTokens)]);
+    let cut = ran(&model, RunLimits::default()).await;
+    assert!(matches!(cut.end, AgentRunEnd::Cut));
     assert_eq!(cut.turns, 3);
     assert!(cut.calls.is_empty(), "a call that was cut off is not made");
 
     let full =
-        ran(&Scripted::new(vec![says(text(), Stop::ModelContextWindowExceeded)]), Limits::default()).await;
-    assert!(matches!(full.end, End::Full));
+        ran(&Scripted::new(vec![says(text(), StopReason::ModelContextWindowExceeded)]), RunLimits::default())
+            .await;
+    assert!(matches!(full.end, AgentRunEnd::Full));
 }
 
 #[tokio::test]
 async fn what_was_reported_before_a_refusal_is_kept() {
-    fn level(kind: LevelKind) -> Level {
-        Level { kind, key: "k".into(), period: String::new(), limit: MicroUsd(1) }
+    fn level(kind: BudgetLevelKind) -> BudgetLevel {
+        BudgetLevel { kind, key: "k".into(), period: String::new(), limit: MicroUsd(1) }
     }
-    let budget: fn() -> Refused = || Refused::Budget { level: level(LevelKind::Review) };
+    let budget: fn() -> ModelError = || ModelError::Budget { level: level(BudgetLevelKind::Review) };
     let model = Scripted::new(vec![reports("one", true), refuses(budget)]);
-    let ended = ran(&model, Limits::default()).await;
+    let ended = ran(&model, RunLimits::default()).await;
     assert!(ended.end.to_string().starts_with("budget"), "{}", ended.end);
     assert_eq!((titles(&ended), ended.turns), (vec!["one"], 1));
     let down = ran(
-        &Scripted::new(vec![refuses(|| Refused::Halted(truing_core::port::HaltReason::KillSwitch))]),
-        Limits::default(),
+        &Scripted::new(vec![refuses(|| ModelError::Halted(truing_core::port::HaltReason::KillSwitch))]),
+        RunLimits::default(),
     )
     .await;
-    assert!(matches!(down.end, End::Refused(Refused::Halted(_))));
+    assert!(matches!(down.end, AgentRunEnd::Refused(ModelError::Halted(_))));
 }
 
 #[tokio::test]
 async fn money_that_is_nearly_out_asks_for_the_findings() {
     let model = Scripted::new(vec![reads()]);
-    let ended = ran(&model, Limits { money: Some(MicroUsd(5500)), ..Limits::default() }).await;
-    assert!(matches!(ended.end, End::Limit(Limit::Money)));
+    let ended = ran(&model, RunLimits { money: Some(MicroUsd(5500)), ..RunLimits::default() }).await;
+    assert!(matches!(ended.end, AgentRunEnd::Limit(RunLimit::Money)));
     assert_eq!((ended.turns, ended.cost), (5, MicroUsd(5000)));
 }
 
@@ -381,15 +389,15 @@ async fn money_that_is_nearly_out_asks_for_the_findings() {
 async fn the_wall_clock_asks_first_and_then_ends_what_hangs() {
     let mut model = Scripted::new(vec![reads()]);
     model.slow = Duration::from_secs(60);
-    let ended = ran(&model, Limits::default()).await;
-    assert!(matches!(ended.end, End::Limit(Limit::Time)));
+    let ended = ran(&model, RunLimits::default()).await;
+    assert!(matches!(ended.end, AgentRunEnd::Limit(RunLimit::Time)));
     assert_eq!(ended.turns, 18, "asked to conclude after 17 minutes");
 
     let mut hangs = Scripted::new(vec![reports("one", true)]);
     hangs.slow = Duration::from_secs(19 * 60);
     let began = tokio::time::Instant::now();
-    let ended = ran(&hangs, Limits::default()).await;
-    assert!(matches!(ended.end, End::Limit(Limit::Time)));
+    let ended = ran(&hangs, RunLimits::default()).await;
+    assert!(matches!(ended.end, AgentRunEnd::Limit(RunLimit::Time)));
     assert_eq!(began.elapsed(), TIME);
     assert_eq!(titles(&ended), ["one"], "what was reported before it hung counts");
 }
@@ -397,9 +405,9 @@ async fn the_wall_clock_asks_first_and_then_ends_what_hangs() {
 #[tokio::test]
 async fn the_conversation_stays_within_the_context_and_says_what_was_taken_out() {
     let mut model = Scripted::new(vec![reads()]);
-    model.usage = Usage { input: 30, ..Usage::default() };
+    model.usage = TokenUsage { input: 30, ..TokenUsage::default() };
     let told = RecordingTools { text: "x".repeat(30_000), ..RecordingTools::default() };
-    let limits = Limits { turns: 12, window: 20_000, ..Limits::default() };
+    let limits = RunLimits { turns: 12, window: 20_000, ..RunLimits::default() };
     let ended = run(&model, &told, &brief(), &limits).await;
     assert_eq!(ended.trimmed, 0, "the provider counts little, so there is room");
 
@@ -409,7 +417,7 @@ async fn the_conversation_stays_within_the_context_and_says_what_was_taken_out()
         reads()(request)
     });
     let mut model = Scripted::new(vec![reply]);
-    model.usage = Usage { input: 11_000, ..Usage::default() };
+    model.usage = TokenUsage { input: 11_000, ..TokenUsage::default() };
     let ended = run(&model, &told, &brief(), &limits).await;
     assert!(ended.trimmed > 0);
     let last = model.asked().pop().unwrap();
@@ -420,21 +428,21 @@ async fn the_conversation_stays_within_the_context_and_says_what_was_taken_out()
 
 #[tokio::test]
 async fn a_request_that_is_too_long_is_tried_once_more_without_old_results() {
-    let too_long: fn() -> Refused = || Refused::TooLong { what: String::new() };
+    let too_long: fn() -> ModelError = || ModelError::TooLong { what: String::new() };
     let told = RecordingTools { text: "x".repeat(3000), ..RecordingTools::default() };
     let model = Scripted::new(vec![reads(), reads(), refuses(too_long), reports("one", false)]);
-    let ended = run(&model, &told, &brief(), &Limits::default()).await;
+    let ended = run(&model, &told, &brief(), &RunLimits::default()).await;
     assert!(ended.end.is_whole());
     assert_eq!(ended.trimmed, 1);
     let model = Scripted::new(vec![reads(), refuses(too_long)]);
-    let ended = run(&model, &told, &brief(), &Limits::default()).await;
-    assert!(matches!(ended.end, End::Full));
+    let ended = run(&model, &told, &brief(), &RunLimits::default()).await;
+    assert!(matches!(ended.end, AgentRunEnd::Full));
 }
 
 #[tokio::test]
 async fn at_most_four_places_are_marked_to_be_cached() {
     let model = Scripted::new(vec![reads(), reads(), reads(), reports("one", false)]);
-    ran(&model, Limits::default()).await;
+    ran(&model, RunLimits::default()).await;
     for asked in model.asked() {
         let marks = serde_json::to_string(&asked).unwrap().matches("cache_control").count();
         assert!((3..=4).contains(&marks), "{marks}");
@@ -448,7 +456,7 @@ async fn at_most_four_places_are_marked_to_be_cached() {
 async fn output_is_bounded_and_says_so() {
     let told = RecordingTools { text: "é".repeat(5 << 20), ..RecordingTools::default() };
     let model = Scripted::new(vec![reads(), reports("one", false)]);
-    run(&model, &told, &brief(), &Limits { window: 1 << 30, ..Limits::default() }).await;
+    run(&model, &told, &brief(), &RunLimits { window: 1 << 30, ..RunLimits::default() }).await;
     let answered = results(model.asked()[1].messages.last().unwrap());
     assert!(answered[0].1.len() < MAX_OUTPUT_BYTES + 100);
     assert!(answered[0].1.contains("[cut: "));
@@ -456,27 +464,27 @@ async fn output_is_bounded_and_says_so() {
 
 /// Findings of which a report that was objected to is made anew.
 #[derive(Default)]
-struct Replaced(Items);
+struct Replaced(UncheckedFindings);
 
-impl Form for Replaced {
-    const ASK_AGAIN: &str = Items::ASK_AGAIN;
-    const BE_BRIEF: &str = Items::BE_BRIEF;
-    const CONCLUDE: &str = Items::CONCLUDE;
+impl ReportForm for Replaced {
+    const ASK_AGAIN: &str = UncheckedFindings::ASK_AGAIN;
+    const BE_BRIEF: &str = UncheckedFindings::BE_BRIEF;
+    const CONCLUDE: &str = UncheckedFindings::CONCLUDE;
 
-    fn tool() -> Tool {
-        Items::tool()
+    fn tool() -> ToolDefinition {
+        UncheckedFindings::tool()
     }
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
-        <Items as Form>::read(input).map(|(items, more)| (Self(items), more))
+        <UncheckedFindings as ReportForm>::read(input).map(|(items, more)| (Self(items), more))
     }
 
     fn in_text(text: &str) -> Option<(Self, bool)> {
-        <Items as Form>::in_text(text).map(|(items, more)| (Self(items), more))
+        <UncheckedFindings as ReportForm>::in_text(text).map(|(items, more)| (Self(items), more))
     }
 
     fn add(&mut self, more: Self) {
-        Form::add(&mut self.0, more.0);
+        ReportForm::add(&mut self.0, more.0);
     }
 
     fn taken(&self) -> String {
@@ -484,7 +492,7 @@ impl Form for Replaced {
     }
 }
 
-fn replaced(ran: &Ran<Replaced>) -> Vec<&str> {
+fn replaced(ran: &AgentRun<Replaced>) -> Vec<&str> {
     ran.items.0.findings.iter().map(|item| item.title.as_str()).collect()
 }
 
@@ -496,7 +504,8 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
     };
     let judged = async |replies| {
         let model = Scripted::new(replies);
-        let ran = run_judged(&model, &RecordingTools::default(), &brief(), &Limits::default(), judge).await;
+        let ran =
+            run_judged(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge).await;
         (ran, model.asked())
     };
     let (ran, asked) = judged(vec![reports("bad", false), reports("good", false)]).await;
@@ -510,7 +519,7 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
     let (ran, _) = judged(vec![reports("bad", true), reports("good", false), reports("good", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["good"], 3));
     let written = json!([{ "type": "text", "text": json!({ "findings": [found("bad")] }).to_string() }]);
-    let (ran, asked) = judged(vec![says(written, Stop::EndTurn), reports("good", false)]).await;
+    let (ran, asked) = judged(vec![says(written, StopReason::EndTurn), reports("good", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["good"], 2));
     let told = serde_json::to_string(asked[1].messages.last().unwrap()).unwrap();
     assert!(told.contains("it is not believed"), "{told}");
@@ -518,11 +527,11 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn findings_stand_though_their_report_was_objected_to_and_nothing_follows() {
-    let judge = |_: &Items| Some("a verdict is missing".to_owned());
+    let judge = |_: &UncheckedFindings| Some("a verdict is missing".to_owned());
     let model = Scripted::new(vec![
         reports("found", false),
-        Box::new(|_| Err(Refused::SpendCap { what: "none".to_owned() })),
+        Box::new(|_| Err(ModelError::SpendCap { what: "none".to_owned() })),
     ]);
-    let ran = run_judged(&model, &RecordingTools::default(), &brief(), &Limits::default(), judge).await;
+    let ran = run_judged(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge).await;
     assert_eq!((titles(&ran), ran.turns, ran.end.is_whole()), (vec!["found"], 1, true));
 }

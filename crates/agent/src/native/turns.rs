@@ -6,14 +6,18 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tokio::time::Instant;
 use truing_core::agent::MAX_OUTPUT_BYTES;
-use truing_core::ledger::Usage;
+use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
-use truing_model::gateway::{Answer, Model, Refused};
-use truing_model::messages::{Block, Known, Message, Request, Role, Stop, Tool};
+use truing_model::gateway::{LanguageModel, ModelAnswer, ModelError};
+use truing_model::messages::{
+    KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest, StopReason, ToolDefinition,
+};
 
-use super::ended::{End, Limit, Ran};
-use super::window::{self, Window};
-use super::{Brief, Form, Limits, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, Output, Tools};
+use super::ended::{AgentRun, AgentRunEnd, RunLimit};
+use super::window::{self, ContextWindow};
+use super::{
+    CallOutput, MAX_CALLS, MAX_CALLS_AT_ONCE, MAX_DENIALS, ReportForm, RunBrief, RunLimits, RunTools,
+};
 use crate::schema::{self, REPORT};
 
 /// How often in a row an answer may be cut off, or stop for a full context, before the run ends.
@@ -26,28 +30,28 @@ const MAX_REPAIRS: u32 = 1;
 const CONCLUDE_PERCENT: u32 = 15;
 
 /// A run in progress.
-pub(crate) struct Turns<'a, F, J> {
-    model: &'a dyn Model,
-    tools: &'a dyn Tools,
-    limits: Limits,
+pub(crate) struct RunTurns<'a, F, J> {
+    model: &'a dyn LanguageModel,
+    tools: &'a dyn RunTools,
+    limits: RunLimits,
     began: Instant,
-    request: Request,
-    window: Window,
-    ran: Progress<F>,
+    request: ModelRequest,
+    window: ContextWindow,
+    ran: AgentRunProgress<F>,
     /// What is wrong with a report.
     judge: J,
 }
 
 /// What a turn leads to.
-pub(crate) enum Step {
+pub(crate) enum TurnOutcome {
     /// The end of the run.
-    Over(End),
+    Over(AgentRunEnd),
     /// Another turn: what is to be said is said.
     Again,
     /// Calls of tools, which are to be made and answered.
     Calls {
         /// The answer that makes them.
-        said: Message,
+        said: ModelMessage,
         /// What a report among them is found to be.
         wrong: Option<String>,
     },
@@ -55,12 +59,12 @@ pub(crate) enum Step {
 
 /// What has come of it so far.
 #[derive(Default)]
-struct Progress<F> {
+struct AgentRunProgress<F> {
     items: F,
     /// A report was objected to and counts all the same, whatever follows.
     stands: bool,
     turns: u32,
-    usage: Usage,
+    usage: TokenUsage,
     cost: MicroUsd,
     last_cost: MicroUsd,
     model: String,
@@ -74,47 +78,51 @@ struct Progress<F> {
 }
 
 /// One call that the model made.
-struct Call<'a> {
+struct RequestedCall<'a> {
     id: &'a str,
     name: &'a str,
     input: &'a Value,
 }
 
-impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
+impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     pub(crate) fn new(
-        model: &'a dyn Model,
-        tools: &'a dyn Tools,
-        (brief, limits): (&Brief, Limits),
+        model: &'a dyn LanguageModel,
+        tools: &'a dyn RunTools,
+        (brief, limits): (&RunBrief, RunLimits),
         judge: J,
     ) -> Self {
-        let mut offered: Vec<Tool> = tools.offered();
+        let mut offered: Vec<ToolDefinition> = tools.offered();
         offered.retain(|tool| tool.name != REPORT);
-        offered.push(Tool { cache_control: Some(window::ephemeral()), ..F::tool() });
-        let system = Known::Text { text: brief.system.clone(), cache_control: Some(window::ephemeral()) };
-        let request = Request {
+        offered.push(ToolDefinition { cache_control: Some(window::ephemeral()), ..F::tool() });
+        let system =
+            KnownBlock::Text { text: brief.system.clone(), cache_control: Some(window::ephemeral()) };
+        let request = ModelRequest {
             model: brief.model.clone(),
             max_tokens: limits.answer,
-            system: vec![Block::Known(system)],
-            messages: vec![Message { role: Role::User, content: vec![Block::text(brief.task.clone())] }],
+            system: vec![MessageBlock::Known(system)],
+            messages: vec![ModelMessage {
+                role: MessageRole::User,
+                content: vec![MessageBlock::text(brief.task.clone())],
+            }],
             tools: offered,
             tool_choice: None,
             thinking: None,
             output_config: None,
         };
-        let mut window = Window::new(limits.window);
+        let mut window = ContextWindow::new(limits.window);
         let tools_bytes: usize = request.tools.iter().map(|tool| tool.input_schema.to_string().len()).sum();
         window.grown(brief.system.len() + brief.task.len() + tools_bytes);
-        let ran = Progress { model: brief.model.clone(), ..Progress::default() };
+        let ran = AgentRunProgress { model: brief.model.clone(), ..AgentRunProgress::default() };
         Self { model, tools, limits, began: Instant::now(), request, window, ran, judge }
     }
 
     /// Turn after turn, until something ends it.
-    pub(super) async fn all(&mut self) -> End {
+    pub(super) async fn all(&mut self) -> AgentRunEnd {
         loop {
             match self.step().await {
-                Step::Over(end) => return end,
-                Step::Again => {}
-                Step::Calls { said, wrong } => {
+                TurnOutcome::Over(end) => return end,
+                TurnOutcome::Again => {}
+                TurnOutcome::Calls { said, wrong } => {
                     if let Some(end) = self.carry_out(said, wrong).await {
                         return end;
                     }
@@ -124,9 +132,11 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
     }
 
     /// One turn.
-    pub(crate) async fn step(&mut self) -> Step {
+    pub(crate) async fn step(&mut self) -> TurnOutcome {
         let last = match self.last_turn() {
-            Some(limit) if self.ran.turns >= self.limits.turns => return Step::Over(End::Limit(limit)),
+            Some(limit) if self.ran.turns >= self.limits.turns => {
+                return TurnOutcome::Over(AgentRunEnd::Limit(limit));
+            }
             Some(limit) => {
                 self.say(F::CONCLUDE);
                 Some(limit)
@@ -135,73 +145,77 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
         };
         match self.ask().await {
             Ok(answer) => match (self.hear(answer, last), last) {
-                (Step::Over(end), _) => Step::Over(end),
-                (Step::Again | Step::Calls { .. }, Some(limit)) => Step::Over(End::Limit(limit)),
+                (TurnOutcome::Over(end), _) => TurnOutcome::Over(end),
+                (TurnOutcome::Again | TurnOutcome::Calls { .. }, Some(limit)) => {
+                    TurnOutcome::Over(AgentRunEnd::Limit(limit))
+                }
                 (step, None) => step,
             },
-            Err(Refused::TooLong { .. }) if self.make_room() => Step::Again,
-            Err(Refused::TooLong { .. }) => Step::Over(End::Full),
-            Err(refused) => Step::Over(End::Refused(refused)),
+            Err(ModelError::TooLong { .. }) if self.make_room() => TurnOutcome::Again,
+            Err(ModelError::TooLong { .. }) => TurnOutcome::Over(AgentRunEnd::Full),
+            Err(refused) => TurnOutcome::Over(AgentRunEnd::Refused(refused)),
         }
     }
 
     /// What the model may call.
-    pub(crate) fn tools(&self) -> &[Tool] {
+    pub(crate) fn tools(&self) -> &[ToolDefinition] {
         &self.request.tools
     }
 
     /// What the provider has counted so far, in all.
-    pub(crate) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> TokenUsage {
         self.ran.usage
     }
 
     /// What was said besides, as another program tells it.
-    pub(crate) fn told(&mut self, messages: impl IntoIterator<Item = Message>) {
+    pub(crate) fn told(&mut self, messages: impl IntoIterator<Item = ModelMessage>) {
         self.request.messages.extend(messages);
     }
 
     /// The run's conversation is this from now on: another program has put it in other words.
-    pub(crate) fn renew(&mut self, messages: Vec<Message>) {
-        self.window = Window::new(self.limits.window);
+    pub(crate) fn renew(&mut self, messages: Vec<ModelMessage>) {
+        self.window = ContextWindow::new(self.limits.window);
         self.window.grown(self.request.system.iter().map(bytes).sum());
         self.window.grown(messages.iter().flat_map(|message| &message.content).map(bytes).sum());
         self.request.messages = messages;
     }
 
-    pub(crate) async fn ended(self, end: End) -> Ran<F> {
+    pub(crate) async fn ended(self, end: AgentRunEnd) -> AgentRun<F> {
         // An answer that was cut with the run counts, too.
         let cost = self.model.cost().await;
-        let Progress { items, stands, turns, usage, model, calls, denials, trimmed, .. } = self.ran;
+        let AgentRunProgress { items, stands, turns, usage, model, calls, denials, trimmed, .. } = self.ran;
         // All was reported: what was still wanted ends nothing, but a switch or a cassette that has no answer does.
-        let is_over =
-            matches!(end, End::Refused(Refused::Halted(_) | Refused::Drift { .. } | Refused::Ledger(_)));
-        let end = if stands && !is_over { End::Done } else { end };
-        Ran { end, items, turns, usage, cost, model, calls, denials, trimmed }
+        let is_over = matches!(
+            end,
+            AgentRunEnd::Refused(ModelError::Halted(_) | ModelError::Drift { .. } | ModelError::Ledger(_))
+        );
+        let end = if stands && !is_over { AgentRunEnd::Done } else { end };
+        AgentRun { end, items, turns, usage, cost, model, calls, denials, trimmed }
     }
 
     /// Must the next turn be the last one, and why? A run of one turn is not told: it has had no other.
-    fn last_turn(&self) -> Option<Limit> {
-        let Progress { turns, cost, last_cost, calls, denials, .. } = &self.ran;
+    fn last_turn(&self) -> Option<RunLimit> {
+        let AgentRunProgress { turns, cost, last_cost, calls, denials, .. } = &self.ran;
         let count = |of: &BTreeMap<String, u32>| of.values().sum::<u32>();
         let soon = self.limits.time / 100 * (100 - CONCLUDE_PERCENT);
         // The last answer takes about as much as the one before, with what was read since.
         let next = MicroUsd(cost.0.saturating_add(last_cost.0.saturating_mul(2)));
         if *turns >= self.limits.turns || (*turns > 0 && turns + 1 == self.limits.turns) {
-            Some(Limit::Turns)
+            Some(RunLimit::Turns)
         } else if *turns == 0 {
             None
         } else if self.began.elapsed() >= soon {
-            Some(Limit::Time)
+            Some(RunLimit::Time)
         } else if self.limits.money.is_some_and(|most| next > most) {
-            Some(Limit::Money)
+            Some(RunLimit::Money)
         } else if count(calls) >= MAX_CALLS || count(denials) >= MAX_DENIALS {
-            Some(Limit::Calls)
+            Some(RunLimit::Calls)
         } else {
             None
         }
     }
 
-    async fn ask(&mut self) -> Result<Answer, Refused> {
+    async fn ask(&mut self) -> Result<ModelAnswer, ModelError> {
         self.ran.trimmed += self.window.keep(&mut self.request.messages);
         window::mark(&mut self.request);
         let asked = self.model.ask(&self.request).await;
@@ -217,8 +231,8 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
     }
 
     /// Notes who has answered; of a run that a fallback has taken over, both.
-    fn served(&mut self, answer: &Answer) {
-        let Progress { turns, model, fallback, .. } = &mut self.ran;
+    fn served(&mut self, answer: &ModelAnswer) {
+        let AgentRunProgress { turns, model, fallback, .. } = &mut self.ran;
         let served = answer.served();
         if *turns > 1 && *fallback != answer.served_by {
             if !model.split(THEN).any(|before| before == served) {
@@ -231,31 +245,31 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
     }
 
     /// What an answer leads to.
-    fn hear(&mut self, answer: Answer, last: Option<Limit>) -> Step {
-        let Answer { message: Message { role, content }, stop, .. } = answer;
-        let content: Vec<Block> = content.into_iter().filter(|block| !is_blank(block)).collect();
-        let said = Message { role, content };
+    fn hear(&mut self, answer: ModelAnswer, last: Option<RunLimit>) -> TurnOutcome {
+        let ModelAnswer { message: ModelMessage { role, content }, stop, .. } = answer;
+        let content: Vec<MessageBlock> = content.into_iter().filter(|block| !is_blank(block)).collect();
+        let said = ModelMessage { role, content };
         match stop {
-            Stop::EndTurn | Stop::ToolUse | Stop::StopSequence => {
+            StopReason::EndTurn | StopReason::ToolUse | StopReason::StopSequence => {
                 self.ran.cut = 0;
                 self.take(said, last)
             }
-            Stop::Refusal => Step::Over(End::Declined),
-            Stop::PauseTurn if said.content.is_empty() => again(self.ask_again("an empty pause")),
-            Stop::PauseTurn => {
+            StopReason::Refusal => TurnOutcome::Over(AgentRunEnd::Declined),
+            StopReason::PauseTurn if said.content.is_empty() => again(self.ask_again("an empty pause")),
+            StopReason::PauseTurn => {
                 self.request.messages.push(said);
-                Step::Again
+                TurnOutcome::Again
             }
-            Stop::MaxTokens => again(self.go_on(&said)),
-            Stop::ModelContextWindowExceeded => {
+            StopReason::MaxTokens => again(self.go_on(&said)),
+            StopReason::ModelContextWindowExceeded => {
                 self.ran.cut += 1;
-                again((self.ran.cut > MAX_CUT || !self.make_room()).then_some(End::Full))
+                again((self.ran.cut > MAX_CUT || !self.make_room()).then_some(AgentRunEnd::Full))
             }
         }
     }
 
     /// A complete answer: its report, its calls, or prose in their place.
-    fn take(&mut self, said: Message, last: Option<Limit>) -> Step {
+    fn take(&mut self, said: ModelMessage, last: Option<RunLimit>) -> TurnOutcome {
         let calls = calls(&said);
         if calls.is_empty() {
             let words = words(&said);
@@ -286,20 +300,20 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
             }
         }
         match done {
-            Some(end) if wrong.is_none() => Step::Over(end),
-            Some(_) | None => Step::Calls { said, wrong },
+            Some(end) if wrong.is_none() => TurnOutcome::Over(end),
+            Some(_) | None => TurnOutcome::Calls { said, wrong },
         }
     }
 
     /// Makes the calls of an answer, and tells what they came to. The answer: how the run ends, if it does.
-    async fn carry_out(&mut self, said: Message, wrong: Option<String>) -> Option<End> {
+    async fn carry_out(&mut self, said: ModelMessage, wrong: Option<String>) -> Option<AgentRunEnd> {
         let calls = calls(&said);
         let mut results = Vec::with_capacity(calls.len());
         for (at, call) in calls.iter().enumerate() {
-            let Output { text: content, is_error, denied: _ } =
+            let CallOutput { text: content, is_error, denied: _ } =
                 self.call(call.name, call.input, at, wrong.as_deref()).await;
             let tool_use_id = call.id.to_owned();
-            results.push(Block::Known(Known::ToolResult {
+            results.push(MessageBlock::Known(KnownBlock::ToolResult {
                 tool_use_id,
                 content,
                 is_error,
@@ -307,29 +321,35 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
             }));
         }
         self.push_said(said);
-        self.request.messages.push(Message { role: Role::User, content: results });
+        self.request.messages.push(ModelMessage { role: MessageRole::User, content: results });
         self.repaired(wrong)
     }
 
     /// After calls among which a report was found to be wrong: how the run ends, if it does.
-    pub(crate) fn repaired(&mut self, wrong: Option<String>) -> Option<End> {
+    pub(crate) fn repaired(&mut self, wrong: Option<String>) -> Option<AgentRunEnd> {
         wrong.and_then(|what| self.ask_again(&what))
     }
 
     /// Makes a call, the one of this place in its answer, and counts it. What it comes to, within its bound.
-    pub(crate) async fn call(&mut self, name: &str, input: &Value, at: usize, wrong: Option<&str>) -> Output {
-        let Output { text, is_error, denied } = self.answer(name, input, at, wrong).await;
+    pub(crate) async fn call(
+        &mut self,
+        name: &str,
+        input: &Value,
+        at: usize,
+        wrong: Option<&str>,
+    ) -> CallOutput {
+        let CallOutput { text, is_error, denied } = self.answer(name, input, at, wrong).await;
         if denied {
             self.count_denial(name);
         }
         let text = bounded(text);
         self.window.grown(text.len());
-        Output { text, is_error, denied }
+        CallOutput { text, is_error, denied }
     }
 
     /// What one call comes to. `wrong`: what a report has been found to be.
-    async fn answer(&mut self, name: &str, input: &Value, at: usize, wrong: Option<&str>) -> Output {
-        let told = |text: String, is_error| Output { text, is_error, denied: false };
+    async fn answer(&mut self, name: &str, input: &Value, at: usize, wrong: Option<&str>) -> CallOutput {
+        let told = |text: String, is_error| CallOutput { text, is_error, denied: false };
         if name == REPORT {
             return match (F::read(input), wrong) {
                 (Ok((report, _)), None) => told(report.taken(), false),
@@ -346,14 +366,14 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
         if !self.request.tools.iter().any(|tool| tool.name == name) {
             let names: Vec<&str> = self.request.tools.iter().map(|tool| tool.name.as_str()).collect();
             let text = format!("denied: this run has no such tool. It may call: {}", names.join(", "));
-            return Output { text, is_error: true, denied: true };
+            return CallOutput { text, is_error: true, denied: true };
         }
         *self.ran.calls.entry(name.to_owned()).or_default() += 1;
         self.tools.call(name, input).await
     }
 
     /// Answers the calls of an answer that the run has no tools for, by the names of the calls.
-    pub(crate) async fn unknown(&mut self, said: &Message) -> BTreeMap<String, Output> {
+    pub(crate) async fn unknown(&mut self, said: &ModelMessage) -> BTreeMap<String, CallOutput> {
         let mut answered = BTreeMap::new();
         for (at, call) in calls(said).iter().enumerate() {
             if !self.request.tools.iter().any(|tool| tool.name == call.name) {
@@ -374,13 +394,17 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
     /// # Errors
     /// What is wrong with it, while it can be put right: then nothing is kept, of earlier parts neither, unless it
     /// counts all the same.
-    fn keep(&mut self, (report, more): (F, bool), last: Option<Limit>) -> Result<Option<End>, String> {
+    fn keep(
+        &mut self,
+        (report, more): (F, bool),
+        last: Option<RunLimit>,
+    ) -> Result<Option<AgentRunEnd>, String> {
         self.ran.items.add(report);
         match (last, more) {
-            (Some(limit), _) => Ok(Some(End::Limit(limit))),
+            (Some(limit), _) => Ok(Some(AgentRunEnd::Limit(limit))),
             (None, true) => Ok(None),
             (None, false) if self.ran.repairs < MAX_REPAIRS => match (self.judge)(&self.ran.items) {
-                None => Ok(Some(End::Done)),
+                None => Ok(Some(AgentRunEnd::Done)),
                 Some(wrong) => {
                     if F::STANDS {
                         self.ran.stands = true;
@@ -390,30 +414,30 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
                     Err(wrong)
                 }
             },
-            (None, false) => Ok(Some(End::Done)),
+            (None, false) => Ok(Some(AgentRunEnd::Done)),
         }
     }
 
     /// Asks for a report in place of what came; once.
-    fn ask_again(&mut self, what: &str) -> Option<End> {
+    fn ask_again(&mut self, what: &str) -> Option<AgentRunEnd> {
         self.ran.repairs += 1;
         if self.ran.repairs > MAX_REPAIRS {
-            return Some(End::Unreadable(what.to_owned()));
+            return Some(AgentRunEnd::Unreadable(what.to_owned()));
         }
         self.say(F::ASK_AGAIN);
         None
     }
 
     /// Lets the model go on after an answer that was cut off.
-    fn go_on(&mut self, said: &Message) -> Option<End> {
+    fn go_on(&mut self, said: &ModelMessage) -> Option<AgentRunEnd> {
         self.ran.cut += 1;
         if self.ran.cut > MAX_CUT {
-            return Some(End::Cut);
+            return Some(AgentRunEnd::Cut);
         }
         // A call that was cut off has no input that could be believed, so none of them goes back.
-        let kept: Vec<Block> = said.content.iter().filter(|block| !is_call(block)).cloned().collect();
+        let kept: Vec<MessageBlock> = said.content.iter().filter(|block| !is_call(block)).cloned().collect();
         if kept.len() == said.content.len() {
-            self.push_said(Message { role: Role::Assistant, content: kept });
+            self.push_said(ModelMessage { role: MessageRole::Assistant, content: kept });
         }
         self.say(F::BE_BRIEF);
         None
@@ -426,7 +450,7 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
         trimmed > 0
     }
 
-    pub(crate) fn push_said(&mut self, said: Message) {
+    pub(crate) fn push_said(&mut self, said: ModelMessage) {
         if !said.content.is_empty() {
             self.request.messages.push(said);
         }
@@ -436,42 +460,50 @@ impl<'a, F: Form, J: Fn(&F) -> Option<String>> Turns<'a, F, J> {
     fn say(&mut self, words: &str) {
         self.window.grown(words.len());
         match self.request.messages.last_mut() {
-            Some(Message { role: Role::User, content }) => content.push(Block::text(words)),
+            Some(ModelMessage { role: MessageRole::User, content }) => {
+                content.push(MessageBlock::text(words));
+            }
             Some(_) | None => {
-                self.request.messages.push(Message { role: Role::User, content: vec![Block::text(words)] });
+                self.request
+                    .messages
+                    .push(ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text(words)] });
             }
         }
     }
 }
 
 /// The next turn, unless this is the end.
-fn again(end: Option<End>) -> Step {
-    end.map_or(Step::Again, Step::Over)
+fn again(end: Option<AgentRunEnd>) -> TurnOutcome {
+    end.map_or(TurnOutcome::Again, TurnOutcome::Over)
 }
 
 /// The calls of a message, in order.
-fn calls(said: &Message) -> Vec<Call<'_>> {
+fn calls(said: &ModelMessage) -> Vec<RequestedCall<'_>> {
     let call = |block| match block {
-        &Block::Known(Known::ToolUse { ref id, ref name, ref input }) => Some(Call { id, name, input }),
-        Block::Known(Known::Text { .. } | Known::ToolResult { .. }) | Block::Other(_) => None,
+        &MessageBlock::Known(KnownBlock::ToolUse { ref id, ref name, ref input }) => {
+            Some(RequestedCall { id, name, input })
+        }
+        MessageBlock::Known(KnownBlock::Text { .. } | KnownBlock::ToolResult { .. })
+        | MessageBlock::Other(_) => None,
     };
     said.content.iter().filter_map(call).collect()
 }
 
-fn is_call(block: &Block) -> bool {
-    matches!(block, Block::Known(Known::ToolUse { .. }))
+fn is_call(block: &MessageBlock) -> bool {
+    matches!(block, MessageBlock::Known(KnownBlock::ToolUse { .. }))
 }
 
 /// A text without words, which may not be sent back.
-fn is_blank(block: &Block) -> bool {
-    matches!(block, Block::Known(Known::Text { text, .. }) if text.trim().is_empty())
+fn is_blank(block: &MessageBlock) -> bool {
+    matches!(block, MessageBlock::Known(KnownBlock::Text { text, .. }) if text.trim().is_empty())
 }
 
 /// The words of a message.
-fn words(said: &Message) -> String {
-    let text = |block: &Block| match block {
-        Block::Known(Known::Text { text, .. }) => Some(text.clone()),
-        Block::Known(Known::ToolUse { .. } | Known::ToolResult { .. }) | Block::Other(_) => None,
+fn words(said: &ModelMessage) -> String {
+    let text = |block: &MessageBlock| match block {
+        MessageBlock::Known(KnownBlock::Text { text, .. }) => Some(text.clone()),
+        MessageBlock::Known(KnownBlock::ToolUse { .. } | KnownBlock::ToolResult { .. })
+        | MessageBlock::Other(_) => None,
     };
     said.content.iter().filter_map(text).collect::<Vec<_>>().join("\n")
 }
@@ -488,11 +520,11 @@ fn bounded(mut text: String) -> String {
 }
 
 /// Bytes of a block, about.
-fn bytes(block: &Block) -> usize {
+fn bytes(block: &MessageBlock) -> usize {
     match block {
-        Block::Known(Known::Text { text, .. }) => text.len(),
-        Block::Known(Known::ToolResult { content, .. }) => content.len(),
-        Block::Known(Known::ToolUse { input, .. }) => input.to_string().len(),
-        Block::Other(value) => value.to_string().len(),
+        MessageBlock::Known(KnownBlock::Text { text, .. }) => text.len(),
+        MessageBlock::Known(KnownBlock::ToolResult { content, .. }) => content.len(),
+        MessageBlock::Known(KnownBlock::ToolUse { input, .. }) => input.to_string().len(),
+        MessageBlock::Other(value) => value.to_string().len(),
     }
 }

@@ -4,8 +4,8 @@
 //! as it came, thinking and its signatures among it.
 
 use serde_json::{Value, json};
-use truing_core::ledger::Usage;
-use truing_model::messages::{Block, Known, Message, Request, Role};
+use truing_core::ledger::TokenUsage;
+use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest};
 
 /// How full the context may become before results are taken out, in percent.
 const FULL_PERCENT: u64 = 75;
@@ -18,7 +18,7 @@ const WORTH_TRIMMING: usize = 400;
 
 /// How much of a context is used, as far as it is known.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Window {
+pub(super) struct ContextWindow {
     /// Tokens of all there is.
     size: u64,
     /// Counted by the provider, up to and with its last answer.
@@ -27,13 +27,13 @@ pub(super) struct Window {
     since: u64,
 }
 
-impl Window {
+impl ContextWindow {
     pub(super) fn new(size: u64) -> Self {
         Self { size, ..Self::default() }
     }
 
     /// The provider has counted everything up to its answer.
-    pub(super) fn counted(&mut self, usage: &Usage) {
+    pub(super) fn counted(&mut self, usage: &TokenUsage) {
         self.counted = usage.all();
         self.since = 0;
     }
@@ -48,7 +48,7 @@ impl Window {
     }
 
     /// Takes out old results if the context is nearly full. The answer: how many.
-    pub(super) fn keep(&mut self, messages: &mut [Message]) -> u32 {
+    pub(super) fn keep(&mut self, messages: &mut [ModelMessage]) -> u32 {
         if self.tokens() <= self.size / 100 * FULL_PERCENT {
             return 0;
         }
@@ -70,8 +70,8 @@ impl Window {
 }
 
 /// Takes out every result that was not asked for last; if there is none, those too. The answer: how many.
-pub(super) fn trim_all(messages: &mut [Message]) -> u32 {
-    let all = |messages: &mut [Message]| results(messages.iter_mut()).map(trim).count();
+pub(super) fn trim_all(messages: &mut [ModelMessage]) -> u32 {
+    let all = |messages: &mut [ModelMessage]| results(messages.iter_mut()).map(trim).count();
     let older = messages.len().saturating_sub(1);
     let mut count = messages.get_mut(..older).map_or(0, all);
     if count == 0 {
@@ -81,11 +81,15 @@ pub(super) fn trim_all(messages: &mut [Message]) -> u32 {
 }
 
 /// The results that are worth to be taken out.
-fn results<'a>(messages: impl Iterator<Item = &'a mut Message>) -> impl Iterator<Item = &'a mut String> {
+fn results<'a>(messages: impl Iterator<Item = &'a mut ModelMessage>) -> impl Iterator<Item = &'a mut String> {
     messages.flat_map(|message| message.content.iter_mut()).filter_map(|block| match block {
-        Block::Known(Known::ToolResult { content, .. }) if content.len() > WORTH_TRIMMING => Some(content),
-        Block::Known(Known::ToolResult { .. } | Known::Text { .. } | Known::ToolUse { .. })
-        | Block::Other(_) => None,
+        MessageBlock::Known(KnownBlock::ToolResult { content, .. }) if content.len() > WORTH_TRIMMING => {
+            Some(content)
+        }
+        MessageBlock::Known(
+            KnownBlock::ToolResult { .. } | KnownBlock::Text { .. } | KnownBlock::ToolUse { .. },
+        )
+        | MessageBlock::Other(_) => None,
     })
 }
 
@@ -100,12 +104,13 @@ fn trim(content: &mut String) -> u64 {
 
 /// Marks what a provider is to cache: the tools and the system prompt (by whoever makes them), what was said until the
 /// last turn, and what was said since. Four marks, which is as many as there may be.
-pub(super) fn mark(request: &mut Request) {
+pub(super) fn mark(request: &mut ModelRequest) {
     let mut marks = 2;
-    for message in request.messages.iter_mut().rev().filter(|message| message.role == Role::User) {
+    for message in request.messages.iter_mut().rev().filter(|message| message.role == MessageRole::User) {
         for (at, block) in message.content.iter_mut().rev().enumerate() {
-            if let Block::Known(Known::Text { cache_control, .. } | Known::ToolResult { cache_control, .. }) =
-                block
+            if let MessageBlock::Known(
+                KnownBlock::Text { cache_control, .. } | KnownBlock::ToolResult { cache_control, .. },
+            ) = block
             {
                 let marked = at == 0 && marks > 0;
                 *cache_control = marked.then(ephemeral);

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 
 use super::folder::{self, MAX_CASE_BYTES};
-use super::problem::{Problem, PromptError, What};
-use super::route::{Filled, Route};
-use super::{Fence, Prompts, Values, embedded};
+use super::problem::{PromptError, PromptProblem, PromptProblemKind};
+use super::route::{FilledPrompts, PromptRoute};
+use super::{DataFence, PromptLibrary, PromptValues, embedded};
 use crate::schema::REPORT;
 
 /// Marks data in the requests of cases, and in what `truing prompts render` shows.
@@ -21,7 +21,7 @@ pub const FENCE: &str = "0000000000000000";
 
 /// A case that has the right form.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Case {
+pub struct PromptCase {
     /// Its name: its path, without the ending.
     pub name: String,
     /// Where it is from.
@@ -29,28 +29,28 @@ pub struct Case {
     /// What it shows.
     pub description: String,
     /// What its request is for.
-    pub route: &'static Route,
+    pub route: &'static PromptRoute,
     /// The system prompt.
-    pub system: Part,
+    pub system: PromptPart,
     /// The first message.
-    pub task: Part,
+    pub task: PromptPart,
     /// The files that the model's tools find, by path.
     pub files: BTreeMap<String, String>,
     /// What the scripted model calls if it is told all that it needs.
-    pub right: Vec<Call>,
+    pub right: Vec<ScriptedCall>,
     /// What it calls if it is not.
-    pub wrong: Vec<Call>,
+    pub wrong: Vec<ScriptedCall>,
     /// What has to be called for the right way to be taken.
-    pub expect: Vec<Call>,
+    pub expect: Vec<ScriptedCall>,
 }
 
 /// One of the two prompts of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Part {
+pub struct PromptPart {
     /// The prompt: the route's, or another one.
     pub prompt: String,
     /// What it is filled in with.
-    pub values: Values,
+    pub values: PromptValues,
     /// What has to stand in it for the right way, wherever its lines end.
     pub needs: Vec<String>,
 }
@@ -58,7 +58,7 @@ pub struct Part {
 /// A call of a tool.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Call {
+pub struct ScriptedCall {
     /// The tool.
     pub tool: String,
     /// Its input.
@@ -68,23 +68,23 @@ pub struct Call {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct CaseFile {
     description: String,
     route: String,
     #[serde(default)]
-    system: WrittenPart,
+    system: CasePart,
     #[serde(default)]
-    task: WrittenPart,
+    task: CasePart,
     #[serde(default)]
     files: BTreeMap<String, String>,
-    right: Vec<Call>,
-    wrong: Vec<Call>,
-    expect: Vec<Call>,
+    right: Vec<ScriptedCall>,
+    wrong: Vec<ScriptedCall>,
+    expect: Vec<ScriptedCall>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct WrittenPart {
+struct CasePart {
     prompt: Option<String>,
     #[serde(default)]
     values: BTreeMap<String, String>,
@@ -92,7 +92,7 @@ struct WrittenPart {
     needs: Vec<String>,
 }
 
-impl Case {
+impl PromptCase {
     /// The cases that are part of the program, and those of a folder, which replace those of the same name.
     ///
     /// # Errors
@@ -119,34 +119,37 @@ impl Case {
     }
 
     /// Reads a case.
-    fn parse(name: &str, file: &str, text: &str) -> Result<Self, Problem> {
-        let wrong = |line, what| Problem { file: file.to_owned(), line, what };
+    fn parse(name: &str, file: &str, text: &str) -> Result<Self, PromptProblem> {
+        let wrong = |line, what| PromptProblem { file: file.to_owned(), line, what };
         if text.len() > MAX_CASE_BYTES {
-            return Err(wrong(1, What::TooLong(MAX_CASE_BYTES)));
+            return Err(wrong(1, PromptProblemKind::TooLong(MAX_CASE_BYTES)));
         }
         if is_too_deep(text) {
-            return Err(wrong(1, What::Case(TOO_DEEP.to_owned())));
+            return Err(wrong(1, PromptProblemKind::Case(TOO_DEEP.to_owned())));
         }
-        let written: Written = toml::from_str(text).map_err(|error| {
+        let written: CaseFile = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = u32::try_from(1 + before.matches('\n').count()).unwrap_or(u32::MAX);
-            wrong(line, What::Case(error.message().to_owned()))
+            wrong(line, PromptProblemKind::Case(error.message().to_owned()))
         })?;
-        let Written { description, route, system, task, files, right, wrong: other, expect } = written;
+        let CaseFile { description, route, system, task, files, right, wrong: other, expect } = written;
         let line_of = |words: &str| {
             let line = 1 + text.lines().position(|line| line.starts_with(words)).unwrap_or(0);
             u32::try_from(line).unwrap_or(u32::MAX)
         };
-        let route = Route::named(&route).ok_or_else(|| {
-            let known = Route::ALL.map(|route| route.name).join(", ");
-            wrong(line_of("route"), What::Case(format!("there is no route `{route}` (known: {known})")))
+        let route = PromptRoute::named(&route).ok_or_else(|| {
+            let known = PromptRoute::ALL.map(|route| route.name).join(", ");
+            wrong(
+                line_of("route"),
+                PromptProblemKind::Case(format!("there is no route `{route}` (known: {known})")),
+            )
         })?;
-        let part = |part: WrittenPart, of_route: &str| Part {
+        let part = |part: CasePart, of_route: &str| PromptPart {
             prompt: part.prompt.unwrap_or_else(|| of_route.to_owned()),
             values: part
                 .values
                 .into_iter()
-                .fold(Values::default(), |all, (name, value)| all.with(&name, value)),
+                .fold(PromptValues::default(), |all, (name, value)| all.with(&name, value)),
             needs: part.needs,
         };
         let case = Self {
@@ -163,18 +166,18 @@ impl Case {
         };
         if let Some(path) = case.files.keys().find(|path| !is_inside(path)) {
             let what = format!("`{path}` is no path within a folder");
-            return Err(wrong(line_of("[files]"), What::Case(what)));
+            return Err(wrong(line_of("[files]"), PromptProblemKind::Case(what)));
         }
         match case.cannot_fail() {
             None => Ok(case),
-            Some((words, why)) => Err(wrong(line_of(words), What::Case(why.to_owned()))),
+            Some((words, why)) => Err(wrong(line_of(words), PromptProblemKind::Case(why.to_owned()))),
         }
     }
 
     /// Why it would say nothing about a prompt, and the word on the line that says so.
     fn cannot_fail(&self) -> Option<(&'static str, &'static str)> {
-        let ends = |way: &[Call]| way.last().is_some_and(|call| call.tool == REPORT);
-        let is_empty = |part: &Part| part.needs.iter().any(|need| need.trim().is_empty());
+        let ends = |way: &[ScriptedCall]| way.last().is_some_and(|call| call.tool == REPORT);
+        let is_empty = |part: &PromptPart| part.needs.iter().any(|need| need.trim().is_empty());
         if self.system.needs.is_empty() && self.task.needs.is_empty() {
             Some((
                 "route",
@@ -199,14 +202,14 @@ impl Case {
     ///
     /// # Errors
     /// [`PromptError`]: its prompts cannot be put together, or want other values.
-    pub fn filled(&self, prompts: &Prompts) -> Result<Filled, PromptError> {
+    pub fn filled(&self, prompts: &PromptLibrary) -> Result<FilledPrompts, PromptError> {
         let names = (self.system.prompt.as_str(), self.task.prompt.as_str());
-        prompts.filled(names, (&self.system.values, &self.task.values), &Fence::new(FENCE)?)
+        prompts.filled(names, (&self.system.values, &self.task.values), &DataFence::new(FENCE)?)
     }
 
     /// What its request should hold and does not.
-    pub fn lacked_by(&self, filled: &Filled) -> Vec<&str> {
-        fn of<'a>((part, text): (&'a Part, &str)) -> impl Iterator<Item = &'a String> + use<'a> {
+    pub fn lacked_by(&self, filled: &FilledPrompts) -> Vec<&str> {
+        fn of<'a>((part, text): (&'a PromptPart, &str)) -> impl Iterator<Item = &'a String> + use<'a> {
             let text = folded(text);
             part.needs.iter().filter(move |need| !text.contains(&folded(need)))
         }
@@ -215,8 +218,8 @@ impl Case {
     }
 
     /// Calls that are expected and were not made.
-    pub fn missed_by(&self, calls: &[Call]) -> Vec<&Call> {
-        let made = |wanted: &Call| {
+    pub fn missed_by(&self, calls: &[ScriptedCall]) -> Vec<&ScriptedCall> {
+        let made = |wanted: &ScriptedCall| {
             calls.iter().any(|call| call.tool == wanted.tool && holds(&call.input, &wanted.input))
         };
         self.expect.iter().filter(|wanted| !made(wanted)).collect()
@@ -265,7 +268,7 @@ fn says(text: &str, wanted: &str) -> bool {
     })
 }
 
-impl Call {
+impl ScriptedCall {
     /// As people read it.
     pub fn shown(&self) -> String {
         if self.input.is_null() { self.tool.clone() } else { format!("{} {}", self.tool, self.input) }
@@ -320,9 +323,9 @@ mod tests {
 
     #[test]
     fn a_need_is_met_wherever_lines_end_and_only_in_its_own_prompt() {
-        let cases = Case::all(None).unwrap();
+        let cases = PromptCase::all(None).unwrap();
         let case = cases.iter().find(|case| case.name == "sync/bump").unwrap();
-        let mut filled = case.filled(&Prompts::embedded().unwrap()).unwrap();
+        let mut filled = case.filled(&PromptLibrary::embedded().unwrap()).unwrap();
         assert_eq!(case.lacked_by(&filled), [""; 0]);
         filled.system = filled.system.replace(' ', "\n");
         assert_eq!(case.lacked_by(&filled), [""; 0]);

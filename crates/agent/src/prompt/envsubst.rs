@@ -8,10 +8,10 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use super::workflow::{Job, Step, Workflow};
+use super::workflow::{GithubWorkflow, WorkflowJob, WorkflowStep};
 
 /// The two files, by their names.
-pub struct Files<'a> {
+pub struct EnvsubstFiles<'a> {
     /// The name of the prompt's file.
     pub prompt: &'a str,
     /// Its text.
@@ -24,7 +24,7 @@ pub struct Files<'a> {
 
 /// Something that is wrong.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Wrong {
+pub struct EnvsubstProblem {
     /// The name of the file that it is in.
     pub file: String,
     /// The line, from 1.
@@ -53,16 +53,16 @@ static OF_STEP: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bsteps\.([A-Za-
 const OF_RUNNER: &[&str] = &["CI", "HOME", "PATH", "PWD", "SHELL", "USER", "LANG"];
 
 /// Everything that is wrong.
-pub fn check(files: &Files<'_>) -> Vec<Wrong> {
-    let workflow = match Workflow::parse(files.workflow_text) {
+pub fn check(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
+    let workflow = match GithubWorkflow::parse(files.workflow_text) {
         Ok(workflow) => workflow,
-        Err((line, what)) => return vec![Wrong { file: files.workflow.to_owned(), line, what }],
+        Err((line, what)) => return vec![EnvsubstProblem { file: files.workflow.to_owned(), line, what }],
     };
     let mut wrong = Vec::new();
     for step in workflow.jobs.values().flat_map(|job| &job.steps) {
         fixed_ends(files, step, &mut wrong);
     }
-    let fills_in = |job: &'_ Job| -> Vec<usize> {
+    let fills_in = |job: &'_ WorkflowJob| -> Vec<usize> {
         let calls = job.steps.iter().enumerate().filter(|(_, step)| names(files, step.script()));
         calls.map(|(at, _)| at).collect()
     };
@@ -91,7 +91,7 @@ pub fn check(files: &Files<'_>) -> Vec<Wrong> {
 }
 
 /// Does a script run `envsubst` on the prompt?
-fn names(files: &Files<'_>, script: &str) -> bool {
+fn names(files: &EnvsubstFiles<'_>, script: &str) -> bool {
     let file = files.prompt.rsplit('/').next().unwrap_or(files.prompt);
     CALL.is_match(script) && script.contains(file)
 }
@@ -103,32 +103,43 @@ fn places(text: &str) -> Vec<(&str, u32)> {
     found.filter_map(|(found, line)| Some((found.get(1).or(found.get(2))?.as_str(), line))).collect()
 }
 
-fn in_prompt(files: &Files<'_>, line: u32, what: String) -> Wrong {
-    Wrong { file: files.prompt.to_owned(), line, what }
+fn in_prompt(files: &EnvsubstFiles<'_>, line: u32, what: String) -> EnvsubstProblem {
+    EnvsubstProblem { file: files.prompt.to_owned(), line, what }
 }
 
 /// At the first line of a step's script that contains these words.
-fn in_workflow(files: &Files<'_>, step: &Step, words: &str, what: String) -> Wrong {
+fn in_workflow(files: &EnvsubstFiles<'_>, step: &WorkflowStep, words: &str, what: String) -> EnvsubstProblem {
     let first = u32::try_from(step.line()).unwrap_or(1);
     let mut lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(line, _)| *line >= first);
     let line = lines.find(|(_, text)| text.contains(words)).map_or(first, |(line, _)| line);
-    Wrong { file: files.workflow.to_owned(), line, what }
+    EnvsubstProblem { file: files.workflow.to_owned(), line, what }
 }
 
 /// Where the variables of a step are set: at the line with these words that is nearest to its script.
-fn in_variables(files: &Files<'_>, step: &Step, words: &str, what: String) -> Wrong {
+fn in_variables(
+    files: &EnvsubstFiles<'_>,
+    step: &WorkflowStep,
+    words: &str,
+    what: String,
+) -> EnvsubstProblem {
     let script = u32::try_from(step.line()).unwrap_or(1);
     let lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(_, text)| text.contains(words));
     let line = lines.map(|(line, _)| line).min_by_key(|line| line.abs_diff(script)).unwrap_or(script);
-    Wrong { file: files.workflow.to_owned(), line, what }
+    EnvsubstProblem { file: files.workflow.to_owned(), line, what }
 }
 
 /// What is wrong where a step fills in the prompt.
-fn rendered(files: &Files<'_>, workflow: &Workflow, job: &Job, at: usize, wrong: &mut Vec<Wrong>) {
+fn rendered(
+    files: &EnvsubstFiles<'_>,
+    workflow: &GithubWorkflow,
+    job: &WorkflowJob,
+    at: usize,
+    wrong: &mut Vec<EnvsubstProblem>,
+) {
     let Some(step) = job.steps.get(at) else { return };
     let given = workflow.variables(job, step);
     let mut passed: BTreeSet<&str> = given.keys().copied().chain(step.sets()).collect();
-    passed.extend(job.steps.iter().take(at).flat_map(Step::sets_for_later));
+    passed.extend(job.steps.iter().take(at).flat_map(WorkflowStep::sets_for_later));
     let from_runner =
         |name: &str| OF_RUNNER.contains(&name) || name.starts_with("GITHUB_") || name.starts_with("RUNNER_");
     let used = places(files.prompt_text);
@@ -216,9 +227,9 @@ fn rendered(files: &Files<'_>, workflow: &Workflow, job: &Job, at: usize, wrong:
 }
 
 /// The other step of a job that has a variable, or has it set too late.
-fn elsewhere(job: &Job, at: usize, name: &str) -> Option<String> {
+fn elsewhere(job: &WorkflowJob, at: usize, name: &str) -> Option<String> {
     let others = job.steps.iter().enumerate().filter(|(other, _)| *other != at);
-    let has = |(other, step): &(usize, &Step)| {
+    let has = |(other, step): &(usize, &WorkflowStep)| {
         step.env.as_ref().is_some_and(|env| env.contains_key(name))
             || (*other > at && step.sets_for_later().contains(name))
     };
@@ -227,7 +238,7 @@ fn elsewhere(job: &Job, at: usize, name: &str) -> Option<String> {
 
 /// Values of many lines that end with a word that is always the same: whoever writes it ends the value, and says what
 /// comes after it.
-fn fixed_ends(files: &Files<'_>, step: &Step, wrong: &mut Vec<Wrong>) {
+fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, wrong: &mut Vec<EnvsubstProblem>) {
     let script = step.script();
     if !["GITHUB_OUTPUT", "GITHUB_ENV"].iter().any(|file| script.contains(file)) {
         return;

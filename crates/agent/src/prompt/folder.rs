@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use super::module::MAX_MODULE_BYTES;
-use super::problem::{Problem, PromptError, What};
+use super::problem::{PromptError, PromptProblem, PromptProblemKind};
 
 /// The longest case, in bytes.
 pub(super) const MAX_CASE_BYTES: usize = 256 << 10;
@@ -12,29 +12,29 @@ pub(super) const MAX_CASE_BYTES: usize = 256 << 10;
 const MAX_FILES: usize = 1_000;
 
 /// Modules as files: name, path and text of each.
-pub(super) struct Found {
+pub(super) struct PromptFolder {
     pub(super) files: Vec<(String, String, String)>,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<PromptProblem>,
 }
 
 /// The modules: the `.md` files of a folder and its folders, but `README.md`.
-pub(super) fn files(folder: &Path) -> Result<Found, PromptError> {
+pub(super) fn files(folder: &Path) -> Result<PromptFolder, PromptError> {
     named(folder, "md", MAX_MODULE_BYTES)
 }
 
 /// The cases: the `.toml` files in its folder `cases`, if it has one.
-pub(super) fn cases(folder: &Path) -> Result<Found, PromptError> {
+pub(super) fn cases(folder: &Path) -> Result<PromptFolder, PromptError> {
     let cases = folder.join("cases");
     match cases.symlink_metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Ok(Found { files: Vec::new(), problems: Vec::new() })
+            Ok(PromptFolder { files: Vec::new(), problems: Vec::new() })
         }
         Ok(_) | Err(_) => named(&cases, "toml", MAX_CASE_BYTES),
     }
 }
 
 /// The files with this ending, each read as far as to see that it is longer than `most`.
-fn named(folder: &Path, ending: &str, most: usize) -> Result<Found, PromptError> {
+fn named(folder: &Path, ending: &str, most: usize) -> Result<PromptFolder, PromptError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| PromptError::Folder { path, source }
@@ -66,21 +66,21 @@ fn named(folder: &Path, ending: &str, most: usize) -> Result<Found, PromptError>
                 continue;
             }
             let shown = path.display().to_string();
-            let mut wrong = |what| problems.push(Problem { file: shown.clone(), line: 1, what });
+            let mut wrong = |what| problems.push(PromptProblem { file: shown.clone(), line: 1, what });
             let below = path.strip_prefix(folder).unwrap_or(&path).with_extension("");
             let name = below.to_string_lossy().into_owned();
             if !is_module_name(&name) {
-                wrong(What::BadModuleName(name));
+                wrong(PromptProblemKind::BadModuleName(name));
                 continue;
             }
             match text(&path, most) {
                 Ok(text) => files.push((name, shown, text)),
-                Err(error) if error.kind() == ErrorKind::InvalidData => wrong(What::NotText),
+                Err(error) if error.kind() == ErrorKind::InvalidData => wrong(PromptProblemKind::NotText),
                 Err(error) => return Err(unreadable(&path)(error)),
             }
         }
     }
-    Ok(Found { files, problems })
+    Ok(PromptFolder { files, problems })
 }
 
 /// A file's text: of one that is too long, so much that it is seen to be.

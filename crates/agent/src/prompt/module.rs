@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
-use truing_core::template::{Piece, cut, is_name};
+use truing_core::template::{TemplatePart, cut, is_name};
 
-use super::problem::{Problem, What};
-use super::value::Kind;
+use super::problem::{PromptProblem, PromptProblemKind};
+use super::value::VariableKind;
 
 /// The line before and after the front matter.
 pub(super) const MARK: &str = "+++";
@@ -16,23 +16,23 @@ pub(super) const MAX_MODULE_BYTES: usize = 64 << 10;
 
 /// A module that has the right form.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Module {
+pub(super) struct PromptModule {
     pub(super) name: String,
     /// Where it is from.
     pub(super) file: String,
     pub(super) description: String,
-    pub(super) variables: BTreeMap<String, Variable>,
+    pub(super) variables: BTreeMap<String, PromptVariable>,
     pub(super) includes: Vec<String>,
     /// Where they are named.
     pub(super) includes_line: u32,
     /// The text; none of a module that only includes others.
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: Vec<TemplatePart>,
 }
 
 /// A variable as its module declares it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Variable {
-    pub(super) kind: Kind,
+pub(super) struct PromptVariable {
+    pub(super) kind: VariableKind,
     pub(super) description: String,
     /// None: it must be given.
     pub(super) default: Option<String>,
@@ -49,94 +49,102 @@ pub(super) struct FrontMatter {
     #[serde(default)]
     pub(super) includes: Vec<String>,
     #[serde(default)]
-    pub(super) variables: BTreeMap<String, Declared>,
+    pub(super) variables: BTreeMap<String, VariableDeclaration>,
 }
 
 /// A variable, as it is written.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Declared {
+pub(super) struct VariableDeclaration {
     #[serde(rename = "type")]
-    pub(super) kind: Kind,
+    pub(super) kind: VariableKind,
     pub(super) description: String,
     pub(super) required: Option<bool>,
     pub(super) default: Option<String>,
 }
 
-impl Module {
+impl PromptModule {
     /// Reads a module that is to be called `name`. None if it has no form at all; what is wrong is told in any case.
-    pub(super) fn parse(name: &str, file: &str, text: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(super) fn parse(
+        name: &str,
+        file: &str,
+        text: &str,
+        problems: &mut Vec<PromptProblem>,
+    ) -> Option<Self> {
         let mut wrong = |line: usize, what| {
             let line = u32::try_from(line).unwrap_or(u32::MAX);
-            problems.push(Problem { file: file.to_owned(), line, what });
+            problems.push(PromptProblem { file: file.to_owned(), line, what });
         };
         let text = text.replace("\r\n", "\n");
         if text.len() > MAX_MODULE_BYTES {
-            wrong(1, What::TooLong(MAX_MODULE_BYTES));
+            wrong(1, PromptProblemKind::TooLong(MAX_MODULE_BYTES));
             return None;
         }
         let Some((front, body, body_line)) = split(&text) else {
-            wrong(1, What::NoFrontMatter);
+            wrong(1, PromptProblemKind::NoFrontMatter);
             return None;
         };
         if is_too_deep(front) {
-            wrong(2, What::FrontMatter(TOO_DEEP.to_owned()));
+            wrong(2, PromptProblemKind::FrontMatter(TOO_DEEP.to_owned()));
             return None;
         }
         let FrontMatter { name: given, description, variables, includes } = match toml::from_str(front) {
             Ok(front) => front,
             Err(error) => {
                 let before = error.span().and_then(|span| front.get(..span.start)).unwrap_or_default();
-                wrong(2 + before.matches('\n').count(), What::FrontMatter(error.message().to_owned()));
+                wrong(
+                    2 + before.matches('\n').count(),
+                    PromptProblemKind::FrontMatter(error.message().to_owned()),
+                );
                 return None;
             }
         };
         // The front matter begins on the second line.
         let line_of = |words: &str| 2 + front.lines().position(|line| line.starts_with(words)).unwrap_or(0);
         if given != name {
-            wrong(line_of("name"), What::OtherName { given, name: name.to_owned() });
+            wrong(line_of("name"), PromptProblemKind::OtherName { given, name: name.to_owned() });
         }
         let mut declared = BTreeMap::new();
-        for (name, Declared { kind, description, required, default }) in variables {
+        for (name, VariableDeclaration { kind, description, required, default }) in variables {
             let line = line_of(&format!("[variables.{name}]"));
             if !is_name(&name) {
-                wrong(line, What::BadName(name.clone()));
+                wrong(line, PromptProblemKind::BadName(name.clone()));
             }
             if required == Some(default.is_some()) {
-                wrong(line, What::RequiredAndDefault(name.clone()));
+                wrong(line, PromptProblemKind::RequiredAndDefault(name.clone()));
             }
             if let Some(Err(what)) = default.as_ref().map(|default| kind.checked(&name, default)) {
                 wrong(line, what);
             }
             let line = u32::try_from(line).unwrap_or(u32::MAX);
-            declared.insert(name, Variable { kind, description, default, line });
+            declared.insert(name, PromptVariable { kind, description, default, line });
         }
         let pieces = pieces(body, body_line, &mut wrong);
         let mut used = Vec::new();
         for (at, piece) in pieces.iter().enumerate() {
-            let Piece::Variable { name, line } = piece else { continue };
+            let TemplatePart::Variable { name, line } = piece else { continue };
             used.push(name.as_str());
             match declared.get(name) {
-                None => wrong(*line as usize, What::Undeclared(name.clone())),
-                Some(variable) if variable.kind == Kind::Data && !is_alone(&pieces, at) => {
-                    wrong(*line as usize, What::NotAlone(name.clone()));
+                None => wrong(*line as usize, PromptProblemKind::Undeclared(name.clone())),
+                Some(variable) if variable.kind == VariableKind::Data && !is_alone(&pieces, at) => {
+                    wrong(*line as usize, PromptProblemKind::NotAlone(name.clone()));
                 }
                 Some(_) => {}
             }
         }
         for (name, variable) in declared.iter().filter(|(name, _)| !used.contains(&name.as_str())) {
-            wrong(variable.line as usize, What::Unused(name.clone()));
+            wrong(variable.line as usize, PromptProblemKind::Unused(name.clone()));
         }
         if pieces.is_empty() && includes.is_empty() {
-            wrong(body_line, What::Empty);
+            wrong(body_line, PromptProblemKind::Empty);
         }
         let includes_line = u32::try_from(line_of("includes")).unwrap_or(u32::MAX);
         let (name, file) = (name.to_owned(), file.to_owned());
         Some(Self { name, file, description, variables: declared, includes, includes_line, pieces })
     }
 
-    pub(super) fn problem(&self, line: u32, what: What) -> Problem {
-        Problem { file: self.file.clone(), line, what }
+    pub(super) fn problem(&self, line: u32, what: PromptProblemKind) -> PromptProblem {
+        PromptProblem { file: self.file.clone(), line, what }
     }
 }
 
@@ -154,24 +162,28 @@ fn split(text: &str) -> Option<(&str, &str, usize)> {
 }
 
 /// The body of a module, cut at its variables.
-fn pieces(body: &str, first_line: usize, wrong: &mut impl FnMut(usize, What)) -> Vec<Piece> {
+fn pieces(
+    body: &str,
+    first_line: usize,
+    wrong: &mut impl FnMut(usize, PromptProblemKind),
+) -> Vec<TemplatePart> {
     let skipped = body.len() - body.trim_start_matches('\n').len();
     let body = body.trim_start_matches('\n').trim_end();
-    cut(body, first_line + skipped, &mut |line| wrong(line, What::NoVariable))
+    cut(body, first_line + skipped, &mut |line| wrong(line, PromptProblemKind::NoVariable))
 }
 
 /// Does a variable stand on a line of its own?
-fn is_alone(pieces: &[Piece], at: usize) -> bool {
+fn is_alone(pieces: &[TemplatePart], at: usize) -> bool {
     let before = at.checked_sub(1).and_then(|before| pieces.get(before));
     let begins = match before {
         None => true,
-        Some(Piece::Text(words)) => words.ends_with('\n'),
-        Some(Piece::Variable { .. }) => false,
+        Some(TemplatePart::Text(words)) => words.ends_with('\n'),
+        Some(TemplatePart::Variable { .. }) => false,
     };
     let ends = match pieces.get(at + 1) {
         None => true,
-        Some(Piece::Text(words)) => words.starts_with('\n'),
-        Some(Piece::Variable { .. }) => false,
+        Some(TemplatePart::Text(words)) => words.starts_with('\n'),
+        Some(TemplatePart::Variable { .. }) => false,
     };
     begins && ends
 }

@@ -3,29 +3,29 @@
 
 use std::collections::BTreeMap;
 
-use truing_core::template::Piece;
+use truing_core::template::TemplatePart;
 
-use super::module::{Declared, FrontMatter, MARK, Module};
-use super::{Kind, PromptError, Prompts};
+use super::module::{FrontMatter, MARK, PromptModule, VariableDeclaration};
+use super::{PromptError, PromptLibrary, VariableKind};
 
 /// Prompts with one mistake.
 #[derive(Debug)]
-pub struct Mutant {
+pub struct PromptMutant {
     /// What was done, to what.
     pub what: String,
     /// The prompts; an error if reading them notices it.
-    pub made: Result<Prompts, PromptError>,
+    pub made: Result<PromptLibrary, PromptError>,
 }
 
-impl Prompts {
+impl PromptLibrary {
     /// One for each mistake in this module that this knows; none if there is no such module.
-    pub fn mutants(&self, name: &str) -> Vec<Mutant> {
+    pub fn mutants(&self, name: &str) -> Vec<PromptMutant> {
         let Some(module) = self.modules.get(name) else { return Vec::new() };
         let mut mutants =
-            vec![Mutant { what: format!("{name}: the module is gone"), made: self.without(name) }];
-        let mut add = |what: String, changed: &Module, more: &str| {
+            vec![PromptMutant { what: format!("{name}: the module is gone"), made: self.without(name) }];
+        let mut add = |what: String, changed: &PromptModule, more: &str| {
             let made = self.with_text(name, &module.file, &written(changed, more));
-            mutants.push(Mutant { what: format!("{name}: {what}"), made });
+            mutants.push(PromptMutant { what: format!("{name}: {what}"), made });
         };
         for included in &module.includes {
             let mut changed = module.clone();
@@ -33,10 +33,10 @@ impl Prompts {
             add(format!("`{included}` is not included"), &changed, "");
         }
         for (variable, declared) in &module.variables {
-            let is_it = |piece: &Piece| matches!(piece, Piece::Variable { name, .. } if name == variable);
+            let is_it = |piece: &TemplatePart| matches!(piece, TemplatePart::Variable { name, .. } if name == variable);
             let renamed = format!("{variable}_2");
-            let at = |name: &str| Piece::Variable { name: name.to_owned(), line: 0 };
-            let replaced = |with: Option<Piece>| -> Vec<Piece> {
+            let at = |name: &str| TemplatePart::Variable { name: name.to_owned(), line: 0 };
+            let replaced = |with: Option<TemplatePart>| -> Vec<TemplatePart> {
                 let pieces = module.pieces.iter();
                 pieces
                     .filter_map(|piece| if is_it(piece) { with.clone() } else { Some(piece.clone()) })
@@ -47,24 +47,24 @@ impl Prompts {
             let mut declared_otherwise = undeclared.clone();
             declared_otherwise.insert(renamed.clone(), declared.clone());
 
-            let gone = Module { pieces: replaced(None), ..module.clone() };
+            let gone = PromptModule { pieces: replaced(None), ..module.clone() };
             add(format!("the place of `{variable}` is gone"), &gone, "");
             add(
                 format!("`{variable}` and its place are gone"),
-                &Module { variables: undeclared.clone(), ..gone },
+                &PromptModule { variables: undeclared.clone(), ..gone },
                 "",
             );
             add(
                 format!("`{variable}` is not declared"),
-                &Module { variables: undeclared, ..module.clone() },
+                &PromptModule { variables: undeclared, ..module.clone() },
                 "",
             );
             let pieces = replaced(Some(at(&renamed)));
-            let renamed_in_text = Module { pieces, ..module.clone() };
+            let renamed_in_text = PromptModule { pieces, ..module.clone() };
             add(format!("the place of `{variable}` is called `{renamed}`"), &renamed_in_text, "");
             add(
                 format!("`{variable}` is called `{renamed}`"),
-                &Module { variables: declared_otherwise, ..renamed_in_text },
+                &PromptModule { variables: declared_otherwise, ..renamed_in_text },
                 "",
             );
             let again = format!(
@@ -73,23 +73,23 @@ impl Prompts {
             );
             add(format!("`{variable}` is declared twice"), module, &again);
             let literal = match declared.kind {
-                Kind::Integer => "7",
-                Kind::Word => "0.0.0",
-                Kind::Data => "Something else.",
+                VariableKind::Integer => "7",
+                VariableKind::Word => "0.0.0",
+                VariableKind::Data => "Something else.",
             };
-            let mut pieces = replaced(Some(Piece::Text(literal.to_owned())));
-            pieces.extend([Piece::Text("\n\n".to_owned()), at(variable)]);
-            let shadowed = Module { pieces, ..module.clone() };
+            let mut pieces = replaced(Some(TemplatePart::Text(literal.to_owned())));
+            pieces.extend([TemplatePart::Text("\n\n".to_owned()), at(variable)]);
+            let shadowed = PromptModule { pieces, ..module.clone() };
             add(format!("`{variable}` stands at the end, and `{literal}` in its place"), &shadowed, "");
             let others =
                 module.variables.iter().filter(|(other, of)| *other > variable && of.kind == declared.kind);
             for (other, _) in others {
                 let swapped = module.pieces.iter().map(|piece| match piece {
-                    Piece::Variable { name, .. } if name == variable => at(other),
-                    Piece::Variable { name, .. } if name == other => at(variable),
-                    Piece::Variable { .. } | Piece::Text(_) => piece.clone(),
+                    TemplatePart::Variable { name, .. } if name == variable => at(other),
+                    TemplatePart::Variable { name, .. } if name == other => at(variable),
+                    TemplatePart::Variable { .. } | TemplatePart::Text(_) => piece.clone(),
                 });
-                let changed = Module { pieces: swapped.collect(), ..module.clone() };
+                let changed = PromptModule { pieces: swapped.collect(), ..module.clone() };
                 add(format!("`{variable}` and `{other}` have changed places"), &changed, "");
             }
         }
@@ -105,15 +105,15 @@ impl Prompts {
     fn with_text(&self, name: &str, file: &str, text: &str) -> Result<Self, PromptError> {
         let mut others = self.clone();
         let mut problems = Vec::new();
-        let module = Module::parse(name, file, text, &mut problems);
+        let module = PromptModule::parse(name, file, text, &mut problems);
         others.modules.extend(module.map(|module| (name.to_owned(), module)));
         others.sound(problems)
     }
 }
 
 /// A module as a file that says the same, with more front matter.
-fn written(module: &Module, more: &str) -> String {
-    let declared = |variable: &super::module::Variable| Declared {
+fn written(module: &PromptModule, more: &str) -> String {
+    let declared = |variable: &super::module::PromptVariable| VariableDeclaration {
         kind: variable.kind,
         description: variable.description.clone(),
         required: None,
@@ -135,8 +135,8 @@ fn written(module: &Module, more: &str) -> String {
         .pieces
         .iter()
         .map(|piece| match piece {
-            Piece::Text(words) => words.replace("{{", "\\{{"),
-            Piece::Variable { name, .. } => format!("{{{{ {name} }}}}"),
+            TemplatePart::Text(words) => words.replace("{{", "\\{{"),
+            TemplatePart::Variable { name, .. } => format!("{{{{ {name} }}}}"),
         })
         .collect();
     format!("{MARK}\n{front}{more}{MARK}\n\n{body}\n")
@@ -148,10 +148,10 @@ mod tests {
 
     #[test]
     fn a_module_that_is_written_again_is_the_same_but_for_its_lines() {
-        let prompts = Prompts::embedded().unwrap();
+        let prompts = PromptLibrary::embedded().unwrap();
         for (name, module) in &prompts.modules {
             let again = prompts.with_text(name, &module.file, &written(module, "")).unwrap();
-            let hash = |prompts: &Prompts| prompts.compose(name).unwrap().hash();
+            let hash = |prompts: &PromptLibrary| prompts.compose(name).unwrap().hash();
             assert_eq!(hash(&again), hash(&prompts), "{name}");
             assert_eq!(again.list().len(), prompts.list().len());
         }
@@ -159,11 +159,11 @@ mod tests {
 
     #[test]
     fn each_mistake_is_made_and_what_reading_can_notice_it_does() {
-        let prompts = Prompts::embedded().unwrap();
+        let prompts = PromptLibrary::embedded().unwrap();
         let told: Vec<String> = prompts
             .mutants("sync/common")
             .iter()
-            .map(|Mutant { what, made }| {
+            .map(|PromptMutant { what, made }| {
                 let noticed = made.as_ref().err().map_or_else(String::new, ToString::to_string);
                 format!("{what}: {}", if noticed.is_empty() { "can be read" } else { "is noticed" })
             })

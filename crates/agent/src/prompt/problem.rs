@@ -18,14 +18,14 @@ pub enum PromptError {
     },
     /// Modules are wrong.
     #[error("prompts are wrong: {}", list(.0))]
-    Wrong(Vec<Problem>),
+    Wrong(Vec<PromptProblem>),
     /// The values do not fit the prompt.
     #[error("prompt `{name}` cannot be filled in: {}", values(problems, unknown))]
     Values {
         /// Which.
         name: String,
         /// Of values that are missing or not of their type: where they are declared.
-        problems: Vec<Problem>,
+        problems: Vec<PromptProblem>,
         /// Values that no module declares.
         unknown: Vec<String>,
     },
@@ -50,27 +50,27 @@ pub enum PromptError {
     BadFence,
 }
 
-fn list(problems: &[Problem]) -> String {
+fn list(problems: &[PromptProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn values(problems: &[Problem], unknown: &[String]) -> String {
+fn values(problems: &[PromptProblem], unknown: &[String]) -> String {
     let unknown = unknown.iter().map(|name| format!("`{name}` is given, and no module of it declares that"));
     problems.iter().map(ToString::to_string).chain(unknown).collect::<Vec<_>>().join("; ")
 }
 
 /// Something that is wrong in a module.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Problem {
+pub struct PromptProblem {
     /// The file.
     pub file: String,
     /// The line, from 1.
     pub line: u32,
     /// What.
-    pub what: What,
+    pub what: PromptProblemKind,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for PromptProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, what } = self;
         write!(f, "{file}:{line}: {what}")
@@ -79,7 +79,7 @@ impl fmt::Display for Problem {
 
 /// What is wrong.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
-pub enum What {
+pub enum PromptProblemKind {
     /// No line of `+++` at the beginning, or none that ends it.
     #[error("there is no front matter: TOML between two lines of `+++` at the beginning of the file")]
     NoFrontMatter,

@@ -2,11 +2,11 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Fence, PromptError, Prompts, Values};
+use super::{DataFence, PromptError, PromptLibrary, PromptValues};
 
 /// What a request is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Route {
+pub struct PromptRoute {
     /// What cases of `truing prompts test` call it.
     pub name: &'static str,
     /// The prompt that says who the model is: its system prompt.
@@ -14,89 +14,97 @@ pub struct Route {
     /// The prompt that says what it is to look at: its first message.
     pub task: &'static str,
     /// What it reports.
-    pub report: Report,
+    pub report: ReportKind,
 }
 
 /// What a model reports in the end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Report {
-    /// Findings about a change: [`crate::schema::Items`].
+pub enum ReportKind {
+    /// Findings about a change: [`crate::schema::UncheckedFindings`].
     Findings,
-    /// What it has done on a clone: [`crate::schema::work::Work`].
+    /// What it has done on a clone: [`crate::schema::work::WorkReport`].
     Work,
-    /// What changed functions ask for: [`crate::schema::judged::Answers`].
+    /// What changed functions ask for: [`crate::schema::judged::JudgementReport`].
     Answers,
-    /// Findings about a change, or why there are none: [`crate::schema::audit::Audit`].
+    /// Findings about a change, or why there are none: [`crate::schema::audit::AuditReport`].
     Audit,
-    /// What it has mended on a clone: [`crate::schema::mended::Mended`].
+    /// What it has mended on a clone: [`crate::schema::mended::FixReport`].
     Mended,
-    /// What a change delivers: [`crate::schema::described::Described`].
+    /// What a change delivers: [`crate::schema::described::DescriptionReport`].
     Described,
 }
 
 /// A change is reviewed.
-pub const REVIEW: Route =
-    Route { name: "review", system: "review/system", task: "review/task", report: Report::Findings };
+pub const REVIEW: PromptRoute = PromptRoute {
+    name: "review",
+    system: "review/system",
+    task: "review/task",
+    report: ReportKind::Findings,
+};
 /// A change is reviewed of which an earlier state was.
-pub const REVIEW_AGAIN: Route = Route {
+pub const REVIEW_AGAIN: PromptRoute = PromptRoute {
     name: "review/again",
     system: "review/system",
     task: "review/task-again",
-    report: Report::Findings,
+    report: ReportKind::Findings,
 };
 /// The first messages in their places for one of several reviewers of a change.
 pub const SPECIALIST_TASK: &str = "review/task-specialist";
 /// The same, of a change of which an earlier state was reviewed.
 pub const SPECIALIST_TASK_AGAIN: &str = "review/task-specialist-again";
 /// Code is ported to a release.
-pub const SYNC_BUMP: Route =
-    Route { name: "sync/bump", system: "sync/system-bump", task: "sync/task", report: Report::Work };
+pub const SYNC_BUMP: PromptRoute = PromptRoute {
+    name: "sync/bump",
+    system: "sync/system-bump",
+    task: "sync/task",
+    report: ReportKind::Work,
+};
 /// Functions that a release changed beside what is pinned are looked at.
-pub const SYNC_CLASSIFY: Route = Route {
+pub const SYNC_CLASSIFY: PromptRoute = PromptRoute {
     name: "sync/classify",
     system: "sync/system-classify",
     task: "sync/task-classify",
-    report: Report::Answers,
+    report: ReportKind::Answers,
 };
 /// A whole change is audited.
-pub const CONVERGE_AUDIT: Route = Route {
+pub const CONVERGE_AUDIT: PromptRoute = PromptRoute {
     name: "converge/audit",
     system: "converge/system-audit",
     task: "converge/task-audit",
-    report: Report::Audit,
+    report: ReportKind::Audit,
 };
 /// The first message in its place, of a change of which people have dismissed findings.
 pub const AUDIT_TASK_DISMISSED: &str = "converge/task-audit-dismissed";
 /// A fix is audited by itself before it is committed.
-pub const CONVERGE_CHECK: Route = Route {
+pub const CONVERGE_CHECK: PromptRoute = PromptRoute {
     name: "converge/check",
     system: "converge/system-audit",
     task: "converge/task-check",
-    report: Report::Audit,
+    report: ReportKind::Audit,
 };
 /// What an audit found is mended.
-pub const CONVERGE_FIX: Route = Route {
+pub const CONVERGE_FIX: PromptRoute = PromptRoute {
     name: "converge/fix",
     system: "converge/fixer",
     task: "converge/task-fix",
-    report: Report::Mended,
+    report: ReportKind::Mended,
 };
 /// What a gate says is mended.
-pub const CONVERGE_GATE: Route = Route {
+pub const CONVERGE_GATE: PromptRoute = PromptRoute {
     name: "converge/gate",
     system: "converge/fixer",
     task: "converge/task-gate",
-    report: Report::Mended,
+    report: ReportKind::Mended,
 };
 /// What a change delivers is described.
-pub const CONVERGE_DESCRIBE: Route = Route {
+pub const CONVERGE_DESCRIBE: PromptRoute = PromptRoute {
     name: "converge/describe",
     system: "converge/describer",
     task: "converge/task-describe",
-    report: Report::Described,
+    report: ReportKind::Described,
 };
 
-impl Route {
+impl PromptRoute {
     /// Every one.
     pub const ALL: [Self; 9] = [
         REVIEW,
@@ -118,7 +126,7 @@ impl Route {
 
 /// The beginning of a request, filled in.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Filled {
+pub struct FilledPrompts {
     /// The system prompt.
     pub system: String,
     /// The first message.
@@ -127,7 +135,7 @@ pub struct Filled {
     pub hash: String,
 }
 
-impl Prompts {
+impl PromptLibrary {
     /// The beginning of a request, from these two prompts, each with its values.
     ///
     /// # Errors
@@ -135,16 +143,16 @@ impl Prompts {
     pub fn filled(
         &self,
         (system, task): (&str, &str),
-        (of_system, of_task): (&Values, &Values),
-        fence: &Fence,
-    ) -> Result<Filled, PromptError> {
+        (of_system, of_task): (&PromptValues, &PromptValues),
+        fence: &DataFence,
+    ) -> Result<FilledPrompts, PromptError> {
         let (frame, about) = (self.compose(system)?, self.compose(task)?);
         let mut hash = Sha256::new();
         for part in [frame.hash(), about.hash()] {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }
-        Ok(Filled {
+        Ok(FilledPrompts {
             system: frame.render(of_system, fence)?,
             task: about.render(of_task, fence)?,
             hash: hex::encode(hash.finalize()),

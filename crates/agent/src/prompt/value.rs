@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use truing_core::line::is_hidden;
 use truing_reader::mask::mask;
 
-use super::problem::{PromptError, What};
+use super::problem::{PromptError, PromptProblemKind};
 
 /// The longest word, in bytes.
 const MAX_WORD_BYTES: usize = 200;
@@ -18,7 +18,7 @@ const FENCE_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 /// What a variable may be.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum VariableKind {
     /// A whole number.
     Integer,
     /// One word that we or the operator chose, such as a commit's id: it stands in the text as it is.
@@ -27,7 +27,7 @@ pub enum Kind {
     Data,
 }
 
-impl Kind {
+impl VariableKind {
     /// As it is written.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Kind {
     }
 
     /// Makes sure that a value is one.
-    pub(super) fn checked(self, name: &str, value: &str) -> Result<(), What> {
+    pub(super) fn checked(self, name: &str, value: &str) -> Result<(), PromptProblemKind> {
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+:/@".contains(&byte);
         let (fits, wanted) = match self {
             Self::Integer => (value.parse::<i64>().is_ok(), "a whole number"),
@@ -48,15 +48,15 @@ impl Kind {
             ),
             Self::Data => (value.len() <= MAX_VALUE_BYTES, "at most 512 KiB of text"),
         };
-        if fits { Ok(()) } else { Err(What::BadValue { name: name.to_owned(), wanted }) }
+        if fits { Ok(()) } else { Err(PromptProblemKind::BadValue { name: name.to_owned(), wanted }) }
     }
 }
 
 /// What a prompt is filled in with.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Values(BTreeMap<String, String>);
+pub struct PromptValues(BTreeMap<String, String>);
 
-impl Values {
+impl PromptValues {
     /// With one more, in place of one of that name.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -75,9 +75,9 @@ impl Values {
 
 /// The word in the marks around data: made anew for every run, so that nobody can write it before.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fence(String);
+pub struct DataFence(String);
 
-impl Fence {
+impl DataFence {
     /// With this word.
     ///
     /// # Errors
@@ -89,11 +89,16 @@ impl Fence {
     }
 
     /// A value as it stands in a text.
-    pub(super) fn shown(&self, name: &str, kind: Kind, value: &str) -> Result<String, What> {
+    pub(super) fn shown(
+        &self,
+        name: &str,
+        kind: VariableKind,
+        value: &str,
+    ) -> Result<String, PromptProblemKind> {
         kind.checked(name, value)?;
         Ok(match kind {
-            Kind::Integer | Kind::Word => value.to_owned(),
-            Kind::Data => self.around(name, value),
+            VariableKind::Integer | VariableKind::Word => value.to_owned(),
+            VariableKind::Data => self.around(name, value),
         })
     }
 

@@ -9,36 +9,36 @@ use serde_json::Value;
 use serde_saphyr::Spanned;
 
 /// Variables by name, with what they are set to.
-pub(super) type Variables = BTreeMap<String, Value>;
+pub(super) type WorkflowVariables = BTreeMap<String, Value>;
 
 /// A workflow file.
 #[derive(Deserialize)]
-pub(super) struct Workflow {
+pub(super) struct GithubWorkflow {
     #[serde(default)]
-    env: Option<Variables>,
+    env: Option<WorkflowVariables>,
     /// By their ids.
-    pub(super) jobs: BTreeMap<String, Job>,
+    pub(super) jobs: BTreeMap<String, WorkflowJob>,
 }
 
 /// A job of it.
 #[derive(Deserialize)]
-pub(super) struct Job {
+pub(super) struct WorkflowJob {
     #[serde(default)]
-    env: Option<Variables>,
+    env: Option<WorkflowVariables>,
     /// In order; none of a job that is another workflow.
     #[serde(default)]
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<WorkflowStep>,
 }
 
 /// A step of a job.
 #[derive(Deserialize)]
-pub(super) struct Step {
+pub(super) struct WorkflowStep {
     #[serde(default)]
     pub(super) id: Option<String>,
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
-    pub(super) env: Option<Variables>,
+    pub(super) env: Option<WorkflowVariables>,
     #[serde(default)]
     run: Option<Spanned<String>>,
 }
@@ -51,7 +51,7 @@ static SET: LazyLock<Regex> =
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static WRITTEN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"["' ]([A-Za-z_]\w*)(?:=|<<)"#).unwrap());
 
-impl Workflow {
+impl GithubWorkflow {
     /// Reads a file's text.
     ///
     /// # Errors
@@ -67,14 +67,19 @@ impl Workflow {
     }
 
     /// The variables of a step: its own, those of its job and those of the workflow.
-    pub(super) fn variables<'a>(&'a self, job: &'a Job, step: &'a Step) -> BTreeMap<&'a str, &'a Value> {
-        let of =
-            |env: &'a Option<Variables>| env.iter().flatten().map(|(name, value)| (name.as_str(), value));
+    pub(super) fn variables<'a>(
+        &'a self,
+        job: &'a WorkflowJob,
+        step: &'a WorkflowStep,
+    ) -> BTreeMap<&'a str, &'a Value> {
+        let of = |env: &'a Option<WorkflowVariables>| {
+            env.iter().flatten().map(|(name, value)| (name.as_str(), value))
+        };
         of(&self.env).chain(of(&job.env)).chain(of(&step.env)).collect()
     }
 }
 
-impl Step {
+impl WorkflowStep {
     /// Its script; empty if it runs none.
     pub(super) fn script(&self) -> &str {
         self.run.as_ref().map_or("", |run| &run.value)

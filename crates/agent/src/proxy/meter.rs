@@ -10,14 +10,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Counts.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(super) struct ByteMeter {
     most: u64,
     times: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
 }
 
-impl Meter {
+impl ByteMeter {
     /// One that so many bytes may go through.
     pub(super) fn of(most: u64) -> Self {
         Self { most, times: AtomicU64::new(0), sent: AtomicU64::new(0), received: AtomicU64::new(0) }
@@ -43,13 +43,13 @@ impl Meter {
 
 /// A stream with meters.
 #[derive(Debug)]
-pub(super) struct Metered<S> {
+pub(super) struct MeteredStream<S> {
     stream: S,
-    meters: Vec<Arc<Meter>>,
+    meters: Vec<Arc<ByteMeter>>,
 }
 
-impl<S> Metered<S> {
-    pub(super) fn new(stream: S, meters: Vec<Arc<Meter>>) -> Self {
+impl<S> MeteredStream<S> {
+    pub(super) fn new(stream: S, meters: Vec<Arc<ByteMeter>>) -> Self {
         Self { stream, meters }
     }
 
@@ -60,14 +60,14 @@ impl<S> Metered<S> {
         }
     }
 
-    fn add(&self, bytes: usize, to: impl Fn(&Meter) -> &AtomicU64) {
+    fn add(&self, bytes: usize, to: impl Fn(&ByteMeter) -> &AtomicU64) {
         for meter in &self.meters {
             to(meter).fetch_add(bytes as u64, Ordering::Relaxed);
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MeteredStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -81,7 +81,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MeteredStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -113,8 +113,8 @@ mod tests {
     #[tokio::test]
     async fn bytes_are_counted_and_end_where_they_must() {
         let (mut near, far) = tokio::io::duplex(64);
-        let (own, all) = (Arc::new(Meter::of(u64::MAX)), Arc::new(Meter::of(8)));
-        let mut far = Metered::new(far, vec![own.clone(), all.clone()]);
+        let (own, all) = (Arc::new(ByteMeter::of(u64::MAX)), Arc::new(ByteMeter::of(8)));
+        let mut far = MeteredStream::new(far, vec![own.clone(), all.clone()]);
         near.write_all(b"12345").await.unwrap();
         far.read_exact(&mut [0; 5]).await.unwrap();
         far.write_all(b"678").await.unwrap();

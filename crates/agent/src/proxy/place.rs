@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 /// A place that may be reached.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct AllowedHost {
     /// The host, in small letters; an IPv6 address without brackets.
     pub host: String,
     /// The port.
@@ -15,7 +15,7 @@ pub struct Place {
     pub private: bool,
 }
 
-impl Place {
+impl AllowedHost {
     /// A host of the whole internet, by TLS alone.
     pub fn public(host: &str, port: u16) -> Self {
         Self { host: plain(host), port, tls: true, private: false }

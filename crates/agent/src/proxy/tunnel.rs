@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 
-use super::{Refused, plain};
+use super::{ConnectionRefusal, plain};
 
 /// How long a client may take to begin.
 const BEGINS: Duration = Duration::from_secs(30);
@@ -22,33 +22,33 @@ pub(super) async fn through(
     mut inside: impl AsyncRead + AsyncWrite + Unpin,
     mut outside: impl AsyncRead + AsyncWrite + Unpin,
     host: &str,
-) -> Result<(), Refused> {
+) -> Result<(), ConnectionRefusal> {
     let hello = tokio::time::timeout(BEGINS, hello(&mut inside, host)).await;
-    let hello = hello.map_err(|_| Refused::OtherHost)??;
+    let hello = hello.map_err(|_| ConnectionRefusal::OtherHost)??;
     let carried = async {
         outside.write_all(&hello).await?;
         copy_bidirectional(&mut inside, &mut outside).await
     };
     match carried.await {
-        Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Err(Refused::TooMuch),
+        Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Err(ConnectionRefusal::TooMuch),
         // Either of them may end as it likes.
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
 /// A client's first message, if it asks for this host. A host that is an address has no name to ask for.
-async fn hello(inside: &mut (impl AsyncRead + Unpin), host: &str) -> Result<Vec<u8>, Refused> {
+async fn hello(inside: &mut (impl AsyncRead + Unpin), host: &str) -> Result<Vec<u8>, ConnectionRefusal> {
     let (mut acceptor, mut said, mut part) = (Acceptor::default(), Vec::new(), vec![0; CHUNK]);
     loop {
         let count = inside.read(&mut part).await.unwrap_or(0);
         let more = part.get(..count).unwrap_or_default();
         said.extend_from_slice(more);
         if count == 0 || said.len() > MAX_HELLO {
-            return Err(Refused::OtherHost);
+            return Err(ConnectionRefusal::OtherHost);
         }
         let mut more = more;
         while !more.is_empty() {
-            acceptor.read_tls(&mut more).map_err(|_| Refused::OtherHost)?;
+            acceptor.read_tls(&mut more).map_err(|_| ConnectionRefusal::OtherHost)?;
         }
         match acceptor.accept() {
             Ok(None) => {}
@@ -56,9 +56,9 @@ async fn hello(inside: &mut (impl AsyncRead + Unpin), host: &str) -> Result<Vec<
                 let named = accepted.client_hello().server_name().map(plain);
                 let is_host =
                     named.as_deref() == Some(host) || named.is_none() && host.parse::<IpAddr>().is_ok();
-                return if is_host { Ok(said) } else { Err(Refused::OtherHost) };
+                return if is_host { Ok(said) } else { Err(ConnectionRefusal::OtherHost) };
             }
-            Err(_) => return Err(Refused::OtherHost),
+            Err(_) => return Err(ConnectionRefusal::OtherHost),
         }
     }
 }
@@ -83,7 +83,7 @@ mod tests {
         [&[22, 3, 1][..], &short(&message)].concat()
     }
 
-    async fn tried(said: &[u8], host: &str) -> (Result<(), Refused>, Vec<u8>) {
+    async fn tried(said: &[u8], host: &str) -> (Result<(), ConnectionRefusal>, Vec<u8>) {
         let (mut client, inside) = tokio::io::duplex(1 << 20);
         let (outside, mut server) = tokio::io::duplex(1 << 20);
         client.write_all(said).await.unwrap();
@@ -109,7 +109,7 @@ mod tests {
             (&said[..20], "pypi.org"),
             (&[22; 100_000], "pypi.org"),
         ] {
-            assert_eq!(tried(said, host).await, (Err(Refused::OtherHost), Vec::new()), "{host}");
+            assert_eq!(tried(said, host).await, (Err(ConnectionRefusal::OtherHost), Vec::new()), "{host}");
         }
     }
 }

@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::machine_code::{self, By as Through, Step, Value, call};
+use super::machine_code::{self, ProgramStep, SyscallMethod as Through, SyscallValue, call};
 use super::{
-    HELPER_FAILED, Job, Level, Limits, Probe, Reading, Run, SYSTEM_PATH, SandboxError, Stage, bound_passed,
-    helper, objects, watch,
+    EscapeProbe, HELPER_FAILED, HelperStage, JobCommand, JobLimits, ReadAccess, SYSTEM_PATH, SandboxError,
+    SandboxJob, SandboxLevel, bound_passed, helper, objects, watch,
 };
 
 /// What a job of the self-test may use, so that more than that is quickly used.
-const LIMITS: Limits = Limits { memory: 64 << 20, processes: 320, disk: 32 << 20 };
+const LIMITS: JobLimits = JobLimits { memory: 64 << 20, processes: 320, disk: 32 << 20 };
 /// How much more a try goes for.
 const TIMES: u64 = 2;
 /// As many files and sockets as a job may have that may use so little.
@@ -48,7 +48,7 @@ const CANARY: &str = "truing-canary-in-an-environment";
 
 /// One try.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Check {
+pub struct EscapeCheck {
     /// What was tried.
     pub name: &'static str,
     /// Did it fail, as it must? None where it could not be tried.
@@ -64,7 +64,7 @@ pub struct Check {
     pub limit: Option<u64>,
 }
 
-impl Check {
+impl EscapeCheck {
     /// Did it get out?
     pub fn escaped(&self) -> bool {
         self.stopped == Some(false)
@@ -75,14 +75,14 @@ impl Check {
 ///
 /// # Errors
 /// If the playground cannot be made, or the sandbox does not start.
-pub fn check(level: Level) -> Result<Vec<Check>, SandboxError> {
+pub fn check(level: SandboxLevel) -> Result<Vec<EscapeCheck>, SandboxError> {
     let playground = Playground::new()?;
     playground.escapes().into_iter().map(|escape| playground.tried(level, escape)).collect()
 }
 
 /// How it is known that a try worked.
 #[derive(Clone, Copy)]
-enum Seen {
+enum EscapeSign {
     /// The command says so.
     End,
     /// A file is there.
@@ -92,25 +92,25 @@ enum Seen {
 }
 
 /// Who tries.
-enum By {
+enum EscapeActor {
     /// A command.
-    Command(Run),
+    Command(JobCommand),
     /// A reader that was taken over.
-    Reader(Probe),
+    Reader(EscapeProbe),
 }
 
 /// A program of machine code in the playground.
-struct Written {
+struct MachineProgram {
     name: &'static str,
-    steps: Vec<Step>,
+    steps: Vec<ProgramStep>,
     object: Option<u64>,
 }
 
 /// A try.
-struct Escape {
+struct EscapeAttempt {
     name: &'static str,
-    by: By,
-    seen: Seen,
+    by: EscapeActor,
+    seen: EscapeSign,
     /// The number of its processes that hold on to what they have until the check lets them go.
     holders: u32,
     /// Does it go for more than the limit in objects of the kernel? The bytes of one of them, or 0 where one is too many.
@@ -123,7 +123,7 @@ struct Playground {
     tree: PathBuf,
     /// Written only by an escape.
     mark: PathBuf,
-    bystander: Bystander,
+    bystander: BystanderProcess,
     tcp: TcpListener,
     udp: UdpSocket,
     abstract_name: String,
@@ -131,9 +131,9 @@ struct Playground {
 }
 
 /// Another process of the same user, with something in its environment.
-struct Bystander(Child);
+struct BystanderProcess(Child);
 
-impl Drop for Bystander {
+impl Drop for BystanderProcess {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -154,12 +154,12 @@ impl Playground {
             std::fs::write(tree.join(script), &trap)?;
             std::fs::set_permissions(tree.join(script), PermissionsExt::from_mode(0o755))?;
         }
-        for Written { name, steps, .. } in written() {
+        for MachineProgram { name, steps, .. } in written() {
             std::fs::write(tree.join(name), machine_code::program(&steps))?;
             std::fs::set_permissions(tree.join(name), PermissionsExt::from_mode(0o755))?;
         }
         make_repository(&tree)?;
-        let bystander = helper(&Stage::Probe(Probe::Wait))?
+        let bystander = helper(&HelperStage::Probe(EscapeProbe::Wait))?
             .env_clear()
             .env("SECRET", CANARY)
             .stdin(Stdio::piped())
@@ -172,18 +172,18 @@ impl Playground {
         ];
         let udp = UdpSocket::bind("127.0.0.1:0")?;
         udp.set_nonblocking(true)?;
-        let (tcp, bystander) = (TcpListener::bind("127.0.0.1:0")?, Bystander(bystander));
+        let (tcp, bystander) = (TcpListener::bind("127.0.0.1:0")?, BystanderProcess(bystander));
         Ok(Self { folder, tree, mark, bystander, tcp, udp, abstract_name, _listeners: listeners })
     }
 
-    fn escapes(&self) -> Vec<Escape> {
+    fn escapes(&self) -> Vec<EscapeAttempt> {
         let probe = |name, probe| Some(of_probe(name, probe));
         let marked = |name, words: &[&str]| {
             let argv = words.iter().map(OsString::from).collect();
-            Some(Escape {
+            Some(EscapeAttempt {
                 name,
-                by: By::Command(Run::Program(argv)),
-                seen: Seen::File,
+                by: EscapeActor::Command(JobCommand::Program(argv)),
+                seen: EscapeSign::File,
                 holders: 0,
                 object: None,
             })
@@ -195,146 +195,160 @@ impl Playground {
         // What the sandbox sets for git in the environment is taken away: it must not depend on that.
         let git = ["env", "-u", "GIT_CONFIG_COUNT", "git"];
         let with_git = |words: &[&'static str]| [&git[..], words].concat();
-        let udp = self.udp.local_addr().ok().map(|address| Escape {
+        let udp = self.udp.local_addr().ok().map(|address| EscapeAttempt {
             name: "udp",
-            by: By::Command(Run::Probe(Probe::Udp(address))),
-            seen: Seen::Datagram,
+            by: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Udp(address))),
+            seen: EscapeSign::Datagram,
             holders: 0,
             object: None,
         });
         let all = [
-            probe("parent_folder", Probe::Read("../secret".into())),
-            probe("absolute_path", Probe::Read(outside("secret"))),
-            probe("symbolic_link", Probe::Read("link".into())),
-            Some(Escape {
+            probe("parent_folder", EscapeProbe::Read("../secret".into())),
+            probe("absolute_path", EscapeProbe::Read(outside("secret"))),
+            probe("symbolic_link", EscapeProbe::Read("link".into())),
+            Some(EscapeAttempt {
                 name: "write_outside",
-                by: By::Command(Run::Probe(Probe::Write(self.mark.clone()))),
-                seen: Seen::File,
+                by: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Write(self.mark.clone()))),
+                seen: EscapeSign::File,
                 holders: 0,
                 object: None,
             }),
-            probe("environment_of_others", Probe::Environment(CANARY.to_owned())),
+            probe("environment_of_others", EscapeProbe::Environment(CANARY.to_owned())),
             marked("git_output", &["git", "diff", "--no-index", &output, "trap.sh", "/dev/null"]),
             marked("git_hook", &with_git(&["hook", "run", "pre-commit"])),
             marked("git_fsmonitor", &with_git(&["status"])),
             marked("rg_preprocessor", &["rg", "--pre", &trap, "x", "."]),
-            self.tcp.local_addr().ok().and_then(|address| probe("tcp", Probe::Tcp(address))),
+            self.tcp.local_addr().ok().and_then(|address| probe("tcp", EscapeProbe::Tcp(address))),
             udp,
-            probe("abstract_socket", Probe::Abstract(self.abstract_name.clone())),
-            probe("unix_socket", Probe::Socket(outside("socket"))),
-            probe("tree_socket", Probe::Socket(self.tree.join("socket"))),
-            probe("signal", Probe::Signal(pid)),
-            probe("trace", Probe::Trace(pid)),
-            probe("fork_bomb", Probe::Hold(Box::new(Probe::Threads(LIMITS.processes * TIMES)))),
-            probe("memory", Probe::Memory(LIMITS.memory * TIMES)),
-            probe("disk", Probe::Disk(LIMITS.disk * TIMES)),
+            probe("abstract_socket", EscapeProbe::Abstract(self.abstract_name.clone())),
+            probe("unix_socket", EscapeProbe::Socket(outside("socket"))),
+            probe("tree_socket", EscapeProbe::Socket(self.tree.join("socket"))),
+            probe("signal", EscapeProbe::Signal(pid)),
+            probe("trace", EscapeProbe::Trace(pid)),
+            probe("fork_bomb", EscapeProbe::Hold(Box::new(EscapeProbe::Threads(LIMITS.processes * TIMES)))),
+            probe("memory", EscapeProbe::Memory(LIMITS.memory * TIMES)),
+            probe("disk", EscapeProbe::Disk(LIMITS.disk * TIMES)),
         ];
         let all = all.into_iter().flatten().chain(uses());
         all.chain(self.escapes_of_code()).chain(self.escapes_of_readers(pid)).collect()
     }
 
     /// What takes machine code, where it is this machine's.
-    fn escapes_of_code(&self) -> impl Iterator<Item = Escape> {
+    fn escapes_of_code(&self) -> impl Iterator<Item = EscapeAttempt> {
         let programs = if cfg!(target_arch = "x86_64") { written() } else { Vec::new() };
-        programs.into_iter().map(|Written { name, steps, object }| {
+        programs.into_iter().map(|MachineProgram { name, steps, object }| {
             let argv = vec![OsString::from(self.tree.join(name))];
             let holders = machine_code::holders(&steps);
-            Escape { name, by: By::Command(Run::Program(argv)), seen: Seen::End, holders, object }
+            EscapeAttempt {
+                name,
+                by: EscapeActor::Command(JobCommand::Program(argv)),
+                seen: EscapeSign::End,
+                holders,
+                object,
+            }
         })
     }
 
     /// What a reader must not be able to do, whatever it has read. It has no links followed by the kernel for it, and
     /// less than a command may do: it starts, writes and changes nothing at all.
-    fn escapes_of_readers(&self, pid: i32) -> Vec<Escape> {
+    fn escapes_of_readers(&self, pid: i32) -> Vec<EscapeAttempt> {
         let probe = |name, probe| {
-            Some(Escape { name, by: By::Reader(probe), seen: Seen::End, holders: 0, object: None })
+            Some(EscapeAttempt {
+                name,
+                by: EscapeActor::Reader(probe),
+                seen: EscapeSign::End,
+                holders: 0,
+                object: None,
+            })
         };
         let (outside, inside) =
             (|name: &str| self.mark.with_file_name(name), |name: &str| self.tree.join(name));
         let program = || PathBuf::from(SUCCEEDS);
-        let udp = self.udp.local_addr().ok().map(|address| Escape {
+        let udp = self.udp.local_addr().ok().map(|address| EscapeAttempt {
             name: "reader_udp",
-            by: By::Reader(Probe::Udp(address)),
-            seen: Seen::Datagram,
+            by: EscapeActor::Reader(EscapeProbe::Udp(address)),
+            seen: EscapeSign::Datagram,
             holders: 0,
             object: None,
         });
         let all = [
-            probe("reader_parent_folder", Probe::Read(inside("../secret"))),
-            probe("reader_absolute_path", Probe::Read(outside("secret"))),
-            probe("reader_symbolic_link", Probe::Read(inside("link"))),
-            probe("reader_environment", Probe::Read("/proc/self/environ".into())),
-            probe("reader_environment_of_others", Probe::Environment(CANARY.to_owned())),
-            probe("reader_git_folder", Probe::Read(inside(".git/config"))),
-            probe("reader_write_inside", Probe::Write(inside("written"))),
-            Some(Escape {
+            probe("reader_parent_folder", EscapeProbe::Read(inside("../secret"))),
+            probe("reader_absolute_path", EscapeProbe::Read(outside("secret"))),
+            probe("reader_symbolic_link", EscapeProbe::Read(inside("link"))),
+            probe("reader_environment", EscapeProbe::Read("/proc/self/environ".into())),
+            probe("reader_environment_of_others", EscapeProbe::Environment(CANARY.to_owned())),
+            probe("reader_git_folder", EscapeProbe::Read(inside(".git/config"))),
+            probe("reader_write_inside", EscapeProbe::Write(inside("written"))),
+            Some(EscapeAttempt {
                 name: "reader_write_outside",
-                by: By::Reader(Probe::Write(self.mark.clone())),
-                seen: Seen::File,
+                by: EscapeActor::Reader(EscapeProbe::Write(self.mark.clone())),
+                seen: EscapeSign::File,
                 holders: 0,
                 object: None,
             }),
-            probe("reader_mode", Probe::Mode(inside("file"))),
-            probe("reader_start", Probe::Start(program())),
-            probe("reader_become", Probe::Become(program())),
-            self.tcp.local_addr().ok().and_then(|address| probe("reader_tcp", Probe::Tcp(address))),
+            probe("reader_mode", EscapeProbe::Mode(inside("file"))),
+            probe("reader_start", EscapeProbe::Start(program())),
+            probe("reader_become", EscapeProbe::Become(program())),
+            self.tcp.local_addr().ok().and_then(|address| probe("reader_tcp", EscapeProbe::Tcp(address))),
             udp,
-            probe("reader_abstract_socket", Probe::Abstract(self.abstract_name.clone())),
-            probe("reader_unix_socket", Probe::Socket(outside("socket"))),
-            probe("reader_tree_socket", Probe::Socket(self.tree.join("socket"))),
-            probe("reader_signal", Probe::Signal(pid)),
-            probe("reader_trace", Probe::Trace(pid)),
-            probe("reader_memory", Probe::Memory(LIMITS.memory * TIMES)),
-            probe("reader_memfd", Probe::MemoryFile(LIMITS.memory * TIMES)),
-            probe("reader_sockets", Probe::Sockets(1)),
+            probe("reader_abstract_socket", EscapeProbe::Abstract(self.abstract_name.clone())),
+            probe("reader_unix_socket", EscapeProbe::Socket(outside("socket"))),
+            probe("reader_tree_socket", EscapeProbe::Socket(self.tree.join("socket"))),
+            probe("reader_signal", EscapeProbe::Signal(pid)),
+            probe("reader_trace", EscapeProbe::Trace(pid)),
+            probe("reader_memory", EscapeProbe::Memory(LIMITS.memory * TIMES)),
+            probe("reader_memfd", EscapeProbe::MemoryFile(LIMITS.memory * TIMES)),
+            probe("reader_sockets", EscapeProbe::Sockets(1)),
         ];
         all.into_iter().flatten().collect()
     }
 
     /// The process that makes a try.
-    fn command(&self, level: Level, by: By, private: &Path) -> Result<Command, SandboxError> {
+    fn command(&self, level: SandboxLevel, by: EscapeActor, private: &Path) -> Result<Command, SandboxError> {
         match (by, level) {
-            (By::Command(run), _) => {
-                let mut job = Job::new(level, &self.tree, run)?;
+            (EscapeActor::Command(run), _) => {
+                let mut job = SandboxJob::new(level, &self.tree, run)?;
                 // Without a sandbox each try has to work: it shows that it is one.
-                let limits = if level == Level::None { Limits::default() } else { LIMITS };
+                let limits = if level == SandboxLevel::None { JobLimits::default() } else { LIMITS };
                 // With sockets: what stops them is what is tried, not that there are none.
                 (job.limits, job.private, job.sockets) = (limits, private.to_owned(), true);
                 job.shows_looks = true;
                 Ok(job.command()?)
             }
-            (By::Reader(probe), Level::Full | Level::Landlock) => {
-                let reading = Reading { memory: LIMITS.memory, ..Reading::new(self.tree.clone(), None) };
-                Ok(helper(&Stage::Reading { reading, probe })?)
+            (EscapeActor::Reader(probe), SandboxLevel::Full | SandboxLevel::Landlock) => {
+                let reading =
+                    ReadAccess { memory: LIMITS.memory, ..ReadAccess::new(self.tree.clone(), None) };
+                Ok(helper(&HelperStage::Reading { reading, probe })?)
             }
-            (By::Reader(probe), Level::None) => Ok(helper(&Stage::Probe(probe))?),
+            (EscapeActor::Reader(probe), SandboxLevel::None) => Ok(helper(&HelperStage::Probe(probe))?),
         }
     }
 
     /// Tries one, and says whether it was stopped.
-    fn tried(&self, level: Level, escape: Escape) -> Result<Check, SandboxError> {
+    fn tried(&self, level: SandboxLevel, escape: EscapeAttempt) -> Result<EscapeCheck, SandboxError> {
         let name = escape.name;
-        if let By::Command(run) = &escape.by
+        if let EscapeActor::Command(run) = &escape.by
             && let Some(program) = missing(run)
         {
             let note = Some(format!("{program} is not installed"));
-            return Ok(Check { name, stopped: None, note, held: None, limit: None });
+            return Ok(EscapeCheck { name, stopped: None, note, held: None, limit: None });
         }
         let limit = escape.object.map(|_| LIMITS.memory);
-        let is_program = escape.object.is_some() && matches!(escape.by, By::Command(Run::Program(_)));
+        let is_program =
+            escape.object.is_some() && matches!(escape.by, EscapeActor::Command(JobCommand::Program(_)));
         let folder = tempfile::tempdir_in(self.folder.path())?;
         let private = folder.path().canonicalize()?;
         let is_limit = RESOURCE_LIMITS.contains(&name);
         let has_control = is_program && !is_limit || OTHER_NUMBERS.contains(&name);
         let note = if has_control && !self.works_outside(name, &private)? {
             Some("this machine does not have it, or holds it back")
-        } else if is_limit && level == Level::None {
+        } else if is_limit && level == SandboxLevel::None {
             Some("the kernel bounds it without a sandbox, too")
         } else {
             None
         };
         if let Some(note) = note {
-            return Ok(Check { name, stopped: None, note: Some(note.to_owned()), held: None, limit });
+            return Ok(EscapeCheck { name, stopped: None, note: Some(note.to_owned()), held: None, limit });
         }
         let mut command = self.command(level, escape.by, &private)?;
         let talks = escape.holders > 0 || escape.object.is_some();
@@ -351,9 +365,9 @@ impl Playground {
             return Err(SandboxError::Start(io::Error::other(said)));
         }
         let escaped = match escape.seen {
-            Seen::End => ended.status.success(),
-            Seen::File => self.mark.exists(),
-            Seen::Datagram => self.udp.recv(&mut [0; 8]).is_ok(),
+            EscapeSign::End => ended.status.success(),
+            EscapeSign::File => self.mark.exists(),
+            EscapeSign::Datagram => self.udp.recv(&mut [0; 8]).is_ok(),
         };
         if self.mark.exists() {
             std::fs::remove_file(&self.mark)?;
@@ -363,14 +377,14 @@ impl Playground {
         // Who is ended by the watcher may not have come to say how much it made; the note does.
         let says = note.is_none() || made > 0;
         let held = escape.object.filter(|_| says).map(|size| size.saturating_mul(made));
-        Ok(Check { name, stopped: Some(!escaped), note, held, limit })
+        Ok(EscapeCheck { name, stopped: Some(!escaped), note, held, limit })
     }
 
     /// Does this program succeed without a sandbox? The helper waits until none of its processes is left: what they held must
     /// not be there when the try begins.
     fn works_outside(&self, name: &str, private: &Path) -> Result<bool, SandboxError> {
-        let run = Run::Program(vec![OsString::from(self.tree.join(name))]);
-        let mut command = self.command(Level::None, By::Command(run), private)?;
+        let run = JobCommand::Program(vec![OsString::from(self.tree.join(name))]);
+        let mut command = self.command(SandboxLevel::None, EscapeActor::Command(run), private)?;
         command.stdout(Stdio::null()).stderr(Stdio::null());
         Ok(command.status()?.success())
     }
@@ -399,79 +413,90 @@ fn look_at(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Resu
 }
 
 /// A try of a command that says by its end whether it worked.
-fn of_probe(name: &'static str, probe: Probe) -> Escape {
+fn of_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
     let holders = probe.holders();
-    Escape { name, by: By::Command(Run::Probe(probe)), seen: Seen::End, holders, object: None }
+    EscapeAttempt {
+        name,
+        by: EscapeActor::Command(JobCommand::Probe(probe)),
+        seen: EscapeSign::End,
+        holders,
+        object: None,
+    }
 }
 
 /// Tries to use more than a job may, by ordinary means, with all its processes together.
-fn uses() -> impl Iterator<Item = Escape> {
-    let hold = |probe| Probe::Hold(Box::new(probe));
+fn uses() -> impl Iterator<Item = EscapeAttempt> {
+    let hold = |probe| EscapeProbe::Hold(Box::new(probe));
     let half = LIMITS.memory / TIMES;
     let all = [
-        ("memory_many_processes", Probe::Family(2 * TIMES, Box::new(hold(Probe::Memory(half))))),
+        ("memory_many_processes", EscapeProbe::Family(2 * TIMES, Box::new(hold(EscapeProbe::Memory(half))))),
         ("memory_and_files", {
-            let files = Probe::Unnamed(TEMPORARY.into(), LIMITS.disk * 3 / 4);
-            hold(Probe::Both(Box::new(files), Box::new(Probe::Memory(LIMITS.memory * 3 / 4))))
+            let files = EscapeProbe::Unnamed(TEMPORARY.into(), LIMITS.disk * 3 / 4);
+            hold(EscapeProbe::Both(Box::new(files), Box::new(EscapeProbe::Memory(LIMITS.memory * 3 / 4))))
         }),
-        ("memfd", hold(Probe::MemoryFile(LIMITS.memory * TIMES))),
-        ("shared_folder", hold(Probe::Unnamed("/dev/shm".into(), LIMITS.disk * TIMES))),
-        ("empty_files", Probe::Files(FILES * TIMES)),
-        ("sockets", hold(Probe::Sockets(SOCKETS * TIMES / 2))),
-        ("pipes", Probe::Family(PIPES / PIPES_OF_ONE, Box::new(hold(Probe::Pipes(PIPES_OF_ONE))))),
+        ("memfd", hold(EscapeProbe::MemoryFile(LIMITS.memory * TIMES))),
+        ("shared_folder", hold(EscapeProbe::Unnamed("/dev/shm".into(), LIMITS.disk * TIMES))),
+        ("empty_files", EscapeProbe::Files(FILES * TIMES)),
+        ("sockets", hold(EscapeProbe::Sockets(SOCKETS * TIMES / 2))),
+        (
+            "pipes",
+            EscapeProbe::Family(PIPES / PIPES_OF_ONE, Box::new(hold(EscapeProbe::Pipes(PIPES_OF_ONE)))),
+        ),
     ];
     let objects = objects::probes(&LIMITS).into_iter();
-    let objects = objects.map(|(name, probe, size)| Escape { object: Some(size), ..of_probe(name, probe) });
+    let objects =
+        objects.map(|(name, probe, size)| EscapeAttempt { object: Some(size), ..of_probe(name, probe) });
     all.into_iter().map(|(name, probe)| of_probe(name, probe)).chain(objects)
 }
 
 /// Tries that call the kernel by number.
-fn written() -> Vec<Written> {
+fn written() -> Vec<MachineProgram> {
     let (bytes, piece, page) = (LIMITS.memory * TIMES, 2_u64 << 20, 4096);
     let (anonymous, private, shared) = (0x20_u64, 0x2, 0x1);
     // Read and write, and fill it at once.
     let map = |bytes, how| call(9, &[0, bytes, 3, how | anonymous | 0x8000, u64::MAX, 0]);
-    let given = |number, values: [Value; 3]| {
+    let given = |number, values: [SyscallValue; 3]| {
         let [one, two, three] = values;
-        let none = Value::Number(0);
-        Step::Call { by: Through::Syscall, number, values: [one, two, three, none, none, none] }
+        let none = SyscallValue::Number(0);
+        ProgramStep::Call { by: Through::Syscall, number, values: [one, two, three, none, none, none] }
     };
-    let (kept, number) = (Value::Kept, Value::Number);
+    let (kept, number) = (SyscallValue::Kept, SyscallValue::Number);
     let hidden = [
         map(piece, shared),
-        Step::Keep,
+        ProgramStep::Keep,
         // All of it but a page is mapped no more; all of it is there.
         given(11, [kept(page), number(piece - page), number(0)]),
     ];
     let pieces = usize::try_from(bytes / piece).unwrap_or_default();
     // Its main thread ends, and with it what the kernel shows of the process. Flags of a thread.
-    let thread = [call(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), Step::OnlyChild];
+    let thread = [call(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), ProgramStep::OnlyChild];
     // Three quarters of the limit, in each of two processes: the kernel's limit of one process stops neither.
-    let twice = [call(57, &[]), map(LIMITS.memory * 3 / 4, private), Step::Hold];
+    let twice = [call(57, &[]), map(LIMITS.memory * 3 / 4, private), ProgramStep::Hold];
     let of_thread =
-        [&thread[..], &[call(57, &[])], &thread, &[map(LIMITS.memory * 3 / 4, private), Step::Hold]];
+        [&thread[..], &[call(57, &[])], &thread, &[map(LIMITS.memory * 3 / 4, private), ProgramStep::Hold]];
     let segment = [
         call(29, &[0, bytes, 0o1600]),
-        Step::Keep,
+        ProgramStep::Keep,
         given(30, [kept(0), number(AT), number(0)]),
         // It goes with this process.
         given(31, [kept(0), number(0), number(0)]),
-        Step::Fill { at: AT, bytes },
-        Step::Hold,
+        ProgramStep::Fill { at: AT, bytes },
+        ProgramStep::Hold,
     ];
     // A page at `AT`, and a pipe in it: files 3 and 4.
     let page_at = [call(9, &[AT, page, 3, private | anonymous | 0x10, u64::MAX, 0])];
     let pipe = [&page_at[..], &[call(293, &[AT, 0])]].concat();
     // Sends pages as they are: turned off, which works wherever the option is.
-    let copies = Step::Call {
+    let copies = ProgramStep::Call {
         by: Through::Syscall,
         number: 54,
         values: [kept(0), number(1), number(60), number(AT), number(4), number(0)],
     };
-    let written = |name, steps: &[&[Step]]| Written { name, steps: steps.concat(), object: None };
-    let other = |by, number| Step::Call { by, number, values: [Value::Number(0); 6] };
+    let written =
+        |name, steps: &[&[ProgramStep]]| MachineProgram { name, steps: steps.concat(), object: None };
+    let other = |by, number| ProgramStep::Call { by, number, values: [SyscallValue::Number(0); 6] };
     let objects = objects::programs(&LIMITS).into_iter();
-    let objects = objects.map(|program| Written {
+    let objects = objects.map(|program| MachineProgram {
         name: program.name,
         steps: program.steps,
         object: Some(program.size),
@@ -479,20 +504,25 @@ fn written() -> Vec<Written> {
     let others = vec![
         written("memory_forked", &[&twice]),
         written("memory_without_main_thread", &of_thread),
-        written("shared_memory", &[&[map(bytes, shared), Step::Hold]]),
-        written("shared_memory_unmapped", &[&hidden.repeat(pieces), &[Step::Hold]]),
+        written("shared_memory", &[&[map(bytes, shared), ProgramStep::Hold]]),
+        written("shared_memory_unmapped", &[&hidden.repeat(pieces), &[ProgramStep::Hold]]),
         written(
             "shared_memory_dropped",
-            &[&[map(bytes, shared), Step::Keep, given(28, [kept(0), number(bytes), number(4)]), Step::Hold]],
+            &[&[
+                map(bytes, shared),
+                ProgramStep::Keep,
+                given(28, [kept(0), number(bytes), number(4)]),
+                ProgramStep::Hold,
+            ]],
         ),
         written("shmget", &[&segment]),
         written("vmsplice", &[&pipe, &[call(278, &[4, AT, 0, 0])]]),
         written("kernel_aio", &[&page_at, &[call(206, &[1, AT])]]),
-        written("zero_copy", &[&[call(41, &[2, 1, 0]), Step::Keep], &page_at, &[copies]]),
+        written("zero_copy", &[&[call(41, &[2, 1, 0]), ProgramStep::Keep], &page_at, &[copies]]),
         // Threads with open files of their own, made so or made so later.
         written("files_of_threads", &[&[call(56, &[0x10b00 | 0x40000, 0, 0, 0, 0])]]),
         written("files_unshared", &[&[call(436, &[200, 201, 2])]]),
-        written("processes", &[&[Step::Processes(640), Step::Hold]]),
+        written("processes", &[&[ProgramStep::Processes(640), ProgramStep::Hold]]),
         written("x32_calls", &[&[other(Through::Syscall, 0x4000_0000 | 39)]]),
         written("i386_calls", &[&[other(Through::Interrupt, 20)]]),
     ];
@@ -510,8 +540,8 @@ fn make_repository(tree: &Path) -> io::Result<()> {
 }
 
 /// The program that a command is, or runs, if there is none of that name.
-fn missing(run: &Run) -> Option<String> {
-    let Run::Program(argv) = run else { return None };
+fn missing(run: &JobCommand) -> Option<String> {
+    let JobCommand::Program(argv) = run else { return None };
     let wanted = ["git", "rg"].into_iter().find(|name| argv.iter().any(|word| word == name))?;
     // Looked for where the sandbox finds it, and not started: out here nothing would confine it.
     let is_there = SYSTEM_PATH.split(':').any(|folder| Path::new(folder).join(wanted).is_file());

@@ -19,8 +19,8 @@ use rustix::thread::{
 };
 
 use super::{
-    Job, LIMIT_PASSED, Level, NOT_STARTED, PROGRAM_INSIDE, Run, Stage, THIS_PROGRAM, fence, filter, helper,
-    listening, loopback, mounts, watch,
+    HelperStage, JobCommand, LIMIT_PASSED, NOT_STARTED, PROGRAM_INSIDE, SandboxJob, SandboxLevel,
+    THIS_PROGRAM, fence, filter, helper, listening, loopback, mounts, watch,
 };
 
 /// Who the command is inside; outside it is who started the helper.
@@ -52,21 +52,21 @@ const ENDED_FIRST: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
 
 /// Outside: makes the namespaces, starts the first process inside, and waits for its end or the parent's. Ends it when
 /// it passes a bound, and says which.
-pub(super) fn outside(job: &Job, parent: i32) -> io::Result<u8> {
+pub(super) fn outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     let watched = Pid::from_raw(parent).filter(|parent| getppid() == Some(*parent));
     let Some(watched) = watched else { return Err(io::Error::other("its parent is gone")) };
     let watched = pidfd_open(watched, PidfdFlags::empty())?;
     without_terminal()?;
-    let mut watch = watch::Watch::new(job)?;
+    let mut watch = watch::JobWatcher::new(job)?;
     match job.level {
-        Level::Full => {
+        SandboxLevel::Full => {
             separate()?;
         }
         // Whatever it starts and leaves behind comes to this process, and ends with it.
-        Level::Landlock | Level::None => set_child_subreaper(Some(rustix::process::getpid()))?,
+        SandboxLevel::Landlock | SandboxLevel::None => set_child_subreaper(Some(rustix::process::getpid()))?,
     }
     let outside = rustix::process::getpid().as_raw_nonzero().get();
-    let mut child = helper(&Stage::Inside { job: job.clone(), outside })?.spawn()?;
+    let mut child = helper(&HelperStage::Inside { job: job.clone(), outside })?.spawn()?;
     let inside = pid_of(&child)?;
     let ended = pidfd_open(inside, PidfdFlags::empty())?;
     let mut both = [PollFd::new(&ended, PollFlags::IN), PollFd::new(&watched, PollFlags::IN)];
@@ -155,7 +155,7 @@ fn separate() -> io::Result<()> {
 }
 
 /// Inside: builds what the command sees, gives up every right, and runs it.
-pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
+pub(super) fn inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
     // Before anything else: whoever kills the process outside ends this one, and so all.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if parent_of_this()? != outside {
@@ -165,7 +165,7 @@ pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
     // In a sandbox within another it cannot be said again, and need not.
     let _ = std::fs::write(file, most);
     let port = match job.level {
-        Level::Full => {
+        SandboxLevel::Full => {
             // No terminal is this session's, not even the one that the caller was started from. Elsewhere whoever ends
             // the helper ends its process group, which a session would leave.
             rustix::process::setsid()?;
@@ -176,7 +176,7 @@ pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
             give_up_rights(CapabilitySet::empty())?;
             port
         }
-        Level::Landlock | Level::None => {
+        SandboxLevel::Landlock | SandboxLevel::None => {
             job.limits.apply()?;
             None
         }
@@ -184,11 +184,11 @@ pub(super) fn inside(job: &Job, outside: i32) -> io::Result<u8> {
     rustix::process::chdir(job.place().join(&job.folder))?;
     set_no_new_privs(true)?;
     match job.level {
-        Level::Full | Level::Landlock => {
+        SandboxLevel::Full | SandboxLevel::Landlock => {
             fence::put_up(job)?;
             filter::put_up(job)?;
         }
-        Level::None => {}
+        SandboxLevel::None => {}
     }
     run(job, port)
 }
@@ -214,7 +214,7 @@ pub(super) fn give_up_rights(kept: CapabilitySet) -> io::Result<()> {
 
 /// Runs the command and everything it leaves behind, until the command ends. What is left then ends with this
 /// process.
-fn run(job: &Job, port: Option<u16>) -> io::Result<u8> {
+fn run(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
     let started = command(job, port)?.spawn();
     let child = match started {
         Ok(child) => child,
@@ -235,21 +235,21 @@ fn run(job: &Job, port: Option<u16>) -> io::Result<u8> {
     }
 }
 
-fn command(job: &Job, port: Option<u16>) -> io::Result<Command> {
+fn command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
     let own = match job.level {
-        Level::Full => PROGRAM_INSIDE,
-        Level::Landlock | Level::None => THIS_PROGRAM,
+        SandboxLevel::Full => PROGRAM_INSIDE,
+        SandboxLevel::Landlock | SandboxLevel::None => THIS_PROGRAM,
     };
     let mut command = match &job.run {
-        Run::Program(argv) => of_argv(argv)?,
-        Run::Own(arguments) => {
+        JobCommand::Program(argv) => of_argv(argv)?,
+        JobCommand::Own(arguments) => {
             let mut command = Command::new(own);
             command.arg0("truing").args(arguments);
             command
         }
-        Run::Probe(probe) => {
+        JobCommand::Probe(probe) => {
             let mut command = Command::new(own);
-            command.arg0(super::NAME).args(Stage::Probe(probe.clone()).arguments()?);
+            command.arg0(super::NAME).args(HelperStage::Probe(probe.clone()).arguments()?);
             command
         }
     };
@@ -279,7 +279,7 @@ fn of_argv(argv: &[OsString]) -> io::Result<Command> {
 }
 
 /// All that a command finds in its environment.
-fn environment(job: &Job, home: &Path, temporary: &Path) -> Vec<(&'static str, OsString)> {
+fn environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(&'static str, OsString)> {
     let mut path = OsString::new();
     for folder in job.read.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]) {
         path.push(folder);

@@ -8,7 +8,7 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::{BUILDS, Job, Level, PROGRAM_INSIDE, Reading, mounts};
+use super::{BUILDS, PROGRAM_INSIDE, ReadAccess, SandboxJob, SandboxLevel, mounts};
 
 /// The newest Landlock that this was written for; older kernels enforce what they know.
 const NEWEST: ABI = ABI::V6;
@@ -17,20 +17,20 @@ const GIT: &str = ".git";
 
 /// Puts the fence up around this process and all that it starts. Inside namespaces it is a second one, and may be
 /// missing.
-pub(super) fn put_up(job: &Job) -> io::Result<()> {
+pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
     let (home, temporary) = mounts::private_folders(job);
     let system = mounts::SYSTEM.iter().map(PathBuf::from);
     let mut read: Vec<PathBuf> = system.chain(job.read.iter().cloned()).collect();
     match job.level {
-        Level::Full => read.extend([PathBuf::from(PROGRAM_INSIDE), PathBuf::from("/proc")]),
-        Level::Landlock | Level::None => read.push(std::env::current_exe()?),
+        SandboxLevel::Full => read.extend([PathBuf::from(PROGRAM_INSIDE), PathBuf::from("/proc")]),
+        SandboxLevel::Landlock | SandboxLevel::None => read.push(std::env::current_exe()?),
     }
     if job.room.is_some() {
         read.extend(mounts::NAMES.iter().map(|(path, _)| PathBuf::from(path)));
     }
     let mut write = vec![home, temporary];
     write.extend(["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"].map(PathBuf::from));
-    if job.level == Level::Full {
+    if job.level == SandboxLevel::Full {
         // Elsewhere it is the machine's: others' shared memory is there, and what is left there stays.
         write.push(PathBuf::from("/dev/shm"));
         write.extend(job.builds.iter().map(|_| PathBuf::from(BUILDS)));
@@ -38,18 +38,20 @@ pub(super) fn put_up(job: &Job) -> io::Result<()> {
     if job.writable { &mut write } else { &mut read }.push(job.place().to_owned());
 
     // Namespaces have a network of their own, whose ports are free.
-    let ports = job.level == Level::Full && job.sockets;
+    let ports = job.level == SandboxLevel::Full && job.sockets;
     let places = [(read, AccessFs::from_read(NEWEST)), (write, AccessFs::from_all(NEWEST))];
     let status = fence(&places, ports).map_err(io::Error::other)?;
     match (status, job.level) {
-        (RulesetStatus::NotEnforced, Level::Landlock) => Err(io::Error::other("the kernel has no Landlock")),
-        (_, Level::Full | Level::Landlock | Level::None) => Ok(()),
+        (RulesetStatus::NotEnforced, SandboxLevel::Landlock) => {
+            Err(io::Error::other("the kernel has no Landlock"))
+        }
+        (_, SandboxLevel::Full | SandboxLevel::Landlock | SandboxLevel::None) => Ok(()),
     }
 }
 
 /// Puts one up around a process that only reads. What git keeps beside a tree is not part of it: it may hold
 /// passwords. Of that, only what it ignores may be read.
-pub(super) fn put_up_for_reading(reading: &Reading) -> io::Result<Level> {
+pub(super) fn put_up_for_reading(reading: &ReadAccess) -> io::Result<SandboxLevel> {
     let look = AccessFs::ReadFile | AccessFs::ReadDir;
     let (mut whole, mut listed) = (vec![], vec![]);
     for folder in [Some(&reading.tree), reading.rules.as_ref()].into_iter().flatten() {
@@ -63,8 +65,8 @@ pub(super) fn put_up_for_reading(reading: &Reading) -> io::Result<Level> {
     }
     let places = [(whole, look), (listed, AccessFs::ReadDir.into())];
     match fence(&places, false).map_err(io::Error::other)? {
-        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(Level::Landlock),
-        RulesetStatus::NotEnforced => Ok(Level::None),
+        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(SandboxLevel::Landlock),
+        RulesetStatus::NotEnforced => Ok(SandboxLevel::None),
     }
 }
 

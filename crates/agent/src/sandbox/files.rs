@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, statat, statx};
 
-use super::Level;
+use super::SandboxLevel;
 
 /// Pipes that a job may have which are not counted, so that few do not matter however small its memory limit.
 pub(super) const FEW_PIPES: u64 = 256;
@@ -20,7 +20,7 @@ const PIPE: u64 = 12 << 10;
 const PIPE_WITHOUT_LIMIT: u64 = 68 << 10;
 
 /// Open files of a process.
-pub(super) struct Open {
+pub(super) struct OpenFiles {
     /// Each pipe, by its file system and number.
     pub(super) pipes: BTreeSet<(u32, u32, u64)>,
     /// How many others there are.
@@ -28,9 +28,13 @@ pub(super) struct Open {
 }
 
 /// The most that one pipe of a job holds, in bytes.
-pub(super) fn most_of_a_pipe(level: Level) -> u64 {
+pub(super) fn most_of_a_pipe(level: SandboxLevel) -> u64 {
     // Inside of a namespace nobody has the right to have more.
-    if level != Level::Full && rustix::process::geteuid().is_root() { PIPE_WITHOUT_LIMIT } else { PIPE }
+    if level != SandboxLevel::Full && rustix::process::geteuid().is_root() {
+        PIPE_WITHOUT_LIMIT
+    } else {
+        PIPE
+    }
 }
 
 /// How many files this table of `/proc` has. None if it has none.
@@ -42,9 +46,9 @@ pub(super) fn count(proc: &OwnedFd, table: &str) -> Option<u64> {
 }
 
 /// Looks at each file of this table of `/proc`. None if it has none.
-pub(super) fn read(proc: &OwnedFd, table: &str) -> Option<Open> {
+pub(super) fn read(proc: &OwnedFd, table: &str) -> Option<OpenFiles> {
     let (folder, names) = names(proc, table)?;
-    let mut open = Open { pipes: BTreeSet::new(), others: 0 };
+    let mut open = OpenFiles { pipes: BTreeSet::new(), others: 0 };
     for name in names {
         // The kernel asks no other machine for it. What was closed since holds nothing.
         let Ok(told) = statx(&folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE | StatxFlags::INO)

@@ -8,7 +8,7 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter,
 };
 
-use super::{Job, Level};
+use super::{SandboxJob, SandboxLevel};
 
 /// Calls that no build, test or check needs: they watch or change other processes, the kernel, or what is mounted.
 const NEVER: &[i64] = &[
@@ -82,9 +82,9 @@ const ATTRIBUTES: &[i64] = &[libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_
 const SEGMENTS: u64 = 4096;
 
 /// Puts the filter up for this process and all that it starts.
-pub(super) fn put_up(job: &Job) -> io::Result<()> {
+pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
     uncounted(job)?;
-    let mut denied: Rules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
+    let mut denied: SeccompRules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     let namespace = rule(vec![bits(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
     // A thread with open files of its own: whoever counts those of processes would not see them.
     let thread = rule(vec![bits(0, libc::CLONE_THREAD | libc::CLONE_FILES, libc::CLONE_THREAD)?])?;
@@ -104,13 +104,13 @@ pub(super) fn put_up(job: &Job) -> io::Result<()> {
 }
 
 /// Takes away what holds memory that cannot be counted.
-fn uncounted(job: &Job) -> io::Result<()> {
-    let mut absent: Rules = UNCOUNTED.iter().map(|call| (*call, Vec::new())).collect();
+fn uncounted(job: &SandboxJob) -> io::Result<()> {
+    let mut absent: SeccompRules = UNCOUNTED.iter().map(|call| (*call, Vec::new())).collect();
     let shared = match job.level {
         // All segments that there may be are no more together than the memory of the job.
-        Level::Full => vec![rule(vec![more(1, job.limits.memory / SEGMENTS)?])?],
+        SandboxLevel::Full => vec![rule(vec![more(1, job.limits.memory / SEGMENTS)?])?],
         // They outlast a process, and here they would be the machine's.
-        Level::Landlock | Level::None => Vec::new(),
+        SandboxLevel::Landlock | SandboxLevel::None => Vec::new(),
     };
     absent.insert(libc::SYS_shmget, shared);
     // Pages that the machine keeps for others.
@@ -125,7 +125,7 @@ fn uncounted(job: &Job) -> io::Result<()> {
 }
 
 /// Requests that older kernels do not know, and answer so.
-fn older_kernel() -> io::Result<Rules> {
+fn older_kernel() -> io::Result<SeccompRules> {
     Ok(BTreeMap::from([
         // A table of locks of any size for each process: one request holds gigabytes.
         (libc::SYS_prctl, vec![rule(vec![equal(0, PR_FUTEX_HASH, Op::Eq)?])?]),
@@ -138,7 +138,7 @@ fn older_kernel() -> io::Result<Rules> {
 
 /// Requests for other sizes of a socket's buffers. They succeed and change nothing, as beyond the kernel's own most: sockets
 /// are bounded by their number, so that each must have a bound, and an operator may have set 8 MiB and more.
-fn buffer_sizes() -> io::Result<Rules> {
+fn buffer_sizes() -> io::Result<SeccompRules> {
     let of = |option: i32| {
         rule(vec![equal(1, SOL_SOCKET, Op::Eq)?, equal(2, u64::from(option.unsigned_abs()), Op::Eq)?])
     };
@@ -238,7 +238,7 @@ const CHANGES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRU
 /// socket, file that is written, right or attribute that is changed.
 pub(super) fn put_up_for_reading() -> io::Result<()> {
     let listed = READING.iter().chain(READING_AS_BEFORE);
-    let mut allowed: Rules = listed.map(|call| (*call, Vec::new())).collect();
+    let mut allowed: SeccompRules = listed.map(|call| (*call, Vec::new())).collect();
     let no = |argument, mask| Ok::<_, io::Error>(vec![rule(vec![bits(argument, mask, 0)?])?]);
     allowed.insert(libc::SYS_openat, no(2, CHANGES)?);
     #[cfg(target_arch = "x86_64")]
@@ -260,7 +260,7 @@ pub(super) fn put_up_for_reading() -> io::Result<()> {
     apply(allowed, errno(libc::EPERM), SeccompAction::Allow)
 }
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+type SeccompRules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// The call that sets an attribute of a file below a folder; not in `libc`. It has one number everywhere.
 const SETXATTRAT: i64 = 463;
@@ -279,15 +279,15 @@ const SO_ZEROCOPY: u64 = libc::SO_ZEROCOPY.unsigned_abs() as u64;
 const TIOCLINUX: u64 = 0x541c;
 
 /// Which sockets are refused. No rules: all.
-fn sockets(job: &Job) -> io::Result<Vec<SeccompRule>> {
+fn sockets(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
     let allowed: &[i32] = match (job.sockets, job.level) {
         // Landlock has no word on sockets that are files.
-        (false, _) | (true, Level::Landlock | Level::None) => return Ok(Vec::new()),
+        (false, _) | (true, SandboxLevel::Landlock | SandboxLevel::None) => return Ok(Vec::new()),
         // Its own network has no other process in it. Where the tree is written, it is a copy that no other process uses;
         // elsewhere a process outside may listen on a socket that is a file of the tree, which a read-only mount does not
         // stop. `socketpair` makes pairs without a name.
-        (true, Level::Full) if job.writable => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
-        (true, Level::Full) => &[libc::AF_INET, libc::AF_INET6],
+        (true, SandboxLevel::Full) if job.writable => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
+        (true, SandboxLevel::Full) => &[libc::AF_INET, libc::AF_INET6],
     };
     let others = allowed.iter().map(|family| equal(0, u64::from(family.unsigned_abs()), Op::Ne));
     Ok(vec![rule(others.collect::<io::Result<_>>()?)?])
@@ -321,7 +321,7 @@ fn errno(error: i32) -> SeccompAction {
     SeccompAction::Errno(error.unsigned_abs())
 }
 
-fn apply(rules: Rules, others: SeccompAction, listed: SeccompAction) -> io::Result<()> {
+fn apply(rules: SeccompRules, others: SeccompAction, listed: SeccompAction) -> io::Result<()> {
     let machine = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
     // It ends whoever calls by the numbers of another architecture.
     let filter = SeccompFilter::new(rules, others, listed, machine).map_err(io::Error::other)?;

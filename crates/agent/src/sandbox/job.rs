@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
-use truing_core::sandbox::Level;
+use truing_core::sandbox::SandboxLevel;
 
-use super::limits::Limits;
-use super::probe::Probe;
-use super::read_only::Reading;
+use super::limits::JobLimits;
+use super::probe::EscapeProbe;
+use super::read_only::ReadAccess;
 
 /// The name under which the program is the sandbox's helper.
 pub const NAME: &str = "truing-sandbox";
@@ -22,7 +22,7 @@ pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Where the running program is inside, for commands that are it.
 pub(super) const PROGRAM_INSIDE: &str = "/.truing";
 
-/// The folder of what a job builds, as the job sees it ([`Job::builds`]).
+/// The folder of what a job builds, as the job sees it ([`SandboxJob::builds`]).
 pub const BUILDS: &str = "/builds";
 
 /// The bytes of a stage that one argument holds: the system takes fewer than 128 KiB in one, and far more in all.
@@ -40,13 +40,13 @@ pub const LIMIT_PASSED: u8 = 128 + 9;
 
 /// A command to run, and all that it may see and use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Job {
+pub struct SandboxJob {
     /// The strength of the sandbox.
-    pub level: Level,
+    pub level: SandboxLevel,
     /// The folder that it runs in; absolute, without links.
     pub tree: PathBuf,
     /// The name of that folder inside: its own name, unless what is made there must not depend on it. Below
-    /// [`Level::Full`] every folder has its own name.
+    /// [`SandboxLevel::Full`] every folder has its own name.
     pub inside: PathBuf,
     /// The folder below the tree that it begins in; empty: the tree.
     pub folder: PathBuf,
@@ -54,34 +54,34 @@ pub struct Job {
     pub writable: bool,
     /// Further folders that it may read and run programs from.
     pub read: Vec<PathBuf>,
-    /// Files of the tree, by their paths in it, that are empty inside ([`Level::Full`] alone).
+    /// Files of the tree, by their paths in it, that are empty inside ([`SandboxLevel::Full`] alone).
     pub hidden: Vec<PathBuf>,
     /// May it make sockets? They reach nothing outside.
     pub sockets: bool,
     /// The resources that it may use.
-    pub limits: Limits,
-    /// Its folders that outlast it ([`Level::Full`] alone).
-    pub room: Option<Room>,
-    /// A folder that it may write to and that outlasts it, which it finds at [`BUILDS`] ([`Level::Full`] alone).
+    pub limits: JobLimits,
+    /// Its folders that outlast it ([`SandboxLevel::Full`] alone).
+    pub room: Option<JobFolders>,
+    /// A folder that it may write to and that outlasts it, which it finds at [`BUILDS`] ([`SandboxLevel::Full`] alone).
     pub builds: Option<PathBuf>,
     /// Further variables that it finds.
     pub variables: Vec<(String, String)>,
-    /// Variables that name a server on its loopback interface; none: there is none. See [`Job::listening`].
+    /// Variables that name a server on its loopback interface; none: there is none. See [`SandboxJob::listening`].
     pub listens: Vec<String>,
-    /// Does it read what is said by [`super::Listening`], as its standard input?
+    /// Does it read what is said by [`super::SocketHandoff`], as its standard input?
     pub hears: bool,
     /// Does the helper write [`super::watch::LOOKED`] to the output whenever it has looked? For tries.
     pub(super) shows_looks: bool,
-    /// Home and temporary folders where there is no own file system (below [`Level::Full`]).
+    /// Home and temporary folders where there is no own file system (below [`SandboxLevel::Full`]).
     pub private: PathBuf,
     /// The command.
-    pub run: Run,
+    pub run: JobCommand,
 }
 
 /// Folders of a job's own that outlast it, for programs that build on what others have left: they have names of users
 /// and hosts, too, which test suites ask for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Room {
+pub struct JobFolders {
     /// Its home folder.
     pub home: PathBuf,
     /// Its temporary folder.
@@ -90,44 +90,44 @@ pub struct Room {
 
 /// The command of a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Run {
+pub enum JobCommand {
     /// A program of the system, found on the sandbox's own `PATH`, with its arguments.
     Program(#[serde(with = "words")] Vec<OsString>),
     /// This program, with these arguments.
     Own(#[serde(with = "words")] Vec<OsString>),
     /// A try to escape.
-    Probe(Probe),
+    Probe(EscapeProbe),
 }
 
 /// The arguments of the helper, which are parts of one text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Stage {
+pub(super) enum HelperStage {
     /// To make a sandbox for a job of this parent.
-    Outside { job: Job, parent: i32 },
+    Outside { job: SandboxJob, parent: i32 },
     /// To be the first process inside; `outside` is the helper's own process that watches.
-    Inside { job: Job, outside: i32 },
+    Inside { job: SandboxJob, outside: i32 },
     /// To try an escape.
-    Probe(Probe),
+    Probe(EscapeProbe),
     /// To try one from where a reader is.
-    Reading { reading: Reading, probe: Probe },
+    Reading { reading: ReadAccess, probe: EscapeProbe },
 }
 
-impl Job {
+impl SandboxJob {
     /// The name of the command, for messages.
     pub(crate) fn program(&self) -> String {
         match &self.run {
-            Run::Program(argv) => {
+            JobCommand::Program(argv) => {
                 argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
             }
-            Run::Own(_) | Run::Probe(_) => NAME.to_owned(),
+            JobCommand::Own(_) | JobCommand::Probe(_) => NAME.to_owned(),
         }
     }
 
     /// The name of the tree inside.
     pub(super) fn place(&self) -> &Path {
         match self.level {
-            Level::Full => &self.inside,
-            Level::Landlock | Level::None => &self.tree,
+            SandboxLevel::Full => &self.inside,
+            SandboxLevel::Landlock | SandboxLevel::None => &self.tree,
         }
     }
 
@@ -141,7 +141,7 @@ impl Job {
         // What arguments say anybody may read, and a value may be a secret of the run: it is told by the environment.
         let names = self.variables.iter().map(|(name, _)| (name.clone(), String::new())).collect();
         let job = Self { variables: names, ..self.clone() };
-        let mut command = helper(&Stage::Outside { job, parent })?;
+        let mut command = helper(&HelperStage::Outside { job, parent })?;
         let variables = self.variables.iter().map(|(name, value)| (name, value));
         // What this process reads, a terminal or a protocol, is not the command's, unless the caller says so.
         command.env_clear().envs(variables).process_group(0).stdin(Stdio::null());
@@ -150,13 +150,13 @@ impl Job {
 }
 
 /// The program as its own helper.
-pub(super) fn helper(stage: &Stage) -> std::io::Result<Command> {
+pub(super) fn helper(stage: &HelperStage) -> std::io::Result<Command> {
     let mut command = Command::new(THIS_PROGRAM);
     command.arg0(NAME).args(stage.arguments()?);
     Ok(command)
 }
 
-impl Stage {
+impl HelperStage {
     /// The arguments that say it.
     pub(super) fn arguments(&self) -> std::io::Result<Vec<OsString>> {
         let text = serde_json::to_vec(self)?;
@@ -208,12 +208,18 @@ mod tests {
     fn words_of_any_bytes_and_length_come_through_arguments() {
         let long = "é\"\n".repeat(PART_BYTES);
         let words = vec!["ls".into(), long.into(), OsString::from_vec(vec![b'a', 0xff])];
-        let job = Job::new(Level::None, Path::new(env!("CARGO_MANIFEST_DIR")), Run::Program(words.clone()));
-        let arguments = Stage::Outside { job: job.unwrap(), parent: 1 }.arguments().unwrap();
+        let job = SandboxJob::new(
+            SandboxLevel::None,
+            Path::new(env!("CARGO_MANIFEST_DIR")),
+            JobCommand::Program(words.clone()),
+        );
+        let arguments = HelperStage::Outside { job: job.unwrap(), parent: 1 }.arguments().unwrap();
         assert!(arguments.iter().all(|part| part.len() <= PART_BYTES));
-        let Some(Stage::Outside { job, parent: 1 }) = Stage::of(&arguments) else { panic!("{arguments:?}") };
-        let Run::Program(told) = job.run else { panic!("{job:?}") };
+        let Some(HelperStage::Outside { job, parent: 1 }) = HelperStage::of(&arguments) else {
+            panic!("{arguments:?}")
+        };
+        let JobCommand::Program(told) = job.run else { panic!("{job:?}") };
         assert_eq!(told, words);
-        assert!(Stage::of(&[]).is_none());
+        assert!(HelperStage::of(&[]).is_none());
     }
 }

@@ -22,7 +22,7 @@ const BUFFERS: [(&str, &str); 2] = [("tcp_rmem", "4096 65536 262144"), ("tcp_wme
 
 /// What one job may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Limits {
+pub struct JobLimits {
     /// Memory of all its processes together, in bytes: their own, shared memory, and files that are kept in memory. The
     /// kernel holds each process to it, a watcher all of them.
     pub memory: u64,
@@ -32,13 +32,13 @@ pub struct Limits {
     pub disk: u64,
 }
 
-impl Default for Limits {
+impl Default for JobLimits {
     fn default() -> Self {
         Self { memory: 4 << 30, processes: 1024, disk: 2 << 30 }
     }
 }
 
-impl Limits {
+impl JobLimits {
     /// Holds this process, and what it starts, to them. A limit that is lower already stays.
     pub(super) fn apply(&self) -> io::Result<()> {
         lower(Resource::Data, self.memory)?;

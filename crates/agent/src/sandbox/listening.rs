@@ -16,7 +16,7 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
-use super::Job;
+use super::SandboxJob;
 
 /// The variables that programs look for a proxy in. Some know the one case alone.
 pub const PROXY: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
@@ -27,25 +27,25 @@ const MESSAGE: &[u8] = b"+";
 
 /// Where the socket of a job arrives.
 #[derive(Debug)]
-pub struct Listening(UnixStream);
+pub struct SocketHandoff(UnixStream);
 
-impl Job {
-    /// As [`Job::command`], of a job that finds a server on its loopback interface, which these variables name
-    /// ([`Level::Full`](super::Level::Full) with [`Job::sockets`] alone). Its standard input is spoken for. Let go of the command when it is started:
+impl SandboxJob {
+    /// As [`SandboxJob::command`], of a job that finds a server on its loopback interface, which these variables name
+    /// ([`SandboxLevel::Full`](super::SandboxLevel::Full) with [`SandboxJob::sockets`] alone). Its standard input is spoken for. Let go of the command when it is started:
     /// only then the end of the process is noticed.
     ///
     /// # Errors
-    /// As [`Job::command`].
-    pub fn listening(mut self, variables: &[&str]) -> io::Result<(Command, Listening)> {
+    /// As [`SandboxJob::command`].
+    pub fn listening(mut self, variables: &[&str]) -> io::Result<(Command, SocketHandoff)> {
         self.listens = variables.iter().map(|name| (*name).to_owned()).collect();
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = self.command()?;
         command.stdin(Stdio::from(OwnedFd::from(theirs)));
-        Ok((command, Listening(ours)))
+        Ok((command, SocketHandoff(ours)))
     }
 }
 
-impl Listening {
+impl SocketHandoff {
     /// Waits for the socket, for a minute at most.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Listening {
         }
     }
 
-    /// The other end of what a job hears ([`Job::hears`]), to write to while it runs. It is to be had after the socket.
+    /// The other end of what a job hears ([`SandboxJob::hears`]), to write to while it runs. It is to be had after the socket.
     ///
     /// # Errors
     /// The system's.
@@ -75,7 +75,7 @@ impl Listening {
         tokio::net::UnixStream::from_std(self.0)
     }
 
-    /// Says all that a job hears ([`Job::hears`]), for a minute at most.
+    /// Says all that a job hears ([`SandboxJob::hears`]), for a minute at most.
     ///
     /// # Errors
     /// The process does not listen any more.

@@ -3,7 +3,7 @@
 
 /// How a call is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum By {
+pub(super) enum SyscallMethod {
     /// As programs of this machine do, by x86-64's numbers (or x32's, which have a bit more).
     Syscall,
     /// As programs of 32 bits do, by i386's numbers, which have other meanings.
@@ -12,7 +12,7 @@ pub(super) enum By {
 
 /// A value of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Value {
+pub(super) enum SyscallValue {
     Number(u64),
     /// What the last kept call gave, and so much more.
     Kept(u64),
@@ -25,9 +25,9 @@ pub(super) enum Value {
 
 /// One step of a program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Step {
+pub(super) enum ProgramStep {
     /// A call; the program ends with 1 if the kernel refuses it.
-    Call { by: By, number: u32, values: [Value; 6] },
+    Call { by: SyscallMethod, number: u32, values: [SyscallValue; 6] },
     /// Keeps what the last call gave.
     Keep,
     /// Writes so many bytes from this address on.
@@ -36,7 +36,7 @@ pub(super) enum Step {
     Put { at: u64, word: u64 },
     /// Makes a call so many times, and, if it is what the try counts, writes [`HELD`] and how often it worked to the output;
     /// the program ends with 1 if that is less.
-    Row { number: u32, values: [Value; 6], times: u32, counts: bool },
+    Row { number: u32, values: [SyscallValue; 6], times: u32, counts: bool },
     /// Ends this thread, unless it is the one that the last call made.
     OnlyChild,
     /// Makes so many processes, which wait.
@@ -58,26 +58,26 @@ const PAUSE: u32 = 34;
 const FORK: u32 = 57;
 /// Where the program is in memory.
 const BASE: u64 = 0x40_0000;
-/// Length of the two headers, after which the mark of [`Step::Hold`] and then the code are.
+/// Length of the two headers, after which the mark of [`ProgramStep::Hold`] and then the code are.
 const HEADERS: u64 = 64 + 56;
 /// The mark, and as much as keeps the code aligned.
 const MARK: [u8; 16] = [HOLDING; 16];
 
 /// A call with up to six numbers.
-pub(super) fn call(number: u32, values: &[u64]) -> Step {
-    let value = |at| Value::Number(values.get(at).copied().unwrap_or(0));
-    Step::Call { by: By::Syscall, number, values: [0, 1, 2, 3, 4, 5].map(value) }
+pub(super) fn call(number: u32, values: &[u64]) -> ProgramStep {
+    let value = |at| SyscallValue::Number(values.get(at).copied().unwrap_or(0));
+    ProgramStep::Call { by: SyscallMethod::Syscall, number, values: [0, 1, 2, 3, 4, 5].map(value) }
 }
 
 /// The file of a program that takes these steps, and then ends with 0.
-pub(super) fn program(steps: &[Step]) -> Vec<u8> {
+pub(super) fn program(steps: &[ProgramStep]) -> Vec<u8> {
     let mut code = Vec::new();
     for step in steps {
         match step {
-            Step::Call { by, number, values } => checked(&mut code, *by, *number, values),
+            ProgramStep::Call { by, number, values } => checked(&mut code, *by, *number, values),
             // mov r15, rax
-            Step::Keep => code.extend([0x49, 0x89, 0xc7]),
-            Step::Fill { at, bytes } => {
+            ProgramStep::Keep => code.extend([0x49, 0x89, 0xc7]),
+            ProgramStep::Fill { at, bytes } => {
                 // mov rdi, at; mov rcx, bytes; mov al, 1; rep stosb
                 code.extend([0x48, 0xbf]);
                 code.extend(at.to_le_bytes());
@@ -85,7 +85,7 @@ pub(super) fn program(steps: &[Step]) -> Vec<u8> {
                 code.extend(bytes.to_le_bytes());
                 code.extend([0xb0, 0x01, 0xf3, 0xaa]);
             }
-            Step::Put { at, word } => {
+            ProgramStep::Put { at, word } => {
                 // mov rdi, at; mov rax, word; mov [rdi], rax
                 code.extend([0x48, 0xbf]);
                 code.extend(at.to_le_bytes());
@@ -93,12 +93,14 @@ pub(super) fn program(steps: &[Step]) -> Vec<u8> {
                 code.extend(word.to_le_bytes());
                 code.extend([0x48, 0x89, 0x07]);
             }
-            Step::Row { number, values, times, counts } => row(&mut code, *number, values, *times, *counts),
-            Step::OnlyChild => unless_zero(&mut code, &ended(EXIT, 0)),
-            Step::Processes(count) => processes(&mut code, *count),
-            Step::Hold => {
-                checked(&mut code, By::Syscall, WRITE, &values_of(&[1, BASE + HEADERS, 1]));
-                checked(&mut code, By::Syscall, READ, &values_of(&[0, BASE + HEADERS, 1]));
+            ProgramStep::Row { number, values, times, counts } => {
+                row(&mut code, *number, values, *times, *counts);
+            }
+            ProgramStep::OnlyChild => unless_zero(&mut code, &ended(EXIT, 0)),
+            ProgramStep::Processes(count) => processes(&mut code, *count),
+            ProgramStep::Hold => {
+                checked(&mut code, SyscallMethod::Syscall, WRITE, &values_of(&[1, BASE + HEADERS, 1]));
+                checked(&mut code, SyscallMethod::Syscall, READ, &values_of(&[0, BASE + HEADERS, 1]));
             }
         }
     }
@@ -107,24 +109,24 @@ pub(super) fn program(steps: &[Step]) -> Vec<u8> {
 }
 
 /// The number of processes that hold at once: each of a call's two, where it makes another.
-pub(super) fn holders(steps: &[Step]) -> u32 {
-    let forks = steps.iter().filter(|step| matches!(step, Step::Call { number: FORK, .. })).count();
-    if steps.contains(&Step::Hold) { 1 << forks } else { 0 }
+pub(super) fn holders(steps: &[ProgramStep]) -> u32 {
+    let forks = steps.iter().filter(|step| matches!(step, ProgramStep::Call { number: FORK, .. })).count();
+    if steps.contains(&ProgramStep::Hold) { 1 << forks } else { 0 }
 }
 
-fn values_of(numbers: &[u64]) -> [Value; 6] {
-    [0, 1, 2, 3, 4, 5].map(|at| Value::Number(numbers.get(at).copied().unwrap_or(0)))
+fn values_of(numbers: &[u64]) -> [SyscallValue; 6] {
+    [0, 1, 2, 3, 4, 5].map(|at| SyscallValue::Number(numbers.get(at).copied().unwrap_or(0)))
 }
 
 /// A call, and the end with 1 if what it gives is negative.
-fn checked(code: &mut Vec<u8>, by: By, number: u32, values: &[Value; 6]) {
+fn checked(code: &mut Vec<u8>, by: SyscallMethod, number: u32, values: &[SyscallValue; 6]) {
     given(code, values);
     raw(code, by, number);
     let sign: &[u8] = match by {
         // test rax, rax
-        By::Syscall => &[0x48, 0x85, 0xc0],
+        SyscallMethod::Syscall => &[0x48, 0x85, 0xc0],
         // test eax, eax
-        By::Interrupt => &[0x85, 0xc0],
+        SyscallMethod::Interrupt => &[0x85, 0xc0],
     };
     let end = ended(EXIT_GROUP, 1);
     code.extend(sign);
@@ -134,7 +136,7 @@ fn checked(code: &mut Vec<u8>, by: By, number: u32, values: &[Value; 6]) {
 }
 
 /// The values of a call, in their registers.
-fn given(code: &mut Vec<u8>, values: &[Value; 6]) {
+fn given(code: &mut Vec<u8>, values: &[SyscallValue; 6]) {
     // mov rdi | rsi | rdx | r10 | r8 | r9, value
     const PLACES: [[u8; 2]; 6] =
         [[0x48, 0xbf], [0x48, 0xbe], [0x48, 0xba], [0x49, 0xba], [0x49, 0xb8], [0x49, 0xb9]];
@@ -157,8 +159,10 @@ fn given(code: &mut Vec<u8>, values: &[Value; 6]) {
         [0x4d, 0x01, 0xf1],
     ];
     for (((place, added), turned), value) in PLACES.iter().zip(ADDED).zip(TURNED).zip(values) {
-        let (Value::Number(number) | Value::Kept(number) | Value::Turn { from: number, .. }) = value;
-        if let Value::Turn { step, .. } = value {
+        let (SyscallValue::Number(number)
+        | SyscallValue::Kept(number)
+        | SyscallValue::Turn { from: number, .. }) = value;
+        if let SyscallValue::Turn { step, .. } = value {
             // mov r14, step; imul r14, r12
             code.extend([0x49, 0xbe]);
             code.extend(step.to_le_bytes());
@@ -167,15 +171,15 @@ fn given(code: &mut Vec<u8>, values: &[Value; 6]) {
         code.extend(place);
         code.extend(number.to_le_bytes());
         match value {
-            Value::Number(_) => {}
-            Value::Kept(_) => code.extend(added),
-            Value::Turn { .. } => code.extend(turned),
+            SyscallValue::Number(_) => {}
+            SyscallValue::Kept(_) => code.extend(added),
+            SyscallValue::Turn { .. } => code.extend(turned),
         }
     }
 }
 
 /// A call many times, until it is refused, and what the program says of it.
-fn row(code: &mut Vec<u8>, number: u32, values: &[Value; 6], times: u32, counts: bool) {
+fn row(code: &mut Vec<u8>, number: u32, values: &[SyscallValue; 6], times: u32, counts: bool) {
     // cmp r12, times
     let compare = |code: &mut Vec<u8>| {
         code.extend([0x49, 0x81, 0xfc]);
@@ -185,7 +189,7 @@ fn row(code: &mut Vec<u8>, number: u32, values: &[Value; 6], times: u32, counts:
     code.extend([0x45, 0x31, 0xe4]);
     let again = code.len();
     given(code, values);
-    raw(code, By::Syscall, number);
+    raw(code, SyscallMethod::Syscall, number);
     // test rax, rax; js over the rest: inc r12; cmp; jb again
     code.extend([0x48, 0x85, 0xc0, 0x78, 3 + 7 + 6]);
     code.extend([0x49, 0xff, 0xc4]);
@@ -198,7 +202,7 @@ fn row(code: &mut Vec<u8>, number: u32, values: &[Value; 6], times: u32, counts:
         code.extend([0x48, 0x83, 0xec, 0x10, 0xc6, 0x04, 0x24, HELD, 0x4c, 0x89, 0x64, 0x24, 0x01]);
         // mov edi, 1; mov rsi, rsp; mov edx, 9
         code.extend([0xbf, 1, 0, 0, 0, 0x48, 0x89, 0xe6, 0xba, 9, 0, 0, 0]);
-        raw(code, By::Syscall, WRITE);
+        raw(code, SyscallMethod::Syscall, WRITE);
         // add rsp, 16
         code.extend([0x48, 0x83, 0xc4, 0x10]);
     }
@@ -209,13 +213,13 @@ fn row(code: &mut Vec<u8>, number: u32, values: &[Value; 6], times: u32, counts:
     code.extend(end);
 }
 
-fn raw(code: &mut Vec<u8>, by: By, number: u32) {
+fn raw(code: &mut Vec<u8>, by: SyscallMethod, number: u32) {
     // mov eax, number
     code.push(0xb8);
     code.extend(number.to_le_bytes());
     code.extend(match by {
-        By::Syscall => [0x0f, 0x05],
-        By::Interrupt => [0xcd, 0x80],
+        SyscallMethod::Syscall => [0x0f, 0x05],
+        SyscallMethod::Interrupt => [0xcd, 0x80],
     });
 }
 
@@ -224,7 +228,7 @@ fn ended(number: u32, with: u32) -> Vec<u8> {
     // mov edi, with
     let mut code = vec![0xbf];
     code.extend(with.to_le_bytes());
-    raw(&mut code, By::Syscall, number);
+    raw(&mut code, SyscallMethod::Syscall, number);
     code
 }
 
@@ -240,10 +244,10 @@ fn processes(code: &mut Vec<u8>, count: u32) {
     code.extend([0x41, 0xbc]);
     code.extend(count.to_le_bytes());
     let again = code.len();
-    checked(code, By::Syscall, FORK, &values_of(&[]));
+    checked(code, SyscallMethod::Syscall, FORK, &values_of(&[]));
     // test rax, rax; jnz over what the child does
     let mut waits = Vec::new();
-    raw(&mut waits, By::Syscall, PAUSE);
+    raw(&mut waits, SyscallMethod::Syscall, PAUSE);
     waits.extend(ended(EXIT_GROUP, 0));
     code.extend([0x48, 0x85, 0xc0, 0x75, u8::try_from(waits.len()).unwrap_or_default()]);
     code.extend(waits);

@@ -13,7 +13,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
-use super::{BUILDS, Job, Level, PROGRAM_INSIDE};
+use super::{BUILDS, PROGRAM_INSIDE, SandboxJob, SandboxLevel};
 
 /// What programs need of the system. Of its configuration only what says where libraries and certificates are.
 pub(crate) const SYSTEM: &[&str] = &[
@@ -59,10 +59,10 @@ const BYTES_PER_FILE: u64 = 8 << 10;
 const FEWEST_FILES: u64 = 4096;
 
 /// Home and temporary folder of a job.
-pub(super) fn private_folders(job: &Job) -> (PathBuf, PathBuf) {
+pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
     match job.level {
-        Level::Full => (HOME.into(), TEMPORARY.into()),
-        Level::Landlock | Level::None => (job.private.clone(), job.private.clone()),
+        SandboxLevel::Full => (HOME.into(), TEMPORARY.into()),
+        SandboxLevel::Landlock | SandboxLevel::None => (job.private.clone(), job.private.clone()),
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) fn is_system(tree: &Path) -> bool {
 }
 
 /// Builds the inside, moves into it, and leaves the machine's file system for good.
-pub(super) fn build(job: &Job) -> io::Result<()> {
+pub(super) fn build(job: &SandboxJob) -> io::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // A workshop with two rooms: the machine's file system, and the new one.
     file_system("tmpfs", Path::new(WORKSHOP), "size=1m,mode=755")?;
@@ -86,7 +86,7 @@ pub(super) fn build(job: &Job) -> io::Result<()> {
     std::fs::create_dir(workshop.join("new"))?;
     pivot_root(workshop, workshop.join("old"))?;
     chdir("/")?;
-    let space = Space { old: Path::new("/old"), new: Path::new("/new") };
+    let space = MountRoots { old: Path::new("/old"), new: Path::new("/new") };
     let size = job.limits.disk.min(MAX_MEMORY);
     // A file takes memory of the kernel's, too, also an empty one.
     let files = size.div_euclid(BYTES_PER_FILE).max(FEWEST_FILES);
@@ -106,13 +106,13 @@ fn file_system(kind: &str, at: &Path, options: &str) -> io::Result<()> {
 }
 
 /// The two file systems while the new one is furnished.
-struct Space {
+struct MountRoots {
     old: &'static Path,
     new: &'static Path,
 }
 
-impl Space {
-    fn furnish(&self, job: &Job) -> io::Result<()> {
+impl MountRoots {
+    fn furnish(&self, job: &SandboxJob) -> io::Result<()> {
         for path in SYSTEM {
             self.show(Path::new(path), false)?;
         }
@@ -175,7 +175,7 @@ impl Space {
 
     /// The processes inside, read-only: to the kernel, a command of root's is root where it writes settings. Some
     /// containers forbid it; then there is none.
-    fn processes(&self, job: &Job) -> io::Result<()> {
+    fn processes(&self, job: &SandboxJob) -> io::Result<()> {
         let proc = self.new.join("proc");
         std::fs::create_dir(&proc)?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;

@@ -3,8 +3,8 @@
 //! `docs/reference/kernel-objects.md` is generated from `OBJECTS`. Each kind names a try of `check`.
 
 use super::limits::{EVENT_QUEUE, FILE_WATCH, OPEN_FILES, SIGNALS};
-use super::machine_code::{By, Step, Value, call};
-use super::{Limits, Probe, files, watch};
+use super::machine_code::{ProgramStep, SyscallMethod, SyscallValue, call};
+use super::{EscapeProbe, JobLimits, files, watch};
 
 /// A kind of objects.
 pub(super) struct KernelObject {
@@ -21,7 +21,7 @@ pub(super) enum ObjectLimit {
     /// The watcher counts them, and ends the job.
     Counted(&'static str),
     /// Something bounds their number and size: what, and their largest total in bytes.
-    Bounded(&'static str, fn(&Limits) -> u64),
+    Bounded(&'static str, fn(&JobLimits) -> u64),
     /// Nothing holds them to the memory limit: what is known of them.
     Open(&'static str),
 }
@@ -37,7 +37,7 @@ const fn counted(name: &'static str, what: &'static str, probe: &'static str) ->
 const fn bounded(
     name: &'static str,
     by: &'static str,
-    most: fn(&Limits) -> u64,
+    most: fn(&JobLimits) -> u64,
     probe: &'static str,
 ) -> KernelObject {
     KernelObject { name, how: ObjectLimit::Bounded(by, most), probe }
@@ -161,15 +161,19 @@ pub(super) const OBJECTS: &[KernelObject] = &[
 /// Programs that try a kind, by the name of the try and the bytes of one object.
 pub(super) struct ObjectProgram {
     pub(super) name: &'static str,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<ProgramStep>,
     pub(super) size: u64,
 }
 
 /// Tries of ordinary means, by the name and the bytes of one object.
-pub(super) fn probes(limits: &Limits) -> [(&'static str, Probe, u64); 2] {
+pub(super) fn probes(limits: &JobLimits) -> [(&'static str, EscapeProbe, u64); 2] {
     [
-        ("files_in_flight", Probe::InFlight(OPEN_FILES + 2 * super::probe::FILES_OF_MESSAGE), files::OTHER),
-        ("inotify_watches", Probe::Watches(limits.file_watches() + 1), FILE_WATCH),
+        (
+            "files_in_flight",
+            EscapeProbe::InFlight(OPEN_FILES + 2 * super::probe::FILES_OF_MESSAGE),
+            files::OTHER,
+        ),
+        ("inotify_watches", EscapeProbe::Watches(limits.file_watches() + 1), FILE_WATCH),
     ]
 }
 
@@ -195,26 +199,33 @@ const LOCK: u64 = 190;
 const POLLED: u64 = 200;
 
 /// Programs that try them with a job of these limits.
-pub(super) fn programs(limits: &Limits) -> Vec<ObjectProgram> {
+pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let page = call(9, &[AT, PAGE, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
-    let put = |at, word| Step::Put { at, word };
+    let put = |at, word| ProgramStep::Put { at, word };
     let text = |at, text: [u8; 8]| put(at, u64::from_le_bytes(text));
     let no_new_rights = call(157, &[38, 1, 0, 0, 0]);
     // One instruction, which allows all.
     let filter = [page, put(AT, 1), put(AT + 8, THERE), put(THERE, 0x7fff_0000_0000_0006), no_new_rights];
     let more = |most: u64| u32::try_from(most + 1).unwrap_or(u32::MAX);
-    let one = |name, steps: &[Step]| ObjectProgram { name, steps: steps.to_vec(), size: 0 };
-    let row = |name, before: &[Step], number, values: &[u64], times, size| {
-        let values = [0, 1, 2, 3, 4, 5].map(|at| Value::Number(values.get(at).copied().unwrap_or(0)));
-        let steps = [before, &[Step::Row { number, values, times, counts: true }]].concat();
+    let one = |name, steps: &[ProgramStep]| ObjectProgram { name, steps: steps.to_vec(), size: 0 };
+    let row = |name, before: &[ProgramStep], number, values: &[u64], times, size| {
+        let values = [0, 1, 2, 3, 4, 5].map(|at| SyscallValue::Number(values.get(at).copied().unwrap_or(0)));
+        let steps = [before, &[ProgramStep::Row { number, values, times, counts: true }]].concat();
         ObjectProgram { name, steps, size }
     };
-    let kept = |number, second, third| Step::Call {
-        by: By::Syscall,
+    let kept = |number, second, third| ProgramStep::Call {
+        by: SyscallMethod::Syscall,
         number,
-        values: [Value::Kept(0), second, third, Value::Number(0), Value::Number(0), Value::Number(0)],
+        values: [
+            SyscallValue::Kept(0),
+            second,
+            third,
+            SyscallValue::Number(0),
+            SyscallValue::Number(0),
+            SyscallValue::Number(0),
+        ],
     };
-    let (zero, number) = (Value::Number(0), Value::Number);
+    let (zero, number) = (SyscallValue::Number(0), SyscallValue::Number);
     // The number of this process, and what a signal carries: it comes from a program.
     let blocked = [
         page,
@@ -222,11 +233,11 @@ pub(super) fn programs(limits: &Limits) -> Vec<ObjectProgram> {
         call(14, &[0, AT, 0, 8]),
         put(THERE + 8, 0xffff_ffff),
         call(39, &[]),
-        Step::Keep,
+        ProgramStep::Keep,
     ];
-    let signals = Step::Row {
+    let signals = ProgramStep::Row {
         number: 129,
-        values: [Value::Kept(0), number(34), number(THERE), zero, zero, zero],
+        values: [SyscallValue::Kept(0), number(34), number(THERE), zero, zero, zero],
         times: more(SIGNALS),
         counts: true,
     };
@@ -234,27 +245,27 @@ pub(super) fn programs(limits: &Limits) -> Vec<ObjectProgram> {
         page,
         text(AT, *b"/tmp\0\0\0\0"),
         call(257, &[(-100_i64).cast_unsigned(), AT, 0x41_0002, 0o600]),
-        Step::Keep,
+        ProgramStep::Keep,
         text(THERE, *b"user.a\0\0"),
     ];
-    let attribute = Step::Call {
-        by: By::Syscall,
+    let attribute = ProgramStep::Call {
+        by: SyscallMethod::Syscall,
         number: 190,
-        values: [Value::Kept(0), number(THERE), number(AT), number(4), zero, zero],
+        values: [SyscallValue::Kept(0), number(THERE), number(AT), number(4), zero, zero],
     };
     let rules = [
         page,
         put(AT, 4),
         put(AT + 8, 3),
         call(444, &[AT, 16, 0]),
-        Step::Keep,
+        ProgramStep::Keep,
         put(THERE, 1),
         put(THERE + 8, 1),
     ];
-    let port = Step::Call {
-        by: By::Syscall,
+    let port = ProgramStep::Call {
+        by: SyscallMethod::Syscall,
         number: 445,
-        values: [Value::Kept(0), number(2), number(THERE), zero, zero, zero],
+        values: [SyscallValue::Kept(0), number(2), number(THERE), zero, zero, zero],
     };
     // The next files that are opened are 3 and those that follow.
     let from_three = call(436, &[3, u64::from(u32::MAX), 0]);
@@ -269,19 +280,19 @@ pub(super) fn programs(limits: &Limits) -> Vec<ObjectProgram> {
     let forks = [call(57, &[]); FORKS];
     // A file has 900 further names, each of which is an entry.
     let event = [from_three, page, call(290, &[0, 0])];
-    let names = Step::Row {
+    let names = ProgramStep::Row {
         number: 33,
-        values: [number(3), Value::Turn { from: 100, step: 1 }, zero, zero, zero, zero],
+        values: [number(3), SyscallValue::Turn { from: 100, step: 1 }, zero, zero, zero, zero],
         times: NAMES,
         counts: false,
     };
-    let polls = Step::Row { number: 291, values: [zero; 6], times: POLLS, counts: false };
-    let entries = (0..POLLS).map(|poll| Step::Row {
+    let polls = ProgramStep::Row { number: 291, values: [zero; 6], times: POLLS, counts: false };
+    let entries = (0..POLLS).map(|poll| ProgramStep::Row {
         number: 233,
         values: [
             number(4 + u64::from(poll)),
             number(1),
-            Value::Turn { from: 100, step: 1 },
+            SyscallValue::Turn { from: 100, step: 1 },
             number(AT),
             zero,
             zero,
@@ -289,19 +300,26 @@ pub(super) fn programs(limits: &Limits) -> Vec<ObjectProgram> {
         times: NAMES,
         counts: true,
     });
-    let polled: Vec<Step> = forks
+    let polled: Vec<ProgramStep> = forks
         .iter()
         .chain(&event)
         .copied()
         .chain([names, polls])
         .chain(entries)
-        .chain([Step::Hold])
+        .chain([ProgramStep::Hold])
         .collect();
     // Each second page differs from those beside it: two mappings more.
     let apart = call(9, &[AT << 12, u64::from(PARTS) * 2 * PAGE, 0, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0]);
-    let parts = Step::Row {
+    let parts = ProgramStep::Row {
         number: 10,
-        values: [Value::Turn { from: AT << 12, step: 2 * PAGE }, number(PAGE), number(1), zero, zero, zero],
+        values: [
+            SyscallValue::Turn { from: AT << 12, step: 2 * PAGE },
+            number(PAGE),
+            number(1),
+            zero,
+            zero,
+            zero,
+        ],
         times: PARTS,
         counts: true,
     };
@@ -310,18 +328,18 @@ pub(super) fn programs(limits: &Limits) -> Vec<ObjectProgram> {
     let places = places
         .flat_map(|lock| [put(AT + PAGE + lock * 32 + 8, lock * 2), put(AT + PAGE + lock * 32 + 16, 1)]);
     let room = call(9, &[AT, PAGE + u64::from(LOCKS) * 32, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
-    let unnamed = Step::Row {
+    let unnamed = ProgramStep::Row {
         number: 257,
         values: [zero, number(AT), number(0x41_0002), number(0o600), zero, zero],
         times: LOCKED_FILES,
         counts: false,
     };
-    let locks = (0..LOCKED_FILES).map(|file| Step::Row {
+    let locks = (0..LOCKED_FILES).map(|file| ProgramStep::Row {
         number: 72,
         values: [
             number(3 + u64::from(file)),
             number(6),
-            Value::Turn { from: AT + PAGE, step: 32 },
+            SyscallValue::Turn { from: AT + PAGE, step: 32 },
             zero,
             zero,
             zero,
@@ -329,42 +347,42 @@ pub(super) fn programs(limits: &Limits) -> Vec<ObjectProgram> {
         times: LOCKS,
         counts: true,
     });
-    let locked: Vec<Step> = [from_three, room, text(AT, *b"/tmp\0\0\0\0")]
+    let locked: Vec<ProgramStep> = [from_three, room, text(AT, *b"/tmp\0\0\0\0")]
         .into_iter()
         .chain(places)
         .chain(forks)
         .chain([unnamed])
         .chain(locks)
-        .chain([Step::Hold])
+        .chain([ProgramStep::Hold])
         .collect();
     let proc_file = [from_three, page, text(AT, *b"/proc/se"), text(AT + 8, *b"lf/maps\0")];
-    let opened = Step::Row {
+    let opened = ProgramStep::Row {
         number: 257,
         values: [zero, number(AT), zero, zero, zero, zero],
         times: FILES_OF_ONE,
         counts: false,
     };
-    let read = Step::Row {
+    let read = ProgramStep::Row {
         number: 0,
-        values: [Value::Turn { from: 3, step: 1 }, number(THERE), number(1), zero, zero, zero],
+        values: [SyscallValue::Turn { from: 3, step: 1 }, number(THERE), number(1), zero, zero, zero],
         times: FILES_OF_ONE,
         counts: true,
     };
-    let read: Vec<Step> =
-        forks.iter().take(5).chain(&proc_file).copied().chain([opened, read, Step::Hold]).collect();
+    let read: Vec<ProgramStep> =
+        forks.iter().take(5).chain(&proc_file).copied().chain([opened, read, ProgramStep::Hold]).collect();
     // Far more places of pages than pages: each needs a table of its own.
     let space = (limits.memory / PAGE) << 22;
     let sparse = [call(9, &[AT << 12, space, 1, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0])];
     // A set of signals that is there, and empty: it is read, and nothing is blocked.
-    let touches = Step::Row {
+    let touches = ProgramStep::Row {
         number: 14,
-        values: [zero, Value::Turn { from: AT << 12, step: 2 << 20 }, zero, number(8), zero, zero],
+        values: [zero, SyscallValue::Turn { from: AT << 12, step: 2 << 20 }, zero, number(8), zero, zero],
         times: more(limits.memory / PAGE),
         counts: true,
     };
     vec![
-        one("semget", &[call(64, &[0, 32000, 0o1600]), Step::Keep, kept(66, zero, zero)]),
-        one("msgget", &[call(68, &[0, 0o1600]), Step::Keep, kept(71, zero, zero)]),
+        one("semget", &[call(64, &[0, 32000, 0o1600]), ProgramStep::Keep, kept(66, zero, zero)]),
+        one("msgget", &[call(68, &[0, 0o1600]), ProgramStep::Keep, kept(71, zero, zero)]),
         one(
             "mq_open",
             &[page, text(AT, *b"truing\0\0"), call(240, &[AT, 0o102, 0o600, 0]), call(241, &[AT])],
@@ -374,8 +392,12 @@ pub(super) fn programs(limits: &Limits) -> Vec<ObjectProgram> {
         one("netlink", &[call(41, &[16, 3, 0])]),
         ObjectProgram {
             name: "open_files",
-            steps: [&forks[..], row("", &[], 290, &[0, 0], FILES_OF_ONE, 0).steps.as_slice(), &[Step::Hold]]
-                .concat(),
+            steps: [
+                &forks[..],
+                row("", &[], 290, &[0, 0], FILES_OF_ONE, 0).steps.as_slice(),
+                &[ProgramStep::Hold],
+            ]
+            .concat(),
             size: files::OTHER,
         },
         row("inotify_queues", &[], 294, &[0], more(limits.event_queues()), EVENT_QUEUE),
@@ -397,12 +419,12 @@ pub(super) fn programs(limits: &Limits) -> Vec<ObjectProgram> {
         one("huge_pages", &[call(9, &[0, 2 << 20, 3, 0x2 | 0x20 | 0x4_0000, u64::MAX, 0])]),
         ObjectProgram {
             name: "page_tables",
-            steps: [&sparse[..], &[touches, Step::Hold]].concat(),
+            steps: [&sparse[..], &[touches, ProgramStep::Hold]].concat(),
             size: PAGE,
         },
         ObjectProgram {
             name: "mappings",
-            steps: [&forks[..4], &[apart, parts, Step::Hold]].concat(),
+            steps: [&forks[..4], &[apart, parts, ProgramStep::Hold]].concat(),
             size: 2 * MAPPING,
         },
         ObjectProgram { name: "epoll", steps: polled, size: POLLED },
@@ -420,7 +442,7 @@ pub(super) fn programs(limits: &Limits) -> Vec<ObjectProgram> {
 }
 
 /// The page of the reference, with the totals of a job of these limits.
-pub fn page(limits: &Limits) -> String {
+pub fn page(limits: &JobLimits) -> String {
     let mut page = format!(
         "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To write it anew: UPDATE_DOCS=1 \
          cargo test -p truing-agent -->\n\nThe kernel holds more for a process than the memory that it has mapped. For each kind of such \
@@ -454,7 +476,7 @@ mod tests {
 
     #[test]
     fn the_page_of_kernel_objects_is_what_the_table_says() {
-        let page = page(&Limits::default());
+        let page = page(&JobLimits::default());
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(PAGE_OF_OBJECTS, &page).unwrap();
         }
@@ -464,7 +486,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_try_and_no_bound_is_beyond_the_limit() {
-        let limits = Limits::default();
+        let limits = JobLimits::default();
         let (programs, probes) = (programs(&limits), probes(&limits));
         let own: Vec<&str> =
             programs.iter().map(|program| program.name).chain(probes.map(|(name, _, _)| name)).collect();

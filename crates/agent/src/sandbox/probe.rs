@@ -37,7 +37,7 @@ pub(super) const FILES_OF_MESSAGE: u64 = 250;
 
 /// One try. It worked if the probe ends with 0.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Probe {
+pub enum EscapeProbe {
     /// Nothing: works everywhere.
     Nothing,
     /// Waits until its input ends: somebody for others to meddle with.
@@ -87,14 +87,14 @@ pub enum Probe {
     /// Watches so many files of the temporary folder.
     Watches(u64),
     /// Makes so many processes of this program, each of which does this.
-    Family(u64, Box<Probe>),
+    Family(u64, Box<EscapeProbe>),
     /// Does this, says so by one letter, and holds on to what the process has until its input ends.
-    Hold(Box<Probe>),
+    Hold(Box<EscapeProbe>),
     /// Does both, and holds on to what they have.
-    Both(Box<Probe>, Box<Probe>),
+    Both(Box<EscapeProbe>, Box<EscapeProbe>),
 }
 
-impl Probe {
+impl EscapeProbe {
     /// Tries it. What the process ends with.
     pub(super) fn tried(&self) -> u8 {
         u8::from(self.run().is_err())
@@ -109,9 +109,9 @@ impl Probe {
     }
 
     fn run(&self) -> io::Result<()> {
-        let mut held = Held::default();
+        let mut held = HeldResources::default();
         self.begin(&mut held)?;
-        // Waits for all of them; `Held` ends those that are left.
+        // Waits for all of them; `HeldResources` ends those that are left.
         for process in &mut held.family {
             if !process.wait()?.success() {
                 return Err(io::Error::other("a process failed"));
@@ -120,7 +120,7 @@ impl Probe {
         Ok(())
     }
 
-    fn begin(&self, held: &mut Held) -> io::Result<()> {
+    fn begin(&self, held: &mut HeldResources) -> io::Result<()> {
         match self {
             Self::Nothing => Ok(()),
             Self::Wait => io::stdin().read_to_end(&mut Vec::new()).map(drop),
@@ -186,7 +186,7 @@ impl Probe {
                 watched
             }
             Self::Family(count, probe) => (0..*count).try_for_each(|_| {
-                held.family.push(super::helper(&super::Stage::Probe((**probe).clone()))?.spawn()?);
+                held.family.push(super::helper(&super::HelperStage::Probe((**probe).clone()))?.spawn()?);
                 Ok(())
             }),
             Self::Hold(probe) => {
@@ -206,7 +206,7 @@ impl Probe {
 
 /// What a try holds on to until it ends.
 #[derive(Default)]
-struct Held {
+struct HeldResources {
     memory: Vec<Vec<u8>>,
     threads: Vec<mpsc::Sender<()>>,
     files: Vec<std::fs::File>,
@@ -215,7 +215,7 @@ struct Held {
     family: Vec<Child>,
 }
 
-impl Held {
+impl HeldResources {
     fn fill(&mut self, mut file: std::fs::File, bytes: u64) -> io::Result<()> {
         let chunk = vec![1; CHUNK];
         for _ in 0..bytes / CHUNK as u64 {
@@ -226,7 +226,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldResources {
     fn drop(&mut self) {
         for process in &mut self.family {
             // It may have ended.
@@ -250,7 +250,7 @@ fn reported(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Result<()
 }
 
 /// Sends as many files as one message takes.
-fn in_flight(held: &mut Held) -> io::Result<()> {
+fn in_flight(held: &mut HeldResources) -> io::Result<()> {
     let (from, to) = UnixStream::pair()?;
     {
         let files = [from.as_fd(); FILES_OF_MESSAGE as usize];

@@ -10,7 +10,7 @@ pub const READER_MEMORY: u64 = 2 << 30;
 
 /// The files that a process that only reads may read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Reading {
+pub struct ReadAccess {
     /// The folder with hostile files. Git's folder directly in it is no part of it.
     pub tree: PathBuf,
     /// A folder with rules.
@@ -19,7 +19,7 @@ pub struct Reading {
     pub memory: u64,
 }
 
-impl Reading {
+impl ReadAccess {
     /// Reads this tree, with a reader's memory.
     pub fn new(tree: PathBuf, rules: Option<PathBuf>) -> Self {
         Self { tree, rules, memory: READER_MEMORY }

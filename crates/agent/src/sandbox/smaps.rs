@@ -7,7 +7,7 @@ const KIB: u64 = 1 << 10;
 
 /// What one process holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Mapped {
+pub(super) struct MappedMemory {
     /// Its share of what it has mapped, in bytes, without files: those are the machine's, or counted elsewhere.
     pub(super) bytes: u64,
     /// Has it mapped shared memory that has no name?
@@ -16,7 +16,7 @@ pub(super) struct Mapped {
 
 /// The sum of all mappings of a process, each page divided among the processes that have it; in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Summary {
+pub(super) struct MappingSummary {
     /// Memory that is no file's, swapped or not.
     pub(super) own: u64,
     /// Shared memory, with or without a name.
@@ -24,18 +24,18 @@ pub(super) struct Summary {
 }
 
 /// What a process's `smaps_rollup` says. None if the kernel does not divide it by kind.
-pub(super) fn summary(text: &str) -> Option<Summary> {
+pub(super) fn summary(text: &str) -> Option<MappingSummary> {
     let of = |name: &str| {
         let value = text.lines().find_map(|line| line.strip_prefix(name))?;
         value.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(KIB)
     };
     let swapped = of("SwapPss:").unwrap_or(0);
-    Some(Summary { own: of("Pss_Anon:")?.saturating_add(swapped), shared: of("Pss_Shmem:")? })
+    Some(MappingSummary { own: of("Pss_Anon:")?.saturating_add(swapped), shared: of("Pss_Shmem:")? })
 }
 
 /// One mapping, as its lines say; values in KiB.
 #[derive(Default)]
-struct Mapping<'a> {
+struct MemoryMapping<'a> {
     device: u64,
     name: &'a str,
     resident: u64,
@@ -46,16 +46,16 @@ struct Mapping<'a> {
 
 /// Adds up a process's `smaps`. `nameless` is the file system of the kernel's own, where shared memory is that has no name
 /// elsewhere.
-pub(super) fn sum(text: &str, nameless: Option<u64>) -> Mapped {
-    let mut all = Mapped::default();
-    let mut now = Mapping::default();
+pub(super) fn sum(text: &str, nameless: Option<u64>) -> MappedMemory {
+    let mut all = MappedMemory::default();
+    let mut now = MemoryMapping::default();
     for line in text.lines() {
         match line.split_once(':') {
             // Addresses have no colon before their device has one: `00400000-00452000 r-xp 00000000 08:02 173521 /bin/sh`.
             Some((name, value)) if !name.contains(' ') => now.take(name, value),
             _ => {
                 all.add(&now, nameless);
-                now = Mapping::begin(line);
+                now = MemoryMapping::begin(line);
             }
         }
     }
@@ -63,7 +63,7 @@ pub(super) fn sum(text: &str, nameless: Option<u64>) -> Mapped {
     all
 }
 
-impl<'a> Mapping<'a> {
+impl<'a> MemoryMapping<'a> {
     fn begin(line: &'a str) -> Self {
         let mut words = line.splitn(6, ' ');
         let device = words.nth(3).and_then(device).unwrap_or(0);
@@ -99,8 +99,8 @@ impl<'a> Mapping<'a> {
     }
 }
 
-impl Mapped {
-    fn add(&mut self, mapping: &Mapping<'_>, nameless: Option<u64>) {
+impl MappedMemory {
+    fn add(&mut self, mapping: &MemoryMapping<'_>, nameless: Option<u64>) {
         self.bytes = self.bytes.saturating_add(mapping.held(nameless).saturating_mul(KIB));
         self.shares |= mapping.is_nameless(nameless);
     }
@@ -129,7 +129,7 @@ mod tests {
     fn a_sum_is_told_by_kind_or_not_at_all() {
         let text = "5600-7ffc ---p 00000000 00:00 0 [rollup]\nRss: 99 kB\nPss: 80 kB\nPss_Anon: 30 kB\n\
                     Pss_File: 40 kB\nPss_Shmem: 10 kB\nSwap: 8 kB\nSwapPss: 2 kB\n";
-        assert_eq!(summary(text), Some(Summary { own: 32 * KIB, shared: 10 * KIB }));
+        assert_eq!(summary(text), Some(MappingSummary { own: 32 * KIB, shared: 10 * KIB }));
         assert_eq!(summary(&text.replace("Pss_", "Other_")), None);
         assert_eq!(summary(&text.replace("30 kB", "99999999999999999999 kB")), None);
     }
@@ -144,15 +144,15 @@ mod tests {
         let library = mapping("7f00-7f10 r-xp 00000000 08:02 17     /usr/lib/a: b.so", 40, 20);
         let temporary = mapping("7f00-7f10 rw-s 00000000 00:2a 17     /tmp/x", 40, 0);
         let of = |text: &str| sum(text, device("00:01"));
-        let held = |kib: u64| Mapped { bytes: kib * KIB, shares: false };
+        let held = |kib: u64| MappedMemory { bytes: kib * KIB, shares: false };
         assert_eq!(of(""), held(0));
         assert_eq!(of(&heap), held(51));
-        assert_eq!(of(&nameless), Mapped { shares: true, ..held(31) });
-        assert_eq!(of(&named), Mapped { shares: true, ..held(31) });
-        assert_eq!(of(&segment), Mapped { shares: true, ..held(0) });
+        assert_eq!(of(&nameless), MappedMemory { shares: true, ..held(31) });
+        assert_eq!(of(&named), MappedMemory { shares: true, ..held(31) });
+        assert_eq!(of(&segment), MappedMemory { shares: true, ..held(0) });
         assert_eq!(of(&library), held(11));
         assert_eq!(of(&temporary), held(1));
         let all = [heap, nameless, segment, library, temporary].concat();
-        assert_eq!(of(&all), Mapped { shares: true, ..held(94) });
+        assert_eq!(of(&all), MappedMemory { shares: true, ..held(94) });
     }
 }

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Dir, Mode, OFlags, openat};
-use truing_core::sandbox::Bound;
+use truing_core::sandbox::SandboxLimit;
 
 use super::files::{self, FEW_PIPES};
-use super::{Job, Level, smaps};
+use super::{SandboxJob, SandboxLevel, smaps};
 use crate::verify::usage;
 
 /// How often the watcher looks. One look at a few processes takes a tenth of a millisecond.
@@ -47,32 +47,32 @@ const KIB: u64 = 1 << 10;
 
 /// A bound that was passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Passed {
-    pub(super) bound: Bound,
+pub(super) struct ExceededBound {
+    pub(super) bound: SandboxLimit,
     /// What was seen; bytes, or how many.
     pub(super) seen: u64,
     pub(super) limit: u64,
 }
 
-impl fmt::Display for Passed {
+impl fmt::Display for ExceededBound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = |amount: u64| match self.bound {
-            Bound::Memory | Bound::Disk => format!("{} MiB", amount.div_ceil(1 << 20)),
-            Bound::Processes | Bound::Sockets => amount.to_string(),
+            SandboxLimit::Memory | SandboxLimit::Disk => format!("{} MiB", amount.div_ceil(1 << 20)),
+            SandboxLimit::Processes | SandboxLimit::Sockets => amount.to_string(),
         };
         write!(f, "{}{EXCEEDED}{} of {}", self.bound.as_str(), size(self.seen), size(self.limit))
     }
 }
 
 /// Which bound this line of the helper says was passed, and what it says of it.
-pub(super) fn passed(line: &str) -> Option<(Bound, &str)> {
+pub(super) fn passed(line: &str) -> Option<(SandboxLimit, &str)> {
     let (bound, seen) = line.split_once(EXCEEDED)?;
-    Some((Bound::named(bound)?, seen))
+    Some((SandboxLimit::named(bound)?, seen))
 }
 
 /// What a look at a job saw.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Usage {
+struct JobUsage {
     memory: u64,
     processes: u64,
     sockets: u64,
@@ -84,11 +84,11 @@ pub(super) fn most_sockets(memory: u64) -> u64 {
 }
 
 /// Watches the descendants of this process.
-pub(super) struct Watch {
+pub(super) struct JobWatcher {
     /// The machine's `/proc`. It stays what it is when this process gets another root.
     proc: OwnedFd,
-    level: Level,
-    limits: super::Limits,
+    level: SandboxLevel,
+    limits: super::JobLimits,
     /// The root file system before the job has its own.
     machine: u64,
     /// Where the kernel keeps shared memory that has no name in a file system.
@@ -97,7 +97,7 @@ pub(super) struct Watch {
     sums_up: bool,
     /// Shared memory of the whole machine before the job, in bytes.
     shared_before: u64,
-    /// The kernel's own memory of the whole machine, at the least since the job began; see [`Watch::kernel_of_machine`].
+    /// The kernel's own memory of the whole machine, at the least since the job began; see [`JobWatcher::kernel_of_machine`].
     kernel_least: [u64; 2],
     /// Folders on a disk that are the job's alone.
     folders: Vec<PathBuf>,
@@ -108,7 +108,7 @@ pub(super) struct Watch {
 
 /// One process, as its `status` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Process {
+struct ProcessStatus {
     threads: u64,
     /// Memory that is not a file's, swapped or not, in bytes.
     own: u64,
@@ -120,7 +120,7 @@ struct Process {
     files: u64,
 }
 
-impl Process {
+impl ProcessStatus {
     /// The most that can be its own of what it has mapped, in bytes.
     fn in_full(&self) -> u64 {
         self.own.saturating_add(self.shared)
@@ -128,12 +128,12 @@ impl Process {
 }
 
 /// What exact counting may still take in one look.
-struct Budget {
+struct CountingBudget {
     began: Instant,
     processor: Duration,
 }
 
-impl Budget {
+impl CountingBudget {
     fn new() -> Self {
         Self { began: Instant::now(), processor: processor_time() }
     }
@@ -152,23 +152,23 @@ fn processor_time() -> Duration {
 
 /// What all processes have mapped, without files, each page divided among those that have it; in bytes.
 #[derive(Default)]
-struct Sum {
+struct MappedTotals {
     own: u64,
     /// Shared memory; some of it may be the job's file system's, or a segment.
     shared: u64,
 }
 
-impl Watch {
+impl JobWatcher {
     /// Begins to watch, before anything of the job is started.
     ///
     /// # Errors
     /// If there is no `/proc`.
-    pub(super) fn new(job: &Job) -> io::Result<Self> {
+    pub(super) fn new(job: &SandboxJob) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
         let folders = match job.level {
-            Level::Full => Vec::new(),
-            Level::Landlock | Level::None => vec![job.private.clone()],
+            SandboxLevel::Full => Vec::new(),
+            SandboxLevel::Landlock | SandboxLevel::None => vec![job.private.clone()],
         };
         let mut watch = Self {
             proc,
@@ -190,23 +190,23 @@ impl Watch {
     }
 
     /// Looks once at everything that this process has started. Returns the first bound that is passed.
-    pub(super) fn look(&mut self) -> Option<Passed> {
+    pub(super) fn look(&mut self) -> Option<ExceededBound> {
         let look = self.seen();
         let bounds = [
-            (Bound::Memory, look.memory, self.limits.memory),
-            (Bound::Processes, look.processes, self.limits.processes),
-            (Bound::Sockets, look.sockets, most_sockets(self.limits.memory)),
+            (SandboxLimit::Memory, look.memory, self.limits.memory),
+            (SandboxLimit::Processes, look.processes, self.limits.processes),
+            (SandboxLimit::Sockets, look.sockets, most_sockets(self.limits.memory)),
         ];
         let passed = bounds.into_iter().find(|(_, seen, limit)| seen > limit);
-        passed.map(|(bound, seen, limit)| Passed { bound, seen, limit }).or_else(|| self.disk())
+        passed.map(|(bound, seen, limit)| ExceededBound { bound, seen, limit }).or_else(|| self.disk())
     }
 
     /// The cheap sum first, which counts shared memory once for each process that has it, and each open file as a full
     /// pipe. The exact one costs more, and is needed only when the first passes the limit.
-    fn seen(&mut self) -> Usage {
+    fn seen(&mut self) -> JobUsage {
         let processes = self.processes();
         let (file_system, segments) = (self.file_system(), self.segments());
-        let sum = |of: fn(&Process) -> u64| processes.values().map(of).sum::<u64>();
+        let sum = |of: fn(&ProcessStatus) -> u64| processes.values().map(of).sum::<u64>();
         let counted = file_system.saturating_add(segments);
         let hidden = self.shared_of_machine().saturating_sub(self.shared_before).saturating_sub(counted);
         let pipe = files::most_of_a_pipe(self.level);
@@ -215,7 +215,7 @@ impl Watch {
         let memory = if cheap.saturating_add(files) <= self.limits.memory && hidden <= self.limits.memory {
             cheap.saturating_add(files)
         } else {
-            let budget = Budget::new();
+            let budget = CountingBudget::new();
             let mapped = self.exact(&processes, counted, hidden, &budget);
             let few = mapped.saturating_add(files) <= self.limits.memory;
             mapped.saturating_add(if few { files } else { self.files(&processes, pipe, &budget) })
@@ -233,11 +233,11 @@ impl Watch {
         } else {
             memory
         };
-        Usage { memory, processes: sum(|process| process.threads), sockets: self.sockets() }
+        JobUsage { memory, processes: sum(|process| process.threads), sockets: self.sockets() }
     }
 
     /// What open files hold in memory: each pipe once, however many processes have it.
-    fn files(&self, processes: &BTreeMap<u32, Process>, pipe: u64, budget: &Budget) -> u64 {
+    fn files(&self, processes: &BTreeMap<u32, ProcessStatus>, pipe: u64, budget: &CountingBudget) -> u64 {
         let (mut pipes, mut others, mut unread) = (BTreeSet::new(), 0_u64, 0_u64);
         for (pid, process) in processes {
             let open = if budget.is_spent() { None } else { self.of_table(*pid, files::read) };
@@ -255,12 +255,18 @@ impl Watch {
 
     /// Sums of whole processes first; mappings one by one only where that does not decide. What cannot be read within
     /// the budget is counted in full.
-    fn exact(&self, processes: &BTreeMap<u32, Process>, counted: u64, hidden: u64, budget: &Budget) -> u64 {
+    fn exact(
+        &self,
+        processes: &BTreeMap<u32, ProcessStatus>,
+        counted: u64,
+        hidden: u64,
+        budget: &CountingBudget,
+    ) -> u64 {
         let limit = self.limits.memory;
         if !self.sums_up {
             return self.mappings(processes, counted, hidden, budget).0;
         }
-        let mut all = Sum::default();
+        let mut all = MappedTotals::default();
         for (pid, process) in processes {
             let spent = budget.is_spent();
             if !spent && self.is_suspended(*pid, processes) {
@@ -290,10 +296,10 @@ impl Watch {
     /// Mapping by mapping; and, whether everything was read within the budget.
     fn mappings(
         &self,
-        processes: &BTreeMap<u32, Process>,
+        processes: &BTreeMap<u32, ProcessStatus>,
         counted: u64,
         hidden: u64,
-        budget: &Budget,
+        budget: &CountingBudget,
     ) -> (u64, bool) {
         let (mut all, mut shares) = (counted, false);
         for (pid, process) in processes {
@@ -306,7 +312,7 @@ impl Watch {
             // What a process does not show is counted in full.
             let mapped = mapped
                 .filter(|mapped| process.own == 0 || mapped.bytes > 0)
-                .unwrap_or(smaps::Mapped { bytes: process.in_full(), shares: process.shared > 0 });
+                .unwrap_or(smaps::MappedMemory { bytes: process.in_full(), shares: process.shared > 0 });
             shares |= mapped.shares;
             all = all.saturating_add(mapped.bytes).saturating_add(process.tables);
         }
@@ -317,7 +323,7 @@ impl Watch {
     }
 
     /// Does a thread of this process wait in `vfork`, while a child uses its memory? Then the child is counted alone.
-    fn is_suspended(&self, pid: u32, processes: &BTreeMap<u32, Process>) -> bool {
+    fn is_suspended(&self, pid: u32, processes: &BTreeMap<u32, ProcessStatus>) -> bool {
         let sizes = |pid| self.alive(pid, "status", None).map(|text| sizes(&text));
         let mut lent = self.threads(pid).into_iter().flat_map(|thread| {
             let children = self.read(&format!("{pid}/task/{thread}/children")).unwrap_or_default();
@@ -331,14 +337,14 @@ impl Watch {
     }
 
     /// All descendants of this process.
-    fn processes(&self) -> BTreeMap<u32, Process> {
+    fn processes(&self) -> BTreeMap<u32, ProcessStatus> {
         let mut all = BTreeMap::new();
         let mut next = self.children(std::process::id());
         while let Some(pid) = next.pop() {
             // It may have ended since.
             let Some(status) = self.alive(pid, "status", None) else { continue };
             let files = self.of_table(pid, files::count).unwrap_or(0);
-            if all.insert(pid, Process { files, ..process(&status) }).is_none() {
+            if all.insert(pid, ProcessStatus { files, ..process(&status) }).is_none() {
                 next.extend(self.children(pid));
             }
         }
@@ -364,7 +370,7 @@ impl Watch {
 
     /// A file of a process, as a thread of it sees it that has not ended: the first may have, and then it shows no
     /// memory.
-    fn alive(&self, pid: u32, file: &str, within: Option<&Budget>) -> Option<String> {
+    fn alive(&self, pid: u32, file: &str, within: Option<&CountingBudget>) -> Option<String> {
         let first = self.read_within(&format!("{pid}/{file}"), within);
         let shows =
             |text: &String| if file == "status" { text.contains("\nVmRSS:") } else { !text.is_empty() };
@@ -387,7 +393,7 @@ impl Watch {
 
     /// What the job's own file system holds, which is memory: home and temporary folders, and shared memory by name.
     fn file_system(&self) -> u64 {
-        if self.level != Level::Full || device("/").ok() == Some(self.machine) {
+        if self.level != SandboxLevel::Full || device("/").ok() == Some(self.machine) {
             return 0;
         }
         let Ok(held) = rustix::fs::statvfs("/") else { return 0 };
@@ -398,17 +404,17 @@ impl Watch {
     /// Segments of shared memory in the job's own namespace.
     fn segments(&self) -> u64 {
         match self.level {
-            Level::Full => self.read("sysvipc/shm").map_or(0, |table| segments(&table)),
+            SandboxLevel::Full => self.read("sysvipc/shm").map_or(0, |table| segments(&table)),
             // The filter has none there.
-            Level::Landlock | Level::None => 0,
+            SandboxLevel::Landlock | SandboxLevel::None => 0,
         }
     }
 
     /// Sockets in the job's own network.
     fn sockets(&self) -> u64 {
         let told = match self.level {
-            Level::Full => self.read("self/net/sockstat"),
-            Level::Landlock | Level::None => None,
+            SandboxLevel::Full => self.read("self/net/sockstat"),
+            SandboxLevel::Landlock | SandboxLevel::None => None,
         };
         told.and_then(|told| told.strip_prefix("sockets: used ")?.lines().next()?.trim().parse().ok())
             .unwrap_or(0)
@@ -418,7 +424,7 @@ impl Watch {
         self.read("meminfo").map_or(0, |told| kib(&told, "Shmem:"))
     }
 
-    fn disk(&mut self) -> Option<Passed> {
+    fn disk(&mut self) -> Option<ExceededBound> {
         let began = Instant::now();
         if began < self.next_disk {
             return None;
@@ -429,10 +435,14 @@ impl Watch {
     }
 
     /// Has more been written than may be? To be asked at the end, too: a job may be faster than the watcher.
-    pub(super) fn written(&self) -> Option<Passed> {
+    pub(super) fn written(&self) -> Option<ExceededBound> {
         let holds: u64 = self.folders.iter().map(|folder| usage::of(folder).bytes).sum();
         let seen = holds.saturating_sub(self.disk_before);
-        (seen > self.limits.disk).then_some(Passed { bound: Bound::Disk, seen, limit: self.limits.disk })
+        (seen > self.limits.disk).then_some(ExceededBound {
+            bound: SandboxLimit::Disk,
+            seen,
+            limit: self.limits.disk,
+        })
     }
 
     fn read(&self, path: &str) -> Option<String> {
@@ -440,11 +450,11 @@ impl Watch {
     }
 
     /// None also if it takes longer than the budget has.
-    fn read_within(&self, path: &str, budget: Option<&Budget>) -> Option<String> {
+    fn read_within(&self, path: &str, budget: Option<&CountingBudget>) -> Option<String> {
         let file = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let (mut file, mut text) = (std::fs::File::from(file), Vec::new());
         while (&mut file).take(CHUNK as u64).read_to_end(&mut text).ok()? > 0 {
-            if budget.is_some_and(Budget::is_spent) {
+            if budget.is_some_and(CountingBudget::is_spent) {
                 return None;
             }
         }
@@ -464,8 +474,8 @@ fn nameless() -> Option<u64> {
     Some(rustix::fs::fstat(piece).ok()?.st_dev)
 }
 
-fn process(status: &str) -> Process {
-    Process {
+fn process(status: &str) -> ProcessStatus {
+    ProcessStatus {
         threads: field(status, "Threads:").unwrap_or(1),
         own: kib(status, "RssAnon:").saturating_add(kib(status, "VmSwap:")),
         tables: kib(status, "VmPTE:"),
@@ -513,22 +523,26 @@ fn numbers(text: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::{Limits, Probe, Run};
+    use crate::sandbox::{EscapeProbe, JobCommand, JobLimits};
 
     const MIB: u64 = 1 << 20;
 
     /// A watcher, and this process as one that may have more in common with others than the limit.
-    fn watched(folder: &Path) -> (Watch, BTreeMap<u32, Process>) {
-        let mut job = Job::new(Level::None, folder, Run::Probe(Probe::Nothing)).unwrap();
+    fn watched(folder: &Path) -> (JobWatcher, BTreeMap<u32, ProcessStatus>) {
+        let mut job =
+            SandboxJob::new(SandboxLevel::None, folder, JobCommand::Probe(EscapeProbe::Nothing)).unwrap();
         job.private = folder.to_owned();
-        job.limits = Limits { memory: 4096 * MIB, ..Limits::default() };
+        job.limits = JobLimits { memory: 4096 * MIB, ..JobLimits::default() };
         let process =
-            Process { threads: 1, own: 3000 * MIB, tables: MIB, shared: 2000 * MIB, files: 1_000_000 };
-        (Watch::new(&job).unwrap(), BTreeMap::from([(std::process::id(), process)]))
+            ProcessStatus { threads: 1, own: 3000 * MIB, tables: MIB, shared: 2000 * MIB, files: 1_000_000 };
+        (JobWatcher::new(&job).unwrap(), BTreeMap::from([(std::process::id(), process)]))
     }
 
-    fn spent() -> Budget {
-        Budget { began: Instant::now().checked_sub(EXACT_ON_BUSY_MACHINE * 2).unwrap(), ..Budget::new() }
+    fn spent() -> CountingBudget {
+        CountingBudget {
+            began: Instant::now().checked_sub(EXACT_ON_BUSY_MACHINE * 2).unwrap(),
+            ..CountingBudget::new()
+        }
     }
 
     #[test]
@@ -536,10 +550,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (watch, processes) = watched(folder.path());
         assert!(watch.sums_up);
-        let exact = watch.exact(&processes, 5 * MIB, 0, &Budget::new());
+        let exact = watch.exact(&processes, 5 * MIB, 0, &CountingBudget::new());
         assert!((6 * MIB..1000 * MIB).contains(&exact), "{exact}");
         assert_eq!(watch.exact(&processes, 5 * MIB, 0, &spent()), 5001 * MIB);
-        let pipe = files::most_of_a_pipe(Level::Full);
+        let pipe = files::most_of_a_pipe(SandboxLevel::Full);
         assert_eq!(watch.files(&processes, pipe, &spent()), (1_000_000 - FEW_PIPES) * pipe);
     }
 
@@ -564,19 +578,19 @@ mod tests {
     fn pipes_are_counted_once_and_a_few_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let (watch, mut processes) = watched(folder.path());
-        let pipe = files::most_of_a_pipe(Level::Full);
-        let before = watch.files(&processes, pipe, &Budget::new());
+        let pipe = files::most_of_a_pipe(SandboxLevel::Full);
+        let before = watch.files(&processes, pipe, &CountingBudget::new());
         assert!(before < FEW_PIPES * pipe, "{before}");
         let pipes: Vec<_> = (0..FEW_PIPES + 20).map(|_| std::io::pipe().unwrap()).collect();
         let this = std::process::id();
         assert!(watch.of_table(this, files::count).unwrap() > 2 * FEW_PIPES);
-        let one = watch.files(&processes, pipe, &Budget::new());
+        let one = watch.files(&processes, pipe, &CountingBudget::new());
         assert!((20 * pipe..100 * pipe).contains(&one), "{one}");
         // A thread has the same files as its process.
         let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
         assert_ne!(thread, this);
-        processes.insert(thread, Process::default());
-        let both = watch.files(&processes, pipe, &Budget::new());
+        processes.insert(thread, ProcessStatus::default());
+        let both = watch.files(&processes, pipe, &CountingBudget::new());
         assert!(both < one + 20 * pipe, "{one} {both}");
         drop(pipes);
     }

@@ -9,14 +9,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use truing_core::RepoPath;
 use truing_core::excerpt::{folded, locate, unescaped};
-use truing_core::finding::{Category, RawFinding};
+use truing_core::finding::{DefectCategory, RawFinding};
 use truing_core::line;
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 use truing_reader::mask::mask;
 
 use super::check::believed;
-use super::{Item, MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, finding_form, object_in};
-use crate::native::Form;
+use super::{MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, ReportedFinding, finding_form, object_in};
+use crate::native::ReportForm;
 
 /// How far the lines of an excerpt may be from where a report says they are.
 const DRIFT: u32 = 3;
@@ -25,8 +25,8 @@ const MAX_ENTRIES: usize = 100;
 /// Defects of a report that its author is told of.
 const MAX_TOLD: usize = 20;
 /// All categories.
-const CATEGORIES: [Category; 10] = {
-    use Category::{A, B, C, D, E, F, G, H, I, J};
+const CATEGORIES: [DefectCategory; 10] = {
+    use DefectCategory::{A, B, C, D, E, F, G, H, I, J};
     [A, B, C, D, E, F, G, H, I, J]
 };
 /// What is no evidence of anything.
@@ -41,21 +41,21 @@ const EMPTY_WORDS: [&str; 6] = [
 
 /// What was reported, not yet compared with the files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Audit {
+pub struct AuditReport {
     /// Defects.
-    pub findings: Vec<Defect>,
+    pub findings: Vec<AuditDefect>,
     /// What was done where there are none.
-    pub absences: Vec<Absence>,
+    pub absences: Vec<CategoryAbsence>,
     /// What the files do not answer: for people.
-    pub questions: Vec<Question>,
+    pub questions: Vec<AuditQuestion>,
 }
 
 /// A defect, self-sufficient: whoever fixes it reads nothing else.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct Defect {
+pub struct AuditDefect {
     /// Where, what and how bad.
     #[serde(flatten)]
-    pub item: Item,
+    pub item: ReportedFinding,
     /// The property that the code must have afterwards.
     pub fix: String,
     /// One check that shows it.
@@ -65,13 +65,13 @@ pub struct Defect {
 /// Why a category holds nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Absence {
+pub struct CategoryAbsence {
     /// The category.
-    pub category: Category,
+    pub category: DefectCategory,
     /// Files that were looked at.
     pub files_opened: Vec<String>,
     /// Lines of them that matter.
-    pub lines_quoted: Vec<Quote>,
+    pub lines_quoted: Vec<LineQuote>,
     /// What was tried to find a defect, and how it was ruled out.
     pub probes: Vec<String>,
 }
@@ -79,7 +79,7 @@ pub struct Absence {
 /// A line of a file.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Quote {
+pub struct LineQuote {
     /// The file.
     pub file: String,
     /// The line.
@@ -91,7 +91,7 @@ pub struct Quote {
 /// What the files do not answer.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Question {
+pub struct AuditQuestion {
     /// The file that it is about.
     pub file: String,
     /// The line.
@@ -100,7 +100,7 @@ pub struct Question {
     pub question: String,
 }
 
-impl Audit {
+impl AuditReport {
     /// Compares findings and absences with the files. `tree`: the text of a file at the head that was shown, if it has it.
     ///
     /// # Errors
@@ -150,10 +150,10 @@ impl Audit {
     }
 }
 
-impl Defect {
+impl AuditDefect {
     /// The finding, at the lines that say what it quotes.
     fn checked(&self, text: Option<&str>) -> Result<RawFinding, String> {
-        let Item { path, start_line, excerpt, .. } = &self.item;
+        let ReportedFinding { path, start_line, excerpt, .. } = &self.item;
         let text =
             text.ok_or_else(|| format!("there is no file `{}`", line::clean(path, MAX_TITLE_CHARS)))?;
         let (first, last) = locate(&mask(text), &unescaped(excerpt), *start_line)
@@ -167,13 +167,19 @@ impl Defect {
         let body = format!("{}\n\nFix: {}\n\nValidation: {}", self.item.body, self.fix, self.validation);
         // Fixes of an audit are a fixer's.
         let replacement = None;
-        let item = Item { start_line: first, end_line: Some(last), body, replacement, ..self.item.clone() };
+        let item = ReportedFinding {
+            start_line: first,
+            end_line: Some(last),
+            body,
+            replacement,
+            ..self.item.clone()
+        };
         let path = RepoPath::from_bytes(item.path.as_bytes());
         believed(item, path, Some(text)).map_err(|why| format!("it is not believed: {}", why.as_str()))
     }
 }
 
-impl Absence {
+impl CategoryAbsence {
     /// Is there evidence, and does it hold?
     fn checked(&self, text: &mut impl FnMut(&str) -> Option<String>) -> Result<(), String> {
         for (name, count) in [
@@ -191,7 +197,7 @@ impl Absence {
         if let Some(file) = self.files_opened.iter().find(|file| text(file).is_none()) {
             return Err(format!("there is no file `{}`", line::clean(file, MAX_TITLE_CHARS)));
         }
-        for Quote { file, line: at, text: said } in &self.lines_quoted {
+        for LineQuote { file, line: at, text: said } in &self.lines_quoted {
             let name = line::clean(file, MAX_TITLE_CHARS);
             let Some(lines) = text(file) else { return Err(format!("there is no file `{name}`")) };
             // A model quotes a line as it was shown it.
@@ -223,7 +229,7 @@ fn stands(text: &str, at: u32, said: &str) -> bool {
     at > 0 && !said.is_empty() && near.map(|line| folded([line].into_iter())).any(|line| line.contains(&said))
 }
 
-impl Form for Audit {
+impl ReportForm for AuditReport {
     const ASK_AGAIN: &str = "Your report does not count as it is. Put right what was wrong, and call the tool `report` \
         again with everything: findings, and an absence with evidence for each category that has none.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: report a few \
@@ -231,7 +237,7 @@ impl Form for Audit {
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with findings or an absence for each \
         category. No other tool will be called.";
 
-    fn tool() -> Tool {
+    fn tool() -> ToolDefinition {
         let text = |about: &str| json!({ "type": "string", "description": about });
         let list =
             |items: Value, about: &str| json!({ "type": "array", "items": items, "description": about });
@@ -263,7 +269,7 @@ impl Form for Audit {
         }));
         let question =
             object(json!({ "file": text("The file."), "line": line, "question": text("The question.") }));
-        Tool {
+        ToolDefinition {
             name: REPORT.to_owned(),
             description: "Reports the audit, and ends it. Text outside of this tool is not read by anybody."
                 .to_owned(),
@@ -366,7 +372,7 @@ mod tests {
     }
 
     fn checked(report: &Value) -> Result<Vec<RawFinding>, Vec<String>> {
-        Audit::read(report).unwrap().0.check(tree)
+        AuditReport::read(report).unwrap().0.check(tree)
     }
 
     #[test]
@@ -378,7 +384,7 @@ mod tests {
             "{}",
             found[0].body
         );
-        assert_eq!(Audit::read(&report()).unwrap().0.complaint(tree), None);
+        assert_eq!(AuditReport::read(&report()).unwrap().0.complaint(tree), None);
     }
 
     #[test]
@@ -431,7 +437,7 @@ mod tests {
         let wrong = checked(&empty).unwrap_err();
         assert_eq!(wrong.len(), 1);
         assert!(wrong[0].ends_with("categories A, B, C, D, E, F, G, H, I, J"), "{wrong:?}");
-        assert!(Audit::default().complaint(tree).is_some());
+        assert!(AuditReport::default().complaint(tree).is_some());
     }
 
     #[test]
@@ -443,16 +449,16 @@ mod tests {
             (json!({ "findings": [{}], "absences": [] }), "findings[0]: missing field"),
             (json!({ "findings": [], "absences": [{ "category": "Z" }] }), "absences[0]: unknown variant"),
         ] {
-            let wrong = Audit::read(&input).unwrap_err();
+            let wrong = AuditReport::read(&input).unwrap_err();
             assert!(wrong.contains(expected), "{wrong}");
         }
         let text = format!("All done.\n```json\n{}\n```", report());
-        assert_eq!(Audit::in_text(&text).unwrap().0, Audit::read(&report()).unwrap().0);
+        assert_eq!(AuditReport::in_text(&text).unwrap().0, AuditReport::read(&report()).unwrap().0);
     }
 
     #[test]
     fn the_schema_asks_for_what_is_read() {
-        let schema = Audit::tool().input_schema;
+        let schema = AuditReport::tool().input_schema;
         let required = |at: &str| schema.pointer(at).unwrap().as_array().unwrap().len();
         assert_eq!(required("/properties/findings/items/required"), 9);
         assert_eq!(required("/properties/absences/items/required"), 4);

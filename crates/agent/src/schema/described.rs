@@ -4,10 +4,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::{line, markdown};
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 
 use super::{REPORT, object_in};
-use crate::native::Form;
+use crate::native::ReportForm;
 
 /// Characters of a description: what forges take, with room for what a program adds.
 pub const MAX_DESCRIPTION_CHARS: usize = 20_000;
@@ -24,12 +24,12 @@ const TIES: [&str; 11] = [
 /// What was reported. Text of a model: data, to be cleaned before it is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Described {
+pub struct DescriptionReport {
     /// The whole description, in Markdown.
     pub body: String,
 }
 
-impl Described {
+impl DescriptionReport {
     /// Can it take the place of a description of which these parts stay?
     ///
     /// # Errors
@@ -154,7 +154,7 @@ fn plain(text: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-impl Form for Described {
+impl ReportForm for DescriptionReport {
     const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with the whole description as \
         `body`.";
     const BE_BRIEF: &str =
@@ -162,8 +162,8 @@ impl Form for Described {
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with the whole description as `body`. \
         No other tool will be called.";
 
-    fn tool() -> Tool {
-        Tool {
+    fn tool() -> ToolDefinition {
+        ToolDefinition {
             name: REPORT.to_owned(),
             description:
                 "Hands the description over, and ends your work. Text outside of this tool is not read by anybody."
@@ -208,8 +208,8 @@ mod tests {
     const BEFORE: &str = "Pays later.\r\nCloses #12, I think.\n\n## Summary\nOld words.\n\n## Test plan\n- [x] paid  \n\n\
         ```\n## no heading\n```\n### Risk\n<!-- none -->\n\n## Verification\n3 tests, see #4\n";
 
-    fn described(body: &str) -> Described {
-        Described { body: body.to_owned() }
+    fn described(body: &str) -> DescriptionReport {
+        DescriptionReport { body: body.to_owned() }
     }
 
     #[test]
@@ -271,13 +271,16 @@ mod tests {
 
     #[test]
     fn the_report_is_one_text() {
-        assert_eq!(Described::read(&json!({ "body": "a" })), Ok((described("a"), false)));
+        assert_eq!(DescriptionReport::read(&json!({ "body": "a" })), Ok((described("a"), false)));
         for wrong in [json!({}), json!({ "body": 1 }), json!({ "body": "a", "title": "b" }), json!("a")] {
             assert!(
-                Described::read(&wrong).unwrap_err().starts_with("the input of `report` is wrong"),
+                DescriptionReport::read(&wrong).unwrap_err().starts_with("the input of `report` is wrong"),
                 "{wrong}"
             );
         }
-        assert_eq!(Described::in_text("```json\n{\"body\":\"a\"}\n```"), Some((described("a"), false)));
+        assert_eq!(
+            DescriptionReport::in_text("```json\n{\"body\":\"a\"}\n```"),
+            Some((described("a"), false))
+        );
     }
 }

@@ -4,49 +4,57 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::line;
-use truing_core::sync::classify::{Function, Judged, Judgement, MAX_FUNCTIONS, Release};
-use truing_model::messages::Tool;
+use truing_core::sync::classify::{
+    FunctionJudgement, MAX_FUNCTIONS, MigrationVerdict, MirroredFunction, ReleaseSide,
+};
+use truing_model::messages::ToolDefinition;
 
 use super::check::is_there;
 use super::{MAX_CODE_BYTES, REPORT, object_in};
-use crate::native::Form;
+use crate::native::ReportForm;
 
 /// Characters of a reason that are kept.
 const MAX_REASON_CHARS: usize = 300;
 
 /// What was reported: one answer a function. Text of a model: data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Answers {
+pub struct JudgementReport {
     /// The answers.
-    pub functions: Vec<Judged>,
+    pub functions: Vec<FunctionJudgement>,
 }
 
 #[derive(Deserialize)]
-struct Report {
-    functions: Vec<Answer>,
+struct JudgementInput {
+    functions: Vec<JudgementEntry>,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct JudgementEntry {
     file: String,
     function: String,
-    verdict: Judgement,
+    verdict: MigrationVerdict,
     reason: String,
-    release: Release,
+    release: ReleaseSide,
     start_line: u32,
     #[serde(default)]
     end_line: Option<u32>,
     excerpt: String,
 }
 
-impl Answers {
+impl JudgementReport {
     /// Do the lines of every answer say what it says they do? `text`: a file of a release, if it has it.
     ///
     /// # Errors
     /// What is wrong, in words for the model.
-    pub fn check(&self, text: impl Fn(Release, &str) -> Option<String>) -> Result<(), String> {
+    pub fn check(&self, text: impl Fn(ReleaseSide, &str) -> Option<String>) -> Result<(), String> {
         for one in &self.functions {
-            let Judged { function: Function { file, symbol }, release, start_line, end_line, .. } = one;
+            let FunctionJudgement {
+                function: MirroredFunction { file, symbol },
+                release,
+                start_line,
+                end_line,
+                ..
+            } = one;
             let name = line::clean(symbol, super::MAX_NAME_CHARS);
             if one.reason.is_empty() {
                 return Err(format!("{name}: the answer gives no reason"));
@@ -61,7 +69,7 @@ impl Answers {
     }
 }
 
-impl Form for Answers {
+impl ReportForm for JudgementReport {
     const ASK_AGAIN: &str = "Your report was not taken, so nothing of it counts. Call the tool `report` once more, with \
         every function of the list exactly once, and lines copied from the function's file. This is the last time.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: one sentence a \
@@ -69,10 +77,10 @@ impl Form for Answers {
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with every function of the list; what \
         you cannot tell is `ambiguous`. No other tool will be called.";
 
-    fn tool() -> Tool {
+    fn tool() -> ToolDefinition {
         let text = |about: &str| json!({ "type": "string", "description": about });
         let line = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
-        let verdicts = Judgement::ALL.map(Judgement::as_str);
+        let verdicts = MigrationVerdict::ALL.map(MigrationVerdict::as_str);
         let function = json!({
             "type": "object",
             "properties": {
@@ -82,7 +90,7 @@ impl Form for Answers {
                     "description": "no-port: the project's code serves it as it is. port: it has to follow. ambiguous: \
                         you cannot tell." },
                 "reason": text("Why, in one sentence."),
-                "release": { "type": "string", "enum": [Release::Before.as_str(), Release::After.as_str()],
+                "release": { "type": "string", "enum": [ReleaseSide::Before.as_str(), ReleaseSide::After.as_str()],
                     "description": "The release whose file the lines are from." },
                 "start_line": line("The first line that the verdict rests on, in the function's file, from 1."),
                 "end_line": line("The last one, if there is more than one."),
@@ -91,7 +99,7 @@ impl Form for Answers {
             "required": ["file", "function", "verdict", "reason", "release", "start_line", "excerpt"],
             "additionalProperties": false,
         });
-        Tool {
+        ToolDefinition {
             name: REPORT.to_owned(),
             description:
                 "Tells what each changed function asks of the project, and ends your work. Text outside of \
@@ -110,15 +118,15 @@ impl Form for Answers {
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
         let wrong = |why: &str| Err(format!("the input of `report` is wrong: {why}"));
-        let answers = match Report::deserialize(input) {
-            Ok(Report { functions }) => functions,
+        let answers = match JudgementInput::deserialize(input) {
+            Ok(JudgementInput { functions }) => functions,
             Err(error) => return wrong(&line::clean(&error.to_string(), MAX_REASON_CHARS)),
         };
         if answers.len() > MAX_FUNCTIONS * 2 || answers.iter().any(|one| one.excerpt.len() > MAX_CODE_BYTES) {
             return wrong("it is too long");
         }
-        let functions = answers.into_iter().map(|one| Judged {
-            function: Function { file: one.file, symbol: one.function },
+        let functions = answers.into_iter().map(|one| FunctionJudgement {
+            function: MirroredFunction { file: one.file, symbol: one.function },
             verdict: one.verdict,
             reason: line::clean(one.reason.trim(), MAX_REASON_CHARS),
             release: one.release,
@@ -147,18 +155,18 @@ impl Form for Answers {
 mod tests {
     use super::*;
 
-    fn answers(excerpt: &str, lines: (u32, u32)) -> Answers {
+    fn answers(excerpt: &str, lines: (u32, u32)) -> JudgementReport {
         let input = json!({ "functions": [{
             "file": "p/m.py", "function": "f", "verdict": "no-port", "reason": "docs", "release": "after",
             "start_line": lines.0, "end_line": lines.1, "excerpt": excerpt,
         }] });
-        Answers::read(&input).unwrap().0
+        JudgementReport::read(&input).unwrap().0
     }
 
     #[test]
     fn lines_have_to_be_there_and_say_it() {
-        let text = |release: Release, file: &str| {
-            (release == Release::After && file == "p/m.py").then(|| "def f():\n    return 1\n".to_owned())
+        let text = |release: ReleaseSide, file: &str| {
+            (release == ReleaseSide::After && file == "p/m.py").then(|| "def f():\n    return 1\n".to_owned())
         };
         assert_eq!(answers("  return 1", (2, 2)).check(text), Ok(()));
         for (excerpt, lines) in
@@ -172,8 +180,8 @@ mod tests {
     #[test]
     fn what_has_not_the_form_is_told() {
         for input in [json!({}), json!({ "functions": [{ "file": "p/m.py" }] }), json!([])] {
-            assert!(Answers::read(&input).unwrap_err().contains("`report`"), "{input}");
+            assert!(JudgementReport::read(&input).unwrap_err().contains("`report`"), "{input}");
         }
-        assert_eq!(Answers::in_text("None of them matters."), None);
+        assert_eq!(JudgementReport::in_text("None of them matters."), None);
     }
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::line;
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 
 use super::{MAX_FINDINGS, REPORT, object_in};
-use crate::native::Form;
+use crate::native::ReportForm;
 
 /// Characters of a reason, and `…` where it is longer.
 const MAX_REASON_CHARS: usize = 300;
@@ -18,7 +18,7 @@ const MAX_SUMMARY_CHARS: usize = 300;
 
 /// What was reported, within the bounds above. Text of a model: data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Mended {
+pub struct FixReport {
     /// What the change does, in one line: the commit is named after it.
     pub summary: String,
     /// Findings by the name that they were given under: none if it is fixed, else why not.
@@ -27,28 +27,28 @@ pub struct Mended {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Report {
+struct FixReportInput {
     summary: String,
-    findings: Vec<One>,
+    findings: Vec<FixEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct One {
+struct FixEntry {
     id: String,
-    status: Status,
+    status: FixStatus,
     #[serde(default)]
     reason: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+enum FixStatus {
     Fixed,
     CouldNotAddress,
 }
 
-impl Form for Mended {
+impl ReportForm for FixReport {
     const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with one entry for each finding \
         that you were given.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: change one \
@@ -56,7 +56,7 @@ impl Form for Mended {
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with one entry for each finding that \
         you were given. No other tool will be called.";
 
-    fn tool() -> Tool {
+    fn tool() -> ToolDefinition {
         let text = |about: &str| json!({ "type": "string", "description": about });
         let one = json!({
             "type": "object",
@@ -69,7 +69,7 @@ impl Form for Mended {
             "required": ["id", "status"],
             "additionalProperties": false,
         });
-        Tool {
+        ToolDefinition {
             name: REPORT.to_owned(),
             description:
                 "Ends your work and hands it over. Text outside of this tool is not read by anybody."
@@ -88,18 +88,19 @@ impl Form for Mended {
     }
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
-        let report = Report::deserialize(input).map_err(|error| {
+        let report = FixReportInput::deserialize(input).map_err(|error| {
             format!("the input of `report` is wrong: {}", line::clean(&error.to_string(), MAX_REASON_CHARS))
         })?;
-        let said = report.findings.into_iter().take(2 * MAX_FINDINGS).map(|One { id, status, reason }| {
-            let reason = line::clean(reason.trim(), MAX_REASON_CHARS);
-            let why = match status {
-                Status::Fixed => None,
-                Status::CouldNotAddress if reason.is_empty() => Some("no reason was given".to_owned()),
-                Status::CouldNotAddress => Some(reason),
-            };
-            (id, why)
-        });
+        let said =
+            report.findings.into_iter().take(2 * MAX_FINDINGS).map(|FixEntry { id, status, reason }| {
+                let reason = line::clean(reason.trim(), MAX_REASON_CHARS);
+                let why = match status {
+                    FixStatus::Fixed => None,
+                    FixStatus::CouldNotAddress if reason.is_empty() => Some("no reason was given".to_owned()),
+                    FixStatus::CouldNotAddress => Some(reason),
+                };
+                (id, why)
+            });
         let summary = line::clean(report.summary.trim(), MAX_SUMMARY_CHARS);
         Ok((Self { summary, findings: said.collect() }, false))
     }
@@ -130,7 +131,7 @@ mod tests {
             { "id": "loop1-2", "status": "could_not_address", "reason": " needs a decision " },
             { "id": "loop1-3", "status": "could_not_address" },
         ]});
-        let (mended, more) = Mended::read(&input).unwrap();
+        let (mended, more) = FixReport::read(&input).unwrap();
         assert!(!more && !mended.summary.contains('\n'));
         let said: Vec<_> = mended.findings.iter().map(|(id, why)| (id.as_str(), why.as_deref())).collect();
         let expected = [
@@ -140,7 +141,7 @@ mod tests {
         ];
         assert_eq!(said, expected);
         for wrong in [json!({}), json!({ "summary": "", "findings": [{ "id": "x", "status": "done" }] })] {
-            assert!(Mended::read(&wrong).unwrap_err().starts_with("the input of `report` is wrong"));
+            assert!(FixReport::read(&wrong).unwrap_err().starts_with("the input of `report` is wrong"));
         }
     }
 }

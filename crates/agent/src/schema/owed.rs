@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::dismissal::short;
 use truing_core::finding::Finding;
-use truing_core::recheck::Verdict;
-pub use truing_core::recheck::Word;
+pub use truing_core::recheck::RecheckStatus;
+use truing_core::recheck::RecheckVerdict;
 
 use super::{MAX_CODE_BYTES, MAX_ITEMS};
 
@@ -15,11 +15,11 @@ const MAX_TOLD: usize = 50;
 
 /// A verdict as a model says it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct Said {
+pub struct ReportedVerdict {
     /// The finding's id, as it was shown.
     pub id: String,
     /// The word.
-    pub verdict: Word,
+    pub verdict: RecheckStatus,
     /// The file of the lines that show it; none: the finding's own.
     #[serde(default)]
     pub path: Option<String>,
@@ -56,9 +56,9 @@ pub(super) fn form() -> Value {
 }
 
 /// The verdicts of a report; what has not the form says nothing.
-pub(super) fn read(value: Option<&Value>) -> Vec<Said> {
+pub(super) fn read(value: Option<&Value>) -> Vec<ReportedVerdict> {
     let said = value.and_then(Value::as_array).into_iter().flatten();
-    said.filter_map(|one| Said::deserialize(one).ok())
+    said.filter_map(|one| ReportedVerdict::deserialize(one).ok())
         .filter(|said| said.excerpt.len() <= MAX_CODE_BYTES)
         .filter(|said| said.path.as_ref().is_none_or(|path| path.len() <= MAX_CODE_BYTES))
         .take(MAX_ITEMS)
@@ -66,15 +66,18 @@ pub(super) fn read(value: Option<&Value>) -> Vec<Said> {
 }
 
 /// Is this the finding that it means?
-fn means(said: &Said, finding: &Finding) -> bool {
+fn means(said: &ReportedVerdict, finding: &Finding) -> bool {
     let id = said.id.trim();
     id == finding.id.as_str() || id == short(&finding.id)
 }
 
 /// The verdicts on these findings.
-pub fn verdicts<'a>(said: &[Said], owed: impl IntoIterator<Item = &'a Finding>) -> Vec<Verdict> {
+pub fn verdicts<'a>(
+    said: &[ReportedVerdict],
+    owed: impl IntoIterator<Item = &'a Finding>,
+) -> Vec<RecheckVerdict> {
     let of = |finding: &'a Finding| {
-        said.iter().filter(|said| means(said, finding)).map(|said| Verdict {
+        said.iter().filter(|said| means(said, finding)).map(|said| RecheckVerdict {
             finding: finding.id.clone(),
             word: said.verdict,
             path: said.path.as_deref().map(str::trim).filter(|path| !path.is_empty()).map(Into::into),
@@ -86,7 +89,7 @@ pub fn verdicts<'a>(said: &[Said], owed: impl IntoIterator<Item = &'a Finding>) 
 }
 
 /// The verdicts that a report lacks, in words for the model.
-pub fn missing<'a>(said: &[Said], owed: impl IntoIterator<Item = &'a Finding>) -> Option<String> {
+pub fn missing<'a>(said: &[ReportedVerdict], owed: impl IntoIterator<Item = &'a Finding>) -> Option<String> {
     let unsaid: Vec<String> = owed
         .into_iter()
         .filter(|finding| !said.iter().any(|said| means(said, finding)))

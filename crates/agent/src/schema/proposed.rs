@@ -1,7 +1,7 @@
 //! A replacement of lines that a model proposes: plain, bounded, of all the lines that it quotes. Whether it fits the file
 //! somebody else proves, who parses it; what could not even be proven is shown as text.
 
-use truing_core::finding::{RawFinding, Suggestion};
+use truing_core::finding::{RawFinding, SuggestedFix};
 use truing_core::line;
 use truing_core::recheck::MAX_SNIPPET_LINES;
 use truing_reader::mask::MASK;
@@ -29,7 +29,7 @@ pub(super) fn with(raw: RawFinding, said: &str, is_whole: bool) -> RawFinding {
         && text.lines().count() <= MAX_LINES
         && usize::try_from(lines).is_ok_and(|lines| lines <= MAX_SNIPPET_LINES);
     if is_whole && is_plain && is_bounded {
-        let suggestion = Some(Suggestion { replacement: text.to_owned() });
+        let suggestion = Some(SuggestedFix { replacement: text.to_owned() });
         return RawFinding { suggestion, ..raw };
     }
     raw.unproven(&shown(text))

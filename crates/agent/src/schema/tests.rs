@@ -1,5 +1,5 @@
 use truing_core::excerpt::locate;
-use truing_core::finding::{Severity, Source};
+use truing_core::finding::{FindingSource, Severity};
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn item(path: &str, line: u32, excerpt: &str) -> Value {
         "title": "Swallows the error", "body": "It is *lost*.", "excerpt": excerpt })
 }
 
-fn items(found: Vec<Value>) -> Items {
+fn items(found: Vec<Value>) -> UncheckedFindings {
     read(&json!({ "findings": found })).unwrap().items
 }
 
@@ -16,7 +16,7 @@ fn tree(path: &truing_core::RepoPath) -> Option<String> {
     (path.to_string() == "src/a.py").then(|| "def f():\n    try:\n        g()\n    except: pass\n".to_owned())
 }
 
-fn dropped(value: Value) -> Vec<(Dropped, u32)> {
+fn dropped(value: Value) -> Vec<(DropReason, u32)> {
     let checked = check(items(vec![value]), tree);
     assert_eq!(checked.findings, []);
     checked.dropped.into_iter().collect()
@@ -31,7 +31,7 @@ fn a_finding_whose_lines_say_what_it_says_is_believed() {
     let [finding] = checked.findings.as_slice() else { panic!("{checked:?}") };
     assert_eq!(
         (finding.source, finding.severity, finding.rule.as_str()),
-        (Source::Agent, Severity::P1, "agent/silent-failure")
+        (FindingSource::Agent, Severity::P1, "agent/silent-failure")
     );
     assert_eq!(finding.snippet, "        g()\n    except: pass");
     assert_eq!((finding.place.start_line, finding.place.end_line), (3, 4));
@@ -40,25 +40,25 @@ fn a_finding_whose_lines_say_what_it_says_is_believed() {
 
 #[test]
 fn what_does_not_fit_the_tree_is_dropped_with_the_reason() {
-    assert_eq!(dropped(item("src/b.py", 4, "except: pass")), [(Dropped::NoSuchFile, 1)]);
+    assert_eq!(dropped(item("src/b.py", 4, "except: pass")), [(DropReason::NoSuchFile, 1)]);
     for outside in ["../src/a.py", "/src/a.py", "src/../src/a.py", ""] {
-        assert_eq!(dropped(item(outside, 4, "except: pass")), [(Dropped::NoSuchFile, 1)], "{outside}");
+        assert_eq!(dropped(item(outside, 4, "except: pass")), [(DropReason::NoSuchFile, 1)], "{outside}");
     }
     for line in [0, 5, u32::MAX] {
-        assert_eq!(dropped(item("src/a.py", line, "except: pass")), [(Dropped::NoSuchLines, 1)], "{line}");
+        assert_eq!(dropped(item("src/a.py", line, "except: pass")), [(DropReason::NoSuchLines, 1)], "{line}");
     }
     let mut backwards = item("src/a.py", 4, "except: pass");
     backwards["end_line"] = json!(3);
-    assert_eq!(dropped(backwards), [(Dropped::NoSuchLines, 1)]);
+    assert_eq!(dropped(backwards), [(DropReason::NoSuchLines, 1)]);
     for other in ["g()", "", " \n", "except: pass\nmore"] {
-        assert_eq!(dropped(item("src/a.py", 4, other)), [(Dropped::OtherExcerpt, 1)], "{other:?}");
+        assert_eq!(dropped(item("src/a.py", 4, other)), [(DropReason::OtherExcerpt, 1)], "{other:?}");
     }
     let mut untitled = item("src/a.py", 4, "except: pass");
     untitled["title"] = json!("\u{202e}\n");
-    assert_eq!(dropped(untitled), [(Dropped::Malformed, 1)]);
+    assert_eq!(dropped(untitled), [(DropReason::Malformed, 1)]);
     let mut long = item("src/a.py", 4, "except: pass");
     long["body"] = json!("x".repeat(MAX_BODY_BYTES + 1));
-    assert_eq!(dropped(long), [(Dropped::Malformed, 1)]);
+    assert_eq!(dropped(long), [(DropReason::Malformed, 1)]);
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn of_too_many_the_worst_are_kept_and_repeated_ones_count_once() {
     let checked = check(items(found), tree);
     assert_eq!(checked.findings.len(), MAX_FINDINGS);
     assert_eq!(checked.findings[0].severity, Severity::P0);
-    assert_eq!(checked.dropped[&Dropped::Repeated], 1);
-    assert_eq!(checked.dropped[&Dropped::TooMany], 10);
+    assert_eq!(checked.dropped[&DropReason::Repeated], 1);
+    assert_eq!(checked.dropped[&DropReason::TooMany], 10);
 }
 
 #[test]
@@ -99,13 +99,13 @@ fn one_finding_without_the_form_costs_no_other() {
     assert_eq!((read.findings.len(), read.malformed), (1, 1));
     let error = super::read(&json!({ "findings": [wrong] })).unwrap_err().to_string();
     assert!(error.contains("catastrophic"), "{error}");
-    assert_eq!(super::read(&json!([])), Err(Malformed::NoObject));
-    assert_eq!(super::read(&json!({ "finding": [] })), Err(Malformed::NoFindings));
+    assert_eq!(super::read(&json!([])), Err(MalformedReport::NoObject));
+    assert_eq!(super::read(&json!({ "finding": [] })), Err(MalformedReport::NoFindings));
 }
 
 #[test]
 fn endless_reports_take_a_bounded_room() {
-    let mut all = Items::default();
+    let mut all = UncheckedFindings::default();
     for _ in 0..10 {
         all.add(items(vec![item("src/a.py", 4, "except: pass"); 100]));
     }
@@ -204,9 +204,9 @@ fn a_replacement_as_text_stays_within_its_fence() {
 
 #[test]
 fn an_audit_proposes_nothing_and_is_not_told_that_it_could() {
-    let properties = |tool: truing_model::messages::Tool| {
+    let properties = |tool: truing_model::messages::ToolDefinition| {
         tool.input_schema["properties"]["findings"]["items"]["properties"].clone()
     };
     assert!(properties(tool()).get("replacement").is_some());
-    assert!(properties(<super::audit::Audit as Form>::tool()).get("replacement").is_none());
+    assert!(properties(<super::audit::AuditReport as ReportForm>::tool()).get("replacement").is_none());
 }

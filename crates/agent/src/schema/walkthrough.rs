@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use truing_core::RepoPath;
 use truing_core::line;
 use truing_core::outcome::WalkthroughLine;
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 
-use super::{Items, MAX_ITEMS, ToldLine, in_text, object_in, read, tool};
-use crate::native::Form;
+use super::{MAX_ITEMS, ReportedLine, UncheckedFindings, in_text, object_in, read, tool};
+use crate::native::ReportForm;
 
 /// Lines of a walkthrough.
 pub const MAX_LINES: usize = 8;
@@ -62,15 +62,15 @@ const VERDICT_SIGNS: &[char] = &['✅', '✔', '👍', '❌', '👎', '🚀'];
 
 /// Findings, and a walkthrough of the change.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct WithWalkthrough(pub Items);
+pub struct WalkthroughReport(pub UncheckedFindings);
 
-impl Form for WithWalkthrough {
-    const ASK_AGAIN: &str = Items::ASK_AGAIN;
-    const BE_BRIEF: &str = Items::BE_BRIEF;
-    const CONCLUDE: &str = Items::CONCLUDE;
-    const STANDS: bool = Items::STANDS;
+impl ReportForm for WalkthroughReport {
+    const ASK_AGAIN: &str = UncheckedFindings::ASK_AGAIN;
+    const BE_BRIEF: &str = UncheckedFindings::BE_BRIEF;
+    const CONCLUDE: &str = UncheckedFindings::CONCLUDE;
+    const STANDS: bool = UncheckedFindings::STANDS;
 
-    fn tool() -> Tool {
+    fn tool() -> ToolDefinition {
         let text = |about: &str| json!({ "type": "string", "description": about });
         let line = json!({
             "type": "object",
@@ -104,21 +104,21 @@ impl Form for WithWalkthrough {
     }
 
     fn taken(&self) -> String {
-        Form::taken(&self.0)
+        ReportForm::taken(&self.0)
     }
 }
 
 /// A report with the lines of the walkthrough that have the form.
-fn with(items: Items, input: &Value) -> Items {
+fn with(items: UncheckedFindings, input: &Value) -> UncheckedFindings {
     let lines = input.get("walkthrough").and_then(Value::as_array).into_iter().flatten();
-    let walkthrough = lines.filter_map(|line| ToldLine::deserialize(line).ok()).take(MAX_ITEMS).collect();
-    Items { walkthrough, ..items }
+    let walkthrough = lines.filter_map(|line| ReportedLine::deserialize(line).ok()).take(MAX_ITEMS).collect();
+    UncheckedFindings { walkthrough, ..items }
 }
 
 /// The lines that count: about files of the change, the first of each, without verdicts.
-pub fn walkthrough(said: &[ToldLine], is_changed: impl Fn(&RepoPath) -> bool) -> Vec<WalkthroughLine> {
+pub fn walkthrough(said: &[ReportedLine], is_changed: impl Fn(&RepoPath) -> bool) -> Vec<WalkthroughLine> {
     let mut seen = BTreeSet::new();
-    let lines = said.iter().filter_map(|ToldLine { path, text }| {
+    let lines = said.iter().filter_map(|ReportedLine { path, text }| {
         let path = RepoPath::from_bytes(path.as_bytes());
         let text = line::clean(text, MAX_LINE_CHARS);
         let counts = is_changed(&path) && !text.is_empty() && !is_verdict(&text);
@@ -145,8 +145,10 @@ mod tests {
     use super::*;
 
     fn told(said: &[(&str, &str)]) -> Vec<String> {
-        let said: Vec<ToldLine> =
-            said.iter().map(|(path, text)| ToldLine { path: (*path).into(), text: (*text).into() }).collect();
+        let said: Vec<ReportedLine> = said
+            .iter()
+            .map(|(path, text)| ReportedLine { path: (*path).into(), text: (*text).into() })
+            .collect();
         let lines = walkthrough(&said, |path| path.to_string().starts_with("src/"));
         lines.into_iter().map(|line| format!("{}: {}", line.path, line.text)).collect()
     }
@@ -188,15 +190,15 @@ mod tests {
     fn it_is_read_where_it_is_asked_for_and_a_line_without_the_form_costs_no_other() {
         let input =
             json!({ "findings": [], "walkthrough": [{ "path": "a", "text": "b" }, { "path": "a" }, 7] });
-        let (read, more) = WithWalkthrough::read(&input).unwrap();
+        let (read, more) = WalkthroughReport::read(&input).unwrap();
         assert_eq!((read.0.walkthrough.len(), more), (1, false));
-        let (written, _) = WithWalkthrough::in_text(&input.to_string()).unwrap();
+        let (written, _) = WalkthroughReport::in_text(&input.to_string()).unwrap();
         assert_eq!(written, read);
-        let (plain, _) = <Items as Form>::read(&input).unwrap();
+        let (plain, _) = <UncheckedFindings as ReportForm>::read(&input).unwrap();
         assert_eq!(plain.walkthrough, [], "nobody asked");
         let strange = json!({ "findings": [], "walkthrough": "LGTM" });
-        assert_eq!(WithWalkthrough::read(&strange).unwrap().0.0.walkthrough, []);
-        let has = |tool: Tool| tool.input_schema["properties"].get("walkthrough").is_some();
-        assert!(has(WithWalkthrough::tool()) && !has(Items::tool()));
+        assert_eq!(WalkthroughReport::read(&strange).unwrap().0.0.walkthrough, []);
+        let has = |tool: ToolDefinition| tool.input_schema["properties"].get("walkthrough").is_some();
+        assert!(has(WalkthroughReport::tool()) && !has(UncheckedFindings::tool()));
     }
 }

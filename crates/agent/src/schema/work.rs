@@ -5,10 +5,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::line;
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 
 use super::{REPORT, object_in};
-use crate::native::Form;
+use crate::native::ReportForm;
 
 /// Lines of one list that are kept.
 pub const MAX_LINES: usize = 30;
@@ -19,7 +19,7 @@ pub const MAX_SUMMARY_CHARS: usize = 1200;
 
 /// What was reported, within the bounds above. Text of a model: data.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-pub struct Work {
+pub struct WorkReport {
     /// What the change does.
     pub summary: String,
     /// What is done.
@@ -31,7 +31,7 @@ pub struct Work {
     pub questions: Vec<String>,
 }
 
-impl Work {
+impl WorkReport {
     /// One line each, as many and as long as are kept.
     fn bounded(self) -> Self {
         let lines = |all: Vec<String>| {
@@ -47,7 +47,7 @@ impl Work {
     }
 }
 
-impl Form for Work {
+impl ReportForm for WorkReport {
     const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, and name under `remaining` \
         whatever is not done.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: change one \
@@ -55,10 +55,10 @@ impl Form for Work {
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now; name under `remaining` whatever is \
         not done. No other tool will be called.";
 
-    fn tool() -> Tool {
+    fn tool() -> ToolDefinition {
         let lines =
             |about: &str| json!({ "type": "array", "items": { "type": "string" }, "description": about });
-        Tool {
+        ToolDefinition {
             name: REPORT.to_owned(),
             description:
                 "Ends your work and hands it over. Text outside of this tool is not read by anybody."
@@ -110,16 +110,18 @@ mod tests {
     fn a_report_is_bounded_and_what_is_missing_is_named() {
         let long = "x".repeat(MAX_LINE_CHARS * 2);
         let input = json!({ "summary": "a\nb", "completed": vec![long; MAX_LINES * 2], "remaining": [" "] });
-        let (work, more) = Work::read(&input).unwrap();
+        let (work, more) = WorkReport::read(&input).unwrap();
         assert!(!more && !work.summary.contains('\n') && work.remaining.is_empty(), "{work:?}");
         assert_eq!(work.completed.len(), MAX_LINES);
         assert!(work.completed.iter().all(|line| line.chars().count() == MAX_LINE_CHARS + 1));
-        let wrong = Work::read(&json!({ "summary": "a", "completed": [] })).unwrap_err();
+        let wrong = WorkReport::read(&json!({ "summary": "a", "completed": [] })).unwrap_err();
         assert!(wrong.contains("remaining"), "{wrong}");
         assert_eq!(
-            Work::in_text("```json\n{\"summary\":\"\",\"completed\":[],\"remaining\":[]}\n```").unwrap().0,
-            Work::default()
+            WorkReport::in_text("```json\n{\"summary\":\"\",\"completed\":[],\"remaining\":[]}\n```")
+                .unwrap()
+                .0,
+            WorkReport::default()
         );
-        assert_eq!(Work::in_text("I am done."), None);
+        assert_eq!(WorkReport::in_text("I am done."), None);
     }
 }

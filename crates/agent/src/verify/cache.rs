@@ -13,11 +13,11 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use truing_core::verification::Ran;
+use truing_core::verification::CommandRun;
 
 use super::copy;
 use super::usage;
-use crate::proxy::Reached;
+use crate::proxy::HostAccess;
 
 /// What the names of folders begin with that are in use by a process, and gone with it.
 const HELD: &str = "held-";
@@ -32,12 +32,12 @@ const SKEW: Duration = Duration::from_secs(60);
 
 /// Whose set-up it is, and whose it may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Scope {
+pub struct CacheScope {
     own: String,
     trusted: Vec<String>,
 }
 
-impl Scope {
+impl CacheScope {
     /// Results are kept under this name. Whatever decides whether code is trusted belongs into it: the repository, and
     /// the pull request where that is not the repository's own branch.
     pub fn new(own: impl Into<String>) -> Self {
@@ -59,7 +59,7 @@ impl Scope {
 
 /// How much is kept, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Retention {
+pub struct CacheRetention {
     /// In bytes, all entries together. What was not used for longest goes first.
     pub bytes: u64,
     /// Since an entry was made.
@@ -68,29 +68,29 @@ pub struct Retention {
 
 /// A folder of results.
 #[derive(Clone, Debug)]
-pub struct Cache {
+pub struct SetupCache {
     folder: PathBuf,
-    kept: Retention,
+    kept: CacheRetention,
 }
 
 /// What a set-up left.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct SetupEntry {
     folder: PathBuf,
-    about: About,
+    about: SetupMetadata,
     /// As long as it is locked nobody removes it.
     _lock: File,
     /// What could not be put where others find it is gone with this process.
-    _held: Option<Held>,
+    _held: Option<LockedFolder>,
 }
 
 /// What is told of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct About {
+pub(super) struct SetupMetadata {
     /// The commands that made it.
-    pub(super) commands: Vec<Ran>,
+    pub(super) commands: Vec<CommandRun>,
     /// What they reached.
-    pub(super) reached: Vec<Reached>,
+    pub(super) reached: Vec<HostAccess>,
     /// What it holds, in bytes.
     bytes: u64,
     /// In so many files, folders and links: an entry that somebody has taken from is none.
@@ -101,25 +101,25 @@ pub(super) struct About {
 
 /// A folder that this process holds.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct LockedFolder {
     folder: TempDir,
     _lock: File,
 }
 
-impl Drop for Held {
+impl Drop for LockedFolder {
     fn drop(&mut self) {
         // Whoever filled it may have made folders that cannot be emptied. What is left is removed by a later process.
         let _ = copy::open_up(self.folder.path());
     }
 }
 
-impl Held {
+impl LockedFolder {
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }
 }
 
-impl Entry {
+impl SetupEntry {
     /// The new files of the tree.
     pub(super) fn tree(&self) -> PathBuf {
         self.folder.join(PARTS[0])
@@ -130,19 +130,19 @@ impl Entry {
         self.folder.join(PARTS[1])
     }
 
-    pub(super) fn about(&self) -> &About {
+    pub(super) fn about(&self) -> &SetupMetadata {
         &self.about
     }
 }
 
-impl Cache {
+impl SetupCache {
     /// In this folder, which is made when the first comes.
-    pub fn new(folder: PathBuf, kept: Retention) -> Self {
+    pub fn new(folder: PathBuf, kept: CacheRetention) -> Self {
         Self { folder, kept }
     }
 
     /// Makes a folder that is gone when this process is, in the very file system of the entries.
-    pub(super) fn hold(&self) -> io::Result<Held> {
+    pub(super) fn hold(&self) -> io::Result<LockedFolder> {
         let named = |error| copy::at(&self.folder, error);
         std::fs::create_dir_all(&self.folder).map_err(named)?;
         for _ in 0..MAX_TRIES {
@@ -155,19 +155,19 @@ impl Cache {
             let Ok(lock) = File::open(folder.path()) else { continue };
             lock.lock_shared()?;
             if folder.path().exists() {
-                return Ok(Held { folder, _lock: lock });
+                return Ok(LockedFolder { folder, _lock: lock });
             }
         }
         Err(io::Error::other("new folders vanish from it"))
     }
 
     /// What is kept for this key, if somebody trusted has made it and it is not too old.
-    pub(super) fn find(&self, scope: &Scope, key: &str, now: SystemTime) -> Option<Entry> {
+    pub(super) fn find(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<SetupEntry> {
         let scopes = std::iter::once(&scope.own).chain(&scope.trusted);
         scopes.map(|scope| self.folder.join(place(scope, key))).find_map(|folder| self.open(folder, now))
     }
 
-    fn open(&self, folder: PathBuf, now: SystemTime) -> Option<Entry> {
+    fn open(&self, folder: PathBuf, now: SystemTime) -> Option<SetupEntry> {
         let lock = File::open(&folder).ok()?;
         lock.lock_shared().ok()?;
         // Between the two it may have been removed: then this cannot be read.
@@ -177,22 +177,22 @@ impl Cache {
         }
         // When it was last used. That it cannot be noted makes it go sooner.
         let _ = File::open(folder.join(ABOUT)).and_then(|file| file.set_modified(now));
-        Some(Entry { folder, about, _lock: lock, _held: None })
+        Some(SetupEntry { folder, about, _lock: lock, _held: None })
     }
 
     /// Keeps what a set-up left in `held`, below `tree` and `home`. If somebody else was sooner, theirs is it; where it cannot
     /// be put, it serves this process alone.
     pub(super) fn keep(
         &self,
-        scope: &Scope,
+        scope: &CacheScope,
         key: &str,
-        held: Held,
-        commands: Vec<Ran>,
-        reached: Vec<Reached>,
+        held: LockedFolder,
+        commands: Vec<CommandRun>,
+        reached: Vec<HostAccess>,
         now: SystemTime,
-    ) -> io::Result<Entry> {
-        let usage::Usage { bytes, files } = usage_of(held.path());
-        let told = About { commands, reached, bytes, files, made: now };
+    ) -> io::Result<SetupEntry> {
+        let usage::DiskUsage { bytes, files } = usage_of(held.path());
+        let told = SetupMetadata { commands, reached, bytes, files, made: now };
         std::fs::write(held.path().join(ABOUT), serde_json::to_vec(&told)?)?;
         let folder = self.folder.join(place(&scope.own, key));
         // One of the same key that is no good makes room.
@@ -205,7 +205,7 @@ impl Cache {
             return Ok(entry);
         }
         let lock = File::open(held.path())?;
-        Ok(Entry { folder: held.path().to_owned(), about: told, _lock: lock, _held: Some(held) })
+        Ok(SetupEntry { folder: held.path().to_owned(), about: told, _lock: lock, _held: Some(held) })
     }
 
     /// Removes what is too old, too much, or left by processes that are gone.
@@ -235,7 +235,7 @@ impl Cache {
     }
 
     /// Also one of the future: somebody set the clock.
-    fn is_old(&self, about: &About, now: SystemTime) -> bool {
+    fn is_old(&self, about: &SetupMetadata, now: SystemTime) -> bool {
         (now + SKEW).duration_since(about.made).map_or(true, |age| age > self.kept.age + SKEW)
     }
 }
@@ -250,7 +250,7 @@ fn place(scope: &str, key: &str) -> String {
 }
 
 /// What is told of an entry; none of what is no plain file, which may never end.
-fn about(folder: &Path) -> Option<About> {
+fn about(folder: &Path) -> Option<SetupMetadata> {
     let file = folder.join(ABOUT);
     if !file.symlink_metadata().ok()?.is_file() {
         return None;
@@ -259,12 +259,12 @@ fn about(folder: &Path) -> Option<About> {
 }
 
 /// What an entry's parts hold.
-fn usage_of(folder: &Path) -> usage::Usage {
-    PARTS.iter().fold(usage::Usage::default(), |all, part| all.and(usage::of(&folder.join(part))))
+fn usage_of(folder: &Path) -> usage::DiskUsage {
+    PARTS.iter().fold(usage::DiskUsage::default(), |all, part| all.and(usage::of(&folder.join(part))))
 }
 
 /// Is everything there that was kept?
-fn is_whole(folder: &Path, about: &About) -> bool {
+fn is_whole(folder: &Path, about: &SetupMetadata) -> bool {
     PARTS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == about.files
 }
 
@@ -286,17 +286,17 @@ mod tests {
 
     struct TestCache {
         folder: TempDir,
-        cache: Cache,
+        cache: SetupCache,
     }
 
     impl TestCache {
         fn new(bytes: u64) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let cache = Cache::new(folder.path().join("cache"), Retention { bytes, age: DAY });
+            let cache = SetupCache::new(folder.path().join("cache"), CacheRetention { bytes, age: DAY });
             Self { folder, cache }
         }
 
-        fn keep(&self, scope: &Scope, key: &str, text: &str, now: SystemTime) -> Entry {
+        fn keep(&self, scope: &CacheScope, key: &str, text: &str, now: SystemTime) -> SetupEntry {
             let held = self.cache.hold().unwrap();
             for name in ["tree", "home"] {
                 std::fs::create_dir(held.path().join(name)).unwrap();
@@ -305,7 +305,7 @@ mod tests {
             self.cache.keep(scope, key, held, Vec::new(), Vec::new(), now).unwrap()
         }
 
-        fn found(&self, scope: &Scope, key: &str, now: SystemTime) -> Option<String> {
+        fn found(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<String> {
             let entry = self.cache.find(scope, key, now)?;
             Some(std::fs::read_to_string(entry.tree().join("made")).unwrap())
         }
@@ -318,11 +318,11 @@ mod tests {
     #[test]
     fn an_entry_is_found_by_its_scope_and_those_who_trust_it_until_it_is_old() {
         let (cache, now) = (TestCache::new(u64::MAX), SystemTime::now());
-        let (base, change) = (Scope::new("base"), Scope::new("change").trusting("base"));
+        let (base, change) = (CacheScope::new("base"), CacheScope::new("change").trusting("base"));
         drop(cache.keep(&change, "a", "of a change", now));
         assert_eq!(cache.found(&change, "a", now).as_deref(), Some("of a change"));
         assert_eq!(cache.found(&base, "a", now), None, "a change says nothing of the base");
-        assert_eq!(cache.found(&Scope::new("other"), "a", now), None);
+        assert_eq!(cache.found(&CacheScope::new("other"), "a", now), None);
         drop(cache.keep(&base, "b", "of the base", now));
         assert_eq!(cache.found(&change, "b", now).as_deref(), Some("of the base"));
         assert_eq!(cache.found(&base, "c", now), None);
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_somebody_took_from_is_made_anew() {
-        let (now, scope) = (SystemTime::now(), Scope::new("x"));
+        let (now, scope) = (SystemTime::now(), CacheScope::new("x"));
         let damages: [fn(&Path); 4] = [
             |entry| std::fs::remove_dir(entry.join("home")).unwrap(),
             |entry| std::fs::remove_dir_all(entry.join("tree")).unwrap(),
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn what_two_keep_at_once_serves_both() {
-        let (cache, now, scope) = (TestCache::new(u64::MAX), SystemTime::now(), Scope::new("x"));
+        let (cache, now, scope) = (TestCache::new(u64::MAX), SystemTime::now(), CacheScope::new("x"));
         let first = cache.keep(&scope, "a", "first", now + Duration::from_secs(1));
         let second = cache.keep(&scope, "a", "second", now);
         assert_eq!(second.folder, first.folder, "who began sooner and ended later uses what is there");
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn what_is_too_much_or_too_old_or_left_behind_goes_and_what_is_used_stays() {
-        let (cache, now, scope) = (TestCache::new(5 << 19), SystemTime::now(), Scope::new("x"));
+        let (cache, now, scope) = (TestCache::new(5 << 19), SystemTime::now(), CacheScope::new("x"));
         let text = "x".repeat(1 << 20);
         drop(cache.keep(&scope, "old", &text, now - 2 * DAY));
         for key in ["a", "b", "c"] {
@@ -394,7 +394,7 @@ mod tests {
             ["old", "a", "b", "c"].map(|key| cache.found(&scope, key, now).is_some()).into();
         assert_eq!(there.iter().filter(|there| **there).count(), 2, "{there:?}");
         assert!(!there[0] && there[1]);
-        let small = Cache { kept: Retention { bytes: 0, age: DAY }, ..cache.cache.clone() };
+        let small = SetupCache { kept: CacheRetention { bytes: 0, age: DAY }, ..cache.cache.clone() };
         small.clean(now);
         assert!(used.tree().join("made").exists(), "it is in use");
         drop((used, held));

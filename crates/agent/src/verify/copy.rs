@@ -25,7 +25,7 @@ const MAX_NAMED: usize = 200;
 /// # Errors
 /// Whatever the disk says, or that it is more; the copy is then not whole.
 pub(crate) fn add(from: &Path, to: &Path, most: u64) -> io::Result<()> {
-    let mut copy = Copy { left: most, names: HashMap::new() };
+    let mut copy = FolderCopy { left: most, names: HashMap::new() };
     copy.folder(from, to)
 }
 
@@ -37,14 +37,14 @@ pub(super) fn at(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{cut}{}: {error}", text.get(from..).unwrap_or_default()))
 }
 
-struct Copy {
+struct FolderCopy {
     /// How many more bytes may be copied.
     left: u64,
     /// Files of several names that were copied, by device and number.
     names: HashMap<(u64, u64), PathBuf>,
 }
 
-impl Copy {
+impl FolderCopy {
     fn folder(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         for entry in std::fs::read_dir(from)? {
             let entry = entry?;

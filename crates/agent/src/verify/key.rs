@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::Plan;
+use super::VerifyPlan;
 use crate::sandbox::SYSTEM_PATH;
 
 /// The form of what is kept, and of the sandbox that it is made in; another one when either changes.
@@ -49,10 +49,10 @@ const LIST_ENDS: [&str; 2] = ["txt", "in"];
 ///
 /// # Errors
 /// A file that cannot be read.
-pub(super) fn of(tree: &Path, plan: &Plan) -> io::Result<String> {
+pub(super) fn of(tree: &Path, plan: &VerifyPlan) -> io::Result<String> {
     // A folder for what is temporary may be a link.
     let tree = &tree.canonicalize()?;
-    let mut key = Key(Sha256::new());
+    let mut key = KeyHasher(Sha256::new());
     key.add(&FORMAT.to_le_bytes());
     for argv in &plan.setup {
         key.list(argv);
@@ -71,9 +71,9 @@ pub(super) fn of(tree: &Path, plan: &Plan) -> io::Result<String> {
     Ok(hex::encode(key.0.finalize()))
 }
 
-struct Key(Sha256);
+struct KeyHasher(Sha256);
 
-impl Key {
+impl KeyHasher {
     /// Each part with its length before it, so that no two lists are the same bytes.
     fn add(&mut self, part: &[u8]) {
         self.0.update((part.len() as u64).to_le_bytes());
@@ -89,13 +89,13 @@ impl Key {
 
     fn file(&mut self, path: &Path) -> io::Result<()> {
         let mut hash = Sha256::new();
-        io::copy(&mut File::open(path)?, &mut Writes(&mut hash))?;
+        io::copy(&mut File::open(path)?, &mut HashWriter(&mut hash))?;
         self.add(&hash.finalize());
         Ok(())
     }
 
     /// What stands for a program's version: which file it is.
-    fn program(&mut self, name: &str, plan: &Plan) -> io::Result<()> {
+    fn program(&mut self, name: &str, plan: &VerifyPlan) -> io::Result<()> {
         let own = plan.programs.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]);
         let mut folders = own.chain(SYSTEM_PATH.split(':').map(PathBuf::from));
         let found =
@@ -111,9 +111,9 @@ impl Key {
 }
 
 /// A hash as what is written to.
-struct Writes<'a>(&'a mut Sha256);
+struct HashWriter<'a>(&'a mut Sha256);
 
-impl io::Write for Writes<'_> {
+impl io::Write for HashWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())
@@ -125,7 +125,7 @@ impl io::Write for Writes<'_> {
 }
 
 /// The files that decide, in order: lock files, and what the commands name.
-fn files(tree: &Path, plan: &Plan) -> io::Result<Vec<PathBuf>> {
+fn files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
     let words = plan.setup.iter().flatten();
     // `--requirement=dev.in`, `-rdev.in` and `dev.in`.
     let named = words.flat_map(|word| {
@@ -180,7 +180,7 @@ mod tests {
             std::fs::create_dir_all(tree.join(name).parent().unwrap()).unwrap();
             std::fs::write(tree.join(name), text).unwrap();
         };
-        let mut plan = Plan::default();
+        let mut plan = VerifyPlan::default();
         let setup = |words: &[&str]| vec![words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()];
         plan.setup = setup(&["sh", "tools/setup.sh", "--list=dev.in"]);
         write("uv.lock", "1");

@@ -5,25 +5,25 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use truing_core::loopback::is_loopback;
-use truing_core::registry::Registry;
+use truing_core::registry::PackageRegistry;
 use url::{Host, Url};
 
-use crate::proxy::{Place, plain};
+use crate::proxy::{AllowedHost, plain};
 
 /// The addresses of a registry and of its files.
-fn hosts(registry: Registry) -> &'static [&'static str] {
+fn hosts(registry: PackageRegistry) -> &'static [&'static str] {
     match registry {
-        Registry::Pypi => &["pypi.org", "files.pythonhosted.org"],
-        Registry::Npm => &["registry.npmjs.org"],
-        Registry::Crates => &["index.crates.io", "static.crates.io", "crates.io"],
+        PackageRegistry::Pypi => &["pypi.org", "files.pythonhosted.org"],
+        PackageRegistry::Npm => &["registry.npmjs.org"],
+        PackageRegistry::Crates => &["index.crates.io", "static.crates.io", "crates.io"],
     }
 }
 
 /// The variables that name further indexes to its tools. A value may hold several.
-fn variables(registry: Registry) -> &'static [&'static str] {
+fn variables(registry: PackageRegistry) -> &'static [&'static str] {
     match registry {
-        Registry::Pypi => &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],
-        Registry::Npm | Registry::Crates => &[],
+        PackageRegistry::Pypi => &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],
+        PackageRegistry::Npm | PackageRegistry::Crates => &[],
     }
 }
 
@@ -42,9 +42,9 @@ const SHOWN: &[&str] = &["/etc/ssl/certs", "/etc/pki/tls/certs", "/usr/"];
 
 /// What set-ups may reach, and what their tools are told of it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Registries {
+pub struct RegistryAccess {
     /// Where they may connect to.
-    pub places: Vec<Place>,
+    pub places: Vec<AllowedHost>,
     /// Variables that they find.
     pub variables: Vec<(String, String)>,
     /// Files that they find, by their paths in the home folder.
@@ -53,9 +53,9 @@ pub struct Registries {
 
 /// An index that a user has in the place of a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Index {
+pub struct RegistryIndex {
     /// Which.
-    pub registry: Registry,
+    pub registry: PackageRegistry,
     /// What names it: a variable, or a file.
     pub named_by: String,
     /// Its address.
@@ -110,18 +110,18 @@ impl RegistryError {
     }
 }
 
-impl Registries {
+impl RegistryAccess {
     /// These registries, for a user whose variables `variable` tells.
     ///
     /// # Errors
     /// An index that cannot be used.
     pub fn of<'a>(
-        registries: &[Registry],
+        registries: &[PackageRegistry],
         variable: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<Self, RegistryError> {
         let mut all = Self::default();
         for registry in registries {
-            let public = hosts(*registry).iter().map(|host| Place {
+            let public = hosts(*registry).iter().map(|host| AllowedHost {
                 host: (*host).to_owned(),
                 port: 443,
                 tls: true,
@@ -148,16 +148,16 @@ impl Registries {
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn with(mut self, index: &Index) -> Result<Self, RegistryError> {
-        let Index { registry, named_by, address } = index;
+    pub fn with(mut self, index: &RegistryIndex) -> Result<Self, RegistryError> {
+        let RegistryIndex { registry, named_by, address } = index;
         self.places.push(place(named_by, address)?);
         match registry {
-            Registry::Pypi => {
+            PackageRegistry::Pypi => {
                 let names = ["PIP_INDEX_URL", "UV_DEFAULT_INDEX"];
                 self.variables.extend(names.map(|name| (name.to_owned(), address.clone())));
             }
-            Registry::Npm => self.variables.push(("npm_config_registry".to_owned(), address.clone())),
-            Registry::Crates => {
+            PackageRegistry::Npm => self.variables.push(("npm_config_registry".to_owned(), address.clone())),
+            PackageRegistry::Crates => {
                 let sparse = format!("{SPARSE}{}", address.strip_prefix(SPARSE).unwrap_or(address));
                 let sources = [
                     ("crates-io", CargoSource::ReplaceWith(OWN_SOURCE)),
@@ -177,7 +177,7 @@ impl Registries {
 }
 
 /// Where an index is, as it is configured: `URL`, cargo's with `sparse+` before it, or uv's `NAME=URL`.
-fn place(variable: &str, index: &str) -> Result<Place, RegistryError> {
+fn place(variable: &str, index: &str) -> Result<AllowedHost, RegistryError> {
     let no = |why: String| RegistryError::NoAddress { variable: variable.to_owned(), why };
     let named = index.split_once('=').filter(|(name, _)| !name.contains([':', '/']));
     let index = named.map_or(index, |(_, index)| index);
@@ -198,22 +198,25 @@ fn place(variable: &str, index: &str) -> Result<Place, RegistryError> {
         None => return Err(no("it has no host".to_owned())),
     };
     let port = url.port_or_known_default().ok_or_else(|| no("it has no port".to_owned()))?;
-    Ok(Place { host, port, tls, private: true })
+    Ok(AllowedHost { host, port, tls, private: true })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(registries: &[Registry], variables: &[(&str, &'static str)]) -> Result<Registries, RegistryError> {
+    fn of(
+        registries: &[PackageRegistry],
+        variables: &[(&str, &'static str)],
+    ) -> Result<RegistryAccess, RegistryError> {
         let found = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
-        Registries::of(registries, found)
+        RegistryAccess::of(registries, found)
     }
 
     #[test]
     fn listed_registries_and_the_users_indexes_may_be_reached() {
         let all = of(
-            &[Registry::Pypi],
+            &[PackageRegistry::Pypi],
             &[
                 ("PIP_EXTRA_INDEX_URL", "https://Mirror.example.org:8443/simple"),
                 ("UV_INDEX", "one=https://a.example.org/x http://127.0.0.1:5000/simple"),
@@ -224,7 +227,7 @@ mod tests {
         )
         .unwrap();
         let reached = |host, port, tls| {
-            let at = |place: &&Place| (place.host.as_str(), place.port, place.tls) == (host, port, tls);
+            let at = |place: &&AllowedHost| (place.host.as_str(), place.port, place.tls) == (host, port, tls);
             all.places.iter().find(at).map(|place| place.private)
         };
         assert_eq!(reached("pypi.org", 443, true), Some(false));
@@ -254,7 +257,7 @@ mod tests {
             ("file:///hush", "not reached by https"),
             ("hush", "names no index"),
         ] {
-            let error = of(&Registry::ALL, &[("PIP_EXTRA_INDEX_URL", value)]).unwrap_err();
+            let error = of(&PackageRegistry::ALL, &[("PIP_EXTRA_INDEX_URL", value)]).unwrap_err();
             let told = format!("{error}, {}", error.hint());
             assert!(told.contains(wrong) && told.contains("PIP_EXTRA_INDEX_URL"), "{told}");
             assert!(!told.contains("hush"), "{told}");
@@ -263,14 +266,14 @@ mod tests {
 
     #[test]
     fn tools_are_told_of_the_indexes_that_a_user_has() {
-        let mut all = Registries::default();
+        let mut all = RegistryAccess::default();
         for (registry, address) in [
-            (Registry::Pypi, "https://one.example.org/simple"),
-            (Registry::Npm, "https://two.example.org"),
-            (Registry::Crates, "https://three.example.org/index/"),
+            (PackageRegistry::Pypi, "https://one.example.org/simple"),
+            (PackageRegistry::Npm, "https://two.example.org"),
+            (PackageRegistry::Crates, "https://three.example.org/index/"),
         ] {
             let named_by = "~/.x".to_owned();
-            all = all.with(&Index { registry, named_by, address: address.to_owned() }).unwrap();
+            all = all.with(&RegistryIndex { registry, named_by, address: address.to_owned() }).unwrap();
         }
         for host in ["one.example.org", "two.example.org", "three.example.org"] {
             assert!(all.places.iter().any(|place| (place.host.as_str(), place.port) == (host, 443)));
@@ -283,8 +286,8 @@ mod tests {
         assert_eq!(config["source"]["crates-io"][concat!("replace", "-with")].as_str(), Some("own"));
         let sparse = format!("{SPARSE}https://three.example.org/index/");
         assert_eq!(config["source"]["own"]["registry"].as_str(), Some(sparse.as_str()));
-        let secret = Index {
-            registry: Registry::Crates,
+        let secret = RegistryIndex {
+            registry: PackageRegistry::Crates,
             named_by: "~/.cargo/config.toml".to_owned(),
             address: "https://me:hush@example.org".to_owned(),
         };

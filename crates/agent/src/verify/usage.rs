@@ -24,14 +24,14 @@ const LOOK: u32 = 0o500;
 
 /// What files take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Usage {
+pub(crate) struct DiskUsage {
     /// In bytes, on the disk.
     pub(crate) bytes: u64,
     /// Files, folders and links.
     pub(crate) files: u64,
 }
 
-impl Usage {
+impl DiskUsage {
     /// So many bytes, in as many files as there may be.
     pub(crate) fn of_bytes(bytes: u64) -> Self {
         Self { bytes, files: MAX_FILES }
@@ -49,7 +49,7 @@ impl Usage {
 
 /// Too much.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Over {
+pub(crate) enum DiskOverrun {
     /// More than may be.
     Limit,
     /// Whatever it is: the disk is nearly full.
@@ -58,13 +58,13 @@ pub(crate) enum Over {
 
 /// What a folder holds. What vanishes meanwhile does not count; folders that their owner has closed are opened for a
 /// moment, so that nothing hides in them.
-pub(crate) fn of(folder: &Path) -> Usage {
-    let mut usage = Usage::default();
+pub(crate) fn of(folder: &Path) -> DiskUsage {
+    let mut usage = DiskUsage::default();
     let mut folders = vec![folder.to_owned()];
     let mut closed = Vec::new();
     while let Some(folder) = folders.pop() {
         let found = std::fs::read_dir(&folder).or_else(|error| {
-            closed.push(Opened::new(&folder).map_err(|_| error)?);
+            closed.push(OpenedFolder::new(&folder).map_err(|_| error)?);
             std::fs::read_dir(&folder)
         });
         for entry in found.into_iter().flatten().flatten() {
@@ -72,7 +72,7 @@ pub(crate) fn of(folder: &Path) -> Usage {
             let Ok(found) = entry.metadata() else { continue };
             // A file of several names is shared among them.
             let bytes = found.blocks().saturating_mul(BLOCK) / found.nlink().max(1);
-            usage = usage.and(Usage { bytes: if found.is_dir() { 0 } else { bytes }, files: 1 });
+            usage = usage.and(DiskUsage { bytes: if found.is_dir() { 0 } else { bytes }, files: 1 });
             if found.is_dir() {
                 folders.push(entry.path());
             }
@@ -82,12 +82,12 @@ pub(crate) fn of(folder: &Path) -> Usage {
 }
 
 /// A folder that is open as long as this is there, and then as it was.
-struct Opened {
+struct OpenedFolder {
     folder: OwnedFd,
     before: Permissions,
 }
 
-impl Opened {
+impl OpenedFolder {
     /// By a handle: a link that is put in its place meanwhile leads nowhere.
     fn new(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -98,7 +98,7 @@ impl Opened {
     }
 }
 
-impl Drop for Opened {
+impl Drop for OpenedFolder {
     fn drop(&mut self) {
         // It is a program's folder, which goes soon.
         let _ = std::fs::set_permissions(by_handle(&self.folder), self.before.clone());
@@ -110,7 +110,7 @@ fn by_handle(folder: &OwnedFd) -> PathBuf {
 }
 
 /// Ends when there [`is_over`].
-pub(crate) async fn over(folders: &[PathBuf], most: Usage) -> Over {
+pub(crate) async fn over(folders: &[PathBuf], most: DiskUsage) -> DiskOverrun {
     loop {
         let began = Instant::now();
         if let Some(over) = is_over(folders, most).await {
@@ -121,14 +121,14 @@ pub(crate) async fn over(folders: &[PathBuf], most: Usage) -> Over {
 }
 
 /// Do the folders hold more together than they may, or is their disk nearly full?
-pub(crate) async fn is_over(folders: &[PathBuf], most: Usage) -> Option<Over> {
+pub(crate) async fn is_over(folders: &[PathBuf], most: DiskUsage) -> Option<DiskOverrun> {
     let looked = folders.to_vec();
     let is_over = tokio::task::spawn_blocking(move || {
-        let all = looked.iter().fold(Usage::default(), |all, folder| all.and(of(folder)));
+        let all = looked.iter().fold(DiskUsage::default(), |all, folder| all.and(of(folder)));
         if all.is_over(most) {
-            return Some(Over::Limit);
+            return Some(DiskOverrun::Limit);
         }
-        looked.iter().any(|folder| is_full(folder).unwrap_or(false)).then_some(Over::Full)
+        looked.iter().any(|folder| is_full(folder).unwrap_or(false)).then_some(DiskOverrun::Full)
     });
     is_over.await.unwrap_or(None)
 }
@@ -150,8 +150,8 @@ mod tests {
         std::fs::create_dir(at("closed")).unwrap();
         std::fs::set_permissions(at("closed"), Permissions::from_mode(0o200)).unwrap();
         std::os::unix::fs::symlink(at("closed"), at("link")).unwrap();
-        assert!(Opened::new(&at("link")).is_err());
-        let opened = Opened::new(&at("closed")).unwrap();
+        assert!(OpenedFolder::new(&at("link")).is_err());
+        let opened = OpenedFolder::new(&at("closed")).unwrap();
         assert_eq!(mode("closed"), 0o700);
         drop(opened);
         assert_eq!(mode("closed"), 0o200);

@@ -13,12 +13,12 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use truing_agent::fixer::{Fixer, FixerError, Workshop};
-use truing_agent::native::{Output, Tools};
-use truing_agent::sandbox::Level;
+use truing_agent::fixer::{FixerError, FixerTools, FixerWorkspace};
+use truing_agent::native::{CallOutput, RunTools};
+use truing_agent::sandbox::SandboxLevel;
 use truing_core::agent::MAX_OUTPUT_BYTES;
-use truing_core::policy::{Policy, PolicySet, ProfileName};
-use truing_model::messages::Tool;
+use truing_core::policy::{AgentPolicy, PolicySet, ProfileName};
+use truing_model::messages::ToolDefinition;
 
 use crate::support::{SOON, Test, has_namespaces, until, with_word};
 
@@ -72,15 +72,15 @@ struct Reads {
 }
 
 #[async_trait]
-impl Tools for Reads {
-    fn offered(&self) -> Vec<Tool> {
+impl RunTools for Reads {
+    fn offered(&self) -> Vec<ToolDefinition> {
         let (name, description) = ("read".to_owned(), String::new());
-        vec![Tool { name, description, input_schema: json!({}), cache_control: None }]
+        vec![ToolDefinition { name, description, input_schema: json!({}), cache_control: None }]
     }
 
-    async fn call(&self, name: &str, _: &Value) -> Output {
+    async fn call(&self, name: &str, _: &Value) -> CallOutput {
         let text = format!("called {name} after {} changes", self.changes.load(Ordering::SeqCst));
-        Output { text, is_error: false, denied: false }
+        CallOutput { text, is_error: false, denied: false }
     }
 
     async fn renew(&self) {
@@ -135,10 +135,13 @@ impl Stage {
         assert!(git.stdout(Stdio::null()).status().unwrap().success(), "{arguments:?}");
     }
 
-    fn fixer(&self, time: Duration) -> Fixer {
-        let workshop =
-            Workshop { programs: vec![self.programs()], time, ..Workshop::new(self.path("clone"), policy()) };
-        Fixer::new(Box::new(Reads::default()), workshop, Level::Full).unwrap()
+    fn fixer(&self, time: Duration) -> FixerTools {
+        let workshop = FixerWorkspace {
+            programs: vec![self.programs()],
+            time,
+            ..FixerWorkspace::new(self.path("clone"), policy())
+        };
+        FixerTools::new(Box::new(Reads::default()), workshop, SandboxLevel::Full).unwrap()
     }
 
     /// A folder with a program that the policy knows: `pytest`, here a shell that runs the clone's own `test.sh`, as the
@@ -154,7 +157,7 @@ impl Stage {
         folder
     }
 
-    fn call(&self, name: &str, input: &Value) -> Output {
+    fn call(&self, name: &str, input: &Value) -> CallOutput {
         self.runtime.block_on(self.fixer(SOON).call(name, input))
     }
 
@@ -178,16 +181,16 @@ impl Stage {
 }
 
 /// The policy of fixers, with a check of the configuration.
-fn policy() -> Arc<Policy> {
+fn policy() -> Arc<AgentPolicy> {
     let exact = vec![("verify.check".to_owned(), vec!["pytest".to_owned(), "--a-check".to_owned()])];
     Arc::new(PolicySet::shipped().unwrap().of_profile(ProfileName::Fixer).with_exact(exact))
 }
 
 fn a_weaker_sandbox_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    for level in [Level::None, Level::Landlock] {
-        let workshop = Workshop::new(folder.path().to_owned(), policy());
-        let refused = Fixer::new(Box::new(Reads::default()), workshop, level);
+    for level in [SandboxLevel::None, SandboxLevel::Landlock] {
+        let workshop = FixerWorkspace::new(folder.path().to_owned(), policy());
+        let refused = FixerTools::new(Box::new(Reads::default()), workshop, level);
         assert!(matches!(refused, Err(FixerError::Sandbox(_))), "{level:?}");
     }
 }

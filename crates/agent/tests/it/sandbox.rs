@@ -13,10 +13,10 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use tempfile::TempDir;
-use truing_agent::sandbox::check::{Check, check};
+use truing_agent::sandbox::check::{EscapeCheck, check};
 use truing_agent::sandbox::{
-    Bound, HELPER_FAILED, Job, LIMIT_PASSED, Level, NOT_STARTED, Probe, Run, SandboxError, at_least,
-    bound_passed, reached,
+    EscapeProbe, HELPER_FAILED, JobCommand, LIMIT_PASSED, NOT_STARTED, SandboxError, SandboxJob,
+    SandboxLevel, SandboxLimit, at_least, bound_passed, reached,
 };
 
 use crate::support::{Test, has_namespaces, until, with_word};
@@ -121,22 +121,22 @@ fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn job(tree: &Path, run: Run) -> Job {
-    let mut job = Job::new(reached(folder().path()), tree, run).unwrap();
+fn job(tree: &Path, run: JobCommand) -> SandboxJob {
+    let mut job = SandboxJob::new(reached(folder().path()), tree, run).unwrap();
     job.private = tree.to_owned();
     job
 }
 
-fn shell(script: &str) -> Run {
-    Run::Program(["sh", "-c", script].map(OsString::from).to_vec())
+fn shell(script: &str) -> JobCommand {
+    JobCommand::Program(["sh", "-c", script].map(OsString::from).to_vec())
 }
 
-fn output(job: &Job) -> Output {
+fn output(job: &SandboxJob) -> Output {
     job.command().unwrap().stdin(Stdio::null()).output().unwrap()
 }
 
 /// Names of what was tried and stopped, or not.
-fn names(checks: &[Check], stopped: bool) -> Vec<&str> {
+fn names(checks: &[EscapeCheck], stopped: bool) -> Vec<&str> {
     checks.iter().filter(|check| check.stopped == Some(stopped)).map(|check| check.name).collect()
 }
 
@@ -146,7 +146,7 @@ fn without_uses(mut names: Vec<&str>) -> Vec<&str> {
 }
 
 fn every_escape_is_stopped() {
-    assert_eq!(reached(folder().path()), Level::Full);
+    assert_eq!(reached(folder().path()), SandboxLevel::Full);
     assert_eq!(all_tries(), ExitCode::SUCCESS);
 }
 
@@ -159,8 +159,8 @@ fn every_escape_of_an_ordinary_user_is_stopped() {
 
 /// All tries at the strongest level, with what was seen of each.
 pub(crate) fn all_tries() -> ExitCode {
-    let checks = check(Level::Full).unwrap();
-    for Check { name, stopped, note, held, limit } in &checks {
+    let checks = check(SandboxLevel::Full).unwrap();
+    for EscapeCheck { name, stopped, note, held, limit } in &checks {
         let held = held.zip(*limit).map(|(held, limit)| format!("held {held} of {limit}"));
         println!("  {stopped:?} {name} {} {}", note.as_deref().unwrap_or_default(), held.unwrap_or_default());
     }
@@ -170,7 +170,7 @@ pub(crate) fn all_tries() -> ExitCode {
 }
 
 fn without_namespaces_whatever_is_outside_is_out_of_reach() {
-    let checks = check(Level::Landlock).unwrap();
+    let checks = check(SandboxLevel::Landlock).unwrap();
     assert_eq!(without_uses(names(&checks, false)), [""; 0]);
     // A reader's memory is its own process's alone: its limit holds without namespaces.
     let of_readers: Vec<_> =
@@ -180,7 +180,7 @@ fn without_namespaces_whatever_is_outside_is_out_of_reach() {
 
 /// The controls: outside of a sandbox the same tries get out.
 fn without_a_sandbox_every_escape_works() {
-    let checks = check(Level::None).unwrap();
+    let checks = check(SandboxLevel::None).unwrap();
     assert_eq!(names(&checks, true), [""; 0]);
 }
 
@@ -191,9 +191,9 @@ fn a_command_reads_its_tree_and_its_end_is_told() {
     let ended = output(&job(here.path(), shell(script)));
     assert_eq!(ended.status.code(), Some(7), "{ended:?}");
     assert_eq!((ended.stdout.as_slice(), ended.stderr.as_slice()), (&b"text\n"[..], &b"said\n"[..]));
-    assert!(reached(folder().path()) != Level::Full || !here.path().join("new").exists());
+    assert!(reached(folder().path()) != SandboxLevel::Full || !here.path().join("new").exists());
     assert_eq!(output(&job(here.path(), shell("kill -9 $$"))).status.code(), Some(128 + 9));
-    let missing = Run::Program(vec!["no-such-program".into()]);
+    let missing = JobCommand::Program(vec!["no-such-program".into()]);
     assert_eq!(output(&job(here.path(), missing)).status.code(), Some(i32::from(NOT_STARTED)));
 }
 
@@ -201,14 +201,14 @@ fn a_command_reads_its_tree_and_its_end_is_told() {
 fn what_passes_a_bound_ends_and_says_which() {
     let here = folder();
     let script = "echo said >&2; head -c 40M /dev/zero > \"$TMPDIR/a\"; sleep 1000 | sleep 1000 | sleep 1000";
-    let ended = |level: Level, bound: Bound| {
+    let ended = |level: SandboxLevel, bound: SandboxLimit| {
         let mut job = job(here.path(), shell(script));
         job.level = level;
         match bound {
-            Bound::Memory => job.limits.memory = 32 << 20,
-            Bound::Processes => job.limits.processes = 2,
-            Bound::Disk => job.limits.disk = 30 << 20,
-            Bound::Sockets => {}
+            SandboxLimit::Memory => job.limits.memory = 32 << 20,
+            SandboxLimit::Processes => job.limits.processes = 2,
+            SandboxLimit::Disk => job.limits.disk = 30 << 20,
+            SandboxLimit::Sockets => {}
         }
         let ended = output(&job);
         assert_eq!(ended.status.code(), Some(i32::from(LIMIT_PASSED)), "{level:?} {bound:?}: {ended:?}");
@@ -216,18 +216,18 @@ fn what_passes_a_bound_ends_and_says_which() {
         bound_passed(ended.status.code(), &ended.stderr).map(|(bound, _)| bound)
     };
     if has_namespaces() {
-        assert_eq!(ended(Level::Full, Bound::Memory), Some(Bound::Memory));
+        assert_eq!(ended(SandboxLevel::Full, SandboxLimit::Memory), Some(SandboxLimit::Memory));
     }
-    assert_eq!(ended(Level::Landlock, Bound::Processes), Some(Bound::Processes));
-    assert_eq!(ended(Level::None, Bound::Processes), Some(Bound::Processes));
+    assert_eq!(ended(SandboxLevel::Landlock, SandboxLimit::Processes), Some(SandboxLimit::Processes));
+    assert_eq!(ended(SandboxLevel::None, SandboxLimit::Processes), Some(SandboxLimit::Processes));
     // One file's limit is the kernel's.
     let many = "echo said >&2; for n in 1 2 3; do head -c 20M /dev/zero > \"$TMPDIR/$n\"; done; sleep 60";
     let mut job = job(here.path(), shell(many));
-    (job.level, job.limits.disk) = (Level::Landlock, 30 << 20);
+    (job.level, job.limits.disk) = (SandboxLevel::Landlock, 30 << 20);
     let ended = output(&job);
     assert_eq!(
         bound_passed(ended.status.code(), &ended.stderr).map(|(bound, _)| bound),
-        Some(Bound::Disk),
+        Some(SandboxLimit::Disk),
         "{ended:?}"
     );
     // Who says so without being ended is not believed, and who ends so without a word neither.
@@ -286,7 +286,8 @@ fn a_command_has_a_network_of_its_own() {
 
 fn the_system_is_no_tree() {
     for system in ["/", "/usr", "/etc", "/proc", "/proc/self", "/dev", "/nowhere"] {
-        let refused = Job::new(Level::Full, Path::new(system), Run::Probe(Probe::Nothing));
+        let refused =
+            SandboxJob::new(SandboxLevel::Full, Path::new(system), JobCommand::Probe(EscapeProbe::Nothing));
         assert!(matches!(refused, Err(SandboxError::Tree { .. })), "{system}");
     }
 }
@@ -294,16 +295,18 @@ fn the_system_is_no_tree() {
 /// Inside a sandbox nobody can make another as strong: this program tries it there.
 fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
     let here = folder();
-    let ended = output(&job(here.path(), Run::Own(vec![NESTED.into()])));
+    let ended = output(&job(here.path(), JobCommand::Own(vec![NESTED.into()])));
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 
 pub(crate) fn nested() -> ExitCode {
-    let refused = at_least(Level::Full, reached(folder().path()));
-    let as_told =
-        matches!(refused, Err(SandboxError::TooWeak { reached: Level::Landlock, wanted: Level::Full }));
-    let accepted =
-        at_least(Level::Landlock, reached(folder().path())).is_ok_and(|level| level == Level::Landlock);
+    let refused = at_least(SandboxLevel::Full, reached(folder().path()));
+    let as_told = matches!(
+        refused,
+        Err(SandboxError::TooWeak { reached: SandboxLevel::Landlock, wanted: SandboxLevel::Full })
+    );
+    let accepted = at_least(SandboxLevel::Landlock, reached(folder().path()))
+        .is_ok_and(|level| level == SandboxLevel::Landlock);
     if as_told && accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -17,10 +17,10 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use truing_agent::mcp::client::{Problem, Server, Servers, Way};
-use truing_agent::native::{Output, Tools};
-use truing_agent::proxy::Place;
-use truing_model::messages::Tool;
+use truing_agent::mcp::client::{McpServer, McpServers, ServerProblem, ServerTransport};
+use truing_agent::native::{CallOutput, RunTools};
+use truing_agent::proxy::AllowedHost;
+use truing_model::messages::ToolDefinition;
 
 use crate::support::{SOON, Test, has_namespaces};
 use crate::verify::HERE;
@@ -137,8 +137,8 @@ impl Host {
         host
     }
 
-    fn place(&self) -> Place {
-        Place { private: true, ..Place::public("127.0.0.1", self.address.port()) }
+    fn place(&self) -> AllowedHost {
+        AllowedHost { private: true, ..AllowedHost::public("127.0.0.1", self.address.port()) }
     }
 
     fn heard(&self) -> Vec<u8> {
@@ -150,20 +150,20 @@ impl Host {
 struct NoTools;
 
 #[async_trait]
-impl Tools for NoTools {
-    fn offered(&self) -> Vec<Tool> {
+impl RunTools for NoTools {
+    fn offered(&self) -> Vec<ToolDefinition> {
         Vec::new()
     }
 
-    async fn call(&self, name: &str, _: &Value) -> Output {
-        Output { text: format!("no tool {name}"), is_error: true, denied: false }
+    async fn call(&self, name: &str, _: &Value) -> CallOutput {
+        CallOutput { text: format!("no tool {name}"), is_error: true, denied: false }
     }
 }
 
 /// The answers of the tool to these, and the problems.
-fn run(command: &[&str], hosts: Vec<Place>, asks: &[String]) -> (Vec<String>, Vec<Problem>) {
+fn run(command: &[&str], hosts: Vec<AllowedHost>, asks: &[String]) -> (Vec<String>, Vec<ServerProblem>) {
     let folder = TempDir::new().unwrap();
-    let way = Way::Program {
+    let way = ServerTransport::Program {
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         folder: folder.path().canonicalize().unwrap().join("empty"),
         read: Vec::new(),
@@ -171,9 +171,9 @@ fn run(command: &[&str], hosts: Vec<Place>, asks: &[String]) -> (Vec<String>, Ve
         hosts,
     };
     let tools = ["ask".to_owned()].into();
-    let server = Server { name: "docs".into(), way, tools, time: SOON, most: 1000 };
+    let server = McpServer { name: "docs".into(), way, tools, time: SOON, most: 1000 };
     Runtime::new().unwrap().block_on(async {
-        let servers = Servers::start(&[server]).await;
+        let servers = McpServers::start(&[server]).await;
         let mut answers = Vec::new();
         for ask in asks {
             let output = servers.beside(&NoTools).call("mcp__docs__ask", &json!({"ask": ask})).await;
@@ -183,7 +183,7 @@ fn run(command: &[&str], hosts: Vec<Place>, asks: &[String]) -> (Vec<String>, Ve
     })
 }
 
-fn what(problems: &[Problem]) -> Vec<&str> {
+fn what(problems: &[ServerProblem]) -> Vec<&str> {
     problems.iter().map(|problem| problem.what.as_str()).collect()
 }
 
@@ -234,7 +234,7 @@ fn a_program_without_hosts_has_no_way_out() {
 fn a_host_is_reached_at_public_addresses_alone() {
     let host = Host::new();
     let port = host.address.port();
-    let places = vec![Place::public("localhost", port), Place::public("127.0.0.1", port)];
+    let places = vec![AllowedHost::public("localhost", port), AllowedHost::public("127.0.0.1", port)];
     let asks = [format!("tunnel localhost:{port}"), format!("tunnel 127.0.0.1:{port}")];
     let (answers, problems) = run(&[HERE, SERVES], places, &asks);
     assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 403")), "{answers:?}");
@@ -249,7 +249,7 @@ fn a_host_is_reached_at_public_addresses_alone() {
 }
 
 fn a_program_that_fails_is_told_with_its_tries() {
-    let places = || vec![Place::public("api.example.org", 443)];
+    let places = || vec![AllowedHost::public("api.example.org", 443)];
     let (_, problems) = run(&[HERE, SERVES, EARLY], places(), &[]);
     assert_eq!(
         what(&problems),

@@ -16,10 +16,13 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use truing_agent::proxy::{Place, Refused};
-use truing_agent::sandbox::{Level, SandboxError};
-use truing_agent::verify::{Bench, Cache, Plan, Registries, Retention, Scope, SetUp, Verifier, VerifyError};
-use truing_core::verification::{End, Verdict, Verification};
+use truing_agent::proxy::{AllowedHost, ConnectionRefusal};
+use truing_agent::sandbox::{SandboxError, SandboxLevel};
+use truing_agent::verify::{
+    CacheRetention, CacheScope, PreparedTree, RegistryAccess, SetupCache, SetupResult, Verifier, VerifyError,
+    VerifyPlan,
+};
+use truing_core::verification::{CheckVerdict, CommandEnd, VerificationReport};
 
 use crate::support::{SOON, Test, has_namespaces, until, with_word};
 
@@ -84,10 +87,11 @@ fn asked(request: &str) -> bool {
 }
 
 fn a_weaker_sandbox_is_refused() {
-    for level in [Level::None, Level::Landlock] {
-        let cache = Cache::new(PathBuf::from("/nowhere"), Retention { bytes: 0, age: Duration::ZERO });
-        let refused = Verifier::new(Plan::default(), cache, level).map(drop);
-        let too_weak = SandboxError::TooWeak { reached: level, wanted: Level::Full };
+    for level in [SandboxLevel::None, SandboxLevel::Landlock] {
+        let cache =
+            SetupCache::new(PathBuf::from("/nowhere"), CacheRetention { bytes: 0, age: Duration::ZERO });
+        let refused = Verifier::new(VerifyPlan::default(), cache, level).map(drop);
+        let too_weak = SandboxError::TooWeak { reached: level, wanted: SandboxLevel::Full };
         assert!(matches!(refused, Err(VerifyError::Sandbox(why)) if why.to_string() == too_weak.to_string()));
     }
 }
@@ -129,9 +133,9 @@ impl Site {
     }
 
     /// As a user's own index.
-    fn place(&self) -> Place {
+    fn place(&self) -> AllowedHost {
         let host = self.address.ip().to_string();
-        Place { host, port: self.address.port(), tls: false, private: true }
+        AllowedHost { host, port: self.address.port(), tls: false, private: true }
     }
 }
 
@@ -160,23 +164,24 @@ impl Stage {
     }
 
     /// A plan of shell scripts that may reach the site.
-    fn plan(&self, setup: &[&str], check: &[&str]) -> Plan {
+    fn plan(&self, setup: &[&str], check: &[&str]) -> VerifyPlan {
         let commands = |scripts: &[&str]| scripts.iter().map(|script| sh(script)).collect();
-        let registries = Registries { places: vec![self.site.place()], ..Registries::default() };
-        Plan { setup: commands(setup), check: commands(check), registries, ..Plan::default() }
+        let registries = RegistryAccess { places: vec![self.site.place()], ..RegistryAccess::default() };
+        VerifyPlan { setup: commands(setup), check: commands(check), registries, ..VerifyPlan::default() }
     }
 
-    fn verifier(&self, plan: Plan) -> Verifier {
-        let kept = Retention { bytes: 1 << 30, age: Duration::from_secs(3600) };
-        Verifier::new(plan, Cache::new(self.folder.path().join("cache"), kept), Level::Full).unwrap()
+    fn verifier(&self, plan: VerifyPlan) -> Verifier {
+        let kept = CacheRetention { bytes: 1 << 30, age: Duration::from_secs(3600) };
+        Verifier::new(plan, SetupCache::new(self.folder.path().join("cache"), kept), SandboxLevel::Full)
+            .unwrap()
     }
 
-    fn set_up(&self, verifier: &Verifier) -> SetUp {
-        self.runtime.block_on(verifier.set_up(&self.tree(), &Scope::new("x"))).unwrap()
+    fn set_up(&self, verifier: &Verifier) -> SetupResult {
+        self.runtime.block_on(verifier.set_up(&self.tree(), &CacheScope::new("x"))).unwrap()
     }
 
     /// A fresh copy of the tree that is set up.
-    fn bench(&self, verifier: &Verifier) -> (Bench, PathBuf) {
+    fn bench(&self, verifier: &Verifier) -> (PreparedTree, PathBuf) {
         let set_up = self.set_up(verifier);
         assert!(set_up.works(), "{set_up:?}");
         let copy = tempfile::tempdir_in(&self.folder).unwrap().keep().canonicalize().unwrap();
@@ -186,13 +191,13 @@ impl Stage {
         (self.runtime.block_on(verifier.bench(&set_up, &copy)).unwrap(), copy)
     }
 
-    fn checks(&self, verifier: &Verifier, baseline: Option<&Verification>) -> Verification {
+    fn checks(&self, verifier: &Verifier, baseline: Option<&VerificationReport>) -> VerificationReport {
         let (bench, _) = self.bench(verifier);
         self.runtime.block_on(verifier.checks(&bench, baseline)).unwrap()
     }
 
     /// One check, of a plan with nothing else.
-    fn check(&self, script: &str) -> truing_core::verification::Ran {
+    fn check(&self, script: &str) -> truing_core::verification::CommandRun {
         let mut checked = self.checks(&self.verifier(self.plan(&[], &[script])), None);
         checked.checks.remove(0).ran
     }
@@ -238,7 +243,7 @@ fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
     assert_eq!(files(&stage.tree()), ["src", "uv.lock"], "the tree is as it was");
 
     let now = stage.checks(&verifier, None);
-    assert_eq!(Verification::compare(None, &now), [Verdict::Passed], "{now:?}");
+    assert_eq!(VerificationReport::compare(None, &now), [CheckVerdict::Passed], "{now:?}");
     // What a killed process has left goes when somebody comes by.
     let left = stage.folder.path().join("cache/held-by-nobody");
     std::fs::create_dir(&left).unwrap();
@@ -263,7 +268,7 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
     );
     let mut plan = stage.plan(&[&script], &[]);
     // A name of a registry that leads to this machine.
-    let place = Place { host: "localhost".to_owned(), private: false, ..stage.site.place() };
+    let place = AllowedHost { host: "localhost".to_owned(), private: false, ..stage.site.place() };
     plan.registries.places.push(place);
     let set_up = stage.set_up(&stage.verifier(plan));
     let of = |host: &str, port: u16| {
@@ -271,13 +276,16 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
             set_up.reached.iter().filter(|reached| (reached.host.as_str(), reached.port) == (host, port));
         told.map(|reached| reached.refused.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(of("127.0.0.1", other.address.port()), [Some(Refused::NotListed)]);
-    assert_eq!(of("localhost", stage.site.address.port()), [Some(Refused::NotPublic)]);
+    assert_eq!(of("127.0.0.1", other.address.port()), [Some(ConnectionRefusal::NotListed)]);
+    assert_eq!(of("localhost", stage.site.address.port()), [Some(ConnectionRefusal::NotPublic)]);
     // Once for what would change something, once for a tunnel to what is no place of TLS.
     let both = of("127.0.0.1", stage.site.address.port());
-    assert!(both.contains(&Some(Refused::Method)) && both.contains(&Some(Refused::NotListed)), "{both:?}");
+    assert!(
+        both.contains(&Some(ConnectionRefusal::Method)) && both.contains(&Some(ConnectionRefusal::NotListed)),
+        "{both:?}"
+    );
     // However many are tried, so many are told.
-    assert_eq!(of("host-1.example.org", 80), [Some(Refused::NotListed)]);
+    assert_eq!(of("host-1.example.org", 80), [Some(ConnectionRefusal::NotListed)]);
     let many = set_up.reached.iter().find(|reached| reached.host == "…").unwrap();
     assert!(set_up.reached.len() < 270 && many.times > 30, "{many:?}");
     let said = &set_up.commands[0].output;
@@ -289,11 +297,11 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
 fn a_tunnel_is_for_tls_to_its_host(stage: &Stage) {
     let script = format!("{HERE} tunnel {} 'GET / HTTP/1.1'", stage.site.address);
     let mut plan = stage.plan(&[&script], &[]);
-    plan.registries.places = vec![Place { tls: true, ..stage.site.place() }];
+    plan.registries.places = vec![AllowedHost { tls: true, ..stage.site.place() }];
     let set_up = stage.set_up(&stage.verifier(plan));
     assert!(set_up.commands[0].output.starts_with("HTTP/1.1 200"), "{set_up:?}");
     let refused: Vec<_> = set_up.reached.iter().map(|reached| reached.refused.clone()).collect();
-    assert_eq!(refused, [None, Some(Refused::OtherHost)]);
+    assert_eq!(refused, [None, Some(ConnectionRefusal::OtherHost)]);
     assert!(stage.site.asked().iter().all(String::is_empty), "{:?}", stage.site.asked());
 }
 
@@ -303,7 +311,7 @@ fn there_is_no_way_but_the_proxy(stage: &Stage) {
     assert!(!set_up.works() && set_up.reached.is_empty(), "{set_up:?}");
     // A check has not even that.
     for script in [direct, format!("{HERE} fetch {}", stage.site.url()), "env | grep -i _proxy=".to_owned()] {
-        assert_eq!(stage.check(&script).end, End::Exit { code: 1 }, "{script}");
+        assert_eq!(stage.check(&script).end, CommandEnd::Exit { code: 1 }, "{script}");
     }
     assert!(stage.site.asked().is_empty());
     // The control: outside it can be reached.
@@ -338,7 +346,7 @@ fn checks_leave_what_was_set_up_as_it_is(stage: &Stage) {
     let verifier = stage.verifier(stage.plan(&[setup], &[check]));
     for _ in 0..2 {
         let now = stage.checks(&verifier, None);
-        assert_eq!(Verification::compare(None, &now), [Verdict::Passed], "{now:?}");
+        assert_eq!(VerificationReport::compare(None, &now), [CheckVerdict::Passed], "{now:?}");
     }
     assert_eq!(std::fs::read_to_string(stage.tree().join("src/main")).unwrap(), "source\n");
     let left = files(&stage.folder.path().join("cache"));
@@ -349,8 +357,8 @@ fn a_set_up_that_fails_is_told_and_not_kept(stage: &Stage) {
     let verifier = stage.verifier(stage.plan(&["echo one", "echo two >&2; exit 3", "echo three"], &[]));
     let set_up = stage.set_up(&verifier);
     assert!(!set_up.works());
-    let ends: Vec<End> = set_up.commands.iter().map(|ran| ran.end).collect();
-    assert_eq!(ends, [End::Exit { code: 0 }, End::Exit { code: 3 }]);
+    let ends: Vec<CommandEnd> = set_up.commands.iter().map(|ran| ran.end).collect();
+    assert_eq!(ends, [CommandEnd::Exit { code: 0 }, CommandEnd::Exit { code: 3 }]);
     assert_eq!((set_up.commands[0].output.as_str(), set_up.commands[1].errors.as_str()), ("one\n", "two\n"));
     assert_eq!(stage.cached(), 0);
     assert!(matches!(
@@ -369,14 +377,14 @@ fn a_command_ends_in_time_with_all_that_it_started(stage: &Stage) {
         (seconds, stage.checks(&stage.verifier(plan), None).checks.remove(0))
     });
     let (seconds, checked) = tries.into_iter().find(|(_, checked)| !checked.ran.output.is_empty()).unwrap();
-    assert_eq!((checked.ran.end, checked.ran.output.as_str()), (End::Time, "begun\n"));
+    assert_eq!((checked.ran.end, checked.ran.output.as_str()), (CommandEnd::Time, "begun\n"));
     assert!(checked.ran.ms >= seconds * 1000 && checked.again.is_some(), "{checked:?}");
     until("something is left", || with_word(&word) == 0);
 }
 
 fn floods_of_output_and_files_end(stage: &Stage) {
     let flood = stage.check("yes");
-    assert_eq!(flood.end, End::Output);
+    assert_eq!(flood.end, CommandEnd::Output);
     assert!(
         flood.output.len() < 64 << 10 && flood.output.contains("bytes are left out"),
         "{}",
@@ -389,28 +397,28 @@ fn floods_of_output_and_files_end(stage: &Stage) {
         let mut plan = stage.plan(&[], &[&fill]);
         plan.disk = 64 << 20;
         let checked = stage.checks(&stage.verifier(plan), None);
-        assert_eq!(checked.checks[0].ran.end, End::Disk, "{place}: {checked:?}");
+        assert_eq!(checked.checks[0].ran.end, CommandEnd::Disk, "{place}: {checked:?}");
     }
     // One that is done before anybody looked is told so all the same.
     let mut plan = stage.plan(&[], &["for n in 1 2 3; do head -c 30000000 /dev/zero > f$n; done"]);
     plan.disk = 64 << 20;
-    assert_eq!(stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end, End::Disk);
+    assert_eq!(stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end, CommandEnd::Disk);
     // One file alone is stopped at once.
     let mut plan = stage.plan(&[], &["head -c 80000000 /dev/zero > one"]);
     plan.disk = 64 << 20;
     let ended = stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end;
-    assert!(!ended.is_success() && ended != End::Disk, "{ended:?}");
+    assert!(!ended.is_success() && ended != CommandEnd::Disk, "{ended:?}");
 }
 
 fn ends_are_told_as_they_are(stage: &Stage) {
     for (script, end) in [
-        ("exit 0", End::Exit { code: 0 }),
-        ("exit 125", End::Exit { code: 125 }),
-        ("exit 127", End::Exit { code: 127 }),
-        ("kill -9 $$", End::Exit { code: 137 }),
+        ("exit 0", CommandEnd::Exit { code: 0 }),
+        ("exit 125", CommandEnd::Exit { code: 125 }),
+        ("exit 127", CommandEnd::Exit { code: 127 }),
+        ("kill -9 $$", CommandEnd::Exit { code: 137 }),
         (
             "test \"$(cat src/main)\" = source && ! touch .git/x 2>/dev/null && touch made",
-            End::Exit { code: 0 },
+            CommandEnd::Exit { code: 0 },
         ),
     ] {
         assert_eq!(stage.check(script).end, end, "{script}");
@@ -418,7 +426,7 @@ fn ends_are_told_as_they_are(stage: &Stage) {
     let mut plan = stage.plan(&[], &[]);
     plan.check = vec![vec!["no-such-program".to_owned()], vec!["./src/main".to_owned()]];
     let checked = stage.checks(&stage.verifier(plan), None);
-    assert!(checked.checks.iter().all(|check| check.ran.end == End::NoProgram), "{checked:?}");
+    assert!(checked.checks.iter().all(|check| check.ran.end == CommandEnd::NoProgram), "{checked:?}");
     let key = ["AKIA", "73U55XTPLPFT7V4S"].concat();
     let said = stage.check(&format!("echo {key}"));
     assert!(said.output.starts_with("AKIA") && !said.output.contains(&key), "{said:?}");
@@ -429,10 +437,13 @@ fn what_failed_before_and_what_is_flaky_does_not_count(stage: &Stage) {
     let shaky = "test -f .once || { touch .once; exit 1; }";
     let verifier = stage.verifier(stage.plan(&[], &[good, bad, shaky]));
     let base = stage.checks(&verifier, None);
-    assert_eq!(Verification::compare(None, &base), [Verdict::Passed, Verdict::Failed, Verdict::Flaky]);
+    assert_eq!(
+        VerificationReport::compare(None, &base),
+        [CheckVerdict::Passed, CheckVerdict::Failed, CheckVerdict::Flaky]
+    );
     std::fs::write(stage.tree().join("src/main"), "worse\n").unwrap();
     let now = stage.checks(&verifier, Some(&base));
-    let verdicts = Verification::compare(Some(&base), &now);
-    assert_eq!(verdicts, [Verdict::Failed, Verdict::FailedBefore, Verdict::Flaky]);
+    let verdicts = VerificationReport::compare(Some(&base), &now);
+    assert_eq!(verdicts, [CheckVerdict::Failed, CheckVerdict::FailedBefore, CheckVerdict::Flaky]);
     assert!(now.checks[1].again.is_none(), "what failed before is not tried again");
 }

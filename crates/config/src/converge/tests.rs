@@ -16,8 +16,8 @@ fn told(text: &str) -> String {
 #[test]
 fn without_anything_the_defaults_are_those_of_the_machine_and_nobody_else_reviews() {
     let converge = of("").unwrap().converge;
-    assert_eq!(converge.limits, Limits::default());
-    assert_eq!(converge.reviewers, [Reviewer::Internal]);
+    assert_eq!(converge.limits, ConvergeLimits::default());
+    assert_eq!(converge.reviewers, [ConfiguredReviewer::Internal]);
     assert_eq!((converge.audit_timeout, converge.fix_timeout), (minutes(30), minutes(45)));
     assert_eq!((converge.poll, converge.poll_after_trigger), (minutes(1), Duration::from_secs(270)));
     assert_eq!((converge.event, converge.inline_lag_max), (ReviewEvent::Comment, 3));
@@ -32,33 +32,35 @@ fn minutes(many: u64) -> Duration {
 #[test]
 fn known_reviewers_need_no_section_and_one_may_change_what_is_known() {
     let listed = "[converge]\nreviewers = [\"bugbot\", \"internal\", \"copilot\"]\n";
-    let [Reviewer::Other(bugbot), Reviewer::Internal, Reviewer::Other(copilot)] =
+    let [ConfiguredReviewer::Other(bugbot), ConfiguredReviewer::Internal, ConfiguredReviewer::Other(copilot)] =
         &of(listed).unwrap().converge.reviewers[..]
     else {
         panic!("in their order");
     };
-    assert_eq!(bugbot.trigger, Trigger::Comment("bugbot run".into()));
+    assert_eq!(bugbot.trigger, ReviewerTrigger::Comment("bugbot run".into()));
     assert_eq!((bugbot.logins[0].as_str(), bugbot.requests), ("cursor[bot]", 3));
     let says = Regex::new(bugbot.dirty.as_deref().unwrap()).unwrap();
     assert!(says.is_match("Cursor Bugbot has reviewed your changes and found 2 potential issues."));
-    assert_eq!((&copilot.trigger, &copilot.dirty), (&Trigger::Request, &None));
+    assert_eq!((&copilot.trigger, &copilot.dirty), (&ReviewerTrigger::Request, &None));
     assert!(copilot.logins.contains(&"Copilot".to_owned()) && copilot.required);
 
     let own = of(&format!(
         "{listed}[reviewer.bugbot]\nrequired = false\ndetector = \"check:Cursor Bugbot\"\nbudget = \"5m\"\n"
     ));
-    let Reviewer::Other(bugbot) = &own.unwrap().converge.reviewers[0] else { panic!("it is not ours") };
-    assert_eq!(bugbot.detector, Detector::CheckRun("Cursor Bugbot".into()));
+    let ConfiguredReviewer::Other(bugbot) = &own.unwrap().converge.reviewers[0] else {
+        panic!("it is not ours")
+    };
+    assert_eq!(bugbot.detector, ReviewerDetector::CheckRun("Cursor Bugbot".into()));
     assert_eq!((bugbot.required, bugbot.budget), (false, minutes(5)));
-    assert_eq!(bugbot.trigger, Trigger::Comment("bugbot run".into()));
+    assert_eq!(bugbot.trigger, ReviewerTrigger::Comment("bugbot run".into()));
 }
 
 #[test]
 fn a_reviewer_of_ones_own_needs_accounts_and_waits_by_default() {
     let listed = "[converge]\nreviewers = [\"internal\", \"helper\"]\n[reviewer.helper]\n";
     let config = of(&format!("{listed}logins = [\"helper[bot]\"]")).unwrap();
-    let Reviewer::Other(helper) = &config.converge.reviewers[1] else { panic!("it is not ours") };
-    assert_eq!((&helper.trigger, &helper.detector), (&Trigger::Nothing, &Detector::Review));
+    let ConfiguredReviewer::Other(helper) = &config.converge.reviewers[1] else { panic!("it is not ours") };
+    assert_eq!((&helper.trigger, &helper.detector), (&ReviewerTrigger::Nothing, &ReviewerDetector::Review));
     assert_eq!(told(listed), "default: `reviewer.helper.logins` must name the accounts that it writes with");
 }
 
@@ -102,14 +104,16 @@ fn what_is_wrong_is_said_with_its_place() {
 fn no_repository_says_how_it_is_converged() {
     for section in ["converge", "reviewer.NAME"] {
         assert!(keys::of(section).count() > 0);
-        assert!(keys::of(section).all(|(_, key)| key.repository == keys::Repository::No));
+        assert!(keys::of(section).all(|(_, key)| key.repository == keys::RepositoryOverride::No));
     }
 }
 
 #[test]
 fn variables_of_the_tool_before_count() {
-    let of = |variables: &[(&str, &str)]| Bugteam::of(&Environment::new(variables.iter().copied(), "/"));
-    let nothing = Bugteam { lifecycle: None, team: None, skips_preflight: false, is_disabled: false };
+    let of =
+        |variables: &[(&str, &str)]| BugteamVariables::of(&Environment::new(variables.iter().copied(), "/"));
+    let nothing =
+        BugteamVariables { lifecycle: None, team: None, skips_preflight: false, is_disabled: false };
     assert_eq!(of(&[]).unwrap(), nothing);
     assert_eq!(of(&[("BUGTEAM_TEAM_LIFECYCLE", " "), ("BUGTEAM_PREFLIGHT_SKIP", "true")]).unwrap(), nothing);
     let all = of(&[
@@ -120,8 +124,8 @@ fn variables_of_the_tool_before_count() {
     ]);
     assert_eq!(
         all.unwrap(),
-        Bugteam {
-            lifecycle: Some(Lifecycle::Attach),
+        BugteamVariables {
+            lifecycle: Some(WorkspaceLifecycle::Attach),
             team: Some("bugteam-7".into()),
             skips_preflight: true,
             is_disabled: true

@@ -6,38 +6,38 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use truing_core::tier::RuleOwner;
 
-use super::{Kind, Owner, Problem, Value, Walk, Wrong, cut, value};
+use super::{ConfigProblem, ConfigValue, FileOwner, LayerBuilder, ValueFault, ValueKind, cut, value};
 use crate::value::instructions;
 use crate::value::tiers::{self, RuleFault};
 
 /// Reads an entry of a list of tables, which is at this place of the owner's file.
 type ReadEntry<T> = fn(&DeTable<'_>, &str, RuleOwner) -> Result<T, Vec<RuleFault>>;
 
-impl Walk<'_> {
+impl LayerBuilder<'_> {
     /// A list of places of secrets.
     pub(super) fn secrets(
         &mut self,
         path: &[&str],
         places: &[Spanned<DeValue<'_>>],
-    ) -> Result<Option<Value>, Wrong> {
+    ) -> Result<Option<ConfigValue>, ValueFault> {
         let mut all = Vec::new();
         for place in places {
             match place.get_ref() {
                 DeValue::Table(table) => match self.secret(path, table)? {
-                    Some(Value::Secret(secret)) => all.push(secret),
+                    Some(ConfigValue::Secret(secret)) => all.push(secret),
                     Some(_) | None => return Ok(None),
                 },
-                DeValue::String(_) => return Err(Wrong::Literal),
+                DeValue::String(_) => return Err(ValueFault::Literal),
                 other @ (DeValue::Integer(_)
                 | DeValue::Float(_)
                 | DeValue::Boolean(_)
                 | DeValue::Datetime(_)
                 | DeValue::Array(_)) => {
-                    return Value::from_toml(Kind::Secrets, other, &self.file.folder).map(Some);
+                    return ConfigValue::from_toml(ValueKind::Secrets, other, &self.file.folder).map(Some);
                 }
             }
         }
-        Ok(Some(Value::Secrets(all)))
+        Ok(Some(ConfigValue::Secrets(all)))
     }
 
     /// Rules for the tier of reviews. None, if a problem of one of them is on the list already.
@@ -45,10 +45,10 @@ impl Walk<'_> {
         &mut self,
         path: &[&str],
         tables: &[Spanned<DeValue<'_>>],
-    ) -> Result<Option<Value>, Wrong> {
+    ) -> Result<Option<ConfigValue>, ValueFault> {
         tiers::refuse_many(tables.len())?;
         let rules = self.entries(path, tables, tiers::no_tiers(), tiers::rule_in_toml)?;
-        Ok(rules.map(Value::Tiers))
+        Ok(rules.map(ConfigValue::Tiers))
     }
 
     /// Instructions to reviews. None, if a problem of one of them is on the list already.
@@ -56,11 +56,11 @@ impl Walk<'_> {
         &mut self,
         path: &[&str],
         tables: &[Spanned<DeValue<'_>>],
-    ) -> Result<Option<Value>, Wrong> {
+    ) -> Result<Option<ConfigValue>, ValueFault> {
         instructions::refuse_many(tables.len())?;
         let form = instructions::no_instructions();
         let all = self.entries(path, tables, form, instructions::instruction_in_toml)?;
-        Ok(all.map(Value::Instructions))
+        Ok(all.map(ConfigValue::Instructions))
     }
 
     /// The entries of a list of tables. `form`: the list's form in words.
@@ -70,16 +70,16 @@ impl Walk<'_> {
         tables: &[Spanned<DeValue<'_>>],
         form: &str,
         read: ReadEntry<T>,
-    ) -> Result<Option<Vec<T>>, Wrong> {
+    ) -> Result<Option<Vec<T>>, ValueFault> {
         let owner = match self.owner {
-            Owner::Operator => RuleOwner::Operator,
-            Owner::Repository => RuleOwner::Repository,
+            FileOwner::Operator => RuleOwner::Operator,
+            FileOwner::Repository => RuleOwner::Repository,
         };
         let mut entries = Vec::new();
         for entry in tables {
             let start = entry.span().start;
             let DeValue::Table(table) = entry.get_ref() else {
-                return Err(Wrong::Value(format!("must {form}")));
+                return Err(ValueFault::Value(format!("must {form}")));
             };
             let place = self.origin(start).to_string();
             match read(table, &place, owner) {
@@ -94,7 +94,7 @@ impl Walk<'_> {
                         });
                         let name =
                             path.iter().copied().chain(key.as_deref().map(cut)).collect::<Vec<_>>().join(".");
-                        self.problem(of_key.unwrap_or(start), |at| Problem::of_value(at, name, wrong));
+                        self.problem(of_key.unwrap_or(start), |at| ConfigProblem::of_value(at, name, wrong));
                     }
                 }
             }
@@ -103,7 +103,7 @@ impl Walk<'_> {
     }
 
     /// Headers, each with the place of its secret. None, if a problem of one of them is on the list already.
-    pub(super) fn headers(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<Value> {
+    pub(super) fn headers(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
         for (name, place) in table {
@@ -116,25 +116,29 @@ impl Walk<'_> {
                 | DeValue::Float(_)
                 | DeValue::Boolean(_)
                 | DeValue::Datetime(_)
-                | DeValue::Array(_)) => Value::from_toml(Kind::Secret, other, &self.file.folder).map(Some),
+                | DeValue::Array(_)) => {
+                    ConfigValue::from_toml(ValueKind::Secret, other, &self.file.folder).map(Some)
+                }
             };
             let added = match read {
-                Ok(Some(Value::Secret(secret))) => value::add_header(&mut all, name, secret).map(|()| true),
+                Ok(Some(ConfigValue::Secret(secret))) => {
+                    value::add_header(&mut all, name, secret).map(|()| true)
+                }
                 // Unknown keys in it are on the list already.
                 Ok(Some(_) | None) => Ok(false),
                 Err(wrong) => Err(wrong),
             };
             is_whole &= added.unwrap_or_else(|wrong| {
                 let key = format!("{}.{:?}", path.join("."), cut(name));
-                self.problem(start, |at| Problem::of_value(at, key, wrong));
+                self.problem(start, |at| ConfigProblem::of_value(at, key, wrong));
                 false
             });
         }
-        is_whole.then_some(Value::SecretTable(all))
+        is_whole.then_some(ConfigValue::SecretTable(all))
     }
 
     /// Rules, each with its severities. None, if a problem of one of them is on the list already.
-    pub(super) fn severities(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<Value> {
+    pub(super) fn severities(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
         for (rule, severities) in table {
@@ -143,16 +147,20 @@ impl Walk<'_> {
                 Ok(severities) => drop(all.insert(rule.to_owned(), severities)),
                 Err(wrong) => {
                     let key = format!("{}.{:?}", path.join("."), cut(rule));
-                    self.problem(start, |at| Problem::of_value(at, key, wrong));
+                    self.problem(start, |at| ConfigProblem::of_value(at, key, wrong));
                     is_whole = false;
                 }
             }
         }
-        is_whole.then_some(Value::Severities(all))
+        is_whole.then_some(ConfigValue::Severities(all))
     }
 
     /// `{ env = "VARIABLE" }` or `{ file = "PATH" }`. None, if a problem of an unknown key is on the list already.
-    pub(super) fn secret(&mut self, path: &[&str], table: &DeTable<'_>) -> Result<Option<Value>, Wrong> {
+    pub(super) fn secret(
+        &mut self,
+        path: &[&str],
+        table: &DeTable<'_>,
+    ) -> Result<Option<ConfigValue>, ValueFault> {
         let mut found = Vec::new();
         let mut unknown = false;
         for (name, value) in table {
@@ -160,7 +168,7 @@ impl Walk<'_> {
                 ("env", Some(variable)) => found.push(value::secret_variable(variable)?),
                 ("file", Some(file)) => found.push(value::secret_file(file, &self.file.folder)?),
                 ("env" | "file", None) => {
-                    return Err(Wrong::Value("must name a variable or file as a string".into()));
+                    return Err(ValueFault::Value("must name a variable or file as a string".into()));
                 }
                 (other, _) => {
                     let near = |word: &str| strsim::normalized_damerau_levenshtein(cut(other), word);
@@ -174,9 +182,13 @@ impl Walk<'_> {
         }
         match (found.pop(), found.pop()) {
             _ if unknown => Ok(None),
-            (Some(secret), None) => Ok(Some(Value::Secret(secret))),
-            (Some(_), Some(_)) => Err(Wrong::Value("must have one of `env` and `file`, not both".into())),
-            (None, _) => Err(Wrong::Value("must be { env = \"VARIABLE\" } or { file = \"PATH\" }".into())),
+            (Some(secret), None) => Ok(Some(ConfigValue::Secret(secret))),
+            (Some(_), Some(_)) => {
+                Err(ValueFault::Value("must have one of `env` and `file`, not both".into()))
+            }
+            (None, _) => {
+                Err(ValueFault::Value("must be { env = \"VARIABLE\" } or { file = \"PATH\" }".into()))
+            }
         }
     }
 }

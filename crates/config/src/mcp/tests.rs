@@ -14,11 +14,13 @@ fn resolved(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErro
 }
 
 /// The headers of a server, whose lines are added to its table.
-fn headers(more: &str, variables: &[(&str, &str)]) -> Vec<(String, Secret)> {
+fn headers(more: &str, variables: &[(&str, &str)]) -> Vec<(String, SecretSource)> {
     let config = resolved(&format!("{SERVER}{more}"), variables).unwrap();
     match config.mcp["docs"].way.clone() {
-        McpWay::Http { headers, .. } | McpWay::Sse { headers, .. } => headers.into_iter().collect(),
-        way @ (McpWay::Program { .. } | McpWay::Forge(_)) => panic!("{way:?}"),
+        McpTransport::Http { headers, .. } | McpTransport::Sse { headers, .. } => {
+            headers.into_iter().collect()
+        }
+        way @ (McpTransport::Program { .. } | McpTransport::Forge(_)) => panic!("{way:?}"),
     }
 }
 
@@ -28,7 +30,7 @@ fn refused(text: &str, variables: &[(&str, &str)]) -> String {
 
 #[test]
 fn a_server_has_headers_whose_secrets_are_elsewhere() {
-    let (key, team) = (Secret::Env("DOCS_KEY".into()), Secret::File("/etc/truing/team".into()));
+    let (key, team) = (SecretSource::Env("DOCS_KEY".into()), SecretSource::File("/etc/truing/team".into()));
     let both = [("X-API-Key".to_owned(), key.clone()), ("X-Team".to_owned(), team)];
     for table in [
         "headers = { \"X-API-Key\" = { env = \"DOCS_KEY\" }, X-Team = { file = \"team\" } }\n",
@@ -115,7 +117,7 @@ fn headers_go_with_a_url_and_authorization_without_a_token() {
         assert!(told.contains("`mcp.docs.headers` goes with a `url`"), "{told}");
     }
     let basic = "headers = { authorization = { env = \"A\" } }\n";
-    assert_eq!(headers(basic, &[]), [("authorization".to_owned(), Secret::Env("A".into()))]);
+    assert_eq!(headers(basic, &[]), [("authorization".to_owned(), SecretSource::Env("A".into()))]);
     let told = refused(&format!("{SERVER}{basic}token = {{ env = \"T\" }}\n"), &[]);
     assert!(told.contains("`mcp.docs.headers` must not set `Authorization`"), "{told}");
 }
@@ -126,7 +128,9 @@ const PROGRAM: &str = "[mcp.docs]\ncommand = [\"docs\"]\ntools = [\"search\"]\n"
 fn a_program_has_no_hosts_but_those_that_are_listed() {
     let hosts = |more: &str, variables: &[(&str, &str)]| {
         let config = resolved(&format!("{PROGRAM}{more}"), variables).unwrap();
-        let McpWay::Program { hosts, .. } = config.mcp["docs"].way.clone() else { panic!("no program") };
+        let McpTransport::Program { hosts, .. } = config.mcp["docs"].way.clone() else {
+            panic!("no program")
+        };
         hosts
     };
     let host = |name: &str, port| McpHost { name: name.into(), port };

@@ -4,8 +4,8 @@ use truing_core::linter::{FORMATS, LINTERS};
 
 use super::*;
 use crate::environment::Environment;
-use crate::keys::{Named, Repository};
-use crate::layer::{Flag, SourceFile};
+use crate::keys::{NamedSection, RepositoryOverride};
+use crate::layer::{KeyFlag, SourceFile};
 use crate::{Config, generate, keys};
 
 /// A tool that is described as a whole.
@@ -38,7 +38,7 @@ fn plain(name: &str) -> ToolConfig {
         command: None,
         format: None,
         paths: None,
-        when: When::Changed,
+        when: ToolCondition::Changed,
         exit: None,
         timeout: Duration::from_secs(300),
         scope: ToolScope::Lines,
@@ -48,11 +48,11 @@ fn plain(name: &str) -> ToolConfig {
 #[test]
 fn no_tool_runs_unless_somebody_says_so() {
     let config = operator("").unwrap();
-    assert_eq!((config.review.tools, config.tools.as_slice()), (Tools::Off, &[][..]));
-    assert_eq!(operator("[review]\ntools = \"auto\"").unwrap().review.tools, Tools::Auto);
-    let flag = Flag { name: "--tools", key: "review.tools", values: vec!["auto".into()] };
+    assert_eq!((config.review.tools, config.tools.as_slice()), (ToolSelection::Off, &[][..]));
+    assert_eq!(operator("[review]\ntools = \"auto\"").unwrap().review.tools, ToolSelection::Auto);
+    let flag = KeyFlag { name: "--tools", key: "review.tools", values: vec!["auto".into()] };
     let config = Config::resolve(&Environment::default(), None, &[flag]).unwrap();
-    assert_eq!(config.review.tools, Tools::Auto);
+    assert_eq!(config.review.tools, ToolSelection::Auto);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_tool_is_one_of_a_list_or_a_section_of_its_name() {
     };
     assert_eq!(origin(&listed, "tool.ruff.format").as_deref(), Some("truing.toml:4"));
     let inline = operator("tool = [{ name = \"mypy\", when = \"never\" }, { name = \"eslint\" }]").unwrap();
-    assert_eq!(inline.tools, [plain("eslint"), ToolConfig { when: When::Never, ..plain("mypy") }]);
+    assert_eq!(inline.tools, [plain("eslint"), ToolConfig { when: ToolCondition::Never, ..plain("mypy") }]);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn of_a_known_tool_nothing_has_to_be_said_and_all_may_be() {
     assert_eq!(operator("[tool.ruff]\n[tool.\"go vet\"]").unwrap().tools, [plain("go vet"), plain("ruff")]);
     let text = "[[tool]]\nname = \"golangci-lint\"\nwhen = \"always\"\nexit = [0, 1, 0x1, 7]\ntimeout = \"1h\"\nscope = \"files\"\n";
     let own = ToolConfig {
-        when: When::Always,
+        when: ToolCondition::Always,
         exit: Some(vec![0, 1, 7]),
         timeout: Duration::from_secs(3600),
         scope: ToolScope::Files,
@@ -99,10 +99,10 @@ fn variables_configure_tools_by_their_names() {
         ("TRUING_TOOL__RUFF__COMMAND", "[\"/opt/ruff\", \"{files}\"]"),
     ];
     let config = Config::resolve(&Environment::new(given, "/here"), None, &[]).unwrap();
-    assert_eq!(config.review.tools, Tools::Auto);
+    assert_eq!(config.review.tools, ToolSelection::Auto);
     let expected = [
         ToolConfig { exit: Some(vec![0, 2]), ..plain("go vet") },
-        ToolConfig { when: When::Never, ..plain("golangci-lint") },
+        ToolConfig { when: ToolCondition::Never, ..plain("golangci-lint") },
         ToolConfig { command: Some(words("/opt/ruff {files}")), ..plain("ruff") },
     ];
     assert_eq!(config.tools, expected);
@@ -186,7 +186,7 @@ fn a_tool_that_is_not_known_says_its_command_and_its_format() {
 fn a_repository_configures_tools_where_the_operator_allows_it() {
     let own = format!("{RUFF}\n[[tool]]\nname = \"mypy\"\n\n[review]\ntools = \"auto\"\n");
     let refused = repository("[tool.ruff]\nscope = \"files\"", &own).unwrap();
-    assert_eq!(refused.review.tools, Tools::Off);
+    assert_eq!(refused.review.tools, ToolSelection::Off);
     assert_eq!(refused.tools, [ToolConfig { scope: ToolScope::Files, ..plain("ruff") }]);
     let not_used = [
         "review.tools",
@@ -200,9 +200,9 @@ fn a_repository_configures_tools_where_the_operator_allows_it() {
     let allowing = "[verify]\nfrom_repository = true\n[tool.ruff]\nwhen = \"never\"\n";
     let allowed = repository(allowing, &own).unwrap();
     assert!(allowed.not_used().is_empty());
-    assert_eq!(allowed.review.tools, Tools::Auto);
+    assert_eq!(allowed.review.tools, ToolSelection::Auto);
     let [mypy, ruff] = allowed.tools.as_slice() else { panic!("{:?}", allowed.tools) };
-    assert_eq!((mypy, ruff.when), (&plain("mypy"), When::Never));
+    assert_eq!((mypy, ruff.when), (&plain("mypy"), ToolCondition::Never));
     assert_eq!((ruff.format.as_deref(), ruff.scope), (Some("ruff-json"), ToolScope::Lines));
     let shown = allowed.settings().filter(|(path, _)| path.starts_with("tool.")).count();
     assert_eq!(shown, 2 * keys::of("tool.NAME").count());
@@ -232,25 +232,25 @@ fn the_schema_takes_both_forms() {
     assert_eq!((&forms[0]["type"], &forms[1]["type"]), (&"object".into(), &"array".into()));
     assert_eq!(listed["required"], serde_json::json!(["name"]));
     let mut keys = listed["properties"].as_object().unwrap().clone();
-    assert_eq!(keys.remove("name").unwrap()["pattern"], Named::Tool.pattern());
+    assert_eq!(keys.remove("name").unwrap()["pattern"], NamedSection::Tool.pattern());
     assert_eq!(Some(&keys), by_name["properties"].as_object());
     assert!(keys["format"]["enum"].as_array().unwrap().contains(&"ruff-json".into()));
     for (name, key) in keys::of("tool.NAME") {
-        assert_eq!(key.repository, Repository::SetsIfAllowed, "{name}");
+        assert_eq!(key.repository, RepositoryOverride::SetsIfAllowed, "{name}");
     }
 }
 
 #[test]
 fn every_known_tool_can_be_named() {
-    let pattern = regex::Regex::new(Named::Tool.pattern()).unwrap();
+    let pattern = regex::Regex::new(NamedSection::Tool.pattern()).unwrap();
     for name in LINTERS {
-        assert!(Named::Tool.may_be(name) && pattern.is_match(name), "{name}");
+        assert!(NamedSection::Tool.may_be(name) && pattern.is_match(name), "{name}");
         let variable = format!("{}__WHEN", keys::variable(&format!("tool.{name}")));
         let given = Environment::new([(variable, "never")], "/");
         assert_eq!(Config::resolve(&given, None, &[]).unwrap().tools[0].name, *name);
     }
     for wrong in ["", "Ruff", "go lint", "-x", "a.b", "a/b", "1a"] {
-        assert!(!Named::Tool.may_be(wrong) && !pattern.is_match(wrong), "{wrong}");
+        assert!(!NamedSection::Tool.may_be(wrong) && !pattern.is_match(wrong), "{wrong}");
     }
 }
 

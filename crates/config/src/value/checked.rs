@@ -6,16 +6,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use truing_core::instruction::Instruction;
+use truing_core::instruction::PathInstruction;
 use truing_core::money::MicroUsd;
 use truing_core::severity::RuleSeverity;
 use truing_core::tier::TierRule;
 
-use crate::secret::Secret;
+use crate::secret::SecretSource;
 
 /// A checked value.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Value {
+pub enum ConfigValue {
     /// Nothing: a computed default that is worked out where it is used.
     Unset,
     /// The database's file.
@@ -39,11 +39,11 @@ pub enum Value {
     /// A name, or a text.
     Name(String),
     /// Where a secret is kept.
-    Secret(Secret),
+    Secret(SecretSource),
     /// Where several are.
-    Secrets(Vec<Secret>),
+    Secrets(Vec<SecretSource>),
     /// Names, each with the place of a secret.
-    SecretTable(BTreeMap<String, Secret>),
+    SecretTable(BTreeMap<String, SecretSource>),
     /// Globs, names, networks or folders.
     List(Vec<String>),
     /// Commands, each a program and its arguments.
@@ -57,12 +57,12 @@ pub enum Value {
     /// Rules for the tier of reviews.
     Tiers(Vec<TierRule>),
     /// Instructions to reviews of some paths.
-    Instructions(Vec<Instruction>),
+    Instructions(Vec<PathInstruction>),
 }
 
-impl Value {
+impl ConfigValue {
     /// The places of all secrets in it.
-    pub fn secrets(&self) -> Vec<&Secret> {
+    pub fn secrets(&self) -> Vec<&SecretSource> {
         match self {
             Self::Secret(secret) => vec![secret],
             Self::Secrets(all) => all.iter().collect(),
@@ -91,7 +91,7 @@ impl Value {
 
 /// The fault in a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Wrong {
+pub(crate) enum ValueFault {
     /// It must be something else; in words that follow the key's name.
     Value(String),
     /// A word that this version does not know yet.
@@ -105,6 +105,6 @@ pub(crate) enum Wrong {
     Literal,
 }
 
-pub(super) fn must(what: impl fmt::Display) -> Wrong {
-    Wrong::Value(format!("must {what}"))
+pub(super) fn must(what: impl fmt::Display) -> ValueFault {
+    ValueFault::Value(format!("must {what}"))
 }

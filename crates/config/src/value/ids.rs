@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
-use super::{Kind, Value, Wrong, must};
+use super::{ConfigValue, ValueFault, ValueKind, must};
 
 /// The most characters of a model's name.
 const MAX_NAME: usize = 200;
@@ -15,7 +15,7 @@ pub(super) fn is_model(text: &str) -> bool {
 }
 
 /// Those of a file.
-pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<Value, Wrong> {
+pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ValueFault> {
     let all = value.as_table().map(|table| table.iter());
     ids(all.and_then(|mut all| {
         all.try_fold(BTreeMap::new(), |mut ids, (name, id)| {
@@ -26,14 +26,14 @@ pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<Value, Wrong> {
 }
 
 /// Those that were given; none is what is no table of strings.
-pub(super) fn ids(given: Option<BTreeMap<String, String>>) -> Result<Value, Wrong> {
+pub(super) fn ids(given: Option<BTreeMap<String, String>>) -> Result<ConfigValue, ValueFault> {
     match given {
         Some(ids) if ids.iter().flat_map(|(name, id)| [name, id]).all(|name| is_model(name)) => {
-            Ok(Value::Ids(ids))
+            Ok(ConfigValue::Ids(ids))
         }
         Some(_) | None => Err(must(format_args!(
             "be a table of names and ids without blanks, such as {} (in a variable: a JSON object)",
-            Kind::Ids.sample()
+            ValueKind::Ids.sample()
         ))),
     }
 }
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_table_of_names_is_read_and_shown() {
-        let read = |text: &str| Value::from_text(Kind::Ids, text, Path::new("/"));
+        let read = |text: &str| ConfigValue::from_text(ValueKind::Ids, text, Path::new("/"));
         let value = read(r#"{"b": "arn:aws:bedrock:x:1:p/1", "a": "eu.a"}"#).unwrap();
         assert_eq!(value.to_string(), r#"{ "a" = "eu.a", "b" = "arn:aws:bedrock:x:1:p/1" }"#);
         assert_eq!(read("").unwrap().to_string(), "{}");

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value as Json, json};
 use toml::de::DeTable;
-use truing_core::instruction::{Instruction, Instructions};
+use truing_core::instruction::{PathInstruction, PathInstructions};
 use truing_core::tier::RuleOwner;
 
 use super::tiers::{RuleFault, bad_globs, fields_of};
-use super::{Wrong, must};
+use super::{ValueFault, must};
 
 /// The most instructions of one file.
 const MAX_INSTRUCTIONS: usize = 20;
@@ -19,7 +19,7 @@ pub(crate) fn no_instructions() -> &'static str {
 }
 
 /// Refuses a list of more than [`MAX_INSTRUCTIONS`].
-pub(crate) fn refuse_many(count: usize) -> Result<(), Wrong> {
+pub(crate) fn refuse_many(count: usize) -> Result<(), ValueFault> {
     if count > MAX_INSTRUCTIONS {
         Err(must(format_args!("have at most {MAX_INSTRUCTIONS} instructions, not {count}")))
     } else {
@@ -35,12 +35,12 @@ pub(crate) fn instruction_in_toml(
     table: &DeTable<'_>,
     at: &str,
     owner: RuleOwner,
-) -> Result<Instruction, Vec<RuleFault>> {
+) -> Result<PathInstruction, Vec<RuleFault>> {
     instruction(&fields_of(table), at, owner)
 }
 
 /// The instructions of a variable, as JSON.
-pub(super) fn instructions_in_text(text: &str) -> Result<Vec<Instruction>, Wrong> {
+pub(super) fn instructions_in_text(text: &str) -> Result<Vec<PathInstruction>, ValueFault> {
     let tables: Vec<Map<String, Json>> = serde_json::from_str(text).map_err(|_| must(no_instructions()))?;
     refuse_many(tables.len())?;
     let all = (1_usize..).zip(&tables).map(|(number, fields)| {
@@ -54,7 +54,7 @@ fn instruction(
     fields: &Map<String, Json>,
     at: &str,
     owner: RuleOwner,
-) -> Result<Instruction, Vec<RuleFault>> {
+) -> Result<PathInstruction, Vec<RuleFault>> {
     let mut faults = Vec::new();
     let (mut repos, mut paths, mut text) = (Vec::new(), Vec::new(), None);
     for (name, value) in fields {
@@ -77,7 +77,7 @@ fn instruction(
     }
     match text {
         Some(text) if faults.is_empty() && !paths.is_empty() => {
-            Ok(Instruction { at: at.to_owned(), owner, repos, paths, text })
+            Ok(PathInstruction { at: at.to_owned(), owner, repos, paths, text })
         }
         Some(_) | None => {
             if faults.is_empty() {
@@ -89,22 +89,22 @@ fn instruction(
 }
 
 /// A list of globs.
-fn globs(value: &Json) -> Result<Vec<String>, Wrong> {
+fn globs(value: &Json) -> Result<Vec<String>, ValueFault> {
     let globs = serde_json::from_value::<Vec<String>>(value.clone());
     let globs = globs.map_err(|error| must(format_args!("be of another type: {error}")))?;
     if let Some(fault) = bad_globs(&globs) {
         return Err(must(fault));
     }
     let (at, text, owner) = (String::new(), String::new(), RuleOwner::Operator);
-    let probe = Instruction { at, owner, repos: globs.clone(), paths: globs.clone(), text };
-    match Instructions::new(vec![probe]) {
+    let probe = PathInstruction { at, owner, repos: globs.clone(), paths: globs.clone(), text };
+    match PathInstructions::new(vec![probe]) {
         Ok(_) => Ok(globs),
         Err(error) => Err(must(format_args!("hold globs: {error}"))),
     }
 }
 
 /// An instruction as JSON, as it is written in a file.
-pub(super) fn to_json(instruction: &Instruction) -> Json {
+pub(super) fn to_json(instruction: &PathInstruction) -> Json {
     let mut fields = json!({ "paths": instruction.paths, "text": instruction.text });
     if !instruction.repos.is_empty() {
         fields["repos"] = json!(instruction.repos);
@@ -113,7 +113,7 @@ pub(super) fn to_json(instruction: &Instruction) -> Json {
 }
 
 /// Instructions as an inline list of TOML.
-pub(super) fn to_toml(instructions: &[Instruction]) -> String {
+pub(super) fn to_toml(instructions: &[PathInstruction]) -> String {
     let all: Vec<Json> = instructions.iter().map(to_json).collect();
     toml::Value::try_from(all).map_or_else(|_| "[]".to_owned(), |value| value.to_string())
 }

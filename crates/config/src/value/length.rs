@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Value, Wrong, must};
+use super::{ConfigValue, ValueFault, must};
 
 /// Units of time, the greatest first, each in milliseconds.
 const UNITS: [(&str, u64); 6] =
@@ -12,14 +12,14 @@ const UNITS: [(&str, u64); 6] =
 const WEEK: &str = "w";
 
 /// Whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
-pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Value, Wrong> {
+pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<ConfigValue, ValueFault> {
     let Some(length) = milliseconds(text).map(Duration::from_millis) else {
         return Err(must(format_args!(
             "be a length of time such as 500ms, 15s, 2m, 1h30m, 7d or 2w, not `{text}`"
         )));
     };
     if (least..=most).contains(&length) {
-        return Ok(Value::Duration(length, text.to_owned()));
+        return Ok(ConfigValue::Duration(length, text.to_owned()));
     }
     let (least, most) = (ShownDuration(least), ShownDuration(most));
     Err(must(format_args!("be from {least} to {most}, not {text}")))

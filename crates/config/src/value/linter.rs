@@ -4,15 +4,15 @@ use toml::Spanned;
 use toml::de::DeValue;
 use truing_core::linter::{FORMATS, format_named};
 
-use super::{Kind, Value, Wrong, must};
+use super::{ConfigValue, ValueFault, ValueKind, must};
 
 /// The greatest exit code of a program.
 const LAST_CODE: i32 = 255;
 
 /// A format by its name, in letters of any case.
-pub(super) fn format_of_output(text: &str) -> Result<Value, Wrong> {
+pub(super) fn format_of_output(text: &str) -> Result<ConfigValue, ValueFault> {
     match format_named(text) {
-        Some(format) => Ok(Value::Name(format.to_owned())),
+        Some(format) => Ok(ConfigValue::Name(format.to_owned())),
         None => {
             Err(must(format_args!("be a format that is known, not `{text}`: `{}`", FORMATS.join("`, `"))))
         }
@@ -20,7 +20,7 @@ pub(super) fn format_of_output(text: &str) -> Result<Value, Wrong> {
 }
 
 /// Exit codes of a file.
-pub(super) fn codes_in_toml(value: &DeValue<'_>) -> Result<Value, Wrong> {
+pub(super) fn codes_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ValueFault> {
     let code = |item: &Spanned<DeValue<'_>>| {
         let number = item.get_ref().as_integer()?;
         i32::from_str_radix(number.as_str(), number.radix()).ok()
@@ -29,10 +29,10 @@ pub(super) fn codes_in_toml(value: &DeValue<'_>) -> Result<Value, Wrong> {
 }
 
 /// Exit codes, each once, in the given order; none is what is no list of numbers.
-pub(super) fn codes(given: Option<Vec<i32>>) -> Result<Value, Wrong> {
+pub(super) fn codes(given: Option<Vec<i32>>) -> Result<ConfigValue, ValueFault> {
     let given = given.unwrap_or_default();
     if given.is_empty() || given.iter().any(|code| !(0..=LAST_CODE).contains(code)) {
-        let sample = Kind::Codes.sample();
+        let sample = ValueKind::Codes.sample();
         return Err(must(format_args!("be a list of exit codes from 0 to {LAST_CODE}, such as {sample}")));
     }
     let mut codes = Vec::new();
@@ -41,5 +41,5 @@ pub(super) fn codes(given: Option<Vec<i32>>) -> Result<Value, Wrong> {
             codes.push(code);
         }
     }
-    Ok(Value::Codes(codes))
+    Ok(ConfigValue::Codes(codes))
 }

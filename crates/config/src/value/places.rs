@@ -5,25 +5,25 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Wrong, must, secret_file, secret_variable, shown};
-use crate::secret::Secret;
+use super::{ValueFault, must, secret_file, secret_variable, shown};
+use crate::secret::SecretSource;
 
 /// Where a secret is kept, as JSON.
-pub(super) fn place(secret: &Secret) -> serde_json::Value {
+pub(super) fn place(secret: &SecretSource) -> serde_json::Value {
     match secret {
-        Secret::Env(name) => json!({ "env": name }),
-        Secret::File(path) => json!({ "file": path.display().to_string() }),
-        Secret::Plain(text) => json!(shown(text)),
+        SecretSource::Env(name) => json!({ "env": name }),
+        SecretSource::File(path) => json!({ "file": path.display().to_string() }),
+        SecretSource::Plain(text) => json!(shown(text)),
     }
 }
 
 /// The same as TOML.
-pub(super) fn place_in_toml(secret: &Secret) -> String {
+pub(super) fn place_in_toml(secret: &SecretSource) -> String {
     let string = |text: String| toml::Value::String(text).to_string();
     match secret {
-        Secret::Env(name) => format!("{{ env = {} }}", string(name.clone())),
-        Secret::File(path) => format!("{{ file = {} }}", string(path.display().to_string())),
-        Secret::Plain(text) => string(shown(text)),
+        SecretSource::Env(name) => format!("{{ env = {} }}", string(name.clone())),
+        SecretSource::File(path) => format!("{{ file = {} }}", string(path.display().to_string())),
+        SecretSource::Plain(text) => string(shown(text)),
     }
 }
 
@@ -31,7 +31,7 @@ pub(super) fn place_in_toml(secret: &Secret) -> String {
 type PlaceFields = BTreeMap<String, String>;
 
 /// The secret's place that a variable has; one that is of another form is `wrong`.
-fn read_place(fields: &PlaceFields, folder: &Path, wrong: &'static str) -> Result<Secret, Wrong> {
+fn read_place(fields: &PlaceFields, folder: &Path, wrong: &'static str) -> Result<SecretSource, ValueFault> {
     let mut fields = fields.iter();
     match (fields.next().map(|(name, value)| (name.as_str(), value)), fields.next()) {
         (Some(("env", name)), None) => secret_variable(name),
@@ -41,7 +41,7 @@ fn read_place(fields: &PlaceFields, folder: &Path, wrong: &'static str) -> Resul
 }
 
 /// Places of secrets in a variable, as JSON: `[{"env": "OLD_KEY"}]`.
-pub(super) fn secrets(text: &str, folder: &Path) -> Result<Vec<Secret>, Wrong> {
+pub(super) fn secrets(text: &str, folder: &Path) -> Result<Vec<SecretSource>, ValueFault> {
     let all: Vec<PlaceFields> = serde_json::from_str(text).map_err(|_| must(no_secrets()))?;
     all.iter().map(|fields| read_place(fields, folder, no_secrets())).collect()
 }
@@ -52,7 +52,7 @@ pub(super) fn no_secrets() -> &'static str {
 }
 
 /// Headers in a variable, as JSON: `{"X-API-Key": {"env": "DOCS_KEY"}}`.
-pub(super) fn headers(text: &str, folder: &Path) -> Result<BTreeMap<String, Secret>, Wrong> {
+pub(super) fn headers(text: &str, folder: &Path) -> Result<BTreeMap<String, SecretSource>, ValueFault> {
     let given: BTreeMap<String, PlaceFields> = serde_json::from_str(text).map_err(|_| must(no_headers()))?;
     let mut all = BTreeMap::new();
     for (name, fields) in &given {
@@ -93,10 +93,10 @@ const RESERVED_PREFIXES: [&str; 2] = ["mcp-", "proxy-"];
 
 /// Adds a header: one that has a name of RFC 9110, is nobody else's, and is not there yet, whatever its case.
 pub(crate) fn add_header(
-    all: &mut BTreeMap<String, Secret>,
+    all: &mut BTreeMap<String, SecretSource>,
     name: &str,
-    secret: Secret,
-) -> Result<(), Wrong> {
+    secret: SecretSource,
+) -> Result<(), ValueFault> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > MAX_HEADER_NAME || !name.bytes().all(is_token) {
         return Err(must(format_args!(

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Kind, Value, Wrong, must};
+use super::{ConfigValue, ValueFault, ValueKind, must};
 
 /// A program's name, or its path: never one that starts at the folder that a command happens to stand in, which may be a
 /// repository that somebody else wrote.
-pub(super) fn program(text: &str, folder: &Path) -> Result<String, Wrong> {
+pub(super) fn program(text: &str, folder: &Path) -> Result<String, ValueFault> {
     if text.is_empty() || text.contains('\0') {
         return Err(must("name a program"));
     }
@@ -20,10 +20,10 @@ pub(super) fn program(text: &str, folder: &Path) -> Result<String, Wrong> {
 }
 
 /// Does a variable's value name a program from the current folder? That may be a repository that somebody else wrote.
-pub(crate) fn starts_here(kind: Kind, text: &str) -> bool {
-    let name = if kind == Kind::Program {
+pub(crate) fn starts_here(kind: ValueKind, text: &str) -> bool {
+    let name = if kind == ValueKind::Program {
         text.to_owned()
-    } else if kind == Kind::Command {
+    } else if kind == ValueKind::Command {
         let words = serde_json::from_str::<Vec<String>>(text).unwrap_or_default();
         words.into_iter().next().unwrap_or_default()
     } else {
@@ -33,30 +33,30 @@ pub(crate) fn starts_here(kind: Kind, text: &str) -> bool {
 }
 
 pub(super) fn no_command() -> String {
-    format!("be a command as a list of words, such as {}", Kind::Command.sample())
+    format!("be a command as a list of words, such as {}", ValueKind::Command.sample())
 }
 
 /// A command that can be started, or none. Its program is one as [`program`] takes it; its other words are as they are.
-pub(super) fn command(words: Vec<&str>, folder: &Path) -> Result<Value, Wrong> {
+pub(super) fn command(words: Vec<&str>, folder: &Path) -> Result<ConfigValue, ValueFault> {
     if words.concat().contains('\0') {
         return Err(must(no_command()));
     }
-    let Some((name, rest)) = words.split_first() else { return Ok(Value::List(Vec::new())) };
+    let Some((name, rest)) = words.split_first() else { return Ok(ConfigValue::List(Vec::new())) };
     let name = program(name, folder).map_err(|_| must(no_command()))?;
-    Ok(Value::List(std::iter::once(name).chain(rest.iter().map(|word| (*word).to_owned())).collect()))
+    Ok(ConfigValue::List(std::iter::once(name).chain(rest.iter().map(|word| (*word).to_owned())).collect()))
 }
 
 pub(super) fn no_commands() -> String {
-    format!("be a list of commands, each a list of words, such as {}", Kind::Commands.sample())
+    format!("be a list of commands, each a list of words, such as {}", ValueKind::Commands.sample())
 }
 
 /// Commands that can be started: with a program, and of text that the system takes.
-pub(super) fn commands(all: Vec<Vec<&str>>) -> Result<Value, Wrong> {
+pub(super) fn commands(all: Vec<Vec<&str>>) -> Result<ConfigValue, ValueFault> {
     let is_one = |words: &Vec<&str>| {
         words.first().is_some_and(|name| !name.is_empty()) && !words.concat().contains('\0')
     };
     match all.iter().all(is_one) {
-        true => Ok(Value::Commands(
+        true => Ok(ConfigValue::Commands(
             all.into_iter().map(|words| words.into_iter().map(str::to_owned).collect()).collect(),
         )),
         false => Err(must(no_commands())),

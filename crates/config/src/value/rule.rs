@@ -7,7 +7,7 @@ use truing_core::finding::Severity;
 use truing_core::severity::RuleSeverity;
 
 use super::tiers::bad_globs;
-use super::{Kind, Wrong, globs, must};
+use super::{ValueFault, ValueKind, globs, must};
 
 /// The most characters of a rule's name.
 const MAX_NAME: usize = 200;
@@ -25,12 +25,12 @@ pub(super) fn is_rule(text: &str) -> bool {
 
 /// The words for a key that is to hold severities, after `must`.
 pub(super) fn no_severities() -> String {
-    let sample = Kind::Severities.sample();
+    let sample = ValueKind::Severities.sample();
     format!("be a table of rules and severities, such as {sample} (in a variable: a JSON object)")
 }
 
 /// The severities of one rule, of which the first for a file counts.
-pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, Wrong> {
+pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ValueFault> {
     if !is_rule(rule) {
         return Err(must("be named as a finding names its rule, `PACK/RULE`"));
     }
@@ -88,7 +88,7 @@ pub(crate) fn schema_of_severities() -> Json {
 }
 
 /// Those of a variable: a JSON object.
-pub(super) fn severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, Wrong> {
+pub(super) fn severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ValueFault> {
     let given: BTreeMap<String, Json> = serde_json::from_str(text).map_err(|_| must(no_severities()))?;
     let of = |(rule, value): (String, Json)| match severities_of(&rule, &value) {
         Ok(severities) => Ok((rule, severities)),
@@ -101,7 +101,7 @@ pub(super) fn severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity
 mod tests {
     use std::path::Path;
 
-    use super::super::Value;
+    use super::super::ConfigValue;
     use super::*;
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn severities_of_a_variable_are_read_and_shown() {
-        let read = |text: &str| Value::from_text(Kind::Severities, text, Path::new("/"));
+        let read = |text: &str| ConfigValue::from_text(ValueKind::Severities, text, Path::new("/"));
         let value = read(r#"{"ruff/E501": "P2", "core/x": "P0"}"#).unwrap();
         assert_eq!(value.to_string(), r#"{ "core/x" = "P0", "ruff/E501" = "P2" }"#);
         assert_eq!(value.to_json().to_string(), r#"{"core/x":"P0","ruff/E501":"P2"}"#);

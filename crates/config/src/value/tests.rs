@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use super::*;
 
-const ANY: Kind = Kind::Duration(Duration::ZERO, Duration::from_secs(86_400));
+const ANY: ValueKind = ValueKind::Duration(Duration::ZERO, Duration::from_secs(86_400));
 
-fn parse(kind: Kind, text: &str) -> Result<Value, Wrong> {
-    Value::from_text(kind, text, Path::new("/folder"))
+fn parse(kind: ValueKind, text: &str) -> Result<ConfigValue, ValueFault> {
+    ConfigValue::from_text(kind, text, Path::new("/folder"))
 }
 
 #[test]
@@ -14,10 +14,10 @@ fn lengths_of_time_have_units_greatest_first_and_are_shown_as_written() {
         [("15s", 15_000), ("2m", 120_000), ("1h30m", 5_400_000), ("500ms", 500), ("1d", 86_400_000)]
     {
         let length = Duration::from_millis(milliseconds);
-        assert_eq!(parse(ANY, text), Ok(Value::Duration(length, text.to_owned())));
+        assert_eq!(parse(ANY, text), Ok(ConfigValue::Duration(length, text.to_owned())));
         assert_eq!(ShownDuration(length).to_string(), text);
     }
-    assert_eq!(parse(ANY, "0s"), Ok(Value::Duration(Duration::ZERO, "0s".to_owned())));
+    assert_eq!(parse(ANY, "0s"), Ok(ConfigValue::Duration(Duration::ZERO, "0s".to_owned())));
     assert_eq!(parse(ANY, "90s").map(|value| value.to_string()), Ok("\"90s\"".to_owned()), "as written");
     for wrong in [
         "",
@@ -46,7 +46,7 @@ fn http_is_for_loopback_and_urls_carry_no_secrets() {
         ("http://[::1]:9", "http://[::1]:9"),
         ("http://localhost", "http://localhost"),
     ] {
-        assert_eq!(parse(Kind::Url, text), Ok(Value::Url(url.to_owned())));
+        assert_eq!(parse(ValueKind::Url, text), Ok(ConfigValue::Url(url.to_owned())));
     }
     for wrong in [
         "http://api.github.com",
@@ -57,14 +57,14 @@ fn http_is_for_loopback_and_urls_carry_no_secrets() {
         "https://x?y",
         "https://x#y",
     ] {
-        assert!(parse(Kind::Url, wrong).is_err(), "{wrong}");
+        assert!(parse(ValueKind::Url, wrong).is_err(), "{wrong}");
     }
     for (text, url) in [
         ("https://mcp.example/mcp/", "https://mcp.example/mcp/"),
         ("https://mcp.example/mcp?tools=read&v=2", "https://mcp.example/mcp?tools=read&v=2"),
         ("https://mcp.example", "https://mcp.example/"),
     ] {
-        assert_eq!(parse(Kind::Endpoint, text), Ok(Value::Url(url.to_owned())));
+        assert_eq!(parse(ValueKind::Endpoint, text), Ok(ConfigValue::Url(url.to_owned())));
     }
     for wrong in [
         "http://mcp.example/mcp",
@@ -72,17 +72,18 @@ fn http_is_for_loopback_and_urls_carry_no_secrets() {
         "https://me:hush@mcp.example",
         "mcp.example",
     ] {
-        assert!(parse(Kind::Endpoint, wrong).is_err(), "{wrong}");
+        assert!(parse(ValueKind::Endpoint, wrong).is_err(), "{wrong}");
     }
-    let said = format!("{:?}", parse(Kind::Url, "https://me:hush@example.org"));
+    let said = format!("{:?}", parse(ValueKind::Url, "https://me:hush@example.org"));
     assert!(said.contains("without user") && !said.contains("hush"), "{said}");
 }
 
 #[test]
 fn a_sink_is_written_out_without_a_password_and_shown_without_its_path() {
-    let web = |text| parse(Kind::Sink(&["https"]), text);
-    let mail = |text| parse(Kind::Sink(&["smtps", "smtp"]), text);
-    let shown = |value: Result<Value, Wrong>| value.map(|value| (value.to_string(), value.to_json()));
+    let web = |text| parse(ValueKind::Sink(&["https"]), text);
+    let mail = |text| parse(ValueKind::Sink(&["smtps", "smtp"]), text);
+    let shown =
+        |value: Result<ConfigValue, ValueFault>| value.map(|value| (value.to_string(), value.to_json()));
     let hidden = "https://hooks.example.org:444/…";
     let secret = web("https://hooks.example.org:444/services/hush?x");
     assert!(!format!("{secret:?}").contains("hush"), "{secret:?}");
@@ -101,10 +102,10 @@ fn a_sink_is_written_out_without_a_password_and_shown_without_its_path() {
 
 #[test]
 fn a_store_is_a_file_or_a_server_whose_password_is_not_shown() {
-    let (slots, records) = (Kind::Store(keys::SLOTS), Kind::Store(keys::RECORDS));
-    assert_eq!(parse(slots, "sqlite:/a.db"), Ok(Value::Store("/a.db".into())));
-    assert_eq!(parse(slots, "sqlite:a.db"), Ok(Value::Store("/folder/a.db".into())));
-    assert_eq!(parse(records, ""), Ok(Value::Unset));
+    let (slots, records) = (ValueKind::Store(keys::SLOTS), ValueKind::Store(keys::RECORDS));
+    assert_eq!(parse(slots, "sqlite:/a.db"), Ok(ConfigValue::Store("/a.db".into())));
+    assert_eq!(parse(slots, "sqlite:a.db"), Ok(ConfigValue::Store("/folder/a.db".into())));
+    assert_eq!(parse(records, ""), Ok(ConfigValue::Unset));
     for (kind, wrong) in [
         (slots, "sqlite:"),
         (slots, "sqlite::memory:"),
@@ -141,26 +142,31 @@ fn a_store_is_a_file_or_a_server_whose_password_is_not_shown() {
 
 #[test]
 fn lists_are_separated_by_commas_and_checked() {
-    let packs = |text| parse(Kind::Packs, text);
-    assert_eq!(packs("core, aiobotocore,core"), Ok(Value::List(vec!["core".into(), "aiobotocore".into()])));
-    assert_eq!(packs(""), Ok(Value::List(vec![])));
+    let packs = |text| parse(ValueKind::Packs, text);
+    assert_eq!(
+        packs("core, aiobotocore,core"),
+        Ok(ConfigValue::List(vec!["core".into(), "aiobotocore".into()]))
+    );
+    assert_eq!(packs(""), Ok(ConfigValue::List(vec![])));
     assert!(packs("../x").is_err());
-    let networks = |text| parse(Kind::Networks, text);
+    let networks = |text| parse(ValueKind::Networks, text);
     let two = vec!["10.0.0.0/8".into(), "2001:db8::1".into()];
-    assert_eq!(networks("10.0.0.0/8, 2001:db8::1"), Ok(Value::List(two)));
+    assert_eq!(networks("10.0.0.0/8, 2001:db8::1"), Ok(ConfigValue::List(two)));
     for wrong in ["10.0.0.0/33", "10.0.0", "localhost", "*"] {
         assert!(networks(wrong).is_err(), "{wrong}");
     }
-    assert!(parse(Kind::Globs, "a[").is_err());
-    let wrong = parse(Kind::Repositories, "acme").unwrap_err();
-    assert!(matches!(wrong, Wrong::Value(why) if why.contains("`owner/*`") && why.ends_with("`acme`")));
-    assert!(parse(Kind::Repositories, "a/b/c").is_err() && parse(Kind::Repositories, "a/[").is_err());
+    assert!(parse(ValueKind::Globs, "a[").is_err());
+    let wrong = parse(ValueKind::Repositories, "acme").unwrap_err();
+    assert!(matches!(wrong, ValueFault::Value(why) if why.contains("`owner/*`") && why.ends_with("`acme`")));
+    assert!(
+        parse(ValueKind::Repositories, "a/b/c").is_err() && parse(ValueKind::Repositories, "a/[").is_err()
+    );
     let names = repositories(&["Acme/*".into(), "ada/tool".into()]).unwrap();
     let among = |name: &str| names.is_match(name);
     assert!(among("acme/shop") && among("Ada/Tool") && !among("ada/tools") && !among("acmes/shop"));
-    assert!(parse(Kind::Accounts, "583231,octo-cat,truing[bot],name_corp").is_ok());
+    assert!(parse(ValueKind::Accounts, "583231,octo-cat,truing[bot],name_corp").is_ok());
     for wrong in ["a b", "[bot]", "@octo", "o/x"] {
-        assert!(parse(Kind::Accounts, wrong).is_err(), "{wrong}");
+        assert!(parse(ValueKind::Accounts, wrong).is_err(), "{wrong}");
     }
     let globs = globs(&["vendor/*".into(), "**/x".into()]).unwrap();
     assert!(globs.is_match("vendor/a") && globs.is_match("a/b/x") && !globs.is_match("vendor/a/b"));
@@ -168,7 +174,7 @@ fn lists_are_separated_by_commas_and_checked() {
 
 #[test]
 fn a_variable_for_a_secret_is_in_capitals_and_another_word_is_not_shown() {
-    assert_eq!(secret_variable("MY_TOKEN_2"), Ok(Secret::Env("MY_TOKEN_2".into())));
+    assert_eq!(secret_variable("MY_TOKEN_2"), Ok(SecretSource::Env("MY_TOKEN_2".into())));
     for wrong in ["ghp_hush", "", "2X", "A B"] {
         assert!(!format!("{:?}", secret_variable(wrong).unwrap_err()).contains("hush"));
     }

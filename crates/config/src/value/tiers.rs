@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use truing_core::glob::is_bounded;
 use truing_core::tier::{RuleOwner, Tier, TierCondition, TierConfig, TierRule, TierRules};
 
-use super::{Wrong, must};
+use super::{ValueFault, must};
 
 /// The names of conditions.
 const CONDITIONS: [&str; 10] = [
@@ -28,7 +28,7 @@ const MAX_REASON_CHARS: usize = 200;
 /// A fault of a rule, with the name of the key that has it.
 pub(crate) struct RuleFault {
     pub(crate) key: Option<String>,
-    pub(crate) wrong: Wrong,
+    pub(crate) wrong: ValueFault,
 }
 
 /// The form of the list.
@@ -37,7 +37,7 @@ pub(crate) fn no_tiers() -> &'static str {
 }
 
 /// Refuses a list of more than [`MAX_RULES`] rules.
-pub(crate) fn refuse_many(count: usize) -> Result<(), Wrong> {
+pub(crate) fn refuse_many(count: usize) -> Result<(), ValueFault> {
     if count > MAX_RULES {
         Err(must(format_args!("have at most {MAX_RULES} rules, not {count}")))
     } else {
@@ -63,7 +63,7 @@ pub(super) fn fields_of(table: &DeTable<'_>) -> Map<String, Json> {
 }
 
 /// The rules of a variable, as JSON.
-pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, Wrong> {
+pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ValueFault> {
     let tables: Vec<Map<String, Json>> = serde_json::from_str(text).map_err(|_| must(no_tiers()))?;
     refuse_many(tables.len())?;
     let mut rules = Vec::new();
@@ -164,7 +164,7 @@ pub(super) fn bad_globs<'a>(globs: impl IntoIterator<Item = &'a String>) -> Opti
     Some(format!("hold globs: {fault}"))
 }
 
-fn tier_of(value: &Json) -> Result<Tier, Wrong> {
+fn tier_of(value: &Json) -> Result<Tier, ValueFault> {
     let tier = value.as_str().and_then(Tier::from_word);
     tier.ok_or_else(|| must(format_args!("be one of {}", words())))
 }

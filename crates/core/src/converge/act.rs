@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, Exit};
+use super::{AuditorFinding, ConvergeExit};
 use crate::id::{FindingId, Sha};
-use crate::identity::Placed;
-use crate::increment::Renames;
-use crate::outcome::Coverage;
+use crate::identity::PlacedFinding;
+use crate::increment::FileRenames;
+use crate::outcome::ReviewCoverage;
 use crate::run;
 
 /// What is to be done next.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "act")]
-pub enum Act {
+pub enum ConvergeAction {
     /// Let the gate look at the head.
     Gate,
     /// Let a fixer fix what the gate reports of the head.
@@ -34,7 +34,7 @@ pub enum Act {
     /// Let a fresh fixer fix it.
     Fix {
         /// What is wrong with the fix that there is; none: there is none yet.
-        problems: Vec<Problem>,
+        problems: Vec<FixProblem>,
     },
     /// Look at the fix: gate, checks, tests, and an audit of the fix alone.
     Check,
@@ -47,39 +47,39 @@ pub enum Act {
 /// The acts, whatever they are about, in the order in which a loop comes to them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// [`Act::Gate`]
+pub enum ConvergeStep {
+    /// [`ConvergeAction::Gate`]
     Gate,
-    /// [`Act::Mend`]
+    /// [`ConvergeAction::Mend`]
     Mend,
-    /// [`Act::Audit`]
+    /// [`ConvergeAction::Audit`]
     Audit,
-    /// [`Act::Post`]
+    /// [`ConvergeAction::Post`]
     Post,
-    /// [`Act::Fix`]
+    /// [`ConvergeAction::Fix`]
     Fix,
-    /// [`Act::Check`]
+    /// [`ConvergeAction::Check`]
     Check,
-    /// [`Act::Publish`]
+    /// [`ConvergeAction::Publish`]
     Publish,
-    /// [`Act::Reply`]
+    /// [`ConvergeAction::Reply`]
     Reply,
     /// The description is written: no act of the machine, as nothing follows from it.
     Describe,
 }
 
-impl Act {
+impl ConvergeAction {
     /// Which of the acts it is.
-    pub fn step(&self) -> Step {
+    pub fn step(&self) -> ConvergeStep {
         match self {
-            Self::Gate => Step::Gate,
-            Self::Mend { .. } => Step::Mend,
-            Self::Audit { .. } => Step::Audit,
-            Self::Post => Step::Post,
-            Self::Fix { .. } => Step::Fix,
-            Self::Check => Step::Check,
-            Self::Publish => Step::Publish,
-            Self::Reply => Step::Reply,
+            Self::Gate => ConvergeStep::Gate,
+            Self::Mend { .. } => ConvergeStep::Mend,
+            Self::Audit { .. } => ConvergeStep::Audit,
+            Self::Post => ConvergeStep::Post,
+            Self::Fix { .. } => ConvergeStep::Fix,
+            Self::Check => ConvergeStep::Check,
+            Self::Publish => ConvergeStep::Publish,
+            Self::Reply => ConvergeStep::Reply,
         }
     }
 
@@ -94,11 +94,11 @@ impl Act {
 
     /// Its name in records.
     pub fn as_str(&self) -> &'static str {
-        run::Step::as_str(self.step())
+        run::LoopStep::as_str(self.step())
     }
 }
 
-impl Step {
+impl ConvergeStep {
     /// All of them, in order.
     pub const ALL: [Self; 9] = [
         Self::Gate,
@@ -113,7 +113,7 @@ impl Step {
     ];
 }
 
-impl run::Step for Step {
+impl run::LoopStep for ConvergeStep {
     fn as_str(self) -> &'static str {
         match self {
             Self::Gate => "gate",
@@ -145,9 +145,9 @@ impl run::Step for Step {
 
 /// What is wrong with a fix.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Problem {
+pub struct FixProblem {
     /// What kind.
-    pub kind: ProblemKind,
+    pub kind: FixProblemKind,
     /// What, for the fixer.
     pub text: String,
 }
@@ -155,7 +155,7 @@ pub struct Problem {
 /// What a look at a fix can find. The worst is first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ProblemKind {
+pub enum FixProblemKind {
     /// It deletes or weakens a test: it is thrown away.
     Test,
     /// A check fails that did not.
@@ -172,9 +172,9 @@ pub enum ProblemKind {
 
 /// What an auditor came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Answer {
+pub enum AuditorAnswer {
     /// An answer that fulfils the contract.
-    Whole(Vec<Claim>),
+    Whole(Vec<AuditorFinding>),
     /// None, and why: dead, out of time, or not to the contract.
     None(String),
 }
@@ -182,7 +182,7 @@ pub enum Answer {
 /// What a fixer says of a finding.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "word", content = "why")]
-pub enum Word {
+pub enum FixerVerdict {
     /// It is fixed.
     Fixed,
     /// It is not, and why.
@@ -191,7 +191,7 @@ pub enum Word {
 
 /// A fix that is made and not yet pushed: its commit, which nobody has seen.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Candidate {
+pub struct FixCandidate {
     /// The commit.
     pub commit: Sha,
     /// Its tree.
@@ -200,35 +200,35 @@ pub struct Candidate {
 
 /// How an act went.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
+pub enum ConvergeEvent {
     /// The gate looked: nothing blocks, or what does.
     Gated(Option<String>),
     /// A fixer has seen to the gate's words.
-    Mended(Option<Candidate>),
+    Mended(Option<FixCandidate>),
     /// Auditors have answered.
     Audited {
         /// What each came to, by index.
-        answers: BTreeMap<u32, Answer>,
+        answers: BTreeMap<u32, AuditorAnswer>,
         /// Findings that fixers declined, or say to be fixed, and whose own lines still stand at the head: there.
-        standing: BTreeMap<FindingId, Placed>,
+        standing: BTreeMap<FindingId, PlacedFinding>,
         /// What could not be read.
-        coverage: Coverage,
+        coverage: ReviewCoverage,
         /// Which files have had other names.
-        renames: Renames,
+        renames: FileRenames,
     },
     /// What was found can be seen.
     Posted,
     /// A fixer is done.
     Fixed {
         /// What it says of each finding; of one that is not named, nothing was said.
-        words: BTreeMap<FindingId, Word>,
+        words: BTreeMap<FindingId, FixerVerdict>,
         /// What it left; none: the head as it was.
-        candidate: Option<Candidate>,
+        candidate: Option<FixCandidate>,
     },
     /// A fixer came to no report, and why: dead, out of time, or not to the contract.
     Silent(String),
     /// What is wrong with the fix.
-    Checked(Vec<Problem>),
+    Checked(Vec<FixProblem>),
     /// The fix is at the branch.
     Pushed,
     /// A hook blocks it, in these words.
@@ -252,10 +252,10 @@ pub enum Event {
     /// At rest: other reviewers have found something at the head.
     Heard {
         /// What, in the words of whoever maps theirs to ours.
-        claims: Vec<Claim>,
+        claims: Vec<AuditorFinding>,
         /// Which files have had other names.
-        renames: Renames,
+        renames: FileRenames,
     },
     /// At any time: it ends here.
-    Ended(Exit),
+    Ended(ConvergeExit),
 }

@@ -1,11 +1,11 @@
 //! A run that got stuck and is asked for again where nothing is new: what its newest audit found is known, and nobody pays for
 //! the same audit twice.
 
-use super::{Act, Kind, Limits, Run};
+use super::{ConvergeAction, ConvergeExitKind, ConvergeLimits, ConvergeRun};
 use crate::dismissal::Dismissal;
 use crate::finding::FindingStatus;
 
-impl Run {
+impl ConvergeRun {
     /// Do the dismissals still hold by which some of its findings were left out?
     pub fn rests_on(&self, said: &[Dismissal]) -> bool {
         let holds = |of: &Dismissal| said.iter().any(|now| now.finding == of.finding && !now.withdrawn);
@@ -14,7 +14,7 @@ impl Run {
 
     /// Is it stuck, and is what holds it back what its own newest audit found at its head, with these dismissals?
     pub fn is_stuck_with(&self, said: &[Dismissal]) -> bool {
-        let is_stuck = self.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Stuck);
+        let is_stuck = self.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Stuck);
         is_stuck
             && self.aside.is_none()
             && self.silent == 0
@@ -24,10 +24,10 @@ impl Run {
 
     /// Lets a run that is stuck go on from what its newest audit found: fixers are asked anew, and what came of the fixes
     /// before counts no more.
-    pub fn retry(&mut self, limits: Limits) {
+    pub fn retry(&mut self, limits: ConvergeLimits) {
         self.limits = limits;
         self.exit = None;
-        self.next = Act::Gate;
+        self.next = ConvergeAction::Gate;
         self.is_audited = true;
         (self.gate_rounds, self.silent_fixers) = (0, 0);
         self.refused.clear();

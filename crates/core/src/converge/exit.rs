@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// How a run ended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Exit {
+pub struct ConvergeExit {
     /// Why, for programs.
-    pub code: Code,
+    pub code: ConvergeExitCode,
     /// Why, for people.
     pub reason: String,
 }
@@ -14,7 +14,7 @@ pub struct Exit {
 /// The kinds of ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ConvergeExitKind {
     /// A fresh audit finds nothing.
     Converged,
     /// All audits are used up.
@@ -31,7 +31,7 @@ pub enum Kind {
     Blocked,
 }
 
-impl Kind {
+impl ConvergeExitKind {
     /// The word in JSON and text.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,11 +50,11 @@ macro_rules! codes {
     ($($(#[$about:meta])* $name:ident = $text:literal, $kind:ident, $exit:literal;)*) => {
         /// Why a run ended.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-        pub enum Code {
+        pub enum ConvergeExitCode {
             $($(#[$about])* #[serde(rename = $text)] $name,)*
         }
 
-        impl Code {
+        impl ConvergeExitCode {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
@@ -64,8 +64,8 @@ macro_rules! codes {
             }
 
             /// What kind of end it is.
-            pub fn kind(self) -> Kind {
-                match self { $(Self::$name => Kind::$kind,)* }
+            pub fn kind(self) -> ConvergeExitKind {
+                match self { $(Self::$name => ConvergeExitKind::$kind,)* }
             }
 
             /// The exit code of a command for one run (cli.md, "Converge").
@@ -145,27 +145,28 @@ codes! {
     ReadOnly = "read_only", Blocked, 1;
 }
 
-impl Code {
+impl ConvergeExitCode {
     /// Can the run go on from there?
     pub fn is_resumable(self) -> bool {
         matches!(self, Self::Budget | Self::Interrupted | Self::Infrastructure)
     }
 }
 
-impl Exit {
+impl ConvergeExit {
     /// An end.
-    pub fn new(code: Code, reason: impl Into<String>) -> Self {
+    pub fn new(code: ConvergeExitCode, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into() }
     }
 
     /// What kind of end it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ConvergeExitKind {
         self.code.kind()
     }
 
     /// Did it end because a model gave no valid answer?
     pub fn is_of_models(&self) -> bool {
-        self.code == Code::Infrastructure && OF_MODELS.iter().any(|why| self.reason.starts_with(why))
+        self.code == ConvergeExitCode::Infrastructure
+            && OF_MODELS.iter().any(|why| self.reason.starts_with(why))
     }
 }
 

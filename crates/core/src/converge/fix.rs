@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 
 use super::exit::NO_FIXER;
-use super::{Act, Candidate, Code, Line, MAX_TOLD, Problem, ProblemKind, Run, Word};
+use super::{
+    ConvergeAction, ConvergeExitCode, ConvergeLogLine, ConvergeRun, FixCandidate, FixProblem, FixProblemKind,
+    FixerVerdict, MAX_TOLD,
+};
 use crate::finding::{Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
 use crate::line;
 
-impl Run {
+impl ConvergeRun {
     /// What a fixer says and left.
     pub(super) fn fixed(
         &mut self,
-        problems: &[Problem],
-        words: BTreeMap<FindingId, Word>,
-        candidate: Option<Candidate>,
+        problems: &[FixProblem],
+        words: BTreeMap<FindingId, FixerVerdict>,
+        candidate: Option<FixCandidate>,
     ) {
         self.silent_fixers = 0;
         self.words.extend(words);
@@ -22,24 +25,24 @@ impl Run {
         // Its files count, not the second at which it was committed. What a hook minds need not be in them.
         let before = self.candidate.as_ref().map(|before| &before.tree);
         let is_new = candidate.as_ref().map(|new| &new.tree) != before
-            || problems.iter().any(|problem| problem.kind == ProblemKind::Hook);
+            || problems.iter().any(|problem| problem.kind == FixProblemKind::Hook);
         let returns =
             candidate.as_ref().filter(|_| is_other).and_then(|new| self.history.returns_to(&new.tree));
         if let Some(reason) = returns {
             // What it brings back is known: it is not pushed, and what was found stands.
             self.candidate = None;
-            return self.end(Code::Oscillation, reason);
+            return self.end(ConvergeExitCode::Oscillation, reason);
         }
         match candidate {
             Some(candidate) if is_other && is_new => {
                 self.candidate = Some(candidate);
-                self.next = Act::Check;
+                self.next = ConvergeAction::Check;
             }
             // The problems that it was to fix are still there.
             Some(_) if is_other => self.give_up(problems),
             Some(_) | None => {
                 self.candidate = None;
-                self.next = Act::Reply;
+                self.next = ConvergeAction::Reply;
             }
         }
     }
@@ -51,22 +54,22 @@ impl Run {
             // Who goes on with the run asks as often again.
             self.silent_fixers = 0;
             let why = line::clean(why, MAX_TOLD);
-            self.end(Code::Infrastructure, format!("{NO_FIXER}: {why}"));
+            self.end(ConvergeExitCode::Infrastructure, format!("{NO_FIXER}: {why}"));
         }
     }
 
     /// What is wrong with its fix, if anything is.
-    pub(super) fn checked(&mut self, problems: Vec<Problem>) {
+    pub(super) fn checked(&mut self, problems: Vec<FixProblem>) {
         if problems.is_empty() {
-            self.next = Act::Publish;
+            self.next = ConvergeAction::Publish;
             return;
         }
         if self.is_mending() {
             return self.refuse(problems);
         }
         self.check_rounds = self.check_rounds.saturating_add(1);
-        let is_unchanged = problems.iter().any(|problem| problem.kind == ProblemKind::Unchanged);
-        if is_unchanged || problems.iter().any(|problem| problem.kind == ProblemKind::Test) {
+        let is_unchanged = problems.iter().any(|problem| problem.kind == FixProblemKind::Unchanged);
+        if is_unchanged || problems.iter().any(|problem| problem.kind == FixProblemKind::Test) {
             // With the fix goes what was said of it.
             self.candidate = None;
             self.words.clear();
@@ -76,22 +79,28 @@ impl Run {
         if self.check_rounds >= most {
             self.give_up(&problems);
         } else {
-            self.next = Act::Fix { problems };
+            self.next = ConvergeAction::Fix { problems };
         }
     }
 
     /// A fix does not become right.
-    fn give_up(&mut self, problems: &[Problem]) {
+    fn give_up(&mut self, problems: &[FixProblem]) {
         self.candidate = None;
         let worst = problems.iter().min_by_key(|problem| problem.kind);
         let (kind, text) =
-            worst.map_or((ProblemKind::Finding, ""), |worst| (worst.kind, worst.text.as_str()));
+            worst.map_or((FixProblemKind::Finding, ""), |worst| (worst.kind, worst.text.as_str()));
         let (code, what) = match kind {
-            ProblemKind::Test => (Code::Tests, "the fix deletes or weakens tests"),
-            ProblemKind::Check => (Code::Checks, "a check fails with the fix that passes without it"),
-            ProblemKind::Hook => (Code::Hook, "a hook of the repository blocks the fix"),
-            ProblemKind::Unchanged => (Code::NothingFixed, "the fix changes nothing of what the code does"),
-            ProblemKind::Gate | ProblemKind::Finding => (Code::SelfAudit, "post-fix audit not converging"),
+            FixProblemKind::Test => (ConvergeExitCode::Tests, "the fix deletes or weakens tests"),
+            FixProblemKind::Check => {
+                (ConvergeExitCode::Checks, "a check fails with the fix that passes without it")
+            }
+            FixProblemKind::Hook => (ConvergeExitCode::Hook, "a hook of the repository blocks the fix"),
+            FixProblemKind::Unchanged => {
+                (ConvergeExitCode::NothingFixed, "the fix changes nothing of what the code does")
+            }
+            FixProblemKind::Gate | FixProblemKind::Finding => {
+                (ConvergeExitCode::SelfAudit, "post-fix audit not converging")
+            }
         };
         let text = line::clean(text, MAX_TOLD);
         let reason = if text.is_empty() { what.to_owned() } else { format!("{what}: {text}") };
@@ -99,20 +108,20 @@ impl Run {
             return self.end(code, reason);
         }
         // What does not block may stay.
-        let declined = |finding: &Finding| (finding.id.clone(), Word::Declined(reason.clone()));
+        let declined = |finding: &Finding| (finding.id.clone(), FixerVerdict::Declined(reason.clone()));
         self.words = self.found.iter().map(declined).collect();
-        self.next = Act::Reply;
+        self.next = ConvergeAction::Reply;
     }
 
     /// A hook blocks the commit: once more, by a fresh fixer, who is told; then the findings are answered with it.
     pub(super) fn blocked(&mut self, words: String) {
         self.hook_blocks = self.hook_blocks.saturating_add(1);
         if self.hook_blocks <= self.limits.hook_retry {
-            let problems = vec![Problem { kind: ProblemKind::Hook, text: words }];
+            let problems = vec![FixProblem { kind: FixProblemKind::Hook, text: words }];
             if self.is_mending() {
                 return self.refuse(problems);
             }
-            self.next = Act::Fix { problems };
+            self.next = ConvergeAction::Fix { problems };
             return;
         }
         self.candidate = None;
@@ -121,40 +130,40 @@ impl Run {
             return self.end_by_hook(&words);
         }
         self.hook = Some(words);
-        self.next = Act::Reply;
+        self.next = ConvergeAction::Reply;
     }
 
     /// It is at the branch.
     pub(super) fn pushed(&mut self) {
-        let Some(Candidate { commit, tree }) = self.candidate.take() else { return };
+        let Some(FixCandidate { commit, tree }) = self.candidate.take() else { return };
         (self.head, self.tree) = (commit.clone(), tree);
         self.hook_blocks = 0;
         self.commits.push(commit.clone());
         if self.is_mending() {
-            self.log.push(Line::Mend { commit });
-            self.next = Act::Gate;
+            self.log.push(ConvergeLogLine::Mend { commit });
+            self.next = ConvergeAction::Gate;
         } else {
             self.log_fix(Some(commit.clone()));
             self.history.answered(&self.found, &self.words);
-            let fixed = self.words.iter().filter(|(_, word)| **word == Word::Fixed);
+            let fixed = self.words.iter().filter(|(_, word)| **word == FixerVerdict::Fixed);
             self.claims.extend(fixed.map(|(id, _)| (id.clone(), (commit.clone(), self.log.len()))));
-            self.next = Act::Reply;
+            self.next = ConvergeAction::Reply;
         }
     }
 
     pub(super) fn end_by_hook(&mut self, words: &str) {
         let last = crate::line::clean(words.lines().last().unwrap_or_default(), MAX_TOLD);
-        self.end(Code::Hook, format!("a hook of the repository blocks the fix: {last}"));
+        self.end(ConvergeExitCode::Hook, format!("a hook of the repository blocks the fix: {last}"));
     }
 
     pub(super) fn log_fix(&mut self, commit: Option<Sha>) {
-        let said = self.words.values().filter(|word| matches!(word, Word::Fixed)).count();
+        let said = self.words.values().filter(|word| matches!(word, FixerVerdict::Fixed)).count();
         // Without a change nothing is fixed, whatever is said.
         let fixed = if commit.is_some() { said } else { 0 };
         let declined = self.found.len().saturating_sub(said);
         let count = |many| u32::try_from(many).unwrap_or(u32::MAX);
         let (fixed, declined) = (count(fixed), count(declined));
-        self.log.push(Line::Fix { number: self.audits, commit, fixed, declined });
+        self.log.push(ConvergeLogLine::Fix { number: self.audits, commit, fixed, declined });
     }
 
     /// Claims that the newest audit upholds, with the commit that each is about, and how long the log was then.

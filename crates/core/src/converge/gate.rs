@@ -1,9 +1,9 @@
 //! The gate before an audit: what it says is fixed a few times, and no fix of it is pushed that was not looked at.
 
-use super::{Act, Candidate, Code, MAX_TOLD, Problem, Run};
+use super::{ConvergeAction, ConvergeExitCode, ConvergeRun, FixCandidate, FixProblem, MAX_TOLD};
 use crate::line;
 
-impl Run {
+impl ConvergeRun {
     /// The gate says this.
     pub(super) fn gate_blocks(&mut self, mut output: String) {
         let refused = std::mem::take(&mut self.refused);
@@ -13,26 +13,26 @@ impl Run {
             if let Some(problem) = refused.first() {
                 reason += &format!("; the last was thrown away: {}", line::clean(&problem.text, MAX_TOLD));
             }
-            self.end(Code::Gate, reason);
+            self.end(ConvergeExitCode::Gate, reason);
             return;
         }
         for problem in refused {
             output += &format!("\nThe last fix of this was thrown away: {}\n", problem.text);
         }
-        self.next = Act::Mend { output };
+        self.next = ConvergeAction::Mend { output };
     }
 
     /// Whatever the fixer left: nobody sees it before it is looked at, and the gate looks again.
-    pub(super) fn mended(&mut self, candidate: Option<Candidate>) {
+    pub(super) fn mended(&mut self, candidate: Option<FixCandidate>) {
         self.silent_fixers = 0;
         self.gate_rounds = self.gate_rounds.saturating_add(1);
-        self.next = if candidate.is_some() { Act::Check } else { Act::Gate };
+        self.next = if candidate.is_some() { ConvergeAction::Check } else { ConvergeAction::Gate };
         self.candidate = candidate;
     }
 
     /// Something is wrong with a fix of what the gate says. Its round is counted, and the next one begins at the head.
-    pub(super) fn refuse(&mut self, problems: Vec<Problem>) {
-        (self.candidate, self.refused, self.next) = (None, problems, Act::Gate);
+    pub(super) fn refuse(&mut self, problems: Vec<FixProblem>) {
+        (self.candidate, self.refused, self.next) = (None, problems, ConvergeAction::Gate);
     }
 
     /// Is the fix in progress one of what the gate says?

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::Placed;
+use crate::identity::PlacedFinding;
 
 /// Lines of the same kind of defect in the same file that are so near are one finding.
 const NEAR: u32 = 3;
@@ -12,7 +12,7 @@ const NEAR: u32 = 3;
 /// Where the lines of a finding come from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Origin {
+pub enum LineOrigin {
     /// They were there before the change.
     PreExisting,
     /// The change brought them.
@@ -23,37 +23,37 @@ pub enum Origin {
 
 /// One finding of one auditor.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Claim {
+pub struct AuditorFinding {
     /// What it says, and where a comment can be placed.
-    pub placed: Placed,
+    pub placed: PlacedFinding,
     /// Where the lines come from.
-    pub origin: Origin,
+    pub origin: LineOrigin,
 }
 
 /// A finding with who said it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Merged {
+pub(super) struct MergedFinding {
     /// The finding.
-    pub claim: Claim,
+    pub claim: AuditorFinding,
     /// The auditors, by index.
     pub by: BTreeSet<u32>,
 }
 
 /// All findings of all auditors, each once: of one file, kind and (nearly) line, with the highest severity and the words
 /// of whoever said most, of equals the first auditor. By severity, file, line, kind and auditor.
-pub(super) fn merged(answers: BTreeMap<u32, Vec<Claim>>) -> Vec<Merged> {
-    let mut all: Vec<(u32, Claim)> = answers
+pub(super) fn merged(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec<MergedFinding> {
+    let mut all: Vec<(u32, AuditorFinding)> = answers
         .into_iter()
         .flat_map(|(auditor, claims)| claims.into_iter().map(move |claim| (auditor, claim)))
         .collect();
     all.sort_by(|(by, one), (other_by, other)| {
-        let key = |claim: &Claim| {
+        let key = |claim: &AuditorFinding| {
             let raw = &claim.placed.raw;
             (raw.place.path.clone(), raw.place.side, raw.category, raw.place.start_line)
         };
         key(one).cmp(&key(other)).then(by.cmp(other_by))
     });
-    let mut merged: Vec<Merged> = Vec::new();
+    let mut merged: Vec<MergedFinding> = Vec::new();
     for (auditor, claim) in all {
         match merged.last_mut().filter(|last| is_one(last, auditor, &claim)) {
             Some(last) => {
@@ -64,7 +64,7 @@ pub(super) fn merged(answers: BTreeMap<u32, Vec<Claim>>) -> Vec<Merged> {
                 last.claim.placed.raw.severity = severity;
                 last.by.insert(auditor);
             }
-            None => merged.push(Merged { claim, by: BTreeSet::from([auditor]) }),
+            None => merged.push(MergedFinding { claim, by: BTreeSet::from([auditor]) }),
         }
     }
     merged.sort_by_key(|merged| {
@@ -76,7 +76,7 @@ pub(super) fn merged(answers: BTreeMap<u32, Vec<Claim>>) -> Vec<Merged> {
 }
 
 /// Do both say the same? What one auditor tells apart stays apart, unless it is the same line.
-fn is_one(last: &Merged, auditor: u32, claim: &Claim) -> bool {
+fn is_one(last: &MergedFinding, auditor: u32, claim: &AuditorFinding) -> bool {
     let (was, is) = (&last.claim.placed.raw, &claim.placed.raw);
     let near = was.place.start_line.abs_diff(is.place.start_line);
     let same_kind =
@@ -88,11 +88,13 @@ fn is_one(last: &Merged, auditor: u32, claim: &Claim) -> bool {
 mod tests {
     use super::*;
     use crate::code::CodeDigests;
-    use crate::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
-    use crate::identity::Sighting;
+    use crate::finding::{
+        AnchorKind, CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding, Severity,
+    };
+    use crate::identity::FindingFacts;
 
-    fn claim(path: &str, line: u32, category: Category, severity: Severity) -> Claim {
-        let place = Place { path: path.into(), side: Side::New, start_line: line, end_line: line };
+    fn claim(path: &str, line: u32, category: DefectCategory, severity: Severity) -> AuditorFinding {
+        let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
         let raw = RawFinding {
             place: place.clone(),
             severity,
@@ -103,20 +105,20 @@ mod tests {
             snippet: String::new(),
             code: CodeDigests::default(),
             suggestion: None,
-            source: Source::Agent,
+            source: FindingSource::Agent,
         };
-        let sighting = Sighting::default();
-        let placed = Placed { raw, anchor: AnchorKind::Inline, at: place, old_path: None, sighting };
-        Claim { placed, origin: Origin::Change }
+        let sighting = FindingFacts::default();
+        let placed = PlacedFinding { raw, anchor: AnchorKind::Inline, at: place, old_path: None, sighting };
+        AuditorFinding { placed, origin: LineOrigin::Change }
     }
 
     #[test]
     fn auditors_of_one_loop_are_merged() {
-        let a = claim("a.py", 10, Category::F, Severity::P2);
-        let mut near = claim("a.py", 12, Category::F, Severity::P0);
+        let a = claim("a.py", 10, DefectCategory::F, Severity::P2);
+        let mut near = claim("a.py", 12, DefectCategory::F, Severity::P0);
         near.placed.raw.body = "what breaks, and why".into();
-        let other = claim("a.py", 10, Category::H, Severity::P1);
-        let own = claim("a.py", 13, Category::F, Severity::P1);
+        let other = claim("a.py", 10, DefectCategory::H, Severity::P1);
+        let own = claim("a.py", 13, DefectCategory::F, Severity::P1);
         let answers = BTreeMap::from([(0, vec![a, own]), (1, vec![near.clone()]), (2, vec![other])]);
         let merged = merged(answers);
         let told: Vec<_> = merged
@@ -135,9 +137,9 @@ mod tests {
             told,
             [
                 // The highest severity and the longest words; what auditor 0 tells apart stays apart.
-                (Severity::P0, 12, Category::F, vec![0, 1]),
-                (Severity::P1, 10, Category::H, vec![2]),
-                (Severity::P1, 13, Category::F, vec![0]),
+                (Severity::P0, 12, DefectCategory::F, vec![0, 1]),
+                (Severity::P1, 10, DefectCategory::H, vec![2]),
+                (Severity::P1, 13, DefectCategory::F, vec![0]),
             ]
         );
         assert_eq!(merged[0].claim.placed.raw.body, near.placed.raw.body);

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Code, Origin, Word};
+use super::{ConvergeExitCode, FixerVerdict, LineOrigin};
 use crate::dismissal::{self, Dismissal};
 use crate::finding::{Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
-use crate::identity::{Placed, Sighting};
+use crate::identity::{FindingFacts, PlacedFinding};
 
 /// A finding that was said to be fixed and is found again so often will not be fixed.
 const MAX_RETURNS: u32 = 3;
@@ -22,19 +22,19 @@ const PLATEAU: usize = 3;
 pub struct FindingHistory {
     findings: Vec<Finding>,
     /// Where the lines of each come from, as it was seen last.
-    origins: BTreeMap<FindingId, Origin>,
+    origins: BTreeMap<FindingId, LineOrigin>,
     /// How often each was found after it was said to be fixed.
     returns: BTreeMap<FindingId, u32>,
     /// The audits, oldest first.
-    marks: Vec<Mark>,
+    marks: Vec<PastAudit>,
     /// Those before the run was started again: what they found in a tree still holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    earlier: Vec<Mark>,
+    earlier: Vec<PastAudit>,
 }
 
 /// What an audit saw.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Mark {
+struct PastAudit {
     /// Which audit.
     number: u32,
     /// The tree of its head.
@@ -50,7 +50,7 @@ impl FindingHistory {
     }
 
     /// Where a finding's lines come from.
-    pub fn origin(&self, id: &FindingId) -> Option<Origin> {
+    pub fn origin(&self, id: &FindingId) -> Option<LineOrigin> {
         self.origins.get(id).copied()
     }
 
@@ -81,11 +81,11 @@ impl FindingHistory {
     /// After an audit: what it found.
     pub(super) fn audited(&mut self, number: u32, tree: &Sha, found: &[Finding]) {
         let found = found.iter().map(|finding| finding.id.clone()).collect();
-        self.marks.push(Mark { number, tree: tree.clone(), found });
+        self.marks.push(PastAudit { number, tree: tree.clone(), found });
     }
 
     /// Somebody has found this, with `origins` in the same order.
-    pub(super) fn seen(&mut self, found: &[Finding], origins: &[Origin]) {
+    pub(super) fn seen(&mut self, found: &[Finding], origins: &[LineOrigin]) {
         for (finding, origin) in found.iter().zip(origins) {
             let before = self.findings.iter().position(|known| known.id == finding.id);
             match before.and_then(|at| self.findings.get_mut(at)) {
@@ -106,15 +106,15 @@ impl FindingHistory {
     /// silent of it.
     pub(super) fn unfixed(
         &self,
-        standing: BTreeMap<FindingId, Placed>,
-        found: &[Placed],
-    ) -> Vec<(Placed, Origin)> {
+        standing: BTreeMap<FindingId, PlacedFinding>,
+        found: &[PlacedFinding],
+    ) -> Vec<(PlacedFinding, LineOrigin)> {
         let is_claimed = |finding: &&Finding| finding.status == FindingStatus::Claimed;
         let claimed: BTreeSet<&FindingId> =
             self.findings.iter().filter(is_claimed).map(|finding| &finding.id).collect();
-        let is_found = |placed: &Placed| {
+        let is_found = |placed: &PlacedFinding| {
             let place = &placed.raw.place;
-            let is_there = |other: &Placed| {
+            let is_there = |other: &PlacedFinding| {
                 let (place, other) = (place, &other.raw.place);
                 place.path == other.path
                     && place.start_line <= other.end_line
@@ -124,9 +124,9 @@ impl FindingHistory {
         };
         let held = standing.into_iter().filter(|(id, placed)| claimed.contains(id) && !is_found(placed));
         held.map(|(id, placed)| {
-            let origin = self.origin(&id).unwrap_or(Origin::Change);
-            let sighting = Sighting { of: Some(id), ..placed.sighting };
-            (Placed { sighting, ..placed }, origin)
+            let origin = self.origin(&id).unwrap_or(LineOrigin::Change);
+            let sighting = FindingFacts { of: Some(id), ..placed.sighting };
+            (PlacedFinding { sighting, ..placed }, origin)
         })
         .collect()
     }
@@ -162,12 +162,12 @@ impl FindingHistory {
     }
 
     /// After a fix: what its fixer says of each finding of the audit before.
-    pub(super) fn answered(&mut self, found: &[Finding], words: &BTreeMap<FindingId, Word>) {
+    pub(super) fn answered(&mut self, found: &[Finding], words: &BTreeMap<FindingId, FixerVerdict>) {
         let found: BTreeSet<&FindingId> = found.iter().map(|finding| &finding.id).collect();
         for known in self.findings.iter_mut().filter(|known| found.contains(&known.id)) {
             known.status = match words.get(&known.id) {
-                Some(Word::Fixed) => FindingStatus::Claimed,
-                Some(Word::Declined(why)) => FindingStatus::Declined(why.clone()),
+                Some(FixerVerdict::Fixed) => FindingStatus::Claimed,
+                Some(FixerVerdict::Declined(why)) => FindingStatus::Declined(why.clone()),
                 None => FindingStatus::Declined("the fixer said nothing of it".to_owned()),
             };
         }
@@ -180,7 +180,10 @@ impl FindingHistory {
     }
 
     /// One of these comes back after each fix.
-    pub(super) fn worn<'a>(&self, mut found: impl Iterator<Item = &'a FindingId>) -> Option<(Code, String)> {
+    pub(super) fn worn<'a>(
+        &self,
+        mut found: impl Iterator<Item = &'a FindingId>,
+    ) -> Option<(ConvergeExitCode, String)> {
         let worn = found.find(|id| self.returns.get(*id).is_some_and(|many| *many >= MAX_RETURNS))?;
         let finding = self.findings.iter().find(|finding| finding.id == *worn)?;
         let place = &finding.raw.place;
@@ -188,11 +191,11 @@ impl FindingHistory {
             "finding not converging: {}:{} ({}) was found again after {MAX_RETURNS} fixes",
             place.path, place.start_line, finding.raw.title
         );
-        Some((Code::NotConverging, reason))
+        Some((ConvergeExitCode::NotConverging, reason))
     }
 
     /// Why it is no use to go on, if it is none.
-    pub(super) fn standstill(&self) -> Option<(Code, String)> {
+    pub(super) fn standstill(&self) -> Option<(ConvergeExitCode, String)> {
         let newest = self.marks.last()?;
         if let Some(worn) = self.worn(newest.found.iter()) {
             return Some(worn);
@@ -204,14 +207,15 @@ impl FindingHistory {
         {
             let reason =
                 format!("audits {} to {} find two sets of findings in turns", one.number, four.number);
-            return Some((Code::Oscillation, reason));
+            return Some((ConvergeExitCode::Oscillation, reason));
         }
         let last = self.marks.len().checked_sub(PLATEAU + 1).and_then(|from| self.marks.get(from..))?;
         let resolves_nothing = last.windows(2).all(|pair| match pair {
             [before, after] => !before.found.is_empty() && before.found.is_subset(&after.found),
             _ => false,
         });
-        resolves_nothing
-            .then(|| (Code::Plateau, format!("the last {PLATEAU} fixes resolved nothing that was found")))
+        resolves_nothing.then(|| {
+            (ConvergeExitCode::Plateau, format!("the last {PLATEAU} fixes resolved nothing that was found"))
+        })
     }
 }

@@ -1,13 +1,13 @@
 //! What a pull request still needs beside our own audit before it is ready (spec/converge.md 10, 13.5, 14.4, 15.3): other
 //! reviewers, threads, mergeability, and the mark itself. Pure; it never merges and never approves.
 //!
-//! [`Readiness::next`] says the one next thing, from the configuration, what is seen at the forge and the instant. What
+//! [`PullReadiness::next`] says the one next thing, from the configuration, what is seen at the forge and the instant. What
 //! others say is judged anew at each look, so nothing that was clean once counts after it has changed. What is kept is
 //! what a look cannot show (who was asked when, what was waited for, what our own audit cleared), and all of it is about
 //! one head: any push forgets it. So whatever is ready is so at one commit, with no push between.
 //!
-//! It is asked while the [`Run`](super::Run) is at rest. What has an effect on a forge is told back when it is done
-//! ([`Readiness::asked`], [`Readiness::marked`]): until then it is said again, and whoever does it finds what is there
+//! It is asked while the [`ConvergeRun`](super::ConvergeRun) is at rest. What has an effect on a forge is told back when it is done
+//! ([`PullReadiness::asked`], [`PullReadiness::marked`]): until then it is said again, and whoever does it finds what is there
 //! already. Every wait has an instant to look again and a time after which it is given up.
 
 mod rules;
@@ -18,30 +18,33 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Code, Exit, MAX_MOVES};
-use crate::id::{Millis, Sha, Span, ThreadId};
+use super::{ConvergeExit, ConvergeExitCode, MAX_MOVES};
+use crate::id::{Sha, ThreadId, TimeSpan, UnixMillis};
 use crate::line::counted;
 use crate::port::PullState;
-pub use rules::{Reviewer, Rule, Rules};
-use seen::Verdict;
-pub use seen::{By, Check, Last, Merge, Review, Seen, Text, Thread, View};
+pub use rules::{ExternalReviewer, ReadinessRules, RequiredReviewer};
+use seen::ReviewerVerdict;
+pub use seen::{
+    LastWord, MergeableState, ObservedReview, PullSnapshot, ReviewTextSignal, ReviewerCheck,
+    ReviewerFeedback, ThreadAuthor, UnresolvedThread,
+};
 
 /// So old is a head before what a forge shows of it is believed.
-pub const SETTLE: Span = Span::minutes(1);
+pub const SETTLE: TimeSpan = TimeSpan::minutes(1);
 /// How long after it a reviewer that lags is looked at again, if others are not looked at sooner.
-pub const LAG: Span = Span::minutes(1);
+pub const LAG: TimeSpan = TimeSpan::minutes(1);
 /// How often a forge is looked at that is finding something out.
-pub const REPOLL: Span = Span::seconds(10);
+pub const REPOLL: TimeSpan = TimeSpan::seconds(10);
 /// How long it may take for that.
-pub const MERGE_BUDGET: Span = Span::minutes(2);
+pub const MERGE_BUDGET: TimeSpan = TimeSpan::minutes(2);
 /// How long checks of the head are waited for.
-pub const CHECKS_BUDGET: Span = Span::minutes(60);
+pub const CHECKS_BUDGET: TimeSpan = TimeSpan::minutes(60);
 /// How often the base is merged into the branch, in one run.
 pub const MAX_UPDATES: u32 = 3;
 /// So often at one head it is tried to ask a reviewer, while nobody knows whether it was.
 const MAX_FAILED: u32 = 3;
 /// No wait is shorter.
-const LEAST_WAIT: Span = Span::seconds(1);
+const LEAST_WAIT: TimeSpan = TimeSpan::seconds(1);
 /// So many names of checks are told.
 const MAX_NAMED: usize = 5;
 /// Characters of a name that others chose.
@@ -49,14 +52,14 @@ const MAX_NAME: usize = 80;
 
 /// What others found and nobody has answered.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Work {
+pub struct UnansweredFeedback {
     /// Threads.
     pub threads: BTreeSet<ThreadId>,
     /// Reviewers whose review itself is what they have against it.
     pub reviews: BTreeSet<String>,
 }
 
-impl Work {
+impl UnansweredFeedback {
     /// Is there none?
     pub fn is_empty(&self) -> bool {
         self.threads.is_empty() && self.reviews.is_empty()
@@ -65,26 +68,26 @@ impl Work {
 
 /// The one next thing.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Want {
-    /// Our own audit has to clear the head: the run goes on, after an [`Event::Moved`](super::Event::Moved) or
-    /// [`Event::Updated`](super::Event::Updated) ([`Readiness::is_update`]) if it had converged or does not know the head. If
-    /// it converges then, [`Readiness::cleared`].
+pub enum ReadinessAction {
+    /// Our own audit has to clear the head: the run goes on, after a [`ConvergeEvent::Moved`](super::ConvergeEvent::Moved) or
+    /// [`ConvergeEvent::Updated`](super::ConvergeEvent::Updated) ([`PullReadiness::is_update`]) if it had converged or does not know the head. If
+    /// it converges then, [`PullReadiness::cleared`].
     Internal,
-    /// Ask this reviewer, then [`Readiness::asked`].
+    /// Ask this reviewer, then [`PullReadiness::asked`].
     Ask(String),
     /// Look again at this instant, or sooner.
     Wait {
         /// When.
-        until: Millis,
+        until: UnixMillis,
         /// What for.
-        why: Why,
+        why: ReadinessWait,
     },
-    /// This is to be fixed or answered: an [`Event::Heard`](super::Event::Heard) for the run. Kept with the run, or not at
+    /// This is to be fixed or answered: a [`ConvergeEvent::Heard`](super::ConvergeEvent::Heard) for the run. Kept with the run, or not at
     /// all: nothing is handed over twice at one head.
-    Fix(Work),
-    /// Have the base merged into the branch; then [`Readiness::pushed`], or look again: the next head is that.
+    Fix(UnansweredFeedback),
+    /// Have the base merged into the branch; then [`PullReadiness::pushed`], or look again: the next head is that.
     UpdateBranch,
-    /// Mark it ready, then [`Readiness::marked`].
+    /// Mark it ready, then [`PullReadiness::marked`].
     MarkReady,
     /// All is clean at this head.
     Done {
@@ -92,13 +95,13 @@ pub enum Want {
         notes: Vec<String>,
     },
     /// It cannot get there.
-    End(Exit),
+    End(ConvergeExit),
 }
 
 /// What is waited for.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "why", content = "of")]
-pub enum Why {
+pub enum ReadinessWait {
     /// The forge has just got this head.
     Settling,
     /// This reviewer's answer.
@@ -111,7 +114,7 @@ pub enum Why {
     Checks,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for ReadinessWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settling => f.write_str("the forge has just got this head"),
@@ -125,7 +128,7 @@ impl fmt::Display for Why {
 
 /// What is kept of one pull request between looks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Readiness {
+pub struct PullReadiness {
     base: String,
     /// The head before our own push.
     before: Option<Sha>,
@@ -142,14 +145,14 @@ pub struct Readiness {
     was_open: bool,
     /// Reviewers that cannot be asked, and why.
     unreachable: BTreeMap<String, String>,
-    at: At,
+    at: HeadReadiness,
 }
 
 /// What is kept of one head.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct At {
+struct HeadReadiness {
     head: Sha,
-    since: Millis,
+    since: UnixMillis,
     is_cleared: bool,
     is_marked: bool,
     asked: BTreeMap<String, u32>,
@@ -157,23 +160,23 @@ struct At {
     #[serde(default)]
     failed: BTreeMap<String, u32>,
     /// Since when something is waited for: of a reviewer, since it was asked last.
-    waits: Vec<(Why, Millis)>,
-    lags: BTreeMap<String, Lag>,
+    waits: Vec<(ReadinessWait, UnixMillis)>,
+    lags: BTreeMap<String, ReviewerLag>,
     /// What was handed over.
-    handed: Work,
+    handed: UnansweredFeedback,
 }
 
 /// How a reviewer lags.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Lag {
+struct ReviewerLag {
     /// Looks that did not help.
     looks: u32,
     /// The next.
-    at: Millis,
+    at: UnixMillis,
 }
 
-impl At {
-    fn new(head: Sha, now: Millis) -> Self {
+impl HeadReadiness {
+    fn new(head: Sha, now: UnixMillis) -> Self {
         Self {
             head,
             since: now,
@@ -183,22 +186,27 @@ impl At {
             failed: BTreeMap::new(),
             waits: Vec::new(),
             lags: BTreeMap::new(),
-            handed: Work::default(),
+            handed: UnansweredFeedback::default(),
         }
     }
 
     /// Since when this is waited for.
-    fn since(&self, why: &Why) -> Option<Millis> {
+    fn since(&self, why: &ReadinessWait) -> Option<UnixMillis> {
         self.waits.iter().find(|(known, _)| known == why).map(|(_, since)| *since)
     }
 
-    fn wait_from(&mut self, why: Why, now: Millis) {
+    fn wait_from(&mut self, why: ReadinessWait, now: UnixMillis) {
         self.waits.retain(|(known, _)| *known != why);
         self.waits.push((why, now));
     }
 
     /// Waits, looking each `poll`, for at most `budget` at this head; then there is nothing to wait for any more.
-    fn wait(&mut self, why: Why, (poll, budget): (Span, Span), now: Millis) -> Result<(), Want> {
+    fn wait(
+        &mut self,
+        why: ReadinessWait,
+        (poll, budget): (TimeSpan, TimeSpan),
+        now: UnixMillis,
+    ) -> Result<(), ReadinessAction> {
         let since = self.since(&why).unwrap_or(now);
         self.wait_from(why.clone(), since);
         let end = since + budget;
@@ -206,17 +214,17 @@ impl At {
     }
 }
 
-fn wait(until: Millis, why: Why, now: Millis) -> Want {
-    Want::Wait { until: until.max(now + LEAST_WAIT), why }
+fn wait(until: UnixMillis, why: ReadinessWait, now: UnixMillis) -> ReadinessAction {
+    ReadinessAction::Wait { until: until.max(now + LEAST_WAIT), why }
 }
 
-fn end<T>(code: Code, reason: impl Into<String>) -> Result<T, Want> {
-    Err(Want::End(Exit::new(code, reason)))
+fn end<T>(code: ConvergeExitCode, reason: impl Into<String>) -> Result<T, ReadinessAction> {
+    Err(ReadinessAction::End(ConvergeExit::new(code, reason)))
 }
 
-impl Readiness {
+impl PullReadiness {
     /// Of a pull request to this base, at this head.
-    pub fn begin(head: Sha, base: impl Into<String>, now: Millis) -> Self {
+    pub fn begin(head: Sha, base: impl Into<String>, now: UnixMillis) -> Self {
         Self {
             base: base.into(),
             before: None,
@@ -226,7 +234,7 @@ impl Readiness {
             updated: None,
             was_open: false,
             unreachable: BTreeMap::new(),
-            at: At::new(head, now),
+            at: HeadReadiness::new(head, now),
         }
     }
 
@@ -241,25 +249,25 @@ impl Readiness {
     }
 
     /// We have pushed: nothing of what was said before counts, and the first reviewer is the next.
-    pub fn pushed(&mut self, head: &Sha, now: Millis) {
+    pub fn pushed(&mut self, head: &Sha, now: UnixMillis) {
         if self.at.head != *head {
-            let before = std::mem::replace(&mut self.at, At::new(head.clone(), now));
+            let before = std::mem::replace(&mut self.at, HeadReadiness::new(head.clone(), now));
             self.before = Some(before.head);
             self.is_updating = false;
         }
     }
 
     /// Our own audit has cleared this head.
-    pub fn cleared(&mut self, head: &Sha, now: Millis) {
+    pub fn cleared(&mut self, head: &Sha, now: UnixMillis) {
         self.pushed(head, now);
         self.at.is_cleared = true;
     }
 
     /// A reviewer was asked.
-    pub fn asked(&mut self, name: &str, now: Millis) {
+    pub fn asked(&mut self, name: &str, now: UnixMillis) {
         let asked = self.at.asked.entry(name.to_owned()).or_default();
         *asked = asked.saturating_add(1);
-        self.at.wait_from(Why::Answer(name.to_owned()), now);
+        self.at.wait_from(ReadinessWait::Answer(name.to_owned()), now);
     }
 
     /// Nobody knows whether a reviewer was asked. It is tried again: so often, and then it counts as one that cannot be.
@@ -282,22 +290,27 @@ impl Readiness {
     }
 
     /// The one next thing.
-    pub fn next(&mut self, rules: &Rules, seen: &Seen, now: Millis) -> Want {
+    pub fn next(&mut self, rules: &ReadinessRules, seen: &PullSnapshot, now: UnixMillis) -> ReadinessAction {
         match self.look(rules, seen, now) {
             Err(want) => want,
-            Ok(notes) => Want::Done { notes },
+            Ok(notes) => ReadinessAction::Done { notes },
         }
     }
 
     /// Everything in turn, up to what does not hold yet.
-    fn look(&mut self, rules: &Rules, seen: &Seen, now: Millis) -> Result<Vec<String>, Want> {
+    fn look(
+        &mut self,
+        rules: &ReadinessRules,
+        seen: &PullSnapshot,
+        now: UnixMillis,
+    ) -> Result<Vec<String>, ReadinessAction> {
         self.drift(seen, now)?;
         let mut notes = Vec::new();
         for reviewer in &rules.reviewers {
             match reviewer {
-                Reviewer::Internal if self.at.is_cleared => {}
-                Reviewer::Internal => return Err(Want::Internal),
-                Reviewer::Other(rule) => {
+                RequiredReviewer::Internal if self.at.is_cleared => {}
+                RequiredReviewer::Internal => return Err(ReadinessAction::Internal),
+                RequiredReviewer::Other(rule) => {
                     self.answer_others(seen, now)?;
                     notes.extend(self.review(rules, rule, seen, now)?);
                 }
@@ -311,10 +324,10 @@ impl Readiness {
     }
 
     /// What other people did to it meanwhile (A35).
-    fn drift(&mut self, seen: &Seen, now: Millis) -> Result<(), Want> {
+    fn drift(&mut self, seen: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
         match seen.state {
-            PullState::Merged => return end(Code::Closed, "somebody has merged it"),
-            PullState::Closed => return end(Code::Closed, "somebody has closed it"),
+            PullState::Merged => return end(ConvergeExitCode::Closed, "somebody has merged it"),
+            PullState::Closed => return end(ConvergeExitCode::Closed, "somebody has closed it"),
             PullState::Open => self.was_open = true,
             PullState::Draft => {}
         }
@@ -323,7 +336,7 @@ impl Readiness {
         }
         let is_stale = self.before.as_ref() == Some(&seen.head) && now < self.at.since + SETTLE;
         if is_stale && seen.base == self.base {
-            return Err(wait(now + REPOLL, Why::Settling, now));
+            return Err(wait(now + REPOLL, ReadinessWait::Settling, now));
         }
         if self.is_updating && seen.base == self.base {
             self.pushed(&seen.head, now);
@@ -331,7 +344,7 @@ impl Readiness {
             return Ok(());
         }
         if seen.head != self.at.head {
-            self.at = At::new(seen.head.clone(), now);
+            self.at = HeadReadiness::new(seen.head.clone(), now);
         }
         // To another base it is another change: who was asked about this head was asked all the same.
         (self.at.is_cleared, self.at.is_marked) = (false, false);
@@ -341,22 +354,22 @@ impl Readiness {
         if self.moves > MAX_MOVES {
             let reason =
                 format!("others have pushed {} times meanwhile: run it again when they rest", self.moves);
-            return end(Code::HeadMoved, reason);
+            return end(ConvergeExitCode::HeadMoved, reason);
         }
         Ok(())
     }
 
     /// Nobody is asked or waited for while somebody waits for us.
-    fn answer_others(&mut self, seen: &Seen, now: Millis) -> Result<(), Want> {
+    fn answer_others(&mut self, seen: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
         // The clock of whoever committed may be wrong.
         let settled = seen.committed.min(self.at.since) + SETTLE;
         if now < settled {
-            return Err(wait(settled, Why::Settling, now));
+            return Err(wait(settled, ReadinessWait::Settling, now));
         }
         let handed = &mut self.at.handed;
-        let threads = seen.threads.iter().filter(|thread| thread.counts() && thread.last == Last::Theirs);
-        let reviews = seen.views.iter().filter(|(_, view)| view.verdict() == Verdict::Against);
-        let work = Work {
+        let threads = seen.threads.iter().filter(|thread| thread.counts() && thread.last == LastWord::Theirs);
+        let reviews = seen.views.iter().filter(|(_, view)| view.verdict() == ReviewerVerdict::Against);
+        let work = UnansweredFeedback {
             threads: threads
                 .map(|thread| &thread.id)
                 .filter(|id| !handed.threads.contains(*id))
@@ -373,83 +386,92 @@ impl Readiness {
         }
         handed.threads.extend(work.threads.iter().cloned());
         handed.reviews.extend(work.reviews.iter().cloned());
-        Err(Want::Fix(work))
+        Err(ReadinessAction::Fix(work))
     }
 
     /// One reviewer; with a note if it goes on without it.
     fn review(
         &mut self,
-        rules: &Rules,
-        rule: &Rule,
-        seen: &Seen,
-        now: Millis,
-    ) -> Result<Option<String>, Want> {
+        rules: &ReadinessRules,
+        rule: &ExternalReviewer,
+        seen: &PullSnapshot,
+        now: UnixMillis,
+    ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
-        let verdict = seen.views.get(name).map_or(Verdict::Silent, View::verdict);
+        let verdict = seen.views.get(name).map_or(ReviewerVerdict::Silent, ReviewerFeedback::verdict);
         // It was handed over: nothing was changed for it.
         let is_declined = self.at.handed.reviews.contains(name);
         match verdict {
-            Verdict::Content => Ok(None),
-            Verdict::Against | Verdict::Lags if is_declined && rules.allow_declined => {
+            ReviewerVerdict::Content => Ok(None),
+            ReviewerVerdict::Against | ReviewerVerdict::Lags if is_declined && rules.allow_declined => {
                 Ok(Some(format!("what {name} asks for was declined")))
             }
-            Verdict::Lags if !is_declined => {
-                let holds = seen.views.get(name).is_some_and(View::holds);
+            ReviewerVerdict::Lags if !is_declined => {
+                let holds = seen.views.get(name).is_some_and(ReviewerFeedback::holds);
                 self.lag(rules, name, holds, now)
             }
-            Verdict::Against | Verdict::Lags => {
+            ReviewerVerdict::Against | ReviewerVerdict::Lags => {
                 let reason = format!("what {name} asks for was declined: fix it, or set `allow_declined`");
-                end(Code::Declined, reason)
+                end(ConvergeExitCode::Declined, reason)
             }
-            Verdict::Queued => self.missing(rules, rule, (false, false), now),
+            ReviewerVerdict::Queued => self.missing(rules, rule, (false, false), now),
             // Whoever called it, it was perhaps at another head: once we call it, too.
-            Verdict::Called => {
+            ReviewerVerdict::Called => {
                 let is_asked = self.at.asked.contains_key(name);
                 self.missing(rules, rule, (false, !is_asked), now)
             }
-            Verdict::Silent => self.missing(rules, rule, (true, true), now),
+            ReviewerVerdict::Silent => self.missing(rules, rule, (true, true), now),
         }
     }
 
     /// It says that it found something, and shows nothing on lines: perhaps its text `holds` it.
-    fn lag(&mut self, rules: &Rules, name: &str, holds: bool, now: Millis) -> Result<Option<String>, Want> {
+    fn lag(
+        &mut self,
+        rules: &ReadinessRules,
+        name: &str,
+        holds: bool,
+        now: UnixMillis,
+    ) -> Result<Option<String>, ReadinessAction> {
         let next = now + LAG.min(rules.poll);
-        let lag = self.at.lags.entry(name.to_owned()).or_insert(Lag { looks: 0, at: next });
+        let lag = self.at.lags.entry(name.to_owned()).or_insert(ReviewerLag { looks: 0, at: next });
         if now >= lag.at {
-            *lag = Lag { looks: lag.looks.saturating_add(1), at: next };
+            *lag = ReviewerLag { looks: lag.looks.saturating_add(1), at: next };
         }
         if lag.looks >= rules.inline_lag_max && holds {
             let reviews = BTreeSet::from([name.to_owned()]);
             self.at.handed.reviews.extend(reviews.iter().cloned());
-            return Err(Want::Fix(Work { reviews, ..Work::default() }));
+            return Err(ReadinessAction::Fix(UnansweredFeedback {
+                reviews,
+                ..UnansweredFeedback::default()
+            }));
         }
         if lag.looks >= rules.inline_lag_max {
             let reason = format!("{name} says that it found something, and shows nothing on any line");
-            return end(Code::InlineLag, reason);
+            return end(ConvergeExitCode::InlineLag, reason);
         }
-        Err(wait(lag.at, Why::Inline(name.to_owned()), now))
+        Err(wait(lag.at, ReadinessWait::Inline(name.to_owned()), now))
     }
 
     /// It has said nothing of this head. May it be asked now, and when it was waited for?
     fn missing(
         &mut self,
-        rules: &Rules,
-        rule: &Rule,
+        rules: &ReadinessRules,
+        rule: &ExternalReviewer,
         (at_once, later): (bool, bool),
-        now: Millis,
-    ) -> Result<Option<String>, Want> {
+        now: UnixMillis,
+    ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
         if let Some(why) = self.unreachable.get(name) {
             return down(rule, format!("{name} cannot be asked: {why}"));
         }
-        let why = Why::Answer(name.clone());
+        let why = ReadinessWait::Answer(name.clone());
         let asked = self.at.asked.get(name).copied().unwrap_or(0);
         let is_left = asked < rule.requests;
         match self.at.since(&why) {
-            None if at_once && is_left => return Err(Want::Ask(name.clone())),
+            None if at_once && is_left => return Err(ReadinessAction::Ask(name.clone())),
             None => self.at.wait_from(why.clone(), now),
             Some(since) if now < since + rule.budget => {}
-            Some(_) if later && is_left => return Err(Want::Ask(name.clone())),
+            Some(_) if later && is_left => return Err(ReadinessAction::Ask(name.clone())),
             Some(_) => {
                 return down(rule, format!("{name} has said nothing of {}", self.at.head.short()));
             }
@@ -460,41 +482,48 @@ impl Readiness {
     }
 
     /// Whether it can be merged (A27); with a note if only people are missing.
-    fn merge(&mut self, rules: &Rules, seen: &Seen, now: Millis) -> Result<Option<String>, Want> {
-        if self.is_updating && matches!(seen.merge, Merge::Dirty | Merge::Behind) {
+    fn merge(
+        &mut self,
+        rules: &ReadinessRules,
+        seen: &PullSnapshot,
+        now: UnixMillis,
+    ) -> Result<Option<String>, ReadinessAction> {
+        if self.is_updating && matches!(seen.merge, MergeableState::Dirty | MergeableState::Behind) {
             // It merges after it has answered.
-            self.at.wait(Why::Merge, (REPOLL, MERGE_BUDGET), now)?;
+            self.at.wait(ReadinessWait::Merge, (REPOLL, MERGE_BUDGET), now)?;
             self.is_updating = false;
         }
         let is_ready = match seen.merge {
-            Merge::Clean | Merge::HasHooks => return Ok(None),
-            Merge::Unknown => false,
-            Merge::Dirty | Merge::Behind if rules.auto_rebase && self.updates < MAX_UPDATES => {
+            MergeableState::Clean | MergeableState::HasHooks => return Ok(None),
+            MergeableState::Unknown => false,
+            MergeableState::Dirty | MergeableState::Behind
+                if rules.auto_rebase && self.updates < MAX_UPDATES =>
+            {
                 self.updates = self.updates.saturating_add(1);
                 self.is_updating = true;
-                return Err(Want::UpdateBranch);
+                return Err(ReadinessAction::UpdateBranch);
             }
-            Merge::Dirty => {
+            MergeableState::Dirty => {
                 let reason = format!("it conflicts with {}: merge that into the branch", self.base_name());
-                return end(Code::Mergeability, reason);
+                return end(ConvergeExitCode::Mergeability, reason);
             }
-            Merge::Behind => {
+            MergeableState::Behind => {
                 let reason =
                     format!("it has to hold what is new in {}: merge that into it", self.base_name());
-                return end(Code::Mergeability, reason);
+                return end(ConvergeExitCode::Mergeability, reason);
             }
-            Merge::Draft => true,
+            MergeableState::Draft => true,
             // Whoever may give it is asked when it is ready; a second run has to end as the first did.
-            Merge::Blocked => seen.lacks_review,
-            Merge::Unstable => false,
+            MergeableState::Blocked => seen.lacks_review,
+            MergeableState::Unstable => false,
         };
-        if seen.merge != Merge::Unknown && !seen.failed.is_empty() {
-            return end(Code::Mergeability, format!("checks failed: {}", named(&seen.failed)));
+        if seen.merge != MergeableState::Unknown && !seen.failed.is_empty() {
+            return end(ConvergeExitCode::Mergeability, format!("checks failed: {}", named(&seen.failed)));
         }
-        if seen.merge != Merge::Unknown && !seen.pending.is_empty() {
-            self.at.wait(Why::Checks, (rules.poll, CHECKS_BUDGET), now)?;
+        if seen.merge != MergeableState::Unknown && !seen.pending.is_empty() {
+            self.at.wait(ReadinessWait::Checks, (rules.poll, CHECKS_BUDGET), now)?;
             let reason = format!("checks have not ended in an hour: {}", named(&seen.pending));
-            return end(Code::Mergeability, reason);
+            return end(ConvergeExitCode::Mergeability, reason);
         }
         if is_ready {
             return Ok(seen
@@ -502,15 +531,18 @@ impl Readiness {
                 .then(|| "a review is missing that the rules of its base want".to_owned()));
         }
         // What the rest does not explain may be on its way.
-        self.at.wait(Why::Merge, (REPOLL, MERGE_BUDGET), now)?;
+        self.at.wait(ReadinessWait::Merge, (REPOLL, MERGE_BUDGET), now)?;
         let reason = match seen.merge {
-            Merge::Blocked => "the rules of its base forbid to merge it",
-            Merge::Unstable => "the forge calls it unstable, and names no check",
-            Merge::Unknown | Merge::Clean | Merge::HasHooks | Merge::Behind | Merge::Dirty | Merge::Draft => {
-                "the forge does not say whether it can be merged"
-            }
+            MergeableState::Blocked => "the rules of its base forbid to merge it",
+            MergeableState::Unstable => "the forge calls it unstable, and names no check",
+            MergeableState::Unknown
+            | MergeableState::Clean
+            | MergeableState::HasHooks
+            | MergeableState::Behind
+            | MergeableState::Dirty
+            | MergeableState::Draft => "the forge does not say whether it can be merged",
         };
-        end(Code::Mergeability, reason)
+        end(ConvergeExitCode::Mergeability, reason)
     }
 
     fn base_name(&self) -> String {
@@ -518,26 +550,26 @@ impl Readiness {
     }
 
     /// The mark itself; with a note if somebody does not want it.
-    fn mark(&self, rules: &Rules, seen: &Seen) -> Result<Option<String>, Want> {
+    fn mark(&self, rules: &ReadinessRules, seen: &PullSnapshot) -> Result<Option<String>, ReadinessAction> {
         if seen.state != PullState::Draft || self.at.is_marked || !rules.mark_ready {
             return Ok(None);
         }
         if self.was_open {
             return Ok(Some("somebody has made it a draft again: it stays one".to_owned()));
         }
-        Err(Want::MarkReady)
+        Err(ReadinessAction::MarkReady)
     }
 }
 
 /// It is not waited for any more.
-fn down(rule: &Rule, reason: String) -> Result<Option<String>, Want> {
-    if rule.is_required { end(Code::ReviewerSilent, reason) } else { Ok(Some(reason)) }
+fn down(rule: &ExternalReviewer, reason: String) -> Result<Option<String>, ReadinessAction> {
+    if rule.is_required { end(ConvergeExitCode::ReviewerSilent, reason) } else { Ok(Some(reason)) }
 }
 
 /// No thread may be open, but what the configuration leaves open (A40). Whatever waits for us was handed over.
-fn threads(rules: &Rules, seen: &Seen) -> Result<(), Want> {
+fn threads(rules: &ReadinessRules, seen: &PullSnapshot) -> Result<(), ReadinessAction> {
     let open = |last| seen.threads.iter().filter(|thread| thread.counts() && thread.last == last).count();
-    let (theirs, fixed, declined) = (open(Last::Theirs), open(Last::Fixed), open(Last::Declined));
+    let (theirs, fixed, declined) = (open(LastWord::Theirs), open(LastWord::Fixed), open(LastWord::Declined));
     let reason = if theirs > 0 {
         format!("{} without our answer", counted(theirs, "open thread"))
     } else if declined > 0 && !rules.allow_declined {
@@ -548,7 +580,7 @@ fn threads(rules: &Rules, seen: &Seen) -> Result<(), Want> {
     } else {
         return Ok(());
     };
-    end(Code::Threads, reason)
+    end(ConvergeExitCode::Threads, reason)
 }
 
 /// Names that others chose.

@@ -5,35 +5,35 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::readiness::Readiness;
-use super::{AuditScope, Exit, Kind, Limits, Run, Step};
+use super::readiness::PullReadiness;
+use super::{AuditScope, ConvergeExit, ConvergeExitKind, ConvergeLimits, ConvergeRun, ConvergeStep};
 use crate::dismissal::Dismissal;
-use crate::finding::Category;
-use crate::id::{Key, Millis, RunId, Sha};
+use crate::finding::DefectCategory;
+use crate::id::{RunId, Sha, SlotKey, UnixMillis};
 use crate::money::MicroUsd;
-use crate::run::{self, End, RunRecord, StepCost};
-use crate::slot::Loop;
+use crate::run::{self, RunOutcome, RunRecord, StepCost};
+use crate::slot::LoopKind;
 
 /// The proof of an auditor, in one audit, that one category has no defect.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Absence {
+pub struct AbsenceProof {
     /// The number of the audit, from 1.
     pub r#loop: u32,
     /// The auditor's index in it.
     pub auditor: u32,
     /// The category.
-    pub category: Category,
+    pub category: DefectCategory,
     /// Files that it looked at.
     pub files_opened: Vec<String>,
     /// Lines that it shows.
-    pub lines_quoted: Vec<Quote>,
+    pub lines_quoted: Vec<QuotedLine>,
     /// Its probes: each attempt, and the fact that ruled a defect out.
     pub probes: Vec<String>,
 }
 
 /// A line of a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Quote {
+pub struct QuotedLine {
     /// The file.
     pub file: String,
     /// The line, from 1.
@@ -43,12 +43,12 @@ pub struct Quote {
 }
 
 /// The key of audits of a pull request that nobody can go on from: they were stopped, or a run was at work there.
-pub fn abandoned_key(key: &Key) -> Key {
-    Key::new(format!("audit/{key}"))
+pub fn abandoned_key(key: &SlotKey) -> SlotKey {
+    SlotKey::new(format!("audit/{key}"))
 }
 
 /// One run of the converge loop.
-pub type Record = RunRecord<ConvergeDetail>;
+pub type ConvergeRecord = RunRecord<ConvergeDetail>;
 
 /// The part of a run's record that only runs of the converge loop have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -60,9 +60,9 @@ pub struct ConvergeDetail {
     /// The commit that the change is compared with.
     pub base: Sha,
     /// How far it has come.
-    pub state: Run,
+    pub state: ConvergeRun,
     /// What the pull request still waits for; none: nobody has looked, or there is none.
-    pub readiness: Option<Readiness>,
+    pub readiness: Option<PullReadiness>,
     /// Our own audit is content, and others are waited for.
     pub is_pursued: bool,
     /// By reviewer: how many comments of ours that wake it there were when it was asked last, and at which head. One
@@ -84,35 +84,37 @@ pub struct ConvergeDetail {
     pub warnings: Vec<String>,
     /// Proof of what audits of the whole change have cleared.
     #[serde(default)]
-    pub absences: Vec<Absence>,
+    pub absences: Vec<AbsenceProof>,
     /// Commits of fixes that are not in what the pull request went to: it was closed or merged without them.
     #[serde(default)]
     pub unreached: Vec<Sha>,
     /// The end of the last attempt to go on, beside the run's own end: it found nothing more itself and waits for
     /// others.
     #[serde(default)]
-    pub halted: Option<Exit>,
+    pub halted: Option<ConvergeExit>,
     /// Times in a row that the next act was put off because a forge gave no answer.
     #[serde(default)]
     pub put_off: u32,
 }
 
-impl run::Detail for ConvergeDetail {
-    type Step = Step;
+impl run::RunDetail for ConvergeDetail {
+    type Step = ConvergeStep;
 
-    const LOOP: Loop = Loop::Converge;
+    const LOOP: LoopKind = LoopKind::Converge;
 
-    fn end(&self) -> Option<End> {
+    fn end(&self) -> Option<RunOutcome> {
         let kind = self.final_exit()?.kind();
         Some(match kind {
-            _ if self.is_waiting() => End::Deferred,
-            Kind::Converged => End::Done,
+            _ if self.is_waiting() => RunOutcome::Deferred,
+            ConvergeExitKind::Converged => RunOutcome::Done,
             // It has done what it was asked for.
-            Kind::CapReached if self.state.audits_only => End::Done,
-            Kind::CapReached | Kind::Stuck | Kind::Blocked => End::Partial,
-            Kind::Refused => End::Skipped,
-            Kind::Interrupted => End::Deferred,
-            Kind::Error => End::Failed,
+            ConvergeExitKind::CapReached if self.state.audits_only => RunOutcome::Done,
+            ConvergeExitKind::CapReached | ConvergeExitKind::Stuck | ConvergeExitKind::Blocked => {
+                RunOutcome::Partial
+            }
+            ConvergeExitKind::Refused => RunOutcome::Skipped,
+            ConvergeExitKind::Interrupted => RunOutcome::Deferred,
+            ConvergeExitKind::Error => RunOutcome::Failed,
         })
     }
 
@@ -121,11 +123,13 @@ impl run::Detail for ConvergeDetail {
         let kind = self.final_exit()?.kind();
         if self.state.audits_only {
             return Some(match kind {
-                Kind::Converged => "clean".to_owned(),
-                Kind::CapReached => format!("found {}", self.state.found.len()),
-                Kind::Stuck | Kind::Error | Kind::Interrupted | Kind::Refused | Kind::Blocked => {
-                    kind.as_str().to_owned()
-                }
+                ConvergeExitKind::Converged => "clean".to_owned(),
+                ConvergeExitKind::CapReached => format!("found {}", self.state.found.len()),
+                ConvergeExitKind::Stuck
+                | ConvergeExitKind::Error
+                | ConvergeExitKind::Interrupted
+                | ConvergeExitKind::Refused
+                | ConvergeExitKind::Blocked => kind.as_str().to_owned(),
             });
         }
         Some(if self.is_waiting() { "waiting" } else { kind.as_str() }.to_owned())
@@ -136,16 +140,16 @@ impl run::Detail for ConvergeDetail {
     }
 
     /// An audit that was asked for alone is its own last step.
-    fn furthest(&self, steps: &[StepCost<Step>]) -> Step {
-        let next = if self.state.audits_only { Step::Audit } else { self.state.next.step() };
-        steps.iter().map(|step| step.id).fold(next, Step::max)
+    fn furthest(&self, steps: &[StepCost<ConvergeStep>]) -> ConvergeStep {
+        let next = if self.state.audits_only { ConvergeStep::Audit } else { self.state.next.step() };
+        steps.iter().map(|step| step.id).fold(next, ConvergeStep::max)
     }
 }
 
 impl ConvergeDetail {
     /// A run that has just begun: what people call its branch, and the branch; what its change is compared with, and its
     /// state.
-    pub fn begin((name, branch): (String, String), (base, state): (Sha, Run)) -> Self {
+    pub fn begin((name, branch): (String, String), (base, state): (Sha, ConvergeRun)) -> Self {
         Self {
             name,
             branch,
@@ -167,13 +171,13 @@ impl ConvergeDetail {
     }
 
     /// The end of the run as a whole, if it has one.
-    pub fn final_exit(&self) -> Option<&Exit> {
+    pub fn final_exit(&self) -> Option<&ConvergeExit> {
         self.halted.as_ref().or(self.state.exit.as_ref())
     }
 
     /// Has it found nothing more itself, and is not at its end, because others are waited for?
     fn waits_for_others(&self) -> bool {
-        let is_content = |exit: &Exit| exit.kind() == Kind::Converged;
+        let is_content = |exit: &ConvergeExit| exit.kind() == ConvergeExitKind::Converged;
         self.is_pursued && self.state.exit.as_ref().is_none_or(is_content)
     }
 
@@ -183,10 +187,15 @@ impl ConvergeDetail {
     }
 }
 
-impl Record {
-    /// A run that ended before anybody knew its commits. There is nothing in it to go on from ([`Record::has_begun`]).
-    pub fn never_begun(of: (RunId, Key), names: (String, String), exit: Exit, now: Millis) -> Self {
-        let mut state = Run::begin(Limits::default(), (Sha::none(), Sha::none()), None);
+impl ConvergeRecord {
+    /// A run that ended before anybody knew its commits. There is nothing in it to go on from ([`ConvergeRecord::has_begun`]).
+    pub fn never_begun(
+        of: (RunId, SlotKey),
+        names: (String, String),
+        exit: ConvergeExit,
+        now: UnixMillis,
+    ) -> Self {
+        let mut state = ConvergeRun::begin(ConvergeLimits::default(), (Sha::none(), Sha::none()), None);
         state.exit = Some(exit);
         let (run, key) = of;
         Self::begin(run, key, ConvergeDetail::begin(names, (Sha::none(), state)), now)
@@ -198,7 +207,7 @@ impl Record {
     }
 
     /// Lets an unfinished run go on within these limits, looked at with these.
-    pub fn resume(&mut self, limits: Limits, looks: &str) {
+    pub fn resume(&mut self, limits: ConvergeLimits, looks: &str) {
         self.detail.state.resume();
         self.detail.halted = None;
         self.detail.state.limits = limits;
@@ -225,7 +234,7 @@ impl Record {
         if state.exit.is_some() || !state.audits_only || state.silent > 0 {
             return None;
         }
-        state.after(super::Event::Posted).ok()?;
+        state.after(super::ConvergeEvent::Posted).ok()?;
         let detail = ConvergeDetail { state, is_told: true, ..self.detail.clone() };
         detail.state.exit.is_some().then(|| Self { detail, ..self.clone() })
     }
@@ -238,12 +247,12 @@ impl Record {
 
     /// Has it to do with this head: began there, ended there, or made it?
     pub fn is_about(&self, head: &Sha) -> bool {
-        let Run { starting, head: last, commits, .. } = &self.detail.state;
+        let ConvergeRun { starting, head: last, commits, .. } = &self.detail.state;
         starting == head || last == head || commits.contains(head)
     }
 
-    /// Goes on from an audit that was asked for alone: what it found is fixed (see [`Record::is_audit_of`]).
-    pub fn take_up(&mut self, limits: Limits) {
+    /// Goes on from an audit that was asked for alone: what it found is fixed (see [`ConvergeRecord::is_audit_of`]).
+    pub fn take_up(&mut self, limits: ConvergeLimits) {
         self.detail.state.take_up(limits);
         self.detail.is_told = false;
     }
@@ -255,10 +264,9 @@ impl Record {
         state.audits_only
             && state.rests_on(said)
             && state.silent == 0
-            && state
-                .exit
-                .as_ref()
-                .is_some_and(|exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached))
+            && state.exit.as_ref().is_some_and(|exit| {
+                matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
+            })
             && (&state.head, &self.detail.base, self.detail.looks.as_str()) == (head, base, looks)
     }
 
@@ -270,8 +278,8 @@ impl Record {
         is_same && self.detail.state.is_stuck_with(said)
     }
 
-    /// Goes on with a run that is stuck ([`Record::is_stuck_with`]): fixers are asked anew, and no auditor before them.
-    pub fn retry(&mut self, limits: Limits) {
+    /// Goes on with a run that is stuck ([`ConvergeRecord::is_stuck_with`]): fixers are asked anew, and no auditor before them.
+    pub fn retry(&mut self, limits: ConvergeLimits) {
         self.detail.state.retry(limits);
         self.detail.is_told = false;
     }
@@ -282,7 +290,7 @@ impl Record {
     }
 
     /// It ends here, or rests: what keeps it from going on stands beside what its own audit has cleared.
-    pub fn halt(&mut self, exit: Exit) {
+    pub fn halt(&mut self, exit: ConvergeExit) {
         match self.detail.state.exit {
             None => self.detail.state.exit = Some(exit),
             Some(_) => self.detail.halted = Some(exit),
@@ -291,7 +299,8 @@ impl Record {
 
     /// Can it go on?
     pub fn is_unfinished(&self) -> bool {
-        let is_resumable = |exit: &Exit| exit.code.is_resumable() && !self.detail.state.is_degraded_audit();
+        let is_resumable =
+            |exit: &ConvergeExit| exit.code.is_resumable() && !self.detail.state.is_degraded_audit();
         self.detail.waits_for_others() || self.detail.state.exit.as_ref().is_none_or(is_resumable)
     }
 
@@ -300,17 +309,17 @@ impl Record {
         if self.detail.state.audits_only {
             return false;
         }
-        let is_told = self
-            .detail
-            .state
-            .exit
-            .as_ref()
-            .is_some_and(|exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached | Kind::Stuck));
+        let is_told = self.detail.state.exit.as_ref().is_some_and(|exit| {
+            matches!(
+                exit.kind(),
+                ConvergeExitKind::Converged | ConvergeExitKind::CapReached | ConvergeExitKind::Stuck
+            )
+        });
         is_told && self.detail.described.as_ref() != Some(&self.detail.state.head)
     }
 
     /// Keeps the proof of one auditor of the newest audit, in place of what it had before.
-    pub fn prove(&mut self, auditor: u32, absences: Vec<Absence>) {
+    pub fn prove(&mut self, auditor: u32, absences: Vec<AbsenceProof>) {
         let number = self.detail.state.audits;
         self.detail.absences.retain(|known| (known.r#loop, known.auditor) != (number, auditor));
         let room = MAX_ABSENCES.saturating_sub(self.detail.absences.len());

@@ -1,10 +1,10 @@
 //! Heads that a review of ours calls clean, so that a run without the record of that audit does not pay for it again.
 
-use super::{AuditScope, Run};
+use super::{AuditScope, ConvergeRun};
 use crate::id::Sha;
 use crate::port::{AuditMark, PullReview, ReviewState};
 
-impl Run {
+impl ConvergeRun {
     /// Does what its audit found clear the head, once it is posted? An audit that was asked for alone clears nothing: no gate
     /// has let it through.
     pub fn audit_clears(&self) -> bool {
@@ -33,7 +33,7 @@ pub fn is_reviewed_clean(reviews: &[PullReview], head: &Sha, scope: &AuditScope)
 mod tests {
     use super::*;
     use crate::dismissal::Dismissal;
-    use crate::id::{AccountId, FindingId, Millis, ReviewId, RunId};
+    use crate::id::{AccountId, FindingId, ReviewId, RunId, UnixMillis};
     use crate::port::Actor;
 
     fn sha(digit: &str) -> Sha {
@@ -50,7 +50,7 @@ mod tests {
             snippet: String::new(),
             reason: "because".into(),
             by: "ann".into(),
-            at: Millis(1),
+            at: UnixMillis(1),
             withdrawn: false,
             about: None,
             retraction: None,
@@ -71,7 +71,7 @@ mod tests {
             author: Some(actor(true)),
             state: ReviewState::Commented,
             commit: Some(mark.commit.clone()),
-            at: Some(Millis(1)),
+            at: Some(UnixMillis(1)),
             body: String::new(),
             topic: Some(mark.topic()),
         }

@@ -1,12 +1,12 @@
 //! Everything that can happen while an effect is performed, and the end of each: tests and `docs/reference/effects.md` are made
 //! from this table.
 
-use super::Kind;
+use super::EffectKind;
 use crate::port::ForgeKind;
 
 /// A thing that happens to one effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Case {
+pub enum EffectCase {
     /// The kill switch is on.
     GateClosed,
     /// Somebody else has the lease.
@@ -27,13 +27,13 @@ pub enum Case {
 
 /// The end of an effect, after the run was repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
+pub enum EffectCaseOutcome {
     /// Nothing was written, and the run stops.
     Withheld,
     /// It is not there, and the loop gets the forge's reason.
     Reported,
     /// Another effect is there in its place, once.
-    Replaced(Kind),
+    Replaced(EffectKind),
     /// It is there, once.
     Once,
     /// Nothing was written, and the run goes on as if it were.
@@ -42,7 +42,7 @@ pub enum End {
     Cannot(&'static str),
 }
 
-impl Case {
+impl EffectCase {
     /// All of them.
     pub const ALL: [Self; 8] = [
         Self::GateClosed,
@@ -70,15 +70,17 @@ impl Case {
     }
 
     /// The end of an effect of this kind at a forge.
-    pub fn end(self, kind: Kind, forge: ForgeKind) -> End {
+    pub fn end(self, kind: EffectKind, forge: ForgeKind) -> EffectCaseOutcome {
         if let Some(why) = kind.lacking_at(forge) {
-            return End::Cannot(why);
+            return EffectCaseOutcome::Cannot(why);
         }
         match self {
-            Self::GateClosed | Self::LeaseLost => End::Withheld,
-            Self::Refused => kind.instead().map_or(End::Reported, End::Replaced),
-            Self::LostDone | Self::LostUndone | Self::KilledBefore | Self::KilledAfter => End::Once,
-            Self::DryRun => End::Listed,
+            Self::GateClosed | Self::LeaseLost => EffectCaseOutcome::Withheld,
+            Self::Refused => kind.instead().map_or(EffectCaseOutcome::Reported, EffectCaseOutcome::Replaced),
+            Self::LostDone | Self::LostUndone | Self::KilledBefore | Self::KilledAfter => {
+                EffectCaseOutcome::Once
+            }
+            Self::DryRun => EffectCaseOutcome::Listed,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The kinds of effects: how each is found again, how long it may stay unseen, and what a refusal of it leads to.
 
-use crate::id::Span;
+use crate::id::TimeSpan;
 use crate::port::ForgeKind;
 
 /// The kinds of effects.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Kind {
+pub enum EffectKind {
     /// [`super::Effect::Review`]
     Review,
     /// [`super::Effect::ReviewAsComment`]
@@ -62,12 +62,12 @@ pub enum Kind {
     Reopen,
     /// [`super::Effect::Status`]
     Status,
-    /// [`super::Push`]
+    /// [`super::BranchPush`]
     Push,
 }
 
 /// The reasons why a forge lacks what some kinds need.
-struct Lacking {
+struct MissingFeatures {
     labels: Option<&'static str>,
     issues: Option<&'static str>,
     update_branch: Option<&'static str>,
@@ -75,7 +75,7 @@ struct Lacking {
 
 /// The way in which an effect is found again at the forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Observed {
+pub enum ObservationMethod {
     /// By the marker in a text of ours. Lists may show it late.
     Marker,
     /// By its text, our account and the time. Lists may show it late.
@@ -84,7 +84,7 @@ pub enum Observed {
     State,
 }
 
-impl Kind {
+impl EffectKind {
     /// All of them.
     pub const ALL: [Self; 29] = [
         Self::Review,
@@ -154,7 +154,7 @@ impl Kind {
     }
 
     /// The way in which it is found again.
-    pub fn observed(self) -> Observed {
+    pub fn observed(self) -> ObservationMethod {
         match self {
             Self::Review
             | Self::ReviewAsComment
@@ -165,8 +165,8 @@ impl Kind {
             | Self::NewComment
             | Self::Summary
             | Self::Findings
-            | Self::FileFinding => Observed::Marker,
-            Self::Trigger => Observed::Text,
+            | Self::FileFinding => ObservationMethod::Marker,
+            Self::Trigger => ObservationMethod::Text,
             Self::Resolve
             | Self::RequestReview
             | Self::UpdateBranch
@@ -185,15 +185,15 @@ impl Kind {
             | Self::DeleteDuplicate
             | Self::Reopen
             | Self::Status
-            | Self::Push => Observed::State,
+            | Self::Push => ObservationMethod::State,
         }
     }
 
     /// The time that it may stay unseen after it was made, `forge` being the forge's settle delay.
-    pub fn settle(self, forge: Span) -> Span {
+    pub fn settle(self, forge: TimeSpan) -> TimeSpan {
         match self.observed() {
-            Observed::Marker | Observed::Text => forge,
-            Observed::State => Span(0),
+            ObservationMethod::Marker | ObservationMethod::Text => forge,
+            ObservationMethod::State => TimeSpan(0),
         }
     }
 
@@ -206,15 +206,15 @@ impl Kind {
     /// ask for it there.
     pub fn lacking_at(self, forge: ForgeKind) -> Option<&'static str> {
         let lacking = match forge {
-            ForgeKind::Github => Lacking { labels: None, issues: None, update_branch: None },
-            ForgeKind::Bitbucket => Lacking {
+            ForgeKind::Github => MissingFeatures { labels: None, issues: None, update_branch: None },
+            ForgeKind::Bitbucket => MissingFeatures {
                 labels: Some("its pull requests have no labels"),
                 issues: Some("its issues were taken away in August 2026"),
                 update_branch: Some(
                     "no call of it merges a base into a branch: git does, and the branch is pushed",
                 ),
             },
-            ForgeKind::BitbucketDc => Lacking {
+            ForgeKind::BitbucketDc => MissingFeatures {
                 labels: Some("its labels are those of repositories"),
                 issues: Some("it has no issues"),
                 update_branch: Some("its one call rewrites commits: git merges, and the branch is pushed"),

@@ -5,58 +5,58 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::file::CommandClass;
-use super::{Kind, Refusal};
+use super::{CommandRefusal, ValueType};
 
 /// A command: a program, the words that name the command, and what may follow them.
 #[derive(Clone, Debug)]
-pub struct Command {
+pub struct CommandSpec {
     pub(super) programs: Vec<String>,
     pub(super) words: Vec<String>,
     pub(super) class: CommandClass,
     /// The file that lists it, for people.
     pub(super) file: String,
-    pub(super) flags: Flags,
-    pub(super) pattern: Option<Pattern>,
-    pub(super) operands: Option<Kind>,
+    pub(super) flags: FlagSet,
+    pub(super) pattern: Option<LeadingOperand>,
+    pub(super) operands: Option<ValueType>,
     /// Operands are allowed beside one of these flags alone; none: always.
     pub(super) operands_with: Vec<String>,
     /// Words that the first operand may not be: the program takes them for commands of its own.
     pub(super) operands_not: Vec<String>,
-    pub(super) tail: Option<Tail>,
+    pub(super) tail: Option<TailSpec>,
     pub(super) runs: bool,
 }
 
 /// Flags by name, and how short ones are written.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Flags {
-    pub(super) known: BTreeMap<String, Takes>,
-    pub(super) short: Short,
+pub(super) struct FlagSet {
+    pub(super) known: BTreeMap<String, FlagArgument>,
+    pub(super) short: ShortFlagStyle,
 }
 
 /// What a flag takes.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Takes {
+pub(super) enum FlagArgument {
     /// Nothing. The word `alone`.
-    Nothing(Alone),
+    Nothing(NoArgument),
     /// A value, as `--flag value` or `--flag=value`.
-    Value(Kind),
+    Value(ValueType),
     /// A value as `--flag=value` or `-fvalue`, or none.
     Optional {
         /// What the value may be.
-        optional: Kind,
+        optional: ValueType,
     },
     /// A value as `--flag=value` alone: the next word is something else to the program.
     Attached {
         /// What the value may be.
-        attached: Kind,
+        attached: ValueType,
     },
 }
 
 /// The word for flags that take nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Alone {
+pub(super) enum NoArgument {
     /// Takes nothing.
     Alone,
 }
@@ -64,7 +64,7 @@ pub(super) enum Alone {
 /// How a program reads words that begin with one `-`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Short {
+pub(super) enum ShortFlagStyle {
     /// `-ab` is `-a -b`, and `-n5` is `-n 5`.
     Bundled,
     /// As a flag with a long name: `-run x` or `-run=x`.
@@ -74,23 +74,23 @@ pub(super) enum Short {
 /// An operand that comes before all others, such as what is searched for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Pattern {
+pub(super) struct LeadingOperand {
     /// What it may be.
-    pub(super) is: Kind,
+    pub(super) is: ValueType,
     /// Not where one of these flags stands: then all operands are alike.
     pub(super) unless: Vec<String>,
 }
 
 /// What may follow `--`.
 #[derive(Clone, Debug)]
-pub(super) struct Tail {
-    pub(super) flags: Flags,
-    pub(super) operands: Option<Kind>,
+pub(super) struct TailSpec {
+    pub(super) flags: FlagSet,
+    pub(super) operands: Option<ValueType>,
 }
 
 /// A line that a grammar knows.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Accepted<'a> {
+pub struct AcceptedCommand<'a> {
     /// The command's name, as profiles list it.
     pub command: String,
     /// Its use of the repository: it reads it, or runs its code.
@@ -99,15 +99,20 @@ pub struct Accepted<'a> {
     pub runs: Option<&'a [&'a str]>,
 }
 
-impl Flags {
-    pub(super) fn new(known: BTreeMap<String, Takes>, short: Short) -> Self {
+impl FlagSet {
+    pub(super) fn new(known: BTreeMap<String, FlagArgument>, short: ShortFlagStyle) -> Self {
         Self { known, short }
     }
 
     /// Reads a word that begins with `-`, and `next`, the word after it, if that is its value. Which flags were
     /// seen, and whether `next` was taken.
-    fn read(&self, command: &str, word: &str, next: Option<&str>) -> Result<(Vec<String>, bool), Refusal> {
-        if word.starts_with("--") || self.short == Short::Whole {
+    fn read(
+        &self,
+        command: &str,
+        word: &str,
+        next: Option<&str>,
+    ) -> Result<(Vec<String>, bool), CommandRefusal> {
+        if word.starts_with("--") || self.short == ShortFlagStyle::Whole {
             let (name, value) =
                 word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
             let took = self.read_one(command, name, value, next)?;
@@ -122,10 +127,10 @@ impl Flags {
         command: &str,
         word: &str,
         next: Option<&str>,
-    ) -> Result<(Vec<String>, bool), Refusal> {
+    ) -> Result<(Vec<String>, bool), CommandRefusal> {
         let letters = word.strip_prefix('-').unwrap_or(word);
         if letters.is_empty() {
-            return Err(Refusal::Flag { command: command.to_owned(), flag: word.to_owned() });
+            return Err(CommandRefusal::Flag { command: command.to_owned(), flag: word.to_owned() });
         }
         if self.known.contains_key(Self::COUNT) && letters.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok((vec![Self::COUNT.to_owned()], false));
@@ -136,13 +141,13 @@ impl Flags {
             let name = format!("-{letter}");
             seen.push(name.clone());
             match self.find(command, &name)? {
-                Takes::Nothing(Alone::Alone) => {}
-                Takes::Optional { .. } if rest.as_str().is_empty() => {}
-                Takes::Value(_) | Takes::Optional { .. } | Takes::Attached { .. } => {
+                FlagArgument::Nothing(NoArgument::Alone) => {}
+                FlagArgument::Optional { .. } if rest.as_str().is_empty() => {}
+                FlagArgument::Value(_) | FlagArgument::Optional { .. } | FlagArgument::Attached { .. } => {
                     let attached = Some(rest.as_str()).filter(|rest| !rest.is_empty());
                     // Programs differ on whether the value of `-n=5` is `5` or `=5`.
                     if attached.is_some_and(|value| value.starts_with('=')) {
-                        return Err(Refusal::NoValue { command: command.to_owned(), flag: name });
+                        return Err(CommandRefusal::NoValue { command: command.to_owned(), flag: name });
                     }
                     let took = self.read_one(command, &name, attached, next)?;
                     return Ok((seen, took));
@@ -159,37 +164,39 @@ impl Flags {
         name: &str,
         attached: Option<&str>,
         next: Option<&str>,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, CommandRefusal> {
         let (command, flag) = (command.to_owned(), name.to_owned());
         let (kind, next) = match self.find(&command, name)? {
-            Takes::Nothing(Alone::Alone) if attached.is_some() => {
-                return Err(Refusal::Alone { command, flag });
+            FlagArgument::Nothing(NoArgument::Alone) if attached.is_some() => {
+                return Err(CommandRefusal::Alone { command, flag });
             }
-            Takes::Nothing(Alone::Alone) => return Ok(false),
-            Takes::Optional { .. } if attached.is_none() => return Ok(false),
-            Takes::Optional { optional: kind } | Takes::Attached { attached: kind } => (kind, None),
-            Takes::Value(kind) => (kind, next),
+            FlagArgument::Nothing(NoArgument::Alone) => return Ok(false),
+            FlagArgument::Optional { .. } if attached.is_none() => return Ok(false),
+            FlagArgument::Optional { optional: kind } | FlagArgument::Attached { attached: kind } => {
+                (kind, None)
+            }
+            FlagArgument::Value(kind) => (kind, next),
         };
         let Some(value) = attached.or_else(|| next.filter(|word| !word.starts_with('-'))) else {
-            return Err(Refusal::NoValue { command, flag });
+            return Err(CommandRefusal::NoValue { command, flag });
         };
         if !kind.fits(value) {
-            return Err(Refusal::Value { command, flag, value: value.to_owned(), kind: kind.clone() });
+            return Err(CommandRefusal::Value { command, flag, value: value.to_owned(), kind: kind.clone() });
         }
         Ok(attached.is_none())
     }
 
-    fn find(&self, command: &str, name: &str) -> Result<&Takes, Refusal> {
+    fn find(&self, command: &str, name: &str) -> Result<&FlagArgument, CommandRefusal> {
         self.known
             .get(name)
-            .ok_or_else(|| Refusal::Flag { command: command.to_owned(), flag: name.to_owned() })
+            .ok_or_else(|| CommandRefusal::Flag { command: command.to_owned(), flag: name.to_owned() })
     }
 
     /// The name under which a file lists `-1`, `-20` and so on.
     const COUNT: &'static str = "-NUMBER";
 }
 
-impl Command {
+impl CommandSpec {
     /// Its name in rules: the program and the words that follow it.
     pub fn name(&self) -> String {
         let program = self.programs.first().map(String::as_str);
@@ -220,7 +227,7 @@ impl Command {
     }
 
     /// Reads the words after the command's name.
-    pub(super) fn accept<'a>(&self, words: &'a [&'a str]) -> Result<Accepted<'a>, Refusal> {
+    pub(super) fn accept<'a>(&self, words: &'a [&'a str]) -> Result<AcceptedCommand<'a>, CommandRefusal> {
         let name = self.name();
         let (mut at, mut seen, mut operands) = (0, Vec::new(), Vec::new());
         self.refuse_files_of_words(&name, words)?;
@@ -237,7 +244,7 @@ impl Command {
                 continue;
             }
             if self.runs {
-                return Ok(Accepted { command: name, class: self.class, runs: words.get(at..) });
+                return Ok(AcceptedCommand { command: name, class: self.class, runs: words.get(at..) });
             }
             operands.push(*word);
             at += 1;
@@ -249,15 +256,19 @@ impl Command {
             operand(&name, word, self.kind_of(before, &seen).filter(|_| !is_command))?;
         }
         match self.runs {
-            true => Err(Refusal::Nothing),
-            false => Ok(Accepted { command: name, class: self.class, runs: None }),
+            true => Err(CommandRefusal::Nothing),
+            false => Ok(AcceptedCommand { command: name, class: self.class, runs: None }),
         }
     }
 
     /// What follows `--`.
-    fn accept_tail(&self, name: &str, words: &[&str]) -> Result<(), Refusal> {
+    fn accept_tail(&self, name: &str, words: &[&str]) -> Result<(), CommandRefusal> {
         let Some(tail) = &self.tail else {
-            return Err(Refusal::Operand { command: name.to_owned(), word: "--".to_owned(), kind: None });
+            return Err(CommandRefusal::Operand {
+                command: name.to_owned(),
+                word: "--".to_owned(),
+                kind: None,
+            });
         };
         let name = format!("{name} --");
         let mut at = 0;
@@ -276,30 +287,30 @@ impl Command {
     }
 
     /// Programs that run code may take `@FILE` for the words in the file, also as the value of a flag.
-    fn refuse_files_of_words(&self, name: &str, words: &[&str]) -> Result<(), Refusal> {
+    fn refuse_files_of_words(&self, name: &str, words: &[&str]) -> Result<(), CommandRefusal> {
         let file = words.iter().find(|word| word.starts_with('@'));
         match (self.class, file) {
             (CommandClass::RunsCode, Some(word)) if !self.runs => {
-                Err(Refusal::WordsFile { command: name.to_owned(), word: (*word).to_owned() })
+                Err(CommandRefusal::WordsFile { command: name.to_owned(), word: (*word).to_owned() })
             }
             (CommandClass::RunsCode | CommandClass::Reads, _) => Ok(()),
         }
     }
 
     /// Programs that run code take `NAME=value` for a variable, wherever it stands among operands.
-    fn refuse_assignment(&self, name: &str, word: &str) -> Result<(), Refusal> {
+    fn refuse_assignment(&self, name: &str, word: &str) -> Result<(), CommandRefusal> {
         // Parameters of a test stand behind `::`.
         let head = word.split_once("::").map_or(word, |(head, _)| head);
         match self.class {
             CommandClass::RunsCode if head.contains('=') => {
-                Err(Refusal::Assignment { command: name.to_owned(), word: word.to_owned() })
+                Err(CommandRefusal::Assignment { command: name.to_owned(), word: word.to_owned() })
             }
             CommandClass::RunsCode | CommandClass::Reads => Ok(()),
         }
     }
 
     /// What the operand after `before` others must be.
-    fn kind_of(&self, before: usize, seen: &[String]) -> Option<&Kind> {
+    fn kind_of(&self, before: usize, seen: &[String]) -> Option<&ValueType> {
         if !self.operands_with.is_empty() && !seen.iter().any(|flag| self.operands_with.contains(flag)) {
             return None;
         }
@@ -316,11 +327,13 @@ fn is_flag(word: &str) -> bool {
     word.starts_with('-')
 }
 
-fn operand(command: &str, word: &str, kind: Option<&Kind>) -> Result<(), Refusal> {
+fn operand(command: &str, word: &str, kind: Option<&ValueType>) -> Result<(), CommandRefusal> {
     match kind {
         Some(kind) if kind.fits(word) => Ok(()),
-        kind => {
-            Err(Refusal::Operand { command: command.to_owned(), word: word.to_owned(), kind: kind.cloned() })
-        }
+        kind => Err(CommandRefusal::Operand {
+            command: command.to_owned(),
+            word: word.to_owned(),
+            kind: kind.cloned(),
+        }),
     }
 }

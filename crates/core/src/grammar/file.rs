@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::command::{Command, Flags, Pattern, Short, Tail, Takes};
+use super::command::{CommandSpec, FlagArgument, FlagSet, LeadingOperand, ShortFlagStyle, TailSpec};
 use super::limits;
 use crate::nesting::is_too_deep;
 
@@ -72,7 +72,7 @@ struct ProgramFile {
     /// The names of the program; the first is its name in rules.
     programs: Spanned<Vec<String>>,
     /// The way in which its short flags are written.
-    short: Short,
+    short: ShortFlagStyle,
     /// The class of those of its commands that have none of their own.
     class: Spanned<CommandClass>,
     /// Flags under a name.
@@ -82,7 +82,7 @@ struct ProgramFile {
 }
 
 /// Flags by name.
-type FlagTable = BTreeMap<Spanned<String>, Takes>;
+type FlagTable = BTreeMap<Spanned<String>, FlagArgument>;
 
 /// The form of one command.
 #[derive(Deserialize)]
@@ -102,9 +102,9 @@ struct CommandFile {
     #[serde(default)]
     flags: FlagTable,
     /// The type of its first operand, where that differs.
-    pattern: Option<Spanned<Pattern>>,
+    pattern: Option<Spanned<LeadingOperand>>,
     /// The type of its operands; without it, it takes none.
-    operands: Option<Spanned<super::Kind>>,
+    operands: Option<Spanned<super::ValueType>>,
     /// Flags of which one has to stand there for it to take operands.
     #[serde(default)]
     operands_with: Vec<String>,
@@ -123,7 +123,7 @@ struct CommandFile {
 struct TailFile {
     #[serde(default)]
     flags: FlagTable,
-    operands: Option<Spanned<super::Kind>>,
+    operands: Option<Spanned<super::ValueType>>,
 }
 
 /// The commands of a grammar file. Of an operator's file, each has to keep to what grammars may list; what `shipped` lists of the
@@ -133,8 +133,8 @@ struct TailFile {
 /// Everything that is wrong with the file.
 pub(super) fn read_commands(
     file: &PolicyFile,
-    shipped: Option<&[Command]>,
-) -> Result<Vec<Command>, Vec<PolicyFileError>> {
+    shipped: Option<&[CommandSpec]>,
+) -> Result<Vec<CommandSpec>, Vec<PolicyFileError>> {
     let ProgramFile { programs, short, class, group, command } = file.parse().map_err(|error| vec![error])?;
     let mut problems = Vec::new();
     let mut commands = Vec::new();
@@ -163,18 +163,18 @@ pub(super) fn read_commands(
             flags.iter().map(|(name, takes)| (name.get_ref().clone(), takes.clone())).collect()
         };
         let has_tail = !tail.flags.is_empty() || tail.operands.is_some();
-        let built = Command {
+        let built = CommandSpec {
             programs: programs.get_ref().clone(),
             words: form.words.iter().map(|word| word.get_ref().clone()).collect(),
             class: *command_class.get_ref(),
             file: file.shown.clone(),
-            flags: Flags::new(known(&flags), short),
+            flags: FlagSet::new(known(&flags), short),
             pattern: form.pattern.as_ref().map(|pattern| pattern.get_ref().clone()),
             operands: form.operands.as_ref().map(|kind| kind.get_ref().clone()),
             operands_with: form.operands_with,
             operands_not: form.operands_not,
-            tail: has_tail.then(|| Tail {
-                flags: Flags::new(known(&tail.flags), short),
+            tail: has_tail.then(|| TailSpec {
+                flags: FlagSet::new(known(&tail.flags), short),
                 operands: tail.operands.as_ref().map(|kind| kind.get_ref().clone()),
             }),
             runs: form.runs.as_ref().is_some_and(|runs| *runs.get_ref()),

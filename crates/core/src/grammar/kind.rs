@@ -66,17 +66,17 @@ pub(super) const REFUSED_MODULES: [&str; 48] = [
 /// A type of values.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Kind {
+pub enum ValueType {
     /// One of these words.
     OneOf(Vec<String>),
     /// Of a type with a name.
-    Named(Named),
+    Named(NamedType),
 }
 
 /// Types with a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Named {
+pub enum NamedType {
     /// Decimal digits.
     Number,
     /// Up to three decimal digits, not zero.
@@ -128,7 +128,7 @@ pub enum Named {
     Requirement,
 }
 
-impl Kind {
+impl ValueType {
     /// Is this value of the type?
     pub fn fits(&self, value: &str) -> bool {
         match self {
@@ -138,7 +138,7 @@ impl Kind {
     }
 }
 
-impl Named {
+impl NamedType {
     fn fits(self, value: &str) -> bool {
         match self {
             Self::Number => {
@@ -301,34 +301,34 @@ fn is_revision(value: &str) -> bool {
         && !value.split(['/', ':']).any(|part| is_gits(part) && (has_folders || !part.contains('~')))
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ValueType {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OneOf(words) => write!(out, "one of {}", words.join(", ")),
             Self::Named(named) => out.write_str(match named {
-                Named::Number => "a number",
-                Named::Small => "a number from 1 to 999",
-                Named::Time => "a time such as `30s`",
-                Named::Percent => "a number of percent",
-                Named::Word => "a word",
-                Named::Text => "a line of text",
-                Named::Format => "a format without signatures (`%G…` starts gpg)",
-                Named::Path => "a path inside the tree",
-                Named::Glob => "a glob inside the tree",
-                Named::Pathspec => "a path inside the tree, or one to leave out",
-                Named::Package => "a package inside the tree, without a version",
-                Named::Lines => "lines of a file inside the tree, `FIRST,LAST:FILE`",
-                Named::Test => "a test inside the tree",
-                Named::Revision => "a revision or a path inside the tree",
-                Named::Target => "a name of a target",
-                Named::Task => "a task, `NAME` or `:PROJECT:NAME`",
-                Named::Tag => "a tag, or `~TAG`",
-                Named::Module => "a module with tests, or a path that ends with `.py`",
-                Named::Session => "a session, or `NAME(PARAMETERS)`",
-                Named::Expression => "an expression that begins with neither `@` nor `-`",
-                Named::Filter => "a filter of letters, digits and `_ . , ~ = ! & | ( ) + : -`",
-                Named::Surefire => "names of tests with `* ? # , !`",
-                Named::Requirement => "a package, or `NAME==VERSION`",
+                NamedType::Number => "a number",
+                NamedType::Small => "a number from 1 to 999",
+                NamedType::Time => "a time such as `30s`",
+                NamedType::Percent => "a number of percent",
+                NamedType::Word => "a word",
+                NamedType::Text => "a line of text",
+                NamedType::Format => "a format without signatures (`%G…` starts gpg)",
+                NamedType::Path => "a path inside the tree",
+                NamedType::Glob => "a glob inside the tree",
+                NamedType::Pathspec => "a path inside the tree, or one to leave out",
+                NamedType::Package => "a package inside the tree, without a version",
+                NamedType::Lines => "lines of a file inside the tree, `FIRST,LAST:FILE`",
+                NamedType::Test => "a test inside the tree",
+                NamedType::Revision => "a revision or a path inside the tree",
+                NamedType::Target => "a name of a target",
+                NamedType::Task => "a task, `NAME` or `:PROJECT:NAME`",
+                NamedType::Tag => "a tag, or `~TAG`",
+                NamedType::Module => "a module with tests, or a path that ends with `.py`",
+                NamedType::Session => "a session, or `NAME(PARAMETERS)`",
+                NamedType::Expression => "an expression that begins with neither `@` nor `-`",
+                NamedType::Filter => "a filter of letters, digits and `_ . , ~ = ! & | ( ) + : -`",
+                NamedType::Surefire => "names of tests with `* ? # , !`",
+                NamedType::Requirement => "a package, or `NAME==VERSION`",
             }),
         }
     }

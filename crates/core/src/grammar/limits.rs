@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::Kind;
-use super::command::{Command, Flags, Short, Takes};
+use super::ValueType;
+use super::command::{CommandSpec, FlagArgument, FlagSet, ShortFlagStyle};
 use super::file::CommandClass;
-use super::kind::{Named, REFUSED_MODULES};
+use super::kind::{NamedType, REFUSED_MODULES};
 
 /// The form of the data.
 #[derive(Deserialize)]
@@ -68,7 +68,7 @@ fn limits() -> &'static LimitsFile {
 ///
 /// A command that only reads is Truing's own, with no flag and no operand that Truing's own lacks: a flag may start a program, and
 /// only a manual shows it. Any other command runs in the sandbox as code of the repository does.
-pub(super) fn violations(command: &Command, shipped: &[Command]) -> Vec<(CommandPart, String)> {
+pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<(CommandPart, String)> {
     let own = shipped.iter().find(|own| own.name() == command.name());
     let mut found = Vec::new();
     let class_fault = class_fault(command, own);
@@ -96,10 +96,10 @@ pub(super) fn violations(command: &Command, shipped: &[Command]) -> Vec<(Command
         );
     }
     found.extend(class_fault.map(|what| (CommandPart::Class, what)));
-    let flags_of = |flags: &Flags, own: Option<&Flags>, part: fn(String) -> CommandPart| -> Vec<_> {
+    let flags_of = |flags: &FlagSet, own: Option<&FlagSet>, part: fn(String) -> CommandPart| -> Vec<_> {
         let is_own = |name: &String, takes| own.is_some_and(|own| own.known.get(name) == Some(takes));
         let more = flags.known.iter().filter(|(name, takes)| !is_own(name, takes));
-        let fault = |(name, takes): (&String, &Takes)| match reads {
+        let fault = |(name, takes): (&String, &FlagArgument)| match reads {
             true => Some(format!(
                 "`{}` has no flag {name} of this type in Truing's own grammar: with it, its class is `runs_code`",
                 command.name()
@@ -133,7 +133,7 @@ pub(super) fn violations(command: &Command, shipped: &[Command]) -> Vec<(Command
 }
 
 /// The reason for which a command may not be of its class.
-fn class_fault(command: &Command, own: Option<&Command>) -> Option<String> {
+fn class_fault(command: &CommandSpec, own: Option<&CommandSpec>) -> Option<String> {
     let name = command.name();
     match (command.class, own.map(|own| own.class)) {
         (CommandClass::RunsCode, _) | (CommandClass::Reads, Some(CommandClass::Reads)) => None,
@@ -147,7 +147,7 @@ fn class_fault(command: &Command, own: Option<&Command>) -> Option<String> {
 }
 
 /// Refusals of Truing's own command that an operator's lacks.
-fn loosened(command: &Command, own: &Command) -> Vec<(CommandPart, String)> {
+fn loosened(command: &CommandSpec, own: &CommandSpec) -> Vec<(CommandPart, String)> {
     let mut found = Vec::new();
     if own.runs && !command.runs {
         let what = "the command runs another line of words: it needs `runs = true`";
@@ -183,7 +183,7 @@ fn loosened(command: &Command, own: &Command) -> Vec<(CommandPart, String)> {
 }
 
 /// The reason for which operands may not be of a type.
-fn operand_fault(kind: Option<&Kind>, own: Option<&Kind>, reads: bool) -> Option<String> {
+fn operand_fault(kind: Option<&ValueType>, own: Option<&ValueType>, reads: bool) -> Option<String> {
     let kind = kind.filter(|kind| own != Some(*kind))?;
     match reads {
         true => Some(
@@ -195,7 +195,7 @@ fn operand_fault(kind: Option<&Kind>, own: Option<&Kind>, reads: bool) -> Option
 }
 
 /// The reason for which a program may not be named.
-fn program_fault(program: &str, command: &Command, shipped: &[Command]) -> Option<String> {
+fn program_fault(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) -> Option<String> {
     let limits = limits();
     let in_folder = limits.folders.iter().find_map(|folder| program.strip_prefix(folder.as_str()));
     let name = in_folder.unwrap_or(program);
@@ -212,7 +212,7 @@ fn program_fault(program: &str, command: &Command, shipped: &[Command]) -> Optio
         ));
     }
     let Some(interpreter) = limits.interpreter.iter().find(|one| one.programs.contains(&bare)) else {
-        let of_program = |own: &&Command| own.is_of(name) || own.is_of(&bare);
+        let of_program = |own: &&CommandSpec| own.is_of(name) || own.is_of(&bare);
         let is_known = shipped.iter().any(|own| of_program(&own));
         let is_listed = shipped.iter().filter(of_program).any(|own| own.words() == command.words());
         return (is_known && !is_listed).then(|| {
@@ -250,7 +250,7 @@ fn is_plain_word(at: usize, word: &str) -> bool {
 }
 
 /// The reason for which a command may not have a flag.
-fn flag_fault(name: &str, takes: &Takes, short: Short) -> Option<String> {
+fn flag_fault(name: &str, takes: &FlagArgument, short: ShortFlagStyle) -> Option<String> {
     let limits = limits();
     let letters = flag_letters(name);
     let is_refused = |refused: &String| match refused.strip_prefix("--") {
@@ -258,7 +258,7 @@ fn flag_fault(name: &str, takes: &Takes, short: Short) -> Option<String> {
         // `-Dname` defines a variable where short flags are whole words.
         None => {
             name == refused
-                || short == Short::Whole
+                || short == ShortFlagStyle::Whole
                     && ["-D", "-I", "-X"].contains(&refused.as_str())
                     && name.starts_with(refused.as_str())
         }
@@ -269,10 +269,12 @@ fn flag_fault(name: &str, takes: &Takes, short: Short) -> Option<String> {
         ));
     }
     let kind = match takes {
-        Takes::Nothing(_) => return None,
-        Takes::Value(kind) | Takes::Optional { optional: kind } | Takes::Attached { attached: kind } => kind,
+        FlagArgument::Nothing(_) => return None,
+        FlagArgument::Value(kind)
+        | FlagArgument::Optional { optional: kind }
+        | FlagArgument::Attached { attached: kind } => kind,
     };
-    let is_expression = matches!(kind, Kind::Named(Named::Expression));
+    let is_expression = matches!(kind, ValueType::Named(NamedType::Expression));
     if is_expression && limits.text_flags.iter().any(|flag| flag == name) {
         return None;
     }
@@ -285,20 +287,20 @@ fn flag_letters(name: &str) -> String {
 }
 
 /// The reason for which values of a type may not be taken.
-fn value_fault(kind: &Kind) -> Option<String> {
+fn value_fault(kind: &ValueType) -> Option<String> {
     match kind {
-        Kind::OneOf(words) if words.is_empty() => Some("a list of values has at least one".to_owned()),
-        Kind::OneOf(words) => {
+        ValueType::OneOf(words) if words.is_empty() => Some("a list of values has at least one".to_owned()),
+        ValueType::OneOf(words) => {
             let wrong = words.iter().find(|word| !is_plain_value(word))?;
             Some(format!(
                 "{wrong:?} is no plain value: letters, digits, and `_ . , : + - / @` not at the beginning"
             ))
         }
-        Kind::Named(_) if is_free_text(kind) => Some(
+        ValueType::Named(_) if is_free_text(kind) => Some(
             "text may be a command or a file to a program: take `word`, `path` or a list of values; a flag that chooses tests takes `expression`"
                 .to_owned(),
         ),
-        Kind::Named(_) => None,
+        ValueType::Named(_) => None,
     }
 }
 
@@ -308,35 +310,35 @@ fn is_plain_value(word: &str) -> bool {
         && !word.split('/').any(|part| part == "..")
 }
 
-fn is_free_text(kind: &Kind) -> bool {
+fn is_free_text(kind: &ValueType) -> bool {
     match kind {
-        Kind::OneOf(_) => false,
-        Kind::Named(
-            Named::Text
-            | Named::Format
-            | Named::Expression
-            | Named::Filter
-            | Named::Session
-            | Named::Surefire,
+        ValueType::OneOf(_) => false,
+        ValueType::Named(
+            NamedType::Text
+            | NamedType::Format
+            | NamedType::Expression
+            | NamedType::Filter
+            | NamedType::Session
+            | NamedType::Surefire,
         ) => true,
-        Kind::Named(
-            Named::Number
-            | Named::Small
-            | Named::Time
-            | Named::Percent
-            | Named::Word
-            | Named::Path
-            | Named::Glob
-            | Named::Pathspec
-            | Named::Package
-            | Named::Lines
-            | Named::Test
-            | Named::Revision
-            | Named::Target
-            | Named::Task
-            | Named::Tag
-            | Named::Module
-            | Named::Requirement,
+        ValueType::Named(
+            NamedType::Number
+            | NamedType::Small
+            | NamedType::Time
+            | NamedType::Percent
+            | NamedType::Word
+            | NamedType::Path
+            | NamedType::Glob
+            | NamedType::Pathspec
+            | NamedType::Package
+            | NamedType::Lines
+            | NamedType::Test
+            | NamedType::Revision
+            | NamedType::Target
+            | NamedType::Task
+            | NamedType::Tag
+            | NamedType::Module
+            | NamedType::Requirement,
         ) => false,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::command::Flags;
+use super::command::FlagSet;
 use super::*;
 
 const MANUALS: [&str; 20] = [
@@ -105,9 +105,9 @@ fn a_grammar_lists_no_flag_but_those_that_the_manual_shows_to_be_plain() {
 }
 
 /// The commands, and what may follow `--`, with their flags.
-fn grammar_commands() -> Vec<(String, Flags)> {
-    let shipped = Grammar::shipped().unwrap();
-    let of = |command: &Command| {
+fn grammar_commands() -> Vec<(String, FlagSet)> {
+    let shipped = CommandGrammar::shipped().unwrap();
+    let of = |command: &CommandSpec| {
         let tail = command.tail.as_ref().map(|tail| (format!("{} --", command.name()), tail.flags.clone()));
         [Some((command.name(), command.flags.clone())), tail.filter(|(_, flags)| !flags.known.is_empty())]
     };

@@ -1,10 +1,10 @@
 //! Why a command line is none that a grammar knows, and what would have to be listed.
 
-use super::Kind;
+use super::ValueType;
 
 /// Why a command line is refused. Shown, it says what is wrong.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum CommandRefusal {
     /// No words at all.
     #[error("no command is given")]
     Nothing,
@@ -63,7 +63,7 @@ pub enum Refusal {
         /// Its value.
         value: String,
         /// What it must be.
-        kind: Kind,
+        kind: ValueType,
     },
     /// A word that stands for the words of a file.
     #[error("{word:?} may stand for words of a file to `{command}`")]
@@ -82,18 +82,18 @@ pub enum Refusal {
         word: String,
     },
     /// A word that is no flag, where the command takes none, or none like it.
-    #[error("{word:?} is not {}, as `{command}` takes", .kind.as_ref().map_or("a flag".to_owned(), Kind::to_string))]
+    #[error("{word:?} is not {}, as `{command}` takes", .kind.as_ref().map_or("a flag".to_owned(), ValueType::to_string))]
     Operand {
         /// The command.
         command: String,
         /// The word.
         word: String,
         /// What it may be given, if anything.
-        kind: Option<Kind>,
+        kind: Option<ValueType>,
     },
 }
 
-impl Refusal {
+impl CommandRefusal {
     /// The rule that a grammar would need for it; none where no rule can allow it.
     pub fn needed(&self) -> Option<String> {
         match self {

@@ -6,45 +6,49 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::command::{Flags, Takes};
+use super::command::{FlagArgument, FlagSet};
 use super::*;
 
-fn grammar() -> &'static Grammar {
-    static SHIPPED: LazyLock<Grammar> = LazyLock::new(|| Grammar::shipped().unwrap());
+fn grammar() -> &'static CommandGrammar {
+    static SHIPPED: LazyLock<CommandGrammar> = LazyLock::new(|| CommandGrammar::shipped().unwrap());
     &SHIPPED
 }
 
-fn refusal(argv: &[String]) -> Option<Refusal> {
+fn refusal(argv: &[String]) -> Option<CommandRefusal> {
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     grammar().accept(&argv).err()
 }
 
 /// A value of a type, as a test would give it.
-fn sample(kind: &Kind) -> String {
+fn sample(kind: &ValueType) -> String {
     ["1", "a", "tests", "HEAD", "30s", "1,2:a"]
         .iter()
         .find(|value| kind.fits(value))
         .map(|value| (*value).to_owned())
         .unwrap_or_else(|| match kind {
-            Kind::OneOf(words) => words.first().unwrap().clone(),
-            Kind::Named(named) => panic!("no sample of {named:?}"),
+            ValueType::OneOf(words) => words.first().unwrap().clone(),
+            ValueType::Named(named) => panic!("no sample of {named:?}"),
         })
 }
 
 /// The words of a flag, with its value in its own word or attached.
-fn flag_words((name, takes): (&String, &Takes), attached: bool) -> Vec<String> {
+fn flag_words((name, takes): (&String, &FlagArgument), attached: bool) -> Vec<String> {
     match takes {
-        Takes::Nothing(_) if name == "-NUMBER" => vec!["-3".to_owned()],
-        Takes::Nothing(_) => vec![name.clone()],
-        Takes::Optional { .. } if !attached => vec![name.clone()],
-        Takes::Optional { optional: kind } | Takes::Attached { attached: kind } if name.len() > 2 => {
+        FlagArgument::Nothing(_) if name == "-NUMBER" => vec!["-3".to_owned()],
+        FlagArgument::Nothing(_) => vec![name.clone()],
+        FlagArgument::Optional { .. } if !attached => vec![name.clone()],
+        FlagArgument::Optional { optional: kind } | FlagArgument::Attached { attached: kind }
+            if name.len() > 2 =>
+        {
             vec![format!("{name}={}", sample(kind))]
         }
-        Takes::Optional { optional: kind } | Takes::Attached { attached: kind } => {
+        FlagArgument::Optional { optional: kind } | FlagArgument::Attached { attached: kind } => {
             vec![format!("{name}{}", sample(kind))]
         }
-        Takes::Value(kind) if attached && name.starts_with("--") => vec![format!("{name}={}", sample(kind))],
-        Takes::Value(kind) => vec![name.clone(), sample(kind)],
+        FlagArgument::Value(kind) if attached && name.starts_with("--") => {
+            vec![format!("{name}={}", sample(kind))]
+        }
+        FlagArgument::Value(kind) => vec![name.clone(), sample(kind)],
     }
 }
 
@@ -68,12 +72,14 @@ fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<S
 }
 
 /// Written anew and more simply than the reader of lines: what a word that begins with `-` may look like.
-fn is_listed(word: &str, flags: &Flags) -> bool {
+fn is_listed(word: &str, flags: &FlagSet) -> bool {
     let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
     match flags.known.get(name) {
-        Some(Takes::Nothing(_)) => return value.is_none(),
+        Some(FlagArgument::Nothing(_)) => return value.is_none(),
         Some(
-            Takes::Value(kind) | Takes::Optional { optional: kind } | Takes::Attached { attached: kind },
+            FlagArgument::Value(kind)
+            | FlagArgument::Optional { optional: kind }
+            | FlagArgument::Attached { attached: kind },
         ) if word.starts_with("--") || name.len() > 2 => {
             return value.is_none_or(|value| kind.fits(value));
         }
@@ -86,9 +92,11 @@ fn is_listed(word: &str, flags: &Flags) -> bool {
     for (at, letter) in letters.char_indices() {
         let rest = &letters[at + letter.len_utf8()..];
         match flags.known.get(&format!("-{letter}")) {
-            Some(Takes::Nothing(_)) => {}
+            Some(FlagArgument::Nothing(_)) => {}
             Some(
-                Takes::Value(kind) | Takes::Optional { optional: kind } | Takes::Attached { attached: kind },
+                FlagArgument::Value(kind)
+                | FlagArgument::Optional { optional: kind }
+                | FlagArgument::Attached { attached: kind },
             ) => {
                 return rest.is_empty() || kind.fits(rest);
             }
@@ -153,7 +161,7 @@ proptest! {
     ) {
         let mut argv = known_line(command, &flags, operands);
         let command = grammar().commands().get(command).unwrap();
-        let known = |flags: &Flags| is_listed(&hostile, flags);
+        let known = |flags: &FlagSet| is_listed(&hostile, flags);
         prop_assume!(!known(&command.flags) && !command.tail.as_ref().is_some_and(|tail| known(&tail.flags)));
         if dashes && !command.runs {
             argv.push("--".to_owned());

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::words::{self, Kind, Token};
+use super::words::{self, TextToken, TextTokenKind};
 
 /// A score from here on means: the same finding.
 pub const SAME: f64 = 0.5;
@@ -49,15 +49,15 @@ const OTHER_CODE: f64 = 0.75;
 
 /// What one finding says, read once and compared many times.
 #[derive(Clone, Debug)]
-pub struct Statement {
+pub struct ComparableFinding {
     path: String,
-    tokens: Vec<Token>,
-    code: Vec<Token>,
-    said: Bag,
-    shown: Bag,
+    tokens: Vec<TextToken>,
+    code: Vec<TextToken>,
+    said: TextMentions,
+    shown: TextMentions,
 }
 
-impl Statement {
+impl ComparableFinding {
     /// Reads a text (title and body, Markdown) and the lines of code it is about, if known. `path` is the file
     /// after renames; where the text names it, that tells nothing, because all findings of the file could.
     pub fn new(path: &str, text: &str, snippet: Option<&str>) -> Self {
@@ -68,30 +68,31 @@ impl Statement {
         }
         let tokens = words::read(&text);
         let code = snippet.map(words::read_code).unwrap_or_default();
-        let (said, shown) = (Bag::of(&tokens), Bag::of(&code));
+        let (said, shown) = (TextMentions::of(&tokens), TextMentions::of(&code));
         Self { path: path.to_owned(), tokens, code, said, shown }
     }
 
     /// The same, with words taken as names that are names on the other side or in the code.
     fn beside(&self, other: &Self) -> Cow<'_, Self> {
         let vocabulary = [&self.said, &self.shown, &other.said, &other.shown];
-        let is_name = |token: &Token| {
-            let known = |bag: &&Bag| bag.names.get(&token.stem).is_some_and(|name| name.weight > 1.0);
-            token.kind == Kind::Word && token.weight > 0.0 && vocabulary.iter().any(known)
+        let is_name = |token: &TextToken| {
+            let known =
+                |bag: &&TextMentions| bag.names.get(&token.stem).is_some_and(|name| name.weight > 1.0);
+            token.kind == TextTokenKind::Word && token.weight > 0.0 && vocabulary.iter().any(known)
         };
         if !self.tokens.iter().any(is_name) {
             return Cow::Borrowed(self);
         }
         let mut read = self.clone();
-        read.tokens.iter_mut().filter(|token| is_name(token)).for_each(Token::become_name);
-        read.said = Bag::of(&read.tokens);
+        read.tokens.iter_mut().filter(|token| is_name(token)).for_each(TextToken::become_name);
+        read.said = TextMentions::of(&read.tokens);
         Cow::Owned(read)
     }
 
     /// Names in what is said to be wrong that the other side does not mention, and that the code they are
     /// both about does not explain.
-    fn alone<'a>(&'a self, other: &Self, same_code: bool) -> Vec<&'a Name> {
-        let explained = |name: &Name| {
+    fn alone<'a>(&'a self, other: &Self, same_code: bool) -> Vec<&'a NameMention> {
+        let explained = |name: &NameMention| {
             other.said.has_name(name)
                 || (name.parts.len() > 1 && other.shown.names.contains_key(&name.key))
                 || (same_code && self.shown.has_name(name))
@@ -102,7 +103,7 @@ impl Statement {
 
 /// How alike two statements are, from 0 to 1; from [`SAME`] on they are the same finding. Symmetric, but not
 /// transitive: never a key. Statements about different files are never the same.
-pub fn similarity(a: &Statement, b: &Statement) -> f64 {
+pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     if a.path != b.path {
         return 0.0;
     }
@@ -114,7 +115,7 @@ pub fn similarity(a: &Statement, b: &Statement) -> f64 {
     if score < SAME && !may_run_alike(a, b) {
         return score;
     }
-    let texts = Alignment::of(a, b);
+    let texts = TextAlignment::of(a, b);
     if texts.verbatim > VERBATIM && (texts.turned || code.is_some_and(|code| code < OTHER_CODE)) {
         return score / 2.0;
     }
@@ -124,18 +125,20 @@ pub fn similarity(a: &Statement, b: &Statement) -> f64 {
     score
 }
 
-/// Could [`Alignment::verbatim`] be above [`VERBATIM`]? Told without laying the texts side by side.
-fn may_run_alike(a: &Statement, b: &Statement) -> bool {
+/// Could [`TextAlignment::verbatim`] be above [`VERBATIM`]? Told without laying the texts side by side.
+fn may_run_alike(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let (few, many) = if a.tokens.len() < b.tokens.len() { (a, b) } else { (b, a) };
-    let found =
-        few.tokens.iter().filter(|token| token.kind != Kind::Word || many.said.index.contains(&token.key));
+    let found = few
+        .tokens
+        .iter()
+        .filter(|token| token.kind != TextTokenKind::Word || many.said.index.contains(&token.key));
     found.count() as f64 > VERBATIM * many.tokens.len() as f64
 }
 
 /// Where and what, before a look at the order of words.
-fn agreement(a: &Statement, b: &Statement, code: Option<f64>) -> f64 {
-    let names = Shared::names(a, b);
-    let words = Shared::words(a, b);
+fn agreement(a: &ComparableFinding, b: &ComparableFinding, code: Option<f64>) -> f64 {
+    let names = SharedWeight::names(a, b);
+    let words = SharedWeight::words(a, b);
     let same_code = code.is_some_and(|code| code >= SAME_CODE);
     let against = against(a, b, same_code);
     let doubt = if against > 0.0 {
@@ -156,17 +159,17 @@ fn agreement(a: &Statement, b: &Statement, code: Option<f64>) -> f64 {
 }
 
 /// The weight of names that each side alone mentions: the lesser of both sides.
-fn against(a: &Statement, b: &Statement, same_code: bool) -> f64 {
+fn against(a: &ComparableFinding, b: &ComparableFinding, same_code: bool) -> f64 {
     let (one, other) = (a.alone(b, same_code), b.alone(a, same_code));
-    let weight = |names: &[&Name]| names.iter().map(|name| name.weight).sum::<f64>();
-    let related = |x: &Name, y: &Name| x.parts.iter().any(|part| y.parts.contains(part));
+    let weight = |names: &[&NameMention]| names.iter().map(|name| name.weight).sum::<f64>();
+    let related = |x: &NameMention, y: &NameMention| x.parts.iter().any(|part| y.parts.contains(part));
     let family = one.iter().any(|x| other.iter().any(|y| related(x, y)));
     weight(&one).min(weight(&other)) * if family { FAMILY } else { 1.0 }
 }
 
 /// A name of the code in a text.
 #[derive(Clone, Debug)]
-struct Name {
+struct NameMention {
     key: String,
     weight: f64,
     parts: Vec<String>,
@@ -176,25 +179,25 @@ struct Name {
 
 /// What a text mentions, without order.
 #[derive(Clone, Debug, Default)]
-struct Bag {
-    names: BTreeMap<String, Name>,
+struct TextMentions {
+    names: BTreeMap<String, NameMention>,
     words: BTreeMap<String, f64>,
     /// Everything by which a token can be found: keys, stems, and two neighbours joined by `+`.
     index: BTreeSet<String>,
 }
 
-impl Bag {
-    fn of(tokens: &[Token]) -> Self {
+impl TextMentions {
+    fn of(tokens: &[TextToken]) -> Self {
         let mut bag = Self::default();
         for token in tokens {
             bag.index.insert(token.key.clone());
             bag.index.insert(token.stem.clone());
             match token.kind {
-                Kind::Name | Kind::Number => bag.add_name(token),
-                Kind::Word if token.weight > 0.0 => {
+                TextTokenKind::Name | TextTokenKind::Number => bag.add_name(token),
+                TextTokenKind::Word if token.weight > 0.0 => {
                     bag.words.insert(token.key.clone(), token.weight);
                 }
-                Kind::Word => {}
+                TextTokenKind::Word => {}
             }
         }
         for (one, next) in tokens.iter().zip(tokens.iter().skip(1)) {
@@ -204,16 +207,17 @@ impl Bag {
     }
 
     /// Advice names what it would like to see: that counts half.
-    fn add_name(&mut self, token: &Token) {
+    fn add_name(&mut self, token: &TextToken) {
         let weight = if token.advice { token.weight / 2.0 } else { token.weight };
         let (key, parts) = (token.key.clone(), token.parts.clone());
-        let name = self.names.entry(key.clone()).or_insert(Name { key, weight, parts, problem: false });
+        let name =
+            self.names.entry(key.clone()).or_insert(NameMention { key, weight, parts, problem: false });
         name.weight = name.weight.max(weight);
         name.problem |= !token.advice;
     }
 
     /// Is it mentioned, as it is or written as separate words?
-    fn has_name(&self, name: &Name) -> bool {
+    fn has_name(&self, name: &NameMention) -> bool {
         let mut neighbours = name.parts.iter().zip(name.parts.iter().skip(1));
         self.index.contains(&name.key)
             || (name.parts.len() > 1
@@ -228,16 +232,16 @@ impl Bag {
 
 /// Weight on both sides, and how much of each is found on the other.
 #[derive(Clone, Copy, Debug, Default)]
-struct Shared {
+struct SharedWeight {
     sums: [f64; 2],
     found: [f64; 2],
     /// Found on both sides among the names in what is said to be wrong: the lesser.
     problem: f64,
 }
 
-impl Shared {
-    fn names(a: &Statement, b: &Statement) -> Self {
-        let weights = |a: &Statement, b: &Statement| {
+impl SharedWeight {
+    fn names(a: &ComparableFinding, b: &ComparableFinding) -> Self {
+        let weights = |a: &ComparableFinding, b: &ComparableFinding| {
             a.said.names.values().fold([0.0; 3], |[sum, found, problem], name| {
                 let there = if b.said.has_name(name) { name.weight } else { 0.0 };
                 [sum + name.weight, found + there, problem + if name.problem { there } else { 0.0 }]
@@ -247,8 +251,8 @@ impl Shared {
         Self { sums: [sa, sb], found: [fa, fb], problem: pa.min(pb) }
     }
 
-    fn words(a: &Statement, b: &Statement) -> Self {
-        let weights = |a: &Statement, b: &Statement| {
+    fn words(a: &ComparableFinding, b: &ComparableFinding) -> Self {
+        let weights = |a: &ComparableFinding, b: &ComparableFinding| {
             a.said.words.iter().fold((0.0, 0.0), |(sum, found), (key, weight)| {
                 (sum + weight, found + if b.said.has_word(key) { *weight } else { 0.0 })
             })
@@ -279,8 +283,8 @@ impl Shared {
 }
 
 /// The share of code that is the same, by weight of tokens; none if one side shows none.
-fn code_alike(a: &Statement, b: &Statement) -> Option<f64> {
-    let weights = |tokens: &[Token]| {
+fn code_alike(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> {
+    let weights = |tokens: &[TextToken]| {
         let mut bag: BTreeMap<String, f64> = BTreeMap::new();
         for token in tokens {
             *bag.entry(token.key.clone()).or_default() += token.weight;
@@ -293,20 +297,20 @@ fn code_alike(a: &Statement, b: &Statement) -> Option<f64> {
     let (a, b) = (weights(&a.code), weights(&b.code));
     let shared: f64 = a.iter().filter_map(|(key, one)| Some(one.min(*b.get(key)?))).sum();
     let sums = [a.values().sum(), b.values().sum()];
-    Some(Shared { sums, found: [shared; 2], problem: 0.0 }.share(0.5, 3.0))
+    Some(SharedWeight { sums, found: [shared; 2], problem: 0.0 }.share(0.5, 3.0))
 }
 
 /// Two texts laid side by side.
 #[derive(Debug)]
-struct Alignment {
+struct TextAlignment {
     /// How much of the longer text runs as the other does: 1 is all.
     verbatim: f64,
     /// Does something that differs turn the meaning?
     turned: bool,
 }
 
-impl Alignment {
-    fn of(a: &Statement, b: &Statement) -> Self {
+impl TextAlignment {
+    fn of(a: &ComparableFinding, b: &ComparableFinding) -> Self {
         let pairs = align(&a.tokens, &b.tokens);
         let same = pairs.iter().filter(|(one, other)| one.key == other.key).count() as f64;
         // A name against another keeps the sentence, but is not the same.
@@ -319,27 +323,30 @@ impl Alignment {
 }
 
 /// Does a name stand where the other text has another one?
-fn names_turned(a: &Statement, b: &Statement, pairs: &[(&Token, &Token)]) -> bool {
-    let count = |tokens: &[Token], key: &str| tokens.iter().filter(|token| token.key == key).count();
-    let more =
-        |key: &str, here: &Statement, there: &Statement| count(&here.tokens, key) > count(&there.tokens, key);
+fn names_turned(a: &ComparableFinding, b: &ComparableFinding, pairs: &[(&TextToken, &TextToken)]) -> bool {
+    let count = |tokens: &[TextToken], key: &str| tokens.iter().filter(|token| token.key == key).count();
+    let more = |key: &str, here: &ComparableFinding, there: &ComparableFinding| {
+        count(&here.tokens, key) > count(&there.tokens, key)
+    };
     let mismatched: Vec<_> =
         pairs.iter().filter(|(x, y)| x.key != y.key && !abbreviates(&x.key, &y.key)).collect();
-    let swapped = |x: &Token, y: &Token| mismatched.iter().any(|(p, q)| p.key == y.key && q.key == x.key);
+    let swapped =
+        |x: &TextToken, y: &TextToken| mismatched.iter().any(|(p, q)| p.key == y.key && q.key == x.key);
     mismatched.iter().any(|(x, y)| (more(&x.key, a, b) && more(&y.key, b, a)) || swapped(x, y))
 }
 
 /// Is one denied and the other not, do they say opposites, or does a short text have another word of weight?
-fn words_turned(a: &Statement, b: &Statement) -> bool {
-    let denials = |s: &Statement| s.tokens.iter().filter(|token| words::denies(&token.stem)).count();
-    let stems = |s: &Statement| s.tokens.iter().map(|token| token.stem.clone()).collect::<BTreeSet<_>>();
+fn words_turned(a: &ComparableFinding, b: &ComparableFinding) -> bool {
+    let denials = |s: &ComparableFinding| s.tokens.iter().filter(|token| words::denies(&token.stem)).count();
+    let stems =
+        |s: &ComparableFinding| s.tokens.iter().map(|token| token.stem.clone()).collect::<BTreeSet<_>>();
     let (one, other) = (stems(a), stems(b));
     let has_only =
         |stems: &BTreeSet<String>, this: &str, that: &str| stems.contains(this) && !stems.contains(that);
     let opposed = words::opposites().iter().any(|(x, y)| {
         (has_only(&one, x, y) && has_only(&other, y, x)) || (has_only(&one, y, x) && has_only(&other, x, y))
     });
-    let alone = |a: &Statement, b: &Statement| {
+    let alone = |a: &ComparableFinding, b: &ComparableFinding| {
         a.said.words.iter().any(|(key, weight)| *weight >= 1.0 && !b.said.has_word(key))
     };
     let short = a.tokens.len().min(b.tokens.len()) < SENTENCE;
@@ -353,9 +360,9 @@ fn abbreviates(a: &str, b: &str) -> bool {
 }
 
 /// The longest run of tokens in common, in order, in which a name may stand against another.
-fn align<'a>(a: &'a [Token], b: &'a [Token]) -> Vec<(&'a Token, &'a Token)> {
-    let worth = |one: &Token, other: &Token| -> u32 {
-        let words = one.kind == Kind::Word && other.kind == Kind::Word;
+fn align<'a>(a: &'a [TextToken], b: &'a [TextToken]) -> Vec<(&'a TextToken, &'a TextToken)> {
+    let worth = |one: &TextToken, other: &TextToken| -> u32 {
+        let words = one.kind == TextTokenKind::Word && other.kind == TextTokenKind::Word;
         match one.key == other.key {
             true => 5,
             false if words || one.weight == 0.0 || other.weight == 0.0 => 0,

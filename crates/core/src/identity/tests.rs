@@ -2,24 +2,30 @@
 
 use super::*;
 use crate::code::CodeDigests;
-use crate::finding::{Category, Severity, Side, Source};
-use crate::outcome::{NotReviewed, SkipReason};
+use crate::finding::{DefectCategory, DiffSide, FindingSource, Severity};
+use crate::outcome::{SkipReason, UnreviewedFile};
 
-fn at(path: &str, line: u32, snippet: &str) -> Placed {
-    let place = Place { path: path.into(), side: Side::New, start_line: line, end_line: line };
+fn at(path: &str, line: u32, snippet: &str) -> PlacedFinding {
+    let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
     let raw = RawFinding {
         place: place.clone(),
         severity: Severity::P1,
-        category: Category::F,
+        category: DefectCategory::F,
         rule: "core/x".into(),
         title: "t".into(),
         body: "b".into(),
         snippet: snippet.into(),
         code: CodeDigests::default(),
         suggestion: None,
-        source: Source::Rule,
+        source: FindingSource::Rule,
     };
-    Placed { raw, anchor: AnchorKind::Inline, at: place, old_path: None, sighting: Sighting::default() }
+    PlacedFinding {
+        raw,
+        anchor: AnchorKind::Inline,
+        at: place,
+        old_path: None,
+        sighting: FindingFacts::default(),
+    }
 }
 
 fn sha(digit: char) -> Sha {
@@ -32,7 +38,7 @@ fn ids(findings: &[Finding]) -> Vec<String> {
 
 #[test]
 fn equal_lines_get_ordinals_and_keep_them_when_they_move() {
-    let none = (&Coverage::default(), &Renames::default());
+    let none = (&ReviewCoverage::default(), &FileRenames::default());
     let first = identify(&[], vec![at("a", 1, "x"), at("a", 9, "x"), at("b", 1, "x")], Some(&sha('a')), none);
     let names = ids(&first.current);
     assert!(names[0].ends_with("-1") && names[1].ends_with("-2") && names[2].ends_with("-1"), "{names:?}");
@@ -43,10 +49,10 @@ fn equal_lines_get_ordinals_and_keep_them_when_they_move() {
 }
 
 /// Findings of a tool on equal lines, each with the tool's own fingerprint.
-fn equal(lines: &[(u32, &str)]) -> Vec<Placed> {
+fn equal(lines: &[(u32, &str)]) -> Vec<PlacedFinding> {
     let one = |(line, mark): &(u32, &str)| {
         let mut placed = at("a", *line, "x");
-        placed.raw.source = Source::Tool;
+        placed.raw.source = FindingSource::Tool;
         placed.raw.code.tool_fingerprint = (!mark.is_empty()).then(|| CodeDigests::tool_fingerprint(mark));
         placed
     };
@@ -55,7 +61,7 @@ fn equal(lines: &[(u32, &str)]) -> Vec<Placed> {
 
 #[test]
 fn equal_lines_keep_their_ids_by_the_tools_own_fingerprints() {
-    let none = (&Coverage::default(), &Renames::default());
+    let none = (&ReviewCoverage::default(), &FileRenames::default());
     let known = identify(&[], equal(&[(1, "p"), (2, "q"), (3, "r")]), Some(&sha('a')), none).all();
     let names = ids(&known);
     // The first one is removed: the second now stands where it stood.
@@ -71,7 +77,7 @@ fn equal_lines_keep_their_ids_by_the_tools_own_fingerprints() {
 
 #[test]
 fn a_tools_fingerprint_makes_no_finding_another() {
-    let none = (&Coverage::default(), &Renames::default());
+    let none = (&ReviewCoverage::default(), &FileRenames::default());
     for (before, now) in [("", "p"), ("p", ""), ("p", "q")] {
         let known = identify(&[], equal(&[(1, before)]), Some(&sha('a')), none).all();
         let again = identify(&known, equal(&[(7, now)]), Some(&sha('b')), none);
@@ -80,7 +86,7 @@ fn a_tools_fingerprint_makes_no_finding_another() {
     let (marked, plain) = (equal(&[(1, "p"), (1, "q")]), equal(&[(1, ""), (1, "")]));
     let first = |found| ids(&identify(&[], found, None, none).current);
     assert_eq!(first(marked.clone()), first(plain), "an id holds nothing of it");
-    let turned: Vec<Placed> = marked.iter().rev().cloned().collect();
+    let turned: Vec<PlacedFinding> = marked.iter().rev().cloned().collect();
     let mut names = first(turned);
     names.reverse();
     assert_eq!(names, first(marked), "in whatever order they come");
@@ -88,7 +94,7 @@ fn a_tools_fingerprint_makes_no_finding_another() {
 
 #[test]
 fn a_finding_comes_back_under_its_old_id() {
-    let none = (&Coverage::default(), &Renames::default());
+    let none = (&ReviewCoverage::default(), &FileRenames::default());
     let known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none).all();
     let fixed = identify(&known, vec![], Some(&sha('b')), none).all();
     let again = identify(&fixed, vec![at("a", 7, "x")], Some(&sha('c')), none);
@@ -97,7 +103,7 @@ fn a_finding_comes_back_under_its_old_id() {
 
 #[test]
 fn what_a_person_dismissed_stays_dismissed_while_the_code_is_the_same() {
-    let none = (&Coverage::default(), &Renames::default());
+    let none = (&ReviewCoverage::default(), &FileRenames::default());
     let mut known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none).all();
     known[0].status = FindingStatus::Dismissed("wanted".into());
     let same = identify(&known, vec![at("a", 2, "x")], Some(&sha('b')), none);
@@ -108,39 +114,40 @@ fn what_a_person_dismissed_stays_dismissed_while_the_code_is_the_same() {
 
 #[test]
 fn a_file_that_could_not_be_read_fixes_nothing() {
-    let none = (&Coverage::default(), &Renames::default());
+    let none = (&ReviewCoverage::default(), &FileRenames::default());
     let known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none).all();
-    let unread = NotReviewed { path: "a".into(), reason: SkipReason::TooLarge };
-    let coverage = Coverage { reviewed: vec![], not_reviewed: vec![unread] };
-    let (none, renames) = (Coverage::default(), Renames::default());
+    let unread = UnreviewedFile { path: "a".into(), reason: SkipReason::TooLarge };
+    let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread] };
+    let (none, renames) = (ReviewCoverage::default(), FileRenames::default());
     assert!(identify(&known, vec![], Some(&sha('b')), (&coverage, &renames)).gone[0].is_open());
     assert!(identify(&known, vec![], None, (&none, &renames)).gone[0].is_open());
     assert!(!identify(&known, vec![], Some(&sha('b')), (&none, &renames)).gone[0].is_open());
 }
 
-fn renamed(old: &str, new: &str) -> Renames {
+fn renamed(old: &str, new: &str) -> FileRenames {
     let diff =
         format!("diff --git a/{old} b/{new}\nsimilarity index 90%\nrename from {old}\nrename to {new}\n");
-    let mut renames = Renames::default();
+    let mut renames = FileRenames::default();
     renames.learn(&truing_diff::parse(diff.as_bytes()).files);
     renames
 }
 
 #[test]
 fn a_renamed_file_that_could_not_be_read_fixes_nothing_and_one_that_was_keeps_its_ids() {
-    let (none, renames) = (Coverage::default(), renamed("a", "b"));
-    let known = identify(&[], vec![at("a", 1, "x = 1")], Some(&sha('a')), (&none, &Renames::default())).all();
-    let unread = NotReviewed { path: "b".into(), reason: SkipReason::TooLarge };
-    let coverage = Coverage { reviewed: vec![], not_reviewed: vec![unread] };
+    let (none, renames) = (ReviewCoverage::default(), renamed("a", "b"));
+    let known =
+        identify(&[], vec![at("a", 1, "x = 1")], Some(&sha('a')), (&none, &FileRenames::default())).all();
+    let unread = UnreviewedFile { path: "b".into(), reason: SkipReason::TooLarge };
+    let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread] };
     assert!(identify(&known, vec![], Some(&sha('b')), (&coverage, &renames)).gone[0].is_open());
-    let gone = identify(&known, vec![], Some(&sha('b')), (&coverage, &Renames::default())).gone;
+    let gone = identify(&known, vec![], Some(&sha('b')), (&coverage, &FileRenames::default())).gone;
     assert!(!gone[0].is_open(), "without a rename it is another file");
     let read = identify(&known, vec![at("b", 4, "x = 1")], Some(&sha('b')), (&none, &renames));
     assert_eq!(ids(&read.current), ids(&known));
 }
 
 /// A finding of a rule, or of no rule, that says something.
-fn said(rule: &str, path: &str, line: u32, title: &str, snippet: &str) -> Placed {
+fn said(rule: &str, path: &str, line: u32, title: &str, snippet: &str) -> PlacedFinding {
     let mut placed = at(path, line, snippet);
     placed.raw.rule = rule.into();
     placed.raw.title = title.into();
@@ -153,7 +160,7 @@ const AGAIN: &str = "File descriptor leak in `load_index`: the handle opened for
 
 #[test]
 fn other_words_about_edited_code_keep_the_id_and_open_it_again() {
-    let none = (&Coverage::default(), &Renames::default());
+    let none = (&ReviewCoverage::default(), &FileRenames::default());
     let mut known =
         identify(&[], vec![said("", "a", 4, OPEN, "f = open(path)")], Some(&sha('a')), none).all();
     known[0].status = FindingStatus::Dismissed("short-lived".into());
@@ -166,7 +173,7 @@ fn other_words_about_edited_code_keep_the_id_and_open_it_again() {
 
 #[test]
 fn a_renamed_file_keeps_ids_and_what_people_said() {
-    let none = (&Coverage::default(), &Renames::default());
+    let none = (&ReviewCoverage::default(), &FileRenames::default());
     let mut known =
         identify(&[], vec![said("core/x", "old.py", 4, OPEN, "f = open(path)")], None, none).all();
     known[0].status = FindingStatus::Declined("later".into());
@@ -180,7 +187,7 @@ fn a_renamed_file_keeps_ids_and_what_people_said() {
 
 #[test]
 fn equal_words_of_two_rules_are_two_findings() {
-    let none = (&Coverage::default(), &Renames::default());
+    let none = (&ReviewCoverage::default(), &FileRenames::default());
     let known = identify(&[], vec![said("core/x", "a", 4, OPEN, "f = open(path)")], None, none).all();
     let now = vec![said("core/y", "a", 4, OPEN, "f = open(path)")];
     assert_ne!(ids(&identify(&known, now, None, none).current), ids(&known));
@@ -188,7 +195,7 @@ fn equal_words_of_two_rules_are_two_findings() {
 
 #[test]
 fn of_equally_alike_findings_the_nearer_lines_are_the_same() {
-    let none = (&Coverage::default(), &Renames::default());
+    let none = (&ReviewCoverage::default(), &FileRenames::default());
     let lines = |a, b, code: &str| vec![said("", "a", a, OPEN, code), said("", "a", b, OPEN, code)];
     let known = identify(&[], lines(10, 90, "f = open(path, mode)"), None, none).all();
     let now = identify(&known, lines(12, 93, "f = open(path, mode, 1)"), None, none);
@@ -199,9 +206,10 @@ fn of_equally_alike_findings_the_nearer_lines_are_the_same() {
 
 #[test]
 fn an_id_lasts_over_two_renames_of_the_file_since_the_base() {
-    let none = (&Coverage::default(), &Renames::default());
+    let none = (&ReviewCoverage::default(), &FileRenames::default());
     let code = "f = open(path, mode)\nf.write(text)";
-    let of = |path: &str| Placed { old_path: Some("app".into()), ..said("core/x", path, 4, OPEN, code) };
+    let of =
+        |path: &str| PlacedFinding { old_path: Some("app".into()), ..said("core/x", path, 4, OPEN, code) };
     let known = identify(&[], vec![said("core/x", "app", 4, OPEN, code)], None, none).all();
     let once = identify(&known, vec![of("core")], None, none);
     assert_eq!(ids(&once.current), ids(&known));
@@ -216,7 +224,7 @@ mod any {
 
     use super::*;
 
-    fn placed() -> impl Strategy<Value = Placed> {
+    fn placed() -> impl Strategy<Value = PlacedFinding> {
         let rule = prop::sample::select(vec!["", "core/x", "core/y"]);
         let path = prop::sample::select(vec!["a", "b"]);
         let title = prop::sample::select(vec![OPEN, AGAIN, "`save_index` ignores the error of `sync`", "t"]);
@@ -224,7 +232,7 @@ mod any {
             prop::sample::select(vec!["f = open(path)", "f = open(path, 'rb')", "g = sync(path)", ""]);
         let renamed = prop::sample::select(vec![None, Some("b")]);
         (rule, path, 1_u32..30, title, snippet, renamed).prop_map(
-            |(rule, path, line, title, snippet, from)| Placed {
+            |(rule, path, line, title, snippet, from)| PlacedFinding {
                 old_path: from.map(Into::into),
                 ..said(rule, path, line, title, snippet)
             },
@@ -238,7 +246,7 @@ mod any {
             second in prop::collection::vec(placed(), 0..8),
             turn in 0_usize..8,
         ) {
-            let none = (&Coverage::default(), &Renames::default());
+            let none = (&ReviewCoverage::default(), &FileRenames::default());
             let known = identify(&[], first, Some(&sha('a')), none).all();
             let now = identify(&known, second.clone(), Some(&sha('b')), none);
             prop_assert_eq!(&now, &identify(&known, second.clone(), Some(&sha('b')), none));
@@ -266,7 +274,7 @@ mod any {
             }
             shuffled.reverse();
             let again = identify(&shuffled, turned, Some(&sha('b')), none);
-            let sorted = |identified: Identified| {
+            let sorted = |identified: IdentifiedFindings| {
                 let mut all: Vec<String> =
                     identified.current.iter().map(|finding| format!("{finding:?}")).collect();
                 all.sort();

@@ -9,7 +9,7 @@ const MAX_TOKENS: usize = 240;
 
 /// What kind of token it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Kind {
+pub(super) enum TextTokenKind {
     /// A name of the code: in backticks, with an underscore or capitals inside, called, or a member.
     Name,
     /// A number that is not a line number.
@@ -20,8 +20,8 @@ pub(super) enum Kind {
 
 /// One token of a text.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
+pub(super) struct TextToken {
+    pub(super) kind: TextTokenKind,
     /// What is compared: for names without case and underscores, for words the meaning or the stem.
     pub(super) key: String,
     /// The stem, before words of one meaning are put together.
@@ -34,14 +34,14 @@ pub(super) struct Token {
     pub(super) advice: bool,
 }
 
-impl Token {
-    fn new(kind: Kind, key: String, stem: String, weight: f64) -> Self {
+impl TextToken {
+    fn new(kind: TextTokenKind, key: String, stem: String, weight: f64) -> Self {
         Self { kind, key, stem, parts: vec![], weight, advice: false }
     }
 
     /// Takes a word for the name it is elsewhere.
     pub(super) fn become_name(&mut self) {
-        self.kind = Kind::Name;
+        self.kind = TextTokenKind::Name;
         self.key.clone_from(&self.stem);
         self.weight = SINGLE;
     }
@@ -127,17 +127,17 @@ pub(super) fn denies(stem: &str) -> bool {
 }
 
 /// The tokens of a comment, in order.
-pub(super) fn read(text: &str) -> Vec<Token> {
+pub(super) fn read(text: &str) -> Vec<TextToken> {
     tokens(&without_markup(text), false)
 }
 
 /// The tokens of code lines, in order. Key words and literals are there too.
-pub(super) fn read_code(text: &str) -> Vec<Token> {
+pub(super) fn read_code(text: &str) -> Vec<TextToken> {
     tokens(text, true)
 }
 
 /// Where the reader of a text is.
-struct Reader {
+struct TokenReader {
     code: bool,
     in_ticks: bool,
     /// The character before the word.
@@ -150,8 +150,8 @@ struct Reader {
     counts_lines: bool,
 }
 
-fn tokens(text: &str, code: bool) -> Vec<Token> {
-    let mut at = Reader {
+fn tokens(text: &str, code: bool) -> Vec<TextToken> {
+    let mut at = TokenReader {
         code,
         in_ticks: false,
         before: None,
@@ -183,7 +183,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-impl Reader {
+impl TokenReader {
     /// Goes past a character between words.
     fn mark(&mut self, c: char, tail: &str) {
         self.in_ticks ^= c == '`';
@@ -194,7 +194,7 @@ impl Reader {
     }
 
     /// Reads one word, which `rest` begins with.
-    fn word(&mut self, word: &str, text: &str, rest: &str) -> Option<Token> {
+    fn word(&mut self, word: &str, text: &str, rest: &str) -> Option<TextToken> {
         let tail = rest.get(word.len()..).unwrap_or_default();
         let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
         let number = word.chars().all(|c| c.is_ascii_digit());
@@ -216,11 +216,11 @@ impl Reader {
         let member = self.before == Some('.') || joins(tail);
         let marked = self.in_ticks || self.code || member || tail.starts_with('(');
         let token = if number {
-            Some(Token::new(Kind::Number, lower.clone(), lower, PLAIN))
+            Some(TextToken::new(TextTokenKind::Number, lower.clone(), lower, PLAIN))
         } else {
             token(word, marked || has_inner_shape(word) || bare_name(word, text, rest))
         };
-        token.map(|token| Token { advice: self.advice && !self.code, ..token })
+        token.map(|token| TextToken { advice: self.advice && !self.code, ..token })
     }
 }
 
@@ -317,7 +317,7 @@ fn has_inner_shape(word: &str) -> bool {
         || (chars.iter().any(|c| c.is_alphabetic()) && chars.iter().any(|c| c.is_ascii_digit()))
 }
 
-fn token(word: &str, looks_like_code: bool) -> Option<Token> {
+fn token(word: &str, looks_like_code: bool) -> Option<TextToken> {
     let parts: Vec<String> = split_name(word).iter().map(|part| stem(part)).collect();
     let prose: String = word.to_lowercase().chars().filter(|c| !matches!(c, '\'' | '’')).collect();
     let prose = prose.as_str();
@@ -328,8 +328,8 @@ fn token(word: &str, looks_like_code: bool) -> Option<Token> {
     if parts.len() > 1 {
         let parts = if parts.iter().any(|part| LEXICON.stop.contains(part)) { vec![] } else { parts };
         let key = word.to_lowercase().replace(['_', '-'], "");
-        return Some(Token {
-            kind: Kind::Name,
+        return Some(TextToken {
+            kind: TextTokenKind::Name,
             stem: stem(&key),
             key,
             parts,
@@ -340,7 +340,7 @@ fn token(word: &str, looks_like_code: bool) -> Option<Token> {
     let weak = LEXICON.weak.contains(&stemmed) || stemmed.len() < 2;
     if looks_like_code {
         let weight = if LEXICON.common.contains(&stemmed) { COMMON_NAME } else { SINGLE };
-        return Some(Token::new(Kind::Name, stemmed.clone(), stemmed, weight));
+        return Some(TextToken::new(TextTokenKind::Name, stemmed.clone(), stemmed, weight));
     }
     let meaning = LEXICON.same.get(&stemmed);
     let weight = match meaning {
@@ -351,7 +351,7 @@ fn token(word: &str, looks_like_code: bool) -> Option<Token> {
     };
     let key = meaning.cloned().filter(|_| weight > 0.0).unwrap_or_else(|| stemmed.clone());
     let stem = if weight == 0.0 { prose.to_owned() } else { stemmed };
-    Some(Token::new(Kind::Word, key, stem, weight))
+    Some(TextToken::new(TextTokenKind::Word, key, stem, weight))
 }
 
 /// `fetch_user`, `fetchUser`, `HTTPServer`: the words in a name.

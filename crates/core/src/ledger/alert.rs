@@ -1,7 +1,7 @@
 //! Notices that money runs out: at 50, 80 and 100 % of what is bounded in a day or a month, each once a
 //! period.
 
-use super::{Ask, Drawn, LevelKind};
+use super::{BudgetLevelKind, BudgetUsage, ReservationRequest};
 use crate::port::{NewNotice, NoticeKind};
 
 /// Hundredths of a limit at which people are told.
@@ -9,7 +9,7 @@ pub const THRESHOLDS: [u64; 3] = [50, 80, 100];
 
 /// What is to be told of a level after something was spent on it: the highest threshold that it has reached. What was
 /// jumped over is not told any more.
-pub fn alert(drawn: &Drawn) -> Option<NewNotice> {
+pub fn alert(drawn: &BudgetUsage) -> Option<NewNotice> {
     let part = |threshold: u64| u128::from(drawn.level.limit.0) * u128::from(threshold);
     let spent = u128::from(drawn.spent.0) * 100;
     let reached = THRESHOLDS.into_iter().rfind(|threshold| spent >= part(*threshold))?;
@@ -17,20 +17,22 @@ pub fn alert(drawn: &Drawn) -> Option<NewNotice> {
 }
 
 /// What is to be told of a level that refused a call: nothing while calls in flight may still give some back.
-pub fn used_up(drawn: &Drawn, ask: &Ask) -> Option<NewNotice> {
+pub fn used_up(drawn: &BudgetUsage, ask: &ReservationRequest) -> Option<NewNotice> {
     if drawn.unspent() < ask.least { notice(drawn, 100) } else { None }
 }
 
-fn notice(drawn: &Drawn, threshold: u64) -> Option<NewNotice> {
-    let Drawn { level, spent, .. } = drawn;
+fn notice(drawn: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
+    let BudgetUsage { level, spent, .. } = drawn;
     let whose = match level.kind {
-        LevelKind::RepoDay => format!("the repository {} on", level.key),
-        LevelKind::ConvergeDay => format!("converge runs of the repository {} on", level.key),
-        LevelKind::SyncDay => format!("jobs for the repository {} on", level.key),
-        LevelKind::TeamMonth => format!("the team {} in", level.key),
-        LevelKind::Month => "this installation in".to_owned(),
+        BudgetLevelKind::RepoDay => format!("the repository {} on", level.key),
+        BudgetLevelKind::ConvergeDay => format!("converge runs of the repository {} on", level.key),
+        BudgetLevelKind::SyncDay => format!("jobs for the repository {} on", level.key),
+        BudgetLevelKind::TeamMonth => format!("the team {} in", level.key),
+        BudgetLevelKind::Month => "this installation in".to_owned(),
         // Ends by itself, with a result that says so.
-        LevelKind::Review | LevelKind::Run | LevelKind::PullAsk | LevelKind::Pull => return None,
+        BudgetLevelKind::Review | BudgetLevelKind::Run | BudgetLevelKind::PullAsk | BudgetLevelKind::Pull => {
+            return None;
+        }
     };
     // Somebody has chosen that nothing is spent there.
     if level.limit.0 == 0 {
@@ -47,14 +49,14 @@ fn notice(drawn: &Drawn, threshold: u64) -> Option<NewNotice> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use super::super::BudgetLevel;
     use super::*;
-    use crate::id::Millis;
+    use crate::id::UnixMillis;
     use crate::money::MicroUsd;
 
-    fn drawn(kind: LevelKind, limit: u64, spent: u64, reserved: u64) -> Drawn {
-        let level = Level { kind, key: "web".into(), period: "2026-11".into(), limit: MicroUsd(limit) };
-        Drawn { level, spent: MicroUsd(spent), reserved: MicroUsd(reserved) }
+    fn drawn(kind: BudgetLevelKind, limit: u64, spent: u64, reserved: u64) -> BudgetUsage {
+        let level = BudgetLevel { kind, key: "web".into(), period: "2026-11".into(), limit: MicroUsd(limit) };
+        BudgetUsage { level, spent: MicroUsd(spent), reserved: MicroUsd(reserved) }
     }
 
     fn key(notice: Option<NewNotice>) -> Option<String> {
@@ -73,26 +75,29 @@ mod tests {
             (130, Some("100")),
         ] {
             let expected = expected.map(|threshold| format!("team_month/web/{threshold}"));
-            assert_eq!(key(alert(&drawn(LevelKind::TeamMonth, 100, spent, 100))), expected, "{spent}");
+            assert_eq!(key(alert(&drawn(BudgetLevelKind::TeamMonth, 100, spent, 100))), expected, "{spent}");
         }
-        let huge = drawn(LevelKind::RepoDay, u64::MAX, u64::MAX, 0);
+        let huge = drawn(BudgetLevelKind::RepoDay, u64::MAX, u64::MAX, 0);
         assert_eq!(key(alert(&huge)), Some("repo_day/web/100".into()));
     }
 
     #[test]
     fn nobody_is_told_of_one_review_or_pull_request_or_of_a_limit_of_nothing() {
-        for (kind, limit) in
-            [(LevelKind::Review, 10), (LevelKind::Run, 10), (LevelKind::Pull, 10), (LevelKind::TeamMonth, 0)]
-        {
+        for (kind, limit) in [
+            (BudgetLevelKind::Review, 10),
+            (BudgetLevelKind::Run, 10),
+            (BudgetLevelKind::Pull, 10),
+            (BudgetLevelKind::TeamMonth, 0),
+        ] {
             assert_eq!(alert(&drawn(kind, limit, 10, 0)), None);
         }
     }
 
     #[test]
     fn a_level_is_used_up_when_waiting_would_not_help() {
-        let ask = Ask { least: MicroUsd(10), most: MicroUsd(20), expires: Millis(0) };
-        assert_eq!(used_up(&drawn(LevelKind::RepoDay, 100, 50, 50), &ask), None);
-        let notice = used_up(&drawn(LevelKind::TeamMonth, 100, 91, 0), &ask).map(|notice| notice.text);
+        let ask = ReservationRequest { least: MicroUsd(10), most: MicroUsd(20), expires: UnixMillis(0) };
+        assert_eq!(used_up(&drawn(BudgetLevelKind::RepoDay, 100, 50, 50), &ask), None);
+        let notice = used_up(&drawn(BudgetLevelKind::TeamMonth, 100, 91, 0), &ask).map(|notice| notice.text);
         assert_eq!(
             notice.as_deref(),
             Some(

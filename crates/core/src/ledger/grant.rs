@@ -1,48 +1,56 @@
 //! How much one call gets.
 
-use super::{Ask, Drawn};
+use super::{BudgetUsage, ReservationRequest};
 use crate::money::MicroUsd;
 
-/// What is decided on an [`Ask`].
+/// What is decided on a [`ReservationRequest`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Grant<'a> {
+pub enum ReservationDecision<'a> {
     /// This much is to be set aside at every level.
     Amount(MicroUsd),
     /// This level has too little left: the tightest one, of several with as little the first.
-    Refused(&'a Drawn),
+    Refused(&'a BudgetUsage),
 }
 
 /// Decides from what was drawn on every level of a purse; none without levels, where nothing would bound the call.
-pub fn grant<'a>(levels: &'a [Drawn], ask: &Ask) -> Option<Grant<'a>> {
+pub fn grant<'a>(levels: &'a [BudgetUsage], ask: &ReservationRequest) -> Option<ReservationDecision<'a>> {
     let tightest = levels.iter().min_by_key(|drawn| drawn.left())?;
     let left = tightest.left();
     let refused = left < ask.least.min(ask.most);
-    Some(if refused { Grant::Refused(tightest) } else { Grant::Amount(ask.most.min(left)) })
+    Some(if refused {
+        ReservationDecision::Refused(tightest)
+    } else {
+        ReservationDecision::Amount(ask.most.min(left))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Level, LevelKind};
+    use super::super::{BudgetLevel, BudgetLevelKind};
     use super::*;
-    use crate::id::Millis;
+    use crate::id::UnixMillis;
 
-    fn drawn(limit: u64, spent: u64, reserved: u64) -> Drawn {
-        let level =
-            Level { kind: LevelKind::RepoDay, key: "r".into(), period: "d".into(), limit: MicroUsd(limit) };
-        Drawn { level, spent: MicroUsd(spent), reserved: MicroUsd(reserved) }
+    fn drawn(limit: u64, spent: u64, reserved: u64) -> BudgetUsage {
+        let level = BudgetLevel {
+            kind: BudgetLevelKind::RepoDay,
+            key: "r".into(),
+            period: "d".into(),
+            limit: MicroUsd(limit),
+        };
+        BudgetUsage { level, spent: MicroUsd(spent), reserved: MicroUsd(reserved) }
     }
 
-    fn ask(least: u64, most: u64) -> Ask {
-        Ask { least: MicroUsd(least), most: MicroUsd(most), expires: Millis(0) }
+    fn ask(least: u64, most: u64) -> ReservationRequest {
+        ReservationRequest { least: MicroUsd(least), most: MicroUsd(most), expires: UnixMillis(0) }
     }
 
     #[test]
     fn a_call_gets_what_the_tightest_level_has_and_no_more_than_it_can_use() {
         let levels = [drawn(100, 20, 30), drawn(40, 0, 0)];
-        assert_eq!(grant(&levels, &ask(10, 100)), Some(Grant::Amount(MicroUsd(40))));
-        assert_eq!(grant(&levels, &ask(10, 30)), Some(Grant::Amount(MicroUsd(30))));
-        assert_eq!(grant(&levels, &ask(40, 100)), Some(Grant::Amount(MicroUsd(40))));
-        assert_eq!(grant(&levels, &ask(41, 100)), Some(Grant::Refused(&levels[1])));
+        assert_eq!(grant(&levels, &ask(10, 100)), Some(ReservationDecision::Amount(MicroUsd(40))));
+        assert_eq!(grant(&levels, &ask(10, 30)), Some(ReservationDecision::Amount(MicroUsd(30))));
+        assert_eq!(grant(&levels, &ask(40, 100)), Some(ReservationDecision::Amount(MicroUsd(40))));
+        assert_eq!(grant(&levels, &ask(41, 100)), Some(ReservationDecision::Refused(&levels[1])));
     }
 
     #[test]
@@ -50,13 +58,13 @@ mod tests {
         for level in [drawn(10, 20, 0), drawn(30, 20, 20), drawn(0, 0, 0)] {
             assert_eq!(level.left(), MicroUsd(0));
             let levels = [level];
-            assert_eq!(grant(&levels, &ask(1, 5)), Some(Grant::Refused(&levels[0])));
+            assert_eq!(grant(&levels, &ask(1, 5)), Some(ReservationDecision::Refused(&levels[0])));
         }
     }
 
     #[test]
     fn what_costs_nothing_is_never_refused_and_no_level_is_no_bound() {
-        assert_eq!(grant(&[drawn(0, 0, 0)], &ask(0, 0)), Some(Grant::Amount(MicroUsd(0))));
+        assert_eq!(grant(&[drawn(0, 0, 0)], &ask(0, 0)), Some(ReservationDecision::Amount(MicroUsd(0))));
         assert_eq!(grant(&[], &ask(0, 0)), None);
     }
 }

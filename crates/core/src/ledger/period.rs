@@ -1,6 +1,6 @@
 //! UTC days and months: the periods of budgets.
 
-use crate::id::Millis;
+use crate::id::UnixMillis;
 
 /// Milliseconds of a day; UTC has no others, as far as clocks of computers tell.
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -10,24 +10,24 @@ const EPOCH: i64 = 719_468;
 const ERA: i64 = 146_097;
 
 /// The day in UTC: `2026-11-20`.
-pub fn day(at: Millis) -> String {
+pub fn day(at: UnixMillis) -> String {
     let (year, month, day) = date(at);
     format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// The month in UTC: `2026-11`.
-pub fn month(at: Millis) -> String {
+pub fn month(at: UnixMillis) -> String {
     let (year, month, _) = date(at);
     format!("{year:04}-{month:02}")
 }
 
 /// When the next day begins in UTC.
-pub fn next_midnight(at: Millis) -> Millis {
-    Millis(at.0.div_euclid(DAY).saturating_add(1).saturating_mul(DAY))
+pub fn next_midnight(at: UnixMillis) -> UnixMillis {
+    UnixMillis(at.0.div_euclid(DAY).saturating_add(1).saturating_mul(DAY))
 }
 
 /// Year, month and day of the Gregorian calendar. Years begin in March here, so that the leap day is the last.
-fn date(at: Millis) -> (i64, i64, i64) {
+fn date(at: UnixMillis) -> (i64, i64, i64) {
     let days = at.0.div_euclid(DAY) + EPOCH;
     let (era, in_era) = (days.div_euclid(ERA), days.rem_euclid(ERA));
     let year_of_era = (in_era - in_era / 1_460 + in_era / 36_524 - in_era / 146_096) / 365;
@@ -55,21 +55,21 @@ mod tests {
             (1_795_219_200_000, "2026-11-21"),
             (4_107_542_400_000, "2100-03-01"),
         ] {
-            assert_eq!(day(Millis(at)), expected);
-            assert_eq!(month(Millis(at)), expected[..7]);
+            assert_eq!(day(UnixMillis(at)), expected);
+            assert_eq!(month(UnixMillis(at)), expected[..7]);
         }
     }
 
     #[test]
     fn every_day_follows_the_one_before() {
-        let mut last = day(Millis(0));
+        let mut last = day(UnixMillis(0));
         for number in 1..200_000 {
-            let (at, next) = (Millis(number * DAY), day(Millis(number * DAY)));
+            let (at, next) = (UnixMillis(number * DAY), day(UnixMillis(number * DAY)));
             assert!(next > last, "{next} after {last}");
             let first = next.ends_with("-01");
             assert_eq!(first, last[..7] != next[..7], "{next}");
-            assert_eq!(next_midnight(Millis(at.0 - 1)), at);
-            assert_eq!(next_midnight(at), Millis(at.0 + DAY));
+            assert_eq!(next_midnight(UnixMillis(at.0 - 1)), at);
+            assert_eq!(next_midnight(at), UnixMillis(at.0 + DAY));
             last = next;
         }
         assert_eq!(last, "2517-07-31");
@@ -78,8 +78,8 @@ mod tests {
     #[test]
     fn absurd_instants_are_no_reason_to_panic() {
         for at in [i64::MIN, i64::MAX] {
-            assert!(!day(Millis(at)).is_empty());
-            next_midnight(Millis(at));
+            assert!(!day(UnixMillis(at)).is_empty());
+            next_midnight(UnixMillis(at));
         }
     }
 }

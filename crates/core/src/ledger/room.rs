@@ -1,12 +1,12 @@
 //! What a run draws on, and whether it is worth beginning.
 
-use super::{Drawn, Level, LevelKind, Purse, day, month, next_midnight};
-use crate::id::{Millis, RunId};
+use super::{BudgetLevel, BudgetLevelKind, BudgetUsage, RunBudget, day, month, next_midnight};
+use crate::id::{RunId, UnixMillis};
 use crate::money::MicroUsd;
 
 /// What one review is about, as levels are named by it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Scope {
+pub struct BudgetScope {
     /// The pull request's key, or the local repository.
     pub key: String,
     /// The commit that is reviewed.
@@ -17,7 +17,7 @@ pub struct Scope {
 
 /// Limits of the work for one repository; a sum that is absent has no bound.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Caps {
+pub struct BudgetCaps {
     /// All attempts at one head of one pull request.
     pub review: MicroUsd,
     /// All of one pull request until a person is asked for more.
@@ -36,27 +36,32 @@ pub struct Caps {
     pub month: Option<MicroUsd>,
 }
 
-impl Caps {
+impl BudgetCaps {
     /// The levels of all work of one pull request; a local repository has none.
-    fn pull_levels(&self, key: &str) -> impl Iterator<Item = Level> {
+    fn pull_levels(&self, key: &str) -> impl Iterator<Item = BudgetLevel> {
         let pull = |limit: Option<MicroUsd>| limit.filter(|_| key.starts_with("pr/"));
-        let level = |kind, limit| Level { kind, key: key.to_owned(), period: String::new(), limit };
-        let ask = pull(self.pull_ask).map(|limit| level(LevelKind::PullAsk, limit));
-        let all = pull(self.pull).map(|limit| level(LevelKind::Pull, limit));
+        let level = |kind, limit| BudgetLevel { kind, key: key.to_owned(), period: String::new(), limit };
+        let ask = pull(self.pull_ask).map(|limit| level(BudgetLevelKind::PullAsk, limit));
+        let all = pull(self.pull).map(|limit| level(BudgetLevelKind::Pull, limit));
         ask.into_iter().chain(all)
     }
 
     /// The level of a pull request that people are asked to raise.
-    pub fn ask_level(&self, key: &str) -> Option<Level> {
-        self.pull_levels(key).find(|level| level.kind == LevelKind::PullAsk)
+    pub fn ask_level(&self, key: &str) -> Option<BudgetLevel> {
+        self.pull_levels(key).find(|level| level.kind == BudgetLevelKind::PullAsk)
     }
 
     /// The levels of everything that begins now.
-    fn months(&self, now: Millis) -> impl Iterator<Item = Level> {
-        let level =
-            move |kind, key: &str, limit| Level { kind, key: key.to_owned(), period: month(now), limit };
-        let of_team = move |(name, limit): &(String, MicroUsd)| level(LevelKind::TeamMonth, name, *limit);
-        let all = self.month.map(|limit| level(LevelKind::Month, ALL, limit));
+    fn months(&self, now: UnixMillis) -> impl Iterator<Item = BudgetLevel> {
+        let level = move |kind, key: &str, limit| BudgetLevel {
+            kind,
+            key: key.to_owned(),
+            period: month(now),
+            limit,
+        };
+        let of_team =
+            move |(name, limit): &(String, MicroUsd)| level(BudgetLevelKind::TeamMonth, name, *limit);
+        let all = self.month.map(|limit| level(BudgetLevelKind::Month, ALL, limit));
         self.teams.iter().map(of_team).chain(all)
     }
 }
@@ -64,14 +69,14 @@ impl Caps {
 /// The key of the level that bounds everything.
 const ALL: &str = "all";
 
-impl Purse {
+impl RunBudget {
     /// What a review draws on that begins now. A run that lasts beyond midnight stays with the day of its beginning.
-    pub fn of_review(run: RunId, scope: &Scope, caps: &Caps, now: Millis) -> Self {
-        let level = |kind, key, period, limit| Level { kind, key, period, limit };
+    pub fn of_review(run: RunId, scope: &BudgetScope, caps: &BudgetCaps, now: UnixMillis) -> Self {
+        let level = |kind, key, period, limit| BudgetLevel { kind, key, period, limit };
         let key = format!("{}@{}", scope.key, scope.head);
         let mut levels = vec![
-            level(LevelKind::Review, key, String::new(), caps.review),
-            level(LevelKind::RepoDay, scope.repository.clone(), day(now), caps.repo_day),
+            level(BudgetLevelKind::Review, key, String::new(), caps.review),
+            level(BudgetLevelKind::RepoDay, scope.repository.clone(), day(now), caps.repo_day),
         ];
         levels.extend(caps.pull_levels(&scope.key).chain(caps.months(now)));
         Self { run, levels }
@@ -80,14 +85,23 @@ impl Purse {
     /// The purse of a run that is of no repository: its own limit.
     pub fn of_run(run: RunId, limit: MicroUsd) -> Self {
         let key = run.as_str().to_owned();
-        Self { run, levels: vec![Level { kind: LevelKind::Run, key, period: String::new(), limit }] }
+        Self {
+            run,
+            levels: vec![BudgetLevel { kind: BudgetLevelKind::Run, key, period: String::new(), limit }],
+        }
     }
 
     /// The purse of a converge run or an audit that begins now, for the pull request or the local repository of this
     /// key: its own limit in place of a review's.
-    pub fn of_converge(run: RunId, limit: MicroUsd, scope: &Scope, caps: &Caps, now: Millis) -> Self {
-        let of_day = caps.converge_day.map(|limit| Level {
-            kind: LevelKind::ConvergeDay,
+    pub fn of_converge(
+        run: RunId,
+        limit: MicroUsd,
+        scope: &BudgetScope,
+        caps: &BudgetCaps,
+        now: UnixMillis,
+    ) -> Self {
+        let of_day = caps.converge_day.map(|limit| BudgetLevel {
+            kind: BudgetLevelKind::ConvergeDay,
             key: scope.repository.clone(),
             period: day(now),
             limit,
@@ -98,9 +112,9 @@ impl Purse {
     }
 
     /// The purse of a run of a job that begins now and follows a package for the repository of this name.
-    pub fn of_sync(run: RunId, limit: MicroUsd, name: &str, caps: &Caps, now: Millis) -> Self {
-        let of_day = caps.sync_day.map(|limit| Level {
-            kind: LevelKind::SyncDay,
+    pub fn of_sync(run: RunId, limit: MicroUsd, name: &str, caps: &BudgetCaps, now: UnixMillis) -> Self {
+        let of_day = caps.sync_day.map(|limit| BudgetLevel {
+            kind: BudgetLevelKind::SyncDay,
             key: name.to_lowercase(),
             period: day(now),
             limit,
@@ -113,7 +127,7 @@ impl Purse {
 
 /// May a run begin?
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Room {
+pub enum BudgetDecision {
     /// Yes.
     Enough {
         /// The most that the run may spend on its pull request; none: nothing bounds it there.
@@ -122,41 +136,42 @@ pub enum Room {
     /// The day is used up: the run is deferred, and nothing is asked of a model.
     Deferred {
         /// The next midnight in UTC.
-        until: Millis,
+        until: UnixMillis,
         /// What is used up.
-        level: Level,
+        level: BudgetLevel,
     },
     /// The month is used up, or what the pull request may cost in all: the rules review alone.
     Minimal {
         /// What is used up.
-        level: Level,
+        level: BudgetLevel,
     },
 }
 
 /// Decides from what was drawn on a purse's levels, before a run begins that cannot ask anything below `least`. Calls
 /// in flight may give something back, so only what is spent counts. Months and the pull request outlast days: they are
 /// looked at first.
-pub fn room(levels: &[Drawn], least: MicroUsd, now: Millis) -> Room {
+pub fn room(levels: &[BudgetUsage], least: MicroUsd, now: UnixMillis) -> BudgetDecision {
     let least = least.max(MicroUsd(1));
     let used_up = |kind| levels.iter().find(|drawn| drawn.level.kind == kind && drawn.unspent() < least);
-    let lasting = [LevelKind::Month, LevelKind::TeamMonth, LevelKind::Pull, LevelKind::PullAsk];
-    if let Some(Drawn { level, .. }) = lasting.into_iter().find_map(used_up) {
-        return Room::Minimal { level: level.clone() };
+    let lasting =
+        [BudgetLevelKind::Month, BudgetLevelKind::TeamMonth, BudgetLevelKind::Pull, BudgetLevelKind::PullAsk];
+    if let Some(BudgetUsage { level, .. }) = lasting.into_iter().find_map(used_up) {
+        return BudgetDecision::Minimal { level: level.clone() };
     }
-    if let Some(Drawn { level, .. }) = used_up(LevelKind::RepoDay) {
-        return Room::Deferred { until: next_midnight(now), level: level.clone() };
+    if let Some(BudgetUsage { level, .. }) = used_up(BudgetLevelKind::RepoDay) {
+        return BudgetDecision::Deferred { until: next_midnight(now), level: level.clone() };
     }
     let of_pull = levels.iter().filter(|drawn| match drawn.level.kind {
-        LevelKind::PullAsk | LevelKind::Pull => true,
-        LevelKind::Review
-        | LevelKind::Run
-        | LevelKind::RepoDay
-        | LevelKind::ConvergeDay
-        | LevelKind::SyncDay
-        | LevelKind::TeamMonth
-        | LevelKind::Month => false,
+        BudgetLevelKind::PullAsk | BudgetLevelKind::Pull => true,
+        BudgetLevelKind::Review
+        | BudgetLevelKind::Run
+        | BudgetLevelKind::RepoDay
+        | BudgetLevelKind::ConvergeDay
+        | BudgetLevelKind::SyncDay
+        | BudgetLevelKind::TeamMonth
+        | BudgetLevelKind::Month => false,
     });
-    Room::Enough { left: of_pull.map(Drawn::unspent).min() }
+    BudgetDecision::Enough { left: of_pull.map(BudgetUsage::unspent).min() }
 }
 
 #[cfg(test)]
@@ -166,21 +181,21 @@ mod tests {
     use super::*;
 
     /// 2026-11-20, half a minute before midnight in UTC.
-    const NOW: Millis = Millis(1_795_219_170_000);
+    const NOW: UnixMillis = UnixMillis(1_795_219_170_000);
 
-    fn purse(teams: &[(&str, u64)]) -> Purse {
+    fn purse(teams: &[(&str, u64)]) -> RunBudget {
         let teams = teams.iter().map(|(name, limit)| ((*name).to_owned(), MicroUsd(*limit))).collect();
-        let caps = Caps { review: MicroUsd(2), repo_day: MicroUsd(5), teams, ..Caps::default() };
-        Purse::of_review(RunId::new("r"), &scope("pr/github/1/7"), &caps, NOW)
+        let caps = BudgetCaps { review: MicroUsd(2), repo_day: MicroUsd(5), teams, ..BudgetCaps::default() };
+        RunBudget::of_review(RunId::new("r"), &scope("pr/github/1/7"), &caps, NOW)
     }
 
-    fn scope(key: &str) -> Scope {
-        Scope { key: key.into(), head: "abc".into(), repository: "github/1".into() }
+    fn scope(key: &str) -> BudgetScope {
+        BudgetScope { key: key.into(), head: "abc".into(), repository: "github/1".into() }
     }
 
     /// Every sum has a bound.
-    fn bounded() -> Caps {
-        Caps {
+    fn bounded() -> BudgetCaps {
+        BudgetCaps {
             review: MicroUsd(2),
             pull_ask: Some(MicroUsd(2)),
             pull: Some(MicroUsd(3)),
@@ -192,15 +207,15 @@ mod tests {
         }
     }
 
-    fn lines(purse: &Purse) -> Vec<String> {
-        let line = |level: &Level| {
+    fn lines(purse: &RunBudget) -> Vec<String> {
+        let line = |level: &BudgetLevel| {
             format!("{} {} {} {}", level.kind.as_str(), level.key, level.period, level.limit.0)
         };
         purse.levels.iter().map(line).collect()
     }
 
-    fn spent(purse: &Purse, spent: &[u64]) -> Vec<Drawn> {
-        let drawn = |(level, spent): (&Level, &u64)| Drawn {
+    fn spent(purse: &RunBudget, spent: &[u64]) -> Vec<BudgetUsage> {
+        let drawn = |(level, spent): (&BudgetLevel, &u64)| BudgetUsage {
             level: level.clone(),
             spent: MicroUsd(*spent),
             reserved: MicroUsd(1),
@@ -220,31 +235,31 @@ mod tests {
         let (run, caps) = (|| RunId::new("r"), bounded());
         let pull = ["pr_ask pr/github/1/7  2", "pr pr/github/1/7  3"];
         let months = ["team_month web 2026-11 9", "month all 2026-11 10"];
-        let review = |key| lines(&Purse::of_review(run(), &scope(key), &caps, NOW));
+        let review = |key| lines(&RunBudget::of_review(run(), &scope(key), &caps, NOW));
         let day = "repo_day github/1 2026-11-20 5";
         assert_eq!(
             review("pr/github/1/7"),
             ["review pr/github/1/7@abc  2", day, pull[0], pull[1], months[0], months[1]]
         );
         assert_eq!(review("local/x"), ["review local/x@abc  2", day, months[0], months[1]]);
-        let converge = |key| lines(&Purse::of_converge(run(), MicroUsd(8), &scope(key), &caps, NOW));
+        let converge = |key| lines(&RunBudget::of_converge(run(), MicroUsd(8), &scope(key), &caps, NOW));
         let day = "converge_day github/1 2026-11-20 6";
         assert_eq!(converge("pr/github/1/7"), ["run r  8", pull[0], pull[1], day, months[0], months[1]]);
         assert_eq!(converge("local/x"), ["run r  8", day, months[0], months[1]]);
-        let sync = lines(&Purse::of_sync(run(), MicroUsd(8), "Acme/Shop", &caps, NOW));
+        let sync = lines(&RunBudget::of_sync(run(), MicroUsd(8), "Acme/Shop", &caps, NOW));
         assert_eq!(sync, ["run r  8", "sync_day acme/shop 2026-11-20 7", months[0], months[1]]);
-        assert_eq!(lines(&Purse::of_run(run(), MicroUsd(8))), ["run r  8"]);
+        assert_eq!(lines(&RunBudget::of_run(run(), MicroUsd(8))), ["run r  8"]);
     }
 
     #[test]
     fn what_outlasts_the_day_leaves_the_rules_also_where_the_day_is_used_up() {
-        let purse = Purse::of_review(RunId::new("r"), &scope("pr/github/1/7"), &bounded(), NOW);
+        let purse = RunBudget::of_review(RunId::new("r"), &scope("pr/github/1/7"), &bounded(), NOW);
         let room = |each: &[u64]| match room(&spent(&purse, each), MicroUsd(2), NOW) {
-            Room::Enough { left } => {
+            BudgetDecision::Enough { left } => {
                 assert_eq!(left, Some(MicroUsd(2)), "what a person is asked for is the least");
                 "enough"
             }
-            Room::Deferred { level, .. } | Room::Minimal { level } => level.kind.as_str(),
+            BudgetDecision::Deferred { level, .. } | BudgetDecision::Minimal { level } => level.kind.as_str(),
         };
         assert_eq!(room(&[0, 0, 0, 1, 0, 0]), "enough");
         assert_eq!(room(&[0, 4, 1, 1, 0, 0]), "pr_ask");
@@ -257,11 +272,11 @@ mod tests {
     fn a_refusal_names_the_key_that_changes_it() {
         let (run, at, caps) = (|| RunId::new("r"), scope("pr/github/1/7"), bounded());
         let purses = [
-            Purse::of_review(run(), &at, &caps, NOW),
-            Purse::of_converge(run(), MicroUsd(8), &at, &caps, NOW),
-            Purse::of_sync(run(), MicroUsd(8), "acme/shop", &caps, NOW),
+            RunBudget::of_review(run(), &at, &caps, NOW),
+            RunBudget::of_converge(run(), MicroUsd(8), &at, &caps, NOW),
+            RunBudget::of_sync(run(), MicroUsd(8), "acme/shop", &caps, NOW),
         ];
-        let told: BTreeMap<LevelKind, String> = purses
+        let told: BTreeMap<BudgetLevelKind, String> = purses
             .iter()
             .flat_map(|purse| &purse.levels)
             .map(|level| {
@@ -286,22 +301,24 @@ mod tests {
     fn a_used_up_day_defers_to_midnight_and_a_used_up_month_leaves_the_rules() {
         let purse = purse(&[("web", 9)]);
         let room = |each: &[u64]| room(&spent(&purse, each), MicroUsd(2), NOW);
-        assert_eq!(room(&[0, 3, 7]), Room::Enough { left: None });
+        assert_eq!(room(&[0, 3, 7]), BudgetDecision::Enough { left: None });
         assert_eq!(
             room(&[2, 3, 7]),
-            Room::Enough { left: None },
+            BudgetDecision::Enough { left: None },
             "the run says itself that its review is used up"
         );
-        let until = Millis(1_795_219_200_000);
-        assert_eq!(room(&[0, 4, 7]), Room::Deferred { until, level: purse.levels[1].clone() });
-        assert_eq!(room(&[0, 9, 7]), Room::Deferred { until, level: purse.levels[1].clone() });
-        assert_eq!(room(&[0, 5, 8]), Room::Minimal { level: purse.levels[2].clone() });
+        let until = UnixMillis(1_795_219_200_000);
+        assert_eq!(room(&[0, 4, 7]), BudgetDecision::Deferred { until, level: purse.levels[1].clone() });
+        assert_eq!(room(&[0, 9, 7]), BudgetDecision::Deferred { until, level: purse.levels[1].clone() });
+        assert_eq!(room(&[0, 5, 8]), BudgetDecision::Minimal { level: purse.levels[2].clone() });
     }
 
     #[test]
     fn a_limit_of_nothing_is_used_up() {
-        let day = Level { limit: MicroUsd(0), ..purse(&[]).levels[1].clone() };
-        let drawn = Drawn { level: day.clone(), spent: MicroUsd(0), reserved: MicroUsd(0) };
-        assert!(matches!(room(&[drawn], MicroUsd(0), NOW), Room::Deferred { level, .. } if level == day));
+        let day = BudgetLevel { limit: MicroUsd(0), ..purse(&[]).levels[1].clone() };
+        let drawn = BudgetUsage { level: day.clone(), spent: MicroUsd(0), reserved: MicroUsd(0) };
+        assert!(
+            matches!(room(&[drawn], MicroUsd(0), NOW), BudgetDecision::Deferred { level, .. } if level == day)
+        );
     }
 }

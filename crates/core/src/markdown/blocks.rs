@@ -13,7 +13,8 @@ const HEADING: &str = "##### ";
 /// Markdown that others wrote, with its paragraphs, lists, quotations, emphasis and code, and nothing that acts:
 /// links and images become their text with the address as code, HTML is shown as it is.
 pub fn block(text: &str) -> String {
-    let mut writer = Writer { frames: vec![Frame::new(Kind::Text)], links: Vec::new(), flat: 0 };
+    let mut writer =
+        BlockWriter { frames: vec![BlockFrame::new(BlockKind::Text)], links: Vec::new(), flat: 0 };
     for event in TextMergeStream::new(Parser::new_ext(text, Options::ENABLE_STRIKETHROUGH)) {
         writer.event(event);
     }
@@ -23,9 +24,9 @@ pub fn block(text: &str) -> String {
     writer.frames.pop().map(|frame| frame.out.trim_end().to_owned()).unwrap_or_default()
 }
 
-struct Writer {
+struct BlockWriter {
     /// What is open, the outermost first.
-    frames: Vec<Frame>,
+    frames: Vec<BlockFrame>,
     /// Where links and images that are open lead, and how much was written before each.
     links: Vec<(String, usize)>,
     /// How many containers are open that were too deep for a frame of their own.
@@ -33,12 +34,12 @@ struct Writer {
 }
 
 /// Something that is open, and what is written of it.
-struct Frame {
-    kind: Kind,
+struct BlockFrame {
+    kind: BlockKind,
     out: String,
 }
 
-enum Kind {
+enum BlockKind {
     Text,
     Quote,
     /// The number of its next item, if it has numbers.
@@ -48,8 +49,8 @@ enum Kind {
     Code(String),
 }
 
-impl Frame {
-    fn new(kind: Kind) -> Self {
+impl BlockFrame {
+    fn new(kind: BlockKind) -> Self {
         Self { kind, out: String::new() }
     }
 
@@ -62,13 +63,13 @@ impl Frame {
     }
 }
 
-impl Writer {
+impl BlockWriter {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
             Event::Text(text) => match self.frames.last_mut() {
-                Some(Frame { kind: Kind::Code(_), out }) => out.push_str(&text),
+                Some(BlockFrame { kind: BlockKind::Code(_), out }) => out.push_str(&text),
                 Some(_) | None => self.text(&text),
             },
             Event::Html(text) | Event::InlineHtml(text) => self.text(&text),
@@ -93,15 +94,15 @@ impl Writer {
                 self.part();
                 self.push(HEADING);
             }
-            Tag::BlockQuote(_) => self.open(Kind::Quote),
-            Tag::List(number) => self.open(Kind::List(number)),
-            Tag::Item => self.open(Kind::Item),
+            Tag::BlockQuote(_) => self.open(BlockKind::Quote),
+            Tag::List(number) => self.open(BlockKind::List(number)),
+            Tag::Item => self.open(BlockKind::Item),
             Tag::CodeBlock(kind) => {
                 let language = match kind {
                     CodeBlockKind::Fenced(info) => info.to_string(),
                     CodeBlockKind::Indented => String::new(),
                 };
-                self.frames.push(Frame::new(Kind::Code(language)));
+                self.frames.push(BlockFrame::new(BlockKind::Code(language)));
             }
             Tag::Emphasis => self.push("*"),
             Tag::Strong => self.push("**"),
@@ -177,9 +178,9 @@ impl Writer {
         }
     }
 
-    fn open(&mut self, kind: Kind) {
+    fn open(&mut self, kind: BlockKind) {
         if self.frames.len() <= MAX_DEPTH {
-            self.frames.push(Frame::new(kind));
+            self.frames.push(BlockFrame::new(kind));
         } else {
             self.flat += 1;
             self.part();
@@ -188,26 +189,26 @@ impl Writer {
 
     /// Ends what is open, and writes it into what is around it.
     fn close(&mut self) {
-        let Some(Frame { kind, out }) = self.frames.pop() else { return };
+        let Some(BlockFrame { kind, out }) = self.frames.pop() else { return };
         let Some(around) = self.frames.last_mut() else { return };
-        let listed =
-            matches!(kind, Kind::Item) || matches!((&kind, &around.kind), (Kind::List(_), Kind::Item));
+        let listed = matches!(kind, BlockKind::Item)
+            || matches!((&kind, &around.kind), (BlockKind::List(_), BlockKind::Item));
         around.part(listed);
         let text = out.trim_end();
         let (first, others) = match (&kind, &mut around.kind) {
-            (Kind::Quote, _) => ("> ".to_owned(), "> ".to_owned()),
-            (Kind::Item, Kind::List(Some(number))) => {
+            (BlockKind::Quote, _) => ("> ".to_owned(), "> ".to_owned()),
+            (BlockKind::Item, BlockKind::List(Some(number))) => {
                 let mark = format!("{number}. ");
                 *number = number.saturating_add(1);
                 let indent = " ".repeat(mark.len());
                 (mark, indent)
             }
-            (Kind::Item, _) => ("- ".to_owned(), "  ".to_owned()),
-            (Kind::Code(language), _) => {
+            (BlockKind::Item, _) => ("- ".to_owned(), "  ".to_owned()),
+            (BlockKind::Code(language), _) => {
                 around.out.push_str(&fence(language, &out));
                 return;
             }
-            (Kind::Text | Kind::List(_), _) => (String::new(), String::new()),
+            (BlockKind::Text | BlockKind::List(_), _) => (String::new(), String::new()),
         };
         for (at, line) in text.split('\n').enumerate() {
             if at > 0 {
@@ -222,7 +223,7 @@ impl Writer {
     /// Says where a link or an image leads.
     fn lead(&mut self) {
         let Some((to, from)) = self.links.pop() else { return };
-        let Some(Frame { out, .. }) = self.frames.last_mut() else { return };
+        let Some(BlockFrame { out, .. }) = self.frames.last_mut() else { return };
         let text = out.get(from..).unwrap_or_default();
         if text.is_empty() || text == plain(&to) {
             out.truncate(from.min(out.len()));
@@ -238,7 +239,7 @@ impl Writer {
 
     /// Words, line by line.
     fn text(&mut self, text: &str) {
-        let Some(Frame { out, .. }) = self.frames.last_mut() else { return };
+        let Some(BlockFrame { out, .. }) = self.frames.last_mut() else { return };
         for (at, line) in text.split('\n').enumerate() {
             if at > 0 {
                 out.push('\n');

@@ -5,16 +5,16 @@ use truing_diff::RepoPath;
 
 /// The changed files that were read and those that were not.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Coverage {
+pub struct ReviewCoverage {
     /// Files whose changed lines were read, in path order.
     pub reviewed: Vec<RepoPath>,
-    /// Changed files that were not, each with the reason; and those of [`Coverage::cut`].
-    pub not_reviewed: Vec<NotReviewed>,
+    /// Changed files that were not, each with the reason; and those of [`ReviewCoverage::cut`].
+    pub not_reviewed: Vec<UnreviewedFile>,
 }
 
-impl Coverage {
+impl ReviewCoverage {
     /// The files that were not read.
-    pub fn unread(&self) -> impl Iterator<Item = &NotReviewed> {
+    pub fn unread(&self) -> impl Iterator<Item = &UnreviewedFile> {
         self.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::MoreFindings)
     }
 
@@ -27,7 +27,7 @@ impl Coverage {
 
 /// A changed file that was not read, or not all findings of which are kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct NotReviewed {
+pub struct UnreviewedFile {
     /// The path of the changed file.
     pub path: RepoPath,
     /// The reason for which it was not read.

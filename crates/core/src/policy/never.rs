@@ -23,14 +23,14 @@ const GLOBS: usize = 2;
 /// The form of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NeverFile {
-    class: Vec<Class>,
+struct ProtectedPathsFile {
+    class: Vec<PathClass>,
 }
 
 /// Paths that are not to be changed for one reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Class {
+struct PathClass {
     /// What happens with them: follows "it ".
     name: String,
     /// Globs, relative to any folder.
@@ -39,14 +39,14 @@ struct Class {
 
 /// The shipped list.
 #[derive(Clone, Debug)]
-pub(super) struct Never {
+pub(super) struct ProtectedPaths {
     /// The class and the path of each entry.
     entries: Vec<(String, String)>,
     /// [`GLOBS`] of each entry.
     set: GlobSet,
 }
 
-impl Never {
+impl ProtectedPaths {
     /// The shipped list, and what an operator's file adds to it.
     ///
     /// # Errors
@@ -55,8 +55,8 @@ impl Never {
         let shipped = shipped_file();
         let (mut entries, mut set) = (Vec::new(), GlobSetBuilder::new());
         for file in std::iter::once(&shipped).chain(more) {
-            let form: NeverFile = file.parse()?;
-            for Class { name, paths } in form.class {
+            let form: ProtectedPathsFile = file.parse()?;
+            for PathClass { name, paths } in form.class {
                 for path in paths {
                     let globs: [String; GLOBS] =
                         [format!("**/{}", path.get_ref()), format!("**/{}/**", path.get_ref())];

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::glob::is_bounded;
-use crate::grammar::{Command, CommandClass, Grammar, PolicyFile, PolicyFileError};
+use crate::grammar::{CommandClass, CommandGrammar, CommandSpec, PolicyFile, PolicyFileError};
 
 /// The kinds of agents.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -81,24 +81,24 @@ struct ProfileFile {
 
 /// A profile.
 #[derive(Clone, Debug)]
-pub(super) struct Profile {
+pub(super) struct AgentProfile {
     /// Its file, for people.
     pub(super) file: String,
     run: BTreeSet<String>,
-    read: Globs,
-    edit: Globs,
-    write: Globs,
+    read: GlobList,
+    edit: GlobList,
+    write: GlobList,
     mcp: BTreeSet<String>,
 }
 
 /// Globs that know which of them matched.
 #[derive(Clone, Debug)]
-struct Globs {
+struct GlobList {
     texts: Vec<String>,
     set: GlobSet,
 }
 
-impl Profile {
+impl AgentProfile {
     /// Reads a profile.
     ///
     /// # Errors
@@ -107,12 +107,12 @@ impl Profile {
     pub(super) fn read(
         name: ProfileName,
         file: &PolicyFile,
-        grammar: &Grammar,
+        grammar: &CommandGrammar,
     ) -> Result<Self, Vec<PolicyFileError>> {
         let form: ProfileFile = file.parse().map_err(|error| vec![error])?;
         let mut problems = Vec::new();
         for command in &form.run {
-            let wrong = match grammar.find(command.get_ref()).map(Command::class) {
+            let wrong = match grammar.find(command.get_ref()).map(CommandSpec::class) {
                 None => format!("no grammar has the command {:?}", command.get_ref()),
                 Some(CommandClass::RunsCode) if !name.runs_code() => {
                     format!(
@@ -130,7 +130,7 @@ impl Profile {
             problems.push(file.error(Some(glob.span()), what));
         }
         let mut globs = |texts: Vec<Spanned<String>>| {
-            Globs::new(texts).map_err(|(at, what)| problems.push(file.error(Some(at), what))).ok()
+            GlobList::new(texts).map_err(|(at, what)| problems.push(file.error(Some(at), what))).ok()
         };
         let built = (globs(form.read), globs(form.edit), globs(form.write));
         match built {
@@ -155,18 +155,18 @@ impl Profile {
     }
 
     /// The glob that lets `path` be read, edited or written.
-    pub(super) fn file(&self, verb: Verb, path: &str) -> Option<&str> {
+    pub(super) fn file(&self, verb: FileAccess, path: &str) -> Option<&str> {
         match verb {
-            Verb::Read => self.read.first(path),
-            Verb::Edit => self.edit.first(path),
-            Verb::Write => self.write.first(path),
+            FileAccess::Read => self.read.first(path),
+            FileAccess::Edit => self.edit.first(path),
+            FileAccess::Write => self.write.first(path),
         }
     }
 }
 
 /// What may be done to a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verb {
+pub(super) enum FileAccess {
     /// Read it.
     Read,
     /// Change it.
@@ -175,7 +175,7 @@ pub(super) enum Verb {
     Write,
 }
 
-impl Verb {
+impl FileAccess {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -185,7 +185,7 @@ impl Verb {
     }
 }
 
-impl Globs {
+impl GlobList {
     fn new(texts: Vec<Spanned<String>>) -> Result<Self, (Range<usize>, String)> {
         let mut set = GlobSetBuilder::new();
         for text in &texts {

@@ -4,36 +4,36 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{BranchPull, ForgeError, OwnIssue, Permit, Posted, Said, StoreError};
-use crate::effect::{Effect, Kind};
-use crate::id::{CommentId, Key, Millis, Span, Token, Topic};
-use crate::publish::{Item, Producer};
+use super::{BranchPull, ConversationComment, ForgeError, OwnIssue, Permit, PostedReview, StoreError};
+use crate::effect::{Effect, EffectKind};
+use crate::id::{CommentId, FencingToken, SlotKey, TimeSpan, Topic, UnixMillis};
+use crate::publish::{CommentSubject, Producer};
 
 /// Who performs effects, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Writer {
+pub struct EffectOwner {
     /// The pull request, or the job.
-    pub key: Key,
+    pub key: SlotKey,
     /// The loop. Topics of two loops are two topics.
     pub producer: Producer,
     /// The lease's token; none for a caller that holds no lease, and is fenced by none.
-    pub token: Option<Token>,
+    pub token: Option<FencingToken>,
 }
 
 /// The record of one effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
+pub struct EffectEntry {
     /// The digest of what was to be written.
     pub content: String,
     /// The time at which it was announced, failed or ended: whichever was last.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// Its state.
-    pub state: EntryState,
+    pub state: EffectEntryState,
 }
 
 /// The state of an effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum EntryState {
+pub enum EffectEntryState {
     /// It is announced, and no end is known. So many answers were lost.
     Open {
         /// The number of them.
@@ -48,43 +48,51 @@ pub enum EntryState {
 
 /// A change of one entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Replacement {
+pub struct EffectEntryChange {
     /// The topic.
     pub topic: Topic,
     /// The entry that is there; none: there is none.
-    pub known: Option<Entry>,
+    pub known: Option<EffectEntry>,
     /// The one in its place; none: it is deleted.
-    pub new: Option<Entry>,
+    pub new: Option<EffectEntry>,
 }
 
 /// The record of effects: intents, written before the call, and their ends.
 #[async_trait]
 pub trait EffectLog: Send + Sync {
     /// The entries of this writer on these topics, in their order.
-    async fn effects(&self, writer: &Writer, topics: &[Topic]) -> Result<Vec<Option<Entry>>, StoreError>;
+    async fn effects(
+        &self,
+        writer: &EffectOwner,
+        topics: &[Topic],
+    ) -> Result<Vec<Option<EffectEntry>>, StoreError>;
 
     /// The topics on which this writer announced something whose end is not known, oldest first.
-    async fn open_effects(&self, writer: &Writer) -> Result<Vec<(Topic, Entry)>, StoreError>;
+    async fn open_effects(&self, writer: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError>;
 
     /// Makes all of these changes, durably and in one transaction, and answers true; false, and nothing is changed, if
     /// another entry than the known one is there: of two processes that announce one effect, one does. Refused
     /// ([`StoreError::Fenced`]) while a run or an entry of the same key has a greater token.
-    async fn replace_effects(&self, writer: &Writer, changes: &[Replacement]) -> Result<bool, StoreError>;
+    async fn replace_effects(
+        &self,
+        writer: &EffectOwner,
+        changes: &[EffectEntryChange],
+    ) -> Result<bool, StoreError>;
 }
 
 /// The outcome of an effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Performed {
+pub enum EffectOutcome {
     /// It is there.
     Done,
     /// This comment has it.
     Comment(CommentId),
     /// These comments have their items. Others of the effect may be there, too, and the forge has not named them.
-    Comments(Vec<(Item, CommentId)>),
+    Comments(Vec<(CommentSubject, CommentId)>),
     /// The review is there.
-    Review(Posted),
+    Review(PostedReview),
     /// The text was said.
-    Said(Said),
+    Said(ConversationComment),
     /// This pull request is open.
     Pull(Box<BranchPull>),
     /// This issue is open.
@@ -93,15 +101,15 @@ pub enum Performed {
     Superseded,
 }
 
-impl Performed {
+impl EffectOutcome {
     /// The comment that it made, if it made one.
     pub fn comment(&self) -> Option<&CommentId> {
         match self {
-            Self::Comment(comment) | Self::Review(Posted::Comment(comment)) => Some(comment),
+            Self::Comment(comment) | Self::Review(PostedReview::Comment(comment)) => Some(comment),
             Self::Said(said) => Some(&said.id),
             Self::Done
             | Self::Comments(_)
-            | Self::Review(Posted::Review { .. })
+            | Self::Review(PostedReview::Review { .. })
             | Self::Pull(_)
             | Self::Issue(_)
             | Self::Superseded => None,
@@ -114,26 +122,26 @@ impl Performed {
 /// Only `truing_forge::effects` calls it.
 #[async_trait]
 pub trait ForgeWrite: Send + Sync {
-    /// Makes it. It is looked for first, unless a plan has looked ([`crate::effect::Kind::is_planned`]): no second one is
+    /// Makes it. It is looked for first, unless a plan has looked ([`crate::effect::EffectKind::is_planned`]): no second one is
     /// made. Each call that writes is made by the permit.
-    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError>;
+    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError>;
 
     /// Looks whether it is there, and changes nothing.
-    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError>;
+    async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError>;
 
     /// The time that something whose creation was not answered may stay unseen.
-    fn settle(&self) -> Span;
+    fn settle(&self) -> TimeSpan;
 
     /// The reason why this forge cannot make effects of this kind at all; none: it can. It is asked before anything else, so
     /// that what cannot be made is neither announced nor listed.
-    fn cannot(&self, kind: Kind) -> Option<&'static str> {
+    fn cannot(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None
     }
 
     /// The reason why effects of this kind are not made here, for people, if the forge is known to refuse them to our login
     /// and a review goes on without them.
-    fn denied(&self, kind: Kind) -> Option<&'static str> {
+    fn denied(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None
     }

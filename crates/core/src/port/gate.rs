@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Millis, Span, Token};
+use crate::id::{FencingToken, TimeSpan, UnixMillis};
 
 /// The reason why a gate is shut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum HaltReason {
     #[error("the lease is lost: somebody else has taken over")]
     LeaseLost {
         /// The newest token that was given to anybody.
-        last: Token,
+        last: FencingToken,
     },
     /// No gate was asked: the caller only reads.
     #[error("this command only reads")]
@@ -50,32 +50,32 @@ impl HaltReason {
 
 /// A stop by the gate: this run, or this caller, does nothing more.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Halt {
+pub struct GateHalt {
     /// The gate's reason.
     pub reason: HaltReason,
     /// The write that was not made; none: no write was next.
     pub undone: Option<String>,
 }
 
-impl Halt {
+impl GateHalt {
     /// A stop right before this write.
     pub fn before(undone: impl Into<String>, reason: HaltReason) -> Self {
         Self { reason, undone: Some(undone.into()) }
     }
 
     /// The newest token that was given to anybody, if the lease is lost.
-    pub fn lost(&self) -> Option<Token> {
+    pub fn lost(&self) -> Option<FencingToken> {
         if let HaltReason::LeaseLost { last } = self.reason { Some(last) } else { None }
     }
 }
 
-impl From<HaltReason> for Halt {
+impl From<HaltReason> for GateHalt {
     fn from(reason: HaltReason) -> Self {
         Self { reason, undone: None }
     }
 }
 
-impl fmt::Display for Halt {
+impl fmt::Display for GateHalt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.undone {
             Some(undone) => write!(f, "{}; not done: {undone}", self.reason),
@@ -84,11 +84,11 @@ impl fmt::Display for Halt {
     }
 }
 
-impl std::error::Error for Halt {}
+impl std::error::Error for GateHalt {}
 
 /// Decides whether a run may go on, and whether it may write.
 #[async_trait]
-pub trait Gate: Debug + Send + Sync {
+pub trait WriteGate: Debug + Send + Sync {
     /// Refuses a write, with the reason, or lets it be made now.
     async fn ask(&self) -> Result<(), HaltReason>;
 
@@ -99,12 +99,12 @@ pub trait Gate: Debug + Send + Sync {
 }
 
 /// The age up to which a gate's answer counts for the first call of an effect.
-const PERMIT_AGE: Span = Span::seconds(1);
+const PERMIT_AGE: TimeSpan = TimeSpan::seconds(1);
 
 /// A gate's permission to make the calls of one effect. Only a gate that was asked gives one.
 #[derive(Debug)]
 pub struct Permit {
-    gate: Arc<dyn Gate>,
+    gate: Arc<dyn WriteGate>,
     /// The time of the answer that no call has used, as milliseconds; [`USED`] after that.
     answered: AtomicI64,
 }
@@ -117,7 +117,7 @@ impl Permit {
     ///
     /// # Errors
     /// [`HaltReason`]
-    pub async fn ask(gate: &Arc<dyn Gate>, now: Millis) -> Result<Arc<Self>, HaltReason> {
+    pub async fn ask(gate: &Arc<dyn WriteGate>, now: UnixMillis) -> Result<Arc<Self>, HaltReason> {
         gate.ask().await?;
         Ok(Arc::new(Self { gate: Arc::clone(gate), answered: AtomicI64::new(now.0) }))
     }
@@ -127,7 +127,7 @@ impl Permit {
     ///
     /// # Errors
     /// [`HaltReason`]
-    pub async fn confirm(&self, now: Millis) -> Result<(), HaltReason> {
+    pub async fn confirm(&self, now: UnixMillis) -> Result<(), HaltReason> {
         let age = now.0.saturating_sub(self.answered.swap(USED, Ordering::Relaxed));
         if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.ask_again().await }
     }
@@ -147,15 +147,15 @@ impl Permit {
 }
 
 /// The gate of whoever only looks: it is never open.
-pub fn read_only() -> Arc<dyn Gate> {
-    Arc::new(ReadOnly)
+pub fn read_only() -> Arc<dyn WriteGate> {
+    Arc::new(ReadOnlyGate)
 }
 
 #[derive(Debug)]
-struct ReadOnly;
+struct ReadOnlyGate;
 
 #[async_trait]
-impl Gate for ReadOnly {
+impl WriteGate for ReadOnlyGate {
     async fn ask(&self) -> Result<(), HaltReason> {
         Err(HaltReason::ReadOnly)
     }

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::ledger::{Ask, Drawn, Known, Level, Purse, ReservationId, Reserved};
+use crate::ledger::{
+    BudgetLevel, BudgetUsage, CostBasis, ReservationId, ReservationOutcome, ReservationRequest, RunBudget,
+};
 use crate::money::MicroUsd;
 
 /// What model calls draw on. Each call is one durable transaction over all levels of a purse, and begins with settling
@@ -12,7 +14,11 @@ use crate::money::MicroUsd;
 pub trait Ledger: Send + Sync {
     /// Sets money aside for one call, as much as every level has, at most `ask.most`; or refuses. A purse without
     /// levels is an error: nothing would bound it.
-    async fn reserve(&self, purse: &Purse, ask: &Ask) -> Result<Reserved, StoreError>;
+    async fn reserve(
+        &self,
+        purse: &RunBudget,
+        ask: &ReservationRequest,
+    ) -> Result<ReservationOutcome, StoreError>;
 
     /// The call is over and cost this much; what else was set aside is free again. Repeating it changes nothing.
     /// What was metered replaces what was estimated, in whatever order they come: an owner that was taken for dead
@@ -21,12 +27,12 @@ pub trait Ledger: Send + Sync {
         &self,
         reservation: ReservationId,
         cost: MicroUsd,
-        known: Known,
+        known: CostBasis,
     ) -> Result<MicroUsd, StoreError>;
 
     /// These levels as they are, in order.
-    async fn look(&self, levels: &[Level]) -> Result<Vec<Drawn>, StoreError>;
+    async fn look(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError>;
 
     /// Every level of current periods that was drawn on; of those without a period, those that were drawn on today.
-    async fn drawn(&self) -> Result<Vec<Drawn>, StoreError>;
+    async fn drawn(&self) -> Result<Vec<BudgetUsage>, StoreError>;
 }

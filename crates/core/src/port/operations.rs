@@ -3,48 +3,48 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::id::Millis;
+use crate::id::UnixMillis;
 pub use crate::line::MAX_TEXT;
 use crate::line::clean;
-use crate::switch::{KillSwitches, Switch, Turn};
+use crate::switch::{KillSwitch, KillSwitches, SwitchRequest};
 
 /// The longest name of a person or thing that is kept, in characters.
 pub const MAX_NAME: usize = 200;
 /// Rows of operators: versioned by the store's own order, in the audit log, not fenced by a run's token.
 #[async_trait]
-pub trait Operations: Send + Sync {
+pub trait OperatorStore: Send + Sync {
     /// The kill switches as they are now, with what repositories are known by. Not cached.
     async fn switch(&self) -> Result<KillSwitches, StoreError>;
 
-    /// Turns the switch of everything, as [`Switch::turn`] decides; in one transaction with its line in the audit log, its
+    /// Turns the switch of everything, as [`KillSwitch::turn`] decides; in one transaction with its line in the audit log, its
     /// notice and, at off, the wish for a sweep. The switch before and after.
-    async fn turn(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError>;
+    async fn turn(&self, turn: &SwitchRequest, by: &str) -> Result<(KillSwitch, KillSwitch), StoreError>;
 
     /// Since when a sweep is wanted at once; none if it is not.
-    async fn sweep_wanted(&self) -> Result<Option<Millis>, StoreError>;
+    async fn sweep_wanted(&self) -> Result<Option<UnixMillis>, StoreError>;
 
     /// The sweep that was wanted since then is done. A later wish stays.
-    async fn swept(&self, wanted: Millis) -> Result<(), StoreError>;
+    async fn swept(&self, wanted: UnixMillis) -> Result<(), StoreError>;
 
     /// Adds acts to the audit log, at the store's instant.
-    async fn audit(&self, acts: &[Act]) -> Result<(), StoreError>;
+    async fn audit(&self, acts: &[OperatorAction]) -> Result<(), StoreError>;
 
     /// Wants these told, each unless its kind, key and period were wanted before.
     async fn notify(&self, notices: &[NewNotice]) -> Result<(), StoreError>;
 
     /// The oldest notices that are still to be told, in the order in which they came.
-    async fn untold(&self, limit: usize) -> Result<Vec<Notice>, StoreError>;
+    async fn untold(&self, limit: usize) -> Result<Vec<PendingNotice>, StoreError>;
 
     /// The notice is told, or nobody could be told.
     async fn told(&self, notice: i64) -> Result<(), StoreError>;
 
     /// Forgets some of the acts and told notices that are older. How many of both; 0: there are no more.
-    async fn forget(&self, before: Millis) -> Result<usize, StoreError>;
+    async fn forget(&self, before: UnixMillis) -> Result<usize, StoreError>;
 }
 
 /// Something that a person did and that changed something.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Act {
+pub struct OperatorAction {
     /// Who: an account of the operating system, or `login@forge`.
     pub actor: String,
     /// What, in the command's words: `kill on`, `slots retry`.
@@ -55,7 +55,7 @@ pub struct Act {
     pub detail: String,
 }
 
-impl Act {
+impl OperatorAction {
     /// An act, each part one visible line within its bound.
     pub fn new(actor: &str, action: &str, target: &str, detail: &str) -> Self {
         Self {
@@ -69,11 +69,11 @@ impl Act {
 
 /// A line of the audit log.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Audited {
+pub struct AuditEntry {
     /// When.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// What.
-    pub act: Act,
+    pub act: OperatorAction,
 }
 
 /// What a notice is about.
@@ -120,13 +120,13 @@ impl NewNotice {
 
 /// A notice that is still to be told.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Notice {
+pub struct PendingNotice {
     /// Its number; later ones have greater ones.
     pub id: i64,
     /// The word of its [`NoticeKind`].
     pub kind: String,
     /// When it was wanted.
-    pub created: Millis,
+    pub created: UnixMillis,
     /// One line for people.
     pub text: String,
 }

@@ -5,12 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Actor, Author, PullReview, PullState, Revision};
+use super::{Actor, AuthorAccount, PullReview, PullRevision, PullState};
 use crate::converge::AuditScope;
-use crate::converge::readiness::Merge as Mergeable;
-use crate::finding::Place;
-use crate::id::{CommentId, Millis, ReviewId, RunId, Sha, Topic};
-use crate::publish::Thread;
+use crate::converge::readiness::MergeableState as Mergeable;
+use crate::finding::CodeLocation;
+use crate::id::{CommentId, ReviewId, RunId, Sha, Topic, UnixMillis};
+use crate::publish::ForgeThread;
 
 /// The heading above findings that have no place in the diff.
 const UNPLACED: &str = "### Findings without a diff anchor";
@@ -21,7 +21,7 @@ const OPEN: &str = "### Findings already on this pull request";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullRequest {
     /// Head and base.
-    pub revision: Revision,
+    pub revision: PullRevision,
     /// The branch that it is to go into.
     pub base_branch: String,
     /// Open, closed, draft.
@@ -35,7 +35,7 @@ pub struct PullRequest {
     /// Its description; empty if there is none.
     pub description: String,
     /// Who opened it; none if the account is gone.
-    pub author: Option<Author>,
+    pub author: Option<AuthorAccount>,
     /// Its labels; none where the forge has none.
     pub labels: Option<Vec<String>>,
     /// Is each name of an account one account's alone at this forge?
@@ -67,7 +67,7 @@ pub enum PrState {
 
 /// A pull request as it is now, with what one call does not tell: whose it is, and whether we may push to its branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PullNow {
+pub struct PullDetails {
     /// Its page.
     pub url: String,
     /// Its title.
@@ -118,7 +118,7 @@ pub struct HeadRepository {
 
 /// What merging would be, as the forge has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Merge {
+pub struct MergeSummary {
     /// The head that it is said of.
     pub head: Sha,
     /// Does it conflict with its base? None: not known yet.
@@ -126,12 +126,12 @@ pub struct Merge {
     /// What stands in the way.
     pub state: Mergeable,
     /// What the repository's rules have reviews decide; none where they ask for no review.
-    pub decision: Option<Decision>,
+    pub decision: Option<PullReviewDecision>,
 }
 
 /// What reviews decide.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Decision {
+pub enum PullReviewDecision {
     /// A review is missing.
     Required,
     /// It may be merged.
@@ -168,7 +168,7 @@ pub enum CheckState {
 
 /// A label that a pull request has.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SetLabel {
+pub struct AppliedLabel {
     /// Its name.
     pub name: String,
     /// Who set it last; none if the account is gone or the forge does not tell.
@@ -181,7 +181,7 @@ pub struct SetLabel {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewThread {
     /// Its id and state; none while the forge shows its comments and not yet the thread.
-    pub thread: Option<Thread>,
+    pub thread: Option<ForgeThread>,
     /// Have its lines changed since?
     pub outdated: bool,
     /// The file.
@@ -206,7 +206,7 @@ pub struct LineComment {
     /// Its last line now; none if outdated, or on a whole file.
     pub line: Option<u32>,
     /// When, by the forge's clock.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// Its text, without our marker.
     pub body: String,
     /// What it is about, if it is ours.
@@ -217,13 +217,13 @@ pub struct LineComment {
 
 /// A comment in the conversation with a certain text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Said {
+pub struct ConversationComment {
     /// The comment.
     pub id: CommentId,
     /// Who; none if the account is gone.
     pub author: Option<Actor>,
     /// When, by the forge's clock.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 /// Which audit a review of ours tells of: in its marker.
@@ -319,7 +319,7 @@ pub struct ReviewDraft {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LineDraft {
     /// The lines, validated against the diff.
-    pub place: Place,
+    pub place: CodeLocation,
     /// What it is about: in its marker. One topic has one open thread.
     pub topic: Topic,
     /// The text, without marker.
@@ -373,7 +373,7 @@ fn fit(mut text: String, parts: &[String], most: usize) -> String {
 
 /// What became of a review.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Posted {
+pub enum PostedReview {
     /// It is there.
     Review {
         /// The review.
@@ -391,7 +391,7 @@ mod tests {
     use truing_diff::RepoPath;
 
     use super::*;
-    use crate::finding::Side;
+    use crate::finding::DiffSide;
     use crate::port::ReviewState;
 
     fn mark() -> AuditMark {
@@ -401,9 +401,9 @@ mod tests {
 
     fn draft(count: usize) -> ReviewDraft {
         let finding = |n: usize| LineDraft {
-            place: Place {
+            place: CodeLocation {
                 path: RepoPath::from_bytes(format!("src/{n}.py")),
-                side: Side::New,
+                side: DiffSide::New,
                 start_line: 1,
                 end_line: 4,
             },

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 
 use super::{
-    Actor, BranchPull, CommitCheck, ForgeError, Merge, OwnIssue, PullActivity, PullNow, PullRequest,
-    PullReview, Reply, RepositoryNow, ReviewThread, Said, SetLabel,
+    Actor, AppliedLabel, BranchPull, CommitCheck, ConversationComment, ConversationReply, ForgeError,
+    MergeSummary, OwnIssue, PullActivity, PullDetails, PullRequest, PullReview, RepositoryDetails,
+    ReviewThread,
 };
 use crate::id::{CommentId, Sha, Topic};
-use crate::publish::{Bounds, Item, Observed};
+use crate::publish::{CommentSubject, ObservedComment, PublishLimits};
 
 /// A repository and one pull request of it, as one producer reads them. Of the pull request with the number 0, which is the
 /// repository alone, nothing can be read: that is refused before any call.
@@ -19,16 +20,16 @@ pub trait ForgeRead: Send + Sync {
     async fn pull_request(&self) -> Result<PullRequest, ForgeError>;
 
     /// The pull request now, with what other calls tell of it.
-    async fn now(&self) -> Result<PullNow, ForgeError>;
+    async fn now(&self) -> Result<PullDetails, ForgeError>;
 
     /// The result of a merge. Asking makes some forges find out: ask again while it is not known.
-    async fn merge(&self) -> Result<Merge, ForgeError>;
+    async fn merge(&self) -> Result<MergeSummary, ForgeError>;
 
     /// The checks of a commit, the newest of each name.
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
     /// Its labels, and who set them.
-    async fn labels(&self) -> Result<Vec<SetLabel>, ForgeError>;
+    async fn labels(&self) -> Result<Vec<AppliedLabel>, ForgeError>;
 
     /// All reviews, by anybody, oldest first; ours with their topic ([`PullReview::audit`]).
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError>;
@@ -40,28 +41,31 @@ pub trait ForgeRead: Send + Sync {
     /// marker under a key that we do not have counts: nobody else writes with our accounts. Those that records `know` as
     /// ours count whatever their text is by now, and are asked for one by one if the forge's list misses them: it may be
     /// behind.
-    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError>;
+    async fn comments(
+        &self,
+        known: &[(CommentSubject, CommentId)],
+    ) -> Result<Vec<ObservedComment>, ForgeError>;
 
     /// The item that a comment on the diff shows, if it is one of ours by this producer: one that records `know`, else one
     /// by an account of ours with a marker for here.
     async fn item_at(
         &self,
-        known: &[(Item, CommentId)],
+        known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
-    ) -> Result<Option<Item>, ForgeError>;
+    ) -> Result<Option<CommentSubject>, ForgeError>;
 
     /// The topic of a comment of ours on the diff, if it began a thread.
     async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError>;
 
     /// The comments in the conversation whose whole text is this, white space around it aside, by anybody, oldest
     /// first: what wakes a bot.
-    async fn said(&self, text: &str) -> Result<Vec<Said>, ForgeError>;
+    async fn said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError>;
 
     /// Who reacted with eyes to a comment in the conversation.
     async fn eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError>;
 
     /// The repository now.
-    async fn repository(&self) -> Result<RepositoryNow, ForgeError>;
+    async fn repository(&self) -> Result<RepositoryDetails, ForgeError>;
 
     /// The pull requests from a branch of this very repository (not from forks), in any state, newest first.
     async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError>;
@@ -75,10 +79,14 @@ pub trait ForgeRead: Send + Sync {
 
     /// The comments in the conversation of an issue or a pull request, ours too, oldest first; those that came after
     /// `since`, if given, whether that one is still there or not.
-    async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError>;
+    async fn replies(
+        &self,
+        number: u64,
+        since: Option<&CommentId>,
+    ) -> Result<Vec<ConversationReply>, ForgeError>;
 
     /// The limits of the forge.
-    fn bounds(&self) -> Bounds;
+    fn bounds(&self) -> PublishLimits;
 
     /// The longest text of a pull request, an issue or a comment without its marker, in UTF-16 units: a longer one is
     /// refused.

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-use crate::finding::{Place, RawFinding};
-use crate::outcome::NotReviewed;
-use crate::suppression::{IdleSuppression, Suppressed};
+use crate::finding::{CodeLocation, RawFinding};
+use crate::outcome::UnreviewedFile;
+use crate::suppression::{IdleSuppression, SuppressedFinding};
 
 /// A changed file, as far as a reader needs it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -48,10 +48,10 @@ pub struct ReadReport {
     /// Files that were read.
     pub reviewed: Vec<RepoPath>,
     /// Files that were not, each with the reason.
-    pub not_reviewed: Vec<NotReviewed>,
+    pub not_reviewed: Vec<UnreviewedFile>,
     /// Findings on added lines that a comment suppresses, by path, line and rule.
     #[serde(default)]
-    pub suppressed: Vec<Suppressed>,
+    pub suppressed: Vec<SuppressedFinding>,
     /// Comments on added lines that suppress nothing, by path and line.
     #[serde(default)]
     pub suppressions: Vec<IdleSuppression>,
@@ -193,12 +193,12 @@ pub struct ProofRequest {
     /// A folder that holds the head's files. Links in it are not followed.
     pub tree: PathBuf,
     /// The replacements, each to be proven alone.
-    pub proposals: Vec<Proposal>,
+    pub proposals: Vec<ReplacementProposal>,
 }
 
 /// A replacement of whole lines of a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Proposal {
+pub struct ReplacementProposal {
     /// The file.
     pub path: RepoPath,
     /// First line, from 1.
@@ -209,11 +209,11 @@ pub struct Proposal {
     pub replacement: String,
 }
 
-impl Proposal {
+impl ReplacementProposal {
     /// The replacement of a finding, if it has one.
     pub fn of(raw: &RawFinding) -> Option<Self> {
         let replacement = raw.suggestion.as_ref()?.replacement.clone();
-        let Place { path, start_line, end_line, .. } = &raw.place;
+        let CodeLocation { path, start_line, end_line, .. } = &raw.place;
         Some(Self { path: path.clone(), start_line: *start_line, end_line: *end_line, replacement })
     }
 }
@@ -239,7 +239,7 @@ pub enum ReaderError {
 
 /// The plane that parses repository bytes.
 #[async_trait]
-pub trait Reader: Send + Sync {
+pub trait RepositoryReader: Send + Sync {
     /// Reads the changed files and reports what its rules find on added lines.
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError>;
 

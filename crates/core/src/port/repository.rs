@@ -3,24 +3,24 @@
 
 use serde::Serialize;
 
-use crate::id::{AccountId, CommentId, Millis, ReviewId, Sha, Topic};
+use crate::id::{AccountId, CommentId, ReviewId, Sha, Topic, UnixMillis};
 
 /// A repository at a forge, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RepositoryNow {
+pub struct RepositoryDetails {
     /// `owner/name` as it is now.
     pub name: String,
     /// The branch that pull requests go to unless told otherwise.
     pub default_branch: String,
     /// What of it can be changed by us at all.
-    pub writable: Writable,
+    pub writable: WriteAccess,
     /// Is it a fork of another one?
     pub is_fork: bool,
 }
 
 /// What a repository lets us do, as far as the forge says so before it is tried. A call may be refused all the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Writable {
+pub struct WriteAccess {
     /// Is it archived? Then nothing of it can be changed.
     pub archived: bool,
     /// May our credential push branches? None: the forge does not tell.
@@ -88,7 +88,7 @@ pub struct BranchPull {
     /// of ours, or somebody has taken the marker away.
     pub topic: Option<Topic>,
     /// When it was opened, by the forge's clock.
-    pub created: Millis,
+    pub created: UnixMillis,
     /// Its labels.
     pub labels: Vec<String>,
 }
@@ -137,7 +137,7 @@ pub struct PullCommit {
     /// The author's address.
     pub email: String,
     /// When it was committed, as the commit has it. A rebase changes that and not the author.
-    pub committed: Millis,
+    pub committed: UnixMillis,
 }
 
 /// What a review says.
@@ -167,7 +167,7 @@ pub struct PullReview {
     /// The commit that it was made on; none if that is gone.
     pub commit: Option<Sha>,
     /// When, by the forge's clock; none for a pending one.
-    pub at: Option<Millis>,
+    pub at: Option<UnixMillis>,
     /// Its text, without our marker. Empty if it has only comments.
     pub body: String,
     /// What it is about, if it is ours: one of our accounts wrote it, and our marker verifies.
@@ -184,7 +184,7 @@ pub struct PullRemark {
     /// On the diff: the commit that it was made on. None in the conversation.
     pub commit: Option<Sha>,
     /// When, by the forge's clock.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// Its text, without our marker.
     pub body: String,
     /// What it is about, if it is ours: one of our accounts wrote it, and our marker verifies.
@@ -220,12 +220,12 @@ pub struct OwnIssue {
     /// May only those who may write to the repository comment on it?
     pub locked: bool,
     /// When it was opened, by the forge's clock.
-    pub created: Millis,
+    pub created: UnixMillis,
 }
 
 /// An answer in an issue or in a pull request's conversation. Its text is data.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reply {
+pub struct ConversationReply {
     /// The comment.
     pub id: CommentId,
     /// Who; none if the account is gone.
@@ -234,7 +234,7 @@ pub struct Reply {
     /// our accounts.
     pub trusted: bool,
     /// When it was written, by the forge's clock.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// Its text, without our marker.
     pub body: String,
     /// What it is about, if it is ours: one of our accounts wrote it, and our marker verifies.

@@ -1,7 +1,7 @@
 //! A server of a forge beyond one repository: what is listed there, who wrote it, and what protects a branch.
 
-use super::{CommentKind, Revision};
-use crate::id::{AccountId, CommentId, Millis, Sha};
+use super::{CommentKind, PullRevision};
+use crate::id::{AccountId, CommentId, Sha, UnixMillis};
 
 /// The kinds of forges.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +35,7 @@ impl ForgeKind {
 
 /// A repository as the forge shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Seen {
+pub struct ForgeRepository {
     /// The id that lasts through renames and transfers.
     pub id: String,
     /// `owner/name` now.
@@ -56,14 +56,14 @@ pub struct OpenPull {
     /// Its page.
     pub url: String,
     /// Head and base.
-    pub revision: Revision,
+    pub revision: PullRevision,
     /// Not ready yet?
     pub draft: bool,
 }
 
 /// An open pull request as people see it in a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PullLine {
+pub struct PullListItem {
     /// The number people see.
     pub number: u64,
     /// Its title.
@@ -84,7 +84,7 @@ pub struct PullLine {
 
 /// Who wrote something.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Author {
+pub struct AuthorAccount {
     /// The id that lasts through renames.
     pub id: AccountId,
     /// The name now.
@@ -107,18 +107,18 @@ pub struct PullComment {
     /// The page of the pull request.
     pub url: String,
     /// Who wrote it; none if the account is gone.
-    pub author: Option<Author>,
+    pub author: Option<AuthorAccount>,
     /// Its text, cut.
     pub body: String,
     /// When it was written.
-    pub created: Millis,
+    pub created: UnixMillis,
     /// When it was changed last.
-    pub updated: Millis,
+    pub updated: UnixMillis,
 }
 
 /// The rules of a branch that may refuse a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Protection {
+pub struct BranchProtection {
     /// Is it protected? By what, is told to administrators alone.
     pub is_protected: bool,
     /// Kinds of the rules of rulesets that hold for it, such as `required_signatures`.

@@ -1,6 +1,6 @@
 //! The errors of a store.
 
-use crate::id::{Key, Token};
+use crate::id::{FencingToken, SlotKey};
 
 /// The error of a store.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -9,9 +9,9 @@ pub enum StoreError {
     #[error("a newer run holds {key} (token {last:?}): this run's writes are refused")]
     Fenced {
         /// The key.
-        key: Key,
+        key: SlotKey,
         /// The greatest token that records have accepted.
-        last: Token,
+        last: FencingToken,
     },
     /// The store cannot work: file, disk, lock, version.
     #[error("{0}")]

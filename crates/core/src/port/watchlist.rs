@@ -3,15 +3,15 @@
 
 use async_trait::async_trait;
 
-use super::{Act, Event, Moved, Revision, StoreError};
+use super::{HistoryEvent, OperatorAction, PullRevision, StoreError, VersionConflict};
 use crate::dismissal::Dismissal;
-use crate::id::{AccountId, Key, Millis, PrId, Sha, Version};
-use crate::ledger::Level;
+use crate::id::{AccountId, PrId, Sha, SlotKey, SlotVersion, UnixMillis};
+use crate::ledger::BudgetLevel;
 use crate::slot::Slot;
 
 /// A repository that was ever seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Repository {
+pub struct KnownRepository {
     /// The `NAME` of `[forge.NAME]`.
     pub forge: String,
     /// The forge's own id of it.
@@ -19,9 +19,9 @@ pub struct Repository {
     /// `owner/name` as last heard. It may be another repository's by now: the id decides.
     pub name: String,
     /// Comments that were last changed before this instant are not commands any more.
-    pub cursor: Millis,
+    pub cursor: UnixMillis,
     /// Since when the forge does not show it.
-    pub gone: Option<Millis>,
+    pub gone: Option<UnixMillis>,
     /// The first contact is over ([`Watchlist::onboard`]).
     pub onboarded: bool,
 }
@@ -54,14 +54,14 @@ pub struct UserRequest {
     /// Of which pull request.
     pub pr: PrId,
     /// How.
-    pub origin: Origin,
+    pub origin: RequestOrigin,
     /// When it was heard of.
-    pub at: Millis,
+    pub at: UnixMillis,
 }
 
 /// How somebody asks.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Origin {
+pub enum RequestOrigin {
     /// By a comment that looked like a command. What it says is asked of the forge when it is served.
     Comment {
         /// Where on the pull request.
@@ -87,26 +87,26 @@ pub enum Origin {
 
 /// What was served changed this, written in one transaction with the fact that it is served.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Obeyed {
+pub struct UserRequestOutcome {
     /// The version that the slot was read at, and the slot to be stored.
-    pub slot: (Version, Slot),
+    pub slot: (SlotVersion, Slot),
     /// For `truing why`.
-    pub events: Vec<Event>,
+    pub events: Vec<HistoryEvent>,
     /// For the audit log.
-    pub act: Act,
+    pub act: OperatorAction,
     /// Replaces what was dismissed of the same finding.
     pub dismissal: Option<Dismissal>,
     /// The level of money that is raised, by as much as it allows at first.
-    pub allowed: Option<Level>,
+    pub allowed: Option<BudgetLevel>,
 }
 
 /// The progress of the reviews of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LastReviews {
     /// The revision of the newest run, however that ended; none if there was no run.
-    pub attempted: Option<Revision>,
+    pub attempted: Option<PullRevision>,
     /// The revision that a run has settled last ([`settles`](crate::settled::settles)).
-    pub settled: Option<Revision>,
+    pub settled: Option<PullRevision>,
     /// It was left as it is, and not reviewed: its head alone counts: a base that moves on is no reason to review it.
     pub is_left: bool,
 }
@@ -116,17 +116,17 @@ pub struct LastReviews {
 pub trait Watchlist: Send + Sync {
     /// Every repository of a forge that was ever seen: remembered, or of a pull request that was described. One
     /// that was only described has its cursor at the store's instant.
-    async fn repositories(&self, forge: &str) -> Result<Vec<Repository>, StoreError>;
+    async fn repositories(&self, forge: &str) -> Result<Vec<KnownRepository>, StoreError>;
 
     /// Remembers repositories as they are given, but for the cursor of one that is known. What is known already
     /// writes nothing.
-    async fn remember(&self, repositories: &[Repository]) -> Result<(), StoreError>;
+    async fn remember(&self, repositories: &[KnownRepository]) -> Result<(), StoreError>;
 
     /// Ends the first contact with a repository.
-    async fn onboard(&self, repository: &Repository) -> Result<(), StoreError>;
+    async fn onboard(&self, repository: &KnownRepository) -> Result<(), StoreError>;
 
     /// The progress of the reviews of each key, in order.
-    async fn last_reviews(&self, keys: &[Key]) -> Result<Vec<LastReviews>, StoreError>;
+    async fn last_reviews(&self, keys: &[SlotKey]) -> Result<Vec<LastReviews>, StoreError>;
 
     /// The slots of a repository's pull requests that have a row.
     async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError>;
@@ -139,8 +139,8 @@ pub trait Watchlist: Send + Sync {
     async fn tell(
         &self,
         told: &[UserRequest],
-        of: &Repository,
-        until: Option<Millis>,
+        of: &KnownRepository,
+        until: Option<UnixMillis>,
     ) -> Result<(), StoreError>;
 
     /// What is still to be served at a forge: the oldest comment of each repository, then the second oldest of
@@ -152,6 +152,6 @@ pub trait Watchlist: Send + Sync {
     async fn served(
         &self,
         told: &UserRequest,
-        obeyed: Option<&Obeyed>,
-    ) -> Result<Result<(), Moved>, StoreError>;
+        obeyed: Option<&UserRequestOutcome>,
+    ) -> Result<Result<(), VersionConflict>, StoreError>;
 }

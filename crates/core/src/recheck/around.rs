@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::page::{Page, Sought, key};
-use super::statement::Marks;
+use super::page::{ComparedFile, SearchTokens, key};
+use super::statement::StatementMarks;
 
 /// Lines of a finding that are kept for its identity and shown with it.
 pub const MAX_SNIPPET_LINES: usize = 20;
@@ -14,7 +14,7 @@ pub const MAX_AROUND: usize = 12;
 /// The reason why nobody knows whether an open finding is still there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Unverified {
+pub enum UnverifiedReason {
     /// No model has reviewed this head to the end.
     NotReviewed,
     /// No reviewer was shown the file.
@@ -25,7 +25,7 @@ pub enum Unverified {
     NoEvidence,
 }
 
-impl Unverified {
+impl UnverifiedReason {
     /// For people: the reason, as the end of a sentence.
     pub fn reason(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl Unverified {
 
 /// The surroundings of a finding, as they were when it was last seen.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Around {
+pub struct SurroundingLines {
     /// Lines above it, the nearest last, without indentation.
     pub before: Vec<String>,
     /// Lines below it, the nearest first.
@@ -48,14 +48,14 @@ pub struct Around {
     pub copies: u32,
     /// The lines of the change when a reviewer saw the finding last: all others are new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Seen>,
+    pub seen: Option<ChangeSnapshot>,
 }
 
 /// The text of a change, as it is remembered.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Seen {
+pub struct ChangeSnapshot {
     /// The lines of the finding's file near it, and those that the change added.
-    pub marks: Marks,
+    pub marks: StatementMarks,
     /// Are they of all that the change added?
     pub is_whole: bool,
     /// The finding's lines and those near it.
@@ -63,14 +63,19 @@ pub struct Seen {
     pub near: String,
 }
 
-impl Around {
+impl SurroundingLines {
     /// Of these lines of a file, first and last. `seen`: see there.
-    pub(super) fn of(page: &Page, (start, end): (u32, u32), snippet: &str, seen: Option<Seen>) -> Self {
+    pub(super) fn of(
+        page: &ComparedFile,
+        (start, end): (u32, u32),
+        snippet: &str,
+        seen: Option<ChangeSnapshot>,
+    ) -> Self {
         let lines: Vec<&str> = page.text.lines().collect();
         let first = index(start).min(lines.len());
         let last = (index(end) + 1).clamp(first, lines.len());
         let kept = |lines: &[&str]| lines.iter().map(|line| key(line)).collect();
-        let copies = page.places(&Sought::of(snippet)).len();
+        let copies = page.places(&SearchTokens::of(snippet)).len();
         Self {
             before: kept(lines.get(first.saturating_sub(MAX_AROUND)..first).unwrap_or_default()),
             after: kept(lines.get(last..(last + MAX_AROUND).min(lines.len())).unwrap_or_default()),

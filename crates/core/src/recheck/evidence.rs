@@ -11,15 +11,15 @@ use std::collections::BTreeSet;
 
 use truing_diff::RepoPath;
 
-use moved::Moved;
+use moved::MovedDefinition;
 
-use super::around::Seen;
-use super::follow::{Went, follow};
-use super::head::{Head, NEAR, Verdict, owed};
-use super::page::{Page, Tokens};
-use super::statement::Statement;
+use super::around::ChangeSnapshot;
+use super::follow::{FollowOutcome, follow};
+use super::head::{HeadView, NEAR, RecheckVerdict, owed};
+use super::page::{ComparedFile, TokenSequence};
+use super::statement::CodeStatement;
 use crate::excerpt;
-use crate::finding::{Evidence, Finding};
+use crate::finding::{Finding, FixEvidence};
 use crate::id::FindingId;
 
 /// Lines that a verdict may quote: of more, nobody says which show a fix.
@@ -57,26 +57,31 @@ const DEFINES: [&str; 18] = [
 const MAX_DEFINES: usize = 4;
 
 /// The lines that took the place of open findings' own: they show what became of that finding, and of no other.
-pub(super) type Replaced<'a> = Vec<(&'a FindingId, RepoPath, (u32, u32))>;
+pub(super) type ReplacedLines<'a> = Vec<(&'a FindingId, RepoPath, (u32, u32))>;
 
 pub(super) fn replaced<'a, T: Fn(&RepoPath) -> Option<String>>(
     known: &'a [Finding],
-    head: &Head<'_, T>,
-) -> Replaced<'a> {
+    head: &HeadView<'_, T>,
+) -> ReplacedLines<'a> {
     let lines = |finding: &'a Finding| match follow(finding, head) {
-        Went::Changed { path, start, end, .. } if start <= end => Some((&finding.id, path, (start, end))),
-        Went::There { .. } | Went::Changed { .. } | Went::Lost { .. } | Went::NoFile => None,
+        FollowOutcome::Changed { path, start, end, .. } if start <= end => {
+            Some((&finding.id, path, (start, end)))
+        }
+        FollowOutcome::There { .. }
+        | FollowOutcome::Changed { .. }
+        | FollowOutcome::Lost { .. }
+        | FollowOutcome::NoFile => None,
     };
     owed(known).filter_map(lines).collect()
 }
 
 /// The lines quoted by a verdict that are new and show a fix of a finding, whose lines went there.
 pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
-    verdict: &Verdict,
+    verdict: &RecheckVerdict,
     finding: &Finding,
-    went: &Went,
-    (head, replaced): (&Head<'_, T>, &Replaced<'_>),
-) -> Option<Evidence> {
+    went: &FollowOutcome,
+    (head, replaced): (&HeadView<'_, T>, &ReplacedLines<'_>),
+) -> Option<FixEvidence> {
     let seen = finding.around.as_ref()?.seen.as_ref()?;
     let (first, last) = verdict.lines?;
     if last.saturating_sub(first) >= MAX_QUOTED {
@@ -90,20 +95,26 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         return None;
     }
     let own = match went {
-        Went::There { start, end, .. } | Went::Changed { start, end, .. } if path == own_path => {
+        FollowOutcome::There { start, end, .. } | FollowOutcome::Changed { start, end, .. }
+            if path == own_path =>
+        {
             Some((start.saturating_sub(NEAR), end.saturating_add(NEAR)))
         }
-        Went::There { .. } | Went::Changed { .. } | Went::Lost { .. } | Went::NoFile => None,
+        FollowOutcome::There { .. }
+        | FollowOutcome::Changed { .. }
+        | FollowOutcome::Lost { .. }
+        | FollowOutcome::NoFile => None,
     };
-    let is_quoted = |statement: &Statement| statement.touches((first, last));
-    let told: Vec<&Statement> = page.statements().iter().filter(|one| is_quoted(one)).collect();
-    let is_of_another = |statement: &Statement| {
+    let is_quoted = |statement: &CodeStatement| statement.touches((first, last));
+    let told: Vec<&CodeStatement> = page.statements().iter().filter(|one| is_quoted(one)).collect();
+    let is_of_another = |statement: &CodeStatement| {
         replaced.iter().any(|(id, at, lines)| **id != finding.id && at == path && statement.touches(*lines))
     };
-    let is_near =
-        |statement: &Statement| own.is_some_and(|own| statement.touches(own)) && !is_of_another(statement);
-    let was = Was::of(seen, &page);
-    let is_new = |one: &&&Statement| {
+    let is_near = |statement: &CodeStatement| {
+        own.is_some_and(|own| statement.touches(own)) && !is_of_another(statement)
+    };
+    let was = FileComparison::of(seen, &page);
+    let is_new = |one: &&&CodeStatement| {
         let was_there = seen.marks.has(one.own) || is_near(one) && was.is_same(one);
         one.has_words && !was_there && !is_of_another(one)
     };
@@ -122,33 +133,35 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
             return None;
         }
         let added = head.added.get(path)?;
-        let is_added = |one: &&&Statement| added.iter().any(|lines| one.touches(*lines));
+        let is_added = |one: &&&CodeStatement| added.iter().any(|lines| one.touches(*lines));
         let (names, of) = (names(&finding.raw.snippet), inside(went, head));
         let quotes = |name: &str| quoted.iter().any(|line| words(line).any(|word| word == name));
-        let is_of_it = |one: &&&Statement| {
+        let is_of_it = |one: &&&CodeStatement| {
             let (own, around) = headings(&page, one);
             own.iter().chain(&around).any(|name| names.contains(name)) || of.as_deref().is_some_and(quotes)
         };
-        let all_of_it = || Moved::of(finding, seen).filter(|moved| !moved.is_left(own_path, went, head));
+        let all_of_it =
+            || MovedDefinition::of(finding, seen).filter(|moved| !moved.is_left(own_path, went, head));
         let moved = if path == own_path { None } else { all_of_it() };
-        let is_moved = |one: &&&Statement| moved.as_ref().is_some_and(|it| it.is_around(one, &page, added));
+        let is_moved =
+            |one: &&&CodeStatement| moved.as_ref().is_some_and(|it| it.is_around(one, &page, added));
         let found = told.iter().filter(is_new).filter(is_added).find(|one| is_of_it(one) || is_moved(one));
         found.map(|one| one.own)
     };
     let mark = beside().or_else(elsewhere)?;
-    Some(Evidence { mark: Some(mark), ..Evidence::of(path, (first, last), &quoted) })
+    Some(FixEvidence { mark: Some(mark), ..FixEvidence::of(path, (first, last), &quoted) })
 }
 
 /// Do quoted lines that stand in place of a finding's own say anything that was not said there before?
-pub(super) fn says_new(quoted: (u32, u32), finding: &Finding, page: &Page) -> bool {
+pub(super) fn says_new(quoted: (u32, u32), finding: &Finding, page: &ComparedFile) -> bool {
     // Findings of before this was remembered.
     let Some(seen) = finding.around.as_ref().and_then(|around| around.seen.as_ref()) else { return true };
-    let was = Was::of(seen, page);
-    let is_told = |one: &Statement| one.touches(quoted);
-    let is_known = |one: &Statement| seen.marks.has(one.own);
-    let is_new = |one: &Statement| is_told(one) && !is_known(one) && !was.is_same(one);
+    let was = FileComparison::of(seen, page);
+    let is_told = |one: &CodeStatement| one.touches(quoted);
+    let is_known = |one: &CodeStatement| seen.marks.has(one.own);
+    let is_new = |one: &CodeStatement| is_told(one) && !is_known(one) && !was.is_same(one);
     // What stood between two statements is gone.
-    let is_gone_between = |above: &Statement, below: &Statement| {
+    let is_gone_between = |above: &CodeStatement, below: &CodeStatement| {
         (is_told(above) || is_told(below))
             && is_known(above)
             && is_known(below)
@@ -160,33 +173,33 @@ pub(super) fn says_new(quoted: (u32, u32), finding: &Finding, page: &Page) -> bo
 }
 
 /// A file, beside what was remembered of it when a finding was last seen.
-struct Was<'a> {
-    seen: &'a Seen,
-    near: Tokens,
-    page: &'a Page,
+struct FileComparison<'a> {
+    seen: &'a ChangeSnapshot,
+    near: TokenSequence,
+    page: &'a ComparedFile,
 }
 
-impl<'a> Was<'a> {
-    fn of(seen: &'a Seen, page: &'a Page) -> Self {
-        Self { seen, near: Tokens::of_code(&seen.near), page }
+impl<'a> FileComparison<'a> {
+    fn of(seen: &'a ChangeSnapshot, page: &'a ComparedFile) -> Self {
+        Self { seen, near: TokenSequence::of_code(&seen.near), page }
     }
 
     /// Did a formatter break or join the statement? It says what was there before, between the same words.
-    fn is_same(&self, one: &Statement) -> bool {
+    fn is_same(&self, one: &CodeStatement) -> bool {
         let tokens = self.page.code().between((one.first, one.last));
         !self.seen.marks.has(one.own) && self.near.has(tokens)
     }
 
     /// Do two statements stand together that did not?
-    fn is_new_pair(&self, above: &Statement, below: &Statement) -> bool {
+    fn is_new_pair(&self, above: &CodeStatement, below: &CodeStatement) -> bool {
         !self.seen.marks.has(below.joint) && !self.is_same(above) && !self.is_same(below)
     }
 }
 
 /// Does the head have what showed that a finding is fixed, whose own lines were left as they were?
 pub(super) fn still_shows<T: Fn(&RepoPath) -> Option<String>>(
-    evidence: &Evidence,
-    head: &Head<'_, T>,
+    evidence: &FixEvidence,
+    head: &HeadView<'_, T>,
 ) -> bool {
     let Some(mark) = evidence.mark else { return false };
     let has = |path: &truing_diff::RepoPath| {
@@ -247,9 +260,9 @@ fn defined(line: &str) -> Option<&str> {
 
 /// The name that a statement defines, if other lines stand in it, or it gives a value to something; and what it stands
 /// in, as those lines define it, from the inside.
-fn headings<'a>(page: &'a Page, statement: &Statement) -> (Option<&'a str>, Vec<&'a str>) {
+fn headings<'a>(page: &'a ComparedFile, statement: &CodeStatement) -> (Option<&'a str>, Vec<&'a str>) {
     let lines: Vec<&str> = page.text.lines().collect();
-    let line = |one: &Statement| {
+    let line = |one: &CodeStatement| {
         let at = usize::try_from(one.first.saturating_sub(1)).ok()?;
         lines.get(at).copied()
     };
@@ -274,8 +287,12 @@ fn is_value(line: &str) -> bool {
 }
 
 /// The function that a finding is in.
-fn inside<T: Fn(&RepoPath) -> Option<String>>(went: &Went, head: &Head<'_, T>) -> Option<String> {
-    let (Went::There { path, start, end } | Went::Changed { path, start, end, .. }) = went else {
+fn inside<T: Fn(&RepoPath) -> Option<String>>(
+    went: &FollowOutcome,
+    head: &HeadView<'_, T>,
+) -> Option<String> {
+    let (FollowOutcome::There { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) = went
+    else {
         return None;
     };
     let page = head.page(path)?;

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use truing_diff::RepoPath;
 
 use super::around::index;
-use super::head::Head;
-use super::page::{Page, Sought, key_hash};
+use super::head::HeadView;
+use super::page::{ComparedFile, SearchTokens, key_hash};
 use crate::finding::Finding;
 
 /// Lines of a file that is searched; what was found in a longer one cannot be followed.
@@ -35,7 +35,7 @@ const LIKE_PERCENT: usize = 25;
 
 /// Where a finding's lines are now. Lines are 1-based and inclusive.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Went {
+pub enum FollowOutcome {
     /// They are there, comments and a formatter's doings aside.
     There {
         /// The file.
@@ -66,7 +66,7 @@ pub enum Went {
     NoFile,
 }
 
-impl Went {
+impl FollowOutcome {
     /// The file.
     pub fn path(&self) -> Option<&RepoPath> {
         match self {
@@ -77,13 +77,16 @@ impl Went {
 }
 
 /// Follows a finding to the head.
-pub fn follow<T: Fn(&RepoPath) -> Option<String>>(finding: &Finding, head: &Head<'_, T>) -> Went {
+pub fn follow<T: Fn(&RepoPath) -> Option<String>>(
+    finding: &Finding,
+    head: &HeadView<'_, T>,
+) -> FollowOutcome {
     let was = &finding.raw.place.path;
-    let wanted = Wanted::of(finding);
+    let wanted = TargetLines::of(finding);
     let renamed = head.changed.iter().filter(|path| *path != was && head.renames.same_file(path, was));
     let own = std::iter::once(was).chain(renamed).filter_map(|path| {
         let page = head.page(path)?;
-        Some(Fit::of(&wanted, path, &page))
+        Some(LineMatch::of(&wanted, path, &page))
     });
     // Of equals the first: its own name.
     let own = own.reduce(|best, other| if other.rank() > best.rank() { other } else { best });
@@ -102,21 +105,21 @@ pub fn follow<T: Fn(&RepoPath) -> Option<String>>(finding: &Finding, head: &Head
             let known: BTreeSet<u64> =
                 page.lines.iter().copied().filter(|line| lines.contains(line)).collect();
             let may_be = i32::try_from(known.len()).unwrap_or(i32::MAX).saturating_mul(WORDS) >= ELSEWHERE;
-            may_be.then(|| Fit::of(&wanted, path, &page))
+            may_be.then(|| LineMatch::of(&wanted, path, &page))
         })
         .filter(|fit| fit.score >= ELSEWHERE)
         .filter(|fit| fit.is_there() || (fit.score > least && fit.share() >= ELSEWHERE_PERCENT))
         .reduce(|best, other| if other.rank() > best.rank() { other } else { best });
-    best.or(own).map_or(Went::NoFile, |fit| fit.went())
+    best.or(own).map_or(FollowOutcome::NoFile, |fit| fit.went())
 }
 
 /// May the code of a finding whose file is gone be in another file that the change adds to, so much rewritten that it is not
 /// known again?
 pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
-    head: &Head<'_, T>,
+    head: &HeadView<'_, T>,
 ) -> bool {
-    let wanted = Wanted::of(finding);
+    let wanted = TargetLines::of(finding);
     let words: BTreeSet<u64> =
         wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
     head.changed.iter().take(MAX_FILES).filter_map(|path| head.page(path)).any(|page| {
@@ -126,8 +129,8 @@ pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
 }
 
 /// A finding's lines and those beside it, as they are looked for.
-struct Wanted {
-    lines: Vec<WantedLine>,
+struct TargetLines {
+    lines: Vec<TargetLine>,
     /// Of these, so many stood above it, and so many below.
     above: usize,
     below: usize,
@@ -136,33 +139,33 @@ struct Wanted {
     /// The index of its first line then.
     was: usize,
     /// Its own lines.
-    sought: Sought,
+    sought: SearchTokens,
     /// What all of them are worth, and those beside it.
     whole: i32,
     beside: i32,
 }
 
 #[derive(Clone, Copy)]
-struct WantedLine {
+struct TargetLine {
     key: u64,
     worth: i32,
 }
 
-impl Wanted {
+impl TargetLines {
     fn of(finding: &Finding) -> Self {
-        let line = |line: &str| WantedLine { key: key_hash(line), worth: worth(line.trim()) };
+        let line = |line: &str| TargetLine { key: key_hash(line), worth: worth(line.trim()) };
         let around = finding.around.as_ref();
         let before = around.map_or(&[][..], |around| &around.before);
         let after = around.map_or(&[][..], |around| &around.after);
         let own = finding.raw.snippet.lines();
-        let lines: Vec<WantedLine> = before
+        let lines: Vec<TargetLine> = before
             .iter()
             .map(|text| line(text))
             .chain(own.map(line))
             .chain(after.iter().map(|text| line(text)))
             .collect();
         let (above, below) = (before.len(), after.len());
-        let of_these = |lines: &[WantedLine]| lines.iter().map(|line| line.worth).sum::<i32>();
+        let of_these = |lines: &[TargetLine]| lines.iter().map(|line| line.worth).sum::<i32>();
         let whole = of_these(&lines);
         let own = of_these(lines.get(above..lines.len() - below).unwrap_or_default());
         Self {
@@ -170,7 +173,7 @@ impl Wanted {
             below,
             copies: around.map_or(1, |around| around.copies.max(1)),
             was: index(finding.raw.place.start_line),
-            sought: Sought::of(&finding.raw.snippet),
+            sought: SearchTokens::of(&finding.raw.snippet),
             whole,
             beside: whole - own,
             lines,
@@ -221,7 +224,7 @@ impl Wanted {
 }
 
 /// The best place of a finding in a file.
-struct Fit {
+struct LineMatch {
     path: RepoPath,
     /// Its lines, if they are there.
     there: Option<(usize, usize)>,
@@ -234,17 +237,18 @@ struct Fit {
     whole: i32,
 }
 
-impl Fit {
-    fn of(wanted: &Wanted, path: &RepoPath, page: &Page) -> Self {
+impl LineMatch {
+    fn of(wanted: &TargetLines, path: &RepoPath, page: &ComparedFile) -> Self {
         let whole = wanted.whole.max(1);
-        let none = Fit { path: path.clone(), there: None, between: None, likely: (0, 0), score: 0, whole };
+        let none =
+            LineMatch { path: path.clone(), there: None, between: None, likely: (0, 0), score: 0, whole };
         if page.lines.len() > MAX_LINES {
             return none;
         }
         if let Some(there) = wanted.as_it_was(&page.lines) {
             return Self { there: Some(there), score: whole, ..none };
         }
-        let Wanted { lines, above, below, was, .. } = wanted;
+        let TargetLines { lines, above, below, was, .. } = wanted;
         let (score, partners) = fitted(lines, &page.lines, was.saturating_sub(*above));
         let beside: i32 = (0..*above)
             .chain(lines.len() - below..lines.len())
@@ -280,24 +284,26 @@ impl Fit {
         (self.is_there(), self.score)
     }
 
-    fn went(self: &Fit) -> Went {
+    fn went(self: &LineMatch) -> FollowOutcome {
         let path = self.path.clone();
         match (self.there, self.between) {
-            (Some((first, last)), _) => Went::There { path, start: number(first), end: number(last) },
+            (Some((first, last)), _) => {
+                FollowOutcome::There { path, start: number(first), end: number(last) }
+            }
             // One line below the last one above it, to one line above the first one below it.
             (None, Some((first, end))) => {
                 let lines = |(first, end)| (number(first), u32::try_from(end).unwrap_or(u32::MAX));
                 let (start, end) = lines((first, end));
-                Went::Changed { path, start, end, likely: lines(self.likely) }
+                FollowOutcome::Changed { path, start, end, likely: lines(self.likely) }
             }
-            (None, None) => Went::Lost { path },
+            (None, None) => FollowOutcome::Lost { path },
         }
     }
 }
 
 /// The best fit of some lines, in their order, into others: its score, and the partner of each. Of equals the one that
 /// begins nearest to `was`. Lines of the others that are none of them only stand between.
-fn fitted(wanted: &[WantedLine], keys: &[u64], was: usize) -> (i32, Vec<Option<usize>>) {
+fn fitted(wanted: &[TargetLine], keys: &[u64], was: usize) -> (i32, Vec<Option<usize>>) {
     let known: BTreeSet<u64> = wanted.iter().map(|line| line.key).collect();
     let columns: Vec<(usize, u64)> =
         keys.iter().copied().enumerate().filter(|(_, key)| known.contains(key)).collect();

@@ -7,12 +7,12 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-use super::around::{Around, Seen};
-use super::page::{self, Page};
-use super::statement::{self, Marks};
-use crate::finding::{Finding, FindingStatus, Side, Source};
+use super::around::{ChangeSnapshot, SurroundingLines};
+use super::page::{self, ComparedFile};
+use super::statement::{self, StatementMarks};
+use crate::finding::{DiffSide, Finding, FindingSource, FindingStatus};
 use crate::id::FindingId;
-use crate::increment::Renames;
+use crate::increment::FileRenames;
 use crate::line::cut;
 
 /// Lines from a finding to what is beside it.
@@ -24,7 +24,7 @@ const MAX_NEAR: u32 = NEAR + 4;
 /// A reviewer's word on an open finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Word {
+pub enum RecheckStatus {
     /// The defect is there as before.
     StillThere,
     /// The defect is fixed.
@@ -33,11 +33,11 @@ pub enum Word {
 
 /// A reviewer's word, with the lines of the file that show it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Verdict {
+pub struct RecheckVerdict {
     /// On which finding.
     pub finding: FindingId,
     /// The word.
-    pub word: Word,
+    pub word: RecheckStatus,
     /// The file of the lines that show it; none: the finding's own.
     pub path: Option<RepoPath>,
     /// The lines that show it, first and last; none: no lines are named.
@@ -48,66 +48,66 @@ pub struct Verdict {
 
 /// One reviewer who has reported all it found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Reviewer {
+pub struct ReviewerReport {
     /// The files that it was shown, or has read.
     pub seen: BTreeSet<RepoPath>,
     /// Its verdicts.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<RecheckVerdict>,
 }
 
 /// The lines that a change adds, first and last, by file.
-pub type Added = BTreeMap<RepoPath, Vec<(u32, u32)>>;
+pub type AddedLines = BTreeMap<RepoPath, Vec<(u32, u32)>>;
 
 /// The head, as far as findings of before need it.
-pub struct Head<'a, T> {
+pub struct HeadView<'a, T> {
     /// The text of a file, without secrets; none if there is no such file, or it cannot be read.
     pub(super) text: T,
     /// The changed files that can be read.
     pub(super) changed: &'a [RepoPath],
     /// Every file that the change is about, whether it can be read or not, and its added lines.
-    pub(super) added: Added,
+    pub(super) added: AddedLines,
     /// Files of the change that are deleted at the head.
     pub(super) deleted: BTreeSet<RepoPath>,
     /// The names that files had.
-    pub(super) renames: &'a Renames,
+    pub(super) renames: &'a FileRenames,
     /// The files that were looked at.
-    pub(super) pages: RefCell<BTreeMap<RepoPath, Option<Rc<Page>>>>,
+    pub(super) pages: RefCell<BTreeMap<RepoPath, Option<Rc<ComparedFile>>>>,
     /// The lines of the change; none: they are more than is kept.
-    pub(super) marks: OnceCell<Option<Marks>>,
+    pub(super) marks: OnceCell<Option<StatementMarks>>,
 }
 
-impl<'a, T: Fn(&RepoPath) -> Option<String>> Head<'a, T> {
+impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     /// `text`: the text of a file, without secrets; none if there is no such file, or it cannot be read. `changed`: the
     /// changed files that can be read. `added`: every file that the change is about, whether it can be read or not, and its
     /// added lines. `deleted`: files of the change that are deleted at the head. `renames`: the names that files had.
     pub fn new(
         text: T,
         changed: &'a [RepoPath],
-        (added, deleted): (Added, BTreeSet<RepoPath>),
-        renames: &'a Renames,
+        (added, deleted): (AddedLines, BTreeSet<RepoPath>),
+        renames: &'a FileRenames,
     ) -> Self {
         let (pages, marks) = (RefCell::default(), OnceCell::new());
         Self { text, changed, added, deleted, renames, pages, marks }
     }
 
     /// The lines beside these of a file; none if it cannot be read.
-    pub fn around(&self, path: &RepoPath, lines: (u32, u32), snippet: &str) -> Option<Around> {
-        Some(Around::of(&*self.page(path)?, lines, snippet, None))
+    pub fn around(&self, path: &RepoPath, lines: (u32, u32), snippet: &str) -> Option<SurroundingLines> {
+        Some(SurroundingLines::of(&*self.page(path)?, lines, snippet, None))
     }
 
     /// A file, if it can be read.
-    pub(super) fn page(&self, path: &RepoPath) -> Option<Rc<Page>> {
+    pub(super) fn page(&self, path: &RepoPath) -> Option<Rc<ComparedFile>> {
         if let Some(page) = self.pages.borrow().get(path) {
             return page.clone();
         }
-        let page = (self.text)(path).map(|text| Rc::new(Page::new(text)));
+        let page = (self.text)(path).map(|text| Rc::new(ComparedFile::new(text)));
         self.pages.borrow_mut().insert(path.clone(), page.clone());
         page
     }
 
     /// The lines of the change, for a finding that is seen at these lines.
-    pub(super) fn seen(&self, page: &Page, lines: (u32, u32)) -> Seen {
-        let marks = Marks::beside(page, lines);
+    pub(super) fn seen(&self, page: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
+        let marks = StatementMarks::beside(page, lines);
         let said = self.marks.get_or_init(|| self.said());
         let is_whole = said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_MARKS);
         let (first, last) = (lines.0.saturating_sub(MAX_NEAR), lines.1.saturating_add(MAX_NEAR));
@@ -118,20 +118,20 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> Head<'a, T> {
             Some(said) => marks.with(said),
             None => marks,
         };
-        Seen { marks, is_whole, near }
+        ChangeSnapshot { marks, is_whole, near }
     }
 
-    pub(super) fn said(&self) -> Option<Marks> {
+    pub(super) fn said(&self) -> Option<StatementMarks> {
         let mut marks = Vec::new();
         for (path, added) in self.changed.iter().filter_map(|path| Some((path, self.added.get(path)?))) {
             let Some(page) = self.page(path) else { continue };
-            let is_added = |one: &&statement::Statement| added.iter().any(|lines| one.touches(*lines));
+            let is_added = |one: &&statement::CodeStatement| added.iter().any(|lines| one.touches(*lines));
             marks.extend(page.statements().iter().filter(is_added).map(|one| one.own));
             if marks.len() > statement::MAX_MARKS {
                 return None;
             }
         }
-        Some(Marks::of(marks))
+        Some(StatementMarks::of(marks))
     }
 }
 
@@ -141,7 +141,7 @@ pub fn owed(known: &[Finding]) -> impl Iterator<Item = &Finding> {
 }
 
 pub(super) fn is_owed(finding: &Finding) -> bool {
-    finding.raw.source == Source::Agent
-        && finding.raw.place.side == Side::New
+    finding.raw.source == FindingSource::Agent
+        && finding.raw.place.side == DiffSide::New
         && matches!(finding.status, FindingStatus::Open | FindingStatus::Claimed)
 }

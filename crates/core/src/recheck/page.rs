@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
-use super::statement::{Statement, code, statements};
+use super::statement::{CodeStatement, code, statements};
 use crate::excerpt::folded;
 use crate::line::{cut, is_hidden};
 
@@ -16,22 +16,22 @@ use crate::line::{cut, is_hidden};
 pub(super) const MAX_LINE_CHARS: usize = 200;
 
 /// A file, as it is compared.
-pub(super) struct Page {
+pub(super) struct ComparedFile {
     pub(super) text: String,
     /// Each line, white space aside.
     pub(super) lines: Vec<u64>,
-    sought: OnceCell<Sought>,
-    statements: OnceCell<Vec<Statement>>,
+    sought: OnceCell<SearchTokens>,
+    statements: OnceCell<Vec<CodeStatement>>,
 }
 
-impl Page {
+impl ComparedFile {
     pub(super) fn new(text: String) -> Self {
         let lines = text.lines().map(key_hash).collect();
         Self { text, lines, sought: OnceCell::new(), statements: OnceCell::new() }
     }
 
-    fn sought(&self) -> &Sought {
-        self.sought.get_or_init(|| Sought::of(&self.text))
+    fn sought(&self) -> &SearchTokens {
+        self.sought.get_or_init(|| SearchTokens::of(&self.text))
     }
 
     /// Is there anything but comments in these lines?
@@ -40,41 +40,41 @@ impl Page {
     }
 
     /// Its code.
-    pub(super) fn code(&self) -> &Tokens {
+    pub(super) fn code(&self) -> &TokenSequence {
         &self.sought().code
     }
 
     /// Where these lines stand as whole lines, comments and a formatter's doings aside: the first line and the last of each
     /// place.
-    pub(super) fn places(&self, sought: &Sought) -> Vec<(usize, usize)> {
+    pub(super) fn places(&self, sought: &SearchTokens) -> Vec<(usize, usize)> {
         let own = self.sought();
         let places = own.code.all(&sought.code);
         // A comment has no code.
         if places.is_empty() { own.text.all(&sought.text) } else { places }
     }
 
-    pub(super) fn statements(&self) -> &[Statement] {
+    pub(super) fn statements(&self) -> &[CodeStatement] {
         self.statements.get_or_init(|| statements(&self.text))
     }
 }
 
 /// Lines that are looked for: their code, and all of their text.
-pub(super) struct Sought {
-    code: Tokens,
-    text: Tokens,
+pub(super) struct SearchTokens {
+    code: TokenSequence,
+    text: TokenSequence,
 }
 
-impl Sought {
+impl SearchTokens {
     pub(super) fn of(text: &str) -> Self {
-        Self { code: Tokens::of_code(text), text: Tokens::of(text) }
+        Self { code: TokenSequence::of_code(text), text: TokenSequence::of(text) }
     }
 }
 
 /// A hash that is the same on every machine and in every version (FNV-1a): what is recorded is compared with it later.
 #[derive(Clone, Copy)]
-pub(super) struct Hash(u64);
+pub(super) struct StableHash(u64);
 
-impl Hash {
+impl StableHash {
     pub(super) const fn new() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
@@ -101,7 +101,7 @@ pub(super) fn key(line: &str) -> String {
 
 /// The hash of [`key`].
 pub(super) fn key_hash(line: &str) -> u64 {
-    let (mut hash, mut has_gap, mut is_begun) = (Hash::new(), false, false);
+    let (mut hash, mut has_gap, mut is_begun) = (StableHash::new(), false, false);
     if line.len() <= MAX_LINE_CHARS && line.is_ascii() {
         for &byte in line.as_bytes() {
             match byte {
@@ -123,19 +123,19 @@ pub(super) fn key_hash(line: &str) -> u64 {
 }
 
 fn hash_of(text: &str) -> u64 {
-    let mut hash = Hash::new();
+    let mut hash = StableHash::new();
     hash.bytes(text.as_bytes());
     hash.get()
 }
 
 /// The words and signs of lines, with the line of each. How code is broken into lines, which quotes it has and whether a
 /// comma stands before a closing bracket is no difference.
-pub(super) struct Tokens {
+pub(super) struct TokenSequence {
     tokens: Vec<u64>,
     lines: Vec<usize>,
 }
 
-impl Tokens {
+impl TokenSequence {
     pub(super) fn of(text: &str) -> Self {
         Self::of_lines(text.lines())
     }
@@ -159,7 +159,7 @@ impl Tokens {
             let mut word = None;
             for char in text.chars() {
                 if char.is_ascii_alphanumeric() || char == '_' || !char.is_ascii() && char.is_alphanumeric() {
-                    add(word.get_or_insert(Hash::new()), char);
+                    add(word.get_or_insert(StableHash::new()), char);
                     continue;
                 }
                 if let Some(word) = word.take() {
@@ -172,7 +172,7 @@ impl Tokens {
                     all.tokens.pop();
                     all.lines.pop();
                 }
-                let mut sign = Hash::new();
+                let mut sign = StableHash::new();
                 add(&mut sign, if matches!(char, '\'' | '`') { '"' } else { char });
                 all.push(sign, line);
             }
@@ -196,7 +196,7 @@ impl Tokens {
         !some.is_empty() && self.tokens.windows(some.len()).any(|here| here == some)
     }
 
-    fn push(&mut self, token: Hash, line: usize) {
+    fn push(&mut self, token: StableHash, line: usize) {
         self.tokens.push(token.get());
         self.lines.push(line);
     }
@@ -220,7 +220,7 @@ impl Tokens {
 
 /// The token of a sign or a word.
 const fn token(text: &str) -> u64 {
-    let (mut hash, mut at) = (Hash::new(), 0);
+    let (mut hash, mut at) = (StableHash::new(), 0);
     while at < text.len() {
         hash.byte(text.as_bytes()[at]);
         at += 1;
@@ -269,7 +269,7 @@ const GOES_ON: [u64; 21] = [
 
 /// The places of round brackets that change nothing: those around all that is given, returned, tested or handed on, and
 /// around the one parameter of an arrow function.
-fn brackets_around(all: &Tokens) -> BTreeSet<usize> {
+fn brackets_around(all: &TokenSequence) -> BTreeSet<usize> {
     let token = |at: usize| all.tokens.get(at).copied();
     let (mut open, mut around) = (Vec::<(usize, bool)>::new(), BTreeSet::new());
     for (at, now) in all.tokens.iter().copied().enumerate() {
@@ -318,7 +318,7 @@ fn without_remarks(line: &str) -> Cow<'_, str> {
     kept
 }
 
-fn add(hash: &mut Hash, char: char) {
+fn add(hash: &mut StableHash, char: char) {
     match u8::try_from(char) {
         Ok(byte) if byte.is_ascii() => hash.byte(byte),
         Ok(_) | Err(_) => hash.bytes(char.encode_utf8(&mut [0; 4]).as_bytes()),

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::page::{Hash, Page};
+use super::page::{ComparedFile, StableHash};
 
 /// Lines that open brackets go on to, at most: a bracket may stand in a text.
 const MAX_JOINED: u32 = 20;
@@ -24,7 +24,7 @@ pub(super) const MAX_MARKS: usize = 3_000;
 
 /// One statement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Statement {
+pub(super) struct CodeStatement {
     /// First line, from 1.
     pub(super) first: u32,
     /// Last line.
@@ -39,7 +39,7 @@ pub(super) struct Statement {
     pub(super) indent: usize,
 }
 
-impl Statement {
+impl CodeStatement {
     pub(super) fn touches(&self, (first, last): (u32, u32)) -> bool {
         self.first <= last && first <= self.last
     }
@@ -48,15 +48,15 @@ impl Statement {
 /// The marks that a change had when a finding was last seen: six hexadecimal digits each, in ascending order.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct Marks(Vec<u32>);
+pub struct StatementMarks(Vec<u32>);
 
-impl fmt::Debug for Marks {
+impl fmt::Debug for StatementMarks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} marks", self.len())
     }
 }
 
-impl Marks {
+impl StatementMarks {
     pub(super) fn has(&self, mark: u32) -> bool {
         self.0.binary_search(&mark).is_ok()
     }
@@ -78,36 +78,38 @@ impl Marks {
     }
 
     /// Of a file, around these lines.
-    pub(super) fn beside(page: &Page, (start, end): (u32, u32)) -> Self {
+    pub(super) fn beside(page: &ComparedFile, (start, end): (u32, u32)) -> Self {
         let window = (start.saturating_sub(WINDOW), end.saturating_add(WINDOW));
         let near = page.statements().iter().filter(|statement| statement.touches(window));
         Self::of(near.flat_map(|statement| [statement.own, statement.joint]).collect())
     }
 }
 
-impl From<String> for Marks {
+impl From<String> for StatementMarks {
     fn from(text: String) -> Self {
         let digits = text.as_bytes().chunks(DIGITS).filter_map(|digits| std::str::from_utf8(digits).ok());
         Self::of(digits.filter_map(|digits| u32::from_str_radix(digits, 16).ok()).collect())
     }
 }
 
-impl From<Marks> for String {
-    fn from(marks: Marks) -> Self {
+impl From<StatementMarks> for String {
+    fn from(marks: StatementMarks) -> Self {
         marks.0.into_iter().map(|mark| format!("{mark:06x}")).collect()
     }
 }
 
 /// The statements of a text, from its top.
-pub(super) fn statements(text: &str) -> Vec<Statement> {
-    let mut all: Vec<Statement> = Vec::new();
-    let mut open: Option<Open> = None;
+pub(super) fn statements(text: &str) -> Vec<CodeStatement> {
+    let mut all: Vec<CodeStatement> = Vec::new();
+    let mut open: Option<UnfinishedStatement> = None;
     for (line, number) in text.lines().zip(1_u32..) {
         let code = code(line);
         if code.is_empty() {
             continue;
         }
-        let mut now = open.take().unwrap_or_else(|| Open::new(number, line.len() - line.trim_start().len()));
+        let mut now = open
+            .take()
+            .unwrap_or_else(|| UnfinishedStatement::new(number, line.len() - line.trim_start().len()));
         now.add(code, number);
         if now.depth > 0 && number - now.first < MAX_JOINED {
             open = Some(now);
@@ -122,12 +124,12 @@ pub(super) fn statements(text: &str) -> Vec<Statement> {
 }
 
 /// A statement that is being read.
-struct Open {
+struct UnfinishedStatement {
     first: u32,
     last: u32,
     indent: usize,
     depth: u32,
-    hash: Hash,
+    hash: StableHash,
     /// The last sign or letter, and whether white space or a comma stands behind it.
     before: u8,
     has_gap: bool,
@@ -135,9 +137,9 @@ struct Open {
     has_words: bool,
 }
 
-impl Open {
+impl UnfinishedStatement {
     const fn new(first: u32, indent: usize) -> Self {
-        let (hash, before) = (Hash::new(), 0);
+        let (hash, before) = (StableHash::new(), 0);
         Self {
             first,
             last: first,
@@ -184,15 +186,15 @@ impl Open {
         }
     }
 
-    fn end(self, above: Option<&Statement>) -> Statement {
+    fn end(self, above: Option<&CodeStatement>) -> CodeStatement {
         let own = mark(self.hash);
-        let mut joint = Hash::new();
+        let mut joint = StableHash::new();
         joint.bytes(&above.map_or(0, |above| above.own).to_be_bytes());
         // Deeper, as deep or less deep: how deep is the formatter's.
         joint.byte(above.map_or(1, |above| self.indent.cmp(&above.indent) as i8).to_be_bytes()[0]);
         joint.bytes(&own.to_be_bytes());
         let Self { first, last, indent, has_words, .. } = self;
-        Statement { first, last, own, joint: mark(joint), has_words, indent }
+        CodeStatement { first, last, own, joint: mark(joint), has_words, indent }
     }
 }
 
@@ -204,7 +206,7 @@ const fn is_word_before(byte: u8) -> bool {
     byte != 0 && is_word(byte)
 }
 
-fn mark(hash: Hash) -> u32 {
+fn mark(hash: StableHash) -> u32 {
     let hash = hash.get();
     u32::try_from((hash ^ (hash >> 32)) & MARK_BITS).unwrap_or_default()
 }
@@ -321,10 +323,10 @@ mod tests {
 
     #[test]
     fn marks_are_kept_as_they_are() {
-        let page = Page::new("a = 1\nb = 2\n".to_owned());
-        let marks = Marks::beside(&page, (1, 1));
+        let page = ComparedFile::new("a = 1\nb = 2\n".to_owned());
+        let marks = StatementMarks::beside(&page, (1, 1));
         let text = serde_json::to_string(&marks).unwrap();
-        assert_eq!(serde_json::from_str::<Marks>(&text).unwrap(), marks);
+        assert_eq!(serde_json::from_str::<StatementMarks>(&text).unwrap(), marks);
         assert_eq!((marks.len(), text.len()), (4, 4 * DIGITS + 2));
     }
 }

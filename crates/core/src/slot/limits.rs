@@ -1,55 +1,55 @@
 //! The limits of the slot machine: every duration and count it depends on.
 
-use crate::id::{Key, Millis, Span};
+use crate::id::{SlotKey, TimeSpan, UnixMillis};
 
 /// Configured limits; the defaults are those of cli.md.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Limits {
+pub struct SlotLimits {
     /// How long pushes must pause before the leading review.
-    pub debounce: Span,
+    pub debounce: TimeSpan,
     /// How long the first event waits for the leading review at the most.
-    pub max_wait: Span,
+    pub max_wait: TimeSpan,
     /// A storm ends after this long without an event.
-    pub quiet: Span,
+    pub quiet: TimeSpan,
     /// And after this long in any case.
-    pub storm_max: Span,
+    pub storm_max: TimeSpan,
     /// A lease without a heartbeat is lost after this long.
-    pub lease: Span,
+    pub lease: TimeSpan,
     /// Wait after the first failed attempt; doubled after each further one.
-    pub backoff: Span,
+    pub backoff: TimeSpan,
     /// The longest such wait.
-    pub backoff_max: Span,
+    pub backoff_max: TimeSpan,
     /// Failed attempts until the slot is parked.
     pub attempts: u32,
 }
 
-impl Default for Limits {
+impl Default for SlotLimits {
     fn default() -> Self {
         Self {
-            debounce: Span::seconds(15),
-            max_wait: Span::minutes(2),
-            quiet: Span::seconds(60),
-            storm_max: Span::minutes(30),
-            lease: Span::seconds(60),
-            backoff: Span::seconds(30),
-            backoff_max: Span::minutes(30),
+            debounce: TimeSpan::seconds(15),
+            max_wait: TimeSpan::minutes(2),
+            quiet: TimeSpan::seconds(60),
+            storm_max: TimeSpan::minutes(30),
+            lease: TimeSpan::seconds(60),
+            backoff: TimeSpan::seconds(30),
+            backoff_max: TimeSpan::minutes(30),
             attempts: 5,
         }
     }
 }
 
-impl Limits {
+impl SlotLimits {
     /// How long a worker may go without an acknowledged heartbeat before it must stop by itself: two thirds of
     /// the lease (design.md section 2).
-    pub fn self_stop(&self) -> Span {
-        Span(self.lease.0 / 3 * 2)
+    pub fn self_stop(&self) -> TimeSpan {
+        TimeSpan(self.lease.0 / 3 * 2)
     }
 
     /// When to try again after the failed attempt number `attempts` (from 1).
     ///
     /// The wait doubles up to `backoff_max`; a quarter of it is jitter, a hash of key and attempt, so that many
     /// slots that failed together do not return together, and a test can tell when.
-    pub(super) fn retry_at(&self, key: &Key, attempts: u32, now: Millis) -> Millis {
+    pub(super) fn retry_at(&self, key: &SlotKey, attempts: u32, now: UnixMillis) -> UnixMillis {
         let doublings = attempts.saturating_sub(1).min(32);
         let wait = self.backoff.0.saturating_mul(1_i64 << doublings).min(self.backoff_max.0).max(0);
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325; // FNV-1a, 64 bits
@@ -57,7 +57,7 @@ impl Limits {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         let thousandths = i64::try_from((hash >> 32) % 1000).unwrap_or(0);
-        now + Span(wait - (wait / 4 / 1000 * thousandths).max(0))
+        now + TimeSpan(wait - (wait / 4 / 1000 * thousandths).max(0))
     }
 }
 
@@ -67,8 +67,8 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest_and_differ_between_slots() {
-        let limits = Limits::default();
-        let wait = |key: &str, attempt| (limits.retry_at(&Key::new(key), attempt, Millis(0))).0;
+        let limits = SlotLimits::default();
+        let wait = |key: &str, attempt| (limits.retry_at(&SlotKey::new(key), attempt, UnixMillis(0))).0;
         for (attempt, full) in [(1, 30_000), (2, 60_000), (3, 120_000), (7, 1_800_000), (u32::MAX, 1_800_000)]
         {
             let got = wait("pr/github/1/1", attempt);

@@ -1,19 +1,21 @@
 //! What may happen to a slot, and what becomes of it: [`Slot::step`].
 
-use std::fmt;
-
-use super::{ConvergeRequest, Hold, Limits, Loop, Slot, State, Storm, Unserved, Why};
-use crate::id::{Millis, Token};
+use super::note::{SlotNote, SlotRefusal};
+use super::{
+    ConvergeRequest, EventStorm, HoldReason, LoopKind, Slot, SlotLimits, SlotState, UnservedEvents,
+    WaitReason,
+};
+use crate::id::{FencingToken, UnixMillis};
 use crate::sync::job;
 
 /// What may happen to a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Command {
+pub enum SlotCommand {
     /// The forge says that something changed. It only marks the slot: what changed is asked of the forge later,
     /// so a late, repeated or reordered event is harmless, and a lost one is made up for by the next.
-    Event(Loop),
+    Event(LoopKind),
     /// A person asks for it by name: served at once, and even if nothing changed.
-    Request(Loop),
+    Request(LoopKind),
     /// A person asks for one audit by the converge loop, without a fix.
     Audit,
     /// A person wants the converge run to end before its next step.
@@ -21,16 +23,16 @@ pub enum Command {
     /// A worker takes a due slot.
     Lease,
     /// The worker is alive.
-    Heartbeat(Token),
+    Heartbeat(FencingToken),
     /// The worker is about to record a computed review: it counts for the storm.
-    Computed(Token),
+    Computed(FencingToken),
     /// The worker's step is done.
-    Finish(Token, Then),
+    Finish(FencingToken, StepOutcome),
     /// The worker's step failed, and is to be tried again; not before the given instant, if there is one (a
     /// create whose answer was lost is not looked for before its settle delay has passed).
-    Fail(Token, Option<Millis>),
+    Fail(FencingToken, Option<UnixMillis>),
     /// The worker gives the lease back untouched (drain): no attempt is counted.
-    HandBack(Token),
+    HandBack(FencingToken),
     /// The deadline has passed: the lease is lost, which is a failed attempt.
     Expire,
     /// The only server of this store has restarted: whoever held the lease is dead. No attempt is counted.
@@ -49,167 +51,114 @@ pub enum Command {
 
 /// How a step ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Then {
+pub enum StepOutcome {
     /// Done: what was pending at the lease is served.
     Idle,
     /// Done, but the forge shows another revision by now: due again, as after an event.
     Again,
     /// Not done: go on then.
-    DueAt(Millis, Why),
+    DueAt(UnixMillis, WaitReason),
     /// Not to be done until something happens. If something happened during the lease it is due instead.
-    Held(Hold),
+    Held(HoldReason),
 }
 
 /// A step's result.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Decision {
+pub struct SlotTransition {
     /// What to store; [`Slot::wakes_at`] tells when it wants the next step.
     pub slot: Slot,
     /// What to tell the log and `truing why`.
-    pub note: Option<Note>,
-}
-
-/// A line of history.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Note {
-    /// Marked: due then.
-    Marked(Millis, Why),
-    /// A person asked for this loop.
-    Asked(Loop),
-    /// Leased for this loop.
-    Leased(Loop, Token),
-    /// A review was computed: the how-manieth of its storm.
-    Computed(u32),
-    /// Ended.
-    Finished(Then),
-    /// Failed or lost, how often by now, and when it is tried again.
-    Failed(u32, Millis),
-    /// Failed too often: held until a new event or a retry.
-    Parked(u32),
-    /// The lease was given back, or its holder died with its server.
-    HandedBack,
-    /// Paused, resumed, retried or dropped by a person.
-    ByHand(&'static str),
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Marked(_, why) => write!(f, "marked; waits for {}", why.as_str()),
-            Self::Asked(of) => write!(f, "{} asked for by a person", of.as_str()),
-            Self::Leased(of, token) => write!(f, "{} leased (token {})", of.as_str(), token.0),
-            Self::Computed(1) => write!(f, "computed: the leading review of the storm"),
-            Self::Computed(_) => write!(f, "computed: the trailing review of the storm"),
-            Self::Finished(Then::Idle) => write!(f, "finished"),
-            Self::Finished(Then::Again) => write!(f, "finished; the head has moved, due again"),
-            Self::Finished(Then::DueAt(_, why)) => write!(f, "goes on later ({})", why.as_str()),
-            Self::Finished(Then::Held(why)) => write!(f, "held ({})", why.as_str()),
-            Self::Failed(attempts, _) => write!(f, "attempt {attempts} failed; will be tried again"),
-            Self::Parked(attempts) => write!(f, "parked after {attempts} failed attempts"),
-            Self::HandedBack => write!(f, "lease given back; due at once"),
-            Self::ByHand(what) => write!(f, "{what} by hand"),
-        }
-    }
-}
-
-/// Why a step is not possible. Nothing changes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Refused {
-    /// The token is not the lease's: the caller lost the slot and must stop.
-    #[error("the lease is lost: another one was granted, or none is")]
-    LeaseLost,
-    /// Not due yet, or not waiting at all.
-    #[error("not due")]
-    NotDue,
-    /// A worker has it, until then unless it renews its lease.
-    #[error("a worker is at work on it")]
-    Leased(Millis),
-    /// There is nothing of the kind to do.
-    #[error("nothing to do")]
-    Nothing,
-    /// A converge run has begun or is asked for: it audits by itself.
-    #[error("a converge run is at work or asked for, and audits by itself")]
-    Converging,
+    pub note: Option<SlotNote>,
 }
 
 impl Slot {
     /// The one transition function. `now` is the store's; nothing else is read.
     ///
     /// # Errors
-    /// [`Refused`] if the command does not fit the state; the slot is as it was.
-    pub fn step(&self, command: Command, limits: &Limits, now: Millis) -> Result<Decision, Refused> {
+    /// [`SlotRefusal`] if the command does not fit the state; the slot is as it was.
+    pub fn step(
+        &self,
+        command: SlotCommand,
+        limits: &SlotLimits,
+        now: UnixMillis,
+    ) -> Result<SlotTransition, SlotRefusal> {
         let mut slot = self.clone();
         let note = match command {
-            Command::Event(of) => slot.event(of, limits, now),
-            Command::Request(of) => slot.request(of, limits, now),
-            Command::Audit => Some(slot.audit(limits, now)?),
-            Command::Stop => Some(slot.stop(limits, now)?),
-            Command::Lease => Some(slot.lease(limits, now)?),
-            Command::Heartbeat(token) => slot.heartbeat(token, limits, now)?,
-            Command::Computed(token) => Some(slot.count(token, limits, now)?),
-            Command::Finish(token, then) => Some(slot.finish(token, then, limits, now)?),
-            Command::Fail(token, not_before) => {
+            SlotCommand::Event(of) => slot.event(of, limits, now),
+            SlotCommand::Request(of) => slot.request(of, limits, now),
+            SlotCommand::Audit => Some(slot.audit(limits, now)?),
+            SlotCommand::Stop => Some(slot.stop(limits, now)?),
+            SlotCommand::Lease => Some(slot.lease(limits, now)?),
+            SlotCommand::Heartbeat(token) => slot.heartbeat(token, limits, now)?,
+            SlotCommand::Computed(token) => Some(slot.count(token, limits, now)?),
+            SlotCommand::Finish(token, then) => Some(slot.finish(token, then, limits, now)?),
+            SlotCommand::Fail(token, not_before) => {
                 slot.held_by(token)?;
                 Some(slot.attempt_failed(not_before, limits, now))
             }
-            Command::HandBack(token) => {
+            SlotCommand::HandBack(token) => {
                 slot.held_by(token)?;
                 Some(slot.hand_back(now))
             }
-            Command::Expire => match slot.state {
-                State::Leased { deadline, .. } if deadline <= now => {
+            SlotCommand::Expire => match slot.state {
+                SlotState::Leased { deadline, .. } if deadline <= now => {
                     Some(slot.attempt_failed(None, limits, now))
                 }
-                State::Leased { deadline, .. } => return Err(Refused::Leased(deadline)),
-                State::Idle | State::Waiting { .. } | State::Held { .. } => return Err(Refused::Nothing),
+                SlotState::Leased { deadline, .. } => return Err(SlotRefusal::Leased(deadline)),
+                SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
+                    return Err(SlotRefusal::Nothing);
+                }
             },
-            Command::Restarted => match slot.state {
-                State::Leased { .. } => Some(slot.hand_back(now)),
-                State::Idle | State::Waiting { .. } | State::Held { .. } => return Err(Refused::Nothing),
+            SlotCommand::Restarted => match slot.state {
+                SlotState::Leased { .. } => Some(slot.hand_back(now)),
+                SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
+                    return Err(SlotRefusal::Nothing);
+                }
             },
-            Command::Pause => Some(slot.pause()),
-            Command::Resume => Some(slot.resume(limits, now)?),
-            Command::Retry => Some(slot.retry(now)?),
-            Command::Drop => {
+            SlotCommand::Pause => Some(slot.pause()),
+            SlotCommand::Resume => Some(slot.resume(limits, now)?),
+            SlotCommand::Retry => Some(slot.retry(now)?),
+            SlotCommand::Drop => {
                 slot.free(now)?;
                 slot = Slot { version: slot.version, ..Slot::new(slot.key) };
-                Some(Note::ByHand("dropped"))
+                Some(SlotNote::ByHand("dropped"))
             }
-            Command::Tidy => match slot.storm {
-                Some(storm) if slot.state == State::Idle && storm.ends <= now => {
+            SlotCommand::Tidy => match slot.storm {
+                Some(storm) if slot.state == SlotState::Idle && storm.ends <= now => {
                     slot.storm = None;
                     None
                 }
-                Some(_) | None => return Err(Refused::Nothing),
+                Some(_) | None => return Err(SlotRefusal::Nothing),
             },
         };
-        if !matches!(command, Command::Retry | Command::Drop) {
+        if !matches!(command, SlotCommand::Retry | SlotCommand::Drop) {
             slot.pause_after(self); // those two are people's last words
         }
-        Ok(Decision { slot, note })
+        Ok(SlotTransition { slot, note })
     }
 
-    /// [`Command::Event`], which no state refuses.
-    pub fn on_event(&self, of: Loop, limits: &Limits, now: Millis) -> Decision {
+    /// [`SlotCommand::Event`], which no state refuses.
+    pub fn on_event(&self, of: LoopKind, limits: &SlotLimits, now: UnixMillis) -> SlotTransition {
         let mut slot = self.clone();
         let note = slot.event(of, limits, now);
-        Decision { slot, note }
+        SlotTransition { slot, note }
     }
 
-    fn event(&mut self, of: Loop, limits: &Limits, now: Millis) -> Option<Note> {
-        if of == Loop::Review {
+    fn event(&mut self, of: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<SlotNote> {
+        if of == LoopKind::Review {
             self.extend_storm(limits, now);
         }
-        self.mark(of, Unserved::at(now));
+        self.mark(of, UnservedEvents::at(now));
         match self.state {
-            State::Leased { .. } | State::Held { why: Hold::Paused } => None,
-            State::Waiting { why, .. } => {
+            SlotState::Leased { .. } | SlotState::Held { why: HoldReason::Paused } => None,
+            SlotState::Waiting { why, .. } => {
                 if Self::is_for_pending(why) {
                     self.wait_for_pending(limits, now);
                 }
                 None // one line of history for the first event, not for each of a storm
             }
-            State::Idle | State::Held { why: Hold::Parked | Hold::Draft | Hold::Cancelled } => {
+            SlotState::Idle
+            | SlotState::Held { why: HoldReason::Parked | HoldReason::Draft | HoldReason::Cancelled } => {
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
                 self.marked()
@@ -218,97 +167,104 @@ impl Slot {
     }
 
     /// Counts an event into the storm, or begins a new one with it.
-    fn extend_storm(&mut self, limits: &Limits, now: Millis) {
+    fn extend_storm(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let storm = match self.storm {
-            Some(storm) if now < storm.ends => Storm { last: storm.last.max(now), ..storm },
-            Some(_) | None => Storm { start: now, last: now, ends: now, computed: 0 },
+            Some(storm) if now < storm.ends => EventStorm { last: storm.last.max(now), ..storm },
+            Some(_) | None => EventStorm { start: now, last: now, ends: now, computed: 0 },
         };
         let ends = (storm.last + limits.quiet).min(storm.start + limits.storm_max);
-        self.storm = Some(Storm { ends, ..storm });
+        self.storm = Some(EventStorm { ends, ..storm });
     }
 
     /// Is the converge loop in the middle of something, or asked for?
     fn converges(&self) -> bool {
-        let is_leased = matches!(self.state, State::Leased { of: Loop::Converge, .. });
-        is_leased || self.owner == Some(Loop::Converge) || self.pending.converge.is_some()
+        let is_leased = matches!(self.state, SlotState::Leased { of: LoopKind::Converge, .. });
+        is_leased || self.owner == Some(LoopKind::Converge) || self.pending.converge.is_some()
     }
 
-    fn audit(&mut self, limits: &Limits, now: Millis) -> Result<Note, Refused> {
+    fn audit(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
         if self.converges() {
-            return Err(Refused::Converging);
+            return Err(SlotRefusal::Converging);
         }
-        self.request(Loop::Converge, limits, now);
+        self.request(LoopKind::Converge, limits, now);
         self.wish = Some(ConvergeRequest::Audit);
-        Ok(Note::Asked(Loop::Converge))
+        Ok(SlotNote::Asked(LoopKind::Converge))
     }
 
     /// What has begun ends with its next step, which is due at once; what has not is forgotten.
-    fn stop(&mut self, limits: &Limits, now: Millis) -> Result<Note, Refused> {
+    fn stop(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
         if !self.converges() {
-            return Err(Refused::Nothing);
+            return Err(SlotRefusal::Nothing);
         }
-        let is_leased = matches!(self.state, State::Leased { of: Loop::Converge, .. });
-        if is_leased || self.owner == Some(Loop::Converge) {
+        let is_leased = matches!(self.state, SlotState::Leased { of: LoopKind::Converge, .. });
+        if is_leased || self.owner == Some(LoopKind::Converge) {
             self.wish = Some(ConvergeRequest::Stop);
             self.stop_at_once(now);
         } else {
             (self.pending.converge, self.wish) = (None, None);
-            if matches!(self.state, State::Waiting { why, .. } if Self::is_for_pending(why)) {
+            if matches!(self.state, SlotState::Waiting { why, .. } if Self::is_for_pending(why)) {
                 self.wait_for_pending(limits, now);
             }
         }
-        Ok(Note::ByHand("stopped"))
+        Ok(SlotNote::ByHand("stopped"))
     }
 
     /// Whoever is to stop waits for nothing.
-    fn stop_at_once(&mut self, now: Millis) {
-        let is_stopped = self.wish == Some(ConvergeRequest::Stop) && self.owner == Some(Loop::Converge);
-        if let (true, State::Waiting { at, why }) = (is_stopped, &mut self.state) {
-            (*at, *why) = (now.min(*at), Why::Step);
+    fn stop_at_once(&mut self, now: UnixMillis) {
+        let is_stopped = self.wish == Some(ConvergeRequest::Stop) && self.owner == Some(LoopKind::Converge);
+        if let (true, SlotState::Waiting { at, why }) = (is_stopped, &mut self.state) {
+            (*at, *why) = (now.min(*at), WaitReason::Step);
         }
     }
 
-    fn request(&mut self, of: Loop, limits: &Limits, now: Millis) -> Option<Note> {
-        if of == Loop::Converge {
+    fn request(&mut self, of: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<SlotNote> {
+        if of == LoopKind::Converge {
             self.wish = None; // what people say last is what they want
         }
-        self.mark(of, Unserved { asked: Some(now), ..Unserved::at(now) });
+        self.mark(of, UnservedEvents { asked: Some(now), ..UnservedEvents::at(now) });
         let blocked = match &mut self.state {
-            State::Leased { pausing, .. } => {
+            SlotState::Leased { pausing, .. } => {
                 *pausing = false; // what people say last is what they want
                 true
             }
-            State::Waiting { .. } => self.owner.is_some_and(|owner| owner != of),
-            State::Idle | State::Held { .. } => false,
+            SlotState::Waiting { .. } => self.owner.is_some_and(|owner| owner != of),
+            SlotState::Idle | SlotState::Held { .. } => false,
         };
         if !blocked {
             self.attempts = 0;
             self.wait_for_pending(limits, now);
         }
-        Some(Note::Asked(of))
+        Some(SlotNote::Asked(of))
     }
 
-    fn lease(&mut self, limits: &Limits, now: Millis) -> Result<Note, Refused> {
+    fn lease(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
         match self.state {
-            State::Waiting { at, .. } if at <= now => {}
-            State::Waiting { .. } | State::Idle | State::Held { .. } => return Err(Refused::NotDue),
-            State::Leased { deadline, .. } => return Err(Refused::Leased(deadline)),
+            SlotState::Waiting { at, .. } if at <= now => {}
+            SlotState::Waiting { .. } | SlotState::Idle | SlotState::Held { .. } => {
+                return Err(SlotRefusal::NotDue);
+            }
+            SlotState::Leased { deadline, .. } => return Err(SlotRefusal::Leased(deadline)),
         }
         let of = self.owner.unwrap_or_else(|| self.next_loop(limits, now));
         let serving = self.pending.slot_of(of).take();
-        if of == Loop::Review && serving.is_some_and(|unserved| unserved.asked.is_some()) {
+        if of == LoopKind::Review && serving.is_some_and(|unserved| unserved.asked.is_some()) {
             self.storm = None;
             self.extend_storm(limits, now);
         }
-        let token = Token(self.version.0);
+        let token = FencingToken(self.version.0);
         self.owner = Some(of);
-        self.state = State::Leased { token, deadline: now + limits.lease, of, serving, pausing: false };
-        Ok(Note::Leased(of, token))
+        self.state = SlotState::Leased { token, deadline: now + limits.lease, of, serving, pausing: false };
+        Ok(SlotNote::Leased(of, token))
     }
 
-    fn heartbeat(&mut self, held: Token, limits: &Limits, now: Millis) -> Result<Option<Note>, Refused> {
+    fn heartbeat(
+        &mut self,
+        held: FencingToken,
+        limits: &SlotLimits,
+        now: UnixMillis,
+    ) -> Result<Option<SlotNote>, SlotRefusal> {
         self.held_by(held)?;
-        if let State::Leased { deadline, .. } = &mut self.state {
+        if let SlotState::Leased { deadline, .. } = &mut self.state {
             *deadline = (*deadline).max(now + limits.lease);
         }
         Ok(None)
@@ -316,242 +272,271 @@ impl Slot {
 
     /// Counts a computed review. One for which no event ever came (lost, or retried by hand) begins a storm, so
     /// that whatever follows is bounded too.
-    fn count(&mut self, token: Token, limits: &Limits, now: Millis) -> Result<Note, Refused> {
+    fn count(
+        &mut self,
+        token: FencingToken,
+        limits: &SlotLimits,
+        now: UnixMillis,
+    ) -> Result<SlotNote, SlotRefusal> {
         self.held_by(token)?;
         if self.storm.is_none_or(|storm| storm.ends <= now && storm.computed >= 2) {
             self.extend_storm(limits, now);
         }
-        Ok(Note::Computed(self.storm.as_mut().map_or(1, |storm| {
+        Ok(SlotNote::Computed(self.storm.as_mut().map_or(1, |storm| {
             storm.computed = storm.computed.saturating_add(1);
             storm.computed
         })))
     }
 
-    fn finish(&mut self, token: Token, then: Then, limits: &Limits, now: Millis) -> Result<Note, Refused> {
+    fn finish(
+        &mut self,
+        token: FencingToken,
+        then: StepOutcome,
+        limits: &SlotLimits,
+        now: UnixMillis,
+    ) -> Result<SlotNote, SlotRefusal> {
         let (of, serving) = self.held_by(token)?;
         match then {
-            Then::Idle | Then::Again => {
+            StepOutcome::Idle | StepOutcome::Again => {
                 self.owner = None;
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
-                if then == Then::Again {
+                if then == StepOutcome::Again {
                     self.event(of, limits, now);
                 }
             }
-            Then::DueAt(at, why) => {
+            StepOutcome::DueAt(at, why) => {
                 self.owner = why.keeps_owner().then_some(of);
                 match why {
-                    Why::Settling | Why::RateLimit | Why::Backoff | Why::Debounce | Why::Storm => {}
-                    Why::Deferred | Why::Scheduled | Why::Reviewer | Why::Step => self.attempts = 0,
+                    WaitReason::Settling
+                    | WaitReason::RateLimit
+                    | WaitReason::Backoff
+                    | WaitReason::Debounce
+                    | WaitReason::Storm => {}
+                    WaitReason::Deferred
+                    | WaitReason::Scheduled
+                    | WaitReason::Reviewer
+                    | WaitReason::Step => self.attempts = 0,
                 }
                 self.unserve(of, serving);
-                self.state = State::Waiting { at, why };
+                self.state = SlotState::Waiting { at, why };
                 if self.owner.is_none() && self.is_asked_besides(of) {
                     self.wait_for_pending(limits, now);
                 }
             }
-            Then::Held(why) => {
+            StepOutcome::Held(why) => {
                 self.owner = None;
                 self.attempts = 0;
                 let happened = self.pending.of(of).is_some() || self.is_asked_besides(of);
                 match why {
-                    Hold::Cancelled => {}
-                    Hold::Parked | Hold::Paused | Hold::Draft => self.unserve(of, serving),
+                    HoldReason::Cancelled => {}
+                    HoldReason::Parked | HoldReason::Paused | HoldReason::Draft => self.unserve(of, serving),
                 }
                 if happened {
                     self.wait_for_pending(limits, now);
                 } else {
-                    self.state = State::Held { why };
+                    self.state = SlotState::Held { why };
                 }
             }
         }
-        if self.owner.is_none() && of == Loop::Converge {
+        if self.owner.is_none() && of == LoopKind::Converge {
             self.wish = None;
         }
         // The comment that tells of the stop cannot be made before the forge shows what was written last.
-        if !matches!(then, Then::DueAt(_, Why::Settling)) {
+        if !matches!(then, StepOutcome::DueAt(_, WaitReason::Settling)) {
             self.stop_at_once(now);
         }
         self.drop_ended_storm(now);
-        Ok(Note::Finished(then))
+        Ok(SlotNote::Finished(then))
     }
 
     /// A failed or lost lease: backoff, then parked.
-    fn attempt_failed(&mut self, not_before: Option<Millis>, limits: &Limits, now: Millis) -> Note {
-        if let State::Leased { of, serving, .. } = self.state {
+    fn attempt_failed(
+        &mut self,
+        not_before: Option<UnixMillis>,
+        limits: &SlotLimits,
+        now: UnixMillis,
+    ) -> SlotNote {
+        if let SlotState::Leased { of, serving, .. } = self.state {
             self.unserve(of, serving);
             self.owner = Some(of).filter(|of| of.has_steps());
         }
         self.attempts = self.attempts.saturating_add(1);
         if self.attempts >= limits.attempts {
-            self.state = State::Held { why: Hold::Parked };
-            return Note::Parked(self.attempts);
+            self.state = SlotState::Held { why: HoldReason::Parked };
+            return SlotNote::Parked(self.attempts);
         }
         let retry = limits.retry_at(&self.key, self.attempts, now);
         let at = not_before.map_or(retry, |instant| instant.max(retry));
-        self.state = State::Waiting { at, why: Why::Backoff };
+        self.state = SlotState::Waiting { at, why: WaitReason::Backoff };
         self.stop_at_once(now);
-        Note::Failed(self.attempts, at)
+        SlotNote::Failed(self.attempts, at)
     }
 
-    fn hand_back(&mut self, now: Millis) -> Note {
-        if let State::Leased { of, serving, .. } = self.state {
+    fn hand_back(&mut self, now: UnixMillis) -> SlotNote {
+        if let SlotState::Leased { of, serving, .. } = self.state {
             self.unserve(of, serving);
             self.owner = Some(of); // the same loop goes on where its run stopped
-            self.state = State::Waiting { at: now, why: of.natural_wait() };
+            self.state = SlotState::Waiting { at: now, why: of.natural_wait() };
         }
-        Note::HandedBack
+        SlotNote::HandedBack
     }
 
-    fn pause(&mut self) -> Note {
+    fn pause(&mut self) -> SlotNote {
         match &mut self.state {
-            State::Leased { pausing, .. } => {
+            SlotState::Leased { pausing, .. } => {
                 *pausing = true;
-                Note::ByHand("paused, once its step has ended,")
+                SlotNote::ByHand("paused, once its step has ended,")
             }
-            State::Idle | State::Waiting { .. } | State::Held { .. } => {
+            SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
                 self.owner = None;
-                self.state = State::Held { why: Hold::Paused };
-                Note::ByHand("paused")
+                self.state = SlotState::Held { why: HoldReason::Paused };
+                SlotNote::ByHand("paused")
             }
         }
     }
 
     /// Holds what was to be paused when its lease, which `before` had, is over. What is pending stays so.
     fn pause_after(&mut self, before: &Self) {
-        let pausing = matches!(before.state, State::Leased { pausing: true, .. });
+        let pausing = matches!(before.state, SlotState::Leased { pausing: true, .. });
         if pausing && self.token().is_none() {
             self.owner = None;
-            self.state = State::Held { why: Hold::Paused };
+            self.state = SlotState::Held { why: HoldReason::Paused };
         }
     }
 
-    fn resume(&mut self, limits: &Limits, now: Millis) -> Result<Note, Refused> {
+    fn resume(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
         match &mut self.state {
-            State::Held { why: Hold::Paused } => {
+            SlotState::Held { why: HoldReason::Paused } => {
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
-                Ok(Note::ByHand("resumed"))
+                Ok(SlotNote::ByHand("resumed"))
             }
-            State::Leased { pausing: pausing @ true, .. } => {
+            SlotState::Leased { pausing: pausing @ true, .. } => {
                 *pausing = false;
-                Ok(Note::ByHand("resumed"))
+                Ok(SlotNote::ByHand("resumed"))
             }
-            State::Idle
-            | State::Waiting { .. }
-            | State::Leased { pausing: false, .. }
-            | State::Held { why: Hold::Parked | Hold::Draft | Hold::Cancelled } => Err(Refused::Nothing),
+            SlotState::Idle
+            | SlotState::Waiting { .. }
+            | SlotState::Leased { pausing: false, .. }
+            | SlotState::Held { why: HoldReason::Parked | HoldReason::Draft | HoldReason::Cancelled } => {
+                Err(SlotRefusal::Nothing)
+            }
         }
     }
 
-    fn retry(&mut self, now: Millis) -> Result<Note, Refused> {
+    fn retry(&mut self, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
         self.free(now)?;
         let of = self.owner.unwrap_or_else(|| self.natural_loop());
         if self.pending.is_empty() {
-            self.mark(of, Unserved::at(now));
+            self.mark(of, UnservedEvents::at(now));
         }
         self.attempts = 0;
-        self.state = State::Waiting { at: now, why: of.natural_wait() };
-        Ok(Note::ByHand("retried"))
+        self.state = SlotState::Waiting { at: now, why: of.natural_wait() };
+        Ok(SlotNote::ByHand("retried"))
     }
 
     /// The loop and the events of the lease that `token` holds.
-    fn held_by(&self, token: Token) -> Result<(Loop, Option<Unserved>), Refused> {
+    fn held_by(&self, token: FencingToken) -> Result<(LoopKind, Option<UnservedEvents>), SlotRefusal> {
         match self.state {
-            State::Leased { token: current, of, serving, .. } if current == token => Ok((of, serving)),
-            State::Leased { .. } | State::Idle | State::Waiting { .. } | State::Held { .. } => {
-                Err(Refused::LeaseLost)
-            }
+            SlotState::Leased { token: current, of, serving, .. } if current == token => Ok((of, serving)),
+            SlotState::Leased { .. }
+            | SlotState::Idle
+            | SlotState::Waiting { .. }
+            | SlotState::Held { .. } => Err(SlotRefusal::LeaseLost),
         }
     }
 
     /// Refused while somebody is at work on it; what an overdue lease was serving is pending again.
-    fn free(&mut self, now: Millis) -> Result<(), Refused> {
+    fn free(&mut self, now: UnixMillis) -> Result<(), SlotRefusal> {
         match self.state {
-            State::Leased { deadline, .. } if deadline > now => Err(Refused::Leased(deadline)),
-            State::Leased { of, serving, .. } => {
+            SlotState::Leased { deadline, .. } if deadline > now => Err(SlotRefusal::Leased(deadline)),
+            SlotState::Leased { of, serving, .. } => {
                 self.unserve(of, serving);
                 Ok(())
             }
-            State::Idle | State::Waiting { .. } | State::Held { .. } => Ok(()),
+            SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => Ok(()),
         }
     }
 
-    fn mark(&mut self, of: Loop, unserved: Unserved) {
+    fn mark(&mut self, of: LoopKind, unserved: UnservedEvents) {
         let pending = self.pending.slot_of(of);
         *pending = Some(pending.map_or(unserved, |earlier| earlier.and(unserved)));
     }
 
     /// Has somebody asked for another loop meanwhile?
-    fn is_asked_besides(&self, of: Loop) -> bool {
-        let is_asked = |other: &Loop| self.pending.of(*other).is_some_and(|pending| pending.asked.is_some());
-        Loop::ALL.iter().any(|other| *other != of && is_asked(other))
+    fn is_asked_besides(&self, of: LoopKind) -> bool {
+        let is_asked =
+            |other: &LoopKind| self.pending.of(*other).is_some_and(|pending| pending.asked.is_some());
+        LoopKind::ALL.iter().any(|other| *other != of && is_asked(other))
     }
 
-    fn unserve(&mut self, of: Loop, serving: Option<Unserved>) {
+    fn unserve(&mut self, of: LoopKind, serving: Option<UnservedEvents>) {
         if let Some(unserved) = serving {
             self.mark(of, unserved);
         }
     }
 
     /// Waits for the earliest pending loop, or is idle if nothing is pending.
-    fn wait_for_pending(&mut self, limits: &Limits, now: Millis) {
-        let due = Loop::ALL.iter().filter_map(|of| self.due(*of, limits, now)).min_by_key(|(at, _)| *at);
-        self.state = due.map_or(State::Idle, |(at, why)| State::Waiting { at, why });
+    fn wait_for_pending(&mut self, limits: &SlotLimits, now: UnixMillis) {
+        let due = LoopKind::ALL.iter().filter_map(|of| self.due(*of, limits, now)).min_by_key(|(at, _)| *at);
+        self.state = due.map_or(SlotState::Idle, |(at, why)| SlotState::Waiting { at, why });
     }
 
     /// When a loop's pending events are due. The rules are design.md section 2, "Storm".
-    fn due(&self, of: Loop, limits: &Limits, now: Millis) -> Option<(Millis, Why)> {
+    fn due(&self, of: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<(UnixMillis, WaitReason)> {
         let unserved = self.pending.of(of)?;
         if let Some(asked) = unserved.asked {
-            return Some((asked, Why::Debounce));
+            return Some((asked, WaitReason::Debounce));
         }
         Some(match (of, self.storm) {
-            (Loop::Converge | Loop::Sync, _) => (unserved.first, of.natural_wait()),
-            (Loop::Review, Some(storm)) if storm.computed > 0 && now < storm.ends => (storm.ends, Why::Storm),
-            (Loop::Review, Some(_) | None) => {
+            (LoopKind::Converge | LoopKind::Sync, _) => (unserved.first, of.natural_wait()),
+            (LoopKind::Review, Some(storm)) if storm.computed > 0 && now < storm.ends => {
+                (storm.ends, WaitReason::Storm)
+            }
+            (LoopKind::Review, Some(_) | None) => {
                 let paused = unserved.last + limits.debounce;
-                (paused.min(unserved.first + limits.max_wait), Why::Debounce)
+                (paused.min(unserved.first + limits.max_wait), WaitReason::Debounce)
             }
         })
     }
 
     /// Which loop a lease begins: the first in order among those that are due, else any that is pending.
-    fn next_loop(&self, limits: &Limits, now: Millis) -> Loop {
-        let due = |of: &&Loop| self.due(**of, limits, now).is_some_and(|(at, _)| at <= now);
-        let pending = |of: &&Loop| self.pending.of(**of).is_some();
-        let first = Loop::ALL.iter().find(due).or_else(|| Loop::ALL.iter().find(pending));
+    fn next_loop(&self, limits: &SlotLimits, now: UnixMillis) -> LoopKind {
+        let due = |of: &&LoopKind| self.due(**of, limits, now).is_some_and(|(at, _)| at <= now);
+        let pending = |of: &&LoopKind| self.pending.of(**of).is_some();
+        let first = LoopKind::ALL.iter().find(due).or_else(|| LoopKind::ALL.iter().find(pending));
         first.copied().unwrap_or_else(|| self.natural_loop())
     }
 
     /// The loop that the key alone stands for.
-    fn natural_loop(&self) -> Loop {
-        if job::of_key(&self.key).is_some() { Loop::Sync } else { Loop::Review }
+    fn natural_loop(&self) -> LoopKind {
+        if job::of_key(&self.key).is_some() { LoopKind::Sync } else { LoopKind::Review }
     }
 
     /// Is this a wait that new events may move? The others have their own reason to wait.
-    fn is_for_pending(why: Why) -> bool {
+    fn is_for_pending(why: WaitReason) -> bool {
         match why {
-            Why::Debounce | Why::Storm => true,
-            Why::Backoff
-            | Why::Deferred
-            | Why::Scheduled
-            | Why::RateLimit
-            | Why::Settling
-            | Why::Reviewer
-            | Why::Step => false,
+            WaitReason::Debounce | WaitReason::Storm => true,
+            WaitReason::Backoff
+            | WaitReason::Deferred
+            | WaitReason::Scheduled
+            | WaitReason::RateLimit
+            | WaitReason::Settling
+            | WaitReason::Reviewer
+            | WaitReason::Step => false,
         }
     }
 
-    fn marked(&self) -> Option<Note> {
+    fn marked(&self) -> Option<SlotNote> {
         match self.state {
-            State::Waiting { at, why } => Some(Note::Marked(at, why)),
-            State::Idle | State::Leased { .. } | State::Held { .. } => None,
+            SlotState::Waiting { at, why } => Some(SlotNote::Marked(at, why)),
+            SlotState::Idle | SlotState::Leased { .. } | SlotState::Held { .. } => None,
         }
     }
 
-    fn drop_ended_storm(&mut self, now: Millis) {
-        if self.state == State::Idle && self.storm.is_some_and(|storm| storm.ends <= now) {
+    fn drop_ended_storm(&mut self, now: UnixMillis) {
+        if self.state == SlotState::Idle && self.storm.is_some_and(|storm| storm.ends <= now) {
             self.storm = None;
         }
     }

@@ -6,27 +6,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, Sources, Step, Symbol, Unguarded, WHOLE, Why};
+use super::{
+    ReleaseSources, SymbolDefinition, SymbolState, SyncDecisionInput, UnguardedPart, UnguardedReason, WHOLE,
+};
 
 /// The file of a Python distribution that says what it requires; in archives its path begins with the release.
 pub const METADATA: &str = "METADATA";
 
 /// A piece of a file that is in none of its functions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Piece {
+pub struct OutsideCode {
     /// The class that it stands in; empty: none.
     pub scope: String,
     /// The name that it is known by there.
     pub name: String,
     /// Its sort.
-    pub what: What,
+    pub what: ReleasePartKind,
     /// The digest of its tree, and of what has to hold for it to count.
     pub tree: String,
 }
 
 /// One of several definitions of a name in a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Namesake {
+pub struct NamesakeDefinition {
     /// Its name among the functions of the file: with `.fset` or `.fdel` if it is that part of a property.
     pub name: String,
     /// Its first line, 1-based.
@@ -38,7 +40,7 @@ pub struct Namesake {
 /// The sort of a part of a release.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum ReleasePartKind {
     /// A function, a method, or in other languages than Python a definition.
     #[default]
     Function,
@@ -68,14 +70,14 @@ pub enum What {
     Shadow,
 }
 
-impl What {
+impl ReleasePartKind {
     /// Is it a function? Answers leave that out.
     pub fn is_function(&self) -> bool {
         *self == Self::Function
     }
 
     /// The change of one, in words.
-    pub(super) fn words(self, why: Why) -> String {
+    pub(super) fn words(self, why: UnguardedReason) -> String {
         let [added, removed, changed] = match self {
             Self::Function => return why.words().to_owned(),
             Self::Shadow => return "may run in the place of what is compared".to_owned(),
@@ -94,19 +96,19 @@ impl What {
             | Self::Code => ["added", "removed", "changed"],
         };
         let became = match why {
-            Why::Added => added,
-            Why::Removed => removed,
-            Why::Changed => changed,
-            Why::Stale
-            | Why::Decorated
-            | Why::Missing
-            | Why::Elsewhere
-            | Why::Unreadable
-            | Why::Untold
-            | Why::OfExtra
-            | Why::OfOtherPython
-            | Why::Wider
-            | Why::Dropped => return why.words().to_owned(),
+            UnguardedReason::Added => added,
+            UnguardedReason::Removed => removed,
+            UnguardedReason::Changed => changed,
+            UnguardedReason::Stale
+            | UnguardedReason::Decorated
+            | UnguardedReason::Missing
+            | UnguardedReason::Elsewhere
+            | UnguardedReason::Unreadable
+            | UnguardedReason::Untold
+            | UnguardedReason::OfExtra
+            | UnguardedReason::OfOtherPython
+            | UnguardedReason::Wider
+            | UnguardedReason::Dropped => return why.words().to_owned(),
         };
         match self.thing() {
             "" => became.to_owned(),
@@ -132,35 +134,35 @@ impl What {
 }
 
 /// Everything beside the pinned definitions that differs in what it does; and files that cannot be read.
-pub(super) fn beside(step: &Step<'_>) -> Vec<Unguarded> {
-    let pinned = Pinned::new(step);
+pub(super) fn beside(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
+    let pinned = PinnedNames::new(step);
     let mut found = functions(step, &pinned);
     found.extend(namesakes(step, &pinned));
     found.extend(outside(step, &pinned));
     found.extend(imported(step, &pinned));
     found.extend(requirements(step));
     for file in step.to.unreadable.keys() {
-        found.push(Unguarded::of(String::new(), Some(file.clone()), Why::Unreadable));
+        found.push(UnguardedPart::of(String::new(), Some(file.clone()), UnguardedReason::Unreadable));
     }
     // Also where both releases have it: that its bytes stay says nothing about what it does.
-    found.extend(step.from.shadows.union(&step.to.shadows).map(|file| Unguarded {
+    found.extend(step.from.shadows.union(&step.to.shadows).map(|file| UnguardedPart {
         symbol: String::new(),
         file: Some(file.clone()),
-        why: Why::Unreadable,
-        what: What::Shadow,
+        why: UnguardedReason::Unreadable,
+        what: ReleasePartKind::Shadow,
     }));
     found
 }
 
 /// The definitions that are pinned, by file and name.
-struct Pinned<'a>(BTreeSet<(&'a str, &'a str)>);
+struct PinnedNames<'a>(BTreeSet<(&'a str, &'a str)>);
 
-impl<'a> Pinned<'a> {
-    fn new(step: &Step<'a>) -> Self {
+impl<'a> PinnedNames<'a> {
+    fn new(step: &SyncDecisionInput<'a>) -> Self {
         let symbols = [step.from, step.to].into_iter().flat_map(|sources| sources.symbols.iter());
         let pinned = symbols.filter(|(symbol, _)| step.manifest.rows.contains_key(*symbol));
         let definitions = pinned.filter_map(|(_, symbol)| symbol.definition());
-        Self(definitions.map(|Definition { file, name, .. }| (file.as_str(), name.as_str())).collect())
+        Self(definitions.map(|SymbolDefinition { file, name, .. }| (file.as_str(), name.as_str())).collect())
     }
 
     /// Is this, or what it is in?
@@ -170,9 +172,9 @@ impl<'a> Pinned<'a> {
     }
 
     /// Does the text of a pinned definition tell of this piece?
-    fn tells(&self, file: &str, piece: Key<'_>) -> bool {
+    fn tells(&self, file: &str, piece: OutsideCodeKey<'_>) -> bool {
         // A class's text begins at its own line, with its bases, after its decorators.
-        let own = if piece.what == What::Class { piece.symbol() } else { WHOLE.to_owned() };
+        let own = if piece.what == ReleasePartKind::Class { piece.symbol() } else { WHOLE.to_owned() };
         self.has(file, &own) || (!piece.scope.is_empty() && self.has(file, piece.scope))
     }
 }
@@ -187,23 +189,23 @@ fn both<'a, V>(
 }
 
 /// What became of something that has this form in one release and that in the other; none: it is the same.
-fn became<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<Why> {
+fn became<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<UnguardedReason> {
     match (old, new) {
-        (None, Some(_)) => Some(Why::Added),
-        (Some(_), None) => Some(Why::Removed),
-        (Some(old), Some(new)) if old != new => Some(Why::Changed),
+        (None, Some(_)) => Some(UnguardedReason::Added),
+        (Some(_), None) => Some(UnguardedReason::Removed),
+        (Some(old), Some(new)) if old != new => Some(UnguardedReason::Changed),
         (Some(_), Some(_)) | (None, None) => None,
     }
 }
 
 /// The functions of mirrored files that nobody pinned, as far as they differ in what they do.
-fn functions(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
+fn functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), BTreeMap::new());
     for (file, old, new) in both(&step.from.functions, &step.to.functions) {
         for (name, old, new) in both(old.unwrap_or(&nothing), new.unwrap_or(&nothing)) {
             let why = became(old.map(|old| &old.tree), new.map(|new| &new.tree));
             let why = why.filter(|_| !pinned.has(file, name));
-            found.extend(why.map(|why| Unguarded::of(name.clone(), Some(file.clone()), why)));
+            found.extend(why.map(|why| UnguardedPart::of(name.clone(), Some(file.clone()), why)));
         }
     }
     found
@@ -211,11 +213,13 @@ fn functions(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
 
 /// Other definitions of the names that are pinned: a pin guards the one that its digest is of, and hides none of the
 /// others.
-fn namesakes(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
+fn namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let mut found = BTreeMap::new();
     let lines = [step.from, step.to].map(|sources| pinned_lines(step, sources));
     for symbol in step.manifest.rows.keys() {
-        let at = |sources: &'_ Sources| sources.symbols.get(symbol).and_then(Symbol::definition).cloned();
+        let at = |sources: &'_ ReleaseSources| {
+            sources.symbols.get(symbol).and_then(SymbolState::definition).cloned()
+        };
         let (old, new) = (at(step.from), at(step.to));
         let Some(place) = new.as_ref().or(old.as_ref()) else { continue };
         if pinned.has(&place.file, WHOLE) {
@@ -233,30 +237,30 @@ fn namesakes(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
                         .any(|one| one.line == definition.line && one.name == *name)
                 })
             });
-            let what = if is_part { What::Redefinition } else { What::Function };
+            let what = if is_part { ReleasePartKind::Redefinition } else { ReleasePartKind::Function };
             found.insert((place.file.clone(), name.clone()), (why, what));
         }
     }
-    let told = |((file, symbol), (why, what))| Unguarded { symbol, file: Some(file), why, what };
+    let told = |((file, symbol), (why, what))| UnguardedPart { symbol, file: Some(file), why, what };
     found.into_iter().map(told).collect()
 }
 
 /// The definitions of a definition's name, if there are several.
-fn all_of<'a>(sources: &'a Sources, definition: &Definition) -> &'a [Namesake] {
+fn all_of<'a>(sources: &'a ReleaseSources, definition: &SymbolDefinition) -> &'a [NamesakeDefinition] {
     let of_file = sources.namesakes.get(&definition.file);
     of_file.and_then(|names| names.get(&definition.name)).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The lines that pinned definitions begin at, by file.
-fn pinned_lines<'a>(step: &Step<'_>, sources: &'a Sources) -> BTreeSet<(&'a str, u32)> {
+fn pinned_lines<'a>(step: &SyncDecisionInput<'_>, sources: &'a ReleaseSources) -> BTreeSet<(&'a str, u32)> {
     let pinned = step.manifest.rows.keys().filter_map(|symbol| sources.symbols.get(symbol));
-    pinned.filter_map(Symbol::definition).map(|one| (one.file.as_str(), one.line)).collect()
+    pinned.filter_map(SymbolState::definition).map(|one| (one.file.as_str(), one.line)).collect()
 }
 
 /// The trees of the definitions of a definition's name that nobody pinned, by name, in the order of the text.
 fn others(
-    sources: &Sources,
-    definition: Option<&Definition>,
+    sources: &ReleaseSources,
+    definition: Option<&SymbolDefinition>,
     pinned: &BTreeSet<(&str, u32)>,
 ) -> BTreeMap<String, Vec<String>> {
     let mut others: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -272,14 +276,14 @@ fn others(
 
 /// A piece by its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key<'a> {
+struct OutsideCodeKey<'a> {
     scope: &'a str,
     name: &'a str,
-    what: What,
+    what: ReleasePartKind,
 }
 
-impl<'a> Key<'a> {
-    fn of(piece: &'a Piece) -> Self {
+impl<'a> OutsideCodeKey<'a> {
+    fn of(piece: &'a OutsideCode) -> Self {
         Self { scope: &piece.scope, name: &piece.name, what: piece.what }
     }
 
@@ -293,15 +297,15 @@ impl<'a> Key<'a> {
 }
 
 /// Code of mirrored files outside of functions.
-fn outside(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
+fn outside(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), Vec::new());
     for (file, old, new) in both(&step.from.outside, &step.to.outside) {
         let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
         let (before, after) = (trees(old), trees(new));
-        let keys: BTreeSet<Key<'_>> = before.keys().chain(after.keys()).copied().collect();
+        let keys: BTreeSet<OutsideCodeKey<'_>> = before.keys().chain(after.keys()).copied().collect();
         for key in keys {
             let why = became(before.get(&key), after.get(&key)).filter(|_| !pinned.tells(file, key));
-            found.extend(why.map(|why| Unguarded {
+            found.extend(why.map(|why| UnguardedPart {
                 symbol: key.symbol(),
                 file: Some(file.clone()),
                 why,
@@ -309,9 +313,10 @@ fn outside(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
             }));
         }
         // What is there in both stands in another order.
-        let order = |pieces: &[Piece], scope: &str| -> Vec<String> {
-            let stays = pieces.iter().map(Key::of).filter(|key| {
-                let counts = matches!(key.what, What::Value | What::Statement) && key.scope == scope;
+        let order = |pieces: &[OutsideCode], scope: &str| -> Vec<String> {
+            let stays = pieces.iter().map(OutsideCodeKey::of).filter(|key| {
+                let counts = matches!(key.what, ReleasePartKind::Value | ReleasePartKind::Statement)
+                    && key.scope == scope;
                 counts && before.contains_key(key) && after.contains_key(key)
             });
             stays.map(|key| key.symbol()).collect()
@@ -321,7 +326,12 @@ fn outside(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
             let name = if scope.is_empty() { WHOLE } else { scope };
             if order(old, scope) != order(new, scope) && !pinned.has(file, name) {
                 let (symbol, file) = (name.to_owned(), Some(file.clone()));
-                found.push(Unguarded { symbol, file, why: Why::Changed, what: What::Order });
+                found.push(UnguardedPart {
+                    symbol,
+                    file,
+                    why: UnguardedReason::Changed,
+                    what: ReleasePartKind::Order,
+                });
             }
         }
     }
@@ -329,38 +339,38 @@ fn outside(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
 }
 
 /// The digests of pieces by their names, in the order of the text.
-fn trees(pieces: &[Piece]) -> BTreeMap<Key<'_>, Vec<&str>> {
+fn trees(pieces: &[OutsideCode]) -> BTreeMap<OutsideCodeKey<'_>, Vec<&str>> {
     let mut trees: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for piece in pieces {
-        trees.entry(Key::of(piece)).or_default().push(&piece.tree);
+        trees.entry(OutsideCodeKey::of(piece)).or_default().push(&piece.tree);
     }
     trees
 }
 
 /// Files that mirrored ones import now, and did not before.
-fn imported(step: &Step<'_>, pinned: &Pinned<'_>) -> Vec<Unguarded> {
+fn imported(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let new = step.to.imported.difference(&step.from.imported);
     let new = new.filter(|file| !step.to.functions.contains_key(*file) && !pinned.has(file, WHOLE));
-    let told = |file: &String| Unguarded {
+    let told = |file: &String| UnguardedPart {
         symbol: WHOLE.to_owned(),
         file: Some(file.clone()),
-        why: Why::Added,
-        what: What::File,
+        why: UnguardedReason::Added,
+        what: ReleasePartKind::File,
     };
     new.map(told).collect()
 }
 
 /// What the release requires otherwise.
-fn requirements(step: &Step<'_>) -> Vec<Unguarded> {
+fn requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let mut found = Vec::new();
     for (file, old, new) in both(&step.from.requirements, &step.to.requirements) {
         let mut push = |symbol: &str, why| {
             let (symbol, file) = (symbol.to_owned(), Some(file.clone()));
-            found.push(Unguarded { symbol, file, why, what: What::Requirement });
+            found.push(UnguardedPart { symbol, file, why, what: ReleasePartKind::Requirement });
         };
         let (Some(old), Some(new)) = (old, new) else {
             // One of the archives does not say it.
-            push("", Why::Unreadable);
+            push("", UnguardedReason::Unreadable);
             continue;
         };
         for (name, old, new) in both(old, new) {

@@ -13,7 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{CommentId, Millis};
+use crate::id::{CommentId, UnixMillis};
 use crate::line::clean;
 
 /// Failures that are remembered for the question's text.
@@ -24,14 +24,14 @@ pub const MAX_WHY: usize = 500;
 
 /// How many failures in a row open it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
+pub struct JobBreakerLimits {
     /// Of one target.
     pub target: u32,
     /// Of the job, whatever the target.
     pub streak: u32,
 }
 
-impl Default for Limits {
+impl Default for JobBreakerLimits {
     fn default() -> Self {
         Self { target: 3, streak: 5 }
     }
@@ -39,7 +39,7 @@ impl Default for Limits {
 
 /// What a run tries: one release, with one manifest. Either of them changing makes it something else.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Target {
+pub struct SyncTarget {
     /// The release.
     pub version: String,
     /// The digest of the manifest, in hexadecimal digits.
@@ -48,9 +48,9 @@ pub struct Target {
 
 /// A run that came to nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Failure {
+pub struct SyncFailure {
     /// When it ended; of one that told nothing: when that was seen.
-    pub at: Millis,
+    pub at: UnixMillis,
     /// The release that it tried; empty: it failed before that was known.
     pub version: String,
     /// Why, for people.
@@ -60,7 +60,7 @@ pub struct Failure {
 /// Why it is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum JobTripReason {
     /// One target failed too often: another one may be tried.
     Target,
     /// The job did, over changing targets: only an answer helps.
@@ -69,27 +69,27 @@ pub enum Why {
 
 /// It is open.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Open {
+pub struct JobBreakerTrip {
     /// Why.
-    pub why: Why,
+    pub why: JobTripReason,
     /// Since when.
-    pub since: Millis,
+    pub since: UnixMillis,
 }
 
 /// May a run begin?
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Admission {
+pub enum RunAdmission {
     /// Yes.
     Run,
     /// Yes, as the one that tries; then it closes or stays open.
     Probe,
     /// No.
-    Skip(Open),
+    Skip(JobBreakerTrip),
 }
 
 /// How a run ended, for the breaker.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum End {
+pub enum BreakerOutcome {
     /// It did what it was for.
     Success,
     /// Neither: a person was asked, or work in progress was saved. Such a run is no failure.
@@ -102,91 +102,91 @@ pub enum End {
 
 /// The breaker of one job.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Breaker {
-    /// What the failures of [`Limits::target`] are of: what was tried last.
-    target: Option<Target>,
+pub struct JobBreaker {
+    /// What the failures of [`JobBreakerLimits::target`] are of: what was tried last.
+    target: Option<SyncTarget>,
     /// Failures of it, one after another.
     failures: u32,
     /// Failures of the job, one after another.
     streak: u32,
-    open: Option<Open>,
+    open: Option<JobBreakerTrip>,
     /// A run has begun and has not told how it ended.
-    running: Option<Running>,
+    running: Option<RunInProgress>,
     /// The last answer that let a run try.
     heard: Option<CommentId>,
     /// The last failures, oldest first.
-    told: Vec<Failure>,
+    told: Vec<SyncFailure>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Running {
+struct RunInProgress {
     /// The answer that it runs on.
     answer: Option<CommentId>,
 }
 
-impl Breaker {
+impl JobBreaker {
     /// Before a run, once its target is known. Whoever is let through tells how it ended, by [`Self::ended`]. `answer`: the newest comment by a
     /// person who is trusted, if there is one after [`Self::heard`].
     pub fn admit(
         &mut self,
-        target: &Target,
+        target: &SyncTarget,
         answer: Option<&CommentId>,
-        limits: Limits,
-        now: Millis,
-    ) -> Admission {
+        limits: JobBreakerLimits,
+        now: UnixMillis,
+    ) -> RunAdmission {
         self.lost(limits, now);
         let is_new = self.target.as_ref() != Some(target);
         let admission = match &self.open {
-            None => Admission::Run,
-            Some(open) if answer.is_none() && !(is_new && open.why == Why::Target) => {
-                return Admission::Skip(open.clone());
+            None => RunAdmission::Run,
+            Some(open) if answer.is_none() && !(is_new && open.why == JobTripReason::Target) => {
+                return RunAdmission::Skip(open.clone());
             }
-            Some(_) => Admission::Probe,
+            Some(_) => RunAdmission::Probe,
         };
         if is_new {
             self.target = Some(target.clone());
             self.failures = 0;
         }
-        self.running = Some(Running { answer: answer.cloned() });
+        self.running = Some(RunInProgress { answer: answer.cloned() });
         admission
     }
 
     /// At the beginning of a run: a former one that never told how it ended has failed. Was there one?
-    pub fn lost(&mut self, limits: Limits, now: Millis) -> bool {
+    pub fn lost(&mut self, limits: JobBreakerLimits, now: UnixMillis) -> bool {
         let is_lost = self.running.is_some();
         if is_lost {
             let why = "it ended without a word: killed, or the machine went down";
-            self.ended(End::Failure(why.to_owned()), limits, now);
+            self.ended(BreakerOutcome::Failure(why.to_owned()), limits, now);
         }
         is_lost
     }
 
     /// After a run. One that failed before its target was known, and so was never let through, counts for the job alone,
     /// and not while it is open.
-    pub fn ended(&mut self, end: End, limits: Limits, now: Millis) {
+    pub fn ended(&mut self, end: BreakerOutcome, limits: JobBreakerLimits, now: UnixMillis) {
         let running = self.running.take();
         let is_probe = running.is_some() && self.open.is_some();
         let answer = running.as_ref().and_then(|running| running.answer.clone());
-        if end != End::GivenBack && is_probe && answer.is_some() {
+        if end != BreakerOutcome::GivenBack && is_probe && answer.is_some() {
             self.heard = answer;
         }
         match end {
-            End::GivenBack => {}
-            End::Success => self.reset(),
+            BreakerOutcome::GivenBack => {}
+            BreakerOutcome::Success => self.reset(),
             // Somebody is asked, or there is something to go on with: one more failure would open it again.
-            End::Neutral if is_probe => {
+            BreakerOutcome::Neutral if is_probe => {
                 self.open = None;
                 self.failures = limits.target.saturating_sub(1);
                 self.streak = self.streak.min(limits.streak.saturating_sub(1));
             }
-            End::Neutral => {}
-            End::Failure(_) if running.is_none() && self.open.is_some() => {}
-            End::Failure(why) => {
+            BreakerOutcome::Neutral => {}
+            BreakerOutcome::Failure(_) if running.is_none() && self.open.is_some() => {}
+            BreakerOutcome::Failure(why) => {
                 let target = self.target.as_ref().filter(|_| running.is_some());
                 let version = target.map(|target| target.version.clone());
                 self.failures = self.failures.saturating_add(u32::from(version.is_some()));
                 self.streak = self.streak.saturating_add(1);
-                self.told.push(Failure {
+                self.told.push(SyncFailure {
                     at: now,
                     version: version.unwrap_or_default(),
                     why: clean(&why, MAX_WHY),
@@ -194,11 +194,11 @@ impl Breaker {
                 let surplus = self.told.len().saturating_sub(REMEMBERED);
                 self.told.drain(..surplus);
                 let why = if self.streak >= limits.streak {
-                    Some(Why::Streak)
+                    Some(JobTripReason::Streak)
                 } else {
-                    (is_probe || self.failures >= limits.target).then_some(Why::Target)
+                    (is_probe || self.failures >= limits.target).then_some(JobTripReason::Target)
                 };
-                self.open = why.map(|why| Open { why, since: now });
+                self.open = why.map(|why| JobBreakerTrip { why, since: now });
             }
         }
     }
@@ -210,7 +210,7 @@ impl Breaker {
     }
 
     /// Why it is open, if it is. As long as it is, one question is open at the forge.
-    pub fn open(&self) -> Option<&Open> {
+    pub fn open(&self) -> Option<&JobBreakerTrip> {
         self.open.as_ref()
     }
 
@@ -225,7 +225,7 @@ impl Breaker {
     }
 
     /// What was tried last.
-    pub fn target(&self) -> Option<&Target> {
+    pub fn target(&self) -> Option<&SyncTarget> {
         self.target.as_ref()
     }
 
@@ -235,7 +235,7 @@ impl Breaker {
     }
 
     /// The last failures, oldest first.
-    pub fn failures(&self) -> &[Failure] {
+    pub fn failures(&self) -> &[SyncFailure] {
         &self.told
     }
 }
@@ -246,16 +246,16 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { target: 3, streak: 5 };
-    const T: Millis = Millis(1_000_000);
+    const LIMITS: JobBreakerLimits = JobBreakerLimits { target: 3, streak: 5 };
+    const T: UnixMillis = UnixMillis(1_000_000);
 
-    fn target(version: &str) -> Target {
-        Target { version: version.into(), manifest: "m".into() }
+    fn target(version: &str) -> SyncTarget {
+        SyncTarget { version: version.into(), manifest: "m".into() }
     }
 
-    fn fail(breaker: &mut Breaker, version: &str) -> Admission {
+    fn fail(breaker: &mut JobBreaker, version: &str) -> RunAdmission {
         let admission = breaker.admit(&target(version), None, LIMITS, T);
-        breaker.ended(End::Failure("no".into()), LIMITS, T);
+        breaker.ended(BreakerOutcome::Failure("no".into()), LIMITS, T);
         admission
     }
 
@@ -265,86 +265,86 @@ mod tests {
 
     #[test]
     fn three_failures_of_one_target_open_it_and_another_target_is_tried_once() {
-        let mut breaker = Breaker::default();
+        let mut breaker = JobBreaker::default();
         for _ in 0..3 {
-            assert_eq!(fail(&mut breaker, "1"), Admission::Run);
+            assert_eq!(fail(&mut breaker, "1"), RunAdmission::Run);
         }
-        let open = Open { why: Why::Target, since: T };
-        assert_eq!(breaker.admit(&target("1"), None, LIMITS, T), Admission::Skip(open.clone()));
+        let open = JobBreakerTrip { why: JobTripReason::Target, since: T };
+        assert_eq!(breaker.admit(&target("1"), None, LIMITS, T), RunAdmission::Skip(open.clone()));
         assert_eq!(breaker.failures().len(), 3);
-        let other = Target { manifest: "n".into(), ..target("1") };
-        assert_eq!(breaker.admit(&other, None, LIMITS, T), Admission::Probe, "the manifest changed");
-        breaker.ended(End::Failure("no".into()), LIMITS, T);
-        assert_eq!(breaker.admit(&other, None, LIMITS, T), Admission::Skip(open));
+        let other = SyncTarget { manifest: "n".into(), ..target("1") };
+        assert_eq!(breaker.admit(&other, None, LIMITS, T), RunAdmission::Probe, "the manifest changed");
+        breaker.ended(BreakerOutcome::Failure("no".into()), LIMITS, T);
+        assert_eq!(breaker.admit(&other, None, LIMITS, T), RunAdmission::Skip(open));
     }
 
     #[test]
     fn releases_that_change_under_it_do_not_keep_it_trying() {
-        let mut breaker = Breaker::default();
+        let mut breaker = JobBreaker::default();
         for version in ["1", "2", "3", "4", "5"] {
-            assert_eq!(fail(&mut breaker, version), Admission::Run);
+            assert_eq!(fail(&mut breaker, version), RunAdmission::Run);
         }
-        let open = Open { why: Why::Streak, since: T };
-        assert_eq!(breaker.admit(&target("6"), None, LIMITS, T), Admission::Skip(open.clone()));
+        let open = JobBreakerTrip { why: JobTripReason::Streak, since: T };
+        assert_eq!(breaker.admit(&target("6"), None, LIMITS, T), RunAdmission::Skip(open.clone()));
         let first = answer("a");
-        assert_eq!(breaker.admit(&target("6"), Some(&first), LIMITS, T), Admission::Probe);
-        breaker.ended(End::Failure("no".into()), LIMITS, T);
+        assert_eq!(breaker.admit(&target("6"), Some(&first), LIMITS, T), RunAdmission::Probe);
+        breaker.ended(BreakerOutcome::Failure("no".into()), LIMITS, T);
         assert_eq!(breaker.heard(), Some(&first), "an answer is good for one run");
-        assert_eq!(breaker.admit(&target("7"), None, LIMITS, T), Admission::Skip(open));
-        assert_eq!(breaker.admit(&target("7"), Some(&answer("b")), LIMITS, T), Admission::Probe);
-        breaker.ended(End::Success, LIMITS, T);
+        assert_eq!(breaker.admit(&target("7"), None, LIMITS, T), RunAdmission::Skip(open));
+        assert_eq!(breaker.admit(&target("7"), Some(&answer("b")), LIMITS, T), RunAdmission::Probe);
+        breaker.ended(BreakerOutcome::Success, LIMITS, T);
         assert_eq!((breaker.open(), breaker.counts()), (None, (0, 0)));
     }
 
     #[test]
     fn whoever_dies_has_failed_and_whoever_is_stopped_has_not() {
-        let mut breaker = Breaker::default();
+        let mut breaker = JobBreaker::default();
         for _ in 0..3 {
-            assert_eq!(breaker.admit(&target("1"), None, LIMITS, T), Admission::Run);
+            assert_eq!(breaker.admit(&target("1"), None, LIMITS, T), RunAdmission::Run);
         }
         assert!(
-            matches!(breaker.admit(&target("1"), None, LIMITS, T), Admission::Skip(_)),
+            matches!(breaker.admit(&target("1"), None, LIMITS, T), RunAdmission::Skip(_)),
             "the third died, too"
         );
         let first = answer("a");
-        assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), Admission::Probe);
-        breaker.ended(End::GivenBack, LIMITS, T);
+        assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Probe);
+        breaker.ended(BreakerOutcome::GivenBack, LIMITS, T);
         assert_eq!(breaker.heard(), None, "the answer still counts");
-        assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), Admission::Probe);
-        breaker.ended(End::Neutral, LIMITS, T);
+        assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Probe);
+        breaker.ended(BreakerOutcome::Neutral, LIMITS, T);
         assert_eq!(breaker.open(), None, "somebody is asked");
-        assert_eq!(fail(&mut breaker, "1"), Admission::Run);
+        assert_eq!(fail(&mut breaker, "1"), RunAdmission::Run);
         assert!(breaker.open().is_some());
     }
 
     #[test]
     fn failures_before_a_target_is_known_count_for_the_job() {
-        let mut breaker = Breaker::default();
+        let mut breaker = JobBreaker::default();
         fail(&mut breaker, "1");
         for _ in 0..4 {
             assert_eq!(breaker.open(), None);
-            breaker.ended(End::Failure("the index is down".into()), LIMITS, T);
+            breaker.ended(BreakerOutcome::Failure("the index is down".into()), LIMITS, T);
         }
-        assert_eq!(breaker.open(), Some(&Open { why: Why::Streak, since: T }));
+        assert_eq!(breaker.open(), Some(&JobBreakerTrip { why: JobTripReason::Streak, since: T }));
         assert_eq!(breaker.counts(), (1, 5));
         let before = breaker.clone();
-        breaker.ended(End::Failure("the index is down".into()), LIMITS, T);
+        breaker.ended(BreakerOutcome::Failure("the index is down".into()), LIMITS, T);
         assert_eq!(breaker, before, "what is not let through does not count");
-        breaker.ended(End::Success, LIMITS, T);
+        breaker.ended(BreakerOutcome::Success, LIMITS, T);
         assert_eq!(breaker.open(), None, "nothing is left to be done");
     }
 
     #[test]
     fn what_neither_failed_nor_succeeded_does_not_count() {
-        let mut breaker = Breaker::default();
+        let mut breaker = JobBreaker::default();
         for _ in 0..2 {
             fail(&mut breaker, "1");
         }
         breaker.admit(&target("1"), None, LIMITS, T);
-        breaker.ended(End::Neutral, LIMITS, T);
+        breaker.ended(BreakerOutcome::Neutral, LIMITS, T);
         assert_eq!(breaker.counts(), (2, 2));
         breaker.reset();
-        assert_eq!(breaker, Breaker::default());
+        assert_eq!(breaker, JobBreaker::default());
     }
 
     /// Releases, answers, ends and deaths in any order.
@@ -357,7 +357,7 @@ mod tests {
         /// of one target no more than its limit; and a question is open exactly while it is.
         #[test]
         fn no_more_runs_than_are_allowed_begin_without_an_answer(events in events()) {
-            let mut breaker = Breaker::default();
+            let mut breaker = JobBreaker::default();
             let (mut unanswered, mut of_target) = (0_u32, 0_u32);
             let mut last: Option<u8> = None;
             let mut comments = 0;
@@ -366,22 +366,22 @@ mod tests {
                 let said = (extra == 0).then(|| { comments += 1; answer(&comments.to_string()) });
                 let before = breaker.open().cloned();
                 let admission = breaker.admit(&name, said.as_ref(), LIMITS, T);
-                if let Admission::Skip(open) = &admission {
+                if let RunAdmission::Skip(open) = &admission {
                     prop_assert_eq!(breaker.open(), Some(open));
                     prop_assert!(said.is_none(), "an answer lets one run try");
                     continue;
                 }
-                prop_assert_eq!(admission == Admission::Probe, breaker.open().is_some(), "{:?}", before);
+                prop_assert_eq!(admission == RunAdmission::Probe, breaker.open().is_some(), "{:?}", before);
                 if last != Some(version) || said.is_some() { of_target = 0; }
                 if said.is_some() { unanswered = 0; }
                 last = Some(version);
                 match event {
-                    0 => { breaker.ended(End::Success, LIMITS, T); (unanswered, of_target) = (0, 0); }
-                    1 => breaker.ended(End::Neutral, LIMITS, T),
-                    2 => breaker.ended(End::GivenBack, LIMITS, T),
+                    0 => { breaker.ended(BreakerOutcome::Success, LIMITS, T); (unanswered, of_target) = (0, 0); }
+                    1 => breaker.ended(BreakerOutcome::Neutral, LIMITS, T),
+                    2 => breaker.ended(BreakerOutcome::GivenBack, LIMITS, T),
                     3 => { unanswered += 1; of_target += 1; } // It dies.
                     _ => {
-                        breaker.ended(End::Failure("no".into()), LIMITS, T);
+                        breaker.ended(BreakerOutcome::Failure("no".into()), LIMITS, T);
                         unanswered += 1;
                         of_target += 1;
                     }

@@ -5,11 +5,11 @@
 
 use std::ops::Range;
 
-use super::release::Release;
+use super::release::VersionTriple;
 
 /// What is to be said.
 #[derive(Clone, Copy)]
-pub struct News<'a> {
+pub struct ChangelogLine<'a> {
     /// One line, without the mark of a list.
     pub line: &'a str,
     /// Is a line of the entry, without its mark, one that said this of an earlier release? It is replaced.
@@ -20,22 +20,22 @@ pub struct News<'a> {
 
 /// The newest entry of a changelog.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Newest {
+pub enum NewestEntry {
     /// Its heading says that it is not released, and names no version.
     Unreleased,
     /// It is of this version.
-    Of(Release),
+    Of(VersionTriple),
 }
 
 /// Where a line goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Entry {
+pub enum ChangelogPlacement {
     /// Into the newest entry, whose heading stays.
     Newest,
     /// Into the newest entry, which is of this version from now on.
-    Renamed(Release),
+    Renamed(VersionTriple),
     /// Into an entry of this version, above the newest.
-    New(Release),
+    New(VersionTriple),
 }
 
 /// Why a changelog stays as it is.
@@ -47,7 +47,7 @@ pub enum ChangelogError {
 }
 
 /// One heading, and what is below it until the next of its kind.
-struct Section<'a> {
+struct ChangelogSection<'a> {
     /// The line of the heading, without its end,
     head: &'a str,
     /// and where it is.
@@ -55,7 +55,7 @@ struct Section<'a> {
     /// The line below it, if that underlines it.
     underline: Option<&'a str>,
     /// The version in it, and where that is in the line; none: it says that it is not released.
-    version: Option<(Release, Range<usize>)>,
+    version: Option<(VersionTriple, Range<usize>)>,
     /// Where its text begins,
     body: usize,
     /// and where it ends.
@@ -71,16 +71,20 @@ const MARKS: [&str; 3] = ["* ", "- ", "+ "];
 ///
 /// # Errors
 /// [`ChangelogError`]
-pub fn newest(text: &str) -> Result<Newest, ChangelogError> {
+pub fn newest(text: &str) -> Result<NewestEntry, ChangelogError> {
     let section = section(text)?;
-    Ok(section.version.map_or(Newest::Unreleased, |(version, _)| Newest::Of(version)))
+    Ok(section.version.map_or(NewestEntry::Unreleased, |(version, _)| NewestEntry::Of(version)))
 }
 
 /// The whole text with a line more. A text that says it already, in an entry of that version, stays as it is.
 ///
 /// # Errors
 /// [`ChangelogError`]
-pub fn with(text: &str, news: News<'_>, entry: Entry) -> Result<String, ChangelogError> {
+pub fn with(
+    text: &str,
+    news: ChangelogLine<'_>,
+    entry: ChangelogPlacement,
+) -> Result<String, ChangelogError> {
     let section = section(text)?;
     let eol =
         if text.get(section.at.end..).is_some_and(|rest| rest.starts_with("\r\n")) { "\r\n" } else { "\n" };
@@ -89,7 +93,7 @@ pub fn with(text: &str, news: News<'_>, entry: Entry) -> Result<String, Changelo
     let line = format!("{mark}{}", news.line);
     let (before, after) =
         (text.get(..section.at.start).unwrap_or_default(), text.get(section.end..).unwrap_or_default());
-    if let Entry::New(version) = entry {
+    if let ChangelogPlacement::New(version) = entry {
         let head = heading(&section, version, news.date, eol);
         let gap = if body.starts_with(eol) { eol } else { "" };
         let rest = text.get(section.at.start..).unwrap_or_default();
@@ -97,7 +101,7 @@ pub fn with(text: &str, news: News<'_>, entry: Entry) -> Result<String, Changelo
     }
     let said = body.lines().any(|one| one.trim_end() == line);
     let head = match (entry, &section.version) {
-        (Entry::Renamed(version), Some((old, _))) if !said || *old != version => {
+        (ChangelogPlacement::Renamed(version), Some((old, _))) if !said || *old != version => {
             heading(&section, version, news.date, eol)
         }
         _ => text.get(section.at.start..section.body).unwrap_or_default().to_owned(),
@@ -108,7 +112,7 @@ pub fn with(text: &str, news: News<'_>, entry: Entry) -> Result<String, Changelo
 }
 
 /// The text of an entry with a line in place of what it said before, or behind its last one.
-fn with_line(body: &str, line: &str, news: News<'_>, (eol, is_last): (&str, bool)) -> String {
+fn with_line(body: &str, line: &str, news: ChangelogLine<'_>, (eol, is_last): (&str, bool)) -> String {
     let is_ours = |one: &str| {
         let one = one.trim_end();
         mark_of(one).and_then(|mark| one.strip_prefix(mark)).is_some_and(news.was_ours)
@@ -139,8 +143,8 @@ fn unowned(after: &str) -> String {
 }
 
 /// A heading like this one, of another version and day, with its underline as long as it is.
-fn heading(section: &Section<'_>, version: Release, date: &str, eol: &str) -> String {
-    let Section { head, underline, version: old, .. } = section;
+fn heading(section: &ChangelogSection<'_>, version: VersionTriple, date: &str, eol: &str) -> String {
+    let ChangelogSection { head, underline, version: old, .. } = section;
     let words = match old {
         Some((_, at)) => {
             let (before, after) =
@@ -180,7 +184,7 @@ fn dated(words: &str, date: &str) -> String {
 }
 
 /// The newest entry: the first heading with a version, or that says that it is not released.
-fn section(text: &str) -> Result<Section<'_>, ChangelogError> {
+fn section(text: &str) -> Result<ChangelogSection<'_>, ChangelogError> {
     let mut found = headings(text);
     let mut first = found.next().ok_or(ChangelogError::NoEntry)?;
     if let Some(next) = found.find(|next| next.level() == first.level()) {
@@ -189,7 +193,7 @@ fn section(text: &str) -> Result<Section<'_>, ChangelogError> {
     Ok(first)
 }
 
-impl Section<'_> {
+impl ChangelogSection<'_> {
     /// What headings of the same rank share.
     fn level(&self) -> String {
         match self.underline.and_then(|line| line.chars().next()) {
@@ -200,7 +204,7 @@ impl Section<'_> {
 }
 
 /// The headings of entries, each as if it had all of the rest.
-fn headings(text: &str) -> impl Iterator<Item = Section<'_>> {
+fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
     let mut start = 0;
     let lines: Vec<(usize, &str)> = text
         .split_inclusive('\n')
@@ -225,7 +229,7 @@ fn headings(text: &str) -> impl Iterator<Item = Section<'_>> {
             return None;
         }
         let body = underline.map_or(at + line.len(), |(at, _, length)| at + length);
-        Some(Section {
+        Some(ChangelogSection {
             head,
             at: at..at + head.len(),
             underline: underline.map(|(_, below, _)| below),
@@ -247,14 +251,14 @@ fn underlines(below: &str, head: &str) -> bool {
 }
 
 /// The first version in a heading, and where it is.
-fn version_in(head: &str) -> Option<(Release, Range<usize>)> {
+fn version_in(head: &str) -> Option<(VersionTriple, Range<usize>)> {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || ".+-_".contains(letter);
     let mut rest = 0;
     head.split(|letter| !is_part(letter)).find_map(|word| {
         let at = rest;
         rest += word.len() + head.get(rest + word.len()..)?.chars().next().map_or(0, char::len_utf8);
         let bare = word.strip_prefix('v').unwrap_or(word);
-        let version = Release::parse(bare)?;
+        let version = VersionTriple::parse(bare)?;
         let start = at + word.len() - bare.len();
         Some((version, start..start + bare.len()))
     })
@@ -274,24 +278,24 @@ mod tests {
     const MD: &str =
         "# Changelog\n\n## [v1.2.3] - 2026-01-02\n\n- relax demo to 1\n\n## [v1.2.2] - 2025-12-31\n- first\n";
 
-    fn news<'a>(line: &'a str, date: &'a str) -> News<'a> {
-        News { line, was_ours: &|one| one.starts_with("relax demo to"), date }
+    fn news<'a>(line: &'a str, date: &'a str) -> ChangelogLine<'a> {
+        ChangelogLine { line, was_ours: &|one| one.starts_with("relax demo to"), date }
     }
 
-    fn release(text: &str) -> Release {
-        Release::parse(text).unwrap()
+    fn release(text: &str) -> VersionTriple {
+        VersionTriple::parse(text).unwrap()
     }
 
     #[test]
     fn a_new_entry_is_written_like_the_newest_and_its_underline_is_as_long_as_the_heading() {
-        let new = Entry::New(release("1.2.10"));
+        let new = ChangelogPlacement::New(release("1.2.10"));
         let rst = with(RST, news("relax demo to 2", "2026-11-21"), new).unwrap();
         let entry = "1.2.10 (2026-11-21)\n^^^^^^^^^^^^^^^^^^^\n\n* relax demo to 2\n\n";
         assert_eq!(rst, RST.replace("1.2.3 (", &format!("{entry}1.2.3 (")));
         let md = with(MD, news("relax demo to 2", "2026-11-21"), new).unwrap();
         let entry = "## [v1.2.10] - 2026-11-21\n\n- relax demo to 2\n\n";
         assert_eq!(md, MD.replace("## [v1.2.3]", &format!("{entry}## [v1.2.3]")));
-        assert_eq!(newest(&md).unwrap(), Newest::Of(release("1.2.10")));
+        assert_eq!(newest(&md).unwrap(), NewestEntry::Of(release("1.2.10")));
         // What is said of the version before alone is not said of this one.
         for (head, expected) in [
             ("## [1.2.3] - 2026-01-02 [YANKED]", "## [1.2.10] - 2026-11-21"),
@@ -308,7 +312,7 @@ mod tests {
 
     #[test]
     fn what_is_not_released_is_renamed_our_line_replaced_and_that_of_people_kept() {
-        let renamed = Entry::Renamed(release("1.3.0"));
+        let renamed = ChangelogPlacement::Renamed(release("1.3.0"));
         for (text, mark) in [(RST, "* "), (MD, "- ")] {
             let now = with(text, news("relax demo to 2", "2026-11-21"), renamed).unwrap();
             let head = text.replace("1.2.3", "1.3.0").replace("2026-01-02", "2026-11-21");
@@ -320,15 +324,15 @@ mod tests {
             assert_eq!(with(&now, news("relax demo to 2", "2027-01-01"), renamed).unwrap(), now);
         }
         let theirs = RST.replace("* relax demo to 1\n", "");
-        let other = with(&theirs, news("bump demo", "2026-11-21"), Entry::Newest).unwrap();
+        let other = with(&theirs, news("bump demo", "2026-11-21"), ChangelogPlacement::Newest).unwrap();
         assert_eq!(other, theirs.replace("* fix it\n", "* fix it\n* bump demo\n"), "behind what is there");
         let open = "## [Unreleased]\n\n## 1.0.0\n- first\n";
-        assert_eq!(newest(open).unwrap(), Newest::Unreleased);
-        let now = with(open, news("bump demo", "2026-11-21"), Entry::Newest).unwrap();
+        assert_eq!(newest(open).unwrap(), NewestEntry::Unreleased);
+        let now = with(open, news("bump demo", "2026-11-21"), ChangelogPlacement::Newest).unwrap();
         assert_eq!(now, "## [Unreleased]\n\n* bump demo\n\n## 1.0.0\n- first\n");
-        let bare = with("## 1.0.0", news("bump demo", "d"), Entry::Newest).unwrap();
+        let bare = with("## 1.0.0", news("bump demo", "d"), ChangelogPlacement::Newest).unwrap();
         assert_eq!(bare, "## 1.0.0\n* bump demo\n");
-        let cut = with("## 1.0.0\n- first", news("bump demo", "d"), Entry::Newest).unwrap();
+        let cut = with("## 1.0.0\n- first", news("bump demo", "d"), ChangelogPlacement::Newest).unwrap();
         assert_eq!(cut, "## 1.0.0\n- first\n- bump demo\n");
     }
 
@@ -356,11 +360,11 @@ mod tests {
             let text = lines.join(eol) + if ends { eol } else { "" };
             let Ok(_) = newest(&text) else { return Ok(()) };
             let version = release("9.9.9");
-            let once = with(&text, news("relax demo to 2", "2026-11-21"), Entry::New(version)).unwrap();
+            let once = with(&text, news("relax demo to 2", "2026-11-21"), ChangelogPlacement::New(version)).unwrap();
             let (added, at) = (once.len() - text.len(), text.chars().zip(once.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>());
             let without = (0..=at).rev().find_map(|at| Some([once.get(..at)?, once.get(at + added..)?].concat()).filter(|left| *left == text));
             prop_assert_eq!(without, Some(text.clone()));
-            for entry in [Entry::Newest, Entry::Renamed(version)] {
+            for entry in [ChangelogPlacement::Newest, ChangelogPlacement::Renamed(version)] {
                 let once = with(&text, news("relax demo to 2", "2026-11-21"), entry).unwrap();
                 prop_assert_eq!(&with(&once, news("relax demo to 2", "2026-12-31"), entry).unwrap(), &once);
             }

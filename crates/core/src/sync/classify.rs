@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Unguarded, Verdict, Why, news};
+use super::{SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason, news};
 
 /// Functions that a model is asked about at once: what its one report has room for. More are for people.
 pub const MAX_FUNCTIONS: usize = 80;
@@ -14,7 +14,7 @@ pub const MAX_FUNCTIONS: usize = 80;
 /// What a function's change asks of the project.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Judgement {
+pub enum MigrationVerdict {
     /// Nothing: the project's code serves it as it is.
     NoPort,
     /// The project's code has to follow.
@@ -23,7 +23,7 @@ pub enum Judgement {
     Ambiguous,
 }
 
-impl Judgement {
+impl MigrationVerdict {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::NoPort, Self::Port, Self::Ambiguous];
 
@@ -40,14 +40,14 @@ impl Judgement {
 /// Which of the two releases.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Release {
+pub enum ReleaseSide {
     /// The one that the project was made for.
     Before,
     /// The one to follow.
     After,
 }
 
-impl Release {
+impl ReleaseSide {
     /// Its name in reports and records, and of its folder.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Release {
 
 /// A function of a mirrored file.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub struct Function {
+pub struct MirroredFunction {
     /// The file, as the package names it.
     pub file: String,
     /// Its name in it.
@@ -68,16 +68,16 @@ pub struct Function {
 
 /// What a model says of one function, with the lines of the function's file that it rests on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Judged {
+pub struct FunctionJudgement {
     /// The function.
     #[serde(flatten)]
-    pub function: Function,
+    pub function: MirroredFunction,
     /// What its change asks for.
-    pub verdict: Judgement,
+    pub verdict: MigrationVerdict,
     /// Why, in few words.
     pub reason: String,
     /// The release whose lines these are.
-    pub release: Release,
+    pub release: ReleaseSide,
     /// The first line, from 1.
     pub start_line: u32,
     /// The last.
@@ -88,26 +88,28 @@ pub struct Judged {
 
 /// What a model was asked about a release, and what came of it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Classification {
+pub struct ReleaseClassification {
     /// What it says of each function that changed; empty if it said nothing that can be believed.
-    pub functions: Vec<Judged>,
+    pub functions: Vec<FunctionJudgement>,
     /// Why it did not.
     pub in_vain: Option<String>,
 }
 
 /// The functions that a model has to look at, if it can tell anything: none if a file among them cannot be read, or they
 /// are too many.
-pub fn asked(decision: &Decision) -> Result<Vec<Function>, String> {
+pub fn asked(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
     let mut functions = Vec::new();
     for one in decision.unguarded.iter().filter(|one| one.why.is_news()) {
         match one {
-            Unguarded { why: Why::Unreadable, file, .. } => {
+            UnguardedPart { why: UnguardedReason::Unreadable, file, .. } => {
                 return Err(format!("{} cannot be read", file.as_deref().unwrap_or("a file")));
             }
-            Unguarded { file: Some(file), symbol, .. } => {
-                functions.push(Function { file: file.clone(), symbol: symbol.clone() });
+            UnguardedPart { file: Some(file), symbol, .. } => {
+                functions.push(MirroredFunction { file: file.clone(), symbol: symbol.clone() });
             }
-            Unguarded { file: None, symbol, .. } => return Err(format!("nobody knows where {symbol} is")),
+            UnguardedPart { file: None, symbol, .. } => {
+                return Err(format!("nobody knows where {symbol} is"));
+            }
         }
     }
     functions.sort();
@@ -126,14 +128,17 @@ pub fn asked(decision: &Decision) -> Result<Vec<Function>, String> {
 ///
 /// # Errors
 /// What is wrong, in words for whoever answered.
-pub fn complete<'a>(asked: &[Function], answered: impl Iterator<Item = &'a Function>) -> Result<(), String> {
-    let mut left: BTreeSet<&Function> = asked.iter().collect();
-    let mut counts: BTreeMap<&Function, u32> = BTreeMap::new();
+pub fn complete<'a>(
+    asked: &[MirroredFunction],
+    answered: impl Iterator<Item = &'a MirroredFunction>,
+) -> Result<(), String> {
+    let mut left: BTreeSet<&MirroredFunction> = asked.iter().collect();
+    let mut counts: BTreeMap<&MirroredFunction, u32> = BTreeMap::new();
     for function in answered {
         left.remove(function);
         *counts.entry(function).or_default() += 1;
     }
-    let name = |function: &Function| format!("{} in {}", function.symbol, function.file);
+    let name = |function: &MirroredFunction| format!("{} in {}", function.symbol, function.file);
     if let Some(unknown) = counts.keys().find(|function| !asked.contains(function)) {
         return Err(format!("{} is not among the functions that changed", name(unknown)));
     }
@@ -146,7 +151,7 @@ pub fn complete<'a>(asked: &[Function], answered: impl Iterator<Item = &'a Funct
     }
 }
 
-impl Classification {
+impl ReleaseClassification {
     /// Nothing was told, for this reason.
     pub fn in_vain(why: impl Into<String>) -> Self {
         Self { functions: Vec::new(), in_vain: Some(why.into()) }
@@ -154,25 +159,25 @@ impl Classification {
 
     /// What the release asks for: any function to be ported makes it `bump`, any that nobody can tell `ask`; `relax` only
     /// if every one that was asked about is answered, and needs nothing.
-    pub fn verdict(&self, asked: &[Function]) -> Verdict {
+    pub fn verdict(&self, asked: &[MirroredFunction]) -> SyncVerdict {
         let is_whole = self.in_vain.is_none()
             && !asked.is_empty()
             && complete(asked, self.functions.iter().map(|one| &one.function)).is_ok();
-        let has = |verdict: Judgement| self.functions.iter().any(|one| one.verdict == verdict);
+        let has = |verdict: MigrationVerdict| self.functions.iter().any(|one| one.verdict == verdict);
         if !is_whole {
-            Verdict::Ask
-        } else if has(Judgement::Port) {
-            Verdict::Bump
-        } else if has(Judgement::Ambiguous) {
-            Verdict::Ask
+            SyncVerdict::Ask
+        } else if has(MigrationVerdict::Port) {
+            SyncVerdict::Bump
+        } else if has(MigrationVerdict::Ambiguous) {
+            SyncVerdict::Ask
         } else {
-            Verdict::Relax
+            SyncVerdict::Relax
         }
     }
 
     /// Why it is that, in one sentence.
-    pub fn reason(&self, verdict: Verdict, decision: &Decision) -> String {
-        let of = |verdict: Judgement| {
+    pub fn reason(&self, verdict: SyncVerdict, decision: &SyncDecision) -> String {
+        let of = |verdict: MigrationVerdict| {
             let names = self.functions.iter().filter(|one| one.verdict == verdict);
             let names: Vec<&str> = names.map(|one| one.function.symbol.as_str()).collect();
             match names.as_slice() {
@@ -183,11 +188,13 @@ impl Classification {
         };
         let beside = news(&decision.changed, &decision.unguarded);
         match verdict {
-            Verdict::Relax => format!("{beside}, and a model found that none of them has to be ported"),
-            Verdict::Bump => format!("{beside}: a model found that {} has to be ported", of(Judgement::Port)),
-            Verdict::Ask | Verdict::Skip => match &self.in_vain {
+            SyncVerdict::Relax => format!("{beside}, and a model found that none of them has to be ported"),
+            SyncVerdict::Bump => {
+                format!("{beside}: a model found that {} has to be ported", of(MigrationVerdict::Port))
+            }
+            SyncVerdict::Ask | SyncVerdict::Skip => match &self.in_vain {
                 Some(why) => format!("{beside}, and a model could not tell: {why}"),
-                None => format!("{beside}, and a model cannot tell of {}", of(Judgement::Ambiguous)),
+                None => format!("{beside}, and a model cannot tell of {}", of(MigrationVerdict::Ambiguous)),
             },
         }
     }
@@ -197,35 +204,35 @@ impl Classification {
 mod tests {
     use super::*;
 
-    fn function(symbol: &str) -> Function {
-        Function { file: "p/m.py".into(), symbol: symbol.into() }
+    fn function(symbol: &str) -> MirroredFunction {
+        MirroredFunction { file: "p/m.py".into(), symbol: symbol.into() }
     }
 
-    fn judged(symbol: &str, verdict: Judgement) -> Judged {
-        Judged {
+    fn judged(symbol: &str, verdict: MigrationVerdict) -> FunctionJudgement {
+        FunctionJudgement {
             function: function(symbol),
             verdict,
             reason: "r".into(),
-            release: Release::After,
+            release: ReleaseSide::After,
             start_line: 1,
             end_line: 1,
             excerpt: "x".into(),
         }
     }
 
-    fn verdict(functions: Vec<Judged>) -> Verdict {
+    fn verdict(functions: Vec<FunctionJudgement>) -> SyncVerdict {
         let asked = [function("f"), function("g")];
-        Classification { functions, in_vain: None }.verdict(&asked)
+        ReleaseClassification { functions, in_vain: None }.verdict(&asked)
     }
 
     #[test]
     fn any_port_bumps_any_doubt_asks_and_only_all_of_them_relax() {
-        use Judgement::{Ambiguous, NoPort, Port};
+        use MigrationVerdict::{Ambiguous, NoPort, Port};
         for (f, g, wanted) in [
-            (NoPort, NoPort, Verdict::Relax),
-            (NoPort, Port, Verdict::Bump),
-            (Ambiguous, Port, Verdict::Bump),
-            (NoPort, Ambiguous, Verdict::Ask),
+            (NoPort, NoPort, SyncVerdict::Relax),
+            (NoPort, Port, SyncVerdict::Bump),
+            (Ambiguous, Port, SyncVerdict::Bump),
+            (NoPort, Ambiguous, SyncVerdict::Ask),
         ] {
             assert_eq!(verdict(vec![judged("f", f), judged("g", g)]), wanted, "{f:?} {g:?}");
         }
@@ -236,29 +243,40 @@ mod tests {
             vec![judged("f", NoPort), judged("g", NoPort), judged("h", NoPort)],
             vec![judged("f", Port)],
         ] {
-            assert_eq!(verdict(answered.clone()), Verdict::Ask, "{answered:?}");
+            assert_eq!(verdict(answered.clone()), SyncVerdict::Ask, "{answered:?}");
         }
         let whole = vec![judged("f", NoPort), judged("g", NoPort)];
-        let broken = Classification { functions: whole, in_vain: Some("it died".into()) };
-        assert_eq!(broken.verdict(&[function("f"), function("g")]), Verdict::Ask);
-        assert_eq!(Classification::default().verdict(&[]), Verdict::Ask, "nothing asked, nothing answered");
+        let broken = ReleaseClassification { functions: whole, in_vain: Some("it died".into()) };
+        assert_eq!(broken.verdict(&[function("f"), function("g")]), SyncVerdict::Ask);
+        assert_eq!(
+            ReleaseClassification::default().verdict(&[]),
+            SyncVerdict::Ask,
+            "nothing asked, nothing answered"
+        );
     }
 
     #[test]
     fn what_is_asked_is_what_changed_and_can_be_read() {
-        let one = |symbol: &str, why| Unguarded::of(symbol.into(), Some("p/m.py".into()), why);
-        let decision = |unguarded| Decision {
-            verdict: Verdict::Ask,
+        let one = |symbol: &str, why| UnguardedPart::of(symbol.into(), Some("p/m.py".into()), why);
+        let decision = |unguarded| SyncDecision {
+            verdict: SyncVerdict::Ask,
             needs_classification: true,
             reason: String::new(),
             changed: vec![],
             unguarded,
         };
-        let both = decision(vec![one("g", Why::Added), one("s", Why::Stale), one("f", Why::Changed)]);
+        let both = decision(vec![
+            one("g", UnguardedReason::Added),
+            one("s", UnguardedReason::Stale),
+            one("f", UnguardedReason::Changed),
+        ]);
         assert_eq!(asked(&both), Ok(vec![function("f"), function("g")]));
-        assert!(asked(&decision(vec![one("f", Why::Changed), one("", Why::Unreadable)])).is_err());
-        assert!(asked(&decision(vec![one("s", Why::Stale)])).is_err());
-        let many = (0..=MAX_FUNCTIONS).map(|at| one(&format!("f{at}"), Why::Changed)).collect();
+        assert!(
+            asked(&decision(vec![one("f", UnguardedReason::Changed), one("", UnguardedReason::Unreadable)]))
+                .is_err()
+        );
+        assert!(asked(&decision(vec![one("s", UnguardedReason::Stale)])).is_err());
+        let many = (0..=MAX_FUNCTIONS).map(|at| one(&format!("f{at}"), UnguardedReason::Changed)).collect();
         assert!(asked(&decision(many)).is_err());
     }
 }

@@ -3,10 +3,10 @@
 //! A job has at most two pull requests: a *final* one, for people to merge, and one in progress (*WIP*), a draft. What
 //! people have begun to work on is theirs: a branch on which somebody other than us is active is never reset.
 
-use crate::id::{CommentId, Millis, Sha};
+use crate::id::{CommentId, Sha, UnixMillis};
 use crate::port::{Actor, BranchPull, PullActivity, PullCommit, PullState, ReviewState};
 
-use super::Verdict;
+use super::SyncVerdict;
 
 /// What stands at the forge. Versions are those of the package that is followed, as the pull request's own marker has
 /// them; none: it has none that can be believed.
@@ -24,7 +24,7 @@ pub struct JobPullRequest<'a> {
 
 /// What to do about a release, by what stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Course {
+pub enum BranchPlan {
     /// Nothing: a merged pull request has it.
     Covered,
     /// Nothing: an open one that nobody has touched has it already, and it would become the same.
@@ -42,25 +42,25 @@ pub enum Course {
 }
 
 /// What to do, for a decision to relax or to bump. `same`: would the branch become what it is, on the base it is on?
-pub fn course(existing: JobPullRequest<'_>, verdict: Verdict, same: bool) -> Course {
-    if existing.wip && verdict == Verdict::Bump {
-        return Course::Continue;
+pub fn course(existing: JobPullRequest<'_>, verdict: SyncVerdict, same: bool) -> BranchPlan {
+    if existing.wip && verdict == SyncVerdict::Bump {
+        return BranchPlan::Continue;
     }
     match existing.last.map(|pull| pull.state) {
-        Some(PullState::Merged) if existing.covers => Course::Covered,
-        None | Some(PullState::Merged | PullState::Closed) => Course::Begin,
+        Some(PullState::Merged) if existing.covers => BranchPlan::Covered,
+        None | Some(PullState::Merged | PullState::Closed) => BranchPlan::Begin,
         Some(PullState::Open | PullState::Draft) => match (existing.active, verdict) {
-            (false, _) if existing.covers && same => Course::Unchanged,
-            (false, _) => Course::Redo,
-            (true, Verdict::Relax) => Course::InPlace,
-            (true, Verdict::Bump | Verdict::Ask | Verdict::Skip) => Course::Blocked,
+            (false, _) if existing.covers && same => BranchPlan::Unchanged,
+            (false, _) => BranchPlan::Redo,
+            (true, SyncVerdict::Relax) => BranchPlan::InPlace,
+            (true, SyncVerdict::Bump | SyncVerdict::Ask | SyncVerdict::Skip) => BranchPlan::Blocked,
         },
     }
 }
 
 /// Why a branch is somebody's.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Active {
+pub enum BranchActivity {
     /// Somebody committed to it.
     Commit(Sha),
     /// Somebody commented on the newest commit.
@@ -72,23 +72,27 @@ pub enum Active {
 /// Is somebody at work on a pull request of ours? Commits of people, their comments on the newest
 /// commit, or changes that they request of it. Our commits, rebased by somebody, are still ours; what other programs say
 /// counts for nothing.
-pub fn active(activity: &PullActivity, head: &Sha, is_own_commit: impl Fn(&str) -> bool) -> Option<Active> {
+pub fn active(
+    activity: &PullActivity,
+    head: &Sha,
+    is_own_commit: impl Fn(&str) -> bool,
+) -> Option<BranchActivity> {
     let is_own = |commit: &&PullCommit| {
         commit.author.as_ref().is_some_and(|author| author.ours) || is_own_commit(&commit.email)
     };
     // Also one before our last: what we have added in place must not hide it.
     if let Some(commit) = activity.commits.iter().find(|commit| !is_own(commit)) {
-        return Some(Active::Commit(commit.sha.clone()));
+        return Some(BranchActivity::Commit(commit.sha.clone()));
     }
     let is_person =
         |author: &Option<Actor>| author.as_ref().is_some_and(|author| !author.ours && author.person);
     let on_head = |commit: &Option<Sha>| commit.as_ref() == Some(head);
     let remark = activity.remarks.iter().find(|remark| is_person(&remark.author) && on_head(&remark.commit));
     if let Some(remark) = remark {
-        return Some(Active::Remark(remark.id.clone()));
+        return Some(BranchActivity::Remark(remark.id.clone()));
     }
     // The last word of each counts.
-    let mut last: Vec<(&Actor, ReviewState, Option<Millis>)> = Vec::new();
+    let mut last: Vec<(&Actor, ReviewState, Option<UnixMillis>)> = Vec::new();
     for review in
         activity.reviews.iter().filter(|review| is_person(&review.author) && on_head(&review.commit))
     {
@@ -102,10 +106,10 @@ pub fn active(activity: &PullActivity, head: &Sha, is_own_commit: impl Fn(&str) 
         }
     }
     let wanted = last.into_iter().find(|(_, state, _)| *state == ReviewState::ChangesRequested);
-    wanted.map(|(author, ..)| Active::ChangesRequested(author.login.clone()))
+    wanted.map(|(author, ..)| BranchActivity::ChangesRequested(author.login.clone()))
 }
 
-impl Active {
+impl BranchActivity {
     /// In words, after "because".
     pub fn words(&self) -> String {
         match self {
@@ -138,14 +142,14 @@ mod tests {
             base: "main".into(),
             author: None,
             topic: None,
-            created: Millis(0),
+            created: UnixMillis(0),
             labels: Vec::new(),
         }
     }
 
     #[test]
     fn the_table_of_what_stands() {
-        use Course::{Begin, Blocked, Continue, Covered, InPlace, Redo, Unchanged};
+        use BranchPlan::{Begin, Blocked, Continue, Covered, InPlace, Redo, Unchanged};
         use PullState::{Closed, Merged, Open};
         let rows = [
             // last, covers, active, wip, same → relax, bump
@@ -163,7 +167,7 @@ mod tests {
         for (last, covers, active, wip, same, relax, bump) in rows {
             let last = last.map(pull);
             let existing = JobPullRequest { last: last.as_ref(), covers, active, wip };
-            let got = (course(existing, Verdict::Relax, same), course(existing, Verdict::Bump, same));
+            let got = (course(existing, SyncVerdict::Relax, same), course(existing, SyncVerdict::Bump, same));
             assert_eq!(got, (relax, bump), "{existing:?}, same: {same}");
         }
     }
@@ -183,7 +187,7 @@ mod tests {
             author: actor(by),
             name: by.into(),
             email: format!("{by}@x"),
-            committed: Millis(0),
+            committed: UnixMillis(0),
         }
     }
 
@@ -192,7 +196,7 @@ mod tests {
             id: CommentId::new("7"),
             author: actor(by),
             commit: on.map(sha),
-            at: Millis(0),
+            at: UnixMillis(0),
             body: "no".into(),
             topic: None,
         }
@@ -221,7 +225,10 @@ mod tests {
             "ours came after, in place"
         );
         let commits = vec![commit("truing", 'a'), commit("ann", 'b')];
-        assert_eq!(is(PullActivity { commits, ..PullActivity::default() }), Some(Active::Commit(sha('b'))));
+        assert_eq!(
+            is(PullActivity { commits, ..PullActivity::default() }),
+            Some(BranchActivity::Commit(sha('b')))
+        );
         let rebased = vec![commit("unknown", 'a')];
         let activity = PullActivity { commits: rebased, ..PullActivity::default() };
         assert_eq!(active(&activity, &sha('a'), |email| email == "unknown@x"), None);

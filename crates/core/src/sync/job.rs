@@ -3,35 +3,35 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Verdict;
-use super::breaker::Breaker;
-use super::classify::Classification;
-use crate::id::{CommentId, Key, RunId};
+use super::SyncVerdict;
+use super::breaker::JobBreaker;
+use super::classify::ReleaseClassification;
+use crate::id::{CommentId, RunId, SlotKey};
 use crate::money::MicroUsd;
 
 /// What is remembered of a job.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Job {
+pub struct JobState {
     /// Its circuit breaker.
-    pub breaker: Breaker,
+    pub breaker: JobBreaker,
     /// The question that is open.
-    pub question: Option<Question>,
+    pub question: Option<JobQuestion>,
     /// The last ruling of a person.
-    pub ruling: Option<Ruling>,
+    pub ruling: Option<ReleaseRuling>,
     /// How far the port in progress is.
-    pub progress: Option<Progress>,
+    pub progress: Option<MigrationProgress>,
     /// What a model has said of functions that nobody has pinned.
-    pub classified: Option<Classified>,
+    pub classified: Option<CachedClassification>,
     /// Runs that have begun and whose cost no record tells yet, or not all of it.
     pub untold: Vec<UnreportedCost>,
     /// The issue that tells of the last runs.
-    pub tracked: Option<Tracked>,
+    pub tracked: Option<TrackingIssue>,
 }
 
 /// The issue that tells of a job's last runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Tracked {
+pub struct TrackingIssue {
     /// Its number.
     pub issue: u64,
 }
@@ -47,18 +47,18 @@ pub struct UnreportedCost {
 
 /// What a model was asked, and what it said: the same is not asked, and paid for, twice.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Classified {
+pub struct CachedClassification {
     /// A digest of all that it was shown.
     pub asked: String,
     /// The newest answer of people at that time: another one lets it be asked again.
     pub heard: Option<CommentId>,
     /// What came of it.
-    pub said: Classification,
+    pub said: ReleaseClassification,
 }
 
 /// How far a port is that is not finished.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Progress {
+pub struct MigrationProgress {
     /// The release that it is for.
     pub version: String,
     /// Things that are done, as the model counts them.
@@ -70,7 +70,7 @@ pub struct Progress {
     pub questions: Vec<String>,
     /// What people have answered so far.
     #[serde(default)]
-    pub answers: Vec<Said>,
+    pub answers: Vec<TrustedAnswer>,
     /// Has nobody answered since it was asked? Then nobody works on.
     #[serde(default)]
     pub waits: bool,
@@ -78,7 +78,7 @@ pub struct Progress {
 
 /// What a person who is trusted has said in answer to a question: data.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Said {
+pub struct TrustedAnswer {
     /// The comment.
     pub id: CommentId,
     /// Who.
@@ -87,7 +87,7 @@ pub struct Said {
     pub text: String,
 }
 
-impl Job {
+impl JobState {
     /// The state of its circuit breaker, in a word.
     pub fn breaker_state(&self) -> &'static str {
         match (self.breaker.open(), self.breaker.is_running()) {
@@ -99,7 +99,7 @@ impl Job {
 
     /// People have answered the question that is open: the ruling of the last of them that has one counts, and a port
     /// that waited for an answer goes on with it.
-    pub fn hear(&mut self, ruling: Option<Ruling>, said: Vec<Said>) {
+    pub fn hear(&mut self, ruling: Option<ReleaseRuling>, said: Vec<TrustedAnswer>) {
         if ruling.is_some() {
             self.ruling = ruling;
         }
@@ -121,7 +121,7 @@ impl Job {
 /// Answers to a model's questions that are remembered, the last ones.
 pub const MAX_ANSWERS: usize = 20;
 
-impl Progress {
+impl MigrationProgress {
     /// Is this more than what was there before?
     pub fn is_beyond(&self, before: Option<&Self>) -> bool {
         before
@@ -132,7 +132,7 @@ impl Progress {
 
 /// A question to people: an issue.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Question {
+pub struct JobQuestion {
     /// What it asks, as a digest of its text: another text is another question.
     pub id: String,
     /// The release that it is about.
@@ -153,26 +153,26 @@ pub struct Question {
 
 /// What a person has ruled about a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Ruling {
+pub struct ReleaseRuling {
     /// The release.
     pub version: String,
     /// What to do about it.
-    pub verdict: Verdict,
+    pub verdict: SyncVerdict,
     /// Who said so.
     pub by: String,
     /// The comment that says so.
     pub comment: CommentId,
 }
 
-impl Ruling {
+impl ReleaseRuling {
     /// Does it take the place of what was found? Of a release that needs code it can be that it is left out: that the code
     /// serves it as it is, nobody is believed. That it does not, or that the release is left out, people may know.
-    pub fn overrides(&self, found: Verdict) -> bool {
+    pub fn overrides(&self, found: SyncVerdict) -> bool {
         match found {
-            Verdict::Ask => true,
-            Verdict::Bump => self.verdict == Verdict::Skip,
-            Verdict::Relax => self.verdict != Verdict::Relax,
-            Verdict::Skip => false,
+            SyncVerdict::Ask => true,
+            SyncVerdict::Bump => self.verdict == SyncVerdict::Skip,
+            SyncVerdict::Relax => self.verdict != SyncVerdict::Relax,
+            SyncVerdict::Skip => false,
         }
     }
 }
@@ -182,12 +182,12 @@ impl Ruling {
 /// ```
 /// assert_eq!(truing_core::sync::job::key("botocore").as_str(), "sync/botocore");
 /// ```
-pub fn key(job: &str) -> Key {
-    Key::new(format!("sync/{job}"))
+pub fn key(job: &str) -> SlotKey {
+    SlotKey::new(format!("sync/{job}"))
 }
 
 /// The job that a key names.
-pub fn of_key(key: &Key) -> Option<&str> {
+pub fn of_key(key: &SlotKey) -> Option<&str> {
     key.as_str().strip_prefix("sync/")
 }
 
@@ -195,12 +195,12 @@ pub fn of_key(key: &Key) -> Option<&str> {
 /// not, and in any case. An answer that says something else answers the question all the same.
 ///
 /// ```
-/// use truing_core::sync::{Verdict, job::ruled};
-/// assert_eq!(ruled("Relax, please: the change is in code that we do not use"), Some(Verdict::Relax));
-/// assert_eq!(ruled("/truing bump"), Some(Verdict::Bump));
+/// use truing_core::sync::{SyncVerdict, job::ruled};
+/// assert_eq!(ruled("Relax, please: the change is in code that we do not use"), Some(SyncVerdict::Relax));
+/// assert_eq!(ruled("/truing bump"), Some(SyncVerdict::Bump));
 /// assert_eq!(ruled("I relaxed it last time"), None);
 /// ```
-pub fn ruled(answer: &str) -> Option<Verdict> {
+pub fn ruled(answer: &str) -> Option<SyncVerdict> {
     let mut words = answer
         .split(|letter: char| !letter.is_alphanumeric() && letter != '/')
         .filter(|word| !word.is_empty());
@@ -208,7 +208,7 @@ pub fn ruled(answer: &str) -> Option<Verdict> {
     if word.eq_ignore_ascii_case("/truing") {
         word = words.next()?;
     }
-    [Verdict::Relax, Verdict::Bump, Verdict::Skip]
+    [SyncVerdict::Relax, SyncVerdict::Bump, SyncVerdict::Skip]
         .into_iter()
         .find(|verdict| word.eq_ignore_ascii_case(verdict.as_str()))
 }

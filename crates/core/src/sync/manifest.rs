@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Digests;
+use super::DefinitionDigests;
 
 /// The pinned definitions, by name: `module:Class.method`, `FILE:Type.method`, or `FILE`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Manifest {
+pub struct PinManifest {
     /// What is accepted of each.
-    pub rows: BTreeMap<String, Row>,
+    pub rows: BTreeMap<String, ManifestRow>,
 }
 
 /// What is accepted of one definition: its bytes, or its tree.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Row {
+pub struct ManifestRow {
     /// SHA-1 digests of its lines, in lower-case hexadecimal digits.
     #[serde(default)]
     pub raw: BTreeSet<String>,
@@ -56,11 +56,11 @@ pub enum ManifestError {
 /// What is written in a file for one definition.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Written {
+pub enum ManifestEntry {
     /// The digests of its lines alone.
     Digests(BTreeSet<String>),
     /// More.
-    Row(Row),
+    Row(ManifestRow),
 }
 
 /// How many hexadecimal digits a digest of lines has.
@@ -70,10 +70,10 @@ pub const TREE_DIGITS: usize = 64;
 /// Stands before the digest of a Python tree. Without it, it is one of the form before, or of another language.
 pub const TREE_FORM: &str = "2:";
 
-impl Row {
+impl ManifestRow {
     /// Is a definition with these digests accepted? `before`: those that it had in an earlier release. A digest of the
     /// former form says nothing of two forms that it cannot tell apart.
-    pub fn accepts(&self, digests: &Digests, before: Option<&Digests>) -> bool {
+    pub fn accepts(&self, digests: &DefinitionDigests, before: Option<&DefinitionDigests>) -> bool {
         let former = digests.former.as_ref().filter(|former| self.tree.contains(*former));
         let is_blind =
             before.is_some_and(|before| before.former == digests.former && before.tree != digests.tree);
@@ -83,17 +83,17 @@ impl Row {
     }
 }
 
-impl Manifest {
+impl PinManifest {
     /// From what a file says of each definition.
     ///
     /// # Errors
     /// [`ManifestError`]
-    pub fn new(written: BTreeMap<String, Written>) -> Result<Self, ManifestError> {
+    pub fn new(written: BTreeMap<String, ManifestEntry>) -> Result<Self, ManifestError> {
         let mut rows = BTreeMap::new();
         for (symbol, written) in written {
             let row = match written {
-                Written::Digests(raw) => Row { raw, ..Row::default() },
-                Written::Row(row) => row,
+                ManifestEntry::Digests(raw) => ManifestRow { raw, ..ManifestRow::default() },
+                ManifestEntry::Row(row) => row,
             };
             if !is_name(&symbol) {
                 return Err(ManifestError::Name(symbol));

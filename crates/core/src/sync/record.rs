@@ -3,15 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::classify::Classification;
-use super::{Change, Unguarded, Verdict};
-use crate::run::{self, End, RunRecord, StepCost};
-use crate::slot::Loop;
+use super::classify::ReleaseClassification;
+use super::{PinChange, SyncVerdict, UnguardedPart};
+use crate::run::{self, RunOutcome, RunRecord, StepCost};
+use crate::slot::LoopKind;
 
 /// The steps of a run, in order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
+pub enum SyncStep {
     /// Which release there is, and what the project admits.
     Detect,
     /// What the release asks for.
@@ -28,13 +28,13 @@ pub enum Step {
     Ask,
 }
 
-impl Step {
+impl SyncStep {
     /// All of them, in order.
     pub const ALL: [Self; 7] =
         [Self::Detect, Self::Decide, Self::Look, Self::Change, Self::Verify, Self::Publish, Self::Ask];
 }
 
-impl run::Step for Step {
+impl run::LoopStep for SyncStep {
     fn as_str(self) -> &'static str {
         match self {
             Self::Detect => "detect",
@@ -63,7 +63,7 @@ impl run::Step for Step {
 /// What it came to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Result {
+pub enum SyncOutcome {
     /// The newest release is in the range already.
     UpToDate,
     /// A pull request has it already.
@@ -91,7 +91,7 @@ pub enum Result {
     Failed,
 }
 
-impl Result {
+impl SyncOutcome {
     /// Its name in records.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -111,22 +111,24 @@ impl Result {
     }
 
     /// Which of the five ends that is.
-    pub fn end(self) -> End {
+    pub fn end(self) -> RunOutcome {
         match self {
-            Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => End::Done,
-            Self::Saved => End::Partial,
-            Self::UpToDate | Self::Covered | Self::LeftOut | Self::Blocked | Self::Breaker => End::Skipped,
-            Self::Held => End::Deferred,
-            Self::Failed => End::Failed,
+            Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => RunOutcome::Done,
+            Self::Saved => RunOutcome::Partial,
+            Self::UpToDate | Self::Covered | Self::LeftOut | Self::Blocked | Self::Breaker => {
+                RunOutcome::Skipped
+            }
+            Self::Held => RunOutcome::Deferred,
+            Self::Failed => RunOutcome::Failed,
         }
     }
 }
 
 /// A pull request of the job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Pull {
+pub struct JobPull {
     /// For people to merge, or in progress.
-    pub kind: PullKind,
+    pub kind: JobPullKind,
     /// Its page.
     pub url: String,
 }
@@ -134,7 +136,7 @@ pub struct Pull {
 /// What a pull request of a job is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum PullKind {
+pub enum JobPullKind {
     /// In progress, a draft.
     Wip,
     /// For people to merge.
@@ -143,25 +145,25 @@ pub enum PullKind {
 
 /// What the decision rests on.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Evidence {
+pub struct SyncEvidence {
     /// In one sentence.
     pub reason: String,
     /// Pinned definitions that differ.
-    pub changed: Vec<Change>,
+    pub changed: Vec<PinChange>,
     /// What the manifest does not see; the first [`MAX_UNGUARDED`].
-    pub unguarded: Vec<Unguarded>,
+    pub unguarded: Vec<UnguardedPart>,
     /// How many there are of these.
     pub unguarded_count: usize,
     /// What a model said of them, if one was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classification: Option<Classification>,
+    pub classification: Option<ReleaseClassification>,
 }
 
 /// So many definitions that nobody guards are kept in a record.
 pub const MAX_UNGUARDED: usize = 50;
 
 /// One run of a job.
-pub type Record = RunRecord<SyncDetail>;
+pub type SyncRecord = RunRecord<SyncDetail>;
 
 /// The part of a run's record that only runs of jobs have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -169,11 +171,11 @@ pub struct SyncDetail {
     /// The job.
     pub job: String,
     /// The result.
-    pub result: Result,
+    pub result: SyncOutcome,
     /// Why, in words for people.
     pub exit_reason: String,
     /// What the release asked for, if that was decided.
-    pub update_type: Option<Verdict>,
+    pub update_type: Option<SyncVerdict>,
     /// The package.
     pub package: String,
     /// The release that the project was made for, if that is known.
@@ -181,21 +183,21 @@ pub struct SyncDetail {
     /// The release that was tried, if that is known.
     pub to: Option<String>,
     /// The step that it came to: where it failed, if it did.
-    pub highest_step: Step,
+    pub highest_step: SyncStep,
     /// The pull request that it ended with.
-    pub pull: Option<Pull>,
+    pub pull: Option<JobPull>,
     /// The question's page, if one is open.
     pub question: Option<String>,
     /// What the decision rests on.
-    pub evidence: Evidence,
+    pub evidence: SyncEvidence,
 }
 
-impl run::Detail for SyncDetail {
-    type Step = Step;
+impl run::RunDetail for SyncDetail {
+    type Step = SyncStep;
 
-    const LOOP: Loop = Loop::Sync;
+    const LOOP: LoopKind = LoopKind::Sync;
 
-    fn end(&self) -> Option<End> {
+    fn end(&self) -> Option<RunOutcome> {
         Some(self.result.end())
     }
 
@@ -207,7 +209,7 @@ impl run::Detail for SyncDetail {
         Some(&self.exit_reason)
     }
 
-    fn furthest(&self, _: &[StepCost<Step>]) -> Step {
+    fn furthest(&self, _: &[StepCost<SyncStep>]) -> SyncStep {
         self.highest_step
     }
 }

@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use super::Verdict;
+use super::SyncVerdict;
 
 /// A version of three numbers: what the rule can count on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Release {
+pub struct VersionTriple {
     major: u64,
     minor: u64,
     patch: u64,
 }
 
-impl Release {
+impl VersionTriple {
     /// Reads `MAJOR.MINOR.PATCH`, as it would be written.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.').map(|part| part.parse::<u64>().ok());
@@ -25,13 +25,17 @@ impl Release {
     /// The version that the change makes of this one: a patch on a relax, a minor on a bump. What is not released yet was
     /// counted up before; it becomes a minor if it was a patch.
     #[must_use]
-    pub fn next(self, verdict: Verdict, is_released: bool) -> Self {
+    pub fn next(self, verdict: SyncVerdict, is_released: bool) -> Self {
         let Self { major, minor, patch } = self;
         match (verdict, is_released) {
-            (Verdict::Bump, true) => Self { major, minor: minor.saturating_add(1), patch: 0 },
-            (Verdict::Bump, false) if patch > 0 => Self { major, minor: minor.saturating_add(1), patch: 0 },
-            (Verdict::Relax, true) => Self { major, minor, patch: patch.saturating_add(1) },
-            (Verdict::Bump | Verdict::Relax, false) | (Verdict::Ask | Verdict::Skip, _) => self,
+            (SyncVerdict::Bump, true) => Self { major, minor: minor.saturating_add(1), patch: 0 },
+            (SyncVerdict::Bump, false) if patch > 0 => {
+                Self { major, minor: minor.saturating_add(1), patch: 0 }
+            }
+            (SyncVerdict::Relax, true) => Self { major, minor, patch: patch.saturating_add(1) },
+            (SyncVerdict::Bump | SyncVerdict::Relax, false) | (SyncVerdict::Ask | SyncVerdict::Skip, _) => {
+                self
+            }
         }
     }
 
@@ -41,7 +45,7 @@ impl Release {
     }
 }
 
-impl fmt::Display for Release {
+impl fmt::Display for VersionTriple {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
     }
@@ -54,18 +58,18 @@ mod tests {
     #[test]
     fn a_patch_on_a_relax_a_minor_on_a_bump_and_each_once_until_it_is_released() {
         let next = |text: &str, verdict, is_released| {
-            Release::parse(text).unwrap().next(verdict, is_released).to_string()
+            VersionTriple::parse(text).unwrap().next(verdict, is_released).to_string()
         };
-        assert_eq!(next("1.2.3", Verdict::Relax, true), "1.2.4");
-        assert_eq!(next("1.2.4", Verdict::Relax, false), "1.2.4");
-        assert_eq!(next("1.2.3", Verdict::Bump, true), "1.3.0");
-        assert_eq!(next("1.2.4", Verdict::Bump, false), "1.3.0");
-        assert_eq!(next("1.3.0", Verdict::Bump, false), "1.3.0");
-        assert_eq!(next("1.3.0", Verdict::Relax, false), "1.3.0");
+        assert_eq!(next("1.2.3", SyncVerdict::Relax, true), "1.2.4");
+        assert_eq!(next("1.2.4", SyncVerdict::Relax, false), "1.2.4");
+        assert_eq!(next("1.2.3", SyncVerdict::Bump, true), "1.3.0");
+        assert_eq!(next("1.2.4", SyncVerdict::Bump, false), "1.3.0");
+        assert_eq!(next("1.3.0", SyncVerdict::Bump, false), "1.3.0");
+        assert_eq!(next("1.3.0", SyncVerdict::Relax, false), "1.3.0");
         for wrong in
             ["1.2", "1.2.3.4", "1.2.3rc1", "01.2.3", "1.+2.3", "v1.2.3", "", "1.2.99999999999999999999"]
         {
-            assert_eq!(Release::parse(wrong), None, "{wrong}");
+            assert_eq!(VersionTriple::parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -3,34 +3,37 @@
 mod forges;
 mod others;
 mod readiness;
+mod remaining;
 mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::code::CodeDigests;
 use truing_core::converge::{
-    Act, Answer, Candidate, Claim, Code, Event, Exit, Kind, Limits, Origin, Problem, ProblemKind, Run,
-    Unexpected, Word,
+    AuditorAnswer, AuditorFinding, ConvergeAction, ConvergeEvent, ConvergeExit, ConvergeExitCode,
+    ConvergeExitKind, ConvergeLimits, ConvergeRun, FixCandidate, FixProblem, FixProblemKind, FixerVerdict,
+    LineOrigin, UnexpectedEvent,
 };
 use truing_core::dismissal::Dismissal;
 use truing_core::finding::{
-    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source,
+    AnchorKind, CodeLocation, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, RawFinding,
+    Severity,
 };
-use truing_core::id::{FindingId, Millis, Sha};
-use truing_core::identity::{Placed, Sighting};
-use truing_core::increment::Renames;
-use truing_core::outcome::Coverage;
+use truing_core::id::{FindingId, Sha, UnixMillis};
+use truing_core::identity::{FindingFacts, PlacedFinding};
+use truing_core::increment::FileRenames;
+use truing_core::outcome::ReviewCoverage;
 
 fn sha(seed: u64) -> Sha {
     Sha::parse(&format!("{seed:040x}")).unwrap()
 }
 
-fn candidate(seed: u64) -> Candidate {
-    Candidate { commit: sha(seed), tree: sha(seed + 1_000_000) }
+fn candidate(seed: u64) -> FixCandidate {
+    FixCandidate { commit: sha(seed), tree: sha(seed + 1_000_000) }
 }
 
-fn claim(path: &str, line: u32, category: Category, severity: Severity) -> Claim {
-    let place = Place { path: path.into(), side: Side::New, start_line: line, end_line: line };
+fn claim(path: &str, line: u32, category: DefectCategory, severity: Severity) -> AuditorFinding {
+    let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
     let raw = RawFinding {
         place: place.clone(),
         severity,
@@ -41,71 +44,76 @@ fn claim(path: &str, line: u32, category: Category, severity: Severity) -> Claim
         snippet: format!("{path} {line}"),
         code: CodeDigests::default(),
         suggestion: None,
-        source: Source::Agent,
+        source: FindingSource::Agent,
     };
-    let placed =
-        Placed { raw, anchor: AnchorKind::Inline, at: place, old_path: None, sighting: Sighting::default() };
-    Claim { placed, origin: Origin::Change }
+    let placed = PlacedFinding {
+        raw,
+        anchor: AnchorKind::Inline,
+        at: place,
+        old_path: None,
+        sighting: FindingFacts::default(),
+    };
+    AuditorFinding { placed, origin: LineOrigin::Change }
 }
 
-fn p1(line: u32) -> Claim {
-    claim("src/a.py", line, Category::F, Severity::P1)
+fn p1(line: u32) -> AuditorFinding {
+    claim("src/a.py", line, DefectCategory::F, Severity::P1)
 }
 
-fn audited(answers: impl IntoIterator<Item = (u32, Answer)>) -> Event {
+fn audited(answers: impl IntoIterator<Item = (u32, AuditorAnswer)>) -> ConvergeEvent {
     let answers = answers.into_iter().collect();
-    let (standing, coverage, renames) = (BTreeMap::new(), Coverage::default(), Renames::default());
-    Event::Audited { answers, standing, coverage, renames }
+    let (standing, coverage, renames) = (BTreeMap::new(), ReviewCoverage::default(), FileRenames::default());
+    ConvergeEvent::Audited { answers, standing, coverage, renames }
 }
 
-fn whole(claims: &[Claim]) -> Event {
-    audited([(0, Answer::Whole(claims.to_vec()))])
+fn whole(claims: &[AuditorFinding]) -> ConvergeEvent {
+    audited([(0, AuditorAnswer::Whole(claims.to_vec()))])
 }
 
-fn begun(limits: Limits) -> Run {
-    Run::begin(limits, (sha(1), sha(1_000_001)), None)
+fn begun(limits: ConvergeLimits) -> ConvergeRun {
+    ConvergeRun::begin(limits, (sha(1), sha(1_000_001)), None)
 }
 
 /// The run after these, each of which must fit.
-fn after(mut run: Run, events: impl IntoIterator<Item = Event>) -> Run {
+fn after(mut run: ConvergeRun, events: impl IntoIterator<Item = ConvergeEvent>) -> ConvergeRun {
     for event in events {
         assert_eq!(run.exit, None, "before {event:?}");
         run.after(event).unwrap();
         // What is kept is the same again.
         let kept = serde_json::to_string(&run).unwrap();
-        assert_eq!(serde_json::from_str::<Run>(&kept).unwrap(), run);
+        assert_eq!(serde_json::from_str::<ConvergeRun>(&kept).unwrap(), run);
     }
     run
 }
 
-fn code(run: &Run) -> Option<Code> {
+fn code(run: &ConvergeRun) -> Option<ConvergeExitCode> {
     run.exit.as_ref().map(|exit| exit.code)
 }
 
 /// Is this act the one whose end should have come?
-fn expected(unexpected: &Unexpected, act: &str) -> bool {
+fn expected(unexpected: &UnexpectedEvent, act: &str) -> bool {
     unexpected.to_string().contains(&format!("expected the end of `{act}`"))
 }
 
 /// What the fixer says of everything that was found.
-fn says(run: &Run, word: &Word) -> BTreeMap<FindingId, Word> {
+fn says(run: &ConvergeRun, word: &FixerVerdict) -> BTreeMap<FindingId, FixerVerdict> {
     run.found.iter().map(|finding| (finding.id.clone(), word.clone())).collect()
 }
 
 /// From after the audit's review to after the replies, with a fix that all agree to.
-fn fixed(run: Run, seed: u64) -> Run {
-    let words = says(&run, &Word::Fixed);
-    let fix = Event::Fixed { words, candidate: Some(candidate(seed)) };
-    after(run, [fix, Event::Checked(vec![]), Event::Pushed, Event::Replied])
+fn fixed(run: ConvergeRun, seed: u64) -> ConvergeRun {
+    let words = says(&run, &FixerVerdict::Fixed);
+    let fix = ConvergeEvent::Fixed { words, candidate: Some(candidate(seed)) };
+    after(run, [fix, ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed, ConvergeEvent::Replied])
 }
 
-fn audit(run: Run, claims: &[Claim]) -> Run {
-    let begun = after(run, [Event::Gated(None)]);
-    let Act::Audit { auditors, .. } = &begun.next else { panic!("{:?}", begun.next) };
-    let all: Vec<_> = auditors.iter().map(|at| (*at, Answer::Whole(claims.to_vec()))).collect();
+fn audit(run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
+    let begun = after(run, [ConvergeEvent::Gated(None)]);
+    let ConvergeAction::Audit { auditors, .. } = &begun.next else { panic!("{:?}", begun.next) };
+    let all: Vec<_> = auditors.iter().map(|at| (*at, AuditorAnswer::Whole(claims.to_vec()))).collect();
     let looked = after(begun, [audited(all)]);
     let clears = looked.audit_clears();
-    let posted = after(looked, [Event::Posted]);
+    let posted = after(looked, [ConvergeEvent::Posted]);
     // What a review says that is not so, another run would rely on.
     assert!(!clears || posted.cleared.as_ref() == Some(&posted.head), "{posted:?}");
     posted
@@ -113,10 +121,10 @@ fn audit(run: Run, claims: &[Claim]) -> Run {
 
 #[test]
 fn two_loops_converge() {
-    let run = audit(begun(Limits::default()), &[p1(3)]);
-    assert_eq!(run.next, Act::Fix { problems: vec![] });
+    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
+    assert_eq!(run.next, ConvergeAction::Fix { problems: vec![] });
     let run = audit(fixed(run, 2), &[]);
-    assert_eq!(code(&run), Some(Code::Clean));
+    assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
     assert_eq!((run.audits, run.commits.as_slice(), run.head.clone()), (2, &[sha(2)][..], sha(2)));
     let log = serde_json::to_value(&run.log).unwrap();
     let fixed =
@@ -126,461 +134,453 @@ fn two_loops_converge() {
 
 #[test]
 fn a_head_that_was_clean_is_not_looked_at_again() {
-    let clean = Run::begin(Limits::default(), (sha(1), sha(2)), Some(&sha(1)));
-    assert_eq!((code(&clean), clean.audits), (Some(Code::AlreadyClean), 0));
-    assert_eq!(code(&Run::begin(Limits::default(), (sha(1), sha(2)), Some(&sha(3)))), None);
+    let clean = ConvergeRun::begin(ConvergeLimits::default(), (sha(1), sha(2)), Some(&sha(1)));
+    assert_eq!((code(&clean), clean.audits), (Some(ConvergeExitCode::AlreadyClean), 0));
+    assert_eq!(code(&ConvergeRun::begin(ConvergeLimits::default(), (sha(1), sha(2)), Some(&sha(3)))), None);
 }
 
 #[test]
 fn an_audit_clears_a_head_if_all_answered_nothing_was_found_and_a_gate_was_there() {
-    let gated = || after(begun(Limits::default()), [Event::Gated(None)]);
+    let gated = || after(begun(ConvergeLimits::default()), [ConvergeEvent::Gated(None)]);
     assert!(after(gated(), [whole(&[])]).audit_clears());
     assert!(!after(gated(), [whole(&[p1(3)])]).audit_clears());
-    let silent = Limits { parallel_from: 1, auditors: 2, worker_attempts: 1, ..Limits::default() };
-    let silent = after(begun(silent), [Event::Gated(None), whole(&[])]);
+    let silent =
+        ConvergeLimits { parallel_from: 1, auditors: 2, worker_attempts: 1, ..ConvergeLimits::default() };
+    let silent = after(begun(silent), [ConvergeEvent::Gated(None), whole(&[])]);
     assert!(silent.silent == 1 && !silent.audit_clears());
-    let alone = Run::audit(Limits::default(), (sha(1), sha(2)));
+    let alone = ConvergeRun::audit(ConvergeLimits::default(), (sha(1), sha(2)));
     assert!(!after(alone, [whole(&[])]).audit_clears(), "no gate was asked");
 }
 
 #[test]
 fn nothing_fixable_is_stuck_after_one_loop() {
-    let run = audit(begun(Limits::default()), &[p1(3)]);
-    let words = says(&run, &Word::Declined("it is meant so".into()));
-    let run = after(run, [Event::Fixed { words, candidate: None }, Event::Replied]);
-    assert_eq!((code(&run), run.audits), (Some(Code::NothingFixed), 1));
+    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
+    let words = says(&run, &FixerVerdict::Declined("it is meant so".into()));
+    let run = after(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
+    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::NothingFixed), 1));
     assert_eq!(run.history.declined().count(), 1);
 }
 
 #[test]
 fn there_is_no_audit_beyond_the_cap_and_no_fix_that_nobody_audits() {
-    let mut run = begun(Limits::default());
+    let mut run = begun(ConvergeLimits::default());
     for number in 1..=10 {
         let expected = if number < 4 { 1 } else { 3 };
-        let gated = after(run.clone(), [Event::Gated(None)]);
-        assert!(matches!(&gated.next, Act::Audit { auditors, .. } if auditors.len() == expected), "{number}");
+        let gated = after(run.clone(), [ConvergeEvent::Gated(None)]);
+        assert!(
+            matches!(&gated.next, ConvergeAction::Audit { auditors, .. } if auditors.len() == expected),
+            "{number}"
+        );
         run = audit(run, &[p1(number * 10), p1(number * 10 + 5)]);
         if number < 10 {
             run = fixed(run, u64::from(number) + 1);
         }
     }
-    assert_eq!((code(&run), run.audits, run.commits.len()), (Some(Code::CapReached), 10, 9));
+    assert_eq!((code(&run), run.audits, run.commits.len()), (Some(ConvergeExitCode::CapReached), 10, 9));
     assert!(run.exit.unwrap().reason.contains("0 P0, 2 P1 and 0 P2"));
 
-    let last = Limits { max_audits: 1, final_fix: true, ..Limits::default() };
+    let last = ConvergeLimits { max_audits: 1, final_fix: true, ..ConvergeLimits::default() };
     let run = fixed(audit(begun(last), &[p1(3)]), 2);
-    assert_eq!((code(&run), run.commits.len()), (Some(Code::CapReached), 1));
+    assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::CapReached), 1));
 }
 
 #[test]
 fn the_gate_is_mended_so_often_and_no_more() {
-    let dirty = || Event::Gated(Some("a.py:1: magic".into()));
+    let dirty = || ConvergeEvent::Gated(Some("a.py:1: magic".into()));
     let run = after(
-        begun(Limits::default()),
-        [dirty(), Event::Mended(Some(candidate(2))), Event::Checked(vec![]), Event::Pushed],
+        begun(ConvergeLimits::default()),
+        [
+            dirty(),
+            ConvergeEvent::Mended(Some(candidate(2))),
+            ConvergeEvent::Checked(vec![]),
+            ConvergeEvent::Pushed,
+        ],
     );
-    assert_eq!((&run.next, run.commits.len(), run.audits), (&Act::Gate, 1, 0));
+    assert_eq!((&run.next, run.commits.len(), run.audits), (&ConvergeAction::Gate, 1, 0));
     let run = audit(run, &[]);
-    assert_eq!(code(&run), Some(Code::Clean));
+    assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
 
-    let mut run = begun(Limits::default());
+    let mut run = begun(ConvergeLimits::default());
     for _ in 0..5 {
-        run = after(run, [dirty(), Event::Mended(None)]);
+        run = after(run, [dirty(), ConvergeEvent::Mended(None)]);
     }
     let run = after(run, [dirty()]);
-    assert_eq!((code(&run), run.audits), (Some(Code::Gate), 0));
+    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Gate), 0));
 }
 
 #[test]
 fn a_fix_of_what_the_gate_says_is_looked_at_before_it_is_pushed() {
-    let problem = Problem { kind: ProblemKind::Test, text: "test_total() is gone".into() };
-    let gate = || Event::Gated(Some("a.py:1: magic".into()));
-    let wrong = || [Event::Mended(Some(candidate(2))), Event::Checked(vec![problem.clone()])];
-    let mut run = after(begun(Limits::default()), [gate()]);
+    let problem = FixProblem { kind: FixProblemKind::Test, text: "test_total() is gone".into() };
+    let gate = || ConvergeEvent::Gated(Some("a.py:1: magic".into()));
+    let wrong = || [ConvergeEvent::Mended(Some(candidate(2))), ConvergeEvent::Checked(vec![problem.clone()])];
+    let mut run = after(begun(ConvergeLimits::default()), [gate()]);
     run = after(run, wrong());
-    assert_eq!((&run.next, &run.candidate), (&Act::Gate, &None));
+    assert_eq!((&run.next, &run.candidate), (&ConvergeAction::Gate, &None));
     run = after(run, [gate()]);
-    let Act::Mend { output } = &run.next else { panic!("{:?}", run.next) };
+    let ConvergeAction::Mend { output } = &run.next else { panic!("{:?}", run.next) };
     assert!(output.starts_with("a.py:1: magic") && output.contains("test_total() is gone"), "{output}");
     for _ in 1..5 {
         run = after(after(run, wrong()), [gate()]);
     }
-    assert_eq!((code(&run), run.commits.len()), (Some(Code::Gate), 0));
+    assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::Gate), 0));
     assert!(run.exit.unwrap().reason.ends_with("thrown away: test_total() is gone"));
 }
 
 #[test]
 fn who_does_not_answer_is_asked_once_more_and_is_never_clean() {
-    let silent = || audited([(0, Answer::None("it died".into()))]);
-    let run = after(begun(Limits::default()), [Event::Gated(None), silent()]);
-    assert!(matches!(&run.next, Act::Audit { attempt: 2, .. }));
-    let answered = after(run.clone(), [whole(&[]), Event::Posted]);
-    assert_eq!((code(&answered), answered.audits), (Some(Code::Clean), 1));
+    let silent = || audited([(0, AuditorAnswer::None("it died".into()))]);
+    let run = after(begun(ConvergeLimits::default()), [ConvergeEvent::Gated(None), silent()]);
+    assert!(matches!(&run.next, ConvergeAction::Audit { attempt: 2, .. }));
+    let answered = after(run.clone(), [whole(&[]), ConvergeEvent::Posted]);
+    assert_eq!((code(&answered), answered.audits), (Some(ConvergeExitCode::Clean), 1));
     let dead = after(run.clone(), [silent()]);
     assert_eq!(
         (code(&dead), dead.exit.unwrap().reason.contains("it died")),
-        (Some(Code::Infrastructure), true)
+        (Some(ConvergeExitCode::Infrastructure), true)
     );
     // Nor is one that nobody told of.
-    assert_eq!(code(&after(run, [audited([])])), Some(Code::Infrastructure));
+    assert_eq!(code(&after(run, [audited([])])), Some(ConvergeExitCode::Infrastructure));
 }
 
 #[test]
 fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
-    let limits = Limits { parallel_from: 1, max_audits: 2, ..Limits::default() };
+    let limits = ConvergeLimits { parallel_from: 1, max_audits: 2, ..ConvergeLimits::default() };
     let some = || {
-        audited([(0, Answer::Whole(vec![])), (1, Answer::None("no JSON".into())), (2, Answer::Whole(vec![]))])
+        audited([
+            (0, AuditorAnswer::Whole(vec![])),
+            (1, AuditorAnswer::None("no JSON".into())),
+            (2, AuditorAnswer::Whole(vec![])),
+        ])
     };
-    let run = after(begun(limits), [Event::Gated(None), some()]);
-    assert!(matches!(&run.next, Act::Audit { auditors, attempt: 2 } if *auditors == BTreeSet::from([1])));
-    let run = after(run, [audited([(1, Answer::None("no JSON".into()))]), Event::Posted]);
-    assert_eq!((&run.next, run.silent), (&Act::Gate, 1));
-    let again =
-        after(run, [Event::Gated(None), some(), audited([(1, Answer::Whole(vec![]))]), Event::Posted]);
-    assert_eq!((code(&again), again.audits), (Some(Code::Clean), 2));
+    let run = after(begun(limits), [ConvergeEvent::Gated(None), some()]);
+    assert!(
+        matches!(&run.next, ConvergeAction::Audit { auditors, attempt: 2 } if *auditors == BTreeSet::from([1]))
+    );
+    let run = after(run, [audited([(1, AuditorAnswer::None("no JSON".into()))]), ConvergeEvent::Posted]);
+    assert_eq!((&run.next, run.silent), (&ConvergeAction::Gate, 1));
+    let again = after(
+        run,
+        [
+            ConvergeEvent::Gated(None),
+            some(),
+            audited([(1, AuditorAnswer::Whole(vec![]))]),
+            ConvergeEvent::Posted,
+        ],
+    );
+    assert_eq!((code(&again), again.audits), (Some(ConvergeExitCode::Clean), 2));
 }
 
 #[test]
 fn who_was_not_asked_is_not_heard() {
-    let run = after(begun(Limits::default()), [Event::Gated(None)]);
-    let run =
-        after(run, [audited([(0, Answer::Whole(vec![])), (7, Answer::Whole(vec![p1(1)]))]), Event::Posted]);
-    assert_eq!(code(&run), Some(Code::Clean));
+    let run = after(begun(ConvergeLimits::default()), [ConvergeEvent::Gated(None)]);
+    let run = after(
+        run,
+        [
+            audited([(0, AuditorAnswer::Whole(vec![])), (7, AuditorAnswer::Whole(vec![p1(1)]))]),
+            ConvergeEvent::Posted,
+        ],
+    );
+    assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
 }
 
 #[test]
 fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
-    let run = audit(begun(Limits::default()), &[p1(3)]);
-    let problem = |kind| vec![Problem { kind, text: "it says so\nat length".into() }];
-    let fix = |seed| Event::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
+    let problem = |kind| vec![FixProblem { kind, text: "it says so\nat length".into() }];
+    let fix = |seed| ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
     for (kind, expected) in [
-        (ProblemKind::Finding, Code::SelfAudit),
-        (ProblemKind::Gate, Code::SelfAudit),
-        (ProblemKind::Check, Code::Checks),
-        (ProblemKind::Test, Code::Tests),
+        (FixProblemKind::Finding, ConvergeExitCode::SelfAudit),
+        (FixProblemKind::Gate, ConvergeExitCode::SelfAudit),
+        (FixProblemKind::Check, ConvergeExitCode::Checks),
+        (FixProblemKind::Test, ConvergeExitCode::Tests),
     ] {
-        let once = after(run.clone(), [fix(2), Event::Checked(problem(kind))]);
-        assert_eq!(once.next, Act::Fix { problems: problem(kind) });
-        assert_eq!(once.candidate.is_none(), kind == ProblemKind::Test, "{kind:?}");
-        let good = after(once.clone(), [fix(3), Event::Checked(vec![]), Event::Pushed]);
+        let once = after(run.clone(), [fix(2), ConvergeEvent::Checked(problem(kind))]);
+        assert_eq!(once.next, ConvergeAction::Fix { problems: problem(kind) });
+        assert_eq!(once.candidate.is_none(), kind == FixProblemKind::Test, "{kind:?}");
+        let good = after(once.clone(), [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
         assert_eq!((good.commits, good.audits), (vec![sha(3)], 1));
-        let twice = after(once, [fix(3), Event::Checked(problem(kind)), fix(4)]);
-        let thrice = after(twice, [Event::Checked(problem(kind))]);
+        let twice = after(once, [fix(3), ConvergeEvent::Checked(problem(kind)), fix(4)]);
+        let thrice = after(twice, [ConvergeEvent::Checked(problem(kind))]);
         assert_eq!((code(&thrice), thrice.commits.len()), (Some(expected), 0));
     }
     // The same fix again has the same problems: nobody need look.
-    let same = after(run, [fix(2), Event::Checked(problem(ProblemKind::Check)), fix(2)]);
-    assert_eq!(code(&same), Some(Code::Checks));
+    let same = after(run, [fix(2), ConvergeEvent::Checked(problem(FixProblemKind::Check)), fix(2)]);
+    assert_eq!(code(&same), Some(ConvergeExitCode::Checks));
 }
 
 #[test]
 fn a_hook_that_blocks_is_told_to_one_more_fixer() {
-    let run = audit(begun(Limits::default()), &[p1(3)]);
-    let fix = |seed| Event::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
-    let blocked = || Event::Blocked("lint\nE501 too long".into());
-    let run = after(run, [fix(2), Event::Checked(vec![]), blocked()]);
-    assert!(matches!(&run.next, Act::Fix { problems } if problems[0].kind == ProblemKind::Hook));
-    let run = after(run, [fix(3), Event::Checked(vec![]), blocked()]);
-    assert_eq!((&run.next, run.hook.is_some()), (&Act::Reply, true));
-    let run = after(run, [Event::Replied]);
-    assert_eq!((code(&run), run.commits.len()), (Some(Code::Hook), 0));
+    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
+    let fix = |seed| ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    let blocked = || ConvergeEvent::Blocked("lint\nE501 too long".into());
+    let run = after(run, [fix(2), ConvergeEvent::Checked(vec![]), blocked()]);
+    assert!(
+        matches!(&run.next, ConvergeAction::Fix { problems } if problems[0].kind == FixProblemKind::Hook)
+    );
+    let run = after(run, [fix(3), ConvergeEvent::Checked(vec![]), blocked()]);
+    assert_eq!((&run.next, run.hook.is_some()), (&ConvergeAction::Reply, true));
+    let run = after(run, [ConvergeEvent::Replied]);
+    assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::Hook), 0));
     assert!(run.exit.unwrap().reason.contains("E501"));
 }
 
 #[test]
 fn a_fix_is_the_same_by_its_files_and_a_hook_may_take_it_the_second_time() {
-    let run = audit(begun(Limits::default()), &[p1(3)]);
+    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
     let fix = |commit| {
-        let candidate = Candidate { commit: sha(commit), tree: sha(2) };
-        Event::Fixed { words: BTreeMap::new(), candidate: Some(candidate) }
+        let candidate = FixCandidate { commit: sha(commit), tree: sha(2) };
+        ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate) }
     };
-    let check = vec![Problem { kind: ProblemKind::Check, text: "red".into() }];
-    let same = after(run.clone(), [fix(3), Event::Checked(check), fix(4)]);
-    assert_eq!(code(&same), Some(Code::Checks), "committed a second later it is still the same");
-    let blocked = after(run, [fix(3), Event::Checked(vec![]), Event::Blocked("E501".into()), fix(3)]);
-    assert_eq!((&blocked.next, code(&blocked)), (&Act::Check, None));
-    let run = after(blocked, [Event::Checked(vec![]), Event::Pushed]);
+    let check = vec![FixProblem { kind: FixProblemKind::Check, text: "red".into() }];
+    let same = after(run.clone(), [fix(3), ConvergeEvent::Checked(check), fix(4)]);
+    assert_eq!(code(&same), Some(ConvergeExitCode::Checks), "committed a second later it is still the same");
+    let blocked =
+        after(run, [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::Blocked("E501".into()), fix(3)]);
+    assert_eq!((&blocked.next, code(&blocked)), (&ConvergeAction::Check, None));
+    let run = after(blocked, [ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
     assert_eq!(run.commits.len(), 1);
 }
 
 #[test]
 fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
-    let limits = Limits { max_audits: 1, ..Limits::default() };
-    let moved = |seed| Event::Moved { head: sha(seed), tree: sha(seed) };
+    let limits = ConvergeLimits { max_audits: 1, ..ConvergeLimits::default() };
+    let moved = |seed| ConvergeEvent::Moved { head: sha(seed), tree: sha(seed) };
     let run = audit(begun(limits), &[]);
-    assert_eq!(code(&run), Some(Code::Clean));
-    let limits = Limits { max_audits: 2, ..Limits::default() };
+    assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
+    let limits = ConvergeLimits { max_audits: 2, ..ConvergeLimits::default() };
     let run = audit(begun(limits.clone()), &[p1(3)]);
     let run = after(run, [moved(9)]);
-    assert_eq!((&run.next, &run.head, &run.candidate), (&Act::Gate, &sha(9), &None));
+    assert_eq!((&run.next, &run.head, &run.candidate), (&ConvergeAction::Gate, &sha(9), &None));
     let run = fixed(audit(run, &[p1(4)]), 3);
     let run = audit(run, &[]);
-    assert_eq!((code(&run), run.audits), (Some(Code::Clean), 3));
+    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Clean), 3));
     let run = after(audit(begun(limits), &[p1(3)]), [moved(9), moved(10), moved(11), moved(12)]);
-    assert_eq!((code(&run), &run.next), (None, &Act::Gate), "who goes on pushing ends nothing");
+    assert_eq!((code(&run), &run.next), (None, &ConvergeAction::Gate), "who goes on pushing ends nothing");
     // Three audits were of no cost, no more.
     let mut run = run;
     for (seed, line) in [(13, 4), (14, 5), (15, 6)] {
         run = after(audit(run, &[p1(line)]), [moved(seed)]);
     }
     let run = audit(run, &[p1(7)]);
-    assert_eq!((code(&run), run.audits), (Some(Code::CapReached), 5));
+    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::CapReached), 5));
 }
 
 #[test]
 fn a_fixer_that_comes_to_no_report_is_asked_once_more_and_then_the_run_can_go_on_later() {
-    let silent = || Event::Silent("the provider is not available".into());
-    let run = after(audit(begun(Limits::default()), &[p1(3)]), [silent()]);
-    assert_eq!((code(&run), &run.next), (None, &Act::Fix { problems: vec![] }));
+    let silent = || ConvergeEvent::Silent("the provider is not available".into());
+    let run = after(audit(begun(ConvergeLimits::default()), &[p1(3)]), [silent()]);
+    assert_eq!((code(&run), &run.next), (None, &ConvergeAction::Fix { problems: vec![] }));
     let clean = audit(fixed(run.clone(), 2), &[]);
-    assert_eq!(code(&clean), Some(Code::Clean));
+    assert_eq!(code(&clean), Some(ConvergeExitCode::Clean));
     let mut run = after(run, [silent()]);
-    assert_eq!((code(&run), run.commits.len()), (Some(Code::Infrastructure), 0));
+    assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::Infrastructure), 0));
     assert!(run.exit.as_ref().unwrap().reason.ends_with("the provider is not available"));
     run.resume();
-    assert_eq!(code(&audit(fixed(after(run, [silent()]), 2), &[])), Some(Code::Clean));
+    assert_eq!(code(&audit(fixed(after(run, [silent()]), 2), &[])), Some(ConvergeExitCode::Clean));
     // Of what the gate says as well.
-    let gated = after(begun(Limits::default()), [Event::Gated(Some("style".into())), silent()]);
-    assert!(matches!(&gated.next, Act::Mend { .. }), "{:?}", gated.next);
-    assert_eq!(code(&after(gated, [silent()])), Some(Code::Infrastructure));
+    let gated =
+        after(begun(ConvergeLimits::default()), [ConvergeEvent::Gated(Some("style".into())), silent()]);
+    assert!(matches!(&gated.next, ConvergeAction::Mend { .. }), "{:?}", gated.next);
+    assert_eq!(code(&after(gated, [silent()])), Some(ConvergeExitCode::Infrastructure));
 }
 
 #[test]
 fn what_does_not_block_leaves_nothing_stuck() {
-    let limits = Limits { min_blocking: Severity::P1, ..Limits::default() };
-    let run = audit(begun(limits), &[claim("src/a.py", 3, Category::J, Severity::P2)]);
-    let fix = |seed| Event::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
-    let red = || Event::Checked(vec![Problem { kind: ProblemKind::Check, text: "red".into() }]);
+    let limits = ConvergeLimits { min_blocking: Severity::P1, ..ConvergeLimits::default() };
+    let run = audit(begun(limits), &[claim("src/a.py", 3, DefectCategory::J, Severity::P2)]);
+    let fix = |seed| ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    let red = || ConvergeEvent::Checked(vec![FixProblem { kind: FixProblemKind::Check, text: "red".into() }]);
     let checked = after(run.clone(), [fix(2), red(), fix(3), red(), fix(4), red()]);
-    assert_eq!((&checked.next, checked.words.len()), (&Act::Reply, 1));
-    assert_eq!(code(&after(checked, [Event::Replied])), Some(Code::CleanButNotes));
-    let blocked = || Event::Blocked("E501".into());
-    let hooked =
-        after(run, [fix(2), Event::Checked(vec![]), blocked(), fix(3), Event::Checked(vec![]), blocked()]);
-    let hooked = after(hooked, [Event::Replied]);
-    assert_eq!((code(&hooked), hooked.commits.len()), (Some(Code::CleanButNotes), 0));
+    assert_eq!((&checked.next, checked.words.len()), (&ConvergeAction::Reply, 1));
+    assert_eq!(code(&after(checked, [ConvergeEvent::Replied])), Some(ConvergeExitCode::CleanButNotes));
+    let blocked = || ConvergeEvent::Blocked("E501".into());
+    let hooked = after(
+        run,
+        [
+            fix(2),
+            ConvergeEvent::Checked(vec![]),
+            blocked(),
+            fix(3),
+            ConvergeEvent::Checked(vec![]),
+            blocked(),
+        ],
+    );
+    let hooked = after(hooked, [ConvergeEvent::Replied]);
+    assert_eq!((code(&hooked), hooked.commits.len()), (Some(ConvergeExitCode::CleanButNotes), 0));
 }
 
 #[test]
 fn audits_of_other_people_s_pushes_are_no_fixes_that_resolve_nothing() {
-    let mut run = begun(Limits::default());
+    let mut run = begun(ConvergeLimits::default());
     for seed in 9..12 {
-        run = after(audit(run, &[p1(3)]), [Event::Moved { head: sha(seed), tree: sha(seed) }]);
+        run = after(audit(run, &[p1(3)]), [ConvergeEvent::Moved { head: sha(seed), tree: sha(seed) }]);
     }
     let run = audit(run, &[p1(3)]);
-    assert_eq!((code(&run), &run.next), (None, &Act::Fix { problems: vec![] }));
+    assert_eq!((code(&run), &run.next), (None, &ConvergeAction::Fix { problems: vec![] }));
 }
 
 #[test]
 fn what_was_said_of_a_fix_goes_with_it() {
-    let run = audit(begun(Limits::default()), &[p1(3), p1(20)]);
+    let run = audit(begun(ConvergeLimits::default()), &[p1(3), p1(20)]);
     let [first, second] = [0, 1].map(|at| run.found[at].id.clone());
     let says = |id: &FindingId, seed| {
-        let words = BTreeMap::from([(id.clone(), Word::Fixed)]);
-        Event::Fixed { words, candidate: Some(candidate(seed)) }
+        let words = BTreeMap::from([(id.clone(), FixerVerdict::Fixed)]);
+        ConvergeEvent::Fixed { words, candidate: Some(candidate(seed)) }
     };
-    let problem = vec![Problem { kind: ProblemKind::Test, text: "gone".into() }];
-    let run =
-        after(run, [says(&first, 2), Event::Checked(problem), says(&second, 3), Event::Checked(vec![])]);
-    let run = after(run, [Event::Pushed]);
+    let problem = vec![FixProblem { kind: FixProblemKind::Test, text: "gone".into() }];
+    let run = after(
+        run,
+        [says(&first, 2), ConvergeEvent::Checked(problem), says(&second, 3), ConvergeEvent::Checked(vec![])],
+    );
+    let run = after(run, [ConvergeEvent::Pushed]);
     let status = |id| run.history.findings().iter().find(|found| found.id == id).unwrap().status.clone();
     assert!(matches!(status(first), FindingStatus::Declined(_)));
     assert_eq!(status(second), FindingStatus::Claimed);
 }
 
 #[test]
-fn a_hook_may_block_each_fix_of_what_the_gate_says_once() {
-    let mend = |seed| Event::Mended(Some(candidate(seed)));
-    let (gate, blocked) = (|| Event::Gated(Some("style".into())), || Event::Blocked("E501".into()));
-    let right = || Event::Checked(vec![]);
-    let run = after(begun(Limits::default()), [gate(), mend(2), right(), blocked()]);
-    // Whoever is next knows what the gate wants, and what the hook said.
-    let run = after(run, [gate()]);
-    assert!(matches!(&run.next, Act::Mend { output } if output.contains("style") && output.contains("E501")));
-    let run = after(run, [mend(3), right(), Event::Pushed]);
-    let run = after(run, [gate(), mend(4), right(), blocked(), gate()]);
-    assert!(matches!(&run.next, Act::Mend { .. }), "{:?}", run.next);
-}
-
-#[test]
-fn small_findings_are_mended_once_and_then_left_if_they_do_not_block() {
-    let limits = Limits { min_blocking: Severity::P1, ..Limits::default() };
-    let p2 = |line| claim("src/a.py", line, Category::J, Severity::P2);
-    let run = audit(begun(limits), &[p2(3)]);
-    assert_eq!(run.next, Act::Fix { problems: vec![] });
-    let done = audit(fixed(run.clone(), 2), &[p2(8)]);
-    assert_eq!((code(&done), done.audits), (Some(Code::CleanButNotes), 2));
-    let words = says(&run, &Word::Declined("taste".into()));
-    let left = after(run, [Event::Fixed { words, candidate: None }, Event::Replied]);
-    assert_eq!(code(&left), Some(Code::CleanButNotes));
-    let run = audit(begun(Limits::default()), &[p2(3)]);
-    let all = audit(fixed(run, 2), &[p2(8)]);
-    assert_eq!(all.next, Act::Fix { problems: vec![] }, "by default everything blocks");
-}
-
-#[test]
-fn what_was_declined_stays_open_though_nobody_finds_it_again() {
-    let declines = |limits: Limits, stands: bool| {
-        let run = audit(begun(limits), &[p1(3), p1(20)]);
-        let mut words = says(&run, &Word::Fixed);
-        let id = run.found[1].id.clone();
-        words.insert(id.clone(), Word::Declined("it is meant so".into()));
-        let fix = Event::Fixed { words, candidate: Some(candidate(2)) };
-        let run =
-            after(run, [fix, Event::Checked(vec![]), Event::Pushed, Event::Replied, Event::Gated(None)]);
-        let standing = if stands { BTreeMap::from([(id, p1(20).placed)]) } else { BTreeMap::new() };
-        let answers = BTreeMap::from([(0, Answer::Whole(vec![]))]);
-        let (coverage, renames) = (Coverage::default(), Renames::default());
-        after(run, [Event::Audited { answers, standing, coverage, renames }, Event::Posted])
-    };
-    let stuck = declines(Limits::default(), true);
-    assert_eq!((code(&stuck), stuck.history.declined().count()), (Some(Code::Declined), 1));
-    let allowed = Limits { allow_declined: true, ..Limits::default() };
-    assert_eq!(code(&declines(allowed, true)), Some(Code::CleanButDeclined));
-    assert_eq!(code(&declines(Limits::default(), false)), Some(Code::Clean), "its code is gone");
-}
-
-#[test]
 fn a_finding_that_always_comes_back_ends_the_run() {
-    let mut run = begun(Limits::default());
+    let mut run = begun(ConvergeLimits::default());
     for seed in 2..5 {
         // Another one each time, so that something is resolved.
         run = fixed(audit(run, &[p1(3), p1(50 + u32::try_from(seed).unwrap() * 10)]), seed);
     }
     let run = audit(run, &[p1(3), p1(500)]);
-    assert_eq!((code(&run), run.audits), (Some(Code::NotConverging), 4));
+    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::NotConverging), 4));
     assert!(run.exit.unwrap().reason.contains("src/a.py:3"));
 }
 
 #[test]
 fn fixes_that_resolve_nothing_end_the_run() {
-    let mut run = begun(Limits::default());
+    let mut run = begun(ConvergeLimits::default());
     for seed in 2..5 {
         run = audit(run, &[p1(3), p1(20)]);
         // It says nothing of them, so they were never fixed.
-        let fix = Event::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
-        run = after(run, [fix, Event::Checked(vec![]), Event::Pushed, Event::Replied]);
+        let fix = ConvergeEvent::Fixed { words: BTreeMap::new(), candidate: Some(candidate(seed)) };
+        run =
+            after(run, [fix, ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed, ConvergeEvent::Replied]);
     }
     let run = audit(run, &[p1(3), p1(20), p1(40)]);
-    assert_eq!((code(&run), run.audits), (Some(Code::Plateau), 4));
+    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Plateau), 4));
 }
 
 #[test]
 fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
-    let allowed = Limits { allow_declined: true, ..Limits::default() };
+    let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
     let run = audit(begun(allowed), &[p1(3)]);
-    let words = says(&run, &Word::Declined("it is meant so".into()));
-    let run = after(run, [Event::Fixed { words, candidate: None }, Event::Replied]);
-    assert_eq!((code(&run), run.history.declined().count()), (Some(Code::CleanButDeclined), 1));
+    let words = says(&run, &FixerVerdict::Declined("it is meant so".into()));
+    let run = after(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
+    assert_eq!((code(&run), run.history.declined().count()), (Some(ConvergeExitCode::CleanButDeclined), 1));
     assert_eq!(run.cleared, None, "nobody has found the head clean");
     assert!(run.exit.unwrap().reason.ends_with("but 1 that was declined"));
 }
 
 #[test]
 fn what_people_dismissed_is_nobodys_work_until_its_code_changes() {
-    let first = audit(begun(Limits::default()), &[p1(3)]);
-    let said = Dismissal::of(&first.found[0], "it is meant so", "ada", Millis(5));
+    let first = audit(begun(ConvergeLimits::default()), &[p1(3)]);
+    let said = Dismissal::of(&first.found[0], "it is meant so", "ada", UnixMillis(5));
     // In this run, and in one that has never met it.
-    for mut run in [first.clone(), begun(Limits::default())] {
+    for mut run in [first.clone(), begun(ConvergeLimits::default())] {
         run.exit = None;
-        run.next = Act::Gate;
+        run.next = ConvergeAction::Gate;
         run.dismissals = vec![said.clone()];
         let run = audit(run, &[p1(3)]);
-        assert_eq!((code(&run), run.found.len()), (Some(Code::Clean), 0), "{:?}", run.exit);
+        assert_eq!((code(&run), run.found.len()), (Some(ConvergeExitCode::Clean), 0), "{:?}", run.exit);
         assert_eq!(run.history.dismissed_now().count(), 1);
         // Another one beside it counts.
-        let mut run = Run { exit: None, next: Act::Gate, ..run };
+        let mut run = ConvergeRun { exit: None, next: ConvergeAction::Gate, ..run };
         run.dismissals = vec![said.clone()];
         let run = audit(run, &[p1(3), p1(20)]);
         assert_eq!(run.found.len(), 1);
     }
-    let mut back = begun(Limits::default());
-    back.dismissals = vec![Dismissal::taken_back(&first.found[0], "ada", Millis(6))];
+    let mut back = begun(ConvergeLimits::default());
+    back.dismissals = vec![Dismissal::taken_back(&first.found[0], "ada", UnixMillis(6))];
     assert_eq!(audit(back, &[p1(3)]).found.len(), 1);
 }
 
 #[test]
 fn fixes_that_undo_each_other_end_the_run() {
-    let run = fixed(audit(begun(Limits::default()), &[p1(3)]), 2);
+    let run = fixed(audit(begun(ConvergeLimits::default()), &[p1(3)]), 2);
     let run = audit(run, &[p1(20)]);
     // The files of the beginning, in a commit of their own.
-    let back = Candidate { commit: sha(3), tree: sha(1_000_001) };
-    let fix = Event::Fixed { words: says(&run, &Word::Fixed), candidate: Some(back) };
+    let back = FixCandidate { commit: sha(3), tree: sha(1_000_001) };
+    let fix = ConvergeEvent::Fixed { words: says(&run, &FixerVerdict::Fixed), candidate: Some(back) };
     let before = run.head.clone();
     let run = after(run, [fix]);
-    assert_eq!((code(&run), run.audits), (Some(Code::Oscillation), 2), "without a third audit");
+    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Oscillation), 2), "without a third audit");
     assert_eq!((&run.head, &run.candidate), (&before, &None), "what is known to be wrong is not pushed");
     assert!(run.found.len() == 1 && run.found.iter().all(Finding::is_open), "what was found stands");
 
-    let mut run = begun(Limits::default());
+    let mut run = begun(ConvergeLimits::default());
     for (seed, line) in [(2, 3), (3, 20), (4, 3)] {
         run = fixed(audit(run, &[p1(line)]), seed);
     }
     let run = audit(run, &[p1(20)]);
     assert_eq!(
         (code(&run), run.audits),
-        (Some(Code::Oscillation), 4),
+        (Some(ConvergeExitCode::Oscillation), 4),
         "other files, the same findings in turns"
     );
 }
 
 #[test]
 fn a_run_without_money_goes_on_where_it_was() {
-    let run = audit(begun(Limits::default()), &[p1(3)]);
-    let mut run = after(run, [Event::Ended(Exit::new(Code::Budget, "10 USD are used up"))]);
+    let run = audit(begun(ConvergeLimits::default()), &[p1(3)]);
+    let mut run =
+        after(run, [ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Budget, "10 USD are used up"))]);
     let before = run.clone();
-    run.after(Event::Replied).unwrap();
+    run.after(ConvergeEvent::Replied).unwrap();
     assert_eq!(run, before, "nothing happens to a run that has ended");
     run.resume();
     let run = audit(fixed(run, 2), &[]);
-    assert_eq!((code(&run), run.audits), (Some(Code::Clean), 2));
-    let mut stuck = begun(Limits::default());
-    stuck.after(Event::Ended(Exit::new(Code::Closed, "it was merged"))).unwrap();
+    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Clean), 2));
+    let mut stuck = begun(ConvergeLimits::default());
+    stuck.after(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged"))).unwrap();
     stuck.resume();
-    assert_eq!(code(&stuck), Some(Code::Closed));
+    assert_eq!(code(&stuck), Some(ConvergeExitCode::Closed));
 }
 
 #[test]
 fn what_does_not_follow_is_refused_and_changes_nothing() {
-    let mut run = begun(Limits::default());
+    let mut run = begun(ConvergeLimits::default());
     for event in [
-        Event::Posted,
-        Event::Pushed,
-        Event::Replied,
-        Event::Checked(vec![]),
-        Event::Mended(None),
+        ConvergeEvent::Posted,
+        ConvergeEvent::Pushed,
+        ConvergeEvent::Replied,
+        ConvergeEvent::Checked(vec![]),
+        ConvergeEvent::Mended(None),
         whole(&[]),
     ] {
         assert!(expected(&run.after(event).unwrap_err(), "gate"));
     }
-    assert_eq!(run, begun(Limits::default()));
+    assert_eq!(run, begun(ConvergeLimits::default()));
 }
 
 #[test]
 fn codes_are_named_once_and_have_the_exit_codes_of_the_contract() {
-    let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
-    assert_eq!(names.len(), Code::ALL.len());
-    for code in Code::ALL {
+    let names: BTreeSet<_> = ConvergeExitCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(names.len(), ConvergeExitCode::ALL.len());
+    for code in ConvergeExitCode::ALL {
         assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         let expected = match code.kind() {
-            Kind::Converged => 0,
-            Kind::CapReached | Kind::Stuck | Kind::Blocked => 1,
-            Kind::Error | Kind::Refused => continue,
-            Kind::Interrupted => 130,
+            ConvergeExitKind::Converged => 0,
+            ConvergeExitKind::CapReached | ConvergeExitKind::Stuck | ConvergeExitKind::Blocked => 1,
+            ConvergeExitKind::Error | ConvergeExitKind::Refused => continue,
+            ConvergeExitKind::Interrupted => 130,
         };
         assert_eq!(code.exit_code(), expected, "{code:?}");
     }
     for (code, expected) in [
-        (Code::Gate, 1),
-        (Code::Infrastructure, 3),
-        (Code::Budget, 4),
-        (Code::NoTarget, 2),
-        (Code::Uncommitted, 2),
-        (Code::NoAgent, 2),
-        (Code::NoTeam, 2),
-        (Code::Disabled, 4),
-        (Code::Leading, 4),
-        (Code::AlreadyRunning, 4),
+        (ConvergeExitCode::Gate, 1),
+        (ConvergeExitCode::Infrastructure, 3),
+        (ConvergeExitCode::Budget, 4),
+        (ConvergeExitCode::NoTarget, 2),
+        (ConvergeExitCode::Uncommitted, 2),
+        (ConvergeExitCode::NoAgent, 2),
+        (ConvergeExitCode::NoTeam, 2),
+        (ConvergeExitCode::Disabled, 4),
+        (ConvergeExitCode::Leading, 4),
+        (ConvergeExitCode::AlreadyRunning, 4),
     ] {
         assert_eq!(code.exit_code(), expected, "{code:?}");
     }

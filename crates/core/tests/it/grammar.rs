@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use truing_core::grammar::{Grammar, MAX_WORD_BYTES, MAX_WORDS, Refusal};
+use truing_core::grammar::{CommandGrammar, CommandRefusal, MAX_WORD_BYTES, MAX_WORDS};
 
-fn grammar() -> &'static Grammar {
-    static SHIPPED: LazyLock<Grammar> = LazyLock::new(|| Grammar::shipped().unwrap());
+fn grammar() -> &'static CommandGrammar {
+    static SHIPPED: LazyLock<CommandGrammar> = LazyLock::new(|| CommandGrammar::shipped().unwrap());
     &SHIPPED
 }
 
@@ -15,7 +15,7 @@ fn words(line: &str) -> Vec<String> {
     line.split(' ').map(|word| word.replace('␣', " ")).collect()
 }
 
-fn refusal(argv: &[String]) -> Option<Refusal> {
+fn refusal(argv: &[String]) -> Option<CommandRefusal> {
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     grammar().accept(&argv).err()
 }
@@ -304,12 +304,12 @@ fn control_characters_and_endless_lines_are_refused() {
         for at in [0, 1, 2] {
             let mut argv = words("git log a");
             argv.get_mut(at).unwrap().push_str(word);
-            assert!(matches!(refusal(&argv), Some(Refusal::Control { .. })), "{argv:?}");
+            assert!(matches!(refusal(&argv), Some(CommandRefusal::Control { .. })), "{argv:?}");
         }
     }
     let long = "x".repeat(MAX_WORD_BYTES + 1);
-    assert_eq!(refusal(&["rg".into(), long]), Some(Refusal::TooLong));
-    assert_eq!(refusal(&vec!["rg".to_owned(); MAX_WORDS + 1]), Some(Refusal::TooLong));
+    assert_eq!(refusal(&["rg".into(), long]), Some(CommandRefusal::TooLong));
+    assert_eq!(refusal(&vec!["rg".to_owned(); MAX_WORDS + 1]), Some(CommandRefusal::TooLong));
 }
 
 #[test]

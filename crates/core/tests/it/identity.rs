@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use truing_core::identity::{SAME, Statement, similarity};
+use truing_core::identity::{ComparableFinding, SAME, similarity};
 
 /// One defect of the set (see data/findings/README.md).
 #[derive(Deserialize)]
@@ -24,12 +24,12 @@ struct Said {
 struct Read {
     defect: usize,
     text: String,
-    statement: Statement,
+    statement: ComparableFinding,
 }
 
 impl Said {
     fn read(&self, path: &str, defect: usize) -> Read {
-        let statement = Statement::new(path, &self.text, self.snippet.as_deref());
+        let statement = ComparableFinding::new(path, &self.text, self.snippet.as_deref());
         Read { defect, text: self.text.clone(), statement }
     }
 
@@ -172,7 +172,7 @@ fn reworded_findings_are_recognised_and_others_never_merged() {
 
 /// Are these two texts about one file the same finding?
 fn same(a: &str, b: &str) -> bool {
-    let read = |text: &str| Statement::new("src/a.py", text, None);
+    let read = |text: &str| ComparableFinding::new("src/a.py", text, None);
     similarity(&read(a), &read(b)) >= SAME
 }
 
@@ -221,7 +221,8 @@ fn without_names_the_words_or_the_code_must_agree() {
         "Plain text session tokens end up in the log."
     ));
     assert!(!same("Session tokens are written to the log.", "Session tokens never expire."));
-    let at = |text: &str| Statement::new("a.py", text, Some("if token == expected:\n    return user"));
+    let at =
+        |text: &str| ComparableFinding::new("a.py", text, Some("if token == expected:\n    return user"));
     let timing = at("Comparing the secret like this leaks timing.");
     assert!(
         similarity(&timing, &at("Timing attack: the secret is compared character by character.")) >= SAME
@@ -247,7 +248,8 @@ fn no_text_is_too_odd() {
         "::",
         "-",
     ] {
-        let score = similarity(&Statement::new("", odd, Some(odd)), &Statement::new("", "x", None));
+        let score =
+            similarity(&ComparableFinding::new("", odd, Some(odd)), &ComparableFinding::new("", "x", None));
         assert!((0.0..=1.0).contains(&score), "{odd}: {score}");
     }
     let long = "`name_of_it` is wrong. ".repeat(20_000);

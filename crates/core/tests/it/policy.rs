@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use truing_core::policy::{Action, Policy, PolicySet, ProfileName, Verdict};
+use truing_core::policy::{AgentAction, AgentPolicy, PolicySet, PolicyVerdict, ProfileName};
 
 const HOSTILE: &str = include_str!("../data/policy/hostile.txt");
 const ORDINARY: &str = include_str!("../data/policy/ordinary.txt");
@@ -27,9 +27,9 @@ fn words(json: &str) -> Vec<String> {
     serde_json::from_str(json).unwrap()
 }
 
-fn allows(policy: &Policy, words: &[String]) -> bool {
+fn allows(policy: &AgentPolicy, words: &[String]) -> bool {
     let argv: Vec<&str> = words.iter().map(String::as_str).collect();
-    policy.judge(Action::Run(&argv)).is_allowed()
+    policy.judge(AgentAction::Run(&argv)).is_allowed()
 }
 
 #[test]
@@ -88,9 +88,9 @@ fn what_runs_code_of_the_clone_is_said_to() {
         ("make", true),
     ] {
         let argv: Vec<&str> = line.split(' ').collect();
-        match policy(ProfileName::Fixer).judge(Action::Run(&argv)) {
-            Verdict::Allow { runs_code, .. } => assert_eq!(runs_code, expected, "{line}"),
-            Verdict::Deny { reason, .. } => panic!("{line}: {reason}"),
+        match policy(ProfileName::Fixer).judge(AgentAction::Run(&argv)) {
+            PolicyVerdict::Allow { runs_code, .. } => assert_eq!(runs_code, expected, "{line}"),
+            PolicyVerdict::Deny { reason, .. } => panic!("{line}: {reason}"),
         }
     }
     for line in [
@@ -104,21 +104,21 @@ fn what_runs_code_of_the_clone_is_said_to() {
     }
 }
 
-fn policy(name: ProfileName) -> Arc<Policy> {
+fn policy(name: ProfileName) -> Arc<AgentPolicy> {
     static SHIPPED: LazyLock<PolicySet> = LazyLock::new(|| PolicySet::shipped().unwrap());
     Arc::clone(SHIPPED.of_profile(name))
 }
 
 fn runs(name: ProfileName, line: &str) -> bool {
     let argv: Vec<&str> = line.split(' ').collect();
-    policy(name).judge(Action::Run(&argv)).is_allowed()
+    policy(name).judge(AgentAction::Run(&argv)).is_allowed()
 }
 
 #[test]
 fn every_profile_can_be_read() {
     for name in ProfileName::ALL {
         assert!(runs(name, "git log --oneline"), "{name:?}");
-        assert!(policy(name).judge(Action::Read("src/lib.rs")).is_allowed(), "{name:?}");
+        assert!(policy(name).judge(AgentAction::Read("src/lib.rs")).is_allowed(), "{name:?}");
     }
 }
 
@@ -128,7 +128,7 @@ fn those_who_read_neither_run_nor_change_anything() {
         for line in ["cargo test", "pytest", "npm test", "uv run pytest", "git restore a", "ruff format ."] {
             assert!(!runs(name, line), "{name:?}: {line}");
         }
-        for action in [Action::Edit("src/lib.rs"), Action::Write("a.py")] {
+        for action in [AgentAction::Edit("src/lib.rs"), AgentAction::Write("a.py")] {
             assert!(!policy(name).judge(action).is_allowed(), "{name:?}: {action:?}");
         }
     }
@@ -181,7 +181,7 @@ fn the_sync_profile_does_what_the_bot_needs_and_neither_commits_nor_pushes() {
     }
     for path in ["pyproject.toml", "uv.lock", "CHANGES.rst", "aiobotocore/client.py", "tests/test_patches.py"]
     {
-        assert!(policy(ProfileName::Sync).judge(Action::Edit(path)).is_allowed(), "{path}");
+        assert!(policy(ProfileName::Sync).judge(AgentAction::Edit(path)).is_allowed(), "{path}");
     }
 }
 
@@ -257,19 +257,19 @@ fn nobody_changes_what_runs_elsewhere() {
             "a\0b",
             "a\nb",
         ] {
-            for action in [Action::Edit(path), Action::Write(path)] {
+            for action in [AgentAction::Edit(path), AgentAction::Write(path)] {
                 assert!(!policy.judge(action).is_allowed(), "{name:?}: {action:?}");
             }
         }
         for path in [".git/config", "/proc/self/environ", "../x", "a/../../x", "/etc/passwd"] {
-            assert!(!policy.judge(Action::Read(path)).is_allowed(), "{name:?}: {path}");
+            assert!(!policy.judge(AgentAction::Read(path)).is_allowed(), "{name:?}: {path}");
         }
     }
     // Names that only look like those.
     for path in
         [".github/labeler.yml", "src/husky.rs", "zuul.py", "root/.rooted", "docs/agents.rst", "a~1b.py"]
     {
-        assert!(policy(ProfileName::Fixer).judge(Action::Edit(path)).is_allowed(), "{path}");
+        assert!(policy(ProfileName::Fixer).judge(AgentAction::Edit(path)).is_allowed(), "{path}");
     }
 }
 
@@ -277,7 +277,7 @@ fn nobody_changes_what_runs_elsewhere() {
 fn operations_are_allowed_by_name_and_none_writes() {
     for name in ProfileName::ALL {
         let policy = policy(name);
-        assert!(policy.judge(Action::Mcp("truing/gh_get_pull_request_diff")).is_allowed());
+        assert!(policy.judge(AgentAction::Mcp("truing/gh_get_pull_request_diff")).is_allowed());
         for operation in [
             "truing/gh_comment_pull_request",
             "truing/bb_upsert_inline_comment",
@@ -287,28 +287,32 @@ fn operations_are_allowed_by_name_and_none_writes() {
             "truing/*",
             "",
         ] {
-            assert!(!policy.judge(Action::Mcp(operation)).is_allowed(), "{name:?}: {operation}");
+            assert!(!policy.judge(AgentAction::Mcp(operation)).is_allowed(), "{name:?}: {operation}");
         }
     }
 }
 
 #[test]
 fn a_denial_names_the_rule_that_would_allow_it() {
-    let rule = |name: ProfileName, action: Action<'_>| match policy(name).judge(action) {
-        Verdict::Deny { rule, .. } => rule.map(|rule| rule.text).unwrap_or_default(),
-        Verdict::Allow { rules, .. } => panic!("allowed by {rules:?}"),
+    let rule = |name: ProfileName, action: AgentAction<'_>| match policy(name).judge(action) {
+        PolicyVerdict::Deny { rule, .. } => rule.map(|rule| rule.text).unwrap_or_default(),
+        PolicyVerdict::Allow { rules, .. } => panic!("allowed by {rules:?}"),
     };
     assert_eq!(
-        rule(ProfileName::Reviewer, Action::Run(&["git", "restore", "a"])),
+        rule(ProfileName::Reviewer, AgentAction::Run(&["git", "restore", "a"])),
         r#"reviewer: run "git restore""#
     );
-    assert_eq!(rule(ProfileName::Reviewer, Action::Run(&["cargo", "test"])), "", "it runs code: no rule can");
-    let outer = Action::Run(&["uv", "run", "npm", "ci"]);
+    assert_eq!(
+        rule(ProfileName::Reviewer, AgentAction::Run(&["cargo", "test"])),
+        "",
+        "it runs code: no rule can"
+    );
+    let outer = AgentAction::Run(&["uv", "run", "npm", "ci"]);
     assert_eq!(rule(ProfileName::Fixer, outer), r#"fixer: run "npm ci""#);
-    assert_eq!(rule(ProfileName::Reviewer, Action::Edit("a.py")), r#"reviewer: edit "a.py""#);
-    assert_eq!(rule(ProfileName::Fixer, Action::Edit(".github/workflows/ci.yml")), "", "no rule can");
-    assert_eq!(rule(ProfileName::Fixer, Action::Mcp("x/y")), r#"fixer: mcp "x/y""#);
-    let push = rule(ProfileName::Fixer, Action::Run(&["git", "push"]));
+    assert_eq!(rule(ProfileName::Reviewer, AgentAction::Edit("a.py")), r#"reviewer: edit "a.py""#);
+    assert_eq!(rule(ProfileName::Fixer, AgentAction::Edit(".github/workflows/ci.yml")), "", "no rule can");
+    assert_eq!(rule(ProfileName::Fixer, AgentAction::Mcp("x/y")), r#"fixer: mcp "x/y""#);
+    let push = rule(ProfileName::Fixer, AgentAction::Run(&["git", "push"]));
     assert_eq!(push, r#"grammar: command "git push""#);
-    assert_eq!(rule(ProfileName::Fixer, Action::Edit("../x")), "", "no rule can");
+    assert_eq!(rule(ProfileName::Fixer, AgentAction::Edit("../x")), "", "no rule can");
 }

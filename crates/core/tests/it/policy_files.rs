@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use truing_core::grammar::Grammar;
-use truing_core::policy::{Action, Policy, PolicyFile, PolicySet, ProfileName, Verdict};
+use truing_core::grammar::CommandGrammar;
+use truing_core::policy::{AgentAction, AgentPolicy, PolicyFile, PolicySet, PolicyVerdict, ProfileName};
 
 fn file(name: &str, text: &str) -> PolicyFile {
     PolicyFile { name: name.to_owned(), shown: format!("/policy/{name}"), text: text.to_owned() }
@@ -20,14 +20,14 @@ fn fixer(commands: &[&str]) -> PolicyFile {
     file("profiles/fixer.toml", &text)
 }
 
-fn policy(files: &[PolicyFile]) -> Arc<Policy> {
+fn policy(files: &[PolicyFile]) -> Arc<AgentPolicy> {
     let policies = PolicySet::new(files).unwrap_or_else(|problems| panic!("{problems:#?}"));
     Arc::clone(policies.of_profile(ProfileName::Fixer))
 }
 
-fn judge(policy: &Policy, line: &str) -> Verdict {
+fn judge(policy: &AgentPolicy, line: &str) -> PolicyVerdict {
     let words: Vec<&str> = line.split(' ').collect();
-    policy.judge(Action::Run(&words))
+    policy.judge(AgentAction::Run(&words))
 }
 
 /// The errors of files, one a line.
@@ -47,14 +47,18 @@ fn a_profile_is_replaced_and_a_program_is_added() {
     for line in ["cargo test", "scons -f x", "scons A=b", "scons ../x", "scons -j 0"] {
         assert!(!judge(&policy, line).is_allowed(), "{line}");
     }
-    assert!(policy.judge(Action::Edit("src/a.c")).is_allowed());
-    assert!(!policy.judge(Action::Edit("docs/a.md")).is_allowed());
-    assert!(policy.judge(Action::Mcp("docs/search")).is_allowed());
-    let Verdict::Allow { rules, runs_code } = judge(&policy, "scons test") else { panic!("denied") };
+    assert!(policy.judge(AgentAction::Edit("src/a.c")).is_allowed());
+    assert!(!policy.judge(AgentAction::Edit("docs/a.md")).is_allowed());
+    assert!(policy.judge(AgentAction::Mcp("docs/search")).is_allowed());
+    let PolicyVerdict::Allow { rules, runs_code } = judge(&policy, "scons test") else { panic!("denied") };
     assert_eq!((rules[0].file.as_str(), runs_code), ("/policy/profiles/fixer.toml", true));
-    let Verdict::Deny { rule: Some(rule), .. } = judge(&policy, "scons -f x") else { panic!("no rule") };
+    let PolicyVerdict::Deny { rule: Some(rule), .. } = judge(&policy, "scons -f x") else {
+        panic!("no rule")
+    };
     assert_eq!(rule.file, "/policy/grammar/scons.toml");
-    let Verdict::Deny { rule: Some(rule), .. } = judge(&policy, "meson test") else { panic!("no rule") };
+    let PolicyVerdict::Deny { rule: Some(rule), .. } = judge(&policy, "meson test") else {
+        panic!("no rule")
+    };
     assert_eq!(
         (rule.text.as_str(), rule.file.as_str()),
         ("grammar: program \"meson\"", "grammar/meson.toml")
@@ -102,9 +106,12 @@ fn the_shipped_files_are_a_start() {
 fn paths_are_added_to_those_that_no_agent_changes() {
     let more = "[[class]]\nname = \"is the law\"\npaths = [\"LICENSE\"]\n";
     let policy = policy(&[file("never.toml", more)]);
-    assert!(!policy.judge(Action::Edit("LICENSE")).is_allowed());
-    assert!(!policy.judge(Action::Edit(".github/workflows/ci.yml")).is_allowed(), "the shipped list stays");
-    assert!(policy.judge(Action::Edit("src/a.rs")).is_allowed());
+    assert!(!policy.judge(AgentAction::Edit("LICENSE")).is_allowed());
+    assert!(
+        !policy.judge(AgentAction::Edit(".github/workflows/ci.yml")).is_allowed(),
+        "the shipped list stays"
+    );
+    assert!(policy.judge(AgentAction::Edit("src/a.rs")).is_allowed());
 }
 
 #[test]
@@ -449,7 +456,7 @@ proptest! {
         flags in prop::collection::btree_map(flag_name(), value_kind(), 0..8),
         operands in proptest::option::of(select(vec!["\"path\"", "\"word\"", "\"test\"", "\"package\"", "\"revision\"", "\"text\"", "\"target\"", "[\"all\"]"])),
         program in select(vec!["scons", "meson", "bash", "node_modules/.bin/ava", "python", "ninja-build"]),
-        commands in subsequence(Grammar::shipped().unwrap().commands().iter().map(|command| command.name()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(), 0..40),
+        commands in subsequence(CommandGrammar::shipped().unwrap().commands().iter().map(|command| command.name()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(), 0..40),
         tails in prop::collection::vec(hostile_tail(), 20),
         lines in prop::collection::vec(select(hostile_lines()), 20),
     ) {
@@ -464,7 +471,7 @@ proptest! {
         let made = tails.into_iter().map(|tail| std::iter::once(program.to_owned()).chain(tail).collect::<Vec<_>>());
         for words in made.chain(lines) {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            prop_assert!(!policy.judge(Action::Run(&words)).is_allowed(), "{words:?} by {grammar}");
+            prop_assert!(!policy.judge(AgentAction::Run(&words)).is_allowed(), "{words:?} by {grammar}");
         }
     }
 }

@@ -5,44 +5,50 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use truing_core::dismissal::RetractionScope;
-use truing_core::finding::{AnchorKind, Place, Side, Suggestion};
-use truing_core::id::{CommentId, FindingId, Millis, Span, ThreadId};
+use truing_core::finding::{AnchorKind, CodeLocation, DiffSide, SuggestedFix};
+use truing_core::id::{CommentId, FindingId, ThreadId, TimeSpan, UnixMillis};
 use truing_core::publish::{
-    Bounds, Desired, Hold, Item, Observed, Pending, Plan, Step, Thread, ThreadState, plan,
+    CommentRights, CommentSubject, DesiredComment, ForgeThread, ObservedComment, PublishLimits, PublishPlan,
+    PublishStep, ThreadState, UnconfirmedComment, plan,
 };
 
-const BOUNDS: Bounds =
-    Bounds { settle: Span::seconds(30), body: 2_000, batch: 3, suggestions: true, follows_head: false };
+const BOUNDS: PublishLimits = PublishLimits {
+    settle: TimeSpan::seconds(30),
+    body: 2_000,
+    batch: 3,
+    suggestions: true,
+    follows_head: false,
+};
 
-fn finding(name: &str) -> Item {
-    Item::Finding(FindingId::new(name))
+fn finding(name: &str) -> CommentSubject {
+    CommentSubject::Finding(FindingId::new(name))
 }
 
-fn place() -> Place {
-    Place { path: "a.py".into(), side: Side::New, start_line: 1, end_line: 1 }
+fn place() -> CodeLocation {
+    CodeLocation { path: "a.py".into(), side: DiffSide::New, start_line: 1, end_line: 1 }
 }
 
-fn row(item: Item, body: &str) -> Desired {
-    let place = (item != Item::Summary).then(|| (AnchorKind::Inline, place()));
+fn row(item: CommentSubject, body: &str) -> DesiredComment {
+    let place = (item != CommentSubject::Summary).then(|| (AnchorKind::Inline, place()));
     let (suggestion, is_proposed, resolved, retraction, comment) = (None, false, false, None, None);
-    Desired { item, place, body: body.into(), suggestion, is_proposed, resolved, retraction, comment }
+    DesiredComment { item, place, body: body.into(), suggestion, is_proposed, resolved, retraction, comment }
 }
 
-fn thread(comment: &str, state: ThreadState) -> Thread {
-    Thread { id: ThreadId::new(format!("T{comment}")), state }
+fn thread(comment: &str, state: ThreadState) -> ForgeThread {
+    ForgeThread { id: ThreadId::new(format!("T{comment}")), state }
 }
 
-fn seen(id: &str, item: Item, body: &str, created: i64) -> Observed {
-    let thread = (item != Item::Summary).then(|| thread(id, ThreadState::Open));
-    Observed {
+fn seen(id: &str, item: CommentSubject, body: &str, created: i64) -> ObservedComment {
+    let thread = (item != CommentSubject::Summary).then(|| thread(id, ThreadState::Open));
+    ObservedComment {
         id: CommentId::new(id),
         item,
         body: body.into(),
         line: None,
         thread,
         has_replies: false,
-        created: Millis(created),
-        hold: Hold::Ours,
+        created: UnixMillis(created),
+        hold: CommentRights::Ours,
     }
 }
 
@@ -51,34 +57,34 @@ fn units(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-fn steps(plan: Plan) -> Vec<Step> {
+fn steps(plan: PublishPlan) -> Vec<PublishStep> {
     match plan {
-        Plan::Steps(steps) => steps,
-        Plan::Settling { until } => panic!("settling until {until:?}"),
+        PublishPlan::Steps(steps) => steps,
+        PublishPlan::Settling { until } => panic!("settling until {until:?}"),
     }
 }
 
 #[test]
 fn an_empty_pull_request_gets_one_summary_and_one_review() {
-    let desired = [row(Item::Summary, "sum"), row(finding("a"), "A"), row(finding("b"), "B")];
+    let desired = [row(CommentSubject::Summary, "sum"), row(finding("a"), "A"), row(finding("b"), "B")];
     let expected = vec![
-        Step::CreateSummary { body: "sum".into() },
-        Step::CreateReview { items: vec![finding("a"), finding("b")] },
+        PublishStep::CreateSummary { body: "sum".into() },
+        PublishStep::CreateReview { items: vec![finding("a"), finding("b")] },
     ];
-    assert_eq!(steps(plan(&desired, &[], &[], &BOUNDS, Millis(0))), expected);
+    assert_eq!(steps(plan(&desired, &[], &[], &BOUNDS, UnixMillis(0))), expected);
 }
 
 #[test]
 fn a_create_without_an_answer_is_waited_for_then_adopted_or_made_again() {
     let desired = [row(finding("a"), "A")];
-    let pending = [Pending { item: finding("a"), at: Millis(1_000) }];
-    let ask = |observed: &[Observed], now| plan(&desired, observed, &pending, &BOUNDS, now);
-    assert_eq!(ask(&[], Millis(2_000)), Plan::Settling { until: Millis(31_000) });
+    let pending = [UnconfirmedComment { item: finding("a"), at: UnixMillis(1_000) }];
+    let ask = |observed: &[ObservedComment], now| plan(&desired, observed, &pending, &BOUNDS, now);
+    assert_eq!(ask(&[], UnixMillis(2_000)), PublishPlan::Settling { until: UnixMillis(31_000) });
     let visible = [seen("1", finding("a"), "A", 1_500)];
-    let adopted = vec![Step::Adopt { item: finding("a"), comment: CommentId::new("1") }];
-    assert_eq!(steps(ask(&visible, Millis(2_000))), adopted, "no need to wait for what is there");
-    let again = vec![Step::CreateReview { items: vec![finding("a")] }];
-    assert_eq!(steps(ask(&[], Millis(31_000))), again);
+    let adopted = vec![PublishStep::Adopt { item: finding("a"), comment: CommentId::new("1") }];
+    assert_eq!(steps(ask(&visible, UnixMillis(2_000))), adopted, "no need to wait for what is there");
+    let again = vec![PublishStep::CreateReview { items: vec![finding("a")] }];
+    assert_eq!(steps(ask(&[], UnixMillis(31_000))), again);
 }
 
 #[test]
@@ -93,32 +99,33 @@ fn only_exact_duplicates_without_replies_are_deleted_and_the_oldest_is_kept() {
         seen("4", finding("a"), "B", 40),
     ];
     let expected = vec![
-        Step::Adopt { item: finding("a"), comment: CommentId::new("1") },
-        Step::Delete { comment: CommentId::new("3"), item: finding("a") },
+        PublishStep::Adopt { item: finding("a"), comment: CommentId::new("1") },
+        PublishStep::Delete { comment: CommentId::new("3"), item: finding("a") },
     ];
-    assert_eq!(steps(plan(&desired, &observed, &[], &BOUNDS, Millis(0))), expected);
+    assert_eq!(steps(plan(&desired, &observed, &[], &BOUNDS, UnixMillis(0))), expected);
 }
 
 #[test]
 fn a_comment_that_a_person_deleted_is_left_alone() {
-    let known = Desired { comment: Some(CommentId::new("1")), ..row(finding("a"), "A") };
-    assert_eq!(steps(plan(&[known], &[], &[], &BOUNDS, Millis(0))), []);
+    let known = DesiredComment { comment: Some(CommentId::new("1")), ..row(finding("a"), "A") };
+    assert_eq!(steps(plan(&[known], &[], &[], &BOUNDS, UnixMillis(0))), []);
 }
 
 #[test]
 fn what_is_retracted_is_deleted_unless_somebody_answered_or_it_is_not_ours_to_delete() {
-    let delete = |comment: &str| Step::Delete { comment: CommentId::new(comment), item: finding("a") };
-    let row = |retraction| Desired {
+    let delete = |comment: &str| PublishStep::Delete { comment: CommentId::new(comment), item: finding("a") };
+    let row = |retraction| DesiredComment {
         resolved: true,
         retraction: Some(retraction),
         comment: Some(CommentId::new("1")),
         ..row(finding("a"), "taken back")
     };
-    let planned =
-        |retraction, seen: &[Observed]| steps(plan(&[row(retraction)], seen, &[], &BOUNDS, Millis(0)));
+    let planned = |retraction, seen: &[ObservedComment]| {
+        steps(plan(&[row(retraction)], seen, &[], &BOUNDS, UnixMillis(0)))
+    };
     let plain = seen("1", finding("a"), "A", 1);
-    let answered = Observed { has_replies: true, ..plain.clone() };
-    let foreign = Observed { hold: Hold::Former, ..plain.clone() };
+    let answered = ObservedComment { has_replies: true, ..plain.clone() };
+    let foreign = ObservedComment { hold: CommentRights::Former, ..plain.clone() };
     assert_eq!(planned(RetractionScope::Unanswered, std::slice::from_ref(&plain)), [delete("1")]);
     let kept = vec![set_resolved("1", true), update("1", "a", "taken back")];
     assert_eq!(planned(RetractionScope::Unanswered, std::slice::from_ref(&answered)), kept);
@@ -129,20 +136,20 @@ fn what_is_retracted_is_deleted_unless_somebody_answered_or_it_is_not_ours_to_de
     assert_eq!(planned(RetractionScope::Unanswered, &[]), [], "it stays deleted");
 }
 
-fn set_resolved(comment: &str, resolved: bool) -> Step {
-    Step::SetResolved { thread: ThreadId::new(format!("T{comment}")), resolved }
+fn set_resolved(comment: &str, resolved: bool) -> PublishStep {
+    PublishStep::SetResolved { thread: ThreadId::new(format!("T{comment}")), resolved }
 }
 
-fn update(comment: &str, item: &str, body: &str) -> Step {
-    Step::Update { comment: CommentId::new(comment), item: finding(item), body: body.into() }
+fn update(comment: &str, item: &str, body: &str) -> PublishStep {
+    PublishStep::Update { comment: CommentId::new(comment), item: finding(item), body: body.into() }
 }
 
 /// What is done about a row whose comment is known, by the state of its thread and its text.
-fn shown(resolved: bool, body: &str, state: ThreadState, text: &str) -> Vec<Step> {
+fn shown(resolved: bool, body: &str, state: ThreadState, text: &str) -> Vec<PublishStep> {
     let known = Some(CommentId::new("1"));
-    let row = Desired { resolved, comment: known, ..row(finding("a"), body) };
-    let seen = Observed { thread: Some(thread("1", state)), ..seen("1", finding("a"), text, 1) };
-    steps(plan(&[row], &[seen], &[], &BOUNDS, Millis(0)))
+    let row = DesiredComment { resolved, comment: known, ..row(finding("a"), body) };
+    let seen = ObservedComment { thread: Some(thread("1", state)), ..seen("1", finding("a"), text, 1) };
+    steps(plan(&[row], &[seen], &[], &BOUNDS, UnixMillis(0)))
 }
 
 #[test]
@@ -168,58 +175,69 @@ fn a_thread_changes_with_its_text_and_before_it() {
 #[test]
 fn what_is_fixed_waits_for_a_thread_that_the_list_misses() {
     let known = Some(CommentId::new("1"));
-    let row = Desired { resolved: true, comment: known, ..row(finding("a"), "fixed") };
-    let seen = Observed { thread: None, ..seen("1", finding("a"), "open", 1) };
-    assert_eq!(steps(plan(&[row], &[seen], &[], &BOUNDS, Millis(0))), []);
+    let row = DesiredComment { resolved: true, comment: known, ..row(finding("a"), "fixed") };
+    let seen = ObservedComment { thread: None, ..seen("1", finding("a"), "open", 1) };
+    assert_eq!(steps(plan(&[row], &[seen], &[], &BOUNDS, UnixMillis(0))), []);
 }
 
 #[test]
 fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
-    let foreign = |id, item, body| Observed {
-        hold: Hold::UnknownKey,
+    let foreign = |id, item, body| ObservedComment {
+        hold: CommentRights::UnknownKey,
         ..seen(id, finding(item), body, i64::from(id == "2"))
     };
     let rows = [
-        row(Item::Summary, "sum"),
+        row(CommentSubject::Summary, "sum"),
         row(finding("a"), "new text"),
-        Desired { resolved: true, ..row(finding("b"), "fixed") },
+        DesiredComment { resolved: true, ..row(finding("b"), "fixed") },
     ];
-    let summary = Observed { hold: Hold::UnknownKey, ..seen("9", Item::Summary, "old sum", 0) };
+    let summary = ObservedComment {
+        hold: CommentRights::UnknownKey,
+        ..seen("9", CommentSubject::Summary, "old sum", 0)
+    };
     let observed =
         [summary, foreign("1", "a", "old text"), foreign("2", "a", "old text"), foreign("3", "b", "B")];
-    assert_eq!(steps(plan(&rows, &observed, &[], &BOUNDS, Millis(0))), [set_resolved("3", true)]);
+    assert_eq!(steps(plan(&rows, &observed, &[], &BOUNDS, UnixMillis(0))), [set_resolved("3", true)]);
 
     let resolved =
-        Observed { thread: Some(thread("1", ThreadState::ResolvedByUs)), ..foreign("1", "a", "old") };
-    assert_eq!(steps(plan(&rows[1..2], &[resolved], &[], &BOUNDS, Millis(0))), [], "its text cannot say why");
+        ObservedComment { thread: Some(thread("1", ThreadState::ResolvedByUs)), ..foreign("1", "a", "old") };
+    assert_eq!(
+        steps(plan(&rows[1..2], &[resolved], &[], &BOUNDS, UnixMillis(0))),
+        [],
+        "its text cannot say why"
+    );
 }
 
 #[test]
 fn a_summary_that_a_former_account_wrote_is_followed_by_one_of_ours() {
-    let old = Observed { hold: Hold::Former, ..seen("1", Item::Summary, "old", 0) };
-    let known = Desired { comment: Some(CommentId::new("1")), ..row(Item::Summary, "sum") };
-    let create = [Step::CreateSummary { body: "sum".into() }];
-    assert_eq!(steps(plan(&[known], std::slice::from_ref(&old), &[], &BOUNDS, Millis(0))), create);
-    let ours = Desired { comment: Some(CommentId::new("2")), ..row(Item::Summary, "sum") };
-    let observed = [old, seen("2", Item::Summary, "sum", 1)];
-    assert_eq!(steps(plan(&[ours], &observed, &[], &BOUNDS, Millis(0))), [], "once");
-    let theirs = Observed { hold: Hold::Former, ..seen("3", finding("a"), "A", 0) };
-    assert_eq!(steps(plan(&[row(finding("a"), "B")], &[theirs], &[], &BOUNDS, Millis(0))), []);
+    let old = ObservedComment { hold: CommentRights::Former, ..seen("1", CommentSubject::Summary, "old", 0) };
+    let known = DesiredComment { comment: Some(CommentId::new("1")), ..row(CommentSubject::Summary, "sum") };
+    let create = [PublishStep::CreateSummary { body: "sum".into() }];
+    assert_eq!(steps(plan(&[known], std::slice::from_ref(&old), &[], &BOUNDS, UnixMillis(0))), create);
+    let ours = DesiredComment { comment: Some(CommentId::new("2")), ..row(CommentSubject::Summary, "sum") };
+    let observed = [old, seen("2", CommentSubject::Summary, "sum", 1)];
+    assert_eq!(steps(plan(&[ours], &observed, &[], &BOUNDS, UnixMillis(0))), [], "once");
+    let theirs = ObservedComment { hold: CommentRights::Former, ..seen("3", finding("a"), "A", 0) };
+    assert_eq!(steps(plan(&[row(finding("a"), "B")], &[theirs], &[], &BOUNDS, UnixMillis(0))), []);
 }
 
 #[test]
 fn a_pending_comment_is_not_waited_for_where_another_account_shows_its_item() {
     let desired = [row(finding("a"), "A")];
-    let pending = [Pending { item: finding("a"), at: Millis(0) }];
-    let observed = [Observed { hold: Hold::UnknownKey, ..seen("1", finding("a"), "A", 1) }];
-    assert_eq!(steps(plan(&desired, &observed, &pending, &BOUNDS, Millis(1))), []);
+    let pending = [UnconfirmedComment { item: finding("a"), at: UnixMillis(0) }];
+    let observed = [ObservedComment { hold: CommentRights::UnknownKey, ..seen("1", finding("a"), "A", 1) }];
+    assert_eq!(steps(plan(&desired, &observed, &pending, &BOUNDS, UnixMillis(1))), []);
 }
 
 #[test]
 fn a_finding_without_a_place_is_told_in_the_summary() {
-    let lowered = Desired { place: Some((AnchorKind::Summary, place())), ..row(finding("a"), "LOST?") };
-    let made = steps(plan(&[row(Item::Summary, "sum"), lowered], &[], &[], &BOUNDS, Millis(0)));
-    assert!(matches!(made.as_slice(), [Step::CreateSummary { body }] if body.contains("LOST?")), "{made:?}");
+    let lowered =
+        DesiredComment { place: Some((AnchorKind::Summary, place())), ..row(finding("a"), "LOST?") };
+    let made = steps(plan(&[row(CommentSubject::Summary, "sum"), lowered], &[], &[], &BOUNDS, UnixMillis(0)));
+    assert!(
+        matches!(made.as_slice(), [PublishStep::CreateSummary { body }] if body.contains("LOST?")),
+        "{made:?}"
+    );
 }
 
 #[test]
@@ -228,24 +246,24 @@ fn a_body_over_the_limit_is_cut_and_what_was_posted_is_not_posted_again() {
     let posted = long.new_body(&BOUNDS);
     assert!(units(&posted) <= BOUNDS.body && posted.contains("truncated"), "{}", posted.len());
     let there = [seen("1", finding("a"), &posted, 1)];
-    let known = [Desired { comment: Some(CommentId::new("1")), ..long }];
-    assert_eq!(steps(plan(&known, &there, &[], &BOUNDS, Millis(0))), []);
+    let known = [DesiredComment { comment: Some(CommentId::new("1")), ..long }];
+    assert_eq!(steps(plan(&known, &there, &[], &BOUNDS, UnixMillis(0))), []);
 }
 
 #[test]
 fn more_comments_than_a_call_takes_are_more_calls() {
-    let desired: Vec<Desired> = (0..7).map(|n| row(finding(&n.to_string()), "A")).collect();
-    let made = steps(plan(&desired, &[], &[], &BOUNDS, Millis(0)));
+    let desired: Vec<DesiredComment> = (0..7).map(|n| row(finding(&n.to_string()), "A")).collect();
+    let made = steps(plan(&desired, &[], &[], &BOUNDS, UnixMillis(0)));
     let sizes: Vec<usize> = made
         .iter()
-        .map(|step| if let Step::CreateReview { items } = step { items.len() } else { 0 })
+        .map(|step| if let PublishStep::CreateReview { items } = step { items.len() } else { 0 })
         .collect();
     assert_eq!(sizes, [3, 3, 1]);
 }
 
-fn suggesting(replacement: &str) -> Desired {
-    let suggestion = Some(Suggestion { replacement: replacement.into() });
-    Desired { suggestion, ..row(finding("a"), "A") }
+fn suggesting(replacement: &str) -> DesiredComment {
+    let suggestion = Some(SuggestedFix { replacement: replacement.into() });
+    DesiredComment { suggestion, ..row(finding("a"), "A") }
 }
 
 #[test]
@@ -253,20 +271,20 @@ fn a_suggestion_is_made_with_a_comment_on_its_lines_only() {
     let inline = suggesting("x = 1");
     assert_eq!(inline.new_body(&BOUNDS), "A\n\n```suggestion\nx = 1\n```");
     for kind in [AnchorKind::File, AnchorKind::Summary] {
-        assert_eq!(Desired { place: Some((kind, place())), ..inline.clone() }.new_body(&BOUNDS), "A");
+        assert_eq!(DesiredComment { place: Some((kind, place())), ..inline.clone() }.new_body(&BOUNDS), "A");
     }
-    assert_eq!(Desired { resolved: true, ..inline.clone() }.new_body(&BOUNDS), "A");
-    assert_eq!(inline.new_body(&Bounds { suggestions: false, ..BOUNDS }), "A");
+    assert_eq!(DesiredComment { resolved: true, ..inline.clone() }.new_body(&BOUNDS), "A");
+    assert_eq!(inline.new_body(&PublishLimits { suggestions: false, ..BOUNDS }), "A");
     assert_eq!(suggesting("/approve").new_body(&BOUNDS), "A", "what cannot be shown as it is stays prose");
-    let proposed = Desired { is_proposed: true, ..suggesting("x = '```'") };
+    let proposed = DesiredComment { is_proposed: true, ..suggesting("x = '```'") };
     assert_eq!(proposed.new_body(&BOUNDS), "A\n\n````suggestion\nx = '```'\n````");
     let text = "A\n\nProposed replacement of these lines:\n\n````\nx = '```'\n````";
-    let without = Bounds { suggestions: false, ..BOUNDS };
+    let without = PublishLimits { suggestions: false, ..BOUNDS };
     assert_eq!(proposed.new_body(&without), text, "where no forge offers it, it is code alone");
     let posted = seen("1", finding("a"), text, 1);
-    let known = [Desired { comment: Some(CommentId::new("1")), ..proposed }];
-    assert_eq!(steps(plan(&known, &[posted], &[], &without, Millis(0))), []);
-    let long = Desired { body: "A line.\n".repeat(500), ..inline }.new_body(&BOUNDS);
+    let known = [DesiredComment { comment: Some(CommentId::new("1")), ..proposed }];
+    assert_eq!(steps(plan(&known, &[posted], &[], &without, UnixMillis(0))), []);
+    let long = DesiredComment { body: "A line.\n".repeat(500), ..inline }.new_body(&BOUNDS);
     assert!(long.ends_with("_\n\n```suggestion\nx = 1\n```") && units(&long) <= BOUNDS.body, "never cut");
 }
 
@@ -274,10 +292,12 @@ fn a_suggestion_is_made_with_a_comment_on_its_lines_only() {
 fn a_comment_keeps_the_suggestion_that_it_was_made_with_and_gets_no_other() {
     let first = suggesting("x = 1");
     let posted = seen("1", finding("a"), &first.new_body(&BOUNDS), 1);
-    let known = |row: Desired| [Desired { comment: Some(CommentId::new("1")), ..row }];
-    let ask = |row: Desired| steps(plan(&known(row), std::slice::from_ref(&posted), &[], &BOUNDS, Millis(0)));
+    let known = |row: DesiredComment| [DesiredComment { comment: Some(CommentId::new("1")), ..row }];
+    let ask = |row: DesiredComment| {
+        steps(plan(&known(row), std::slice::from_ref(&posted), &[], &BOUNDS, UnixMillis(0)))
+    };
     assert_eq!(ask(first.clone()), []);
-    let lowered = Desired { place: Some((AnchorKind::File, place())), ..first };
+    let lowered = DesiredComment { place: Some((AnchorKind::File, place())), ..first };
     assert_eq!(ask(lowered), [], "wherever a new one would go now");
     assert_eq!(ask(suggesting("x = 2")), [update("1", "a", "A")], "its lines may be others by now");
     assert_eq!(ask(row(finding("a"), "A")), [update("1", "a", "A")]);
@@ -287,16 +307,16 @@ fn a_comment_keeps_the_suggestion_that_it_was_made_with_and_gets_no_other() {
 fn findings_without_a_comment_are_listed_as_far_as_there_is_room_and_the_rest_is_counted() {
     let path = "`@team/x`<b>.py";
     let unplaced = |n: usize| {
-        let place = Place { path: path.into(), ..place() };
-        Desired {
+        let place = CodeLocation { path: path.into(), ..place() };
+        DesiredComment {
             place: Some((AnchorKind::Summary, place)),
             ..row(finding(&n.to_string()), "**P1: It**\n\nmore")
         }
     };
-    let mut desired = vec![row(Item::Summary, &"A line of the summary.\n".repeat(200))];
+    let mut desired = vec![row(CommentSubject::Summary, &"A line of the summary.\n".repeat(200))];
     desired.extend((0..100).map(unplaced));
-    let made = steps(plan(&desired, &[], &[], &BOUNDS, Millis(0)));
-    let [Step::CreateSummary { body }] = made.as_slice() else { panic!("{made:?}") };
+    let made = steps(plan(&desired, &[], &[], &BOUNDS, UnixMillis(0)));
+    let [PublishStep::CreateSummary { body }] = made.as_slice() else { panic!("{made:?}") };
     assert!(units(body) <= BOUNDS.body && body.contains("truncated"), "{body}");
     let listed = body.matches("- **P1: It** at line 1 of `` `@team/x`<b>.py ``").count();
     assert!(listed > 5 && body.ends_with(&format!("- and {} more", 100 - listed)), "{body}");
@@ -309,8 +329,8 @@ proptest! {
     fn carrying_out_plans_converges(
         rows in prop::collection::vec((0..3_u8, any::<bool>(), 0..3_usize), 1..6),
     ) {
-        let mut desired = vec![row(Item::Summary, "sum")];
-        let mut forge: BTreeMap<u32, Observed> = BTreeMap::new();
+        let mut desired = vec![row(CommentSubject::Summary, "sum")];
+        let mut forge: BTreeMap<u32, ObservedComment> = BTreeMap::new();
         let mut next = 0;
         for (n, (body, known, copies)) in rows.iter().enumerate() {
             let item = finding(&n.to_string());
@@ -326,40 +346,40 @@ proptest! {
             desired.push(wanted);
         }
         for _ in 0..2 {
-            let observed: Vec<Observed> = forge.values().cloned().collect();
-            for step in steps(plan(&desired, &observed, &[], &BOUNDS, Millis(0))) {
-                let mut create = |item: &Item, body: &str| {
+            let observed: Vec<ObservedComment> = forge.values().cloned().collect();
+            for step in steps(plan(&desired, &observed, &[], &BOUNDS, UnixMillis(0))) {
+                let mut create = |item: &CommentSubject, body: &str| {
                     next += 1;
                     forge.insert(next, seen(&next.to_string(), item.clone(), body, i64::from(next)));
                     CommentId::new(next.to_string())
                 };
                 let known = match step {
-                    Step::CreateSummary { body } => vec![(Item::Summary, create(&Item::Summary, &body))],
-                    Step::CreateReview { items } => {
+                    PublishStep::CreateSummary { body } => vec![(CommentSubject::Summary, create(&CommentSubject::Summary, &body))],
+                    PublishStep::CreateReview { items } => {
                         items.iter().map(|item| (item.clone(), create(item, "text"))).collect()
                     }
-                    Step::Adopt { item, comment } => vec![(item, comment)],
-                    Step::Update { comment, body, .. } => {
+                    PublishStep::Adopt { item, comment } => vec![(item, comment)],
+                    PublishStep::Update { comment, body, .. } => {
                         forge.values_mut().filter(|seen| seen.id == comment).for_each(|seen| seen.body = body.clone());
                         vec![]
                     }
-                    Step::Delete { comment, .. } => {
+                    PublishStep::Delete { comment, .. } => {
                         forge.retain(|_, seen| seen.id != comment);
                         vec![]
                     }
-                    Step::SetResolved { .. } | Step::CreateFileComment { .. } => vec![],
+                    PublishStep::SetResolved { .. } | PublishStep::CreateFileComment { .. } => vec![],
                 };
                 for (item, comment) in known {
                     desired.iter_mut().filter(|row| row.item == item).for_each(|row| row.comment = Some(comment.clone()));
                 }
             }
         }
-        let observed: Vec<Observed> = forge.values().cloned().collect();
+        let observed: Vec<ObservedComment> = forge.values().cloned().collect();
         for row in &desired {
             let right = observed.iter().filter(|seen| seen.item == row.item && seen.body == row.body);
             prop_assert_eq!(right.count(), 1, "{:?}", row);
         }
-        let rest = steps(plan(&desired, &observed, &[], &BOUNDS, Millis(0)));
+        let rest = steps(plan(&desired, &observed, &[], &BOUNDS, UnixMillis(0)));
         prop_assert!(rest.is_empty(), "{:?}", rest);
     }
 }
@@ -368,21 +388,21 @@ proptest! {
 fn where_comments_land_on_the_head_one_on_another_line_is_made_again() {
     let desired = [row(finding("a"), "A")];
     let line = place().end_line;
-    let bounds = Bounds { follows_head: true, ..BOUNDS };
-    let at = |line| Observed { line: Some(line), ..seen("1", finding("a"), "A", 1) };
-    let planned = |desired: &[Desired], seen: &Observed, bounds| {
-        steps(plan(desired, std::slice::from_ref(seen), &[], bounds, Millis(99_000)))
+    let bounds = PublishLimits { follows_head: true, ..BOUNDS };
+    let at = |line| ObservedComment { line: Some(line), ..seen("1", finding("a"), "A", 1) };
+    let planned = |desired: &[DesiredComment], seen: &ObservedComment, bounds| {
+        steps(plan(desired, std::slice::from_ref(seen), &[], bounds, UnixMillis(99_000)))
     };
-    let adopted = Step::Adopt { item: finding("a"), comment: CommentId::new("1") };
-    let deleted = Step::Delete { comment: CommentId::new("1"), item: finding("a") };
-    let again = Step::CreateReview { items: vec![finding("a")] };
+    let adopted = PublishStep::Adopt { item: finding("a"), comment: CommentId::new("1") };
+    let deleted = PublishStep::Delete { comment: CommentId::new("1"), item: finding("a") };
+    let again = PublishStep::CreateReview { items: vec![finding("a")] };
     assert_eq!(planned(&desired, &at(line + 1), &bounds), [deleted, again]);
     // On its line, or where the call names the commit, it is the one.
     assert_eq!(planned(&desired, &at(line), &bounds), std::slice::from_ref(&adopted));
     assert_eq!(planned(&desired, &at(line + 1), &BOUNDS), std::slice::from_ref(&adopted));
     // Nor is one taken back that people have answered, or that was recorded: pushes move it.
-    let answered = Observed { has_replies: true, ..at(line + 1) };
+    let answered = ObservedComment { has_replies: true, ..at(line + 1) };
     assert_eq!(planned(&desired, &answered, &bounds), [adopted]);
-    let known = [Desired { comment: Some(CommentId::new("1")), ..desired[0].clone() }];
+    let known = [DesiredComment { comment: Some(CommentId::new("1")), ..desired[0].clone() }];
     assert_eq!(planned(&known, &at(line + 1), &bounds), []);
 }

@@ -8,26 +8,27 @@ use std::collections::BTreeSet;
 use truing_core::RepoPath;
 use truing_core::code::CodeDigests;
 use truing_core::finding::{
-    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, Suggestion,
+    AnchorKind, CodeLocation, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, RawFinding,
+    Severity, SuggestedFix,
 };
 use truing_core::id::{FindingId, Fingerprint, Sha};
-use truing_core::identity::{Placed, Sighting};
-use truing_core::increment::Renames;
-use truing_core::recheck::{Added, Head, Rechecked, recheck};
+use truing_core::identity::{FindingFacts, PlacedFinding};
+use truing_core::increment::FileRenames;
+use truing_core::recheck::{AddedLines, HeadView, RecheckSummary, recheck};
 
 fn of_a_rule(rule: &str) -> Finding {
-    let place = Place { path: "a.py".into(), side: Side::New, start_line: 1, end_line: 1 };
+    let place = CodeLocation { path: "a.py".into(), side: DiffSide::New, start_line: 1, end_line: 1 };
     let raw = RawFinding {
         place: place.clone(),
         severity: Severity::P1,
-        category: Category::F,
+        category: DefectCategory::F,
         rule: rule.into(),
         title: "t".into(),
         body: "b".into(),
         snippet: "x".into(),
         code: CodeDigests::default(),
         suggestion: None,
-        source: Source::Rule,
+        source: FindingSource::Rule,
     };
     Finding {
         id: FindingId::new(rule.to_owned()),
@@ -48,7 +49,7 @@ fn of_a_rule(rule: &str) -> Finding {
 fn a_finding_of_a_tool_that_the_base_has_by_now_is_not_called_fixed() {
     let mut known = [of_a_rule("ruff/E741"), of_a_rule("ruff/F401")];
     for (finding, print) in known.iter_mut().zip(["1:01", "1:02"]) {
-        finding.raw.source = Source::Tool;
+        finding.raw.source = FindingSource::Tool;
         finding.fingerprint = Fingerprint::new(print.to_owned());
     }
     let head = Sha::parse(&"a".repeat(40)).unwrap();
@@ -57,7 +58,7 @@ fn a_finding_of_a_tool_that_the_base_has_by_now_is_not_called_fixed() {
         gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
         let tools = tools.iter().map(|tool| (*tool).to_owned()).collect();
         let old = [Fingerprint::new("1:01".to_owned())].into();
-        Rechecked { tools, old, ..Rechecked::default() }.settle(&mut gone, &known, &head);
+        RecheckSummary { tools, old, ..RecheckSummary::default() }.settle(&mut gone, &known, &head);
         gone.map(|finding| finding.status)
     };
     assert_eq!(settled(&["ruff"]), [FindingStatus::Outside, FindingStatus::Fixed(head.clone())]);
@@ -66,18 +67,18 @@ fn a_finding_of_a_tool_that_the_base_has_by_now_is_not_called_fixed() {
 
 #[test]
 fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
-    let at = |line| Place { start_line: line, end_line: line, ..of_a_rule("").raw.place };
+    let at = |line| CodeLocation { start_line: line, end_line: line, ..of_a_rule("").raw.place };
     let known = |snippet: &str| {
         let mut finding = of_a_rule("ruff/F401");
-        (finding.raw.source, finding.raw.snippet) = (Source::Tool, snippet.to_owned());
+        (finding.raw.source, finding.raw.snippet) = (FindingSource::Tool, snippet.to_owned());
         finding
     };
-    let place = |raw: RawFinding| Placed {
+    let place = |raw: RawFinding| PlacedFinding {
         at: raw.place.clone(),
         raw,
         anchor: AnchorKind::Inline,
         old_path: None,
-        sighting: Sighting::default(),
+        sighting: FindingFacts::default(),
     };
     for (text, reported, expected) in [
         ("import os\nprint()\n", None, true),
@@ -89,19 +90,19 @@ fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
     ] {
         let known = [known("import os")];
         let path = known[0].raw.place.path.clone();
-        let (paths, renames) = ([path.clone()], Renames::default());
+        let (paths, renames) = ([path.clone()], FileRenames::default());
         let added = [(path, vec![(1, u32::MAX)])].into();
         let head =
-            Head::new(|_: &RepoPath| Some(text.to_owned()), &paths, (added, BTreeSet::new()), &renames);
+            HeadView::new(|_: &RepoPath| Some(text.to_owned()), &paths, (added, BTreeSet::new()), &renames);
         let raw = |line| RawFinding { place: at(line), ..known[0].raw.clone() };
-        let mut found: Vec<Placed> = reported.map(raw).map(place).into_iter().collect();
+        let mut found: Vec<PlacedFinding> = reported.map(raw).map(place).into_iter().collect();
         let rechecked = recheck(&known, &mut found, &[], &head, place);
         assert_eq!(rechecked.unreported.contains(&known[0].id), expected, "{text}");
 
         let head = Sha::parse(&"a".repeat(40)).unwrap();
         let mut gone = known.clone();
         gone[0].status = FindingStatus::Fixed(head.clone());
-        Rechecked { tools: ["ruff".to_owned()].into(), ..rechecked }.settle(&mut gone, &known, &head);
+        RecheckSummary { tools: ["ruff".to_owned()].into(), ..rechecked }.settle(&mut gone, &known, &head);
         assert_eq!(gone[0].status == FindingStatus::Outside, expected, "{text}");
     }
 }
@@ -114,7 +115,7 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
         let mut gone = known.clone();
         gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
         let rules = rules.iter().map(|rule| (*rule).to_owned()).collect();
-        Rechecked { rules, ..Rechecked::default() }.settle(&mut gone, &known, &head);
+        RecheckSummary { rules, ..RecheckSummary::default() }.settle(&mut gone, &known, &head);
         gone.map(|finding| finding.status)
     };
     let fixed = FindingStatus::Fixed(head.clone());
@@ -127,8 +128,8 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
 fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
     let mut known =
         [of_a_rule("core/off"), of_a_rule("core/used"), of_a_rule("ruff/E501"), of_a_rule("ruff/F401")];
-    known[2].raw.source = Source::Tool;
-    known[3].raw.source = Source::Tool;
+    known[2].raw.source = FindingSource::Tool;
+    known[3].raw.source = FindingSource::Tool;
     let head = Sha::parse(&"a".repeat(40)).unwrap();
     let fixed = FindingStatus::Fixed(head.clone());
     let off: BTreeSet<String> = ["core/off", "ruff/E501"].map(str::to_owned).into();
@@ -139,16 +140,17 @@ fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
         gone.iter_mut().for_each(|finding| finding.status = fixed.clone());
         let rules = rules.into_iter().map(str::to_owned).collect();
         let tools = tools.into_iter().map(str::to_owned).collect();
-        Rechecked { rules, tools, off: off.clone(), ..Rechecked::default() }.settle(&mut gone, &known, &head);
+        RecheckSummary { rules, tools, off: off.clone(), ..RecheckSummary::default() }
+            .settle(&mut gone, &known, &head);
         let expected = [FindingStatus::Outside, fixed.clone(), FindingStatus::Outside, of_others.clone()];
         assert_eq!(gone.map(|finding| finding.status), expected);
     }
     // Dismissed findings stay so.
     let mut known = [of_a_rule("ruff/E501")];
-    known[0].raw.source = Source::Tool;
+    known[0].raw.source = FindingSource::Tool;
     known[0].status = FindingStatus::Fixed(head.clone());
     let mut gone = known.clone();
-    Rechecked { off, ..Rechecked::default() }.settle(&mut gone, &known, &head);
+    RecheckSummary { off, ..RecheckSummary::default() }.settle(&mut gone, &known, &head);
     assert_eq!(gone[0].status, fixed);
 }
 
@@ -160,7 +162,7 @@ fn a_finding_that_is_left_to_a_linter_is_not_called_fixed_and_one_of_another_fil
     let mut gone = known.clone();
     gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
     let left = [("core/left".to_owned(), known[0].raw.place.path.clone())].into();
-    Rechecked { left, ..Rechecked::default() }.settle(&mut gone, &known, &head);
+    RecheckSummary { left, ..RecheckSummary::default() }.settle(&mut gone, &known, &head);
     let fixed = FindingStatus::Fixed(head);
     assert_eq!(gone.map(|finding| finding.status), [FindingStatus::Outside, fixed.clone(), fixed]);
 }
@@ -191,26 +193,31 @@ fn followed(before: &str, text: &str) -> (u32, u32) {
 
 /// The same finding, with a replacement of its lines.
 fn carried(before: &str, text: &str) -> RawFinding {
-    let (paths, renames) = ([RepoPath::from("pay.py")], Renames::default());
+    let (paths, renames) = ([RepoPath::from("pay.py")], FileRenames::default());
     let lines = (12, 13);
     let mut finding = of_a_rule("agent/f");
-    finding.raw.source = Source::Agent;
+    finding.raw.source = FindingSource::Agent;
     finding.raw.snippet = "        if order.refunded:\n            return total".into();
-    finding.raw.suggestion = Some(Suggestion { replacement: "        break".into() });
+    finding.raw.suggestion = Some(SuggestedFix { replacement: "        break".into() });
     finding.raw.place =
-        Place { path: paths[0].clone(), side: Side::New, start_line: lines.0, end_line: lines.1 };
-    let added: Added = [(paths[0].clone(), vec![(7, u32::MAX)])].into();
+        CodeLocation { path: paths[0].clone(), side: DiffSide::New, start_line: lines.0, end_line: lines.1 };
+    let added: AddedLines = [(paths[0].clone(), vec![(7, u32::MAX)])].into();
     let head = |text: &str| {
         let text = text.to_owned();
-        Head::new(move |_: &RepoPath| Some(text.clone()), &paths, (added.clone(), BTreeSet::new()), &renames)
+        HeadView::new(
+            move |_: &RepoPath| Some(text.clone()),
+            &paths,
+            (added.clone(), BTreeSet::new()),
+            &renames,
+        )
     };
     finding.around = head(before).around(&paths[0], lines, &finding.raw.snippet);
-    let place = |raw: RawFinding| Placed {
+    let place = |raw: RawFinding| PlacedFinding {
         at: raw.place.clone(),
         raw,
         anchor: AnchorKind::Inline,
         old_path: None,
-        sighting: Sighting::default(),
+        sighting: FindingFacts::default(),
     };
     let mut found = Vec::new();
     recheck(&[finding], &mut found, &[], &head(text), place);

@@ -4,43 +4,43 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use truing_core::sync::{
-    Decision, Definition, Digests, Kind, Manifest, ManifestError, Sources, Step, Symbol, Verdict, WHOLE, Why,
-    decide,
+    DefinitionDigests, ManifestError, PinChangeKind, PinManifest, ReleaseSources, SymbolDefinition,
+    SymbolState, SyncDecision, SyncDecisionInput, SyncVerdict, UnguardedReason, WHOLE, decide,
 };
 
-fn digests(raw: u8, tree: u8) -> Digests {
-    Digests { raw: format!("{raw:040x}"), tree: format!("{tree:064x}"), former: None }
+fn digests(raw: u8, tree: u8) -> DefinitionDigests {
+    DefinitionDigests { raw: format!("{raw:040x}"), tree: format!("{tree:064x}"), former: None }
 }
 
-fn defined(line: u32, name: &str, raw: u8, tree: u8) -> Symbol {
+fn defined(line: u32, name: &str, raw: u8, tree: u8) -> SymbolState {
     let (file, name) = ("p/m.py".to_owned(), name.to_owned());
-    Symbol::Defined(Definition { file, line, name, digests: digests(raw, tree), decorated: false })
+    SymbolState::Defined(SymbolDefinition { file, line, name, digests: digests(raw, tree), decorated: false })
 }
 
-fn sources(symbols: &[(&str, Symbol)], functions: &[(&str, u8)]) -> Sources {
-    Sources {
+fn sources(symbols: &[(&str, SymbolState)], functions: &[(&str, u8)]) -> ReleaseSources {
+    ReleaseSources {
         symbols: symbols.iter().map(|(name, symbol)| ((*name).to_owned(), symbol.clone())).collect(),
         functions: BTreeMap::from([(
             "p/m.py".to_owned(),
             functions.iter().map(|(name, tree)| ((*name).to_owned(), digests(*tree, *tree))).collect(),
         )]),
         files: BTreeMap::from([("p/m.py".to_owned(), String::new())]),
-        ..Sources::default()
+        ..ReleaseSources::default()
     }
 }
 
-fn pinned(value: Value) -> Result<Manifest, ManifestError> {
-    Manifest::new(serde_json::from_value(value).unwrap())
+fn pinned(value: Value) -> Result<PinManifest, ManifestError> {
+    PinManifest::new(serde_json::from_value(value).unwrap())
 }
 
-fn manifest(rows: &[(&str, u8)]) -> Manifest {
+fn manifest(rows: &[(&str, u8)]) -> PinManifest {
     let rows = rows.iter().map(|(name, raw)| ((*name).to_owned(), json!([format!("{raw:040x}")])));
     pinned(rows.collect()).unwrap()
 }
 
-fn decided(manifest: &Manifest, from: &Sources, to: &Sources) -> Decision {
+fn decided(manifest: &PinManifest, from: &ReleaseSources, to: &ReleaseSources) -> SyncDecision {
     let (inherited, harmless) = (&BTreeSet::new(), &BTreeMap::new());
-    decide(&Step { in_range: false, is_major: false, inherited, harmless, manifest, from, to })
+    decide(&SyncDecisionInput { in_range: false, is_major: false, inherited, harmless, manifest, from, to })
 }
 
 #[test]
@@ -50,12 +50,12 @@ fn the_rule_is_asked_in_its_order() {
     let to =
         |raw, tree, beside| sources(&[("p.m:f", defined(1, "f", raw, tree))], &[("f", tree), ("g", beside)]);
     for (to, verdict, needs_classification) in [
-        (to(1, 1, 1), Verdict::Relax, false),
-        (to(1, 1, 2), Verdict::Ask, true),
-        (to(2, 1, 1), Verdict::Relax, false),
-        (to(2, 1, 2), Verdict::Ask, true),
-        (to(2, 2, 2), Verdict::Bump, false),
-        (sources(&[("p.m:f", Symbol::Gone)], &[("g", 1)]), Verdict::Bump, false),
+        (to(1, 1, 1), SyncVerdict::Relax, false),
+        (to(1, 1, 2), SyncVerdict::Ask, true),
+        (to(2, 1, 1), SyncVerdict::Relax, false),
+        (to(2, 1, 2), SyncVerdict::Ask, true),
+        (to(2, 2, 2), SyncVerdict::Bump, false),
+        (sources(&[("p.m:f", SymbolState::Gone)], &[("g", 1)]), SyncVerdict::Bump, false),
     ] {
         let decision = decided(&manifest, &from, &to);
         assert_eq!(
@@ -66,7 +66,7 @@ fn the_rule_is_asked_in_its_order() {
     }
     let changed = to(2, 2, 2);
     let nothing = BTreeSet::new();
-    let step = Step {
+    let step = SyncDecisionInput {
         in_range: true,
         is_major: true,
         inherited: &nothing,
@@ -75,20 +75,20 @@ fn the_rule_is_asked_in_its_order() {
         from: &from,
         to: &changed,
     };
-    assert_eq!(decide(&step).verdict, Verdict::Skip);
-    assert_eq!(decide(&Step { in_range: false, ..step }).verdict, Verdict::Ask);
+    assert_eq!(decide(&step).verdict, SyncVerdict::Skip);
+    assert_eq!(decide(&SyncDecisionInput { in_range: false, ..step }).verdict, SyncVerdict::Ask);
 }
 
 #[test]
 fn a_change_tells_both_digests() {
     let manifest = manifest(&[("p.m:f", 1), ("p.m:gone", 3)]);
     let from = sources(&[("p.m:f", defined(1, "f", 1, 1)), ("p.m:gone", defined(9, "gone", 3, 3))], &[]);
-    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("p.m:gone", Symbol::Gone)], &[]);
+    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("p.m:gone", SymbolState::Gone)], &[]);
     let decision = decided(&manifest, &from, &to);
     assert_eq!(decision.reason, "1 pinned definition changed, 1 pinned definition vanished");
     let told: Vec<_> = decision.changed.iter().map(|one| (one.kind, &one.old_hash, &one.new_hash)).collect();
     let hash = |digit: u8| Some(format!("{digit:040x}"));
-    assert_eq!(told, [(Kind::Tree, &hash(1), &hash(2)), (Kind::Gone, &hash(3), &None)]);
+    assert_eq!(told, [(PinChangeKind::Tree, &hash(1), &hash(2)), (PinChangeKind::Gone, &hash(3), &None)]);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn what_the_manifest_accepts_is_no_change() {
     let manifest = pinned(rows).unwrap();
     let from = sources(&[("p.m:f", defined(1, "f", 1, 1))], &[]);
     let to = sources(&[("p.m:f", defined(1, "f", 2, 2))], &[]);
-    assert_eq!(decided(&manifest, &from, &to).verdict, Verdict::Relax);
+    assert_eq!(decided(&manifest, &from, &to).verdict, SyncVerdict::Relax);
     assert_eq!(decided(&manifest, &from, &to).changed, []);
 
     let rows = json!({"p.m:f": {"tree": [format!("{:064x}", 2)], "counterpart": "q.m:f"}});
@@ -116,42 +116,45 @@ fn names_of_one_definition_share_what_is_accepted() {
 #[test]
 fn a_manifest_that_guards_nothing_licenses_nothing() {
     let there = ("p.m:f", defined(1, "f", 1, 1));
-    let missing = ("p.m:wrong", Symbol::Gone);
+    let missing = ("p.m:wrong", SymbolState::Gone);
     let from = sources(&[there.clone(), missing], &[]);
     let decision = decided(&manifest(&[("p.m:f", 1), ("p.m:wrong", 2)]), &from, &from);
-    assert_eq!((decision.verdict, decision.needs_classification), (Verdict::Ask, false), "{decision:?}");
+    assert_eq!((decision.verdict, decision.needs_classification), (SyncVerdict::Ask, false), "{decision:?}");
     assert!(decision.reason.contains("1 pinned definition is in neither release"), "{}", decision.reason);
-    assert_eq!(decision.unguarded[0].why, Why::Missing);
-    let elsewhere = sources(&[("q:other", Symbol::Elsewhere)], &[]);
+    assert_eq!(decision.unguarded[0].why, UnguardedReason::Missing);
+    let elsewhere = sources(&[("q:other", SymbolState::Elsewhere)], &[]);
     let decision = decided(&manifest(&[("q:other", 1)]), &elsewhere, &elsewhere);
-    assert_eq!((decision.verdict, decision.needs_classification), (Verdict::Ask, false), "{decision:?}");
+    assert_eq!((decision.verdict, decision.needs_classification), (SyncVerdict::Ask, false), "{decision:?}");
     // What changed is still the first thing to be told.
-    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("p.m:wrong", Symbol::Gone)], &[]);
+    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("p.m:wrong", SymbolState::Gone)], &[]);
     let both = manifest(&[("p.m:f", 1), ("p.m:wrong", 2)]);
-    assert_eq!(decided(&both, &from, &to).verdict, Verdict::Bump);
+    assert_eq!(decided(&both, &from, &to).verdict, SyncVerdict::Bump);
 }
 
 #[test]
 fn what_is_in_a_file_that_cannot_be_read_has_not_vanished() {
     let manifest = manifest(&[("p.m:f", 1)]);
     let from = sources(&[("p.m:f", defined(1, "f", 1, 1))], &[]);
-    let mut to = sources(&[("p.m:f", Symbol::Gone)], &[]);
+    let mut to = sources(&[("p.m:f", SymbolState::Gone)], &[]);
     to.unreadable.insert("p/m.py".into(), "line 1: no Python".into());
     let decision = decided(&manifest, &from, &to);
-    assert_eq!((decision.verdict, decision.needs_classification), (Verdict::Ask, false), "{decision:?}");
+    assert_eq!((decision.verdict, decision.needs_classification), (SyncVerdict::Ask, false), "{decision:?}");
     assert_eq!(decision.changed, []);
 }
 
 #[test]
 fn a_digest_that_no_release_has_guards_nothing() {
     let manifest = manifest(&[("p.m:f", 9), ("q:other", 1)]);
-    let from = sources(&[("p.m:f", defined(1, "f", 1, 1)), ("q:other", Symbol::Elsewhere)], &[]);
+    let from = sources(&[("p.m:f", defined(1, "f", 1, 1)), ("q:other", SymbolState::Elsewhere)], &[]);
     let same = decided(&manifest, &from, &from);
-    assert_eq!(same.verdict, Verdict::Relax);
-    assert_eq!(same.unguarded.iter().map(|one| one.why).collect::<Vec<_>>(), [Why::Stale, Why::Elsewhere]);
+    assert_eq!(same.verdict, SyncVerdict::Relax);
+    assert_eq!(
+        same.unguarded.iter().map(|one| one.why).collect::<Vec<_>>(),
+        [UnguardedReason::Stale, UnguardedReason::Elsewhere]
+    );
     // And yet its change is seen.
-    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("q:other", Symbol::Elsewhere)], &[]);
-    assert_eq!(decided(&manifest, &from, &to).verdict, Verdict::Bump);
+    let to = sources(&[("p.m:f", defined(1, "f", 2, 2)), ("q:other", SymbolState::Elsewhere)], &[]);
+    assert_eq!(decided(&manifest, &from, &to).verdict, SyncVerdict::Bump);
 }
 
 #[test]
@@ -159,7 +162,7 @@ fn a_pinned_class_pins_its_methods() {
     let manifest = manifest(&[("p.m:C", 1)]);
     let of = |raw, method| sources(&[("p.m:C", defined(1, "C", raw, 1))], &[("C.m", method), ("Cx.m", 1)]);
     let decision = decided(&manifest, &of(1, 1), &of(1, 2));
-    assert_eq!((decision.verdict, decision.unguarded), (Verdict::Relax, vec![]));
+    assert_eq!((decision.verdict, decision.unguarded), (SyncVerdict::Relax, vec![]));
 }
 
 #[test]
@@ -167,7 +170,7 @@ fn a_pinned_file_pins_all_that_is_in_it() {
     let manifest = manifest(&[("m.rs", 1)]);
     let of = |raw, inside| sources(&[("m.rs", defined(1, WHOLE, raw, 1))], &[("f", inside)]);
     let decision = decided(&manifest, &of(1, 1), &of(1, 2));
-    assert_eq!((decision.verdict, decision.unguarded), (Verdict::Relax, vec![]));
+    assert_eq!((decision.verdict, decision.unguarded), (SyncVerdict::Relax, vec![]));
 }
 
 #[test]
@@ -190,8 +193,12 @@ fn a_manifest_is_checked() {
 fn a_pinned_definition_that_is_another_packages_now_is_gone() {
     let manifest = manifest(&[("p.m:f", 1)]);
     let from = sources(&[("p.m:f", defined(1, "f", 1, 1))], &[]);
-    let to = sources(&[("p.m:f", Symbol::Elsewhere)], &[]);
+    let to = sources(&[("p.m:f", SymbolState::Elsewhere)], &[]);
     let decision = decided(&manifest, &from, &to);
-    assert_eq!((decision.verdict, decision.changed[0].kind), (Verdict::Bump, Kind::Gone), "{decision:?}");
+    assert_eq!(
+        (decision.verdict, decision.changed[0].kind),
+        (SyncVerdict::Bump, PinChangeKind::Gone),
+        "{decision:?}"
+    );
     assert_eq!(decision.unguarded, []);
 }

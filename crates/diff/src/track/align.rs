@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Range;
 
-use super::text::Text;
+use super::text::SideText;
 
 /// How many lines make a run that is looked for elsewhere when its lines occur more than once.
 const RUN: usize = 3;
@@ -39,7 +39,7 @@ const MAX_WORDS: usize = 64;
 
 /// An old line's partner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Partner {
+pub(super) struct LinePartner {
     /// The new line.
     pub(super) line: usize,
     /// Is its text another?
@@ -48,18 +48,19 @@ pub(super) struct Partner {
 
 /// The partners of all lines.
 #[derive(Debug)]
-pub(super) struct Alignment {
+pub(super) struct LineAlignment {
     /// For each old line.
-    to: Vec<Option<Partner>>,
+    to: Vec<Option<LinePartner>>,
     /// For each new line: its old one.
     from: Vec<Option<usize>>,
 }
 
-impl Alignment {
+impl LineAlignment {
     /// Finds the partners. `pairs` are the files that are one file on both sides, by index.
-    pub(super) fn of(old: &Text<'_>, new: &Text<'_>, pairs: &[(usize, usize)]) -> Self {
+    pub(super) fn of(old: &SideText<'_>, new: &SideText<'_>, pairs: &[(usize, usize)]) -> Self {
         let mut alignment = Self { to: vec![None; old.len()], from: vec![None; new.len()] };
-        let mut work = Work { old, new, pairs: pairs.iter().copied().collect(), alignment: &mut alignment };
+        let mut work =
+            AlignmentBuilder { old, new, pairs: pairs.iter().copied().collect(), alignment: &mut alignment };
         work.join_rare(0..old.len(), 0..new.len());
         work.spread();
         for (old_file, new_file) in pairs {
@@ -68,25 +69,25 @@ impl Alignment {
             }
         }
         work.spread();
-        let mut cells = Budget { gap: MAX_CELLS_OF_GAP, all: MAX_CELLS };
-        work.fill_gaps(&mut cells, Likeness::Equal);
+        let mut cells = ComparisonBudget { gap: MAX_CELLS_OF_GAP, all: MAX_CELLS };
+        work.fill_gaps(&mut cells, MatchKind::Equal);
         work.join_runs();
         work.spread();
-        work.fill_gaps(&mut cells, Likeness::Equal);
-        let mut cells = Budget { gap: MAX_WORD_CELLS_OF_GAP, all: MAX_WORD_CELLS };
-        work.fill_gaps(&mut cells, Likeness::SharedWords);
+        work.fill_gaps(&mut cells, MatchKind::Equal);
+        let mut cells = ComparisonBudget { gap: MAX_WORD_CELLS_OF_GAP, all: MAX_WORD_CELLS };
+        work.fill_gaps(&mut cells, MatchKind::SharedWords);
         alignment
     }
 
     /// The partner of an old line.
-    pub(super) fn partner(&self, old: usize) -> Option<Partner> {
+    pub(super) fn partner(&self, old: usize) -> Option<LinePartner> {
         self.to.get(old).copied().flatten()
     }
 }
 
 /// What makes two lines partners in a gap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Likeness {
+enum MatchKind {
     /// They are equal.
     Equal,
     /// They share words.
@@ -94,12 +95,12 @@ enum Likeness {
 }
 
 /// How much may still be compared.
-struct Budget {
+struct ComparisonBudget {
     gap: usize,
     all: usize,
 }
 
-impl Budget {
+impl ComparisonBudget {
     /// Takes the cost of a gap, if there is enough.
     fn take(&mut self, old: usize, new: usize) -> bool {
         let cost = old.saturating_mul(new);
@@ -113,40 +114,48 @@ impl Budget {
 
 /// Where something occurs.
 #[derive(Clone, Copy)]
-enum Seen {
+enum LineOccurrence {
     Once(usize),
     Often,
 }
 
 /// Where each thing occurs, if only once.
-fn census<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) -> HashMap<K, Seen> {
+fn census<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) -> HashMap<K, LineOccurrence> {
     let mut seen = HashMap::new();
     for (thing, at) in things {
-        seen.entry(thing).and_modify(|seen| *seen = Seen::Often).or_insert(Seen::Once(at));
+        seen.entry(thing)
+            .and_modify(|seen| *seen = LineOccurrence::Often)
+            .or_insert(LineOccurrence::Once(at));
     }
     seen
 }
 
 /// The places of things that occur once on both sides.
-fn rare<K: Eq + Hash>(old: HashMap<K, Seen>, new: &HashMap<K, Seen>) -> Vec<(usize, usize)> {
+fn rare<K: Eq + Hash>(
+    old: HashMap<K, LineOccurrence>,
+    new: &HashMap<K, LineOccurrence>,
+) -> Vec<(usize, usize)> {
     let both = old.into_iter().filter_map(|(thing, old)| match (old, new.get(&thing)) {
-        (Seen::Once(old), Some(Seen::Once(new))) => Some((old, *new)),
-        (Seen::Once(_) | Seen::Often, Some(Seen::Once(_) | Seen::Often) | None) => None,
+        (LineOccurrence::Once(old), Some(LineOccurrence::Once(new))) => Some((old, *new)),
+        (
+            LineOccurrence::Once(_) | LineOccurrence::Often,
+            Some(LineOccurrence::Once(_) | LineOccurrence::Often) | None,
+        ) => None,
     });
     let mut both: Vec<_> = both.collect();
     both.sort_unstable();
     both
 }
 
-struct Work<'t, 'a> {
-    old: &'t Text<'a>,
-    new: &'t Text<'a>,
+struct AlignmentBuilder<'t, 'a> {
+    old: &'t SideText<'a>,
+    new: &'t SideText<'a>,
     /// The new file of an old one.
     pairs: HashMap<usize, usize>,
-    alignment: &'t mut Alignment,
+    alignment: &'t mut LineAlignment,
 }
 
-impl Work<'_, '_> {
+impl AlignmentBuilder<'_, '_> {
     fn is_free(&self, old: usize, new: usize) -> bool {
         self.is_old_free(old) && self.is_new_free(new)
     }
@@ -159,23 +168,23 @@ impl Work<'_, '_> {
         self.alignment.from.get(new).is_some_and(Option::is_none)
     }
 
-    fn join(&mut self, old: usize, new: usize, likeness: Likeness) {
-        let edited = likeness == Likeness::SharedWords;
+    fn join(&mut self, old: usize, new: usize, likeness: MatchKind) {
+        let edited = likeness == MatchKind::SharedWords;
         if let (Some(to), Some(from)) = (self.alignment.to.get_mut(old), self.alignment.from.get_mut(new)) {
-            *to = Some(Partner { line: new, edited });
+            *to = Some(LinePartner { line: new, edited });
             *from = Some(old);
         }
     }
 
     /// Step 1: joins lines with words that occur once in `old` and once in `new`.
     fn join_rare(&mut self, old: Range<usize>, new: Range<usize>) {
-        let census_of = |text: &Text<'_>, lines: Range<usize>| {
+        let census_of = |text: &SideText<'_>, lines: Range<usize>| {
             let lines = lines.filter(|line| text.has_words(*line));
             census(lines.filter_map(|line| Some((text.number(line)?, line))))
         };
         for (old, new) in rare(census_of(self.old, old), &census_of(self.new, new)) {
             if self.is_free(old, new) {
-                self.join(old, new, Likeness::Equal);
+                self.join(old, new, MatchKind::Equal);
             }
         }
     }
@@ -190,17 +199,17 @@ impl Work<'_, '_> {
         }
     }
 
-    fn spread_to(&mut self, old: usize, step: impl Fn(&Text<'_>, usize) -> Option<usize>) {
+    fn spread_to(&mut self, old: usize, step: impl Fn(&SideText<'_>, usize) -> Option<usize>) {
         let Some(partner) = self.alignment.partner(old) else { return };
         let (Some(old), Some(new)) = (step(self.old, old), step(self.new, partner.line)) else { return };
         if self.is_free(old, new) && self.old.number(old) == self.new.number(new) {
-            self.join(old, new, Likeness::Equal);
+            self.join(old, new, MatchKind::Equal);
         }
     }
 
     /// Step 5: joins runs of lines that occur once among what is left on either side.
     fn join_runs(&mut self) {
-        let runs = |text: &Text<'_>, free: &dyn Fn(usize) -> bool| {
+        let runs = |text: &SideText<'_>, free: &dyn Fn(usize) -> bool| {
             let mut found = Vec::new();
             for file in text.files() {
                 let starts = file.lines.start..file.lines.end.saturating_sub(RUN - 1);
@@ -219,14 +228,14 @@ impl Work<'_, '_> {
         let new = runs(self.new, &|line| self.is_new_free(line));
         for (old, new) in rare(old, &new) {
             if (0..RUN).all(|line| self.is_free(old + line, new + line)) {
-                (0..RUN).for_each(|line| self.join(old + line, new + line, Likeness::Equal));
+                (0..RUN).for_each(|line| self.join(old + line, new + line, MatchKind::Equal));
             }
         }
     }
 
     /// Steps 4 and 6: aligns each run of old lines without partners with the new lines without partners behind
     /// the partner of the line before it, and with those in front of the partner of the line after it.
-    fn fill_gaps(&mut self, budget: &mut Budget, likeness: Likeness) {
+    fn fill_gaps(&mut self, budget: &mut ComparisonBudget, likeness: MatchKind) {
         let files: Vec<_> = self.old.files().iter().map(|file| file.lines.clone()).enumerate().collect();
         for (file, lines) in files {
             let pair =
@@ -259,17 +268,21 @@ impl Work<'_, '_> {
     }
 
     /// The new lines without partners from one on.
-    fn free_run(&self, from: Option<usize>, step: impl Fn(&Text<'_>, usize) -> Option<usize>) -> Vec<usize> {
+    fn free_run(
+        &self,
+        from: Option<usize>,
+        step: impl Fn(&SideText<'_>, usize) -> Option<usize>,
+    ) -> Vec<usize> {
         std::iter::successors(from, |line| step(self.new, *line))
             .take_while(|line| self.is_new_free(*line))
             .collect()
     }
 
     /// Aligns two runs in order.
-    fn fill(&mut self, old: Range<usize>, new: &[usize], budget: &mut Budget, likeness: Likeness) {
+    fn fill(&mut self, old: Range<usize>, new: &[usize], budget: &mut ComparisonBudget, likeness: MatchKind) {
         let old: Vec<usize> = old.filter(|line| self.is_old_free(*line)).collect();
         let (mut old, mut new) = (old.as_slice(), new);
-        if likeness == Likeness::Equal {
+        if likeness == MatchKind::Equal {
             // Ends that are equal need no comparing with all others.
             while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_first(), new.split_first())
                 && self.old.number(*a) == self.new.number(*b)
@@ -288,13 +301,13 @@ impl Work<'_, '_> {
             return;
         }
         let weights: Vec<u32> = match likeness {
-            Likeness::Equal => {
+            MatchKind::Equal => {
                 let weight = |a: &usize, b: &usize| {
                     if self.old.number(*a) == self.new.number(*b) { self.old.worth(*a) } else { 0 }
                 };
                 old.iter().flat_map(|a| new.iter().map(move |b| (a, b))).map(|(a, b)| weight(a, b)).collect()
             }
-            Likeness::SharedWords => {
+            MatchKind::SharedWords => {
                 let of_new: Vec<_> = new.iter().map(|line| words(self.new.text(*line))).collect();
                 let of_old = old.iter().map(|line| words(self.old.text(*line)));
                 of_old.flat_map(|a| of_new.iter().map(move |b| shared(&a, b)).collect::<Vec<_>>()).collect()

@@ -17,11 +17,11 @@ const MIN_LETTERS: usize = 2;
 
 /// The texts that occur, numbered in the order of their first occurrence.
 #[derive(Default)]
-pub(super) struct Words<'a> {
+pub(super) struct TextInterner<'a> {
     numbers: HashMap<&'a [u8], u32>,
 }
 
-impl<'a> Words<'a> {
+impl<'a> TextInterner<'a> {
     fn number(&mut self, text: &'a [u8]) -> u32 {
         // There are fewer lines than bytes, and those are bounded by MAX_TRACKED_BYTES.
         let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
@@ -31,14 +31,14 @@ impl<'a> Words<'a> {
 
 /// The lines of one side.
 #[derive(Default, Debug)]
-pub(super) struct Text<'a> {
-    files: Vec<File<'a>>,
-    lines: Vec<Line<'a>>,
+pub(super) struct SideText<'a> {
+    files: Vec<SideFile<'a>>,
+    lines: Vec<SideLine<'a>>,
 }
 
 /// A line.
 #[derive(Clone, Copy, Debug)]
-struct Line<'a> {
+struct SideLine<'a> {
     /// Without the blanks at both ends: indentation and line ends do not make another line.
     text: &'a [u8],
     /// The number of that text.
@@ -50,13 +50,13 @@ struct Line<'a> {
 
 /// A file of one side.
 #[derive(Clone, Debug)]
-pub(super) struct File<'a> {
+pub(super) struct SideFile<'a> {
     pub(super) path: &'a RepoPath,
     /// Its lines in the row.
     pub(super) lines: Range<usize>,
 }
 
-impl File<'_> {
+impl SideFile<'_> {
     /// The lines with these 1-based numbers, as far as it has them.
     pub(super) fn range(&self, start: u32, end: u32) -> Range<usize> {
         let at = |number: u32| self.lines.start.saturating_add(number as usize).min(self.lines.end);
@@ -76,9 +76,14 @@ pub(super) fn count_lines(content: &[u8]) -> u32 {
     u32::try_from(ends + unended).unwrap_or(u32::MAX)
 }
 
-impl<'a> Text<'a> {
+impl<'a> SideText<'a> {
     /// Adds a file; returns its index.
-    pub(super) fn push(&mut self, path: &'a RepoPath, content: &'a [u8], words: &mut Words<'a>) -> usize {
+    pub(super) fn push(
+        &mut self,
+        path: &'a RepoPath,
+        content: &'a [u8],
+        words: &mut TextInterner<'a>,
+    ) -> usize {
         let (file, start) = (self.files.len(), self.lines.len());
         let mut rest = content;
         while let Some((line, after)) = first_line(rest) {
@@ -86,10 +91,10 @@ impl<'a> Text<'a> {
             let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
             let has_words = letters.take(MIN_LETTERS).count() == MIN_LETTERS;
             let (number, file) = (words.number(text), u32::try_from(file).unwrap_or(u32::MAX));
-            self.lines.push(Line { text, number, file, has_words });
+            self.lines.push(SideLine { text, number, file, has_words });
             rest = after;
         }
-        self.files.push(File { path, lines: start..self.lines.len() });
+        self.files.push(SideFile { path, lines: start..self.lines.len() });
         file
     }
 
@@ -98,11 +103,11 @@ impl<'a> Text<'a> {
         self.lines.len()
     }
 
-    pub(super) fn files(&self) -> &[File<'a>] {
+    pub(super) fn files(&self) -> &[SideFile<'a>] {
         &self.files
     }
 
-    pub(super) fn file(&self, index: usize) -> Option<&File<'a>> {
+    pub(super) fn file(&self, index: usize) -> Option<&SideFile<'a>> {
         self.files.get(index)
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use truing_diff::{
-    AnchorKind, Anchored, FileDiff, LineKind, Reason, RepoPath, Side, added_ranges, anchor, parse,
+    AnchorKind, AnchorReason, CommentAnchor, DiffSide, FileDiff, LineKind, RepoPath, added_ranges, anchor,
+    parse,
 };
 
 /// A diff of file `x` made of marks: `+`, `-`, ` ` lines, and `|` for a gap of some lines between hunks.
@@ -24,11 +25,11 @@ fn diff_of(marks: &[char]) -> String {
 }
 
 /// The commentable lines of a side, hunk by hunk, by walking them.
-fn commentable(file: &FileDiff<'_>, side: Side) -> Vec<BTreeSet<u32>> {
+fn commentable(file: &FileDiff<'_>, side: DiffSide) -> Vec<BTreeSet<u32>> {
     let of = |kind, old, new| match (side, kind) {
-        (Side::New, LineKind::Added | LineKind::Context) => new,
-        (Side::Old, LineKind::Deleted | LineKind::Context) => old,
-        (Side::New, LineKind::Deleted) | (Side::Old, LineKind::Added) => None,
+        (DiffSide::New, LineKind::Added | LineKind::Context) => new,
+        (DiffSide::Old, LineKind::Deleted | LineKind::Context) => old,
+        (DiffSide::New, LineKind::Deleted) | (DiffSide::Old, LineKind::Added) => None,
     };
     let hunk_lines = |hunk: &truing_diff::Hunk<'_>| {
         hunk.lines().filter_map(|line| of(line.kind, line.old, line.new)).collect()
@@ -46,17 +47,17 @@ proptest! {
     ) {
         let diff = diff_of(&marks);
         let parsed = parse(diff.as_bytes());
-        let side = if old { Side::Old } else { Side::New };
+        let side = if old { DiffSide::Old } else { DiffSide::New };
         let end = start + length;
         let asked: BTreeSet<u32> = (start..=end).collect();
         let got = anchor(&parsed.files, &"x".into(), side, start, end);
         let hunks = parsed.files.first().map(|file| commentable(file, side)).unwrap_or_default();
         let most = hunks.iter().map(|lines| lines.intersection(&asked).count()).max().unwrap_or(0);
         let expected = match (parsed.files.len(), most) {
-            (0, _) => (AnchorKind::Summary, Some(Reason::FileNotInDiff)),
-            (_, 0) => (AnchorKind::File, Some(Reason::LinesNotInDiff)),
+            (0, _) => (AnchorKind::Summary, Some(AnchorReason::FileNotInDiff)),
+            (_, 0) => (AnchorKind::File, Some(AnchorReason::LinesNotInDiff)),
             (_, all) if all == asked.len() => (AnchorKind::Inline, None),
-            _ => (AnchorKind::Inline, Some(Reason::Clamped)),
+            _ => (AnchorKind::Inline, Some(AnchorReason::Clamped)),
         };
         prop_assert_eq!((got.kind, got.reason), expected);
         let place: BTreeSet<u32> = (got.start_line..=got.end_line).collect();
@@ -143,7 +144,7 @@ index 1..2 100644
 Binary files a/bin and b/bin differ
 ";
 
-fn at(path: &str, side: Side, start: u32, end: u32) -> Anchored {
+fn at(path: &str, side: DiffSide, start: u32, end: u32) -> CommentAnchor {
     let parsed = parse(FILES.as_bytes());
     assert_eq!(parsed.error, None);
     anchor(&parsed.files, &path.into(), side, start, end)
@@ -152,7 +153,7 @@ fn at(path: &str, side: Side, start: u32, end: u32) -> Anchored {
 #[test]
 fn names_are_those_of_the_side() {
     use AnchorKind::{File, Inline, Summary};
-    use Side::{New, Old};
+    use DiffSide::{New, Old};
     for (path, side, line, kind, found) in [
         ("new.rs", New, 11, Inline, "new.rs"),
         ("old.rs", Old, 11, Inline, "new.rs"),
@@ -179,25 +180,25 @@ fn names_are_those_of_the_side() {
 #[test]
 fn a_range_is_cut_to_the_hunk_that_has_most_of_it() {
     let lines = |start, end| {
-        let got = at("new.rs", Side::New, start, end);
+        let got = at("new.rs", DiffSide::New, start, end);
         (got.kind, got.start_line, got.end_line, got.reason)
     };
-    let cut = Some(Reason::Clamped);
+    let cut = Some(AnchorReason::Clamped);
     assert_eq!(lines(10, 13), (AnchorKind::Inline, 10, 13, None));
     assert_eq!(lines(1, 11), (AnchorKind::Inline, 10, 11, cut));
     assert_eq!(lines(13, 40), (AnchorKind::Inline, 13, 13, cut));
     assert_eq!(lines(1, 99), (AnchorKind::Inline, 10, 13, cut));
-    assert_eq!(lines(14, 30), (AnchorKind::File, 14, 30, Some(Reason::LinesNotInDiff)));
-    assert_eq!(lines(0, 11), (AnchorKind::File, 0, 11, Some(Reason::EmptyRange)));
-    assert_eq!(lines(11, 10), (AnchorKind::File, 11, 10, Some(Reason::EmptyRange)));
+    assert_eq!(lines(14, 30), (AnchorKind::File, 14, 30, Some(AnchorReason::LinesNotInDiff)));
+    assert_eq!(lines(0, 11), (AnchorKind::File, 0, 11, Some(AnchorReason::EmptyRange)));
+    assert_eq!(lines(11, 10), (AnchorKind::File, 11, 10, Some(AnchorReason::EmptyRange)));
     assert_eq!(lines(12, u32::MAX), (AnchorKind::Inline, 12, 13, cut));
-    assert_eq!(at("bin", Side::New, 1, 1).reason, Some(Reason::NoLines));
+    assert_eq!(at("bin", DiffSide::New, 1, 1).reason, Some(AnchorReason::NoLines));
 }
 
 #[test]
 fn json_is_that_of_the_command_line() {
     assert_eq!(
-        serde_json::to_value(at("old.rs", Side::Old, 1, 10)).unwrap(),
+        serde_json::to_value(at("old.rs", DiffSide::Old, 1, 10)).unwrap(),
         serde_json::json!({
             "anchor": "inline", "path": "new.rs", "side": "old", "start_line": 10, "end_line": 10,
             "reason": "clamped",

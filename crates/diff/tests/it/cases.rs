@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use truing_diff::{FileDiff, RepoPath, Status, parse};
+use truing_diff::{FileDiff, FileStatus, RepoPath, parse};
 
 use crate::repo::{Count, Repo, check_lines, counts};
 
@@ -49,7 +49,7 @@ fn files(diff: &[u8]) -> Vec<FileDiff<'_>> {
     parsed.files
 }
 
-fn statuses(diff: &[u8]) -> Vec<Status> {
+fn statuses(diff: &[u8]) -> Vec<FileStatus> {
     files(diff).iter().map(|file| file.status).collect()
 }
 
@@ -57,7 +57,7 @@ fn statuses(diff: &[u8]) -> Vec<Status> {
 fn an_edit_has_its_hunks() {
     let diff = edit("a.txt", &*OLD, &*NEW, &[]);
     let [file] = &files(&diff)[..] else { panic!("one file") };
-    assert_eq!((file.status, file.added, file.deleted, file.hunks.len()), (Status::Modified, 2, 2, 2));
+    assert_eq!((file.status, file.added, file.deleted, file.hunks.len()), (FileStatus::Modified, 2, 2, 2));
     assert_eq!((file.old_mode, file.new_mode), (Some(0o100_644), Some(0o100_644)));
     assert_eq!(file.hunks[0].section, b"line 16");
     edit("a.txt", &*OLD, &*NEW, &["-U0"]);
@@ -105,10 +105,10 @@ fn new_and_deleted_files() {
     let remove = |repo: &Repo| repo.remove("n");
     for with in [&text as &dyn Fn(&Repo), &empty] {
         let added = case(none, with, &[]);
-        assert_eq!(statuses(&added), [Status::Added]);
+        assert_eq!(statuses(&added), [FileStatus::Added]);
         assert_eq!(files(&added)[0].new_mode, Some(0o100_644));
         let deleted = case(with, remove, &[]);
-        assert_eq!(statuses(&deleted), [Status::Deleted]);
+        assert_eq!(statuses(&deleted), [FileStatus::Deleted]);
         assert_eq!((files(&deleted)[0].old_mode, files(&deleted)[0].new_mode), (Some(0o100_644), None));
     }
 }
@@ -118,7 +118,7 @@ fn renames_and_copies() {
     for to in ["b.txt", "b with space.txt", "é\t.txt", "d\"q\\.txt"] {
         let old = |repo: &Repo| repo.put("a.txt", &*OLD);
         let pure = case(old, |repo| repo.rename("a.txt", to), &[]);
-        assert_eq!(statuses(&pure), [Status::Renamed]);
+        assert_eq!(statuses(&pure), [FileStatus::Renamed]);
         let edited = |repo: &Repo| {
             repo.rename("a.txt", to);
             repo.put(to, &*NEW);
@@ -130,13 +130,13 @@ fn renames_and_copies() {
             repo.put(to, &*NEW);
         };
         let copied = case(old, copied, &["-C"]);
-        assert!(statuses(&copied).contains(&Status::Copied));
+        assert!(statuses(&copied).contains(&FileStatus::Copied));
     }
     let both = |repo: &Repo| {
         repo.rename("a.txt", "b.txt");
         repo.make_executable("b.txt");
     };
-    assert_eq!(statuses(&case(|repo| repo.put("a.txt", &*OLD), both, &[])), [Status::Renamed]);
+    assert_eq!(statuses(&case(|repo| repo.put("a.txt", &*OLD), both, &[])), [FileStatus::Renamed]);
 }
 
 #[test]
@@ -144,14 +144,14 @@ fn modes_and_types() {
     for path in ["x.sh", "x b/y", "q\tq"] {
         let mode = case(|repo| repo.put(path, &*OLD), |repo| repo.make_executable(path), &[]);
         let [file] = &files(&mode)[..] else { panic!("one file") };
-        assert_eq!(file.status, Status::Mode);
+        assert_eq!(file.status, FileStatus::Mode);
         assert_eq!((file.old_mode, file.new_mode), (Some(0o100_644), Some(0o100_755)));
     }
     let edit = |repo: &Repo| {
         repo.put("x.sh", &*NEW);
         repo.make_executable("x.sh");
     };
-    assert_eq!(statuses(&case(|repo| repo.put("x.sh", &*OLD), edit, &[])), [Status::Modified]);
+    assert_eq!(statuses(&case(|repo| repo.put("x.sh", &*OLD), edit, &[])), [FileStatus::Modified]);
 
     let relink = |repo: &Repo| {
         repo.remove("l");
@@ -160,7 +160,7 @@ fn modes_and_types() {
     let link = case(|repo| repo.link("a", "l"), relink, &[]);
     assert!(files(&link)[0].is_symlink());
     let changed_type = case(|repo| repo.put("l", &*OLD), relink, &[]);
-    assert_eq!(statuses(&changed_type), [Status::Deleted, Status::Added]);
+    assert_eq!(statuses(&changed_type), [FileStatus::Deleted, FileStatus::Added]);
     assert_eq!(files(&changed_type).iter().map(FileDiff::is_symlink).collect::<Vec<_>>(), [false, true]);
 }
 
@@ -171,11 +171,11 @@ fn binary_files() {
     for options in [&[][..], &["--binary"]] {
         for path in ["b.dat", "b b/b b.dat", "q\"q"] {
             let changed = edit(path, &old, &new, options);
-            assert_eq!(statuses(&changed), [Status::Binary]);
+            assert_eq!(statuses(&changed), [FileStatus::Binary]);
             assert!(files(&changed)[0].is_binary);
         }
         let added = case(|_| (), |repo| repo.put("b.dat", &old), options);
-        assert_eq!(statuses(&added), [Status::Added]);
+        assert_eq!(statuses(&added), [FileStatus::Added]);
         assert!(files(&added)[0].is_binary);
         let between = |content: &str, binary: &[u8]| {
             let (content, binary) = (content.to_owned(), binary.to_owned());
@@ -186,12 +186,12 @@ fn binary_files() {
             }
         };
         let mixed = case(between(&OLD, &old), between(&NEW, &new), options);
-        assert_eq!(statuses(&mixed), [Status::Modified, Status::Binary, Status::Modified]);
+        assert_eq!(statuses(&mixed), [FileStatus::Modified, FileStatus::Binary, FileStatus::Modified]);
         let renamed = |repo: &Repo| {
             repo.rename("b.dat", "c.dat");
             repo.put("c.dat", [&old[..], b"more"].concat());
         };
-        assert_eq!(statuses(&case(|repo| repo.put("b.dat", &old), renamed, options)), [Status::Renamed]);
+        assert_eq!(statuses(&case(|repo| repo.put("b.dat", &old), renamed, options)), [FileStatus::Renamed]);
     }
 }
 
@@ -281,9 +281,9 @@ fn submodules() {
         heads.push(repo.commit_index("next"));
     }
     for (from, to, status) in [
-        (&heads[0], &heads[1], Status::Added),
-        (&heads[1], &heads[2], Status::Modified),
-        (&heads[2], &heads[0], Status::Deleted),
+        (&heads[0], &heads[1], FileStatus::Added),
+        (&heads[1], &heads[2], FileStatus::Modified),
+        (&heads[2], &heads[0], FileStatus::Deleted),
     ] {
         let diff = compare(&repo, from, to, &[]);
         assert_eq!(statuses(&diff), [status]);

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 use truing_diff::{
-    AnchorKind, FileDiff, RepoPath, Side, Source, Status, Tracker, added_ranges, anchor, apply, fits, parse,
+    AnchorKind, DiffSide, FileContent, FileDiff, FileStatus, LineTracker, RepoPath, added_ranges, anchor,
+    apply, fits, parse,
 };
 
 use crate::cases::{NEW, OLD};
@@ -118,7 +119,7 @@ fn a_missing_side_tells_what_happened_without_a_mode() {
         diff --git a/y b/y\n--- a/y\n+++ /dev/null\n@@ -1 +0,0 @@\n-1\n";
     assert_eq!(summary(diff), ["x 1 0", "y 0 1"]);
     let statuses: Vec<_> = parse(diff).files.iter().map(|file| file.status).collect();
-    assert_eq!(statuses, [Status::Added, Status::Deleted]);
+    assert_eq!(statuses, [FileStatus::Added, FileStatus::Deleted]);
 }
 
 /// A merge of two branches that changed the same line, resolved otherwise; one commit after it.
@@ -163,10 +164,10 @@ fn a_merge_is_what_it_changes_of_its_first_parent() {
         assert_eq!(parsed.error, None, "{options:?}");
         let seen: Vec<_> = parsed.files.iter().map(|file| (file.path.to_string(), file.status)).collect();
         let expected = [
-            ("k.txt", Status::Modified),
-            ("a b.txt", Status::Modified),
-            ("end", Status::Modified),
-            ("é", Status::Added),
+            ("k.txt", FileStatus::Modified),
+            ("a b.txt", FileStatus::Modified),
+            ("end", FileStatus::Modified),
+            ("é", FileStatus::Added),
         ];
         assert_eq!(seen, expected.map(|(path, status)| (path.to_owned(), status)), "{options:?}");
         assert_eq!(parsed.files[1].new_mode, Some(0o100_755));
@@ -175,7 +176,7 @@ fn a_merge_is_what_it_changes_of_its_first_parent() {
             check_lines(&repo, file, "HEAD~2", "HEAD~1");
             let blob = |commit: &str| repo.try_git(&["show", &format!("{commit}:{}", file.path)]).0;
             assert_eq!(apply(file, &blob("HEAD~2")), Some(blob("HEAD~1")), "{options:?}");
-            let anchored = anchor(&parsed.files, &file.path, Side::New, 1, 1);
+            let anchored = anchor(&parsed.files, &file.path, DiffSide::New, 1, 1);
             assert_eq!(anchored.kind, AnchorKind::File, "a forge shows a merge otherwise");
         }
     }
@@ -306,12 +307,12 @@ proptest! {
             prop_assert_eq!(apply(file, before.as_bytes()), Some(after.clone().into_bytes()));
             let new = after.lines().collect::<Vec<_>>();
             for (first, last) in added_ranges(file) {
-                let anchored = anchor(&parsed.files, &file.path, Side::New, first, first);
+                let anchored = anchor(&parsed.files, &file.path, DiffSide::New, first, first);
                 prop_assert_eq!((anchored.kind, anchored.start_line), (AnchorKind::Inline, first));
                 prop_assert!(last as usize <= new.len());
             }
-            let sources = [Source { path: &file.path, content: None }];
-            let tracker = Tracker::new(&parsed.files, &sources, &sources);
+            let sources = [FileContent { path: &file.path, content: None }];
+            let tracker = LineTracker::new(&parsed.files, &sources, &sources);
             for line in file.hunks.iter().flat_map(|hunk| hunk.lines()) {
                 let Some(old) = line.old else { continue };
                 prop_assert_eq!(tracker.track(&file.path, old, old).start_line, line.new, "line {}", old);
@@ -329,9 +330,9 @@ fn lines_that_two_hunks_show_are_applied_once() {
     let file = &parsed.files[0];
     assert_eq!((file.added, file.deleted), (1, 1));
     assert_eq!(apply(file, b"a\nb\nc\nd\ne\nf\ng\n").unwrap(), b"a\nnew\nb\nc\nd\nf\ng\n");
-    assert!(fits(file, Side::New, b"a\nnew\nb\nc\nd\nf\ng\n"));
+    assert!(fits(file, DiffSide::New, b"a\nnew\nb\nc\nd\nf\ng\n"));
     assert_eq!(added_ranges(file), [(2, 2)]);
-    let anchored = anchor(&parsed.files, &file.path, Side::New, 3, 6);
+    let anchored = anchor(&parsed.files, &file.path, DiffSide::New, 3, 6);
     assert_eq!((anchored.start_line, anchored.end_line), (3, 5));
     let other = String::from_utf8_lossy(diff).replace(" c\n c\n", " c\n C\n");
     let other = parse(other.as_bytes());
@@ -360,7 +361,8 @@ fn a_plain_unified_diff_is_read() {
     let parsed = parse(diff);
     assert_eq!(parsed.error, None);
     let seen: Vec<_> = parsed.files.iter().map(|file| (file.path.to_string(), file.status)).collect();
-    let expected = [("one", Status::Modified), ("two", Status::Added), ("new.c", Status::Renamed)];
+    let expected =
+        [("one", FileStatus::Modified), ("two", FileStatus::Added), ("new.c", FileStatus::Renamed)];
     assert_eq!(seen, expected.map(|(path, status)| (path.to_owned(), status)));
     assert_eq!(parsed.files[2].old_path, Some(RepoPath::from("old.c")));
 }
@@ -373,7 +375,7 @@ fn two_files_compared_outside_a_repository_are_a_rename() {
     let (diff, _) = repo.try_git(&["diff", "--no-index", "d1/x", "d2/x"]);
     let [FileDiff { path, old_path, status, .. }] = &parse(&diff).files[..] else { panic!("one file") };
     assert_eq!((path, old_path), (&"d2/x".into(), &Some("d1/x".into())));
-    assert_eq!(*status, Status::Renamed);
+    assert_eq!(*status, FileStatus::Renamed);
 }
 
 #[test]

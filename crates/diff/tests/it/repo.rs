@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
-use truing_diff::{FileDiff, Hunk, LineKind, RepoPath, Status};
+use truing_diff::{FileDiff, FileStatus, Hunk, LineKind, RepoPath};
 
 /// The repository.
 pub(crate) struct Repo(TempDir);
@@ -149,8 +149,8 @@ pub(crate) fn counts(files: &[FileDiff<'_>]) -> Vec<Count> {
 pub(crate) fn check_lines(repo: &Repo, file: &FileDiff<'_>, from: &str, to: &str) {
     let old_path = file.old_path.as_ref().unwrap_or(&file.path);
     let none = Vec::new;
-    let old = if file.status == Status::Added { none() } else { repo.lines(from, old_path) };
-    let new = if file.status == Status::Deleted { none() } else { repo.lines(to, &file.path) };
+    let old = if file.status == FileStatus::Added { none() } else { repo.lines(from, old_path) };
+    let new = if file.status == FileStatus::Deleted { none() } else { repo.lines(to, &file.path) };
     for hunk in &file.hunks {
         check_hunk(hunk);
         for line in hunk.lines() {

@@ -6,7 +6,7 @@ use diffy::patch_set::{ParseOptions, PatchSet};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
-use truing_diff::{FileDiff, LineKind, Outlines, ParseError, Parsed, parse};
+use truing_diff::{FileDiff, LineKind, OutlineReader, ParseError, ParsedDiff, parse};
 
 use crate::cases::{NEW, OLD};
 use crate::repo::{Repo, check_hunk};
@@ -47,7 +47,7 @@ static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 
 /// The same, read in pieces of so many bytes.
 fn outlines(input: &[u8], piece: usize) -> (Vec<Value>, Option<ParseError>) {
-    let mut outlines = Outlines::default();
+    let mut outlines = OutlineReader::default();
     input.chunks(piece).for_each(|piece| outlines.take(piece));
     outlines.end();
     let (mut files, mut error) = (Vec::new(), None);
@@ -61,7 +61,7 @@ fn outlines(input: &[u8], piece: usize) -> (Vec<Value>, Option<ParseError>) {
 }
 
 /// Checks what must hold of any result.
-fn check(input: &[u8]) -> Parsed<'_> {
+fn check(input: &[u8]) -> ParsedDiff<'_> {
     let parsed = parse(input);
     for FileDiff { added, deleted, hunks, .. } in &parsed.files {
         hunks.iter().for_each(check_hunk);
@@ -308,7 +308,7 @@ fn an_empty_diff_and_commits_without_one_are_no_error() {
         "From 0123456789012345678901234567890123456789 Mon\nSubject: [PATCH 0/3] x\n\nwhy\n",
         "* Unmerged path x\n",
     ] {
-        assert_eq!(check(input.as_bytes()), Parsed { files: vec![], error: None }, "{input}");
+        assert_eq!(check(input.as_bytes()), ParsedDiff { files: vec![], error: None }, "{input}");
     }
 }
 

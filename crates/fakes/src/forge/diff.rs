@@ -3,21 +3,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::repo::{GitError, RepoBuilder, git, run};
+use crate::repo::{FakeGitError, RepoBuilder, git, run};
 
 /// Diffs that are remembered; when there are more, all are forgotten.
 const MAX_CACHED: usize = 256;
 
 /// A side of a diff, in GitHub's words `LEFT` and `RIGHT`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Side {
+pub enum FakeDiffSide {
     /// Before the change.
     Left,
     /// After it.
     Right,
 }
 
-impl Side {
+impl FakeDiffSide {
     /// GitHub's word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Side {
 
 /// The change of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum LineKind {
+pub(crate) enum HunkLineKind {
     /// It is new.
     Added,
     /// It is gone.
@@ -49,27 +49,27 @@ pub(crate) enum LineKind {
 
 /// A hunk: its two ranges and its text with the header.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Hunk {
+pub(crate) struct FakeHunk {
     old: (u32, u32),
     new: (u32, u32),
     lines: Vec<String>,
 }
 
-impl Hunk {
+impl FakeHunk {
     /// Is the line one of this hunk's?
-    fn contains(&self, side: Side, line: u32) -> bool {
+    fn contains(&self, side: FakeDiffSide, line: u32) -> bool {
         let (start, count) = match side {
-            Side::Left => self.old,
-            Side::Right => self.new,
+            FakeDiffSide::Left => self.old,
+            FakeDiffSide::Right => self.new,
         };
         line >= start && line - start < count
     }
 
     /// The kind of one of its lines.
-    fn kind(&self, side: Side, line: u32) -> Option<LineKind> {
-        let is_here = |(kind, (old, new), _): &(LineKind, (u32, u32), &str)| match side {
-            Side::Left => *kind != LineKind::Added && *old == line,
-            Side::Right => *kind != LineKind::Removed && *new == line,
+    fn kind(&self, side: FakeDiffSide, line: u32) -> Option<HunkLineKind> {
+        let is_here = |(kind, (old, new), _): &(HunkLineKind, (u32, u32), &str)| match side {
+            FakeDiffSide::Left => *kind != HunkLineKind::Added && *old == line,
+            FakeDiffSide::Right => *kind != HunkLineKind::Removed && *new == line,
         };
         self.rows().find(is_here).map(|(kind, ..)| kind)
     }
@@ -80,24 +80,24 @@ impl Hunk {
     }
 
     /// Its lines: the kind, the number before and after, the text.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (LineKind, (u32, u32), &str)> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (HunkLineKind, (u32, u32), &str)> {
         let (mut old, mut new) = (self.old.0, self.new.0);
         self.lines.iter().skip(1).filter_map(move |row| {
             let kind = match row.bytes().next() {
-                Some(b'+') => LineKind::Added,
-                Some(b'-') => LineKind::Removed,
+                Some(b'+') => HunkLineKind::Added,
+                Some(b'-') => HunkLineKind::Removed,
                 Some(b'\\') => return None,
-                Some(_) | None => LineKind::Context,
+                Some(_) | None => HunkLineKind::Context,
             };
             let at = (old, new);
-            old += u32::from(kind != LineKind::Added);
-            new += u32::from(kind != LineKind::Removed);
+            old += u32::from(kind != HunkLineKind::Added);
+            new += u32::from(kind != HunkLineKind::Removed);
             Some((kind, at, row.get(1..).unwrap_or_default()))
         })
     }
 
     /// The header and the lines down to this one: GitHub's `diff_hunk`.
-    fn text_to(&self, side: Side, line: u32) -> String {
+    fn text_to(&self, side: FakeDiffSide, line: u32) -> String {
         let (mut old, mut new) = (self.old.0, self.new.0);
         let mut text = Vec::new();
         for (index, row) in self.lines.iter().enumerate() {
@@ -110,8 +110,8 @@ impl Hunk {
                 Some(_) | None => (true, true),
             };
             let here = match side {
-                Side::Left => in_old && old == line,
-                Side::Right => in_new && new == line,
+                FakeDiffSide::Left => in_old && old == line,
+                FakeDiffSide::Right => in_new && new == line,
             };
             if here {
                 break;
@@ -125,15 +125,15 @@ impl Hunk {
 
 /// A file of a diff.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct FileDiff {
+pub(crate) struct FakeFileDiff {
     old_path: String,
     path: String,
-    hunks: Vec<Hunk>,
+    hunks: Vec<FakeHunk>,
     additions: u64,
     deletions: u64,
 }
 
-impl FileDiff {
+impl FakeFileDiff {
     /// Its path.
     pub(crate) fn path(&self) -> &str {
         &self.path
@@ -145,20 +145,20 @@ impl FileDiff {
     }
 
     /// Its hunks, in their order.
-    pub(crate) fn hunks(&self) -> &[Hunk] {
+    pub(crate) fn hunks(&self) -> &[FakeHunk] {
         &self.hunks
     }
 }
 
 /// A whole diff.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Diff {
-    files: Vec<FileDiff>,
+pub(crate) struct FakeDiff {
+    files: Vec<FakeFileDiff>,
 }
 
 /// Sizes, as a pull request shows them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Stats {
+pub(crate) struct PullSizes {
     pub(crate) commits: u64,
     pub(crate) additions: u64,
     pub(crate) deletions: u64,
@@ -167,7 +167,7 @@ pub(crate) struct Stats {
 
 /// Why a place is not part of a diff.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum BadPlace {
+pub(crate) enum PlaceError {
     /// The diff has no such file.
     Path,
     /// The file's hunks have no such line.
@@ -176,43 +176,43 @@ pub(crate) enum BadPlace {
     Start,
 }
 
-impl Diff {
+impl FakeDiff {
     /// Checks a place by GitHub's rules; the answer is its `diff_hunk`.
     pub(crate) fn place(
         &self,
         path: &str,
-        (side, line): (Side, u32),
-        start: Option<(Side, u32)>,
-    ) -> Result<String, BadPlace> {
+        (side, line): (FakeDiffSide, u32),
+        start: Option<(FakeDiffSide, u32)>,
+    ) -> Result<String, PlaceError> {
         // A typechange is two sections of one path: a place in either will do.
         let mut sections = self.files.iter().filter(|file| file.path == path).peekable();
-        sections.peek().ok_or(BadPlace::Path)?;
+        sections.peek().ok_or(PlaceError::Path)?;
         let hunk = sections
             .flat_map(|file| &file.hunks)
             .find(|hunk| hunk.contains(side, line))
-            .ok_or(BadPlace::Line)?;
+            .ok_or(PlaceError::Line)?;
         if let Some((side_of_start, first)) = start {
             let before = first < line || side_of_start != side;
             if !before || !hunk.contains(side_of_start, first) {
-                return Err(BadPlace::Start);
+                return Err(PlaceError::Start);
             }
         }
         Ok(hunk.text_to(side, line))
     }
 
     /// The kind of a line that the diff shows.
-    pub(crate) fn kind(&self, path: &str, side: Side, line: u32) -> Option<LineKind> {
+    pub(crate) fn kind(&self, path: &str, side: FakeDiffSide, line: u32) -> Option<HunkLineKind> {
         let mut hunks = self.files.iter().filter(|file| file.path == path).flat_map(|file| &file.hunks);
         hunks.find(|hunk| hunk.contains(side, line))?.kind(side, line)
     }
 
     /// The sections of all files.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &FileDiff> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FakeFileDiff> {
         self.files.iter()
     }
 
     /// The sections of a file: two of one whose type has changed, else one at most.
-    pub(crate) fn sections(&self, path: &str) -> impl Iterator<Item = &FileDiff> {
+    pub(crate) fn sections(&self, path: &str) -> impl Iterator<Item = &FakeFileDiff> {
         self.files.iter().filter(move |file| file.path == path)
     }
 
@@ -227,7 +227,7 @@ impl Diff {
         for hunk in self.files.iter().filter(|file| file.old_path == path).flat_map(|file| &file.hunks) {
             let ((old, removed), (_, added)) = (hunk.old, hunk.new);
             // Without removed lines the hunk stands after line `old`.
-            if removed > 0 && hunk.contains(Side::Left, line) {
+            if removed > 0 && hunk.contains(FakeDiffSide::Left, line) {
                 return None;
             }
             if line > old {
@@ -238,8 +238,8 @@ impl Diff {
     }
 
     /// Sizes without the number of commits.
-    fn stats(&self) -> Stats {
-        Stats {
+    fn stats(&self) -> PullSizes {
+        PullSizes {
             commits: 0,
             additions: self.files.iter().map(|file| file.additions).sum(),
             deletions: self.files.iter().map(|file| file.deletions).sum(),
@@ -270,12 +270,12 @@ impl Diff {
         while let Some(line) = lines.next() {
             if line.starts_with(b"diff --git ") {
                 let (old_path, path) = names.next().unwrap_or_default();
-                files.push(FileDiff { old_path, path, ..FileDiff::default() });
+                files.push(FakeFileDiff { old_path, path, ..FakeFileDiff::default() });
             }
             let (Some(file), Some((old, new))) = (files.last_mut(), hunk_header(line)) else {
                 continue;
             };
-            let mut hunk = Hunk { old, new, lines: vec![String::from_utf8_lossy(line).into_owned()] };
+            let mut hunk = FakeHunk { old, new, lines: vec![String::from_utf8_lossy(line).into_owned()] };
             // The counts of the header say how far a hunk goes; the look of a line does not.
             let (mut old_left, mut new_left) = (old.1, new.1);
             while old_left > 0 || new_left > 0 || lines.peek().is_some_and(|line| line.starts_with(b"\\")) {
@@ -317,30 +317,40 @@ fn hunk_header(line: &[u8]) -> Option<((u32, u32), (u32, u32))> {
 
 /// The diffs that were asked for lately.
 #[derive(Debug, Default)]
-pub(crate) struct Diffs {
-    cached: HashMap<(String, String, u8), Arc<Diff>>,
+pub(crate) struct DiffCache {
+    cached: HashMap<(String, String, u8), Arc<FakeDiff>>,
 }
 
-impl Diffs {
+impl DiffCache {
     /// The diff a pull request shows: from the merge base to `head`.
     pub(crate) fn of_pull(
         &mut self,
         repo: &RepoBuilder,
         base: &str,
         head: &str,
-    ) -> Result<Arc<Diff>, GitError> {
-        let from = repo.merge_base(base, head).ok_or_else(|| GitError::BadName(base.to_owned()))?;
+    ) -> Result<Arc<FakeDiff>, FakeGitError> {
+        let from = repo.merge_base(base, head).ok_or_else(|| FakeGitError::BadName(base.to_owned()))?;
         self.between(repo, &from, head, 3)
     }
 
     /// The sizes of a pull request.
-    pub(crate) fn stats(&mut self, repo: &RepoBuilder, base: &str, head: &str) -> Result<Stats, GitError> {
+    pub(crate) fn stats(
+        &mut self,
+        repo: &RepoBuilder,
+        base: &str,
+        head: &str,
+    ) -> Result<PullSizes, FakeGitError> {
         let commits = repo.count(base, head) as u64;
-        Ok(Stats { commits, ..self.of_pull(repo, base, head)?.stats() })
+        Ok(PullSizes { commits, ..self.of_pull(repo, base, head)?.stats() })
     }
 
     /// Where the lines of `from` are in `to`.
-    pub(crate) fn moves(&mut self, repo: &RepoBuilder, from: &str, to: &str) -> Result<Arc<Diff>, GitError> {
+    pub(crate) fn moves(
+        &mut self,
+        repo: &RepoBuilder,
+        from: &str,
+        to: &str,
+    ) -> Result<Arc<FakeDiff>, FakeGitError> {
         self.between(repo, from, to, 0)
     }
 
@@ -350,7 +360,7 @@ impl Diffs {
         from: &str,
         to: &str,
         context: u8,
-    ) -> Result<Arc<Diff>, GitError> {
+    ) -> Result<Arc<FakeDiff>, FakeGitError> {
         let key = (from.to_owned(), to.to_owned(), context);
         if let Some(diff) = self.cached.get(&key) {
             return Ok(Arc::clone(diff));
@@ -358,7 +368,7 @@ impl Diffs {
         let output = run(git(repo.dir())
             .args(["diff", "-z", "--raw", "-p", "-M", "--no-color", "--no-ext-diff", "--no-textconv"])
             .args([&format!("-U{context}"), from, to, "--"]))?;
-        let diff = Arc::new(Diff::parse(&output));
+        let diff = Arc::new(FakeDiff::parse(&output));
         if self.cached.len() >= MAX_CACHED {
             self.cached.clear();
         }
@@ -370,13 +380,16 @@ impl Diffs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repo::Commit;
+    use crate::repo::CommitBuilder;
 
     fn numbered(range: std::ops::RangeInclusive<u32>) -> Vec<String> {
         range.map(|n| format!("line {n}")).collect()
     }
 
-    fn two_commits(before: Commit, after: Commit) -> (tempfile::TempDir, RepoBuilder, String, String) {
+    fn two_commits(
+        before: CommitBuilder,
+        after: CommitBuilder,
+    ) -> (tempfile::TempDir, RepoBuilder, String, String) {
         let dir = tempfile::tempdir().unwrap();
         let mut repo = RepoBuilder::create(&dir.path().join("r.git"), "main").unwrap();
         let one = repo.commit(&["refs/heads/main"], None, &before).unwrap();
@@ -387,37 +400,38 @@ mod tests {
     #[test]
     fn a_place_is_good_only_inside_one_hunk() {
         let mut lines = numbered(1..=40);
-        let before = Commit::new("1").write("f", lines.join("\n"));
+        let before = CommitBuilder::new("1").write("f", lines.join("\n"));
         lines[9] = "-- changed".into();
         lines.remove(29);
-        let (_dir, repo, one, two) = two_commits(before, Commit::new("2").write("f", lines.join("\n")));
-        let diff = Diffs::default().of_pull(&repo, &one, &two).unwrap();
-        let right = |line| (Side::Right, line);
+        let (_dir, repo, one, two) =
+            two_commits(before, CommitBuilder::new("2").write("f", lines.join("\n")));
+        let diff = DiffCache::default().of_pull(&repo, &one, &two).unwrap();
+        let right = |line| (FakeDiffSide::Right, line);
         for line in 7..=13 {
             assert!(diff.place("f", right(line), None).is_ok(), "{line}");
         }
         for line in [1, 6, 14, 26, 33, 39, 4000] {
-            assert_eq!(diff.place("f", right(line), None), Err(BadPlace::Line), "{line}");
+            assert_eq!(diff.place("f", right(line), None), Err(PlaceError::Line), "{line}");
         }
-        assert!(diff.place("f", (Side::Left, 30), None).is_ok(), "the removed line");
+        assert!(diff.place("f", (FakeDiffSide::Left, 30), None).is_ok(), "the removed line");
         assert_eq!(
             diff.place("f", right(10), Some(right(8))).unwrap(),
             "@@ -7,7 +7,7 @@ line 6\n line 7\n line 8\n line 9\n-line 10\n+-- changed"
         );
-        assert_eq!(diff.place("f", right(28), Some(right(8))), Err(BadPlace::Start), "another hunk");
-        assert_eq!(diff.place("f", right(8), Some(right(8))), Err(BadPlace::Start), "not before it");
-        assert_eq!(diff.place("g", right(8), None), Err(BadPlace::Path));
+        assert_eq!(diff.place("f", right(28), Some(right(8))), Err(PlaceError::Start), "another hunk");
+        assert_eq!(diff.place("f", right(8), Some(right(8))), Err(PlaceError::Start), "not before it");
+        assert_eq!(diff.place("g", right(8), None), Err(PlaceError::Path));
     }
 
     #[test]
     fn every_kind_of_file_keeps_its_own_name_and_hunks() {
         let text = numbered(1..=9).join("\n");
-        let before = Commit::new("1")
+        let before = CommitBuilder::new("1")
             .write("old name", text)
             .link("kind", "a")
             .write("b\"in", "\0one")
             .write("gone", "x\n");
-        let after = Commit::new("2")
+        let after = CommitBuilder::new("2")
             .rename("old name", "new\nname")
             .write("kind", "a\n")
             .write("b\"in", "\0two")
@@ -425,29 +439,30 @@ mod tests {
             .delete("gone")
             .write("z", "--- a/z\n+++ b/z\n@@ -1 +1 @@\n");
         let (_dir, repo, one, two) = two_commits(before, after);
-        let mut diffs = Diffs::default();
+        let mut diffs = DiffCache::default();
         let diff = diffs.of_pull(&repo, &one, &two).unwrap();
         let names: Vec<_> = diff.files.iter().map(|file| (file.path.as_str(), file.hunks.len())).collect();
         assert_eq!(
             names,
             [("b\"in", 0), ("empty", 0), ("gone", 1), ("kind", 1), ("kind", 1), ("new\nname", 0), ("z", 1)]
         );
-        assert!(diff.place("kind", (Side::Right, 1), None).is_ok(), "the second section of the path");
-        assert!(diff.place("z", (Side::Right, 3), None).is_ok());
+        assert!(diff.place("kind", (FakeDiffSide::Right, 1), None).is_ok(), "the second section of the path");
+        assert!(diff.place("z", (FakeDiffSide::Right, 3), None).is_ok());
         assert_eq!(
             diffs.stats(&repo, &one, &two).unwrap(),
-            Stats { commits: 1, additions: 4, deletions: 2, changed_files: 7 }
+            PullSizes { commits: 1, additions: 4, deletions: 2, changed_files: 7 }
         );
     }
 
     #[test]
     fn a_line_is_followed_until_it_is_changed() {
         let mut lines = numbered(1..=20);
-        let before = Commit::new("1").write("f", lines.join("\n")).write("g", "same\n");
+        let before = CommitBuilder::new("1").write("f", lines.join("\n")).write("g", "same\n");
         lines[9] = "changed".into();
         lines.insert(4, "new".into());
-        let (_dir, repo, one, two) = two_commits(before, Commit::new("2").write("f", lines.join("\n")));
-        let moves = Diffs::default().moves(&repo, &one, &two).unwrap();
+        let (_dir, repo, one, two) =
+            two_commits(before, CommitBuilder::new("2").write("f", lines.join("\n")));
+        let moves = DiffCache::default().moves(&repo, &one, &two).unwrap();
         assert_eq!(
             [3, 4, 5, 9, 10, 11].map(|line| moves.follow("f", line)),
             [Some(3), Some(4), Some(6), Some(10), None, Some(12)]

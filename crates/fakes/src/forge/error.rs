@@ -1,6 +1,6 @@
 //! Errors of the fake forge.
 
-use crate::repo::GitError;
+use crate::repo::FakeGitError;
 
 /// The reason why the fake could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum FakeError {
     Start(#[from] std::io::Error),
     /// Git refused.
     #[error(transparent)]
-    Git(#[from] GitError),
+    Git(#[from] FakeGitError),
     /// A name nobody has made.
     #[error("there is no {0} here: make it first")]
     Missing(String),

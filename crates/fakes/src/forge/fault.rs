@@ -7,7 +7,7 @@ const WRITES: &str = "anything but GET";
 
 /// A rule: which calls it meets, and what happens to them.
 #[derive(Clone, Debug)]
-pub struct Fault {
+pub struct ForgeFault {
     /// The method; empty meets all.
     pub method: String,
     /// The beginning of the path (without query) or of its route (`/repos/{owner}/{repo}/pulls`); a last `$`
@@ -18,12 +18,12 @@ pub struct Fault {
     /// How many suffer, one after another.
     pub times: u32,
     /// What happens.
-    pub kind: FaultKind,
+    pub kind: ForgeFaultKind,
 }
 
 /// What happens to a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum FaultKind {
+pub enum ForgeFaultKind {
     /// Not done: this status with the forge's error form, and `retry-after` in seconds if given.
     Status(u16, Option<u64>),
     /// Not done: 403 with the words of a secondary rate limit (Bitbucket: 429), and `retry-after` in seconds if given.
@@ -35,7 +35,7 @@ pub enum FaultKind {
     /// Center: the 401 of a login that holds and may not.
     SingleSignOn,
     /// Not done: 422, with what is wrong in this form; 400 in their one form at both Bitbuckets.
-    Invalid(Reasons),
+    Invalid(ReasonForm),
     /// Done, and the answer says that its next page is itself.
     Circle,
     /// Not done: an HTML page with this status, as from a proxy in between.
@@ -60,26 +60,26 @@ pub enum FaultKind {
 
 /// The forms in which GitHub says what is wrong with a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reasons {
+pub enum ReasonForm {
     /// A list of strings, as of reviews.
     Strings,
     /// A list of objects, as of most calls.
     Objects,
 }
 
-impl Fault {
+impl ForgeFault {
     /// The `nth` call suffers, whatever it is, git's too; once.
-    pub fn call(nth: u32, kind: FaultKind) -> Self {
+    pub fn call(nth: u32, kind: ForgeFaultKind) -> Self {
         Self::once("", "", kind).nth(nth)
     }
 
     /// The first call of this method whose path or route begins with `path` suffers, once.
-    pub fn once(method: &str, path: &str, kind: FaultKind) -> Self {
+    pub fn once(method: &str, path: &str, kind: ForgeFaultKind) -> Self {
         Self { method: method.into(), path: path.into(), nth: 1, times: 1, kind }
     }
 
     /// The `nth` call of the API that may write suffers, once.
-    pub fn write(nth: u32, kind: FaultKind) -> Self {
+    pub fn write(nth: u32, kind: ForgeFaultKind) -> Self {
         Self::once(WRITES, "", kind).nth(nth)
     }
 
@@ -113,12 +113,12 @@ impl Fault {
 
 /// The rules still in force, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Faults {
-    rules: Vec<Fault>,
+pub(crate) struct ForgeFaults {
+    rules: Vec<ForgeFault>,
 }
 
-impl Faults {
-    pub(crate) fn add(&mut self, fault: Fault) {
+impl ForgeFaults {
+    pub(crate) fn add(&mut self, fault: ForgeFault) {
         self.rules.push(fault);
     }
 
@@ -131,7 +131,7 @@ impl Faults {
     }
 
     /// What happens to this call. Every rule that meets it counts it; the oldest that is due decides.
-    pub(crate) fn take(&mut self, method: &str, path: &str, route: &str) -> Option<FaultKind> {
+    pub(crate) fn take(&mut self, method: &str, path: &str, route: &str) -> Option<ForgeFaultKind> {
         let mut taken = None;
         for rule in self.rules.iter_mut().filter(|rule| rule.meets(method, path, route)) {
             if rule.nth > 1 {
@@ -152,8 +152,10 @@ mod tests {
 
     #[test]
     fn a_rule_waits_for_its_call_and_wears_out() {
-        let mut faults = Faults::default();
-        faults.add(Fault::once("GET", "/repos/a/b/pulls", FaultKind::Status(500, None)).nth(2).times(2));
+        let mut faults = ForgeFaults::default();
+        faults.add(
+            ForgeFault::once("GET", "/repos/a/b/pulls", ForgeFaultKind::Status(500, None)).nth(2).times(2),
+        );
         let mut ask = |method| {
             faults.take(method, "/repos/a/b/pulls/1", "/repos/{owner}/{repo}/pulls/{number}").is_some()
         };
@@ -162,8 +164,8 @@ mod tests {
 
     #[test]
     fn a_rule_for_writes_counts_no_other_calls() {
-        let mut faults = Faults::default();
-        faults.add(Fault::write(2, FaultKind::Drop));
+        let mut faults = ForgeFaults::default();
+        faults.add(ForgeFault::write(2, ForgeFaultKind::Drop));
         let mut ask = |method, route| faults.take(method, route, route).is_some();
         let calls = [
             ("POST", "/graphql"),
@@ -178,8 +180,9 @@ mod tests {
     #[test]
     fn a_rule_meets_routes_and_whole_paths() {
         let route = "/repos/{owner}/{repo}/pulls/{number}";
-        let meets =
-            |path: &str, asked: &str| Fault::once("", path, FaultKind::Drop).meets("GET", asked, route);
+        let meets = |path: &str, asked: &str| {
+            ForgeFault::once("", path, ForgeFaultKind::Drop).meets("GET", asked, route)
+        };
         assert!(meets("/repos/a/b/pulls/1$", "/repos/a/b/pulls/1"));
         assert!(!meets("/repos/a/b/pulls/1$", "/repos/a/b/pulls/12"));
         assert!(meets("/repos/{owner}/{repo}/pulls/{number}$", "/repos/x/y/pulls/3"));

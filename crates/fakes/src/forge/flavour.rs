@@ -2,7 +2,7 @@
 
 /// The kinds of forges that the fake can be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Flavour {
+pub enum ForgeFlavour {
     /// GitHub.
     #[default]
     GitHub,
@@ -12,7 +12,7 @@ pub enum Flavour {
     DataCenter,
 }
 
-impl Flavour {
+impl ForgeFlavour {
     /// Where git finds a repository, below the forge's address.
     pub(crate) fn clone_path(self, full_name: &str) -> String {
         match self {
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn ids_of_cloud_have_braces_and_their_number() {
-        assert_eq!(Flavour::Cloud.repository_id(255), "{00000000-0000-4000-8000-0000000000ff}");
-        assert_eq!(Flavour::DataCenter.account_id(255), "255");
+        assert_eq!(ForgeFlavour::Cloud.repository_id(255), "{00000000-0000-4000-8000-0000000000ff}");
+        assert_eq!(ForgeFlavour::DataCenter.account_id(255), "255");
     }
 }

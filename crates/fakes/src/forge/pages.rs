@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use crate::forge::http::call::{Answer, Call, Reply};
-use crate::forge::state::State;
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::state::FakeForgeState;
 use crate::forge::view::{PullView, view};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Every pull request, newest first. Each has its page below this one; at GitHub the list alone is called `pulls`.
-pub(crate) fn pulls(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let list = format!("{}{}", state.world.base_url, call.path);
     let below = list.strip_suffix("/pulls").map(|above| format!("{above}/pull")).unwrap_or(list);
     let (_, repo) = state.repo(call)?;
@@ -19,17 +19,17 @@ pub(crate) fn pulls(state: &mut State, call: &Call) -> Answer {
         let number = pull.number;
         let _ = writeln!(text, "#{number} {} ({state})\n  {below}/{number}", pull.title);
     }
-    Ok(Reply::bytes(200, TEXT, text))
+    Ok(ApiReply::bytes(200, TEXT, text))
 }
 
 /// One pull request with its comments.
-pub(crate) fn pull(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number) = state.pull(call)?;
     let lines = repo.lines_now(number)?;
     let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
     let view = view(pull, &lines, &statuses, (&checks, &repo.reports));
-    Ok(Reply::bytes(200, TEXT, page(&format!("{}/{}#{number}", repo.owner, repo.name), &view)))
+    Ok(ApiReply::bytes(200, TEXT, page(&format!("{}/{}#{number}", repo.owner, repo.name), &view)))
 }
 
 fn word(open: bool, draft: bool) -> &'static str {

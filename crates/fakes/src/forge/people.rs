@@ -12,30 +12,30 @@ mod reviewers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use self::apps::App;
-pub use self::kept::Kept;
+pub use self::apps::FakeApp;
+pub use self::kept::FakeRepoSnapshot;
 use crate::forge::FakeForge;
-use crate::forge::diff::{Diffs, Side};
+use crate::forge::diff::{DiffCache, FakeDiffSide};
 use crate::forge::error::FakeError;
-use crate::forge::flavour::Flavour;
+use crate::forge::flavour::ForgeFlavour;
 use crate::forge::operations::branches::{open_from, push, pushed, refs_of, tip};
-use crate::forge::operations::comments::{Spot, add_inline, add_reply};
+use crate::forge::operations::comments::{CommentCommits, add_inline, add_reply};
 use crate::forge::operations::pulls::{self, NewPull, close, there};
 use crate::forge::operations::reviewers::hear;
-use crate::forge::shared::Shared;
-use crate::forge::state::access::Access;
-use crate::forge::state::event::{Change, Event};
-use crate::forge::state::notes::Note;
-use crate::forge::state::pulls::Place;
-use crate::forge::state::{DEFAULT_BRANCH, Repository, State, World, ref_name};
+use crate::forge::shared::FakeForgeShared;
+use crate::forge::state::access::RepositoryAccess;
+use crate::forge::state::event::{FakeForgeEvent, PullChange};
+use crate::forge::state::notes::StoredComment;
+use crate::forge::state::pulls::InlinePlace;
+use crate::forge::state::{DEFAULT_BRANCH, FakeForgeState, ForgeInstance, StoredRepository, ref_name};
 use crate::forge::view::{PullView, view};
-use crate::repo::{Commit, New, RepoBuilder};
+use crate::repo::{CommitBuilder, CommitRequest, RepoBuilder};
 
 /// A repository of a forge, in a person's hands. A branch of a fork is named `owner:branch`.
 #[derive(Clone, Debug)]
-pub struct Repo {
-    pub(crate) shared: Arc<Shared>,
-    flavour: Flavour,
+pub struct FakeRepo {
+    pub(crate) shared: Arc<FakeForgeShared>,
+    flavour: ForgeFlavour,
     pub(crate) key: String,
     full_name: String,
     url: String,
@@ -47,8 +47,8 @@ impl FakeForge {
         &self,
         owner: &str,
         name: &str,
-        commit: Commit,
-    ) -> Result<Repo, FakeError> {
+        commit: CommitBuilder,
+    ) -> Result<FakeRepo, FakeError> {
         let repo = self.handle(owner, name);
         let (owner, name) = (owner.to_owned(), name.to_owned());
         let key = repo.key.clone();
@@ -65,7 +65,7 @@ impl FakeForge {
             if let Some(hidden) = world.flavour.hidden_refs() {
                 git.hide_refs(hidden)?;
             }
-            let repository = Repository {
+            let repository = StoredRepository {
                 flavour: world.flavour,
                 id,
                 owner,
@@ -74,7 +74,7 @@ impl FakeForge {
                 created: now,
                 pushed: now,
                 git,
-                diffs: Diffs::default(),
+                diffs: DiffCache::default(),
                 pulls: BTreeMap::new(),
                 issues: BTreeMap::new(),
                 labels: BTreeMap::new(),
@@ -89,7 +89,7 @@ impl FakeForge {
                 fork_commits: BTreeMap::new(),
                 bots: Vec::new(),
                 permissions: BTreeMap::new(),
-                access: Access::Open,
+                access: RepositoryAccess::Open,
                 listed: true,
             };
             state.moved.remove(&key);
@@ -101,11 +101,11 @@ impl FakeForge {
     }
 
     /// A handle to a repository, which need not be there yet.
-    pub fn handle(&self, owner: &str, name: &str) -> Repo {
+    pub fn handle(&self, owner: &str, name: &str) -> FakeRepo {
         let full_name = format!("{owner}/{name}");
         let url = format!("{}{}", self.base_url, self.flavour.clone_path(&full_name));
         let (shared, flavour) = (Arc::clone(&self.shared), self.flavour);
-        Repo { shared, flavour, key: full_name.to_lowercase(), full_name, url }
+        FakeRepo { shared, flavour, key: full_name.to_lowercase(), full_name, url }
     }
 
     /// A pull request with all its comments, reviews and statuses.
@@ -116,15 +116,15 @@ impl FakeForge {
 
 /// Runs work that may wait for git, away from the tasks that serve.
 pub(crate) async fn run<T: Send + 'static>(
-    shared: &Arc<Shared>,
-    work: impl FnOnce(&Shared) -> Result<T, FakeError> + Send + 'static,
+    shared: &Arc<FakeForgeShared>,
+    work: impl FnOnce(&FakeForgeShared) -> Result<T, FakeError> + Send + 'static,
 ) -> Result<T, FakeError> {
     let shared = Arc::clone(shared);
     let done = tokio::task::spawn_blocking(move || work(&shared)).await;
     done.unwrap_or_else(|error| Err(FakeError::Start(std::io::Error::other(error))))
 }
 
-impl Repo {
+impl FakeRepo {
     /// A handle to the repository under another name.
     pub(crate) fn called(&self, owner: &str, name: &str) -> Self {
         let full_name = format!("{owner}/{name}");
@@ -169,7 +169,7 @@ impl Repo {
     }
 
     /// Pushes a commit onto a branch; a new branch begins at the default branch's tip. The new commit.
-    pub async fn push(&self, branch: &str, commit: Commit) -> Result<String, FakeError> {
+    pub async fn push(&self, branch: &str, commit: CommitBuilder) -> Result<String, FakeError> {
         let branch = branch.to_owned();
         self.with(move |world, repo| {
             let parent = tip(repo, &branch).or_else(|_| tip(repo, &repo.default_branch.clone()))?;
@@ -179,14 +179,14 @@ impl Repo {
     }
 
     /// Pushes a commit onto each of these branches, which are of the repository itself and exist: as
-    /// [`Repo::push`], for less.
-    pub async fn push_all(&self, all: Vec<(String, Commit)>) -> Result<(), FakeError> {
+    /// [`FakeRepo::push`], for less.
+    pub async fn push_all(&self, all: Vec<(String, CommitBuilder)>) -> Result<(), FakeError> {
         self.with(move |world, repo| {
             let tips = all.iter().map(|(branch, _)| tip(repo, branch)).collect::<Result<Vec<_>, _>>()?;
             let refs: Vec<Vec<String>> = all.iter().map(|(branch, _)| refs_of(repo, branch)).collect();
             let refs: Vec<Vec<&str>> =
                 refs.iter().map(|of| of.iter().map(String::as_str).collect()).collect();
-            let new = all.iter().zip(&tips).zip(&refs).map(|(((_, commit), tip), refs)| New {
+            let new = all.iter().zip(&tips).zip(&refs).map(|(((_, commit), tip), refs)| CommitRequest {
                 refs,
                 parent: Some(tip.as_str()),
                 commit,
@@ -201,7 +201,12 @@ impl Repo {
     }
 
     /// Pushes a branch that is `commit` on top of `onto` (a commit), whatever the branch was: a force push.
-    pub async fn force_push(&self, branch: &str, onto: &str, commit: Commit) -> Result<String, FakeError> {
+    pub async fn force_push(
+        &self,
+        branch: &str,
+        onto: &str,
+        commit: CommitBuilder,
+    ) -> Result<String, FakeError> {
         let (branch, onto) = (branch.to_owned(), onto.to_owned());
         self.with(move |world, repo| push(world, repo, &branch, &onto, &commit)).await
     }
@@ -289,7 +294,7 @@ impl Repo {
             repo.git.set_ref(&repo.flavour.pull_ref(number), &head)?;
             let pull = there(repo, number)?;
             (pull.open, pull.closed, pull.head) = (true, None, head);
-            Ok(Change::Reopened)
+            Ok(PullChange::Reopened)
         })
         .await
     }
@@ -298,7 +303,7 @@ impl Repo {
     pub async fn set_draft(&self, number: u64, draft: bool) -> Result<(), FakeError> {
         self.change(number, move |repo, number| {
             there(repo, number)?.draft = draft;
-            Ok(Change::Draft(draft))
+            Ok(PullChange::Draft(draft))
         })
         .await
     }
@@ -311,7 +316,7 @@ impl Repo {
             let pull = there(repo, number)?;
             let branch = std::mem::replace(&mut pull.base_ref, base);
             let commit = std::mem::replace(&mut pull.base, sha);
-            Ok(Change::Retargeted { branch, commit })
+            Ok(PullChange::Retargeted { branch, commit })
         })
         .await
     }
@@ -322,7 +327,7 @@ impl Repo {
         self.change(number, move |repo, number| {
             let pull = there(repo, number)?;
             let from = std::mem::replace(&mut pull.title, title);
-            Ok(Change::Edited { title: Some(from), body: None })
+            Ok(PullChange::Edited { title: Some(from), body: None })
         })
         .await
     }
@@ -337,7 +342,7 @@ impl Repo {
             notes.push(comment);
             let refused = |_| FakeError::Refused("the script of a bot is wrong".into());
             hear(world, repo, number, id).map_err(refused)?;
-            world.tell(repo, &Event::Comment { number, id, is_edit: false })?;
+            world.tell(repo, &FakeForgeEvent::Comment { number, id, is_edit: false })?;
             Ok(id)
         })
         .await
@@ -350,13 +355,13 @@ impl Repo {
             let now = world.now();
             if let Some(comment) = repo.pulls.get_mut(&number).and_then(|pull| pull.comment(id)) {
                 comment.note.rewrite(&body, now);
-                return Ok(world.tell(repo, &Event::Inline { number, id, is_edit: true })?);
+                return Ok(world.tell(repo, &FakeForgeEvent::Inline { number, id, is_edit: true })?);
             }
             let mut comments = notes(repo, number)?.iter_mut();
             let comment = comments.find(|comment| comment.id == id && !comment.deleted);
             let comment = comment.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
             comment.rewrite(&body, now);
-            Ok(world.tell(repo, &Event::Comment { number, id, is_edit: true })?)
+            Ok(world.tell(repo, &FakeForgeEvent::Comment { number, id, is_edit: true })?)
         })
         .await
     }
@@ -367,16 +372,16 @@ impl Repo {
         number: u64,
         author: &str,
         path: &str,
-        line: (Side, u32),
+        line: (FakeDiffSide, u32),
         body: &str,
     ) -> Result<u64, FakeError> {
         let (author, body) = (author.to_owned(), body.to_owned());
-        let place = Place { path: path.to_owned(), line: Some(line), start: None };
+        let place = InlinePlace { path: path.to_owned(), line: Some(line), start: None };
         self.with(move |world, repo| {
-            let spot = Spot::of(repo, number, None).map_err(FakeError::Refused)?;
+            let spot = CommentCommits::of(repo, number, None).map_err(FakeError::Refused)?;
             let hunk = spot.check(repo, number, &place).map_err(FakeError::Refused)?;
             let id = add_inline(world, repo, number, &author, &body, (&spot, place, hunk));
-            world.tell(repo, &Event::Inline { number, id, is_edit: false })?;
+            world.tell(repo, &FakeForgeEvent::Inline { number, id, is_edit: false })?;
             Ok(id)
         })
         .await
@@ -388,7 +393,7 @@ impl Repo {
         self.with(move |world, repo| {
             let id = add_reply(world, repo, number, &author, first, &body)
                 .ok_or_else(|| FakeError::Missing(format!("thread of comment {first}")))?;
-            world.tell(repo, &Event::Inline { number, id, is_edit: false })?;
+            world.tell(repo, &FakeForgeEvent::Inline { number, id, is_edit: false })?;
             Ok(id)
         })
         .await
@@ -402,7 +407,7 @@ impl Repo {
             let thread = pull.thread_of(comment).filter(|thread| pull.resolve(*thread, Some(&by)));
             let id = thread.ok_or_else(|| FakeError::Missing(format!("thread of comment {comment}")))?;
             world.account(&by);
-            Ok(world.tell(repo, &Event::Thread { number, id, resolved: true, by })?)
+            Ok(world.tell(repo, &FakeForgeEvent::Thread { number, id, resolved: true, by })?)
         })
         .await
     }
@@ -410,7 +415,7 @@ impl Repo {
     /// Deletes a comment of either kind.
     pub async fn delete_comment(&self, number: u64, comment: u64) -> Result<(), FakeError> {
         self.with(move |_, repo| {
-            let is = |note: &&mut Note| note.id == comment && !note.deleted;
+            let is = |note: &&mut StoredComment| note.id == comment && !note.deleted;
             let mut inline = repo.pulls.values_mut().flat_map(|pull| &mut pull.inline).map(|of| &mut of.note);
             let note = match inline.find(is) {
                 Some(note) => Some(note),
@@ -438,7 +443,7 @@ impl Repo {
     async fn change(
         &self,
         number: u64,
-        work: impl FnOnce(&mut Repository, u64) -> Result<Change, FakeError> + Send + 'static,
+        work: impl FnOnce(&mut StoredRepository, u64) -> Result<PullChange, FakeError> + Send + 'static,
     ) -> Result<(), FakeError> {
         self.with(move |world, repo| {
             let author = there(repo, number)?.author.clone();
@@ -450,11 +455,11 @@ impl Repo {
 
     pub(crate) async fn with<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut World, &mut Repository) -> Result<T, FakeError> + Send + 'static,
+        work: impl FnOnce(&mut ForgeInstance, &mut StoredRepository) -> Result<T, FakeError> + Send + 'static,
     ) -> Result<T, FakeError> {
         let (key, name) = (self.key.clone(), self.full_name.clone());
         run(&self.shared, move |shared| {
-            let State { world, repos, moved: _ } = &mut *shared.lock();
+            let FakeForgeState { world, repos, moved: _ } = &mut *shared.lock();
             work(world, repos.get_mut(&key).ok_or_else(|| FakeError::Missing(format!("repository {name}")))?)
         })
         .await
@@ -462,6 +467,6 @@ impl Repo {
 }
 
 /// The conversation of a pull request or an issue.
-fn notes(repo: &mut Repository, number: u64) -> Result<&mut Vec<Note>, FakeError> {
+fn notes(repo: &mut StoredRepository, number: u64) -> Result<&mut Vec<StoredComment>, FakeError> {
     repo.notes_mut(number).ok_or_else(|| FakeError::Missing(format!("pull request or issue {number}")))
 }

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::flavour::Flavour;
-use crate::forge::http::call::{Call, Reply};
+use crate::forge::flavour::ForgeFlavour;
+use crate::forge::http::call::{ApiCall, ApiReply};
 
 /// One way of a forge to refuse a comment on a place of a diff.
 #[derive(Clone, Copy, Debug)]
 pub struct PlaceRefusal {
     /// The forge that refuses so.
-    pub flavour: Flavour,
+    pub flavour: ForgeFlavour,
     /// The status of the answer.
     pub status: u16,
     /// The reason that it gives, in the forge's form.
@@ -21,61 +21,61 @@ pub struct PlaceRefusal {
 /// The known refusals of places.
 pub const PLACE_REFUSALS: &[PlaceRefusal] = &[
     PlaceRefusal {
-        flavour: Flavour::GitHub,
+        flavour: ForgeFlavour::GitHub,
         status: 422,
         words: "Line could not be resolved",
         source: "reviews with a line outside the diff",
     },
     PlaceRefusal {
-        flavour: Flavour::GitHub,
+        flavour: ForgeFlavour::GitHub,
         status: 422,
         words: "Pull request review thread line must be part of the diff and Pull request review thread diff hunk can't be blank",
         source: "The-PR-Agent/pr-agent#592, parkerbxyz/suggest-changes#64",
     },
     PlaceRefusal {
-        flavour: Flavour::GitHub,
+        flavour: ForgeFlavour::GitHub,
         status: 422,
         words: "path diff too large",
         source: "octokit/octokit.rb#1324",
     },
     PlaceRefusal {
-        flavour: Flavour::GitHub,
+        flavour: ForgeFlavour::GitHub,
         status: 422,
         words: "Review comments is invalid and Review threads is invalid",
         source: "actions/github-script#318",
     },
     PlaceRefusal {
-        flavour: Flavour::Cloud,
+        flavour: ForgeFlavour::Cloud,
         status: 400,
         words: "\"start_to\" must be less than or equal to \"to\"",
         source: "The-PR-Agent/pr-agent#3285",
     },
     PlaceRefusal {
-        flavour: Flavour::Cloud,
+        flavour: ForgeFlavour::Cloud,
         status: 404,
         words: "Resource not found",
         source: "no document rules it out: a file that the shown diff no longer has",
     },
     PlaceRefusal {
-        flavour: Flavour::Cloud,
+        flavour: ForgeFlavour::Cloud,
         status: 409,
         words: "Conflict",
         source: "no document rules it out: what a thread is refused with",
     },
     PlaceRefusal {
-        flavour: Flavour::DataCenter,
+        flavour: ForgeFlavour::DataCenter,
         status: 400,
         words: "The line is not in the diff",
         source: "the form of a validation error",
     },
     PlaceRefusal {
-        flavour: Flavour::DataCenter,
+        flavour: ForgeFlavour::DataCenter,
         status: 404,
         words: "The path does not exist at this revision",
         source: "the exception of a path that a commit does not have",
     },
     PlaceRefusal {
-        flavour: Flavour::DataCenter,
+        flavour: ForgeFlavour::DataCenter,
         status: 409,
         words: "The comment's anchor is not valid",
         source: "what a server was seen to answer to an anchor",
@@ -84,17 +84,19 @@ pub const PLACE_REFUSALS: &[PlaceRefusal] = &[
 
 impl PlaceRefusal {
     /// The body of the answer. GitHub lists texts for a review, and objects for a comment alone.
-    fn body(&self, call: &Call) -> Value {
+    fn body(&self, call: &ApiCall) -> Value {
         let Self { words, .. } = self;
         let (message, errors) = match self.flavour {
-            Flavour::Cloud => return json!({ "type": "error", "error": { "message": words } }),
-            Flavour::DataCenter => {
+            ForgeFlavour::Cloud => return json!({ "type": "error", "error": { "message": words } }),
+            ForgeFlavour::DataCenter => {
                 let exception = "com.atlassian.bitbucket.validation.ArgumentValidationException";
                 let error = json!({ "context": null, "message": words, "exceptionName": exception });
                 return json!({ "errors": [error] });
             }
-            Flavour::GitHub if call.path.ends_with("/reviews") => ("Unprocessable Entity", json!([words])),
-            Flavour::GitHub => {
+            ForgeFlavour::GitHub if call.path.ends_with("/reviews") => {
+                ("Unprocessable Entity", json!([words]))
+            }
+            ForgeFlavour::GitHub => {
                 let resource = "PullRequestReviewComment";
                 let error =
                     json!({ "resource": resource, "code": "custom", "field": "path", "message": words });
@@ -125,12 +127,12 @@ pub(crate) struct RefusedFile {
 
 impl RefusedFile {
     /// The refusal, if the call comments on such a place.
-    pub(crate) fn answer(&self, call: &Call) -> Option<Reply> {
+    pub(crate) fn answer(&self, call: &ApiCall) -> Option<ApiReply> {
         let body = &call.body;
         let several = body["comments"].as_array().map(Vec::as_slice).unwrap_or_default();
         let all = several.iter().chain([body, &body["inline"], &body["anchor"]]);
         let is_refused = call.method == "POST" && all.into_iter().any(|place| self.has(place));
-        is_refused.then(|| Reply::json(self.by.status, self.by.body(call)))
+        is_refused.then(|| ApiReply::json(self.by.status, self.by.body(call)))
     }
 
     fn has(&self, place: &Value) -> bool {

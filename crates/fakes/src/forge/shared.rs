@@ -4,28 +4,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::forge::state::State;
-use crate::forge::witness::Witness;
+use crate::forge::state::FakeForgeState;
+use crate::forge::witness::ExchangeObserver;
 
 /// The state that the server and its handles share.
-pub(crate) struct Shared {
-    pub(crate) state: Mutex<State>,
-    pub(crate) witness: Option<Arc<dyn Witness>>,
+pub(crate) struct FakeForgeShared {
+    pub(crate) state: Mutex<FakeForgeState>,
+    pub(crate) witness: Option<Arc<dyn ExchangeObserver>>,
     /// Calls that were held, and that were let go.
     pub(crate) held: watch::Sender<(u32, u32)>,
     /// The repositories' folder; deleted with the last handle.
     pub(crate) dir: tempfile::TempDir,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for FakeForgeShared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("FakeForgeShared").field("dir", &self.dir).finish_non_exhaustive()
     }
 }
 
-impl Shared {
+impl FakeForgeShared {
     /// The state. A panic of another thread does not make it unusable.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, FakeForgeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,5 +1,5 @@
 //! The state of the forge: accounts, repositories, pull requests, comments. It knows no call, and no form in which a forge
-//! shows something; [`World::form`] makes its deliveries.
+//! shows something; [`ForgeInstance::form`] makes its deliveries.
 
 pub(crate) mod access;
 pub(crate) mod apps;
@@ -19,21 +19,21 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 use truing_core::port::Clock;
 
-use crate::forge::diff::{Diffs, Side, Stats};
-use crate::forge::fault::Faults;
-use crate::forge::flavour::Flavour;
+use crate::forge::diff::{DiffCache, FakeDiffSide, PullSizes};
+use crate::forge::fault::ForgeFaults;
+use crate::forge::flavour::ForgeFlavour;
 use crate::forge::refusal::RefusedFile;
-use crate::forge::state::access::Access;
-use crate::forge::state::apps::{Apps, Pass};
-use crate::forge::state::bots::Bot;
-use crate::forge::state::checks::CheckRun;
-use crate::forge::state::delivery::{Breaker, Delivery, Hook, MAX_QUEUED};
-use crate::forge::state::event::{Change, Event};
-use crate::forge::state::issues::Issue;
-use crate::forge::state::notes::Note;
-use crate::forge::state::pulls::{Lines, Pull};
-use crate::forge::state::reports::Report;
-use crate::repo::{GitError, RepoBuilder};
+use crate::forge::state::access::RepositoryAccess;
+use crate::forge::state::apps::{AppRegistry, FakeTokenScope};
+use crate::forge::state::bots::FakeBot;
+use crate::forge::state::checks::FakeCheckRun;
+use crate::forge::state::delivery::{DeliveryHook, FakeDelivery, HookBreaker, MAX_QUEUED};
+use crate::forge::state::event::{FakeForgeEvent, PullChange};
+use crate::forge::state::issues::StoredIssue;
+use crate::forge::state::notes::StoredComment;
+use crate::forge::state::pulls::{CurrentLines, StoredPull};
+use crate::forge::state::reports::CommitReport;
+use crate::repo::{FakeGitError, RepoBuilder};
 
 /// Requests that the log remembers; the oldest is forgotten for one more.
 pub const MAX_LOGGED: usize = 50_000;
@@ -48,21 +48,26 @@ const FIRST_ID: u64 = 5_000_000_001;
 pub(crate) const DEFAULT_BRANCH: &str = "main";
 
 /// Makes the delivery with this serial number of an event; none if there is nothing to tell.
-pub(crate) type Form = fn(&World, &mut Repository, &Event, u64) -> Result<Option<Delivery>, GitError>;
+pub(crate) type DeliveryFn = fn(
+    &ForgeInstance,
+    &mut StoredRepository,
+    &FakeForgeEvent,
+    u64,
+) -> Result<Option<FakeDelivery>, FakeGitError>;
 
 /// Everything, behind one lock.
 #[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) world: World,
+pub(crate) struct FakeForgeState {
+    pub(crate) world: ForgeInstance,
     /// By `owner/name` in lower case.
-    pub(crate) repos: BTreeMap<String, Repository>,
+    pub(crate) repos: BTreeMap<String, StoredRepository>,
     /// Names that repositories had, and their ids.
     pub(crate) moved: BTreeMap<String, u64>,
 }
 
 /// What is not inside a repository.
-pub(crate) struct World {
-    pub(crate) flavour: Flavour,
+pub(crate) struct ForgeInstance {
+    pub(crate) flavour: ForgeFlavour,
     /// The version that a Data Center says it has.
     pub(crate) version: String,
     pub(crate) base_url: String,
@@ -73,21 +78,21 @@ pub(crate) struct World {
     pub(crate) closed_accounts: BTreeSet<String>,
     /// Token to login.
     pub(crate) tokens: HashMap<String, String>,
-    pub(crate) apps: Apps,
+    pub(crate) apps: AppRegistry,
     pub(crate) private_git: bool,
     pub(crate) next_id: u64,
-    pub(crate) faults: Faults,
+    pub(crate) faults: ForgeFaults,
     pub(crate) refused_files: Vec<RefusedFile>,
     pub(crate) stale_lists: u32,
     pub(crate) stale_heads: u32,
-    pub(crate) hook: Option<Hook>,
-    pub(crate) queued: VecDeque<Delivery>,
-    pub(crate) outbox: Sender<(Delivery, Hook)>,
+    pub(crate) hook: Option<DeliveryHook>,
+    pub(crate) queued: VecDeque<FakeDelivery>,
+    pub(crate) outbox: Sender<(FakeDelivery, DeliveryHook)>,
     /// What a Data Center remembers of deliveries that failed.
-    pub(crate) breaker: Breaker,
+    pub(crate) breaker: HookBreaker,
     pub(crate) events: u64,
     /// Makes the delivery of an event, in the form of this forge.
-    pub(crate) form: Form,
+    pub(crate) form: DeliveryFn,
     pub(crate) used: u64,
     /// The primary rate limit, if it is one; and the hour of the clock with the calls that it counts.
     pub(crate) limit: Option<u64>,
@@ -95,19 +100,19 @@ pub(crate) struct World {
     /// Comments and reviews that may be made in a minute, if there is such a limit, and when the last were.
     pub(crate) creations: Option<(usize, VecDeque<i64>)>,
     pub(crate) calls: BTreeMap<String, u64>,
-    pub(crate) log: VecDeque<Logged>,
+    pub(crate) log: VecDeque<LoggedCall>,
     pub(crate) violations: Vec<String>,
 }
 
-impl std::fmt::Debug for World {
+impl std::fmt::Debug for ForgeInstance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("World").field("base_url", &self.base_url).finish_non_exhaustive()
+        f.debug_struct("ForgeInstance").field("base_url", &self.base_url).finish_non_exhaustive()
     }
 }
 
 /// One request as it was answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Logged {
+pub struct LoggedCall {
     /// The method.
     pub method: String,
     /// Path and query.
@@ -122,8 +127,8 @@ pub struct Logged {
 
 /// A repository with its pull requests.
 #[derive(Debug)]
-pub(crate) struct Repository {
-    pub(crate) flavour: Flavour,
+pub(crate) struct StoredRepository {
+    pub(crate) flavour: ForgeFlavour,
     pub(crate) id: u64,
     pub(crate) owner: String,
     pub(crate) name: String,
@@ -131,9 +136,9 @@ pub(crate) struct Repository {
     pub(crate) created: i64,
     pub(crate) pushed: i64,
     pub(crate) git: RepoBuilder,
-    pub(crate) diffs: Diffs,
-    pub(crate) pulls: BTreeMap<u64, Pull>,
-    pub(crate) issues: BTreeMap<u64, Issue>,
+    pub(crate) diffs: DiffCache,
+    pub(crate) pulls: BTreeMap<u64, StoredPull>,
+    pub(crate) issues: BTreeMap<u64, StoredIssue>,
     /// The labels that there are, with their ids.
     pub(crate) labels: BTreeMap<String, u64>,
     /// Branches that nobody may push to, besides the default branch.
@@ -142,9 +147,9 @@ pub(crate) struct Repository {
     pub(crate) rules: BTreeMap<String, BTreeSet<String>>,
     /// What a hook says to the next pushes.
     pub(crate) declines: VecDeque<String>,
-    pub(crate) statuses: Vec<Status>,
-    pub(crate) checks: Vec<CheckRun>,
-    pub(crate) reports: Vec<Report>,
+    pub(crate) statuses: Vec<CommitStatus>,
+    pub(crate) checks: Vec<FakeCheckRun>,
+    pub(crate) reports: Vec<CommitReport>,
     /// Owners of forks, with the fork's id; none when the fork is gone.
     pub(crate) forks: BTreeMap<String, Option<u64>>,
     /// Owners of forks that nobody else may see.
@@ -152,17 +157,17 @@ pub(crate) struct Repository {
     /// Commits that were pushed to forks, with the fork's owner. Cloud shows them at the fork's address alone.
     pub(crate) fork_commits: BTreeMap<String, String>,
     /// Those that review when they are asked.
-    pub(crate) bots: Vec<Bot>,
+    pub(crate) bots: Vec<FakeBot>,
     /// Login to role.
     pub(crate) permissions: BTreeMap<String, String>,
-    pub(crate) access: Access,
+    pub(crate) access: RepositoryAccess,
     /// Do tokens list it?
     pub(crate) listed: bool,
 }
 
 /// A commit's status.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Status {
+pub struct CommitStatus {
     /// Its id.
     pub id: u64,
     /// The commit.
@@ -187,7 +192,7 @@ pub struct Status {
     pub created: i64,
 }
 
-impl World {
+impl ForgeInstance {
     /// The next id.
     pub(crate) fn id(&mut self) -> u64 {
         self.next_id = self.next_id.max(FIRST_ID) + 1;
@@ -208,10 +213,10 @@ impl World {
     }
 
     /// A new comment by somebody.
-    pub(crate) fn note(&mut self, author: &str, body: &str) -> Note {
+    pub(crate) fn note(&mut self, author: &str, body: &str) -> StoredComment {
         self.account(author);
         let now = self.now();
-        Note {
+        StoredComment {
             id: self.id(),
             author: author.to_owned(),
             body: body.to_owned(),
@@ -236,21 +241,25 @@ impl World {
     /// A pull request was changed by somebody.
     pub(crate) fn changed(
         &mut self,
-        repo: &mut Repository,
+        repo: &mut StoredRepository,
         number: u64,
         by: &str,
-        change: Change,
-    ) -> Result<(), GitError> {
+        change: PullChange,
+    ) -> Result<(), FakeGitError> {
         self.account(by);
         let now = self.now();
         let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
         pull.updated = now;
         pull.version += 1;
-        self.tell(repo, &Event::Pull { number, change, by: by.to_owned() })
+        self.tell(repo, &FakeForgeEvent::Pull { number, change, by: by.to_owned() })
     }
 
     /// Sends the delivery of an event, or lets it wait.
-    pub(crate) fn tell(&mut self, repo: &mut Repository, event: &Event) -> Result<(), GitError> {
+    pub(crate) fn tell(
+        &mut self,
+        repo: &mut StoredRepository,
+        event: &FakeForgeEvent,
+    ) -> Result<(), FakeGitError> {
         let form = self.form;
         let Some(delivery) = form(self, repo, event, self.events + 1)? else { return Ok(()) };
         self.events += 1;
@@ -296,7 +305,7 @@ impl World {
     }
 }
 
-impl Repository {
+impl StoredRepository {
     /// `owner/name`.
     pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
@@ -324,7 +333,7 @@ impl Repository {
     }
 
     /// The comments in the conversation of a pull request or an issue, deleted ones too.
-    pub(crate) fn notes(&self, number: u64) -> &[Note] {
+    pub(crate) fn notes(&self, number: u64) -> &[StoredComment] {
         match (self.pulls.get(&number), self.issues.get(&number)) {
             (Some(pull), _) => &pull.summary,
             (None, Some(issue)) => &issue.notes,
@@ -333,7 +342,7 @@ impl Repository {
     }
 
     /// The same, to be changed; none if there is neither.
-    pub(crate) fn notes_mut(&mut self, number: u64) -> Option<&mut Vec<Note>> {
+    pub(crate) fn notes_mut(&mut self, number: u64) -> Option<&mut Vec<StoredComment>> {
         match self.pulls.get_mut(&number) {
             Some(pull) => Some(&mut pull.summary),
             None => self.issues.get_mut(&number).map(|issue| &mut issue.notes),
@@ -351,17 +360,17 @@ impl Repository {
     }
 
     /// The sizes of a pull request at this head.
-    pub(crate) fn stats(&mut self, number: u64, head: &str) -> Result<Stats, GitError> {
+    pub(crate) fn stats(&mut self, number: u64, head: &str) -> Result<PullSizes, FakeGitError> {
         match self.pulls.get(&number) {
             Some(pull) if self.git.merge_base(&pull.base, head).is_some() => {
                 self.diffs.stats(&self.git, &pull.base, head)
             }
-            Some(_) | None => Ok(Stats::default()),
+            Some(_) | None => Ok(PullSizes::default()),
         }
     }
 
     /// Where every inline comment's lines are at the pull request's head.
-    pub(crate) fn lines_now(&mut self, number: u64) -> Result<HashMap<u64, Lines>, GitError> {
+    pub(crate) fn lines_now(&mut self, number: u64) -> Result<HashMap<u64, CurrentLines>, FakeGitError> {
         let Some(pull) = self.pulls.get(&number) else { return Ok(HashMap::new()) };
         let Some(base_now) = self.git.merge_base(&pull.base, &pull.head) else {
             return Ok(pull.inline.iter().map(|comment| (comment.note.id, None)).collect());
@@ -370,12 +379,12 @@ impl Repository {
         let mut lines = HashMap::new();
         for comment in &pull.inline {
             let path = &comment.place.path;
-            let mut follow = |(side, line): (Side, u32)| {
+            let mut follow = |(side, line): (FakeDiffSide, u32)| {
                 let (from, to) = match side {
-                    Side::Left => (&comment.merge_base, &base_now),
-                    Side::Right => (&comment.commit, &pull.head),
+                    FakeDiffSide::Left => (&comment.merge_base, &base_now),
+                    FakeDiffSide::Right => (&comment.commit, &pull.head),
                 };
-                Ok::<_, GitError>(
+                Ok::<_, FakeGitError>(
                     self.diffs.moves(&self.git, from, to)?.follow(path, line).map(|line| (side, line)),
                 )
             };
@@ -392,9 +401,9 @@ impl Repository {
     }
 }
 
-impl Pass {
+impl FakeTokenScope {
     /// Does it show this repository?
-    pub(crate) fn sees(&self, repo: &Repository) -> bool {
+    pub(crate) fn sees(&self, repo: &StoredRepository) -> bool {
         match self {
             Self::Account | Self::Access | Self::App(_) => true,
             Self::Installation { owner, only, .. } => {

@@ -16,32 +16,32 @@ use std::sync::{Arc, LazyLock};
 
 use reqwest::Response;
 use serde_json::{Value, json};
-use truing_contract::{Contract, Part};
+use truing_contract::{ExchangePart, ForgeContract};
 
-use super::{Exchange, FakeForge, NewPull, Options, Repo, Witness};
-use crate::repo::Commit;
+use super::{ApiExchange, ExchangeObserver, FakeForge, FakeForgeOptions, FakeRepo, NewPull};
+use crate::repo::CommitBuilder;
 
 const TOKEN: &str = "ghs_reviewer";
 const BOT: &str = "truing[bot]";
 const PULLS: &str = "/repos/acme/shop/pulls";
 
 /// What GitHub publishes.
-static GITHUB: LazyLock<Contract> = LazyLock::new(|| Contract::github().unwrap());
+static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
 
 /// Compares every exchange with what GitHub publishes. What is refused is wrong on purpose: then only the answer's
 /// JSON counts.
 struct Published;
 
-impl Witness for Published {
-    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
-        let Exchange { method, target, request, answer } = *exchange;
-        let found = GITHUB.check(&truing_contract::Exchange { method, target, request, answer });
+impl ExchangeObserver for Published {
+    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
+        let ApiExchange { method, target, request, answer } = *exchange;
+        let found = GITHUB.check(&truing_contract::WireExchange { method, target, request, answer });
         let json = answer.and_then(|(_, json)| json);
         let refused = answer.is_some_and(|(status, _)| status >= 300)
             || json.is_some_and(|json| json["errors"].is_array());
-        let counts = |part: Part| match part {
-            Part::Request | Part::Status(_) => !refused,
-            Part::Answer(_) => !refused || json.is_some(),
+        let counts = |part: ExchangePart| match part {
+            ExchangePart::Request | ExchangePart::Status(_) => !refused,
+            ExchangePart::Answer(_) => !refused || json.is_some(),
         };
         found
             .into_iter()
@@ -55,7 +55,7 @@ impl Witness for Published {
 /// changed and line 30 is new.
 struct Stage {
     forge: FakeForge,
-    shop: Repo,
+    shop: FakeRepo,
     client: reqwest::Client,
 }
 
@@ -73,15 +73,19 @@ impl Drop for Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let forge = FakeForge::start(Options { witness: Some(Arc::new(Published)), ..Options::default() });
+        let forge = FakeForge::start(FakeForgeOptions {
+            witness: Some(Arc::new(Published)),
+            ..FakeForgeOptions::default()
+        });
         let forge = forge.await.unwrap();
         forge.token(TOKEN, BOT);
         let mut lines = numbered(40);
-        let first = Commit::new("First").write("src/a.py", lines.join("\n")).write("README.md", "# Shop\n");
+        let first =
+            CommitBuilder::new("First").write("src/a.py", lines.join("\n")).write("README.md", "# Shop\n");
         let shop = forge.create_repository("acme", "shop", first).await.unwrap();
         lines[9] = "changed".into();
         lines.insert(29, "new".into());
-        shop.push("feature", Commit::new("Change").write("src/a.py", lines.join("\n"))).await.unwrap();
+        shop.push("feature", CommitBuilder::new("Change").write("src/a.py", lines.join("\n"))).await.unwrap();
         assert_eq!(shop.open(NewPull::of("feature")).await.unwrap(), 1);
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         Self { forge, shop, client: client.build().unwrap() }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::forge::state::Status;
-use crate::forge::state::checks::CheckRun;
-use crate::forge::state::issues::Issue;
-use crate::forge::state::notes::Note;
-use crate::forge::state::pulls::{Lines, Place, Pull, Review, Verdict};
-use crate::forge::state::reports::Report;
+use crate::forge::state::CommitStatus;
+use crate::forge::state::checks::FakeCheckRun;
+use crate::forge::state::issues::StoredIssue;
+use crate::forge::state::notes::StoredComment;
+use crate::forge::state::pulls::{CurrentLines, FakeReviewVerdict, InlinePlace, StoredPull, StoredReview};
+use crate::forge::state::reports::CommitReport;
 
 /// A pull request as it is, also where the API would not show it.
 #[derive(Clone, Debug)]
@@ -27,34 +27,34 @@ pub struct PullView {
     /// Draft?
     pub draft: bool,
     /// Every comment ever made, by id.
-    pub comments: Vec<Comment>,
+    pub comments: Vec<CommentView>,
     /// Every review, a lone inline comment's own ones included.
     pub reviews: Vec<ReviewView>,
     /// The repository's statuses by commit, oldest first.
-    pub statuses: BTreeMap<String, Vec<Status>>,
+    pub statuses: BTreeMap<String, Vec<CommitStatus>>,
     /// The repository's check runs, oldest first.
-    pub checks: Vec<CheckRun>,
+    pub checks: Vec<FakeCheckRun>,
     /// The repository's reports on commits, oldest first.
-    pub reports: Vec<Report>,
+    pub reports: Vec<CommitReport>,
     /// Whose review is wanted, at Bitbucket.
     pub reviewers: Vec<String>,
 }
 
 impl PullView {
     /// The comments that are there, on the pull request itself.
-    pub fn summaries(&self) -> impl Iterator<Item = &Comment> {
+    pub fn summaries(&self) -> impl Iterator<Item = &CommentView> {
         self.comments.iter().filter(|comment| comment.place.is_none() && !comment.deleted)
     }
 
     /// The comments that are there, on code.
-    pub fn inline(&self) -> impl Iterator<Item = &Comment> {
+    pub fn inline(&self) -> impl Iterator<Item = &CommentView> {
         self.comments.iter().filter(|comment| comment.place.is_some() && !comment.deleted)
     }
 }
 
 /// A comment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Comment {
+pub struct CommentView {
     /// Its id.
     pub id: u64,
     /// Who made it.
@@ -62,7 +62,7 @@ pub struct Comment {
     /// Its text.
     pub body: String,
     /// Where it was put; none for one on the pull request itself.
-    pub place: Option<Place>,
+    pub place: Option<InlinePlace>,
     /// Its last line at the head; none if outdated or on no line.
     pub line: Option<u32>,
     /// Is its thread resolved?
@@ -77,9 +77,9 @@ pub struct Comment {
     pub created: i64,
 }
 
-impl Comment {
+impl CommentView {
     /// A comment in a conversation.
-    pub(crate) fn in_conversation(note: &Note) -> Self {
+    pub(crate) fn in_conversation(note: &StoredComment) -> Self {
         Self {
             id: note.id,
             author: note.author.clone(),
@@ -105,27 +105,27 @@ pub struct ReviewView {
     /// Its text.
     pub body: String,
     /// What it says.
-    pub state: Verdict,
+    pub state: FakeReviewVerdict,
     /// The commit it is of.
     pub commit: String,
 }
 
 /// The view of a pull request; `lines` says where its comments are now.
 pub(crate) fn view(
-    pull: &Pull,
-    lines: &HashMap<u64, Lines>,
-    all: &[Status],
-    (checks, reports): (&[CheckRun], &[Report]),
+    pull: &StoredPull,
+    lines: &HashMap<u64, CurrentLines>,
+    all: &[CommitStatus],
+    (checks, reports): (&[FakeCheckRun], &[CommitReport]),
 ) -> PullView {
-    let mut statuses: BTreeMap<String, Vec<Status>> = BTreeMap::new();
+    let mut statuses: BTreeMap<String, Vec<CommitStatus>> = BTreeMap::new();
     for status in all {
         statuses.entry(status.sha.clone()).or_default().push(status.clone());
     }
     let summaries = pull.summary.iter().map(|note| (note, None));
     let inline = pull.inline.iter().map(|comment| (&comment.note, Some(comment)));
-    let mut comments: Vec<Comment> = summaries
+    let mut comments: Vec<CommentView> = summaries
         .chain(inline)
-        .map(|(note, inline)| Comment {
+        .map(|(note, inline)| CommentView {
             id: note.id,
             author: note.author.clone(),
             body: note.body.clone(),
@@ -139,7 +139,7 @@ pub(crate) fn view(
         })
         .collect();
     comments.sort_by_key(|comment| comment.id);
-    let review = |review: &Review| ReviewView {
+    let review = |review: &StoredReview| ReviewView {
         id: review.id,
         author: review.author.clone(),
         body: review.body.clone(),
@@ -181,11 +181,11 @@ pub struct IssueView {
     /// Locked?
     pub locked: bool,
     /// Its comments, deleted ones too.
-    pub comments: Vec<Comment>,
+    pub comments: Vec<CommentView>,
 }
 
 /// The view of an issue.
-pub(crate) fn issue_view(issue: &Issue) -> IssueView {
+pub(crate) fn issue_view(issue: &StoredIssue) -> IssueView {
     IssueView {
         number: issue.number,
         title: issue.title.clone(),
@@ -194,6 +194,6 @@ pub(crate) fn issue_view(issue: &Issue) -> IssueView {
         labels: issue.labels.clone(),
         open: issue.open,
         locked: issue.locked,
-        comments: issue.notes.iter().map(Comment::in_conversation).collect(),
+        comments: issue.notes.iter().map(CommentView::in_conversation).collect(),
     }
 }

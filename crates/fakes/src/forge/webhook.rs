@@ -7,8 +7,8 @@ use serde_json::Value;
 use sha1::Sha1;
 use sha2::Sha256;
 
-use crate::forge::flavour::{Flavour, uuid};
-use crate::forge::state::delivery::{Delivery, Hook};
+use crate::forge::flavour::{ForgeFlavour, uuid};
+use crate::forge::state::delivery::{DeliveryHook, FakeDelivery};
 /// How long a forge waits for an answer (facts: 10 s).
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The hook's id in headers.
@@ -18,11 +18,11 @@ const CLOUD_ATTEMPTS: u32 = 3;
 /// The event of a Data Center's test of a hook.
 pub(crate) const PING: &str = "diagnostics:ping";
 
-impl Delivery {
+impl FakeDelivery {
     /// GitHub's of an event.
     pub(crate) fn new(serial: u64, event: &str, action: &str, number: u64, payload: &Value) -> Self {
         Self {
-            flavour: Flavour::GitHub,
+            flavour: ForgeFlavour::GitHub,
             id: guid(serial),
             event: event.into(),
             action: action.into(),
@@ -33,7 +33,7 @@ impl Delivery {
 
     /// Bitbucket's of an event, whose name has the action behind its last colon.
     pub(crate) fn of_bitbucket(
-        flavour: Flavour,
+        flavour: ForgeFlavour,
         serial: u64,
         event: &str,
         number: u64,
@@ -53,7 +53,7 @@ impl Delivery {
         let json = ("content-type", "application/json".to_owned());
         let signed = format!("sha256={}", sign_sha256(secret, &self.body));
         let mut headers = match self.flavour {
-            Flavour::GitHub => {
+            ForgeFlavour::GitHub => {
                 return vec![
                     json,
                     ("user-agent", "GitHub-Hookshot/fake".into()),
@@ -66,7 +66,7 @@ impl Delivery {
                     ("x-hub-signature-256", signed),
                 ];
             }
-            Flavour::Cloud => vec![
+            ForgeFlavour::Cloud => vec![
                 json,
                 ("user-agent", "Bitbucket-Webhooks/2.0".into()),
                 ("x-event-key", self.event.clone()),
@@ -74,7 +74,7 @@ impl Delivery {
                 ("x-hook-uuid", uuid(HOOK_ID).trim_matches(['{', '}']).to_owned()),
                 ("x-attempt-number", attempt.to_string()),
             ],
-            Flavour::DataCenter => vec![
+            ForgeFlavour::DataCenter => vec![
                 ("content-type", "application/json; charset=utf-8".into()),
                 ("user-agent", "Atlassian HttpClient fake".into()),
                 ("x-event-key", self.event.clone()),
@@ -89,8 +89,8 @@ impl Delivery {
     }
 
     /// Posts it, at Cloud again as long as it is answered by 5xx, three times at most; the last answer's status.
-    pub async fn send(&self, client: &reqwest::Client, hook: &Hook) -> Result<u16, reqwest::Error> {
-        let attempts = if self.flavour == Flavour::Cloud { CLOUD_ATTEMPTS } else { 1 };
+    pub async fn send(&self, client: &reqwest::Client, hook: &DeliveryHook) -> Result<u16, reqwest::Error> {
+        let attempts = if self.flavour == ForgeFlavour::Cloud { CLOUD_ATTEMPTS } else { 1 };
         let mut attempt = 1;
         loop {
             let status = self.post(client, hook, attempt).await?.status().as_u16();
@@ -105,7 +105,7 @@ impl Delivery {
     pub async fn post(
         &self,
         client: &reqwest::Client,
-        hook: &Hook,
+        hook: &DeliveryHook,
         attempt: u32,
     ) -> Result<reqwest::Response, reqwest::Error> {
         let mut request = client.post(&hook.url).timeout(DELIVERY_TIMEOUT).body(self.body.clone());
@@ -133,14 +133,14 @@ fn sign_sha1(secret: &str, body: &[u8]) -> String {
 
 /// An id of GitHub's form, the same for the same number.
 fn guid(serial: u64) -> String {
-    let mut random = Random(serial);
+    let mut random = SplitMix64(serial);
     let (a, b) = (random.next(), random.next());
     format!("{:08x}-{:04x}-11ef-{:04x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xffff, b >> 16)
 }
 
 /// How the network treats deliveries: lost, repeated, out of order; the same for the same seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Chaos {
+pub struct DeliveryChaos {
     /// What the choices depend on.
     pub seed: u64,
     /// How many of a hundred are lost.
@@ -151,10 +151,10 @@ pub struct Chaos {
     pub late: u64,
 }
 
-impl Chaos {
+impl DeliveryChaos {
     /// What arrives, in the order it arrives.
-    pub fn apply(&self, deliveries: Vec<Delivery>) -> Vec<Delivery> {
-        let mut random = Random(self.seed);
+    pub fn apply(&self, deliveries: Vec<FakeDelivery>) -> Vec<FakeDelivery> {
+        let mut random = SplitMix64(self.seed);
         let mut arriving = Vec::new();
         for (place, delivery) in (0_u64..).zip(deliveries) {
             let (lost, twice) = (random.next() % 100 < self.lost, random.next() % 100 < self.twice);
@@ -174,9 +174,9 @@ impl Chaos {
 }
 
 /// SplitMix64: small, seeded, good enough to choose with.
-struct Random(u64);
+struct SplitMix64(u64);
 
-impl Random {
+impl SplitMix64 {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -190,8 +190,8 @@ impl Random {
 mod tests {
     use super::*;
 
-    fn deliveries(count: u64) -> Vec<Delivery> {
-        (0..count).map(|n| Delivery::new(n, "pull_request", "synchronize", n, &Value::Null)).collect()
+    fn deliveries(count: u64) -> Vec<FakeDelivery> {
+        (0..count).map(|n| FakeDelivery::new(n, "pull_request", "synchronize", n, &Value::Null)).collect()
     }
 
     #[test]
@@ -211,8 +211,8 @@ mod tests {
         let key = "It's a Secret to Everybody";
         let published = "a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9";
         assert_eq!(sign_sha256(key, b"Hello World!"), published);
-        for flavour in [Flavour::Cloud, Flavour::DataCenter] {
-            let delivery = Delivery::of_bitbucket(flavour, 1, "pr:opened", 1, &Value::Null);
+        for flavour in [ForgeFlavour::Cloud, ForgeFlavour::DataCenter] {
+            let delivery = FakeDelivery::of_bitbucket(flavour, 1, "pr:opened", 1, &Value::Null);
             let signed = |secret| delivery.headers(secret).iter().any(|(name, _)| *name == "x-hub-signature");
             assert!(signed("s") && !signed(""), "{flavour:?}");
         }
@@ -220,19 +220,23 @@ mod tests {
 
     #[test]
     fn chaos_loses_repeats_and_reorders_the_same_way_every_time() {
-        let chaos = Chaos { seed: 7, lost: 20, twice: 20, late: 3 };
+        let chaos = DeliveryChaos { seed: 7, lost: 20, twice: 20, late: 3 };
         let numbers =
-            |chaos: Chaos| chaos.apply(deliveries(200)).iter().map(|d| d.number).collect::<Vec<_>>();
+            |chaos: DeliveryChaos| chaos.apply(deliveries(200)).iter().map(|d| d.number).collect::<Vec<_>>();
         let seen = numbers(chaos);
         assert_eq!(seen, numbers(chaos));
-        assert_ne!(seen, numbers(Chaos { seed: 8, ..chaos }));
+        assert_ne!(seen, numbers(DeliveryChaos { seed: 8, ..chaos }));
         let mut distinct = seen.clone();
         distinct.sort_unstable();
         distinct.dedup();
         assert!((140..180).contains(&distinct.len()), "a fifth is lost: {}", distinct.len());
         assert!((15..60).contains(&(seen.len() - distinct.len())), "a fifth of the rest comes twice");
         assert!(seen.windows(2).any(|pair| pair[0] > pair[1]), "out of order");
-        assert_eq!(numbers(Chaos::default()), (0..200).collect::<Vec<_>>(), "no chaos changes nothing");
+        assert_eq!(
+            numbers(DeliveryChaos::default()),
+            (0..200).collect::<Vec<_>>(),
+            "no chaos changes nothing"
+        );
     }
 
     #[test]

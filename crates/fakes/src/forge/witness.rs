@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// One call of the API as it went over the wire, git's aside.
 #[derive(Clone, Copy, Debug)]
-pub struct Exchange<'a> {
+pub struct ApiExchange<'a> {
     /// `GET`, …
     pub method: &'a str,
     /// Path and query.
@@ -16,7 +16,7 @@ pub struct Exchange<'a> {
 }
 
 /// Somebody who looks at every exchange.
-pub trait Witness: Send + Sync {
+pub trait ExchangeObserver: Send + Sync {
     /// Looks at one; what is wrong with it becomes a violation.
-    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String>;
+    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String>;
 }

@@ -13,17 +13,17 @@ const VERSION: &str = "bedrock-2023-05-31";
 
 /// The operation of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Action {
+pub(super) enum BedrockOperation {
     Stream,
     Count,
 }
 
 /// The model and what is wanted of it, from the path of a call; none: it is another path.
-pub(super) fn call(path: &str) -> Option<(String, Action)> {
+pub(super) fn call(path: &str) -> Option<(String, BedrockOperation)> {
     let (id, action) = path.strip_prefix("/model/")?.split_once('/')?;
     let action = match action {
-        "invoke-with-response-stream" => Action::Stream,
-        "count-tokens" => Action::Count,
+        "invoke-with-response-stream" => BedrockOperation::Stream,
+        "count-tokens" => BedrockOperation::Count,
         _ => return None,
     };
     Some((decoded(id)?, action))
@@ -40,10 +40,10 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 /// The request as the Messages API would have it, for this model.
-pub(super) fn request(body: &Value, id: &str, action: Action) -> Result<Value, String> {
+pub(super) fn request(body: &Value, id: &str, action: BedrockOperation) -> Result<Value, String> {
     let mut body = match action {
-        Action::Stream => body.clone(),
-        Action::Count => {
+        BedrockOperation::Stream => body.clone(),
+        BedrockOperation::Count => {
             let inner = body["input"]["invokeModel"]["body"].as_str().unwrap_or_default();
             let inner = BASE64_STANDARD.decode(inner).map_err(|error| error.to_string())?;
             serde_json::from_slice(&inner).map_err(|error| error.to_string())?
@@ -148,7 +148,7 @@ mod tests {
     fn a_model_is_read_from_the_path() {
         let path = "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens";
         let id = "us.anthropic.claude-sonnet-4-5-20250929-v1:0".to_owned();
-        assert_eq!(call(path), Some((id, Action::Count)));
+        assert_eq!(call(path), Some((id, BedrockOperation::Count)));
         assert_eq!(call("/model/x/invoke"), None);
         assert_eq!(call("/v1/messages"), None);
     }

@@ -6,8 +6,8 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::events::{Event, Ready, object, split, tool_id};
-use super::script::{Block, Place, Usage};
+use super::events::{AnswerEvent, PreparedAnswer, object, split, tool_id};
+use super::script::{AnswerBlock, ScriptedUsage, StreamPlace};
 
 /// The last data of a stream.
 pub(super) const DONE: &str = "[DONE]";
@@ -194,37 +194,37 @@ pub(super) fn error(status: u16, kind: &str, message: &str) -> Value {
 }
 
 /// The counts of a provider that writes no caches.
-pub(super) fn counted(usage: Usage) -> Usage {
+pub(super) fn counted(usage: ScriptedUsage) -> ScriptedUsage {
     let input = usage.input + usage.cache_write_5m + usage.cache_write_1h;
-    Usage { input, cache_write_5m: 0, cache_write_1h: 0, ..usage }
+    ScriptedUsage { input, cache_write_5m: 0, cache_write_1h: 0, ..usage }
 }
 
 /// The whole stream of an answer.
-pub(super) fn stream(ready: &Ready) -> Vec<Event> {
-    let event = |choice: Value, place: Option<Place>, content: usize| Event {
+pub(super) fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
+    let event = |choice: Value, place: Option<StreamPlace>, content: usize| AnswerEvent {
         data: chat_chunk(ready, &[choice]),
         place,
         content,
     };
     let mut events =
-        vec![event(choice_delta(json!({"role": "assistant", "content": ""})), Some(Place::Start), 0)];
+        vec![event(choice_delta(json!({"role": "assistant", "content": ""})), Some(StreamPlace::Start), 0)];
     let mut calls = 0;
     for (index, block) in ready.blocks.iter().enumerate() {
         match block {
-            Block::Text { text } => {
+            AnswerBlock::Text { text } => {
                 events.extend(split(text).map(|piece| {
                     let size = piece.len();
-                    event(choice_delta(json!({"content": piece})), Some(Place::Text), size)
+                    event(choice_delta(json!({"content": piece})), Some(StreamPlace::Text), size)
                 }));
             }
-            Block::Thinking { thinking, signature: _ } => {
+            AnswerBlock::Thinking { thinking, signature: _ } => {
                 events.extend(split(thinking).map(|piece| {
                     let size = piece.len();
                     event(choice_delta(json!({"reasoning_content": piece})), None, size)
                 }));
             }
-            Block::RedactedThinking { .. } => {}
-            Block::ToolUse { name, input, json } => {
+            AnswerBlock::RedactedThinking { .. } => {}
+            AnswerBlock::ToolUse { name, input, json } => {
                 let function = json!({"name": name, "arguments": ""});
                 let id = tool_id(ready, index);
                 let call = json!({"index": calls, "id": id, "type": "function", "function": function});
@@ -233,20 +233,20 @@ pub(super) fn stream(ready: &Ready) -> Vec<Event> {
                 events.extend(split(&written).map(|piece| {
                     let size = piece.len();
                     let call = json!({"index": calls, "function": {"arguments": piece}});
-                    event(choice_delta(json!({"tool_calls": [call]})), Some(Place::ToolJson), size)
+                    event(choice_delta(json!({"tool_calls": [call]})), Some(StreamPlace::ToolJson), size)
                 }));
                 calls += 1;
             }
         }
         // The end of a block is not said: a chunk that brings nothing stands for it.
-        events.push(event(choice_delta(json!({})), Some(Place::Block), 0));
+        events.push(event(choice_delta(json!({})), Some(StreamPlace::Block), 0));
     }
     let end = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish_reason(&ready.stop)});
-    events.push(event(end, Some(Place::Stop), 0));
+    events.push(event(end, Some(StreamPlace::Stop), 0));
     let mut last = chat_chunk(ready, &[]);
     last["usage"] = usage_json(&ready.usage);
-    events.push(Event { data: last, place: None, content: 0 });
-    events.push(Event { data: DONE.into(), place: None, content: 0 });
+    events.push(AnswerEvent { data: last, place: None, content: 0 });
+    events.push(AnswerEvent { data: DONE.into(), place: None, content: 0 });
     events
 }
 
@@ -255,7 +255,7 @@ pub(super) fn text(text: &str) -> Value {
     json!({"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [choice_delta(json!({"content": text}))]})
 }
 
-fn chat_chunk(ready: &Ready, choices: &[Value]) -> Value {
+fn chat_chunk(ready: &PreparedAnswer, choices: &[Value]) -> Value {
     let id = format!("chatcmpl-{}", ready.id.trim_start_matches("msg_"));
     json!({"id": id, "object": "chat.completion.chunk", "created": 1_700_000_000, "model": ready.model,
         "system_fingerprint": null, "choices": choices, "usage": null})
@@ -265,7 +265,7 @@ fn choice_delta(delta: Value) -> Value {
     json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": null})
 }
 
-fn usage_json(usage: &Usage) -> Value {
+fn usage_json(usage: &ScriptedUsage) -> Value {
     let prompt = usage.input + usage.cache_read;
     json!({
         "prompt_tokens": prompt,

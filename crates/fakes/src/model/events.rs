@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::script::{Block, Place, Usage};
+use super::script::{AnswerBlock, ScriptedUsage, StreamPlace};
 use super::{bedrock, chat};
 
 /// How many characters of text or JSON one event has.
@@ -10,17 +10,17 @@ const PIECE: usize = 16;
 
 /// An answer, ready to be sent.
 #[derive(Clone, Debug)]
-pub(super) struct Ready {
+pub(super) struct PreparedAnswer {
     pub(super) id: String,
     pub(super) model: String,
-    pub(super) blocks: Vec<Block>,
+    pub(super) blocks: Vec<AnswerBlock>,
     pub(super) stop: String,
-    pub(super) usage: Usage,
+    pub(super) usage: ScriptedUsage,
 }
 
 /// The form in which a client asked, and is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Form {
+pub(super) enum ModelApi {
     /// The Messages API: server-sent events.
     Messages,
     /// Amazon Bedrock: frames of its own.
@@ -29,9 +29,9 @@ pub(super) enum Form {
     Chat,
 }
 
-impl Form {
+impl ModelApi {
     /// The whole stream of an answer.
-    pub(super) fn stream(self, ready: &Ready) -> Vec<Event> {
+    pub(super) fn stream(self, ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         match self {
             Self::Messages | Self::Bedrock => stream(ready),
             Self::Chat => chat::stream(ready),
@@ -108,10 +108,10 @@ impl Form {
 
 /// One event.
 #[derive(Clone, Debug)]
-pub(super) struct Event {
+pub(super) struct AnswerEvent {
     pub(super) data: Value,
     /// What it is the end of.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<StreamPlace>,
     /// How many bytes of content it brings.
     pub(super) content: usize,
 }
@@ -133,8 +133,8 @@ fn text_block() -> Value {
 }
 
 /// The whole stream.
-fn stream(ready: &Ready) -> Vec<Event> {
-    let mut events = vec![event(start(ready), Some(Place::Start), 0), event(ping(), None, 0)];
+fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
+    let mut events = vec![event(start(ready), Some(StreamPlace::Start), 0), event(ping(), None, 0)];
     for (index, block) in ready.blocks.iter().enumerate() {
         let opened = json!({"type": "content_block_start", "index": index, "content_block": opening(ready, index, block)});
         events.push(event(opened, None, 0));
@@ -142,19 +142,27 @@ fn stream(ready: &Ready) -> Vec<Event> {
             let content = size(&more);
             events.push(event(delta(index, more), place, content));
         }
-        events.push(event(json!({"type": "content_block_stop", "index": index}), Some(Place::Block), 0));
+        events.push(event(
+            json!({"type": "content_block_stop", "index": index}),
+            Some(StreamPlace::Block),
+            0,
+        ));
     }
     // As the API does it: counts of the prompt may be missing here.
     let usage = json!({"output_tokens": ready.usage.output, "input_tokens": null, "cache_read_input_tokens": null,
         "cache_creation_input_tokens": null});
     let end = json!({"stop_reason": ready.stop, "stop_sequence": null, "stop_details": details(&ready.stop)});
-    events.push(event(json!({"type": "message_delta", "delta": end, "usage": usage}), Some(Place::Stop), 0));
+    events.push(event(
+        json!({"type": "message_delta", "delta": end, "usage": usage}),
+        Some(StreamPlace::Stop),
+        0,
+    ));
     events.push(event(json!({"type": "message_stop"}), None, 0));
     events
 }
 
 /// The answer as one message, for who wants no stream.
-pub(super) fn message(ready: &Ready) -> Value {
+pub(super) fn message(ready: &PreparedAnswer) -> Value {
     let content: Vec<Value> =
         ready.blocks.iter().enumerate().map(|(index, block)| whole(ready, index, block)).collect();
     json!({
@@ -164,15 +172,15 @@ pub(super) fn message(ready: &Ready) -> Value {
     })
 }
 
-fn event(data: Value, place: Option<Place>, content: usize) -> Event {
-    Event { data, place, content }
+fn event(data: Value, place: Option<StreamPlace>, content: usize) -> AnswerEvent {
+    AnswerEvent { data, place, content }
 }
 
 fn delta(index: usize, delta: Value) -> Value {
     json!({"type": "content_block_delta", "index": index, "delta": delta})
 }
 
-fn start(ready: &Ready) -> Value {
+fn start(ready: &PreparedAnswer) -> Value {
     // One token is counted before the first is written.
     let counted = usage(&ready.usage, ready.usage.output.min(1));
     json!({"type": "message_start", "message": {
@@ -181,7 +189,7 @@ fn start(ready: &Ready) -> Value {
     }})
 }
 
-fn usage(usage: &Usage, output: u64) -> Value {
+fn usage(usage: &ScriptedUsage, output: u64) -> Value {
     json!({
         "input_tokens": usage.input,
         "output_tokens": output,
@@ -202,53 +210,53 @@ fn details(stop: &str) -> Value {
     json!({"type": "refusal", "category": "cyber", "explanation": "the script says so"})
 }
 
-fn opening(ready: &Ready, index: usize, block: &Block) -> Value {
+fn opening(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
     match block {
-        Block::Text { .. } => json!({"type": "text", "text": ""}),
-        Block::Thinking { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
-        Block::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
-        Block::ToolUse { name, .. } => {
+        AnswerBlock::Text { .. } => json!({"type": "text", "text": ""}),
+        AnswerBlock::Thinking { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
+        AnswerBlock::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
+        AnswerBlock::ToolUse { name, .. } => {
             json!({"type": "tool_use", "id": tool_id(ready, index), "name": name, "input": {}})
         }
     }
 }
 
-fn whole(ready: &Ready, index: usize, block: &Block) -> Value {
+fn whole(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
     match block {
-        Block::Text { text } => json!({"type": "text", "text": text}),
-        Block::Thinking { thinking, signature } => {
+        AnswerBlock::Text { text } => json!({"type": "text", "text": text}),
+        AnswerBlock::Thinking { thinking, signature } => {
             json!({"type": "thinking", "thinking": thinking, "signature": signature})
         }
-        Block::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
-        Block::ToolUse { name, input, json: _ } => {
+        AnswerBlock::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
+        AnswerBlock::ToolUse { name, input, json: _ } => {
             json!({"type": "tool_use", "id": tool_id(ready, index), "name": name, "input": object(input)})
         }
     }
 }
 
 /// A name for a call that no other has.
-pub(super) fn tool_id(ready: &Ready, index: usize) -> String {
+pub(super) fn tool_id(ready: &PreparedAnswer, index: usize) -> String {
     format!("toolu_{}_{index}", ready.id.trim_start_matches("msg_"))
 }
 
-fn pieces(block: &Block) -> Vec<(Value, Option<Place>)> {
+fn pieces(block: &AnswerBlock) -> Vec<(Value, Option<StreamPlace>)> {
     match block {
-        Block::Text { text } => split(text)
-            .map(|piece| (json!({"type": "text_delta", "text": piece}), Some(Place::Text)))
+        AnswerBlock::Text { text } => split(text)
+            .map(|piece| (json!({"type": "text_delta", "text": piece}), Some(StreamPlace::Text)))
             .collect(),
-        Block::Thinking { thinking, signature } => split(thinking)
+        AnswerBlock::Thinking { thinking, signature } => split(thinking)
             .map(|piece| (json!({"type": "thinking_delta", "thinking": piece}), None))
             .chain([(json!({"type": "signature_delta", "signature": signature}), None)])
             .collect(),
-        Block::RedactedThinking { .. } => Vec::new(),
-        Block::ToolUse { input, json: written, .. } => {
+        AnswerBlock::RedactedThinking { .. } => Vec::new(),
+        AnswerBlock::ToolUse { input, json: written, .. } => {
             let written = written.clone().unwrap_or_else(|| object(input).to_string());
             let pieces: Vec<String> = split(&written).collect();
             // The API begins with an empty piece.
             std::iter::once(String::new())
                 .chain(pieces)
                 .map(|piece| {
-                    let place = (!piece.is_empty()).then_some(Place::ToolJson);
+                    let place = (!piece.is_empty()).then_some(StreamPlace::ToolJson);
                     (json!({"type": "input_json_delta", "partial_json": piece}), place)
                 })
                 .collect()

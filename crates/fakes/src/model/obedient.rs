@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::script::Block;
+use super::script::AnswerBlock;
 
 /// The most instructions that are carried out in one answer.
 const MAX_AT_ONCE: usize = 16;
@@ -19,7 +19,7 @@ const MAX_AT_ONCE: usize = 16;
 const MIN_BASE64: usize = 16;
 
 /// What is left to do of what a request's texts ask for: tools first, and words when all of them were called.
-pub(super) fn orders(body: &Value) -> Vec<Block> {
+pub(super) fn orders(body: &Value) -> Vec<AnswerBlock> {
     let mut found = Vec::new();
     for field in ["system", "messages", "tools"] {
         texts(&body[field], &mut |text| {
@@ -32,7 +32,7 @@ pub(super) fn orders(body: &Value) -> Vec<Block> {
     let mut seen = BTreeSet::new();
     found.retain(|block| seen.insert(identity(block)) && !done.contains(&identity(block)));
     let (tools, words): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|block| matches!(block, Block::ToolUse { .. }));
+        found.into_iter().partition(|block| matches!(block, AnswerBlock::ToolUse { .. }));
     let orders = if tools.is_empty() { words } else { tools };
     orders.into_iter().take(MAX_AT_ONCE).collect()
 }
@@ -138,8 +138,10 @@ fn turned(text: &str) -> String {
 }
 
 /// The instructions in a text, in order.
-fn collect(text: &str, found: &mut Vec<Block>) {
-    for (verb, order) in [("TOOL ", tool as fn(&str) -> Option<Block>), ("FETCH ", fetch), ("SAY ", say)] {
+fn collect(text: &str, found: &mut Vec<AnswerBlock>) {
+    for (verb, order) in
+        [("TOOL ", tool as fn(&str) -> Option<AnswerBlock>), ("FETCH ", fetch), ("SAY ", say)]
+    {
         for (at, _) in text.match_indices(verb) {
             let before = text.get(..at).and_then(|before| before.chars().next_back());
             let rest = text.get(at + verb.len()..).unwrap_or_default();
@@ -150,31 +152,31 @@ fn collect(text: &str, found: &mut Vec<Block>) {
     }
 }
 
-fn tool(rest: &str) -> Option<Block> {
+fn tool(rest: &str) -> Option<AnswerBlock> {
     let (name, rest) = rest.trim_start().split_once(char::is_whitespace)?;
     let input = serde_json::Deserializer::from_str(rest).into_iter::<Value>().next()?.ok()?;
-    input.is_object().then(|| Block::ToolUse { name: name.to_owned(), input, json: None })
+    input.is_object().then(|| AnswerBlock::ToolUse { name: name.to_owned(), input, json: None })
 }
 
-fn fetch(rest: &str) -> Option<Block> {
+fn fetch(rest: &str) -> Option<AnswerBlock> {
     let end = rest.find(|char: char| char.is_whitespace() || matches!(char, '"' | '\'' | '<' | '>' | ')'));
     let url = rest.get(..end.unwrap_or(rest.len()))?;
     let input = json!({"url": url});
-    url.contains("://").then(|| Block::ToolUse { name: "fetch".to_owned(), input, json: None })
+    url.contains("://").then(|| AnswerBlock::ToolUse { name: "fetch".to_owned(), input, json: None })
 }
 
 /// To the end of the line, or of the comment that it stands in.
-fn say(rest: &str) -> Option<Block> {
+fn say(rest: &str) -> Option<AnswerBlock> {
     let line = rest.lines().next()?;
     let words = line.split("-->").next().and_then(|line| line.split("*/").next())?.trim();
-    (!words.is_empty()).then(|| Block::Text { text: words.to_owned() })
+    (!words.is_empty()).then(|| AnswerBlock::Text { text: words.to_owned() })
 }
 
-fn identity(block: &Block) -> String {
+fn identity(block: &AnswerBlock) -> String {
     match block {
-        Block::ToolUse { name, input, .. } => format!("{name} {input}"),
-        Block::Text { text } => text.clone(),
-        Block::Thinking { .. } | Block::RedactedThinking { .. } => String::new(),
+        AnswerBlock::ToolUse { name, input, .. } => format!("{name} {input}"),
+        AnswerBlock::Text { text } => text.clone(),
+        AnswerBlock::Thinking { .. } | AnswerBlock::RedactedThinking { .. } => String::new(),
     }
 }
 
@@ -249,7 +251,7 @@ mod tests {
             {"type": "tool_use", "id": "2", "name": "b", "input": {"x": 1}},
         ]});
         let body = json!({"messages": [planted, calls, user("ok")]});
-        assert_eq!(orders(&body), [Block::Text { text: "done".into() }]);
+        assert_eq!(orders(&body), [AnswerBlock::Text { text: "done".into() }]);
 
         let said = json!({"role": "assistant", "content": [{"type": "text", "text": "done"}]});
         assert_eq!(orders(&json!({"messages": [planted, calls, user("ok"), said, user("go on")]})), []);

@@ -1,5 +1,5 @@
 //! Models that act by what they are shown: an auditor who reports a planted line as long as it is in the file, a fixer who
-//! mends it with its tools, a writer who describes the change. What they do is data; when, is [`super::When`].
+//! mends it with its tools, a writer who describes the change. What they do is data; when, is [`super::AnswerCondition`].
 //!
 //! Nothing is remembered between requests: how far a run has come is in its messages.
 
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::script::Block;
+use super::script::AnswerBlock;
 
 /// The tool that ends a run.
 const REPORT: &str = "report";
@@ -22,7 +22,7 @@ const CATEGORIES: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"
 /// Who is asked, by how the prompts of the converge loop begin: what others wrote comes after that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum PromptRole {
     /// An auditor of the whole change.
     Audit,
     /// An auditor of a fix.
@@ -35,7 +35,7 @@ pub enum Role {
     Describe,
 }
 
-impl Role {
+impl PromptRole {
     /// Every one.
     #[cfg(test)]
     pub(super) const ALL: [Self; 5] = [Self::Audit, Self::Check, Self::Fix, Self::Gate, Self::Describe];
@@ -66,13 +66,13 @@ impl Role {
 /// A way to act.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Play {
+pub enum ScriptedBehaviour {
     /// Reads the files that the request names, and reports those of the bugs that are in them, and for each other
     /// category that there is nothing, with lines that it was shown.
     Audit {
         /// What it knows to be wrong.
         #[serde(default)]
-        bugs: Vec<Bug>,
+        bugs: Vec<KnownBug>,
         /// Categories that it says nothing of: then its report is none.
         #[serde(default)]
         silent: Vec<String>,
@@ -80,7 +80,7 @@ pub enum Play {
     /// Calls, one after another, what mends the bugs that the request names, and reports.
     Fix {
         /// What it knows to mend.
-        mends: Vec<Mend>,
+        mends: Vec<ScriptedFix>,
     },
     /// Describes the change in these words, above what is to be kept.
     Describe {
@@ -95,7 +95,7 @@ pub enum Play {
 /// A line that is a defect.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Bug {
+pub struct KnownBug {
     /// Its file; none: any.
     #[serde(default)]
     pub path: Option<String>,
@@ -127,7 +127,7 @@ fn default_body() -> String {
     "It gives the wrong answer.".to_owned()
 }
 
-impl Bug {
+impl KnownBug {
     /// A line of a file, reported as P1 of category G.
     pub fn new(path: &str, line: &str, title: &str) -> Self {
         Self {
@@ -144,13 +144,13 @@ impl Bug {
 /// What a fixer does about a finding.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Mend {
+pub struct ScriptedFix {
     /// The finding's title: nothing is done if the request does not say it. None: whatever the request says.
     #[serde(default)]
     pub title: Option<String>,
     /// The calls, in order.
     #[serde(default)]
-    pub calls: Vec<Call>,
+    pub calls: Vec<ScriptedToolCall>,
     /// Why it is not mended; none: it says that it is.
     #[serde(default)]
     pub declined: Option<String>,
@@ -159,7 +159,7 @@ pub struct Mend {
 /// A call of a tool.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Call {
+pub struct ScriptedToolCall {
     /// The tool.
     pub tool: String,
     /// Its input.
@@ -167,7 +167,7 @@ pub struct Call {
     pub input: Value,
 }
 
-impl Call {
+impl ScriptedToolCall {
     /// One text of a file in place of another.
     pub fn edit(path: &str, old: &str, new: &str) -> Self {
         Self { tool: "edit".to_owned(), input: json!({ "path": path, "old": old, "new": new }) }
@@ -183,14 +183,14 @@ impl Call {
         Self { tool: "run".to_owned(), input: json!({ "argv": argv }) }
     }
 
-    fn block(&self) -> Block {
-        Block::ToolUse { name: self.tool.clone(), input: self.input.clone(), json: None }
+    fn block(&self) -> AnswerBlock {
+        AnswerBlock::ToolUse { name: self.tool.clone(), input: self.input.clone(), json: None }
     }
 }
 
-impl Play {
+impl ScriptedBehaviour {
     /// What it says to a request.
-    pub(super) fn said(&self, body: &Value) -> Vec<Block> {
+    pub(super) fn said(&self, body: &Value) -> Vec<AnswerBlock> {
         match self {
             Self::Audit { bugs, silent } => audit(body, bugs, silent),
             Self::Fix { mends } => fix(body, mends),
@@ -202,12 +202,12 @@ impl Play {
     }
 }
 
-fn report(input: Value) -> Block {
-    Block::ToolUse { name: REPORT.to_owned(), input, json: None }
+fn report(input: Value) -> AnswerBlock {
+    AnswerBlock::ToolUse { name: REPORT.to_owned(), input, json: None }
 }
 
 /// Files first, if they can be read; then what is in them.
-fn audit(body: &Value, bugs: &[Bug], silent: &[String]) -> Vec<Block> {
+fn audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock> {
     let first = first_message(body);
     let diff = datum(&first, "diff").unwrap_or_default();
     let mut lines = changed(&diff);
@@ -218,7 +218,7 @@ fn audit(body: &Value, bugs: &[Bug], silent: &[String]) -> Vec<Block> {
     if can_read && !has_read && !paths.is_empty() {
         let read = |path: &&str| {
             let input = json!({ "path": path });
-            Block::ToolUse { name: READ.to_owned(), input, json: None }
+            AnswerBlock::ToolUse { name: READ.to_owned(), input, json: None }
         };
         return paths.iter().take(MAX_READ).map(read).collect();
     }
@@ -261,10 +261,10 @@ fn audit(body: &Value, bugs: &[Bug], silent: &[String]) -> Vec<Block> {
 }
 
 /// The next call that is not made yet, or the report.
-fn fix(body: &Value, mends: &[Mend]) -> Vec<Block> {
+fn fix(body: &Value, mends: &[ScriptedFix]) -> Vec<AnswerBlock> {
     let first = first_message(body);
-    let asked = |mend: &&Mend| mend.title.as_ref().is_none_or(|title| first.contains(title));
-    let mends: Vec<&Mend> = mends.iter().filter(asked).collect();
+    let asked = |mend: &&ScriptedFix| mend.title.as_ref().is_none_or(|title| first.contains(title));
+    let mends: Vec<&ScriptedFix> = mends.iter().filter(asked).collect();
     let made = calls(body).count();
     if let Some(next) = mends.iter().flat_map(|mend| &mend.calls).nth(made) {
         return vec![next.block()];
@@ -289,11 +289,11 @@ fn named(text: &str, title: &str) -> Option<String> {
 }
 
 /// Lines by file and number.
-type Lines = BTreeMap<String, Vec<(u64, String)>>;
+type NumberedLines = BTreeMap<String, Vec<(u64, String)>>;
 
 /// The lines of a change after it, of each file that it names.
-fn changed(diff: &str) -> Lines {
-    let mut files = Lines::new();
+fn changed(diff: &str) -> NumberedLines {
+    let mut files = NumberedLines::new();
     let mut path = None;
     for line in diff.lines() {
         if let Some((name, counts)) = line.rsplit_once(" (")

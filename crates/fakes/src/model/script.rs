@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::play::{Bug, Mend, Play, Role};
+use super::play::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix};
 
 /// The key that is accepted if a script names none.
 pub const KEY: &str = "fake-model-key";
@@ -47,7 +47,7 @@ pub const KEY: &str = "fake-model-key";
 /// A request gets the first answer that is not used up and that its conditions meet.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Script {
+pub struct ModelScript {
     /// The credentials that are accepted, as `x-api-key` or as a bearer token.
     #[serde(default = "default_keys")]
     pub keys: Vec<String>,
@@ -59,14 +59,14 @@ pub struct Script {
     pub obedient: bool,
     /// The answers, in order.
     #[serde(default, rename = "answer")]
-    pub answers: Vec<Answer>,
+    pub answers: Vec<ScriptedAnswer>,
 }
 
 fn default_keys() -> Vec<String> {
     vec![KEY.to_owned()]
 }
 
-impl Default for Script {
+impl Default for ModelScript {
     fn default() -> Self {
         Self { keys: default_keys(), each_key: false, obedient: false, answers: Vec::new() }
     }
@@ -75,16 +75,16 @@ impl Default for Script {
 /// One answer.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
+pub struct ScriptedAnswer {
     /// For which requests.
     #[serde(default)]
-    pub when: When,
+    pub when: AnswerCondition,
     /// For so many of them; 0: for all.
     #[serde(default = "one")]
     pub times: u32,
     /// What is said, in order.
     #[serde(default)]
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<AnswerBlock>,
     /// More text, after the blocks.
     #[serde(default)]
     pub text: String,
@@ -93,7 +93,7 @@ pub struct Answer {
     pub repeat: u32,
     /// What it does by what it is shown; the blocks then follow.
     #[serde(default)]
-    pub play: Option<Play>,
+    pub play: Option<ScriptedBehaviour>,
     /// JSON to be said as text, after the blocks and the text.
     #[serde(default)]
     pub json: Option<Value>,
@@ -102,23 +102,23 @@ pub struct Answer {
     pub stop: Option<String>,
     /// What is counted; none: a token for each four bytes.
     #[serde(default)]
-    pub usage: Option<Usage>,
+    pub usage: Option<ScriptedUsage>,
     /// Is more counted than the request allows?
     #[serde(default)]
     pub overruns: bool,
     /// What goes wrong.
     #[serde(default)]
-    pub fault: Option<Fault>,
+    pub fault: Option<ModelFault>,
 }
 
 fn one() -> u32 {
     1
 }
 
-impl Default for Answer {
+impl Default for ScriptedAnswer {
     fn default() -> Self {
         Self {
-            when: When::default(),
+            when: AnswerCondition::default(),
             times: 1,
             blocks: Vec::new(),
             text: String::new(),
@@ -136,7 +136,7 @@ impl Default for Answer {
 /// Which requests an answer is for: those that meet all that is given.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct When {
+pub struct AnswerCondition {
     /// The model that is asked.
     #[serde(default)]
     pub model: Option<String>,
@@ -151,7 +151,7 @@ pub struct When {
     pub contains: Option<String>,
     /// Who is asked, in the converge loop.
     #[serde(default)]
-    pub role: Option<Role>,
+    pub role: Option<PromptRole>,
     /// Is it the first request of its run, or not?
     #[serde(default)]
     pub fresh: Option<bool>,
@@ -166,7 +166,7 @@ pub struct When {
 /// A piece of an answer.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Block {
+pub enum AnswerBlock {
     /// Words.
     Text {
         /// The words.
@@ -205,7 +205,7 @@ fn default_signature() -> String {
 /// Tokens, in disjoint buckets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Usage {
+pub struct ScriptedUsage {
     /// Of the prompt, beside caches.
     #[serde(default)]
     pub input: u64,
@@ -226,7 +226,7 @@ pub struct Usage {
 /// What goes wrong.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Fault {
+pub enum ModelFault {
     /// A refusal.
     Status {
         /// The HTTP status.
@@ -246,12 +246,12 @@ pub enum Fault {
     /// The connection ends in the middle of what follows this place.
     Cut {
         /// Where.
-        after: Place,
+        after: StreamPlace,
     },
     /// An error is sent after this place, in the stream.
     Error {
         /// Where.
-        after: Place,
+        after: StreamPlace,
         /// The error's type.
         #[serde(rename = "type")]
         error: String,
@@ -262,7 +262,7 @@ pub enum Fault {
     /// An event that is no JSON follows this place.
     BadJson {
         /// Where.
-        after: Place,
+        after: StreamPlace,
     },
     /// 200 with nothing.
     Empty,
@@ -281,7 +281,7 @@ pub enum Fault {
     /// Nothing more after this place, and the connection stays.
     Stall {
         /// Where.
-        after: Place,
+        after: StreamPlace,
     },
     /// Text without end.
     Endless,
@@ -295,7 +295,7 @@ pub enum Fault {
 /// A place in a stream: after the first event of its kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum StreamPlace {
     /// Before anything.
     Headers,
     /// The start of the message.
@@ -315,7 +315,7 @@ pub enum Place {
 #[error("the model's script cannot be read: {0}")]
 pub struct ScriptError(#[from] toml::de::Error);
 
-impl Script {
+impl ModelScript {
     /// Reads a script.
     ///
     /// # Errors
@@ -325,12 +325,12 @@ impl Script {
     }
 
     /// A script of these answers.
-    pub fn of(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub fn of(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         Self { answers: answers.into_iter().collect(), ..Self::default() }
     }
 }
 
-impl Answer {
+impl ScriptedAnswer {
     /// Words.
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
@@ -338,41 +338,43 @@ impl Answer {
 
     /// One call of a tool.
     pub fn tool(name: impl Into<String>, input: Value) -> Self {
-        let block = Block::ToolUse { name: name.into(), input, json: None };
+        let block = AnswerBlock::ToolUse { name: name.into(), input, json: None };
         Self { blocks: vec![block], ..Self::default() }
     }
 
     /// Auditors of changes and fixes who know of these bugs, from here on.
-    pub fn audits(bugs: impl IntoIterator<Item = Bug>) -> [Self; 2] {
-        let play = Play::Audit { bugs: bugs.into_iter().collect(), silent: Vec::new() };
-        [Role::Audit, Role::Check].map(|role| Self::played(play.clone()).by(role).times(0))
+    pub fn audits(bugs: impl IntoIterator<Item = KnownBug>) -> [Self; 2] {
+        let play = ScriptedBehaviour::Audit { bugs: bugs.into_iter().collect(), silent: Vec::new() };
+        [PromptRole::Audit, PromptRole::Check].map(|role| Self::played(play.clone()).by(role).times(0))
     }
 
     /// A fixer who knows to mend these, from here on.
-    pub fn fixes(mends: impl IntoIterator<Item = Mend>) -> Self {
-        Self::played(Play::Fix { mends: mends.into_iter().collect() }).by(Role::Fix).times(0)
+    pub fn fixes(mends: impl IntoIterator<Item = ScriptedFix>) -> Self {
+        Self::played(ScriptedBehaviour::Fix { mends: mends.into_iter().collect() })
+            .by(PromptRole::Fix)
+            .times(0)
     }
 
     /// A writer of descriptions, from here on.
     pub fn describes(summary: impl Into<String>) -> Self {
-        let play = Play::Describe { summary: summary.into(), loses: false };
-        Self::played(play).by(Role::Describe).times(0)
+        let play = ScriptedBehaviour::Describe { summary: summary.into(), loses: false };
+        Self::played(play).by(PromptRole::Describe).times(0)
     }
 
     /// What depends on what the request shows.
-    pub fn played(play: Play) -> Self {
+    pub fn played(play: ScriptedBehaviour) -> Self {
         Self { play: Some(play), ..Self::default() }
     }
 
     /// Something that goes wrong.
-    pub fn fault(fault: Fault) -> Self {
+    pub fn fault(fault: ModelFault) -> Self {
         Self { text: "some words".to_owned(), fault: Some(fault), ..Self::default() }
     }
 
     /// A refusal with this status.
     pub fn status(status: u16) -> Self {
         let (error, message, headers) = Default::default();
-        Self::fault(Fault::Status { status, error, message, headers })
+        Self::fault(ModelFault::Status { status, error, message, headers })
     }
 
     /// For so many requests; 0: for all.
@@ -384,14 +386,14 @@ impl Answer {
 
     /// For these requests alone.
     #[must_use]
-    pub fn when(mut self, when: When) -> Self {
+    pub fn when(mut self, when: AnswerCondition) -> Self {
         self.when = when;
         self
     }
 
     /// For requests to this one alone.
     #[must_use]
-    pub fn by(mut self, role: Role) -> Self {
+    pub fn by(mut self, role: PromptRole) -> Self {
         self.when.role = Some(role);
         self
     }
@@ -405,7 +407,7 @@ impl Answer {
     /// With this count.
     #[must_use]
     pub fn usage(mut self, input: u64, output: u64) -> Self {
-        self.usage = Some(Usage { input, output, ..Usage::default() });
+        self.usage = Some(ScriptedUsage { input, output, ..ScriptedUsage::default() });
         self
     }
 
@@ -417,13 +419,13 @@ impl Answer {
     }
 
     /// Everything that is said to a request, in order.
-    pub(super) fn said(&self, body: &Value) -> Vec<Block> {
+    pub(super) fn said(&self, body: &Value) -> Vec<AnswerBlock> {
         let mut blocks = self.play.as_ref().map(|play| play.said(body)).unwrap_or_default();
         blocks.extend(self.blocks.iter().cloned());
         let repeat = usize::try_from(self.repeat).unwrap_or(usize::MAX);
         let text = Some(self.text.repeat(repeat)).filter(|text| !text.is_empty());
         let json = self.json.as_ref().map(Value::to_string);
-        blocks.extend(text.into_iter().chain(json).map(|text| Block::Text { text }));
+        blocks.extend(text.into_iter().chain(json).map(|text| AnswerBlock::Text { text }));
         blocks
     }
 }
@@ -434,7 +436,7 @@ mod tests {
 
     #[test]
     fn a_script_says_what_it_means() {
-        let script = Script::parse(
+        let script = ModelScript::parse(
             r#"
             [[answer]]
             blocks = [
@@ -452,14 +454,17 @@ mod tests {
         .unwrap();
         assert_eq!(script.keys, [KEY]);
         assert_eq!(script.answers[0].said(&Value::Null).len(), 2);
-        assert_eq!(script.answers[1].said(&Value::Null), [Block::Text { text: r#"{"findings":[]}"#.into() }]);
-        assert_eq!(script.answers[1].fault, Some(Fault::Cut { after: Place::ToolJson }));
+        assert_eq!(
+            script.answers[1].said(&Value::Null),
+            [AnswerBlock::Text { text: r#"{"findings":[]}"#.into() }]
+        );
+        assert_eq!(script.answers[1].fault, Some(ModelFault::Cut { after: StreamPlace::ToolJson }));
     }
 
     #[test]
     fn a_word_that_means_nothing_is_an_error() {
         for text in ["[[answer]]\ntxt = 1", "[[answer]]\nfault = { kind = \"sleep\" }", "answers = []"] {
-            assert!(Script::parse(text).is_err(), "{text}");
+            assert!(ModelScript::parse(text).is_err(), "{text}");
         }
     }
 }

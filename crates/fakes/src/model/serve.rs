@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
-use super::bedrock::{self, Action};
+use super::bedrock::{self, BedrockOperation};
 use super::chat;
-use super::events::{self, Event, Form, Ready};
-use super::script::{Fault, KEY, Place};
+use super::events::{self, AnswerEvent, ModelApi, PreparedAnswer};
+use super::script::{KEY, ModelFault, StreamPlace};
 use super::signature::{self, MESSAGES};
-use super::state::{Picked, Shared};
+use super::state::{FakeModelShared, PickedAnswer};
 use crate::server::HangUp;
 
 /// The largest request that is read: the API takes 32 MB.
@@ -34,11 +34,11 @@ const PAGE: &str =
     "<!doctype html>\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>\n";
 
 /// The routes.
-pub(super) fn router(shared: Arc<Shared>) -> Router {
+pub(super) fn router(shared: Arc<FakeModelShared>) -> Router {
     Router::new().fallback(any).with_state(shared)
 }
 
-async fn any(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn any(State(shared): State<Arc<FakeModelShared>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     if head.method == Method::HEAD {
         return StatusCode::OK.into_response();
@@ -59,7 +59,7 @@ async fn any(State(shared): State<Arc<Shared>>, request: Request) -> Response {
 }
 
 async fn answer(
-    shared: &Arc<Shared>,
+    shared: &Arc<FakeModelShared>,
     head: &axum::http::request::Parts,
     body: &Bytes,
     number: u64,
@@ -97,7 +97,7 @@ async fn answer(
         return axum::Json(json!({"input_tokens": shared.count(&body)})).into_response();
     }
     match shared.pick(&key, &head.headers, &body, number) {
-        Some(picked) => say(shared, picked, (Form::Messages, body["stream"] == true), number).await,
+        Some(picked) => say(shared, picked, (ModelApi::Messages, body["stream"] == true), number).await,
         None => {
             shared.violation(number, "the script has no answer left for it");
             refusal(400, "invalid_request_error", "the script has no answer left for this request")
@@ -107,11 +107,11 @@ async fn answer(
 
 /// The same as Amazon Bedrock does it.
 async fn by_bedrock(
-    shared: &Arc<Shared>,
+    shared: &Arc<FakeModelShared>,
     head: &axum::http::request::Parts,
     body: &Bytes,
     number: u64,
-    (id, action): (&str, Action),
+    (id, action): (&str, BedrockOperation),
 ) -> Response {
     let wrong = |what: &str| {
         shared.violation(number, what);
@@ -135,18 +135,18 @@ async fn by_bedrock(
     if let Err(what) = check(&body, false) {
         return wrong(&what);
     }
-    if action == Action::Count {
+    if action == BedrockOperation::Count {
         return axum::Json(json!({"inputTokens": shared.count(&body)})).into_response();
     }
     match shared.pick(KEY, &head.headers, &body, number) {
-        Some(picked) => say(shared, picked, (Form::Bedrock, true), number).await,
+        Some(picked) => say(shared, picked, (ModelApi::Bedrock, true), number).await,
         None => wrong("the script has no answer left for it"),
     }
 }
 
 /// The same as servers of Chat Completions do it.
 async fn by_chat(
-    shared: &Arc<Shared>,
+    shared: &Arc<FakeModelShared>,
     head: &axum::http::request::Parts,
     body: &Bytes,
     number: u64,
@@ -174,7 +174,7 @@ async fn by_chat(
     match shared.pick(KEY, &head.headers, &body, number) {
         Some(mut picked) => {
             picked.ready.usage = chat::counted(picked.ready.usage);
-            say(shared, picked, (Form::Chat, true), number).await
+            say(shared, picked, (ModelApi::Chat, true), number).await
         }
         None => wrong("the script has no answer left for it"),
     }
@@ -270,16 +270,21 @@ fn kind(status: u16) -> &'static str {
     }
 }
 
-async fn say(shared: &Arc<Shared>, picked: Picked, (form, is_stream): (Form, bool), number: u64) -> Response {
-    let Picked { ready, fault } = picked;
+async fn say(
+    shared: &Arc<FakeModelShared>,
+    picked: PickedAnswer,
+    (form, is_stream): (ModelApi, bool),
+    number: u64,
+) -> Response {
+    let PickedAnswer { ready, fault } = picked;
     match &fault {
-        Some(Fault::Status { status, error, message, headers }) => {
+        Some(ModelFault::Status { status, error, message, headers }) => {
             let message = if message.is_empty() { "the script says so" } else { message };
             let mut response = match form {
-                Form::Messages if error.is_empty() => refusal(*status, kind(*status), message),
-                Form::Messages => refusal(*status, error, message),
-                Form::Bedrock => bedrock::refusal(*status, error, message),
-                Form::Chat => chat::refusal(*status, error, message),
+                ModelApi::Messages if error.is_empty() => refusal(*status, kind(*status), message),
+                ModelApi::Messages => refusal(*status, error, message),
+                ModelApi::Bedrock => bedrock::refusal(*status, error, message),
+                ModelApi::Chat => chat::refusal(*status, error, message),
             };
             for (name, value) in headers {
                 if let (Ok(name), Ok(value)) =
@@ -290,24 +295,24 @@ async fn say(shared: &Arc<Shared>, picked: Picked, (form, is_stream): (Form, boo
             }
             return response;
         }
-        Some(Fault::Reset) => return hang_up(),
-        Some(Fault::Empty) => return StatusCode::OK.into_response(),
-        Some(Fault::Html) => return axum::response::Html(PAGE).into_response(),
-        Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
+        Some(ModelFault::Reset) => return hang_up(),
+        Some(ModelFault::Empty) => return StatusCode::OK.into_response(),
+        Some(ModelFault::Html) => return axum::response::Html(PAGE).into_response(),
+        Some(ModelFault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
         Some(
-            Fault::Cut { .. }
-            | Fault::Error { .. }
-            | Fault::BadJson { .. }
-            | Fault::Drip { .. }
-            | Fault::Stall { .. }
-            | Fault::Endless
-            | Fault::Pings { .. },
+            ModelFault::Cut { .. }
+            | ModelFault::Error { .. }
+            | ModelFault::BadJson { .. }
+            | ModelFault::Drip { .. }
+            | ModelFault::Stall { .. }
+            | ModelFault::Endless
+            | ModelFault::Pings { .. },
         )
         | None => {}
     }
     if !is_stream {
         return match fault {
-            None | Some(Fault::Slow { .. }) => {
+            None | Some(ModelFault::Slow { .. }) => {
                 shared.bill(number, &ready, ready.usage.output, true);
                 axum::Json(events::message(&ready)).into_response()
             }
@@ -316,9 +321,9 @@ async fn say(shared: &Arc<Shared>, picked: Picked, (form, is_stream): (Form, boo
     }
     let (sender, receiver) = channel(MAX_WAITING);
     let (written, seen) = watch::channel(None);
-    let stream = Stream { shared: shared.clone(), form, sender, sent: 0, written: seen, number };
+    let stream = AnswerStream { shared: shared.clone(), form, sender, sent: 0, written: seen, number };
     tokio::spawn(async move { stream.send(&ready, fault).await });
-    let pieces = Pieces { receiver, taken: 0, in_vain: None, written };
+    let pieces = StreamBody { receiver, taken: 0, in_vain: None, written };
     let mut response = Response::new(Body::new(pieces));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -332,7 +337,7 @@ fn hang_up() -> Response {
 }
 
 /// A body that is sent piece by piece; an error ends the connection.
-struct Pieces {
+struct StreamBody {
     receiver: Receiver<io::Result<Bytes>>,
     /// How many pieces the connection has taken.
     taken: usize,
@@ -342,7 +347,7 @@ struct Pieces {
     written: watch::Sender<Option<usize>>,
 }
 
-impl hyper::body::Body for Pieces {
+impl hyper::body::Body for StreamBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -364,12 +369,12 @@ impl hyper::body::Body for Pieces {
 }
 
 /// The client has gone, or the script says that it is over.
-struct Over;
+struct StreamEnd;
 
 /// One stream on its way.
-struct Stream {
-    shared: Arc<Shared>,
-    form: Form,
+struct AnswerStream {
+    shared: Arc<FakeModelShared>,
+    form: ModelApi,
     sender: Sender<io::Result<Bytes>>,
     /// How many pieces were sent.
     sent: usize,
@@ -378,16 +383,16 @@ struct Stream {
     number: u64,
 }
 
-impl Stream {
+impl AnswerStream {
     /// Sends the events, and what goes wrong at its place. What was sent is billed.
-    async fn send(mut self, ready: &Ready, fault: Option<Fault>) {
+    async fn send(mut self, ready: &PreparedAnswer, fault: Option<ModelFault>) {
         let mut written = 0;
-        if self.wrong(&fault, Place::Headers, &[]).await.is_err() {
+        if self.wrong(&fault, StreamPlace::Headers, &[]).await.is_err() {
             return;
         }
         let events = self.form.stream(ready);
         for (index, event) in events.iter().enumerate() {
-            if let Some(Fault::Drip { millis }) = fault {
+            if let Some(ModelFault::Drip { millis }) = fault {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
             }
             written += event.content;
@@ -397,7 +402,7 @@ impl Stream {
             if self.event(&event.data).await.is_err() {
                 return;
             }
-            let rest: &[Event] = events.get(index + 1..).unwrap_or_default();
+            let rest: &[AnswerEvent] = events.get(index + 1..).unwrap_or_default();
             let over = match event.place {
                 Some(place) => self.wrong(&fault, place, rest).await,
                 None => Ok(()),
@@ -408,7 +413,7 @@ impl Stream {
         }
     }
 
-    fn bill(&self, ready: &Ready, written: usize, is_last: bool) {
+    fn bill(&self, ready: &PreparedAnswer, written: usize, is_last: bool) {
         let written = u64::try_from(written.div_ceil(4)).unwrap_or(u64::MAX);
         let output = if is_last { ready.usage.output } else { written.min(ready.usage.output) };
         self.shared.bill(self.number, ready, output, is_last);
@@ -420,60 +425,65 @@ impl Stream {
         let _ = self.written.wait_for(|written| *written >= Some(sent)).await;
     }
 
-    async fn event(&mut self, data: &Value) -> Result<(), Over> {
+    async fn event(&mut self, data: &Value) -> Result<(), StreamEnd> {
         self.piece(self.form.event(data)).await
     }
 
-    async fn piece(&mut self, bytes: Vec<u8>) -> Result<(), Over> {
+    async fn piece(&mut self, bytes: Vec<u8>) -> Result<(), StreamEnd> {
         self.sent += 1;
-        self.sender.send(Ok(Bytes::from(bytes))).await.map_err(|_| Over)
+        self.sender.send(Ok(Bytes::from(bytes))).await.map_err(|_| StreamEnd)
     }
 
     /// Lets go wrong what is to go wrong here.
-    async fn wrong(&mut self, fault: &Option<Fault>, here: Place, rest: &[Event]) -> Result<(), Over> {
+    async fn wrong(
+        &mut self,
+        fault: &Option<ModelFault>,
+        here: StreamPlace,
+        rest: &[AnswerEvent],
+    ) -> Result<(), StreamEnd> {
         match fault {
-            Some(Fault::Cut { after }) if *after == here => {
+            Some(ModelFault::Cut { after }) if *after == here => {
                 let next = rest.first().map(|event| self.form.event(&event.data)).unwrap_or_default();
                 let half = next.get(..next.len() / 2).unwrap_or_default();
                 self.piece(half.to_vec()).await?;
                 self.flushed().await;
                 let _ = self.sender.send(Err(io::Error::other("cut on purpose"))).await;
-                Err(Over)
+                Err(StreamEnd)
             }
-            Some(Fault::Error { after, error, message }) if *after == here => {
+            Some(ModelFault::Error { after, error, message }) if *after == here => {
                 self.piece(self.form.error(error, message)).await?;
-                Err(Over)
+                Err(StreamEnd)
             }
-            Some(Fault::BadJson { after }) if *after == here => self.piece(self.form.bad()).await,
-            Some(Fault::Stall { after }) if *after == here => {
+            Some(ModelFault::BadJson { after }) if *after == here => self.piece(self.form.bad()).await,
+            Some(ModelFault::Stall { after }) if *after == here => {
                 self.flushed().await;
                 self.shared.hangs();
                 self.sender.closed().await;
-                Err(Over)
+                Err(StreamEnd)
             }
-            Some(Fault::Endless) if here == Place::Start => {
+            Some(ModelFault::Endless) if here == StreamPlace::Start => {
                 self.piece(self.form.text_block()).await?;
                 loop {
                     self.piece(self.form.text("and so on, ")).await?;
                 }
             }
-            Some(Fault::Pings { millis }) if here == Place::Start => loop {
+            Some(ModelFault::Pings { millis }) if here == StreamPlace::Start => loop {
                 self.piece(self.form.ping()).await?;
                 tokio::time::sleep(Duration::from_millis(*millis)).await;
             },
             Some(
-                Fault::Cut { .. }
-                | Fault::Error { .. }
-                | Fault::BadJson { .. }
-                | Fault::Stall { .. }
-                | Fault::Endless
-                | Fault::Pings { .. }
-                | Fault::Drip { .. }
-                | Fault::Slow { .. }
-                | Fault::Status { .. }
-                | Fault::Reset
-                | Fault::Empty
-                | Fault::Html,
+                ModelFault::Cut { .. }
+                | ModelFault::Error { .. }
+                | ModelFault::BadJson { .. }
+                | ModelFault::Stall { .. }
+                | ModelFault::Endless
+                | ModelFault::Pings { .. }
+                | ModelFault::Drip { .. }
+                | ModelFault::Slow { .. }
+                | ModelFault::Status { .. }
+                | ModelFault::Reset
+                | ModelFault::Empty
+                | ModelFault::Html,
             )
             | None => Ok(()),
         }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::events::Ready;
-use super::script::{Answer, Block, Fault, Script, Usage, When};
+use super::events::PreparedAnswer;
+use super::script::{AnswerBlock, AnswerCondition, ModelFault, ModelScript, ScriptedAnswer, ScriptedUsage};
 use super::{obedient, play};
 
 /// The most requests that the log keeps; the oldest go first.
@@ -20,7 +20,7 @@ const BYTES_PER_TOKEN: usize = 4;
 
 /// A request that came.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Logged {
+pub struct LoggedModelCall {
     /// Its place in the order of arrival, from 1.
     pub number: u64,
     /// `POST`.
@@ -36,53 +36,53 @@ pub struct Logged {
     /// The status that it was answered with; none yet.
     pub status: Option<u16>,
     /// What the model says to it, as far as nothing goes wrong.
-    pub said: Vec<Block>,
+    pub said: Vec<AnswerBlock>,
 }
 
 /// What one request was billed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Bill {
+pub struct RequestBill {
     /// The request.
     pub number: u64,
     /// The model that answered.
     pub model: String,
     /// What was counted, up to where the answer came.
-    pub usage: Usage,
+    pub usage: ScriptedUsage,
     /// Was the answer sent to its end?
     pub is_complete: bool,
 }
 
 /// What a request gets.
-pub(super) struct Picked {
-    pub(super) ready: Ready,
-    pub(super) fault: Option<Fault>,
+pub(super) struct PickedAnswer {
+    pub(super) ready: PreparedAnswer,
+    pub(super) fault: Option<ModelFault>,
 }
 
 /// What the server and its handle share.
-pub(super) struct Shared {
-    state: Mutex<State>,
+pub(super) struct FakeModelShared {
+    state: Mutex<FakeModelState>,
     /// The request that gets no answer, and whether it is there.
     stall: watch::Sender<(Option<u64>, bool)>,
 }
 
-struct State {
-    script: Script,
+struct FakeModelState {
+    script: ModelScript,
     /// How often each answer was given, by whose turn it is.
     given: BTreeMap<String, Vec<u32>>,
     /// The script before, how often its answers were given, and the last request that had arrived by then: who is killed
     /// before it is answered takes no answer from those who come after it.
-    before: Option<(Script, BTreeMap<String, Vec<u32>>, u64)>,
+    before: Option<(ModelScript, BTreeMap<String, Vec<u32>>, u64)>,
     requests: u64,
-    log: std::collections::VecDeque<Logged>,
-    bills: BTreeMap<u64, Bill>,
+    log: std::collections::VecDeque<LoggedModelCall>,
+    bills: BTreeMap<u64, RequestBill>,
     violations: Vec<String>,
     /// Answers that stopped in their middle, when all of them before that was on its way.
     hung: u64,
 }
 
-impl Shared {
-    pub(super) fn new(script: Script) -> Self {
-        let state = State {
+impl FakeModelShared {
+    pub(super) fn new(script: ModelScript) -> Self {
+        let state = FakeModelState {
             script,
             given: BTreeMap::new(),
             before: None,
@@ -95,7 +95,7 @@ impl Shared {
         Self { state: Mutex::new(state), stall: watch::Sender::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FakeModelState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -127,7 +127,7 @@ impl Shared {
         self.stall.borrow().0 == Some(number)
     }
 
-    pub(super) fn play(&self, script: Script) {
+    pub(super) fn play(&self, script: ModelScript) {
         let mut state = self.state();
         let before = std::mem::replace(&mut state.script, script);
         let given = std::mem::take(&mut state.given);
@@ -150,7 +150,7 @@ impl Shared {
         if state.log.len() == MAX_LOGGED {
             state.log.pop_front();
         }
-        state.log.push_back(Logged {
+        state.log.push_back(LoggedModelCall {
             number,
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
@@ -167,7 +167,7 @@ impl Shared {
         self.note(number, |logged| logged.status = Some(status));
     }
 
-    fn note(&self, number: u64, note: impl FnOnce(&mut Logged)) {
+    fn note(&self, number: u64, note: impl FnOnce(&mut LoggedModelCall)) {
         if let Some(logged) = self.state().log.iter_mut().rev().find(|logged| logged.number == number) {
             note(logged);
         }
@@ -181,11 +181,11 @@ impl Shared {
         prompt_tokens(body)
     }
 
-    pub(super) fn logged(&self) -> Vec<Logged> {
+    pub(super) fn logged(&self) -> Vec<LoggedModelCall> {
         self.state().log.iter().cloned().collect()
     }
 
-    pub(super) fn bills(&self) -> Vec<Bill> {
+    pub(super) fn bills(&self) -> Vec<RequestBill> {
         self.state().bills.values().cloned().collect()
     }
 
@@ -207,22 +207,28 @@ impl Shared {
     }
 
     /// Bills a request, for all that was written by now.
-    pub(super) fn bill(&self, number: u64, ready: &Ready, output: u64, is_complete: bool) {
-        let usage = Usage { output, ..ready.usage };
-        let bill = Bill { number, model: ready.model.clone(), usage, is_complete };
+    pub(super) fn bill(&self, number: u64, ready: &PreparedAnswer, output: u64, is_complete: bool) {
+        let usage = ScriptedUsage { output, ..ready.usage };
+        let bill = RequestBill { number, model: ready.model.clone(), usage, is_complete };
         self.state().bills.insert(number, bill);
     }
 
     /// The answer that a request gets, which is then given.
-    pub(super) fn pick(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<Picked> {
+    pub(super) fn pick(
+        &self,
+        key: &str,
+        headers: &HeaderMap,
+        body: &Value,
+        number: u64,
+    ) -> Option<PickedAnswer> {
         let picked = self.picked(key, headers, body, number)?;
         self.note(number, |logged| logged.said.clone_from(&picked.ready.blocks));
         Some(picked)
     }
 
-    fn picked(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<Picked> {
+    fn picked(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<PickedAnswer> {
         let mut state = self.state();
-        let State { script, given, before, .. } = &mut *state;
+        let FakeModelState { script, given, before, .. } = &mut *state;
         let (script, given) = match before {
             Some((script, given, last)) if number <= *last => (script, given),
             Some(_) | None => (script, given),
@@ -230,8 +236,8 @@ impl Shared {
         if script.obedient {
             let orders = obedient::orders(body);
             if !orders.is_empty() {
-                let answer = Answer { blocks: orders, ..Answer::default() };
-                return Some(Picked { ready: ready(&answer, body, number), fault: None });
+                let answer = ScriptedAnswer { blocks: orders, ..ScriptedAnswer::default() };
+                return Some(PickedAnswer { ready: ready(&answer, body, number), fault: None });
             }
         }
         let whose = if script.each_key { key.to_owned() } else { String::new() };
@@ -241,12 +247,13 @@ impl Shared {
             (answer.times == 0 || **given < answer.times) && meets(&answer.when, key, headers, body)
         })?;
         *given = given.saturating_add(1);
-        Some(Picked { ready: ready(answer, body, number), fault: answer.fault.clone() })
+        Some(PickedAnswer { ready: ready(answer, body, number), fault: answer.fault.clone() })
     }
 }
 
-fn meets(when: &When, key: &str, headers: &HeaderMap, body: &Value) -> bool {
-    let When { model, key: wanted, headers: wanted_headers, contains, role, fresh, system, first } = when;
+fn meets(when: &AnswerCondition, key: &str, headers: &HeaderMap, body: &Value) -> bool {
+    let AnswerCondition { model, key: wanted, headers: wanted_headers, contains, role, fresh, system, first } =
+        when;
     let has =
         |(name, value): (&String, &String)| headers.get(name).is_some_and(|found| found == value.as_str());
     model.as_ref().is_none_or(|model| body["model"] == model.as_str())
@@ -280,15 +287,15 @@ fn holds(value: &Value, wanted: &str) -> bool {
 }
 
 /// The answer with its counts. No answer is longer than the request allows.
-fn ready(answer: &Answer, body: &Value, number: u64) -> Ready {
+fn ready(answer: &ScriptedAnswer, body: &Value, number: u64) -> PreparedAnswer {
     let blocks = answer.said(body);
-    let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
+    let calls = blocks.iter().any(|block| matches!(block, AnswerBlock::ToolUse { .. }));
     let mut stop =
         answer.stop.clone().unwrap_or_else(|| if calls { "tool_use" } else { "end_turn" }.to_owned());
-    let mut usage = answer.usage.unwrap_or_else(|| Usage {
+    let mut usage = answer.usage.unwrap_or_else(|| ScriptedUsage {
         input: prompt_tokens(body),
         output: tokens(blocks.iter().map(size).sum()),
-        ..Usage::default()
+        ..ScriptedUsage::default()
     });
     let most = body["max_tokens"].as_u64().unwrap_or(u64::MAX);
     if usage.output > most && !answer.overruns {
@@ -296,7 +303,7 @@ fn ready(answer: &Answer, body: &Value, number: u64) -> Ready {
         stop = "max_tokens".to_owned();
     }
     let model = body["model"].as_str().unwrap_or_default().to_owned();
-    Ready { id: format!("msg_{number:06}"), model, blocks, stop, usage }
+    PreparedAnswer { id: format!("msg_{number:06}"), model, blocks, stop, usage }
 }
 
 fn prompt_tokens(body: &Value) -> u64 {
@@ -308,12 +315,12 @@ fn tokens(bytes: usize) -> u64 {
     u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX).max(1)
 }
 
-fn size(block: &Block) -> usize {
+fn size(block: &AnswerBlock) -> usize {
     match block {
-        Block::Text { text } => text.len(),
-        Block::Thinking { thinking, .. } => thinking.len(),
-        Block::RedactedThinking { data } => data.len(),
-        Block::ToolUse { name, input, json } => {
+        AnswerBlock::Text { text } => text.len(),
+        AnswerBlock::Thinking { thinking, .. } => thinking.len(),
+        AnswerBlock::RedactedThinking { data } => data.len(),
+        AnswerBlock::ToolUse { name, input, json } => {
             name.len() + json.as_ref().map_or_else(|| input.to_string().len(), String::len)
         }
     }

@@ -30,7 +30,7 @@ fn kinds(events: &[Value]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_stream_has_the_events_of_the_api_in_their_order() {
-    let script = Script::parse(
+    let script = ModelScript::parse(
         r#"
         [[answer]]
         blocks = [
@@ -79,7 +79,9 @@ async fn a_stream_has_the_events_of_the_api_in_their_order() {
 
 #[tokio::test]
 async fn who_wants_no_stream_gets_the_same_message() {
-    let model = FakeModel::start(Script::of([Answer::tool("read", json!({"path": "a"}))])).await.unwrap();
+    let model = FakeModel::start(ModelScript::of([ScriptedAnswer::tool("read", json!({"path": "a"}))]))
+        .await
+        .unwrap();
     let message: Value = post(&model, &ask(false)).await.unwrap().json().await.unwrap();
     assert_eq!(
         (&message["stop_reason"], &message["content"][0]["input"]["path"]),
@@ -89,7 +91,7 @@ async fn who_wants_no_stream_gets_the_same_message() {
 
 #[tokio::test]
 async fn wrong_and_double_credentials_are_refused() {
-    let model = FakeModel::start(Script::of([Answer::text("x").times(0)])).await.unwrap();
+    let model = FakeModel::start(ModelScript::of([ScriptedAnswer::text("x").times(0)])).await.unwrap();
     let client = Client::builder().no_proxy().build().unwrap();
     let status = async |headers: &[(&str, &str)]| {
         let mut request = client.post(format!("{}/v1/messages", model.url())).json(&ask(true));
@@ -109,7 +111,7 @@ async fn wrong_and_double_credentials_are_refused() {
 
 #[tokio::test]
 async fn requests_that_the_api_refuses_are_refused() {
-    let model = FakeModel::start(Script::of([Answer::text("x").times(0)])).await.unwrap();
+    let model = FakeModel::start(ModelScript::of([ScriptedAnswer::text("x").times(0)])).await.unwrap();
     let mut bad = vec![ask(true), ask(true), ask(true), ask(true), ask(true)];
     bad[0]["max_tokens"] = json!(0);
     bad[1]["messages"] = json!([]);
@@ -127,12 +129,12 @@ async fn requests_that_the_api_refuses_are_refused() {
 
 #[tokio::test]
 async fn answers_are_chosen_by_what_is_asked_and_used_up() {
-    let when = |model: &str| When { model: Some(model.into()), ..When::default() };
-    let contains = When { contains: Some("hello".into()), ..When::default() };
-    let script = Script::of([
-        Answer::text("for n").when(when("n")).times(0),
-        Answer::text("once").when(contains),
-        Answer::text("then").times(0).usage(1, 5000),
+    let when = |model: &str| AnswerCondition { model: Some(model.into()), ..AnswerCondition::default() };
+    let contains = AnswerCondition { contains: Some("hello".into()), ..AnswerCondition::default() };
+    let script = ModelScript::of([
+        ScriptedAnswer::text("for n").when(when("n")).times(0),
+        ScriptedAnswer::text("once").when(contains),
+        ScriptedAnswer::text("then").times(0).usage(1, 5000),
     ]);
     let model = FakeModel::start(script).await.unwrap();
     let mut said = Vec::new();
@@ -155,10 +157,10 @@ async fn answers_are_chosen_by_what_is_asked_and_used_up() {
 
 #[tokio::test]
 async fn each_credential_can_play_the_script_from_its_beginning() {
-    let script = Script {
+    let script = ModelScript {
         keys: vec![KEY.into(), "second".into()],
         each_key: true,
-        ..Script::of([Answer::text("one"), Answer::text("two")])
+        ..ModelScript::of([ScriptedAnswer::text("one"), ScriptedAnswer::text("two")])
     };
     let model = FakeModel::start(script).await.unwrap();
     let client = Client::builder().no_proxy().build().unwrap();
@@ -172,16 +174,20 @@ async fn each_credential_can_play_the_script_from_its_beginning() {
 
 #[tokio::test]
 async fn faults_are_what_they_say() {
-    let cut = |after| Answer::fault(Fault::Cut { after });
-    let error = Fault::Error { after: Place::Block, error: "overloaded_error".into(), message: "m".into() };
-    let script = Script::of([
-        Answer::status(529),
-        Answer::fault(Fault::Reset),
-        cut(Place::Start),
-        cut(Place::Text),
-        Answer::fault(error),
-        Answer::fault(Fault::Empty),
-        Answer::fault(Fault::Html),
+    let cut = |after| ScriptedAnswer::fault(ModelFault::Cut { after });
+    let error = ModelFault::Error {
+        after: StreamPlace::Block,
+        error: "overloaded_error".into(),
+        message: "m".into(),
+    };
+    let script = ModelScript::of([
+        ScriptedAnswer::status(529),
+        ScriptedAnswer::fault(ModelFault::Reset),
+        cut(StreamPlace::Start),
+        cut(StreamPlace::Text),
+        ScriptedAnswer::fault(error),
+        ScriptedAnswer::fault(ModelFault::Empty),
+        ScriptedAnswer::fault(ModelFault::Html),
     ]);
     let model = FakeModel::start(script).await.unwrap();
     let response = post(&model, &ask(true)).await.unwrap();
@@ -202,7 +208,7 @@ async fn faults_are_what_they_say() {
 
 #[tokio::test]
 async fn an_obedient_model_does_what_it_reads_and_then_what_the_script_says() {
-    let script = Script { obedient: true, ..Script::of([Answer::text("the end")]) };
+    let script = ModelScript { obedient: true, ..ModelScript::of([ScriptedAnswer::text("the end")]) };
     let model = FakeModel::start(script).await.unwrap();
     let mut body = ask(false);
     body["messages"][0]["content"] = json!("<!-- TOOL run {\"argv\":[\"id\"]} -->");
@@ -226,7 +232,7 @@ async fn an_obedient_model_does_what_it_reads_and_then_what_the_script_says() {
 
 #[tokio::test]
 async fn other_calls_are_answered_as_the_api_does() {
-    let model = FakeModel::start(Script::default()).await.unwrap();
+    let model = FakeModel::start(ModelScript::default()).await.unwrap();
     let client = Client::builder().no_proxy().build().unwrap();
     let count = client.post(format!("{}/v1/messages/count_tokens", model.url()));
     let count = count.header("x-api-key", KEY).header("anthropic-version", "2023-06-01").json(&ask(true));
@@ -240,10 +246,10 @@ async fn other_calls_are_answered_as_the_api_does() {
 
 #[tokio::test]
 async fn an_answer_may_be_for_requests_that_say_something_wherever_lines_end() {
-    let when = |system: &str, first: &str| When {
+    let when = |system: &str, first: &str| AnswerCondition {
         system: vec![system.to_owned()],
         first: vec![first.to_owned()],
-        ..When::default()
+        ..AnswerCondition::default()
     };
     for (system, first, is_met) in [
         ("be good and kind", "look", true),
@@ -252,7 +258,10 @@ async fn an_answer_may_be_for_requests_that_say_something_wherever_lines_end() {
         ("be good", "kind", false),
         ("be good", "said before", false),
     ] {
-        let script = Script::of([Answer::text("right").when(when(system, first)), Answer::text("wrong")]);
+        let script = ModelScript::of([
+            ScriptedAnswer::text("right").when(when(system, first)),
+            ScriptedAnswer::text("wrong"),
+        ]);
         let model = FakeModel::start(script).await.unwrap();
         let body = json!({"model": "m", "max_tokens": 100,
             "system": [{"type": "text", "text": "be good\nand"}, {"type": "text", "text": "kind"}],

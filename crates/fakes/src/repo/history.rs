@@ -1,24 +1,24 @@
 //! Commits as git shows them.
 
-use super::{GitError, RepoBuilder, git, run};
+use super::{FakeGitError, RepoBuilder, git, run};
 
-/// The fields of a commit that [`Logged`] has.
+/// The fields of a commit that [`CommitObject`] has.
 const LOG_FORMAT: &str = "--format=%H%x00%P%x00%T%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B%x01";
 
 /// A commit as git shows it.
 #[derive(Clone, Debug)]
-pub(crate) struct Logged {
+pub(crate) struct CommitObject {
     pub(crate) sha: String,
     pub(crate) parents: Vec<String>,
     pub(crate) tree: String,
-    pub(crate) author: Signed,
-    pub(crate) committer: Signed,
+    pub(crate) author: FakeCommitIdentity,
+    pub(crate) committer: FakeCommitIdentity,
     pub(crate) message: String,
 }
 
 /// Who wrote or made a commit, and when (seconds since 1970).
 #[derive(Clone, Debug)]
-pub(crate) struct Signed {
+pub(crate) struct FakeCommitIdentity {
     pub(crate) name: String,
     pub(crate) email: String,
     pub(crate) at: i64,
@@ -26,13 +26,13 @@ pub(crate) struct Signed {
 
 impl RepoBuilder {
     /// The commits that `head` has and `base` has not, oldest first.
-    pub(crate) fn log(&self, base: &str, head: &str) -> Result<Vec<Logged>, GitError> {
+    pub(crate) fn log(&self, base: &str, head: &str) -> Result<Vec<CommitObject>, FakeGitError> {
         let range = format!("{base}..{head}");
         self.logged(&["--reverse", "--topo-order", &range])
     }
 
     /// A commit; none if it is not here.
-    pub(crate) fn show(&self, sha: &str) -> Result<Option<Logged>, GitError> {
+    pub(crate) fn show(&self, sha: &str) -> Result<Option<CommitObject>, FakeGitError> {
         if !self.contains(sha) {
             return Ok(None);
         }
@@ -40,7 +40,7 @@ impl RepoBuilder {
     }
 
     /// The commits that `git log` lists for these arguments.
-    fn logged(&self, which: &[&str]) -> Result<Vec<Logged>, GitError> {
+    fn logged(&self, which: &[&str]) -> Result<Vec<CommitObject>, FakeGitError> {
         let log = run(git(&self.dir).args(["log", LOG_FORMAT]).args(which).arg("--"))?;
         let log = String::from_utf8_lossy(&log);
         let entries = log.split('\u{1}').map(str::trim_start).filter(|entry| !entry.is_empty());
@@ -48,10 +48,11 @@ impl RepoBuilder {
             let mut fields = entry.splitn(10, '\0').map(str::to_owned);
             let mut next = || fields.next().unwrap_or_default();
             let (sha, parents, tree) = (next(), next(), next());
-            let mut who = || Signed { name: next(), email: next(), at: next().parse().unwrap_or(0) };
+            let mut who =
+                || FakeCommitIdentity { name: next(), email: next(), at: next().parse().unwrap_or(0) };
             let (author, committer) = (who(), who());
             let parents = parents.split_whitespace().map(str::to_owned).collect();
-            Logged { sha, parents, tree, author, committer, message: next().trim_end().to_owned() }
+            CommitObject { sha, parents, tree, author, committer, message: next().trim_end().to_owned() }
         };
         Ok(entries.map(read).collect())
     }

@@ -2,11 +2,11 @@
 
 use std::process::Stdio;
 
-use super::{COMMIT_STEP, FIRST_COMMIT, GitError, RepoBuilder, git, run};
+use super::{COMMIT_STEP, FIRST_COMMIT, FakeGitError, RepoBuilder, git, run};
 
 impl RepoBuilder {
     /// The files that conflict if `theirs` is merged into `ours`; nothing is made.
-    pub(crate) fn conflicting(&self, ours: &str, theirs: &str) -> Result<Vec<String>, GitError> {
+    pub(crate) fn conflicting(&self, ours: &str, theirs: &str) -> Result<Vec<String>, FakeGitError> {
         let what = || "git merge-tree".to_owned();
         let options =
             ["merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", "--end-of-options"];
@@ -15,7 +15,7 @@ impl RepoBuilder {
             .args([ours, theirs])
             .stdin(Stdio::null())
             .output()
-            .map_err(|error| GitError::Io { what: what(), error })?;
+            .map_err(|error| FakeGitError::Io { what: what(), error })?;
         match output.status.code() {
             Some(0) => Ok(Vec::new()),
             Some(1) => {
@@ -26,7 +26,7 @@ impl RepoBuilder {
             }
             _ => {
                 let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                Err(GitError::Failed { what: what(), message })
+                Err(FakeGitError::Failed { what: what(), message })
             }
         }
     }
@@ -37,20 +37,20 @@ impl RepoBuilder {
         refs: &[&str],
         (ours, theirs): (&str, &str),
         message: &str,
-    ) -> Result<Option<String>, GitError> {
+    ) -> Result<Option<String>, FakeGitError> {
         let what = || "git merge-tree".to_owned();
         let mut command = git(&self.dir);
         let output = command
             .args(["merge-tree", "--write-tree", "--no-messages", "--end-of-options", ours, theirs])
             .stdin(Stdio::null())
             .output()
-            .map_err(|error| GitError::Io { what: what(), error })?;
+            .map_err(|error| FakeGitError::Io { what: what(), error })?;
         match output.status.code() {
             Some(0) => {}
             Some(1) => return Ok(None),
             _ => {
                 let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                return Err(GitError::Failed { what: what(), message });
+                return Err(FakeGitError::Failed { what: what(), message });
             }
         }
         let tree = String::from_utf8_lossy(&output.stdout).trim().to_owned();

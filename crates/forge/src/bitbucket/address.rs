@@ -6,7 +6,7 @@ use truing_core::id::AccountId;
 use truing_core::port::ForgeError;
 use url::Url;
 
-use crate::http::Wire;
+use crate::http::HttpDialect;
 
 /// The name of our build statuses and reports.
 pub(super) const STATUS_NAME: &str = "truing/review";
@@ -14,8 +14,13 @@ pub(super) const STATUS_NAME: &str = "truing/review";
 const MAX_REMEMBERED: usize = 4096;
 
 /// What both have on the wire: JSON, no header of a version, no published limit of calls that create something.
-pub(super) const WIRE: Wire =
-    Wire { accept: "application/json", version: None, sign_on: None, tells_conflicts: true, creations: &[] };
+pub(super) const WIRE: HttpDialect = HttpDialect {
+    accept: "application/json",
+    version: None,
+    sign_on: None,
+    tells_conflicts: true,
+    creations: &[],
+};
 
 /// The key of our build status, and at Cloud of our report: two pull requests may have one commit.
 pub(super) fn status_key(number: u64) -> String {

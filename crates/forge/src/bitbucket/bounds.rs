@@ -1,7 +1,7 @@
 //! Bounds of lists and comments that both Bitbuckets have, and reading of times and hashes.
 
 use jiff::Timestamp;
-use truing_core::id::{Millis, Sha};
+use truing_core::id::{Sha, UnixMillis};
 use truing_core::port::ForgeError;
 
 use crate::http::unavailable;
@@ -21,15 +21,15 @@ pub(super) fn endless(what: &str, most: usize) -> ForgeError {
 }
 
 /// Reads an instant (ISO 8601 with an offset).
-pub(super) fn instant(what: &str, text: &str) -> Result<Millis, ForgeError> {
+pub(super) fn instant(what: &str, text: &str) -> Result<UnixMillis, ForgeError> {
     match text.parse::<Timestamp>() {
-        Ok(instant) => Ok(Millis(instant.as_millisecond())),
+        Ok(instant) => Ok(UnixMillis(instant.as_millisecond())),
         Err(_) => Err(unavailable(what, "a time is not ISO 8601")),
     }
 }
 
 /// An instant as queries spell it.
-pub(super) fn spelled(at: Millis) -> String {
+pub(super) fn spelled(at: UnixMillis) -> String {
     Timestamp::from_second(at.0.div_euclid(1000)).unwrap_or_default().to_string()
 }
 

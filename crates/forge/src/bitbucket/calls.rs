@@ -4,21 +4,21 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use truing_core::converge::readiness::Merge as Mergeable;
-use truing_core::finding::Place;
-use truing_core::id::{AccountId, Millis, Sha};
+use truing_core::converge::readiness::MergeableState as Mergeable;
+use truing_core::finding::CodeLocation;
+use truing_core::id::{AccountId, Sha, UnixMillis};
 use truing_core::port::{
-    Author, CommitCheck, ForgeError, Permit, PullDraft, PullState, RepositoryNow, ReviewState,
+    AuthorAccount, CommitCheck, ForgeError, Permit, PullDraft, PullState, RepositoryDetails, ReviewState,
 };
 use truing_core::publish::DesiredStatus;
 
-use super::login::Own;
+use super::login::OwnAccount;
 use super::options::BitbucketOptions;
-use crate::capability::Capability;
+use crate::capability::ForgeCapability;
 
 /// An account as an answer names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct User {
+pub(super) struct BitbucketUser {
     /// The id that lasts through renames: a UUID with braces at Cloud, a number at Data Center.
     pub(super) id: AccountId,
     /// The name now.
@@ -29,15 +29,15 @@ pub(super) struct User {
     pub(super) is_person: bool,
 }
 
-impl User {
-    pub(super) fn author(&self) -> Author {
-        Author { id: self.id.clone(), login: self.login.clone(), is_person: self.is_person }
+impl BitbucketUser {
+    pub(super) fn author(&self) -> AuthorAccount {
+        AuthorAccount { id: self.id.clone(), login: self.login.clone(), is_person: self.is_person }
     }
 }
 
 /// One end of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct End {
+pub(super) struct PullRequestEnd {
     /// Its newest commit; [`Sha::none`] if that is gone.
     pub(super) commit: Sha,
     /// Its branch, without `refs/heads/`.
@@ -48,8 +48,8 @@ pub(super) struct End {
 
 /// Somebody who reviews or has reviewed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Reviewer {
-    pub(super) user: User,
+pub(super) struct BitbucketReviewer {
+    pub(super) user: BitbucketUser,
     /// True: they are asked for a review. Otherwise they took part without.
     pub(super) is_asked: bool,
     /// Their verdict; none: they have not decided.
@@ -57,12 +57,12 @@ pub(super) struct Reviewer {
     /// The commit of that, where it is told.
     pub(super) commit: Option<Sha>,
     /// The time of that, where it is told.
-    pub(super) at: Option<Millis>,
+    pub(super) at: Option<UnixMillis>,
 }
 
 /// A pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pull {
+pub struct BitbucketPullRequest {
     pub(super) number: u64,
     /// Its version, which a change must name (Data Center).
     pub(super) version: u64,
@@ -71,19 +71,19 @@ pub struct Pull {
     /// Its description, with our marker.
     pub(super) text: String,
     pub(super) state: PullState,
-    pub(super) created: Millis,
-    pub(super) author: Option<User>,
-    pub(super) head: End,
-    pub(super) base: End,
+    pub(super) created: UnixMillis,
+    pub(super) author: Option<BitbucketUser>,
+    pub(super) head: PullRequestEnd,
+    pub(super) base: PullRequestEnd,
     /// True where it passes all merge checks, as far as the forge says so with it.
     pub(super) is_mergeable: Option<bool>,
     /// At Cloud empty in lists, which do not tell them.
-    pub(super) reviewers: Vec<Reviewer>,
+    pub(super) reviewers: Vec<BitbucketReviewer>,
 }
 
 /// The lines that a comment is on.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct On {
+pub(super) struct CommentLines {
     pub(super) path: String,
     /// The last line; none on a whole file, and where the lines are gone.
     pub(super) line: Option<u32>,
@@ -95,16 +95,16 @@ pub(super) struct On {
 
 /// The state of the thread that a comment began.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Settled {
+pub(super) enum ThreadResolution {
     /// It is open.
     Open,
     /// It is resolved, by this account if that is told.
-    By(Option<User>),
+    By(Option<BitbucketUser>),
 }
 
 /// A comment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Note {
+pub struct BitbucketComment {
     pub(super) id: u64,
     /// Its version, which a change must name (Data Center).
     pub(super) version: u64,
@@ -112,20 +112,20 @@ pub struct Note {
     pub(super) parent: Option<u64>,
     /// The comment that began its thread: itself, if it answers none.
     pub(super) first: u64,
-    pub(super) author: Option<User>,
-    pub(super) created: Millis,
-    pub(super) updated: Millis,
+    pub(super) author: Option<BitbucketUser>,
+    pub(super) created: UnixMillis,
+    pub(super) updated: UnixMillis,
     /// Its text, with our marker.
     pub(super) text: String,
     pub(super) url: String,
     /// Its lines; none in the conversation. An answer has those of the first.
-    pub(super) on: Option<On>,
-    pub(super) settled: Settled,
+    pub(super) on: Option<CommentLines>,
+    pub(super) settled: ThreadResolution,
     /// True where it was deleted, and is listed because of its answers.
     pub(super) is_deleted: bool,
 }
 
-impl Note {
+impl BitbucketComment {
     /// Did it begin a thread on the diff?
     pub(super) fn begins_thread(&self) -> bool {
         self.on.is_some() && self.parent.is_none()
@@ -134,27 +134,27 @@ impl Note {
 
 /// The place of a new comment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Diff<'a> {
+pub(super) enum DiffPlace<'a> {
     /// On lines of this commit.
-    Lines(&'a Sha, &'a Place),
+    Lines(&'a Sha, &'a CodeLocation),
     /// On the file of the place, as a whole.
-    File(&'a Sha, &'a Place),
+    File(&'a Sha, &'a CodeLocation),
 }
 
 /// A comment to be made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NewNote<'a> {
+pub struct NewBitbucketComment<'a> {
     /// The whole text.
     pub(super) text: &'a str,
     /// The comment that it answers.
     pub(super) parent: Option<u64>,
     /// Its place on the diff; none: in the conversation.
-    pub(super) on: Option<Diff<'a>>,
+    pub(super) on: Option<DiffPlace<'a>>,
 }
 
 /// A change of a pull request; what is none stays as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Change<'a> {
+pub struct PullRequestEdit<'a> {
     pub(super) title: Option<&'a str>,
     /// The whole description.
     pub(super) text: Option<&'a str>,
@@ -163,17 +163,17 @@ pub struct Change<'a> {
 
 /// A commit of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Commit {
+pub struct BitbucketCommit {
     pub(super) sha: Sha,
-    pub(super) user: Option<User>,
+    pub(super) user: Option<BitbucketUser>,
     pub(super) name: String,
     pub(super) email: String,
-    pub(super) committed: Millis,
+    pub(super) committed: UnixMillis,
 }
 
 /// What merging would be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Merging {
+pub struct MergePreview {
     /// None: not known.
     pub(super) conflicts: Option<bool>,
     pub(super) state: Mergeable,
@@ -181,34 +181,44 @@ pub struct Merging {
 
 /// The calls of one server with one login. `what` begins every error; `repo` is the repository's name now.
 #[async_trait]
-pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
+pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     /// The options that it was made with.
     fn options(&self) -> &BitbucketOptions;
 
     /// The limits of the forge, as narrow as its version, where that is known.
-    fn row(&self) -> &'static Capability;
+    fn row(&self) -> &'static ForgeCapability;
 
     /// The same; it makes calls that write by this permit.
     #[must_use]
     fn with_permit(&self, permit: &Arc<Permit>) -> Self;
 
     /// Our own account. Asked for once.
-    async fn own(&self) -> Result<Own, ForgeError>;
+    async fn own(&self) -> Result<OwnAccount, ForgeError>;
 
     /// A pull request, with full hashes of both ends.
-    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<Pull, ForgeError>;
+    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError>;
 
     /// The pull requests of a branch of the repository, in any state, newest first.
-    async fn pulls_of(&self, what: &str, repo: &str, branch: &str) -> Result<Vec<Pull>, ForgeError>;
+    async fn pulls_of(
+        &self,
+        what: &str,
+        repo: &str,
+        branch: &str,
+    ) -> Result<Vec<BitbucketPullRequest>, ForgeError>;
 
     /// All comments of a pull request, oldest first.
-    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Note>, ForgeError>;
+    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError>;
 
     /// One comment; [`ForgeError::NotFound`] if it is gone.
-    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<Note, ForgeError>;
+    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<BitbucketComment, ForgeError>;
 
     /// The same with the first comment of its thread: read by itself, an answer to an answer does not name it.
-    async fn in_thread(&self, what: &str, repo: &str, (number, id): (u64, u64)) -> Result<Note, ForgeError> {
+    async fn in_thread(
+        &self,
+        what: &str,
+        repo: &str,
+        (number, id): (u64, u64),
+    ) -> Result<BitbucketComment, ForgeError> {
         let note = self.note(what, repo, (number, id)).await?;
         if note.is_deleted || (note.parent.is_none() && note.on.is_none()) {
             return Ok(note);
@@ -223,8 +233,8 @@ pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
         what: &str,
         repo: &str,
         number: u64,
-        new: NewNote<'_>,
-    ) -> Result<Note, ForgeError>;
+        new: NewBitbucketComment<'_>,
+    ) -> Result<BitbucketComment, ForgeError>;
 
     /// Gives a comment another text.
     async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError>;
@@ -246,8 +256,8 @@ pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
         &self,
         what: &str,
         repo: &str,
-        pull: &Pull,
-        change: Change<'_>,
+        pull: &BitbucketPullRequest,
+        change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError>;
 
     /// Opens a pull request with this whole description. [`ForgeError::Stale`] or [`ForgeError::Rejected`] if there is one.
@@ -257,13 +267,19 @@ pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
         repo: &str,
         draft: &PullDraft,
         text: &str,
-    ) -> Result<Pull, ForgeError>;
+    ) -> Result<BitbucketPullRequest, ForgeError>;
 
     /// Declines a pull request as it was read.
-    async fn decline(&self, what: &str, repo: &str, pull: &Pull) -> Result<(), ForgeError>;
+    async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError>;
 
     /// Asks somebody for a review, beside those who are asked already.
-    async fn ask(&self, what: &str, repo: &str, pull: &Pull, login: &str) -> Result<(), ForgeError>;
+    async fn ask(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &BitbucketPullRequest,
+        login: &str,
+    ) -> Result<(), ForgeError>;
 
     /// Says that a pull request needs changes, of this commit.
     async fn want_changes(&self, what: &str, repo: &str, number: u64, commit: &Sha)
@@ -279,10 +295,15 @@ pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
     ) -> Result<(), ForgeError>;
 
     /// The commits of a pull request, oldest first.
-    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Commit>, ForgeError>;
+    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError>;
 
     /// What merging would be.
-    async fn merging(&self, what: &str, repo: &str, pull: &Pull) -> Result<Merging, ForgeError>;
+    async fn merging(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &BitbucketPullRequest,
+    ) -> Result<MergePreview, ForgeError>;
 
     /// The statuses of a commit, the newest of each key.
     async fn checks(&self, what: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
@@ -306,8 +327,8 @@ pub trait Calls: Clone + Send + Sync + std::fmt::Debug {
     ) -> Result<bool, ForgeError>;
 
     /// The repository with this id now, which was called `repo` last.
-    async fn look(&self, what: &str, id: &str, repo: &str) -> Result<RepositoryNow, ForgeError>;
+    async fn look(&self, what: &str, id: &str, repo: &str) -> Result<RepositoryDetails, ForgeError>;
 
     /// May this account write to the repository?
-    async fn permits(&self, repo: &str, author: &Author) -> Result<bool, ForgeError>;
+    async fn permits(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 }

@@ -14,21 +14,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use truing_core::effect::Effect;
-use truing_core::id::{CommentId, PrId, Sha, Span, Topic};
+use truing_core::id::{CommentId, PrId, Sha, TimeSpan, Topic};
 use truing_core::port::{
-    Actor, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, Permit, PullActivity, PullNow,
-    PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Said, SetLabel,
+    Actor, AppliedLabel, BranchPull, CommitCheck, ConversationComment, ConversationReply, ForgeError,
+    ForgeRead, MergeSummary, OwnIssue, Permit, PullActivity, PullDetails, PullRequest, PullReview,
+    RepositoryDetails, ReviewThread,
 };
-use truing_core::publish::{Bounds, Item, Observed, Producer};
+use truing_core::publish::{CommentSubject, ObservedComment, Producer, PublishLimits};
 
 use super::address::{parts, rejected};
-use super::calls::{Calls, Pull};
-use super::login::Accounts;
+use super::calls::{BitbucketApi, BitbucketPullRequest};
+use super::login::BitbucketAccounts;
 use crate::marker::MarkerKeys;
 
 /// A repository at a Bitbucket and one pull request of it, for one producer.
 #[derive(Clone, Debug)]
-pub struct Client<C> {
+pub struct BitbucketClient<C> {
     calls: C,
     /// What markers are made for. The number 0 is the repository alone.
     id: PrId,
@@ -37,7 +38,7 @@ pub struct Client<C> {
     producer: Producer,
 }
 
-impl<C: Calls> Client<C> {
+impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) fn new(calls: &C, id: &PrId, repo: &str, producer: Producer) -> Self {
         Self { calls: calls.clone(), id: id.clone(), repo: repo.to_owned(), producer }
     }
@@ -74,13 +75,13 @@ impl<C: Calls> Client<C> {
         &self.calls.options().markers
     }
 
-    async fn accounts(&self) -> Result<Accounts<'_>, ForgeError> {
+    async fn accounts(&self) -> Result<BitbucketAccounts<'_>, ForgeError> {
         let own = self.calls.own().await?;
-        Ok(Accounts::new(own, &self.calls.options().accounts, self.calls.row().unique_names))
+        Ok(BitbucketAccounts::new(own, &self.calls.options().accounts, self.calls.row().unique_names))
     }
 
     /// A pull request, if the name still means this repository: a name can come to mean another, the id cannot.
-    async fn read_pull(&self, what: &str, number: u64) -> Result<Pull, ForgeError> {
+    async fn read_pull(&self, what: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         parts(what, &self.repo)?;
         let pull = self.calls.pull(what, &self.repo, number).await?;
         match &pull.base.repository {
@@ -101,16 +102,16 @@ impl<C: Calls> Client<C> {
 }
 
 #[async_trait]
-impl<C: Calls> ForgeRead for Client<C> {
+impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
         self.one()?.read_request().await
     }
 
-    async fn now(&self) -> Result<PullNow, ForgeError> {
+    async fn now(&self) -> Result<PullDetails, ForgeError> {
         self.one()?.read_now().await
     }
 
-    async fn merge(&self) -> Result<Merge, ForgeError> {
+    async fn merge(&self) -> Result<MergeSummary, ForgeError> {
         self.one()?.read_merge().await
     }
 
@@ -119,7 +120,7 @@ impl<C: Calls> ForgeRead for Client<C> {
         self.calls.checks(&what, &self.repo, commit).await
     }
 
-    async fn labels(&self) -> Result<Vec<SetLabel>, ForgeError> {
+    async fn labels(&self) -> Result<Vec<AppliedLabel>, ForgeError> {
         self.one().map(|_| Vec::new())
     }
 
@@ -134,15 +135,18 @@ impl<C: Calls> ForgeRead for Client<C> {
         self.one()?.list_threads().await
     }
 
-    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError> {
+    async fn comments(
+        &self,
+        known: &[(CommentSubject, CommentId)],
+    ) -> Result<Vec<ObservedComment>, ForgeError> {
         self.one()?.list_observed(known).await
     }
 
     async fn item_at(
         &self,
-        known: &[(Item, CommentId)],
+        known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
-    ) -> Result<Option<Item>, ForgeError> {
+    ) -> Result<Option<CommentSubject>, ForgeError> {
         self.one()?.look_for_item(known, comment).await
     }
 
@@ -152,7 +156,7 @@ impl<C: Calls> ForgeRead for Client<C> {
         Ok(began.find(|first| first.id == *comment).and_then(|first| first.topic.clone()))
     }
 
-    async fn said(&self, text: &str) -> Result<Vec<Said>, ForgeError> {
+    async fn said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
         self.one()?.find_said(text).await
     }
 
@@ -161,7 +165,7 @@ impl<C: Calls> ForgeRead for Client<C> {
         self.one().map(|_| Vec::new())
     }
 
-    async fn repository(&self) -> Result<RepositoryNow, ForgeError> {
+    async fn repository(&self) -> Result<RepositoryDetails, ForgeError> {
         let what = self.what_of_repository("asking for the repository");
         self.calls.look(&what, &self.id.repository, &self.repo).await
     }
@@ -179,18 +183,22 @@ impl<C: Calls> ForgeRead for Client<C> {
         Ok(Vec::new())
     }
 
-    async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError> {
+    async fn replies(
+        &self,
+        number: u64,
+        since: Option<&CommentId>,
+    ) -> Result<Vec<ConversationReply>, ForgeError> {
         self.list_replies(number, since).await
     }
 
-    fn bounds(&self) -> Bounds {
+    fn bounds(&self) -> PublishLimits {
         self.calls.row().bounds(self.settle_delay())
     }
 }
 
-impl<C: Calls> Client<C> {
+impl<C: BitbucketApi> BitbucketClient<C> {
     /// The time that something whose creation was not answered may stay unseen.
-    fn settle_delay(&self) -> Span {
+    fn settle_delay(&self) -> TimeSpan {
         self.calls.options().settle
     }
 }

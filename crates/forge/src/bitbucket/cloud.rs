@@ -15,33 +15,33 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use truing_core::id::{AccountId, Sha};
-use truing_core::port::{Clock, Common, ForgeError};
+use truing_core::port::{Clock, ForgeError, SharedStateStore};
 use url::Url;
 
 use super::address::{append, parts, remember};
 use super::bounds::{MAX_PAGES, endless};
-use super::login::{Own, connect};
+use super::login::{OwnAccount, connect};
 use super::options::{BitbucketError, BitbucketOptions};
-use crate::http::{Answer, Authorization, Call, Http, Patience};
+use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, RequestAuthorization};
 
 /// Bitbucket Cloud with one login. Cheap to clone; clones share connections and what was learnt.
 #[derive(Clone, Debug)]
 pub struct BitbucketCloud {
-    inner: Arc<Inner>,
+    inner: Arc<CloudInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct CloudInner {
     options: BitbucketOptions,
-    http: Http,
-    login: Authorization,
-    learnt: Arc<Learnt>,
+    http: ForgeHttpClient,
+    login: RequestAuthorization,
+    learnt: Arc<CloudFacts>,
 }
 
 /// The facts that all clones share.
 #[derive(Debug, Default)]
-struct Learnt {
-    own: OnceCell<Own>,
+struct CloudFacts {
+    own: OnceCell<OwnAccount>,
     /// The account that the token writes as, where that is not the configured one.
     stranger: OnceLock<AccountId>,
     /// Full hashes, by repository and the digits that answers give.
@@ -54,7 +54,7 @@ impl BitbucketCloud {
     /// # Errors
     /// [`BitbucketError`] for addresses and tokens that cannot be sent to or sent.
     pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketError> {
-        Self::with_patience(options, Patience::default(), clock)
+        Self::with_patience(options, HttpTimeouts::default(), clock)
     }
 
     /// A client that waits as long as it is told.
@@ -63,38 +63,38 @@ impl BitbucketCloud {
     /// As [`BitbucketCloud::new`].
     pub fn with_patience(
         options: BitbucketOptions,
-        patience: Patience,
+        patience: HttpTimeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BitbucketError> {
         let (http, login) = connect(&options, patience, clock)?;
-        Ok(Self { inner: Arc::new(Inner { options, http, login, learnt: Arc::default() }) })
+        Ok(Self { inner: Arc::new(CloudInner { options, http, login, learnt: Arc::default() }) })
     }
 
-    fn by(&self, http: Http) -> Self {
-        let Inner { options, login, learnt, .. } = &*self.inner;
+    fn by(&self, http: ForgeHttpClient) -> Self {
+        let CloudInner { options, login, learnt, .. } = &*self.inner;
         let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
-        Self { inner: Arc::new(Inner { options, http, login, learnt }) }
+        Self { inner: Arc::new(CloudInner { options, http, login, learnt }) }
     }
 
     /// The same, with limits that all processes of this login keep together. To be called before anything is sent: what was
     /// learnt of limits is forgotten.
     #[must_use]
-    pub fn sharing(&self, common: Arc<dyn Common>) -> Self {
-        let Inner { options, http, .. } = &*self.inner;
+    pub fn sharing(&self, common: Arc<dyn SharedStateStore>) -> Self {
+        let CloudInner { options, http, .. } = &*self.inner;
         let login = format!("token/{}", options.token.name());
         self.by(http.sharing(common, &options.api_url, &login))
     }
 
-    async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
+    async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
         self.inner.http.send(&self.inner.login, call).await
     }
 
-    async fn send_owned(&self, call: Call) -> Result<Answer, ForgeError> {
+    async fn send_owned(&self, call: ForgeRequest) -> Result<ForgeResponse, ForgeError> {
         self.send(&call).await
     }
 
     async fn get<T: DeserializeOwned>(&self, what: &str, url: Url) -> Result<T, ForgeError> {
-        self.send(&Call::get(what, url)).await?.json()
+        self.send(&ForgeRequest::get(what, url)).await?.json()
     }
 
     /// The error of a question that an access token may not ask: the answer is configured.
@@ -113,7 +113,7 @@ impl BitbucketCloud {
     async fn all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut url, mut seen) = (Vec::new(), first, Vec::new());
         loop {
-            let answer = self.send(&Call::get(what, url.clone())).await?;
+            let answer = self.send(&ForgeRequest::get(what, url.clone())).await?;
             let (items, next) = page(&answer)?;
             all.extend(items);
             seen.push(url);
@@ -162,8 +162,8 @@ impl BitbucketCloud {
 }
 
 /// The items of a page and the address of the next.
-fn page<T: DeserializeOwned>(answer: &Answer) -> Result<(Vec<T>, Option<Url>), ForgeError> {
-    let page: wire::Page<T> = answer.json()?;
+fn page<T: DeserializeOwned>(answer: &ForgeResponse) -> Result<(Vec<T>, Option<Url>), ForgeError> {
+    let page: wire::CloudPage<T> = answer.json()?;
     let next = page.next.map(|next| answer.address(&next)).transpose()?;
     Ok((page.values, next))
 }

@@ -14,30 +14,30 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
-use truing_core::port::{Clock, Common, ForgeError};
+use truing_core::port::{Clock, ForgeError, SharedStateStore};
 use url::Url;
 
 use super::address::{append, parts, remember, with_query};
 use super::bounds::{MAX_PAGES, endless};
-use super::login::{Own, connect};
+use super::login::{OwnAccount, connect};
 use super::options::{BitbucketError, BitbucketOptions};
 use crate::capability::BITBUCKET_DC;
-use crate::http::{Answer, Authorization, Call, Http, Patience};
+use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, RequestAuthorization};
 use anchor::PullDiff;
-use version::{ACCOUNT, Version};
+use version::{ACCOUNT, DataCenterVersion};
 
 /// One Bitbucket Data Center with one login. Cheap to clone; clones share connections and what was learnt.
 #[derive(Clone, Debug)]
 pub struct BitbucketDataCenter {
-    inner: Arc<Inner>,
+    inner: Arc<DataCenterInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct DataCenterInner {
     options: BitbucketOptions,
-    http: Http,
-    login: Authorization,
-    learnt: Arc<Learnt>,
+    http: ForgeHttpClient,
+    login: RequestAuthorization,
+    learnt: Arc<DataCenterFacts>,
     /// The diff of the pull request that was commented on last. A run has a client of its own.
     diff: Arc<LastDiff>,
 }
@@ -47,9 +47,9 @@ type LastDiff = Mutex<Option<(u64, Arc<PullDiff>)>>;
 
 /// The facts that all clones share.
 #[derive(Debug)]
-struct Learnt {
-    own: OnceCell<Own>,
-    version: OnceLock<Version>,
+struct DataCenterFacts {
+    own: OnceCell<OwnAccount>,
+    version: OnceLock<DataCenterVersion>,
     /// The names of repositories, by their ids.
     names: Mutex<HashMap<String, String>>,
 }
@@ -60,7 +60,7 @@ impl BitbucketDataCenter {
     /// # Errors
     /// [`BitbucketError`] for addresses and tokens that cannot be sent to or sent.
     pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketError> {
-        Self::with_patience(options, Patience::default(), clock)
+        Self::with_patience(options, HttpTimeouts::default(), clock)
     }
 
     /// A client that waits as long as it is told.
@@ -69,35 +69,42 @@ impl BitbucketDataCenter {
     /// As [`BitbucketDataCenter::new`].
     pub fn with_patience(
         options: BitbucketOptions,
-        patience: Patience,
+        patience: HttpTimeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BitbucketError> {
         let (http, login) = connect(&options, patience, clock)?;
-        let learnt = Learnt { own: OnceCell::new(), version: OnceLock::new(), names: Mutex::default() };
+        let learnt =
+            DataCenterFacts { own: OnceCell::new(), version: OnceLock::new(), names: Mutex::default() };
         Ok(Self {
-            inner: Arc::new(Inner { options, http, login, learnt: Arc::new(learnt), diff: Arc::default() }),
+            inner: Arc::new(DataCenterInner {
+                options,
+                http,
+                login,
+                learnt: Arc::new(learnt),
+                diff: Arc::default(),
+            }),
         })
     }
 
-    fn by(&self, http: Http) -> Self {
-        let Inner { options, login, learnt, .. } = &*self.inner;
+    fn by(&self, http: ForgeHttpClient) -> Self {
+        let DataCenterInner { options, login, learnt, .. } = &*self.inner;
         let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
-        Self { inner: Arc::new(Inner { options, http, login, learnt, diff: Arc::default() }) }
+        Self { inner: Arc::new(DataCenterInner { options, http, login, learnt, diff: Arc::default() }) }
     }
 
     /// The same, with limits that all processes of this login keep together. To be called before anything is sent: what was
     /// learnt of limits is forgotten.
     #[must_use]
-    pub fn sharing(&self, common: Arc<dyn Common>) -> Self {
-        let Inner { options, http, .. } = &*self.inner;
+    pub fn sharing(&self, common: Arc<dyn SharedStateStore>) -> Self {
+        let DataCenterInner { options, http, .. } = &*self.inner;
         let login = format!("token/{}", options.token.name());
         self.by(http.sharing(common, &options.api_url, &login))
     }
 
     /// Sends a call. Data Center answers 401 where a permission is missing, too: the server is asked then whether it knows the
     /// token at all.
-    async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
-        let Inner { http, login, .. } = &*self.inner;
+    async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
+        let DataCenterInner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
             Err(ForgeError::Unauthorized { what }) if self.is_known().await => {
                 Err(forbidden(what, "status 401, but the server knows the token", call))
@@ -109,8 +116,8 @@ impl BitbucketDataCenter {
 
     /// Does the server name the account of our token? Its version is told to everybody, the name to whoever is logged in.
     async fn is_known(&self) -> bool {
-        let Inner { http, login, .. } = &*self.inner;
-        let call = Call::get("asking whether the token is known", self.properties());
+        let DataCenterInner { http, login, .. } = &*self.inner;
+        let call = ForgeRequest::get("asking whether the token is known", self.properties());
         let answer = http.send(login, &call).await;
         answer.is_ok_and(|answer| answer.header(ACCOUNT).is_some_and(|name| !name.is_empty()))
     }
@@ -121,14 +128,14 @@ impl BitbucketDataCenter {
     }
 
     async fn get<T: DeserializeOwned>(&self, what: &str, url: Url) -> Result<T, ForgeError> {
-        self.send(&Call::get(what, url)).await?.json()
+        self.send(&ForgeRequest::get(what, url)).await?.json()
     }
 
     /// All items of a list. The server says where the next page begins; a page may be shorter than was asked for.
     async fn all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PAGES {
-            let page: wire::Page<T> = self.get(what, paged(&first, start)).await?;
+            let page: wire::DataCenterPage<T> = self.get(what, paged(&first, start)).await?;
             let next = page.next();
             all.extend(page.values);
             match next {
@@ -182,7 +189,7 @@ impl BitbucketDataCenter {
 }
 
 /// The refusal of a call, with the permission that it asks for, which the server does not name.
-fn forbidden(what: String, message: &str, call: &Call) -> ForgeError {
+fn forbidden(what: String, message: &str, call: &ForgeRequest) -> ForgeError {
     let permission = permission(call.method.as_str(), call.url.path());
     let message = format!("{message} (it asks for the permission {permission})");
     ForgeError::Forbidden { what, message }

@@ -1,28 +1,28 @@
 //! What both Bitbuckets show in lists, for people and for the sweep.
 
-use truing_core::id::{CommentId, Millis};
-use truing_core::port::{CommentKind, OpenPull, PullComment, PullLine, PullState, Revision};
+use truing_core::id::{CommentId, UnixMillis};
+use truing_core::port::{CommentKind, OpenPull, PullComment, PullListItem, PullRevision, PullState};
 use url::Url;
 
 use super::bounds::MAX_COMMENT_CHARS;
-use super::calls::{Note, Pull};
-use crate::listing::Listing;
+use super::calls::{BitbucketComment, BitbucketPullRequest};
+use crate::listing::CachedListing;
 
 /// Is it from this branch of the very repository that it goes to?
-pub(super) fn is_of_here(pull: &Pull, branch: &str) -> bool {
-    let id = |end: &super::calls::End| end.repository.as_ref().map(|(id, _)| id.clone());
+pub(super) fn is_of_here(pull: &BitbucketPullRequest, branch: &str) -> bool {
+    let id = |end: &super::calls::PullRequestEnd| end.repository.as_ref().map(|(id, _)| id.clone());
     pull.head.branch == branch && id(&pull.head) == id(&pull.base)
 }
 
-pub(super) fn open_pull(repo: &str, pull: Pull) -> OpenPull {
+pub(super) fn open_pull(repo: &str, pull: BitbucketPullRequest) -> OpenPull {
     let draft = pull.state == PullState::Draft;
     let (repository, repo) = pull.base.repository.unwrap_or_else(|| (String::new(), repo.to_owned()));
-    let revision = Revision { head: pull.head.commit, base: pull.base.commit };
+    let revision = PullRevision { head: pull.head.commit, base: pull.base.commit };
     OpenPull { repository, repo, number: pull.number, url: pull.url, revision, draft }
 }
 
-pub(super) fn pull_line(pull: Pull) -> PullLine {
-    PullLine {
+pub(super) fn pull_line(pull: BitbucketPullRequest) -> PullListItem {
+    PullListItem {
         number: pull.number,
         title: pull.title,
         url: pull.url,
@@ -34,11 +34,11 @@ pub(super) fn pull_line(pull: Pull) -> PullLine {
     }
 }
 
-fn kind_of(note: &Note) -> CommentKind {
+fn kind_of(note: &BitbucketComment) -> CommentKind {
     if note.on.is_some() { CommentKind::Diff } else { CommentKind::Conversation }
 }
 
-pub(super) fn pull_comment(number: u64, url: &str, note: Note) -> PullComment {
+pub(super) fn pull_comment(number: u64, url: &str, note: BitbucketComment) -> PullComment {
     PullComment {
         kind: kind_of(&note),
         id: note.id,
@@ -53,7 +53,11 @@ pub(super) fn pull_comment(number: u64, url: &str, note: Note) -> PullComment {
 }
 
 /// The comments of a pull request that were written or changed since then, oldest change first.
-pub(super) fn new_comments((number, url): (u64, &str), notes: Vec<Note>, since: Millis) -> Vec<PullComment> {
+pub(super) fn new_comments(
+    (number, url): (u64, &str),
+    notes: Vec<BitbucketComment>,
+    since: UnixMillis,
+) -> Vec<PullComment> {
     let new = notes.into_iter().filter(|note| !note.is_deleted && note.updated >= since);
     let mut comments: Vec<PullComment> = new.map(|note| pull_comment(number, url, note)).collect();
     comments.sort_by_key(|comment| (comment.updated, comment.id));
@@ -62,10 +66,10 @@ pub(super) fn new_comments((number, url): (u64, &str), notes: Vec<Note>, since: 
 
 /// Lets these be all comments that are known, of both kinds, pull request by pull request.
 pub(super) fn know_comments(
-    [all, none]: &mut [Listing<PullComment>; 2],
+    [all, none]: &mut [CachedListing<PullComment>; 2],
     parts: Vec<(Url, Vec<PullComment>)>,
     complete: bool,
 ) {
     all.replace_parts(parts, complete);
-    *none = Listing::nothing();
+    *none = CachedListing::nothing();
 }

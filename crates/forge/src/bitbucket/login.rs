@@ -5,25 +5,25 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use truing_core::port::{Actor, Clock, ForgeError};
-use truing_git::{Remote, Secret};
+use truing_git::{Remote, SecretString};
 use url::Url;
 
 use super::address::WIRE;
-use super::calls::User;
+use super::calls::BitbucketUser;
 use super::options::{BitbucketError, BitbucketOptions};
-use crate::http::{Authorization, ClientError, Http, Patience, Payer};
+use crate::http::{ForgeHttpClient, HttpClientError, HttpTimeouts, QuotaPayer, RequestAuthorization};
 use crate::remote::RemoteError;
 
 /// Our own account.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Own {
+pub struct OwnAccount {
     /// The account.
-    pub(super) user: User,
+    pub(super) user: BitbucketUser,
 }
 
 /// Which of our accounts something is by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Whose {
+pub(super) enum BitbucketAccountKind {
     /// The one that we write as now.
     Present,
     /// One that we wrote as before: what it wrote is ours, and cannot be changed any more.
@@ -32,22 +32,22 @@ pub(super) enum Whose {
 
 /// All our accounts.
 #[derive(Clone, Debug)]
-pub(super) struct Accounts<'a> {
-    own: Own,
+pub(super) struct BitbucketAccounts<'a> {
+    own: OwnAccount,
     former: &'a [String],
     /// False where anybody may choose the name of somebody else: former accounts are known by id alone there.
     unique_names: bool,
 }
 
-impl<'a> Accounts<'a> {
-    pub(super) fn new(own: Own, former: &'a [String], unique_names: bool) -> Self {
+impl<'a> BitbucketAccounts<'a> {
+    pub(super) fn new(own: OwnAccount, former: &'a [String], unique_names: bool) -> Self {
         Self { own, former, unique_names }
     }
 
     /// The one of our accounts that this is; none if it is not ours.
-    pub(super) fn whose(&self, user: &User) -> Option<Whose> {
+    pub(super) fn whose(&self, user: &BitbucketUser) -> Option<BitbucketAccountKind> {
         if user.id == self.own.user.id {
-            return Some(Whose::Present);
+            return Some(BitbucketAccountKind::Present);
         }
         // A text in the form of an id is one, and never the name of somebody.
         let is_id =
@@ -59,16 +59,16 @@ impl<'a> Accounts<'a> {
                 account.eq_ignore_ascii_case(&user.login)
             }
         };
-        self.former.iter().any(is).then_some(Whose::Former)
+        self.former.iter().any(is).then_some(BitbucketAccountKind::Former)
     }
 
     /// Is this account one of ours? One that is gone is not.
-    pub(super) fn is_ours(&self, user: Option<&User>) -> bool {
+    pub(super) fn is_ours(&self, user: Option<&BitbucketUser>) -> bool {
         user.is_some_and(|user| self.whose(user).is_some())
     }
 
     /// Somebody, as seen beside our accounts.
-    pub(super) fn actor(&self, user: &User) -> Actor {
+    pub(super) fn actor(&self, user: &BitbucketUser) -> Actor {
         let (id, login) = (user.id.clone(), user.login.clone());
         Actor { id, login, ours: self.is_ours(Some(user)), person: user.is_person }
     }
@@ -77,14 +77,14 @@ impl<'a> Accounts<'a> {
 /// The HTTP client and the credential of these options. Sends nothing.
 pub(super) fn connect(
     options: &BitbucketOptions,
-    patience: Patience,
+    patience: HttpTimeouts,
     clock: Arc<dyn Clock>,
-) -> Result<(Http, Authorization), BitbucketError> {
+) -> Result<(ForgeHttpClient, RequestAuthorization), BitbucketError> {
     for url in [&options.api_url, &options.git_url] {
         checked(&options.name, url)?;
     }
     let wrong = |cause| BitbucketError::Client { name: options.name.clone(), cause };
-    let http = Http::new(&options.api_url, WIRE, patience, clock).map_err(wrong)?;
+    let http = ForgeHttpClient::new(&options.api_url, WIRE, patience, clock).map_err(wrong)?;
     Ok((http, authorization(options).map_err(wrong)?))
 }
 
@@ -105,25 +105,25 @@ fn checked(name: &str, url: &Url) -> Result<(), BitbucketError> {
 
 /// An API token goes with its account's e-mail address (Basic), every other token by itself (Bearer).
 /// <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
-fn authorization(options: &BitbucketOptions) -> Result<Authorization, ClientError> {
+fn authorization(options: &BitbucketOptions) -> Result<RequestAuthorization, HttpClientError> {
     let token = options.token.clone();
     match &options.email {
-        Some(email) => Authorization::basic(email, token, Payer::Token),
-        None => Authorization::bearer(token, Payer::Token),
+        Some(email) => RequestAuthorization::basic(email, token, QuotaPayer::Token),
+        None => RequestAuthorization::bearer(token, QuotaPayer::Token),
     }
 }
 
 /// Where git finds a repository, with a user's name for Basic or, without, the token as Bearer.
-pub(super) fn remote(url: &Url, user: Option<&str>, token: &Secret) -> Result<Remote, RemoteError> {
+pub(super) fn remote(url: &Url, user: Option<&str>, token: &SecretString) -> Result<Remote, RemoteError> {
     let header = match user {
         Some(user) => format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", token.expose()))),
         None => format!("Bearer {}", token.expose()),
     };
-    Ok(Remote::new(url.as_str(), Some(Secret::new(header)))?)
+    Ok(Remote::new(url.as_str(), Some(SecretString::new(header)))?)
 }
 
 /// The actor of an account that may be gone.
-pub(super) fn actor(accounts: &Accounts<'_>, user: Option<&User>) -> Option<Actor> {
+pub(super) fn actor(accounts: &BitbucketAccounts<'_>, user: Option<&BitbucketUser>) -> Option<Actor> {
     user.map(|user| accounts.actor(user))
 }
 

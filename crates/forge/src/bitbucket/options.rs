@@ -1,10 +1,10 @@
 //! What a client of a Bitbucket is made of, and why there is none.
 
-use truing_core::id::Span;
-use truing_git::Secret;
+use truing_core::id::TimeSpan;
+use truing_git::SecretString;
 use url::Url;
 
-use crate::http::ClientError;
+use crate::http::HttpClientError;
 use crate::marker::MarkerKeys;
 
 /// One server and how to speak to it.
@@ -18,7 +18,7 @@ pub struct BitbucketOptions {
     /// The root of git over HTTP. Cloud: `https://bitbucket.org`. Data Center: the server's address and `/scm`.
     pub git_url: Url,
     /// The token that is logged in with.
-    pub token: Secret,
+    pub token: SecretString,
     /// The account's e-mail address, for an API token of Bitbucket Cloud; none: an access token.
     pub email: Option<String>,
     /// Cloud: the UUID of our account, for an access token, which may not ask for it.
@@ -30,7 +30,7 @@ pub struct BitbucketOptions {
     /// What signs markers.
     pub markers: MarkerKeys,
     /// How long a comment whose creation was not answered may stay unseen.
-    pub settle: Span,
+    pub settle: TimeSpan,
 }
 
 /// Why there is no client.
@@ -50,6 +50,6 @@ pub enum BitbucketError {
         /// The forge.
         name: String,
         /// Why.
-        cause: ClientError,
+        cause: HttpClientError,
     },
 }

@@ -5,19 +5,21 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use truing_core::effect::Effect;
-use truing_core::finding::{Place, Side};
-use truing_core::id::{AccountId, CommentId, FindingId, Millis, PrId, Sha, Span, ThreadId, Topic};
+use truing_core::finding::{CodeLocation, DiffSide};
+use truing_core::id::{AccountId, CommentId, FindingId, PrId, Sha, ThreadId, TimeSpan, Topic, UnixMillis};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeRead as _, ForgeWrite as _, InlineDraft, Performed, PrState,
-    PullComment, PullDraft,
+    AuthorAccount, CommentKind, EffectOutcome, ForgeError, ForgeRead as _, ForgeWrite as _, InlineDraft,
+    PrState, PullComment, PullDraft,
 };
-use truing_core::publish::{DesiredStatus, Hold, Item, Producer, StatusState, ThreadState};
-use truing_git::Secret;
+use truing_core::publish::{
+    CommentRights, CommentSubject, DesiredStatus, Producer, StatusState, ThreadState,
+};
+use truing_git::SecretString;
 
 use super::*;
-use crate::capability::Marker;
+use crate::capability::MarkerForm;
 use crate::forge_server::ForgeServer as _;
-use crate::listing::Listing;
+use crate::listing::CachedListing;
 use crate::marker::MarkerKeys;
 use crate::testing::{CANARY, Hand, Reply, Request, Server, patience, permit};
 
@@ -39,7 +41,7 @@ fn pr(repository: &str) -> PrId {
 }
 
 fn keys() -> MarkerKeys {
-    MarkerKeys::new(b"test key", &[]).written_as(Marker::LinkReference)
+    MarkerKeys::new(b"test key", &[]).written_as(MarkerForm::LinkReference)
 }
 
 fn options(server: &Server) -> BitbucketOptions {
@@ -47,18 +49,18 @@ fn options(server: &Server) -> BitbucketOptions {
         name: "bitbucket".into(),
         api_url: server.url("/base"),
         git_url: server.url("/git"),
-        token: Secret::new(CANARY),
+        token: SecretString::new(CANARY),
         email: None,
         account: None,
         workspaces: Vec::new(),
         accounts: vec!["{0f3a9c56-0000-4000-8000-0000000000ff}".into()],
         markers: keys(),
-        settle: Span::seconds(30),
+        settle: TimeSpan::seconds(30),
     }
 }
 
 fn hand() -> Hand {
-    Hand::at(Millis(1_795_161_600_000))
+    Hand::at(UnixMillis(1_795_161_600_000))
 }
 
 fn cloud(server: &Server) -> BitbucketCloud {
@@ -81,8 +83,8 @@ fn ok(body: &Value) -> Reply {
     Reply::new(200, body.to_string())
 }
 
-fn finding(id: &str) -> Item {
-    Item::Finding(FindingId::new(id))
+fn finding(id: &str) -> CommentSubject {
+    CommentSubject::Finding(FindingId::new(id))
 }
 
 fn head() -> Sha {
@@ -93,8 +95,8 @@ fn lines(requests: &[Request]) -> Vec<String> {
     requests.iter().map(|request| request.line.clone()).collect()
 }
 
-fn draft(start_line: u32, end_line: u32, side: Side) -> InlineDraft {
-    let place = Place { path: "src/a.py".into(), side, start_line, end_line };
+fn draft(start_line: u32, end_line: u32, side: DiffSide) -> InlineDraft {
+    let place = CodeLocation { path: "src/a.py".into(), side, start_line, end_line };
     InlineDraft { place, item: finding("1:aa-0"), body: "Fix it.".into() }
 }
 
@@ -103,7 +105,7 @@ fn status() -> DesiredStatus {
         sha: head(),
         state: StatusState::Failure,
         description: "2 findings block".into(),
-        check: truing_core::publish::Check::default(),
+        check: truing_core::publish::CheckContent::default(),
     }
 }
 
@@ -123,13 +125,13 @@ fn a_credential_is_in_no_address_and_in_no_debug_text() {
         name: "bitbucket".into(),
         api_url: "https://me:hush@api.example.com/2.0".parse().unwrap(),
         git_url: "https://example.com".parse().unwrap(),
-        token: Secret::new(CANARY),
+        token: SecretString::new(CANARY),
         email: Some("me@example.com".into()),
         account: None,
         workspaces: Vec::new(),
         accounts: Vec::new(),
         markers: keys(),
-        settle: Span::seconds(30),
+        settle: TimeSpan::seconds(30),
     };
     let debug = format!("{options:?}");
     assert!(!debug.contains(CANARY), "{debug}");

@@ -3,7 +3,7 @@
 
 use reqwest::header::HeaderMap;
 
-use crate::webhook::{Delivery, Signature};
+use crate::webhook::{DeliveryHeaders, DeliverySignature};
 
 /// The header that says what happened.
 const EVENT: &str = "x-event-key";
@@ -13,20 +13,20 @@ const SIGNATURE: &str = "x-hub-signature";
 const ATTEMPT: &str = "x-attempt-number";
 
 /// The headers of a delivery; `id` is the header that says what the delivery is called.
-pub(super) fn delivery<'a>(headers: &'a HeaderMap, id: &str) -> Delivery<'a> {
+pub(super) fn delivery<'a>(headers: &'a HeaderMap, id: &str) -> DeliveryHeaders<'a> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signature = Signature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
+    let signature = DeliverySignature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
     let attempt = text(ATTEMPT).trim().parse().unwrap_or(1);
-    Delivery { event: text(EVENT), id: text(id), signature, attempt }
+    DeliveryHeaders { event: text(EVENT), id: text(id), signature, attempt }
 }
 
 /// The headers of a delivery of Bitbucket Cloud.
-pub(crate) fn cloud(headers: &HeaderMap) -> Delivery<'_> {
+pub(crate) fn cloud(headers: &HeaderMap) -> DeliveryHeaders<'_> {
     delivery(headers, "x-request-uuid")
 }
 
 /// The headers of a delivery of a Data Center.
-pub(crate) fn data_center(headers: &HeaderMap) -> Delivery<'_> {
+pub(crate) fn data_center(headers: &HeaderMap) -> DeliveryHeaders<'_> {
     delivery(headers, "x-request-id")
 }
 

@@ -79,14 +79,16 @@ fn page() -> String {
     text
 }
 
-fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
+fn rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     let marker = match forge.marker {
-        Marker::HtmlComment => "an HTML comment, the last line",
-        Marker::LinkReference => "a link reference that nothing refers to, the last line",
+        MarkerForm::HtmlComment => "an HTML comment, the last line",
+        MarkerForm::LinkReference => "a link reference that nothing refers to, the last line",
     };
     let lines = match forge.lines {
-        Lines::OneHunk => "one or several, all in one hunk of the diff (added, removed, or around them)",
-        Lines::OneLine => "one (added, removed, or around those); of several the last",
+        CommentableLines::OneHunk => {
+            "one or several, all in one hunk of the diff (added, removed, or around them)"
+        }
+        CommentableLines::OneLine => "one (added, removed, or around those); of several the last",
     };
     let suggestions = if forge.suggestions {
         "a code block of the language `suggestion`, in comments on exactly the lines"
@@ -98,35 +100,36 @@ fn rows(forge: &Capability) -> Vec<(&'static str, String)> {
     } else {
         "chosen freely: accounts are told apart by their UUIDs"
     };
-    let status = |status: &Status| match status {
-        Status::CheckRun => "a check run (Apps)",
-        Status::CommitStatus => "a commit status",
-        Status::Report => "a report",
-        Status::BuildStatus => "a build status",
+    let status = |status: &StatusKind| match status {
+        StatusKind::CheckRun => "a check run (Apps)",
+        StatusKind::CommitStatus => "a commit status",
+        StatusKind::Report => "a report",
+        StatusKind::BuildStatus => "a build status",
     };
     let statuses: Vec<&str> = forge.statuses.iter().map(status).collect();
     // A check run is in place of a commit status; a report is beside a build status.
-    let statuses = statuses.join(if forge.statuses.contains(&Status::Report) { " and " } else { ", else " });
+    let statuses =
+        statuses.join(if forge.statuses.contains(&StatusKind::Report) { " and " } else { ", else " });
     let upserts = match forge.upserts {
-        Upserts::ByPlace => "the same lines",
-        Upserts::ByText => "the same lines with the same text, white space apart",
+        UpsertRule::ByPlace => "the same lines",
+        UpsertRule::ByText => "the same lines with the same text, white space apart",
     };
     let anchored = match forge.anchored {
-        Anchored::Commit => "the commit that the call names",
-        Anchored::Head => "the head at that moment, which is read before and after",
+        AnchorCommit::Commit => "the commit that the call names",
+        AnchorCommit::Head => "the head at that moment, which is read before and after",
     };
     let reviews = match forge.reviews {
-        Reviews::Object => "one object, its comments with it",
-        Reviews::Comment => "a comment, and comments on lines beside it",
+        ReviewPosting::Object => "one object, its comments with it",
+        ReviewPosting::Comment => "a comment, and comments on lines beside it",
     };
     let permission = match forge.permission {
-        Permission::Write => "that of anybody who may write to the repository",
-        Permission::Admin => "that of an administrator of the repository",
-        Permission::User => "that of a user",
+        LookupPermission::Write => "that of anybody who may write to the repository",
+        LookupPermission::Admin => "that of an administrator of the repository",
+        LookupPermission::User => "that of a user",
     };
     let refused = match forge.refused {
-        Refused::LosesIt => "503: it is lost, or sent again",
-        Refused::SilencesTheHook => {
+        RefusalConsequence::LosesIt => "503: it is lost, or sent again",
+        RefusalConsequence::SilencesTheHook => {
             "202, and its slot stays due (a server stops calling a webhook that fails repeatedly)"
         }
     };

@@ -8,15 +8,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex as AsyncMutex;
-use truing_core::id::{Millis, PrId, Span};
+use truing_core::id::{PrId, TimeSpan, UnixMillis};
 use truing_core::port::ForgeError;
-use truing_core::slot::Loop;
-use truing_git::Secret;
+use truing_core::slot::LoopKind;
+use truing_git::SecretString;
 use url::Url;
 
 use super::address::{append, is_repository_name};
 use super::wire;
-use crate::http::{Answer, Authorization, Call, ClientError, Http, Payer, unavailable};
+use crate::http::{
+    ForgeHttpClient, ForgeRequest, ForgeResponse, HttpClientError, QuotaPayer, RequestAuthorization,
+    unavailable,
+};
 
 mod accounts;
 mod key;
@@ -25,22 +28,22 @@ mod refusals;
 #[cfg(test)]
 mod tests;
 
-pub(super) use accounts::Accounts;
-pub use accounts::Whose;
-pub use key::{AppKey, KeyError};
-pub use permissions::{Permission, permissions};
+pub use accounts::GitHubAccountKind;
+pub(super) use accounts::GitHubAccounts;
+pub use key::{AppKey, AppKeyError};
+pub use permissions::{AppPermission, permissions};
 pub(super) use refusals::{ExtraWrite, KnownRefusals};
 
 /// A token is replaced so long before it ends, so that what begins with it also ends with it.
-const RENEW_BEFORE: Span = Span::minutes(10);
+const RENEW_BEFORE: TimeSpan = TimeSpan::minutes(10);
 /// Tokens that are kept at once; above it those that have ended are forgotten.
 const MAX_HELD: usize = 1024;
 
 /// What to log in with.
 #[derive(Clone, Debug)]
-pub enum Credentials {
+pub enum GitHubCredentials {
     /// A token: of a person (fine-grained or classic), or of an installation, as GitHub Actions gives out.
-    Token(Secret),
+    Token(SecretString),
     /// A GitHub App.
     App {
         /// Its number, on its settings page.
@@ -52,7 +55,7 @@ pub enum Credentials {
 
 /// What a call is about, which is all that its token is good for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Scope<'a> {
+pub(super) enum TokenScope<'a> {
     /// A repository that is called so.
     Named(&'a str),
     /// The repository with this id.
@@ -70,7 +73,7 @@ pub(super) enum Scope<'a> {
     App,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> TokenScope<'a> {
     pub(super) fn pull(id: &'a PrId, repo: &'a str) -> Self {
         Self::Repository(&id.repository, repo)
     }
@@ -91,39 +94,39 @@ impl<'a> Scope<'a> {
 
 /// Our own account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Identity {
+pub(super) struct GitHubIdentity {
     pub(super) id: u64,
     /// True for the installation of a GitHub App, which is no person.
     pub(super) installation: bool,
 }
 
 /// What gives each call its credential.
-pub(super) struct Auth {
+pub(super) struct GitHubAuth {
     api: Url,
-    login: Login,
-    tokens: Mutex<Tokens>,
+    login: GitHubLogin,
+    tokens: Mutex<TokenCache>,
     /// Our own account, once it was asked for.
-    identity: tokio::sync::OnceCell<Identity>,
+    identity: tokio::sync::OnceCell<GitHubIdentity>,
     /// The writes that are refused and that a review goes on without.
     pub(super) refusals: KnownRefusals,
 }
 
-enum Login {
-    Token(Authorization),
+enum GitHubLogin {
+    Token(RequestAuthorization),
     App { id: u64, key: AppKey },
 }
 
 #[derive(Default)]
-struct Tokens {
+struct TokenCache {
     /// One at a time asks for a token; the others wait for it.
-    held: HashMap<Holder, Arc<AsyncMutex<Option<Held>>>>,
+    held: HashMap<TokenPurpose, Arc<AsyncMutex<Option<CachedToken>>>>,
     /// The ids of repositories that were asked for by name.
     ids: HashMap<String, String>,
 }
 
 /// What a token is for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-enum Holder {
+enum TokenPurpose {
     Named(String),
     Id(String),
     Pushing(String),
@@ -132,43 +135,45 @@ enum Holder {
 }
 
 #[derive(Clone)]
-struct Held {
-    authorization: Authorization,
+struct CachedToken {
+    authorization: RequestAuthorization,
     /// By our own clock.
-    renew: Millis,
+    renew: UnixMillis,
 }
 
 #[derive(Deserialize)]
-struct Installation {
+struct AppInstallation {
     id: u64,
     #[serde(default)]
     permissions: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
-struct Minted {
+struct MintedToken {
     token: String,
     expires_at: String,
     #[serde(default)]
-    repositories: Vec<wire::Repository>,
+    repositories: Vec<wire::GitHubRepositoryId>,
 }
 
-impl fmt::Debug for Auth {
+impl fmt::Debug for GitHubAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Auth");
+        let mut shown = f.debug_struct("GitHubAuth");
         match &self.login {
-            Login::Token(_) => shown.field("login", &"a token"),
-            Login::App { id, .. } => shown.field("app", id),
+            GitHubLogin::Token(_) => shown.field("login", &"a token"),
+            GitHubLogin::App { id, .. } => shown.field("app", id),
         };
         shown.finish_non_exhaustive()
     }
 }
 
-impl Auth {
-    pub(super) fn new(api: Url, credentials: Credentials) -> Result<Self, ClientError> {
+impl GitHubAuth {
+    pub(super) fn new(api: Url, credentials: GitHubCredentials) -> Result<Self, HttpClientError> {
         let login = match credentials {
-            Credentials::Token(token) => Login::Token(Authorization::bearer(token, Payer::Token)?),
-            Credentials::App { id, key } => Login::App { id, key },
+            GitHubCredentials::Token(token) => {
+                GitHubLogin::Token(RequestAuthorization::bearer(token, QuotaPayer::Token)?)
+            }
+            GitHubCredentials::App { id, key } => GitHubLogin::App { id, key },
         };
         let (identity, refusals) = (tokio::sync::OnceCell::new(), KnownRefusals::default());
         Ok(Self { api, login, tokens: Mutex::default(), identity, refusals })
@@ -181,8 +186,8 @@ impl Auth {
     /// The App that it logs in as.
     pub(super) fn app(&self) -> Option<u64> {
         match &self.login {
-            Login::App { id, .. } => Some(*id),
-            Login::Token(_) => None,
+            GitHubLogin::App { id, .. } => Some(*id),
+            GitHubLogin::Token(_) => None,
         }
     }
 
@@ -194,9 +199,9 @@ impl Auth {
     /// What a call of this scope is to be sent with.
     pub(super) async fn authorization(
         &self,
-        http: &Http,
-        scope: Scope<'_>,
-    ) -> Result<Authorization, ForgeError> {
+        http: &ForgeHttpClient,
+        scope: TokenScope<'_>,
+    ) -> Result<RequestAuthorization, ForgeError> {
         let Some(holder) = self.holder(scope) else { return self.as_app(http.now()) };
         let cell = self.cell(&holder, http.now());
         let mut held = cell.lock().await;
@@ -204,14 +209,21 @@ impl Auth {
             return Ok(held.authorization.clone());
         }
         let (fresh, repository) = self.mint(http, scope).await?;
-        if let (Scope::Named(name) | Scope::Repository(_, name), Some(repository)) = (scope, repository) {
+        if let (TokenScope::Named(name) | TokenScope::Repository(_, name), Some(repository)) =
+            (scope, repository)
+        {
             self.learn(name, &holder, &repository, &fresh);
         }
         Ok(held.insert(fresh).authorization.clone())
     }
 
     /// Forgets a token that the forge does not accept any more. True: another try has another one.
-    pub(super) async fn discard(&self, http: &Http, scope: Scope<'_>, refused: &Authorization) -> bool {
+    pub(super) async fn discard(
+        &self,
+        http: &ForgeHttpClient,
+        scope: TokenScope<'_>,
+        refused: &RequestAuthorization,
+    ) -> bool {
         let Some(holder) = self.holder(scope) else { return false };
         let cell = self.cell(&holder, http.now());
         let mut held = cell.lock().await;
@@ -223,46 +235,50 @@ impl Auth {
     }
 
     /// Whose token a call of this scope takes; none for the App itself, and where there is only one token.
-    fn holder(&self, scope: Scope<'_>) -> Option<Holder> {
+    fn holder(&self, scope: TokenScope<'_>) -> Option<TokenPurpose> {
         if !self.is_app() {
             return None;
         }
         Some(match scope {
-            Scope::App => return None,
-            Scope::Installation(installation) => Holder::Installation(installation),
-            Scope::Id(id) | Scope::Repository(id, _) => Holder::Id(id.to_owned()),
-            Scope::Pushing(id, _) => Holder::Pushing(id.to_owned()),
-            Scope::Changing(id, _) => Holder::Changing(id.to_owned()),
-            Scope::Named(name) => {
+            TokenScope::App => return None,
+            TokenScope::Installation(installation) => TokenPurpose::Installation(installation),
+            TokenScope::Id(id) | TokenScope::Repository(id, _) => TokenPurpose::Id(id.to_owned()),
+            TokenScope::Pushing(id, _) => TokenPurpose::Pushing(id.to_owned()),
+            TokenScope::Changing(id, _) => TokenPurpose::Changing(id.to_owned()),
+            TokenScope::Named(name) => {
                 let name = name.to_lowercase();
                 let id = self.tokens().ids.get(&name).cloned();
-                id.map_or(Holder::Named(name), Holder::Id)
+                id.map_or(TokenPurpose::Named(name), TokenPurpose::Id)
             }
         })
     }
 
     /// A name led nowhere: it may mean another repository by now.
-    pub(super) fn forget_name(&self, scope: Scope<'_>) {
-        if let Scope::Named(name) = scope {
+    pub(super) fn forget_name(&self, scope: TokenScope<'_>) {
+        if let TokenScope::Named(name) = scope {
             self.tokens().ids.remove(&name.to_lowercase());
         }
     }
 
     /// As the App itself, for a few minutes; or with the one token that there is.
-    fn as_app(&self, now: Millis) -> Result<Authorization, ForgeError> {
+    fn as_app(&self, now: UnixMillis) -> Result<RequestAuthorization, ForgeError> {
         let (id, key) = match &self.login {
-            Login::Token(token) => return Ok(token.clone()),
-            Login::App { id, key } => (id, key),
+            GitHubLogin::Token(token) => return Ok(token.clone()),
+            GitHubLogin::App { id, key } => (id, key),
         };
         let failed = |error: &dyn fmt::Display| {
             unavailable(&format!("logging in as GitHub App {id}"), &error.to_string())
         };
         let login = key.login(*id, now).map_err(|error| failed(&error))?;
-        Authorization::bearer(login, Payer::App).map_err(|error| failed(&error))
+        RequestAuthorization::bearer(login, QuotaPayer::App).map_err(|error| failed(&error))
     }
 
     /// A call as the App itself.
-    pub(super) async fn ask_as_app(&self, http: &Http, call: Call) -> Result<Answer, ForgeError> {
+    pub(super) async fn ask_as_app(
+        &self,
+        http: &ForgeHttpClient,
+        call: ForgeRequest,
+    ) -> Result<ForgeResponse, ForgeError> {
         let by = self.as_app(http.now())?;
         http.send(&by, &call).await.map_err(|error| {
             let ForgeError::Unauthorized { what } = error else { return error };
@@ -273,29 +289,33 @@ impl Auth {
     }
 
     /// A new token, and the id of the one repository that it is for.
-    async fn mint(&self, http: &Http, scope: Scope<'_>) -> Result<(Held, Option<String>), ForgeError> {
+    async fn mint(
+        &self,
+        http: &ForgeHttpClient,
+        scope: TokenScope<'_>,
+    ) -> Result<(CachedToken, Option<String>), ForgeError> {
         let what = format!("{}: getting a token as GitHub App", scope.shown());
-        let Installation { id: installation, permissions: granted } =
+        let AppInstallation { id: installation, permissions: granted } =
             self.installation(http, &what, scope).await?;
         let mut body = Map::new();
         let narrow = match scope {
-            Scope::Named(name) => {
+            TokenScope::Named(name) => {
                 body.insert("repositories".into(), json!([name.rsplit('/').next().unwrap_or_default()]));
-                permissions(Loop::Review)
+                permissions(LoopKind::Review)
             }
-            Scope::Id(id) | Scope::Repository(id, _) => {
+            TokenScope::Id(id) | TokenScope::Repository(id, _) => {
                 body.insert("repository_ids".into(), json!([number(&what, id)?]));
-                permissions(Loop::Review)
+                permissions(LoopKind::Review)
             }
-            Scope::Pushing(id, _) => {
+            TokenScope::Pushing(id, _) => {
                 body.insert("repository_ids".into(), json!([number(&what, id)?]));
                 permissions::PUSHING
             }
-            Scope::Changing(id, _) => {
+            TokenScope::Changing(id, _) => {
                 body.insert("repository_ids".into(), json!([number(&what, id)?]));
                 permissions::CHANGING
             }
-            Scope::Installation(_) | Scope::App => permissions::LISTING,
+            TokenScope::Installation(_) | TokenScope::App => permissions::LISTING,
         };
         let narrow = permissions::granted_of(narrow, &granted).map_err(|lacking| {
             let message = format!(
@@ -310,22 +330,25 @@ impl Auth {
         let tail = ["app", "installations", &installation.to_string(), "access_tokens"];
         // A token that nobody uses does no harm: another try may make another one.
         let url = append(&self.api, tail);
-        let call = Call::query(what.as_str(), url, body.into());
+        let call = ForgeRequest::query(what.as_str(), url, body.into());
         let answer = self.ask_as_app(http, call).await.map_err(|error| {
             // Refused for what it asks: the App was not granted it, or the repository was taken out.
             let ForgeError::Rejected { what, message } = error else { return error };
             let all: Vec<String> = narrow.iter().map(|(name, level)| format!("{name}: {level}")).collect();
             ForgeError::Forbidden { what, message: format!("{message} (the App needs {})", all.join(", ")) }
         })?;
-        let minted: Minted = answer.secret_json()?;
+        let minted: MintedToken = answer.secret_json()?;
         let expires = wire::instant(&what, &minted.expires_at)?;
         let now = http.now();
         // By the forge's own clock, so that ours may be wrong.
         let lasts = expires - answer.date().unwrap_or(now);
-        let authorization =
-            Authorization::bearer(Secret::new(minted.token), Payer::Installation(installation))
-                .map_err(|error| unavailable(&what, &error.to_string()))?;
-        let held = Held { authorization, renew: now + Span(lasts.0.saturating_sub(RENEW_BEFORE.0)) };
+        let authorization = RequestAuthorization::bearer(
+            SecretString::new(minted.token),
+            QuotaPayer::Installation(installation),
+        )
+        .map_err(|error| unavailable(&what, &error.to_string()))?;
+        let held =
+            CachedToken { authorization, renew: now + TimeSpan(lasts.0.saturating_sub(RENEW_BEFORE.0)) };
         let repository = match minted.repositories.as_slice() {
             [one] => Some(one.id.to_string()),
             _ => None,
@@ -342,18 +365,18 @@ impl Auth {
     /// Where the App is installed for this repository.
     async fn installation(
         &self,
-        http: &Http,
+        http: &ForgeHttpClient,
         what: &str,
-        scope: Scope<'_>,
-    ) -> Result<Installation, ForgeError> {
+        scope: TokenScope<'_>,
+    ) -> Result<AppInstallation, ForgeError> {
         let url = match scope {
-            Scope::Installation(id) => return Ok(Installation { id, permissions: HashMap::new() }),
-            Scope::App => return Err(unavailable(what, "the App itself has no token")),
-            Scope::Id(id) => append(&self.api, ["repositories", id, "installation"]),
-            Scope::Named(name)
-            | Scope::Repository(_, name)
-            | Scope::Pushing(_, name)
-            | Scope::Changing(_, name) => match name.split_once('/') {
+            TokenScope::Installation(id) => return Ok(AppInstallation { id, permissions: HashMap::new() }),
+            TokenScope::App => return Err(unavailable(what, "the App itself has no token")),
+            TokenScope::Id(id) => append(&self.api, ["repositories", id, "installation"]),
+            TokenScope::Named(name)
+            | TokenScope::Repository(_, name)
+            | TokenScope::Pushing(_, name)
+            | TokenScope::Changing(_, name) => match name.split_once('/') {
                 Some((owner, repo)) if is_repository_name(name) => {
                     append(&self.api, ["repos", owner, repo, "installation"])
                 }
@@ -363,13 +386,13 @@ impl Auth {
                 }
             },
         };
-        let call = Call::get(format!("{what} (is it installed there?)"), url);
+        let call = ForgeRequest::get(format!("{what} (is it installed there?)"), url);
         self.ask_as_app(http, call).await?.json()
     }
 
     /// Remembers which repository a name means, and lets calls that know its id use the same token.
-    fn learn(&self, name: &str, holder: &Holder, repository: &str, fresh: &Held) {
-        let by_id = Holder::Id(repository.to_owned());
+    fn learn(&self, name: &str, holder: &TokenPurpose, repository: &str, fresh: &CachedToken) {
+        let by_id = TokenPurpose::Id(repository.to_owned());
         let mut tokens = self.tokens();
         if tokens.ids.len() >= MAX_HELD {
             tokens.ids.clear();
@@ -382,7 +405,7 @@ impl Auth {
         }
     }
 
-    fn cell(&self, holder: &Holder, now: Millis) -> Arc<AsyncMutex<Option<Held>>> {
+    fn cell(&self, holder: &TokenPurpose, now: UnixMillis) -> Arc<AsyncMutex<Option<CachedToken>>> {
         let mut tokens = self.tokens();
         if tokens.held.len() >= MAX_HELD {
             // One that is in use is locked, or held by somebody who waits for it.
@@ -394,7 +417,7 @@ impl Auth {
         tokens.held.entry(holder.clone()).or_default().clone()
     }
 
-    fn tokens(&self) -> MutexGuard<'_, Tokens> {
+    fn tokens(&self) -> MutexGuard<'_, TokenCache> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,15 +8,15 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use truing_core::finding::Side;
-use truing_core::id::{Key, PrId};
+use truing_core::finding::DiffSide;
+use truing_core::id::{PrId, SlotKey};
 use truing_core::port::ForgeError;
-use truing_core::publish::{Annotation, Conclusion, DesiredStatus};
+use truing_core::publish::{CheckAnnotation, CheckConclusion, DesiredStatus};
 
 use super::client::GitHubClient;
 use super::{STATUS_CONTEXT, body};
 use crate::capability::GITHUB;
-use crate::http::Call;
+use crate::http::ForgeRequest;
 
 /// The longest summary that GitHub takes, in characters.
 const MAX_SUMMARY_CHARS: usize = 65_535;
@@ -26,26 +26,26 @@ const MAX_TITLE_CHARS: usize = 255;
 const DIGEST_DIGITS: usize = 16;
 
 #[derive(Deserialize)]
-struct List {
-    check_runs: Vec<Run>,
+struct CheckRunList {
+    check_runs: Vec<ListedCheckRun>,
 }
 
 #[derive(Deserialize)]
-struct Run {
+struct ListedCheckRun {
     id: u64,
     external_id: Option<String>,
-    output: Output,
+    output: CheckRunOutput,
 }
 
 #[derive(Deserialize)]
-struct Output {
+struct CheckRunOutput {
     annotations_count: usize,
 }
 
 /// The pull request that a check run of ours is for, by its `external_id`.
 pub(super) fn pull_of_check(external_id: &str) -> Option<PrId> {
     let (whose, _) = external_id.split_once('#')?;
-    PrId::from_key(&Key::new(whose))
+    PrId::from_key(&SlotKey::new(whose))
 }
 
 impl GitHubClient {
@@ -67,7 +67,9 @@ impl GitHubClient {
                 if rest.is_empty() {
                     let url = self.one_check(&what, run.id)?;
                     let wanted = content(status, &name, &[]);
-                    self.send(&Call::set(what.as_str(), Method::PATCH, url, Some(wanted))).await?.done()?;
+                    self.send(&ForgeRequest::set(what.as_str(), Method::PATCH, url, Some(wanted)))
+                        .await?
+                        .done()?;
                 }
                 run.id
             }
@@ -76,12 +78,14 @@ impl GitHubClient {
                 body["name"] = STATUS_CONTEXT.into();
                 body["head_sha"] = status.sha.as_str().into();
                 let url = self.url(&what, &["check-runs"])?;
-                self.send(&Call::create(what.as_str(), url, body)).await?.json::<Run>()?.id
+                self.send(&ForgeRequest::create(what.as_str(), url, body)).await?.json::<ListedCheckRun>()?.id
             }
         };
         while !rest.is_empty() {
             let body = content(status, &name, take(&mut rest));
-            self.send(&Call::append(what.as_str(), self.one_check(&what, id)?, body)).await?.done()?;
+            self.send(&ForgeRequest::append(what.as_str(), self.one_check(&what, id)?, body))
+                .await?
+                .done()?;
         }
         Ok(())
     }
@@ -93,14 +97,14 @@ impl GitHubClient {
         app: u64,
         status: &DesiredStatus,
         whose: &str,
-    ) -> Result<Vec<Run>, ForgeError> {
+    ) -> Result<Vec<ListedCheckRun>, ForgeError> {
         let mut url = self.url(what, &["commits", status.sha.as_str(), "check-runs"])?;
         url.query_pairs_mut()
             .append_pair("check_name", STATUS_CONTEXT)
             .append_pair("app_id", &app.to_string())
             .append_pair("filter", "all")
             .append_pair("per_page", &GITHUB.page.to_string());
-        let mut runs = self.send(&Call::get(what, url)).await?.json::<List>()?.check_runs;
+        let mut runs = self.send(&ForgeRequest::get(what, url)).await?.json::<CheckRunList>()?.check_runs;
         let ours = |id: &str| id.strip_prefix(whose).is_some_and(|rest| rest.starts_with('#'));
         runs.retain(|run| run.external_id.as_deref().is_some_and(ours));
         Ok(runs)
@@ -132,9 +136,9 @@ fn digest(annotations: &[Value]) -> String {
 /// What is sent, with these annotations to be added.
 fn content(status: &DesiredStatus, name: &str, annotations: &[Value]) -> Value {
     let conclusion = match status.check.conclusion {
-        Conclusion::Success => "success",
-        Conclusion::Failure => "failure",
-        Conclusion::Neutral => "neutral",
+        CheckConclusion::Success => "success",
+        CheckConclusion::Failure => "failure",
+        CheckConclusion::Neutral => "neutral",
     };
     json!({
         "external_id": name,
@@ -149,9 +153,9 @@ fn content(status: &DesiredStatus, name: &str, annotations: &[Value]) -> Value {
 }
 
 /// None for lines that the head does not have, and for a path that JSON cannot hold.
-fn annotation(annotation: &Annotation) -> Option<Value> {
+fn annotation(annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.place;
-    if place.side == Side::Old {
+    if place.side == DiffSide::Old {
         return None;
     }
     Some(json!({

@@ -16,20 +16,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::port::{
-    Actor, Author, BranchPull, CommitCheck, ForgeError, ForgeRead, Merge, OwnIssue, Permit, PrState,
-    PullActivity, PullNow, PullRequest, PullReview, Reply, RepositoryNow, ReviewThread, Revision, Said,
-    SetLabel,
+    Actor, AppliedLabel, AuthorAccount, BranchPull, CommitCheck, ConversationComment, ConversationReply,
+    ForgeError, ForgeRead, MergeSummary, OwnIssue, Permit, PrState, PullActivity, PullDetails, PullRequest,
+    PullReview, PullRevision, RepositoryDetails, ReviewThread,
 };
-use truing_core::publish::{Bounds, Item, Observed, Producer};
+use truing_core::publish::{CommentSubject, ObservedComment, Producer, PublishLimits};
 use url::Url;
 
-use super::auth::{Accounts, ExtraWrite, Scope};
-use super::id::Id;
-use super::observed::Listed;
+use super::auth::{ExtraWrite, GitHubAccounts, TokenScope};
+use super::id::GitHubCommentId;
+use super::observed::ObservedComments;
 use super::session::paged;
 use super::{GITHUB, GitHub, account, wire};
-use crate::http::{Answer, Call, unavailable};
-use crate::marker::{Found, MarkerKeys};
+use crate::http::{ForgeRequest, ForgeResponse, unavailable};
+use crate::marker::{MarkerKeys, MarkerMatch};
 
 /// A repository and one pull request of it, for one producer.
 #[derive(Clone, Debug)]
@@ -77,11 +77,11 @@ impl GitHubClient {
     }
 
     /// What its calls are about.
-    pub(super) fn scope(&self) -> Scope<'_> {
-        Scope::pull(&self.id, &self.repo)
+    pub(super) fn scope(&self) -> TokenScope<'_> {
+        TokenScope::pull(&self.id, &self.repo)
     }
 
-    pub(super) async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
+    pub(super) async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
         self.github.send(self.scope(), call).await
     }
 
@@ -102,9 +102,9 @@ impl GitHubClient {
 
     /// The address of one comment, whichever kind it is.
     pub(super) fn comment_url(&self, what: &str, comment: &CommentId) -> Result<Url, ForgeError> {
-        match Id::parse(what, comment)? {
-            Id::Issue(number) => self.url(what, &["issues", "comments", &number.to_string()]),
-            Id::Review(number) => self.url(what, &["pulls", "comments", &number.to_string()]),
+        match GitHubCommentId::parse(what, comment)? {
+            GitHubCommentId::Issue(number) => self.url(what, &["issues", "comments", &number.to_string()]),
+            GitHubCommentId::Review(number) => self.url(what, &["pulls", "comments", &number.to_string()]),
         }
     }
 
@@ -146,31 +146,34 @@ impl GitHubClient {
     }
 
     /// What a comment of our account shows, if its marker is one of this producer's for here.
-    pub(super) fn item_of(&self, comment: &wire::Comment) -> Option<(Item, String, bool)> {
+    pub(super) fn item_of(&self, comment: &wire::GitHubComment) -> Option<(CommentSubject, String, bool)> {
         match self.markers().find(&self.id, comment.body.as_deref().unwrap_or_default()) {
-            Found::Verified { producer: whose, item, body } if whose == self.producer => {
+            MarkerMatch::Verified { producer: whose, item, body } if whose == self.producer => {
                 Some((item, body, true))
             }
-            Found::UnknownKey { producer: whose, item, body, .. } if whose == self.producer => {
+            MarkerMatch::UnknownKey { producer: whose, item, body, .. } if whose == self.producer => {
                 Some((item, body, false))
             }
-            Found::Verified { .. } | Found::UnknownKey { .. } | Found::Forged | Found::None => None,
+            MarkerMatch::Verified { .. }
+            | MarkerMatch::UnknownKey { .. }
+            | MarkerMatch::Forged
+            | MarkerMatch::None => None,
         }
     }
 
     /// The item that a comment on the diff shows.
     async fn look_for_item(
         &self,
-        known: &[(Item, CommentId)],
+        known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
-    ) -> Result<Option<Item>, ForgeError> {
+    ) -> Result<Option<CommentSubject>, ForgeError> {
         if let Some((item, _)) = known.iter().find(|(_, one)| one == comment) {
             return Ok(Some(item.clone()));
         }
         let accounts = self.accounts().await?;
         let what = self.what(&format!("reading comment {comment}"));
         let url = self.comment_url(&what, comment)?;
-        let read: wire::Comment = self.send(&Call::get(what.as_str(), url)).await?.json()?;
+        let read: wire::GitHubComment = self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
         let ours = read.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
         Ok(self.item_of(&read).filter(|_| ours).map(|(item, ..)| item))
     }
@@ -182,7 +185,7 @@ impl GitHubClient {
         Ok(began.find(|first| first.id == *comment).and_then(|first| first.topic.clone()))
     }
 
-    pub(super) async fn accounts(&self) -> Result<Accounts<'_>, ForgeError> {
+    pub(super) async fn accounts(&self) -> Result<GitHubAccounts<'_>, ForgeError> {
         self.github.accounts(self.scope()).await
     }
 
@@ -190,7 +193,7 @@ impl GitHubClient {
     async fn read_pull(&self) -> Result<PullRequest, ForgeError> {
         let what = self.what("reading the pull request");
         let url = self.url(&what, &["pulls", &self.number()])?;
-        let pull: wire::Pull = self.send(&Call::get(what.as_str(), url)).await?.json()?;
+        let pull: wire::GitHubPull = self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
         // A name can come to mean another repository; the id cannot.
         let repository =
             pull.base.repo.map_or_else(|| self.id.repository.clone(), |repo| repo.id.to_string());
@@ -204,13 +207,13 @@ impl GitHubClient {
             ("open", false) => PrState::Open,
             (_, _) => PrState::Closed,
         };
-        let author = pull.user.map(|user| Author {
+        let author = pull.user.map(|user| AuthorAccount {
             id: account(user.id),
             login: user.login.unwrap_or_default(),
             is_person: user.kind == "User",
         });
         Ok(PullRequest {
-            revision: Revision { head: sha(&pull.head.sha)?, base: sha(&pull.base.sha)? },
+            revision: PullRevision { head: sha(&pull.head.sha)?, base: sha(&pull.base.sha)? },
             base_branch: pull.base.branch,
             state,
             name: self.name(),
@@ -228,21 +231,25 @@ impl GitHubClient {
     /// The comments of ours.
     pub(super) async fn list_observed(
         &self,
-        known: &[(Item, CommentId)],
-    ) -> Result<Vec<Observed>, ForgeError> {
-        let mut listed = Listed::new(self, known, self.github.accounts(self.scope()).await?)?;
+        known: &[(CommentSubject, CommentId)],
+    ) -> Result<Vec<ObservedComment>, ForgeError> {
+        let mut listed = ObservedComments::new(self, known, self.github.accounts(self.scope()).await?)?;
 
         let what = self.what("listing its comments");
         let url = self.list_url(&what, &["issues", &self.number(), "comments"], &[])?;
-        self.github.pages(self.scope(), &what, url, |comment| listed.see(Id::Issue, comment)).await?;
+        self.github
+            .pages(self.scope(), &what, url, |comment| listed.see(GitHubCommentId::Issue, comment))
+            .await?;
         let what = self.what("listing its review comments");
         let url = self.list_url(&what, &["pulls", &self.number(), "comments"], &[])?;
-        self.github.pages(self.scope(), &what, url, |comment| listed.see(Id::Review, comment)).await?;
+        self.github
+            .pages(self.scope(), &what, url, |comment| listed.see(GitHubCommentId::Review, comment))
+            .await?;
 
         for comment in listed.missing() {
             let what = self.what(&format!("reading comment {}", comment.text()));
             let url = self.comment_url(&what, &comment.text())?;
-            match self.send(&Call::get(what.as_str(), url)).await {
+            match self.send(&ForgeRequest::get(what.as_str(), url)).await {
                 Ok(answer) => listed.see(|_| comment, answer.json()?),
                 Err(ForgeError::NotFound { .. }) => {} // a person deleted it
                 Err(error) => return Err(error),
@@ -271,11 +278,11 @@ impl ForgeRead for GitHubClient {
         self.pull()?.read_pull().await
     }
 
-    async fn now(&self) -> Result<PullNow, ForgeError> {
+    async fn now(&self) -> Result<PullDetails, ForgeError> {
         self.pull()?.look().await
     }
 
-    async fn merge(&self) -> Result<Merge, ForgeError> {
+    async fn merge(&self) -> Result<MergeSummary, ForgeError> {
         self.pull()?.look_at_merge().await
     }
 
@@ -283,7 +290,7 @@ impl ForgeRead for GitHubClient {
         self.list_checks(commit).await
     }
 
-    async fn labels(&self) -> Result<Vec<SetLabel>, ForgeError> {
+    async fn labels(&self) -> Result<Vec<AppliedLabel>, ForgeError> {
         self.pull()?.list_labels().await
     }
 
@@ -295,15 +302,18 @@ impl ForgeRead for GitHubClient {
         self.pull()?.list_threads().await
     }
 
-    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError> {
+    async fn comments(
+        &self,
+        known: &[(CommentSubject, CommentId)],
+    ) -> Result<Vec<ObservedComment>, ForgeError> {
         self.pull()?.list_observed(known).await
     }
 
     async fn item_at(
         &self,
-        known: &[(Item, CommentId)],
+        known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
-    ) -> Result<Option<Item>, ForgeError> {
+    ) -> Result<Option<CommentSubject>, ForgeError> {
         self.pull()?.look_for_item(known, comment).await
     }
 
@@ -311,7 +321,7 @@ impl ForgeRead for GitHubClient {
         self.pull()?.look_for_topic(comment).await
     }
 
-    async fn said(&self, text: &str) -> Result<Vec<Said>, ForgeError> {
+    async fn said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
         self.pull()?.find_said(&self.what("looking for what was said"), text).await
     }
 
@@ -319,7 +329,7 @@ impl ForgeRead for GitHubClient {
         self.pull()?.list_eyes(comment).await
     }
 
-    async fn repository(&self) -> Result<RepositoryNow, ForgeError> {
+    async fn repository(&self) -> Result<RepositoryDetails, ForgeError> {
         self.look_at_repository().await
     }
 
@@ -335,11 +345,15 @@ impl ForgeRead for GitHubClient {
         self.list_issues(label).await
     }
 
-    async fn replies(&self, number: u64, since: Option<&CommentId>) -> Result<Vec<Reply>, ForgeError> {
+    async fn replies(
+        &self,
+        number: u64,
+        since: Option<&CommentId>,
+    ) -> Result<Vec<ConversationReply>, ForgeError> {
         self.list_replies(number, since).await
     }
 
-    fn bounds(&self) -> Bounds {
+    fn bounds(&self) -> PublishLimits {
         GITHUB.bounds(self.settle_delay())
     }
 }

@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde_json::json;
 use truing_core::id::{CommentId, Sha, ThreadId};
 use truing_core::port::{ForgeError, InlineDraft};
-use truing_core::publish::{DesiredStatus, Hold, Item, StatusState, ThreadState};
+use truing_core::publish::{CommentRights, CommentSubject, DesiredStatus, StatusState, ThreadState};
 
 use super::auth::ExtraWrite;
 use super::body::with_marker;
 use super::client::GitHubClient;
-use super::id::Id;
+use super::id::GitHubCommentId;
 use super::{MAX_STATUS_CHARS, STATUS_CONTEXT, body, path_text, placed, wire};
-use crate::http::Call;
+use crate::http::ForgeRequest;
 use crate::marker::{normal, split, strip};
 
 /// The body that GitHub demands for a review; all that matters is in the summary and the comments.
@@ -24,7 +24,7 @@ pub(super) const REVIEW_BODY_WORD: &str = "review-body";
 
 /// A commit's status, as it is listed.
 #[derive(Deserialize)]
-struct Status {
+struct ListedCommitStatus {
     context: String,
     state: String,
     description: Option<String>,
@@ -47,7 +47,7 @@ impl GitHubClient {
         &self,
         commit: &Sha,
         comments: &[InlineDraft],
-    ) -> Result<Vec<(Item, CommentId)>, ForgeError> {
+    ) -> Result<Vec<(CommentSubject, CommentId)>, ForgeError> {
         if comments.is_empty() {
             return Ok(Vec::new());
         }
@@ -58,11 +58,12 @@ impl GitHubClient {
             comment["body"] = self.marked_item(&draft.item, &draft.body).into();
             drafts.push(comment);
         }
-        let body = self.marked_item(&Item::from_word(REVIEW_BODY_WORD), REVIEW_BODY);
+        let body = self.marked_item(&CommentSubject::from_word(REVIEW_BODY_WORD), REVIEW_BODY);
         let review =
             json!({ "commit_id": commit.as_str(), "event": "COMMENT", "body": body, "comments": drafts });
         let url = self.url(&what, &["pulls", &self.number(), "reviews"])?;
-        let made: wire::Made = self.send(&Call::create(what, url, review).on_diff()).await?.json()?;
+        let made: wire::CreatedItem =
+            self.send(&ForgeRequest::create(what, url, review).on_diff()).await?.json()?;
         Ok(self.comments_of_review(made.id).await)
     }
 
@@ -80,37 +81,38 @@ impl GitHubClient {
             "body": self.marked_item(&comment.item, &comment.body),
         });
         let url = self.url(&what, &["pulls", &self.number(), "comments"])?;
-        let made: wire::Made = self.send(&Call::create(what, url, body).on_diff()).await?.json()?;
-        Ok(Id::Review(made.id).text())
+        let made: wire::CreatedItem =
+            self.send(&ForgeRequest::create(what, url, body).on_diff()).await?.json()?;
+        Ok(GitHubCommentId::Review(made.id).text())
     }
 
     /// Posts the summary.
     pub(super) async fn create_summary(&self, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.what("posting the summary");
-        let body = json!({ "body": self.marked_item(&Item::Summary, body) });
+        let body = json!({ "body": self.marked_item(&CommentSubject::Summary, body) });
         let url = self.url(&what, &["issues", &self.number(), "comments"])?;
-        let made: wire::Made = self.send(&Call::create(what, url, body)).await?.json()?;
-        Ok(Id::Issue(made.id).text())
+        let made: wire::CreatedItem = self.send(&ForgeRequest::create(what, url, body)).await?.json()?;
+        Ok(GitHubCommentId::Issue(made.id).text())
     }
 
     /// Rewrites a comment of ours.
     pub(super) async fn update(
         &self,
-        item: &Item,
+        item: &CommentSubject,
         comment: &CommentId,
         body: &str,
     ) -> Result<(), ForgeError> {
         let what = self.what(&format!("rewriting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         let body = json!({ "body": self.marked_item(item, body) });
-        self.send(&Call::set(what, Method::PATCH, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::PATCH, url, Some(body))).await?.done()
     }
 
     /// Deletes a comment of ours.
     pub(super) async fn delete(&self, comment: &CommentId) -> Result<(), ForgeError> {
         let what = self.what(&format!("deleting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
-        match self.send(&Call::set(what, Method::DELETE, url, None)).await {
+        match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
             // Gone is what was asked for; a first try without an answer may have done it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -130,7 +132,7 @@ impl GitHubClient {
         let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
         let url = self.url(&what, &["statuses", status.sha.as_str()])?;
         // Each call adds a row to the commit's history of statuses, so it is sent once.
-        let set = self.send(&Call::create(what, url, body)).await;
+        let set = self.send(&ForgeRequest::create(what, url, body)).await;
         self.noted(ExtraWrite::Statuses, set)?.done()
     }
 
@@ -142,16 +144,20 @@ impl GitHubClient {
         }
         let what = self.what(&format!("reading the status of {}", status.sha.short()));
         let url = self.list_url(&what, &["commits", status.sha.as_str(), "statuses"], &[])?;
-        let newest_first: Vec<Status> = self.send(&Call::get(what.as_str(), url)).await?.json()?;
+        let newest_first: Vec<ListedCommitStatus> =
+            self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
         let ours = newest_first.into_iter().find(|one| one.context == STATUS_CONTEXT);
         let (state, description) = told(status);
         Ok(ours.is_some_and(|ours| ours.state == state && ours.description == Some(description)))
     }
 
     /// Those of these items that a comment of ours shows.
-    pub(super) async fn shown_items(&self, items: &[&Item]) -> Result<Vec<(Item, CommentId)>, ForgeError> {
+    pub(super) async fn shown_items(
+        &self,
+        items: &[&CommentSubject],
+    ) -> Result<Vec<(CommentSubject, CommentId)>, ForgeError> {
         let seen = self.list_observed(&[]).await?.into_iter();
-        let ours = seen.filter(|seen| seen.hold == Hold::Ours && items.contains(&&seen.item));
+        let ours = seen.filter(|seen| seen.hold == CommentRights::Ours && items.contains(&&seen.item));
         Ok(ours.map(|seen| (seen.item, seen.id)).collect())
     }
 
@@ -177,29 +183,29 @@ impl GitHubClient {
     async fn read_comment(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
         let what = self.what(&format!("reading comment {comment}"));
         let url = self.comment_url(&what, comment)?;
-        match self.send(&Call::get(what.as_str(), url)).await {
-            Ok(answer) => Ok(Some(answer.json::<wire::Comment>()?.body.unwrap_or_default())),
+        match self.send(&ForgeRequest::get(what.as_str(), url)).await {
+            Ok(answer) => Ok(Some(answer.json::<wire::GitHubComment>()?.body.unwrap_or_default())),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// A text as it is posted: with the marker as its last line.
-    fn marked_item(&self, item: &Item, text: &str) -> String {
+    fn marked_item(&self, item: &CommentSubject, text: &str) -> String {
         with_marker(text, &self.markers().sign(&self.id, self.producer, item))
     }
 
     /// The ids of the comments that a new review made, by their markers. What cannot be learnt now is found by
     /// its marker later, so this has no error.
-    async fn comments_of_review(&self, review: u64) -> Vec<(Item, CommentId)> {
+    async fn comments_of_review(&self, review: u64) -> Vec<(CommentSubject, CommentId)> {
         let what = self.what("listing the comments of a new review");
         let mut known = Vec::new();
         let url =
             self.list_url(&what, &["pulls", &self.number(), "reviews", &review.to_string(), "comments"], &[]);
         if let Ok(url) = url {
-            let each = |comment: wire::Comment| {
+            let each = |comment: wire::GitHubComment| {
                 if let Some((item, ..)) = self.item_of(&comment) {
-                    known.push((item, Id::Review(comment.id).text()));
+                    known.push((item, GitHubCommentId::Review(comment.id).text()));
                 }
             };
             // The review is there: an error here would say that it may not be.

@@ -4,26 +4,26 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use truing_core::id::Span;
+use truing_core::id::TimeSpan;
 use truing_core::port::ForgeError;
 use url::Url;
 
 use super::GitHub;
-use super::auth::Scope;
-use crate::http::{Call, unavailable};
+use super::auth::TokenScope;
+use crate::http::{ForgeRequest, unavailable};
 
 /// The wait for a GraphQL rate limit, where the answer names none.
-const GRAPHQL_WAIT: Span = Span::seconds(60);
+const GRAPHQL_WAIT: TimeSpan = TimeSpan::seconds(60);
 
 #[derive(Deserialize)]
-struct Reply<T> {
+struct GraphQlReply<T> {
     data: Option<T>,
     #[serde(default)]
-    errors: Vec<Problem>,
+    errors: Vec<GraphQlError>,
 }
 
 #[derive(Deserialize)]
-struct Problem {
+struct GraphQlError {
     #[serde(rename = "type", default)]
     kind: String,
     #[serde(default)]
@@ -34,37 +34,37 @@ impl GitHub {
     /// Asks by a GraphQL document.
     pub(super) async fn graphql<T: DeserializeOwned>(
         &self,
-        scope: Scope<'_>,
+        scope: TokenScope<'_>,
         what: &str,
         query: &str,
         variables: Value,
     ) -> Result<T, ForgeError> {
         let body = json!({ "query": query, "variables": variables });
-        let call = Call::query(what, graphql_url(&self.inner.options.api_url), body);
+        let call = ForgeRequest::query(what, graphql_url(&self.inner.options.api_url), body);
         self.send_graphql(scope, &call).await
     }
 
     /// Changes something by a GraphQL document. All of ours set what may be set again.
     pub(super) async fn mutate<T: DeserializeOwned>(
         &self,
-        scope: Scope<'_>,
+        scope: TokenScope<'_>,
         what: &str,
         mutation: &str,
         variables: Value,
     ) -> Result<T, ForgeError> {
         let body = json!({ "query": mutation, "variables": variables });
         let url = graphql_url(&self.inner.options.api_url);
-        self.send_graphql(scope, &Call::set(what, Method::POST, url, Some(body))).await
+        self.send_graphql(scope, &ForgeRequest::set(what, Method::POST, url, Some(body))).await
     }
 
     async fn send_graphql<T: DeserializeOwned>(
         &self,
-        scope: Scope<'_>,
-        call: &Call,
+        scope: TokenScope<'_>,
+        call: &ForgeRequest,
     ) -> Result<T, ForgeError> {
         let what = &call.what;
         let answer = self.send(scope, call).await?;
-        let reply: Reply<T> = answer.json()?;
+        let reply: GraphQlReply<T> = answer.json()?;
         if let Some(problem) = reply.errors.into_iter().next() {
             let wait = answer.spent(self.inner.http.now()).unwrap_or(GRAPHQL_WAIT);
             return Err(failed(what, &problem.kind, answer.clean(&problem.message), wait));
@@ -74,7 +74,7 @@ impl GitHub {
 }
 
 /// What an error of a GraphQL answer means. Its status is 200 whatever it is.
-fn failed(what: &str, kind: &str, message: String, wait: Span) -> ForgeError {
+fn failed(what: &str, kind: &str, message: String, wait: TimeSpan) -> ForgeError {
     let what = what.to_owned();
     match kind {
         "RATE_LIMITED" | "RATE_LIMIT" => ForgeError::RateLimited { what, wait },

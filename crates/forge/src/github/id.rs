@@ -6,14 +6,14 @@ use truing_core::port::ForgeError;
 
 /// A comment by its kind and GitHub's number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) enum Id {
+pub(super) enum GitHubCommentId {
     /// In the conversation: the summary.
     Issue(u64),
     /// On a line or a file.
     Review(u64),
 }
 
-impl Id {
+impl GitHubCommentId {
     pub(super) fn text(self) -> CommentId {
         CommentId::new(match self {
             Self::Issue(number) => format!("issue:{number}"),
@@ -42,8 +42,8 @@ mod tests {
 
     #[test]
     fn both_kinds_are_read_back_and_nothing_else_is() {
-        for id in [Id::Issue(1), Id::Review(u64::MAX)] {
-            assert_eq!(Id::parse("x", &id.text()), Ok(id));
+        for id in [GitHubCommentId::Issue(1), GitHubCommentId::Review(u64::MAX)] {
+            assert_eq!(GitHubCommentId::parse("x", &id.text()), Ok(id));
         }
         for bad in [
             "",
@@ -55,7 +55,7 @@ mod tests {
             "commit:1",
             "review:18446744073709551616",
         ] {
-            assert!(Id::parse("x", &CommentId::new(bad)).is_err(), "{bad}");
+            assert!(GitHubCommentId::parse("x", &CommentId::new(bad)).is_err(), "{bad}");
         }
     }
 }

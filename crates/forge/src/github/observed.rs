@@ -4,51 +4,51 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use truing_core::id::CommentId;
 use truing_core::port::ForgeError;
-use truing_core::publish::{Hold, Item, Observed, Thread};
+use truing_core::publish::{CommentRights, CommentSubject, ForgeThread, ObservedComment};
 
-use super::auth::{Accounts, Whose};
+use super::auth::{GitHubAccountKind, GitHubAccounts};
 use super::client::GitHubClient;
-use super::id::Id;
-use super::threads::OfComment;
+use super::id::GitHubCommentId;
+use super::threads::ListedThread;
 use super::wire;
 use crate::marker::normal;
 
 /// The comments as they are listed.
-pub(super) struct Listed<'a> {
+pub(super) struct ObservedComments<'a> {
     pull: &'a GitHubClient,
-    accounts: Accounts<'a>,
+    accounts: GitHubAccounts<'a>,
     /// What records know.
-    known: BTreeMap<Id, &'a Item>,
-    seen: HashSet<Id>,
-    ours: Vec<Ours>,
+    known: BTreeMap<GitHubCommentId, &'a CommentSubject>,
+    seen: HashSet<GitHubCommentId>,
+    ours: Vec<OwnComment>,
     /// Review comments that have answers.
     answered: HashSet<u64>,
 }
 
 /// A comment of ours, before its thread is known.
-struct Ours {
-    id: Id,
-    item: Item,
+struct OwnComment {
+    id: GitHubCommentId,
+    item: CommentSubject,
     body: String,
-    hold: Hold,
+    hold: CommentRights,
     created: String,
 }
 
-impl<'a> Listed<'a> {
+impl<'a> ObservedComments<'a> {
     pub(super) fn new(
         pull: &'a GitHubClient,
-        known: &'a [(Item, CommentId)],
-        accounts: Accounts<'a>,
+        known: &'a [(CommentSubject, CommentId)],
+        accounts: GitHubAccounts<'a>,
     ) -> Result<Self, ForgeError> {
         let what = pull.what("looking for its comments");
         let known: Result<_, ForgeError> =
-            known.iter().map(|(item, comment)| Ok((Id::parse(&what, comment)?, item))).collect();
+            known.iter().map(|(item, comment)| Ok((GitHubCommentId::parse(&what, comment)?, item))).collect();
         let (seen, ours, answered) = (HashSet::new(), Vec::new(), HashSet::new());
         Ok(Self { pull, accounts, known: known?, seen, ours, answered })
     }
 
     /// Looks at a comment.
-    pub(super) fn see(&mut self, kind: impl Fn(u64) -> Id, comment: wire::Comment) {
+    pub(super) fn see(&mut self, kind: impl Fn(u64) -> GitHubCommentId, comment: wire::GitHubComment) {
         if let Some(first) = comment.in_reply_to_id {
             self.answered.insert(first);
             return;
@@ -64,41 +64,45 @@ impl<'a> Listed<'a> {
             (None, Some(item)) => Some((item, normal(comment.body.as_deref().unwrap_or_default()), true)),
             (marked, _) => marked,
         };
-        self.ours.extend(marked.map(|(item, body, known_key)| Ours {
+        self.ours.extend(marked.map(|(item, body, known_key)| OwnComment {
             id,
             item,
             body,
             hold: match (known_key, whose) {
-                (false, _) => Hold::UnknownKey,
-                (true, Whose::Former) => Hold::Former,
-                (true, Whose::Present) => Hold::Ours,
+                (false, _) => CommentRights::UnknownKey,
+                (true, GitHubAccountKind::Former) => CommentRights::Former,
+                (true, GitHubAccountKind::Present) => CommentRights::Ours,
             },
             created: comment.created_at,
         }));
     }
 
     /// The known ones that were not listed.
-    pub(super) fn missing(&self) -> Vec<Id> {
+    pub(super) fn missing(&self) -> Vec<GitHubCommentId> {
         self.known.keys().filter(|id| !self.seen.contains(id)).copied().collect()
     }
 
     /// Is one of ours in a thread?
     pub(super) fn has_threads(&self) -> bool {
-        self.ours.iter().any(|ours| matches!(ours.id, Id::Review(_)))
+        self.ours.iter().any(|ours| matches!(ours.id, GitHubCommentId::Review(_)))
     }
 
     /// What there is of ours.
-    pub(super) fn observed(self, what: &str, threads: Vec<OfComment>) -> Result<Vec<Observed>, ForgeError> {
-        let mut threads: HashMap<u64, Thread> =
+    pub(super) fn observed(
+        self,
+        what: &str,
+        threads: Vec<ListedThread>,
+    ) -> Result<Vec<ObservedComment>, ForgeError> {
+        let mut threads: HashMap<u64, ForgeThread> =
             threads.into_iter().filter_map(|of| Some((of.comment?, of.thread))).collect();
         let mut observed = Vec::with_capacity(self.ours.len());
-        for Ours { id, item, body, hold, created } in self.ours {
+        for OwnComment { id, item, body, hold, created } in self.ours {
             let (thread, has_replies) = match id {
-                Id::Issue(_) => (None, false),
-                Id::Review(number) => (threads.remove(&number), self.answered.contains(&number)),
+                GitHubCommentId::Issue(_) => (None, false),
+                GitHubCommentId::Review(number) => (threads.remove(&number), self.answered.contains(&number)),
             };
             let created = wire::instant(what, &created)?;
-            observed.push(Observed {
+            observed.push(ObservedComment {
                 id: id.text(),
                 item,
                 body,

@@ -1,16 +1,16 @@
 //! The repositories that we may see: a person's, an installation's, or those of all installations of an App.
 
 use serde::Deserialize;
-use truing_core::port::{ForgeError, Seen};
+use truing_core::port::{ForgeError, ForgeRepository};
 use url::Url;
 
 use super::GitHub;
 use super::address::append;
-use super::auth::Scope;
-use super::server::{RepositoryBody, seen};
+use super::auth::TokenScope;
+use super::server::{GitHubRepositoryBody, seen};
 use super::session::paged;
-use crate::http::Answer;
-use crate::listing::{Listing, Repositories};
+use crate::http::ForgeResponse;
+use crate::listing::{CachedListing, RepositoryListing};
 
 /// Pages of one list of repositories: 10,000 of them.
 const MAX_REPOSITORY_PAGES: usize = 100;
@@ -19,12 +19,12 @@ const MAX_INSTALLATION_PAGES: usize = 100;
 
 /// The list of an installation, which is inside an object.
 #[derive(Deserialize)]
-struct Installed {
-    repositories: Vec<RepositoryBody>,
+struct InstallationRepositories {
+    repositories: Vec<GitHubRepositoryBody>,
 }
 
 #[derive(Deserialize)]
-struct Installation {
+struct ListedInstallation {
     id: u64,
     /// Not null: it is switched off, and gives out no tokens.
     suspended_at: Option<String>,
@@ -44,7 +44,7 @@ impl GitHub {
     /// [`ForgeError`]; what could be listed is new and the rest old.
     pub(super) async fn list_repositories(
         &self,
-        last: &mut Repositories,
+        last: &mut RepositoryListing,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let root = &self.inner.options.api_url;
@@ -53,14 +53,14 @@ impl GitHub {
             if !self.inner.auth.knows_itself() {
                 *calls = calls.saturating_sub(1);
             }
-            return if self.identity(Scope::App).await?.installation {
-                self.of_installation(Scope::App, list, calls).await
+            return if self.identity(TokenScope::App).await?.installation {
+                self.of_installation(TokenScope::App, list, calls).await
             } else {
                 let what = "listing the token's repositories";
                 let url = paged(append(root, ["user", "repos"]), &[("sort", "pushed")]);
-                let read = |answer: &Answer| Ok(seen(answer.json::<Vec<RepositoryBody>>()?));
+                let read = |answer: &ForgeResponse| Ok(seen(answer.json::<Vec<GitHubRepositoryBody>>()?));
                 list.refresh(
-                    |call| self.send_owned(Scope::App, call),
+                    |call| self.send_owned(TokenScope::App, call),
                     (what, url),
                     MAX_REPOSITORY_PAGES,
                     calls,
@@ -71,14 +71,14 @@ impl GitHub {
         }
         let what = "listing the App's installations";
         let url = paged(append(root, ["app", "installations"]), &[]);
-        let read = |answer: &Answer| {
-            let all = answer.json::<Vec<Installation>>()?.into_iter();
+        let read = |answer: &ForgeResponse| {
+            let all = answer.json::<Vec<ListedInstallation>>()?.into_iter();
             Ok(all.filter(|one| one.suspended_at.is_none()).map(|one| name_of(one.id)).collect())
         };
         let known = &mut last.groups;
         known
             .refresh(
-                |call| self.send_owned(Scope::App, call),
+                |call| self.send_owned(TokenScope::App, call),
                 (what, url),
                 MAX_INSTALLATION_PAGES,
                 calls,
@@ -91,7 +91,7 @@ impl GitHub {
         for name in names {
             let Ok(id) = name.parse() else { continue };
             let list = last.lists.entry(name).or_default();
-            match self.of_installation(Scope::Installation(id), list, calls).await {
+            match self.of_installation(TokenScope::Installation(id), list, calls).await {
                 // One that refuses is no reason to leave out the others.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
                     refused = Err(error);
@@ -104,13 +104,13 @@ impl GitHub {
 
     async fn of_installation(
         &self,
-        scope: Scope<'_>,
-        list: &mut Listing<Seen>,
+        scope: TokenScope<'_>,
+        list: &mut CachedListing<ForgeRepository>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = "listing the installation's repositories";
         let url: Url = paged(append(&self.inner.options.api_url, ["installation", "repositories"]), &[]);
-        let read = |answer: &Answer| Ok(seen(answer.json::<Installed>()?.repositories));
+        let read = |answer: &ForgeResponse| Ok(seen(answer.json::<InstallationRepositories>()?.repositories));
         list.refresh(|call| self.send_owned(scope, call), (what, url), MAX_REPOSITORY_PAGES, calls, read)
             .await
     }

@@ -14,16 +14,16 @@ mod tests;
 
 use reqwest::Method;
 use serde_json::Value;
-use truing_core::id::{PrId, Span, Topic};
-use truing_core::port::{Actor, ForgeError, RepositoryNow, Writable};
+use truing_core::id::{PrId, TimeSpan, Topic};
+use truing_core::port::{Actor, ForgeError, RepositoryDetails, WriteAccess};
 use url::Url;
 
 use super::address::append;
-use super::auth::{Accounts, Scope};
+use super::auth::{GitHubAccounts, TokenScope};
 use super::body::with_marker;
 use super::client::GitHubClient;
 use super::{account, wire};
-use crate::http::{Call, unavailable};
+use crate::http::{ForgeRequest, unavailable};
 
 impl GitHubClient {
     /// Where the marker of something is for.
@@ -59,12 +59,12 @@ impl GitHubClient {
         url: Url,
         body: Option<Value>,
     ) -> Result<(), ForgeError> {
-        self.github.send(self.scope(), &Call::set(what, method, url, body)).await?.done()
+        self.github.send(self.scope(), &ForgeRequest::set(what, method, url, body)).await?.done()
     }
 }
 
 /// Somebody, as seen beside our accounts.
-pub(super) fn actor(accounts: &Accounts<'_>, user: &wire::User) -> Actor {
+pub(super) fn actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -> Actor {
     Actor {
         id: account(user.id),
         login: user.login.clone().unwrap_or_default(),
@@ -81,22 +81,23 @@ fn not_ours(what: &str) -> ForgeError {
 
 impl GitHubClient {
     /// The time that something whose creation was not answered may stay unseen.
-    pub(super) fn settle_delay(&self) -> Span {
+    pub(super) fn settle_delay(&self) -> TimeSpan {
         self.github.inner.options.settle
     }
 
     /// The repository now.
-    pub(super) async fn look_at_repository(&self) -> Result<RepositoryNow, ForgeError> {
+    pub(super) async fn look_at_repository(&self) -> Result<RepositoryDetails, ForgeError> {
         let what = self.what_of_repository("asking for the repository");
         let url = append(&self.github.inner.options.api_url, ["repositories", &self.id.repository]);
-        let body: bodies::Repository = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
-        let writable = Writable {
+        let body: bodies::GitHubRepository =
+            self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
+        let writable = WriteAccess {
             archived: body.archived,
             push: self.may_push(body.permissions.map(|permissions| permissions.push)).await?,
             issues: body.has_issues,
         };
         let (name, default_branch) = (body.full_name, body.default_branch);
-        Ok(RepositoryNow { name, default_branch, writable, is_fork: body.fork })
+        Ok(RepositoryDetails { name, default_branch, writable, is_fork: body.fork })
     }
 
     /// May we push? `told`: what the repository says of the account that asks.
@@ -107,7 +108,7 @@ impl GitHubClient {
             return Ok(told.filter(|_| !installation));
         }
         let (auth, http) = (&self.github.inner.auth, &self.github.inner.http);
-        let pushing = Scope::Pushing(&self.id.repository, &self.repo);
+        let pushing = TokenScope::Pushing(&self.id.repository, &self.repo);
         match auth.authorization(http, pushing).await {
             Ok(_) => Ok(Some(true)),
             Err(ForgeError::Forbidden { .. }) => Ok(Some(false)),

@@ -3,25 +3,26 @@
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use truing_core::id::{Millis, PrId, Sha};
+use truing_core::id::{PrId, Sha, UnixMillis};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Revision, Seen,
+    AuthorAccount, BranchProtection, CommentKind, ForgeError, ForgeKind, ForgeRepository, OpenPull,
+    PullComment, PullListItem, PullRevision,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
 use url::Url;
 
 use super::address::{append, is_repository_name};
-use super::auth::Scope;
+use super::auth::TokenScope;
 use super::client::GitHubClient;
-use super::id::Id;
+use super::id::GitHubCommentId;
 use super::session::paged;
 use super::{GITHUB, GitHub, account, wire};
-use crate::capability::Capability;
+use crate::capability::ForgeCapability;
 use crate::forge_server::ForgeServer;
-use crate::http::{Answer, Call, Quota, unavailable};
-use crate::listing::{Listing, Repositories};
-use crate::remote::{Purpose, RemoteError};
+use crate::http::{ForgeRequest, ForgeResponse, RateQuota, unavailable};
+use crate::listing::{CachedListing, RepositoryListing};
+use crate::remote::{RemoteError, RemotePurpose};
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ const MAX_COMMENT_PAGES: usize = 10;
 const MAX_COMMENT_CHARS: usize = 4096;
 
 #[derive(Deserialize)]
-pub(super) struct RepositoryBody {
+pub(super) struct GitHubRepositoryBody {
     id: u64,
     full_name: String,
     #[serde(default)]
@@ -42,7 +43,7 @@ pub(super) struct RepositoryBody {
 }
 
 #[derive(Deserialize)]
-struct PullBody {
+struct GitHubPullBody {
     number: u64,
     html_url: String,
     #[serde(default)]
@@ -52,11 +53,11 @@ struct PullBody {
 }
 
 #[derive(Deserialize)]
-struct LineBody {
+struct PullLineBody {
     number: u64,
     title: Option<String>,
     html_url: String,
-    user: Option<wire::User>,
+    user: Option<wire::GitHubUser>,
     #[serde(default)]
     draft: bool,
     head: HeadBody,
@@ -80,11 +81,11 @@ struct HeadBody {
 #[derive(Deserialize)]
 struct BaseBody {
     sha: String,
-    repo: RepositoryBody,
+    repo: GitHubRepositoryBody,
 }
 
 #[derive(Deserialize)]
-struct CommentBody {
+struct GitHubCommentBody {
     id: u64,
     html_url: String,
     in_reply_to_id: Option<u64>,
@@ -105,7 +106,7 @@ struct UserBody {
 #[derive(Deserialize)]
 struct PermissionBody {
     permission: String,
-    user: Option<wire::User>,
+    user: Option<wire::GitHubUser>,
 }
 
 #[derive(Deserialize)]
@@ -127,7 +128,7 @@ impl ForgeServer for GitHub {
         ForgeKind::Github
     }
 
-    fn capability(&self) -> &'static Capability {
+    fn capability(&self) -> &'static ForgeCapability {
         &GITHUB
     }
 
@@ -139,19 +140,19 @@ impl ForgeServer for GitHub {
         GitHubClient::new(self, id, repo, producer)
     }
 
-    async fn remote(&self, id: &str, repo: &str, purpose: Purpose) -> Result<Remote, RemoteError> {
+    async fn remote(&self, id: &str, repo: &str, purpose: RemotePurpose) -> Result<Remote, RemoteError> {
         let scope = match purpose {
-            Purpose::Fetch => Scope::Repository(id, repo),
-            Purpose::Push => Scope::Pushing(id, repo),
+            RemotePurpose::Fetch => TokenScope::Repository(id, repo),
+            RemotePurpose::Push => TokenScope::Pushing(id, repo),
         };
         self.git_remote(scope, repo).await
     }
 
-    async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
+    async fn repositories(&self, last: &mut RepositoryListing, calls: &mut u64) -> Result<(), ForgeError> {
         self.list_repositories(last, calls).await
     }
 
-    fn quota(&self) -> Option<Quota> {
+    fn quota(&self) -> Option<RateQuota> {
         self.inner.http.quota()
     }
 
@@ -159,32 +160,32 @@ impl ForgeServer for GitHub {
         self.app()
     }
 
-    async fn repository(&self, repo: &str) -> Result<Seen, ForgeError> {
+    async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("{repo}: asking for the repository");
         let url = self.below(&what, repo, &[])?;
-        self.one_repository(Scope::Named(repo), what, url).await
+        self.one_repository(TokenScope::Named(repo), what, url).await
     }
 
-    async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError> {
+    async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("asking for the repository with id {id}");
         let url = append(&self.inner.options.api_url, ["repositories", id]);
-        self.one_repository(Scope::Id(id), what, url).await
+        self.one_repository(TokenScope::Id(id), what, url).await
     }
 
     async fn open_pulls(
         &self,
         repo: &str,
-        last: &mut Listing<OpenPull>,
+        last: &mut CachedListing<OpenPull>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
         let url = paged(self.below(&what, repo, &["pulls"])?, &query);
-        let read = |answer: &Answer| {
-            answer.json::<Vec<PullBody>>()?.into_iter().map(|pull| open_pull(&what, pull)).collect()
+        let read = |answer: &ForgeResponse| {
+            answer.json::<Vec<GitHubPullBody>>()?.into_iter().map(|pull| open_pull(&what, pull)).collect()
         };
         last.refresh(
-            |call| self.send_owned(Scope::Named(repo), call),
+            |call| self.send_owned(TokenScope::Named(repo), call),
             (&what, url),
             MAX_PULL_PAGES,
             calls,
@@ -193,16 +194,22 @@ impl ForgeServer for GitHub {
         .await
     }
 
-    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError> {
+    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
         let url = paged(self.below(&what, repo, &["pulls"])?, &query);
-        let read = |answer: &Answer| {
-            answer.json::<Vec<LineBody>>()?.into_iter().map(|pull| pull_line(&what, pull)).collect()
+        let read = |answer: &ForgeResponse| {
+            answer.json::<Vec<PullLineBody>>()?.into_iter().map(|pull| pull_line(&what, pull)).collect()
         };
-        let (mut list, pages, mut calls) = (Listing::default(), most.div_ceil(GITHUB.page), u64::MAX);
-        list.refresh(|call| self.send_owned(Scope::Named(repo), call), (&what, url), pages, &mut calls, read)
-            .await?;
+        let (mut list, pages, mut calls) = (CachedListing::default(), most.div_ceil(GITHUB.page), u64::MAX);
+        list.refresh(
+            |call| self.send_owned(TokenScope::Named(repo), call),
+            (&what, url),
+            pages,
+            &mut calls,
+            read,
+        )
+        .await?;
         let is_all = list.is_complete() && list.items().nth(most).is_none();
         Ok((list.items().take(most).cloned().collect(), is_all))
     }
@@ -213,8 +220,8 @@ impl ForgeServer for GitHub {
         let head = format!("{owner}:{branch}");
         let query = [("state", "open"), ("head", head.as_str())];
         let url = paged(self.below(&what, repo, &["pulls"])?, &query);
-        let answer = self.send(Scope::Named(repo), &Call::get(what.as_str(), url)).await?;
-        let bodies = answer.json::<Vec<PullBody>>()?.into_iter();
+        let answer = self.send(TokenScope::Named(repo), &ForgeRequest::get(what.as_str(), url)).await?;
+        let bodies = answer.json::<Vec<GitHubPullBody>>()?.into_iter();
         // A filter that a forge does not understand, it leaves out.
         bodies.filter(|pull| pull.head.branch == branch).map(|pull| open_pull(&what, pull)).collect()
     }
@@ -223,8 +230,8 @@ impl ForgeServer for GitHub {
     async fn comments_since(
         &self,
         (repo, _): (&str, Option<u64>),
-        since: Millis,
-        last: &mut [Listing<PullComment>; 2],
+        since: UnixMillis,
+        last: &mut [CachedListing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         for (kind, list) in CommentKind::ALL.into_iter().zip(last) {
@@ -232,7 +239,7 @@ impl ForgeServer for GitHub {
                 Ok(()) => {}
                 // A repository without issues.
                 Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
-                    *list = Listing::nothing();
+                    *list = CachedListing::nothing();
                 }
                 Err(error) => return Err(error),
             }
@@ -248,14 +255,14 @@ impl ForgeServer for GitHub {
     ) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {id} ({})", kind.as_str());
         let url = self.below(&what, repo, &[segment(kind), "comments", &id.to_string()])?;
-        let read = self.send(Scope::Named(repo), &Call::get(what.as_str(), url)).await?;
+        let read = self.send(TokenScope::Named(repo), &ForgeRequest::get(what.as_str(), url)).await?;
         pull_comment(&what, kind, read.json()?)
     }
 
-    async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+    async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         let what = format!("{repo}: asking what {} may do", author.login);
         let url = self.below(&what, repo, &["collaborators", &author.login, "permission"])?;
-        let answer = match self.send(Scope::Named(repo), &Call::get(what, url)).await {
+        let answer = match self.send(TokenScope::Named(repo), &ForgeRequest::get(what, url)).await {
             Ok(answer) => answer.json::<PermissionBody>()?,
             // Nobody that the repository knows.
             Err(ForgeError::NotFound { .. }) => return Ok(false),
@@ -266,26 +273,33 @@ impl ForgeServer for GitHub {
         Ok(may && answer.user.is_some_and(|user| account(user.id) == author.id))
     }
 
-    async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError> {
+    async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         let what = format!("{repo}: asking what protects {branch}");
-        let scope = Scope::Named(repo);
+        let scope = TokenScope::Named(repo);
         let url = self.below(&what, repo, &["branches", branch])?;
-        let ProtectedBody { protected } = self.send(scope, &Call::get(what.as_str(), url)).await?.json()?;
+        let ProtectedBody { protected } =
+            self.send(scope, &ForgeRequest::get(what.as_str(), url)).await?.json()?;
         let url = self.below(&what, repo, &["rules", "branches", branch])?;
-        let rules: Vec<RuleBody> = self.send(scope, &Call::get(what.as_str(), url)).await?.json()?;
+        let rules: Vec<RuleBody> = self.send(scope, &ForgeRequest::get(what.as_str(), url)).await?.json()?;
         let rules = rules.into_iter().map(|rule| rule.kind).collect();
-        Ok(Protection { is_protected: protected, rules })
+        Ok(BranchProtection { is_protected: protected, rules })
     }
 
-    async fn is_own(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
-        let own = self.identity(Scope::Named(repo)).await?;
+    async fn is_own(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
+        let own = self.identity(TokenScope::Named(repo)).await?;
         Ok(account(own.id) == author.id)
     }
 }
 
 impl GitHub {
-    async fn one_repository(&self, scope: Scope<'_>, what: String, url: Url) -> Result<Seen, ForgeError> {
-        let body: RepositoryBody = self.send(scope, &Call::get(what.as_str(), url)).await?.json()?;
+    async fn one_repository(
+        &self,
+        scope: TokenScope<'_>,
+        what: String,
+        url: Url,
+    ) -> Result<ForgeRepository, ForgeError> {
+        let body: GitHubRepositoryBody =
+            self.send(scope, &ForgeRequest::get(what.as_str(), url)).await?.json()?;
         let seen = seen(vec![body]).pop();
         seen.ok_or_else(|| unavailable(&what, "the repository's name is not as expected"))
     }
@@ -294,20 +308,20 @@ impl GitHub {
     async fn list_comments(
         &self,
         repo: &str,
-        (kind, since): (CommentKind, Millis),
-        last: &mut Listing<PullComment>,
+        (kind, since): (CommentKind, UnixMillis),
+        last: &mut CachedListing<PullComment>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments ({})", kind.as_str());
         let since = jiff::Timestamp::from_second(since.0.div_euclid(1000)).unwrap_or_default().to_string();
         let query = [("sort", "updated"), ("direction", "asc"), ("since", since.as_str())];
         let url = paged(self.below(&what, repo, &[segment(kind), "comments"])?, &query);
-        let read = |answer: &Answer| {
-            let bodies = answer.json::<Vec<CommentBody>>()?.into_iter();
+        let read = |answer: &ForgeResponse| {
+            let bodies = answer.json::<Vec<GitHubCommentBody>>()?.into_iter();
             bodies.filter_map(|body| pull_comment(&what, kind, body).transpose()).collect()
         };
         last.refresh(
-            |call| self.send_owned(Scope::Named(repo), call),
+            |call| self.send_owned(TokenScope::Named(repo), call),
             (&what, url),
             MAX_COMMENT_PAGES,
             calls,
@@ -328,27 +342,31 @@ impl GitHub {
 }
 
 /// Repositories whose name cannot be asked for are left out.
-pub(super) fn seen(bodies: Vec<RepositoryBody>) -> Vec<Seen> {
+pub(super) fn seen(bodies: Vec<GitHubRepositoryBody>) -> Vec<ForgeRepository> {
     let named = bodies.into_iter().filter(|body| is_repository_name(&body.full_name));
     named
-        .map(|body| Seen { id: body.id.to_string(), name: body.full_name, archived: body.archived })
+        .map(|body| ForgeRepository {
+            id: body.id.to_string(),
+            name: body.full_name,
+            archived: body.archived,
+        })
         .collect()
 }
 
-fn open_pull(what: &str, body: PullBody) -> Result<OpenPull, ForgeError> {
+fn open_pull(what: &str, body: GitHubPullBody) -> Result<OpenPull, ForgeError> {
     let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable(what, &error.to_string()));
     Ok(OpenPull {
         repository: body.base.repo.id.to_string(),
         repo: body.base.repo.full_name,
         number: body.number,
         url: body.html_url,
-        revision: Revision { head: sha(&body.head.sha)?, base: sha(&body.base.sha)? },
+        revision: PullRevision { head: sha(&body.head.sha)?, base: sha(&body.base.sha)? },
         draft: body.draft,
     })
 }
 
-fn pull_line(what: &str, body: LineBody) -> Result<PullLine, ForgeError> {
-    Ok(PullLine {
+fn pull_line(what: &str, body: PullLineBody) -> Result<PullListItem, ForgeError> {
+    Ok(PullListItem {
         number: body.number,
         title: body.title.unwrap_or_default(),
         url: body.html_url,
@@ -369,11 +387,15 @@ fn segment(kind: CommentKind) -> &'static str {
 }
 
 /// A comment, if it is on a pull request: its page says so.
-fn pull_comment(what: &str, kind: CommentKind, body: CommentBody) -> Result<Option<PullComment>, ForgeError> {
+fn pull_comment(
+    what: &str,
+    kind: CommentKind,
+    body: GitHubCommentBody,
+) -> Result<Option<PullComment>, ForgeError> {
     let page = body.html_url.split('#').next().unwrap_or_default();
     let Some((_, number)) = page.rsplit_once("/pull/") else { return Ok(None) };
     let Ok(number) = number.parse() else { return Ok(None) };
-    let author = body.user.map(|user| Author {
+    let author = body.user.map(|user| AuthorAccount {
         id: account(user.id),
         login: user.login,
         is_person: user.kind == "User",
@@ -381,7 +403,7 @@ fn pull_comment(what: &str, kind: CommentKind, body: CommentBody) -> Result<Opti
     Ok(Some(PullComment {
         kind,
         id: body.id,
-        first: body.in_reply_to_id.map(|first| Id::Review(first).text()),
+        first: body.in_reply_to_id.map(|first| GitHubCommentId::Review(first).text()),
         number,
         url: page.to_owned(),
         author,

@@ -4,9 +4,9 @@ use serde::de::DeserializeOwned;
 use truing_core::port::ForgeError;
 use url::Url;
 
-use super::auth::Scope;
+use super::auth::TokenScope;
 use super::{GITHUB, GitHub};
-use crate::http::{Answer, Call, unavailable};
+use crate::http::{ForgeRequest, ForgeResponse, unavailable};
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,11 @@ pub(super) fn paged(mut url: Url, query: &[(&str, &str)]) -> Url {
 
 impl GitHub {
     /// Sends a call. A token that ended in the meantime is replaced, once: what was refused for it was surely not done.
-    pub(super) async fn send(&self, scope: Scope<'_>, call: &Call) -> Result<Answer, ForgeError> {
+    pub(super) async fn send(
+        &self,
+        scope: TokenScope<'_>,
+        call: &ForgeRequest,
+    ) -> Result<ForgeResponse, ForgeError> {
         let (http, auth) = (&self.inner.http, &self.inner.auth);
         let by = auth.authorization(http, scope).await?;
         let answer = match http.send(&by, call).await {
@@ -38,7 +42,11 @@ impl GitHub {
     }
 
     /// The same, for a list that is kept between calls.
-    pub(super) async fn send_owned(&self, scope: Scope<'_>, call: Call) -> Result<Answer, ForgeError> {
+    pub(super) async fn send_owned(
+        &self,
+        scope: TokenScope<'_>,
+        call: ForgeRequest,
+    ) -> Result<ForgeResponse, ForgeError> {
         self.send(scope, &call).await
     }
 
@@ -46,7 +54,7 @@ impl GitHub {
     /// On an error the items of the pages before it have been handed over.
     pub(super) async fn pages<T: DeserializeOwned>(
         &self,
-        scope: Scope<'_>,
+        scope: TokenScope<'_>,
         what: &str,
         first: Url,
         mut each: impl FnMut(T) + Send,
@@ -54,7 +62,7 @@ impl GitHub {
         let mut seen = vec![first.clone()];
         let mut url = first;
         loop {
-            let answer = self.send(scope, &Call::get(what, url)).await?;
+            let answer = self.send(scope, &ForgeRequest::get(what, url)).await?;
             for item in answer.json::<Vec<T>>()? {
                 each(item);
             }

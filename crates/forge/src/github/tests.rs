@@ -1,11 +1,15 @@
 //! The calls that the port's methods make, and what becomes of the answers. The behaviour of a whole forge is
 //! tested elsewhere, against a stateful one.
 
-use truing_core::finding::Place;
-use truing_core::id::{AccountId, CommentId, FindingId, Millis, PrId, Sha, ThreadId};
-use truing_core::port::{Author, ForgeRead as _, InlineDraft, PrState, PullRequest, Revision};
-use truing_core::publish::{DesiredStatus, Hold, Item, Observed, Producer, StatusState, Thread, ThreadState};
+use truing_core::finding::CodeLocation;
+use truing_core::id::{AccountId, CommentId, FindingId, PrId, Sha, ThreadId, UnixMillis};
+use truing_core::port::{AuthorAccount, ForgeRead as _, InlineDraft, PrState, PullRequest, PullRevision};
+use truing_core::publish::{
+    CommentRights, CommentSubject, DesiredStatus, ForgeThread, ObservedComment, Producer, StatusState,
+    ThreadState,
+};
 
+mod listing;
 mod refusals;
 
 use super::address::is_repository_name;
@@ -13,7 +17,7 @@ use super::comments::{REVIEW_BODY, REVIEW_BODY_WORD};
 use super::*;
 use crate::forge_server::ForgeServer as _;
 use crate::http::unavailable;
-use crate::remote::Purpose;
+use crate::remote::RemotePurpose;
 use crate::testing::{CANARY, Hand, Reply, Request, Server, patience, permit};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
@@ -29,7 +33,7 @@ fn keys() -> MarkerKeys {
 }
 
 pub(super) fn clock() -> Arc<dyn Clock> {
-    Arc::new(Hand::at(Millis(1_795_161_600_000)))
+    Arc::new(Hand::at(UnixMillis(1_795_161_600_000)))
 }
 
 pub(super) fn github(server: &Server) -> GitHub {
@@ -37,10 +41,10 @@ pub(super) fn github(server: &Server) -> GitHub {
         name: "github".into(),
         api_url: server.url(""),
         git_url: server.url(""),
-        credentials: Credentials::Token(Secret::new(CANARY)),
+        credentials: GitHubCredentials::Token(SecretString::new(CANARY)),
         accounts: Vec::new(),
         markers: keys(),
-        settle: Span::seconds(30),
+        settle: TimeSpan::seconds(30),
     };
     GitHub::with_patience(options, patience(), clock()).unwrap()
 }
@@ -57,11 +61,11 @@ fn me() -> Reply {
     ok(&json!({ "id": ME, "login": "truing-bot" }))
 }
 
-fn finding(id: &str) -> Item {
-    Item::Finding(FindingId::new(id))
+fn finding(id: &str) -> CommentSubject {
+    CommentSubject::Finding(FindingId::new(id))
 }
 
-fn marker(number: u64, producer: Producer, item: &Item) -> String {
+fn marker(number: u64, producer: Producer, item: &CommentSubject) -> String {
     keys().sign(&pr(number), producer, item)
 }
 
@@ -69,8 +73,8 @@ fn lines(requests: &[Request]) -> Vec<&str> {
     requests.iter().map(|request| request.line.as_str()).collect()
 }
 
-fn draft(item: Item, start_line: u32, end_line: u32, side: Side) -> InlineDraft {
-    let place = Place { path: "src/a.py".into(), side, start_line, end_line };
+fn draft(item: CommentSubject, start_line: u32, end_line: u32, side: DiffSide) -> InlineDraft {
+    let place = CodeLocation { path: "src/a.py".into(), side, start_line, end_line };
     InlineDraft { place, item, body: "Mend it.".into() }
 }
 
@@ -98,14 +102,14 @@ async fn a_pull_request_is_read_as_it_is_now() {
     for (state, draft, expected) in table {
         let server = Server::new([pull_body(state, draft, 1_296_269)]).await;
         let expected = PullRequest {
-            revision: Revision { head: head(), base: Sha::parse(BASE).unwrap() },
+            revision: PullRevision { head: head(), base: Sha::parse(BASE).unwrap() },
             base_branch: "main".into(),
             state: expected,
             name: "octo/demo#7".into(),
             url: "https://github.com/octo/demo/pull/7".into(),
             title: "Mend it".into(),
             description: String::new(),
-            author: Some(Author {
+            author: Some(AuthorAccount {
                 id: AccountId::new("29139614"),
                 login: "renovate[bot]".into(),
                 is_person: false,
@@ -160,9 +164,10 @@ fn thread(id: &str, resolved_by: Option<&str>, comment: &Value) -> Value {
 
 #[tokio::test]
 async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
-    let summary = |number, producer| format!("Hello\r\n\r\n{}\r\n", marker(number, producer, &Item::Summary));
+    let summary =
+        |number, producer| format!("Hello\r\n\r\n{}\r\n", marker(number, producer, &CommentSubject::Summary));
     let (one, two) = (finding("1:aa-0"), finding("1:bb-0"));
-    let inline = |item: &Item| format!("text\n\n{}", marker(7, Producer::Review, item));
+    let inline = |item: &CommentSubject| format!("text\n\n{}", marker(7, Producer::Review, item));
     let mut reply = comment(23, Some(9), "why?");
     reply["in_reply_to_id"] = 21.into();
     let mut own_reply = comment(24, Some(ME), &inline(&one));
@@ -205,21 +210,30 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
 
     let observed = pull(&server).comments(&[]).await.unwrap();
 
-    let created = Millis(1_795_161_600_000);
+    let created = UnixMillis(1_795_161_600_000);
     let expected = |id: &str, item, body: &str, thread: Option<(&str, ThreadState)>, has_replies| {
-        let thread = thread.map(|(id, state)| Thread { id: ThreadId::new(id), state });
+        let thread = thread.map(|(id, state)| ForgeThread { id: ThreadId::new(id), state });
         let (id, body) = (CommentId::new(id), body.to_owned());
-        Observed { id, item, body, line: None, thread, has_replies, created, hold: Hold::Ours }
+        ObservedComment {
+            id,
+            item,
+            body,
+            line: None,
+            thread,
+            has_replies,
+            created,
+            hold: CommentRights::Ours,
+        }
     };
     let (by_us, by_others) = (ThreadState::ResolvedByUs, ThreadState::ResolvedByOthers);
     let unknown = expected("review:26", finding("1:cc-0"), "old", Some(("T4", by_others)), false);
     assert_eq!(
         observed,
         [
-            expected("issue:16", Item::Summary, "Hello", None, false),
+            expected("issue:16", CommentSubject::Summary, "Hello", None, false),
             expected("review:21", one, "text", Some(("T2", by_us)), true),
             expected("review:22", two, "text", Some(("T3", by_others)), false),
-            Observed { hold: Hold::UnknownKey, ..unknown },
+            ObservedComment { hold: CommentRights::UnknownKey, ..unknown },
         ]
     );
     let requests = server.requests();
@@ -258,7 +272,7 @@ async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_
 
     let seen: Vec<_> = observed
         .iter()
-        .map(|seen| (&seen.item, seen.body.as_str(), seen.thread.is_some(), seen.hold == Hold::Ours))
+        .map(|seen| (&seen.item, seen.body.as_str(), seen.thread.is_some(), seen.hold == CommentRights::Ours))
         .collect();
     assert_eq!(seen, [(&known[0].0, "edited by somebody", true, true), (&known[2].0, "text", false, true)]);
     let requests = server.requests();
@@ -267,33 +281,12 @@ async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_
 }
 
 #[tokio::test]
-async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
-    let empty = ok(&json!([]));
-    let server = Server::new([me(), empty.clone().always()]).await;
-    let github = github(&server);
-    for producer in [Producer::Review, Producer::Mcp] {
-        let pull = github.client(&pr(7), "octo/demo", producer).with_permit(&permit());
-        assert_eq!(pull.comments(&[]).await, Ok(vec![]));
-    }
-    let requests = server.requests();
-    assert_eq!(lines(&requests).iter().filter(|line| **line == "GET /user").count(), 1);
-    assert_eq!(requests.len(), 5);
-}
-
-#[tokio::test]
-async fn a_list_that_breaks_off_is_an_error_never_a_short_list() {
-    let page = ok(&json!([])).header("link", r#"</x>; rel="next""#);
-    let server = Server::new([me(), page, Reply::new(500, "")]).await;
-    assert!(pull(&server).comments(&[]).await.is_err());
-}
-
-#[tokio::test]
 async fn a_review_is_one_call_and_its_comments_are_known_by_their_markers() {
     let (one, two) = (finding("1:aa-0"), finding("1:bb-0"));
-    let marked = |item: &Item| format!("Mend it.\n\n{}", marker(7, Producer::Review, item));
+    let marked = |item: &CommentSubject| format!("Mend it.\n\n{}", marker(7, Producer::Review, item));
     let made = json!([comment(31, Some(ME), &marked(&one)), comment(32, Some(ME), "changed by a bot")]);
     let server = Server::new([ok(&json!({ "id": 5, "state": "COMMENTED" })), ok(&made)]).await;
-    let drafts = [draft(one.clone(), 3, 3, Side::New), draft(two.clone(), 3, 5, Side::Old)];
+    let drafts = [draft(one.clone(), 3, 3, DiffSide::New), draft(two.clone(), 3, 5, DiffSide::Old)];
 
     let known = pull(&server).create_review(&head(), &drafts).await.unwrap();
 
@@ -304,7 +297,7 @@ async fn a_review_is_one_call_and_its_comments_are_known_by_their_markers() {
         "GET /repos/octo/demo/pulls/7/reviews/5/comments?per_page=100",
     ];
     assert_eq!(lines(&requests), expected);
-    let body_marker = marker(7, Producer::Review, &Item::from_word(REVIEW_BODY_WORD));
+    let body_marker = marker(7, Producer::Review, &CommentSubject::from_word(REVIEW_BODY_WORD));
     let expected = json!({
         "commit_id": HEAD,
         "event": "COMMENT",
@@ -325,7 +318,7 @@ async fn a_review_that_was_made_is_made_even_if_its_comments_cannot_be_listed() 
     let made = ok(&json!({ "id": 5 }));
     for listing in [Reply::new(500, ""), Reply::new(404, ""), ok(&json!({}))] {
         let server = Server::new([made.clone(), listing]).await;
-        let drafts = [draft(Item::Summary, 3, 3, Side::New)];
+        let drafts = [draft(CommentSubject::Summary, 3, 3, DiffSide::New)];
         assert_eq!(pull(&server).create_review(&head(), &drafts).await, Ok(vec![]));
     }
 }
@@ -334,7 +327,7 @@ async fn a_review_that_was_made_is_made_even_if_its_comments_cannot_be_listed() 
 async fn creating_calls_are_sent_once_whatever_comes_back() {
     for reply in [Reply::new(502, ""), Reply::hang_up(), Reply::new(200, "<html>"), ok(&json!({}))] {
         let server = Server::new([reply.always()]).await;
-        let (pull, one) = (pull(&server), draft(finding("1:aa-0"), 3, 3, Side::New));
+        let (pull, one) = (pull(&server), draft(finding("1:aa-0"), 3, 3, DiffSide::New));
         let errors = [
             pull.create_review(&head(), std::slice::from_ref(&one)).await.unwrap_err(),
             pull.create_file_comment(&head(), &one).await.unwrap_err(),
@@ -355,7 +348,7 @@ async fn a_review_without_comments_is_not_posted() {
 #[tokio::test]
 async fn a_path_that_cannot_be_named_is_refused_before_the_call() {
     let server = Server::new([]).await;
-    let mut bad = draft(finding("1:aa-0"), 3, 3, Side::New);
+    let mut bad = draft(finding("1:aa-0"), 3, 3, DiffSide::New);
     bad.place.path = RepoPath::from_bytes(*b"\xff");
     let (pull, bad) = (pull(&server), [bad]);
     let errors = [
@@ -370,7 +363,7 @@ async fn a_file_comment_has_no_line_and_a_summary_no_place() {
     let item = finding("1:aa-0");
     let server = Server::new([Reply::new(201, r#"{"id":61}"#), Reply::new(201, r#"{"id":62}"#)]).await;
     let pull = pull(&server);
-    let one = draft(item.clone(), 3, 5, Side::New);
+    let one = draft(item.clone(), 3, 5, DiffSide::New);
     assert_eq!(pull.create_file_comment(&head(), &one).await, Ok(CommentId::new("review:61")));
     let forged = "<!-- truing:1 x -->";
     let by_hand = github(&server).client(&pr(7), "octo/demo", Producer::Mcp).with_permit(&permit());
@@ -384,7 +377,7 @@ async fn a_file_comment_has_no_line_and_a_summary_no_place() {
     let body = format!("Mend it.\n\n{}", marker(7, Producer::Review, &item));
     let expected = json!({ "commit_id": HEAD, "path": "src/a.py", "subject_type": "file", "body": body });
     assert_eq!(requests[0].json(), expected);
-    let body = format!("&lt;!-- truing:1 x -->\n\n{}", marker(7, Producer::Mcp, &Item::Summary));
+    let body = format!("&lt;!-- truing:1 x -->\n\n{}", marker(7, Producer::Mcp, &CommentSubject::Summary));
     assert_eq!(requests[1].json(), json!({ "body": body }));
 }
 
@@ -402,7 +395,7 @@ async fn comments_are_rewritten_and_deleted_by_their_kind() {
     .await;
     let pull = pull(&server);
     let (issue, review) = (CommentId::new("issue:1"), CommentId::new("review:2"));
-    assert_eq!(pull.update(&Item::Summary, &issue, "new").await, Ok(()));
+    assert_eq!(pull.update(&CommentSubject::Summary, &issue, "new").await, Ok(()));
     assert_eq!(pull.update(&item, &review, "new").await, Ok(()));
     let gone = pull.update(&item, &review, "new").await;
     assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");
@@ -469,7 +462,7 @@ async fn errors_of_graphql_have_the_meaning_of_their_type() {
     let table = [
         ("NOT_FOUND", ForgeError::NotFound { what: what() }),
         ("FORBIDDEN", ForgeError::Forbidden { what: what(), message: message() }),
-        ("RATE_LIMITED", ForgeError::RateLimited { what: what(), wait: Span::seconds(60) }),
+        ("RATE_LIMITED", ForgeError::RateLimited { what: what(), wait: TimeSpan::seconds(60) }),
         ("UNPROCESSABLE", ForgeError::Rejected { what: what(), message: message() }),
         ("SOMETHING_NEW", ForgeError::Unavailable { what: what(), message: message() }),
     ];
@@ -538,10 +531,10 @@ pub(super) fn options(api: &str, git: &str) -> GitHubOptions {
         name: "work".into(),
         api_url: Url::parse(api).unwrap(),
         git_url: Url::parse(git).unwrap(),
-        credentials: Credentials::Token(Secret::new(CANARY)),
+        credentials: GitHubCredentials::Token(SecretString::new(CANARY)),
         accounts: Vec::new(),
         markers: keys(),
-        settle: Span::seconds(30),
+        settle: TimeSpan::seconds(30),
     }
 }
 
@@ -549,7 +542,7 @@ pub(super) fn options(api: &str, git: &str) -> GitHubOptions {
 async fn git_is_reached_beside_the_api_and_nothing_shows_the_token() {
     let options = options("https://git.example.com/api/v3/", "https://git.example.com/");
     let github = GitHub::new(options, clock()).unwrap();
-    let remote = github.remote(&pr(7).repository, "octo/demo", Purpose::Fetch).await.unwrap();
+    let remote = github.remote(&pr(7).repository, "octo/demo", RemotePurpose::Fetch).await.unwrap();
     assert_eq!(remote.url(), "https://git.example.com/octo/demo.git");
     let basic = BASE64_STANDARD.encode(format!("x-access-token:{CANARY}"));
     let shown = format!(

@@ -4,9 +4,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use truing_core::id::ThreadId;
 use truing_core::port::ForgeError;
-use truing_core::publish::{Thread, ThreadState};
+use truing_core::publish::{ForgeThread, ThreadState};
 
-use super::auth::{ExtraWrite, Scope};
+use super::auth::{ExtraWrite, TokenScope};
 use super::client::GitHubClient;
 use crate::http::unavailable;
 
@@ -36,21 +36,21 @@ mutation($thread: ID!) {
 }";
 
 /// A thread, and REST's number of the comment that began it.
-pub(super) struct OfComment {
+pub(super) struct ListedThread {
     pub(super) comment: Option<u64>,
     /// Have its lines changed since?
     pub(super) outdated: bool,
-    pub(super) thread: Thread,
+    pub(super) thread: ForgeThread,
 }
 
 #[derive(Deserialize)]
 struct ThreadsData {
-    viewer: Option<Account>,
+    viewer: Option<ThreadAccount>,
     repository: Option<RepositoryData>,
 }
 
 #[derive(Deserialize)]
-struct Account {
+struct ThreadAccount {
     login: String,
 }
 
@@ -63,12 +63,12 @@ struct RepositoryData {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PullData {
-    review_threads: Connection<ThreadNode>,
+    review_threads: GraphQlConnection<ThreadNode>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Connection<T> {
+struct GraphQlConnection<T> {
     #[serde(default)]
     page_info: PageInfo,
     nodes: Vec<T>,
@@ -91,8 +91,8 @@ struct ThreadNode {
     /// False where GitHub would refuse it.
     viewer_can_resolve: Option<bool>,
     /// Null where the account is gone.
-    resolved_by: Option<Account>,
-    comments: Connection<CommentNode>,
+    resolved_by: Option<ThreadAccount>,
+    comments: GraphQlConnection<CommentNode>,
 }
 
 #[derive(Deserialize)]
@@ -105,11 +105,11 @@ struct CommentNode {
 #[derive(Deserialize)]
 struct ChangeData {
     #[serde(alias = "resolveReviewThread", alias = "unresolveReviewThread")]
-    change: Option<Change>,
+    change: Option<ThreadChange>,
 }
 
 #[derive(Deserialize)]
-struct Change {
+struct ThreadChange {
     thread: Option<ChangedThread>,
 }
 
@@ -127,9 +127,9 @@ fn big_int<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
 }
 
 impl ThreadNode {
-    fn state(&self, viewer: Option<&Account>) -> ThreadState {
+    fn state(&self, viewer: Option<&ThreadAccount>) -> ThreadState {
         // An app's name has a suffix in some answers only.
-        let bare = |account: &Account| account.login.trim_end_matches("[bot]").to_ascii_lowercase();
+        let bare = |account: &ThreadAccount| account.login.trim_end_matches("[bot]").to_ascii_lowercase();
         let by = self.resolved_by.as_ref().map(bare);
         match (self.is_resolved, by) {
             (false, _) => ThreadState::Open,
@@ -141,7 +141,7 @@ impl ThreadNode {
 
 impl GitHubClient {
     /// Every review thread of the pull request.
-    pub(super) async fn thread_states(&self) -> Result<Vec<OfComment>, ForgeError> {
+    pub(super) async fn thread_states(&self) -> Result<Vec<ListedThread>, ForgeError> {
         let what = self.what("reading its review threads");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let mut threads = Vec::new();
@@ -156,10 +156,10 @@ impl GitHubClient {
             };
             let open = page.nodes.iter().filter(|node| !node.is_resolved);
             may = may.max(open.filter_map(|node| node.viewer_can_resolve).max());
-            threads.extend(page.nodes.into_iter().map(|node| OfComment {
+            threads.extend(page.nodes.into_iter().map(|node| ListedThread {
                 comment: node.comments.nodes.first().and_then(|comment| comment.full_database_id),
                 outdated: node.is_outdated,
-                thread: Thread { state: node.state(data.viewer.as_ref()), id: ThreadId::new(node.id) },
+                thread: ForgeThread { state: node.state(data.viewer.as_ref()), id: ThreadId::new(node.id) },
             }));
             let next = page.page_info.end_cursor.filter(|_| page.page_info.has_next_page);
             if next.is_none() {
@@ -186,7 +186,7 @@ impl GitHubClient {
         let what = self.what(&format!("{doing} the thread {thread}"));
         let mutation = if resolved { RESOLVE } else { UNRESOLVE };
         let (scope, variables) =
-            (Scope::Changing(&self.id.repository, &self.repo), json!({ "thread": thread }));
+            (TokenScope::Changing(&self.id.repository, &self.repo), json!({ "thread": thread }));
         let changed = self.github.mutate(scope, &what, mutation, variables).await;
         let data: ChangeData = self.noted(ExtraWrite::Threads, changed)?;
         // Success is said even where nothing was done (facts/forges.md 4.1, "GraphQL difference").

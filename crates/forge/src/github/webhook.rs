@@ -9,7 +9,8 @@ use super::address::is_repository_name;
 use super::checks::pull_of_check;
 use super::{STATUS_CONTEXT, account};
 use crate::webhook::{
-    BadHook, Comment, Delivery, Hook, Label, Rechecked, Rerun, Signature, is_page, missing, read, word, wrong,
+    CheckRerun, DeliveryError, DeliveryHeaders, DeliverySignature, RerunTarget, WebhookComment, WebhookEvent,
+    WebhookLabel, is_page, missing, read, word, wrong,
 };
 
 /// The header that says what happened.
@@ -30,9 +31,9 @@ const MAX_LOGIN_BYTES: usize = 100;
 struct PullEvent {
     action: Option<String>,
     number: Option<u64>,
-    pull_request: Option<PullBody>,
-    repository: Option<RepositoryBody>,
-    changes: Option<Changes>,
+    pull_request: Option<GitHubPullPayload>,
+    repository: Option<GitHubRepositoryPayload>,
+    changes: Option<ChangesPayload>,
     label: Option<LabelBody>,
 }
 
@@ -42,25 +43,25 @@ struct LabelBody {
 }
 
 #[derive(Deserialize)]
-struct PullBody {
+struct GitHubPullPayload {
     html_url: Option<String>,
-    head: Option<Tip>,
+    head: Option<GitHubHeadPayload>,
 }
 
 /// `repo` is not read: it is null when the fork is gone.
 #[derive(Deserialize)]
-struct Tip {
+struct GitHubHeadPayload {
     sha: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct RepositoryBody {
+struct GitHubRepositoryPayload {
     id: Option<u64>,
     full_name: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Changes {
+struct ChangesPayload {
     base: Option<serde::de::IgnoredAny>,
 }
 
@@ -69,8 +70,8 @@ struct CommentEvent {
     action: Option<String>,
     issue: Option<IssueBody>,
     pull_request: Option<NumberBody>,
-    comment: Option<CommentBody>,
-    repository: Option<RepositoryBody>,
+    comment: Option<GitHubCommentPayload>,
+    repository: Option<GitHubRepositoryPayload>,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +87,7 @@ struct NumberBody {
 }
 
 #[derive(Deserialize)]
-struct CommentBody {
+struct GitHubCommentPayload {
     id: Option<u64>,
     body: Option<String>,
 }
@@ -96,7 +97,7 @@ struct CheckEvent {
     action: Option<String>,
     check_run: Option<RunBody>,
     check_suite: Option<SuiteBody>,
-    repository: Option<RepositoryBody>,
+    repository: Option<GitHubRepositoryPayload>,
     sender: Option<SenderBody>,
 }
 
@@ -127,28 +128,28 @@ struct SenderBody {
 }
 
 /// The headers of a delivery.
-pub(crate) fn delivery(headers: &HeaderMap) -> Delivery<'_> {
+pub(crate) fn delivery(headers: &HeaderMap) -> DeliveryHeaders<'_> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signature = Signature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
-    Delivery { event: text(EVENT), id: text(DELIVERY), signature, attempt: 1 }
+    let signature = DeliverySignature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
+    DeliveryHeaders { event: text(EVENT), id: text(DELIVERY), signature, attempt: 1 }
 }
 
 /// Reads a delivery whose signature was verified.
 ///
 /// A Gitea server signs like GitHub and sends GitHub's headers too; its deliveries are read as far as they look
 /// the same (its word for a push differs and is ignored).
-pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     match event {
-        "ping" => Ok(Hook::Ping),
+        "ping" => Ok(WebhookEvent::Ping),
         "pull_request" => parse_pull(forge_name, body),
         "issue_comment" => parse_comment(forge_name, body, CommentKind::Conversation),
         "pull_request_review_comment" => parse_comment(forge_name, body, CommentKind::Diff),
         "check_run" | "check_suite" => parse_check(event, forge_name, body),
-        other => Ok(Hook::Ignored { what: word(other) }),
+        other => Ok(WebhookEvent::Ignored { what: word(other) }),
     }
 }
 
-fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     let event: PullEvent = read(body)?;
     let action = event.action.ok_or_else(|| missing("action"))?;
     if action == "labeled" {
@@ -157,7 +158,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
         let label = event.label.and_then(|label| label.name).ok_or_else(|| missing("label.name"))?;
         let name = label.chars().take(MAX_LABEL_CHARS).collect();
         let pr = PrId { forge: forge_name.to_owned(), repository, number };
-        return Ok(Hook::Label(Label { pr, repo, name }));
+        return Ok(WebhookEvent::Label(WebhookLabel { pr, repo, name }));
     }
     let wanted = match action.as_str() {
         "opened" | "synchronize" | "reopened" | "ready_for_review" | "converted_to_draft" | "closed" => true,
@@ -166,7 +167,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
         _ => false,
     };
     if !wanted {
-        return Ok(Hook::Ignored { what: format!("pull_request {}", word(&action)) });
+        return Ok(WebhookEvent::Ignored { what: format!("pull_request {}", word(&action)) });
     }
 
     let number = event.number.ok_or_else(|| missing("number"))?;
@@ -177,7 +178,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
         return Err(wrong("pull_request.html_url", "is not the address of a page"));
     }
     let head = tip("pull_request.head.sha", pull.head)?;
-    Ok(Hook::Pull {
+    Ok(WebhookEvent::Pull {
         pr: PrId { forge: forge_name.to_owned(), repository, number },
         name: format!("{repo}#{number}"),
         repo,
@@ -187,10 +188,10 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
 }
 
 /// Any button of a check asks for the same: ours has no other than those of the forge.
-fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     let event: CheckEvent = read(body)?;
     let action = event.action.ok_or_else(|| missing("action"))?;
-    let ignored = |what: &str| Ok(Hook::Ignored { what: format!("{name} {what}") });
+    let ignored = |what: &str| Ok(WebhookEvent::Ignored { what: format!("{name} {what}") });
     if !matches!(action.as_str(), "rerequested" | "requested_action") {
         return ignored(&word(&action));
     }
@@ -202,11 +203,11 @@ fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHoo
             let Some(pr) = named.filter(here).filter(|_| run.name.as_deref() == Some(STATUS_CONTEXT)) else {
                 return ignored("of a check that is not ours");
             };
-            (run.app, Rechecked::Pull(pr))
+            (run.app, RerunTarget::Pull(pr))
         }
         (None, Some(suite)) => {
-            let head = tip("check_suite.head_sha", Some(Tip { sha: suite.head_sha }))?;
-            (suite.app, Rechecked::Head(head.ok_or_else(|| missing("check_suite.head_sha"))?))
+            let head = tip("check_suite.head_sha", Some(GitHubHeadPayload { sha: suite.head_sha }))?;
+            (suite.app, RerunTarget::Head(head.ok_or_else(|| missing("check_suite.head_sha"))?))
         }
         (Some(_), Some(_)) | (None, None) => return Err(missing(name)),
     };
@@ -221,17 +222,17 @@ fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHoo
     {
         return Err(wrong("sender.login", "is not a login"));
     }
-    Ok(Hook::Rerun(Rerun { repository, repo, app, of, account, login }))
+    Ok(WebhookEvent::Rerun(CheckRerun { repository, repo, app, of, account, login }))
 }
 
-fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<Hook, BadHook> {
+fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<WebhookEvent, DeliveryError> {
     let event: CommentEvent = read(body)?;
     let action = event.action.ok_or_else(|| missing("action"))?;
     let name = match kind {
         CommentKind::Conversation => "issue_comment",
         CommentKind::Diff => "pull_request_review_comment",
     };
-    let ignored = |what: &str| Hook::Ignored { what: format!("{name} {what}") };
+    let ignored = |what: &str| WebhookEvent::Ignored { what: format!("{name} {what}") };
     if action != "created" {
         return Ok(ignored(&word(&action)));
     }
@@ -253,11 +254,11 @@ fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<Hoo
     let id = comment.id.ok_or_else(|| missing("comment.id"))?;
     let body = comment.body.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
     let pr = PrId { forge: forge_name.to_owned(), repository, number };
-    Ok(Hook::Comment(Comment { pr, repo, kind, id, body }))
+    Ok(WebhookEvent::Comment(WebhookComment { pr, repo, kind, id, body }))
 }
 
 /// The repository's id and name.
-fn repository(body: Option<RepositoryBody>) -> Result<(String, String), BadHook> {
+fn repository(body: Option<GitHubRepositoryPayload>) -> Result<(String, String), DeliveryError> {
     let repository = body.ok_or_else(|| missing("repository"))?;
     let id = repository.id.ok_or_else(|| missing("repository.id"))?;
     let name = repository.full_name.ok_or_else(|| missing("repository.full_name"))?;
@@ -267,7 +268,7 @@ fn repository(body: Option<RepositoryBody>) -> Result<(String, String), BadHook>
     Ok((id.to_string(), name))
 }
 
-fn tip(field: &str, tip: Option<Tip>) -> Result<Option<Sha>, BadHook> {
+fn tip(field: &str, tip: Option<GitHubHeadPayload>) -> Result<Option<Sha>, DeliveryError> {
     let Some(sha) = tip.and_then(|tip| tip.sha) else {
         return Ok(None);
     };

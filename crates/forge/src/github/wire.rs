@@ -2,25 +2,25 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::port::ForgeError;
 
 use crate::http::unavailable;
 
 /// An account.
 #[derive(Deserialize)]
-pub(super) struct User {
+pub(super) struct GitHubUser {
     pub(super) id: u64,
     /// Its name now.
     pub(super) login: Option<String>,
-    /// `User` for a person's.
+    /// `GitHubUser` for a person's.
     #[serde(rename = "type", default)]
     pub(super) kind: String,
 }
 
 /// A pull request.
 #[derive(Deserialize)]
-pub(super) struct Pull {
+pub(super) struct GitHubPull {
     pub(super) state: String,
     #[serde(default)]
     pub(super) draft: bool,
@@ -28,40 +28,40 @@ pub(super) struct Pull {
     pub(super) title: Option<String>,
     pub(super) body: Option<String>,
     /// Null when the account is gone.
-    pub(super) user: Option<User>,
-    pub(super) labels: Option<Vec<Label>>,
-    pub(super) head: Tip,
+    pub(super) user: Option<GitHubUser>,
+    pub(super) labels: Option<Vec<GitHubLabel>>,
+    pub(super) head: GitHubTip,
     /// Its commit can lag behind the branch.
-    pub(super) base: Tip,
+    pub(super) base: GitHubTip,
 }
 
 /// A label.
 #[derive(Deserialize)]
-pub(super) struct Label {
+pub(super) struct GitHubLabel {
     pub(super) name: String,
 }
 
 /// One end of a pull request. The head's repository is null when the fork is gone.
 #[derive(Deserialize)]
-pub(super) struct Tip {
+pub(super) struct GitHubTip {
     pub(super) sha: String,
     #[serde(rename = "ref")]
     pub(super) branch: String,
-    pub(super) repo: Option<Repository>,
+    pub(super) repo: Option<GitHubRepositoryId>,
 }
 
 /// A repository.
 #[derive(Deserialize)]
-pub(super) struct Repository {
+pub(super) struct GitHubRepositoryId {
     pub(super) id: u64,
 }
 
 /// A comment of either kind.
 #[derive(Deserialize)]
-pub(super) struct Comment {
+pub(super) struct GitHubComment {
     pub(super) id: u64,
     /// Null when the account is gone.
-    pub(super) user: Option<User>,
+    pub(super) user: Option<GitHubUser>,
     pub(super) body: Option<String>,
     pub(super) created_at: String,
     /// For replies: the comment that began the thread.
@@ -70,14 +70,14 @@ pub(super) struct Comment {
 
 /// Something that was just made.
 #[derive(Deserialize)]
-pub(super) struct Made {
+pub(super) struct CreatedItem {
     pub(super) id: u64,
 }
 
 /// Reads an instant (RFC 3339).
-pub(super) fn instant(what: &str, text: &str) -> Result<Millis, ForgeError> {
+pub(super) fn instant(what: &str, text: &str) -> Result<UnixMillis, ForgeError> {
     match text.parse::<Timestamp>() {
-        Ok(instant) => Ok(Millis(instant.as_millisecond())),
+        Ok(instant) => Ok(UnixMillis(instant.as_millisecond())),
         Err(_) => Err(unavailable(what, "a time is not ISO 8601")),
     }
 }

@@ -5,24 +5,24 @@ use jiff::fmt::rfc2822;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
 use serde_json::Value;
-use truing_core::id::{Millis, Span};
+use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::port::ForgeError;
 use url::Url;
 
-use super::limits::{Brake, DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, told};
-use super::text::Cleaner;
-use super::{Call, Wire, host, unavailable};
+use super::limits::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit, told};
+use super::text::TextCleaner;
+use super::{ForgeRequest, HttpDialect, host, unavailable};
 
 /// How many of a refusal's reasons are repeated.
 const MAX_REASONS: usize = 10;
 
 /// An error, and whether it may pass at once.
-pub(super) struct Refusal {
+pub(super) struct ClassifiedError {
     pub(super) error: ForgeError,
     pub(super) passing: bool,
 }
 
-impl Refusal {
+impl ClassifiedError {
     pub(super) fn lasting(error: ForgeError) -> Self {
         Self { error, passing: false }
     }
@@ -31,16 +31,16 @@ impl Refusal {
 /// Sorts an answer that is no success; of a secondary limit it says so beside. `now` is only used if the answer has
 /// no date of its own.
 pub(super) fn classify(
-    call: &Call,
+    call: &ForgeRequest,
     (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
-    wire: Wire,
-    clean: &Cleaner,
-    now: Millis,
-) -> (Refusal, Option<Brake>) {
+    wire: HttpDialect,
+    clean: &TextCleaner,
+    now: UnixMillis,
+) -> (ClassifiedError, Option<SecondaryLimit>) {
     let what = call.what.clone();
     let words = clean.text(&reasons(body));
     if let Some((wait, brake)) = rate_limit(status, headers, &words, now) {
-        return (Refusal::lasting(ForgeError::RateLimited { what, wait }), brake);
+        return (ClassifiedError::lasting(ForgeError::RateLimited { what, wait }), brake);
     }
     let message = if words.is_empty() { "it gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
@@ -80,10 +80,10 @@ pub(super) fn classify(
         code => {
             let passing = matches!(code, 502..=504);
             let error = unavailable(&what, &format!("status {code}: {message}"));
-            return (Refusal { error, passing }, None);
+            return (ClassifiedError { error, passing }, None);
         }
     };
-    (Refusal::lasting(error), None)
+    (ClassifiedError::lasting(error), None)
 }
 
 /// May this status of a comment on a diff be a refusal of its place? Forges differ, and one has several: GitHub 422, Cloud 400,
@@ -93,7 +93,7 @@ fn refuses_place(status: u16) -> bool {
 }
 
 /// A refusal's words with what the call asks for, where the forge names it: GitHub in a header, Bitbucket Cloud in the body.
-fn with_accepted(message: String, headers: &HeaderMap, body: &[u8], clean: &Cleaner) -> String {
+fn with_accepted(message: String, headers: &HeaderMap, body: &[u8], clean: &TextCleaner) -> String {
     if let Some(accepted) =
         text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
     {
@@ -119,27 +119,27 @@ fn rate_limit(
     status: StatusCode,
     headers: &HeaderMap,
     words: &str,
-    now: Millis,
-) -> Option<(Span, Option<Brake>)> {
+    now: UnixMillis,
+) -> Option<(TimeSpan, Option<SecondaryLimit>)> {
     if !matches!(status.as_u16(), 403 | 429) {
         return None;
     }
     // The forge's own clock, so that ours may be wrong.
     let now = date(headers).unwrap_or(now);
     let asked = text(headers, header::RETRY_AFTER.as_str()).map(|value| match value.parse() {
-        Ok(seconds) => Span::seconds(seconds),
+        Ok(seconds) => TimeSpan::seconds(seconds),
         Err(_) => http_date(value).map_or(DEFAULT_WAIT, |until| until - now),
     });
     let told = told(headers, now);
     let (wait, brake) = if let Some(wait) = asked {
-        (wait, Some(Brake::Asked))
+        (wait, Some(SecondaryLimit::Asked))
     } else if let Some(told) = told.filter(|told| told.quota.remaining == 0) {
         (told.wait, None)
     } else if status == StatusCode::TOO_MANY_REQUESTS
         || speaks_of_limits(words)
         || text(headers, "x-ratelimit-remaining") == Some("0")
     {
-        (DEFAULT_WAIT, Some(Brake::Unasked))
+        (DEFAULT_WAIT, Some(SecondaryLimit::Unasked))
     } else {
         return None;
     };
@@ -152,7 +152,7 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// When the forge answered, by its own clock.
-pub(super) fn date(headers: &HeaderMap) -> Option<Millis> {
+pub(super) fn date(headers: &HeaderMap) -> Option<UnixMillis> {
     text(headers, header::DATE.as_str()).and_then(http_date)
 }
 
@@ -162,18 +162,18 @@ fn speaks_of_limits(words: &str) -> bool {
     ["rate limit", "abuse detection"].iter().any(|sign| words.contains(sign))
 }
 
-fn http_date(text: &str) -> Option<Millis> {
+fn http_date(text: &str) -> Option<UnixMillis> {
     let zoned = rfc2822::DateTimeParser::new().parse_zoned(text).ok()?;
-    Some(Millis(Timestamp::from(zoned).as_millisecond()))
+    Some(UnixMillis(Timestamp::from(zoned).as_millisecond()))
 }
 
-fn redirect(call: &Call, headers: &HeaderMap) -> Option<Url> {
+fn redirect(call: &ForgeRequest, headers: &HeaderMap) -> Option<Url> {
     let to = headers.get(header::LOCATION)?.to_str().ok()?;
     call.url.join(to).ok()
 }
 
 /// Does it lead to another address of the same server?
-pub(super) fn leads_elsewhere_here(call: &Call, headers: &HeaderMap) -> bool {
+pub(super) fn leads_elsewhere_here(call: &ForgeRequest, headers: &HeaderMap) -> bool {
     redirect(call, headers).is_some_and(|to| to.origin() == call.url.origin() && to != call.url)
 }
 

@@ -2,7 +2,7 @@
 //! refused is not sent, and whoever wants it is told how long to wait. Nothing here sleeps; waiting is the slot's business.
 //! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 //!
-//! A process asks its own knowledge first. Where processes keep something in common ([`Common`]), each call that
+//! A process asks its own knowledge first. Where processes keep something in common ([`SharedStateStore`]), each call that
 //! creates something is counted there, too, and others ask there once a second for how long nobody calls. While that cannot be
 //! reached, what this process knows is all that counts.
 
@@ -12,31 +12,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::header::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use truing_core::id::{Millis, Span};
-use truing_core::port::{Changed, Clock, Common, ForgeError, change};
+use truing_core::id::{TimeSpan, UnixMillis};
+use truing_core::port::{Clock, ForgeError, SharedStateStore, StateUpdate, change};
 
-use self::account::{Account, Creations, Resource};
+use self::account::{CreationLimits, PayerLimits, RateResource};
 use super::classify::{date, text};
-use super::{Call, Repeat, unavailable};
+use super::{ForgeRequest, RetrySafety, unavailable};
 
 mod account;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::account::{Brake, DEFAULT_WAIT, MAX_WAIT, MIN_WAIT};
+pub(super) use self::account::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit};
 
 /// Calls at once. GitHub allows 100 of all clients of an account together.
 const MAX_CONCURRENT: usize = 24;
 /// Limits that are kept at once: one for each installation and kind of call.
 const MAX_WINDOWS: usize = 4096;
 /// The time for which it is believed that other processes have met no limit. What creates something asks each time.
-const ASK_AGAIN: Span = Span::seconds(1);
+const ASK_AGAIN: TimeSpan = TimeSpan::seconds(1);
 /// The life of a state in common after its last change: longer than any wait in it.
-const KEEP: Span = Span::minutes(120);
+const KEEP: TimeSpan = TimeSpan::minutes(120);
 
 /// Whose rate limit a call uses up.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Payer {
+pub(crate) enum QuotaPayer {
     /// The token's.
     Token,
     /// The App's own.
@@ -47,56 +47,56 @@ pub(crate) enum Payer {
 
 /// What the forge says of the primary rate limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Quota {
+pub struct RateQuota {
     /// Calls in a window.
     pub limit: u64,
     /// Calls left in this window.
     pub remaining: u64,
     /// When the next window begins.
-    pub reset: Millis,
+    pub reset: UnixMillis,
 }
 
 /// What an answer's headers say of a primary limit.
 pub(super) struct LimitHeaders {
-    resource: Option<Resource>,
-    pub(super) quota: Quota,
+    resource: Option<RateResource>,
+    pub(super) quota: RateQuota,
     /// Until the next window begins.
-    pub(super) wait: Span,
+    pub(super) wait: TimeSpan,
 }
 
 /// What all calls of a client keep together.
-pub(super) struct Limits {
+pub(super) struct RateLimits {
     clock: Arc<dyn Clock>,
     places: Semaphore,
-    creations: &'static Creations,
-    state: Mutex<State>,
+    creations: &'static CreationLimits,
+    state: Mutex<RateLimitState>,
     /// The states in common, and the name of the login in it.
-    common: Option<(Arc<dyn Common>, String)>,
+    common: Option<(Arc<dyn SharedStateStore>, String)>,
 }
 
 #[derive(Default)]
-struct State {
+struct RateLimitState {
     /// The primary limits, each with the instant at which its window ends.
-    windows: HashMap<(Payer, Resource), (Quota, Millis)>,
-    payers: HashMap<Payer, Own>,
+    windows: HashMap<(QuotaPayer, RateResource), (RateQuota, UnixMillis)>,
+    payers: HashMap<QuotaPayer, PayerEntry>,
 }
 
 /// This process's knowledge of a payer.
 #[derive(Default)]
-struct Own {
-    account: Account,
+struct PayerEntry {
+    account: PayerLimits,
     /// The last time that the others were asked.
-    asked: Option<Millis>,
+    asked: Option<UnixMillis>,
 }
 
-impl Limits {
-    pub(super) fn of(creations: &'static Creations, clock: Arc<dyn Clock>) -> Self {
+impl RateLimits {
+    pub(super) fn of(creations: &'static CreationLimits, clock: Arc<dyn Clock>) -> Self {
         let (places, state) = (Semaphore::new(MAX_CONCURRENT), Mutex::default());
         Self { clock, places, creations, state, common: None }
     }
 
     /// The same for a login that other processes have, too.
-    pub(super) fn sharing(self, common: Arc<dyn Common>, login: String) -> Self {
+    pub(super) fn sharing(self, common: Arc<dyn SharedStateStore>, login: String) -> Self {
         Self { common: Some((common, login)), ..self }
     }
 
@@ -104,12 +104,16 @@ impl Limits {
     ///
     /// # Errors
     /// [`ForgeError::RateLimited`] with the wait: it is not to be sent.
-    pub(super) async fn admit(&self, payer: Payer, call: &Call) -> Result<SemaphorePermit<'_>, ForgeError> {
+    pub(super) async fn admit(
+        &self,
+        payer: QuotaPayer,
+        call: &ForgeRequest,
+    ) -> Result<SemaphorePermit<'_>, ForgeError> {
         let place = self.places.acquire().await;
         let place = place.map_err(|_| unavailable(&call.what, "the client is shut"))?;
         // After the wait for a place: others may have met a limit meanwhile.
-        let resource = Resource::of(&call.url);
-        let creations = (call.repeat == Repeat::Never).then_some(self.creations);
+        let resource = RateResource::of(&call.url);
+        let creations = (call.repeat == RetrySafety::Never).then_some(self.creations);
         let wait = match self.own(payer, |own, now| own.account.admit(resource, creations, now)) {
             Some(wait) => Some(wait),
             None => self.admitted_by_others(payer, resource, creations).await,
@@ -126,10 +130,10 @@ impl Limits {
     /// The same by what processes keep in common, for a call that may be sent by what this one knows.
     async fn admitted_by_others(
         &self,
-        payer: Payer,
-        resource: Resource,
-        creations: Option<&Creations>,
-    ) -> Option<Span> {
+        payer: QuotaPayer,
+        resource: RateResource,
+        creations: Option<&CreationLimits>,
+    ) -> Option<TimeSpan> {
         if !self.own(payer, |own, now| own.asks(now)) && creations.is_none() {
             return None;
         }
@@ -142,7 +146,7 @@ impl Limits {
     }
 
     /// Takes note of what an answer says.
-    pub(super) async fn note(&self, payer: Payer, headers: &HeaderMap) {
+    pub(super) async fn note(&self, payer: QuotaPayer, headers: &HeaderMap) {
         let now = self.clock.now();
         let Some(LimitHeaders { resource: Some(resource), quota, wait }) = told(headers, now) else { return };
         {
@@ -153,8 +157,9 @@ impl Limits {
             state.windows.insert((payer, resource), (quota, now + wait));
         }
         let is_spent = quota.remaining == 0;
-        let note =
-            |account: &mut Account, now: Millis| account.told(resource, is_spent.then_some(now + wait));
+        let note = |account: &mut PayerLimits, now: UnixMillis| {
+            account.told(resource, is_spent.then_some(now + wait));
+        };
         self.own(payer, |own, now| note(&mut own.account, now));
         if is_spent {
             self.all(payer, note).await;
@@ -162,8 +167,8 @@ impl Limits {
     }
 
     /// A secondary limit was met: all calls of this payer wait, those of other processes, too. How long.
-    pub(super) async fn hit(&self, payer: Payer, brake: Brake, wait: Span) -> Span {
-        let hit = |account: &mut Account, now: Millis| account.hit(brake, wait, now);
+    pub(super) async fn hit(&self, payer: QuotaPayer, brake: SecondaryLimit, wait: TimeSpan) -> TimeSpan {
+        let hit = |account: &mut PayerLimits, now: UnixMillis| account.hit(brake, wait, now);
         match self.all(payer, hit).await {
             Some(wait) => wait,
             None => self.own(payer, |own, now| hit(&mut own.account, now)),
@@ -171,17 +176,17 @@ impl Limits {
     }
 
     /// A call was answered as it should.
-    pub(super) async fn went_well(&self, payer: Payer) {
+    pub(super) async fn went_well(&self, payer: QuotaPayer) {
         if self.own(payer, |own, now| own.account.went_well(now)) {
-            self.all(payer, Account::went_well).await;
+            self.all(payer, PayerLimits::went_well).await;
         }
     }
 
     /// Of whoever has the fewest REST calls left.
-    pub(super) fn quota(&self) -> Option<Quota> {
+    pub(super) fn quota(&self) -> Option<RateQuota> {
         let now = self.clock.now();
         let state = self.state();
-        let core = state.windows.iter().filter(|((_, resource), _)| *resource == Resource::Core);
+        let core = state.windows.iter().filter(|((_, resource), _)| *resource == RateResource::Core);
         // A window that is over says nothing of the next one.
         core.map(|(_, (quota, until))| (*until <= now, quota.remaining, quota))
             .min_by_key(|(over, remaining, _)| (*over, *remaining))
@@ -189,7 +194,7 @@ impl Limits {
     }
 
     /// Looks at what this process knows, or changes it.
-    fn own<T>(&self, payer: Payer, decide: impl FnOnce(&mut Own, Millis) -> T) -> T {
+    fn own<T>(&self, payer: QuotaPayer, decide: impl FnOnce(&mut PayerEntry, UnixMillis) -> T) -> T {
         let now = self.clock.now();
         let mut state = self.state();
         if state.payers.len() >= MAX_WINDOWS && !state.payers.contains_key(&payer) {
@@ -200,10 +205,14 @@ impl Limits {
 
     /// The same with what processes keep in common, from which this one learns. None: there is no such thing, or it cannot be
     /// reached.
-    async fn all<T>(&self, payer: Payer, decide: impl Fn(&mut Account, Millis) -> T) -> Option<T> {
+    async fn all<T>(
+        &self,
+        payer: QuotaPayer,
+        decide: impl Fn(&mut PayerLimits, UnixMillis) -> T,
+    ) -> Option<T> {
         let (common, login) = self.common.as_ref()?;
         match change(&**common, &format!("{login}{payer}"), KEEP, decide).await {
-            Ok(Changed { state, now: there, came }) => {
+            Ok(StateUpdate { state, now: there, came }) => {
                 self.own(payer, |own, now| own.account.learn(&state, there - now));
                 Some(came)
             }
@@ -214,14 +223,14 @@ impl Limits {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RateLimitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Own {
+impl PayerEntry {
     /// Is it time to ask the others? Then they are asked.
-    fn asks(&mut self, now: Millis) -> bool {
+    fn asks(&mut self, now: UnixMillis) -> bool {
         let asks = self.asked.is_none_or(|asked| !(0..ASK_AGAIN.0).contains(&(now - asked).0));
         if asks {
             self.asked = Some(now);
@@ -231,7 +240,7 @@ impl Own {
 }
 
 /// As a part of a name that processes have in common. The one of a token is its login's.
-impl fmt::Display for Payer {
+impl fmt::Display for QuotaPayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token => Ok(()),
@@ -242,14 +251,14 @@ impl fmt::Display for Payer {
 }
 
 /// What the headers say. `now` is only used if they have no date.
-pub(super) fn told(headers: &HeaderMap, now: Millis) -> Option<LimitHeaders> {
+pub(super) fn told(headers: &HeaderMap, now: UnixMillis) -> Option<LimitHeaders> {
     let number = |name: &str| text(headers, name)?.parse::<u64>().ok();
     let (limit, remaining, reset) =
         (number("x-ratelimit-limit"), number("x-ratelimit-remaining")?, number("x-ratelimit-reset")?);
-    let reset = Millis(i64::try_from(reset.saturating_mul(1000)).unwrap_or(i64::MAX));
+    let reset = UnixMillis(i64::try_from(reset.saturating_mul(1000)).unwrap_or(i64::MAX));
     let resource = match text(headers, "x-ratelimit-resource") {
-        None | Some("core") => Some(Resource::Core),
-        Some("graphql") => Some(Resource::GraphQl),
+        None | Some("core") => Some(RateResource::Core),
+        Some("graphql") => Some(RateResource::GraphQl),
         // Search and the like, which are not used.
         Some(_) => None,
     };
@@ -257,7 +266,7 @@ pub(super) fn told(headers: &HeaderMap, now: Millis) -> Option<LimitHeaders> {
     let wait = (reset - date(headers).unwrap_or(now)).clamp(MIN_WAIT, MAX_WAIT);
     Some(LimitHeaders {
         resource,
-        quota: Quota { limit: limit.unwrap_or(remaining), remaining, reset },
+        quota: RateQuota { limit: limit.unwrap_or(remaining), remaining, reset },
         wait,
     })
 }

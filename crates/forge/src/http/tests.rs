@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use truing_fakes::common::InCommon;
+use truing_fakes::common::FakeSharedState;
 
 use super::*;
 use crate::testing::{CANARY, Hand, Reply, Server, brief, patience, permit};
 
 struct Client {
-    http: Http,
-    by: Authorization,
+    http: ForgeHttpClient,
+    by: RequestAuthorization,
 }
 
 impl Client {
@@ -17,17 +17,17 @@ impl Client {
         Self::with(api, patience(), clock)
     }
 
-    fn with(api: &Url, patience: Patience, clock: Arc<dyn Clock>) -> Self {
-        let by = Authorization::bearer(Secret::new(CANARY), Payer::Token).unwrap();
-        let http = Http::new(api, crate::github::wire_of(api), patience, clock).unwrap();
+    fn with(api: &Url, patience: HttpTimeouts, clock: Arc<dyn Clock>) -> Self {
+        let by = RequestAuthorization::bearer(SecretString::new(CANARY), QuotaPayer::Token).unwrap();
+        let http = ForgeHttpClient::new(api, crate::github::wire_of(api), patience, clock).unwrap();
         Self { http: http.with_permit(permit()), by }
     }
 
-    async fn send(&self, call: &Call) -> Result<Answer, ForgeError> {
+    async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
         self.http.send(&self.by, call).await
     }
 
-    fn quota(&self) -> Option<Quota> {
+    fn quota(&self) -> Option<RateQuota> {
         self.http.quota()
     }
 }
@@ -42,13 +42,13 @@ fn impatient(server: &Server) -> Client {
 }
 
 /// A quarter of an hour before the window of the tests' answers ends.
-const NOW: Millis = Millis(1_795_161_300_000);
+const NOW: UnixMillis = UnixMillis(1_795_161_300_000);
 
 async fn get(reply: Reply) -> ForgeError {
     let comes = reply != Reply::never();
     let server = Server::new([reply.always()]).await;
     let client = if comes { client(&server) } else { impatient(&server) };
-    let answer = client.send(&Call::get("reading x", server.url("/x"))).await;
+    let answer = client.send(&ForgeRequest::get("reading x", server.url("/x"))).await;
     let answer = answer.and_then(|answer| answer.json::<Value>());
     let error = answer.unwrap_err();
     assert!(!format!("{error} {error:?}").contains(CANARY), "{error:?}");
@@ -60,7 +60,7 @@ fn what() -> String {
 }
 
 fn limited(seconds: i64) -> ForgeError {
-    ForgeError::RateLimited { what: what(), wait: truing_core::id::Span::seconds(seconds) }
+    ForgeError::RateLimited { what: what(), wait: truing_core::id::TimeSpan::seconds(seconds) }
 }
 
 fn forbidden(message: &str) -> ForgeError {
@@ -190,7 +190,7 @@ async fn a_server_that_is_not_there_is_named() {
     let gone = server.url("/x");
     server.stop().await;
     let http = Client::at(&gone, Arc::new(Hand::at(NOW)));
-    let error = http.send(&Call::get("reading x", gone.clone())).await.err().unwrap();
+    let error = http.send(&ForgeRequest::get("reading x", gone.clone())).await.err().unwrap();
     assert!(
         error.to_string().starts_with(&format!("reading x: cannot connect to {}:", host(&gone))),
         "{error}"
@@ -212,7 +212,7 @@ async fn a_token_that_the_forge_repeats_is_not_repeated() {
     get(Reply::new(200, format!(r#""{CANARY}"#))).await;
     get(Reply::new(302, "").header("location", &format!("https://{CANARY}.example/"))).await;
     let wrong_type = Server::new([Reply::new(200, format!(r#""{CANARY}""#)).always()]).await;
-    let answer = client(&wrong_type).send(&Call::get("x", wrong_type.url("/"))).await.unwrap();
+    let answer = client(&wrong_type).send(&ForgeRequest::get("x", wrong_type.url("/"))).await.unwrap();
     let error = answer.json::<u64>().unwrap_err();
     assert!(!error.to_string().contains(CANARY), "{error}");
     let client = client(&wrong_type);
@@ -221,14 +221,15 @@ async fn a_token_that_the_forge_repeats_is_not_repeated() {
 
 #[test]
 fn a_token_that_cannot_be_sent_is_refused_unseen() {
-    let error = Authorization::bearer(Secret::new(format!("{CANARY}\n")), Payer::Token).unwrap_err();
+    let error = RequestAuthorization::bearer(SecretString::new(format!("{CANARY}\n")), QuotaPayer::Token)
+        .unwrap_err();
     assert!(!format!("{error} {error:?}").contains(CANARY));
 }
 
 #[tokio::test]
 async fn every_request_says_who_asks() {
     let server = Server::new([Reply::new(200, "{}")]).await;
-    client(&server).send(&Call::get("x", server.url("/x"))).await.unwrap();
+    client(&server).send(&ForgeRequest::get("x", server.url("/x"))).await.unwrap();
     let request = server.requests().remove(0);
     let header = |name: &str| request.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     assert_eq!(header("authorization"), Some(format!("Bearer {CANARY}")));
@@ -244,26 +245,26 @@ async fn harmless_calls_are_repeated_and_creating_ones_are_not() {
         let shown = format!("{reply:?}");
         for method in [Method::GET, Method::PATCH, Method::PUT, Method::DELETE] {
             let server = Server::new([reply.clone(), reply.clone(), Reply::new(200, "{}")]).await;
-            let call = Call::set("x", method, server.url("/x"), None);
+            let call = ForgeRequest::set("x", method, server.url("/x"), None);
             assert!(client(&server).send(&call).await.is_ok(), "{shown}");
             assert_eq!(server.requests().len(), 3, "{shown}");
         }
         let server = Server::new([reply.clone(), Reply::new(200, "{}")]).await;
-        let call = Call::create("x", server.url("/x"), Value::Null);
+        let call = ForgeRequest::create("x", server.url("/x"), Value::Null);
         assert!(client(&server).send(&call).await.is_err(), "{shown}");
         assert_eq!(server.requests().len(), 1, "{shown}");
 
         let server = Server::new([reply.always()]).await;
-        assert!(client(&server).send(&Call::get("x", server.url("/x"))).await.is_err(), "{shown}");
+        assert!(client(&server).send(&ForgeRequest::get("x", server.url("/x"))).await.is_err(), "{shown}");
         assert_eq!(server.requests().len(), 1 + MAX_RETRIES as usize, "{shown}");
     }
     for lasting in [Reply::new(500, ""), Reply::new(429, ""), Reply::new(404, "")] {
         let server = Server::new([lasting, Reply::new(200, "{}")]).await;
-        assert!(client(&server).send(&Call::get("x", server.url("/x"))).await.is_err());
+        assert!(client(&server).send(&ForgeRequest::get("x", server.url("/x"))).await.is_err());
         assert_eq!(server.requests().len(), 1);
     }
     let silent = Server::new([Reply::never(), Reply::new(200, "{}")]).await;
-    assert!(impatient(&silent).send(&Call::get("x", silent.url("/x"))).await.is_err());
+    assert!(impatient(&silent).send(&ForgeRequest::get("x", silent.url("/x"))).await.is_err());
     assert_eq!(silent.requests().len(), 1);
 }
 
@@ -272,7 +273,7 @@ async fn redirects_are_not_followed() {
     let elsewhere = Server::new([Reply::new(200, "{}").always()]).await;
     let server =
         Server::new([Reply::new(307, "").header("location", elsewhere.url("/y").as_str()).always()]).await;
-    assert!(client(&server).send(&Call::get("x", server.url("/x"))).await.is_err());
+    assert!(client(&server).send(&ForgeRequest::get("x", server.url("/x"))).await.is_err());
     assert!(elsewhere.requests().is_empty());
 }
 
@@ -296,9 +297,9 @@ async fn the_rate_limit_can_be_read() {
     let http = client(&server);
     assert_eq!(http.quota(), None);
     for remaining in [41, 41, 41, 40] {
-        let _ = http.send(&Call::get("x", server.url("/x"))).await;
-        let reset = Millis(1_795_162_200_000);
-        assert_eq!(http.quota(), Some(Quota { limit: 5000, remaining, reset }));
+        let _ = http.send(&ForgeRequest::get("x", server.url("/x"))).await;
+        let reset = UnixMillis(1_795_162_200_000);
+        assert_eq!(http.quota(), Some(RateQuota { limit: 5000, remaining, reset }));
     }
 }
 
@@ -307,9 +308,9 @@ async fn what_has_not_changed_is_not_an_error_if_it_was_asked_so() {
     let first = Reply::new(200, "[1]").header("etag", "W/\"a\"");
     let server = Server::new([first, Reply::new(304, "")]).await;
     let http = client(&server);
-    let fresh = http.send(&Call::get("x", server.url("/x"))).await.unwrap();
+    let fresh = http.send(&ForgeRequest::get("x", server.url("/x"))).await.unwrap();
     assert!(!fresh.is_unchanged());
-    let again = http.send(&Call::get("x", server.url("/x")).unless(fresh.etag())).await.unwrap();
+    let again = http.send(&ForgeRequest::get("x", server.url("/x")).unless(fresh.etag())).await.unwrap();
     assert!(again.is_unchanged());
     let requests = server.requests();
     assert_eq!(requests[0].headers.get("if-none-match"), None);
@@ -320,23 +321,23 @@ async fn what_has_not_changed_is_not_an_error_if_it_was_asked_so() {
 async fn processes_that_share_limits_send_together_what_one_may() {
     let server = Server::new([Reply::new(201, "{}").always()]).await;
     let (api, clock) = (server.url(""), Arc::new(Hand::at(NOW)));
-    let common = InCommon::new(clock.clone());
-    const THREE: &[(usize, Span)] = &[(3, Span::minutes(1))];
-    let wire = Wire { creations: THREE, ..crate::github::wire_of(&api) };
+    let common = FakeSharedState::new(clock.clone());
+    const THREE: &[(usize, TimeSpan)] = &[(3, TimeSpan::minutes(1))];
+    let wire = HttpDialect { creations: THREE, ..crate::github::wire_of(&api) };
     let process = |login: &str| {
-        let http = Http::new(&api, wire, patience(), clock.clone()).unwrap();
+        let http = ForgeHttpClient::new(&api, wire, patience(), clock.clone()).unwrap();
         http.sharing(Arc::new(common.clone()), &api, login).with_permit(permit())
     };
     let (one, other, stranger) = (process("token/1"), process("token/1"), process("token/2"));
-    let by = Authorization::bearer(Secret::new(CANARY), Payer::Token).unwrap();
-    let call = Call::create("making x", server.url("/x"), Value::Null);
-    let send = async |http: &Http| http.send(&by, &call).await.is_ok();
+    let by = RequestAuthorization::bearer(SecretString::new(CANARY), QuotaPayer::Token).unwrap();
+    let call = ForgeRequest::create("making x", server.url("/x"), Value::Null);
+    let send = async |http: &ForgeHttpClient| http.send(&by, &call).await.is_ok();
     let sent = [send(&one).await, send(&other).await, send(&one).await, send(&other).await, send(&one).await];
     assert_eq!((sent, server.requests().len()), ([true, true, true, false, false], 3));
     assert!(send(&stranger).await, "another login has its own");
     // The same without others at once: nothing that fails beside it costs a call.
     common.set_gone(true);
-    clock.pass(Span::minutes(1));
+    clock.pass(TimeSpan::minutes(1));
     assert!(send(&one).await && send(&one).await && send(&one).await);
     assert!(!send(&one).await && send(&other).await);
     assert_eq!(common.names(), [format!("limits:{api}:token/1"), format!("limits:{api}:token/2")]);
@@ -344,7 +345,7 @@ async fn processes_that_share_limits_send_together_what_one_may() {
 
 #[test]
 fn waiting_is_bounded() {
-    let patience = Patience::default();
+    let patience = HttpTimeouts::default();
     assert!(patience.connect <= patience.total && patience.read <= patience.total);
     assert!(patience.total <= Duration::from_secs(60));
 }

@@ -4,22 +4,22 @@ use std::error::Error;
 use std::fmt;
 
 use truing_core::line;
-use truing_git::Secret;
+use truing_git::SecretString;
 
 /// The most of a forge's message that is repeated, in characters.
 const MAX_MESSAGE_CHARS: usize = 500;
 
 /// Cleans text that came from outside. Knows the token in order to take it out.
 #[derive(Clone)]
-pub(super) struct Cleaner(Vec<Secret>);
+pub(super) struct TextCleaner(Vec<SecretString>);
 
-impl Cleaner {
-    pub(super) fn new(token: &Secret) -> Self {
+impl TextCleaner {
+    pub(super) fn new(token: &SecretString) -> Self {
         Self(vec![token.clone()])
     }
 
     /// The same, which takes this one out, too.
-    pub(super) fn and(mut self, other: &Secret) -> Self {
+    pub(super) fn and(mut self, other: &SecretString) -> Self {
         self.0.push(other.clone());
         self
     }
@@ -47,7 +47,7 @@ pub(super) fn chain(error: &dyn Error) -> String {
     text
 }
 
-impl fmt::Debug for Cleaner {
+impl fmt::Debug for TextCleaner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Cleaner")
     }
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn foreign_words_are_one_visible_bounded_line_without_the_token() {
-        let clean = Cleaner::new(&Secret::new("canary"));
+        let clean = TextCleaner::new(&SecretString::new("canary"));
         assert_eq!(clean.text("a\r\n b\u{1b}[31m\u{202e}c\0"), "a b [31m c");
         assert_eq!(clean.text("bad token canary."), "bad token [token].");
         let cut = clean.text(&format!("{}canary", "é".repeat(MAX_MESSAGE_CHARS - 3)));

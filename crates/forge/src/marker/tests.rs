@@ -16,12 +16,12 @@ fn keys() -> MarkerKeys {
     MarkerKeys::new(b"first key", &[])
 }
 
-fn verified(producer: Producer, item: Item, body: &str) -> Found {
-    Found::Verified { producer, item, body: body.into() }
+fn verified(producer: Producer, item: CommentSubject, body: &str) -> MarkerMatch {
+    MarkerMatch::Verified { producer, item, body: body.into() }
 }
 
-fn finding(id: &str) -> Item {
-    Item::Finding(FindingId::new(id))
+fn finding(id: &str) -> CommentSubject {
+    CommentSubject::Finding(FindingId::new(id))
 }
 
 proptest! {
@@ -31,7 +31,7 @@ proptest! {
         body in "([a-z<>! \n-]|truing:){0,40}", producer in prop::sample::select(&Producer::ALL),
     ) {
         let pr = PrId { forge, repository, number };
-        for item in [finding(&id), Item::Summary] {
+        for item in [finding(&id), CommentSubject::Summary] {
             let marker = keys().sign(&pr, producer, &item);
             prop_assert!(!marker.get(4..marker.len() - 3).unwrap().contains("--"), "{marker}");
             let comment = format!("{body}\n\n{marker}");
@@ -47,7 +47,7 @@ proptest! {
         prop_assume!(changed != marker);
         let Ok(changed) = String::from_utf8(changed) else { return Ok(()) };
         let found = keys().find(&pr(7), &changed);
-        prop_assert!(!matches!(found, Found::Verified { .. }), "{changed}");
+        prop_assert!(!matches!(found, MarkerMatch::Verified { .. }), "{changed}");
     }
 
     #[test]
@@ -73,33 +73,33 @@ fn the_form_and_the_key_id_do_not_drift() {
 
 #[test]
 fn a_marker_of_something_else_does_not_verify() {
-    let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
-    assert_eq!(keys().find(&pr(8), &marker), Found::Forged);
+    let marker = keys().sign(&pr(7), Producer::Review, &CommentSubject::Summary);
+    assert_eq!(keys().find(&pr(8), &marker), MarkerMatch::Forged);
     for other in [
         PrId { forge: "other".into(), ..pr(7) },
         PrId { repository: "1".into(), ..pr(7) },
         PrId { forge: "github1".into(), repository: "296269".into(), number: 7 },
     ] {
-        assert_eq!(keys().find(&other, &marker), Found::Forged, "{other:?}");
+        assert_eq!(keys().find(&other, &marker), MarkerMatch::Forged, "{other:?}");
     }
     let converge = marker.replace("producer=review", "producer=converge");
-    assert_eq!(keys().find(&pr(7), &converge), Found::Forged);
+    assert_eq!(keys().find(&pr(7), &converge), MarkerMatch::Forged);
     let item = marker.replace("item=summary", "item=1:0-0");
-    assert_eq!(keys().find(&pr(7), &item), Found::Forged);
+    assert_eq!(keys().find(&pr(7), &item), MarkerMatch::Forged);
 }
 
 #[test]
 fn only_the_last_line_counts() {
-    let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
-    assert_eq!(keys().find(&pr(7), &format!("{marker}\nquoted by somebody")), Found::None);
-    assert_eq!(keys().find(&pr(7), &format!("> {marker}")), Found::None);
-    assert_eq!(keys().find(&pr(7), &format!("{marker} {marker}")), Found::Forged);
-    assert_eq!(keys().find(&pr(7), ""), Found::None);
+    let marker = keys().sign(&pr(7), Producer::Review, &CommentSubject::Summary);
+    assert_eq!(keys().find(&pr(7), &format!("{marker}\nquoted by somebody")), MarkerMatch::None);
+    assert_eq!(keys().find(&pr(7), &format!("> {marker}")), MarkerMatch::None);
+    assert_eq!(keys().find(&pr(7), &format!("{marker} {marker}")), MarkerMatch::Forged);
+    assert_eq!(keys().find(&pr(7), ""), MarkerMatch::None);
 }
 
 #[test]
 fn line_ends_and_trailing_space_of_the_forge_change_nothing() {
-    let marker = keys().sign(&pr(7), Producer::Review, &Item::Summary);
+    let marker = keys().sign(&pr(7), Producer::Review, &CommentSubject::Summary);
     for comment in [
         format!("one\ntwo\n\n{marker}"),
         format!("one\r\ntwo\r\n\r\n{marker}\r\n"),
@@ -107,7 +107,7 @@ fn line_ends_and_trailing_space_of_the_forge_change_nothing() {
     ] {
         assert_eq!(
             keys().find(&pr(7), &comment),
-            verified(Producer::Review, Item::Summary, "one\ntwo"),
+            verified(Producer::Review, CommentSubject::Summary, "one\ntwo"),
             "{comment:?}"
         );
     }
@@ -115,18 +115,18 @@ fn line_ends_and_trailing_space_of_the_forge_change_nothing() {
 
 #[test]
 fn former_keys_verify_and_unknown_ones_are_named() {
-    let old = keys().sign(&pr(7), Producer::Review, &Item::Summary);
+    let old = keys().sign(&pr(7), Producer::Review, &CommentSubject::Summary);
     let rotated = MarkerKeys::new(b"second key", &[b"first key"]);
-    assert_eq!(rotated.find(&pr(7), &old), verified(Producer::Review, Item::Summary, ""));
-    assert!(!rotated.sign(&pr(7), Producer::Review, &Item::Summary).contains(&keys().current.id));
+    assert_eq!(rotated.find(&pr(7), &old), verified(Producer::Review, CommentSubject::Summary, ""));
+    assert!(!rotated.sign(&pr(7), Producer::Review, &CommentSubject::Summary).contains(&keys().current.id));
     let without = MarkerKeys::new(b"second key", &[]);
     let (key, body) = (keys().current.id, String::new());
-    let (producer, item) = (Producer::Review, Item::Summary);
-    assert_eq!(without.find(&pr(7), &old), Found::UnknownKey { key, producer, item, body });
+    let (producer, item) = (Producer::Review, CommentSubject::Summary);
+    assert_eq!(without.find(&pr(7), &old), MarkerMatch::UnknownKey { key, producer, item, body });
     let no_item = old.replace("item=summary", "item=%zz");
-    assert_eq!(without.find(&pr(7), &no_item), Found::Forged);
+    assert_eq!(without.find(&pr(7), &no_item), MarkerMatch::Forged);
     let newer = old.replace("truing:1", "truing:2");
-    assert_eq!(rotated.find(&pr(7), &newer), Found::Forged);
+    assert_eq!(rotated.find(&pr(7), &newer), MarkerMatch::Forged);
 }
 
 #[test]
@@ -166,14 +166,15 @@ fn what_former_keys_have_signed_is_still_known() {
         MarkerKeys::new(b"new", &[]),
     ]);
     let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
-    let comment = |key: &MarkerKeys| format!("text\n\n{}", key.sign(&pr, Producer::Review, &Item::Summary));
+    let comment =
+        |key: &MarkerKeys| format!("text\n\n{}", key.sign(&pr, Producer::Review, &CommentSubject::Summary));
     let hex = "cc".repeat(32);
     for former in [&b"new"[..], &[0xaa; 32], &[0xbb; 32], b"a passphrase", &[0xcc; 32], hex.as_bytes()] {
         let found = keys.find(&pr, &comment(&MarkerKeys::new(former, &[])));
-        assert!(matches!(found, Found::Verified { .. }), "{former:?}: {found:?}");
+        assert!(matches!(found, MarkerMatch::Verified { .. }), "{former:?}: {found:?}");
     }
     let stranger = keys.find(&pr, &comment(&MarkerKeys::new(b"stranger", &[])));
-    assert!(matches!(stranger, Found::UnknownKey { .. }), "{stranger:?}");
+    assert!(matches!(stranger, MarkerMatch::UnknownKey { .. }), "{stranger:?}");
     assert_eq!(keys.previous.len(), 5, "none stands twice");
 }
 
@@ -208,7 +209,7 @@ proptest! {
         let other = if number == 7 { 8 } else { 7 };
         prop_assert_eq!(keys().find_topic(&pr(other), producer, &text), (None, normal(&body)));
         // Neither kind is taken for the other.
-        prop_assert_eq!(keys().find(&pr(number), &text), Found::Forged);
+        prop_assert_eq!(keys().find(&pr(number), &text), MarkerMatch::Forged);
     }
 }
 
@@ -235,21 +236,21 @@ fn topics_hold_against_what_items_hold_against() {
         assert_eq!(keys.find_topic(&pr(0), sync, &format!("x\n{marker}")), (Some(topic.clone()), "x".into()));
     }
     // The text above is shown without the marker, whatever kind that is.
-    let item = keys().sign(&pr(0), sync, &Item::Summary);
+    let item = keys().sign(&pr(0), sync, &CommentSubject::Summary);
     assert_eq!(keys().find_topic(&pr(0), sync, &format!("x\n\n{item}")), (None, "x".into()));
     assert_eq!(keys().find_topic(&pr(0), sync, "x\r\ny \n"), (None, "x\ny".into()));
 }
 
 #[test]
 fn both_forms_are_read_whatever_is_written() {
-    let (html, link) = (keys(), keys().written_as(Marker::LinkReference));
-    for item in [finding("1:0f3a)-0"), Item::Summary] {
+    let (html, link) = (keys(), keys().written_as(MarkerForm::LinkReference));
+    for item in [finding("1:0f3a)-0"), CommentSubject::Summary] {
         let marker = link.sign(&pr(7), Producer::Review, &item);
         assert!(marker.starts_with("[//]: # (truing:1 producer=review item="), "{marker}");
         assert!(marker.ends_with(')') && marker.matches(['(', ')']).count() == 2, "{marker}");
         let comment = format!("one\n\n{marker}\r\n");
         assert_eq!(html.find(&pr(7), &comment), verified(Producer::Review, item.clone(), "one"));
-        assert_eq!(html.find(&pr(8), &comment), Found::Forged);
+        assert_eq!(html.find(&pr(8), &comment), MarkerMatch::Forged);
         let comment = format!("one\n\n{}", html.sign(&pr(7), Producer::Review, &item));
         assert_eq!(link.find(&pr(7), &comment), verified(Producer::Review, item, "one"));
     }
@@ -261,9 +262,10 @@ fn both_forms_are_read_whatever_is_written() {
 
 #[test]
 fn a_marker_of_one_form_with_the_end_of_the_other_is_none() {
-    let marker = keys().written_as(Marker::LinkReference).sign(&pr(7), Producer::Review, &Item::Summary);
+    let marker =
+        keys().written_as(MarkerForm::LinkReference).sign(&pr(7), Producer::Review, &CommentSubject::Summary);
     let mixed = marker.replace(')', " -->");
-    assert_eq!(keys().find(&pr(7), &mixed), Found::Forged);
+    assert_eq!(keys().find(&pr(7), &mixed), MarkerMatch::Forged);
 }
 
 #[test]
@@ -285,7 +287,7 @@ fn the_seeds_marker_is_recognised_and_proves_nothing() {
     let marker = "<!-- claude-reviewer:inline:0f3a9c -->";
     for text in [format!("Fix it.\n\n{marker}\n"), format!("{marker}\nFix it.")] {
         assert_eq!(without_seed(&text).as_deref().map(str::trim), Some("Fix it."));
-        assert_eq!(keys().find(&pr(7), &text), Found::None);
+        assert_eq!(keys().find(&pr(7), &text), MarkerMatch::None);
     }
     for other in [
         "",

@@ -6,10 +6,10 @@
 use truing_core::id::{PrId, Topic};
 use truing_core::publish::Producer;
 
-use super::{Kind, MarkerKeys, Parts, escape, is_marker, normal, unescape};
+use super::{MarkerKeys, MarkerKind, MarkerParts, escape, is_marker, normal, unescape};
 
 /// Markers of pull requests, issues and comments of loops, each of one topic.
-const TOPICS: Kind = Kind { field: "topic", domain: b"truing topic 1" };
+const TOPICS: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1" };
 
 impl MarkerKeys {
     /// The marker line of a topic, without a line end.
@@ -46,7 +46,7 @@ impl MarkerKeys {
         if !is_marker(line) {
             return (None, text);
         }
-        let topic = Parts::read(&TOPICS, line).and_then(|parts| {
+        let topic = MarkerParts::read(&TOPICS, line).and_then(|parts| {
             let right =
                 parts.producer == producer && self.verifies(&TOPICS, place, &parts).unwrap_or(unknown);
             let topic = unescape(parts.word).filter(|topic| escape(topic) == parts.word);

@@ -1,17 +1,17 @@
 //! Finding the comments that a forge refuses: it refuses all of a call for one of them, and does not say which.
 
-use truing_core::publish::Item;
+use truing_core::publish::CommentSubject;
 
 /// Comments that are still to be posted, in batches.
 pub(super) struct Bisection {
     /// The next one last.
-    batches: Vec<Batch>,
+    batches: Vec<CommentBatch>,
 }
 
 /// Comments for one call.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Batch {
-    pub(super) items: Vec<Item>,
+pub(super) struct CommentBatch {
+    pub(super) items: Vec<CommentSubject>,
     /// Something in it is known to be refused.
     refused: bool,
     /// The next batch is the other half of one that was refused.
@@ -19,12 +19,12 @@ pub(super) struct Batch {
 }
 
 impl Bisection {
-    pub(super) fn new(items: Vec<Item>) -> Self {
-        Self { batches: vec![Batch { items, refused: false, sibling: false }] }
+    pub(super) fn new(items: Vec<CommentSubject>) -> Self {
+        Self { batches: vec![CommentBatch { items, refused: false, sibling: false }] }
     }
 
     /// The next batch to try. One whose other half was taken is halved first: the refused comment is in it.
-    pub(super) fn next(&mut self) -> Option<Batch> {
+    pub(super) fn next(&mut self) -> Option<CommentBatch> {
         loop {
             let batch = self.batches.pop()?;
             match batch.halves().filter(|_| batch.refused) {
@@ -35,7 +35,7 @@ impl Bisection {
     }
 
     /// Takes the forge's answer to a batch. Returns true if its halves are tried next.
-    pub(super) fn answered(&mut self, batch: &Batch, refused: bool) -> bool {
+    pub(super) fn answered(&mut self, batch: &CommentBatch, refused: bool) -> bool {
         if batch.sibling
             && let Some(other) = self.batches.last_mut()
         {
@@ -48,11 +48,12 @@ impl Bisection {
     }
 }
 
-impl Batch {
+impl CommentBatch {
     /// Both halves, the one that is tried first last; none for a single comment.
     fn halves(&self) -> Option<[Self; 2]> {
         let (left, right) = self.items.split_at(self.items.len() / 2);
-        let half = |items: &[Item], sibling| Self { items: items.to_vec(), refused: false, sibling };
+        let half =
+            |items: &[CommentSubject], sibling| Self { items: items.to_vec(), refused: false, sibling };
         (!left.is_empty()).then(|| [half(right, false), half(left, true)])
     }
 }
@@ -64,12 +65,15 @@ mod tests {
 
     use super::*;
 
-    fn items(count: usize) -> Vec<Item> {
-        (0..count).map(|n| Item::Finding(FindingId::new(n.to_string()))).collect()
+    fn items(count: usize) -> Vec<CommentSubject> {
+        (0..count).map(|n| CommentSubject::Finding(FindingId::new(n.to_string()))).collect()
     }
 
     /// Posts all to a forge that refuses some: calls, what was taken, what was refused.
-    fn post(all: &[Item], bad: &[Item]) -> (usize, Vec<Item>, Vec<Item>) {
+    fn post(
+        all: &[CommentSubject],
+        bad: &[CommentSubject],
+    ) -> (usize, Vec<CommentSubject>, Vec<CommentSubject>) {
         let mut bisection = Bisection::new(all.to_vec());
         let (mut calls, mut taken, mut refused) = (0, Vec::new(), Vec::new());
         while let Some(batch) = bisection.next() {
@@ -94,7 +98,7 @@ mod tests {
         #[test]
         fn everything_is_taken_but_what_is_refused(bad in prop::collection::vec(any::<bool>(), 1..64)) {
             let all = items(bad.len());
-            let bad: Vec<Item> = all.iter().zip(&bad).filter(|(_, bad)| **bad).map(|(item, _)| item.clone()).collect();
+            let bad: Vec<CommentSubject> = all.iter().zip(&bad).filter(|(_, bad)| **bad).map(|(item, _)| item.clone()).collect();
             let (calls, mut taken, mut refused) = post(&all, &bad);
             taken.extend(refused.clone());
             taken.sort();

@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 /// Why a delivery is not believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Unsigned {
+pub enum SignatureError {
     /// No secret is configured, so nobody can sign.
     #[error("no webhook secret is configured: no delivery can be accepted")]
     NoSecret,
@@ -40,10 +40,10 @@ impl HookSecret {
     /// Begins to check a body.
     ///
     /// # Errors
-    /// [`Unsigned::NoSecret`]
-    pub fn check(&self, signature: Signature) -> Result<Check, Unsigned> {
-        let mac = self.0.clone().ok_or(Unsigned::NoSecret)?;
-        Ok(Check { mac, signature })
+    /// [`SignatureError::NoSecret`]
+    pub fn check(&self, signature: DeliverySignature) -> Result<SignatureCheck, SignatureError> {
+        let mac = self.0.clone().ok_or(SignatureError::NoSecret)?;
+        Ok(SignatureCheck { mac, signature })
     }
 }
 
@@ -55,36 +55,36 @@ impl fmt::Debug for HookSecret {
 
 /// What a delivery says that its signature is. Not shown: with the body it would be a valid delivery.
 #[derive(Clone)]
-pub struct Signature([u8; 32]);
+pub struct DeliverySignature([u8; 32]);
 
-impl Signature {
+impl DeliverySignature {
     /// Reads the values of the header, of which there must be one.
     ///
     /// The algorithm is fixed by the route, never chosen by the header. Hexadecimal digits may be of either case:
     /// they stand for the same bytes.
     ///
     /// # Errors
-    /// [`Unsigned`]
-    pub fn of<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Unsigned> {
+    /// [`SignatureError`]
+    pub fn of<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, SignatureError> {
         let mut values = values.into_iter();
-        let value = values.next().ok_or(Unsigned::Missing)?;
+        let value = values.next().ok_or(SignatureError::Missing)?;
         if values.next().is_some() {
-            return Err(Unsigned::Repeated);
+            return Err(SignatureError::Repeated);
         }
-        let digits = value.strip_prefix(b"sha256=").ok_or(Unsigned::Malformed)?;
+        let digits = value.strip_prefix(b"sha256=").ok_or(SignatureError::Malformed)?;
         let mut signature = [0; 32];
-        hex::decode_to_slice(digits, &mut signature).map_err(|_| Unsigned::Malformed)?;
+        hex::decode_to_slice(digits, &mut signature).map_err(|_| SignatureError::Malformed)?;
         Ok(Self(signature))
     }
 }
 
 /// A body that is being checked.
-pub struct Check {
+pub struct SignatureCheck {
     mac: Hmac<Sha256>,
-    signature: Signature,
+    signature: DeliverySignature,
 }
 
-impl Check {
+impl SignatureCheck {
     /// The next part of the body.
     pub fn update(&mut self, part: &[u8]) {
         self.mac.update(part);
@@ -93,8 +93,8 @@ impl Check {
     /// That was all. In constant time.
     ///
     /// # Errors
-    /// [`Unsigned::Wrong`]
-    pub fn finish(self) -> Result<(), Unsigned> {
-        self.mac.verify_slice(&self.signature.0).map_err(|_| Unsigned::Wrong)
+    /// [`SignatureError::Wrong`]
+    pub fn finish(self) -> Result<(), SignatureError> {
+        self.mac.verify_slice(&self.signature.0).map_err(|_| SignatureError::Wrong)
     }
 }

@@ -8,8 +8,8 @@ use super::*;
 use crate::github::webhook::{MAX_COMMENT_CHARS, parse as parse_github};
 
 /// Checks a body that arrives in two parts.
-fn verify(secret: &[u8], body: &[u8], header: Option<&str>) -> Result<(), Unsigned> {
-    let signature = Signature::of(header.map(str::as_bytes))?;
+fn verify(secret: &[u8], body: &[u8], header: Option<&str>) -> Result<(), SignatureError> {
+    let signature = DeliverySignature::of(header.map(str::as_bytes))?;
     let mut check = HookSecret::new(secret).check(signature)?;
     let (first, second) = body.split_at(body.len() / 2);
     check.update(first);
@@ -39,33 +39,33 @@ fn everything_else_is_unsigned() {
     let (body, digits) = VECTORS[0];
     let sha1 = format!("sha1={}", "0".repeat(40));
     let cases = [
-        (None, Unsigned::Missing),
-        (Some(String::new()), Unsigned::Malformed),
-        (Some(digits.to_owned()), Unsigned::Malformed),
-        (Some(sha1), Unsigned::Malformed),
-        (Some(format!("sha1={digits}")), Unsigned::Malformed),
-        (Some(format!("SHA256={digits}")), Unsigned::Malformed),
-        (Some("sha256=".into()), Unsigned::Malformed),
-        (Some(format!("sha256={}", &digits[..62])), Unsigned::Malformed),
-        (Some(format!("sha256={}", &digits[..63])), Unsigned::Malformed),
-        (Some(format!("sha256={digits}00")), Unsigned::Malformed),
-        (Some(format!("sha256={digits}, sha256={digits}")), Unsigned::Malformed),
-        (Some(format!("sha256={}", "g".repeat(64))), Unsigned::Malformed),
-        (Some(format!("sha256={}", "0".repeat(64))), Unsigned::Wrong),
+        (None, SignatureError::Missing),
+        (Some(String::new()), SignatureError::Malformed),
+        (Some(digits.to_owned()), SignatureError::Malformed),
+        (Some(sha1), SignatureError::Malformed),
+        (Some(format!("sha1={digits}")), SignatureError::Malformed),
+        (Some(format!("SHA256={digits}")), SignatureError::Malformed),
+        (Some("sha256=".into()), SignatureError::Malformed),
+        (Some(format!("sha256={}", &digits[..62])), SignatureError::Malformed),
+        (Some(format!("sha256={}", &digits[..63])), SignatureError::Malformed),
+        (Some(format!("sha256={digits}00")), SignatureError::Malformed),
+        (Some(format!("sha256={digits}, sha256={digits}")), SignatureError::Malformed),
+        (Some(format!("sha256={}", "g".repeat(64))), SignatureError::Malformed),
+        (Some(format!("sha256={}", "0".repeat(64))), SignatureError::Wrong),
     ];
     for (header, error) in cases {
         assert_eq!(verify(SECRET, body, header.as_deref()), Err(error), "{header:?}");
     }
     let right = format!("sha256={digits}");
-    assert_eq!(verify(b"another", body, Some(&right)), Err(Unsigned::Wrong));
-    assert_eq!(verify(SECRET, b"Hello, World?", Some(&right)), Err(Unsigned::Wrong));
+    assert_eq!(verify(b"another", body, Some(&right)), Err(SignatureError::Wrong));
+    assert_eq!(verify(SECRET, b"Hello, World?", Some(&right)), Err(SignatureError::Wrong));
 }
 
 #[test]
 fn two_signatures_are_none() {
     let right = format!("sha256={}", VECTORS[0].1);
     let both = [right.as_bytes(), right.as_bytes()];
-    assert_eq!(Signature::of(both).err(), Some(Unsigned::Repeated));
+    assert_eq!(DeliverySignature::of(both).err(), Some(SignatureError::Repeated));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_secret_is_not_shown() {
 fn without_a_secret_nothing_is_signed() {
     // HMAC-SHA256 of `x` under the empty key.
     let header = "sha256=4cbc96099a6467ce002461f10549b4898265ebe6188b45efacc44293516e62c4";
-    assert_eq!(verify(b"", b"x", Some(header)), Err(Unsigned::NoSecret));
+    assert_eq!(verify(b"", b"x", Some(header)), Err(SignatureError::NoSecret));
 }
 
 fn event(action: &str) -> Value {
@@ -94,16 +94,16 @@ fn event(action: &str) -> Value {
     })
 }
 
-fn parse(event: &Value) -> Result<Hook, BadHook> {
+fn parse(event: &Value) -> Result<WebhookEvent, DeliveryError> {
     parse_github("pull_request", "github", event.to_string().as_bytes())
 }
 
 /// Does it mark the pull request?
 fn marks(event: &Value) -> bool {
     match parse(event).unwrap() {
-        Hook::Pull { .. } => true,
-        Hook::Ignored { .. } => false,
-        Hook::Ping | Hook::Comment(_) | Hook::Rerun(_) | Hook::Label(_) => {
+        WebhookEvent::Pull { .. } => true,
+        WebhookEvent::Ignored { .. } => false,
+        WebhookEvent::Ping | WebhookEvent::Comment(_) | WebhookEvent::Rerun(_) | WebhookEvent::Label(_) => {
             panic!("it is about a pull request")
         }
     }
@@ -111,7 +111,7 @@ fn marks(event: &Value) -> bool {
 
 #[test]
 fn a_pull_request_event_names_everything_by_id() {
-    let expected = Hook::Pull {
+    let expected = WebhookEvent::Pull {
         pr: PrId { forge: "github".into(), repository: "1296269".into(), number: 7 },
         repo: "octo/demo".into(),
         name: "octo/demo#7".into(),
@@ -138,9 +138,11 @@ fn what_may_want_a_review_marks_and_other_actions_are_ignored() {
 
 #[test]
 fn other_events_are_ignored_without_reading_the_body() {
-    assert_eq!(parse_github("ping", "github", b"{"), Ok(Hook::Ping));
+    assert_eq!(parse_github("ping", "github", b"{"), Ok(WebhookEvent::Ping));
     for event in ["push", "status", "", "pull_request_review\n\u{1b}[31m"] {
-        let Ok(Hook::Ignored { what }) = parse_github(event, "github", b"[[[") else { panic!("{event}") };
+        let Ok(WebhookEvent::Ignored { what }) = parse_github(event, "github", b"[[[") else {
+            panic!("{event}")
+        };
         assert!(event.starts_with(&what[..what.len().min(5)]) && what.chars().all(|c| c.is_ascii_graphic()));
     }
 }
@@ -156,10 +158,10 @@ fn a_label_is_told_with_its_name_and_who_set_it_is_not_read() {
     labeled["label"] = json!({ "id": 4, "name": "truing:converge" });
     labeled["sender"] = json!("somebody");
     let pr = PrId { forge: "github".into(), repository: "1296269".into(), number: 7 };
-    let expected = Label { pr, repo: "octo/demo".into(), name: "truing:converge".into() };
-    assert_eq!(parse(&labeled), Ok(Hook::Label(expected)));
+    let expected = WebhookLabel { pr, repo: "octo/demo".into(), name: "truing:converge".into() };
+    assert_eq!(parse(&labeled), Ok(WebhookEvent::Label(expected)));
     labeled["label"] = json!({});
-    let Err(BadHook::Field { field, .. }) = parse(&labeled) else { panic!() };
+    let Err(DeliveryError::Field { field, .. }) = parse(&labeled) else { panic!() };
     assert_eq!(field, "label.name");
 }
 
@@ -168,7 +170,7 @@ fn a_delivery_without_a_head_is_still_a_delivery() {
     for gone in [json!(null), json!({}), json!({ "sha": null, "repo": null })] {
         let mut event = event("closed");
         event["pull_request"]["head"] = gone;
-        let Hook::Pull { head, .. } = parse(&event).unwrap() else { panic!() };
+        let WebhookEvent::Pull { head, .. } = parse(&event).unwrap() else { panic!() };
         assert_eq!(head, None);
     }
 }
@@ -200,7 +202,7 @@ fn a_wrong_field_is_named() {
         let mut event = event("opened");
         *event.pointer_mut(pointer).unwrap() = value;
         let error = parse(&event).unwrap_err();
-        let BadHook::Field { field, .. } = &error else { panic!("{pointer}: {error}") };
+        let DeliveryError::Field { field, .. } = &error else { panic!("{pointer}: {error}") };
         assert_eq!(field, expected, "{error}");
     }
 }
@@ -217,8 +219,11 @@ fn what_is_not_json_is_said_to_be_so() {
         assert!(error.to_string().len() < 400, "{error}");
     }
     assert!(parse_github("pull_request", "github", deep.as_bytes()).is_err());
-    assert!(matches!(parse_github("pull_request", "github", b"{"), Err(BadHook::NotJson(_))));
-    assert!(matches!(parse_github("pull_request", "github", twice.as_bytes()), Err(BadHook::NotJson(_))));
+    assert!(matches!(parse_github("pull_request", "github", b"{"), Err(DeliveryError::NotJson(_))));
+    assert!(matches!(
+        parse_github("pull_request", "github", twice.as_bytes()),
+        Err(DeliveryError::NotJson(_))
+    ));
 }
 
 fn comment() -> Value {
@@ -230,20 +235,20 @@ fn comment() -> Value {
     })
 }
 
-fn parse_comment(event: &Value) -> Result<Hook, BadHook> {
+fn parse_comment(event: &Value) -> Result<WebhookEvent, DeliveryError> {
     parse_github("issue_comment", "github", event.to_string().as_bytes())
 }
 
 #[test]
 fn a_new_comment_on_a_pull_request_is_taken_over() {
-    let expected = Comment {
+    let expected = WebhookComment {
         pr: PrId { forge: "github".into(), repository: "1296269".into(), number: 7 },
         repo: "octo/demo".into(),
         kind: CommentKind::Conversation,
         id: 99,
         body: "/review".into(),
     };
-    assert_eq!(parse_comment(&comment()), Ok(Hook::Comment(expected)));
+    assert_eq!(parse_comment(&comment()), Ok(WebhookEvent::Comment(expected)));
 }
 
 #[test]
@@ -254,14 +259,14 @@ fn a_new_comment_on_the_diff_is_taken_over() {
     event["comment"]["in_reply_to_id"] = 98.into();
     let parse =
         |event: &Value| parse_github("pull_request_review_comment", "github", event.to_string().as_bytes());
-    let Ok(Hook::Comment(heard)) = parse(&event) else { panic!() };
+    let Ok(WebhookEvent::Comment(heard)) = parse(&event) else { panic!() };
     assert_eq!((heard.kind, heard.pr.number, heard.id), (CommentKind::Diff, 8, 99));
     event["pull_request"] = json!({});
-    let Err(BadHook::Field { field, .. }) = parse(&event) else { panic!() };
+    let Err(DeliveryError::Field { field, .. }) = parse(&event) else { panic!() };
     assert_eq!(field, "pull_request.number");
     event["action"] = "edited".into();
     let what = "pull_request_review_comment edited".into();
-    assert_eq!(parse(&event), Ok(Hook::Ignored { what }));
+    assert_eq!(parse(&event), Ok(WebhookEvent::Ignored { what }));
 }
 
 #[test]
@@ -269,7 +274,7 @@ fn a_long_comment_is_cut_and_one_without_text_is_empty() {
     for (body, left) in [(json!("é".repeat(70_000)), MAX_COMMENT_CHARS), (json!(null), 0)] {
         let mut event = comment();
         event["comment"]["body"] = body;
-        let Ok(Hook::Comment(comment)) = parse_comment(&event) else { panic!() };
+        let Ok(WebhookEvent::Comment(comment)) = parse_comment(&event) else { panic!() };
         assert_eq!(comment.body.chars().count(), left);
     }
 }
@@ -284,7 +289,7 @@ fn other_comments_are_ignored() {
     for (pointer, value, expected) in cases {
         let mut event = comment();
         *event.pointer_mut(pointer).unwrap() = value;
-        assert_eq!(parse_comment(&event), Ok(Hook::Ignored { what: expected.into() }));
+        assert_eq!(parse_comment(&event), Ok(WebhookEvent::Ignored { what: expected.into() }));
     }
 }
 
@@ -300,7 +305,7 @@ fn a_wrong_field_of_a_comment_is_named() {
     for (pointer, value, expected) in cases {
         let mut event = comment();
         *event.pointer_mut(pointer).unwrap() = value;
-        let Err(BadHook::Field { field, .. }) = parse_comment(&event) else { panic!("{pointer}") };
+        let Err(DeliveryError::Field { field, .. }) = parse_comment(&event) else { panic!("{pointer}") };
         assert_eq!(field, expected);
     }
 }
@@ -321,7 +326,7 @@ fn rerun(event: &str) -> Value {
     })
 }
 
-fn parse_rerun(name: &str, event: &Value) -> Result<Hook, BadHook> {
+fn parse_rerun(name: &str, event: &Value) -> Result<WebhookEvent, DeliveryError> {
     parse_github(name, "github", event.to_string().as_bytes())
 }
 
@@ -329,8 +334,8 @@ fn parse_rerun(name: &str, event: &Value) -> Result<Hook, BadHook> {
 fn a_check_of_ours_that_is_wanted_again_names_its_pull_request_and_a_suite_its_commit() {
     let pr = PrId { forge: "github".into(), repository: "1296269".into(), number: 7 };
     let head = Sha::parse(HEAD).unwrap();
-    for (name, of) in [("check_run", Rechecked::Pull(pr)), ("check_suite", Rechecked::Head(head))] {
-        let expected = Rerun {
+    for (name, of) in [("check_run", RerunTarget::Pull(pr)), ("check_suite", RerunTarget::Head(head))] {
+        let expected = CheckRerun {
             repository: "1296269".into(),
             repo: "octo/demo".into(),
             app: 77,
@@ -339,10 +344,10 @@ fn a_check_of_ours_that_is_wanted_again_names_its_pull_request_and_a_suite_its_c
             login: "ada".into(),
         };
         let mut event = rerun(name);
-        assert_eq!(parse_rerun(name, &event), Ok(Hook::Rerun(expected.clone())));
+        assert_eq!(parse_rerun(name, &event), Ok(WebhookEvent::Rerun(expected.clone())));
         event["action"] = "requested_action".into();
         event["requested_action"] = json!({ "identifier": "x" });
-        assert_eq!(parse_rerun(name, &event), Ok(Hook::Rerun(expected)));
+        assert_eq!(parse_rerun(name, &event), Ok(WebhookEvent::Rerun(expected)));
     }
 }
 
@@ -365,7 +370,7 @@ fn other_checks_and_other_news_of_ours_are_ignored() {
         let mut event = rerun(name);
         *event.pointer_mut(pointer).unwrap() = value;
         let parsed = parse_rerun(name, &event);
-        assert!(matches!(parsed, Ok(Hook::Ignored { .. })), "{pointer}: {parsed:?}");
+        assert!(matches!(parsed, Ok(WebhookEvent::Ignored { .. })), "{pointer}: {parsed:?}");
     }
 }
 
@@ -387,7 +392,7 @@ fn a_wrong_field_of_a_check_is_named() {
     for (name, pointer, value, expected) in cases {
         let mut event = rerun(name);
         *event.pointer_mut(pointer).unwrap() = value;
-        let Err(BadHook::Field { field, .. }) = parse_rerun(name, &event) else { panic!("{pointer}") };
+        let Err(DeliveryError::Field { field, .. }) = parse_rerun(name, &event) else { panic!("{pointer}") };
         assert_eq!(field, expected);
     }
 }
@@ -405,7 +410,9 @@ fn bytes_that_json_cannot_be_are_told_where() {
         (latin.as_slice(), &format!("byte {at} is not UTF-8")),
         (trailing.as_bytes(), "something follows"),
     ] {
-        let Err(BadHook::NotJson(problem)) = parse_github("pull_request", "github", body) else { panic!() };
+        let Err(DeliveryError::NotJson(problem)) = parse_github("pull_request", "github", body) else {
+            panic!()
+        };
         assert!(problem.contains(told), "{problem}");
     }
 }
@@ -414,14 +421,18 @@ fn bytes_that_json_cannot_be_are_told_where() {
 fn a_field_that_is_read_comes_once_and_others_may_be_anything() {
     let sound = event("opened").to_string();
     let twice = sound.replacen('{', r#"{"number":7,"#, 1);
-    let Err(BadHook::Field { problem, .. }) = parse_github("pull_request", "github", twice.as_bytes()) else {
+    let Err(DeliveryError::Field { problem, .. }) = parse_github("pull_request", "github", twice.as_bytes())
+    else {
         panic!()
     };
     assert!(problem.contains("duplicate field `number`"), "{problem}");
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for other in [r#""x":1,"x":2"#, &format!(r#""x":{deep}"#), r#""x":1e99999"#, r#""x":-0.0e-400"#] {
         let body = sound.replacen('{', &format!("{{{other},"), 1);
-        assert!(matches!(parse_github("pull_request", "github", body.as_bytes()), Ok(Hook::Pull { .. })));
+        assert!(matches!(
+            parse_github("pull_request", "github", body.as_bytes()),
+            Ok(WebhookEvent::Pull { .. })
+        ));
     }
 }
 
@@ -432,7 +443,7 @@ fn a_form_holds_its_json_once() {
     assert_eq!(json_of_form(form.as_bytes()).unwrap(), json.as_bytes());
     assert_eq!(json_of_form(b"payload=7&other=8").unwrap(), b"7".as_slice());
     for wrong in ["", "other=7", "payload=7&payload=8", &json] {
-        assert!(matches!(json_of_form(wrong.as_bytes()), Err(BadHook::NotJson(_))), "{wrong}");
+        assert!(matches!(json_of_form(wrong.as_bytes()), Err(DeliveryError::NotJson(_))), "{wrong}");
     }
 }
 

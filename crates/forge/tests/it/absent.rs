@@ -56,20 +56,20 @@ const READ_ALONE: &[(&str, &[&str])] = &[("\"APPROVED\"", &["wire.rs"]), ("\"app
 /// Each write of a Bitbucket: the method, and the end of its address as the source has it. Whatever writes is in this list.
 const WRITES: &[(&str, &str, usize)] = &[
     // The file, what sends, and how often.
-    ("cloud/calls.rs", "Call::create(", 3), // a comment, a pull request, declining
-    ("cloud/calls.rs", "Method::PUT", 1),   // a comment's text
-    ("cloud/calls.rs", "Method::POST", 2),  // resolving, requesting changes
+    ("cloud/calls.rs", "ForgeRequest::create(", 3), // a comment, a pull request, declining
+    ("cloud/calls.rs", "Method::PUT", 1),           // a comment's text
+    ("cloud/calls.rs", "Method::POST", 2),          // resolving, requesting changes
     ("cloud/calls.rs", "Method::DELETE", 3), // a comment, opening a thread again, our request for changes
     ("cloud/reviewers.rs", "Method::PUT", 1), // a pull request
-    ("cloud/status.rs", "Call::create(", 0),
+    ("cloud/status.rs", "ForgeRequest::create(", 0),
     ("cloud/status.rs", "Method::PUT", 1),    // the report
     ("cloud/status.rs", "Method::POST", 2),   // its notes, the build status
     ("cloud/status.rs", "Method::DELETE", 1), // the report of before
-    ("data_center/calls.rs", "Call::create(", 3),
+    ("data_center/calls.rs", "ForgeRequest::create(", 3),
     ("data_center/calls.rs", "Method::PUT", 4), // a comment's text, a thread, a pull request, our verdict
     ("data_center/calls.rs", "Method::POST", 1), // asking for a review
     ("data_center/calls.rs", "Method::DELETE", 1),
-    ("data_center/status.rs", "Call::create(", 1), // notes
+    ("data_center/status.rs", "ForgeRequest::create(", 1), // notes
     ("data_center/status.rs", "Method::PUT", 1),
     ("data_center/status.rs", "Method::POST", 1),
     ("data_center/status.rs", "Method::DELETE", 1),
@@ -163,8 +163,14 @@ fn github_asks_for_changes_and_puts_in_one_place_each() {
 
 #[test]
 fn whatever_writes_at_a_bitbucket_is_in_the_list() {
-    let writing =
-        ["Call::create(", "Call::append(", "Method::PUT", "Method::POST", "Method::DELETE", "Method::PATCH"];
+    let writing = [
+        "ForgeRequest::create(",
+        "ForgeRequest::append(",
+        "Method::PUT",
+        "Method::POST",
+        "Method::DELETE",
+        "Method::PATCH",
+    ];
     for (path, text) in of_kind("bitbucket") {
         for sends in writing {
             let known = WRITES.iter().find(|(file, one, _)| path.ends_with(file) && *one == sends);
@@ -184,17 +190,20 @@ fn a_merge_is_read_at_data_center_and_never_sent() {
     // What follows it is a read.
     let after = text.split("\"merge\"").nth(1).unwrap();
     let next = after.find("self.get(").unwrap();
-    assert!(!after[..next].contains("fn ") && !after[..next].contains("Call::"), "the address is read");
+    assert!(
+        !after[..next].contains("fn ") && !after[..next].contains("ForgeRequest::"),
+        "the address is read"
+    );
 }
 
 #[test]
 fn the_verdicts_at_data_center_are_these() {
     let text = joined("bitbucket");
-    let verdict = text.split("enum Verdict {").nth(1).unwrap().split('}').next().unwrap();
+    let verdict = text.split("enum ParticipantStatus {").nth(1).unwrap().split('}').next().unwrap();
     let values = verdict.lines().map(str::trim).filter(|line| line.ends_with(',')).collect::<Vec<_>>();
     assert_eq!(values, ["NeedsWork,", "Unapproved,"]);
     assert_eq!(text.matches("\"status\": verdict").count(), 1, "what decides");
-    for verdict in ["Verdict::NeedsWork", "Verdict::Unapproved"] {
+    for verdict in ["ParticipantStatus::NeedsWork", "ParticipantStatus::Unapproved"] {
         assert_eq!(text.matches(verdict).count(), 1, "{verdict}");
     }
     assert_eq!(text.matches("\"request-changes\"").count(), 1, "what decides at Cloud");

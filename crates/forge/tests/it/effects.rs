@@ -13,34 +13,36 @@ mod settling;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use truing_core::effect::{Case, Effect, End, Intended, Kind, Part, Push};
-use truing_core::finding::{Place, Side};
-use truing_core::id::{Millis, RunId, Sha, Span, Token};
+use truing_core::effect::{
+    BranchPush, Effect, EffectCase, EffectCaseOutcome, EffectIntent, EffectKind, IntentPart,
+};
+use truing_core::finding::{CodeLocation, DiffSide};
+use truing_core::id::{FencingToken, RunId, Sha, TimeSpan, UnixMillis};
 use truing_core::port::{
-    AuditMark, Clock as _, Entry, EntryState, ForgeError, ForgeKind, ForgeRead as _, ForgeWrite as _, Gate,
-    Halt, HaltReason, ReviewDraft, ReviewEvent, Writer,
+    AuditMark, Clock as _, EffectEntry, EffectEntryState, EffectOwner, ForgeError, ForgeKind, ForgeRead as _,
+    ForgeWrite as _, GateHalt, HaltReason, ReviewDraft, ReviewEvent, WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
-use truing_fakes::forge::{Fault, FaultKind, Flavour, Reasons};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind, ForgeFlavour, ReasonForm};
+use truing_fakes::repo::CommitBuilder;
 use truing_forge::RepositoryClient;
-use truing_forge::capability::{self, Reviews};
-use truing_forge::effects::{EffectError, Effects};
-use truing_forge::watch::{Made, Watch};
-use truing_git::{Committed, Pushed};
+use truing_forge::capability::{self, ReviewPosting};
+use truing_forge::effects::{EffectError, EffectExecutor};
+use truing_forge::watch::{EffectRecording, WriteMonitor};
+use truing_git::{PushOutcome, UnpushedCommit};
 
 use self::doubles::{Hand, Log, Switch};
 use crate::repository::pushing::Pusher;
 use crate::repository::site::{Calls as _, Site, Wall, topic};
 
 /// The forge's settle delay.
-const SETTLE: Span = Span::seconds(30);
+const SETTLE: TimeSpan = TimeSpan::seconds(30);
 
 /// The effect that is performed.
 enum What {
     Effect(Effect),
-    Push(Box<(Pusher, Committed)>),
+    Push(Box<(Pusher, UnpushedCommit)>),
 }
 
 /// One effect on a pull request.
@@ -54,8 +56,8 @@ struct Scene {
     clock: Hand,
     gate: Arc<Switch>,
     /// The same, as effects ask it.
-    asked: Arc<dyn Gate>,
-    watch: Watch,
+    asked: Arc<dyn WriteGate>,
+    watch: WriteMonitor,
     what: What,
     /// The head before.
     head: String,
@@ -65,17 +67,17 @@ const BRANCH: &str = "truing/fix";
 
 impl Scene {
     /// At GitHub.
-    async fn of(kind: Kind) -> Self {
-        Self::at(Flavour::GitHub, kind).await
+    async fn of(kind: EffectKind) -> Self {
+        Self::at(ForgeFlavour::GitHub, kind).await
     }
 
-    async fn at(flavour: Flavour, kind: Kind) -> Self {
+    async fn at(flavour: ForgeFlavour, kind: EffectKind) -> Self {
         let (site, number, open) = Site::with_pull_at(flavour).await;
         let head = site.shop.tip("feature").await.unwrap();
         let commit = Sha::parse(&head).unwrap();
-        let place = |line: u32| Place {
+        let place = |line: u32| CodeLocation {
             path: RepoPath::from_bytes("a.txt"),
-            side: Side::New,
+            side: DiffSide::New,
             start_line: line,
             end_line: line,
         };
@@ -92,67 +94,67 @@ impl Scene {
             unplaced: vec!["Wrong".into()],
             findings: Vec::new(),
         };
-        if matches!(kind, Kind::Reply | Kind::Resolve) {
+        if matches!(kind, EffectKind::Reply | EffectKind::Resolve) {
             open.put_line_comment(&commit, &place(3), &topic("finding/1"), "Wrong.").await.unwrap();
         }
         let began = open.threads().await.unwrap().pop();
         let effect = match kind {
-            Kind::Review => Effect::Review(draft),
-            Kind::ReviewAsComment => Effect::ReviewAsComment(draft),
-            Kind::Comment => Effect::Comment { topic: topic("report"), body: "Done.".into() },
-            Kind::LineComment => {
+            EffectKind::Review => Effect::Review(draft),
+            EffectKind::ReviewAsComment => Effect::ReviewAsComment(draft),
+            EffectKind::Comment => Effect::Comment { topic: topic("report"), body: "Done.".into() },
+            EffectKind::LineComment => {
                 Effect::LineComment { commit, place: place(5), topic: topic("line"), body: "Hm.".into() }
             }
-            Kind::Reply => {
+            EffectKind::Reply => {
                 let first = began.unwrap().comments[0].id.clone();
                 Effect::Reply { first, topic: topic("answer"), body: "Fixed.".into() }
             }
-            Kind::Resolve => Effect::Resolve { thread: began.unwrap().thread.unwrap().id },
-            Kind::Trigger => Effect::Trigger { text: "bugbot run".into(), since: Millis(0) },
-            Kind::RequestReview => {
+            EffectKind::Resolve => Effect::Resolve { thread: began.unwrap().thread.unwrap().id },
+            EffectKind::Trigger => Effect::Trigger { text: "bugbot run".into(), since: UnixMillis(0) },
+            EffectKind::RequestReview => {
                 site.shop.permit("ann", "write").await.unwrap();
                 // Cloud tells an account by its id alone.
                 let login = if site.is_cloud() { site.forge.account_id("ann") } else { "ann".into() };
                 Effect::RequestReview { login }
             }
-            Kind::UpdateBranch => {
-                site.shop.push("main", Commit::new("More").write("b.txt", "b\n")).await.unwrap();
+            EffectKind::UpdateBranch => {
+                site.shop.push("main", CommitBuilder::new("More").write("b.txt", "b\n")).await.unwrap();
                 Effect::UpdateBranch { head: commit }
             }
-            Kind::MarkReady => {
+            EffectKind::MarkReady => {
                 site.shop.set_draft(number, true).await.unwrap();
                 Effect::MarkReady
             }
-            Kind::Describe => {
+            EffectKind::Describe => {
                 let read = open.now().await.unwrap().body;
                 Effect::Describe { read, body: "Anew.".into() }
             }
-            Kind::Push => {
+            EffectKind::Push => {
                 let pusher = Pusher::new(&site).await;
                 let made = pusher.commit("one").await;
                 let what = What::Push(Box::new((pusher, made)));
                 return Self::with(site, (number, 0), what, head);
             }
-            Kind::OpenPull
-            | Kind::EditPull
-            | Kind::SetDraft
-            | Kind::ClosePull
-            | Kind::Label
-            | Kind::OpenIssue
-            | Kind::EditIssue
-            | Kind::CloseIssue
-            | Kind::NewComment
-            | Kind::DeleteComment => {
+            EffectKind::OpenPull
+            | EffectKind::EditPull
+            | EffectKind::SetDraft
+            | EffectKind::ClosePull
+            | EffectKind::Label
+            | EffectKind::OpenIssue
+            | EffectKind::EditIssue
+            | EffectKind::CloseIssue
+            | EffectKind::NewComment
+            | EffectKind::DeleteComment => {
                 let (effect, own) = repository::effect(kind, &site, (&open, number)).await;
                 return Self::with(site, (number, own), What::Effect(effect), head);
             }
-            Kind::Summary
-            | Kind::Findings
-            | Kind::FileFinding
-            | Kind::EditComment
-            | Kind::DeleteDuplicate
-            | Kind::Reopen
-            | Kind::Status => comments::effect(kind, &open, (&commit, place), site.row().batch).await,
+            EffectKind::Summary
+            | EffectKind::Findings
+            | EffectKind::FileFinding
+            | EffectKind::EditComment
+            | EffectKind::DeleteDuplicate
+            | EffectKind::Reopen
+            | EffectKind::Status => comments::effect(kind, &open, (&commit, place), site.row().batch).await,
         };
         Self::with(site, (number, 0), What::Effect(effect), head)
     }
@@ -160,25 +162,26 @@ impl Scene {
     fn with(site: Site, (number, own): (u64, u64), what: What, head: String) -> Self {
         let gate: Arc<Switch> = Arc::default();
         let pull = site.conversation(number);
-        let (log, clock, watch) = (Log::default(), Hand(AtomicI64::new(Wall.now().0)), Watch::default());
-        let asked = gate.clone() as Arc<dyn Gate>;
+        let (log, clock, watch) =
+            (Log::default(), Hand(AtomicI64::new(Wall.now().0)), WriteMonitor::default());
+        let asked = gate.clone() as Arc<dyn WriteGate>;
         Self { site, number, own, pull, log, clock, gate, asked, watch, what, head }
     }
 
-    fn intended(&self) -> Intended {
+    fn intended(&self) -> EffectIntent {
         match &self.what {
             What::Effect(effect) => effect.intended(),
             What::Push(push) => {
                 let commit = push.1.sha().clone();
-                Push { branch: BRANCH.into(), commit, expected: None }.intended()
+                BranchPush { branch: BRANCH.into(), commit, expected: None }.intended()
             }
         }
     }
 
-    fn effects(&self) -> Effects<'_> {
-        let key = truing_core::id::Key::new("pr/github/1/1");
-        let writer = Writer { key, producer: Producer::Converge, token: Some(Token(3)) };
-        Effects {
+    fn effects(&self) -> EffectExecutor<'_> {
+        let key = truing_core::id::SlotKey::new("pr/github/1/1");
+        let writer = EffectOwner { key, producer: Producer::Converge, token: Some(FencingToken(3)) };
+        EffectExecutor {
             forge: &self.pull,
             log: &self.log,
             gate: &self.asked,
@@ -196,66 +199,72 @@ impl Scene {
                 self.log.shown(&made).map_err(EffectError::Store)
             }
             What::Push(push) => match effects.push(&push.1, &push.0.remote, (BRANCH, None)).await? {
-                Pushed::Done => Ok(()),
-                Pushed::Refused { message, .. } => {
+                PushOutcome::Done => Ok(()),
+                PushOutcome::Refused { message, .. } => {
                     Err(EffectError::Refused(ForgeError::Rejected { what: "push".into(), message }))
                 }
-                Pushed::Halted(why) => Err(EffectError::Halted(Halt::before("push", why))),
-                moved @ Pushed::Moved { .. } => panic!("{moved:?}"),
+                PushOutcome::Halted(why) => Err(EffectError::Halted(GateHalt::before("push", why))),
+                moved @ PushOutcome::Moved { .. } => panic!("{moved:?}"),
             },
         }
     }
 
-    fn pass(&self, time: Span) {
+    fn pass(&self, time: TimeSpan) {
         self.clock.0.fetch_add(time.0, Ordering::SeqCst);
     }
 
     /// Lets the calls that make this go wrong, as often as they are sent.
-    fn fault(&self, kind: Kind, fault: FaultKind) {
+    fn fault(&self, kind: EffectKind, fault: ForgeFaultKind) {
         let (method, path, sent) = calls::call(self.site.forge.flavour(), kind);
-        let is_once = matches!(fault, FaultKind::Invalid(_) | FaultKind::Status(..));
+        let is_once = matches!(fault, ForgeFaultKind::Invalid(_) | ForgeFaultKind::Status(..));
         let times = if is_once { 1 } else { sent };
-        self.site.forge.fault(Fault::once(method, &path, fault).times(times));
+        self.site.forge.fault(ForgeFault::once(method, &path, fault).times(times));
     }
 
     /// So often this is there.
-    async fn count(&self, kind: Kind) -> usize {
+    async fn count(&self, kind: EffectKind) -> usize {
         let view = self.site.shop.pull(self.number).await.unwrap();
         match kind {
-            Kind::Review if self.site.row().reviews == Reviews::Comment => view.summaries().count(),
-            Kind::Review => view.reviews.iter().filter(|review| review.body.starts_with("## audit")).count(),
-            Kind::ReviewAsComment | Kind::Comment | Kind::Trigger => view.summaries().count(),
-            Kind::LineComment => view.inline().count(),
-            Kind::Reply => view.inline().count() - 1,
-            Kind::Resolve => usize::from(view.inline().any(|comment| comment.resolved)),
-            Kind::RequestReview => {
+            EffectKind::Review if self.site.row().reviews == ReviewPosting::Comment => {
+                view.summaries().count()
+            }
+            EffectKind::Review => {
+                view.reviews.iter().filter(|review| review.body.starts_with("## audit")).count()
+            }
+            EffectKind::ReviewAsComment | EffectKind::Comment | EffectKind::Trigger => {
+                view.summaries().count()
+            }
+            EffectKind::LineComment => view.inline().count(),
+            EffectKind::Reply => view.inline().count() - 1,
+            EffectKind::Resolve => usize::from(view.inline().any(|comment| comment.resolved)),
+            EffectKind::RequestReview => {
                 let now = self.site.conversation(self.number).now().await.unwrap();
                 now.requested.iter().filter(|asked| asked.login == "ann").count()
             }
-            Kind::UpdateBranch => {
+            EffectKind::UpdateBranch => {
                 let now = self.site.conversation(self.number).now().await.unwrap();
                 usize::from(now.head.sha.as_str() != self.head)
             }
-            Kind::MarkReady => usize::from(!view.draft),
-            Kind::Describe => usize::from(view.body == "Anew."),
-            Kind::Push => usize::from(self.site.shop.tip(BRANCH).await.is_ok()),
-            Kind::OpenPull
-            | Kind::EditPull
-            | Kind::SetDraft
-            | Kind::ClosePull
-            | Kind::Label
-            | Kind::OpenIssue
-            | Kind::EditIssue
-            | Kind::CloseIssue
-            | Kind::NewComment
-            | Kind::DeleteComment => repository::count(kind, &self.site, self.own).await,
-            Kind::Summary
-            | Kind::Findings
-            | Kind::FileFinding
-            | Kind::EditComment
-            | Kind::DeleteDuplicate
-            | Kind::Reopen
-            | Kind::Status => comments::count(kind, &view, self.site.row().batch),
+            EffectKind::MarkReady => usize::from(!view.draft),
+            EffectKind::Describe => usize::from(view.body == "Anew."),
+            EffectKind::Push => usize::from(self.site.shop.tip(BRANCH).await.is_ok()),
+            EffectKind::OpenPull
+            | EffectKind::EditPull
+            | EffectKind::SetDraft
+            | EffectKind::ClosePull
+            | EffectKind::Label
+            | EffectKind::OpenIssue
+            | EffectKind::EditIssue
+            | EffectKind::CloseIssue
+            | EffectKind::NewComment
+            | EffectKind::DeleteComment => repository::count(kind, &self.site, self.own).await,
+            EffectKind::Summary
+            | EffectKind::Findings
+            | EffectKind::FileFinding
+            | EffectKind::EditComment
+            | EffectKind::DeleteDuplicate
+            | EffectKind::Reopen
+            | EffectKind::Status => comments::count(kind, &view, self.site.row().batch),
         }
     }
 
@@ -269,8 +278,8 @@ impl Scene {
     }
 
     /// Performs it again as a loop does: not before the time that it is told.
-    async fn performed_later(&self, kind: Kind) {
-        if kind.settle(SETTLE) > Span(0) {
+    async fn performed_later(&self, kind: EffectKind) {
+        if kind.settle(SETTLE) > TimeSpan(0) {
             let early = self.perform().await.unwrap_err();
             let EffectError::Settling { until, .. } = early else { panic!("{early:?}") };
             self.pass(until - self.clock.now());
@@ -287,25 +296,27 @@ impl Scene {
 }
 
 /// The kind of forge that the fake is.
-fn forge_of(flavour: Flavour) -> ForgeKind {
+fn forge_of(flavour: ForgeFlavour) -> ForgeKind {
     match flavour {
-        Flavour::GitHub => ForgeKind::Github,
-        Flavour::Cloud => ForgeKind::Bitbucket,
-        Flavour::DataCenter => ForgeKind::BitbucketDc,
+        ForgeFlavour::GitHub => ForgeKind::Github,
+        ForgeFlavour::Cloud => ForgeKind::Bitbucket,
+        ForgeFlavour::DataCenter => ForgeKind::BitbucketDc,
     }
 }
 
 /// The refusal of an effect that the forge cannot make: nothing is announced and no call is made, whatever the case is.
-async fn refused(scene: &mut Scene, case: Case, why: &str) {
+async fn refused(scene: &mut Scene, case: EffectCase, why: &str) {
     let parts = scene.intended().parts;
     let calls = scene.site.forge.log().len();
-    let made = Made::default();
+    let made = EffectRecording::default();
     match case {
-        Case::GateClosed => scene.gate.0.store(true, Ordering::SeqCst),
-        Case::LeaseLost => scene.log.is_fenced.store(true, Ordering::SeqCst),
-        Case::DryRun => scene.watch = Watch { dry_run: true, made: Some(made.clone()), span: None },
-        Case::KilledAfter => scene.log.dies.store(true, Ordering::SeqCst),
-        Case::Refused | Case::LostDone | Case::LostUndone | Case::KilledBefore => {}
+        EffectCase::GateClosed => scene.gate.0.store(true, Ordering::SeqCst),
+        EffectCase::LeaseLost => scene.log.is_fenced.store(true, Ordering::SeqCst),
+        EffectCase::DryRun => {
+            scene.watch = WriteMonitor { dry_run: true, made: Some(made.clone()), span: None }
+        }
+        EffectCase::KilledAfter => scene.log.dies.store(true, Ordering::SeqCst),
+        EffectCase::Refused | EffectCase::LostDone | EffectCase::LostUndone | EffectCase::KilledBefore => {}
     }
     let error = scene.perform().await.unwrap_err();
     let is_typed = matches!(
@@ -326,17 +337,17 @@ async fn refused(scene: &mut Scene, case: Case, why: &str) {
     assert!(scene.log.entries_of(&parts).is_empty() && made.list().is_empty(), "nothing is announced");
 }
 
-async fn cell(flavour: Flavour, kind: Kind, case: Case) {
+async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
     let mut scene = Scene::at(flavour, kind).await;
     let end = case.end(kind, forge_of(flavour));
-    if let End::Cannot(why) = end {
+    if let EffectCaseOutcome::Cannot(why) = end {
         return refused(&mut scene, case, why).await;
     }
     let parts = scene.intended().parts;
     let (writes, before) = (scene.writes(), scene.count(kind).await);
     assert_eq!(before, 0);
     match case {
-        Case::GateClosed => {
+        EffectCase::GateClosed => {
             scene.gate.0.store(true, Ordering::SeqCst);
             let error = scene.perform().await.unwrap_err();
             assert!(
@@ -344,17 +355,17 @@ async fn cell(flavour: Flavour, kind: Kind, case: Case) {
                 "{error:?}"
             );
         }
-        Case::LeaseLost => {
+        EffectCase::LeaseLost => {
             scene.log.is_fenced.store(true, Ordering::SeqCst);
             let error = scene.perform().await.unwrap_err();
-            let last = Token(9);
+            let last = FencingToken(9);
             assert!(matches!(&error, EffectError::Halted(halt) if halt.lost() == Some(last)), "{error:?}");
         }
-        Case::Refused => {
-            let refusal = if kind == Kind::Push {
-                FaultKind::Status(403, None)
+        EffectCase::Refused => {
+            let refusal = if kind == EffectKind::Push {
+                ForgeFaultKind::Status(403, None)
             } else {
-                FaultKind::Invalid(Reasons::Objects)
+                ForgeFaultKind::Invalid(ReasonForm::Objects)
             };
             scene.fault(kind, refusal);
             let ended = scene.perform().await;
@@ -367,13 +378,13 @@ async fn cell(flavour: Flavour, kind: Kind, case: Case) {
             }
             assert!(scene.log.entries_of(&parts).is_empty(), "nothing is open");
         }
-        Case::LostDone | Case::LostUndone => {
-            let is_done = case == Case::LostDone;
+        EffectCase::LostDone | EffectCase::LostUndone => {
+            let is_done = case == EffectCase::LostDone;
             let fault = match (is_done, kind) {
-                (true, _) => FaultKind::LostAnswer,
+                (true, _) => ForgeFaultKind::LostAnswer,
                 // Git sends a push again whose connection ended.
-                (false, Kind::Push) => FaultKind::Status(502, None),
-                (false, _) => FaultKind::Drop,
+                (false, EffectKind::Push) => ForgeFaultKind::Status(502, None),
+                (false, _) => ForgeFaultKind::Drop,
             };
             scene.fault(kind, fault);
             let error = scene.perform().await.unwrap_err();
@@ -383,14 +394,14 @@ async fn cell(flavour: Flavour, kind: Kind, case: Case) {
             assert_eq!(scene.count(kind).await, usize::from(is_done));
             scene.performed_later(kind).await;
         }
-        Case::KilledBefore => {
+        EffectCase::KilledBefore => {
             let at = scene.clock.now();
-            for Part { topic, content } in parts.clone() {
-                scene.log.put(&topic, Entry { content, at, state: EntryState::Open { lost: 0 } });
+            for IntentPart { topic, content } in parts.clone() {
+                scene.log.put(&topic, EffectEntry { content, at, state: EffectEntryState::Open { lost: 0 } });
             }
             scene.performed_later(kind).await;
         }
-        Case::KilledAfter => {
+        EffectCase::KilledAfter => {
             scene.log.dies.store(true, Ordering::SeqCst);
             let error = scene.perform().await.unwrap_err();
             assert!(matches!(error, EffectError::Store(_)), "{error:?}");
@@ -400,41 +411,41 @@ async fn cell(flavour: Flavour, kind: Kind, case: Case) {
             scene.performed_later(kind).await;
             assert_eq!(scene.writes(), made, "it is adopted");
         }
-        Case::DryRun => {
-            let made = Made::default();
-            scene.watch = Watch { dry_run: true, made: Some(made.clone()), span: None };
+        EffectCase::DryRun => {
+            let made = EffectRecording::default();
+            scene.watch = WriteMonitor { dry_run: true, made: Some(made.clone()), span: None };
             scene.perform().await.unwrap();
-            let listed: Vec<Kind> = made.list().iter().map(Effect::kind).collect();
-            let expected = if kind == Kind::Push { vec![] } else { vec![kind] };
+            let listed: Vec<EffectKind> = made.list().iter().map(Effect::kind).collect();
+            let expected = if kind == EffectKind::Push { vec![] } else { vec![kind] };
             assert_eq!(listed, expected);
         }
     }
     match end {
-        End::Cannot(why) => panic!("it is refused: {why}"),
-        End::Withheld => {
+        EffectCaseOutcome::Cannot(why) => panic!("it is refused: {why}"),
+        EffectCaseOutcome::Withheld => {
             assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
             assert!(scene.log.entries_of(&parts).is_empty());
         }
-        End::Reported => assert_eq!(scene.count(kind).await, 0),
-        End::Listed => {
+        EffectCaseOutcome::Reported => assert_eq!(scene.count(kind).await, 0),
+        EffectCaseOutcome::Listed => {
             assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
         }
-        End::Replaced(other) => {
+        EffectCaseOutcome::Replaced(other) => {
             assert_eq!(scene.count(other).await, 1);
             // Where a review is a comment, both are the same thing.
-            if scene.site.row().reviews == Reviews::Object {
+            if scene.site.row().reviews == ReviewPosting::Object {
                 assert_eq!(scene.count(kind).await, 0);
             }
         }
-        End::Once => {
+        EffectCaseOutcome::Once => {
             assert_eq!(scene.count(kind).await, 1);
             let done = scene.log.entries_of(&parts);
-            let is_done = |entry: &Entry| matches!(entry.state, EntryState::Done { .. });
+            let is_done = |entry: &EffectEntry| matches!(entry.state, EffectEntryState::Done { .. });
             assert!(done.len() == parts.len() && done.iter().all(is_done), "{done:?}");
             // Whoever performs it another time changes nothing.
             for _ in 0..2 {
                 // At another head a merge of the base is another effect; and a plan that sees it performs nothing.
-                if kind != Kind::UpdateBranch && !kind.is_planned() {
+                if kind != EffectKind::UpdateBranch && !kind.is_planned() {
                     scene.perform().await.unwrap();
                 }
                 scene.pass(SETTLE);
@@ -450,35 +461,35 @@ macro_rules! cases {
 
         #[tokio::test]
         async fn gate_closed() {
-            cell(Flavour::$flavour, Kind::$kind, Case::GateClosed).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::GateClosed).await;
         }
         #[tokio::test]
         async fn lease_lost() {
-            cell(Flavour::$flavour, Kind::$kind, Case::LeaseLost).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::LeaseLost).await;
         }
         #[tokio::test]
         async fn refused() {
-            cell(Flavour::$flavour, Kind::$kind, Case::Refused).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::Refused).await;
         }
         #[tokio::test]
         async fn answer_lost_done() {
-            cell(Flavour::$flavour, Kind::$kind, Case::LostDone).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::LostDone).await;
         }
         #[tokio::test]
         async fn answer_lost_undone() {
-            cell(Flavour::$flavour, Kind::$kind, Case::LostUndone).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::LostUndone).await;
         }
         #[tokio::test]
         async fn killed_before() {
-            cell(Flavour::$flavour, Kind::$kind, Case::KilledBefore).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::KilledBefore).await;
         }
         #[tokio::test]
         async fn killed_after() {
-            cell(Flavour::$flavour, Kind::$kind, Case::KilledAfter).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::KilledAfter).await;
         }
         #[tokio::test]
         async fn dry_run() {
-            cell(Flavour::$flavour, Kind::$kind, Case::DryRun).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectCase::DryRun).await;
         }
     };
 }
@@ -495,9 +506,9 @@ macro_rules! table {
 
         #[test]
         fn every_kind_and_every_case_has_its_cell() {
-            let kinds = [$((Kind::$kind, stringify!($name)),)*];
-            assert_eq!(kinds, Kind::ALL.map(|kind| (kind, kind.as_str())));
-            let cases = Case::ALL.map(Case::as_str);
+            let kinds = [$((EffectKind::$kind, stringify!($name)),)*];
+            assert_eq!(kinds, EffectKind::ALL.map(|kind| (kind, kind.as_str())));
+            let cases = EffectCase::ALL.map(EffectCase::as_str);
             let tests = [
                 "gate_closed", "lease_lost", "refused", "answer_lost_done", "answer_lost_undone", "killed_before",
                 "killed_after", "dry_run",
@@ -542,12 +553,12 @@ table! {
 #[test]
 fn what_a_forge_cannot_do_is_what_its_rows_say() {
     for row in capability::ALL {
-        for kind in Kind::ALL {
+        for kind in EffectKind::ALL {
             #[expect(clippy::wildcard_enum_match_arm, reason = "all others are everywhere")]
             let can = match kind {
-                Kind::Label => row.labels,
-                Kind::OpenIssue | Kind::EditIssue | Kind::CloseIssue => row.issues,
-                Kind::UpdateBranch => row.update_branch,
+                EffectKind::Label => row.labels,
+                EffectKind::OpenIssue | EffectKind::EditIssue | EffectKind::CloseIssue => row.issues,
+                EffectKind::UpdateBranch => row.update_branch,
                 _ => true,
             };
             assert_eq!(kind.lacking_at(row.kind).is_none(), can, "{}: {}", row.name, kind.as_str());
@@ -557,15 +568,15 @@ fn what_a_forge_cannot_do_is_what_its_rows_say() {
 
 #[tokio::test]
 async fn a_review_without_an_answer_twice_becomes_a_comment() {
-    let scene = Scene::of(Kind::Review).await;
+    let scene = Scene::of(EffectKind::Review).await;
     for _ in 0..2 {
-        scene.fault(Kind::Review, FaultKind::Drop);
+        scene.fault(EffectKind::Review, ForgeFaultKind::Drop);
         let error = scene.perform().await.unwrap_err();
         assert!(matches!(error, EffectError::Unanswered { is_last: false, .. }), "{error:?}");
         scene.pass(SETTLE);
     }
     for is_last in [false, true] {
-        scene.fault(Kind::ReviewAsComment, FaultKind::Drop);
+        scene.fault(EffectKind::ReviewAsComment, ForgeFaultKind::Drop);
         let error = scene.perform().await.unwrap_err();
         assert!(
             matches!(error, EffectError::Unanswered { is_last: last, .. } if last == is_last),
@@ -574,5 +585,8 @@ async fn a_review_without_an_answer_twice_becomes_a_comment() {
         scene.pass(SETTLE);
     }
     scene.perform().await.unwrap();
-    assert_eq!((scene.count(Kind::Review).await, scene.count(Kind::ReviewAsComment).await), (0, 1));
+    assert_eq!(
+        (scene.count(EffectKind::Review).await, scene.count(EffectKind::ReviewAsComment).await),
+        (0, 1)
+    );
 }

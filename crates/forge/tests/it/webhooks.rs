@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use truing_core::port::{CommentKind, ForgeKind};
 use truing_forge::delivery::parse;
-use truing_forge::webhook::{Hook, Rechecked};
+use truing_forge::webhook::{RerunTarget, WebhookEvent};
 
 #[derive(Deserialize)]
 struct Event {
@@ -33,26 +33,28 @@ fn understood() -> BTreeMap<String, usize> {
             let hook = parse(ForgeKind::Github, &event.name, "github", body.as_bytes())
                 .unwrap_or_else(|bad| panic!("{} {}: {bad}", event.name, example["action"]));
             let told = match hook {
-                Hook::Pull { pr, repo, name, head, .. } => {
+                WebhookEvent::Pull { pr, repo, name, head, .. } => {
                     assert_eq!(Some(pr.number), example["number"].as_u64());
                     assert_eq!(pr.repository, example["repository"]["id"].to_string());
                     assert_eq!(name, format!("{repo}#{}", pr.number));
                     assert_eq!(head.unwrap().as_str(), example["pull_request"]["head"]["sha"]);
                     example["action"].as_str().unwrap().to_owned()
                 }
-                Hook::Comment(comment) => {
+                WebhookEvent::Comment(comment) => {
                     assert_eq!(comment.kind, CommentKind::Diff, "all others are on issues");
                     assert_eq!(Some(comment.pr.number), example["pull_request"]["number"].as_u64());
                     "comment".to_owned()
                 }
-                Hook::Rerun(_) => panic!("no check of ours is published, and a bot asked for the suites"),
-                Hook::Label(label) => {
+                WebhookEvent::Rerun(_) => {
+                    panic!("no check of ours is published, and a bot asked for the suites")
+                }
+                WebhookEvent::Label(label) => {
                     assert_eq!(Some(label.pr.number), example["number"].as_u64());
                     assert_eq!(label.name, example["label"]["name"]);
                     "label".to_owned()
                 }
-                Hook::Ping => "ping".to_owned(),
-                Hook::Ignored { what } => {
+                WebhookEvent::Ping => "ping".to_owned(),
+                WebhookEvent::Ignored { what } => {
                     assert!(what.starts_with(&event.name), "{what}");
                     "ignored".to_owned()
                 }
@@ -90,7 +92,7 @@ fn a_published_comment_is_taken_over_where_it_is_on_a_pull_request() {
             example["issue"]["pull_request"] = serde_json::json!({ "url": "https://api.github.com/" });
             let hook =
                 parse(ForgeKind::Github, &event.name, "github", example.to_string().as_bytes()).unwrap();
-            let Hook::Comment(comment) = hook else { panic!("{hook:?}") };
+            let WebhookEvent::Comment(comment) = hook else { panic!("{hook:?}") };
             assert_eq!(Some(comment.pr.number), example["issue"]["number"].as_u64());
             assert_eq!(comment.repo, example["repository"]["full_name"]);
             assert_eq!(Some(comment.id), example["comment"]["id"].as_u64());
@@ -111,11 +113,11 @@ fn a_published_button_of_a_check_is_understood_where_the_check_is_ours() {
             example["check_run"]["external_id"] = format!("pr/github/{repository}/7#00ff").into();
             let hook =
                 parse(ForgeKind::Github, &event.name, "github", example.to_string().as_bytes()).unwrap();
-            let Hook::Rerun(rerun) = hook else { continue };
+            let WebhookEvent::Rerun(rerun) = hook else { continue };
             assert_eq!(rerun.repository, repository.to_string());
             assert_eq!(Some(rerun.app), example["check_run"]["app"]["id"].as_u64());
             assert_eq!(rerun.login, example["sender"]["login"]);
-            let Rechecked::Pull(pr) = rerun.of else { panic!("it names its pull request") };
+            let RerunTarget::Pull(pr) = rerun.of else { panic!("it names its pull request") };
             assert_eq!(pr.number, 7);
             pressed.push(example["action"].as_str().unwrap().to_owned());
         }
@@ -131,11 +133,11 @@ fn a_published_suite_is_understood_where_a_person_asks_for_it() {
             example["sender"]["type"] = "User".into();
             let hook =
                 parse(ForgeKind::Github, &event.name, "github", example.to_string().as_bytes()).unwrap();
-            let Hook::Rerun(rerun) = hook else { continue };
+            let WebhookEvent::Rerun(rerun) = hook else { continue };
             assert_eq!(rerun.repository, example["repository"]["id"].to_string());
             assert_eq!(Some(rerun.app), example["check_suite"]["app"]["id"].as_u64());
             assert_eq!(rerun.account.as_str(), example["sender"]["id"].to_string());
-            let Rechecked::Head(head) = rerun.of else { panic!("it names no pull request of ours") };
+            let RerunTarget::Head(head) = rerun.of else { panic!("it names no pull request of ours") };
             assert_eq!(head.as_str(), example["check_suite"]["head_sha"]);
             pressed += 1;
         }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use truing_core::id::Sha;
 
-use super::Repository;
+use super::LocalRepository;
 use crate::GitError;
-use crate::command::Call;
+use crate::command::GitCommand;
 use crate::view::merge_base;
 
 /// Where the default branch is looked for, in order. The first symbolic one names its target.
@@ -20,16 +20,16 @@ const DEFAULT_BRANCHES: [&str; 5] = [
 
 /// The old side of a comparison.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Base {
-    /// The commit; the empty tree for [`BaseFrom::Nothing`].
+pub struct DefaultBase {
+    /// The commit; the empty tree for [`DefaultBaseSource::Nothing`].
     pub commit: Sha,
     /// Where it comes from.
-    pub from: BaseFrom,
+    pub from: DefaultBaseSource,
 }
 
 /// Where a base comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum BaseFrom {
+pub enum DefaultBaseSource {
     /// The merge base of the head with this branch, as in `origin/main`.
     MergeBase(String),
     /// The parent of the head: the last commit is compared.
@@ -40,14 +40,14 @@ pub enum BaseFrom {
 
 /// A branch that may be the default one.
 #[derive(Clone, Debug)]
-pub(super) struct Branch {
+pub(super) struct BranchCandidate {
     /// As in `origin/main`.
     name: String,
     tip: Sha,
 }
 
 /// The default branch's candidates, best first, by a call prepared for `for-each-ref`. One that cannot be read is none.
-pub(super) async fn branches(refs: Call) -> Result<Vec<Branch>, GitError> {
+pub(super) async fn branches(refs: GitCommand) -> Result<Vec<BranchCandidate>, GitError> {
     let call = refs.arg("--format=%(refname)%00%(symref)%00%(objectname)").args(DEFAULT_BRANCHES);
     let answer = call.run().await?.stdout;
     let answer = String::from_utf8_lossy(&answer);
@@ -62,24 +62,25 @@ pub(super) async fn branches(refs: Call) -> Result<Vec<Branch>, GitError> {
         let (target, tip) = known.get(candidate)?;
         let full = if target.is_empty() { candidate } else { target };
         let short = full.strip_prefix("refs/remotes/").or_else(|| full.strip_prefix("refs/heads/"));
-        Some(Branch { name: short.unwrap_or(full).to_owned(), tip: Sha::parse(tip).ok()? })
+        Some(BranchCandidate { name: short.unwrap_or(full).to_owned(), tip: Sha::parse(tip).ok()? })
     };
     Ok(DEFAULT_BRANCHES.iter().filter_map(|candidate| branch(candidate)).collect())
 }
 
-impl Repository {
+impl LocalRepository {
     /// The merge base of a head with the default branch: `origin/HEAD`, else `origin/main`, `origin/master`,
     /// `main`, `master`. On the default branch itself this is the head or what was last pushed; if then nothing
-    /// differs, a caller goes on with [`Repository::last_commit_base`].
+    /// differs, a caller goes on with [`LocalRepository::last_commit_base`].
     ///
     /// # Errors
     /// [`GitError::NoDefaultBranch`], [`GitError::NoCommonAncestor`], and [`GitError::MissingHistory`] in a
     /// shallow clone.
     #[truing_core::boxed_future]
-    pub async fn default_branch_base(&self, head: &Sha) -> Result<Base, GitError> {
-        let Branch { name: branch, tip } = self.branches.first().cloned().ok_or(GitError::NoDefaultBranch)?;
+    pub async fn default_branch_base(&self, head: &Sha) -> Result<DefaultBase, GitError> {
+        let BranchCandidate { name: branch, tip } =
+            self.branches.first().cloned().ok_or(GitError::NoDefaultBranch)?;
         if let Some(commit) = self.merge_base(head, &tip).await? {
-            return Ok(Base { commit, from: BaseFrom::MergeBase(branch) });
+            return Ok(DefaultBase { commit, from: DefaultBaseSource::MergeBase(branch) });
         }
         if self.is_shallow() {
             let missing = format!("the commit where {} left {branch}", head.short());
@@ -107,7 +108,7 @@ impl Repository {
     /// # Errors
     /// [`GitError::MissingHistory`] if a shallow clone ends at the head.
     #[truing_core::boxed_future]
-    pub async fn last_commit_base(&self, head: &Sha) -> Result<Base, GitError> {
+    pub async fn last_commit_base(&self, head: &Sha) -> Result<DefaultBase, GitError> {
         // The object itself names its parents, even where a shallow clone pretends there are none.
         let call = self.call("cat-file").args(["commit", head.as_str()]);
         let commit = call.output(self.git.limits().listing_bytes).read().await?;
@@ -115,10 +116,10 @@ impl Repository {
         let parent =
             text.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("parent "));
         let Some(parent) = parent else {
-            return Ok(Base { commit: self.empty_tree()?, from: BaseFrom::Nothing });
+            return Ok(DefaultBase { commit: self.empty_tree()?, from: DefaultBaseSource::Nothing });
         };
         match self.commit_named(parent).await? {
-            Some(commit) => Ok(Base { commit, from: BaseFrom::Parent }),
+            Some(commit) => Ok(DefaultBase { commit, from: DefaultBaseSource::Parent }),
             None => Err(GitError::MissingHistory {
                 missing: format!("the parent of {}", head.short()),
                 command: "git fetch --deepen=1 origin".into(),

@@ -3,13 +3,13 @@
 use rustix::fs::Access;
 use truing_core::id::Sha;
 
-use super::Repository;
-use crate::view::{View, lay_out};
+use super::LocalRepository;
+use crate::view::{IsolatedGitDir, lay_out};
 use truing_core::branch_name::is_branch_name;
 
 use crate::{GitError, Mirror};
 
-impl Repository {
+impl LocalRepository {
     /// Brings a commit from a mirror to a branch of this repository, which must be at `expected` (none: must not be
     /// there). `since`: a commit that is here, and below it. Neither the working tree nor the index nor what is checked out changes, and no hook runs. The answer: is
     /// the branch at the commit? If not, it is elsewhere, and stays there.
@@ -29,7 +29,7 @@ impl Repository {
         // Objects alone: in a folder of ours, so that the repository's own configuration has no say.
         let folder = self.git.private_folder()?;
         lay_out(folder.path(), self.view.format())?;
-        let view = View::new(self.git.clone(), folder.path().to_owned(), self.view.format());
+        let view = IsolatedGitDir::new(self.git.clone(), folder.path().to_owned(), self.view.format());
         let (objects, revisions) = (&self.layout.objects, [commit.to_string(), format!("^{since}")]);
         view.copy_objects(&from.dir().join("objects"), (objects, "committed"), &revisions).await?;
         // Is all of it in the repository by itself now?
@@ -52,7 +52,7 @@ impl Repository {
         }
     }
 
-    /// Why [`Repository::take`] could not write this branch, in git's words; none if it could. `at`: a commit that is here.
+    /// Why [`LocalRepository::take`] could not write this branch, in git's words; none if it could. `at`: a commit that is here.
     /// Nothing is changed: git prepares it, and lets go.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use truing_core::id::Sha;
 
-use crate::command::{Call, Finished, NO_HOOKS};
+use crate::command::{GitCommand, GitOutput, NO_HOOKS};
 use crate::remote::without_credentials;
 use crate::view::{ObjectFormat, garbled, sha};
 use crate::{Git, GitError};
@@ -29,7 +29,7 @@ const USER_SETTINGS: &str = "^core\\.(autocrlf|eol|ignorecase)$";
 
 /// Where a repository is, and what it is like.
 #[derive(Clone, Debug)]
-pub(super) struct Layout {
+pub(super) struct RepositoryLayout {
     pub(super) git_dir: PathBuf,
     pub(super) objects: PathBuf,
     pub(super) index: PathBuf,
@@ -44,7 +44,7 @@ pub(super) struct Layout {
     pub(super) head: Option<Sha>,
 }
 
-impl Layout {
+impl RepositoryLayout {
     /// Asks in `folder`, which is somewhere in the repository; errors name `path`, which is what the user called it.
     pub(super) async fn ask(git: &Git, folder: &Path, path: &Path) -> Result<Self, GitError> {
         let call = git.call("rev-parse").folder(folder).arg("--path-format=absolute");
@@ -72,7 +72,7 @@ impl Layout {
         }
     }
 
-    fn of(answer: Finished, path: &Path) -> Result<Self, GitError> {
+    fn of(answer: GitOutput, path: &Path) -> Result<Self, GitError> {
         let stdout = answer.stdout.clone();
         let between = format!("\n{NEXT}\n");
         let parts = split(&stdout, between.as_bytes());
@@ -106,7 +106,7 @@ impl Layout {
 
 /// The repository's configuration; for ignored files and content that of the system and the user, too.
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
+pub(super) struct RepositorySettings {
     /// The URL of `origin`, without credentials.
     pub(super) origin: Option<String>,
     /// Were objects left out when it was cloned?
@@ -120,9 +120,9 @@ pub(super) struct Settings {
     pub(super) excludes: Option<PathBuf>,
 }
 
-impl Settings {
+impl RepositorySettings {
     /// Reads what `config`, which makes calls on the repository, says.
-    pub(super) async fn ask(config: impl Fn() -> Call, reads_user: bool) -> Result<Self, GitError> {
+    pub(super) async fn ask(config: impl Fn() -> GitCommand, reads_user: bool) -> Result<Self, GitError> {
         let own = entries(config().args(["-z", "--get-regexp", SETTINGS]));
         let of_user = async {
             if !reads_user {
@@ -164,7 +164,7 @@ impl Settings {
 }
 
 /// The answer of a call that reads settings; empty if there is none.
-async fn answer(config: Call) -> Result<Vec<u8>, GitError> {
+async fn answer(config: GitCommand) -> Result<Vec<u8>, GitError> {
     let answer = config.run().await?;
     match answer.code() {
         Some(1) => Ok(Vec::new()),
@@ -173,7 +173,7 @@ async fn answer(config: Call) -> Result<Vec<u8>, GitError> {
 }
 
 /// The keys and values of an answer.
-async fn entries(config: Call) -> Result<Vec<(String, String)>, GitError> {
+async fn entries(config: GitCommand) -> Result<Vec<(String, String)>, GitError> {
     let answer = answer(config).await?;
     let entries = answer.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(|entry| {
         let entry = String::from_utf8_lossy(entry);

@@ -2,12 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::Repository;
+use super::LocalRepository;
 
 /// The hooks that git runs around a commit and a push.
 const AROUND_COMMITS: [&str; 4] = ["pre-commit", "prepare-commit-msg", "commit-msg", "pre-push"];
 
-impl Repository {
+impl LocalRepository {
     /// The hooks of this clone that git would run when somebody commits and pushes, by name.
     pub fn hooks(&self) -> Vec<&'static str> {
         let common = self.layout.objects.parent().unwrap_or(&self.layout.git_dir);

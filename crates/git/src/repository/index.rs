@@ -8,36 +8,36 @@ use std::path::Path;
 
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::outcome::{SkipReason, UnreviewedFile};
 
-use super::Repository;
-use super::worktree::Work;
-use crate::command::Call;
-use crate::export::{Listed, lines};
+use super::LocalRepository;
+use super::worktree::ScratchIndex;
+use crate::command::GitCommand;
+use crate::export::{ListedFile, lines};
 use crate::view::garbled;
-use crate::{Exported, GitError, WorktreeDiff};
+use crate::{ExportSummary, GitError, WorktreeDiff};
 
 /// A copy of an index.
 #[derive(Debug)]
-pub struct Index {
-    repository: Repository,
-    work: Work,
+pub struct IndexSnapshot {
+    repository: LocalRepository,
+    work: ScratchIndex,
     /// Paths in conflict.
     unmerged: Vec<RepoPath>,
 }
 
-impl Repository {
+impl LocalRepository {
     /// The repository's index, or this file, which git names to a hook in `GIT_INDEX_FILE` (`git commit -a` and
     /// `git commit -- PATH` prepare the commit in another index). A relative name is looked for in
-    /// [`Repository::root`], as git does. An index that is not there is an empty one.
+    /// [`LocalRepository::root`], as git does. An index that is not there is an empty one.
     ///
     /// # Errors
     /// [`GitError::Io`] if it cannot be copied, [`GitError::Failed`] if it is damaged.
     #[truing_core::boxed_future]
-    pub async fn index(&self, file: Option<&Path>) -> Result<Index, GitError> {
+    pub async fn index(&self, file: Option<&Path>) -> Result<IndexSnapshot, GitError> {
         let file = file.map(|file| self.root().join(file));
-        let work = Work::begin(self.clone(), file.as_deref()).await?;
-        let mut index = Index { repository: self.clone(), work, unmerged: vec![] };
+        let work = ScratchIndex::begin(self.clone(), file.as_deref()).await?;
+        let mut index = IndexSnapshot { repository: self.clone(), work, unmerged: vec![] };
         let unmerged = index.entries(&["--unmerged"]).await?.into_iter().map(|entry| entry.path);
         // One entry for each side of the conflict.
         let unmerged = unmerged.collect::<BTreeSet<_>>().into_iter().collect();
@@ -46,33 +46,33 @@ impl Repository {
     }
 }
 
-impl Index {
+impl IndexSnapshot {
     /// The difference between `base` (a commit or tree) and the index. Paths in conflict are skipped.
     ///
     /// # Errors
-    /// As [`Repository::diff`].
+    /// As [`LocalRepository::diff`].
     #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         self.work.restore(base, &self.unmerged).await?;
-        let sides = |call: Call| {
+        let sides = |call: GitCommand| {
             let flags = ["--cached", "--ita-invisible-in-index", base.as_str(), "--"];
             self.work.in_index(call).args(flags)
         };
         let view = &self.repository.view;
         let found = view.compare(&view.store(), sides).await?;
-        let skip = |path: &RepoPath| NotReviewed { path: path.clone(), reason: SkipReason::Unmerged };
+        let skip = |path: &RepoPath| UnreviewedFile { path: path.clone(), reason: SkipReason::Unmerged };
         let mut skipped = self.unmerged.iter().map(skip).chain(found.skipped).collect::<Vec<_>>();
         skipped.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(WorktreeDiff { diff: found.diff, skipped, ..WorktreeDiff::default() })
     }
 
-    /// Writes the files of the index below `dest` as plain files: see [`Exported`]. `only`: these alone; one that the
+    /// Writes the files of the index below `dest` as plain files: see [`ExportSummary`]. `only`: these alone; one that the
     /// index does not have is not mentioned.
     ///
     /// # Errors
     /// [`GitError::Io`] if `dest` cannot be written.
     #[truing_core::boxed_future]
-    pub async fn export(&self, dest: &Path, only: Option<&[RepoPath]>) -> Result<Exported, GitError> {
+    pub async fn export(&self, dest: &Path, only: Option<&[RepoPath]>) -> Result<ExportSummary, GitError> {
         let only = only.map(|only| only.iter().collect::<HashSet<_>>());
         let is_wanted = |path: &RepoPath| only.as_ref().is_none_or(|only| only.contains(path));
         let mut entries = self.entries(&[]).await?;
@@ -81,10 +81,12 @@ impl Index {
     }
 
     /// The index's entries.
-    async fn entries(&self, which: &[&str]) -> Result<Vec<Listed>, GitError> {
+    async fn entries(&self, which: &[&str]) -> Result<Vec<ListedFile>, GitError> {
         let call = self.work.in_index(self.repository.view.call("ls-files"));
         let call = call.args(["--stage", "-z"]).args(which).output(self.work.listing_bytes());
         let listing = call.read().await?;
-        lines(&listing).map(|line| Listed::of_index(line).ok_or_else(|| garbled("ls-files", line))).collect()
+        lines(&listing)
+            .map(|line| ListedFile::of_index(line).ok_or_else(|| garbled("ls-files", line)))
+            .collect()
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use truing_core::RepoPath;
 
-use super::worktree::{ChangedPath, Work, any_below_attributes, on_disk};
+use super::worktree::{ChangedPath, ScratchIndex, any_below_attributes, on_disk};
 use crate::GitError;
 use crate::view::garbled;
 
@@ -84,7 +84,7 @@ impl PointerMatch {
     }
 }
 
-impl Work {
+impl ScratchIndex {
     /// Of the files that look changed, takes out those of Git LFS whose content is what the index points to, and marks those with
     /// other content.
     pub(super) async fn settle_lfs(

@@ -14,15 +14,15 @@ use std::path::{Path, PathBuf};
 
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::outcome::{SkipReason, UnreviewedFile};
 
-use super::Repository;
+use super::LocalRepository;
 use super::special::refuse_in_working_tree;
-use crate::command::Call;
-use crate::export::{Listed, lines};
+use crate::command::GitCommand;
+use crate::export::{ListedFile, lines};
 use crate::options::MAX_INDEX_BYTES;
-use crate::view::{View, borrow, garbled, make_objects};
-use crate::{GitError, Limits, PrivateFolder};
+use crate::view::{IsolatedGitDir, borrow, garbled, make_objects};
+use crate::{GitError, GitLimits, PrivateFolder};
 
 /// The extension of a sparse index: its name and its length, which is 0 (gitformat-index).
 const SPARSE_MARK: &[u8] = b"sdir\0\0\0\0";
@@ -43,7 +43,7 @@ pub struct WorktreeDiff {
     pub diff: Vec<u8>,
     /// Changed or new files whose lines are not part of it, in path order: over a bound, unreadable, or nested
     /// repositories.
-    pub skipped: Vec<NotReviewed>,
+    pub skipped: Vec<UnreviewedFile>,
     /// Those of them that are new and over a bound, in path order: whole where they are.
     pub large: Vec<RepoPath>,
     /// Changed files whose content is the index's, whatever the working tree has: outside of a sparse checkout, or marked
@@ -52,7 +52,7 @@ pub struct WorktreeDiff {
 }
 
 /// What a path of the working tree is now.
-enum Disk {
+enum DiskEntry {
     Gone,
     File(u64),
     /// A link, whose text is its content, or a submodule's folder.
@@ -62,7 +62,7 @@ enum Disk {
 
 /// What is to be done with the changed paths.
 #[derive(Default)]
-struct Plan {
+struct WorktreePlan {
     /// In the index, and no longer there.
     gone: Vec<RepoPath>,
     /// Content to be read.
@@ -75,26 +75,26 @@ struct Plan {
     large: Vec<(RepoPath, Option<Vec<u8>>)>,
     /// Tracked files that are not read: the index's content must not pass for theirs.
     restore: Vec<RepoPath>,
-    skipped: Vec<NotReviewed>,
+    skipped: Vec<UnreviewedFile>,
     /// New files over a bound.
     large_new: Vec<RepoPath>,
 }
 
-impl Plan {
+impl WorktreePlan {
     fn skip(&mut self, path: &RepoPath, reason: SkipReason) {
-        self.skipped.push(NotReviewed { path: path.clone(), reason });
+        self.skipped.push(UnreviewedFile { path: path.clone(), reason });
     }
 }
 
-impl Repository {
+impl LocalRepository {
     /// The files of the working tree that git neither tracks nor ignores, as paths below its root.
     ///
     /// # Errors
-    /// As [`Repository::worktree_diff`].
+    /// As [`LocalRepository::worktree_diff`].
     #[truing_core::boxed_future]
     pub async fn new_files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        let TreeListing { new, .. } = Work::begin(self.clone(), None).await?.list().await?;
+        let TreeListing { new, .. } = ScratchIndex::begin(self.clone(), None).await?.list().await?;
         // A repository in this one ends in `/`.
         Ok(new.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
     }
@@ -103,21 +103,21 @@ impl Repository {
     /// `assume-unchanged`. Their content is the index's.
     ///
     /// # Errors
-    /// As [`Repository::worktree_diff`].
+    /// As [`LocalRepository::worktree_diff`].
     #[truing_core::boxed_future]
     pub async fn unseen_files(&self) -> Result<HashSet<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        Ok(Work::begin(self.clone(), None).await?.list().await?.unseen)
+        Ok(ScratchIndex::begin(self.clone(), None).await?.list().await?.unseen)
     }
 
     /// The files of the working tree that git tracks, and those that it does not ignore, as paths below its root.
     ///
     /// # Errors
-    /// As [`Repository::worktree_diff`].
+    /// As [`LocalRepository::worktree_diff`].
     #[truing_core::boxed_future]
     pub async fn files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        let TreeListing { tracked, new, .. } = Work::begin(self.clone(), None).await?.list().await?;
+        let TreeListing { tracked, new, .. } = ScratchIndex::begin(self.clone(), None).await?.list().await?;
         Ok(tracked.into_iter().chain(new).collect())
     }
 
@@ -125,12 +125,12 @@ impl Repository {
     /// ignored. What is staged counts as it is on disk.
     ///
     /// # Errors
-    /// As [`Repository::diff`]; [`GitError::SpecialFile`] and
+    /// As [`LocalRepository::diff`]; [`GitError::SpecialFile`] and
     /// [`GitError::HugeFile`] for a list of patterns; [`GitError::Failed`] if files change under git's eyes.
     #[truing_core::boxed_future]
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        let work = Work::begin(self.clone(), None).await?;
+        let work = ScratchIndex::begin(self.clone(), None).await?;
         let (mut changed, listing) = tokio::try_join!(work.changed(), work.list())?;
         let TreeListing { new, unseen, .. } = listing;
         work.settle_lfs(&mut changed).await?;
@@ -146,7 +146,7 @@ impl Repository {
         work.remove(&plan.gone).await?;
         work.take(&plan).await?;
         work.restore(base, &plan.restore).await?;
-        let sides = |call: Call| work.in_index(call).args(["--cached", base.as_str(), "--"]);
+        let sides = |call: GitCommand| work.in_index(call).args(["--cached", base.as_str(), "--"]);
         let WorktreeDiff { diff, skipped, large, .. } = self.view.compare(&work.store(), sides).await?;
         let unseen = work.changed_unseen(base, unseen).await?;
         plan.skipped.extend(skipped);
@@ -174,14 +174,14 @@ struct TreeListing {
 
 /// A copy of the index, and how to work with it.
 #[derive(Debug)]
-pub(super) struct Work {
-    repository: Repository,
+pub(super) struct ScratchIndex {
+    repository: LocalRepository,
     folder: PrivateFolder,
 }
 
-impl Work {
+impl ScratchIndex {
     /// Copies the repository's index, or this file.
-    pub(super) async fn begin(repository: Repository, index: Option<&Path>) -> Result<Self, GitError> {
+    pub(super) async fn begin(repository: LocalRepository, index: Option<&Path>) -> Result<Self, GitError> {
         let index = index.unwrap_or(&repository.layout.index).to_owned();
         let folder = repository.git.private_folder()?;
         let sparse = copy_index(&index, folder.path(), &repository.layout.git_dir, repository.view.dir())?;
@@ -195,13 +195,13 @@ impl Work {
     }
 
     /// Lets a call of the view use the copied index.
-    pub(super) fn in_index(&self, call: Call) -> Call {
+    pub(super) fn in_index(&self, call: GitCommand) -> GitCommand {
         call.env("GIT_INDEX_FILE", self.folder.path().join("index"))
     }
 
     /// A call that reads the working tree. Attributes say how line ends become content; programs that they
     /// name are not known to the view.
-    pub(super) fn in_tree(&self, name: &'static str) -> Call {
+    pub(super) fn in_tree(&self, name: &'static str) -> GitCommand {
         let call = self.in_index(self.repository.view.call_with_attributes(name));
         let call = call.folder(self.repository.root()).env("GIT_WORK_TREE", self.repository.root());
         let call = call.config("core.fsync", "none");
@@ -215,7 +215,7 @@ impl Work {
     }
 
     /// The private view of the repository.
-    pub(super) fn view(&self) -> &View {
+    pub(super) fn view(&self) -> &IsolatedGitDir {
         &self.repository.view
     }
 
@@ -282,7 +282,7 @@ impl Work {
     }
 
     /// Large tracked files whose content is what the index says are unchanged; the others are left out.
-    async fn settle_large(&self, plan: &mut Plan) -> Result<(), GitError> {
+    async fn settle_large(&self, plan: &mut WorktreePlan) -> Result<(), GitError> {
         if plan.large.is_empty() {
             return Ok(());
         }
@@ -309,7 +309,7 @@ impl Work {
     }
 
     /// Lets a call use the folder of new objects.
-    fn with_objects(&self, call: Call) -> Call {
+    fn with_objects(&self, call: GitCommand) -> GitCommand {
         call.env("GIT_OBJECT_DIRECTORY", self.store())
     }
 
@@ -319,7 +319,7 @@ impl Work {
     }
 
     /// Reads the content of the changed paths into the index.
-    async fn take(&self, plan: &Plan) -> Result<(), GitError> {
+    async fn take(&self, plan: &WorktreePlan) -> Result<(), GitError> {
         // To convert line ends by itself, git looks at what it has: it does not for a file that was stored with them.
         let by_setting = self.repository.settings.content.iter().any(|(key, _)| key == CONVERTING);
         // And where many look changed, most are often only touched: what git has it does not write again.
@@ -350,7 +350,7 @@ impl Work {
         let call = self.repository.view.call("ls-tree").args(["-r", "-z", "--full-tree", base.as_str()]);
         let listing = call.output(self.listing_bytes()).read().await?;
         let entries =
-            lines(&listing).filter_map(Listed::of_tree).map(|entry| (entry.path, (entry.mode, entry.id)));
+            lines(&listing).filter_map(ListedFile::of_tree).map(|entry| (entry.path, (entry.mode, entry.id)));
         let entries = entries.collect::<HashMap<_, _>>();
         let zero = self.zero();
         let line = |path: &RepoPath| {
@@ -407,22 +407,27 @@ fn index_line(mode: &[u8], id: &[u8], path: &RepoPath) -> Vec<u8> {
 }
 
 /// Looks at each path on the disk and decides.
-fn plan(root: &Path, limits: &Limits, changed: BTreeMap<RepoPath, ChangedPath>, new: Vec<RepoPath>) -> Plan {
-    let mut plan = Plan::default();
+fn plan(
+    root: &Path,
+    limits: &GitLimits,
+    changed: BTreeMap<RepoPath, ChangedPath>,
+    new: Vec<RepoPath>,
+) -> WorktreePlan {
+    let mut plan = WorktreePlan::default();
     for (path, changed) in changed {
         match look(root, &path) {
             _ if changed.gone => plan.gone.push(path),
-            Disk::Gone => plan.gone.push(path),
+            DiskEntry::Gone => plan.gone.push(path),
             _ if changed.is_of_lfs => {
                 plan.skip(&path, SkipReason::Lfs);
                 plan.restore.push(path);
             }
-            Disk::File(size) if size > limits.file_bytes => plan.large.push((path, changed.blob)),
-            Disk::File(_) | Disk::LinkOrFolder => {
+            DiskEntry::File(size) if size > limits.file_bytes => plan.large.push((path, changed.blob)),
+            DiskEntry::File(_) | DiskEntry::LinkOrFolder => {
                 plan.take.push(path);
                 plan.known.extend(changed.blob);
             }
-            Disk::Unreadable => {
+            DiskEntry::Unreadable => {
                 plan.skip(&path, SkipReason::Unreadable);
                 plan.restore.push(path);
             }
@@ -436,19 +441,19 @@ fn plan(root: &Path, limits: &Limits, changed: BTreeMap<RepoPath, ChangedPath>, 
         }
         match look(root, &path) {
             _ if !path.may_be_written() => plan.skip(&path, SkipReason::Unreadable),
-            Disk::Gone => {}
-            Disk::File(size)
+            DiskEntry::Gone => {}
+            DiskEntry::File(size)
                 if size > limits.file_bytes || total.saturating_add(size) > limits.total_bytes =>
             {
                 plan.skip(&path, SkipReason::TooLarge);
                 plan.large_new.push(path);
             }
-            Disk::File(size) => {
+            DiskEntry::File(size) => {
                 total = total.saturating_add(size);
                 plan.take.push(path);
             }
-            Disk::LinkOrFolder => plan.take.push(path),
-            Disk::Unreadable => plan.skip(&path, SkipReason::Unreadable),
+            DiskEntry::LinkOrFolder => plan.take.push(path),
+            DiskEntry::Unreadable => plan.skip(&path, SkipReason::Unreadable),
         }
     }
     plan.attributes = any_below_attributes(root, &plan.take);
@@ -470,18 +475,20 @@ pub(super) fn on_disk(root: &Path, path: &RepoPath) -> PathBuf {
     root.join(OsStr::from_bytes(path.as_bytes()))
 }
 
-fn look(root: &Path, path: &RepoPath) -> Disk {
+fn look(root: &Path, path: &RepoPath) -> DiskEntry {
     let path = on_disk(root, path);
     match std::fs::symlink_metadata(&path) {
-        Ok(found) if found.is_symlink() || found.is_dir() => Disk::LinkOrFolder,
+        Ok(found) if found.is_symlink() || found.is_dir() => DiskEntry::LinkOrFolder,
         Ok(found) if found.is_file() => match std::fs::File::open(&path) {
-            Ok(_) => Disk::File(found.len()),
-            Err(_) => Disk::Unreadable,
+            Ok(_) => DiskEntry::File(found.len()),
+            Err(_) => DiskEntry::Unreadable,
         },
         // A pipe, a socket, a device.
-        Ok(_) => Disk::Unreadable,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Disk::Gone,
-        Err(_) => Disk::Unreadable,
+        Ok(_) => DiskEntry::Unreadable,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            DiskEntry::Gone
+        }
+        Err(_) => DiskEntry::Unreadable,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use truing_git::{Git, GitError, GitOptions, Limits, WorktreeDiff};
+use truing_git::{Git, GitError, GitLimits, GitOptions, WorktreeDiff};
 
 use crate::support::{Place, Repo};
 
@@ -179,7 +179,7 @@ async fn git_has_no_more_memory_than_it_may_have() {
     std::fs::rename(repo.root.join("old.bin"), repo.root.join("new.bin")).unwrap();
     sparse(&repo.root.join("new.bin"), 101 << 20);
     let head = repo.commit("new");
-    let limits = Limits { memory_bytes: 64 << 20, file_bytes: 1 << 30, ..Limits::default() };
+    let limits = GitLimits { memory_bytes: 64 << 20, file_bytes: 1 << 30, ..GitLimits::default() };
     let git = Git::new(GitOptions { limits, ..place.options() }).await.unwrap();
     let error = git.open(&repo.root).await.unwrap().diff(&base, &head).await.unwrap_err();
     assert!(matches!(&error, GitError::OutOfMemory { call: "diff", mib: 64, .. }), "{error}");

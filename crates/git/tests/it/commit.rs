@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use truing_core::RepoPath;
-use truing_core::commit::Identity;
-use truing_core::id::{Millis, Sha};
-use truing_git::{Edited, GitError, Merging, Mirror, NewCommit, Remote};
+use truing_core::commit::GitIdentity;
+use truing_core::id::{Sha, UnixMillis};
+use truing_git::{GitError, MergeOutcome, Mirror, NewCommit, PathStatus, Remote};
 
 use crate::support::{Place, Repo, permit, text};
 
-fn who(name: &str) -> Identity {
-    Identity { name: name.into(), email: format!("{name}@example.com") }
+fn who(name: &str) -> GitIdentity {
+    GitIdentity { name: name.into(), email: format!("{name}@example.com") }
 }
 
 fn new(message: &str) -> NewCommit {
@@ -18,7 +18,7 @@ fn new(message: &str) -> NewCommit {
         message: message.into(),
         author: who("Writer"),
         committer: who("Machine"),
-        at: Millis(1_700_000_000_999),
+        at: UnixMillis(1_700_000_000_999),
     }
 }
 
@@ -86,10 +86,10 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
     }
     let work = mirror.stage_work(&head, &dest, &checked_out).await.unwrap();
     let expected = [
-        (path("a.txt"), Edited::Modified),
-        (path("deep/b.txt"), Edited::Deleted),
-        (path("new file"), Edited::Added),
-        (path("run.sh"), Edited::Modified),
+        (path("a.txt"), PathStatus::Modified),
+        (path("deep/b.txt"), PathStatus::Deleted),
+        (path("new file"), PathStatus::Added),
+        (path("run.sh"), PathStatus::Modified),
     ];
     assert_eq!(work.paths, expected);
 }
@@ -110,9 +110,9 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
 
     let staged = mirror.stage(&head, &dest, None).await.unwrap();
     let expected = [
-        (path("a.txt"), Edited::Modified),
-        (path("deep/b.txt"), Edited::Deleted),
-        (path("new file"), Edited::Added),
+        (path("a.txt"), PathStatus::Modified),
+        (path("deep/b.txt"), PathStatus::Deleted),
+        (path("new file"), PathStatus::Added),
     ];
     assert_eq!((staged.paths.as_slice(), staged.left_out.len()), (expected.as_slice(), 0));
     assert!(text(&staged.diff().await.unwrap()).contains("-two\n-three\n+2\n"));
@@ -131,7 +131,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     let again = mirror.stage(&head, &dest, None).await.unwrap();
     assert_eq!(again.commit(&new("Follow\n\nBecause.")).await.unwrap().sha(), made.sha());
     let some = mirror.stage(&head, &dest, Some(&[path("new file"), path("absent")])).await.unwrap();
-    assert_eq!(some.paths, [(path("new file"), Edited::Added)]);
+    assert_eq!(some.paths, [(path("new file"), PathStatus::Added)]);
     assert_eq!(some.left_out, [path("a.txt"), path("deep/b.txt")]);
     let made = some.commit(&new("Some")).await.unwrap();
     made.push(&Remote::local(&repo.root).unwrap(), "some", None, &*permit().await).await.unwrap();
@@ -167,7 +167,7 @@ async fn nothing_of_the_folder_runs_or_is_believed() {
 
     let staged = mirror.stage(&head, &dest, None).await.unwrap();
     // Line ends are stored as the checkout took them: what nobody changed does not differ.
-    assert_eq!(staged.paths, [(path("new.txt"), Edited::Added)]);
+    assert_eq!(staged.paths, [(path("new.txt"), PathStatus::Added)]);
     let made = staged.commit(&new("x")).await.unwrap();
     made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
     assert!(!place.path("trapped").exists());
@@ -194,7 +194,7 @@ async fn repositories_inside_are_left_out_and_modes_and_links_are_kept() {
     std::fs::copy(place.script("tool", "true"), dest.join("tool")).unwrap();
 
     let staged = mirror.stage(&head, &dest, None).await.unwrap();
-    assert_eq!(staged.paths, [(path("link"), Edited::Added), (path("tool"), Edited::Added)]);
+    assert_eq!(staged.paths, [(path("link"), PathStatus::Added), (path("tool"), PathStatus::Added)]);
     assert_eq!(staged.left_out, [path("begun"), path("deep/begun too"), path("inner")]);
     let made = staged.commit(&new("x")).await.unwrap();
     made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
@@ -307,7 +307,7 @@ async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_
         assert!(error.to_string().contains("2.38 is needed"), "{error}");
         return;
     }
-    let Merging::Made(commit) = merged.unwrap() else { panic!("nothing stands in the way") };
+    let MergeOutcome::Made(commit) = merged.unwrap() else { panic!("nothing stands in the way") };
     mirror.keep(&commit).await.unwrap();
     let listed = mirror.list(commit.sha(), &[]).await.unwrap();
     let names: Vec<_> = listed.iter().map(|file| file.path.to_string()).collect();
@@ -315,7 +315,7 @@ async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_
     assert_eq!(mirror.merge_base(commit.sha(), &ours).await.unwrap(), Some(ours.clone()));
     assert_eq!(mirror.merge_base(commit.sha(), &theirs).await.unwrap(), Some(theirs));
 
-    let Merging::Conflicts(files) = mirror.merge(&wrong, &ours, &new("Merge")).await.unwrap() else {
+    let MergeOutcome::Conflicts(files) = mirror.merge(&wrong, &ours, &new("Merge")).await.unwrap() else {
         panic!("both have made the file")
     };
     assert_eq!(files, [path("ours.txt")]);

@@ -10,11 +10,11 @@ use std::process::{Command, Stdio};
 use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::outcome::SkipReason;
-use truing_git::{Exported, Git, Remote};
+use truing_git::{ExportSummary, Git, Remote};
 
 use crate::support::{Place, Repo, picture};
 
-fn left_out(exported: &Exported) -> Vec<(String, SkipReason)> {
+fn left_out(exported: &ExportSummary) -> Vec<(String, SkipReason)> {
     exported.left_out.iter().map(|left| (left.path.to_string(), left.reason)).collect()
 }
 
@@ -106,7 +106,7 @@ async fn only_the_named_files_are_written() {
     assert_eq!((exported.files, exported.left_out), (2, vec![]));
     assert!(!place.path("out/a.txt").exists() && place.path("out/b/c").exists());
     let none = repository.export(&head, &place.path("none"), Some(&[])).await.unwrap();
-    assert!(none == Exported::default() && place.path("none").is_dir());
+    assert!(none == ExportSummary::default() && place.path("none").is_dir());
 }
 
 #[tokio::test]

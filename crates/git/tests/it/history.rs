@@ -1,7 +1,7 @@
 //! From one head of a branch to the next: on top, rewritten, merged; and what is not here any more.
 
 use truing_core::id::Sha;
-use truing_core::increment::History;
+use truing_core::increment::BranchHistory;
 use truing_git::{Mirror, Remote};
 
 use crate::support::{Place, Repo};
@@ -33,7 +33,7 @@ async fn commits_on_top_are_told_without_merges_and_what_they_bring() {
     let mirror = mirror(&place, &repo).await;
     mirror.fetch(&[head.clone(), tip.clone()]).await.unwrap();
     let history = mirror.history((&base, &before), (&tip, &head)).await.unwrap();
-    assert_eq!(history, Some(History::Grown { new: vec![two] }));
+    assert_eq!(history, Some(BranchHistory::Grown { new: vec![two] }));
     assert!(mirror.has(&before).await.unwrap());
     assert!(!mirror.has(&Sha::parse(&"12".repeat(20)).unwrap()).await.unwrap());
 }
@@ -62,7 +62,7 @@ async fn of_a_rewritten_branch_it_is_told_which_commits_are_new_changed_and_gone
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
     mirror.fetch(&[new.clone(), tip.clone()]).await.unwrap();
     let history = mirror.history((&base, &before), (&tip, &new)).await.unwrap();
-    let expected = History::Rewritten { new: vec![new], changed: vec![changed], same: 1, gone: 1 };
+    let expected = BranchHistory::Rewritten { new: vec![new], changed: vec![changed], same: 1, gone: 1 };
     assert_eq!(history, Some(expected));
 }
 
@@ -76,7 +76,7 @@ async fn a_branch_that_was_set_back_or_has_too_many_commits_is_told_apart() {
     let mirror = mirror(&place, &repo).await;
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
     let history = mirror.history((&base, &before), (&base, &one)).await.unwrap();
-    let expected = History::Rewritten { new: vec![], changed: vec![], same: 1, gone: 1 };
+    let expected = BranchHistory::Rewritten { new: vec![], changed: vec![], same: 1, gone: 1 };
     assert_eq!(history, Some(expected));
 
     let mut stream = format!("reset refs/heads/many\nfrom {before}\n\n");

@@ -1,13 +1,13 @@
 //! A large file costs one file: it is named, git does not load it, and the rest of the change is diffed.
 
-use truing_core::outcome::{NotReviewed, SkipReason};
-use truing_git::{CommitDiff, Git, GitOptions, Limits, Repository};
+use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_git::{CommitDiff, Git, GitLimits, GitOptions, LocalRepository};
 
 use crate::support::{Place, Repo, text};
 
 const MIB: u64 = 1 << 20;
 
-fn named(skipped: &[NotReviewed]) -> Vec<(String, SkipReason)> {
+fn named(skipped: &[UnreviewedFile]) -> Vec<(String, SkipReason)> {
     skipped.iter().map(|gap| (gap.path.to_string(), gap.reason)).collect()
 }
 
@@ -20,13 +20,13 @@ fn sections(diff: &str) -> Vec<&str> {
     diff.lines().filter_map(|line| line.strip_prefix("diff --git a/")).collect()
 }
 
-async fn open(place: &Place, repo: &Repo, limits: Limits) -> Repository {
+async fn open(place: &Place, repo: &Repo, limits: GitLimits) -> LocalRepository {
     let git = Git::new(GitOptions { limits, ..place.options() }).await.unwrap();
     git.open(&repo.root).await.unwrap()
 }
 
 /// What changed last, and what the index and the working tree say of the same change.
-async fn last(place: &Place, repo: &Repo, limits: Limits) -> CommitDiff {
+async fn last(place: &Place, repo: &Repo, limits: GitLimits) -> CommitDiff {
     let repository = open(place, repo, limits).await;
     let (base, head) = (repo.sha("HEAD~1"), repo.sha("HEAD"));
     let found = repository.commit_diff(&base, &head).await.unwrap();
@@ -55,7 +55,7 @@ async fn text_files_of_any_form_that_are_too_large_are_named_and_the_rest_is_dif
     repo.write("lines", "ab\n".repeat(20_000_000));
     repo.commit("large");
     // Git would take 800 MiB for these.
-    let limits = Limits { memory_bytes: 32 * MIB, ..Limits::default() };
+    let limits = GitLimits { memory_bytes: 32 * MIB, ..GitLimits::default() };
     let found = last(&place, &repo, limits).await;
     assert_eq!(named(&found.skipped), too_large(&["line", "lines", "text"]));
     let diff = text(&found.diff);
@@ -93,7 +93,7 @@ async fn each_way_to_change_a_large_file_stays_that_way() {
     repo.write("new-binary", large("\0\x02"));
     repo.write("new-text", large("i"));
     repo.commit("head");
-    let repository = open(&place, &repo, Limits { file_bytes: 1000, ..Limits::default() }).await;
+    let repository = open(&place, &repo, GitLimits { file_bytes: 1000, ..GitLimits::default() }).await;
     let (base, head) = (repo.sha("HEAD~1"), repo.sha("HEAD"));
     let found = repository.commit_diff(&base, &head).await.unwrap();
     assert_eq!(named(&found.skipped), too_large(&["changed", "folder", "grown", "new-text", "shrunk"]));
@@ -127,7 +127,7 @@ async fn two_large_files_are_not_compared_to_find_a_rename() {
     std::fs::remove_file(repo.root.join("old.bin")).unwrap();
     file("new.bin").set_len(101 * MIB).unwrap();
     repo.commit("new");
-    let repository = open(&place, &repo, Limits { memory_bytes: 32 * MIB, ..Limits::default() }).await;
+    let repository = open(&place, &repo, GitLimits { memory_bytes: 32 * MIB, ..GitLimits::default() }).await;
     let found = repository.commit_diff(&repo.sha("HEAD~1"), &repo.sha("HEAD")).await.unwrap();
     let diff = text(&found.diff);
     assert_eq!(sections(&diff), ["new.bin b/new.bin", "old.bin b/old.bin"]);
@@ -146,13 +146,13 @@ async fn of_many_files_the_largest_are_left_out_until_the_rest_fits() {
         repo.write(name, lines(count));
     }
     repo.commit("head");
-    let found = last(&place, &repo, Limits { diff_bytes: 6000, ..Limits::default() }).await;
+    let found = last(&place, &repo, GitLimits { diff_bytes: 6000, ..GitLimits::default() }).await;
     assert_eq!(named(&found.skipped), too_large(&["c", "changed", "d"]));
     let diff = text(&found.diff);
     assert_eq!(diff.matches("\n@@ ").count(), 3, "{diff}");
     assert_eq!(sections(&diff).len(), 6, "{diff}");
     // The change of a large file can be small: no file is left out for its size alone.
-    let found = last(&place, &repo, Limits { diff_bytes: 20_000, ..Limits::default() }).await;
+    let found = last(&place, &repo, GitLimits { diff_bytes: 20_000, ..GitLimits::default() }).await;
     assert!(found.skipped.is_empty() && text(&found.diff).contains("+one more\n"));
 }
 
@@ -170,7 +170,7 @@ async fn lines_of_deleted_files_are_left_out_before_those_of_any_other() {
     repo.write("changed", lines(300) + "one more\n");
     repo.write("new", lines(200));
     repo.commit("head");
-    let found = last(&place, &repo, Limits { diff_bytes: 8000, ..Limits::default() }).await;
+    let found = last(&place, &repo, GitLimits { diff_bytes: 8000, ..GitLimits::default() }).await;
     let diff = text(&found.diff);
     assert!(found.skipped.is_empty(), "{:?}", found.skipped);
     assert!(diff.contains("+one more\n") && diff.contains("+++ b/new\n"), "{diff}");
@@ -198,7 +198,7 @@ async fn paths_that_no_index_has_are_named_beside_a_large_file() {
     ));
     let head = repo.run(["commit-tree", "-m", "head", "-p", "HEAD", &made]);
     let head = truing_core::id::Sha::parse(&head).unwrap();
-    let repository = open(&place, &repo, Limits { file_bytes: 1000, ..Limits::default() }).await;
+    let repository = open(&place, &repo, GitLimits { file_bytes: 1000, ..GitLimits::default() }).await;
     let found = repository.commit_diff(&repo.sha("HEAD"), &head).await.unwrap();
     let expected = [
         (".git/config".to_owned(), SkipReason::Unreadable),
@@ -217,7 +217,7 @@ async fn names_alone_can_be_too_many() {
         repo.write(format!("empty-{number}"), "");
     }
     repo.commit("head");
-    let repository = open(&place, &repo, Limits { diff_bytes: 500, ..Limits::default() }).await;
+    let repository = open(&place, &repo, GitLimits { diff_bytes: 500, ..GitLimits::default() }).await;
     let error = repository.commit_diff(&repo.sha("HEAD~1"), &repo.sha("HEAD")).await.unwrap_err();
     assert!(matches!(error, truing_git::GitError::TooLarge { call: "diff", limit: 500 }), "{error}");
 }

@@ -2,9 +2,9 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use truing_core::commit::Identity;
+use truing_core::commit::GitIdentity;
 use truing_core::id::Sha;
-use truing_git::{BaseFrom, Git, GitError, GitOptions, NewCommit, Remote};
+use truing_git::{DefaultBaseSource, Git, GitError, GitOptions, NewCommit, Remote};
 
 use crate::support::{Place, Repo, text};
 
@@ -162,7 +162,7 @@ async fn the_base_is_where_head_left_the_default_branch() {
         let base = repository.default_branch_base(&repo.sha("HEAD")).await?;
         Ok::<_, GitError>((base.commit, base.from))
     };
-    let from = |name: &str| BaseFrom::MergeBase(name.to_owned());
+    let from = |name: &str| DefaultBaseSource::MergeBase(name.to_owned());
 
     // On the default branch, with nothing new, the base is HEAD itself.
     assert_eq!(base().await.unwrap(), (left.clone(), from("origin/trunk")));
@@ -197,7 +197,7 @@ async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
     let git = place.git().await;
     let repository = git.open(&repo.root).await.unwrap();
     let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
-    assert_eq!(base.from, BaseFrom::Nothing);
+    assert_eq!(base.from, DefaultBaseSource::Nothing);
     assert_eq!(base.commit.as_str(), repo.run(["hash-object", "-t", "tree", "/dev/null"]));
     let diff = text(&repository.diff(&base.commit, &repo.sha("HEAD")).await.unwrap());
     assert!(diff.contains("new file mode 100644") && diff.contains("+three"), "{diff}");
@@ -207,11 +207,11 @@ async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
     // A message that looks like a header is not one.
     repo.commit("x\n\nparent 0000000000000000000000000000000000000000");
     let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
-    assert_eq!((base.commit, base.from), (first.clone(), BaseFrom::Parent));
+    assert_eq!((base.commit, base.from), (first.clone(), DefaultBaseSource::Parent));
     // Of another head than the one that is checked out, too.
-    assert_eq!(repository.last_commit_base(&first).await.unwrap().from, BaseFrom::Nothing);
+    assert_eq!(repository.last_commit_base(&first).await.unwrap().from, DefaultBaseSource::Nothing);
     let base = repository.default_branch_base(&first).await.unwrap();
-    assert_eq!((base.commit, base.from), (first, BaseFrom::MergeBase("main".to_owned())));
+    assert_eq!((base.commit, base.from), (first, DefaultBaseSource::MergeBase("main".to_owned())));
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn a_shallow_clone_says_what_to_fetch() {
     // The commands that it names do help.
     repo.run(["fetch", "--quiet", "--deepen=1", "origin"]);
     let repository = git.open(&repo.root).await.unwrap();
-    assert_eq!(repository.last_commit_base(&head).await.unwrap().from, BaseFrom::Parent);
+    assert_eq!(repository.last_commit_base(&head).await.unwrap().from, DefaultBaseSource::Parent);
     let base = repository.default_branch_base(&head).await.unwrap();
     assert_eq!(base.commit, upstream.sha("main~1"));
 }
@@ -451,8 +451,8 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     alone.write("f1", "changed\n");
     let f1 = truing_core::RepoPath::from_bytes(b"f1");
     let staged = mirror.stage_alone(&head, &alone.root, (&[f1], &[])).await.unwrap();
-    let who = Identity { name: "we".into(), email: "we@example.com".into() };
-    let at = truing_core::id::Millis(1_700_000_000_000);
+    let who = GitIdentity { name: "we".into(), email: "we@example.com".into() };
+    let at = truing_core::id::UnixMillis(1_700_000_000_000);
     let new = NewCommit { message: "fix".into(), author: who.clone(), committer: who, at };
     let made = staged.commit(&new).await.unwrap();
     mirror.keep(&made).await.unwrap();

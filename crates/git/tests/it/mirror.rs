@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use truing_core::id::Sha;
-use truing_git::{Git, GitError, GitOptions, Remote, Secret};
+use truing_git::{Git, GitError, GitOptions, Remote, SecretString};
 
 use crate::support::{Place, Repo, text};
 
@@ -287,7 +287,7 @@ async fn the_secret_reaches_git_by_a_private_file_alone() {
     let notes = place.path("notes");
     let git = Git::new(listening(&place, &notes)).await.unwrap();
     let remote =
-        Remote::new("https://example.com/a/b.git", Some(Secret::new("Basic canary-secret"))).unwrap();
+        Remote::new("https://example.com/a/b.git", Some(SecretString::new("Basic canary-secret"))).unwrap();
     let mirror = git.mirror(&place.path("m"), &remote).await.unwrap();
     let error = mirror.fetch(&[absent()]).await.unwrap_err();
 

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use truing_core::commit::Identity;
-use truing_core::id::{Millis, Sha};
+use truing_core::commit::GitIdentity;
+use truing_core::id::{Sha, UnixMillis};
 use truing_core::port::HaltReason;
-use truing_git::{Committed, Git, GitError, Mirror, NewCommit, Pushed, Refusal, Remote, Secret};
+use truing_git::{
+    Git, GitError, Mirror, NewCommit, PushOutcome, PushRefusal, Remote, SecretString, UnpushedCommit,
+};
 
 use crate::process::{runs, until};
 use crate::support::{Door, Place, Repo, permit, permit_of};
@@ -43,19 +45,24 @@ impl Setting {
     }
 
     /// A commit on `main`.
-    async fn commit(&self, content: &str) -> Committed {
+    async fn commit(&self, content: &str) -> UnpushedCommit {
         std::fs::write(self.clone.join("a.txt"), content).unwrap();
-        let who = Identity { name: "T".into(), email: "t@example.com".into() };
+        let who = GitIdentity { name: "T".into(), email: "t@example.com".into() };
         let new = NewCommit {
             message: content.into(),
             author: who.clone(),
             committer: who,
-            at: Millis(1_700_000_000_000),
+            at: UnixMillis(1_700_000_000_000),
         };
         self.mirror.stage(&self.base, &self.clone, None).await.unwrap().commit(&new).await.unwrap()
     }
 
-    async fn push(&self, made: &Committed, branch: &str, expected: Option<&Sha>) -> Result<Pushed, GitError> {
+    async fn push(
+        &self,
+        made: &UnpushedCommit,
+        branch: &str,
+        expected: Option<&Sha>,
+    ) -> Result<PushOutcome, GitError> {
         made.push(&self.remote, branch, expected, &*permit().await).await
     }
 
@@ -75,21 +82,21 @@ impl Setting {
 async fn a_branch_is_made_replaced_and_left_alone_when_it_has_moved() {
     let it = Setting::new().await;
     let (one, two) = (it.commit("one").await, it.commit("two").await);
-    assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), Pushed::Done);
+    assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
     // Again, as after a lost answer, whatever was expected.
-    assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), Pushed::Done);
+    assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
     // It is there, and not where it is expected.
-    let moved = Pushed::Moved { now: Some(one.sha().clone()) };
+    let moved = PushOutcome::Moved { now: Some(one.sha().clone()) };
     assert_eq!(it.push(&two, "truing/x", None).await.unwrap(), moved);
     assert_eq!(it.push(&two, "truing/x", Some(&it.base)).await.unwrap(), moved);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
     // Not a descendant: what was there is replaced, because it is what was expected.
-    assert_eq!(it.push(&two, "truing/x", Some(one.sha())).await.unwrap(), Pushed::Done);
+    assert_eq!(it.push(&two, "truing/x", Some(one.sha())).await.unwrap(), PushOutcome::Done);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *two.sha());
     // Somebody deleted it.
     it.repo.run(["update-ref", "-d", "refs/heads/truing/x"]);
-    assert_eq!(it.push(&one, "truing/x", Some(two.sha())).await.unwrap(), Pushed::Moved { now: None });
+    assert_eq!(it.push(&one, "truing/x", Some(two.sha())).await.unwrap(), PushOutcome::Moved { now: None });
     assert_eq!(it.refs(), format!("refs/heads/main {}", it.base));
 }
 
@@ -100,7 +107,7 @@ async fn the_default_branch_and_what_is_no_branch_are_never_pushed_to() {
     for expected in [Some(&it.base), None] {
         let refused = it.push(&made, "main", expected).await.unwrap();
         assert!(
-            matches!(&refused, Pushed::Refused { why: Refusal::Protected, message } if message.contains("default"))
+            matches!(&refused, PushOutcome::Refused { why: PushRefusal::Protected, message } if message.contains("default"))
         );
     }
     for bad in ["refs/heads/main", "HEAD", "--mirror", "", "a:main", "a b", "refs/tags/v1"] {
@@ -115,13 +122,13 @@ async fn a_refusal_is_told_with_its_reason() {
     let it = Setting::new().await;
     let made = it.commit("one").await;
     for (words, why) in [
-        ("error: GH006: Protected branch update failed for refs/heads/x.", Refusal::Protected),
-        ("refusing to allow a token to update a workflow without `workflow` scope", Refusal::Permission),
-        ("the fields are not in season", Refusal::Hook),
+        ("error: GH006: Protected branch update failed for refs/heads/x.", PushRefusal::Protected),
+        ("refusing to allow a token to update a workflow without `workflow` scope", PushRefusal::Permission),
+        ("the fields are not in season", PushRefusal::Hook),
     ] {
         it.hook("pre-receive", &format!("echo '{words}' >&2; exit 1"));
         let refused = it.push(&made, "x", None).await.unwrap();
-        let Pushed::Refused { why: found, message } = refused else { panic!("{refused:?}") };
+        let PushOutcome::Refused { why: found, message } = refused else { panic!("{refused:?}") };
         assert_eq!(found, why, "{message}");
         assert!(message.contains(words) && message.contains("pre-receive hook declined"), "{message}");
     }
@@ -132,11 +139,11 @@ async fn a_refusal_is_told_with_its_reason() {
 async fn a_branch_that_moves_during_the_push_is_not_overwritten() {
     let it = Setting::new().await;
     let (one, two) = (it.commit("one").await, it.commit("two").await);
-    assert_eq!(it.push(&one, "x", None).await.unwrap(), Pushed::Done);
+    assert_eq!(it.push(&one, "x", None).await.unwrap(), PushOutcome::Done);
     // After our look and our lease, before the ref is taken.
     it.hook("pre-receive", &format!("unset GIT_QUARANTINE_PATH; git update-ref refs/heads/x {}", it.base));
     let moved = it.push(&two, "x", Some(one.sha())).await.unwrap();
-    assert_eq!(moved, Pushed::Moved { now: Some(it.base.clone()) });
+    assert_eq!(moved, PushOutcome::Moved { now: Some(it.base.clone()) });
     assert_eq!(it.repo.sha("refs/heads/x"), it.base);
 }
 
@@ -153,10 +160,10 @@ async fn a_branch_that_moves_between_our_look_and_the_push_is_not_overwritten() 
     let git = Git::new(truing_git::GitOptions { program, ..place.options() }).await.unwrap();
     let it = Setting::with(place, git).await;
     let (one, two) = (it.commit("one").await, it.commit("two").await);
-    assert_eq!(it.push(&one, "x", None).await.unwrap(), Pushed::Done);
+    assert_eq!(it.push(&one, "x", None).await.unwrap(), PushOutcome::Done);
     std::fs::write(it.place.path("remote.git.theirs"), it.base.as_str()).unwrap();
     let moved = it.push(&two, "x", Some(one.sha())).await.unwrap();
-    assert_eq!(moved, Pushed::Moved { now: Some(it.base.clone()) });
+    assert_eq!(moved, PushOutcome::Moved { now: Some(it.base.clone()) });
     assert_eq!(it.repo.sha("refs/heads/x"), it.base);
 }
 
@@ -166,12 +173,12 @@ async fn of_two_at_once_one_is_done() {
     let (one, two) = (it.commit("one").await, it.commit("two").await);
     let (first, second) = tokio::join!(it.push(&one, "x", None), it.push(&two, "x", None));
     let (first, second) = (first.unwrap(), second.unwrap());
-    let done = [&first, &second].iter().filter(|pushed| ***pushed == Pushed::Done).count();
+    let done = [&first, &second].iter().filter(|pushed| ***pushed == PushOutcome::Done).count();
     assert_eq!(done, 1, "{first:?} {second:?}");
-    let there = if first == Pushed::Done { one.sha() } else { two.sha() };
+    let there = if first == PushOutcome::Done { one.sha() } else { two.sha() };
     assert_eq!(it.repo.sha("refs/heads/x"), *there);
-    let other = if first == Pushed::Done { second } else { first };
-    assert_eq!(other, Pushed::Moved { now: Some(there.clone()) });
+    let other = if first == PushOutcome::Done { second } else { first };
+    assert_eq!(other, PushOutcome::Moved { now: Some(there.clone()) });
 }
 
 #[tokio::test]
@@ -220,7 +227,7 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     let it = Setting::with(place, git).await;
     let made = it.commit("one").await;
     // It has no branches, it seems, and nobody listens there.
-    let secret = Secret::new("Basic canary-123456");
+    let secret = SecretString::new("Basic canary-123456");
     let remote = Remote::new("http://127.0.0.1:9/x.git", Some(secret)).unwrap();
     let error = made.push(&remote, "x", None, &*permit().await).await.unwrap_err();
     assert!(!format!("{error} {error:?} {made:?}").contains("canary"), "{error:?}");
@@ -254,9 +261,9 @@ async fn a_gate_that_is_shut_lets_nothing_be_pushed() {
     let permit = permit_of(&door).await;
     door.shut();
     let refused = one.push(&it.remote, "truing/x", None, &permit).await.unwrap();
-    assert_eq!(refused, Pushed::Halted(HaltReason::KillSwitch));
+    assert_eq!(refused, PushOutcome::Halted(HaltReason::KillSwitch));
     assert_eq!(it.mirror.branch_tip("truing/x").await.unwrap(), None);
     // What is there already is no write, and nobody is asked.
-    assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), Pushed::Done);
-    assert_eq!(one.push(&it.remote, "truing/x", None, &permit).await.unwrap(), Pushed::Done);
+    assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
+    assert_eq!(one.push(&it.remote, "truing/x", None, &permit).await.unwrap(), PushOutcome::Done);
 }

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use tempfile::TempDir;
-use truing_core::id::{Millis, Sha};
-use truing_core::port::{Gate, HaltReason, Permit};
+use truing_core::id::{Sha, UnixMillis};
+use truing_core::port::{HaltReason, Permit, WriteGate};
 use truing_git::{Git, GitOptions};
 
 /// A gate that is open until it is shut.
@@ -26,7 +26,7 @@ impl Door {
 }
 
 #[async_trait]
-impl Gate for Door {
+impl WriteGate for Door {
     async fn ask(&self) -> Result<(), HaltReason> {
         if self.0.load(Ordering::SeqCst) { Err(HaltReason::KillSwitch) } else { Ok(()) }
     }
@@ -39,7 +39,7 @@ pub(crate) async fn permit() -> Arc<Permit> {
 
 /// The permit of this gate, which is open.
 pub(crate) async fn permit_of(door: &Arc<Door>) -> Arc<Permit> {
-    Permit::ask(&(Arc::clone(door) as Arc<dyn Gate>), Millis(0)).await.unwrap()
+    Permit::ask(&(Arc::clone(door) as Arc<dyn WriteGate>), UnixMillis(0)).await.unwrap()
 }
 
 /// A folder for one test, gone afterwards.

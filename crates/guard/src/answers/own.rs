@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::super::scan::Scanned;
+use super::super::scan::ScannedText;
 use super::super::unit::{compact, literals};
-use super::super::version::{Half, Rewrite, is_test_side};
+use super::super::version::{FileRewrite, FileSide, is_test_side};
 use super::{bare, numbers, part, says_enough};
 
 /// Bytes of a line that is looked at.
@@ -24,7 +24,7 @@ const LEAST_DIGITS: usize = 2;
 const EQUALITIES: &[&str] = &["equal(", "equals(", "eq("];
 
 /// What tests in the files of a fix have, after it.
-pub(super) struct Own {
+pub(super) struct FixTests {
     /// Their strings and numbers.
     values: BTreeSet<String>,
     /// All of their code, without blanks and comments.
@@ -32,7 +32,7 @@ pub(super) struct Own {
 }
 
 /// A case that code has for one value.
-pub(super) struct Special {
+pub(super) struct SpecialCase {
     /// Does the value alone say enough to be one test's?
     is_telling: bool,
     /// The whole list that is compared with, without its brackets and blanks, if the value stands in one that is.
@@ -41,11 +41,11 @@ pub(super) struct Special {
     gives: Vec<String>,
 }
 
-impl Own {
-    pub(super) fn new(rewrites: &[Rewrite<'_>]) -> Self {
+impl FixTests {
+    pub(super) fn new(rewrites: &[FileRewrite<'_>]) -> Self {
         let mut own = Self { values: BTreeSet::new(), code: String::new() };
         for after in rewrites.iter().filter_map(|rewrite| rewrite.after) {
-            let half = Half::new(after);
+            let half = FileSide::new(after);
             let Some(read) = &half.read else { continue };
             let scanned = &read.scanned;
             let ranges: Vec<Range<usize>> = if is_test_side(after.path) {
@@ -63,7 +63,7 @@ impl Own {
     }
 
     /// Do these tests use this value, and expect what the code gives for it?
-    pub(super) fn expects(&self, value: &str, special: &Special) -> bool {
+    pub(super) fn expects(&self, value: &str, special: &SpecialCase) -> bool {
         if special.list.as_ref().is_some_and(|list| self.has_list(list)) {
             let is_numbers = special.is_telling && !value.contains(|letter: char| letter.is_alphabetic());
             return is_numbers || self.has_any(&special.gives);
@@ -85,9 +85,9 @@ impl Own {
     }
 }
 
-impl Special {
+impl SpecialCase {
     /// The case that is decided by the value that stands here; none if it is neither telling nor one of a whole list.
-    pub(super) fn at(scanned: &Scanned, value: &Range<usize>) -> Option<Self> {
+    pub(super) fn at(scanned: &ScannedText, value: &Range<usize>) -> Option<Self> {
         let first = scanned.line_of(value.start);
         let line = scanned.line(first);
         if line.len() > MAX_LINE {
@@ -111,7 +111,7 @@ pub(super) fn is_equality(code: &str) -> bool {
 
 /// The list that this value stands in, or is in letters, if the code compares a whole thing with it and it is not one of a
 /// boundary.
-fn compared_list(scanned: &Scanned, line: &Range<usize>, value: &Range<usize>) -> Option<String> {
+fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> Option<String> {
     let before = part(&scanned.code, line.start..value.start);
     if before.trim_end().ends_with("==") {
         return list_in_letters(part(&scanned.bare, value.clone()));
@@ -142,7 +142,7 @@ fn list_in_letters(text: &str) -> Option<String> {
 }
 
 /// The values that code gives in a line and in the branch that it opens, other than this one.
-fn given(scanned: &Scanned, first: usize, value: &Range<usize>) -> Vec<String> {
+fn given(scanned: &ScannedText, first: usize, value: &Range<usize>) -> Vec<String> {
     let indent = |line: &Range<usize>| {
         let text = part(&scanned.code, line.clone());
         (!text.trim().is_empty()).then(|| text.len() - text.trim_start().len())
@@ -167,7 +167,7 @@ fn given(scanned: &Scanned, first: usize, value: &Range<usize>) -> Vec<String> {
 }
 
 /// Is what stands here a result, whole: returned, kept, the value of a key or of an arm?
-fn is_given(scanned: &Scanned, line: &Range<usize>, value: &Range<usize>) -> bool {
+fn is_given(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> bool {
     let before = part(&scanned.code, line.start..value.start).trim_end();
     let after = part(&scanned.code, value.end..line.end).trim_start();
     let before = before.trim_end_matches(['[', '(', '{', '&', '-', ' ']);

@@ -17,7 +17,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use truing_core::RepoPath;
-use truing_guard::{Rewrite, Tests, Version, Weakening, answers, is_test_side, sought, weakened};
+use truing_guard::{
+    FileRewrite, FileVersion, RepositoryTests, Weakening, answers, is_test_side, sought, weakened,
+};
 
 /// Files that a fix changes at most: what changes more is a release or a move.
 const MAX_CHANGED: usize = 30;
@@ -215,12 +217,12 @@ fn judged(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
     };
     let sides: Vec<_> = commit.files.iter().map(|file| (side(&file.before), side(&file.after))).collect();
     let version = |side: &'_ Option<(RepoPath, Vec<u8>)>| side.is_some();
-    let rewrites: Vec<Rewrite<'_>> = sides
+    let rewrites: Vec<FileRewrite<'_>> = sides
         .iter()
         .filter(|(before, after)| version(before) || version(after))
-        .map(|(before, after)| Rewrite {
-            before: before.as_ref().map(|(path, bytes)| Version { path, bytes }),
-            after: after.as_ref().map(|(path, bytes)| Version { path, bytes }),
+        .map(|(before, after)| FileRewrite {
+            before: before.as_ref().map(|(path, bytes)| FileVersion { path, bytes }),
+            after: after.as_ref().map(|(path, bytes)| FileVersion { path, bytes }),
         })
         .collect();
     let about = BTreeSet::new();
@@ -241,8 +243,9 @@ fn judged(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
                 files.push((path, bytes));
             }
         }
-        let files: Vec<Version<'_>> = files.iter().map(|(path, bytes)| Version { path, bytes }).collect();
-        found.extend(answers(&rewrites, &about, &Tests { paths: &paths, files: &files }));
+        let files: Vec<FileVersion<'_>> =
+            files.iter().map(|(path, bytes)| FileVersion { path, bytes }).collect();
+        found.extend(answers(&rewrites, &about, &RepositoryTests { paths: &paths, files: &files }));
     }
     found
 }

@@ -17,7 +17,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::RepoPath;
-use truing_guard::{Rewrite, Subject, Tests, Version, Weakening, answers, is_test_side, sought, weakened};
+use truing_guard::{
+    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, answers, is_test_side, sought,
+    weakened,
+};
 
 const LANGUAGES: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/python.txt")),
@@ -37,7 +40,7 @@ type Files = BTreeMap<String, String>;
 struct Case {
     end: &'static str,
     name: String,
-    about: BTreeSet<Subject>,
+    about: BTreeSet<FindingSubject>,
     after: Files,
     moved: BTreeMap<String, String>,
 }
@@ -62,11 +65,11 @@ fn parsed(text: &'static str) -> (Files, Vec<Case>) {
 }
 
 /// `PATH`, or `PATH:LINE words`.
-fn subject(told: &str) -> Subject {
+fn subject(told: &str) -> FindingSubject {
     let (place, text) = told.split_once(' ').unwrap_or((told, ""));
     let (path, line) = place.split_once(':').unwrap_or((place, ""));
     let line = line.parse().ok();
-    Subject {
+    FindingSubject {
         path: RepoPath::from_text(path),
         lines: line.map(|line| (line, line)),
         text: text.to_lowercase(),
@@ -137,11 +140,11 @@ fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
         .filter(|(from, before, to, after)| from != to || before != after)
         .map(|(from, before, to, after)| (path(&from), before, path(&to), after))
         .collect();
-    let rewrites: Vec<Rewrite<'_>> = sides
+    let rewrites: Vec<FileRewrite<'_>> = sides
         .iter()
-        .map(|(from, before, to, after)| Rewrite {
-            before: before.map(|text| Version { path: from, bytes: text.as_bytes() }),
-            after: after.map(|text| Version { path: to, bytes: text.as_bytes() }),
+        .map(|(from, before, to, after)| FileRewrite {
+            before: before.map(|text| FileVersion { path: from, bytes: text.as_bytes() }),
+            after: after.map(|text| FileVersion { path: to, bytes: text.as_bytes() }),
         })
         .collect();
     assert!(!rewrites.is_empty(), "{}: nothing is changed", case.name);
@@ -160,14 +163,18 @@ fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
 }
 
 /// What people are told of a fix that has answers ready for the project's tests.
-fn answered(project: &Files, rewrites: &[Rewrite<'_>], about: &BTreeSet<Subject>) -> Vec<Weakening> {
+fn answered(
+    project: &Files,
+    rewrites: &[FileRewrite<'_>],
+    about: &BTreeSet<FindingSubject>,
+) -> Vec<Weakening> {
     let texts = sought(rewrites).texts;
     let paths: Vec<RepoPath> = project.keys().map(|name| RepoPath::from_text(name)).collect();
     let has_one = |text: &str| texts.iter().any(|sought| text.contains(sought.as_str()));
     let files = paths.iter().zip(project.values()).filter(|(path, text)| is_test_side(path) && has_one(text));
-    let files: Vec<Version<'_>> =
-        files.map(|(path, text)| Version { path, bytes: text.as_bytes() }).collect();
-    answers(rewrites, about, &Tests { paths: &paths, files: &files })
+    let files: Vec<FileVersion<'_>> =
+        files.map(|(path, text)| FileVersion { path, bytes: text.as_bytes() }).collect();
+    answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files })
 }
 
 /// What is not seen of hostile fixes, and refused of honest ones.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use truing_core::RepoPath;
-use truing_guard::{Rewrite, Version, weakened};
+use truing_guard::{FileRewrite, FileVersion, weakened};
 
 use cases::{Case, cases};
 
@@ -34,12 +34,12 @@ fn python(folder: &Path) -> bool {
 fn is_weakened(name: &str, before: &str, after: Option<&str>) -> bool {
     let path = RepoPath::from_text(&format!("test_{name}.py"));
     let rewrite =
-        Rewrite { before: Some(version(&path, before)), after: after.map(|after| version(&path, after)) };
+        FileRewrite { before: Some(version(&path, before)), after: after.map(|after| version(&path, after)) };
     !weakened(&[rewrite], &BTreeSet::new()).is_empty()
 }
 
-fn version<'a>(path: &'a RepoPath, text: &'a str) -> Version<'a> {
-    Version { path, bytes: text.as_bytes() }
+fn version<'a>(path: &'a RepoPath, text: &'a str) -> FileVersion<'a> {
+    FileVersion { path, bytes: text.as_bytes() }
 }
 
 #[test]

@@ -4,23 +4,23 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use truing_agent::schema::{self, ToldLine};
-use truing_core::finding::{AnchorKind, RawFinding, Side, Source};
-use truing_core::identity::Placed;
+use truing_agent::schema::{self, ReportedLine};
+use truing_core::finding::{AnchorKind, DiffSide, FindingSource, RawFinding};
+use truing_core::identity::PlacedFinding;
 use truing_core::markdown;
-use truing_core::outcome::{Coverage, WalkthroughLine};
-use truing_core::port::{ProofRequest, Proposal, Reader};
+use truing_core::outcome::{ReviewCoverage, WalkthroughLine};
+use truing_core::port::{ProofRequest, ReplacementProposal, RepositoryReader};
 use truing_diff::RepoPath;
-use truing_reader::Tree;
-use truing_reader::redact::Quoted;
+use truing_reader::FileTree;
+use truing_reader::redact::QuotedSecrets;
 
 /// Has the replacements proven that models propose, those of earlier reviews anew. One that is not proven becomes text in its
 /// finding's body: it may be of lines that the diff does not show, not be of a form that forges can offer to apply, or change
 /// more than its lines. Where the reader fails, none is proven.
-pub(super) async fn prove(tree: &Path, reader: &dyn Reader, found: &mut [Placed]) {
+pub(super) async fn prove(tree: &Path, reader: &dyn RepositoryReader, found: &mut [PlacedFinding]) {
     let (mut asked, mut proposals) = (Vec::new(), Vec::new());
     for (at, placed) in found.iter().enumerate().filter(|(_, placed)| may_be_shown(placed)) {
-        if let Some(proposal) = Proposal::of(&placed.raw) {
+        if let Some(proposal) = ReplacementProposal::of(&placed.raw) {
             asked.push(at);
             proposals.push(proposal);
         }
@@ -37,7 +37,7 @@ pub(super) async fn prove(tree: &Path, reader: &dyn Reader, found: &mut [Placed]
     let proven: BTreeSet<usize> =
         asked.into_iter().zip(proven).filter(|(_, is_proven)| *is_proven).map(|(at, _)| at).collect();
     for (_, placed) in found.iter_mut().enumerate().filter(|(at, _)| !proven.contains(at)) {
-        if let RawFinding { source: Source::Agent, suggestion: Some(proposed), .. } = &placed.raw {
+        if let RawFinding { source: FindingSource::Agent, suggestion: Some(proposed), .. } = &placed.raw {
             let shown = schema::shown(&proposed.replacement);
             placed.raw = placed.raw.clone().unproven(&shown);
         }
@@ -45,27 +45,27 @@ pub(super) async fn prove(tree: &Path, reader: &dyn Reader, found: &mut [Placed]
 }
 
 /// Can a model's replacement be shown with a comment on exactly its lines, in the form that forges offer to apply?
-fn may_be_shown(placed: &Placed) -> bool {
-    let Placed { raw, anchor, at, .. } = placed;
-    let is_placed = *anchor == AnchorKind::Inline && *at == raw.place && at.side == Side::New;
+fn may_be_shown(placed: &PlacedFinding) -> bool {
+    let PlacedFinding { raw, anchor, at, .. } = placed;
+    let is_placed = *anchor == AnchorKind::Inline && *at == raw.place && at.side == DiffSide::New;
     let is_of_a_form = |proposed: &str| markdown::suggestion(proposed).is_some();
-    raw.source == Source::Agent
+    raw.source == FindingSource::Agent
         && is_placed
         && raw.suggestion.as_ref().is_some_and(|proposed| is_of_a_form(&proposed.replacement))
 }
 
 /// The walkthrough that reviewers gave, in their order: lines about files of the change, without secrets.
 pub(super) fn walkthrough<'a>(
-    said: impl Iterator<Item = &'a ToldLine>,
+    said: impl Iterator<Item = &'a ReportedLine>,
     tree: &Path,
-    coverage: &Coverage,
+    coverage: &ReviewCoverage,
 ) -> Vec<WalkthroughLine> {
-    let said: Vec<ToldLine> = said.cloned().collect();
+    let said: Vec<ReportedLine> = said.cloned().collect();
     let left = coverage.not_reviewed.iter().map(|gap| &gap.path);
     let changed: BTreeSet<&RepoPath> = coverage.reviewed.iter().chain(left).collect();
     let lines = schema::walkthrough::walkthrough(&said, |path| changed.contains(path));
-    let files = if lines.is_empty() { None } else { Tree::open(tree).ok() };
-    let quoted = |path: &RepoPath| files.as_ref()?.text(path).map(|text| Quoted::of(&text));
+    let files = if lines.is_empty() { None } else { FileTree::open(tree).ok() };
+    let quoted = |path: &RepoPath| files.as_ref()?.text(path).map(|text| QuotedSecrets::of(&text));
     let hidden = |line: WalkthroughLine| {
         let text = quoted(&line.path).unwrap_or_default().hide_in(&line.text);
         WalkthroughLine { text, ..line }
@@ -75,44 +75,51 @@ pub(super) fn walkthrough<'a>(
 
 #[cfg(test)]
 mod tests {
-    use truing_core::finding::{Category, Place, Severity, Suggestion};
-    use truing_core::identity::Sighting;
-    use truing_core::outcome::{NotReviewed, SkipReason};
-    use truing_reader::InProcess;
+    use truing_core::finding::{CodeLocation, DefectCategory, Severity, SuggestedFix};
+    use truing_core::identity::FindingFacts;
+    use truing_core::outcome::{SkipReason, UnreviewedFile};
+    use truing_reader::InProcessReader;
 
     use super::*;
     use truing_core::code::CodeDigests;
 
     const TEXT: &str = "def f(a):\n    if a:\n        return 1\n    return 2\n";
 
-    fn placed(line: u32, replacement: &str) -> Placed {
-        let place = Place { path: "a.py".into(), side: Side::New, start_line: line, end_line: line };
+    fn placed(line: u32, replacement: &str) -> PlacedFinding {
+        let place =
+            CodeLocation { path: "a.py".into(), side: DiffSide::New, start_line: line, end_line: line };
         let raw = RawFinding {
             place: place.clone(),
             severity: Severity::P1,
-            category: Category::F,
+            category: DefectCategory::F,
             rule: "agent/silent-failure".into(),
             title: "It is wrong".into(),
             body: "Say why.".into(),
             snippet: TEXT.lines().nth(line as usize - 1).unwrap_or_default().into(),
             code: CodeDigests::default(),
-            suggestion: Some(Suggestion { replacement: replacement.into() }),
-            source: Source::Agent,
+            suggestion: Some(SuggestedFix { replacement: replacement.into() }),
+            source: FindingSource::Agent,
         };
-        Placed { raw, anchor: AnchorKind::Inline, at: place, old_path: None, sighting: Sighting::default() }
+        PlacedFinding {
+            raw,
+            anchor: AnchorKind::Inline,
+            at: place,
+            old_path: None,
+            sighting: FindingFacts::default(),
+        }
     }
 
-    async fn proven(mut placed: Placed) -> RawFinding {
+    async fn proven(mut placed: PlacedFinding) -> RawFinding {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.py"), TEXT).unwrap();
-        prove(folder.path(), &InProcess::new().unwrap(), std::slice::from_mut(&mut placed)).await;
+        prove(folder.path(), &InProcessReader::new().unwrap(), std::slice::from_mut(&mut placed)).await;
         placed.raw
     }
 
     #[tokio::test]
     async fn a_proven_replacement_stays_and_another_one_is_text() {
         let raw = proven(placed(3, "        return 3")).await;
-        assert_eq!(raw.suggestion, Some(Suggestion { replacement: "        return 3".into() }));
+        assert_eq!(raw.suggestion, Some(SuggestedFix { replacement: "        return 3".into() }));
         assert_eq!(raw.body, "Say why.");
         let raw = proven(placed(3, "    return 3")).await;
         assert_eq!(raw.suggestion, None);
@@ -122,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_no_comment_could_offer_is_text_though_it_fits() {
-        let off = |change: &dyn Fn(&mut Placed)| {
+        let off = |change: &dyn Fn(&mut PlacedFinding)| {
             let mut placed = placed(3, "        return 3");
             change(&mut placed);
             placed
@@ -143,8 +150,8 @@ mod tests {
     #[tokio::test]
     async fn without_a_reader_nothing_is_proven_and_rules_are_not_asked_again() {
         let mut found = [placed(3, "        return 3"), placed(4, "    return 3")];
-        found[1].raw.source = Source::Rule;
-        prove(Path::new("/nowhere"), &InProcess::new().unwrap(), &mut found).await;
+        found[1].raw.source = FindingSource::Rule;
+        prove(Path::new("/nowhere"), &InProcessReader::new().unwrap(), &mut found).await;
         assert_eq!(found.map(|placed| placed.raw.suggestion.is_some()), [false, true]);
     }
 
@@ -154,9 +161,9 @@ mod tests {
         let key = ["AKIA", "73U55XTPLPFT7V4S"].concat();
         std::fs::write(folder.path().join("a.py"), format!("KEY = \"{key}\"\n")).unwrap();
         let said = [("a.py", format!("Sets {key}.")), ("gone.py", "Removed.".into()), ("c.py", "?".into())];
-        let said = said.map(|(path, text)| ToldLine { path: path.into(), text });
-        let gone = NotReviewed { path: "gone.py".into(), reason: SkipReason::Deleted };
-        let coverage = Coverage { reviewed: vec!["a.py".into()], not_reviewed: vec![gone] };
+        let said = said.map(|(path, text)| ReportedLine { path: path.into(), text });
+        let gone = UnreviewedFile { path: "gone.py".into(), reason: SkipReason::Deleted };
+        let coverage = ReviewCoverage { reviewed: vec!["a.py".into()], not_reviewed: vec![gone] };
         let lines = walkthrough(said.iter(), folder.path(), &coverage);
         let lines: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(lines, ["Sets AKIA….", "Removed."]);

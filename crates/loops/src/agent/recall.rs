@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use truing_agent::memory::{
-    FOLDER, File, Found, MAX_MEMORY_BYTES, MAX_SKILL_BYTES, MAX_SKILLS, MEMORY_FILES, Memory, Role,
-    SkillFile, skill_file,
+    FOLDER, LayerFiles, LayeredMemory, MAX_MEMORY_BYTES, MAX_SKILL_BYTES, MAX_SKILLS, MEMORY_FILES,
+    MemoryFile, MemoryPath, SkillFile, skill_file,
 };
 use truing_core::id::Sha;
 use truing_core::line;
-use truing_core::outcome::{Remembered, SkipReason};
+use truing_core::outcome::{ModelMemory, SkipReason};
 use truing_diff::RepoPath;
-use truing_git::{GitError, Mirror, Repository, TreeFile};
-use truing_reader::Tree;
+use truing_git::{GitError, LocalRepository, Mirror, TreeFile};
+use truing_reader::FileTree;
 use truing_reader::redact::redact;
 
 use super::task::hash_of;
@@ -42,27 +42,27 @@ const MAX_WORDS_CHARS: usize = 100;
 /// What the operator tells every review, and what was put together lately.
 #[derive(Debug, Default)]
 pub struct ContextSources {
-    operators: Found,
+    operators: LayerFiles,
     /// Do several reviewers look at each change? Else a repository's own are not even read.
     pub(super) specialists: bool,
     /// The latest is the last.
-    kept: Mutex<VecDeque<(String, Arc<Memory>)>>,
+    kept: Mutex<VecDeque<(String, Arc<LayeredMemory>)>>,
 }
 
 /// What one review is told, and where the repository's part is from.
 #[derive(Clone, Debug)]
-pub struct Recalled {
+pub struct ReviewMemory {
     /// All of it.
-    pub memory: Arc<Memory>,
+    pub memory: Arc<LayeredMemory>,
     /// Where the repository's own files were, in words.
     pub from: String,
 }
 
-impl Recalled {
+impl ReviewMemory {
     /// As a run's record tells of it.
-    pub(super) fn told(&self) -> Remembered {
+    pub(super) fn told(&self) -> ModelMemory {
         let Self { memory, from } = self;
-        Remembered {
+        ModelMemory {
             hash: memory.hash.clone(),
             own: memory.own.as_ref().map(|own| format!("{own} from {from}")),
             instructions: memory.instructions.iter().map(|at| redact(at)).collect(),
@@ -73,7 +73,7 @@ impl Recalled {
 
 /// Whatever has commits whose files can be read.
 #[async_trait]
-pub trait Commits: Sync {
+pub trait CommitFileReader: Sync {
     /// See [`Mirror::list`].
     async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError>;
 
@@ -82,7 +82,7 @@ pub trait Commits: Sync {
 }
 
 #[async_trait]
-impl Commits for Mirror {
+impl CommitFileReader for Mirror {
     async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         Mirror::list(self, sha, at).await
     }
@@ -93,13 +93,13 @@ impl Commits for Mirror {
 }
 
 #[async_trait]
-impl Commits for Repository {
+impl CommitFileReader for LocalRepository {
     async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        Repository::list(self, sha, at).await
+        LocalRepository::list(self, sha, at).await
     }
 
     async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
-        Repository::read(self, sha, path).await
+        LocalRepository::read(self, sha, path).await
     }
 }
 
@@ -110,7 +110,7 @@ impl ContextSources {
     /// # Errors
     /// The folder cannot be read.
     pub fn new(folder: &Path) -> std::io::Result<Self> {
-        let mut operators = Found::default();
+        let mut operators = LayerFiles::default();
         let (names, more) = folders(folder)?;
         operators.more_skills = more;
         for name in names {
@@ -119,7 +119,7 @@ impl ContextSources {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 read => read.map_err(|error| format!("it cannot be read: {error}")),
             };
-            let file = File { path: path.display().to_string(), content };
+            let file = MemoryFile { path: path.display().to_string(), content };
             operators.skills.push(SkillFile { folder: name, file });
         }
         Ok(Self { operators, ..Self::default() })
@@ -136,7 +136,11 @@ impl ContextSources {
     /// # Errors
     /// [`GitError`], if the commit's files cannot be listed.
     #[truing_core::boxed_future]
-    pub async fn of_commit(&self, commits: &dyn Commits, at: Option<&Sha>) -> Result<Arc<Memory>, GitError> {
+    pub async fn of_commit(
+        &self,
+        commits: &dyn CommitFileReader,
+        at: Option<&Sha>,
+    ) -> Result<Arc<LayeredMemory>, GitError> {
         let [memory, _, agents] = MEMORY_FILES;
         let mut listed = match at {
             Some(commit) => commits.list(commit, &[memory, agents, FOLDER]).await?,
@@ -148,19 +152,19 @@ impl ContextSources {
         if let Some(memory) = self.found(&key) {
             return Ok(memory);
         }
-        let mut found = Found::default();
+        let mut found = LayerFiles::default();
         for file in &listed {
             let Some((path, role)) = role(file) else { continue };
             match role {
-                Role::Skill(_) if found.skills.len() >= MAX_SKILLS => {
+                MemoryPath::Skill(_) if found.skills.len() >= MAX_SKILLS => {
                     found.more_skills += 1;
                     continue;
                 }
-                Role::Specialist(_) if found.specialists.len() >= MAX_SPECIALIST_FILES => {
+                MemoryPath::Specialist(_) if found.specialists.len() >= MAX_SPECIALIST_FILES => {
                     found.more_specialists += 1;
                     continue;
                 }
-                Role::Memory | Role::Skill(_) | Role::Specialist(_) => {}
+                MemoryPath::Memory | MemoryPath::Skill(_) | MemoryPath::Specialist(_) => {}
             }
             let content = if !file.is_plain {
                 Err(NOT_FOLLOWED.to_owned())
@@ -177,16 +181,18 @@ impl ContextSources {
                     }
                 }
             };
-            put(&mut found, role, File { path: path.to_owned(), content });
+            put(&mut found, role, MemoryFile { path: path.to_owned(), content });
         }
         sort(&mut found);
-        Ok(self.keep(key, Memory::of(&self.operators, &found)))
+        Ok(self.keep(key, LayeredMemory::of(&self.operators, &found)))
     }
 
     /// With what a working tree tells. Nothing in it is followed out of it.
-    pub fn of_tree(&self, root: &Path) -> Arc<Memory> {
-        let mut found = Found::default();
-        let Ok(tree) = Tree::open(root) else { return Arc::new(Memory::of(&self.operators, &found)) };
+    pub fn of_tree(&self, root: &Path) -> Arc<LayeredMemory> {
+        let mut found = LayerFiles::default();
+        let Ok(tree) = FileTree::open(root) else {
+            return Arc::new(LayeredMemory::of(&self.operators, &found));
+        };
         let file = |path: &str| {
             // Whether it is there at all is asked of the file system: a link, too, is something to tell of.
             root.join(path).symlink_metadata().ok()?;
@@ -197,7 +203,7 @@ impl ContextSources {
                     format!("it cannot be read ({})", why.as_str().replace('_', " "))
                 }
             });
-            Some(File { path: path.to_owned(), content })
+            Some(MemoryFile { path: path.to_owned(), content })
         };
         found.memory.extend(MEMORY_FILES.iter().filter_map(|path| file(path)));
         let folder = format!("{FOLDER}/skills");
@@ -211,8 +217,8 @@ impl ContextSources {
             let path = format!("{FOLDER}/agents");
             let folder = root.join(&path);
             if folder.is_symlink() {
-                let file = File { path: path.clone(), content: Err(NOT_FOLLOWED.to_owned()) };
-                put(&mut found, Role::Specialist(&path), file);
+                let file = MemoryFile { path: path.clone(), content: Err(NOT_FOLLOWED.to_owned()) };
+                put(&mut found, MemoryPath::Specialist(&path), file);
             } else {
                 let (names, more) = texts(&folder);
                 found.more_specialists = more;
@@ -222,23 +228,23 @@ impl ContextSources {
                 }
             }
         }
-        Arc::new(Memory::of(&self.operators, &found))
+        Arc::new(LayeredMemory::of(&self.operators, &found))
     }
 
     /// Does what a file is count here?
-    fn takes(&self, role: Role<'_>) -> bool {
+    fn takes(&self, role: MemoryPath<'_>) -> bool {
         match role {
-            Role::Memory | Role::Skill(_) => true,
-            Role::Specialist(_) => self.specialists,
+            MemoryPath::Memory | MemoryPath::Skill(_) => true,
+            MemoryPath::Specialist(_) => self.specialists,
         }
     }
 
-    fn found(&self, key: &str) -> Option<Arc<Memory>> {
+    fn found(&self, key: &str) -> Option<Arc<LayeredMemory>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().find(|(known, _)| known == key).map(|(_, memory)| Arc::clone(memory))
     }
 
-    fn keep(&self, key: String, memory: Memory) -> Arc<Memory> {
+    fn keep(&self, key: String, memory: LayeredMemory) -> Arc<LayeredMemory> {
         let memory = Arc::new(memory);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MAX_KEPT {
@@ -250,31 +256,31 @@ impl ContextSources {
 }
 
 /// What a file of a commit is, with its path.
-fn role(file: &TreeFile) -> Option<(&str, Role<'_>)> {
+fn role(file: &TreeFile) -> Option<(&str, MemoryPath<'_>)> {
     let path = file.path.as_str()?;
     // What stands in place of a folder (a link, a submodule) is told of.
     let odd = || match path.strip_prefix(FOLDER)? {
-        "" => Some(Role::Skill(path)),
-        "/agents" => Some(Role::Specialist(path)),
+        "" => Some(MemoryPath::Skill(path)),
+        "/agents" => Some(MemoryPath::Specialist(path)),
         below => {
             let skill = below.strip_prefix("/skills")?;
-            (skill.rfind('/').unwrap_or(0) == 0).then_some(Role::Skill(path))
+            (skill.rfind('/').unwrap_or(0) == 0).then_some(MemoryPath::Skill(path))
         }
     };
     let odd = if file.is_plain { None } else { odd() };
-    Role::of(path).or(odd).map(|role| (path, role))
+    MemoryPath::of(path).or(odd).map(|role| (path, role))
 }
 
-fn put(found: &mut Found, role: Role<'_>, file: File) {
+fn put(found: &mut LayerFiles, role: MemoryPath<'_>, file: MemoryFile) {
     match role {
-        Role::Memory => found.memory.push(file),
-        Role::Skill(folder) => found.skills.push(SkillFile { folder: folder.to_owned(), file }),
-        Role::Specialist(name) => found.specialists.push(SkillFile { folder: name.to_owned(), file }),
+        MemoryPath::Memory => found.memory.push(file),
+        MemoryPath::Skill(folder) => found.skills.push(SkillFile { folder: folder.to_owned(), file }),
+        MemoryPath::Specialist(name) => found.specialists.push(SkillFile { folder: name.to_owned(), file }),
     }
 }
 
 /// The memory's files in the order in which they count.
-fn sort(found: &mut Found) {
+fn sort(found: &mut LayerFiles) {
     found.memory.sort_by_key(|file| MEMORY_FILES.iter().position(|path| *path == file.path));
 }
 

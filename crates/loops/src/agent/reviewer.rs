@@ -5,28 +5,28 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use truing_agent::mcp::client::Servers;
-use truing_agent::memory::{Memory, Skill, WithSkills};
-use truing_agent::native::{End, Limits, Ran};
+use truing_agent::mcp::client::McpServers;
+use truing_agent::memory::{LayeredMemory, Skill, SkillTools};
+use truing_agent::native::{AgentRun, AgentRunEnd, RunLimits};
 use truing_agent::prompt::route::{REVIEW, REVIEW_AGAIN, SPECIALIST_TASK, SPECIALIST_TASK_AGAIN};
-use truing_agent::schema::walkthrough::WithWalkthrough;
-use truing_agent::schema::{self, Items};
+use truing_agent::schema::walkthrough::WalkthroughReport;
+use truing_agent::schema::{self, UncheckedFindings};
 use truing_core::finding::Finding;
-use truing_core::id::Millis;
-use truing_core::ledger::{Level, LevelKind, Purse};
+use truing_core::id::UnixMillis;
+use truing_core::ledger::{BudgetLevel, BudgetLevelKind, RunBudget};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{AskedModel, ModelPart, Modelled, Specialist};
-use truing_core::port::Gate;
+use truing_core::outcome::{ModelReview, ModelReviewDetail, ModelReviewStatus, SpecialistRun};
+use truing_core::port::WriteGate;
 use truing_diff::RepoPath;
-use truing_model::gateway::Refused;
-use truing_reader::Tree;
+use truing_model::gateway::ModelError;
+use truing_reader::FileTree;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
-use super::shown::{self, Again, Looked, Shown};
+use super::shown::{self, EarlierReviewText, ReviewPromptInput, ViewTrackingTools};
 use super::task::ModelTask;
-use super::{Agent, AgentError, Part, Place, ReviewForm, Subject};
-use crate::reading::{Change, Reading};
+use super::{AgentError, ChangeDescription, ModelAgent, ModelReviewRun, ReviewForm, ReviewTree};
+use crate::reading::{ReadingOutcome, ReviewedChange};
 
 /// What a review and its one agent are called on a cassette.
 const RUN: &str = "review";
@@ -37,30 +37,30 @@ const SPECIALIST_MONEY: MicroUsd = MicroUsd(500_000);
 /// What is looked at, by whom and with what.
 #[derive(Clone, Copy)]
 pub(super) struct ReviewInput<'a> {
-    pub(super) agent: &'a Agent,
-    pub(super) change: &'a Change,
-    pub(super) place: Place<'a>,
-    pub(super) reading: &'a Reading,
-    pub(super) subject: &'a Subject,
+    pub(super) agent: &'a ModelAgent,
+    pub(super) change: &'a ReviewedChange,
+    pub(super) place: ReviewTree<'a>,
+    pub(super) reading: &'a ReadingOutcome,
+    pub(super) subject: &'a ChangeDescription,
     /// What is told of earlier reviews of it, if there were any.
-    pub(super) again: Option<&'a Again>,
+    pub(super) again: Option<&'a EarlierReviewText>,
     /// The findings of these that each reviewer owes a verdict on.
     pub(super) owed: &'a [&'a Finding],
     /// The form that the review has.
     pub(super) form: ReviewForm,
-    pub(super) memory: &'a Memory,
-    pub(super) purse: &'a Purse,
+    pub(super) memory: &'a LayeredMemory,
+    pub(super) purse: &'a RunBudget,
     /// The most that may still be spent on the pull request; none: nothing bounds it.
     pub(super) money: Option<MicroUsd>,
     /// What all of them may ask besides.
-    pub(super) servers: &'a Servers,
+    pub(super) servers: &'a McpServers,
 }
 
 /// What a look came to.
 pub(super) struct ReviewerRun {
     /// Whose it was: a specialist's name; none: it was the only one.
     pub(super) specialist: Option<String>,
-    pub(super) ran: Ran,
+    pub(super) ran: AgentRun,
     /// The files whose change it saw.
     pub(super) seen: BTreeSet<RepoPath>,
     /// Looks at files that came to nothing because the reader failed.
@@ -86,7 +86,7 @@ impl<'a> ReviewInput<'a> {
         self,
         specialist: Option<&'a Skill>,
         side_by_side: usize,
-        gate: Arc<dyn Gate>,
+        gate: Arc<dyn WriteGate>,
     ) -> Pin<Box<dyn Future<Output = Result<ReviewerRun, AgentError>> + Send + 'a>> {
         Box::pin(self.looked(specialist, side_by_side, gate))
     }
@@ -95,13 +95,13 @@ impl<'a> ReviewInput<'a> {
         self,
         specialist: Option<&Skill>,
         side_by_side: usize,
-        gate: Arc<dyn Gate>,
+        gate: Arc<dyn WriteGate>,
     ) -> Result<ReviewerRun, AgentError> {
         let Self { agent, change, place, reading, subject, again, owed, memory, purse, money: left, .. } =
             self;
         let began = Instant::now();
         let level = |kind| purse.levels.iter().find(|level| level.kind == kind);
-        let repository = level(LevelKind::RepoDay).map_or("", |level| level.key.as_str());
+        let repository = level(BudgetLevelKind::RepoDay).map_or("", |level| level.key.as_str());
         let part = specialist.map(|specialist| specialist.text.as_str());
         let task = match (part, again) {
             (None, None) => REVIEW.task,
@@ -110,7 +110,7 @@ impl<'a> ReviewInput<'a> {
             (Some(_), Some(_)) => SPECIALIST_TASK_AGAIN,
         };
         let recalled = Some((memory, part));
-        let shown = Shown {
+        let shown = ReviewPromptInput {
             change,
             reading,
             subject,
@@ -128,42 +128,42 @@ impl<'a> ReviewInput<'a> {
         };
         let tools = agent.reader.tools(request, change.diff.as_slice());
         let beside = self.servers.beside(&tools);
-        let skilled = WithSkills::new(&beside, &memory.skills);
-        let looked = Looked::new(&skilled, seen);
+        let skilled = SkillTools::new(&beside, &memory.skills);
+        let looked = ViewTrackingTools::new(&skilled, seen);
         let name = specialist.map(|specialist| specialist.name.clone());
         // With little left the model is asked to conclude, in place of a call that is refused.
-        let whole = level(LevelKind::Review).map(|level| level.limit).into_iter().chain(left).min();
+        let whole = level(BudgetLevelKind::Review).map(|level| level.limit).into_iter().chain(left).min();
         let money = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
-        let limits = Limits { money, ..agent.limits };
+        let limits = RunLimits { money, ..agent.limits };
         // By a level of its own none can set aside what the others need.
-        let own = name.as_ref().zip(money).map(|(name, limit)| Level {
-            kind: LevelKind::Run,
+        let own = name.as_ref().zip(money).map(|(name, limit)| BudgetLevel {
+            kind: BudgetLevelKind::Run,
             key: format!("{} {name}", purse.run),
             period: String::new(),
             limit,
         });
         let levels = purse.levels.iter().cloned().chain(own).collect();
-        let drawn = Purse { run: purse.run.clone(), levels };
+        let drawn = RunBudget { run: purse.run.clone(), levels };
         let who = (RUN, name.as_deref().unwrap_or(AGENT));
         let task = ModelTask { purse: drawn, name: who, told: &told, limits, gate };
-        let files = Tree::open(place.tree).ok();
+        let files = FileTree::open(place.tree).ok();
         let text = |path: &RepoPath| files.as_ref()?.text(path);
-        let lacks = |items: &Items| {
+        let lacks = |items: &UncheckedFindings| {
             let both = [schema::unfit(items, text), schema::missing(&items.verdicts, owed.iter().copied())];
             let told: Vec<String> = both.into_iter().flatten().collect();
             (!told.is_empty()).then(|| told.join("\n"))
         };
-        let ran: Ran = if self.form.walkthrough {
-            let lacks = |items: &WithWalkthrough| lacks(&items.0);
-            agent.conversed(task, &looked, lacks).await.map(|WithWalkthrough(items)| items)
+        let ran: AgentRun = if self.form.walkthrough {
+            let lacks = |items: &WalkthroughReport| lacks(&items.0);
+            agent.conversed(task, &looked, lacks).await.map(|WalkthroughReport(items)| items)
         } else {
             agent.conversed(task, &looked, lacks).await
         };
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if let End::Refused(Refused::Halted(reason)) = ran.end {
+        if let AgentRunEnd::Refused(ModelError::Halted(reason)) = ran.end {
             return Err(AgentError::Halted(reason));
         }
-        if let End::Refused(Refused::Drift { what }) = ran.end {
+        if let AgentRunEnd::Refused(ModelError::Drift { what }) = ran.end {
             return Err(AgentError::Drift(what));
         }
         let (seen, failures) = (looked.seen(), tools.failures().await.len());
@@ -179,8 +179,13 @@ fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
 }
 
 /// Several reviewers' runs as one part of the review. `did`: their work, as far as it is known by other means.
-pub(super) fn together(looks: &[ReviewerRun], found: &[u32], did: Modelled, now: Millis) -> Part {
-    let mut asked = AskedModel { did, ..AskedModel::default() };
+pub(super) fn together(
+    looks: &[ReviewerRun],
+    found: &[u32],
+    did: ModelReviewDetail,
+    now: UnixMillis,
+) -> ModelReviewRun {
+    let mut asked = ModelReview { did, ..ModelReview::default() };
     let (mut parts, mut asks) = (Vec::new(), None);
     for (index, ReviewerRun { specialist, ran, failures, hash, ms, .. }) in looks.iter().enumerate() {
         asked.turns = asked.turns.saturating_add(ran.turns);
@@ -203,10 +208,11 @@ pub(super) fn together(looks: &[ReviewerRun], found: &[u32], did: Modelled, now:
         }
         let ended = all.ends.entry(ran.end.label().to_owned()).or_default();
         *ended = ended.saturating_add(1);
-        let Part { part, asks: asks_here, .. } = Part::of(ran, now).after_failures(*failures);
+        let ModelReviewRun { part, asks: asks_here, .. } =
+            ModelReviewRun::of(ran, now).after_failures(*failures);
         asks = asks.max(asks_here);
         if let Some(name) = specialist {
-            all.specialists.push(Specialist {
+            all.specialists.push(SpecialistRun {
                 name: name.clone(),
                 turns: ran.turns,
                 cost_micro_usd: ran.cost,
@@ -228,20 +234,24 @@ pub(super) fn together(looks: &[ReviewerRun], found: &[u32], did: Modelled, now:
                 Some(format!("{}: {why}", one.name))
             });
             match gaps.collect::<Vec<_>>().as_slice() {
-                [] => ModelPart::Whole,
-                gaps => ModelPart::Partial(gaps.join("; ")),
+                [] => ModelReviewStatus::Whole,
+                gaps => ModelReviewStatus::Partial(gaps.join("; ")),
             }
         }
     };
-    Part { part, asked: Some(asked), asks, ..Part::whole() }
+    ModelReviewRun { part, asked: Some(asked), asks, ..ModelReviewRun::whole() }
 }
 
 /// Why one's part is not whole. That the rules are left, which a review by one would say, is not so of several.
-fn reason(ran: &Ran, part: &ModelPart) -> Option<String> {
+fn reason(ran: &AgentRun, part: &ModelReviewStatus) -> Option<String> {
     match (part, &ran.end) {
-        (ModelPart::Whole, _) => None,
-        (ModelPart::Partial(why) | ModelPart::Deferred { why, .. }, End::Done) => Some(why.clone()),
-        (ModelPart::Partial(_) | ModelPart::Deferred { .. }, end) => Some(redact(&end.to_string())),
+        (ModelReviewStatus::Whole, _) => None,
+        (ModelReviewStatus::Partial(why) | ModelReviewStatus::Deferred { why, .. }, AgentRunEnd::Done) => {
+            Some(why.clone())
+        }
+        (ModelReviewStatus::Partial(_) | ModelReviewStatus::Deferred { .. }, end) => {
+            Some(redact(&end.to_string()))
+        }
     }
 }
 

@@ -9,23 +9,23 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use truing_agent::memory::Memory;
-use truing_agent::native::{Brief, Output, Tools};
-use truing_agent::prompt::route::Filled;
-use truing_agent::prompt::{PromptError, Values};
+use truing_agent::memory::LayeredMemory;
+use truing_agent::native::{CallOutput, RunBrief, RunTools};
+use truing_agent::prompt::route::FilledPrompts;
+use truing_agent::prompt::{PromptError, PromptValues};
 use truing_agent::schema::MAX_FINDINGS;
 use truing_core::finding::RawFinding;
 use truing_core::id::Sha;
 use truing_core::line;
-use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
+use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
 use truing_core::port::PullRequest;
 use truing_diff::RepoPath;
-use truing_model::messages::Tool;
+use truing_model::messages::ToolDefinition;
 use truing_reader::tools::{DIFF, TreeTool, diff};
 
-use super::Agent;
+use super::ModelAgent;
 use super::task::{BuiltPrompt, fence};
-use crate::reading::{Change, Reading};
+use crate::reading::{ReadingOutcome, ReviewedChange};
 use crate::telemetry;
 
 /// What the names of repositories begin with that no forge has.
@@ -44,7 +44,7 @@ const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
 
 /// What people say of a change: data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Subject {
+pub struct ChangeDescription {
     /// Its title.
     pub title: String,
     /// Its description.
@@ -55,7 +55,7 @@ pub struct Subject {
     pub repository: Option<String>,
 }
 
-impl Subject {
+impl ChangeDescription {
     /// Of a pull request.
     pub fn of(pull: &PullRequest) -> Self {
         Self {
@@ -69,19 +69,19 @@ impl Subject {
 
 /// What a review is of, for its prompt.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shown<'a> {
+pub(super) struct ReviewPromptInput<'a> {
     /// Its change.
-    pub(super) change: &'a Change,
+    pub(super) change: &'a ReviewedChange,
     /// What the rules have read.
-    pub(super) reading: &'a Reading,
+    pub(super) reading: &'a ReadingOutcome,
     /// What people say of it.
-    pub(super) subject: &'a Subject,
+    pub(super) subject: &'a ChangeDescription,
     /// The repository, as the ledger knows it.
     pub(super) repository: &'a str,
     /// What is told of earlier reviews, if there were any.
-    pub(super) again: Option<&'a Again>,
+    pub(super) again: Option<&'a EarlierReviewText>,
     /// What the repository and the operator tell besides, and a specialist's part, if the prompt tells them.
-    pub(super) memory: Option<(&'a Memory, Option<&'a str>)>,
+    pub(super) memory: Option<(&'a LayeredMemory, Option<&'a str>)>,
     /// What the change is to mend, if it is a fix.
     pub(super) findings: Option<&'a str>,
     /// What people have dismissed, if the prompt tells of it.
@@ -90,7 +90,7 @@ pub(super) struct Shown<'a> {
 
 /// What is told of earlier reviews of a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Again {
+pub(super) struct EarlierReviewText {
     /// The commit that was reviewed last.
     pub(super) last_head: String,
     /// What landed since.
@@ -101,7 +101,7 @@ pub(super) struct Again {
 
 /// As much of a change as there is room for. What nobody can read as text is named, too: a link that leads elsewhere, or a
 /// program that has become executable, is part of the change.
-pub(crate) struct Diffs {
+pub(crate) struct DiffExcerpt {
     /// The changes of whole files.
     pub(crate) text: String,
     /// Names of files that are not in it.
@@ -110,9 +110,9 @@ pub(crate) struct Diffs {
     pub(super) seen: BTreeSet<RepoPath>,
 }
 
-impl Diffs {
+impl DiffExcerpt {
     /// Of the files that can be read.
-    pub(crate) fn of(change: &Change, reading: &Reading) -> Self {
+    pub(crate) fn of(change: &ReviewedChange, reading: &ReadingOutcome) -> Self {
         let mut seen = BTreeSet::new();
         let (mut text, mut others) = (String::new(), Vec::new());
         for path in &reading.coverage.reviewed {
@@ -130,7 +130,7 @@ impl Diffs {
             }
         }
         let unread = reading.coverage.unread().filter(|gap| gap.reason != SkipReason::Ignored);
-        others.extend(unread.map(|NotReviewed { path, reason }| {
+        others.extend(unread.map(|UnreviewedFile { path, reason }| {
             let why = reason.as_str().replace('_', " ");
             format!("{} ({why})", line::clean(&path.to_string(), MAX_LINE_CHARS))
         }));
@@ -154,18 +154,19 @@ fn named(repository: &str) -> String {
 /// # Errors
 /// [`PromptError`], if the operator's own prompts want something else.
 pub(super) fn prompt(
-    agent: &Agent,
+    agent: &ModelAgent,
     names: (&str, &str),
-    shown: Shown<'_>,
+    shown: ReviewPromptInput<'_>,
 ) -> Result<(BuiltPrompt, BTreeSet<RepoPath>), PromptError> {
-    let Shown { change, reading, subject, repository, again, memory, findings, dismissed } = shown;
-    let Diffs { text: diffs, others, seen } = Diffs::of(change, reading);
+    let ReviewPromptInput { change, reading, subject, repository, again, memory, findings, dismissed } =
+        shown;
+    let DiffExcerpt { text: diffs, others, seen } = DiffExcerpt::of(change, reading);
     let found = reading.found.iter().chain(&reading.suppressed).map(|placed| &placed.raw);
     let known: Vec<String> = found.take(MAX_NAMED).map(one_line).collect();
     let head = change.head.as_ref().map_or("working-tree", Sha::as_str);
     let end = subject.description.floor_char_boundary(MAX_DESCRIPTION_BYTES);
     let description = subject.description.get(..end).unwrap_or_default();
-    let task = Values::default()
+    let task = PromptValues::default()
         .with("repository", named(repository))
         .with("title", line::cut(subject.title.clone(), MAX_LINE_CHARS))
         .with("description", description)
@@ -175,7 +176,7 @@ pub(super) fn prompt(
         .with("diff", diffs)
         .with("not_shown", others.join("\n"))
         .with("known", known.join("\n"));
-    let system = Values::default()
+    let system = PromptValues::default()
         .with("max_turns", agent.limits.turns.to_string())
         .with("max_findings", MAX_FINDINGS.to_string());
     let (task, findings) = match findings {
@@ -187,7 +188,7 @@ pub(super) fn prompt(
         None => (task, ""),
     };
     let (memory, part) = memory.unzip();
-    let (skills, part) = (memory.map(Memory::listed).unwrap_or_default(), part.flatten());
+    let (skills, part) = (memory.map(LayeredMemory::listed).unwrap_or_default(), part.flatten());
     let task = match memory {
         Some(memory) => task.with("memory", memory.text.as_str()).with("skills", skills.as_str()),
         None => task,
@@ -197,7 +198,7 @@ pub(super) fn prompt(
         None => task,
     };
     let task = match again {
-        Some(Again { last_head, landed, open }) => task
+        Some(EarlierReviewText { last_head, landed, open }) => task
             .with("last_head", last_head.as_str())
             .with("landed", landed.as_str())
             .with("open_findings", open.as_str()),
@@ -210,8 +211,8 @@ pub(super) fn prompt(
     let data = std::iter::once(change.diff.as_slice()).chain(said.map(str::as_bytes)).chain(told);
     let fence = fence(data)?;
     let filled = agent.prompts.filled(names, (&system, &task), &fence)?;
-    let Filled { system, task, hash } = filled;
-    Ok((BuiltPrompt { brief: Brief { model: agent.model.clone(), system, task }, hash }, seen))
+    let FilledPrompts { system, task, hash } = filled;
+    Ok((BuiltPrompt { brief: RunBrief { model: agent.model.clone(), system, task }, hash }, seen))
 }
 
 /// A finding in few words.
@@ -221,19 +222,19 @@ fn one_line(raw: &RawFinding) -> String {
 }
 
 /// Tools, and which files a model has looked at with them.
-pub(crate) struct Looked<'a> {
-    tools: &'a dyn Tools,
+pub(crate) struct ViewTrackingTools<'a> {
+    tools: &'a dyn RunTools,
     seen: Mutex<BTreeSet<RepoPath>>,
 }
 
-impl<'a> Looked<'a> {
+impl<'a> ViewTrackingTools<'a> {
     /// `shown`: what it has seen before.
-    pub(crate) fn new(tools: &'a dyn Tools, shown: BTreeSet<RepoPath>) -> Self {
+    pub(crate) fn new(tools: &'a dyn RunTools, shown: BTreeSet<RepoPath>) -> Self {
         Self { tools, seen: Mutex::new(shown) }
     }
 
     /// Which changed files the model has not seen.
-    pub(crate) fn unseen(&self, coverage: &Coverage) -> Vec<String> {
+    pub(crate) fn unseen(&self, coverage: &ReviewCoverage) -> Vec<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let unseen = coverage.reviewed.iter().filter(|path| !seen.contains(path));
         unseen.map(|path| line::clean(&path.to_string(), MAX_LINE_CHARS)).take(MAX_NAMED).collect()
@@ -246,20 +247,20 @@ impl<'a> Looked<'a> {
 }
 
 /// What is not among these is not reviewed.
-pub(super) fn leave_out(seen: &BTreeSet<RepoPath>, coverage: &mut Coverage) {
+pub(super) fn leave_out(seen: &BTreeSet<RepoPath>, coverage: &mut ReviewCoverage) {
     let unseen = coverage.reviewed.extract_if(.., |path| !seen.contains(path));
-    let unseen = unseen.map(|path| NotReviewed { path, reason: SkipReason::NotShown });
+    let unseen = unseen.map(|path| UnreviewedFile { path, reason: SkipReason::NotShown });
     coverage.not_reviewed.extend(unseen);
     coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
 #[async_trait]
-impl Tools for Looked<'_> {
-    fn offered(&self) -> Vec<Tool> {
+impl RunTools for ViewTrackingTools<'_> {
+    fn offered(&self) -> Vec<ToolDefinition> {
         self.tools.offered()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> Output {
+    async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let step = telemetry::tool(name, input);
         let output = self.tools.call(name, input).await;
         step.answered(&output.text, output.is_error);
@@ -281,7 +282,7 @@ mod tests {
     #[test]
     fn files_whose_text_is_not_shown_are_named_with_the_reason_but_those_that_nobody_wants() {
         let base = Sha::parse(&"1".repeat(40)).unwrap();
-        let change = Change {
+        let change = ReviewedChange {
             base,
             head: None,
             diff: Vec::new(),
@@ -298,14 +299,14 @@ mod tests {
             ("big.sql", SkipReason::TooLarge),
             ("ours.lock", SkipReason::Ignored),
         ];
-        let gap = |(path, reason): (&str, SkipReason)| NotReviewed {
+        let gap = |(path, reason): (&str, SkipReason)| UnreviewedFile {
             path: RepoPath::from_bytes(path.as_bytes()),
             reason,
         };
         let not_reviewed = reasons.into_iter().map(gap).collect();
-        let coverage = Coverage { reviewed: Vec::new(), not_reviewed };
-        let reading = Reading { coverage, ..Reading::default() };
-        let Diffs { others, seen, .. } = Diffs::of(&change, &reading);
+        let coverage = ReviewCoverage { reviewed: Vec::new(), not_reviewed };
+        let reading = ReadingOutcome { coverage, ..ReadingOutcome::default() };
+        let DiffExcerpt { others, seen, .. } = DiffExcerpt::of(&change, &reading);
         let told = reasons
             .into_iter()
             .take(6)

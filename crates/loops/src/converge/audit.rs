@@ -8,32 +8,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use truing_agent::mcp::client::{Problem, Servers};
-use truing_agent::native::{End, Limit, Limits};
+use truing_agent::mcp::client::{McpServers, ServerProblem};
+use truing_agent::native::{AgentRunEnd, RunLimit, RunLimits};
 use truing_agent::prompt::route::{AUDIT_TASK_DISMISSED, CONVERGE_AUDIT, CONVERGE_CHECK};
-use truing_agent::schema::audit::{Audit, Question};
+use truing_agent::schema::audit::{AuditQuestion, AuditReport};
 use truing_config::REPOSITORY_FILE;
 use truing_core::code::LinesKey;
-use truing_core::converge::record::{Absence, Quote};
-use truing_core::converge::{Answer, Claim, Code, Event, FindingHistory, Origin};
+use truing_core::converge::record::{AbsenceProof, QuotedLine};
+use truing_core::converge::{
+    AuditorAnswer, AuditorFinding, ConvergeEvent, ConvergeExitCode, FindingHistory, LineOrigin,
+};
 use truing_core::dismissal::Dismissal;
-use truing_core::finding::{Category, Finding, FindingStatus, Place, RawFinding};
+use truing_core::finding::{CodeLocation, DefectCategory, Finding, FindingStatus, RawFinding};
 use truing_core::id::{FindingId, Sha};
-use truing_core::identity::Placed;
+use truing_core::identity::PlacedFinding;
 use truing_core::line;
-use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
-use truing_core::recheck::{Around, Head, Went, follow};
+use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
+use truing_core::recheck::{FollowOutcome, HeadView, SurroundingLines, follow};
 use truing_diff::{FileDiff, RepoPath, added_ranges, parse};
-use truing_git::Laid;
-use truing_model::gateway::Refused;
-use truing_reader::Tree;
+use truing_git::ExportedCommit;
+use truing_model::gateway::ModelError;
+use truing_reader::FileTree;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
 use super::heard::HEARD;
-use super::{Runner, Stop};
-use crate::agent::{Agent, Looked, ModelTask, Spent, unheld, without_secrets, words};
-use crate::reading::{self, Change, Reading, Scope};
+use super::{ActError, ConvergeRunner};
+use crate::agent::{ModelAgent, ModelSpend, ModelTask, ViewTrackingTools, unheld, without_secrets, words};
+use crate::reading::{self, ReadingOutcome, ReviewScope, ReviewedChange};
 use crate::telemetry;
 
 /// What auditors are called in traces.
@@ -50,39 +52,44 @@ const MAX_DISMISSED_BYTES: usize = 16 << 10;
 const MAX_QUESTION_CHARS: usize = 300;
 
 /// What is audited.
-pub(super) struct Audited {
-    pub(super) change: Change,
-    pub(super) reading: Reading,
+pub(super) struct AuditInput {
+    pub(super) change: ReviewedChange,
+    pub(super) reading: ReadingOutcome,
     /// The files at the head.
-    pub(super) laid: Laid,
+    pub(super) laid: ExportedCommit,
     /// What it is to fix, if it is a fix.
     mends: Option<String>,
 }
 
 /// What one auditor came to.
-struct Said {
-    answer: Answer,
-    absences: Vec<Absence>,
-    questions: Vec<Question>,
-    spent: Spent,
+struct AuditorOutcome {
+    answer: AuditorAnswer,
+    absences: Vec<AbsenceProof>,
+    questions: Vec<AuditQuestion>,
+    spent: ModelSpend,
     /// Servers that it went on without.
-    servers: Vec<Problem>,
+    servers: Vec<ServerProblem>,
     /// Ends the run: the money is used up, or the switch was turned on.
-    stop: Option<Stop>,
+    stop: Option<ActError>,
 }
 
-impl Audited {
+impl AuditInput {
     /// The change between two commits, which must be in the mirror.
-    pub(super) async fn of(runner: &mut Runner<'_>, base: &Sha, head: &Sha) -> Result<Self, Stop> {
+    pub(super) async fn of(
+        runner: &mut ConvergeRunner<'_>,
+        base: &Sha,
+        head: &Sha,
+    ) -> Result<Self, ActError> {
         let change = runner.change(base, head).await?;
         let laid = runner.mirror.lay(head, runner.laid.take()).await?;
         // The rules are the gate's: here they only tell which files there are, all of them.
-        let is_whole =
-            |reading: &&Reading| reading.coverage.not_reviewed.iter().all(|gap| gap.reason.by_design());
+        let is_whole = |reading: &&ReadingOutcome| {
+            reading.coverage.not_reviewed.iter().all(|gap| gap.reason.by_design())
+        };
         let reading = match runner.known_reading(base, head).filter(is_whole) {
-            Some(reading) => Reading { found: Vec::new(), ..reading.clone() },
+            Some(reading) => ReadingOutcome { found: Vec::new(), ..reading.clone() },
             None => {
-                let scope = Scope { packs: Vec::new(), ..runner.looks.scope.clone() };
+                let scope = ReviewScope { packs: Vec::new(), ..runner.looks.scope.clone() };
                 let mut plan = reading::plan(&change, &scope)?;
                 plan.leave_out(laid.left_out().to_vec());
                 plan.read(laid.path().to_owned(), &scope, &runner.agents.auditor.reader, None).await?
@@ -99,12 +106,15 @@ impl Audited {
     /// Lets these auditors look, side by side. `starting`: where the run began, since when lines are fixes'.
     pub(super) async fn event(
         &self,
-        runner: &mut Runner<'_>,
+        runner: &mut ConvergeRunner<'_>,
         auditors: &BTreeSet<u32>,
         starting: &Sha,
-    ) -> Result<Event, Stop> {
+    ) -> Result<ConvergeEvent, ActError> {
         if let Some(why) = self.unseen() {
-            return Err(Stop::over(Code::Infrastructure, line::clean(&why, MAX_QUESTION_CHARS)));
+            return Err(ActError::over(
+                ConvergeExitCode::Infrastructure,
+                line::clean(&why, MAX_QUESTION_CHARS),
+            ));
         }
         let said = {
             let runner = &*runner;
@@ -112,7 +122,9 @@ impl Audited {
         };
         let mut answers = BTreeMap::new();
         let (mut answered, mut stopped) = (Vec::new(), None);
-        for (index, Said { answer, absences, questions, spent, servers, stop }) in auditors.iter().zip(said) {
+        for (index, AuditorOutcome { answer, absences, questions, spent, servers, stop }) in
+            auditors.iter().zip(said)
+        {
             runner.spent(&spent);
             // An audit of a fix alone clears nothing of the whole.
             if self.mends.is_none() {
@@ -133,7 +145,7 @@ impl Audited {
         }
         let has_content = |reason| !matches!(reason, SkipReason::Deleted | SkipReason::Unchanged);
         let gaps = self.reading.coverage.not_reviewed.iter().filter(|gap| has_content(gap.reason));
-        for NotReviewed { path, reason } in gaps.take(MAX_GAPS) {
+        for UnreviewedFile { path, reason } in gaps.take(MAX_GAPS) {
             let why = if *reason == SkipReason::Ignored {
                 "ignored by `rules.ignore`".to_owned()
             } else {
@@ -142,36 +154,36 @@ impl Audited {
             let told = format!("not audited: {path} ({why})");
             runner.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
         }
-        let origins = Origins::of(runner, &self.change, starting).await?;
+        let origins = LineOrigins::of(runner, &self.change, starting).await?;
         for (index, answer, questions) in answered {
             for question in questions.into_iter().take(MAX_QUESTIONS) {
-                let Question { file, line, question } = question;
+                let AuditQuestion { file, line, question } = question;
                 let told = redact(&format!("open question at {file}:{line}: {question}"));
                 runner.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
             }
             let answer = match answer {
-                Answer::Whole(mut claims) => {
+                AuditorAnswer::Whole(mut claims) => {
                     for claim in &mut claims {
                         claim.origin = origins.of_finding(&claim.placed.raw);
                     }
-                    Answer::Whole(claims)
+                    AuditorAnswer::Whole(claims)
                 }
-                Answer::None(why) => {
+                AuditorAnswer::None(why) => {
                     let why = line::clean(&redact(&why), MAX_QUESTION_CHARS);
                     runner.record.warn(format!("auditor {index} gave no valid answer: {why}"));
-                    Answer::None(why)
+                    AuditorAnswer::None(why)
                 }
             };
             answers.insert(*index, answer);
         }
         let standing = self.standing(&runner.record.detail.state.history);
-        let Reading { coverage, renames, .. } = self.reading.clone();
-        Ok(Event::Audited { answers, standing, coverage, renames })
+        let ReadingOutcome { coverage, renames, .. } = self.reading.clone();
+        Ok(ConvergeEvent::Audited { answers, standing, coverage, renames })
     }
 
     /// Nothing of the code would be looked at, because all of it is ignored.
     fn unseen(&self) -> Option<String> {
-        let Coverage { reviewed, not_reviewed } = &self.reading.coverage;
+        let ReviewCoverage { reviewed, not_reviewed } = &self.reading.coverage;
         let is_own = |path: &RepoPath| path.as_str() == Some(REPOSITORY_FILE);
         let mut ignored = not_reviewed.iter().filter(|gap| gap.reason == SkipReason::Ignored);
         let first = ignored.next().filter(|_| self.mends.is_none() && reviewed.iter().all(is_own))?;
@@ -183,30 +195,30 @@ impl Audited {
     }
 
     /// One auditor.
-    async fn ask(&self, runner: &Runner<'_>, index: u32) -> Said {
-        let (mut spent, mut servers) = (Spent::default(), Vec::new());
+    async fn ask(&self, runner: &ConvergeRunner<'_>, index: u32) -> AuditorOutcome {
+        let (mut spent, mut servers) = (ModelSpend::default(), Vec::new());
         let none = |answer, stop| (answer, Vec::new(), Vec::new(), stop);
         let (answer, absences, questions, stop) =
             match self.look(runner, index, (&mut spent, &mut servers)).await {
                 Ok((claims, audit)) => {
                     let number = runner.record.detail.state.audits;
                     let absences = kept(&audit, (number, index));
-                    (Answer::Whole(claims), absences, audit.questions, None)
+                    (AuditorAnswer::Whole(claims), absences, audit.questions, None)
                 }
-                Err(Stop::Silent(why)) => none(Answer::None(why), None),
-                Err(stop) => none(Answer::None(String::new()), Some(stop)),
+                Err(ActError::Silent(why)) => none(AuditorAnswer::None(why), None),
+                Err(stop) => none(AuditorAnswer::None(String::new()), Some(stop)),
             };
-        Said { answer, absences, questions, spent, servers, stop }
+        AuditorOutcome { answer, absences, questions, spent, servers, stop }
     }
 
     async fn look(
         &self,
-        runner: &Runner<'_>,
+        runner: &ConvergeRunner<'_>,
         index: u32,
-        (spent, without): (&mut Spent, &mut Vec<Problem>),
-    ) -> Result<(Vec<Claim>, Audit), Stop> {
-        let agent: &Agent = &runner.agents.auditor;
-        let files = Tree::open(self.laid.path()).ok();
+        (spent, without): (&mut ModelSpend, &mut Vec<ServerProblem>),
+    ) -> Result<(Vec<AuditorFinding>, AuditReport), ActError> {
+        let agent: &ModelAgent = &runner.agents.auditor;
+        let files = FileTree::open(self.laid.path()).ok();
         let text = |path: &RepoPath| files.as_ref()?.text(path);
         let dismissed = dismissed(&runner.record.detail.state.dismissals, text);
         // A fix is to mend what it is told, whatever people have said of the rest.
@@ -225,10 +237,10 @@ impl Audited {
             always: self.reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, self.change.diff.as_slice());
-        let servers = Servers::start(&agent.servers).await;
+        let servers = McpServers::start(&agent.servers).await;
         let beside = servers.beside(&tools);
-        let looked = Looked::new(&beside, seen);
-        let wrong = |audit: &Audit| {
+        let looked = ViewTrackingTools::new(&beside, seen);
+        let wrong = |audit: &AuditReport| {
             let unseen = looked.unseen(&self.reading.coverage);
             let unseen = (!unseen.is_empty())
                 .then(|| format!("these changed files were not looked at: {}", unseen.join(", ")));
@@ -236,32 +248,33 @@ impl Audited {
             (!wrong.is_empty()).then(|| wrong.join("\n"))
         };
         let (purse, most) = runner.purse(agent);
-        let limits = Limits { time: runner.config.audit_timeout, money: Some(most), ..agent.limits };
+        let limits = RunLimits { time: runner.config.audit_timeout, money: Some(most), ..agent.limits };
         let name = format!("auditor-{}", index.saturating_add(1));
         let task =
             ModelTask { purse, name: (RUN, &name), told: &told, limits, gate: Arc::clone(runner.gate) };
-        let ran = agent.sent(task, &looked, spent, wrong).await.map_err(Stop::from)?;
+        let ran = agent.sent(task, &looked, spent, wrong).await.map_err(ActError::from)?;
         let complaint = wrong(&ran.items);
         *without = servers.end().await;
         if matches!(
             (&ran.end, &complaint),
-            (End::Refused(Refused::Budget { .. }), _) | (End::Limit(Limit::Money), Some(_))
+            (AgentRunEnd::Refused(ModelError::Budget { .. }), _)
+                | (AgentRunEnd::Limit(RunLimit::Money), Some(_))
         ) {
-            return Err(Stop::Budget(words(&ran.end)));
+            return Err(ActError::Budget(words(&ran.end)));
         }
         match unheld(&ran.end, complaint) {
             None => Ok((self.claims(&ran.items, text, &runner.looks.scope.lines_key), ran.items)),
-            Some(why) => Err(Stop::Silent(why)),
+            Some(why) => Err(ActError::Silent(why)),
         }
     }
 
     /// Findings that fixers declined, or say to be fixed, and whose own lines are still there, wherever in their file; of
     /// what is said to be fixed the lines beside them are as they were, too.
-    fn standing(&self, history: &FindingHistory) -> BTreeMap<FindingId, Placed> {
-        let Ok(files) = Tree::open(self.laid.path()) else { return BTreeMap::new() };
+    fn standing(&self, history: &FindingHistory) -> BTreeMap<FindingId, PlacedFinding> {
+        let Ok(files) = FileTree::open(self.laid.path()) else { return BTreeMap::new() };
         let text = |path: &RepoPath| files.text(path).map(|text| redact(&text));
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
-        let head = Head::new(text, changed, Default::default(), renames);
+        let head = HeadView::new(text, changed, Default::default(), renames);
         let stands = |finding: &Finding| {
             let raw = &finding.raw;
             let place = &raw.place;
@@ -269,23 +282,31 @@ impl Audited {
                 FindingStatus::Declined(_) => {
                     let (start_line, end_line) =
                         truing_core::excerpt::locate(&text(&place.path)?, &raw.snippet, place.start_line)?;
-                    Some(Place { start_line, end_line, ..place.clone() })
+                    Some(CodeLocation { start_line, end_line, ..place.clone() })
                 }
                 // Who heard it from others lets them look again.
                 FindingStatus::Claimed if !raw.rule.starts_with(HEARD) => match follow(finding, &head) {
-                    Went::There { path, start, end } => {
+                    FollowOutcome::There { path, start, end } => {
                         let text = text(&path)?;
                         // What is added beside it may be what was missing.
                         let now = head.around(&path, (start, end), &raw.snippet)?;
-                        let beside = |around: &Around| (around.before.clone(), around.after.clone());
+                        let beside =
+                            |around: &SurroundingLines| (around.before.clone(), around.after.clone());
                         let is_as_it_was =
                             finding.around.as_ref().is_none_or(|was| beside(was) == beside(&now));
                         // Of code rules, how it is written may be what was to be changed.
                         let is_same = is_as_it_was
-                            && (raw.category != Category::J || text.contains(raw.snippet.as_str()));
-                        is_same.then_some(Place { path, side: place.side, start_line: start, end_line: end })
+                            && (raw.category != DefectCategory::J || text.contains(raw.snippet.as_str()));
+                        is_same.then_some(CodeLocation {
+                            path,
+                            side: place.side,
+                            start_line: start,
+                            end_line: end,
+                        })
                     }
-                    Went::Changed { .. } | Went::Lost { .. } | Went::NoFile => None,
+                    FollowOutcome::Changed { .. } | FollowOutcome::Lost { .. } | FollowOutcome::NoFile => {
+                        None
+                    }
                 },
                 FindingStatus::Claimed
                 | FindingStatus::Open
@@ -308,32 +329,32 @@ impl Audited {
     /// The findings of a report that holds, each with how near a comment can be placed.
     fn claims(
         &self,
-        audit: &Audit,
+        audit: &AuditReport,
         text: impl Fn(&RepoPath) -> Option<String> + Copy,
         lines_key: &LinesKey,
-    ) -> Vec<Claim> {
+    ) -> Vec<AuditorFinding> {
         let sections = reading::sections(&self.change.diff);
         let found = audit.check(text).unwrap_or_default();
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
-        let head = Head::new(text, changed, Default::default(), renames);
+        let head = HeadView::new(text, changed, Default::default(), renames);
         let claim = |raw: RawFinding| {
             let content = text(&raw.place.path);
             let content = content.as_deref().map(str::as_bytes);
             let raw = without_secrets(raw, text).with_lines(content, lines_key);
             let old_path = reading::old_path(&sections, &raw.place.path);
             let mut placed = reading::placed(&sections, raw, old_path);
-            let Place { path, start_line, end_line, .. } = &placed.raw.place;
+            let CodeLocation { path, start_line, end_line, .. } = &placed.raw.place;
             placed.sighting.around = head.around(path, (*start_line, *end_line), &placed.raw.snippet);
-            Claim { placed, origin: Origin::Change }
+            AuditorFinding { placed, origin: LineOrigin::Change }
         };
         found.into_iter().map(claim).collect()
     }
 }
 
 /// The absences of a report that holds, as they are kept. What a model quotes is data, and may be a secret of the files.
-fn kept(audit: &Audit, (number, auditor): (u32, u32)) -> Vec<Absence> {
+fn kept(audit: &AuditReport, (number, auditor): (u32, u32)) -> Vec<AbsenceProof> {
     let text = |text: &str| line::clean(&redact(text), MAX_QUESTION_CHARS);
-    let kept = |absence: &truing_agent::schema::audit::Absence| Absence {
+    let kept = |absence: &truing_agent::schema::audit::CategoryAbsence| AbsenceProof {
         r#loop: number,
         auditor,
         category: absence.category,
@@ -342,7 +363,7 @@ fn kept(audit: &Audit, (number, auditor): (u32, u32)) -> Vec<Absence> {
             .lines_quoted
             .iter()
             .take(MAX_KEPT)
-            .map(|quote| Quote { file: text(&quote.file), line: quote.line, text: text(&quote.text) })
+            .map(|quote| QuotedLine { file: text(&quote.file), line: quote.line, text: text(&quote.text) })
             .collect(),
         probes: absence.probes.iter().take(MAX_KEPT).map(|probe| text(probe)).collect(),
     };
@@ -350,13 +371,17 @@ fn kept(audit: &Audit, (number, auditor): (u32, u32)) -> Vec<Absence> {
 }
 
 /// Lines of the change, and those of them that fixes of this run wrote.
-struct Origins {
+struct LineOrigins {
     change: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     fixes: BTreeMap<RepoPath, Vec<(u32, u32)>>,
 }
 
-impl Origins {
-    async fn of(runner: &mut Runner<'_>, change: &Change, starting: &Sha) -> Result<Self, Stop> {
+impl LineOrigins {
+    async fn of(
+        runner: &mut ConvergeRunner<'_>,
+        change: &ReviewedChange,
+        starting: &Sha,
+    ) -> Result<Self, ActError> {
         let lines = |files: &[FileDiff<'_>]| {
             files.iter().map(|file| (file.path.clone(), added_ranges(file))).collect::<BTreeMap<_, _>>()
         };
@@ -366,16 +391,16 @@ impl Origins {
         Ok(Self { change: lines(&parse(&change.diff).files), fixes: lines(&parse(&fixes).files) })
     }
 
-    fn of_finding(&self, raw: &RawFinding) -> Origin {
+    fn of_finding(&self, raw: &RawFinding) -> LineOrigin {
         let place = &raw.place;
         let touches = |lines: &BTreeMap<RepoPath, Vec<(u32, u32)>>| {
             let ranges = lines.get(&place.path).into_iter().flatten();
             ranges.into_iter().any(|(first, last)| *first <= place.end_line && place.start_line <= *last)
         };
         match (touches(&self.fixes), touches(&self.change)) {
-            (true, _) => Origin::Fix,
-            (false, true) => Origin::Change,
-            (false, false) => Origin::PreExisting,
+            (true, _) => LineOrigin::Fix,
+            (false, true) => LineOrigin::Change,
+            (false, false) => LineOrigin::PreExisting,
         }
     }
 }

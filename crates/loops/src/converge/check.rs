@@ -4,22 +4,25 @@
 
 use std::collections::BTreeSet;
 
-use truing_agent::verify::{Scope, Verified, Verifier};
+use truing_agent::verify::{CacheScope, VerifiedTree, Verifier};
 use truing_core::RepoPath;
-use truing_core::converge::{Answer, Claim, Event, Problem, ProblemKind, Word};
-use truing_core::finding::{Category, Side};
+use truing_core::converge::{
+    AuditorAnswer, AuditorFinding, ConvergeEvent, FixProblem, FixProblemKind, FixerVerdict,
+};
+use truing_core::finding::{DefectCategory, DiffSide};
 use truing_core::id::Sha;
-use truing_core::verification::{Checked, Verification};
+use truing_core::verification::{CheckAttempts, VerificationReport};
 use truing_diff::parse;
 use truing_git::{CommitDiff, PrivateFolder};
 use truing_guard::{
-    Rewrite, Subject, Tests, Version, Weakening, alike, answers, holds_code, is_test_side, sought, weakened,
+    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, alike, answers, holds_code,
+    is_test_side, sought, weakened,
 };
 
-use super::audit::Audited;
+use super::audit::AuditInput;
 use super::fix::told_of;
-use super::{Runner, Stop};
-use crate::files::{Change, named, put};
+use super::{ActError, ConvergeRunner};
+use crate::files::{FileContentChange, named, put};
 
 /// Files of tests in which values of a fix are looked for.
 const MAX_TESTS: usize = 64;
@@ -27,12 +30,12 @@ const MAX_TESTS: usize = 64;
 /// Lines of what a failing check printed that a fixer is told.
 const MAX_LINES: usize = 60;
 
-impl Runner<'_> {
+impl ConvergeRunner<'_> {
     /// What is wrong with the fix.
-    pub(super) async fn check(&mut self) -> Result<Event, Stop> {
+    pub(super) async fn check(&mut self) -> Result<ConvergeEvent, ActError> {
         let head = self.record.detail.state.head.clone();
         let candidate = self.record.detail.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
-        let Some(candidate) = candidate else { return Ok(Event::Checked(Vec::new())) };
+        let Some(candidate) = candidate else { return Ok(ConvergeEvent::Checked(Vec::new())) };
         let (mut problems, told) = self.rewritten(&head, &candidate).await?;
         let mut warnings = told;
         if problems.is_empty() {
@@ -43,52 +46,56 @@ impl Runner<'_> {
         // A fix of what the gate says has the gate and an audit of the whole change before it.
         if self.record.detail.state.is_mending() {
             self.warn_of_taken(warnings, &problems);
-            return Ok(Event::Checked(problems));
+            return Ok(ConvergeEvent::Checked(problems));
         }
         if problems.is_empty() {
             let says = self.gate_says(&candidate).await?;
-            problems = says.into_iter().map(|text| Problem { kind: ProblemKind::Gate, text }).collect();
+            problems = says.into_iter().map(|text| FixProblem { kind: FixProblemKind::Gate, text }).collect();
         }
         if problems.is_empty() {
             problems = self.self_audit(&head, &candidate).await?;
         }
         self.warn_of_taken(warnings, &problems);
-        Ok(Event::Checked(problems))
+        Ok(ConvergeEvent::Checked(problems))
     }
 
     /// Warns people of what a fix does that is taken: it may neutralise tests, or no test was run with it.
-    fn warn_of_taken(&mut self, warnings: Vec<String>, problems: &[Problem]) {
+    fn warn_of_taken(&mut self, warnings: Vec<String>, problems: &[FixProblem]) {
         for warning in warnings.into_iter().filter(|_| problems.is_empty()) {
             self.record.warn(warning);
         }
     }
 
     /// Subjects of findings.
-    fn about(&self) -> BTreeSet<Subject> {
-        self.record.detail.state.found.iter().map(|finding| Subject::new(&finding.raw)).collect()
+    fn about(&self) -> BTreeSet<FindingSubject> {
+        self.record.detail.state.found.iter().map(|finding| FindingSubject::new(&finding.raw)).collect()
     }
 
     /// What is wrong with the files of the fix themselves: what nobody could look at, and tests that it deletes or weakens; and
     /// what people are told of them if the fix is taken.
-    async fn rewritten(&mut self, head: &Sha, candidate: &Sha) -> Result<(Vec<Problem>, Vec<String>), Stop> {
+    async fn rewritten(
+        &mut self,
+        head: &Sha,
+        candidate: &Sha,
+    ) -> Result<(Vec<FixProblem>, Vec<String>), ActError> {
         let mut files = Vec::new();
         for (old, new) in self.rewritten_paths(head, candidate).await? {
             let before = self.mirror.read(head, &old).await?;
             let after = self.mirror.read(candidate, &new).await?;
             files.push(((old, before), (new, after)));
         }
-        let rewrites: Vec<Rewrite<'_>> = files
+        let rewrites: Vec<FileRewrite<'_>> = files
             .iter()
-            .map(|((old, before), (new, after))| Rewrite {
-                before: before.as_deref().map(|bytes| Version { path: old, bytes }),
-                after: after.as_deref().map(|bytes| Version { path: new, bytes }),
+            .map(|((old, before), (new, after))| FileRewrite {
+                before: before.as_deref().map(|bytes| FileVersion { path: old, bytes }),
+                after: after.as_deref().map(|bytes| FileVersion { path: new, bytes }),
             })
             .collect();
         let about = self.about();
-        let problem = |what: &Weakening| Problem { kind: ProblemKind::Test, text: what.to_string() };
+        let problem = |what: &Weakening| FixProblem { kind: FixProblemKind::Test, text: what.to_string() };
         let (told, refused): (Vec<Weakening>, Vec<Weakening>) =
             weakened(&rewrites, &about).into_iter().partition(|weakening| weakening.is_told);
-        let mut problems: Vec<Problem> =
+        let mut problems: Vec<FixProblem> =
             rewrites.iter().filter_map(hidden).chain(refused.iter().map(problem)).collect();
         let mut told: Vec<String> = told.iter().map(hides).collect();
         if problems.is_empty() {
@@ -104,9 +111,9 @@ impl Runner<'_> {
     async fn answered(
         &self,
         head: &Sha,
-        rewrites: &[Rewrite<'_>],
-        about: &BTreeSet<Subject>,
-    ) -> Result<Vec<Weakening>, Stop> {
+        rewrites: &[FileRewrite<'_>],
+        about: &BTreeSet<FindingSubject>,
+    ) -> Result<Vec<Weakening>, ActError> {
         let sought = sought(rewrites);
         if !sought.has_news {
             return Ok(Vec::new());
@@ -118,12 +125,17 @@ impl Runner<'_> {
         for path in having.into_iter().filter(is_test_side).take(MAX_TESTS) {
             files.extend(self.mirror.read(head, &path).await?.map(|bytes| (path, bytes)));
         }
-        let files: Vec<Version<'_>> = files.iter().map(|(path, bytes)| Version { path, bytes }).collect();
-        Ok(answers(rewrites, about, &Tests { paths: &paths, files: &files }))
+        let files: Vec<FileVersion<'_>> =
+            files.iter().map(|(path, bytes)| FileVersion { path, bytes }).collect();
+        Ok(answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files }))
     }
 
     /// A fix of defects of code that changes white space, comments or names of local variables, and nothing else.
-    async fn unchanged(&self, head: &Sha, rewrites: &[Rewrite<'_>]) -> Result<Option<Problem>, Stop> {
+    async fn unchanged(
+        &self,
+        head: &Sha,
+        rewrites: &[FileRewrite<'_>],
+    ) -> Result<Option<FixProblem>, ActError> {
         let state = &self.record.detail.state;
         if state.is_mending() || rewrites.is_empty() || !rewrites.iter().all(alike) {
             return Ok(None);
@@ -132,12 +144,12 @@ impl Runner<'_> {
         for finding in &state.found {
             let place = &finding.raw.place;
             // Of code rules, how it is written may be what is to be changed.
-            let is_claimed = state.words.get(&finding.id) == Some(&Word::Fixed);
-            if !is_claimed || finding.raw.category == Category::J || place.side != Side::New {
+            let is_claimed = state.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
+            if !is_claimed || finding.raw.category == DefectCategory::J || place.side != DiffSide::New {
                 continue;
             }
             let Some(bytes) = self.mirror.read(head, &place.path).await? else { continue };
-            let version = Version { path: &place.path, bytes: &bytes };
+            let version = FileVersion { path: &place.path, bytes: &bytes };
             if holds_code(&version, (place.start_line, place.end_line)) {
                 ids.push(finding.id.as_str());
             }
@@ -147,12 +159,16 @@ impl Runner<'_> {
              were: {}. Change what the code does, or report that they could not be addressed",
             ids.join(", ")
         );
-        Ok((!ids.is_empty()).then_some(Problem { kind: ProblemKind::Unchanged, text }))
+        Ok((!ids.is_empty()).then_some(FixProblem { kind: FixProblemKind::Unchanged, text }))
     }
 
     /// The repository's own checks that fail with the fix and do not without it; and why none of them says anything of
     /// tests that the fix changes, if that is so.
-    async fn failing(&mut self, head: &Sha, candidate: &Sha) -> Result<(Vec<Problem>, Option<String>), Stop> {
+    async fn failing(
+        &mut self,
+        head: &Sha,
+        candidate: &Sha,
+    ) -> Result<(Vec<FixProblem>, Option<String>), ActError> {
         let touched = self.touched(head, candidate).await?;
         let Some(verifier) = &self.looks.verifier else {
             let none = "`verify.check` is not set: only the audit and the gate look at fixes";
@@ -161,8 +177,8 @@ impl Runner<'_> {
         };
         let own = format!("converge {}", self.record.key);
         if self.baseline.as_ref().is_none_or(|(of, _)| of != head) {
-            let Verified { set_up, verification } =
-                self.verified(verifier, head, Scope::new(own.clone()), None).await?;
+            let VerifiedTree { set_up, verification } =
+                self.verified(verifier, head, CacheScope::new(own.clone()), None).await?;
             if !set_up.works() {
                 let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
                 let failed = failed.map(|ran| ran.argv.join(" ")).collect::<Vec<_>>().join(", ");
@@ -185,36 +201,36 @@ impl Runner<'_> {
             return Ok((Vec::new(), unproved(&touched, "set-up failed")));
         };
         let scope = self.of_fixes();
-        let Verified { set_up, verification } =
+        let VerifiedTree { set_up, verification } =
             self.verified(verifier, candidate, scope, Some(baseline)).await?;
         let Some(now) = verification else {
             let failed = set_up.commands.iter().find(|ran| !ran.end.is_success());
             let text = failed.map(|ran| printed(&ran.argv, &ran.output, &ran.errors)).unwrap_or_default();
             let text = format!("the set-up fails with the fix:\n{text}");
-            return Ok((vec![Problem { kind: ProblemKind::Check, text }], None));
+            return Ok((vec![FixProblem { kind: FixProblemKind::Check, text }], None));
         };
         let baseline = baseline.clone();
-        let verdicts = Verification::compare(Some(&baseline), &now);
+        let verdicts = VerificationReport::compare(Some(&baseline), &now);
         let failing = now.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
-        let told = |(Checked { ran, .. }, _): (&Checked, _)| Problem {
-            kind: ProblemKind::Check,
+        let told = |(CheckAttempts { ran, .. }, _): (&CheckAttempts, _)| FixProblem {
+            kind: FixProblemKind::Check,
             text: format!(
                 "this check fails with the fix, and passes without it ({}):\n{}",
                 ran.end,
                 printed(&ran.argv, &ran.output, &ran.errors)
             ),
         };
-        let mut failing: Vec<Problem> = failing.map(told).collect();
+        let mut failing: Vec<FixProblem> = failing.map(told).collect();
         if failing.is_empty() {
             failing = self.hollow((head, candidate), &touched, (&baseline, &now)).await?;
         }
-        let passes = now.checks.iter().any(Checked::passes);
+        let passes = now.checks.iter().any(CheckAttempts::passes);
         let unproved = if passes { None } else { unproved(&touched, "no check passes") };
         Ok((failing, unproved))
     }
 
     /// Files that a fix touches and that decide what tests say.
-    async fn touched(&mut self, head: &Sha, candidate: &Sha) -> Result<BTreeSet<RepoPath>, Stop> {
+    async fn touched(&mut self, head: &Sha, candidate: &Sha) -> Result<BTreeSet<RepoPath>, ActError> {
         let paths = self.rewritten_paths(head, candidate).await?;
         Ok(paths.into_iter().flat_map(|(old, new)| [old, new]).filter(is_test_side).collect())
     }
@@ -225,7 +241,7 @@ impl Runner<'_> {
         &mut self,
         head: &Sha,
         candidate: &Sha,
-    ) -> Result<Vec<(RepoPath, RepoPath)>, Stop> {
+    ) -> Result<Vec<(RepoPath, RepoPath)>, ActError> {
         let CommitDiff { diff, skipped } = self.commit_diff(head, candidate).await?;
         let mut paths: Vec<(RepoPath, RepoPath)> = parse(&diff)
             .files
@@ -246,8 +262,8 @@ impl Runner<'_> {
         &mut self,
         (head, candidate): (&Sha, &Sha),
         tests: &BTreeSet<RepoPath>,
-        (baseline, now): (&Verification, &Verification),
-    ) -> Result<Vec<Problem>, Stop> {
+        (baseline, now): (&VerificationReport, &VerificationReport),
+    ) -> Result<Vec<FixProblem>, ActError> {
         let Some(verifier) = &self.looks.verifier else { return Ok(Vec::new()) };
         if tests.is_empty() {
             return Ok(Vec::new());
@@ -255,15 +271,15 @@ impl Runner<'_> {
         let Some(as_they_were) = self.crossed(verifier, (candidate, head), tests, now).await? else {
             return Ok(Vec::new());
         };
-        let verdicts = Verification::compare(Some(now), &as_they_were);
+        let verdicts = VerificationReport::compare(Some(now), &as_they_were);
         let failing = as_they_were.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
         // A test that failed and is what is to be fixed may be all that a fix changes.
         let about: BTreeSet<RepoPath> = self.about().into_iter().map(|subject| subject.path).collect();
         let is_about_tests = tests.is_subset(&about);
-        let passed = |check: &Checked| {
+        let passed = |check: &CheckAttempts| {
             baseline.checks.iter().any(|before| before.ran.argv == check.ran.argv && before.passes())
         };
-        let failing: Vec<&Checked> =
+        let failing: Vec<&CheckAttempts> =
             failing.map(|(check, _)| check).filter(|check| !is_about_tests || passed(check)).collect();
         if failing.is_empty() {
             return Ok(Vec::new());
@@ -271,12 +287,12 @@ impl Runner<'_> {
         let Some(without) = self.crossed(verifier, (head, candidate), tests, now).await? else {
             return Ok(Vec::new());
         };
-        let tells = |check: &&Checked| {
+        let tells = |check: &&CheckAttempts| {
             without.checks.iter().any(|other| other.ran.argv == check.ran.argv && !other.passes())
         };
         let files = named(&tests.iter().collect::<Vec<_>>());
-        let told = |Checked { ran, .. }: &Checked| Problem {
-            kind: ProblemKind::Test,
+        let told = |CheckAttempts { ran, .. }: &CheckAttempts| FixProblem {
+            kind: FixProblemKind::Test,
             text: format!(
                 "the fix fails the old tests, and its own tests ({files}) pass even without the fix, so they do not \
                  test it:\n{}",
@@ -292,16 +308,16 @@ impl Runner<'_> {
         verifier: &Verifier,
         (code, of): (&Sha, &Sha),
         tests: &BTreeSet<RepoPath>,
-        baseline: &Verification,
-    ) -> Result<Option<Verification>, Stop> {
+        baseline: &VerificationReport,
+    ) -> Result<Option<VerificationReport>, ActError> {
         let mut changes = Vec::new();
         for path in tests {
             let (there, content) = (self.mirror.read(code, path).await?, self.mirror.read(of, path).await?);
             if there != content {
-                changes.push(Change { path: path.clone(), content });
+                changes.push(FileContentChange { path: path.clone(), content });
             }
         }
-        let tree = PrivateFolder::new().map_err(Stop::Folder)?;
+        let tree = PrivateFolder::new().map_err(ActError::Folder)?;
         self.mirror.private_clone(code, &[], tree.path()).await?;
         put(tree.path(), &changes).await?;
         let verified = verifier.verified(tree.path(), &self.of_fixes(), Some(baseline)).await?;
@@ -309,49 +325,53 @@ impl Runner<'_> {
     }
 
     /// What code of a model sets up is kept apart, and may be found by its own fixes alone.
-    fn of_fixes(&self) -> Scope {
+    fn of_fixes(&self) -> CacheScope {
         let own = format!("converge {}", self.record.key);
-        Scope::new(format!("{own} fix")).trusting(own)
+        CacheScope::new(format!("{own} fix")).trusting(own)
     }
 
     async fn verified(
         &self,
         verifier: &Verifier,
         commit: &Sha,
-        scope: Scope,
-        baseline: Option<&Verification>,
-    ) -> Result<Verified, Stop> {
-        let tree = PrivateFolder::new().map_err(Stop::Folder)?;
+        scope: CacheScope,
+        baseline: Option<&VerificationReport>,
+    ) -> Result<VerifiedTree, ActError> {
+        let tree = PrivateFolder::new().map_err(ActError::Folder)?;
         self.mirror.private_clone(commit, &[], tree.path()).await?;
         Ok(verifier.verified(tree.path(), &scope, baseline).await?)
     }
 
     /// What a fresh auditor finds in the fix alone. One that gives no answer is asked again, as the others are; a fix that
     /// nobody looked at is not pushed.
-    async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+    async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<FixProblem>, ActError> {
         let mends = told_of(&self.record.detail.state.found);
-        let audited = Audited::of(self, head, candidate).await?.mending(mends);
+        let audited = AuditInput::of(self, head, candidate).await?.mending(mends);
         let problems = self.asked_of_fix(&audited, candidate).await;
         self.laid = Some(audited.laid);
         problems
     }
 
-    async fn asked_of_fix(&mut self, audited: &Audited, candidate: &Sha) -> Result<Vec<Problem>, Stop> {
+    async fn asked_of_fix(
+        &mut self,
+        audited: &AuditInput,
+        candidate: &Sha,
+    ) -> Result<Vec<FixProblem>, ActError> {
         let mut why = String::new();
         for _ in 0..self.record.detail.state.limits.worker_attempts.max(1) {
             let event = audited.event(self, &BTreeSet::from([0]), candidate).await?;
-            let Event::Audited { answers, .. } = event else { continue };
+            let ConvergeEvent::Audited { answers, .. } = event else { continue };
             match answers.into_values().next() {
-                Some(Answer::Whole(claims)) => {
+                Some(AuditorAnswer::Whole(claims)) => {
                     let least = self.record.detail.state.limits.min_blocking;
-                    let counts = |claim: &&Claim| claim.placed.raw.severity <= least;
+                    let counts = |claim: &&AuditorFinding| claim.placed.raw.severity <= least;
                     return Ok(claims.iter().filter(counts).map(problem).collect());
                 }
-                Some(Answer::None(silent)) => why = silent,
+                Some(AuditorAnswer::None(silent)) => why = silent,
                 None => {}
             }
         }
-        Err(Stop::Model(format!("nobody audited the fix: {why}")))
+        Err(ActError::Model(format!("nobody audited the fix: {why}")))
     }
 }
 
@@ -368,7 +388,7 @@ fn unproved(touched: &BTreeSet<RepoPath>, why: &str) -> Option<String> {
     })
 }
 
-fn problem(claim: &Claim) -> Problem {
+fn problem(claim: &AuditorFinding) -> FixProblem {
     let raw = &claim.placed.raw;
     let place = &raw.place;
     let text = format!(
@@ -379,7 +399,7 @@ fn problem(claim: &Claim) -> Problem {
         raw.title,
         raw.body
     );
-    Problem { kind: ProblemKind::Finding, text }
+    FixProblem { kind: FixProblemKind::Finding, text }
 }
 
 /// The end of what a command printed, below its name.
@@ -390,13 +410,13 @@ fn printed(argv: &[String], output: &str, errors: &str) -> String {
 }
 
 /// A file that becomes binary data: nobody could look at it, neither at the fix nor in any audit after it.
-fn hidden(rewrite: &Rewrite<'_>) -> Option<Problem> {
-    let has_nul = |version: &Version<'_>| version.bytes.contains(&0);
+fn hidden(rewrite: &FileRewrite<'_>) -> Option<FixProblem> {
+    let has_nul = |version: &FileVersion<'_>| version.bytes.contains(&0);
     let after = rewrite.after.as_ref().filter(|after| has_nul(after))?;
     if rewrite.before.as_ref().is_some_and(has_nul) {
         return None;
     }
     let path = after.path;
     let text = format!("the fix turns `{path}` into binary data, which no audit can read: keep it text");
-    Some(Problem { kind: ProblemKind::Check, text })
+    Some(FixProblem { kind: FixProblemKind::Check, text })
 }

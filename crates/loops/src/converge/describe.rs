@@ -7,23 +7,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use truing_agent::native::Limits;
-use truing_agent::prompt::Values;
+use truing_agent::native::RunLimits;
+use truing_agent::prompt::PromptValues;
 use truing_agent::prompt::route::CONVERGE_DESCRIBE;
-use truing_agent::schema::described::{Described, MAX_DESCRIPTION_CHARS, curated};
-use truing_core::converge::{Exit, Step};
+use truing_agent::schema::described::{DescriptionReport, MAX_DESCRIPTION_CHARS, curated};
+use truing_core::converge::{ConvergeExit, ConvergeStep};
 use truing_core::effect::Effect;
 use truing_core::line;
-use truing_core::port::{ForgeRead as _, Performed, StoreError};
+use truing_core::port::{EffectOutcome, ForgeRead as _, StoreError};
 use truing_forge::effects::EffectError;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
-use super::Stop;
-use super::audit::{Audited, RUN};
+use super::ActError;
+use super::audit::{AuditInput, RUN};
 use super::pull::{forge, unperformed};
 use super::pursue::PullRequestRunner;
-use crate::agent::{Diffs, Looked, ModelTask, Spent, unheld};
+use crate::agent::{DiffExcerpt, ModelSpend, ModelTask, ViewTrackingTools, unheld};
 
 /// Who writes it, in traces.
 const WRITER: &str = "describer";
@@ -37,25 +37,25 @@ impl PullRequestRunner<'_> {
     /// # Errors
     /// [`StoreError::Fenced`]: somebody else has taken over.
     #[truing_core::boxed_future]
-    pub async fn describe(&mut self) -> Result<Option<Exit>, StoreError> {
+    pub async fn describe(&mut self) -> Result<Option<ConvergeExit>, StoreError> {
         if !self.runner.config.update_description || !self.runner.record.wants_description() {
             return Ok(None);
         }
-        let (mut spent, began) = (Spent::default(), Instant::now());
+        let (mut spent, began) = (ModelSpend::default(), Instant::now());
         let written = Box::pin(self.written(&mut spent)).await;
         self.runner.spent(&spent);
-        self.runner.keep_taken(Step::Describe, began);
+        self.runner.keep_taken(ConvergeStep::Describe, began);
         match written {
             Ok(()) => {
                 self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
             }
-            Err(stop @ Stop::Halted(_)) => return self.runner.shut(&stop).map(Some),
+            Err(stop @ ActError::Halted(_)) => return self.runner.shut(&stop).map(Some),
             Err(why) => {
                 // What was paid for and does not serve would not serve the next time either.
-                if matches!(why, Stop::Silent(_)) {
+                if matches!(why, ActError::Silent(_)) {
                     self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
                 }
-                let is_sure = !matches!(why, Stop::Unanswered(_));
+                let is_sure = !matches!(why, ActError::Unanswered(_));
                 let stays = if is_sure { "stays" } else { "may be" };
                 let why = line::clean(&redact(&why.to_string()), MAX_LINE);
                 self.runner.record.warn(format!("the description {stays} as it was: {why}"));
@@ -64,19 +64,19 @@ impl PullRequestRunner<'_> {
         Ok(None)
     }
 
-    async fn written(&mut self, spent: &mut Spent) -> Result<(), Stop> {
+    async fn written(&mut self, spent: &mut ModelSpend) -> Result<(), ActError> {
         let client = self.workspace.forge;
         let now = client.now().await.map_err(forge)?;
         let (base, head) =
             (self.runner.record.detail.base.clone(), self.runner.record.detail.state.head.clone());
         if now.head.sha != head {
-            return Err(Stop::Model("somebody has pushed meanwhile".to_owned()));
+            return Err(ActError::Model("somebody has pushed meanwhile".to_owned()));
         }
         let kept = curated(&now.body);
-        let audited = Audited::of(&mut self.runner, &base, &head).await?;
+        let audited = AuditInput::of(&mut self.runner, &base, &head).await?;
         let agent = &self.runner.agents.auditor;
-        let diffs = Diffs::of(&audited.change, &audited.reading);
-        let system = Values::default()
+        let diffs = DiffExcerpt::of(&audited.change, &audited.reading);
+        let system = PromptValues::default()
             .with("max_turns", agent.limits.turns.to_string())
             .with("max_chars", MAX_DESCRIPTION_CHARS.to_string());
         let task = [
@@ -98,24 +98,24 @@ impl PullRequestRunner<'_> {
             always: audited.reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, audited.change.diff.as_slice());
-        let looked = Looked::new(&tools, Default::default());
+        let looked = ViewTrackingTools::new(&tools, Default::default());
         let (purse, most) = self.runner.purse(agent);
-        let limits = Limits { time: self.runner.config.audit_timeout, money: Some(most), ..agent.limits };
+        let limits = RunLimits { time: self.runner.config.audit_timeout, money: Some(most), ..agent.limits };
         let task =
             ModelTask { purse, name: (RUN, WRITER), told: &told, limits, gate: Arc::clone(self.runner.gate) };
-        let judge = |described: &Described| described.complaint(&kept);
+        let judge = |described: &DescriptionReport| described.complaint(&kept);
         let ran = agent.sent(task, &looked, spent, judge).await?;
         if let Some(why) = unheld(&ran.end, judge(&ran.items)) {
-            return Err(Stop::Silent(why));
+            return Err(ActError::Silent(why));
         }
         // What has the form of a secret is shown to nobody; where people wrote it on purpose, all stays as it was.
-        let body = Described { body: redact(&ran.items.body) };
+        let body = DescriptionReport { body: redact(&ran.items.body) };
         if let Some(why) = judge(&body) {
-            return Err(Stop::Silent(why));
+            return Err(ActError::Silent(why));
         }
         let body = body.shown(&kept);
         if body.encode_utf16().count() > client.longest_body() {
-            return Err(Stop::Silent("what was written is longer than the forge takes".to_owned()));
+            return Err(ActError::Silent("what was written is longer than the forge takes".to_owned()));
         }
         self.workspace.open(&self.runner.record).await?;
         let describe = Effect::Describe { read: now.body, body };
@@ -125,7 +125,9 @@ impl PullRequestRunner<'_> {
             made = self.workspace.effects.perform(&describe).await;
         }
         match made {
-            Ok(Performed::Superseded) => Err(Stop::Silent("somebody has changed it meanwhile".to_owned())),
+            Ok(EffectOutcome::Superseded) => {
+                Err(ActError::Silent("somebody has changed it meanwhile".to_owned()))
+            }
             Ok(_) => Ok(()),
             Err(error) => Err(unperformed(error)),
         }

@@ -8,28 +8,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use truing_agent::fixer::{Fixer, Workshop};
-use truing_agent::native::{End, Limit, Limits};
-use truing_agent::prompt::Values;
+use truing_agent::fixer::{FixerTools, FixerWorkspace};
+use truing_agent::native::{AgentRunEnd, RunLimit, RunLimits};
+use truing_agent::prompt::PromptValues;
 use truing_agent::prompt::route::{CONVERGE_FIX, CONVERGE_GATE};
-use truing_agent::schema::mended::Mended;
+use truing_agent::schema::mended::FixReport;
 use truing_agent::verify::decides_set_up;
-use truing_core::commit::Identity;
-use truing_core::converge::{Candidate, Event, Problem, Word};
+use truing_core::commit::GitIdentity;
+use truing_core::converge::{ConvergeEvent, FixCandidate, FixProblem, FixerVerdict};
 use truing_core::finding::Finding;
 use truing_core::id::{FindingId, Sha};
-use truing_core::policy::{Action, Policy};
+use truing_core::policy::{AgentAction, AgentPolicy};
 use truing_core::port::Clock as _;
 use truing_core::{RepoPath, line};
 use truing_diff::parse;
 use truing_git::{NewCommit, PrivateFolder};
-use truing_model::gateway::Refused;
+use truing_model::gateway::ModelError;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
-use super::{Runner, Stop};
-use crate::agent::{Bounded, ModelTask, Spent, WatchedTools, words};
-use crate::files::{Change, named, put, taken};
+use super::{ActError, ConvergeRunner};
+use crate::agent::{ModelSpend, ModelTask, RestrictedTools, TracedTools, words};
+use crate::files::{FileContentChange, named, put, taken};
 use crate::machine::SystemClock;
 
 /// What a fixer is called in traces.
@@ -44,17 +44,17 @@ const MAX_PATHS: usize = 500;
 
 /// What a fixer is to do.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Job<'a> {
+pub(super) enum FixerTask<'a> {
     /// Mend what the audit found, with what is wrong with the fix that there is.
-    Findings(&'a [Problem]),
+    Findings(&'a [FixProblem]),
     /// Mend what the gate says.
     Gate(&'a str),
 }
 
 /// How a fixer ended.
-enum Report {
+enum FixerReport {
     /// With its report.
-    Whole(Mended),
+    Whole(FixReport),
     /// Where a limit ended it: what it has changed until then is looked at as any fix is.
     CutOff(String),
     /// It died, or made no proper report: nothing of it counts.
@@ -62,68 +62,68 @@ enum Report {
 }
 
 /// What came of a fixer.
-enum Work {
+enum FixerOutcome {
     /// What it says, if it came to say it, and what it left.
-    Left(Option<Mended>, Option<Candidate>),
+    Left(Option<FixReport>, Option<FixCandidate>),
     /// Nothing, and why.
     None(String),
 }
 
 /// Which files a fixer may change.
-struct Allowed {
+struct FixerPathPolicy {
     /// Those of the change, and those that findings name.
     paths: BTreeSet<RepoPath>,
-    policy: Arc<Policy>,
+    policy: Arc<AgentPolicy>,
 }
 
-impl Allowed {
+impl FixerPathPolicy {
     /// May this one be changed? New and other tests may, where they decide nothing that runs elsewhere.
     fn admits(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
         let is_ours = self.paths.contains(path) || truing_guard::is_test_file(path);
-        is_ours && !decides_set_up(Path::new(text)) && self.policy.judge(Action::Edit(text)).is_allowed()
+        is_ours && !decides_set_up(Path::new(text)) && self.policy.judge(AgentAction::Edit(text)).is_allowed()
     }
 }
 
-impl Runner<'_> {
+impl ConvergeRunner<'_> {
     /// Lets a fixer fix what was found.
-    pub(super) async fn fix(&mut self, problems: &[Problem]) -> Result<Event, Stop> {
-        Ok(match self.mended(Job::Findings(problems)).await? {
-            Work::Left(mended, candidate) => {
+    pub(super) async fn fix(&mut self, problems: &[FixProblem]) -> Result<ConvergeEvent, ActError> {
+        Ok(match self.mended(FixerTask::Findings(problems)).await? {
+            FixerOutcome::Left(mended, candidate) => {
                 let found = &self.record.detail.state.found;
                 let words = mended.map(|mended| heard(found, mended)).unwrap_or_default();
-                Event::Fixed { words, candidate }
+                ConvergeEvent::Fixed { words, candidate }
             }
-            Work::None(why) => Event::Silent(why),
+            FixerOutcome::None(why) => ConvergeEvent::Silent(why),
         })
     }
 
     /// Lets a fixer fix what the gate reports.
-    pub(super) async fn mend(&mut self, output: &str) -> Result<Event, Stop> {
-        Ok(match self.mended(Job::Gate(output)).await? {
-            Work::Left(_, candidate) => Event::Mended(candidate),
-            Work::None(why) => Event::Silent(why),
+    pub(super) async fn mend(&mut self, output: &str) -> Result<ConvergeEvent, ActError> {
+        Ok(match self.mended(FixerTask::Gate(output)).await? {
+            FixerOutcome::Left(_, candidate) => ConvergeEvent::Mended(candidate),
+            FixerOutcome::None(why) => ConvergeEvent::Silent(why),
         })
     }
 
     /// What a fixer says, and what it left.
-    async fn mended(&mut self, job: Job<'_>) -> Result<Work, Stop> {
+    async fn mended(&mut self, job: FixerTask<'_>) -> Result<FixerOutcome, ActError> {
         let head = self.record.detail.state.head.clone();
         let from = match (&job, &self.record.detail.state.candidate) {
-            (Job::Findings(_), Some(candidate)) => candidate.commit.clone(),
-            (Job::Findings(_) | Job::Gate(_), _) => head.clone(),
+            (FixerTask::Findings(_), Some(candidate)) => candidate.commit.clone(),
+            (FixerTask::Findings(_) | FixerTask::Gate(_), _) => head.clone(),
         };
         let allowed = self.allowed(&head).await?;
-        let bench = PrivateFolder::new().map_err(Stop::Folder)?;
+        let bench = PrivateFolder::new().map_err(ActError::Folder)?;
         let also = std::slice::from_ref(&head);
         let checked_out = self.mirror.private_clone(&from, also, bench.path()).await?;
-        let mut spent = Spent::default();
+        let mut spent = ModelSpend::default();
         let asked = self.ask_fixer(job, bench.path(), &allowed, &mut spent).await;
         self.spent(&spent);
         let (mended, cut_off) = match asked? {
-            Report::Whole(mended) => (Some(mended), None),
-            Report::CutOff(why) => (None, Some(why)),
-            Report::None(why) => return Ok(Work::None(why)),
+            FixerReport::Whole(mended) => (Some(mended), None),
+            FixerReport::CutOff(why) => (None, Some(why)),
+            FixerReport::None(why) => return Ok(FixerOutcome::None(why)),
         };
 
         let staged = self.mirror.stage_work(&head, bench.path(), &checked_out).await?;
@@ -141,8 +141,8 @@ impl Runner<'_> {
         let message = self.message(job, summary);
         let candidate = self.candidate(&head, &changes, message).await?;
         Ok(match (cut_off, &candidate) {
-            (Some(why), None) => Work::None(why),
-            (Some(_) | None, _) => Work::Left(mended, candidate),
+            (Some(why), None) => FixerOutcome::None(why),
+            (Some(_) | None, _) => FixerOutcome::Left(mended, candidate),
         })
     }
 
@@ -150,14 +150,14 @@ impl Runner<'_> {
     async fn candidate(
         &self,
         head: &Sha,
-        changes: &[Change],
+        changes: &[FileContentChange],
         message: String,
-    ) -> Result<Option<Candidate>, Stop> {
+    ) -> Result<Option<FixCandidate>, ActError> {
         if changes.is_empty() {
             return Ok(None);
         }
-        let clean = PrivateFolder::new().map_err(Stop::Folder)?;
-        let (written, gone): (Vec<Change>, Vec<Change>) =
+        let clean = PrivateFolder::new().map_err(ActError::Folder)?;
+        let (written, gone): (Vec<FileContentChange>, Vec<FileContentChange>) =
             changes.iter().cloned().partition(|change| change.content.is_some());
         put(clean.path(), &written).await?;
         let [there, gone] =
@@ -173,37 +173,37 @@ impl Runner<'_> {
             Some(tree) => tree.clone(),
             None => self.mirror.tree_of(commit.sha()).await?,
         };
-        Ok(Some(Candidate { commit: commit.sha().clone(), tree }))
+        Ok(Some(FixCandidate { commit: commit.sha().clone(), tree }))
     }
 
     /// Files of the change up to `head`, and those that findings name.
-    async fn allowed(&mut self, head: &Sha) -> Result<Allowed, Stop> {
+    async fn allowed(&mut self, head: &Sha) -> Result<FixerPathPolicy, ActError> {
         let base = self.record.detail.base.clone();
         let diff = self.commit_diff(&base, head).await?.diff;
         let changed = parse(&diff).files.into_iter().map(|file| file.path);
         let found = self.record.detail.state.found.iter().map(|finding| finding.raw.place.path.clone());
         let policy = Arc::clone(&self.looks.policy);
-        Ok(Allowed { paths: changed.chain(found).collect(), policy })
+        Ok(FixerPathPolicy { paths: changed.chain(found).collect(), policy })
     }
 
     /// Asks the fixer.
     async fn ask_fixer(
         &self,
-        job: Job<'_>,
+        job: FixerTask<'_>,
         clone: &Path,
-        allowed: &Allowed,
-        spent: &mut Spent,
-    ) -> Result<Report, Stop> {
+        allowed: &FixerPathPolicy,
+        spent: &mut ModelSpend,
+    ) -> Result<FixerReport, ActError> {
         let agent = self.agents.fixer();
         let state = &self.record.detail.state;
         let mut paths: Vec<String> =
             allowed.paths.iter().filter(|path| allowed.admits(path)).map(RepoPath::to_string).collect();
         paths.truncate(MAX_PATHS);
         let paths = paths.join("\n");
-        let system = Values::default().with("max_turns", agent.limits.turns.to_string());
+        let system = PromptValues::default().with("max_turns", agent.limits.turns.to_string());
         let head = state.head.to_string();
         let told = match job {
-            Job::Findings(problems) => {
+            FixerTask::Findings(problems) => {
                 let problems: Vec<&str> = problems.iter().map(|problem| problem.text.as_str()).collect();
                 let values = [
                     ("repository", self.record.detail.name.clone()),
@@ -215,7 +215,7 @@ impl Runner<'_> {
                 ];
                 agent.told((CONVERGE_FIX.system, &system), (CONVERGE_FIX.task, &values))?
             }
-            Job::Gate(output) => {
+            FixerTask::Gate(output) => {
                 let values = [
                     ("repository", self.record.detail.name.clone()),
                     ("head", head),
@@ -227,42 +227,51 @@ impl Runner<'_> {
         };
         let request = ToolsRequest { tree: clone.to_owned(), only: None, always: Vec::new() };
         let time = self.config.fix_timeout;
-        let workshop = Workshop {
+        let workshop = FixerWorkspace {
             programs: self.looks.programs.clone(),
             time: time.min(truing_agent::fixer::TIME),
-            ..Workshop::new(clone.to_owned(), Arc::clone(&allowed.policy))
+            ..FixerWorkspace::new(clone.to_owned(), Arc::clone(&allowed.policy))
         };
-        let fixer =
-            Fixer::new(Box::new(agent.reader.tools(request, Vec::new())), workshop, self.agents.sandbox)?;
+        let fixer = FixerTools::new(
+            Box::new(agent.reader.tools(request, Vec::new())),
+            workshop,
+            self.agents.sandbox,
+        )?;
         let admits = |path: &RepoPath| allowed.admits(path);
         // Of its own changes, `git diff` tells.
-        let tools = WatchedTools(Bounded { tools: fixer, admits, what: "fix" });
+        let tools = TracedTools(RestrictedTools { tools: fixer, admits, what: "fix" });
         let (purse, most) = self.purse(agent);
-        let limits = Limits { time, money: Some(most), ..agent.limits };
+        let limits = RunLimits { time, money: Some(most), ..agent.limits };
         let task = ModelTask { purse, name: (RUN, FIXER), told: &told, limits, gate: Arc::clone(self.gate) };
-        let unanswered = |mended: &Mended| match job {
-            Job::Findings(_) => unanswered(&state.found, mended),
-            Job::Gate(_) => None,
+        let unanswered = |mended: &FixReport| match job {
+            FixerTask::Findings(_) => unanswered(&state.found, mended),
+            FixerTask::Gate(_) => None,
         };
         let ran = agent.sent(task, &tools, spent, unanswered).await?;
         let end = redact(&words(&ran.end));
         Ok(match &ran.end {
-            End::Done => Report::Whole(ran.items),
-            End::Refused(Refused::Budget { .. }) | End::Limit(Limit::Money) => return Err(Stop::Budget(end)),
-            // Who could not be asked at all has not tried.
-            End::Refused(_) | End::Failed(_) if ran.turns == 0 => return Err(Stop::Model(end)),
-            End::Limit(_) | End::Full => Report::CutOff(end),
-            End::Declined | End::Cut | End::Unreadable(_) | End::Refused(_) | End::Failed(_) => {
-                Report::None(end)
+            AgentRunEnd::Done => FixerReport::Whole(ran.items),
+            AgentRunEnd::Refused(ModelError::Budget { .. }) | AgentRunEnd::Limit(RunLimit::Money) => {
+                return Err(ActError::Budget(end));
             }
+            // Who could not be asked at all has not tried.
+            AgentRunEnd::Refused(_) | AgentRunEnd::Failed(_) if ran.turns == 0 => {
+                return Err(ActError::Model(end));
+            }
+            AgentRunEnd::Limit(_) | AgentRunEnd::Full => FixerReport::CutOff(end),
+            AgentRunEnd::Declined
+            | AgentRunEnd::Cut
+            | AgentRunEnd::Unreadable(_)
+            | AgentRunEnd::Refused(_)
+            | AgentRunEnd::Failed(_) => FixerReport::None(end),
         })
     }
 
     /// The commit's message: of what the fixer says, one clean line.
-    fn message(&self, job: Job<'_>, summary: &str) -> String {
+    fn message(&self, job: FixerTask<'_>, summary: &str) -> String {
         let (kind, without, of) = match job {
-            Job::Findings(_) => ("fix(review)", "address what the audit found", "Found by audit"),
-            Job::Gate(_) => {
+            FixerTask::Findings(_) => ("fix(review)", "address what the audit found", "Found by audit"),
+            FixerTask::Gate(_) => {
                 ("fix(gate)", "address what the gate reports", "Asked for by the gate before audit")
             }
         };
@@ -271,24 +280,24 @@ impl Runner<'_> {
         let summary = line::clean(&summary, MAX_SUBJECT);
         let summary = if summary.trim().is_empty() { without } else { summary.trim() };
         let number = match job {
-            Job::Findings(_) => self.record.detail.state.audits,
-            Job::Gate(_) => self.record.detail.state.audits.saturating_add(1),
+            FixerTask::Findings(_) => self.record.detail.state.audits,
+            FixerTask::Gate(_) => self.record.detail.state.audits.saturating_add(1),
         };
         format!("{kind}: {summary}\n\n{of} {number} of run {}.\n", self.record.run)
     }
 }
 
 /// Whose commits these are.
-pub(super) fn author() -> Identity {
-    Identity { name: "truing".to_owned(), email: "truing@localhost".to_owned() }
+pub(super) fn author() -> GitIdentity {
+    GitIdentity { name: "truing".to_owned(), email: "truing@localhost".to_owned() }
 }
 
 /// What a fixer says of each finding, by the name that it was given under.
-fn heard(found: &[Finding], mended: Mended) -> BTreeMap<FindingId, Word> {
+fn heard(found: &[Finding], mended: FixReport) -> BTreeMap<FindingId, FixerVerdict> {
     let word = |finding: &Finding| {
         let word = match mended.findings.get(finding.id.as_str())? {
-            None => Word::Fixed,
-            Some(why) => Word::Declined(redact(why)),
+            None => FixerVerdict::Fixed,
+            Some(why) => FixerVerdict::Declined(redact(why)),
         };
         Some((finding.id.clone(), word))
     };
@@ -296,7 +305,7 @@ fn heard(found: &[Finding], mended: Mended) -> BTreeMap<FindingId, Word> {
 }
 
 /// Findings that a report does not answer, for whoever made it.
-fn unanswered(found: &[Finding], mended: &Mended) -> Option<String> {
+fn unanswered(found: &[Finding], mended: &FixReport) -> Option<String> {
     let ids = found.iter().map(|finding| finding.id.as_str());
     let left: Vec<&str> = ids.filter(|id| !mended.findings.contains_key(*id)).collect();
     (!left.is_empty()).then(|| format!("these findings are not answered: {}", left.join(", ")))

@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
-use truing_agent::verify::{INSIDE, Printout, Scope as Trust, Verifier, VerifyError};
+use truing_agent::verify::{CacheScope as Trust, CommandOutput, INSIDE, Verifier, VerifyError};
 use truing_core::line;
-use truing_core::outcome::{Coverage, NotReviewed};
-use truing_core::verification::End;
+use truing_core::outcome::{ReviewCoverage, UnreviewedFile};
+use truing_core::verification::CommandEnd;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact;
 
-use crate::reading::{self, Change, Reading, ReadingError};
+use crate::reading::{self, ReadingError, ReadingOutcome, ReviewedChange};
 use crate::said::why;
 
 /// Findings of a kind that are kept; the others are counted.
@@ -38,7 +38,7 @@ const FOUND: u8 = 1;
 
 /// Commands of a gate, and what runs them.
 #[derive(Clone, Debug)]
-pub struct Commands {
+pub struct GateCommands {
     /// Each a program and its arguments, in order.
     pub argv: Vec<Vec<String>>,
     /// Runs them on what its own plan sets up.
@@ -47,31 +47,31 @@ pub struct Commands {
 
 /// What a gate says of a change.
 #[derive(Debug, Default)]
-pub struct Gated {
+pub struct GateResult {
     /// Findings on changed lines, and without a place.
-    pub blocking: Found,
+    pub blocking: GateFindings,
     /// Findings elsewhere.
-    pub advisory: Found,
+    pub advisory: GateFindings,
     /// Changed files that the rules have read.
     pub inspected: usize,
     /// Those that they have not, and why.
-    pub not_inspected: Vec<NotReviewed>,
+    pub not_inspected: Vec<UnreviewedFile>,
     /// What the commands came to.
-    pub ran: Vec<Came>,
+    pub ran: Vec<GateCommandRun>,
 }
 
 /// Findings of a kind.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct GateFindings {
     /// The first, in the order in which they were found: [`MAX_KEPT`] at most.
-    pub kept: Vec<Said>,
+    pub kept: Vec<GateFinding>,
     /// How many there are beyond those.
     pub left_out: usize,
 }
 
 /// A finding of the gate.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Said {
+pub struct GateFinding {
     /// The rule, or the command's words.
     pub by: String,
     /// The file and the line, if it names them.
@@ -82,7 +82,7 @@ pub struct Said {
 
 /// How a command went that could run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Came {
+pub struct GateCommandRun {
     /// The program and its arguments.
     pub argv: Vec<String>,
     /// Did it find nothing?
@@ -128,7 +128,7 @@ pub enum GateError {
     Reading(#[from] ReadingError),
 }
 
-impl Commands {
+impl GateCommands {
     /// Runs them on a change whose head is laid out in `tree`, with git's folder if they ask git, and adds what they
     /// find. Nothing there is changed. `trust`: whose set-ups may be used.
     ///
@@ -138,28 +138,28 @@ impl Commands {
     pub async fn look(
         &self,
         tree: &Path,
-        change: &Change,
+        change: &ReviewedChange,
         trust: &Trust,
-        gated: &mut Gated,
+        gated: &mut GateResult,
     ) -> Result<(), GateError> {
         let lines = reading::counted_lines(change)?;
         let Self { argv, verifier } = self;
         let set_up = verifier.set_up(tree, trust).await?;
-        let mut places = Places { lines, tree, known: BTreeMap::new() };
+        let mut places = ChangedPlaces { lines, tree, known: BTreeMap::new() };
         for words in argv {
             let command = redact(&line::clean(&words.join(" "), MAX_COMMAND));
             let printout = verifier.asked(&set_up, tree, words).await?;
             let is_clean = match printout.end {
-                End::Exit { code: 0 } => true,
-                End::Exit { code: FOUND } => false,
-                End::Exit { .. }
-                | End::Killed
-                | End::Time
-                | End::Output
-                | End::Disk
-                | End::Limit { .. }
-                | End::Full
-                | End::NoProgram => {
+                CommandEnd::Exit { code: 0 } => true,
+                CommandEnd::Exit { code: FOUND } => false,
+                CommandEnd::Exit { .. }
+                | CommandEnd::Killed
+                | CommandEnd::Time
+                | CommandEnd::Output
+                | CommandEnd::Disk
+                | CommandEnd::Limit { .. }
+                | CommandEnd::Full
+                | CommandEnd::NoProgram => {
                     let mut why = why(&printout);
                     if !set_up.works() {
                         why += "; the set-up (`verify.setup`) does not work";
@@ -170,19 +170,20 @@ impl Commands {
             if !is_clean {
                 gated.hear(&command, &printout, &mut places);
             }
-            gated.ran.push(Came { argv: words.clone(), is_clean, ms: printout.ms });
+            gated.ran.push(GateCommandRun { argv: words.clone(), is_clean, ms: printout.ms });
         }
         Ok(())
     }
 }
 
-impl Gated {
+impl GateResult {
     /// With what the rules and linters found.
     ///
     /// # Errors
     /// [`GateError::Linter`]
-    pub fn of(reading: Reading) -> Result<Self, GateError> {
-        let Reading { found, tools, coverage: Coverage { reviewed, not_reviewed }, .. } = reading;
+    pub fn of(reading: ReadingOutcome) -> Result<Self, GateError> {
+        let ReadingOutcome { found, tools, coverage: ReviewCoverage { reviewed, not_reviewed }, .. } =
+            reading;
         if let Some((name, why)) = tools.into_iter().find_map(|tool| Some((tool.name, tool.failed?))) {
             return Err(GateError::Linter { name, why });
         }
@@ -190,7 +191,7 @@ impl Gated {
         for raw in found.into_iter().map(|placed| placed.raw) {
             let text = line::clean(&format!("{}: {}", raw.title, raw.body), MAX_TEXT);
             let place = Some((raw.place.path, raw.place.start_line));
-            gated.blocking.add(|| Said { by: raw.rule, place, text });
+            gated.blocking.add(|| GateFinding { by: raw.rule, place, text });
         }
         Ok(gated)
     }
@@ -208,7 +209,7 @@ impl Gated {
     pub fn seen(self) -> Result<Self, GateError> {
         let missed = self.not_inspected.iter().find(|gap| !gap.reason.by_design());
         match missed.filter(|_| self.inspected == 0 && self.ran.is_empty()) {
-            Some(NotReviewed { path, reason }) => {
+            Some(UnreviewedFile { path, reason }) => {
                 let path = line::visible(&path.to_string());
                 Err(GateError::Unread { path, why: reason.as_str() })
             }
@@ -221,7 +222,7 @@ impl Gated {
         if self.is_clean() {
             return None;
         }
-        let Found { kept, left_out } = &self.blocking;
+        let GateFindings { kept, left_out } = &self.blocking;
         let mut words = String::new();
         for said in kept.iter().take(MAX_TOLD) {
             let _ = writeln!(words, "{said}");
@@ -234,7 +235,7 @@ impl Gated {
     }
 
     /// Takes in what a command found.
-    fn hear(&mut self, command: &str, printout: &Printout, places: &mut Places<'_>) {
+    fn hear(&mut self, command: &str, printout: &CommandOutput, places: &mut ChangedPlaces<'_>) {
         let mut is_silent = true;
         for text in [&printout.output, &printout.errors] {
             // Of the finding that the next lines may belong to: does it block?
@@ -254,7 +255,7 @@ impl Gated {
                 }
                 let (place, rest, blocks) = places.of(&stripped);
                 let found = if blocks { &mut self.blocking } else { &mut self.advisory };
-                found.add(|| Said {
+                found.add(|| GateFinding {
                     by: command.to_owned(),
                     place,
                     text: line::clean(&redact(rest), MAX_TEXT),
@@ -264,13 +265,13 @@ impl Gated {
         }
         if is_silent {
             let text = "it found something, and does not say what".to_owned();
-            self.blocking.add(|| Said { by: command.to_owned(), place: None, text });
+            self.blocking.add(|| GateFinding { by: command.to_owned(), place: None, text });
         }
     }
 }
 
-impl Found {
-    fn add(&mut self, said: impl FnOnce() -> Said) {
+impl GateFindings {
+    fn add(&mut self, said: impl FnOnce() -> GateFinding) {
         if self.kept.len() < MAX_KEPT {
             self.kept.push(said());
         } else {
@@ -289,7 +290,7 @@ impl Found {
 }
 
 /// As tools print it, and who says so.
-impl fmt::Display for Said {
+impl fmt::Display for GateFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((path, line)) = &self.place {
             write!(f, "{}:{line}: ", line::visible(&path.to_string()))?;
@@ -299,14 +300,14 @@ impl fmt::Display for Said {
 }
 
 /// Which places of a tree have changed.
-struct Places<'a> {
+struct ChangedPlaces<'a> {
     lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     tree: &'a Path,
     /// What was asked before: the file that a text names, if it names one of the tree.
     known: BTreeMap<String, Option<RepoPath>>,
 }
 
-impl Places<'_> {
+impl ChangedPlaces<'_> {
     /// The place that a line begins with, what it says there, and whether that blocks.
     fn of<'t>(&mut self, text: &'t str) -> (Option<(RepoPath, u32)>, &'t str, bool) {
         let Some((path, line, rest)) = self.place(text) else { return (None, text, true) };

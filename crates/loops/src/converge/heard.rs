@@ -1,9 +1,11 @@
 //! The words of another reviewer, as a finding that a fixer is given: they are data.
 
 use truing_core::code::CodeDigests;
-use truing_core::converge::{Claim, Origin};
-use truing_core::finding::{AnchorKind, Category, Place, RawFinding, Severity, Side, Source};
-use truing_core::identity::{Placed, Sighting};
+use truing_core::converge::{AuditorFinding, LineOrigin};
+use truing_core::finding::{
+    AnchorKind, CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding, Severity,
+};
+use truing_core::identity::{FindingFacts, PlacedFinding};
 use truing_core::line;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact;
@@ -16,24 +18,29 @@ const MAX_SAID: usize = 4 << 10;
 pub(super) const MAX_TITLE: usize = 120;
 
 /// The finding of what was said at a place, whose line has this text.
-pub(super) fn claim_of(rule: String, (path, at): (RepoPath, u32), snippet: &str, said: &str) -> Claim {
+pub(super) fn claim_of(
+    rule: String,
+    (path, at): (RepoPath, u32),
+    snippet: &str,
+    said: &str,
+) -> AuditorFinding {
     let said = redact(said);
     let body = said.get(..said.floor_char_boundary(MAX_SAID)).unwrap_or_default().to_owned();
     let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer wants a change");
-    let place = Place { path, side: Side::New, start_line: at, end_line: at };
+    let place = CodeLocation { path, side: DiffSide::New, start_line: at, end_line: at };
     let raw = RawFinding {
         place: place.clone(),
         severity: Severity::P1,
-        category: Category::J,
+        category: DefectCategory::J,
         rule,
         title: line::clean(first.trim(), MAX_TITLE),
         body,
         snippet: snippet.to_owned(),
         code: CodeDigests::default(),
         suggestion: None,
-        source: Source::Agent,
+        source: FindingSource::Agent,
     };
     let anchor = AnchorKind::Summary;
-    let placed = Placed { raw, anchor, at: place, old_path: None, sighting: Sighting::default() };
-    Claim { placed, origin: Origin::Change }
+    let placed = PlacedFinding { raw, anchor, at: place, old_path: None, sighting: FindingFacts::default() };
+    AuditorFinding { placed, origin: LineOrigin::Change }
 }

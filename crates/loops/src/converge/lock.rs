@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
-use truing_core::id::{Key, RunId};
+use truing_core::id::{RunId, SlotKey};
 
 /// More of a lock file is not read: it holds a run's id.
 const MAX_BYTES: u64 = 256;
@@ -38,7 +38,7 @@ impl RunLock {
     ///
     /// # Errors
     /// [`RunLockError`]
-    pub fn take(folder: &Path, key: &Key) -> Result<Self, RunLockError> {
+    pub fn take(folder: &Path, key: &SlotKey) -> Result<Self, RunLockError> {
         let path = path(folder, key);
         let told = |source| RunLockError::Io { path: path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(told)?;
@@ -64,7 +64,7 @@ impl RunLock {
     ///
     /// # Errors
     /// [`RunLockError::Io`]
-    pub fn is_held(folder: &Path, key: &Key) -> Result<bool, RunLockError> {
+    pub fn is_held(folder: &Path, key: &SlotKey) -> Result<bool, RunLockError> {
         let path = path(folder, key);
         let told = |source| RunLockError::Io { path: path.clone(), source };
         let file = match File::open(&path) {
@@ -90,7 +90,7 @@ impl RunLock {
     }
 }
 
-fn path(folder: &Path, key: &Key) -> PathBuf {
+fn path(folder: &Path, key: &SlotKey) -> PathBuf {
     let name = hex::encode(Sha256::digest(key.as_str().as_bytes()));
     folder.join(format!("{name}.lock"))
 }

@@ -1,4 +1,4 @@
-//! A pull request as a [`Workspace`]: each audit is one review, each finding one comment, each fix one push that replaces
+//! A pull request as a [`BranchWorkspace`]: each audit is one review, each finding one comment, each fix one push that replaces
 //! nothing but the head it was made on, and each finding of an audit gets one answer (spec/converge.md 7): that it is
 //! fixed when the audit after the fix does not find it any more.
 //!
@@ -6,27 +6,30 @@
 //! one comment, and one that cannot be posted either way stops nothing: the report has all findings.
 
 use async_trait::async_trait;
-use truing_config::converge::{ConvergeConfig, Reviewer, Trigger};
-use truing_core::converge::record::Record;
-use truing_core::converge::{Candidate, Code, Exit, Line, Word};
-use truing_core::effect::{Effect, Kind};
-use truing_core::finding::{AnchorKind, Category, Finding};
-use truing_core::id::{CommentId, FindingId, Millis, Sha, Span, Topic};
+use truing_config::converge::{ConfiguredReviewer, ConvergeConfig, ReviewerTrigger};
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeExit, ConvergeExitCode, FixCandidate};
+use truing_core::effect::{Effect, EffectKind};
+use truing_core::finding::{AnchorKind, Finding};
+use truing_core::id::{CommentId, FindingId, Sha, TimeSpan, Topic, UnixMillis};
+use truing_core::line;
 use truing_core::port::{
-    AuditMark, Clock as _, ForgeError, ForgeRead as _, Halt, HeadRepository, LineComment, LineDraft, PullNow,
-    PullState, ReviewDraft, ReviewEvent, ReviewThread, Said,
+    AuditMark, Clock as _, ConversationComment, ForgeError, ForgeRead as _, GateHalt, HeadRepository,
+    LineComment, LineDraft, PullDetails, PullState, ReviewDraft, ReviewEvent, ReviewThread,
 };
 use truing_core::publish::ThreadState;
-use truing_core::slot::Why;
-use truing_core::{line, markdown};
-use truing_forge::effects::{EffectError, Effects};
-use truing_forge::remote::{Purpose, RemoteError};
-use truing_forge::{ForgeServer as _, RepositoryClient, Server};
-use truing_git::{Committed, GitError, Mirror, Pushed, Refusal};
+use truing_core::slot::WaitReason;
+use truing_forge::effects::{EffectError, EffectExecutor};
+use truing_forge::remote::{RemoteError, RemotePurpose};
+use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
+use truing_git::{GitError, Mirror, PushOutcome, PushRefusal, UnpushedCommit};
 
+mod text;
+
+use self::text::{answer, comment, fixed, named, one_line};
 use super::heard::HEARD;
-use super::words::{counted, origin, short};
-use super::{Published, Stop, Stops, Workspace};
+use super::words::{counted, short};
+use super::{ActError, BranchWorkspace, PublishOutcome, StopRequests};
 use crate::fetch;
 use crate::machine::SystemClock;
 
@@ -44,11 +47,11 @@ pub struct PullRequestWorkspace<'a> {
     /// The side of the forge that is read.
     pub forge: &'a RepositoryClient,
     /// Every write to the pull request, pushes too.
-    pub effects: Effects<'a>,
+    pub effects: EffectExecutor<'a>,
     /// Its commits.
     pub mirror: &'a Mirror,
     /// Where it is.
-    pub server: &'a Server,
+    pub server: &'a AnyForgeServer,
     /// The id and the name of the repository that its branch is in.
     pub home: (&'a str, &'a str),
     /// The same as the forge tells it: where its head is fetched from.
@@ -64,7 +67,7 @@ pub struct PullRequestWorkspace<'a> {
     /// What is said after each push, if anything: see [`called`].
     pub calls: Option<&'static str>,
     /// Asked before each act whether a person stops the run; none: whoever leases its steps is told.
-    pub stops: Option<&'a dyn Stops>,
+    pub stops: Option<&'a dyn StopRequests>,
 }
 
 /// What wakes Bugbot: the whole text of a comment.
@@ -73,17 +76,17 @@ const BUGBOT: &str = "bugbot run";
 /// What is said after each push, if anything; not what a reviewer is asked with anyway.
 pub fn called(config: &ConvergeConfig) -> Option<&'static str> {
     let is_asked = config.reviewers.iter().any(|reviewer| match reviewer {
-        Reviewer::Internal => false,
-        Reviewer::Other(other) => match &other.trigger {
-            Trigger::Comment(text) => text.trim() == BUGBOT,
-            Trigger::Nothing | Trigger::Request => false,
+        ConfiguredReviewer::Internal => false,
+        ConfiguredReviewer::Other(other) => match &other.trigger {
+            ReviewerTrigger::Comment(text) => text.trim() == BUGBOT,
+            ReviewerTrigger::Nothing | ReviewerTrigger::Request => false,
         },
     });
     (config.bugbot_retrigger && !is_asked).then_some(BUGBOT)
 }
 
 /// The answer to a finding.
-struct Reply<'a> {
+struct FindingReply<'a> {
     finding: &'a Finding,
     text: String,
     /// Is it over with that?
@@ -96,8 +99,8 @@ impl PullRequestWorkspace<'_> {
     /// Asks the forge whether the pull request is still open: before everything that is written there.
     ///
     /// # Errors
-    /// [`Stop::Over`]: it is not.
-    pub(super) async fn open(&self, record: &Record) -> Result<(), Stop> {
+    /// [`ActError::Over`]: it is not.
+    pub(super) async fn open(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let now = self.forge.now().await.map_err(forge)?;
         self.not_over(record, &now).await
     }
@@ -105,8 +108,8 @@ impl PullRequestWorkspace<'_> {
     /// Is it still open, as far as this was seen?
     ///
     /// # Errors
-    /// [`Stop::Over`]: it is not; with the fixes that are not in what it went to.
-    pub(super) async fn not_over(&self, record: &Record, now: &PullNow) -> Result<(), Stop> {
+    /// [`ActError::Over`]: it is not; with the fixes that are not in what it went to.
+    pub(super) async fn not_over(&self, record: &ConvergeRecord, now: &PullDetails) -> Result<(), ActError> {
         let is_merged = match now.state {
             PullState::Open | PullState::Draft => return Ok(()),
             PullState::Closed => false,
@@ -128,18 +131,18 @@ impl PullRequestWorkspace<'_> {
             let how = if is_merged { "without" } else { "with" };
             why += &format!(", {how} {commits} of this run that nobody has merged: {}", named.join(", "));
         }
-        let exit = Exit::new(Code::Closed, line::clean(&why, MAX_LINE));
-        Err(Stop::Over { exit, unreached })
+        let exit = ConvergeExit::new(ConvergeExitCode::Closed, line::clean(&why, MAX_LINE));
+        Err(ActError::Over { exit, unreached })
     }
 
     /// Asks whether a person has stopped the run.
     ///
     /// # Errors
-    /// [`Stop::Stopped`]: somebody has.
-    pub(super) async fn not_stopped(&self) -> Result<(), Stop> {
+    /// [`ActError::Stopped`]: somebody has.
+    pub(super) async fn not_stopped(&self) -> Result<(), ActError> {
         let Some(stops) = self.stops else { return Ok(()) };
         match stops.stopped().await.map_err(forge)? {
-            Some(why) => Err(Stop::Stopped(why)),
+            Some(why) => Err(ActError::Stopped(why)),
             None => Ok(()),
         }
     }
@@ -161,12 +164,17 @@ impl PullRequestWorkspace<'_> {
     }
 
     /// Says what wakes somebody, unless we have said it more than so often: a run that died has.
-    pub(super) async fn wake(&self, text: &str, ours: &[Said], known: usize) -> Result<(), EffectError> {
+    pub(super) async fn wake(
+        &self,
+        text: &str,
+        ours: &[ConversationComment],
+        known: usize,
+    ) -> Result<(), EffectError> {
         if ours.len() > known {
             return Ok(());
         }
         // By the forge's clock, later than any before.
-        let since = ours.last().map_or(Millis(0), |newest| Millis(newest.at.0.saturating_add(1000)));
+        let since = ours.last().map_or(UnixMillis(0), |newest| UnixMillis(newest.at.0.saturating_add(1000)));
         self.effects.perform(&Effect::Trigger { text: text.to_owned(), since }).await.map(drop)
     }
 
@@ -187,20 +195,20 @@ impl PullRequestWorkspace<'_> {
     }
 
     /// Answers what fixers declined, and what others found. What else is said to be fixed an audit looks at first.
-    async fn answer(&self, record: &Record) -> Result<(), Stop> {
+    async fn answer(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let round = round(record);
         let said = record.detail.state.found.iter().map(|finding| (finding, answer(record, finding)));
         let now = said.filter(|(finding, (_, is_fixed))| !is_fixed || finding.raw.rule.starts_with(HEARD));
-        let answers = now.map(|(finding, (text, is_fixed))| Reply { finding, text, is_fixed, round });
+        let answers = now.map(|(finding, (text, is_fixed))| FindingReply { finding, text, is_fixed, round });
         let about = Topic::new(format!("answers/{}/{round}", record.run));
         self.reply_all(record, answers.collect(), about).await
     }
 
     /// Answers what the newest audit does not find any more, and resolves it.
-    async fn uphold(&self, record: &Record) -> Result<(), Stop> {
+    async fn uphold(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let upheld =
             record.detail.state.upheld().filter(|(finding, ..)| !finding.raw.rule.starts_with(HEARD));
-        let answers = upheld.map(|(finding, commit, round)| Reply {
+        let answers = upheld.map(|(finding, commit, round)| FindingReply {
             finding,
             text: fixed(commit),
             is_fixed: true,
@@ -213,48 +221,54 @@ impl PullRequestWorkspace<'_> {
     /// Pushes a commit of ours to its branch, if that is still at the head that the commit was made on.
     pub(super) async fn push(
         &self,
-        record: &Record,
-        commit: &Committed,
+        record: &ConvergeRecord,
+        commit: &UnpushedCommit,
         expected: &Sha,
-    ) -> Result<Published, Stop> {
+    ) -> Result<PublishOutcome, ActError> {
         // A run may outlive the token that it began with.
         let (id, name) = self.home;
-        let remote = self.server.remote(id, name, Purpose::Push).await.map_err(|error| match error {
-            RemoteError::Forge(error) => forge(error),
-            RemoteError::Git(error) => error.into(),
-        })?;
+        let remote =
+            self.server.remote(id, name, RemotePurpose::Push).await.map_err(|error| match error {
+                RemoteError::Forge(error) => forge(error),
+                RemoteError::Git(error) => error.into(),
+            })?;
         let onto = (record.detail.branch.as_str(), Some(expected));
         Ok(match self.effects.push(commit, &remote, onto).await.map_err(unperformed)? {
-            Pushed::Done => Published::Done,
-            Pushed::Halted(reason) => {
+            PushOutcome::Done => PublishOutcome::Done,
+            PushOutcome::Halted(reason) => {
                 let what = format!("pushing {} to {}", short(commit.sha()), record.detail.branch);
-                return Err(Stop::Halted(Halt::before(what, reason)));
+                return Err(ActError::Halted(GateHalt::before(what, reason)));
             }
-            Pushed::Moved { now: Some(now) } => Published::Moved(now),
-            Pushed::Moved { now: None } => {
+            PushOutcome::Moved { now: Some(now) } => PublishOutcome::Moved(now),
+            PushOutcome::Moved { now: None } => {
                 let why = format!("the branch {} is gone", record.detail.branch);
-                return Err(Stop::over(Code::Closed, why));
+                return Err(ActError::over(ConvergeExitCode::Closed, why));
             }
-            Pushed::Refused { why: Refusal::Hook, message } => Published::Blocked(message),
-            Pushed::Refused { why: Refusal::Protected | Refusal::Permission, message } => {
+            PushOutcome::Refused { why: PushRefusal::Hook, message } => PublishOutcome::Blocked(message),
+            PushOutcome::Refused { why: PushRefusal::Protected | PushRefusal::Permission, message } => {
                 let why = format!(
                     "{} cannot be pushed to: {}",
                     record.detail.branch,
                     line::clean(&message, MAX_LINE)
                 );
-                return Err(Stop::over(Code::ReadOnly, why));
+                return Err(ActError::over(ConvergeExitCode::ReadOnly, why));
             }
         })
     }
 
     /// Gives these answers, each in its finding's thread; what has none is answered in one comment on this topic.
-    async fn reply_all(&self, record: &Record, answers: Vec<Reply<'_>>, about: Topic) -> Result<(), Stop> {
+    async fn reply_all(
+        &self,
+        record: &ConvergeRecord,
+        answers: Vec<FindingReply<'_>>,
+        about: Topic,
+    ) -> Result<(), ActError> {
         if answers.is_empty() {
             return Ok(());
         }
         let all = self.forge.threads().await.map_err(forge)?;
         let mut unplaced = Vec::new();
-        for Reply { finding, text, is_fixed, round } in answers {
+        for FindingReply { finding, text, is_fixed, round } in answers {
             let is_here = |thread: &&ReviewThread| {
                 // What others found is answered where they said it.
                 thread.comments.first().is_some_and(|first| match finding.raw.rule.strip_prefix(HEARD) {
@@ -308,32 +322,32 @@ impl PullRequestWorkspace<'_> {
 }
 
 #[async_trait]
-impl Workspace for PullRequestWorkspace<'_> {
+impl BranchWorkspace for PullRequestWorkspace<'_> {
     fn read_only(&self) -> Option<String> {
         self.read_only.clone()
     }
 
-    async fn head(&self, record: &Record) -> Result<Sha, Stop> {
+    async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError> {
         let now = self.forge.now().await.map_err(forge)?;
         self.not_over(record, &now).await?;
         self.not_stopped().await?;
         if now.base_branch != self.onto {
             let why = format!("{} goes to {} now: run it again", record.detail.name, now.base_branch);
-            return Err(Stop::over(Code::HeadMoved, line::clean(&why, MAX_LINE)));
+            return Err(ActError::over(ConvergeExitCode::HeadMoved, line::clean(&why, MAX_LINE)));
         }
         Ok(now.head.sha)
     }
 
-    fn settle(&self) -> Span {
+    fn settle(&self) -> TimeSpan {
         self.forge.bounds().settle
     }
 
-    async fn follow(&self, record: &Record, head: &Sha) -> Result<Sha, Stop> {
+    async fn follow(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError> {
         let head = (head, self.head_repository);
         Ok(base((self.server, self.mirror), (self.onto, &record.detail.base), head).await?)
     }
 
-    async fn post(&self, record: &Record) -> Result<Vec<String>, Stop> {
+    async fn post(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError> {
         let draft = draft(record, self.event);
         let mut warnings = match self.effects.perform(&Effect::Review(draft)).await {
             Ok(_) => Vec::new(),
@@ -346,7 +360,7 @@ impl Workspace for PullRequestWorkspace<'_> {
         };
         match self.uphold(record).await {
             Ok(()) => {}
-            Err(Stop::Forge(why)) => {
+            Err(ActError::Forge(why)) => {
                 let audit = record.detail.state.audits;
                 warnings.push(format!(
                     "could not answer the findings that audit {audit} shows to be fixed: {why}"
@@ -358,21 +372,25 @@ impl Workspace for PullRequestWorkspace<'_> {
         Ok(warnings)
     }
 
-    async fn publish(&self, record: &Record, candidate: &Candidate) -> Result<Published, Stop> {
+    async fn publish(
+        &self,
+        record: &ConvergeRecord,
+        candidate: &FixCandidate,
+    ) -> Result<PublishOutcome, ActError> {
         let commit = self.mirror.committed(&candidate.commit);
         self.push(record, &commit, &record.detail.state.head).await
     }
 
-    async fn calls(&self) -> Result<Option<usize>, Stop> {
+    async fn calls(&self) -> Result<Option<usize>, ActError> {
         let Some(text) = self.calls else { return Ok(None) };
         let said = self.forge.said(text).await.map_err(forge)?;
         Ok(Some(ours(said).len()))
     }
 
-    async fn call(&self, record: &Record, calls: usize) -> Result<Vec<String>, Stop> {
+    async fn call(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {
         let Some(text) = self.calls else { return Ok(Vec::new()) };
         // The answers, which come next, tell that it is over.
-        if matches!(self.open(record).await, Err(Stop::Over { .. })) {
+        if matches!(self.open(record).await, Err(ActError::Over { .. })) {
             return Ok(Vec::new());
         }
         match self.say(text, calls).await {
@@ -384,10 +402,10 @@ impl Workspace for PullRequestWorkspace<'_> {
         }
     }
 
-    async fn reply(&self, record: &Record) -> Result<Vec<String>, Stop> {
+    async fn reply(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError> {
         match self.answer(record).await {
             Ok(()) => Ok(Vec::new()),
-            Err(Stop::Forge(why)) => Ok(vec![format!(
+            Err(ActError::Forge(why)) => Ok(vec![format!(
                 "could not answer the findings of audit {}: {why}",
                 record.detail.state.audits
             )]),
@@ -403,7 +421,7 @@ fn is_open(thread: &ReviewThread) -> bool {
 }
 
 /// What we have said ourselves, of all that was said.
-pub(super) fn ours(mut said: Vec<Said>) -> Vec<Said> {
+pub(super) fn ours(mut said: Vec<ConversationComment>) -> Vec<ConversationComment> {
     said.retain(|said| said.author.as_ref().is_some_and(|author| author.ours));
     said
 }
@@ -412,7 +430,7 @@ pub(super) fn ours(mut said: Vec<Said>) -> Vec<Said> {
 /// remember an older commit of it; `known` is taken where the branch is gone.
 #[truing_core::boxed_future]
 pub async fn base(
-    (server, mirror): (&Server, &Mirror),
+    (server, mirror): (&AnyForgeServer, &Mirror),
     (onto, known): (&str, &Sha),
     head: (&Sha, Option<&HeadRepository>),
 ) -> Result<Sha, GitError> {
@@ -422,7 +440,7 @@ pub async fn base(
 }
 
 /// Which fix it is that is answered: of an audit, or of what others found.
-fn round(record: &Record) -> usize {
+fn round(record: &ConvergeRecord) -> usize {
     record.detail.state.log.len()
 }
 
@@ -436,36 +454,40 @@ pub(super) fn is_not_now(error: &EffectError) -> bool {
 }
 
 /// Was a thread not resolved because the login may resolve none?
-fn is_locked(error: &EffectError, effects: &Effects<'_>) -> bool {
-    matches!(error, EffectError::Refused(_)) && !is_not_now(error) && effects.denied(Kind::Resolve).is_some()
+fn is_locked(error: &EffectError, effects: &EffectExecutor<'_>) -> bool {
+    matches!(error, EffectError::Refused(_))
+        && !is_not_now(error)
+        && effects.denied(EffectKind::Resolve).is_some()
 }
 
 /// An effect that is not known to be there.
-pub(super) fn unperformed(error: EffectError) -> Stop {
+pub(super) fn unperformed(error: EffectError) -> ActError {
     let words = error.to_string();
     match error {
-        EffectError::Halted(halt) => Stop::Halted(halt),
+        EffectError::Halted(halt) => ActError::Halted(halt),
         EffectError::Refused(error) | EffectError::Unanswered { error, .. } => forge(error),
-        EffectError::Settling { until, .. } => Stop::Later { until, why: Why::Settling, what: words },
+        EffectError::Settling { until, .. } => {
+            ActError::Later { until, why: WaitReason::Settling, what: words }
+        }
         EffectError::Store(error) => error.into(),
         EffectError::Git(error) => error.into(),
     }
 }
 
-pub(super) fn forge(error: ForgeError) -> Stop {
+pub(super) fn forge(error: ForgeError) -> ActError {
     let what = error.to_string();
     match error {
         ForgeError::RateLimited { wait, .. } => {
-            Stop::Later { until: SystemClock.now() + wait, why: Why::RateLimit, what }
+            ActError::Later { until: SystemClock.now() + wait, why: WaitReason::RateLimit, what }
         }
-        ForgeError::Unavailable { .. } => Stop::Unanswered(what),
-        ForgeError::Halted(halt) => Stop::Halted(halt),
+        ForgeError::Unavailable { .. } => ActError::Unanswered(what),
+        ForgeError::Halted(halt) => ActError::Halted(halt),
         ForgeError::Unauthorized { .. }
         | ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }
         | ForgeError::Moved { .. }
         | ForgeError::Stale { .. }
-        | ForgeError::Rejected { .. } => Stop::Forge(what),
+        | ForgeError::Rejected { .. } => ActError::Forge(what),
     }
 }
 
@@ -475,7 +497,7 @@ pub(super) fn topic(finding: &FindingId) -> Topic {
 }
 
 /// The review of the newest audit.
-pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
+pub fn draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
     let state = &record.detail.state;
     let clean = state.found.is_empty() && state.silent == 0;
     let scope = state.audit_clears().then(|| record.scope());
@@ -506,80 +528,4 @@ pub fn draft(record: &Record, event: ReviewEvent) -> ReviewDraft {
         ReviewEvent::Comment | ReviewEvent::RequestChanges | ReviewEvent::Withdraw => event,
     };
     ReviewDraft { mark, event, body, unplaced, findings }
-}
-
-/// A finding as its comment says it. Its words are a model's: data.
-fn comment(record: &Record, finding: &Finding) -> String {
-    let raw = &finding.raw;
-    let origin = origin(record, finding).map(|words| format!(" — {words}")).unwrap_or_default();
-    format!(
-        "**[{}] {}**\nCategory: {:?} ({}){origin}\n\n{}\n\n_From converge: audit of loop {}._",
-        raw.severity.as_str(),
-        markdown::titled(&line::clean(&raw.title, MAX_LINE)),
-        raw.category,
-        category(raw.category),
-        markdown::block(&raw.body),
-        record.detail.state.audits,
-    )
-}
-
-fn one_line(record: &Record, finding: &Finding) -> String {
-    let raw = &finding.raw;
-    let first = raw.body.lines().next().unwrap_or_default();
-    let origin = origin(record, finding).map(|words| format!(" ({words})")).unwrap_or_default();
-    format!(
-        "**[{}] {}** — {}{origin} — {}",
-        raw.severity.as_str(),
-        markdown::titled(&line::clean(&raw.title, MAX_LINE)),
-        named(finding),
-        markdown::plain(&line::clean(first, MAX_LINE))
-    )
-}
-
-fn named(finding: &Finding) -> String {
-    let place = &finding.raw.place;
-    format!("{}:{}", markdown::code(&place.path.to_string()), place.start_line)
-}
-
-/// The fate of a finding in this loop, and `true` if it is fixed.
-fn answer(record: &Record, finding: &Finding) -> (String, bool) {
-    let state = &record.detail.state;
-    if let Some(words) = &state.hook {
-        let last = line::clean(words.lines().last().unwrap_or_default(), MAX_LINE);
-        return (format!("Hook blocked the fix commit: {}", markdown::plain(&last)), false);
-    }
-    // What was pushed for this: of a loop that pushed nothing, no line is there yet.
-    let pushed = match state.log.last() {
-        Some(Line::Fix { commit, .. }) => commit.as_ref(),
-        Some(Line::Audit { .. } | Line::Heard { .. } | Line::Mend { .. } | Line::Moved { .. }) | None => None,
-    };
-    match (state.words.get(&finding.id), pushed) {
-        (Some(Word::Fixed), Some(commit)) => (fixed(commit), true),
-        (Some(Word::Declined(why)), _) => {
-            let why = markdown::plain(&line::clean(why, MAX_LINE));
-            (format!("Could not address this loop: {why}"), false)
-        }
-        (Some(Word::Fixed), None) => ("Could not address this loop: nothing was changed".to_owned(), false),
-        (None, _) => ("Could not address this loop: the fixer said nothing of it".to_owned(), false),
-    }
-}
-
-fn fixed(commit: &Sha) -> String {
-    format!("{FIXED} in {}", short(commit))
-}
-
-/// A category in words (spec/converge.md 3.1).
-fn category(category: Category) -> &'static str {
-    match category {
-        Category::A => "API contract verification",
-        Category::B => "Selector, query and engine compatibility",
-        Category::C => "Resource cleanup and lifecycle",
-        Category::D => "Variable scoping, ordering, unbound references",
-        Category::E => "Dead code",
-        Category::F => "Silent failures",
-        Category::G => "Off-by-one, bounds, integer overflow",
-        Category::H => "Security boundaries",
-        Category::I => "Concurrency hazards",
-        Category::J => "Magic values, configuration drift, code rules",
-    }
 }

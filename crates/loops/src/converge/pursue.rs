@@ -7,66 +7,65 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use regex::Regex;
-use truing_config::converge::{ConvergeConfig, Detector, Reviewer, ReviewerConfig, Trigger};
+use truing_config::converge::{ConfiguredReviewer, ConvergeConfig, ReviewerConfig, ReviewerTrigger};
 use truing_core::converge::readiness::{
-    By, Check, Last, Merge as Mergeable, Readiness, Review, Reviewer as Who, Rule, Rules, SETTLE, Seen, Text,
-    Thread, View, Want, Work,
+    ExternalReviewer, MergeableState as Mergeable, PullReadiness, PullSnapshot, ReadinessAction,
+    ReadinessRules, RequiredReviewer as Who, SETTLE, UnansweredFeedback,
 };
-use truing_core::converge::{Claim, Code, Event, Exit};
-use truing_core::effect::{Effect, Kind};
-use truing_core::id::{Millis, Sha, Span, Token, Topic};
-use truing_core::increment::Renames;
+use truing_core::converge::{AuditorFinding, ConvergeEvent, ConvergeExit, ConvergeExitCode};
+use truing_core::effect::{Effect, EffectKind};
+use truing_core::id::{FencingToken, Sha, TimeSpan, Topic, UnixMillis};
+use truing_core::increment::FileRenames;
 use truing_core::line;
 use truing_core::port::{
-    Actor, CheckState, Clock as _, CommitCheck, Decision, ForgeRead as _, LineComment, PullReview,
-    ReviewThread, Runs, Said, StoreError,
+    Actor, CheckState, Clock as _, ConversationComment, ForgeRead as _, LineComment, PullReview,
+    PullReviewDecision, ReviewThread, RunStore, StoreError,
 };
-use truing_core::publish::ThreadState;
-use truing_core::slot::Why;
+use truing_core::slot::WaitReason;
 use truing_diff::RepoPath;
 use truing_forge::ForgeServer as _;
 use truing_forge::effects::EffectError;
 
+mod view;
+
+use self::view::{is_ours, is_over, talked, view};
 use super::heard::{HEARD, MAX_TITLE, claim_of};
-use super::pull::{
-    ANSWER, FINDING, FIXED, PullRequestWorkspace, forge, is_not_now, ours, topic, unperformed,
-};
-use super::{Observer, Progress, Runner, Stop};
+use super::pull::{PullRequestWorkspace, forge, is_not_now, ours, topic, unperformed};
+use super::{ActError, ConvergeRunner, RunObserver, RunProgress};
 use crate::machine::SystemClock;
 
 /// Limit on immediate re-checks after the head moved.
 const MAX_LOOKS: u32 = 3;
 /// What is to be done now.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Next {
+enum NextAction {
     /// Look again then, and not before; what for.
-    Wait(Millis, String),
+    Wait(UnixMillis, String),
     /// Our own audit is next, at this head.
     Internal(Sha),
     /// The run goes on with this.
-    Go(Box<Event>),
+    Go(Box<ConvergeEvent>),
     /// Something was done: look again.
     Again,
     /// It is over.
-    Over(Exit),
+    Over(ConvergeExit),
     /// All is clean. What people should know all the same.
     Ready(Vec<String>),
 }
 
 /// The rules, as they are configured.
-fn rules(config: &ConvergeConfig) -> Rules {
-    let rule = |other: &ReviewerConfig| Rule {
+fn rules(config: &ConvergeConfig) -> ReadinessRules {
+    let rule = |other: &ReviewerConfig| ExternalReviewer {
         name: other.name.clone(),
         is_required: other.required,
         budget: span(other.budget),
-        requests: if other.trigger == Trigger::Nothing { 0 } else { other.requests },
+        requests: if other.trigger == ReviewerTrigger::Nothing { 0 } else { other.requests },
     };
-    let who = |reviewer: &Reviewer| match reviewer {
-        Reviewer::Internal => Who::Internal,
-        Reviewer::Other(other) => Who::Other(rule(other)),
+    let who = |reviewer: &ConfiguredReviewer| match reviewer {
+        ConfiguredReviewer::Internal => Who::Internal,
+        ConfiguredReviewer::Other(other) => Who::Other(rule(other)),
     };
-    Rules {
+    ReadinessRules {
         reviewers: config.reviewers.iter().map(who).collect(),
         poll: span(config.poll),
         poll_after_trigger: span(config.poll_after_trigger),
@@ -78,13 +77,13 @@ fn rules(config: &ConvergeConfig) -> Rules {
     }
 }
 
-fn span(time: Duration) -> Span {
-    Span(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+fn span(time: Duration) -> TimeSpan {
+    TimeSpan(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// What is shown at the forge, with what it was made of.
-struct Observation {
-    seen: Seen,
+struct PullRequestObservation {
+    seen: PullSnapshot,
     threads: Vec<ReviewThread>,
     reviews: Vec<PullReview>,
 }
@@ -92,7 +91,7 @@ struct Observation {
 /// One run on a pull request.
 pub struct PullRequestRunner<'a> {
     /// The run.
-    pub runner: Runner<'a>,
+    pub runner: ConvergeRunner<'a>,
     /// The pull request that it works on.
     pub workspace: &'a PullRequestWorkspace<'a>,
 }
@@ -106,21 +105,21 @@ impl PullRequestRunner<'_> {
     #[truing_core::boxed_future]
     pub async fn pursue(
         &mut self,
-        store: &dyn Runs,
-        token: Token,
-        told: &dyn Observer,
-    ) -> Result<Progress, StoreError> {
+        store: &dyn RunStore,
+        token: FencingToken,
+        told: &dyn RunObserver,
+    ) -> Result<RunProgress, StoreError> {
         let is_busy =
             self.runner.record.detail.state.exit.is_none() && !self.runner.record.detail.state.is_at_rest();
-        let mut left = if is_busy { self.runner.run(store, token, told).await? } else { Progress::Over };
-        while left == Progress::Over
+        let mut left = if is_busy { self.runner.run(store, token, told).await? } else { RunProgress::Over };
+        while left == RunProgress::Over
             && self.runner.record.detail.state.is_at_rest()
             && !self.runner.record.detail.state.audits_only
         {
             self.runner.record.detail.is_pursued = true;
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,
-                Err(Stop::Store(error)) => return Err(error),
+                Err(ActError::Store(error)) => return Err(error),
                 // A look that fails takes nothing back.
                 Err(stop) => {
                     self.runner.shut(&stop)?;
@@ -129,7 +128,7 @@ impl PullRequestRunner<'_> {
                             store.keep_converge(token, &self.runner.record).await?;
                             return Ok(left);
                         }
-                        Err(exit) => Next::Over(exit),
+                        Err(exit) => NextAction::Over(exit),
                     }
                 }
             };
@@ -137,7 +136,7 @@ impl PullRequestRunner<'_> {
             let before = self.runner.record.detail.state.log.len();
             let state = &mut self.runner.record.detail.state;
             match next {
-                Next::Internal(head) => {
+                NextAction::Internal(head) => {
                     if let Err(stop) = self.cleared_by_us(head).await {
                         match self.left_by(stop) {
                             Ok(left) => return Ok(left),
@@ -145,7 +144,7 @@ impl PullRequestRunner<'_> {
                                 self.runner.record.detail.state.exit = Some(exit);
                                 self.runner.record.detail.is_pursued = false;
                                 store.keep_converge(token, &self.runner.record).await?;
-                                return Ok(Progress::Over);
+                                return Ok(RunProgress::Over);
                             }
                         }
                     }
@@ -153,35 +152,41 @@ impl PullRequestRunner<'_> {
                     left = self.runner.run(store, token, told).await?;
                     continue;
                 }
-                Next::Go(event) => match state.after(*event) {
+                NextAction::Go(event) => match state.after(*event) {
                     Ok(()) => {
                         told.grown(&self.runner.record, before).await;
                         left = self.runner.run(store, token, told).await?;
                         continue;
                     }
                     Err(unexpected) => {
-                        state.exit = Some(Exit::new(Code::Infrastructure, unexpected.to_string()));
+                        state.exit =
+                            Some(ConvergeExit::new(ConvergeExitCode::Infrastructure, unexpected.to_string()));
                     }
                 },
-                Next::Again => {}
-                Next::Wait(until, what) => {
+                NextAction::Again => {}
+                NextAction::Wait(until, what) => {
                     store.keep_converge(token, &self.runner.record).await?;
-                    return Ok(Progress::Until(until, Why::Reviewer, what));
+                    return Ok(RunProgress::Until(until, WaitReason::Reviewer, what));
                 }
-                Next::Over(exit) => {
+                NextAction::Over(exit) => {
                     state.exit = Some(exit);
                     self.runner.record.detail.is_pursued = false;
                 }
-                Next::Ready(notes) => {
+                NextAction::Ready(notes) => {
                     self.runner.record.detail.is_pursued = false;
                     for note in notes {
                         self.runner.record.warn(note);
                     }
                     let head = self.runner.record.detail.state.head.short();
                     let clean = format!("every reviewer is content with {head}");
-                    self.runner.record.detail.state.exit.get_or_insert_with(|| Exit::new(Code::Clean, clean));
+                    self.runner
+                        .record
+                        .detail
+                        .state
+                        .exit
+                        .get_or_insert_with(|| ConvergeExit::new(ConvergeExitCode::Clean, clean));
                     store.keep_converge(token, &self.runner.record).await?;
-                    return Ok(Progress::Over);
+                    return Ok(RunProgress::Over);
                 }
             }
             store.keep_converge(token, &self.runner.record).await?;
@@ -190,20 +195,20 @@ impl PullRequestRunner<'_> {
     }
 
     /// Where the run is left by what keeps it from going on; or its end.
-    fn left_by(&mut self, stop: Stop) -> Result<Progress, Exit> {
+    fn left_by(&mut self, stop: ActError) -> Result<RunProgress, ConvergeExit> {
         if let Some(left) = self.runner.waits(&stop) {
             return Ok(left);
         }
         let exit = stop.exit();
-        if let Stop::Over { unreached, .. } = stop {
+        if let ActError::Over { unreached, .. } = stop {
             self.runner.record.detail.unreached = unreached;
             return Err(exit);
         }
-        Ok(Progress::Failed(exit))
+        Ok(RunProgress::Failed(exit))
     }
 
     /// Lets the run know the head that our audit is to clear.
-    async fn cleared_by_us(&mut self, head: Sha) -> Result<(), Stop> {
+    async fn cleared_by_us(&mut self, head: Sha) -> Result<(), ActError> {
         if self.runner.record.detail.state.exit.is_none() && self.runner.record.detail.state.head == head {
             return Ok(());
         }
@@ -213,17 +218,26 @@ impl PullRequestRunner<'_> {
     }
 
     /// Lets the run know a head: what we had the forge make, or somebody's push.
-    async fn follow(&mut self, head: Sha, is_update: bool) -> Result<(), Stop> {
+    async fn follow(&mut self, head: Sha, is_update: bool) -> Result<(), ActError> {
         let tree = self.runner.compared(&head).await?;
-        let event = if is_update { Event::Updated { head, tree } } else { Event::Moved { head, tree } };
-        self.runner.record.detail.state.after(event).map_err(|unexpected| Stop::Model(unexpected.to_string()))
+        let event = if is_update {
+            ConvergeEvent::Updated { head, tree }
+        } else {
+            ConvergeEvent::Moved { head, tree }
+        };
+        self.runner
+            .record
+            .detail
+            .state
+            .after(event)
+            .map_err(|unexpected| ActError::Model(unexpected.to_string()))
     }
 
     /// One look, and what follows from it.
     ///
     /// # Errors
-    /// [`Stop`]
-    async fn next(&mut self, now: Millis) -> Result<Next, Stop> {
+    /// [`ActError`]
+    async fn next(&mut self, now: UnixMillis) -> Result<NextAction, ActError> {
         self.runner.go_on().await?;
         let others: Vec<&ReviewerConfig> = others(self.runner.config).collect();
         let mut rules = rules(self.runner.config);
@@ -235,9 +249,9 @@ impl PullRequestRunner<'_> {
             }
         }
         let Some(mut look) = look else {
-            let until = Millis(now.0.saturating_add(rules.poll.0));
+            let until = UnixMillis(now.0.saturating_add(rules.poll.0));
             let what = "the head moved each time Truing looked".to_owned();
-            return Ok(Next::Wait(until, what));
+            return Ok(NextAction::Wait(until, what));
         };
         // Read after the look: a Data Center's version is known by then.
         rules.mark_ready &= self.workspace.server.capability().drafts;
@@ -249,16 +263,16 @@ impl PullRequestRunner<'_> {
             .detail
             .readiness
             .clone()
-            .unwrap_or_else(|| Readiness::begin(head.clone(), base, now));
+            .unwrap_or_else(|| PullReadiness::begin(head.clone(), base, now));
         if self.runner.record.detail.state.exit.is_some() && look.seen.head == head {
             readiness.cleared(&head, now);
             self.close(&mut look).await?;
         }
-        rules.resolve_threads &= self.workspace.effects.denied(Kind::Resolve).is_none();
+        rules.resolve_threads &= self.workspace.effects.denied(EffectKind::Resolve).is_none();
         let want = readiness.next(&rules, &look.seen, now);
         let next = match want {
-            Want::Internal => Next::Internal(look.seen.head),
-            Want::Ask(name) => {
+            ReadinessAction::Internal => NextAction::Internal(look.seen.head),
+            ReadinessAction::Ask(name) => {
                 self.workspace.open(&self.runner.record).await?;
                 let asked = match others.iter().find(|other| other.name == name) {
                     Some(other) => self.ask(other, &look.seen.head).await,
@@ -268,44 +282,52 @@ impl PullRequestRunner<'_> {
                 match asked {
                     Ok(()) => {
                         readiness.asked(&name, now);
-                        Next::Again
+                        NextAction::Again
                     }
                     Err(error) if is_not_now(&error) => return Err(unperformed(error)),
                     Err(error @ EffectError::Refused(_)) => {
                         readiness.unreachable(&name, told(&error));
-                        Next::Again
+                        NextAction::Again
                     }
                     // Perhaps it was asked: whoever tries again finds that.
                     Err(error) => {
                         readiness.failed(&name, told(&error));
-                        Next::Wait(now + rules.poll, format!("{name} could not be asked: {}", told(&error)))
+                        NextAction::Wait(
+                            now + rules.poll,
+                            format!("{name} could not be asked: {}", told(&error)),
+                        )
                     }
                 }
             }
-            Want::Wait { until, why } => Next::Wait(until, why.to_string()),
-            Want::Fix(work) => {
+            ReadinessAction::Wait { until, why } => NextAction::Wait(until, why.to_string()),
+            ReadinessAction::Fix(work) => {
                 let head = &look.seen.head;
                 if self.runner.record.detail.state.head != *head {
                     self.follow(head.clone(), readiness.is_update(head)).await?;
                 }
                 match self.heard(&work, &look).await? {
                     // Nobody whom we listen to: whoever is next in the list is next.
-                    claims if claims.is_empty() => Next::Again,
-                    claims => Next::Go(Box::new(Event::Heard { claims, renames: Renames::default() })),
+                    claims if claims.is_empty() => NextAction::Again,
+                    claims => NextAction::Go(Box::new(ConvergeEvent::Heard {
+                        claims,
+                        renames: FileRenames::default(),
+                    })),
                 }
             }
-            Want::UpdateBranch => match self.workspace.update(&self.runner.record, &look.seen.head).await? {
-                Some(exit) => Next::Over(exit),
-                None => Next::Again,
-            },
-            Want::MarkReady => {
+            ReadinessAction::UpdateBranch => {
+                match self.workspace.update(&self.runner.record, &look.seen.head).await? {
+                    Some(exit) => NextAction::Over(exit),
+                    None => NextAction::Again,
+                }
+            }
+            ReadinessAction::MarkReady => {
                 self.workspace.open(&self.runner.record).await?;
                 self.workspace.effects.perform(&Effect::MarkReady).await.map_err(unperformed)?;
                 readiness.marked();
-                Next::Again
+                NextAction::Again
             }
-            Want::Done { notes } => Next::Ready(notes),
-            Want::End(exit) => Next::Over(exit),
+            ReadinessAction::Done { notes } => NextAction::Ready(notes),
+            ReadinessAction::End(exit) => NextAction::Over(exit),
         };
         self.runner.record.detail.readiness = Some(readiness);
         Ok(next)
@@ -313,7 +335,7 @@ impl PullRequestRunner<'_> {
 
     /// Our audit has cleared the head that is shown: our threads about what it does not find there are over, whichever run
     /// began them and however it was fixed. Not those in which somebody else has the last word.
-    async fn close(&mut self, look: &mut Observation) -> Result<(), Stop> {
+    async fn close(&mut self, look: &mut PullRequestObservation) -> Result<(), ActError> {
         let state = &self.runner.record.detail.state;
         let standing: BTreeSet<Topic> =
             state.found.iter().chain(state.history.declined()).map(|finding| topic(&finding.id)).collect();
@@ -343,15 +365,15 @@ impl PullRequestRunner<'_> {
 
     async fn ask(&mut self, other: &ReviewerConfig, head: &Sha) -> Result<(), EffectError> {
         match &other.trigger {
-            Trigger::Nothing => Ok(()),
-            Trigger::Request => match other.logins.first() {
+            ReviewerTrigger::Nothing => Ok(()),
+            ReviewerTrigger::Request => match other.logins.first() {
                 Some(login) => {
                     let request = Effect::RequestReview { login: login.clone() };
                     self.workspace.effects.perform(&request).await.map(drop)
                 }
                 None => Ok(()),
             },
-            Trigger::Comment(text) => {
+            ReviewerTrigger::Comment(text) => {
                 let said = ours(self.workspace.forge.said(text).await?);
                 let known = self.runner.record.detail.wakes.get(&other.name).map_or(0, |(known, _)| *known);
                 self.workspace.wake(text, &said, known).await?;
@@ -363,7 +385,11 @@ impl PullRequestRunner<'_> {
     }
 
     /// Everything that is shown, about one head; nothing, if another head was there before all was seen.
-    async fn look(&mut self, others: &[&ReviewerConfig], now: Millis) -> Result<Option<Observation>, Stop> {
+    async fn look(
+        &mut self,
+        others: &[&ReviewerConfig],
+        now: UnixMillis,
+    ) -> Result<Option<PullRequestObservation>, ActError> {
         let client = self.workspace.forge;
         // Where nobody else reviews, nobody is given time to begin; and who looks more often does not want to wait.
         let settles = !others.is_empty() && span(self.runner.config.poll) >= SETTLE;
@@ -381,9 +407,9 @@ impl PullRequestRunner<'_> {
                 review.commit.as_ref() == Some(&pull.head.sha) && is_by(review.author.as_ref(), other, unique)
             });
             let queued = match &other.trigger {
-                Trigger::Nothing => false,
-                Trigger::Request => pull.requested.iter().any(|asked| is_named(asked, other, unique)),
-                Trigger::Comment(text) => {
+                ReviewerTrigger::Nothing => false,
+                ReviewerTrigger::Request => pull.requested.iter().any(|asked| is_named(asked, other, unique)),
+                ReviewerTrigger::Comment(text) => {
                     let said = client.said(text).await.map_err(forge)?;
                     let is_theirs = |review: &&PullReview| is_by(review.author.as_ref(), other, unique);
                     let answered = reviews.iter().filter(is_theirs).filter_map(|review| review.at).max();
@@ -405,9 +431,9 @@ impl PullRequestRunner<'_> {
         let named = |state: CheckState| {
             checks.iter().filter(|check| check.state == state).map(|check| check.name.clone()).collect()
         };
-        let seen = Seen {
+        let seen = PullSnapshot {
             head: pull.head.sha,
-            committed: if settles { now } else { Millis(0) },
+            committed: if settles { now } else { UnixMillis(0) },
             base: pull.base_branch,
             state: pull.state,
             views,
@@ -415,13 +441,17 @@ impl PullRequestRunner<'_> {
             merge: if merge.conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
             pending: named(CheckState::Pending),
             failed: named(CheckState::Failed),
-            lacks_review: merge.decision == Some(Decision::Required),
+            lacks_review: merge.decision == Some(PullReviewDecision::Required),
         };
-        Ok(Some(Observation { seen, threads, reviews }))
+        Ok(Some(PullRequestObservation { seen, threads, reviews }))
     }
 
     /// What others found, as findings at the head.
-    async fn heard(&self, work: &Work, look: &Observation) -> Result<Vec<Claim>, Stop> {
+    async fn heard(
+        &self,
+        work: &UnansweredFeedback,
+        look: &PullRequestObservation,
+    ) -> Result<Vec<AuditorFinding>, ActError> {
         let mut claims = Vec::new();
         let listed: Vec<&ReviewerConfig> = others(self.runner.config).collect();
         let unique = self.workspace.server.capability().unique_names;
@@ -463,19 +493,19 @@ impl PullRequestRunner<'_> {
     }
 }
 
-impl Runner<'_> {
+impl ConvergeRunner<'_> {
     /// Is it the turn of reviewers that the list has before our audit? After any push the first is next.
     pub(super) fn others_are_next(&self) -> bool {
         let state = &self.record.detail.state;
-        let is_first = matches!(self.config.reviewers.first(), Some(Reviewer::Internal) | None);
+        let is_first = matches!(self.config.reviewers.first(), Some(ConfiguredReviewer::Internal) | None);
         self.record.detail.is_pursued && !is_first && state.exit.is_none() && state.is_at_rest()
     }
 }
 
 fn others(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerConfig> {
     config.reviewers.iter().filter_map(|reviewer| match reviewer {
-        Reviewer::Internal => None,
-        Reviewer::Other(other) => Some(other),
+        ConfiguredReviewer::Internal => None,
+        ConfiguredReviewer::Other(other) => Some(other),
     })
 }
 
@@ -492,11 +522,11 @@ fn counts(comment: &LineComment, others: &[&ReviewerConfig], unique: bool) -> bo
 /// The newest call of a reviewer, by anyone, if it may be at work on it: it has not answered since, and it is not a call of
 /// ours at another head. `asked`: how often we had called when it was asked last, and at which head; now it is `many` times.
 fn awaited<'a>(
-    said: &'a [Said],
-    answered: Option<Millis>,
+    said: &'a [ConversationComment],
+    answered: Option<UnixMillis>,
     (asked, many): (&(usize, Sha), usize),
     head: &Sha,
-) -> Option<&'a Said> {
+) -> Option<&'a ConversationComment> {
     let newest = said.last()?;
     let is_known = newest.author.as_ref().is_some_and(|author| author.ours) && many <= asked.0;
     let is_old = answered.is_some_and(|at| at >= newest.at) || is_known && asked.1 != *head;
@@ -505,84 +535,4 @@ fn awaited<'a>(
 
 fn is_by(author: Option<&Actor>, other: &ReviewerConfig, unique: bool) -> bool {
     author.is_some_and(|author| is_named(author, other, unique))
-}
-
-/// What a reviewer has said of the head.
-fn view(
-    other: &ReviewerConfig,
-    review: Option<&PullReview>,
-    threads: &[ReviewThread],
-    checks: &[CommitCheck],
-    is_queued: bool,
-) -> View {
-    let inline = |review: &PullReview| {
-        let comments = threads.iter().flat_map(|thread| &thread.comments);
-        let many = comments.filter(|comment| comment.review.as_ref() == Some(&review.id)).count();
-        u32::try_from(many).unwrap_or(u32::MAX)
-    };
-    // The configuration has compiled it before.
-    let dirty = other.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
-    let text = |review: &PullReview| match &dirty {
-        Some(dirty) if dirty.is_match(&review.body) && other.counts_alone => Text::Counts,
-        Some(dirty) if dirty.is_match(&review.body) => Text::Holds,
-        Some(_) | None => Text::Silent,
-    };
-    let check = match &other.detector {
-        Detector::Review => None,
-        Detector::CheckRun(name) => checks.iter().find(|check| check.name == *name),
-    };
-    View {
-        review: review.map(|review| Review {
-            state: review.state,
-            text: text(review),
-            inline: inline(review),
-        }),
-        check: check.map(|check| match check.state {
-            CheckState::Pending => Check::Running,
-            CheckState::Passed | CheckState::Neutral | CheckState::Skipped => Check::Passed,
-            CheckState::Failed => Check::Failed,
-        }),
-        is_queued,
-    }
-}
-
-/// Is it an open thread of ours about something that does not stand any more, in which we have the last word; or about
-/// something that a person has dismissed, whoever has?
-fn is_over(thread: &ReviewThread, standing: &BTreeSet<Topic>, dismissed: &BTreeSet<Topic>) -> bool {
-    let is_open = thread.thread.as_ref().is_some_and(|known| known.state == ThreadState::Open);
-    let about = thread.comments.first().and_then(|first| first.topic.as_ref());
-    let is_gone = about.is_some_and(|about| about.as_str().starts_with(FINDING) && !standing.contains(about));
-    let is_none = about.is_some_and(|about| dismissed.contains(about));
-    is_open && (is_none || is_gone && thread.comments.last().is_some_and(is_ours))
-}
-
-fn is_ours(comment: &LineComment) -> bool {
-    comment.author.as_ref().is_some_and(|author| author.ours)
-}
-
-/// A thread that nobody has resolved.
-fn talked(thread: &ReviewThread, others: &[&ReviewerConfig], unique: bool) -> Option<Thread> {
-    let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
-    let (first, last) = (thread.comments.first()?, thread.comments.last()?);
-    // Of a thread of ours it is of interest who has answered.
-    let who = if is_ours(first) { last } else { first };
-    let by = match &who.author {
-        Some(author) => match others.iter().find(|other| is_named(author, other, unique)) {
-            Some(other) => By::Reviewer(other.name.clone()),
-            // With a person's token we are no person either.
-            None if author.person && !author.ours => By::Person,
-            None => By::Bot,
-        },
-        None => By::Person,
-    };
-    // In a thread of a reviewer, or of ours, what others add is for people.
-    let last = thread.comments.iter().rfind(|comment| counts(comment, others, unique)).unwrap_or(last);
-    let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
-    let said = match (is_ours(last), is_answer) {
-        (false, _) => Last::Theirs,
-        (true, true) if !last.body.starts_with(FIXED) => Last::Declined,
-        // A finding of ours that no audit finds any more.
-        (true, _) => Last::Fixed,
-    };
-    Some(Thread { id: known.id.clone(), by, is_outdated: thread.outdated, last: said })
 }

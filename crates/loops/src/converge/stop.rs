@@ -5,24 +5,24 @@ use std::io;
 use truing_agent::fixer::FixerError;
 use truing_agent::prompt::PromptError;
 use truing_agent::verify::VerifyError;
-use truing_core::converge::{Code, Exit};
-use truing_core::id::{Millis, Sha, Token};
-use truing_core::port::{Halt, HaltReason, ReaderError, StoreError};
-use truing_core::slot::Why;
+use truing_core::converge::{ConvergeExit, ConvergeExitCode};
+use truing_core::id::{FencingToken, Sha, UnixMillis};
+use truing_core::port::{GateHalt, HaltReason, ReaderError, StoreError};
+use truing_core::slot::WaitReason;
 use truing_git::GitError;
 
-use super::Runner;
+use super::ConvergeRunner;
 use super::gate::GateError;
-use crate::files::NotTaken;
+use crate::files::RejectedFile;
 use crate::reading::ReadingError;
 
 /// What is to be done where the kill switch stops a run.
 const AGAIN: &str = "run it again when it is off, it goes on where it was";
 
 /// The reason why an act came to nothing. The run waits, tries it again or ends, and its record says which: a lease's
-/// [`crate::stopped::Stopped`] comes of that record.
+/// [`crate::stopped::StepStopReason`] comes of that record.
 #[derive(Debug, thiserror::Error)]
-pub enum Stop {
+pub enum ActError {
     /// An auditor gave no valid answer.
     #[error("{0}")]
     Silent(String),
@@ -31,7 +31,7 @@ pub enum Stop {
     Budget(String),
     /// The gate is shut. This run makes no further write.
     #[error("{0}: {AGAIN}")]
-    Halted(Halt),
+    Halted(GateHalt),
     /// A person has stopped the run at its pull request; in words for people.
     #[error("{0}")]
     Stopped(String),
@@ -58,7 +58,7 @@ pub enum Stop {
     Fixer(#[from] FixerError),
     /// A file that cannot be taken over.
     #[error("the fix is refused: {0}")]
-    File(#[from] NotTaken),
+    File(#[from] RejectedFile),
     /// The checks could not be run.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -75,7 +75,7 @@ pub enum Stop {
     #[error("{}", exit.reason)]
     Over {
         /// Why.
-        exit: Exit,
+        exit: ConvergeExit,
         /// Commits of fixes that are not in what the branch went to.
         unreached: Vec<Sha>,
     },
@@ -83,9 +83,9 @@ pub enum Stop {
     #[error("{what}")]
     Later {
         /// Until when.
-        until: Millis,
+        until: UnixMillis,
         /// The kind of wait.
-        why: Why,
+        why: WaitReason,
         /// The reason, for people.
         what: String,
     },
@@ -94,16 +94,16 @@ pub enum Stop {
     Store(#[from] StoreError),
 }
 
-impl From<HaltReason> for Stop {
+impl From<HaltReason> for ActError {
     fn from(reason: HaltReason) -> Self {
         Self::Halted(reason.into())
     }
 }
 
-impl Stop {
+impl ActError {
     /// There is no going on, and nothing is lost by it.
-    pub(super) fn over(code: Code, why: impl Into<String>) -> Self {
-        Self::Over { exit: Exit::new(code, why), unreached: Vec::new() }
+    pub(super) fn over(code: ConvergeExitCode, why: impl Into<String>) -> Self {
+        Self::Over { exit: ConvergeExit::new(code, why), unreached: Vec::new() }
     }
 
     /// May the same act go well a little later?
@@ -132,15 +132,15 @@ impl Stop {
     }
 
     /// The newest token that was given to anybody, if the lease that the run was under is lost.
-    pub(super) fn lost(&self) -> Option<Token> {
+    pub(super) fn lost(&self) -> Option<FencingToken> {
         if let Self::Halted(halt) = self { halt.lost() } else { None }
     }
 
     /// How the run ends with it.
-    pub(super) fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> ConvergeExit {
         let code = match self {
-            Self::Budget(_) => Code::Budget,
-            Self::Halted(_) | Self::Stopped(_) => Code::Interrupted,
+            Self::Budget(_) => ConvergeExitCode::Budget,
+            Self::Halted(_) | Self::Stopped(_) => ConvergeExitCode::Interrupted,
             Self::Over { exit, .. } => exit.code,
             Self::Silent(_)
             | Self::Model(_)
@@ -156,18 +156,18 @@ impl Stop {
             | Self::Forge(_)
             | Self::Unanswered(_)
             | Self::Later { .. }
-            | Self::Store(_) => Code::Infrastructure,
+            | Self::Store(_) => ConvergeExitCode::Infrastructure,
         };
-        Exit::new(code, self.to_string())
+        ConvergeExit::new(code, self.to_string())
     }
 }
 
-impl Runner<'_> {
+impl ConvergeRunner<'_> {
     /// May it go on?
     ///
     /// # Errors
-    /// [`Stop::Halted`]
-    pub(super) async fn go_on(&self) -> Result<(), Stop> {
+    /// [`ActError::Halted`]
+    pub(super) async fn go_on(&self) -> Result<(), ActError> {
         Ok(self.gate.go_on().await?)
     }
 
@@ -175,7 +175,7 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: somebody else has taken over, and nothing more is written anywhere.
-    pub(super) fn shut(&self, stop: &Stop) -> Result<Exit, StoreError> {
+    pub(super) fn shut(&self, stop: &ActError) -> Result<ConvergeExit, StoreError> {
         match stop.lost() {
             Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), last }),
             None => Ok(stop.exit()),

@@ -1,18 +1,18 @@
 //! The base of a pull request, merged into its branch: by the forge, or with git and a push where it offers no such call.
 
-use truing_core::converge::record::Record;
-use truing_core::converge::{Code, Exit};
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeExit, ConvergeExitCode};
 use truing_core::effect::Effect;
 use truing_core::id::Sha;
 use truing_core::line;
 use truing_core::port::{Clock as _, ForgeError, ForgeRead as _};
 use truing_forge::ForgeServer as _;
 use truing_forge::effects::EffectError;
-use truing_git::{Merging, NewCommit};
+use truing_git::{MergeOutcome, NewCommit};
 
 use super::fix::author;
 use super::pull::{PullRequestWorkspace, forge, unperformed};
-use super::{Published, Stop};
+use super::{ActError, PublishOutcome};
 use crate::machine::SystemClock;
 
 /// Characters of a reason.
@@ -23,7 +23,11 @@ const MAX_NAMED: usize = 5;
 impl PullRequestWorkspace<'_> {
     /// Merges its base into its branch, which is at this head. The answer is the end of the run where that cannot be done;
     /// none: look again, whether it was done or somebody has pushed meanwhile.
-    pub(super) async fn update(&self, record: &Record, head: &Sha) -> Result<Option<Exit>, Stop> {
+    pub(super) async fn update(
+        &self,
+        record: &ConvergeRecord,
+        head: &Sha,
+    ) -> Result<Option<ConvergeExit>, ActError> {
         self.open(record).await?;
         if self.server.capability().update_branch {
             self.have_it_updated(head).await
@@ -32,7 +36,7 @@ impl PullRequestWorkspace<'_> {
         }
     }
 
-    async fn have_it_updated(&self, head: &Sha) -> Result<Option<Exit>, Stop> {
+    async fn have_it_updated(&self, head: &Sha) -> Result<Option<ConvergeExit>, ActError> {
         match self.effects.perform(&Effect::UpdateBranch { head: head.clone() }).await {
             Ok(_) => Ok(None),
             // Somebody has pushed meanwhile, or it cannot be merged.
@@ -44,9 +48,13 @@ impl PullRequestWorkspace<'_> {
         }
     }
 
-    async fn update_with_git(&self, record: &Record, head: &Sha) -> Result<Option<Exit>, Stop> {
+    async fn update_with_git(
+        &self,
+        record: &ConvergeRecord,
+        head: &Sha,
+    ) -> Result<Option<ConvergeExit>, ActError> {
         if let Some(why) = &self.read_only {
-            return Ok(Some(Exit::new(Code::ReadOnly, why.clone())));
+            return Ok(Some(ConvergeExit::new(ConvergeExitCode::ReadOnly, why.clone())));
         }
         let Some(tip) = self.mirror.branch_tip(self.onto).await? else {
             return Ok(Some(self.unmerged("it is gone")));
@@ -59,8 +67,8 @@ impl PullRequestWorkspace<'_> {
         let message = format!("Merge branch '{}' into {}", self.onto, record.detail.branch);
         let new = NewCommit { message, author: author(), committer: author(), at: SystemClock.now() };
         let commit = match self.mirror.merge(head, &tip, &new).await? {
-            Merging::Made(commit) => commit,
-            Merging::Conflicts(paths) => {
+            MergeOutcome::Made(commit) => commit,
+            MergeOutcome::Conflicts(paths) => {
                 let mut named: Vec<String> = paths.iter().take(MAX_NAMED).map(ToString::to_string).collect();
                 if paths.len() > MAX_NAMED {
                     named.push(format!("{} more", paths.len() - MAX_NAMED));
@@ -70,13 +78,13 @@ impl PullRequestWorkspace<'_> {
             }
         };
         match self.push(record, &commit, head).await? {
-            Published::Done | Published::Moved(_) => Ok(None),
-            Published::Blocked(words) => Ok(Some(self.unmerged(&words))),
+            PublishOutcome::Done | PublishOutcome::Moved(_) => Ok(None),
+            PublishOutcome::Blocked(words) => Ok(Some(self.unmerged(&words))),
         }
     }
 
-    fn unmerged(&self, why: &str) -> Exit {
+    fn unmerged(&self, why: &str) -> ConvergeExit {
         let why = format!("{} cannot be merged into it: {why}", self.onto);
-        Exit::new(Code::Mergeability, line::clean(&why, MAX_WHY))
+        ConvergeExit::new(ConvergeExitCode::Mergeability, line::clean(&why, MAX_WHY))
     }
 }

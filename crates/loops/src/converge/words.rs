@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use truing_core::converge::record::Record;
-use truing_core::converge::{Act, Exit, Kind, Line, Origin};
-use truing_core::finding::{Category, Finding, FindingStatus, Severity};
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeAction, ConvergeExit, ConvergeExitKind, ConvergeLogLine, LineOrigin};
+use truing_core::finding::{DefectCategory, Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
 use truing_core::line;
 use truing_core::money::MicroUsd;
@@ -26,13 +26,13 @@ const SHORT: usize = 7;
 
 /// How much a commit changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stat {
+pub struct CommitStat {
     files: usize,
     added: u32,
     deleted: u32,
 }
 
-impl std::fmt::Display for Stat {
+impl std::fmt::Display for CommitStat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}, +{}/-{}", counted(self.files, "file"), self.added, self.deleted)
     }
@@ -45,12 +45,12 @@ pub use truing_core::line::counted;
 /// # Errors
 /// Git.
 #[truing_core::boxed_future]
-pub async fn stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<Stat, GitError> {
+pub async fn stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<CommitStat, GitError> {
     if from == to {
-        return Ok(Stat::default());
+        return Ok(CommitStat::default());
     }
     let diff = mirror.diff(from, to).await?;
-    let mut stat = Stat::default();
+    let mut stat = CommitStat::default();
     for file in parse(&diff).files {
         stat.files += 1;
         stat.added = stat.added.saturating_add(file.added);
@@ -65,7 +65,7 @@ pub fn short(sha: &Sha) -> &str {
 }
 
 /// What a run is about to do, told before it costs anything. `most`: the most that it may cost.
-pub fn opening(record: &Record, most: MicroUsd) -> Vec<String> {
+pub fn opening(record: &ConvergeRecord, most: MicroUsd) -> Vec<String> {
     let state = &record.detail.state;
     let (head, base) = (short(&state.head), short(&record.detail.base));
     let audits = counted(state.limits.max_audits, "audit");
@@ -76,7 +76,7 @@ pub fn opening(record: &Record, most: MicroUsd) -> Vec<String> {
 }
 
 /// The words on a run that is stuck and goes on, as nothing is new.
-pub fn stuck_before(record: &Record) -> String {
+pub fn stuck_before(record: &ConvergeRecord) -> String {
     let reason = record.detail.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
     format!(
         "run {} got stuck here ({}). Nothing has changed since, so Truing tries again to fix what it found, without \
@@ -88,21 +88,25 @@ pub fn stuck_before(record: &Record) -> String {
 
 /// What is told when an act begins that may take minutes; none: it takes moments, or only what it comes to is of
 /// interest.
-pub fn beginning(record: &Record, act: &Act) -> Option<String> {
+pub fn beginning(record: &ConvergeRecord, act: &ConvergeAction) -> Option<String> {
     let state = &record.detail.state;
     let head = short(&state.head);
     Some(match act {
-        Act::Audit { auditors, attempt: _ } => match auditors.len() {
+        ConvergeAction::Audit { auditors, attempt: _ } => match auditors.len() {
             1 => format!("Auditing {head} …"),
             many => format!("Auditing {head} by {many} auditors …"),
         },
-        Act::Mend { .. } => format!("Fixing what the gate reports at {head} …"),
-        Act::Fix { problems } if problems.is_empty() => {
+        ConvergeAction::Mend { .. } => format!("Fixing what the gate reports at {head} …"),
+        ConvergeAction::Fix { problems } if problems.is_empty() => {
             format!("Fixing {} …", counted(state.found.len(), "finding"))
         }
-        Act::Fix { problems } => format!("Correcting the fix: {} …", counted(problems.len(), "problem")),
-        Act::Check => "Checking the fix …".to_owned(),
-        Act::Gate | Act::Post | Act::Publish | Act::Reply => return None,
+        ConvergeAction::Fix { problems } => {
+            format!("Correcting the fix: {} …", counted(problems.len(), "problem"))
+        }
+        ConvergeAction::Check => "Checking the fix …".to_owned(),
+        ConvergeAction::Gate | ConvergeAction::Post | ConvergeAction::Publish | ConvergeAction::Reply => {
+            return None;
+        }
     })
 }
 
@@ -111,25 +115,29 @@ pub fn beginning(record: &Record, act: &Act) -> Option<String> {
 /// # Errors
 /// Git.
 #[truing_core::boxed_future]
-pub async fn progress(mirror: &Mirror, record: &Record, from: usize) -> Result<Vec<String>, GitError> {
+pub async fn progress(
+    mirror: &Mirror,
+    record: &ConvergeRecord,
+    from: usize,
+) -> Result<Vec<String>, GitError> {
     let mut told = Vec::new();
     for (line, changed) in with_stats(mirror, record, from).await? {
         told.push(match line {
-            Line::Audit { number, counts: [a, b, c], silent } => {
+            ConvergeLogLine::Audit { number, counts: [a, b, c], silent } => {
                 let end = if a + b + c + silent == 0 { " → clean" } else { "" };
                 format!("Loop {number} audit: {a}P0 / {b}P1 / {c}P2{end}{}", degraded(*silent))
             }
-            Line::Heard { number: _, counts: [a, b, c] } => {
+            ConvergeLogLine::Heard { number: _, counts: [a, b, c] } => {
                 format!("Other reviewers found {a}P0 / {b}P1 / {c}P2")
             }
-            Line::Fix { number, commit, fixed, declined } => {
+            ConvergeLogLine::Fix { number, commit, fixed, declined } => {
                 format!("Loop {number} fix: {}", of_fix(commit.as_ref(), changed, *fixed, *declined))
             }
-            Line::Mend { commit } => {
+            ConvergeLogLine::Mend { commit } => {
                 let number = record.detail.state.audits.saturating_add(1);
                 format!("Loop {number} gate: commit {} ({changed})", short(commit))
             }
-            Line::Moved { head } => format!("The branch has moved to {}", short(head)),
+            ConvergeLogLine::Moved { head } => format!("The branch has moved to {}", short(head)),
         });
     }
     Ok(told)
@@ -142,7 +150,7 @@ fn degraded(silent: u32) -> String {
     }
 }
 
-fn of_fix(commit: Option<&Sha>, changed: Stat, fixed: u32, declined: u32) -> String {
+fn of_fix(commit: Option<&Sha>, changed: CommitStat, fixed: u32, declined: u32) -> String {
     match (commit, fixed, declined) {
         (Some(commit), _, 0) => format!("commit {} ({changed})", short(commit)),
         (Some(commit), ..) => {
@@ -156,23 +164,23 @@ fn of_fix(commit: Option<&Sha>, changed: Stat, fixed: u32, declined: u32) -> Str
 /// Lines of the log, each with what its commit changes.
 async fn with_stats<'a>(
     mirror: &Mirror,
-    record: &'a Record,
+    record: &'a ConvergeRecord,
     from: usize,
-) -> Result<Vec<(&'a Line, Stat)>, GitError> {
+) -> Result<Vec<(&'a ConvergeLogLine, CommitStat)>, GitError> {
     let (mut head, mut told) = (&record.detail.state.starting, Vec::new());
     for (at, line) in record.detail.state.log.iter().enumerate() {
         let next = match line {
-            Line::Fix { commit, .. } => commit.as_ref(),
-            Line::Mend { commit } => Some(commit),
-            Line::Moved { head } => {
+            ConvergeLogLine::Fix { commit, .. } => commit.as_ref(),
+            ConvergeLogLine::Mend { commit } => Some(commit),
+            ConvergeLogLine::Moved { head } => {
                 // What others changed is not counted.
                 Some(head)
             }
-            Line::Audit { .. } | Line::Heard { .. } => None,
+            ConvergeLogLine::Audit { .. } | ConvergeLogLine::Heard { .. } => None,
         };
-        let mut changed = Stat::default();
+        let mut changed = CommitStat::default();
         if let Some(next) = next {
-            if at >= from && !matches!(line, Line::Moved { .. }) {
+            if at >= from && !matches!(line, ConvergeLogLine::Moved { .. }) {
                 changed = stat(mirror, head, next).await?;
             }
             head = next;
@@ -186,13 +194,15 @@ async fn with_stats<'a>(
 
 /// Findings of the newest audit that nobody has fixed, and those that fixers declined. A fix that no audit has seen is
 /// a claim: it counts where the run has converged, or where it was made to be the last (`converge.final_fix`).
-pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
+pub fn remaining(record: &ConvergeRecord) -> (Vec<&Finding>, Vec<&Finding>) {
     let state = &record.detail.state;
     let now = |finding: &Finding| {
         let known = state.history.findings().iter().find(|known| known.id == finding.id);
         known.map_or(&FindingStatus::Open, |known| &known.status).clone()
     };
-    let believes = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
+    let believes = |exit: &ConvergeExit| {
+        matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
+    };
     let is_believed = state.exit.as_ref().is_some_and(believes);
     let open = state.found.iter().filter(|finding| match now(finding) {
         FindingStatus::Open | FindingStatus::Outside => true,
@@ -206,11 +216,11 @@ pub fn remaining(record: &Record) -> (Vec<&Finding>, Vec<&Finding>) {
 }
 
 /// Where a finding's lines come from, if not from the change itself.
-pub fn origin(record: &Record, finding: &Finding) -> Option<&'static str> {
+pub fn origin(record: &ConvergeRecord, finding: &Finding) -> Option<&'static str> {
     match record.detail.state.history.origin(&finding.id)? {
-        Origin::PreExisting => Some("pre-existing"),
-        Origin::Fix => Some("from a fix"),
-        Origin::Change => None,
+        LineOrigin::PreExisting => Some("pre-existing"),
+        LineOrigin::Fix => Some("from a fix"),
+        LineOrigin::Change => None,
     }
 }
 
@@ -219,7 +229,7 @@ pub fn origin(record: &Record, finding: &Finding) -> Option<&'static str> {
 /// # Errors
 /// Git.
 #[truing_core::boxed_future]
-pub async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError> {
+pub async fn report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, GitError> {
     let state = &record.detail.state;
     let kind = state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
     let reason = state.exit.as_ref().map(|exit| exit.reason.as_str()).unwrap_or_default();
@@ -234,15 +244,17 @@ pub async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError
     text += "\nLoop log:\n";
     for (line, changed) in with_stats(mirror, record, 0).await? {
         let line = match line {
-            Line::Audit { number, counts: [a, b, c], silent } => {
+            ConvergeLogLine::Audit { number, counts: [a, b, c], silent } => {
                 format!("{number} audit: {a}P0 {b}P1 {c}P2{}", degraded(*silent))
             }
-            Line::Heard { number, counts: [a, b, c] } => format!("{number} others: {a}P0 {b}P1 {c}P2"),
-            Line::Fix { number, commit, fixed, declined } => {
+            ConvergeLogLine::Heard { number, counts: [a, b, c] } => {
+                format!("{number} others: {a}P0 {b}P1 {c}P2")
+            }
+            ConvergeLogLine::Fix { number, commit, fixed, declined } => {
                 format!("{number} fix: {}", of_fix(commit.as_ref(), changed, *fixed, *declined))
             }
-            Line::Mend { commit } => format!("gate: commit {} ({changed})", short(commit)),
-            Line::Moved { head } => format!("moved: {}", short(head)),
+            ConvergeLogLine::Mend { commit } => format!("gate: commit {} ({changed})", short(commit)),
+            ConvergeLogLine::Moved { head } => format!("moved: {}", short(head)),
         };
         let _ = writeln!(text, "{line}");
     }
@@ -251,17 +263,17 @@ pub async fn report(mirror: &Mirror, record: &Record) -> Result<String, GitError
 }
 
 /// Audits that are done.
-fn audits_of(record: &Record) -> usize {
-    record.detail.state.log.iter().filter(|line| matches!(line, Line::Audit { .. })).count()
+fn audits_of(record: &ConvergeRecord) -> usize {
+    record.detail.state.log.iter().filter(|line| matches!(line, ConvergeLogLine::Audit { .. })).count()
 }
 
 /// What a report says besides, by how the run ended.
-fn extra(record: &Record) -> String {
+fn extra(record: &ConvergeRecord) -> String {
     let state = &record.detail.state;
     let (open, declined) = remaining(record);
     let mut text = String::new();
     let is_left = !(open.is_empty() && declined.is_empty());
-    if is_left && state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::CapReached) {
+    if is_left && state.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::CapReached) {
         let of = |severity| {
             open.iter().chain(&declined).filter(|finding| finding.raw.severity == severity).count()
         };
@@ -307,12 +319,12 @@ fn extra(record: &Record) -> String {
 }
 
 /// What the last audit that cleared anything did for it.
-fn evidence(record: &Record) -> String {
+fn evidence(record: &ConvergeRecord) -> String {
     let Some(last) = record.detail.absences.iter().map(|absence| absence.r#loop).max() else {
         return String::new();
     };
     let of_last = || record.detail.absences.iter().filter(|absence| absence.r#loop == last);
-    let categories: BTreeSet<Category> = of_last().map(|absence| absence.category).collect();
+    let categories: BTreeSet<DefectCategory> = of_last().map(|absence| absence.category).collect();
     let probes: usize = of_last().map(|absence| absence.probes.len()).sum();
     format!(
         "\nEvidence: audit {last} cleared {} with {}; `--format json` shows them\n",

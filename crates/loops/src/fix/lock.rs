@@ -12,10 +12,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
-use truing_agent::tree::Tree;
+use truing_agent::tree::WritableTree;
 use truing_diff::RepoPath;
 
-use super::Plan;
+use super::FixPlan;
 
 /// The largest journal that is read, in bytes (64 MiB); a longer one was not written by us.
 const MAX_BYTES: u64 = 64 << 20;
@@ -44,7 +44,7 @@ pub struct FixLock {
 
 /// What a killed run has begun.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Killed {
+pub struct InterruptedFix {
     /// What undoes it, once it is cut to what was done.
     pub patch: PathBuf,
     process: u32,
@@ -76,7 +76,7 @@ impl FixLock {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub fn killed(&mut self) -> io::Result<Option<Killed>> {
+    pub fn killed(&mut self) -> io::Result<Option<InterruptedFix>> {
         self.file.rewind()?;
         let mut text = Vec::new();
         (&self.file).take(MAX_BYTES).read_to_end(&mut text)?;
@@ -87,7 +87,7 @@ impl FixLock {
     ///
     /// # Errors
     /// There is no room.
-    pub fn begin(&mut self, patch: &Path, plan: &Plan) -> io::Result<()> {
+    pub fn begin(&mut self, patch: &Path, plan: &FixPlan) -> io::Result<()> {
         let mut text = format!("{} {}\n", std::process::id(), hex::encode(patch.as_os_str().as_bytes()));
         for change in &plan.changes {
             text += &format!("{} {}\n", digest(&change.new), hex::encode(change.path.as_bytes()));
@@ -107,9 +107,9 @@ impl FixLock {
     }
 }
 
-impl Killed {
+impl InterruptedFix {
     /// Which of the patch's files were changed and are as they were left; what was being written is removed.
-    pub fn done(&self, tree: &Tree) -> Vec<bool> {
+    pub fn done(&self, tree: &WritableTree) -> Vec<bool> {
         let done = |(new, path): &(String, RepoPath)| {
             tree.remove_temporary(path, self.process);
             tree.read(path).is_ok_and(|bytes| digest(&bytes) == *new)
@@ -123,14 +123,14 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 /// A journal. One that is cut off was never acted on.
-fn parse(text: &str) -> Option<Killed> {
+fn parse(text: &str) -> Option<InterruptedFix> {
     let (first, rest) = text.split_once('\n')?;
     let (process, patch) = first.split_once(' ')?;
     let file = |line: &str| {
         let (new, path) = line.split_once(' ')?;
         Some((new.to_owned(), RepoPath::from_bytes(hex::decode(path).ok()?)))
     };
-    Some(Killed {
+    Some(InterruptedFix {
         process: process.parse().ok()?,
         patch: OsString::from_vec(hex::decode(patch).ok()?).into(),
         files: rest.lines().map_while(file).collect(),
@@ -147,7 +147,7 @@ impl Drop for FixLock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fix::Change;
+    use crate::fix::FixedFile;
 
     #[test]
     fn a_tree_has_one_run_at_a_time_and_its_journal_outlives_it() {
@@ -158,14 +158,14 @@ mod tests {
         assert!(FixLock::take(&folder, place.path()).is_ok(), "another tree");
         assert_eq!(first.killed().unwrap(), None);
 
-        let change = |path: &[u8]| Change {
+        let change = |path: &[u8]| FixedFile {
             path: RepoPath::from_bytes(path),
             old: "old".into(),
             new: "new".into(),
             fixes: 1,
         };
         let changes = vec![change(b"a"), change(b"b\xff\n c"), change(b"gone")];
-        let plan = Plan { changes, ..Plan::default() };
+        let plan = FixPlan { changes, ..FixPlan::default() };
         first.begin(Path::new("/p 1"), &plan).unwrap();
         drop(first);
         std::fs::create_dir(&root).unwrap();
@@ -177,7 +177,7 @@ mod tests {
         let mut next = FixLock::take(&folder, &root).unwrap();
         let killed = next.killed().unwrap().unwrap();
         assert_eq!(killed.patch, Path::new("/p 1"));
-        assert_eq!(killed.done(&Tree::open(&root).unwrap()), [true, false, false]);
+        assert_eq!(killed.done(&WritableTree::open(&root).unwrap()), [true, false, false]);
         assert!(!half.exists());
         next.end().unwrap();
         assert_eq!(next.killed().unwrap(), None);

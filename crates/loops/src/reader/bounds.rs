@@ -19,9 +19,9 @@ pub(super) const FILE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The memory and time that a process uses. Linux tells; elsewhere a reader has no bounds but time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Usage(Pid);
+pub(super) struct ProcessUsage(Pid);
 
-impl Usage {
+impl ProcessUsage {
     pub(super) fn of(process: Pid) -> Self {
         Self(process)
     }
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn what_a_process_uses_is_told() {
-        let own = Usage::of(rustix::process::getpid());
+        let own = ProcessUsage::of(rustix::process::getpid());
         let before = (own.worked().unwrap(), own.data().unwrap());
         // More than other tests may free meanwhile. Nothing of it is touched, so it takes no memory.
         let large = std::hint::black_box(vec![0_u8; 1 << 30]);

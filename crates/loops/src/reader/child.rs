@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_core::port::ReaderError;
-use truing_core::sandbox::Level;
-use truing_reader::protocol::{Hello, MAX_ANSWER_BYTES, MAX_HELLO_BYTES, ProtocolError, decode};
+use truing_core::sandbox::SandboxLevel;
+use truing_reader::protocol::{MAX_ANSWER_BYTES, MAX_HELLO_BYTES, ProtocolError, ReaderHello, decode};
 
-use super::bounds::Usage;
+use super::bounds::ProcessUsage;
 
 /// The last bytes of a child's error stream that are kept.
 const MAX_STDERR_BYTES: usize = 16 << 10;
@@ -23,10 +23,10 @@ const MAX_WORDS_CHARS: usize = 500;
 
 /// The program that is started, with its request.
 #[derive(Clone, Debug)]
-pub(super) struct Program {
+pub(super) struct ReaderProgram {
     pub(super) path: PathBuf,
     /// The weakest sandbox that is accepted.
-    pub(super) weakest: Level,
+    pub(super) weakest: SandboxLevel,
 }
 
 /// The reason why a child gave no answer that can be used.
@@ -73,18 +73,18 @@ pub(super) fn plain(words: &str) -> String {
 
 /// A child and its process group, which die with this value unless the child has ended by itself.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct ReaderProcess {
     pub(super) child: Child,
     /// None once it has been waited for: the id may then belong to another.
     pub(super) group: Option<Pid>,
 }
 
-impl Program {
+impl ReaderProgram {
     pub(super) fn start<'a>(
         &self,
         tree: &Path,
         arguments: impl Iterator<Item = &'a OsStr>,
-    ) -> Result<Running, ChildError> {
+    ) -> Result<ReaderProcess, ChildError> {
         let mut command = Command::new(&self.path);
         command.arg0("truing").arg("reader").arg("--tree").arg(tree).args(arguments).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -92,11 +92,11 @@ impl Program {
         let child =
             command.spawn().map_err(|source| ChildError::Start { program: self.path.clone(), source })?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        Ok(Running { child, group })
+        Ok(ReaderProcess { child, group })
     }
 }
 
-impl Running {
+impl ReaderProcess {
     /// Asks and listens until the child has ended. It is only waited for when its streams have ended: until then
     /// it exists, if only as a zombie, and its id is safe to kill by.
     ///
@@ -105,14 +105,14 @@ impl Running {
         mut self,
         request: &[u8],
         file: Option<u64>,
-        weakest: Level,
+        weakest: SandboxLevel,
         said: &mut Vec<u8>,
     ) -> Result<Answer, ChildError> {
         let (stdin, stdout) = (self.child.stdin.take(), self.child.stdout.take());
         let stderr = self.child.stderr.take();
         let bound = || {
             if let (Some(process), Some(size)) = (self.group, file) {
-                allow_for(Usage::of(process), size);
+                allow_for(ProcessUsage::of(process), size);
             }
         };
         let talk = async {
@@ -141,14 +141,14 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ReaderProcess {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
 /// Holds a reader to the memory that a file of this size may cost.
-pub(super) fn allow_for(usage: Usage, size: u64) {
+pub(super) fn allow_for(usage: ProcessUsage, size: u64) {
     if !usage.allow_for(size) {
         tracing::debug!("the kernel holds this reader to no more than what all readers may use");
     }
@@ -160,8 +160,8 @@ pub(super) fn is_of_a_bound(status: ExitStatus) -> bool {
 }
 
 /// Makes sure that a child is one to talk to.
-pub(super) fn accept(hello: Hello, weakest: Level) -> Result<(), ChildError> {
-    if hello.sandbox < Level::OF_READERS {
+pub(super) fn accept(hello: ReaderHello, weakest: SandboxLevel) -> Result<(), ChildError> {
+    if hello.sandbox < SandboxLevel::OF_READERS {
         let sandbox = hello.sandbox.as_str();
         tracing::warn!(
             sandbox,
@@ -176,7 +176,7 @@ async fn talk(
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     request: &[u8],
-    weakest: Level,
+    weakest: SandboxLevel,
     bound: impl FnOnce(),
 ) -> Result<Option<Vec<u8>>, ChildError> {
     let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else { return Ok(None) };

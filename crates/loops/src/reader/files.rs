@@ -16,15 +16,16 @@ use futures_util::future::try_join_all;
 use tokio::time::{Instant, timeout, timeout_at};
 use truing_core::outcome::SkipReason;
 use truing_core::port::{ReadReport, ReadRequest, ReaderError};
-use truing_reader::Tree;
+use truing_reader::FileTree;
 use truing_reader::protocol::{
-    Checked, Collected, FileRead, MAX_ANSWER_BYTES, MAX_TURN_BYTES, MAX_TURN_FILES, Ready, Turn, encode,
+    CheckedReport, FileBatch, FileReply, MAX_ANSWER_BYTES, MAX_TURN_BYTES, MAX_TURN_FILES, ReadyReply,
+    ReportCollector, encode,
 };
 
 use super::ChildReader;
 use super::bounds::{FILE_PATIENCE, FILE_TIME};
 use super::child::{ChildError, allow_for, cleaned, told};
-use super::session::{Session, SessionError};
+use super::session::{ReaderSession, SessionError};
 
 /// The most children that one review may lose. The files that are left then are not read.
 pub const MAX_LOST: usize = 200;
@@ -43,7 +44,7 @@ const MAX_TURN_SIZE: u64 = 256 << 10;
 
 /// A file that waits for its turn.
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
+struct QueuedFile {
     /// Its place in the request.
     at: usize,
     /// Its size in bytes.
@@ -53,21 +54,21 @@ struct Waiting {
 }
 
 /// The work that several children share.
-struct Work<'a> {
+struct SharedReadWork<'a> {
     reader: &'a ChildReader,
     request: &'a ReadRequest,
     /// When no more is read.
     ends: Instant,
     /// How many children share the files.
     readers: usize,
-    state: Mutex<State>,
+    state: Mutex<ReadState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ReadState {
     /// Small files first.
-    waiting: VecDeque<Waiting>,
-    collected: Collected,
+    waiting: VecDeque<QueuedFile>,
+    collected: ReportCollector,
     rules: Vec<String>,
     /// Has a child read a file?
     has_read: bool,
@@ -79,7 +80,7 @@ struct State {
 
 /// The fate of a child over a file.
 #[derive(Debug)]
-enum Lost {
+enum ReadFailure {
     /// It worked on it for too long.
     TooLong(Duration),
     /// The time for all was over.
@@ -89,11 +90,11 @@ enum Lost {
 }
 
 /// Reads the files of a request.
-pub(super) async fn read(reader: &ChildReader, request: &ReadRequest) -> Result<Checked, ReaderError> {
-    let tree = Tree::open(&request.tree)?;
+pub(super) async fn read(reader: &ChildReader, request: &ReadRequest) -> Result<CheckedReport, ReaderError> {
+    let tree = FileTree::open(&request.tree)?;
     let files = request.files.iter().enumerate();
-    let mut waiting: Vec<Waiting> = files
-        .map(|(at, file)| Waiting { at, size: tree.size(&file.path).unwrap_or_default(), as_text: false })
+    let mut waiting: Vec<QueuedFile> = files
+        .map(|(at, file)| QueuedFile { at, size: tree.size(&file.path).unwrap_or_default(), as_text: false })
         .collect();
     waiting.sort_by_key(|file| (file.size, file.at));
     drop(tree);
@@ -102,9 +103,9 @@ pub(super) async fn read(reader: &ChildReader, request: &ReadRequest) -> Result<
     let by_bytes = usize::try_from(bytes / BYTES_PER_READER).unwrap_or(MAX_READERS);
     let worth = 1 + by_bytes.max(request.files.len() / FILES_PER_READER);
     let readers = worth.min(cores).clamp(1, MAX_READERS);
-    let state = State { waiting: waiting.into(), ..State::default() };
+    let state = ReadState { waiting: waiting.into(), ..ReadState::default() };
     let ends = Instant::now() + reader.budget;
-    let work = Work { reader, request, ends, readers, state: Mutex::new(state) };
+    let work = SharedReadWork { reader, request, ends, readers, state: Mutex::new(state) };
     try_join_all((0..readers).map(|_| work.share())).await?;
 
     let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -118,8 +119,8 @@ pub(super) async fn read(reader: &ChildReader, request: &ReadRequest) -> Result<
     }
 }
 
-impl Work<'_> {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl SharedReadWork<'_> {
+    fn state(&self) -> MutexGuard<'_, ReadState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,13 +141,13 @@ impl Work<'_> {
     }
 
     /// A child that is ready to read.
-    async fn ready(&self) -> Result<Session, ReaderError> {
+    async fn ready(&self) -> Result<ReaderSession, ReaderError> {
         let ChildReader { program, rules, time, .. } = self.reader;
         let arguments = rules.as_deref().map(|rules| [OsStr::new("--rules"), rules.as_os_str()]);
         let arguments = arguments.iter().flatten().copied();
-        let mut session = Session::start(program, &self.request.tree, arguments)
+        let mut session = ReaderSession::start(program, &self.request.tree, arguments)
             .map_err(|error| ReaderError::Failed(told(&error, &[])))?;
-        let opened = timeout(*time, session.open::<Ready>(self.request, MAX_ANSWER_BYTES)).await;
+        let opened = timeout(*time, session.open::<ReadyReply>(self.request, MAX_ANSWER_BYTES)).await;
         match opened.unwrap_or(Err(SessionError::Child(ChildError::TimedOut(*time)))) {
             Ok(Ok(rules)) => {
                 self.state().rules = rules;
@@ -158,14 +159,17 @@ impl Work<'_> {
     }
 
     /// Lets a child read until no file waits. The inner error: the file that it was lost over.
-    async fn turns(&self, session: &mut Session) -> Result<Result<(), (Waiting, Lost)>, ReaderError> {
+    async fn turns(
+        &self,
+        session: &mut ReaderSession,
+    ) -> Result<Result<(), (QueuedFile, ReadFailure)>, ReaderError> {
         while let Some(turn) = self.next_turn() {
             let largest = turn.iter().map(|file| file.size).max().unwrap_or_default();
             if let Some(usage) = session.usage() {
                 allow_for(usage, largest);
             }
             let as_text = turn.iter().any(|file| file.as_text);
-            let asked = Turn { files: turn.iter().map(|file| file.at).collect(), as_text };
+            let asked = FileBatch { files: turn.iter().map(|file| file.at).collect(), as_text };
             let line = encode("the turn", &asked, MAX_TURN_BYTES)
                 .map_err(|error| ReaderError::Failed(told(&error.into(), &[])))?;
             session.say(&line).await;
@@ -173,7 +177,7 @@ impl Work<'_> {
                 let lost = match self.hear(session).await {
                     Ok(Ok(read)) => match self.collect(file.at, read) {
                         Ok(()) => continue,
-                        Err(error) => Lost::Ended(SessionError::Child(error)),
+                        Err(error) => ReadFailure::Ended(SessionError::Child(error)),
                     },
                     // A rule that cannot be compiled: no file can be read.
                     Ok(Err(error)) => return Err(cleaned(error)),
@@ -189,7 +193,7 @@ impl Work<'_> {
     }
 
     /// Files for one turn: fewer when few are left, so that all children have some. None when no time is left.
-    fn next_turn(&self) -> Option<Vec<Waiting>> {
+    fn next_turn(&self) -> Option<Vec<QueuedFile>> {
         let mut state = self.state();
         if Instant::now() >= self.ends {
             self.leave_out_the_rest(&mut state, SkipReason::OutOfTime);
@@ -210,7 +214,7 @@ impl Work<'_> {
     }
 
     /// What is said of the next file, while there is time for it.
-    async fn hear(&self, session: &mut Session) -> Result<FileRead, Lost> {
+    async fn hear(&self, session: &mut ReaderSession) -> Result<FileReply, ReadFailure> {
         let usage = session.usage();
         let worked = || usage.and_then(|usage| usage.worked());
         let (begun, before) = (Instant::now(), worked());
@@ -218,15 +222,15 @@ impl Work<'_> {
         let mut look = begun + FILE_TIME;
         loop {
             match timeout_at(look.min(self.ends), &mut hearing).await {
-                Ok(heard) => return heard.map_err(Lost::Ended),
-                Err(_) if Instant::now() >= self.ends => return Err(Lost::OutOfTime),
+                Ok(heard) => return heard.map_err(ReadFailure::Ended),
+                Err(_) if Instant::now() >= self.ends => return Err(ReadFailure::OutOfTime),
                 Err(_) => {}
             }
             // A machine that is busy with others makes no file complex: what counts is the work on it.
             let waited = begun.elapsed();
             let work = worked().zip(before).map_or(waited, |(now, before)| now.saturating_sub(before));
             if work >= FILE_TIME || waited >= FILE_PATIENCE {
-                return Err(Lost::TooLong(work));
+                return Err(ReadFailure::TooLong(work));
             }
             look = Instant::now() + (FILE_TIME - work).max(Duration::from_millis(10));
         }
@@ -241,19 +245,19 @@ impl Work<'_> {
     }
 
     /// Names the file that a child was lost over, if it was the second; else it is looked at as text next.
-    async fn lose(&self, session: Session, waiting: Waiting, lost: Lost) {
+    async fn lose(&self, session: ReaderSession, waiting: QueuedFile, lost: ReadFailure) {
         let Some(file) = self.request.files.get(waiting.at) else { return };
         let (reason, what) = match lost {
-            Lost::OutOfTime => {
+            ReadFailure::OutOfTime => {
                 session.close().await;
                 self.state().collected.leave_out(&file.path, SkipReason::OutOfTime);
                 return;
             }
-            Lost::TooLong(work) => {
+            ReadFailure::TooLong(work) => {
                 session.close().await;
                 (SkipReason::TooComplex, format!("it was killed after {} s of work", work.as_secs_f32()))
             }
-            Lost::Ended(error) => {
+            ReadFailure::Ended(error) => {
                 let end = session.end(error).await;
                 if end.is_of_a_bound() {
                     (SkipReason::TooComplex, end.what)
@@ -267,7 +271,7 @@ impl Work<'_> {
         let mut state = self.state();
         state.lost += 1;
         match waiting.as_text {
-            false => state.waiting.push_front(Waiting { as_text: true, ..waiting }),
+            false => state.waiting.push_front(QueuedFile { as_text: true, ..waiting }),
             true => state.collected.leave_out(&file.path, reason),
         }
     }
@@ -284,7 +288,7 @@ impl Work<'_> {
         !state.waiting.is_empty()
     }
 
-    fn leave_out_the_rest(&self, state: &mut State, reason: SkipReason) {
+    fn leave_out_the_rest(&self, state: &mut ReadState, reason: SkipReason) {
         for waiting in std::mem::take(&mut state.waiting) {
             if let Some(file) = self.request.files.get(waiting.at) {
                 let reason = if waiting.as_text { SkipReason::TooComplex } else { reason };

@@ -12,20 +12,20 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use truing_core::port::ReaderError;
-use truing_core::sandbox::Level;
-use truing_reader::protocol::{Hello, MAX_HELLO_BYTES, MAX_REQUEST_BYTES, decode, encode};
+use truing_core::sandbox::SandboxLevel;
+use truing_reader::protocol::{MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ReaderHello, decode, encode};
 
-use super::bounds::Usage;
-use super::child::{ChildError, Program, Running, accept, is_of_a_bound, keep_last, line, told};
+use super::bounds::ProcessUsage;
+use super::child::{ChildError, ReaderProcess, ReaderProgram, accept, is_of_a_bound, keep_last, line, told};
 
 /// The time for the last words of a process that was killed.
 const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 
 /// A child, its streams, and what it has said on its error stream.
 #[derive(Debug)]
-pub(super) struct Session {
-    running: Running,
-    weakest: Level,
+pub(super) struct ReaderSession {
+    running: ReaderProcess,
+    weakest: SandboxLevel,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     said: JoinHandle<Vec<u8>>,
@@ -44,23 +44,23 @@ pub(super) enum SessionError {
 
 /// The end of a child that did not do as it should.
 #[derive(Debug)]
-pub(super) struct End {
+pub(super) struct ReaderFailure {
     /// What went wrong, with its last words.
     pub(super) what: String,
     /// How it ended, if it did so by itself.
     pub(super) status: Option<ExitStatus>,
 }
 
-impl End {
+impl ReaderFailure {
     /// Did the kernel refuse it more memory, or a larger stack? Programs abort then.
     pub(super) fn is_of_a_bound(&self) -> bool {
         self.status.is_some_and(is_of_a_bound)
     }
 }
 
-impl Session {
+impl ReaderSession {
     pub(super) fn start<'a>(
-        program: &Program,
+        program: &ReaderProgram,
         tree: &Path,
         arguments: impl Iterator<Item = &'a OsStr>,
     ) -> Result<Self, ChildError> {
@@ -86,7 +86,7 @@ impl Session {
         request: &impl Serialize,
         most: usize,
     ) -> Result<T, SessionError> {
-        let hello: Hello = self.hear("its hello", MAX_HELLO_BYTES).await?;
+        let hello: ReaderHello = self.hear("its hello", MAX_HELLO_BYTES).await?;
         accept(hello, self.weakest)?;
         let line = encode("the request", request, MAX_REQUEST_BYTES).map_err(ChildError::from)?;
         self.ask(&line, "its answer", most).await
@@ -123,8 +123,8 @@ impl Session {
     }
 
     /// What the process uses, as the kernel tells.
-    pub(super) fn usage(&self) -> Option<Usage> {
-        self.running.group.map(Usage::of)
+    pub(super) fn usage(&self) -> Option<ProcessUsage> {
+        self.running.group.map(ProcessUsage::of)
     }
 
     /// Ends a process of which nothing more is wanted.
@@ -136,11 +136,11 @@ impl Session {
     }
 
     /// Kills the process, and tells what went wrong.
-    pub(super) async fn end(mut self, error: SessionError) -> End {
+    pub(super) async fn end(mut self, error: SessionError) -> ReaderFailure {
         // What ended by itself is waited for before it is killed, so that its own end is told.
         let error = match error {
             SessionError::Child(error) => error,
-            SessionError::Reader(error) => return End { what: error.to_string(), status: None },
+            SessionError::Reader(error) => return ReaderFailure { what: error.to_string(), status: None },
             SessionError::Ended => match timeout(LAST_WORDS_TIME, self.running.child.wait()).await {
                 Ok(Ok(status)) => {
                     self.running.group = None;
@@ -153,11 +153,14 @@ impl Session {
         self.running.kill();
         let said = timeout(LAST_WORDS_TIME, &mut self.said).await;
         let what = told(&error, &said.ok().and_then(Result::ok).unwrap_or_default());
-        End { what, status: if let ChildError::Ended(status) = error { Some(status) } else { None } }
+        ReaderFailure {
+            what,
+            status: if let ChildError::Ended(status) = error { Some(status) } else { None },
+        }
     }
 }
 
-impl Drop for Session {
+impl Drop for ReaderSession {
     fn drop(&mut self) {
         self.said.abort();
     }

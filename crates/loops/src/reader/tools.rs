@@ -12,17 +12,17 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use truing_agent::native::{Output, Tools};
-use truing_model::messages::Tool;
+use truing_agent::native::{CallOutput, RunTools};
+use truing_model::messages::ToolDefinition;
 use truing_reader::mask::are_secrets_shown;
 use truing_reader::protocol::{
-    Call, MAX_CALL_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, Opened, ProtocolError, Replied, ToolsRequest,
-    checked_reply, encode,
+    MAX_CALL_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, NumberedReply, OpenReply, ProtocolError,
+    ToolsRequest, TreeToolCall, checked_reply, encode,
 };
-use truing_reader::tools::{DIFF, Offered, Reply, TreeTool, diff, offered};
+use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, diff, offered};
 
-use super::child::{ChildError, Program, cleaned, told};
-use super::session::{Session, SessionError};
+use super::child::{ChildError, ReaderProgram, cleaned, told};
+use super::session::{ReaderSession, SessionError};
 
 /// How long one call may take, the start of a process included. The process itself stops working on it earlier.
 pub const CALL_TIME: Duration = Duration::from_secs(30);
@@ -32,17 +32,17 @@ pub const MAX_CHILDREN: usize = 4;
 /// The tools of one run. Calls are carried out one after the other.
 #[derive(Debug)]
 pub struct ReaderTools {
-    program: Program,
+    program: ReaderProgram,
     request: ToolsRequest,
     change: Arc<[u8]>,
     time: Duration,
-    state: Mutex<State>,
+    state: Mutex<ReaderToolsState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ReaderToolsState {
     /// None before the first call, while one is carried out, and after a failure.
-    caller: Option<Caller>,
+    caller: Option<ToolCallProcess>,
     /// How many processes were started.
     started: usize,
     /// What became of those that failed.
@@ -50,7 +50,7 @@ struct State {
 }
 
 impl ReaderTools {
-    pub(super) fn new(program: Program, request: ToolsRequest, change: Arc<[u8]>) -> Self {
+    pub(super) fn new(program: ReaderProgram, request: ToolsRequest, change: Arc<[u8]>) -> Self {
         Self { program, request, change, time: CALL_TIME, state: Mutex::default() }
     }
 
@@ -67,18 +67,20 @@ impl ReaderTools {
         self.state.lock().await.failures.clone()
     }
 
-    async fn look(&self, tool: TreeTool, input: &Value) -> Reply {
+    async fn look(&self, tool: TreeTool, input: &Value) -> ToolReply {
         let mut state = self.state.lock().await;
         // Taken out: if this call is given up in the middle, the process dies with it, and no later call hears its
         // reply.
         let mut caller = match state.caller.take() {
             Some(caller) => caller,
             None if state.started >= MAX_CHILDREN => {
-                return Reply::wrong("this tool cannot be used any more in this review: go on without it");
+                return ToolReply::wrong(
+                    "this tool cannot be used any more in this review: go on without it",
+                );
             }
             None => {
                 state.started += 1;
-                match Caller::start(self) {
+                match ToolCallProcess::start(self) {
                     Ok(caller) => caller,
                     Err(error) => return state.fail(told(&error, &[])),
                 }
@@ -94,18 +96,18 @@ impl ReaderTools {
                 error @ ProtocolError::TooLong { what: THE_CALL, .. },
             ))) => {
                 state.caller = Some(caller); // nothing was said yet
-                Reply::wrong(&error.to_string())
+                ToolReply::wrong(&error.to_string())
             }
             Err(error) => state.fail(caller.session.end(error).await.what),
         }
     }
 }
 
-impl State {
-    fn fail(&mut self, what: String) -> Reply {
+impl ReaderToolsState {
+    fn fail(&mut self, what: String) -> ToolReply {
         tracing::warn!(what, "a call of a tool failed");
         self.failures.push(what);
-        Reply::wrong(
+        ToolReply::wrong(
             "this call could not be carried out: what it looks at may be too much for the reader. Try another way",
         )
     }
@@ -115,9 +117,9 @@ impl State {
 const THE_CALL: &str = "the call";
 
 #[async_trait]
-impl Tools for ReaderTools {
-    fn offered(&self) -> Vec<Tool> {
-        let tool = |tool: Offered| Tool {
+impl RunTools for ReaderTools {
+    fn offered(&self) -> Vec<ToolDefinition> {
+        let tool = |tool: ToolDescription| ToolDefinition {
             name: tool.name.to_owned(),
             description: tool.description,
             input_schema: tool.input_schema,
@@ -126,16 +128,16 @@ impl Tools for ReaderTools {
         offered().into_iter().map(tool).collect()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> Output {
-        let Reply { text, is_error } = match (TreeTool::named(name), name) {
+    async fn call(&self, name: &str, input: &Value) -> CallOutput {
+        let ToolReply { text, is_error } = match (TreeTool::named(name), name) {
             (Some(tool), _) => self.look(tool, input).await,
             (None, DIFF) => diff(&self.change, input),
             (None, _) => {
                 let names: Vec<_> = offered().iter().map(|tool| tool.name).collect();
-                Reply::wrong(&format!("there is no tool `{name}`; there are: {}", names.join(", ")))
+                ToolReply::wrong(&format!("there is no tool `{name}`; there are: {}", names.join(", ")))
             }
         };
-        Output { text, is_error, denied: false }
+        CallOutput { text, is_error, denied: false }
     }
 
     /// The next call has a new process, which looks anew which files there are, and may open those that are new. It is
@@ -150,17 +152,20 @@ impl Tools for ReaderTools {
 
 /// A process that carries out calls.
 #[derive(Debug)]
-struct Caller {
-    session: Session,
+struct ToolCallProcess {
+    session: ReaderSession,
     /// How many calls were made; none before the tree is open.
     calls: Option<u64>,
 }
 
-impl Caller {
+impl ToolCallProcess {
     fn start(tools: &ReaderTools) -> Result<Self, ChildError> {
         let unmasked = are_secrets_shown().then_some("--unmasked");
         let arguments = ["--tools"].into_iter().chain(unmasked).map(OsStr::new);
-        Ok(Self { session: Session::start(&tools.program, &tools.request.tree, arguments)?, calls: None })
+        Ok(Self {
+            session: ReaderSession::start(&tools.program, &tools.request.tree, arguments)?,
+            calls: None,
+        })
     }
 
     async fn call(
@@ -168,19 +173,19 @@ impl Caller {
         request: &ToolsRequest,
         tool: TreeTool,
         input: &Value,
-    ) -> Result<Reply, SessionError> {
+    ) -> Result<ToolReply, SessionError> {
         let number = match self.calls {
             Some(calls) => calls + 1,
             None => {
-                let opened: Opened = self.session.open(request, MAX_OPENED_BYTES).await?;
+                let opened: OpenReply = self.session.open(request, MAX_OPENED_BYTES).await?;
                 opened.map_err(|error| SessionError::Reader(cleaned(error)))?;
                 1
             }
         };
-        let call = Call { number, tool, input: input.clone() };
+        let call = TreeToolCall { number, tool, input: input.clone() };
         let line = encode(THE_CALL, &call, MAX_CALL_BYTES).map_err(ChildError::from)?;
         self.calls = Some(number);
-        let replied: Replied = self.session.ask(&line, "its reply", MAX_REPLIED_BYTES).await?;
+        let replied: NumberedReply = self.session.ask(&line, "its reply", MAX_REPLIED_BYTES).await?;
         Ok(checked_reply(number, replied).map_err(ChildError::from)?)
     }
 }

@@ -1,23 +1,23 @@
 //! Asks people for more money for one pull request.
 
 use truing_core::effect::Effect;
-use truing_core::id::{Millis, Topic};
+use truing_core::id::{Topic, UnixMillis};
 use truing_core::markdown;
 use truing_core::money::MicroUsd;
 use truing_core::port::PullRequest;
 use truing_forge::effects::EffectError;
 
-use super::Served;
-use crate::stopped::Stopped;
+use super::LeasedReview;
+use crate::stopped::StepStopReason;
 
-impl Served<'_> {
+impl LeasedReview<'_> {
     /// Writes the comment that asks for more than `limit`: one for each limit. The answer: when to try again, where the comment may be
     /// there and is not shown yet.
     pub(super) async fn ask_for_money(
         &self,
         pull: &PullRequest,
         limit: MicroUsd,
-    ) -> Result<Option<Millis>, Stopped> {
+    ) -> Result<Option<UnixMillis>, StepStopReason> {
         let Some(agent) = self.agent else { return Ok(None) };
         let caps = agent.budgets.caps(pull.repository());
         let Some(more) = caps.pull_ask else { return Ok(None) };
@@ -27,7 +27,7 @@ impl Served<'_> {
             Err(EffectError::Halted(halt)) => Err(halt.into()),
             Err(EffectError::Store(error)) => Err(error.into()),
             Err(EffectError::Unanswered { error, .. }) => {
-                Err(Stopped::of(error, self.clock.now(), self.forge.settle()))
+                Err(StepStopReason::of(error, self.clock.now(), self.forge.settle()))
             }
             Err(error @ (EffectError::Refused(_) | EffectError::Git(_))) => {
                 // The summary names the limit and the command.

@@ -3,21 +3,26 @@
 use std::collections::BTreeSet;
 
 use truing_core::id::Sha;
-use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
-use truing_core::port::{Begun, Computed, PullRequest, Revision, RunRef};
+use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime};
+use truing_core::port::{ComputedReview, PullRequest, PullRevision, RunRef, RunStart};
 use truing_core::publish::Producer;
-use truing_core::slot::{Then, Why};
+use truing_core::slot::{StepOutcome, WaitReason};
 use truing_core::tier::{PullAuthor, PullFacts, Tier, TierChoice, TierRules};
-use truing_diff::{Status, files};
-use truing_forge::publisher::Reconciled;
+use truing_diff::{FileStatus, files};
+use truing_forge::publisher::ReconcileOutcome;
 
-use super::Served;
-use crate::reading::Change;
-use crate::stopped::Stopped;
+use super::LeasedReview;
+use crate::reading::ReviewedChange;
+use crate::stopped::StepStopReason;
 use crate::{desired, text};
 
 /// The tier of a pull request, by its facts and its change.
-pub(crate) fn choose(tiers: &TierRules, pull: &PullRequest, change: &Change, is_asked: bool) -> TierChoice {
+pub(crate) fn choose(
+    tiers: &TierRules,
+    pull: &PullRequest,
+    change: &ReviewedChange,
+    is_asked: bool,
+) -> TierChoice {
     let (mut paths, mut lines, mut has_uncounted) = (Vec::new(), 0_u64, false);
     let mut counted = BTreeSet::new();
     for file in files(&change.diff) {
@@ -29,7 +34,7 @@ pub(crate) fn choose(tiers: &TierRules, pull: &PullRequest, change: &Change, is_
         };
         counted.insert(file.path.clone());
         paths.push(file.path.to_string());
-        if file.status == Status::Renamed {
+        if file.status == FileStatus::Renamed {
             paths.extend(file.old_path.as_ref().map(ToString::to_string));
         }
         lines += u64::from(file.added) + u64::from(file.deleted);
@@ -53,9 +58,9 @@ pub(crate) fn choose(tiers: &TierRules, pull: &PullRequest, change: &Change, is_
     tiers.choose(&facts, is_asked)
 }
 
-impl Served<'_> {
+impl LeasedReview<'_> {
     /// True if a head gets no review by its tier.
-    pub(super) fn is_left(&self, choice: &TierChoice, begun: &Begun, change: &Change) -> bool {
+    pub(super) fn is_left(&self, choice: &TierChoice, begun: &RunStart, change: &ReviewedChange) -> bool {
         // The head that was reviewed is reviewed again against another base: its change is another one.
         let of_last = begun.last.as_ref().map(|last| &last.detail.base);
         let is_same_base = of_last == Some(&change.base);
@@ -69,11 +74,11 @@ impl Served<'_> {
 
     /// The head that was reviewed, where a pull request has had its one review. One that waits for money, or that had no model
     /// where there is one now, does not count.
-    fn once<'b>(&self, begun: &'b Begun) -> Option<&'b Sha> {
+    fn once<'b>(&self, begun: &'b RunStart) -> Option<&'b Sha> {
         let outcome = &begun.last.as_ref()?.detail.outcome;
         let is_whole = matches!(outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Partial)
             && outcome.until.is_none()
-            && (self.agent.is_none() || outcome.runtime != Runtime::Rules);
+            && (self.agent.is_none() || outcome.runtime != ReviewRuntime::Rules);
         begun.reviewed.as_ref().filter(|_| is_whole).map(|revision| &revision.head)
     }
 
@@ -82,9 +87,9 @@ impl Served<'_> {
     pub(super) async fn leave(
         &self,
         pull: &PullRequest,
-        begun: Begun,
+        begun: RunStart,
         choice: &TierChoice,
-    ) -> Result<Then, Stopped> {
+    ) -> Result<StepOutcome, StepStopReason> {
         let head = &pull.revision.head;
         let once = self.once(&begun).cloned();
         let reason = match (choice.tier, &once) {
@@ -113,12 +118,12 @@ impl Served<'_> {
             };
             match shown {
                 Some(shown) => {
-                    self.store.restated(self.run, &Computed { status: Some(status), ..shown }).await?;
+                    self.store.restated(self.run, &ComputedReview { status: Some(status), ..shown }).await?;
                 }
                 None => self.store.announce(self.run, Producer::Review, &summary, &status).await?,
             }
-            if let Reconciled::Settling { until } = self.publish(head, false).await? {
-                return Ok(Then::DueAt(until, Why::Settling));
+            if let ReconcileOutcome::Settling { until } = self.publish(head, false).await? {
+                return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
             }
         }
         let outcome = skipped(&reason);
@@ -127,16 +132,16 @@ impl Served<'_> {
         tracing::info!(reason = outcome.reason, "left without a review");
         let after = self.look().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
-        Ok(if unmoved { self.done(head, None) } else { Then::Again })
+        Ok(if unmoved { self.done(head, None) } else { StepOutcome::Again })
     }
 
     /// No findings and no comments.
-    fn nothing(&self, pull: &PullRequest, reason: &str) -> Computed {
-        let Revision { head, base } = pull.revision.clone();
+    fn nothing(&self, pull: &PullRequest, reason: &str) -> ComputedReview {
+        let PullRevision { head, base } = pull.revision.clone();
         let detail = ReviewDetail::new(Some(head), base, skipped(reason));
         let RunRef { id, key, .. } = self.run.clone();
         let outcome = ReviewRecord::begin(id, key, detail, self.clock.now());
-        Computed {
+        ComputedReview {
             producer: Producer::Review,
             findings: Vec::new(),
             desired: Vec::new(),
@@ -146,11 +151,11 @@ impl Served<'_> {
     }
 }
 
-fn skipped(reason: &str) -> Outcome {
-    Outcome {
+fn skipped(reason: &str) -> ReviewOutcome {
+    ReviewOutcome {
         kind: OutcomeKind::Skipped,
         reason: Some(reason.to_owned()),
         until: None,
-        runtime: Runtime::Rules,
+        runtime: ReviewRuntime::Rules,
     }
 }

@@ -1,15 +1,16 @@
 //! Each answer of the gate, with a store that answers, and with one that does not.
 
-use truing_core::id::{Millis, PrId, Version};
-use truing_core::port::{Gate as _, HaltReason, RecordStore};
-use truing_core::slot::{Loop, Slot, State};
-use truing_core::switch::{RepositorySwitch, Turn};
+use truing_core::id::{PrId, SlotVersion, UnixMillis};
+use truing_core::port::{HaltReason, RecordStore, WriteGate as _};
+use truing_core::slot::{LoopKind, Slot, SlotState};
+use truing_core::switch::{RepositorySwitch, SwitchRequest};
 
 use super::*;
 use crate::machine::SystemClock;
 
 fn of_shop() -> RepositorySwitch {
-    let engaged = Engaged { since: Millis(2), by: "bob".into(), reason: None, mode: Mode::Finish };
+    let engaged =
+        SwitchEngagement { since: UnixMillis(2), by: "bob".into(), reason: None, mode: HaltMode::Finish };
     RepositorySwitch { repository: RepositoryRef::named("acme/shop"), engaged }
 }
 
@@ -17,19 +18,29 @@ fn of_shop() -> RepositorySwitch {
 fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
     let on = |mode| {
         let (by, reason) = ("ada".into(), Some("storm".into()));
-        let all = Switch::On(Engaged { since: Millis(1), by, reason, mode });
+        let all = KillSwitch::On(SwitchEngagement { since: UnixMillis(1), by, reason, mode });
         KillSwitches { all, repositories: vec![of_shop()] }
     };
-    let off = KillSwitches { all: Switch::Off, repositories: vec![of_shop()] };
-    let after = |switches, seconds| remembered(Some((switches, Duration::from_secs(seconds))), Millis(9));
+    let off = KillSwitches { all: KillSwitch::Off, repositories: vec![of_shop()] };
+    let after = |switches, seconds| remembered(Some((switches, Duration::from_secs(seconds))), UnixMillis(9));
     let first = after(&off, 29);
-    assert_eq!((first.switches, first.freshness), (off.clone(), Freshness::Remembered));
+    assert_eq!((first.switches, first.freshness), (off.clone(), SwitchFreshness::Remembered));
     let then = after(&off, 30);
-    assert_eq!((then.switches.all.engaged().unwrap().since, then.freshness), (Millis(9), Freshness::Unknown));
+    assert_eq!(
+        (then.switches.all.engaged().unwrap().since, then.freshness),
+        (UnixMillis(9), SwitchFreshness::Unknown)
+    );
     assert_eq!(then.switches.repositories, off.repositories);
     assert!(!after(&off, 3000).switches.all.stops_runs());
-    assert_eq!(after(&on(Mode::Stop), 3000).switches, on(Mode::Stop), "a switch that was on stays as it was");
-    assert!(remembered(None, Millis(9)).switches.all.engaged().is_some(), "never read: not known to be off");
+    assert_eq!(
+        after(&on(HaltMode::Stop), 3000).switches,
+        on(HaltMode::Stop),
+        "a switch that was on stays as it was"
+    );
+    assert!(
+        remembered(None, UnixMillis(9)).switches.all.engaged().is_some(),
+        "never read: not known to be off"
+    );
 }
 
 /// A gate of a run and one of a caller, with the store that they ask.
@@ -57,8 +68,8 @@ impl Scene {
         RunGate::of_caller(&self.switches, RepositoryRef::named("acme/shop"))
     }
 
-    async fn turn(&self, mode: Mode) {
-        self.store.turn(&Turn::On { reason: None, mode: Some(mode) }, "ada").await.unwrap();
+    async fn turn(&self, mode: HaltMode) {
+        self.store.turn(&SwitchRequest::On { reason: None, mode: Some(mode) }, "ada").await.unwrap();
     }
 }
 
@@ -70,9 +81,9 @@ async fn a_switch_that_is_on_stops_callers_and_in_mode_stop_runs_too() {
     let scene = Scene::new();
     let (run, caller, back) = (scene.run(), scene.caller(), scene.run().of_retraction());
     assert_eq!((run.ask().await, run.go_on().await, caller.ask().await), (Ok(()), Ok(()), Ok(())));
-    scene.turn(Mode::Finish).await;
+    scene.turn(HaltMode::Finish).await;
     assert_eq!((run.ask().await, run.go_on().await, caller.ask().await), (Ok(()), Ok(()), HALTED));
-    scene.turn(Mode::Stop).await;
+    scene.turn(HaltMode::Stop).await;
     assert_eq!((run.ask().await, run.go_on().await, caller.ask().await), (HALTED, HALTED, HALTED));
     assert_eq!((back.ask().await, back.go_on().await), (Ok(()), Ok(())));
 }
@@ -82,16 +93,16 @@ async fn without_an_answer_of_the_store_no_write_is_made_and_a_run_goes_on_for_t
     let scene = Scene::new();
     let (run, caller) = (scene.run(), scene.caller());
     let off = scene.switches.read().await;
-    assert_eq!(off.freshness, Freshness::Now);
-    let after = |age| remembered(Some((&off.switches, age)), Millis(9));
+    assert_eq!(off.freshness, SwitchFreshness::Now);
+    let after = |age| remembered(Some((&off.switches, age)), UnixMillis(9));
     let soon = after(REMEMBERED - Duration::from_millis(1));
     assert_eq!((run.admit(&soon, true), run.admit(&soon, false)), (SILENT, Ok(())));
     assert_eq!(caller.admit(&soon, true), SILENT);
     let late = after(REMEMBERED);
     assert_eq!((run.admit(&late, true), run.admit(&late, false)), (SILENT, SILENT));
-    scene.turn(Mode::Stop).await;
+    scene.turn(HaltMode::Stop).await;
     let stopped = scene.switches.read().await.switches;
-    let soon = remembered(Some((&stopped, Duration::ZERO)), Millis(9));
+    let soon = remembered(Some((&stopped, Duration::ZERO)), UnixMillis(9));
     assert_eq!(run.admit(&soon, false), HALTED);
 }
 
@@ -99,20 +110,20 @@ async fn without_an_answer_of_the_store_no_write_is_made_and_a_run_goes_on_for_t
 async fn a_run_that_lost_its_lease_makes_no_write() {
     let scene = Scene::new();
     let key = PrId { forge: "github".into(), repository: "1".into(), number: 7 }.key();
-    let run = |token| scene.run().under_lease(&scene.store, &key, Token(token));
+    let run = |token| scene.run().under_lease(&scene.store, &key, FencingToken(token));
     let leased = |token| Slot {
-        state: State::Leased {
-            token: Token(token),
-            deadline: Millis(i64::MAX),
-            of: Loop::Review,
+        state: SlotState::Leased {
+            token: FencingToken(token),
+            deadline: UnixMillis(i64::MAX),
+            of: LoopKind::Review,
             serving: None,
             pausing: false,
         },
         ..Slot::new(key.clone())
     };
-    let version = scene.store.commit(&[(Version(0), leased(3))]).await.unwrap()[0].unwrap();
+    let version = scene.store.commit(&[(SlotVersion(0), leased(3))]).await.unwrap()[0].unwrap();
     assert_eq!(run(3).ask().await, Ok(()));
     scene.store.commit(&[(version, leased(5))]).await.unwrap()[0].unwrap();
-    assert_eq!(run(3).ask().await, Err(HaltReason::LeaseLost { last: Token(5) }));
+    assert_eq!(run(3).ask().await, Err(HaltReason::LeaseLost { last: FencingToken(5) }));
     assert_eq!((run(3).go_on().await, run(5).ask().await), (Ok(()), Ok(())));
 }

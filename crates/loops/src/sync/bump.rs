@@ -3,49 +3,49 @@
 
 use jiff::Timestamp;
 use truing_core::id::Sha;
-use truing_core::sync::Verdict;
-use truing_core::sync::job::{Job, Progress};
-use truing_core::sync::record::{Pull, PullKind, Result as Outcome, Step};
+use truing_core::sync::SyncVerdict;
+use truing_core::sync::job::{JobState, MigrationProgress};
+use truing_core::sync::record::{JobPull, JobPullKind, SyncOutcome as Outcome, SyncStep};
 use truing_forge::ForgeServer as _;
-use truing_git::{Mirror, NewCommit, PrivateFolder, Staged};
+use truing_git::{Mirror, NewCommit, PrivateFolder, StagedChanges};
 
-use super::Decided;
-use super::drafts::{Drafts, Saved};
+use super::ReleaseDecision;
+use super::drafts::{DraftState, JobDrafts};
 use super::effects::pushed;
-use super::error::RunError;
-use super::port::{Port, PortError, Ported};
-use super::pulls::{BranchState, Pulls};
-use super::question::Wanted;
-use super::recipe::Recipe;
+use super::error::SyncRunError;
+use super::port::{CodeMigration, CodeMigrationError, UncheckedMigration};
+use super::pulls::{BranchState, JobPullRequests};
+use super::question::QuestionDraft;
+use super::recipe::ChangeRecipe;
 use super::run::SyncRun;
-use super::run_log::{Ended, QuestionUpdate, RunLog};
-use super::verify::Checked;
-use super::words::{self, About};
-use crate::agent::Spent;
-use truing_core::port::Halt;
+use super::run_log::{QuestionUpdate, RunLog, SyncRunEnd};
+use super::verify::CheckResults;
+use super::words::{self, ReleaseSubject};
+use crate::agent::ModelSpend;
+use truing_core::port::GateHalt;
 
 /// What a port is made on, and what stands.
-pub(super) struct Ground<'a> {
+pub(super) struct BumpContext<'a> {
     pub(super) mirror: &'a Mirror,
     /// The newest commit of the default branch,
     pub(super) tip: &'a Sha,
     /// and its name.
     pub(super) base: &'a str,
     pub(super) stands: &'a BranchState,
-    pub(super) saved: &'a Saved,
-    pub(super) pulls: &'a Pulls<'a>,
+    pub(super) saved: &'a DraftState,
+    pub(super) pulls: &'a JobPullRequests<'a>,
 }
 
 impl SyncRun<'_> {
-    pub(super) fn recipe<'b>(&'b self, mirror: &'b Mirror, decided: &'b Decided) -> Recipe<'b> {
+    pub(super) fn recipe<'b>(&'b self, mirror: &'b Mirror, decided: &'b ReleaseDecision) -> ChangeRecipe<'b> {
         let now = Timestamp::from_millisecond(self.effects.clock.now().0).unwrap_or_default();
         let date = now.strftime("%Y-%m-%d").to_string();
-        Recipe { job: self.job.config, decided, mirror, date, locker: self.job.locker }
+        ChangeRecipe { job: self.job.config, decided, mirror, date, locker: self.job.locker }
     }
 
-    pub(super) fn drafts(&self) -> Drafts<'_> {
+    pub(super) fn drafts(&self) -> JobDrafts<'_> {
         let Self { forge, server, .. } = *self;
-        Drafts { forge, server, writes: &self.effects, job: self.job.config, name: self.job.name }
+        JobDrafts { forge, server, writes: &self.effects, job: self.job.config, name: self.job.name }
     }
 
     /// What is told where a port that is not done is no draft.
@@ -60,43 +60,47 @@ impl SyncRun<'_> {
     /// Ports, checks, and shows what came of it.
     pub(super) async fn bump(
         &self,
-        job: &mut Job,
+        job: &mut JobState,
         log: &mut RunLog,
-        ground: Ground<'_>,
-        decided: &Decided,
-    ) -> Result<Ended, RunError> {
+        ground: BumpContext<'_>,
+        decided: &ReleaseDecision,
+    ) -> Result<SyncRunEnd, SyncRunError> {
         let version = decided.to.to_string();
         let Some(porter) = self.job.porter else { return Ok(self.asking(&version, decided)) };
-        let Ground { mirror, tip, saved, .. } = ground;
+        let BumpContext { mirror, tip, saved, .. } = ground;
         if let Some(url) = saved.foreign.clone() {
-            return Err(RunError::Foreign { branch: self.drafts().branch(), url });
+            return Err(SyncRunError::Foreign { branch: self.drafts().branch(), url });
         }
         let draft = saved.draft.as_ref();
         if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.active.as_ref()?))) {
             let why = format!("{} is somebody's: {}", draft.pull.url, active.words());
-            return Ok(Ended::of(Outcome::Blocked, why, QuestionUpdate::Same));
+            return Ok(SyncRunEnd::of(Outcome::Blocked, why, QuestionUpdate::Same));
         }
         if let (Some(draft), Some(port)) =
             (draft, job.progress.as_ref().filter(|port| port.version == version && port.waits))
         {
             let url = &draft.pull.url;
-            log.pull = Some(Pull { kind: PullKind::Wip, url: url.clone() });
+            log.pull = Some(JobPull { kind: JobPullKind::Wip, url: url.clone() });
             let (title, text) = words::undecided(self.about(&version), url, &port.questions);
             let why = format!("{url} waits for an answer of people");
-            return Ok(Ended::of(Outcome::Asked, why, QuestionUpdate::This(Wanted { version, title, text })));
+            return Ok(SyncRunEnd::of(
+                Outcome::Asked,
+                why,
+                QuestionUpdate::This(QuestionDraft { version, title, text }),
+            ));
         }
         if self.job.dry_run {
             let why = format!("a model would port the code to {version}: nobody has asked it");
-            return Ok(Ended::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
+            return Ok(SyncRunEnd::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 
-        log.begin(Step::Change);
+        log.begin(SyncStep::Change);
         self.go_on().await?;
-        let clone = PrivateFolder::new().map_err(RunError::Folder)?;
+        let clone = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.private_clone(tip, &[], clone.path()).await?;
         // A port that no lock file could follow is not paid for; and code of a model has no say in lock files.
         let written = self.recipe(mirror, decided).make(tip, clone.path()).await?;
-        let port = Port {
+        let port = CodeMigration {
             porter,
             job: self.job.config,
             run: &self.run.id,
@@ -110,23 +114,25 @@ impl SyncRun<'_> {
             before: log.cost(),
             answers: draft.and(job.progress.as_ref()).map(|port| port.answers.as_slice()).unwrap_or_default(),
         };
-        let mut spent = Spent::default();
+        let mut spent = ModelSpend::default();
         let before = draft.map(|draft| (&draft.pull.head, draft.pull.body.as_str()));
         let ported = Box::pin(port.make(before, &mut spent)).await;
         log.spent(spent);
         let ported = match ported {
             Ok(ported) => ported,
-            Err(PortError::Money(why)) => return Ok(Ended::of(Outcome::Held, why, QuestionUpdate::Same)),
-            Err(PortError::Halted(reason)) => return Err(Halt::from(reason).into()),
+            Err(CodeMigrationError::Money(why)) => {
+                return Ok(SyncRunEnd::of(Outcome::Held, why, QuestionUpdate::Same));
+            }
+            Err(CodeMigrationError::Halted(reason)) => return Err(GateHalt::from(reason).into()),
             Err(error) => return Err(error.into()),
         };
 
-        log.begin(Step::Verify);
+        log.begin(SyncStep::Verify);
         self.go_on().await?;
         let changes = [ported.changes.as_slice(), &written];
         let checked = Box::pin(self.checks(mirror).of(tip, &changes, "port")).await?;
 
-        log.begin(Step::Publish);
+        log.begin(SyncStep::Publish);
         self.go_on().await?;
         let work = &ported.work;
         let is_done = ported.cut_off.is_none()
@@ -143,13 +149,13 @@ impl SyncRun<'_> {
     /// The pull request for people to merge; the draft has had its day.
     async fn finish(
         &self,
-        job: &mut Job,
+        job: &mut JobState,
         log: &mut RunLog,
-        ground: &Ground<'_>,
-        decided: &Decided,
-        (ported, checked): (&Ported, &Checked),
-    ) -> Result<Ended, RunError> {
-        let Ground { mirror, tip, base, stands, saved, pulls } = *ground;
+        ground: &BumpContext<'_>,
+        decided: &ReleaseDecision,
+        (ported, checked): (&UncheckedMigration, &CheckResults),
+    ) -> Result<SyncRunEnd, SyncRunError> {
+        let BumpContext { mirror, tip, base, stands, saved, pulls } = *ground;
         let version = decided.to.to_string();
         let about = self.about(&version);
         let staged = mirror.stage(tip, ported.folder.path(), None).await?;
@@ -161,7 +167,7 @@ impl SyncRun<'_> {
         self.push(staged, &self.job.config.branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.go_on().await?;
         let body = words::ported(about, decided, (ported, checked));
-        let shown = pulls.show(stands, base, Verdict::Bump, &body).await?;
+        let shown = pulls.show(stands, base, SyncVerdict::Bump, &body).await?;
         let without = self.without_labels();
         let why = format!("{} {version} is followed by {}{without}", self.job.config.package, shown.url);
         if let Some(draft) = &saved.draft {
@@ -169,19 +175,19 @@ impl SyncRun<'_> {
         }
         log.pull = Some(shown);
         job.progress = None;
-        Ok(Ended::of(Outcome::Bumped, why, QuestionUpdate::Nothing))
+        Ok(SyncRunEnd::of(Outcome::Bumped, why, QuestionUpdate::Nothing))
     }
 
     /// The draft.
     async fn save(
         &self,
-        job: &mut Job,
+        job: &mut JobState,
         log: &mut RunLog,
-        ground: &Ground<'_>,
-        decided: &Decided,
-        (ported, checked): (&Ported, &Checked),
-    ) -> Result<Ended, RunError> {
-        let Ground { mirror, tip, base, saved, .. } = *ground;
+        ground: &BumpContext<'_>,
+        decided: &ReleaseDecision,
+        (ported, checked): (&UncheckedMigration, &CheckResults),
+    ) -> Result<SyncRunEnd, SyncRunError> {
+        let BumpContext { mirror, tip, base, saved, .. } = *ground;
         let version = decided.to.to_string();
         let about = self.about(&version);
         let drafts = self.drafts();
@@ -200,10 +206,10 @@ impl SyncRun<'_> {
             QuestionUpdate::Same
         } else {
             let (title, text) = words::undecided(about, &shown.url, questions);
-            QuestionUpdate::This(Wanted { version: version.clone(), title, text })
+            QuestionUpdate::This(QuestionDraft { version: version.clone(), title, text })
         };
         let known = job.progress.as_ref().filter(|port| port.version == version);
-        let now = Progress {
+        let now = MigrationProgress {
             answers: known.map(|port| port.answers.clone()).unwrap_or_default(),
             version,
             completed: ported.work.completed.len(),
@@ -214,32 +220,32 @@ impl SyncRun<'_> {
         let what = words::open_ends((ported, checked));
         // Who waits for people has not failed.
         let ended = if now.waits || now.is_beyond(saved.draft.as_ref().and(job.progress.as_ref())) {
-            Ended::of(
+            SyncRunEnd::of(
                 Outcome::Saved,
                 format!("the port is not finished: {what}; {} holds it{}", shown.url, self.without_drafts()),
                 asks,
             )
         } else {
             let why = format!("the port is no further than before: {what}; {} holds it", shown.url);
-            Ended::of(Outcome::Failed, why, QuestionUpdate::Same)
+            SyncRunEnd::of(Outcome::Failed, why, QuestionUpdate::Same)
         };
         log.pull = Some(shown);
         job.progress = Some(now);
         Ok(ended)
     }
 
-    pub(super) fn message(&self, about: About<'_>, decided: &Decided) -> String {
+    pub(super) fn message(&self, about: ReleaseSubject<'_>, decided: &ReleaseDecision) -> String {
         format!("{}\n\n{}\n", words::title(about, decided.decision.verdict), decided.decision.reason)
     }
 
     /// Commits what is staged and brings it to a branch, if that is where it was found.
     pub(super) async fn push(
         &self,
-        staged: Staged,
+        staged: StagedChanges,
         branch: &str,
         expected: Option<&Sha>,
         message: &str,
-    ) -> Result<(), RunError> {
+    ) -> Result<(), SyncRunError> {
         let new = NewCommit {
             message: message.to_owned(),
             author: self.job.config.author.clone(),

@@ -4,16 +4,16 @@
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
-use truing_agent::tree::{Kept, Tree};
+use truing_agent::tree::{ReplaceError, WritableTree};
 use truing_config::sync::JobConfig;
 use truing_core::RepoPath;
-use truing_core::sync::{Kind, Verdict};
+use truing_core::sync::{PinChangeKind, SyncVerdict};
 use truing_upstream::constraint::{self, ConstraintError};
-use truing_upstream::manifest::{self, Added, FileError};
+use truing_upstream::manifest::{self, AddedDigest, ManifestFileError};
 
-use super::Decided;
+use super::ReleaseDecision;
 use super::place::place_of;
-use crate::files::Change;
+use crate::files::FileContentChange;
 
 /// Why the change cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum ChangeError {
     Constraint(#[from] ConstraintError),
     /// What it pins.
     #[error(transparent)]
-    Manifest(#[from] FileError),
+    Manifest(#[from] ManifestFileError),
     /// There is no range to write.
     #[error("there is no requirement of {0} that could be widened")]
     NoRange(String),
@@ -42,7 +42,11 @@ pub enum ChangeError {
 ///
 /// # Errors
 /// [`ChangeError`]; what was written stays.
-pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result<Vec<Change>, ChangeError> {
+pub(super) fn made(
+    project: &Path,
+    job: &JobConfig,
+    decided: &ReleaseDecision,
+) -> Result<Vec<FileContentChange>, ChangeError> {
     let spec = decided.spec_after.as_ref().ok_or_else(|| ChangeError::NoRange(job.package.clone()))?;
     let mut files = Vec::new();
     let file = project.join(&job.constraint_file);
@@ -50,14 +54,14 @@ pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result
     let text = constraint::rewritten(&place_of(job, &file), spec)?;
     files.push(replace(project, &job.constraint_file, old, text)?);
     let changed = decided.decision.changed.iter().filter(|change| match change.kind {
-        Kind::Bytes => true,
-        Kind::Tree => decided.decision.verdict == Verdict::Bump,
-        Kind::Gone => false,
+        PinChangeKind::Bytes => true,
+        PinChangeKind::Tree => decided.decision.verdict == SyncVerdict::Bump,
+        PinChangeKind::Gone => false,
     });
-    let added: Vec<Added<'_>> = changed
+    let added: Vec<AddedDigest<'_>> = changed
         .filter_map(|change| {
             let (old, new) = (change.old_hash.as_deref()?, change.new_hash.as_deref()?);
-            Some(Added { symbol: &change.symbol, old, new })
+            Some(AddedDigest { symbol: &change.symbol, old, new })
         })
         .collect();
     if !added.is_empty() {
@@ -66,11 +70,11 @@ pub(super) fn made(project: &Path, job: &JobConfig, decided: &Decided) -> Result
         let is_test = file.extension().is_some_and(|extension| extension == "py");
         let digests: Vec<(&str, &str)> = added.iter().map(|one| (one.symbol, one.new)).collect();
         let text = match (decided.decision.verdict, is_test) {
-            (Verdict::Relax, true) => manifest::with_digests_in_test(&file, &added)?,
-            (Verdict::Relax, false) => manifest::with_digests(&file, &digests)?,
-            (Verdict::Bump, true) => manifest::with_only_in_test(&file, &added)?,
-            (Verdict::Bump, false) => manifest::with_only(&file, &digests)?,
-            (Verdict::Ask | Verdict::Skip, _) => return Ok(files),
+            (SyncVerdict::Relax, true) => manifest::with_digests_in_test(&file, &added)?,
+            (SyncVerdict::Relax, false) => manifest::with_digests(&file, &digests)?,
+            (SyncVerdict::Bump, true) => manifest::with_only_in_test(&file, &added)?,
+            (SyncVerdict::Bump, false) => manifest::with_only(&file, &digests)?,
+            (SyncVerdict::Ask | SyncVerdict::Skip, _) => return Ok(files),
         };
         files.push(replace(project, &job.manifest, old, text)?);
     }
@@ -89,10 +93,10 @@ pub(super) fn digest(manifest: &[u8]) -> String {
 /// [`ChangeError::File`]
 pub(super) fn plain(project: &Path, name: &str) -> Result<Option<Vec<u8>>, ChangeError> {
     let told = |why: String| ChangeError::File { path: name.to_owned(), why };
-    let tree = Tree::open(project).map_err(|error| told(error.to_string()))?;
+    let tree = WritableTree::open(project).map_err(|error| told(error.to_string()))?;
     match tree.read(&RepoPath::from(name)) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(Kept::Changed) => Ok(None),
+        Err(ReplaceError::Changed) => Ok(None),
         Err(error) => Err(told(error.to_string())),
     }
 }
@@ -106,11 +110,11 @@ pub(super) fn replace(
     name: &str,
     old: Option<Vec<u8>>,
     new: String,
-) -> Result<Change, ChangeError> {
+) -> Result<FileContentChange, ChangeError> {
     let told = |why: String| ChangeError::File { path: name.to_owned(), why };
-    let tree = Tree::open(project).map_err(|error| told(error.to_string()))?;
+    let tree = WritableTree::open(project).map_err(|error| told(error.to_string()))?;
     let path = RepoPath::from(name);
     let replaced = tree.replace(&path, &old.unwrap_or_default(), new.as_bytes());
     replaced.map_err(|error| told(error.to_string()))?;
-    Ok(Change { path, content: Some(new.into_bytes()) })
+    Ok(FileContentChange { path, content: Some(new.into_bytes()) })
 }

@@ -10,29 +10,31 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use truing_agent::native::Limits;
+use truing_agent::native::RunLimits;
 use truing_agent::prompt::route::SYNC_CLASSIFY;
-use truing_agent::prompt::{PromptError, Values};
-use truing_agent::schema::judged::Answers;
+use truing_agent::prompt::{PromptError, PromptValues};
+use truing_agent::schema::judged::JudgementReport;
 use truing_core::RepoPath;
 use truing_core::id::CommentId;
 use truing_core::line;
-use truing_core::sync::classify::{Classification, Function, Judged, Release, asked, complete};
-use truing_core::sync::job::{Classified, Job};
-use truing_core::sync::record::Result as Outcome;
-use truing_core::sync::{Manifest, Unguarded};
+use truing_core::sync::classify::{
+    FunctionJudgement, MirroredFunction, ReleaseClassification, ReleaseSide, asked, complete,
+};
+use truing_core::sync::job::{CachedClassification, JobState};
+use truing_core::sync::record::SyncOutcome as Outcome;
+use truing_core::sync::{PinManifest, UnguardedPart};
 use truing_git::PrivateFolder;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 
-use super::error::RunError;
+use super::error::SyncRunError;
 use super::material::{cut, files_of, patches};
-use super::port::Porter;
+use super::port::MigrationAgent;
 use super::run::SyncRun;
-use super::run_log::{Ended, QuestionUpdate, RunLog};
-use super::{Decided, SyncError, change, counterparts};
-use crate::agent::{BuiltPrompt, ModelTask, Spent, WatchedTools, hash_of, unheld};
-use truing_core::port::Halt;
+use super::run_log::{QuestionUpdate, RunLog, SyncRunEnd};
+use super::{ReleaseDecision, SyncDecisionError, change, counterparts};
+use crate::agent::{BuiltPrompt, ModelSpend, ModelTask, TracedTools, hash_of, unheld};
+use truing_core::port::GateHalt;
 
 /// What the model is called in traces.
 const RUN: &str = "sync";
@@ -47,17 +49,17 @@ const MAX_PINNED: usize = 400;
 
 /// What a release is compared with.
 #[derive(Clone, Copy)]
-pub(super) struct Beside<'a> {
+pub(super) struct ClassifyContext<'a> {
     /// The project's folder.
     pub(super) project: &'a Path,
     /// What it pins.
-    pub(super) manifest: &'a Manifest,
+    pub(super) manifest: &'a PinManifest,
     /// The newest answer of people.
     pub(super) heard: Option<&'a CommentId>,
 }
 
 /// What the model can look at, and what it is told.
-struct Material {
+struct ClassifyMaterial {
     before: BTreeMap<String, String>,
     after: BTreeMap<String, String>,
     ours: BTreeMap<String, Vec<u8>>,
@@ -68,9 +70,9 @@ struct Material {
 
 /// Why nobody can be asked.
 #[derive(Debug, thiserror::Error)]
-enum NotAsked {
+enum ClassifyError {
     #[error(transparent)]
-    Sync(#[from] SyncError),
+    Sync(#[from] SyncDecisionError),
     #[error(transparent)]
     Prompt(#[from] PromptError),
     #[error("no folder can be made for the files: {0}")]
@@ -82,22 +84,22 @@ impl SyncRun<'_> {
     /// how a dry run ends here, for which no model is paid.
     pub(super) async fn classify(
         &self,
-        (job, log): (&mut Job, &mut RunLog),
-        beside: Beside<'_>,
-        decided: &mut Decided,
-    ) -> Result<Option<Ended>, RunError> {
+        (job, log): (&mut JobState, &mut RunLog),
+        beside: ClassifyContext<'_>,
+        decided: &mut ReleaseDecision,
+    ) -> Result<Option<SyncRunEnd>, SyncRunError> {
         let Some(porter) = self.job.porter.filter(|_| self.job.config.classifies) else { return Ok(None) };
         let functions = match asked(&decided.decision) {
             Ok(functions) => functions,
             Err(why) => {
-                self.conclude(decided, &[], Classification::in_vain(why));
+                self.conclude(decided, &[], ReleaseClassification::in_vain(why));
                 return Ok(None);
             }
         };
         let material = match self.material(porter, beside, &functions, decided).await {
             Ok(material) => material,
             Err(error) => {
-                self.conclude(decided, &functions, Classification::in_vain(error.to_string()));
+                self.conclude(decided, &functions, ReleaseClassification::in_vain(error.to_string()));
                 return Ok(None);
             }
         };
@@ -112,7 +114,7 @@ impl SyncRun<'_> {
             None if self.job.dry_run => return Ok(Some(unasked(&functions))),
             None => {
                 self.go_on().await?;
-                let mut spent = Spent::default();
+                let mut spent = ModelSpend::default();
                 let said = Box::pin(self.look(porter, &functions, &material, &mut spent)).await;
                 let was_paid = spent.turns > 0;
                 log.spent(spent);
@@ -120,7 +122,8 @@ impl SyncRun<'_> {
                 // What nobody was paid for can be asked again.
                 if was_paid {
                     let heard = beside.heard.cloned();
-                    job.classified = Some(Classified { asked: material.digest, heard, said: said.clone() });
+                    job.classified =
+                        Some(CachedClassification { asked: material.digest, heard, said: said.clone() });
                     self.store.keep_job(self.run, job).await?;
                 }
                 said
@@ -130,7 +133,12 @@ impl SyncRun<'_> {
         Ok(None)
     }
 
-    fn conclude(&self, decided: &mut Decided, functions: &[Function], said: Classification) {
+    fn conclude(
+        &self,
+        decided: &mut ReleaseDecision,
+        functions: &[MirroredFunction],
+        said: ReleaseClassification,
+    ) {
         let verdict = said.verdict(functions);
         let reason = said.reason(verdict, &decided.decision);
         decided.ruled(self.job.config, verdict, reason);
@@ -140,12 +148,12 @@ impl SyncRun<'_> {
     /// Everything that the model may see.
     async fn material(
         &self,
-        porter: &Porter,
-        beside: Beside<'_>,
-        functions: &[Function],
-        decided: &Decided,
-    ) -> Result<Material, NotAsked> {
-        let Beside { project, manifest, .. } = beside;
+        porter: &MigrationAgent,
+        beside: ClassifyContext<'_>,
+        functions: &[MirroredFunction],
+        decided: &ReleaseDecision,
+    ) -> Result<ClassifyMaterial, ClassifyError> {
+        let ClassifyContext { project, manifest, .. } = beside;
         let tools = (self.job.index, self.job.archives, self.job.reader);
         let pairs = counterparts(self.job.config, project);
         let mut files: Vec<String> = functions.iter().map(|one| one.file.clone()).collect();
@@ -163,12 +171,12 @@ impl SyncRun<'_> {
                 ours.insert(path.clone(), bytes);
             }
         }
-        let what = |one: &Function| {
+        let what = |one: &MirroredFunction| {
             let found =
                 decided.decision.unguarded.iter().find(|known| {
                     known.symbol == one.symbol && known.file.as_deref() == Some(one.file.as_str())
                 });
-            let why = found.map(Unguarded::words).unwrap_or_default();
+            let why = found.map(UnguardedPart::words).unwrap_or_default();
             format!("{} {}: {why}", one.file, one.symbol)
         };
         let mirror = pairs.iter().filter(|(theirs, _)| files.contains(theirs));
@@ -188,63 +196,63 @@ impl SyncRun<'_> {
             ("pinned", pinned.collect::<Vec<_>>().join("\n")),
             ("changes", cut(&patches(&files, (&decided.from, &before), (&decided.to, &after)))),
         ];
-        let system = Values::default().with("max_turns", self.job.config.turns.to_string());
+        let system = PromptValues::default().with("max_turns", self.job.config.turns.to_string());
         let agent = &porter.agent;
         let told = agent.told((SYNC_CLASSIFY.system, &system), (SYNC_CLASSIFY.task, &values))?;
         let own = hash_of(ours.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
         let digest = [told.hash.as_str(), &agent.model, &told.brief.task, &own].map(str::as_bytes);
         let digest = hash_of(digest);
-        Ok(Material { before, after, ours, told, digest })
+        Ok(ClassifyMaterial { before, after, ours, told, digest })
     }
 
     /// Asks the model. Only the kill switch is an error: what else goes wrong is doubt.
     async fn look(
         &self,
-        porter: &Porter,
-        functions: &[Function],
-        material: &Material,
-        spent: &mut Spent,
-    ) -> Result<Classification, RunError> {
+        porter: &MigrationAgent,
+        functions: &[MirroredFunction],
+        material: &ClassifyMaterial,
+        spent: &mut ModelSpend,
+    ) -> Result<ReleaseClassification, SyncRunError> {
         let agent = &porter.agent;
         let repository = self.job.config.repo.as_deref().unwrap_or_default();
         let (purse, most) =
             agent.budgets.purse_of_sync(self.run.id.clone(), repository, self.effects.clock.now());
         let folder = match laid_out(material) {
             Ok(folder) => folder,
-            Err(error) => return Ok(Classification::in_vain(NotAsked::from(error).to_string())),
+            Err(error) => return Ok(ReleaseClassification::in_vain(ClassifyError::from(error).to_string())),
         };
         let request = ToolsRequest { tree: folder.path().to_owned(), only: None, always: Vec::new() };
         // There is no change to be shown.
-        let tools = WatchedTools(self.job.reader.tools(request, Vec::new()));
-        let limits = Limits {
+        let tools = TracedTools(self.job.reader.tools(request, Vec::new()));
+        let limits = RunLimits {
             turns: self.job.config.turns,
             time: self.job.config.wall,
             money: Some(most),
             ..agent.limits
         };
-        let wrong = |answers: &Answers| {
+        let wrong = |answers: &JudgementReport| {
             let whole = complete(functions, answers.functions.iter().map(|one| &one.function));
             let there = || {
                 answers.check(|release, file| match release {
-                    Release::Before => material.before.get(file).cloned(),
-                    Release::After => material.after.get(file).cloned(),
+                    ReleaseSide::Before => material.before.get(file).cloned(),
+                    ReleaseSide::After => material.after.get(file).cloned(),
                 })
             };
             whole.and_then(|()| there()).err()
         };
         let gate = Arc::clone(self.effects.gate);
         let task = ModelTask { purse, name: (RUN, AGENT), told: &material.told, limits, gate };
-        let ran = agent.sent(task, &tools, spent, wrong).await.map_err(Halt::from)?;
+        let ran = agent.sent(task, &tools, spent, wrong).await.map_err(GateHalt::from)?;
         let wrong = wrong(&ran.items).map(|why| format!("what it reported does not hold: {why}"));
         Ok(match unheld(&ran.end, wrong) {
-            None => Classification { functions: kept(ran.items), in_vain: None },
-            Some(why) => Classification::in_vain(redact(&why)),
+            None => ReleaseClassification { functions: kept(ran.items), in_vain: None },
+            Some(why) => ReleaseClassification::in_vain(redact(&why)),
         })
     }
 }
 
 /// The end of a dry run: it names what a model would be asked.
-fn unasked(functions: &[Function]) -> Ended {
+fn unasked(functions: &[MirroredFunction]) -> SyncRunEnd {
     let names = functions.iter().take(NAMED).map(|one| format!("{} in {}", one.symbol, one.file));
     let mut names = names.collect::<Vec<_>>().join(", ");
     if let Some(more @ 1..) = functions.len().checked_sub(NAMED) {
@@ -253,13 +261,13 @@ fn unasked(functions: &[Function]) -> Ended {
     let why = format!(
         "a model would be asked whether these functions have to be ported: {names}; nobody has asked it"
     );
-    Ended::of(Outcome::Rehearsed, why, QuestionUpdate::Same)
+    SyncRunEnd::of(Outcome::Rehearsed, why, QuestionUpdate::Same)
 }
 
 /// The files in a folder of their own. Paths come from the project and from archives: none leads out of it.
-fn laid_out(material: &Material) -> io::Result<PrivateFolder> {
+fn laid_out(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
     let folder = PrivateFolder::new()?;
-    let releases = [(Release::Before, &material.before), (Release::After, &material.after)];
+    let releases = [(ReleaseSide::Before, &material.before), (ReleaseSide::After, &material.after)];
     let theirs = releases.into_iter().flat_map(|(release, files)| {
         files.iter().map(move |(path, text)| (release.as_str(), path, text.as_bytes()))
     });
@@ -275,8 +283,8 @@ fn laid_out(material: &Material) -> io::Result<PrivateFolder> {
 }
 
 /// Answers as they are remembered and shown: no secrets, and not long.
-fn kept(answers: Answers) -> Vec<Judged> {
-    let one = |one: Judged| Judged {
+fn kept(answers: JudgementReport) -> Vec<FunctionJudgement> {
+    let one = |one: FunctionJudgement| FunctionJudgement {
         reason: redact(&one.reason),
         excerpt: line::cut(redact(&one.excerpt), MAX_EXCERPT),
         ..one

@@ -4,51 +4,53 @@
 use std::collections::BTreeMap;
 
 use globset::escape;
-use truing_core::sync::{Decision, Sources, Step, Unguarded, Verdict, decide};
-use truing_core::version::Version;
-use truing_reader::sources::Project;
-use truing_upstream::range::Range;
-use truing_upstream::requirements::Follower;
+use truing_core::sync::{
+    ReleaseSources, SyncDecision, SyncDecisionInput, SyncVerdict, UnguardedPart, decide,
+};
+use truing_core::version::PackageVersion;
+use truing_reader::sources::ProjectFacts;
+use truing_upstream::range::VersionRange;
+use truing_upstream::requirements::DependentProject;
 
-use super::history::{History, Request};
+use super::history::{ReleaseHistory, ReleaseQuery};
 use super::patch::{DefinitionPatch, ReleasePair};
 use super::place::place_of;
-use super::{Decided, Question, SyncError, counterparts, is_stable, open_range, own};
+use super::{DecisionRequest, ReleaseDecision, SyncDecisionError, counterparts, is_stable, open_range, own};
 
 /// The release that the project was made for, and what the project takes of it.
 pub(super) struct ReleaseComparison<'a> {
-    question: &'a Question<'a>,
-    spec: Option<Range>,
+    question: &'a DecisionRequest<'a>,
+    spec: Option<VersionRange>,
     /// The release that the project was made for.
-    from: Version,
+    from: PackageVersion,
     /// The parts of it that were asked for.
-    pub(super) before: Sources,
-    taken: Project,
+    pub(super) before: ReleaseSources,
+    taken: ProjectFacts,
     /// The part of the project that cannot be read.
-    unreported: Option<Unguarded>,
+    unreported: Option<UnguardedPart>,
     mirrored: Vec<String>,
     bases: Vec<String>,
 }
 
 /// A release to follow: what it asks, and what it holds.
 pub(super) struct ComparedRelease {
-    pub(super) decision: Decision,
-    pub(super) after: Sources,
+    pub(super) decision: SyncDecision,
+    pub(super) after: ReleaseSources,
 }
 
 impl<'a> ReleaseComparison<'a> {
     pub(super) async fn new(
-        question: &'a Question<'a>,
-        history: &History<'_>,
-        spec: Option<Range>,
-        from: Version,
-    ) -> Result<Self, SyncError> {
-        let Question { job, project, manifest, .. } = *question;
+        question: &'a DecisionRequest<'a>,
+        history: &ReleaseHistory<'_>,
+        spec: Option<VersionRange>,
+        from: PackageVersion,
+    ) -> Result<Self, SyncDecisionError> {
+        let DecisionRequest { job, project, manifest, .. } = *question;
         let pairs = counterparts(job, project);
         let (taken, unreported) = own::taken(job, project, &pairs, history.reader).await;
         let bases: Vec<String> = taken.inherited.iter().cloned().collect();
         let mirrored: Vec<String> = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
-        let request = Request { manifest, mirrored: mirrored.clone(), bases: &bases };
+        let request = ReleaseQuery { manifest, mirrored: mirrored.clone(), bases: &bases };
         let before = history.sources(&from, &request).await?;
         Ok(Self { question, spec, from, before, taken, unreported, mirrored, bases })
     }
@@ -56,22 +58,22 @@ impl<'a> ReleaseComparison<'a> {
     /// Compares with a release.
     pub(super) async fn with(
         &self,
-        history: &History<'_>,
-        to: &Version,
-    ) -> Result<ComparedRelease, SyncError> {
-        let Question { job, project, manifest, .. } = *self.question;
-        let request = Request { manifest, mirrored: self.mirrored.clone(), bases: &self.bases };
+        history: &ReleaseHistory<'_>,
+        to: &PackageVersion,
+    ) -> Result<ComparedRelease, SyncDecisionError> {
+        let DecisionRequest { job, project, manifest, .. } = *self.question;
+        let request = ReleaseQuery { manifest, mirrored: self.mirrored.clone(), bases: &self.bases };
         let after = history.sources(to, &request).await?;
         let harmless = match &self.unreported {
             // Nobody knows what the project imports.
             Some(_) => BTreeMap::new(),
             None => {
                 let file = project.join(&job.constraint_file);
-                Follower::read(project, &place_of(job, &file), &self.taken.imports)
+                DependentProject::read(project, &place_of(job, &file), &self.taken.imports)
                     .harmless(&self.before, &after)
             }
         };
-        let step = Step {
+        let step = SyncDecisionInput {
             in_range: self.spec.as_ref().is_some_and(|spec| spec.contains(to)),
             is_major: self.from.is_major_step(to),
             inherited: &self.taken.inherited,
@@ -88,34 +90,34 @@ impl<'a> ReleaseComparison<'a> {
     /// The whole decision about a release: with the first release that has each change, and the range to come.
     pub(super) async fn decided(
         &self,
-        history: &mut History<'_>,
-        to: Version,
+        history: &mut ReleaseHistory<'_>,
+        to: PackageVersion,
         compared: ComparedRelease,
-    ) -> Result<Decided, SyncError> {
+    ) -> Result<ReleaseDecision, SyncDecisionError> {
         let ComparedRelease { mut decision, after } = compared;
-        let is_open = |spec: &Range| spec.contains(&to) && spec.is_open_after(&to);
+        let is_open = |spec: &VersionRange| spec.contains(&to) && spec.is_open_after(&to);
         if self.spec.as_ref().is_some_and(is_open) {
             decision.reason += &open_range(&to);
         }
         let floor = history.date(&mut decision, (&self.from, &self.before), (&to, &after)).await?;
         let style = self.question.job.style;
         let spec_after = self.spec.as_ref().and_then(|spec| match decision.verdict {
-            Verdict::Skip => Some(spec.clone()),
-            Verdict::Relax => spec.following(style, &to, None),
-            Verdict::Bump => spec.following(style, &to, Some(floor.as_ref().unwrap_or(&to))),
-            Verdict::Ask => None,
+            SyncVerdict::Skip => Some(spec.clone()),
+            SyncVerdict::Relax => spec.following(style, &to, None),
+            SyncVerdict::Bump => spec.following(style, &to, Some(floor.as_ref().unwrap_or(&to))),
+            SyncVerdict::Ask => None,
         });
         let (from, spec_before) = (self.from.clone(), self.spec.clone());
-        Ok(Decided { from, to, spec_before, spec_after, decision, classification: None })
+        Ok(ReleaseDecision { from, to, spec_before, spec_after, decision, classification: None })
     }
 
     /// The definitions that changed, pinned or not, each with its lines in both releases.
     pub(super) async fn patches(
         &self,
-        history: &History<'_>,
-        to: &Version,
+        history: &ReleaseHistory<'_>,
+        to: &PackageVersion,
         compared: &ComparedRelease,
-    ) -> Result<Vec<DefinitionPatch>, SyncError> {
+    ) -> Result<Vec<DefinitionPatch>, SyncDecisionError> {
         let releases =
             ReleasePair { history, from: &self.from, before: &self.before, to, after: &compared.after };
         releases.patches(&compared.decision).await
@@ -123,10 +125,15 @@ impl<'a> ReleaseComparison<'a> {
 
     /// The newest release before `to` that by itself asks for no more than a wider range. ReleasePair are halved: what
     /// changed is taken to stay changed. One that cannot be had or read is as one that asks for more.
-    pub(super) async fn relaxed(&self, history: &History<'_>, to: &Version) -> Option<Version> {
-        let is_excluded = |version: &Version| self.spec.as_ref().is_some_and(|spec| spec.excludes(version));
+    pub(super) async fn relaxed(
+        &self,
+        history: &ReleaseHistory<'_>,
+        to: &PackageVersion,
+    ) -> Option<PackageVersion> {
+        let is_excluded =
+            |version: &PackageVersion| self.spec.as_ref().is_some_and(|spec| spec.excludes(version));
         let between = history.releases.iter().filter(is_stable).map(|release| &release.version);
-        let between: Vec<&Version> = between
+        let between: Vec<&PackageVersion> = between
             .filter(|version| **version > self.from && *version < to && !is_excluded(version))
             .collect();
         let (mut found, mut rest) = (None, between.as_slice());
@@ -134,7 +141,7 @@ impl<'a> ReleaseComparison<'a> {
             let (before, after) = rest.split_at(rest.len() / 2);
             let compared = self.with(history, middle).await;
             let verdict = compared.map(|compared| compared.decision.verdict);
-            if matches!(verdict, Ok(Verdict::Skip | Verdict::Relax)) {
+            if matches!(verdict, Ok(SyncVerdict::Skip | SyncVerdict::Relax)) {
                 found = Some(middle.clone());
                 rest = after.get(1..).unwrap_or_default();
             } else {

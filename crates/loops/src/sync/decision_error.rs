@@ -2,21 +2,21 @@
 
 use std::path::PathBuf;
 
-use truing_core::version::Version;
+use truing_core::version::PackageVersion;
 use truing_reader::sources::SourcesError;
-use truing_upstream::archives::ArchiveError;
+use truing_upstream::archives::ArchiveFetchError;
 use truing_upstream::constraint::ConstraintError;
 use truing_upstream::index::IndexError;
 
 /// The reason why there is no decision.
 #[derive(Debug, thiserror::Error)]
-pub enum SyncError {
+pub enum SyncDecisionError {
     /// The index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
     /// An archive cannot be had.
     #[error(transparent)]
-    Archive(#[from] ArchiveError),
+    Archive(#[from] ArchiveFetchError),
     /// An archive cannot be read.
     #[error("{}", about(name, source))]
     Sources {
@@ -42,7 +42,7 @@ pub enum SyncError {
         /// The name of the package.
         package: String,
         /// The release that was asked for.
-        version: Version,
+        version: PackageVersion,
         /// The newest release there is.
         newest: String,
     },
@@ -52,7 +52,7 @@ pub enum SyncError {
         /// The name of the package.
         package: String,
         /// The release that was asked for.
-        version: Version,
+        version: PackageVersion,
     },
     /// The project does not want it.
     #[error("the project leaves out {package} {version} by `!=`")]
@@ -60,7 +60,7 @@ pub enum SyncError {
         /// The name of the package.
         package: String,
         /// The release that was asked for.
-        version: Version,
+        version: PackageVersion,
     },
     /// The release is older than the project's.
     #[error(
@@ -70,9 +70,9 @@ pub enum SyncError {
         /// The name of the package.
         package: String,
         /// The release that was asked for.
-        to: Version,
+        to: PackageVersion,
         /// The release that the project was made for.
-        from: Version,
+        from: PackageVersion,
     },
     /// All that there are.
     #[error("every release of {0} was taken back by its publishers, or they advise against it")]

@@ -5,22 +5,22 @@ use truing_config::sync::JobConfig;
 use truing_core::effect::Effect;
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullState};
-use truing_core::sync::course::{Active, active};
-use truing_core::sync::record::{Pull, PullKind};
-use truing_forge::{ForgeServer as _, RepositoryClient, Server};
+use truing_core::sync::course::{BranchActivity, active};
+use truing_core::sync::record::{JobPull, JobPullKind};
+use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 
-use truing_forge::effects::Effects;
+use truing_forge::effects::EffectExecutor;
 
 use super::effects::open_pull;
-use super::error::RunError;
+use super::error::SyncRunError;
 use super::words;
 
 /// The drafts of one job at a forge.
 #[derive(Debug)]
-pub(super) struct Drafts<'a> {
+pub(super) struct JobDrafts<'a> {
     pub(super) forge: &'a RepositoryClient,
-    pub(super) server: &'a Server,
-    pub(super) writes: &'a Effects<'a>,
+    pub(super) server: &'a AnyForgeServer,
+    pub(super) writes: &'a EffectExecutor<'a>,
     pub(super) job: &'a JobConfig,
     /// The job's name.
     pub(super) name: &'a str,
@@ -28,24 +28,24 @@ pub(super) struct Drafts<'a> {
 
 /// What stands there.
 #[derive(Debug, Default)]
-pub(super) struct Saved {
+pub(super) struct DraftState {
     /// The open draft of ours.
-    pub(super) draft: Option<Draft>,
+    pub(super) draft: Option<DraftPullRequest>,
     /// An open pull request from our branch that is not ours.
     pub(super) foreign: Option<String>,
 }
 
 /// The draft.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct DraftPullRequest {
     pub(super) pull: BranchPull,
     /// The release that it is for, from its marker.
     pub(super) version: String,
     /// Who is at work on it.
-    pub(super) active: Option<Active>,
+    pub(super) active: Option<BranchActivity>,
 }
 
-impl Drafts<'_> {
+impl JobDrafts<'_> {
     /// The branch that drafts come from.
     pub(super) fn branch(&self) -> String {
         format!("{}-wip", self.job.branch)
@@ -56,16 +56,16 @@ impl Drafts<'_> {
     }
 
     /// Looks what stands.
-    pub(super) async fn look(&self) -> Result<Saved, ForgeError> {
+    pub(super) async fn look(&self) -> Result<DraftState, ForgeError> {
         let prefix = self.topic("");
-        let mut saved = Saved::default();
+        let mut saved = DraftState::default();
         for pull in self.forge.pulls_from(&self.branch()).await?.into_iter().filter(BranchPull::is_open) {
             let topic = pull.topic.as_ref().map(Topic::as_str).unwrap_or_default();
             match topic.strip_prefix(prefix.as_str()).map(str::to_owned) {
                 Some(version) if saved.draft.is_none() => {
                     let activity = self.forge.activity(pull.number).await?;
                     let active = active(&activity, &pull.head, |email| email == self.job.author.email);
-                    saved.draft = Some(Draft { pull, version, active });
+                    saved.draft = Some(DraftPullRequest { pull, version, active });
                 }
                 Some(_) => {}
                 None => saved.foreign = Some(pull.url),
@@ -77,11 +77,11 @@ impl Drafts<'_> {
     /// Opens or rewrites the draft, whose branch is pushed.
     pub(super) async fn show(
         &self,
-        draft: Option<&Draft>,
+        draft: Option<&DraftPullRequest>,
         base: &str,
         version: &str,
         (title, body): (&str, &str),
-    ) -> Result<Pull, RunError> {
+    ) -> Result<JobPull, SyncRunError> {
         let topic = self.topic(version);
         // Where there are none, it is an open one, and its text says that it is not done.
         let has_drafts = self.server.capability().drafts;
@@ -106,12 +106,12 @@ impl Drafts<'_> {
         if has_drafts && pull.state != PullState::Draft {
             self.writes.perform(&Effect::SetDraft { number: pull.number, draft: true }).await?;
         }
-        Ok(Pull { kind: PullKind::Wip, url: pull.url })
+        Ok(JobPull { kind: JobPullKind::Wip, url: pull.url })
     }
 
     /// Closes the draft, and says there why. Repeated, it says it once.
-    pub(super) async fn close(&self, draft: &Draft, why: &str) -> Result<(), RunError> {
-        let Draft { pull, version, .. } = draft;
+    pub(super) async fn close(&self, draft: &DraftPullRequest, why: &str) -> Result<(), SyncRunError> {
+        let DraftPullRequest { pull, version, .. } = draft;
         let (number, body) = (pull.number, words::ended(why, &pull.body));
         if pull.body.trim() != body.trim() {
             let (topic, title) = (self.topic(version), pull.title.clone());

@@ -1,18 +1,18 @@
 //! The reasons why a run of a job goes no further.
 
-use truing_core::id::Millis;
-use truing_core::port::{ForgeError, Halt, StoreError};
-use truing_git::{GitError, Refusal};
+use truing_core::id::UnixMillis;
+use truing_core::port::{ForgeError, GateHalt, StoreError};
+use truing_git::{GitError, PushRefusal};
 
 use super::change::ChangeError;
-use super::port::PortError;
+use super::port::CodeMigrationError;
 use super::recipe::RecipeError;
-use super::verify::CheckError;
-use super::{PinnedError, SyncError, words};
+use super::verify::ProjectCheckError;
+use super::{PinnedError, SyncDecisionError, words};
 
-/// The reason why a run goes no further. Its record says so: it does not stop what its lease's [`crate::stopped::Stopped`] stops.
+/// The reason why a run goes no further. Its record says so: it does not stop what its lease's [`crate::stopped::StepStopReason`] stops.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub enum SyncRunError {
     /// Its records. It writes nothing more.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -24,7 +24,7 @@ pub enum RunError {
     Git(#[from] GitError),
     /// The package.
     #[error(transparent)]
-    Sync(#[from] SyncError),
+    Sync(#[from] SyncDecisionError),
     /// What the project pins.
     #[error(transparent)]
     Pinned(#[from] PinnedError),
@@ -36,10 +36,10 @@ pub enum RunError {
     Recipe(#[from] RecipeError),
     /// The port.
     #[error(transparent)]
-    Port(#[from] PortError),
+    Port(#[from] CodeMigrationError),
     /// The project's checks.
     #[error(transparent)]
-    Check(#[from] CheckError),
+    Check(#[from] ProjectCheckError),
     /// A folder.
     #[error("no folder can be made for the project's files: {0}")]
     Folder(std::io::Error),
@@ -55,7 +55,7 @@ pub enum RunError {
         /// The branch.
         branch: String,
         /// Why not.
-        why: Refusal,
+        why: PushRefusal,
         /// The remote's words.
         message: String,
     },
@@ -73,7 +73,7 @@ pub enum RunError {
     #[error("{what}: waiting until the forge shows an earlier write; the next run looks for it")]
     Settling {
         /// The time by which the forge must show it.
-        until: Millis,
+        until: UnixMillis,
         /// The write.
         what: String,
     },
@@ -85,5 +85,5 @@ pub enum RunError {
     Archived,
     /// The gate is shut. This run makes no further write.
     #[error(transparent)]
-    Halted(#[from] Halt),
+    Halted(#[from] GateHalt),
 }

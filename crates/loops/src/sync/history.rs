@@ -4,39 +4,39 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use truing_config::sync::JobConfig;
-use truing_core::sync::{Decision, Manifest, Sources, Symbol, Verdict};
-use truing_core::version::Version;
+use truing_core::sync::{PinManifest, ReleaseSources, SymbolState, SyncDecision, SyncVerdict};
+use truing_core::version::PackageVersion;
 use truing_reader::sources::SourcesRequest;
-use truing_upstream::archives::Archives;
-use truing_upstream::index::{Index, Release};
+use truing_upstream::archives::ArchiveFolder;
+use truing_upstream::index::{PackageIndex, PackageRelease};
 
-use super::SyncError;
+use super::SyncDecisionError;
 use crate::reader::ChildReader;
 
 /// What is asked about a release.
-pub(super) struct Request<'a> {
-    pub(super) manifest: &'a Manifest,
+pub(super) struct ReleaseQuery<'a> {
+    pub(super) manifest: &'a PinManifest,
     pub(super) mirrored: Vec<String>,
     /// Classes that are looked for besides.
     pub(super) bases: &'a [String],
 }
 
 /// The releases, as far as somebody looked.
-pub(super) struct History<'a> {
+pub(super) struct ReleaseHistory<'a> {
     pub(super) job: &'a JobConfig,
-    pub(super) index: &'a Index,
-    pub(super) archives: &'a Archives,
+    pub(super) index: &'a PackageIndex,
+    pub(super) archives: &'a ArchiveFolder,
     pub(super) reader: &'a ChildReader,
-    pub(super) releases: &'a [Release],
-    pub(super) newest: Version,
+    pub(super) releases: &'a [PackageRelease],
+    pub(super) newest: PackageVersion,
     /// What was asked about the releases between the two, by their place.
-    pub(super) known: BTreeMap<usize, Sources>,
+    pub(super) known: BTreeMap<usize, ReleaseSources>,
 }
 
-impl History<'_> {
-    fn place(&self, version: &Version) -> Result<usize, SyncError> {
+impl ReleaseHistory<'_> {
+    fn place(&self, version: &PackageVersion) -> Result<usize, SyncDecisionError> {
         self.releases.iter().position(|release| release.version == *version).ok_or_else(|| {
-            SyncError::NoRelease {
+            SyncDecisionError::NoRelease {
                 package: self.job.package.clone(),
                 version: version.clone(),
                 newest: self.newest.to_string(),
@@ -46,9 +46,9 @@ impl History<'_> {
 
     pub(super) async fn sources(
         &self,
-        version: &Version,
-        request: &Request<'_>,
-    ) -> Result<Sources, SyncError> {
+        version: &PackageVersion,
+        request: &ReleaseQuery<'_>,
+    ) -> Result<ReleaseSources, SyncDecisionError> {
         let symbols = request.manifest.rows.keys().cloned().collect();
         let (mirrored, bases) = (request.mirrored.clone(), request.bases.to_vec());
         self.read(self.place(version)?, symbols, (mirrored, bases)).await
@@ -57,9 +57,9 @@ impl History<'_> {
     /// The fate of these definitions in a release; nothing is read for none.
     pub(super) async fn symbols(
         &self,
-        version: &Version,
+        version: &PackageVersion,
         symbols: &[String],
-    ) -> Result<BTreeMap<String, Symbol>, SyncError> {
+    ) -> Result<BTreeMap<String, SymbolState>, SyncDecisionError> {
         if symbols.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -72,24 +72,24 @@ impl History<'_> {
         place: usize,
         symbols: Vec<String>,
         (mirrored, bases): (Vec<String>, Vec<String>),
-    ) -> Result<Sources, SyncError> {
-        let Some(release) = self.releases.get(place) else { return Ok(Sources::default()) };
+    ) -> Result<ReleaseSources, SyncDecisionError> {
+        let Some(release) = self.releases.get(place) else { return Ok(ReleaseSources::default()) };
         let archive: PathBuf = self.archives.get(self.index, &release.archive).await?;
         let request = SourcesRequest { archive, format: release.archive.format, symbols, mirrored, bases };
         let read = self.reader.sources(&request).await;
-        read.map_err(|source| SyncError::Sources { name: release.archive.name.clone(), source })
+        read.map_err(|source| SyncDecisionError::Sources { name: release.archive.name.clone(), source })
     }
 
     /// Finds which release changed each definition first, and the oldest one that has them all as the newest has them:
     /// the floor of a port. Releases are halved: what changed is taken to stay changed.
     pub(super) async fn date(
         &mut self,
-        decision: &mut Decision,
-        (from, before): (&Version, &Sources),
-        (to, after): (&Version, &Sources),
-    ) -> Result<Option<Version>, SyncError> {
+        decision: &mut SyncDecision,
+        (from, before): (&PackageVersion, &ReleaseSources),
+        (to, after): (&PackageVersion, &ReleaseSources),
+    ) -> Result<Option<PackageVersion>, SyncDecisionError> {
         let (first, last) = (self.place(from)?, self.place(to)?);
-        if first >= last || matches!(decision.verdict, Verdict::Skip) {
+        if first >= last || matches!(decision.verdict, SyncVerdict::Skip) {
             return Ok(None);
         }
         let symbols: Vec<String> = decision.changed.iter().map(|change| change.symbol.clone()).collect();
@@ -110,8 +110,8 @@ impl History<'_> {
         &mut self,
         (mut before, mut is_so): (usize, usize),
         symbols: &[String],
-        holds: impl Fn(&Sources) -> bool,
-    ) -> Result<usize, SyncError> {
+        holds: impl Fn(&ReleaseSources) -> bool,
+    ) -> Result<usize, SyncDecisionError> {
         while is_so - before > 1 {
             let middle = before + (is_so - before) / 2;
             if !self.known.contains_key(&middle) {
@@ -128,9 +128,9 @@ impl History<'_> {
 }
 
 /// The digest of a definition's lines, if it is there.
-fn raw<'a>(sources: &'a Sources, symbol: &str) -> Option<&'a str> {
+fn raw<'a>(sources: &'a ReleaseSources, symbol: &str) -> Option<&'a str> {
     match sources.symbols.get(symbol) {
-        Some(Symbol::Defined(definition)) => Some(&definition.digests.raw),
-        Some(Symbol::Gone | Symbol::Elsewhere) | None => None,
+        Some(SymbolState::Defined(definition)) => Some(&definition.digests.raw),
+        Some(SymbolState::Gone | SymbolState::Elsewhere) | None => None,
     }
 }

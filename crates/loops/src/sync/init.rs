@@ -4,25 +4,25 @@
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::registry::Registry;
-use truing_core::sync::{Manifest, Row, Sources, Symbol};
-use truing_core::version::Version;
-use truing_reader::sources::Project;
-use truing_upstream::archives::Archives;
-use truing_upstream::index::Index;
+use truing_core::registry::PackageRegistry;
+use truing_core::sync::{ManifestRow, PinManifest, ReleaseSources, SymbolState};
+use truing_core::version::PackageVersion;
+use truing_reader::sources::ProjectFacts;
+use truing_upstream::archives::ArchiveFolder;
+use truing_upstream::index::PackageIndex;
 
-use super::history::{History, Request};
+use super::history::{ReleaseHistory, ReleaseQuery};
 use super::own::own;
-use super::{Question, Seen, SyncError, counterparts, seen};
+use super::{AvailableReleases, DecisionRequest, SyncDecisionError, counterparts, seen};
 use crate::reader::ChildReader;
 
 /// What could be pinned.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Proposed {
+pub struct ProposedManifest {
     /// The release whose digests these are.
-    pub at: Version,
+    pub at: PackageVersion,
     /// The rows.
-    pub manifest: Manifest,
+    pub manifest: PinManifest,
     /// What looks like a counterpart and is not pinned, and why.
     pub not_guarded: BTreeMap<String, String>,
 }
@@ -30,40 +30,47 @@ pub struct Proposed {
 /// Looks what a project could pin; `known` are rows that it has elsewhere, to be completed.
 ///
 /// # Errors
-/// [`SyncError`]
+/// [`SyncDecisionError`]
 pub fn proposed<'a>(
-    question: Question<'a>,
-    (index, archives, reader): (&'a Index, &'a Archives, &'a ChildReader),
-) -> BoxFuture<'a, Result<Proposed, SyncError>> {
+    question: DecisionRequest<'a>,
+    (index, archives, reader): (&'a PackageIndex, &'a ArchiveFolder, &'a ChildReader),
+) -> BoxFuture<'a, Result<ProposedManifest, SyncDecisionError>> {
     Box::pin(async move {
-        let Question { job, project, .. } = question;
+        let DecisionRequest { job, project, .. } = question;
         let mut wanted = question.manifest.rows.clone();
         let mut not_guarded = BTreeMap::new();
         if wanted.is_empty() {
             let pairs = counterparts(job, project);
             match job.registry {
-                Registry::Pypi => {
+                PackageRegistry::Pypi => {
                     let found = own(job, project, &pairs, reader).await?;
                     not_guarded
                         .extend(found.unreadable.iter().map(|(file, why)| (file.clone(), why.clone())));
                     wanted = rows_of(&found, &pairs);
                 }
-                Registry::Npm | Registry::Crates => {
+                PackageRegistry::Npm | PackageRegistry::Crates => {
                     let row = |(theirs, ours): (String, String)| (theirs, row(&ours, "mirrored file"));
                     wanted = pairs.into_iter().map(row).collect();
                 }
             }
         }
-        let Seen { releases, newest, from, .. } = seen(&question, index).await?;
+        let AvailableReleases { releases, newest, from, .. } = seen(&question, index).await?;
         let is_found = question.manifest.rows.is_empty();
-        let mut manifest = Manifest { rows: wanted };
-        let history =
-            History { job, index, archives, reader, releases: &releases, newest, known: BTreeMap::new() };
+        let mut manifest = PinManifest { rows: wanted };
+        let history = ReleaseHistory {
+            job,
+            index,
+            archives,
+            reader,
+            releases: &releases,
+            newest,
+            known: BTreeMap::new(),
+        };
         let sources = history
-            .sources(&from, &Request { manifest: &manifest, mirrored: Vec::new(), bases: &[] })
+            .sources(&from, &ReleaseQuery { manifest: &manifest, mirrored: Vec::new(), bases: &[] })
             .await?;
         manifest.rows.retain(|symbol, row| match sources.symbols.get(symbol) {
-            Some(Symbol::Defined(definition)) => {
+            Some(SymbolState::Defined(definition)) => {
                 if definition.decorated {
                     let why = "decorated: what a caller gets is the decorator's, too".to_owned();
                     not_guarded.insert(symbol.clone(), why);
@@ -81,14 +88,18 @@ pub fn proposed<'a>(
                 true
             }
             // Nothing says that these are the package's.
-            Some(Symbol::Elsewhere | Symbol::Gone) | None if row.reason.as_deref() == Some(PERHAPS) => false,
-            Some(Symbol::Elsewhere) => {
+            Some(SymbolState::Elsewhere | SymbolState::Gone) | None
+                if row.reason.as_deref() == Some(PERHAPS) =>
+            {
+                false
+            }
+            Some(SymbolState::Elsewhere) => {
                 let why =
                     format!("not in {} {from} itself: the project's own, or another package's", job.package);
                 not_guarded.insert(symbol.clone(), why);
                 false
             }
-            Some(Symbol::Gone) | None => {
+            Some(SymbolState::Gone) | None => {
                 not_guarded
                     .insert(symbol.clone(), format!("not in {} {from}: the project's own", job.package));
                 false
@@ -97,17 +108,17 @@ pub fn proposed<'a>(
         if is_found {
             once(&mut manifest, &sources);
         }
-        Ok(Proposed { at: from, manifest, not_guarded })
+        Ok(ProposedManifest { at: from, manifest, not_guarded })
     })
 }
 
 /// Leaves one row of each definition: by its own name if that is among them, else by one that is surely overridden.
-fn once(manifest: &mut Manifest, sources: &Sources) {
+fn once(manifest: &mut PinManifest, sources: &ReleaseSources) {
     let mut names: Vec<_> = manifest
         .rows
         .iter()
         .filter_map(|(symbol, row)| {
-            let at = sources.symbols.get(symbol).and_then(Symbol::definition)?;
+            let at = sources.symbols.get(symbol).and_then(SymbolState::definition)?;
             let is_alias = symbol.split_once(':').is_some_and(|(_, name)| name != at.name);
             let is_doubtful = row.reason.as_deref() == Some(PERHAPS);
             Some((&at.file, at.line, is_alias, is_doubtful, symbol.clone()))
@@ -121,8 +132,8 @@ fn once(manifest: &mut Manifest, sources: &Sources) {
     }
 }
 
-fn rows_of(found: &Project, pairs: &[(String, String)]) -> BTreeMap<String, Row> {
-    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+fn rows_of(found: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<String, ManifestRow> {
+    let mut rows: BTreeMap<String, ManifestRow> = BTreeMap::new();
     for (symbol, ours) in &found.overrides {
         rows.insert(symbol.clone(), row(ours, "overridden"));
     }
@@ -156,6 +167,10 @@ const PERHAPS: &str = "of the same name, or inherited under it";
 /// What a copy of a class may be called by, besides its own name.
 const PREFIXES: [&str; 4] = ["", "Aio", "AIO", "Async"];
 
-fn row(counterpart: &str, reason: &str) -> Row {
-    Row { counterpart: Some(counterpart.to_owned()), reason: Some(reason.to_owned()), ..Row::default() }
+fn row(counterpart: &str, reason: &str) -> ManifestRow {
+    ManifestRow {
+        counterpart: Some(counterpart.to_owned()),
+        reason: Some(reason.to_owned()),
+        ..ManifestRow::default()
+    }
 }

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use truing_config::sync::JobConfig;
-use truing_core::version::Version;
+use truing_core::version::PackageVersion;
 use truing_reader::sources::FilesRequest;
-use truing_upstream::archives::Archives;
-use truing_upstream::index::Index;
+use truing_upstream::archives::ArchiveFolder;
+use truing_upstream::index::PackageIndex;
 
-use super::SyncError;
+use super::SyncDecisionError;
 use crate::reader::ChildReader;
 
 /// Bytes of what changed in the package, and of what an earlier run has left.
@@ -20,8 +20,8 @@ const CONTEXT: usize = 40;
 /// How files differ between two releases.
 pub(super) fn patches(
     files: &[String],
-    (from, before): (&Version, &BTreeMap<String, String>),
-    (to, after): (&Version, &BTreeMap<String, String>),
+    (from, before): (&PackageVersion, &BTreeMap<String, String>),
+    (to, after): (&PackageVersion, &BTreeMap<String, String>),
 ) -> String {
     let (mut text, empty) = (String::new(), String::new());
     for file in files {
@@ -36,13 +36,13 @@ pub(super) fn patches(
 /// Files of a release.
 pub(super) async fn files_of(
     job: &JobConfig,
-    (index, archives, reader): (&Index, &Archives, &ChildReader),
-    version: &Version,
+    (index, archives, reader): (&PackageIndex, &ArchiveFolder, &ChildReader),
+    version: &PackageVersion,
     files: &[String],
-) -> Result<BTreeMap<String, String>, SyncError> {
+) -> Result<BTreeMap<String, String>, SyncDecisionError> {
     let releases = index.releases(&job.package).await?;
     let release = releases.iter().find(|release| release.version == *version);
-    let release = release.ok_or_else(|| SyncError::NoRelease {
+    let release = release.ok_or_else(|| SyncDecisionError::NoRelease {
         package: job.package.clone(),
         version: version.clone(),
         newest: releases.last().map(|release| release.version.to_string()).unwrap_or_default(),
@@ -50,7 +50,7 @@ pub(super) async fn files_of(
     let archive = archives.get(index, &release.archive).await?;
     let request = FilesRequest { archive, format: release.archive.format, files: files.to_vec() };
     let name = release.archive.name.clone();
-    reader.files(&request).await.map_err(|source| SyncError::Sources { name, source })
+    reader.files(&request).await.map_err(|source| SyncDecisionError::Sources { name, source })
 }
 
 /// The beginning of a text, and that it was cut.

@@ -5,22 +5,22 @@ use std::path::Path;
 
 use truing_config::sync::{JobConfig, places};
 use truing_core::RepoPath;
-use truing_core::sync::Verdict;
-use truing_core::sync::changelog::{self, ChangelogError, Entry, Newest, News};
-use truing_core::sync::release::Release;
-use truing_core::template::Template;
-use truing_core::version::{Style, Version, VersionError};
+use truing_core::sync::SyncVerdict;
+use truing_core::sync::changelog::{self, ChangelogError, ChangelogLine, ChangelogPlacement, NewestEntry};
+use truing_core::sync::release::VersionTriple;
+use truing_core::template::TextTemplate;
+use truing_core::version::{PackageVersion, RangeStyle, VersionError};
 use truing_git::{GitError, Mirror};
-use truing_upstream::constraint::{self, ConstraintError, Place};
-use truing_upstream::range::Range;
+use truing_upstream::constraint::{self, ConstraintError, RequirementPlace};
+use truing_upstream::range::VersionRange;
 
-use super::Decided;
+use super::ReleaseDecision;
 use super::change::{self, ChangeError};
-use crate::files::Change;
+use crate::files::FileContentChange;
 
 /// Why version or changelog cannot be written.
 #[derive(Debug, thiserror::Error)]
-pub enum NewsError {
+pub enum ReleaseNoteError {
     /// A file.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -69,14 +69,14 @@ pub enum NewsError {
         /// The file.
         path: String,
         /// The version.
-        version: Release,
+        version: VersionTriple,
     },
     /// Git.
     #[error(transparent)]
     Git(#[from] GitError),
 }
 
-impl From<ConstraintError> for NewsError {
+impl From<ConstraintError> for ReleaseNoteError {
     fn from(error: ConstraintError) -> Self {
         match error {
             ConstraintError::Count { path, at, count, .. } => {
@@ -92,31 +92,31 @@ impl From<ConstraintError> for NewsError {
 
 /// What is told, and where.
 #[derive(Debug)]
-pub(super) struct Telling<'a> {
+pub(super) struct ReleaseNoteWriter<'a> {
     pub(super) job: &'a JobConfig,
-    pub(super) decided: &'a Decided,
+    pub(super) decided: &'a ReleaseDecision,
     pub(super) mirror: &'a Mirror,
     /// The day, `2026-11-21`.
     pub(super) date: &'a str,
 }
 
-impl Telling<'_> {
+impl ReleaseNoteWriter<'_> {
     /// Writes version and changelog into a clone in which no command has run. The files that it wrote.
     ///
     /// # Errors
-    /// [`NewsError`]
-    pub(super) async fn write(&self, project: &Path) -> Result<Vec<Change>, NewsError> {
+    /// [`ReleaseNoteError`]
+    pub(super) async fn write(&self, project: &Path) -> Result<Vec<FileContentChange>, ReleaseNoteError> {
         let mut written = Vec::new();
         let next = if self.job.counts { Some(self.count(project, &mut written).await?) } else { None };
         if let Some(path) = &self.job.changelog_file {
             let old = change::plain(project, path)?.and_then(|bytes| String::from_utf8(bytes).ok());
-            let old = old.ok_or_else(|| NewsError::NoText(path.clone()))?;
-            let wrong = |why| NewsError::Changelog { path: path.clone(), why };
+            let old = old.ok_or_else(|| ReleaseNoteError::NoText(path.clone()))?;
+            let wrong = |why| ReleaseNoteError::Changelog { path: path.clone(), why };
             let newest = changelog::newest(&old).map_err(wrong)?;
             let entry = self.entry(newest, next, path).await?;
             let line = self.line();
             let was_ours = |one: &str| self.was_ours(one);
-            let news = News { line: &line, was_ours: &was_ours, date: self.date };
+            let news = ChangelogLine { line: &line, was_ours: &was_ours, date: self.date };
             let text = changelog::with(&old, news, entry).map_err(wrong)?;
             if text != old {
                 written.push(change::replace(project, path, Some(old.into_bytes()), text)?);
@@ -126,19 +126,23 @@ impl Telling<'_> {
     }
 
     /// Counts the project's version, if this change moves it. The version that it has now.
-    async fn count(&self, project: &Path, written: &mut Vec<Change>) -> Result<Release, NewsError> {
+    async fn count(
+        &self,
+        project: &Path,
+        written: &mut Vec<FileContentChange>,
+    ) -> Result<VersionTriple, ReleaseNoteError> {
         let JobConfig { version_file: name, version_path: at, package, registry, .. } = self.job;
         let old = change::plain(project, name)?;
         let file = project.join(name);
-        let style = Style::VendoredVersion;
-        let place = Place { file: &file, at, package, registry: *registry, style };
+        let style = RangeStyle::VendoredVersion;
+        let place = RequirementPlace { file: &file, at, package, registry: *registry, style };
         let text = constraint::read(&place)?.to_string();
-        let version = Release::parse(&text)
-            .ok_or_else(|| NewsError::Uncounted { path: name.clone(), text: text.clone() })?;
+        let version = VersionTriple::parse(&text)
+            .ok_or_else(|| ReleaseNoteError::Uncounted { path: name.clone(), text: text.clone() })?;
         let is_released = self.is_released(version).await?;
         let next = version.next(self.decided.decision.verdict, is_released);
         if next != version {
-            let next = Range::of_copy(Version::parse(*registry, &next.to_string())?);
+            let next = VersionRange::of_copy(PackageVersion::parse(*registry, &next.to_string())?);
             let text = constraint::rewritten(&place, &next)?;
             written.push(change::replace(project, name, old, text)?);
         }
@@ -146,23 +150,28 @@ impl Telling<'_> {
     }
 
     /// Where the changelog's line goes.
-    async fn entry(&self, newest: Newest, next: Option<Release>, path: &str) -> Result<Entry, NewsError> {
+    async fn entry(
+        &self,
+        newest: NewestEntry,
+        next: Option<VersionTriple>,
+        path: &str,
+    ) -> Result<ChangelogPlacement, ReleaseNoteError> {
         let version = match newest {
-            Newest::Unreleased => return Ok(Entry::Newest),
-            Newest::Of(version) => version,
+            NewestEntry::Unreleased => return Ok(ChangelogPlacement::Newest),
+            NewestEntry::Of(version) => version,
         };
         let is_released = self.is_released(version).await?;
         match next {
-            Some(next) if is_released => Ok(Entry::New(next)),
+            Some(next) if is_released => Ok(ChangelogPlacement::New(next)),
             // Somebody has prepared one that is further: it is theirs to name.
-            Some(next) if version > next => Ok(Entry::Newest),
-            Some(next) => Ok(Entry::Renamed(next)),
-            None if is_released => Err(NewsError::Released { path: path.to_owned(), version }),
-            None => Ok(Entry::Newest),
+            Some(next) if version > next => Ok(ChangelogPlacement::Newest),
+            Some(next) => Ok(ChangelogPlacement::Renamed(next)),
+            None if is_released => Err(ReleaseNoteError::Released { path: path.to_owned(), version }),
+            None => Ok(ChangelogPlacement::Newest),
         }
     }
 
-    async fn is_released(&self, version: Release) -> Result<bool, GitError> {
+    async fn is_released(&self, version: VersionTriple) -> Result<bool, GitError> {
         self.mirror.has_tag(&version.tags()).await
     }
 
@@ -181,13 +190,13 @@ impl Telling<'_> {
 
     /// Would a change for another release have said this?
     fn was_ours(&self, line: &str) -> bool {
-        let verdicts = [Verdict::Relax, Verdict::Bump].map(Verdict::as_str);
+        let verdicts = [SyncVerdict::Relax, SyncVerdict::Bump].map(SyncVerdict::as_str);
         verdicts.into_iter().any(|verdict| is_of(&self.job.changelog_entry, &self.job.package, verdict, line))
     }
 }
 
 /// Is the line made of this template, for this package and decision, and any release?
-fn is_of(template: &Template, package: &str, verdict: &str, line: &str) -> bool {
+fn is_of(template: &TextTemplate, package: &str, verdict: &str, line: &str) -> bool {
     template.matches(line, |name| match name {
         places::PACKAGE => Some(package),
         places::DECISION => Some(verdict),

@@ -6,14 +6,14 @@ use std::path::Path;
 use truing_core::effect::Effect;
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, OwnIssue, PullDraft};
-use truing_forge::capability::Capability;
-use truing_forge::{ForgeServer as _, RepositoryClient, Server};
+use truing_forge::capability::ForgeCapability;
+use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 use truing_git::{NewCommit, PrivateFolder, Remote};
 
-use truing_forge::effects::Effects;
+use truing_forge::effects::EffectExecutor;
 
 use super::effects::{open_issue, open_pull, pushed};
-use super::error::RunError;
+use super::error::SyncRunError;
 use super::job::SyncJob;
 
 /// What is said in a pull request that stands in for an issue.
@@ -22,10 +22,10 @@ const CHANGES_NOTHING: &str = "This pull request changes nothing, and is not to 
 
 /// The notices of one kind of a job: its questions, or what its runs came to.
 #[derive(Debug)]
-pub(super) struct Notices<'a> {
+pub(super) struct JobNotices<'a> {
     pub(super) forge: &'a RepositoryClient,
-    pub(super) server: &'a Server,
-    pub(super) writes: &'a Effects<'a>,
+    pub(super) server: &'a AnyForgeServer,
+    pub(super) writes: &'a EffectExecutor<'a>,
     pub(super) job: &'a SyncJob<'a>,
     /// Where the repository's mirror is, and the repository.
     pub(super) mirror: &'a Path,
@@ -36,8 +36,8 @@ pub(super) struct Notices<'a> {
     pub(super) end: &'static str,
 }
 
-impl Notices<'_> {
-    fn row(&self) -> &'static Capability {
+impl JobNotices<'_> {
+    fn row(&self) -> &'static ForgeCapability {
         self.server.capability()
     }
 
@@ -67,14 +67,14 @@ impl Notices<'_> {
     }
 
     /// Opens one. The answer is the open one on its topic.
-    pub(super) async fn open(&self, topic: Topic, title: &str, text: &str) -> Result<OwnIssue, RunError> {
+    pub(super) async fn open(&self, topic: Topic, title: &str, text: &str) -> Result<OwnIssue, SyncRunError> {
         if self.row().issues {
             return open_issue(self.writes, self.issue(topic, title, text)).await;
         }
         let branch = self.branch();
         let there = self.forge.pulls_from(&branch).await?;
         if let Some(foreign) = there.into_iter().find(|pull| pull.is_open() && pull.topic.is_none()) {
-            return Err(RunError::Foreign { branch, url: foreign.url });
+            return Err(SyncRunError::Foreign { branch, url: foreign.url });
         }
         let base = self.forge.repository().await?.default_branch;
         self.lay(&branch, title).await?;
@@ -88,15 +88,15 @@ impl Notices<'_> {
         };
         let pull = open_pull(self.writes, draft).await?;
         let url = pull.url.clone();
-        notice(pull).ok_or(RunError::Foreign { branch, url })
+        notice(pull).ok_or(SyncRunError::Foreign { branch, url })
     }
 
     /// Brings a commit that changes nothing to the branch: a forge opens no pull request without one.
-    async fn lay(&self, branch: &str, title: &str) -> Result<(), RunError> {
+    async fn lay(&self, branch: &str, title: &str) -> Result<(), SyncRunError> {
         let mirror = self.job.git.mirror(self.mirror, self.remote).await?;
-        let tip = mirror.default_tip().await?.ok_or(RunError::Empty)?;
+        let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
-        let folder = PrivateFolder::new().map_err(RunError::Folder)?;
+        let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         let staged = mirror.stage_alone(&tip, folder.path(), (&[], &[])).await?;
         let author = self.job.config.author.clone();
         let at = self.writes.clock.now();
@@ -113,7 +113,7 @@ impl Notices<'_> {
     }
 
     /// May one on this topic have been opened by a run that died?
-    pub(super) async fn is_unfinished(&self, topic: &Topic) -> Result<bool, RunError> {
+    pub(super) async fn is_unfinished(&self, topic: &Topic) -> Result<bool, SyncRunError> {
         if self.row().issues {
             return Ok(self.writes.unfinished(&self.issue(topic.clone(), "", "")).await?.is_some());
         }
@@ -126,7 +126,7 @@ impl Notices<'_> {
         number: u64,
         topic: Topic,
         (title, body): (String, String),
-    ) -> Result<(), RunError> {
+    ) -> Result<(), SyncRunError> {
         let edit = if self.row().issues {
             Effect::EditIssue { number, topic, title, body }
         } else {
@@ -137,7 +137,7 @@ impl Notices<'_> {
     }
 
     /// Closes one.
-    pub(super) async fn close(&self, number: u64) -> Result<(), RunError> {
+    pub(super) async fn close(&self, number: u64) -> Result<(), SyncRunError> {
         let close =
             if self.row().issues { Effect::CloseIssue { number } } else { Effect::ClosePull { number } };
         self.writes.perform(&close).await?;

@@ -4,24 +4,24 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use truing_config::sync::JobConfig;
-use truing_core::registry::Registry;
-use truing_core::sync::{Unguarded, Why};
-use truing_reader::sources::{Project, ProjectRequest, SourcesError};
+use truing_core::registry::PackageRegistry;
+use truing_core::sync::{UnguardedPart, UnguardedReason};
+use truing_reader::sources::{ProjectFacts, ProjectRequest, SourcesError};
 
-use super::SyncError;
+use super::SyncDecisionError;
 use crate::reader::ChildReader;
 
 /// What a Python project overrides, what it inherits from, and what its files define.
 ///
 /// # Errors
-/// [`SyncError::Project`]
+/// [`SyncDecisionError::Project`]
 pub(super) async fn own(
     job: &JobConfig,
     project: &Path,
     pairs: &[(String, String)],
     reader: &ChildReader,
-) -> Result<Project, SyncError> {
-    let wrong = |source| SyncError::Project { folder: project.to_owned(), source };
+) -> Result<ProjectFacts, SyncDecisionError> {
+    let wrong = |source| SyncDecisionError::Project { folder: project.to_owned(), source };
     let folder = project
         .canonicalize()
         .map_err(|error| wrong(SourcesError::File { path: project.to_owned(), why: error.to_string() }))?;
@@ -38,15 +38,15 @@ pub(super) async fn taken(
     project: &Path,
     pairs: &[(String, String)],
     reader: &ChildReader,
-) -> (Project, Option<Unguarded>) {
+) -> (ProjectFacts, Option<UnguardedPart>) {
     match job.registry {
-        Registry::Pypi => match own(job, project, pairs, reader).await {
+        PackageRegistry::Pypi => match own(job, project, pairs, reader).await {
             Ok(found) => (found, None),
             Err(error) => {
                 let untold = format!("the classes that the project inherits from: {error}");
-                (Project::default(), Some(Unguarded::of(untold, None, Why::Untold)))
+                (ProjectFacts::default(), Some(UnguardedPart::of(untold, None, UnguardedReason::Untold)))
             }
         },
-        Registry::Npm | Registry::Crates => (Project::default(), None),
+        PackageRegistry::Npm | PackageRegistry::Crates => (ProjectFacts::default(), None),
     }
 }

@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha1::{Digest as _, Sha1};
-use truing_core::sync::{Decision, Definition, Sources, Symbol, Unguarded, WHOLE, What, Why};
-use truing_core::version::Version;
+use truing_core::sync::{
+    ReleasePartKind, ReleaseSources, SymbolDefinition, SymbolState, SyncDecision, UnguardedPart,
+    UnguardedReason, WHOLE,
+};
+use truing_core::version::PackageVersion;
 
-use super::SyncError;
-use super::history::History;
+use super::SyncDecisionError;
+use super::history::ReleaseHistory;
 use super::material::files_of;
 
 /// Lines around a change that are shown with it.
@@ -25,25 +28,29 @@ pub struct DefinitionPatch {
 
 /// Two releases of the package, as far as they were read.
 pub(super) struct ReleasePair<'a> {
-    pub(super) history: &'a History<'a>,
-    pub(super) from: &'a Version,
-    pub(super) before: &'a Sources,
-    pub(super) to: &'a Version,
-    pub(super) after: &'a Sources,
+    pub(super) history: &'a ReleaseHistory<'a>,
+    pub(super) from: &'a PackageVersion,
+    pub(super) before: &'a ReleaseSources,
+    pub(super) to: &'a PackageVersion,
+    pub(super) after: &'a ReleaseSources,
 }
 
 impl ReleasePair<'_> {
     /// The definitions that changed: those that are pinned, then others.
-    pub(super) async fn patches(&self, decision: &Decision) -> Result<Vec<DefinitionPatch>, SyncError> {
+    pub(super) async fn patches(
+        &self,
+        decision: &SyncDecision,
+    ) -> Result<Vec<DefinitionPatch>, SyncDecisionError> {
         let pinned = decision.changed.iter().map(|change| change.symbol.clone());
         let others: Vec<String> = decision.unguarded.iter().filter_map(symbol_of).collect();
         let found_before = self.history.symbols(self.from, &others).await?;
         let found_after = self.history.symbols(self.to, &others).await?;
         let symbols: Vec<String> = pinned.chain(others).collect();
-        let definition =
-            |symbol: &String, known: &BTreeMap<String, Symbol>, found: &BTreeMap<String, Symbol>| {
-                known.get(symbol).or_else(|| found.get(symbol)).and_then(Symbol::definition).cloned()
-            };
+        let definition = |symbol: &String,
+                          known: &BTreeMap<String, SymbolState>,
+                          found: &BTreeMap<String, SymbolState>| {
+            known.get(symbol).or_else(|| found.get(symbol)).and_then(SymbolState::definition).cloned()
+        };
         let pairs: Vec<_> = symbols
             .into_iter()
             .map(|symbol| {
@@ -56,7 +63,7 @@ impl ReleasePair<'_> {
         let new_texts = self.texts(self.to, pairs.iter().filter_map(|(_, _, new)| new.as_ref())).await?;
         let mut patches = Vec::new();
         for (symbol, old, new) in pairs {
-            let lines = |at: &Option<Definition>, texts: &BTreeMap<String, String>| {
+            let lines = |at: &Option<SymbolDefinition>, texts: &BTreeMap<String, String>| {
                 at.as_ref().and_then(|at| lines_of(at, texts.get(&at.file)?)).unwrap_or_default()
             };
             let (before, after) = (lines(&old, &old_texts), lines(&new, &new_texts));
@@ -74,22 +81,25 @@ impl ReleasePair<'_> {
     /// The texts of the files that these definitions are in.
     async fn texts(
         &self,
-        version: &Version,
-        definitions: impl Iterator<Item = &Definition>,
-    ) -> Result<BTreeMap<String, String>, SyncError> {
+        version: &PackageVersion,
+        definitions: impl Iterator<Item = &SymbolDefinition>,
+    ) -> Result<BTreeMap<String, String>, SyncDecisionError> {
         let files: BTreeSet<String> = definitions.map(|at| at.file.clone()).collect();
         if files.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let History { job, index, archives, reader, .. } = self.history;
+        let ReleaseHistory { job, index, archives, reader, .. } = self.history;
         files_of(job, (index, archives, reader), version, &files.into_iter().collect::<Vec<_>>()).await
     }
 }
 
 /// A function that changed beside what is pinned, as a manifest would name it.
-fn symbol_of(one: &Unguarded) -> Option<String> {
-    let is_function = one.what == What::Function && one.symbol != WHOLE && !one.symbol.contains(':');
-    if !is_function || !matches!(one.why, Why::Added | Why::Changed | Why::Removed) {
+fn symbol_of(one: &UnguardedPart) -> Option<String> {
+    let is_function =
+        one.what == ReleasePartKind::Function && one.symbol != WHOLE && !one.symbol.contains(':');
+    if !is_function
+        || !matches!(one.why, UnguardedReason::Added | UnguardedReason::Changed | UnguardedReason::Removed)
+    {
         return None;
     }
     let file = one.file.as_deref()?;
@@ -104,13 +114,13 @@ fn symbol_of(one: &Unguarded) -> Option<String> {
 }
 
 /// The lines of a definition, where the reader may have read other line ends than the file has.
-fn lines_of(at: &Definition, text: &str) -> Option<String> {
+fn lines_of(at: &SymbolDefinition, text: &str) -> Option<String> {
     let plain = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     counted_lines(at, &plain).or_else(|| counted_lines(at, text))
 }
 
 /// From the first line of a definition as many as have its digest.
-fn counted_lines(at: &Definition, text: &str) -> Option<String> {
+fn counted_lines(at: &SymbolDefinition, text: &str) -> Option<String> {
     let skipped = usize::try_from(at.line).ok()?.checked_sub(1)?;
     let mut hash = Sha1::new();
     let mut lines = String::new();

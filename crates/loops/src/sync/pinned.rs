@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use truing_config::sync::JobConfig;
-use truing_core::sync::{Manifest, ManifestError, Unguarded, Why, Written};
-use truing_reader::sources::{Pins, SourcesError};
-use truing_upstream::manifest::{self, FileError};
+use truing_core::sync::{ManifestEntry, ManifestError, PinManifest, UnguardedPart, UnguardedReason};
+use truing_reader::sources::{HashPins, SourcesError};
+use truing_upstream::manifest::{self, ManifestFileError};
 
 use crate::reader::ChildReader;
 
 /// What is pinned.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pinned {
+pub struct PinnedManifest {
     /// The definitions.
-    pub manifest: Manifest,
+    pub manifest: PinManifest,
     /// What the file pins in a form that is not understood.
-    pub untold: Vec<Unguarded>,
+    pub untold: Vec<UnguardedPart>,
 }
 
 /// Why nobody can tell what is pinned.
@@ -23,7 +23,7 @@ pub struct Pinned {
 pub enum PinnedError {
     /// The manifest.
     #[error(transparent)]
-    File(#[from] FileError),
+    File(#[from] ManifestFileError),
     /// The test.
     #[error("{path} cannot be read as a hash test: {why}")]
     Test {
@@ -40,14 +40,14 @@ pub enum PinnedError {
         /// What is wrong.
         source: ManifestError,
         /// Its rows.
-        untold: Vec<Unguarded>,
+        untold: Vec<UnguardedPart>,
     },
 }
 
 /// How many rows of a test an error repeats.
 const MAX_ROWS: usize = 3;
 
-fn lines(untold: &[Unguarded]) -> String {
+fn lines(untold: &[UnguardedPart]) -> String {
     untold.iter().take(MAX_ROWS).map(|row| format!("; {}", row.symbol)).collect()
 }
 
@@ -56,11 +56,15 @@ fn lines(untold: &[Unguarded]) -> String {
 /// # Errors
 /// [`PinnedError`]
 #[truing_core::boxed_future]
-pub async fn pinned_by(job: &JobConfig, project: &Path, reader: &ChildReader) -> Result<Pinned, PinnedError> {
+pub async fn pinned_by(
+    job: &JobConfig,
+    project: &Path,
+    reader: &ChildReader,
+) -> Result<PinnedManifest, PinnedError> {
     if job.has_manifest() {
         pinned(&project.join(&job.manifest), reader).await
     } else {
-        Ok(Pinned { manifest: Manifest::default(), untold: Vec::new() })
+        Ok(PinnedManifest { manifest: PinManifest::default(), untold: Vec::new() })
     }
 }
 
@@ -69,14 +73,14 @@ pub async fn pinned_by(job: &JobConfig, project: &Path, reader: &ChildReader) ->
 /// # Errors
 /// [`PinnedError`]
 #[truing_core::boxed_future]
-pub async fn pinned(path: &Path, reader: &ChildReader) -> Result<Pinned, PinnedError> {
+pub async fn pinned(path: &Path, reader: &ChildReader) -> Result<PinnedManifest, PinnedError> {
     if path.extension().is_none_or(|extension| extension != "py") {
-        return Ok(Pinned { manifest: manifest::read(path)?, untold: Vec::new() });
+        return Ok(PinnedManifest { manifest: manifest::read(path)?, untold: Vec::new() });
     }
     let test = |why| PinnedError::Test { path: path.to_owned(), why };
     // The reader can open the file's folder, by its real place.
     let real = path.canonicalize().map_err(|error| test(error.to_string()))?;
-    let Pins { rows, left_out } = reader.pins(&real).await.map_err(|error| {
+    let HashPins { rows, left_out } = reader.pins(&real).await.map_err(|error| {
         test(match error {
             SourcesError::File { why, .. } => why,
             SourcesError::Archive(_) | SourcesError::Glob { .. } | SourcesError::Failed(_) => {
@@ -84,13 +88,20 @@ pub async fn pinned(path: &Path, reader: &ChildReader) -> Result<Pinned, PinnedE
             }
         })
     })?;
-    let untold: Vec<Unguarded> = left_out
+    let untold: Vec<UnguardedPart> = left_out
         .into_iter()
-        .map(|row| Unguarded::of(format!("line {}: {}: {}", row.line, row.text, row.why), None, Why::Untold))
+        .map(|row| {
+            UnguardedPart::of(
+                format!("line {}: {}: {}", row.line, row.text, row.why),
+                None,
+                UnguardedReason::Untold,
+            )
+        })
         .collect();
-    let written = rows.into_iter().map(|(symbol, digests)| (symbol, Written::Digests(digests))).collect();
-    match Manifest::new(written) {
-        Ok(manifest) => Ok(Pinned { manifest, untold }),
+    let written =
+        rows.into_iter().map(|(symbol, digests)| (symbol, ManifestEntry::Digests(digests))).collect();
+    match PinManifest::new(written) {
+        Ok(manifest) => Ok(PinnedManifest { manifest, untold }),
         Err(source) => Err(PinnedError::Content { path: path.to_owned(), source, untold }),
     }
 }

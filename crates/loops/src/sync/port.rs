@@ -13,54 +13,54 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
-use truing_agent::fixer::{Fixer, FixerError, Workshop};
-use truing_agent::native::{End, Limits, Ran};
+use truing_agent::fixer::{FixerError, FixerTools, FixerWorkspace};
+use truing_agent::native::{AgentRun, AgentRunEnd, RunLimits};
 use truing_agent::prompt::PromptError;
-use truing_agent::schema::work::Work;
+use truing_agent::schema::work::WorkReport;
 use truing_config::sync::JobConfig;
 use truing_core::RepoPath;
-use truing_core::id::{Millis, RunId, Sha};
+use truing_core::id::{RunId, Sha, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::policy::Policy;
-use truing_core::port::{Gate, HaltReason, ReaderError};
-use truing_core::sync::job::Said;
+use truing_core::policy::AgentPolicy;
+use truing_core::port::{HaltReason, ReaderError, WriteGate};
+use truing_core::sync::job::TrustedAnswer;
 use truing_git::{GitError, Mirror, PrivateFolder};
-use truing_model::gateway::Refused;
+use truing_model::gateway::ModelError;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
-use truing_upstream::archives::Archives;
-use truing_upstream::index::Index;
+use truing_upstream::archives::ArchiveFolder;
+use truing_upstream::index::PackageIndex;
 
-use super::{Decided, SyncError};
-use crate::agent::{Agent, Bounded, ModelTask, Spent, WatchedTools, words};
-use crate::files::{Change, NotTaken, put};
+use super::{ReleaseDecision, SyncDecisionError};
+use crate::agent::{ModelAgent, ModelSpend, ModelTask, RestrictedTools, TracedTools, words};
+use crate::files::{FileContentChange, RejectedFile, put};
 use crate::reader::ChildReader;
 
-pub(super) use clone::Allowed;
+pub(super) use clone::MigrationPathPolicy;
 
 /// What the model is called in traces.
 const RUN: &str = "sync";
 const AGENT: &str = "porter";
 
 /// A model that ports code.
-pub struct Porter {
+pub struct MigrationAgent {
     /// The model.
-    pub agent: Agent,
+    pub agent: ModelAgent,
     /// Folders with programs that the model's commands may run, besides the system's.
     pub programs: Vec<std::path::PathBuf>,
     /// The policy of ports, which allows the project's checks as they stand.
-    pub policy: Arc<Policy>,
+    pub policy: Arc<AgentPolicy>,
 }
 
-impl fmt::Debug for Porter {
+impl fmt::Debug for MigrationAgent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Porter").field("model", &self.agent.model).finish_non_exhaustive()
+        f.debug_struct("MigrationAgent").field("model", &self.agent.model).finish_non_exhaustive()
     }
 }
 
 /// Why there is no port.
 #[derive(Debug, thiserror::Error)]
-pub enum PortError {
+pub enum CodeMigrationError {
     /// Git.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -72,7 +72,7 @@ pub enum PortError {
     Prompt(#[from] PromptError),
     /// What the release changed cannot be shown.
     #[error(transparent)]
-    Sync(#[from] SyncError),
+    Sync(#[from] SyncDecisionError),
     /// The model has no tools.
     #[error(transparent)]
     Fixer(#[from] FixerError),
@@ -84,7 +84,7 @@ pub enum PortError {
     Clone(#[from] ReaderError),
     /// A file that cannot be taken over.
     #[error("the port is refused: {0}")]
-    File(#[from] NotTaken),
+    File(#[from] RejectedFile),
     /// Files that no port may change.
     #[error("the port is refused: it changes what it may not: {0}")]
     Paths(String),
@@ -101,52 +101,52 @@ pub enum PortError {
 
 /// A port as it was made, before anybody has checked it.
 #[derive(Debug)]
-pub(super) struct Ported {
+pub(super) struct UncheckedMigration {
     /// The newest commit with the port, the range and the digests.
     pub(super) folder: PrivateFolder,
     /// What the model, or an earlier run, has changed.
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<FileContentChange>,
     /// Every file that differs.
     pub(super) files: Vec<String>,
     /// What the model says of it.
-    pub(super) work: Work,
+    pub(super) work: WorkReport,
     /// Why the model did not come to its end; none: it did.
     pub(super) cut_off: Option<String>,
 }
 
 /// One port.
 #[derive(Debug)]
-pub(super) struct Port<'a> {
-    pub(super) porter: &'a Porter,
+pub(super) struct CodeMigration<'a> {
+    pub(super) porter: &'a MigrationAgent,
     pub(super) job: &'a JobConfig,
     pub(super) run: &'a RunId,
     pub(super) mirror: &'a Mirror,
     /// The newest commit, on which the port is made.
     pub(super) tip: &'a Sha,
-    pub(super) decided: &'a Decided,
+    pub(super) decided: &'a ReleaseDecision,
     /// What is written without the model: range, digests, lock files.
-    pub(super) written: &'a [Change],
-    pub(super) tools: (&'a Index, &'a Archives, &'a ChildReader),
+    pub(super) written: &'a [FileContentChange],
+    pub(super) tools: (&'a PackageIndex, &'a ArchiveFolder, &'a ChildReader),
     /// Asked before each turn of the model.
-    pub(super) gate: &'a Arc<dyn Gate>,
-    pub(super) now: Millis,
+    pub(super) gate: &'a Arc<dyn WriteGate>,
+    pub(super) now: UnixMillis,
     /// What the run has cost before.
     pub(super) before: MicroUsd,
     /// What people have answered to questions of this port.
-    pub(super) answers: &'a [Said],
+    pub(super) answers: &'a [TrustedAnswer],
 }
 
-impl Port<'_> {
+impl CodeMigration<'_> {
     /// Lets the model port, on what an earlier run has saved, if there is such: its commit, and what it left to say.
     ///
     /// # Errors
-    /// [`PortError`]; what was spent until then is told all the same.
+    /// [`CodeMigrationError`]; what was spent until then is told all the same.
     pub(super) async fn make(
         &self,
         saved: Option<(&Sha, &str)>,
-        spent: &mut Spent,
-    ) -> Result<Ported, PortError> {
-        let allowed = Allowed::new(self.job, Arc::clone(&self.porter.policy))?;
+        spent: &mut ModelSpend,
+    ) -> Result<UncheckedMigration, CodeMigrationError> {
+        let allowed = MigrationPathPolicy::new(self.job, Arc::clone(&self.porter.policy))?;
         let bench = PrivateFolder::new()?;
         self.mirror.private_clone(self.tip, &[], bench.path()).await?;
         let handover = match saved {
@@ -160,55 +160,65 @@ impl Port<'_> {
         let cut_off = (!ran.end.is_whole()).then(|| redact(&words(&ran.end)));
         let changes = clone::changes(self.mirror, self.tip, bench.path(), &allowed).await?;
         if changes.is_empty() {
-            return Err(PortError::Nothing(cut_off.map(|why| format!(": {why}")).unwrap_or_default()));
+            return Err(CodeMigrationError::Nothing(
+                cut_off.map(|why| format!(": {why}")).unwrap_or_default(),
+            ));
         }
         let folder = PrivateFolder::new()?;
         self.lay_out(&folder, &changes).await?;
         let files: BTreeSet<_> = changes.iter().chain(self.written).map(|one| one.path.to_string()).collect();
         let files = files.into_iter().collect();
-        Ok(Ported { folder, changes, files, work: without_secrets(ran.items), cut_off })
+        Ok(UncheckedMigration { folder, changes, files, work: without_secrets(ran.items), cut_off })
     }
 
     /// Asks the model.
     async fn ask(
         &self,
         bench: &PrivateFolder,
-        allowed: &Allowed,
+        allowed: &MigrationPathPolicy,
         handover: Option<&str>,
-        spent: &mut Spent,
-    ) -> Result<Ran<Work>, PortError> {
-        let Porter { agent, programs, policy } = self.porter;
+        spent: &mut ModelSpend,
+    ) -> Result<AgentRun<WorkReport>, CodeMigrationError> {
+        let MigrationAgent { agent, programs, policy } = self.porter;
         let repository = self.job.repo.as_deref().unwrap_or_default();
         let (purse, most) = agent.budgets.purse_of_sync(self.run.clone(), repository, self.now);
         let told = told::prompt(self, handover).await?;
         let request = ToolsRequest { tree: bench.path().to_owned(), only: None, always: Vec::new() };
-        let workshop = Workshop {
+        let workshop = FixerWorkspace {
             programs: programs.clone(),
             time: self.job.wall.min(truing_agent::fixer::TIME),
-            ..Workshop::new(bench.path().to_owned(), Arc::clone(policy))
+            ..FixerWorkspace::new(bench.path().to_owned(), Arc::clone(policy))
         };
         let (.., reader) = self.tools;
         // Other work of this task, such as renewing its lease, must not wait for it.
         let level = spawn_blocking(crate::machine::sandbox_level)
             .await
-            .map_err(|error| PortError::Folder(error.into()))?;
-        let fixer = Fixer::new(Box::new(reader.tools(request, Vec::new())), workshop, level)?;
+            .map_err(|error| CodeMigrationError::Folder(error.into()))?;
+        let fixer = FixerTools::new(Box::new(reader.tools(request, Vec::new())), workshop, level)?;
         let admits = |path: &RepoPath| allowed.admits(path);
         // There is no change to be shown yet; of its own, `git diff` tells.
-        let tools = WatchedTools(Bounded { tools: fixer, admits, what: "port" });
+        let tools = TracedTools(RestrictedTools { tools: fixer, admits, what: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.before.0));
-        let limits = Limits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
+        let limits =
+            RunLimits { turns: self.job.turns, time: self.job.wall, money: Some(most), ..agent.limits };
         let gate = Arc::clone(self.gate);
         let task = ModelTask { purse, name: (RUN, AGENT), told: &told, limits, gate };
-        let ran = agent.sent(task, &tools, spent, |_: &Work| None).await.map_err(PortError::Halted)?;
-        if ran.turns == 0 && matches!(ran.end, End::Refused(Refused::Budget { .. })) {
-            return Err(PortError::Money(words(&ran.end)));
+        let ran = agent
+            .sent(task, &tools, spent, |_: &WorkReport| None)
+            .await
+            .map_err(CodeMigrationError::Halted)?;
+        if ran.turns == 0 && matches!(ran.end, AgentRunEnd::Refused(ModelError::Budget { .. })) {
+            return Err(CodeMigrationError::Money(words(&ran.end)));
         }
         Ok(ran)
     }
 
     /// The newest commit with the changes of the port, and what was written without a model.
-    async fn lay_out(&self, folder: &PrivateFolder, changes: &[Change]) -> Result<(), PortError> {
+    async fn lay_out(
+        &self,
+        folder: &PrivateFolder,
+        changes: &[FileContentChange],
+    ) -> Result<(), CodeMigrationError> {
         self.mirror.private_clone(self.tip, &[], folder.path()).await?;
         put(folder.path(), changes).await?;
         Ok(put(folder.path(), self.written).await?)
@@ -216,9 +226,9 @@ impl Port<'_> {
 }
 
 /// What a model says, without what has the form of a secret.
-fn without_secrets(work: Work) -> Work {
+fn without_secrets(work: WorkReport) -> WorkReport {
     let lines = |lines: Vec<String>| lines.iter().map(|line| redact(line)).collect();
-    Work {
+    WorkReport {
         summary: redact(&work.summary),
         completed: lines(work.completed),
         remaining: lines(work.remaining),

@@ -6,26 +6,26 @@ use truing_config::sync::JobConfig;
 use truing_core::effect::Effect;
 use truing_core::id::{Sha, Topic};
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullRemark, PullState};
-use truing_core::sync::Verdict;
-use truing_core::sync::course::{Active, Course, JobPullRequest, active, course};
-use truing_core::sync::record::{Pull, PullKind};
-use truing_forge::{ForgeServer as _, RepositoryClient, Server};
+use truing_core::sync::SyncVerdict;
+use truing_core::sync::course::{BranchActivity, BranchPlan, JobPullRequest, active, course};
+use truing_core::sync::record::{JobPull, JobPullKind};
+use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 
 use super::change;
-use truing_forge::effects::Effects;
+use truing_forge::effects::EffectExecutor;
 
 use super::effects::open_pull;
-use super::error::RunError;
-use super::words::{self, About};
+use super::error::SyncRunError;
+use super::words::{self, ReleaseSubject};
 
 /// The pull requests of one job at a forge.
 #[derive(Debug)]
-pub(super) struct Pulls<'a> {
+pub(super) struct JobPullRequests<'a> {
     pub(super) forge: &'a RepositoryClient,
-    pub(super) server: &'a Server,
-    pub(super) writes: &'a Effects<'a>,
+    pub(super) server: &'a AnyForgeServer,
+    pub(super) writes: &'a EffectExecutor<'a>,
     pub(super) job: &'a JobConfig,
-    pub(super) about: About<'a>,
+    pub(super) about: ReleaseSubject<'a>,
     /// The repository's own template; empty: it has none.
     pub(super) template: String,
 }
@@ -40,12 +40,12 @@ pub(super) struct BranchState {
     /// Does the newest one reach the release?
     covers: bool,
     /// Who is at work on it.
-    pub(super) active: Option<Active>,
+    pub(super) active: Option<BranchActivity>,
     /// What we said there of releases that wait, and where.
     said: Vec<PullRemark>,
 }
 
-impl Pulls<'_> {
+impl JobPullRequests<'_> {
     /// What a final pull request is about: the release is in its marker, which only we can make.
     fn topic(&self, version: &str) -> Topic {
         Topic::new(format!("sync/{}/final/{version}", self.about.job))
@@ -86,9 +86,9 @@ impl Pulls<'_> {
         &self,
         stands: &BranchState,
         base: &str,
-        verdict: Verdict,
+        verdict: SyncVerdict,
         text: &str,
-    ) -> Result<Pull, RunError> {
+    ) -> Result<JobPull, SyncRunError> {
         let title = words::title(self.about, verdict);
         let body = words::body(self.about, verdict, self.job.body.as_ref(), (&self.template, text));
         let body = body.as_str();
@@ -118,11 +118,11 @@ impl Pulls<'_> {
         }
         self.label(&pull).await?;
         self.unsay(stands, &pull).await?;
-        Ok(Pull { kind: PullKind::Final, url: pull.url })
+        Ok(JobPull { kind: JobPullKind::Final, url: pull.url })
     }
 
     /// Gives a pull request the labels that it has not yet.
-    pub(super) async fn label(&self, pull: &BranchPull) -> Result<(), RunError> {
+    pub(super) async fn label(&self, pull: &BranchPull) -> Result<(), SyncRunError> {
         // Where there are none, none is asked for.
         if !self.server.capability().labels {
             return Ok(());
@@ -136,7 +136,7 @@ impl Pulls<'_> {
     }
 
     /// Deletes what we said there of releases that wait.
-    async fn unsay(&self, stands: &BranchState, pull: &BranchPull) -> Result<(), RunError> {
+    async fn unsay(&self, stands: &BranchState, pull: &BranchPull) -> Result<(), SyncRunError> {
         for remark in &stands.said {
             let (number, comment) = (pull.number, remark.id.clone());
             self.writes.perform(&Effect::DeleteComment { number, comment }).await?;
@@ -149,10 +149,10 @@ impl Pulls<'_> {
         &self,
         stands: &BranchState,
         pull: &BranchPull,
-    ) -> Result<Pull, RunError> {
-        let why = stands.active.as_ref().map(Active::words).unwrap_or_default();
+    ) -> Result<JobPull, SyncRunError> {
+        let why = stands.active.as_ref().map(BranchActivity::words).unwrap_or_default();
         let text = words::blocked(self.about, &why);
-        let shown = Pull { kind: PullKind::Final, url: pull.url.clone() };
+        let shown = JobPull { kind: JobPullKind::Final, url: pull.url.clone() };
         if stands.said.iter().any(|remark| remark.body.trim() == text.trim()) {
             return Ok(shown);
         }
@@ -200,7 +200,7 @@ fn has_it(pull: &BranchPull) -> bool {
 
 impl BranchState {
     /// What to do, for a decision to relax or to bump. `same`: is the branch where it would be put?
-    pub(super) fn course(&self, verdict: Verdict, wip: bool, same: bool) -> Course {
+    pub(super) fn course(&self, verdict: SyncVerdict, wip: bool, same: bool) -> BranchPlan {
         let existing = JobPullRequest {
             last: self.last.as_ref(),
             covers: self.covers,

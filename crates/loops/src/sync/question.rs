@@ -3,11 +3,11 @@
 use sha2::{Digest as _, Sha256};
 use truing_core::effect::Effect;
 use truing_core::id::{CommentId, Topic};
-use truing_core::port::{ForgeError, ForgeRead as _, OwnIssue, Reply};
-use truing_core::sync::job::{Job, Question, Ruling, Said, ruled};
+use truing_core::port::{ConversationReply, ForgeError, ForgeRead as _, OwnIssue};
+use truing_core::sync::job::{JobQuestion, JobState, ReleaseRuling, TrustedAnswer, ruled};
 
-use super::error::RunError;
-use super::notices::Notices;
+use super::error::SyncRunError;
+use super::notices::JobNotices;
 use super::words;
 
 /// Characters of an answer that a model is shown.
@@ -15,13 +15,13 @@ const MAX_ANSWER_CHARS: usize = 4000;
 
 /// What is to be asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Wanted {
+pub(super) struct QuestionDraft {
     pub(super) version: String,
     pub(super) title: String,
     pub(super) text: String,
 }
 
-impl Wanted {
+impl QuestionDraft {
     /// The question's identity: another text asks something else.
     fn id(&self) -> String {
         let digest = Sha256::digest(format!("{}\n{}", self.title, self.text).as_bytes());
@@ -31,57 +31,65 @@ impl Wanted {
 
 /// The questions of one job at a forge.
 #[derive(Debug)]
-pub(super) struct Questions<'a> {
-    pub(super) at: Notices<'a>,
+pub(super) struct JobQuestions<'a> {
+    pub(super) at: JobNotices<'a>,
     pub(super) job: &'a str,
 }
 
 /// What people said since the question was asked.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Answers {
+pub(super) struct QuestionAnswers {
     /// The newest comment by somebody who is trusted.
     pub(super) newest: Option<CommentId>,
     /// What the newest ruling is.
-    pub(super) ruling: Option<Ruling>,
+    pub(super) ruling: Option<ReleaseRuling>,
     /// What they said, oldest first.
-    pub(super) said: Vec<Said>,
+    pub(super) said: Vec<TrustedAnswer>,
 }
 
-impl Questions<'_> {
+impl JobQuestions<'_> {
     fn topic(&self) -> Topic {
         Topic::new(format!("sync/{}/question", self.job))
     }
 
     /// What people have answered since the question was asked, and since the last answer that let a run try.
-    pub(super) async fn answers(&self, job: &Job) -> Result<Answers, ForgeError> {
-        let Some(Question { issue: number, after, version, .. }) = &job.question else {
-            return Ok(Answers::default());
+    pub(super) async fn answers(&self, job: &JobState) -> Result<QuestionAnswers, ForgeError> {
+        let Some(JobQuestion { issue: number, after, version, .. }) = &job.question else {
+            return Ok(QuestionAnswers::default());
         };
         let after = newer(job.breaker.heard(), after.as_ref());
         let replies = match self.at.forge.replies(*number, after).await {
             Ok(replies) => replies,
             // Deleted: nobody answered, and it is asked again.
-            Err(ForgeError::NotFound { .. }) => return Ok(Answers::default()),
+            Err(ForgeError::NotFound { .. }) => return Ok(QuestionAnswers::default()),
             Err(error) => return Err(error),
         };
-        let trusted: Vec<&Reply> = replies.iter().filter(|reply| reply.trusted).collect();
+        let trusted: Vec<&ConversationReply> = replies.iter().filter(|reply| reply.trusted).collect();
         let ruling = trusted.iter().rev().find_map(|reply| {
             let verdict = ruled(&reply.body)?;
             let by = reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default();
-            Some(Ruling { version: version.clone(), verdict, by, comment: reply.id.clone() })
+            Some(ReleaseRuling { version: version.clone(), verdict, by, comment: reply.id.clone() })
         });
-        let said = trusted.iter().map(|reply| Said {
+        let said = trusted.iter().map(|reply| TrustedAnswer {
             id: reply.id.clone(),
             by: reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default(),
             text: reply.body.chars().take(MAX_ANSWER_CHARS).collect(),
         });
-        Ok(Answers { newest: trusted.last().map(|reply| reply.id.clone()), ruling, said: said.collect() })
+        Ok(QuestionAnswers {
+            newest: trusted.last().map(|reply| reply.id.clone()),
+            ruling,
+            said: said.collect(),
+        })
     }
 
     /// Lets one question be open, and this one. `job` knows afterwards what it is. None: people have closed the issue about
     /// this without a word, so nobody is asked.
-    pub(super) async fn ask(&self, job: &mut Job, wanted: &Wanted) -> Result<Option<String>, RunError> {
-        let wanted = &Wanted { text: self.at.text(&wanted.text), ..wanted.clone() };
+    pub(super) async fn ask(
+        &self,
+        job: &mut JobState,
+        wanted: &QuestionDraft,
+    ) -> Result<Option<String>, SyncRunError> {
+        let wanted = &QuestionDraft { text: self.at.text(&wanted.text), ..wanted.clone() };
         let id = wanted.id();
         let manifest = job.breaker.target().map(|target| target.manifest.clone());
         let mut issues = self.at.all(&self.topic()).await?;
@@ -116,7 +124,7 @@ impl Questions<'_> {
         let before = job.question.take().filter(|question| question.issue == issue.number && same);
         job.question = Some(match before {
             Some(question) => question,
-            None => Question {
+            None => JobQuestion {
                 id,
                 version: wanted.version.clone(),
                 issue: issue.number,
@@ -131,24 +139,30 @@ impl Questions<'_> {
 
     /// Is the issue about this very release and manifest closed, and no other one open? We close one only when nothing is
     /// to be asked, and forget it then; nobody else may but those who maintain the repository.
-    fn not_now(question: &Question, wanted: &Wanted, manifest: Option<&String>, issues: &[OwnIssue]) -> bool {
+    fn not_now(
+        question: &JobQuestion,
+        wanted: &QuestionDraft,
+        manifest: Option<&String>,
+        issues: &[OwnIssue],
+    ) -> bool {
         let is_same = question.version == wanted.version && question.manifest.as_ref() == manifest;
         let was = issues.iter().any(|issue| issue.number == question.issue && !issue.open);
         is_same && was && issues.iter().all(|issue| !issue.open)
     }
 
     /// Has anybody who is trusted said a word since it was asked?
-    async fn answered(&self, question: &Question) -> Result<bool, ForgeError> {
+    async fn answered(&self, question: &JobQuestion) -> Result<bool, ForgeError> {
         let replies = self.at.forge.replies(question.issue, question.after.as_ref()).await?;
         Ok(replies.iter().any(|reply| reply.trusted))
     }
 
     /// Says the question again as the last comment, so that people are told of it; what was said of the one before goes. A
     /// run that ended right after it has said it already.
-    async fn renew(&self, number: u64, text: &str) -> Result<(), RunError> {
+    async fn renew(&self, number: u64, text: &str) -> Result<(), SyncRunError> {
         let topic = self.topic();
         let replies = self.at.forge.replies(number, None).await?;
-        let is_said = |last: &Reply| last.topic.as_ref() == Some(&topic) && last.body.trim() == text.trim();
+        let is_said =
+            |last: &ConversationReply| last.topic.as_ref() == Some(&topic) && last.body.trim() == text.trim();
         if replies.last().is_some_and(is_said) {
             return Ok(());
         }
@@ -162,7 +176,7 @@ impl Questions<'_> {
     }
 
     /// Lets no question be open.
-    pub(super) async fn close(&self, job: &mut Job, why: &str) -> Result<(), RunError> {
+    pub(super) async fn close(&self, job: &mut JobState, why: &str) -> Result<(), SyncRunError> {
         // A run that died may have opened one that the job does not know.
         if job.question.is_none() && !self.at.is_unfinished(&self.topic()).await? {
             return Ok(());

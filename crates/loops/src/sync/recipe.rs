@@ -5,19 +5,19 @@ use std::path::Path;
 
 use globset::GlobSet;
 use tokio::task::spawn_blocking;
-use truing_agent::proxy::Reached;
-use truing_agent::verify::{REGISTRIES, Verifier, VerifyError, Worked};
+use truing_agent::proxy::HostAccess;
+use truing_agent::verify::{REGISTRIES, ScratchRun, Verifier, VerifyError};
 use truing_config::sync::{JobConfig, places};
 use truing_config::value;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::verification::{End, Ran};
-use truing_git::{Edited, GitError, Mirror};
+use truing_core::verification::{CommandEnd, CommandRun};
+use truing_git::{GitError, Mirror, PathStatus};
 
-use super::Decided;
+use super::ReleaseDecision;
 use super::change::{self, ChangeError};
-use super::news::{NewsError, Telling};
-use crate::files::{Change, NotTaken, named, put, taken};
+use super::news::{ReleaseNoteError, ReleaseNoteWriter};
+use crate::files::{FileContentChange, RejectedFile, named, put, taken};
 
 /// Lines of what a lock command printed that its failure tells, and characters of each.
 const SHOWN: (usize, usize) = (10, 300);
@@ -30,7 +30,7 @@ pub enum RecipeError {
     Change(#[from] ChangeError),
     /// Version or changelog.
     #[error(transparent)]
-    News(#[from] NewsError),
+    News(#[from] ReleaseNoteError),
     /// Git.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -49,7 +49,7 @@ pub enum RecipeError {
         /// The command.
         command: String,
         /// How it ended.
-        end: End,
+        end: CommandEnd,
         /// The last lines that it printed, and what it may not reach.
         said: String,
     },
@@ -58,14 +58,14 @@ pub enum RecipeError {
     Paths(String),
     /// A file that cannot be read or written.
     #[error("the change is refused: {0}")]
-    File(#[from] NotTaken),
+    File(#[from] RejectedFile),
 }
 
 /// What makes the change.
 #[derive(Debug)]
-pub(super) struct Recipe<'a> {
+pub(super) struct ChangeRecipe<'a> {
     pub(super) job: &'a JobConfig,
-    pub(super) decided: &'a Decided,
+    pub(super) decided: &'a ReleaseDecision,
     pub(super) mirror: &'a Mirror,
     /// The day, `2026-11-21`.
     pub(super) date: String,
@@ -73,17 +73,17 @@ pub(super) struct Recipe<'a> {
     pub(super) locker: Option<&'a Verifier>,
 }
 
-impl Recipe<'_> {
+impl ChangeRecipe<'_> {
     /// Makes the change in a clone of `on` in which no command has run. The files that it wrote.
     ///
     /// # Errors
     /// [`RecipeError`]; what was written stays.
-    pub(super) async fn make(&self, on: &Sha, folder: &Path) -> Result<Vec<Change>, RecipeError> {
+    pub(super) async fn make(&self, on: &Sha, folder: &Path) -> Result<Vec<FileContentChange>, RecipeError> {
         let (at, job, decided) = (folder.to_owned(), self.job.clone(), self.decided.clone());
         let made = spawn_blocking(move || change::made(&at, &job, &decided)).await;
-        let mut written = made.map_err(|error| NotTaken::of(folder, std::io::Error::from(error)))??;
+        let mut written = made.map_err(|error| RejectedFile::of(folder, std::io::Error::from(error)))??;
         let Self { job, decided, mirror, date, .. } = self;
-        let told = Telling { job, decided, mirror, date }.write(folder).await?;
+        let told = ReleaseNoteWriter { job, decided, mirror, date }.write(folder).await?;
         // The version may be in the file of the range.
         written.retain(|one| told.iter().all(|later| later.path != one.path));
         written.extend(told);
@@ -92,7 +92,12 @@ impl Recipe<'_> {
     }
 
     /// Lets the project's own commands bring its lock files up to date.
-    async fn lock(&self, on: &Sha, folder: &Path, written: &[Change]) -> Result<Vec<Change>, RecipeError> {
+    async fn lock(
+        &self,
+        on: &Sha,
+        folder: &Path,
+        written: &[FileContentChange],
+    ) -> Result<Vec<FileContentChange>, RecipeError> {
         if self.job.lock.is_empty() {
             return Ok(Vec::new());
         }
@@ -115,7 +120,7 @@ impl Recipe<'_> {
             places::VERSION => version.clone(),
             _ => one.to_owned(),
         };
-        let words = |word: &truing_core::template::Template| -> Vec<String> {
+        let words = |word: &truing_core::template::TextTemplate| -> Vec<String> {
             let each = if word.has(places::PACKAGES) { companions.as_slice() } else { &[] };
             let names = std::iter::once(package).chain(each);
             names.map(|one| word.filled(|name| of(name, one))).collect()
@@ -127,19 +132,20 @@ impl Recipe<'_> {
     async fn locked(
         &self,
         on: &Sha,
-        worked: &Worked,
-        written: &[Change],
-    ) -> Result<Vec<Change>, RecipeError> {
+        worked: &ScratchRun,
+        written: &[FileContentChange],
+    ) -> Result<Vec<FileContentChange>, RecipeError> {
         let globs: GlobSet = value::globs(&self.job.lock_files)?;
         let staged = self.mirror.stage(on, &worked.tree(), None).await?;
         let own = |path: &RepoPath| written.iter().any(|change| change.path == *path);
         let is_lock = |path: &RepoPath| path.as_str().is_some_and(|path| globs.is_match(path));
-        let may =
-            |(path, edited): &(RepoPath, Edited)| own(path) || (is_lock(path) && *edited != Edited::Deleted);
+        let may = |(path, edited): &(RepoPath, PathStatus)| {
+            own(path) || (is_lock(path) && *edited != PathStatus::Deleted)
+        };
         let refused = staged.paths.iter().filter(|found| !may(found)).map(|(path, _)| path);
         let mut refused: Vec<&RepoPath> = refused.chain(&staged.left_out).collect();
         // What was written before has to be as it was written.
-        let ours = written.iter().map(|change| (change.path.clone(), Edited::Modified)).collect();
+        let ours = written.iter().map(|change| (change.path.clone(), PathStatus::Modified)).collect();
         let kept = taken(&worked.tree(), ours).await?;
         let changed = written.iter().zip(&kept).filter(|(ours, kept)| ours != kept);
         refused.extend(changed.map(|(ours, _)| &ours.path));
@@ -152,7 +158,7 @@ impl Recipe<'_> {
 }
 
 /// What a failed command is told as: how it ended, the last lines that it printed, and the hosts that it was kept from.
-fn failure(ran: &Ran, reached: &[Reached]) -> RecipeError {
+fn failure(ran: &CommandRun, reached: &[HostAccess]) -> RecipeError {
     let text = if ran.errors.trim().is_empty() { &ran.output } else { &ran.errors };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let (count, length) = SHOWN;
@@ -161,10 +167,10 @@ fn failure(ran: &Ran, reached: &[Reached]) -> RecipeError {
         said += "\n";
         said.extend(line.chars().filter(|c| !c.is_control()).take(length));
     }
-    if ran.end == End::NoProgram {
+    if ran.end == CommandEnd::NoProgram {
         said += " in the system's folders and those of `verify.programs`";
     }
-    for Reached { host, port, refused, .. } in reached {
+    for HostAccess { host, port, refused, .. } in reached {
         if let Some(why) = refused {
             said += &format!("\nit asked for {host}:{port}, which {}", why.words(REGISTRIES));
         }

@@ -4,34 +4,36 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use truing_config::sync::Target as Follows;
+use truing_config::sync::ReleaseSelector as Follows;
 use truing_core::RepoPath;
-use truing_core::id::{Millis, Sha};
-use truing_core::port::{ForgeRead as _, Halt, RecordStore, RunRef, StoreError};
-use truing_core::sync::breaker::{Admission, Target};
-use truing_core::sync::course::Course;
-use truing_core::sync::job::Job;
-use truing_core::sync::record::{Evidence, Record, Result as Outcome, Step, SyncDetail};
-use truing_core::sync::{NOTHING_PINNED, Verdict};
-use truing_core::version::Version;
-use truing_forge::effects::Effects;
-use truing_forge::{RepositoryClient, Server};
+use truing_core::id::{Sha, UnixMillis};
+use truing_core::port::{ForgeRead as _, GateHalt, RecordStore, RunRef, StoreError};
+use truing_core::sync::breaker::{RunAdmission, SyncTarget};
+use truing_core::sync::course::BranchPlan;
+use truing_core::sync::job::JobState;
+use truing_core::sync::record::{SyncDetail, SyncEvidence, SyncOutcome as Outcome, SyncRecord, SyncStep};
+use truing_core::sync::{NOTHING_PINNED, SyncVerdict};
+use truing_core::version::PackageVersion;
+use truing_forge::effects::EffectExecutor;
+use truing_forge::{AnyForgeServer, RepositoryClient};
 use truing_git::{Mirror, PrivateFolder, Remote};
 
-use super::bump::Ground;
+use super::bump::BumpContext;
 use super::change;
-use super::classify::Beside;
-use super::drafts::{Draft, Saved};
-use super::error::RunError;
+use super::classify::ClassifyContext;
+use super::drafts::{DraftPullRequest, DraftState};
+use super::error::SyncRunError;
 use super::job::SyncJob;
-use super::pulls::{self, BranchState, Pulls};
-use super::question::Wanted;
-use super::run_log::{Ended, QuestionUpdate, RunLog};
+use super::pulls::{self, BranchState, JobPullRequests};
+use super::question::QuestionDraft;
+use super::run_log::{QuestionUpdate, RunLog, SyncRunEnd};
 use super::tracking;
-use super::verify::Checks;
-use super::words::{self, About};
-use super::{Decided, Question, Seen, SyncError, decided_of, pinned_by, unreported};
-use crate::agent::Spent;
+use super::verify::ProjectChecks;
+use super::words::{self, ReleaseSubject};
+use super::{
+    AvailableReleases, DecisionRequest, ReleaseDecision, SyncDecisionError, decided_of, pinned_by, unreported,
+};
+use crate::agent::ModelSpend;
 use crate::versions;
 
 /// One run of a job.
@@ -43,11 +45,11 @@ pub struct SyncRun<'a> {
     /// The side of the forge that is read.
     pub forge: &'a RepositoryClient,
     /// Where that is.
-    pub server: &'a Server,
+    pub server: &'a AnyForgeServer,
     /// The memory of the job.
     pub store: &'a dyn RecordStore,
     /// Every write to the repository, pushes too.
-    pub effects: Effects<'a>,
+    pub effects: EffectExecutor<'a>,
     /// Where the repository's mirror is.
     pub mirror: &'a Path,
     /// Where the repository is.
@@ -61,36 +63,36 @@ impl SyncRun<'_> {
     /// # Errors
     /// [`StoreError`]: nothing can be remembered.
     #[truing_core::boxed_future]
-    pub async fn run(&self) -> Result<(Record, Option<Millis>), StoreError> {
+    pub async fn run(&self) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
         let mut job = self.store.begin_job(self.run).await?;
         let began = self.effects.clock.now();
         if job.breaker.lost(self.job.config.breaker, began) {
             self.store.keep_job(self.run, &job).await?;
         }
         let (from, to, update, pull) = (None, None, None, None);
-        let evidence = Evidence::default();
-        let spent = Spent::default();
+        let evidence = SyncEvidence::default();
+        let spent = ModelSpend::default();
         let mut log = RunLog { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
         let ended = Box::pin(self.steps(&mut job, &mut log)).await;
-        let is_halted = ended.as_ref().is_err_and(RunError::is_halt);
-        let mut again = ended.as_ref().err().and_then(RunError::settles);
+        let is_halted = ended.as_ref().is_err_and(SyncRunError::is_halt);
+        let mut again = ended.as_ref().err().and_then(SyncRunError::settles);
         let ended = match ended.map_err(|error| error.of_store(self.run)) {
             Ok(ended) => ended,
             Err(Ok(error)) => return Err(error),
             Err(Err(error)) if error.is_halt() || again.is_some() => {
-                Ended::of(Outcome::Held, error.to_string(), QuestionUpdate::Same)
+                SyncRunEnd::of(Outcome::Held, error.to_string(), QuestionUpdate::Same)
             }
             // It would not have been let through.
             Err(Err(error))
                 if !self.job.dry_run && job.breaker.open().is_some() && !job.breaker.is_running() =>
             {
-                Ended::of(
+                SyncRunEnd::of(
                     Outcome::Breaker,
                     format!("the circuit breaker is open; {error}"),
                     QuestionUpdate::Same,
                 )
             }
-            Err(Err(error)) => Ended::of(Outcome::Failed, error.to_string(), QuestionUpdate::Same),
+            Err(Err(error)) => SyncRunEnd::of(Outcome::Failed, error.to_string(), QuestionUpdate::Same),
         };
         let reached = log.reached();
         let now = self.effects.clock.now();
@@ -105,7 +107,7 @@ impl SyncRun<'_> {
             // It goes on when the switch is off, whatever the pattern of its times says.
             again = again.max(Some(now));
         }
-        again = again.max(asked.as_ref().err().and_then(RunError::settles));
+        again = again.max(asked.as_ref().err().and_then(SyncRunError::settles));
         let mut outcome = ended.outcome;
         let (question, why) = match asked.map_err(|error| error.of_store(self.run)) {
             Ok(question) if self.job.dry_run => (question, self.shown(&ended)),
@@ -122,7 +124,7 @@ impl SyncRun<'_> {
         // What is asked after a failure is no step of what was to be done.
         let highest_step = if ended.outcome == Outcome::Asked { log.reached() } else { reached };
         let carried = unreported::carried(self.store, &mut job, &self.run.id).await?;
-        let mut record = Record {
+        let mut record = SyncRecord {
             run: self.run.id.clone(),
             key: self.run.key.clone(),
             steps: log.steps,
@@ -162,8 +164,8 @@ impl SyncRun<'_> {
         Ok((record, again))
     }
 
-    pub(super) fn about<'b>(&'b self, version: &'b str) -> About<'b> {
-        About {
+    pub(super) fn about<'b>(&'b self, version: &'b str) -> ReleaseSubject<'b> {
+        ReleaseSubject {
             job: self.job.name,
             package: &self.job.config.package,
             version,
@@ -171,14 +173,14 @@ impl SyncRun<'_> {
         }
     }
 
-    fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> Pulls<'b> {
+    fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> JobPullRequests<'b> {
         let template = pulls::template(project);
         let (forge, writes, about) = (self.forge, &self.effects, self.about(version));
-        Pulls { forge, server: self.server, writes, job: self.job.config, about, template }
+        JobPullRequests { forge, server: self.server, writes, job: self.job.config, about, template }
     }
 
-    pub(super) fn checks<'b>(&'b self, mirror: &'b Mirror) -> Checks<'b> {
-        Checks {
+    pub(super) fn checks<'b>(&'b self, mirror: &'b Mirror) -> ProjectChecks<'b> {
+        ProjectChecks {
             verifier: self.job.verifier,
             mirror,
             repo: self.job.config.repo.as_deref().unwrap_or_default(),
@@ -186,17 +188,17 @@ impl SyncRun<'_> {
     }
 
     /// The steps, up to the one that ends the run.
-    async fn steps(&self, job: &mut Job, log: &mut RunLog) -> Result<Ended, RunError> {
-        log.begin(Step::Detect);
+    async fn steps(&self, job: &mut JobState, log: &mut RunLog) -> Result<SyncRunEnd, SyncRunError> {
+        log.begin(SyncStep::Detect);
         self.go_on().await?;
         let repository = self.forge.repository().await?;
         if repository.writable.archived {
-            return Err(RunError::Archived);
+            return Err(SyncRunError::Archived);
         }
         let mirror = self.job.git.mirror(self.mirror, self.remote).await?;
-        let tip = mirror.default_tip().await?.ok_or(RunError::Empty)?;
+        let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
-        let folder = PrivateFolder::new().map_err(RunError::Folder)?;
+        let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.private_clone(&tip, &[], folder.path()).await?;
         let project = folder.path();
         // The manifest is read by path from here on, and so is the requirement.
@@ -208,8 +210,14 @@ impl SyncRun<'_> {
         change::plain(project, &self.job.config.constraint_file)?;
         let pins = pinned_by(self.job.config, project, self.job.reader).await?;
         let now = Timestamp::from_millisecond(log.began.0).unwrap_or_default();
-        let question =
-            |to| Question { job: self.job.config, project, manifest: &pins.manifest, from: None, to, now };
+        let question = |to| DecisionRequest {
+            job: self.job.config,
+            project,
+            manifest: &pins.manifest,
+            from: None,
+            to,
+            now,
+        };
         // What people have ruled decides also whether there may be a port in progress.
         let answers = self.questions().answers(job).await?;
         job.hear(answers.ruling, answers.said);
@@ -218,12 +226,12 @@ impl SyncRun<'_> {
         let begun = saved
             .draft
             .as_ref()
-            .and_then(|draft| Version::parse(self.job.config.registry, &draft.version).ok());
+            .and_then(|draft| PackageVersion::parse(self.job.config.registry, &draft.version).ok());
         let named = self.job.to.cloned();
         if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
             let (url, version) = (&draft.pull.url, &draft.version);
             let why = format!("{url} is a port to {version}, which is finished first: run it without `--to`");
-            return Ok(Ended::of(Outcome::Held, why, QuestionUpdate::Same));
+            return Ok(SyncRunEnd::of(Outcome::Held, why, QuestionUpdate::Same));
         }
         let wanted = named.clone().or_else(|| begun.clone());
         let mut seen = super::seen(&question(wanted), self.job.index).await;
@@ -235,7 +243,7 @@ impl SyncRun<'_> {
         // Who names a release that cannot be followed has made a mistake, and the job has not failed.
         if let (Some(named), Some(why)) = (&named, self.unfollowed(&seen)) {
             log.to = Some(named.to_string());
-            return Ok(Ended::of(Outcome::Held, why, QuestionUpdate::Same));
+            return Ok(SyncRunEnd::of(Outcome::Held, why, QuestionUpdate::Same));
         }
         let mut seen = seen?;
         let tools = (self.job.index, self.job.archives, self.job.reader);
@@ -249,24 +257,28 @@ impl SyncRun<'_> {
         let (from, to) = (seen.from.to_string(), seen.to.to_string());
         (log.from, log.to) = (Some(from), Some(to.clone()));
         if seen.is_in_range() {
-            log.update = Some(Verdict::Skip);
+            log.update = Some(SyncVerdict::Skip);
             let why = format!("{} {to} is in the range already", self.job.config.package);
-            return Ok(Ended::of(Outcome::UpToDate, why, QuestionUpdate::Nothing));
+            return Ok(SyncRunEnd::of(Outcome::UpToDate, why, QuestionUpdate::Nothing));
         }
 
-        let target = Target { version: to.clone(), manifest: change::digest(&manifest) };
+        let target = SyncTarget { version: to.clone(), manifest: change::digest(&manifest) };
         if !self.job.dry_run {
             let now = self.effects.clock.now();
             unreported::begun(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.config.breaker, now);
             // Before anything is tried: whoever dies from here on has failed.
             self.store.keep_job(self.run, job).await?;
-            if let Admission::Skip(_) = admission {
-                return Ok(Ended::of(Outcome::Breaker, "the circuit breaker is open", QuestionUpdate::Same));
+            if let RunAdmission::Skip(_) = admission {
+                return Ok(SyncRunEnd::of(
+                    Outcome::Breaker,
+                    "the circuit breaker is open",
+                    QuestionUpdate::Same,
+                ));
             }
         }
 
-        log.begin(Step::Decide);
+        log.begin(SyncStep::Decide);
         let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
         decided.decision.unguarded.extend(pins.untold.iter().cloned());
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
@@ -277,31 +289,32 @@ impl SyncRun<'_> {
         }
         if decided.decision.reason == NOTHING_PINNED && self.job.verifier.is_some() {
             let why = "nothing is pinned, and the project's own checks decide".to_owned();
-            decided.ruled(self.job.config, Verdict::Relax, why);
+            decided.ruled(self.job.config, SyncVerdict::Relax, why);
         }
-        let unanswered = decided.decision.verdict == Verdict::Ask && decided.decision.needs_classification;
+        let unanswered =
+            decided.decision.verdict == SyncVerdict::Ask && decided.decision.needs_classification;
         let may_port =
-            self.job.config.writes_code || rules.is_some_and(|ruling| ruling.verdict == Verdict::Bump);
+            self.job.config.writes_code || rules.is_some_and(|ruling| ruling.verdict == SyncVerdict::Bump);
         if unanswered {
-            let about = Beside { project, manifest: &pins.manifest, heard: answers.newest.as_ref() };
+            let about = ClassifyContext { project, manifest: &pins.manifest, heard: answers.newest.as_ref() };
             let ended = Box::pin(self.classify((job, log), about, &mut decided)).await?;
             if let Some(ended) = ended {
-                (log.update, log.evidence) = (Some(Verdict::Ask), RunLog::evidence(&decided));
+                (log.update, log.evidence) = (Some(SyncVerdict::Ask), RunLog::evidence(&decided));
                 return Ok(ended);
             }
         }
         log.update = Some(decided.decision.verdict);
         log.evidence = RunLog::evidence(&decided);
-        let needs_port = matches!(decided.decision.verdict, Verdict::Bump | Verdict::Ask);
+        let needs_port = matches!(decided.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
         if let Some(draft) = saved.draft.take_if(|_| !needs_port) {
             self.drop_draft(&draft, "No port is needed any more").await?;
         }
         match decided.decision.verdict {
-            Verdict::Skip => {
-                Ok(Ended::of(Outcome::LeftOut, decided.decision.reason.clone(), QuestionUpdate::Nothing))
+            SyncVerdict::Skip => {
+                Ok(SyncRunEnd::of(Outcome::LeftOut, decided.decision.reason.clone(), QuestionUpdate::Nothing))
             }
-            Verdict::Ask => Ok(self.asking(&to, &decided)),
-            Verdict::Relax | Verdict::Bump => {
+            SyncVerdict::Ask => Ok(self.asking(&to, &decided)),
+            SyncVerdict::Relax | SyncVerdict::Bump => {
                 let at = (project, repository.default_branch.as_str());
                 Box::pin(self.publish((job, log), (&mirror, &tip), at, may_port.then_some(&saved), &decided))
                     .await
@@ -310,110 +323,123 @@ impl SyncRun<'_> {
     }
 
     /// The reason for which a named release cannot be followed, if there is one.
-    fn unfollowed(&self, seen: &Result<Seen, SyncError>) -> Option<String> {
+    fn unfollowed(&self, seen: &Result<AvailableReleases, SyncDecisionError>) -> Option<String> {
         match seen {
             Ok(seen) if seen.is_there() => None,
-            Ok(Seen { to, newest, .. }) => {
+            Ok(AvailableReleases { to, newest, .. }) => {
                 let package = &self.job.config.package;
                 Some(format!("{package} has no release {to}; the newest is {newest}"))
             }
             Err(
-                error @ (SyncError::Yanked { .. } | SyncError::Excluded { .. } | SyncError::Older { .. }),
+                error @ (SyncDecisionError::Yanked { .. }
+                | SyncDecisionError::Excluded { .. }
+                | SyncDecisionError::Older { .. }),
             ) => Some(error.to_string()),
             Err(_) => None,
         }
     }
 
     /// The port in progress, if this job may have one.
-    async fn saved(&self, job: &Job) -> Result<Saved, RunError> {
-        let ruled = job.ruling.as_ref().is_some_and(|ruling| ruling.verdict == Verdict::Bump);
+    async fn saved(&self, job: &JobState) -> Result<DraftState, SyncRunError> {
+        let ruled = job.ruling.as_ref().is_some_and(|ruling| ruling.verdict == SyncVerdict::Bump);
         if self.job.porter.is_some() && (self.job.config.writes_code || ruled) {
             Ok(self.drafts().look().await?)
         } else {
-            Ok(Saved::default())
+            Ok(DraftState::default())
         }
     }
 
     /// Closes a draft that nobody needs any more.
-    async fn drop_draft(&self, draft: &Draft, why: &str) -> Result<(), RunError> {
+    async fn drop_draft(&self, draft: &DraftPullRequest, why: &str) -> Result<(), SyncRunError> {
         self.go_on().await?;
         self.drafts().close(draft, why).await
     }
 
     /// People have to say.
-    pub(super) fn asking(&self, version: &str, decided: &Decided) -> Ended {
+    pub(super) fn asking(&self, version: &str, decided: &ReleaseDecision) -> SyncRunEnd {
         let (title, text) = words::question(self.about(version), decided);
-        let wanted = Wanted { version: version.to_owned(), title, text };
-        Ended::of(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::This(wanted))
+        let wanted = QuestionDraft { version: version.to_owned(), title, text };
+        SyncRunEnd::of(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::This(wanted))
     }
 
     /// Makes the change and brings it to the forge.
     async fn publish(
         &self,
-        (job, log): (&mut Job, &mut RunLog),
+        (job, log): (&mut JobState, &mut RunLog),
         (mirror, tip): (&Mirror, &Sha),
         (project, base): (&Path, &str),
-        saved: Option<&Saved>,
-        decided: &Decided,
-    ) -> Result<Ended, RunError> {
-        log.begin(Step::Look);
+        saved: Option<&DraftState>,
+        decided: &ReleaseDecision,
+    ) -> Result<SyncRunEnd, SyncRunError> {
+        log.begin(SyncStep::Look);
         let version = decided.to.to_string();
         let pulls = self.pulls(&version, project);
         let reaches = |theirs: &str| {
-            Version::parse(self.job.config.registry, theirs).is_ok_and(|theirs| theirs >= decided.to)
+            PackageVersion::parse(self.job.config.registry, theirs).is_ok_and(|theirs| theirs >= decided.to)
         };
         let stands = pulls.look(reaches).await?;
         if let Some(url) = stands.foreign.clone() {
-            return Err(RunError::Foreign { branch: self.job.config.branch.clone(), url });
+            return Err(SyncRunError::Foreign { branch: self.job.config.branch.clone(), url });
         }
         let verdict = decided.decision.verdict;
         // A port is not made again only because the base has moved on: people see to that when they merge it.
-        let same = verdict == Verdict::Bump || self.is_on(mirror, tip, &stands).await?;
+        let same = verdict == SyncVerdict::Bump || self.is_on(mirror, tip, &stands).await?;
         let draft = saved.and_then(|saved| saved.draft.as_ref());
         let course = stands.course(verdict, draft.is_some(), same);
-        if let (Course::Unchanged | Course::Covered, Some(draft)) = (course, draft) {
+        if let (BranchPlan::Unchanged | BranchPlan::Covered, Some(draft)) = (course, draft) {
             let url = stands.last.as_ref().map(|pull| pull.url.as_str()).unwrap_or_default();
             self.drop_draft(draft, &format!("Finished in {url}")).await?;
         }
         let (page, pull) =
             (stands.last.as_ref().map(|pull| pull.url.clone()).unwrap_or_default(), &stands.last);
         match (course, pull) {
-            (Course::Covered, _) => {
-                return Ok(Ended::of(
+            (BranchPlan::Covered, _) => {
+                return Ok(SyncRunEnd::of(
                     Outcome::Covered,
                     format!("{page} has it, and is merged"),
                     QuestionUpdate::Nothing,
                 ));
             }
-            (Course::Unchanged, pull) => {
+            (BranchPlan::Unchanged, pull) => {
                 if let Some(pull) = pull {
                     pulls.label(pull).await?;
                 }
-                return Ok(Ended::of(Outcome::Covered, format!("{page} has it"), QuestionUpdate::Nothing));
+                return Ok(SyncRunEnd::of(
+                    Outcome::Covered,
+                    format!("{page} has it"),
+                    QuestionUpdate::Nothing,
+                ));
             }
-            (Course::Blocked, Some(pull)) => {
+            (BranchPlan::Blocked, Some(pull)) => {
                 log.pull = Some(pulls.say_blocked(&stands, pull).await?);
                 let why = format!(
                     "{page} is somebody's: {}",
                     stands.active.as_ref().map(|active| active.words()).unwrap_or_default()
                 );
-                return Ok(Ended::of(Outcome::Blocked, why, QuestionUpdate::Same));
+                return Ok(SyncRunEnd::of(Outcome::Blocked, why, QuestionUpdate::Same));
             }
-            (Course::Continue | Course::Begin | Course::Redo | Course::InPlace | Course::Blocked, _) => {}
+            (
+                BranchPlan::Continue
+                | BranchPlan::Begin
+                | BranchPlan::Redo
+                | BranchPlan::InPlace
+                | BranchPlan::Blocked,
+                _,
+            ) => {}
         }
-        if verdict == Verdict::Bump {
+        if verdict == SyncVerdict::Bump {
             // Without a person's ruling, or a job that may, nobody ports code.
             let Some(saved) = saved else { return Ok(self.asking(&version, decided)) };
-            let ground = Ground { mirror, tip, base, stands: &stands, saved, pulls: &pulls };
+            let ground = BumpContext { mirror, tip, base, stands: &stands, saved, pulls: &pulls };
             return Box::pin(self.bump(job, log, ground, decided)).await;
         }
 
-        log.begin(Step::Change);
+        log.begin(SyncStep::Change);
         let (parent, own);
         let (at, on) = match (course, stands.head()) {
-            (Course::InPlace, Some(head)) => {
+            (BranchPlan::InPlace, Some(head)) => {
                 mirror.fetch(std::slice::from_ref(head)).await?;
-                own = PrivateFolder::new().map_err(RunError::Folder)?;
+                own = PrivateFolder::new().map_err(SyncRunError::Folder)?;
                 mirror.private_clone(head, &[], own.path()).await?;
                 parent = head.clone();
                 (own.path(), &parent)
@@ -431,27 +457,31 @@ impl SyncRun<'_> {
                 None => format!("a pull request from {branch} would be opened with this change"),
             };
             let why = format!("{what}:\n{}", String::from_utf8_lossy(&diff));
-            return Ok(Ended::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
+            return Ok(SyncRunEnd::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 
         if self.job.verifier.is_some() {
-            log.begin(Step::Verify);
+            log.begin(SyncStep::Verify);
             self.go_on().await?;
         }
         let checked = Box::pin(self.checks(mirror).of(on, &[&made], "relax")).await?;
         let is_ruled = job
             .ruling
             .as_ref()
-            .is_some_and(|ruling| ruling.version == version && ruling.verdict == Verdict::Relax);
+            .is_some_and(|ruling| ruling.version == version && ruling.verdict == SyncVerdict::Relax);
         if !checked.failing.is_empty() && !is_ruled {
-            log.update = Some(Verdict::Ask);
+            log.update = Some(SyncVerdict::Ask);
             let failing = checked.failing.join("; ");
             let why = format!("with the wider range checks fail that did not before: {failing}");
             let (title, text) = words::failing(self.about(&version), decided, &checked);
-            return Ok(Ended::of(Outcome::Asked, why, QuestionUpdate::This(Wanted { version, title, text })));
+            return Ok(SyncRunEnd::of(
+                Outcome::Asked,
+                why,
+                QuestionUpdate::This(QuestionDraft { version, title, text }),
+            ));
         }
 
-        log.begin(Step::Publish);
+        log.begin(SyncStep::Publish);
         if !staged.paths.is_empty() {
             self.go_on().await?;
             let expected = match stands.head() {
@@ -469,27 +499,31 @@ impl SyncRun<'_> {
         let without = self.without_labels();
         let why = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);
         log.pull = Some(shown);
-        Ok(Ended::of(Outcome::Relaxed, why, QuestionUpdate::Nothing))
+        Ok(SyncRunEnd::of(Outcome::Relaxed, why, QuestionUpdate::Nothing))
     }
 
     /// Is the branch of the open pull request on the newest commit of the default one?
-    async fn is_on(&self, mirror: &Mirror, tip: &Sha, stands: &BranchState) -> Result<bool, RunError> {
+    async fn is_on(&self, mirror: &Mirror, tip: &Sha, stands: &BranchState) -> Result<bool, SyncRunError> {
         let Some(head) = stands.head() else { return Ok(false) };
         mirror.fetch(std::slice::from_ref(head)).await?;
         Ok(mirror.merge_base(tip, head).await?.as_ref() == Some(tip))
     }
 
     /// Before each effect.
-    pub(super) async fn go_on(&self) -> Result<(), RunError> {
-        Ok(self.effects.gate.go_on().await.map_err(Halt::from)?)
+    pub(super) async fn go_on(&self) -> Result<(), SyncRunError> {
+        Ok(self.effects.gate.go_on().await.map_err(GateHalt::from)?)
     }
 }
 
 /// Is there nothing left to be done for the release that a port was begun for?
-fn is_past(begun: Option<&Version>, seen: &Result<Seen, SyncError>) -> bool {
+fn is_past(begun: Option<&PackageVersion>, seen: &Result<AvailableReleases, SyncDecisionError>) -> bool {
     match seen {
         Ok(seen) => begun.is_none() || seen.is_in_range() || !seen.is_there(),
-        Err(SyncError::Yanked { .. } | SyncError::Excluded { .. } | SyncError::Older { .. }) => true,
+        Err(
+            SyncDecisionError::Yanked { .. }
+            | SyncDecisionError::Excluded { .. }
+            | SyncDecisionError::Older { .. },
+        ) => true,
         Err(_) => false,
     }
 }

@@ -2,32 +2,32 @@
 
 use std::time::Instant;
 
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::money::MicroUsd;
 use truing_core::run::{self, StepCost};
-use truing_core::sync::Verdict;
-use truing_core::sync::breaker::End;
-use truing_core::sync::record::{Evidence, MAX_UNGUARDED, Pull, Result as Outcome, Step};
+use truing_core::sync::SyncVerdict;
+use truing_core::sync::breaker::BreakerOutcome;
+use truing_core::sync::record::{JobPull, MAX_UNGUARDED, SyncEvidence, SyncOutcome as Outcome, SyncStep};
 
-use super::Decided;
-use super::question::Wanted;
-use crate::agent::Spent;
+use super::ReleaseDecision;
+use super::question::QuestionDraft;
+use crate::agent::ModelSpend;
 
 /// What a run has done so far.
 pub(super) struct RunLog {
-    pub(super) began: Millis,
-    pub(super) at: Option<(Step, Instant)>,
-    pub(super) steps: Vec<StepCost<Step>>,
+    pub(super) began: UnixMillis,
+    pub(super) at: Option<(SyncStep, Instant)>,
+    pub(super) steps: Vec<StepCost<SyncStep>>,
     pub(super) from: Option<String>,
     pub(super) to: Option<String>,
-    pub(super) update: Option<Verdict>,
-    pub(super) evidence: Evidence,
-    pub(super) pull: Option<Pull>,
-    pub(super) spent: Spent,
+    pub(super) update: Option<SyncVerdict>,
+    pub(super) evidence: SyncEvidence,
+    pub(super) pull: Option<JobPull>,
+    pub(super) spent: ModelSpend,
 }
 
 impl RunLog {
-    pub(super) fn begin(&mut self, step: Step) {
+    pub(super) fn begin(&mut self, step: SyncStep) {
         self.end();
         self.at = Some((step, Instant::now()));
     }
@@ -41,15 +41,15 @@ impl RunLog {
     }
 
     /// The step that the run is at, or came to.
-    pub(super) fn reached(&self) -> Step {
+    pub(super) fn reached(&self) -> SyncStep {
         let at = self.at.map(|(step, _)| step);
-        at.or_else(|| self.steps.last().map(|step| step.id)).unwrap_or(Step::Detect)
+        at.or_else(|| self.steps.last().map(|step| step.id)).unwrap_or(SyncStep::Detect)
     }
 
     /// What a decision rests on.
-    pub(super) fn evidence(decided: &Decided) -> Evidence {
+    pub(super) fn evidence(decided: &ReleaseDecision) -> SyncEvidence {
         let decision = &decided.decision;
-        Evidence {
+        SyncEvidence {
             reason: decision.reason.clone(),
             changed: decision.changed.clone(),
             unguarded: decision.unguarded.iter().take(MAX_UNGUARDED).cloned().collect(),
@@ -59,7 +59,7 @@ impl RunLog {
     }
 
     /// What the model took in this step.
-    pub(super) fn spent(&mut self, spent: Spent) {
+    pub(super) fn spent(&mut self, spent: ModelSpend) {
         self.spent = spent;
     }
 
@@ -70,7 +70,7 @@ impl RunLog {
 }
 
 /// How a run ends, and what it asks.
-pub(super) struct Ended {
+pub(super) struct SyncRunEnd {
     pub(super) outcome: Outcome,
     pub(super) why: String,
     pub(super) asks: QuestionUpdate,
@@ -79,37 +79,37 @@ pub(super) struct Ended {
 /// What becomes of the question.
 pub(super) enum QuestionUpdate {
     /// This is asked.
-    This(Wanted),
+    This(QuestionDraft),
     /// Whatever is asked stays so.
     Same,
     /// Nothing is, any more.
     Nothing,
 }
 
-impl Ended {
+impl SyncRunEnd {
     pub(super) fn of(outcome: Outcome, why: impl Into<String>, asks: QuestionUpdate) -> Self {
         Self { outcome, why: why.into(), asks }
     }
 
     /// What the end means for the breaker.
-    pub(super) fn to_breaker(&self) -> End {
+    pub(super) fn to_breaker(&self) -> BreakerOutcome {
         match self.outcome.end() {
-            run::End::Failed => End::Failure(self.why.clone()),
-            run::End::Deferred => End::GivenBack,
-            run::End::Partial => End::Neutral,
-            run::End::Done | run::End::Skipped => match self.outcome {
+            run::RunOutcome::Failed => BreakerOutcome::Failure(self.why.clone()),
+            run::RunOutcome::Deferred => BreakerOutcome::GivenBack,
+            run::RunOutcome::Partial => BreakerOutcome::Neutral,
+            run::RunOutcome::Done | run::RunOutcome::Skipped => match self.outcome {
                 Outcome::Relaxed
                 | Outcome::Bumped
                 | Outcome::UpToDate
                 | Outcome::Covered
-                | Outcome::LeftOut => End::Success,
+                | Outcome::LeftOut => BreakerOutcome::Success,
                 Outcome::Asked
                 | Outcome::Blocked
                 | Outcome::Breaker
                 | Outcome::Rehearsed
                 | Outcome::Saved
                 | Outcome::Held
-                | Outcome::Failed => End::Neutral,
+                | Outcome::Failed => BreakerOutcome::Neutral,
             },
         }
     }

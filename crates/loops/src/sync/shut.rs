@@ -1,11 +1,11 @@
 //! What a gate that is shut comes to: the kill switch holds the run, and somebody who has taken over ends it unheard.
 
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::port::{HaltReason, RunRef, StoreError};
 
-use super::error::RunError;
+use super::error::SyncRunError;
 
-impl RunError {
+impl SyncRunError {
     /// Is it the kill switch alone?
     pub(super) fn is_halt(&self) -> bool {
         let Self::Halted(halt) = self else { return false };
@@ -13,7 +13,7 @@ impl RunError {
     }
 
     /// The time from which the forge must show whether a write was made, if the run waits for that.
-    pub(super) fn settles(&self) -> Option<Millis> {
+    pub(super) fn settles(&self) -> Option<UnixMillis> {
         if let Self::Settling { until, .. } = self { Some(*until) } else { None }
     }
 

@@ -1,25 +1,25 @@
 //! The side of a run that speaks to people beside its pull request: its question, and the notice of what its runs came to.
 
-use truing_core::sync::job::Job;
-use truing_core::sync::record::{Record, Step};
+use truing_core::sync::job::JobState;
+use truing_core::sync::record::{SyncRecord, SyncStep};
 use truing_forge::ForgeServer as _;
 
-use super::error::RunError;
-use super::notices::Notices;
-use super::question::{Questions, Wanted};
+use super::error::SyncRunError;
+use super::notices::JobNotices;
+use super::question::{JobQuestions, QuestionDraft};
 use super::run::SyncRun;
-use super::run_log::{Ended, QuestionUpdate, RunLog};
-use super::tracking::Tracking;
+use super::run_log::{QuestionUpdate, RunLog, SyncRunEnd};
+use super::tracking::TrackingNotice;
 use super::words;
 
 impl SyncRun<'_> {
-    pub(super) fn questions(&self) -> Questions<'_> {
-        Questions { at: self.notices(&self.job.config.question_label, "question"), job: self.job.name }
+    pub(super) fn questions(&self) -> JobQuestions<'_> {
+        JobQuestions { at: self.notices(&self.job.config.question_label, "question"), job: self.job.name }
     }
 
-    fn notices<'b>(&'b self, label: &'b str, end: &'static str) -> Notices<'b> {
+    fn notices<'b>(&'b self, label: &'b str, end: &'static str) -> JobNotices<'b> {
         let Self { job, forge, server, mirror, remote, .. } = *self;
-        Notices { forge, server, writes: &self.effects, job, mirror, remote, label, end }
+        JobNotices { forge, server, writes: &self.effects, job, mirror, remote, label, end }
     }
 
     /// What is told of what the forge does not have and the job asks for.
@@ -32,45 +32,45 @@ impl SyncRun<'_> {
     }
 
     /// Where the job tells of its runs.
-    pub(super) fn outcomes(&self) -> Notices<'_> {
+    pub(super) fn outcomes(&self) -> JobNotices<'_> {
         self.notices(&self.job.config.outcome_label, "outcome")
     }
 
     /// Tells of the run in the notice that the job may have for it.
-    pub(super) async fn track(&self, job: &mut Job, record: &Record) -> Result<(), RunError> {
+    pub(super) async fn track(&self, job: &mut JobState, record: &SyncRecord) -> Result<(), SyncRunError> {
         if !self.job.config.tracks || self.job.dry_run {
             job.tracked = job.tracked.take().filter(|_| self.job.config.tracks);
             return Ok(());
         }
         self.go_on().await?;
         let tracking =
-            Tracking { key: &self.run.key, store: self.store, at: self.outcomes(), job: self.job.name };
+            TrackingNotice { key: &self.run.key, store: self.store, at: self.outcomes(), job: self.job.name };
         tracking.tell(job, record).await
     }
 
     /// Lets the right question be open, and one only. Its page.
     pub(super) async fn ask(
         &self,
-        job: &mut Job,
+        job: &mut JobState,
         log: &mut RunLog,
-        ended: &Ended,
-    ) -> Result<Option<String>, RunError> {
+        ended: &SyncRunEnd,
+    ) -> Result<Option<String>, SyncRunError> {
         let version = log.to.clone().unwrap_or_default();
         let open = job.breaker.open().is_some().then(|| {
             let version = job.breaker.target().map_or(version.as_str(), |target| target.version.as_str());
             let (title, text) = words::open(self.about(version), &job.breaker);
-            Wanted { version: version.to_owned(), title, text }
+            QuestionDraft { version: version.to_owned(), title, text }
         });
         // What is said of a release that somebody named answers no question about another one.
         let is_of_another = self.job.to.is_some()
             && job.question.as_ref().is_some_and(|question| question.version != version);
         match (open, &ended.asks) {
             (Some(wanted), _) => {
-                log.begin(Step::Ask);
+                log.begin(SyncStep::Ask);
                 self.asked(job, &wanted).await
             }
             (None, QuestionUpdate::This(wanted)) => {
-                log.begin(Step::Ask);
+                log.begin(SyncStep::Ask);
                 self.asked(job, wanted).await
             }
             (None, QuestionUpdate::Nothing) if !is_of_another => {
@@ -86,14 +86,14 @@ impl SyncRun<'_> {
     }
 
     /// The page of the open question about the same release. A dry run asks nothing.
-    pub(super) fn known_question(&self, job: &Job, ended: &Ended) -> Option<String> {
+    pub(super) fn known_question(&self, job: &JobState, ended: &SyncRunEnd) -> Option<String> {
         let QuestionUpdate::This(wanted) = &ended.asks else { return None };
         let known = job.question.as_ref()?;
         known.url.clone().filter(|_| !known.closed && known.version == wanted.version)
     }
 
     /// The reason for which a dry run ended so, with the whole question that a run would ask.
-    pub(super) fn shown(&self, ended: &Ended) -> String {
+    pub(super) fn shown(&self, ended: &SyncRunEnd) -> String {
         let QuestionUpdate::This(wanted) = &ended.asks else { return ended.why.clone() };
         let questions = self.questions();
         let (noun, text) = (questions.at.noun(), questions.at.text(&wanted.text));
@@ -105,7 +105,11 @@ impl SyncRun<'_> {
         )
     }
 
-    async fn asked(&self, job: &mut Job, wanted: &Wanted) -> Result<Option<String>, RunError> {
+    async fn asked(
+        &self,
+        job: &mut JobState,
+        wanted: &QuestionDraft,
+    ) -> Result<Option<String>, SyncRunError> {
         self.go_on().await?;
         let page = self.questions().ask(job, wanted).await?;
         // Whoever dies from here on has asked it.

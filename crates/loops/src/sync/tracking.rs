@@ -1,27 +1,27 @@
 //! The notice that tells of a job's last runs, if the job wants one: known by its topic, and edited in place. There is one,
 //! ever: what people delete or take over is told, and no other one is opened.
 
-use truing_core::id::{Key, Topic};
-use truing_core::port::{ForgeError, Runs};
-use truing_core::sync::job::{Job, Tracked};
-use truing_core::sync::record::Record;
+use truing_core::id::{SlotKey, Topic};
+use truing_core::port::{ForgeError, RunStore};
+use truing_core::sync::job::{JobState, TrackingIssue};
+use truing_core::sync::record::SyncRecord;
 
-use super::error::RunError;
-use super::notices::Notices;
+use super::error::SyncRunError;
+use super::notices::JobNotices;
 use super::words;
 
 /// Runs that are shown, the last ones.
 const SHOWN: usize = 20;
 
 /// The notice of one job at a forge.
-pub(super) struct Tracking<'a> {
-    pub(super) store: &'a dyn Runs,
-    pub(super) key: &'a Key,
-    pub(super) at: Notices<'a>,
+pub(super) struct TrackingNotice<'a> {
+    pub(super) store: &'a dyn RunStore,
+    pub(super) key: &'a SlotKey,
+    pub(super) at: JobNotices<'a>,
     pub(super) job: &'a str,
 }
 
-impl Tracking<'_> {
+impl TrackingNotice<'_> {
     fn topic(&self) -> Topic {
         Topic::new(format!("sync/{}/outcome", self.job))
     }
@@ -29,8 +29,8 @@ impl Tracking<'_> {
     /// Tells of this run and of those before it.
     ///
     /// # Errors
-    /// [`RunError`], which fails nothing: the records have it.
-    pub(super) async fn tell(&self, job: &mut Job, record: &Record) -> Result<(), RunError> {
+    /// [`SyncRunError`], which fails nothing: the records have it.
+    pub(super) async fn tell(&self, job: &mut JobState, record: &SyncRecord) -> Result<(), SyncRunError> {
         let mut records = vec![record.clone()];
         records.extend(self.store.job_records(self.key, SHOWN - 1).await?);
         let (title, body) = words::runs(self.job, &records);
@@ -40,20 +40,20 @@ impl Tracking<'_> {
             None => self.at.all(&topic).await?.first().map(|notice| notice.number),
         };
         if let Some(number) = number {
-            job.tracked = Some(Tracked { issue: number });
+            job.tracked = Some(TrackingIssue { issue: number });
             return self.at.edit(number, topic, (title, body)).await;
         }
         let opened = self.at.open(topic, &title, &body).await?;
-        job.tracked = Some(Tracked { issue: opened.number });
+        job.tracked = Some(TrackingIssue { issue: opened.number });
         Ok(())
     }
 }
 
 /// The reason why it is not kept, for people.
-pub(super) fn not_kept(job: &Job, noun: &str, error: &RunError) -> String {
+pub(super) fn not_kept(job: &JobState, noun: &str, error: &SyncRunError) -> String {
     let number = job.tracked.as_ref().map(|tracked| tracked.issue);
     match (error, number) {
-        (RunError::Forge(ForgeError::NotFound { .. }), Some(number)) => format!(
+        (SyncRunError::Forge(ForgeError::NotFound { .. }), Some(number)) => format!(
             "the {noun} #{number} that told of the runs is gone, and no other one is opened; one run with \
              `outcome.issue = false` lets it be forgotten"
         ),

@@ -3,16 +3,16 @@
 
 use std::io;
 
-use truing_agent::verify::{Scope, Verified, Verifier, VerifyError};
+use truing_agent::verify::{CacheScope, VerifiedTree, Verifier, VerifyError};
 use truing_core::id::Sha;
-use truing_core::verification::Verification;
+use truing_core::verification::VerificationReport;
 use truing_git::{GitError, Mirror, PrivateFolder};
 
-use crate::files::{Change, NotTaken, put};
+use crate::files::{FileContentChange, RejectedFile, put};
 
 /// What the checks say.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Checked {
+pub(super) struct CheckResults {
     /// How many were run; none: there are none.
     pub(super) count: Option<usize>,
     /// Those that fail and should not, as commands.
@@ -21,7 +21,7 @@ pub(super) struct Checked {
 
 /// Why the checks say nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum CheckError {
+pub enum ProjectCheckError {
     /// Git.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -30,7 +30,7 @@ pub enum CheckError {
     Folder(#[from] io::Error),
     /// A file of the change.
     #[error("the change cannot be checked: {0}")]
-    File(#[from] NotTaken),
+    File(#[from] RejectedFile),
     /// The checks.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -38,7 +38,7 @@ pub enum CheckError {
 
 /// The checks of a job's project.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Checks<'a> {
+pub(super) struct ProjectChecks<'a> {
     /// What runs them; none: none are configured.
     pub(super) verifier: Option<&'a Verifier>,
     pub(super) mirror: &'a Mirror,
@@ -46,34 +46,39 @@ pub(super) struct Checks<'a> {
     pub(super) repo: &'a str,
 }
 
-impl Checks<'_> {
+impl ProjectChecks<'_> {
     /// Runs them on a commit, and on it with these changes, the later ones over the earlier. `by`: who made them; what is
     /// set up for one is never used for another.
     ///
     /// # Errors
-    /// [`CheckError`]
-    pub(super) async fn of(&self, on: &Sha, changes: &[&[Change]], by: &str) -> Result<Checked, CheckError> {
-        let Some(verifier) = self.verifier else { return Ok(Checked::default()) };
+    /// [`ProjectCheckError`]
+    pub(super) async fn of(
+        &self,
+        on: &Sha,
+        changes: &[&[FileContentChange]],
+        by: &str,
+    ) -> Result<CheckResults, ProjectCheckError> {
+        let Some(verifier) = self.verifier else { return Ok(CheckResults::default()) };
         let own = format!("sync {}", self.repo);
         let base = PrivateFolder::new()?;
         self.mirror.private_clone(on, &[], base.path()).await?;
-        let base = verifier.verified(base.path(), &Scope::new(own.clone()), None).await?;
+        let base = verifier.verified(base.path(), &CacheScope::new(own.clone()), None).await?;
         let tree = PrivateFolder::new()?;
         self.mirror.private_clone(on, &[], tree.path()).await?;
         for changes in changes {
             put(tree.path(), changes).await?;
         }
-        let scope = Scope::new(format!("{own} {by}")).trusting(own);
+        let scope = CacheScope::new(format!("{own} {by}")).trusting(own);
         let baseline = base.verification.as_ref();
-        let Verified { set_up, verification } = verifier.verified(tree.path(), &scope, baseline).await?;
+        let VerifiedTree { set_up, verification } = verifier.verified(tree.path(), &scope, baseline).await?;
         let Some(now) = verification else {
             let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
             let failing = failed.map(|ran| format!("{} (set-up)", ran.argv.join(" "))).collect();
-            return Ok(Checked { count: Some(0), failing });
+            return Ok(CheckResults { count: Some(0), failing });
         };
-        let verdicts = Verification::compare(baseline, &now);
+        let verdicts = VerificationReport::compare(baseline, &now);
         let failing = now.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
         let failing = failing.map(|(check, _)| check.ran.argv.join(" ")).collect();
-        Ok(Checked { count: Some(now.checks.len()), failing })
+        Ok(CheckResults { count: Some(now.checks.len()), failing })
     }
 }

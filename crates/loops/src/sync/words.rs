@@ -1,21 +1,21 @@
 //! What people read of a job: titles and texts of its pull requests, its questions and its comments. Names and reasons
 //! come from packages and manifests: they are shown as text, whatever they contain.
 
-use truing_agent::schema::work::Work;
+use truing_agent::schema::work::WorkReport;
 use truing_config::sync::places;
 use truing_core::line;
 use truing_core::markdown::{code, plain};
-use truing_core::run::End;
-use truing_core::sync::breaker::{self, Breaker};
-use truing_core::sync::classify::{Classification, Judged};
-use truing_core::sync::record::Record;
-use truing_core::sync::{Decision, Kind, Verdict};
-use truing_core::template::Template;
-use truing_git::Refusal;
+use truing_core::run::RunOutcome;
+use truing_core::sync::breaker::{self, JobBreaker};
+use truing_core::sync::classify::{FunctionJudgement, ReleaseClassification};
+use truing_core::sync::record::SyncRecord;
+use truing_core::sync::{PinChangeKind, SyncDecision, SyncVerdict};
+use truing_core::template::TextTemplate;
+use truing_git::PushRefusal;
 
-use super::Decided;
-use super::port::Ported;
-use super::verify::Checked;
+use super::ReleaseDecision;
+use super::port::UncheckedMigration;
+use super::verify::CheckResults;
 
 /// Rows of one table that are shown; the rest is counted.
 const SHOWN: usize = 40;
@@ -25,18 +25,18 @@ const MAX_WHY_CHARS: usize = 300;
 
 /// What a text is about.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct About<'a> {
+pub(super) struct ReleaseSubject<'a> {
     pub(super) job: &'a str,
     pub(super) package: &'a str,
     /// The release.
     pub(super) version: &'a str,
     /// What a title is made of, if the operator has said.
-    pub(super) title: Option<&'a Template>,
+    pub(super) title: Option<&'a TextTemplate>,
 }
 
-impl About<'_> {
+impl ReleaseSubject<'_> {
     /// What stands in this place of the operator's own words.
-    fn place(self, name: &str, verdict: Verdict) -> String {
+    fn place(self, name: &str, verdict: SyncVerdict) -> String {
         match name {
             places::PACKAGE => self.package.to_owned(),
             places::VERSION => self.version.to_owned(),
@@ -47,23 +47,25 @@ impl About<'_> {
 }
 
 /// The title of a final pull request.
-pub(super) fn title(about: About<'_>, verdict: Verdict) -> String {
-    let About { package, version, title, .. } = about;
+pub(super) fn title(about: ReleaseSubject<'_>, verdict: SyncVerdict) -> String {
+    let ReleaseSubject { package, version, title, .. } = about;
     if let Some(title) = title {
         let text = title.filled(|name| about.place(name, verdict));
         return text.lines().collect::<Vec<_>>().join(" ");
     }
     match verdict {
-        Verdict::Bump => format!("Follow {package} to {version}"),
-        Verdict::Relax | Verdict::Ask | Verdict::Skip => format!("Admit {package} up to {version}"),
+        SyncVerdict::Bump => format!("Follow {package} to {version}"),
+        SyncVerdict::Relax | SyncVerdict::Ask | SyncVerdict::Skip => {
+            format!("Admit {package} up to {version}")
+        }
     }
 }
 
 /// The whole text of a final pull request: the repository's own template first, unless the operator has said otherwise.
 pub(super) fn body(
-    about: About<'_>,
-    verdict: Verdict,
-    body: Option<&Template>,
+    about: ReleaseSubject<'_>,
+    verdict: SyncVerdict,
+    body: Option<&TextTemplate>,
     (template, text): (&str, &str),
 ) -> String {
     match body {
@@ -78,14 +80,19 @@ pub(super) fn body(
 }
 
 /// The text of a final pull request that widens a range.
-pub(super) fn relaxed(about: About<'_>, decided: &Decided, files: &[String], checked: &Checked) -> String {
+pub(super) fn relaxed(
+    about: ReleaseSubject<'_>,
+    decided: &ReleaseDecision,
+    files: &[String],
+    checked: &CheckResults,
+) -> String {
     pull(about, decided, files) + &checks(checked)
 }
 
 /// The text that every final pull request has.
-fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> String {
-    let About { package, version, .. } = about;
-    let Decided { from, spec_before, spec_after, decision, .. } = decided;
+fn pull(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) -> String {
+    let ReleaseSubject { package, version, .. } = about;
+    let ReleaseDecision { from, spec_before, spec_after, decision, .. } = decided;
     let mut text = format!(
         "{} {} is out; the project was made for {}.\n\n",
         plain(package),
@@ -93,9 +100,9 @@ fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> String {
         code(&from.to_string())
     );
     let verdict = match decision.verdict {
-        Verdict::Relax => "the code serves both, and the range is widened",
-        Verdict::Bump => "the code follows it",
-        Verdict::Ask | Verdict::Skip => "a person has ruled so",
+        SyncVerdict::Relax => "the code serves both, and the range is widened",
+        SyncVerdict::Bump => "the code follows it",
+        SyncVerdict::Ask | SyncVerdict::Skip => "a person has ruled so",
     };
     text += &format!("**{}**: {verdict}, because {}.\n", decision.verdict.as_str(), plain(&decision.reason));
     if let (Some(before), Some(after)) = (spec_before, spec_after) {
@@ -121,12 +128,16 @@ fn pull(about: About<'_>, decided: &Decided, files: &[String]) -> String {
 }
 
 /// The text of a final pull request that ports code.
-pub(super) fn ported(about: About<'_>, decided: &Decided, (ported, checked): (&Ported, &Checked)) -> String {
+pub(super) fn ported(
+    about: ReleaseSubject<'_>,
+    decided: &ReleaseDecision,
+    (ported, checked): (&UncheckedMigration, &CheckResults),
+) -> String {
     let mut text = pull(about, decided, &ported.files);
-    if decided.decision.changed.iter().any(|change| change.kind == Kind::Gone) {
+    if decided.decision.changed.iter().any(|change| change.kind == PinChangeKind::Gone) {
         text += "- [ ] What is gone above is taken out of the manifest, or pinned under its new name.\n";
     }
-    let Work { summary, completed, .. } = &ported.work;
+    let WorkReport { summary, completed, .. } = &ported.work;
     text += &format!("\n## What a model ported\n\n{}\n", plain(summary));
     text += &list("Ported", completed);
     text + &checks(checked)
@@ -134,12 +145,12 @@ pub(super) fn ported(about: About<'_>, decided: &Decided, (ported, checked): (&P
 
 /// A port in progress: its title and its text.
 pub(super) fn draft(
-    about: About<'_>,
-    decided: &Decided,
-    (ported, checked): (&Ported, &Checked),
+    about: ReleaseSubject<'_>,
+    decided: &ReleaseDecision,
+    (ported, checked): (&UncheckedMigration, &CheckResults),
 ) -> (String, String) {
-    let About { job, package, version, .. } = about;
-    let Work { summary, completed, remaining, questions } = &ported.work;
+    let ReleaseSubject { job, package, version, .. } = about;
+    let WorkReport { summary, completed, remaining, questions } = &ported.work;
     let mut text = format!(
         "The project is to follow {} to {}. This port is not finished: the next run of {} goes on from here. Commit or \
          comment on the newest commit, and it is yours.\n\n{}.\n\n{}\n",
@@ -158,11 +169,11 @@ pub(super) fn draft(
     text += &checks(checked);
     text += &table(&decided.decision);
     text += &classified(decided);
-    (format!("{} (in progress)", title(about, Verdict::Bump)), text)
+    (format!("{} (in progress)", title(about, SyncVerdict::Bump)), text)
 }
 
 /// What keeps a port from being finished, in few words.
-pub(super) fn open_ends((ported, checked): (&Ported, &Checked)) -> String {
+pub(super) fn open_ends((ported, checked): (&UncheckedMigration, &CheckResults)) -> String {
     let count = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
     let ends = [
         ported.cut_off.clone(),
@@ -189,7 +200,7 @@ fn list(title: &str, lines: &[String]) -> String {
 }
 
 /// What the project's own checks say.
-fn checks(checked: &Checked) -> String {
+fn checks(checked: &CheckResults) -> String {
     let failing: String = checked.failing.iter().map(|check| format!("* {}\n", code(check))).collect();
     match (checked.count, failing.is_empty()) {
         (None, _) => {
@@ -204,15 +215,15 @@ fn checks(checked: &Checked) -> String {
 }
 
 /// What changed of what is pinned, and what nobody guards.
-fn table(decision: &Decision) -> String {
+fn table(decision: &SyncDecision) -> String {
     let mut text = String::new();
     if !decision.changed.is_empty() {
         text += "\n| Pinned definition | What changed | First in |\n|---|---|---|\n";
         for change in decision.changed.iter().take(SHOWN) {
             let what = match change.kind {
-                Kind::Tree => "what it does",
-                Kind::Bytes => "its text alone",
-                Kind::Gone => "gone",
+                PinChangeKind::Tree => "what it does",
+                PinChangeKind::Bytes => "its text alone",
+                PinChangeKind::Gone => "gone",
             };
             let first = change.first_in.as_deref().map(cell).unwrap_or_default();
             text += &format!("| {} | {what} | {first} |\n", cell(&change.symbol));
@@ -230,8 +241,10 @@ fn table(decision: &Decision) -> String {
 }
 
 /// What a model says of functions that nobody guards.
-fn classified(decided: &Decided) -> String {
-    let Some(Classification { functions, in_vain }) = &decided.classification else { return String::new() };
+fn classified(decided: &ReleaseDecision) -> String {
+    let Some(ReleaseClassification { functions, in_vain }) = &decided.classification else {
+        return String::new();
+    };
     let mut text = String::new();
     if let Some(why) = in_vain {
         text += &format!("\nA model was to look at these, and could not tell: {}.\n", plain(why));
@@ -240,7 +253,7 @@ fn classified(decided: &Decided) -> String {
         text += "\nWhat a model says of them, and the lines that it rests on:\n\n\
                  | Function | Verdict | Why | Lines |\n|---|---|---|---|\n";
         for one in functions.iter().take(SHOWN) {
-            let Judged { function, verdict, reason, release, start_line, end_line, .. } = one;
+            let FunctionJudgement { function, verdict, reason, release, start_line, end_line, .. } = one;
             let name = cell(&format!("{} {}", function.file, function.symbol));
             let lines = if start_line == end_line {
                 start_line.to_string()
@@ -272,8 +285,8 @@ fn more(count: usize) -> String {
 }
 
 /// A question: its title and its text.
-pub(super) fn question(about: About<'_>, decided: &Decided) -> (String, String) {
-    let About { job, package, version, .. } = about;
+pub(super) fn question(about: ReleaseSubject<'_>, decided: &ReleaseDecision) -> (String, String) {
+    let ReleaseSubject { job, package, version, .. } = about;
     let decision = &decided.decision;
     let mut text = format!(
         "{} {} is out, and Truing cannot decide by itself what it requires of this project: {}.\n",
@@ -284,13 +297,17 @@ pub(super) fn question(about: About<'_>, decided: &Decided) -> (String, String) 
     text += &table(decision);
     text += &classified(decided);
     // What a model found, people may know better.
-    text += &answers(decision.verdict == Verdict::Bump && decided.classification.is_none());
+    text += &answers(decision.verdict == SyncVerdict::Bump && decided.classification.is_none());
     (asked(job, version), text)
 }
 
 /// A question about a release that seems to ask for a wider range alone, and with which checks fail.
-pub(super) fn failing(about: About<'_>, decided: &Decided, checked: &Checked) -> (String, String) {
-    let About { job, package, version, .. } = about;
+pub(super) fn failing(
+    about: ReleaseSubject<'_>,
+    decided: &ReleaseDecision,
+    checked: &CheckResults,
+) -> (String, String) {
+    let ReleaseSubject { job, package, version, .. } = about;
     let mut text = format!(
         "{} {} is out. By the pinned definitions the range could be widened ({}), but with the wider range checks of \
          the project fail.\n",
@@ -306,8 +323,8 @@ pub(super) fn failing(about: About<'_>, decided: &Decided, checked: &Checked) ->
 }
 
 /// What a model leaves to people: a question's title and its text.
-pub(super) fn undecided(about: About<'_>, draft: &str, questions: &[String]) -> (String, String) {
-    let About { job, package, version, .. } = about;
+pub(super) fn undecided(about: ReleaseSubject<'_>, draft: &str, questions: &[String]) -> (String, String) {
+    let ReleaseSubject { job, package, version, .. } = about;
     let text = format!(
         "The port of this project to {} {} is in progress in {draft}, and this is for people to decide:\n{}\nAnswer \
          with a comment, in your own words: the next run goes on with what you say. One that begins with `skip` leaves \
@@ -335,16 +352,16 @@ fn answers(is_bump: bool) -> String {
 }
 
 /// What an open breaker asks.
-pub(super) fn open(about: About<'_>, breaker: &Breaker) -> (String, String) {
-    let About { job, package, version, .. } = about;
+pub(super) fn open(about: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, String) {
+    let ReleaseSubject { job, package, version, .. } = about;
     let why = match breaker.open().map(|open| open.why) {
-        Some(breaker::Why::Streak) => {
+        Some(breaker::JobTripReason::Streak) => {
             let (_, streak) = breaker.counts();
             format!(
                 "{streak} runs in a row failed, whatever the release: no more runs start until somebody answers."
             )
         }
-        Some(breaker::Why::Target) | None => format!(
+        Some(breaker::JobTripReason::Target) | None => format!(
             "Following {} to {} failed again and again: no more runs start until somebody answers, or there is another \
              release or manifest.",
             plain(package),
@@ -370,7 +387,7 @@ pub(super) fn open(about: About<'_>, breaker: &Breaker) -> (String, String) {
 }
 
 /// What is said on a pull request that people work on, about a release that has to wait for it.
-pub(super) fn blocked(about: About<'_>, why: &str) -> String {
+pub(super) fn blocked(about: ReleaseSubject<'_>, why: &str) -> String {
     format!(
         "{} {} is out and needs changes of the code. It waits for this pull request, because {}.\n",
         plain(about.package),
@@ -380,9 +397,11 @@ pub(super) fn blocked(about: About<'_>, why: &str) -> String {
 }
 
 /// What the last runs of a job came to, newest first: a title and a text.
-pub(super) fn runs(job: &str, records: &[Record]) -> (String, String) {
-    let count = |kinds: &[End]| records.iter().filter(|one| kinds.contains(&one.detail.result.end())).count();
-    let (well, tried) = (count(&[End::Done]), count(&[End::Done, End::Partial, End::Failed]));
+pub(super) fn runs(job: &str, records: &[SyncRecord]) -> (String, String) {
+    let count =
+        |kinds: &[RunOutcome]| records.iter().filter(|one| kinds.contains(&one.detail.result.end())).count();
+    let (well, tried) =
+        (count(&[RunOutcome::Done]), count(&[RunOutcome::Done, RunOutcome::Partial, RunOutcome::Failed]));
     let mut text = format!(
         "The last {} runs of {}, written anew after each: of {tried} that had something to do, {well} did it, or asked a \
          person.\n\n| Ended (UTC) | Release | Result | Why | Turns | Cost |\n|---|---|---|---|---|---|\n",
@@ -411,16 +430,16 @@ pub(super) fn settled(why: &str) -> String {
 }
 
 /// Why a branch cannot be pushed, and what to do about it.
-pub(super) fn refusal(why: Refusal) -> &'static str {
+pub(super) fn refusal(why: PushRefusal) -> &'static str {
     match why {
-        Refusal::Protected => {
+        PushRefusal::Protected => {
             "because a rule of the repository protects it: let this account push there, or give the job another \
              `branch`"
         }
-        Refusal::Permission => {
+        PushRefusal::Permission => {
             "because this account may not: let it write contents (and workflows, if one changes), as docs/github.md \
              tells"
         }
-        Refusal::Hook => "because a check of the repository refuses it: fix what the check reports",
+        PushRefusal::Hook => "because a check of the repository refuses it: fix what the check reports",
     }
 }

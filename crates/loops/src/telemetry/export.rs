@@ -58,9 +58,9 @@ pub enum TelemetryError {
 }
 
 /// The export. What waits is sent when this is dropped, if that does not take long.
-pub struct Exporting(SdkTracerProvider);
+pub struct TraceExport(SdkTracerProvider);
 
-impl Drop for Exporting {
+impl Drop for TraceExport {
     fn drop(&mut self) {
         if let Err(error) = self.0.shutdown_with_timeout(LEAVE) {
             tracing::warn!(%error, "could not send the last traces");
@@ -86,7 +86,7 @@ pub fn start(
     config: &TelemetryConfig,
     environment: &Environment,
     runtime: &Handle,
-) -> Result<Option<Exporting>, TelemetryError> {
+) -> Result<Option<TraceExport>, TelemetryError> {
     let Some((endpoint, headers)) = target(config, environment)? else { return Ok(None) };
     let set_up = |error: &dyn std::fmt::Display| TelemetryError::SetUp(error.to_string());
     let mut http =
@@ -96,7 +96,8 @@ pub fn start(
     if host.is_some_and(|host| matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]")) {
         http = http.no_proxy();
     }
-    let sender = Sender { http: http.build().map_err(|error| set_up(&error))?, runtime: runtime.clone() };
+    let sender =
+        RuntimeHttpSender { http: http.build().map_err(|error| set_up(&error))?, runtime: runtime.clone() };
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(sender)
@@ -108,19 +109,22 @@ pub fn start(
         .map_err(|error| set_up(&error))?;
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_id_generator(Ids::default())
+        .with_id_generator(TraceIdGenerator::default())
         .with_resource(Resource::builder().with_service_name("truing").build())
         .build();
     CAPTURE.store(config.capture_content, Ordering::Relaxed);
     global::set_tracer_provider(provider.clone());
-    Ok(Some(Exporting(provider)))
+    Ok(Some(TraceExport(provider)))
 }
 
 /// An address, and what is sent along.
-type Target = (String, HashMap<String, String>);
+type ExportTarget = (String, HashMap<String, String>);
 
 /// Where to, and with which headers: as configured, else as variables say that are not ours.
-fn target(config: &TelemetryConfig, environment: &Environment) -> Result<Option<Target>, TelemetryError> {
+fn target(
+    config: &TelemetryConfig,
+    environment: &Environment,
+) -> Result<Option<ExportTarget>, TelemetryError> {
     let variable = |name: &str| {
         environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.trim().is_empty())
     };
@@ -164,9 +168,9 @@ fn headers(text: &str) -> Option<HashMap<String, String>> {
 
 /// Makes the ids of traces from the ids of their runs.
 #[derive(Debug, Default)]
-struct Ids(RandomIdGenerator);
+struct TraceIdGenerator(RandomIdGenerator);
 
-impl IdGenerator for Ids {
+impl IdGenerator for TraceIdGenerator {
     fn new_trace_id(&self) -> TraceId {
         NEXT.take().unwrap_or_else(|| self.0.new_trace_id())
     }
@@ -178,15 +182,15 @@ impl IdGenerator for Ids {
 
 /// Sends on our runtime what the exporter's own thread asks for.
 #[derive(Debug)]
-struct Sender {
+struct RuntimeHttpSender {
     http: reqwest::Client,
     runtime: Handle,
 }
 
-type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'a>>;
+type SendFuture<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'a>>;
 
-impl HttpClient for Sender {
-    fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> Sending<'b>
+impl HttpClient for RuntimeHttpSender {
+    fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> SendFuture<'b>
     where
         'a: 'b,
         Self: 'b,
@@ -224,12 +228,12 @@ async fn send(http: reqwest::Client, request: Request<Bytes>) -> Result<Response
 
 #[cfg(test)]
 mod tests {
-    use truing_config::secret::{Secret, SecretText};
+    use truing_config::secret::{SecretSource, SecretText};
 
     use super::*;
 
     fn config(endpoint: Option<&str>, headers: Option<&str>) -> TelemetryConfig {
-        let headers = headers.map(|text| Secret::Plain(SecretText::new(text)));
+        let headers = headers.map(|text| SecretSource::Plain(SecretText::new(text)));
         TelemetryConfig { otlp_endpoint: endpoint.map(str::to_owned), headers, capture_content: false }
     }
 

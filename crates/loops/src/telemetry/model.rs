@@ -5,29 +5,29 @@ use opentelemetry::trace::SpanKind;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use serde_json::json;
 use truing_core::money::MicroUsd;
-use truing_model::gateway::{Answer, Model, Refused};
-use truing_model::messages::Request;
+use truing_model::gateway::{LanguageModel, ModelAnswer, ModelError};
+use truing_model::messages::ModelRequest;
 
-use super::step::{Content, Step, content, dollars};
+use super::step::{StepSpan, TextAttributeKeys, content, dollars};
 
-const INPUT: Content = Content {
+const INPUT: TextAttributeKeys = TextAttributeKeys {
     convention: "gen_ai.input.messages",
     langfuse: "langfuse.observation.input",
     digest: ["truing.model.input.sha256", "truing.model.input.bytes"],
 };
-const OUTPUT: Content = Content {
+const OUTPUT: TextAttributeKeys = TextAttributeKeys {
     convention: "gen_ai.output.messages",
     langfuse: "langfuse.observation.output",
     digest: ["truing.model.output.sha256", "truing.model.output.bytes"],
 };
 
 /// A model; each of its calls, with all tries, is a span of the review that is traced.
-pub struct Traced<'a>(pub Box<dyn Model + 'a>);
+pub struct TracedModel<'a>(pub Box<dyn LanguageModel + 'a>);
 
 #[async_trait]
-impl Model for Traced<'_> {
-    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
-        let step = Step::begin(|| format!("chat {}", request.model), SpanKind::Client, || asked(request));
+impl LanguageModel for TracedModel<'_> {
+    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
+        let step = StepSpan::begin(|| format!("chat {}", request.model), SpanKind::Client, || asked(request));
         let before = self.0.cost().await;
         let result = self.0.ask(request).await;
         let after = self.0.cost().await;
@@ -44,7 +44,7 @@ impl Model for Traced<'_> {
     }
 }
 
-fn asked(request: &Request) -> Vec<KeyValue> {
+fn asked(request: &ModelRequest) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new("gen_ai.operation.name", "chat"),
         KeyValue::new("gen_ai.provider.name", "anthropic"),
@@ -65,7 +65,7 @@ fn cost(of: MicroUsd) -> Vec<KeyValue> {
     vec![KeyValue::new("langfuse.observation.cost_details", details.to_string())]
 }
 
-fn answered(answer: &Answer) -> Vec<KeyValue> {
+fn answered(answer: &ModelAnswer) -> Vec<KeyValue> {
     let usage = &answer.usage;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
@@ -98,18 +98,18 @@ fn answered(answer: &Answer) -> Vec<KeyValue> {
 }
 
 /// The type of an error.
-fn kind(refused: &Refused) -> &'static str {
+fn kind(refused: &ModelError) -> &'static str {
     match refused {
-        Refused::Budget { .. } => "budget",
-        Refused::Halted(_) => "kill_switch",
-        Refused::NotAllowed(_) => "not_allowed",
-        Refused::SpendCap { .. } => "spend_cap",
-        Refused::Unauthorized { .. } => "unauthorized",
-        Refused::Rejected { .. } => "rejected",
-        Refused::TooLong { .. } => "too_long",
-        Refused::Unavailable { .. } => "unavailable",
-        Refused::Nonsense { .. } => "nonsense",
-        Refused::Ledger(_) => "ledger",
-        Refused::Drift { .. } => "drift",
+        ModelError::Budget { .. } => "budget",
+        ModelError::Halted(_) => "kill_switch",
+        ModelError::NotAllowed(_) => "not_allowed",
+        ModelError::SpendCap { .. } => "spend_cap",
+        ModelError::Unauthorized { .. } => "unauthorized",
+        ModelError::Rejected { .. } => "rejected",
+        ModelError::TooLong { .. } => "too_long",
+        ModelError::Unavailable { .. } => "unavailable",
+        ModelError::Nonsense { .. } => "nonsense",
+        ModelError::Ledger(_) => "ledger",
+        ModelError::Drift { .. } => "drift",
     }
 }

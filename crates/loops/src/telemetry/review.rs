@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use opentelemetry::trace::{Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
-use truing_agent::mcp::client::Problem;
-use truing_agent::native::{End, Limit};
+use truing_agent::mcp::client::ServerProblem;
+use truing_agent::native::{AgentRunEnd, RunLimit};
 use truing_core::line;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Outcome, OutcomeKind, ReviewRecord, Runtime};
-use truing_model::gateway::Refused;
+use truing_core::outcome::{OutcomeKind, ReviewOutcome, ReviewRecord, ReviewRuntime};
+use truing_model::gateway::ModelError;
 use truing_reader::redact::redact;
 
 use super::root::{COST, OUTCOME};
@@ -29,9 +29,9 @@ pub fn event(name: &'static str, attributes: Vec<KeyValue>) {
 }
 
 /// Tells in the log and the trace which MCP servers a review went on without. How often each failed.
-pub fn servers_failed(problems: &[Problem]) -> BTreeMap<String, u32> {
+pub fn servers_failed(problems: &[ServerProblem]) -> BTreeMap<String, u32> {
     let mut failed = BTreeMap::new();
-    for Problem { server, what, said } in problems {
+    for ServerProblem { server, what, said } in problems {
         let about = [("server", server), ("what", what)];
         event("mcp.failed", about.map(|(name, value)| KeyValue::new(name, value.clone())).into());
         tracing::warn!(event = "mcp.failed", server, what, said, "an MCP server failed");
@@ -41,19 +41,21 @@ pub fn servers_failed(problems: &[Problem]) -> BTreeMap<String, u32> {
 }
 
 /// How the model's part ended, in the words of the agent SDK where it has one.
-pub fn ended(end: &End) {
+pub fn ended(end: &AgentRunEnd) {
     let (subtype, stop_reason) = match end {
-        End::Done => ("success", "end_turn"),
-        End::Limit(Limit::Turns) => ("error_max_turns", "max_turns"),
-        End::Limit(Limit::Money) | End::Refused(Refused::Budget { .. }) => ("error_max_budget_usd", "budget"),
-        End::Limit(Limit::Time) => ("error_during_execution", "time_limit"),
-        End::Limit(Limit::Calls) => ("error_during_execution", "tool_limit"),
-        End::Declined => ("error_during_execution", "refusal"),
-        End::Cut => ("error_during_execution", "max_tokens"),
-        End::Full => ("error_during_execution", "model_context_window_exceeded"),
-        End::Unreadable(_) => ("error_during_execution", "unreadable"),
-        End::Refused(_) => ("error_during_execution", "refused"),
-        End::Failed(_) => ("error_during_execution", "runtime"),
+        AgentRunEnd::Done => ("success", "end_turn"),
+        AgentRunEnd::Limit(RunLimit::Turns) => ("error_max_turns", "max_turns"),
+        AgentRunEnd::Limit(RunLimit::Money) | AgentRunEnd::Refused(ModelError::Budget { .. }) => {
+            ("error_max_budget_usd", "budget")
+        }
+        AgentRunEnd::Limit(RunLimit::Time) => ("error_during_execution", "time_limit"),
+        AgentRunEnd::Limit(RunLimit::Calls) => ("error_during_execution", "tool_limit"),
+        AgentRunEnd::Declined => ("error_during_execution", "refusal"),
+        AgentRunEnd::Cut => ("error_during_execution", "max_tokens"),
+        AgentRunEnd::Full => ("error_during_execution", "model_context_window_exceeded"),
+        AgentRunEnd::Unreadable(_) => ("error_during_execution", "unreadable"),
+        AgentRunEnd::Refused(_) => ("error_during_execution", "refused"),
+        AgentRunEnd::Failed(_) => ("error_during_execution", "runtime"),
     };
     let span = [KeyValue::new("subtype", subtype), KeyValue::new("stop_reason", stop_reason)];
     Context::current().span().set_attributes(span);
@@ -66,7 +68,7 @@ pub fn done(record: &ReviewRecord) {
     came_to(&record.detail.outcome, (record.turns(), record.cost()), denials);
 }
 
-fn came_to(outcome: &Outcome, (turns, cost): (u32, MicroUsd), denials: i64) {
+fn came_to(outcome: &ReviewOutcome, (turns, cost): (u32, MicroUsd), denials: i64) {
     let current = Context::current();
     let span = current.span();
     if !span.is_recording() {
@@ -81,7 +83,7 @@ fn came_to(outcome: &Outcome, (turns, cost): (u32, MicroUsd), denials: i64) {
         KeyValue::new(COST, dollars(cost).to_string()),
     ]);
     // With a model, how its part ended says it.
-    if outcome.runtime == Runtime::Rules {
+    if outcome.runtime == ReviewRuntime::Rules {
         let subtype = match outcome.kind {
             OutcomeKind::Reviewed | OutcomeKind::Partial | OutcomeKind::Skipped => "success",
             OutcomeKind::Deferred | OutcomeKind::Failed => "error_during_execution",

@@ -6,18 +6,18 @@ use std::time::SystemTime;
 use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt as _, TraceId, Tracer as _};
 use opentelemetry::{Context, KeyValue, global};
 use sha2::{Digest as _, Sha256};
-use truing_core::converge::record::Record as Converged;
-use truing_core::id::{Key, PrId, RunId};
+use truing_core::converge::record::ConvergeRecord as Converged;
+use truing_core::id::{PrId, RunId, SlotKey};
 use truing_core::line;
 use truing_core::money::MicroUsd;
-use truing_core::run::End;
-use truing_core::sync::record::Record as Synced;
+use truing_core::run::RunOutcome;
+use truing_core::sync::record::SyncRecord as Synced;
 use truing_reader::redact::redact;
 use uuid::Uuid;
 
 use super::export::begin_as;
 use super::review::MAX_REASON_CHARS;
-use super::step::{Common, SCOPE, dollars};
+use super::step::{CommonAttributes, SCOPE, dollars};
 
 /// The attribute by which Langfuse filters traces by the end of their run.
 pub(super) const OUTCOME: &str = "langfuse.trace.metadata.outcome";
@@ -31,14 +31,14 @@ const CONVERGE: &str = "pr-converge";
 const SYNC: &str = "sync";
 
 /// Begins the trace of a review: the context that its future is to be polled in, and dropped with.
-pub fn review(run: &RunId, key: &Key, repository: Option<&str>, number: Option<u64>) -> Context {
+pub fn review(run: &RunId, key: &SlotKey, repository: Option<&str>, number: Option<u64>) -> Context {
     let mut common = vec![KeyValue::new("reviewId", run.as_str().to_owned())];
     common.extend(pull_request((run, key), repository, number));
     begin(REVIEW, run, common, None)
 }
 
 /// Begins the trace of a run of a sync job: the context that its future is to be polled in, and dropped with.
-pub fn sync(run: &RunId, key: &Key, repository: &str, (job, package): (&str, &str)) -> Context {
+pub fn sync(run: &RunId, key: &SlotKey, repository: &str, (job, package): (&str, &str)) -> Context {
     let common = [
         ("repo", repository),
         ("job", job),
@@ -112,7 +112,7 @@ impl ConvergeSpan {
 
 /// Begins the span of a converge step that failed before its run was known. It is named after its lease.
 pub fn converge_unknown(
-    (run, key): (&RunId, &Key),
+    (run, key): (&RunId, &SlotKey),
     (repository, number): (&str, u64),
     began: SystemTime,
 ) -> Context {
@@ -140,7 +140,7 @@ fn spent(context: &Context, cost: MicroUsd, turns: u32) {
 }
 
 /// The end of a run, and its reason.
-fn came_to(context: &Context, end: End, why: &str, turns: u32) {
+fn came_to(context: &Context, end: RunOutcome, why: &str, turns: u32) {
     let span = context.span();
     if !span.is_recording() {
         return;
@@ -148,8 +148,8 @@ fn came_to(context: &Context, end: End, why: &str, turns: u32) {
     span.set_attribute(KeyValue::new("truing.outcome", end.as_str()));
     span.set_attribute(KeyValue::new(OUTCOME, end.as_str()));
     match end {
-        End::Failed => return failed(context, why),
-        End::Done | End::Partial | End::Skipped | End::Deferred => {}
+        RunOutcome::Failed => return failed(context, why),
+        RunOutcome::Done | RunOutcome::Partial | RunOutcome::Skipped | RunOutcome::Deferred => {}
     }
     // With a model, how its part ended says it.
     if turns == 0 {
@@ -160,7 +160,11 @@ fn came_to(context: &Context, end: End, why: &str, turns: u32) {
 }
 
 /// The names of a run and of its pull request. Langfuse filters traces by their metadata, which are texts.
-fn pull_request((run, key): (&RunId, &Key), repository: Option<&str>, number: Option<u64>) -> Vec<KeyValue> {
+fn pull_request(
+    (run, key): (&RunId, &SlotKey),
+    repository: Option<&str>,
+    number: Option<u64>,
+) -> Vec<KeyValue> {
     let name = repository.zip(number).map(|(repository, number)| format!("{repository}#{number}"));
     let session = match (PrId::from_key(key), &name) {
         (Some(id), Some(name)) => format!("{}/{name}", id.forge),
@@ -200,7 +204,7 @@ fn begin(name: &'static str, run: &RunId, mut common: Vec<KeyValue>, began: Opti
     builder.start_time = began;
     begin_as(trace_id(run));
     let span = tracer.build_with_context(builder, &Context::new());
-    Context::new().with_value(Common(Arc::from(common))).with_span(span)
+    Context::new().with_value(CommonAttributes(Arc::from(common))).with_span(span)
 }
 
 /// A run's id is a UUID, which is a trace's id, too; of any other name its hash is.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use truing_core::line;
 use truing_core::money::MicroUsd;
-use truing_forge::watch::{Watch, WriteSpan};
+use truing_forge::watch::{WriteMonitor, WriteSpan};
 use truing_reader::redact::redact;
 
 use super::export::captures;
@@ -28,12 +28,12 @@ pub(super) fn dollars(cost: MicroUsd) -> f64 {
 
 /// What every span of a trace says.
 #[derive(Clone)]
-pub(super) struct Common(pub(super) Arc<[KeyValue]>);
+pub(super) struct CommonAttributes(pub(super) Arc<[KeyValue]>);
 
 /// A span that is under way; nothing where nothing is traced.
-pub struct Step(Option<Context>);
+pub struct StepSpan(Option<Context>);
 
-impl Step {
+impl StepSpan {
     /// Begins one. `attributes` are only made if it is wanted.
     pub(super) fn begin(
         name: impl FnOnce() -> String,
@@ -45,7 +45,8 @@ impl Step {
             return Self(None);
         }
         let mut attributes = attributes();
-        attributes.extend(current.get::<Common>().iter().flat_map(|common| common.0.iter().cloned()));
+        attributes
+            .extend(current.get::<CommonAttributes>().iter().flat_map(|common| common.0.iter().cloned()));
         let tracer = global::tracer(SCOPE);
         let builder = tracer.span_builder(name()).with_kind(kind).with_attributes(attributes);
         let span = tracer.build_with_context(builder, &current);
@@ -68,7 +69,7 @@ impl Step {
     }
 }
 
-impl Drop for Step {
+impl Drop for StepSpan {
     fn drop(&mut self) {
         if let Some(context) = &self.0 {
             context.span().end();
@@ -77,7 +78,7 @@ impl Drop for Step {
 }
 
 /// A tool is called.
-pub fn tool(name: &str, input: &Value) -> Step {
+pub fn tool(name: &str, input: &Value) -> StepSpan {
     let attributes = || {
         let mut attributes = vec![
             KeyValue::new("gen_ai.operation.name", "execute_tool"),
@@ -88,13 +89,13 @@ pub fn tool(name: &str, input: &Value) -> Step {
         attributes.extend(content(TOOL_INPUT, &input.to_string()));
         attributes
     };
-    Step::begin(|| format!("execute_tool {name}"), SpanKind::Internal, attributes)
+    StepSpan::begin(|| format!("execute_tool {name}"), SpanKind::Internal, attributes)
 }
 
 /// Writes to a forge are made, and traced below the span that is under way.
-pub static WRITES: Watch = Watch { dry_run: false, made: None, span: Some(write) };
+pub static WRITES: WriteMonitor = WriteMonitor { dry_run: false, made: None, span: Some(write) };
 
-impl WriteSpan for Step {
+impl WriteSpan for StepSpan {
     fn failed(&self, why: &str) {
         Self::failed(self, "forge", why);
     }
@@ -110,30 +111,30 @@ fn write(action: &'static str, items: usize) -> Box<dyn WriteSpan> {
             KeyValue::new("langfuse.observation.type", "span"),
         ]
     };
-    Box::new(Step::begin(|| format!("forge {action}"), SpanKind::Client, attributes))
+    Box::new(StepSpan::begin(|| format!("forge {action}"), SpanKind::Client, attributes))
 }
 
 /// The names of a text: in the conventions, for Langfuse, and what its hash and size begin with.
-pub(super) struct Content {
+pub(super) struct TextAttributeKeys {
     pub(super) convention: &'static str,
     pub(super) langfuse: &'static str,
     pub(super) digest: [&'static str; 2],
 }
 
-const TOOL_INPUT: Content = Content {
+const TOOL_INPUT: TextAttributeKeys = TextAttributeKeys {
     convention: "gen_ai.tool.call.arguments",
     langfuse: "langfuse.observation.input",
     digest: ["truing.tool.arguments.sha256", "truing.tool.arguments.bytes"],
 };
 /// What a tool answers.
-pub(crate) const TOOL_OUTPUT: Content = Content {
+pub(crate) const TOOL_OUTPUT: TextAttributeKeys = TextAttributeKeys {
     convention: "gen_ai.tool.call.result",
     langfuse: "langfuse.observation.output",
     digest: ["truing.tool.result.sha256", "truing.tool.result.bytes"],
 };
 
 /// A text without secrets, where texts may be traced; else its hash and its size.
-pub(super) fn content(of: Content, text: &str) -> Vec<KeyValue> {
+pub(super) fn content(of: TextAttributeKeys, text: &str) -> Vec<KeyValue> {
     if captures() {
         let shown = line::cut(redact(text), MAX_TEXT_CHARS);
         return vec![KeyValue::new(of.convention, shown.clone()), KeyValue::new(of.langfuse, shown)];
@@ -145,7 +146,7 @@ pub(super) fn content(of: Content, text: &str) -> Vec<KeyValue> {
     ]
 }
 
-impl Step {
+impl StepSpan {
     /// What a tool answered.
     pub fn answered(&self, text: &str, is_error: bool) {
         self.says(|| content(TOOL_OUTPUT, text));

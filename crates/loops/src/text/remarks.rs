@@ -1,7 +1,7 @@
 //! Remarks on a review: sentences about the model and the linters that are no findings.
 
 use truing_core::line::{clean, counted};
-use truing_core::outcome::{Remembered, ReviewRecord};
+use truing_core::outcome::{ModelMemory, ReviewRecord};
 
 use super::MAX_TOOL_CHARS;
 
@@ -16,7 +16,7 @@ const MAX_PATH_CHARS: usize = 200;
 /// not count; calls that the model was denied; linters that did not look.
 pub fn remarks(record: &ReviewRecord) -> Vec<String> {
     let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
-    let memory = memory.into_iter().flat_map(|Remembered { own, notes, .. }| {
+    let memory = memory.into_iter().flat_map(|ModelMemory { own, notes, .. }| {
         let own = own.iter().map(|own| format!("the model was told what the repository's {own} says"));
         own.chain(notes.iter().cloned())
     });
@@ -73,8 +73,8 @@ fn denied(record: &ReviewRecord) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::id::{Key, Millis, RunId, Sha};
-    use truing_core::outcome::{Coverage, Modelled, Outcome, ReviewDetail};
+    use truing_core::id::{RunId, Sha, SlotKey, UnixMillis};
+    use truing_core::outcome::{ModelReviewDetail, ReviewCoverage, ReviewDetail, ReviewOutcome};
 
     use super::*;
 
@@ -82,11 +82,14 @@ mod tests {
     fn denied_calls_are_named_by_tool_and_bounded() {
         let sha = Sha::parse(&"a".repeat(40)).unwrap();
         let remark = |denials: &[(&str, u32)]| {
-            let mut detail =
-                ReviewDetail::new(Some(sha.clone()), sha.clone(), Outcome::of_rules(&Coverage::default()));
+            let mut detail = ReviewDetail::new(
+                Some(sha.clone()),
+                sha.clone(),
+                ReviewOutcome::of_rules(&ReviewCoverage::default()),
+            );
             let denials = denials.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-            detail.modelled = Some(Modelled { denials, ..Modelled::default() });
-            remarks(&ReviewRecord::begin(RunId::new("r"), Key::new("k"), detail, Millis(0)))
+            detail.modelled = Some(ModelReviewDetail { denials, ..ModelReviewDetail::default() });
+            remarks(&ReviewRecord::begin(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0)))
         };
         assert_eq!(remark(&[]), [""; 0]);
         assert_eq!(

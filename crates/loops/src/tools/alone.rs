@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use truing_diff::RepoPath;
 use truing_reader::output::known::KnownTool;
-use truing_reader::{MAX_FILE_BYTES, NotOpened, Tree, open_regular};
+use truing_reader::{FileOpenError, FileTree, MAX_FILE_BYTES, open_regular};
 
 /// The most bytes of a file that configures.
 pub(super) const MAX_CONFIGURATION: usize = 1 << 20;
@@ -35,25 +35,25 @@ const MAX_EXPRESSION: usize = 1 << 20;
 pub(super) const TEXTS: &[&str] = &["toml", "ini", "cfg", "conf", "yml", "yaml", "json", "jsonc", "rc"];
 
 /// A state; equal ones are of files of equal findings.
-pub(super) type State = [u8; 32];
+pub(super) type StateDigest = [u8; 32];
 /// A state that is not certain is none.
-type Certain<T> = Option<T>;
+type CertainOption<T> = Option<T>;
 
 /// A tree as a linter sees it.
-pub(super) struct Alone<'a> {
-    tree: Tree,
+pub(super) struct LinterTree<'a> {
+    tree: FileTree,
     root: &'a Path,
     known: &'a KnownTool,
     together: Option<Regex>,
     /// Of the options.
-    options: Certain<State>,
+    options: CertainOption<StateDigest>,
     /// Of the configuration in one folder.
-    configured: BTreeMap<String, Certain<State>>,
+    configured: BTreeMap<String, CertainOption<StateDigest>>,
     /// Of the names in one folder.
-    names: BTreeMap<String, Certain<State>>,
+    names: BTreeMap<String, CertainOption<StateDigest>>,
 }
 
-impl<'a> Alone<'a> {
+impl<'a> LinterTree<'a> {
     /// The tree in this folder, as this linter sees it with these options from a folder of it; none, if it looks at files together.
     pub(super) fn new(
         root: &'a Path,
@@ -67,19 +67,19 @@ impl<'a> Alone<'a> {
             |text: &String| RegexBuilder::new(text).multi_line(true).size_limit(MAX_EXPRESSION).build();
         let together = known.together.as_ref().map(compiled).transpose().ok()?;
         let (configured, names) = (BTreeMap::new(), BTreeMap::new());
-        let tree = Tree::open(root).ok()?;
+        let tree = FileTree::open(root).ok()?;
         let mut alone = Self { tree, root, known, together, options: None, configured, names };
         alone.options = alone.of_options(options, folder);
         Some(alone)
     }
 
     /// The state of a file.
-    pub(super) fn state(&mut self, path: &str) -> Certain<State> {
-        let Opened::File { bytes, is_program } = self.opened(path, MAX_FILE_BYTES) else { return None };
+    pub(super) fn state(&mut self, path: &str) -> CertainOption<StateDigest> {
+        let PathContent::File { bytes, is_program } = self.opened(path, MAX_FILE_BYTES) else { return None };
         if self.is_together(&bytes) {
             return None;
         }
-        let mut parts = Parts::default();
+        let mut parts = DigestBuilder::default();
         parts.add(path.as_bytes()).add(&[u8::from(is_program)]).add(&bytes).add(&self.options?);
         for folder in folders(path) {
             parts.add(&self.configured(folder)?);
@@ -94,8 +94,8 @@ impl<'a> Alone<'a> {
     }
 
     /// The files that options name. An option may itself be configuration.
-    fn of_options(&self, options: &[String], folder: &str) -> Certain<State> {
-        let (mut parts, mut named) = (Parts::default(), BTreeSet::new());
+    fn of_options(&self, options: &[String], folder: &str) -> CertainOption<StateDigest> {
+        let (mut parts, mut named) = (DigestBuilder::default(), BTreeSet::new());
         for option in options {
             if self.is_together(option.as_bytes()) {
                 return None;
@@ -106,7 +106,7 @@ impl<'a> Alone<'a> {
     }
 
     /// The files of a folder that configure the linter, and those that they name.
-    fn configured(&mut self, folder: &str) -> Certain<State> {
+    fn configured(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.configured.get(folder) {
             return *known;
         }
@@ -115,14 +115,14 @@ impl<'a> Alone<'a> {
         state
     }
 
-    fn read_configured(&self, folder: &str) -> Certain<State> {
-        let (mut parts, mut named) = (Parts::default(), BTreeSet::new());
+    fn read_configured(&self, folder: &str) -> CertainOption<StateDigest> {
+        let (mut parts, mut named) = (DigestBuilder::default(), BTreeSet::new());
         for name in &self.known.alone {
             let path = within(folder, name);
             let bytes = match self.opened(&path, MAX_CONFIGURATION as u64) {
-                Opened::File { bytes, .. } if !self.is_together(&bytes) => bytes,
-                Opened::File { .. } | Opened::Unknown => return None,
-                Opened::Nothing => continue,
+                PathContent::File { bytes, .. } if !self.is_together(&bytes) => bytes,
+                PathContent::File { .. } | PathContent::Unknown => return None,
+                PathContent::Nothing => continue,
             };
             parts.add(path.as_bytes()).add(&bytes);
             self.add_named(&bytes, folder, &mut named, &mut parts)?;
@@ -136,8 +136,8 @@ impl<'a> Alone<'a> {
         text: &[u8],
         folder: &str,
         named: &mut BTreeSet<String>,
-        parts: &mut Parts,
-    ) -> Certain<()> {
+        parts: &mut DigestBuilder,
+    ) -> CertainOption<()> {
         let words = words(text);
         if words.len() > MAX_WORDS {
             return None;
@@ -151,9 +151,9 @@ impl<'a> Alone<'a> {
                     continue;
                 }
                 let bytes = match self.opened(&path, MAX_FILE_BYTES) {
-                    Opened::File { bytes, .. } => bytes,
-                    Opened::Nothing => continue,
-                    Opened::Unknown => return None,
+                    PathContent::File { bytes, .. } => bytes,
+                    PathContent::Nothing => continue,
+                    PathContent::Unknown => return None,
                 };
                 parts.add(path.as_bytes()).add(&bytes);
                 named.insert(path.clone());
@@ -173,7 +173,7 @@ impl<'a> Alone<'a> {
     }
 
     /// The names in a folder, and which of them are folders.
-    fn names(&mut self, folder: &str) -> Certain<State> {
+    fn names(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.names.get(folder) {
             return *known;
         }
@@ -182,10 +182,10 @@ impl<'a> Alone<'a> {
         state
     }
 
-    fn read_names(&self, folder: &str) -> Certain<State> {
+    fn read_names(&self, folder: &str) -> CertainOption<StateDigest> {
         let entries = match std::fs::read_dir(self.root.join(folder)) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(State::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(StateDigest::default()),
             Err(_) => return None,
         };
         let mut names = Vec::new();
@@ -197,22 +197,22 @@ impl<'a> Alone<'a> {
             }
         }
         names.sort();
-        let mut parts = Parts::default();
+        let mut parts = DigestBuilder::default();
         for (name, is_folder) in &names {
             parts.add(name.as_bytes()).add(&[u8::from(*is_folder)]);
         }
         Some(parts.state())
     }
 
-    fn opened(&self, path: &str, most: u64) -> Opened {
+    fn opened(&self, path: &str, most: u64) -> PathContent {
         let inside = RepoPath::from(path);
         match self.tree.folder(&inside).and_then(|(folder, name)| open_regular(&folder, name)) {
-            Ok(file) => read(file, most).unwrap_or(Opened::Unknown),
-            Err(NotOpened::Refused(Errno::NOENT)) => Opened::Nothing,
-            Err(NotOpened::Link | NotOpened::NotRegular | NotOpened::Refused(_)) => {
+            Ok(file) => read(file, most).unwrap_or(PathContent::Unknown),
+            Err(FileOpenError::Refused(Errno::NOENT)) => PathContent::Nothing,
+            Err(FileOpenError::Link | FileOpenError::NotRegular | FileOpenError::Refused(_)) => {
                 match std::fs::symlink_metadata(self.root.join(path)) {
-                    Ok(found) if !found.is_dir() => Opened::Unknown,
-                    Ok(_) | Err(_) => Opened::Nothing,
+                    Ok(found) if !found.is_dir() => PathContent::Unknown,
+                    Ok(_) | Err(_) => PathContent::Nothing,
                 }
             }
         }
@@ -224,7 +224,7 @@ impl<'a> Alone<'a> {
 }
 
 /// A path of the tree.
-enum Opened {
+enum PathContent {
     /// A plain file.
     File {
         /// All of it.
@@ -238,11 +238,11 @@ enum Opened {
     Unknown,
 }
 
-fn read(file: File, most: u64) -> Option<Opened> {
+fn read(file: File, most: u64) -> Option<PathContent> {
     let is_program = file.metadata().ok()?.permissions().mode() & 0o111 != 0;
     let mut bytes = Vec::new();
     let read = file.take(most + 1).read_to_end(&mut bytes).ok()?;
-    (read as u64 <= most).then_some(Opened::File { bytes, is_program })
+    (read as u64 <= most).then_some(PathContent::File { bytes, is_program })
 }
 
 /// The words of a text that may be names of files, each once: those of the letters of most names, and values of whole lines.
@@ -297,16 +297,16 @@ pub(super) fn has_end(name: &str, ends: &[&str]) -> bool {
 
 /// Parts of what a digest is of, each with its length.
 #[derive(Default)]
-pub(super) struct Parts(Sha256);
+pub(super) struct DigestBuilder(Sha256);
 
-impl Parts {
+impl DigestBuilder {
     pub(super) fn add(&mut self, part: &[u8]) -> &mut Self {
         self.0.update((part.len() as u64).to_le_bytes());
         self.0.update(part);
         self
     }
 
-    pub(super) fn state(self) -> State {
+    pub(super) fn state(self) -> StateDigest {
         self.0.finalize().into()
     }
 }
@@ -334,13 +334,13 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
 
-        fn state(&self, tool: &str, path: &str) -> Certain<State> {
+        fn state(&self, tool: &str, path: &str) -> CertainOption<StateDigest> {
             self.with(tool, &[], path)
         }
 
-        fn with(&self, tool: &str, options: &[&str], path: &str) -> Certain<State> {
+        fn with(&self, tool: &str, options: &[&str], path: &str) -> CertainOption<StateDigest> {
             let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
-            Alone::new(self.0.path(), known::find(tool).unwrap(), (&options, ""))?.state(path)
+            LinterTree::new(self.0.path(), known::find(tool).unwrap(), (&options, ""))?.state(path)
         }
     }
 

@@ -2,18 +2,18 @@
 
 use truing_core::id::Sha;
 use truing_diff::RepoPath;
-use truing_git::{Mirror, PrivateFolder, Repository};
+use truing_git::{LocalRepository, Mirror, PrivateFolder};
 
 /// A commit, and the repository that has it.
 #[derive(Clone, Copy, Debug)]
-pub enum Base<'a> {
+pub enum BaseCommit<'a> {
     /// A working tree's repository.
-    Repository(&'a Repository, &'a Sha),
+    Repository(&'a LocalRepository, &'a Sha),
     /// A mirror.
     Mirror(&'a Mirror, &'a Sha),
 }
 
-impl Base<'_> {
+impl BaseCommit<'_> {
     /// Its files, in a folder that is gone afterwards. None, if it cannot be laid out: then nothing is known to be old.
     pub(super) async fn laid_out(self) -> Option<PrivateFolder> {
         let exported = match self {

@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::finding::{RawFinding, Source, fingerprint};
+use truing_core::finding::{FindingSource, RawFinding, fingerprint};
 use truing_core::id::Fingerprint;
-use truing_core::identity::Placed;
+use truing_core::identity::PlacedFinding;
 use truing_core::port::ChangedFile;
-use truing_diff::{FileDiff, Status, removed_ranges};
+use truing_diff::{FileDiff, FileStatus, removed_ranges};
 use truing_reader::CUT;
 
 /// The files of the base of which a change removes lines, each with those, in the order of their paths.
@@ -19,7 +19,7 @@ pub(super) fn removed(changes: &[FileDiff<'_>], everywhere: bool) -> Vec<Changed
     for file in changes {
         let removed = removed_ranges(file);
         // An output that counts everywhere has its findings on any line.
-        if (removed.is_empty() && !everywhere) || file.status == Status::Added || file.is_binary {
+        if (removed.is_empty() && !everywhere) || file.status == FileStatus::Added || file.is_binary {
             continue;
         }
         let path = file.old_path.as_ref().unwrap_or(&file.path).clone();
@@ -31,21 +31,21 @@ pub(super) fn removed(changes: &[FileDiff<'_>], everywhere: bool) -> Vec<Changed
 }
 
 /// The names of the linters that have found something.
-pub(super) fn found_by(found: &[Placed]) -> BTreeSet<String> {
+pub(super) fn found_by(found: &[PlacedFinding]) -> BTreeSet<String> {
     found.iter().filter_map(|placed| placed.raw.tool()).map(str::to_owned).collect()
 }
 
 /// Takes the findings of linters away that are among those of the base, each of those once. The answer: their fingerprints.
-pub(super) fn take_old(found: &mut Vec<Placed>, base: &[RawFinding]) -> BTreeSet<Fingerprint> {
+pub(super) fn take_old(found: &mut Vec<PlacedFinding>, base: &[RawFinding]) -> BTreeSet<Fingerprint> {
     let mut taken = BTreeSet::new();
-    let mut old: BTreeMap<Same, usize> = BTreeMap::new();
-    for raw in base.iter().filter(|raw| raw.source == Source::Tool) {
+    let mut old: BTreeMap<FindingIdentity, usize> = BTreeMap::new();
+    for raw in base.iter().filter(|raw| raw.source == FindingSource::Tool) {
         *old.entry(same(raw)).or_default() += 1;
     }
     found.retain(|placed| {
         // A secret is hidden: a new one looks like the one before.
         let is_hidden = placed.raw.snippet.trim().is_empty() || placed.raw.snippet.contains(CUT);
-        if placed.raw.source != Source::Tool || is_hidden {
+        if placed.raw.source != FindingSource::Tool || is_hidden {
             return true;
         }
         match old.get_mut(&same(&placed.raw)) {
@@ -62,9 +62,9 @@ pub(super) fn take_old(found: &mut Vec<Placed>, base: &[RawFinding]) -> BTreeSet
 }
 
 /// Two findings of equal values here are the same.
-type Same = (String, String, String);
+type FindingIdentity = (String, String, String);
 
-fn same(raw: &RawFinding) -> Same {
+fn same(raw: &RawFinding) -> FindingIdentity {
     let without_blanks = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     // Numbers of lines and columns in a message move with the code.
     let words = raw.title.chars().filter(|letter| !letter.is_ascii_digit()).collect();
@@ -73,35 +73,46 @@ fn same(raw: &RawFinding) -> Same {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::finding::{AnchorKind, Category, Place, Severity, Side};
-    use truing_core::identity::Sighting;
+    use truing_core::finding::{AnchorKind, CodeLocation, DefectCategory, DiffSide, Severity};
+    use truing_core::identity::FindingFacts;
 
     use super::*;
     use truing_core::code::CodeDigests;
 
     fn raw(rule: &str, line: u32, title: &str, snippet: &str) -> RawFinding {
         RawFinding {
-            place: Place { path: "a.py".into(), side: Side::New, start_line: line, end_line: line },
+            place: CodeLocation {
+                path: "a.py".into(),
+                side: DiffSide::New,
+                start_line: line,
+                end_line: line,
+            },
             severity: Severity::P2,
-            category: Category::J,
+            category: DefectCategory::J,
             rule: rule.into(),
             title: title.into(),
             body: String::new(),
             snippet: snippet.into(),
             code: CodeDigests::default(),
             suggestion: None,
-            source: Source::Tool,
+            source: FindingSource::Tool,
         }
     }
 
-    fn placed(raw: RawFinding) -> Placed {
+    fn placed(raw: RawFinding) -> PlacedFinding {
         let at = raw.place.clone();
-        Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
+        PlacedFinding {
+            raw,
+            anchor: AnchorKind::Inline,
+            at,
+            old_path: None,
+            sighting: FindingFacts::default(),
+        }
     }
 
     #[test]
     fn code_that_is_moved_or_indented_keeps_its_findings_and_new_ones_are_told() {
-        let mut found: Vec<Placed> = [
+        let mut found: Vec<PlacedFinding> = [
             raw("ruff/E741", 9, "Ambiguous variable name: `l` (line 9)", "        l = 1"),
             raw("ruff/E741", 12, "Ambiguous variable name: `l` (line 12)", "l = 1"),
             raw("ruff/F401", 3, "`os` imported but unused", "import os"),
@@ -118,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_finding_of_a_rule_is_none_of_a_linter() {
-        let rule = RawFinding { source: Source::Rule, ..raw("core/x", 1, "t", "s") };
+        let rule = RawFinding { source: FindingSource::Rule, ..raw("core/x", 1, "t", "s") };
         let mut found = vec![placed(rule.clone())];
         assert!(take_old(&mut found, &[rule]).is_empty());
         assert_eq!(found.len(), 1);

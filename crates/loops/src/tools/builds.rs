@@ -13,15 +13,15 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::geteuid;
 use truing_agent::looking::BuildFolder;
-use truing_agent::sandbox::Level;
-use truing_agent::verify::Printout;
-use truing_core::verification::End;
+use truing_agent::sandbox::SandboxLevel;
+use truing_agent::verify::CommandOutput;
+use truing_core::verification::CommandEnd;
 
-use super::alone::Parts;
+use super::alone::DigestBuilder;
 use super::cache::ToolCache;
-use super::kept::Program;
-use super::running::{By, Files, OWN, Running};
-use super::select::Selected;
+use super::kept::ProgramIdentity;
+use super::running::{LinterFiles, LinterRunMethod, LinterRunner, OWN};
+use super::select::SelectedLinter;
 
 /// The form of the folders: raised when they would be used otherwise.
 const FORM: &str = "1";
@@ -63,9 +63,9 @@ impl HeldBuilds {
 
     /// Lets go of it after runs that ended so, and removes folders that are old or too much. What a run left that was ended
     /// for writing too much is of no use.
-    pub(super) async fn end(self, ends: Vec<End>) {
+    pub(super) async fn end(self, ends: Vec<CommandEnd>) {
         let done = tokio::task::spawn_blocking(move || {
-            let is_full = ends.iter().any(|end| matches!(end, End::Disk | End::Full));
+            let is_full = ends.iter().any(|end| matches!(end, CommandEnd::Disk | CommandEnd::Full));
             if is_full {
                 truing_git::remove_folder(&self.builds.folder)?;
             } else {
@@ -181,15 +181,15 @@ struct BuildOrigin<'a> {
     project: PathBuf,
     /// The kind of tree: the working tree, a copy of a head, or one of a base. A head may be somebody else's.
     kind: &'a str,
-    tool: &'a Selected,
-    program: &'a Program,
-    version: &'a Printout,
+    tool: &'a SelectedLinter,
+    program: &'a ProgramIdentity,
+    version: &'a CommandOutput,
 }
 
 impl BuildOrigin<'_> {
     /// The name of its folder.
     fn name(&self) -> String {
-        let mut parts = Parts::default();
+        let mut parts = DigestBuilder::default();
         for part in [FORM, env!("CARGO_PKG_VERSION"), self.trust, self.kind] {
             parts.add(part.as_bytes());
         }
@@ -201,10 +201,15 @@ impl BuildOrigin<'_> {
     }
 }
 
-impl Running {
+impl LinterRunner {
     /// The folder of what earlier runs of a tool have built, if the tool keeps what it builds, and no other run uses it now.
-    pub(super) async fn held(&self, tool: &Selected, by: &By<'_>, files: Files<'_>) -> Option<HeldBuilds> {
-        let (By::Machine(installed), Level::Full) = (by, self.level) else { return None };
+    pub(super) async fn held(
+        &self,
+        tool: &SelectedLinter,
+        by: &LinterRunMethod<'_>,
+        files: LinterFiles<'_>,
+    ) -> Option<HeldBuilds> {
+        let (LinterRunMethod::Machine(installed), SandboxLevel::Full) = (by, self.level) else { return None };
         let (cache, known) = (BuildCache::beside(self.cache.as_ref()?), tool.builds_of()?);
         let (program, version) = self.version(tool, installed, &known.version, files).await?;
         let is_copy = files.project != Some(files.tree);

@@ -37,9 +37,9 @@ pub struct ToolCache {
 
 /// An entry's name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Key(String);
+pub(super) struct CacheKey(String);
 
-impl Key {
+impl CacheKey {
     /// Of this digest.
     pub(super) fn of(state: &[u8]) -> Self {
         Self(hex::encode(state))
@@ -48,7 +48,7 @@ impl Key {
 
 /// The content of an entry.
 #[derive(Serialize, Deserialize)]
-struct Entry {
+struct CacheEntry {
     path: String,
     findings: Vec<RawFinding>,
 }
@@ -65,7 +65,7 @@ impl ToolCache {
     }
 
     /// The findings on the file of this path, if they are kept under this key.
-    pub(super) fn get(&self, key: &Key, path: &str) -> Option<Vec<RawFinding>> {
+    pub(super) fn get(&self, key: &CacheKey, path: &str) -> Option<Vec<RawFinding>> {
         let place = self.place(key)?;
         let file = File::open(&place).ok()?;
         let mut text = String::new();
@@ -74,7 +74,7 @@ impl ToolCache {
         if digest != hex::encode(Sha256::digest(rest)) {
             return None;
         }
-        let Entry { path: of, findings } = serde_json::from_str(rest).ok()?;
+        let CacheEntry { path: of, findings } = serde_json::from_str(rest).ok()?;
         let is_of_file = |raw: &RawFinding| raw.place.path.as_str() == Some(path);
         if of != path || !findings.iter().all(is_of_file) {
             return None;
@@ -84,14 +84,14 @@ impl ToolCache {
     }
 
     /// Keeps the findings on a file. Where that fails, the next run looks at the file again.
-    pub(super) fn put(&self, key: &Key, path: &str, findings: Vec<RawFinding>) {
-        let written = self.write(key, &Entry { path: path.to_owned(), findings });
+    pub(super) fn put(&self, key: &CacheKey, path: &str, findings: Vec<RawFinding>) {
+        let written = self.write(key, &CacheEntry { path: path.to_owned(), findings });
         if let Err(error) = written {
             tracing::debug!(%error, folder = %self.folder.display(), "findings of a linter cannot be kept");
         }
     }
 
-    fn write(&self, key: &Key, entry: &Entry) -> io::Result<()> {
+    fn write(&self, key: &CacheKey, entry: &CacheEntry) -> io::Result<()> {
         let rest = serde_json::to_string(entry)?;
         if rest.len() as u64 > MAX_ENTRY / 2 {
             return Ok(());
@@ -141,7 +141,7 @@ impl ToolCache {
         }
     }
 
-    fn place(&self, key: &Key) -> Option<PathBuf> {
+    fn place(&self, key: &CacheKey) -> Option<PathBuf> {
         let (folder, name) = key.0.split_at_checked(2)?;
         Some(self.folder.join(folder).join(name))
     }
@@ -160,23 +160,23 @@ fn touch(file: &Path) {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use truing_core::finding::{Category, Place, Severity, Side, Source};
+    use truing_core::finding::{CodeLocation, DefectCategory, DiffSide, FindingSource, Severity};
 
     use super::*;
     use truing_core::code::CodeDigests;
 
     fn raw(path: &str, title: &str) -> RawFinding {
         RawFinding {
-            place: Place { path: path.into(), side: Side::New, start_line: 1, end_line: 2 },
+            place: CodeLocation { path: path.into(), side: DiffSide::New, start_line: 1, end_line: 2 },
             severity: Severity::P2,
-            category: Category::J,
+            category: DefectCategory::J,
             rule: "ruff/E741".into(),
             title: title.into(),
             body: String::new(),
             snippet: "l = 1\u{1b}".into(),
             code: CodeDigests::default(),
             suggestion: None,
-            source: Source::Tool,
+            source: FindingSource::Tool,
         }
     }
 
@@ -193,7 +193,7 @@ mod tests {
     fn an_entry_is_found_by_its_key_and_of_its_path_alone() {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().join("own/tools"));
-        let (one, other) = (Key::of(b"one"), Key::of(b"other"));
+        let (one, other) = (CacheKey::of(b"one"), CacheKey::of(b"other"));
         assert_eq!(cache.get(&one, "a.py"), None);
         cache.put(&one, "a.py", vec![raw("a.py", "t")]);
         cache.put(&other, "b.py", Vec::new());
@@ -213,7 +213,7 @@ mod tests {
     fn a_damaged_entry_is_a_miss() {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().to_owned());
-        let key = Key::of(b"one");
+        let key = CacheKey::of(b"one");
         cache.put(&key, "a.py", vec![raw("a.py", "right")]);
         let file = files(folder.path()).remove(0);
         let whole = std::fs::read_to_string(&file).unwrap();
@@ -233,7 +233,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().to_owned());
         let many = (0..2_000).map(|_| raw("a.py", &"x".repeat(400))).collect();
-        cache.put(&Key::of(b"one"), "a.py", many);
+        cache.put(&CacheKey::of(b"one"), "a.py", many);
         assert!(!folder.path().join("6f").exists());
     }
 
@@ -243,12 +243,12 @@ mod tests {
         let mut cache = ToolCache::new(folder.path().to_owned());
         let hour = Duration::from_secs(3_600);
         for (at, name) in [b"a1", b"b2", b"c3"].iter().enumerate() {
-            cache.put(&Key::of(*name), "a.py", vec![raw("a.py", "t")]);
-            let file = File::options().append(true).open(cache.place(&Key::of(*name)).unwrap()).unwrap();
+            cache.put(&CacheKey::of(*name), "a.py", vec![raw("a.py", "t")]);
+            let file = File::options().append(true).open(cache.place(&CacheKey::of(*name)).unwrap()).unwrap();
             file.set_modified(SystemTime::now() - hour * (u32::try_from(at).unwrap() + 1)).unwrap();
         }
         let kept = |cache: &ToolCache| {
-            [b"a1", b"b2", b"c3"].map(|name| cache.place(&Key::of(name)).unwrap().exists())
+            [b"a1", b"b2", b"c3"].map(|name| cache.place(&CacheKey::of(name)).unwrap().exists())
         };
         cache.tidy();
         assert_eq!(kept(&cache), [true, true, true]);
@@ -259,7 +259,7 @@ mod tests {
         cache.tidy();
         assert_eq!(kept(&cache), [true, true, false]);
         std::fs::remove_file(folder.path().join(TIDIED)).unwrap();
-        cache.bytes = cache.place(&Key::of(b"a1")).unwrap().metadata().unwrap().len();
+        cache.bytes = cache.place(&CacheKey::of(b"a1")).unwrap().metadata().unwrap().len();
         cache.tidy();
         assert_eq!(kept(&cache), [true, false, false]);
     }

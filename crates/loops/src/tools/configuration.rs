@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use truing_config::tool::When;
+use truing_config::tool::ToolCondition;
 use truing_core::outcome::ToolRun;
 use truing_core::port::{ChangedFile, ToolOutput};
 use truing_diff::RepoPath;
 use truing_git::PrivateFolder;
-use truing_reader::Tree;
-use truing_reader::output::known::{self, KnownTool, Sign, What, hooks, sign};
+use truing_reader::FileTree;
+use truing_reader::output::known::{self, KnownTool, SignTarget, ToolSign, hooks, sign};
 use truing_reader::output::tool_name;
 
 use super::alone::{MAX_CONFIGURATION, MAX_NAMED, TEXTS, folders, has_end, joined, within, words};
-use super::base::Base;
+use super::base::BaseCommit;
 use super::names::changed;
-use super::running::Files;
-use super::select::Selected;
+use super::running::LinterFiles;
+use super::select::SelectedLinter;
 
 /// Tables and sections of files that several tools share which are of no linter. A setting of Python's oldest version is one of
 /// linters, too, wherever it is.
@@ -40,7 +40,7 @@ const MORE: &[(&str, &str)] = &[
 ];
 
 /// The files that configure linters, by the names of these.
-pub(crate) type ByBase = BTreeMap<String, BaseFiles>;
+pub(crate) type BaseFilesByLinter = BTreeMap<String, BaseFiles>;
 
 /// Files that configure a linter and that the change touches: those of the base counted.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -64,7 +64,7 @@ impl BaseFiles {
     }
 
     /// Says so of the linters' runs. What was found earlier in a file at which a linter has not looked stays open.
-    pub(crate) fn note(by_base: ByBase, runs: &mut [ToolRun]) {
+    pub(crate) fn note(by_base: BaseFilesByLinter, runs: &mut [ToolRun]) {
         for (name, Self { paths, unseen }) in by_base {
             // What was found by one that has not looked at all stays open anyway.
             let Some(run) = runs.iter_mut().find(|run| run.name == name) else { continue };
@@ -79,7 +79,7 @@ impl BaseFiles {
 /// A change that a service reviews, as far as it may configure linters.
 #[derive(Debug)]
 pub(super) struct BaseConfiguration<'a> {
-    base: Base<'a>,
+    base: BaseCommit<'a>,
     head: &'a Path,
     /// Every path that the change names.
     touched: BTreeSet<&'a str>,
@@ -115,7 +115,7 @@ impl BasePlace<'_> {
 
 /// The place in which a linter looks; none: the head's folder. `signs`: the reason for which the base's configuration is not known.
 pub(super) async fn place_of<'a, T>(
-    tool: &Selected,
+    tool: &SelectedLinter,
     signs: &Result<T, String>,
     base: Option<&mut BaseConfiguration<'a>>,
 ) -> Result<Option<BasePlace<'a>>, String> {
@@ -128,7 +128,7 @@ pub(super) async fn place_of<'a, T>(
 
 impl<'a> BaseConfiguration<'a> {
     /// That of the change of these files; none, where nothing is known of its base.
-    pub(super) fn of(files: Files<'a>) -> Option<Self> {
+    pub(super) fn of(files: LinterFiles<'a>) -> Option<Self> {
         let touched = files.touched.iter().filter_map(|path| path.as_str()).collect();
         Some(Self {
             base: files.base?,
@@ -145,7 +145,7 @@ impl<'a> BaseConfiguration<'a> {
     }
 
     /// The place in which a linter looks; none: the change leaves its configuration as it is.
-    async fn place(&mut self, tool: &Selected) -> Result<Option<BasePlace<'a>>, String> {
+    async fn place(&mut self, tool: &SelectedLinter) -> Result<Option<BasePlace<'a>>, String> {
         let replaced = self.of_tool(tool).await?;
         if replaced.is_empty() {
             return Ok(None);
@@ -174,7 +174,7 @@ impl<'a> BaseConfiguration<'a> {
     }
 
     /// The touched files that configure a linter as data, and with other words for it than those of the base.
-    async fn of_tool(&self, tool: &Selected) -> Result<BTreeSet<&'a str>, String> {
+    async fn of_tool(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let mut replaced = self.named(tool).await?;
         for path in self.touched.iter().copied() {
             let known = tool.known().filter(|known| is_data_of(known, path));
@@ -208,7 +208,7 @@ impl<'a> BaseConfiguration<'a> {
     }
 
     /// The touched files that the configuration of a linter names, or one that this names; none at which the linter looks.
-    async fn named(&self, tool: &Selected) -> Result<BTreeSet<&'a str>, String> {
+    async fn named(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let (mut named, mut known) = (BTreeSet::new(), BTreeSet::new());
         let Some(row) = tool.known() else { return Ok(named) };
         let others = self.touched.iter().copied().filter(|path| !tool.is_for(Path::new(path)));
@@ -250,13 +250,13 @@ impl<'a> BaseConfiguration<'a> {
         let inside = RepoPath::from(path);
         match self.touched.contains(path) {
             true => self.base.read(&inside).await,
-            false => Ok(Tree::open(self.head).ok().and_then(|tree| tree.bytes(&inside).ok())),
+            false => Ok(FileTree::open(self.head).ok().and_then(|tree| tree.bytes(&inside).ok())),
         }
     }
 
     async fn has_same_part(&self, known: &KnownTool, path: &str) -> Result<bool, String> {
         let inside = RepoPath::from(path);
-        let head = Tree::open(self.head).ok().and_then(|tree| tree.bytes(&inside).ok());
+        let head = FileTree::open(self.head).ok().and_then(|tree| tree.bytes(&inside).ok());
         let base = self.base.read(&inside).await?;
         let (Some(head), Some(base)) = (head, base) else { return Ok(false) };
         Ok(head == base || is_shared_by(known, path) && part(known, &head) == part(known, &base))
@@ -269,20 +269,22 @@ pub(super) struct ToolDifferences {
     /// Those that only the change uses, each with the reason for which it does not look.
     pub(super) new: Vec<(String, String)>,
     /// Those that the base's files show, or whose options the base's hooks have.
-    pub(super) by_base: ByBase,
+    pub(super) by_base: BaseFilesByLinter,
 }
 
 /// Adds to the linters that the files with the base's configuration show those that the head's do and that run, too. What configures
 /// by code is judged by the change.
 pub(super) fn merge(
-    of_base: &mut Vec<Selected>,
-    of_head: Vec<Selected>,
-    files: Files<'_>,
+    of_base: &mut Vec<SelectedLinter>,
+    of_head: Vec<SelectedLinter>,
+    files: LinterFiles<'_>,
 ) -> ToolDifferences {
     let mut found = ToolDifferences::default();
     let is_touched = |path: &str| files.touched.iter().any(|touched| touched.as_str() == Some(path));
     let hooks = hooks::FILES.iter().copied().find(|path| is_touched(path));
-    let is_same = |one: &Selected, other: &Selected| (&one.name, &one.folder) == (&other.name, &other.folder);
+    let is_same = |one: &SelectedLinter, other: &SelectedLinter| {
+        (&one.name, &one.folder) == (&other.name, &other.folder)
+    };
     for tool in of_base.iter() {
         let now = of_head.iter().find(|other| is_same(tool, other));
         let sign = tool.of_tree(&tool.sign);
@@ -301,7 +303,7 @@ pub(super) fn merge(
         }
         if tool.code_configuration() || tool.is_guessed || tool.is_configured {
             of_base.push(tool);
-        } else if tool.when == When::Always || !changed(&tool, files.changed).is_empty() {
+        } else if tool.when == ToolCondition::Always || !changed(&tool, files.changed).is_empty() {
             let reason = format!("the base does not use it: this change adds {}", tool.of_tree(&tool.sign));
             found.new.push((tool_name(&tool.name), reason));
         }
@@ -317,20 +319,21 @@ fn fits(glob: &str, path: &str) -> bool {
 /// May the tool be recognised by a file of this path?
 fn is_sign_of(tool: &KnownTool, path: &str) -> bool {
     tool.recognised.iter().any(|sign| match sign {
-        Sign::Folder(folder) => Path::new(path).starts_with(folder),
-        Sign::File(glob) | Sign::Within { file: glob, .. } => fits(glob, path),
+        ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
+        ToolSign::File(glob) | ToolSign::Within { file: glob, .. } => fits(glob, path),
     })
 }
 
 /// May a file of this path configure the tool? A file at which it looks anyway does not, nor does one that only names it.
 fn is_data_of(tool: &KnownTool, path: &str) -> bool {
     let is_by_sign = tool.recognised.iter().chain(&tool.selects).any(|sign| match sign {
-        Sign::Folder(folder) => Path::new(path).starts_with(folder),
-        Sign::File(glob) => !tool.paths.contains(glob) && fits(glob, path),
-        Sign::Within { what: What::Word(_) | What::Hook(_), .. } => false,
-        Sign::Within { file, what: What::Table(_) | What::Section(_) | What::Option(..) | What::Key(_) } => {
-            fits(file, path)
-        }
+        ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
+        ToolSign::File(glob) => !tool.paths.contains(glob) && fits(glob, path),
+        ToolSign::Within { what: SignTarget::Word(_) | SignTarget::Hook(_), .. } => false,
+        ToolSign::Within {
+            file,
+            what: SignTarget::Table(_) | SignTarget::Section(_) | SignTarget::Option(..) | SignTarget::Key(_),
+        } => fits(file, path),
     });
     let names = tool.alone.iter().chain(tool.excludes.iter().map(|rule| &rule.file));
     let more = MORE.iter().filter(|(name, _)| *name == tool.name).map(|(_, glob)| *glob);
@@ -340,10 +343,10 @@ fn is_data_of(tool: &KnownTool, path: &str) -> bool {
 /// Does the tool have a part of the file, beside other tools?
 fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
     let is_its = |glob: &str| fits(glob, path);
-    let is_own = tool.recognised.iter().any(|sign| matches!(sign, Sign::File(glob) if is_its(glob)));
+    let is_own = tool.recognised.iter().any(|sign| matches!(sign, ToolSign::File(glob) if is_its(glob)));
     (path.ends_with(".toml") || path.ends_with(".cfg") || path.ends_with(".ini"))
         && !is_own
-        && tool.recognised.iter().any(|sign| matches!(sign, Sign::Within { file, .. } if is_its(file)))
+        && tool.recognised.iter().any(|sign| matches!(sign, ToolSign::Within { file, .. } if is_its(file)))
 }
 
 /// The lines of a file of TOML or INI that may be of a tool: all but those of tables that are known to be of others. None, if that is
@@ -376,16 +379,20 @@ fn is_head_of_others(tool: &KnownTool, line: &str) -> bool {
     let mut parts = name.split('.');
     match (parts.next(), parts.next()) {
         (Some("tool"), Some(other)) => {
-            let is_of_tool = |sign: &Sign| match sign {
-                Sign::Within { what: What::Table(name) | What::Key(name), .. } => {
+            let is_of_tool = |sign: &ToolSign| match sign {
+                ToolSign::Within { what: SignTarget::Table(name) | SignTarget::Key(name), .. } => {
                     name.split('.').nth(1) == Some(other)
                 }
-                Sign::Within {
-                    what: What::Section(_) | What::Option(..) | What::Word(_) | What::Hook(_),
+                ToolSign::Within {
+                    what:
+                        SignTarget::Section(_)
+                        | SignTarget::Option(..)
+                        | SignTarget::Word(_)
+                        | SignTarget::Hook(_),
                     ..
                 }
-                | Sign::File(_)
-                | Sign::Folder(_) => false,
+                | ToolSign::File(_)
+                | ToolSign::Folder(_) => false,
             };
             other != tool.name && !tool.recognised.iter().chain(&tool.selects).any(is_of_tool)
         }

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use truing_agent::installed::Installed;
-use truing_config::tool::{ToolConfig, When};
-use truing_core::port::{Reader, ReaderError};
+use truing_agent::installed::InstalledProgram;
+use truing_config::tool::{ToolCondition, ToolConfig};
+use truing_core::port::{ReaderError, RepositoryReader};
 use truing_diff::RepoPath;
 use truing_reader::output::tool_name;
 
-use super::running::{By, Files, Running};
-use super::{Selected, Wanted, select, used};
+use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
+use super::{ConfiguredLinters, SelectedLinter, select, used};
 
 /// A linter, and what the sandbox shows to it beside the files that it looks at.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,7 +29,7 @@ pub struct AvailableTool {
     pub missing: Option<String>,
 }
 
-impl Running {
+impl LinterRunner {
     /// The tools that a repository uses and that look at files such as these, each with the reason for which it cannot run here.
     /// One that only its files show is not among them where it cannot run: the repository need not know it.
     ///
@@ -41,7 +41,7 @@ impl Running {
         project: &Path,
         reviewed: &[RepoPath],
         configured: &[ToolConfig],
-        reader: &dyn Reader,
+        reader: &dyn RepositoryReader,
     ) -> Result<Vec<AvailableTool>, ReaderError> {
         let used = used(project, reviewed.iter(), reader).await?.tools;
         let files = files_of(project);
@@ -62,20 +62,21 @@ impl Running {
         &self,
         project: &Path,
         reviewed: &[RepoPath],
-        wanted: &Wanted,
-        reader: &dyn Reader,
+        wanted: &ConfiguredLinters,
+        reader: &dyn RepositoryReader,
     ) -> Result<Vec<ToolExposure>, ReaderError> {
         let used = used(project, reviewed.iter(), reader).await?.tools;
         let files = files_of(project);
         let selected = select(&used, &wanted.configured).into_iter();
-        let wanted = selected.filter(|tool| tool.when == When::Always || looks_at_any(tool, reviewed));
+        let wanted =
+            selected.filter(|tool| tool.when == ToolCondition::Always || looks_at_any(tool, reviewed));
         let exposures = wanted.map(|tool| {
             let shown = self.ready(&tool, files, None).map(|by| match by {
-                By::Machine(Installed { file, mut read, .. }) => {
+                LinterRunMethod::Machine(InstalledProgram { file, mut read, .. }) => {
                     read.remove(&file);
                     std::iter::once(file).chain(read).collect()
                 }
-                By::SetUp(..) => Vec::new(),
+                LinterRunMethod::SetUp(..) => Vec::new(),
             });
             ToolExposure { tool: tool_name(&tool.name), shown }
         });
@@ -83,7 +84,7 @@ impl Running {
     }
 
     /// The folder, or file, that a program needs and that holds a file which no linter may see; and that file.
-    pub(super) fn would_show<'i>(&'i self, installed: &'i Installed) -> Option<(&'i Path, &'i Path)> {
+    pub(super) fn would_show<'i>(&'i self, installed: &'i InstalledProgram) -> Option<(&'i Path, &'i Path)> {
         let shown = installed.read.iter().map(PathBuf::as_path).chain([installed.file.as_path()]);
         let mut pairs =
             shown.flat_map(|shown| self.concealed.iter().map(move |file| (shown, file.as_path())));
@@ -104,8 +105,8 @@ pub fn resolve_links(path: &Path) -> PathBuf {
 }
 
 /// All files of a project of one's own.
-fn files_of(project: &Path) -> Files<'_> {
-    Files {
+fn files_of(project: &Path) -> LinterFiles<'_> {
+    LinterFiles {
         tree: project,
         pins: project,
         project: Some(project),
@@ -116,7 +117,7 @@ fn files_of(project: &Path) -> Files<'_> {
     }
 }
 
-fn looks_at_any(tool: &Selected, reviewed: &[RepoPath]) -> bool {
+fn looks_at_any(tool: &SelectedLinter, reviewed: &[RepoPath]) -> bool {
     reviewed.iter().filter_map(RepoPath::as_str).any(|path| tool.looks_at(path))
 }
 

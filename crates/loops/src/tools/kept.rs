@@ -5,13 +5,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use truing_agent::verify::Printout;
+use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
 use truing_reader::output::known::KnownTool;
 
-use super::alone::{Alone, Parts, State};
-use super::cache::{Key, ToolCache};
-use super::select::Selected;
+use super::alone::{DigestBuilder, LinterTree, StateDigest};
+use super::cache::{CacheKey, ToolCache};
+use super::select::SelectedLinter;
 
 /// The form of what is kept: raised when the same output would be read otherwise.
 const FORM: &str = "2";
@@ -19,11 +19,11 @@ const FORM: &str = "2";
 const MAX_BYTES: usize = 32 << 20;
 
 /// The programs that looked, by the names of the linters.
-pub(crate) type Programs = BTreeMap<String, BTreeSet<Program>>;
+pub(crate) type ProgramsByLinter = BTreeMap<String, BTreeSet<ProgramIdentity>>;
 
 /// A program's file; one that was replaced is another one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Program {
+pub(crate) struct ProgramIdentity {
     file: PathBuf,
     bytes: u64,
     modified: Option<SystemTime>,
@@ -31,7 +31,7 @@ pub(crate) struct Program {
     number: u64,
 }
 
-impl Program {
+impl ProgramIdentity {
     /// The one in this file, or behind a link of this path.
     pub(super) fn of(file: &Path) -> Option<Self> {
         let file = file.canonicalize().ok()?;
@@ -41,7 +41,7 @@ impl Program {
     }
 
     /// Adds its path, size and time, which differ for every other program and for one that was replaced.
-    pub(super) fn add_to(&self, parts: &mut Parts) {
+    pub(super) fn add_to(&self, parts: &mut DigestBuilder) {
         let at = self.modified.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         parts.add(self.file.as_os_str().as_encoded_bytes()).add(&self.bytes.to_le_bytes());
         parts.add(&at.unwrap_or_default().as_nanos().to_le_bytes());
@@ -50,48 +50,48 @@ impl Program {
 
 /// Everything that findings come from beside a file.
 #[derive(Clone, Debug)]
-pub(super) struct Recipe {
+pub(super) struct FindingCacheContext {
     cache: ToolCache,
     tree: PathBuf,
     known: &'static KnownTool,
     options: Vec<String>,
     /// The folder of the tree in which it runs.
     folder: String,
-    program: Program,
+    program: ProgramIdentity,
     /// Of everything that is the same for all files.
-    all: State,
+    all: StateDigest,
     /// The scopes in which kept findings are found; they are kept in the first.
     scopes: Vec<String>,
 }
 
 /// Findings that are kept, and the state of each file of a run.
 #[derive(Debug, Default)]
-pub(super) struct Recalled {
+pub(super) struct CachedFindings {
     /// Files of which all findings are known.
     pub(super) known: BTreeSet<String>,
     /// These findings.
     pub(super) findings: Vec<RawFinding>,
-    states: BTreeMap<String, State>,
+    states: BTreeMap<String, StateDigest>,
 }
 
-impl Recalled {
+impl CachedFindings {
     /// The states of these files, as far as they are certain.
-    pub(super) fn states_of(&self, names: &[&str]) -> BTreeMap<String, State> {
+    pub(super) fn states_of(&self, names: &[&str]) -> BTreeMap<String, StateDigest> {
         let state = |name: &&str| Some(((*name).to_owned(), *self.states.get(*name)?));
         names.iter().filter_map(state).collect()
     }
 }
 
-impl Recipe {
+impl FindingCacheContext {
     /// Of a linter that looks at each file alone, by its row of the table, its program and what that says of its version.
     pub(super) fn new(
         cache: ToolCache,
-        (tool, known): (&Selected, &'static KnownTool),
-        (program, version): (Program, &Printout),
+        (tool, known): (&SelectedLinter, &'static KnownTool),
+        (program, version): (ProgramIdentity, &CommandOutput),
         tree: &Path,
         scopes: Vec<String>,
     ) -> Self {
-        let mut parts = Parts::default();
+        let mut parts = DigestBuilder::default();
         for part in [FORM, env!("CARGO_PKG_VERSION"), &tool.name, &tool.format, &tool.sign, &tool.folder] {
             parts.add(part.as_bytes());
         }
@@ -108,14 +108,14 @@ impl Recipe {
     }
 
     /// The findings that are kept on these files, as they are.
-    pub(super) async fn recall(&self, names: &[&str]) -> Recalled {
+    pub(super) async fn recall(&self, names: &[&str]) -> CachedFindings {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let recipe = self.clone();
         tokio::task::spawn_blocking(move || recipe.recalled(names)).await.unwrap_or_default()
     }
 
-    fn recalled(&self, names: Vec<String>) -> Recalled {
-        let (mut recalled, mut bytes) = (Recalled::default(), 0);
+    fn recalled(&self, names: Vec<String>) -> CachedFindings {
+        let (mut recalled, mut bytes) = (CachedFindings::default(), 0);
         let states = self.states(names.iter().map(String::as_str));
         for (name, state) in &states {
             let mut keys = self.scopes.iter().map(|scope| self.key(scope, name, state));
@@ -129,18 +129,20 @@ impl Recipe {
             recalled.known.insert(name.clone());
             recalled.findings.extend(findings);
         }
-        Recalled { states, ..recalled }
+        CachedFindings { states, ..recalled }
     }
 
     /// Keeps findings on files, if these are still in the states that they were in before the run, and the program is the same.
-    pub(super) async fn keep(self, states: BTreeMap<String, State>, findings: Vec<RawFinding>) {
+    pub(super) async fn keep(self, states: BTreeMap<String, StateDigest>, findings: Vec<RawFinding>) {
         // Where that fails, the next run looks at the files again.
         let _ = tokio::task::spawn_blocking(move || self.put(&states, findings)).await;
     }
 
-    fn put(&self, before: &BTreeMap<String, State>, findings: Vec<RawFinding>) {
-        let Some(scope) =
-            self.scopes.first().filter(|_| Program::of(&self.program.file).as_ref() == Some(&self.program))
+    fn put(&self, before: &BTreeMap<String, StateDigest>, findings: Vec<RawFinding>) {
+        let Some(scope) = self
+            .scopes
+            .first()
+            .filter(|_| ProgramIdentity::of(&self.program.file).as_ref() == Some(&self.program))
         else {
             return;
         };
@@ -160,17 +162,17 @@ impl Recipe {
     }
 
     /// The states of files, as far as they are certain.
-    fn states<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, State> {
-        let Some(mut alone) = Alone::new(&self.tree, self.known, (&self.options, &self.folder)) else {
+    fn states<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, StateDigest> {
+        let Some(mut alone) = LinterTree::new(&self.tree, self.known, (&self.options, &self.folder)) else {
             return BTreeMap::new();
         };
         names.filter_map(|name| Some((name.to_owned(), alone.state(name)?))).collect()
     }
 
-    fn key(&self, scope: &str, name: &str, state: &State) -> Key {
-        let mut parts = Parts::default();
+    fn key(&self, scope: &str, name: &str, state: &StateDigest) -> CacheKey {
+        let mut parts = DigestBuilder::default();
         parts.add(&self.all).add(scope.as_bytes()).add(name.as_bytes()).add(state);
-        Key::of(&parts.state())
+        CacheKey::of(&parts.state())
     }
 }
 

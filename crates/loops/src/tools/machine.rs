@@ -4,15 +4,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use truing_agent::installed::Installed;
-use truing_agent::looking::{BuildFolder, Looking};
-use truing_agent::sandbox::Level;
-use truing_agent::verify::{INSIDE, Printout, SetUp, Verifier};
-use truing_core::verification::End;
+use truing_agent::installed::InstalledProgram;
+use truing_agent::looking::{BuildFolder, ReadOnlyProgram};
+use truing_agent::sandbox::SandboxLevel;
+use truing_agent::verify::{CommandOutput, INSIDE, SetupResult, Verifier};
+use truing_core::verification::CommandEnd;
 
-use super::kept::Program;
-use super::running::{By, Files, Running};
-use super::select::Selected;
+use super::kept::ProgramIdentity;
+use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
+use super::select::SelectedLinter;
 
 /// The time in which a program has to say its version.
 const VERSION_TIME: Duration = Duration::from_secs(20);
@@ -30,48 +30,49 @@ pub(super) struct RunPlace<'a> {
     pub(super) builds: Option<&'a BuildFolder>,
 }
 
-impl Running {
+impl LinterRunner {
     /// A tool's program, and what it says of its version. None, if it says nothing.
     pub(super) async fn version(
         &self,
-        tool: &Selected,
-        installed: &Installed,
+        tool: &SelectedLinter,
+        installed: &InstalledProgram,
         arguments: &[String],
-        files: Files<'_>,
-    ) -> Option<(Program, Printout)> {
-        let program = Program::of(&installed.file)?;
+        files: LinterFiles<'_>,
+    ) -> Option<(ProgramIdentity, CommandOutput)> {
+        let program = ProgramIdentity::of(&installed.file)?;
         let time = tool.time.min(VERSION_TIME);
         let place = RunPlace { tree: files.tree, moves_tree: false, time, builds: None };
         let version = self.by_machine(tool, installed, arguments.to_vec(), place).await.ok()?;
-        matches!(version.end, End::Exit { code: 0 }).then_some((program, version))
+        matches!(version.end, CommandEnd::Exit { code: 0 }).then_some((program, version))
     }
 
     /// May a program find a tree at [`INSIDE`]? One of the tree's own would not be where it is named, and one below that name would be
     /// hidden.
-    pub(super) fn moves(&self, by: &By<'_>, tree: &Path) -> bool {
+    pub(super) fn moves(&self, by: &LinterRunMethod<'_>, tree: &Path) -> bool {
         match by {
-            By::Machine(installed) => {
-                self.level == Level::Full && ![tree, Path::new(INSIDE)].iter().any(|it| installed.needs(it))
+            LinterRunMethod::Machine(installed) => {
+                self.level == SandboxLevel::Full
+                    && ![tree, Path::new(INSIDE)].iter().any(|it| installed.needs(it))
             }
-            By::SetUp(..) => false,
+            LinterRunMethod::SetUp(..) => false,
         }
     }
 
     /// Runs a tool as a program of the machine.
     pub(super) async fn by_machine(
         &self,
-        tool: &Selected,
-        installed: &Installed,
+        tool: &SelectedLinter,
+        installed: &InstalledProgram,
         words: Vec<String>,
         place: RunPlace<'_>,
-    ) -> Result<Printout, String> {
+    ) -> Result<CommandOutput, String> {
         let program = installed.file.clone().into_os_string();
         let fetched = tool.fetched().iter();
         let variables =
             fetched.filter_map(|it| Some((it.variable.clone(), self.folder(it)?.to_str()?.to_owned())));
         let environment = installed.environment.as_ref().and_then(|folder| folder.to_str());
         let environment = environment.map(|folder| ("VIRTUAL_ENV".to_owned(), folder.to_owned()));
-        let looking = Looking {
+        let looking = ReadOnlyProgram {
             argv: std::iter::once(program).chain(words.into_iter().map(OsString::from)).collect(),
             tree: place.tree.to_owned(),
             moves_tree: place.moves_tree,
@@ -89,11 +90,11 @@ impl Running {
 
 /// Runs a tool where the project is set up: as the project has installed it, else as the system has.
 pub(super) async fn by_set_up(
-    tool: &Selected,
-    (verifier, set_up): (&Verifier, &SetUp),
+    tool: &SelectedLinter,
+    (verifier, set_up): (&Verifier, &SetupResult),
     words: Vec<String>,
     tree: &Path,
-) -> Result<Printout, String> {
+) -> Result<CommandOutput, String> {
     let place = tool.places.iter().find(|place| set_up.has(Path::new(place)));
     let program = match place {
         Some(place) => format!("./{place}"),

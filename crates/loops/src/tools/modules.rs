@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 const MODULES: &str = "node_modules";
 
 /// Links to them in a copy of a commit. Gone when they are dropped: others read the copy afterwards.
-pub(super) struct Modules(Vec<PathBuf>);
+pub(super) struct ModuleLinks(Vec<PathBuf>);
 
-impl Modules {
+impl ModuleLinks {
     /// Makes one in each of these folders where the user has modules in another folder than the tree, and the tree has none.
     pub(super) fn link<'a>(
         project: Option<&Path>,
@@ -27,7 +27,7 @@ impl Modules {
     }
 }
 
-impl Drop for Modules {
+impl Drop for ModuleLinks {
     fn drop(&mut self) {
         for link in &self.0 {
             let _ = std::fs::remove_file(link);

@@ -5,24 +5,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::finding::{Place, RawFinding, Source};
-use truing_core::identity::Placed;
+use truing_core::finding::{CodeLocation, FindingSource, RawFinding};
+use truing_core::identity::PlacedFinding;
 use truing_diff::RepoPath;
 use truing_reader::output::known::{self, KnownTool};
 use truing_reader::output::{NO_RULE, tool_name};
 
 /// All findings that linters have reported so far.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct ReportedFindings {
     /// By place, rule and words: how many there were in one output, at most.
-    whole: BTreeMap<(Place, String, String), usize>,
+    whole: BTreeMap<(CodeLocation, String, String), usize>,
     /// The same of the output in hand.
-    of_output: BTreeMap<(Place, String, String), usize>,
+    of_output: BTreeMap<(CodeLocation, String, String), usize>,
     /// The linter that was the first to say something of a line, and the rules of others that say it, too.
     by: BTreeMap<(RepoPath, u32, String), (String, BTreeSet<String>)>,
 }
 
-impl Told {
+impl ReportedFindings {
     /// Begins with the findings of another output.
     pub(crate) fn begin_output(&mut self) {
         self.of_output.clear();
@@ -48,8 +48,10 @@ impl Told {
     }
 
     /// Names in each finding the rules of other linters that say the same.
-    pub(crate) fn name_others(&self, found: &mut [Placed]) {
-        for raw in found.iter_mut().map(|placed| &mut placed.raw).filter(|raw| raw.source == Source::Tool) {
+    pub(crate) fn name_others(&self, found: &mut [PlacedFinding]) {
+        for raw in
+            found.iter_mut().map(|placed| &mut placed.raw).filter(|raw| raw.source == FindingSource::Tool)
+        {
             let others = meant(raw).and_then(|(tool, of_line)| {
                 self.by.get(&of_line).filter(|(first, others)| first == tool && !others.is_empty())
             });
@@ -69,11 +71,14 @@ fn meant(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
 }
 
 /// The files that linters were given in runs that did not fail, by the names that findings have for the linters.
-pub(crate) type LookedAt = BTreeMap<String, BTreeSet<RepoPath>>;
+pub(crate) type FilesByLinter = BTreeMap<String, BTreeSet<RepoPath>>;
 
 /// Takes the findings of rules that linters know better, in the files that these have looked at. The answer: the rules of what was
 /// taken, each with the file, also by its name at the base.
-pub(crate) fn take_replaced(found: &mut Vec<Placed>, looked_at: &LookedAt) -> BTreeSet<(String, RepoPath)> {
+pub(crate) fn take_replaced(
+    found: &mut Vec<PlacedFinding>,
+    looked_at: &FilesByLinter,
+) -> BTreeSet<(String, RepoPath)> {
     let looked: Vec<(&KnownTool, &BTreeSet<RepoPath>)> =
         looked_at.iter().filter_map(|(name, files)| Some((find(name)?, files))).collect();
     let mut taken = BTreeSet::new();
@@ -82,7 +87,7 @@ pub(crate) fn take_replaced(found: &mut Vec<Placed>, looked_at: &LookedAt) -> BT
         let knows_better = |(known, files): &(&KnownTool, &BTreeSet<RepoPath>)| {
             known.replaces.contains(rule) && files.contains(&place.path)
         };
-        let is_left = *source == Source::Rule && looked.iter().any(knows_better);
+        let is_left = *source == FindingSource::Rule && looked.iter().any(knows_better);
         if is_left {
             let names = std::iter::once(&place.path).chain(&placed.old_path);
             taken.extend(names.map(|path| (rule.clone(), path.clone())));
@@ -99,30 +104,30 @@ fn find(name: &str) -> Option<&'static KnownTool> {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::finding::{AnchorKind, Category, Severity, Side};
-    use truing_core::identity::Sighting;
+    use truing_core::finding::{AnchorKind, DefectCategory, DiffSide, Severity};
+    use truing_core::identity::FindingFacts;
 
     use super::*;
     use truing_core::code::CodeDigests;
 
     fn raw(rule: &str, path: &str, line: u32, title: &str) -> RawFinding {
         RawFinding {
-            place: Place { path: path.into(), side: Side::New, start_line: line, end_line: line },
+            place: CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line },
             severity: Severity::P2,
-            category: Category::J,
+            category: DefectCategory::J,
             rule: rule.into(),
             title: title.into(),
             body: String::new(),
             snippet: String::new(),
             code: CodeDigests::default(),
             suggestion: None,
-            source: if rule.starts_with("core/") { Source::Rule } else { Source::Tool },
+            source: if rule.starts_with("core/") { FindingSource::Rule } else { FindingSource::Tool },
         }
     }
 
     #[test]
     fn what_two_linters_say_of_a_line_is_told_once_and_what_one_says_twice_is_told_twice() {
-        let mut told = Told::default();
+        let mut told = ReportedFindings::default();
         let mut is_new = |rule: &str, line: u32, title: &str| told.is_new(&raw(rule, "a.py", line, title));
         assert!(is_new("flake8/F401", 1, "'os' imported but unused"));
         assert!(is_new("flake8/F401", 1, "'sys' imported but unused"));
@@ -140,7 +145,13 @@ mod tests {
         let placed = |rule: &str, line: u32| {
             let raw = raw(rule, "a.py", line, "t");
             let at = raw.place.clone();
-            Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
+            PlacedFinding {
+                raw,
+                anchor: AnchorKind::Inline,
+                at,
+                old_path: None,
+                sighting: FindingFacts::default(),
+            }
         };
         let mut found = [placed("flake8/F401", 1), placed("ruff/F401", 2)];
         told.name_others(&mut found);
@@ -153,7 +164,13 @@ mod tests {
         let placed = |rule: &str, path: &str| {
             let raw = raw(rule, path, 1, "t");
             let at = raw.place.clone();
-            Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
+            PlacedFinding {
+                raw,
+                anchor: AnchorKind::Inline,
+                at,
+                old_path: None,
+                sighting: FindingFacts::default(),
+            }
         };
         let rule = "core/python-assert-tuple";
         let all = || {
@@ -164,11 +181,11 @@ mod tests {
                 placed("ruff/F631", "a.py"),
             ]
         };
-        let looked_at = |linter: &str, files: &[&str]| -> LookedAt {
+        let looked_at = |linter: &str, files: &[&str]| -> FilesByLinter {
             [(linter.to_owned(), files.iter().map(|file| RepoPath::from(*file)).collect())].into()
         };
         for looked in
-            [LookedAt::default(), looked_at("ruff", &[]), looked_at("eslint", &["a.py", "other/a.py"])]
+            [FilesByLinter::default(), looked_at("ruff", &[]), looked_at("eslint", &["a.py", "other/a.py"])]
         {
             let mut found = all();
             assert!(take_replaced(&mut found, &looked).is_empty());

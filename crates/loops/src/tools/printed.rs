@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use truing_agent::verify::Printout;
+use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
 use truing_core::line::clean;
-use truing_core::port::{ChangedFile, Reader, ReaderError, ToolFindings, ToolOutput, ToolRequest};
-use truing_core::verification::End;
+use truing_core::port::{ChangedFile, ReaderError, RepositoryReader, ToolFindings, ToolOutput, ToolRequest};
+use truing_core::verification::CommandEnd;
 use truing_diff::RepoPath;
-use truing_reader::output::known::{Stream, is_silent};
+use truing_reader::output::known::{OutputStream, is_silent};
 
-use super::alone::State;
-use super::kept::Recipe;
-use super::select::Selected;
+use super::alone::StateDigest;
+use super::kept::FindingCacheContext;
+use super::select::SelectedLinter;
 use crate::said::{cause, without_given_values};
 
 /// The reason for which a run has no dependencies.
@@ -23,46 +23,51 @@ const MAX_REASON: usize = 600;
 
 /// An output to be read.
 #[derive(Clone, Debug)]
-pub struct Printed {
+pub struct LinterOutput {
     /// The output.
     pub output: ToolOutput,
     /// The files that the run was given; none for an output that was given.
     pub(crate) looked_at: BTreeSet<RepoPath>,
     /// Keeps the findings of files that are in these states.
-    keeping: Option<(Recipe, BTreeMap<String, State>)>,
+    keeping: Option<(FindingCacheContext, BTreeMap<String, StateDigest>)>,
 }
 
-impl From<ToolOutput> for Printed {
+impl From<ToolOutput> for LinterOutput {
     fn from(output: ToolOutput) -> Self {
         Self { output, looked_at: BTreeSet::new(), keeping: None }
     }
 }
 
-impl Printed {
+impl LinterOutput {
     /// A run. `root`: the folder of the files, as it saw that; `without`: rules whose findings do not count.
-    pub(super) fn of(tool: &Selected, printout: &Printout, root: &Path, without: &BTreeSet<String>) -> Self {
-        let Printout { end, output, errors, .. } = printout;
+    pub(super) fn of(
+        tool: &SelectedLinter,
+        printout: &CommandOutput,
+        root: &Path,
+        without: &BTreeSet<String>,
+    ) -> Self {
+        let CommandOutput { end, output, errors, .. } = printout;
         let text = match tool.stream() {
-            Stream::Either if output.trim().is_empty() => errors,
-            Stream::Stdout | Stream::Either => output,
-            Stream::Stderr => errors,
+            OutputStream::Either if output.trim().is_empty() => errors,
+            OutputStream::Stdout | OutputStream::Either => output,
+            OutputStream::Stderr => errors,
         };
         let is_missing = text.trim().is_empty() && !is_silent(&tool.format);
         let mut unnamed = None;
         let failed = match end {
-            End::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(cause(printout)),
-            End::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
-            End::Exit { .. } => {
+            CommandEnd::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(cause(printout)),
+            CommandEnd::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
+            CommandEnd::Exit { .. } => {
                 unnamed = Some(format!("it names no finding: {}", cause(printout)));
                 None
             }
-            End::Killed
-            | End::Time
-            | End::Output
-            | End::Disk
-            | End::Limit { .. }
-            | End::Full
-            | End::NoProgram => Some(cause(printout)),
+            CommandEnd::Killed
+            | CommandEnd::Time
+            | CommandEnd::Output
+            | CommandEnd::Disk
+            | CommandEnd::Limit { .. }
+            | CommandEnd::Full
+            | CommandEnd::NoProgram => Some(cause(printout)),
         };
         let with_fetch = |reason: String| match tool.fetch().filter(|_| tool.is_unfetched(errors)) {
             Some(fetch) => format!("{reason}; {NOT_FETCHED}: run `{fetch}`"),
@@ -75,7 +80,7 @@ impl Printed {
             text: text.clone(),
             failed: failed.map(|reason| clean(&reason, MAX_REASON)),
             // One that has a code of its own for findings has none.
-            is_clean: matches!(end, End::Exit { code: 0 }) && tool.exit.iter().any(|code| *code != 0),
+            is_clean: matches!(end, CommandEnd::Exit { code: 0 }) && tool.exit.iter().any(|code| *code != 0),
             unnamed: unnamed.map(|reason| clean(&reason, MAX_REASON)),
             without: without.clone(),
             ..of(tool)
@@ -83,7 +88,7 @@ impl Printed {
     }
 
     /// Findings of an earlier run.
-    pub(super) fn kept(tool: &Selected, findings: Vec<RawFinding>, without: &BTreeSet<String>) -> Self {
+    pub(super) fn kept(tool: &SelectedLinter, findings: Vec<RawFinding>, without: &BTreeSet<String>) -> Self {
         Self::from(ToolOutput { kept: Some(findings), without: without.clone(), ..of(tool) })
     }
 
@@ -94,7 +99,7 @@ impl Printed {
     }
 
     /// A tool that could not be run at all.
-    pub(super) fn failed(tool: &Selected, reason: &str) -> Self {
+    pub(super) fn failed(tool: &SelectedLinter, reason: &str) -> Self {
         Self::from(ToolOutput { failed: Some(clean(reason, MAX_REASON)), everywhere: false, ..of(tool) })
     }
 
@@ -104,7 +109,7 @@ impl Printed {
     }
 
     /// The same, whose findings on files in these states are to be kept.
-    pub(super) fn keeping(self, recipe: Recipe, states: BTreeMap<String, State>) -> Self {
+    pub(super) fn keeping(self, recipe: FindingCacheContext, states: BTreeMap<String, StateDigest>) -> Self {
         if self.output.failed.is_some() || states.is_empty() {
             return self;
         }
@@ -120,7 +125,7 @@ impl Printed {
     pub async fn read(
         self,
         (tree, changed): (&Path, &[ChangedFile]),
-        reader: &dyn Reader,
+        reader: &dyn RepositoryReader,
     ) -> Result<(ToolFindings, ToolOutput), ReaderError> {
         let Self { output, keeping, .. } = self;
         let request = ToolRequest { tree: tree.to_owned(), files: changed.to_vec(), output };
@@ -157,7 +162,7 @@ fn in_project(text: &str, root: &Path) -> String {
 }
 
 /// An output of a tool without anything in it.
-fn of(tool: &Selected) -> ToolOutput {
+fn of(tool: &SelectedLinter) -> ToolOutput {
     ToolOutput {
         tool: tool.name.clone(),
         format: Some(tool.format.clone()),

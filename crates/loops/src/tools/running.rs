@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use truing_agent::installed::{Installed, Machine};
-use truing_agent::sandbox::Level;
-use truing_agent::verify::{Scope as Trust, SetUp, Verifier};
+use truing_agent::installed::{InstalledProgram, MachinePaths};
+use truing_agent::sandbox::SandboxLevel;
+use truing_agent::verify::{CacheScope as Trust, SetupResult, Verifier};
 use truing_core::port::ChangedFile;
 use truing_diff::RepoPath;
 
-use super::base::Base;
+use super::base::BaseCommit;
 use super::cache::ToolCache;
 
 /// The scope of findings that are kept of files of one's own.
@@ -17,12 +17,12 @@ pub(super) const OWN: &str = "own";
 
 /// The way in which linters are run.
 #[derive(Clone, Debug)]
-pub struct Running {
+pub struct LinterRunner {
     /// The machine's programs.
-    pub machine: Machine,
+    pub machine: MachinePaths,
     /// The strength of its sandbox.
-    pub level: Level,
-    /// The folders that variables name, of [`truing_reader::output::known::Fetched::variable`].
+    pub level: SandboxLevel,
+    /// The folders that variables name, of [`truing_reader::output::known::FetchedFolder::variable`].
     pub folders: BTreeMap<String, PathBuf>,
     /// The virtual environment of Python that is active.
     pub environment: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub struct Running {
 
 /// The files that linters look at.
 #[derive(Clone, Copy, Debug)]
-pub struct Files<'a> {
+pub struct LinterFiles<'a> {
     /// The folder that holds them.
     pub tree: &'a Path,
     /// The folder whose pinned versions of programs count: the head's, also for the base.
@@ -51,15 +51,15 @@ pub struct Files<'a> {
     /// Every path that the change names, also of files that are not reviewed.
     pub touched: &'a [RepoPath],
     /// The base of the change, whose configuration counts in a served review; none: that of the tree does.
-    pub base: Option<Base<'a>>,
+    pub base: Option<BaseCommit<'a>>,
     /// Whose set-ups may be used.
     pub trust: Option<&'a Trust>,
 }
 
 /// A way to run a linter.
-pub(super) enum By<'a> {
+pub(super) enum LinterRunMethod<'a> {
     /// As a program of the machine.
-    Machine(Installed),
+    Machine(InstalledProgram),
     /// As a program that the project's set-up or the system has, on a copy of the files with that set-up.
-    SetUp(&'a Verifier, &'a SetUp),
+    SetUp(&'a Verifier, &'a SetupResult),
 }

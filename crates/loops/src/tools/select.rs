@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use globset::GlobSet;
-use truing_config::tool::{ToolConfig, ToolScope, When};
+use truing_config::tool::{ToolCondition, ToolConfig, ToolScope};
 use truing_config::value::globs;
 use truing_core::port::UsedTool;
 use truing_reader::output::known::hooks;
-use truing_reader::output::known::{self, FILES, Fetched, KnownTool, Stream};
+use truing_reader::output::known::{self, FILES, FetchedFolder, KnownTool, OutputStream};
 
 /// The time that a tool may take that nobody says anything of.
 const TIME: Duration = Duration::from_secs(300);
@@ -21,7 +21,7 @@ const EXIT: [i32; 2] = [0, 1];
 
 /// A linter that is to be run.
 #[derive(Clone, Debug)]
-pub struct Selected {
+pub struct SelectedLinter {
     /// Its name.
     pub name: String,
     /// The folder of the tree that it runs in, and whose files it looks at; empty: the root.
@@ -43,7 +43,7 @@ pub struct Selected {
     /// The exit codes of a run that went well.
     pub exit: Vec<i32>,
     /// The reviews in which it runs.
-    pub when: When,
+    pub when: ToolCondition,
     /// The time that it may take.
     pub time: Duration,
     /// Do its findings count anywhere in changed files?
@@ -62,15 +62,15 @@ pub struct Selected {
     left_out: BTreeSet<String>,
 }
 
-impl Selected {
+impl SelectedLinter {
     /// The command that installs its program for a person, as far as that is known.
     pub(super) fn install(&self) -> Option<&'static str> {
         self.known.filter(|known| self.program == known.program)?.install.as_deref()
     }
 
     /// The stream that it prints to.
-    pub fn stream(&self) -> Stream {
-        self.known.map_or(Stream::Stdout, |known| known.stream)
+    pub fn stream(&self) -> OutputStream {
+        self.known.map_or(OutputStream::Stdout, |known| known.stream)
     }
 
     /// Is its configuration code?
@@ -89,7 +89,7 @@ impl Selected {
     }
 
     /// Folders with what was fetched for projects.
-    pub fn fetched(&self) -> &[Fetched] {
+    pub fn fetched(&self) -> &[FetchedFolder] {
         self.known.map_or(&[], |known| known.fetched.as_slice())
     }
 
@@ -169,7 +169,7 @@ impl Selected {
             known::sign::compiled(glob).is_some_and(|glob| glob.is_match(path) || glob.is_match(name))
         };
         let is_known = self.known.is_some_and(|known| {
-            known.recognised.iter().filter_map(known::Sign::glob).any(fits)
+            known.recognised.iter().filter_map(known::ToolSign::glob).any(fits)
                 || known.configures.iter().any(|glob| fits(glob))
         });
         is_known || self.has_option_for(path)
@@ -191,16 +191,16 @@ impl Selected {
 
 /// The linters to run, in the order of their names: those of `used` that the configuration does not switch off, and those that it
 /// names. A known one that it names need not be recognised.
-pub fn select(used: &[UsedTool], configured: &[ToolConfig]) -> Vec<Selected> {
+pub fn select(used: &[UsedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
     let named = |name: &str| configured.iter().find(|config| config.name == name);
     let recognised = used.iter().filter(|used| named(&used.name).is_none());
     let recognised = recognised.filter_map(|used| selected(&used.name, Some(used), None));
-    let configured = configured.iter().filter(|config| config.when != When::Never);
+    let configured = configured.iter().filter(|config| config.when != ToolCondition::Never);
     let configured = configured.filter_map(|config| {
         let sign = used.iter().find(|used| used.name == config.name);
         selected(&config.name, sign, Some(config))
     });
-    let mut all: Vec<Selected> = recognised.chain(configured).collect();
+    let mut all: Vec<SelectedLinter> = recognised.chain(configured).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
@@ -210,9 +210,9 @@ pub fn select(used: &[UsedTool], configured: &[ToolConfig]) -> Vec<Selected> {
 /// a job of CI runs it, is left to the folders that configure it.
 pub(super) fn select_below(
     below: &[(String, Vec<UsedTool>)],
-    root: &mut [Selected],
+    root: &mut [SelectedLinter],
     configured: &[ToolConfig],
-) -> Vec<Selected> {
+) -> Vec<SelectedLinter> {
     let mut all = Vec::new();
     for (folder, used) in below {
         for used in used {
@@ -230,7 +230,7 @@ pub(super) fn select_below(
             });
             let nested = others.map(|(other, _)| other.clone()).collect();
             let tool = selected(&used.name, Some(used), None);
-            all.extend(tool.map(|tool| Selected { folder: folder.clone(), nested, ..tool }));
+            all.extend(tool.map(|tool| SelectedLinter { folder: folder.clone(), nested, ..tool }));
         }
     }
     all
@@ -238,7 +238,7 @@ pub(super) fn select_below(
 
 /// A linter as the table and the configuration have it. None, if neither has a command and a format; the configuration was checked
 /// for that.
-fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) -> Option<Selected> {
+fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) -> Option<SelectedLinter> {
     let known = known::find(name);
     let command = config.and_then(|config| config.command.clone());
     // A command of the operator's own has its own program and arguments.
@@ -264,7 +264,7 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
     let left_out = hook.filter(|_| config.is_none_or(|config| config.paths.is_none()));
     let scripts = used.filter(|_| config.is_none_or(|config| config.paths.is_none()));
     let exit = config.and_then(|config| config.exit.clone()).or_else(|| Some(known?.exit.clone()));
-    Some(Selected {
+    Some(SelectedLinter {
         name: known.map_or(name, |known| &known.name).to_owned(),
         folder: String::new(),
         nested: Vec::new(),
@@ -275,7 +275,7 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
         sign: used.map(|used| used.sign.clone()).unwrap_or_default(),
         format,
         exit: exit.unwrap_or_else(|| EXIT.to_vec()),
-        when: config.map_or(When::Changed, |config| config.when),
+        when: config.map_or(ToolCondition::Changed, |config| config.when),
         time: config.map_or(TIME, |config| config.timeout),
         everywhere: config.is_some_and(|config| config.scope == ToolScope::Files),
         is_guessed: config.is_none() && used.zip(known).is_some_and(|(used, known)| is_guessed(used, known)),
@@ -290,7 +290,7 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
 fn is_guessed(used: &UsedTool, known: &KnownTool) -> bool {
     let shows = |glob: &String| known::sign::compiled(glob).is_some_and(|glob| glob.is_match(&used.sign));
     known.recognised.iter().any(|sign| match sign {
-        known::Sign::File(glob) => known.paths.contains(glob) && shows(glob),
-        known::Sign::Folder(_) | known::Sign::Within { .. } => false,
+        known::ToolSign::File(glob) => known.paths.contains(glob) && shows(glob),
+        known::ToolSign::Folder(_) | known::ToolSign::Within { .. } => false,
     })
 }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use truing_agent::verify::{Printout, SetUp, Verifier};
+use truing_agent::verify::{CommandOutput, SetupResult, Verifier};
 
 use super::machine::by_set_up;
 use super::printed::NOT_FETCHED;
-use super::running::{By, Files, Running};
-use super::select::Selected;
+use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
+use super::select::SelectedLinter;
 
 /// Of programs in the folder, which file of the project says that this command installs them; the first file that is there counts.
 const LOCKED: &[(&str, &str, &str)] = &[
@@ -34,9 +34,13 @@ const UV: (&str, &str) = ("uv.lock", "uv tool install ");
 /// The command that installs Rust with its manager, its package manager and its linter.
 const RUST: &str = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh";
 
-impl Running {
+impl LinterRunner {
     /// The code of a change that a service reviews which configures a linter.
-    pub(super) fn code_that_configures<'a>(&self, tool: &Selected, files: Files<'a>) -> Option<&'a str> {
+    pub(super) fn code_that_configures<'a>(
+        &self,
+        tool: &SelectedLinter,
+        files: LinterFiles<'a>,
+    ) -> Option<&'a str> {
         let mut touched = files.touched.iter().filter_map(|path| path.as_str());
         let is_code = self.is_served && tool.code_configuration();
         touched.find(|path| is_code && tool.is_configured_by(path))
@@ -45,9 +49,9 @@ impl Running {
     /// Would it look, were it not for code of the change that configures it? Then the review is not whole.
     pub(super) fn is_silenced(
         &self,
-        tool: &Selected,
-        files: Files<'_>,
-        set_up: Option<&Result<(&Verifier, SetUp), String>>,
+        tool: &SelectedLinter,
+        files: LinterFiles<'_>,
+        set_up: Option<&Result<(&Verifier, SetupResult), String>>,
     ) -> bool {
         let would_look = || match tool.needs_setup() {
             true => matches!(set_up, Some(Ok(_))),
@@ -59,10 +63,10 @@ impl Running {
     /// The reason why a program that could not look lacks something on this machine, as if it were not installed.
     pub(super) async fn lack(
         &self,
-        tool: &Selected,
-        by: &By<'_>,
-        files: Files<'_>,
-        printout: &Printout,
+        tool: &SelectedLinter,
+        by: &LinterRunMethod<'_>,
+        files: LinterFiles<'_>,
+        printout: &CommandOutput,
     ) -> Option<String> {
         // In a service the change itself may name dependencies that do not exist.
         if let Some(fetch) = tool.fetch()
@@ -74,8 +78,10 @@ impl Running {
         let known = tool.known().filter(|known| known.program == tool.program)?;
         let oldest = known.oldest.as_deref()?;
         let version = match by {
-            By::Machine(installed) => self.version(tool, installed, &known.version, files).await?.1,
-            By::SetUp(verifier, set_up) => {
+            LinterRunMethod::Machine(installed) => {
+                self.version(tool, installed, &known.version, files).await?.1
+            }
+            LinterRunMethod::SetUp(verifier, set_up) => {
                 by_set_up(tool, (verifier, set_up), known.version.clone(), files.tree).await.ok()?
             }
         };

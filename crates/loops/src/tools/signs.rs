@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use globset::{GlobSet, GlobSetBuilder};
-use truing_core::port::{ChangedFile, Reader, ReaderError, UsedTool, UsedTools, UsedToolsRequest};
+use truing_core::port::{ChangedFile, ReaderError, RepositoryReader, UsedTool, UsedTools, UsedToolsRequest};
 use truing_diff::RepoPath;
-use truing_reader::output::known::{self, Sign, hooks, sign};
+use truing_reader::output::known::{self, ToolSign, hooks, sign};
 
 /// The folders in which signs of tools are looked for, from the root.
 const FOLDERS: &[&str] = &["", ".github", ".github/workflows", ".semgrep"];
@@ -24,7 +24,7 @@ const INSTALLED: &[&str] = &["node_modules", "vendor", "venv"];
 pub(super) async fn used(
     tree: &Path,
     files: impl Iterator<Item = &RepoPath>,
-    reader: &dyn Reader,
+    reader: &dyn RepositoryReader,
 ) -> Result<UsedTools, ReaderError> {
     let changed = files.filter_map(|path| path.as_str()).map(str::to_owned).collect();
     let folder = tree.to_owned();
@@ -38,7 +38,7 @@ pub(super) async fn used(
 pub(super) async fn used_below(
     tree: &Path,
     files: &[ChangedFile],
-    reader: &dyn Reader,
+    reader: &dyn RepositoryReader,
 ) -> Result<Vec<(String, Vec<UsedTool>)>, ReaderError> {
     let names: Vec<String> = files.iter().filter_map(|file| file.path.as_str()).map(str::to_owned).collect();
     let (root, all) = (tree.to_owned(), names.clone());
@@ -107,8 +107,8 @@ fn may_be_sign(path: &str) -> bool {
         let signs = known::all().iter().flat_map(|tool| tool.recognised.iter().chain(&tool.selects));
         for found in signs {
             match found {
-                Sign::Folder(folder) => folders.push(format!("{folder}/")),
-                Sign::File(glob) | Sign::Within { file: glob, .. } => {
+                ToolSign::Folder(folder) => folders.push(format!("{folder}/")),
+                ToolSign::File(glob) | ToolSign::Within { file: glob, .. } => {
                     if let Some(glob) = sign::compiled(glob) {
                         globs.add(glob.glob().clone());
                     }

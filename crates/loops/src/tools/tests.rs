@@ -1,7 +1,7 @@
-use truing_agent::verify::Printout;
+use truing_agent::verify::CommandOutput;
 use truing_config::tool::ToolScope;
 use truing_core::port::UsedTool;
-use truing_core::verification::End;
+use truing_core::verification::CommandEnd;
 use truing_reader::output::known::FILES;
 
 use super::names::MAX_NAMES_BYTES;
@@ -18,14 +18,14 @@ fn configured(name: &str) -> ToolConfig {
         command: None,
         format: None,
         paths: None,
-        when: When::Changed,
+        when: ToolCondition::Changed,
         exit: None,
         timeout: std::time::Duration::from_secs(7),
         scope: ToolScope::Lines,
     }
 }
 
-fn one(tools: &[UsedTool], config: ToolConfig) -> Selected {
+fn one(tools: &[UsedTool], config: ToolConfig) -> SelectedLinter {
     let mut all = select(tools, &[config]);
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)
@@ -40,18 +40,18 @@ fn what_a_repository_uses_is_run_as_the_table_says() {
     let words = arguments(&semgrep.arguments, &semgrep.more, &["a.py", "@c.py", "-b.py"], &semgrep.sign);
     assert!(words.ends_with(&["a.py".into(), "./@c.py".into(), "./-b.py".into()]), "{words:?}");
     assert!(words.contains(&".semgrep".to_owned()), "{words:?}");
-    assert!(!semgrep.is_configured && semgrep.when == When::Changed);
+    assert!(!semgrep.is_configured && semgrep.when == ToolCondition::Changed);
 }
 
 #[test]
 fn the_configuration_says_otherwise_adds_and_switches_off() {
     let tools = [used("mypy", "mypy.ini"), used("ruff", "ruff.toml")];
-    let never = ToolConfig { when: When::Never, ..configured("mypy") };
+    let never = ToolConfig { when: ToolCondition::Never, ..configured("mypy") };
     let own = ToolConfig {
         command: Some(vec!["make".into(), "lint".into()]),
         format: Some("unix".into()),
         exit: Some(vec![0, 2]),
-        when: When::Always,
+        when: ToolCondition::Always,
         scope: ToolScope::Files,
         ..configured("own")
     };
@@ -61,7 +61,7 @@ fn the_configuration_says_otherwise_adds_and_switches_off() {
     assert_eq!(names, ["own", "ruff"]);
     let [own, ruff] = all.as_slice() else { panic!("{all:?}") };
     assert_eq!((own.program.as_str(), &own.arguments[..]), ("make", &["lint".to_owned()][..]));
-    assert_eq!((own.exit.as_slice(), own.when, own.everywhere), (&[0, 2][..], When::Always, true));
+    assert_eq!((own.exit.as_slice(), own.when, own.everywhere), (&[0, 2][..], ToolCondition::Always, true));
     assert!(own.looks_at("any/file") && own.is_configured);
     assert!(ruff.looks_at("src/a.py") && !ruff.looks_at("docs/a.py"));
     assert_eq!((ruff.program.as_str(), ruff.time.as_secs()), ("ruff", 7));
@@ -152,27 +152,31 @@ fn many_files_are_told_in_several_runs_and_none_twice() {
 #[test]
 fn a_run_is_whole_only_if_its_end_says_so() {
     let tool = one(&[], configured("ruff"));
-    let ran = |end: End, out: &str| {
+    let ran = |end: CommandEnd, out: &str| {
         let printout =
-            Printout { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
-        let output = Printed::of(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
+            CommandOutput { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
+        let output = LinterOutput::of(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
         output.failed.or(output.unnamed)
     };
-    assert_eq!(ran(End::Exit { code: 0 }, "[]"), None);
-    assert_eq!(ran(End::Exit { code: 0 }, " \n").unwrap(), "it printed nothing");
-    assert_eq!(ran(End::Exit { code: 2 }, "").unwrap(), "exit code 2: ruff: bad");
-    assert!(ran(End::Exit { code: 1 }, " []\n").unwrap().starts_with("it names no finding: "));
-    assert_eq!(ran(End::Time, "[]").unwrap(), "took too long: ruff: bad");
-    assert_eq!(ran(End::NoProgram, "").unwrap(), "cannot be started: ruff: bad");
+    assert_eq!(ran(CommandEnd::Exit { code: 0 }, "[]"), None);
+    assert_eq!(ran(CommandEnd::Exit { code: 0 }, " \n").unwrap(), "it printed nothing");
+    assert_eq!(ran(CommandEnd::Exit { code: 2 }, "").unwrap(), "exit code 2: ruff: bad");
+    assert!(ran(CommandEnd::Exit { code: 1 }, " []\n").unwrap().starts_with("it names no finding: "));
+    assert_eq!(ran(CommandEnd::Time, "[]").unwrap(), "took too long: ruff: bad");
+    assert_eq!(ran(CommandEnd::NoProgram, "").unwrap(), "cannot be started: ruff: bad");
 }
 
 #[test]
 fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
     let printed = |name: &str, code: u8| {
-        let printout =
-            Printout { end: End::Exit { code }, ms: 1, output: String::new(), errors: String::new() };
+        let printout = CommandOutput {
+            end: CommandEnd::Exit { code },
+            ms: 1,
+            output: String::new(),
+            errors: String::new(),
+        };
         let tool = one(&[], configured(name));
-        let output = Printed::of(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
+        let output = LinterOutput::of(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
         output.failed.or(output.unnamed)
     };
     for name in ["ast-grep", "codespell", "detect-secrets", "mypy"] {
@@ -253,7 +257,7 @@ fn a_file_is_looked_at_in_the_nearest_folder_that_configures_the_tool() {
     assert!(outer.looks_at("a/x.py") && !outer.looks_at("a/b/y.py") && !outer.looks_at("y.py"));
     assert!(inner.looks_at("a/b/y.py") && !inner.looks_at("a/b/x.py") && !inner.looks_at("a/bc/y.py"));
     assert_eq!(inner.own("a/b/y.py"), Some("y.py"));
-    assert_eq!(Printed::failed(inner, "why").output.left_out, ["a/b/x.py".to_owned()].into());
+    assert_eq!(LinterOutput::failed(inner, "why").output.left_out, ["a/b/x.py".to_owned()].into());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use truing_core::given_secrets;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 
 use super::fault::KeyFault;
 use super::keys::AwsKeys;
@@ -181,7 +181,7 @@ impl KeyChain {
     }
 
     /// Everything of it that must not be seen, as far as it is there.
-    pub(super) fn secrets(&self) -> Vec<Secret> {
+    pub(super) fn secrets(&self) -> Vec<SecretString> {
         let held = self.held();
         held.given.iter().flat_map(|fetched| fetched.keys.secrets()).cloned().collect()
     }
@@ -219,9 +219,9 @@ mod tests {
     use super::*;
 
     fn lease(token: &str, ends: SystemTime) -> KeyLease {
-        let session_token = Some(Secret::new(token));
+        let session_token = Some(SecretString::new(token));
         let keys =
-            AwsKeys { key_id: "id".to_owned(), secret_key: Secret::new("lease-secret"), session_token };
+            AwsKeys { key_id: "id".to_owned(), secret_key: SecretString::new("lease-secret"), session_token };
         KeyLease { keys, ends: Some(ends) }
     }
 

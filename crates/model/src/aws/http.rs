@@ -18,7 +18,7 @@ use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Method, Response};
 use truing_core::line;
 use truing_core::loopback::is_loopback;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 use url::{Host, Url, form_urlencoded};
 
 use super::refusal::{KeyRefusal, refusal};
@@ -195,7 +195,7 @@ struct OpenExchange {
     is_sts: bool,
     role: Option<String>,
     /// Credentials that go along, and may not be repeated, should the answer do so.
-    secrets: Vec<Secret>,
+    secrets: Vec<SecretString>,
 }
 
 impl OpenExchange {
@@ -214,7 +214,7 @@ impl OpenExchange {
             address,
             is_sts: field("Action").is_some(),
             role: field("RoleArn"),
-            secrets: headers.chain(field("WebIdentityToken")).map(Secret::new).collect(),
+            secrets: headers.chain(field("WebIdentityToken")).map(SecretString::new).collect(),
         }
     }
 

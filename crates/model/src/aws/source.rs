@@ -9,7 +9,7 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_types::os_shim_internal::Env;
 use tokio::time::timeout;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 
 use super::fault::{self, KeyFault};
 use super::http::ChainClient;
@@ -80,8 +80,8 @@ impl KeyFetcher {
             found.ok_or_else(|| KeyFault::lasting("AWS's library knows no way to credentials".to_owned()))?;
         let keys = AwsKeys {
             key_id: credentials.access_key_id().to_owned(),
-            secret_key: Secret::new(credentials.secret_access_key()),
-            session_token: credentials.session_token().map(Secret::new),
+            secret_key: SecretString::new(credentials.secret_access_key()),
+            session_token: credentials.session_token().map(SecretString::new),
         };
         let (lease, now) = (KeyLease { keys, ends: credentials.expiry() }, clock());
         if lease.lasts(now) { Ok(lease) } else { Err(fault::ended(&http.exchanges(), now)) }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 use truing_fakes::aws::{AUDIENCE, CONTAINER_PATH, CONTAINER_TOKEN, FakeAws, web_identity};
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
 
@@ -83,8 +83,8 @@ fn text(path: &Path) -> &str {
 fn given(number: u32) -> AwsKeys {
     AwsKeys {
         key_id: AWS_KEY_ID.to_owned(),
-        secret_key: Secret::new(aws_secret_key()),
-        session_token: Some(Secret::new(format!("session-canary-{number}"))),
+        secret_key: SecretString::new(aws_secret_key()),
+        session_token: Some(SecretString::new(format!("session-canary-{number}"))),
     }
 }
 

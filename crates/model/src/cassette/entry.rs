@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::hide::Hide;
-use crate::gateway::{Answer, Refused};
-use crate::messages::Request;
+use super::hide::SecretRedactor;
+use crate::gateway::{ModelAnswer, ModelError};
+use crate::messages::ModelRequest;
 
 /// The largest cassette that is read.
 pub const MAX_CASSETTE_BYTES: u64 = 256 * 1024 * 1024;
@@ -45,21 +45,21 @@ pub enum CassetteError {
 /// One line: a request, as far as it is new, and what came of it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Entry {
+pub(super) struct CassetteEntry {
     pub(super) run: String,
     pub(super) agent: String,
     /// From 0.
     pub(super) sequence: u64,
     /// Of the whole request in its canonical form.
     pub(super) hash: String,
-    pub(super) request: New,
-    pub(super) result: Outcome,
+    pub(super) request: RequestDelta,
+    pub(super) result: RecordedOutcome,
 }
 
 /// What is new of a request, against the agent's one before.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct New {
+pub(super) struct RequestDelta {
     /// Everything but the messages; none: as before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) head: Option<Value>,
@@ -72,29 +72,29 @@ pub(super) struct New {
 /// What came of a request.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
-    Answer(Answer),
-    Refused(Refused),
+pub(super) enum RecordedOutcome {
+    Answer(ModelAnswer),
+    Refused(ModelError),
 }
 
-impl Outcome {
+impl RecordedOutcome {
     /// Without what may not be kept.
-    pub(super) fn hidden(self, hide: &Hide) -> Self {
+    pub(super) fn hidden(self, hide: &SecretRedactor) -> Self {
         let kept = serde_json::to_value(&self).and_then(|value| serde_json::from_value(hide.value(value)));
         // Words are hidden in words, so the form is the same.
-        kept.unwrap_or_else(|error| Self::Refused(Refused::Nonsense { what: error.to_string() }))
+        kept.unwrap_or_else(|error| Self::Refused(ModelError::Nonsense { what: error.to_string() }))
     }
 }
 
 /// A request in its canonical form: keys in order, whatever order they were made in.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(super) struct Canonical {
+pub(super) struct CanonicalRequest {
     pub(super) head: Value,
     pub(super) messages: Vec<Value>,
 }
 
-impl Canonical {
-    pub(super) fn of(request: &Request, hide: &Hide) -> Result<Self, serde_json::Error> {
+impl CanonicalRequest {
+    pub(super) fn of(request: &ModelRequest, hide: &SecretRedactor) -> Result<Self, serde_json::Error> {
         let mut head = hide.value(serde_json::to_value(request)?);
         let messages = head.as_object_mut().and_then(|fields| fields.remove("messages"));
         let messages = match messages.map(sorted) {
@@ -115,10 +115,10 @@ impl Canonical {
     }
 
     /// What is new of it.
-    pub(super) fn since(&self, before: &Self) -> New {
+    pub(super) fn since(&self, before: &Self) -> RequestDelta {
         let pairs = self.messages.iter().zip(&before.messages);
         let same = pairs.take_while(|(now, before)| now == before).count();
-        New {
+        RequestDelta {
             head: (self.head != before.head).then(|| self.head.clone()),
             same,
             messages: self.messages.iter().skip(same).cloned().collect(),
@@ -126,7 +126,7 @@ impl Canonical {
     }
 
     /// The request that this one and what is new make; none if it does not follow this one.
-    pub(super) fn with(&self, new: &New) -> Option<Self> {
+    pub(super) fn with(&self, new: &RequestDelta) -> Option<Self> {
         let mut messages = self.messages.get(..new.same)?.to_vec();
         messages.extend(new.messages.iter().cloned().map(sorted));
         Some(Self { head: new.head.clone().map_or_else(|| self.head.clone(), sorted), messages })

@@ -2,25 +2,25 @@
 //! secret in it is still the one that was recorded.
 
 use serde_json::Value;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 
 /// How texts are made safe to keep.
 #[derive(Clone, Debug)]
-pub struct Hide {
+pub struct SecretRedactor {
     /// Texts that are known to be secret.
-    pub secrets: Vec<Secret>,
+    pub secrets: Vec<SecretString>,
     /// What hides the secrets of what is reviewed, by their form.
     pub redact: fn(&str) -> String,
 }
 
 /// Hides nothing.
-impl Default for Hide {
+impl Default for SecretRedactor {
     fn default() -> Self {
         Self { secrets: Vec::new(), redact: str::to_owned }
     }
 }
 
-impl Hide {
+impl SecretRedactor {
     /// A value with every text in it made safe, names of fields too.
     pub(super) fn value(&self, value: Value) -> Value {
         match value {

@@ -7,31 +7,31 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::entry::{Canonical, CassetteError, Entry, MAX_CASSETTE_BYTES, Outcome};
-use super::hide::Hide;
-use crate::gateway::{Answer, Model, Refused};
-use crate::messages::Request;
+use super::entry::{CanonicalRequest, CassetteEntry, CassetteError, MAX_CASSETTE_BYTES, RecordedOutcome};
+use super::hide::SecretRedactor;
+use crate::gateway::{LanguageModel, ModelAnswer, ModelError};
+use crate::messages::ModelRequest;
 use async_trait::async_trait;
 use truing_core::money::MicroUsd;
 
 /// A cassette that was read.
 #[derive(Debug)]
 pub struct Cassette {
-    answers: BTreeMap<(String, String, u64), Recorded>,
-    hide: Hide,
+    answers: BTreeMap<(String, String, u64), RecordedExchange>,
+    hide: SecretRedactor,
 }
 
 /// A request, and what came of it.
 #[derive(Debug)]
-struct Recorded {
-    request: Canonical,
+struct RecordedExchange {
+    request: CanonicalRequest,
     hash: String,
-    result: Outcome,
+    result: RecordedOutcome,
 }
 
 /// One agent's model, from a cassette. It needs no key and no network, and costs what it cost when it was recorded.
 #[derive(Debug)]
-pub struct Player {
+pub struct CassettePlayer {
     cassette: Arc<Cassette>,
     run: String,
     agent: String,
@@ -43,7 +43,7 @@ impl Cassette {
     ///
     /// # Errors
     /// [`CassetteError`], with the line.
-    pub fn read(path: &Path, hide: Hide) -> Result<Arc<Self>, CassetteError> {
+    pub fn read(path: &Path, hide: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
         let name = path.display().to_string();
         let fail = |error| CassetteError::File { path: name.clone(), error };
         let metadata = std::fs::metadata(path).map_err(fail)?;
@@ -65,12 +65,12 @@ impl Cassette {
     ///
     /// # Errors
     /// [`CassetteError::Line`]
-    pub fn parse(text: &str, name: &str, hide: Hide) -> Result<Arc<Self>, CassetteError> {
+    pub fn parse(text: &str, name: &str, hide: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
         let mut answers = BTreeMap::new();
-        let mut last: BTreeMap<(String, String), Canonical> = BTreeMap::new();
+        let mut last: BTreeMap<(String, String), CanonicalRequest> = BTreeMap::new();
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let fail = |what: String| CassetteError::Line { path: name.to_owned(), line: index + 1, what };
-            let entry: Entry = serde_json::from_str(line).map_err(|error| fail(error.to_string()))?;
+            let entry: CassetteEntry = serde_json::from_str(line).map_err(|error| fail(error.to_string()))?;
             let last = last.entry((entry.run.clone(), entry.agent.clone())).or_default();
             let request = last
                 .with(&entry.request)
@@ -79,24 +79,25 @@ impl Cassette {
                 return Err(fail("its request is not the one that was recorded: was it edited?".to_owned()));
             }
             last.clone_from(&request);
-            let recorded = Recorded { request, hash: entry.hash, result: entry.result };
+            let recorded = RecordedExchange { request, hash: entry.hash, result: entry.result };
             answers.insert((entry.run, entry.agent, entry.sequence), recorded);
         }
         Ok(Arc::new(Self { answers, hide }))
     }
 
     /// An agent's model.
-    pub fn of(self: &Arc<Self>, run: impl Into<String>, agent: impl Into<String>) -> Player {
+    pub fn of(self: &Arc<Self>, run: impl Into<String>, agent: impl Into<String>) -> CassettePlayer {
         let next = AtomicU64::new(0);
-        Player { cassette: self.clone(), run: run.into(), agent: agent.into(), next }
+        CassettePlayer { cassette: self.clone(), run: run.into(), agent: agent.into(), next }
     }
 }
 
 #[async_trait]
-impl Model for Player {
-    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
-        let asked = Canonical::of(request, &self.cassette.hide);
-        let asked = asked.map_err(|error| Refused::Rejected { what: format!("it is no JSON: {error}") })?;
+impl LanguageModel for CassettePlayer {
+    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
+        let asked = CanonicalRequest::of(request, &self.cassette.hide);
+        let asked =
+            asked.map_err(|error| ModelError::Rejected { what: format!("it is no JSON: {error}") })?;
         let sequence = self.next.fetch_add(1, Ordering::SeqCst);
         let key = (self.run.clone(), self.agent.clone(), sequence);
         let Some(recorded) = self.cassette.answers.get(&key) else {
@@ -104,16 +105,16 @@ impl Model for Player {
                 "the cassette has no answer {sequence} for the agent `{}` of the run `{}`",
                 self.agent, self.run
             );
-            return Err(Refused::Drift { what });
+            return Err(ModelError::Drift { what });
         };
         if recorded.hash != asked.hash() {
             let difference = recorded.request.difference(&asked);
             let what = format!("request {sequence} is not the one that was recorded:\n{difference}");
-            return Err(Refused::Drift { what });
+            return Err(ModelError::Drift { what });
         }
         match &recorded.result {
-            Outcome::Answer(answer) => Ok(answer.clone()),
-            Outcome::Refused(refused) => Err(refused.clone()),
+            RecordedOutcome::Answer(answer) => Ok(answer.clone()),
+            RecordedOutcome::Refused(refused) => Err(refused.clone()),
         }
     }
 

@@ -9,37 +9,37 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
 
-use super::entry::{Canonical, CassetteError, Entry, Outcome};
-use super::hide::Hide;
-use crate::gateway::{Answer, Model, Refused};
-use crate::messages::Request;
+use super::entry::{CanonicalRequest, CassetteEntry, CassetteError, RecordedOutcome};
+use super::hide::SecretRedactor;
+use crate::gateway::{LanguageModel, ModelAnswer, ModelError};
+use crate::messages::ModelRequest;
 use truing_core::money::MicroUsd;
 
 /// A cassette that is being written, by all agents of a run.
 #[derive(Debug)]
-pub struct Recording {
+pub struct CassetteRecording {
     path: String,
     file: Mutex<File>,
-    hide: Hide,
+    hide: SecretRedactor,
     is_damaged: AtomicBool,
 }
 
 /// One agent's model, which is recorded.
-pub struct Recorder<'a> {
-    model: Box<dyn Model + 'a>,
-    recording: Arc<Recording>,
+pub struct CassetteRecorder<'a> {
+    model: Box<dyn LanguageModel + 'a>,
+    recording: Arc<CassetteRecording>,
     run: String,
     agent: String,
-    last: Mutex<(u64, Canonical)>,
+    last: Mutex<(u64, CanonicalRequest)>,
 }
 
-impl Recording {
+impl CassetteRecording {
     /// Begins a cassette, in a new file that only its owner can read: it holds what was reviewed, as `hide` leaves it.
     ///
     /// # Errors
     /// [`CassetteError::File`]: there is a file already, or it cannot be made.
     #[truing_core::boxed_future]
-    pub async fn create(path: &Path, hide: Hide) -> Result<Arc<Self>, CassetteError> {
+    pub async fn create(path: &Path, hide: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
         let mut options = tokio::fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -54,12 +54,12 @@ impl Recording {
     /// An agent's model, recorded. `run` names what is done in words that will be the same when it is played.
     pub fn of<'a>(
         self: &Arc<Self>,
-        model: Box<dyn Model + 'a>,
+        model: Box<dyn LanguageModel + 'a>,
         run: impl Into<String>,
         agent: impl Into<String>,
-    ) -> Recorder<'a> {
+    ) -> CassetteRecorder<'a> {
         let (run, agent) = (run.into(), agent.into());
-        Recorder { model, recording: self.clone(), run, agent, last: Mutex::default() }
+        CassetteRecorder { model, recording: self.clone(), run, agent, last: Mutex::default() }
     }
 
     /// Is every answer on it until now?
@@ -67,7 +67,7 @@ impl Recording {
         !self.is_damaged.load(Ordering::Relaxed)
     }
 
-    async fn write(&self, entry: &Entry) -> std::io::Result<()> {
+    async fn write(&self, entry: &CassetteEntry) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         let mut file = self.file.lock().await;
@@ -77,24 +77,24 @@ impl Recording {
 }
 
 #[async_trait]
-impl Model for Recorder<'_> {
+impl LanguageModel for CassetteRecorder<'_> {
     /// As the model answers. An answer is kept in the order of the asking: one agent asks one thing at a time.
-    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
+    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let hide = &self.recording.hide;
-        let canonical = Canonical::of(request, hide);
+        let canonical = CanonicalRequest::of(request, hide);
         let canonical =
-            canonical.map_err(|error| Refused::Rejected { what: format!("it is no JSON: {error}") })?;
+            canonical.map_err(|error| ModelError::Rejected { what: format!("it is no JSON: {error}") })?;
         let mut last = self.last.lock().await;
         let result = self.model.ask(request).await;
-        let entry = Entry {
+        let entry = CassetteEntry {
             run: self.run.clone(),
             agent: self.agent.clone(),
             sequence: last.0,
             hash: canonical.hash(),
             request: canonical.since(&last.1),
             result: match &result {
-                Ok(answer) => Outcome::Answer(answer.clone()),
-                Err(refused) => Outcome::Refused(refused.clone()),
+                Ok(answer) => RecordedOutcome::Answer(answer.clone()),
+                Err(refused) => RecordedOutcome::Refused(refused.clone()),
             }
             .hidden(hide),
         };

@@ -4,19 +4,19 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use serde_json::json;
-use truing_core::ledger::Usage;
+use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
 
 use super::*;
-use crate::gateway::{Answer, Refused};
-use crate::messages::{Block, Message, Request, Role, Stop};
+use crate::gateway::{ModelAnswer, ModelError};
+use crate::messages::{MessageBlock, MessageRole, ModelMessage, ModelRequest, StopReason};
 
 /// A model with answers made before.
-struct Scripted(Mutex<Vec<Result<Answer, Refused>>>);
+struct Scripted(Mutex<Vec<Result<ModelAnswer, ModelError>>>);
 
 #[async_trait]
-impl Model for Scripted {
-    async fn ask(&self, _: &Request) -> Result<Answer, Refused> {
+impl LanguageModel for Scripted {
+    async fn ask(&self, _: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         self.0.lock().unwrap().remove(0)
     }
 
@@ -25,15 +25,15 @@ impl Model for Scripted {
     }
 }
 
-fn user(text: &str) -> Message {
-    Message { role: Role::User, content: vec![Block::text(text)] }
+fn user(text: &str) -> ModelMessage {
+    ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text(text)] }
 }
 
-fn request(messages: &[Message]) -> Request {
-    Request {
+fn request(messages: &[ModelMessage]) -> ModelRequest {
+    ModelRequest {
         model: "m".into(),
         max_tokens: 100,
-        system: vec![Block::text("s")],
+        system: vec![MessageBlock::text("s")],
         messages: messages.to_vec(),
         tools: Vec::new(),
         tool_choice: Some(json!({"type": "auto", "a": 1})),
@@ -42,12 +42,15 @@ fn request(messages: &[Message]) -> Request {
     }
 }
 
-fn answer(text: &str) -> Answer {
-    let thinking = Block::Other(json!({"type": "thinking", "thinking": "hm", "signature": "c2ln"}));
-    Answer {
-        message: Message { role: Role::Assistant, content: vec![thinking, Block::text(text)] },
-        stop: Stop::EndTurn,
-        usage: Usage { input: 3, output: 2, ..Usage::default() },
+fn answer(text: &str) -> ModelAnswer {
+    let thinking = MessageBlock::Other(json!({"type": "thinking", "thinking": "hm", "signature": "c2ln"}));
+    ModelAnswer {
+        message: ModelMessage {
+            role: MessageRole::Assistant,
+            content: vec![thinking, MessageBlock::text(text)],
+        },
+        stop: StopReason::EndTurn,
+        usage: TokenUsage { input: 3, output: 2, ..TokenUsage::default() },
         cost: MicroUsd(7),
         model: "m".into(),
         served_by: None,
@@ -56,7 +59,7 @@ fn answer(text: &str) -> Answer {
 }
 
 /// Two questions, the second after the first's answer, and then one that fails.
-async fn talk(model: &dyn Model) -> Vec<Result<Answer, Refused>> {
+async fn talk(model: &dyn LanguageModel) -> Vec<Result<ModelAnswer, ModelError>> {
     let mut said = vec![user("one")];
     let first = model.ask(&request(&said)).await;
     if let Ok(first) = &first {
@@ -66,11 +69,11 @@ async fn talk(model: &dyn Model) -> Vec<Result<Answer, Refused>> {
     vec![first, second, model.ask(&request(&[user("three")])).await]
 }
 
-async fn recorded(folder: &tempfile::TempDir) -> (std::path::PathBuf, Vec<Result<Answer, Refused>>) {
+async fn recorded(folder: &tempfile::TempDir) -> (std::path::PathBuf, Vec<Result<ModelAnswer, ModelError>>) {
     let path = folder.path().join("cassette.jsonl");
-    let down = Refused::Unavailable { what: "x".into(), until: None };
+    let down = ModelError::Unavailable { what: "x".into(), until: None };
     let model = Scripted(Mutex::new(vec![Ok(answer("1")), Ok(answer("2")), Err(down)]));
-    let recording = Recording::create(&path, Hide::default()).await.unwrap();
+    let recording = CassetteRecording::create(&path, SecretRedactor::default()).await.unwrap();
     let results = talk(&recording.of(Box::new(model), "review", "main")).await;
     (path, results)
 }
@@ -79,11 +82,14 @@ async fn recorded(folder: &tempfile::TempDir) -> (std::path::PathBuf, Vec<Result
 async fn what_was_recorded_is_played() {
     let folder = tempfile::tempdir().unwrap();
     let (path, results) = recorded(&folder).await;
-    let cassette = Cassette::read(&path, Hide::default()).unwrap();
+    let cassette = Cassette::read(&path, SecretRedactor::default()).unwrap();
     assert_eq!(talk(&cassette.of("review", "main")).await, results);
     // And again: a cassette is not used up.
     assert_eq!(talk(&cassette.of("review", "main")).await, results);
-    assert!(Recording::create(&path, Hide::default()).await.is_err(), "nothing is overwritten");
+    assert!(
+        CassetteRecording::create(&path, SecretRedactor::default()).await.is_err(),
+        "nothing is overwritten"
+    );
 }
 
 #[tokio::test]
@@ -106,10 +112,10 @@ async fn lines_hold_what_is_new() {
 async fn another_request_is_drift_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     let (path, _) = recorded(&folder).await;
-    let cassette = Cassette::read(&path, Hide::default()).unwrap();
+    let cassette = Cassette::read(&path, SecretRedactor::default()).unwrap();
     let drift = cassette.of("review", "main").ask(&request(&[user("uno")])).await.unwrap_err();
     let shown = drift.to_string();
-    assert!(matches!(drift, Refused::Drift { .. }));
+    assert!(matches!(drift, ModelError::Drift { .. }));
     for line in ["-      \"text\": \"one\"", "+      \"text\": \"uno\""] {
         assert!(shown.contains(line), "{shown}");
     }
@@ -119,18 +125,19 @@ async fn another_request_is_drift_and_shown() {
     }
     let player = cassette.of("review", "main");
     talk(&player).await;
-    assert!(matches!(player.ask(&request(&[user("four")])).await, Err(Refused::Drift { .. })));
+    assert!(matches!(player.ask(&request(&[user("four")])).await, Err(ModelError::Drift { .. })));
 }
 
 #[tokio::test]
 async fn the_order_of_keys_is_no_drift() {
     let folder = tempfile::tempdir().unwrap();
     let (path, results) = recorded(&folder).await;
-    let turned = Request {
+    let turned = ModelRequest {
         tool_choice: Some(serde_json::from_str(r#"{"a":1,"type":"auto"}"#).unwrap()),
         ..request(&[user("one")])
     };
-    let played = Cassette::read(&path, Hide::default()).unwrap().of("review", "main").ask(&turned).await;
+    let played =
+        Cassette::read(&path, SecretRedactor::default()).unwrap().of("review", "main").ask(&turned).await;
     assert_eq!(played, results[0]);
 }
 
@@ -145,7 +152,7 @@ async fn a_damaged_cassette_names_its_line() {
         (format!("{}\n{}\n", lines[0], lines[1].replace("two", "too")), "line 2"),
         (format!("{}\n", lines[1]), "line 1"),
     ] {
-        let error = Cassette::parse(&damaged, "c.jsonl", Hide::default()).unwrap_err().to_string();
+        let error = Cassette::parse(&damaged, "c.jsonl", SecretRedactor::default()).unwrap_err().to_string();
         assert!(error.contains(line), "{error}");
     }
 }
@@ -155,14 +162,15 @@ async fn a_secret_is_on_no_cassette_and_no_drift() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cassette.jsonl");
     let redact = |text: &str| text.replace("FORMED", "F…");
-    let hide = Hide { secrets: vec![truing_core::secret::Secret::new("canary-12345")], redact };
+    let hide =
+        SecretRedactor { secrets: vec![truing_core::secret::SecretString::new("canary-12345")], redact };
     let model = Scripted(Mutex::new(vec![
         Ok(answer("you said FORMED; my key is canary-12345")),
-        Err(Refused::Rejected { what: "no such key: canary-12345".into() }),
+        Err(ModelError::Rejected { what: "no such key: canary-12345".into() }),
     ]));
-    let recording = Recording::create(&path, hide).await.unwrap();
+    let recording = CassetteRecording::create(&path, hide).await.unwrap();
     let recorder = recording.of(Box::new(model), "review", "main");
-    let ask = |model: Player, heard: String| async move {
+    let ask = |model: CassettePlayer, heard: String| async move {
         let mut said = vec![user("a FORMED secret")];
         let first = model.ask(&request(&said)).await.unwrap();
         said.extend([first.message, user(&heard)]);
@@ -175,9 +183,9 @@ async fn a_secret_is_on_no_cassette_and_no_drift() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("canary") && !text.contains("FORMED") && text.contains("F…"), "{text}");
     // Whoever plays it has no key.
-    let cassette = Cassette::read(&path, Hide { secrets: Vec::new(), redact }).unwrap();
+    let cassette = Cassette::read(&path, SecretRedactor { secrets: Vec::new(), redact }).unwrap();
     let second = ask(cassette.of("review", "main"), "and?".into()).await;
-    assert!(matches!(second, Err(Refused::Rejected { .. })), "{second:?}");
+    assert!(matches!(second, Err(ModelError::Rejected { .. })), "{second:?}");
     let drift = ask(cassette.of("review", "main"), "a FORMED other".into()).await.unwrap_err().to_string();
     assert!(drift.contains("F… other") && !drift.contains("FORMED"), "{drift}");
 }
@@ -188,7 +196,7 @@ fn only_a_plain_file_of_a_bounded_size_is_read() {
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for path in [pipe.as_path(), std::path::Path::new("/dev/zero")] {
-        let error = Cassette::read(path, Hide::default()).unwrap_err();
+        let error = Cassette::read(path, SecretRedactor::default()).unwrap_err();
         assert!(
             matches!(&error, CassetteError::File { error, .. } if error.to_string().contains("plain file"))
         );
@@ -196,6 +204,6 @@ fn only_a_plain_file_of_a_bounded_size_is_read() {
     // Its bytes are zeros that no disk holds.
     let large = folder.path().join("large");
     std::fs::File::create(&large).unwrap().set_len(MAX_CASSETTE_BYTES + 1).unwrap();
-    let error = Cassette::read(&large, Hide::default()).unwrap_err();
+    let error = Cassette::read(&large, SecretRedactor::default()).unwrap_err();
     assert!(matches!(error, CassetteError::TooLarge { .. }), "{error}");
 }

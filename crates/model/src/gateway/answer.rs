@@ -1,22 +1,22 @@
 //! Results of a call to a model: a complete answer, or the reason for none.
 
 use serde::{Deserialize, Serialize};
-use truing_core::id::Millis;
-use truing_core::ledger::{Level, Usage};
+use truing_core::id::UnixMillis;
+use truing_core::ledger::{BudgetLevel, TokenUsage};
 use truing_core::money::MicroUsd;
 use truing_core::port::HaltReason;
 
-use crate::messages::{Message, Stop};
+use crate::messages::{ModelMessage, StopReason};
 
 /// A complete answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Answer {
+pub struct ModelAnswer {
     /// The content of the model's message, in the order of its blocks: it goes back unchanged in the next request.
-    pub message: Message,
+    pub message: ModelMessage,
     /// The reason for which the model stopped.
-    pub stop: Stop,
+    pub stop: StopReason,
     /// The tokens that the provider counted.
-    pub usage: Usage,
+    pub usage: TokenUsage,
     /// The price of these tokens.
     pub cost: MicroUsd,
     /// The model that answered.
@@ -28,7 +28,7 @@ pub struct Answer {
     pub request_id: String,
 }
 
-impl Answer {
+impl ModelAnswer {
     /// The name of the model that answered, for people and records.
     pub fn served(&self) -> String {
         match &self.served_by {
@@ -41,12 +41,12 @@ impl Answer {
 /// Reasons for which there is no answer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
-pub enum Refused {
+pub enum ModelError {
     /// A level of the ledger has too little left: nothing was sent.
     #[error("the budget is used up ({level:?})")]
     Budget {
         /// The tightest level.
-        level: Level,
+        level: BudgetLevel,
     },
     /// The gate is shut: nothing was sent.
     #[error(transparent)]
@@ -84,7 +84,7 @@ pub enum Refused {
         /// The last event.
         what: String,
         /// Not to be tried before.
-        until: Option<Millis>,
+        until: Option<UnixMillis>,
     },
     /// The provider sent no answer of the Messages API.
     #[error("the provider's answer cannot be understood: {what}")]

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::messages::{Block, Known, Message, Request};
+use crate::messages::{KnownBlock, MessageBlock, ModelMessage, ModelRequest};
 
 /// Tokens that a prompt has beside its text: the provider's own words about tools, the frame around it.
 const FRAME: u64 = 1024;
@@ -17,7 +17,7 @@ const LIKELY_BYTES: u64 = 3;
 
 /// A prompt's size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Bound {
+pub(super) struct PromptSize {
     /// At most so many tokens.
     pub(super) most: u64,
     /// About so many.
@@ -28,7 +28,7 @@ pub(super) struct Bound {
 
 /// What was counted of the prompts of one conversation.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(super) struct TokenHistory {
     head: u64,
     /// What each message of the last request was.
     messages: Vec<u64>,
@@ -38,34 +38,34 @@ pub(super) struct History {
 
 /// A prompt in pieces: each one's identity and size.
 #[derive(Debug)]
-pub(super) struct Measured {
+pub(super) struct PromptMeasure {
     head: (u64, u64),
     messages: Vec<(u64, u64)>,
 }
 
 /// Takes a prompt's measure. Marks of caches are not part of it: they move from request to request.
-pub(super) fn measure(request: &Request) -> Measured {
-    let Request { model, max_tokens: _, system, messages, tools, tool_choice, thinking, output_config } =
+pub(super) fn measure(request: &ModelRequest) -> PromptMeasure {
+    let ModelRequest { model, max_tokens: _, system, messages, tools, tool_choice, thinking, output_config } =
         request;
-    let mut head = Tally::default();
+    let mut head = CountingHasher::default();
     system.iter().for_each(|block| head.block(block));
     for tool in tools {
         head.add(&(&tool.name, &tool.description, &tool.input_schema));
     }
     head.add(&(model, tool_choice, thinking, output_config));
-    Measured { head: head.end(), messages: messages.iter().map(message).collect() }
+    PromptMeasure { head: head.end(), messages: messages.iter().map(message).collect() }
 }
 
-fn message(message: &Message) -> (u64, u64) {
-    let mut tally = Tally::default();
+fn message(message: &ModelMessage) -> (u64, u64) {
+    let mut tally = CountingHasher::default();
     tally.add(&message.role);
     message.content.iter().for_each(|block| tally.block(block));
     tally.end()
 }
 
-impl History {
+impl TokenHistory {
     /// The size of a prompt.
-    pub(super) fn bound(&self, prompt: &Measured) -> Bound {
+    pub(super) fn bound(&self, prompt: &PromptMeasure) -> PromptSize {
         let same = if self.head == prompt.head.0 { self.same(prompt) } else { 0 };
         let counted = self.counted.iter().rfind(|(messages, _)| *messages <= same);
         let (known, from) = counted.map_or((None, 0), |(messages, tokens)| (Some(*tokens), *messages));
@@ -73,7 +73,7 @@ impl History {
         let head = if known.is_some() { 0 } else { prompt.head.1 + FRAME };
         let new = new.saturating_add(head);
         let known_tokens = known.unwrap_or(0);
-        Bound {
+        PromptSize {
             most: known_tokens.saturating_add(new),
             likely: known_tokens.saturating_add(new / LIKELY_BYTES),
             is_counted: known.is_some(),
@@ -81,7 +81,7 @@ impl History {
     }
 
     /// A prompt was counted.
-    pub(super) fn counted(&mut self, prompt: &Measured, tokens: u64) {
+    pub(super) fn counted(&mut self, prompt: &PromptMeasure, tokens: u64) {
         let same = if self.head == prompt.head.0 { self.same(prompt) } else { 0 };
         self.head = prompt.head.0;
         self.counted.retain(|(messages, _)| *messages <= same && *messages < prompt.messages.len());
@@ -90,7 +90,7 @@ impl History {
     }
 
     /// How many messages are as they were.
-    fn same(&self, prompt: &Measured) -> usize {
+    fn same(&self, prompt: &PromptMeasure) -> usize {
         let pairs = self.messages.iter().zip(&prompt.messages);
         pairs.take_while(|(known, (identity, _))| *known == identity).count()
     }
@@ -98,20 +98,25 @@ impl History {
 
 /// Hashes and counts what is written to it.
 #[derive(Default)]
-struct Tally {
+struct CountingHasher {
     hash: DefaultHasher,
     bytes: u64,
 }
 
-impl Tally {
-    fn block(&mut self, block: &Block) {
+impl CountingHasher {
+    fn block(&mut self, block: &MessageBlock) {
         match block {
-            Block::Known(Known::Text { text, cache_control: _ }) => self.add(&("text", text)),
-            Block::Known(Known::ToolUse { id, name, input }) => self.add(&(id, name, input)),
-            Block::Known(Known::ToolResult { tool_use_id, content, is_error, cache_control: _ }) => {
+            MessageBlock::Known(KnownBlock::Text { text, cache_control: _ }) => self.add(&("text", text)),
+            MessageBlock::Known(KnownBlock::ToolUse { id, name, input }) => self.add(&(id, name, input)),
+            MessageBlock::Known(KnownBlock::ToolResult {
+                tool_use_id,
+                content,
+                is_error,
+                cache_control: _,
+            }) => {
                 self.add(&(tool_use_id, content, is_error));
             }
-            Block::Other(value) => self.add(value),
+            MessageBlock::Other(value) => self.add(value),
         }
     }
 
@@ -125,7 +130,7 @@ impl Tally {
     }
 }
 
-impl Write for Tally {
+impl Write for CountingHasher {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.hash.write(bytes);
         self.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -142,17 +147,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::messages::Role;
+    use crate::messages::MessageRole;
 
-    fn say(role: Role, text: &str) -> Message {
-        Message { role, content: vec![Block::text(text)] }
+    fn say(role: MessageRole, text: &str) -> ModelMessage {
+        ModelMessage { role, content: vec![MessageBlock::text(text)] }
     }
 
-    fn request(messages: &[Message]) -> Request {
-        Request {
+    fn request(messages: &[ModelMessage]) -> ModelRequest {
+        ModelRequest {
             model: "m".into(),
             max_tokens: 1000,
-            system: vec![Block::text("x".repeat(10_000))],
+            system: vec![MessageBlock::text("x".repeat(10_000))],
             messages: messages.to_vec(),
             tools: Vec::new(),
             tool_choice: None,
@@ -163,14 +168,18 @@ mod tests {
 
     #[test]
     fn what_was_counted_is_not_guessed_again() {
-        let mut history = History::default();
-        let first = request(&[say(Role::User, "one")]);
+        let mut history = TokenHistory::default();
+        let first = request(&[say(MessageRole::User, "one")]);
         let prompt = measure(&first);
         let bound = history.bound(&prompt);
         assert!(!bound.is_counted && bound.most > 10_000 && bound.likely < 5000, "{bound:?}");
         history.counted(&prompt, 2500);
 
-        let longer = [say(Role::User, "one"), say(Role::Assistant, "two"), say(Role::User, "three")];
+        let longer = [
+            say(MessageRole::User, "one"),
+            say(MessageRole::Assistant, "two"),
+            say(MessageRole::User, "three"),
+        ];
         let prompt = measure(&request(&longer));
         let bound = history.bound(&prompt);
         assert!(bound.is_counted && (2500..2700).contains(&bound.most), "{bound:?}");
@@ -180,37 +189,37 @@ mod tests {
 
     #[test]
     fn a_conversation_that_was_changed_counts_from_where_it_is_still_the_same() {
-        let mut history = History::default();
+        let mut history = TokenHistory::default();
         let conversation = [
-            say(Role::User, "one"),
-            say(Role::Assistant, "two"),
-            say(Role::User, &"3".repeat(5000)),
-            say(Role::Assistant, "four"),
-            say(Role::User, "five"),
+            say(MessageRole::User, "one"),
+            say(MessageRole::Assistant, "two"),
+            say(MessageRole::User, &"3".repeat(5000)),
+            say(MessageRole::Assistant, "four"),
+            say(MessageRole::User, "five"),
         ];
         history.counted(&measure(&request(&conversation[..1])), 2500);
         history.counted(&measure(&request(&conversation[..3])), 5000);
         history.counted(&measure(&request(&conversation)), 5010);
 
         let mut trimmed = conversation;
-        trimmed[2] = say(Role::User, "cut");
+        trimmed[2] = say(MessageRole::User, "cut");
         let prompt = measure(&request(&trimmed));
         assert!((2500..2800).contains(&history.bound(&prompt).most), "{:?}", history.bound(&prompt));
         history.counted(&prompt, 2530);
         assert_eq!(history.counted, [(1, 2500), (5, 2530)]);
 
         let mut other = request(&trimmed);
-        other.system = vec![Block::text("another")];
+        other.system = vec![MessageBlock::text("another")];
         assert!(!history.bound(&measure(&other)).is_counted);
     }
 
     #[test]
     fn marks_of_caches_may_move() {
-        let marked = |cache_control| Message {
-            role: Role::User,
-            content: vec![Block::Known(Known::Text { text: "one".into(), cache_control })],
+        let marked = |cache_control| ModelMessage {
+            role: MessageRole::User,
+            content: vec![MessageBlock::Known(KnownBlock::Text { text: "one".into(), cache_control })],
         };
-        let mut history = History::default();
+        let mut history = TokenHistory::default();
         history.counted(&measure(&request(&[marked(Some(json!({"type": "ephemeral"})))])), 7);
         assert_eq!(history.bound(&measure(&request(&[marked(None)]))).most, 7);
     }

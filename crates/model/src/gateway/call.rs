@@ -5,21 +5,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use truing_core::breaker::{Open, Why};
-use truing_core::id::Span;
-use truing_core::ledger::{Ask, Purse, Reserved, Usage};
-use truing_core::port::{Gate, StoreError};
+use truing_core::breaker::{OpenCircuit, TripReason};
+use truing_core::id::TimeSpan;
+use truing_core::ledger::{ReservationOutcome, ReservationRequest, RunBudget, TokenUsage};
+use truing_core::port::{StoreError, WriteGate};
 
-use super::answer::{Answer, Refused};
-use super::bound::{Bound, History, Measured, measure};
-use super::circuit::Admitted;
-use super::settling::{Account, UnderWay};
-use super::shared::Shared;
-use super::ticket::{Ticket, overrun, possible};
-use crate::client::Answered;
-use crate::messages::Request;
-use crate::price::Price;
-use crate::retry::{self, Failure, Verdict};
+use super::answer::{ModelAnswer, ModelError};
+use super::bound::{PromptMeasure, PromptSize, TokenHistory, measure};
+use super::circuit::AdmittedCall;
+use super::settling::{PendingCallGuard, SessionSpend};
+use super::shared::GatewayState;
+use super::ticket::{TryReservation, overrun, possible};
+use crate::client::ProviderAnswer;
+use crate::messages::ModelRequest;
+use crate::price::ModelPrice;
+use crate::retry::{self, FailedTry, RetryDecision};
 
 /// An answer that could have fewer tokens than this is not begun.
 pub const LEAST_TOKENS: u32 = 1024;
@@ -30,30 +30,30 @@ const COUNT_FRAME: u64 = 64;
 const GRACE: Duration = Duration::from_secs(60);
 
 /// A call of a run to one provider.
-pub(super) struct Call<'a> {
+pub(super) struct GatewayCall<'a> {
     /// The run's money.
-    pub(super) purse: &'a Purse,
+    pub(super) purse: &'a RunBudget,
     /// The kill switch of the run.
-    pub(super) gate: &'a dyn Gate,
+    pub(super) gate: &'a dyn WriteGate,
     /// The sums of the run's calls.
-    pub(super) account: &'a Account,
+    pub(super) account: &'a SessionSpend,
     /// The way to the provider.
-    pub(super) shared: &'a Arc<Shared>,
+    pub(super) shared: &'a Arc<GatewayState>,
     /// The part of the run's conversation that this provider has counted: it is not counted again.
-    pub(super) history: &'a Mutex<History>,
+    pub(super) history: &'a Mutex<TokenHistory>,
 }
 
 /// The end of one try without an answer.
-enum Ended {
+enum TryError {
     /// Nothing was sent.
-    Refused(Refused),
+    Refused(ModelError),
     /// It failed.
-    Failed(Failure),
+    Failed(FailedTry),
 }
 
-impl Call<'_> {
+impl GatewayCall<'_> {
     /// One answer, or why there is none.
-    pub(super) async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
+    pub(super) async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let price = self.price(&request.model)?;
         let prompt = measure(request);
         let admitted = self.shared.circuit.admit().await.map_err(refused_by)?;
@@ -63,44 +63,49 @@ impl Call<'_> {
     }
 
     /// The price of the model at this provider.
-    fn price(&self, model: &str) -> Result<Price, Refused> {
+    fn price(&self, model: &str) -> Result<ModelPrice, ModelError> {
         let (prices, wire) = (&self.shared.prices, self.shared.client.wire());
         wire.price(prices, model).cloned().ok_or_else(|| {
             let name = wire.priced_as(model);
-            Refused::NotAllowed(format!("nobody knows what the model `{name}` costs: declare its price"))
+            ModelError::NotAllowed(format!("nobody knows what the model `{name}` costs: declare its price"))
         })
     }
 
     /// Tries until there is an answer, or the table or patience says that it is enough.
-    async fn tries(&self, request: &Request, prompt: &Measured, price: &Price) -> Result<Answer, Refused> {
+    async fn tries(
+        &self,
+        request: &ModelRequest,
+        prompt: &PromptMeasure,
+        price: &ModelPrice,
+    ) -> Result<ModelAnswer, ModelError> {
         let patience = self.shared.client.patience;
         let begin = Instant::now() + patience.begin;
         let mut tries = 0;
         loop {
-            self.gate.go_on().await.map_err(Refused::Halted)?;
+            self.gate.go_on().await.map_err(ModelError::Halted)?;
             if let Some(open) = self.shared.circuit.open().await {
                 return Err(refused_by(open));
             }
             tries += 1;
             let failure = match self.once(request, prompt, price, begin).await {
                 Ok(answer) => return Ok(answer),
-                Err(Ended::Refused(refused)) => return Err(refused),
-                Err(Ended::Failed(failure)) => failure,
+                Err(TryError::Refused(refused)) => return Err(refused),
+                Err(TryError::Failed(failure)) => failure,
             };
             tracing::debug!(model = request.model, tries, seen = ?failure.seen, "a call to a model failed");
             let after = match retry::verdict(&failure.seen) {
-                Verdict::Again(after) => after,
-                other @ (Verdict::Down(_)
-                | Verdict::Cap(_)
-                | Verdict::Key
-                | Verdict::Request
-                | Verdict::TooLong
-                | Verdict::Nonsense) => return Err(self.refusal(other, failure.what).await),
+                RetryDecision::Again(after) => after,
+                other @ (RetryDecision::Down(_)
+                | RetryDecision::Cap(_)
+                | RetryDecision::Key
+                | RetryDecision::Request
+                | RetryDecision::TooLong
+                | RetryDecision::Nonsense) => return Err(self.refusal(other, failure.what).await),
             };
             let wait = retry::wait(patience.wait, tries, after, self.seed());
             if tries >= patience.tries || Instant::now() + wait >= begin {
                 let what = format!("{} ({tries} tries)", failure.what);
-                return Err(self.refusal(Verdict::Down(after), what).await);
+                return Err(self.refusal(RetryDecision::Down(after), what).await);
             }
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
             if tries == 1 {
@@ -118,28 +123,28 @@ impl Call<'_> {
     /// One try: money first, then the call, then what it cost.
     async fn once(
         &self,
-        request: &Request,
-        prompt: &Measured,
-        price: &Price,
+        request: &ModelRequest,
+        prompt: &PromptMeasure,
+        price: &ModelPrice,
         begin: Instant,
-    ) -> Result<Answer, Ended> {
+    ) -> Result<ModelAnswer, TryError> {
         let mut bound = self.history().bound(prompt);
         let mut reserved = self.reserve(request, bound, price).await;
-        if matches!(reserved, Err(Refused::Budget { .. })) && !bound.is_counted {
+        if matches!(reserved, Err(ModelError::Budget { .. })) && !bound.is_counted {
             // A token for every byte is far too many. To have them counted costs nothing but time.
             if let Some(counted) = self.count(request, prompt, begin).await {
                 bound = counted;
                 reserved = self.reserve(request, bound, price).await;
             }
         }
-        let mut ticket = reserved.map_err(Ended::Refused)?;
+        let mut ticket = reserved.map_err(TryError::Refused)?;
         let paid = price.output_within(bound.most, ticket.amount).unwrap_or(0);
         let max_tokens = u32::try_from(paid).unwrap_or(u32::MAX).min(request.max_tokens);
         let call = match self.shared.client.wire().answer(request, max_tokens) {
             Ok(call) => call,
             Err(error) => {
                 ticket.nothing().await;
-                return Err(Ended::Refused(Refused::Rejected { what: error.to_string() }));
+                return Err(TryError::Refused(ModelError::Rejected { what: error.to_string() }));
             }
         };
         ticket.max_tokens = max_tokens;
@@ -151,33 +156,40 @@ impl Call<'_> {
                 // Some servers do not say which model answers.
                 let is_named = !answer.model.is_empty();
                 let model = if is_named { answer.model } else { request.model.clone() };
-                let answer = Answer { model, ..answer };
+                let answer = ModelAnswer { model, ..answer };
                 match over {
                     // It is paid, and the last one: who passes one limit holds no other.
-                    Some(what) => Err(Ended::Refused(Refused::Nonsense { what })),
+                    Some(what) => Err(TryError::Refused(ModelError::Nonsense { what })),
                     None => Ok(answer),
                 }
             }
             Err(failure) => {
                 match &failure.seen {
-                    retry::Seen::Unsent | retry::Seen::NoKeys | retry::Seen::Status(_) => {
+                    retry::FailureCause::Unsent
+                    | retry::FailureCause::NoKeys
+                    | retry::FailureCause::Status(_) => {
                         ticket.nothing().await;
                     }
-                    retry::Seen::Lost
-                    | retry::Seen::Cut
-                    | retry::Seen::Event(_)
-                    | retry::Seen::Endless
-                    | retry::Seen::Nonsense => {
+                    retry::FailureCause::Lost
+                    | retry::FailureCause::Cut
+                    | retry::FailureCause::Event(_)
+                    | retry::FailureCause::Endless
+                    | retry::FailureCause::Nonsense => {
                         ticket.broke_off().await;
                     }
                 }
-                Err(Ended::Failed(failure))
+                Err(TryError::Failed(failure))
             }
         }
     }
 
     /// Has a prompt counted by the provider; none: it does not, and the first bound stands.
-    async fn count(&self, request: &Request, prompt: &Measured, begin: Instant) -> Option<Bound> {
+    async fn count(
+        &self,
+        request: &ModelRequest,
+        prompt: &PromptMeasure,
+        begin: Instant,
+    ) -> Option<PromptSize> {
         let call = self.shared.client.wire().count(request)?;
         let tokens = self.shared.client.count(call, begin).await.ok()?;
         self.history()
@@ -187,51 +199,62 @@ impl Call<'_> {
 
     /// Sets money aside. It happens in a task of its own: if no caller waits for it any more, it still ends, and gives
     /// back what it got.
-    async fn reserve(&self, request: &Request, bound: Bound, price: &Price) -> Result<Ticket, Refused> {
+    async fn reserve(
+        &self,
+        request: &ModelRequest,
+        bound: PromptSize,
+        price: &ModelPrice,
+    ) -> Result<TryReservation, ModelError> {
         let floor = least_tokens(request);
         let shared = Arc::clone(self.shared);
         let patience = shared.client.patience;
         let lasts = patience.total.saturating_add(patience.begin).saturating_add(GRACE);
-        let ask = Ask {
+        let ask = ReservationRequest {
             least: price.most(bound.most, u64::from(floor)),
             most: price.most(bound.most, u64::from(request.max_tokens)),
             expires: shared.clock.now() + span(lasts),
         };
         let (purse, price) = (self.purse.clone(), price.clone());
         let account = self.account.clone();
-        let under_way = UnderWay::of(&account, &shared.settling);
+        let under_way = PendingCallGuard::of(&account, &shared.settling);
         let task = tokio::spawn(async move {
             Ok::<_, StoreError>(match shared.ledger.reserve(&purse, &ask).await? {
-                Reserved::Granted { id, amount } => {
+                ReservationOutcome::Granted { id, amount } => {
                     let paying = (account, under_way);
-                    Ok(Ticket::new(Arc::clone(&shared), (id, amount), price, bound.likely, paying))
+                    Ok(TryReservation::new(Arc::clone(&shared), (id, amount), price, bound.likely, paying))
                 }
-                Reserved::Refused { level, left: _ } => Err(level),
+                ReservationOutcome::Refused { level, left: _ } => Err(level),
             })
         });
         match task.await {
             Ok(Ok(Ok(ticket))) => Ok(ticket),
-            Ok(Ok(Err(level))) => Err(Refused::Budget { level }),
-            Ok(Err(error)) => Err(Refused::Ledger(error.to_string())),
-            Err(error) => Err(Refused::Ledger(error.to_string())),
+            Ok(Ok(Err(level))) => Err(ModelError::Budget { level }),
+            Ok(Err(error)) => Err(ModelError::Ledger(error.to_string())),
+            Err(error) => Err(ModelError::Ledger(error.to_string())),
         }
     }
 
-    async fn answer(&self, answered: Answered, prompt: &Measured, price: &Price, ticket: Ticket) -> Answer {
-        let Answered { complete, request_id } = answered;
+    async fn answer(
+        &self,
+        answered: ProviderAnswer,
+        prompt: &PromptMeasure,
+        price: &ModelPrice,
+        ticket: TryReservation,
+    ) -> ModelAnswer {
+        let ProviderAnswer { complete, request_id } = answered;
         let (usage, cost) = match complete.usage {
             Some(usage) => {
                 let usage = possible(usage);
                 self.history().counted(prompt, prompt_tokens(&usage));
-                let Shared { client, prices, .. } = &**self.shared;
+                let GatewayState { client, prices, .. } = &**self.shared;
                 let other = client.wire().prices_who_answers().then(|| prices.of(&complete.model)).flatten();
                 let cost = other.unwrap_or(price).cost(&usage);
                 ticket.metered(cost).await;
                 (usage, cost)
             }
-            None => (Usage::default(), ticket.broke_off().await),
+            None => (TokenUsage::default(), ticket.broke_off().await),
         };
-        Answer {
+        ModelAnswer {
             message: complete.message,
             stop: complete.stop,
             usage,
@@ -243,24 +266,24 @@ impl Call<'_> {
     }
 
     /// The result of a call that is given up.
-    async fn refusal(&self, verdict: Verdict, what: String) -> Refused {
+    async fn refusal(&self, verdict: RetryDecision, what: String) -> ModelError {
         match verdict {
-            Verdict::Again(after) | Verdict::Down(after) => {
+            RetryDecision::Again(after) | RetryDecision::Down(after) => {
                 let until = after.map(|after| self.shared.clock.now() + span(after));
-                Refused::Unavailable { what, until }
+                ModelError::Unavailable { what, until }
             }
-            Verdict::Cap(after) => {
+            RetryDecision::Cap(after) => {
                 self.shared.circuit.trip(after.map(span)).await;
-                Refused::SpendCap { what }
+                ModelError::SpendCap { what }
             }
-            Verdict::Key => Refused::Unauthorized { what },
-            Verdict::Request => Refused::Rejected { what },
-            Verdict::TooLong => Refused::TooLong { what },
-            Verdict::Nonsense => Refused::Nonsense { what },
+            RetryDecision::Key => ModelError::Unauthorized { what },
+            RetryDecision::Request => ModelError::Rejected { what },
+            RetryDecision::TooLong => ModelError::TooLong { what },
+            RetryDecision::Nonsense => ModelError::Nonsense { what },
         }
     }
 
-    fn history(&self) -> MutexGuard<'_, History> {
+    fn history(&self) -> MutexGuard<'_, TokenHistory> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -275,29 +298,31 @@ impl Call<'_> {
 }
 
 /// Tells the circuit how a call ended, as far as that says anything of the provider.
-async fn tell(admitted: Admitted, result: &Result<Answer, Refused>) {
+async fn tell(admitted: AdmittedCall, result: &Result<ModelAnswer, ModelError>) {
     match result {
         Ok(_) => admitted.succeeded().await,
-        Err(Refused::Unavailable { .. } | Refused::Nonsense { .. }) => admitted.failed().await,
+        Err(ModelError::Unavailable { .. } | ModelError::Nonsense { .. }) => admitted.failed().await,
         // It has opened it.
-        Err(Refused::SpendCap { .. }) => admitted.tripped(),
+        Err(ModelError::SpendCap { .. }) => admitted.tripped(),
         Err(
-            Refused::Budget { .. }
-            | Refused::Halted(_)
-            | Refused::NotAllowed(_)
-            | Refused::Unauthorized { .. }
-            | Refused::Rejected { .. }
-            | Refused::TooLong { .. }
-            | Refused::Ledger(_)
-            | Refused::Drift { .. },
+            ModelError::Budget { .. }
+            | ModelError::Halted(_)
+            | ModelError::NotAllowed(_)
+            | ModelError::Unauthorized { .. }
+            | ModelError::Rejected { .. }
+            | ModelError::TooLong { .. }
+            | ModelError::Ledger(_)
+            | ModelError::Drift { .. },
         ) => {}
     }
 }
 
-fn refused_by(open: Open) -> Refused {
+fn refused_by(open: OpenCircuit) -> ModelError {
     match open.why {
-        Why::Cap => Refused::SpendCap { what: "it is not asked again before its circuit closes".to_owned() },
-        Why::Failures => Refused::Unavailable {
+        TripReason::Cap => {
+            ModelError::SpendCap { what: "it is not asked again before its circuit closes".to_owned() }
+        }
+        TripReason::Failures => ModelError::Unavailable {
             what: "it has failed too often, and is not asked for a while".to_owned(),
             until: Some(open.until),
         },
@@ -305,19 +330,19 @@ fn refused_by(open: Open) -> Refused {
 }
 
 /// An answer with fewer tokens would be of no use: what thinking may take comes on top.
-fn least_tokens(request: &Request) -> u32 {
+fn least_tokens(request: &ModelRequest) -> u32 {
     let thinking = request.thinking.as_ref().and_then(|thinking| thinking.get("budget_tokens")?.as_u64());
     let thinking = u32::try_from(thinking.unwrap_or(0)).unwrap_or(u32::MAX);
     LEAST_TOKENS.saturating_add(thinking).min(request.max_tokens)
 }
 
 /// All of a prompt, whatever caches did with it.
-fn prompt_tokens(usage: &Usage) -> u64 {
+fn prompt_tokens(usage: &TokenUsage) -> u64 {
     [usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h]
         .into_iter()
         .fold(0, u64::saturating_add)
 }
 
-fn span(duration: Duration) -> Span {
-    Span(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+fn span(duration: Duration) -> TimeSpan {
+    TimeSpan(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

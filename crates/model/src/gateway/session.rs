@@ -4,83 +4,97 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use truing_core::id::Millis;
-use truing_core::ledger::Purse;
+use truing_core::id::UnixMillis;
+use truing_core::ledger::RunBudget;
 use truing_core::money::MicroUsd;
-use truing_core::port::Gate;
+use truing_core::port::WriteGate;
 
-use super::answer::{Answer, Refused};
-use super::bound::History;
-use super::call::Call;
-use super::settling::Account;
-use super::shared::Shared;
-use super::signed::{Side, Signed};
-use super::{Fallback, Gateway, Model};
-use crate::messages::Request;
+use super::answer::{ModelAnswer, ModelError};
+use super::bound::TokenHistory;
+use super::call::GatewayCall;
+use super::settling::SessionSpend;
+use super::shared::GatewayState;
+use super::signed::{ProviderChoice, SignedBlocks};
+use super::{FallbackProvider, LanguageModel, ModelGateway};
+use crate::messages::ModelRequest;
 
 /// The model of one run. A run that went over to its fallback stays there as long as that answers.
-pub struct Session {
-    gateway: Gateway,
-    purse: Purse,
+pub struct ModelSession {
+    gateway: ModelGateway,
+    purse: RunBudget,
     models: Vec<String>,
-    gate: Arc<dyn Gate>,
-    account: Account,
-    first: Mutex<History>,
-    second: Mutex<History>,
+    gate: Arc<dyn WriteGate>,
+    account: SessionSpend,
+    first: Mutex<TokenHistory>,
+    second: Mutex<TokenHistory>,
     /// The provider that answers, and the one whose thinking the conversation holds.
-    signed: Mutex<Signed>,
+    signed: Mutex<SignedBlocks>,
 }
 
-impl Session {
-    pub(super) fn new(gateway: Gateway, purse: Purse, models: Vec<String>, gate: Arc<dyn Gate>) -> Self {
+impl ModelSession {
+    pub(super) fn new(
+        gateway: ModelGateway,
+        purse: RunBudget,
+        models: Vec<String>,
+        gate: Arc<dyn WriteGate>,
+    ) -> Self {
         let (account, first, second, signed) = Default::default();
         Self { gateway, purse, models, gate, account, first, second, signed }
     }
 
     /// May the run use this model?
-    fn allowed(&self, model: &str) -> Result<(), Refused> {
+    fn allowed(&self, model: &str) -> Result<(), ModelError> {
         if self.models.iter().any(|allowed| allowed == model) {
             return Ok(());
         }
         let allowed = self.models.join(", ");
-        Err(Refused::NotAllowed(format!("this run may not use the model `{model}` (allowed: {allowed})")))
+        Err(ModelError::NotAllowed(format!("this run may not use the model `{model}` (allowed: {allowed})")))
     }
 
     /// Asks one of two providers.
-    async fn by(&self, side: Side, fallback: &Fallback, request: &Request) -> Result<Answer, Refused> {
+    async fn by(
+        &self,
+        side: ProviderChoice,
+        fallback: &FallbackProvider,
+        request: &ModelRequest,
+    ) -> Result<ModelAnswer, ModelError> {
         let mut carried = self.signed().carried(side, request);
         let (shared, history) = match side {
-            Side::First => (&self.gateway.shared, &self.first),
-            Side::Second => {
+            ProviderChoice::First => (&self.gateway.shared, &self.first),
+            ProviderChoice::Second => {
                 carried.to_mut().model.clone_from(&fallback.model);
                 (&fallback.gateway.shared, &self.second)
             }
         };
         let answer = self.call(shared, history).ask(&carried).await?;
         self.signed().answered(side, &answer.message);
-        let served_by = (side == Side::Second).then(|| fallback.name.clone());
-        Ok(Answer { served_by, ..answer })
+        let served_by = (side == ProviderChoice::Second).then(|| fallback.name.clone());
+        Ok(ModelAnswer { served_by, ..answer })
     }
 
     /// A call to one provider, which the run pays for.
-    fn call<'a>(&'a self, shared: &'a Arc<Shared>, history: &'a Mutex<History>) -> Call<'a> {
-        Call { purse: &self.purse, gate: &*self.gate, account: &self.account, shared, history }
+    fn call<'a>(
+        &'a self,
+        shared: &'a Arc<GatewayState>,
+        history: &'a Mutex<TokenHistory>,
+    ) -> GatewayCall<'a> {
+        GatewayCall { purse: &self.purse, gate: &*self.gate, account: &self.account, shared, history }
     }
 
-    fn signed(&self) -> MutexGuard<'_, Signed> {
+    fn signed(&self) -> MutexGuard<'_, SignedBlocks> {
         self.signed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for ModelSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("models", &self.models).finish_non_exhaustive()
+        f.debug_struct("ModelSession").field("models", &self.models).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl Model for Session {
-    async fn ask(&self, request: &Request) -> Result<Answer, Refused> {
+impl LanguageModel for ModelSession {
+    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         self.allowed(&request.model)?;
         let Some(fallback) = self.gateway.fallback.as_deref() else {
             return self.call(&self.gateway.shared, &self.first).ask(request).await;
@@ -92,8 +106,8 @@ impl Model for Session {
         };
         let other = side.other();
         tracing::warn!(model = request.model, fallback = fallback.name, %away, "{}", match other {
-            Side::Second => "the fallback of the model is asked",
-            Side::First => "the fallback is not available: the model itself is asked again",
+            ProviderChoice::Second => "the fallback of the model is asked",
+            ProviderChoice::First => "the fallback is not available: the model itself is asked again",
         });
         self.by(other, fallback, request).await.map_err(|refused| both(away, refused))
     }
@@ -104,28 +118,29 @@ impl Model for Session {
 }
 
 /// Would another provider answer where this one does not?
-fn is_away(refused: &Refused) -> bool {
+fn is_away(refused: &ModelError) -> bool {
     match refused {
-        Refused::Unavailable { .. } | Refused::SpendCap { .. } => true,
-        Refused::Budget { .. }
-        | Refused::Halted(_)
-        | Refused::NotAllowed(_)
-        | Refused::Unauthorized { .. }
-        | Refused::Rejected { .. }
-        | Refused::TooLong { .. }
-        | Refused::Nonsense { .. }
-        | Refused::Ledger(_)
-        | Refused::Drift { .. } => false,
+        ModelError::Unavailable { .. } | ModelError::SpendCap { .. } => true,
+        ModelError::Budget { .. }
+        | ModelError::Halted(_)
+        | ModelError::NotAllowed(_)
+        | ModelError::Unauthorized { .. }
+        | ModelError::Rejected { .. }
+        | ModelError::TooLong { .. }
+        | ModelError::Nonsense { .. }
+        | ModelError::Ledger(_)
+        | ModelError::Drift { .. } => false,
     }
 }
 
 /// Two providers that do not answer: why, and until when at least.
-fn both(one: Refused, other: Refused) -> Refused {
+fn both(one: ModelError, other: ModelError) -> ModelError {
     if !is_away(&other) {
         return other;
     }
-    let until =
-        |refused: &Refused| if let Refused::Unavailable { until, .. } = refused { *until } else { None };
-    let until: Option<Millis> = until(&one).into_iter().chain(until(&other)).min();
-    Refused::Unavailable { what: format!("{one}; nor is its fallback: {other}"), until }
+    let until = |refused: &ModelError| {
+        if let ModelError::Unavailable { until, .. } = refused { *until } else { None }
+    };
+    let until: Option<UnixMillis> = until(&one).into_iter().chain(until(&other)).min();
+    ModelError::Unavailable { what: format!("{one}; nor is its fallback: {other}"), until }
 }

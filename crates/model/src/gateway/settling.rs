@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use truing_core::money::MicroUsd;
 
 /// Calls of every gateway of this process.
-static PROCESS: LazyLock<Settling> = LazyLock::new(Settling::default);
+static PROCESS: LazyLock<PendingCallCount> = LazyLock::new(PendingCallCount::default);
 
 /// Waits until no gateway of this process has money set aside any more.
 #[truing_core::boxed_future]
@@ -18,15 +18,15 @@ pub async fn settled() {
 
 /// How many calls are under way.
 #[derive(Clone, Debug)]
-pub(super) struct Settling(Arc<watch::Sender<usize>>);
+pub(super) struct PendingCallCount(Arc<watch::Sender<usize>>);
 
-impl Default for Settling {
+impl Default for PendingCallCount {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(0)))
     }
 }
 
-impl Settling {
+impl PendingCallCount {
     fn begin(&self) {
         self.0.send_modify(|count| *count = count.saturating_add(1));
     }
@@ -44,13 +44,13 @@ impl Settling {
 
 /// What the calls of one session came to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Account {
-    settling: Settling,
+pub(super) struct SessionSpend {
+    settling: PendingCallCount,
     /// In micro-dollars.
     spent: Arc<AtomicU64>,
 }
 
-impl Account {
+impl SessionSpend {
     /// The ledger holds this call to have cost so much.
     pub(super) fn add(&self, cost: MicroUsd) {
         self.spent.fetch_add(cost.0, Ordering::Relaxed);
@@ -64,19 +64,19 @@ impl Account {
 }
 
 /// A call that money is set aside for; settled when this is dropped.
-pub(super) struct UnderWay([Settling; 3]);
+pub(super) struct PendingCallGuard([PendingCallCount; 3]);
 
-impl UnderWay {
+impl PendingCallGuard {
     /// Counts it for its session, its gateway and the process.
-    pub(super) fn of(account: &Account, gateway: &Settling) -> Self {
+    pub(super) fn of(account: &SessionSpend, gateway: &PendingCallCount) -> Self {
         let counts = [account.settling.clone(), gateway.clone(), PROCESS.clone()];
-        counts.iter().for_each(Settling::begin);
+        counts.iter().for_each(PendingCallCount::begin);
         Self(counts)
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for PendingCallGuard {
     fn drop(&mut self) {
-        self.0.iter().for_each(Settling::end);
+        self.0.iter().for_each(PendingCallCount::end);
     }
 }

@@ -5,18 +5,18 @@ use std::sync::atomic::AtomicU64;
 
 use truing_core::port::{Clock, Ledger};
 
-use super::circuit::Circuit;
-use super::settling::Settling;
-use crate::client::Client;
-use crate::price::Prices;
+use super::circuit::ProviderCircuit;
+use super::settling::PendingCallCount;
+use crate::client::ProviderClient;
+use crate::price::ModelPrices;
 
 /// The parts of a gateway that its sessions share.
-pub(super) struct Shared {
-    pub(super) client: Client,
-    pub(super) prices: Prices,
+pub(super) struct GatewayState {
+    pub(super) client: ProviderClient,
+    pub(super) prices: ModelPrices,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) circuit: Circuit,
-    pub(super) settling: Settling,
+    pub(super) circuit: ProviderCircuit,
+    pub(super) settling: PendingCallCount,
     pub(super) retries: AtomicU64,
 }

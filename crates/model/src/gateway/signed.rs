@@ -7,11 +7,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::Value;
 
-use crate::messages::{Block, Message, Request, Role};
+use crate::messages::{MessageBlock, MessageRole, ModelMessage, ModelRequest};
 
 /// One of two providers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) enum Side {
+pub(super) enum ProviderChoice {
     /// The model's own.
     #[default]
     First,
@@ -19,7 +19,7 @@ pub(super) enum Side {
     Second,
 }
 
-impl Side {
+impl ProviderChoice {
     pub(super) fn other(self) -> Self {
         match self {
             Self::First => Self::Second,
@@ -30,36 +30,41 @@ impl Side {
 
 /// The provider that answers a run, and the blocks of its conversation that the fallback has signed.
 #[derive(Debug, Default)]
-pub(super) struct Signed {
-    side: Side,
+pub(super) struct SignedBlocks {
+    side: ProviderChoice,
     by_second: HashSet<u64>,
 }
 
-impl Signed {
+impl SignedBlocks {
     /// The provider that has answered last.
-    pub(super) fn side(&self) -> Side {
+    pub(super) fn side(&self) -> ProviderChoice {
         self.side
     }
 
     /// This one has answered.
-    pub(super) fn answered(&mut self, side: Side, message: &Message) {
+    pub(super) fn answered(&mut self, side: ProviderChoice, message: &ModelMessage) {
         self.side = side;
-        if side == Side::Second {
+        if side == ProviderChoice::Second {
             self.by_second.extend(message.content.iter().filter_map(signature));
         }
     }
 
     /// A request as this provider takes it: without what the other one has signed.
-    pub(super) fn carried<'a>(&self, side: Side, request: &'a Request) -> Cow<'a, Request> {
-        let is_foreign = |block: &Block| {
-            signature(block).is_some_and(|signed| self.by_second.contains(&signed) != (side == Side::Second))
+    pub(super) fn carried<'a>(
+        &self,
+        side: ProviderChoice,
+        request: &'a ModelRequest,
+    ) -> Cow<'a, ModelRequest> {
+        let is_foreign = |block: &MessageBlock| {
+            signature(block)
+                .is_some_and(|signed| self.by_second.contains(&signed) != (side == ProviderChoice::Second))
         };
-        let has_foreign = |message: &Message| message.content.iter().any(is_foreign);
+        let has_foreign = |message: &ModelMessage| message.content.iter().any(is_foreign);
         if !request.messages.iter().any(has_foreign) {
             return Cow::Borrowed(request);
         }
         let mut carried = request.clone();
-        let last = request.messages.iter().rfind(|message| message.role == Role::Assistant);
+        let last = request.messages.iter().rfind(|message| message.role == MessageRole::Assistant);
         // A provider that is asked to think wants the thinking before the calls whose results it is shown.
         let is_enabled = |thinking: &Value| thinking["type"] == "enabled";
         if last.is_some_and(has_foreign) && carried.thinking.as_ref().is_some_and(is_enabled) {
@@ -74,8 +79,8 @@ impl Signed {
 }
 
 /// The name of a block of thinking; none: it is another block.
-fn signature(block: &Block) -> Option<u64> {
-    let Block::Other(value) = block else { return None };
+fn signature(block: &MessageBlock) -> Option<u64> {
+    let MessageBlock::Other(value) = block else { return None };
     let signed = match value["type"].as_str()? {
         "thinking" => &value["signature"],
         "redacted_thinking" => &value["data"],
@@ -92,13 +97,16 @@ mod tests {
 
     use super::*;
 
-    fn said(signature: &str) -> Message {
+    fn said(signature: &str) -> ModelMessage {
         let thinking = json!({"type": "thinking", "thinking": "hm", "signature": signature});
-        Message { role: Role::Assistant, content: vec![Block::Other(thinking), Block::text(signature)] }
+        ModelMessage {
+            role: MessageRole::Assistant,
+            content: vec![MessageBlock::Other(thinking), MessageBlock::text(signature)],
+        }
     }
 
-    fn request(messages: Vec<Message>) -> Request {
-        Request {
+    fn request(messages: Vec<ModelMessage>) -> ModelRequest {
+        ModelRequest {
             model: "m".into(),
             max_tokens: 9,
             system: Vec::new(),
@@ -112,27 +120,31 @@ mod tests {
 
     #[test]
     fn thinking_goes_back_only_to_who_has_signed_it() {
-        let user = Message { role: Role::User, content: vec![Block::text("q")] };
-        let mut signed = Signed::default();
-        signed.answered(Side::First, &said("one"));
+        let user = ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text("q")] };
+        let mut signed = SignedBlocks::default();
+        signed.answered(ProviderChoice::First, &said("one"));
         let before = request(vec![user.clone(), said("one"), user.clone()]);
-        assert!(matches!(signed.carried(Side::First, &before), Cow::Borrowed(_)));
+        assert!(matches!(signed.carried(ProviderChoice::First, &before), Cow::Borrowed(_)));
 
-        let carried = signed.carried(Side::Second, &before);
-        assert_eq!(carried.messages[1].content, [Block::text("one")]);
+        let carried = signed.carried(ProviderChoice::Second, &before);
+        assert_eq!(carried.messages[1].content, [MessageBlock::text("one")]);
         assert_eq!(carried.thinking, None, "it would want the thinking of the last answer");
 
-        signed.answered(Side::Second, &said("two"));
-        assert_eq!(signed.side(), Side::Second);
+        signed.answered(ProviderChoice::Second, &said("two"));
+        assert_eq!(signed.side(), ProviderChoice::Second);
         let after = request(vec![user.clone(), said("one"), user.clone(), said("two"), user.clone()]);
-        let carried = signed.carried(Side::Second, &after);
+        let carried = signed.carried(ProviderChoice::Second, &after);
         assert_eq!((carried.messages[1].content.len(), carried.messages[3].content.len()), (1, 2));
         assert!(carried.thinking.is_some());
-        let back = signed.carried(Side::First, &after);
+        let back = signed.carried(ProviderChoice::First, &after);
         assert_eq!((back.messages[1].content.len(), back.messages[3].content.len()), (2, 1));
 
-        let only = Message { content: said("one").content.into_iter().take(1).collect(), ..said("one") };
+        let only = ModelMessage { content: said("one").content.into_iter().take(1).collect(), ..said("one") };
         let carried = request(vec![user.clone(), only, user]);
-        assert_eq!(signed.carried(Side::Second, &carried).messages.len(), 2, "nothing is left of it");
+        assert_eq!(
+            signed.carried(ProviderChoice::Second, &carried).messages.len(),
+            2,
+            "nothing is left of it"
+        );
     }
 }

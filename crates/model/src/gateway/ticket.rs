@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use truing_core::ledger::{Known, ReservationId, Usage};
+use truing_core::ledger::{CostBasis, ReservationId, TokenUsage};
 use truing_core::money::MicroUsd;
 
-use super::settling::{Account, UnderWay};
-use super::shared::Shared;
+use super::settling::{PendingCallGuard, SessionSpend};
+use super::shared::GatewayState;
 use crate::client::CallProgress;
-use crate::price::Price;
-use crate::stream::Meter;
+use crate::price::ModelPrice;
+use crate::stream::UsageMeter;
 
 /// No model writes faster than so many tokens in a second.
 const MAX_TOKENS_PER_SECOND: u64 = 300;
@@ -28,12 +28,12 @@ const MAX_ANSWER_TOKENS: u64 = 1_000_000;
 
 /// What a provider counted, as far as it can be so: that is what it will bill, also where it wrote more than it was asked for
 /// ([`overrun`]). A count beyond what any model can is its mistake, and no reason to call everybody's money spent.
-pub(super) fn possible(usage: Usage) -> Usage {
-    let Usage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
+pub(super) fn possible(usage: TokenUsage) -> TokenUsage {
+    let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
     let [input, cache_read, cache_write_5m, cache_write_1h] =
         [input, cache_read, cache_write_5m, cache_write_1h].map(|tokens| tokens.min(MAX_PROMPT_TOKENS));
     let output = output.min(MAX_ANSWER_TOKENS);
-    let bounded = Usage { input, output, cache_read, cache_write_5m, cache_write_1h };
+    let bounded = TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h };
     if bounded != usage {
         tracing::warn!(counted = usage.all(), "the provider counts more tokens than there can be");
     }
@@ -42,41 +42,41 @@ pub(super) fn possible(usage: Usage) -> Usage {
 
 /// What is wrong with a provider that counts more tokens of an answer than it was asked for. What is set aside for a run's
 /// next answer would hold no more than for this one.
-pub(super) fn overrun(usage: &Usage, max_tokens: u32) -> Option<String> {
+pub(super) fn overrun(usage: &TokenUsage, max_tokens: u32) -> Option<String> {
     let is_over = usage.output > u64::from(max_tokens);
     is_over.then(|| format!("it counts {} tokens of an answer of at most {max_tokens}", usage.output))
 }
 
 /// A reservation for one try.
-pub(super) struct Ticket {
-    shared: Arc<Shared>,
+pub(super) struct TryReservation {
+    shared: Arc<GatewayState>,
     id: ReservationId,
     pub(super) amount: MicroUsd,
-    price: Price,
+    price: ModelPrice,
     /// About how many tokens the prompt has.
     likely: u64,
     /// At most so many may be written.
     pub(super) max_tokens: u32,
     /// Since when the request is on its way; none: nothing was sent.
     sent: Option<Instant>,
-    meter: Meter,
+    meter: UsageMeter,
     /// What is to be settled, once that is known.
-    due: Option<(MicroUsd, Known)>,
+    due: Option<(MicroUsd, CostBasis)>,
     is_settled: bool,
-    account: Account,
+    account: SessionSpend,
     /// None only while dropping.
-    under_way: Option<UnderWay>,
+    under_way: Option<PendingCallGuard>,
 }
 
-impl Ticket {
+impl TryReservation {
     /// What the ledger granted, and what its cost is added to. The count of what is under way was begun before the
     /// ledger was asked.
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<GatewayState>,
         (id, amount): (ReservationId, MicroUsd),
-        price: Price,
+        price: ModelPrice,
         likely: u64,
-        (account, under_way): (Account, UnderWay),
+        (account, under_way): (SessionSpend, PendingCallGuard),
     ) -> Self {
         Self {
             shared,
@@ -86,7 +86,7 @@ impl Ticket {
             likely,
             max_tokens: 0,
             sent: None,
-            meter: Meter::default(),
+            meter: UsageMeter::default(),
             due: None,
             is_settled: false,
             account,
@@ -104,12 +104,12 @@ impl Ticket {
 
     /// The provider did nothing for it.
     pub(super) async fn nothing(mut self) {
-        self.settle(MicroUsd(0), Known::Metered).await;
+        self.settle(MicroUsd(0), CostBasis::Metered).await;
     }
 
     /// The answer came whole, and this is what it used.
     pub(super) async fn metered(mut self, cost: MicroUsd) {
-        self.settle(cost, Known::Metered).await;
+        self.settle(cost, CostBasis::Metered).await;
     }
 
     /// It ended in between. What it is taken to have cost.
@@ -121,10 +121,10 @@ impl Ticket {
 
     /// What its stream has shown: all of the prompt from its first event on, and the answer as far as it came. At most
     /// what was set aside.
-    fn estimate(&self) -> (MicroUsd, Known) {
-        let Some(sent) = self.sent else { return (MicroUsd(0), Known::Metered) };
+    fn estimate(&self) -> (MicroUsd, CostBasis) {
+        let Some(sent) = self.sent else { return (MicroUsd(0), CostBasis::Metered) };
         if let (true, Some(usage)) = (self.meter.is_total, self.meter.usage) {
-            return (self.price.cost(&possible(usage)), Known::Metered);
+            return (self.price.cost(&possible(usage)), CostBasis::Metered);
         }
         let most = u64::from(self.max_tokens);
         let cost = match self.meter.usage {
@@ -133,7 +133,7 @@ impl Ticket {
             Some(usage) => {
                 let written = usage.output.saturating_add(MAX_TOKENS_PER_SECOND);
                 let output = written.max(self.meter.content_bytes).min(most);
-                self.price.cost(&Usage { output, ..usage })
+                self.price.cost(&TokenUsage { output, ..usage })
             }
             None => {
                 let seconds = sent.elapsed().as_secs();
@@ -144,10 +144,10 @@ impl Ticket {
                 self.price.most(self.likely, unseen.max(self.meter.content_bytes).min(most))
             }
         };
-        (cost.min(self.amount), Known::Estimated)
+        (cost.min(self.amount), CostBasis::Estimated)
     }
 
-    async fn settle(&mut self, cost: MicroUsd, known: Known) {
+    async fn settle(&mut self, cost: MicroUsd, known: CostBasis) {
         self.due = Some((cost, known));
         let counted = settle(&self.shared, (self.id, self.amount), cost, known).await;
         self.account.add(counted);
@@ -155,7 +155,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for TryReservation {
     fn drop(&mut self) {
         if self.is_settled {
             return;
@@ -175,10 +175,10 @@ impl Drop for Ticket {
 
 /// What the ledger holds the call to have cost.
 async fn settle(
-    shared: &Shared,
+    shared: &GatewayState,
     (id, amount): (ReservationId, MicroUsd),
     cost: MicroUsd,
-    known: Known,
+    known: CostBasis,
 ) -> MicroUsd {
     shared.ledger.settle(id, cost, known).await.unwrap_or_else(|error| {
         tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation expires");
@@ -194,14 +194,19 @@ mod tests {
     #[test]
     fn no_more_tokens_are_believed_than_there_can_be() {
         let real =
-            Usage { input: 190_000, output: 4096, cache_read: 9, cache_write_5m: 8, cache_write_1h: 7 };
+            TokenUsage { input: 190_000, output: 4096, cache_read: 9, cache_write_5m: 8, cache_write_1h: 7 };
         assert_eq!(possible(real), real);
         let huge = 1 << 63;
-        let wrong =
-            Usage { input: huge, output: huge, cache_read: huge, cache_write_5m: huge, cache_write_1h: huge };
+        let wrong = TokenUsage {
+            input: huge,
+            output: huge,
+            cache_read: huge,
+            cache_write_5m: huge,
+            cache_write_1h: huge,
+        };
         let (most, output) = (MAX_PROMPT_TOKENS, MAX_ANSWER_TOKENS);
         let bounded =
-            Usage { input: most, output, cache_read: most, cache_write_5m: most, cache_write_1h: most };
+            TokenUsage { input: most, output, cache_read: most, cache_write_5m: most, cache_write_1h: most };
         assert_eq!(possible(wrong), bounded);
         assert_eq!(overrun(&real, 4096), None);
         assert!(overrun(&real, 4095).is_some());

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use truing_core::price::{DeclaredPrice, Rate};
+use truing_core::price::{DeclaredPrice, TokenRate};
 
-use super::{Price, PriceError, Prices, Rates};
+use super::{ModelPrice, ModelPrices, PriceError, TokenRates};
 
 /// The longest file that is read, in bytes: LiteLLM's own has some 2 MB.
 pub const MAX_LITELLM_BYTES: u64 = 32 * 1024 * 1024;
@@ -33,23 +33,23 @@ const OTHER_FEES: &[&str] = &[
 
 /// What came of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Imported {
+pub struct LitellmImport {
     /// The prices.
-    pub prices: Prices,
+    pub prices: ModelPrices,
     /// Models that are not priced by tokens of text alone.
     pub left_out: usize,
 }
 
-impl Prices {
+impl ModelPrices {
     /// Reads a file of LiteLLM's format, which has this name for people.
     ///
     /// # Errors
     /// [`PriceError`]: no JSON object, a number that cannot be a price, no model at all.
-    pub fn from_litellm(text: &str, source_name: &str) -> Result<Imported, PriceError> {
+    pub fn from_litellm(text: &str, source_name: &str) -> Result<LitellmImport, PriceError> {
         let file = |what: String| PriceError::File { source_name: source_name.to_owned(), what };
         let entries: BTreeMap<String, Value> =
             serde_json::from_str(text).map_err(|error| file(error.to_string()))?;
-        let mut imported = Imported { prices: Self::default(), left_out: 0 };
+        let mut imported = LitellmImport { prices: Self::default(), left_out: 0 };
         for (model, value) in entries.iter().filter(|(model, _)| *model != SAMPLE) {
             let price = read(value).map_err(|what| PriceError::Entry {
                 source_name: source_name.to_owned(),
@@ -69,8 +69,8 @@ impl Prices {
 }
 
 /// The price of one entry; none if it is not priced by tokens of text alone.
-fn read(value: &Value) -> Result<Option<Price>, String> {
-    let entry = Entry(value.as_object().ok_or("it is not an object")?);
+fn read(value: &Value) -> Result<Option<ModelPrice>, String> {
+    let entry = LitellmEntry(value.as_object().ok_or("it is not an object")?);
     if !entry.answers_in_text()? || OTHER_FEES.iter().any(|fee| entry.charges(fee)) {
         return Ok(None);
     }
@@ -81,17 +81,17 @@ fn read(value: &Value) -> Result<Option<Price>, String> {
         "",
         DeclaredPrice { input, output, cache_read: None, cache_write_5m: None, cache_write_1h: None },
     )?;
-    let mut price = Price::flat(Rates::from(first));
+    let mut price = ModelPrice::flat(TokenRates::from(first));
     for (suffix, above) in entry.tiers()? {
-        price = price.with_tier(above, Rates::from(entry.rates(&suffix, first)?));
+        price = price.with_tier(above, TokenRates::from(entry.rates(&suffix, first)?));
     }
     Ok(Some(price))
 }
 
 /// What one model's entry says.
-struct Entry<'a>(&'a Map<String, Value>);
+struct LitellmEntry<'a>(&'a Map<String, Value>);
 
-impl Entry<'_> {
+impl LitellmEntry<'_> {
     fn answers_in_text(&self) -> Result<bool, String> {
         match self.0.get("mode") {
             None | Some(Value::Null) => Ok(true),
@@ -119,18 +119,18 @@ impl Entry<'_> {
     }
 
     /// An answer's token: the dearer of its text and its thinking, which are counted as one.
-    fn output(&self, tier: &str) -> Result<Option<Rate>, String> {
+    fn output(&self, tier: &str) -> Result<Option<TokenRate>, String> {
         let text = self.rate("output_cost_per_token", tier)?;
         Ok(text.max(self.rate("output_cost_per_reasoning_token", tier)?))
     }
 
-    fn rate(&self, name: &str, tier: &str) -> Result<Option<Rate>, String> {
+    fn rate(&self, name: &str, tier: &str) -> Result<Option<TokenRate>, String> {
         let name = format!("{name}{tier}");
         match self.0.get(&name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => {
                 let number = value.as_f64().ok_or_else(|| format!("`{name}` is {value}, not a number"))?;
-                Rate::per_token(number).map(Some).map_err(|error| format!("`{name}`: {error}"))
+                TokenRate::per_token(number).map(Some).map_err(|error| format!("`{name}`: {error}"))
             }
         }
     }

@@ -1,17 +1,17 @@
 //! The form of a table of prices, and of the prices that an operator declares.
 
 use serde::Deserialize;
-use truing_core::price::{DeclaredPrice, Rate};
+use truing_core::price::{DeclaredPrice, TokenRate};
 
-use super::{Price, PriceError, Prices, Rates};
+use super::{ModelPrice, ModelPrices, PriceError, TokenRates};
 
-impl From<DeclaredPrice> for Price {
+impl From<DeclaredPrice> for ModelPrice {
     fn from(declared: DeclaredPrice) -> Self {
         Self::flat(declared.into())
     }
 }
 
-impl From<DeclaredPrice> for Rates {
+impl From<DeclaredPrice> for TokenRates {
     fn from(declared: DeclaredPrice) -> Self {
         let short = declared.cache_write_5m.unwrap_or(declared.input);
         Self {
@@ -25,49 +25,49 @@ impl From<DeclaredPrice> for Rates {
 }
 
 /// A table that was read.
-pub(super) struct Table {
+pub(super) struct DatedPrices {
     pub(super) dated: String,
-    pub(super) prices: Prices,
+    pub(super) prices: ModelPrices,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct PriceFile {
     dated: String,
-    price: Vec<Entry>,
+    price: Vec<PriceEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct PriceEntry {
     models: Vec<String>,
-    input: Rate,
-    output: Rate,
-    cache_read: Rate,
-    cache_write_5m: Rate,
-    cache_write_1h: Rate,
+    input: TokenRate,
+    output: TokenRate,
+    cache_read: TokenRate,
+    cache_write_5m: TokenRate,
+    cache_write_1h: TokenRate,
     #[serde(default)]
-    above: Vec<Above>,
+    above: Vec<TierEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Above {
+struct TierEntry {
     prompt_tokens: u64,
-    input: Rate,
-    output: Rate,
-    cache_read: Rate,
-    cache_write_5m: Rate,
-    cache_write_1h: Rate,
+    input: TokenRate,
+    output: TokenRate,
+    cache_read: TokenRate,
+    cache_write_5m: TokenRate,
+    cache_write_1h: TokenRate,
 }
 
 /// Reads a table. Every rate of every tier is written in it.
-pub(super) fn parse(text: &str, source_name: &str) -> Result<Table, PriceError> {
-    let file: File = toml::from_str(text).map_err(|error| PriceError::File {
+pub(super) fn parse(text: &str, source_name: &str) -> Result<DatedPrices, PriceError> {
+    let file: PriceFile = toml::from_str(text).map_err(|error| PriceError::File {
         source_name: source_name.to_owned(),
         what: error.to_string().trim_end().to_owned(),
     })?;
-    let mut prices = Prices::default();
+    let mut prices = ModelPrices::default();
     for entry in &file.price {
         for model in &entry.models {
             if prices.of(model).is_some() {
@@ -80,20 +80,20 @@ pub(super) fn parse(text: &str, source_name: &str) -> Result<Table, PriceError> 
             prices.set(model, entry.price());
         }
     }
-    Ok(Table { dated: file.dated, prices })
+    Ok(DatedPrices { dated: file.dated, prices })
 }
 
-impl Entry {
-    fn price(&self) -> Price {
-        let first = Rates {
+impl PriceEntry {
+    fn price(&self) -> ModelPrice {
+        let first = TokenRates {
             input: self.input,
             output: self.output,
             cache_read: self.cache_read,
             cache_write_5m: self.cache_write_5m,
             cache_write_1h: self.cache_write_1h,
         };
-        self.above.iter().fold(Price::flat(first), |price, tier| {
-            let rates = Rates {
+        self.above.iter().fold(ModelPrice::flat(first), |price, tier| {
+            let rates = TokenRates {
                 input: tier.input,
                 output: tier.output,
                 cache_read: tier.cache_read,

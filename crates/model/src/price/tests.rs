@@ -1,18 +1,18 @@
 //! Tests of prices.
 
 use proptest::prelude::*;
-use truing_core::ledger::Usage;
+use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
-use truing_core::price::{DeclaredPrice, Rate};
+use truing_core::price::{DeclaredPrice, TokenRate};
 
-use super::{Price, PriceError, Prices, Rates};
+use super::{ModelPrice, ModelPrices, PriceError, TokenRates};
 
-fn builtin(model: &str) -> Price {
-    Prices::builtin().unwrap().of(model).unwrap().clone()
+fn builtin(model: &str) -> ModelPrice {
+    ModelPrices::builtin().unwrap().of(model).unwrap().clone()
 }
 
 /// Ten thousand tokens of each kind.
-const EACH: Usage = Usage {
+const EACH: TokenUsage = TokenUsage {
     input: 10_000,
     output: 10_000,
     cache_read: 10_000,
@@ -41,13 +41,13 @@ fn every_listed_model_costs_what_its_provider_lists() {
     ] {
         assert_eq!(builtin(model).cost(&EACH), MicroUsd(cents_of_a_hundredth), "{model}");
     }
-    assert_eq!(Prices::builtin().unwrap().all().count(), 15);
-    assert_eq!(Prices::builtin_date().unwrap(), "2026-11-20");
+    assert_eq!(ModelPrices::builtin().unwrap().all().count(), 15);
+    assert_eq!(ModelPrices::builtin_date().unwrap(), "2026-11-20");
 }
 
 #[test]
 fn a_model_that_nobody_knows_has_no_price() {
-    let prices = Prices::builtin().unwrap();
+    let prices = ModelPrices::builtin().unwrap();
     for model in ["claude-opus-99", "anthropic.claude-opus-5-5", "CLAUDE-OPUS-5-5", ""] {
         assert_eq!(prices.of(model), None, "{model}");
     }
@@ -55,7 +55,7 @@ fn a_model_that_nobody_knows_has_no_price() {
 
 #[test]
 fn one_region_alone_costs_at_bedrock_what_a_geography_does() {
-    let prices = Prices::bedrock().unwrap();
+    let prices = ModelPrices::bedrock().unwrap();
     let alone: Vec<_> = prices.all().filter(|(id, _)| id.starts_with("anthropic.")).collect();
     assert!(!alone.is_empty());
     for (id, price) in alone {
@@ -68,7 +68,7 @@ fn one_region_alone_costs_at_bedrock_what_a_geography_does() {
 #[test]
 fn the_switch_to_the_dearer_tier_is_exact_and_for_the_whole_request() {
     let price = builtin("claude-haiku-5-5");
-    let usage = |input, cache_read, cache_write_5m| Usage {
+    let usage = |input, cache_read, cache_write_5m| TokenUsage {
         input,
         output: 1000,
         cache_read,
@@ -96,16 +96,16 @@ fn money_that_is_left_says_how_long_an_answer_may_be() {
     assert_eq!(price.output_within(1000, MicroUsd(3_999)), None);
     assert_eq!(price.output_within(1000, MicroUsd(4_000)), Some(0));
     assert_eq!(price.output_within(1000, MicroUsd(4_019)), Some(1));
-    assert_eq!(Price::free().output_within(u64::MAX, MicroUsd(0)), Some(u64::MAX));
+    assert_eq!(ModelPrice::free().output_within(u64::MAX, MicroUsd(0)), Some(u64::MAX));
 }
 
 #[test]
 fn a_cheaper_tier_for_long_prompts_does_not_make_the_bound_too_small() {
     let rates = |usd: f64| {
-        let rate = Rate::per_million(usd).unwrap();
-        Rates { input: rate, output: rate, cache_read: rate, cache_write_5m: rate, cache_write_1h: rate }
+        let rate = TokenRate::per_million(usd).unwrap();
+        TokenRates { input: rate, output: rate, cache_read: rate, cache_write_5m: rate, cache_write_1h: rate }
     };
-    let price = Price::flat(rates(10.0)).with_tier(1000, rates(1.0));
+    let price = ModelPrice::flat(rates(10.0)).with_tier(1000, rates(1.0));
     assert_eq!(price.most(2000, 0), MicroUsd(10_000));
     assert_eq!(price.output_within(2000, MicroUsd(10_010)), Some(1));
 }
@@ -115,27 +115,27 @@ fn numbers_are_read_as_they_are_written_and_never_rounded_down() {
     for (usd, picos) in
         [(0.1, 100_000), (0.3, 300_000), (3.75, 3_750_000), (0.000_000_1, 1), (0.0, 0), (-0.0, 0)]
     {
-        assert_eq!(Rate::per_million(usd).unwrap().pico_usd(), picos, "{usd}");
+        assert_eq!(TokenRate::per_million(usd).unwrap().pico_usd(), picos, "{usd}");
     }
     for (usd, picos) in [(3e-6, 3_000_000), (1.25e-7, 125_000), (3.6e-8, 36_000), (1e-300, 1), (1.5e-12, 2)] {
-        assert_eq!(Rate::per_token(usd).unwrap().pico_usd(), picos, "{usd}");
+        assert_eq!(TokenRate::per_token(usd).unwrap().pico_usd(), picos, "{usd}");
     }
     for usd in [-0.5, f64::NAN, f64::INFINITY, 1e5 + 1.0, 1e300] {
-        assert!(Rate::per_million(usd).is_err(), "{usd}");
+        assert!(TokenRate::per_million(usd).is_err(), "{usd}");
     }
 }
 
 #[test]
 fn rates_are_shown_in_dollars_per_million() {
     for (usd, text) in [(0.125, "0.125"), (4.0, "4.00"), (0.01, "0.01"), (12.5, "12.50")] {
-        assert_eq!(Rate::per_million(usd).unwrap().to_string(), text);
+        assert_eq!(TokenRate::per_million(usd).unwrap().to_string(), text);
     }
 }
 
 #[test]
 fn what_is_declared_must_be_said_even_if_it_is_nothing() {
     let declared: DeclaredPrice = toml::from_str("input = 0\noutput = 0.0").unwrap();
-    assert_eq!(Price::from(declared), Price::free());
+    assert_eq!(ModelPrice::from(declared), ModelPrice::free());
     for text in ["", "input = 0", "output = 1", "input = -1\noutput = 1", "input = 1\noutput = 1\nread = 0"] {
         assert!(toml::from_str::<DeclaredPrice>(text).is_err(), "{text}");
     }
@@ -144,13 +144,13 @@ fn what_is_declared_must_be_said_even_if_it_is_nothing() {
 #[test]
 fn what_a_cache_costs_is_what_the_prompt_costs_unless_it_is_said() {
     let declared: DeclaredPrice = toml::from_str("input = 2\noutput = 8\ncache_write_5m = 2.5").unwrap();
-    let usage = |cache_read, cache_write_5m, cache_write_1h| Usage {
+    let usage = |cache_read, cache_write_5m, cache_write_1h| TokenUsage {
         cache_read,
         cache_write_5m,
         cache_write_1h,
-        ..Usage::default()
+        ..TokenUsage::default()
     };
-    let price = Price::from(declared);
+    let price = ModelPrice::from(declared);
     assert_eq!(price.cost(&usage(1000, 0, 0)), MicroUsd(2000));
     assert_eq!(price.cost(&usage(0, 1000, 0)), MicroUsd(2500));
     assert_eq!(price.cost(&usage(0, 0, 1000)), MicroUsd(2500));
@@ -176,17 +176,17 @@ const LITELLM: &str = r#"{
 
 #[test]
 fn litellms_prices_are_taken_over_with_their_tiers() {
-    let imported = Prices::from_litellm(LITELLM, "file").unwrap();
+    let imported = ModelPrices::from_litellm(LITELLM, "file").unwrap();
     assert_eq!(imported.left_out, 3);
     assert_eq!(
         imported.prices.all().map(|(model, _)| model).collect::<Vec<_>>(),
         ["plain", "thinks", "tiered"]
     );
-    let cost = |model: &str, usage: &Usage| imported.prices.of(model).unwrap().cost(usage);
+    let cost = |model: &str, usage: &TokenUsage| imported.prices.of(model).unwrap().cost(usage);
     assert_eq!(cost("plain", &EACH), MicroUsd(10_000 * 4 + 20_000));
     assert_eq!(cost("thinks", &EACH), MicroUsd(40_000));
     assert_eq!(cost("tiered", &EACH), MicroUsd(280_500));
-    let long = Usage { cache_read: 200_001, ..EACH };
+    let long = TokenUsage { cache_read: 200_001, ..EACH };
     assert_eq!(cost("tiered", &long), MicroUsd(60_000 + 225_000 + 75_000 + 120_000 + 120_001)); // 0.6 rounded up
 }
 
@@ -216,7 +216,7 @@ fn a_bad_entry_is_named() {
         ("{}", "no model in it is priced"),
         ("", "EOF while parsing"),
     ] {
-        let error = Prices::from_litellm(text, "file").unwrap_err();
+        let error = ModelPrices::from_litellm(text, "file").unwrap_err();
         assert!(error.to_string().contains(part), "{error}");
         assert!(matches!(error, PriceError::File { .. } | PriceError::Entry { .. }));
     }
@@ -224,10 +224,10 @@ fn a_bad_entry_is_named() {
 
 // ------------------------------------------------------------------------------------- properties
 
-fn rates() -> impl Strategy<Value = Rates> {
-    let rate = || (0..20_000_000_u64).prop_map(|n| Rate::per_million(n as f64 / 1e6).unwrap());
+fn rates() -> impl Strategy<Value = TokenRates> {
+    let rate = || (0..20_000_000_u64).prop_map(|n| TokenRate::per_million(n as f64 / 1e6).unwrap());
     (rate(), rate(), rate(), rate(), rate()).prop_map(
-        |(input, output, cache_read, cache_write_5m, cache_write_1h)| Rates {
+        |(input, output, cache_read, cache_write_5m, cache_write_1h)| TokenRates {
             input,
             output,
             cache_read,
@@ -237,9 +237,9 @@ fn rates() -> impl Strategy<Value = Rates> {
     )
 }
 
-fn price() -> impl Strategy<Value = Price> {
+fn price() -> impl Strategy<Value = ModelPrice> {
     (rates(), proptest::collection::vec((1..2000_u64, rates()), 0..3)).prop_map(|(first, tiers)| {
-        tiers.into_iter().fold(Price::flat(first), |price, (above, rates)| price.with_tier(above, rates))
+        tiers.into_iter().fold(ModelPrice::flat(first), |price, (above, rates)| price.with_tier(above, rates))
     })
 }
 
@@ -251,7 +251,7 @@ proptest! {
         output in 0..1000_u64,
         (more_input, more_output) in (0..1000_u64, 0..1000_u64),
     ) {
-        let usage = Usage { input, output, cache_read: read, cache_write_5m: short, cache_write_1h: long };
+        let usage = TokenUsage { input, output, cache_read: read, cache_write_5m: short, cache_write_1h: long };
         let prompt = input + read + short + long;
         prop_assert!(price.cost(&usage) <= price.most(prompt + more_input, output + more_output));
     }
@@ -273,6 +273,6 @@ proptest! {
 
 #[test]
 fn absurd_counts_cost_absurdly_much_and_nothing_overflows() {
-    let usage = Usage { input: u64::MAX, output: u64::MAX, ..Usage::default() };
+    let usage = TokenUsage { input: u64::MAX, output: u64::MAX, ..TokenUsage::default() };
     assert_eq!(builtin("claude-opus-5").cost(&usage), MicroUsd(u64::MAX));
 }

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::event::{Delta, End, Event, Failure, RawUsage, Start};
-use super::sse::Framing;
+use super::event::{BlockDelta, ErrorEvent, MessageStart, RawUsage, StopDelta, StreamEvent};
+use super::sse::SseFraming;
 use crate::chat_error::{ChatError, read_error};
 
 /// The data of the last event.
@@ -31,7 +31,7 @@ pub(super) enum ChunkFault {
 /// The chunks of one answer on their way to events.
 #[derive(Debug, Default)]
 pub(super) struct ChatChunks {
-    framing: Framing,
+    framing: SseFraming,
     has_begun: bool,
     /// The block of text, while it is open.
     text: Option<usize>,
@@ -124,7 +124,7 @@ struct ChatUsage {
 
 impl ChatChunks {
     /// Takes more bytes; every event that they complete.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<Event, ChunkFault>> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, ChunkFault>> {
         let Ok(all) = self.framing.push(bytes) else { return vec![Err(ChunkFault::TooLong)] };
         let mut events = Vec::new();
         for data in all {
@@ -150,15 +150,16 @@ impl ChatChunks {
     }
 
     /// The events that end the message, if it has a reason to stop: some servers close without a last event.
-    pub(super) fn close(&mut self) -> Vec<Event> {
+    pub(super) fn close(&mut self) -> Vec<StreamEvent> {
         if self.stop.is_some() && !self.is_over { self.end_message() } else { Vec::new() }
     }
 
-    fn end_message(&mut self) -> Vec<Event> {
+    fn end_message(&mut self) -> Vec<StreamEvent> {
         self.is_over = true;
         let open = self.text.take().into_iter().chain(self.calls.iter().map(|call| call.block));
-        let mut events: Vec<Event> = open.map(|index| Event::ContentBlockStop { index }).collect();
-        let delta = End {
+        let mut events: Vec<StreamEvent> =
+            open.map(|index| StreamEvent::ContentBlockStop { index }).collect();
+        let delta = StopDelta {
             stop_reason: self.stop.take().map(|reason| {
                 if self.has_refused {
                     "refusal".to_owned()
@@ -169,20 +170,20 @@ impl ChatChunks {
         };
         // What was written cannot have had no tokens.
         let usage = self.usage.filter(|usage| usage.output > 0 || self.blocks == 0);
-        events.push(Event::MessageDelta { delta, usage: usage.map(ChatUsage::raw) });
-        events.push(Event::MessageStop);
+        events.push(StreamEvent::MessageDelta { delta, usage: usage.map(ChatUsage::raw) });
+        events.push(StreamEvent::MessageStop);
         events
     }
 
     fn take_chunk(
         &mut self,
         chunk: ChatChunk,
-        events: &mut Vec<Result<Event, ChunkFault>>,
+        events: &mut Vec<Result<StreamEvent, ChunkFault>>,
     ) -> Result<(), ChunkFault> {
         let ChatChunk { model, choices, usage, error } = chunk;
         if let Some(error) = error.filter(|error| !error.is_null()) {
             let ChatError { name: kind, message } = read_error(&error);
-            events.push(Ok(Event::Error { error: Failure { kind, message } }));
+            events.push(Ok(StreamEvent::Error { error: ErrorEvent { kind, message } }));
             return Ok(());
         }
         self.usage = ChatUsage::read(&usage).or(self.usage);
@@ -191,8 +192,8 @@ impl ChatChunks {
         for ChatChoice { index: _, delta, finish_reason } in choices {
             // Azure's first chunk has neither a choice nor a model.
             if !std::mem::replace(&mut self.has_begun, true) {
-                let message = Start { model: model.clone().unwrap_or_default(), usage: None };
-                events.push(Ok(Event::MessageStart { message }));
+                let message = MessageStart { model: model.clone().unwrap_or_default(), usage: None };
+                events.push(Ok(StreamEvent::MessageStart { message }));
             }
             if let Some(delta) = delta {
                 self.take_delta(delta, events)?;
@@ -205,12 +206,12 @@ impl ChatChunks {
     fn take_delta(
         &mut self,
         delta: ChatDelta,
-        events: &mut Vec<Result<Event, ChunkFault>>,
+        events: &mut Vec<Result<StreamEvent, ChunkFault>>,
     ) -> Result<(), ChunkFault> {
         let ChatDelta { content, refusal, reasoning_content, reasoning, tool_calls } = delta;
         let thoughts = [&reasoning_content, &reasoning].into_iter().filter_map(|text| text.as_str());
         if let Some(bytes) = thoughts.map(str::len).max().filter(|bytes| *bytes > 0) {
-            events.push(Ok(Event::Hidden { bytes }));
+            events.push(Ok(StreamEvent::Hidden { bytes }));
         }
         if refusal.as_ref().is_some_and(|words| !words.is_empty()) {
             self.has_refused = true;
@@ -224,7 +225,7 @@ impl ChatChunks {
                     index
                 }
             };
-            events.push(Ok(Event::ContentBlockDelta { index, delta: Delta::TextDelta { text } }));
+            events.push(Ok(StreamEvent::ContentBlockDelta { index, delta: BlockDelta::TextDelta { text } }));
         }
         for call in tool_calls.unwrap_or_default() {
             self.take_call(call, events)?;
@@ -236,7 +237,7 @@ impl ChatChunks {
     fn take_call(
         &mut self,
         call: ToolCall,
-        events: &mut Vec<Result<Event, ChunkFault>>,
+        events: &mut Vec<Result<StreamEvent, ChunkFault>>,
     ) -> Result<(), ChunkFault> {
         let ToolCall { index, id, function } = call;
         let id = id.filter(|id| !id.is_empty());
@@ -257,7 +258,7 @@ impl ChatChunks {
             Some(_) | None => {
                 let name = name.ok_or(ChunkFault::Nameless)?;
                 if let Some(index) = self.text.take() {
-                    events.push(Ok(Event::ContentBlockStop { index }));
+                    events.push(Ok(StreamEvent::ContentBlockStop { index }));
                 }
                 let block = self.start_block(
                     json!({"type": "tool_use", "id": self.unique_id(id.as_deref()), "name": name, "input": {}}),
@@ -278,8 +279,8 @@ impl ChatChunks {
                 whole.to_string()
             }
         };
-        let delta = Delta::InputJsonDelta { partial_json };
-        events.push(Ok(Event::ContentBlockDelta { index: block, delta }));
+        let delta = BlockDelta::InputJsonDelta { partial_json };
+        events.push(Ok(StreamEvent::ContentBlockDelta { index: block, delta }));
         Ok(())
     }
 
@@ -293,7 +294,7 @@ impl ChatChunks {
         }
     }
 
-    fn start_block(&mut self, block: Value, events: &mut Vec<Result<Event, ChunkFault>>) -> usize {
+    fn start_block(&mut self, block: Value, events: &mut Vec<Result<StreamEvent, ChunkFault>>) -> usize {
         let index = self.blocks;
         self.blocks += 1;
         let content_block = match block {
@@ -302,7 +303,7 @@ impl ChatChunks {
                 Map::new()
             }
         };
-        events.push(Ok(Event::ContentBlockStart { index, content_block }));
+        events.push(Ok(StreamEvent::ContentBlockStart { index, content_block }));
         index
     }
 }

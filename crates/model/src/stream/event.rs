@@ -2,14 +2,14 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use truing_core::ledger::Usage;
+use truing_core::ledger::TokenUsage;
 
 /// One event.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Event {
+pub(super) enum StreamEvent {
     MessageStart {
-        message: Start,
+        message: MessageStart,
     },
     ContentBlockStart {
         index: usize,
@@ -17,21 +17,21 @@ pub(super) enum Event {
     },
     ContentBlockDelta {
         index: usize,
-        delta: Delta,
+        delta: BlockDelta,
     },
     ContentBlockStop {
         index: usize,
     },
     MessageDelta {
         #[serde(default)]
-        delta: End,
+        delta: StopDelta,
         #[serde(default)]
         usage: Option<RawUsage>,
     },
     MessageStop,
     Ping,
     Error {
-        error: Failure,
+        error: ErrorEvent,
     },
     /// Content that is paid for and not kept: no event of the API, but of sources that translate.
     #[serde(skip)]
@@ -44,7 +44,7 @@ pub(super) enum Event {
 
 /// How a message begins.
 #[derive(Deserialize)]
-pub(super) struct Start {
+pub(super) struct MessageStart {
     #[serde(default)]
     pub(super) model: String,
     #[serde(default)]
@@ -53,9 +53,8 @@ pub(super) struct Start {
 
 /// More of a block.
 #[derive(Deserialize)]
-#[expect(clippy::enum_variant_names, reason = "the names that the API gives them")]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Delta {
+pub(super) enum BlockDelta {
     TextDelta {
         text: String,
     },
@@ -75,7 +74,7 @@ pub(super) enum Delta {
     Other,
 }
 
-impl Delta {
+impl BlockDelta {
     /// Bytes of content.
     pub(super) fn size(&self) -> usize {
         match self {
@@ -91,14 +90,14 @@ impl Delta {
 
 /// How a message ends.
 #[derive(Deserialize, Default)]
-pub(super) struct End {
+pub(super) struct StopDelta {
     #[serde(default)]
     pub(super) stop_reason: Option<String>,
 }
 
 /// An error, in a stream or alone.
 #[derive(Deserialize)]
-pub(super) struct Failure {
+pub(super) struct ErrorEvent {
     #[serde(rename = "type", default)]
     pub(super) kind: String,
     #[serde(default)]
@@ -144,7 +143,7 @@ struct RawCreation {
 
 /// What was counted so far. Counts are cumulative: a later one replaces an earlier.
 #[derive(Debug, Default)]
-pub(super) struct Counted {
+pub(super) struct CountedUsage {
     input: Option<u64>,
     output: Option<u64>,
     cache_read: u64,
@@ -153,7 +152,7 @@ pub(super) struct Counted {
     cache_write_1h: u64,
 }
 
-impl Counted {
+impl CountedUsage {
     pub(super) fn update(&mut self, raw: Option<RawUsage>) {
         let Some(raw) = raw else { return };
         self.input = raw.input_tokens.or(self.input);
@@ -170,8 +169,8 @@ impl Counted {
     }
 
     /// As far as it is known; none before the prompt is counted.
-    pub(super) fn so_far(&self) -> Option<Usage> {
-        Some(Usage {
+    pub(super) fn so_far(&self) -> Option<TokenUsage> {
+        Some(TokenUsage {
             input: self.input?,
             output: self.output.unwrap_or(0),
             cache_read: self.cache_read,
@@ -182,7 +181,7 @@ impl Counted {
     }
 
     /// At the end; none if the provider does not count.
-    pub(super) fn total(&self) -> Option<Usage> {
+    pub(super) fn total(&self) -> Option<TokenUsage> {
         self.output?;
         self.so_far()
     }

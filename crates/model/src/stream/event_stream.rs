@@ -5,9 +5,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
-use super::event::{Event, Failure};
+use super::event::{ErrorEvent, StreamEvent};
 use super::source::event;
-use super::{Broken, MAX_EVENT_BYTES};
+use super::{MAX_EVENT_BYTES, StreamError};
 
 /// The longest frame that is taken: an event in Base64, and what is around it.
 const MAX_FRAME_BYTES: usize = MAX_EVENT_BYTES / 3 * 4 + 64 * 1024;
@@ -20,13 +20,13 @@ const CHUNK: &str = "chunk";
 
 /// Bytes of a stream that are no whole frame yet.
 #[derive(Default, Debug)]
-pub(super) struct Frames {
+pub(super) struct FrameBuffer {
     bytes: Vec<u8>,
 }
 
 /// The headers that say what a frame is.
 #[derive(Default)]
-struct Kind {
+struct FrameHeaders {
     message: String,
     event: String,
     exception: String,
@@ -36,21 +36,21 @@ struct Kind {
 
 /// The payload of a piece of the answer.
 #[derive(Deserialize)]
-struct Chunk {
+struct ChunkPayload {
     #[serde(default)]
     bytes: Option<String>,
 }
 
 /// The payload of an exception.
 #[derive(Deserialize, Default)]
-struct Words {
+struct ExceptionPayload {
     #[serde(default, alias = "Message")]
     message: String,
 }
 
-impl Frames {
+impl FrameBuffer {
     /// Takes more bytes; the event of every frame that they complete.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<Event, Broken>> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, StreamError>> {
         self.bytes.extend_from_slice(bytes);
         let (mut events, mut from) = (Vec::new(), 0);
         while let Some(rest) = self.bytes.get(from..)
@@ -74,7 +74,7 @@ impl Frames {
 }
 
 /// The first frame's event and its length; none: it is not whole yet.
-fn frame(bytes: &[u8]) -> Result<Option<(Event, usize)>, Broken> {
+fn frame(bytes: &[u8]) -> Result<Option<(StreamEvent, usize)>, StreamError> {
     let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let (Some(total), Some(headers), Some(checksum)) = (number(0), number(4), number(8)) else {
         return Ok(None);
@@ -97,26 +97,27 @@ fn frame(bytes: &[u8]) -> Result<Option<(Event, usize)>, Broken> {
     Ok(Some((told(kind, payload)?, total)))
 }
 
-fn length(bytes: u32) -> Result<usize, Broken> {
+fn length(bytes: u32) -> Result<usize, StreamError> {
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-    if bytes > MAX_FRAME_BYTES { Err(Broken::TooLarge("an event")) } else { Ok(bytes) }
+    if bytes > MAX_FRAME_BYTES { Err(StreamError::TooLarge("an event")) } else { Ok(bytes) }
 }
 
 /// The event in a frame.
-fn told(kind: Kind, payload: &[u8]) -> Result<Event, Broken> {
-    let failure = |kind, message| Event::Error { error: Failure { kind, message } };
+fn told(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, StreamError> {
+    let failure = |kind, message| StreamEvent::Error { error: ErrorEvent { kind, message } };
     match (kind.message.as_str(), kind.event.as_str()) {
         ("event", CHUNK) => {
-            let chunk: Chunk = serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
+            let chunk: ChunkPayload =
+                serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
             // Some keep a connection open by pieces without content.
-            let Some(bytes) = chunk.bytes else { return Ok(Event::Other) };
+            let Some(bytes) = chunk.bytes else { return Ok(StreamEvent::Other) };
             let bytes = BASE64_STANDARD.decode(bytes).map_err(|_| bad("its content is no Base64"))?;
             event(&bytes)
         }
         // Kinds may be added.
-        ("event", _) => Ok(Event::Other),
+        ("event", _) => Ok(StreamEvent::Other),
         ("exception", _) => {
-            let words: Words = serde_json::from_slice(payload).unwrap_or_default();
+            let words: ExceptionPayload = serde_json::from_slice(payload).unwrap_or_default();
             Ok(failure(kind.exception, words.message))
         }
         ("error", _) => Ok(failure(kind.code, kind.words)),
@@ -125,8 +126,8 @@ fn told(kind: Kind, payload: &[u8]) -> Result<Event, Broken> {
 }
 
 /// Reads the headers; none: they are damaged.
-fn kind(mut bytes: &[u8]) -> Option<Kind> {
-    let mut kind = Kind::default();
+fn kind(mut bytes: &[u8]) -> Option<FrameHeaders> {
+    let mut kind = FrameHeaders::default();
     while !bytes.is_empty() {
         let name = take(&mut bytes, 1).and_then(|length| take(&mut bytes, usize::from(*length.first()?)))?;
         let form = *take(&mut bytes, 1)?.first()?;
@@ -165,6 +166,6 @@ fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-fn bad(what: &str) -> Broken {
-    Broken::BadEvent(what.to_owned())
+fn bad(what: &str) -> StreamError {
+    StreamError::BadEvent(what.to_owned())
 }

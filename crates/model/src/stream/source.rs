@@ -1,17 +1,17 @@
 //! From the bytes of an answer to the events of the Messages API: one source for each way in which providers frame and
 //! write them. Bounds on an answer, the order of its events and its blocks are checked behind it, once for all
-//! ([`super::Fold`]).
+//! ([`super::AnswerAccumulator`]).
 
-use super::Broken;
+use super::StreamError;
 use super::chat::{ChatChunks, ChunkFault};
-use super::event::Event;
+use super::event::StreamEvent;
 #[cfg(feature = "aws")]
-use super::event_stream::Frames;
-use super::sse::{Framing, TooLong};
+use super::event_stream::FrameBuffer;
+use super::sse::{EventOverflow, SseFraming};
 
 /// The way in which a provider sends an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Form {
+pub enum StreamFormat {
     /// Server-sent events; the data of each is an event of the Messages API.
     Messages,
     /// Frames of `application/vnd.amazon.eventstream`; each holds an event of the Messages API in Base64.
@@ -23,29 +23,29 @@ pub enum Form {
 
 /// The bytes of one answer on their way to events.
 #[derive(Debug)]
-pub(super) enum Source {
-    Messages(Framing),
+pub(super) enum EventDecoder {
+    Messages(SseFraming),
     #[cfg(feature = "aws")]
-    EventStream(Frames),
+    EventStream(FrameBuffer),
     Chat(ChatChunks),
 }
 
-impl Source {
-    pub(super) fn new(form: Form) -> Self {
+impl EventDecoder {
+    pub(super) fn new(form: StreamFormat) -> Self {
         match form {
-            Form::Messages => Self::Messages(Framing::default()),
+            StreamFormat::Messages => Self::Messages(SseFraming::default()),
             #[cfg(feature = "aws")]
-            Form::EventStream => Self::EventStream(Frames::default()),
-            Form::Chat => Self::Chat(ChatChunks::default()),
+            StreamFormat::EventStream => Self::EventStream(FrameBuffer::default()),
+            StreamFormat::Chat => Self::Chat(ChatChunks::default()),
         }
     }
 
     /// Takes more bytes; every event that they complete, in order. After an error nothing more of the stream is of use.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<Event, Broken>> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, StreamError>> {
         match self {
             Self::Messages(framing) => match framing.push(bytes) {
                 Ok(events) => events.iter().map(|data| event(data)).collect(),
-                Err(TooLong) => vec![Err(Broken::TooLarge("an event"))],
+                Err(EventOverflow) => vec![Err(StreamError::TooLarge("an event"))],
             },
             #[cfg(feature = "aws")]
             Self::EventStream(frames) => frames.push(bytes),
@@ -56,7 +56,7 @@ impl Source {
     }
 
     /// The bytes are over: the events that they leave to be said.
-    pub(super) fn close(&mut self) -> Vec<Event> {
+    pub(super) fn close(&mut self) -> Vec<StreamEvent> {
         match self {
             Self::Messages(_) => Vec::new(),
             #[cfg(feature = "aws")]
@@ -66,15 +66,15 @@ impl Source {
     }
 }
 
-fn chunk_fault(fault: ChunkFault) -> Broken {
+fn chunk_fault(fault: ChunkFault) -> StreamError {
     match fault {
-        ChunkFault::TooLong => Broken::TooLarge("an event"),
+        ChunkFault::TooLong => StreamError::TooLarge("an event"),
         ChunkFault::Json(error) => super::bad_event(&error),
-        ChunkFault::Nameless => Broken::Disorder("it calls a tool without a name"),
+        ChunkFault::Nameless => StreamError::Disorder("it calls a tool without a name"),
     }
 }
 
 /// One event of the Messages API, from its JSON.
-pub(super) fn event(data: &[u8]) -> Result<Event, Broken> {
+pub(super) fn event(data: &[u8]) -> Result<StreamEvent, StreamError> {
     serde_json::from_slice(data).map_err(|error| super::bad_event(&error))
 }

@@ -6,11 +6,11 @@ pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// An event is longer than [`MAX_EVENT_BYTES`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct TooLong;
+pub(super) struct EventOverflow;
 
 /// What came of a stream so far that is no whole event yet.
 #[derive(Default, Debug)]
-pub(super) struct Framing {
+pub(super) struct SseFraming {
     line: Vec<u8>,
     data: Vec<u8>,
     /// Has the event any line of data?
@@ -21,9 +21,9 @@ pub(super) struct Framing {
     begun: bool,
 }
 
-impl Framing {
+impl SseFraming {
     /// Takes more bytes; the data of every event that they complete.
-    pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, TooLong> {
+    pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, EventOverflow> {
         let mut events = Vec::new();
         if self.after_return {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
@@ -33,7 +33,7 @@ impl Framing {
             let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
             self.line.extend_from_slice(line);
             if self.line.len() + self.data.len() > MAX_EVENT_BYTES {
-                return Err(TooLong);
+                return Err(EventOverflow);
             }
             if end.is_some() {
                 events.extend(self.end_of_line());
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn events(bytes: &[u8]) -> Vec<String> {
-        let events = Framing::default().push(bytes).unwrap();
+        let events = SseFraming::default().push(bytes).unwrap();
         events.into_iter().map(|data| String::from_utf8(data).unwrap()).collect()
     }
 
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn an_event_without_end_is_not_kept() {
-        let mut framing = Framing::default();
+        let mut framing = SseFraming::default();
         let piece = [b"data: ".as_slice(), &[b'x'; 1024 * 1024]].concat();
         let taken = (0..8).take_while(|_| framing.push(&piece).is_ok()).count();
         assert_eq!(taken, 3);

@@ -33,8 +33,8 @@ fn whole() -> Vec<u8> {
     EVENTS.iter().flat_map(|event| format!("event: x\ndata: {event}\n\n").into_bytes()).collect()
 }
 
-fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Complete, Broken> {
-    let mut fold = Fold::default();
+fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<CompleteAnswer, StreamError> {
+    let mut fold = AnswerAccumulator::default();
     for piece in pieces {
         fold.push(piece)?;
     }
@@ -52,8 +52,8 @@ mod frames {
         EVENTS.iter().flat_map(|event| bedrock::chunk(event.as_bytes())).collect()
     }
 
-    fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Complete, Broken> {
-        let mut fold = Fold::new(Form::EventStream);
+    fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<CompleteAnswer, StreamError> {
+        let mut fold = AnswerAccumulator::new(StreamFormat::EventStream);
         for piece in pieces {
             fold.push(piece)?;
         }
@@ -76,9 +76,9 @@ mod frames {
     fn every_end_before_the_end_is_a_cut() {
         let whole = frames();
         for end in 1..whole.len() {
-            assert_eq!(fold([&whole[..end]]), Err(Broken::Cut), "{end}");
+            assert_eq!(fold([&whole[..end]]), Err(StreamError::Cut), "{end}");
         }
-        assert_eq!(fold([]), Err(Broken::Empty));
+        assert_eq!(fold([]), Err(StreamError::Empty));
     }
 
     #[test]
@@ -88,29 +88,31 @@ mod frames {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x20;
             let told = fold([damaged.as_slice()]);
-            let is_told = matches!(told, Err(Broken::BadEvent(_) | Broken::Html | Broken::Empty));
+            let is_told =
+                matches!(told, Err(StreamError::BadEvent(_) | StreamError::Html | StreamError::Empty));
             assert!(is_told, "{at}: {told:?}");
         }
     }
 
     #[test]
     fn what_is_no_stream_is_told_apart() {
-        assert_eq!(fold([b"<!doctype html><p>".as_slice()]), Err(Broken::Html));
-        assert_eq!(fold([br#"{"message": "no"}"#.as_slice()]), Err(Broken::NotAStream));
+        assert_eq!(fold([b"<!doctype html><p>".as_slice()]), Err(StreamError::Html));
+        assert_eq!(fold([br#"{"message": "no"}"#.as_slice()]), Err(StreamError::NotAStream));
         let start = bedrock::chunk(EVENTS[0].as_bytes());
         let told =
             fold([[start.clone(), bedrock::exception("throttlingException", "slow")].concat().as_slice()]);
-        let expected = Broken::StatusAnswer { kind: "throttlingException".into(), message: "slow".into() };
+        let expected =
+            StreamError::StatusAnswer { kind: "throttlingException".into(), message: "slow".into() };
         assert_eq!(told, Err(expected));
         let told = fold([[start, bedrock::chunk(b"{\"type\": \"mess")].concat().as_slice()]);
-        assert!(matches!(told, Err(Broken::BadEvent(_))), "{told:?}");
+        assert!(matches!(told, Err(StreamError::BadEvent(_))), "{told:?}");
     }
 
     #[test]
     fn a_frame_without_end_is_not_kept() {
-        let mut fold = Fold::new(Form::EventStream);
+        let mut fold = AnswerAccumulator::new(StreamFormat::EventStream);
         let huge = bedrock::chunk(&vec![b'x'; MAX_EVENT_BYTES + 128 * 1024]);
-        assert_eq!(fold.push(&huge[..100]), Err(Broken::TooLarge("an event")));
+        assert_eq!(fold.push(&huge[..100]), Err(StreamError::TooLarge("an event")));
     }
 
     proptest! {
@@ -122,7 +124,7 @@ mod frames {
 }
 
 /// The whole stream with one piece of its text replaced.
-fn with(from: &str, to: &str) -> Result<Complete, Broken> {
+fn with(from: &str, to: &str) -> Result<CompleteAnswer, StreamError> {
     let text = String::from_utf8(whole()).unwrap();
     assert!(text.contains(from), "{from}");
     fold([text.replacen(from, to, 1).as_bytes()])
@@ -141,28 +143,28 @@ fn a_stream_becomes_its_message() {
             {"type": "tool_use", "id": "t1", "name": "read", "input": {"path": 1}},
         ])
     );
-    assert_eq!((complete.stop, complete.model.as_str()), (Stop::ToolUse, "claude-x"));
-    let usage = Usage { input: 10, output: 42, cache_read: 20, cache_write_5m: 4, cache_write_1h: 3 };
+    assert_eq!((complete.stop, complete.model.as_str()), (StopReason::ToolUse, "claude-x"));
+    let usage = TokenUsage { input: 10, output: 42, cache_read: 20, cache_write_5m: 4, cache_write_1h: 3 };
     assert_eq!(complete.usage, Some(usage));
 }
 
 #[test]
 fn every_reason_to_stop_is_known_or_an_error() {
     for (reason, stop) in [
-        ("end_turn", Stop::EndTurn),
-        ("max_tokens", Stop::MaxTokens),
-        ("stop_sequence", Stop::StopSequence),
-        ("pause_turn", Stop::PauseTurn),
-        ("refusal", Stop::Refusal),
-        ("model_context_window_exceeded", Stop::ModelContextWindowExceeded),
+        ("end_turn", StopReason::EndTurn),
+        ("max_tokens", StopReason::MaxTokens),
+        ("stop_sequence", StopReason::StopSequence),
+        ("pause_turn", StopReason::PauseTurn),
+        ("refusal", StopReason::Refusal),
+        ("model_context_window_exceeded", StopReason::ModelContextWindowExceeded),
     ] {
         let complete = with(r#""stop_reason":"tool_use""#, &format!(r#""stop_reason":"{reason}""#));
         assert_eq!(complete.unwrap().stop, stop);
     }
     let unknown = with(r#""stop_reason":"tool_use""#, r#""stop_reason":"lunch""#);
-    assert_eq!(unknown, Err(Broken::UnknownStop("lunch".into())));
+    assert_eq!(unknown, Err(StreamError::UnknownStop("lunch".into())));
     let none = with(r#""stop_reason":"tool_use""#, r#""stop_reason":null"#);
-    assert!(matches!(none, Err(Broken::Disorder(_))), "{none:?}");
+    assert!(matches!(none, Err(StreamError::Disorder(_))), "{none:?}");
 }
 
 #[test]
@@ -188,23 +190,26 @@ fn every_end_before_the_end_is_a_cut() {
     // After the last byte of the last event's data nothing is missing but the blank line.
     for end in 1..whole.len() - 1 {
         let cut = fold([&whole[..end]]);
-        assert_eq!(cut, Err(Broken::Cut), "{end}");
+        assert_eq!(cut, Err(StreamError::Cut), "{end}");
     }
-    assert_eq!(fold([]), Err(Broken::Empty));
-    assert_eq!(fold([b" \n\n".as_slice()]), Err(Broken::Empty));
+    assert_eq!(fold([]), Err(StreamError::Empty));
+    assert_eq!(fold([b" \n\n".as_slice()]), Err(StreamError::Empty));
 }
 
 #[test]
 fn what_is_no_stream_is_told_apart() {
-    assert_eq!(fold([b"\n<!doctype html><p>".as_slice()]), Err(Broken::Html));
-    assert_eq!(fold([br#"{"type": "message"}"#.as_slice()]), Err(Broken::NotAStream));
-    assert!(matches!(fold([b"data: {\"type\": \"mess\n\n".as_slice()]), Err(Broken::BadEvent(_))));
-    assert!(matches!(fold([b"data: {\"type\": \"message_stop\"}\n\n".as_slice()]), Err(Broken::Disorder(_))));
+    assert_eq!(fold([b"\n<!doctype html><p>".as_slice()]), Err(StreamError::Html));
+    assert_eq!(fold([br#"{"type": "message"}"#.as_slice()]), Err(StreamError::NotAStream));
+    assert!(matches!(fold([b"data: {\"type\": \"mess\n\n".as_slice()]), Err(StreamError::BadEvent(_))));
+    assert!(matches!(
+        fold([b"data: {\"type\": \"message_stop\"}\n\n".as_slice()]),
+        Err(StreamError::Disorder(_))
+    ));
     let told = fold([br#"data: {"type":"error","error":{"type":"overloaded_error","message":"x"}}
 
 "#
     .as_slice()]);
-    assert_eq!(told, Err(Broken::StatusAnswer { kind: "overloaded_error".into(), message: "x".into() }));
+    assert_eq!(told, Err(StreamError::StatusAnswer { kind: "overloaded_error".into(), message: "x".into() }));
 }
 
 #[test]
@@ -217,13 +222,16 @@ fn events_that_contradict_each_other_are_no_answer() {
         (r#"{"type":"text","text":""}"#, r#"{"type":"text","text":7}"#),
     ] {
         let broken = with(from, to);
-        assert!(matches!(broken, Err(Broken::Disorder(_) | Broken::BadEvent(_))), "{from}: {broken:?}");
+        assert!(
+            matches!(broken, Err(StreamError::Disorder(_) | StreamError::BadEvent(_))),
+            "{from}: {broken:?}"
+        );
     }
     let twice = [whole().split(|byte| *byte == b'\n').nth(1).unwrap(), b"\n\n"].concat();
     let broken = fold([twice.as_slice(), twice.as_slice()]);
-    assert!(matches!(broken, Err(Broken::Disorder(_))), "{broken:?}");
+    assert!(matches!(broken, Err(StreamError::Disorder(_))), "{broken:?}");
     let no_call = with(r#"{"type":"tool_use","id":"t1","name":"read","input":{}}"#, r#"{"type":"x"}"#);
-    assert!(matches!(no_call, Err(Broken::Disorder(_))), "{no_call:?}");
+    assert!(matches!(no_call, Err(StreamError::Disorder(_))), "{no_call:?}");
 }
 
 #[test]
@@ -234,17 +242,17 @@ fn a_stream_without_end_is_not_kept() {
 "#;
     let more = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x".repeat(1 << 20)}});
     let more = format!("data: {more}\n\n");
-    let mut fold = Fold::default();
+    let mut fold = AnswerAccumulator::default();
     fold.push(start).unwrap();
     fold.push(block).unwrap();
     let taken = (0..100).take_while(|_| fold.push(more.as_bytes()).is_ok()).count();
     // The start of the block has its own few bytes.
     assert_eq!(taken, (MAX_CONTENT_BYTES >> 20) - 1);
 
-    let mut fold = Fold::default();
+    let mut fold = AnswerAccumulator::default();
     let taken = (0..1000).take_while(|_| fold.push(&vec![b' '; 1 << 20]).is_ok()).count();
     assert!(taken < 10, "{taken}");
-    let mut fold = Fold::default();
+    let mut fold = AnswerAccumulator::default();
     let noise = [b":".as_slice(), &[b'x'; (1 << 20) - 2], b"\n"].concat();
     let taken = (0..1000).take_while(|_| fold.push(&noise).is_ok()).count();
     assert_eq!(taken, MAX_STREAM_BYTES >> 20);
@@ -252,8 +260,8 @@ fn a_stream_without_end_is_not_kept() {
 
 #[test]
 fn the_cost_is_known_as_it_grows() {
-    let mut fold = Fold::default();
-    assert_eq!(fold.meter(), Meter::default());
+    let mut fold = AnswerAccumulator::default();
+    assert_eq!(fold.meter(), UsageMeter::default());
     let whole = whole();
     let mut before = 0;
     for byte in &whole[..whole.len() - 1] {

@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::body::{self, Field};
-use super::{Call, Refusal, Unsendable};
-use crate::messages::Request;
-use crate::retry::Kind;
+use super::body::{self, OptionalField};
+use super::{ProviderCall, ProviderRefusal, RequestEncodeError};
+use crate::messages::ModelRequest;
+use crate::retry::ProviderErrorKind;
 
 /// The version of the Messages API that Bedrock names in the body.
 const VERSION: &str = "bedrock-2023-05-31";
@@ -32,22 +32,22 @@ const DOMAIN: &str = "amazonaws.com";
 const DOMAINS: &[(&str, &str)] = &[("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu")];
 
 /// Bedrock's errors, of refusals and of streams, in lower case; of what is not here the status decides.
-const ERRORS: &[(&str, Kind)] = &[
-    ("throttlingexception", Kind::RateLimit),
-    ("modelnotreadyexception", Kind::Passing),
-    ("modeltimeoutexception", Kind::Passing),
-    ("modelerrorexception", Kind::Passing),
-    ("modelstreamerrorexception", Kind::Passing),
-    ("serviceunavailableexception", Kind::Passing),
-    ("internalserverexception", Kind::Passing),
-    ("servicequotaexceededexception", Kind::Spend),
-    ("accessdeniedexception", Kind::Key),
-    ("unrecognizedclientexception", Kind::Key),
-    ("invalidsignatureexception", Kind::Key),
-    ("expiredtokenexception", Kind::Key),
-    ("missingauthenticationtokenexception", Kind::Key),
-    ("validationexception", Kind::Request),
-    ("resourcenotfoundexception", Kind::Request),
+const ERRORS: &[(&str, ProviderErrorKind)] = &[
+    ("throttlingexception", ProviderErrorKind::RateLimit),
+    ("modelnotreadyexception", ProviderErrorKind::Passing),
+    ("modeltimeoutexception", ProviderErrorKind::Passing),
+    ("modelerrorexception", ProviderErrorKind::Passing),
+    ("modelstreamerrorexception", ProviderErrorKind::Passing),
+    ("serviceunavailableexception", ProviderErrorKind::Passing),
+    ("internalserverexception", ProviderErrorKind::Passing),
+    ("servicequotaexceededexception", ProviderErrorKind::Spend),
+    ("accessdeniedexception", ProviderErrorKind::Key),
+    ("unrecognizedclientexception", ProviderErrorKind::Key),
+    ("invalidsignatureexception", ProviderErrorKind::Key),
+    ("expiredtokenexception", ProviderErrorKind::Key),
+    ("missingauthenticationtokenexception", ProviderErrorKind::Key),
+    ("validationexception", ProviderErrorKind::Request),
+    ("resourcenotfoundexception", ProviderErrorKind::Request),
 ];
 /// Words of an error that is called wrong input and is too much of it.
 const TOO_LONG: [&str; 2] = ["input is too long", "prompt is too long"];
@@ -56,24 +56,24 @@ const LASTS: &str = "tokens per day";
 
 /// The way to models of one region.
 #[derive(Clone, Debug)]
-pub struct Bedrock(Arc<Models>);
+pub struct BedrockWire(Arc<BedrockModels>);
 
 #[derive(Debug)]
-struct Models {
+struct BedrockModels {
     /// By our name.
-    by_name: BTreeMap<String, Model>,
+    by_name: BTreeMap<String, BedrockModel>,
     /// Was it said that something is left out?
     has_warned: AtomicBool,
 }
 
 /// One model.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Model {
+struct BedrockModel {
     /// Bedrock's id, with its prefix.
     id: String,
     /// The id without a prefix, by which tokens are counted; none: they are not, or it is an id of the operator's.
     base: Option<String>,
-    without: Vec<Field>,
+    without: Vec<OptionalField>,
 }
 
 /// Bedrock has no name for a model here.
@@ -86,46 +86,46 @@ pub struct UnknownModel {
 /// The built-in table cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the table of Amazon Bedrock's models cannot be read: {0}")]
-pub struct BadTable(String);
+pub struct BedrockTableError(String);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
-    region: Vec<Region>,
-    model: Vec<Entry>,
+struct BedrockTable {
+    region: Vec<BedrockRegion>,
+    model: Vec<BedrockEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Region {
+struct BedrockRegion {
     begins: String,
     prefixes: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct BedrockEntry {
     name: String,
     id: String,
     prefixes: Vec<String>,
     #[serde(default)]
-    without: Vec<Field>,
+    without: Vec<OptionalField>,
     #[serde(default)]
     counts: bool,
 }
 
-impl Bedrock {
+impl BedrockWire {
     /// The models of this region by the built-in table, and over them the operator's own ids by name.
     ///
     /// # Errors
-    /// [`BadTable`]
-    pub fn new(region: &str, own: &BTreeMap<String, String>) -> Result<Self, BadTable> {
-        let table: Table = toml::from_str(include_str!("../../data/bedrock.toml"))
-            .map_err(|error| BadTable(error.to_string()))?;
+    /// [`BedrockTableError`]
+    pub fn new(region: &str, own: &BTreeMap<String, String>) -> Result<Self, BedrockTableError> {
+        let table: BedrockTable = toml::from_str(include_str!("../../data/bedrock.toml"))
+            .map_err(|error| BedrockTableError(error.to_string()))?;
         let prefixes = table.region.iter().find(|row| region.starts_with(&row.begins));
         let prefixes = prefixes.map(|row| row.prefixes.as_slice()).unwrap_or_default();
         let mut by_name = BTreeMap::new();
-        for Entry { name, id, prefixes: has, without, counts } in table.model {
+        for BedrockEntry { name, id, prefixes: has, without, counts } in table.model {
             let id = match own.get(&name) {
                 Some(own) => own.clone(),
                 None => match prefixes.iter().find(|prefix| has.contains(prefix)) {
@@ -134,13 +134,13 @@ impl Bedrock {
                 },
             };
             let base = table_id(own, &name, &id).filter(|_| counts);
-            by_name.insert(name, Model { id, base, without });
+            by_name.insert(name, BedrockModel { id, base, without });
         }
         for (name, id) in own {
-            let model = Model { id: id.clone(), base: None, without: Vec::new() };
+            let model = BedrockModel { id: id.clone(), base: None, without: Vec::new() };
             by_name.entry(name.clone()).or_insert(model);
         }
-        Ok(Self(Arc::new(Models { by_name, has_warned: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(BedrockModels { by_name, has_warned: AtomicBool::new(false) })))
     }
 
     /// The address of Bedrock in this region; none, if it is no region's name.
@@ -160,19 +160,23 @@ impl Bedrock {
         self.model(model).map(|model| model.id.as_str())
     }
 
-    fn model(&self, name: &str) -> Result<&Model, UnknownModel> {
+    fn model(&self, name: &str) -> Result<&BedrockModel, UnknownModel> {
         self.0.by_name.get(name).ok_or_else(|| UnknownModel { model: name.to_owned() })
     }
 
     /// The call that asks for a streamed answer.
-    pub(super) fn answer(&self, request: &Request, max_tokens: u32) -> Result<Call, Unsendable> {
+    pub(super) fn answer(
+        &self,
+        request: &ModelRequest,
+        max_tokens: u32,
+    ) -> Result<ProviderCall, RequestEncodeError> {
         let model = self.model(&request.model)?;
         let body = self.body(model, request, max_tokens)?;
         Ok(call(&model.id, "invoke-with-response-stream", EVENT_STREAM, body))
     }
 
     /// The call that asks for the number of tokens.
-    pub(super) fn count(&self, request: &Request) -> Option<Call> {
+    pub(super) fn count(&self, request: &ModelRequest) -> Option<ProviderCall> {
         let model = self.model(&request.model).ok()?;
         let body = BASE64_STANDARD.encode(self.body(model, request, request.max_tokens).ok()?);
         let body = json!({"input": {"invokeModel": {"body": body}}}).to_string();
@@ -180,12 +184,17 @@ impl Bedrock {
     }
 
     /// The body of a request, without what the model does not take.
-    fn body(&self, model: &Model, request: &Request, max_tokens: u32) -> Result<Bytes, serde_json::Error> {
-        let is_said = |field: &Field| match field {
-            Field::Thinking => request.thinking.is_some(),
-            Field::OutputConfig => request.output_config.is_some(),
+    fn body(
+        &self,
+        model: &BedrockModel,
+        request: &ModelRequest,
+        max_tokens: u32,
+    ) -> Result<Bytes, serde_json::Error> {
+        let is_said = |field: &OptionalField| match field {
+            OptionalField::Thinking => request.thinking.is_some(),
+            OptionalField::OutputConfig => request.output_config.is_some(),
         };
-        let left_out: Vec<Field> = model.without.iter().copied().filter(is_said).collect();
+        let left_out: Vec<OptionalField> = model.without.iter().copied().filter(is_said).collect();
         if !left_out.is_empty() && !self.0.has_warned.swap(true, Ordering::Relaxed) {
             let fields: Vec<&str> = left_out.iter().map(|field| field.name()).collect();
             let (fields, model) = (fields.join(", "), &request.model);
@@ -201,41 +210,41 @@ fn table_id(own: &BTreeMap<String, String>, name: &str, id: &str) -> Option<Stri
     Some(id.to_owned())
 }
 
-fn call(id: &str, action: &str, accept: &'static str, body: Bytes) -> Call {
+fn call(id: &str, action: &str, accept: &'static str, body: Bytes) -> ProviderCall {
     let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
     let headers = HeaderMap::from_iter(
         [(CONTENT_TYPE, JSON), (ACCEPT, accept)].map(|(name, value)| (name, HeaderValue::from_static(value))),
     );
-    Call { path: format!("/model/{id}/{action}"), headers, body }
+    ProviderCall { path: format!("/model/{id}/{action}"), headers, body }
 }
 
 /// Reads a refusal: its type is in a header or in the body, an address may stand before or after the type's name.
-pub(super) fn refusal(headers: &HeaderMap, body: &[u8]) -> Refusal {
+pub(super) fn refusal(headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
     #[derive(Deserialize, Default)]
-    struct Body {
+    struct BedrockErrorBody {
         #[serde(rename = "__type", default)]
         kind: Option<String>,
         #[serde(default, alias = "Message")]
         message: String,
     }
-    let Body { kind, message } = serde_json::from_slice(body).unwrap_or_default();
+    let BedrockErrorBody { kind, message } = serde_json::from_slice(body).unwrap_or_default();
     let named = headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok());
     let name = named.or(kind.as_deref()).map(|name| {
         let name = name.split(':').next().unwrap_or(name);
         name.rsplit('#').next().unwrap_or(name).trim().to_owned()
     });
-    Refusal { name, words: message }
+    ProviderRefusal { name, words: message }
 }
 
 /// The meaning of an error of Bedrock; none: it is not one of Bedrock's own.
-pub(super) fn kind(name: &str, words: &str) -> Option<Kind> {
+pub(super) fn kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;
-    let is_too_long = *kind == Kind::Request && TOO_LONG.iter().any(|long| words.contains(long));
-    let is_lasting = *kind == Kind::RateLimit && words.contains(LASTS);
+    let is_too_long = *kind == ProviderErrorKind::Request && TOO_LONG.iter().any(|long| words.contains(long));
+    let is_lasting = *kind == ProviderErrorKind::RateLimit && words.contains(LASTS);
     Some(match (is_too_long, is_lasting) {
-        (true, _) => Kind::TooLong,
-        (false, true) => Kind::Spend,
+        (true, _) => ProviderErrorKind::TooLong,
+        (false, true) => ProviderErrorKind::Spend,
         (false, false) => *kind,
     })
 }
@@ -245,19 +254,19 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::messages::{Block, Message, Role};
-    use crate::price::Prices;
+    use crate::messages::{MessageBlock, MessageRole, ModelMessage};
+    use crate::price::ModelPrices;
 
-    fn bedrock(region: &str) -> Bedrock {
-        Bedrock::new(region, &BTreeMap::new()).unwrap()
+    fn bedrock(region: &str) -> BedrockWire {
+        BedrockWire::new(region, &BTreeMap::new()).unwrap()
     }
 
-    fn request(model: &str) -> Request {
-        Request {
+    fn request(model: &str) -> ModelRequest {
+        ModelRequest {
             model: model.into(),
             max_tokens: 9000,
             system: Vec::new(),
-            messages: vec![Message { role: Role::User, content: vec![Block::text("q")] }],
+            messages: vec![ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text("q")] }],
             tools: Vec::new(),
             tool_choice: None,
             thinking: None,
@@ -291,7 +300,7 @@ mod tests {
             ("claude-mythos-5-1".to_owned(), "global.anthropic.claude-mythos-5-1".to_owned()),
             ("mine".to_owned(), "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x".to_owned()),
         ]);
-        let bedrock = Bedrock::new("eu-central-1", &own).unwrap();
+        let bedrock = BedrockWire::new("eu-central-1", &own).unwrap();
         for (name, id) in &own {
             assert_eq!(bedrock.id(name).ok(), Some(id.as_str()));
         }
@@ -306,13 +315,13 @@ mod tests {
             ("", None),
             ("evil.example/", None),
         ] {
-            assert_eq!(Bedrock::address(region).as_deref(), expected, "{region}");
+            assert_eq!(BedrockWire::address(region).as_deref(), expected, "{region}");
         }
     }
 
     #[test]
     fn every_id_of_the_table_has_a_price() {
-        let prices = Prices::bedrock().unwrap();
+        let prices = ModelPrices::bedrock().unwrap();
         for region in [
             "us-east-1",
             "us-gov-west-1",
@@ -355,7 +364,8 @@ mod tests {
     fn errors_are_read_from_header_or_body() {
         let mut headers = HeaderMap::new();
         let body = br#"{"__type": "com.amazon.coral#ThrottlingException", "Message": "slow"}"#;
-        let expected = |name: &str, words: &str| Refusal { name: Some(name.into()), words: words.into() };
+        let expected =
+            |name: &str, words: &str| ProviderRefusal { name: Some(name.into()), words: words.into() };
         assert_eq!(refusal(&headers, body), expected("ThrottlingException", "slow"));
         headers.insert(
             ERROR_TYPE,
@@ -365,12 +375,12 @@ mod tests {
         let told = refusal(&headers, body);
         assert_eq!(told, expected("ValidationException", "Input is too long for requested model."));
         for (name, words, expected) in [
-            ("ValidationException", told.words.as_str(), Some(Kind::TooLong)),
-            ("ValidationException", "malformed", Some(Kind::Request)),
-            ("throttlingException", "", Some(Kind::RateLimit)),
-            ("ThrottlingException", "Too many tokens per day, please wait", Some(Kind::Spend)),
-            ("ModelNotReadyException", "", Some(Kind::Passing)),
-            ("AccessDeniedException", "", Some(Kind::Key)),
+            ("ValidationException", told.words.as_str(), Some(ProviderErrorKind::TooLong)),
+            ("ValidationException", "malformed", Some(ProviderErrorKind::Request)),
+            ("throttlingException", "", Some(ProviderErrorKind::RateLimit)),
+            ("ThrottlingException", "Too many tokens per day, please wait", Some(ProviderErrorKind::Spend)),
+            ("ModelNotReadyException", "", Some(ProviderErrorKind::Passing)),
+            ("AccessDeniedException", "", Some(ProviderErrorKind::Key)),
             ("overloaded_error", "", None),
         ] {
             assert_eq!(kind(name, words), expected, "{name}");

@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::messages::{Block, Message, Request, Tool};
+use crate::messages::{MessageBlock, ModelMessage, ModelRequest, ToolDefinition};
 
 /// A request of `/v1/messages`, without copying what is said in it.
 #[derive(Serialize)]
-struct Body<'a> {
+struct MessagesBody<'a> {
     /// None: the address names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
@@ -19,12 +19,12 @@ struct Body<'a> {
     anthropic_version: Option<&'static str>,
     /// None: the tokens are only counted.
     #[serde(flatten)]
-    answer: Option<Wanted>,
+    answer: Option<AnswerOptions>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    system: &'a [Block],
-    messages: &'a [Message],
+    system: &'a [MessageBlock],
+    messages: &'a [ModelMessage],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    tools: &'a [Tool],
+    tools: &'a [ToolDefinition],
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,13 +37,13 @@ struct Body<'a> {
 #[cfg(feature = "aws")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Field {
+pub(super) enum OptionalField {
     Thinking,
     OutputConfig,
 }
 
 #[cfg(feature = "aws")]
-impl Field {
+impl OptionalField {
     /// Its name in a request.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -54,39 +54,47 @@ impl Field {
 }
 
 #[derive(Serialize)]
-struct Wanted {
+struct AnswerOptions {
     max_tokens: u32,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stream: bool,
 }
 
 /// The body of the Messages API that asks for an answer of at most `max_tokens`, streamed; none: for the number of tokens.
-pub(super) fn messages(request: &Request, max_tokens: Option<u32>) -> Result<Bytes, serde_json::Error> {
-    let answer = max_tokens.map(|max_tokens| Wanted { max_tokens, stream: true });
-    bytes(&Body { model: Some(&request.model), answer, ..body(request) })
+pub(super) fn messages(request: &ModelRequest, max_tokens: Option<u32>) -> Result<Bytes, serde_json::Error> {
+    let answer = max_tokens.map(|max_tokens| AnswerOptions { max_tokens, stream: true });
+    bytes(&MessagesBody { model: Some(&request.model), answer, ..body(request) })
 }
 
 /// The body of a call whose address names the model and that is streamed, without some fields: Amazon Bedrock's.
 #[cfg(feature = "aws")]
 pub(super) fn unnamed(
-    request: &Request,
+    request: &ModelRequest,
     version: &'static str,
     max_tokens: u32,
-    without: &[Field],
+    without: &[OptionalField],
 ) -> Result<Bytes, serde_json::Error> {
     let whole = body(request);
-    let answer = Some(Wanted { max_tokens, stream: false });
-    let thinking = whole.thinking.filter(|_| !without.contains(&Field::Thinking));
-    let output_config = whole.output_config.filter(|_| !without.contains(&Field::OutputConfig));
-    bytes(&Body { anthropic_version: Some(version), answer, thinking, output_config, ..whole })
+    let answer = Some(AnswerOptions { max_tokens, stream: false });
+    let thinking = whole.thinking.filter(|_| !without.contains(&OptionalField::Thinking));
+    let output_config = whole.output_config.filter(|_| !without.contains(&OptionalField::OutputConfig));
+    bytes(&MessagesBody { anthropic_version: Some(version), answer, thinking, output_config, ..whole })
 }
 
 /// The texts of all messages, without their authors.
-fn body(request: &Request) -> Body<'_> {
+fn body(request: &ModelRequest) -> MessagesBody<'_> {
     // Every field is named, so that a new one cannot be forgotten.
-    let Request { model: _, max_tokens: _, system, messages, tools, tool_choice, thinking, output_config } =
-        request;
-    Body {
+    let ModelRequest {
+        model: _,
+        max_tokens: _,
+        system,
+        messages,
+        tools,
+        tool_choice,
+        thinking,
+        output_config,
+    } = request;
+    MessagesBody {
         model: None,
         anthropic_version: None,
         answer: None,
@@ -99,7 +107,7 @@ fn body(request: &Request) -> Body<'_> {
     }
 }
 
-fn bytes(body: &Body<'_>) -> Result<Bytes, serde_json::Error> {
+fn bytes(body: &MessagesBody<'_>) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(body).map(Bytes::from)
 }
 
@@ -108,16 +116,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::messages::Role;
+    use crate::messages::MessageRole;
 
     #[test]
     fn it_is_the_request_with_the_limit_that_is_paid_for() {
-        let request = Request {
+        let request = ModelRequest {
             model: "m".into(),
             max_tokens: 9000,
-            system: vec![Block::text("s")],
-            messages: vec![Message { role: Role::User, content: vec![Block::text("q")] }],
-            tools: vec![Tool {
+            system: vec![MessageBlock::text("s")],
+            messages: vec![ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text("q")] }],
+            tools: vec![ToolDefinition {
                 name: "t".into(),
                 description: "d".into(),
                 input_schema: json!({"type": "object"}),

@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 use truing_core::loopback::is_loopback;
 use url::form_urlencoded;
 
-use super::{Call, Refusal, Unsendable};
+use super::{ProviderCall, ProviderRefusal, RequestEncodeError};
 use crate::chat_error::{ChatError, ERRORS, read_error};
-use crate::messages::{Block, Known, Message, Request, Role, Tool};
-use crate::retry::Kind;
+use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest, ToolDefinition};
+use crate::retry::ProviderErrorKind;
 
 /// The path of a call below the address, which ends with `/v1` at most servers.
 const PATH: &str = "/chat/completions";
@@ -121,7 +121,11 @@ impl ChatWire {
     }
 
     /// The call that asks for a streamed answer.
-    pub(super) fn answer(&self, request: &Request, max_tokens: u32) -> Result<Call, Unsendable> {
+    pub(super) fn answer(
+        &self,
+        request: &ModelRequest,
+        max_tokens: u32,
+    ) -> Result<ProviderCall, RequestEncodeError> {
         let mut body = request_body(request);
         body.insert(self.server.limit.clone(), json!(max_tokens));
         if let Some(effort) = &self.effort {
@@ -136,15 +140,23 @@ impl ChatWire {
             (ACCEPT, HeaderValue::from_static("text/event-stream, application/json")),
         ]);
         let body = Bytes::from(serde_json::to_vec(&body)?);
-        Ok(Call { path: format!("{PATH}{}", query.unwrap_or_default()), headers, body })
+        Ok(ProviderCall { path: format!("{PATH}{}", query.unwrap_or_default()), headers, body })
     }
 }
 
 /// A request, but for its limit of tokens.
-fn request_body(request: &Request) -> Map<String, Value> {
+fn request_body(request: &ModelRequest) -> Map<String, Value> {
     // Every field is named, so that a new one cannot be forgotten.
-    let Request { model, max_tokens: _, system, messages, tools, tool_choice, thinking: _, output_config } =
-        request;
+    let ModelRequest {
+        model,
+        max_tokens: _,
+        system,
+        messages,
+        tools,
+        tool_choice,
+        thinking: _,
+        output_config,
+    } = request;
     let mut said = Vec::new();
     let operator = joined_text(system);
     if !operator.is_empty() {
@@ -172,8 +184,8 @@ fn request_body(request: &Request) -> Map<String, Value> {
     body
 }
 
-fn function_tool(tool: &Tool) -> Value {
-    let Tool { name, description, input_schema, cache_control: _ } = tool;
+fn function_tool(tool: &ToolDefinition) -> Value {
+    let ToolDefinition { name, description, input_schema, cache_control: _ } = tool;
     json!({"type": "function", "function": {"name": name, "description": description, "parameters": input_schema}})
 }
 
@@ -214,13 +226,13 @@ impl CallNames {
 }
 
 /// The messages that one message becomes: results of tools are messages of their own, and come first.
-fn push_message(message: &Message, names: &mut CallNames, said: &mut Vec<Value>) {
-    let Message { role, content } = message;
+fn push_message(message: &ModelMessage, names: &mut CallNames, said: &mut Vec<Value>) {
+    let ModelMessage { role, content } = message;
     let text = joined_text(content);
     match role {
         // Many templates take one message of the operator, at the beginning.
-        Role::System => said.push(json!({"role": "user", "content": text})),
-        Role::User => {
+        MessageRole::System => said.push(json!({"role": "user", "content": text})),
+        MessageRole::User => {
             let before = said.len();
             for (id, content) in content.iter().filter_map(tool_result) {
                 said.push(json!({"role": "tool", "tool_call_id": names.find(&id), "content": content}));
@@ -231,7 +243,7 @@ fn push_message(message: &Message, names: &mut CallNames, said: &mut Vec<Value>)
                 said.push(json!({"role": "user", "content": EMPTY}));
             }
         }
-        Role::Assistant => {
+        MessageRole::Assistant => {
             names.last.clear();
             let calls: Vec<Value> = content.iter().filter_map(|block| function_call(block, names)).collect();
             let mut message = json!({"role": "assistant", "content": text});
@@ -248,64 +260,66 @@ fn push_message(message: &Message, names: &mut CallNames, said: &mut Vec<Value>)
 }
 
 /// The result of a tool that a block is: the id of the call, and the words.
-fn tool_result(block: &Block) -> Option<(String, String)> {
+fn tool_result(block: &MessageBlock) -> Option<(String, String)> {
     let (id, content, is_error) = match block {
-        Block::Known(Known::ToolResult { tool_use_id, content, is_error, cache_control: _ }) => {
+        MessageBlock::Known(KnownBlock::ToolResult { tool_use_id, content, is_error, cache_control: _ }) => {
             (tool_use_id.clone(), content.clone(), *is_error)
         }
         // The `claude` program writes the content as blocks.
-        Block::Other(other) if other["type"] == "tool_result" => {
+        MessageBlock::Other(other) if other["type"] == "tool_result" => {
             let words = |block: &Value| block["text"].as_str().map(str::to_owned);
             let parts = other["content"].as_array().map(Vec::as_slice).unwrap_or_default();
             let text = parts.iter().filter_map(words).collect::<Vec<_>>().join("\n\n");
             (other["tool_use_id"].as_str()?.to_owned(), text, other["is_error"] == true)
         }
-        Block::Known(Known::Text { .. } | Known::ToolUse { .. }) | Block::Other(_) => return None,
+        MessageBlock::Known(KnownBlock::Text { .. } | KnownBlock::ToolUse { .. })
+        | MessageBlock::Other(_) => return None,
     };
     Some((id, if is_error { format!("Error: {content}") } else { content }))
 }
 
 /// The call of a tool that a block is.
-fn function_call(block: &Block, names: &mut CallNames) -> Option<Value> {
+fn function_call(block: &MessageBlock, names: &mut CallNames) -> Option<Value> {
     match block {
-        Block::Known(Known::ToolUse { id, name, input }) => {
+        MessageBlock::Known(KnownBlock::ToolUse { id, name, input }) => {
             let function = json!({"name": name, "arguments": input.to_string()});
             Some(json!({"id": names.add(id), "type": "function", "function": function}))
         }
-        Block::Known(Known::Text { .. } | Known::ToolResult { .. }) | Block::Other(_) => None,
+        MessageBlock::Known(KnownBlock::Text { .. } | KnownBlock::ToolResult { .. })
+        | MessageBlock::Other(_) => None,
     }
 }
 
 /// The words of blocks. A block of another kind has them in its `text`, or has none that a model reads.
-fn joined_text(blocks: &[Block]) -> String {
-    let words = |block: &Block| match block {
-        Block::Known(Known::Text { text, cache_control: _ }) => Some(text.clone()),
-        Block::Known(Known::ToolUse { .. } | Known::ToolResult { .. }) => None,
-        Block::Other(other) => other["text"].as_str().map(str::to_owned),
+fn joined_text(blocks: &[MessageBlock]) -> String {
+    let words = |block: &MessageBlock| match block {
+        MessageBlock::Known(KnownBlock::Text { text, cache_control: _ }) => Some(text.clone()),
+        MessageBlock::Known(KnownBlock::ToolUse { .. } | KnownBlock::ToolResult { .. }) => None,
+        MessageBlock::Other(other) => other["text"].as_str().map(str::to_owned),
     };
     blocks.iter().filter_map(words).collect::<Vec<_>>().join("\n\n")
 }
 
 /// Reads a refusal. Servers differ: the error is an object, a text, or the whole body.
-pub(super) fn refusal(body: &[u8]) -> Refusal {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return Refusal::default() };
+pub(super) fn refusal(body: &[u8]) -> ProviderRefusal {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return ProviderRefusal::default() };
     let error = body.get("error").unwrap_or(&body);
     let ChatError { name, message } = read_error(error);
     let lower = message.to_ascii_lowercase();
     let hint = NO_TOOLS.iter().find(|(words, _)| lower.contains(words));
     let words = hint.map_or(message.clone(), |(_, hint)| format!("{hint}: {message}"));
-    Refusal { name: Some(name).filter(|name| !name.is_empty()), words }
+    ProviderRefusal { name: Some(name).filter(|name| !name.is_empty()), words }
 }
 
 /// The meaning of an error; none: it is not one of these.
-pub(super) fn kind(name: &str, words: &str) -> Option<Kind> {
+pub(super) fn kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     if TOO_LONG.iter().any(|long| words.contains(long)) {
-        return Some(Kind::TooLong);
+        return Some(ProviderErrorKind::TooLong);
     }
     // Some say so by a status of another meaning.
     if NO_TOOLS.iter().any(|(_, hint)| words.starts_with(&hint.to_ascii_lowercase())) {
-        return Some(Kind::Request);
+        return Some(ProviderErrorKind::Request);
     }
     ERRORS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
 }
@@ -318,17 +332,17 @@ mod tests {
         ChatWire::new(host, None, None).unwrap()
     }
 
-    fn sent_body(host: &str, request: &Request) -> Value {
+    fn sent_body(host: &str, request: &ModelRequest) -> Value {
         serde_json::from_slice(&chat_at(host).answer(request, 700).unwrap().body).unwrap()
     }
 
-    fn sample_request(messages: Vec<Message>) -> Request {
-        Request {
+    fn sample_request(messages: Vec<ModelMessage>) -> ModelRequest {
+        ModelRequest {
             model: "m".into(),
             max_tokens: 9000,
-            system: vec![Block::text("be"), Block::text("kind")],
+            system: vec![MessageBlock::text("be"), MessageBlock::text("kind")],
             messages,
-            tools: vec![Tool {
+            tools: vec![ToolDefinition {
                 name: "read".into(),
                 description: "reads".into(),
                 input_schema: json!({"type": "object"}),
@@ -344,8 +358,9 @@ mod tests {
 
     #[test]
     fn a_request_is_said_in_its_words_and_what_it_has_no_word_for_is_left_out() {
-        let called = Known::ToolUse { id: "c1".into(), name: "read".into(), input: json!({"path": "a"}) };
-        let result = Known::ToolResult {
+        let called =
+            KnownBlock::ToolUse { id: "c1".into(), name: "read".into(), input: json!({"path": "a"}) };
+        let result = KnownBlock::ToolResult {
             tool_use_id: "c1".into(),
             content: "no such file".into(),
             is_error: true,
@@ -353,9 +368,15 @@ mod tests {
         };
         let thought = json!({"type": "thinking", "thinking": "hm", "signature": "s"});
         let messages = vec![
-            Message { role: Role::User, content: vec![Block::text("q")] },
-            Message { role: Role::Assistant, content: vec![Block::Other(thought), Block::Known(called)] },
-            Message { role: Role::User, content: vec![Block::text("go on"), Block::Known(result)] },
+            ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text("q")] },
+            ModelMessage {
+                role: MessageRole::Assistant,
+                content: vec![MessageBlock::Other(thought), MessageBlock::Known(called)],
+            },
+            ModelMessage {
+                role: MessageRole::User,
+                content: vec![MessageBlock::text("go on"), MessageBlock::Known(result)],
+            },
         ];
         let expected = json!({
             "model": "m",
@@ -382,14 +403,14 @@ mod tests {
     #[test]
     fn calls_have_ids_of_their_own_whatever_a_server_gave_them() {
         let calls = |id: &str| {
-            let called = Known::ToolUse { id: id.into(), name: "read".into(), input: json!({}) };
-            Message { role: Role::Assistant, content: vec![Block::Known(called)] }
+            let called = KnownBlock::ToolUse { id: id.into(), name: "read".into(), input: json!({}) };
+            ModelMessage { role: MessageRole::Assistant, content: vec![MessageBlock::Known(called)] }
         };
         // The form in which the `claude` program has it.
         let result = |id: &str, words: &str| {
             let content = json!([{"type": "text", "text": words}, {"type": "image"}]);
             let block = json!({"type": "tool_result", "tool_use_id": id, "content": content});
-            Message { role: Role::User, content: vec![Block::Other(block)] }
+            ModelMessage { role: MessageRole::User, content: vec![MessageBlock::Other(block)] }
         };
         let messages = vec![
             calls("a/b"),
@@ -443,11 +464,11 @@ mod tests {
                 json!({"type": "function", "function": {"name": "read"}}),
             ),
         ] {
-            let request = Request { tool_choice: Some(choice), ..sample_request(Vec::new()) };
+            let request = ModelRequest { tool_choice: Some(choice), ..sample_request(Vec::new()) };
             let body = sent_body("localhost", &request);
             assert_eq!((&body["tool_choice"], &body["parallel_tool_calls"]), (&expected, &Value::Null));
         }
-        let without = Request { tools: Vec::new(), ..sample_request(Vec::new()) };
+        let without = ModelRequest { tools: Vec::new(), ..sample_request(Vec::new()) };
         assert!(sent_body("localhost", &without).get("tool_choice").is_none());
     }
 
@@ -458,44 +479,44 @@ mod tests {
                 r#"{"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}}"#,
                 Some("insufficient_quota"),
                 "You exceeded your current quota",
-                Some(Kind::Spend),
+                Some(ProviderErrorKind::Spend),
             ),
             (
                 r#"{"error": {"message": "Rate limit reached", "type": "requests", "param": null, "code": "rate_limit_exceeded"}}"#,
                 Some("rate_limit_exceeded"),
                 "Rate limit reached",
-                Some(Kind::RateLimit),
+                Some(ProviderErrorKind::RateLimit),
             ),
             (
                 r#"{"error": {"message": "This model's maximum context length is 8192 tokens.", "type": "invalid_request_error", "code": "context_length_exceeded"}}"#,
                 Some("context_length_exceeded"),
                 "This model's maximum context length is 8192 tokens.",
-                Some(Kind::TooLong),
+                Some(ProviderErrorKind::TooLong),
             ),
             (
                 r#"{"error": {"code": 400, "message": "the request exceeds the available context size", "type": "exceed_context_size_error"}}"#,
                 Some("exceed_context_size_error"),
                 "the request exceeds the available context size",
-                Some(Kind::TooLong),
+                Some(ProviderErrorKind::TooLong),
             ),
             (
                 r#"{"object": "error", "message": "The model does not exist.", "type": "NotFoundError", "code": 404}"#,
                 Some("NotFoundError"),
                 "The model does not exist.",
-                Some(Kind::Request),
+                Some(ProviderErrorKind::Request),
             ),
             (
                 r#"{"error": "model 'x' does not support tools"}"#,
                 None,
                 "this model, or its server, lets no tools be called, which a review needs: model 'x' does not support tools",
-                Some(Kind::Request),
+                Some(ProviderErrorKind::Request),
             ),
             (r#"{"detail": "Not authenticated"}"#, None, "Not authenticated", None),
             (
                 r#"{"error": {"code": 402, "message": "Insufficient credits"}}"#,
                 Some("402"),
                 "Insufficient credits",
-                Some(Kind::Spend),
+                Some(ProviderErrorKind::Spend),
             ),
             ("<html>", None, "", None),
             ("[1]", None, "", None),

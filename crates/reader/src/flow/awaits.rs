@@ -2,11 +2,11 @@
 
 use tree_sitter::Node;
 
-use super::Found;
-use super::model::{Bound, Model, children, is_field};
+use super::FlowMatch;
+use super::model::{FileModel, FlowBinding, children, is_field};
 use super::things::is_loaded;
-use super::value::{Thing, Value, Values, carrier, last_name};
-use crate::fix::Fix;
+use super::value::{FlowValue, FlowValues, LibraryObject, carrier, last_name};
+use crate::fix::ByteReplacement;
 
 /// Who takes a coroutine for a value: it is used up at once.
 const PLAIN: &[&str] = &[
@@ -72,9 +72,9 @@ const LATER: &[&str] = &[
 ];
 
 /// Each coroutine that is lost.
-pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
-    let look = Look { values, model };
+    let look = AwaitFinder { values, model };
     let calls = model.nodes(&["call"]).into_iter();
     let lost = calls.filter(|call| {
         look.is_coroutine(*call) && look.is_lost(*call)
@@ -84,15 +84,15 @@ pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
     });
     let parts = model.nodes(&["attribute"]).into_iter();
     let parts = parts.filter(|part| look.is_loaded_part(*part) && look.is_lost(*part));
-    lost.chain(parts).map(|node| Found { fix: look.fix(node), ..Found::at(node) }).collect()
+    lost.chain(parts).map(|node| FlowMatch { fix: look.fix(node), ..FlowMatch::at(node) }).collect()
 }
 
-struct Look<'v, 'm, 't> {
-    values: &'v Values<'m, 't>,
-    model: &'m Model<'t>,
+struct AwaitFinder<'v, 'm, 't> {
+    values: &'v FlowValues<'m, 't>,
+    model: &'m FileModel<'t>,
 }
 
-impl<'t> Look<'_, '_, 't> {
+impl<'t> AwaitFinder<'_, '_, 't> {
     fn is_coroutine(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let name = last_name(self.model, callee);
@@ -111,7 +111,7 @@ impl<'t> Look<'_, '_, 't> {
         if name == "build_full_result" && !self.values.is_sync {
             return true;
         }
-        if !self.values.is(call, |value| matches!(value, Value::Coroutine(_))) {
+        if !self.values.is(call, |value| matches!(value, FlowValue::Coroutine(_))) {
             return false;
         }
         let functions: Vec<Node<'t>> = self.functions(callee);
@@ -128,7 +128,9 @@ impl<'t> Look<'_, '_, 't> {
         is_loaded(last_name(self.model, attribute))
             && !is_called
             && self.model.in_coroutine(attribute)
-            && self.values.is(attribute, |value| matches!(value, Value::Method(Thing::Resource, _)))
+            && self
+                .values
+                .is(attribute, |value| matches!(value, FlowValue::Method(LibraryObject::Resource, _)))
     }
 
     /// `gather()` begins, but nobody waits for the end.
@@ -136,7 +138,8 @@ impl<'t> Look<'_, '_, 't> {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
         let callee =
             call.child_by_field_name("function").filter(|_| is_statement && self.model.in_coroutine(call));
-        let gathers = |value: &Value<'t>| matches!(value, Value::Path(path) if path == "asyncio.gather");
+        let gathers =
+            |value: &FlowValue<'t>| matches!(value, FlowValue::Path(path) if path == "asyncio.gather");
         callee.is_some_and(|it| self.values.is(it, gathers))
     }
 
@@ -149,14 +152,15 @@ impl<'t> Look<'_, '_, 't> {
             _ => return false,
         };
         let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
-        let is_operation = |value: &Value<'t>| matches!(value, Value::Method(Thing::Client, _));
+        let is_operation =
+            |value: &FlowValue<'t>| matches!(value, FlowValue::Method(LibraryObject::Client, _));
         arguments.get(index).is_some_and(|it| it.kind() == "attribute" && self.values.is(*it, is_operation))
     }
 
     /// Is a coroutine of a known client dropped in a plain function? Elsewhere it is for the caller.
     fn is_surely_dropped(&self, call: Node<'t>, callee: Node<'t>) -> bool {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
-        let of_client = |value: &Value<'t>| matches!(value, Value::Method(Thing::Client, _));
+        let of_client = |value: &FlowValue<'t>| matches!(value, FlowValue::Method(LibraryObject::Client, _));
         let function = self.model.function_of(call).kind() == "function_definition";
         is_statement && function && self.values.is_aio && self.values.is(callee, of_client)
     }
@@ -183,11 +187,11 @@ impl<'t> Look<'_, '_, 't> {
             let names = ["add_done_callback", "call_later", "call_soon", "call_at", "add_signal_handler"];
             names.contains(&last_name(self.model, it))
         });
-        is_callback && self.values.is(call, |value| matches!(value, Value::Coroutine(_)))
+        is_callback && self.values.is(call, |value| matches!(value, FlowValue::Coroutine(_)))
     }
 
     fn functions(&self, callee: Node<'t>) -> Vec<Node<'t>> {
-        let function = |value| if let Value::Function(node) = value { Some(node) } else { None };
+        let function = |value| if let FlowValue::Function(node) = value { Some(node) } else { None };
         self.values.of_node(callee).into_iter().filter_map(function).collect()
     }
 
@@ -287,7 +291,7 @@ impl<'t> Look<'_, '_, 't> {
     fn is_awaited_twice(&self) -> bool {
         self.model.nodes(&["await"]).into_iter().any(|it| {
             let Some(awaited) = it.named_child(0) else { return false };
-            let is_coroutine = |value: &Value<'t>| matches!(value, Value::Coroutine(_));
+            let is_coroutine = |value: &FlowValue<'t>| matches!(value, FlowValue::Coroutine(_));
             self.is_given_by_await(awaited, 3) && self.values.is(awaited, is_coroutine)
         })
     }
@@ -306,12 +310,14 @@ impl<'t> Look<'_, '_, 't> {
                 let bound = self.model.lookup(self.model.text(node), node);
                 bound.is_some_and(|(bound, _)| {
                     bound.iter().any(|it| match it {
-                        Bound::To(value) | Bound::Part(value) => self.is_given_by_await(*value, hops),
-                        Bound::Entered(..)
-                        | Bound::Parameter(_)
-                        | Bound::Definition(_)
-                        | Bound::Import(..)
-                        | Bound::Unknown => false,
+                        FlowBinding::To(value) | FlowBinding::Part(value) => {
+                            self.is_given_by_await(*value, hops)
+                        }
+                        FlowBinding::Entered(..)
+                        | FlowBinding::Parameter(_)
+                        | FlowBinding::Definition(_)
+                        | FlowBinding::Import(..)
+                        | FlowBinding::Unknown => false,
                     })
                 })
             }
@@ -322,7 +328,7 @@ impl<'t> Look<'_, '_, 't> {
     /// Is it surely a coroutine, and no asynchronous iterator, of which only the name tells?
     fn is_known(&self, made: Node<'t>) -> bool {
         let callee = made.child_by_field_name("function");
-        callee.is_some_and(|it| self.values.is(it, |value| matches!(value, Value::Method(..))))
+        callee.is_some_and(|it| self.values.is(it, |value| matches!(value, FlowValue::Method(..))))
     }
 
     /// Of a dictionary of answers.
@@ -492,7 +498,7 @@ impl<'t> Look<'_, '_, 't> {
     }
 
     /// `await` where it stands, if it is seen that what it gives is used at once or not at all.
-    fn fix(&self, call: Node<'t>) -> Option<Fix> {
+    fn fix(&self, call: Node<'t>) -> Option<ByteReplacement> {
         if !self.model.in_coroutine(call) || self.is_for_thread(call) {
             return None;
         }
@@ -508,7 +514,7 @@ impl<'t> Look<'_, '_, 't> {
             "assignment" if self.is_asked_for_parts(parent) => format!("await {text}"),
             _ => return None,
         };
-        Some(Fix { range: call.byte_range(), replacement: awaited })
+        Some(ByteReplacement { range: call.byte_range(), replacement: awaited })
     }
 
     /// Are parts asked for of what an assignment keeps? A coroutine has none.
@@ -518,7 +524,7 @@ impl<'t> Look<'_, '_, 't> {
         };
         let function = self.model.function_of(assignment);
         let bound = self.model.lookup(self.model.text(left), left);
-        let is_once = bound.is_some_and(|(bound, _)| matches!(bound, [Bound::To(_)]));
+        let is_once = bound.is_some_and(|(bound, _)| matches!(bound, [FlowBinding::To(_)]));
         let mut uses = self.model.mentions(self.model.text(left)).iter();
         is_once
             && uses.any(|used| {

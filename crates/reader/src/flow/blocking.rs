@@ -3,11 +3,11 @@
 
 use tree_sitter::Node;
 
-use super::Found;
+use super::FlowMatch;
 use super::believe;
-use super::model::{Bound, Model};
+use super::model::{FileModel, FlowBinding};
 use super::uses::names_after;
-use super::value::{Thing, Value, Values, last_name};
+use super::value::{FlowValue, FlowValues, LibraryObject, last_name};
 
 /// The most functions of the file that a call is followed through.
 const MAX_CALLS: u32 = 3;
@@ -64,26 +64,26 @@ const REQUESTS: &[&str] =
 const READS_CERTIFICATES: &[&str] = &["load_cert_chain", "load_default_certs", "load_verify_locations"];
 
 /// Each of them.
-pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
-    let look = Look { values, model };
+    let look = BlockingFinder { values, model };
     let calls = model.nodes(&["call"]).into_iter();
-    let mut found: Vec<Found> =
-        calls.filter(|call| model.in_coroutine(*call) && look.blocks(*call)).map(Found::at).collect();
+    let mut found: Vec<FlowMatch> =
+        calls.filter(|call| model.in_coroutine(*call) && look.blocks(*call)).map(FlowMatch::at).collect();
     for node in model.nodes(&["with_statement"]) {
         if !model.is_async(node) && model.in_coroutine(node) && look.holds_lock(node) {
-            found.extend(node.named_child(0).map(Found::at));
+            found.extend(node.named_child(0).map(FlowMatch::at));
         }
     }
     found
 }
 
-struct Look<'v, 'm, 't> {
-    values: &'v Values<'m, 't>,
-    model: &'m Model<'t>,
+struct BlockingFinder<'v, 'm, 't> {
+    values: &'v FlowValues<'m, 't>,
+    model: &'m FileModel<'t>,
 }
 
-impl<'t> Look<'_, '_, 't> {
+impl<'t> BlockingFinder<'_, '_, 't> {
     fn blocks(&self, call: Node<'t>) -> bool {
         self.blocks_itself(call) || self.reads_to_send(call) || self.calls_what_blocks(call, MAX_CALLS)
     }
@@ -97,7 +97,10 @@ impl<'t> Look<'_, '_, 't> {
             let Some((thing, name)) = value.method() else {
                 return value.path().is_some_and(is_blocking) && !self.is_nothing(call);
             };
-            let is_of_boto = matches!(thing, Thing::SyncClient | Thing::SyncResource | Thing::Session);
+            let is_of_boto = matches!(
+                thing,
+                LibraryObject::SyncClient | LibraryObject::SyncResource | LibraryObject::Session
+            );
             let object = callee.child_by_field_name("object");
             let is_told_elsewhere =
                 || object.is_some_and(|it| self.is_made_here(it, MAX_CALLS)) || self.is_meant_async(call);
@@ -112,8 +115,9 @@ impl<'t> Look<'_, '_, 't> {
         loop {
             if root.kind() == "call" {
                 let callee = root.child_by_field_name("function");
-                let makes = |value: &Value<'t>| {
-                    value.path().is_some_and(is_blocking) || matches!(value, Value::Method(Thing::Session, _))
+                let makes = |value: &FlowValue<'t>| {
+                    value.path().is_some_and(is_blocking)
+                        || matches!(value, FlowValue::Method(LibraryObject::Session, _))
                 };
                 if callee.is_some_and(|it| self.values.is(it, makes)) {
                     return true;
@@ -131,10 +135,13 @@ impl<'t> Look<'_, '_, 't> {
             self.model.lookup(self.model.text(root), root).filter(|(_, scope)| scope.id() == function.id());
         bound.is_some_and(|(bound, _)| {
             bound.iter().any(|bound| match bound {
-                Bound::To(value) | Bound::Part(value) | Bound::Entered(value, _) => {
+                FlowBinding::To(value) | FlowBinding::Part(value) | FlowBinding::Entered(value, _) => {
                     self.is_made_here(*value, hops)
                 }
-                Bound::Parameter(_) | Bound::Definition(_) | Bound::Import(..) | Bound::Unknown => false,
+                FlowBinding::Parameter(_)
+                | FlowBinding::Definition(_)
+                | FlowBinding::Import(..)
+                | FlowBinding::Unknown => false,
             })
         })
     }
@@ -164,7 +171,7 @@ impl<'t> Look<'_, '_, 't> {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let values = self.values.of_node(callee);
         values.iter().any(|value| {
-            let Value::Function(function) = value else { return false };
+            let FlowValue::Function(function) = value else { return false };
             let runs = !self.model.is_async(*function)
                 && self.model.yields(*function).is_empty()
                 && self.model.decorators(*function).is_empty();
@@ -178,10 +185,16 @@ impl<'t> Look<'_, '_, 't> {
     /// Does it wait for what is outside of the process? Making a client does not, for what follows from it.
     fn waits(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        let makes = |value: &Value<'t>| {
+        let makes = |value: &FlowValue<'t>| {
             value.path().is_some_and(|path| path.starts_with("boto") || path == "asyncio.run")
                 || value.method().is_some_and(|(thing, _)| {
-                    matches!(thing, Thing::Session | Thing::ThreadLock | Thing::Loop | Thing::Connection)
+                    matches!(
+                        thing,
+                        LibraryObject::Session
+                            | LibraryObject::ThreadLock
+                            | LibraryObject::Loop
+                            | LibraryObject::Connection
+                    )
                 })
         };
         self.blocks_itself(call) && !self.values.is(callee, makes)
@@ -193,8 +206,8 @@ impl<'t> Look<'_, '_, 't> {
         let reads = self.values.is(callee, |value| {
             matches!(
                 value,
-                Value::Method(Thing::File, "read")
-                    | Value::Method(Thing::FilePath, "read_bytes" | "read_text")
+                FlowValue::Method(LibraryObject::File, "read")
+                    | FlowValue::Method(LibraryObject::FilePath, "read_bytes" | "read_text")
             )
         });
         let is_whole = call.child_by_field_name("arguments").is_some_and(|it| self.model.text(it) == "()");
@@ -226,7 +239,7 @@ impl<'t> Look<'_, '_, 't> {
         let items = self.model.nodes_in(clause, &["with_item"]);
         items.into_iter().filter_map(|it| it.child_by_field_name("value")).any(|value| {
             let value = if value.kind() == "as_pattern" { value.named_child(0) } else { Some(value) };
-            value.is_some_and(|it| self.values.is_thing(it, &[Thing::ThreadLock]))
+            value.is_some_and(|it| self.values.is_thing(it, &[LibraryObject::ThreadLock]))
         })
     }
 }
@@ -238,10 +251,10 @@ fn is_blocking(path: &str) -> bool {
     of_http || BLOCKING.contains(&path)
 }
 
-fn is_blocking_method(thing: Thing, name: &str) -> bool {
+fn is_blocking_method(thing: LibraryObject, name: &str) -> bool {
     let is_type = name.starts_with(char::is_uppercase) || name.starts_with('_');
     match thing {
-        Thing::SyncClient => {
+        LibraryObject::SyncClient => {
             let is_plain = matches!(
                 name,
                 "get_paginator"
@@ -255,17 +268,19 @@ fn is_blocking_method(thing: Thing, name: &str) -> bool {
             );
             !is_plain && !is_type
         }
-        Thing::SyncResource => !is_type && !matches!(name, "batch_writer" | "get_available_subresources"),
-        Thing::Session => matches!(name, "client" | "resource" | "create_client" | "get_credentials"),
-        Thing::SyncHttp => REQUESTS.contains(&name),
-        Thing::ThreadLock => name == "acquire",
-        Thing::ThreadEvent => name == "wait",
-        Thing::Thread => name == "join",
-        Thing::ThreadQueue => matches!(name, "get" | "join"),
-        Thing::Process => matches!(name, "wait" | "communicate"),
-        Thing::Future => matches!(name, "result" | "exception"),
-        Thing::Loop => matches!(name, "run_until_complete" | "run_forever"),
-        Thing::Connection => matches!(
+        LibraryObject::SyncResource => {
+            !is_type && !matches!(name, "batch_writer" | "get_available_subresources")
+        }
+        LibraryObject::Session => matches!(name, "client" | "resource" | "create_client" | "get_credentials"),
+        LibraryObject::SyncHttp => REQUESTS.contains(&name),
+        LibraryObject::ThreadLock => name == "acquire",
+        LibraryObject::ThreadEvent => name == "wait",
+        LibraryObject::Thread => name == "join",
+        LibraryObject::ThreadQueue => matches!(name, "get" | "join"),
+        LibraryObject::Process => matches!(name, "wait" | "communicate"),
+        LibraryObject::Future => matches!(name, "result" | "exception"),
+        LibraryObject::Loop => matches!(name, "run_until_complete" | "run_forever"),
+        LibraryObject::Connection => matches!(
             name,
             "connect"
                 | "recv"
@@ -292,25 +307,25 @@ fn is_blocking_method(thing: Thing, name: &str) -> bool {
                 | "ping"
                 | "exec_command"
         ),
-        Thing::AioSession
-        | Thing::Aio3Session
-        | Thing::ClientContext
-        | Thing::ResourceContext
-        | Thing::Client
-        | Thing::Resource
-        | Thing::Collection
-        | Thing::Paginator
-        | Thing::Pages
-        | Thing::Waiter
-        | Thing::Answer
-        | Thing::Streamed(_)
-        | Thing::Body
-        | Thing::Events
-        | Thing::AioCredentials
-        | Thing::HttpSession
-        | Thing::File
-        | Thing::FilePath
-        | Thing::AsyncLock => false,
-        Thing::Executor => matches!(name, "map" | "starmap" | "apply"),
+        LibraryObject::AioSession
+        | LibraryObject::Aio3Session
+        | LibraryObject::ClientContext
+        | LibraryObject::ResourceContext
+        | LibraryObject::Client
+        | LibraryObject::Resource
+        | LibraryObject::Collection
+        | LibraryObject::Paginator
+        | LibraryObject::Pages
+        | LibraryObject::Waiter
+        | LibraryObject::Answer
+        | LibraryObject::Streamed(_)
+        | LibraryObject::Body
+        | LibraryObject::Events
+        | LibraryObject::AioCredentials
+        | LibraryObject::HttpSession
+        | LibraryObject::File
+        | LibraryObject::FilePath
+        | LibraryObject::AsyncLock => false,
+        LibraryObject::Executor => matches!(name, "map" | "starmap" | "apply"),
     }
 }

@@ -2,10 +2,10 @@
 
 use tree_sitter::Node;
 
-use super::Found;
-use super::model::{Bound, Model, children, is_field};
+use super::FlowMatch;
+use super::model::{FileModel, FlowBinding, children, is_field};
 use super::types;
-use super::value::{Values, carrier, last_name};
+use super::value::{FlowValues, carrier, last_name};
 
 /// The functions that take an answer that may be a coroutine, or hand the callback on.
 const RESOLVERS: &[&str] = &[
@@ -35,14 +35,15 @@ const MANY: &[&str] = &["handlers", "hooks", "checkers", "callbacks"];
 const MAX_NAMES: u32 = 4;
 
 /// Each such call. `in_package`: the file is of aiobotocore itself.
-pub(super) fn find(values: &Values<'_, '_>, in_package: bool) -> Vec<Found> {
+pub(super) fn find(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
     let model = values.model;
-    let look = Look { values, model, in_package, is_botocore_s: in_package || imports_botocore(model) };
+    let look =
+        CallbackFinder { values, model, in_package, is_botocore_s: in_package || imports_botocore(model) };
     let calls = model.nodes(&["call"]).into_iter();
-    calls.filter(|call| look.is_wrong(*call)).map(Found::at).collect()
+    calls.filter(|call| look.is_wrong(*call)).map(FlowMatch::at).collect()
 }
 
-fn imports_botocore(model: &Model<'_>) -> bool {
+fn imports_botocore(model: &FileModel<'_>) -> bool {
     model.nodes(&["import_statement", "import_from_statement"]).into_iter().any(|it| {
         let text = model.text(it);
         let rest = text.strip_prefix("import ").or_else(|| text.strip_prefix("from "));
@@ -57,21 +58,21 @@ fn imports_botocore(model: &Model<'_>) -> bool {
 
 /// The ways in which a callback may be called.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum CallbackKind {
     /// It may give a coroutine or not: neither `await` nor a plain call is right.
     Mixed,
     /// A plain call loses a coroutine.
     Lost,
 }
 
-struct Look<'v, 'm, 't> {
-    values: &'v Values<'m, 't>,
-    model: &'m Model<'t>,
+struct CallbackFinder<'v, 'm, 't> {
+    values: &'v FlowValues<'m, 't>,
+    model: &'m FileModel<'t>,
     in_package: bool,
     is_botocore_s: bool,
 }
 
-impl<'t> Look<'_, '_, 't> {
+impl<'t> CallbackFinder<'_, '_, 't> {
     fn is_wrong(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         if !self.model.in_coroutine(call) || !(self.is_botocore_s || self.in_aio_class(call)) {
@@ -79,26 +80,27 @@ impl<'t> Look<'_, '_, 't> {
         }
         let Some(kind) = self.kind(callee) else { return false };
         let is_awaited = self.model.parent(carrier(self.model, call)).is_some_and(|it| it.kind() == "await");
-        let is_right = kind == Kind::Lost && is_awaited || self.is_tested(call) || self.is_resolved(call);
+        let is_right =
+            kind == CallbackKind::Lost && is_awaited || self.is_tested(call) || self.is_resolved(call);
         !is_right
     }
 
-    fn kind(&self, callee: Node<'t>) -> Option<Kind> {
+    fn kind(&self, callee: Node<'t>) -> Option<CallbackKind> {
         if self.is_defined(callee) {
             return None;
         }
         let types = self.types(callee, MAX_NAMES);
         if let Some(result) = types.iter().find_map(|it| types::result(it)) {
             return match result {
-                types::Result::Mixed => Some(Kind::Mixed),
-                types::Result::Later => Some(Kind::Lost),
-                types::Result::Plain => None,
+                types::CallbackResult::Mixed => Some(CallbackKind::Mixed),
+                types::CallbackResult::Later => Some(CallbackKind::Lost),
+                types::CallbackResult::Plain => None,
             };
         }
         self.kind_by_name(callee)
     }
 
-    fn kind_by_name(&self, callee: Node<'t>) -> Option<Kind> {
+    fn kind_by_name(&self, callee: Node<'t>) -> Option<CallbackKind> {
         let text = self.model.text(callee);
         let is_own = |text: &str| text.split('.').count() == 2 && text.starts_with("self.");
         let name = last_name(self.model, callee).trim_start_matches('_');
@@ -117,16 +119,17 @@ impl<'t> Look<'_, '_, 't> {
             || name == "is_retryable" && self.is_of_checker(callee)
             || text == "self._refresh_using" && self.in_credentials(callee)
         {
-            return Some(Kind::Mixed);
+            return Some(CallbackKind::Mixed);
         }
         // Elsewhere a callback is as plain as its user wants it.
         let is_ours = self.in_package || self.in_aio_class(callee);
-        (is_ours && (is_variable || is_own(text)) && ends(LOST)).then_some(Kind::Lost)
+        (is_ours && (is_variable || is_own(text)) && ends(LOST)).then_some(CallbackKind::Lost)
     }
 
     /// Does the file define what is called, so that it is known?
     fn is_defined(&self, callee: Node<'t>) -> bool {
-        let is_function = |bound: &Bound<'t>| matches!(bound, Bound::Definition(_) | Bound::Import(..));
+        let is_function =
+            |bound: &FlowBinding<'t>| matches!(bound, FlowBinding::Definition(_) | FlowBinding::Import(..));
         match callee.kind() {
             "identifier" => {
                 let bound = self.model.lookup(self.model.text(callee), callee);
@@ -137,7 +140,7 @@ impl<'t> Look<'_, '_, 't> {
                 class.is_some_and(|class| {
                     self.model
                         .members(class, last_name(self.model, callee))
-                        .any(|it| matches!(it, Bound::Definition(method) if !self.values.is_property(method)))
+                        .any(|it| matches!(it, FlowBinding::Definition(method) if !self.values.is_property(method)))
                 })
             }
             _ => false,
@@ -148,7 +151,7 @@ impl<'t> Look<'_, '_, 't> {
     fn is_of_many(&self, name: Node<'t>) -> bool {
         let bound = self.model.lookup(self.model.text(name), name);
         bound.is_some_and(|(bound, _)| {
-            bound.iter().any(|it| matches!(it, Bound::Part(many) if self.names_many(*many, MANY)))
+            bound.iter().any(|it| matches!(it, FlowBinding::Part(many) if self.names_many(*many, MANY)))
         })
     }
 
@@ -171,7 +174,9 @@ impl<'t> Look<'_, '_, 't> {
         let bound =
             self.model.lookup(self.model.text(object), object).filter(|_| object.kind() == "identifier");
         let is_part = bound.is_some_and(|(bound, _)| {
-            bound.iter().any(|it| matches!(it, Bound::Part(many) if self.names_many(*many, &["checkers"])))
+            bound
+                .iter()
+                .any(|it| matches!(it, FlowBinding::Part(many) if self.names_many(*many, &["checkers"])))
         });
         is_named || is_part
     }
@@ -271,7 +276,7 @@ impl<'t> Look<'_, '_, 't> {
         if let Some(inner) = inside(node, self.model) {
             return self.types(inner, left);
         }
-        let bound: Vec<Bound<'t>> = match node.kind() {
+        let bound: Vec<FlowBinding<'t>> = match node.kind() {
             "identifier" => {
                 let bound = self.model.lookup(self.model.text(node), node);
                 bound.map(|(bound, _)| bound.to_vec()).unwrap_or_default()
@@ -286,28 +291,31 @@ impl<'t> Look<'_, '_, 't> {
         bound.into_iter().flat_map(|bound| self.types_of(bound, left)).collect()
     }
 
-    fn types_of(&self, bound: Bound<'t>, names: u32) -> Vec<String> {
+    fn types_of(&self, bound: FlowBinding<'t>, names: u32) -> Vec<String> {
         let written = |node: Node<'t>| {
             node.child_by_field_name("type").map(|it| types::written_out(self.model, it, MAX_NAMES))
         };
         match bound {
-            Bound::Parameter(node) => written(node).into_iter().collect(),
-            Bound::To(value) => {
+            FlowBinding::Parameter(node) => written(node).into_iter().collect(),
+            FlowBinding::To(value) => {
                 let assignment = self.model.parent(value).filter(|it| is_field(*it, "right", value));
                 match assignment.and_then(written) {
                     Some(found) => vec![found],
                     None => self.types(value, names),
                 }
             }
-            Bound::Part(value) => self.types(value, names),
-            Bound::Entered(..) | Bound::Definition(_) | Bound::Import(..) | Bound::Unknown => Vec::new(),
+            FlowBinding::Part(value) => self.types(value, names),
+            FlowBinding::Entered(..)
+            | FlowBinding::Definition(_)
+            | FlowBinding::Import(..)
+            | FlowBinding::Unknown => Vec::new(),
         }
     }
 }
 
 /// The expression that another takes a part of, or hands through: `hooks[name]`, `hooks.values()`, `list(hooks)`,
 /// `hook or other`.
-fn inside<'t>(node: Node<'t>, model: &Model<'t>) -> Option<Node<'t>> {
+fn inside<'t>(node: Node<'t>, model: &FileModel<'t>) -> Option<Node<'t>> {
     match node.kind() {
         "subscript" => node.child_by_field_name("value"),
         "parenthesized_expression" => node.named_child(0),

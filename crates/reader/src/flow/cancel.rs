@@ -2,9 +2,9 @@
 
 use tree_sitter::Node;
 
-use super::Found;
-use super::model::{Bound, Model, children, is_field};
-use super::value::{Value, Values, last_name};
+use super::FlowMatch;
+use super::model::{FileModel, FlowBinding, children, is_field};
+use super::value::{FlowValue, FlowValues, last_name};
 
 /// Exceptions that a cancellation is one of.
 const CANCELLATIONS: &[&str] = &[
@@ -21,22 +21,22 @@ const CANCELLATIONS: &[&str] = &[
 const MAX_NAMES: u32 = 8;
 
 /// Each place that does.
-pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
-    let look = Look { values, model };
+    let look = CancellationFinder { values, model };
     let mut found = Vec::new();
     for statement in model.nodes(&["try_statement"]) {
         if let Some(body) = statement.child_by_field_name("body")
             && model.in_coroutine(statement)
             && look.awaits(body)
         {
-            found.extend(look.handler(statement, body).map(Found::at));
-            found.extend(look.leaves_in_finally(statement).map(Found::at));
+            found.extend(look.handler(statement, body).map(FlowMatch::at));
+            found.extend(look.leaves_in_finally(statement).map(FlowMatch::at));
         }
     }
     for statement in model.nodes(&["return_statement"]) {
         if look.swallows_as_context(statement) {
-            found.push(Found::at(statement));
+            found.push(FlowMatch::at(statement));
         }
     }
     for statement in model.nodes(&["with_statement"]) {
@@ -46,18 +46,18 @@ pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
             && !look.is_of_task(body)
             && look.suppresses(clause)
         {
-            found.push(Found::at(clause));
+            found.push(FlowMatch::at(clause));
         }
     }
     found
 }
 
-struct Look<'v, 'm, 't> {
-    values: &'v Values<'m, 't>,
-    model: &'m Model<'t>,
+struct CancellationFinder<'v, 'm, 't> {
+    values: &'v FlowValues<'m, 't>,
+    model: &'m FileModel<'t>,
 }
 
-impl<'t> Look<'_, '_, 't> {
+impl<'t> CancellationFinder<'_, '_, 't> {
     /// Does a block wait for something, itself?
     fn awaits(&self, block: Node<'t>) -> bool {
         let function = self.model.function_of(block).id();
@@ -129,13 +129,13 @@ impl<'t> Look<'_, '_, 't> {
             }
             "identifier" => match self.model.lookup(self.model.text(caught), caught) {
                 Some((bound, _)) => bound.iter().any(|bound| match bound {
-                    Bound::To(value) => self.is_cancellation_by(*value, names),
-                    Bound::Import(..) => self.is_known(caught),
-                    Bound::Part(_)
-                    | Bound::Entered(..)
-                    | Bound::Parameter(_)
-                    | Bound::Definition(_)
-                    | Bound::Unknown => false,
+                    FlowBinding::To(value) => self.is_cancellation_by(*value, names),
+                    FlowBinding::Import(..) => self.is_known(caught),
+                    FlowBinding::Part(_)
+                    | FlowBinding::Entered(..)
+                    | FlowBinding::Parameter(_)
+                    | FlowBinding::Definition(_)
+                    | FlowBinding::Unknown => false,
                 }),
                 None => self.is_known(caught),
             },
@@ -147,7 +147,7 @@ impl<'t> Look<'_, '_, 't> {
     fn is_known(&self, exception: Node<'t>) -> bool {
         self.values.is(
             exception,
-            |value| matches!(value, Value::Path(path) if CANCELLATIONS.contains(&path.as_str())),
+            |value| matches!(value, FlowValue::Path(path) if CANCELLATIONS.contains(&path.as_str())),
         )
     }
 
@@ -285,14 +285,17 @@ impl<'t> Look<'_, '_, 't> {
                 if let Some((bound, _)) = self.model.lookup(self.model.text(class), class)
                     && class.kind() == "identifier"
                 {
-                    let of_bound = |it: &Bound<'t>| match it {
-                        Bound::To(value) => self.is_other(*value, names),
-                        Bound::Import(..) => self.is_named_other(class),
-                        Bound::Definition(class) => class
+                    let of_bound = |it: &FlowBinding<'t>| match it {
+                        FlowBinding::To(value) => self.is_other(*value, names),
+                        FlowBinding::Import(..) => self.is_named_other(class),
+                        FlowBinding::Definition(class) => class
                             .child_by_field_name("superclasses")
                             .map(children)
                             .is_some_and(|bases| bases.into_iter().all(|it| self.is_other(it, names))),
-                        Bound::Part(_) | Bound::Entered(..) | Bound::Parameter(_) | Bound::Unknown => false,
+                        FlowBinding::Part(_)
+                        | FlowBinding::Entered(..)
+                        | FlowBinding::Parameter(_)
+                        | FlowBinding::Unknown => false,
                     };
                     return bound.iter().all(of_bound);
                 }
@@ -395,7 +398,7 @@ impl<'t> Look<'_, '_, 't> {
             let callee = call.child_by_field_name("function");
             callee.is_some_and(|it| {
                 self.values
-                    .is(it, |value| matches!(value, Value::Path(path) if path == "contextlib.suppress"))
+                    .is(it, |value| matches!(value, FlowValue::Path(path) if path == "contextlib.suppress"))
             })
         });
         exceptions.any(|call| {

@@ -2,30 +2,30 @@
 
 use tree_sitter::Node;
 
-use super::Found;
+use super::FlowMatch;
 use super::model::is_field;
-use super::uses::{Fate, Follow, names_after};
-use super::value::{Thing, Value, Values};
+use super::uses::{ContextTracker, ContextUses, names_after};
+use super::value::{FlowValue, FlowValues, LibraryObject};
 
 /// Words in the name of what keeps a context that tell that it is one, which somebody else enters.
 const CONTEXT_WORDS: [&str; 7] = ["context", "ctx", "cm", "manager", "creator", "factory", "opener"];
 
 /// Each place that opens one.
-pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
     for node in model.nodes(&["call", "await"]) {
         let Some(thing) = opened(values, node) else { continue };
-        let fate = Follow::new(values).fate(node);
+        let fate = ContextTracker::new(values).fate(node);
         let is_wrong = match thing {
-            Opened::Client => is_wrong(values, node, fate),
-            Opened::Session => {
+            OpenedContext::Client => is_wrong(values, node, fate),
+            OpenedContext::Session => {
                 let is_safe = fate.entered || fate.closed || fate.returned || fate.passed;
                 model.in_coroutine(node) && values.is_aio && !is_safe && (fate.used || fate.kept)
             }
         };
         if is_wrong {
-            found.push(Found::at(node));
+            found.push(FlowMatch::at(node));
         }
     }
     found.extend(closed(values));
@@ -33,7 +33,7 @@ pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
 }
 
 /// Each place where a client is returned out of the block that closes it, or used after that block.
-fn closed<'t>(values: &Values<'_, 't>) -> Vec<Found> {
+fn closed<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
     for pattern in model.nodes(&["as_pattern"]) {
@@ -42,8 +42,9 @@ fn closed<'t>(values: &Values<'_, 't>) -> Vec<Found> {
         let (Some(with), Some(value)) = (with, pattern.named_child(0)) else { continue };
         let alias = pattern.child_by_field_name("alias").and_then(|it| it.named_child(0));
         let Some(alias) = alias.filter(|it| it.kind() == "identifier") else { continue };
-        let is_context =
-            |value: &Value<'_>| matches!(value, Value::Thing(Thing::ClientContext | Thing::ResourceContext));
+        let is_context = |value: &FlowValue<'_>| {
+            matches!(value, FlowValue::Thing(LibraryObject::ClientContext | LibraryObject::ResourceContext))
+        };
         let is_once = model
             .lookup(model.text(alias), alias)
             .is_some_and(|(bound, scope)| bound.len() == 1 && scope.kind() == "function_definition");
@@ -61,11 +62,11 @@ fn closed<'t>(values: &Values<'_, 't>) -> Vec<Found> {
                 && used.start_byte() >= with.end_byte()
                 && model.parent(parent).is_some_and(|it| is_field(it, "function", parent));
             if is_returned || is_called && !expects_failure(values, used) {
-                found.push(Found::at(parent));
+                found.push(FlowMatch::at(parent));
             } else if used.end_byte() <= with.end_byte()
                 && let Some(lost) = outlives(values, used, with)
             {
-                found.push(Found::at(lost));
+                found.push(FlowMatch::at(lost));
             }
         }
     }
@@ -74,18 +75,18 @@ fn closed<'t>(values: &Values<'_, 't>) -> Vec<Found> {
 
 /// The place where something outlives the block that closes its client: what only asks the service later is returned, or
 /// the client is kept in an attribute or an item by the block's last statement.
-fn outlives<'t>(values: &Values<'_, 't>, used: Node<'t>, with: Node<'t>) -> Option<Node<'t>> {
+fn outlives<'t>(values: &FlowValues<'_, 't>, used: Node<'t>, with: Node<'t>) -> Option<Node<'t>> {
     let model = values.model;
     let statement = model.above(used).find(|it| it.kind().ends_with("_statement"))?;
     let parent = model.parent(used)?;
     let later = [
-        Thing::Pages,
-        Thing::Paginator,
-        Thing::Waiter,
-        Thing::Collection,
-        Thing::Resource,
-        Thing::Body,
-        Thing::Events,
+        LibraryObject::Pages,
+        LibraryObject::Paginator,
+        LibraryObject::Waiter,
+        LibraryObject::Collection,
+        LibraryObject::Resource,
+        LibraryObject::Body,
+        LibraryObject::Events,
     ];
     let is_lazy = statement.kind() == "return_statement"
         && model.function_of(statement).id() == model.function_of(with).id()
@@ -100,15 +101,16 @@ fn outlives<'t>(values: &Values<'_, 't>, used: Node<'t>, with: Node<'t>) -> Opti
     if is_lazy { statement.named_child(0) } else { Some(parent).filter(|_| is_kept) }
 }
 
-enum Opened {
+enum OpenedContext {
     Client,
     Session,
 }
 
 /// Does an expression make a context that was not there before: a call, or an await of one?
-fn opened<'t>(values: &Values<'_, 't>, node: Node<'t>) -> Option<Opened> {
-    let is_context =
-        |value: &Value<'_>| matches!(value, Value::Thing(Thing::ClientContext | Thing::ResourceContext));
+fn opened<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedContext> {
+    let is_context = |value: &FlowValue<'_>| {
+        matches!(value, FlowValue::Thing(LibraryObject::ClientContext | LibraryObject::ResourceContext))
+    };
     let found = match node.kind() {
         "call" => {
             let callee = node.child_by_field_name("function")?;
@@ -128,18 +130,18 @@ fn opened<'t>(values: &Values<'_, 't>, node: Node<'t>) -> Option<Opened> {
         _ => return None,
     };
     if found.iter().any(is_context) {
-        return Some(Opened::Client);
+        return Some(OpenedContext::Client);
     }
-    let is_session = node.kind() == "call" && found.contains(&Value::Thing(Thing::HttpSession));
+    let is_session = node.kind() == "call" && found.contains(&FlowValue::Thing(LibraryObject::HttpSession));
     let callee = node.child_by_field_name("function").filter(|_| is_session)?;
-    let is_made = values.is(callee, |value| matches!(value, Value::Path(_)));
-    is_made.then_some(Opened::Session)
+    let is_made = values.is(callee, |value| matches!(value, FlowValue::Path(_)));
+    is_made.then_some(OpenedContext::Session)
 }
 
 /// Does a call give what was there before: an item of a collection, or its own argument?
-fn is_given<'t>(values: &Values<'_, 't>, callee: Node<'t>) -> bool {
-    let gives = |value: &Value<'_>| match value {
-        Value::Path(path) => matches!(
+fn is_given<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
+    let gives = |value: &FlowValue<'_>| match value {
+        FlowValue::Path(path) => matches!(
             path.as_str(),
             "list"
                 | "tuple"
@@ -153,25 +155,25 @@ fn is_given<'t>(values: &Values<'_, 't>, callee: Node<'t>) -> bool {
                 | "asyncio.create_task"
                 | "asyncio.ensure_future"
         ),
-        Value::Maker(_) => {
+        FlowValue::Maker(_) => {
             callee.kind() == "attribute" && {
                 let object = callee.child_by_field_name("object");
-                object.is_some_and(|it| values.is(it, |value| matches!(value, Value::Many(_))))
+                object.is_some_and(|it| values.is(it, |value| matches!(value, FlowValue::Many(_))))
             }
         }
-        Value::Function(_)
-        | Value::Class(_)
-        | Value::Object(_)
-        | Value::Thing(_)
-        | Value::Method(..)
-        | Value::Coroutine(_)
-        | Value::Context(_)
-        | Value::Many(_) => false,
+        FlowValue::Function(_)
+        | FlowValue::Class(_)
+        | FlowValue::Object(_)
+        | FlowValue::Thing(_)
+        | FlowValue::Method(..)
+        | FlowValue::Coroutine(_)
+        | FlowValue::Context(_)
+        | FlowValue::Many(_) => false,
     };
     values.is(callee, gives)
 }
 
-fn is_wrong<'t>(values: &Values<'_, 't>, node: Node<'t>, fate: Fate) -> bool {
+fn is_wrong<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: ContextUses) -> bool {
     if fate.entered {
         return false;
     }
@@ -190,13 +192,13 @@ fn is_wrong<'t>(values: &Values<'_, 't>, node: Node<'t>, fate: Fate) -> bool {
 }
 
 /// The place that keeps the value of an expression.
-fn kept_by<'t>(values: &Values<'_, 't>, node: Node<'t>) -> Option<&'t str> {
+fn kept_by<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<&'t str> {
     let assignment = values.model.above(node).find(|it| it.kind() == "assignment")?;
     assignment.child_by_field_name("left").map(|it| values.model.text(it))
 }
 
 /// Is it in a block that expects an exception?
-fn expects_failure<'t>(values: &Values<'_, 't>, node: Node<'t>) -> bool {
+fn expects_failure<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     let mut blocks = values.model.above(node).filter(|it| it.kind() == "with_statement");
     blocks.any(|block| {
         let head = values.model.nodes_in(block, &["with_clause"]);

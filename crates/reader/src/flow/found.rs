@@ -2,17 +2,17 @@
 
 use std::ops::Range;
 
-use crate::fix::Fix;
+use crate::fix::ByteReplacement;
 
 /// A place that a rule finds, and what is to be done about it.
-pub(crate) struct Found {
+pub(crate) struct FlowMatch {
     pub(crate) range: Range<usize>,
-    pub(crate) fix: Option<Fix>,
+    pub(crate) fix: Option<ByteReplacement>,
     /// The imports that make it what it is: if a change adds one of these and not the place, it is said there.
     pub(crate) imports: Vec<Range<usize>>,
 }
 
-impl Found {
+impl FlowMatch {
     pub(super) fn at(node: tree_sitter::Node<'_>) -> Self {
         Self::within(node.byte_range())
     }

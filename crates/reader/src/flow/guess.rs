@@ -3,19 +3,24 @@
 use tree_sitter::Node;
 
 use super::believe;
-use super::model::Bound;
+use super::model::FlowBinding;
 use super::things::answer;
-use super::value::{Thing, Value, Values};
+use super::value::{FlowValue, FlowValues, LibraryObject};
 
-impl<'t> Values<'_, 't> {
+impl<'t> FlowValues<'_, 't> {
     /// The values of a call of which only the name tells, in files that use aiobotocore.
-    pub(super) fn believed(&self, callee: Node<'t>, name: &str, arguments: &[Node<'t>]) -> Vec<Value<'t>> {
+    pub(super) fn believed(
+        &self,
+        callee: Node<'t>,
+        name: &str,
+        arguments: &[Node<'t>],
+    ) -> Vec<FlowValue<'t>> {
         let object = match callee.kind() {
             "attribute" => callee.child_by_field_name("object").map(|it| self.model.text(it)),
             _ => None,
         };
         if name == "_client_creator" && object == Some("self") && self.is_aio && !arguments.is_empty() {
-            return vec![Value::Thing(Thing::ClientContext)];
+            return vec![FlowValue::Thing(LibraryObject::ClientContext)];
         }
         let Some(object) = object else { return Vec::new() };
         let is_module = self.is_module(callee);
@@ -25,31 +30,41 @@ impl<'t> Values<'_, 't> {
         let is_believed = self.is_aio || names_session && self.model.in_coroutine(callee) && !self.is_sync;
         let is_one = is_believed && !is_super && !is_module && !arguments.is_empty();
         match name {
-            "create_client" if is_creator => vec![Value::Coroutine(vec![Value::Thing(Thing::Client)])],
-            "create_client" if is_one => vec![Value::Thing(Thing::ClientContext)],
+            "create_client" if is_creator => {
+                vec![FlowValue::Coroutine(vec![FlowValue::Thing(LibraryObject::Client)])]
+            }
+            "create_client" if is_one => vec![FlowValue::Thing(LibraryObject::ClientContext)],
             "_create_client" if is_one && names_session => {
-                vec![Value::Coroutine(vec![Value::Thing(Thing::ClientContext)])]
+                vec![FlowValue::Coroutine(vec![FlowValue::Thing(LibraryObject::ClientContext)])]
             }
             "client" | "resource" if self.is_aio && self.is_service(object, arguments) => {
                 let is_client = name == "client";
-                vec![Value::Thing(if is_client { Thing::ClientContext } else { Thing::ResourceContext })]
+                vec![FlowValue::Thing(if is_client {
+                    LibraryObject::ClientContext
+                } else {
+                    LibraryObject::ResourceContext
+                })]
             }
             _ if self.has_operation_s_argument(arguments) && believe::may_be_operation(name) => {
                 let is_sure = !self.is_sync && !is_module && !is_super;
-                if is_sure { vec![Value::Coroutine(vec![Value::Thing(answer(name))])] } else { Vec::new() }
+                if is_sure {
+                    vec![FlowValue::Coroutine(vec![FlowValue::Thing(answer(name))])]
+                } else {
+                    Vec::new()
+                }
             }
             "read" | "readinto" | "readlines" if !self.is_sync && believe::is_stream(object) => {
-                vec![Value::Coroutine(Vec::new())]
+                vec![FlowValue::Coroutine(Vec::new())]
             }
             "get_credentials" if names_session && !self.is_sync => {
-                vec![Value::Coroutine(vec![Value::Thing(Thing::AioCredentials)])]
+                vec![FlowValue::Coroutine(vec![FlowValue::Thing(LibraryObject::AioCredentials)])]
             }
-            "get_paginator" if !self.is_sync => vec![Value::Thing(Thing::Paginator)],
-            "get_waiter" if !self.is_sync => vec![Value::Thing(Thing::Waiter)],
+            "get_paginator" if !self.is_sync => vec![FlowValue::Thing(LibraryObject::Paginator)],
+            "get_waiter" if !self.is_sync => vec![FlowValue::Thing(LibraryObject::Waiter)],
             "paginate" if !self.is_sync && self.has_operation_s_argument(arguments) => {
-                vec![Value::Thing(Thing::Pages)]
+                vec![FlowValue::Thing(LibraryObject::Pages)]
             }
-            "get_event_loop" | "get_running_loop" => vec![Value::Thing(Thing::Loop)],
+            "get_event_loop" | "get_running_loop" => vec![FlowValue::Thing(LibraryObject::Loop)],
             _ => Vec::new(),
         }
     }
@@ -67,7 +82,9 @@ impl<'t> Values<'_, 't> {
         let bound = object.and_then(|it| self.model.lookup(name, it));
         let is_meant = believe::is_client(name) || name.ends_with("session");
         bound.is_some_and(|(bound, _)| {
-            bound.iter().any(|it| matches!(it, Bound::Import(_, from, _) if from.is_none() || !is_meant))
+            bound
+                .iter()
+                .any(|it| matches!(it, FlowBinding::Import(_, from, _) if from.is_none() || !is_meant))
         })
     }
 

@@ -4,18 +4,18 @@ use std::ops::Range;
 
 use tree_sitter::Node;
 
-use super::model::{Bound, Model};
+use super::model::{FileModel, FlowBinding};
 
 /// The most names that are followed to an import.
 const MAX_NAMES: u32 = 3;
 
 /// The imports of what is called or named at a place.
-pub(super) fn of(model: &Model<'_>, place: &Range<usize>) -> Vec<Range<usize>> {
+pub(super) fn of(model: &FileModel<'_>, place: &Range<usize>) -> Vec<Range<usize>> {
     let node = model.root().descendant_for_byte_range(place.start, place.end);
     node.map(|node| behind(model, node, MAX_NAMES)).unwrap_or_default()
 }
 
-fn behind<'t>(model: &Model<'t>, node: Node<'t>, names: u32) -> Vec<Range<usize>> {
+fn behind<'t>(model: &FileModel<'t>, node: Node<'t>, names: u32) -> Vec<Range<usize>> {
     let Some(left) = names.checked_sub(1) else { return Vec::new() };
     let mut root = node;
     while let Some(inner) = head(root) {
@@ -28,11 +28,11 @@ fn behind<'t>(model: &Model<'t>, node: Node<'t>, names: u32) -> Vec<Range<usize>
     let mut found = Vec::new();
     for bound in bound {
         match bound {
-            Bound::Import(name, ..) => found.push(name.byte_range()),
-            Bound::To(value) | Bound::Part(value) | Bound::Entered(value, _) => {
+            FlowBinding::Import(name, ..) => found.push(name.byte_range()),
+            FlowBinding::To(value) | FlowBinding::Part(value) | FlowBinding::Entered(value, _) => {
                 found.extend(behind(model, *value, left));
             }
-            Bound::Parameter(_) | Bound::Definition(_) | Bound::Unknown => {}
+            FlowBinding::Parameter(_) | FlowBinding::Definition(_) | FlowBinding::Unknown => {}
         }
     }
     found

@@ -2,12 +2,12 @@
 
 use tree_sitter::Node;
 
-use super::Found;
+use super::FlowMatch;
 use super::model::children;
-use super::value::{Thing, Value, Values};
+use super::value::{FlowValue, FlowValues, LibraryObject};
 
 /// Each place in a coroutine.
-pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
     for node in model.nodes(&["for_statement", "for_in_clause"]) {
@@ -17,29 +17,35 @@ pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
             && right.is_some_and(|it| is_iterated(values, it))
         {
             let end = right.map_or(node.end_byte(), |it| it.end_byte());
-            found.push(Found::within(node.start_byte()..end));
+            found.push(FlowMatch::within(node.start_byte()..end));
         }
     }
     // What is awaited though it is no coroutine.
     for node in model.nodes(&["await"]) {
         let awaited = node.named_child(0).filter(|it| it.kind() == "call");
-        let things = [Thing::Pages, Thing::Paginator, Thing::Waiter, Thing::Collection, Thing::Events];
+        let things = [
+            LibraryObject::Pages,
+            LibraryObject::Paginator,
+            LibraryObject::Waiter,
+            LibraryObject::Collection,
+            LibraryObject::Events,
+        ];
         let of_answer = node.named_child(0).filter(|it| it.kind() == "subscript");
-        let is_stream = of_answer.is_some_and(|it| values.is_thing(it, &[Thing::Events]));
+        let is_stream = of_answer.is_some_and(|it| values.is_thing(it, &[LibraryObject::Events]));
         if is_stream || awaited.is_some_and(|it| values.is_thing(it, &things)) {
-            found.push(Found::at(node));
+            found.push(FlowMatch::at(node));
         }
     }
     for call in model.nodes(&["call"]) {
         if model.in_coroutine(call) && goes_through(values, call) {
-            found.push(Found::at(call));
+            found.push(FlowMatch::at(call));
         }
     }
     // What is no asynchronous iterator, or no context.
     for node in model.nodes(&["for_statement", "for_in_clause"]) {
         let right = node.child_by_field_name("right").filter(|_| model.is_async(node));
         if let Some(right) = right.filter(|it| is_plain(values, *it)) {
-            found.push(Found::within(node.start_byte()..right.end_byte()));
+            found.push(FlowMatch::within(node.start_byte()..right.end_byte()));
         }
     }
     for node in model.nodes(&["with_statement"]) {
@@ -56,57 +62,61 @@ pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
             let is_named = ["['Body']", "[\"Body\"]", "['AudioStream']", "[\"AudioStream\"]"];
             !values.is_sync && is_named.iter().any(|end| text.ends_with(end))
         };
-        let things = [Thing::Body, Thing::AsyncLock];
+        let things = [LibraryObject::Body, LibraryObject::AsyncLock];
         if entered.into_iter().any(|it| is_body(it) || values.is_thing(it, &things)) {
-            found.push(Found::at(clause));
+            found.push(FlowMatch::at(clause));
         }
     }
     found
 }
 
 /// Does a plain function go through what only `async for` does?
-fn goes_through<'t>(values: &Values<'_, 't>, call: Node<'t>) -> bool {
+fn goes_through<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bool {
     let Some(callee) = call.child_by_field_name("function").filter(|it| it.kind() == "identifier") else {
         return false;
     };
     let plain = ["list", "tuple", "set", "sorted", "enumerate", "iter", "next", "zip", "sum", "any", "all"];
-    let is_plain = |value: &Value<'t>| value.path().is_some_and(|path| plain.contains(&path));
+    let is_plain = |value: &FlowValue<'t>| value.path().is_some_and(|path| plain.contains(&path));
     let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
-    let things = [Thing::Pages, Thing::Collection, Thing::Events];
+    let things = [LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events];
     values.is(callee, is_plain) && arguments.into_iter().any(|it| values.is_thing(it, &things))
 }
 
 /// Is it surely nothing that `async for` can go through: a coroutine, a paginator, or a list in an answer?
-fn is_plain<'t>(values: &Values<'_, 't>, node: Node<'t>) -> bool {
+fn is_plain<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     let found = values.of_node(node);
-    let of_client =
-        |value: &Value<'t>| matches!(value.method(), Some((Thing::Client | Thing::ClientContext, _)));
+    let of_client = |value: &FlowValue<'t>| {
+        matches!(value.method(), Some((LibraryObject::Client | LibraryObject::ClientContext, _)))
+    };
     let callee = node.child_by_field_name("function").filter(|_| node.kind() == "call");
     let is_coroutine = callee.is_some_and(|it| values.is(it, of_client))
-        && found.iter().all(|it| matches!(it, Value::Coroutine(_)));
-    let is_thing = |value: &Value<'t>| {
-        matches!(value, Value::Thing(Thing::Paginator | Thing::Answer | Thing::Streamed(_)))
+        && found.iter().all(|it| matches!(it, FlowValue::Coroutine(_)));
+    let is_thing = |value: &FlowValue<'t>| {
+        matches!(
+            value,
+            FlowValue::Thing(LibraryObject::Paginator | LibraryObject::Answer | LibraryObject::Streamed(_))
+        )
     };
     !found.is_empty() && (is_coroutine || found.iter().all(is_thing))
 }
 
 /// Is it pages, all of a kind, or the chunks of a body?
-fn is_iterated<'t>(values: &Values<'_, 't>, node: Node<'t>) -> bool {
-    if values.is_thing(node, &[Thing::Pages, Thing::Collection, Thing::Events]) {
+fn is_iterated<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
+    if values.is_thing(node, &[LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events]) {
         return true;
     }
     // The `Body` of what is no answer of such an operation may be a text.
     let answer = node.child_by_field_name("value").filter(|_| node.kind() == "subscript");
-    let is_streamed = |value: &Value<'t>| matches!(value, Value::Thing(Thing::Streamed(_)));
-    if answer.is_some_and(|it| values.is(it, is_streamed)) && values.is_thing(node, &[Thing::Body]) {
+    let is_streamed = |value: &FlowValue<'t>| matches!(value, FlowValue::Thing(LibraryObject::Streamed(_)));
+    if answer.is_some_and(|it| values.is(it, is_streamed)) && values.is_thing(node, &[LibraryObject::Body]) {
         return true;
     }
     if let Some(class) = values.model.class_of_self(node) {
         return values.inherits(class, "__anext__");
     }
     let callee = node.child_by_field_name("function").filter(|_| node.kind() == "call");
-    let is_generator = |value: &Value<'t>| {
-        let Value::Function(function) = value else { return false };
+    let is_generator = |value: &FlowValue<'t>| {
+        let FlowValue::Function(function) = value else { return false };
         let model = values.model;
         model.is_async(*function)
             && !model.yields(*function).is_empty()
@@ -117,7 +127,10 @@ fn is_iterated<'t>(values: &Values<'_, 't>, node: Node<'t>) -> bool {
     }
     callee.is_some_and(|callee| {
         values.is(callee, |value| {
-            matches!(value, Value::Method(Thing::Body, "iter_chunks" | "iter_lines" | "iterlines"))
+            matches!(
+                value,
+                FlowValue::Method(LibraryObject::Body, "iter_chunks" | "iter_lines" | "iterlines")
+            )
         })
     })
 }

@@ -19,13 +19,13 @@ const CLASS: &str = "class_definition";
 
 /// The binding of a name or an attribute, at one of the places that do so.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Bound<'t> {
+pub(super) enum FlowBinding<'t> {
     /// The value of an expression.
     To(Node<'t>),
     /// One of the values in it, or a part of it.
     Part(Node<'t>),
     /// What `with` gives for it.
-    Entered(Node<'t>, Statement),
+    Entered(Node<'t>, WithKind),
     /// A parameter of a function.
     Parameter(Node<'t>),
     /// A function or a class.
@@ -38,24 +38,24 @@ pub(super) enum Bound<'t> {
 
 /// `with`, or `async with`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Statement {
+pub(super) enum WithKind {
     Plain,
     Async,
 }
 
 /// A module, a class, a function or a lambda.
-pub(super) struct Scope<'t> {
+pub(super) struct FlowScope<'t> {
     pub(super) node: Node<'t>,
-    names: BTreeMap<&'t str, Vec<Bound<'t>>>,
+    names: BTreeMap<&'t str, Vec<FlowBinding<'t>>>,
     /// Of a class: what its methods assign to `self`'s attributes.
-    attributes: BTreeMap<&'t str, Vec<Bound<'t>>>,
+    attributes: BTreeMap<&'t str, Vec<FlowBinding<'t>>>,
 }
 
 /// A file.
-pub(super) struct Model<'t> {
+pub(super) struct FileModel<'t> {
     text: &'t str,
     root: Node<'t>,
-    scopes: HashMap<usize, Scope<'t>>,
+    scopes: HashMap<usize, FlowScope<'t>>,
     parents: HashMap<usize, Node<'t>>,
     /// Nodes in the order of the text, by kind.
     by_kind: HashMap<&'t str, Vec<Node<'t>>>,
@@ -65,7 +65,7 @@ pub(super) struct Model<'t> {
     is_time: &'t dyn Fn() -> bool,
 }
 
-impl<'t> Model<'t> {
+impl<'t> FileModel<'t> {
     /// None if the tree is too deep.
     pub(super) fn of(tree: &'t Tree, text: &'t str, is_time: &'t dyn Fn() -> bool) -> Option<Self> {
         let root = tree.root_node();
@@ -142,7 +142,7 @@ impl<'t> Model<'t> {
     }
 
     fn add_scope(&mut self, node: Node<'t>) {
-        let scope = Scope { node, names: BTreeMap::new(), attributes: BTreeMap::new() };
+        let scope = FlowScope { node, names: BTreeMap::new(), attributes: BTreeMap::new() };
         self.scopes.insert(node.id(), scope);
     }
 
@@ -152,22 +152,22 @@ impl<'t> Model<'t> {
             "assignment" => {
                 let (left, right) = (node.child_by_field_name("left"), node.child_by_field_name("right"));
                 match (left, right) {
-                    (Some(left), Some(right)) => self.bind_target(left, Bound::To(right)),
+                    (Some(left), Some(right)) => self.bind_target(left, FlowBinding::To(right)),
                     // Only declared: the annotation tells what it is.
-                    (Some(left), None) => self.bind_target(left, Bound::Parameter(node)),
+                    (Some(left), None) => self.bind_target(left, FlowBinding::Parameter(node)),
                     (None, _) => {}
                 }
             }
             "augmented_assignment" => {
                 if let Some(left) = node.child_by_field_name("left") {
-                    self.bind_target(left, Bound::Unknown);
+                    self.bind_target(left, FlowBinding::Unknown);
                 }
             }
             "named_expression" => {
                 if let Some((name, value)) =
                     node.child_by_field_name("name").zip(node.child_by_field_name("value"))
                 {
-                    self.bind_target(name, Bound::To(value));
+                    self.bind_target(name, FlowBinding::To(value));
                 }
             }
             "with_item" => {
@@ -178,25 +178,25 @@ impl<'t> Model<'t> {
                 {
                     let how = self.with_of(node);
                     let target = alias.named_child(0).unwrap_or(alias);
-                    self.bind_target(target, Bound::Entered(value, how));
+                    self.bind_target(target, FlowBinding::Entered(value, how));
                 }
             }
             "for_statement" | "for_in_clause" => {
                 if let Some((left, right)) =
                     node.child_by_field_name("left").zip(node.child_by_field_name("right"))
                 {
-                    self.bind_target(left, Bound::Part(right));
+                    self.bind_target(left, FlowBinding::Part(right));
                 }
             }
             "except_clause" => {
                 let pattern = node.named_child(0).filter(|it| it.kind() == "as_pattern");
                 if let Some(alias) = pattern.and_then(|it| it.child_by_field_name("alias")) {
-                    self.bind_target(alias.named_child(0).unwrap_or(alias), Bound::Unknown);
+                    self.bind_target(alias.named_child(0).unwrap_or(alias), FlowBinding::Unknown);
                 }
             }
             FUNCTION | CLASS => {
                 if let Some(name) = node.child_by_field_name("name") {
-                    self.bind_target(name, Bound::Definition(node));
+                    self.bind_target(name, FlowBinding::Definition(node));
                 }
                 self.bind_parameters(node);
             }
@@ -209,7 +209,7 @@ impl<'t> Model<'t> {
     fn bind_parameters(&mut self, function: Node<'t>) {
         for parameter in self.parameters(function) {
             if let Some(name) = self.parameter_name(parameter) {
-                self.insert(function.id(), name, Bound::Parameter(parameter));
+                self.insert(function.id(), name, FlowBinding::Parameter(parameter));
             }
         }
     }
@@ -235,16 +235,16 @@ impl<'t> Model<'t> {
             };
             // `import a.b` binds `a`.
             let is_head = alias.is_none() && from.is_none();
-            self.insert(scope, bound, Bound::Import(name, from, is_head));
+            self.insert(scope, bound, FlowBinding::Import(name, from, is_head));
         }
     }
 
-    fn bind_target(&mut self, target: Node<'t>, bound: Bound<'t>) {
+    fn bind_target(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
         match target.kind() {
             "identifier" => {
                 let mut scope = self.scope_of(target);
                 // A head's name is outside of what it heads, and so are comprehensions' inside of their function.
-                if matches!(bound, Bound::Definition(node) if node.id() == scope.id()) {
+                if matches!(bound, FlowBinding::Definition(node) if node.id() == scope.id()) {
                     scope = self.scope_of(scope);
                 }
                 self.insert(scope.id(), self.text(target), bound);
@@ -274,39 +274,39 @@ impl<'t> Model<'t> {
     }
 
     /// `a, b = …`: each its own part, where the parts are written.
-    fn bind_parts(&mut self, target: Node<'t>, bound: Bound<'t>) {
+    fn bind_parts(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
         let targets = children(target);
         let values = match bound {
-            Bound::To(value) if matches!(value.kind(), "expression_list" | "tuple" | "list") => {
+            FlowBinding::To(value) if matches!(value.kind(), "expression_list" | "tuple" | "list") => {
                 children(value)
             }
-            Bound::To(_)
-            | Bound::Part(_)
-            | Bound::Entered(..)
-            | Bound::Parameter(_)
-            | Bound::Definition(_)
-            | Bound::Import(..)
-            | Bound::Unknown => Vec::new(),
+            FlowBinding::To(_)
+            | FlowBinding::Part(_)
+            | FlowBinding::Entered(..)
+            | FlowBinding::Parameter(_)
+            | FlowBinding::Definition(_)
+            | FlowBinding::Import(..)
+            | FlowBinding::Unknown => Vec::new(),
         };
         let is_matched = values.len() == targets.len();
         for (index, target) in targets.into_iter().enumerate() {
             let part = match (values.get(index).filter(|_| is_matched), bound) {
-                (Some(value), _) => Bound::To(*value),
-                (None, Bound::To(value) | Bound::Part(value)) => Bound::Part(value),
+                (Some(value), _) => FlowBinding::To(*value),
+                (None, FlowBinding::To(value) | FlowBinding::Part(value)) => FlowBinding::Part(value),
                 (
                     None,
-                    Bound::Entered(..)
-                    | Bound::Parameter(_)
-                    | Bound::Definition(_)
-                    | Bound::Import(..)
-                    | Bound::Unknown,
-                ) => Bound::Unknown,
+                    FlowBinding::Entered(..)
+                    | FlowBinding::Parameter(_)
+                    | FlowBinding::Definition(_)
+                    | FlowBinding::Import(..)
+                    | FlowBinding::Unknown,
+                ) => FlowBinding::Unknown,
             };
             self.bind_target(target, part);
         }
     }
 
-    fn insert(&mut self, scope: usize, name: &'t str, bound: Bound<'t>) {
+    fn insert(&mut self, scope: usize, name: &'t str, bound: FlowBinding<'t>) {
         if let Some(scope) = self.scopes.get_mut(&scope) {
             scope.names.entry(name).or_default().push(bound);
         }
@@ -418,7 +418,7 @@ impl<'t> Model<'t> {
     }
 
     /// What a name is bound to where this node stands; none if nothing in the file binds it.
-    pub(super) fn lookup(&self, name: &str, at: Node<'t>) -> Option<(&[Bound<'t>], Node<'t>)> {
+    pub(super) fn lookup(&self, name: &str, at: Node<'t>) -> Option<(&[FlowBinding<'t>], Node<'t>)> {
         let mut scope = self.scope_of(at);
         let mut is_first = true;
         loop {
@@ -437,7 +437,7 @@ impl<'t> Model<'t> {
     }
 
     /// What a class binds by this name, in its body and in its methods.
-    pub(super) fn members(&self, class: Node<'t>, name: &str) -> impl Iterator<Item = Bound<'t>> {
+    pub(super) fn members(&self, class: Node<'t>, name: &str) -> impl Iterator<Item = FlowBinding<'t>> {
         let scope = self.scopes.get(&class.id());
         let in_body = scope.and_then(|scope| scope.names.get(name));
         let of_self = scope.and_then(|scope| scope.attributes.get(name));
@@ -455,9 +455,9 @@ impl<'t> Model<'t> {
         function.kind() == FUNCTION && self.is_async(function)
     }
 
-    fn with_of(&self, item: Node<'t>) -> Statement {
+    fn with_of(&self, item: Node<'t>) -> WithKind {
         let statement = self.above(item).find(|it| it.kind() == "with_statement");
-        if statement.is_some_and(|it| self.is_async(it)) { Statement::Async } else { Statement::Plain }
+        if statement.is_some_and(|it| self.is_async(it)) { WithKind::Async } else { WithKind::Plain }
     }
 
     /// A function's parameters.

@@ -2,11 +2,11 @@
 
 use tree_sitter::Node;
 
-use super::Found;
-use super::model::{Model, children, is_field};
-use super::table::{PIECES, Piece};
+use super::FlowMatch;
+use super::model::{FileModel, children, is_field};
+use super::table::{BotocorePiece, PIECES};
 use super::uses::names_after;
-use super::value::{Thing, Value, Values, carrier, last_name};
+use super::value::{FlowValue, FlowValues, LibraryObject, carrier, last_name};
 
 /// Pieces that hold values alone as often as not.
 const HOLDS_VALUES: &[&str] = &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
@@ -35,27 +35,27 @@ const OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 const MAX_BASES: u32 = 5;
 
 /// Each of them. `in_package`: the file is of aiobotocore itself.
-pub(super) fn find(values: &Values<'_, '_>, in_package: bool) -> Vec<Found> {
+pub(super) fn find(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
     let model = values.model;
-    let look = PieceReader { values, model, in_package };
+    let look = PieceFinder { values, model, in_package };
     let calls = model.nodes(&["call"]).into_iter().filter(|call| look.is_wrong_call(*call));
-    let mut found: Vec<Found> = calls.map(Found::at).collect();
+    let mut found: Vec<FlowMatch> = calls.map(FlowMatch::at).collect();
     let names = model.nodes(&["identifier", "attribute"]).into_iter();
-    found.extend(names.filter(|it| look.is_handed_on(*it)).map(Found::at));
+    found.extend(names.filter(|it| look.is_handed_on(*it)).map(FlowMatch::at));
     found
 }
 
-struct PieceReader<'v, 'm, 't> {
-    values: &'v Values<'m, 't>,
-    model: &'m Model<'t>,
+struct PieceFinder<'v, 'm, 't> {
+    values: &'v FlowValues<'m, 't>,
+    model: &'m FileModel<'t>,
     in_package: bool,
 }
 
-impl<'t> PieceReader<'_, '_, 't> {
+impl<'t> PieceFinder<'_, '_, 't> {
     /// The piece that something is, or whose class method it is.
-    fn piece(&self, node: Node<'t>) -> Option<(&'static str, &'static Piece)> {
-        let known = |value: &Value<'t>| {
-            let Value::Path(path) = value else { return None };
+    fn piece(&self, node: Node<'t>) -> Option<(&'static str, &'static BotocorePiece)> {
+        let known = |value: &FlowValue<'t>| {
+            let FlowValue::Path(path) = value else { return None };
             let class = path.rsplit_once('.').map(|(class, _)| class);
             let found = PIECES.get_key_value(path.as_str());
             found.or_else(|| PIECES.get_key_value(class?)).map(|(name, piece)| (*name, piece))
@@ -68,7 +68,7 @@ impl<'t> PieceReader<'_, '_, 't> {
         if self.is_wrong_config(call, callee) {
             return true;
         }
-        let of_threads = |value: &Value<'t>| value.path().is_some_and(|path| THREADS.contains(&path));
+        let of_threads = |value: &FlowValue<'t>| value.path().is_some_and(|path| THREADS.contains(&path));
         if self.values.is(callee, of_threads) {
             // One that is kept is the rule `blocking-call`'s, where it is held.
             let is_given = self.model.parent(call).is_some_and(|it| it.kind() == "return_statement");
@@ -92,7 +92,7 @@ impl<'t> PieceReader<'_, '_, 't> {
 
     /// Has botocore's configuration an option that only aiobotocore's has?
     fn is_wrong_config(&self, call: Node<'t>, callee: Node<'t>) -> bool {
-        let is_config = |value: &Value<'t>| matches!(value, Value::Path(path) if path == "botocore.config.Config" || path == "botocore.client.Config");
+        let is_config = |value: &FlowValue<'t>| matches!(value, FlowValue::Path(path) if path == "botocore.config.Config" || path == "botocore.client.Config");
         let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
         let mut names = arguments.iter().filter_map(|it| it.child_by_field_name("name"));
         names.any(|name| OPTIONS.contains(&self.model.text(name))) && self.values.is(callee, is_config)
@@ -235,8 +235,8 @@ impl<'t> PieceReader<'_, '_, 't> {
         let is_credentials = self.values.is_aio
             && self.model.text(name) == "_credentials"
             && self.model.text(object).to_ascii_lowercase().ends_with("session");
-        let of_session =
-            is_credentials || self.values.is_thing(object, &[Thing::AioSession, Thing::Aio3Session]);
+        let of_session = is_credentials
+            || self.values.is_thing(object, &[LibraryObject::AioSession, LibraryObject::Aio3Session]);
         if of_session || self.model.class_of_self(object).is_some_and(|it| self.is_aio_class(it)) {
             return true;
         }
@@ -285,7 +285,10 @@ impl<'t> PieceReader<'_, '_, 't> {
         self.values.is(callee, |value| {
             value.path().is_some_and(is_aio)
                 || value.class().is_some_and(|class| self.is_aio_class(class))
-                || matches!(value, Value::Method(Thing::AioSession | Thing::Aio3Session, _))
+                || matches!(
+                    value,
+                    FlowValue::Method(LibraryObject::AioSession | LibraryObject::Aio3Session, _)
+                )
         })
     }
 }

@@ -2,9 +2,9 @@
 
 use tree_sitter::Node;
 
-use super::Found;
+use super::FlowMatch;
 use super::table;
-use super::value::{Value, Values};
+use super::value::{FlowValue, FlowValues};
 
 /// The names of overrides of botocore's classes begin so.
 const OF_BOTOCORE: &[&str] = &["Aio", "AIO", "Anyio"];
@@ -12,12 +12,12 @@ const OF_BOTOCORE: &[&str] = &["Aio", "AIO", "Anyio"];
 const OF_OVERRIDES: &[&str] = &["Aio", "AIO", "Anyio", "Httpx"];
 
 /// The names of classes that break this.
-pub(super) fn find(values: &Values<'_, '_>) -> Vec<Found> {
+pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let classes = values.model.nodes(&["class_definition"]).into_iter();
-    classes.filter_map(|class| wrong_name(values, class)).map(Found::at).collect()
+    classes.filter_map(|class| wrong_name(values, class)).map(FlowMatch::at).collect()
 }
 
-fn wrong_name<'t>(values: &Values<'_, 't>, class: Node<'t>) -> Option<Node<'t>> {
+fn wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<Node<'t>> {
     let name = class.child_by_field_name("name")?;
     let written = values.model.text(name);
     let begins = |ways: &[&str]| ways.iter().any(|it| written.trim_start_matches('_').starts_with(it));
@@ -33,7 +33,7 @@ fn wrong_name<'t>(values: &Values<'_, 't>, class: Node<'t>) -> Option<Node<'t>> 
 }
 
 /// Is it a class of botocore, and no exception?
-fn is_botocore_s(value: &Value<'_>) -> bool {
+fn is_botocore_s(value: &FlowValue<'_>) -> bool {
     let Some(path) = value.path() else { return false };
     let of_package = path.starts_with("botocore.") || path.starts_with("boto3.");
     let name = path.rsplit('.').next().unwrap_or(path);
@@ -43,7 +43,7 @@ fn is_botocore_s(value: &Value<'_>) -> bool {
 }
 
 /// Is it an override itself, by its name?
-fn is_override<'t>(values: &Values<'_, 't>, base: Node<'t>) -> bool {
+fn is_override<'t>(values: &FlowValues<'_, 't>, base: Node<'t>) -> bool {
     let name = values.model.text(base);
     let name = name.rsplit('.').next().unwrap_or(name);
     let is_named = |rest: &str| rest.starts_with(char::is_uppercase);

@@ -5,18 +5,18 @@ const TABLE: &str = include_str!("streams.csv");
 
 /// The kinds of streams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stream {
+pub(super) enum StreamKind {
     /// Of events, to be gone through by `async for`.
     Events,
     /// Of bytes.
     Body,
 }
 
-fn rows() -> impl Iterator<Item = (&'static str, &'static str, Stream)> {
+fn rows() -> impl Iterator<Item = (&'static str, &'static str, StreamKind)> {
     TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(|row| {
         let mut fields = row.split(',');
         let (operation, member, kind) = (fields.next()?, fields.next()?, fields.next()?);
-        Some((operation, member, if kind == "events" { Stream::Events } else { Stream::Body }))
+        Some((operation, member, if kind == "events" { StreamKind::Events } else { StreamKind::Body }))
     })
 }
 
@@ -26,7 +26,7 @@ pub(super) fn operation(name: &str) -> Option<&'static str> {
 }
 
 /// The stream that a member of an operation's answer is.
-pub(super) fn of(operation: &str, member: &str) -> Option<Stream> {
+pub(super) fn of(operation: &str, member: &str) -> Option<StreamKind> {
     rows().find(|row| (row.0, row.1) == (operation, member)).map(|(.., stream)| stream)
 }
 
@@ -38,8 +38,8 @@ mod tests {
     fn the_table_tells_events_from_bytes() {
         assert_eq!(operation("select_object_content"), Some("select_object_content"));
         assert_eq!(operation("list_buckets"), None);
-        assert_eq!(of("select_object_content", "Payload"), Some(Stream::Events));
-        assert_eq!(of("invoke", "Payload"), Some(Stream::Body));
+        assert_eq!(of("select_object_content", "Payload"), Some(StreamKind::Events));
+        assert_eq!(of("invoke", "Payload"), Some(StreamKind::Body));
         assert_eq!(of("invoke", "StatusCode"), None);
     }
 }

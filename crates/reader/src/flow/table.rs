@@ -7,17 +7,17 @@ use std::sync::LazyLock;
 const TABLE: &str = include_str!("pieces.csv");
 
 /// A piece of botocore.
-pub(super) struct Piece {
+pub(super) struct BotocorePiece {
     /// Does the asynchronous one have coroutines, or is it one?
     pub(super) is_async: bool,
 }
 
-pub(super) static PIECES: LazyLock<BTreeMap<&'static str, Piece>> = LazyLock::new(|| {
+pub(super) static PIECES: LazyLock<BTreeMap<&'static str, BotocorePiece>> = LazyLock::new(|| {
     let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
     let piece = |row: &'static str| {
         let mut fields = row.split(',');
         let (name, _, coroutines) = (fields.next()?, fields.next()?, fields.next()?);
-        Some((name, Piece { is_async: !coroutines.is_empty() }))
+        Some((name, BotocorePiece { is_async: !coroutines.is_empty() }))
     };
     rows.filter_map(piece).collect()
 });

@@ -1,12 +1,12 @@
 //! The facts known of libraries: their things, the calls that make them, and the values that these give.
 
-use super::model::Statement;
-use super::streams::{self, Stream};
-use super::value::Value;
+use super::model::WithKind;
+use super::streams::{self, StreamKind};
+use super::value::FlowValue;
 
 /// Things of libraries, by what they can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Thing {
+pub(super) enum LibraryObject {
     /// A session of aiobotocore.
     AioSession,
     /// A session of aioboto3.
@@ -144,45 +144,47 @@ pub(super) fn is_loaded(name: &str) -> bool {
 }
 
 /// The answer of an operation.
-pub(super) fn answer(operation: &str) -> Thing {
-    streams::operation(operation).map_or(Thing::Answer, Thing::Streamed)
+pub(super) fn answer(operation: &str) -> LibraryObject {
+    streams::operation(operation).map_or(LibraryObject::Answer, LibraryObject::Streamed)
 }
 
 /// The values that awaiting gives.
-pub(super) fn awaited(values: Vec<Value<'_>>) -> Vec<Value<'_>> {
+pub(super) fn awaited(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
     let one = |value| match value {
-        Value::Coroutine(given) => given,
+        FlowValue::Coroutine(given) => given,
         // It fails, but what it is meant to be is seen.
-        Value::Thing(Thing::ClientContext) => vec![Value::Thing(Thing::Client)],
-        Value::Thing(Thing::ResourceContext) => vec![Value::Thing(Thing::Resource)],
-        Value::Path(_)
-        | Value::Function(_)
-        | Value::Class(_)
-        | Value::Object(_)
-        | Value::Thing(_)
-        | Value::Method(..)
-        | Value::Context(_)
-        | Value::Maker(_)
-        | Value::Many(_) => Vec::new(),
+        FlowValue::Thing(LibraryObject::ClientContext) => vec![FlowValue::Thing(LibraryObject::Client)],
+        FlowValue::Thing(LibraryObject::ResourceContext) => vec![FlowValue::Thing(LibraryObject::Resource)],
+        FlowValue::Path(_)
+        | FlowValue::Function(_)
+        | FlowValue::Class(_)
+        | FlowValue::Object(_)
+        | FlowValue::Thing(_)
+        | FlowValue::Method(..)
+        | FlowValue::Context(_)
+        | FlowValue::Maker(_)
+        | FlowValue::Many(_) => Vec::new(),
     };
     values.into_iter().flat_map(one).collect()
 }
 
 /// The values that entering gives.
-pub(super) fn entered(values: Vec<Value<'_>>, how: Statement) -> Vec<Value<'_>> {
+pub(super) fn entered(values: Vec<FlowValue<'_>>, how: WithKind) -> Vec<FlowValue<'_>> {
     let one = |value| match (value, how) {
-        (Value::Context(given), _) => given,
-        (Value::Thing(Thing::ClientContext), _) => vec![Value::Thing(Thing::Client)],
-        (Value::Thing(Thing::ResourceContext), _) => vec![Value::Thing(Thing::Resource)],
-        (value @ (Value::Thing(_) | Value::Object(_)), _) => vec![value],
+        (FlowValue::Context(given), _) => given,
+        (FlowValue::Thing(LibraryObject::ClientContext), _) => vec![FlowValue::Thing(LibraryObject::Client)],
+        (FlowValue::Thing(LibraryObject::ResourceContext), _) => {
+            vec![FlowValue::Thing(LibraryObject::Resource)]
+        }
+        (value @ (FlowValue::Thing(_) | FlowValue::Object(_)), _) => vec![value],
         (
-            Value::Path(_)
-            | Value::Function(_)
-            | Value::Class(_)
-            | Value::Method(..)
-            | Value::Coroutine(_)
-            | Value::Maker(_)
-            | Value::Many(_),
+            FlowValue::Path(_)
+            | FlowValue::Function(_)
+            | FlowValue::Class(_)
+            | FlowValue::Method(..)
+            | FlowValue::Coroutine(_)
+            | FlowValue::Maker(_)
+            | FlowValue::Many(_),
             _,
         ) => Vec::new(),
     };
@@ -190,116 +192,120 @@ pub(super) fn entered(values: Vec<Value<'_>>, how: Statement) -> Vec<Value<'_>> 
 }
 
 /// The parts of a value, if it is taken apart.
-pub(super) fn part(value: Value<'_>) -> Vec<Value<'_>> {
+pub(super) fn part(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
     match value {
-        Value::Many(given) => given,
-        Value::Thing(Thing::Pages) => vec![Value::Thing(Thing::Answer)],
-        Value::Thing(Thing::Collection) => vec![Value::Thing(Thing::Resource)],
-        Value::Thing(Thing::Answer | Thing::Streamed(_)) => vec![Value::Thing(Thing::Answer)],
-        Value::Path(_)
-        | Value::Function(_)
-        | Value::Class(_)
-        | Value::Object(_)
-        | Value::Thing(_)
-        | Value::Method(..)
-        | Value::Coroutine(_)
-        | Value::Context(_)
-        | Value::Maker(_) => Vec::new(),
+        FlowValue::Many(given) => given,
+        FlowValue::Thing(LibraryObject::Pages) => vec![FlowValue::Thing(LibraryObject::Answer)],
+        FlowValue::Thing(LibraryObject::Collection) => vec![FlowValue::Thing(LibraryObject::Resource)],
+        FlowValue::Thing(LibraryObject::Answer | LibraryObject::Streamed(_)) => {
+            vec![FlowValue::Thing(LibraryObject::Answer)]
+        }
+        FlowValue::Path(_)
+        | FlowValue::Function(_)
+        | FlowValue::Class(_)
+        | FlowValue::Object(_)
+        | FlowValue::Thing(_)
+        | FlowValue::Method(..)
+        | FlowValue::Coroutine(_)
+        | FlowValue::Context(_)
+        | FlowValue::Maker(_) => Vec::new(),
     }
 }
 
 /// The values of `value[key]`.
-pub(super) fn item<'t>(value: Value<'t>, key: &str) -> Vec<Value<'t>> {
+pub(super) fn item<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<'t>> {
     let key = key.trim_matches(['"', '\'']);
-    if let Value::Thing(Thing::Streamed(operation)) = value {
+    if let FlowValue::Thing(LibraryObject::Streamed(operation)) = value {
         return match streams::of(operation, key) {
-            Some(Stream::Events) => vec![Value::Thing(Thing::Events)],
-            Some(Stream::Body) => vec![Value::Thing(Thing::Body)],
+            Some(StreamKind::Events) => vec![FlowValue::Thing(LibraryObject::Events)],
+            Some(StreamKind::Body) => vec![FlowValue::Thing(LibraryObject::Body)],
             None => part(value),
         };
     }
     let is_stream = matches!(key, "Body" | "AudioStream" | "Payload");
-    if is_stream && value == Value::Thing(Thing::Answer) {
-        return vec![Value::Thing(Thing::Body)];
+    if is_stream && value == FlowValue::Thing(LibraryObject::Answer) {
+        return vec![FlowValue::Thing(LibraryObject::Body)];
     }
     part(value)
 }
 
 /// `clients.values()`, of which `.values` is asked here.
-pub(super) fn elements_by<'t>(name: &str, inner: Vec<Value<'t>>) -> Vec<Value<'t>> {
+pub(super) fn elements_by<'t>(name: &str, inner: Vec<FlowValue<'t>>) -> Vec<FlowValue<'t>> {
     match name {
-        "values" | "items" | "copy" => vec![Value::Maker(vec![Value::Many(inner)])],
-        "get" | "pop" | "setdefault" => vec![Value::Maker(inner)],
+        "values" | "items" | "copy" => vec![FlowValue::Maker(vec![FlowValue::Many(inner)])],
+        "get" | "pop" | "setdefault" => vec![FlowValue::Maker(inner)],
         _ => Vec::new(),
     }
 }
 
 /// The thing that an object of a type is.
-pub(super) fn of_type(path: &str) -> Option<Thing> {
+pub(super) fn of_type(path: &str) -> Option<LibraryObject> {
     let last = path.rsplit('.').next().unwrap_or(path);
     let of_types = path.starts_with("types_aiobotocore") || path.starts_with("types_aioboto3");
     let of_sync_types = path.starts_with("mypy_boto3");
     let of_resources = of_types && path.contains(".service_resource.");
     Some(match path {
-        "aiobotocore.session.AioSession" | "aiobotocore.AioSession" => Thing::AioSession,
-        "aioboto3.Session" | "aioboto3.session.Session" => Thing::Aio3Session,
-        "boto3.Session" | "boto3.session.Session" | "botocore.session.Session" => Thing::Session,
-        "aiobotocore.client.AioBaseClient" => Thing::Client,
-        "aiobotocore.session.ClientCreatorContext" => Thing::ClientContext,
-        "botocore.client.BaseClient" => Thing::SyncClient,
-        "requests.Session" | "requests.sessions.Session" | "httpx.Client" => Thing::SyncHttp,
-        "pathlib.Path" => Thing::FilePath,
-        "aiohttp.ClientSession" | "httpx.AsyncClient" => Thing::HttpSession,
-        _ if of_types && last.ends_with("ServiceResource") => Thing::Resource,
-        _ if of_resources && last.ends_with("Collection") => Thing::Collection,
-        _ if of_resources => Thing::Resource,
-        _ if of_types && last.ends_with("Client") => Thing::Client,
-        _ if of_sync_types && last.ends_with("ServiceResource") => Thing::SyncResource,
-        _ if of_sync_types && last.ends_with("Client") => Thing::SyncClient,
+        "aiobotocore.session.AioSession" | "aiobotocore.AioSession" => LibraryObject::AioSession,
+        "aioboto3.Session" | "aioboto3.session.Session" => LibraryObject::Aio3Session,
+        "boto3.Session" | "boto3.session.Session" | "botocore.session.Session" => LibraryObject::Session,
+        "aiobotocore.client.AioBaseClient" => LibraryObject::Client,
+        "aiobotocore.session.ClientCreatorContext" => LibraryObject::ClientContext,
+        "botocore.client.BaseClient" => LibraryObject::SyncClient,
+        "requests.Session" | "requests.sessions.Session" | "httpx.Client" => LibraryObject::SyncHttp,
+        "pathlib.Path" => LibraryObject::FilePath,
+        "aiohttp.ClientSession" | "httpx.AsyncClient" => LibraryObject::HttpSession,
+        _ if of_types && last.ends_with("ServiceResource") => LibraryObject::Resource,
+        _ if of_resources && last.ends_with("Collection") => LibraryObject::Collection,
+        _ if of_resources => LibraryObject::Resource,
+        _ if of_types && last.ends_with("Client") => LibraryObject::Client,
+        _ if of_sync_types && last.ends_with("ServiceResource") => LibraryObject::SyncResource,
+        _ if of_sync_types && last.ends_with("Client") => LibraryObject::SyncClient,
         _ => return None,
     })
 }
 
 /// The values that a call of something imported gives.
-pub(super) fn made_by<'t>(path: &str) -> Vec<Value<'t>> {
-    let one = |thing| vec![Value::Thing(thing)];
+pub(super) fn made_by<'t>(path: &str) -> Vec<FlowValue<'t>> {
+    let one = |thing| vec![FlowValue::Thing(thing)];
     match path {
-        "aiobotocore.session.get_session" | "aiobotocore.get_session" => one(Thing::AioSession),
-        "aioboto3.client" => one(Thing::ClientContext),
-        "aioboto3.resource" => one(Thing::ResourceContext),
-        "botocore.session.get_session" => one(Thing::Session),
-        "boto3.client" => one(Thing::SyncClient),
-        "boto3.resource" => one(Thing::SyncResource),
-        "requests.session" => one(Thing::SyncHttp),
+        "aiobotocore.session.get_session" | "aiobotocore.get_session" => one(LibraryObject::AioSession),
+        "aioboto3.client" => one(LibraryObject::ClientContext),
+        "aioboto3.resource" => one(LibraryObject::ResourceContext),
+        "botocore.session.get_session" => one(LibraryObject::Session),
+        "boto3.client" => one(LibraryObject::SyncClient),
+        "boto3.resource" => one(LibraryObject::SyncResource),
+        "requests.session" => one(LibraryObject::SyncHttp),
         "urllib3.PoolManager" | "http.client.HTTPConnection" | "http.client.HTTPSConnection" => {
-            one(Thing::SyncHttp)
+            one(LibraryObject::SyncHttp)
         }
         "aiobotocore.httpsession.AIOHTTPSession"
         | "aiobotocore.httpxsession.HttpxSession"
         | "AIOHTTPSession"
-        | "HttpxSession" => one(Thing::HttpSession),
-        "aiobotocore.utils.create_nested_client" => one(Thing::ClientContext),
-        "open" | "io.open" | "gzip.open" | "tempfile.NamedTemporaryFile" => one(Thing::File),
+        | "HttpxSession" => one(LibraryObject::HttpSession),
+        "aiobotocore.utils.create_nested_client" => one(LibraryObject::ClientContext),
+        "open" | "io.open" | "gzip.open" | "tempfile.NamedTemporaryFile" => one(LibraryObject::File),
         "threading.Lock"
         | "threading.RLock"
         | "threading.Semaphore"
         | "threading.BoundedSemaphore"
         | "threading.Condition"
-        | "multiprocessing.Lock" => one(Thing::ThreadLock),
+        | "multiprocessing.Lock" => one(LibraryObject::ThreadLock),
         "asyncio.Lock" | "asyncio.Semaphore" | "asyncio.BoundedSemaphore" | "asyncio.Condition" => {
-            one(Thing::AsyncLock)
+            one(LibraryObject::AsyncLock)
         }
-        "threading.Event" | "threading.Barrier" => one(Thing::ThreadEvent),
-        "threading.Thread" | "multiprocessing.Process" => one(Thing::Thread),
+        "threading.Event" | "threading.Barrier" => one(LibraryObject::ThreadEvent),
+        "threading.Thread" | "multiprocessing.Process" => one(LibraryObject::Thread),
         "queue.Queue" | "queue.LifoQueue" | "queue.PriorityQueue" | "queue.SimpleQueue" => {
-            one(Thing::ThreadQueue)
+            one(LibraryObject::ThreadQueue)
         }
-        "subprocess.Popen" => one(Thing::Process),
+        "subprocess.Popen" => one(LibraryObject::Process),
         "concurrent.futures.ThreadPoolExecutor"
         | "concurrent.futures.ProcessPoolExecutor"
-        | "multiprocessing.Pool" => one(Thing::Executor),
-        "asyncio.run_coroutine_threadsafe" => one(Thing::Future),
-        "asyncio.get_event_loop" | "asyncio.get_running_loop" | "asyncio.new_event_loop" => one(Thing::Loop),
+        | "multiprocessing.Pool" => one(LibraryObject::Executor),
+        "asyncio.run_coroutine_threadsafe" => one(LibraryObject::Future),
+        "asyncio.get_event_loop" | "asyncio.get_running_loop" | "asyncio.new_event_loop" => {
+            one(LibraryObject::Loop)
+        }
         "socket.socket"
         | "socket.create_connection"
         | "smtplib.SMTP"
@@ -313,60 +319,72 @@ pub(super) fn made_by<'t>(path: &str) -> Vec<Value<'t>> {
         | "redis.StrictRedis"
         | "redis.from_url"
         | "redis.Redis.from_url"
-        | "paramiko.SSHClient" => one(Thing::Connection),
-        path => of_type(path).map(|thing| vec![Value::Thing(thing)]).unwrap_or_default(),
+        | "paramiko.SSHClient" => one(LibraryObject::Connection),
+        path => of_type(path).map(|thing| vec![FlowValue::Thing(thing)]).unwrap_or_default(),
     }
 }
 
 /// The values that a call of a method gives.
-pub(super) fn of_method<'t>(thing: Thing, name: &str) -> Vec<Value<'t>> {
-    let one = |thing| vec![Value::Thing(thing)];
-    let later = |thing| vec![Value::Coroutine(vec![Value::Thing(thing)])];
+pub(super) fn of_method<'t>(thing: LibraryObject, name: &str) -> Vec<FlowValue<'t>> {
+    let one = |thing| vec![FlowValue::Thing(thing)];
+    let later = |thing| vec![FlowValue::Coroutine(vec![FlowValue::Thing(thing)])];
     let is_type = name.starts_with(char::is_uppercase);
     match (thing, name) {
-        (Thing::AioSession, "create_client") | (Thing::Aio3Session, "client") => one(Thing::ClientContext),
-        // What `create_client()` makes a context of.
-        (Thing::AioSession, "_create_client") => later(Thing::ClientContext),
-        (Thing::Aio3Session, "resource") => one(Thing::ResourceContext),
-        (Thing::AioSession | Thing::Aio3Session, "get_credentials") => later(Thing::AioCredentials),
-        (Thing::AioSession, "get_available_regions" | "get_service_model" | "get_service_data") => {
-            vec![Value::Coroutine(Vec::new())]
+        (LibraryObject::AioSession, "create_client") | (LibraryObject::Aio3Session, "client") => {
+            one(LibraryObject::ClientContext)
         }
-        (Thing::AioCredentials, "get_frozen_credentials") => vec![Value::Coroutine(Vec::new())],
-        (Thing::Session, "create_client" | "client") => one(Thing::SyncClient),
-        (Thing::Session, "resource") => one(Thing::SyncResource),
-        (Thing::Client | Thing::ClientContext, "get_paginator") => one(Thing::Paginator),
-        (Thing::Client | Thing::ClientContext, "get_waiter") => one(Thing::Waiter),
-        (Thing::Client | Thing::ClientContext, "can_paginate" | "__aexit__") => Vec::new(),
-        (Thing::Client | Thing::ClientContext, _) if !is_type && !name.starts_with('_') => {
+        // What `create_client()` makes a context of.
+        (LibraryObject::AioSession, "_create_client") => later(LibraryObject::ClientContext),
+        (LibraryObject::Aio3Session, "resource") => one(LibraryObject::ResourceContext),
+        (LibraryObject::AioSession | LibraryObject::Aio3Session, "get_credentials") => {
+            later(LibraryObject::AioCredentials)
+        }
+        (LibraryObject::AioSession, "get_available_regions" | "get_service_model" | "get_service_data") => {
+            vec![FlowValue::Coroutine(Vec::new())]
+        }
+        (LibraryObject::AioCredentials, "get_frozen_credentials") => vec![FlowValue::Coroutine(Vec::new())],
+        (LibraryObject::Session, "create_client" | "client") => one(LibraryObject::SyncClient),
+        (LibraryObject::Session, "resource") => one(LibraryObject::SyncResource),
+        (LibraryObject::Client | LibraryObject::ClientContext, "get_paginator") => {
+            one(LibraryObject::Paginator)
+        }
+        (LibraryObject::Client | LibraryObject::ClientContext, "get_waiter") => one(LibraryObject::Waiter),
+        (LibraryObject::Client | LibraryObject::ClientContext, "can_paginate" | "__aexit__") => Vec::new(),
+        (LibraryObject::Client | LibraryObject::ClientContext, _) if !is_type && !name.starts_with('_') => {
             later(answer(name))
         }
-        (Thing::Paginator, "paginate") => one(Thing::Pages),
-        (Thing::Pages, "build_full_result") | (Thing::Waiter, "wait") => later(Thing::Answer),
-        (Thing::Pages, "search") => one(Thing::Pages),
-        (Thing::Body, "read" | "readinto" | "readlines") => vec![Value::Coroutine(Vec::new())],
-        (Thing::Answer | Thing::Streamed(_), "get" | "pop") => one(Thing::Answer),
-        (Thing::Resource, "batch_writer") => vec![Value::Context(vec![Value::Thing(Thing::Resource)])],
-        (Thing::Resource, _) if is_type => later(Thing::Resource),
-        (Thing::Resource, "get_available_subresources") => Vec::new(),
-        (Thing::Resource, "receive_messages") => {
-            vec![Value::Coroutine(vec![Value::Many(one(Thing::Resource))])]
+        (LibraryObject::Paginator, "paginate") => one(LibraryObject::Pages),
+        (LibraryObject::Pages, "build_full_result") | (LibraryObject::Waiter, "wait") => {
+            later(LibraryObject::Answer)
         }
-        (Thing::Resource, "create_bucket" | "create_table" | "create_queue" | "create_topic") => {
-            later(Thing::Resource)
+        (LibraryObject::Pages, "search") => one(LibraryObject::Pages),
+        (LibraryObject::Body, "read" | "readinto" | "readlines") => vec![FlowValue::Coroutine(Vec::new())],
+        (LibraryObject::Answer | LibraryObject::Streamed(_), "get" | "pop") => one(LibraryObject::Answer),
+        (LibraryObject::Resource, "batch_writer") => {
+            vec![FlowValue::Context(vec![FlowValue::Thing(LibraryObject::Resource)])]
         }
-        (Thing::Resource, "get_queue_by_name") => later(Thing::Resource),
-        (Thing::Resource, _) if !name.starts_with('_') => later(Thing::Answer),
-        (Thing::Collection, "all" | "filter" | "limit" | "page_size" | "pages") => one(Thing::Collection),
-        (Thing::Collection, "delete") => later(Thing::Answer),
-        (Thing::SyncResource, _) if is_type => one(Thing::SyncResource),
-        (Thing::Executor, "submit") => one(Thing::Future),
-        (Thing::Connection, "cursor" | "open_sftp") => one(Thing::Connection),
-        (Thing::FilePath, "open") => one(Thing::File),
+        (LibraryObject::Resource, _) if is_type => later(LibraryObject::Resource),
+        (LibraryObject::Resource, "get_available_subresources") => Vec::new(),
+        (LibraryObject::Resource, "receive_messages") => {
+            vec![FlowValue::Coroutine(vec![FlowValue::Many(one(LibraryObject::Resource))])]
+        }
+        (LibraryObject::Resource, "create_bucket" | "create_table" | "create_queue" | "create_topic") => {
+            later(LibraryObject::Resource)
+        }
+        (LibraryObject::Resource, "get_queue_by_name") => later(LibraryObject::Resource),
+        (LibraryObject::Resource, _) if !name.starts_with('_') => later(LibraryObject::Answer),
+        (LibraryObject::Collection, "all" | "filter" | "limit" | "page_size" | "pages") => {
+            one(LibraryObject::Collection)
+        }
+        (LibraryObject::Collection, "delete") => later(LibraryObject::Answer),
+        (LibraryObject::SyncResource, _) if is_type => one(LibraryObject::SyncResource),
+        (LibraryObject::Executor, "submit") => one(LibraryObject::Future),
+        (LibraryObject::Connection, "cursor" | "open_sftp") => one(LibraryObject::Connection),
+        (LibraryObject::FilePath, "open") => one(LibraryObject::File),
         (
-            Thing::FilePath,
+            LibraryObject::FilePath,
             "joinpath" | "resolve" | "absolute" | "with_suffix" | "with_name" | "expanduser",
-        ) => one(Thing::FilePath),
+        ) => one(LibraryObject::FilePath),
         _ => Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use tree_sitter::Node;
 
-use super::model::{Bound, Model};
+use super::model::{FileModel, FlowBinding};
 
 /// The longest type that is looked at, in bytes.
 const MAX_BYTES: usize = 2_000;
@@ -12,7 +12,7 @@ const LATER: &[&str] = &["Awaitable", "Coroutine", "Future", "Task"];
 
 /// The kinds of answers of a callback.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Result {
+pub(super) enum CallbackResult {
     Plain,
     /// To be awaited.
     Later,
@@ -21,7 +21,7 @@ pub(super) enum Result {
 }
 
 /// A type, with the file's aliases in it written out and without blanks.
-pub(super) fn written_out(model: &Model<'_>, node: Node<'_>, names: u32) -> String {
+pub(super) fn written_out(model: &FileModel<'_>, node: Node<'_>, names: u32) -> String {
     let text = model.text(node);
     let mut out = String::new();
     let mut rest = text.trim_matches(['"', '\'']);
@@ -45,21 +45,21 @@ pub(super) fn written_out(model: &Model<'_>, node: Node<'_>, names: u32) -> Stri
 }
 
 /// The type that the file says a name stands for: another one, or a protocol with a `__call__`.
-fn alias(model: &Model<'_>, name: &str, names: u32) -> Option<String> {
+fn alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String> {
     let root = model.root();
     let (bound, _) = model.lookup(name, root)?;
     for bound in bound {
         match bound {
-            Bound::To(value) => return Some(written_out(model, *value, names)),
-            Bound::Definition(class) if class.kind() == "class_definition" => {
+            FlowBinding::To(value) => return Some(written_out(model, *value, names)),
+            FlowBinding::Definition(class) if class.kind() == "class_definition" => {
                 let called = model.members(*class, "__call__").find_map(|it| match it {
-                    Bound::Definition(method) => Some(method),
-                    Bound::To(_)
-                    | Bound::Part(_)
-                    | Bound::Entered(..)
-                    | Bound::Parameter(_)
-                    | Bound::Import(..)
-                    | Bound::Unknown => None,
+                    FlowBinding::Definition(method) => Some(method),
+                    FlowBinding::To(_)
+                    | FlowBinding::Part(_)
+                    | FlowBinding::Entered(..)
+                    | FlowBinding::Parameter(_)
+                    | FlowBinding::Import(..)
+                    | FlowBinding::Unknown => None,
                 })?;
                 let given = called.child_by_field_name("return_type")?;
                 let given = written_out(model, given, names);
@@ -68,45 +68,45 @@ fn alias(model: &Model<'_>, name: &str, names: u32) -> Option<String> {
                     false => format!("Callable[...,{given}]"),
                 });
             }
-            Bound::Definition(_)
-            | Bound::Part(_)
-            | Bound::Entered(..)
-            | Bound::Parameter(_)
-            | Bound::Import(..)
-            | Bound::Unknown => {}
+            FlowBinding::Definition(_)
+            | FlowBinding::Part(_)
+            | FlowBinding::Entered(..)
+            | FlowBinding::Parameter(_)
+            | FlowBinding::Import(..)
+            | FlowBinding::Unknown => {}
         }
     }
     None
 }
 
 /// The answers of the callbacks in a type; none if there are none in it.
-pub(super) fn result(written: &str) -> Option<Result> {
-    let mut found: Option<Result> = None;
+pub(super) fn result(written: &str) -> Option<CallbackResult> {
+    let mut found: Option<CallbackResult> = None;
     for (at, _) in written.match_indices("Callable[") {
         let inner = written.get(at + "Callable[".len()..).and_then(closed)?;
         let given = parts(inner, ',').last().copied().unwrap_or_default();
         let its = of_result(given);
         found = Some(match found {
-            Some(other) if other != its => Result::Mixed,
+            Some(other) if other != its => CallbackResult::Mixed,
             Some(_) | None => its,
         });
     }
     found
 }
 
-fn of_result(given: &str) -> Result {
+fn of_result(given: &str) -> CallbackResult {
     let (mut later, mut plain) = (false, false);
     for one in alternatives(given) {
         let name = one.split('[').next().unwrap_or(one);
         if name.contains("MaybeAwaitable") || name.contains("OrAwaitable") {
-            return Result::Mixed;
+            return CallbackResult::Mixed;
         }
         if LATER.contains(&name) { later = true } else { plain = true }
     }
     match (later, plain) {
-        (true, true) => Result::Mixed,
-        (true, false) => Result::Later,
-        (false, _) => Result::Plain,
+        (true, true) => CallbackResult::Mixed,
+        (true, false) => CallbackResult::Later,
+        (false, _) => CallbackResult::Plain,
     }
 }
 
@@ -167,14 +167,14 @@ mod tests {
     #[test]
     fn the_answers_of_callbacks_are_told_apart() {
         for (written, expected) in [
-            ("Callable[[str,str],None|Awaitable[None]]|None", Some(Result::Mixed)),
-            ("Optional[Callable[...,Union[None,Awaitable[None]]]]", Some(Result::Mixed)),
-            ("list[Callable[[int],Optional[Awaitable[int]]]]", Some(Result::Mixed)),
-            ("Callable[[],None]|Callable[[],Awaitable[None]]", Some(Result::Mixed)),
-            ("Callable[[],MaybeAwaitable[int]]", Some(Result::Mixed)),
-            ("Callable[[],Awaitable[None]]|None", Some(Result::Later)),
-            ("Callable[[],Coroutine[Any,Any,int]]", Some(Result::Later)),
-            ("Callable[[Awaitable[int]],None]", Some(Result::Plain)),
+            ("Callable[[str,str],None|Awaitable[None]]|None", Some(CallbackResult::Mixed)),
+            ("Optional[Callable[...,Union[None,Awaitable[None]]]]", Some(CallbackResult::Mixed)),
+            ("list[Callable[[int],Optional[Awaitable[int]]]]", Some(CallbackResult::Mixed)),
+            ("Callable[[],None]|Callable[[],Awaitable[None]]", Some(CallbackResult::Mixed)),
+            ("Callable[[],MaybeAwaitable[int]]", Some(CallbackResult::Mixed)),
+            ("Callable[[],Awaitable[None]]|None", Some(CallbackResult::Later)),
+            ("Callable[[],Coroutine[Any,Any,int]]", Some(CallbackResult::Later)),
+            ("Callable[[Awaitable[int]],None]", Some(CallbackResult::Plain)),
             ("Callable[", None),
             ("str|None", None),
         ] {

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use tree_sitter::Node;
 
-use super::model::{Bound, Model, children, is_field};
-use super::value::{Value, Values, carrier, last_name};
+use super::model::{FileModel, FlowBinding, children, is_field};
+use super::value::{FlowValue, FlowValues, carrier, last_name};
 
 /// The most names through which a context is followed.
 const MAX_HOPS: u32 = 6;
 
 /// The uses of a context, at all places together.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(super) struct Fate {
+pub(super) struct ContextUses {
     /// It is entered, by `async with`, a stack, or by hand by who also leaves it.
     pub(super) entered: bool,
     /// It is used as what entering gives: awaited, its methods are called, entered by hand and never left.
@@ -29,7 +29,7 @@ pub(super) struct Fate {
     pub(super) dropped: bool,
 }
 
-impl Fate {
+impl ContextUses {
     fn and(&mut self, other: Self) {
         self.entered |= other.entered;
         self.used |= other.used;
@@ -42,24 +42,24 @@ impl Fate {
 }
 
 /// Follows one context.
-pub(super) struct Follow<'v, 'm, 't> {
-    values: &'v Values<'m, 't>,
-    model: &'m Model<'t>,
+pub(super) struct ContextTracker<'v, 'm, 't> {
+    values: &'v FlowValues<'m, 't>,
+    model: &'m FileModel<'t>,
     seen: BTreeSet<usize>,
 }
 
-impl<'v, 'm, 't> Follow<'v, 'm, 't> {
-    pub(super) fn new(values: &'v Values<'m, 't>) -> Self {
+impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
+    pub(super) fn new(values: &'v FlowValues<'m, 't>) -> Self {
         Self { values, model: values.model, seen: BTreeSet::new() }
     }
 
     /// What becomes of the value of an expression.
-    pub(super) fn fate(&mut self, made: Node<'t>) -> Fate {
+    pub(super) fn fate(&mut self, made: Node<'t>) -> ContextUses {
         self.at(made, MAX_HOPS)
     }
 
-    fn at(&mut self, node: Node<'t>, hops: u32) -> Fate {
-        let mut fate = Fate::default();
+    fn at(&mut self, node: Node<'t>, hops: u32) -> ContextUses {
+        let mut fate = ContextUses::default();
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.step()) else { return fate };
         if !self.seen.insert(node.id()) {
             return fate;
@@ -136,7 +136,7 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
     }
 
     /// `a, b = one, two` keeps each in its own name; elsewhere it is a tuple.
-    fn of_part(&mut self, list: Node<'t>, node: Node<'t>, hops: u32) -> Fate {
+    fn of_part(&mut self, list: Node<'t>, node: Node<'t>, hops: u32) -> ContextUses {
         let left = self.model.parent(list).filter(|it| it.kind() == "assignment");
         let left = left.and_then(|it| it.child_by_field_name("left"));
         let targets = left.filter(|it| it.kind() == "pattern_list").map(children).unwrap_or_default();
@@ -147,15 +147,15 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
         }
     }
 
-    fn of_with(&self, item: Node<'t>) -> Fate {
+    fn of_with(&self, item: Node<'t>) -> ContextUses {
         let statement = self.model.above(item).find(|it| it.kind() == "with_statement");
         let is_async = statement.is_some_and(|it| self.model.is_async(it));
-        Fate { entered: is_async, used: !is_async, ..Fate::default() }
+        ContextUses { entered: is_async, used: !is_async, ..ContextUses::default() }
     }
 
     /// A fixture's value is used as it is returned, and a property's as an attribute.
-    fn of_returned(&mut self, statement: Node<'t>, hops: u32) -> Fate {
-        let mut fate = Fate::default();
+    fn of_returned(&mut self, statement: Node<'t>, hops: u32) -> ContextUses {
+        let mut fate = ContextUses::default();
         let function = self.model.function_of(statement);
         let decorators = self.model.decorators(function);
         if decorators.iter().any(|it| self.model.text(*it).contains("fixture")) {
@@ -174,34 +174,34 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
         fate
     }
 
-    fn of_yield(&self, node: Node<'t>) -> Fate {
+    fn of_yield(&self, node: Node<'t>) -> ContextUses {
         let function = self.model.function_of(node);
         let is_generator = self.model.is_async(function) && !self.values.is_context_manager(function);
         // A fixture's client is used before it could be entered.
-        Fate { returned: !is_generator, kept: is_generator, ..Fate::default() }
+        ContextUses { returned: !is_generator, kept: is_generator, ..ContextUses::default() }
     }
 
-    fn of_attribute(&mut self, attribute: Node<'t>, hops: u32) -> Fate {
+    fn of_attribute(&mut self, attribute: Node<'t>, hops: u32) -> ContextUses {
         let name = last_name(self.model, attribute);
         let call = self.model.parent(attribute).filter(|it| is_field(*it, "function", attribute));
-        let fate = Fate::default();
+        let fate = ContextUses::default();
         match name {
             "__aenter__" => {
                 let is_left = self.is_left_by_hand(attribute);
-                Fate { entered: is_left, used: !is_left, ..fate }
+                ContextUses { entered: is_left, used: !is_left, ..fate }
             }
-            "__aexit__" | "__exit__" => Fate { entered: true, ..fate },
-            "close" | "aclose" => Fate { closed: true, ..fate },
+            "__aexit__" | "__exit__" => ContextUses { entered: true, ..fate },
+            "close" | "aclose" => ContextUses { closed: true, ..fate },
             "values" | "items" | "copy" | "get" | "pop" if call.is_some() => match call {
-                Some(call) if self.values.is(call, |value| matches!(value, Value::Many(_))) => {
+                Some(call) if self.values.is(call, |value| matches!(value, FlowValue::Many(_))) => {
                     self.at(call, hops)
                 }
                 Some(call) if name == "get" || name == "pop" => self.at(call, hops),
-                _ => Fate { used: true, ..fate },
+                _ => ContextUses { used: true, ..fate },
             },
             // What a list does with it.
             "append" | "extend" | "add" => fate,
-            _ => Fate { used: true, ..fate },
+            _ => ContextUses { used: true, ..fate },
         }
     }
 
@@ -232,8 +232,14 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
         kept.is_some() && ["close", "aclose"].iter().any(|way| self.model.mentions(way).iter().any(closes))
     }
 
-    fn of_argument(&mut self, list: Node<'t>, argument: Node<'t>, name: Option<&str>, hops: u32) -> Fate {
-        let fate = Fate::default();
+    fn of_argument(
+        &mut self,
+        list: Node<'t>,
+        argument: Node<'t>,
+        name: Option<&str>,
+        hops: u32,
+    ) -> ContextUses {
+        let fate = ContextUses::default();
         let Some(call) = self.model.parent(list).filter(|it| it.kind() == "call") else { return fate };
         let Some(callee) = call.child_by_field_name("function") else { return fate };
         let called = last_name(self.model, callee);
@@ -241,13 +247,13 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
         let enters = ["enter", "context", "manager", "stack", "wrap", "push_async", "finalize"];
         let is_other = matches!(called, "nullcontext" | "enter_context");
         if enters.iter().any(|word| lower.contains(word)) && !is_other {
-            return Fate { entered: true, ..fate };
+            return ContextUses { entered: true, ..fate };
         }
         match called {
             // Of a stack, and for what is not asynchronous.
-            "enter_context" | "closing" | "aclosing" => return Fate { used: true, ..fate },
+            "enter_context" | "closing" | "aclosing" => return ContextUses { used: true, ..fate },
             "gather" | "wait" | "wait_for" | "create_task" | "ensure_future" | "shield" => {
-                return Fate { used: true, ..fate };
+                return ContextUses { used: true, ..fate };
             }
             "nullcontext" | "list" | "tuple" | "dict" | "zip" | "enumerate" | "reversed" | "cast" => {
                 return self.at(call, hops);
@@ -258,26 +264,26 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
             "append" | "add" | "insert" | "appendleft" | "setdefault" => {
                 let object = callee.child_by_field_name("object");
                 let kept = object.map(|it| self.of_target(it, hops)).unwrap_or_default();
-                return Fate { passed: true, ..kept };
+                return ContextUses { passed: true, ..kept };
             }
             _ => {}
         }
-        let mut fate = Fate { passed: true, ..fate };
+        let mut fate = ContextUses { passed: true, ..fate };
         for value in self.values.of_node(callee) {
             let (function, skipped) = match value {
-                Value::Function(function) => (function, self.is_bound(callee, function)),
-                Value::Class(class) => match self.constructor(class) {
+                FlowValue::Function(function) => (function, self.is_bound(callee, function)),
+                FlowValue::Class(class) => match self.constructor(class) {
                     Some(function) => (function, true),
                     None => continue,
                 },
-                Value::Path(_)
-                | Value::Object(_)
-                | Value::Thing(_)
-                | Value::Method(..)
-                | Value::Coroutine(_)
-                | Value::Context(_)
-                | Value::Maker(_)
-                | Value::Many(_) => continue,
+                FlowValue::Path(_)
+                | FlowValue::Object(_)
+                | FlowValue::Thing(_)
+                | FlowValue::Method(..)
+                | FlowValue::Coroutine(_)
+                | FlowValue::Context(_)
+                | FlowValue::Maker(_)
+                | FlowValue::Many(_) => continue,
             };
             if let Some(parameter) = self.parameter(function, list, argument, name, skipped) {
                 fate.and(self.of_name(parameter, function, hops));
@@ -294,7 +300,9 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
 
     fn constructor(&self, class: Node<'t>) -> Option<Node<'t>> {
         let mut made = self.model.members(class, "__init__");
-        made.find_map(|bound| if let Bound::Definition(function) = bound { Some(function) } else { None })
+        made.find_map(
+            |bound| if let FlowBinding::Definition(function) = bound { Some(function) } else { None },
+        )
     }
 
     /// The parameter that an argument is for.
@@ -316,8 +324,8 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
         }
     }
 
-    fn of_assignment(&mut self, assignment: Node<'t>, hops: u32) -> Fate {
-        let mut fate = Fate::default();
+    fn of_assignment(&mut self, assignment: Node<'t>, hops: u32) -> ContextUses {
+        let mut fate = ContextUses::default();
         if let Some(left) = assignment.child_by_field_name("left") {
             fate.and(self.of_target(left, hops));
         }
@@ -329,7 +337,7 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
     }
 
     /// What becomes of what a target keeps.
-    fn of_target(&mut self, target: Node<'t>, hops: u32) -> Fate {
+    fn of_target(&mut self, target: Node<'t>, hops: u32) -> ContextUses {
         match target.kind() {
             "identifier" => {
                 let name = self.model.text(target);
@@ -344,7 +352,7 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
                 let object = target.child_by_field_name("object");
                 let class = object.and_then(|it| self.model.class_of_self(it));
                 let within = class.unwrap_or(self.model.root());
-                let mut fate = Fate { kept: true, ..Fate::default() };
+                let mut fate = ContextUses { kept: true, ..ContextUses::default() };
                 for node in self.model.mentions(name).to_vec() {
                     let used = self.model.parent(node).filter(|it| is_field(*it, "attribute", node));
                     let is_inside = (within.start_byte()..within.end_byte()).contains(&node.start_byte());
@@ -357,7 +365,7 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
             "subscript" => {
                 let key = target.child_by_field_name("subscript").map(|it| self.model.text(it));
                 let object = target.child_by_field_name("value");
-                let mut fate = Fate { kept: true, ..Fate::default() };
+                let mut fate = ContextUses { kept: true, ..ContextUses::default() };
                 for used in self.model.nodes(&["subscript"]) {
                     let its = used.child_by_field_name("subscript").map(|it| self.model.text(it));
                     if its == key && !self.is_target(used) {
@@ -371,19 +379,19 @@ impl<'v, 'm, 't> Follow<'v, 'm, 't> {
                 fate
             }
             "pattern_list" | "tuple_pattern" | "list_pattern" | "tuple" | "parenthesized_expression" => {
-                let mut fate = Fate::default();
+                let mut fate = ContextUses::default();
                 for part in children(target) {
                     fate.and(self.of_target(part, hops));
                 }
                 fate
             }
-            _ => Fate::default(),
+            _ => ContextUses::default(),
         }
     }
 
     /// What becomes of what a name of a scope stands for.
-    fn of_name(&mut self, name: &str, scope: Node<'t>, hops: u32) -> Fate {
-        let mut fate = Fate::default();
+    fn of_name(&mut self, name: &str, scope: Node<'t>, hops: u32) -> ContextUses {
+        let mut fate = ContextUses::default();
         for used in self.model.mentions(name).to_vec() {
             let is_inside = (scope.start_byte()..scope.end_byte()).contains(&used.start_byte());
             let is_part = self.model.parent(used).is_some_and(|it| {
@@ -436,7 +444,7 @@ fn is_first(parent: Node<'_>, node: Node<'_>) -> bool {
 }
 
 /// The places within a function where a name stands, after the one where it is bound.
-pub(super) fn names_after<'t>(model: &Model<'t>, name: Node<'t>, function: Node<'t>) -> Vec<Node<'t>> {
+pub(super) fn names_after<'t>(model: &FileModel<'t>, name: Node<'t>, function: Node<'t>) -> Vec<Node<'t>> {
     let all = model.mentions(model.text(name)).iter().copied();
     all.filter(|it| it.start_byte() > name.end_byte() && it.start_byte() < function.end_byte()).collect()
 }

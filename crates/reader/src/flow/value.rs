@@ -7,9 +7,9 @@ use std::collections::{HashMap, HashSet};
 use tree_sitter::Node;
 
 use super::believe;
-use super::model::{Bound, Model, Statement, children, is_field};
+use super::model::{FileModel, FlowBinding, WithKind, children, is_field};
 use super::table;
-pub(super) use super::things::Thing;
+pub(super) use super::things::LibraryObject;
 use super::things::{awaited, elements_by, entered, is_collection, item, made_by, of_method, of_type, part};
 
 /// The most names and calls through which one value is followed.
@@ -19,7 +19,7 @@ const MAX_VALUES: usize = 12;
 
 /// A value, as far as a file tells.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Value<'t> {
+pub(super) enum FlowValue<'t> {
     /// Something imported, or built in, by its whole name.
     Path(String),
     /// A function or a lambda of this file.
@@ -29,20 +29,20 @@ pub(super) enum Value<'t> {
     /// An object of such a class.
     Object(Node<'t>),
     /// A thing that is known.
-    Thing(Thing),
+    Thing(LibraryObject),
     /// A method of such a thing.
-    Method(Thing, &'t str),
+    Method(LibraryObject, &'t str),
     /// A coroutine that gives these.
-    Coroutine(Vec<Value<'t>>),
+    Coroutine(Vec<FlowValue<'t>>),
     /// A context that gives these.
-    Context(Vec<Value<'t>>),
+    Context(Vec<FlowValue<'t>>),
     /// What makes these when it is called.
-    Maker(Vec<Value<'t>>),
+    Maker(Vec<FlowValue<'t>>),
     /// Many of these.
-    Many(Vec<Value<'t>>),
+    Many(Vec<FlowValue<'t>>),
 }
 
-impl<'t> Value<'t> {
+impl<'t> FlowValue<'t> {
     /// The whole name of something imported or built in.
     pub(super) fn path(&self) -> Option<&str> {
         if let Self::Path(path) = self { Some(path) } else { None }
@@ -54,27 +54,27 @@ impl<'t> Value<'t> {
     }
 
     /// A method of a thing that is known: the thing, and the method's name.
-    pub(super) fn method(&self) -> Option<(Thing, &'t str)> {
+    pub(super) fn method(&self) -> Option<(LibraryObject, &'t str)> {
         if let Self::Method(thing, name) = self { Some((*thing, *name)) } else { None }
     }
 }
 
 /// The facts known about a file's values.
-pub(super) struct Values<'m, 't> {
-    pub(super) model: &'m Model<'t>,
+pub(super) struct FlowValues<'m, 't> {
+    pub(super) model: &'m FileModel<'t>,
     /// It imports aiobotocore, aioboto3 or their types, or is of aiobotocore itself.
     pub(super) is_aio: bool,
     /// It imports boto3 or botocore's session.
     pub(super) is_sync: bool,
     /// What was found out before, and how far it was followed then.
-    known: RefCell<HashMap<usize, (u32, Vec<Value<'t>>)>>,
+    known: RefCell<HashMap<usize, (u32, Vec<FlowValue<'t>>)>>,
     /// What is being found out.
     active: RefCell<HashSet<usize>>,
 }
 
-impl<'m, 't> Values<'m, 't> {
+impl<'m, 't> FlowValues<'m, 't> {
     /// `in_package`: the file is of aiobotocore.
-    pub(super) fn of(model: &'m Model<'t>, in_package: bool) -> Self {
+    pub(super) fn of(model: &'m FileModel<'t>, in_package: bool) -> Self {
         let (mut is_aio, mut is_sync) = (in_package, false);
         for node in model.nodes(&["import_statement", "import_from_statement"]) {
             let from = node.child_by_field_name("module_name").map(|it| model.text(it));
@@ -99,21 +99,21 @@ impl<'m, 't> Values<'m, 't> {
     }
 
     /// The values that an expression may have.
-    pub(super) fn of_node(&self, node: Node<'t>) -> Vec<Value<'t>> {
+    pub(super) fn of_node(&self, node: Node<'t>) -> Vec<FlowValue<'t>> {
         self.values(node, MAX_DEPTH)
     }
 
     /// Has an expression such a value?
-    pub(super) fn is(&self, node: Node<'t>, wanted: impl Fn(&Value<'t>) -> bool) -> bool {
+    pub(super) fn is(&self, node: Node<'t>, wanted: impl Fn(&FlowValue<'t>) -> bool) -> bool {
         self.of_node(node).iter().any(wanted)
     }
 
     /// Is it such a thing?
-    pub(super) fn is_thing(&self, node: Node<'t>, things: &[Thing]) -> bool {
-        self.is(node, |value| matches!(value, Value::Thing(thing) if things.contains(thing)))
+    pub(super) fn is_thing(&self, node: Node<'t>, things: &[LibraryObject]) -> bool {
+        self.is(node, |value| matches!(value, FlowValue::Thing(thing) if things.contains(thing)))
     }
 
-    fn values(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+    fn values(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         if let Some((known, values)) = self.known.borrow().get(&node.id())
             && *known >= depth
         {
@@ -129,7 +129,7 @@ impl<'m, 't> Values<'m, 't> {
         values
     }
 
-    fn values_anew(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+    fn values_anew(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let Some(depth) = depth.checked_sub(1).filter(|_| self.model.step()) else { return Vec::new() };
         let field = |name: &str| node.child_by_field_name(name);
         let of = |node: Option<Node<'t>>| node.map(|node| self.values(node, depth)).unwrap_or_default();
@@ -140,7 +140,7 @@ impl<'m, 't> Values<'m, 't> {
             "await" => awaited(of(node.named_child(0))),
             "parenthesized_expression" | "expression_list" => of(children(node).first().copied()),
             "named_expression" => of(field("value")),
-            "lambda" => vec![Value::Function(node)],
+            "lambda" => vec![FlowValue::Function(node)],
             "conditional_expression" => {
                 let parts = children(node);
                 let ends = parts.first().into_iter().chain(parts.get(2));
@@ -152,17 +152,17 @@ impl<'m, 't> Values<'m, 't> {
             }
             "list" | "tuple" | "set" => {
                 let parts = children(node);
-                vec![Value::Many(parts.into_iter().flat_map(|it| self.values(it, depth)).collect())]
+                vec![FlowValue::Many(parts.into_iter().flat_map(|it| self.values(it, depth)).collect())]
             }
             "dictionary" => {
                 let pairs = children(node).into_iter().filter_map(|it| it.child_by_field_name("value"));
-                vec![Value::Many(pairs.flat_map(|it| self.values(it, depth)).collect())]
+                vec![FlowValue::Many(pairs.flat_map(|it| self.values(it, depth)).collect())]
             }
             "list_comprehension" | "set_comprehension" | "generator_expression" => {
-                vec![Value::Many(of(field("body")))]
+                vec![FlowValue::Many(of(field("body")))]
             }
             "dictionary_comprehension" => {
-                vec![Value::Many(of(field("body").and_then(|it| it.child_by_field_name("value"))))]
+                vec![FlowValue::Many(of(field("body").and_then(|it| it.child_by_field_name("value"))))]
             }
             "subscript" => {
                 let key = field("subscript").map(|it| self.model.text(it)).unwrap_or_default();
@@ -174,47 +174,50 @@ impl<'m, 't> Values<'m, 't> {
         values
     }
 
-    fn of_name(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+    fn of_name(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let name = self.model.text(node);
         let Some((bound, _)) = self.model.lookup(name, node) else {
-            return vec![Value::Path(name.to_owned())];
+            return vec![FlowValue::Path(name.to_owned())];
         };
         if let Some(class) = self.model.class_of_self(node) {
-            return vec![if name == "cls" { Value::Class(class) } else { Value::Object(class) }];
+            return vec![if name == "cls" { FlowValue::Class(class) } else { FlowValue::Object(class) }];
         }
         bound.iter().flat_map(|bound| self.bound(*bound, depth)).collect()
     }
 
     /// What something is that a name or an attribute is bound to.
-    pub(super) fn bound(&self, bound: Bound<'t>, depth: u32) -> Vec<Value<'t>> {
+    pub(super) fn bound(&self, bound: FlowBinding<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match bound {
-            Bound::To(node) => self.values(node, depth),
-            Bound::Part(node) => self.values(node, depth).into_iter().flat_map(part).collect(),
-            Bound::Entered(node, how) => {
+            FlowBinding::To(node) => self.values(node, depth),
+            FlowBinding::Part(node) => self.values(node, depth).into_iter().flat_map(part).collect(),
+            FlowBinding::Entered(node, how) => {
                 let given = self.values(node, depth);
-                if given.is_empty() && how == Statement::Async && self.is_aio && self.is_client_by_name(node)
-                {
-                    return vec![Value::Thing(Thing::Client)];
+                if given.is_empty() && how == WithKind::Async && self.is_aio && self.is_client_by_name(node) {
+                    return vec![FlowValue::Thing(LibraryObject::Client)];
                 }
                 entered(given, how)
             }
-            Bound::Parameter(node) => {
+            FlowBinding::Parameter(node) => {
                 let annotated =
                     node.child_by_field_name("type").map(|it| self.annotated(it)).unwrap_or_default();
                 let default = node.child_by_field_name("value").map(|it| self.values(it, depth));
-                let given: Vec<Value<'t>> =
+                let given: Vec<FlowValue<'t>> =
                     annotated.into_iter().chain(default.unwrap_or_default()).collect();
                 if given.is_empty() { self.given_to(node, depth) } else { given }
             }
-            Bound::Definition(node) if node.kind() == "class_definition" => vec![Value::Class(node)],
-            Bound::Definition(node) => vec![Value::Function(node)],
-            Bound::Import(name, from, is_head) => vec![Value::Path(self.imported(name, from, is_head))],
-            Bound::Unknown => Vec::new(),
+            FlowBinding::Definition(node) if node.kind() == "class_definition" => {
+                vec![FlowValue::Class(node)]
+            }
+            FlowBinding::Definition(node) => vec![FlowValue::Function(node)],
+            FlowBinding::Import(name, from, is_head) => {
+                vec![FlowValue::Path(self.imported(name, from, is_head))]
+            }
+            FlowBinding::Unknown => Vec::new(),
         }
     }
 
     /// What calls in this file give a parameter.
-    fn given_to(&self, parameter: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+    fn given_to(&self, parameter: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let model = self.model;
         let parameters = model.parent(parameter).filter(|it| it.kind() == "parameters");
         let function = parameters.and_then(|it| model.parent(it));
@@ -263,26 +266,26 @@ impl<'m, 't> Values<'m, 't> {
     }
 
     /// What a value of this type is.
-    fn annotated(&self, annotation: Node<'t>) -> Vec<Value<'t>> {
+    fn annotated(&self, annotation: Node<'t>) -> Vec<FlowValue<'t>> {
         let mut found = Vec::new();
         let mut named = |path: &str| {
             if let Some(thing) = of_type(path) {
-                found.push(Value::Thing(thing));
+                found.push(FlowValue::Thing(thing));
             }
         };
         for name in self.model.nodes_in(annotation, &["identifier", "attribute"]) {
             for value in self.values(name, 3) {
                 match value {
-                    Value::Path(path) => named(&path),
-                    Value::Class(class) => return vec![Value::Object(class)],
-                    Value::Function(_)
-                    | Value::Object(_)
-                    | Value::Thing(_)
-                    | Value::Method(..)
-                    | Value::Coroutine(_)
-                    | Value::Context(_)
-                    | Value::Maker(_)
-                    | Value::Many(_) => {}
+                    FlowValue::Path(path) => named(&path),
+                    FlowValue::Class(class) => return vec![FlowValue::Object(class)],
+                    FlowValue::Function(_)
+                    | FlowValue::Object(_)
+                    | FlowValue::Thing(_)
+                    | FlowValue::Method(..)
+                    | FlowValue::Coroutine(_)
+                    | FlowValue::Context(_)
+                    | FlowValue::Maker(_)
+                    | FlowValue::Many(_) => {}
                 }
             }
         }
@@ -294,7 +297,7 @@ impl<'m, 't> Values<'m, 't> {
                 let known = self.model.lookup(name, self.model.root());
                 let paths = known.into_iter().flat_map(|(bound, _)| bound.to_vec());
                 for value in paths.flat_map(|bound| self.bound(bound, 2)) {
-                    if let Value::Path(path) = value {
+                    if let FlowValue::Path(path) = value {
                         named(&path);
                     }
                 }
@@ -303,7 +306,7 @@ impl<'m, 't> Values<'m, 't> {
         found
     }
 
-    fn of_attribute(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+    fn of_attribute(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let Some((object, attribute)) =
             node.child_by_field_name("object").zip(node.child_by_field_name("attribute"))
         else {
@@ -313,29 +316,29 @@ impl<'m, 't> Values<'m, 't> {
         let mut found = Vec::new();
         for value in self.values(object, depth) {
             match value {
-                Value::Path(path) => found.push(Value::Path(format!("{path}.{name}"))),
-                Value::Object(class) | Value::Class(class) => {
+                FlowValue::Path(path) => found.push(FlowValue::Path(format!("{path}.{name}"))),
+                FlowValue::Object(class) | FlowValue::Class(class) => {
                     found.extend(self.member(class, name, depth));
                 }
-                Value::Thing(Thing::Resource) if is_collection(name) => {
-                    found.push(Value::Thing(Thing::Collection));
+                FlowValue::Thing(LibraryObject::Resource) if is_collection(name) => {
+                    found.push(FlowValue::Thing(LibraryObject::Collection));
                 }
-                Value::Thing(thing) => found.push(Value::Method(thing, name)),
-                Value::Method(Thing::Resource, "meta") if name == "client" => {
-                    found.push(Value::Thing(Thing::Client));
+                FlowValue::Thing(thing) => found.push(FlowValue::Method(thing, name)),
+                FlowValue::Method(LibraryObject::Resource, "meta") if name == "client" => {
+                    found.push(FlowValue::Thing(LibraryObject::Client));
                 }
-                Value::Many(inner) => found.extend(elements_by(name, inner)),
-                Value::Method(..)
-                | Value::Function(_)
-                | Value::Coroutine(_)
-                | Value::Context(_)
-                | Value::Maker(_) => {}
+                FlowValue::Many(inner) => found.extend(elements_by(name, inner)),
+                FlowValue::Method(..)
+                | FlowValue::Function(_)
+                | FlowValue::Coroutine(_)
+                | FlowValue::Context(_)
+                | FlowValue::Maker(_) => {}
             }
         }
         if found.is_empty() && self.is_client_by_name(object) {
             let is_one = self.is_aio && believe::is_operation(name);
             if is_one || believe::is_own_operation(name) {
-                found.push(Value::Method(Thing::Client, name));
+                found.push(FlowValue::Method(LibraryObject::Client, name));
             }
         }
         found
@@ -348,45 +351,45 @@ impl<'m, 't> Values<'m, 't> {
     }
 
     /// What a class of this file has by a name, or one of its bases in this file has.
-    pub(super) fn member(&self, class: Node<'t>, name: &str, depth: u32) -> Vec<Value<'t>> {
+    pub(super) fn member(&self, class: Node<'t>, name: &str, depth: u32) -> Vec<FlowValue<'t>> {
         let Some(depth) = depth.checked_sub(1).filter(|_| self.model.step()) else { return Vec::new() };
-        let own: Vec<Bound<'t>> = self.model.members(class, name).collect();
+        let own: Vec<FlowBinding<'t>> = self.model.members(class, name).collect();
         let mut found = Vec::new();
         for bound in &own {
             match bound {
-                Bound::Definition(method) if self.is_property(*method) => {
+                FlowBinding::Definition(method) if self.is_property(*method) => {
                     found.extend(self.given_by(*method, depth));
                 }
-                Bound::To(_)
-                | Bound::Part(_)
-                | Bound::Entered(..)
-                | Bound::Parameter(_)
-                | Bound::Definition(_)
-                | Bound::Import(..)
-                | Bound::Unknown => found.extend(self.bound(*bound, depth)),
+                FlowBinding::To(_)
+                | FlowBinding::Part(_)
+                | FlowBinding::Entered(..)
+                | FlowBinding::Parameter(_)
+                | FlowBinding::Definition(_)
+                | FlowBinding::Import(..)
+                | FlowBinding::Unknown => found.extend(self.bound(*bound, depth)),
             }
         }
         if own.is_empty() {
             for base in self.bases(class) {
                 for value in self.values(base, depth) {
                     match value {
-                        Value::Class(base) if base.id() != class.id() => {
+                        FlowValue::Class(base) if base.id() != class.id() => {
                             found.extend(self.member(base, name, depth));
                         }
-                        Value::Path(path) => {
+                        FlowValue::Path(path) => {
                             found.extend(
-                                of_type(&path).map(|thing| Value::Method(thing, leak(name, self.model))),
+                                of_type(&path).map(|thing| FlowValue::Method(thing, leak(name, self.model))),
                             );
                         }
-                        Value::Class(_)
-                        | Value::Function(_)
-                        | Value::Object(_)
-                        | Value::Thing(_)
-                        | Value::Method(..)
-                        | Value::Coroutine(_)
-                        | Value::Context(_)
-                        | Value::Maker(_)
-                        | Value::Many(_) => {}
+                        FlowValue::Class(_)
+                        | FlowValue::Function(_)
+                        | FlowValue::Object(_)
+                        | FlowValue::Thing(_)
+                        | FlowValue::Method(..)
+                        | FlowValue::Coroutine(_)
+                        | FlowValue::Context(_)
+                        | FlowValue::Maker(_)
+                        | FlowValue::Many(_) => {}
                     }
                 }
             }
@@ -420,42 +423,43 @@ impl<'m, 't> Values<'m, 't> {
     }
 
     /// What a call of a function of this file gives.
-    fn given_by(&self, function: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+    fn given_by(&self, function: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let yields = self.model.yields(function);
         if !yields.is_empty() {
             let given = yields.into_iter().filter_map(|it| it.named_child(0));
-            let given: Vec<Value<'t>> = given.flat_map(|it| self.values(it, depth)).collect();
+            let given: Vec<FlowValue<'t>> = given.flat_map(|it| self.values(it, depth)).collect();
             let is_context = self.is_context_manager(function);
-            return vec![if is_context { Value::Context(given) } else { Value::Many(given) }];
+            return vec![if is_context { FlowValue::Context(given) } else { FlowValue::Many(given) }];
         }
         let returned = self.model.returned(function);
-        let given: Vec<Value<'t>> = returned.into_iter().flat_map(|it| self.values(it, depth)).collect();
+        let given: Vec<FlowValue<'t>> = returned.into_iter().flat_map(|it| self.values(it, depth)).collect();
         if function.kind() == "function_definition" && self.model.is_async(function) {
-            return vec![Value::Coroutine(given)];
+            return vec![FlowValue::Coroutine(given)];
         }
         given
     }
 
-    fn of_call(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+    fn of_call(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let Some(callee) = node.child_by_field_name("function") else { return Vec::new() };
         let arguments = node.child_by_field_name("arguments").map(children).unwrap_or_default();
         let first = || arguments.first().map(|it| self.values(*it, depth)).unwrap_or_default();
         let name = last_name(self.model, callee);
         match name {
-            "enter_async_context" => return vec![Value::Coroutine(entered(first(), Statement::Async))],
-            "enter_context" => return entered(first(), Statement::Plain),
+            "enter_async_context" => return vec![FlowValue::Coroutine(entered(first(), WithKind::Async))],
+            "enter_context" => return entered(first(), WithKind::Plain),
             "__aenter__" => {
                 let object = callee.child_by_field_name("object");
-                let given = object.map(|it| entered(self.values(it, depth), Statement::Async));
-                return vec![Value::Coroutine(given.unwrap_or_default())];
+                let given = object.map(|it| entered(self.values(it, depth), WithKind::Async));
+                return vec![FlowValue::Coroutine(given.unwrap_or_default())];
             }
             "get" | "pop" if callee.kind() == "attribute" => {
                 let object = callee.child_by_field_name("object");
                 let key = arguments.first().filter(|it| it.kind() == "string");
                 let of_answer = |(object, key): (Node<'t>, &Node<'t>)| {
                     let answers = self.values(object, depth).into_iter();
-                    let answers =
-                        answers.filter(|it| matches!(it, Value::Thing(Thing::Answer | Thing::Streamed(_))));
+                    let answers = answers.filter(|it| {
+                        matches!(it, FlowValue::Thing(LibraryObject::Answer | LibraryObject::Streamed(_)))
+                    });
                     answers.flat_map(|it| item(it, self.model.text(*key))).collect::<Vec<_>>()
                 };
                 let given = object.zip(key).map(of_answer).unwrap_or_default();
@@ -466,23 +470,23 @@ impl<'m, 't> Values<'m, 't> {
             _ => {}
         }
         if self.is_inherited(callee, name) {
-            return vec![Value::Coroutine(Vec::new())];
+            return vec![FlowValue::Coroutine(Vec::new())];
         }
         let callees = self.values(callee, depth);
-        let is_known = callees.iter().any(|it| matches!(it, Value::Method(..) | Value::Class(_)));
+        let is_known = callees.iter().any(|it| matches!(it, FlowValue::Method(..) | FlowValue::Class(_)));
         let mut found = Vec::new();
         for value in callees {
-            let Value::Path(path) = value else {
+            let FlowValue::Path(path) = value else {
                 found.extend(self.made(value, depth));
                 continue;
             };
             match path.as_str() {
                 "contextlib.nullcontext" | "contextlib.closing" | "contextlib.aclosing" => {
-                    found.push(Value::Context(first()));
+                    found.push(FlowValue::Context(first()));
                 }
                 "functools.partial" => {
                     let made = first().into_iter().flat_map(|it| self.made(it, depth));
-                    found.push(Value::Maker(made.collect()));
+                    found.push(FlowValue::Maker(made.collect()));
                 }
                 "asyncio.wait_for" | "asyncio.shield" => found.extend(first()),
                 "asyncio.gather" => {
@@ -490,11 +494,11 @@ impl<'m, 't> Values<'m, 't> {
                         "list_splat" => self.splat(*it, depth),
                         _ => self.values(*it, depth),
                     });
-                    found.push(Value::Coroutine(vec![Value::Many(awaited(each.collect()))]));
+                    found.push(FlowValue::Coroutine(vec![FlowValue::Many(awaited(each.collect()))]));
                 }
                 "map" => {
                     let made = first().into_iter().flat_map(|it| self.made(it, depth));
-                    found.push(Value::Many(made.collect()));
+                    found.push(FlowValue::Many(made.collect()));
                 }
                 "list" | "tuple" | "sorted" | "reversed" | "iter" => found.extend(first()),
                 "typing.cast" | "cast" => {
@@ -511,7 +515,7 @@ impl<'m, 't> Values<'m, 't> {
     }
 
     /// The values that `*many` stands for.
-    fn splat(&self, node: Node<'t>, depth: u32) -> Vec<Value<'t>> {
+    fn splat(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let many = node.named_child(0).map(|it| self.values(it, depth)).unwrap_or_default();
         many.into_iter().flat_map(part).collect()
     }
@@ -534,27 +538,29 @@ impl<'m, 't> Values<'m, 't> {
     }
 
     /// What a call of a value gives.
-    fn made(&self, value: Value<'t>, depth: u32) -> Vec<Value<'t>> {
+    fn made(&self, value: FlowValue<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match value {
-            Value::Path(path) => made_by(&path),
-            Value::Function(function) => self.given_by(function, depth),
-            Value::Class(class) => vec![Value::Object(class)],
-            Value::Method(thing, name) => of_method(thing, name),
-            Value::Maker(values) => values,
-            Value::Object(_) | Value::Thing(_) | Value::Coroutine(_) | Value::Context(_) | Value::Many(_) => {
-                Vec::new()
-            }
+            FlowValue::Path(path) => made_by(&path),
+            FlowValue::Function(function) => self.given_by(function, depth),
+            FlowValue::Class(class) => vec![FlowValue::Object(class)],
+            FlowValue::Method(thing, name) => of_method(thing, name),
+            FlowValue::Maker(values) => values,
+            FlowValue::Object(_)
+            | FlowValue::Thing(_)
+            | FlowValue::Coroutine(_)
+            | FlowValue::Context(_)
+            | FlowValue::Many(_) => Vec::new(),
         }
     }
 }
 
 /// Something in this text's lifetime that equals a name.
-fn leak<'t>(name: &str, model: &Model<'t>) -> &'t str {
+fn leak<'t>(name: &str, model: &FileModel<'t>) -> &'t str {
     model.mentions(name).first().map(|it| model.text(*it)).unwrap_or_default()
 }
 
 /// The name of a call: the last one of the expression that is called.
-pub(super) fn last_name<'t>(model: &Model<'t>, callee: Node<'t>) -> &'t str {
+pub(super) fn last_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t str {
     match callee.kind() {
         "attribute" => callee.child_by_field_name("attribute").map(|it| model.text(it)).unwrap_or_default(),
         "identifier" => model.text(callee),
@@ -564,7 +570,7 @@ pub(super) fn last_name<'t>(model: &Model<'t>, callee: Node<'t>) -> &'t str {
 
 /// The value that a node is part of, if its own is that one's: through parentheses, `or`, `if … else`, a name that is
 /// given in passing, and what a keyword names.
-pub(super) fn carrier<'t>(model: &Model<'t>, node: Node<'t>) -> Node<'t> {
+pub(super) fn carrier<'t>(model: &FileModel<'t>, node: Node<'t>) -> Node<'t> {
     let mut at = node;
     while let Some(parent) = model.parent(at) {
         let carries = match parent.kind() {

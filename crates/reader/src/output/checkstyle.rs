@@ -4,27 +4,27 @@
 //! beside the program (`XMLLogger`).
 
 use crate::output::decode;
-use crate::output::diagnostic::{Diagnostic, Level};
-use crate::output::format::Input;
-use crate::output::path::{PathError, Paths};
-use crate::output::range::{ColumnUnit, Range};
-use crate::output::report::{Collected, ProblemKind, Report};
-use crate::output::xml::{Element, Part, Parts};
+use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};
+use crate::output::format::OutputContext;
+use crate::output::path::{PathError, PathResolver};
+use crate::output::range::{ColumnUnit, DiagnosticRange};
+use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
+use crate::output::xml::{XmlElement, XmlPart, XmlParts};
 
 /// Prefixes of rules' names that say nothing: Checkstyle's own packages, which others copied.
 const PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
 
 /// Reads a report. It does not panic on any bytes.
-pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut collected = Collected::new();
+pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
-    let paths = Paths::new(input);
-    let mut parts = Parts::of(&text);
+    let paths = PathResolver::new(input);
+    let mut parts = XmlParts::of(&text);
     let (mut file, mut is_seen) = (String::new(), false);
     let mut is_crash = false;
     loop {
         match parts.part() {
-            Ok(Some(Part::Start(element))) => match element.name.as_str() {
+            Ok(Some(XmlPart::Start(element))) => match element.name.as_str() {
                 "checkstyle" => is_seen = true,
                 "file" => file = element.get("name").unwrap_or_default().to_owned(),
                 "error" => error(&file, &element, (&paths, input), &mut collected),
@@ -32,19 +32,19 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
                 _ => {}
             },
             // Checkstyle prints the trace of its own failure on a file.
-            Ok(Some(Part::Text(text))) if is_crash => {
+            Ok(Some(XmlPart::Text(text))) if is_crash => {
                 let text = text.trim().lines().next().unwrap_or_default();
                 collected
                     .problem(ProblemKind::Tool, &format!("{}: {file}: {text}", input.tool_or("checkstyle")));
                 is_crash = false;
             }
-            Ok(Some(Part::End(name))) => {
+            Ok(Some(XmlPart::End(name))) => {
                 is_crash = false;
                 if name == "file" {
                     file.clear();
                 }
             }
-            Ok(Some(Part::Text(_))) => {}
+            Ok(Some(XmlPart::Text(_))) => {}
             Ok(None) => break,
             Err(error) => {
                 collected.problem(ProblemKind::Unreadable, &error);
@@ -59,7 +59,12 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     collected.finish()
 }
 
-fn error(file: &str, element: &Element, (paths, input): (&Paths, &Input<'_>), collected: &mut Collected) {
+fn error(
+    file: &str,
+    element: &XmlElement,
+    (paths, input): (&PathResolver, &OutputContext<'_>),
+    collected: &mut DiagnosticCollector,
+) {
     // Checkstyle's name for a rule that is turned off.
     if element.get("severity") == Some("ignore") {
         return;
@@ -70,14 +75,14 @@ fn error(file: &str, element: &Element, (paths, input): (&Paths, &Input<'_>), co
         Ok(path) => path,
         Err(error) => return collected.unplaced(&error, &format!("line {line}: {error}")),
     };
-    let range = Range::at(line, column, ColumnUnit::CodePoint);
+    let range = DiagnosticRange::at(line, column, ColumnUnit::CodePoint);
     let message = element.get("message").unwrap_or_default();
     let mut diagnostic = Diagnostic::new(input.tool_or("checkstyle"), path, range, message);
     diagnostic.rule = element.get("source").map(rule);
     diagnostic.level = match element.get("severity").unwrap_or_default() {
-        "error" | "fatal" => Level::Error,
-        "info" | "note" | "refactor" | "convention" => Level::Note,
-        _ => Level::Warning,
+        "error" | "fatal" => DiagnosticLevel::Error,
+        "info" | "note" | "refactor" | "convention" => DiagnosticLevel::Note,
+        _ => DiagnosticLevel::Warning,
     };
     collected.push(diagnostic);
 }

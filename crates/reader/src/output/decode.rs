@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::content::Content;
-use crate::output::report::{Collected, MAX_INPUT_BYTES, ProblemKind};
+use crate::content::DecodedContent;
+use crate::output::report::{DiagnosticCollector, MAX_INPUT_BYTES, ProblemKind};
 
 /// The text of a document that is read as one, in JSON or XML. None, with a problem, for one of more than
 /// [`MAX_INPUT_BYTES`]: a document that is cut is another document.
-pub(crate) fn document<'a>(bytes: &'a [u8], collected: &mut Collected) -> Option<Cow<'a, str>> {
+pub(crate) fn document<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) -> Option<Cow<'a, str>> {
     if bytes.len() > MAX_INPUT_BYTES {
         let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
         collected.problem(
@@ -21,7 +21,7 @@ pub(crate) fn document<'a>(bytes: &'a [u8], collected: &mut Collected) -> Option
 
 /// The text of an output in which each line stands alone: the whole lines of the first [`MAX_INPUT_BYTES`], with a
 /// problem if there are more.
-pub(crate) fn lines<'a>(bytes: &'a [u8], collected: &mut Collected) -> Cow<'a, str> {
+pub(crate) fn lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) -> Cow<'a, str> {
     let Some(kept) = bytes.get(..MAX_INPUT_BYTES).filter(|kept| kept.len() < bytes.len()) else {
         return text(bytes);
     };
@@ -39,7 +39,7 @@ pub(crate) fn lines<'a>(bytes: &'a [u8], collected: &mut Collected) -> Cow<'a, s
 /// U+FFFD stands for what is no character.
 pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     let is_marked = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");
-    if is_marked && let Some(text) = Content::of(bytes.to_vec()).into_text() {
+    if is_marked && let Some(text) = DecodedContent::of(bytes.to_vec()).into_text() {
         let text = String::from_utf8_lossy(&text).into_owned();
         return Cow::Owned(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text));
     }

@@ -2,7 +2,7 @@
 
 use truing_diff::RepoPath;
 
-use crate::output::range::Range;
+use crate::output::range::DiagnosticRange;
 
 /// The most characters of a message.
 pub const MAX_MESSAGE_CHARS: usize = 1000;
@@ -25,7 +25,7 @@ pub const MAX_NEW_TEXT_BYTES: usize = 64 << 10;
 
 /// The tool's own judgement of how bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Level {
+pub enum DiagnosticLevel {
     /// The tool calls it an error.
     Error,
     /// The tool calls it a warning, or says nothing.
@@ -36,7 +36,7 @@ pub enum Level {
 
 /// A statement of a tool about a place in the tree.
 ///
-/// A reader of a format fills it with the texts as they come; [`Collected::push`](crate::output::report::Collected::push)
+/// A reader of a format fills it with the texts as they come; [`DiagnosticCollector::push`](crate::output::report::DiagnosticCollector::push)
 /// makes every text visible and bounds it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Diagnostic {
@@ -47,11 +47,11 @@ pub struct Diagnostic {
     /// One line.
     pub message: String,
     /// The tool's judgement.
-    pub level: Level,
+    pub level: DiagnosticLevel,
     /// The file, in the tree.
     pub path: RepoPath,
     /// The place in the file.
-    pub range: Range,
+    pub range: DiagnosticRange,
     /// The tool's own mark by which it recognises the diagnostic after a change.
     pub fingerprint: Option<String>,
     /// A page about the rule; its address begins with `https://`.
@@ -73,12 +73,17 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A warning without anything but a message at a place.
-    pub fn new(tool: impl Into<String>, path: RepoPath, range: Range, message: impl Into<String>) -> Self {
+    pub fn new(
+        tool: impl Into<String>,
+        path: RepoPath,
+        range: DiagnosticRange,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             tool: tool.into(),
             rule: None,
             message: message.into(),
-            level: Level::Warning,
+            level: DiagnosticLevel::Warning,
             path,
             range,
             fingerprint: None,
@@ -108,7 +113,7 @@ pub struct ToolEdit {
     /// The file, in the tree.
     pub path: RepoPath,
     /// The text that goes; empty where text is inserted alone.
-    pub range: Range,
+    pub range: DiagnosticRange,
     /// The text in its place, exactly as the tool gave it.
     pub new_text: String,
 }

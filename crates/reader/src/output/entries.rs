@@ -13,21 +13,21 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
-use crate::output::report::Collected;
+use crate::output::report::DiagnosticCollector;
 
 /// Lines that golangci-lint 2 prints behind each document on the standard output: the number of its findings in all and by linter.
 static TOTALS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(?:(?P<total>\d+) issues?[.:]|\* [\w-]+: \d+)$").ok());
 
-/// Reads a whole document. Of text that follows it, lines are named as not understood ([`Report::other_lines`]), but for totals.
+/// Reads a whole document. Of text that follows it, lines are named as not understood ([`DiagnosticReport::other_lines`]), but for totals.
 ///
-/// [`Report::other_lines`]: crate::output::report::Report::other_lines
+/// [`DiagnosticReport::other_lines`]: crate::output::report::DiagnosticReport::other_lines
 ///
 /// # Errors
 /// The document is no JSON, or not of this form.
 pub(crate) fn document<'de, T: Deserialize<'de>>(
     text: &'de str,
-    collected: &mut Collected,
+    collected: &mut DiagnosticCollector,
 ) -> serde_json::Result<T> {
     let mut documents = serde_json::Deserializer::from_str(text).into_iter::<T>();
     let Some(document) = documents.next() else { return Err(serde_json::Error::custom("it is empty")) };
@@ -54,17 +54,17 @@ pub(crate) fn each<'de>(
     text: &'de str,
     take: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
 ) -> serde_json::Result<()> {
-    let mut walk = Walk { take, broke: false };
+    let mut walk = ArrayWalk { take, broke: false };
     let read = serde_json::Deserializer::from_str(text).deserialize_seq(&mut walk);
     if walk.broke { Ok(()) } else { read }
 }
 
-struct Walk<F> {
+struct ArrayWalk<F> {
     take: F,
     broke: bool,
 }
 
-impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &mut Walk<F> {
+impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &mut ArrayWalk<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,15 +86,15 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &m
 
 /// At most `MOST` entries of an array, at their indices; none for one that is malformed. `null` is an empty array.
 #[derive(Debug)]
-pub(crate) struct List<T, const MOST: usize>(pub(crate) Vec<Option<T>>);
+pub(crate) struct BoundedList<T, const MOST: usize>(pub(crate) Vec<Option<T>>);
 
-impl<T, const MOST: usize> Default for List<T, MOST> {
+impl<T, const MOST: usize> Default for BoundedList<T, MOST> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T, const MOST: usize> List<T, MOST> {
+impl<T, const MOST: usize> BoundedList<T, MOST> {
     /// The entry at this index; none for a negative one, which SARIF writes for "not set".
     pub(crate) fn at(&self, index: i64) -> Option<&T> {
         self.0.get(usize::try_from(index).ok()?)?.as_ref()
@@ -106,54 +106,54 @@ impl<T, const MOST: usize> List<T, MOST> {
     }
 }
 
-impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for List<T, MOST> {
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for BoundedList<T, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Entries::<T, MOST>(PhantomData))
+        deserializer.deserialize_any(ListVisitor::<T, MOST>(PhantomData))
     }
 }
 
-struct Entries<T, const MOST: usize>(PhantomData<T>);
+struct ListVisitor<T, const MOST: usize>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Entries<T, MOST> {
-    type Value = List<T, MOST>;
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for ListVisitor<T, MOST> {
+    type Value = BoundedList<T, MOST>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(List::default())
+        Ok(BoundedList::default())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut list = Vec::new();
         while list.len() < MOST {
-            let Some(entry) = entries.next_element::<&RawValue>()? else { return Ok(List(list)) };
+            let Some(entry) = entries.next_element::<&RawValue>()? else { return Ok(BoundedList(list)) };
             list.push(serde_json::from_str(entry.get()).ok());
         }
         while entries.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(List(list))
+        Ok(BoundedList(list))
     }
 }
 
 /// At most `MOST` fields of an object, in order, without those that are malformed. `null` is an empty object.
 #[derive(Debug)]
-pub(crate) struct Fields<T, const MOST: usize>(pub(crate) Vec<(String, T)>);
+pub(crate) struct BoundedFields<T, const MOST: usize>(pub(crate) Vec<(String, T)>);
 
-impl<T, const MOST: usize> Default for Fields<T, MOST> {
+impl<T, const MOST: usize> Default for BoundedFields<T, MOST> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T, const MOST: usize> Fields<T, MOST> {
+impl<T, const MOST: usize> BoundedFields<T, MOST> {
     /// The field of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 }
 
-impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Fields<T, MOST> {
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for BoundedFields<T, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(FieldVisitor::<T, MOST>(PhantomData))
     }
@@ -162,37 +162,37 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Fields<T,
 struct FieldVisitor<T, const MOST: usize>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for FieldVisitor<T, MOST> {
-    type Value = Fields<T, MOST>;
+    type Value = BoundedFields<T, MOST>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Fields::default())
+        Ok(BoundedFields::default())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::new();
         while fields.len() < MOST {
             let Some((name, value)) = map.next_entry::<String, &RawValue>()? else {
-                return Ok(Fields(fields));
+                return Ok(BoundedFields(fields));
             };
             if let Ok(value) = serde_json::from_str(value.get()) {
                 fields.push((name, value));
             }
         }
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Fields(fields))
+        Ok(BoundedFields(fields))
     }
 }
 
 /// A whole number. It may be written as a number without fraction, or as text: that is how the JSON of protocol buffers
 /// writes some.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Whole(pub(crate) i64);
+pub(crate) struct WholeNumber(pub(crate) i64);
 
-impl Whole {
+impl WholeNumber {
     /// As a line or a column: 0 for a negative one, and the largest for one beyond it.
     pub(crate) fn count(self) -> u32 {
         u32::try_from(self.0.max(0)).unwrap_or(u32::MAX)
@@ -204,40 +204,44 @@ impl Whole {
     }
 }
 
-impl<'de> Deserialize<'de> for Whole {
+impl<'de> Deserialize<'de> for WholeNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WholeVisitor)
+        deserializer.deserialize_any(WholeNumberVisitor)
     }
 }
 
-struct WholeVisitor;
+struct WholeNumberVisitor;
 
-impl Visitor<'_> for WholeVisitor {
-    type Value = Whole;
+impl Visitor<'_> for WholeNumberVisitor {
+    type Value = WholeNumber;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a whole number")
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Whole, E> {
-        Ok(Whole(number))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<WholeNumber, E> {
+        Ok(WholeNumber(number))
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
-        Ok(Whole(i64::try_from(number).unwrap_or(i64::MAX)))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<WholeNumber, E> {
+        Ok(WholeNumber(i64::try_from(number).unwrap_or(i64::MAX)))
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Whole, E> {
+    fn visit_f64<E: Error>(self, number: f64) -> Result<WholeNumber, E> {
         // Far beyond any file, and exact in a float.
         const MOST: f64 = 9_007_199_254_740_992.0;
         if number.fract() == 0.0 && number.abs() <= MOST {
             #[expect(clippy::cast_possible_truncation, reason = "a whole number within the bounds")]
-            return Ok(Whole(number as i64));
+            return Ok(WholeNumber(number as i64));
         }
         Err(E::invalid_value(de::Unexpected::Float(number), &self))
     }
 
-    fn visit_str<E: Error>(self, number: &str) -> Result<Whole, E> {
-        number.trim().parse().map(Whole).map_err(|_| E::invalid_value(de::Unexpected::Str(number), &self))
+    fn visit_str<E: Error>(self, number: &str) -> Result<WholeNumber, E> {
+        number
+            .trim()
+            .parse()
+            .map(WholeNumber)
+            .map_err(|_| E::invalid_value(de::Unexpected::Str(number), &self))
     }
 }

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use truing_core::code::{CUT, CodeDigests};
-use truing_core::finding::{Category, Place, RawFinding, Severity, Side, Source, Suggestion};
+use truing_core::finding::{
+    CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding, Severity, SuggestedFix,
+};
 
-use crate::output::diagnostic::{Diagnostic, Level, MAX_TITLE_CHARS, ToolFix};
+use crate::output::diagnostic::{Diagnostic, DiagnosticLevel, MAX_TITLE_CHARS, ToolFix};
 use crate::output::known::{self, KnownTool};
-use crate::output::range::Range;
-use crate::output::resolve::{ByteEdit, FileText, Unresolved, resolve_fix};
+use crate::output::range::DiagnosticRange;
+use crate::output::resolve::{ByteEdit, FileText, RangeError, resolve_fix};
 use crate::output::text;
-use crate::redact::Quoted;
-use crate::snippet::{Secrets, snippet};
+use crate::redact::QuotedSecrets;
+use crate::snippet::{SecretRanges, snippet};
 
 /// The most bytes of a suggestion.
 const MAX_SUGGESTION_BYTES: usize = 8 << 10;
@@ -28,21 +30,21 @@ pub const NO_RULE: &str = "diagnostic";
 
 /// Severities and categories for the diagnostics of tools.
 #[derive(Clone, Debug)]
-pub struct Mapping {
+pub struct DiagnosticMapping {
     /// The severity of an error, a warning and a note.
-    pub levels: Levels,
+    pub levels: LevelSeverities,
     /// The severity of a rule's or a tool's findings, whatever their level: by `tool/rule` as [`rule_name`] makes it, or by
     /// `tool`.
     pub severities: BTreeMap<String, Severity>,
     /// The kind of defect, by `tool/rule`, or by a tag of the tool, or by `tool`; in this order.
-    pub categories: BTreeMap<String, Category>,
+    pub categories: BTreeMap<String, DefectCategory>,
     /// Names that no tool may have, because packs have them: `core` becomes `tool-core`.
     pub reserved: Vec<String>,
 }
 
 /// The severity of each level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Levels {
+pub struct LevelSeverities {
     /// An error.
     pub error: Severity,
     /// A warning.
@@ -51,25 +53,25 @@ pub struct Levels {
     pub note: Severity,
 }
 
-impl Default for Levels {
+impl Default for LevelSeverities {
     fn default() -> Self {
         Self { error: Severity::P1, warning: Severity::P2, note: Severity::P2 }
     }
 }
 
-impl Default for Mapping {
+impl Default for DiagnosticMapping {
     /// Errors are P1, the rest is P2, where the table of known tools says nothing else. Security is recognised by the tools'
     /// own tags; everything else that the table does not know is a code rule.
     fn default() -> Self {
         let categories = [
-            ("security", Category::H),
-            ("bug risk", Category::F),
-            ("correctness", Category::F),
-            ("performance", Category::J),
-            ("unused", Category::E),
+            ("security", DefectCategory::H),
+            ("bug risk", DefectCategory::F),
+            ("correctness", DefectCategory::F),
+            ("performance", DefectCategory::J),
+            ("unused", DefectCategory::E),
         ];
         Self {
-            levels: Levels::default(),
+            levels: LevelSeverities::default(),
             severities: BTreeMap::new(),
             categories: categories.map(|(tag, category)| (tag.to_owned(), category)).into(),
             reserved: ["agent", "core"].map(str::to_owned).into(),
@@ -78,16 +80,16 @@ impl Default for Mapping {
 }
 
 /// A file with what is needed of it for all of its findings.
-pub struct Finder<'a> {
+pub struct FindingMapper<'a> {
     file: &'a FileText<'a>,
-    quoted: Quoted,
-    mapping: &'a Mapping,
+    quoted: QuotedSecrets,
+    mapping: &'a DiagnosticMapping,
 }
 
-impl<'a> Finder<'a> {
+impl<'a> FindingMapper<'a> {
     /// Looks for the file's secrets, once.
-    pub fn new(file: &'a FileText<'a>, mapping: &'a Mapping) -> Self {
-        Self { file, quoted: Quoted::of(&String::from_utf8_lossy(file.bytes())), mapping }
+    pub fn new(file: &'a FileText<'a>, mapping: &'a DiagnosticMapping) -> Self {
+        Self { file, quoted: QuotedSecrets::of(&String::from_utf8_lossy(file.bytes())), mapping }
     }
 
     /// A diagnostic of this file as a finding. No text of it holds a secret of the file, or one of a known form. It has a
@@ -96,7 +98,7 @@ impl<'a> Finder<'a> {
     ///
     /// # Errors
     /// The file does not have the place.
-    pub fn finding(&self, diagnostic: &Diagnostic) -> Result<RawFinding, Unresolved> {
+    pub fn finding(&self, diagnostic: &Diagnostic) -> Result<RawFinding, RangeError> {
         let (first, last) = self.file.lines(&diagnostic.range)?;
         let rule = rule_name(&diagnostic.tool, diagnostic.rule.as_deref(), &self.mapping.reserved);
         let is_short = |fix: &&ToolFix| fix.edits.len() <= MAX_SUGGESTED_EDITS;
@@ -104,7 +106,7 @@ impl<'a> Finder<'a> {
             let edits = resolve_fix(fix, &diagnostic.path, self.file).ok()?;
             let suggestion = whole_lines(self.file, (first, last), &edits)?;
             // Secrets are not suggested.
-            (self.hidden(&suggestion) == suggestion).then_some(Suggestion { replacement: suggestion })
+            (self.hidden(&suggestion) == suggestion).then_some(SuggestedFix { replacement: suggestion })
         });
         let snippet = self.snippet(&diagnostic.range, first, last);
         // Whoever knows a fingerprint of lines could try out what is left out of them.
@@ -114,9 +116,9 @@ impl<'a> Finder<'a> {
             ..CodeDigests::default()
         };
         Ok(RawFinding {
-            place: Place {
+            place: CodeLocation {
                 path: diagnostic.path.clone(),
-                side: Side::New,
+                side: DiffSide::New,
                 start_line: first,
                 end_line: last,
             },
@@ -127,7 +129,7 @@ impl<'a> Finder<'a> {
             snippet,
             code,
             suggestion,
-            source: Source::Tool,
+            source: FindingSource::Tool,
             rule,
         })
     }
@@ -137,56 +139,56 @@ impl<'a> Finder<'a> {
     }
 
     /// The lines of a range; nothing for the file as a whole.
-    fn snippet(&self, range: &Range, first: u32, last: u32) -> String {
-        if *range == Range::File {
+    fn snippet(&self, range: &DiagnosticRange, first: u32, last: u32) -> String {
+        if *range == DiagnosticRange::File {
             return String::new();
         }
         let lines = self.file.index();
         let focus = self.file.range(range).map_or_else(|_| lines.range(first).start, |found| found.start);
-        let shown = snippet(lines, first, last, focus, &Secrets::default());
+        let shown = snippet(lines, first, last, focus, &SecretRanges::default());
         let shown = shown.strip_prefix('\u{feff}').unwrap_or(&shown);
         let is_unseen = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
         self.hidden(shown).replace(is_unseen, "\u{FFFD}")
     }
 }
 
-/// A diagnostic of a file as a finding; [`Finder`] looks for the file's secrets once for all of its diagnostics.
+/// A diagnostic of a file as a finding; [`FindingMapper`] looks for the file's secrets once for all of its diagnostics.
 ///
 /// # Errors
 /// The file does not have the place.
 pub fn finding(
     diagnostic: &Diagnostic,
     file: &FileText<'_>,
-    mapping: &Mapping,
-) -> Result<RawFinding, Unresolved> {
-    Finder::new(file, mapping).finding(diagnostic)
+    mapping: &DiagnosticMapping,
+) -> Result<RawFinding, RangeError> {
+    FindingMapper::new(file, mapping).finding(diagnostic)
 }
 
-impl Mapping {
+impl DiagnosticMapping {
     fn severity(&self, diagnostic: &Diagnostic, rule: &str) -> Severity {
         let of_tool = || self.severities.get(tool_of(rule));
         let set = self.severities.get(rule).or_else(of_tool).copied();
         let of_level = || match diagnostic.level {
-            Level::Error => self.levels.error,
-            Level::Warning => self.levels.warning,
-            Level::Note => self.levels.note,
+            DiagnosticLevel::Error => self.levels.error,
+            DiagnosticLevel::Warning => self.levels.warning,
+            DiagnosticLevel::Note => self.levels.note,
         };
         let of_known = |tool: &'static KnownTool| tool.severity(diagnostic.rule.as_deref(), diagnostic.level);
         set.or_else(|| known::find(&diagnostic.tool).map(of_known)).unwrap_or_else(of_level)
     }
 
-    fn category(&self, diagnostic: &Diagnostic, rule: &str) -> Category {
+    fn category(&self, diagnostic: &Diagnostic, rule: &str) -> DefectCategory {
         let by_tag = || diagnostic.tags.iter().find_map(|tag| self.categories.get(tag));
         let by_tool = || self.categories.get(tool_of(rule));
         let found = self.categories.get(rule).or_else(by_tag).or_else(by_tool);
         let of_known = |tool: &'static KnownTool| tool.category(diagnostic.rule.as_deref());
-        found.copied().or_else(|| known::find(&diagnostic.tool).map(of_known)).unwrap_or(Category::J)
+        found.copied().or_else(|| known::find(&diagnostic.tool).map(of_known)).unwrap_or(DefectCategory::J)
     }
 }
 
 /// The name of a tool as findings have it.
 pub fn tool_name(tool: &str) -> String {
-    let name = rule_name(tool, None, &Mapping::default().reserved);
+    let name = rule_name(tool, None, &DiagnosticMapping::default().reserved);
     tool_of(&name).to_owned()
 }
 

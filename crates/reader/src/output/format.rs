@@ -2,13 +2,13 @@
 
 use truing_diff::RepoPath;
 
-use crate::output::report::Report;
+use crate::output::report::DiagnosticReport;
 
 /// A format of diagnostics.
 ///
-/// [`Format::parse`] finds one by its name and [`recognize`](crate::output::recognize::recognize) by the content.
+/// [`OutputFormat::parse`] finds one by its name and [`recognize`](crate::output::recognize::recognize) by the content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
+pub enum OutputFormat {
     /// SARIF 2.1.0, of OASIS.
     Sarif,
     /// Reviewdog's JSON: a `DiagnosticResult`.
@@ -22,43 +22,43 @@ pub enum Format {
     /// JUnit's XML.
     Junit,
     /// A format of one tool: a line pattern or the tool's own JSON.
-    Named(&'static Named),
+    Named(&'static NamedFormat),
 }
 
 /// A format of one tool, as an entry of a table.
 ///
 /// The table is `output::known::NAMED`, and `output::known` alone holds it. An entry is built from functions, so that
-/// [`Format`] knows neither patterns nor the JSON of tools:
+/// [`OutputFormat`] knows neither patterns nor the JSON of tools:
 ///
 /// * `output::parse` looks a name up in the table after the formats that have a variant of their own.
 /// * `output::read` calls `read`.
 /// * `output::recognize` asks `is`, in the table's order, after the formats that have a variant of their own.
 #[derive(Debug)]
-pub struct Named {
-    /// The name in a configuration: ASCII lower case, digits and `-`. It is unique, and none of [`Format::OWN`].
+pub struct NamedFormat {
+    /// The name in a configuration: ASCII lower case, digits and `-`. It is unique, and none of [`OutputFormat::OWN`].
     pub name: &'static str,
-    /// The name of the tool, if the format is of one tool; it is the diagnostics' tool where [`Input::tool`] is empty.
+    /// The name of the tool, if the format is of one tool; it is the diagnostics' tool where [`OutputContext::tool`] is empty.
     pub tool: &'static str,
     /// Is it lines of text, read by a pattern?
     pub is_lines: bool,
     /// Reads diagnostics. It does not panic on any bytes, and collects by
-    /// [`Collected`](crate::output::report::Collected), which keeps the bounds.
-    pub read: fn(&[u8], &Input<'_>) -> Report,
+    /// [`DiagnosticCollector`](crate::output::report::DiagnosticCollector), which keeps the bounds.
+    pub read: fn(&[u8], &OutputContext<'_>) -> DiagnosticReport,
     /// Is this content of the format? It looks at the beginning of the bytes alone, or reads them in linear time. A
     /// format that cannot be told from others says no.
     pub is: fn(&[u8]) -> bool,
 }
 
-impl PartialEq for Named {
+impl PartialEq for NamedFormat {
     /// Names are unique.
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
 }
 
-impl Eq for Named {}
+impl Eq for NamedFormat {}
 
-impl Format {
+impl OutputFormat {
     /// Those with a variant of their own.
     pub const OWN: [Self; 6] =
         [Self::Sarif, Self::Rdjson, Self::Rdjsonl, Self::Checkstyle, Self::Gitlab, Self::Junit];
@@ -79,7 +79,7 @@ impl Format {
 
 /// Facts that the bytes do not tell.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Input<'a> {
+pub struct OutputContext<'a> {
     /// Absolute roots of the tree on the machine where the tool ran, as that machine writes them. Where one is within
     /// another, the inner one counts.
     pub roots: &'a [String],
@@ -98,7 +98,7 @@ pub struct Input<'a> {
     pub is_foreign: bool,
 }
 
-impl<'a> Input<'a> {
+impl<'a> OutputContext<'a> {
     /// The name of the tool, or `format` where none is known.
     pub fn tool_or(&self, format: &'a str) -> &'a str {
         if self.tool.trim().is_empty() { format } else { self.tool }

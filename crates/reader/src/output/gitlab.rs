@@ -7,18 +7,18 @@ use std::ops::ControlFlow;
 use serde::Deserialize;
 
 use crate::output::decode;
-use crate::output::diagnostic::{Diagnostic, Level};
-use crate::output::entries::{self, List, Whole};
-use crate::output::format::Input;
-use crate::output::path::{PathError, Paths};
-use crate::output::range::Range;
-use crate::output::report::{Collected, ProblemKind, Report};
+use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};
+use crate::output::entries::{self, BoundedList, WholeNumber};
+use crate::output::format::OutputContext;
+use crate::output::path::{PathError, PathResolver};
+use crate::output::range::DiagnosticRange;
+use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 
 /// The most categories of an entry that are looked at.
 const MAX_CATEGORIES: usize = 20;
 
 #[derive(Deserialize)]
-struct Entry {
+struct GitlabIssue {
     /// Code Climate's: `issue`, or something that is no finding.
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -27,48 +27,48 @@ struct Entry {
     engine_name: Option<String>,
     fingerprint: Option<String>,
     severity: Option<String>,
-    location: Option<Location>,
-    content: Option<Content>,
+    location: Option<GitlabLocation>,
+    content: Option<GitlabContent>,
     #[serde(default)]
-    categories: List<String, MAX_CATEGORIES>,
+    categories: BoundedList<String, MAX_CATEGORIES>,
 }
 
 #[derive(Deserialize)]
-struct Location {
+struct GitlabLocation {
     path: Option<String>,
-    lines: Option<Lines>,
-    positions: Option<Positions>,
+    lines: Option<GitlabLines>,
+    positions: Option<GitlabPositions>,
 }
 
 #[derive(Deserialize)]
-struct Lines {
-    begin: Option<Whole>,
-    end: Option<Whole>,
+struct GitlabLines {
+    begin: Option<WholeNumber>,
+    end: Option<WholeNumber>,
 }
 
 #[derive(Deserialize)]
-struct Positions {
-    begin: Option<Position>,
-    end: Option<Position>,
+struct GitlabPositions {
+    begin: Option<GitlabPosition>,
+    end: Option<GitlabPosition>,
 }
 
 #[derive(Deserialize)]
-struct Position {
-    line: Option<Whole>,
+struct GitlabPosition {
+    line: Option<WholeNumber>,
 }
 
 #[derive(Deserialize)]
-struct Content {
+struct GitlabContent {
     body: Option<String>,
 }
 
 /// Reads a report. It does not panic on any bytes.
-pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut collected = Collected::new();
+pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
-    let paths = Paths::new(input);
+    let paths = PathResolver::new(input);
     let read = entries::each(&text, |index, entry| {
-        match serde_json::from_str::<Entry>(entry.get()) {
+        match serde_json::from_str::<GitlabIssue>(entry.get()) {
             Ok(entry) => one(index, entry, (&paths, input), &mut collected),
             Err(error) => collected.leave_out(ProblemKind::Entry, &format!("entry {index}: {error}")),
         }
@@ -80,7 +80,12 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     collected.finish()
 }
 
-fn one(index: usize, entry: Entry, (paths, input): (&Paths, &Input<'_>), collected: &mut Collected) {
+fn one(
+    index: usize,
+    entry: GitlabIssue,
+    (paths, input): (&PathResolver, &OutputContext<'_>),
+    collected: &mut DiagnosticCollector,
+) {
     if entry.kind.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("issue")) {
         return;
     }
@@ -92,7 +97,7 @@ fn one(index: usize, entry: Entry, (paths, input): (&Paths, &Input<'_>), collect
     };
     let engine = entry.engine_name.filter(|name| !name.trim().is_empty());
     let tool = engine.unwrap_or_else(|| input.tool_or("gitlab").to_owned());
-    let range = location.as_ref().map_or(Range::File, range);
+    let range = location.as_ref().map_or(DiagnosticRange::File, range);
     let mut diagnostic = Diagnostic::new(tool, path, range, entry.description.unwrap_or_default());
     diagnostic.rule = entry.check_name;
     diagnostic.fingerprint = entry.fingerprint;
@@ -102,24 +107,24 @@ fn one(index: usize, entry: Entry, (paths, input): (&Paths, &Input<'_>), collect
     collected.push(diagnostic);
 }
 
-fn range(location: &Location) -> Range {
-    let count = |line: Option<Whole>| line.map_or(0, Whole::count);
+fn range(location: &GitlabLocation) -> DiagnosticRange {
+    let count = |line: Option<WholeNumber>| line.map_or(0, WholeNumber::count);
     if let Some(lines) = &location.lines {
-        return Range::lines(count(lines.begin), count(lines.end));
+        return DiagnosticRange::lines(count(lines.begin), count(lines.end));
     }
-    let line = |position: &Option<Position>| count(position.as_ref().and_then(|position| position.line));
-    location
-        .positions
-        .as_ref()
-        .map_or(Range::File, |positions| Range::lines(line(&positions.begin), line(&positions.end)))
+    let line =
+        |position: &Option<GitlabPosition>| count(position.as_ref().and_then(|position| position.line));
+    location.positions.as_ref().map_or(DiagnosticRange::File, |positions| {
+        DiagnosticRange::lines(line(&positions.begin), line(&positions.end))
+    })
 }
 
 /// GitLab knows `info`, `minor`, `major`, `critical` and `blocker`. Tools write their errors as `major`, and their warnings
 /// as `minor`.
-fn level(severity: Option<&str>) -> Level {
+fn level(severity: Option<&str>) -> DiagnosticLevel {
     match severity.unwrap_or_default() {
-        "major" | "critical" | "blocker" => Level::Error,
-        "info" => Level::Note,
-        _ => Level::Warning,
+        "major" | "critical" | "blocker" => DiagnosticLevel::Error,
+        "info" => DiagnosticLevel::Note,
+        _ => DiagnosticLevel::Warning,
     }
 }

@@ -1,6 +1,6 @@
 //! JSON of tools that tells more than any format which several tools share: ends, fixes, and pages about rules.
 //!
-//! Each reader is a function of the form that [`Named`](crate::output::format::Named) holds. It takes the unit of columns,
+//! Each reader is a function of the form that [`NamedFormat`](crate::output::format::NamedFormat) holds. It takes the unit of columns,
 //! and whether an end is in the place, from the tool's documentation and from what the tool prints for lines with letters
 //! beyond ASCII.
 

@@ -11,14 +11,14 @@ use truing_core::markdown;
 use truing_diff::RepoPath;
 
 use crate::output::decode;
-use crate::output::diagnostic::{Diagnostic, Level, MAX_NAME_CHARS};
+use crate::output::diagnostic::{Diagnostic, DiagnosticLevel, MAX_NAME_CHARS};
 use crate::output::file_names::FileNames;
-use crate::output::format::Input;
-use crate::output::path::{PathError, Paths};
-use crate::output::range::Range;
-use crate::output::report::{Collected, ProblemKind, Report};
+use crate::output::format::OutputContext;
+use crate::output::path::{PathError, PathResolver};
+use crate::output::range::DiagnosticRange;
+use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text;
-use crate::output::xml::{Element, MAX_TEXT_BYTES, Part, Parts};
+use crate::output::xml::{MAX_TEXT_BYTES, XmlElement, XmlPart, XmlParts};
 
 /// FailurePlaces in the text of a failure that are looked at.
 const MAX_PLACES: usize = 200;
@@ -54,7 +54,7 @@ const COPIED: &str = "eslint";
 
 /// A test case.
 #[derive(Default)]
-struct Case {
+struct JunitCase {
     name: String,
     class: String,
     /// The name of its suite.
@@ -66,7 +66,7 @@ struct Case {
 }
 
 /// A failure whose text is being read.
-struct Failure {
+struct JunitFailure {
     /// `failure` or `error`.
     rule: String,
     message: String,
@@ -77,7 +77,7 @@ struct Failure {
 }
 
 /// A suite that is open.
-struct Suite {
+struct JunitSuite {
     name: String,
     package: String,
     file: Option<String>,
@@ -86,17 +86,17 @@ struct Suite {
 }
 
 /// Reads a report. It does not panic on any bytes.
-pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut collected = Collected::new();
+pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
-    let places = FailurePlaces { paths: Paths::new(input), files: FileNames::of(input.files) };
-    let mut parts = Parts::of(&text);
-    let (mut suites, mut case, mut failure): (Vec<Suite>, _, Option<Failure>) =
-        (vec![], Case::default(), None);
+    let places = FailurePlaces { paths: PathResolver::new(input), files: FileNames::of(input.files) };
+    let mut parts = XmlParts::of(&text);
+    let (mut suites, mut case, mut failure): (Vec<JunitSuite>, _, Option<JunitFailure>) =
+        (vec![], JunitCase::default(), None);
     let mut is_seen = false;
     loop {
         match parts.part() {
-            Ok(Some(Part::Start(element))) => match element.name.as_str() {
+            Ok(Some(XmlPart::Start(element))) => match element.name.as_str() {
                 "testsuites" => is_seen = true,
                 "testsuite" => {
                     is_seen = true;
@@ -106,15 +106,15 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
                 "failure" | "error" => failure = Some(begun(&element)),
                 _ => {}
             },
-            Ok(Some(Part::Text(text))) => {
+            Ok(Some(XmlPart::Text(text))) => {
                 if let Some(failure) = failure.as_mut().filter(|failure| failure.text.len() < MAX_TEXT_BYTES)
                 {
                     failure.text.push_str(&text);
                 }
             }
-            Ok(Some(Part::End(name))) => match name.as_str() {
+            Ok(Some(XmlPart::End(name))) => match name.as_str() {
                 "testsuite" => drop(suites.pop()),
-                "testcase" => case = Case::default(),
+                "testcase" => case = JunitCase::default(),
                 "failure" | "error" => {
                     if let Some(failure) = failure.take() {
                         told(&case, &failure, (&places, input), &mut collected);
@@ -136,14 +136,14 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     collected.finish()
 }
 
-fn file(element: &Element) -> Option<String> {
+fn file(element: &XmlElement) -> Option<String> {
     element.get("file").or_else(|| element.get("filepath")).map(str::to_owned)
 }
 
-fn suite(element: &Element, outer: Option<&Suite>) -> Suite {
+fn suite(element: &XmlElement, outer: Option<&JunitSuite>) -> JunitSuite {
     let is_pytest = element.get("name") == Some("pytest");
     let named = |attribute: &str| element.get(attribute).map(str::to_owned);
-    Suite {
+    JunitSuite {
         name: named("name").unwrap_or_default(),
         package: named("package").or_else(|| Some(outer?.package.clone())).unwrap_or_default(),
         file: file(element).or_else(|| outer?.file.clone()),
@@ -151,12 +151,12 @@ fn suite(element: &Element, outer: Option<&Suite>) -> Suite {
     }
 }
 
-fn case(element: &Element, suite: Option<&Suite>) -> Case {
+fn case(element: &XmlElement, suite: Option<&JunitSuite>) -> JunitCase {
     let line = element.number("line");
     let has_line = element.get("line").is_some();
     // A test case may hold any number of failures.
     let name = |attribute: &str| text::line(element.get(attribute).unwrap_or_default(), MAX_NAME_CHARS);
-    Case {
+    JunitCase {
         name: name("name"),
         class: name("classname"),
         suite: suite.map(|suite| suite.name.clone()).unwrap_or_default(),
@@ -166,8 +166,8 @@ fn case(element: &Element, suite: Option<&Suite>) -> Case {
     }
 }
 
-fn begun(element: &Element) -> Failure {
-    Failure {
+fn begun(element: &XmlElement) -> JunitFailure {
+    JunitFailure {
         rule: element.name.clone(),
         message: element.get("message").unwrap_or_default().to_owned(),
         kind: element.get("type").unwrap_or_default().to_owned(),
@@ -179,7 +179,7 @@ fn begun(element: &Element) -> Failure {
 
 /// Finds the files of places.
 struct FailurePlaces<'a> {
-    paths: Paths,
+    paths: PathResolver,
     files: FileNames<'a>,
 }
 
@@ -187,10 +187,10 @@ struct FailurePlaces<'a> {
 type FailurePlace = Result<(RepoPath, u32), PathError>;
 
 fn told(
-    case: &Case,
-    failure: &Failure,
-    (places, input): (&FailurePlaces<'_>, &Input<'_>),
-    collected: &mut Collected,
+    case: &JunitCase,
+    failure: &JunitFailure,
+    (places, input): (&FailurePlaces<'_>, &OutputContext<'_>),
+    collected: &mut DiagnosticCollector,
 ) {
     let name = match (case.class.as_str(), case.name.as_str()) {
         ("", "") => "a test",
@@ -217,8 +217,8 @@ fn told(
     };
     let package = case.package.split('.').next().filter(|package| !matches!(*package, "" | COPIED));
     let tool = package.filter(|_| is_linted).unwrap_or_else(|| input.tool_or("junit"));
-    let mut diagnostic = Diagnostic::new(tool, path, Range::lines(line, line), message);
-    diagnostic.level = Level::Error;
+    let mut diagnostic = Diagnostic::new(tool, path, DiagnosticRange::lines(line, line), message);
+    diagnostic.level = DiagnosticLevel::Error;
     diagnostic.rule = Some(if is_linted { rule(case, failure) } else { failure.rule.clone() });
     if is_linted {
         return collected.push(diagnostic);
@@ -230,7 +230,7 @@ fn told(
 }
 
 /// The rule of a linter's failure: the name of the test case behind its package, or the failure's type.
-fn rule(case: &Case, failure: &Failure) -> String {
+fn rule(case: &JunitCase, failure: &JunitFailure) -> String {
     let of_case = case.name.strip_prefix("org.").and_then(|name| name.split_once('.')).map(|(_, rule)| rule);
     let of_kind = Some(failure.kind.as_str()).filter(|kind| !kind.is_empty());
     of_case.or(of_kind).unwrap_or(&failure.rule).to_owned()
@@ -238,7 +238,7 @@ fn rule(case: &Case, failure: &Failure) -> String {
 
 impl FailurePlaces<'_> {
     /// The place of a linter's failure, whose suite is a file; none if it is no linter's.
-    fn linted(&self, case: &Case, failure: &Failure) -> Option<FailurePlace> {
+    fn linted(&self, case: &JunitCase, failure: &JunitFailure) -> Option<FailurePlace> {
         if case.file.is_some() || failure.file.is_some() || !is_file_name(&case.suite) {
             return None;
         }
@@ -251,7 +251,7 @@ impl FailurePlaces<'_> {
 
     /// The place of a test's failure: its own; the last one in its text that is in the test's own file; the test's; or the first one
     /// in its text that is in the tree.
-    fn tested(&self, case: &Case, failure: &Failure) -> FailurePlace {
+    fn tested(&self, case: &JunitCase, failure: &JunitFailure) -> FailurePlace {
         let mut wrong = PathError::Missing;
         let mut known = |file: &Option<String>| match self.paths.path(file.as_deref()?) {
             Ok(path) => Some(self.files.longest_end(&path).unwrap_or(path)),

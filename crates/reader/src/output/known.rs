@@ -5,19 +5,21 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::output::format::{Input, Named};
+use crate::output::format::{NamedFormat, OutputContext};
 use crate::output::json::reading::begins;
 use crate::output::json::{cargo, go, python, ruby, script, search, secrets, shell, sql};
 use crate::output::patterns::table;
-use crate::output::report::Report;
+use crate::output::report::DiagnosticReport;
 
 pub mod exclude;
 pub mod hooks;
 pub mod sign;
 pub mod tool;
 
-pub use sign::{Sign, What};
-pub use tool::{FILES, Fetched, KnownTool, SIGN, Severities, SignOptions, Stream, arguments, is_silent};
+pub use sign::{SignTarget, ToolSign};
+pub use tool::{
+    FILES, FetchedFolder, KnownTool, OutputStream, SIGN, SignOptions, ToolSeverities, arguments, is_silent,
+};
 
 /// The table of tools.
 const TOOLS: &str = include_str!("../../tools.toml");
@@ -25,10 +27,12 @@ const TOOLS: &str = include_str!("../../tools.toml");
 /// An entry that reads lines by a pattern. Lines of text are too much alike for a format to be recognised by them.
 macro_rules! lines {
     ($name:literal, $tool:literal, $row:ident) => {
-        Named {
+        NamedFormat {
             name: $name,
             tool: $tool,
-            read: |bytes: &[u8], input: &Input<'_>| -> Report { table::$row.read(bytes, input) },
+            read: |bytes: &[u8], input: &OutputContext<'_>| -> DiagnosticReport {
+                table::$row.read(bytes, input)
+            },
             is: |_| false,
             is_lines: true,
         }
@@ -38,12 +42,12 @@ macro_rules! lines {
 /// An entry that reads JSON, and is recognised by its first bracket and by names within its first bytes.
 macro_rules! json {
     ($name:literal, $tool:literal, $read:path, $bracket:literal, [$($mark:literal),*]) => {
-        Named { name: $name, tool: $tool, read: $read, is: |bytes| begins(bytes, $bracket, &[$($mark),*]), is_lines: false }
+        NamedFormat { name: $name, tool: $tool, read: $read, is: |bytes| begins(bytes, $bracket, &[$($mark),*]), is_lines: false }
     };
 }
 
 /// The formats of single tools, by name.
-pub static NAMED: &[Named] = &[
+pub static NAMED: &[NamedFormat] = &[
     json!("ast-grep-json", "ast-grep", search::ast_grep, b'{', ["\"byteOffset\"", "\"metaVariables\""]),
     json!("bandit-json", "bandit", python::bandit, b'{', ["\"errors\"", "\"generated_at\"", "\"metrics\""]),
     json!("biome-json", "biome", script::biome, b'{', ["\"summary\"", "\"suggestedFixesSkipped\""]),
@@ -57,14 +61,14 @@ pub static NAMED: &[Named] = &[
     ),
     json!("eslint-json", "eslint", script::eslint, b'[', ["\"filePath\"", "\"messages\"", "\"errorCount\""]),
     json!("gitleaks-json", "gitleaks", secrets::gitleaks, b'[', ["\"RuleID\"", "\"Secret\""]),
-    Named {
+    NamedFormat {
         name: "golangci-json",
         tool: "golangci-lint",
         read: go::golangci,
         is: go::is_golangci,
         is_lines: false,
     },
-    Named { name: "govet-json", tool: "go vet", read: go::govet, is: go::is_govet, is_lines: false },
+    NamedFormat { name: "govet-json", tool: "go vet", read: go::govet, is: go::is_govet, is_lines: false },
     json!("hadolint-json", "hadolint", shell::hadolint, b'[', ["\"code\":\"DL", "\"file\"", "\"level\""]),
     json!("mypy-json", "mypy", python::mypy, b'{', ["{\"file\": ", "\"hint\": ", "\"code\": "]),
     json!("oxlint-json", "oxlint", script::oxlint, b'{', ["\"diagnostics\"", "\"labels\"", "\"filename\""]),
@@ -123,10 +127,10 @@ pub fn find(name: &str) -> Option<&'static KnownTool> {
 pub fn parse(text: &str) -> Result<Vec<KnownTool>, toml::de::Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Table {
+    struct KnownToolTable {
         tool: Vec<KnownTool>,
     }
-    toml::from_str::<Table>(text).map(|table| table.tool)
+    toml::from_str::<KnownToolTable>(text).map(|table| table.tool)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Names of formats.
 
-use crate::output::format::Format;
+use crate::output::format::OutputFormat;
 use crate::output::known::NAMED;
 
-impl Format {
+impl OutputFormat {
     /// The format of this name, as a configuration writes it; letters in upper case count as those in lower case.
     pub fn parse(name: &str) -> Option<Self> {
         Self::all().find(|format| format.as_str().eq_ignore_ascii_case(name.trim()))

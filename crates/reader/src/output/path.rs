@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_diff::RepoPath;
 
-use crate::output::format::Input;
+use crate::output::format::OutputContext;
 
 /// The most bytes of a path.
 pub const MAX_PATH_BYTES: usize = 4096;
@@ -41,7 +41,7 @@ pub enum PathError {
 
 /// The parts of an absolute path, from the root of its file system.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct Absolute {
+pub struct AbsolutePath {
     /// `c:` for a drive, `\\host` for a share, empty for a path that begins with one separator.
     volume: Vec<u8>,
     parts: Vec<Vec<u8>>,
@@ -49,20 +49,20 @@ pub struct Absolute {
 
 /// Finds paths in the tree.
 #[derive(Clone, Debug, Default)]
-pub struct Paths {
-    roots: Vec<Absolute>,
+pub struct PathResolver {
+    roots: Vec<AbsolutePath>,
     folder: Vec<Vec<u8>>,
-    /// The unusual names of files, as in [`Input::unusual`].
+    /// The unusual names of files, as in [`OutputContext::unusual`].
     unusual: BTreeSet<RepoPath>,
     /// The tool may have run elsewhere.
     is_foreign: bool,
 }
 
-impl Paths {
+impl PathResolver {
     /// With the roots and the folder that are known. A root that is no absolute path is ignored.
-    pub fn new(input: &Input<'_>) -> Self {
-        let mut roots: Vec<Absolute> =
-            input.roots.iter().filter_map(|root| Absolute::of_text(root.as_bytes())).collect();
+    pub fn new(input: &OutputContext<'_>) -> Self {
+        let mut roots: Vec<AbsolutePath> =
+            input.roots.iter().filter_map(|root| AbsolutePath::of_text(root.as_bytes())).collect();
         roots.sort_by_key(|root| std::cmp::Reverse(root.parts.len()));
         let folder = input.folder.filter(|folder| folder.is_inside());
         let folder =
@@ -72,7 +72,7 @@ impl Paths {
     }
 
     /// Takes a root that the output itself names, if no other one is known for sure and it is not the root of a file system.
-    pub fn learn_root(&mut self, root: Absolute) {
+    pub fn learn_root(&mut self, root: AbsolutePath) {
         if (self.roots.is_empty() || self.is_foreign) && !root.parts.is_empty() {
             self.roots.push(root);
         }
@@ -120,10 +120,10 @@ impl Paths {
     ///
     /// # Errors
     /// It is no file of the tree.
-    pub fn below(&self, base: &Absolute, relative: &[u8], written: &str) -> Result<RepoPath, PathError> {
+    pub fn below(&self, base: &AbsolutePath, relative: &[u8], written: &str) -> Result<RepoPath, PathError> {
         let outside = || PathError::Outside(written.to_owned());
         let parts = joined(base.parts.clone(), relative).ok_or_else(outside)?;
-        self.in_tree(Absolute { volume: base.volume.clone(), parts }, written)
+        self.in_tree(AbsolutePath { volume: base.volume.clone(), parts }, written)
     }
 
     /// The path in the tree of `relative` below `base`, a folder that is relative itself, both decoded; `written` names it
@@ -146,13 +146,13 @@ impl Paths {
         if path.len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
         }
-        if let Some(absolute) = Absolute::of_text(path) {
+        if let Some(absolute) = AbsolutePath::of_text(path) {
             return self.in_tree(absolute, written);
         }
         self.relative(b"", path, written)
     }
 
-    fn in_tree(&self, absolute: Absolute, written: &str) -> Result<RepoPath, PathError> {
+    fn in_tree(&self, absolute: AbsolutePath, written: &str) -> Result<RepoPath, PathError> {
         if self.roots.is_empty() {
             return Err(PathError::NoRoot(written.to_owned()));
         }
@@ -161,7 +161,7 @@ impl Paths {
     }
 }
 
-impl Absolute {
+impl AbsolutePath {
     /// An absolute path that is written as text: with one separator at its beginning, with a drive, or with a host. None
     /// for a relative path, or one that climbs above the root.
     fn of_text(path: &[u8]) -> Option<Self> {
@@ -223,7 +223,7 @@ impl Absolute {
 /// Those of these files whose names, written as they are, would lead elsewhere: they hold a backslash, begin like a drive or
 /// an address, are in quotes, or are no text.
 pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoPath> {
-    let plain = Paths::default();
+    let plain = PathResolver::default();
     let is_usual = |path: &RepoPath| {
         path.as_str().is_some_and(|text| {
             RepoPath::from_text(text) == *path && plain.path(text).is_ok_and(|found| found == *path)
@@ -235,16 +235,16 @@ pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoP
 /// The root of the tree on the machine where a tool ran, by paths that are outside of every known root: the folder below which most of
 /// them name a file of the tree. Of each path the longest end counts that does. None if none does, or if two folders have as many.
 pub fn root_of(outside: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Option<String> {
-    let mut files: BTreeMap<Absolute, usize> = BTreeMap::new();
+    let mut files: BTreeMap<AbsolutePath, usize> = BTreeMap::new();
     let paths: BTreeSet<&String> = outside.iter().collect();
     for path in paths {
-        let Some(path) = Absolute::of_uri(path).filter(|path| path.parts.len() <= MAX_PARTS) else {
+        let Some(path) = AbsolutePath::of_uri(path).filter(|path| path.parts.len() <= MAX_PARTS) else {
             continue;
         };
         let above = (0..path.parts.len()).find_map(|at| {
             let (root, rest) = path.parts.split_at_checked(at)?;
             let is_known = file(rest, "").is_ok_and(|rest| is_file(&rest));
-            is_known.then(|| Absolute { volume: path.volume.clone(), parts: root.to_vec() })
+            is_known.then(|| AbsolutePath { volume: path.volume.clone(), parts: root.to_vec() })
         });
         if let Some(root) = above {
             *files.entry(root).or_default() += 1;

@@ -1,17 +1,17 @@
 //! Diagnostics on lines of text, as compilers print them: a path, a line, mostly a column, and a message.
 //!
-//! A [`Pattern`] is a row of [`table`]: regular expressions with named groups, and what the numbers in them mean. A line
+//! A [`LinePattern`] is a row of [`table`]: regular expressions with named groups, and what the numbers in them mean. A line
 //! that no expression matches is no error: tools print headings, quoted source and summaries between their diagnostics.
 
 use regex::{Captures, Regex};
 
 use crate::output::decode;
-use crate::output::diagnostic::{Diagnostic, Level};
-use crate::output::format::Input;
+use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};
+use crate::output::format::OutputContext;
 use crate::output::level::level;
-use crate::output::path::Paths;
-use crate::output::range::{ColumnUnit, Range};
-use crate::output::report::{Collected, ProblemKind, Report};
+use crate::output::path::PathResolver;
+use crate::output::range::{ColumnUnit, DiagnosticRange};
+use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text::without_escapes;
 
 pub mod table;
@@ -25,7 +25,7 @@ const MAX_LINE_CHARS: usize = 8 << 10;
 /// the file; `column` is from 1 and `column0` from 0; `end_line` and `end_column` are from 1; `level` is a word
 /// that the module `level` knows; `rule` and `title` are names.
 #[derive(Debug)]
-pub struct Pattern {
+pub struct LinePattern {
     /// The name of the format in a configuration.
     pub name: &'static str,
     /// The tool that prints such lines, if it is a single one.
@@ -46,7 +46,7 @@ pub struct Pattern {
     /// Is the end column the last one of the place, rather than the first one behind it?
     pub end_is_in: bool,
     /// The level of a line without a word for it.
-    pub level: Level,
+    pub level: DiagnosticLevel,
     /// Does the first letter of the rule's name say the level?
     pub level_in_rule: bool,
     /// Do notes without a rule belong to the diagnostic before them? Then they are no diagnostics.
@@ -72,7 +72,7 @@ struct LineCounts {
     total: Option<u64>,
 }
 
-impl Pattern {
+impl LinePattern {
     /// The expressions for lines.
     pub fn expressions(&self) -> Vec<Regex> {
         compiled(self.lines)
@@ -84,11 +84,11 @@ impl Pattern {
     }
 
     /// Reads an output. A text of which no line is understood is a problem; so is a number of diagnostics by the tool itself that is
-    /// larger than what is understood. Other lines are named ([`Report::other_lines`]).
-    pub fn read(&self, bytes: &[u8], input: &Input<'_>) -> Report {
-        let mut collected = Collected::new();
+    /// larger than what is understood. Other lines are named ([`DiagnosticReport::other_lines`]).
+    pub fn read(&self, bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+        let mut collected = DiagnosticCollector::new();
         let text = decode::lines(bytes, &mut collected);
-        let paths = Paths::new(input);
+        let paths = PathResolver::new(input);
         let tool = input.tool_or(if self.tool.is_empty() { self.name } else { self.tool });
         let (expressions, failure) = (self.expressions(), self.failing());
         let (others, quotes, marker) =
@@ -125,13 +125,19 @@ impl Pattern {
     }
 
     /// Collects the diagnostic of a line. False for a note that belongs to the diagnostic before it.
-    fn take(&self, groups: &Captures<'_>, tool: &str, paths: &Paths, collected: &mut Collected) -> bool {
+    fn take(
+        &self,
+        groups: &Captures<'_>,
+        tool: &str,
+        paths: &PathResolver,
+        collected: &mut DiagnosticCollector,
+    ) -> bool {
         let group =
             |name: &str| groups.name(name).map(|found| found.as_str().trim()).filter(|text| !text.is_empty());
         let rule = group("rule");
         let by_letter = || rule.filter(|_| self.level_in_rule).and_then(|rule| level(rule.get(..1)?));
         let level = group("level").and_then(level).or_else(by_letter).unwrap_or(self.level);
-        if self.notes_are_context && level == Level::Note && rule.is_none() {
+        if self.notes_are_context && level == DiagnosticLevel::Note && rule.is_none() {
             return false;
         }
         let written = group("path").unwrap_or_default();
@@ -152,9 +158,9 @@ impl Pattern {
     }
 
     /// The place that the groups of a line name. A number that is too large counts as none.
-    fn range<'a>(&self, group: &impl Fn(&str) -> Option<&'a str>, rule: Option<&str>) -> Range {
+    fn range<'a>(&self, group: &impl Fn(&str) -> Option<&'a str>, rule: Option<&str>) -> DiagnosticRange {
         let number = |name: &str| group(name).and_then(|digits| digits.parse::<u32>().ok());
-        let Some(line) = number("line") else { return Range::File };
+        let Some(line) = number("line") else { return DiagnosticRange::File };
         let column0 = || number("column0").map(|column| column.saturating_add(1));
         let column = number("column").or_else(column0).unwrap_or(0);
         let unit = self.units.iter().find(|(begins, _)| rule.is_some_and(|rule| rule.starts_with(begins)));
@@ -162,10 +168,10 @@ impl Pattern {
         match (number("end_line").unwrap_or(line), number("end_column").unwrap_or(0)) {
             (end_line, end) if end_line == line && end > 0 => {
                 let end = end.saturating_add(u32::from(self.end_is_in));
-                Range::between((line, column), (line, end), unit)
+                DiagnosticRange::between((line, column), (line, end), unit)
             }
             // An end on another line is that of a whole definition, whose first line is meant.
-            (_, _) => Range::at(line, column, unit),
+            (_, _) => DiagnosticRange::at(line, column, unit),
         }
     }
 }
@@ -184,7 +190,7 @@ impl LineCounts {
     }
 
     /// Names what may be missing.
-    fn check(&self, collected: &mut Collected) {
+    fn check(&self, collected: &mut DiagnosticCollector) {
         let entries = collected.entries().saturating_add(self.notes);
         if let Some(total) = self.total.filter(|total| *total > entries) {
             let text = format!("the tool counts {total} findings, and {entries} are understood");

@@ -15,40 +15,40 @@ pub enum ColumnUnit {
 
 /// The place of a diagnostic or of an edit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Range {
+pub enum DiagnosticRange {
     /// The file as a whole, without a line.
     File,
     /// Lines, and columns in them if the tool gave those.
-    Text(Span),
+    Text(LineSpan),
     /// Offsets from the file's beginning.
-    Offsets(Offsets),
+    Offsets(OffsetSpan),
 }
 
 /// A position in a line. A position without column is the line's beginning where a span starts, and its end (before the
 /// line break) where a span ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Position {
+pub struct LinePosition {
     line: u32,
     column: Option<u32>,
 }
 
 /// From one position up to another one, which is not before it: the start is in it, the end is not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Span {
-    start: Position,
-    end: Position,
+pub struct LineSpan {
+    start: LinePosition,
+    end: LinePosition,
     unit: ColumnUnit,
 }
 
 /// From one offset up to another one, which is not before it: zero-based, the start is in it, the end is not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Offsets {
+pub struct OffsetSpan {
     start: u64,
     end: u64,
     unit: ColumnUnit,
 }
 
-impl Position {
+impl LinePosition {
     /// A line and a column, both from 1. None for the line 0. A column 0 is no column: many tools print it where they know
     /// the line alone.
     pub fn new(line: u32, column: Option<u32>) -> Option<Self> {
@@ -66,20 +66,20 @@ impl Position {
     }
 }
 
-impl Span {
+impl LineSpan {
     /// None if the end is before the start. An end without column is the end of its line.
-    pub fn new(start: Position, end: Position, unit: ColumnUnit) -> Option<Self> {
-        let key = |position: Position, none: u32| (position.line, position.column.unwrap_or(none));
+    pub fn new(start: LinePosition, end: LinePosition, unit: ColumnUnit) -> Option<Self> {
+        let key = |position: LinePosition, none: u32| (position.line, position.column.unwrap_or(none));
         (key(start, 1) <= key(end, u32::MAX)).then_some(Self { start, end, unit })
     }
 
     /// The first position in it.
-    pub fn start(self) -> Position {
+    pub fn start(self) -> LinePosition {
         self.start
     }
 
     /// The first position behind it.
-    pub fn end(self) -> Position {
+    pub fn end(self) -> LinePosition {
         self.end
     }
 
@@ -89,7 +89,7 @@ impl Span {
     }
 }
 
-impl Offsets {
+impl OffsetSpan {
     /// None if the end is before the start.
     pub fn new(start: u64, end: u64, unit: ColumnUnit) -> Option<Self> {
         (start <= end).then_some(Self { start, end, unit })
@@ -111,14 +111,14 @@ impl Offsets {
     }
 }
 
-impl Range {
+impl DiagnosticRange {
     /// Whole lines, both from 1 and both in it. It takes whatever a tool prints: the file for the line 0, and the first
     /// line alone where the last one is before it.
     pub fn lines(first: u32, last: u32) -> Self {
-        let start = Position { line: first, column: None };
-        let end = Position { line: last.max(first), column: None };
+        let start = LinePosition { line: first, column: None };
+        let end = LinePosition { line: last.max(first), column: None };
         // Lines have no columns, so the unit does not matter.
-        if first == 0 { Self::File } else { Self::Text(Span { start, end, unit: ColumnUnit::Byte }) }
+        if first == 0 { Self::File } else { Self::Text(LineSpan { start, end, unit: ColumnUnit::Byte }) }
     }
 
     /// One place of a line, both from 1, for a diagnostic: the file for the line 0, and the whole line for the column 0.
@@ -132,15 +132,15 @@ impl Range {
 
     /// From a line and a column up to another column, which is not in it, for a diagnostic. It takes whatever a tool
     /// prints: the file for the line 0, and the start alone where the end is before it. An edit is read by
-    /// [`Range::exact`].
+    /// [`DiagnosticRange::exact`].
     pub fn between(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Self {
         if start.1 == 0 && end.1 == 0 {
             return Self::lines(start.0, end.0);
         }
-        let position = |(line, column)| Position::new(line, Some(column));
+        let position = |(line, column)| LinePosition::new(line, Some(column));
         let Some(start) = position(start) else { return Self::File };
         let end = position(end).unwrap_or(start);
-        Self::Text(Span::new(start, end, unit).unwrap_or(Span { start, end: start, unit }))
+        Self::Text(LineSpan::new(start, end, unit).unwrap_or(LineSpan { start, end: start, unit }))
     }
 
     /// From a line and a column up to another column, which is not in it, for an edit. None if a line or a column is 0,
@@ -149,13 +149,13 @@ impl Range {
         if start.1 == 0 || end.1 == 0 {
             return None;
         }
-        let position = |(line, column)| Position::new(line, Some(column));
-        Span::new(position(start)?, position(end)?, unit).map(Self::Text)
+        let position = |(line, column)| LinePosition::new(line, Some(column));
+        LineSpan::new(position(start)?, position(end)?, unit).map(Self::Text)
     }
 
     /// From an offset up to another one, both zero-based. None if the end is before the start.
     pub fn offsets(start: u64, end: u64, unit: ColumnUnit) -> Option<Self> {
-        Offsets::new(start, end, unit).map(Self::Offsets)
+        OffsetSpan::new(start, end, unit).map(Self::Offsets)
     }
 
     /// The column that it starts at, in the tool's unit, or the offset; none if it is of whole lines.

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::output::decode;
-use crate::output::diagnostic::{Diagnostic, Level, MAX_NAME_CHARS, ToolEdit, ToolFix};
-use crate::output::entries::{self, List, Whole};
-use crate::output::format::Input;
-use crate::output::path::{PathError, Paths};
-use crate::output::range::{ColumnUnit, Range};
-use crate::output::report::{Collected, ProblemKind, Report};
+use crate::output::diagnostic::{Diagnostic, DiagnosticLevel, MAX_NAME_CHARS, ToolEdit, ToolFix};
+use crate::output::entries::{self, BoundedList, WholeNumber};
+use crate::output::format::OutputContext;
+use crate::output::path::{PathError, PathResolver};
+use crate::output::range::{ColumnUnit, DiagnosticRange};
+use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text::start;
 
 /// The most suggestions of a diagnostic that are looked at.
@@ -24,75 +24,75 @@ const MAX_SUGGESTIONS: usize = 100;
 
 /// `DiagnosticResult`.
 #[derive(Deserialize)]
-struct Outcome<'a> {
+struct RdjsonResult<'a> {
     #[serde(borrow)]
     diagnostics: Option<&'a RawValue>,
-    source: Option<Source>,
-    severity: Option<Severity>,
+    source: Option<RdjsonSource>,
+    severity: Option<RdjsonSeverity>,
 }
 
 /// `Diagnostic`.
 #[derive(Deserialize)]
-struct Entry {
+struct RdjsonDiagnostic {
     message: Option<String>,
-    location: Option<Location>,
-    severity: Option<Severity>,
-    source: Option<Source>,
-    code: Option<Code>,
+    location: Option<RdjsonLocation>,
+    severity: Option<RdjsonSeverity>,
+    source: Option<RdjsonSource>,
+    code: Option<RdjsonCode>,
     #[serde(default)]
-    suggestions: List<Suggestion, MAX_SUGGESTIONS>,
+    suggestions: BoundedList<RdjsonSuggestion, MAX_SUGGESTIONS>,
 }
 
 #[derive(Deserialize)]
-struct Location {
+struct RdjsonLocation {
     path: Option<String>,
-    range: Option<Extent>,
+    range: Option<RdjsonRange>,
 }
 
-/// `Range`.
+/// `DiagnosticRange`.
 #[derive(Deserialize)]
-struct Extent {
-    start: Option<Place>,
-    end: Option<Place>,
+struct RdjsonRange {
+    start: Option<RdjsonPosition>,
+    end: Option<RdjsonPosition>,
 }
 
 /// `Position`.
 #[derive(Deserialize, Clone, Copy)]
-struct Place {
-    line: Option<Whole>,
-    column: Option<Whole>,
+struct RdjsonPosition {
+    line: Option<WholeNumber>,
+    column: Option<WholeNumber>,
 }
 
 #[derive(Deserialize)]
-struct Suggestion {
-    range: Option<Extent>,
+struct RdjsonSuggestion {
+    range: Option<RdjsonRange>,
     text: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Source {
+struct RdjsonSource {
     name: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Code {
+struct RdjsonCode {
     value: Option<String>,
     url: Option<String>,
 }
 
-/// `Severity`, by its name or its number.
+/// `RdjsonSeverity`, by its name or its number.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Severity {
+enum RdjsonSeverity {
     Name(String),
     Number(i64),
 }
 
 /// Reads a result. It does not panic on any bytes.
-pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut collected = Collected::new();
+pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
-    let result: Outcome<'_> = match entries::document(&text, &mut collected) {
+    let result: RdjsonResult<'_> = match entries::document(&text, &mut collected) {
         Ok(result) => result,
         Err(error) => {
             collected.problem(ProblemKind::Unreadable, &format!("no result: {error}"));
@@ -103,8 +103,8 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
     if result.diagnostics.is_none() && result.source.is_none() && result.severity.is_none() {
         collected.problem(ProblemKind::Unreadable, "a result without diagnostics");
     }
-    let paths = Paths::new(input);
-    let whole = Defaults { source: result.source, severity: result.severity };
+    let paths = PathResolver::new(input);
+    let whole = RdjsonDefaults { source: result.source, severity: result.severity };
     if let Some(name) = whole.source.as_ref().and_then(|source| source.name.as_ref()) {
         collected.tool(name);
     }
@@ -121,11 +121,11 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
 }
 
 /// Reads diagnostics, one on each line. It does not panic on any bytes.
-pub(crate) fn read_lines(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut collected = Collected::new();
+pub(crate) fn read_lines(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut collected = DiagnosticCollector::new();
     let text = decode::lines(bytes, &mut collected);
-    let paths = Paths::new(input);
-    let whole = Defaults { source: None, severity: None };
+    let paths = PathResolver::new(input);
+    let whole = RdjsonDefaults { source: None, severity: None };
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         one(&format!("line {}", index + 1), line, &whole, (&paths, input), &mut collected);
     }
@@ -133,19 +133,19 @@ pub(crate) fn read_lines(bytes: &[u8], input: &Input<'_>) -> Report {
 }
 
 /// The fields of a result that stand for its diagnostics' own.
-struct Defaults {
-    source: Option<Source>,
-    severity: Option<Severity>,
+struct RdjsonDefaults {
+    source: Option<RdjsonSource>,
+    severity: Option<RdjsonSeverity>,
 }
 
 fn one(
     named: &str,
     text: &str,
-    whole: &Defaults,
-    (paths, input): (&Paths, &Input<'_>),
-    collected: &mut Collected,
+    whole: &RdjsonDefaults,
+    (paths, input): (&PathResolver, &OutputContext<'_>),
+    collected: &mut DiagnosticCollector,
 ) {
-    let entry: Entry = match serde_json::from_str(text) {
+    let entry: RdjsonDiagnostic = match serde_json::from_str(text) {
         Ok(entry) => entry,
         Err(error) => return collected.leave_out(ProblemKind::Entry, &format!("{named}: {error}")),
     };
@@ -154,21 +154,21 @@ fn one(
         Ok(path) => path,
         Err(error) => return collected.unplaced(&error, &format!("{named}: {error}")),
     };
-    let name = |source: &Option<Source>| {
+    let name = |source: &Option<RdjsonSource>| {
         source.as_ref()?.name.as_deref().map(|name| start(name, MAX_NAME_CHARS).to_owned())
     };
     let tool = name(&entry.source).or_else(|| name(&whole.source)).filter(|name| !name.trim().is_empty());
     let tool = tool.unwrap_or_else(|| input.tool_or("rdjson").to_owned());
-    let range = span.as_ref().map_or(Range::File, range);
+    let range = span.as_ref().map_or(DiagnosticRange::File, range);
     let mut diagnostic = Diagnostic::new(tool, path.clone(), range, entry.message.unwrap_or_default());
     diagnostic.level =
-        level(entry.severity.as_ref()).or(level(whole.severity.as_ref())).unwrap_or(Level::Warning);
+        level(entry.severity.as_ref()).or(level(whole.severity.as_ref())).unwrap_or(DiagnosticLevel::Warning);
     if let Some(code) = entry.code {
         (diagnostic.rule, diagnostic.rule_page) = (code.value, code.url);
     }
     for (index, suggestion) in entry.suggestions.0.into_iter().enumerate() {
         let range = suggestion.as_ref().and_then(|suggestion| exact(suggestion.range.as_ref()?));
-        if let (Some(range), Some(Suggestion { text, .. })) = (range, suggestion) {
+        if let (Some(range), Some(RdjsonSuggestion { text, .. })) = (range, suggestion) {
             let edit = ToolEdit { path: path.clone(), range, new_text: text.unwrap_or_default() };
             diagnostic.fixes.push(ToolFix { message: None, edits: vec![edit] });
         } else {
@@ -179,32 +179,33 @@ fn one(
 }
 
 /// A range of a diagnostic, as far as it makes sense.
-fn range(span: &Extent) -> Range {
+fn range(span: &RdjsonRange) -> DiagnosticRange {
     exact(span).unwrap_or_else(|| {
-        let line = |place: Option<Place>| place.and_then(|place| place.line).map_or(0, Whole::count);
-        Range::lines(line(span.start), line(span.end))
+        let line =
+            |place: Option<RdjsonPosition>| place.and_then(|place| place.line).map_or(0, WholeNumber::count);
+        DiagnosticRange::lines(line(span.start), line(span.end))
     })
 }
 
 /// A range as the format defines it; none for one that it does not define.
-fn exact(span: &Extent) -> Option<Range> {
+fn exact(span: &RdjsonRange) -> Option<DiagnosticRange> {
     let start = span.start?;
     let end = span.end.unwrap_or(start);
-    let given = |whole: Option<Whole>| whole.map_or(0, Whole::count);
+    let given = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::count);
     let (first, last) = (given(start.line), given(end.line));
     match (given(start.column), given(end.column)) {
-        (0, 0) => (first > 0 && first <= last).then(|| Range::lines(first, last)),
+        (0, 0) => (first > 0 && first <= last).then(|| DiagnosticRange::lines(first, last)),
         // The line's beginning up to a column.
-        (0, column) => Range::exact((first, 1), (last, column), ColumnUnit::Byte),
+        (0, column) => DiagnosticRange::exact((first, 1), (last, column), ColumnUnit::Byte),
         (_, 0) => None,
-        (start, end) => Range::exact((first, start), (last, end), ColumnUnit::Byte),
+        (start, end) => DiagnosticRange::exact((first, start), (last, end), ColumnUnit::Byte),
     }
 }
 
-fn level(severity: Option<&Severity>) -> Option<Level> {
+fn level(severity: Option<&RdjsonSeverity>) -> Option<DiagnosticLevel> {
     let number = match severity? {
-        Severity::Number(number) => *number,
-        Severity::Name(name) => match name.as_str() {
+        RdjsonSeverity::Number(number) => *number,
+        RdjsonSeverity::Name(name) => match name.as_str() {
             "ERROR" => 1,
             "WARNING" => 2,
             "INFO" => 3,
@@ -212,9 +213,9 @@ fn level(severity: Option<&Severity>) -> Option<Level> {
         },
     };
     match number {
-        1 => Some(Level::Error),
-        2 => Some(Level::Warning),
-        3 => Some(Level::Note),
+        1 => Some(DiagnosticLevel::Error),
+        2 => Some(DiagnosticLevel::Warning),
+        3 => Some(DiagnosticLevel::Note),
         _ => None,
     }
 }

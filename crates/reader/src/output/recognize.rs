@@ -6,22 +6,22 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::output::decode;
-use crate::output::entries::{self, Fields};
-use crate::output::format::Format;
+use crate::output::entries::{self, BoundedFields};
+use crate::output::format::OutputFormat;
 use crate::output::known::NAMED;
 use crate::output::report::MAX_INPUT_BYTES;
-use crate::output::xml::{Part, Parts};
+use crate::output::xml::{XmlPart, XmlParts};
 
 /// The most fields of a document that are looked at.
 const MAX_FIELDS: usize = 100;
 /// The most elements of an XML document that are looked at; the first decides.
 const MAX_PARTS: usize = 100;
 
-type Names = Fields<IgnoredAny, MAX_FIELDS>;
+type FieldNames = BoundedFields<IgnoredAny, MAX_FIELDS>;
 
 /// The format of an output that nobody named. None for one that is empty, too large, or of no known format; a bare `[]` is
 /// of many.
-pub fn recognize(bytes: &[u8]) -> Option<Format> {
+pub fn recognize(bytes: &[u8]) -> Option<OutputFormat> {
     if bytes.len() > MAX_INPUT_BYTES {
         return None;
     }
@@ -29,18 +29,19 @@ pub fn recognize(bytes: &[u8]) -> Option<Format> {
     let text = text.trim_start();
     let own = match text.as_bytes().first()? {
         b'{' => object(text),
-        b'[' => is_gitlab(text).then_some(Format::Gitlab),
+        b'[' => is_gitlab(text).then_some(OutputFormat::Gitlab),
         b'<' => xml(text),
         _ => None,
     };
-    own.or_else(|| NAMED.iter().find(|named| (named.is)(bytes)).map(Format::Named))
+    own.or_else(|| NAMED.iter().find(|named| (named.is)(bytes)).map(OutputFormat::Named))
 }
 
-fn object(text: &str) -> Option<Format> {
+fn object(text: &str) -> Option<OutputFormat> {
     let first_line =
-        || text.lines().next().filter(|line| is_rdjson_diagnostic(line)).map(|_| Format::Rdjsonl);
+        || text.lines().next().filter(|line| is_rdjson_diagnostic(line)).map(|_| OutputFormat::Rdjsonl);
     // Some tools print a line behind their document.
-    let mut documents = serde_json::Deserializer::from_str(text).into_iter::<Fields<&RawValue, MAX_FIELDS>>();
+    let mut documents =
+        serde_json::Deserializer::from_str(text).into_iter::<BoundedFields<&RawValue, MAX_FIELDS>>();
     let Some(Ok(fields)) = documents.next() else { return first_line() };
     let starts = |name: &str, with: char| fields.get(name).is_some_and(|value| value.get().starts_with(with));
     let schema = fields.get("$schema").is_some_and(|schema| schema.get().contains("sarif"));
@@ -49,12 +50,12 @@ fn object(text: &str) -> Option<Format> {
         ["\"1.0", "\"2."].iter().any(|begins| version.get().starts_with(begins))
     });
     if starts("runs", '[') && (schema || is_versioned) {
-        return Some(Format::Sarif);
+        return Some(OutputFormat::Sarif);
     }
     let is_own = |name: &str| matches!(name, "diagnostics" | "source" | "severity");
     if starts("diagnostics", '[') && fields.0.iter().all(|(name, _)| is_own(name)) {
         let first = first(fields.get("diagnostics")?.get());
-        return first.is_none_or(is_rdjson_diagnostic).then_some(Format::Rdjson);
+        return first.is_none_or(is_rdjson_diagnostic).then_some(OutputFormat::Rdjson);
     }
     first_line()
 }
@@ -72,32 +73,32 @@ fn first(array: &str) -> Option<&str> {
 }
 
 fn is_rdjson_diagnostic(text: &str) -> bool {
-    let Ok(fields) = serde_json::from_str::<Fields<&RawValue, MAX_FIELDS>>(text) else { return false };
+    let Ok(fields) = serde_json::from_str::<BoundedFields<&RawValue, MAX_FIELDS>>(text) else { return false };
     has_path(&fields) && fields.get("message").is_some_and(|message| message.get().starts_with('"'))
 }
 
-fn has_path(fields: &Fields<&RawValue, MAX_FIELDS>) -> bool {
+fn has_path(fields: &BoundedFields<&RawValue, MAX_FIELDS>) -> bool {
     let location =
-        fields.get("location").and_then(|location| serde_json::from_str::<Names>(location.get()).ok());
+        fields.get("location").and_then(|location| serde_json::from_str::<FieldNames>(location.get()).ok());
     location.is_some_and(|location| location.get("path").is_some())
 }
 
 fn is_gitlab(text: &str) -> bool {
-    let entry =
-        first(text).and_then(|entry| serde_json::from_str::<Fields<&RawValue, MAX_FIELDS>>(entry).ok());
+    let entry = first(text)
+        .and_then(|entry| serde_json::from_str::<BoundedFields<&RawValue, MAX_FIELDS>>(entry).ok());
     entry.is_some_and(|entry| {
         let is_named = entry.get("fingerprint").is_some() || entry.get("check_name").is_some();
         is_named && entry.get("description").is_some() && has_path(&entry)
     })
 }
 
-fn xml(text: &str) -> Option<Format> {
-    let mut parts = Parts::of(text);
+fn xml(text: &str) -> Option<OutputFormat> {
+    let mut parts = XmlParts::of(text);
     for _ in 0..MAX_PARTS {
-        if let Part::Start(element) = parts.part().ok()?? {
+        if let XmlPart::Start(element) = parts.part().ok()?? {
             return match element.name.as_str() {
-                "checkstyle" => Some(Format::Checkstyle),
-                "testsuites" | "testsuite" => Some(Format::Junit),
+                "checkstyle" => Some(OutputFormat::Checkstyle),
+                "testsuites" | "testsuite" => Some(OutputFormat::Junit),
                 _ => None,
             };
         }

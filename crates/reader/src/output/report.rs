@@ -30,13 +30,13 @@ pub const MAX_PROBLEM_CHARS: usize = 300;
 
 /// The diagnostics that could be read of an output, and the problems with the rest.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Report {
+pub struct DiagnosticReport {
     /// The diagnostics, in the order of the output.
     pub diagnostics: Vec<Diagnostic>,
     /// The tools that the output names, also those that have found nothing: [`MAX_TOOLS`] at most.
     pub tools: BTreeSet<String>,
     /// The first [`MAX_PROBLEMS`] problems.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ReportProblem>,
     /// The number of problems beside those.
     pub more_problems: u64,
     /// The number of entries that are not among the diagnostics: malformed ones, those without a place in the tree, and
@@ -54,7 +54,7 @@ pub struct Report {
 
 /// A reason for which a report may not hold everything that the tool found.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Problem {
+pub struct ReportProblem {
     /// The kind.
     pub kind: ProblemKind,
     /// One visible line that names the thing.
@@ -82,15 +82,15 @@ pub enum ProblemKind {
 
 /// A report that is being made. It bounds and cleans whatever is put in.
 #[derive(Debug, Default)]
-pub struct Collected {
-    report: Report,
+pub struct DiagnosticCollector {
+    report: DiagnosticReport,
     text_bytes: usize,
     beyond: u64,
     /// The number of diagnostics that the tool says there are.
     expected: u64,
 }
 
-impl Collected {
+impl DiagnosticCollector {
     /// Nothing yet.
     pub fn new() -> Self {
         Self::default()
@@ -135,7 +135,7 @@ impl Collected {
             self.report.more_problems += 1;
         } else {
             let text = clean(&text::without_escapes(text, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS);
-            self.report.problems.push(Problem { kind, text });
+            self.report.problems.push(ReportProblem { kind, text });
         }
     }
 
@@ -216,7 +216,7 @@ impl Collected {
     }
 
     /// The report.
-    pub fn finish(mut self) -> Report {
+    pub fn finish(mut self) -> DiagnosticReport {
         let (expected, entries) = (self.expected, self.entries());
         if expected > entries {
             let text = format!("the tool counts {expected} findings, and {entries} are understood");

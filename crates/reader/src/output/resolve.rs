@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use truing_diff::RepoPath;
 
 use crate::content::BYTE_ORDER_MARK;
-use crate::lines::Lines;
+use crate::lines::LineIndex;
 use crate::output::diagnostic::{MAX_EDITS, ToolFix};
-use crate::output::range::{ColumnUnit, Offsets, Position, Range, Span};
+use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan, OffsetSpan};
 
 /// The bytes between two places whose numbers of characters are known: no more are counted to find a place.
 const STRIDE: usize = 4 << 10;
@@ -16,16 +16,16 @@ const STRIDE: usize = 4 << 10;
 /// A file as it was when the tool looked at it.
 #[derive(Debug)]
 pub struct FileText<'a> {
-    lines: Lines<'a>,
+    lines: LineIndex<'a>,
     /// The length of the byte order mark.
     mark: usize,
-    units: OnceLock<Option<Units>>,
+    units: OnceLock<Option<CharacterIndex>>,
     has_crlf: OnceLock<bool>,
 }
 
 /// A reason for which a range is none in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Unresolved {
+pub enum RangeError {
     /// The line is behind the file's last one.
     #[error("line {line} is beyond the end of the file, which has {count}")]
     Line {
@@ -64,7 +64,7 @@ pub struct ByteEdit {
 
 /// A reason for which a fix cannot be applied to a file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum FixRefused {
+pub enum ToolFixError {
     /// It has no edits, or more than [`MAX_EDITS`].
     #[error("a fix of {0} edits, not of 1 to {MAX_EDITS}")]
     Size(usize),
@@ -73,7 +73,7 @@ pub enum FixRefused {
     OtherFile(RepoPath),
     /// One of its ranges is none in the file.
     #[error(transparent)]
-    Unresolved(#[from] Unresolved),
+    Unresolved(#[from] RangeError),
     /// Two of its edits overlap, or insert at the same place.
     #[error("edits of the fix overlap")]
     Overlap,
@@ -86,7 +86,7 @@ impl<'a> FileText<'a> {
     /// The whole content of a file.
     pub fn of(bytes: &'a [u8]) -> Self {
         let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        Self { lines: Lines::of(bytes), mark, units: OnceLock::new(), has_crlf: OnceLock::new() }
+        Self { lines: LineIndex::of(bytes), mark, units: OnceLock::new(), has_crlf: OnceLock::new() }
     }
 
     /// The content, with a byte order mark if it has one.
@@ -99,7 +99,7 @@ impl<'a> FileText<'a> {
         self.lines.count()
     }
 
-    pub(crate) fn index(&self) -> &Lines<'a> {
+    pub(crate) fn index(&self) -> &LineIndex<'a> {
         &self.lines
     }
 
@@ -115,21 +115,21 @@ impl<'a> FileText<'a> {
     ///
     /// # Errors
     /// A line or an offset that the file does not have. A last line beyond the end is cut to the file's last one.
-    pub fn lines(&self, range: &Range) -> Result<(u32, u32), Unresolved> {
+    pub fn lines(&self, range: &DiagnosticRange) -> Result<(u32, u32), RangeError> {
         let count = self.line_count().max(1);
         match range {
-            Range::File => Ok((1, 1)),
-            Range::Text(span) => {
+            DiagnosticRange::File => Ok((1, 1)),
+            DiagnosticRange::Text(span) => {
                 let (start, end) = (span.start(), span.end());
                 if start.line() > count.saturating_add(1) {
-                    return Err(Unresolved::Line { line: start.line(), count: self.line_count() });
+                    return Err(RangeError::Line { line: start.line(), count: self.line_count() });
                 }
                 let first = start.line().min(count);
                 let ends_before = end.column() == Some(1) && end.line() > start.line();
                 let last = end.line().saturating_sub(u32::from(ends_before));
                 Ok((first, last.clamp(first, count)))
             }
-            Range::Offsets(offsets) => {
+            DiagnosticRange::Offsets(offsets) => {
                 let found = self.offsets(*offsets)?;
                 let first = self.lines.number(found.start).min(count);
                 let last = self.lines.number(found.end.saturating_sub(1).max(found.start));
@@ -142,15 +142,15 @@ impl<'a> FileText<'a> {
     ///
     /// # Errors
     /// The range is the file as a whole, or one of its positions is none in the file.
-    pub fn range(&self, range: &Range) -> Result<ops::Range<usize>, Unresolved> {
+    pub fn range(&self, range: &DiagnosticRange) -> Result<ops::Range<usize>, RangeError> {
         match range {
-            Range::File => Err(Unresolved::WholeFile),
-            Range::Text(span) => self.span(*span),
-            Range::Offsets(offsets) => self.offsets(*offsets),
+            DiagnosticRange::File => Err(RangeError::WholeFile),
+            DiagnosticRange::Text(span) => self.span(*span),
+            DiagnosticRange::Offsets(offsets) => self.offsets(*offsets),
         }
     }
 
-    fn span(&self, span: Span) -> Result<ops::Range<usize>, Unresolved> {
+    fn span(&self, span: LineSpan) -> Result<ops::Range<usize>, RangeError> {
         let start = self.position(span.start(), span.unit(), false)?;
         let end = self.position(span.end(), span.unit(), true)?;
         // They are in order by their numbers, so also by their offsets.
@@ -159,9 +159,9 @@ impl<'a> FileText<'a> {
 
     /// The offset of a position. Columns do not count a byte order mark, and may count the line's own line break: SARIF
     /// writes the place behind the last character of a file so.
-    fn position(&self, position: Position, unit: ColumnUnit, is_end: bool) -> Result<usize, Unresolved> {
+    fn position(&self, position: LinePosition, unit: ColumnUnit, is_end: bool) -> Result<usize, RangeError> {
         let (line, text) = (position.line(), self.bytes());
-        let beyond = Unresolved::Line { line, count: self.line_count() };
+        let beyond = RangeError::Line { line, count: self.line_count() };
         let is_after = line == self.line_count().saturating_add(1);
         if line > self.line_count() && !is_after {
             return Err(beyond);
@@ -179,12 +179,12 @@ impl<'a> FileText<'a> {
         let Some(column) = position.column() else {
             return Ok(if is_end { content.end.max(start) } else { start });
         };
-        let wrong = Unresolved::Column { line, column };
+        let wrong = RangeError::Column { line, column };
         let units = (column - 1) as usize;
         let at = match unit {
             ColumnUnit::Byte => start.checked_add(units).ok_or(wrong)?,
             ColumnUnit::Utf16 | ColumnUnit::CodePoint => {
-                let index = self.units().ok_or(Unresolved::NotUtf8)?;
+                let index = self.units().ok_or(RangeError::NotUtf8)?;
                 let target = index.before(text, start, unit).checked_add(units as u64).ok_or(wrong)?;
                 index.at(text, target, unit).ok_or(wrong)?
             }
@@ -206,23 +206,23 @@ impl<'a> FileText<'a> {
         }
     }
 
-    fn offsets(&self, offsets: Offsets) -> Result<ops::Range<usize>, Unresolved> {
+    fn offsets(&self, offsets: OffsetSpan) -> Result<ops::Range<usize>, RangeError> {
         let start = self.offset(offsets.start(), offsets.unit())?;
         Ok(start..self.offset(offsets.end(), offsets.unit())?)
     }
 
     /// The offset in bytes of one in the tool's unit. Offsets in bytes count a byte order mark, and those in characters do
     /// not: these count in text.
-    fn offset(&self, offset: u64, unit: ColumnUnit) -> Result<usize, Unresolved> {
+    fn offset(&self, offset: u64, unit: ColumnUnit) -> Result<usize, RangeError> {
         let text = self.bytes();
-        let wrong = Unresolved::Offset(offset);
+        let wrong = RangeError::Offset(offset);
         match unit {
             ColumnUnit::Byte => {
                 let at = usize::try_from(offset).ok().filter(|at| *at <= text.len());
                 at.filter(|at| self.units().is_none() || is_boundary(text, *at)).ok_or(wrong)
             }
             ColumnUnit::Utf16 | ColumnUnit::CodePoint => {
-                let index = self.units().ok_or(Unresolved::NotUtf8)?;
+                let index = self.units().ok_or(RangeError::NotUtf8)?;
                 let marked = index.before(text, self.mark, unit);
                 index.at(text, offset.checked_add(marked).ok_or(wrong)?, unit).ok_or(wrong)
             }
@@ -234,8 +234,8 @@ impl<'a> FileText<'a> {
         self.units().is_some()
     }
 
-    fn units(&self) -> Option<&Units> {
-        self.units.get_or_init(|| Units::of(self.bytes())).as_ref()
+    fn units(&self) -> Option<&CharacterIndex> {
+        self.units.get_or_init(|| CharacterIndex::of(self.bytes())).as_ref()
     }
 
     /// Does every line end with CRLF, and is there one?
@@ -255,12 +255,12 @@ fn is_boundary(text: &[u8], at: usize) -> bool {
 
 /// The numbers of characters before some places of a text, so that none is counted from the beginning.
 #[derive(Debug)]
-struct Units {
+struct CharacterIndex {
     /// An offset about every [`STRIDE`] bytes, with the UTF-16 code units and the code points before it; the first is 0.
     known: Vec<(usize, u64, u64)>,
 }
 
-impl Units {
+impl CharacterIndex {
     /// None for a text that is not UTF-8.
     fn of(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
@@ -324,15 +324,19 @@ impl Units {
 ///
 /// # Errors
 /// The fix is not one of this file alone, or cannot be applied to it exactly.
-pub fn resolve_fix(fix: &ToolFix, path: &RepoPath, file: &FileText<'_>) -> Result<Vec<ByteEdit>, FixRefused> {
+pub fn resolve_fix(
+    fix: &ToolFix,
+    path: &RepoPath,
+    file: &FileText<'_>,
+) -> Result<Vec<ByteEdit>, ToolFixError> {
     if !(1..=MAX_EDITS).contains(&fix.edits.len()) {
-        return Err(FixRefused::Size(fix.edits.len()));
+        return Err(ToolFixError::Size(fix.edits.len()));
     }
     if let Some(other) = fix.edits.iter().find(|edit| edit.path != *path) {
-        return Err(FixRefused::OtherFile(other.path.clone()));
+        return Err(ToolFixError::OtherFile(other.path.clone()));
     }
     if !file.is_utf8() {
-        return Err(Unresolved::NotUtf8.into());
+        return Err(RangeError::NotUtf8.into());
     }
     let has_crlf = file.has_crlf();
     let mut edits = Vec::with_capacity(fix.edits.len());
@@ -350,8 +354,8 @@ pub fn resolve_fix(fix: &ToolFix, path: &RepoPath, file: &FileText<'_>) -> Resul
         _ => false,
     };
     if edits.windows(2).any(overlap) {
-        return Err(FixRefused::Overlap);
+        return Err(ToolFixError::Overlap);
     }
     edits.retain(|edit| file.bytes().get(edit.range.clone()) != Some(edit.new_text.as_bytes()));
-    if edits.is_empty() { Err(FixRefused::NoChange) } else { Ok(edits) }
+    if edits.is_empty() { Err(ToolFixError::NoChange) } else { Ok(edits) }
 }

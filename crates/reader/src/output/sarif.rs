@@ -15,17 +15,19 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use truing_core::line::counted;
 
-use self::log::{Configuration, Fix, Invocation, Log, Outcome, Properties, Run};
-use self::place::Places;
-use self::rules::{Found, Rules};
+use self::log::{
+    SarifConfiguration, SarifFix, SarifInvocation, SarifLog, SarifProperties, SarifResult, SarifRun,
+};
+use self::place::SarifPlaces;
+use self::rules::{SarifRule, SarifRules};
 use crate::output::decode;
 use crate::output::diagnostic::{
-    Diagnostic, Level, MAX_NAME_CHARS, MAX_PAGE_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolEdit, ToolFix,
+    Diagnostic, DiagnosticLevel, MAX_NAME_CHARS, MAX_PAGE_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolEdit, ToolFix,
 };
-use crate::output::entries::{self, Fields, Whole};
-use crate::output::format::Input;
+use crate::output::entries::{self, BoundedFields, WholeNumber};
+use crate::output::format::OutputContext;
 use crate::output::path::PathError;
-use crate::output::report::{Collected, ProblemKind, Report};
+use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text::start;
 
 /// The beginning of the versions that are read: drafts of 2.1.0 are like it.
@@ -34,15 +36,15 @@ const VERSION: &str = "2.1";
 const PRIMARY: &str = "primaryLocationLineHash";
 
 /// Reads a log. It does not panic on any bytes.
-pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut collected = Collected::new();
+pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
-    match entries::document::<Log<'_>>(&text, &mut collected) {
-        Ok(Log { version: Some(version), .. }) if !version.starts_with(VERSION) => {
+    match entries::document::<SarifLog<'_>>(&text, &mut collected) {
+        Ok(SarifLog { version: Some(version), .. }) if !version.starts_with(VERSION) => {
             let text = format!("SARIF {version} is not read: let the tool print SARIF 2.1.0");
             collected.problem(ProblemKind::Unreadable, &text);
         }
-        Ok(Log { runs: Some(runs), .. }) => {
+        Ok(SarifLog { runs: Some(runs), .. }) => {
             let mut number = 0;
             let read = entries::each(runs.get(), |index, run| {
                 number = index;
@@ -53,24 +55,24 @@ pub(crate) fn read(bytes: &[u8], input: &Input<'_>) -> Report {
                 collected.problem(ProblemKind::Unreadable, &format!("behind run {number}: {error}"));
             }
         }
-        Ok(Log { runs: None, .. }) => collected.problem(ProblemKind::Unreadable, "a log without runs"),
+        Ok(SarifLog { runs: None, .. }) => collected.problem(ProblemKind::Unreadable, "a log without runs"),
         Err(error) => collected.problem(ProblemKind::Unreadable, &format!("no log: {error}")),
     }
     collected.finish()
 }
 
-fn run(run: &RawValue, input: &Input<'_>, number: usize, collected: &mut Collected) {
-    let run: Run<'_> = match serde_json::from_str(run.get()) {
+fn run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected: &mut DiagnosticCollector) {
+    let run: SarifRun<'_> = match serde_json::from_str(run.get()) {
         Ok(run) => run,
         Err(error) => {
             return collected.problem(ProblemKind::Unreadable, &format!("run {number}: {error}"));
         }
     };
     let name = run.tool.driver.name.as_deref().filter(|name| !name.trim().is_empty());
-    let reader = Reader {
+    let reader = SarifReader {
         tool: start(name.unwrap_or_else(|| input.tool_or("sarif")), MAX_NAME_CHARS),
-        places: Places::new(&run, input),
-        rules: Rules::new(&run),
+        places: SarifPlaces::new(&run, input),
+        rules: SarifRules::new(&run),
         run: &run,
     };
     collected.tool(reader.tool);
@@ -94,7 +96,7 @@ fn run(run: &RawValue, input: &Input<'_>, number: usize, collected: &mut Collect
 }
 
 /// Names what an invocation tells of its own failure.
-fn failures(tool: &str, invocation: &Invocation, collected: &mut Collected) {
+fn failures(tool: &str, invocation: &SarifInvocation, collected: &mut DiagnosticCollector) {
     let notifications = invocation.tool_execution_notifications.iter();
     let notifications = notifications.chain(invocation.tool_configuration_notifications.iter());
     let mut is_told = false;
@@ -107,8 +109,10 @@ fn failures(tool: &str, invocation: &Invocation, collected: &mut Collected) {
     if let Some(text) = &invocation.process_start_failure_message {
         collected.problem(ProblemKind::Tool, &format!("{tool} did not start: {text}"));
     } else if invocation.execution_successful == Some(false) && !is_told {
-        let code =
-            invocation.exit_code.map(|Whole(code)| format!(" with exit code {code}")).unwrap_or_default();
+        let code = invocation
+            .exit_code
+            .map(|WholeNumber(code)| format!(" with exit code {code}"))
+            .unwrap_or_default();
         let text =
             invocation.exit_code_description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
         collected.problem(ProblemKind::Tool, &format!("{tool} failed{code}{text}"));
@@ -116,16 +120,16 @@ fn failures(tool: &str, invocation: &Invocation, collected: &mut Collected) {
 }
 
 /// Reads the results of one run.
-struct Reader<'a> {
+struct SarifReader<'a> {
     tool: &'a str,
-    run: &'a Run<'a>,
-    places: Places<'a>,
-    rules: Rules<'a>,
+    run: &'a SarifRun<'a>,
+    places: SarifPlaces<'a>,
+    rules: SarifRules<'a>,
 }
 
-impl Reader<'_> {
-    fn result(&self, index: usize, result: &RawValue, collected: &mut Collected) {
-        let result: Outcome<'_> = match serde_json::from_str(result.get()) {
+impl SarifReader<'_> {
+    fn result(&self, index: usize, result: &RawValue, collected: &mut DiagnosticCollector) {
+        let result: SarifResult<'_> = match serde_json::from_str(result.get()) {
             Ok(result) => result,
             Err(error) => {
                 return collected.leave_out(ProblemKind::Entry, &format!("result {index}: {error}"));
@@ -174,7 +178,7 @@ impl Reader<'_> {
     }
 
     /// Section 3.11.7: the message's own text, or the one of its name. Some tools write Markdown alone, which 3.11.9 does not allow.
-    fn message(&self, result: &Outcome<'_>, rule: &Found<'_>) -> Option<String> {
+    fn message(&self, result: &SarifResult<'_>, rule: &SarifRule<'_>) -> Option<String> {
         let message = result.message.as_ref()?;
         let written = [&message.text, &message.markdown].into_iter().flatten().map(String::as_str);
         let own = { written }.find(|text| !text.trim().is_empty());
@@ -183,13 +187,13 @@ impl Reader<'_> {
     }
 
     /// Section 3.27.10: the result's own level, the one that an invocation sets for its rule, the rule's, or a warning.
-    fn level(&self, result: &Outcome<'_>, rule: &Found<'_>) -> Level {
+    fn level(&self, result: &SarifResult<'_>, rule: &SarifRule<'_>) -> DiagnosticLevel {
         let kind = result.kind.as_deref().unwrap_or("fail");
         if let Some(level) = result.level.as_deref().and_then(level) {
             return level;
         }
         if kind != "fail" {
-            return Level::Note;
+            return DiagnosticLevel::Note;
         }
         let set = || {
             let index = result.provenance.as_ref()?.invocation_index?;
@@ -201,15 +205,20 @@ impl Reader<'_> {
             found?.configuration.as_ref()
         };
         let default = || rule.descriptor?.default_configuration.as_ref();
-        let of = |configuration: &Configuration| configuration.level.as_deref().and_then(level);
-        set().and_then(of).or_else(|| default().and_then(of)).unwrap_or(Level::Warning)
+        let of = |configuration: &SarifConfiguration| configuration.level.as_deref().and_then(level);
+        set().and_then(of).or_else(|| default().and_then(of)).unwrap_or(DiagnosticLevel::Warning)
     }
 
     /// The fixes of a result. One that cannot be read, or that changes a file outside of the tree, is left out and named.
-    fn fixes(&self, fixes: &RawValue, named: &dyn Fn() -> String, collected: &mut Collected) -> Vec<ToolFix> {
+    fn fixes(
+        &self,
+        fixes: &RawValue,
+        named: &dyn Fn() -> String,
+        collected: &mut DiagnosticCollector,
+    ) -> Vec<ToolFix> {
         let mut read = Vec::new();
         let walked = entries::each(fixes.get(), |index, fix| {
-            let fix = serde_json::from_str::<Fix>(fix.get()).map_err(|error| error.to_string());
+            let fix = serde_json::from_str::<SarifFix>(fix.get()).map_err(|error| error.to_string());
             match fix.and_then(|fix| self.fix(fix)) {
                 Ok(fix) => read.push(fix),
                 Err(error) => {
@@ -224,14 +233,15 @@ impl Reader<'_> {
         read
     }
 
-    fn fix(&self, fix: Fix) -> Result<ToolFix, String> {
+    fn fix(&self, fix: SarifFix) -> Result<ToolFix, String> {
         let mut edits = Vec::new();
         for change in fix.artifact_changes {
             let path = self.places.path(&change.artifact_location).map_err(|error| error.to_string())?;
             for replacement in change.replacements {
                 let range = self.places.exact(&replacement.deleted_region).ok_or("a malformed region")?;
                 let content = replacement.inserted_content;
-                let is_binary = |content: &log::Content| content.text.is_none() && content.binary.is_some();
+                let is_binary =
+                    |content: &log::SarifContent| content.text.is_none() && content.binary.is_some();
                 if content.as_ref().is_some_and(is_binary) {
                     return Err("content that is not text".to_owned());
                 }
@@ -247,17 +257,17 @@ impl Reader<'_> {
 }
 
 /// The level of this name. `none` says that there is none, which a finding cannot have: it is a note.
-fn level(name: &str) -> Option<Level> {
+fn level(name: &str) -> Option<DiagnosticLevel> {
     match name {
-        "error" => Some(Level::Error),
-        "warning" => Some(Level::Warning),
-        "note" | "none" => Some(Level::Note),
+        "error" => Some(DiagnosticLevel::Error),
+        "warning" => Some(DiagnosticLevel::Warning),
+        "note" | "none" => Some(DiagnosticLevel::Note),
         _ => None,
     }
 }
 
 /// Section 3.27.23: suppressed, and nobody has yet to agree or has refused.
-fn is_suppressed(result: &Outcome<'_>) -> bool {
+fn is_suppressed(result: &SarifResult<'_>) -> bool {
     let mut entries = result.suppressions.0.iter();
     let stands = |status: Option<&str>| !matches!(status, Some("underReview" | "rejected"));
     !result.suppressions.0.is_empty()
@@ -267,8 +277,8 @@ fn is_suppressed(result: &Outcome<'_>) -> bool {
 /// The mark by which a result is recognised (3.27.16 and 3.27.17): the whole fingerprint of the highest version, or the
 /// partial one that most tools write, or the only one, or a digest of all.
 fn fingerprint<const A: usize, const B: usize>(
-    whole: &Fields<String, A>,
-    partial: &Fields<String, B>,
+    whole: &BoundedFields<String, A>,
+    partial: &BoundedFields<String, B>,
 ) -> Option<String> {
     let version = |name: &str| {
         let (name, version) = name.rsplit_once("/v").unwrap_or((name, "0"));
@@ -300,8 +310,8 @@ fn fingerprint<const A: usize, const B: usize>(
 }
 
 /// The tags of a result and of its rule, and `security` where the rule has a severity of that kind.
-fn tags(result: Option<&RawValue>, rule: Option<&Properties>) -> Vec<String> {
-    let own = result.and_then(|properties| serde_json::from_str::<Properties>(properties.get()).ok());
+fn tags(result: Option<&RawValue>, rule: Option<&SarifProperties>) -> Vec<String> {
+    let own = result.and_then(|properties| serde_json::from_str::<SarifProperties>(properties.get()).ok());
     let bags = [own.as_ref(), rule];
     let mut tags: Vec<String> = Vec::new();
     for tag in bags.iter().flatten().flat_map(|bag| bag.tags.iter()).take(MAX_TAGS) {

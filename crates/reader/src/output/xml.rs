@@ -15,9 +15,9 @@ const MAX_ATTRIBUTES: usize = 100;
 
 /// A part of a document.
 #[derive(Debug)]
-pub(crate) enum Part {
+pub(crate) enum XmlPart {
     /// An element begins.
-    Start(Element),
+    Start(XmlElement),
     /// An element of this name ends; each element does, also one without content.
     End(String),
     /// Text within an element, with its references replaced. Text that is not parted by elements may come in pieces.
@@ -26,13 +26,13 @@ pub(crate) enum Part {
 
 /// The beginning of an element.
 #[derive(Debug)]
-pub(crate) struct Element {
+pub(crate) struct XmlElement {
     /// Its name without a prefix.
     pub(crate) name: String,
     attributes: Vec<(String, String)>,
 }
 
-impl Element {
+impl XmlElement {
     /// An attribute that is not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.attributes.iter().find(|(known, _)| known == name);
@@ -47,14 +47,14 @@ impl Element {
 }
 
 /// Reads the parts of a document, one after the other.
-pub(crate) struct Parts<'a> {
+pub(crate) struct XmlParts<'a> {
     reader: Reader<&'a [u8]>,
     /// The name of an element without content that is yet to end.
     empty: Option<String>,
     depth: usize,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> XmlParts<'a> {
     /// The parts of this document.
     pub(crate) fn of(text: &'a str) -> Self {
         let mut reader = Reader::from_str(text);
@@ -67,9 +67,9 @@ impl<'a> Parts<'a> {
     ///
     /// # Errors
     /// The document is damaged here, or nested deeper than [`MAX_DEPTH`]; nothing can be read behind it.
-    pub(crate) fn part(&mut self) -> Result<Option<Part>, String> {
+    pub(crate) fn part(&mut self) -> Result<Option<XmlPart>, String> {
         if let Some(name) = self.empty.take() {
-            return Ok(Some(Part::End(name)));
+            return Ok(Some(XmlPart::End(name)));
         }
         loop {
             let at = self.reader.buffer_position();
@@ -82,20 +82,22 @@ impl<'a> Parts<'a> {
                     if self.depth > MAX_DEPTH {
                         return Err(format!("at byte {at}: more than {MAX_DEPTH} elements in each other"));
                     }
-                    Part::Start(element(&start))
+                    XmlPart::Start(element(&start))
                 }
                 Event::Empty(start) => {
                     let element = element(&start);
                     self.empty = Some(element.name.clone());
-                    Part::Start(element)
+                    XmlPart::Start(element)
                 }
                 Event::End(end) => {
                     self.depth = self.depth.saturating_sub(1);
-                    Part::End(end.local_name().as_ref().to_owned())
+                    XmlPart::End(end.local_name().as_ref().to_owned())
                 }
-                Event::Text(text) => Part::Text(bounded(&text).into_owned()),
-                Event::CData(text) => Part::Text(bounded(&text).into_owned()),
-                Event::GeneralRef(reference) => Part::Text(resolved(&format!("&{};", bounded(&reference)))),
+                Event::Text(text) => XmlPart::Text(bounded(&text).into_owned()),
+                Event::CData(text) => XmlPart::Text(bounded(&text).into_owned()),
+                Event::GeneralRef(reference) => {
+                    XmlPart::Text(resolved(&format!("&{};", bounded(&reference))))
+                }
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => continue,
             };
             return Ok(Some(part));
@@ -103,14 +105,14 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn element(start: &BytesStart<'_>) -> Element {
+fn element(start: &BytesStart<'_>) -> XmlElement {
     let mut attributes = start.attributes();
     // Of two attributes with one name the first counts, so they are not compared with each other.
     let attributes = attributes.with_checks(false).flatten().take(MAX_ATTRIBUTES).map(|attribute| {
         let name = attribute.key.local_name().as_ref().to_owned();
         (name, resolved(&bounded(&attribute.value)))
     });
-    Element { name: start.local_name().as_ref().to_owned(), attributes: attributes.collect() }
+    XmlElement { name: start.local_name().as_ref().to_owned(), attributes: attributes.collect() }
 }
 
 /// As much of a text as is kept.

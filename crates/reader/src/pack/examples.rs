@@ -3,27 +3,27 @@
 use truing_core::port::{ChangedFile, ReaderError};
 use truing_diff::RepoPath;
 
-use super::rule::Example;
-use super::{PackError, Packs};
-use crate::content::Content;
+use super::rule::RuleExample;
+use super::{PackError, RulePacks};
+use crate::content::DecodedContent;
 use crate::engine::RuleSet;
-use crate::fixed::{Edit, apply};
-use crate::rules::companion::Change;
+use crate::fixed::{LineEdit, apply};
+use crate::rules::companion::ChangeContext;
 use crate::stack::on_large_stack;
-use crate::syntax::Parsers;
+use crate::syntax::ParserPool;
 
-impl Packs {
+impl RulePacks {
     /// Runs every rule of these packs (none: of all), enabled or not, on its own examples.
     ///
     /// # Errors
     /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] for a pattern over the size
     /// limit.
-    pub fn test(&self, names: &[String]) -> Result<Tested, ReaderError> {
+    pub fn test(&self, names: &[String]) -> Result<ExampleResults, ReaderError> {
         let names: Vec<&str> =
             if names.is_empty() { self.names() } else { names.iter().map(String::as_str).collect() };
         let packs = names.into_iter().map(|name| self.pack(name)).collect::<Result<Vec<_>, _>>()?;
         on_large_stack(|| {
-            let mut tested = Tested::default();
+            let mut tested = ExampleResults::default();
             for rule in packs.into_iter().flatten() {
                 tested.rules += 1;
                 if rule.examples.valid.is_empty() && rule.examples.invalid.is_empty() {
@@ -53,7 +53,7 @@ impl Packs {
 
 /// The results of the rules' own examples.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Tested {
+pub struct ExampleResults {
     /// Rules that were tried.
     pub rules: usize,
     /// Examples they were tried on.
@@ -66,20 +66,23 @@ pub struct Tested {
 
 /// Does a rule find something in an example, and what do its suggestions make of the file, if it has any? A file
 /// of it that is not read is an error.
-pub(super) fn examine(alone: &RuleSet<'_>, example: &Example) -> Result<(bool, Option<String>), ReaderError> {
+pub(super) fn examine(
+    alone: &RuleSet<'_>,
+    example: &RuleExample,
+) -> Result<(bool, Option<String>), ReaderError> {
     let new = |(path, _): &(RepoPath, Vec<u8>)| ChangedFile {
         path: path.clone(),
         old_path: None,
         added: vec![(1, u32::MAX)],
     };
     let files: Vec<ChangedFile> = example.changed.iter().map(new).collect();
-    let change = Change::new(&files, &[], example);
+    let change = ChangeContext::new(&files, &[], example);
     let (mut found, mut fixed) = (false, None);
     for (file, (path, text)) in files.iter().zip(&example.changed) {
-        let content = Content::of(text.clone());
-        let examined = alone.examine(file, &content, &change, &mut Parsers::default())?;
+        let content = DecodedContent::of(text.clone());
+        let examined = alone.examine(file, &content, &change, &mut ParserPool::default())?;
         found = found || !examined.findings.is_empty();
-        let edits: Vec<Edit> = examined.findings.iter().filter_map(Edit::of).collect();
+        let edits: Vec<LineEdit> = examined.findings.iter().filter_map(LineEdit::of).collect();
         if !edits.is_empty() {
             fixed = Some(String::from_utf8_lossy(&apply(path, text, &edits).bytes).into_owned());
         }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Rule;
+use super::PackRule;
 
 /// The page, in Markdown. `judged`: by a rule's id, what people said of what it finds in histories.
-pub(super) fn of(pack: &str, rules: &[Rule], judged: &BTreeMap<String, String>) -> String {
+pub(super) fn of(pack: &str, rules: &[PackRule], judged: &BTreeMap<String, String>) -> String {
     let on = rules.iter().filter(|rule| rule.enabled).count();
     let (told, column, rule, command) = match judged.is_empty() {
         true => ("", "", "", "truing-reader"),

@@ -9,12 +9,12 @@ use super::error::PackError;
 
 /// A regular expression that is known to be well-formed, compiled at first use.
 #[derive(Debug)]
-pub(crate) struct Pattern {
+pub(crate) struct RulePattern {
     text: String,
     regex: OnceLock<Result<Regex, regex::Error>>,
 }
 
-impl Pattern {
+impl RulePattern {
     /// Checks the form, with the options it will be compiled with. The error says where in the pattern.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut parser = regex_syntax::ParserBuilder::new();

@@ -7,33 +7,33 @@ use std::path::Path;
 
 use globset::GlobSet;
 use serde::Deserialize;
-use truing_core::finding::{Category, Severity};
+use truing_core::finding::{DefectCategory, Severity};
 use truing_diff::RepoPath;
 
-use super::pattern::Pattern;
+use super::pattern::RulePattern;
 use crate::flow::FlowCheck;
 use crate::lines::touches;
-use crate::part::{Part, There};
-use crate::rules::companion::{CompanionCheck, Head};
+use crate::part::{PartSeverity, RepositoryPart};
+use crate::rules::companion::{CompanionCheck, HeadFiles};
 use crate::rules::size::SizeCheck;
 use crate::rules::text::TextCheck;
 use crate::syntax::SyntaxCheck;
 
 /// A rule. Its patterns are compiled when they are first needed.
 #[derive(Debug)]
-pub(crate) struct Rule {
+pub(crate) struct PackRule {
     /// `pack/rule`.
     pub(crate) name: String,
     pub(crate) severity: Severity,
-    pub(crate) category: Category,
+    pub(crate) category: DefectCategory,
     pub(crate) title: String,
     pub(crate) body: String,
-    pub(crate) check: Check,
+    pub(crate) check: RuleCheck,
     /// Which paths it looks at: those that one of the former matches (none: all) and none of the latter.
     pub(crate) paths: Option<GlobSet>,
     pub(crate) not_paths: GlobSet,
     /// How bad what it finds is in parts of a repository; elsewhere it is `severity`.
-    pub(crate) parts: BTreeMap<Part, There>,
+    pub(crate) parts: BTreeMap<RepositoryPart, PartSeverity>,
     pub(crate) enabled: bool,
     /// The rule of the same pack that speaks of a whole definition: within one that it reports this one is silent.
     pub(crate) yields_to: Option<String>,
@@ -41,10 +41,10 @@ pub(crate) struct Rule {
     pub(crate) linters: Vec<String>,
     /// What it finds in released code, in words.
     pub(crate) measured: Option<String>,
-    pub(crate) examples: Examples,
+    pub(crate) examples: RuleExamples,
 }
 
-impl Rule {
+impl PackRule {
     /// Does it leave definitions that the other reports to it?
     pub(crate) fn yields_to(&self, other: &Self) -> bool {
         let pack = |name: &str| name.rsplit_once('/').map(|(pack, _)| pack.to_owned());
@@ -59,22 +59,22 @@ impl Rule {
     }
 
     /// How bad what it finds is in a part of a repository (none: the product); none if it is no finding there.
-    pub(crate) fn severity_in(&self, part: Option<Part>) -> Option<Severity> {
+    pub(crate) fn severity_in(&self, part: Option<RepositoryPart>) -> Option<Severity> {
         let there = part.and_then(|part| match (self.parts.get(&part), part) {
-            (None, Part::Fixture) => self.parts.get(&Part::Test),
+            (None, RepositoryPart::Fixture) => self.parts.get(&RepositoryPart::Test),
             (there, _) => there,
         });
         match there {
             None => Some(self.severity),
-            Some(There::Severity(severity)) => Some(*severity),
-            Some(There::Off(_)) => None,
+            Some(PartSeverity::Severity(severity)) => Some(*severity),
+            Some(PartSeverity::Off(_)) => None,
         }
     }
 }
 
 /// What a rule looks for.
 #[derive(Debug)]
-pub(crate) enum Check {
+pub(crate) enum RuleCheck {
     /// Text, shown as it is.
     Text(TextCheck),
     /// Text that is shown by its first characters only, in this and every other finding.
@@ -89,7 +89,7 @@ pub(crate) enum Check {
     Size(SizeCheck),
 }
 
-impl Check {
+impl RuleCheck {
     /// The name of the kind, as rule files write it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -126,7 +126,7 @@ impl Check {
     }
 
     /// What makes a secret one that is tried out and not used.
-    pub(crate) fn counterpart(&self) -> Option<&Pattern> {
+    pub(crate) fn counterpart(&self) -> Option<&RulePattern> {
         match self {
             Self::Secret(check) => check.counterpart.as_ref(),
             Self::Text(_) | Self::Syntax(_) | Self::Flow(_) | Self::Companion(_) | Self::Size(_) => None,
@@ -158,14 +158,14 @@ const MOST_SHOWN: usize = 1500;
 
 /// Changes in which a rule must find nothing, or something.
 #[derive(Debug, Default)]
-pub(crate) struct Examples {
-    pub(crate) valid: Vec<Example>,
-    pub(crate) invalid: Vec<Example>,
+pub(crate) struct RuleExamples {
+    pub(crate) valid: Vec<RuleExample>,
+    pub(crate) invalid: Vec<RuleExample>,
 }
 
 /// A change and the files around it.
 #[derive(Debug)]
-pub(crate) struct Example {
+pub(crate) struct RuleExample {
     /// What is shown where it fails.
     pub(crate) shown: String,
     /// Files that are new: path and text.
@@ -188,15 +188,17 @@ pub(crate) enum TextExample {
 
 impl TextExample {
     /// As a new file.
-    pub(super) fn at(self, path: &RepoPath) -> Example {
+    pub(super) fn at(self, path: &RepoPath) -> RuleExample {
         match self {
-            Self::Text(text) => Example::of_text(path, text),
-            Self::WithFixed { text, fixed } => Example { fixed: Some(fixed), ..Example::of_text(path, text) },
+            Self::Text(text) => RuleExample::of_text(path, text),
+            Self::WithFixed { text, fixed } => {
+                RuleExample { fixed: Some(fixed), ..RuleExample::of_text(path, text) }
+            }
         }
     }
 }
 
-impl Example {
+impl RuleExample {
     /// The text of the one file that it is about, if it is one.
     pub(super) fn code(&self) -> Option<&str> {
         let [(_, text)] = self.changed.as_slice() else { return None };
@@ -210,7 +212,7 @@ impl Example {
     }
 }
 
-impl Head for Example {
+impl HeadFiles for RuleExample {
     fn exists(&self, path: &RepoPath) -> bool {
         self.unchanged.iter().any(|(known, _)| known == path) || self.text(path).is_some()
     }

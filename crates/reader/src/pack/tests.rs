@@ -3,7 +3,7 @@
 use truing_diff::RepoPath;
 
 use super::examples::examine;
-use super::rule::Example;
+use super::rule::RuleExample;
 use super::*;
 use crate::engine::RuleSet;
 
@@ -20,7 +20,7 @@ invalid = ["key1"]
 "#;
 
 fn error(text: &str) -> String {
-    Packs::parse(&[("p/rules/x.toml", text)]).unwrap_err().to_string()
+    RulePacks::parse(&[("p/rules/x.toml", text)]).unwrap_err().to_string()
 }
 
 fn names(packs: &[&str]) -> Vec<String> {
@@ -29,25 +29,25 @@ fn names(packs: &[&str]) -> Vec<String> {
 
 #[test]
 fn every_embedded_rule_does_what_its_examples_say() {
-    let packs = Packs::embedded().unwrap();
+    let packs = RulePacks::embedded().unwrap();
     assert_eq!(packs.names(), ["aiobotocore", "code-rules", "code-rules-strict", "core"]);
     assert_eq!(packs.test(&[]).unwrap().failing, Vec::<String>::new());
 }
 
 #[test]
 fn no_rule_file_holds_what_the_rules_find() {
-    let packs = Packs::embedded().unwrap();
+    let packs = RulePacks::embedded().unwrap();
     let rules = packs.select(&names(&["core"])).unwrap();
     let rules = RuleSet::new(rules).unwrap();
     for (file, text) in EMBEDDED {
-        let example = Example::of_text(&RepoPath::from_text(file), (*text).to_owned());
+        let example = RuleExample::of_text(&RepoPath::from_text(file), (*text).to_owned());
         assert!(!examine(&rules, &example).unwrap().0, "{file}");
     }
 }
 
 #[test]
 fn the_pages_of_packs_are_up_to_date() {
-    let packs = Packs::embedded().unwrap();
+    let packs = RulePacks::embedded().unwrap();
     // That of `aiobotocore` tells more, and is written by hand; that of `core` is made with what was judged, by crate `bench`.
     for pack in ["code-rules", "code-rules-strict"] {
         let page = packs.page(pack, &BTreeMap::new()).unwrap();
@@ -62,7 +62,7 @@ fn the_pages_of_packs_are_up_to_date() {
 
 #[test]
 fn examples_that_fail_are_named() {
-    let packs = Packs::parse(&[(
+    let packs = RulePacks::parse(&[(
         "p/rules/x.toml",
         &GOOD.replace(
             r#"["key"]
@@ -119,7 +119,7 @@ fn a_wrong_file_is_named_with_line_and_reason() {
         "p/rules/X.toml",
         "/rules/x.toml",
     ] {
-        let error = Packs::parse(&[(file, GOOD)]).unwrap_err();
+        let error = RulePacks::parse(&[(file, GOOD)]).unwrap_err();
         assert_eq!(error, PackError::Name { file: file.to_owned() });
     }
 }
@@ -156,7 +156,7 @@ invalid = [{ bytes = 11 }, { bytes = 8, lines = 4 }]
 #[test]
 fn rules_of_companions_and_size_are_tested_on_changes() {
     for rule in [COMPANION, SIZE] {
-        let packs = Packs::parse(&[("p/rules/x.toml", rule)]).unwrap();
+        let packs = RulePacks::parse(&[("p/rules/x.toml", rule)]).unwrap();
         assert_eq!(packs.test(&[]).unwrap().failing, Vec::<String>::new());
     }
     for (rule, from, to, expected) in [
@@ -221,7 +221,7 @@ fn a_wrong_syntax_rule_is_named_with_line_column_and_reason() {
         (instead("kind: call", "kind: call\n  matches: other"), "8:12: as a rule for python: "),
         (String::new(), "1:1: "),
     ] {
-        let error = Packs::parse(&[("p/rules/x.yml", text.as_str())]).unwrap_err().to_string();
+        let error = RulePacks::parse(&[("p/rules/x.yml", text.as_str())]).unwrap_err().to_string();
         let expected = format!("p/rules/x.yml:{expected}");
         assert!(error.starts_with(&expected) && !error.contains('\n'), "{expected}\n{error}");
     }
@@ -230,13 +230,13 @@ fn a_wrong_syntax_rule_is_named_with_line_column_and_reason() {
 #[test]
 fn a_rule_as_ast_grep_has_it_needs_nothing_of_ours() {
     let rule = "language: Python\nrule:\n  pattern: f($A)\n";
-    let packs = Packs::parse(&[("p/rules/no-f.yml", rule)]).unwrap();
+    let packs = RulePacks::parse(&[("p/rules/no-f.yml", rule)]).unwrap();
     let rules = packs.select(&names(&["p"])).unwrap();
     let told = (rules[0].title.as_str(), rules[0].severity, rules[0].category);
-    assert_eq!(told, ("no-f", Severity::P2, Category::J));
+    assert_eq!(told, ("no-f", Severity::P2, DefectCategory::J));
     let off = format!("{rule}severity: 'off'\n");
     assert!(
-        Packs::parse(&[("p/rules/no-f.yml", off.as_str())])
+        RulePacks::parse(&[("p/rules/no-f.yml", off.as_str())])
             .unwrap()
             .select(&names(&["p"]))
             .unwrap()
@@ -246,7 +246,7 @@ fn a_rule_as_ast_grep_has_it_needs_nothing_of_ours() {
 
 #[test]
 fn two_files_for_one_rule_are_an_error() {
-    let error = Packs::parse(&[("p/rules/x.toml", GOOD), ("p/rules/x.yml", SYNTAX)]).unwrap_err();
+    let error = RulePacks::parse(&[("p/rules/x.toml", GOOD), ("p/rules/x.yml", SYNTAX)]).unwrap_err();
     assert_eq!(error.to_string(), "p/rules/x.yml: there is a rule `p/x` already");
 }
 
@@ -257,20 +257,20 @@ fn a_rule_that_nests_as_deep_as_its_file_is_large_is_read_or_refused() {
         let pattern = format!("{}a{}", open.repeat(count), close.repeat(count));
         let rule = format!("language: python\nrule:\n  pattern: '{pattern}'\n");
         assert!(rule.len() <= MAX_RULE_BYTES);
-        let packs = Packs::parse(&[("p/rules/x.yml", rule.as_str())]);
+        let packs = RulePacks::parse(&[("p/rules/x.yml", rule.as_str())]);
         if let Ok(packs) = packs {
             packs.test(&[]).unwrap();
         }
     }
     let long = format!("# {}\n", "x".repeat(MAX_RULE_BYTES));
-    let error = Packs::parse(&[("p/rules/x.yml", long.as_str())]).unwrap_err().to_string();
+    let error = RulePacks::parse(&[("p/rules/x.yml", long.as_str())]).unwrap_err().to_string();
     assert_eq!(error, "p/rules/x.yml: a rule file has 16384 bytes at most");
 }
 
 #[test]
 fn a_pattern_too_large_is_an_error_when_it_is_needed() {
     let large = GOOD.replace(r"key(\d+)", r"key(\d{1000}){1000}");
-    let packs = Packs::parse(&[("p/rules/x.toml", &large)]).unwrap();
+    let packs = RulePacks::parse(&[("p/rules/x.toml", &large)]).unwrap();
     let error = packs.test(&[]).unwrap_err().to_string();
     assert!(error.starts_with("rule pack rule `p/x`: "), "{error}");
 }
@@ -279,7 +279,7 @@ fn a_pattern_too_large_is_an_error_when_it_is_needed() {
 fn packs_are_selected_by_name_and_disabled_rules_are_left_out() {
     let off = format!("{GOOD}enabled = false\n").replace("id = \"x\"", "id = \"off\"");
     let packs =
-        Packs::parse(&[("b/rules/x.toml", GOOD), ("a/rules/off.toml", &off), ("a/rules/x.toml", GOOD)])
+        RulePacks::parse(&[("b/rules/x.toml", GOOD), ("a/rules/off.toml", &off), ("a/rules/x.toml", GOOD)])
             .unwrap();
     let selected = |asked: &[&str]| {
         let rules = packs.select(&names(asked));
@@ -294,7 +294,7 @@ fn packs_are_selected_by_name_and_disabled_rules_are_left_out() {
 #[test]
 fn globs_decide_which_files_a_rule_looks_at() {
     let globs = format!("{GOOD}paths = ['**/*.py', 'bin/*']\nnot_paths = ['vendor/**']\n");
-    let packs = Packs::parse(&[("p/rules/x.toml", &globs)]).unwrap();
+    let packs = RulePacks::parse(&[("p/rules/x.toml", &globs)]).unwrap();
     let rules = packs.select(&names(&["p"])).unwrap();
     for (path, expected) in [
         ("a.py", true),

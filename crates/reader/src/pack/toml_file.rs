@@ -6,16 +6,16 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use toml::Spanned;
-use truing_core::finding::{Category, Severity};
+use truing_core::finding::{DefectCategory, Severity};
 use truing_core::glob::is_bounded;
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 use truing_diff::RepoPath;
 
 use super::error::{PackError, place};
-use super::pattern::Pattern;
-use super::rule::{Check, Example, Examples, Rule, TextExample};
-use crate::flow::{FlowCheck, Follows};
-use crate::part::{Part, There};
+use super::pattern::RulePattern;
+use super::rule::{PackRule, RuleCheck, RuleExample, RuleExamples, TextExample};
+use crate::flow::{FlowCheck, FlowKind};
+use crate::part::{PartSeverity, RepositoryPart};
 use crate::rules::companion::CompanionCheck;
 use crate::rules::size::SizeCheck;
 use crate::rules::text::{TextCheck, TextFix};
@@ -27,14 +27,14 @@ const MAX_SIZE_EXAMPLE: u32 = 32 << 20;
 
 /// The part of a rule file that tells what kind of rule it is.
 #[derive(Deserialize)]
-struct Head {
-    kind: Kind,
+struct RuleHead {
+    kind: TomlRuleKind,
 }
 
 /// The kinds that are written in TOML.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+enum TomlRuleKind {
     Text,
     Secret,
     Flow,
@@ -53,7 +53,7 @@ macro_rules! rule_file {
             #[serde(rename = "kind")]
             _kind: IgnoredAny,
             severity: Severity,
-            category: Category,
+            category: DefectCategory,
             title: Spanned<String>,
             body: Spanned<String>,
             #[serde(default)]
@@ -61,7 +61,7 @@ macro_rules! rule_file {
             #[serde(default)]
             not_paths: Vec<Spanned<String>>,
             #[serde(default)]
-            parts: BTreeMap<Part, There>,
+            parts: BTreeMap<RepositoryPart, PartSeverity>,
             #[serde(default = "yes")]
             enabled: bool,
             measured: Option<String>,
@@ -76,10 +76,10 @@ macro_rules! rule_file {
             /// The rule, of this check and with examples made by `example`.
             fn rule(
                 self,
-                source: &Source<'_>,
-                check: Check,
-                example: impl Fn($example) -> Example,
-            ) -> Result<Rule, PackError> {
+                source: &RuleFileSource<'_>,
+                check: RuleCheck,
+                example: impl Fn($example) -> RuleExample,
+            ) -> Result<PackRule, PackError> {
                 source.check(
                     *self.id.get_ref() == source.id,
                     "id",
@@ -100,7 +100,7 @@ macro_rules! rule_file {
                 let examples = |examples: Spanned<Vec<$example>>| {
                     examples.into_inner().into_iter().map(&example).collect()
                 };
-                Ok(Rule {
+                Ok(PackRule {
                     name: source.name.to_owned(),
                     severity: self.severity,
                     category: self.category,
@@ -114,7 +114,7 @@ macro_rules! rule_file {
                     yields_to: None,
                     linters: self.linters,
                     measured: self.measured,
-                    examples: Examples { valid: examples(self.valid), invalid: examples(self.invalid) },
+                    examples: RuleExamples { valid: examples(self.valid), invalid: examples(self.invalid) },
                 })
             }
         }
@@ -152,7 +152,7 @@ struct FixTable {
 rule_file! {
     /// What becomes of values.
     FlowFile of TextExample {
-        follows: Follows,
+        follows: FlowKind,
         #[serde(default = "python_path")]
         example_path: String,
     }
@@ -229,14 +229,14 @@ fn python_path() -> String {
 }
 
 /// Where a file is and what its rule is called.
-struct Source<'a> {
+struct RuleFileSource<'a> {
     file: &'a str,
     text: &'a str,
     id: &'a str,
     name: &'a str,
 }
 
-impl Source<'_> {
+impl RuleFileSource<'_> {
     fn read<T: DeserializeOwned>(&self) -> Result<T, PackError> {
         if is_too_deep(self.text) {
             let (file, message) = (self.file.to_owned(), TOO_DEEP.to_owned());
@@ -258,8 +258,8 @@ impl Source<'_> {
         if right { Ok(()) } else { Err(self.wrong(field, at, message)) }
     }
 
-    fn pattern(&self, field: &str, value: &Spanned<String>) -> Result<Pattern, PackError> {
-        Pattern::parse(value.get_ref()).map_err(|message| self.wrong(field, value.span().start, &message))
+    fn pattern(&self, field: &str, value: &Spanned<String>) -> Result<RulePattern, PackError> {
+        RulePattern::parse(value.get_ref()).map_err(|message| self.wrong(field, value.span().start, &message))
     }
 
     fn globs(&self, field: &str, values: &[Spanned<String>]) -> Result<GlobSet, PackError> {
@@ -274,23 +274,23 @@ impl Source<'_> {
 }
 
 /// The rule `name` that a file holds; its `id` must be this one.
-pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule, PackError> {
-    let source = Source { file, text, id, name };
-    match source.read::<Head>()?.kind {
-        Kind::Text => text_rule(&source, false),
-        Kind::Secret => text_rule(&source, true),
-        Kind::Flow => {
+pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<PackRule, PackError> {
+    let source = RuleFileSource { file, text, id, name };
+    match source.read::<RuleHead>()?.kind {
+        TomlRuleKind::Text => text_rule(&source, false),
+        TomlRuleKind::Secret => text_rule(&source, true),
+        TomlRuleKind::Flow => {
             let file: FlowFile = source.read()?;
             let (path, check) =
                 (RepoPath::from_text(&file.example_path), FlowCheck { follows: file.follows });
-            file.rule(&source, Check::Flow(check), |example| example.at(&path))
+            file.rule(&source, RuleCheck::Flow(check), |example| example.at(&path))
         }
-        Kind::Companion => companion_rule(&source),
-        Kind::Size => size_rule(&source),
+        TomlRuleKind::Companion => companion_rule(&source),
+        TomlRuleKind::Size => size_rule(&source),
     }
 }
 
-fn text_rule(source: &Source<'_>, is_secret: bool) -> Result<Rule, PackError> {
+fn text_rule(source: &RuleFileSource<'_>, is_secret: bool) -> Result<PackRule, PackError> {
     let file: TextFile = source.read()?;
     let keywords = file.keywords.get_ref();
     let long_enough =
@@ -326,17 +326,17 @@ fn text_rule(source: &Source<'_>, is_secret: bool) -> Result<Rule, PackError> {
         names: file.names.as_ref().map(|value| source.pattern("names", value)).transpose()?,
         fix: file.fix.as_ref().map(|fix| text_fix(source, fix.get_ref())).transpose()?,
     };
-    let check = if is_secret { Check::Secret(check) } else { Check::Text(check) };
+    let check = if is_secret { RuleCheck::Secret(check) } else { RuleCheck::Text(check) };
     let path = RepoPath::from_text(&file.example_path);
     file.rule(source, check, |example| example.at(&path))
 }
 
-fn text_fix(source: &Source<'_>, fix: &FixTable) -> Result<TextFix, PackError> {
+fn text_fix(source: &RuleFileSource<'_>, fix: &FixTable) -> Result<TextFix, PackError> {
     let pattern = source.pattern("fix.pattern", &fix.pattern)?;
     Ok(TextFix { pattern, replacement: fix.replacement.clone() })
 }
 
-fn companion_rule(source: &Source<'_>) -> Result<Rule, PackError> {
+fn companion_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
     let file: CompanionFile = source.read()?;
     let companions = file.companions.get_ref();
     let inside = |path: &String| RepoPath::from_bytes(path.strip_prefix('/').unwrap_or(path)).is_inside();
@@ -359,12 +359,12 @@ fn companion_rule(source: &Source<'_>) -> Result<Rule, PackError> {
         pieces: file.pieces.clone(),
         named: file.named,
     };
-    file.rule(source, Check::Companion(check), |example| {
+    file.rule(source, RuleCheck::Companion(check), |example| {
         let files = example.changed.into_iter();
         let unchanged = example.unchanged.iter().map(|path| (RepoPath::from_text(path), None));
         let beside = example.beside.into_iter();
         let beside = beside.map(|(path, text)| (RepoPath::from_text(&path), Some(text.into_bytes())));
-        Example {
+        RuleExample {
             shown: format!("{:?}", example.unchanged),
             changed: files.map(|(path, text)| (RepoPath::from_text(&path), text.into_bytes())).collect(),
             unchanged: unchanged.chain(beside).collect(),
@@ -373,7 +373,7 @@ fn companion_rule(source: &Source<'_>) -> Result<Rule, PackError> {
     })
 }
 
-fn size_rule(source: &Source<'_>) -> Result<Rule, PackError> {
+fn size_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
     let file: SizeFile = source.read()?;
     let check = SizeCheck { max_bytes: file.max_bytes, max_lines: file.max_lines };
     let limited = file.max_bytes.is_some() || file.max_lines.is_some();
@@ -384,11 +384,11 @@ fn size_rule(source: &Source<'_>) -> Result<Rule, PackError> {
         source.check(examples.get_ref().iter().all(small), field, examples.span().start, &message)?;
     }
     let path = RepoPath::from_text(&file.example_path);
-    file.rule(source, Check::Size(check), |SizeExample { bytes, lines }| {
+    file.rule(source, RuleCheck::Size(check), |SizeExample { bytes, lines }| {
         let mut text = vec![b'\n'; lines as usize];
         text.resize((bytes as usize).max(lines as usize), b'x');
         text.reverse();
         let shown = format!("of {bytes} bytes and {lines} lines");
-        Example { shown, changed: vec![(path.clone(), text)], unchanged: Vec::new(), fixed: None }
+        RuleExample { shown, changed: vec![(path.clone(), text)], unchanged: Vec::new(), fixed: None }
     })
 }

@@ -6,18 +6,18 @@ use ast_grep_config::Severity as AstGrepSeverity;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
-use truing_core::finding::{Category, Severity};
+use truing_core::finding::{DefectCategory, Severity};
 use truing_core::glob::is_bounded;
 use truing_diff::RepoPath;
 
 use super::error::PackError;
-use super::rule::{Check, Examples, Rule, TextExample};
-use crate::part::{Part, There};
-use crate::syntax::{Language, SyntaxCheck, WrongRule, from_yaml};
+use super::rule::{PackRule, RuleCheck, RuleExamples, TextExample};
+use crate::part::{PartSeverity, RepositoryPart};
+use crate::syntax::{RuleSyntaxError, SourceLanguage, SyntaxCheck, from_yaml};
 
 /// The part of a rule file that is not ast-grep's business, or ours too. Its other keys ast-grep checks.
 #[derive(Deserialize)]
-struct RuleFile {
+struct YamlRuleFile {
     id: Option<Spanned<String>>,
     language: Spanned<String>,
     #[serde(default)]
@@ -31,7 +31,7 @@ struct RuleFile {
     #[serde(default)]
     ignores: Vec<Spanned<PathGlob>>,
     #[serde(default)]
-    metadata: Metadata,
+    metadata: RuleMetadata,
 }
 
 /// A path glob: text, or with its options.
@@ -48,18 +48,18 @@ enum PathGlob {
 }
 
 #[derive(Deserialize, Default)]
-struct Metadata {
+struct RuleMetadata {
     #[serde(default)]
-    truing: Ours,
+    truing: TruingMetadata,
 }
 
 /// Our fields.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Ours {
+struct TruingMetadata {
     severity: Option<Severity>,
-    category: Option<Category>,
-    parts: BTreeMap<Part, There>,
+    category: Option<DefectCategory>,
+    parts: BTreeMap<RepositoryPart, PartSeverity>,
     enabled: Option<bool>,
     also: Vec<Spanned<String>>,
     yields_to: Option<String>,
@@ -71,21 +71,21 @@ struct Ours {
 }
 
 /// The rule `name` that a file holds; its `id`, if it has one, must be this one.
-pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule, PackError> {
-    let at = |wrong: WrongRule| PackError::Wrong {
+pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<PackRule, PackError> {
+    let at = |wrong: RuleSyntaxError| PackError::Wrong {
         file: file.to_owned(),
         line: wrong.line,
         column: wrong.column,
         message: wrong.message,
     };
-    let raw: RuleFile = from_yaml(text).map_err(at)?;
+    let raw: YamlRuleFile = from_yaml(text).map_err(at)?;
     if let Some(given) = raw.id.as_ref().filter(|given| given.value != id) {
         return Err(at(wrong(&given.referenced, "id: it must be the file's name without its ending".into())));
     }
     let mut languages = Vec::new();
     for given in std::iter::once(&raw.language).chain(&raw.metadata.truing.also) {
-        let Some(language) = Language::named(&given.value) else {
-            let known = Language::known();
+        let Some(language) = SourceLanguage::named(&given.value) else {
+            let known = SourceLanguage::known();
             let message = format!("the language `{}` is not built in (there are: {known})", given.value);
             return Err(at(wrong(&given.referenced, message)));
         };
@@ -106,13 +106,13 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule
     let example_path = RepoPath::from_text(&example_path);
     let examples =
         |examples: Vec<TextExample>| examples.into_iter().map(|example| example.at(&example_path)).collect();
-    Ok(Rule {
+    Ok(PackRule {
         name: name.to_owned(),
         severity: ours.severity.unwrap_or(severity),
-        category: ours.category.unwrap_or(Category::J),
+        category: ours.category.unwrap_or(DefectCategory::J),
         title: title.unwrap_or(id).to_owned(),
         body: if raw.note.trim().is_empty() { raw.message.trim() } else { raw.note.trim() }.to_owned(),
-        check: Check::Syntax(check),
+        check: RuleCheck::Syntax(check),
         paths: if raw.files.is_empty() { None } else { Some(globs(&raw.files).map_err(at)?) },
         not_paths: globs(&raw.ignores).map_err(at)?,
         parts: ours.parts,
@@ -120,17 +120,17 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Rule
         yields_to: ours.yields_to,
         linters: ours.linters,
         measured: ours.measured,
-        examples: Examples { valid: examples(ours.valid), invalid: examples(ours.invalid) },
+        examples: RuleExamples { valid: examples(ours.valid), invalid: examples(ours.invalid) },
     })
 }
 
-fn wrong(place: &serde_saphyr::Location, message: String) -> WrongRule {
+fn wrong(place: &serde_saphyr::Location, message: String) -> RuleSyntaxError {
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    WrongRule { line: number(place.line()), column: number(place.column()), message }
+    RuleSyntaxError { line: number(place.line()), column: number(place.column()), message }
 }
 
 /// ast-grep's globs: `*` also matches `/`.
-fn globs(values: &[Spanned<PathGlob>]) -> Result<GlobSet, WrongRule> {
+fn globs(values: &[Spanned<PathGlob>]) -> Result<GlobSet, RuleSyntaxError> {
     let mut globs = GlobSetBuilder::new();
     for value in values {
         let (text, any_case) = match &value.value {
@@ -141,5 +141,5 @@ fn globs(values: &[Spanned<PathGlob>]) -> Result<GlobSet, WrongRule> {
         let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
         globs.add(glob.map_err(|error| wrong(&value.referenced, error.to_string()))?);
     }
-    globs.build().map_err(|error| WrongRule { line: 1, column: 1, message: error.to_string() })
+    globs.build().map_err(|error| RuleSyntaxError { line: 1, column: 1, message: error.to_string() })
 }

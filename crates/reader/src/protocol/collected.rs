@@ -1,24 +1,24 @@
 //! Reports of readers on the files of a request, one file after the other.
 
-use truing_core::outcome::{NotReviewed, SkipReason};
+use truing_core::outcome::{SkipReason, UnreviewedFile};
 use truing_core::port::{ReadReport, ReadRequest};
 use truing_diff::RepoPath;
 
 use super::{
-    Checked, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_SUPPRESSIONS, ProtocolError, checked, keep_worst,
+    CheckedReport, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_SUPPRESSIONS, ProtocolError, checked, keep_worst,
 };
 use crate::bounds::text_bytes;
 
 /// The reports on the files of a request, collected: no more of it is kept at a time than twice what an answer may
 /// hold.
 #[derive(Debug, Default)]
-pub struct Collected {
+pub struct ReportCollector {
     report: ReadReport,
     bytes: usize,
     dropped: usize,
 }
 
-impl Collected {
+impl ReportCollector {
     /// Adds what is said of a file.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Collected {
     pub fn leave_out(&mut self, path: &RepoPath, reason: SkipReason) {
         let gaps = &mut self.report.not_reviewed;
         if gaps.last().is_none_or(|last| last.path != *path) {
-            gaps.push(NotReviewed { path: path.clone(), reason });
+            gaps.push(UnreviewedFile { path: path.clone(), reason });
         }
     }
 
@@ -70,9 +70,9 @@ impl Collected {
     ///
     /// # Errors
     /// As [`checked`].
-    pub fn checked(self, request: &ReadRequest, rules: Vec<String>) -> Result<Checked, ProtocolError> {
+    pub fn checked(self, request: &ReadRequest, rules: Vec<String>) -> Result<CheckedReport, ProtocolError> {
         let checked = checked(request, ReadReport { rules, ..self.report })?;
-        Ok(Checked { dropped: checked.dropped + self.dropped, ..checked })
+        Ok(CheckedReport { dropped: checked.dropped + self.dropped, ..checked })
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn what_is_collected_is_bounded_and_each_part_is_about_its_own_file() {
         let request = request();
-        let mut collected = Collected::default();
+        let mut collected = ReportCollector::default();
         let many = |path: &str| {
             let findings = (0..MAX_FINDINGS).map(|n| finding(path, n as u32 + 1)).collect();
             ReadReport { findings, reviewed: vec![path.into()], ..ReadReport::default() }

@@ -8,8 +8,8 @@ use regex::bytes::Regex;
 use truing_core::port::{ChangedFile, ReadRequest, ReaderError};
 use truing_diff::RepoPath;
 
-use crate::lines::Lines;
-use crate::pack::Pattern;
+use crate::lines::LineIndex;
+use crate::pack::RulePattern;
 use crate::rules::overrides;
 use crate::rules::scanner::{MANIFESTS, declares_scanner};
 
@@ -20,13 +20,13 @@ const MAX_BESIDE: usize = 100;
 #[derive(Debug)]
 pub(crate) struct CompanionCheck {
     /// Only a file with an added line that this matches counts.
-    pub(crate) added: Option<Pattern>,
+    pub(crate) added: Option<RulePattern>,
     /// Only a line counts whose block, begun by the nearest line above that ends with `{`, begins with a match of this.
-    pub(crate) under: Option<Pattern>,
+    pub(crate) under: Option<RulePattern>,
     /// Paths, one of which must change: from the root with a leading `/`, else in the file's folder or one above.
     pub(crate) companions: Vec<String>,
     /// The companion must have an added line that this matches.
-    pub(crate) companion_added: Option<Pattern>,
+    pub(crate) companion_added: Option<RulePattern>,
     /// Texts, with `$1` or `${name}` for what a group of `added` matched: a line needs no change of a companion that holds one.
     pub(crate) companion_holds: Vec<String>,
     /// Texts, with `${folder}` for the file's folder from the companion's: a companion in a folder above counts only if it
@@ -45,29 +45,33 @@ pub(crate) struct CompanionCheck {
 }
 
 /// The whole change, and the files at its head.
-pub(crate) struct Change<'a> {
+pub(crate) struct ChangeContext<'a> {
     read: BTreeMap<&'a RepoPath, &'a [(u32, u32)]>,
     also: BTreeSet<&'a RepoPath>,
-    head: &'a (dyn Head + Sync),
+    head: &'a (dyn HeadFiles + Sync),
     /// Does the repository hold a program that looks for secrets? Found out when it is first asked for.
     has_scanner: OnceCell<bool>,
 }
 
 /// The files at the head.
-pub(crate) trait Head {
+pub(crate) trait HeadFiles {
     /// Is there such a file?
     fn exists(&self, path: &RepoPath) -> bool;
     /// Its text, if it can be read.
     fn text(&self, path: &RepoPath) -> Option<Vec<u8>>;
 }
 
-impl<'a> Change<'a> {
+impl<'a> ChangeContext<'a> {
     /// The change that a request is about.
-    pub(crate) fn of(request: &'a ReadRequest, head: &'a (dyn Head + Sync)) -> Self {
+    pub(crate) fn of(request: &'a ReadRequest, head: &'a (dyn HeadFiles + Sync)) -> Self {
         Self::new(&request.files, &request.also_changed, head)
     }
 
-    pub(crate) fn new(files: &'a [ChangedFile], also: &'a [RepoPath], head: &'a (dyn Head + Sync)) -> Self {
+    pub(crate) fn new(
+        files: &'a [ChangedFile],
+        also: &'a [RepoPath],
+        head: &'a (dyn HeadFiles + Sync),
+    ) -> Self {
         // A file that was renamed changed under its old name too.
         let old_names = files.iter().filter_map(|file| file.old_path.as_ref());
         Self {
@@ -104,8 +108,8 @@ impl CompanionCheck {
         &self,
         rule: &str,
         file: &RepoPath,
-        lines: &Lines<'_>,
-        change: &Change<'_>,
+        lines: &LineIndex<'_>,
+        change: &ChangeContext<'_>,
     ) -> Result<Option<u32>, ReaderError> {
         let added = change.read.get(file).copied().unwrap_or_default();
         if self.overrides {
@@ -130,7 +134,7 @@ impl CompanionCheck {
                 let text = change.head.text(&companion).filter(|_| self.named);
                 let table_added = change.read.get(&companion).copied().unwrap_or_default();
                 return Ok(text.and_then(|text| {
-                    overrides::without_name(lines, added, &asking, &Lines::of(&text), table_added)
+                    overrides::without_name(lines, added, &asking, &LineIndex::of(&text), table_added)
                 }));
             }
             let is_there = change.changed(&companion) || change.head.exists(&companion);
@@ -157,7 +161,7 @@ impl CompanionCheck {
     }
 
     /// Is a companion the file's own? One in the same folder is, and one that cannot be read.
-    fn speaks_of(&self, file: &RepoPath, companion: &RepoPath, change: &Change<'_>) -> bool {
+    fn speaks_of(&self, file: &RepoPath, companion: &RepoPath, change: &ChangeContext<'_>) -> bool {
         let (own, its) = (folder(file), folder(companion));
         let Some(below) = own.strip_prefix(its).filter(|below| !below.is_empty()) else { return true };
         if self.above_holds.is_empty() {
@@ -177,7 +181,7 @@ impl CompanionCheck {
         &self,
         rule: &str,
         templates: &[String],
-        lines: &Lines<'_>,
+        lines: &LineIndex<'_>,
         line: u32,
         texts: &[T],
     ) -> Result<bool, ReaderError> {
@@ -199,8 +203,8 @@ impl CompanionCheck {
         &self,
         rule: &str,
         file: &RepoPath,
-        lines: &Lines<'_>,
-        change: &Change<'_>,
+        lines: &LineIndex<'_>,
+        change: &ChangeContext<'_>,
     ) -> Result<Option<u32>, ReaderError> {
         let added = change.read.get(file).copied().unwrap_or_default();
         let changed = overrides::changed(lines, added);
@@ -217,7 +221,7 @@ impl CompanionCheck {
             None => None,
         };
         let in_table = change.read.get(&path).copied().unwrap_or_default();
-        let table = Lines::of(&text);
+        let table = LineIndex::of(&text);
         Ok(overrides::without_entry(&changed, &table, in_table, |line| {
             is_new.as_ref().is_none_or(|pattern| pattern.is_match(line))
         }))
@@ -243,17 +247,22 @@ impl CompanionCheck {
     }
 
     /// Does a companion that changed say what it must?
-    fn satisfies(&self, rule: &str, companion: &RepoPath, change: &Change<'_>) -> Result<bool, ReaderError> {
+    fn satisfies(
+        &self,
+        rule: &str,
+        companion: &RepoPath,
+        change: &ChangeContext<'_>,
+    ) -> Result<bool, ReaderError> {
         let Some(wanted) = &self.companion_added else { return Ok(true) };
         // What changed and is not to be read is believed.
         let Some(added) = change.read.get(companion) else { return Ok(true) };
         let Some(text) = change.head.text(companion) else { return Ok(true) };
-        Ok(!matching_lines(rule, Some(wanted), &Lines::of(&text), added)?.is_empty())
+        Ok(!matching_lines(rule, Some(wanted), &LineIndex::of(&text), added)?.is_empty())
     }
 }
 
 /// The line that begins the block that a line is in: the nearest above that ends with `{`.
-fn block_of<'text>(lines: &Lines<'text>, line: u32) -> Option<&'text [u8]> {
+fn block_of<'text>(lines: &LineIndex<'text>, line: u32) -> Option<&'text [u8]> {
     let above = (1..line).rev().map(|number| lines.bytes(lines.range(number)));
     above.map(<[u8]>::trim_ascii_end).find(|text| text.ends_with(b"{"))
 }
@@ -267,8 +276,8 @@ pub(crate) fn folder(path: &RepoPath) -> &[u8] {
 /// The added lines that the pattern matches; without one, all of them.
 fn matching_lines(
     rule: &str,
-    pattern: Option<&Pattern>,
-    lines: &Lines<'_>,
+    pattern: Option<&RulePattern>,
+    lines: &LineIndex<'_>,
     added: &[(u32, u32)],
 ) -> Result<Vec<u32>, ReaderError> {
     let mut found = Vec::new();
@@ -291,7 +300,7 @@ mod tests {
 
     struct Files(Vec<(&'static str, &'static str)>);
 
-    impl Head for Files {
+    impl HeadFiles for Files {
         fn exists(&self, path: &RepoPath) -> bool {
             self.text(path).is_some()
         }
@@ -331,7 +340,9 @@ mod tests {
         let also: Vec<RepoPath> = also.iter().map(|path| (*path).into()).collect();
         let files = Files(files);
         let text = files.text(&file.into()).unwrap();
-        check.missed("p/x", &file.into(), &Lines::of(&text), &Change::new(changes, &also, &files)).unwrap()
+        check
+            .missed("p/x", &file.into(), &LineIndex::of(&text), &ChangeContext::new(changes, &also, &files))
+            .unwrap()
     }
 
     #[test]
@@ -367,7 +378,7 @@ mod tests {
     #[test]
     fn a_line_that_a_companion_or_its_own_file_speaks_of_asks_for_nothing() {
         let rule = CompanionCheck {
-            added: Some(Pattern::parse(r"^(\S+) v(\d+)$").unwrap()),
+            added: Some(RulePattern::parse(r"^(\S+) v(\d+)$").unwrap()),
             companion_holds: vec!["${1}@$2;".to_owned()],
             unless_holds: vec!["replace $1 ".to_owned()],
             ..check(&["x.sum"])
@@ -386,8 +397,8 @@ mod tests {
     #[test]
     fn patterns_decide_which_lines_count_on_both_sides() {
         let rule = CompanionCheck {
-            added: Some(Pattern::parse("^version").unwrap()),
-            companion_added: Some(Pattern::parse("^## ").unwrap()),
+            added: Some(RulePattern::parse("^version").unwrap()),
+            companion_added: Some(RulePattern::parse("^## ").unwrap()),
             ..check(&["/CHANGES.md"])
         };
         let tree = vec![("x.toml", "name\nversion\n"), ("CHANGES.md", "## 1\ntext\n")];

@@ -2,7 +2,7 @@
 //!
 //! Read line by line, by indentation: whoever hides a change from it misleads only themselves.
 
-use crate::lines::Lines;
+use crate::lines::LineIndex;
 
 /// What names of classes that override one begin with, behind `_` or not.
 const PREFIXES: [&str; 4] = ["Aio", "AIO", "Anyio", "Async"];
@@ -12,7 +12,7 @@ const MAX_HEAD_LINES: u32 = 12;
 
 /// The added lines of code that are in a piece, each with the names that its entry may have: of a method
 /// `Base.method` for each base, and its own class's without the prefix; of a function its own.
-pub(super) fn changed(lines: &Lines<'_>, added: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
+pub(super) fn changed(lines: &LineIndex<'_>, added: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
     let code = code(lines);
     let is_code = |number: &u32| code.get(*number as usize - 1) == Some(&true);
     let last = lines.count();
@@ -27,7 +27,7 @@ pub(super) fn changed(lines: &Lines<'_>, added: &[(u32, u32)]) -> Vec<(u32, Vec<
 /// The first of these lines whose piece has an entry in the table, but no added line in it that `is_new` accepts.
 pub(super) fn without_entry(
     changed: &[(u32, Vec<String>)],
-    table: &Lines<'_>,
+    table: &LineIndex<'_>,
     added: &[(u32, u32)],
     is_new: impl Fn(&[u8]) -> bool,
 ) -> Option<u32> {
@@ -45,7 +45,7 @@ pub(super) fn without_entry(
 }
 
 /// The added lines that begin an override of one of these pieces, given as `Class.method`.
-pub(super) fn heads(lines: &Lines<'_>, added: &[(u32, u32)], pieces: &[String]) -> Vec<u32> {
+pub(super) fn heads(lines: &LineIndex<'_>, added: &[(u32, u32)], pieces: &[String]) -> Vec<u32> {
     if pieces.is_empty() {
         return Vec::new();
     }
@@ -62,10 +62,10 @@ pub(super) fn heads(lines: &Lines<'_>, added: &[(u32, u32)], pieces: &[String]) 
 /// The first of these heads of functions whose name the table does not hold, with a comma or a colon behind it. In a class
 /// whose head is added, too, an entry that is no new one must be of a base of it: one of another class is not its own.
 pub(super) fn without_name(
-    lines: &Lines<'_>,
+    lines: &LineIndex<'_>,
     added: &[(u32, u32)],
     heads: &[u32],
-    table: &Lines<'_>,
+    table: &LineIndex<'_>,
     table_added: &[(u32, u32)],
 ) -> Option<u32> {
     let whole = String::from_utf8_lossy(table.text());
@@ -95,7 +95,7 @@ fn holds_name(table: &str, name: &str) -> bool {
 }
 
 /// The head of the class of a method.
-fn class_of(lines: &Lines<'_>, method: u32) -> Option<u32> {
+fn class_of(lines: &LineIndex<'_>, method: u32) -> Option<u32> {
     let bound = indent(text(lines, method));
     let is_class = |number: &u32| {
         let line = text(lines, *number);
@@ -110,7 +110,7 @@ fn is_of(entry: &str, piece: &str) -> bool {
 }
 
 /// The entries of a table of tuples that begin with a name: the name, the first line and the last.
-fn entries<'a>(table: &Lines<'a>) -> Vec<(&'a str, u32, u32)> {
+fn entries<'a>(table: &LineIndex<'a>) -> Vec<(&'a str, u32, u32)> {
     let mut entries: Vec<(&str, u32, u32)> = Vec::new();
     for number in 1..=table.count() {
         match entry_name(text(table, number)) {
@@ -136,7 +136,7 @@ fn entry_name(line: &str) -> Option<&str> {
 }
 
 /// Is each line code: not blank, not a comment, not of a text that stands for itself (a docstring)?
-fn code(lines: &Lines<'_>) -> Vec<bool> {
+fn code(lines: &LineIndex<'_>) -> Vec<bool> {
     let mut open: Option<&str> = None;
     let of_line = |number| {
         let line = text(lines, number).trim();
@@ -159,7 +159,7 @@ fn code(lines: &Lines<'_>) -> Vec<bool> {
 }
 
 /// The names that the entry of the piece around a line may have; none if it is in no piece that overrides one.
-fn names(lines: &Lines<'_>, code: &[bool], number: u32) -> Vec<String> {
+fn names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String> {
     let line = text(lines, number);
     let mut piece = function(line);
     let mut bound = indent(line) + usize::from(is_end(line));
@@ -179,7 +179,7 @@ fn names(lines: &Lines<'_>, code: &[bool], number: u32) -> Vec<String> {
 }
 
 /// The names of a method's entry; none if all bases are overrides themselves.
-fn of_class(lines: &Lines<'_>, number: u32, method: &str) -> Vec<String> {
+fn of_class(lines: &LineIndex<'_>, number: u32, method: &str) -> Vec<String> {
     let mut head = String::new();
     for number in number..number.saturating_add(MAX_HEAD_LINES) {
         let line = text(lines, number);
@@ -223,7 +223,7 @@ fn indent(line: &str) -> usize {
 }
 
 /// A line, up to what is not UTF-8.
-fn text<'a>(lines: &Lines<'a>, number: u32) -> &'a str {
+fn text<'a>(lines: &LineIndex<'a>, number: u32) -> &'a str {
     let bytes = lines.bytes(lines.range(number));
     bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
@@ -269,7 +269,7 @@ async def get_response(model, http):
 ";
 
     fn names_at(number: u32) -> Vec<String> {
-        let lines = Lines::of(FILE.as_bytes());
+        let lines = LineIndex::of(FILE.as_bytes());
         changed(&lines, &[(number, number)]).into_iter().flat_map(|(_, names)| names).collect()
     }
 
@@ -288,12 +288,13 @@ async def get_response(model, http):
 
     #[test]
     fn heads_of_pieces_are_found_and_looked_up_in_the_table() {
-        let lines = Lines::of(FILE.as_bytes());
+        let lines = LineIndex::of(FILE.as_bytes());
         let all = [(1, 40)];
         let pieces = ["ClientCreator.create_client".to_owned()];
         assert_eq!(heads(&lines, &all, &pieces), [10]);
         assert_eq!(heads(&lines, &all, &[]), [0_u32; 0]);
-        let named = |table: &str| without_name(&lines, &[], &[4, 10, 32], &Lines::of(table.as_bytes()), &[]);
+        let named =
+            |table: &str| without_name(&lines, &[], &[4, 10, 32], &LineIndex::of(table.as_bytes()), &[]);
         assert_eq!(named("(A.create_client, B),\n(\n    get_response ,\n)"), None);
         assert_eq!(named("A.create_client: B\n_get_response,"), Some(32));
         assert_eq!(named("create_clients, get_response,"), Some(10));
@@ -312,7 +313,7 @@ async def get_response(model, http):
         (botocore.parsers.get_response, {'bb'}),
         (Other.create_client, {'cc'}),
 ";
-        let (lines, table) = (Lines::of(FILE.as_bytes()), Lines::of(table.as_bytes()));
+        let (lines, table) = (LineIndex::of(FILE.as_bytes()), LineIndex::of(table.as_bytes()));
         let check = |code: u32, added: &[(u32, u32)]| {
             let changed = changed(&lines, &[(code, code)]);
             without_entry(&changed, &table, added, |line| line.contains(&b'\''))
@@ -331,9 +332,9 @@ async def get_response(model, http):
     fn a_new_class_needs_entries_of_its_own() {
         const NEW: &str =
             "class AioEnvProvider(EnvProvider):\n    async def load(self):\n        return None\n";
-        let lines = Lines::of(NEW.as_bytes());
+        let lines = LineIndex::of(NEW.as_bytes());
         let missed = |table: &str, added: &[(u32, u32)], table_added: &[(u32, u32)]| {
-            without_name(&lines, added, &[2], &Lines::of(table.as_bytes()), table_added)
+            without_name(&lines, added, &[2], &LineIndex::of(table.as_bytes()), table_added)
         };
         let table = "(SSOProvider.load, {}),\n(EnvProvider.other, {}),\n";
         assert_eq!(missed(table, &[(1, 3)], &[(2, 2)]), Some(2));

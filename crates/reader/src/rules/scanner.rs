@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 use truing_diff::RepoPath;
 
-use crate::part::Part;
+use crate::part::RepositoryPart;
 
 /// Kinds of keys in one file from which on its words decide: who uses keys has few kinds of them in one place.
 const MANY_KINDS: usize = 4;
@@ -91,8 +91,13 @@ fn compiled(pattern: &str) -> Regex {
 /// Is a file one of a secret scanner, if so many kinds of keys are in it? It declares rules with a name, a regular
 /// expression, and keywords or an entropy; or it is a policy in Rego; or a test that names what scans; or it has many
 /// kinds of keys and words for how to find them.
-pub(crate) fn is_of_scanner(path: &RepoPath, part: Option<Part>, text: &[u8], kinds: usize) -> bool {
-    let is_test = matches!(part, Some(Part::Test | Part::Fixture));
+pub(crate) fn is_of_scanner(
+    path: &RepoPath,
+    part: Option<RepositoryPart>,
+    text: &[u8],
+    kinds: usize,
+) -> bool {
+    let is_test = matches!(part, Some(RepositoryPart::Test | RepositoryPart::Fixture));
     FIELDS.iter().all(|field| field.is_match(text))
         || (path.as_bytes().ends_with(b".rego") && POLICY.is_match(text))
         || (is_test && TESTED.is_match(text))
@@ -150,7 +155,7 @@ mod tests {
             (".env", "A=1\nB=2\n", 9, false),
         ] {
             let path = RepoPath::from(path);
-            let found = is_of_scanner(&path, Part::of(&path), text.as_bytes(), kinds);
+            let found = is_of_scanner(&path, RepositoryPart::of(&path), text.as_bytes(), kinds);
             assert_eq!(found, expected, "{path}: {text}");
         }
     }

@@ -7,30 +7,30 @@ use regex::bytes::Captures;
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
-use crate::content::Form;
-use crate::fix::Fix;
-use crate::hit::Hit;
-use crate::pack::{Check, Pattern, Rule};
+use crate::content::ContentKind;
+use crate::fix::ByteReplacement;
+use crate::hit::RuleMatch;
+use crate::pack::{PackRule, RuleCheck, RulePattern};
 
 /// A regular expression behind keywords.
 #[derive(Debug)]
 pub(crate) struct TextCheck {
     pub(crate) keywords: Vec<String>,
-    pub(crate) pattern: Pattern,
+    pub(crate) pattern: RulePattern,
     /// Another expression, whose matches count wherever they stand in one of the first.
-    pub(crate) second_pattern: Option<Pattern>,
+    pub(crate) second_pattern: Option<RulePattern>,
     /// The least entropy of what it finds, in bits per byte.
     pub(crate) entropy: Option<f64>,
     /// What is known to be a placeholder.
-    pub(crate) allow: Vec<Pattern>,
+    pub(crate) allow: Vec<RulePattern>,
     /// Must the first and the last line of a match both be added? Else one of its lines is enough.
     pub(crate) both_ends: bool,
     /// What stands together with a match of this, in its file or a changed one beside it, is tried out and not used.
-    pub(crate) counterpart: Option<Pattern>,
+    pub(crate) counterpart: Option<RulePattern>,
     /// The kind of node that must begin where its group `code` does.
     pub(crate) node: Option<String>,
     /// The names that its group `name` must stand for.
-    pub(crate) names: Option<Pattern>,
+    pub(crate) names: Option<RulePattern>,
     /// What to make of the lines that it matches.
     pub(crate) fix: Option<TextFix>,
 }
@@ -38,14 +38,14 @@ pub(crate) struct TextCheck {
 /// What becomes of the first match on the lines of a finding; of its group `part`, if it has one.
 #[derive(Debug)]
 pub(crate) struct TextFix {
-    pub(crate) pattern: Pattern,
+    pub(crate) pattern: RulePattern,
     /// With `$1` or `${name}` for what a group matched.
     pub(crate) replacement: String,
 }
 
 /// The rules of text of one run.
 pub(crate) struct TextRules<'packs> {
-    rules: Vec<&'packs Rule>,
+    rules: Vec<&'packs PackRule>,
     /// Finds every keyword of every rule in one pass.
     keywords: AhoCorasick,
     /// For each keyword, the index of its rule.
@@ -54,8 +54,8 @@ pub(crate) struct TextRules<'packs> {
 
 impl<'packs> TextRules<'packs> {
     /// Those among `rules` that are of text.
-    pub(crate) fn new(rules: &[&'packs Rule]) -> Result<Self, ReaderError> {
-        let of_text: Vec<&Rule> = rules.iter().copied().filter(|rule| text_of(rule).is_some()).collect();
+    pub(crate) fn new(rules: &[&'packs PackRule]) -> Result<Self, ReaderError> {
+        let of_text: Vec<&PackRule> = rules.iter().copied().filter(|rule| text_of(rule).is_some()).collect();
         let (keyword_rules, keywords): (Vec<usize>, Vec<&str>) = of_text
             .iter()
             .enumerate()
@@ -74,27 +74,27 @@ impl<'packs> TextRules<'packs> {
         &self,
         path: &RepoPath,
         bytes: &[u8],
-        form: Form,
-    ) -> Result<Vec<Hit<'packs>>, ReaderError> {
+        form: ContentKind,
+    ) -> Result<Vec<RuleMatch<'packs>>, ReaderError> {
         self.hits_of(self.candidates(Some(path), bytes), bytes, form)
     }
 
     /// What may not be shown of a text that is no file: a rule that looks at some paths looks at it, too.
     pub(crate) fn secrets(&self, bytes: &[u8]) -> Result<Vec<Range<usize>>, ReaderError> {
-        let hits = self.hits_of(self.candidates(None, bytes), bytes, Form::Binary)?;
+        let hits = self.hits_of(self.candidates(None, bytes), bytes, ContentKind::Binary)?;
         Ok(hits.into_iter().filter_map(|hit| hit.secret).collect())
     }
 
     fn hits_of(
         &self,
-        candidates: Vec<&'packs Rule>,
+        candidates: Vec<&'packs PackRule>,
         bytes: &[u8],
-        form: Form,
-    ) -> Result<Vec<Hit<'packs>>, ReaderError> {
+        form: ContentKind,
+    ) -> Result<Vec<RuleMatch<'packs>>, ReaderError> {
         let mut hits = Vec::new();
         for rule in candidates {
             let Some((check, is_secret)) = text_of(rule) else { continue };
-            if form == Form::Binary && !is_secret {
+            if form == ContentKind::Binary && !is_secret {
                 continue;
             }
             for pattern in std::iter::once(&check.pattern).chain(&check.second_pattern) {
@@ -107,7 +107,7 @@ impl<'packs> TextRules<'packs> {
     }
 
     /// The rules that look at this path, or at any, and have a keyword in the file.
-    fn candidates(&self, path: Option<&RepoPath>, bytes: &[u8]) -> Vec<&'packs Rule> {
+    fn candidates(&self, path: Option<&RepoPath>, bytes: &[u8]) -> Vec<&'packs PackRule> {
         let mut waiting: Vec<bool> =
             self.rules.iter().map(|rule| path.is_none_or(|path| rule.applies_to(path))).collect();
         let mut left = waiting.iter().filter(|waits| **waits).count();
@@ -132,11 +132,11 @@ impl<'packs> TextRules<'packs> {
 }
 
 /// A rule's check, if it is of text, and whether what it finds is a secret.
-fn text_of(rule: &Rule) -> Option<(&TextCheck, bool)> {
+fn text_of(rule: &PackRule) -> Option<(&TextCheck, bool)> {
     match &rule.check {
-        Check::Text(check) => Some((check, false)),
-        Check::Secret(check) => Some((check, true)),
-        Check::Syntax(_) | Check::Flow(_) | Check::Companion(_) | Check::Size(_) => None,
+        RuleCheck::Text(check) => Some((check, false)),
+        RuleCheck::Secret(check) => Some((check, true)),
+        RuleCheck::Syntax(_) | RuleCheck::Flow(_) | RuleCheck::Companion(_) | RuleCheck::Size(_) => None,
     }
 }
 
@@ -144,11 +144,11 @@ impl TextCheck {
     /// The hit that a match makes, if it is not allowed.
     fn hit<'packs>(
         &self,
-        rule: &'packs Rule,
+        rule: &'packs PackRule,
         is_secret: bool,
         bytes: &[u8],
         captures: &Captures<'_>,
-    ) -> Result<Option<Hit<'packs>>, ReaderError> {
+    ) -> Result<Option<RuleMatch<'packs>>, ReaderError> {
         let Some(matched) = captures.get(0) else { return Ok(None) };
         let decisive = captures.name("secret").unwrap_or(matched);
         let random_enough = self.entropy.is_none_or(|least| entropy(decisive.as_bytes()) >= least);
@@ -160,7 +160,7 @@ impl TextCheck {
         let code = captures.name("code").map(|code| code.start());
         let name = captures.name("name").filter(|_| self.names.is_some());
         let name = name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
-        Ok(Some(Hit { rule, matched: matched.range(), code, name, secret, fix }))
+        Ok(Some(RuleMatch { rule, matched: matched.range(), code, name, secret, fix }))
     }
 
     /// Is this a known placeholder?
@@ -174,7 +174,12 @@ impl TextCheck {
     }
 
     /// What to do about a match, if the fix matches on its lines.
-    fn fix(&self, rule: &str, bytes: &[u8], matched: &Range<usize>) -> Result<Option<Fix>, ReaderError> {
+    fn fix(
+        &self,
+        rule: &str,
+        bytes: &[u8],
+        matched: &Range<usize>,
+    ) -> Result<Option<ByteReplacement>, ReaderError> {
         let Some(fix) = &self.fix else { return Ok(None) };
         let before = bytes.get(..matched.start).unwrap_or_default();
         let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
@@ -185,7 +190,7 @@ impl TextCheck {
         let Some(part) = captures.name("part").or(captures.get(0)) else { return Ok(None) };
         let mut replacement = Vec::new();
         captures.expand(fix.replacement.as_bytes(), &mut replacement);
-        Ok(Some(Fix {
+        Ok(Some(ByteReplacement {
             range: start + part.start()..start + part.end(),
             replacement: String::from_utf8_lossy(&replacement).into_owned(),
         }))

@@ -23,7 +23,7 @@ const MAX_STREAM: u64 = 2 << 30;
 /// How a release is packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum ArchiveFormat {
     /// A Python wheel: a zip file.
     Wheel,
     /// A source archive: tar with gzip, all below one folder.
@@ -71,7 +71,7 @@ pub enum ArchiveError {
 
 /// The parts of an archive that are taken. Paths are those of the installed tree, or begin below the packed folder.
 #[derive(Default)]
-pub(super) struct Content {
+pub(super) struct ArchiveContent {
     /// The files that are wanted.
     pub(super) files: BTreeMap<String, Vec<u8>>,
     /// The paths of all files, wanted or not.
@@ -83,29 +83,30 @@ pub(super) struct Content {
 /// The files that are wanted. Of the rest of a release nothing but the names is looked at.
 pub(super) fn sources(
     path: &Path,
-    format: Format,
+    format: ArchiveFormat,
     wanted: &dyn Fn(&str) -> bool,
-) -> Result<Content, ArchiveError> {
+) -> Result<ArchiveContent, ArchiveError> {
     let file = File::open(path)
         .map_err(|error| ArchiveError::Unopened { path: path.to_owned(), why: error.to_string() })?;
-    let mut taken = Taken { archive: path, wanted, content: Content::default(), kept: 0, entries: 0 };
+    let mut taken =
+        ArchiveCollector { archive: path, wanted, content: ArchiveContent::default(), kept: 0, entries: 0 };
     match format {
-        Format::Wheel => zip(file, &mut taken)?,
-        Format::TarGz => tar(BufReader::new(file), MAX_STREAM, &mut taken)?,
+        ArchiveFormat::Wheel => zip(file, &mut taken)?,
+        ArchiveFormat::TarGz => tar(BufReader::new(file), MAX_STREAM, &mut taken)?,
     }
     Ok(taken.content)
 }
 
 /// What was taken so far.
-struct Taken<'a> {
+struct ArchiveCollector<'a> {
     archive: &'a Path,
     wanted: &'a dyn Fn(&str) -> bool,
-    content: Content,
+    content: ArchiveContent,
     kept: u64,
     entries: usize,
 }
 
-impl Taken<'_> {
+impl ArchiveCollector<'_> {
     fn broken(&self, why: impl ToString) -> ArchiveError {
         ArchiveError::Broken { path: self.archive.to_owned(), why: why.to_string() }
     }
@@ -163,7 +164,7 @@ impl Taken<'_> {
     }
 }
 
-fn zip(mut file: File, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
+fn zip(mut file: File, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
     let copy = file.try_clone().map_err(|error| taken.broken(error))?;
     let mut archive = zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| taken.broken(error))?;
     let found = directory::ZipEnd {
@@ -199,7 +200,7 @@ fn zip(mut file: File, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
     Ok(())
 }
 
-fn tar(file: impl Read, most: u64, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
+fn tar(file: impl Read, most: u64, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
     let mut stream = GzDecoder::new(file).take(most);
     let read = entries(&mut stream, taken);
     // Cut off there, it would look like a whole archive that ends.
@@ -209,7 +210,7 @@ fn tar(file: impl Read, most: u64, taken: &mut Taken<'_>) -> Result<(), ArchiveE
     read
 }
 
-fn entries(stream: impl Read, taken: &mut Taken<'_>) -> Result<(), ArchiveError> {
+fn entries(stream: impl Read, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
     let mut archive = tar::Archive::new(stream);
     for entry in archive.entries().map_err(|error| taken.broken(error))? {
         let entry = entry.map_err(|error| taken.broken(error))?;
@@ -250,8 +251,9 @@ mod tests {
         let bytes = tar_gz.into_inner().unwrap().finish().unwrap();
         let read = |most| {
             let wanted = |_: &str| true;
-            let content = Content::default();
-            let mut taken = Taken { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
+            let content = ArchiveContent::default();
+            let mut taken =
+                ArchiveCollector { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
             tar(bytes.as_slice(), most, &mut taken).map(|()| taken.content.files.len())
         };
         // A header and a block of content each: the first limit is the end of the first file.
@@ -262,8 +264,9 @@ mod tests {
     #[test]
     fn an_archive_of_very_many_entries_is_refused() {
         let wanted = |_: &str| false;
-        let content = Content::default();
-        let mut taken = Taken { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
+        let content = ArchiveContent::default();
+        let mut taken =
+            ArchiveCollector { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
         for _ in 0..MAX_ENTRIES {
             assert_eq!(taken.look("p/a.py"), Ok(()));
         }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use truing_core::port::{ProofRequest, ToolFindings, ToolRequest, UsedTools, UsedToolsRequest};
-use truing_core::sync::{Digests, RAW_DIGITS, Sources, Symbol, TREE_DIGITS, TREE_FORM};
+use truing_core::sync::{DefinitionDigests, RAW_DIGITS, ReleaseSources, SymbolState, TREE_DIGITS, TREE_FORM};
 
 use super::{
-    Format, Pins, Project, ProjectRequest, SourcesError, SourcesRequest, files_of, pins_of, project_of, read,
+    ArchiveFormat, HashPins, ProjectFacts, ProjectRequest, SourcesError, SourcesRequest, files_of, pins_of,
+    project_of, read,
 };
 use crate::output::{self, choose};
 use crate::proposals::prove;
@@ -25,7 +26,7 @@ pub struct FilesRequest {
     /// The archive as it was downloaded.
     pub archive: PathBuf,
     /// How it is packed.
-    pub format: Format,
+    pub format: ArchiveFormat,
     /// The files; their paths begin below the folder that the archive packs.
     pub files: Vec<String>,
 }
@@ -42,7 +43,7 @@ pub struct FormatRequest {
 /// What is asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Asked {
+pub enum SourcesQuery {
     /// What a release holds.
     Release(SourcesRequest),
     /// What a project's Python hash test pins: its file.
@@ -66,11 +67,11 @@ pub enum Asked {
 #[serde(rename_all = "snake_case")]
 pub enum SourcesAnswer {
     /// Of a release.
-    Release(Sources),
+    Release(ReleaseSources),
     /// Of a test.
-    Pins(Pins),
+    Pins(HashPins),
     /// Of a project.
-    Project(Project),
+    Project(ProjectFacts),
     /// Files, by their paths: data.
     Files(BTreeMap<String, String>),
     /// Of a tool's output.
@@ -83,7 +84,7 @@ pub enum SourcesAnswer {
     Proofs(Vec<bool>),
 }
 
-impl Asked {
+impl SourcesQuery {
     /// The folder that it is about: nothing else has to be readable.
     pub fn folder(&self) -> &Path {
         match self {
@@ -141,9 +142,10 @@ impl Asked {
             }
             (Self::Tool(request), SourcesAnswer::Tool(found)) => check_findings(request, found),
             (Self::UsedTools(request), SourcesAnswer::UsedTools(used)) => check_used(request, used),
-            (Self::Format(_), SourcesAnswer::Format(name)) => {
-                ensure(name.as_ref().is_none_or(|name| output::Format::parse(name).is_some()), "a format")
-            }
+            (Self::Format(_), SourcesAnswer::Format(name)) => ensure(
+                name.as_ref().is_none_or(|name| output::OutputFormat::parse(name).is_some()),
+                "a format",
+            ),
             (Self::Proofs(request), SourcesAnswer::Proofs(proven)) => {
                 ensure(proven.len() == request.proposals.len(), "the number of proofs")
             }
@@ -162,10 +164,10 @@ impl Asked {
     }
 }
 
-fn release(request: &SourcesRequest, sources: &Sources) -> Result<(), &'static str> {
+fn release(request: &SourcesRequest, sources: &ReleaseSources) -> Result<(), &'static str> {
     let asked: BTreeSet<&String> = request.symbols.iter().chain(&request.bases).collect();
     ensure(sources.symbols.keys().collect::<BTreeSet<_>>() == asked, "its definitions")?;
-    for definition in sources.symbols.values().filter_map(Symbol::definition) {
+    for definition in sources.symbols.values().filter_map(SymbolState::definition) {
         ensure(is_name(&definition.file) && is_name(&definition.name), "a name")?;
         ensure(are_digests(&definition.digests), "a digest")?;
     }
@@ -197,14 +199,14 @@ fn release(request: &SourcesRequest, sources: &Sources) -> Result<(), &'static s
     ensure(reasons, "a reason")
 }
 
-fn rows(pins: &Pins) -> Result<(), &'static str> {
+fn rows(pins: &HashPins) -> Result<(), &'static str> {
     ensure(pins.rows.keys().all(|name| is_name(name)), "a name")?;
     ensure(pins.rows.values().flatten().all(|digest| are_digits(digest, RAW_DIGITS)), "a digest")?;
     ensure(pins.left_out.iter().all(|row| is_name(&row.text) && is_name(&row.why)), "a reason")
 }
 
-fn taken(project: &Project) -> Result<(), &'static str> {
-    let Project { overrides, candidates, classes, inherited, functions, imports, unreadable } = project;
+fn taken(project: &ProjectFacts) -> Result<(), &'static str> {
+    let ProjectFacts { overrides, candidates, classes, inherited, functions, imports, unreadable } = project;
     let pairs = overrides
         .iter()
         .chain(candidates)
@@ -228,7 +230,7 @@ fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME && !text.chars().any(char::is_control)
 }
 
-fn are_digests(of: &Digests) -> bool {
+fn are_digests(of: &DefinitionDigests) -> bool {
     let is_former = of.former.as_ref().is_none_or(|former| are_digits(former, TREE_DIGITS));
     are_digits(&of.raw, RAW_DIGITS) && is_tree(&of.tree) && is_former
 }

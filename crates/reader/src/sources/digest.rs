@@ -12,20 +12,24 @@ use std::collections::BTreeSet;
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 use tree_sitter::Node;
-use truing_core::sync::Digests;
+use truing_core::sync::DefinitionDigests;
 
-use crate::syntax::{MAX_DEPTH, TooComplex};
+use crate::syntax::{ComplexityError, MAX_DEPTH};
 
 /// The digests of a definition's lines and its tree.
-pub(super) fn digests(lines: &str, node: Node<'_>, text: &str) -> Result<Digests, TooComplex> {
+pub(super) fn digests(lines: &str, node: Node<'_>, text: &str) -> Result<DefinitionDigests, ComplexityError> {
     let raw = hex::encode(Sha1::digest(lines.as_bytes()));
-    Ok(Digests { raw, tree: python::tree(&[], &[node], text)?, former: Some(former::tree(node, text)?) })
+    Ok(DefinitionDigests {
+        raw,
+        tree: python::tree(&[], &[node], text)?,
+        former: Some(former::tree(node, text)?),
+    })
 }
 
 /// The digests of several definitions of one name, which count as one.
-pub(super) fn joined(one: &Digests, two: &Digests) -> Digests {
+pub(super) fn joined(one: &DefinitionDigests, two: &DefinitionDigests) -> DefinitionDigests {
     let both = |one: &str, two: &str| format!("{one}\n{two}");
-    Digests {
+    DefinitionDigests {
         raw: hex::encode(Sha1::digest(both(&one.raw, &two.raw).as_bytes())),
         tree: hex::encode(Sha256::digest(both(&one.tree, &two.tree).as_bytes())),
         former: None,
@@ -34,26 +38,34 @@ pub(super) fn joined(one: &Digests, two: &Digests) -> Digests {
 
 /// The digests of a definition in another language than Python: of its lines, and of its nodes, without comments and
 /// layout. Between the nodes nothing is left out, so that what a grammar does not tell counts as it is written.
-pub(super) fn plain(lines: &str, nodes: &[Node<'_>], text: &str) -> Result<Digests, TooComplex> {
+pub(super) fn plain(
+    lines: &str,
+    nodes: &[Node<'_>],
+    text: &str,
+) -> Result<DefinitionDigests, ComplexityError> {
     let nothing = BTreeSet::new();
-    let mut tree = Tree { hash: Sha256::new(), text, left_out: &nothing };
+    let mut tree = TreeHasher { hash: Sha256::new(), text, left_out: &nothing };
     for node in nodes {
         tree.plain(*node, 0)?;
     }
     let raw = hex::encode(Sha1::digest(lines.as_bytes()));
-    Ok(Digests { raw, tree: hex::encode(tree.hash.finalize()), former: None })
+    Ok(DefinitionDigests { raw, tree: hex::encode(tree.hash.finalize()), former: None })
 }
 
 /// The digest of a tree in another language than Python without these nodes: of what is in none of them.
-pub(super) fn rest(root: Node<'_>, left_out: &BTreeSet<usize>, text: &str) -> Result<String, TooComplex> {
-    let mut tree = Tree { hash: Sha256::new(), text, left_out };
+pub(super) fn rest(
+    root: Node<'_>,
+    left_out: &BTreeSet<usize>,
+    text: &str,
+) -> Result<String, ComplexityError> {
+    let mut tree = TreeHasher { hash: Sha256::new(), text, left_out };
     tree.plain(root, 0)?;
     Ok(hex::encode(tree.hash.finalize()))
 }
 
 /// The digests of a file: of its bytes, and of its tree if there is one. Without one, only how lines end does not count:
 /// in text of an unknown form, any blank may mean something.
-pub(super) fn of_bytes(bytes: &[u8], tree: Option<String>) -> Digests {
+pub(super) fn of_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDigests {
     let tree = tree.unwrap_or_else(|| {
         let mut hash = Sha256::new();
         for line in bytes.split(|byte| *byte == b'\n') {
@@ -62,7 +74,7 @@ pub(super) fn of_bytes(bytes: &[u8], tree: Option<String>) -> Digests {
         }
         hex::encode(hash.finalize())
     });
-    Digests { raw: hex::encode(Sha1::digest(bytes)), tree, former: None }
+    DefinitionDigests { raw: hex::encode(Sha1::digest(bytes)), tree, former: None }
 }
 
 /// Is a token layout alone: a comma before a closing bracket, or the end of a statement that is a node by itself?
@@ -86,14 +98,14 @@ const COMMA_COUNTS: [&str; 6] =
 const TEXTS: [&str; 5] = ["string", "regex", "char_literal", "jsx_text", "shebang"];
 
 /// A tree on its way into a digest. Every piece is preceded by its length, so that no two trees read the same.
-struct Tree<'a> {
+struct TreeHasher<'a> {
     hash: Sha256,
     text: &'a str,
     /// Nodes that do not count.
     left_out: &'a BTreeSet<usize>,
 }
 
-impl<'a> Tree<'a> {
+impl<'a> TreeHasher<'a> {
     fn piece(&mut self, piece: &str) {
         self.hash.update((piece.len() as u64).to_le_bytes());
         self.hash.update(piece.as_bytes());
@@ -103,9 +115,9 @@ impl<'a> Tree<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn plain(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn plain(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
-            return Err(TooComplex::OverLimit);
+            return Err(ComplexityError::OverLimit);
         }
         let kind = node.kind();
         if kind.ends_with("comment") || self.left_out.contains(&node.id()) {

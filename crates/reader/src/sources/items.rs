@@ -7,41 +7,43 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use tree_sitter::Node;
-use truing_core::sync::{Definition, Digests, Piece, Symbol, WHOLE, What};
+use truing_core::sync::{
+    DefinitionDigests, OutsideCode, ReleasePartKind, SymbolDefinition, SymbolState, WHOLE,
+};
 
 use super::digest::{joined, of_bytes, plain, rest};
 use super::{rust, script};
-use crate::syntax::{Language, MAX_DEPTH, MAX_SOURCE_BYTES, Parsers, TooComplex};
+use crate::syntax::{ComplexityError, MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
 /// How many files are looked into for one symbol, so that re-exports in a ring come to an end.
 const MAX_LOOKUPS: u32 = 300;
 
 /// The files of a release.
-pub(super) struct Files<'a> {
+pub(super) struct ReleaseFiles<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
-    read: BTreeMap<String, Option<Rc<Items>>>,
+    read: BTreeMap<String, Option<Rc<FileItems>>>,
     pub(super) unreadable: BTreeMap<String, String>,
-    parsers: Parsers,
+    parsers: ParserPool,
 }
 
 /// What a file defines, and what it passes on.
 #[derive(Default)]
-pub(super) struct Items {
-    definitions: BTreeMap<String, Item>,
-    links: Vec<Link>,
+pub(super) struct FileItems {
+    definitions: BTreeMap<String, FileItem>,
+    links: Vec<ItemLink>,
     /// Digest of what is in none of the definitions that hold no others.
     rest: String,
 }
 
-struct Item {
-    definition: Definition,
+struct FileItem {
+    definition: SymbolDefinition,
     /// It holds others, which are told one by one.
     holds_others: bool,
 }
 
 /// A name that stands for one in another file.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct ItemLink {
     /// The name here; none: every name of the other file.
     pub(super) name: Option<String>,
     /// The other module, as the language writes it; empty: this file.
@@ -52,15 +54,15 @@ pub(super) struct Link {
 
 /// The family of a file's language.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Family {
+pub(super) enum LanguageFamily {
     Rust,
     Script,
 }
 
-impl Family {
+impl LanguageFamily {
     /// Of a file, if its definitions are told by item.
     pub(super) fn of(path: &str) -> Option<Self> {
-        match Language::of_path(path.as_bytes())?.name() {
+        match SourceLanguage::of_path(path.as_bytes())?.name() {
             "rust" => Some(Self::Rust),
             "typescript" | "tsx" | "javascript" => Some(Self::Script),
             _ => None,
@@ -68,16 +70,17 @@ impl Family {
     }
 }
 
-impl<'a> Files<'a> {
+impl<'a> ReleaseFiles<'a> {
     pub(super) fn new(files: &'a BTreeMap<String, Vec<u8>>) -> Self {
-        Self { files, read: BTreeMap::new(), unreadable: BTreeMap::new(), parsers: Parsers::default() }
+        Self { files, read: BTreeMap::new(), unreadable: BTreeMap::new(), parsers: ParserPool::default() }
     }
 
     /// A file by itself, whatever is in it.
-    pub(super) fn whole(&mut self, path: &str) -> Symbol {
-        let Some(bytes) = self.files.get(path) else { return Symbol::Gone };
-        let tree = Language::of_path(path.as_bytes()).and_then(|language| self.tree_of(language, bytes));
-        Symbol::Defined(Definition {
+    pub(super) fn whole(&mut self, path: &str) -> SymbolState {
+        let Some(bytes) = self.files.get(path) else { return SymbolState::Gone };
+        let tree =
+            SourceLanguage::of_path(path.as_bytes()).and_then(|language| self.tree_of(language, bytes));
+        SymbolState::Defined(SymbolDefinition {
             file: path.to_owned(),
             line: 1,
             name: WHOLE.to_owned(),
@@ -87,7 +90,7 @@ impl<'a> Files<'a> {
     }
 
     /// The digest of a whole tree. Python's layout is in its tree; of what cannot be parsed whole there is none.
-    fn tree_of(&mut self, language: &'static Language, bytes: &[u8]) -> Option<String> {
+    fn tree_of(&mut self, language: &'static SourceLanguage, bytes: &[u8]) -> Option<String> {
         let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_SOURCE_BYTES)?;
         let parsers = &mut self.parsers;
         catch_unwind(AssertUnwindSafe(|| {
@@ -99,21 +102,23 @@ impl<'a> Files<'a> {
     }
 
     /// An item of a file, or of another one that this file passes on.
-    pub(super) fn symbol(&mut self, path: &str, item: &str) -> Symbol {
+    pub(super) fn symbol(&mut self, path: &str, item: &str) -> SymbolState {
         let names: Vec<&str> = item.split('.').collect();
         let mut left = MAX_LOOKUPS;
         self.look(path, &names, &mut left)
     }
 
-    fn look(&mut self, path: &str, names: &[&str], left: &mut u32) -> Symbol {
-        let Some(fewer) = left.checked_sub(1) else { return Symbol::Gone };
+    fn look(&mut self, path: &str, names: &[&str], left: &mut u32) -> SymbolState {
+        let Some(fewer) = left.checked_sub(1) else { return SymbolState::Gone };
         *left = fewer;
-        let (Some(family), Some(items)) = (Family::of(path), self.items(path)) else { return Symbol::Gone };
+        let (Some(family), Some(items)) = (LanguageFamily::of(path), self.items(path)) else {
+            return SymbolState::Gone;
+        };
         if let Some(item) = items.definitions.get(&names.join(".")) {
-            return Symbol::Defined(item.definition.clone());
+            return SymbolState::Defined(item.definition.clone());
         }
-        let Some((head, rest)) = names.split_first() else { return Symbol::Gone };
-        let mut nothing = Symbol::Gone;
+        let Some((head, rest)) = names.split_first() else { return SymbolState::Gone };
+        let mut nothing = SymbolState::Gone;
         let named = items.links.iter().filter(|link| link.name.as_deref() == Some(*head));
         let all = items.links.iter().filter(|link| link.name.is_none());
         for link in named.chain(all) {
@@ -126,36 +131,38 @@ impl<'a> Files<'a> {
                 // Another name for something in this file.
                 if there != Some(*head) {
                     match self.look(path, &names, left) {
-                        Symbol::Gone => {}
-                        found @ (Symbol::Defined(_) | Symbol::Elsewhere) => return found,
+                        SymbolState::Gone => {}
+                        found @ (SymbolState::Defined(_) | SymbolState::Elsewhere) => return found,
                     }
                 }
                 continue;
             }
             let has = |path: &str| self.files.contains_key(path);
             let other = match family {
-                Family::Rust => rust::place(path, &link.module, &has),
-                Family::Script => script::place(path, &link.module, &has).map(|path| (path, Vec::new())),
+                LanguageFamily::Rust => rust::place(path, &link.module, &has),
+                LanguageFamily::Script => {
+                    script::place(path, &link.module, &has).map(|path| (path, Vec::new()))
+                }
             };
             let Some((path, within)) = other else {
                 // Every name of another package: nobody can tell whether this one is there.
                 if link.name.is_some() {
-                    nothing = Symbol::Elsewhere;
+                    nothing = SymbolState::Elsewhere;
                 }
                 continue;
             };
             let names: Vec<&str> = within.iter().map(String::as_str).chain(names).collect();
             match self.look(&path, &names, left) {
-                Symbol::Gone => {}
-                found @ (Symbol::Defined(_) | Symbol::Elsewhere) => return found,
+                SymbolState::Gone => {}
+                found @ (SymbolState::Defined(_) | SymbolState::Elsewhere) => return found,
             }
         }
         nothing
     }
 
     /// Every definition of a file that holds no others, by name; of a file in another language: itself.
-    pub(super) fn all(&mut self, path: &str) -> BTreeMap<String, Digests> {
-        if Family::of(path).is_none() {
+    pub(super) fn all(&mut self, path: &str) -> BTreeMap<String, DefinitionDigests> {
+        if LanguageFamily::of(path).is_none() {
             let whole = self.whole(path);
             return whole.definition().map(|of| (WHOLE.to_owned(), of.digests.clone())).into_iter().collect();
         }
@@ -165,14 +172,14 @@ impl<'a> Files<'a> {
     }
 
     /// What a file holds outside of these definitions; none: another language's file is told whole.
-    pub(super) fn rest(&mut self, path: &str) -> Option<Piece> {
-        Family::of(path)?;
+    pub(super) fn rest(&mut self, path: &str) -> Option<OutsideCode> {
+        LanguageFamily::of(path)?;
         let tree = self.items(path)?.rest.clone();
         let (scope, name) = (String::new(), WHOLE.to_owned());
-        Some(Piece { scope, name, what: What::Code, tree })
+        Some(OutsideCode { scope, name, what: ReleasePartKind::Code, tree })
     }
 
-    fn items(&mut self, path: &str) -> Option<Rc<Items>> {
+    fn items(&mut self, path: &str) -> Option<Rc<FileItems>> {
         if !self.read.contains_key(path) {
             let bytes = self.files.get(path)?;
             let parsers = &mut self.parsers;
@@ -191,19 +198,20 @@ impl<'a> Files<'a> {
     }
 }
 
-fn parse(path: &str, bytes: &[u8], parsers: &mut Parsers) -> Result<Items, String> {
+fn parse(path: &str, bytes: &[u8], parsers: &mut ParserPool) -> Result<FileItems, String> {
     if bytes.len() > MAX_SOURCE_BYTES {
         return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-    let language = Language::of_path(path.as_bytes()).ok_or("its language is not known")?;
+    let language = SourceLanguage::of_path(path.as_bytes()).ok_or("its language is not known")?;
     let tree = parsers.parse_in_time(language, &text).ok_or("it takes too long to parse")?;
     let lines = text.split_inclusive('\n').collect();
-    let mut source = Source { path, text: &text, lines, items: Items::default(), told: BTreeSet::new() };
-    let walked = match Family::of(path) {
-        Some(Family::Rust) => rust::items(tree.root_node(), &mut source),
-        Some(Family::Script) => script::items(tree.root_node(), &mut source),
+    let mut source =
+        ItemCollector { path, text: &text, lines, items: FileItems::default(), told: BTreeSet::new() };
+    let walked = match LanguageFamily::of(path) {
+        Some(LanguageFamily::Rust) => rust::items(tree.root_node(), &mut source),
+        Some(LanguageFamily::Script) => script::items(tree.root_node(), &mut source),
         None => Ok(()),
     };
     let rest = walked.and_then(|()| rest(tree.root_node(), &source.told, &text));
@@ -212,16 +220,16 @@ fn parse(path: &str, bytes: &[u8], parsers: &mut Parsers) -> Result<Items, Strin
 }
 
 /// A file on its way into items.
-pub(super) struct Source<'a> {
+pub(super) struct ItemCollector<'a> {
     path: &'a str,
     text: &'a str,
     lines: Vec<&'a str>,
-    items: Items,
+    items: FileItems,
     /// The nodes of definitions that hold no others.
     told: BTreeSet<usize>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> ItemCollector<'a> {
     pub(super) fn text_of(&self, node: Node<'_>) -> &'a str {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
@@ -232,7 +240,7 @@ impl<'a> Source<'a> {
 
     pub(super) fn link(&mut self, name: Option<&str>, module: &str, there: Option<&str>) {
         let (name, module, there) = (name.map(str::to_owned), module.to_owned(), there.map(str::to_owned));
-        self.items.links.push(Link { name, module, there });
+        self.items.links.push(ItemLink { name, module, there });
     }
 
     /// A definition, from its first node (an attribute, a decorator) to its last. Several of one name count as one.
@@ -241,7 +249,7 @@ impl<'a> Source<'a> {
         name: String,
         nodes: &[Node<'_>],
         holds_others: bool,
-    ) -> Result<(), TooComplex> {
+    ) -> Result<(), ComplexityError> {
         let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else { return Ok(()) };
         if !holds_others {
             self.told.extend(nodes.iter().map(Node::id));
@@ -254,9 +262,14 @@ impl<'a> Source<'a> {
             return Ok(());
         }
         let line = u32::try_from(first + 1).unwrap_or(u32::MAX);
-        let definition =
-            Definition { file: self.path.to_owned(), line, name: name.clone(), digests, decorated: false };
-        self.items.definitions.insert(name, Item { definition, holds_others });
+        let definition = SymbolDefinition {
+            file: self.path.to_owned(),
+            line,
+            name: name.clone(),
+            digests,
+            decorated: false,
+        };
+        self.items.definitions.insert(name, FileItem { definition, holds_others });
         Ok(())
     }
 }
@@ -267,6 +280,6 @@ pub(super) fn within(prefix: &str, name: &str) -> String {
 }
 
 /// One level deeper, if that is allowed.
-pub(super) fn deeper(depth: usize) -> Result<usize, TooComplex> {
-    if depth >= MAX_DEPTH { Err(TooComplex::OverLimit) } else { Ok(depth + 1) }
+pub(super) fn deeper(depth: usize) -> Result<usize, ComplexityError> {
+    if depth >= MAX_DEPTH { Err(ComplexityError::OverLimit) } else { Ok(depth + 1) }
 }

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tree_sitter::Node;
-use truing_core::sync::{Piece, What};
+use truing_core::sync::{OutsideCode, ReleasePartKind};
 
 use super::digest::python::{docstring, tree};
 use super::python::absolute;
-use crate::syntax::{MAX_DEPTH, TooComplex};
+use crate::syntax::{ComplexityError, MAX_DEPTH};
 
 /// Letters of a statement that it is called by.
 const MAX_NAME: usize = 80;
@@ -19,38 +19,43 @@ const VERSION: &str = "__version__";
 
 /// The pieces of a file, and the modules that it imports anywhere.
 #[derive(Default)]
-pub(super) struct Outside {
-    pub(super) pieces: Vec<Piece>,
+pub(super) struct OutsidePieces {
+    pub(super) pieces: Vec<OutsideCode>,
     pub(super) modules: BTreeSet<String>,
 }
 
-impl Outside {
+impl OutsidePieces {
     /// Of a whole file. `package`: what its relative imports begin in.
-    pub(super) fn of(root: Node<'_>, text: &str, package: &str) -> Result<Self, TooComplex> {
-        let mut file = File { text, package, outside: Self::default() };
+    pub(super) fn of(root: Node<'_>, text: &str, package: &str) -> Result<Self, ComplexityError> {
+        let mut file = PieceCollector { text, package, outside: Self::default() };
         file.modules(root, 0)?;
-        let mut scope = Scope { name: String::new(), conditions: Vec::new(), defined: BTreeMap::new() };
+        let mut scope =
+            StatementScope { name: String::new(), conditions: Vec::new(), defined: BTreeMap::new() };
         file.statements(root, &mut scope, 0)?;
         Ok(file.outside)
     }
 }
 
 /// The modules that a file imports, in functions too, by their absolute names.
-pub(super) fn modules(root: Node<'_>, text: &str, package: &str) -> Result<BTreeSet<String>, TooComplex> {
-    let mut file = File { text, package, outside: Outside::default() };
+pub(super) fn modules(
+    root: Node<'_>,
+    text: &str,
+    package: &str,
+) -> Result<BTreeSet<String>, ComplexityError> {
+    let mut file = PieceCollector { text, package, outside: OutsidePieces::default() };
     file.modules(root, 0)?;
     Ok(file.outside.modules)
 }
 
 /// A file on its way into pieces.
-struct File<'a> {
+struct PieceCollector<'a> {
     text: &'a str,
     package: &'a str,
-    outside: Outside,
+    outside: OutsidePieces,
 }
 
 /// A module or a class, while its statements are read.
-struct Scope {
+struct StatementScope {
     /// The class's name in the file; none: the module.
     name: String,
     /// Digests of what has to hold for the statement to be run: `if`, `try`, `with`, and what their branch is.
@@ -59,28 +64,33 @@ struct Scope {
     defined: BTreeMap<String, usize>,
 }
 
-impl<'a> File<'a> {
+impl<'a> PieceCollector<'a> {
     fn text_of(&self, node: Node<'_>) -> &'a str {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
     fn push(
         &mut self,
-        scope: &Scope,
-        (what, name): (What, &str),
+        scope: &StatementScope,
+        (what, name): (ReleasePartKind, &str),
         (words, nodes): (&[&str], &[Node<'_>]),
-    ) -> Result<(), TooComplex> {
+    ) -> Result<(), ComplexityError> {
         let words: Vec<&str> =
             scope.conditions.iter().map(String::as_str).chain(words.iter().copied()).collect();
         let tree = tree(&words, nodes, self.text)?;
         let (scope, name) = (scope.name.clone(), line(name));
-        self.outside.pieces.push(Piece { scope, name, what, tree });
+        self.outside.pieces.push(OutsideCode { scope, name, what, tree });
         Ok(())
     }
 
-    fn statements(&mut self, body: Node<'_>, scope: &mut Scope, depth: usize) -> Result<(), TooComplex> {
+    fn statements(
+        &mut self,
+        body: Node<'_>,
+        scope: &mut StatementScope,
+        depth: usize,
+    ) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
-            return Err(TooComplex::OverLimit);
+            return Err(ComplexityError::OverLimit);
         }
         let documentation = docstring(body, self.text);
         let mut cursor = body.walk();
@@ -92,7 +102,12 @@ impl<'a> File<'a> {
         Ok(())
     }
 
-    fn statement(&mut self, node: Node<'_>, scope: &mut Scope, depth: usize) -> Result<(), TooComplex> {
+    fn statement(
+        &mut self,
+        node: Node<'_>,
+        scope: &mut StatementScope,
+        depth: usize,
+    ) -> Result<(), ComplexityError> {
         match node.kind() {
             "comment" | "pass_statement" | "line_continuation" => Ok(()),
             "function_definition" | "class_definition" | "decorated_definition" => {
@@ -121,11 +136,16 @@ impl<'a> File<'a> {
     }
 
     /// Whatever is run.
-    fn other(&mut self, node: Node<'_>, scope: &Scope) -> Result<(), TooComplex> {
-        self.push(scope, (What::Statement, self.text_of(node)), (&[], &[node]))
+    fn other(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
+        self.push(scope, (ReleasePartKind::Statement, self.text_of(node)), (&[], &[node]))
     }
 
-    fn definition(&mut self, outer: Node<'_>, scope: &mut Scope, depth: usize) -> Result<(), TooComplex> {
+    fn definition(
+        &mut self,
+        outer: Node<'_>,
+        scope: &mut StatementScope,
+        depth: usize,
+    ) -> Result<(), ComplexityError> {
         let inner = outer.child_by_field_name("definition").unwrap_or(outer);
         let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
             return self.other(outer, scope);
@@ -136,26 +156,31 @@ impl<'a> File<'a> {
             return if scope.conditions.is_empty() {
                 Ok(())
             } else {
-                self.push(scope, (What::Condition, name), (&[], &[]))
+                self.push(scope, (ReleasePartKind::Condition, name), (&[], &[]))
             };
         }
         let heads = ["type_parameters", "superclasses"].map(|field| inner.child_by_field_name(field));
         let heads: Vec<Node<'_>> = heads.into_iter().flatten().collect();
-        self.push(scope, (What::Class, name), (&[], &heads))?;
+        self.push(scope, (ReleasePartKind::Class, name), (&[], &heads))?;
         let mut cursor = outer.walk();
         let decorators: Vec<_> =
             outer.children(&mut cursor).filter(|child| child.kind() == "decorator").collect();
         if !decorators.is_empty() {
-            self.push(scope, (What::Decorators, name), (&[], &decorators))?;
+            self.push(scope, (ReleasePartKind::Decorators, name), (&[], &decorators))?;
         }
         let Some(body) = inner.child_by_field_name("body") else { return Ok(()) };
         let name = if scope.name.is_empty() { name.to_owned() } else { format!("{}.{name}", scope.name) };
-        let mut inside = Scope { name, conditions: Vec::new(), defined: BTreeMap::new() };
+        let mut inside = StatementScope { name, conditions: Vec::new(), defined: BTreeMap::new() };
         self.statements(body, &mut inside, depth + 1)
     }
 
     /// `a = 1`, `a, b = f()`, `a: int`, `a['b'] = 1` and `a.b = c`, under the names that they change.
-    fn assignment(&mut self, node: Node<'_>, assignment: Node<'_>, scope: &Scope) -> Result<(), TooComplex> {
+    fn assignment(
+        &mut self,
+        node: Node<'_>,
+        assignment: Node<'_>,
+        scope: &StatementScope,
+    ) -> Result<(), ComplexityError> {
         let mut names: Vec<&str> = Vec::new();
         let mut next = Some(assignment);
         while let Some(one) = next.filter(|one| matches!(one.kind(), "assignment" | "augmented_assignment")) {
@@ -174,11 +199,11 @@ impl<'a> File<'a> {
         let last = |name: &&str| name.rsplit('.').next().unwrap_or_default().to_owned();
         let before = names.iter().map(|name| scope.defined.get(&last(name)).copied().unwrap_or_default());
         let before = before.map(|count| count.to_string()).collect::<Vec<_>>().join(",");
-        self.push(scope, (What::Value, &names.join(", ")), (&[&before], &[node]))
+        self.push(scope, (ReleasePartKind::Value, &names.join(", ")), (&[&before], &[node]))
     }
 
     /// Each name that is imported, and from where. In which statement it stands does not count.
-    fn import(&mut self, node: Node<'_>, scope: &Scope) -> Result<(), TooComplex> {
+    fn import(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
         let from = match node.kind() {
             "future_import_statement" => Some("__future__".to_owned()),
             _ => node.child_by_field_name("module_name").map(|of| absolute(self.package, &self.spelled(of))),
@@ -190,14 +215,14 @@ impl<'a> File<'a> {
         let from = from.as_deref();
         if takes_all {
             let from = from.unwrap_or_default();
-            self.push(scope, (What::Import, &format!("{from}.*")), (&[from, "*"], &[]))?;
+            self.push(scope, (ReleasePartKind::Import, &format!("{from}.*")), (&[from, "*"], &[]))?;
         }
         for imported in names {
             let alias = imported.child_by_field_name("alias").map(|alias| self.text_of(alias));
             let name = self.spelled(imported.child_by_field_name("name").unwrap_or(imported));
             let bound = alias.unwrap_or(&name);
             let words = [from.unwrap_or("-"), &name, alias.unwrap_or("-")];
-            self.push(scope, (What::Import, bound), (&words, &[]))?;
+            self.push(scope, (ReleasePartKind::Import, bound), (&words, &[]))?;
         }
         Ok(())
     }
@@ -209,7 +234,12 @@ impl<'a> File<'a> {
 
     /// `if`, `try` and the like: what stands in their branches is told by itself, with what has to hold for it. A branch
     /// that holds nothing of that kind is told as a whole.
-    fn compound(&mut self, node: Node<'_>, scope: &mut Scope, depth: usize) -> Result<(), TooComplex> {
+    fn compound(
+        &mut self,
+        node: Node<'_>,
+        scope: &mut StatementScope,
+        depth: usize,
+    ) -> Result<(), ComplexityError> {
         let (known, outer) = (self.outside.pieces.len(), scope.conditions.len());
         let mut branches = Vec::new();
         let mut cursor = node.walk();
@@ -238,9 +268,9 @@ impl<'a> File<'a> {
     }
 
     /// Every module that is imported, in functions too.
-    fn modules(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn modules(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
-            return Err(TooComplex::OverLimit);
+            return Err(ComplexityError::OverLimit);
         }
         if matches!(node.kind(), "import_statement" | "import_from_statement") {
             let from = node.child_by_field_name("module_name");

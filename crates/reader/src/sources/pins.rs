@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 use truing_core::sync::RAW_DIGITS;
 
-use crate::syntax::{Language, MAX_DEPTH, MAX_SOURCE_BYTES, Parsers};
+use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
 /// What a test pins.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Pins {
+pub struct HashPins {
     /// The digests that are accepted of each definition, by `module:Class.method`.
     pub rows: BTreeMap<String, BTreeSet<String>>,
     /// Rows that are not understood.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<SkippedPin>,
 }
 
 /// A row that looks like one and pins nothing that can be told.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LeftOut {
+pub struct SkippedPin {
     /// Its line, 1-based.
     pub line: u32,
     /// What it names.
@@ -34,31 +34,31 @@ pub struct LeftOut {
 const MAX_TEXT: usize = 120;
 
 /// Reads a test; an error says why it cannot be read as Python.
-pub(super) fn of_test(bytes: &[u8]) -> Result<Pins, String> {
+pub(super) fn of_test(bytes: &[u8]) -> Result<HashPins, String> {
     if bytes.len() > MAX_SOURCE_BYTES {
         return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    let language = Language::named("python").ok_or("its language is not known")?;
-    let tree = Parsers::default().parse_in_time(language, text).ok_or("it takes too long to parse")?;
+    let language = SourceLanguage::named("python").ok_or("its language is not known")?;
+    let tree = ParserPool::default().parse_in_time(language, text).ok_or("it takes too long to parse")?;
     if tree.root_node().has_error() {
         return Err("it is no Python that can be parsed whole".to_owned());
     }
-    let mut table = Table { text, imports: BTreeMap::new(), pins: Pins::default() };
+    let mut table = PinCollector { text, imports: BTreeMap::new(), pins: HashPins::default() };
     table.imports(tree.root_node());
     table.rows(tree.root_node(), 0)?;
     Ok(table.pins)
 }
 
 /// A test on its way into pins.
-struct Table<'a> {
+struct PinCollector<'a> {
     text: &'a str,
     /// What the imported names stand for: a module, or a name in one.
     imports: BTreeMap<String, (String, Option<String>)>,
-    pins: Pins,
+    pins: HashPins,
 }
 
-impl<'a> Table<'a> {
+impl<'a> PinCollector<'a> {
     fn text_of(&self, node: Node<'_>) -> &'a str {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
@@ -145,7 +145,7 @@ impl<'a> Table<'a> {
     fn row(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
         match self.name_of(object) {
             Ok(name) => drop(self.pins.rows.insert(name, digests)),
-            Err(why) => self.pins.left_out.push(LeftOut {
+            Err(why) => self.pins.left_out.push(SkippedPin {
                 line: u32::try_from(object.start_position().row + 1).unwrap_or(u32::MAX),
                 text: self.text_of(object).chars().filter(|char| !char.is_control()).take(MAX_TEXT).collect(),
                 why: why.to_owned(),

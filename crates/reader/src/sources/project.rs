@@ -12,7 +12,7 @@ use super::outside::modules;
 use super::python::absolute;
 use super::{SourcesError, bytes_of};
 use crate::stack::on_large_stack;
-use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers};
+use crate::syntax::{MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
 /// The most files of a project that are read.
 const MAX_FILES: usize = 20_000;
@@ -37,7 +37,7 @@ pub struct ProjectRequest {
 
 /// What a project takes from them.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Project {
+pub struct ProjectFacts {
     /// What it overrides, by `module:Class.method` of the package: each with the project's own, by file and name.
     pub overrides: BTreeMap<String, String>,
     /// What it may override besides, if the package has it: methods that a class of the project has from another one of
@@ -48,7 +48,7 @@ pub struct Project {
     /// from the packages; of the others the whole class is meant.
     #[serde(default)]
     pub classes: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
-    /// The packages' classes that its own inherit from, as `module:Class`.
+    /// The packages' classes that its own inherit from, as `module:ProjectClass`.
     #[serde(default)]
     pub inherited: BTreeSet<String>,
     /// The functions at the top of its files, by file.
@@ -64,14 +64,14 @@ pub struct Project {
 ///
 /// # Errors
 /// [`SourcesError`]; a single file that is no source is part of the answer.
-pub fn project_of(request: &ProjectRequest) -> Result<Project, SourcesError> {
+pub fn project_of(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
     on_large_stack(|| read(request)).map_err(|error| SourcesError::Failed(error.to_string()))?
 }
 
-fn read(request: &ProjectRequest) -> Result<Project, SourcesError> {
-    let mut project = Project::default();
-    let mut classes: BTreeMap<String, Class> = BTreeMap::new();
-    let mut parsers = Parsers::default();
+fn read(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
+    let mut project = ProjectFacts::default();
+    let mut classes: BTreeMap<String, ProjectClass> = BTreeMap::new();
+    let mut parsers = ParserPool::default();
     let entries = WalkBuilder::new(&request.folder).require_git(false).sort_by_file_path(Path::cmp).build();
     let is_source = |path: &Path| path.extension().is_some_and(|extension| extension == "py");
     let files = entries.flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
@@ -82,7 +82,7 @@ fn read(request: &ProjectRequest) -> Result<Project, SourcesError> {
             return Err(SourcesError::File { path: request.folder.clone(), why });
         }
         let Some(name) = path.strip_prefix(&request.folder).ok().and_then(Path::to_str) else { continue };
-        match File::parse(path, name, &mut parsers) {
+        match ProjectModule::parse(path, name, &mut parsers) {
             Ok(file) => {
                 project.functions.insert(name.to_owned(), file.functions);
                 project.imports.extend(file.imports);
@@ -122,10 +122,10 @@ fn read(request: &ProjectRequest) -> Result<Project, SourcesError> {
 
 /// The packages' classes that a class inherits from, and the project's own between them.
 fn ancestors<'a>(
-    class: &'a Class,
-    classes: &'a BTreeMap<String, Class>,
+    class: &'a ProjectClass,
+    classes: &'a BTreeMap<String, ProjectClass>,
     packages: &BTreeSet<String>,
-) -> (BTreeSet<String>, Vec<&'a Class>) {
+) -> (BTreeSet<String>, Vec<&'a ProjectClass>) {
     let (mut seen, mut found, mut between) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut next: Vec<&String> = class.bases.iter().collect();
     while let Some(base) = next.pop() {
@@ -143,10 +143,10 @@ fn ancestors<'a>(
     (found, between)
 }
 
-struct Class {
+struct ProjectClass {
     file: String,
     name: String,
-    /// As `module:Class`.
+    /// As `module:ProjectClass`.
     bases: Vec<String>,
     /// Its methods; of a property also `name.fset` and `name.fdel`.
     methods: BTreeSet<String>,
@@ -154,7 +154,7 @@ struct Class {
     aliases: BTreeSet<String>,
 }
 
-impl Class {
+impl ProjectClass {
     /// The project's name of one of its members.
     fn member(&self, name: &str) -> String {
         format!("{}:{}.{name}", self.file, self.name)
@@ -162,7 +162,7 @@ impl Class {
 }
 
 /// A file on its way into the answer.
-struct File<'a> {
+struct ProjectModule<'a> {
     text: &'a str,
     path: &'a str,
     /// As it is imported.
@@ -174,19 +174,19 @@ struct File<'a> {
 
 /// What is told of a file.
 struct ModuleFacts {
-    classes: Vec<(String, Class)>,
+    classes: Vec<(String, ProjectClass)>,
     functions: BTreeSet<String>,
     imports: BTreeSet<String>,
 }
 
-impl File<'_> {
-    fn parse(path: &Path, name: &str, parsers: &mut Parsers) -> Result<ModuleFacts, String> {
+impl ProjectModule<'_> {
+    fn parse(path: &Path, name: &str, parsers: &mut ParserPool) -> Result<ModuleFacts, String> {
         let bytes = bytes_of(path)?;
         if bytes.len() > MAX_SOURCE_BYTES {
             return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
         }
         let text = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        let language = Language::named("python").ok_or("its language is not known")?;
+        let language = SourceLanguage::named("python").ok_or("its language is not known")?;
         let tree = parsers.parse_in_time(language, text).ok_or("it takes too long to parse")?;
         let dotted = name.trim_end_matches(".py").trim_start_matches("src/").replace('/', ".");
         let (module, package) = match dotted.strip_suffix(".__init__") {
@@ -196,7 +196,7 @@ impl File<'_> {
         let imported = modules(tree.root_node(), text, &package).map_err(|_| "it is nested too deeply")?;
         let first = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
         let imports = imported.iter().map(first).collect();
-        let mut file = File { text, path: name, module, package, imports: BTreeMap::new() };
+        let mut file = ProjectModule { text, path: name, module, package, imports: BTreeMap::new() };
         let mut told = ModuleFacts { classes: Vec::new(), functions: BTreeSet::new(), imports };
         file.statements(tree.root_node(), &mut told);
         Ok(told)
@@ -251,7 +251,7 @@ impl File<'_> {
                 aliases.extend(self.alias(member));
             }
         }
-        let class = Class { file: self.path.to_owned(), name: name.clone(), bases, methods, aliases };
+        let class = ProjectClass { file: self.path.to_owned(), name: name.clone(), bases, methods, aliases };
         told.classes.push((format!("{}:{name}", self.module), class));
     }
 
@@ -276,7 +276,7 @@ impl File<'_> {
         (left.kind() == "identifier" && is_code).then(|| self.text_of(left).to_owned())
     }
 
-    /// `module:Class` of a dotted name.
+    /// `module:ProjectClass` of a dotted name.
     fn name_of(&self, text: &str) -> Option<String> {
         let is_name = |part: &str| {
             !part.is_empty() && part.chars().all(|letter| letter.is_alphanumeric() || letter == '_')

@@ -10,13 +10,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use tree_sitter::Node;
-use truing_core::sync::{Definition, Digests, Namesake, Symbol};
+use truing_core::sync::{DefinitionDigests, NamesakeDefinition, SymbolDefinition, SymbolState};
 
-use super::archive::Format;
+use super::archive::ArchiveFormat;
 use super::digest::digests;
-use super::outside::Outside;
-use crate::syntax::{Language, MAX_SOURCE_BYTES, Parsers, TooComplex};
-use scope::{Binding, Branch, Class, Role, Scope};
+use super::outside::OutsidePieces;
+use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
+use scope::{BindingTarget, PropertyRole, PythonClass, PythonScope, StatementBranch};
 
 /// How many names are looked up for one symbol, so that aliases in a ring come to an end.
 const MAX_LOOKUPS: u32 = 300;
@@ -27,44 +27,44 @@ const ROOT: &[&str] = &[""];
 const ACCESSORS: [&str; 5] = ["fget", "fset", "fdel", "__wrapped__", "__func__"];
 
 /// The modules of a release, each parsed when it is first asked for.
-pub(super) struct Package<'a> {
+pub(super) struct PythonPackage<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     roots: &'static [&'static str],
-    modules: BTreeMap<String, Option<Rc<Module>>>,
+    modules: BTreeMap<String, Option<Rc<PythonModule>>>,
     unreadable: BTreeMap<String, String>,
-    parsers: Parsers,
+    parsers: ParserPool,
 }
 
 /// A module's names.
-pub(super) struct Module {
+pub(super) struct PythonModule {
     /// As it is imported.
     name: String,
-    scope: Scope,
+    scope: PythonScope,
     /// What is in no function.
-    pub(super) outside: Outside,
+    pub(super) outside: OutsidePieces,
 }
 
-enum Found {
-    Function(Rc<Definition>),
+enum LookupResult {
+    Function(Rc<SymbolDefinition>),
     /// With the module that it stands in.
-    Class(Rc<Class>, String),
+    Class(Rc<PythonClass>, String),
     Nowhere,
     Elsewhere,
 }
 
 /// One search: what is wanted of a property, and how many lookups are left.
-struct Search {
-    role: Role,
+struct DefinitionSearch {
+    role: PropertyRole,
     left: u32,
 }
 
-impl<'a> Package<'a> {
-    pub(super) fn new(files: &'a BTreeMap<String, Vec<u8>>, format: Format) -> Self {
+impl<'a> PythonPackage<'a> {
+    pub(super) fn new(files: &'a BTreeMap<String, Vec<u8>>, format: ArchiveFormat) -> Self {
         let roots = match format {
-            Format::Wheel => ROOT,
-            Format::TarGz => ROOTS,
+            ArchiveFormat::Wheel => ROOT,
+            ArchiveFormat::TarGz => ROOTS,
         };
-        let (modules, unreadable, parsers) = (BTreeMap::new(), BTreeMap::new(), Parsers::default());
+        let (modules, unreadable, parsers) = (BTreeMap::new(), BTreeMap::new(), ParserPool::default());
         Self { files, roots, modules, unreadable, parsers }
     }
 
@@ -86,28 +86,28 @@ impl<'a> Package<'a> {
     }
 
     /// `module:Class.method`; `fget`, `fset` or `fdel` at the end chooses of a property.
-    pub(super) fn symbol(&mut self, name: &str) -> Symbol {
+    pub(super) fn symbol(&mut self, name: &str) -> SymbolState {
         let (module, qualified) = name.split_once(':').unwrap_or((name, ""));
         let mut names: Vec<&str> = qualified.split('.').filter(|part| !part.is_empty()).collect();
-        let mut search = Search { role: Role::Plain, left: MAX_LOOKUPS };
+        let mut search = DefinitionSearch { role: PropertyRole::Plain, left: MAX_LOOKUPS };
         while let Some(accessor) = names.last().filter(|name| ACCESSORS.contains(name)) {
             match *accessor {
-                "fset" => search.role = Role::Setter,
-                "fdel" => search.role = Role::Deleter,
+                "fset" => search.role = PropertyRole::Setter,
+                "fdel" => search.role = PropertyRole::Deleter,
                 _ => {}
             }
             names.pop();
         }
         match self.in_module(module, &names, &mut search) {
-            Found::Function(definition) => Symbol::Defined((*definition).clone()),
-            Found::Class(class, _) => Symbol::Defined((*class.definition).clone()),
-            Found::Nowhere => Symbol::Gone,
-            Found::Elsewhere => Symbol::Elsewhere,
+            LookupResult::Function(definition) => SymbolState::Defined((*definition).clone()),
+            LookupResult::Class(class, _) => SymbolState::Defined((*class.definition).clone()),
+            LookupResult::Nowhere => SymbolState::Gone,
+            LookupResult::Elsewhere => SymbolState::Elsewhere,
         }
     }
 
     /// All definitions of a name in a file, in the order of the text; none in a file that is no Python.
-    pub(super) fn namesakes(&self, file: &str, name: &str) -> Vec<Namesake> {
+    pub(super) fn namesakes(&self, file: &str, name: &str) -> Vec<NamesakeDefinition> {
         let mut found = Vec::new();
         if let Some(Some(module)) = self.modules.get(file) {
             module.scope.namesakes(name, &mut found);
@@ -116,13 +116,13 @@ impl<'a> Package<'a> {
         found
     }
 
-    fn in_module(&mut self, name: &str, names: &[&str], search: &mut Search) -> Found {
-        let Some(left) = search.left.checked_sub(1) else { return Found::Nowhere };
+    fn in_module(&mut self, name: &str, names: &[&str], search: &mut DefinitionSearch) -> LookupResult {
+        let Some(left) = search.left.checked_sub(1) else { return LookupResult::Nowhere };
         search.left = left;
         let Some(module) = self.module(name) else {
-            return if self.is_ours(name) { Found::Nowhere } else { Found::Elsewhere };
+            return if self.is_ours(name) { LookupResult::Nowhere } else { LookupResult::Elsewhere };
         };
-        let Some((head, rest)) = names.split_first() else { return Found::Nowhere };
+        let Some((head, rest)) = names.split_first() else { return LookupResult::Nowhere };
         if let Some(binding) = module.scope.get(head, search.role) {
             return self.follow(&module.name, binding, rest, search);
         }
@@ -132,37 +132,53 @@ impl<'a> Package<'a> {
         }
         for star in &module.scope.stars {
             match self.in_module(star, names, search) {
-                Found::Nowhere | Found::Elsewhere => {}
-                found @ (Found::Function(_) | Found::Class(..)) => return found,
+                LookupResult::Nowhere | LookupResult::Elsewhere => {}
+                found @ (LookupResult::Function(_) | LookupResult::Class(..)) => return found,
             }
         }
-        Found::Nowhere
+        LookupResult::Nowhere
     }
 
-    fn follow(&mut self, module: &str, binding: &Binding, rest: &[&str], search: &mut Search) -> Found {
+    fn follow(
+        &mut self,
+        module: &str,
+        binding: &BindingTarget,
+        rest: &[&str],
+        search: &mut DefinitionSearch,
+    ) -> LookupResult {
         match binding {
-            Binding::Function(_, definition) if rest.is_empty() => Found::Function(definition.clone()),
-            Binding::Function(..) => Found::Nowhere,
-            Binding::Class(class) if rest.is_empty() => Found::Class(class.clone(), module.to_owned()),
-            Binding::Class(class) => self.in_class(module, class, rest, search),
-            Binding::Alias(names) => {
+            BindingTarget::Function(_, definition) if rest.is_empty() => {
+                LookupResult::Function(definition.clone())
+            }
+            BindingTarget::Function(..) => LookupResult::Nowhere,
+            BindingTarget::Class(class) if rest.is_empty() => {
+                LookupResult::Class(class.clone(), module.to_owned())
+            }
+            BindingTarget::Class(class) => self.in_class(module, class, rest, search),
+            BindingTarget::Alias(names) => {
                 let names: Vec<&str> = names.iter().map(String::as_str).chain(rest.iter().copied()).collect();
                 self.in_module(module, &names, search)
             }
-            Binding::Import { module, name } => {
+            BindingTarget::Import { module, name } => {
                 let names: Vec<&str> = name.as_deref().into_iter().chain(rest.iter().copied()).collect();
                 self.in_module(module, &names, search)
             }
         }
     }
 
-    fn in_class(&mut self, module: &str, class: &Rc<Class>, names: &[&str], search: &mut Search) -> Found {
-        let Some(left) = search.left.checked_sub(1) else { return Found::Nowhere };
+    fn in_class(
+        &mut self,
+        module: &str,
+        class: &Rc<PythonClass>,
+        names: &[&str],
+        search: &mut DefinitionSearch,
+    ) -> LookupResult {
+        let Some(left) = search.left.checked_sub(1) else { return LookupResult::Nowhere };
         search.left = left;
-        let Some((head, rest)) = names.split_first() else { return Found::Nowhere };
+        let Some((head, rest)) = names.split_first() else { return LookupResult::Nowhere };
         match class.scope.get(head, search.role) {
             // A class's own names come before the module's.
-            Some(Binding::Alias(alias))
+            Some(BindingTarget::Alias(alias))
                 if alias.first().is_some_and(|first| first != head && class.scope.has(first)) =>
             {
                 let names: Vec<&str> = alias.iter().map(String::as_str).chain(rest.iter().copied()).collect();
@@ -171,17 +187,17 @@ impl<'a> Package<'a> {
             Some(binding) => return self.follow(module, binding, rest, search),
             None => {}
         }
-        let mut nothing = Found::Nowhere;
+        let mut nothing = LookupResult::Nowhere;
         for base in &class.bases {
             let base: Vec<&str> = base.iter().map(String::as_str).collect();
             match self.in_module(module, &base, search) {
-                Found::Class(base, module) => match self.in_class(&module, &base, names, search) {
-                    Found::Nowhere => {}
-                    Found::Elsewhere => nothing = Found::Elsewhere,
-                    found @ (Found::Function(_) | Found::Class(..)) => return found,
+                LookupResult::Class(base, module) => match self.in_class(&module, &base, names, search) {
+                    LookupResult::Nowhere => {}
+                    LookupResult::Elsewhere => nothing = LookupResult::Elsewhere,
+                    found @ (LookupResult::Function(_) | LookupResult::Class(..)) => return found,
                 },
-                Found::Elsewhere => nothing = Found::Elsewhere,
-                Found::Function(_) | Found::Nowhere => {}
+                LookupResult::Elsewhere => nothing = LookupResult::Elsewhere,
+                LookupResult::Function(_) | LookupResult::Nowhere => {}
             }
         }
         nothing
@@ -199,17 +215,17 @@ impl<'a> Package<'a> {
         self.places(module).find(|candidate| self.files.contains_key(candidate))
     }
 
-    fn module(&mut self, name: &str) -> Option<Rc<Module>> {
+    fn module(&mut self, name: &str) -> Option<Rc<PythonModule>> {
         self.file(&self.path_of(name)?)
     }
 
     /// The module in a file; none if it is no source that can be read.
-    pub(super) fn file(&mut self, path: &str) -> Option<Rc<Module>> {
+    pub(super) fn file(&mut self, path: &str) -> Option<Rc<PythonModule>> {
         if !self.modules.contains_key(path) {
             let bytes = self.files.get(path)?;
             let (parsers, roots) = (&mut self.parsers, self.roots);
             // A grammar's bug must cost one file, not the reader.
-            let parsed = catch_unwind(AssertUnwindSafe(|| Module::parse(path, roots, bytes, parsers)));
+            let parsed = catch_unwind(AssertUnwindSafe(|| PythonModule::parse(path, roots, bytes, parsers)));
             let module = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
                 Ok(module) => Some(Rc::new(module)),
                 Err(why) => {
@@ -223,14 +239,14 @@ impl<'a> Package<'a> {
     }
 }
 
-impl Module {
-    fn parse(path: &str, roots: &[&str], bytes: &[u8], parsers: &mut Parsers) -> Result<Self, String> {
+impl PythonModule {
+    fn parse(path: &str, roots: &[&str], bytes: &[u8], parsers: &mut ParserPool) -> Result<Self, String> {
         if bytes.len() > MAX_SOURCE_BYTES {
             return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-        let language = Language::named("python").ok_or("its language is not known")?;
+        let language = SourceLanguage::named("python").ok_or("its language is not known")?;
         let tree = parsers.parse_in_time(language, &text).ok_or("it takes too long to parse")?;
         let name = roots.iter().rev().find_map(|root| path.strip_prefix(root)).unwrap_or(path);
         let name = name.trim_end_matches(".py").replace('/', ".");
@@ -240,16 +256,16 @@ impl Module {
         };
         let parent = if is_package { name.as_str() } else { name.rsplit_once('.').map_or("", |(up, _)| up) };
         let lines = text.split_inclusive('\n').collect();
-        let file = Source { path, package: parent, text: &text, lines };
-        let mut scope = Scope::default();
+        let file = ScopeCollector { path, package: parent, text: &text, lines };
+        let mut scope = PythonScope::default();
         let deep = |_| "it is nested too deeply".to_owned();
-        file.statements(tree.root_node(), Branch::Always, &mut scope).map_err(deep)?;
-        let outside = Outside::of(tree.root_node(), &text, parent).map_err(deep)?;
+        file.statements(tree.root_node(), StatementBranch::Always, &mut scope).map_err(deep)?;
+        let outside = OutsidePieces::of(tree.root_node(), &text, parent).map_err(deep)?;
         Ok(Self { name, scope, outside })
     }
 
     /// Its functions and its classes' methods, by qualified name.
-    pub(super) fn functions(&self) -> BTreeMap<String, Digests> {
+    pub(super) fn functions(&self) -> BTreeMap<String, DefinitionDigests> {
         let mut functions = BTreeMap::new();
         self.scope.functions(&mut functions);
         functions
@@ -257,7 +273,7 @@ impl Module {
 }
 
 /// A file on its way into a scope.
-struct Source<'a> {
+struct ScopeCollector<'a> {
     path: &'a str,
     /// The package that relative imports begin in.
     package: &'a str,
@@ -265,12 +281,17 @@ struct Source<'a> {
     lines: Vec<&'a str>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> ScopeCollector<'a> {
     fn text_of(&self, node: Node<'_>) -> &'a str {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn statements(&self, body: Node<'_>, branch: Branch, scope: &mut Scope) -> Result<(), TooComplex> {
+    fn statements(
+        &self,
+        body: Node<'_>,
+        branch: StatementBranch,
+        scope: &mut PythonScope,
+    ) -> Result<(), ComplexityError> {
         let mut cursor = body.walk();
         for statement in body.named_children(&mut cursor) {
             self.statement(statement, branch, scope)?;
@@ -278,7 +299,12 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    fn statement(&self, node: Node<'_>, branch: Branch, scope: &mut Scope) -> Result<(), TooComplex> {
+    fn statement(
+        &self,
+        node: Node<'_>,
+        branch: StatementBranch,
+        scope: &mut PythonScope,
+    ) -> Result<(), ComplexityError> {
         match node.kind() {
             "function_definition" | "class_definition" | "decorated_definition" => {
                 self.definition(node, branch, scope)
@@ -289,7 +315,11 @@ impl<'a> Source<'a> {
                 let mut cursor = node.walk();
                 for block in node.named_children(&mut cursor) {
                     let is_else = block.kind() != "block";
-                    let own = if is_else != for_checkers { Branch::Alternative } else { Branch::If };
+                    let own = if is_else != for_checkers {
+                        StatementBranch::Alternative
+                    } else {
+                        StatementBranch::If
+                    };
                     self.block(block, own.max(branch), scope)?;
                 }
                 Ok(())
@@ -297,7 +327,11 @@ impl<'a> Source<'a> {
             "try_statement" => {
                 let mut cursor = node.walk();
                 for block in node.named_children(&mut cursor) {
-                    let own = if block.kind().starts_with("except") { Branch::Alternative } else { branch };
+                    let own = if block.kind().starts_with("except") {
+                        StatementBranch::Alternative
+                    } else {
+                        branch
+                    };
                     self.block(block, own.max(branch), scope)?;
                 }
                 Ok(())
@@ -322,7 +356,12 @@ impl<'a> Source<'a> {
     }
 
     /// The blocks of a statement, or itself if it is one.
-    fn block(&self, node: Node<'_>, branch: Branch, scope: &mut Scope) -> Result<(), TooComplex> {
+    fn block(
+        &self,
+        node: Node<'_>,
+        branch: StatementBranch,
+        scope: &mut PythonScope,
+    ) -> Result<(), ComplexityError> {
         if node.kind() == "block" {
             return self.statements(node, branch, scope);
         }
@@ -333,7 +372,12 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    fn definition(&self, outer: Node<'_>, branch: Branch, scope: &mut Scope) -> Result<(), TooComplex> {
+    fn definition(
+        &self,
+        outer: Node<'_>,
+        branch: StatementBranch,
+        scope: &mut PythonScope,
+    ) -> Result<(), ComplexityError> {
         let inner = outer.child_by_field_name("definition").unwrap_or(outer);
         let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
             return Ok(());
@@ -345,7 +389,7 @@ impl<'a> Source<'a> {
         let lines = self.lines.get(first..=last).unwrap_or_default().concat();
         let decorators = decorators(outer, |node| self.text_of(node));
         let qualified = format!("{}{name}", scope.prefix);
-        let definition = Rc::new(Definition {
+        let definition = Rc::new(SymbolDefinition {
             file: self.path.to_owned(),
             name: qualified.clone(),
             line: u32::try_from(first + 1).unwrap_or(u32::MAX),
@@ -353,21 +397,21 @@ impl<'a> Source<'a> {
             decorated: !decorators.is_empty(),
         });
         let binding = if is_class {
-            let mut inside = Scope { prefix: format!("{qualified}."), ..Scope::default() };
+            let mut inside = PythonScope { prefix: format!("{qualified}."), ..PythonScope::default() };
             if let Some(body) = body {
-                self.statements(body, Branch::Always, &mut inside)?;
+                self.statements(body, StatementBranch::Always, &mut inside)?;
             }
             let bases = inner.child_by_field_name("superclasses").map(|bases| self.bases(bases));
             let bases = bases.unwrap_or_default();
-            Binding::Class(Rc::new(Class { definition, bases, scope: inside }))
+            BindingTarget::Class(Rc::new(PythonClass { definition, bases, scope: inside }))
         } else {
             let ends = |word: &str| decorators.iter().any(|text| text.ends_with(word));
             let role = match () {
-                () if ends(".setter") => Role::Setter,
-                () if ends(".deleter") => Role::Deleter,
-                () => Role::Plain,
+                () if ends(".setter") => PropertyRole::Setter,
+                () if ends(".deleter") => PropertyRole::Deleter,
+                () => PropertyRole::Plain,
             };
-            Binding::Function(role, definition)
+            BindingTarget::Function(role, definition)
         };
         scope.bind(name, binding, branch);
         Ok(())
@@ -400,7 +444,7 @@ impl<'a> Source<'a> {
         last
     }
 
-    fn import(&self, node: Node<'_>, branch: Branch, scope: &mut Scope) {
+    fn import(&self, node: Node<'_>, branch: StatementBranch, scope: &mut PythonScope) {
         let from = node
             .child_by_field_name("module_name")
             .map(|module| absolute(self.package, self.text_of(module)));
@@ -410,11 +454,13 @@ impl<'a> Source<'a> {
             let name = imported.child_by_field_name("name").unwrap_or(imported);
             let name = self.text_of(name);
             let binding = match (&from, alias) {
-                (Some(module), _) => Binding::Import { module: module.clone(), name: Some(name.to_owned()) },
-                (None, Some(_)) => Binding::Import { module: name.to_owned(), name: None },
+                (Some(module), _) => {
+                    BindingTarget::Import { module: module.clone(), name: Some(name.to_owned()) }
+                }
+                (None, Some(_)) => BindingTarget::Import { module: name.to_owned(), name: None },
                 (None, None) => {
                     let top = name.split('.').next().unwrap_or(name);
-                    Binding::Import { module: top.to_owned(), name: None }
+                    BindingTarget::Import { module: top.to_owned(), name: None }
                 }
             };
             let bound = alias.unwrap_or_else(|| name.split('.').next().unwrap_or(name));
@@ -425,7 +471,7 @@ impl<'a> Source<'a> {
         scope.stars.extend(from.filter(|_| takes_all));
     }
 
-    fn assignment(&self, node: Node<'_>, branch: Branch, scope: &mut Scope) {
+    fn assignment(&self, node: Node<'_>, branch: StatementBranch, scope: &mut PythonScope) {
         let (Some(left), Some(mut right)) =
             (node.child_by_field_name("left"), node.child_by_field_name("right"))
         else {
@@ -447,7 +493,7 @@ impl<'a> Source<'a> {
             right = first;
         }
         if let (true, Some(names)) = (left.kind() == "identifier", self.dotted(right)) {
-            scope.bind(self.text_of(left), Binding::Alias(names), branch);
+            scope.bind(self.text_of(left), BindingTarget::Alias(names), branch);
         }
     }
 

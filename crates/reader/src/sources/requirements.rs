@@ -36,7 +36,7 @@ pub(super) fn files_in(files: &BTreeMap<String, Vec<u8>>) -> impl Iterator<Item 
 /// What each of these files says, by the name of what is required.
 pub(super) fn of_files<'a>(
     files: impl Iterator<Item = (&'a String, &'a Vec<u8>)>,
-) -> BTreeMap<String, Found> {
+) -> BTreeMap<String, FoundRequirements> {
     let mut told = BTreeMap::new();
     for (path, bytes) in files {
         let (Some(file), Ok(text)) = (file_of(path), std::str::from_utf8(bytes)) else { continue };
@@ -50,11 +50,11 @@ pub(super) fn of_files<'a>(
     told
 }
 
-type Found = BTreeMap<String, BTreeSet<String>>;
+type FoundRequirements = BTreeMap<String, BTreeSet<String>>;
 
 /// None: the metadata of a source archive that does not say it.
-fn python(text: &str, is_source: bool) -> Option<Found> {
-    let mut found = Found::new();
+fn python(text: &str, is_source: bool) -> Option<FoundRequirements> {
+    let mut found = FoundRequirements::new();
     let (mut version, mut is_dynamic) = ((0, 0), false);
     // The fields end where the description begins.
     for line in text.lines().take_while(|line| !line.trim().is_empty()) {
@@ -121,9 +121,9 @@ fn bounds(text: &str) -> String {
     format!("{extras}{}", clauses.join(","))
 }
 
-fn npm(text: &str) -> Option<Found> {
+fn npm(text: &str) -> Option<FoundRequirements> {
     let package: serde_json::Value = serde_json::from_str(text).ok()?;
-    let mut found = Found::new();
+    let mut found = FoundRequirements::new();
     for section in ["dependencies", "peerDependencies", "optionalDependencies", "engines"] {
         for (name, range) in package.get(section).and_then(|of| of.as_object()).into_iter().flatten() {
             found.entry(name.clone()).or_default().insert(format!("{section} {range}"));
@@ -132,12 +132,12 @@ fn npm(text: &str) -> Option<Found> {
     Some(found)
 }
 
-fn cargo(text: &str) -> Option<Found> {
+fn cargo(text: &str) -> Option<FoundRequirements> {
     if is_too_deep(text) {
         return None;
     }
     let package: toml::Table = text.parse().ok()?;
-    let mut found = Found::new();
+    let mut found = FoundRequirements::new();
     let mut of = |place: &str, table: &toml::Table| {
         for section in ["dependencies", "build-dependencies"] {
             for (name, range) in table.get(section).and_then(toml::Value::as_table).into_iter().flatten() {
@@ -162,14 +162,14 @@ fn cargo(text: &str) -> Option<Found> {
 mod tests {
     use super::*;
 
-    fn of(path: &str, text: &str) -> Found {
+    fn of(path: &str, text: &str) -> FoundRequirements {
         let (path, bytes) = (path.to_owned(), text.as_bytes().to_vec());
         of_files([(&path, &bytes)].into_iter()).into_values().next().unwrap_or_default()
     }
 
     #[test]
     fn a_text_whose_parser_would_recurse_without_end_requires_nothing() {
-        assert_eq!(of("p-1/Cargo.toml", &"{a=|| [[a]]\n%==".repeat(5_000)), Found::new());
+        assert_eq!(of("p-1/Cargo.toml", &"{a=|| [[a]]\n%==".repeat(5_000)), FoundRequirements::new());
     }
 
     #[test]

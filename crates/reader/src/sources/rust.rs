@@ -3,8 +3,8 @@
 
 use tree_sitter::Node;
 
-use super::items::{Source, deeper, within};
-use crate::syntax::TooComplex;
+use super::items::{ItemCollector, deeper, within};
+use crate::syntax::ComplexityError;
 
 /// Items with a name.
 const NAMED: [&str; 12] = [
@@ -22,11 +22,16 @@ const NAMED: [&str; 12] = [
     "macro_definition",
 ];
 
-pub(super) fn items(root: Node<'_>, source: &mut Source<'_>) -> Result<(), TooComplex> {
+pub(super) fn items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
     list(root, "", source, 0)
 }
 
-fn list(body: Node<'_>, prefix: &str, source: &mut Source<'_>, depth: usize) -> Result<(), TooComplex> {
+fn list(
+    body: Node<'_>,
+    prefix: &str,
+    source: &mut ItemCollector<'_>,
+    depth: usize,
+) -> Result<(), ComplexityError> {
     let depth = deeper(depth)?;
     let mut attributes = Vec::new();
     let mut cursor = body.walk();
@@ -81,7 +86,12 @@ fn type_name(text: &str) -> &str {
 }
 
 /// The names that a `use` gives, each with where it is from.
-fn uses(node: Node<'_>, prefix: &str, source: &mut Source<'_>, depth: usize) -> Result<(), TooComplex> {
+fn uses(
+    node: Node<'_>,
+    prefix: &str,
+    source: &mut ItemCollector<'_>,
+    depth: usize,
+) -> Result<(), ComplexityError> {
     let depth = deeper(depth)?;
     let joined = |path: &str| if prefix.is_empty() { path.to_owned() } else { format!("{prefix}::{path}") };
     match node.kind() {

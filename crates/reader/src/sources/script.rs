@@ -4,8 +4,8 @@
 
 use tree_sitter::Node;
 
-use super::items::{Source, deeper, within};
-use crate::syntax::TooComplex;
+use super::items::{ItemCollector, deeper, within};
+use crate::syntax::ComplexityError;
 
 /// Declarations with a name.
 const NAMED: [&str; 9] = [
@@ -46,11 +46,16 @@ const ENDINGS: [&str; 14] = [
     "/index.mjs",
 ];
 
-pub(super) fn items(root: Node<'_>, source: &mut Source<'_>) -> Result<(), TooComplex> {
+pub(super) fn items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
     list(root, "", source, 0)
 }
 
-fn list(body: Node<'_>, prefix: &str, source: &mut Source<'_>, depth: usize) -> Result<(), TooComplex> {
+fn list(
+    body: Node<'_>,
+    prefix: &str,
+    source: &mut ItemCollector<'_>,
+    depth: usize,
+) -> Result<(), ComplexityError> {
     let depth = deeper(depth)?;
     let mut cursor = body.walk();
     for node in body.named_children(&mut cursor) {
@@ -64,9 +69,9 @@ fn statement(
     node: Node<'_>,
     outer: Node<'_>,
     prefix: &str,
-    source: &mut Source<'_>,
+    source: &mut ItemCollector<'_>,
     depth: usize,
-) -> Result<(), TooComplex> {
+) -> Result<(), ComplexityError> {
     let depth = deeper(depth)?;
     match node.kind() {
         "export_statement" => export(node, prefix, source, depth),
@@ -121,7 +126,7 @@ fn statement(
     }
 }
 
-fn member_list(body: Node<'_>, prefix: &str, source: &mut Source<'_>) -> Result<(), TooComplex> {
+fn member_list(body: Node<'_>, prefix: &str, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
     let mut before = Vec::new();
     let mut cursor = body.walk();
     for node in body.named_children(&mut cursor) {
@@ -142,7 +147,12 @@ fn member_list(body: Node<'_>, prefix: &str, source: &mut Source<'_>) -> Result<
     Ok(())
 }
 
-fn export(node: Node<'_>, prefix: &str, source: &mut Source<'_>, depth: usize) -> Result<(), TooComplex> {
+fn export(
+    node: Node<'_>,
+    prefix: &str,
+    source: &mut ItemCollector<'_>,
+    depth: usize,
+) -> Result<(), ComplexityError> {
     if let Some(declaration) = node.child_by_field_name("declaration") {
         statement(declaration, node, prefix, source, depth)?;
         if is_default(node)
@@ -196,7 +206,7 @@ fn is_default(node: Node<'_>) -> bool {
 }
 
 /// The names that an import binds: they may be exported.
-fn import(node: Node<'_>, source: &mut Source<'_>) {
+fn import(node: Node<'_>, source: &mut ItemCollector<'_>) {
     let Some(module) = source.field(node, "source").map(|text| unquoted(text).to_owned()) else { return };
     let mut cursor = node.walk();
     let Some(clause) = node.named_children(&mut cursor).find(|child| child.kind() == "import_clause") else {
@@ -230,8 +240,8 @@ fn assignment(
     node: Node<'_>,
     outer: Node<'_>,
     prefix: &str,
-    source: &mut Source<'_>,
-) -> Result<(), TooComplex> {
+    source: &mut ItemCollector<'_>,
+) -> Result<(), ComplexityError> {
     let (Some(left), Some(right)) = (node.child_by_field_name("left"), node.child_by_field_name("right"))
     else {
         return Ok(());
@@ -265,7 +275,7 @@ fn assignment(
 }
 
 /// The specifier of `require('…')`.
-fn required(value: Node<'_>, source: &Source<'_>) -> Option<String> {
+fn required(value: Node<'_>, source: &ItemCollector<'_>) -> Option<String> {
     let is_require = value.kind() == "call_expression" && source.field(value, "function") == Some("require");
     let argument = value.child_by_field_name("arguments").filter(|_| is_require)?.named_child(0)?;
     (argument.kind() == "string").then(|| unquoted(source.text_of(argument)).to_owned())

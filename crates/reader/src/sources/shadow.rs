@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::archive::{Content, Format};
+use super::archive::{ArchiveContent, ArchiveFormat};
 
 /// The ends of native modules' names: those of Linux and macOS, of Windows, of iOS.
 const NATIVE: [&str; 3] = [".so", ".pyd", ".fwork"];
@@ -117,7 +117,11 @@ impl<'a> WheelFiles<'a> {
 }
 
 /// Such files, for a comparison of these. One of them that is not there may be there in the other release.
-pub(super) fn shadows(content: &Content, format: Format, compared: &BTreeSet<String>) -> BTreeSet<String> {
+pub(super) fn shadows(
+    content: &ArchiveContent,
+    format: ArchiveFormat,
+    compared: &BTreeSet<String>,
+) -> BTreeSet<String> {
     let files = WheelFiles::of(&content.paths);
     let mut found: BTreeSet<&str> = BTreeSet::new();
     for path in compared {
@@ -142,7 +146,7 @@ pub(super) fn shadows(content: &Content, format: Format, compared: &BTreeSet<Str
             }
         }
     }
-    if format == Format::Wheel {
+    if format == ArchiveFormat::Wheel {
         found.extend(content.paths.iter().map(String::as_str).filter(|path| runs_anyway(path)));
     }
     found.into_iter().map(str::to_owned).collect()
@@ -167,8 +171,8 @@ mod tests {
 
     fn found(paths: &[&str], compared: &str) -> Vec<String> {
         let paths = paths.iter().chain([&compared]).map(|path| (*path).to_owned()).collect();
-        let content = Content { paths, ..Content::default() };
-        shadows(&content, Format::Wheel, &BTreeSet::from([compared.to_owned()])).into_iter().collect()
+        let content = ArchiveContent { paths, ..ArchiveContent::default() };
+        shadows(&content, ArchiveFormat::Wheel, &BTreeSet::from([compared.to_owned()])).into_iter().collect()
     }
 
     #[test]

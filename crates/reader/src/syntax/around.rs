@@ -10,7 +10,7 @@ use tree_sitter::{Node, Tree};
 use super::bindings::NameBindings;
 use super::definitions::is_function;
 use super::embedded;
-use super::{Language, MAX_DEPTH, MAX_SOURCE_BYTES, Parsers, text_of};
+use super::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, text_of};
 
 /// Nodes that hold code within a text.
 const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_expression"];
@@ -25,17 +25,17 @@ const FENCE_LETTERS: usize = 3;
 const MARKDOWN: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
 
 /// A file of which places are asked for.
-pub(crate) struct Places<'a> {
+pub(crate) struct FileSurroundings<'a> {
     /// The scripts of a component only, at their places.
     bytes: Cow<'a, [u8]>,
-    language: Option<&'static Language>,
+    language: Option<&'static SourceLanguage>,
     is_markdown: bool,
     is_component: bool,
     tree: OnceCell<Option<Tree>>,
     bindings: OnceCell<Option<NameBindings>>,
 }
 
-impl<'a> Places<'a> {
+impl<'a> FileSurroundings<'a> {
     pub(crate) fn of(path: &[u8], bytes: &'a [u8]) -> Self {
         let is_markdown = MARKDOWN.iter().any(|ending| path.ends_with(ending));
         let is_component = embedded::is_component(path);
@@ -43,7 +43,7 @@ impl<'a> Places<'a> {
             let (scripts, language) = embedded::scripts(bytes);
             (Cow::Owned(scripts), Some(language))
         } else {
-            (Cow::Borrowed(bytes), Language::of_path(path))
+            (Cow::Borrowed(bytes), SourceLanguage::of_path(path))
         };
         let (tree, bindings) = (OnceCell::new(), OnceCell::new());
         Self { bytes, language, is_markdown, is_component, tree, bindings }
@@ -51,7 +51,7 @@ impl<'a> Places<'a> {
 
     /// Is this byte within a text or a comment, between the fences of a document, or outside of the scripts of a component?
     /// No byte is, in a file whose language is not known or which cannot be parsed.
-    pub(crate) fn is_quoted(&self, at: usize, parsers: &mut Parsers) -> bool {
+    pub(crate) fn is_quoted(&self, at: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
             return is_fenced(self.bytes.get(..at).unwrap_or_default());
         }
@@ -72,7 +72,7 @@ impl<'a> Places<'a> {
 
     /// Is this byte within a text, or between the fences of a document, where something is shown and not meant? Where the
     /// language is not known, or cannot be parsed, it is not.
-    pub(crate) fn is_shown(&self, at: usize, parsers: &mut Parsers) -> bool {
+    pub(crate) fn is_shown(&self, at: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
             return is_fenced(self.bytes.get(..at).unwrap_or_default());
         }
@@ -83,7 +83,7 @@ impl<'a> Places<'a> {
     }
 
     /// Does a node of this kind begin at this byte? Where the language is not known, it may be.
-    pub(crate) fn begins(&self, at: usize, kind: &str, parsers: &mut Parsers) -> bool {
+    pub(crate) fn begins(&self, at: usize, kind: &str, parsers: &mut ParserPool) -> bool {
         let begins = |nodes: Vec<Node<'_>>| {
             nodes.iter().any(|within| within.start_byte() == at && within.kind() == kind)
         };
@@ -92,7 +92,7 @@ impl<'a> Places<'a> {
 
     /// The meanings of a dotted name at this byte: names of what is imported, the name itself where the file does not
     /// bind it, or nothing where it is the file's own. Where the language is not known, or cannot be parsed, it is the name itself.
-    pub(crate) fn meanings(&self, name: &str, at: usize, parsers: &mut Parsers) -> Vec<String> {
+    pub(crate) fn meanings(&self, name: &str, at: usize, parsers: &mut ParserPool) -> Vec<String> {
         let Some(around) = self.nodes(at, parsers) else { return vec![name.to_owned()] };
         let bindings = self.bindings.get_or_init(|| {
             let tree = self.tree.get().and_then(Option::as_ref)?;
@@ -102,8 +102,8 @@ impl<'a> Places<'a> {
     }
 
     /// Is this byte within an item of Rust that only a test has: `#[cfg(test)]` or `#[test]` stands before it?
-    pub(crate) fn is_test_item(&self, at: usize, parsers: &mut Parsers) -> bool {
-        if self.language != Language::named("rust") {
+    pub(crate) fn is_test_item(&self, at: usize, parsers: &mut ParserPool) -> bool {
+        if self.language != SourceLanguage::named("rust") {
             return false;
         }
         for within in self.nodes(at, parsers).unwrap_or_default() {
@@ -120,8 +120,8 @@ impl<'a> Places<'a> {
     }
 
     /// Does an attribute of Rust around this byte allow a lint, by its name (`clippy::dbg_macro`)?
-    pub(crate) fn allows(&self, at: usize, lint: &str, parsers: &mut Parsers) -> bool {
-        if self.language != Language::named("rust") {
+    pub(crate) fn allows(&self, at: usize, lint: &str, parsers: &mut ParserPool) -> bool {
+        if self.language != SourceLanguage::named("rust") {
             return false;
         }
         let allows = |attribute: &Node<'_>| {
@@ -148,7 +148,7 @@ impl<'a> Places<'a> {
     /// the file cannot be parsed, or more than [`MAX_DEPTH`] nodes are around it.
     ///
     /// A name may hold a secret; its digest does not show it.
-    pub(crate) fn definition(&self, at: usize, parsers: &mut Parsers) -> Option<String> {
+    pub(crate) fn definition(&self, at: usize, parsers: &mut ParserPool) -> Option<String> {
         let language = self.language.filter(|_| !self.is_component)?;
         let nodes = self.nodes(at, parsers)?;
         let (mut hash, mut in_function) = (Sha256::new(), false);
@@ -169,7 +169,7 @@ impl<'a> Places<'a> {
     }
 
     /// The nodes around a byte, the smallest first; none if there are more than [`MAX_DEPTH`].
-    fn nodes(&self, at: usize, parsers: &mut Parsers) -> Option<Vec<Node<'_>>> {
+    fn nodes(&self, at: usize, parsers: &mut ParserPool) -> Option<Vec<Node<'_>>> {
         let parse = || {
             let language = self.language.filter(|_| self.bytes.len() <= MAX_SOURCE_BYTES)?;
             parsers.parse_in_time(language, &text_of(&self.bytes))
@@ -238,9 +238,9 @@ mod tests {
             ("a.md", "```\n~~~\n```\nHERE\n", false),
             ("a.md", "`HERE`\n", false),
         ] {
-            let places = Places::of(path.as_bytes(), text.as_bytes());
+            let places = FileSurroundings::of(path.as_bytes(), text.as_bytes());
             let at = text.find("HERE").unwrap();
-            assert_eq!(places.is_quoted(at, &mut Parsers::default()), expected, "{path}: {text}");
+            assert_eq!(places.is_quoted(at, &mut ParserPool::default()), expected, "{path}: {text}");
         }
     }
 
@@ -255,17 +255,17 @@ mod tests {
             ("a.md", "x <!-- HERE -->\n", false),
             ("a.txt", "'# HERE'\n", false),
         ] {
-            let places = Places::of(path.as_bytes(), text.as_bytes());
+            let places = FileSurroundings::of(path.as_bytes(), text.as_bytes());
             let at = text.find("HERE").unwrap();
-            assert_eq!(places.is_shown(at, &mut Parsers::default()), expected, "{path}: {text}");
+            assert_eq!(places.is_shown(at, &mut ParserPool::default()), expected, "{path}: {text}");
         }
     }
 
     #[test]
     fn a_place_is_in_the_definition_of_its_name_wherever_that_is() {
         let definition = |path: &str, text: &str| {
-            let places = Places::of(path.as_bytes(), text.as_bytes());
-            places.definition(text.find("HERE").unwrap(), &mut Parsers::default())
+            let places = FileSurroundings::of(path.as_bytes(), text.as_bytes());
+            places.definition(text.find("HERE").unwrap(), &mut ParserPool::default())
         };
         for (path, text, moved, renamed) in [
             ("a.py", "def f():\n  HERE\n", "x = 1\ndef f(a):\n  y()\n  HERE\n", "def g():\n  HERE\n"),
@@ -314,8 +314,8 @@ mod tests {
     fn a_place_that_is_too_deep_is_in_no_definition() {
         let definition = |depth: usize| {
             let text = format!("def f():\n  x = {}HERE{}\n", "[".repeat(depth), "]".repeat(depth));
-            let places = Places::of(b"a.py", text.as_bytes());
-            places.definition(text.find("HERE").unwrap(), &mut Parsers::default())
+            let places = FileSurroundings::of(b"a.py", text.as_bytes());
+            places.definition(text.find("HERE").unwrap(), &mut ParserPool::default())
         };
         assert!(definition(MAX_DEPTH / 2).is_some());
         assert_eq!(definition(MAX_DEPTH / 2), definition(1));
@@ -332,9 +332,9 @@ mod tests {
             ("#[cfg(not(test))]\nfn f() { HERE; }\n", false),
             ("#[test]\nfn f() {}\nfn g() { HERE; }\n", false),
         ] {
-            let places = Places::of(b"src/a.rs", text.as_bytes());
+            let places = FileSurroundings::of(b"src/a.rs", text.as_bytes());
             let at = text.find("HERE").unwrap();
-            assert_eq!(places.is_test_item(at, &mut Parsers::default()), expected, "{text}");
+            assert_eq!(places.is_test_item(at, &mut ParserPool::default()), expected, "{text}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use tree_sitter::{Node, Tree};
 
-use super::{Language, MAX_DEPTH};
+use super::{MAX_DEPTH, SourceLanguage};
 
 /// The nodes whose names are seen in them only.
 const SCOPES: &[&str] = &[
@@ -54,10 +54,11 @@ pub(super) struct NameBindings {
 
 impl NameBindings {
     /// The bindings of a tree; none where the language's are not known, or the tree is too deep.
-    pub(super) fn of(tree: &Tree, language: &'static Language, text: &[u8]) -> Option<Self> {
-        let is_python = Some(language) == Language::named("python");
-        let is_script =
-            ["typescript", "tsx", "javascript"].iter().any(|name| Some(language) == Language::named(name));
+    pub(super) fn of(tree: &Tree, language: &'static SourceLanguage, text: &[u8]) -> Option<Self> {
+        let is_python = Some(language) == SourceLanguage::named("python");
+        let is_script = ["typescript", "tsx", "javascript"]
+            .iter()
+            .any(|name| Some(language) == SourceLanguage::named(name));
         if !is_python && !is_script {
             return None;
         }
@@ -312,13 +313,13 @@ fn joined(module: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::syntax::{Parsers, Places};
+    use crate::syntax::{FileSurroundings, ParserPool};
 
     #[test]
     fn a_name_stands_for_what_the_file_binds_it_to_around_the_place() {
         let meanings = |path: &str, text: &str, name: &str| {
-            let places = Places::of(path.as_bytes(), text.as_bytes());
-            places.meanings(name, text.find("HERE").unwrap(), &mut Parsers::default())
+            let places = FileSurroundings::of(path.as_bytes(), text.as_bytes());
+            places.meanings(name, text.find("HERE").unwrap(), &mut ParserPool::default())
         };
         for (text, name, expected) in [
             ("HERE", "b", &["b"][..]),

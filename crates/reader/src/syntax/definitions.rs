@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use tree_sitter::Node;
 
-use super::kinds::Kind;
+use super::kinds::DefinitionKind;
 use super::scan::{MAX_DEPTH, MAX_SOURCE_BYTES, lines};
-use super::{Language, Parsers, TooComplex};
+use super::{ComplexityError, ParserPool, SourceLanguage};
 
 /// Words in the kinds of nodes whose insides are a function's.
 const FUNCTIONS: [&str; 6] = ["function", "method", "constructor", "lambda", "closure", "func_literal"];
 
 /// A place where a name is defined.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Definition {
+pub(crate) struct DefinitionPlace {
     /// The grammar's word for what it is.
     pub(crate) kind: &'static str,
     /// Its first line, 1-based.
@@ -25,24 +25,30 @@ pub(crate) struct Definition {
 
 /// The definitions of `name` in a text, in its order, found before `end`.
 pub(crate) fn definitions(
-    language: &'static Language,
+    language: &'static SourceLanguage,
     text: &str,
     name: &str,
-    parsers: &mut Parsers,
+    parsers: &mut ParserPool,
     end: Instant,
-) -> Result<Vec<Definition>, TooComplex> {
+) -> Result<Vec<DefinitionPlace>, ComplexityError> {
     if text.len() > MAX_SOURCE_BYTES {
-        return Err(TooComplex::TooLarge);
+        return Err(ComplexityError::TooLarge);
     }
     // A grammar's bug must cost one file, not the reader.
     catch_unwind(AssertUnwindSafe(|| {
-        let tree = parsers.parse(language, text, || Instant::now() < end).ok_or(TooComplex::OverLimit)?;
+        let tree =
+            parsers.parse(language, text, || Instant::now() < end).ok_or(ComplexityError::OverLimit)?;
         walk(language, text, name, tree.root_node())
     }))
-    .unwrap_or(Err(TooComplex::Failed))
+    .unwrap_or(Err(ComplexityError::Failed))
 }
 
-fn walk(language: &Language, text: &str, name: &str, root: Node<'_>) -> Result<Vec<Definition>, TooComplex> {
+fn walk(
+    language: &SourceLanguage,
+    text: &str,
+    name: &str,
+    root: Node<'_>,
+) -> Result<Vec<DefinitionPlace>, ComplexityError> {
     let mut found = Vec::new();
     let mut cursor = root.walk();
     // Of the nodes from the root to this one: is it a function?
@@ -54,12 +60,12 @@ fn walk(language: &Language, text: &str, name: &str, root: Node<'_>) -> Result<V
             && names(&node, kind, text, name)
         {
             let (first, last) = lines(&node);
-            found.push(Definition { kind: kind.node, first, last });
+            found.push(DefinitionPlace { kind: kind.node, first, last });
         }
         if cursor.goto_first_child() {
             functions.push(is_function(&node));
             if functions.len() > MAX_DEPTH {
-                return Err(TooComplex::OverLimit);
+                return Err(ComplexityError::OverLimit);
             }
             continue;
         }
@@ -78,7 +84,7 @@ pub(super) fn is_function(node: &Node<'_>) -> bool {
 }
 
 /// Does a node give this name to something? A declaration may have several.
-fn names(node: &Node<'_>, kind: &Kind, text: &str, name: &str) -> bool {
+fn names(node: &Node<'_>, kind: &DefinitionKind, text: &str, name: &str) -> bool {
     let mut cursor = node.walk();
     node.children_by_field_name(kind.name, &mut cursor)
         .any(|given| text.get(given.byte_range()).is_some_and(|given| given == name))

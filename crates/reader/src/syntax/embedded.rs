@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::Language;
+use super::SourceLanguage;
 
 /// The endings of the names of components.
 const COMPONENTS: &[&[u8]] = &[b".vue", b".svelte"];
@@ -21,7 +21,7 @@ pub(super) fn is_component(path: &[u8]) -> bool {
 }
 
 /// The scripts of a component at their places, with blanks for everything else, and their language.
-pub(super) fn scripts(text: &[u8]) -> (Vec<u8>, &'static Language) {
+pub(super) fn scripts(text: &[u8]) -> (Vec<u8>, &'static SourceLanguage) {
     let mut scripts: Vec<u8> =
         text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { *byte } else { b' ' }).collect();
     let mut name = "typescript";
@@ -38,7 +38,7 @@ pub(super) fn scripts(text: &[u8]) -> (Vec<u8>, &'static Language) {
         }
     }
     #[expect(clippy::expect_used, reason = "both are built in, which the tests of this file show")]
-    let language = Language::named(name).expect("a language that is built in");
+    let language = SourceLanguage::named(name).expect("a language that is built in");
     (scripts, language)
 }
 

@@ -2,7 +2,7 @@
 
 /// A kind of node that names something.
 #[derive(Debug)]
-pub(crate) struct Kind {
+pub(crate) struct DefinitionKind {
     /// The grammar's word for it.
     pub(super) node: &'static str,
     /// The field with the name.
@@ -11,19 +11,19 @@ pub(crate) struct Kind {
     pub(super) is_variable: bool,
 }
 
-const fn of(node: &'static str) -> Kind {
-    Kind { node, name: "name", is_variable: false }
+const fn of(node: &'static str) -> DefinitionKind {
+    DefinitionKind { node, name: "name", is_variable: false }
 }
 
-const fn variable(node: &'static str, name: &'static str) -> Kind {
-    Kind { node, name, is_variable: true }
+const fn variable(node: &'static str, name: &'static str) -> DefinitionKind {
+    DefinitionKind { node, name, is_variable: true }
 }
 
-pub(super) const PYTHON: &[Kind] =
+pub(super) const PYTHON: &[DefinitionKind] =
     &[of("function_definition"), of("class_definition"), variable("assignment", "left")];
 
 /// Of JavaScript, TypeScript and both with markup: a grammar without some of these has no such nodes.
-pub(super) const SCRIPT: &[Kind] = &[
+pub(super) const SCRIPT: &[DefinitionKind] = &[
     of("function_declaration"),
     of("generator_function_declaration"),
     of("function_signature"),
@@ -33,7 +33,7 @@ pub(super) const SCRIPT: &[Kind] = &[
     of("method_signature"),
     of("abstract_method_signature"),
     of("public_field_definition"),
-    Kind { node: "field_definition", name: "property", is_variable: false },
+    DefinitionKind { node: "field_definition", name: "property", is_variable: false },
     of("interface_declaration"),
     of("type_alias_declaration"),
     of("enum_declaration"),
@@ -42,7 +42,7 @@ pub(super) const SCRIPT: &[Kind] = &[
     variable("variable_declarator", "name"),
 ];
 
-pub(super) const RUST: &[Kind] = &[
+pub(super) const RUST: &[DefinitionKind] = &[
     of("function_item"),
     of("function_signature_item"),
     of("struct_item"),
@@ -59,7 +59,7 @@ pub(super) const RUST: &[Kind] = &[
     of("macro_definition"),
 ];
 
-pub(super) const GO: &[Kind] = &[
+pub(super) const GO: &[DefinitionKind] = &[
     of("function_declaration"),
     of("method_declaration"),
     of("method_elem"),
@@ -70,7 +70,7 @@ pub(super) const GO: &[Kind] = &[
     variable("var_spec", "name"),
 ];
 
-pub(super) const JAVA: &[Kind] = &[
+pub(super) const JAVA: &[DefinitionKind] = &[
     of("class_declaration"),
     of("interface_declaration"),
     of("enum_declaration"),

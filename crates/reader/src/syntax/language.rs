@@ -6,50 +6,55 @@ use super::kinds;
 
 /// A language whose grammar is compiled in.
 #[derive(Debug)]
-pub(crate) struct Language {
+pub(crate) struct SourceLanguage {
     /// The names that rules may use for it, in lower case; the first is the one shown.
     pub(super) names: &'static [&'static str],
     /// The endings of its files' names, after the dot; the first is for examples.
     pub(super) extensions: &'static [&'static str],
     pub(super) grammar: SupportLang,
     /// The nodes that give things their names in it.
-    pub(super) definitions: &'static [kinds::Kind],
+    pub(super) definitions: &'static [kinds::DefinitionKind],
 }
 
 /// Every language there is. ast-grep knows more names, but panics at one whose grammar is not compiled in.
-pub(crate) const LANGUAGES: &[Language] = &[
-    Language {
+pub(crate) const LANGUAGES: &[SourceLanguage] = &[
+    SourceLanguage {
         names: &["python", "py"],
         extensions: &["py", "pyi", "py3"],
         grammar: SupportLang::Python,
         definitions: kinds::PYTHON,
     },
-    Language {
+    SourceLanguage {
         names: &["typescript", "ts"],
         extensions: &["ts", "mts", "cts"],
         grammar: SupportLang::TypeScript,
         definitions: kinds::SCRIPT,
     },
-    Language { names: &["tsx"], extensions: &["tsx"], grammar: SupportLang::Tsx, definitions: kinds::SCRIPT },
-    Language {
+    SourceLanguage {
+        names: &["tsx"],
+        extensions: &["tsx"],
+        grammar: SupportLang::Tsx,
+        definitions: kinds::SCRIPT,
+    },
+    SourceLanguage {
         names: &["javascript", "js", "jsx"],
         extensions: &["js", "mjs", "cjs", "jsx"],
         grammar: SupportLang::JavaScript,
         definitions: kinds::SCRIPT,
     },
-    Language {
+    SourceLanguage {
         names: &["rust", "rs"],
         extensions: &["rs"],
         grammar: SupportLang::Rust,
         definitions: kinds::RUST,
     },
-    Language {
+    SourceLanguage {
         names: &["go", "golang"],
         extensions: &["go"],
         grammar: SupportLang::Go,
         definitions: kinds::GO,
     },
-    Language {
+    SourceLanguage {
         names: &["java"],
         extensions: &["java"],
         grammar: SupportLang::Java,
@@ -57,7 +62,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
     },
 ];
 
-impl Language {
+impl SourceLanguage {
     /// By a name that a rule gives it, in any case.
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
         LANGUAGES.iter().find(|language| language.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
@@ -89,7 +94,7 @@ impl Language {
     }
 }
 
-impl PartialEq for Language {
+impl PartialEq for SourceLanguage {
     fn eq(&self, other: &Self) -> bool {
         self.grammar == other.grammar
     }

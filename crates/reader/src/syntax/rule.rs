@@ -8,14 +8,14 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::Language;
+use super::SourceLanguage;
 
 /// Shorter words are in nearly every file.
 const MIN_WORD_BYTES: usize = 3;
 
 /// Why a rule's YAML is no rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct WrongRule {
+pub(crate) struct RuleSyntaxError {
     /// Line and column, 1-based.
     pub(crate) line: usize,
     pub(crate) column: usize,
@@ -29,7 +29,7 @@ pub(crate) struct SyntaxCheck {
     pub(crate) has_ellipsis: bool,
     /// Every file that it matches in holds this word.
     word: Option<Finder<'static>>,
-    compiled: Vec<(&'static Language, RuleConfig<SupportLang>)>,
+    compiled: Vec<(&'static SourceLanguage, RuleConfig<SupportLang>)>,
 }
 
 impl fmt::Debug for SyntaxCheck {
@@ -40,7 +40,7 @@ impl fmt::Debug for SyntaxCheck {
 
 impl SyntaxCheck {
     /// Compiles a rule for these languages. The caller has seen that the file's own `language` is one of ours.
-    pub(crate) fn parse(text: &str, languages: &[&'static Language]) -> Result<Self, WrongRule> {
+    pub(crate) fn parse(text: &str, languages: &[&'static SourceLanguage]) -> Result<Self, RuleSyntaxError> {
         let written: SerializableRuleConfig<SupportLang> = from_yaml(text).map_err(|mut wrong| {
             // Unknown keys at the top are noticed when all have been read.
             if let Some(key) =
@@ -51,7 +51,7 @@ impl SyntaxCheck {
             }
             wrong
         })?;
-        let compile = |language: &&'static Language| {
+        let compile = |language: &&'static SourceLanguage| {
             let mut rule = written.clone();
             rule.language = language.grammar;
             RuleConfig::try_from(rule, &GlobalRules::default())
@@ -70,7 +70,7 @@ impl SyntaxCheck {
     }
 
     /// The rule for files of this language, if it looks at them.
-    pub(crate) fn compiled_for(&self, language: &Language) -> Option<&RuleConfig<SupportLang>> {
+    pub(crate) fn compiled_for(&self, language: &SourceLanguage) -> Option<&RuleConfig<SupportLang>> {
         self.compiled.iter().find(|(known, _)| *known == language).map(|(_, config)| config)
     }
 
@@ -121,7 +121,7 @@ impl PatternText {
 }
 
 /// Reads YAML as ast-grep does.
-pub(crate) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, WrongRule> {
+pub(crate) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, RuleSyntaxError> {
     ast_grep_config::from_str(text).map_err(|error: serde_saphyr::Error| {
         let at = error.location();
         let line = at.map_or(1, |at| at.line());
@@ -132,7 +132,7 @@ pub(crate) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, WrongRule>
         let told = told.strip_prefix("error: ").unwrap_or(told);
         let told = told.strip_prefix(&format!("line {line} column {column}: ")).unwrap_or(told);
         let told = told.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(told);
-        WrongRule { line: index(line), column: index(column), message: told.to_owned() }
+        RuleSyntaxError { line: index(line), column: index(column), message: told.to_owned() }
     })
 }
 
@@ -141,7 +141,7 @@ fn index(number: u64) -> usize {
 }
 
 /// ast-grep's error as one line, at the place that it is about as far as that can be told: it names no position.
-fn wrong_rule(text: &str, error: &dyn std::error::Error, language: &Language) -> WrongRule {
+fn wrong_rule(text: &str, error: &dyn std::error::Error, language: &SourceLanguage) -> RuleSyntaxError {
     let mut causes = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -151,7 +151,11 @@ fn wrong_rule(text: &str, error: &dyn std::error::Error, language: &Language) ->
     let last = causes.last().map(String::as_str).unwrap_or_default();
     let words: Vec<&str> = last.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let (line, column) = place(text, &causes);
-    WrongRule { line, column, message: format!("as a rule for {}: {}", language.name(), words.join(" ")) }
+    RuleSyntaxError {
+        line,
+        column,
+        message: format!("as a rule for {}: {}", language.name(), words.join(" ")),
+    }
 }
 
 /// Where in the file: what the error quotes last, as a section or a value; else `rule:`.
@@ -199,7 +203,7 @@ mod tests {
             ("pattern: { context: eval($A), strictness: signature }", None),
         ] {
             let text = format!("language: python\nrule:\n  {rule}\n");
-            let check = SyntaxCheck::parse(&text, &[Language::named("python").unwrap()]).unwrap();
+            let check = SyntaxCheck::parse(&text, &[SourceLanguage::named("python").unwrap()]).unwrap();
             let word = check.word.as_ref().map(|word| String::from_utf8_lossy(word.needle()).into_owned());
             assert_eq!(word.as_deref(), expected, "{rule}");
         }

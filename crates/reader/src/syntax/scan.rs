@@ -16,8 +16,8 @@ use ast_grep_language::SupportLang;
 use rustix::time::{ClockId, clock_gettime};
 use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
-use super::{LANGUAGES, Language, SyntaxCheck};
-use crate::fix::Fix;
+use super::{LANGUAGES, SourceLanguage, SyntaxCheck};
+use crate::fix::ByteReplacement;
 
 /// How deep a syntax tree may be, in nodes.
 pub(crate) const MAX_DEPTH: usize = 4_000;
@@ -35,7 +35,7 @@ pub(crate) const MAX_TIME: Duration = Duration::from_millis(1_500);
 
 /// Why the syntax rules did not look at a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum TooComplex {
+pub(crate) enum ComplexityError {
     /// More than [`MAX_SOURCE_BYTES`].
     TooLarge,
     /// More than [`MAX_DEPTH`], [`MAX_CHILDREN`] or [`MAX_TIME`].
@@ -46,24 +46,24 @@ pub(crate) enum TooComplex {
 
 /// A match of one rule.
 #[derive(Debug)]
-pub(crate) struct Match {
-    /// The rule's index in [`Scan::new`].
+pub(crate) struct SyntaxMatch {
+    /// The rule's index in [`SyntaxScan::new`].
     pub(crate) rule: usize,
     /// The node that matches, in bytes.
     pub(crate) range: Range<usize>,
     /// What the rule's `fix` makes of which bytes.
-    pub(crate) fix: Option<Fix>,
+    pub(crate) fix: Option<ByteReplacement>,
 }
 
 /// One parser a language, made at first use. Every thread has its own.
 #[derive(Default)]
-pub(crate) struct Parsers {
-    parsers: Vec<(&'static Language, Parser)>,
+pub(crate) struct ParserPool {
+    parsers: Vec<(&'static SourceLanguage, Parser)>,
     /// Until when they work on one file, however many trees are made for it, by the clock of [`worked`].
     until: Option<Duration>,
 }
 
-impl Parsers {
+impl ParserPool {
     /// From here on all that is parsed is of one file, and has so much time together; none: nothing is parsed.
     pub(crate) fn begin_file(&mut self, time: Duration) {
         self.until = Some(worked() + time);
@@ -83,7 +83,7 @@ impl Parsers {
     /// The tree of a text; none if it is not parsed while there is time.
     pub(super) fn parse(
         &mut self,
-        language: &'static Language,
+        language: &'static SourceLanguage,
         text: &str,
         is_time: impl Fn() -> bool,
     ) -> Option<Tree> {
@@ -106,7 +106,7 @@ impl Parsers {
     }
 
     /// The tree of a text; none if it cannot be parsed in time.
-    pub(crate) fn parse_in_time(&mut self, language: &'static Language, text: &str) -> Option<Tree> {
+    pub(crate) fn parse_in_time(&mut self, language: &'static SourceLanguage, text: &str) -> Option<Tree> {
         let until = self.until();
         self.parse(language, text, || worked() < until)
     }
@@ -120,7 +120,7 @@ fn worked() -> Duration {
 
 /// What a tree looks like around some bytes of its text.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Shape {
+pub(crate) struct TreeShape {
     /// How many ERROR and missing nodes there are, in those bytes too.
     pub(crate) errors: usize,
     /// Does one of the ranges begin or end within a token, such as a string or a comment?
@@ -130,10 +130,10 @@ pub(crate) struct Shape {
     pub(crate) around: Vec<(u16, u32, bool)>,
 }
 
-impl Shape {
+impl TreeShape {
     /// The shape of a tree around some of its text's bytes.
     pub(crate) fn of(tree: &Tree, changed: &[Range<usize>]) -> Self {
-        let mut shape = Shape::default();
+        let mut shape = TreeShape::default();
         let mut cursor = tree.walk();
         let mut depth = 0_u32;
         loop {
@@ -161,8 +161,8 @@ impl Shape {
 }
 
 /// The rules of one language, by the kinds of nodes they can match.
-pub(crate) struct Scan<'rules> {
-    language: &'static Language,
+pub(crate) struct SyntaxScan<'rules> {
+    language: &'static SourceLanguage,
     rules: Vec<ScanRule<'rules>>,
     /// For each kind of node, the indexes in `rules` of those that may match it.
     by_kind: Vec<Vec<usize>>,
@@ -176,10 +176,10 @@ struct ScanRule<'rules> {
     has_ellipsis: bool,
 }
 
-impl<'rules> Scan<'rules> {
+impl<'rules> SyntaxScan<'rules> {
     /// One scan for each language that some rule looks at: (index, rule) pairs, the index comes back with matches.
     pub(crate) fn all(rules: &[(usize, &'rules SyntaxCheck)]) -> Vec<Self> {
-        let of = |language: &'static Language| {
+        let of = |language: &'static SourceLanguage| {
             let compiled = rules.iter().filter_map(|(index, rule)| {
                 let config = rule.compiled_for(language)?;
                 Some(ScanRule { index: *index, config, has_ellipsis: rule.has_ellipsis })
@@ -189,7 +189,7 @@ impl<'rules> Scan<'rules> {
         LANGUAGES.iter().map(of).filter(|scan| !scan.rules.is_empty()).collect()
     }
 
-    fn new(language: &'static Language, rules: Vec<ScanRule<'rules>>) -> Self {
+    fn new(language: &'static SourceLanguage, rules: Vec<ScanRule<'rules>>) -> Self {
         let mut by_kind: Vec<Vec<usize>> = Vec::new();
         for (at, rule) in rules.iter().enumerate() {
             for kind in rule.config.matcher.potential_kinds().iter().flatten() {
@@ -205,7 +205,7 @@ impl<'rules> Scan<'rules> {
     }
 
     /// The language of the files it looks at.
-    pub(crate) fn language(&self) -> &'static Language {
+    pub(crate) fn language(&self) -> &'static SourceLanguage {
         self.language
     }
 
@@ -214,31 +214,32 @@ impl<'rules> Scan<'rules> {
     pub(crate) fn matches(
         &self,
         text: String,
-        parsers: &mut Parsers,
+        parsers: &mut ParserPool,
         wanted: &dyn Fn(usize) -> bool,
         wanted_lines: &dyn Fn(u32, u32) -> bool,
-    ) -> Result<Vec<Match>, TooComplex> {
+    ) -> Result<Vec<SyntaxMatch>, ComplexityError> {
         let active: Vec<bool> = self.rules.iter().map(|rule| wanted(rule.index)).collect();
         if !active.contains(&true) {
             return Ok(Vec::new());
         }
         if text.len() > MAX_SOURCE_BYTES {
-            return Err(TooComplex::TooLarge);
+            return Err(ComplexityError::TooLarge);
         }
         // A grammar's bug must cost one file, not the run.
         catch_unwind(AssertUnwindSafe(|| self.walk(text, parsers, &active, wanted_lines)))
-            .unwrap_or(Err(TooComplex::Failed))
+            .unwrap_or(Err(ComplexityError::Failed))
     }
 
     fn walk(
         &self,
         text: String,
-        parsers: &mut Parsers,
+        parsers: &mut ParserPool,
         active: &[bool],
         wanted_lines: &dyn Fn(u32, u32) -> bool,
-    ) -> Result<Vec<Match>, TooComplex> {
+    ) -> Result<Vec<SyntaxMatch>, ComplexityError> {
         let until = parsers.until();
-        let tree = parsers.parse(self.language, &text, || worked() < until).ok_or(TooComplex::OverLimit)?;
+        let tree =
+            parsers.parse(self.language, &text, || worked() < until).ok_or(ComplexityError::OverLimit)?;
         let root = AstGrep::doc(StrDoc { src: text, lang: self.language.grammar, tree });
 
         let candidates = self.candidates(root.root().get_inner_node(), active, wanted_lines)?;
@@ -249,16 +250,16 @@ impl<'rules> Scan<'rules> {
                     continue;
                 };
                 if worked() >= until || (rule.has_ellipsis && is_wide(&node)) {
-                    return Err(TooComplex::OverLimit);
+                    return Err(ComplexityError::OverLimit);
                 }
                 let matcher = &rule.config.matcher;
                 let Some(matched) = matcher.match_node(root.adopt(node)) else { continue };
                 let fix = rule.config.fixer.first().map(|fixer| {
                     let replacement = fixer.generate_replacement(&matched);
                     let range = fixer.get_replaced_range(&matched, matcher);
-                    Fix { range, replacement: String::from_utf8_lossy(&replacement).into_owned() }
+                    ByteReplacement { range, replacement: String::from_utf8_lossy(&replacement).into_owned() }
                 });
-                matches.push(Match { rule: rule.index, range: matched.range(), fix });
+                matches.push(SyntaxMatch { rule: rule.index, range: matched.range(), fix });
             }
         }
         Ok(matches)
@@ -270,7 +271,7 @@ impl<'rules> Scan<'rules> {
         root: Node<'tree>,
         active: &[bool],
         wanted_lines: &dyn Fn(u32, u32) -> bool,
-    ) -> Result<Vec<Node<'tree>>, TooComplex> {
+    ) -> Result<Vec<Node<'tree>>, ComplexityError> {
         let looked_at: Vec<bool> =
             self.by_kind.iter().map(|rules| rules.iter().any(|at| active.get(*at) == Some(&true))).collect();
         let mut found = Vec::new();
@@ -287,7 +288,7 @@ impl<'rules> Scan<'rules> {
             if cursor.goto_first_child() {
                 depth += 1;
                 if depth > MAX_DEPTH {
-                    return Err(TooComplex::OverLimit);
+                    return Err(ComplexityError::OverLimit);
                 }
                 continue;
             }
@@ -335,8 +336,8 @@ pub(crate) fn text_of(bytes: &[u8]) -> String {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::syntax) fn parses(language: &'static Language, text: &str) -> bool {
-        Parsers::default().parse_in_time(language, text).is_some()
+    pub(in crate::syntax) fn parses(language: &'static SourceLanguage, text: &str) -> bool {
+        ParserPool::default().parse_in_time(language, text).is_some()
     }
 
     #[test]

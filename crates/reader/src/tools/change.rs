@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use truing_diff::{FileDiff, Hunk, Line, LineKind, Status, files};
+use truing_diff::{FileDiff, FileStatus, Hunk, HunkLine, LineKind, files};
 
-use super::index::Index;
+use super::index::FileIndex;
 use super::list::counted;
-use super::page::{Page, line, visible};
-use super::{Reply, Wrong, parse};
+use super::page::{ReplyPage, line, visible};
+use super::{ToolCallError, ToolReply, parse};
 use crate::mask::{mask_bytes, mask_lines};
 
 /// What the model calls it.
@@ -20,18 +20,18 @@ const MAX_LINE_CHARS: usize = 500;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Input {
+struct DiffToolInput {
     path: Option<String>,
     skip: Option<usize>,
 }
 
 /// Answers a call of `diff`: `change` is the unified diff, as git printed it.
-pub fn diff(change: &[u8], input: &Value) -> Reply {
+pub fn diff(change: &[u8], input: &Value) -> ToolReply {
     parse(DIFF, input).and_then(|input| answer(change, input)).into()
 }
 
-fn answer(change: &[u8], input: Input) -> Result<String, Wrong> {
-    let wanted = input.path.as_deref().map(|path| Index::path(Some(path))).transpose()?;
+fn answer(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallError> {
+    let wanted = input.path.as_deref().map(|path| FileIndex::path(Some(path))).transpose()?;
     let wanted = wanted.filter(|path| !path.as_bytes().is_empty());
     let is_wanted = |file: &FileDiff<'_>| wanted.as_ref().is_none_or(|path| is_at(file, path.as_bytes()));
     let chosen: Vec<_> = files(change).filter_map(Result::ok).filter(is_wanted).collect();
@@ -43,12 +43,12 @@ fn answer(change: &[u8], input: Input) -> Result<String, Wrong> {
     let heading = format!("The change touches {}: +{added} -{deleted}", counted(chosen.len(), "file"));
     if chosen.is_empty() {
         return match wanted {
-            Some(path) => Err(Wrong::NotInChange(path)),
+            Some(path) => Err(ToolCallError::NotInChange(path)),
             None => Ok("The change is empty".to_owned()),
         };
     }
 
-    let mut page = Page::new(input.skip, MAX_LINES);
+    let mut page = ReplyPage::new(input.skip, MAX_LINES);
     if chosen.len() > 1 {
         // What there is, before so much of it that only a part fits.
         for file in &chosen {
@@ -79,16 +79,16 @@ fn is_at(file: &FileDiff<'_>, wanted: &[u8]) -> bool {
 fn named(file: &FileDiff<'_>) -> String {
     let path = visible(&file.path.to_string());
     let what = match file.status {
-        Status::Added => "added",
-        Status::Deleted => "deleted",
-        Status::Modified => "modified",
-        Status::Renamed => "renamed",
-        Status::Copied => "copied",
-        Status::Mode => "mode changed",
-        Status::Binary => "modified, binary",
+        FileStatus::Added => "added",
+        FileStatus::Deleted => "deleted",
+        FileStatus::Modified => "modified",
+        FileStatus::Renamed => "renamed",
+        FileStatus::Copied => "copied",
+        FileStatus::Mode => "mode changed",
+        FileStatus::Binary => "modified, binary",
     };
     let from = file.old_path.as_ref().map(|old| format!(" from {}", visible(&old.to_string())));
-    let binary = if file.is_binary && file.status != Status::Binary { ", binary" } else { "" };
+    let binary = if file.is_binary && file.status != FileStatus::Binary { ", binary" } else { "" };
     let (from, added, deleted) = (from.unwrap_or_default(), file.added, file.deleted);
     format!("{path} ({what}{from}{binary}, +{added} -{deleted})")
 }
@@ -102,14 +102,14 @@ fn heading_of(hunk: &Hunk<'_>) -> String {
 
 /// The texts of a file's lines in all its hunks, with masks for secrets: the file before and after is searched, each whole.
 fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
-    let lines: Vec<Line<'_>> = file.hunks.iter().flat_map(Hunk::lines).collect();
-    let text = |line: &Line<'_>| {
+    let lines: Vec<HunkLine<'_>> = file.hunks.iter().flat_map(Hunk::lines).collect();
+    let text = |line: &HunkLine<'_>| {
         String::from_utf8_lossy(line.text.strip_suffix(b"\r").unwrap_or(line.text)).into_owned()
     };
     let raw: Vec<String> = lines.iter().map(text).collect();
     let mut shown = raw.clone();
     for left_out in [LineKind::Added, LineKind::Deleted] {
-        let is_of = |(line, _): &(&Line<'_>, &mut String)| line.kind != left_out;
+        let is_of = |(line, _): &(&HunkLine<'_>, &mut String)| line.kind != left_out;
         let side: Vec<&str> = lines
             .iter()
             .zip(&raw)
@@ -123,7 +123,7 @@ fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
 }
 
 /// Old number, new number, mark and text.
-fn numbered(shown: &Line<'_>, text: &str) -> String {
+fn numbered(shown: &HunkLine<'_>, text: &str) -> String {
     let number = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
     let mark = match shown.kind {
         LineKind::Context => ' ',

@@ -11,11 +11,11 @@ use memchr::memmem;
 use serde::Deserialize;
 use truing_diff::RepoPath;
 
-use super::index::Index;
+use super::index::FileIndex;
 use super::list::{counted, matcher};
-use super::page::{Page, line, visible};
-use super::{Wrong, read};
-use crate::file::Tree;
+use super::page::{ReplyPage, line, visible};
+use super::{ToolCallError, read};
+use crate::file::FileTree;
 
 /// The most matching lines of one answer.
 const MAX_MATCHES: usize = 200;
@@ -36,7 +36,7 @@ const PART_BYTES: usize = 16 << 10;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Input {
+pub(super) struct GrepInput {
     pattern: String,
     path: Option<String>,
     glob: Option<String>,
@@ -48,20 +48,25 @@ pub(super) struct Input {
     skip: Option<usize>,
 }
 
-pub(super) fn answer(tree: &Tree, index: &Index, input: Input, end: Instant) -> Result<String, Wrong> {
+pub(super) fn answer(
+    tree: &FileTree,
+    index: &FileIndex,
+    input: GrepInput,
+    end: Instant,
+) -> Result<String, ToolCallError> {
     let regex = regex(&input)?;
     let only = input.glob.as_deref().map(matcher).transpose()?;
     let context = input.context.unwrap_or(0);
     if context > MAX_CONTEXT {
-        return Err(Wrong::OutOfRange { what: "context", least: 0, most: MAX_CONTEXT });
+        return Err(ToolCallError::OutOfRange { what: "context", least: 0, most: MAX_CONTEXT });
     }
     let files = index.at(input.path.as_deref())?;
     let mut searcher = SearcherBuilder::new();
     searcher.line_number(true).before_context(context).after_context(context).bom_sniffing(false);
     let mut searcher = searcher.heap_limit(Some(MAX_HEAP_BYTES)).build();
 
-    let mut found = Found::new(input.skip);
-    let mut gaps = Gaps::default();
+    let mut found = GrepSink::new(input.skip);
+    let mut gaps = SearchGaps::default();
     for path in files.iter().filter(|path| only.as_ref().is_none_or(|only| only.matches(path))) {
         if Instant::now() >= end {
             gaps.late += 1;
@@ -77,13 +82,13 @@ pub(super) fn answer(tree: &Tree, index: &Index, input: Input, end: Instant) -> 
             matches = true;
             Ok(false)
         });
-        if searcher.search_reader(&regex, Timed { rest: &text, end }, first).is_ok() && !matches {
+        if searcher.search_reader(&regex, TimedText { rest: &text, end }, first).is_ok() && !matches {
             continue;
         }
         found.begin(path);
         let content = read::masked(content);
         let text = unix(content.bytes());
-        match searcher.search_reader(&regex, Timed { rest: &text, end }, &mut found) {
+        match searcher.search_reader(&regex, TimedText { rest: &text, end }, &mut found) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::TimedOut => gaps.late += 1,
             Err(_) => gaps.long += 1,
@@ -103,10 +108,10 @@ pub(super) fn answer(tree: &Tree, index: &Index, input: Input, end: Instant) -> 
     }
 }
 
-fn regex(input: &Input) -> Result<RegexMatcher, Wrong> {
+fn regex(input: &GrepInput) -> Result<RegexMatcher, ToolCallError> {
     let bytes = input.pattern.len();
     if bytes > MAX_PATTERN_BYTES {
-        return Err(Wrong::LongPattern { bytes, most: MAX_PATTERN_BYTES });
+        return Err(ToolCallError::LongPattern { bytes, most: MAX_PATTERN_BYTES });
     }
     let mut builder = RegexMatcherBuilder::new();
     builder.case_insensitive(input.ignore_case).fixed_strings(input.literal).line_terminator(Some(b'\n'));
@@ -117,7 +122,7 @@ fn regex(input: &Input) -> Result<RegexMatcher, Wrong> {
     builder.build(&input.pattern).map_err(|error| {
         // The words before it show the pattern as it was wrapped.
         let why = error.to_string().rsplit("error: ").next().unwrap_or_default().to_owned();
-        Wrong::Pattern { why, hint }
+        ToolCallError::Pattern { why, hint }
     })
 }
 
@@ -138,7 +143,7 @@ fn unix(text: &[u8]) -> Cow<'_, [u8]> {
 
 /// Files that were not searched.
 #[derive(Default)]
-struct Gaps {
+struct SearchGaps {
     /// Binary, too large, or not to be opened.
     unread: usize,
     /// With lines that are too long.
@@ -147,7 +152,7 @@ struct Gaps {
     late: usize,
 }
 
-impl Gaps {
+impl SearchGaps {
     fn told(&self) -> String {
         let Self { unread, long, late } = *self;
         let mut told = String::new();
@@ -167,12 +172,12 @@ impl Gaps {
 }
 
 /// A file's text in parts, until the time is over.
-struct Timed<'text> {
+struct TimedText<'text> {
     rest: &'text [u8],
     end: Instant,
 }
 
-impl Read for Timed<'_> {
+impl Read for TimedText<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if Instant::now() >= self.end {
             return Err(io::ErrorKind::TimedOut.into());
@@ -183,8 +188,8 @@ impl Read for Timed<'_> {
 }
 
 /// What was found so far.
-struct Found {
-    page: Page,
+struct GrepSink {
+    page: ReplyPage,
     /// Of the file that is being searched; empty once it is shown.
     heading: String,
     /// Lines before a match that may not be shown.
@@ -194,9 +199,9 @@ struct Found {
     is_full: bool,
 }
 
-impl Found {
+impl GrepSink {
     fn new(skip: Option<usize>) -> Self {
-        let page = Page::new(skip, MAX_MATCHES);
+        let page = ReplyPage::new(skip, MAX_MATCHES);
         Self { page, heading: String::new(), before: String::new(), is_shown: false, is_full: false }
     }
 
@@ -207,7 +212,7 @@ impl Found {
     }
 }
 
-impl Sink for Found {
+impl Sink for GrepSink {
     type Error = io::Error;
 
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use ignore::WalkBuilder;
 use truing_diff::RepoPath;
 
-use super::Wrong;
+use super::ToolCallError;
 use super::page::visible;
 
 /// The most files of a tree that are known; an export has no more.
@@ -16,13 +16,13 @@ const MAX_FILES: usize = 200_000;
 const MAX_NEAR: usize = 5;
 
 /// The regular files below the root, none of them git's, by path.
-pub(super) struct Index {
+pub(super) struct FileIndex {
     files: Vec<RepoPath>,
     is_cut: bool,
 }
 
 /// A file or a folder that was asked for.
-pub(super) enum Place {
+pub(super) enum PathKind {
     /// The files below it; of the root all.
     Folder,
     /// One file.
@@ -51,7 +51,7 @@ fn is_regular_file(root: &Path, path: &RepoPath) -> bool {
     path.may_be_written() && file.symlink_metadata().is_ok_and(|found| found.is_file())
 }
 
-impl Index {
+impl FileIndex {
     /// Walks the tree, or looks for `only` these files, and adds `always`; no link is followed.
     pub(super) fn of(root: &Path, only: Option<&[RepoPath]>, always: &[RepoPath]) -> Self {
         let mut files = match only {
@@ -67,7 +67,7 @@ impl Index {
     }
 
     /// A path as a model writes it: `./` before it and `/` behind it are allowed. The root is the empty path.
-    pub(super) fn path(given: Option<&str>) -> Result<RepoPath, Wrong> {
+    pub(super) fn path(given: Option<&str>) -> Result<RepoPath, ToolCallError> {
         let given = given.unwrap_or_default();
         let mut text = given.trim_end_matches('/');
         while let Some(rest) = text.strip_prefix("./") {
@@ -75,28 +75,32 @@ impl Index {
         }
         let path = RepoPath::from_text(if text == "." { "" } else { text });
         let is_root = path.as_bytes().is_empty() && !given.starts_with('/');
-        if is_root || path.may_be_written() { Ok(path) } else { Err(Wrong::NotAPath(given.to_owned())) }
+        if is_root || path.may_be_written() {
+            Ok(path)
+        } else {
+            Err(ToolCallError::NotAPath(given.to_owned()))
+        }
     }
 
     /// The path of a file that is there.
-    pub(super) fn file(&self, given: &str) -> Result<RepoPath, Wrong> {
+    pub(super) fn file(&self, given: &str) -> Result<RepoPath, ToolCallError> {
         let path = Self::path(Some(given))?;
         match self.place(&path) {
-            Some(Place::File) => Ok(path),
-            Some(Place::Folder) => Err(Wrong::IsAFolder(path)),
+            Some(PathKind::File) => Ok(path),
+            Some(PathKind::Folder) => Err(ToolCallError::IsAFolder(path)),
             None => {
                 let near = self.near(&path);
-                Err(Wrong::NoSuchFile { path, near })
+                Err(ToolCallError::NoSuchFile { path, near })
             }
         }
     }
 
     /// What is at a path.
-    pub(super) fn place(&self, path: &RepoPath) -> Option<Place> {
+    pub(super) fn place(&self, path: &RepoPath) -> Option<PathKind> {
         if self.files.binary_search(path).is_ok() {
-            return Some(Place::File);
+            return Some(PathKind::File);
         }
-        (path.as_bytes().is_empty() || !self.below(path).is_empty()).then_some(Place::Folder)
+        (path.as_bytes().is_empty() || !self.below(path).is_empty()).then_some(PathKind::Folder)
     }
 
     /// The files in a folder and its folders.
@@ -112,15 +116,15 @@ impl Index {
     }
 
     /// The files at a place: of a folder all in it.
-    pub(super) fn at(&self, given: Option<&str>) -> Result<&[RepoPath], Wrong> {
+    pub(super) fn at(&self, given: Option<&str>) -> Result<&[RepoPath], ToolCallError> {
         let path = Self::path(given)?;
         match self.place(&path) {
-            Some(Place::Folder) => Ok(self.below(&path)),
-            Some(Place::File) => {
+            Some(PathKind::Folder) => Ok(self.below(&path)),
+            Some(PathKind::File) => {
                 let at = self.files.partition_point(|file| file < &path);
                 Ok(self.files.get(at..=at).unwrap_or_default())
             }
-            None => Err(Wrong::NoSuchPlace(path)),
+            None => Err(ToolCallError::NoSuchPlace(path)),
         }
     }
 

@@ -8,10 +8,10 @@ use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
 use truing_diff::RepoPath;
 
-use super::Wrong;
-use super::index::{Index, Place};
-use super::page::{Page, visible};
-use crate::file::Tree;
+use super::ToolCallError;
+use super::index::{FileIndex, PathKind};
+use super::page::{ReplyPage, visible};
+use crate::file::FileTree;
 
 /// The most entries of one answer.
 const MAX_ENTRIES: usize = 500;
@@ -23,24 +23,24 @@ pub(super) struct ListInput {
     skip: Option<usize>,
 }
 
-pub(super) fn list(tree: &Tree, index: &Index, input: ListInput) -> Result<String, Wrong> {
-    let folder = Index::path(input.path.as_deref())?;
+pub(super) fn list(tree: &FileTree, index: &FileIndex, input: ListInput) -> Result<String, ToolCallError> {
+    let folder = FileIndex::path(input.path.as_deref())?;
     let files = match index.place(&folder) {
-        Some(Place::Folder) => index.below(&folder),
-        Some(Place::File) => {
+        Some(PathKind::Folder) => index.below(&folder),
+        Some(PathKind::File) => {
             let size = tree.size(&folder).unwrap_or_default();
             return Ok(format!("{} is a file of {size} bytes", visible(&folder.to_string())));
         }
-        None => return Err(Wrong::NoSuchPlace(folder)),
+        None => return Err(ToolCallError::NoSuchPlace(folder)),
     };
 
     let depth = if folder.as_bytes().is_empty() { 0 } else { folder.as_bytes().len() + 1 };
-    let mut page = Page::new(input.skip, MAX_ENTRIES);
+    let mut page = ReplyPage::new(input.skip, MAX_ENTRIES);
     for (name, entry) in entries(files, depth) {
         let name = visible(&RepoPath::from_bytes(name).to_string());
         page.item(|| match entry {
-            Entry::File(path) => format!("{name}  ({} bytes)\n", tree.size(path).unwrap_or_default()),
-            Entry::Folder(count) => format!("{name}/  ({})\n", counted(count, "file")),
+            FolderEntry::File(path) => format!("{name}  ({} bytes)\n", tree.size(path).unwrap_or_default()),
+            FolderEntry::Folder(count) => format!("{name}/  ({})\n", counted(count, "file")),
         });
     }
     let (shown, count) = (visible(&folder.to_string()), page.seen());
@@ -49,24 +49,24 @@ pub(super) fn list(tree: &Tree, index: &Index, input: ListInput) -> Result<Strin
 }
 
 /// What stands in a folder.
-enum Entry<'a> {
+enum FolderEntry<'a> {
     File(&'a RepoPath),
     /// With so many files below it.
     Folder(usize),
 }
 
 /// The entries of a folder, whose own path takes `depth` bytes of its files' paths.
-fn entries(files: &[RepoPath], depth: usize) -> BTreeMap<&[u8], Entry<'_>> {
+fn entries(files: &[RepoPath], depth: usize) -> BTreeMap<&[u8], FolderEntry<'_>> {
     let mut entries = BTreeMap::new();
     for file in files {
         let below = file.as_bytes().get(depth..).unwrap_or_default();
         match below.iter().position(|byte| *byte == b'/') {
-            None => drop(entries.insert(below, Entry::File(file))),
+            None => drop(entries.insert(below, FolderEntry::File(file))),
             Some(end) => {
                 let name = below.get(..end).unwrap_or_default();
-                match entries.entry(name).or_insert(Entry::Folder(0)) {
-                    Entry::Folder(count) => *count += 1,
-                    Entry::File(_) => {}
+                match entries.entry(name).or_insert(FolderEntry::Folder(0)) {
+                    FolderEntry::Folder(count) => *count += 1,
+                    FolderEntry::File(_) => {}
                 }
             }
         }
@@ -81,9 +81,9 @@ pub(super) struct GlobInput {
     skip: Option<usize>,
 }
 
-pub(super) fn glob(index: &Index, input: GlobInput) -> Result<String, Wrong> {
+pub(super) fn glob(index: &FileIndex, input: GlobInput) -> Result<String, ToolCallError> {
     let matcher = matcher(&input.pattern)?;
-    let mut page = Page::new(input.skip, MAX_ENTRIES);
+    let mut page = ReplyPage::new(input.skip, MAX_ENTRIES);
     for file in index.below(&RepoPath::default()).iter().filter(|file| matcher.matches(file)) {
         page.item(|| format!("{}\n", visible(&file.to_string())));
     }
@@ -97,12 +97,12 @@ pub(super) fn glob(index: &Index, input: GlobInput) -> Result<String, Wrong> {
 }
 
 /// A pattern of paths: one without `/` is about names in any folder.
-pub(super) struct Paths {
+pub(super) struct PathPattern {
     glob: GlobMatcher,
     of_names: bool,
 }
 
-impl Paths {
+impl PathPattern {
     pub(super) fn matches(&self, path: &RepoPath) -> bool {
         let bytes = path.as_bytes();
         let name = bytes.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
@@ -110,12 +110,12 @@ impl Paths {
     }
 }
 
-pub(super) fn matcher(pattern: &str) -> Result<Paths, Wrong> {
+pub(super) fn matcher(pattern: &str) -> Result<PathPattern, ToolCallError> {
     let hint = "Use `*` within a name, `**` across folders, `{a,b}` for either, as in `src/**/*.{ts,tsx}`";
-    truing_core::glob::is_bounded(pattern).map_err(|why| Wrong::Pattern { why, hint })?;
+    truing_core::glob::is_bounded(pattern).map_err(|why| ToolCallError::Pattern { why, hint })?;
     let built = GlobBuilder::new(pattern).literal_separator(true).build();
-    let glob = built.map_err(|error| Wrong::Pattern { why: error.kind().to_string(), hint })?;
-    Ok(Paths { glob: glob.compile_matcher(), of_names: !pattern.contains('/') })
+    let glob = built.map_err(|error| ToolCallError::Pattern { why: error.kind().to_string(), hint })?;
+    Ok(PathPattern { glob: glob.compile_matcher(), of_names: !pattern.contains('/') })
 }
 
 pub(super) use truing_core::line::counted;

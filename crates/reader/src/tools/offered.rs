@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{DIFF, TreeTool};
-use crate::syntax::Language;
+use crate::syntax::SourceLanguage;
 
 /// A tool as a model is told of it.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Offered {
+pub struct ToolDescription {
     /// What the model calls it.
     pub name: &'static str,
     /// What it does.
@@ -17,11 +17,11 @@ pub struct Offered {
 }
 
 /// Every tool.
-pub fn offered() -> Vec<Offered> {
+pub fn offered() -> Vec<ToolDescription> {
     TreeTool::ALL.into_iter().map(of_tree).chain([of_change()]).collect()
 }
 
-fn of_tree(tool: TreeTool) -> Offered {
+fn of_tree(tool: TreeTool) -> ToolDescription {
     let (description, required, properties) = match tool {
         TreeTool::Read => (
             "Reads a text file at the head of the change. Lines come with their numbers, as findings cite them. \
@@ -68,7 +68,7 @@ fn of_tree(tool: TreeTool) -> Offered {
             format!(
                 "Finds where a function, class, type, method or top-level variable is defined, by syntax, in files \
                  of {}. For uses of a name, or other languages, use `grep`.",
-                Language::known()
+                SourceLanguage::known()
             ),
             json!(["name"]),
             json!({
@@ -78,17 +78,21 @@ fn of_tree(tool: TreeTool) -> Offered {
             }),
         ),
     };
-    Offered { name: tool.name(), description, input_schema: schema(&required, &properties) }
+    ToolDescription { name: tool.name(), description, input_schema: schema(&required, &properties) }
 }
 
-fn of_change() -> Offered {
+fn of_change() -> ToolDescription {
     let description = "Shows the change that is reviewed. Each line: its number before, its number after, a mark \
                        (`+` added, `-` removed, blank unchanged), and its text. Of several files a list comes first.";
     let properties = json!({
         "path": text("Only this file, or the files in this folder; default the whole change"),
         "skip": skip("lines"),
     });
-    Offered { name: DIFF, description: description.to_owned(), input_schema: schema(&json!([]), &properties) }
+    ToolDescription {
+        name: DIFF,
+        description: description.to_owned(),
+        input_schema: schema(&json!([]), &properties),
+    }
 }
 
 fn schema(required: &Value, properties: &Value) -> Value {

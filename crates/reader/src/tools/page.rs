@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use truing_core::line::is_hidden;
 
-use super::Wrong;
+use super::ToolCallError;
 
 /// How many bytes the lines of one page have at most. Notes come on top.
 const MAX_PAGE_BYTES: usize = 32 << 10;
@@ -14,7 +14,7 @@ const CUT: &str = "\n[… cut: too long to be shown]\n";
 const MAX_NOTE_CHARS: usize = 1_000;
 
 /// A page that is being filled: items before `skip` are left out, and those that do not fit.
-pub(super) struct Page {
+pub(super) struct ReplyPage {
     text: String,
     skip: usize,
     most: usize,
@@ -23,7 +23,7 @@ pub(super) struct Page {
     is_full: bool,
 }
 
-impl Page {
+impl ReplyPage {
     /// A page of at most `most` items.
     pub(super) fn new(skip: Option<usize>, most: usize) -> Self {
         Self { text: String::new(), skip: skip.unwrap_or(0), most, seen: 0, shown: 0, is_full: false }
@@ -74,10 +74,10 @@ impl Page {
     }
 
     /// The page under its heading, and how to get the next one. `items` says what they are, in the plural.
-    pub(super) fn finish(self, heading: &str, items: &str) -> Result<String, Wrong> {
+    pub(super) fn finish(self, heading: &str, items: &str) -> Result<String, ToolCallError> {
         let Self { skip, seen, shown, is_full, .. } = self;
         if skip > 0 && skip >= seen {
-            return Err(Wrong::BeyondTheEnd { skip, total: seen });
+            return Err(ToolCallError::BeyondTheEnd { skip, total: seen });
         }
         let mut answer = self.text(heading);
         if is_full {

@@ -7,12 +7,12 @@ use serde::Deserialize;
 use truing_core::outcome::SkipReason;
 use truing_diff::RepoPath;
 
-use super::Wrong;
-use super::index::Index;
-use super::page::{Page, line, visible};
-use crate::content::{Content, Form};
-use crate::file::Tree;
-use crate::lines::Lines;
+use super::ToolCallError;
+use super::index::FileIndex;
+use super::page::{ReplyPage, line, visible};
+use crate::content::{ContentKind, DecodedContent};
+use crate::file::FileTree;
+use crate::lines::LineIndex;
 use crate::mask::mask_bytes;
 
 /// The most lines of one answer.
@@ -25,34 +25,34 @@ const MAX_COLUMN: usize = 5 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Input {
+pub(super) struct ReadInput {
     path: String,
     start_line: Option<u32>,
     end_line: Option<u32>,
     column: Option<usize>,
 }
 
-pub(super) fn answer(tree: &Tree, index: &Index, input: Input) -> Result<String, Wrong> {
+pub(super) fn answer(tree: &FileTree, index: &FileIndex, input: ReadInput) -> Result<String, ToolCallError> {
     let path = index.file(&input.path)?;
     let content = masked(text(tree, &path)?);
-    let lines = Lines::of(content.bytes());
+    let lines = LineIndex::of(content.bytes());
     let (count, first) = (lines.count(), input.start_line.unwrap_or(1));
     if count == 0 {
         return Ok(format!("{} is empty", visible(&path.to_string())));
     }
     if first == 0 || first > count {
-        return Err(Wrong::NoSuchLine { path, lines: count });
+        return Err(ToolCallError::NoSuchLine { path, lines: count });
     }
     let last = input.end_line.unwrap_or(count).min(count);
     if last < first {
-        return Err(Wrong::Backwards);
+        return Err(ToolCallError::Backwards);
     }
     let column = input.column.unwrap_or(1);
     if !(1..=MAX_COLUMN).contains(&column) {
-        return Err(Wrong::OutOfRange { what: "column", least: 1, most: MAX_COLUMN });
+        return Err(ToolCallError::OutOfRange { what: "column", least: 1, most: MAX_COLUMN });
     }
 
-    let mut page = Page::new(None, MAX_LINES);
+    let mut page = ReplyPage::new(None, MAX_LINES);
     let mut reached = first;
     let mut is_cut = false;
     for number in first..=last {
@@ -83,8 +83,8 @@ pub(super) fn answer(tree: &Tree, index: &Index, input: Input) -> Result<String,
 }
 
 /// A file's content without masks, if it is text.
-pub(super) fn text(tree: &Tree, path: &RepoPath) -> Result<Content, Wrong> {
-    let why = |why| Wrong::NotReadable { path: path.clone(), why };
+pub(super) fn text(tree: &FileTree, path: &RepoPath) -> Result<DecodedContent, ToolCallError> {
+    let why = |why| ToolCallError::NotReadable { path: path.clone(), why };
     let content = tree.read(path).map_err(|reason| match reason {
         SkipReason::Binary => why("it is binary"),
         SkipReason::TooLarge => why("it is larger than 5 MiB"),
@@ -103,16 +103,16 @@ pub(super) fn text(tree: &Tree, path: &RepoPath) -> Result<Content, Wrong> {
         | SkipReason::DoesNotApply => why("it cannot be opened"),
     })?;
     match content.form() {
-        Form::Text | Form::Utf16 => Ok(content),
-        Form::Binary => Err(why("it is binary")),
+        ContentKind::Text | ContentKind::Utf16 => Ok(content),
+        ContentKind::Binary => Err(why("it is binary")),
     }
 }
 
 /// A content with masks for secrets.
-pub(super) fn masked(content: Content) -> Content {
+pub(super) fn masked(content: DecodedContent) -> DecodedContent {
     match mask_bytes(content.bytes()) {
         Cow::Borrowed(_) => content,
-        Cow::Owned(bytes) => Content::of(bytes),
+        Cow::Owned(bytes) => DecodedContent::of(bytes),
     }
 }
 

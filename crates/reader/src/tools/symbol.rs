@@ -6,13 +6,13 @@ use memchr::memmem;
 use serde::Deserialize;
 use truing_diff::RepoPath;
 
-use super::index::Index;
+use super::index::FileIndex;
 use super::list::counted;
-use super::page::{Page, line, visible};
-use super::{Wrong, read};
-use crate::file::Tree;
-use crate::lines::Lines;
-use crate::syntax::{Definition, Language, Parsers, definitions, text_of};
+use super::page::{ReplyPage, line, visible};
+use super::{ToolCallError, read};
+use crate::file::FileTree;
+use crate::lines::LineIndex;
+use crate::syntax::{DefinitionPlace, ParserPool, SourceLanguage, definitions, text_of};
 
 /// The most definitions of one answer.
 const MAX_DEFINITIONS: usize = 20;
@@ -23,29 +23,29 @@ const MAX_NAME_BYTES: usize = 200;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Input {
+pub(super) struct SymbolInput {
     name: String,
     path: Option<String>,
     skip: Option<usize>,
 }
 
 pub(super) fn answer(
-    tree: &Tree,
-    index: &Index,
-    parsers: &mut Parsers,
-    input: Input,
+    tree: &FileTree,
+    index: &FileIndex,
+    parsers: &mut ParserPool,
+    input: SymbolInput,
     end: Instant,
-) -> Result<String, Wrong> {
+) -> Result<String, ToolCallError> {
     let name = input.name.as_str();
     let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '#');
     if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(is_letter) {
-        return Err(Wrong::NotAName(visible(name)));
+        return Err(ToolCallError::NotAName(visible(name)));
     }
     let wanted = memmem::Finder::new(name);
-    let mut page = Page::new(input.skip, MAX_DEFINITIONS);
+    let mut page = ReplyPage::new(input.skip, MAX_DEFINITIONS);
     let (mut complex, mut late) = (0, 0);
     for path in index.at(input.path.as_deref())? {
-        let Some(language) = Language::of_path(path.as_bytes()) else { continue };
+        let Some(language) = SourceLanguage::of_path(path.as_bytes()) else { continue };
         if Instant::now() >= end {
             late += 1;
             continue;
@@ -64,7 +64,7 @@ pub(super) fn answer(
             complex += 1;
             continue;
         };
-        let lines = Lines::of(content.bytes());
+        let lines = LineIndex::of(content.bytes());
         for definition in found {
             page.item(|| shown(path, &definition, &lines));
         }
@@ -81,15 +81,15 @@ pub(super) fn answer(
     notes.push_str(index.note());
     match page.seen() {
         0 => {
-            let known = Language::known();
+            let known = SourceLanguage::known();
             Ok(format!("No definition of `{name}` in files of {known}{notes}. `grep` finds it in any file."))
         }
         count => page.finish(&format!("{} of `{name}`{notes}", counted(count, "definition")), "definitions"),
     }
 }
 
-fn shown(path: &RepoPath, definition: &Definition, lines: &Lines<'_>) -> String {
-    let Definition { kind, first, last } = *definition;
+fn shown(path: &RepoPath, definition: &DefinitionPlace, lines: &LineIndex<'_>) -> String {
+    let DefinitionPlace { kind, first, last } = *definition;
     let mut text = format!("{}:{first}-{last} ({})\n", visible(&path.to_string()), kind.replace('_', " "));
     let end = last.min(first.saturating_add(MAX_LINES - 1));
     for number in first..=end {

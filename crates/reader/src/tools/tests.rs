@@ -30,8 +30,8 @@ impl Stage {
         ToolsRequest { tree: self.0.path().join("tree"), only: None, always: vec![] }
     }
 
-    fn call(&self, tool: TreeTool, input: Value) -> Reply {
-        let reply = Toolbox::open(&self.request()).unwrap().call(tool, &input);
+    fn call(&self, tool: TreeTool, input: Value) -> ToolReply {
+        let reply = TreeToolbox::open(&self.request()).unwrap().call(tool, &input);
         assert!(reply.text.len() <= MAX_REPLY_BYTES, "{}", reply.text.len());
         reply
     }
@@ -160,7 +160,7 @@ fn of_a_working_tree_the_files_that_are_named_and_those_that_changed_are_shown_a
         always: vec!["build/kept.js".into()],
         ..stage.request()
     };
-    let mut hidden = Toolbox::open(&request).unwrap();
+    let mut hidden = TreeToolbox::open(&request).unwrap();
     let all = hidden.call(TreeTool::Glob, &json!({"pattern": "*"}));
     assert_eq!(all.text, "3 files match `*`\n.gitignore\na.js\nbuild/kept.js\n");
     assert!(hidden.call(TreeTool::Read, &json!({"path": ".env"})).is_error);
@@ -250,7 +250,7 @@ fn matches_come_with_context_and_in_pages() {
 #[test]
 fn a_call_ends_in_time_and_tells_what_it_did_not_look_at() {
     let stage = Stage::new(&[("a.py", b"def f(): pass\n"), ("b.py", b"def f(): pass\n")]);
-    let mut toolbox = Toolbox::open(&stage.request()).unwrap();
+    let mut toolbox = TreeToolbox::open(&stage.request()).unwrap();
     toolbox.time = Duration::ZERO;
     let found = toolbox.call(TreeTool::Grep, &json!({"pattern": "f"}));
     assert!(found.text.contains("not searched for want of time: 2 (narrow it down"), "{}", found.text);

@@ -4,7 +4,7 @@ use truing_diff::RepoPath;
 
 /// The reason why a call cannot be answered, in words for the model.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Wrong {
+pub(super) enum ToolCallError {
     #[error("the input of `{tool}` is wrong: {source}")]
     Input { tool: &'static str, source: serde_json::Error },
     #[error(

@@ -4,17 +4,17 @@
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use truing_core::sync::{Definition, Sources, Symbol};
-use truing_reader::sources::{Format, SourcesRequest, read};
+use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
+use truing_reader::sources::{ArchiveFormat, SourcesRequest, read};
 
 use crate::support::wheel;
 
-fn sources(files: &[(&str, &str)], symbols: &[&str], mirrored: &[&str]) -> Sources {
+fn sources(files: &[(&str, &str)], symbols: &[&str], mirrored: &[&str]) -> ReleaseSources {
     let (_folder, archive) = wheel(files.iter().copied());
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let request = SourcesRequest {
         archive,
-        format: Format::Wheel,
+        format: ArchiveFormat::Wheel,
         symbols: owned(symbols),
         mirrored: owned(mirrored),
         bases: vec![],
@@ -22,11 +22,11 @@ fn sources(files: &[(&str, &str)], symbols: &[&str], mirrored: &[&str]) -> Sourc
     read(&request).unwrap()
 }
 
-fn symbol(files: &[(&str, &str)], name: &str) -> Symbol {
+fn symbol(files: &[(&str, &str)], name: &str) -> SymbolState {
     sources(files, &[name], &[]).symbols.remove(name).unwrap()
 }
 
-fn defined(files: &[(&str, &str)], name: &str) -> Definition {
+fn defined(files: &[(&str, &str)], name: &str) -> SymbolDefinition {
     symbol(files, name).definition().unwrap_or_else(|| panic!("{name} is not found")).clone()
 }
 
@@ -83,9 +83,9 @@ fn rusts_items_are_found_by_file_and_path() {
         let definition = defined(&RUST, name);
         assert_eq!((definition.file.as_str(), definition.line), (file, line), "{name}");
     }
-    assert_eq!(symbol(&RUST, "src/lib.rs:External"), Symbol::Elsewhere);
+    assert_eq!(symbol(&RUST, "src/lib.rs:External"), SymbolState::Elsewhere);
     for gone in ["src/lib.rs:Nothing", "src/lib.rs:Own.nothing", "src/gone.rs:Own", "src/a.rs:Ring"] {
-        assert_eq!(symbol(&RUST, gone), Symbol::Gone, "{gone}");
+        assert_eq!(symbol(&RUST, gone), SymbolState::Gone, "{gone}");
     }
 }
 
@@ -135,9 +135,9 @@ fn scripts_items_are_found_by_file_and_path() {
         let definition = defined(&SCRIPTS, name);
         assert_eq!((definition.file.as_str(), definition.line), (file, line), "{name}");
     }
-    assert_eq!(symbol(&SCRIPTS, "index.ts:x"), Symbol::Elsewhere);
+    assert_eq!(symbol(&SCRIPTS, "index.ts:x"), SymbolState::Elsewhere);
     for gone in ["index.ts:nothing", "lib/base.ts:Base.nothing", "gone.ts:Base", "old.js:gone"] {
-        assert_eq!(symbol(&SCRIPTS, gone), Symbol::Gone, "{gone}");
+        assert_eq!(symbol(&SCRIPTS, gone), SymbolState::Gone, "{gone}");
     }
 }
 
@@ -201,7 +201,7 @@ fn a_file_is_pinned_whole_and_its_form_says_what_is_layout() {
         assert_ne!(whole(file, one).raw, whole(file, same).raw, "{file}");
         assert_ne!(whole(file, one).tree, whole(file, other).tree, "{file}");
     }
-    assert_eq!(symbol(&[("a.rs", "")], "b.rs"), Symbol::Gone);
+    assert_eq!(symbol(&[("a.rs", "")], "b.rs"), SymbolState::Gone);
 }
 
 #[test]

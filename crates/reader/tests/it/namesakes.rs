@@ -6,8 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::sync::{Manifest, Row, Sources, Step, Symbol, Verdict, What, Why, decide};
-use truing_reader::sources::{Format, SourcesRequest, read};
+use truing_core::sync::{
+    ManifestRow, PinManifest, ReleasePartKind, ReleaseSources, SymbolState, SyncDecisionInput, SyncVerdict,
+    UnguardedReason, decide,
+};
+use truing_reader::sources::{ArchiveFormat, SourcesRequest, read};
 
 use crate::support::wheel;
 
@@ -90,7 +93,7 @@ def single():
     return 'single'
 ";
 
-fn sources(text: &str, symbols: &[&str], mirrored: &str) -> Sources {
+fn sources(text: &str, symbols: &[&str], mirrored: &str) -> ReleaseSources {
     let (_folder, archive) = wheel([
         ("p/m.py", text),
         (
@@ -100,7 +103,7 @@ fn sources(text: &str, symbols: &[&str], mirrored: &str) -> Sources {
     ]);
     let symbols = symbols.iter().map(|name| format!("p.m:{name}")).collect();
     let mirrored = vec![mirrored.to_owned()];
-    read(&SourcesRequest { archive, format: Format::Wheel, symbols, mirrored, bases: vec![] }).unwrap()
+    read(&SourcesRequest { archive, format: ArchiveFormat::Wheel, symbols, mirrored, bases: vec![] }).unwrap()
 }
 
 /// What is told of a change, where these names are pinned as they were: by their lines, or by their trees.
@@ -110,26 +113,26 @@ fn told(
     new: &str,
     mirrored: &str,
     by_tree: bool,
-) -> (Verdict, Vec<(String, What, Why)>) {
+) -> (SyncVerdict, Vec<(String, ReleasePartKind, UnguardedReason)>) {
     assert!(TEXT.contains(old), "{old}");
     let from = sources(TEXT, pins, mirrored);
     let to = sources(&TEXT.replacen(old, new, 1), pins, mirrored);
-    let row = |symbol: &Symbol| {
+    let row = |symbol: &SymbolState| {
         let digests = &symbol.definition().unwrap().digests;
         let (raw, tree) = (digests.raw.clone(), digests.tree.clone());
         if by_tree {
-            Row { tree: BTreeSet::from([tree]), ..Row::default() }
+            ManifestRow { tree: BTreeSet::from([tree]), ..ManifestRow::default() }
         } else {
-            Row { raw: BTreeSet::from([raw]), ..Row::default() }
+            ManifestRow { raw: BTreeSet::from([raw]), ..ManifestRow::default() }
         }
     };
     let rows = from.symbols.iter().map(|(name, symbol)| (name.clone(), row(symbol))).collect();
-    let decision = decide(&Step {
+    let decision = decide(&SyncDecisionInput {
         in_range: false,
         is_major: false,
         inherited: &BTreeSet::new(),
         harmless: &BTreeMap::new(),
-        manifest: &Manifest { rows },
+        manifest: &PinManifest { rows },
         from: &from,
         to: &to,
     });
@@ -139,8 +142,8 @@ fn told(
 
 #[test]
 fn a_change_in_any_definition_of_a_pinned_name_asks() {
-    use What::{Function, Redefinition};
-    use Why::{Added, Changed, Removed};
+    use ReleasePartKind::{Function, Redefinition};
+    use UnguardedReason::{Added, Changed, Removed};
     for (pin, old, new, name, what, why) in [
         ("P.pr", "'set'", "'other'", "P.pr.fset", Function, Changed),
         ("P.pr", "del self.v", "del self.w", "P.pr.fdel", Function, Changed),
@@ -183,7 +186,7 @@ fn a_change_in_any_definition_of_a_pinned_name_asks() {
         for mirrored in ["p/*.py", "p/x.py"] {
             for by_tree in [false, true] {
                 let (verdict, told) = told(&[pin], old, new, mirrored, by_tree);
-                assert_eq!(verdict, Verdict::Ask, "{pin}: {old} -> {new}: {told:?}");
+                assert_eq!(verdict, SyncVerdict::Ask, "{pin}: {old} -> {new}: {told:?}");
                 assert!(told.contains(&(name.to_owned(), what, why)), "{pin}: {old} -> {new}: {told:?}");
             }
         }
@@ -193,15 +196,15 @@ fn a_change_in_any_definition_of_a_pinned_name_asks() {
 #[test]
 fn what_is_pinned_of_several_definitions_is_not_told_twice() {
     for (pins, old, new, verdict) in [
-        (&["P.pr", "P.pr.fset"][..], "'set'", "'other'", Verdict::Bump),
-        (&["P.pr"], "'get'", "'other'", Verdict::Bump),
-        (&["plat"], "return 1", "return 11", Verdict::Bump),
-        (&["P"], "'posix'", "'other'", Verdict::Bump),
+        (&["P.pr", "P.pr.fset"][..], "'set'", "'other'", SyncVerdict::Bump),
+        (&["P.pr"], "'get'", "'other'", SyncVerdict::Bump),
+        (&["plat"], "return 1", "return 11", SyncVerdict::Bump),
+        (&["P"], "'posix'", "'other'", SyncVerdict::Bump),
         (
             &["P.pr", "P.only", "P.twice", "plat", "ov", "W", "_"],
             "return 3",
             "return 3  # why",
-            Verdict::Relax,
+            SyncVerdict::Relax,
         ),
     ] {
         assert_eq!(told(pins, old, new, "p/*.py", false), (verdict, vec![]), "{pins:?}: {old} -> {new}");
@@ -222,7 +225,7 @@ fn what_nobody_pinned_is_told_whichever_definition_changed() {
         let (verdict, told) = told(&["single", "disp"], old, new, "p/*.py", false);
         assert_eq!(
             (verdict, told),
-            (Verdict::Ask, vec![(name.to_owned(), What::Function, Why::Changed)]),
+            (SyncVerdict::Ask, vec![(name.to_owned(), ReleasePartKind::Function, UnguardedReason::Changed)]),
             "{old}"
         );
     }
@@ -241,7 +244,8 @@ fn digests_are_those_of_one_definition() {
                  def single():\n    return 'single'\n";
     let alone = sources(alone, &pins, "p/*.py");
     for name in pins {
-        let digests = |of: &Sources| of.symbols[&format!("p.m:{name}")].definition().unwrap().digests.clone();
+        let digests =
+            |of: &ReleaseSources| of.symbols[&format!("p.m:{name}")].definition().unwrap().digests.clone();
         assert_eq!(digests(&all), digests(&alone), "{name}");
     }
     assert!(alone.namesakes.is_empty(), "{:?}", alone.namesakes);

@@ -22,20 +22,20 @@ mod sarif;
 mod texts;
 mod unsafe_fixes;
 
-use truing_reader::output::{Format, Input, Report, read};
+use truing_reader::output::{DiagnosticReport, OutputContext, OutputFormat, read};
 
 /// A report of text, without any root known.
-fn report(format: Format, text: &str) -> Report {
-    read(format, text.as_bytes(), &Input::default())
+fn report(format: OutputFormat, text: &str) -> DiagnosticReport {
+    read(format, text.as_bytes(), &OutputContext::default())
 }
 
 /// A report of text, from a tool that ran in this folder of its machine.
-fn report_at(format: Format, root: &str, text: &str) -> Report {
-    read(format, text.as_bytes(), &Input { roots: &[root.to_owned()], ..Input::default() })
+fn report_at(format: OutputFormat, root: &str, text: &str) -> DiagnosticReport {
+    read(format, text.as_bytes(), &OutputContext { roots: &[root.to_owned()], ..OutputContext::default() })
 }
 
 /// Each diagnostic as `path:line: message`, the line 0 for a file as a whole.
-fn told(report: &Report) -> Vec<String> {
+fn told(report: &DiagnosticReport) -> Vec<String> {
     let one = |found: &truing_reader::output::Diagnostic| {
         let line = found.range.first_line().unwrap_or(0);
         format!("{}:{line}: {}", found.path, found.message)
@@ -44,6 +44,6 @@ fn told(report: &Report) -> Vec<String> {
 }
 
 /// The texts of the problems.
-fn problems(report: &Report) -> Vec<&str> {
+fn problems(report: &DiagnosticReport) -> Vec<&str> {
     report.problems.iter().map(|problem| problem.text.as_str()).collect()
 }

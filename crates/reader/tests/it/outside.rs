@@ -6,8 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::sync::{Decision, Manifest, Sources, Step, Verdict, What, Why, Written, decide};
-use truing_reader::sources::{Format, SourcesRequest, read};
+use truing_core::sync::{
+    ManifestEntry, PinManifest, ReleasePartKind, ReleaseSources, SyncDecision, SyncDecisionInput,
+    SyncVerdict, UnguardedReason, decide,
+};
+use truing_reader::sources::{ArchiveFormat, SourcesRequest, read};
 
 use crate::support::wheel;
 
@@ -75,30 +78,30 @@ def free(a=LIMIT):
 
 type Files<'a> = &'a [(&'a str, &'a str)];
 
-fn sources(files: Files<'_>) -> Sources {
+fn sources(files: Files<'_>) -> ReleaseSources {
     let (_folder, archive) = wheel(files.iter().copied());
     let mirrored = ["p/m.py", "src/a.rs", "lib/a.js"].map(str::to_owned).to_vec();
     let symbols = manifest(&[]).rows.into_keys().collect();
-    read(&SourcesRequest { archive, format: Format::Wheel, symbols, mirrored, bases: vec![] }).unwrap()
+    read(&SourcesRequest { archive, format: ArchiveFormat::Wheel, symbols, mirrored, bases: vec![] }).unwrap()
 }
 
-fn manifest(more: &[(&str, &str)]) -> Manifest {
+fn manifest(more: &[(&str, &str)]) -> PinManifest {
     use sha1::Digest as _;
     let digest = hex::encode(sha1::Sha1::digest(PINNED.as_bytes()));
     let rows = [("p.x:pinned", digest.as_str())];
     let rows = rows.iter().chain(more);
     let row = |(name, digest): &(&str, &str)| {
-        ((*name).to_owned(), Written::Digests(BTreeSet::from([(*digest).to_owned()])))
+        ((*name).to_owned(), ManifestEntry::Digests(BTreeSet::from([(*digest).to_owned()])))
     };
-    Manifest::new(rows.map(row).collect()).unwrap()
+    PinManifest::new(rows.map(row).collect()).unwrap()
 }
 
-fn decided(from: Files<'_>, to: Files<'_>) -> Decision {
+fn decided(from: Files<'_>, to: Files<'_>) -> SyncDecision {
     let pinned = ("p/x.py", PINNED);
     let with = |files: Files<'_>| sources(&[files, &[pinned]].concat());
     let (from, to, manifest) = (with(from), with(to), manifest(&[]));
     let inherited = BTreeSet::new();
-    decide(&Step {
+    decide(&SyncDecisionInput {
         in_range: false,
         is_major: false,
         inherited: &inherited,
@@ -110,7 +113,7 @@ fn decided(from: Files<'_>, to: Files<'_>) -> Decision {
 }
 
 /// What is told of a change of [`REST`].
-fn told(old: &str, new: &str) -> (Verdict, Vec<(String, What, Why)>) {
+fn told(old: &str, new: &str) -> (SyncVerdict, Vec<(String, ReleasePartKind, UnguardedReason)>) {
     assert!(REST.contains(old), "{old}");
     let after = REST.replacen(old, new, 1);
     let others = [("p/other.py", ""), ("p/__init__.py", "")];
@@ -123,8 +126,8 @@ fn told(old: &str, new: &str) -> (Verdict, Vec<(String, What, Why)>) {
 
 #[test]
 fn each_change_outside_of_functions_is_told_by_its_name_and_asks() {
-    use What::{Class, Condition, Decorators, Import, Order, Statement, Value};
-    use Why::{Added, Changed, Removed};
+    use ReleasePartKind::{Class, Condition, Decorators, Import, Order, Statement, Value};
+    use UnguardedReason::{Added, Changed, Removed};
     for (old, new, name, what, why) in [
         ("LIMIT = 10", "LIMIT = 11", "LIMIT", Value, Changed),
         ("LIMIT = 10\n", "LIMIT = 10\nMORE = 1\n", "MORE", Value, Added),
@@ -172,7 +175,7 @@ fn each_change_outside_of_functions_is_told_by_its_name_and_asks() {
         ),
     ] {
         let (verdict, told) = told(old, new);
-        assert_eq!(verdict, Verdict::Ask, "{old} -> {new}: {told:?}");
+        assert_eq!(verdict, SyncVerdict::Ask, "{old} -> {new}: {told:?}");
         assert!(told.contains(&(name.to_owned(), what, why)), "{old} -> {new}: {told:?}");
     }
 }
@@ -184,8 +187,8 @@ fn the_releases_own_version_is_no_change_of_it() {
         let (old, new) = (of("'1.0'"), of(new));
         decided(&[("p/m.py", &old)], &[("p/m.py", &new)]).verdict
     };
-    assert_eq!(verdict("'1.1'"), Verdict::Relax);
-    assert_eq!(verdict("read('VERSION')"), Verdict::Ask);
+    assert_eq!(verdict("'1.1'"), SyncVerdict::Relax);
+    assert_eq!(verdict("read('VERSION')"), SyncVerdict::Ask);
 }
 
 #[test]
@@ -201,7 +204,7 @@ fn what_changes_nothing_is_not_told() {
         ("class Empty(Base): pass", "class Empty(\n    Base,\n):\n    pass"),
     ] {
         let (verdict, told) = told(old, new);
-        assert_eq!((verdict, told), (Verdict::Relax, vec![]), "{old} -> {new}");
+        assert_eq!((verdict, told), (SyncVerdict::Relax, vec![]), "{old} -> {new}");
     }
 }
 
@@ -226,11 +229,11 @@ fn a_file_that_a_mirrored_one_imports_is_told_when_it_is_new() {
         let told = decision.unguarded.into_iter().map(|one| (one.file, one.what)).collect::<Vec<_>>();
         (decision.verdict, told)
     };
-    let new = (Some("p/late.py".to_owned()), What::File);
-    assert_eq!(told(&[m], &[m, late]), (Verdict::Ask, vec![new]));
-    assert_eq!(told(&[m, late], &[m, late]).0, Verdict::Relax);
+    let new = (Some("p/late.py".to_owned()), ReleasePartKind::File);
+    assert_eq!(told(&[m], &[m, late]), (SyncVerdict::Ask, vec![new]));
+    assert_eq!(told(&[m, late], &[m, late]).0, SyncVerdict::Relax);
     // One that nobody imports is nobody's.
-    assert_eq!(told(&[m], &[m, ("p/lost.py", "x = 1\n")]).0, Verdict::Relax);
+    assert_eq!(told(&[m], &[m, ("p/lost.py", "x = 1\n")]).0, SyncVerdict::Relax);
 }
 
 #[test]
@@ -248,9 +251,9 @@ fn what_a_release_requires_is_told_when_it_changes() {
             decision.unguarded.into_iter().map(|one| (one.symbol, one.what, one.why)).collect(),
         )
     };
-    let is = |why| vec![("a".to_owned(), What::Requirement, why)];
-    assert_eq!(told("a (<2,>=1)", "a>=1,<2"), (Verdict::Relax, vec![]));
-    assert_eq!(told("a>=1,<2", "a>=1,<3"), (Verdict::Ask, is(Why::Changed)));
+    let is = |why| vec![("a".to_owned(), ReleasePartKind::Requirement, why)];
+    assert_eq!(told("a (<2,>=1)", "a>=1,<2"), (SyncVerdict::Relax, vec![]));
+    assert_eq!(told("a>=1,<2", "a>=1,<3"), (SyncVerdict::Ask, is(UnguardedReason::Changed)));
 }
 
 #[test]
@@ -271,10 +274,14 @@ fn code_outside_of_definitions_of_other_languages_is_told_too() {
             assert_ne!(after, text);
             let decision = decided(&[(file, text)], &[(file, &after)]);
             let told: Vec<_> = decision.unguarded.iter().map(|one| one.what).collect();
-            assert_eq!((decision.verdict, told), (Verdict::Ask, vec![What::Code]), "{file}: {change}");
+            assert_eq!(
+                (decision.verdict, told),
+                (SyncVerdict::Ask, vec![ReleasePartKind::Code]),
+                "{file}: {change}"
+            );
         }
         let function = text.replace("f() {}", "f() { /* why */ }");
-        assert_eq!(decided(&[(file, text)], &[(file, &function)]).verdict, Verdict::Relax, "{file}");
+        assert_eq!(decided(&[(file, text)], &[(file, &function)]).verdict, SyncVerdict::Relax, "{file}");
     }
 }
 
@@ -344,7 +351,7 @@ fn of_200_generated_pairs_of_releases_none_is_relaxed_unasked() {
         let text = |lines: &[String]| format!("{}\n", lines.join("\n"));
         let (before, after) = (text(&before), text(&after));
         let decision = decided(&[("p/m.py", &before)], &[("p/m.py", &after)]);
-        assert_eq!(decision.verdict, Verdict::Ask, "{pair}: {kind}\n{before}\n--\n{after}");
+        assert_eq!(decision.verdict, SyncVerdict::Ask, "{pair}: {kind}\n{before}\n--\n{after}");
         assert!(!decision.unguarded.is_empty());
     }
     assert_eq!(kinds.len(), 4, "{kinds:?}");

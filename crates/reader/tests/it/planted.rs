@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use truing_core::finding::RawFinding;
 use truing_core::port::{ChangedFile, ReadRequest};
 use truing_diff::RepoPath;
-use truing_reader::{InProcess, Packs};
+use truing_reader::{InProcessReader, RulePacks};
 
 /// Ends a line on which a finding is due.
 const DEFECT: &str = "  # DEFECT";
@@ -87,7 +87,7 @@ fn added(before: &str, after: &str) -> Vec<(u32, u32)> {
 }
 
 /// What the pack finds in a change.
-fn findings(reader: &InProcess, case: &Case) -> Vec<RawFinding> {
+fn findings(reader: &InProcessReader, case: &Case) -> Vec<RawFinding> {
     let tree = TempDir::new().unwrap();
     let mut files = Vec::new();
     for (path, File { before, after, .. }) in &case.files {
@@ -129,7 +129,7 @@ impl Score {
 
 /// Of one change. An override that lacks its hash is found wherever in its file that is said; a defect on a line that the
 /// change leaves as it is, where an import is added that makes it one.
-fn score(reader: &InProcess, case: &Case) -> Score {
+fn score(reader: &InProcessReader, case: &Case) -> Score {
     let mut score = Score::default();
     let found = findings(reader, case);
     for (path, file) in &case.files {
@@ -168,14 +168,14 @@ fn score(reader: &InProcess, case: &Case) -> Score {
 }
 
 /// The pack, and beside it the rule of its own that is off.
-fn reader() -> InProcess {
+fn reader() -> InProcessReader {
     let folder = TempDir::new().unwrap();
     let rules = folder.path().join("planted/rules");
     fs::create_dir_all(&rules).unwrap();
     let rule = include_str!("../../packs/aiobotocore/rules/override-entries.toml");
     fs::write(rules.join("override-entries.toml"), rule.replace("enabled = false", "enabled = true"))
         .unwrap();
-    InProcess::with_packs(Packs::with_folder(folder.path()).unwrap())
+    InProcessReader::with_packs(RulePacks::with_folder(folder.path()).unwrap())
 }
 
 /// Of a set: by kind, and of all.

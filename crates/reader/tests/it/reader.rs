@@ -15,11 +15,11 @@ use std::task::{Context, Poll, Waker};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
-use truing_core::finding::{Severity, Side, Source, fingerprint};
+use truing_core::finding::{DiffSide, FindingSource, Severity, fingerprint};
 use truing_core::outcome::SkipReason;
-use truing_core::port::{ChangedFile, ReadReport, ReadRequest, Reader, ReaderError};
+use truing_core::port::{ChangedFile, ReadReport, ReadRequest, ReaderError, RepositoryReader};
 use truing_diff::RepoPath;
-use truing_reader::InProcess;
+use truing_reader::InProcessReader;
 
 use crate::support::ALL;
 
@@ -28,7 +28,7 @@ const AWS_ID: &str = concat!("AK", "IAQ3EGRTZ5OKW2LHXB");
 const GITHUB: &str = concat!("gh", "p_bN4rXw2Kq8LmZt5VyC1sHd7JfPg3TuEa9RoQ");
 
 /// Shared, so that patterns are compiled once.
-static READER: LazyLock<InProcess> = LazyLock::new(|| InProcess::new().unwrap());
+static READER: LazyLock<InProcessReader> = LazyLock::new(|| InProcessReader::new().unwrap());
 
 fn tree(files: &[(&str, &[u8])]) -> TempDir {
     let tree = TempDir::new().unwrap();
@@ -82,9 +82,9 @@ fn a_finding_says_where_what_and_why() {
     assert_eq!(report.reviewed, ["src/a.rs".into()]);
     let [finding] = report.findings.as_slice() else { panic!("{report:?}") };
     assert_eq!(finding.place.path, "src/a.rs".into());
-    assert_eq!((finding.place.side, finding.place.start_line, finding.place.end_line), (Side::New, 2, 2));
+    assert_eq!((finding.place.side, finding.place.start_line, finding.place.end_line), (DiffSide::New, 2, 2));
     assert_eq!((finding.rule.as_str(), finding.severity), ("core/rust-dbg", Severity::P1));
-    assert_eq!((finding.snippet.as_str(), finding.source), ("    dbg!(1);", Source::Rule));
+    assert_eq!((finding.snippet.as_str(), finding.source), ("    dbg!(1);", FindingSource::Rule));
     assert_eq!(finding.title, "`dbg!` left in the code");
     assert!(finding.body.starts_with("`dbg!` is for") && finding.suggestion.is_none(), "{}", finding.body);
 }
@@ -406,7 +406,7 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
             Poll::Pending => panic!("it waits for something"),
         }
     }
-    let reader = InProcess::new().unwrap();
+    let reader = InProcessReader::new().unwrap();
     assert_eq!(reader.known_packs(), ["aiobotocore", "code-rules", "code-rules-strict", "core"]);
     let tree = tree(&[("a.rs", b"dbg!(1);\n")]);
     let request = |packs: &[&str]| ReadRequest {

@@ -13,8 +13,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
-use truing_core::sync::{Definition, Sources, Symbol};
-use truing_reader::sources::{ArchiveError, Format, Pins, SourcesError, SourcesRequest, pins_of, read};
+use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
+use truing_reader::sources::{
+    ArchiveError, ArchiveFormat, HashPins, SourcesError, SourcesRequest, pins_of, read,
+};
 use zip::write::SimpleFileOptions;
 
 use crate::support::{add_info, place, wheel};
@@ -22,13 +24,13 @@ use crate::support::{add_info, place, wheel};
 struct Release {
     _folder: TempDir,
     archive: PathBuf,
-    format: Format,
+    format: ArchiveFormat,
 }
 
 impl Release {
     fn wheel(files: &[(&str, &str)]) -> Self {
         let (folder, archive) = wheel(files.iter().copied());
-        Self { _folder: folder, archive, format: Format::Wheel }
+        Self { _folder: folder, archive, format: ArchiveFormat::Wheel }
     }
 
     /// A source archive whose entries are written as they are, whatever their names.
@@ -44,10 +46,10 @@ impl Release {
             tar.append(&header, content.as_bytes()).unwrap();
         }
         tar.into_inner().unwrap().finish().unwrap();
-        Self { _folder: folder, archive, format: Format::TarGz }
+        Self { _folder: folder, archive, format: ArchiveFormat::TarGz }
     }
 
-    fn read(&self, symbols: &[&str], mirrored: &[&str]) -> Result<Sources, SourcesError> {
+    fn read(&self, symbols: &[&str], mirrored: &[&str]) -> Result<ReleaseSources, SourcesError> {
         read(&SourcesRequest {
             archive: self.archive.clone(),
             format: self.format,
@@ -57,11 +59,11 @@ impl Release {
         })
     }
 
-    fn symbol(&self, name: &str) -> Symbol {
+    fn symbol(&self, name: &str) -> SymbolState {
         self.read(&[name], &[]).unwrap().symbols.remove(name).unwrap()
     }
 
-    fn defined(&self, name: &str) -> Definition {
+    fn defined(&self, name: &str) -> SymbolDefinition {
         self.symbol(name).definition().unwrap_or_else(|| panic!("{name} is not found")).clone()
     }
 }
@@ -182,13 +184,13 @@ fn a_definition_stays_where_a_condition_may_put_another_name_in_its_place() {
 fn what_is_not_there_is_told_from_what_is_elsewhere() {
     let release = package();
     for (name, expected) in [
-        ("p.m:nobody", Symbol::Gone),
-        ("p.m:C.nobody", Symbol::Gone),
-        ("p.nowhere:f", Symbol::Gone),
-        ("p.m:plain.inner", Symbol::Gone),
-        ("q:f", Symbol::Elsewhere),
-        ("p.m:thing", Symbol::Elsewhere),
-        ("p.m:quick", Symbol::Elsewhere),
+        ("p.m:nobody", SymbolState::Gone),
+        ("p.m:C.nobody", SymbolState::Gone),
+        ("p.nowhere:f", SymbolState::Gone),
+        ("p.m:plain.inner", SymbolState::Gone),
+        ("q:f", SymbolState::Elsewhere),
+        ("p.m:thing", SymbolState::Elsewhere),
+        ("p.m:quick", SymbolState::Elsewhere),
     ] {
         assert_eq!(release.symbol(name), expected, "{name}");
     }
@@ -199,7 +201,7 @@ fn aliases_in_a_ring_come_to_an_end() {
     let release =
         Release::wheel(&[("p.py", "a = b\nb = a\nclass C(C): pass\nclass D(E): pass\nclass E(D): pass\n")]);
     for name in ["p:a", "p:C.x", "p:D.x"] {
-        assert_eq!(release.symbol(name), Symbol::Gone, "{name}");
+        assert_eq!(release.symbol(name), SymbolState::Gone, "{name}");
     }
 }
 
@@ -292,10 +294,10 @@ fn a_file_that_is_no_source_is_told_of() {
     zip.write_all(&vec![b'\n'; 3 << 20]).unwrap();
     add_info(&mut zip, None);
     zip.finish().unwrap();
-    let release = Release { _folder: folder, archive, format: Format::Wheel };
+    let release = Release { _folder: folder, archive, format: ArchiveFormat::Wheel };
     let sources = release.read(&["p.latin:f", "p.long:f"], &[]).unwrap();
     assert_eq!(sources.unreadable.keys().collect::<Vec<_>>(), ["p/latin.py", "p/long.py"]);
-    assert!(sources.symbols.values().all(|symbol| *symbol == Symbol::Gone));
+    assert!(sources.symbols.values().all(|symbol| *symbol == SymbolState::Gone));
 }
 
 #[test]
@@ -339,10 +341,10 @@ fn what_is_no_archive_is_an_error_that_names_it() {
             .unwrap_err()
             .to_string()
     };
-    assert!(ask(Format::Wheel).contains("cannot be opened"));
+    assert!(ask(ArchiveFormat::Wheel).contains("cannot be opened"));
     for content in [b"".as_slice(), b"not an archive", b"PK\x03\x04", b"\x1f\x8b\x08\x00rubbish"] {
         std::fs::write(&archive, content).unwrap();
-        for format in [Format::Wheel, Format::TarGz] {
+        for format in [ArchiveFormat::Wheel, ArchiveFormat::TarGz] {
             // An empty stream of entries is an archive of nothing to tar.
             let read = read(&SourcesRequest {
                 archive: archive.clone(),
@@ -354,7 +356,7 @@ fn what_is_no_archive_is_an_error_that_names_it() {
             if let Err(error) = read {
                 assert!(error.to_string().contains(&shown(&archive)), "{error}");
             } else {
-                assert_eq!((format, content), (Format::TarGz, b"".as_slice()));
+                assert_eq!((format, content), (ArchiveFormat::TarGz, b"".as_slice()));
             }
         }
     }
@@ -375,7 +377,7 @@ fn a_bomb_is_not_unpacked() {
 }
 
 /// What a hash test pins, by its text.
-fn pins(text: &str) -> Result<Pins, SourcesError> {
+fn pins(text: &str) -> Result<HashPins, SourcesError> {
     let (folder, path) = place();
     std::fs::write(&path, text).unwrap();
     let pins = pins_of(&path);
@@ -443,7 +445,7 @@ fn what_is_no_row_of_a_hash_test_pins_nothing() {
     let text = format!(
         "{IMPORTS}D = {{B: {{'{digest}', f()}}, 'name': '{digest}', a: {{'short'}}, d: set()}}\nx = (1, 2)\n"
     );
-    assert_eq!(pins(&text).unwrap(), Pins::default());
+    assert_eq!(pins(&text).unwrap(), HashPins::default());
     for wrong in ["def (", "\u{0}\u{1}(", &"(".repeat(100_000), &"[".repeat(5_000)] {
         let error = pins(wrong).unwrap_err();
         assert!(matches!(error, SourcesError::File { .. }), "{error}");

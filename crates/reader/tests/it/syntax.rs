@@ -9,13 +9,13 @@ use tempfile::TempDir;
 use truing_core::outcome::SkipReason;
 use truing_core::port::{ChangedFile, ReadReport, ReadRequest};
 use truing_diff::RepoPath;
-use truing_reader::{InProcess, Packs};
+use truing_reader::{InProcessReader, RulePacks};
 
 use crate::support::ALL;
 
 /// What one rule, given as the part of its YAML behind `language`, says about one file.
 fn read(rule: &str, path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadReport {
-    let packs = Packs::parse(&[("p/rules/x.yml", rule)]).unwrap();
+    let packs = RulePacks::parse(&[("p/rules/x.yml", rule)]).unwrap();
     let tree = TempDir::new().unwrap();
     fs::write(tree.path().join(path), content).unwrap();
     let request = ReadRequest {
@@ -25,7 +25,7 @@ fn read(rule: &str, path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadRep
         packs: vec!["p".to_owned()],
         off: Vec::new(),
     };
-    InProcess::with_packs(packs).read_blocking(&request).unwrap()
+    InProcessReader::with_packs(packs).read_blocking(&request).unwrap()
 }
 
 fn lines(report: &ReadReport) -> Vec<(u32, u32)> {
@@ -178,7 +178,7 @@ fn a_call_too_wide_for_a_rule_is_told() {
 
 #[test]
 fn source_over_the_limit_is_told_and_other_rules_still_look_at_it() {
-    let packs = Packs::parse(&[("p/rules/x.yml", CALL), ("p/rules/t.toml", TEXT)]).unwrap();
+    let packs = RulePacks::parse(&[("p/rules/x.yml", CALL), ("p/rules/t.toml", TEXT)]).unwrap();
     let tree = TempDir::new().unwrap();
     fs::write(tree.path().join("a.py"), format!("{}marker\n", "x = 1\n".repeat(400_000))).unwrap();
     let file = ChangedFile { path: "a.py".into(), old_path: None, added: vec![ALL] };
@@ -189,7 +189,7 @@ fn source_over_the_limit_is_told_and_other_rules_still_look_at_it() {
         packs: vec!["p".to_owned()],
         off: Vec::new(),
     };
-    let report = InProcess::with_packs(packs).read_blocking(&request).unwrap();
+    let report = InProcessReader::with_packs(packs).read_blocking(&request).unwrap();
     assert_eq!((skipped(&report), lines(&report)), (Some(SkipReason::TooLarge), vec![(400_001, 400_001)]));
 }
 
@@ -220,7 +220,7 @@ fn a_file_of_a_terabyte_is_refused_unread() {
             packs: vec!["core".to_owned()],
             off: Vec::new(),
         };
-        let report = InProcess::new().unwrap().read_blocking(&request).unwrap();
+        let report = InProcessReader::new().unwrap().read_blocking(&request).unwrap();
         assert_eq!(skipped(&report), Some(expected));
     }
 }
@@ -237,7 +237,7 @@ fn a_new_file_too_large_to_be_read_is_found_oversized() {
             packs: vec!["core".to_owned()],
             off: Vec::new(),
         };
-        let report = InProcess::new().unwrap().read_blocking(&request).unwrap();
+        let report = InProcessReader::new().unwrap().read_blocking(&request).unwrap();
         report.findings.iter().map(|finding| finding.rule.clone()).collect::<Vec<_>>()
     };
     assert_eq!(found(&[(1, 3_000_000)]), ["core/oversized-file"]);

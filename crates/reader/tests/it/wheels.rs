@@ -11,8 +11,10 @@ use std::path::Path;
 use std::process::Command;
 
 use serde::Deserialize;
-use truing_core::sync::{Manifest, Sources, Step, Symbol, Verdict, Written, decide};
-use truing_reader::sources::{Format, SourcesError, SourcesRequest, read};
+use truing_core::sync::{
+    ManifestEntry, PinManifest, ReleaseSources, SymbolState, SyncDecisionInput, SyncVerdict, decide,
+};
+use truing_reader::sources::{ArchiveFormat, SourcesError, SourcesRequest, read};
 
 use generated::{Chance, Wheel};
 
@@ -70,10 +72,10 @@ impl Installed {
     }
 }
 
-fn sources(archive: &Path, mirrored: &[&str]) -> Result<Sources, SourcesError> {
+fn sources(archive: &Path, mirrored: &[&str]) -> Result<ReleaseSources, SourcesError> {
     read(&SourcesRequest {
         archive: archive.to_owned(),
-        format: Format::Wheel,
+        format: ArchiveFormat::Wheel,
         symbols: vec![PINNED.to_owned()],
         mirrored: mirrored.iter().map(|glob| (*glob).to_owned()).collect(),
         bases: vec![],
@@ -81,11 +83,11 @@ fn sources(archive: &Path, mirrored: &[&str]) -> Result<Sources, SourcesError> {
 }
 
 /// The decision about a step from one to the other, for a project that was made for the first.
-fn verdict(from: &Sources, to: &Sources) -> Verdict {
+fn verdict(from: &ReleaseSources, to: &ReleaseSources) -> SyncVerdict {
     let digest = from.symbols[PINNED].definition().map_or("a".repeat(40), |found| found.digests.raw.clone());
-    let rows = [(PINNED.to_owned(), Written::Digests(BTreeSet::from([digest])))];
-    let manifest = Manifest::new(rows.into()).unwrap();
-    decide(&Step {
+    let rows = [(PINNED.to_owned(), ManifestEntry::Digests(BTreeSet::from([digest])))];
+    let manifest = PinManifest::new(rows.into()).unwrap();
+    decide(&SyncDecisionInput {
         in_range: false,
         is_major: false,
         inherited: &BTreeSet::new(),
@@ -98,13 +100,13 @@ fn verdict(from: &Sources, to: &Sources) -> Verdict {
 }
 
 /// What is read of a wheel; none: it is refused.
-fn taken(wheel: &Wheel) -> Option<Sources> {
+fn taken(wheel: &Wheel) -> Option<ReleaseSources> {
     let folder = tempfile::tempdir().unwrap();
     sources(&wheel.write(folder.path()), &MIRRORED).ok()
 }
 
 /// The decision about a wheel after the plain one.
-fn after_plain(wheel: &Wheel) -> Option<Verdict> {
+fn after_plain(wheel: &Wheel) -> Option<SyncVerdict> {
     let plain = taken(&Wheel::plain()).unwrap();
     taken(wheel).map(|sources| verdict(&plain, &sources))
 }
@@ -112,9 +114,9 @@ fn after_plain(wheel: &Wheel) -> Option<Verdict> {
 #[test]
 fn a_wheel_whose_other_files_changed_changes_nothing() {
     let plain = Wheel::plain();
-    assert_eq!(after_plain(&plain), Some(Verdict::Relax));
-    assert_eq!(after_plain(&plain.with("rimx/other.py", "x = 1\n")), Some(Verdict::Relax));
-    assert_eq!(after_plain(&plain.with("rimx-1.0.data/scripts/go", "#!python\n")), Some(Verdict::Relax));
+    assert_eq!(after_plain(&plain), Some(SyncVerdict::Relax));
+    assert_eq!(after_plain(&plain.with("rimx/other.py", "x = 1\n")), Some(SyncVerdict::Relax));
+    assert_eq!(after_plain(&plain.with("rimx-1.0.data/scripts/go", "#!python\n")), Some(SyncVerdict::Relax));
 }
 
 #[test]
@@ -142,7 +144,7 @@ fn a_file_that_is_installed_in_the_place_of_a_mirrored_one_is_no_unchanged_one()
         "rimx-1.0.data/data/lib/python3.12/site-packages/rimx/core.py",
     ] {
         let verdict = after_plain(&Wheel::plain().with(name, "import os\n"));
-        assert!(matches!(verdict, Some(Verdict::Ask | Verdict::Bump)), "{name}: {verdict:?}");
+        assert!(matches!(verdict, Some(SyncVerdict::Ask | SyncVerdict::Bump)), "{name}: {verdict:?}");
     }
 }
 
@@ -151,8 +153,8 @@ fn what_was_there_before_cannot_be_compared_either() {
     for name in ["rimx.pth", "rimx/core.abi3.so", "./rimx/extra.py"] {
         let wheel = taken(&Wheel::plain().with(name, "import os\n")).unwrap();
         let plain = taken(&Wheel::plain()).unwrap();
-        assert_ne!(verdict(&wheel, &wheel), Verdict::Relax, "{name}");
-        assert_ne!(verdict(&wheel, &plain), Verdict::Relax, "{name}");
+        assert_ne!(verdict(&wheel, &wheel), SyncVerdict::Relax, "{name}");
+        assert_ne!(verdict(&wheel, &plain), SyncVerdict::Relax, "{name}");
     }
 }
 
@@ -160,10 +162,10 @@ fn what_was_there_before_cannot_be_compared_either() {
 fn a_module_that_is_moved_within_the_import_path_by_its_scheme_is_the_same() {
     let moved = Wheel::plain().without("rimx/core.py");
     let moved = moved.with("rimx-1.0.data/purelib/rimx/core.py", generated::CORE);
-    assert_eq!(after_plain(&moved), Some(Verdict::Relax));
+    assert_eq!(after_plain(&moved), Some(SyncVerdict::Relax));
     // A source archive's folder is none of a wheel.
     let moved = Wheel::plain().without("rimx/extra.py").with("src/rimx/extra.py", generated::EXTRA);
-    assert_eq!(taken(&moved).unwrap().symbols[PINNED], Symbol::Gone);
+    assert_eq!(taken(&moved).unwrap().symbols[PINNED], SymbolState::Gone);
 }
 
 #[test]
@@ -272,7 +274,7 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
         let is_equal =
             effects[from].as_ref().zip(effects[to].as_ref()).is_some_and(|(old, new)| new.follows(old));
         equal += usize::from(is_equal);
-        if verdict(old, new) == Verdict::Relax {
+        if verdict(old, new) == SyncVerdict::Relax {
             relaxed += 1;
             if !is_equal {
                 wrong.push(format!(
@@ -298,11 +300,11 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
     );
     assert!(same > COUNT / 2 && refused > COUNT / 20, "{same} {refused}");
     assert!(relaxed > equal / 4, "{relaxed} of {equal}");
-    assert_eq!(verdict(&plain, &plain), Verdict::Relax);
+    assert_eq!(verdict(&plain, &plain), SyncVerdict::Relax);
 }
 
 /// Are these the files that pip leaves, but for what it writes itself? What `data` may lay over others is named.
-fn is_same_tree(wheel: &Wheel, theirs: &BTreeMap<String, String>, ours: &Sources) -> bool {
+fn is_same_tree(wheel: &Wheel, theirs: &BTreeMap<String, String>, ours: &ReleaseSources) -> bool {
     let over: Vec<_> =
         ours.files.keys().filter(|path| path.starts_with(".data/data/") && path.contains(OVER)).collect();
     if !over.is_empty() {

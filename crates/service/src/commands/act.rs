@@ -2,32 +2,41 @@
 
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
-use truing_core::id::{FindingId, Millis};
-use truing_core::ledger::{Drawn, Level};
+use truing_core::id::{FindingId, UnixMillis};
+use truing_core::ledger::{BudgetLevel, BudgetUsage};
 use truing_core::line::MAX_TEXT;
 use truing_core::port::{RecordStore, StoreError, UserRequest};
-use truing_core::slot::{Command, Decision, Hold, Limits, Loop, Refused, Slot, State};
+use truing_core::slot::{
+    HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotRefusal, SlotState, SlotTransition,
+};
 use truing_loops::redact_line;
 
-use super::Asked;
+use super::UserCommand;
 use crate::context::ServiceContext;
 
 /// What a slot becomes for a command.
 ///
 /// # Errors
-/// [`Refused`] by the slot.
-pub(super) fn decide(asked: &Asked, slot: &Slot, limits: &Limits, now: Millis) -> Result<Decision, Refused> {
+/// [`SlotRefusal`] by the slot.
+pub(super) fn decide(
+    asked: &UserCommand,
+    slot: &Slot,
+    limits: &SlotLimits,
+    now: UnixMillis,
+) -> Result<SlotTransition, SlotRefusal> {
     let command = match asked {
         // A review that is asked for looks at everything, whatever was seen before.
-        Asked::Review | Asked::Full | Asked::Rerun | Asked::Spend => Command::Request(Loop::Review),
-        Asked::Converge => Command::Request(Loop::Converge),
-        Asked::Stop => Command::Stop,
-        Asked::Audit => Command::Audit,
-        Asked::Pause => Command::Pause,
-        Asked::Resume => Command::Resume,
+        UserCommand::Review | UserCommand::Full | UserCommand::Rerun | UserCommand::Spend => {
+            SlotCommand::Request(LoopKind::Review)
+        }
+        UserCommand::Converge => SlotCommand::Request(LoopKind::Converge),
+        UserCommand::Stop => SlotCommand::Stop,
+        UserCommand::Audit => SlotCommand::Audit,
+        UserCommand::Pause => SlotCommand::Pause,
+        UserCommand::Resume => SlotCommand::Resume,
         // An event as any other: what is shown follows when the slot is due.
-        Asked::Dismiss { .. } | Asked::Undismiss { .. } | Asked::Help => {
-            return Ok(slot.on_event(Loop::Review, limits, now));
+        UserCommand::Dismiss { .. } | UserCommand::Undismiss { .. } | UserCommand::Help => {
+            return Ok(slot.on_event(LoopKind::Review, limits, now));
         }
     };
     slot.step(command, limits, now)
@@ -36,17 +45,22 @@ pub(super) fn decide(asked: &Asked, slot: &Slot, limits: &Limits, now: Millis) -
 /// Why it shows nowhere for now, if so.
 pub(super) fn unseen(slot: &Slot) -> Option<&'static str> {
     match slot.state {
-        State::Held { why: Hold::Cancelled } => Some("it shows when the pull request is open again"),
-        State::Held { why: Hold::Paused } => Some("it shows when reviews are resumed"),
-        State::Held { why: Hold::Draft } => Some("it shows when the pull request is no draft any more"),
-        State::Held { why: Hold::Parked } | State::Idle | State::Waiting { .. } | State::Leased { .. } => {
-            None
+        SlotState::Held { why: HoldReason::Cancelled } => {
+            Some("it shows when the pull request is open again")
         }
+        SlotState::Held { why: HoldReason::Paused } => Some("it shows when reviews are resumed"),
+        SlotState::Held { why: HoldReason::Draft } => {
+            Some("it shows when the pull request is no draft any more")
+        }
+        SlotState::Held { why: HoldReason::Parked }
+        | SlotState::Idle
+        | SlotState::Waiting { .. }
+        | SlotState::Leased { .. } => None,
     }
 }
 
 /// The level of money that `/spend` raises; none: nobody is asked on this server.
-pub(super) fn ask_level(context: &ServiceContext, told: &UserRequest, repo: &str) -> Option<Level> {
+pub(super) fn ask_level(context: &ServiceContext, told: &UserRequest, repo: &str) -> Option<BudgetLevel> {
     context.agent.as_ref()?.budgets.ask_level(&told.pr.key(), repo)
 }
 
@@ -58,13 +72,13 @@ pub(super) async fn spend(
     context: &ServiceContext,
     told: &UserRequest,
     repo: &str,
-) -> Result<Result<Level, String>, StoreError> {
+) -> Result<Result<BudgetLevel, String>, StoreError> {
     let (Some(agent), Some(level)) = (&context.agent, ask_level(context, told, repo)) else {
         return Ok(Err("`budget.pr_ask_usd` is not set".to_owned()));
     };
     let drawn = agent.ledger.look(std::slice::from_ref(&level)).await?;
     // A second answer to the same question allows nothing.
-    let left = drawn.first().map_or(level.limit, Drawn::left);
+    let left = drawn.first().map_or(level.limit, BudgetUsage::left);
     Ok(if left <= level.limit { Ok(level) } else { Err(format!("models may still spend {left} here")) })
 }
 
@@ -147,7 +161,7 @@ fn meant<'a>(
         (Some(word), _) => dismissal::named(findings, word).map_err(|error| error.to_string()),
         (None, Some(id)) => {
             let known = findings.iter().find(|finding| finding.id == *id);
-            known.ok_or_else(|| dismissal::Unnamed::Unknown.to_string())
+            known.ok_or_else(|| dismissal::FindingLookupError::Unknown.to_string())
         }
         (None, None) => Err("it answers no finding's comment, and names no finding".to_owned()),
     }

@@ -4,7 +4,7 @@ use truing_core::dismissal;
 
 /// What somebody asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Asked {
+pub enum UserCommand {
     /// A review now.
     Review,
     /// A review now, of everything.
@@ -39,7 +39,7 @@ pub enum Asked {
     Help,
 }
 
-impl Asked {
+impl UserCommand {
     /// The command of a comment's first line, if it is one.
     pub fn parse(body: &str) -> Option<Self> {
         let line = body.split(['\r', '\n']).next().unwrap_or_default();
@@ -112,23 +112,23 @@ mod tests {
     #[test]
     fn a_command_is_the_whole_first_line_and_nothing_like_it() {
         let dismiss = |finding: Option<&str>, reason: &str| {
-            Some(Asked::Dismiss { finding: finding.map(Into::into), reason: reason.into() })
+            Some(UserCommand::Dismiss { finding: finding.map(Into::into), reason: reason.into() })
         };
         for (body, asked) in [
-            ("/review", Some(Asked::Review)),
-            ("/review  \t", Some(Asked::Review)),
-            ("/review\r\nplease", Some(Asked::Review)),
-            ("/review full", Some(Asked::Full)),
-            ("/review \t full \n/review pause", Some(Asked::Full)),
-            ("/review pause", Some(Asked::Pause)),
-            ("/review resume", Some(Asked::Resume)),
+            ("/review", Some(UserCommand::Review)),
+            ("/review  \t", Some(UserCommand::Review)),
+            ("/review\r\nplease", Some(UserCommand::Review)),
+            ("/review full", Some(UserCommand::Full)),
+            ("/review \t full \n/review pause", Some(UserCommand::Full)),
+            ("/review pause", Some(UserCommand::Pause)),
+            ("/review resume", Some(UserCommand::Resume)),
             ("/dismiss only  a test\r\n/review", dismiss(None, "only a test")),
             ("/dismiss 1:0a1b2c3d4e-1 only a test", dismiss(Some("1:0a1b2c3d4e-1"), "only a test")),
             ("/dismiss 1:0a1b", dismiss(Some("1:0a1b"), "")),
             ("/dismiss 1: a list", dismiss(None, "1: a list")),
             ("/dismiss", dismiss(None, "")),
-            ("/undismiss", Some(Asked::Undismiss { finding: None })),
-            ("/undismiss 1:0a1b", Some(Asked::Undismiss { finding: Some("1:0a1b".into()) })),
+            ("/undismiss", Some(UserCommand::Undismiss { finding: None })),
+            ("/undismiss 1:0a1b", Some(UserCommand::Undismiss { finding: Some("1:0a1b".into()) })),
             ("/undismiss it was right", None),
             ("", None),
             ("\n/review", None),
@@ -145,32 +145,32 @@ mod tests {
             ("/review\u{200b}", None),
             ("/ review", None),
             ("please /review", None),
-            ("/help", Some(Asked::Help)),
+            ("/help", Some(UserCommand::Help)),
             ("/help me", None),
-            ("/converge", Some(Asked::Converge)),
+            ("/converge", Some(UserCommand::Converge)),
             ("/converge now", None),
-            ("/converge stop", Some(Asked::Stop)),
+            ("/converge stop", Some(UserCommand::Stop)),
             ("/converge stop it", None),
-            ("/audit", Some(Asked::Audit)),
-            ("/spend", Some(Asked::Spend)),
+            ("/audit", Some(UserCommand::Audit)),
+            ("/spend", Some(UserCommand::Spend)),
             ("/spend 100", None),
             ("/audit now", None),
             ("/dismissed wrong", None),
             (" /dismiss wrong", None),
         ] {
-            assert_eq!(Asked::parse(body), asked, "{body:?}");
+            assert_eq!(UserCommand::parse(body), asked, "{body:?}");
         }
         let words = [
-            Asked::Review,
-            Asked::Full,
-            Asked::Converge,
-            Asked::Stop,
-            Asked::Audit,
-            Asked::Pause,
-            Asked::Resume,
+            UserCommand::Review,
+            UserCommand::Full,
+            UserCommand::Converge,
+            UserCommand::Stop,
+            UserCommand::Audit,
+            UserCommand::Pause,
+            UserCommand::Resume,
         ];
         for asked in words {
-            assert_eq!(Asked::parse(asked.as_str()), Some(asked));
+            assert_eq!(UserCommand::parse(asked.as_str()), Some(asked));
         }
     }
 }

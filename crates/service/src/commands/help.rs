@@ -51,14 +51,14 @@ fn body(login: &str, why_not: Option<&str>, asks: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::Asked;
+    use crate::commands::UserCommand;
 
     #[test]
     fn every_command_that_is_shown_is_one_and_those_of_a_model_need_one() {
         let rows = REVIEW.iter().chain([&SPEND]).chain(&CONVERGE);
         for (line, _) in rows {
             let said = line.replace("ID", "1:0a1b").replace("REASON", "because");
-            assert!(Asked::parse(&said).is_some(), "{line}");
+            assert!(UserCommand::parse(&said).is_some(), "{line}");
         }
         let (all, some) = (body("ada", None, true), body("ada", Some("no model"), false));
         assert!(all.contains("| `/spend` |") && !some.contains("/spend"), "{all}");

@@ -3,27 +3,27 @@
 
 use truing_core::id::{AccountId, CommentId, FindingId, Topic};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeRead as _, Origin, PrState, PullComment, PullRequest, Repository,
-    UserRequest,
+    AuthorAccount, CommentKind, ForgeError, ForgeRead as _, KnownRepository, PrState, PullComment,
+    PullRequest, RequestOrigin, UserRequest,
 };
-use truing_core::publish::{Item, Producer};
-use truing_forge::{ForgeServer as _, Server};
+use truing_core::publish::{CommentSubject, Producer};
+use truing_forge::{AnyForgeServer, ForgeServer as _};
 
-use super::{Asked, SETTLED, TOO_OLD, Unserved};
+use super::{CommentServeError, SETTLED, TOO_OLD, UserCommand};
 use crate::context::ServiceContext;
 
 /// What it turns out to be.
-pub(super) enum Verdict {
+pub(super) enum CommandVerdict {
     /// It acts.
-    Obey(Asker),
+    Obey(CommandRequest),
     /// It does not, for this reason.
     Ignore(String),
 }
 
 /// Who asks for what.
-pub(super) struct Asker {
-    pub(super) asked: Asked,
-    pub(super) by: By,
+pub(super) struct CommandRequest {
+    pub(super) asked: UserCommand,
+    pub(super) by: CommandAuthor,
     /// The page of the pull request.
     pub(super) url: String,
     /// The finding whose thread it is in, for those to whom that matters.
@@ -31,14 +31,14 @@ pub(super) struct Asker {
 }
 
 /// An account at the forge.
-pub(super) struct By {
+pub(super) struct CommandAuthor {
     pub(super) login: String,
     /// The id that lasts through renames, if the forge tells it.
     pub(super) account: Option<AccountId>,
 }
 
-impl From<Author> for By {
-    fn from(Author { id, login, .. }: Author) -> Self {
+impl From<AuthorAccount> for CommandAuthor {
+    fn from(AuthorAccount { id, login, .. }: AuthorAccount) -> Self {
         Self { login, account: Some(id) }
     }
 }
@@ -46,30 +46,30 @@ impl From<Author> for By {
 /// Asks the forge what it is, and what whoever asks may do.
 pub(super) async fn judge(
     context: &ServiceContext,
-    server: &Server,
+    server: &AnyForgeServer,
     told: &UserRequest,
-    (repository, known): (&mut Repository, &[(Item, CommentId)]),
-) -> Result<Verdict, Unserved> {
+    (repository, known): (&mut KnownRepository, &[(CommentSubject, CommentId)]),
+) -> Result<CommandVerdict, CommentServeError> {
     match &told.origin {
-        Origin::Comment { kind, id } => {
+        RequestOrigin::Comment { kind, id } => {
             judge_comment(context, server, told, (*kind, *id), (repository, known)).await
         }
-        Origin::Check { account, login } => {
-            let author = Author { id: account.clone(), login: login.clone(), is_person: true };
+        RequestOrigin::Check { account, login } => {
+            let author = AuthorAccount { id: account.clone(), login: login.clone(), is_person: true };
             judge_button(server, told, author, repository).await
         }
-        Origin::Label { name } => judge_label(context, server, told, name, repository).await,
+        RequestOrigin::Label { name } => judge_label(context, server, told, name, repository).await,
     }
 }
 
 /// A label, if it is still set, by whoever the forge says set it.
 async fn judge_label(
     context: &ServiceContext,
-    server: &Server,
+    server: &AnyForgeServer,
     told: &UserRequest,
     name: &str,
-    repository: &mut Repository,
-) -> Result<Verdict, Unserved> {
+    repository: &mut KnownRepository,
+) -> Result<CommandVerdict, CommentServeError> {
     let pull = match open_pull(server, told, repository).await? {
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
@@ -77,16 +77,16 @@ async fn judge_label(
     let client = server.client(&told.pr, &repository.name, Producer::Converge);
     // Forges do not tell labels apart by case.
     let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
-    let Some(set) = set else { return Ok(Verdict::Ignore("it is not set any more".into())) };
+    let Some(set) = set else { return Ok(CommandVerdict::Ignore("it is not set any more".into())) };
     let Some(by) = set.by.filter(|_| set.trusted) else {
-        return Ok(Verdict::Ignore(format!("nobody who may write to {} has set it", repository.name)));
+        return Ok(CommandVerdict::Ignore(format!("nobody who may write to {} has set it", repository.name)));
     };
     let is_called = |called: &String| by.is_called(called, server.capability().unique_names);
     if !may_converge(context, is_called) {
-        return Ok(Verdict::Ignore(not_asker(&by.login)));
+        return Ok(CommandVerdict::Ignore(not_asker(&by.login)));
     }
-    let by = By { login: by.login, account: None };
-    Ok(Verdict::Obey(Asker { asked: Asked::Converge, by, url: pull.url, thread: None }))
+    let by = CommandAuthor { login: by.login, account: None };
+    Ok(CommandVerdict::Obey(CommandRequest { asked: UserCommand::Converge, by, url: pull.url, thread: None }))
 }
 
 /// May the account ask for a run that converges, of those who may write? Where none is served, the answer says that.
@@ -101,42 +101,49 @@ fn not_asker(login: &str) -> String {
 
 /// The button of a check, which whoever signed the webhook says was pressed.
 async fn judge_button(
-    server: &Server,
+    server: &AnyForgeServer,
     told: &UserRequest,
-    author: Author,
-    repository: &mut Repository,
-) -> Result<Verdict, Unserved> {
+    author: AuthorAccount,
+    repository: &mut KnownRepository,
+) -> Result<CommandVerdict, CommentServeError> {
     let pull = match open_pull(server, told, repository).await? {
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
     };
     if !server.may_write(&repository.name, &author).await? {
-        return Ok(Verdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
+        return Ok(CommandVerdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
     }
-    Ok(Verdict::Obey(Asker { asked: Asked::Rerun, by: author.into(), url: pull.url, thread: None }))
+    Ok(CommandVerdict::Obey(CommandRequest {
+        asked: UserCommand::Rerun,
+        by: author.into(),
+        url: pull.url,
+        thread: None,
+    }))
 }
 
 /// The pull request, if it is open.
 async fn open_pull(
-    server: &Server,
+    server: &AnyForgeServer,
     told: &UserRequest,
-    repository: &mut Repository,
-) -> Result<Result<PullRequest, Verdict>, ForgeError> {
+    repository: &mut KnownRepository,
+) -> Result<Result<PullRequest, CommandVerdict>, ForgeError> {
     match find_pull(server, told, repository).await {
         Ok(pull) if pull.state == PrState::Closed => {
-            Ok(Err(Verdict::Ignore("its pull request is closed".into())))
+            Ok(Err(CommandVerdict::Ignore("its pull request is closed".into())))
         }
         Ok(pull) => Ok(Ok(pull)),
-        Err(ForgeError::NotFound { .. }) => Ok(Err(Verdict::Ignore("its pull request is gone".into()))),
+        Err(ForgeError::NotFound { .. }) => {
+            Ok(Err(CommandVerdict::Ignore("its pull request is gone".into())))
+        }
         Err(error) => Err(error),
     }
 }
 
 /// The pull request; where the name of its repository leads elsewhere by now, by the repository's id.
 async fn find_pull(
-    server: &Server,
+    server: &AnyForgeServer,
     told: &UserRequest,
-    repository: &mut Repository,
+    repository: &mut KnownRepository,
 ) -> Result<PullRequest, ForgeError> {
     let pull = |name: &str| server.client(&told.pr, name, Producer::Review);
     match pull(&repository.name).pull_request().await {
@@ -150,57 +157,57 @@ async fn find_pull(
 /// A comment, as it reads now.
 async fn judge_comment(
     context: &ServiceContext,
-    server: &Server,
+    server: &AnyForgeServer,
     told: &UserRequest,
     of: (CommentKind, u64),
-    (repository, known): (&mut Repository, &[(Item, CommentId)]),
-) -> Result<Verdict, Unserved> {
+    (repository, known): (&mut KnownRepository, &[(CommentSubject, CommentId)]),
+) -> Result<CommandVerdict, CommentServeError> {
     let comment = match find_comment(server, told, of, repository).await {
         Ok(Some(comment)) if comment.number == told.pr.number => comment,
-        Ok(_) => return Ok(Verdict::Ignore("it is not on that pull request".into())),
+        Ok(_) => return Ok(CommandVerdict::Ignore("it is not on that pull request".into())),
         Err(ForgeError::NotFound { .. }) if context.clock.now() - told.at < SETTLED => {
-            return Err(Unserved::NotYet);
+            return Err(CommentServeError::NotYet);
         }
-        Err(ForgeError::NotFound { .. }) => return Ok(Verdict::Ignore("it is gone".into())),
+        Err(ForgeError::NotFound { .. }) => return Ok(CommandVerdict::Ignore("it is gone".into())),
         Err(error) => return Err(error.into()),
     };
     if context.clock.now() - comment.created > TOO_OLD {
-        return Ok(Verdict::Ignore("it is too old".into()));
+        return Ok(CommandVerdict::Ignore("it is too old".into()));
     }
-    let Some(asked) = Asked::parse(&comment.body) else {
-        return Ok(Verdict::Ignore("it is no command any more".into()));
+    let Some(asked) = UserCommand::parse(&comment.body) else {
+        return Ok(CommandVerdict::Ignore("it is no command any more".into()));
     };
-    let Some(author) = comment.author else { return Ok(Verdict::Ignore("its author is gone".into())) };
+    let Some(author) = comment.author else { return Ok(CommandVerdict::Ignore("its author is gone".into())) };
     if !author.is_person || server.is_own(&repository.name, &author).await? {
-        return Ok(Verdict::Ignore(format!("{} is a bot", author.login)));
+        return Ok(CommandVerdict::Ignore(format!("{} is a bot", author.login)));
     }
     if !server.may_write(&repository.name, &author).await? {
-        return Ok(Verdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
+        return Ok(CommandVerdict::Ignore(format!("{} may not write to {}", author.login, repository.name)));
     }
     let is_called =
         |called: &String| author.id.is_called(&author.login, called, server.capability().unique_names);
-    if matches!(asked, Asked::Converge | Asked::Audit) && !may_converge(context, is_called) {
-        return Ok(Verdict::Ignore(not_asker(&author.login)));
+    if matches!(asked, UserCommand::Converge | UserCommand::Audit) && !may_converge(context, is_called) {
+        return Ok(CommandVerdict::Ignore(not_asker(&author.login)));
     }
     let first = comment.first.filter(|_| asked.is_of_its_thread());
     let thread = match first {
         Some(first) => thread_of(server, told, repository, (first, known)).await?,
         None => None,
     };
-    Ok(Verdict::Obey(Asker { asked, by: author.into(), url: comment.url, thread }))
+    Ok(CommandVerdict::Obey(CommandRequest { asked, by: author.into(), url: comment.url, thread }))
 }
 
 /// The finding whose thread a comment of ours on the diff began.
 async fn thread_of(
-    server: &Server,
+    server: &AnyForgeServer,
     told: &UserRequest,
-    repository: &Repository,
-    (first, known): (CommentId, &[(Item, CommentId)]),
+    repository: &KnownRepository,
+    (first, known): (CommentId, &[(CommentSubject, CommentId)]),
 ) -> Result<Option<FindingId>, ForgeError> {
     let review = server.client(&told.pr, &repository.name, Producer::Review);
     match review.item_at(known, &first).await {
-        Ok(Some(Item::Finding(id))) => return Ok(Some(id)),
-        Ok(Some(Item::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
+        Ok(Some(CommentSubject::Finding(id))) => return Ok(Some(id)),
+        Ok(Some(CommentSubject::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
     // A run that converges has found it, perhaps.
@@ -216,10 +223,10 @@ async fn thread_of(
 
 /// The comment; where the name of its repository leads elsewhere by now, by the repository's id.
 async fn find_comment(
-    server: &Server,
+    server: &AnyForgeServer,
     told: &UserRequest,
     (kind, id): (CommentKind, u64),
-    repository: &mut Repository,
+    repository: &mut KnownRepository,
 ) -> Result<Option<PullComment>, ForgeError> {
     match server.comment(&told.pr, &repository.name, (kind, id)).await {
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}

@@ -1,21 +1,21 @@
 //! The ends of a run on a pull request that its step does not come to: one that is given up, and a report that is not known
 //! to be there.
 
-use truing_core::converge::record::Record;
-use truing_core::converge::{Code, Exit, Kind};
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeExitKind};
 use truing_core::effect::Effect;
-use truing_core::id::{Span, Topic};
+use truing_core::id::{TimeSpan, Topic};
 use truing_core::port::{Clock as _, RecordStore, StoreError};
-use truing_core::slot::{Then, Why};
-use truing_forge::effects::{EffectError, Effects};
+use truing_core::slot::{StepOutcome, WaitReason};
+use truing_forge::effects::{EffectError, EffectExecutor};
 use truing_loops::machine::{SystemClock, new_run_id};
-use truing_loops::stopped::Stopped;
+use truing_loops::stopped::StepStopReason;
 use truing_loops::versions;
 
 use crate::lease::Lease;
-use crate::no_run::{CONVERGE_CLASS, NoRun};
+use crate::no_run::{CONVERGE_CLASS, RunFailure};
 
-use super::progress::Ended;
+use super::progress::ConvergeRunEnd;
 
 /// The topic of the comment with the report.
 const REPORT: &str = "converge/report";
@@ -23,11 +23,11 @@ const REPORT: &str = "converge/report";
 const GIVEN_UP: &str = "converge/given-up";
 
 /// A step that keeps its run from going on.
-pub(super) fn failed(exit: &Exit) -> Stopped {
-    if exit.code == Code::Interrupted {
-        return Stopped::Halted;
+pub(super) fn failed(exit: &ConvergeExit) -> StepStopReason {
+    if exit.code == ConvergeExitCode::Interrupted {
+        return StepStopReason::Halted;
     }
-    Stopped::Failed { class: CONVERGE_CLASS, what: exit.reason.clone(), not_before: None }
+    StepStopReason::Failed { class: CONVERGE_CLASS, what: exit.reason.clone(), not_before: None }
 }
 
 /// A run that is given up has ended so, also where nothing was known of the branch yet (ADR 56). The answer is its end.
@@ -39,12 +39,19 @@ pub(crate) async fn give_up(
     lease: &Lease,
     name: String,
     what: &str,
-) -> Result<Ended, StoreError> {
-    let (exit, now) = (Exit::new(Code::Infrastructure, what), SystemClock.now());
-    let record = match store.last_converge(&lease.key).await?.filter(Record::is_unfinished) {
+) -> Result<ConvergeRunEnd, StoreError> {
+    let (exit, now) = (ConvergeExit::new(ConvergeExitCode::Infrastructure, what), SystemClock.now());
+    let record = match store.last_converge(&lease.key).await?.filter(ConvergeRecord::is_unfinished) {
         // What our audit has cleared stays cleared.
-        Some(last) if last.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() != Kind::Converged) => {
-            return Ok(Ended::failed(&last));
+        Some(last)
+            if last
+                .detail
+                .state
+                .exit
+                .as_ref()
+                .is_some_and(|exit| exit.kind() != ConvergeExitKind::Converged) =>
+        {
+            return Ok(ConvergeRunEnd::failed(&last));
         }
         Some(mut last) => {
             last.halt(exit);
@@ -54,12 +61,12 @@ pub(crate) async fn give_up(
         None => {
             let names = (name, String::new());
             let versions = versions();
-            let mut record = Record::never_begun((new_run_id(), lease.key.clone()), names, exit, now);
+            let mut record = ConvergeRecord::never_begun((new_run_id(), lease.key.clone()), names, exit, now);
             (record.detail.is_told, record.versions) = (true, versions);
             record
         }
     };
-    store.keep_converge(lease.token, &record).await.map(|()| Ended::failed(&record))
+    store.keep_converge(lease.token, &record).await.map(|()| ConvergeRunEnd::failed(&record))
 }
 
 /// The comment with the report of a served run: one a pull request.
@@ -69,7 +76,7 @@ pub(super) fn reported(body: String) -> Effect {
 
 /// Tells the pull request that a run is given up: in its report, or in a comment of its own where a report that was
 /// written just now may not be shown yet. No later step of the run would tell it.
-pub(super) async fn tell_given_up(effects: &Effects<'_>, body: String) {
+pub(super) async fn tell_given_up(effects: &EffectExecutor<'_>, body: String) {
     let mut told = effects.perform(&reported(body.clone())).await;
     if matches!(told, Err(EffectError::Settling { .. })) {
         told = effects.perform(&Effect::Comment { topic: Topic::new(GIVEN_UP), body }).await;
@@ -80,16 +87,16 @@ pub(super) async fn tell_given_up(effects: &Effects<'_>, body: String) {
 }
 
 /// A step whose report is not known to be there.
-pub(super) fn unreported(error: EffectError, settle: Span) -> Result<Then, Stopped> {
+pub(super) fn unreported(error: EffectError, settle: TimeSpan) -> Result<StepOutcome, StepStopReason> {
     let why = error.to_string();
     Err(match error {
         EffectError::Settling { until, .. } => {
             tracing::info!("waiting: {why}");
-            return Ok(Then::DueAt(until, Why::Settling));
+            return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
         }
         EffectError::Halted(halt) => halt.into(),
         EffectError::Refused(error) | EffectError::Unanswered { error, .. } => {
-            NoRun::Forge(error).stopped(settle)
+            RunFailure::Forge(error).stopped(settle)
         }
         EffectError::Store(error) => error.into(),
         EffectError::Git(error) => error.into(),

@@ -6,33 +6,33 @@ use std::collections::HashSet;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
-use truing_core::id::{Millis, Span};
+use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::port::{Clock as _, CommentKind, ForgeError, PullComment};
-use truing_forge::listing::Listing;
-use truing_forge::{ForgeServer as _, Server};
-use truing_loops::converge::Stops;
+use truing_forge::listing::CachedListing;
+use truing_forge::{AnyForgeServer, ForgeServer as _};
+use truing_loops::converge::StopRequests;
 use truing_loops::machine::SystemClock;
 
-use crate::commands::Asked;
+use crate::commands::UserCommand;
 
 /// The time by which the forge's clock may be behind ours: comments are listed from so long before the run on.
-const LEAD: Span = Span::minutes(10);
+const LEAD: TimeSpan = TimeSpan::minutes(10);
 /// Calls of one look; answers that nothing has changed are not counted.
 const CALLS: u64 = 20;
 
 /// Hears the comments on a pull request that are new since the run was begun or resumed.
 #[derive(Debug)]
 pub(super) struct StopListener<'a> {
-    server: &'a Server,
+    server: &'a AnyForgeServer,
     repo: &'a str,
     number: u64,
-    since: Millis,
-    heard: Mutex<Heard>,
+    since: UnixMillis,
+    heard: Mutex<HeardComments>,
 }
 
 #[derive(Default, Debug)]
-struct Heard {
-    lists: [Listing<PullComment>; 2],
+struct HeardComments {
+    lists: [CachedListing<PullComment>; 2],
     /// Comments that say nothing to this run: older ones, and those of people who may not.
     passed: HashSet<(CommentKind, u64)>,
 }
@@ -42,18 +42,21 @@ impl<'a> StopListener<'a> {
     ///
     /// # Errors
     /// [`ForgeError`]
-    pub(super) async fn open(server: &'a Server, (repo, number): (&'a str, u64)) -> Result<Self, ForgeError> {
-        let since = Millis(SystemClock.now().0.saturating_sub(LEAD.0));
+    pub(super) async fn open(
+        server: &'a AnyForgeServer,
+        (repo, number): (&'a str, u64),
+    ) -> Result<Self, ForgeError> {
+        let since = UnixMillis(SystemClock.now().0.saturating_sub(LEAD.0));
         let listener = Self { server, repo, number, since, heard: Mutex::default() };
         let mut heard = listener.heard.lock().await;
         listener.listen(&mut heard.lists).await?;
-        let Heard { lists, passed } = &mut *heard;
-        passed.extend(lists.iter().flat_map(Listing::items).map(|comment| (comment.kind, comment.id)));
+        let HeardComments { lists, passed } = &mut *heard;
+        passed.extend(lists.iter().flat_map(CachedListing::items).map(|comment| (comment.kind, comment.id)));
         drop(heard);
         Ok(listener)
     }
 
-    async fn listen(&self, lists: &mut [Listing<PullComment>; 2]) -> Result<(), ForgeError> {
+    async fn listen(&self, lists: &mut [CachedListing<PullComment>; 2]) -> Result<(), ForgeError> {
         let of = (self.repo, Some(self.number));
         self.server.comments_since(of, self.since, lists, &mut { CALLS }).await
     }
@@ -62,12 +65,17 @@ impl<'a> StopListener<'a> {
     async fn newest(&self) -> Result<Option<String>, ForgeError> {
         let mut heard = self.heard.lock().await;
         self.listen(&mut heard.lists).await?;
-        let Heard { lists, passed } = &mut *heard;
+        let HeardComments { lists, passed } = &mut *heard;
         let of_run = |comment: &&PullComment| {
             let is_new = comment.number == self.number && !passed.contains(&(comment.kind, comment.id));
-            is_new && matches!(Asked::parse(&comment.body), Some(Asked::Stop | Asked::Converge))
+            is_new
+                && matches!(
+                    UserCommand::parse(&comment.body),
+                    Some(UserCommand::Stop | UserCommand::Converge)
+                )
         };
-        let mut said: Vec<&PullComment> = lists.iter().flat_map(Listing::items).filter(of_run).collect();
+        let mut said: Vec<&PullComment> =
+            lists.iter().flat_map(CachedListing::items).filter(of_run).collect();
         said.sort_by_key(|comment| (comment.created, comment.id));
         for comment in said.into_iter().rev() {
             if let Some(author) = &comment.author
@@ -75,7 +83,7 @@ impl<'a> StopListener<'a> {
                 && !self.server.is_own(self.repo, author).await?
                 && self.server.may_write(self.repo, author).await?
             {
-                let is_stop = Asked::parse(&comment.body) == Some(Asked::Stop);
+                let is_stop = UserCommand::parse(&comment.body) == Some(UserCommand::Stop);
                 return Ok(is_stop.then(|| author.login.clone()));
             }
             passed.insert((comment.kind, comment.id));
@@ -84,7 +92,7 @@ impl<'a> StopListener<'a> {
     }
 }
 
-impl Stops for StopListener<'_> {
+impl StopRequests for StopListener<'_> {
     fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
         let told =
             |by: String| format!("stopped by `/converge stop` of {by}: run the same command again to resume");

@@ -3,64 +3,66 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use truing_core::converge::record::Record;
-use truing_core::converge::{Code, Exit, Kind};
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeExitKind};
 use truing_core::id::PrId;
 use truing_core::markdown;
-use truing_core::port::{Clock as _, Event, ForgeError, ForgeRead as _, Gate, RecordStore, RunRef};
+use truing_core::port::{
+    Clock as _, ForgeError, ForgeRead as _, HistoryEvent, RecordStore, RunRef, WriteGate,
+};
 use truing_core::publish::Producer;
-use truing_core::slot::{ConvergeRequest, Then, Why};
-use truing_forge::effects::Effects;
+use truing_core::slot::{ConvergeRequest, StepOutcome, WaitReason};
+use truing_forge::effects::EffectExecutor;
 use truing_forge::{ForgeServer as _, RepositoryClient};
 use truing_loops::converge::pursue::PullRequestRunner;
-use truing_loops::converge::{Progress, RunMode};
+use truing_loops::converge::{RunMode, RunProgress};
 use truing_loops::machine::SystemClock;
-use truing_loops::stopped::Stopped;
+use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
 
 use crate::drive::trace_stop;
 use crate::lease::Lease;
-use crate::no_run::NoRun;
+use crate::no_run::RunFailure;
 
 use super::end::{failed, give_up, reported, tell_given_up, unreported};
-use super::progress::{AGAIN, Ended, Said, Timeline, event, note_end, report};
-use super::{Ground, PullRun};
+use super::progress::{AGAIN, ConvergeRunEnd, ProgressMessage, RunTimeline, event, note_end, report};
+use super::{ConvergeCheckout, ConvergeRunContext};
 
 /// The reason for the end of a run that a person has stopped.
 const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
 
-impl PullRun<'_> {
+impl ConvergeRunContext<'_> {
     /// One step: resumes the run that there is, or begins one. Returns when the slot is due again, and the end of the run if it
     /// has ended. If it was given up, a comment says why.
     ///
     /// # Errors
-    /// [`Stopped`]
+    /// [`StepStopReason`]
     #[truing_core::boxed_future]
     pub async fn step(
         &self,
         store: &dyn RecordStore,
         (lease, run): (&Lease, &RunRef),
         id: &PrId,
-    ) -> Result<(Then, Option<Ended>), Stopped> {
+    ) -> Result<(StepOutcome, Option<ConvergeRunEnd>), StepStopReason> {
         let gate = self.gate(lease);
         let client = self.forge.1.client(id, self.repo, Producer::Converge);
         let stepped = Box::pin(self.stepped(store, (lease, run), id, (&client, &gate))).await;
         match stepped {
             // Reviews are not to wait for it: whoever asked may ask again.
-            Err(Stopped::Failed { class, what, .. }) if lease.last_attempt => {
+            Err(StepStopReason::Failed { class, what, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {what}");
                 let ended = give_up(store, lease, self.called(), &what).await?;
                 let gone = format!("converge: given up: {class}: {what}");
                 let at = SystemClock.now();
-                store.note(&[Event { at, key: lease.key.clone(), run: None, what: gone }]).await?;
+                store.note(&[HistoryEvent { at, key: lease.key.clone(), run: None, what: gone }]).await?;
                 let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
                 tell_given_up(&self.effects(&client, &gate, (&lease.key, Some(lease.token))), body).await;
-                Ok((Then::Idle, Some(ended)))
+                Ok((StepOutcome::Idle, Some(ended)))
             }
             Err(stopped) => Err(stopped),
-            Ok(Then::Idle) => {
+            Ok(StepOutcome::Idle) => {
                 let last = store.last_converge(&lease.key).await?;
-                Ok((Then::Idle, last.as_ref().map(Ended::of)))
+                Ok((StepOutcome::Idle, last.as_ref().map(ConvergeRunEnd::of)))
             }
             Ok(then) => Ok((then, None)),
         }
@@ -71,8 +73,8 @@ impl PullRun<'_> {
         store: &dyn RecordStore,
         (lease, run): (&Lease, &RunRef),
         id: &PrId,
-        (client, gate): (&RepositoryClient, &Arc<dyn Gate>),
-    ) -> Result<Then, Stopped> {
+        (client, gate): (&RepositoryClient, &Arc<dyn WriteGate>),
+    ) -> Result<StepOutcome, StepStopReason> {
         let began = SystemTime::now();
         let effects = || self.effects(client, gate, (&lease.key, Some(lease.token)));
         if lease.wish == Some(ConvergeRequest::Stop) {
@@ -111,9 +113,9 @@ impl PullRun<'_> {
         lease: &Lease,
         id: &PrId,
         client: &RepositoryClient,
-    ) -> Result<(Ground, Record), Stopped> {
+    ) -> Result<(ConvergeCheckout, ConvergeRecord), StepStopReason> {
         let settle = client.bounds().settle;
-        let of = |error: ForgeError| NoRun::Forge(error).stopped(settle);
+        let of = |error: ForgeError| RunFailure::Forge(error).stopped(settle);
         let last = store.last_converge(&lease.key).await?;
         let now = client.now().await.map_err(of)?;
         let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;
@@ -137,33 +139,35 @@ impl PullRun<'_> {
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
-        ground: &Ground,
+        ground: &ConvergeCheckout,
         runner: &mut PullRequestRunner<'_>,
-    ) -> Result<Then, Stopped> {
-        let told = Timeline {
+    ) -> Result<StepOutcome, StepStopReason> {
+        let told = RunTimeline {
             store,
             mirror: &ground.mirror,
-            say: &|said: Said<'_>| tracing::info!("{}", said.text()),
+            say: &|said: ProgressMessage<'_>| tracing::info!("{}", said.text()),
         };
         let mut left = Box::pin(runner.pursue(store, lease.token, &told)).await?;
-        if left == Progress::Over {
-            left = Box::pin(runner.describe()).await?.map_or(left, Progress::Failed);
+        if left == RunProgress::Over {
+            left = Box::pin(runner.describe()).await?.map_or(left, RunProgress::Failed);
         }
         let effects = &runner.workspace.effects;
         let record = &mut runner.runner.record;
         record.ended = SystemClock.now();
         store.keep_converge(lease.token, record).await?;
         match left {
-            Progress::Between => return Ok(Then::DueAt(record.ended, Why::Step)),
-            Progress::Until(at, why, what) => {
+            RunProgress::Between => return Ok(StepOutcome::DueAt(record.ended, WaitReason::Step)),
+            RunProgress::Until(at, why, what) => {
                 tracing::info!("waiting: {what}");
-                return Ok(Then::DueAt(at, why));
+                return Ok(StepOutcome::DueAt(at, why));
             }
-            Progress::Failed(exit) => return Err(failed(&exit)),
-            Progress::Over => {}
+            RunProgress::Failed(exit) => return Err(failed(&exit)),
+            RunProgress::Over => {}
         }
         let exit = record.detail.state.exit.as_ref();
-        let is_failed = |exit: &&Exit| matches!(exit.code, Code::Interrupted | Code::Infrastructure);
+        let is_failed = |exit: &&ConvergeExit| {
+            matches!(exit.code, ConvergeExitCode::Interrupted | ConvergeExitCode::Infrastructure)
+        };
         // Auditors that gave no valid answer were asked again already.
         if let Some(exit) = exit.filter(is_failed)
             && !record.detail.state.is_degraded_audit()
@@ -172,9 +176,11 @@ impl PullRun<'_> {
         }
         note_end(store, record).await?;
         // An audit's review tells what it found. Of a closed pull request, `truing why` and `truing report` tell.
-        let has_review = |exit: &Exit| matches!(exit.kind(), Kind::Converged | Kind::CapReached);
+        let has_review = |exit: &ConvergeExit| {
+            matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
+        };
         let is_shown = record.detail.state.audits_only && exit.is_some_and(has_review);
-        if !is_shown && exit.is_none_or(|exit| exit.code != Code::Closed) {
+        if !is_shown && exit.is_none_or(|exit| exit.code != ConvergeExitCode::Closed) {
             let body = report(&ground.mirror, record).await?;
             if let Err(error) = effects.perform(&reported(body)).await {
                 return unreported(error, effects.forge.settle());
@@ -182,7 +188,7 @@ impl PullRun<'_> {
         }
         record.detail.is_told = true;
         store.keep_converge(lease.token, record).await?;
-        Ok(Then::Idle)
+        Ok(StepOutcome::Idle)
     }
 
     /// The end of a run that a person has stopped, which the pull request is told. It can be resumed.
@@ -190,11 +196,13 @@ impl PullRun<'_> {
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
-        last: Option<Record>,
-        effects: &Effects<'_>,
-    ) -> Result<Then, Stopped> {
-        let Some(mut record) = last.filter(Record::is_unfinished) else { return Ok(Then::Idle) };
-        let exit = Exit::new(Code::Interrupted, STOPPED);
+        last: Option<ConvergeRecord>,
+        effects: &EffectExecutor<'_>,
+    ) -> Result<StepOutcome, StepStopReason> {
+        let Some(mut record) = last.filter(ConvergeRecord::is_unfinished) else {
+            return Ok(StepOutcome::Idle);
+        };
+        let exit = ConvergeExit::new(ConvergeExitCode::Interrupted, STOPPED);
         // What our audit has cleared stays cleared.
         record.halt(exit.clone());
         record.ended = SystemClock.now();
@@ -205,6 +213,6 @@ impl PullRun<'_> {
         store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
         record.detail.is_told = true;
         store.keep_converge(lease.token, &record).await?;
-        Ok(Then::Idle)
+        Ok(StepOutcome::Idle)
     }
 }

@@ -5,59 +5,59 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use truing_core::converge::record::Record;
-use truing_core::converge::{Code, Exit, Kind};
-use truing_core::id::{PrId, Token};
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeExitKind};
+use truing_core::id::{FencingToken, PrId};
 use truing_core::port::{
-    Clock as _, Described, ForgeRead as _, Gate, PullNow, RecordStore, StoreError, read_only,
+    Clock as _, ForgeRead as _, PullDetails, RecordStore, SlotDescription, StoreError, WriteGate, read_only,
 };
 use truing_core::publish::Producer;
-use truing_core::slot::{Command, Loop, State, Then};
+use truing_core::slot::{LoopKind, SlotCommand, SlotState, StepOutcome};
 use truing_core::switch::RepositoryRef;
 use truing_forge::{ForgeServer as _, RepositoryClient};
 use truing_git::Mirror;
 use truing_loops::converge::pull::PullRequestWorkspace;
-use truing_loops::converge::{Progress, RunMode, words};
+use truing_loops::converge::{RunMode, RunProgress, words};
 use truing_loops::machine::SystemClock;
 use truing_loops::slots::step;
-use truing_loops::stopped::Stopped;
+use truing_loops::stopped::StepStopReason;
 
-use crate::by_hand::{self, NotLeased};
-use crate::drive::{self, After, Driver, Heir, Leased};
+use crate::by_hand::{self, LeaseError};
+use crate::drive::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState};
 use crate::lease::Lease;
-use crate::no_run::NoRun;
+use crate::no_run::RunFailure;
 
-use super::PullRun;
+use super::ConvergeRunContext;
 use super::listener::StopListener;
-use super::progress::{Said, Timeline, note_end};
+use super::progress::{ProgressMessage, RunTimeline, note_end};
 
-impl PullRun<'_> {
+impl ConvergeRunContext<'_> {
     /// Leases the slot, goes on with an interrupted run or begins one until it ends, and frees the slot. `say`: the progress.
     ///
     /// # Errors
-    /// [`NoRun`]
+    /// [`RunFailure`]
     #[truing_core::boxed_future]
     pub async fn by_hand(
         &self,
         store: &Arc<dyn RecordStore>,
         heartbeat: Duration,
         give_back: watch::Receiver<bool>,
-        say: &(dyn Fn(Said<'_>) + Sync),
-    ) -> Result<(Record, Mirror), NoRun> {
+        say: &(dyn Fn(ProgressMessage<'_>) + Sync),
+    ) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
         let now = forge.client(&id, self.repo, Producer::Converge).now().await?;
         let key = id.key();
-        let described = Described { name: self.called(), url: now.url.clone(), head: None };
+        let described = SlotDescription { name: self.called(), url: now.url.clone(), head: None };
         store.describe(&[(key.clone(), described)]).await?;
         let slots = store.load(std::slice::from_ref(&key)).await?;
-        let is_served = slots.first().is_some_and(|slot| slot.owner == Some(Loop::Converge));
+        let is_served = slots.first().is_some_and(|slot| slot.owner == Some(LoopKind::Converge));
         // A review may be at work there as well: then no run of ours is, though one may wait to go on.
         let of = slots.first().map(|slot| &slot.state);
-        let is_run = matches!(of, Some(State::Leased { of: Loop::Converge, .. }));
-        let lease = match by_hand::lease(&**store, &key, Loop::Converge, self.limits).await {
-            Err(busy @ NotLeased::Busy(_)) if is_run => {
-                let last = store.last_converge(&key).await?.filter(Record::is_unfinished);
-                return Err(last.map_or(busy.into(), |last| NoRun::Running(last.run)));
+        let is_run = matches!(of, Some(SlotState::Leased { of: LoopKind::Converge, .. }));
+        let lease = match by_hand::lease(&**store, &key, LoopKind::Converge, self.limits).await {
+            Err(busy @ LeaseError::Busy(_)) if is_run => {
+                let last = store.last_converge(&key).await?.filter(ConvergeRecord::is_unfinished);
+                return Err(last.map_or(busy.into(), |last| RunFailure::Running(last.run)));
             }
             leased => leased?,
         };
@@ -65,21 +65,22 @@ impl PullRun<'_> {
         let gate = self.gate(&lease);
         let client = forge.client(&id, self.repo, Producer::Converge);
         let of = (&id, &client, &now);
-        let whole = WholeRun { pull: self, store: &**store, lease: &lease, of, gate: &gate, give_back, say };
+        let whole =
+            LeasedConvergeRun { pull: self, store: &**store, lease: &lease, of, gate: &gate, give_back, say };
         // What a server was at, and is not at its end, it goes on with.
-        let heir = if is_served { Heir::Server } else { Heir::Nobody };
-        let driver = Driver { store, clock: &SystemClock, limits: self.limits };
+        let heir = if is_served { LeaseSuccessor::Server } else { LeaseSuccessor::Nobody };
+        let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
         // It hears itself that it is told to stop, and ends in order.
         let ended = driver.drive((&lease, heir), heartbeat, std::future::pending(), &whole).await?;
-        ended.unwrap_or_else(|stopped| Err(NoRun::Stopped(stopped)))
+        ended.unwrap_or_else(|stopped| Err(RunFailure::Stopped(stopped)))
     }
 
     /// The run that there would be. Nothing is leased, kept or said.
     ///
     /// # Errors
-    /// [`NoRun`]
+    /// [`RunFailure`]
     #[truing_core::boxed_future]
-    pub async fn dry(&self, store: &dyn RecordStore) -> Result<(Record, Mirror), NoRun> {
+    pub async fn dry(&self, store: &dyn RecordStore) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
         let client = forge.client(&id, self.repo, Producer::Converge);
         let ground = self.ground(&id, client.now().await?).await?;
@@ -93,20 +94,20 @@ impl PullRun<'_> {
     /// request, it is kept so that a run goes on from what it found; else beside the runs, for what it cost.
     ///
     /// # Errors
-    /// [`NoRun`]
+    /// [`RunFailure`]
     #[truing_core::boxed_future]
     pub async fn audited(
         &self,
         store: &dyn RecordStore,
         give_back: watch::Receiver<bool>,
-    ) -> Result<Record, NoRun> {
+    ) -> Result<ConvergeRecord, RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
         let looks = read_only();
-        let gate: Arc<dyn Gate> = Arc::new(self.run_gate(&id.key()));
+        let gate: Arc<dyn WriteGate> = Arc::new(self.run_gate(&id.key()));
         let client = forge.client(&id, self.repo, Producer::Converge);
         let switches = self.switches.read().await.switches;
         if switches.at(&RepositoryRef::of_key(&id.key()).called(self.repo)).is_some() {
-            return Err(NoRun::Stopped(Stopped::Halted));
+            return Err(RunFailure::Stopped(StepStopReason::Halted));
         }
         let now = client.now().await?;
         let url = now.url.clone();
@@ -115,7 +116,7 @@ impl PullRun<'_> {
         let workspace = self.workspace(&client, self.effects(&client, &looks, (&key, None)), &ground);
         let mut record = self.audit(None, &key, &ground).await?;
         record.detail.state.dismiss(store.dismissals(&key).await?);
-        store.keep_converge(Token(0), &record.set_aside()).await?;
+        store.keep_converge(FencingToken(0), &record.set_aside()).await?;
         let span = self.span(&record, SystemTime::now());
         let mut runner = self.runner(&ground, &workspace, &gate, record, RunMode::Whole).runner;
         let stopped = tokio::select! {
@@ -124,28 +125,30 @@ impl PullRun<'_> {
         };
         runner.audited(stopped).await?;
         span.over(&runner.record);
-        store.describe(&[(key.clone(), Described { name: self.called(), url, head: None })]).await?;
+        store.describe(&[(key.clone(), SlotDescription { name: self.called(), url, head: None })]).await?;
         let slots = store.load(std::slice::from_ref(&key)).await?;
-        let is_free = slots.first().is_none_or(|slot| slot.state == State::Idle && slot.pending.is_empty());
+        let is_free =
+            slots.first().is_none_or(|slot| slot.state == SlotState::Idle && slot.pending.is_empty());
         let unfinished = store.last_converge(&key).await?.is_some_and(|last| last.is_unfinished());
         if is_free
             && !unfinished
             && let Some(kept) = runner.record.as_audit()
         {
-            match by_hand::lease(store, &key, Loop::Converge, self.limits).await {
+            match by_hand::lease(store, &key, LoopKind::Converge, self.limits).await {
                 Ok(lease) => {
                     store.keep_converge(lease.token, &kept).await?;
-                    step(store, &key, Command::Finish(lease.token, Then::Idle), self.limits).await?;
+                    step(store, &key, SlotCommand::Finish(lease.token, StepOutcome::Idle), self.limits)
+                        .await?;
                     return Ok(runner.record);
                 }
                 // Whoever is at work there audits by itself; a switch that was turned meanwhile keeps a run from going on.
-                Err(NotLeased::Busy(_) | NotLeased::Owned | NotLeased::SwitchedOff) => {}
-                Err(error @ NotLeased::Step(_)) => return Err(error.into()),
+                Err(LeaseError::Busy(_) | LeaseError::Owned | LeaseError::SwitchedOff) => {}
+                Err(error @ LeaseError::Step(_)) => return Err(error.into()),
             }
         }
         let mut kept = runner.record.set_aside();
         kept.detail.state.exit.get_or_insert_with(|| runner.record.detail.state.audit_end());
-        store.keep_converge(Token(0), &kept).await?;
+        store.keep_converge(FencingToken(0), &kept).await?;
         Ok(runner.record)
     }
 
@@ -154,11 +157,11 @@ impl PullRun<'_> {
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
-        (id, client, now): (&PrId, &RepositoryClient, PullNow),
-        gate: &Arc<dyn Gate>,
+        (id, client, now): (&PrId, &RepositoryClient, PullDetails),
+        gate: &Arc<dyn WriteGate>,
         give_back: watch::Receiver<bool>,
-        say: &(dyn Fn(Said<'_>) + Sync),
-    ) -> Result<(Record, Mirror), NoRun> {
+        say: &(dyn Fn(ProgressMessage<'_>) + Sync),
+    ) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         // What is said while the commits are fetched counts.
         let listener = StopListener::open(self.forge.1, (self.repo, self.number)).await?;
         let ground = self.ground(id, now).await?;
@@ -168,11 +171,11 @@ impl PullRun<'_> {
         let mut record = self.record(client, last, &said, &lease.key, &ground).await?;
         record.detail.paid_before = record.cost();
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
-            say(Said::Line(&words::stuck_before(&before)));
+            say(ProgressMessage::Line(&words::stuck_before(&before)));
         }
         let most = self.converging.agents.auditor.budgets.most_of_converge();
         for line in words::opening(&record, most) {
-            say(Said::Line(&line));
+            say(ProgressMessage::Line(&line));
         }
         let effects = self.effects(client, gate, (&lease.key, Some(lease.token)));
         let workspace =
@@ -180,17 +183,17 @@ impl PullRun<'_> {
         let span = self.span(&record, SystemTime::now());
         let mut runner = self.runner(&ground, &workspace, gate, record, RunMode::Whole);
         let work = async {
-            let told = Timeline { store, mirror: &ground.mirror, say };
+            let told = RunTimeline { store, mirror: &ground.mirror, say };
             loop {
                 match runner.pursue(store, lease.token, &told).await? {
-                    Progress::Until(at, _, what) => {
-                        say(Said::Step(&format!("waiting: {what}")));
+                    RunProgress::Until(at, _, what) => {
+                        say(ProgressMessage::Step(&format!("waiting: {what}")));
                         let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                         tokio::time::sleep(Duration::from_millis(wait)).await;
                     }
-                    Progress::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
-                    Progress::Between => {}
-                    Progress::Over => break,
+                    RunProgress::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
+                    RunProgress::Between => {}
+                    RunProgress::Over => break,
                 }
             }
             runner.describe().await
@@ -199,7 +202,7 @@ impl PullRun<'_> {
             ended = span.around(work) => ended.inspect_err(|error| span.failed(&error.to_string()))?,
             () = drive::told(give_back) => {
                 let why = "interrupted: run it again, it goes on where it was";
-                Some(Exit::new(Code::Interrupted, why))
+                Some(ConvergeExit::new(ConvergeExitCode::Interrupted, why))
             }
         };
         if left.is_some() {
@@ -223,37 +226,37 @@ impl PullRun<'_> {
 }
 
 /// A whole run under its lease.
-struct WholeRun<'a> {
-    pull: &'a PullRun<'a>,
+struct LeasedConvergeRun<'a> {
+    pull: &'a ConvergeRunContext<'a>,
     store: &'a dyn RecordStore,
     lease: &'a Lease,
-    of: (&'a PrId, &'a RepositoryClient, &'a PullNow),
-    gate: &'a Arc<dyn Gate>,
+    of: (&'a PrId, &'a RepositoryClient, &'a PullDetails),
+    gate: &'a Arc<dyn WriteGate>,
     give_back: watch::Receiver<bool>,
-    say: &'a (dyn Fn(Said<'_>) + Sync),
+    say: &'a (dyn Fn(ProgressMessage<'_>) + Sync),
 }
 
 #[async_trait]
-impl Leased for WholeRun<'_> {
+impl LeasedStep for LeasedConvergeRun<'_> {
     /// Its record and its commits; or why there is none, for the person who asked.
-    type Ended = Result<(Record, Mirror), NoRun>;
+    type Ended = Result<(ConvergeRecord, Mirror), RunFailure>;
 
-    async fn step(&self) -> Result<(After, Self::Ended), Stopped> {
+    async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
         let Self { pull, store, lease, of: (id, client, now), gate, give_back, say } = self;
         let of = (*id, *client, (*now).clone());
         let ended = Box::pin(pull.whole(*store, lease, of, gate, give_back.clone(), say)).await;
-        let ended = NoRun::unless_fenced(ended)?;
+        let ended = RunFailure::unless_fenced(ended)?;
         let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
-        let after = if is_over { After::Then(Then::Idle) } else { After::GivenBack };
+        let after = if is_over { NextSlotState::Then(StepOutcome::Idle) } else { NextSlotState::GivenBack };
         Ok((after, ended))
     }
 
     /// The run is kept after each act, and tells itself why it ends.
-    async fn stopped(&self, _why: &Stopped) -> Result<(), StoreError> {
+    async fn stopped(&self, _why: &StepStopReason) -> Result<(), StoreError> {
         Ok(())
     }
 }
 
-fn is_stuck(record: &Record) -> bool {
-    record.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Stuck)
+fn is_stuck(record: &ConvergeRecord) -> bool {
+    record.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Stuck)
 }

@@ -4,56 +4,59 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tempfile::TempDir;
-use truing_core::id::{Key, Millis};
-use truing_core::slot::{Hold, Loop, Slot, State};
+use truing_core::id::{SlotKey, UnixMillis};
+use truing_core::slot::{HoldReason, LoopKind, Slot, SlotState};
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
 use super::*;
 use crate::by_hand;
 
-const TOKEN: Token = Token(7);
-const LEAD: Span = Span(100);
+const TOKEN: FencingToken = FencingToken(7);
+const LEAD: TimeSpan = TimeSpan(100);
 
-fn told(ended: Result<After, &Stopped>) -> [Option<Command>; 2] {
-    [Heir::Server, Heir::Nobody].map(|heir| command(TOKEN, (ended, LEAD), heir))
+fn told(ended: Result<NextSlotState, &StepStopReason>) -> [Option<SlotCommand>; 2] {
+    [LeaseSuccessor::Server, LeaseSuccessor::Nobody].map(|heir| command(TOKEN, (ended, LEAD), heir))
 }
 
-fn finish(then: Then) -> Option<Command> {
-    Some(Command::Finish(TOKEN, then))
+fn finish(then: StepOutcome) -> Option<SlotCommand> {
+    Some(SlotCommand::Finish(TOKEN, then))
 }
 
 #[test]
 fn a_step_that_came_to_its_end_says_itself_when_the_slot_is_due() {
-    let later = Then::DueAt(Millis(1_100), Why::Settling);
+    let later = StepOutcome::DueAt(UnixMillis(1_100), WaitReason::Settling);
     assert_eq!(
-        told(Ok(After::Then(Then::DueAt(Millis(1_000), Why::Settling)))),
+        told(Ok(NextSlotState::Then(StepOutcome::DueAt(UnixMillis(1_000), WaitReason::Settling)))),
         [finish(later); 2],
         "by the store's clock"
     );
-    for then in [Then::Idle, Then::Again, Then::Held(Hold::Draft)] {
-        assert_eq!(told(Ok(After::Then(then))), [finish(then); 2]);
+    for then in [StepOutcome::Idle, StepOutcome::Again, StepOutcome::Held(HoldReason::Draft)] {
+        assert_eq!(told(Ok(NextSlotState::Then(then))), [finish(then); 2]);
     }
-    assert_eq!(told(Ok(After::GivenBack)), [Some(Command::HandBack(TOKEN)), finish(Then::Idle)]);
+    assert_eq!(
+        told(Ok(NextSlotState::GivenBack)),
+        [Some(SlotCommand::HandBack(TOKEN)), finish(StepOutcome::Idle)]
+    );
 }
 
 #[test]
 fn each_reason_to_stop_tells_the_slot_one_thing() {
-    let failed = |not_before| Stopped::Failed { class: "class", what: "what".into(), not_before };
-    let limited = Stopped::RateLimited { until: Millis(1_000), what: "wait".into() };
+    let failed = |not_before| StepStopReason::Failed { class: "class", what: "what".into(), not_before };
+    let limited = StepStopReason::RateLimited { until: UnixMillis(1_000), what: "wait".into() };
     for (stopped, by_server) in [
-        (Stopped::Fenced(Token(9)), Some(Command::HandBack(TOKEN))),
-        (Stopped::Halted, Some(Command::HandBack(TOKEN))),
-        (Stopped::Interrupted, Some(Command::HandBack(TOKEN))),
-        (Stopped::Moved, finish(Then::Again)),
-        (limited, finish(Then::DueAt(Millis(1_100), Why::RateLimit))),
-        (failed(None), Some(Command::Fail(TOKEN, None))),
-        (failed(Some(Millis(1_000))), Some(Command::Fail(TOKEN, Some(Millis(1_100))))),
-        (Stopped::NotThere { what: "gone".into() }, Some(Command::Fail(TOKEN, None))),
+        (StepStopReason::Fenced(FencingToken(9)), Some(SlotCommand::HandBack(TOKEN))),
+        (StepStopReason::Halted, Some(SlotCommand::HandBack(TOKEN))),
+        (StepStopReason::Interrupted, Some(SlotCommand::HandBack(TOKEN))),
+        (StepStopReason::Moved, finish(StepOutcome::Again)),
+        (limited, finish(StepOutcome::DueAt(UnixMillis(1_100), WaitReason::RateLimit))),
+        (failed(None), Some(SlotCommand::Fail(TOKEN, None))),
+        (failed(Some(UnixMillis(1_000))), Some(SlotCommand::Fail(TOKEN, Some(UnixMillis(1_100))))),
+        (StepStopReason::NotThere { what: "gone".into() }, Some(SlotCommand::Fail(TOKEN, None))),
     ] {
-        assert_eq!(told(Err(&stopped)), [by_server, finish(Then::Idle)], "{stopped}");
+        assert_eq!(told(Err(&stopped)), [by_server, finish(StepOutcome::Idle)], "{stopped}");
     }
-    assert_eq!(told(Err(&Stopped::Lost)), [None, None], "it is another one's");
+    assert_eq!(told(Err(&StepStopReason::Lost)), [None, None], "it is another one's");
 }
 
 /// A step that ends like this, or never; and what it records of that.
@@ -65,17 +68,17 @@ struct Scripted<E> {
 }
 
 #[async_trait]
-impl<E: Fn() -> Option<Result<After, Stopped>> + Sync> Leased for Scripted<E> {
+impl<E: Fn() -> Option<Result<NextSlotState, StepStopReason>> + Sync> LeasedStep for Scripted<E> {
     type Ended = ();
 
-    async fn step(&self) -> Result<(After, ()), Stopped> {
+    async fn step(&self) -> Result<(NextSlotState, ()), StepStopReason> {
         match (self.ends)() {
             Some(ended) => ended.map(|after| (after, ())),
             None => std::future::pending().await,
         }
     }
 
-    async fn stopped(&self, why: &Stopped) -> Result<(), StoreError> {
+    async fn stopped(&self, why: &StepStopReason) -> Result<(), StoreError> {
         self.recorded.lock().unwrap().push(why.to_string());
         (self.record)()
     }
@@ -85,8 +88,8 @@ impl<E: Fn() -> Option<Result<After, Stopped>> + Sync> Leased for Scripted<E> {
 struct Scene {
     _folder: TempDir,
     store: Arc<dyn RecordStore>,
-    limits: Limits,
-    key: Key,
+    limits: SlotLimits,
+    key: SlotKey,
 }
 
 impl Scene {
@@ -96,13 +99,13 @@ impl Scene {
         Self {
             _folder: folder,
             store: store.as_record_store(),
-            limits: Limits::default(),
-            key: Key::new("pr/github/1/1"),
+            limits: SlotLimits::default(),
+            key: SlotKey::new("pr/github/1/1"),
         }
     }
 
     async fn lease(&self) -> Lease {
-        by_hand::lease(&*self.store, &self.key, Loop::Review, &self.limits).await.unwrap()
+        by_hand::lease(&*self.store, &self.key, LoopKind::Review, &self.limits).await.unwrap()
     }
 
     async fn slot(&self) -> Slot {
@@ -114,18 +117,18 @@ impl Scene {
         &self,
         lease: &Lease,
         told: impl Future<Output = ()>,
-        ends: impl Fn() -> Option<Result<After, Stopped>> + Sync,
+        ends: impl Fn() -> Option<Result<NextSlotState, StepStopReason>> + Sync,
         record: fn() -> Result<(), StoreError>,
-    ) -> (Result<Result<(), Stopped>, StepError>, Vec<String>) {
+    ) -> (Result<Result<(), StepStopReason>, StepError>, Vec<String>) {
         let scripted = Scripted { ends, recorded: Mutex::default(), record };
-        let driver = Driver { store: &self.store, clock: &SystemClock, limits: &self.limits };
+        let driver = LeaseDriver { store: &self.store, clock: &SystemClock, limits: &self.limits };
         let often = Duration::from_millis(5);
-        let ended = driver.drive((lease, Heir::Server), often, told, &scripted).await;
+        let ended = driver.drive((lease, LeaseSuccessor::Server), often, told, &scripted).await;
         (ended, scripted.recorded.into_inner().unwrap())
     }
 }
 
-fn no_end() -> Option<Result<After, Stopped>> {
+fn no_end() -> Option<Result<NextSlotState, StepStopReason>> {
     None
 }
 
@@ -133,10 +136,10 @@ fn no_end() -> Option<Result<After, Stopped>> {
 async fn a_step_that_ends_records_nothing_more_and_frees_the_slot() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    let ends = || Some(Ok(After::Then(Then::Idle)));
+    let ends = || Some(Ok(NextSlotState::Then(StepOutcome::Idle)));
     let (ended, recorded) = scene.driven(&lease, std::future::pending(), ends, || Ok(())).await;
     assert!(matches!(ended, Ok(Ok(()))) && recorded.is_empty(), "{ended:?} {recorded:?}");
-    assert_eq!(scene.slot().await.state, State::Idle);
+    assert_eq!(scene.slot().await.state, SlotState::Idle);
 }
 
 #[tokio::test]
@@ -145,10 +148,10 @@ async fn whoever_is_told_to_stop_records_that_and_gives_the_lease_back_whatever_
         let scene = Scene::new();
         let lease = scene.lease().await;
         let (ended, recorded) = scene.driven(&lease, std::future::ready(()), no_end, record).await;
-        assert!(matches!(ended, Ok(Err(Stopped::Interrupted))), "{ended:?}");
+        assert!(matches!(ended, Ok(Err(StepStopReason::Interrupted))), "{ended:?}");
         assert_eq!(recorded, ["interrupted"]);
         let slot = scene.slot().await;
-        assert!(matches!(slot.state, State::Waiting { .. }) && slot.attempts == 0, "{slot:?}");
+        assert!(matches!(slot.state, SlotState::Waiting { .. }) && slot.attempts == 0, "{slot:?}");
     }
 }
 
@@ -156,10 +159,10 @@ async fn whoever_is_told_to_stop_records_that_and_gives_the_lease_back_whatever_
 async fn a_lease_that_somebody_else_ended_stops_its_step_and_nothing_is_recorded() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    step(&*scene.store, &scene.key, Command::HandBack(lease.token), &scene.limits).await.unwrap();
+    step(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits).await.unwrap();
     let next = scene.lease().await;
     let (ended, recorded) = scene.driven(&lease, std::future::pending(), no_end, || Ok(())).await;
-    assert!(matches!(ended, Ok(Err(Stopped::Lost))) && recorded.is_empty(), "{ended:?} {recorded:?}");
+    assert!(matches!(ended, Ok(Err(StepStopReason::Lost))) && recorded.is_empty(), "{ended:?} {recorded:?}");
     assert_eq!(scene.slot().await.token(), Some(next.token), "the other one has it still");
 }
 
@@ -167,9 +170,11 @@ async fn a_lease_that_somebody_else_ended_stops_its_step_and_nothing_is_recorded
 async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_lost() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    step(&*scene.store, &scene.key, Command::Finish(lease.token, Then::Idle), &scene.limits).await.unwrap();
+    step(&*scene.store, &scene.key, SlotCommand::Finish(lease.token, StepOutcome::Idle), &scene.limits)
+        .await
+        .unwrap();
     let often = Duration::from_millis(1);
-    let beats = |is_ending| Heartbeats {
+    let beats = |is_ending| LeaseHeartbeats {
         store: scene.store.clone(),
         lease: lease.clone(),
         limits: scene.limits.clone(),
@@ -188,7 +193,7 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
     let scene = Scene::new();
     let lease = scene.lease().await;
     let leased_until = |slot: &Slot| {
-        let State::Leased { deadline, .. } = slot.state else { return None };
+        let SlotState::Leased { deadline, .. } = slot.state else { return None };
         Some(deadline)
     };
     let first = leased_until(&scene.slot().await);
@@ -198,7 +203,7 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
     // It never waits as a task does: it ends when a heartbeat has come.
     let ends = || loop {
         if leased_until(&load()) > first {
-            return Some(Ok(After::Then(Then::Idle)));
+            return Some(Ok(NextSlotState::Then(StepOutcome::Idle)));
         }
         assert!(began.elapsed() < Duration::from_secs(60), "no heartbeat has come");
     };
@@ -210,9 +215,9 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
 async fn a_step_whose_lease_is_lost_at_its_end_has_come_to_it_all_the_same() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    step(&*scene.store, &scene.key, Command::HandBack(lease.token), &scene.limits).await.unwrap();
+    step(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits).await.unwrap();
     let next = scene.lease().await;
-    let ends = || Some(Ok(After::Then(Then::Idle)));
+    let ends = || Some(Ok(NextSlotState::Then(StepOutcome::Idle)));
     let (ended, _) = scene.driven(&lease, std::future::pending(), ends, || Ok(())).await;
     assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
     assert_eq!(scene.slot().await.token(), Some(next.token));
@@ -222,10 +227,10 @@ async fn a_step_whose_lease_is_lost_at_its_end_has_come_to_it_all_the_same() {
 async fn the_next_token_is_greater_than_the_one_that_records_have_seen() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    let seen = Token(lease.token.0 + 1_000);
-    let ends = || Some(Err(Stopped::Fenced(seen)));
+    let seen = FencingToken(lease.token.0 + 1_000);
+    let ends = || Some(Err(StepStopReason::Fenced(seen)));
     let (ended, recorded) = scene.driven(&lease, std::future::pending(), ends, || Ok(())).await;
-    assert!(matches!(ended, Ok(Err(Stopped::Fenced(_)))) && recorded.len() == 1, "{ended:?}");
+    assert!(matches!(ended, Ok(Err(StepStopReason::Fenced(_)))) && recorded.len() == 1, "{ended:?}");
     assert!(scene.lease().await.token > seen);
 }
 
@@ -233,7 +238,7 @@ async fn the_next_token_is_greater_than_the_one_that_records_have_seen() {
 async fn an_end_that_cannot_be_recorded_leaves_the_lease_to_expire() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    let ends = || Some(Err(Stopped::Halted));
+    let ends = || Some(Err(StepStopReason::Halted));
     let full = || Err(StoreError::Unavailable("full".into()));
     let (ended, _) = scene.driven(&lease, std::future::pending(), ends, full).await;
     assert!(matches!(ended, Err(StepError::Store(_))), "{ended:?}");

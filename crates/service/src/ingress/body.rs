@@ -7,16 +7,16 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes, HttpBody as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
-use truing_forge::webhook::Check;
+use truing_forge::webhook::SignatureCheck;
 
-use super::bounds::{Bounds, MAX_BODY};
-use super::refusal::Refusal;
+use super::bounds::{ConnectionLimits, MAX_BODY};
+use super::refusal::DeliveryRefusal;
 
 /// What is set aside at once for a body that says how long it is; more as it comes.
 const FIRST_BYTES: usize = 64 * 1024;
 
 /// A whole body, and the memory it is counted in.
-pub(super) struct Read {
+pub(super) struct RequestBody {
     pub(super) bytes: Bytes,
     _held: Option<OwnedSemaphorePermit>,
 }
@@ -25,13 +25,13 @@ pub(super) struct Read {
 /// counted as they come, so that announcing a large body keeps nobody out.
 pub(super) async fn read(
     mut body: Body,
-    mut check: Check,
-    bounds: &Bounds,
+    mut check: SignatureCheck,
+    bounds: &ConnectionLimits,
     memory: &Arc<Semaphore>,
-) -> Result<Read, Refusal> {
+) -> Result<RequestBody, DeliveryRefusal> {
     let announced = body.size_hint().lower();
     if announced > MAX_BODY as u64 {
-        return Err(Refusal::TooLarge);
+        return Err(DeliveryRefusal::TooLarge);
     }
     let end = Instant::now() + bounds.body;
     let (mut first, mut all) = (Bytes::new(), Vec::new());
@@ -39,18 +39,18 @@ pub(super) async fn read(
     loop {
         let next = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context));
         let part = match timeout_at(end.min(Instant::now() + bounds.body_idle), next).await {
-            Err(_) => return Err(Refusal::Slow),
+            Err(_) => return Err(DeliveryRefusal::Slow),
             Ok(None) => break,
-            Ok(Some(Err(error))) => return Err(Refusal::Cut(error.to_string())),
+            Ok(Some(Err(error))) => return Err(DeliveryRefusal::Cut(error.to_string())),
             // Trailers say nothing to us.
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         };
         let length = first.len() + all.len() + part.len();
         if length > MAX_BODY {
-            return Err(Refusal::TooLarge);
+            return Err(DeliveryRefusal::TooLarge);
         }
-        let bytes = u32::try_from(part.len()).map_err(|_| Refusal::TooLarge)?;
-        let more = memory.clone().try_acquire_many_owned(bytes).map_err(|_| Refusal::NoMemory)?;
+        let bytes = u32::try_from(part.len()).map_err(|_| DeliveryRefusal::TooLarge)?;
+        let more = memory.clone().try_acquire_many_owned(bytes).map_err(|_| DeliveryRefusal::NoMemory)?;
         match &mut held {
             Some(held) => held.merge(more),
             None => held = Some(more),
@@ -66,7 +66,7 @@ pub(super) async fn read(
             all.extend_from_slice(&part);
         }
     }
-    check.finish().map_err(Refusal::Unsigned)?;
+    check.finish().map_err(DeliveryRefusal::Unsigned)?;
     let bytes = if all.is_empty() { first } else { Bytes::from(all) };
-    Ok(Read { bytes, _held: held })
+    Ok(RequestBody { bytes, _held: held })
 }

@@ -7,7 +7,7 @@ pub const MAX_BODY: usize = 25 * 1024 * 1024;
 
 /// Limits of connections and of the bodies on them. GitHub gives a delivery 10 s.
 #[derive(Clone, Debug)]
-pub struct Bounds {
+pub struct ConnectionLimits {
     /// For a request's header, from the moment the connection is free for it.
     pub header: Duration,
     /// Between two parts of a body.
@@ -24,7 +24,7 @@ pub struct Bounds {
     pub memory: usize,
 }
 
-impl Default for Bounds {
+impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             header: Duration::from_secs(10),

@@ -7,8 +7,8 @@
 //! | sends no HTTP/1 | 400, closed |
 //! | closes its sending half after a request | the answer |
 //! | sends several requests at once | each in turn |
-//! | never reads its answers, or reconnects never | closed when the connection is [`Bounds::life`] old |
-//! | comes when [`Bounds::connections`] are open | waits in the system's queue until one closes |
+//! | never reads its answers, or reconnects never | closed when the connection is [`ConnectionLimits::life`] old |
+//! | comes when [`ConnectionLimits::connections`] are open | waits in the system's queue until one closes |
 //! | holds half of them, and is no trusted proxy | closed at once, so that others find a place |
 
 use std::collections::HashMap;
@@ -36,8 +36,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tower::Service as _;
 
-use super::Routes;
-use super::bounds::Bounds;
+use super::IngressRoutes;
+use super::bounds::ConnectionLimits;
 use super::rate::network;
 
 /// Headers of a request.
@@ -55,7 +55,7 @@ const LINGER_BYTES: usize = 1024 * 1024;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) IpAddr);
+pub(super) struct PeerAddress(pub(super) IpAddr);
 
 /// Serves on a thread of its own until it is told to stop, or nobody waits for its end any longer. `apart`: the listener of
 /// the metrics, where they have one.
@@ -67,8 +67,8 @@ pub(super) struct Peer(pub(super) IpAddr);
 /// If the system gives no thread.
 pub(crate) fn start(
     (listener, apart): (TcpListener, Option<TcpListener>),
-    routes: impl FnOnce() -> Routes + Send + 'static,
-    (bounds, trusted): (Bounds, Vec<IpNet>),
+    routes: impl FnOnce() -> IngressRoutes + Send + 'static,
+    (bounds, trusted): (ConnectionLimits, Vec<IpNet>),
     stop: watch::Receiver<bool>,
 ) -> io::Result<oneshot::Receiver<()>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -80,8 +80,11 @@ pub(crate) fn start(
     let (mut end, ended) = oneshot::channel();
     let work = move || {
         runtime.block_on(async {
-            let Routes { main, metrics } = routes();
-            let few = Bounds { connections: bounds.connections.min(METRICS_CONNECTIONS), ..bounds.clone() };
+            let IngressRoutes { main, metrics } = routes();
+            let few = ConnectionLimits {
+                connections: bounds.connections.min(METRICS_CONNECTIONS),
+                ..bounds.clone()
+            };
             let told = async {
                 if let Some(apart) = apart {
                     serve(apart, metrics, (few, trusted.clone()), stop.clone()).await;
@@ -107,10 +110,10 @@ pub(crate) fn start(
 async fn serve(
     listener: TcpListener,
     router: Router,
-    (bounds, trusted): (Bounds, Vec<IpNet>),
+    (bounds, trusted): (ConnectionLimits, Vec<IpNet>),
     mut stop: watch::Receiver<bool>,
 ) {
-    let room = Room::new(bounds.connections, trusted);
+    let room = ConnectionQuota::new(bounds.connections, trusted);
     let bounds = Arc::new(bounds);
     let mut open = JoinSet::new();
     loop {
@@ -128,7 +131,7 @@ async fn serve(
 }
 
 /// The places that connections take.
-struct Room {
+struct ConnectionQuota {
     all: Arc<Semaphore>,
     /// Most of one source.
     each: usize,
@@ -138,31 +141,35 @@ struct Room {
 }
 
 /// The place of one connection; free again when this is dropped.
-struct Place {
+struct ConnectionPermit {
     peer: IpAddr,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Room {
+impl ConnectionQuota {
     fn new(connections: usize, trusted: Vec<IpNet>) -> Self {
         let all = Arc::new(Semaphore::new(connections));
         Self { all, each: (connections / 2).max(1), trusted, taken: Arc::default() }
     }
 
     /// A place for a connection from there; none if too many are from there already.
-    fn place(&self, peer: IpAddr, permit: OwnedSemaphorePermit) -> Result<Place, OwnedSemaphorePermit> {
+    fn place(
+        &self,
+        peer: IpAddr,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<ConnectionPermit, OwnedSemaphorePermit> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let from = taken.entry(network(peer)).or_default();
         if *from >= self.each && !self.trusted.iter().any(|net| net.contains(&peer)) {
             return Err(permit);
         }
         *from += 1;
-        Ok(Place { peer, taken: self.taken.clone(), _permit: permit })
+        Ok(ConnectionPermit { peer, taken: self.taken.clone(), _permit: permit })
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut from) = taken.entry(network(self.peer)) {
@@ -174,7 +181,7 @@ impl Drop for Place {
     }
 }
 
-async fn accept(listener: &TcpListener, room: &Room) -> Option<(TcpStream, Place)> {
+async fn accept(listener: &TcpListener, room: &ConnectionQuota) -> Option<(TcpStream, ConnectionPermit)> {
     let mut permit = room.all.clone().acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
@@ -197,9 +204,9 @@ async fn accept(listener: &TcpListener, room: &Room) -> Option<(TcpStream, Place
 
 async fn connection(
     stream: TcpStream,
-    place: Place,
+    place: ConnectionPermit,
     router: Router,
-    bounds: Arc<Bounds>,
+    bounds: Arc<ConnectionLimits>,
     mut stop: watch::Receiver<bool>,
 ) {
     let peer = place.peer;
@@ -207,7 +214,7 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(PeerAddress(peer));
         let answer = router.clone().call(request);
         Box::pin(async move { answer.await as Result<Response, Infallible> })
     });

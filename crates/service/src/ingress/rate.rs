@@ -16,20 +16,20 @@ const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The buckets.
 #[derive(Debug)]
-pub(super) struct Rates {
+pub(super) struct RateLimiter {
     /// Between two deliveries of a steady source; none: any number may come.
     interval: Option<Duration>,
-    table: Mutex<Table>,
+    table: Mutex<BucketTable>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
-    buckets: HashMap<IpAddr, Bucket>,
+struct BucketTable {
+    buckets: HashMap<IpAddr, RateBucket>,
     swept: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+struct RateBucket {
     /// When it will be full.
     full_at: Instant,
     /// When its source was last told of.
@@ -38,14 +38,14 @@ struct Bucket {
 
 /// A source has sent too many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Limited {
+pub(super) struct RateLimitExceeded {
     /// After so long there is room for one.
     pub(super) wait: Duration,
     /// Say so in the log: once a second for each source, however many it sends.
     pub(super) tell: bool,
 }
 
-impl Rates {
+impl RateLimiter {
     /// `per_second` deliveries a source; 0: any number.
     pub(super) fn new(per_second: u32) -> Self {
         let interval = Duration::from_secs(1).checked_div(per_second);
@@ -53,7 +53,7 @@ impl Rates {
     }
 
     /// Takes one delivery's worth.
-    pub(super) fn take(&self, source: IpAddr, now: Instant) -> Result<(), Limited> {
+    pub(super) fn take(&self, source: IpAddr, now: Instant) -> Result<(), RateLimitExceeded> {
         let Some(interval) = self.interval else { return Ok(()) };
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = table.bucket(network(source), now);
@@ -67,18 +67,18 @@ impl Rates {
         if tell {
             bucket.told = Some(now);
         }
-        Err(Limited { wait, tell })
+        Err(RateLimitExceeded { wait, tell })
     }
 }
 
-impl Table {
-    fn bucket(&mut self, source: IpAddr, now: Instant) -> &mut Bucket {
+impl BucketTable {
+    fn bucket(&mut self, source: IpAddr, now: Instant) -> &mut RateBucket {
         let known = self.buckets.contains_key(&source);
         if !known && self.buckets.len() >= SOURCES {
             self.sweep(now);
         }
         let key = if known || self.buckets.len() < SOURCES { source } else { OTHERS };
-        self.buckets.entry(key).or_insert(Bucket { full_at: now, told: None })
+        self.buckets.entry(key).or_insert(RateBucket { full_at: now, told: None })
     }
 
     /// Forgets full buckets: a new one is as full.
@@ -106,13 +106,13 @@ mod tests {
         IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number))
     }
 
-    fn taken(rates: &Rates, source: IpAddr, now: Instant, tries: u32) -> usize {
+    fn taken(rates: &RateLimiter, source: IpAddr, now: Instant, tries: u32) -> usize {
         (0..tries).filter(|_| rates.take(source, now).is_ok()).count()
     }
 
     #[test]
     fn a_source_has_a_burst_and_then_its_rate_and_others_are_not_its_business() {
-        let (rates, start) = (Rates::new(10), Instant::now());
+        let (rates, start) = (RateLimiter::new(10), Instant::now());
         assert_eq!(taken(&rates, source(1), start, 100), 20, "two seconds' worth");
         assert_eq!(taken(&rates, source(2), start, 5), 5);
         let limited = rates.take(source(1), start).unwrap_err();
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_limited_source_is_told_of_once_a_second() {
-        let (rates, start) = (Rates::new(1), Instant::now());
+        let (rates, start) = (RateLimiter::new(1), Instant::now());
         assert_eq!(taken(&rates, source(1), start, 2), 2);
         let told = |after: u64| {
             let now = start + Duration::from_millis(after);
@@ -134,18 +134,18 @@ mod tests {
 
     #[test]
     fn no_limit_is_no_limit() {
-        assert_eq!(taken(&Rates::new(0), source(1), Instant::now(), 1_000_000), 1_000_000);
+        assert_eq!(taken(&RateLimiter::new(0), source(1), Instant::now(), 1_000_000), 1_000_000);
     }
 
     #[test]
     fn a_slow_rate_lets_one_through_at_a_time() {
-        let (rates, start) = (Rates::new(1), Instant::now());
+        let (rates, start) = (RateLimiter::new(1), Instant::now());
         assert_eq!(taken(&rates, source(1), start, 9), 2);
     }
 
     #[test]
     fn the_table_has_a_bound_and_forgets_whom_it_may() {
-        let (rates, start) = (Rates::new(10), Instant::now());
+        let (rates, start) = (RateLimiter::new(10), Instant::now());
         for number in 0..u32::try_from(SOURCES).unwrap() {
             assert_eq!(taken(&rates, source(number), start, 1), 1);
         }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_is_one_source() {
-        let (rates, start) = (Rates::new(10), Instant::now());
+        let (rates, start) = (RateLimiter::new(10), Instant::now());
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         assert_eq!(taken(&rates, address("2001:db8::1"), start, 15), 15);
         assert_eq!(taken(&rates, address("2001:db8::2"), start, 15), 5);

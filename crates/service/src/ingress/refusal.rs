@@ -5,17 +5,17 @@ use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
-use truing_forge::webhook::{BadHook, Unsigned};
+use truing_forge::webhook::{DeliveryError, SignatureError};
 
 use super::bounds::MAX_BODY;
-use crate::marks::NotMarked;
+use crate::marks::MarkError;
 
 /// When a forge may try again what could not be taken now, in seconds.
 const RETRY_SECONDS: u64 = 5;
 
 /// Why a delivery is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum DeliveryRefusal {
     /// Too many from this source.
     #[error("more than `server.rate_limit` deliveries a second from this source")]
     Limited {
@@ -27,7 +27,7 @@ pub(super) enum Refusal {
     UnknownForge(String),
     /// The signature is missing, malformed or wrong.
     #[error(transparent)]
-    Unsigned(Unsigned),
+    Unsigned(SignatureError),
     /// Beyond the largest delivery.
     #[error("the body is larger than {MAX_BODY} bytes")]
     TooLarge,
@@ -45,13 +45,13 @@ pub(super) enum Refusal {
     Cut(String),
     /// It cannot be understood.
     #[error(transparent)]
-    Bad(BadHook),
+    Bad(DeliveryError),
     /// It could not be made durable.
     #[error(transparent)]
-    NotMarked(NotMarked),
+    NotMarked(MarkError),
 }
 
-impl Refusal {
+impl DeliveryRefusal {
     /// Status, the word in the answer, and after how many seconds to try again.
     fn form(&self) -> (StatusCode, &'static str, Option<u64>) {
         let later = Some(RETRY_SECONDS);
@@ -65,11 +65,11 @@ impl Refusal {
             Self::Slow => (StatusCode::REQUEST_TIMEOUT, "too_slow", None),
             Self::Cut(_) => (StatusCode::BAD_REQUEST, "cut_off", None),
             Self::Bad(_) => (StatusCode::BAD_REQUEST, "bad_payload", None),
-            Self::NotMarked(NotMarked::KillSwitch) => {
+            Self::NotMarked(MarkError::KillSwitch) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "killswitch_engaged", None)
             }
-            Self::NotMarked(NotMarked::Full) => (StatusCode::SERVICE_UNAVAILABLE, "busy", later),
-            Self::NotMarked(NotMarked::Slow | NotMarked::Store(_)) => {
+            Self::NotMarked(MarkError::Full) => (StatusCode::SERVICE_UNAVAILABLE, "busy", later),
+            Self::NotMarked(MarkError::Slow | MarkError::Store(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", later)
             }
         }
@@ -85,9 +85,12 @@ impl Refusal {
             | Self::NoMemory
             | Self::Slow
             | Self::Cut(_) => true,
-            Self::Unsigned(Unsigned::Wrong) | Self::Bad(_) | Self::NotMarked(_) => false,
+            Self::Unsigned(SignatureError::Wrong) | Self::Bad(_) | Self::NotMarked(_) => false,
             Self::Unsigned(
-                Unsigned::NoSecret | Unsigned::Missing | Unsigned::Repeated | Unsigned::Malformed,
+                SignatureError::NoSecret
+                | SignatureError::Missing
+                | SignatureError::Repeated
+                | SignatureError::Malformed,
             ) => true,
         }
     }
@@ -100,16 +103,16 @@ impl Refusal {
             Self::Unsigned(_) => "unauthorized",
             Self::TooLarge => "too_large",
             Self::MediaType | Self::Slow | Self::Cut(_) | Self::Bad(_) => "bad",
-            Self::NoMemory | Self::NotMarked(NotMarked::Full) => "busy",
-            Self::NotMarked(NotMarked::KillSwitch) => "killswitch",
-            Self::NotMarked(NotMarked::Slow | NotMarked::Store(_)) => "store_down",
+            Self::NoMemory | Self::NotMarked(MarkError::Full) => "busy",
+            Self::NotMarked(MarkError::KillSwitch) => "killswitch",
+            Self::NotMarked(MarkError::Slow | MarkError::Store(_)) => "store_down",
         }
     }
 
     /// Is it the store that could not take it? A forge that calls a refused webhook less and less is then answered 202: the sweep
     /// makes up for this delivery, instead of for hours without any.
     pub(super) fn is_of_the_store(&self) -> bool {
-        matches!(self, Self::NotMarked(NotMarked::Slow | NotMarked::Store(_)))
+        matches!(self, Self::NotMarked(MarkError::Slow | MarkError::Store(_)))
     }
 
     /// The answer. The fields of a delivery that cannot be understood are told: whoever signed it may know.

@@ -12,20 +12,20 @@ const SPAN: Duration = Duration::from_secs(10);
 
 /// What was told of each kind of refusal.
 #[derive(Debug, Default)]
-pub(super) struct Sampled(Mutex<BTreeMap<&'static str, Sample>>);
+pub(super) struct RefusalSampler(Mutex<BTreeMap<&'static str, RefusalSample>>);
 
 #[derive(Clone, Copy, Debug)]
-struct Sample {
+struct RefusalSample {
     since: Instant,
     told: u32,
     left_out: u64,
 }
 
-impl Sampled {
+impl RefusalSampler {
     /// `Some` if this refusal is to be logged: the number of its kind that were left out before it.
     pub(super) fn tell(&self, kind: &'static str, now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kinds.entry(kind).or_insert(Sample { since: now, told: 0, left_out: 0 });
+        let known = kinds.entry(kind).or_insert(RefusalSample { since: now, told: 0, left_out: 0 });
         if now.duration_since(known.since) >= SPAN {
             (known.since, known.told) = (now, 0);
         }
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn few_of_a_kind_are_told_and_the_next_says_how_many_were_left_out() {
-        let (sampled, start) = (Sampled::default(), Instant::now());
+        let (sampled, start) = (RefusalSampler::default(), Instant::now());
         let told = (0..1000).filter(|_| sampled.tell("unauthorized", start).is_some()).count();
         assert_eq!(told, 20);
         assert_eq!(sampled.tell("too_large", start), Some(0), "another kind");

@@ -5,25 +5,25 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use truing_agent::mcp::client::{Server, Way, Within};
-use truing_agent::mcp::{Called, Offer, Toolset};
+use truing_agent::mcp::client::{InProcessServer, McpServer, ServerTransport};
+use truing_agent::mcp::{McpTool, ToolCallResult, Toolset};
 use truing_core::port::RecordStore;
 use truing_git::{Git, GitOptions};
 
-use super::{ForgeTools, Here, Parts};
+use super::{ForgeTools, ForgeToolsParts, LocalClone};
 
 /// The input that says which repository is meant.
 const REPOSITORY: &str = "repository";
 
 /// A `[mcp.NAME]` with our own tools, before it is known which review they are for.
 #[derive(Clone)]
-pub struct OwnTools {
+pub struct OwnToolServer {
     /// Its name, its tools and its limits.
-    pub server: Server,
+    pub server: McpServer,
     /// The `NAME` of `[forge.NAME]`.
     pub forge: String,
     /// The server that it is at.
-    pub at: truing_forge::Server,
+    pub at: truing_forge::AnyForgeServer,
     /// Where mirrors are.
     pub mirrors: PathBuf,
     /// Where the kill switch is.
@@ -32,16 +32,19 @@ pub struct OwnTools {
     pub git: GitOptions,
 }
 
-impl OwnTools {
+impl OwnToolServer {
     /// The server for a review of this repository (`owner/name`) at this forge; none, if that is another one. `review` is
     /// what calls to the forge name.
-    pub fn of_review(&self, forge: &str, repository: &str, review: &str) -> Option<Server> {
+    pub fn of_review(&self, forge: &str, repository: &str, review: &str) -> Option<McpServer> {
         let (own, repository, review) = (self.clone(), repository.to_owned(), review.to_owned());
         let make = move || Self::made(own.clone(), repository.clone(), review.clone());
-        (self.forge == forge).then(|| Server { way: Way::Within(Within::new(make)), ..self.server.clone() })
+        (self.forge == forge).then(|| McpServer {
+            way: ServerTransport::Within(InProcessServer::new(make)),
+            ..self.server.clone()
+        })
     }
 
-    async fn made(self, repository: String, review: String) -> Option<OneRepository> {
+    async fn made(self, repository: String, review: String) -> Option<RepositoryTools> {
         let git = match Git::new(self.git.clone()).await {
             Ok(git) => git,
             Err(error) => {
@@ -50,17 +53,17 @@ impl OwnTools {
             }
         };
         let Self { forge: name, at: server, mirrors, store, .. } = self;
-        let here = Some(Here { repository, branch: None });
-        let tools = ForgeTools::new(Parts { name, server, git, mirrors, store, here });
-        Some(OneRepository(tools.for_review(&review)))
+        let here = Some(LocalClone { repository, branch: None });
+        let tools = ForgeTools::new(ForgeToolsParts { name, server, git, mirrors, store, here });
+        Some(RepositoryTools(tools.for_review(&review)))
     }
 }
 
 /// Tools that read, about the repository that they were made for.
-struct OneRepository(ForgeTools);
+struct RepositoryTools(ForgeTools);
 
 #[async_trait]
-impl Toolset for OneRepository {
+impl Toolset for RepositoryTools {
     fn name(&self) -> &str {
         self.0.name()
     }
@@ -69,8 +72,8 @@ impl Toolset for OneRepository {
         None
     }
 
-    fn tools(&self) -> Vec<Offer> {
-        let mut tools: Vec<Offer> =
+    fn tools(&self) -> Vec<McpTool> {
+        let mut tools: Vec<McpTool> =
             self.0.tools().into_iter().filter(|offer| offer.hints.read_only).collect();
         for offer in &mut tools {
             if let Some(fields) = offer.input_schema.get_mut("properties").and_then(Value::as_object_mut) {
@@ -80,12 +83,14 @@ impl Toolset for OneRepository {
         tools
     }
 
-    async fn call(&self, name: &str, input: Value) -> Called {
+    async fn call(&self, name: &str, input: Value) -> ToolCallResult {
         if !self.tools().iter().any(|offer| offer.name == name) {
-            return Called::failed(format!("there is no tool `{name}` in a review"));
+            return ToolCallResult::failed(format!("there is no tool `{name}` in a review"));
         }
         if input.get(REPOSITORY).is_some() {
-            return Called::failed("a review looks at its own repository alone: leave `repository` out");
+            return ToolCallResult::failed(
+                "a review looks at its own repository alone: leave `repository` out",
+            );
         }
         self.0.call(name, input).await
     }

@@ -5,16 +5,16 @@ use std::slice;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::id::PrId;
-use truing_core::port::{ForgeRead as _, PullNow, PullState, Revision};
+use truing_core::port::{ForgeRead as _, PullDetails, PullRevision, PullState};
 use truing_diff::parse;
 use truing_forge::ForgeServer as _;
-use truing_forge::remote::Purpose;
+use truing_forge::remote::RemotePurpose;
 use truing_loops::checkout;
 use truing_loops::checkout::changed;
 use truing_loops::fetch;
-use truing_loops::reading::Change;
+use truing_loops::reading::ReviewedChange;
 
-use super::{ForgeTools, Wanted, Why, input};
+use super::{ForgeTools, PullRequestTarget, ToolError, input};
 
 /// The most bytes of a diff that are told at once.
 const MAX_DIFF: usize = 400_000;
@@ -24,35 +24,35 @@ const MAX_LISTED: usize = 300;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct EmptyInput {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Listing {
+struct ListPullsInput {
     repository: Option<String>,
     limit: Option<usize>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct One {
+struct PullRequestInput {
     repository: Option<String>,
     number: u64,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Diff {
+struct DiffInput {
     repository: Option<String>,
     number: u64,
     path: Option<String>,
 }
 
 impl ForgeTools {
-    pub(super) async fn current_repo(&self, given: Value) -> Result<Value, Why> {
-        let Nothing {} = input(given)?;
+    pub(super) async fn current_repo(&self, given: Value) -> Result<Value, ToolError> {
+        let EmptyInput {} = input(given)?;
         let Some(here) = &self.forge.here else {
-            return Err(Why(format!(
+            return Err(ToolError(format!(
                 "the server was not started in a clone of a repository of forge {}: name the repository in each call",
                 self.forge.name
             )));
@@ -65,8 +65,8 @@ impl ForgeTools {
         }))
     }
 
-    pub(super) async fn list_pull_requests(&self, given: Value) -> Result<Value, Why> {
-        let Listing { repository, limit } = input(given)?;
+    pub(super) async fn list_pull_requests(&self, given: Value) -> Result<Value, ToolError> {
+        let ListPullsInput { repository, limit } = input(given)?;
         let repository = self.repository(repository.as_deref())?;
         let most = limit.unwrap_or(LISTED).clamp(1, MAX_LISTED);
         let (pulls, complete) = self.server.pull_lines(repository, most).await?;
@@ -82,9 +82,9 @@ impl ForgeTools {
         }))
     }
 
-    pub(super) async fn get_pull_request(&self, given: Value) -> Result<Value, Why> {
-        let One { repository, number } = input(given)?;
-        let pull = self.pull(&Wanted { repository, number }).await?;
+    pub(super) async fn get_pull_request(&self, given: Value) -> Result<Value, ToolError> {
+        let PullRequestInput { repository, number } = input(given)?;
+        let pull = self.pull(&PullRequestTarget { repository, number }).await?;
         let now = self.client(&pull).now().await?;
         let state = match now.state {
             PullState::Open => "open",
@@ -102,9 +102,9 @@ impl ForgeTools {
         }))
     }
 
-    pub(super) async fn get_pull_request_diff(&self, given: Value) -> Result<Value, Why> {
-        let Diff { repository, number, path } = input(given)?;
-        let pull = self.pull(&Wanted { repository, number }).await?;
+    pub(super) async fn get_pull_request_diff(&self, given: Value) -> Result<Value, ToolError> {
+        let DiffInput { repository, number, path } = input(given)?;
+        let pull = self.pull(&PullRequestTarget { repository, number }).await?;
         let now = self.client(&pull).now().await?;
         let change = self.change(&pull, &now).await?;
         let (diff, left_out) = told(&change.diff, path.as_deref())?;
@@ -117,18 +117,22 @@ impl ForgeTools {
 
 impl ForgeTools {
     /// What a pull request changes, from where its branch left the base.
-    pub(super) async fn change(&self, (id, name): &(PrId, String), now: &PullNow) -> Result<Change, Why> {
+    pub(super) async fn change(
+        &self,
+        (id, name): &(PrId, String),
+        now: &PullDetails,
+    ) -> Result<ReviewedChange, ToolError> {
         let (head, base) = (&now.head.sha, &now.base);
-        let remote = self.server.remote(&id.repository, name, Purpose::Fetch).await?;
+        let remote = self.server.remote(&id.repository, name, RemotePurpose::Fetch).await?;
         let mirror = self.forge.git.mirror(&checkout::mirror(&self.forge.mirrors, id), &remote).await?;
         let from = now.head.repository.as_ref();
         fetch::commits(&self.server, &mirror, (head, from), slice::from_ref(base)).await?;
-        Ok(changed(&mirror, &Revision { head: head.clone(), base: base.clone() }).await?)
+        Ok(changed(&mirror, &PullRevision { head: head.clone(), base: base.clone() }).await?)
     }
 }
 
 /// As many whole files of a diff as may be told at once, or one of them, and the names of the others.
-fn told(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), Why> {
+fn told(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), ToolError> {
     let (mut text, mut left_out, mut is_there) = (String::new(), Vec::new(), false);
     for section in sections(diff) {
         let Some(file) = parse(section).files.into_iter().next() else { continue };
@@ -144,8 +148,8 @@ fn told(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), Why> {
         }
     }
     match path {
-        Some(path) if !is_there => Err(Why(format!("the pull request changes no file `{path}`"))),
-        Some(path) if !left_out.is_empty() => Err(Why(format!(
+        Some(path) if !is_there => Err(ToolError(format!("the pull request changes no file `{path}`"))),
+        Some(path) if !left_out.is_empty() => Err(ToolError(format!(
             "the diff of `{path}` alone has more than {MAX_DIFF} bytes: too many to be told"
         ))),
         Some(_) | None => Ok((text, left_out)),

@@ -1,14 +1,14 @@
 //! The tools by name: what each takes, answers and does to the world. Their names begin with the kind of forge.
 
 use serde_json::{Value, json};
-use truing_agent::mcp::{Hints, Offer};
-use truing_forge::capability::{Capability, Upserts};
+use truing_agent::mcp::{McpTool, ToolHints};
+use truing_forge::capability::{ForgeCapability, UpsertRule};
 
 use super::writing::MAX_BODY;
 
 /// The tools. There are no others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Tool {
+pub(super) enum ForgeTool {
     CurrentRepo,
     ListPullRequests,
     GetPullRequest,
@@ -18,15 +18,17 @@ pub(super) enum Tool {
 }
 
 /// Changes nothing.
-const READS: Hints = Hints { read_only: true, destructive: false, idempotent: true, open_world: true };
+const READS: ToolHints =
+    ToolHints { read_only: true, destructive: false, idempotent: true, open_world: true };
 /// Adds a comment, or rewrites one of its own; once, however often.
-const COMMENTS: Hints = Hints { read_only: false, destructive: false, idempotent: true, open_world: true };
+const COMMENTS: ToolHints =
+    ToolHints { read_only: false, destructive: false, idempotent: true, open_world: true };
 
 /// Said besides, where a text is what comments on lines are told apart by.
 const BY_TEXT: &str = " Without a `key` the same text, white space apart, is there once on the same lines, and another \
                        text is another comment.";
 
-impl Tool {
+impl ForgeTool {
     pub(super) const ALL: [Self; 6] = [
         Self::CurrentRepo,
         Self::ListPullRequests,
@@ -37,7 +39,7 @@ impl Tool {
     ];
 
     /// The tool of this name.
-    pub(super) fn named(forge: &Capability, name: &str) -> Option<Self> {
+    pub(super) fn named(forge: &ForgeCapability, name: &str) -> Option<Self> {
         let name = name.strip_prefix(forge.tool_prefix)?;
         Self::ALL.into_iter().find(|tool| tool.word() == name)
     }
@@ -54,11 +56,11 @@ impl Tool {
     }
 
     /// The tool as it is offered.
-    pub(super) fn offer(self, forge: &Capability) -> Offer {
+    pub(super) fn offer(self, forge: &ForgeCapability) -> McpTool {
         let (title, description) = self.words();
         let apart = match (self, forge.upserts) {
-            (Self::UpsertInlineComment, Upserts::ByText) => BY_TEXT,
-            (Self::UpsertInlineComment, Upserts::ByPlace)
+            (Self::UpsertInlineComment, UpsertRule::ByText) => BY_TEXT,
+            (Self::UpsertInlineComment, UpsertRule::ByPlace)
             | (
                 Self::CurrentRepo
                 | Self::ListPullRequests
@@ -75,7 +77,7 @@ impl Tool {
             }
             Self::CommentPullRequest | Self::UpsertInlineComment => COMMENTS,
         };
-        Offer {
+        McpTool {
             name: format!("{prefix}{}", self.word()),
             title: format!("{forge}: {title}"),
             description: format!("{description}{apart}"),

@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use truing_core::effect::Effect;
-use truing_core::finding::{AnchorKind, Place, Side};
+use truing_core::finding::{AnchorKind, CodeLocation, DiffSide};
 use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::markdown;
-use truing_core::port::{Clock as _, ForgeRead as _, Writer};
+use truing_core::port::{Clock as _, EffectOwner, ForgeRead as _};
 use truing_core::publish::Producer;
 use truing_diff::{RepoPath, anchor, parse};
 use truing_forge::ForgeServer as _;
-use truing_forge::capability::Upserts;
-use truing_forge::effects::{EffectError, Effects};
+use truing_forge::capability::UpsertRule;
+use truing_forge::effects::{EffectError, EffectExecutor};
 
-use super::{ForgeTools, Wanted, Why, answer, input};
+use super::{ForgeTools, PullRequestTarget, ToolError, answer, input};
 use truing_loops::machine::SystemClock;
 use truing_loops::redact;
 use truing_loops::telemetry;
@@ -39,12 +39,12 @@ struct PendingComment {
     topic: Topic,
     body: String,
     /// Its lines, if it is on the diff.
-    lines: Option<(Sha, Place)>,
+    lines: Option<(Sha, CodeLocation)>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Comment {
+struct CommentInput {
     repository: Option<String>,
     number: u64,
     body: String,
@@ -52,35 +52,35 @@ struct Comment {
     path: Option<String>,
     line: Option<u32>,
     start_line: Option<u32>,
-    side: Option<OnSide>,
+    side: Option<CommentSide>,
     commit: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Inline {
+struct InlineCommentInput {
     repository: Option<String>,
     number: u64,
     path: String,
     line: u32,
     start_line: Option<u32>,
     #[serde(default)]
-    side: OnSide,
+    side: CommentSide,
     body: String,
     key: Option<String>,
     commit: Option<String>,
 }
 
 /// Lines, as an agent names them.
-struct On {
+struct LineTarget {
     path: String,
     lines: (u32, u32),
-    side: OnSide,
+    side: CommentSide,
     commit: Option<String>,
 }
 
 /// What a comment on lines is told apart by, beside them.
-enum Apart {
+enum CommentDistinction {
     /// A key; empty: nothing.
     Key(String),
     /// Its text.
@@ -89,28 +89,30 @@ enum Apart {
 
 #[derive(Deserialize, Clone, Copy, Default)]
 #[serde(rename_all = "snake_case")]
-enum OnSide {
+enum CommentSide {
     #[default]
     New,
     Old,
 }
 
 #[derive(Serialize)]
-struct Posted<'a> {
+struct PostedComment<'a> {
     repository: &'a str,
     number: u64,
     comment: Option<&'a CommentId>,
 }
 
 impl ForgeTools {
-    pub(super) async fn comment_pull_request(&self, given: Value) -> Result<Value, Why> {
-        let given: Comment = input(given)?;
+    pub(super) async fn comment_pull_request(&self, given: Value) -> Result<Value, ToolError> {
+        let given: CommentInput = input(given)?;
         let body = text(&given.body)?;
         let key = checked(given.key.as_deref())?;
-        let wanted = Wanted { repository: given.repository, number: given.number };
+        let wanted = PullRequestTarget { repository: given.repository, number: given.number };
         let Some(path) = given.path else {
             if given.line.or(given.start_line).is_some() || given.side.is_some() || given.commit.is_some() {
-                return Err(Why("a place without `path`: name the file, or leave the place out".to_owned()));
+                return Err(ToolError(
+                    "a place without `path`: name the file, or leave the place out".to_owned(),
+                ));
             }
             let topic = match key {
                 Some(key) => topic("comment", &["key", key]),
@@ -119,60 +121,70 @@ impl ForgeTools {
             let pull = self.pull(&wanted).await?;
             return self.put(PendingComment { pull, topic, body, lines: None }).await;
         };
-        let line = given.line.ok_or_else(|| Why("`path` without `line`: name the line, too".to_owned()))?;
+        let line =
+            given.line.ok_or_else(|| ToolError("`path` without `line`: name the line, too".to_owned()))?;
         let lines = (given.start_line.unwrap_or(line), line);
-        let on = On { path, lines, side: given.side.unwrap_or_default(), commit: given.commit };
-        let apart = key.map_or(Apart::Text, |key| Apart::Key(key.to_owned()));
+        let on = LineTarget { path, lines, side: given.side.unwrap_or_default(), commit: given.commit };
+        let apart = key.map_or(CommentDistinction::Text, |key| CommentDistinction::Key(key.to_owned()));
         self.put_on_lines(&wanted, on, body, apart).await
     }
 
-    pub(super) async fn upsert_inline_comment(&self, given: Value) -> Result<Value, Why> {
-        let Inline { repository, number, path, line, start_line, side, body, key, commit } = input(given)?;
+    pub(super) async fn upsert_inline_comment(&self, given: Value) -> Result<Value, ToolError> {
+        let InlineCommentInput { repository, number, path, line, start_line, side, body, key, commit } =
+            input(given)?;
         let body = text(&body)?;
         let apart = match (checked(key.as_deref())?, self.server.capability().upserts) {
-            (Some(key), _) => Apart::Key(key.to_owned()),
-            (None, Upserts::ByPlace) => Apart::Key(String::new()),
-            (None, Upserts::ByText) => Apart::Text,
+            (Some(key), _) => CommentDistinction::Key(key.to_owned()),
+            (None, UpsertRule::ByPlace) => CommentDistinction::Key(String::new()),
+            (None, UpsertRule::ByText) => CommentDistinction::Text,
         };
-        let on = On { path, lines: (start_line.unwrap_or(line), line), side, commit };
-        self.put_on_lines(&Wanted { repository, number }, on, body, apart).await
+        let on = LineTarget { path, lines: (start_line.unwrap_or(line), line), side, commit };
+        self.put_on_lines(&PullRequestTarget { repository, number }, on, body, apart).await
     }
 
     /// Lets a comment be on these lines of the present head, once.
-    async fn put_on_lines(&self, wanted: &Wanted, on: On, body: String, apart: Apart) -> Result<Value, Why> {
+    async fn put_on_lines(
+        &self,
+        wanted: &PullRequestTarget,
+        on: LineTarget,
+        body: String,
+        apart: CommentDistinction,
+    ) -> Result<Value, ToolError> {
         let pull = self.pull(wanted).await?;
         let now = self.client(&pull).now().await?;
         let head = now.head.sha.clone();
         if on.commit.is_some_and(|commit| commit != head.as_str()) {
-            return Err(Why(format!(
+            return Err(ToolError(format!(
                 "the head has moved on, to {head}: read the diff again, and count the lines there"
             )));
         }
         let change = self.change(&pull, &now).await?;
         let place = placed(&change.diff, &on.path, on.side, on.lines)?;
-        let Place { path, side, start_line, end_line } = &place;
+        let CodeLocation { path, side, start_line, end_line } = &place;
         let (path, side) = (path.to_string(), format!("{side:?}"));
         let (start, end) = (start_line.to_string(), end_line.to_string());
         let topic = match &apart {
-            Apart::Key(key) => topic("line", &[&path, &side, &start, &end, key]),
-            Apart::Text => topic("text", &[&path, &side, &start, &end, &normalised(&body)]),
+            CommentDistinction::Key(key) => topic("line", &[&path, &side, &start, &end, key]),
+            CommentDistinction::Text => topic("text", &[&path, &side, &start, &end, &normalised(&body)]),
         };
         self.put(PendingComment { pull, topic, body, lines: Some((head, place)) }).await
     }
 
     /// Lets a comment be there, once.
-    async fn put(&self, wish: PendingComment) -> Result<Value, Why> {
+    async fn put(&self, wish: PendingComment) -> Result<Value, ToolError> {
         let gate = self.gate(&wish.pull);
         let client = self.client(&wish.pull);
         let most = client.longest_body();
         let long = wish.body.encode_utf16().count();
         if long > most {
-            return Err(Why(format!("the comment has {long} characters, and may have {most}: shorten it")));
+            return Err(ToolError(format!(
+                "the comment has {long} characters, and may have {most}: shorten it"
+            )));
         }
-        let writer = Writer { key: wish.pull.0.key(), producer: Producer::Mcp, token: None };
+        let writer = EffectOwner { key: wish.pull.0.key(), producer: Producer::Mcp, token: None };
         let (log, gate) = (&*self.forge.store, &gate);
         let watch = &telemetry::WRITES;
-        let effects = Effects { forge: &client, log, gate, clock: &SystemClock, writer, watch };
+        let effects = EffectExecutor { forge: &client, log, gate, clock: &SystemClock, writer, watch };
         let effect = match wish.lines {
             None => Effect::Comment { topic: wish.topic, body: wish.body },
             Some((commit, place)) => {
@@ -191,11 +203,11 @@ impl ForgeTools {
         }
         let performed = performed?;
         let comment = performed.comment();
-        answer(&Posted { repository: &wish.pull.1, number: wish.pull.0.number, comment })
+        answer(&PostedComment { repository: &wish.pull.1, number: wish.pull.0.number, comment })
     }
 }
 
-impl From<EffectError> for Why {
+impl From<EffectError> for ToolError {
     fn from(error: EffectError) -> Self {
         match error {
             EffectError::Halted(halt) => halt.reason.into(),
@@ -210,20 +222,24 @@ impl From<EffectError> for Why {
     }
 }
 
-fn unsure(why: &str) -> Why {
-    Why(format!(
+fn unsure(why: &str) -> ToolError {
+    ToolError(format!(
         "{why}; the comment may be there all the same. Call this again with the same input: it is posted once"
     ))
 }
 
 /// The text of a comment: what an agent says is shown without secrets, and does nothing.
-fn text(body: &str) -> Result<String, Why> {
+fn text(body: &str) -> Result<String, ToolError> {
     let long = body.chars().count();
     if long > MAX_BODY {
-        return Err(Why(format!("`body` has {long} characters, and may have {MAX_BODY}: shorten it")));
+        return Err(ToolError(format!("`body` has {long} characters, and may have {MAX_BODY}: shorten it")));
     }
     let text = markdown::block(&redact(body));
-    if text.trim().is_empty() { Err(Why("`body` is empty: say something".to_owned())) } else { Ok(text) }
+    if text.trim().is_empty() {
+        Err(ToolError("`body` is empty: say something".to_owned()))
+    } else {
+        Ok(text)
+    }
 }
 
 /// A text without what only white space makes another.
@@ -231,10 +247,10 @@ fn normalised(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn checked(key: Option<&str>) -> Result<Option<&str>, Why> {
+fn checked(key: Option<&str>) -> Result<Option<&str>, ToolError> {
     match key {
         Some(key) if key.is_empty() || key.chars().count() > MAX_KEY => {
-            Err(Why(format!("`key` has to have 1 to {MAX_KEY} characters")))
+            Err(ToolError(format!("`key` has to have 1 to {MAX_KEY} characters")))
         }
         Some(_) | None => Ok(key),
     }
@@ -253,17 +269,25 @@ fn topic(kind: &str, parts: &[&str]) -> Topic {
 }
 
 /// The lines in the diff. The forge would not say why it refuses others.
-fn placed(diff: &[u8], path: &str, side: OnSide, (start, end): (u32, u32)) -> Result<Place, Why> {
+fn placed(
+    diff: &[u8],
+    path: &str,
+    side: CommentSide,
+    (start, end): (u32, u32),
+) -> Result<CodeLocation, ToolError> {
     let side = match side {
-        OnSide::New => Side::New,
-        OnSide::Old => Side::Old,
+        CommentSide::New => DiffSide::New,
+        CommentSide::Old => DiffSide::Old,
     };
     let found = anchor(&parse(diff).files, &RepoPath::from(path), side, start, end);
     match (found.kind, found.reason) {
-        (AnchorKind::Inline, None) => {
-            Ok(Place { path: found.path, side, start_line: found.start_line, end_line: found.end_line })
-        }
-        (AnchorKind::Inline, Some(reason)) => Err(Why(format!(
+        (AnchorKind::Inline, None) => Ok(CodeLocation {
+            path: found.path,
+            side,
+            start_line: found.start_line,
+            end_line: found.end_line,
+        }),
+        (AnchorKind::Inline, Some(reason)) => Err(ToolError(format!(
             "no comment can be on lines {start} to {end} of `{path}`: {}. Lines {} to {} can be commented on",
             reason.as_str(),
             found.start_line,
@@ -271,7 +295,7 @@ fn placed(diff: &[u8], path: &str, side: OnSide, (start, end): (u32, u32)) -> Re
         ))),
         (AnchorKind::File | AnchorKind::Summary, reason) => {
             let why = reason.map_or("they are not in the diff", |reason| reason.as_str());
-            Err(Why(format!(
+            Err(ToolError(format!(
                 "no comment can be on lines {start} to {end} of `{path}`: {why}. Read the diff, or comment on the pull \
                  request instead"
             )))

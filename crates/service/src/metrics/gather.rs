@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
-use truing_core::id::Millis;
-use truing_core::ledger::LevelKind;
-use truing_forge::{ForgeServer as _, Server};
-use truing_store::Census;
+use truing_core::id::UnixMillis;
+use truing_core::ledger::BudgetLevelKind;
+use truing_forge::{AnyForgeServer, ForgeServer as _};
+use truing_store::StoreCensus;
 
-use super::Metrics;
+use super::ServiceMetrics;
 use crate::context::ServiceContext;
-use crate::sweep::{ForgeHealth, Swept};
+use crate::sweep::{ForgeHealth, RepositorySweep};
 
 /// How long a scrape waits for the store: Prometheus gives up after ten seconds.
 const STORE_TIME: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ const STATES: [&str; 4] = ["idle", "waiting", "leased", "held"];
 impl ServiceContext {
     /// The answer to a scrape. `looked` is when the scheduler last looked.
     #[truing_core::boxed_future]
-    pub async fn scrape(&self, looked: Millis) -> String {
+    pub async fn scrape(&self, looked: UnixMillis) -> String {
         let (metrics, now) = (&self.metrics, self.clock.now());
         let switch = tokio::time::timeout(STORE_TIME, self.switch()).await;
         // No answer in time: it may be on.
@@ -44,7 +44,7 @@ impl ServiceContext {
     }
 }
 
-impl Metrics {
+impl ServiceMetrics {
     async fn census(&self) {
         let Some(store) = self.0.store.get() else { return };
         match tokio::time::timeout(STORE_TIME, store.census()).await {
@@ -56,8 +56,8 @@ impl Metrics {
         }
     }
 
-    pub(super) fn count(&self, census: Census) {
-        let Census { slots, oldest_due, untold, budgets, unreadable, bytes } = census;
+    pub(super) fn count(&self, census: StoreCensus) {
+        let StoreCensus { slots, oldest_due, untold, budgets, unreadable, bytes } = census;
         // States that no slot is in any more.
         self.0.slots.reset();
         let mut parked = 0;
@@ -75,11 +75,11 @@ impl Metrics {
         self.0.notices.set(whole(untold));
         // What nothing is spent of yet.
         let kinds = [
-            LevelKind::RepoDay,
-            LevelKind::ConvergeDay,
-            LevelKind::SyncDay,
-            LevelKind::TeamMonth,
-            LevelKind::Month,
+            BudgetLevelKind::RepoDay,
+            BudgetLevelKind::ConvergeDay,
+            BudgetLevelKind::SyncDay,
+            BudgetLevelKind::TeamMonth,
+            BudgetLevelKind::Month,
         ];
         for kind in kinds {
             let spent = budgets.iter().find(|(of, _)| *of == kind).map_or(0, |(_, spent)| *spent);
@@ -90,7 +90,7 @@ impl Metrics {
         self.0.store_bytes.set(whole(bytes));
     }
 
-    fn forges(&self, servers: &BTreeMap<String, Server>) {
+    fn forges(&self, servers: &BTreeMap<String, AnyForgeServer>) {
         for (name, server) in servers {
             let Some(quota) = server.quota() else { continue };
             self.0.calls_left.with_label_values(&[name]).set(whole(quota.remaining));
@@ -99,9 +99,9 @@ impl Metrics {
     }
 
     /// One figure a forge: there may be thousands of repositories.
-    pub(super) fn sweeps(&self, swept: &[Swept], now: Millis) {
+    pub(super) fn sweeps(&self, swept: &[RepositorySweep], now: UnixMillis) {
         let mut oldest: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-        for Swept { forge, at, .. } in swept {
+        for RepositorySweep { forge, at, .. } in swept {
             let (age, count) = oldest.entry(forge).or_default();
             *age = (*age).max(now.0.saturating_sub(at.0).saturating_abs());
             *count += 1;

@@ -2,11 +2,11 @@
 
 /// A metric.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Metric {
+pub struct MetricDefinition {
     /// Its name; the last word but for `_total` is the unit, where there is one.
     pub name: &'static str,
     /// What it is.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Its labels.
     pub labels: &'static [&'static str],
     /// What it tells, in a sentence or two.
@@ -15,7 +15,7 @@ pub struct Metric {
 
 /// What a metric is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows, from nothing at the start of the process.
     Counter,
     /// Grows and shrinks.
@@ -24,7 +24,7 @@ pub enum Kind {
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     /// The word of the text format.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,208 +37,228 @@ impl Kind {
 
 const fn metric(
     name: &'static str,
-    kind: Kind,
+    kind: MetricKind,
     labels: &'static [&'static str],
     help: &'static str,
-) -> Metric {
-    Metric { name, kind, labels, help }
+) -> MetricDefinition {
+    MetricDefinition { name, kind, labels, help }
 }
 
 /// Every metric.
-pub const METRICS: &[Metric] = &[
+pub const METRICS: &[MetricDefinition] = &[
     metric(
         "truing_slots",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["state", "why"],
         "Slots by state and why, in the words of `truing queue list`.",
     ),
     metric(
         "truing_slots_unreadable",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &[],
         "Slots whose row cannot be read and is left out; `truing queue list` names them.",
     ),
     metric(
         "truing_oldest_due_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &[],
         "How long the oldest due slot has been due; 0 if none is.",
     ),
     metric(
         "truing_dead_letters",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &[],
         "Parked slots: pull requests given up after `review.attempts` failures in a row.",
     ),
     metric(
         "truing_scheduler_age_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &[],
         "How long ago the scheduler last looked for due slots; `/healthz` fails when it is too long.",
     ),
     metric(
         "truing_runs_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["loop", "outcome"],
         "Runs that ended with an outcome: reviewed (of converge and sync: done), partial, skipped, deferred, failed. Each failed attempt at a review is a run.",
     ),
     metric(
         "truing_run_seconds",
-        Kind::Histogram,
+        MetricKind::Histogram,
         &[],
         "How long the leases of runs took, from grant to end, however they ended.",
     ),
     metric(
         "truing_run_cost_usd",
-        Kind::Histogram,
+        MetricKind::Histogram,
         &["loop"],
         "What runs cost in which a model took part, in US dollars.",
     ),
     metric(
         "truing_model_tokens_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["kind"],
         "Tokens of reviews, as the provider counted them: input, output, cache_read, cache_write.",
     ),
-    metric("truing_model_denials_total", Kind::Counter, &[], "Calls of a tool that the model may not call."),
+    metric(
+        "truing_model_denials_total",
+        MetricKind::Counter,
+        &[],
+        "Calls of a tool that the model may not call.",
+    ),
     metric(
         "truing_model_ends_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["end"],
         "Conversations with a model in reviews, by how they ended: done; turns, time, money, calls are limits of the run; budget and spend_cap are money that is used up, here and at the provider; unavailable, refused, declined, cut, context, unreadable, failed, halted.",
     ),
     metric(
         "truing_model_retries_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &[],
         "Calls to a model that were tried again: it was overloaded, or broke off. Each try may be billed.",
     ),
     metric(
         "truing_mcp_failures_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["server"],
         "MCP servers (`[mcp.NAME]`) that failed in a review, or did not offer what they should; it goes on without.",
     ),
     metric(
         "truing_linter_runs_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["linter", "result"],
         "Linters in reviews, by what became of each: looked, failed (the review is partial), or skipped, such as one that is not installed.",
     ),
     metric(
         "truing_linter_findings_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["linter"],
         "Findings of linters in reviews, on the lines that count; the same finding in a later review counts again.",
     ),
     metric(
         "truing_attempts_failed_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["loop", "class"],
         "Attempts that failed, by what pull requests are told of it; the slot is tried again or parked. A reader \
          child that crashed, hung or lied is `the change cannot be read`.",
     ),
     metric(
         "truing_parked_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["loop"],
         "Slots that were parked after their last attempt.",
     ),
     metric(
         "truing_webhooks_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["result"],
         "Deliveries by what was answered: accepted, ignored (202); unauthorized (401); bad (400, 408, 415); \
          unknown_forge (404); too_large (413); rate_limited (429); killswitch, store_down, busy (503).",
     ),
     metric(
         "truing_webhook_seconds",
-        Kind::Histogram,
+        MetricKind::Histogram,
         &[],
         "From a delivery's header to its answer; an accepted one is durable by then.",
     ),
     metric(
         "truing_store_commit_seconds",
-        Kind::Histogram,
+        MetricKind::Histogram,
         &[],
         "From the beginning of a write transaction until it is durable; many writes share one.",
     ),
     metric(
         "truing_store_write_failures_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &[],
         "Write transactions that failed as a whole: disk full, read only, locked.",
     ),
     metric(
         "truing_slot_commits_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &[],
         "Slots that were to be changed, where Valkey keeps them.",
     ),
     metric(
         "truing_slot_conflicts_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &[],
         "Those of them that another process had changed first, and that were looked at again.",
     ),
     metric(
         "truing_store_up",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &[],
         "1 if the store answered this scrape in time; else 0, and what is asked of it is as it was.",
     ),
-    metric("truing_store_bytes", Kind::Gauge, &[], "The size of the database and its write-ahead log."),
+    metric("truing_store_bytes", MetricKind::Gauge, &[], "The size of the database and its write-ahead log."),
     metric(
         "truing_forge_calls_left",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["forge"],
         "Calls that the forge's rate limit leaves until its window ends, as its last answer said.",
     ),
-    metric("truing_forge_calls_limit", Kind::Gauge, &["forge"], "Calls in a window of that rate limit."),
+    metric(
+        "truing_forge_calls_limit",
+        MetricKind::Gauge,
+        &["forge"],
+        "Calls in a window of that rate limit.",
+    ),
     metric(
         "truing_sweep_age_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["forge"],
         "How long ago the repository that waits longest was swept.",
     ),
     metric(
         "truing_repositories_swept",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["forge"],
         "Repositories that were swept since the process began.",
     ),
     metric(
         "truing_forge_up",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["forge"],
         "1 if the forge answered the last sweep of this process; 0 if it refused the token, or did not answer.",
     ),
-    metric("truing_kill_switch_on", Kind::Gauge, &[], "1 while the kill switch is on, or cannot be read."),
-    metric("truing_notices_unsent", Kind::Gauge, &[], "Notices that are still to be told, for `[notify]`."),
+    metric(
+        "truing_kill_switch_on",
+        MetricKind::Gauge,
+        &[],
+        "1 while the kill switch is on, or cannot be read.",
+    ),
+    metric(
+        "truing_notices_unsent",
+        MetricKind::Gauge,
+        &[],
+        "Notices that are still to be told, for `[notify]`.",
+    ),
     metric(
         "truing_notices_failed_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &[],
         "Notices that a place of `[notify]` did not take in several tries; it is not tried there again.",
     ),
     metric(
         "truing_budget_spent_ratio",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["level"],
         "The part of its limit that is spent, of the repository today (`repo_day`; `converge_day` and `sync_day` for \
          its converge runs and jobs), of the team this month (`team_month`) that has spent the greatest part of its own, \
          and of the installation (`month`); UTC. `truing budget show` has all.",
     ),
-    metric("truing_build_info", Kind::Gauge, &["version"], "1; its label is the program's version."),
+    metric("truing_build_info", MetricKind::Gauge, &["version"], "1; its label is the program's version."),
     metric(
         "process_cpu_seconds_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &[],
         "Processor time of this process, without its children.",
     ),
     metric(
         "process_resident_memory_bytes",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &[],
         "Memory of this process, without its children.",
     ),
@@ -257,7 +277,7 @@ pub fn page() -> String {
          [docs/runbooks/](../runbooks/).\n\n\
          | Name | Kind | Labels | What it tells |\n|---|---|---|---|\n"
         .to_owned();
-    for Metric { name, kind, labels, help } in METRICS {
+    for MetricDefinition { name, kind, labels, help } in METRICS {
         let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
         page += &format!("| `{name}` | {} | {} | {help} |\n", kind.as_str(), labels.join(", "));
     }

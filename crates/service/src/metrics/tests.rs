@@ -4,40 +4,41 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use truing_core::id::{Key, Millis, RunId, Sha};
-use truing_core::ledger::{LevelKind, Usage};
+use truing_core::id::{RunId, Sha, SlotKey, UnixMillis};
+use truing_core::ledger::{BudgetLevelKind, TokenUsage};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
-    AskedModel, Coverage, Modelled, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, ToolRun,
+    ModelReview, ModelReviewDetail, OutcomeKind, ReviewCoverage, ReviewDetail, ReviewOutcome, ReviewRecord,
+    ToolRun,
 };
-use truing_store::Census;
+use truing_store::StoreCensus;
 
 use super::*;
-use crate::sweep::{ForgeHealth, Swept};
+use crate::sweep::{ForgeHealth, RepositorySweep};
 
 /// Every metric has a value.
-fn told() -> (Metrics, String) {
-    let metrics = Metrics::new().unwrap();
-    metrics.count(Census {
+fn told() -> (ServiceMetrics, String) {
+    let metrics = ServiceMetrics::new().unwrap();
+    metrics.count(StoreCensus {
         slots: vec![("held".into(), "parked".into(), 2), ("waiting".into(), "backoff".into(), 3)],
         oldest_due: Some(Duration::from_millis(1500)),
         untold: 4,
-        budgets: vec![(LevelKind::RepoDay, 850)],
+        budgets: vec![(BudgetLevelKind::RepoDay, 850)],
         unreadable: 1,
         bytes: 8192,
     });
-    let swept = |name: &str, at| Swept {
+    let swept = |name: &str, at| RepositorySweep {
         forge: "hub".into(),
         name: name.into(),
-        at: Millis(at),
+        at: UnixMillis(at),
         period: None,
         open: 1,
     };
     metrics.health("hub", ForgeHealth::Refused);
-    metrics.sweeps(&[swept("a/b", 4_000), swept("a/c", 9_000)], Millis(10_000));
-    metrics.attempt_failed(Loop::Converge, "the forge refuses access", true);
-    metrics.run_cost(Loop::Sync, MicroUsd(500_000));
-    metrics.run_cost(Loop::Sync, MicroUsd(0));
+    metrics.sweeps(&[swept("a/b", 4_000), swept("a/c", 9_000)], UnixMillis(10_000));
+    metrics.attempt_failed(LoopKind::Converge, "the forge refuses access", true);
+    metrics.run_cost(LoopKind::Sync, MicroUsd(500_000));
+    metrics.run_cost(LoopKind::Sync, MicroUsd(0));
     metrics.run_ended("review", OutcomeKind::Reviewed.as_str());
     metrics.run_took(Duration::from_secs(2));
     metrics.reviewed(&by_a_model());
@@ -52,11 +53,11 @@ fn told() -> (Metrics, String) {
 }
 
 fn by_a_model() -> ReviewRecord {
-    let tokens = Usage { input: 1, output: 2, cache_read: 3, cache_write_5m: 4, cache_write_1h: 5 };
+    let tokens = TokenUsage { input: 1, output: 2, cache_read: 3, cache_write_5m: 4, cache_write_1h: 5 };
     let denials = [("run".to_owned(), 3), ("write".to_owned(), 4)].into();
     let servers_failed = [("docs".to_owned(), 2)].into();
     let ends = [("turns".to_owned(), 1)].into();
-    let outcome = Outcome::of_rules(&Coverage::default());
+    let outcome = ReviewOutcome::of_rules(&ReviewCoverage::default());
     let run = |name: &str, findings| ToolRun { name: name.into(), findings, ..ToolRun::default() };
     let tools = vec![
         run("ruff", 2),
@@ -65,9 +66,9 @@ fn by_a_model() -> ReviewRecord {
     ];
     let detail =
         ReviewDetail { tools, ..ReviewDetail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome) };
-    let did = Modelled { tokens, denials, ends, servers_failed, ..Modelled::default() };
-    let asked = AskedModel { turns: 1, cost: MicroUsd(250_000), did, ..AskedModel::default() };
-    ReviewRecord::begin(RunId::new("r"), Key::new("pr/hub/1/1"), detail, Millis(0)).asked(Some(asked))
+    let did = ModelReviewDetail { tokens, denials, ends, servers_failed, ..ModelReviewDetail::default() };
+    let asked = ModelReview { turns: 1, cost: MicroUsd(250_000), did, ..ModelReview::default() };
+    ReviewRecord::begin(RunId::new("r"), SlotKey::new("pr/hub/1/1"), detail, UnixMillis(0)).asked(Some(asked))
 }
 
 #[test]
@@ -90,11 +91,11 @@ fn every_metric_of_the_table_is_told_as_it_says_and_no_other() {
     let table: Vec<String> =
         METRICS.iter().map(|metric| format!("{} {}", metric.name, metric.kind.as_str())).collect();
     assert_eq!(types, table.iter().map(String::as_str).collect());
-    for Metric { name, kind, labels, .. } in METRICS {
+    for MetricDefinition { name, kind, labels, .. } in METRICS {
         for label in *labels {
             let sample = match kind {
-                Kind::Counter | Kind::Gauge => format!("{name}{{"),
-                Kind::Histogram => format!("{name}_count{{"),
+                MetricKind::Counter | MetricKind::Gauge => format!("{name}{{"),
+                MetricKind::Histogram => format!("{name}_count{{"),
             };
             let labelled = |line: &str| line.starts_with(&sample) && line.contains(&format!("{label}=\""));
             assert!(text.lines().any(labelled), "{name} has no {label}");
@@ -141,10 +142,16 @@ fn figures_are_told_as_they_are() {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
     // The clock was set back since.
-    let swept = Swept { forge: "hub".into(), name: "a/b".into(), at: Millis(9_000), period: None, open: 1 };
-    metrics.sweeps(&[swept], Millis(2_000));
+    let swept = RepositorySweep {
+        forge: "hub".into(),
+        name: "a/b".into(),
+        at: UnixMillis(9_000),
+        period: None,
+        open: 1,
+    };
+    metrics.sweeps(&[swept], UnixMillis(2_000));
     assert!(metrics.text().contains("truing_sweep_age_seconds{forge=\"hub\"} 7\n"), "{text}");
-    metrics.count(Census::default());
+    metrics.count(StoreCensus::default());
     let text = metrics.text();
     assert!(!text.contains("truing_slots{"), "nothing is told of a state without slots:\n{text}");
     assert!(text.contains("truing_dead_letters 0\n") && text.contains("truing_oldest_due_seconds 0\n"));
@@ -152,10 +159,10 @@ fn figures_are_told_as_they_are() {
 
 #[test]
 fn names_end_in_their_units() {
-    for Metric { name, kind, help, .. } in METRICS {
-        assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+    for MetricDefinition { name, kind, help, .. } in METRICS {
+        assert_eq!(name.ends_with("_total"), *kind == MetricKind::Counter, "{name}");
         let has_unit = name.ends_with("_seconds") || name.ends_with("_usd");
-        assert!(*kind != Kind::Histogram || has_unit, "{name}");
+        assert!(*kind != MetricKind::Histogram || has_unit, "{name}");
         assert!(name.starts_with("truing_") || name.starts_with("process_"), "{name}");
         assert!(help.ends_with('.'), "{name}: {help}");
     }
@@ -188,7 +195,7 @@ fn alerts_ask_for_metrics_that_exist_and_name_a_page_that_begins_with_the_switch
         let name = ["_bucket", "_sum", "_count"].iter().find_map(|part| found.as_str().strip_suffix(part));
         let known = METRICS.iter().find(|metric| metric.name == name.unwrap_or(found.as_str()));
         let known = known.unwrap_or_else(|| panic!("{} is no metric", found.as_str()));
-        assert_eq!(name.is_some(), known.kind == Kind::Histogram, "{}", found.as_str());
+        assert_eq!(name.is_some(), known.kind == MetricKind::Histogram, "{}", found.as_str());
         names += 1;
     }
     let after = |line: &'static str| -> Vec<String> {

@@ -7,7 +7,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use truing_config::secret::SecretText;
 use truing_core::line::clean;
 use truing_core::loopback::is_loopback;
-use truing_core::port::Notice;
+use truing_core::port::PendingNotice;
 use truing_loops::text::instant;
 use url::Url;
 
@@ -20,13 +20,13 @@ const STEP_TIME: Duration = Duration::from_secs(5);
 
 /// A mail server, a sender and recipients.
 #[derive(Debug)]
-pub struct Mail {
+pub struct MailSink {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     to: Mailboxes,
 }
 
-impl Mail {
+impl MailSink {
     /// A mail server by its URL: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS, which is
     /// demanded except from a loopback address.
     ///
@@ -69,7 +69,7 @@ impl Mail {
         Ok(Self { transport: transport.timeout(Some(STEP_TIME)).build(), from, to })
     }
 
-    pub(super) async fn send(&self, notice: &Notice) -> Result<(), SinkError> {
+    pub(super) async fn send(&self, notice: &PendingNotice) -> Result<(), SinkError> {
         let mut message = Message::builder()
             .from(self.from.clone())
             .subject(clean(&format!("Truing: {}", notice.text), MAX_SUBJECT));
@@ -96,8 +96,8 @@ fn addressed(user: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn made(url: &str, password: Option<&str>) -> Result<Mail, String> {
-        Mail::new(&SecretText::new(url), password.map(SecretText::new).as_ref())
+    fn made(url: &str, password: Option<&str>) -> Result<MailSink, String> {
+        MailSink::new(&SecretText::new(url), password.map(SecretText::new).as_ref())
     }
 
     #[tokio::test]

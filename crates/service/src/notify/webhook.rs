@@ -3,19 +3,19 @@
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use truing_config::secret::SecretText;
-use truing_core::port::Notice;
+use truing_core::port::PendingNotice;
 use truing_loops::text::instant;
 
 use super::SinkError;
 
 /// A webhook. Whoever knows its URL can post with it: it is shown nowhere.
 #[derive(Debug)]
-pub struct Webhook {
+pub struct WebhookSink {
     client: Client,
     url: SecretText,
 }
 
-impl Webhook {
+impl WebhookSink {
     /// A webhook at this URL.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Webhook {
         Ok(Self { client, url: url.clone() })
     }
 
-    pub(super) async fn send(&self, notice: &Notice) -> Result<(), SinkError> {
+    pub(super) async fn send(&self, notice: &PendingNotice) -> Result<(), SinkError> {
         let text = format!("Truing: {} ({})", escaped(&notice.text), instant(notice.created));
         let post = self.client.post(self.url.expose()).json(&serde_json::json!({ "text": text }));
         let answer = post
@@ -65,10 +65,10 @@ mod tests {
     #[test]
     fn only_https_leaves_the_machine_and_a_refusal_does_not_repeat_the_url() {
         for right in ["https://hooks.example.org/x", "http://127.0.0.1:1/x", "http://[::1]:1/x"] {
-            Webhook::new(&SecretText::new(right)).unwrap();
+            WebhookSink::new(&SecretText::new(right)).unwrap();
         }
         for wrong in ["http://example.org/hush", "ftp://example.org/hush", "hush"] {
-            let said = Webhook::new(&SecretText::new(wrong)).unwrap_err();
+            let said = WebhookSink::new(&SecretText::new(wrong)).unwrap_err();
             assert!(!said.contains("hush"), "{said}");
         }
     }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
-use truing_core::id::Millis;
-use truing_core::run::End;
-use truing_core::slot::Loop;
+use truing_core::id::UnixMillis;
+use truing_core::run::RunOutcome;
+use truing_core::slot::LoopKind;
 use truing_loops::text::instant;
 
 use super::alike::alike;
 use super::amount::mean;
 use super::loops::{self, date, day};
-use super::run::Run;
+use super::run::ReportedRun;
 
 /// Up to so many days are told day by day, more week by week.
 const MOST_DAYS: i64 = 21;
@@ -24,10 +24,10 @@ const MOST_PERIODS: i64 = 104;
 
 /// What the runs of one loop came to.
 #[derive(Serialize, Debug)]
-pub struct Figures {
+pub struct LoopFigures {
     /// Runs by their end.
     #[serde(flatten)]
-    pub tally: Tally,
+    pub tally: RunEndTally,
     /// Answers of models, of all of them.
     pub turns: u64,
     /// What all of them cost.
@@ -35,30 +35,30 @@ pub struct Figures {
     /// The mean time of a run, in milliseconds.
     pub mean_ms: u64,
     /// Runs by their result, the most frequent first.
-    pub results: Vec<Count>,
+    pub results: Vec<WordCount>,
     /// The reasons of their ends, the most frequent first.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<EndReason>,
     /// Runs by the update that the release asked for.
-    pub update_types: Vec<Count>,
+    pub update_types: Vec<WordCount>,
     /// The furthest step that was begun.
-    pub highest_steps: Vec<Count>,
+    pub highest_steps: Vec<WordCount>,
     /// What each step took.
     pub steps: Vec<StepFigures>,
     /// Days of a period: 1 or 7, from Monday.
     pub period_days: i64,
     /// One after another, also those without a run.
-    pub periods: Vec<Period>,
+    pub periods: Vec<PeriodFigures>,
     /// The prompts, in the order of the first run with each.
-    pub prompts: Vec<Prompt>,
+    pub prompts: Vec<PromptFigures>,
 }
 
 /// How runs ended.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Tally([u64; End::ALL.len()]);
+pub struct RunEndTally([u64; RunOutcome::ALL.len()]);
 
 /// A word, and how many runs it is true of.
 #[derive(Serialize, PartialEq, Eq, Debug)]
-pub struct Count {
+pub struct WordCount {
     /// The word.
     pub id: String,
     /// Runs.
@@ -67,9 +67,9 @@ pub struct Count {
 
 /// A reason for which runs ended as they did.
 #[derive(Serialize, Debug)]
-pub struct Reason {
+pub struct EndReason {
     /// The end of these runs.
-    pub kind: End,
+    pub kind: RunOutcome,
     /// The reason.
     pub reason: String,
     /// Runs.
@@ -95,13 +95,13 @@ pub struct StepFigures {
 
 /// A day or a week.
 #[derive(Serialize, Debug)]
-pub struct Period {
+pub struct PeriodFigures {
     /// Its first UTC day.
     #[serde(serialize_with = "as_date")]
     pub from: i64,
     /// Its runs by their end.
     #[serde(flatten)]
-    pub tally: Tally,
+    pub tally: RunEndTally,
     /// Answers of models.
     pub turns: u64,
     /// What they cost.
@@ -110,18 +110,18 @@ pub struct Period {
 
 /// What runs came to that were told the same.
 #[derive(Serialize, Debug)]
-pub struct Prompt {
+pub struct PromptFigures {
     /// The digest.
     pub hash: String,
     /// The first run with it.
     #[serde(serialize_with = "as_instant")]
-    pub first: Millis,
+    pub first: UnixMillis,
     /// The last one.
     #[serde(serialize_with = "as_instant")]
-    pub last: Millis,
+    pub last: UnixMillis,
     /// Runs by their end.
     #[serde(flatten)]
-    pub tally: Tally,
+    pub tally: RunEndTally,
     /// Answers of models.
     pub turns: u64,
     /// What they cost.
@@ -134,38 +134,38 @@ fn as_date<S: Serializer>(day: &i64, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&date(*day))
 }
 
-fn as_instant<S: Serializer>(at: &Millis, to: S) -> Result<S::Ok, S::Error> {
+fn as_instant<S: Serializer>(at: &UnixMillis, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&instant(*at))
 }
 
-impl Tally {
+impl RunEndTally {
     /// Of these runs.
-    pub fn of<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Self {
+    pub fn of<'a>(runs: impl IntoIterator<Item = &'a ReportedRun>) -> Self {
         let mut tally = Self::default();
         runs.into_iter().for_each(|run| tally.add(run.kind));
         tally
     }
 
     /// Of so many runs of each end.
-    pub fn counted(ends: impl IntoIterator<Item = (End, u64)>) -> Self {
+    pub fn counted(ends: impl IntoIterator<Item = (RunOutcome, u64)>) -> Self {
         let mut tally = Self::default();
         ends.into_iter().for_each(|(kind, runs)| tally.add_runs(kind, runs));
         tally
     }
 
-    fn add(&mut self, kind: End) {
+    fn add(&mut self, kind: RunOutcome) {
         self.add_runs(kind, 1);
     }
 
-    fn add_runs(&mut self, kind: End, runs: u64) {
-        for (known, count) in End::ALL.iter().zip(&mut self.0) {
+    fn add_runs(&mut self, kind: RunOutcome, runs: u64) {
+        for (known, count) in RunOutcome::ALL.iter().zip(&mut self.0) {
             *count += if *known == kind { runs } else { 0 };
         }
     }
 
     /// Runs that ended so.
-    pub fn get(&self, kind: End) -> u64 {
-        End::ALL.iter().zip(self.0).filter(|(known, _)| **known == kind).map(|(_, count)| count).sum()
+    pub fn get(&self, kind: RunOutcome) -> u64 {
+        RunOutcome::ALL.iter().zip(self.0).filter(|(known, _)| **known == kind).map(|(_, count)| count).sum()
     }
 
     /// All runs.
@@ -175,17 +175,17 @@ impl Tally {
 
     /// Runs that had something to do and were let.
     pub fn attempts(&self) -> u64 {
-        self.get(End::Done) + self.get(End::Partial) + self.get(End::Failed)
+        self.get(RunOutcome::Done) + self.get(RunOutcome::Partial) + self.get(RunOutcome::Failed)
     }
 
     /// In thousandths: those of [`Self::attempts`] that did what they were for.
     pub fn success(&self) -> Option<u64> {
-        (self.get(End::Done) * 1000 + self.attempts() / 2).checked_div(self.attempts())
+        (self.get(RunOutcome::Done) * 1000 + self.attempts() / 2).checked_div(self.attempts())
     }
 }
 
 /// `runs`, `kinds`, `attempts`, and `success` as a number from 0 to 1 or null.
-impl Serialize for Tally {
+impl Serialize for RunEndTally {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct FiguresRow {
@@ -196,24 +196,24 @@ impl Serialize for Tally {
         }
         #[expect(clippy::cast_precision_loss, reason = "0 to 1000")]
         let success = self.success().map(|thousandths| thousandths as f64 / 1000.0);
-        let kinds = End::ALL.iter().map(|kind| (kind.as_str(), self.get(*kind))).collect();
+        let kinds = RunOutcome::ALL.iter().map(|kind| (kind.as_str(), self.get(*kind))).collect();
         FiguresRow { runs: self.runs(), kinds, attempts: self.attempts(), success }.serialize(to)
     }
 }
 
-impl Figures {
+impl LoopFigures {
     /// Of these runs, newest first, of this loop; `now` ends the last period.
-    pub fn of(of: Loop, runs: &[Run], now: Millis) -> Self {
+    pub fn of(of: LoopKind, runs: &[ReportedRun], now: UnixMillis) -> Self {
         let order = loops::steps(of);
         let place = |step: &str| order.iter().position(|id| *id == step);
-        let tally = Tally::of(runs);
-        let sum = |of: fn(&Run) -> u64| runs.iter().map(of).fold(0, u64::saturating_add);
+        let tally = RunEndTally::of(runs);
+        let sum = |of: fn(&ReportedRun) -> u64| runs.iter().map(of).fold(0, u64::saturating_add);
         let (period_days, periods) = periods(runs, now);
         Self {
             tally,
-            turns: sum(Run::turns),
-            cost_micro_usd: sum(Run::cost),
-            mean_ms: mean(sum(Run::ms), tally.runs()),
+            turns: sum(ReportedRun::turns),
+            cost_micro_usd: sum(ReportedRun::cost),
+            mean_ms: mean(sum(ReportedRun::ms), tally.runs()),
             results: counts(runs.iter().filter_map(|run| run.result.as_deref())),
             reasons: reasons(runs),
             update_types: counts(runs.iter().filter_map(|run| run.update_type)),
@@ -227,26 +227,26 @@ impl Figures {
 }
 
 /// How often each word comes, the most frequent first.
-fn counts<'a>(words: impl Iterator<Item = &'a str>) -> Vec<Count> {
+fn counts<'a>(words: impl Iterator<Item = &'a str>) -> Vec<WordCount> {
     let mut by_word = BTreeMap::<&str, u64>::new();
     words.for_each(|word| *by_word.entry(word).or_default() += 1);
-    let mut counts: Vec<Count> =
-        by_word.into_iter().map(|(id, runs)| Count { id: id.to_owned(), runs }).collect();
+    let mut counts: Vec<WordCount> =
+        by_word.into_iter().map(|(id, runs)| WordCount { id: id.to_owned(), runs }).collect();
     counts.sort_by_key(|count| std::cmp::Reverse(count.runs));
     counts
 }
 
-fn reasons(runs: &[Run]) -> Vec<Reason> {
+fn reasons(runs: &[ReportedRun]) -> Vec<EndReason> {
     // Of those that differ in ids and times alone, the newest is shown.
-    let mut by_words = BTreeMap::<(&str, String), Reason>::new();
+    let mut by_words = BTreeMap::<(&str, String), EndReason>::new();
     for run in runs {
         let why = run.why();
         if !why.is_empty() {
             let words = (run.kind.as_str(), alike(&why));
-            by_words.entry(words).or_insert(Reason { kind: run.kind, reason: why, runs: 0 }).runs += 1;
+            by_words.entry(words).or_insert(EndReason { kind: run.kind, reason: why, runs: 0 }).runs += 1;
         }
     }
-    let mut reasons: Vec<Reason> = by_words.into_values().collect();
+    let mut reasons: Vec<EndReason> = by_words.into_values().collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.runs));
     reasons
 }
@@ -256,7 +256,7 @@ fn sorted<T>(mut rows: Vec<T>, by: impl Fn(&T) -> Option<usize>) -> Vec<T> {
     rows
 }
 
-fn steps(runs: &[Run]) -> Vec<StepFigures> {
+fn steps(runs: &[ReportedRun]) -> Vec<StepFigures> {
     let mut steps: Vec<StepFigures> = Vec::new();
     for part in runs.iter().flat_map(|run| &run.steps) {
         let at = steps.iter().position(|step| step.id == part.id).unwrap_or_else(|| {
@@ -275,7 +275,7 @@ fn steps(runs: &[Run]) -> Vec<StepFigures> {
 }
 
 /// Days, or weeks where those would be too many, from the first run to now.
-fn periods(runs: &[Run], now: Millis) -> (i64, Vec<Period>) {
+fn periods(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<PeriodFigures>) {
     let last = runs.iter().map(|run| day(run.ended)).fold(day(now), i64::max);
     let first = runs.iter().map(|run| day(run.ended)).min().unwrap_or(last);
     let length = if last.saturating_sub(first) < MOST_DAYS { 1 } else { WEEK };
@@ -285,8 +285,13 @@ fn periods(runs: &[Run], now: Millis) -> (i64, Vec<Period>) {
     };
     let last = start(last);
     let first = start(first).max(last - (MOST_PERIODS - 1) * length);
-    let mut periods: Vec<Period> = (0..=(last - first) / length)
-        .map(|at| Period { from: first + at * length, tally: Tally::default(), turns: 0, cost_micro_usd: 0 })
+    let mut periods: Vec<PeriodFigures> = (0..=(last - first) / length)
+        .map(|at| PeriodFigures {
+            from: first + at * length,
+            tally: RunEndTally::default(),
+            turns: 0,
+            cost_micro_usd: 0,
+        })
         .collect();
     for run in runs {
         let at = usize::try_from((start(day(run.ended)) - first).div_euclid(length)).ok();
@@ -299,14 +304,22 @@ fn periods(runs: &[Run], now: Millis) -> (i64, Vec<Period>) {
     (length, periods)
 }
 
-fn prompts(runs: &[Run]) -> Vec<Prompt> {
-    let mut prompts: Vec<Prompt> = Vec::new();
+fn prompts(runs: &[ReportedRun]) -> Vec<PromptFigures> {
+    let mut prompts: Vec<PromptFigures> = Vec::new();
     for run in runs.iter().rev() {
         let Some(hash) = &run.prompt_hash else { continue };
         let at = prompts.iter().position(|prompt| prompt.hash == *hash).unwrap_or_else(|| {
             let (hash, first) = (hash.clone(), run.ended);
-            let tally = Tally::default();
-            prompts.push(Prompt { hash, first, last: first, tally, turns: 0, cost_micro_usd: 0, ms: 0 });
+            let tally = RunEndTally::default();
+            prompts.push(PromptFigures {
+                hash,
+                first,
+                last: first,
+                tally,
+                turns: 0,
+                cost_micro_usd: 0,
+                ms: 0,
+            });
             prompts.len() - 1
         });
         if let Some(prompt) = prompts.get_mut(at) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use truing_core::id::Key;
+use truing_core::id::SlotKey;
 use truing_core::line::counted;
 use truing_store::FindingCount;
 
@@ -134,7 +134,8 @@ impl FindingReport {
         let tool = |row: &FindingCount| row.rule.split('/').next().map(ToOwned::to_owned);
         let is = |row: &FindingCount, source: &str| row.source == source;
         let name = |row: &FindingCount| {
-            let of_local = || row.repository.strip_prefix(Key::LOCAL).unwrap_or(&row.repository).to_owned();
+            let of_local =
+                || row.repository.strip_prefix(SlotKey::LOCAL).unwrap_or(&row.repository).to_owned();
             names.get(&row.repository).cloned().unwrap_or_else(of_local)
         };
         Self {

@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 
 use truing_core::line;
 use truing_core::markdown::plain;
-use truing_core::run::End;
-use truing_core::sync::record::Record;
+use truing_core::run::RunOutcome;
+use truing_core::sync::record::SyncRecord;
 use truing_loops::text::{counted, instant};
 
 use super::amount::{dollars, duration, each, mean, share, short, success};
-use super::figures::{Count, Figures};
+use super::figures::{LoopFigures, WordCount};
 use super::findings::{FindingCounts, FindingReport};
 use super::loops::date;
-use super::run::{Run, web, word, words_of};
-use super::section::{Report, Section};
+use super::run::{ReportedRun, web, word, words_of};
+use super::section::{LoopSection, RunReport};
 
 /// Reasons that are shown, the most frequent ones.
 const REASONS: usize = 10;
@@ -25,7 +25,7 @@ const PERIODS: usize = 31;
 const REASON_CHARS: usize = 300;
 
 /// The whole text.
-pub fn report(report: &Report) -> String {
+pub fn report(report: &RunReport) -> String {
     let title = plain(&report.title());
     let mut text = format!("# {title}\n\nFrom {} to {}.\n", instant(report.since), instant(report.now));
     for section in &report.sections {
@@ -35,8 +35,8 @@ pub fn report(report: &Report) -> String {
 }
 
 /// What one run of a job came to, for the summary of a CI job.
-pub fn one(record: &Record) -> String {
-    let run = Run::of_job(record);
+pub fn one(record: &SyncRecord) -> String {
+    let run = ReportedRun::of_job(record);
     let result = record.detail.result.as_str().replace('_', " ");
     let mut text = format!("## {}: {}\n\n", plain(&record.detail.job), plain(&result));
     if let (Some(from), Some(to)) = (&record.detail.from, &record.detail.to) {
@@ -58,7 +58,7 @@ pub fn one(record: &Record) -> String {
     text
 }
 
-fn section(section: &Section) -> String {
+fn section(section: &LoopSection) -> String {
     let (figures, of) = (&section.figures, section.of);
     let tally = &figures.tally;
     let mut text = format!("\n## {}\n\n", section.title());
@@ -72,7 +72,7 @@ fn section(section: &Section) -> String {
         }
         return text + &jobs(section);
     }
-    let kinds = End::ALL.into_iter().filter(|kind| tally.get(*kind) > 0);
+    let kinds = RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0);
     let kinds: Vec<Vec<String>> = kinds
         .map(|kind| {
             vec![word(of, kind).to_owned(), tally.get(kind).to_string(), share(tally.get(kind), tally.runs())]
@@ -138,12 +138,12 @@ fn findings(findings: &FindingReport) -> String {
     text
 }
 
-fn counts(title: &str, counts: &[Count]) -> String {
-    let row = |count: &Count| vec![words_of(&count.id), count.runs.to_string()];
+fn counts(title: &str, counts: &[WordCount]) -> String {
+    let row = |count: &WordCount| vec![words_of(&count.id), count.runs.to_string()];
     table(&[title, "Runs"], counts.iter().map(row))
 }
 
-fn steps(figures: &Figures) -> String {
+fn steps(figures: &LoopFigures) -> String {
     let row = |step: &super::figures::StepFigures| {
         vec![
             step.id.to_owned(),
@@ -156,16 +156,16 @@ fn steps(figures: &Figures) -> String {
     table(&["Step", "Runs", "Turns a run", "Cost a run", "Time a run"], figures.steps.iter().map(row))
 }
 
-fn periods(section: &Section) -> String {
+fn periods(section: &LoopSection) -> String {
     let figures = &section.figures;
     let head = if figures.period_days == 1 { "Day (UTC)" } else { "Week of" };
     let mut heads = vec![head, "Runs"];
-    heads.extend(End::ALL.map(|kind| word(section.of, kind)));
+    heads.extend(RunOutcome::ALL.map(|kind| word(section.of, kind)));
     heads.extend(["Success", "Turns", "Cost"]);
     let left_out = figures.periods.len().saturating_sub(PERIODS);
     let rows = figures.periods.iter().skip(left_out).map(|period| {
         let mut row = vec![date(period.from), period.tally.runs().to_string()];
-        row.extend(End::ALL.map(|kind| period.tally.get(kind).to_string()));
+        row.extend(RunOutcome::ALL.map(|kind| period.tally.get(kind).to_string()));
         row.extend([
             success(period.tally.success()),
             period.turns.to_string(),
@@ -176,8 +176,8 @@ fn periods(section: &Section) -> String {
     table(&heads, rows)
 }
 
-fn prompts(figures: &Figures) -> String {
-    let row = |prompt: &super::figures::Prompt| {
+fn prompts(figures: &LoopFigures) -> String {
+    let row = |prompt: &super::figures::PromptFigures| {
         let runs = prompt.tally.runs();
         vec![
             format!("`{}`", short(&prompt.hash)),
@@ -195,7 +195,7 @@ fn prompts(figures: &Figures) -> String {
     )
 }
 
-fn jobs(section: &Section) -> String {
+fn jobs(section: &LoopSection) -> String {
     let row = |job: &super::section::JobLine| {
         let question = job.question.as_deref().map_or_else(String::new, link);
         vec![plain(&job.name), plain(&job.told()), question]
@@ -209,7 +209,7 @@ fn link(address: &str) -> String {
 }
 
 /// Why a run ended, in a cell.
-fn cell(run: &Run) -> String {
+fn cell(run: &ReportedRun) -> String {
     cut(&run.why())
 }
 

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use truing_core::converge::Line;
-use truing_core::converge::record::Record;
+use truing_core::converge::ConvergeLogLine;
+use truing_core::converge::record::ConvergeRecord;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
-use truing_core::port::Described;
-use truing_core::run::{Detail, End, RunRecord, Step as _};
+use truing_core::port::SlotDescription;
+use truing_core::run::{LoopStep as _, RunDetail, RunOutcome, RunRecord};
 use truing_loops::text::instant;
-use truing_store::Ended;
+use truing_store::RunEndCount;
 
 use super::alike::alike;
 use super::amount::mean;
@@ -17,7 +17,7 @@ use super::loops::date;
 
 /// How many runs ended how.
 #[derive(Serialize, Clone, Default)]
-pub struct Totals {
+pub struct OutcomeTotals {
     /// Runs that have ended.
     pub runs: u64,
     /// The number of them by the word of their end.
@@ -29,12 +29,12 @@ pub struct Totals {
     /// The time that one took, in milliseconds.
     pub mean_ms: u64,
     /// The reasons, the most frequent first.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<OutcomeReason>,
 }
 
 /// A reason for the end of runs.
 #[derive(Serialize, Clone)]
-pub struct Reason {
+pub struct OutcomeReason {
     /// The word of the end.
     pub kind: String,
     /// The reason in words.
@@ -45,7 +45,7 @@ pub struct Reason {
 
 /// The runs that ended on one UTC day.
 #[derive(Serialize)]
-pub struct Day {
+pub struct DayTotals {
     /// The day, as `2026-09-21`.
     pub day: String,
     /// Runs that have ended.
@@ -60,20 +60,20 @@ pub struct Day {
 
 /// The words of ends that are told, also of those that did not happen: a script need not ask whether they are there.
 fn words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone {
-    let others = has_others.then_some(End::Done.as_str());
+    let others = has_others.then_some(RunOutcome::Done.as_str());
     OutcomeKind::ALL.into_iter().map(OutcomeKind::as_str).chain(others)
 }
 
-fn kinds(ended: &[Ended], has_others: bool) -> Map<String, Value> {
+fn kinds(ended: &[RunEndCount], has_others: bool) -> Map<String, Value> {
     let count = |kind: &str| ended.iter().filter(|row| row.kind == kind).map(|row| row.runs).sum::<u64>();
     words(has_others).map(|kind| (kind.to_owned(), count(kind).into())).collect()
 }
 
 /// Of all of them; `has_others`: with the words of the other loops.
-pub fn totals(ended: &[Ended], has_others: bool) -> Totals {
-    let sum = |of: fn(&Ended) -> u64| ended.iter().map(of).sum::<u64>();
+pub fn totals(ended: &[RunEndCount], has_others: bool) -> OutcomeTotals {
+    let sum = |of: fn(&RunEndCount) -> u64| ended.iter().map(of).sum::<u64>();
     let runs = sum(|row| row.runs);
-    Totals {
+    OutcomeTotals {
         runs,
         kinds: kinds(ended, has_others),
         cost_micro_usd: sum(|row| row.cost),
@@ -83,7 +83,7 @@ pub fn totals(ended: &[Ended], has_others: bool) -> Totals {
     }
 }
 
-impl Totals {
+impl OutcomeTotals {
     /// With what runs have cost of which no record tells.
     #[must_use]
     pub fn with(mut self, unrecorded: MicroUsd) -> Self {
@@ -94,27 +94,31 @@ impl Totals {
 }
 
 /// Reasons, the most frequent first; of those that differ in ids and times alone one, with all its runs.
-fn reasons(ended: &[Ended]) -> Vec<Reason> {
+fn reasons(ended: &[RunEndCount]) -> Vec<OutcomeReason> {
     let mut by_words = std::collections::BTreeMap::<(&str, String), (&str, u64)>::new();
     for row in ended.iter().filter(|row| !row.reason.is_empty()) {
         by_words.entry((&row.kind, alike(&row.reason))).or_insert((&row.reason, 0)).1 += row.runs;
     }
-    let mut reasons: Vec<Reason> = by_words
+    let mut reasons: Vec<OutcomeReason> = by_words
         .into_iter()
-        .map(|((kind, _), (reason, runs))| Reason { kind: kind.to_owned(), reason: reason.to_owned(), runs })
+        .map(|((kind, _), (reason, runs))| OutcomeReason {
+            kind: kind.to_owned(),
+            reason: reason.to_owned(),
+            runs,
+        })
         .collect();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.runs));
     reasons
 }
 
 /// Of each UTC day; they come day by day.
-pub fn days(ended: &[Ended], has_others: bool) -> Vec<Day> {
+pub fn days(ended: &[RunEndCount], has_others: bool) -> Vec<DayTotals> {
     ended
         .chunk_by(|a, b| a.day == b.day)
         .map(|rows| {
-            let Totals { runs, kinds, cost_micro_usd, mean_ms, .. } = totals(rows, has_others);
+            let OutcomeTotals { runs, kinds, cost_micro_usd, mean_ms, .. } = totals(rows, has_others);
             let day = rows.first().map_or_else(String::new, |row| date(row.day));
-            Day { day, runs, kinds, cost_micro_usd, mean_ms }
+            DayTotals { day, runs, kinds, cost_micro_usd, mean_ms }
         })
         .collect()
 }
@@ -128,7 +132,7 @@ pub fn merged(mut all: Value, more: Value) -> Value {
 }
 
 /// A run as `truing.outcome/1`: the common fields; a field in `own` is added, or replaces the common one.
-pub fn outcome<D: Detail>(record: &RunRecord<D>, own: Value) -> Value {
+pub fn outcome<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
     let step = record.furthest();
     let common = json!({
         "schema": "truing.outcome/1",
@@ -154,7 +158,7 @@ pub fn outcome<D: Detail>(record: &RunRecord<D>, own: Value) -> Value {
 
 /// A review. One by rules has no prompt and calls no model. What it was of, beside the key: `review_id`, `name`, `url`,
 /// `head`, `base`, `open`.
-pub fn review(record: &ReviewRecord, known: Option<&Described>) -> Value {
+pub fn review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Value {
     let detail = &record.detail;
     let modelled = detail.modelled.as_ref();
     let open = detail.open.iter().map(|(severity, count)| json!({"severity": severity, "count": count}));
@@ -177,9 +181,9 @@ pub fn review(record: &ReviewRecord, known: Option<&Described>) -> Value {
 }
 
 /// A run that converges. Its evidence is what the audits found, and what was pushed.
-pub fn converge(record: &Record, known: Option<&Described>) -> Value {
+pub fn converge(record: &ConvergeRecord, known: Option<&SlotDescription>) -> Value {
     let (detail, state) = (&record.detail, &record.detail.state);
-    let is_final = record.end() == Some(End::Done) && !state.audits_only;
+    let is_final = record.end() == Some(RunOutcome::Done) && !state.audits_only;
     let kind = if is_final { "final" } else { "wip" };
     let own = json!({
         "pr": known.map(|known| json!({"kind": kind, "url": known.url})),
@@ -202,7 +206,7 @@ pub fn converge(record: &Record, known: Option<&Described>) -> Value {
 /// An audit by its findings.
 #[derive(Serialize)]
 #[allow(non_snake_case)]
-pub struct Counts {
+pub struct AuditCounts {
     r#loop: u32,
     P0: u32,
     P1: u32,
@@ -210,12 +214,15 @@ pub struct Counts {
 }
 
 /// What each audit found.
-pub fn audits(record: &Record) -> Vec<Counts> {
-    let counts = |line: &Line| match line {
-        Line::Audit { number, counts: [a, b, c], .. } => {
-            Some(Counts { r#loop: *number, P0: *a, P1: *b, P2: *c })
+pub fn audits(record: &ConvergeRecord) -> Vec<AuditCounts> {
+    let counts = |line: &ConvergeLogLine| match line {
+        ConvergeLogLine::Audit { number, counts: [a, b, c], .. } => {
+            Some(AuditCounts { r#loop: *number, P0: *a, P1: *b, P2: *c })
         }
-        Line::Heard { .. } | Line::Fix { .. } | Line::Mend { .. } | Line::Moved { .. } => None,
+        ConvergeLogLine::Heard { .. }
+        | ConvergeLogLine::Fix { .. }
+        | ConvergeLogLine::Mend { .. }
+        | ConvergeLogLine::Moved { .. } => None,
     };
     record.detail.state.log.iter().filter_map(counts).collect()
 }

@@ -5,17 +5,17 @@ mod markup;
 mod plot;
 
 use truing_core::line;
-use truing_core::run::End;
-use truing_core::slot::Loop;
+use truing_core::run::RunOutcome;
+use truing_core::slot::LoopKind;
 use truing_loops::text::{counted, instant};
 
 use super::amount::{dollars, duration, each, mean, percent, share, success};
-use super::figures::{Count, Figures};
+use super::figures::{LoopFigures, WordCount};
 use super::findings::{FindingCounts, FindingReport};
 use super::loops::{date, day};
-use super::run::{Run, word, words_of};
-use super::section::{JobLine, Report, Section};
-use markup::{Markup, element, link, style, text, void};
+use super::run::{ReportedRun, word, words_of};
+use super::section::{JobLine, LoopSection, RunReport};
+use markup::{HtmlMarkup, element, link, style, text, void};
 
 /// Runs that are told one by one, the last ones.
 const RUNS: usize = 100;
@@ -25,7 +25,7 @@ const REASONS: usize = 12;
 const REASON_CHARS: usize = 400;
 
 /// The whole page.
-pub fn page(report: &Report) -> String {
+pub fn page(report: &RunReport) -> String {
     // Nobody may load anything, whatever the page says.
     let policy = "default-src 'none'; style-src 'unsafe-inline'";
     let head = element(
@@ -51,7 +51,7 @@ pub fn page(report: &Report) -> String {
     element("html", &[("lang", &"en")], [head, element("body", &[], [main])]).page()
 }
 
-fn section(section: &Section) -> Markup {
+fn section(section: &LoopSection) -> HtmlMarkup {
     let mut parts = vec![element("h2", &[], [text(section.title())])];
     parts.extend(section.cut().map(|cut| element("p", &[], [text(cut)])));
     parts.push(tiles(section));
@@ -63,7 +63,7 @@ fn section(section: &Section) -> Markup {
     }
     let figures = &section.figures;
     let per = if figures.period_days == 1 { "a day" } else { "a week" };
-    let grid = |class: &str, cards: Vec<Markup>| {
+    let grid = |class: &str, cards: Vec<HtmlMarkup>| {
         element("div", &[("class", &format!("cards {class}").trim_end())], cards)
     };
     parts.push(grid(
@@ -92,16 +92,16 @@ fn section(section: &Section) -> Markup {
     element("section", &[], parts)
 }
 
-fn card(class: &str, title: &str, content: impl IntoIterator<Item = Markup>) -> Markup {
+fn card(class: &str, title: &str, content: impl IntoIterator<Item = HtmlMarkup>) -> HtmlMarkup {
     let head = element("h3", &[], [text(title)]);
     element("div", &[("class", &format!("card {class}").trim_end())], std::iter::once(head).chain(content))
 }
 
-fn soft(words: impl std::fmt::Display) -> Markup {
+fn soft(words: impl std::fmt::Display) -> HtmlMarkup {
     element("p", &[("class", &"soft")], [text(words)])
 }
 
-fn tiles(section: &Section) -> Markup {
+fn tiles(section: &LoopSection) -> HtmlMarkup {
     let (figures, tally) = (&section.figures, &section.figures.tally);
     let tile = |class: &str, title: &str, value: String, below: String| {
         let class = format!("tile {class}");
@@ -121,7 +121,7 @@ fn tiles(section: &Section) -> Markup {
         tile("", "Turns", figures.turns.to_string(), format!("{} a run", each(figures.turns, tally.runs()))),
         tile("", "Time a run", duration(figures.mean_ms), "on average".to_owned()),
     ];
-    if section.of == Loop::Sync {
+    if section.of == LoopKind::Sync {
         let open = section.jobs.iter().filter(|job| job.is_open()).count();
         let class = if open > 0 { "bad" } else { "" };
         tiles.push(tile(
@@ -135,9 +135,9 @@ fn tiles(section: &Section) -> Markup {
 }
 
 /// What the colours mean, with how many there are of each.
-fn legend(section: &Section) -> Markup {
+fn legend(section: &LoopSection) -> HtmlMarkup {
     let tally = &section.figures.tally;
-    let items = End::ALL.into_iter().filter(|kind| tally.get(*kind) > 0).map(|kind| {
+    let items = RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0).map(|kind| {
         let (count, word) = (tally.get(kind), word(section.of, kind));
         let told = format!("{word} {count} ({})", share(count, tally.runs()));
         element("li", &[], [plot::swatch(kind), text(told)])
@@ -145,7 +145,7 @@ fn legend(section: &Section) -> Markup {
     element("ul", &[("class", &"legend")], items)
 }
 
-fn rates(section: &Section) -> Markup {
+fn rates(section: &LoopSection) -> HtmlMarkup {
     let mut told =
         "Bars: runs by how they ended. Line: success, of runs that had something to do.".to_owned();
     if section.figures.prompts.len() > 1 {
@@ -154,19 +154,19 @@ fn rates(section: &Section) -> Markup {
     soft(told)
 }
 
-fn costs(section: &Section) -> Markup {
+fn costs(section: &LoopSection) -> HtmlMarkup {
     let figures = &section.figures;
     if figures.cost_micro_usd == 0 {
         return soft("No model was paid for.");
     }
     let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded.0);
-    let each = of_runs.checked_div(figures.tally.get(truing_core::run::End::Done));
+    let each = of_runs.checked_div(figures.tally.get(truing_core::run::RunOutcome::Done));
     let each = each.map(|cost| format!(", {} for each run that did what it was for", dollars(cost)));
     soft(format!("{} in all{}.", dollars(figures.cost_micro_usd), each.unwrap_or_default()))
 }
 
 /// Turns and time of each step.
-fn steps(figures: &Figures) -> Vec<Markup> {
+fn steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
     let tenths = |sum: u64, runs: u64| mean(sum.saturating_mul(10), runs);
     let turns: Vec<_> = figures
         .steps
@@ -198,7 +198,7 @@ fn steps(figures: &Figures) -> Vec<Markup> {
 }
 
 /// A table; a head that begins with `#` is of a column of numbers, with `~` of one of long text.
-fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<Markup>>) -> Markup {
+fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<HtmlMarkup>>) -> HtmlMarkup {
     let class = |head: &str| match head.chars().next() {
         Some('#') => "n",
         Some('~') => "w",
@@ -218,15 +218,15 @@ fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<Markup>>) -> Markup 
 }
 
 /// The outcome of findings, in all and by what they have in common.
-fn findings(findings: &FindingReport) -> Vec<Markup> {
+fn findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
     let row = |name: &str, counts: &FindingCounts| {
-        std::iter::once(text(name)).chain(counts.numbers().map(text)).collect::<Vec<Markup>>()
+        std::iter::once(text(name)).chain(counts.numbers().map(text)).collect::<Vec<HtmlMarkup>>()
     };
     let heads = |title: &str| {
         let numbers = FindingCounts::HEADS.map(|head| format!("#{head}"));
         std::iter::once(title.to_owned()).chain(numbers).collect::<Vec<String>>()
     };
-    let table = |title: &str, rows: Vec<Vec<Markup>>| {
+    let table = |title: &str, rows: Vec<Vec<HtmlMarkup>>| {
         let heads = heads(title);
         table(&heads.iter().map(String::as_str).collect::<Vec<_>>(), rows)
     };
@@ -245,10 +245,10 @@ fn findings(findings: &FindingReport) -> Vec<Markup> {
     cards
 }
 
-fn shares(title: &str, counts: &[Count]) -> Markup {
+fn shares(title: &str, counts: &[WordCount]) -> HtmlMarkup {
     let all: u64 = counts.iter().map(|count| count.runs).sum();
     let most = counts.iter().map(|count| count.runs).max().unwrap_or(0);
-    let row = |count: &Count| {
+    let row = |count: &WordCount| {
         let share = [plot::share(count.runs, most), text(share(count.runs, all))];
         let share = element("span", &[("class", &"share")], share);
         vec![text(words_of(&count.id)), text(count.runs), share]
@@ -256,9 +256,9 @@ fn shares(title: &str, counts: &[Count]) -> Markup {
     card("", title, [table(&["", "#Runs", "Share"], counts.iter().map(row))])
 }
 
-fn prompts(figures: &Figures) -> Markup {
+fn prompts(figures: &LoopFigures) -> HtmlMarkup {
     let mut before: Option<u64> = None;
-    let rows: Vec<Vec<Markup>> = figures
+    let rows: Vec<Vec<HtmlMarkup>> = figures
         .prompts
         .iter()
         .map(|prompt| {
@@ -296,10 +296,10 @@ fn prompts(figures: &Figures) -> Markup {
     card("wide", "Before and after another prompt", [table(&heads, rows), note])
 }
 
-fn jobs(jobs: &[JobLine]) -> Markup {
+fn jobs(jobs: &[JobLine]) -> HtmlMarkup {
     let rows = jobs.iter().map(|job| {
         let question =
-            job.question.as_ref().map_or_else(Markup::default, |question| link(question, text(question)));
+            job.question.as_ref().map_or_else(HtmlMarkup::default, |question| link(question, text(question)));
         vec![
             text(&job.name),
             text(job.breaker),
@@ -312,7 +312,7 @@ fn jobs(jobs: &[JobLine]) -> Markup {
     card("wide", "Jobs", [table(&["Job", "Breaker", "~State", "#Runs", "#Success", "~Question"], rows)])
 }
 
-fn reasons(section: &Section) -> Markup {
+fn reasons(section: &LoopSection) -> HtmlMarkup {
     let reasons = &section.figures.reasons;
     let rows = reasons.iter().take(REASONS).map(|reason| {
         let kind = element(
@@ -331,7 +331,7 @@ fn reasons(section: &Section) -> Markup {
 }
 
 /// The last runs, one by one.
-fn last(section: &Section) -> Markup {
+fn last(section: &LoopSection) -> HtmlMarkup {
     let rows = section.runs.iter().take(RUNS).map(|run| {
         let result = words_of(run.result.as_deref().unwrap_or(run.word()));
         let result = element("span", &[("class", &"tag")], [plot::swatch(run.kind), text(result)]);
@@ -360,7 +360,7 @@ fn last(section: &Section) -> Markup {
 }
 
 /// From which release to which.
-fn release(run: &Run) -> String {
+fn release(run: &ReportedRun) -> String {
     match (&run.from, &run.to) {
         (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
         (_, Some(release)) | (Some(release), None) => release.clone(),

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 use truing_core::money::MicroUsd;
-use truing_core::run::End;
-use truing_core::slot::Loop;
-use truing_store::Ended;
+use truing_core::run::RunOutcome;
+use truing_core::slot::LoopKind;
+use truing_store::RunEndCount;
 
 use super::amount::mean;
-use super::figures::Tally;
+use super::figures::RunEndTally;
 use super::findings::FindingReport;
 use super::run::word;
 
@@ -17,7 +17,7 @@ pub struct ReviewTotals {
     /// Were they run on somebody's machine, and not by the service?
     pub is_local: bool,
     /// All of them, counted by day, kind and reason.
-    pub ended: Vec<Ended>,
+    pub ended: Vec<RunEndCount>,
     /// The cost of reviews of this origin that no record holds.
     pub unrecorded: MicroUsd,
     /// The outcome of their findings.
@@ -29,7 +29,7 @@ pub struct ReviewTotals {
 pub struct ReviewsAnswer {
     /// Reviews by their end. `success`: the part of `attempts` that ended `reviewed`.
     #[serde(flatten)]
-    tally: Tally,
+    tally: RunEndTally,
     /// The cost of all of them in micro-dollars, runs without a record included.
     cost_micro_usd: u64,
     /// The part of it that runs without a record have cost.
@@ -47,9 +47,11 @@ impl ReviewTotals {
     }
 
     /// The ends of the reviews.
-    pub fn tally(&self) -> Tally {
-        let end = |row: &Ended| End::ALL.into_iter().find(|end| word(Loop::Review, *end) == row.kind);
-        Tally::counted(self.ended.iter().filter_map(|row| Some((end(row)?, row.runs))))
+    pub fn tally(&self) -> RunEndTally {
+        let end = |row: &RunEndCount| {
+            RunOutcome::ALL.into_iter().find(|end| word(LoopKind::Review, *end) == row.kind)
+        };
+        RunEndTally::counted(self.ended.iter().filter_map(|row| Some((end(row)?, row.runs))))
     }
 
     /// Their cost in micro-dollars, with the part that no record holds.

@@ -1,20 +1,20 @@
 //! A run as reports tell of it, whichever loop it was of.
 
 use truing_core::converge;
-use truing_core::id::{Key, Millis};
+use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
-use truing_core::port::Described;
-use truing_core::run::{Detail, End, RunRecord, Step as _, StepCost};
-use truing_core::slot::Loop;
-use truing_core::sync::record::{PullKind, Record};
+use truing_core::port::SlotDescription;
+use truing_core::run::{LoopStep as _, RunDetail, RunOutcome, RunRecord, StepCost};
+use truing_core::slot::LoopKind;
+use truing_core::sync::record::{JobPullKind, SyncRecord};
 
 /// A run that has ended.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct ReportedRun {
     /// Its loop.
-    pub of: Loop,
+    pub of: LoopKind,
     /// Its id.
     pub id: String,
     /// Its slot.
@@ -22,7 +22,7 @@ pub struct Run {
     /// What people call what it worked on: a job, a pull request, or a branch.
     pub name: String,
     /// Its end.
-    pub kind: End,
+    pub kind: RunOutcome,
     /// Its result in a word; reviews have none.
     pub result: Option<String>,
     /// The reason of its end, in words; may be empty, may be many lines, and may hold text of others.
@@ -38,7 +38,7 @@ pub struct Run {
     /// The furthest step that was begun.
     pub highest_step: &'static str,
     /// What each step took.
-    pub steps: Vec<Part>,
+    pub steps: Vec<ReportedStep>,
     /// The cost of earlier runs that never reported their end.
     pub carried: MicroUsd,
     /// The model that was asked.
@@ -52,29 +52,29 @@ pub struct Run {
     /// The page of the question to people.
     pub question: Option<String>,
     /// When it began.
-    pub started: Millis,
+    pub started: UnixMillis,
     /// When it ended.
-    pub ended: Millis,
+    pub ended: UnixMillis,
 }
 
 /// What a step took.
-pub type Part = StepCost<&'static str>;
+pub type ReportedStep = StepCost<&'static str>;
 
 /// An address that a report may link to: one of the web.
 pub(super) fn web(address: &str) -> Option<url::Url> {
     url::Url::parse(address).ok().filter(|url| ["http", "https"].contains(&url.scheme()))
 }
 
-impl Run {
+impl ReportedRun {
     /// The part that the runs of all loops have alike.
-    fn of<D: Detail>(of: Loop, record: &RunRecord<D>, name: &str) -> Self {
+    fn of<D: RunDetail>(of: LoopKind, record: &RunRecord<D>, name: &str) -> Self {
         Self {
             of,
             id: record.run.as_str().to_owned(),
             key: record.key.as_str().to_owned(),
             name: name.to_owned(),
             // Only runs that have ended are asked for.
-            kind: record.end().unwrap_or(End::Deferred),
+            kind: record.end().unwrap_or(RunOutcome::Deferred),
             result: record.result(),
             reason: record.reason().unwrap_or_default().to_owned(),
             update_type: None,
@@ -95,40 +95,40 @@ impl Run {
     }
 
     /// A run of a job.
-    pub fn of_job(record: &Record) -> Self {
+    pub fn of_job(record: &SyncRecord) -> Self {
         let detail = &record.detail;
         Self {
-            update_type: detail.update_type.map(truing_core::sync::Verdict::as_str),
+            update_type: detail.update_type.map(truing_core::sync::SyncVerdict::as_str),
             package: Some(detail.package.clone()),
             from: detail.from.clone(),
             to: detail.to.clone(),
             pull_kind: detail.pull.as_ref().map(|pull| match pull.kind {
-                PullKind::Wip => "wip",
-                PullKind::Final => "final",
+                JobPullKind::Wip => "wip",
+                JobPullKind::Final => "final",
             }),
             url: detail.pull.as_ref().map(|pull| pull.url.clone()),
             question: detail.question.clone(),
-            ..Self::of(Loop::Sync, record, &detail.job)
+            ..Self::of(LoopKind::Sync, record, &detail.job)
         }
     }
 
     /// A review, and what people call its pull request.
-    pub fn of_review(record: &ReviewRecord, known: Option<&Described>) -> Self {
+    pub fn of_review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Self {
         let name = known.map_or(record.key.as_str(), |known| &known.name);
         let url = known.map(|known| known.url.clone());
-        Self { url, ..Self::of(Loop::Review, record, name) }
+        Self { url, ..Self::of(LoopKind::Review, record, name) }
     }
 
     /// A run that converges, and what people call its pull request.
-    pub fn of_converge(record: &converge::record::Record, known: Option<&Described>) -> Self {
+    pub fn of_converge(record: &converge::record::ConvergeRecord, known: Option<&SlotDescription>) -> Self {
         let url = known.map(|known| known.url.clone());
-        Self { url, ..Self::of(Loop::Converge, record, &record.detail.name) }
+        Self { url, ..Self::of(LoopKind::Converge, record, &record.detail.name) }
     }
 
     /// Of reviews: was it served, or run on somebody's machine?
     pub fn origin(&self) -> Option<&'static str> {
-        let origin = if self.key.starts_with(Key::LOCAL) { "local" } else { "served" };
-        (self.of == Loop::Review).then_some(origin)
+        let origin = if self.key.starts_with(SlotKey::LOCAL) { "local" } else { "served" };
+        (self.of == LoopKind::Review).then_some(origin)
     }
 
     /// How it ended, in its loop's word.
@@ -162,9 +162,9 @@ impl Run {
     }
 }
 
-fn part<S: truing_core::run::Step>(step: &StepCost<S>) -> Part {
+fn part<S: truing_core::run::LoopStep>(step: &StepCost<S>) -> ReportedStep {
     let StepCost { id, turns, tokens, cost_micro_usd, ms } = *step;
-    Part { id: id.as_str(), turns, tokens, cost_micro_usd, ms }
+    ReportedStep { id: id.as_str(), turns, tokens, cost_micro_usd, ms }
 }
 
 /// A reason on one line, without what could steer a terminal.
@@ -174,10 +174,10 @@ pub fn one_line(reason: &str) -> String {
 }
 
 /// An end, in the word of a loop.
-pub fn word(of: Loop, kind: End) -> &'static str {
+pub fn word(of: LoopKind, kind: RunOutcome) -> &'static str {
     match (of, kind) {
-        (Loop::Review, End::Done) => OutcomeKind::Reviewed.as_str(),
-        (Loop::Review | Loop::Sync | Loop::Converge, _) => kind.as_str(),
+        (LoopKind::Review, RunOutcome::Done) => OutcomeKind::Reviewed.as_str(),
+        (LoopKind::Review | LoopKind::Sync | LoopKind::Converge, _) => kind.as_str(),
     }
 }
 

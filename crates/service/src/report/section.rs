@@ -1,41 +1,41 @@
 //! A report, by loop and by job.
 
 use serde::{Serialize, Serializer};
-use truing_core::id::{Key, Millis};
+use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
-use truing_core::slot::Loop;
-use truing_core::sync::job::{self, Job};
+use truing_core::slot::LoopKind;
+use truing_core::sync::job::{self, JobState};
 use truing_loops::text::instant;
 
 use super::amount;
-use super::figures::{Figures, Tally};
+use super::figures::{LoopFigures, RunEndTally};
 use super::loops::{self, date, day};
 use super::reviews::ReviewTotals;
-use super::run::Run;
+use super::run::ReportedRun;
 
 /// The figures of one loop or of all.
-pub struct Report {
+pub struct RunReport {
     /// The machine on which the report is made; none where its name is not known.
     pub host: Option<String>,
     /// The beginning of the time that is reported.
-    pub since: Millis,
+    pub since: UnixMillis,
     /// Its end.
-    pub now: Millis,
+    pub now: UnixMillis,
     /// One section for each loop that has something to report.
-    pub sections: Vec<Section>,
+    pub sections: Vec<LoopSection>,
 }
 
 /// The figures of one loop.
-pub struct Section {
+pub struct LoopSection {
     /// The loop.
-    pub of: Loop,
+    pub of: LoopKind,
     /// Newest first.
-    pub runs: Vec<Run>,
+    pub runs: Vec<ReportedRun>,
     /// There are more.
     pub is_cut: bool,
     /// Its sum of costs includes `unrecorded`.
-    pub figures: Figures,
+    pub figures: LoopFigures,
     /// Money of this loop's runs that no record tells of.
     pub unrecorded: MicroUsd,
     /// The jobs, where the loop is sync.
@@ -44,7 +44,7 @@ pub struct Section {
     pub reviews: Option<ReviewTotals>,
 }
 
-impl Report {
+impl RunReport {
     /// Its subject: the host, and the first and the last day.
     pub fn title(&self) -> String {
         let at = self.host.as_ref().map_or_else(String::new, |host| format!(" at {host}"));
@@ -52,7 +52,7 @@ impl Report {
     }
 }
 
-impl Section {
+impl LoopSection {
     /// Have reviews of its origin ended, be none of them among those that are read one by one?
     pub fn has_reviews(&self) -> bool {
         self.reviews.as_ref().is_some_and(|reviews| !reviews.ended.is_empty())
@@ -110,7 +110,7 @@ pub struct JobLine {
     pub breaker: &'static str,
     /// When its circuit breaker opened, if it is open.
     #[serde(serialize_with = "as_instant")]
-    pub open_since: Option<Millis>,
+    pub open_since: Option<UnixMillis>,
     /// Failures of the same release.
     pub failures: u32,
     /// Failures one after another.
@@ -121,16 +121,16 @@ pub struct JobLine {
     pub untold_micro_usd: MicroUsd,
     /// How its runs ended.
     #[serde(flatten)]
-    pub tally: Tally,
+    pub tally: RunEndTally,
 }
 
-fn as_instant<S: Serializer>(at: &Option<Millis>, to: S) -> Result<S::Ok, S::Error> {
+fn as_instant<S: Serializer>(at: &Option<UnixMillis>, to: S) -> Result<S::Ok, S::Error> {
     at.map(instant).serialize(to)
 }
 
 impl JobLine {
     /// The state of a job, from its row, the cost of its runs without a record, and its runs.
-    pub fn new(key: &Key, (job, untold_micro_usd): (&Job, MicroUsd), runs: &[Run]) -> Self {
+    pub fn new(key: &SlotKey, (job, untold_micro_usd): (&JobState, MicroUsd), runs: &[ReportedRun]) -> Self {
         let (failures, streak) = job.breaker.counts();
         Self {
             name: job::of_key(key).unwrap_or(key.as_str()).to_owned(),
@@ -140,7 +140,7 @@ impl JobLine {
             streak,
             question: job.question.as_ref().and_then(|question| question.url.clone()),
             untold_micro_usd,
-            tally: Tally::of(runs.iter().filter(|run| run.key == key.as_str())),
+            tally: RunEndTally::of(runs.iter().filter(|run| run.key == key.as_str())),
         }
     }
 

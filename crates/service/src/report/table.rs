@@ -4,11 +4,11 @@
 use std::error::Error;
 
 use truing_core::money::MicroUsd;
-use truing_core::slot::Loop;
+use truing_core::slot::LoopKind;
 use truing_loops::text::instant;
 
-use super::run::Run;
-use super::section::Section;
+use super::run::ReportedRun;
+use super::section::LoopSection;
 
 /// The columns. New ones come at the end.
 const COLUMNS: [&str; 25] = [
@@ -44,7 +44,7 @@ const COLUMNS: [&str; 25] = [
 /// # Errors
 ///
 /// What the writer says: no text makes it fail, as it writes to memory.
-pub fn csv(sections: &[Section]) -> Result<String, Box<dyn Error + Send + Sync>> {
+pub fn csv(sections: &[LoopSection]) -> Result<String, Box<dyn Error + Send + Sync>> {
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     table.write_record(COLUMNS)?;
     let runs = sections.iter().flat_map(|section| &section.runs).map(row);
@@ -56,7 +56,7 @@ pub fn csv(sections: &[Section]) -> Result<String, Box<dyn Error + Send + Sync>>
     Ok(String::from_utf8(bytes)?)
 }
 
-fn row(run: &Run) -> [String; COLUMNS.len()] {
+fn row(run: &ReportedRun) -> [String; COLUMNS.len()] {
     let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
     let foreign = |text: Option<&String>| text.map_or_else(String::new, |text| inert(text));
     [
@@ -89,13 +89,13 @@ fn row(run: &Run) -> [String; COLUMNS.len()] {
 }
 
 /// The money of a loop that is in none of its runs.
-fn unrecorded(section: &Section) -> [String; COLUMNS.len()] {
+fn unrecorded(section: &LoopSection) -> [String; COLUMNS.len()] {
     COLUMNS.map(|column| match column {
         "loop" => section.of.as_str().to_owned(),
         "kind" => "unrecorded".to_owned(),
         "exit_reason" => "runs without a record or still running".to_owned(),
         "cost_micro_usd" => section.unrecorded.0.to_string(),
-        "origin" if section.of == Loop::Review => {
+        "origin" if section.of == LoopKind::Review => {
             if section.is_local() { "local" } else { "served" }.to_owned()
         }
         _ => String::new(),
@@ -103,9 +103,10 @@ fn unrecorded(section: &Section) -> [String; COLUMNS.len()] {
 }
 
 /// `detect 0 turns 0 120 ms; …` would have to be parsed: `step:turns:cost:ms`, with a space between steps.
-fn steps(run: &Run) -> String {
-    let each =
-        |part: &super::run::Part| format!("{}:{}:{}:{}", part.id, part.turns, part.cost_micro_usd.0, part.ms);
+fn steps(run: &ReportedRun) -> String {
+    let each = |part: &super::run::ReportedStep| {
+        format!("{}:{}:{}:{}", part.id, part.turns, part.cost_micro_usd.0, part.ms)
+    };
     run.steps.iter().map(each).collect::<Vec<_>>().join(" ")
 }
 

@@ -1,12 +1,12 @@
 //! The tests of totals and of outcome records.
 
 use serde_json::Value;
-use truing_core::id::{Key, Millis, RunId, Sha};
+use truing_core::id::{RunId, Sha, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{self, Outcome, OutcomeKind, ReviewRecord, Runtime, Step};
-use truing_core::port::Described;
-use truing_core::run::{Stage, StepCost};
-use truing_store::Ended;
+use truing_core::outcome::{self, OutcomeKind, ReviewOutcome, ReviewRecord, ReviewRuntime, ReviewStep};
+use truing_core::port::SlotDescription;
+use truing_core::run::{RunStage, StepCost};
+use truing_store::RunEndCount;
 
 use super::loops::DAY;
 use super::outcome::{days, review, totals};
@@ -14,8 +14,8 @@ use super::outcome::{days, review, totals};
 /// 2026-09-21T14:13:20Z.
 const NOW: i64 = 1_790_000_000_000;
 
-fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> Ended {
-    Ended {
+fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCount {
+    RunEndCount {
         day: NOW / DAY - days_ago,
         kind: kind.into(),
         reason: reason.into(),
@@ -26,7 +26,7 @@ fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> Ended {
     }
 }
 
-fn week() -> Vec<Ended> {
+fn week() -> Vec<RunEndCount> {
     vec![
         row(1, "failed", "the forge does not answer as it should", 2, 60_000),
         row(1, "partial", "1 changed file was not reviewed", 3, 6_000),
@@ -38,26 +38,26 @@ fn week() -> Vec<Ended> {
 
 #[test]
 fn a_record_has_every_field_of_the_contract() {
-    let outcome = Outcome {
+    let outcome = ReviewOutcome {
         kind: OutcomeKind::Partial,
         reason: Some("1 changed file was not reviewed".into()),
         until: None,
-        runtime: Runtime::Rules,
+        runtime: ReviewRuntime::Rules,
     };
     let sha = |digit: &str| Sha::parse(&digit.repeat(40)).unwrap();
     let mut record = ReviewRecord::begin(
         RunId::new("r1"),
-        Key::new("pr/github/1/7"),
+        SlotKey::new("pr/github/1/7"),
         outcome::ReviewDetail::new(Some(sha("a")), sha("b"), outcome),
-        Millis(NOW - 250),
+        UnixMillis(NOW - 250),
     )
-    .ended_at(Millis(NOW));
+    .ended_at(UnixMillis(NOW));
     record.detail.open = vec![(truing_core::finding::Severity::P1, 2)];
-    record.detail.stage = Stage::Published;
+    record.detail.stage = RunStage::Published;
     let cost_micro_usd = MicroUsd(7);
-    record.took(Step::Review, &StepCost { turns: 3, cost_micro_usd, ..StepCost::<()>::default() });
+    record.took(ReviewStep::Review, &StepCost { turns: 3, cost_micro_usd, ..StepCost::<()>::default() });
     record.versions = [("truing".to_owned(), "0.1.0".to_owned())].into();
-    let known = Described { name: "a/b#7".into(), url: "https://example.com/7".into(), head: None };
+    let known = SlotDescription { name: "a/b#7".into(), url: "https://example.com/7".into(), head: None };
     insta::assert_json_snapshot!(review(&record, Some(&known)), @r#"
     {
       "base": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",

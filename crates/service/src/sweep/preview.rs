@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
-use truing_core::id::Span;
-use truing_core::port::{ForgeError, OpenPull, RecordStore, Repository, StoreError};
-use truing_core::slot::State;
-use truing_forge::listing::{Listing, Repositories};
-use truing_forge::{ForgeServer as _, Server};
+use truing_core::id::TimeSpan;
+use truing_core::port::{ForgeError, KnownRepository, OpenPull, RecordStore, StoreError};
+use truing_core::slot::SlotState;
+use truing_forge::listing::{CachedListing, RepositoryListing};
+use truing_forge::{AnyForgeServer, ForgeServer as _};
 
-use super::share::{Share, Untold};
+use super::share::{AssumedQuota, CallShare};
 use super::turn::{self, PullMark};
 use super::{ForgeHealth, is_the_forges};
 use crate::context::ServiceContext;
@@ -86,12 +86,12 @@ struct ListedRepository {
 /// The calls of one forge.
 struct CallBudget {
     left: u64,
-    share: Share,
-    untold: Option<Untold>,
+    share: CallShare,
+    untold: Option<AssumedQuota>,
 }
 
 impl CallBudget {
-    fn allowed(&mut self, context: &ServiceContext, server: &Server) -> u64 {
+    fn allowed(&mut self, context: &ServiceContext, server: &AnyForgeServer) -> u64 {
         let now = context.clock.now();
         self.share.allowed(server.quota(), self.untold, now).min(self.left)
     }
@@ -114,11 +114,11 @@ impl ServiceContext {
         records: Option<&dyn RecordStore>,
         every: Duration,
     ) -> Result<Vec<ForgePreview>, StoreError> {
-        let every = Span(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
+        let every = TimeSpan(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
         let mut forges = Vec::new();
         for (name, server) in self.forges.servers() {
-            let untold = Untold::of(server.capability().calls_an_hour, every);
-            let calls = CallBudget { left: MOST_CALLS, share: Share::default(), untold };
+            let untold = AssumedQuota::of(server.capability().calls_an_hour, every);
+            let calls = CallBudget { left: MOST_CALLS, share: CallShare::default(), untold };
             let found = ForgePreview {
                 name: name.clone(),
                 state: ForgeHealth::Up.as_str(),
@@ -140,14 +140,14 @@ impl ServiceContext {
 struct PreviewRun<'a> {
     context: &'a ServiceContext,
     records: Option<&'a dyn RecordStore>,
-    server: &'a Server,
+    server: &'a AnyForgeServer,
     calls: CallBudget,
     found: ForgePreview,
 }
 
 impl PreviewRun<'_> {
     async fn look(&mut self) -> Result<(), StoreError> {
-        let mut list = Repositories::default();
+        let mut list = RepositoryListing::default();
         let mut calls = self.calls.allowed(self.context, self.server);
         let before = calls;
         let listed = self.server.repositories(&mut list, &mut calls).await;
@@ -173,8 +173,12 @@ impl PreviewRun<'_> {
     }
 
     /// The repositories that a sweep would look at: those of the token's list, then others that the records know.
-    async fn admitted(&mut self, list: &Repositories, known: Vec<Repository>) -> Vec<ListedRepository> {
-        let mut known: BTreeMap<String, Repository> =
+    async fn admitted(
+        &mut self,
+        list: &RepositoryListing,
+        known: Vec<KnownRepository>,
+    ) -> Vec<ListedRepository> {
+        let mut known: BTreeMap<String, KnownRepository> =
             known.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
         let (mut admitted, mut ids) = (Vec::new(), BTreeSet::new());
         for seen in list.items().filter(|seen| !seen.archived) {
@@ -186,7 +190,7 @@ impl PreviewRun<'_> {
             }
         }
         known.retain(|id, repository| repository.gone.is_none() && !ids.contains(id));
-        for (id, Repository { name, onboarded, .. }) in known {
+        for (id, KnownRepository { name, onboarded, .. }) in known {
             if !self.context.repositories.has(&self.found.name, &name) {
                 continue;
             }
@@ -214,7 +218,7 @@ impl PreviewRun<'_> {
             return Ok(false);
         }
         let before = calls;
-        let mut list = Listing::default();
+        let mut list = CachedListing::default();
         let listed = self.server.open_pulls(&of.name, &mut list, &mut calls).await;
         self.calls.use_up(before - calls);
         match listed {
@@ -252,8 +256,10 @@ impl PreviewRun<'_> {
                 continue;
             };
             let is_due = match slot.state {
-                State::Waiting { .. } | State::Leased { .. } => true,
-                State::Idle | State::Held { .. } => turn::wants(&slot, pull, &reviews) != PullMark::Nothing,
+                SlotState::Waiting { .. } | SlotState::Leased { .. } => true,
+                SlotState::Idle | SlotState::Held { .. } => {
+                    turn::wants(&slot, pull, &reviews) != PullMark::Nothing
+                }
             };
             if leaves && slot.version.0 == 0 {
                 counts.left_until_changed += 1;

@@ -1,31 +1,31 @@
 //! The sweep's share of a forge's rate limit: a tenth, and none of it while reviews are short of calls themselves. Where the
 //! forge does not tell what is left: half, spread over the hour.
 
-use truing_core::id::{Millis, Span};
-use truing_forge::Quota;
+use truing_core::id::{TimeSpan, UnixMillis};
+use truing_forge::RateQuota;
 
 /// The sweep may use one call in so many, and leaves reviews at least as many as that.
 const SHARE: u64 = 10;
 /// Two windows that end within this time are the same: forges round.
-const SAME_WINDOW: Span = Span::minutes(1);
+const SAME_WINDOW: TimeSpan = TimeSpan::minutes(1);
 /// The same where what is left is not told: one call in so many.
 const UNTOLD_SHARE: u64 = 2;
 /// No window of ours is shorter.
-const LEAST_WINDOW: Span = Span::minutes(1);
+const LEAST_WINDOW: TimeSpan = TimeSpan::minutes(1);
 /// The window that a forge's limit is told for.
-const HOUR: Span = Span::minutes(60);
+const HOUR: TimeSpan = TimeSpan::minutes(60);
 
 /// The calls of the sweep in each window of ours, at a forge that has a limit and does not tell what is left of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Untold {
+pub(super) struct AssumedQuota {
     calls: u64,
-    window: Span,
+    window: TimeSpan,
 }
 
-impl Untold {
+impl AssumedQuota {
     /// At a forge that takes so many calls an hour, for rounds at this pace: an hour of them takes half at most. None of a
     /// forge without such a limit (0).
-    pub(super) fn of(calls_an_hour: u64, every: Span) -> Option<Self> {
+    pub(super) fn of(calls_an_hour: u64, every: TimeSpan) -> Option<Self> {
         let window = every.clamp(LEAST_WINDOW, HOUR);
         let windows = HOUR.0.unsigned_abs().div_ceil(window.0.unsigned_abs());
         (calls_an_hour > 0).then(|| Self { calls: calls_an_hour / UNTOLD_SHARE / windows, window })
@@ -34,15 +34,20 @@ impl Untold {
 
 /// What was used in the current window.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Share {
+pub(super) struct CallShare {
     /// The end of the window; none before the forge told, or ours began.
-    reset: Option<Millis>,
+    reset: Option<UnixMillis>,
     used: u64,
 }
 
-impl Share {
+impl CallShare {
     /// The number of calls that may be made now. A forge that tells of no limit has none, but for what is known of it.
-    pub(super) fn allowed(&mut self, quota: Option<Quota>, untold: Option<Untold>, now: Millis) -> u64 {
+    pub(super) fn allowed(
+        &mut self,
+        quota: Option<RateQuota>,
+        untold: Option<AssumedQuota>,
+        now: UnixMillis,
+    ) -> u64 {
         let quota = match (quota, untold) {
             (Some(quota), _) => quota,
             (None, Some(untold)) => return self.left(untold, now),
@@ -68,7 +73,7 @@ impl Share {
     }
 
     /// The calls that are left in our own window.
-    fn left(&mut self, untold: Untold, now: Millis) -> u64 {
+    fn left(&mut self, untold: AssumedQuota, now: UnixMillis) -> u64 {
         // One that ends later than it could has begun before the clock was set back.
         let lasts = self.reset.is_some_and(|reset| reset > now && reset - now <= untold.window);
         if !lasts {
@@ -83,7 +88,7 @@ impl Share {
     }
 
     /// When calls may be made again that are not allowed now.
-    pub(super) fn renewed(self, now: Millis) -> Millis {
+    pub(super) fn renewed(self, now: UnixMillis) -> UnixMillis {
         self.reset.filter(|reset| *reset > now).unwrap_or(now + SAME_WINDOW)
     }
 }
@@ -92,14 +97,14 @@ impl Share {
 mod tests {
     use super::*;
 
-    fn quota(limit: u64, remaining: u64, reset: i64) -> Option<Quota> {
-        Some(Quota { limit, remaining, reset: Millis(reset * 1000) })
+    fn quota(limit: u64, remaining: u64, reset: i64) -> Option<RateQuota> {
+        Some(RateQuota { limit, remaining, reset: UnixMillis(reset * 1000) })
     }
 
     #[test]
     fn a_tenth_of_a_window_and_nothing_when_reviews_are_short() {
-        let mut share = Share::default();
-        let now = Millis(0);
+        let mut share = CallShare::default();
+        let now = UnixMillis(0);
         assert_eq!(share.allowed(None, None, now), u64::MAX, "no limit is told");
         share.use_up(3);
         assert_eq!(share.allowed(quota(5_000, 4_997, 3_600), None, now), 497);
@@ -108,33 +113,40 @@ mod tests {
         share.use_up(7);
         assert_eq!(share.allowed(quota(5_000, 4_000, 3_600), None, now), 0);
         assert_eq!(share.allowed(quota(5_000, 4_000, 3_601), None, now), 0, "the same window");
-        assert_eq!(share.renewed(now), Millis(3_600_000));
-        assert_eq!(share.allowed(quota(5_000, 4_000, 7_200), None, Millis(3_600_000)), 500, "the next one");
+        assert_eq!(share.renewed(now), UnixMillis(3_600_000));
         assert_eq!(
-            share.allowed(quota(5_000, 503, 7_200), None, Millis(3_600_000)),
+            share.allowed(quota(5_000, 4_000, 7_200), None, UnixMillis(3_600_000)),
+            500,
+            "the next one"
+        );
+        assert_eq!(
+            share.allowed(quota(5_000, 503, 7_200), None, UnixMillis(3_600_000)),
             3,
             "reviews need the rest"
         );
-        assert_eq!(share.allowed(quota(5_000, 500, 7_200), None, Millis(3_600_000)), 0);
-        assert_eq!(share.allowed(quota(5_000, 0, 7_200), None, Millis(7_200_000)), 500, "over by now");
+        assert_eq!(share.allowed(quota(5_000, 500, 7_200), None, UnixMillis(3_600_000)), 0);
+        assert_eq!(share.allowed(quota(5_000, 0, 7_200), None, UnixMillis(7_200_000)), 500, "over by now");
         share.use_up(100);
         assert_eq!(
-            share.allowed(quota(5_000, 0, 7_200), None, Millis(7_200_000)),
+            share.allowed(quota(5_000, 0, 7_200), None, UnixMillis(7_200_000)),
             400,
             "used before it is told"
         );
-        assert_eq!(share.allowed(quota(5_000, 4_900, 10_800), None, Millis(7_200_000)), 400, "and after");
+        assert_eq!(share.allowed(quota(5_000, 4_900, 10_800), None, UnixMillis(7_200_000)), 400, "and after");
     }
     #[test]
     fn an_hour_of_rounds_takes_half_of_what_is_not_told() {
-        assert_eq!(Untold::of(0, Span::minutes(5)), None);
-        let of = |every: Span| Untold::of(1_000, every).unwrap();
-        assert_eq!(of(Span::minutes(5)), Untold { calls: 41, window: Span::minutes(5) });
+        assert_eq!(AssumedQuota::of(0, TimeSpan::minutes(5)), None);
+        let of = |every: TimeSpan| AssumedQuota::of(1_000, every).unwrap();
+        assert_eq!(of(TimeSpan::minutes(5)), AssumedQuota { calls: 41, window: TimeSpan::minutes(5) });
         // A shorter pace has windows of a minute, a longer one of an hour.
-        assert_eq!(of(Span(10)), Untold { calls: 8, window: Span::minutes(1) });
-        assert_eq!(of(Span::minutes(24 * 60)), Untold { calls: 500, window: Span::minutes(60) });
+        assert_eq!(of(TimeSpan(10)), AssumedQuota { calls: 8, window: TimeSpan::minutes(1) });
+        assert_eq!(
+            of(TimeSpan::minutes(24 * 60)),
+            AssumedQuota { calls: 500, window: TimeSpan::minutes(60) }
+        );
         for minutes in 1..=60_u64 {
-            let Untold { calls, .. } = of(Span::minutes(i64::try_from(minutes).unwrap()));
+            let AssumedQuota { calls, .. } = of(TimeSpan::minutes(i64::try_from(minutes).unwrap()));
             let taken = calls * 60_u64.div_ceil(minutes);
             assert!(calls > 0 && taken <= 500, "{minutes} min: {taken}");
         }
@@ -142,16 +154,16 @@ mod tests {
 
     #[test]
     fn what_is_used_up_of_our_own_window_is_there_again_in_the_next() {
-        let mut share = Share::default();
-        let untold = Untold::of(1_000, Span::minutes(5));
-        assert_eq!(share.allowed(None, untold, Millis(0)), 41);
+        let mut share = CallShare::default();
+        let untold = AssumedQuota::of(1_000, TimeSpan::minutes(5));
+        assert_eq!(share.allowed(None, untold, UnixMillis(0)), 41);
         share.use_up(40);
-        assert_eq!(share.allowed(None, untold, Millis(299_999)), 1);
+        assert_eq!(share.allowed(None, untold, UnixMillis(299_999)), 1);
         share.use_up(1);
-        assert_eq!(share.allowed(None, untold, Millis(299_999)), 0);
-        assert_eq!(share.renewed(Millis(299_999)), Millis(300_000));
-        assert_eq!(share.allowed(None, untold, Millis(300_000)), 41);
+        assert_eq!(share.allowed(None, untold, UnixMillis(299_999)), 0);
+        assert_eq!(share.renewed(UnixMillis(299_999)), UnixMillis(300_000));
+        assert_eq!(share.allowed(None, untold, UnixMillis(300_000)), 41);
         share.use_up(41);
-        assert_eq!(share.allowed(None, untold, Millis(0)), 41, "the clock was set back");
+        assert_eq!(share.allowed(None, untold, UnixMillis(0)), 41, "the clock was set back");
     }
 }

@@ -2,24 +2,24 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use truing_core::id::{Key, Millis, PrId, Span};
+use truing_core::id::{PrId, SlotKey, TimeSpan, UnixMillis};
 use truing_core::port::{
-    Described, ForgeError, Halted, LastReviews, LeftHead, Mark, Marked, OpenPull, Origin, PullComment,
-    RecordStore, Repository, Revision, StoreError, UserRequest,
+    ForgeError, HaltPolicy, KnownRepository, LastReviews, MarkOutcome, OpenPull, PullComment, PullRevision,
+    RecordStore, RequestOrigin, SkippedHead, SlotDescription, SlotMark, StoreError, UserRequest,
 };
-use truing_core::slot::{Hold, Loop, Slot, State};
-use truing_forge::listing::Listing;
-use truing_forge::{ForgeServer as _, Server};
+use truing_core::slot::{HoldReason, LoopKind, Slot, SlotState};
+use truing_forge::listing::CachedListing;
+use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_loops::machine::new_run_id;
 
-use super::{Failed, Task, Watched};
-use crate::commands::Asked;
+use super::{RepositorySnapshot, SweepError, SweepTask};
+use crate::commands::UserCommand;
 use crate::context::ServiceContext;
 
 /// Comments are listed again from so long before the newest that was seen: a list made at once may miss some.
-const OVERLAP: Span = Span::minutes(2);
+const OVERLAP: TimeSpan = TimeSpan::minutes(2);
 /// A comment that is older than this was in the list before.
-const LATE: Span = Span::minutes(24 * 60);
+const LATE: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Marks in one transaction.
 const BATCH: usize = 256;
 
@@ -27,18 +27,18 @@ const BATCH: usize = 256;
 const FIRST_CONTACT: &str =
     "open before the first contact with its repository: left until it changes, or somebody asks for a review";
 
-impl Watched {
+impl RepositorySnapshot {
     /// Looks at the repository. At most `calls` calls, which are counted down, and those that find it.
     ///
     /// # Errors
-    /// [`Failed`]; what was marked until then stays so.
+    /// [`SweepError`]; what was marked until then stays so.
     pub(super) async fn turn(
         &mut self,
         context: &ServiceContext,
-        server: &Server,
-        task: &mut Task,
+        server: &AnyForgeServer,
+        task: &mut SweepTask,
         calls: &mut u64,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), SweepError> {
         if !self.find(context, server, task, calls).await? {
             return Ok(());
         }
@@ -55,10 +55,10 @@ impl Watched {
     async fn find(
         &mut self,
         context: &ServiceContext,
-        server: &Server,
-        task: &mut Task,
+        server: &AnyForgeServer,
+        task: &mut SweepTask,
         calls: &mut u64,
-    ) -> Result<bool, Failed> {
+    ) -> Result<bool, SweepError> {
         let id = task.repository.id.clone();
         let found = match &task.listed {
             Some(seen) => Ok(seen.clone()),
@@ -101,7 +101,11 @@ impl Watched {
 
     /// Ends the first contact: unless the operator wants them reviewed, the heads that are there are left as they are, but for those
     /// that an event has named. False: not all of them are listed yet.
-    async fn onboard(&self, context: &ServiceContext, repository: &Repository) -> Result<bool, Failed> {
+    async fn onboard(
+        &self,
+        context: &ServiceContext,
+        repository: &KnownRepository,
+    ) -> Result<bool, SweepError> {
         if !context.repositories.leaves_existing() {
             context.store.onboard(repository).await?;
             return Ok(true);
@@ -110,15 +114,15 @@ impl Watched {
             return Ok(false);
         }
         let open: Vec<&OpenPull> = self.pulls.items().collect();
-        let keys: Vec<Key> = open.iter().map(|pull| key(repository, pull.number)).collect();
+        let keys: Vec<SlotKey> = open.iter().map(|pull| key(repository, pull.number)).collect();
         let slots = context.store.load(&keys).await?;
         let is_new = |slot: &Slot| slot.version.0 == 0;
         let (mut left, mut described) = (Vec::new(), Vec::new());
         for (pull, slot) in open.iter().zip(slots).filter(|(_, slot)| is_new(slot)) {
             let (name, revision) = (format!("{}#{}", repository.name, pull.number), pull.revision.clone());
             let head = Some(revision.head.clone());
-            described.push((slot.key.clone(), Described { name, url: pull.url.clone(), head }));
-            left.push(LeftHead { run: new_run_id(), key: slot.key, revision });
+            described.push((slot.key.clone(), SlotDescription { name, url: pull.url.clone(), head }));
+            left.push(SkippedHead { run: new_run_id(), key: slot.key, revision });
         }
         context.store.describe(&described).await?;
         context.store.leave(&left, FIRST_CONTACT).await?;
@@ -133,15 +137,19 @@ impl Watched {
     }
 
     /// Marks what is open and was not looked at as it is, and what rests but is not open any more.
-    async fn mark(&mut self, context: &ServiceContext, repository: &Repository) -> Result<(), Failed> {
+    async fn mark(
+        &mut self,
+        context: &ServiceContext,
+        repository: &KnownRepository,
+    ) -> Result<(), SweepError> {
         let (store, Self { pulls, roused, .. }) = (&*context.store, self);
         if let Some(other) = pulls.items().find(|pull| pull.repository != repository.id) {
             let what = format!("{}: it is repository {} by now", repository.name, other.repository);
             return Err(ForgeError::Moved { what }.into());
         }
-        let open: Vec<(Key, &OpenPull)> =
+        let open: Vec<(SlotKey, &OpenPull)> =
             pulls.items().map(|pull| (key(repository, pull.number), pull)).collect();
-        let keys: Vec<Key> = open.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Vec<SlotKey> = open.iter().map(|(key, _)| key.clone()).collect();
         let mut marks = Vec::new();
         for ((key, pull), known) in open.into_iter().zip(known(store, &keys).await?) {
             // Until somebody drops the row that cannot be read.
@@ -153,29 +161,29 @@ impl Watched {
             if rouse != PullMark::Nothing {
                 let name = format!("{}#{}", repository.name, pull.number);
                 let head = Some(pull.revision.head.clone());
-                marks.push(mark(key, Described { name, url: pull.url.clone(), head }));
+                marks.push(mark(key, SlotDescription { name, url: pull.url.clone(), head }));
             }
         }
         if pulls.is_complete() {
             let resting = store.slots_of(&repository.forge, &repository.id).await?;
             let closed = resting.into_iter().filter(|slot| rests(slot) && !keys.contains(&slot.key));
-            let closed: Vec<Key> = closed.map(|slot| slot.key).collect();
+            let closed: Vec<SlotKey> = closed.map(|slot| slot.key).collect();
             roused.retain(|key, _| keys.contains(key) || closed.contains(key));
             for (key, described) in closed.iter().zip(store.described(&closed).await?) {
                 if let (Some(described), true) = (described, rouses(roused, key, None)) {
-                    marks.push(mark(key.clone(), Described { head: None, ..described }));
+                    marks.push(mark(key.clone(), SlotDescription { head: None, ..described }));
                 }
             }
         }
         for batch in marks.chunks(BATCH) {
-            let marked = store.mark(batch, &context.limits, Halted::Refused).await;
-            if marked != Ok(Marked::All) {
+            let marked = store.mark(batch, &context.limits, HaltPolicy::Refused).await;
+            if marked != Ok(MarkOutcome::All) {
                 roused.clear(); // a later sweep rouses them again
             }
             let refused = match marked? {
-                Marked::All => BTreeSet::new(),
+                MarkOutcome::All => BTreeSet::new(),
                 // Turned on in the middle of it.
-                Marked::SwitchedOff(refused) => refused,
+                MarkOutcome::SwitchedOff(refused) => refused,
             };
             for mark in batch.iter().filter(|mark| !refused.contains(&mark.key)) {
                 tracing::info!(key = %mark.key, "{} marked by the sweep", mark.described.name);
@@ -188,26 +196,26 @@ impl Watched {
     async fn hear(
         &mut self,
         context: &ServiceContext,
-        server: &Server,
-        repository: &Repository,
+        server: &AnyForgeServer,
+        repository: &KnownRepository,
         calls: &mut u64,
-    ) -> Result<(), Failed> {
-        let since = Millis(repository.cursor.0.saturating_sub(OVERLAP.0));
+    ) -> Result<(), SweepError> {
+        let since = UnixMillis(repository.cursor.0.saturating_sub(OVERLAP.0));
         let of = (repository.name.as_str(), None);
         server.comments_since(of, since, &mut self.comments, calls).await?;
         let mut told = Vec::new();
         let at = context.store.now().await?;
-        for comment in self.comments.iter().flat_map(Listing::items) {
+        for comment in self.comments.iter().flat_map(CachedListing::items) {
             // What was written before and only edited now was looked at when it was new. What was written before
             // and is as it was may have been missing from the list; not for long, and served ones are forgotten.
             let late = comment.created >= since && comment.updated == comment.created;
             let late = late && at - comment.created < LATE;
             let new = comment.created > repository.cursor || late;
-            let new = new && Asked::parse(&comment.body).is_some();
+            let new = new && UserCommand::parse(&comment.body).is_some();
             let by_person = comment.author.as_ref().is_some_and(|author| author.is_person);
             if new && by_person {
                 let pr = pr(repository, comment.number);
-                let origin = Origin::Comment { kind: comment.kind, id: comment.id };
+                let origin = RequestOrigin::Comment { kind: comment.kind, id: comment.id };
                 told.push(UserRequest { pr, origin, at });
             }
         }
@@ -220,10 +228,13 @@ impl Watched {
 }
 
 /// A pull request as the store knows it: its slot, and the progress of its reviews.
-pub(super) type Known = (Slot, LastReviews);
+pub(super) type KnownPullRequest = (Slot, LastReviews);
 
 /// What is known of each, in order; none where a row cannot be read, which keeps no other from being looked at.
-pub(super) async fn known(store: &dyn RecordStore, keys: &[Key]) -> Result<Vec<Option<Known>>, StoreError> {
+pub(super) async fn known(
+    store: &dyn RecordStore,
+    keys: &[SlotKey],
+) -> Result<Vec<Option<KnownPullRequest>>, StoreError> {
     match read(store, keys).await {
         Ok(known) => return Ok(known.into_iter().map(Some).collect()),
         Err(StoreError::Corrupt(_)) => {}
@@ -244,20 +255,20 @@ pub(super) async fn known(store: &dyn RecordStore, keys: &[Key]) -> Result<Vec<O
 }
 
 /// The state of a pull request that nothing is recorded of.
-pub(super) fn unknown(key: Key) -> Known {
+pub(super) fn unknown(key: SlotKey) -> KnownPullRequest {
     (Slot::new(key), LastReviews::default())
 }
 
-async fn read(store: &dyn RecordStore, keys: &[Key]) -> Result<Vec<Known>, StoreError> {
+async fn read(store: &dyn RecordStore, keys: &[SlotKey]) -> Result<Vec<KnownPullRequest>, StoreError> {
     // Slots first: a run settles its revision before its slot is idle.
     let (slots, reviews) = (store.load(keys).await?, store.last_reviews(keys).await?);
     Ok(slots.into_iter().zip(reviews).collect())
 }
 
 /// Up to when all comments were read: the newest change, but no farther than where a list was cut.
-fn read_until(lists: &[Listing<PullComment>]) -> Option<Millis> {
-    let newest = |list: &Listing<PullComment>| list.items().map(|comment| comment.updated).max();
-    let reached = |list: &Listing<PullComment>| if list.is_in_order() { newest(list) } else { None };
+fn read_until(lists: &[CachedListing<PullComment>]) -> Option<UnixMillis> {
+    let newest = |list: &CachedListing<PullComment>| list.items().map(|comment| comment.updated).max();
+    let reached = |list: &CachedListing<PullComment>| if list.is_in_order() { newest(list) } else { None };
     let cut = lists.iter().filter(|list| !list.is_complete()).map(reached).min();
     // A list that was cut before its first comment has been read up to nowhere, as one has that is in no order.
     cut.unwrap_or_else(|| lists.iter().filter_map(newest).max())
@@ -275,7 +286,11 @@ pub(super) enum PullMark {
 }
 
 /// Remembers that a resting slot is woken for this revision (none: it is closed). False: it was already.
-fn rouses(roused: &mut HashMap<Key, Option<Revision>>, key: &Key, revision: Option<&Revision>) -> bool {
+fn rouses(
+    roused: &mut HashMap<SlotKey, Option<PullRevision>>,
+    key: &SlotKey,
+    revision: Option<&PullRevision>,
+) -> bool {
     let before = roused.insert(key.clone(), revision.cloned());
     before != Some(revision.cloned())
 }
@@ -289,45 +304,50 @@ pub(super) fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> Pull
     };
     let is_new = reviews.attempted.as_ref() != Some(&pull.revision);
     match slot.state {
-        State::Waiting { .. } | State::Leased { .. } => PullMark::Nothing,
-        State::Idle if is_unsettled => PullMark::Mark,
-        State::Held { why: Hold::Parked } if is_new => PullMark::Once,
+        SlotState::Waiting { .. } | SlotState::Leased { .. } => PullMark::Nothing,
+        SlotState::Idle if is_unsettled => PullMark::Mark,
+        SlotState::Held { why: HoldReason::Parked } if is_new => PullMark::Once,
         // A pause keeps what is pending; one mark is enough to remember that there is something.
-        State::Held { why: Hold::Paused } if is_unsettled && !pull.draft && slot.pending.review.is_none() => {
+        SlotState::Held { why: HoldReason::Paused }
+            if is_unsettled && !pull.draft && slot.pending.review.is_none() =>
+        {
             PullMark::Mark
         }
-        State::Held { why: Hold::Draft } if !pull.draft => PullMark::Mark,
+        SlotState::Held { why: HoldReason::Draft } if !pull.draft => PullMark::Mark,
         // Open again.
-        State::Held { why: Hold::Cancelled } => PullMark::Mark,
-        State::Idle | State::Held { why: Hold::Parked | Hold::Paused | Hold::Draft } => PullMark::Nothing,
+        SlotState::Held { why: HoldReason::Cancelled } => PullMark::Mark,
+        SlotState::Idle
+        | SlotState::Held { why: HoldReason::Parked | HoldReason::Paused | HoldReason::Draft } => {
+            PullMark::Nothing
+        }
     }
 }
 
 /// Does it rest in a state that only an event ends, and that a closed pull request should not be in?
 fn rests(slot: &Slot) -> bool {
     match slot.state {
-        State::Held { why: Hold::Parked | Hold::Draft } => true,
+        SlotState::Held { why: HoldReason::Parked | HoldReason::Draft } => true,
         // A pause is a person's word, and outlasts a closed pull request that may be opened again.
-        State::Held { why: Hold::Paused | Hold::Cancelled }
-        | State::Idle
-        | State::Waiting { .. }
-        | State::Leased { .. } => false,
+        SlotState::Held { why: HoldReason::Paused | HoldReason::Cancelled }
+        | SlotState::Idle
+        | SlotState::Waiting { .. }
+        | SlotState::Leased { .. } => false,
     }
 }
 
 /// The key of a pull request of a repository with this id.
-pub(super) fn key_of(forge: &str, repository: &str, number: u64) -> Key {
+pub(super) fn key_of(forge: &str, repository: &str, number: u64) -> SlotKey {
     PrId { forge: forge.to_owned(), repository: repository.to_owned(), number }.key()
 }
 
-fn pr(repository: &Repository, number: u64) -> PrId {
+fn pr(repository: &KnownRepository, number: u64) -> PrId {
     PrId { forge: repository.forge.clone(), repository: repository.id.clone(), number }
 }
 
-fn key(repository: &Repository, number: u64) -> Key {
+fn key(repository: &KnownRepository, number: u64) -> SlotKey {
     pr(repository, number).key()
 }
 
-fn mark(key: Key, described: Described) -> Mark {
-    Mark { key, described, of: Loop::Review }
+fn mark(key: SlotKey, described: SlotDescription) -> SlotMark {
+    SlotMark { key, described, of: LoopKind::Review }
 }

@@ -15,8 +15,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once};
 
-use truing_fakes::forge::Flavour;
-use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, Capability, GITHUB};
+use truing_fakes::forge::ForgeFlavour;
+use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, ForgeCapability, GITHUB};
 
 use play::play;
 use scenarios::scenarios;
@@ -59,19 +59,19 @@ fn log() {
 /// A forge that is played: the fake, and the row of the capability table that it follows.
 #[derive(Clone, Copy)]
 pub(crate) struct Forge {
-    pub(crate) flavour: Flavour,
-    pub(crate) row: &'static Capability,
+    pub(crate) flavour: ForgeFlavour,
+    pub(crate) row: &'static ForgeCapability,
 }
 
 /// All that are played.
 pub(crate) const PLAYED: [Forge; 3] = [
-    Forge { flavour: Flavour::GitHub, row: &GITHUB },
-    Forge { flavour: Flavour::Cloud, row: &BITBUCKET_CLOUD },
-    Forge { flavour: Flavour::DataCenter, row: &BITBUCKET_DC },
+    Forge { flavour: ForgeFlavour::GitHub, row: &GITHUB },
+    Forge { flavour: ForgeFlavour::Cloud, row: &BITBUCKET_CLOUD },
+    Forge { flavour: ForgeFlavour::DataCenter, row: &BITBUCKET_DC },
 ];
 
 /// Plays one scenario on one forge, where there is such a thing.
-async fn keeps_every_invariant(name: &str, flavour: Flavour) {
+async fn keeps_every_invariant(name: &str, flavour: ForgeFlavour) {
     log();
     let scenario = scenarios().find(|scenario| scenario.name == name).unwrap();
     let forge = PLAYED.into_iter().find(|forge| forge.flavour == flavour).unwrap();
@@ -94,21 +94,21 @@ macro_rules! tests {
 
         $(
             mod $test {
-                use super::{Flavour, keeps_every_invariant};
+                use super::{ForgeFlavour, keeps_every_invariant};
 
                 #[tokio::test(flavor = "multi_thread")]
                 async fn github() {
-                    keeps_every_invariant($name, Flavour::GitHub).await;
+                    keeps_every_invariant($name, ForgeFlavour::GitHub).await;
                 }
 
                 #[tokio::test(flavor = "multi_thread")]
                 async fn bitbucket_cloud() {
-                    keeps_every_invariant($name, Flavour::Cloud).await;
+                    keeps_every_invariant($name, ForgeFlavour::Cloud).await;
                 }
 
                 #[tokio::test(flavor = "multi_thread")]
                 async fn bitbucket_data_center() {
-                    keeps_every_invariant($name, Flavour::DataCenter).await;
+                    keeps_every_invariant($name, ForgeFlavour::DataCenter).await;
                 }
             }
         )*

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
-use truing_core::port::Operations as _;
-use truing_core::switch::Turn;
+use truing_core::port::OperatorStore as _;
+use truing_core::switch::SwitchRequest;
 use truing_fakes::forge::sign_sha256;
-use truing_service::ingress::{MAX_BODY, MAX_HEADER_BYTES, MAX_HEADERS, Settings};
+use truing_service::ingress::{IngressSettings, MAX_BODY, MAX_HEADER_BYTES, MAX_HEADERS};
 
 use site::{FORGE, Running, SECRET, Site, limits, settings};
 
@@ -19,7 +19,7 @@ const SHORT: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = crate::support::HANGS;
 
 /// A service with settings of its own.
-async fn serve(site: &Site, of: impl FnOnce(&mut Settings)) -> Running {
+async fn serve(site: &Site, of: impl FnOnce(&mut IngressSettings)) -> Running {
     let mut settings = settings();
     of(&mut settings);
     site.serve_as(settings, limits()).await
@@ -128,7 +128,7 @@ async fn clients_that_do_not_finish_are_let_go() {
 
 /// A service with a bound of some seconds, and a connection to it over which so many questions were answered. On a busy
 /// machine the bound may be over before that: then the next service has a longer one.
-async fn used(site: &Site, times: usize, bound: fn(&mut Settings, Duration)) -> (Running, TcpStream) {
+async fn used(site: &Site, times: usize, bound: fn(&mut IngressSettings, Duration)) -> (Running, TcpStream) {
     let ping = delivery("ping", b"{}", "");
     let mut a_while = Duration::from_secs(3);
     loop {
@@ -444,12 +444,12 @@ async fn nothing_is_taken_after_the_kill_switch_was_turned_on() {
     let opened = site.open("change").await;
     let event = site.forge.pending().remove(0);
     let request = delivery("pull_request", &event.body, "");
-    service.store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    service.store.turn(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     let (line, body) = ask(&service, &request).await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
     assert_eq!(body, r#"{"error":"killswitch_engaged"}"#);
     assert_eq!(service.store.list().await.unwrap(), []);
-    service.store.turn(&Turn::Off, "ada").await.unwrap();
+    service.store.turn(&SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!(status(&service, &request).await, "202 Accepted");
     assert_eq!(service.store.list().await.unwrap().len(), 1, "{}", opened.number);
     service.stop().await;

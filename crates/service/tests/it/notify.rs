@@ -13,16 +13,16 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use truing_config::secret::SecretText;
-use truing_core::id::{Key, Millis, Span, Version};
+use truing_core::id::{SlotKey, SlotVersion, TimeSpan, UnixMillis};
 use truing_core::port::{
-    Clock as _, Described, NewNotice, NoticeKind, Operations as _, Runs as _, Slots as _,
+    Clock as _, NewNotice, NoticeKind, OperatorStore as _, RunStore as _, SlotDescription, SlotStore as _,
 };
-use truing_core::slot::{self, Hold, Slot};
-use truing_core::switch::{Mode, Turn};
+use truing_core::slot::{self, HoldReason, Slot};
+use truing_core::switch::{HaltMode, SwitchRequest};
 use truing_loops::machine::SystemClock;
-use truing_service::metrics::Metrics;
-use truing_service::notify::{Mail, Sinks, Webhook, keep_telling, parking};
-use truing_service::sole::{self, Sole};
+use truing_service::metrics::ServiceMetrics;
+use truing_service::notify::{MailSink, NoticeSinks, WebhookSink, keep_telling, parking};
+use truing_service::sole::{self, SoleDutyLease};
 use truing_store::Store;
 
 use crate::support::home::{Deployment, Home};
@@ -130,13 +130,13 @@ async fn talk(stream: TcpStream, refuse: Option<&'static str>, tell: mpsc::Sende
     }
 }
 
-fn sinks(webhook: Option<&SecretText>, mail: Option<Mail>) -> Sinks {
-    let webhook = webhook.map(|url| Webhook::new(url).unwrap());
-    Sinks::new(webhook, mail, Metrics::new().unwrap()).waiting(Duration::from_millis(1))
+fn sinks(webhook: Option<&SecretText>, mail: Option<MailSink>) -> NoticeSinks {
+    let webhook = webhook.map(|url| WebhookSink::new(url).unwrap());
+    NoticeSinks::new(webhook, mail, ServiceMetrics::new().unwrap()).waiting(Duration::from_millis(1))
 }
 
-fn mail(url: &str, password: Option<&str>) -> Mail {
-    Mail::new(&SecretText::new(url), password.map(SecretText::new).as_ref()).unwrap()
+fn mail(url: &str, password: Option<&str>) -> MailSink {
+    MailSink::new(&SecretText::new(url), password.map(SecretText::new).as_ref()).unwrap()
 }
 
 // ---------------------------------------------------------------------------------------------- tests
@@ -149,9 +149,9 @@ async fn turns_of_the_switch_are_told_by_webhook_and_mail_once_and_in_order() {
     let (address, mut letters) = mail_server(None).await;
     let mail = mail(&format!("smtp://me@{address}?to=a@b.test,c@d.test&from=t@x.test"), Some("pa ss"));
     let sinks = sinks(Some(&url), Some(mail));
-    let on = Turn::On { reason: Some("<!channel> störm".into()), mode: Some(Mode::Stop) };
+    let on = SwitchRequest::On { reason: Some("<!channel> störm".into()), mode: Some(HaltMode::Stop) };
     store.turn(&on, "ada").await.unwrap();
-    store.turn(&Turn::Off, "bob").await.unwrap();
+    store.turn(&SwitchRequest::Off, "bob").await.unwrap();
     for _ in 0..2 {
         sinks.tell(&store).await.unwrap();
     }
@@ -246,16 +246,16 @@ async fn what_was_not_told_is_told_after_a_restart_and_what_nobody_is_to_be_told
 async fn a_parked_slot_is_told_once_a_day_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
-    let key = Key::new("pr/github/1/7");
-    let described = Described { name: "o/r#7".into(), url: "https://x.test/7".into(), head: None };
+    let key = SlotKey::new("pr/github/1/7");
+    let described = SlotDescription { name: "o/r#7".into(), url: "https://x.test/7".into(), head: None };
     store.describe(&[(key.clone(), described)]).await.unwrap();
-    let today = Millis(1_790_000_000_000);
-    for at in [today, today + Span::minutes(5), today + Span::minutes(24 * 60)] {
+    let today = UnixMillis(1_790_000_000_000);
+    for at in [today, today + TimeSpan::minutes(5), today + TimeSpan::minutes(24 * 60)] {
         parking(&store, &key, 5, at).await;
     }
     assert_eq!(store.untold(9).await.unwrap(), [], "it is not parked yet, and may never be");
-    let parked = Slot { state: slot::State::Held { why: Hold::Parked }, ..Slot::new(key) };
-    store.commit(&[(Version(0), parked)]).await.unwrap();
+    let parked = Slot { state: slot::SlotState::Held { why: HoldReason::Parked }, ..Slot::new(key) };
+    store.commit(&[(SlotVersion(0), parked)]).await.unwrap();
     let told = store.untold(9).await.unwrap();
     assert_eq!(told.len(), 2, "{told:#?}");
     assert_eq!(
@@ -268,7 +268,7 @@ async fn a_parked_slot_is_told_once_a_day_by_name() {
 async fn of_two_processes_one_has_the_duties_until_it_leaves() {
     let home = Home::new(Deployment::Servers, std::path::PathBuf::new());
     let (one, two) = (home.open(Arc::new(SystemClock)).await, home.open(Arc::new(SystemClock)).await);
-    let (of_one, of_two) = (Sole::default(), Sole::default());
+    let (of_one, of_two) = (SoleDutyLease::default(), SoleDutyLease::default());
     for _ in 0..2 {
         sole::ask(&one, &of_one).await;
         sole::ask(&two, &of_two).await;
@@ -285,14 +285,14 @@ async fn the_task_tells_what_comes() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let (hooks, url) = Hooks::start(&[]).await;
-    let sole = Sole::default();
+    let sole = SoleDutyLease::default();
     sole::ask(&store, &sole).await;
     let task = {
         let (store, sinks) = (store.clone(), sinks(Some(&url), None));
         tokio::spawn(async move { keep_telling(&store, &sinks, Duration::from_millis(10), &sole).await })
     };
     store.notify(&[notice("1")]).await.unwrap();
-    let deadline = SystemClock.now() + Span::seconds(60);
+    let deadline = SystemClock.now() + TimeSpan::seconds(60);
     let mut look = tokio::time::interval(Duration::from_millis(10));
     while hooks.texts().is_empty() {
         assert!(SystemClock.now() < deadline);

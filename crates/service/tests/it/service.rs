@@ -23,10 +23,10 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use truing_core::id::Span;
-use truing_core::slot::Limits;
-use truing_fakes::forge::{Chaos, NewPull, sign_sha256};
-use truing_fakes::repo::Commit;
+use truing_core::id::TimeSpan;
+use truing_core::slot::SlotLimits;
+use truing_fakes::forge::{DeliveryChaos, NewPull, sign_sha256};
+use truing_fakes::repo::CommitBuilder;
 use truing_store::Store;
 
 use change::{FIXED, FOUND, NEW, Picture, STAY};
@@ -201,8 +201,8 @@ async fn a_delivery_is_not_taken_while_the_store_is_down() {
 async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
     let site = Site::new().await;
     // So long that even on a very slow machine it is one storm; the clock skips what is left of it.
-    let (quiet, storm_max) = (Span::seconds(30 * 60), Span::seconds(2 * 60 * 60));
-    let service = site.serve_with(Limits { quiet, storm_max, ..limits() }).await;
+    let (quiet, storm_max) = (TimeSpan::seconds(30 * 60), TimeSpan::seconds(2 * 60 * 60));
+    let service = site.serve_with(SlotLimits { quiet, storm_max, ..limits() }).await;
     let mut opened = [site.open("one").await, site.open("two").await, site.open("three").await];
     site.deliver().await;
     for round in 0..12 {
@@ -215,7 +215,7 @@ async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
                 site.push_second(pull).await;
             }
         }
-        site.deliver_through(Chaos { seed: round, lost: 30, twice: 30, late: 4 }).await;
+        site.deliver_through(DeliveryChaos { seed: round, lost: 30, twice: 30, late: 4 }).await;
     }
     // The last event of each may be lost: something that arrives later is all that is needed.
     for pull in &opened {
@@ -287,8 +287,11 @@ async fn another_base_is_another_review() {
     let service = site.serve().await;
     let opened = site.open("change").await;
     // The other base has one of the three files already.
-    let other =
-        site.repo.push("other", Commit::new("Part of it").write("src/lib.rs", change::LIB)).await.unwrap();
+    let other = site
+        .repo
+        .push("other", CommitBuilder::new("Part of it").write("src/lib.rs", change::LIB))
+        .await
+        .unwrap();
     site.deliver().await;
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);

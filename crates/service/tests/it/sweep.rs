@@ -14,11 +14,11 @@ use crate::support::{change, site};
 
 use std::time::Duration;
 
-use truing_core::id::Key;
+use truing_core::id::SlotKey;
 use truing_core::slot::Slot;
 use truing_service::ServiceContext;
-use truing_service::commands::Commands;
-use truing_service::sweep::Sweep;
+use truing_service::commands::CommandProcessor;
+use truing_service::sweep::ForgeSweeps;
 use truing_store::Store;
 
 use change::{FOUND, NEW, STAY};
@@ -29,8 +29,8 @@ const EVERY: Duration = Duration::from_mins(5);
 
 /// A sweep and the context that it looks after, without a service.
 struct Swept {
-    sweep: Sweep,
-    commands: Commands,
+    sweep: ForgeSweeps,
+    commands: CommandProcessor,
     context: ServiceContext,
     store: Store,
 }
@@ -42,7 +42,7 @@ impl Swept {
 
     fn on(site: &Site, store: Store) -> Self {
         let context = site.context(store.clone(), site.forges(), limits());
-        Self { sweep: Sweep::new(EVERY), commands: Commands::default(), context, store }
+        Self { sweep: ForgeSweeps::new(EVERY), commands: CommandProcessor::default(), context, store }
     }
 
     /// Looks until there is nothing more to look at now.
@@ -52,7 +52,7 @@ impl Swept {
 
     /// The next round, a period later.
     async fn round(&mut self, site: &Site) {
-        site.clock.skip(truing_core::id::Span::minutes(5));
+        site.clock.skip(truing_core::id::TimeSpan::minutes(5));
         self.look().await;
     }
 
@@ -62,11 +62,11 @@ impl Swept {
         self.commands.look(&self.context).await.unwrap();
     }
 
-    async fn slot(&self, key: &Key) -> Slot {
+    async fn slot(&self, key: &SlotKey) -> Slot {
         self.context.store.load(std::slice::from_ref(key)).await.unwrap().remove(0)
     }
 
-    async fn state(&self, key: &Key) -> String {
+    async fn state(&self, key: &SlotKey) -> String {
         self.slot(key).await.state.to_string()
     }
 }

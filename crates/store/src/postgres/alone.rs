@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use truing_core::port::StoreError;
 
-use super::{Database, PATIENCE, fault};
+use super::{PATIENCE, PostgresDatabase, fault};
 
 /// The lock. Any number but that of migrations, as long as it stays.
 const LOCK: i64 = 0x5472_7566;
@@ -15,20 +15,20 @@ const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The right. Dropping it, or dying, gives it up.
-pub(crate) struct Alone(Option<Object>);
+pub(crate) struct AdvisoryLock(Option<Object>);
 
-impl Drop for Alone {
+impl Drop for AdvisoryLock {
     fn drop(&mut self) {
         // Not back to the pool: the lock would live on with the session.
         drop(self.0.take().map(Object::take));
     }
 }
 
-impl Database {
+impl PostgresDatabase {
     /// Takes the right to fill it; none if another process has it.
-    pub(crate) async fn alone(&self) -> Result<Option<Alone>, StoreError> {
+    pub(crate) async fn alone(&self) -> Result<Option<AdvisoryLock>, StoreError> {
         let client = self.pool.get().await.map_err(|error| fault::no_session(&self.name, &error))?;
-        let alone = Alone(Some(client));
+        let alone = AdvisoryLock(Some(client));
         let Some(client) = &alone.0 else { return Ok(None) };
         for at in 0..TRIES {
             let asked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]);

@@ -7,12 +7,12 @@ use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 use truing_core::port::StoreError;
 
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 use crate::valkey::SlotsError;
 
 /// The reason for which a database cannot be the store.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
+pub enum PostgresConnectError {
     /// The slots have no place.
     #[error(transparent)]
     Slots(#[from] SlotsError),
@@ -146,13 +146,13 @@ fn words(error: &tokio_postgres::Error) -> String {
 }
 
 /// The answer to somebody who connects.
-pub(super) fn refused(name: &Arc<str>, error: &tokio_postgres::Error) -> ConnectError {
-    ConnectError::Other { name: Arc::clone(name), message: words(error) }
+pub(super) fn refused(name: &Arc<str>, error: &tokio_postgres::Error) -> PostgresConnectError {
+    PostgresConnectError::Other { name: Arc::clone(name), message: words(error) }
 }
 
 /// No session to begin with.
-pub(super) fn not_connected(name: &Arc<str>, error: &PoolError) -> ConnectError {
-    ConnectError::Other { name: Arc::clone(name), message: pooled(error) }
+pub(super) fn not_connected(name: &Arc<str>, error: &PoolError) -> PostgresConnectError {
+    PostgresConnectError::Other { name: Arc::clone(name), message: pooled(error) }
 }
 
 /// No session for a piece of work.
@@ -180,33 +180,33 @@ fn pooled(error: &PoolError) -> String {
 }
 
 /// Was the session over before anything was begun in it?
-pub(super) fn is_over(fault: &Fault) -> bool {
-    let Fault::NotBegun(error) = fault else { return false };
+pub(super) fn is_over(fault: &StoreFault) -> bool {
+    let StoreFault::NotBegun(error) = fault else { return false };
     let code = error.code();
     error.is_closed() || matches!(code, Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN))
 }
 
 /// Was another transaction in the way?
-pub(super) fn is_conflict(fault: &Fault) -> bool {
-    let Fault::Postgres(error) = fault else { return false };
+pub(super) fn is_conflict(fault: &StoreFault) -> bool {
+    let StoreFault::Postgres(error) = fault else { return false };
     matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
 }
 
 /// The fault for the port's callers.
-pub(super) fn told(fault: Fault, name: &str) -> StoreError {
+pub(super) fn told(fault: StoreFault, name: &str) -> StoreError {
     match fault {
-        Fault::Refused(error) => error,
-        Fault::Postgres(error) | Fault::NotBegun(error) => {
+        StoreFault::Refused(error) => error,
+        StoreFault::Postgres(error) | StoreFault::NotBegun(error) => {
             let message = format!("{name}: {}", words(&error));
             match error.code() {
                 Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => StoreError::Corrupt(message),
                 _ => StoreError::Unavailable(message),
             }
         }
-        Fault::NoRow | Fault::Column { .. } | Fault::Unreadable { .. } => {
+        StoreFault::NoRow | StoreFault::Column { .. } | StoreFault::Unreadable { .. } => {
             StoreError::Corrupt(format!("{name}: {fault}"))
         }
-        Fault::Sqlite(_) | Fault::NoAnswer(_) | Fault::Unwritable(_) | Fault::Undone => {
+        StoreFault::Sqlite(_) | StoreFault::NoAnswer(_) | StoreFault::Unwritable(_) | StoreFault::Undone => {
             StoreError::Unavailable(format!("{name}: {fault}"))
         }
     }

@@ -4,24 +4,24 @@
 
 use std::sync::Arc;
 
-use super::Database;
-use super::fault::{self, ConnectError};
-use crate::look::StoreForm;
-use crate::sql::Purpose;
+use super::PostgresDatabase;
+use super::fault::{self, PostgresConnectError};
+use crate::look::SchemaVersions;
+use crate::sql::OpenPurpose;
 
 /// The oldest server that will do: `extract` gives exact numbers from 14 on, and 13 is no longer kept.
 const OLDEST_SERVER: i64 = 140_000;
 
 /// One text a form, the first of them for an empty database. Each says with which form a program may still use what it makes.
-const MIGRATIONS: [Migration; 5] = [
-    Migration { sql: include_str!("../../migrations/postgres/0001.sql"), oldest: 1 },
-    Migration { sql: include_str!("../../migrations/postgres/0002.sql"), oldest: 1 },
-    Migration { sql: include_str!("../../migrations/postgres/0003.sql"), oldest: 1 },
-    Migration { sql: include_str!("../../migrations/postgres/0004.sql"), oldest: 1 },
-    Migration { sql: include_str!("../../migrations/postgres/0005.sql"), oldest: 1 },
+const MIGRATIONS: [SchemaMigration; 5] = [
+    SchemaMigration { sql: include_str!("../../migrations/postgres/0001.sql"), oldest: 1 },
+    SchemaMigration { sql: include_str!("../../migrations/postgres/0002.sql"), oldest: 1 },
+    SchemaMigration { sql: include_str!("../../migrations/postgres/0003.sql"), oldest: 1 },
+    SchemaMigration { sql: include_str!("../../migrations/postgres/0004.sql"), oldest: 1 },
+    SchemaMigration { sql: include_str!("../../migrations/postgres/0005.sql"), oldest: 1 },
 ];
 
-struct Migration {
+struct SchemaMigration {
     sql: &'static str,
     /// The form of the oldest program that the database serves after it.
     oldest: i64,
@@ -33,10 +33,10 @@ const FORM: i64 = MIGRATIONS.len() as i64;
 /// Two servers that migrate at once: the second one waits, and finds nothing to do. Any number, as long as it stays.
 const LOCK: i64 = 0x5472_7565;
 
-impl Database {
+impl PostgresDatabase {
     /// Brings the database to this version's form, in one transaction. One that holds a part of another store is refused, unless
     /// it is to be filled. One that is only looked at stays as it is.
-    pub(super) async fn migrate(&self, purpose: Purpose) -> Result<(), ConnectError> {
+    pub(super) async fn migrate(&self, purpose: OpenPurpose) -> Result<(), PostgresConnectError> {
         let mut client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
         let told = |error: tokio_postgres::Error| fault::refused(&self.name, &error);
         let row = client
@@ -48,12 +48,12 @@ impl Database {
             .map_err(told)?;
         let (version, is_replica): (i64, bool) = (row.get(0), row.get(1));
         if version < OLDEST_SERVER {
-            return Err(ConnectError::TooOld { name: Arc::clone(&self.name), version: row.get(2) });
+            return Err(PostgresConnectError::TooOld { name: Arc::clone(&self.name), version: row.get(2) });
         }
         if is_replica {
-            return Err(ConnectError::Replica { name: Arc::clone(&self.name) });
+            return Err(PostgresConnectError::Replica { name: Arc::clone(&self.name) });
         }
-        if purpose == Purpose::Look {
+        if purpose == OpenPurpose::Look {
             return Ok(());
         }
         let transaction = client.transaction().await.map_err(told)?;
@@ -69,27 +69,35 @@ impl Database {
             transaction.query_opt("SELECT version, oldest FROM truing.form", &[]).await.map_err(told)?;
         let (found, oldest): (i64, i64) = found.map_or((0, 0), |row| (row.get(0), row.get(1)));
         if oldest > FORM {
-            return Err(ConnectError::Newer { name: Arc::clone(&self.name), found, oldest, own: FORM });
+            return Err(PostgresConnectError::Newer {
+                name: Arc::clone(&self.name),
+                found,
+                oldest,
+                own: FORM,
+            });
         }
         let applied = usize::try_from(found).unwrap_or(0);
         for migration in MIGRATIONS.iter().skip(applied) {
             transaction.batch_execute(migration.sql).await.map_err(told)?;
         }
-        if let Some(last) = MIGRATIONS.get(applied..).and_then(<[Migration]>::last) {
+        if let Some(last) = MIGRATIONS.get(applied..).and_then(<[SchemaMigration]>::last) {
             transaction.execute("DELETE FROM truing.form", &[]).await.map_err(told)?;
             let sql = "INSERT INTO truing.form VALUES ($1, $2)";
             transaction.execute(sql, &[&FORM, &last.oldest]).await.map_err(told)?;
         }
         let half =
             transaction.query_opt("SELECT source FROM truing.transfer LIMIT 1", &[]).await.map_err(told)?;
-        if let (Purpose::Use, Some(half)) = (purpose, half) {
-            return Err(ConnectError::HalfCopied { name: Arc::clone(&self.name), source_name: half.get(0) });
+        if let (OpenPurpose::Use, Some(half)) = (purpose, half) {
+            return Err(PostgresConnectError::HalfCopied {
+                name: Arc::clone(&self.name),
+                source_name: half.get(0),
+            });
         }
         transaction.commit().await.map_err(told)
     }
 
     /// The form that the database has now; 0: it is empty.
-    pub(crate) async fn form(&self) -> Result<StoreForm, ConnectError> {
+    pub(crate) async fn form(&self) -> Result<SchemaVersions, PostgresConnectError> {
         let client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
         let told = |error: tokio_postgres::Error| fault::refused(&self.name, &error);
         let is_there = "SELECT to_regclass('truing.form') IS NOT NULL";
@@ -99,8 +107,13 @@ impl Database {
         };
         let (found, oldest): (i64, i64) = found.map_or((0, 0), |row| (row.get(0), row.get(1)));
         if oldest > FORM {
-            return Err(ConnectError::Newer { name: Arc::clone(&self.name), found, oldest, own: FORM });
+            return Err(PostgresConnectError::Newer {
+                name: Arc::clone(&self.name),
+                found,
+                oldest,
+                own: FORM,
+            });
         }
-        Ok(StoreForm { found, own: FORM })
+        Ok(SchemaVersions { found, own: FORM })
     }
 }

@@ -11,8 +11,11 @@ use tokio_postgres::Statement;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-use crate::fault::Fault;
-use crate::sql::{self, Connection, Dialect, Engine, Field, Kind, Mode, Row, Value, names};
+use crate::fault::StoreFault;
+use crate::sql::{
+    self, ColumnKind, SqlDialect, SqlEngine, SqlRow, SqlTransaction, SqlValue, TableColumn, TransactionMode,
+    names,
+};
 
 /// The longest time of a statement, as [`PREPARE`] sets it. The server ends one that takes longer; a server that does not answer is given up a little
 /// later.
@@ -27,26 +30,26 @@ pub(super) const PREPARE: &str =
 /// scan of a whole table counts as reading all of it, so that small tables are read by their indexes, too
 /// (<https://www.postgresql.org/docs/current/transaction-iso.html#XACT-SERIALIZABLE>). One that has a turn locks a table first,
 /// which takes no snapshot: what it reads is what the one before has left.
-pub(super) fn begin(mode: Mode) -> &'static str {
+pub(super) fn begin(mode: TransactionMode) -> &'static str {
     match mode {
-        Mode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        Mode::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL enable_seqscan = off",
-        Mode::Append => "BEGIN ISOLATION LEVEL READ COMMITTED",
-        Mode::WriteByTurns => {
+        TransactionMode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        TransactionMode::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL enable_seqscan = off",
+        TransactionMode::Append => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        TransactionMode::WriteByTurns => {
             "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turn IN EXCLUSIVE MODE; SET LOCAL enable_seqscan = off"
         }
     }
 }
 
 /// A session, used from a thread that may block.
-pub(super) struct Session {
+pub(super) struct PostgresSession {
     client: Object,
     runtime: Handle,
     /// Its state is not known: nobody else gets it.
     is_lost: Cell<bool>,
 }
 
-impl Session {
+impl PostgresSession {
     pub(super) fn new(client: Object, runtime: Handle) -> Self {
         Self { client, runtime, is_lost: Cell::new(false) }
     }
@@ -62,19 +65,19 @@ impl Session {
     pub(super) fn attempt<T>(
         &self,
         begin: &str,
-        work: impl Fn(&Connection) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+        work: impl Fn(&SqlTransaction) -> Result<T, StoreFault>,
+    ) -> Result<T, StoreFault> {
         if let Err(fault) = self.wait(self.client.batch_execute(begin)) {
             self.is_lost.set(true);
-            let Fault::Postgres(error) = fault else { return Err(fault) };
-            return Err(Fault::NotBegun(error));
+            let StoreFault::Postgres(error) = fault else { return Err(fault) };
+            return Err(StoreFault::NotBegun(error));
         }
         let done = work(self).and_then(|answer| {
             self.wait(self.client.batch_execute("COMMIT"))?;
             Ok(answer)
         });
         // A server that has not answered does not answer this either.
-        let is_silent = matches!(done, Err(Fault::NoAnswer(_)));
+        let is_silent = matches!(done, Err(StoreFault::NoAnswer(_)));
         if is_silent || done.is_err() && self.wait(self.client.batch_execute("ROLLBACK")).is_err() {
             self.is_lost.set(true);
         }
@@ -82,15 +85,18 @@ impl Session {
     }
 
     /// Waits for the server, within the bound.
-    fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Fault> {
+    fn wait<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, StoreFault> {
         let bound = Duration::from_secs(STATEMENT_SECONDS + 5);
         match self.runtime.block_on(async { tokio::time::timeout(bound, answer).await }) {
             Ok(answer) => Ok(answer?),
-            Err(_) => Err(Fault::NoAnswer(bound.as_secs())),
+            Err(_) => Err(StoreFault::NoAnswer(bound.as_secs())),
         }
     }
 
-    fn statement(&self, sql: &str) -> Result<Statement, Fault> {
+    fn statement(&self, sql: &str) -> Result<Statement, StoreFault> {
         self.wait(self.client.prepare_cached(&numbered(sql)))
     }
 }
@@ -101,28 +107,28 @@ fn numbered(sql: &str) -> String {
 }
 
 /// The values as the client takes them.
-fn given(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+fn given(values: &[SqlValue]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
-impl Engine for Session {
-    fn dialect(&self) -> Dialect {
-        Dialect::Postgres
+impl SqlEngine for PostgresSession {
+    fn dialect(&self) -> SqlDialect {
+        SqlDialect::Postgres
     }
 
-    fn change(&self, sql: &str, values: &[Value]) -> Result<usize, Fault> {
+    fn change(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault> {
         let statement = self.statement(sql)?;
         let changed = self.wait(self.client.execute(&statement, &given(values)))?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
-    fn select(&self, sql: &str, values: &[Value], limit: usize) -> Result<Vec<Row>, Fault> {
+    fn select(&self, sql: &str, values: &[SqlValue], limit: usize) -> Result<Vec<SqlRow>, StoreFault> {
         let statement = self.statement(sql)?;
         let rows = self.wait(self.client.query(&statement, &given(values)))?;
         rows.iter().take(limit).map(read).collect()
     }
 
-    fn insert(&self, table: &str, fields: &[Field], rows: &[Row]) -> Result<(), Fault> {
+    fn insert(&self, table: &str, fields: &[TableColumn], rows: &[SqlRow]) -> Result<(), StoreFault> {
         // A round trip a row would take some hundred times as long.
         let sql = format!("COPY {table} ({}) FROM STDIN BINARY", names(fields));
         let kinds: Vec<Type> = fields.iter().map(|field| kind(field.kind)).collect();
@@ -137,32 +143,32 @@ impl Engine for Session {
     }
 }
 
-fn kind(kind: Kind) -> Type {
+fn kind(kind: ColumnKind) -> Type {
     match kind {
-        Kind::Integer => Type::INT8,
-        Kind::Text => Type::TEXT,
+        ColumnKind::Integer => Type::INT8,
+        ColumnKind::Text => Type::TEXT,
     }
 }
 
-fn read(row: &tokio_postgres::Row) -> Result<Row, Fault> {
+fn read(row: &tokio_postgres::Row) -> Result<SqlRow, StoreFault> {
     let values = row.columns().iter().enumerate().map(|(at, column)| {
         Ok(match *column.type_() {
             Type::INT8 => number(row.try_get::<_, Option<i64>>(at)?),
             Type::INT4 => number(row.try_get::<_, Option<i32>>(at)?.map(i64::from)),
             Type::BOOL => number(row.try_get::<_, Option<bool>>(at)?.map(i64::from)),
-            Type::FLOAT8 => row.try_get::<_, Option<f64>>(at)?.map_or(Value::Null, Value::Real),
-            Type::TEXT => row.try_get::<_, Option<String>>(at)?.map_or(Value::Null, Value::Text),
-            _ => Value::Other,
+            Type::FLOAT8 => row.try_get::<_, Option<f64>>(at)?.map_or(SqlValue::Null, SqlValue::Real),
+            Type::TEXT => row.try_get::<_, Option<String>>(at)?.map_or(SqlValue::Null, SqlValue::Text),
+            _ => SqlValue::Other,
         })
     });
-    values.collect::<Result<_, tokio_postgres::Error>>().map(sql::Row).map_err(Fault::from)
+    values.collect::<Result<_, tokio_postgres::Error>>().map(sql::SqlRow).map_err(StoreFault::from)
 }
 
-fn number(number: Option<i64>) -> Value {
-    number.map_or(Value::Null, Value::Integer)
+fn number(number: Option<i64>) -> SqlValue {
+    number.map_or(SqlValue::Null, SqlValue::Integer)
 }
 
-impl ToSql for Value {
+impl ToSql for SqlValue {
     fn to_sql(
         &self,
         kind: &Type,

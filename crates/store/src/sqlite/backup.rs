@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::database_file::DatabaseFile;
 use super::open;
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 use crate::store::Store;
 
 /// Why there is no copy.
@@ -92,7 +92,7 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
 }
 
 fn fill(from: &DatabaseFile, partial: &Path) -> Result<(), BackupError> {
-    let work = || -> Result<(), Fault> {
+    let work = || -> Result<(), StoreFault> {
         let connection = open::read_only(from)?;
         let name = partial.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(partial.to_owned()))?;
         connection.execute("VACUUM INTO ?1", [name])?;

@@ -6,9 +6,9 @@ use rusqlite::ErrorCode;
 use truing_core::port::StoreError;
 
 use super::open::BUSY_SECONDS;
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 
-impl Fault {
+impl StoreFault {
     /// The same for the port's callers.
     pub(super) fn told(self, path: &Path) -> StoreError {
         match self {
@@ -94,7 +94,7 @@ mod tests {
         ];
         for (code, corrupt, hint) in cases {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-            let told = Fault::from(error).told(path);
+            let told = StoreFault::from(error).told(path);
             assert_eq!(matches!(told, StoreError::Corrupt(_)), corrupt, "{told}");
             let told = told.to_string();
             assert!(told.contains(hint) && told.contains("/state/truing.db"), "{told}");

@@ -7,21 +7,21 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::database_file::file_at;
-use super::open::OpenError;
+use super::open::SqliteOpenError;
 use crate::lock::{LockState, lock_state};
 
 /// How many stores of this process have a file open, by its device and number.
 static OPEN: Mutex<BTreeMap<(u64, u64), usize>> = Mutex::new(BTreeMap::new());
 
 /// That a store of this process has a file open.
-pub(super) struct Named(Option<(u64, u64)>);
+pub(super) struct OpenFileGuard(Option<(u64, u64)>);
 
-impl Named {
+impl OpenFileGuard {
     /// To be called before SQLite opens the file.
     ///
     /// # Errors
-    /// [`OpenError::Served`], [`OpenError::Replaced`]
-    pub(super) fn of(path: &Path) -> Result<Self, OpenError> {
+    /// [`SqliteOpenError::Served`], [`SqliteOpenError::Replaced`]
+    pub(super) fn of(path: &Path) -> Result<Self, SqliteOpenError> {
         let file = file_at(path).filter(|_| path.is_file());
         let Some(id) = file else { return Ok(Self(None)) };
         let mut open = counts();
@@ -30,14 +30,16 @@ impl Named {
         let state = if *count == 0 { lock_state(path) } else { LockState::Right };
         match state {
             LockState::Right => *count += 1,
-            LockState::Elsewhere => return Err(OpenError::Served { path: path.into() }),
-            LockState::Replaced(server) => return Err(OpenError::Replaced { path: path.into(), server }),
+            LockState::Elsewhere => return Err(SqliteOpenError::Served { path: path.into() }),
+            LockState::Replaced(server) => {
+                return Err(SqliteOpenError::Replaced { path: path.into(), server });
+            }
         }
         Ok(Self(Some(id)))
     }
 }
 
-impl Drop for Named {
+impl Drop for OpenFileGuard {
     fn drop(&mut self) {
         let Some(id) = &self.0 else { return };
         let mut open = counts();

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Map, Value, json};
 use truing_core::converge::record::ConvergeDetail;
 use truing_core::outcome::ReviewDetail;
-use truing_core::run::{Detail, RunRecord, Stage};
+use truing_core::run::{RunDetail, RunRecord, RunStage};
 use truing_core::sync::record::SyncDetail;
 
 use crate::tables::EndColumns;
@@ -15,7 +15,7 @@ use crate::tables::EndColumns;
 const BATCH: i64 = 256;
 
 /// A row of a run: its number, loop, key, stage, what was computed, and its record.
-type Row = (i64, String, String, String, Option<String>, Option<String>);
+type OldRunRow = (i64, String, String, String, Option<String>, Option<String>);
 
 /// Brings every record to its new form, and fills the columns that say how the run ended.
 pub(super) fn fill(connection: &Connection) -> rusqlite::Result<()> {
@@ -24,7 +24,7 @@ pub(super) fn fill(connection: &Connection) -> rusqlite::Result<()> {
     let mut select = connection.prepare(sql)?;
     let mut last = i64::MIN;
     loop {
-        let rows: Vec<Row> = select
+        let rows: Vec<OldRunRow> = select
             .query_map((last, BATCH), |row| {
                 let text = |column: usize| Ok::<_, rusqlite::Error>(text(row.get_ref(column)?));
                 let words = (row.get(1)?, row.get(2)?, row.get(3)?);
@@ -46,7 +46,7 @@ pub(super) fn fill(connection: &Connection) -> rusqlite::Result<()> {
                 }
                 "converge" => {
                     let Some(record) = record.and_then(|json| converge(&json)) else { continue };
-                    let stage = if record.end().is_some() { Stage::Ended } else { Stage::Prepared };
+                    let stage = if record.end().is_some() { RunStage::Ended } else { RunStage::Prepared };
                     let (head, base) = (&record.detail.state.head, &record.detail.base);
                     let sql = "UPDATE run SET stage = ?2, head = ?3, base = ?4 WHERE rowid = ?1";
                     let values = (row, stage.as_str(), head.as_str(), base.as_str());
@@ -70,7 +70,7 @@ fn text(value: ValueRef<'_>) -> Option<String> {
 }
 
 /// Writes a record and what it says of the end. The time of the end stays that of the row.
-fn put<D: Detail>(connection: &Connection, row: i64, record: &RunRecord<D>) -> rusqlite::Result<()> {
+fn put<D: RunDetail>(connection: &Connection, row: i64, record: &RunRecord<D>) -> rusqlite::Result<()> {
     let EndColumns { ended, kind, reason, cost } = EndColumns::of(record);
     let cost = i64::try_from(cost).unwrap_or(i64::MAX);
     let sql = "UPDATE run SET ended = coalesce(ended, ?2), kind = ?3, reason = ?4, cost = ?5, record = ?6 WHERE rowid = ?1";
@@ -80,7 +80,7 @@ fn put<D: Detail>(connection: &Connection, row: i64, record: &RunRecord<D>) -> r
 }
 
 /// The fields that were beside those of a loop, and the whole of it as its detail.
-fn record<D: Detail>(all: Value, steps: Value) -> Option<RunRecord<D>> {
+fn record<D: RunDetail>(all: Value, steps: Value) -> Option<RunRecord<D>> {
     let filled = |name: &str| all.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let record = json!({
         "run": all.get("run"),

@@ -13,9 +13,9 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension as _
 use super::database_file::DatabaseFile;
 use super::fault::sql_message;
 use super::one_table;
-use crate::fault::Fault;
-use crate::lock::{Held, by, server_of, was_locked};
-use crate::sql::Purpose;
+use crate::fault::StoreFault;
+use crate::lock::{ServeLockHolder, by, server_of, was_locked};
+use crate::sql::OpenPurpose;
 
 /// How long a connection waits for another process's lock.
 pub(super) const BUSY_SECONDS: u64 = 5;
@@ -58,7 +58,7 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Why a file cannot be the store.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum SqliteOpenError {
     /// The folder is missing and cannot be made.
     #[error("cannot make the folder {}: {source}; make it, or name another file in `store.url`", path.display())]
     Folder {
@@ -109,7 +109,7 @@ pub enum OpenError {
         /// Its form.
         form: i64,
         /// Who serves.
-        server: Held,
+        server: ServeLockHolder,
     },
     /// It has several names.
     #[error("{} has {names} names (hard links), and a database may have one: remove the others, or name another file in `store.url`", path.display())]
@@ -131,7 +131,7 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
         /// Who serves.
-        server: Held,
+        server: ServeLockHolder,
     },
     /// It took the place of a file that a server still has open.
     #[error("{} took the place of a database that is served{}, which does not look at it; stop that process, and start it again", path.display(), by(server))]
@@ -139,7 +139,7 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
         /// Who serves.
-        server: Held,
+        server: ServeLockHolder,
     },
     /// It holds nothing, and was used before.
     #[error("{} is empty, and locks beside it tell that it was used: restore a backup, or delete it to begin anew, which forgets what waits, what is known and the kill switch", path.display())]
@@ -185,9 +185,10 @@ pub enum OpenError {
 }
 
 /// The file as an absolute path, made if it was missing. It is not opened.
-pub(super) fn prepared(path: &Path) -> Result<Arc<Path>, OpenError> {
+pub(super) fn prepared(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
     // Absolute also because SQLite gives some relative names, such as `:memory:`, another meaning.
-    let path = std::path::absolute(path).map_err(|source| OpenError::File { path: path.into(), source })?;
+    let path =
+        std::path::absolute(path).map_err(|source| SqliteOpenError::File { path: path.into(), source })?;
     make_folder(&path)?;
     make_file(&path)?;
     Ok(path.into())
@@ -195,7 +196,7 @@ pub(super) fn prepared(path: &Path) -> Result<Arc<Path>, OpenError> {
 
 /// One more connection to a file that is open already, for reading. Another file at its path is refused: where that is
 /// empty, SQLite deletes the log beside it, and with the log all that is in no other place.
-pub(super) fn read_only(opened: &DatabaseFile) -> Result<Connection, Fault> {
+pub(super) fn read_only(opened: &DatabaseFile) -> Result<Connection, StoreFault> {
     opened.in_place()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(opened.path(), flags)?;
@@ -207,8 +208,8 @@ pub(super) fn read_only(opened: &DatabaseFile) -> Result<Connection, Fault> {
 
 /// Copies the file to one that must not exist, and gives the number of migrations that it has seen. Nothing at it or beside it is
 /// changed or made.
-pub(super) fn copied(path: &Path, to: &Path) -> Result<i64, OpenError> {
-    let told = |error: rusqlite::Error| OpenError::Sqlite(sql_message(path, &error));
+pub(super) fn copied(path: &Path, to: &Path) -> Result<i64, SqliteOpenError> {
+    let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
     let connection = looking(path).map_err(told)?;
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(told)?;
     let form = form(path, &connection)?;
@@ -238,68 +239,68 @@ fn looking(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(name + "?immutable=1", flags | OpenFlags::SQLITE_OPEN_URI)
 }
 
-fn make_folder(path: &Path) -> Result<(), OpenError> {
+fn make_folder(path: &Path) -> Result<(), SqliteOpenError> {
     let Some(folder) = path.parent() else { return Ok(()) };
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .map_err(|source| OpenError::Folder { path: folder.into(), source })
+        .map_err(|source| SqliteOpenError::Folder { path: folder.into(), source })
 }
 
 /// Makes the file with its mode before SQLite would make it with a wider one.
-fn make_file(path: &Path) -> Result<(), OpenError> {
+fn make_file(path: &Path) -> Result<(), SqliteOpenError> {
     // Closing any descriptor of a file drops all of the process's POSIX locks on it, SQLite's too. Only the
     // open that makes the file has such a descriptor, and nobody else gets past here before it is closed.
     static MAKING: Mutex<()> = Mutex::new(());
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-    let told = |source: io::Error| OpenError::File { path: path.into(), source };
+    let told = |source: io::Error| SqliteOpenError::File { path: path.into(), source };
     // A new one would be read by nobody: the server has the old one open.
     if let Some(server) = server_of(path).filter(|_| !path.exists()) {
-        return Err(OpenError::Deleted { path: path.into(), server });
+        return Err(SqliteOpenError::Deleted { path: path.into(), server });
     }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            return Err(OpenError::ReadOnly { path: path.into() });
+            return Err(SqliteOpenError::ReadOnly { path: path.into() });
         }
         Err(error) => return Err(told(error)),
     }
     let metadata = std::fs::metadata(path).map_err(told)?;
     if metadata.is_dir() {
-        return Err(OpenError::IsAFolder { path: path.into() });
+        return Err(SqliteOpenError::IsAFolder { path: path.into() });
     }
     // SQLite takes an empty file for a new database. Somebody who makes one at this moment has no lock yet, or serves.
     if metadata.len() == 0 && server_of(path).is_none() && was_locked(path) {
-        return Err(OpenError::Emptied { path: path.into() });
+        return Err(SqliteOpenError::Emptied { path: path.into() });
     }
     // SQLite keeps its log beside one name: what is written by another is lost.
     if metadata.nlink() > 1 {
-        return Err(OpenError::Linked { path: path.into(), names: metadata.nlink() });
+        return Err(SqliteOpenError::Linked { path: path.into(), names: metadata.nlink() });
     }
     // Also where the user may write in spite of it: whoever took the permission away meant it.
     if metadata.permissions().readonly() {
-        return Err(OpenError::ReadOnly { path: path.into() });
+        return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
     Ok(())
 }
 
 /// The connection that may write to it, with the schema of this version.
-pub(super) fn connect(path: &Path, purpose: Purpose) -> Result<Connection, OpenError> {
-    let told = |error: rusqlite::Error| OpenError::Sqlite(sql_message(path, &error));
+pub(super) fn connect(path: &Path, purpose: OpenPurpose) -> Result<Connection, SqliteOpenError> {
+    let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
     prepare(&connection).map_err(told)?;
     // SQLite falls back to reading when it may not write.
     if connection.is_readonly(MAIN_DB).map_err(told)? {
-        return Err(OpenError::ReadOnly { path: path.into() });
+        return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
     // Before anything is changed, the journal mode too.
     form(path, &connection)?;
     let mode = write_ahead(&connection).map_err(told)?;
     if mode != "wal" {
-        return Err(OpenError::NoLog { path: path.into(), mode });
+        return Err(SqliteOpenError::NoLog { path: path.into(), mode });
     }
     migrate(path, purpose, &mut connection)?;
     Ok(connection)
@@ -328,7 +329,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// How many migrations the file has seen; refuses files that are not ours to change.
-fn form(path: &Path, connection: &Connection) -> Result<i64, OpenError> {
+fn form(path: &Path, connection: &Connection) -> Result<i64, SqliteOpenError> {
     let (form, application, tables): (i64, i64, i64) = connection
         .query_row(
             "SELECT (SELECT user_version FROM pragma_user_version),
@@ -337,34 +338,34 @@ fn form(path: &Path, connection: &Connection) -> Result<i64, OpenError> {
             [],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
-        .map_err(|error| OpenError::Sqlite(sql_message(path, &error)))?;
+        .map_err(|error| SqliteOpenError::Sqlite(sql_message(path, &error)))?;
     let fresh = form == 0 && application == 0 && tables == 0;
     if !fresh && application != APPLICATION_ID {
-        return Err(OpenError::Foreign { path: path.into() });
+        return Err(SqliteOpenError::Foreign { path: path.into() });
     }
     if form > VERSION {
-        return Err(OpenError::Newer { path: path.into(), found: form });
+        return Err(SqliteOpenError::Newer { path: path.into(), found: form });
     }
     Ok(form)
 }
 
 /// Applies what is missing, in one transaction: another process may be doing the same.
-fn migrate(path: &Path, purpose: Purpose, connection: &mut Connection) -> Result<(), OpenError> {
-    let told = |error: rusqlite::Error| OpenError::Sqlite(sql_message(path, &error));
+fn migrate(path: &Path, purpose: OpenPurpose, connection: &mut Connection) -> Result<(), SqliteOpenError> {
+    let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
     let form = form(path, &transaction)?;
     if form < VERSION {
         // It would meet tables that it does not know, in the middle of its work.
-        let is_other = |server: &Held| server.pid.is_some_and(|pid| pid != std::process::id());
+        let is_other = |server: &ServeLockHolder| server.pid.is_some_and(|pid| pid != std::process::id());
         if let Some(server) = server_of(path).filter(|server| form > 0 && is_other(server)) {
-            return Err(OpenError::InUse { path: path.into(), form, server });
+            return Err(SqliteOpenError::InUse { path: path.into(), form, server });
         }
         let applied = usize::try_from(form).unwrap_or(0);
         for migration in MIGRATIONS.iter().skip(applied) {
             // What the statement was helps nobody who did not write it.
             transaction.execute_batch(migration).map_err(|error| {
                 if matches!(error, rusqlite::Error::SqlInputError { .. }) {
-                    return OpenError::Misfit { path: path.into(), said: applied };
+                    return SqliteOpenError::Misfit { path: path.into(), said: applied };
                 }
                 told(error)
             })?;
@@ -375,11 +376,11 @@ fn migrate(path: &Path, purpose: Purpose, connection: &mut Connection) -> Result
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(told)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(told)?;
     }
-    if purpose == Purpose::Use {
+    if purpose == OpenPurpose::Use {
         let half =
             transaction.query_row("SELECT source FROM transfer LIMIT 1", [], |row| row.get(0)).optional();
         if let Some(source_name) = half.map_err(told)? {
-            return Err(OpenError::HalfCopied { path: path.into(), source_name });
+            return Err(SqliteOpenError::HalfCopied { path: path.into(), source_name });
         }
     }
     transaction.commit().map_err(told)
@@ -392,7 +393,8 @@ mod tests {
     #[test]
     fn the_writing_connection_flushes_and_checks() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = connect(&prepared(&folder.path().join("truing.db")).unwrap(), Purpose::Use).unwrap();
+        let connection =
+            connect(&prepared(&folder.path().join("truing.db")).unwrap(), OpenPurpose::Use).unwrap();
         let pragma = |name: &str| -> String {
             connection
                 .query_row(&format!("SELECT cast({name} AS text) FROM pragma_{name}"), [], |row| row.get(0))
@@ -428,7 +430,7 @@ mod tests {
             let names = std::fs::read_dir(folder.path()).unwrap();
             names.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
         };
-        let writer = connect(&path, Purpose::Use).unwrap();
+        let writer = connect(&path, OpenPurpose::Use).unwrap();
         writer.execute("UPDATE store SET counter = 7", []).unwrap();
         let other = tempfile::tempdir().unwrap();
         // While it is used, with a part of it in the log; then at rest.
@@ -451,7 +453,7 @@ mod tests {
     fn a_reading_connection_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = prepared(&folder.path().join("truing.db")).unwrap();
-        let _writer = connect(&path, Purpose::Use).unwrap();
+        let _writer = connect(&path, OpenPurpose::Use).unwrap();
         let reader = read_only(&DatabaseFile::at(path)).unwrap();
         reader.execute("UPDATE store SET counter = 9", []).unwrap_err();
     }

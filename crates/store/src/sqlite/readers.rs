@@ -6,30 +6,30 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use truing_core::port::StoreError;
 
-use crate::sql::Connection as Statements;
+use crate::sql::SqlTransaction as Statements;
 
 use super::database_file::DatabaseFile;
-use super::named::Named;
+use super::named::OpenFileGuard;
 use super::open;
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 
 /// Connections that read at once; more reads wait.
 const READERS: usize = 4;
 
 /// A few connections, opened when they are first needed.
-pub(super) struct Readers {
+pub(super) struct ReaderPool {
     opened: Arc<DatabaseFile>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
     /// A read that is under way may outlive the store.
-    _named: Arc<Named>,
+    _named: Arc<OpenFileGuard>,
 }
 
 /// A query. In a box, so that the thread's task is generated once a result, and not once a query.
-type BoxedQuery<T> = Box<dyn FnOnce(&Statements) -> Result<T, Fault> + Send>;
+type BoxedQuery<T> = Box<dyn FnOnce(&Statements) -> Result<T, StoreFault> + Send>;
 
-impl Readers {
-    pub(super) fn new(opened: Arc<DatabaseFile>, named: Arc<Named>) -> Self {
+impl ReaderPool {
+    pub(super) fn new(opened: Arc<DatabaseFile>, named: Arc<OpenFileGuard>) -> Self {
         let permits = Arc::new(Semaphore::new(READERS));
         Self { opened, permits, idle: Mutex::new(Vec::new()), _named: named }
     }
@@ -37,7 +37,7 @@ impl Readers {
     pub(super) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Statements) -> Result<T, Fault> + Send + 'static,
+        F: FnOnce(&Statements) -> Result<T, StoreFault> + Send + 'static,
     {
         let path = self.opened.path();
         let stopped = || StoreError::Unavailable(format!("{}: reading was interrupted", path.display()));
@@ -52,7 +52,7 @@ impl Readers {
         .map_err(|_| stopped())?
     }
 
-    fn read_now<T>(&self, work: impl FnOnce(&Statements) -> Result<T, Fault>) -> Result<T, Fault> {
+    fn read_now<T>(&self, work: impl FnOnce(&Statements) -> Result<T, StoreFault>) -> Result<T, StoreFault> {
         let connection = match self.idle().pop() {
             Some(connection) => connection,
             None => open::read_only(&self.opened)?,

@@ -3,19 +3,19 @@
 use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
-use crate::fault::Fault;
-use crate::sql::{Dialect, Engine, Field, Row, Value, names, places};
+use crate::fault::StoreFault;
+use crate::sql::{SqlDialect, SqlEngine, SqlRow, SqlValue, TableColumn, names, places};
 
-impl Engine for Connection {
-    fn dialect(&self) -> Dialect {
-        Dialect::Sqlite
+impl SqlEngine for Connection {
+    fn dialect(&self) -> SqlDialect {
+        SqlDialect::Sqlite
     }
 
-    fn change(&self, sql: &str, values: &[Value]) -> Result<usize, Fault> {
+    fn change(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault> {
         Ok(self.prepare_cached(sql)?.execute(params_from_iter(values))?)
     }
 
-    fn select(&self, sql: &str, values: &[Value], limit: usize) -> Result<Vec<Row>, Fault> {
+    fn select(&self, sql: &str, values: &[SqlValue], limit: usize) -> Result<Vec<SqlRow>, StoreFault> {
         let mut statement = self.prepare_cached(sql)?;
         let columns = statement.column_count();
         let mut rows = statement.query(params_from_iter(values))?;
@@ -24,12 +24,12 @@ impl Engine for Connection {
             && let Some(row) = rows.next()?
         {
             let value = |column| Ok::<_, rusqlite::Error>(value(row.get_ref(column)?));
-            read.push(Row((0..columns).map(value).collect::<Result<_, _>>()?));
+            read.push(SqlRow((0..columns).map(value).collect::<Result<_, _>>()?));
         }
         Ok(read)
     }
 
-    fn insert(&self, table: &str, fields: &[Field], rows: &[Row]) -> Result<(), Fault> {
+    fn insert(&self, table: &str, fields: &[TableColumn], rows: &[SqlRow]) -> Result<(), StoreFault> {
         let (names, places) = (names(fields), places(1, fields.len()));
         let mut insert = self.prepare_cached(&format!("INSERT INTO {table} ({names}) VALUES ({places})"))?;
         for row in rows {
@@ -39,7 +39,7 @@ impl Engine for Connection {
     }
 }
 
-impl ToSql for Value {
+impl ToSql for SqlValue {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
             Self::Null | Self::Other => ToSqlOutput::Owned(SqliteValue::Null),
@@ -50,14 +50,14 @@ impl ToSql for Value {
     }
 }
 
-fn value(column: ValueRef<'_>) -> Value {
+fn value(column: ValueRef<'_>) -> SqlValue {
     match column {
-        ValueRef::Null => Value::Null,
-        ValueRef::Blob(_) => Value::Other,
-        ValueRef::Integer(number) => Value::Integer(number),
-        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Null => SqlValue::Null,
+        ValueRef::Blob(_) => SqlValue::Other,
+        ValueRef::Integer(number) => SqlValue::Integer(number),
+        ValueRef::Real(number) => SqlValue::Real(number),
         ValueRef::Text(text) => {
-            std::str::from_utf8(text).map_or(Value::Other, |text| Value::Text(text.to_owned()))
+            std::str::from_utf8(text).map_or(SqlValue::Other, |text| SqlValue::Text(text.to_owned()))
         }
     }
 }

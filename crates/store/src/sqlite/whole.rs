@@ -3,8 +3,8 @@
 use rusqlite::ffi;
 use truing_core::port::StoreError;
 
-use crate::fault::Fault;
-use crate::sql::Dialect;
+use crate::fault::StoreFault;
+use crate::sql::SqlDialect;
 use crate::store::Store;
 
 /// What SQLite says of a file that is whole.
@@ -20,14 +20,14 @@ impl Store {
     #[truing_core::boxed_future]
     pub async fn check(&self) -> Result<(), StoreError> {
         self.read(|connection| {
-            if connection.dialect() == Dialect::Postgres {
+            if connection.dialect() == SqlDialect::Postgres {
                 return Ok(());
             }
             let said: String = connection.sql("PRAGMA quick_check(1)").only((), |row| row.get(0))?;
             if said == WHOLE {
                 return Ok(());
             }
-            Err(Fault::Sqlite(rusqlite::Error::SqliteFailure(
+            Err(StoreFault::Sqlite(rusqlite::Error::SqliteFailure(
                 ffi::Error::new(ffi::SQLITE_CORRUPT),
                 Some(said),
             )))

@@ -10,12 +10,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use truing_core::port::StoreError;
 
-use crate::sql::Connection as Statements;
+use crate::sql::SqlTransaction as Statements;
 
-use super::open::OpenError;
+use super::open::SqliteOpenError;
 use crate::clock::StoreClock;
-use crate::fault::Fault;
-use crate::watch::Watch;
+use crate::fault::StoreFault;
+use crate::watch::StoreMonitor;
 
 /// Jobs that may wait; more callers wait for a place.
 const QUEUE: usize = 1024;
@@ -24,21 +24,21 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 256;
 
 /// The way to the writing thread. Dropping it finishes what is waiting and closes the connection.
-pub(super) struct Writer {
+pub(super) struct WriterHandle {
     path: Arc<Path>,
     /// None only while dropping.
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    jobs: Option<mpsc::Sender<Box<dyn WriteJob>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Writer {
+impl WriterHandle {
     pub(super) fn start(
         mut connection: Connection,
         path: Arc<Path>,
         clock: Arc<StoreClock>,
-        watch: Arc<Watch>,
-    ) -> Result<Self, OpenError> {
-        let (jobs, mut waiting) = mpsc::channel::<Box<dyn Job>>(QUEUE);
+        watch: Arc<StoreMonitor>,
+    ) -> Result<Self, SqliteOpenError> {
+        let (jobs, mut waiting) = mpsc::channel::<Box<dyn WriteJob>>(QUEUE);
         let own_path = Arc::clone(&path);
         let work = move || {
             while let Some(first) = waiting.blocking_recv() {
@@ -54,14 +54,14 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(work)
-            .map_err(|source| OpenError::Thread { path: path.to_path_buf(), source })?;
+            .map_err(|source| SqliteOpenError::Thread { path: path.to_path_buf(), source })?;
         Ok(Self { path, jobs: Some(jobs), thread: Some(thread) })
     }
 
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Statements) -> Result<T, Fault> + Send + 'static,
+        F: FnOnce(&Statements) -> Result<T, StoreFault> + Send + 'static,
     {
         let stopped = || {
             StoreError::Unavailable(format!(
@@ -76,7 +76,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for WriterHandle {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
@@ -87,7 +87,7 @@ impl Drop for Writer {
 }
 
 /// A piece of work with its answer's type hidden.
-trait Job: Send {
+trait WriteJob: Send {
     /// Does the work and keeps the answer until the transaction is durable. False: undo it.
     fn run(&mut self, connection: &Statements, path: &Path) -> bool;
 
@@ -95,26 +95,26 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: &Result<(), StoreError>);
 }
 
-struct Work<T, F> {
+struct PendingWrite<T, F> {
     work: Option<F>,
     result: Option<Result<T, StoreError>>,
     caller: oneshot::Sender<Result<T, StoreError>>,
 }
 
 /// A job and where its answer will be.
-fn job<T, F>(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>)
+fn job<T, F>(work: F) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, StoreError>>)
 where
     T: Send + 'static,
-    F: FnOnce(&Statements) -> Result<T, Fault> + Send + 'static,
+    F: FnOnce(&Statements) -> Result<T, StoreFault> + Send + 'static,
 {
     let (caller, answer) = oneshot::channel();
-    (Box::new(Work { work: Some(work), result: None, caller }), answer)
+    (Box::new(PendingWrite { work: Some(work), result: None, caller }), answer)
 }
 
-impl<T, F> Job for Work<T, F>
+impl<T, F> WriteJob for PendingWrite<T, F>
 where
     T: Send,
-    F: FnOnce(&Statements) -> Result<T, Fault> + Send,
+    F: FnOnce(&Statements) -> Result<T, StoreFault> + Send,
 {
     fn run(&mut self, connection: &Statements, path: &Path) -> bool {
         self.result = self.work.take().map(|work| work(connection).map_err(|fault| fault.told(path)));
@@ -135,8 +135,8 @@ where
 fn commit_and_answer(
     connection: &mut Connection,
     path: &Path,
-    (clock, watch): (&StoreClock, &Watch),
-    mut batch: Vec<Box<dyn Job>>,
+    (clock, watch): (&StoreClock, &StoreMonitor),
+    mut batch: Vec<Box<dyn WriteJob>>,
 ) {
     let began = Instant::now();
     let committed = commit(connection, path, clock, &mut batch).map_err(|fault| fault.told(path));
@@ -154,8 +154,8 @@ fn commit(
     connection: &mut Connection,
     path: &Path,
     clock: &StoreClock,
-    batch: &mut [Box<dyn Job>],
-) -> Result<(), Fault> {
+    batch: &mut [Box<dyn WriteJob>],
+) -> Result<(), StoreFault> {
     // Immediate: a read transaction that wants to write later is refused at once, whatever the busy timeout.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     clock.observe(&*transaction)?;
@@ -164,7 +164,7 @@ fn commit(
         // What undoes the transaction undoes its only job. A savepoint would keep a copy of every page it changes.
         if !job.run(&*transaction, path) {
             return if transaction.is_autocommit() {
-                Err(Fault::Undone)
+                Err(StoreFault::Undone)
             } else {
                 Ok(transaction.rollback()?)
             };
@@ -175,7 +175,7 @@ fn commit(
             if !job.run(&*transaction, path) {
                 // Some failures of the disk make SQLite undo everything, not just the statement.
                 if transaction.is_autocommit() {
-                    return Err(Fault::Undone);
+                    return Err(StoreFault::Undone);
                 }
                 transaction.prepare_cached("ROLLBACK TO job")?.execute([])?;
             }
@@ -194,7 +194,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use tempfile::TempDir;
-    use truing_core::id::Millis;
+    use truing_core::id::UnixMillis;
     use truing_core::port::Clock;
 
     use super::super::database_file::DatabaseFile;
@@ -205,8 +205,8 @@ mod tests {
     struct Still;
 
     impl Clock for Still {
-        fn now(&self) -> Millis {
-            Millis(1)
+        fn now(&self) -> UnixMillis {
+            UnixMillis(1)
         }
     }
 
@@ -217,7 +217,7 @@ mod tests {
         (folder, store, path)
     }
 
-    fn insert(connection: &Statements, key: &str) -> Result<(), Fault> {
+    fn insert(connection: &Statements, key: &str) -> Result<(), StoreFault> {
         connection.sql("INSERT INTO slot (key, version, body) VALUES (?1, 1, '')").execute([key]).map(drop)
     }
 

@@ -1,13 +1,13 @@
 //! What people dismissed: one row a finding, its last word.
 
-use crate::sql::Connection;
+use crate::sql::SqlTransaction;
 use truing_core::dismissal::Dismissal;
-use truing_core::id::Key;
+use truing_core::id::SlotKey;
 
-use crate::fault::{Fault, from_json, to_json};
+use crate::fault::{StoreFault, from_json, to_json};
 
 /// Replaces what was said of the same finding; each word has a greater version than the one before.
-pub(super) fn put(connection: &Connection, key: &Key, said: &Dismissal) -> Result<(), Fault> {
+pub(super) fn put(connection: &SqlTransaction, key: &SlotKey, said: &Dismissal) -> Result<(), StoreFault> {
     let sql = "INSERT INTO dismissal (key, finding, version, body) VALUES (?1, ?2, 1, ?3)
                ON CONFLICT (key, finding) DO UPDATE SET version = dismissal.version + 1, body = excluded.body";
     let row = (key.as_str(), said.finding.as_str(), to_json(said)?);
@@ -16,7 +16,7 @@ pub(super) fn put(connection: &Connection, key: &Key, said: &Dismissal) -> Resul
 }
 
 /// What was dismissed on a key.
-pub(super) fn of(connection: &Connection, key: &Key) -> Result<Vec<Dismissal>, Fault> {
+pub(super) fn of(connection: &SqlTransaction, key: &SlotKey) -> Result<Vec<Dismissal>, StoreFault> {
     connection
         .sql("SELECT body, finding FROM dismissal WHERE key = ?1 ORDER BY finding")
         .query([key.as_str()], |row| {

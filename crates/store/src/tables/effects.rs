@@ -1,16 +1,18 @@
 //! Effects: the intent of each, written before its call, and its end. Of all leases on one key only the one with the
 //! greatest token may write.
 
-use crate::sql::Connection;
+use crate::sql::SqlTransaction;
 use async_trait::async_trait;
-use truing_core::id::{CommentId, FindingId, Key, Millis, Token, Topic};
-use truing_core::port::{EffectLog, Entry, EntryState, Replacement, StoreError, Writer};
-use truing_core::publish::{Item, Producer};
+use truing_core::id::{CommentId, FencingToken, FindingId, SlotKey, Topic, UnixMillis};
+use truing_core::port::{
+    EffectEntry, EffectEntryChange, EffectEntryState, EffectLog, EffectOwner, StoreError,
+};
+use truing_core::publish::{CommentSubject, Producer};
 
 use super::forget::BATCH;
 use super::runs::row::fenced;
 use super::slots::raise_counter;
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 use crate::store::Store;
 
 impl Store {
@@ -19,7 +21,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_effects(&self, before: Millis) -> Result<usize, StoreError> {
+    pub async fn forget_effects(&self, before: UnixMillis) -> Result<usize, StoreError> {
         self.write(move |connection| {
             let sql = "DELETE FROM effect WHERE (key, producer, topic) IN
                        (SELECT key, producer, topic FROM effect WHERE at < ?1 ORDER BY at LIMIT ?2)";
@@ -33,7 +35,7 @@ impl Store {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PostedFinding {
     /// The key of the pull request.
-    pub key: Key,
+    pub key: SlotKey,
     /// The id of the finding.
     pub finding: FindingId,
 }
@@ -45,20 +47,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the records cannot be read.
     #[truing_core::boxed_future]
-    pub async fn posted_findings(&self, since: Millis) -> Result<Vec<PostedFinding>, StoreError> {
+    pub async fn posted_findings(&self, since: UnixMillis) -> Result<Vec<PostedFinding>, StoreError> {
         self.read(move |connection| {
             let sql = "SELECT key, topic FROM effect
                        WHERE producer = ?1 AND at >= ?2 AND lost IS NULL AND topic LIKE 'item/%' ORDER BY key, topic";
             let select = connection.sql(sql);
             let posted = select.query((Producer::Review.as_str(), since.0), |row| {
                 let (key, topic): (String, String) = (row.get(0)?, row.get(1)?);
-                Ok((Key::new(key), Item::of_topic(&Topic::new(topic))))
+                Ok((SlotKey::new(key), CommentSubject::of_topic(&Topic::new(topic))))
             })?;
-            let posted = posted.collect::<Result<Vec<_>, Fault>>()?.into_iter();
+            let posted = posted.collect::<Result<Vec<_>, StoreFault>>()?.into_iter();
             Ok(posted
                 .filter_map(|(key, item)| match item {
-                    Some(Item::Finding(finding)) => Some(PostedFinding { key, finding }),
-                    Some(Item::Summary) | None => None,
+                    Some(CommentSubject::Finding(finding)) => Some(PostedFinding { key, finding }),
+                    Some(CommentSubject::Summary) | None => None,
                 })
                 .collect())
         })
@@ -68,21 +70,25 @@ impl Store {
 
 #[async_trait]
 impl EffectLog for Store {
-    async fn effects(&self, writer: &Writer, topics: &[Topic]) -> Result<Vec<Option<Entry>>, StoreError> {
+    async fn effects(
+        &self,
+        writer: &EffectOwner,
+        topics: &[Topic],
+    ) -> Result<Vec<Option<EffectEntry>>, StoreError> {
         let (writer, topics) = (writer.clone(), topics.to_vec());
         self.read(move |connection| topics.iter().map(|topic| entry(connection, &writer, topic)).collect())
             .await
     }
 
-    async fn open_effects(&self, writer: &Writer) -> Result<Vec<(Topic, Entry)>, StoreError> {
+    async fn open_effects(&self, writer: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError> {
         let writer = writer.clone();
         self.read(move |connection| {
             let sql = "SELECT topic, content, at, lost FROM effect
                        WHERE key = ?1 AND producer = ?2 AND lost IS NOT NULL ORDER BY at, topic";
             let select = connection.sql(sql);
             let open = select.query((writer.key.as_str(), writer.producer.as_str()), |row| {
-                let state = EntryState::Open { lost: row.get(3)? };
-                let entry = Entry { content: row.get(1)?, at: Millis(row.get(2)?), state };
+                let state = EffectEntryState::Open { lost: row.get(3)? };
+                let entry = EffectEntry { content: row.get(1)?, at: UnixMillis(row.get(2)?), state };
                 Ok((Topic::new(row.get::<String>(0)?), entry))
             })?;
             open.collect::<Result<_, _>>()
@@ -90,7 +96,11 @@ impl EffectLog for Store {
         .await
     }
 
-    async fn replace_effects(&self, writer: &Writer, changes: &[Replacement]) -> Result<bool, StoreError> {
+    async fn replace_effects(
+        &self,
+        writer: &EffectOwner,
+        changes: &[EffectEntryChange],
+    ) -> Result<bool, StoreError> {
         let (by, changes) = (writer.clone(), changes.to_vec());
         let replaced = self.write(move |connection| replace(connection, &by, &changes)).await?;
         if let Some(token) = writer.token {
@@ -100,29 +110,37 @@ impl EffectLog for Store {
     }
 }
 
-fn entry(connection: &Connection, writer: &Writer, topic: &Topic) -> Result<Option<Entry>, Fault> {
+fn entry(
+    connection: &SqlTransaction,
+    writer: &EffectOwner,
+    topic: &Topic,
+) -> Result<Option<EffectEntry>, StoreFault> {
     let sql = "SELECT content, at, lost, comment FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3";
     let key = (writer.key.as_str(), writer.producer.as_str(), topic.as_str());
 
     connection.sql(sql).first(key, |row| {
         let state = match row.get(2)? {
-            Some(lost) => EntryState::Open { lost },
-            None => EntryState::Done { comment: row.get::<Option<String>>(3)?.map(CommentId::new) },
+            Some(lost) => EffectEntryState::Open { lost },
+            None => EffectEntryState::Done { comment: row.get::<Option<String>>(3)?.map(CommentId::new) },
         };
-        Ok(Entry { content: row.get(0)?, at: Millis(row.get(1)?), state })
+        Ok(EffectEntry { content: row.get(0)?, at: UnixMillis(row.get(1)?), state })
     })
 }
 
-fn replace(connection: &Connection, writer: &Writer, changes: &[Replacement]) -> Result<bool, Fault> {
+fn replace(
+    connection: &SqlTransaction,
+    writer: &EffectOwner,
+    changes: &[EffectEntryChange],
+) -> Result<bool, StoreFault> {
     if let Some(token) = writer.token {
         let newest = "SELECT max(token) FROM (SELECT token FROM effect WHERE key = ?1
                                               UNION ALL SELECT token FROM run WHERE key = ?1) AS tokens";
         let newest: Option<u64> = connection.sql(newest).only([writer.key.as_str()], |row| row.get(0))?;
         if let Some(newest) = newest.filter(|newest| *newest > token.0) {
-            return Err(fenced(&writer.key, Token(newest)));
+            return Err(fenced(&writer.key, FencingToken(newest)));
         }
     }
-    for Replacement { topic, known, .. } in changes {
+    for EffectEntryChange { topic, known, .. } in changes {
         if entry(connection, writer, topic)? != *known {
             return Ok(false);
         }
@@ -134,15 +152,15 @@ fn replace(connection: &Connection, writer: &Writer, changes: &[Replacement]) ->
                   ON CONFLICT (key, producer, topic) DO UPDATE
                   SET token = excluded.token, content = excluded.content, at = excluded.at, lost = excluded.lost,
                       comment = excluded.comment";
-    for Replacement { topic, new, .. } in changes {
+    for EffectEntryChange { topic, new, .. } in changes {
         let key = (writer.key.as_str(), writer.producer.as_str(), topic.as_str());
         let Some(new) = new else {
             connection.sql(delete).execute(key)?;
             continue;
         };
         let (lost, comment) = match &new.state {
-            EntryState::Open { lost } => (Some(*lost), None),
-            EntryState::Done { comment } => (None, comment.as_ref().map(CommentId::as_str)),
+            EffectEntryState::Open { lost } => (Some(*lost), None),
+            EffectEntryState::Done { comment } => (None, comment.as_ref().map(CommentId::as_str)),
         };
         let row = (key.0, key.1, key.2, token, &new.content, new.at.0, lost, comment);
         connection.sql(insert).execute(row)?;

@@ -1,12 +1,12 @@
 //! Forgetting what is old, some rows at a time.
 
-use truing_core::id::{Key, Millis};
+use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::StoreError;
 use truing_core::slot::Slot;
 
 use super::runs::row;
-use crate::fault::Fault;
-use crate::sql::Connection;
+use crate::fault::StoreFault;
+use crate::sql::SqlTransaction;
 use crate::store::{Store, apart};
 
 /// Rows that one write forgets: others wait for no longer than that takes.
@@ -28,7 +28,7 @@ impl Store {
     #[truing_core::boxed_future]
     pub async fn forget_runs(
         &self,
-        before: Millis,
+        before: UnixMillis,
         after: Option<RunMark>,
     ) -> Result<(usize, Option<RunMark>), StoreError> {
         self.write(move |connection| forget_runs(connection, before, after)).await
@@ -40,7 +40,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_other_runs(&self, before: Millis) -> Result<usize, StoreError> {
+    pub async fn forget_other_runs(&self, before: UnixMillis) -> Result<usize, StoreError> {
         self.write(move |connection| row::forget_others(connection, before, BATCH)).await
     }
 
@@ -49,7 +49,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_events(&self, before: Millis) -> Result<usize, StoreError> {
+    pub async fn forget_events(&self, before: UnixMillis) -> Result<usize, StoreError> {
         // Ids grow with time, but for a clock that was set back: as a rule the first ones are the oldest, and where
         // they are not, others must not wait while all are looked at.
         let old: Vec<i64> = self
@@ -74,7 +74,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_comments(&self, before: Millis) -> Result<usize, StoreError> {
+    pub async fn forget_comments(&self, before: UnixMillis) -> Result<usize, StoreError> {
         self.write(move |connection| {
             let sql = "DELETE FROM comment_seen WHERE (forge, repository, kind, id) IN
                        (SELECT forge, repository, kind, id FROM comment_seen
@@ -112,7 +112,7 @@ impl Store {
 }
 
 /// Some of these keys: those of which history says nothing any more.
-fn unheard(connection: &Connection, keys: &[Key]) -> Result<Vec<Key>, Fault> {
+fn unheard(connection: &SqlTransaction, keys: &[SlotKey]) -> Result<Vec<SlotKey>, StoreFault> {
     let event = connection.sql("SELECT 1 FROM event WHERE key = ?1 LIMIT 1");
     let run =
         connection.sql("SELECT 1 FROM run WHERE key = ?1 AND loop = 'review' AND ended IS NULL LIMIT 1");
@@ -129,17 +129,17 @@ fn unheard(connection: &Connection, keys: &[Key]) -> Result<Vec<Key>, Fault> {
 }
 
 fn forget_runs(
-    connection: &Connection,
-    before: Millis,
+    connection: &SqlTransaction,
+    before: UnixMillis,
     after: Option<RunMark>,
-) -> Result<(usize, Option<RunMark>), Fault> {
+) -> Result<(usize, Option<RunMark>), StoreFault> {
     let after = after.unwrap_or(RunMark { ended: i64::MIN, row: i64::MIN });
     let sql = "SELECT ended, rowid, key, token FROM run
                WHERE loop = 'review' AND ended < ?1 AND (ended, rowid) > (?2, ?3) ORDER BY ended, rowid LIMIT ?4";
     let looked: Vec<(RunMark, String, u64)> = connection
         .sql(sql)
         .query((before.0, after.ended, after.row, BATCH), |row| {
-            Ok::<_, Fault>((RunMark { ended: row.get(0)?, row: row.get(1)? }, row.get(2)?, row.get(3)?))
+            Ok::<_, StoreFault>((RunMark { ended: row.get(0)?, row: row.get(1)? }, row.get(2)?, row.get(3)?))
         })?
         .collect::<Result<_, _>>()?;
     // What came before the newest published run is no longer needed; where there is none, what came before the

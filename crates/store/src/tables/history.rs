@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::json;
 
-use crate::sql::{Connection, Row};
-use truing_core::id::{Key, Millis, RunId, Token};
+use crate::sql::{SqlRow, SqlTransaction};
+use truing_core::id::{FencingToken, RunId, SlotKey, UnixMillis};
 use truing_core::outcome::ReviewRecord;
-use truing_core::port::{Described, Event, Revision, StoreError};
-use truing_core::run::Stage;
+use truing_core::port::{HistoryEvent, PullRevision, SlotDescription, StoreError};
+use truing_core::run::RunStage;
 use truing_core::switch::RepositoryRef;
 
 use super::operations;
 use super::runs::row::{parse_sha, parse_stage};
-use crate::fault::{Fault, from_json, readable};
+use crate::fault::{StoreFault, from_json, readable};
 use crate::store::Store;
 
 /// Events kept for each key; older ones are deleted.
@@ -28,13 +28,13 @@ pub struct RunEntry {
     /// The run.
     pub id: RunId,
     /// Its fencing token.
-    pub token: Token,
+    pub token: FencingToken,
     /// How far it came.
-    pub stage: Stage,
+    pub stage: RunStage,
     /// What it was about.
-    pub revision: Revision,
+    pub revision: PullRevision,
     /// When it began.
-    pub began: Millis,
+    pub began: UnixMillis,
     /// How it ended; none while it has not.
     pub outcome: Option<ReviewRecord>,
 }
@@ -45,7 +45,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn events(&self, key: &Key, limit: usize) -> Result<Vec<Event>, StoreError> {
+    pub async fn events(&self, key: &SlotKey, limit: usize) -> Result<Vec<HistoryEvent>, StoreError> {
         let key = key.clone();
         self.read(move |connection| {
             let sql = "SELECT at, run, what FROM event WHERE key = ?1 ORDER BY id DESC LIMIT ?2";
@@ -54,7 +54,7 @@ impl Store {
                 .query((key.as_str(), sql_limit(limit)), |row| {
                     let run: String = row.get(1)?;
                     let run = (!run.is_empty()).then(|| RunId::new(run));
-                    Ok(Event { at: Millis(row.get(0)?), key: key.clone(), run, what: row.get(2)? })
+                    Ok(HistoryEvent { at: UnixMillis(row.get(0)?), key: key.clone(), run, what: row.get(2)? })
                 })?
                 .collect()
         })
@@ -66,7 +66,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn last_outcome(&self, key: &Key) -> Result<Option<ReviewRecord>, StoreError> {
+    pub async fn last_outcome(&self, key: &SlotKey) -> Result<Option<ReviewRecord>, StoreError> {
         let key = key.clone();
         self.read(move |connection| {
             let sql =
@@ -86,7 +86,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn runs(&self, key: &Key, limit: usize) -> Result<Vec<RunEntry>, StoreError> {
+    pub async fn runs(&self, key: &SlotKey, limit: usize) -> Result<Vec<RunEntry>, StoreError> {
         let key = key.clone();
         self.read(move |connection| {
             let sql = "SELECT id, token, stage, head, base, began, record FROM run
@@ -104,7 +104,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn key_of(&self, text: &str) -> Result<Option<Key>, StoreError> {
+    pub async fn key_of(&self, text: &str) -> Result<Option<SlotKey>, StoreError> {
         let candidates = candidates(text);
         self.read(move |connection| {
             // SQLite's columns compare without case by themselves.
@@ -117,7 +117,7 @@ impl Store {
             for candidate in &candidates {
                 let key: Option<String> = find.first([candidate], |row| row.get(0))?;
                 if let Some(key) = key {
-                    return Ok(Some(Key::new(key)));
+                    return Ok(Some(SlotKey::new(key)));
                 }
             }
             Ok(None)
@@ -147,21 +147,21 @@ fn candidates(text: &str) -> Vec<String> {
     pages
 }
 
-fn run_entry(row: &Row) -> Result<RunEntry, Fault> {
+fn run_entry(row: &SqlRow) -> Result<RunEntry, StoreFault> {
     let (id, outcome): (String, Option<String>) = (row.get(0)?, row.get(6)?);
     let outcome = outcome.map(|json| from_json(&json, || format!("the outcome of run {id}"))).transpose()?;
     Ok(RunEntry {
         id: RunId::new(id),
-        token: Token(row.get(1)?),
+        token: FencingToken(row.get(1)?),
         stage: parse_stage(&row.get::<String>(2)?)?,
-        revision: Revision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
-        began: Millis(row.get(5)?),
+        revision: PullRevision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
+        began: UnixMillis(row.get(5)?),
         outcome,
     })
 }
 
 /// Adds history and deletes what is too old.
-pub(super) fn note(connection: &Connection, events: &[Event]) -> Result<(), Fault> {
+pub(super) fn note(connection: &SqlTransaction, events: &[HistoryEvent]) -> Result<(), StoreFault> {
     if events.is_empty() {
         return Ok(());
     }
@@ -190,23 +190,23 @@ pub(super) fn note(connection: &Connection, events: &[Event]) -> Result<(), Faul
 
 /// Remembers what people call keys. What is known already writes nothing: sweeps describe all they see.
 pub(super) fn describe<'a>(
-    connection: &Connection,
-    all: impl Iterator<Item = (&'a Key, &'a Described)>,
-) -> Result<(), Fault> {
+    connection: &SqlTransaction,
+    all: impl Iterator<Item = (&'a SlotKey, &'a SlotDescription)>,
+) -> Result<(), StoreFault> {
     // Of several for one key the last counts, but for a head that it lacks.
-    let mut new: BTreeMap<&Key, Described> = BTreeMap::new();
+    let mut new: BTreeMap<&SlotKey, SlotDescription> = BTreeMap::new();
     for (key, described) in all {
-        let Described { name, url, head } = described;
+        let SlotDescription { name, url, head } = described;
         let former = new.get(key).and_then(|former| former.head.clone());
         let (name, url, head) = (without_zeros(name), without_zeros(url), head.clone().or(former));
-        new.insert(key, Described { name, url, head });
+        new.insert(key, SlotDescription { name, url, head });
     }
     let heard = new.iter().filter_map(|(key, described)| {
         let (name, _) = described.name.rsplit_once('#')?;
         Some((name, RepositoryRef::of_key(key)))
     });
     operations::switch::learn(connection, heard)?;
-    let keys: Vec<Key> = new.keys().map(|key| (*key).clone()).collect();
+    let keys: Vec<SlotKey> = new.keys().map(|key| (*key).clone()).collect();
     let (mut heard, mut named) = (Vec::new(), Vec::new());
     for ((key, new), known) in new.into_iter().zip(described(connection, &keys)?) {
         let head = new.head.as_ref().or(known.as_ref().and_then(|known| known.head.as_ref()));
@@ -245,7 +245,7 @@ pub(super) fn describe<'a>(
 /// Rows as one text, and the table that a statement selects them from as `value`, with `?1` for the text. So it is one statement
 /// for any number of rows, and one round to a server.
 fn given(
-    connection: &Connection,
+    connection: &SqlTransaction,
     rows: impl IntoIterator<Item = serde_json::Value>,
 ) -> (String, &'static str) {
     let rows = serde_json::Value::Array(rows.into_iter().collect());
@@ -259,7 +259,10 @@ fn without_zeros(text: &str) -> String {
 }
 
 /// What people call these keys.
-pub(super) fn described(connection: &Connection, keys: &[Key]) -> Result<Vec<Option<Described>>, Fault> {
+pub(super) fn described(
+    connection: &SqlTransaction,
+    keys: &[SlotKey],
+) -> Result<Vec<Option<SlotDescription>>, StoreFault> {
     if let [key] = keys {
         return Ok(vec![find(connection, key)?]);
     }
@@ -267,17 +270,17 @@ pub(super) fn described(connection: &Connection, keys: &[Key]) -> Result<Vec<Opt
     let sql =
         format!("SELECT name, url, head, key FROM described WHERE key IN (SELECT value ->> 0 FROM {given})");
     let rows = connection.sql(&sql).query([&names], |row| Ok((row.get::<String>(3)?, row_of(row)?)))?;
-    let known: HashMap<String, Described> = rows.collect::<Result<_, Fault>>()?;
+    let known: HashMap<String, SlotDescription> = rows.collect::<Result<_, StoreFault>>()?;
     Ok(keys.iter().map(|key| known.get(key.as_str()).cloned()).collect())
 }
 
-fn find(connection: &Connection, key: &Key) -> Result<Option<Described>, Fault> {
+fn find(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<SlotDescription>, StoreFault> {
     connection.sql("SELECT name, url, head FROM described WHERE key = ?1").first([key.as_str()], row_of)
 }
 
-fn row_of(row: &Row) -> Result<Described, Fault> {
+fn row_of(row: &SqlRow) -> Result<SlotDescription, StoreFault> {
     let head: Option<String> = row.get(2)?;
-    Ok(Described { name: row.get(0)?, url: row.get(1)?, head: head.map(parse_sha).transpose()? })
+    Ok(SlotDescription { name: row.get(0)?, url: row.get(1)?, head: head.map(parse_sha).transpose()? })
 }
 
 /// A limit as SQLite takes it.

@@ -6,18 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sql::Connection;
-use truing_core::id::{Key, Millis};
-use truing_core::ledger::LevelKind;
-use truing_core::port::{Operations as _, StoreError};
+use crate::sql::SqlTransaction;
+use truing_core::id::{SlotKey, UnixMillis};
+use truing_core::ledger::BudgetLevelKind;
+use truing_core::port::{OperatorStore as _, StoreError};
 
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 use crate::store::{Store, apart};
-use crate::watch::{Meter, Watch};
+use crate::watch::{StoreMonitor, WriteMetrics};
 
 /// What is in the store now.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Census {
+pub struct StoreCensus {
     /// How many slots there are by state and why, as `truing queue list` names them.
     pub slots: Vec<(String, String, u64)>,
     /// How long the oldest due slot has been due; none if no slot is.
@@ -26,7 +26,7 @@ pub struct Census {
     pub untold: u64,
     /// By kind of level, in the periods that are now: how many thousandths of its limit the one has spent that has
     /// spent the greatest part.
-    pub budgets: Vec<(LevelKind, u64)>,
+    pub budgets: Vec<(BudgetLevelKind, u64)>,
     /// Slots whose row cannot be read: each is left out of everything until it is dropped.
     pub unreadable: u64,
     /// The size of the file and of its write-ahead log, in bytes.
@@ -35,7 +35,7 @@ pub struct Census {
 
 impl Store {
     /// Measures every transaction from now on. The first meter stays.
-    pub fn measure(&self, meter: Meter) {
+    pub fn measure(&self, meter: WriteMetrics) {
         let _ = self.0.watch.meter.set(meter);
     }
 
@@ -44,7 +44,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn census(&self) -> Result<Census, StoreError> {
+    pub async fn census(&self) -> Result<StoreCensus, StoreError> {
         let now = self.0.clock.now();
         let watch = Arc::clone(&self.0.watch);
         let path = self.path().map(Path::to_owned);
@@ -65,7 +65,7 @@ impl Store {
                     Ok((super::ledger::greatest_parts(connection, now)?, bytes(connection, None)?))
                 })
                 .await?;
-            return Ok(Census {
+            return Ok(StoreCensus {
                 slots: slots.into_iter().map(|(shown, count)| counted(&shown, count)).collect(),
                 oldest_due: oldest.map(|at| since(at, now)),
                 untold: untold as u64,
@@ -75,7 +75,7 @@ impl Store {
             });
         }
         self.read(move |connection| {
-            Ok(Census {
+            Ok(StoreCensus {
                 slots: slots(connection)?,
                 oldest_due: oldest_due(connection, now)?,
                 untold: super::operations::notice::count_untold(connection)?,
@@ -92,7 +92,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn unreadable(&self) -> Result<Vec<(Key, String)>, StoreError> {
+    pub async fn unreadable(&self) -> Result<Vec<(SlotKey, String)>, StoreError> {
         Ok(self.list_all().await?.1)
     }
 
@@ -101,14 +101,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_unreadable(&self, key: &Key) -> Result<bool, StoreError> {
+    pub async fn forget_unreadable(&self, key: &SlotKey) -> Result<bool, StoreError> {
         if let Some(valkey) = self.slots() {
             return apart(|| valkey.forget_unreadable(key)).await;
         }
         let wanted = key.clone();
         self.write(move |connection| {
             let found = super::slots::find(connection, wanted.clone());
-            if !matches!(found, Err(Fault::Unreadable { .. })) {
+            if !matches!(found, Err(StoreFault::Unreadable { .. })) {
                 return found.map(|_| false);
             }
             connection.sql("DELETE FROM slot WHERE key = ?1").execute([wanted.as_str()])?;
@@ -119,14 +119,15 @@ impl Store {
 }
 
 /// The number of those that were told of and still cannot be read: another process may have dropped some.
-fn still_unreadable(watch: &Watch, connection: &Connection) -> u64 {
-    let is =
-        |key: &str| matches!(super::slots::find(connection, Key::new(key)), Err(Fault::Unreadable { .. }));
+fn still_unreadable(watch: &StoreMonitor, connection: &SqlTransaction) -> u64 {
+    let is = |key: &str| {
+        matches!(super::slots::find(connection, SlotKey::new(key)), Err(StoreFault::Unreadable { .. }))
+    };
     watch.still(is) as u64
 }
 
 /// The bytes that it takes, with its log of writes.
-fn bytes(connection: &Connection, file: Option<&Path>) -> Result<u64, Fault> {
+fn bytes(connection: &SqlTransaction, file: Option<&Path>) -> Result<u64, StoreFault> {
     let Some(file) = file else {
         return connection.sql("SELECT pg_database_size(current_database())").only((), |row| row.get(0));
     };
@@ -136,13 +137,13 @@ fn bytes(connection: &Connection, file: Option<&Path>) -> Result<u64, Fault> {
     Ok(size(file) + size(log.as_ref()))
 }
 
-fn slots(connection: &Connection) -> Result<Vec<(String, String, u64)>, Fault> {
+fn slots(connection: &SqlTransaction) -> Result<Vec<(String, String, u64)>, StoreFault> {
     let sql = "SELECT shown, count(*) FROM slot GROUP BY shown";
     connection.sql(sql).query((), |row| Ok(counted(row.text(0), row.get(1)?)))?.collect()
 }
 
 /// Past what is leased or idle, the first that waits: what is due before it is ended within a look or two.
-fn oldest_due(connection: &Connection, now: Millis) -> Result<Option<Duration>, Fault> {
+fn oldest_due(connection: &SqlTransaction, now: UnixMillis) -> Result<Option<Duration>, StoreFault> {
     let by = connection.dialect().of("INDEXED BY slot_wakes", "");
     let sql = format!(
         "SELECT wakes_at FROM slot {by}
@@ -150,10 +151,10 @@ fn oldest_due(connection: &Connection, now: Millis) -> Result<Option<Duration>, 
                ORDER BY wakes_at, key LIMIT 1"
     );
     let at: Option<i64> = connection.sql(&sql).first([now.0], |row| row.get(0))?;
-    Ok(at.map(|at| since(Millis(at), now)))
+    Ok(at.map(|at| since(UnixMillis(at), now)))
 }
 
-fn since(at: Millis, now: Millis) -> Duration {
+fn since(at: UnixMillis, now: UnixMillis) -> Duration {
     Duration::from_millis(u64::try_from(now.0.saturating_sub(at.0)).unwrap_or(0))
 }
 

@@ -4,19 +4,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::sql::{Connection, Row};
+use crate::sql::{SqlRow, SqlTransaction};
 use async_trait::async_trait;
-use truing_core::id::{Key, Millis, RunId};
+use truing_core::id::{RunId, SlotKey, UnixMillis};
 use truing_core::ledger::{
-    Ask, Drawn, Grant, Known, Level, LevelKind, Purse, ReservationId, Reserved, alert, day, grant, month,
-    used_up,
+    BudgetLevel, BudgetLevelKind, BudgetUsage, CostBasis, ReservationDecision, ReservationId,
+    ReservationOutcome, ReservationRequest, RunBudget, alert, day, grant, month, used_up,
 };
 use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
-use truing_core::slot::Loop;
+use truing_core::slot::LoopKind;
 
 use super::operations::notice;
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 use crate::store::Store;
 
 /// Rows that one write forgets: others wait for no longer than that takes.
@@ -27,17 +27,26 @@ const PULL_KEPT: i64 = 400 * 24 * 60 * 60 * 1000;
 
 #[async_trait]
 impl Ledger for Store {
-    async fn reserve(&self, purse: &Purse, ask: &Ask) -> Result<Reserved, StoreError> {
+    async fn reserve(
+        &self,
+        purse: &RunBudget,
+        ask: &ReservationRequest,
+    ) -> Result<ReservationOutcome, StoreError> {
         let (purse, ask, clock) = (purse.clone(), *ask, Arc::clone(&self.0.clock));
         self.write_by_turns(move |connection| reserve(connection, &purse, &ask, clock.now())).await
     }
 
-    async fn settle(&self, of: ReservationId, cost: MicroUsd, known: Known) -> Result<MicroUsd, StoreError> {
+    async fn settle(
+        &self,
+        of: ReservationId,
+        cost: MicroUsd,
+        known: CostBasis,
+    ) -> Result<MicroUsd, StoreError> {
         let clock = Arc::clone(&self.0.clock);
         self.write_by_turns(move |connection| settle(connection, of, cost, known, clock.now())).await
     }
 
-    async fn look(&self, levels: &[Level]) -> Result<Vec<Drawn>, StoreError> {
+    async fn look(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError> {
         let (levels, clock) = (levels.to_vec(), Arc::clone(&self.0.clock));
         self.write_by_turns(move |connection| {
             expire(connection, clock.now())?;
@@ -46,7 +55,7 @@ impl Ledger for Store {
         .await
     }
 
-    async fn drawn(&self) -> Result<Vec<Drawn>, StoreError> {
+    async fn drawn(&self) -> Result<Vec<BudgetUsage>, StoreError> {
         let clock = Arc::clone(&self.0.clock);
         self.write_by_turns(move |connection| {
             let now = clock.now();
@@ -63,7 +72,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     #[truing_core::boxed_future]
-    pub async fn drawn_of(&self, key: &Key, runs: &[RunId]) -> Result<Vec<Drawn>, StoreError> {
+    pub async fn drawn_of(&self, key: &SlotKey, runs: &[RunId]) -> Result<Vec<BudgetUsage>, StoreError> {
         let (key, clock) = (key.as_str().to_owned(), Arc::clone(&self.0.clock));
         let runs: Vec<String> = runs.iter().map(|run| run.as_str().to_owned()).collect();
         self.write_by_turns(move |connection| {
@@ -71,7 +80,7 @@ impl Store {
             let columns = "SELECT id, kind, key, period, cap, spent, reserved FROM level";
             let reviews = format!("{columns} WHERE kind = 'review' AND key >= ?1 AND key < ?2");
             let run = format!("{columns} WHERE kind = 'run' AND key = ?1");
-            let mut found: Vec<Found> = connection
+            let mut found: Vec<LevelRow> = connection
                 .sql(&reviews)
                 .query((format!("{key}@"), format!("{key}A")), row_of)?
                 .collect::<Result<_, _>>()?;
@@ -90,7 +99,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     #[truing_core::boxed_future]
-    pub async fn forget_money(&self, before: Millis) -> Result<usize, StoreError> {
+    pub async fn forget_money(&self, before: UnixMillis) -> Result<usize, StoreError> {
         let clock = Arc::clone(&self.0.clock);
         self.write_by_turns(move |connection| {
             let now = clock.now();
@@ -118,7 +127,7 @@ pub struct KeySpend {
     /// The pull request, the local repository or the job; of reviews with the head, of a run that is not recorded its id.
     pub key: String,
     /// The loop; none: the run is not recorded.
-    pub run_loop: Option<Loop>,
+    pub run_loop: Option<LoopKind>,
     /// The money of calls that are settled.
     pub spent: MicroUsd,
 }
@@ -129,7 +138,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn spent_since(&self, since: Millis) -> Result<Vec<KeySpend>, StoreError> {
+    pub async fn spent_since(&self, since: UnixMillis) -> Result<Vec<KeySpend>, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
             // A specialist's own level lies within its review's.
@@ -145,7 +154,8 @@ impl Store {
             connection
                 .sql(sql)
                 .query((since.0, now.0), |row| {
-                    let run_loop = Loop::ALL.into_iter().find(|run_loop| run_loop.as_str() == row.text(1));
+                    let run_loop =
+                        LoopKind::ALL.into_iter().find(|run_loop| run_loop.as_str() == row.text(1));
                     Ok(KeySpend { key: row.get(0)?, run_loop, spent: MicroUsd(row.get(2)?) })
                 })?
                 .collect()
@@ -155,53 +165,58 @@ impl Store {
 }
 
 /// A level's row, and what was drawn on it.
-type Found = (Option<i64>, Drawn);
+type LevelRow = (Option<i64>, BudgetUsage);
 
-fn reserve(connection: &Connection, purse: &Purse, ask: &Ask, now: Millis) -> Result<Reserved, Fault> {
+fn reserve(
+    connection: &SqlTransaction,
+    purse: &RunBudget,
+    ask: &ReservationRequest,
+    now: UnixMillis,
+) -> Result<ReservationOutcome, StoreFault> {
     expire(connection, now)?;
     let mut seen = BTreeSet::new();
     let once = purse.levels.iter().filter(|level| seen.insert((level.kind, &level.key, &level.period)));
-    let found: Vec<Found> = once.map(|level| find(connection, level)).collect::<Result<_, _>>()?;
-    let (rows, drawn): (Vec<Option<i64>>, Vec<Drawn>) = found.into_iter().unzip();
+    let found: Vec<LevelRow> = once.map(|level| find(connection, level)).collect::<Result<_, _>>()?;
+    let (rows, drawn): (Vec<Option<i64>>, Vec<BudgetUsage>) = found.into_iter().unzip();
     let Some(decided) = grant(&drawn, ask) else {
         let what = format!("the run {} has no budget to draw on: nothing would bound it", purse.run);
         return Err(StoreError::Unavailable(what).into());
     };
     match decided {
-        Grant::Refused(drawn) => {
+        ReservationDecision::Refused(drawn) => {
             notice::add(connection, used_up(drawn, ask).as_slice(), now)?;
-            Ok(Reserved::Refused { level: drawn.level.clone(), left: drawn.left() })
+            Ok(ReservationOutcome::Refused { level: drawn.level.clone(), left: drawn.left() })
         }
-        Grant::Amount(amount) => {
+        ReservationDecision::Amount(amount) => {
             let sql = "INSERT INTO reservation (run, amount, expires) VALUES (?1, ?2, ?3) RETURNING id";
             let id: i64 = connection
                 .sql(sql)
                 .only((purse.run.as_str(), stored(amount), ask.expires.0), |row| row.get(0))?;
             for (row, drawn) in rows.into_iter().zip(&drawn) {
                 let reserved = add(drawn.reserved, amount);
-                let level = write(connection, row, &Drawn { reserved, ..drawn.clone() }, now)?;
+                let level = write(connection, row, &BudgetUsage { reserved, ..drawn.clone() }, now)?;
                 connection.sql("INSERT INTO draw VALUES (?1, ?2)").execute((id, level))?;
             }
-            Ok(Reserved::Granted { id: ReservationId(id), amount })
+            Ok(ReservationOutcome::Granted { id: ReservationId(id), amount })
         }
     }
 }
 
 /// A reservation as it is in the file.
-struct Kept {
+struct StoredReservation {
     id: i64,
     amount: MicroUsd,
     /// What it came to, if it is settled.
-    settled: Option<(MicroUsd, Known)>,
+    settled: Option<(MicroUsd, CostBasis)>,
 }
 
 fn settle(
-    connection: &Connection,
+    connection: &SqlTransaction,
     ReservationId(id): ReservationId,
     cost: MicroUsd,
-    known: Known,
-    now: Millis,
-) -> Result<MicroUsd, Fault> {
+    known: CostBasis,
+    now: UnixMillis,
+) -> Result<MicroUsd, StoreFault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE id = ?1";
     let kept = connection.sql(sql).first([id], kept)?;
     let Some(kept) = kept else {
@@ -215,27 +230,27 @@ fn settle(
 
 /// Settles it, unless it is settled as well already. The answer: what it is held to have cost.
 fn settle_kept(
-    connection: &Connection,
-    kept: &Kept,
+    connection: &SqlTransaction,
+    kept: &StoredReservation,
     cost: MicroUsd,
-    known: Known,
-    now: Millis,
-) -> Result<MicroUsd, Fault> {
+    known: CostBasis,
+    now: UnixMillis,
+) -> Result<MicroUsd, StoreFault> {
     let estimated = match (kept.settled, known) {
-        (None, Known::Metered | Known::Estimated) => None,
-        (Some((estimated, Known::Estimated)), Known::Metered) => Some(estimated),
-        (Some((settled, Known::Metered)), Known::Metered | Known::Estimated)
-        | (Some((settled, Known::Estimated)), Known::Estimated) => return Ok(settled),
+        (None, CostBasis::Metered | CostBasis::Estimated) => None,
+        (Some((estimated, CostBasis::Estimated)), CostBasis::Metered) => Some(estimated),
+        (Some((settled, CostBasis::Metered)), CostBasis::Metered | CostBasis::Estimated)
+        | (Some((settled, CostBasis::Estimated)), CostBasis::Estimated) => return Ok(settled),
     };
     let sql = "UPDATE reservation SET cost = ?2, known = ?3 WHERE id = ?1";
     connection.sql(sql).execute((kept.id, stored(cost), word(known)))?;
     let sql = "SELECT id, kind, key, period, cap, spent, reserved FROM level
                WHERE id IN (SELECT level FROM draw WHERE reservation = ?1)";
-    let levels: Vec<Found> = connection.sql(sql).query([kept.id], row_of)?.collect::<Result<_, _>>()?;
-    for (row, Drawn { level, spent, reserved }) in levels {
+    let levels: Vec<LevelRow> = connection.sql(sql).query([kept.id], row_of)?.collect::<Result<_, _>>()?;
+    for (row, BudgetUsage { level, spent, reserved }) in levels {
         let drawn = match estimated {
-            None => Drawn { level, spent: add(spent, cost), reserved: less(reserved, kept.amount) },
-            Some(estimated) => Drawn { level, spent: add(less(spent, estimated), cost), reserved },
+            None => BudgetUsage { level, spent: add(spent, cost), reserved: less(reserved, kept.amount) },
+            Some(estimated) => BudgetUsage { level, spent: add(less(spent, estimated), cost), reserved },
         };
         write(connection, row, &drawn, now)?;
         notice::add(connection, alert(&drawn).as_slice(), now)?;
@@ -244,79 +259,92 @@ fn settle_kept(
 }
 
 /// Settles in full what nobody has settled in time: its owner is dead, and the provider may have done all of it.
-fn expire(connection: &Connection, now: Millis) -> Result<(), Fault> {
+fn expire(connection: &SqlTransaction, now: UnixMillis) -> Result<(), StoreFault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE cost IS NULL AND expires <= ?1";
-    let dead: Vec<Kept> = connection.sql(sql).query([now.0], kept)?.collect::<Result<_, _>>()?;
+    let dead: Vec<StoredReservation> = connection.sql(sql).query([now.0], kept)?.collect::<Result<_, _>>()?;
     for kept in dead {
-        settle_kept(connection, &kept, kept.amount, Known::Estimated, now)?;
+        settle_kept(connection, &kept, kept.amount, CostBasis::Estimated, now)?;
         tracing::warn!(reservation = kept.id, cost = %kept.amount, "a call was never settled: it counts in full");
     }
     Ok(())
 }
 
-fn kept(row: &Row) -> Result<Kept, Fault> {
+fn kept(row: &SqlRow) -> Result<StoredReservation, StoreFault> {
     let (cost, known): (Option<u64>, Option<String>) = (row.get(2)?, row.get(3)?);
     // The table holds both or neither, and no other word.
-    let known = known.map(|word| if word == "metered" { Known::Metered } else { Known::Estimated });
-    Ok(Kept { id: row.get(0)?, amount: MicroUsd(row.get(1)?), settled: cost.map(MicroUsd).zip(known) })
+    let known = known.map(|word| if word == "metered" { CostBasis::Metered } else { CostBasis::Estimated });
+    Ok(StoredReservation {
+        id: row.get(0)?,
+        amount: MicroUsd(row.get(1)?),
+        settled: cost.map(MicroUsd).zip(known),
+    })
 }
 
-fn word(known: Known) -> &'static str {
+fn word(known: CostBasis) -> &'static str {
     match known {
-        Known::Metered => "metered",
-        Known::Estimated => "estimated",
+        CostBasis::Metered => "metered",
+        CostBasis::Estimated => "estimated",
     }
 }
 
 /// The sums drawn on a level, with the limit that is asked with and what people have allowed besides.
-fn find(connection: &Connection, level: &Level) -> Result<Found, Fault> {
+fn find(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelRow, StoreFault> {
     let sql = "SELECT id, kind, key, period, cap, spent, reserved, allowed FROM level
                WHERE kind = ?1 AND key = ?2 AND period = ?3";
     let found = connection
         .sql(sql)
         .query((level.kind.as_str(), &level.key, &level.period), |row| {
-            Ok::<_, Fault>((row_of(row)?, MicroUsd(row.get(7)?)))
+            Ok::<_, StoreFault>((row_of(row)?, MicroUsd(row.get(7)?)))
         })?
         .next()
         .transpose()?;
     Ok(match found {
         Some(((row, drawn), allowed)) => {
-            let level = Level { limit: add(level.limit, allowed), ..level.clone() };
-            (row, Drawn { level, ..drawn })
+            let level = BudgetLevel { limit: add(level.limit, allowed), ..level.clone() };
+            (row, BudgetUsage { level, ..drawn })
         }
-        None => (None, Drawn { level: level.clone(), spent: MicroUsd(0), reserved: MicroUsd(0) }),
+        None => (None, BudgetUsage { level: level.clone(), spent: MicroUsd(0), reserved: MicroUsd(0) }),
     })
 }
 
 /// Allows as much again as a level does at first.
-pub(super) fn allow(connection: &Connection, level: &Level, now: Millis) -> Result<(), Fault> {
+pub(super) fn allow(
+    connection: &SqlTransaction,
+    level: &BudgetLevel,
+    now: UnixMillis,
+) -> Result<(), StoreFault> {
     let (row, drawn) = find(connection, level)?;
-    let raised = Level { limit: add(drawn.level.limit, level.limit), ..level.clone() };
-    let id = write(connection, row, &Drawn { level: raised, ..drawn }, now)?;
+    let raised = BudgetLevel { limit: add(drawn.level.limit, level.limit), ..level.clone() };
+    let id = write(connection, row, &BudgetUsage { level: raised, ..drawn }, now)?;
     let sql = "UPDATE level SET allowed = allowed + ?2 WHERE id = ?1";
     connection.sql(sql).execute((id, stored(level.limit)))?;
     Ok(())
 }
 
-fn row_of(row: &Row) -> Result<Found, Fault> {
+fn row_of(row: &SqlRow) -> Result<LevelRow, StoreFault> {
     let (kind, key, period): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
-    let Some(kind) = LevelKind::from_word(&kind) else {
+    let Some(kind) = BudgetLevelKind::from_word(&kind) else {
         let what =
             format!("the ledger's level `{kind}` of {key} {period} is of no kind that this version knows");
         return Err(StoreError::Corrupt(what).into());
     };
-    let money = |column| Ok::<_, Fault>(MicroUsd(row.get(column)?));
-    let read = || Ok::<_, Fault>((money(4)?, money(5)?, money(6)?));
+    let money = |column| Ok::<_, StoreFault>(MicroUsd(row.get(column)?));
+    let read = || Ok::<_, StoreFault>((money(4)?, money(5)?, money(6)?));
     let (limit, spent, reserved) = read().map_err(|error| {
         let what = format!("the ledger's level {} of {key} {period} cannot be read: {error}", kind.as_str());
         StoreError::Corrupt(what)
     })?;
-    Ok((row.get(0)?, Drawn { level: Level { kind, key, period, limit }, spent, reserved }))
+    Ok((row.get(0)?, BudgetUsage { level: BudgetLevel { kind, key, period, limit }, spent, reserved }))
 }
 
 /// Writes a level's row, making it where there is none; its number.
-fn write(connection: &Connection, row: Option<i64>, drawn: &Drawn, now: Millis) -> Result<i64, Fault> {
-    let Drawn { level, spent, reserved } = drawn;
+fn write(
+    connection: &SqlTransaction,
+    row: Option<i64>,
+    drawn: &BudgetUsage,
+    now: UnixMillis,
+) -> Result<i64, StoreFault> {
+    let BudgetUsage { level, spent, reserved } = drawn;
     let sums = (stored(level.limit), stored(*spent), stored(*reserved), now.0);
     if let Some(id) = row {
         let sql = "UPDATE level SET cap = ?2, spent = ?3, reserved = ?4, touched = ?5 WHERE id = ?1";
@@ -330,19 +358,21 @@ fn write(connection: &Connection, row: Option<i64>, drawn: &Drawn, now: Millis) 
 }
 
 /// The levels of current periods, the widest first.
-fn current(connection: &Connection, now: Millis) -> Result<Vec<Drawn>, Fault> {
+fn current(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<BudgetUsage>, StoreFault> {
     let sql = "SELECT id, kind, key, period, cap, spent, reserved, touched FROM level
                WHERE period IN (?1, ?2) OR (period = '' AND (reserved > 0 OR touched >= ?3))";
     let today = day(now);
     let since = now.0.saturating_sub(24 * 60 * 60 * 1000);
-    let rows: Vec<(Found, Millis)> = connection
+    let rows: Vec<(LevelRow, UnixMillis)> = connection
         .sql(sql)
-        .query((&today, month(now), since), |row| Ok::<_, Fault>((row_of(row)?, Millis(row.get(7)?))))?
+        .query((&today, month(now), since), |row| {
+            Ok::<_, StoreFault>((row_of(row)?, UnixMillis(row.get(7)?)))
+        })?
         .collect::<Result<_, _>>()?;
-    let is_of_today = |drawn: &Drawn, touched| {
+    let is_of_today = |drawn: &BudgetUsage, touched| {
         !drawn.level.period.is_empty() || drawn.reserved > MicroUsd(0) || day(touched) == today
     };
-    let mut levels: Vec<Drawn> = rows
+    let mut levels: Vec<BudgetUsage> = rows
         .into_iter()
         .filter(|((_, drawn), touched)| is_of_today(drawn, *touched))
         .map(|((_, drawn), _)| drawn)
@@ -352,7 +382,10 @@ fn current(connection: &Connection, now: Millis) -> Result<Vec<Drawn>, Fault> {
 }
 
 /// Of each kind of level with a period that is now, the greatest part of a limit that is spent, in thousandths.
-pub(super) fn greatest_parts(connection: &Connection, now: Millis) -> Result<Vec<(LevelKind, u64)>, Fault> {
+pub(super) fn greatest_parts(
+    connection: &SqlTransaction,
+    now: UnixMillis,
+) -> Result<Vec<(BudgetLevelKind, u64)>, StoreFault> {
     let sql = "SELECT kind, max(CAST(spent AS DOUBLE PRECISION) / cap) FROM level
                WHERE period IN (?1, ?2) AND cap > 0 GROUP BY kind";
     let rows = connection.sql(sql).query((day(now), month(now)), |row| {
@@ -362,7 +395,7 @@ pub(super) fn greatest_parts(connection: &Connection, now: Millis) -> Result<Vec
             clippy::cast_sign_loss,
             reason = "no sum is below 0, and no part beyond it"
         )]
-        Ok(LevelKind::from_word(row.text(0)).map(|kind| (kind, (1000.0 * part) as u64)))
+        Ok(BudgetLevelKind::from_word(row.text(0)).map(|kind| (kind, (1000.0 * part) as u64)))
     })?;
     rows.filter_map(Result::transpose).collect()
 }

@@ -3,24 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::sql::Connection;
+use crate::sql::SqlTransaction;
 use crate::store::Store;
-use crate::valkey::{Swapped, Valkey};
-use truing_core::id::{Key, Millis, Version};
-use truing_core::port::{Event, Halted, Mark, Marked, Moved, Slots, StoreError};
-use truing_core::slot::{Limits, Slot};
+use crate::valkey::{SwapOutcome, ValkeyServer};
+use truing_core::id::{SlotKey, SlotVersion, UnixMillis};
+use truing_core::port::{
+    HaltPolicy, HistoryEvent, MarkOutcome, SlotMark, SlotStore, StoreError, VersionConflict,
+};
+use truing_core::slot::{Slot, SlotLimits};
 use truing_core::switch::{KillSwitches, RepositoryRef};
 
 use super::{history, operations, slots};
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 
 /// Marks slots, each row read and written once; while a kill switch is on for them, as `halted` says.
 pub(super) fn mark(
-    connection: &Connection,
-    marks: &[Mark],
-    (limits, halted): (&Limits, Halted),
-    now: Millis,
-) -> Result<Marked, Fault> {
+    connection: &SqlTransaction,
+    marks: &[SlotMark],
+    (limits, halted): (&SlotLimits, HaltPolicy),
+    now: UnixMillis,
+) -> Result<MarkOutcome, StoreFault> {
     let refused = refused(&operations::switch::read(connection)?, marks, halted);
     learn(connection, marks, &refused)?;
     let (mut changed, mut events) = (Vec::new(), Vec::new());
@@ -39,7 +41,7 @@ pub(super) fn mark(
     }
     let versions = slots::next_numbers(connection, changed.len())?;
     for (mut slot, version) in changed.into_iter().zip(versions) {
-        slot.version = Version(version);
+        slot.version = SlotVersion(version);
         slots::put(connection, &slot)?;
     }
     Ok(fate(refused))
@@ -52,11 +54,11 @@ const TRIES: u32 = 32;
 /// written beside, before this is acknowledged.
 pub(super) async fn mark_apart(
     store: &Store,
-    valkey: &Valkey,
-    marks: &[Mark],
-    (limits, halted): (&Limits, Halted),
-) -> Result<Marked, StoreError> {
-    let now = Slots::now(store).await?;
+    valkey: &ValkeyServer,
+    marks: &[SlotMark],
+    (limits, halted): (&SlotLimits, HaltPolicy),
+) -> Result<MarkOutcome, StoreError> {
+    let now = SlotStore::now(store).await?;
     let refused = refused(&store.read(operations::switch::read).await?, marks, halted);
     if !refused.is_empty() {
         let (marks, refused) = (marks.to_vec(), refused.clone());
@@ -64,7 +66,7 @@ pub(super) async fn mark_apart(
     }
     let (mut left, mut events) = (by_key(marks, &refused), Vec::new());
     for _ in 0..TRIES {
-        let keys: Vec<Key> = left.keys().map(|key| (*key).clone()).collect();
+        let keys: Vec<SlotKey> = left.keys().map(|key| (*key).clone()).collect();
         let (mut changes, mut told) = (Vec::new(), Vec::new());
         for (before, marks) in valkey.load(&keys).await?.into_iter().zip(left.values()) {
             let (slot, notes) = marked(before.clone(), marks, limits, now);
@@ -73,15 +75,17 @@ pub(super) async fn mark_apart(
                 told.push(notes);
             }
         }
-        let swapped = match valkey.swap(&changes, halted == Halted::Refused, None).await? {
-            Swapped::Each(swapped) => swapped,
-            Swapped::SwitchedOff | Swapped::Before => return Ok(Marked::SwitchedOff(keys_of(marks))),
+        let swapped = match valkey.swap(&changes, halted == HaltPolicy::Refused, None).await? {
+            SwapOutcome::Each(swapped) => swapped,
+            SwapOutcome::SwitchedOff | SwapOutcome::Before => {
+                return Ok(MarkOutcome::SwitchedOff(keys_of(marks)));
+            }
         };
         let mut moved = BTreeSet::new();
         for ((swapped, (_, slot)), notes) in swapped.iter().zip(&changes).zip(told) {
             match swapped {
                 Ok(_) => events.extend(notes),
-                Err(Moved) => drop(moved.insert(slot.key.clone())),
+                Err(VersionConflict) => drop(moved.insert(slot.key.clone())),
             }
         }
         left.retain(|key, _| moved.contains(*key));
@@ -99,22 +103,26 @@ pub(super) async fn mark_apart(
 }
 
 /// Lets the switches that refuse these marks know their repositories.
-fn learn(connection: &Connection, marks: &[Mark], refused: &BTreeSet<Key>) -> Result<(), Fault> {
+fn learn(
+    connection: &SqlTransaction,
+    marks: &[SlotMark],
+    refused: &BTreeSet<SlotKey>,
+) -> Result<(), StoreFault> {
     let those = marks.iter().filter(|mark| refused.contains(&mark.key));
     let heard = those.map(|mark| (repository_name(mark), RepositoryRef::of_key(&mark.key)));
     operations::switch::learn(connection, heard)
 }
 
 /// `owner/name` of a mark; empty if it is not known.
-fn repository_name(mark: &Mark) -> &str {
+fn repository_name(mark: &SlotMark) -> &str {
     mark.described.name.rsplit_once('#').map_or("", |(name, _)| name)
 }
 
 /// The keys that a switch keeps from being marked: that of everything, or of the repository of the key or of the name.
-fn refused(switches: &KillSwitches, marks: &[Mark], halted: Halted) -> BTreeSet<Key> {
+fn refused(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy) -> BTreeSet<SlotKey> {
     match halted {
-        Halted::Marked => BTreeSet::new(),
-        Halted::Refused => marks
+        HaltPolicy::Marked => BTreeSet::new(),
+        HaltPolicy::Refused => marks
             .iter()
             .filter(|mark| {
                 switches.at(&RepositoryRef::of_key(&mark.key).called(repository_name(mark))).is_some()
@@ -124,17 +132,20 @@ fn refused(switches: &KillSwitches, marks: &[Mark], halted: Halted) -> BTreeSet<
     }
 }
 
-fn fate(refused: BTreeSet<Key>) -> Marked {
-    if refused.is_empty() { Marked::All } else { Marked::SwitchedOff(refused) }
+fn fate(refused: BTreeSet<SlotKey>) -> MarkOutcome {
+    if refused.is_empty() { MarkOutcome::All } else { MarkOutcome::SwitchedOff(refused) }
 }
 
-fn keys_of(marks: &[Mark]) -> BTreeSet<Key> {
+fn keys_of(marks: &[SlotMark]) -> BTreeSet<SlotKey> {
     marks.iter().map(|mark| mark.key.clone()).collect()
 }
 
 /// The marks of each key, but for those that are refused.
-fn by_key<'a>(marks: &'a [Mark], refused: &BTreeSet<Key>) -> BTreeMap<&'a Key, Vec<&'a Mark>> {
-    let mut by_key: BTreeMap<&Key, Vec<&Mark>> = BTreeMap::new();
+fn by_key<'a>(
+    marks: &'a [SlotMark],
+    refused: &BTreeSet<SlotKey>,
+) -> BTreeMap<&'a SlotKey, Vec<&'a SlotMark>> {
+    let mut by_key: BTreeMap<&SlotKey, Vec<&SlotMark>> = BTreeMap::new();
     for mark in marks.iter().filter(|mark| !refused.contains(&mark.key)) {
         by_key.entry(&mark.key).or_default().push(mark);
     }
@@ -142,12 +153,17 @@ fn by_key<'a>(marks: &'a [Mark], refused: &BTreeSet<Key>) -> BTreeMap<&'a Key, V
 }
 
 /// A slot after these events, and the lines of history.
-fn marked(mut slot: Slot, marks: &[&Mark], limits: &Limits, now: Millis) -> (Slot, Vec<Event>) {
+fn marked(
+    mut slot: Slot,
+    marks: &[&SlotMark],
+    limits: &SlotLimits,
+    now: UnixMillis,
+) -> (Slot, Vec<HistoryEvent>) {
     let mut events = Vec::new();
     for mark in marks {
         let decision = slot.on_event(mark.of, limits, now);
         slot = decision.slot;
-        let told = decision.note.map(|note| Event {
+        let told = decision.note.map(|note| HistoryEvent {
             at: now,
             key: mark.key.clone(),
             run: None,
@@ -160,11 +176,11 @@ fn marked(mut slot: Slot, marks: &[&Mark], limits: &Limits, now: Millis) -> (Slo
 
 /// Writes what people call the marked, and the lines of history.
 fn describe(
-    connection: &Connection,
-    marks: &[Mark],
-    refused: &BTreeSet<Key>,
-    events: &[Event],
-) -> Result<(), Fault> {
+    connection: &SqlTransaction,
+    marks: &[SlotMark],
+    refused: &BTreeSet<SlotKey>,
+    events: &[HistoryEvent],
+) -> Result<(), StoreFault> {
     let marked = marks.iter().filter(|mark| !refused.contains(&mark.key));
     history::describe(connection, marked.map(|mark| (&mark.key, &mark.described)))?;
     history::note(connection, events)

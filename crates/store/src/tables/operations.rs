@@ -9,18 +9,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use truing_core::id::{Key, Millis};
-use truing_core::port::{Act, Audited, NewNotice, Notice, Operations, StoreError};
-use truing_core::switch::{KillSwitches, Switch, Turn, Turned};
+use truing_core::id::{SlotKey, UnixMillis};
+use truing_core::port::{AuditEntry, NewNotice, OperatorAction, OperatorStore, PendingNotice, StoreError};
+use truing_core::switch::{KillSwitch, KillSwitches, SwitchChange, SwitchRequest};
 
 use super::forget::BATCH;
-use crate::fault::Fault;
-use crate::sql::Connection;
+use crate::fault::StoreFault;
+use crate::sql::SqlTransaction;
 use crate::store::{Store, apart};
-use crate::valkey::Valkey;
+use crate::valkey::ValkeyServer;
 
 #[async_trait]
-impl Operations for Store {
+impl OperatorStore for Store {
     async fn switch(&self) -> Result<KillSwitches, StoreError> {
         let Some(valkey) = self.slots() else { return self.read(switch::read).await };
         // The records last: what is read there is at least as new, and a turn in between is not undone.
@@ -31,7 +31,8 @@ impl Operations for Store {
             // It counts at once, and is written down like any other turn.
             Some(by_hand) if by_hand != is_on => {
                 let reason = Some("set by hand at Valkey".to_owned());
-                let turn = if by_hand { Turn::On { reason, mode: None } } else { Turn::Off };
+                let turn =
+                    if by_hand { SwitchRequest::On { reason, mode: None } } else { SwitchRequest::Off };
                 // Only from the position that was read: a command that came in between counts, and is not undone.
                 let (_, after) = self.turn_kept(&turn, BY_HAND, Some(kept.all)).await?;
                 apart(|| valkey.repair_switch(&mirror, after.engaged().is_some())).await?;
@@ -45,7 +46,7 @@ impl Operations for Store {
         Ok(kept)
     }
 
-    async fn turn(&self, turn: &Turn, by: &str) -> Result<(Switch, Switch), StoreError> {
+    async fn turn(&self, turn: &SwitchRequest, by: &str) -> Result<(KillSwitch, KillSwitch), StoreError> {
         if self.slots().is_some()
             && let Err(error) = self.switch().await
         {
@@ -60,15 +61,15 @@ impl Operations for Store {
         Ok(turned)
     }
 
-    async fn sweep_wanted(&self) -> Result<Option<Millis>, StoreError> {
+    async fn sweep_wanted(&self) -> Result<Option<UnixMillis>, StoreError> {
         self.read(switch::sweep_wanted).await
     }
 
-    async fn swept(&self, wanted: Millis) -> Result<(), StoreError> {
+    async fn swept(&self, wanted: UnixMillis) -> Result<(), StoreError> {
         self.write(move |connection| switch::swept(connection, wanted)).await
     }
 
-    async fn audit(&self, acts: &[Act]) -> Result<(), StoreError> {
+    async fn audit(&self, acts: &[OperatorAction]) -> Result<(), StoreError> {
         let (acts, clock) = (acts.to_vec(), Arc::clone(&self.0.clock));
         self.write(move |connection| audit::append(connection, &acts, clock.now())).await
     }
@@ -78,7 +79,7 @@ impl Operations for Store {
         self.write(move |connection| notice::add(connection, &notices, clock.now())).await
     }
 
-    async fn untold(&self, limit: usize) -> Result<Vec<Notice>, StoreError> {
+    async fn untold(&self, limit: usize) -> Result<Vec<PendingNotice>, StoreError> {
         let Some(valkey) = self.slots() else {
             return self.read(move |connection| notice::untold(connection, limit)).await;
         };
@@ -93,7 +94,7 @@ impl Operations for Store {
         self.write(move |connection| notice::told(connection, notice, clock.now())).await
     }
 
-    async fn forget(&self, before: Millis) -> Result<usize, StoreError> {
+    async fn forget(&self, before: UnixMillis) -> Result<usize, StoreError> {
         self.write(move |connection| {
             Ok(audit::forget(connection, before, BATCH)? + notice::forget(connection, before, BATCH)?)
         })
@@ -103,11 +104,11 @@ impl Operations for Store {
 
 /// Writes what a turn came to, with its line in the audit log and its notice.
 fn keep(
-    connection: &Connection,
+    connection: &SqlTransaction,
     before: &KillSwitches,
-    turned: Turned<KillSwitches>,
-    now: Millis,
-) -> Result<KillSwitches, Fault> {
+    turned: SwitchChange<KillSwitches>,
+    now: UnixMillis,
+) -> Result<KillSwitches, StoreFault> {
     switch::write(connection, before, &turned.switch, now)?;
     audit::append(connection, &[turned.act], now)?;
     notice::add(connection, &[turned.notice], now)?;
@@ -124,10 +125,10 @@ impl Store {
     /// Turns the switch in the records; `from`: only from this position.
     async fn turn_kept(
         &self,
-        turn: &Turn,
+        turn: &SwitchRequest,
         by: &str,
-        from: Option<Switch>,
-    ) -> Result<(Switch, Switch), StoreError> {
+        from: Option<KillSwitch>,
+    ) -> Result<(KillSwitch, KillSwitch), StoreError> {
         let (turn, by, clock) = (turn.clone(), by.to_owned(), Arc::clone(&self.0.clock));
         self.write(move |connection| {
             let (before, now) = (switch::read(connection)?, clock.now());
@@ -139,13 +140,13 @@ impl Store {
             };
             let (after, all) =
                 (KillSwitches { all: turned.switch.clone(), ..before.clone() }, before.all.clone());
-            let turned = Turned { switch: after, act: turned.act, notice: turned.notice };
+            let turned = SwitchChange { switch: after, act: turned.act, notice: turned.notice };
             keep(connection, &before, turned, now).map(|after| (all, after.all))
         })
         .await
     }
 
-    /// Turns the switch of the repository of this name, as [`Operations::turn`] turns that of everything. Every switch before
+    /// Turns the switch of the repository of this name, as [`OperatorStore::turn`] turns that of everything. Every switch before
     /// and after.
     ///
     /// # Errors
@@ -154,7 +155,7 @@ impl Store {
     pub async fn turn_at(
         &self,
         name: &str,
-        turn: &Turn,
+        turn: &SwitchRequest,
         by: &str,
     ) -> Result<(KillSwitches, KillSwitches), StoreError> {
         let (name, turn, by, clock) =
@@ -176,11 +177,12 @@ impl Store {
     /// Those of these notices that may be told: that a slot is parked once it is.
     async fn tellable(
         &self,
-        valkey: &Valkey,
-        candidates: Vec<(Notice, Option<Key>)>,
-    ) -> Result<Vec<Notice>, StoreError> {
-        let parked: BTreeSet<Key> = apart(|| valkey.in_state("held/parked")).await?.into_iter().collect();
-        let may = |(_, key): &(Notice, Option<Key>)| key.as_ref().is_none_or(|key| parked.contains(key));
+        valkey: &ValkeyServer,
+        candidates: Vec<(PendingNotice, Option<SlotKey>)>,
+    ) -> Result<Vec<PendingNotice>, StoreError> {
+        let parked: BTreeSet<SlotKey> = apart(|| valkey.in_state("held/parked")).await?.into_iter().collect();
+        let may =
+            |(_, key): &(PendingNotice, Option<SlotKey>)| key.as_ref().is_none_or(|key| parked.contains(key));
         Ok(candidates.into_iter().filter(may).map(|(notice, _)| notice).collect())
     }
 
@@ -189,7 +191,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn audited(&self, limit: usize) -> Result<Vec<Audited>, StoreError> {
+    pub async fn audited(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         self.read(move |connection| audit::last(connection, limit)).await
     }
 }

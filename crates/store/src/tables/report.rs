@@ -1,16 +1,16 @@
 //! The outcome records that `truing report` shows: totals by day, kind and reason, and the last ones as they are.
 
-use truing_core::id::{Millis, RunId};
+use truing_core::id::{RunId, UnixMillis};
 use truing_core::money::MicroUsd;
 use truing_core::port::StoreError;
-use truing_core::slot::Loop;
+use truing_core::slot::LoopKind;
 use truing_core::sync::job::UnreportedCost;
 
 use crate::store::Store;
 
 /// How many runs of one day ended in one way.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Ended {
+pub struct RunEndCount {
     /// The UTC day, in days since 1970.
     pub day: i64,
     /// The word of the outcome's kind.
@@ -35,7 +35,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn ended_by_day(&self, of: Loop, since: Millis) -> Result<Vec<Ended>, StoreError> {
+    pub async fn ended_by_day(
+        &self,
+        of: LoopKind,
+        since: UnixMillis,
+    ) -> Result<Vec<RunEndCount>, StoreError> {
         self.read(move |connection| {
             // From an index alone, and those that are left out from one of their own: records are not read.
             let sql = "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*),
@@ -48,7 +52,7 @@ impl Store {
             connection
                 .sql(sql)
                 .query((of.as_str(), since.0), |row| {
-                    Ok(Ended {
+                    Ok(RunEndCount {
                         day: row.get(0)?,
                         kind: row.get(1)?,
                         reason: row.get(2)?,
@@ -68,7 +72,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn damaged(&self, of: Loop, since: Millis) -> Result<Vec<RunId>, StoreError> {
+    pub async fn damaged(&self, of: LoopKind, since: UnixMillis) -> Result<Vec<RunId>, StoreError> {
         self.read(move |connection| {
             let sql = "SELECT id FROM run
                        WHERE loop = ?1 AND ended >= ?2 AND (kind IS NULL OR NOT json_valid(record))";
@@ -85,7 +89,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn unrecorded(&self, since: Millis) -> Result<MicroUsd, StoreError> {
+    pub async fn unrecorded(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
         self.unrecorded_reviews(since, "TRUE").await
     }
 
@@ -94,12 +98,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn unrecorded_locally(&self, since: Millis) -> Result<MicroUsd, StoreError> {
+    pub async fn unrecorded_locally(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
         self.unrecorded_reviews(since, "substr(level.key, 1, 6) = 'local/'").await
     }
 
     /// The same of the levels that a condition names.
-    async fn unrecorded_reviews(&self, since: Millis, levels: &str) -> Result<MicroUsd, StoreError> {
+    async fn unrecorded_reviews(&self, since: UnixMillis, levels: &str) -> Result<MicroUsd, StoreError> {
         // Few calls are left where no record tells: their levels are looked up last.
         let sql = format!(
             "WITH paid AS (SELECT id, run, cost AS spent, expires FROM reservation WHERE cost IS NOT NULL
@@ -120,7 +124,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn unrecorded_converges(&self, since: Millis) -> Result<MicroUsd, StoreError> {
+    pub async fn unrecorded_converges(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
         self.money_since(
             since,
             "SELECT CAST(coalesce(sum(CASE WHEN spent > told THEN spent - told ELSE 0 END), 0) AS BIGINT) FROM
@@ -135,7 +139,7 @@ impl Store {
     }
 
     /// The sum that a statement gives of calls that are settled, or that nobody has settled in time. `?1`: since when; `?2`: now.
-    async fn money_since(&self, since: Millis, sql: String) -> Result<MicroUsd, StoreError> {
+    async fn money_since(&self, since: UnixMillis, sql: String) -> Result<MicroUsd, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
             Ok(MicroUsd(connection.sql(&sql).only((since.0, now.0), |row| row.get(0))?))

@@ -1,6 +1,6 @@
 //! Findings of reviews, counted for `truing report`, and how soon their first comments came.
 
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::port::StoreError;
 
 use crate::store::Store;
@@ -31,7 +31,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn found(&self, since: Millis) -> Result<Vec<FindingCount>, StoreError> {
+    pub async fn found(&self, since: UnixMillis) -> Result<Vec<FindingCount>, StoreError> {
         self.read(move |connection| {
             let dialect = connection.dialect();
             let finding = dialect.of("finding.body", "CAST(finding.body AS JSON)");
@@ -82,7 +82,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn first_comments(&self, since: Millis) -> Result<Vec<u64>, StoreError> {
+    pub async fn first_comments(&self, since: UnixMillis) -> Result<Vec<u64>, StoreError> {
         self.read(move |connection| {
             let sql = "SELECT CASE WHEN at > began THEN at - began ELSE 0 END FROM
                          (SELECT min(effect.at) AS at,

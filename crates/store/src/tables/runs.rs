@@ -13,15 +13,16 @@ use async_trait::async_trait;
 use truing_core::converge;
 use truing_core::dismissal::Dismissal;
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::id::{CommentId, Key, Millis, RunId, Token};
+use truing_core::id::{CommentId, FencingToken, RunId, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Outcome, ReviewRecord};
+use truing_core::outcome::{ReviewOutcome, ReviewRecord};
 use truing_core::port::{
-    Act, Begun, Computed, Described, Event, LeftHead, Revision, RunRef, Runs, StoreError,
+    ComputedReview, HistoryEvent, OperatorAction, PullRevision, RunRef, RunStart, RunStore, SkippedHead,
+    SlotDescription, StoreError,
 };
-use truing_core::publish::{Desired, DesiredStatus, Item, Producer};
-use truing_core::run::{Detail, RunRecord, Stage};
-use truing_core::sync::job::Job;
+use truing_core::publish::{CommentSubject, DesiredComment, DesiredStatus, Producer};
+use truing_core::run::{RunDetail, RunRecord, RunStage};
+use truing_core::sync::job::JobState;
 use truing_core::sync::record;
 
 pub(super) use self::desired::status_again;
@@ -53,10 +54,10 @@ impl Store {
     #[truing_core::boxed_future]
     pub async fn ended_unfinished(
         &self,
-        (run, key): (&RunId, &Key),
-        (revision, began): (&Revision, Millis),
-        outcome: &Outcome,
-        now: Millis,
+        (run, key): (&RunId, &SlotKey),
+        (revision, began): (&PullRevision, UnixMillis),
+        outcome: &ReviewOutcome,
+        now: UnixMillis,
     ) -> Result<MicroUsd, StoreError> {
         let (run, key, revision, outcome) = (run.clone(), key.clone(), revision.clone(), outcome.clone());
         self.write(move |connection| {
@@ -70,7 +71,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     #[truing_core::boxed_future]
-    pub async fn skip_head(&self, run: &RunId, key: &Key, reason: &str) -> Result<(), StoreError> {
+    pub async fn skip_head(&self, run: &RunId, key: &SlotKey, reason: &str) -> Result<(), StoreError> {
         let run = RunRef { id: run.clone(), key: key.clone(), token: self.fresh_token().await? };
         let (reason, now) = (reason.to_owned(), self.0.clock.now());
         self.write(move |connection| reviews::skip(connection, &run, &reason, now)).await
@@ -81,10 +82,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
-    pub async fn records<D: Detail>(
+    pub async fn records<D: RunDetail>(
         &self,
-        of: Option<&Key>,
-        since: Millis,
+        of: Option<&SlotKey>,
+        since: UnixMillis,
         limit: usize,
     ) -> Result<Vec<RunRecord<D>>, StoreError> {
         let of = of.map(|key| key.as_str().to_owned());
@@ -110,12 +111,12 @@ impl Store {
 }
 
 #[async_trait]
-impl Runs for Store {
-    async fn leave(&self, heads: &[LeftHead], reason: &str) -> Result<(), StoreError> {
+impl RunStore for Store {
+    async fn leave(&self, heads: &[SkippedHead], reason: &str) -> Result<(), StoreError> {
         let (token, now) = (self.fresh_token().await?, self.0.clock.now());
         let (heads, reason) = (heads.to_vec(), reason.to_owned());
         self.write(move |connection| {
-            for LeftHead { run, key, revision } in &heads {
+            for SkippedHead { run, key, revision } in &heads {
                 if last_reviews(connection, key)?.attempted.is_none() {
                     let run = RunRef { id: run.clone(), key: key.clone(), token };
                     reviews::leave(connection, &run, revision, &reason, now)?;
@@ -126,12 +127,12 @@ impl Runs for Store {
         .await
     }
 
-    async fn dismissals(&self, key: &Key) -> Result<Vec<Dismissal>, StoreError> {
+    async fn dismissals(&self, key: &SlotKey) -> Result<Vec<Dismissal>, StoreError> {
         let key = key.clone();
         self.read(move |connection| dismissals::of(connection, &key)).await
     }
 
-    async fn dismiss(&self, said: &[(Key, Dismissal)], act: &Act) -> Result<(), StoreError> {
+    async fn dismiss(&self, said: &[(SlotKey, Dismissal)], act: &OperatorAction) -> Result<(), StoreError> {
         let (said, act, now) = (said.to_vec(), act.clone(), self.0.clock.now());
         self.write(move |connection| {
             for (key, said) in &said {
@@ -142,65 +143,85 @@ impl Runs for Store {
         .await
     }
 
-    async fn last_converge(&self, key: &Key) -> Result<Option<converge::record::Record>, StoreError> {
+    async fn last_converge(
+        &self,
+        key: &SlotKey,
+    ) -> Result<Option<converge::record::ConvergeRecord>, StoreError> {
         let key = key.clone();
         self.read(move |connection| converges::last(connection, &key)).await
     }
 
-    async fn keep_converge(&self, token: Token, record: &converge::record::Record) -> Result<(), StoreError> {
+    async fn keep_converge(
+        &self,
+        token: FencingToken,
+        record: &converge::record::ConvergeRecord,
+    ) -> Result<(), StoreError> {
         let record = record.clone();
         self.write(move |connection| converges::keep(connection, token, &record)).await?;
         self.accepted(token).await
     }
 
-    async fn converge_run(&self, run: &RunId) -> Result<Option<converge::record::Record>, StoreError> {
+    async fn converge_run(
+        &self,
+        run: &RunId,
+    ) -> Result<Option<converge::record::ConvergeRecord>, StoreError> {
         let run = run.clone();
         self.read(move |connection| converges::of_id(connection, &run)).await
     }
 
-    async fn begin_job(&self, run: &RunRef) -> Result<Job, StoreError> {
+    async fn begin_job(&self, run: &RunRef) -> Result<JobState, StoreError> {
         let begun = run.clone();
         let job = self.write(move |connection| jobs::begin(connection, &begun)).await?;
         self.accepted(run.token).await?;
         Ok(job)
     }
 
-    async fn keep_job(&self, run: &RunRef, job: &Job) -> Result<(), StoreError> {
+    async fn keep_job(&self, run: &RunRef, job: &JobState) -> Result<(), StoreError> {
         let (run, job) = (run.clone(), job.clone());
         self.write(move |connection| jobs::keep(connection, &run, &job)).await
     }
 
-    async fn end_job(&self, run: &RunRef, job: &Job, record: &record::Record) -> Result<(), StoreError> {
+    async fn end_job(
+        &self,
+        run: &RunRef,
+        job: &JobState,
+        record: &record::SyncRecord,
+    ) -> Result<(), StoreError> {
         let (run, job, record) = (run.clone(), job.clone(), record.clone());
         self.write(move |connection| {
             jobs::keep(connection, &run, &job)?;
-            put(connection, run.token, (None, Stage::Ended), &record)
+            put(connection, run.token, (None, RunStage::Ended), &record)
         })
         .await
     }
 
-    async fn jobs(&self) -> Result<Vec<(Key, Job)>, StoreError> {
+    async fn jobs(&self) -> Result<Vec<(SlotKey, JobState)>, StoreError> {
         self.read(jobs::all).await
     }
 
-    async fn begin(&self, run: &RunRef, revision: &Revision, now: Millis) -> Result<Begun, StoreError> {
+    async fn begin(
+        &self,
+        run: &RunRef,
+        revision: &PullRevision,
+        now: UnixMillis,
+    ) -> Result<RunStart, StoreError> {
         let (begun, revision) = (run.clone(), revision.clone());
         let begun = self.write(move |connection| reviews::begin(connection, &begun, &revision, now)).await?;
         self.accepted(run.token).await?;
         Ok(begun)
     }
 
-    async fn known(&self, key: &Key) -> Result<Option<Revision>, StoreError> {
+    async fn known(&self, key: &SlotKey) -> Result<Option<PullRevision>, StoreError> {
         let key = key.clone();
         self.read(move |connection| reviews::known(connection, &key)).await
     }
 
-    async fn findings(&self, key: &Key) -> Result<Vec<Finding>, StoreError> {
+    async fn findings(&self, key: &SlotKey) -> Result<Vec<Finding>, StoreError> {
         let key = key.clone();
         self.read(move |connection| desired::findings(connection, &key)).await
     }
 
-    async fn computed(&self, run: &RunRef, computed: &Computed) -> Result<(), StoreError> {
+    async fn computed(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError> {
         let (run, computed) = (run.clone(), computed.clone());
         self.write(move |connection| {
             if reviews::computed(connection, &run, &computed.outcome)? {
@@ -211,14 +232,19 @@ impl Runs for Store {
         .await
     }
 
-    async fn reopen(&self, key: &Key, token: Token, now: Millis) -> Result<Option<RunId>, StoreError> {
+    async fn reopen(
+        &self,
+        key: &SlotKey,
+        token: FencingToken,
+        now: UnixMillis,
+    ) -> Result<Option<RunId>, StoreError> {
         let key = key.clone();
         let run = self.write(move |connection| reviews::reopen(connection, &key, token, now)).await?;
         self.accepted(token).await?;
         Ok(run)
     }
 
-    async fn restated(&self, run: &RunRef, computed: &Computed) -> Result<(), StoreError> {
+    async fn restated(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError> {
         let (run, computed) = (run.clone(), computed.clone());
         self.write(move |connection| {
             reviews::restated(connection, &run, &computed.outcome)?;
@@ -244,9 +270,9 @@ impl Runs for Store {
 
     async fn desired(
         &self,
-        key: &Key,
+        key: &SlotKey,
         producer: Producer,
-    ) -> Result<(Vec<Desired>, Option<DesiredStatus>), StoreError> {
+    ) -> Result<(Vec<DesiredComment>, Option<DesiredStatus>), StoreError> {
         let key = key.clone();
         self.read(move |connection| {
             Ok((desired::rows(connection, &key, producer)?, desired::status_due(connection, &key)?))
@@ -258,7 +284,7 @@ impl Runs for Store {
         &self,
         run: &RunRef,
         producer: Producer,
-        comments: &[(Item, CommentId)],
+        comments: &[(CommentSubject, CommentId)],
     ) -> Result<(), StoreError> {
         let (run, comments) = (run.clone(), comments.to_vec());
         self.write(move |connection| {
@@ -268,7 +294,12 @@ impl Runs for Store {
         .await
     }
 
-    async fn deleted(&self, run: &RunRef, producer: Producer, items: &[Item]) -> Result<(), StoreError> {
+    async fn deleted(
+        &self,
+        run: &RunRef,
+        producer: Producer,
+        items: &[CommentSubject],
+    ) -> Result<(), StoreError> {
         let (run, items) = (run.clone(), items.to_vec());
         self.write(move |connection| {
             reviews::fence(connection, &run)?;
@@ -281,7 +312,7 @@ impl Runs for Store {
         &self,
         run: &RunRef,
         producer: Producer,
-        rows: &[(Item, AnchorKind)],
+        rows: &[(CommentSubject, AnchorKind)],
     ) -> Result<(), StoreError> {
         let (run, rows) = (run.clone(), rows.to_vec());
         self.write(move |connection| {
@@ -305,28 +336,28 @@ impl Runs for Store {
         self.write(move |connection| reviews::published(connection, &run, &outcome)).await
     }
 
-    async fn ended(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError> {
+    async fn ended(&self, run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> Result<(), StoreError> {
         let (run, outcome) = (run.clone(), outcome.clone());
         self.write(move |connection| reviews::ended(connection, &run, outcome.clone(), now)).await
     }
 
-    async fn failed(&self, run: &RunRef, outcome: &Outcome, now: Millis) -> Result<(), StoreError> {
+    async fn failed(&self, run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> Result<(), StoreError> {
         let (failed, outcome) = (run.clone(), outcome.clone());
         self.write(move |connection| reviews::failed(connection, &failed, outcome.clone(), now)).await?;
         self.accepted(run.token).await
     }
 
-    async fn interrupted(&self, run: &RunRef, now: Millis) -> Result<(), StoreError> {
+    async fn interrupted(&self, run: &RunRef, now: UnixMillis) -> Result<(), StoreError> {
         let run = run.clone();
         self.write(move |connection| reviews::interrupted(connection, &run, now)).await
     }
 
-    async fn note(&self, events: &[Event]) -> Result<(), StoreError> {
+    async fn note(&self, events: &[HistoryEvent]) -> Result<(), StoreError> {
         let events = events.to_vec();
         self.append(move |connection| history::note(connection, &events)).await
     }
 
-    async fn describe(&self, described: &[(Key, Described)]) -> Result<(), StoreError> {
+    async fn describe(&self, described: &[(SlotKey, SlotDescription)]) -> Result<(), StoreError> {
         let described = described.to_vec();
         self.append(move |connection| {
             history::describe(connection, described.iter().map(|(key, new)| (key, new)))
@@ -334,19 +365,19 @@ impl Runs for Store {
         .await
     }
 
-    async fn described(&self, keys: &[Key]) -> Result<Vec<Option<Described>>, StoreError> {
+    async fn described(&self, keys: &[SlotKey]) -> Result<Vec<Option<SlotDescription>>, StoreError> {
         let keys = keys.to_vec();
         self.read(move |connection| history::described(connection, &keys)).await
     }
 
-    async fn fresh_token(&self) -> Result<Token, StoreError> {
+    async fn fresh_token(&self) -> Result<FencingToken, StoreError> {
         match self.slots() {
-            Some(valkey) => apart(|| valkey.next_number()).await.map(Token),
+            Some(valkey) => apart(|| valkey.next_number()).await.map(FencingToken),
             None => self.write(slots::next_token).await,
         }
     }
 
-    async fn job_records(&self, job: &Key, limit: usize) -> Result<Vec<record::Record>, StoreError> {
-        self.records(Some(job), Millis(0), limit).await
+    async fn job_records(&self, job: &SlotKey, limit: usize) -> Result<Vec<record::SyncRecord>, StoreError> {
+        self.records(Some(job), UnixMillis(0), limit).await
     }
 }

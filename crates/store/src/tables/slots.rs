@@ -3,32 +3,34 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::sql::{Connection, Dialect, Row, Values};
+use crate::sql::{SqlDialect, SqlParameters, SqlRow, SqlTransaction};
 use async_trait::async_trait;
-use truing_core::id::{Key, Millis, Span, Token, Version};
-use truing_core::port::{Halted, Mark, Marked, Moved, NotGranted, Slots, StoreError};
-use truing_core::share::Workers;
-use truing_core::slot::{Limits, Slot};
+use truing_core::id::{FencingToken, SlotKey, SlotVersion, TimeSpan, UnixMillis};
+use truing_core::port::{
+    HaltPolicy, LeaseRefusal, MarkOutcome, SlotMark, SlotStore, StoreError, VersionConflict,
+};
+use truing_core::share::WorkerGroup;
+use truing_core::slot::{Slot, SlotLimits};
 use truing_core::switch::RepositoryRef;
 
 use super::{marks, operations, watchlist};
 use crate::due::{WINDOW, in_turn};
-use crate::fault::{Fault, from_json, to_json};
+use crate::fault::{StoreFault, from_json, to_json};
 use crate::lock;
 use crate::store::{Store, apart};
-use crate::valkey::{Found, shown};
-use crate::watch::Watch;
+use crate::valkey::{SlotReading, shown};
+use crate::watch::StoreMonitor;
 
 #[async_trait]
-impl Slots for Store {
-    async fn now(&self) -> Result<Millis, StoreError> {
+impl SlotStore for Store {
+    async fn now(&self) -> Result<UnixMillis, StoreError> {
         if let Some(valkey) = self.slots() {
             apart(|| valkey.now()).await?;
         }
         Ok(self.0.clock.now())
     }
 
-    async fn due(&self, now: Millis, limit: usize) -> Result<Vec<Slot>, StoreError> {
+    async fn due(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError> {
         if let Some(valkey) = self.slots() {
             return apart(|| valkey.due(now, limit)).await;
         }
@@ -49,7 +51,7 @@ impl Slots for Store {
                     }
                     match find(connection, key.clone()) {
                         Ok(slot) => slots.push(slot),
-                        Err(fault @ Fault::Unreadable { .. }) => watch.unreadable(key.as_str(), &fault),
+                        Err(fault @ StoreFault::Unreadable { .. }) => watch.unreadable(key.as_str(), &fault),
                         Err(fault) => return Err(fault),
                     }
                 }
@@ -62,27 +64,27 @@ impl Slots for Store {
         .await
     }
 
-    async fn next_due(&self, from: Millis) -> Result<Option<Millis>, StoreError> {
+    async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         if let Some(valkey) = self.slots() {
             return apart(|| valkey.next_due(from)).await;
         }
         self.read(move |connection| {
             let sql = "SELECT min(wakes_at) FROM slot WHERE wakes_at >= ?1";
             let next: Option<i64> = connection.sql(sql).only([from.0], |row| row.get(0))?;
-            Ok(next.map(Millis))
+            Ok(next.map(UnixMillis))
         })
         .await
     }
 
-    async fn load(&self, keys: &[Key]) -> Result<Vec<Slot>, StoreError> {
+    async fn load(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError> {
         if let Some(valkey) = self.slots() {
             return apart(|| valkey.load(keys)).await;
         }
         let (keys, watch) = (keys.to_vec(), Arc::clone(&self.0.watch));
         self.read(move |connection| {
-            let find_one = |key: Key| {
+            let find_one = |key: SlotKey| {
                 let found = find(connection, key.clone());
-                if let Err(fault @ Fault::Unreadable { .. }) = &found {
+                if let Err(fault @ StoreFault::Unreadable { .. }) = &found {
                     watch.unreadable(key.as_str(), fault);
                 }
                 found
@@ -102,7 +104,10 @@ impl Slots for Store {
         Ok(self.list().await?.into_iter().filter(|slot| slot.token().is_some()).collect())
     }
 
-    async fn commit(&self, changes: &[(Version, Slot)]) -> Result<Vec<Result<Version, Moved>>, StoreError> {
+    async fn commit(
+        &self,
+        changes: &[(SlotVersion, Slot)],
+    ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
         if let Some(valkey) = self.slots() {
             return apart(|| valkey.commit(changes)).await;
         }
@@ -115,8 +120,8 @@ impl Slots for Store {
 
     async fn grant(
         &self,
-        leases: &[(Version, Slot)],
-    ) -> Result<Vec<Result<Version, NotGranted>>, StoreError> {
+        leases: &[(SlotVersion, Slot)],
+    ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError> {
         if let Some(valkey) = self.slots() {
             let switches = self.read(operations::switch::read).await?;
             return apart(|| valkey.grant(leases, &switches)).await;
@@ -126,16 +131,21 @@ impl Slots for Store {
             let switches = operations::switch::read(connection)?;
             let granted = leases.iter().map(|(version, slot)| {
                 if switches.at(&RepositoryRef::of_key(&slot.key)).is_some() {
-                    return Ok(Err(NotGranted::SwitchedOff));
+                    return Ok(Err(LeaseRefusal::SwitchedOff));
                 }
-                Ok(swap(connection, *version, slot.clone())?.map_err(NotGranted::from))
+                Ok(swap(connection, *version, slot.clone())?.map_err(LeaseRefusal::from))
             });
             granted.collect()
         })
         .await
     }
 
-    async fn mark(&self, marks: &[Mark], limits: &Limits, halted: Halted) -> Result<Marked, StoreError> {
+    async fn mark(
+        &self,
+        marks: &[SlotMark],
+        limits: &SlotLimits,
+        halted: HaltPolicy,
+    ) -> Result<MarkOutcome, StoreError> {
         if let Some(valkey) = self.slots() {
             return apart(|| marks::mark_apart(self, valkey, marks, (limits, halted))).await;
         }
@@ -143,7 +153,7 @@ impl Slots for Store {
         self.write(move |connection| marks::mark(connection, &marks, (&limits, halted), now)).await
     }
 
-    async fn raise(&self, version: Version) -> Result<(), StoreError> {
+    async fn raise(&self, version: SlotVersion) -> Result<(), StoreError> {
         if let Some(valkey) = self.slots() {
             return apart(|| valkey.raise(version.0)).await;
         }
@@ -161,17 +171,17 @@ impl Slots for Store {
         }
     }
 
-    async fn lend_sole(&self, time: Span) -> Result<bool, StoreError> {
+    async fn lend_sole(&self, time: TimeSpan) -> Result<bool, StoreError> {
         match self.slots() {
             Some(valkey) => apart(|| valkey.lend_sole(time)).await,
             None => Ok(true),
         }
     }
 
-    async fn workers(&self, leases: bool) -> Result<Workers, StoreError> {
+    async fn workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         match self.slots() {
             Some(valkey) => apart(|| valkey.workers(leases)).await,
-            None => Ok(Workers::default()),
+            None => Ok(WorkerGroup::default()),
         }
     }
 
@@ -179,7 +189,7 @@ impl Slots for Store {
         if let Some(valkey) = self.slots() {
             apart(|| valkey.try_writing()).await?;
             // A server that takes no writes refuses it, though it changes nothing.
-            let nothing = |connection: &Connection| {
+            let nothing = |connection: &SqlTransaction| {
                 connection.sql("DELETE FROM audit WHERE FALSE").execute(()).map(drop)
             };
             return self.append(nothing).await;
@@ -195,7 +205,7 @@ impl Slots for Store {
 
 impl Store {
     /// The records have taken this token: none that is given from now on is as small.
-    pub(super) async fn accepted(&self, token: Token) -> Result<(), StoreError> {
+    pub(super) async fn accepted(&self, token: FencingToken) -> Result<(), StoreError> {
         match self.slots() {
             Some(valkey) => apart(|| valkey.accepted(token.0)).await,
             None => Ok(()),
@@ -224,7 +234,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file cannot be read.
     #[truing_core::boxed_future]
-    pub async fn list_all(&self) -> Result<(Vec<Slot>, Vec<(Key, String)>), StoreError> {
+    pub async fn list_all(&self) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
         if let Some(valkey) = self.slots() {
             return apart(|| valkey.all()).await;
         }
@@ -237,11 +247,11 @@ impl Store {
                     Ok(())
                 }
                 Err(fault) => {
-                    unreadable.push((Key::new(row.text(0)), fault.to_string()));
+                    unreadable.push((SlotKey::new(row.text(0)), fault.to_string()));
                     Ok(())
                 }
             })?;
-            rows.collect::<Result<(), Fault>>()?;
+            rows.collect::<Result<(), StoreFault>>()?;
             Ok((slots, unreadable))
         })
         .await
@@ -249,7 +259,11 @@ impl Store {
 }
 
 /// The names of slots that are due, the oldest first, after that one; from the index alone.
-fn window(connection: &Connection, now: Millis, after: &(i64, String)) -> Result<Vec<(String, i64)>, Fault> {
+fn window(
+    connection: &SqlTransaction,
+    now: UnixMillis,
+    after: &(i64, String),
+) -> Result<Vec<(String, i64)>, StoreFault> {
     let sql = "SELECT key, wakes_at FROM slot WHERE wakes_at <= ?1 AND (wakes_at, key) > (?2, ?3)
                ORDER BY wakes_at, key LIMIT ?4";
     let rows = connection
@@ -259,27 +273,31 @@ fn window(connection: &Connection, now: Millis, after: &(i64, String)) -> Result
 }
 
 /// The slot of a key.
-pub(super) fn find(connection: &Connection, key: Key) -> Result<Slot, Fault> {
+pub(super) fn find(connection: &SqlTransaction, key: SlotKey) -> Result<Slot, StoreFault> {
     let find = connection.sql("SELECT key, version, body FROM slot WHERE key = ?1");
     Ok(find.first([key.as_str()], slot)?.unwrap_or_else(|| Slot::new(key)))
 }
 
 /// Every slot whose key begins with `prefix`, which ends in `/`; by key.
-pub(super) fn below(connection: &Connection, prefix: &str, watch: &Watch) -> Result<Vec<Slot>, Fault> {
+pub(super) fn below(
+    connection: &SqlTransaction,
+    prefix: &str,
+    watch: &StoreMonitor,
+) -> Result<Vec<Slot>, StoreFault> {
     let sql = "SELECT key, version, body FROM slot WHERE key >= ?1 AND key < ?2 ORDER BY key";
     readable(connection, sql, (prefix, watchlist::after(prefix)), watch)
 }
 
 /// The slots of the rows that can be read: one that cannot must not stop the others.
 fn readable(
-    connection: &Connection,
+    connection: &SqlTransaction,
     sql: &str,
-    values: impl Values,
-    watch: &Watch,
-) -> Result<Vec<Slot>, Fault> {
+    values: impl SqlParameters,
+    watch: &StoreMonitor,
+) -> Result<Vec<Slot>, StoreFault> {
     let rows = connection.sql(sql).query(values, |row| match slot(row) {
         Ok(slot) => Ok(Some(slot)),
-        Err(fault @ Fault::Unreadable { .. }) => {
+        Err(fault @ StoreFault::Unreadable { .. }) => {
             watch.unreadable(row.text(0), &fault);
             Ok(None)
         }
@@ -290,32 +308,32 @@ fn readable(
 
 /// Writes one slot if its row still has `expected`.
 pub(super) fn swap(
-    connection: &Connection,
-    expected: Version,
+    connection: &SqlTransaction,
+    expected: SlotVersion,
     slot: Slot,
-) -> Result<Result<Version, Moved>, Fault> {
+) -> Result<Result<SlotVersion, VersionConflict>, StoreFault> {
     let stored: Option<u64> = connection
         .sql("SELECT version FROM slot WHERE key = ?1")
         .first([slot.key.as_str()], |row| row.get(0))?;
     if stored.unwrap_or(0) != expected.0 {
-        return Ok(Err(Moved));
+        return Ok(Err(VersionConflict));
     }
     write(connection, slot).map(Ok)
 }
 
 /// Writes one slot, whatever its row has; the new version.
-pub(super) fn write(connection: &Connection, mut slot: Slot) -> Result<Version, Fault> {
+pub(super) fn write(connection: &SqlTransaction, mut slot: Slot) -> Result<SlotVersion, StoreFault> {
     if slot.remembers_nothing() {
         connection.sql("DELETE FROM slot WHERE key = ?1").execute([slot.key.as_str()])?;
-        return Ok(Version(0));
+        return Ok(SlotVersion(0));
     }
-    slot.version = Version(next_number(connection)?);
+    slot.version = SlotVersion(next_number(connection)?);
     put(connection, &slot)?;
     Ok(slot.version)
 }
 
 /// Writes the row of a slot that remembers something, with the version that it has.
-pub(super) fn put(connection: &Connection, slot: &Slot) -> Result<(), Fault> {
+pub(super) fn put(connection: &SqlTransaction, slot: &Slot) -> Result<(), StoreFault> {
     connection
         .sql(
             "INSERT INTO slot (key, version, wakes_at, body, shown) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -334,12 +352,15 @@ pub(super) fn put(connection: &Connection, slot: &Slot) -> Result<(), Fault> {
 }
 
 /// The next version or token: one counter for both, so that a token is greater than all that were given before.
-fn next_number(connection: &Connection) -> Result<u64, Fault> {
+fn next_number(connection: &SqlTransaction) -> Result<u64, StoreFault> {
     Ok(*next_numbers(connection, 1)?.end())
 }
 
 /// The next so many of them.
-pub(super) fn next_numbers(connection: &Connection, count: usize) -> Result<RangeInclusive<u64>, Fault> {
+pub(super) fn next_numbers(
+    connection: &SqlTransaction,
+    count: usize,
+) -> Result<RangeInclusive<u64>, StoreFault> {
     let count = count as u64;
     // Not with `RETURNING`, which makes a table of its answer each time.
     connection.sql("UPDATE store SET counter = counter + ?1").execute([count])?;
@@ -348,14 +369,14 @@ pub(super) fn next_numbers(connection: &Connection, count: usize) -> Result<Rang
 }
 
 /// A token for a run without a slot.
-pub(super) fn next_token(connection: &Connection) -> Result<Token, Fault> {
-    next_number(connection).map(Token)
+pub(super) fn next_token(connection: &SqlTransaction) -> Result<FencingToken, StoreFault> {
+    next_number(connection).map(FencingToken)
 }
 
 /// Lets the counter be at least `number`, so that the next one is greater.
-pub(super) fn raise_counter(connection: &Connection, number: u64) -> Result<(), Fault> {
+pub(super) fn raise_counter(connection: &SqlTransaction, number: u64) -> Result<(), StoreFault> {
     // Valkey has the counter of the others ([`Store::accepted`]).
-    if connection.dialect() == Dialect::Postgres {
+    if connection.dialect() == SqlDialect::Postgres {
         return Ok(());
     }
     // One below the greatest that SQLite can hold: room for the next.
@@ -366,14 +387,14 @@ pub(super) fn raise_counter(connection: &Connection, number: u64) -> Result<(), 
 
 /// Up to `limit` slots after that key, by key; of one that cannot be read what is wrong with it.
 pub(crate) fn page_of_slots(
-    connection: &Connection,
+    connection: &SqlTransaction,
     after: Option<&str>,
     limit: usize,
-) -> Result<Vec<Found>, Fault> {
+) -> Result<Vec<SlotReading>, StoreFault> {
     let sql = "SELECT key, version, body FROM slot WHERE key > ?1 ORDER BY key LIMIT ?2";
     let rows = connection.sql(sql).query((after.unwrap_or(""), limit), |row| {
-        match (Key::new(row.text(0)), slot(row)) {
-            (key, found @ (Ok(_) | Err(Fault::Unreadable { .. }))) => Ok((key, found)),
+        match (SlotKey::new(row.text(0)), slot(row)) {
+            (key, found @ (Ok(_) | Err(StoreFault::Unreadable { .. }))) => Ok((key, found)),
             (_, Err(fault)) => Err(fault),
         }
     })?;
@@ -381,7 +402,7 @@ pub(crate) fn page_of_slots(
 }
 
 /// Writes slots with the versions that they have in another store; the counter is not below any of them after.
-pub(crate) fn place_slots(connection: &Connection, slots: &[Slot]) -> Result<(), Fault> {
+pub(crate) fn place_slots(connection: &SqlTransaction, slots: &[Slot]) -> Result<(), StoreFault> {
     for slot in slots {
         put(connection, slot)?;
     }
@@ -390,16 +411,16 @@ pub(crate) fn place_slots(connection: &Connection, slots: &[Slot]) -> Result<(),
 }
 
 /// The greatest version or token that was given.
-pub(crate) fn last_number(connection: &Connection) -> Result<Version, Fault> {
-    Ok(Version(connection.sql("SELECT counter FROM store").only((), |row| row.get(0))?))
+pub(crate) fn last_number(connection: &SqlTransaction) -> Result<SlotVersion, StoreFault> {
+    Ok(SlotVersion(connection.sql("SELECT counter FROM store").only((), |row| row.get(0))?))
 }
 
-pub(super) fn slot(row: &Row) -> Result<Slot, Fault> {
+pub(super) fn slot(row: &SqlRow) -> Result<Slot, StoreFault> {
     let (key, body): (String, String) = (row.get(0)?, row.get(2)?);
     let what = || format!("slot {key} cannot be read");
     let mut slot: Slot = from_json(&body, what)?;
     let version: i64 = row.get(1)?;
-    slot.version = Version(u64::try_from(version).map_err(|_| Fault::Unreadable {
+    slot.version = SlotVersion(u64::try_from(version).map_err(|_| StoreFault::Unreadable {
         what: what(),
         source: serde::de::Error::custom(format!("its version is {version}")),
     })?);

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::sql::Connection;
+use crate::sql::SqlTransaction;
 use async_trait::async_trait;
-use truing_core::id::{AccountId, Key, Millis, PrId, Sha};
+use truing_core::id::{AccountId, PrId, Sha, SlotKey, UnixMillis};
 use truing_core::port::{
-    CommentKind, LastReviews, Moved, Obeyed, Origin, Repository, StoreError, UserRequest, Watchlist,
+    CommentKind, KnownRepository, LastReviews, RequestOrigin, StoreError, UserRequest, UserRequestOutcome,
+    VersionConflict, Watchlist,
 };
 use truing_core::slot::Slot;
 use truing_core::switch::RepositoryRef;
@@ -15,23 +16,23 @@ use truing_core::switch::RepositoryRef;
 use super::history::{self, sql_limit};
 use super::runs::{last_reviews, status_again};
 use super::{dismissals, ledger, operations, slots};
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 use crate::store::{Store, apart};
-use crate::valkey::Swapped;
+use crate::valkey::SwapOutcome;
 
 #[async_trait]
 impl Watchlist for Store {
-    async fn repositories(&self, forge: &str) -> Result<Vec<Repository>, StoreError> {
+    async fn repositories(&self, forge: &str) -> Result<Vec<KnownRepository>, StoreError> {
         let (forge, now) = (forge.to_owned(), self.0.clock.now());
         self.read(move |connection| repositories(connection, &forge, now)).await
     }
 
-    async fn remember(&self, repositories: &[Repository]) -> Result<(), StoreError> {
+    async fn remember(&self, repositories: &[KnownRepository]) -> Result<(), StoreError> {
         let repositories = repositories.to_vec();
         self.write(move |connection| remember(connection, &repositories)).await
     }
 
-    async fn onboard(&self, repository: &Repository) -> Result<(), StoreError> {
+    async fn onboard(&self, repository: &KnownRepository) -> Result<(), StoreError> {
         let repository = repository.clone();
         self.write(move |connection| {
             remember(connection, std::slice::from_ref(&repository))?;
@@ -42,7 +43,7 @@ impl Watchlist for Store {
         .await
     }
 
-    async fn last_reviews(&self, keys: &[Key]) -> Result<Vec<LastReviews>, StoreError> {
+    async fn last_reviews(&self, keys: &[SlotKey]) -> Result<Vec<LastReviews>, StoreError> {
         let keys = keys.to_vec();
         self.read(move |connection| keys.iter().map(|key| last_reviews(connection, key)).collect()).await
     }
@@ -62,8 +63,8 @@ impl Watchlist for Store {
             let sql = "SELECT DISTINCT key FROM run WHERE loop = 'review' AND key >= ?1 AND key < ?2 AND head = ?3 ORDER BY key";
             let select = connection.sql(sql);
             let keys = select.query((&prefix, after(&prefix), &head), |row| row.get::<String>(0))?;
-            let pulls = keys.map(|key| Ok(PrId::from_key(&Key::new(key?))));
-            Ok(pulls.collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten().collect())
+            let pulls = keys.map(|key| Ok(PrId::from_key(&SlotKey::new(key?))));
+            Ok(pulls.collect::<Result<Vec<_>, StoreFault>>()?.into_iter().flatten().collect())
         })
         .await
     }
@@ -71,8 +72,8 @@ impl Watchlist for Store {
     async fn tell(
         &self,
         told: &[UserRequest],
-        of: &Repository,
-        until: Option<Millis>,
+        of: &KnownRepository,
+        until: Option<UnixMillis>,
     ) -> Result<(), StoreError> {
         let (told, of) = (told.to_vec(), of.clone());
         self.write(move |connection| {
@@ -94,13 +95,13 @@ impl Watchlist for Store {
             let label = connection.sql(sql);
             for UserRequest { pr: PrId { forge, repository, number }, origin, at } in &told {
                 match origin {
-                    Origin::Comment { kind, id } => {
+                    RequestOrigin::Comment { kind, id } => {
                         insert.execute((forge, repository, kind.as_str(), id, number, at.0))?
                     }
-                    Origin::Check { account, login } => {
+                    RequestOrigin::Check { account, login } => {
                         press.execute((forge, repository, number, account.as_str(), login, at.0))?
                     }
-                    Origin::Label { name } => label.execute((forge, repository, number, name, at.0))?,
+                    RequestOrigin::Label { name } => label.execute((forge, repository, number, name, at.0))?,
                 };
             }
             Ok(())
@@ -129,14 +130,14 @@ impl Watchlist for Store {
                 .sql(sql)
                 .query((&forge, sql_limit(limit)), |row| {
                     let pr = PrId { forge: forge.clone(), repository: row.get(0)?, number: row.get(1)? };
-                    let (id, at) = (row.get(2)?, Millis(row.get(3)?));
+                    let (id, at) = (row.get(2)?, UnixMillis(row.get(3)?));
                     let origin = match (row.get::<Option<String>>(5)?, row.get(7)?) {
                         (Some(account), _) => {
-                            Origin::Check { account: AccountId::new(account), login: row.get(6)? }
+                            RequestOrigin::Check { account: AccountId::new(account), login: row.get(6)? }
                         }
-                        (None, Some(name)) => Origin::Label { name },
+                        (None, Some(name)) => RequestOrigin::Label { name },
                         (None, None) => {
-                            Origin::Comment { kind: kind_of(row.text(4))?, id }
+                            RequestOrigin::Comment { kind: kind_of(row.text(4))?, id }
                         }
                     };
                     Ok(UserRequest { pr, origin, at })
@@ -149,25 +150,27 @@ impl Watchlist for Store {
     async fn served(
         &self,
         told: &UserRequest,
-        obeyed: Option<&Obeyed>,
-    ) -> Result<Result<(), Moved>, StoreError> {
+        obeyed: Option<&UserRequestOutcome>,
+    ) -> Result<Result<(), VersionConflict>, StoreError> {
         let is_apart = self.slots().is_some();
-        if let (Some(valkey), Some(Obeyed { slot, .. })) = (self.slots(), obeyed) {
+        if let (Some(valkey), Some(UserRequestOutcome { slot, .. })) = (self.slots(), obeyed) {
             // Slot first, and once: whoever dies in between is followed by one who finds it changed, and writes the rest.
             let name = once(told);
             match apart(|| valkey.swap(std::slice::from_ref(slot), false, Some(&name))).await? {
-                Swapped::Each(swapped) if swapped.iter().all(Result::is_ok) => {}
-                Swapped::Before => {}
-                Swapped::Each(_) | Swapped::SwitchedOff => return Ok(Err(Moved)),
+                SwapOutcome::Each(swapped) if swapped.iter().all(Result::is_ok) => {}
+                SwapOutcome::Before => {}
+                SwapOutcome::Each(_) | SwapOutcome::SwitchedOff => return Ok(Err(VersionConflict)),
             }
         }
         let (told, obeyed, now) = (told.clone(), obeyed.cloned(), self.0.clock.now());
         self.write(move |connection| {
-            if let Some(Obeyed { slot: (version, slot), events, act, dismissal, allowed }) = &obeyed {
+            if let Some(UserRequestOutcome { slot: (version, slot), events, act, dismissal, allowed }) =
+                &obeyed
+            {
                 if !is_apart && slots::swap(connection, *version, slot.clone())?.is_err() {
-                    return Ok(Err(Moved));
+                    return Ok(Err(VersionConflict));
                 }
-                if matches!(told.origin, Origin::Check { .. }) {
+                if matches!(told.origin, RequestOrigin::Check { .. }) {
                     status_again(connection, &told.pr.key())?;
                 }
                 history::note(connection, events)?;
@@ -181,17 +184,17 @@ impl Watchlist for Store {
             }
             let PrId { forge, repository, number } = &told.pr;
             match &told.origin {
-                Origin::Comment { kind, id } => {
+                RequestOrigin::Comment { kind, id } => {
                     let sql = "UPDATE comment_seen SET served = 1
                                WHERE forge = ?1 AND repository = ?2 AND kind = ?3 AND id = ?4";
                     connection.sql(sql).execute((forge, repository, kind.as_str(), id))?
                 }
-                Origin::Check { account, .. } => {
+                RequestOrigin::Check { account, .. } => {
                     let sql = "DELETE FROM check_pressed
                                WHERE forge = ?1 AND repository = ?2 AND number = ?3 AND account = ?4";
                     connection.sql(sql).execute((forge, repository, number, account.as_str()))?
                 }
-                Origin::Label { name } => {
+                RequestOrigin::Label { name } => {
                     // What was set since by somebody else is another matter.
                     let sql = "DELETE FROM label_set WHERE forge = ?1 AND repository = ?2 AND number = ?3
                                AND name = ?4 AND at = ?5";
@@ -209,13 +212,13 @@ impl Watchlist for Store {
 fn once(UserRequest { pr, origin, at }: &UserRequest) -> String {
     let key = pr.key();
     match origin {
-        Origin::Comment { kind, id } => format!("{key}:{}:{id}", kind.as_str()),
-        Origin::Check { account, .. } => format!("{key}:check:{}:{}", account.as_str(), at.0),
-        Origin::Label { name } => format!("{key}:label:{name}:{}", at.0),
+        RequestOrigin::Comment { kind, id } => format!("{key}:{}:{id}", kind.as_str()),
+        RequestOrigin::Check { account, .. } => format!("{key}:check:{}:{}", account.as_str(), at.0),
+        RequestOrigin::Label { name } => format!("{key}:label:{name}:{}", at.0),
     }
 }
 
-fn kind_of(word: &str) -> Result<CommentKind, Fault> {
+fn kind_of(word: &str) -> Result<CommentKind, StoreFault> {
     let known = CommentKind::ALL.into_iter().find(|kind| kind.as_str() == word);
     known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a kind of comment")).into())
 }
@@ -230,18 +233,25 @@ pub(super) fn after(prefix: &str) -> String {
     format!("{}0", prefix.strip_suffix('/').unwrap_or(prefix))
 }
 
-fn repositories(connection: &Connection, forge: &str, now: Millis) -> Result<Vec<Repository>, Fault> {
-    let mut known: BTreeMap<String, Repository> = connection
+fn repositories(
+    connection: &SqlTransaction,
+    forge: &str,
+    now: UnixMillis,
+) -> Result<Vec<KnownRepository>, StoreFault> {
+    let mut known: BTreeMap<String, KnownRepository> = connection
         .sql("SELECT id, name, cursor, gone, onboarded FROM repository WHERE forge = ?1")
         .query([forge], |row| {
             let id: String = row.get(0)?;
             let gone: Option<i64> = row.get(3)?;
-            let (name, cursor) = (row.get(1)?, Millis(row.get(2)?));
+            let (name, cursor) = (row.get(1)?, UnixMillis(row.get(2)?));
             let forge = forge.to_owned();
             let onboarded = row.get::<i64>(4)? != 0;
-            Ok((id.clone(), Repository { forge, id, name, cursor, gone: gone.map(Millis), onboarded }))
+            Ok((
+                id.clone(),
+                KnownRepository { forge, id, name, cursor, gone: gone.map(UnixMillis), onboarded },
+            ))
         })?
-        .collect::<Result<_, Fault>>()?;
+        .collect::<Result<_, StoreFault>>()?;
     // From one repository's first pull request to the next one's: as many steps as there are repositories.
     let next = "SELECT key, name FROM described WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT 1";
     let find = connection.sql(next);
@@ -250,13 +260,13 @@ fn repositories(connection: &Connection, forge: &str, now: Millis) -> Result<Vec
     while let Some((key, name)) =
         find.first((&from, &end), |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)))?
     {
-        let Some(pr) = PrId::from_key(&Key::new(&key)) else {
+        let Some(pr) = PrId::from_key(&SlotKey::new(&key)) else {
             from = key;
             continue;
         };
         from = after(&prefix(forge, &pr.repository));
         if let Some((name, _)) = name.rsplit_once('#') {
-            known.entry(pr.repository.clone()).or_insert_with(|| Repository {
+            known.entry(pr.repository.clone()).or_insert_with(|| KnownRepository {
                 forge: forge.to_owned(),
                 id: pr.repository,
                 name: name.to_owned(),
@@ -269,7 +279,7 @@ fn repositories(connection: &Connection, forge: &str, now: Millis) -> Result<Vec
     Ok(known.into_values().collect())
 }
 
-fn remember(connection: &Connection, repositories: &[Repository]) -> Result<(), Fault> {
+fn remember(connection: &SqlTransaction, repositories: &[KnownRepository]) -> Result<(), StoreFault> {
     // SQLite's column compares without case by itself.
     let exactly = connection.dialect().of("COLLATE BINARY", "COLLATE \"C\"");
     let sql = format!(
@@ -280,7 +290,7 @@ fn remember(connection: &Connection, repositories: &[Repository]) -> Result<(), 
     let heard = repositories.iter().map(|one| (one.name.as_str(), RepositoryRef::of_id(&one.forge, &one.id)));
     operations::switch::learn(connection, heard)?;
     let insert = connection.sql(&sql);
-    for Repository { forge, id, name, cursor, gone, onboarded } in repositories {
+    for KnownRepository { forge, id, name, cursor, gone, onboarded } in repositories {
         insert.execute((forge, id, name, cursor.0, gone.map(|at| at.0), i64::from(*onboarded)))?;
     }
     Ok(())

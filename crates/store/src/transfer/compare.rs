@@ -2,21 +2,24 @@
 
 use std::collections::VecDeque;
 
-use crate::sql::{Field, Kind, Row, Value};
+use crate::sql::{ColumnKind, SqlRow, SqlValue, TableColumn};
 use crate::store::Store;
 
-use super::compared::Compared;
+use super::compared::TableComparison;
 use super::fault::TransferError;
-use super::list::Table;
+use super::list::TableSchema;
 use super::place::is_postgres;
-use super::progress::Part;
-use super::row::{self, Misfit};
+use super::progress::StorePart;
+use super::row::{self, UnfitValue};
 use super::{page, slots};
 
 /// Compares part by part, as long as they are alike; none if one is not.
-pub(super) async fn all_alike(one: &Store, other: &Store) -> Result<Option<Vec<Compared>>, TransferError> {
+pub(super) async fn all_alike(
+    one: &Store,
+    other: &Store,
+) -> Result<Option<Vec<TableComparison>>, TransferError> {
     let mut compared = Vec::new();
-    for part in Part::all() {
+    for part in StorePart::all() {
         let next = compare(part, one, other).await?;
         if !next.is_alike() {
             return Ok(None);
@@ -27,18 +30,18 @@ pub(super) async fn all_alike(one: &Store, other: &Store) -> Result<Option<Vec<C
 }
 
 /// Compares every part.
-pub(super) async fn all(one: &Store, other: &Store) -> Result<Vec<Compared>, TransferError> {
+pub(super) async fn all(one: &Store, other: &Store) -> Result<Vec<TableComparison>, TransferError> {
     let mut compared = Vec::new();
-    for part in Part::all() {
+    for part in StorePart::all() {
         compared.push(compare(part, one, other).await?);
     }
     Ok(compared)
 }
 
-async fn compare(part: Part, one: &Store, other: &Store) -> Result<Compared, TransferError> {
+async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableComparison, TransferError> {
     // As PostgreSQL holds texts, where one of the two is there.
     let replace = is_postgres(one) || is_postgres(other);
-    let (mut left, mut right) = (Rows::new(one, part, replace), Rows::new(other, part, replace));
+    let (mut left, mut right) = (PartRows::new(one, part, replace), PartRows::new(other, part, replace));
     let (mut rows, mut first) = ((0, 0), None);
     loop {
         let pair = (left.next().await?, right.next().await?);
@@ -51,17 +54,17 @@ async fn compare(part: Part, one: &Store, other: &Store) -> Result<Compared, Tra
             first = Some(lesser(part, pair.0.as_ref(), pair.1.as_ref()));
         }
     }
-    Ok(Compared { table: part.name(), rows, first })
+    Ok(TableComparison { table: part.name(), rows, first })
 }
 
 /// Of two rows that differ the one that comes first, in words.
-fn lesser(part: Part, one: Option<&Row>, other: Option<&Row>) -> String {
-    let (fields, count): (&[Field], usize) = match part {
-        Part::Slots => (&[SLOT_KEY], 1),
-        Part::Table(table) => (table.key(), table.key),
-        Part::End => (&[], 0),
+fn lesser(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow>) -> String {
+    let (fields, count): (&[TableColumn], usize) = match part {
+        StorePart::Slots => (&[SLOT_KEY], 1),
+        StorePart::Table(table) => (table.key(), table.key),
+        StorePart::End => (&[], 0),
     };
-    let key = |row: &Row| row.0.iter().take(count).cloned().collect::<Vec<_>>();
+    let key = |row: &SqlRow| row.0.iter().take(count).cloned().collect::<Vec<_>>();
     let key = match (one.map(key), other.map(key)) {
         (Some(one), Some(other)) => {
             if is_before(&other, &one) {
@@ -77,41 +80,41 @@ fn lesser(part: Part, one: Option<&Row>, other: Option<&Row>) -> String {
 }
 
 /// The key of a slot.
-const SLOT_KEY: Field = Field { name: "key", kind: Kind::Text };
+const SLOT_KEY: TableColumn = TableColumn { name: "key", kind: ColumnKind::Text };
 
 /// Keys of one table, in its order.
-fn is_before(one: &[Value], other: &[Value]) -> bool {
+fn is_before(one: &[SqlValue], other: &[SqlValue]) -> bool {
     let differ = one.iter().zip(other).find(|(one, other)| one != other);
     match differ {
-        Some((Value::Integer(one), Value::Integer(other))) => one < other,
-        Some((Value::Text(one), Value::Text(other))) => one < other,
+        Some((SqlValue::Integer(one), SqlValue::Integer(other))) => one < other,
+        Some((SqlValue::Text(one), SqlValue::Text(other))) => one < other,
         Some(_) | None => false,
     }
 }
 
 /// The rows of a part of a store, one after the other.
-struct Rows<'a> {
+struct PartRows<'a> {
     store: &'a Store,
-    part: Part,
+    part: StorePart,
     replace: bool,
     limit: usize,
-    read: VecDeque<Row>,
-    after: Option<Vec<Value>>,
+    read: VecDeque<SqlRow>,
+    after: Option<Vec<SqlValue>>,
     is_last: bool,
 }
 
-impl<'a> Rows<'a> {
-    fn new(store: &'a Store, part: Part, replace: bool) -> Self {
+impl<'a> PartRows<'a> {
+    fn new(store: &'a Store, part: StorePart, replace: bool) -> Self {
         let limit = page::FIRST;
         Self { store, part, replace, limit, read: VecDeque::new(), after: None, is_last: false }
     }
 
-    async fn next(&mut self) -> Result<Option<Row>, TransferError> {
+    async fn next(&mut self) -> Result<Option<SqlRow>, TransferError> {
         while self.read.is_empty() && !self.is_last {
             match self.part {
-                Part::Slots => self.read_slots().await?,
-                Part::Table(table) => self.read_table(table).await?,
-                Part::End => self.is_last = true,
+                StorePart::Slots => self.read_slots().await?,
+                StorePart::Table(table) => self.read_table(table).await?,
+                StorePart::End => self.is_last = true,
             }
         }
         Ok(self.read.pop_front())
@@ -119,19 +122,19 @@ impl<'a> Rows<'a> {
 
     async fn read_slots(&mut self) -> Result<(), TransferError> {
         let after = match self.after.as_deref() {
-            Some([Value::Text(name)]) => Some(name.clone()),
+            Some([SqlValue::Text(name)]) => Some(name.clone()),
             Some(_) | None => None,
         };
         let page = slots::page(self.store, after, page::SLOTS).await?;
         self.is_last = page.is_last;
-        self.after = page.reached.map(|name| vec![Value::Text(name)]);
+        self.after = page.reached.map(|name| vec![SqlValue::Text(name)]);
         for slot in &page.slots {
             self.read.push_back(slots::row(self.store, slot)?);
         }
         Ok(())
     }
 
-    async fn read_table(&mut self, table: &'static Table) -> Result<(), TransferError> {
+    async fn read_table(&mut self, table: &'static TableSchema) -> Result<(), TransferError> {
         let (after, limit) = (self.after.take(), self.limit);
         let read = self.store.read(move |connection| table.page(connection, after.as_deref(), limit));
         let rows = read.await?;
@@ -153,8 +156,13 @@ impl<'a> Rows<'a> {
 }
 
 /// The error that names a row with a value that cannot be carried over.
-pub(super) fn unfit(store: &Store, table: &'static Table, row: &Row, misfit: Misfit) -> TransferError {
-    let Misfit { column, why, advice } = misfit;
+pub(super) fn unfit(
+    store: &Store,
+    table: &'static TableSchema,
+    row: &SqlRow,
+    misfit: UnfitValue,
+) -> TransferError {
+    let UnfitValue { column, why, advice } = misfit;
     let row = row::condition(table.key(), table.key_of(row));
     TransferError::Unfit { store: store.name(), table: table.name, column, why, row, advice }
 }

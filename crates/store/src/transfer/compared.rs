@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The comparison of one table of two stores; `slot` is the slots, wherever they are.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Compared {
+pub struct TableComparison {
     /// The table.
     pub table: &'static str,
     /// Its rows in each store.
@@ -13,14 +13,14 @@ pub struct Compared {
     pub first: Option<String>,
 }
 
-impl Compared {
+impl TableComparison {
     /// Are all rows the same?
     pub fn is_alike(&self) -> bool {
         self.first.is_none()
     }
 }
 
-impl fmt::Display for Compared {
+impl fmt::Display for TableComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (one, other) = self.rows;
         match &self.first {

@@ -3,26 +3,26 @@
 
 use std::sync::Arc;
 
-use truing_core::port::{Operations as _, Slots as _, StoreError};
+use truing_core::port::{OperatorStore as _, SlotStore as _, StoreError};
 
-use crate::fault::Fault;
-use crate::sql::{Connection, Value};
+use crate::fault::StoreFault;
+use crate::sql::{SqlTransaction, SqlValue};
 use crate::store::{Store, apart};
 use crate::tables::{kill_switch, last_number, place_slots};
 
 use super::compare::{self, unfit};
-use super::compared::Compared;
+use super::compared::TableComparison;
 use super::fault::TransferError;
-use super::list::{self, TABLES, Table};
+use super::list::{self, TABLES, TableSchema};
 use super::page;
-use super::place::{Right, Still, is_postgres, share, slots_name};
-use super::progress::{self, Part, Progress};
-use super::row::{self, Zeros};
+use super::place::{SourceLock, TargetLock, is_postgres, share, slots_name};
+use super::progress::{self, CopyProgress, StorePart};
+use super::row::{self, NulPolicy};
 use super::slots;
 
 /// A page that was copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Copied {
+pub struct CopiedPage {
     /// Its table; `slot` is the slots, wherever they are.
     pub table: &'static str,
     /// Rows of this table that are copied by now, also those of a process that was killed.
@@ -30,68 +30,68 @@ pub struct Copied {
 }
 
 /// A page that was copied: the mark after it, the rows that are copied by now, and the rows of the next page.
-struct Step {
-    next: Progress,
+struct CopyStep {
+    next: CopyProgress,
     rows: u64,
     limit: usize,
 }
 
 /// The state in which a target is found.
-enum Begun {
+enum TargetState {
     /// To go on from there.
-    At(Progress),
+    At(CopyProgress),
     /// It is a copy already: whoever was to learn that was killed first.
-    Whole(Vec<Compared>),
+    Whole(Vec<TableComparison>),
 }
 
 /// The two stores.
-struct Copy<'a> {
+struct StoreCopy<'a> {
     from: &'a Store,
     to: &'a Store,
-    zeros: Zeros,
+    zeros: NulPolicy,
 }
 
 /// Copies everything, compares it, and takes the mark away.
 pub(super) async fn all(
     from: &Store,
     to: &Store,
-    zeros: Zeros,
-    mut told: impl FnMut(Copied) + Send,
-) -> Result<Vec<Compared>, TransferError> {
+    zeros: NulPolicy,
+    mut told: impl FnMut(CopiedPage) + Send,
+) -> Result<Vec<TableComparison>, TransferError> {
     if share(from, to) {
         return Err(TransferError::Same(from.name()));
     }
-    let _still = Still::take(from)?;
-    let _right = Right::take(to).await?;
-    let copy = Copy { from, to, zeros };
+    let _still = SourceLock::take(from)?;
+    let _right = TargetLock::take(to).await?;
+    let copy = StoreCopy { from, to, zeros };
     let mut progress = match copy.begin().await? {
-        Begun::At(progress) => progress,
-        Begun::Whole(compared) => return Ok(compared),
+        TargetState::At(progress) => progress,
+        TargetState::Whole(compared) => return Ok(compared),
     };
     let mut limit = page::FIRST;
     loop {
-        let Some(part) = Part::of(&progress.part) else {
+        let Some(part) = StorePart::of(&progress.part) else {
             return Err(TransferError::OtherVersion { target: to.name(), part: progress.part });
         };
         let step = match part {
-            Part::Slots => copy.slots(&progress).await?,
-            Part::Table(table) => copy.rows(table, &progress, limit).await?,
-            Part::End => return copy.finish().await,
+            StorePart::Slots => copy.slots(&progress).await?,
+            StorePart::Table(table) => copy.rows(table, &progress, limit).await?,
+            StorePart::End => return copy.finish().await,
         };
         let Some(step) = step else {
             // A process that was killed has a page on its way that is written after all.
             progress = copy.found().await?;
             continue;
         };
-        told(Copied { table: part.name(), rows: step.rows });
+        told(CopiedPage { table: part.name(), rows: step.rows });
         limit = if step.next.part == progress.part { step.limit } else { page::FIRST };
         progress = step.next;
     }
 }
 
-impl Copy<'_> {
+impl StoreCopy<'_> {
     /// The mark to go on from. The target is changed in nothing unless it is new, or has a part of this source.
-    async fn begin(&self) -> Result<Begun, TransferError> {
+    async fn begin(&self) -> Result<TargetState, TransferError> {
         fits(self.from).await?;
         fits(self.to).await?;
         if let Some(half) = self.from.read(progress::find).await? {
@@ -103,7 +103,7 @@ impl Copy<'_> {
         {
             return self.whole_or(held).await;
         }
-        let first = Progress::begin(self.from.name(), slots_name(self.to));
+        let first = CopyProgress::begin(self.from.name(), slots_name(self.to));
         let ours = first.clone();
         let begun = self.to.write(move |connection| progress::begin(connection, &first)).await?;
         let target = self.to.name();
@@ -120,13 +120,13 @@ impl Copy<'_> {
         }
         // A switch that was set by hand at Valkey and not read since is written down, and so comes along.
         apart(|| self.from.switch()).await?;
-        Ok(Begun::At(found))
+        Ok(TargetState::At(found))
     }
 
     /// A target that is not new and has no mark: is it this source's copy? What it holds is told if not.
-    async fn whole_or(&self, held: String) -> Result<Begun, TransferError> {
+    async fn whole_or(&self, held: String) -> Result<TargetState, TransferError> {
         match compare::all_alike(self.from, self.to).await {
-            Ok(Some(compared)) => Ok(Begun::Whole(compared)),
+            Ok(Some(compared)) => Ok(TargetState::Whole(compared)),
             // A row that cannot be read is no row of a copy.
             Ok(None) | Err(TransferError::Slot { .. } | TransferError::Unfit { .. }) => {
                 Err(TransferError::NotNew { target: self.to.name(), held })
@@ -136,21 +136,21 @@ impl Copy<'_> {
     }
 
     /// The mark as it is by now.
-    async fn found(&self) -> Result<Progress, TransferError> {
+    async fn found(&self) -> Result<CopyProgress, TransferError> {
         let found = self.to.read(progress::find).await?;
         found.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }
 
     /// Copies a page of slots; none: somebody else has gone on meanwhile.
-    async fn slots(&self, progress: &Progress) -> Result<Option<Step>, TransferError> {
+    async fn slots(&self, progress: &CopyProgress) -> Result<Option<CopyStep>, TransferError> {
         let after = match told(self.to, progress.key())?.as_deref() {
-            Some([Value::Text(name)]) => Some(name.clone()),
+            Some([SqlValue::Text(name)]) => Some(name.clone()),
             Some(_) | None => None,
         };
         let page = slots::page(self.from, after, page::SLOTS).await?;
-        let reached = page.reached.map(|name| vec![Value::Text(name)]);
+        let reached = page.reached.map(|name| vec![SqlValue::Text(name)]);
         let count = page.slots.len();
-        let next = progress.after(Part::Slots, (count, reached.as_deref()), page.is_last);
+        let next = progress.after(StorePart::Slots, (count, reached.as_deref()), page.is_last);
         let next = told(self.to, next)?;
         let (was, will, slots) = (progress.clone(), next.clone(), page.slots);
         let is_ours = match self.to.slots() {
@@ -162,7 +162,7 @@ impl Copy<'_> {
                 self.to.write(move |connection| progress::advance(connection, &was, &will)).await?
             }
             None => {
-                let work = move |connection: &Connection| {
+                let work = move |connection: &SqlTransaction| {
                     if !progress::advance(connection, &was, &will)? {
                         return Ok(false);
                     }
@@ -172,17 +172,17 @@ impl Copy<'_> {
             }
         };
         let rows = progress.copied.saturating_add(count as u64);
-        Ok(is_ours.then_some(Step { next, rows, limit: page::FIRST }))
+        Ok(is_ours.then_some(CopyStep { next, rows, limit: page::FIRST }))
     }
 
     /// Copies a page of a table; none: somebody else has gone on meanwhile. A page that is not taken is tried in smaller ones, so
     /// that the row is named.
     async fn rows(
         &self,
-        table: &'static Table,
-        progress: &Progress,
+        table: &'static TableSchema,
+        progress: &CopyProgress,
         limit: usize,
-    ) -> Result<Option<Step>, TransferError> {
+    ) -> Result<Option<CopyStep>, TransferError> {
         let mut limit = limit;
         loop {
             match self.page(table, progress, limit).await? {
@@ -204,10 +204,10 @@ impl Copy<'_> {
     /// The same once; an error within: the target does not take it, and the first row of it.
     async fn page(
         &self,
-        table: &'static Table,
-        progress: &Progress,
+        table: &'static TableSchema,
+        progress: &CopyProgress,
         limit: usize,
-    ) -> Result<Result<Option<Step>, (String, StoreError)>, TransferError> {
+    ) -> Result<Result<Option<CopyStep>, (String, StoreError)>, TransferError> {
         let after = told(self.to, progress.key())?;
         let read = self.from.read(move |connection| table.page(connection, after.as_deref(), limit));
         let rows = read.await?;
@@ -219,12 +219,12 @@ impl Copy<'_> {
         }
         let is_last = table.key == 0 || rows.len() < limit;
         let reached = rows.last().map(|row| table.key_of(row));
-        let next = told(self.to, progress.after(Part::Table(table), (rows.len(), reached), is_last))?;
+        let next = told(self.to, progress.after(StorePart::Table(table), (rows.len(), reached), is_last))?;
         let copied = progress.copied.saturating_add(rows.len() as u64);
-        let step = Step { next: next.clone(), rows: copied, limit: page::next(limit, &rows) };
+        let step = CopyStep { next: next.clone(), rows: copied, limit: page::next(limit, &rows) };
         let (was, rows) = (progress.clone(), Arc::new(rows));
         let written = Arc::clone(&rows);
-        let work = move |connection: &Connection| {
+        let work = move |connection: &SqlTransaction| {
             if !progress::advance(connection, &was, &next)? {
                 return Ok(false);
             }
@@ -240,7 +240,7 @@ impl Copy<'_> {
     }
 
     /// Numbers, the kill switch, the comparison, and the end of the mark.
-    async fn finish(&self) -> Result<Vec<Compared>, TransferError> {
+    async fn finish(&self) -> Result<Vec<TableComparison>, TransferError> {
         let numbered = || TABLES.iter().filter(|table| table.is_numbered);
         let numbers: Vec<u64> = self
             .from
@@ -293,6 +293,6 @@ pub(super) async fn fits(store: &Store) -> Result<(), TransferError> {
 }
 
 /// A fault of the mark, as an error of the store that has it.
-fn told<T>(store: &Store, done: Result<T, Fault>) -> Result<T, TransferError> {
+fn told<T>(store: &Store, done: Result<T, StoreFault>) -> Result<T, TransferError> {
     done.map_err(|fault| StoreError::Corrupt(format!("{}: {fault}", store.name())).into())
 }

@@ -2,7 +2,7 @@
 
 use truing_core::port::StoreError;
 
-use super::compared::Compared;
+use super::compared::TableComparison;
 
 /// The reason for which a store is not copied, or not compared.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ pub enum TransferError {
     },
     /// A lock of a file cannot be taken.
     #[error(transparent)]
-    Lock(#[from] crate::lock::LockError),
+    Lock(#[from] crate::lock::ServeLockError),
     /// A table or a column is not one of this version.
     #[error(
         "the tables of {store} are not those of this version (column {column}); use the version of truing that made them"
@@ -150,6 +150,6 @@ pub enum TransferError {
         /// The target.
         target: String,
         /// The first table that differs.
-        difference: Box<Compared>,
+        difference: Box<TableComparison>,
     },
 }

@@ -3,42 +3,42 @@
 
 use std::collections::BTreeSet;
 
-use truing_core::id::Version;
+use truing_core::id::SlotVersion;
 
-use crate::fault::Fault;
-use crate::sql::{Connection, Dialect, Field, Kind, Row, Value, names, places};
+use crate::fault::StoreFault;
+use crate::sql::{ColumnKind, SqlDialect, SqlRow, SqlTransaction, SqlValue, TableColumn, names, places};
 
 use super::row::TOKEN;
 
 /// A table.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) struct Table {
+pub(super) struct TableSchema {
     pub(super) name: &'static str,
     /// So many of the first columns are the key. None: the table has one row, which is there from the beginning.
     pub(super) key: usize,
     /// The engine gives numbers for the key by itself.
     pub(super) is_numbered: bool,
-    pub(super) fields: &'static [Field],
+    pub(super) fields: &'static [TableColumn],
 }
 
-const fn int(name: &'static str) -> Field {
-    Field { name, kind: Kind::Integer }
+const fn int(name: &'static str) -> TableColumn {
+    TableColumn { name, kind: ColumnKind::Integer }
 }
 
-const fn text(name: &'static str) -> Field {
-    Field { name, kind: Kind::Text }
+const fn text(name: &'static str) -> TableColumn {
+    TableColumn { name, kind: ColumnKind::Text }
 }
 
-const fn table(name: &'static str, key: usize, fields: &'static [Field]) -> Table {
-    Table { name, key, is_numbered: false, fields }
+const fn table(name: &'static str, key: usize, fields: &'static [TableColumn]) -> TableSchema {
+    TableSchema { name, key, is_numbered: false, fields }
 }
 
-const fn numbered(name: &'static str, fields: &'static [Field]) -> Table {
-    Table { name, key: 1, is_numbered: true, fields }
+const fn numbered(name: &'static str, fields: &'static [TableColumn]) -> TableSchema {
+    TableSchema { name, key: 1, is_numbered: true, fields }
 }
 
 /// Every table of the records. One that refers to another comes after it.
-pub(super) static TABLES: [Table; 19] = [
+pub(super) static TABLES: [TableSchema; 19] = [
     numbered(
         "run",
         &[
@@ -151,7 +151,7 @@ const OF_POSTGRES: &str = "form.version form.oldest \
                            transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
 
 /// The first column that is there and not listed, or the other way round, as `table.column`; none if all fit.
-pub(super) fn misfit(connection: &Connection) -> Result<Option<String>, Fault> {
+pub(super) fn misfit(connection: &SqlTransaction) -> Result<Option<String>, StoreFault> {
     let dialect = connection.dialect();
     let sql = dialect.of(
         "SELECT of.name || '.' || its.name FROM sqlite_schema AS of, pragma_table_info(of.name) AS its
@@ -166,21 +166,21 @@ pub(super) fn misfit(connection: &Connection) -> Result<Option<String>, Fault> {
     for table in &TABLES {
         listed.extend(table.fields.iter().map(|field| format!("{}.{}", table.name, field.name)));
     }
-    if dialect == Dialect::Sqlite {
+    if dialect == SqlDialect::Sqlite {
         // It has such a column, which is not declared.
         listed.remove("run.rowid");
     }
     Ok(found.symmetric_difference(&listed).next().cloned())
 }
 
-impl Table {
+impl TableSchema {
     /// Up to `limit` rows after that key, in the order of the key.
     pub(super) fn page(
         &self,
-        connection: &Connection,
-        after: Option<&[Value]>,
+        connection: &SqlTransaction,
+        after: Option<&[SqlValue]>,
         limit: usize,
-    ) -> Result<Vec<Row>, Fault> {
+    ) -> Result<Vec<SqlRow>, StoreFault> {
         let key = names(self.key());
         let (mut rows, mut order) = (String::new(), String::new());
         if self.key > 0 {
@@ -192,14 +192,14 @@ impl Table {
         let sql = format!("SELECT {} FROM {} {rows} {order}", names(self.fields), self.name);
         let mut values = Vec::new();
         if self.key > 0 {
-            values.push(Value::from(limit));
+            values.push(SqlValue::from(limit));
             values.extend(after.unwrap_or_default().iter().cloned());
         }
         connection.sql(&sql).query(values, |row| Ok(row.clone()))?.collect()
     }
 
     /// Adds rows; of a table of one row it becomes that row.
-    pub(super) fn write(&self, connection: &Connection, rows: &[Row]) -> Result<(), Fault> {
+    pub(super) fn write(&self, connection: &SqlTransaction, rows: &[SqlRow]) -> Result<(), StoreFault> {
         if self.key > 0 {
             return connection.insert(self.name, self.fields, rows);
         }
@@ -217,30 +217,30 @@ impl Table {
     }
 
     /// Does it hold what a new store does not?
-    pub(super) fn is_used(&self, connection: &Connection) -> Result<bool, Fault> {
+    pub(super) fn is_used(&self, connection: &SqlTransaction) -> Result<bool, StoreFault> {
         let rows = if self.key > 0 { "" } else { "WHERE body <> '\"off\"' OR sweep IS NOT NULL" };
         connection.sql(&format!("SELECT 1 FROM {} {rows} LIMIT 1", self.name)).exists(())
     }
 
     /// The columns of its key.
-    pub(super) fn key(&self) -> &'static [Field] {
+    pub(super) fn key(&self) -> &'static [TableColumn] {
         self.fields.get(..self.key).unwrap_or_default()
     }
 
     /// The key of a row.
-    pub(super) fn key_of<'a>(&self, row: &'a Row) -> &'a [Value] {
+    pub(super) fn key_of<'a>(&self, row: &'a SqlRow) -> &'a [SqlValue] {
         row.0.get(..self.key).unwrap_or_default()
     }
 
     /// The greatest number that the engine has given for its key; 0 if none.
-    pub(super) fn last_number(&self, connection: &Connection) -> Result<u64, Fault> {
+    pub(super) fn last_number(&self, connection: &SqlTransaction) -> Result<u64, StoreFault> {
         let (table, key) = (self.name, names(self.key()));
         let sql = match connection.dialect() {
-            Dialect::Sqlite => format!(
+            SqlDialect::Sqlite => format!(
                 "SELECT max((SELECT coalesce(max({key}), 0) FROM {table}),
                             coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0))"
             ),
-            Dialect::Postgres => format!(
+            SqlDialect::Postgres => format!(
                 "SELECT greatest((SELECT coalesce(max({key}), 0) FROM {table}),
                                  coalesce(pg_sequence_last_value({}), 0))",
                 self.sequence()
@@ -251,12 +251,12 @@ impl Table {
 
     /// Lets the next number that the engine gives be greater than this. SQLite remembers it for `reservation` alone, whose numbers
     /// are never given twice; elsewhere it takes the greatest that is there.
-    pub(super) fn number_after(&self, connection: &Connection, number: u64) -> Result<(), Fault> {
+    pub(super) fn number_after(&self, connection: &SqlTransaction, number: u64) -> Result<(), StoreFault> {
         if number == 0 {
             return Ok(());
         }
         match connection.dialect() {
-            Dialect::Sqlite if self.name == "reservation" => {
+            SqlDialect::Sqlite if self.name == "reservation" => {
                 let known = "SELECT 1 FROM sqlite_sequence WHERE name = ?1";
                 let sql = if connection.sql(known).exists([self.name])? {
                     "UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1"
@@ -265,8 +265,8 @@ impl Table {
                 };
                 connection.sql(sql).execute((self.name, number)).map(drop)
             }
-            Dialect::Sqlite => Ok(()),
-            Dialect::Postgres => {
+            SqlDialect::Sqlite => Ok(()),
+            SqlDialect::Postgres => {
                 let sql = format!("SELECT setval({}, ?1)", self.sequence());
                 connection.sql(&sql).only([number], |_| Ok(()))
             }
@@ -280,12 +280,12 @@ impl Table {
 }
 
 /// The greatest token in the records.
-pub(super) fn greatest_token(connection: &Connection) -> Result<Version, Fault> {
-    let has_token = |table: &&Table| table.fields.iter().any(|field| field.name == TOKEN);
+pub(super) fn greatest_token(connection: &SqlTransaction) -> Result<SlotVersion, StoreFault> {
+    let has_token = |table: &&TableSchema| table.fields.iter().any(|field| field.name == TOKEN);
     let mut greatest = 0;
     for table in TABLES.iter().filter(has_token) {
         let sql = format!("SELECT coalesce(max(token), 0) FROM {}", table.name);
         greatest = greatest.max(connection.sql(&sql).only((), |row| row.get(0))?);
     }
-    Ok(Version(greatest))
+    Ok(SlotVersion(greatest))
 }

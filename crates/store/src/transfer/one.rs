@@ -1,14 +1,14 @@
 //! The slot and the rows of one key, copied to another store: for a dry run.
 
-use truing_core::id::Key;
-use truing_core::port::Slots as _;
+use truing_core::id::SlotKey;
+use truing_core::port::SlotStore as _;
 
-use crate::sql::{Connection, Row, names};
+use crate::sql::{SqlRow, SqlTransaction, names};
 use crate::store::Store;
 use crate::tables::place_slots;
 
 use super::fault::TransferError;
-use super::list::{TABLES, Table};
+use super::list::{TABLES, TableSchema};
 
 /// The column by which rows belong to a key.
 const KEY: &str = "key";
@@ -16,16 +16,16 @@ const KEY: &str = "key";
 const OTHERS: [&str; 2] = ["notice", "level"];
 
 /// Copies the slot of a key and its rows, as they are at one instant, to a store that has none of them.
-pub(super) async fn copy(from: &Store, to: &Store, key: &Key) -> Result<(), TransferError> {
+pub(super) async fn copy(from: &Store, to: &Store, key: &SlotKey) -> Result<(), TransferError> {
     let of_key = || TABLES.iter().filter(|table| has_key(table));
     let wanted = key.clone();
-    let read = move |connection: &Connection| {
+    let read = move |connection: &SqlTransaction| {
         of_key().map(|table| rows(connection, table, &wanted).map(|rows| (table, rows))).collect()
     };
-    let found: Vec<(&'static Table, Vec<Row>)> = from.read(read).await?;
+    let found: Vec<(&'static TableSchema, Vec<SqlRow>)> = from.read(read).await?;
     let slots = from.load(std::slice::from_ref(key)).await?;
     let kept: Vec<_> = slots.into_iter().filter(|slot| !slot.remembers_nothing()).collect();
-    let write = move |connection: &Connection| {
+    let write = move |connection: &SqlTransaction| {
         place_slots(connection, &kept)?;
         found.iter().try_for_each(|(table, rows)| table.write(connection, rows))
     };
@@ -35,11 +35,15 @@ pub(super) async fn copy(from: &Store, to: &Store, key: &Key) -> Result<(), Tran
     Ok(to.raise(known).await?)
 }
 
-fn has_key(table: &Table) -> bool {
+fn has_key(table: &TableSchema) -> bool {
     !OTHERS.contains(&table.name) && table.fields.iter().any(|field| field.name == KEY)
 }
 
-fn rows(connection: &Connection, table: &Table, key: &Key) -> Result<Vec<Row>, crate::fault::Fault> {
+fn rows(
+    connection: &SqlTransaction,
+    table: &TableSchema,
+    key: &SlotKey,
+) -> Result<Vec<SqlRow>, crate::fault::StoreFault> {
     let sql = format!("SELECT {} FROM {} WHERE {KEY} = ?1", names(table.fields), table.name);
     connection.sql(&sql).query([key.as_str()], |row| Ok(row.clone()))?.collect()
 }

@@ -1,6 +1,6 @@
 //! The size of pages: so many rows at once that a round to a server is worth it, and so few bytes that memory stays within bounds.
 
-use crate::sql::Row;
+use crate::sql::SqlRow;
 
 use super::row;
 
@@ -14,7 +14,7 @@ const BYTES: usize = 4 << 20;
 pub(super) const SLOTS: usize = 256;
 
 /// Rows of the page after one of so many, which had these.
-pub(super) fn next(limit: usize, rows: &[Row]) -> usize {
+pub(super) fn next(limit: usize, rows: &[SqlRow]) -> usize {
     let bytes: usize = rows.iter().map(row::size).sum();
     let each = bytes / rows.len().max(1);
     // Rows that follow may be larger than those before.

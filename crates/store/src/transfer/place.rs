@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::lock::{self, LockError, ServeLock};
-use crate::postgres::Alone;
-use crate::store::{Engine, Store, apart};
+use crate::lock::{self, ServeLock, ServeLockError};
+use crate::postgres::AdvisoryLock;
+use crate::store::{Store, StoreEngine, apart};
 
 use super::fault::TransferError;
 
@@ -21,8 +21,8 @@ pub(super) fn slots_name(store: &Store) -> String {
 pub(super) fn share(one: &Store, other: &Store) -> bool {
     let slots = slots_name(one);
     let records = |store: &Store| match &store.0.engine {
-        Engine::Sqlite(_) => store.name(),
-        Engine::Servers { records, .. } => records.name().to_owned(),
+        StoreEngine::Sqlite(_) => store.name(),
+        StoreEngine::Servers { records, .. } => records.name().to_owned(),
     };
     records(one) == records(other) || (!slots.is_empty() && slots == slots_name(other))
 }
@@ -30,19 +30,19 @@ pub(super) fn share(one: &Store, other: &Store) -> bool {
 /// Does the store keep texts in PostgreSQL?
 pub(super) fn is_postgres(store: &Store) -> bool {
     match &store.0.engine {
-        Engine::Sqlite(_) => false,
-        Engine::Servers { .. } => true,
+        StoreEngine::Sqlite(_) => false,
+        StoreEngine::Servers { .. } => true,
     }
 }
 
 /// The right to read a file that does not change: nobody serves it, no command leases its slots, and neither begins before this is
 /// dropped.
-pub(super) struct Still {
+pub(super) struct SourceLock {
     _commands: File,
     _serve: ServeLock,
 }
 
-impl Still {
+impl SourceLock {
     /// Takes it; none for servers, whose processes are known to those alone who ask them.
     pub(super) fn take(source: &Store) -> Result<Option<Self>, TransferError> {
         let Some(path) = source.path() else { return Ok(None) };
@@ -57,24 +57,24 @@ impl Still {
 fn serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferError> {
     match ServeLock::take(path, LISTEN, store.0.clock.now()) {
         Ok(lock) => Ok(lock),
-        Err(LockError::Held { holder, .. }) => {
+        Err(ServeLockError::Held { holder, .. }) => {
             Err(TransferError::Busy { store: store.name(), by: lock::by(&holder) })
         }
-        Err(error @ (LockError::Linked { .. } | LockError::Io { .. })) => Err(error.into()),
+        Err(error @ (ServeLockError::Linked { .. } | ServeLockError::Io { .. })) => Err(error.into()),
     }
 }
 
 /// The right to fill a target, which nobody serves.
-pub(super) enum Right {
+pub(super) enum TargetLock {
     File { _lock: ServeLock },
-    Database { _lock: Box<Alone> },
+    Database { _lock: Box<AdvisoryLock> },
 }
 
-impl Right {
+impl TargetLock {
     pub(super) async fn take(target: &Store) -> Result<Self, TransferError> {
         match &target.0.engine {
-            Engine::Sqlite(file) => Ok(Self::File { _lock: serve_lock(target, file.opened().path())? }),
-            Engine::Servers { records, .. } => match apart(|| records.alone()).await? {
+            StoreEngine::Sqlite(file) => Ok(Self::File { _lock: serve_lock(target, file.opened().path())? }),
+            StoreEngine::Servers { records, .. } => match apart(|| records.alone()).await? {
                 Some(lock) => Ok(Self::Database { _lock: Box::new(lock) }),
                 None => Err(TransferError::Busy { store: target.name(), by: String::new() }),
             },

@@ -1,14 +1,14 @@
 //! The progress of a copy: a row in the target, which changes in the same transaction as the rows that are added. While it is
 //! there, the target is not opened in the ordinary way.
 
-use crate::fault::{Fault, from_json, to_json};
-use crate::sql::{Connection, Dialect, Value};
+use crate::fault::{StoreFault, from_json, to_json};
+use crate::sql::{SqlDialect, SqlTransaction, SqlValue};
 
-use super::list::{TABLES, Table};
+use super::list::{TABLES, TableSchema};
 
 /// The mark of a store that is copied in part.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Progress {
+pub(super) struct CopyProgress {
     /// The store that is copied.
     pub(super) source: String,
     /// The place of the target's slots.
@@ -23,11 +23,11 @@ pub(super) struct Progress {
 
 /// A part of a store, in the order in which they are copied. Slots come first: one that cannot be read is found at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Part {
+pub(super) enum StorePart {
     /// The slots.
     Slots,
     /// A table.
-    Table(&'static Table),
+    Table(&'static TableSchema),
     /// Nothing is left to copy.
     End,
 }
@@ -36,7 +36,7 @@ const END: &str = "end";
 /// The name of the slots, as that of a table.
 pub(super) const SLOT: &str = "slot";
 
-impl Part {
+impl StorePart {
     /// All parts that have rows, in order.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         std::iter::once(Self::Slots).chain(TABLES.iter().map(Self::Table))
@@ -61,7 +61,7 @@ impl Part {
     }
 }
 
-impl Progress {
+impl CopyProgress {
     /// The one before anything is copied.
     pub(super) fn begin(source: String, slots: String) -> Self {
         Self { source, slots, part: SLOT.to_owned(), reached: None, copied: 0 }
@@ -70,10 +70,10 @@ impl Progress {
     /// The mark after `rows` more rows, the last of which has `key`; after the last page, the mark of the next part.
     pub(super) fn after(
         &self,
-        part: Part,
-        (rows, key): (usize, Option<&[Value]>),
+        part: StorePart,
+        (rows, key): (usize, Option<&[SqlValue]>),
         is_last: bool,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, StoreFault> {
         let Self { source, slots, .. } = self.clone();
         if is_last {
             return Ok(Self { source, slots, part: part.next().name().to_owned(), reached: None, copied: 0 });
@@ -84,37 +84,37 @@ impl Progress {
     }
 
     /// The key of the last row that was copied.
-    pub(super) fn key(&self) -> Result<Option<Vec<Value>>, Fault> {
+    pub(super) fn key(&self) -> Result<Option<Vec<SqlValue>>, StoreFault> {
         let Some(reached) = &self.reached else { return Ok(None) };
         let values: Vec<serde_json::Value> =
             from_json(reached, || "the key that a transfer has reached cannot be read".to_owned())?;
         let value = |value: serde_json::Value| match value {
-            serde_json::Value::Number(number) => number.as_i64().map_or(Value::Null, Value::Integer),
-            serde_json::Value::String(text) => Value::Text(text),
+            serde_json::Value::Number(number) => number.as_i64().map_or(SqlValue::Null, SqlValue::Integer),
+            serde_json::Value::String(text) => SqlValue::Text(text),
             serde_json::Value::Null
             | serde_json::Value::Bool(_)
             | serde_json::Value::Array(_)
-            | serde_json::Value::Object(_) => Value::Null,
+            | serde_json::Value::Object(_) => SqlValue::Null,
         };
         Ok(Some(values.into_iter().map(value).collect()))
     }
 }
 
 /// A key as JSON.
-fn json(key: &[Value]) -> Result<String, Fault> {
-    let value = |value: &Value| match value {
-        Value::Integer(number) => serde_json::Value::from(*number),
-        Value::Text(text) => serde_json::Value::from(text.as_str()),
-        Value::Null | Value::Real(_) | Value::Other => serde_json::Value::Null,
+fn json(key: &[SqlValue]) -> Result<String, StoreFault> {
+    let value = |value: &SqlValue| match value {
+        SqlValue::Integer(number) => serde_json::Value::from(*number),
+        SqlValue::Text(text) => serde_json::Value::from(text.as_str()),
+        SqlValue::Null | SqlValue::Real(_) | SqlValue::Other => serde_json::Value::Null,
     };
     to_json(&key.iter().map(value).collect::<Vec<_>>())
 }
 
 /// The mark of a store; none if it is whole.
-pub(super) fn find(connection: &Connection) -> Result<Option<Progress>, Fault> {
+pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, StoreFault> {
     let sql = "SELECT source, slots, part, reached, copied FROM transfer LIMIT 1";
     connection.sql(sql).first((), |row| {
-        Ok(Progress {
+        Ok(CopyProgress {
             source: row.get(0)?,
             slots: row.get(1)?,
             part: row.get(2)?,
@@ -125,11 +125,15 @@ pub(super) fn find(connection: &Connection) -> Result<Option<Progress>, Fault> {
 }
 
 /// The mark that is there, or the first one of a new store; an error within: what a store holds that is not new.
-pub(super) fn begin(connection: &Connection, first: &Progress) -> Result<Result<Progress, String>, Fault> {
+pub(super) fn begin(
+    connection: &SqlTransaction,
+    first: &CopyProgress,
+) -> Result<Result<CopyProgress, String>, StoreFault> {
     if let Some(found) = find(connection)? {
         return Ok(Ok(found));
     }
-    if connection.dialect() == Dialect::Sqlite && connection.sql("SELECT 1 FROM slot LIMIT 1").exists(())? {
+    if connection.dialect() == SqlDialect::Sqlite && connection.sql("SELECT 1 FROM slot LIMIT 1").exists(())?
+    {
         return Ok(Err("slots".to_owned()));
     }
     for table in &TABLES {
@@ -143,13 +147,17 @@ pub(super) fn begin(connection: &Connection, first: &Progress) -> Result<Result<
 }
 
 /// Changes the mark from one state to the next. False: it is in another one, since somebody else goes on with it.
-pub(super) fn advance(connection: &Connection, from: &Progress, to: &Progress) -> Result<bool, Fault> {
+pub(super) fn advance(
+    connection: &SqlTransaction,
+    from: &CopyProgress,
+    to: &CopyProgress,
+) -> Result<bool, StoreFault> {
     let sql = "UPDATE transfer SET part = ?1, reached = ?2, copied = ?3 WHERE part = ?4 AND copied = ?5";
     let values = (&to.part, to.reached.as_deref(), to.copied, &from.part, from.copied);
     Ok(connection.sql(sql).execute(values)? == 1)
 }
 
 /// Takes the mark away: the store is whole. False: it was not there.
-pub(super) fn end(connection: &Connection) -> Result<bool, Fault> {
+pub(super) fn end(connection: &SqlTransaction) -> Result<bool, StoreFault> {
     Ok(connection.sql("DELETE FROM transfer WHERE part = ?1").execute([END])? == 1)
 }

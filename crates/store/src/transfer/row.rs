@@ -1,12 +1,12 @@
 //! Rows in one form for both engines: for people, and the values that PostgreSQL cannot hold.
 
-use crate::sql::{Field, Kind, Row, Value};
+use crate::sql::{ColumnKind, SqlRow, SqlValue, TableColumn};
 
-use super::list::Table;
+use super::list::TableSchema;
 
 /// The fate of a text with a zero character (U+0000) on its way to PostgreSQL, which holds none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Zeros {
+pub enum NulPolicy {
     /// The row is named, and the copying stops there.
     #[default]
     Refuse,
@@ -19,47 +19,47 @@ pub enum Zeros {
 pub(super) const TOKEN: &str = "token";
 
 /// The fault of a value.
-pub(super) struct Misfit {
+pub(super) struct UnfitValue {
     pub(super) column: &'static str,
     pub(super) why: &'static str,
     pub(super) advice: &'static str,
 }
 
 /// The first value of a row that cannot be carried over. `zeros`: none where zeros are kept.
-pub(super) fn misfit(table: &Table, row: &Row, zeros: Option<Zeros>) -> Option<Misfit> {
+pub(super) fn misfit(table: &TableSchema, row: &SqlRow, zeros: Option<NulPolicy>) -> Option<UnfitValue> {
     let correct = "correct that row, or delete it";
-    let of = |(at, (field, value)): (usize, (&Field, &Value))| {
+    let of = |(at, (field, value)): (usize, (&TableColumn, &SqlValue))| {
         let is_key = at < table.key;
         let (why, advice) = match (value, field.kind, zeros) {
-            (Value::Integer(number), Kind::Integer, _) if field.name == TOKEN && *number < 0 => {
+            (SqlValue::Integer(number), ColumnKind::Integer, _) if field.name == TOKEN && *number < 0 => {
                 ("is less than zero", correct)
             }
-            (Value::Null, _, _) | (Value::Integer(_), Kind::Integer, _) => return None,
-            (Value::Text(text), Kind::Text, Some(zeros)) if text.contains('\0') => match zeros {
-                Zeros::Replace if !is_key => return None,
-                Zeros::Refuse if !is_key => (
+            (SqlValue::Null, _, _) | (SqlValue::Integer(_), ColumnKind::Integer, _) => return None,
+            (SqlValue::Text(text), ColumnKind::Text, Some(zeros)) if text.contains('\0') => match zeros {
+                NulPolicy::Replace if !is_key => return None,
+                NulPolicy::Refuse if !is_key => (
                     "has a zero character (U+0000), which PostgreSQL cannot hold",
                     "add --replace-zeros to write U+FFFD in place of each, or correct that row",
                 ),
-                Zeros::Refuse | Zeros::Replace => {
+                NulPolicy::Refuse | NulPolicy::Replace => {
                     ("has a zero character (U+0000), which PostgreSQL cannot hold", correct)
                 }
             },
-            (Value::Text(_), Kind::Text, _) => return None,
-            (Value::Other, _, _) => ("is not valid UTF-8", correct),
-            (Value::Integer(_), Kind::Text, _)
-            | (Value::Text(_), Kind::Integer, _)
-            | (Value::Real(_), _, _) => ("has a value of another kind", correct),
+            (SqlValue::Text(_), ColumnKind::Text, _) => return None,
+            (SqlValue::Other, _, _) => ("is not valid UTF-8", correct),
+            (SqlValue::Integer(_), ColumnKind::Text, _)
+            | (SqlValue::Text(_), ColumnKind::Integer, _)
+            | (SqlValue::Real(_), _, _) => ("has a value of another kind", correct),
         };
-        Some(Misfit { column: field.name, why, advice })
+        Some(UnfitValue { column: field.name, why, advice })
     };
     table.fields.iter().zip(&row.0).enumerate().find_map(of)
 }
 
 /// Texts as PostgreSQL holds them.
-pub(super) fn replace_zeros(row: &mut Row) {
+pub(super) fn replace_zeros(row: &mut SqlRow) {
     for value in &mut row.0 {
-        if let Value::Text(text) = value
+        if let SqlValue::Text(text) = value
             && text.contains('\0')
         {
             *text = text.replace('\0', "\u{fffd}");
@@ -68,28 +68,28 @@ pub(super) fn replace_zeros(row: &mut Row) {
 }
 
 /// The key of a row as a condition that can be pasted into a statement.
-pub(super) fn condition(fields: &[Field], key: &[Value]) -> String {
+pub(super) fn condition(fields: &[TableColumn], key: &[SqlValue]) -> String {
     if fields.is_empty() {
         return "there is one".to_owned();
     }
     let equals = fields.iter().zip(key).map(|(field, value)| match value {
-        Value::Integer(number) => format!("{} = {number}", field.name),
-        Value::Real(number) => format!("{} = {number}", field.name),
-        Value::Text(text) if text.contains('\0') => {
+        SqlValue::Integer(number) => format!("{} = {number}", field.name),
+        SqlValue::Real(number) => format!("{} = {number}", field.name),
+        SqlValue::Text(text) if text.contains('\0') => {
             let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
             format!("{} = CAST(x'{hex}' AS TEXT)", field.name)
         }
-        Value::Text(text) => format!("{} = '{}'", field.name, text.replace('\'', "''")),
-        Value::Null | Value::Other => format!("{} is not readable", field.name),
+        SqlValue::Text(text) => format!("{} = '{}'", field.name, text.replace('\'', "''")),
+        SqlValue::Null | SqlValue::Other => format!("{} is not readable", field.name),
     });
     equals.collect::<Vec<_>>().join(" AND ")
 }
 
 /// The bytes that a row takes in memory, roughly.
-pub(super) fn size(row: &Row) -> usize {
-    let of = |value: &Value| match value {
-        Value::Text(text) => text.len(),
-        Value::Null | Value::Integer(_) | Value::Real(_) | Value::Other => 0,
+pub(super) fn size(row: &SqlRow) -> usize {
+    let of = |value: &SqlValue| match value {
+        SqlValue::Text(text) => text.len(),
+        SqlValue::Null | SqlValue::Integer(_) | SqlValue::Real(_) | SqlValue::Other => 0,
     };
-    row.0.iter().map(|value| size_of::<Value>() + of(value)).sum()
+    row.0.iter().map(|value| size_of::<SqlValue>() + of(value)).sum()
 }

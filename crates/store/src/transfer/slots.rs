@@ -12,14 +12,14 @@
 use truing_core::slot::Slot;
 
 use crate::fault::to_json;
-use crate::sql::{Row, Value};
+use crate::sql::{SqlRow, SqlValue};
 use crate::store::{Store, apart};
 use crate::tables::page_of_slots;
 
 use super::fault::TransferError;
 
 /// Some slots.
-pub(super) struct Page {
+pub(super) struct SlotPage {
     pub(super) slots: Vec<Slot>,
     /// The last name that was looked at.
     pub(super) reached: Option<String>,
@@ -28,7 +28,11 @@ pub(super) struct Page {
 }
 
 /// The slots of up to `limit` names after that one.
-pub(super) async fn page(store: &Store, after: Option<String>, limit: usize) -> Result<Page, TransferError> {
+pub(super) async fn page(
+    store: &Store,
+    after: Option<String>,
+    limit: usize,
+) -> Result<SlotPage, TransferError> {
     let (found, is_last) = match store.slots() {
         Some(valkey) => apart(|| valkey.page(after.as_deref(), limit)).await?,
         None => {
@@ -55,15 +59,15 @@ pub(super) async fn page(store: &Store, after: Option<String>, limit: usize) -> 
             Ok(slot) => slots.push(slot),
         }
     }
-    Ok(Page { slots, reached, is_last })
+    Ok(SlotPage { slots, reached, is_last })
 }
 
 /// A slot as a row: its key, and its whole content with its version.
-pub(super) fn row(store: &Store, slot: &Slot) -> Result<Row, TransferError> {
+pub(super) fn row(store: &Store, slot: &Slot) -> Result<SqlRow, TransferError> {
     let body = to_json(slot).map_err(|fault| TransferError::Slot {
         store: store.name(),
         key: slot.key.as_str().to_owned(),
         why: fault.to_string(),
     })?;
-    Ok(Row(vec![Value::from(slot.key.as_str()), Value::from(body)]))
+    Ok(SqlRow(vec![SqlValue::from(slot.key.as_str()), SqlValue::from(body)]))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::port::Clock;
 
 /// The server's instant.
@@ -21,16 +21,16 @@ impl ServerClock {
     }
 
     /// The server has told its instant.
-    pub(super) fn observe(&self, server: Millis) {
+    pub(super) fn observe(&self, server: UnixMillis) {
         self.ahead.store(server.0.saturating_sub(here()), Ordering::Relaxed);
     }
 }
 
 impl Clock for ServerClock {
-    fn now(&self) -> Millis {
+    fn now(&self) -> UnixMillis {
         match &self.given {
             Some(clock) => clock.now(),
-            None => Millis(here().saturating_add(self.ahead.load(Ordering::Relaxed))),
+            None => UnixMillis(here().saturating_add(self.ahead.load(Ordering::Relaxed))),
         }
     }
 }
@@ -49,7 +49,7 @@ mod tests {
     fn machines_whose_clocks_differ_agree_on_the_servers() {
         let clock = ServerClock::new(None);
         for ahead in [300_000, -300_000, 0] {
-            clock.observe(Millis(here() + ahead));
+            clock.observe(UnixMillis(here() + ahead));
             let off = clock.now().0 - here() - ahead;
             assert!(off.abs() < 60_000, "{ahead}: off by {off} ms");
         }

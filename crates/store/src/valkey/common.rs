@@ -3,10 +3,10 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use truing_core::id::{Millis, Span};
-use truing_core::port::{Common, Present, StoreError};
+use truing_core::id::{TimeSpan, UnixMillis};
+use truing_core::port::{SharedStateStore, StateSnapshot, StoreError};
 
-use super::{COMMON, Valkey};
+use super::{COMMON, ValkeyServer};
 
 /// The key of a state.
 fn state(name: &str) -> String {
@@ -14,11 +14,14 @@ fn state(name: &str) -> String {
 }
 
 #[async_trait]
-impl Common for Valkey {
-    async fn read(&self, name: &str) -> Result<Present, StoreError> {
+impl SharedStateStore for ValkeyServer {
+    async fn read(&self, name: &str) -> Result<StateSnapshot, StoreError> {
         let (text, (seconds, micros)): (Option<String>, (i64, i64)) =
             self.ask_all(redis::pipe().get(state(name)).cmd("TIME")).await?;
-        Ok(Present { text, now: Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)) })
+        Ok(StateSnapshot {
+            text,
+            now: UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000)),
+        })
     }
 
     async fn swap(
@@ -26,7 +29,7 @@ impl Common for Valkey {
         name: &str,
         expected: Option<&str>,
         next: Option<&str>,
-        keep: Span,
+        keep: TimeSpan,
     ) -> Result<bool, StoreError> {
         let mut call = self.scripts.common.prepare_invoke();
         call.key(state(name)).arg(expected.unwrap_or("")).arg(next.unwrap_or("")).arg(keep.0.max(1));
@@ -34,7 +37,7 @@ impl Common for Valkey {
     }
 }
 
-impl fmt::Debug for Valkey {
+impl fmt::Debug for ValkeyServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Valkey").field("name", &self.name).finish_non_exhaustive()
     }

@@ -7,14 +7,14 @@ use futures_util::StreamExt as _;
 use redis::RedisError;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use truing_core::id::Span;
+use truing_core::id::TimeSpan;
 use truing_core::port::StoreError;
-use truing_core::share::Workers;
+use truing_core::share::WorkerGroup;
 use uuid::Uuid;
 
 use super::fault::PATIENCE;
-use super::primary::Primary;
-use super::{CHANGED, SOLE, Valkey, WORKERS};
+use super::primary::PrimaryServer;
+use super::{CHANGED, SOLE, ValkeyServer, WORKERS};
 
 /// A process that was not heard of for so long leases no more.
 const SILENT_MILLIS: u32 = 30_000;
@@ -24,7 +24,7 @@ const QUIET: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// This process among those that share the slots.
-pub(super) struct Peers {
+pub(super) struct ProcessPeers {
     /// Its name: another one each time that it starts.
     own: String,
     told: Arc<Notify>,
@@ -32,14 +32,14 @@ pub(super) struct Peers {
     listening: OnceLock<AbortHandle>,
 }
 
-impl Peers {
+impl ProcessPeers {
     pub(super) fn new() -> Self {
         let (told, listening) = (Arc::new(Notify::new()), OnceLock::new());
         Self { own: Uuid::now_v7().to_string(), told, listening }
     }
 }
 
-impl Drop for Peers {
+impl Drop for ProcessPeers {
     fn drop(&mut self) {
         if let Some(task) = self.listening.get() {
             task.abort();
@@ -47,10 +47,10 @@ impl Drop for Peers {
     }
 }
 
-impl Valkey {
+impl ValkeyServer {
     /// Ends when a slot was told to wait. What is not heard is found by the next look.
     pub(crate) async fn changed(&self) {
-        let Peers { told, listening, .. } = &self.peers;
+        let ProcessPeers { told, listening, .. } = &self.peers;
         listening.get_or_init(|| {
             let task = listen(self.route.follow(), Arc::clone(told));
             tokio::spawn(task).abort_handle()
@@ -59,23 +59,23 @@ impl Valkey {
     }
 
     /// Lends the right to do what one process does at a time; for no time: gives it back.
-    pub(crate) async fn lend_sole(&self, time: Span) -> Result<bool, StoreError> {
+    pub(crate) async fn lend_sole(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let mut call = self.scripts.lend.prepare_invoke();
         call.key(SOLE).arg(&self.peers.own).arg(time.0.max(0));
         Ok(self.call::<i64>(&call).await? == 1)
     }
 
     /// Who leases; this process, too, if it says so, and no more if not.
-    pub(crate) async fn workers(&self, leases: bool) -> Result<Workers, StoreError> {
+    pub(crate) async fn workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let own = self.peers.own.clone();
         let mut call = self.scripts.workers.prepare_invoke();
         call.key(WORKERS).arg(&own).arg(i32::from(leases)).arg(SILENT_MILLIS);
-        Ok(Workers { own, all: self.call(&call).await? })
+        Ok(WorkerGroup { own, all: self.call(&call).await? })
     }
 }
 
 /// Hears what is told on the channel, for as long as it is polled.
-async fn listen(mut at: watch::Receiver<Primary>, told: Arc<Notify>) {
+async fn listen(mut at: watch::Receiver<PrimaryServer>, told: Arc<Notify>) {
     loop {
         if let Err(error) = hear(&mut at, &told).await {
             tracing::debug!(%error, "cannot listen for wake-ups; due slots are found at the next look");
@@ -85,7 +85,7 @@ async fn listen(mut at: watch::Receiver<Primary>, told: Arc<Notify>) {
 }
 
 /// Hears until the connection ends, or another server becomes the primary.
-async fn hear(at: &mut watch::Receiver<Primary>, told: &Notify) -> Result<(), RedisError> {
+async fn hear(at: &mut watch::Receiver<PrimaryServer>, told: &Notify) -> Result<(), RedisError> {
     let primary = at.borrow_and_update().clone();
     let connecting = async {
         let mut listener = primary.client.get_async_pubsub().await?;

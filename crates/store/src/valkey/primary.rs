@@ -11,12 +11,12 @@ use tokio::sync::{Mutex, watch};
 use truing_core::port::StoreError;
 
 use super::fault::{self, PATIENCE, SlotsError};
-use super::sentinel::Sentinels;
+use super::sentinel::SentinelGroup;
 use super::transport::TransportPolicy;
 
 /// A server, and the connection to it, which is made again when it is lost.
 #[derive(Clone)]
-pub(super) struct Primary {
+pub(super) struct PrimaryServer {
     connection: ConnectionManager,
     /// For connections that only hear.
     pub(super) client: Client,
@@ -26,7 +26,7 @@ pub(super) struct Primary {
     is_lost: Arc<AtomicBool>,
 }
 
-impl Primary {
+impl PrimaryServer {
     /// Connects, and refuses a server that would lose slots.
     pub(super) async fn connect(client: Client, name: Arc<str>) -> Result<Self, SlotsError> {
         let config = ConnectionManagerConfig::new()
@@ -66,7 +66,7 @@ fn is_of_no_primary(error: &RedisError) -> bool {
         || matches!(error.code(), Some("READONLY" | "MASTERDOWN" | "LOADING"))
 }
 
-impl ConnectionLike for Primary {
+impl ConnectionLike for PrimaryServer {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
             let answer = self.connection.send_packed_command(command).await;
@@ -92,26 +92,26 @@ impl ConnectionLike for Primary {
 }
 
 /// The way to the primary.
-pub(super) struct Route {
+pub(super) struct PrimaryRoute {
     /// Those who know it; none: it is the one server that is configured.
-    pub(super) sentinels: Option<Sentinels>,
-    pub(super) current: watch::Sender<Primary>,
+    pub(super) sentinels: Option<SentinelGroup>,
+    pub(super) current: watch::Sender<PrimaryServer>,
     /// Whoever has it asks the Sentinels; the last time that nothing was found.
     pub(super) asking: Mutex<Option<(Instant, StoreError)>>,
 }
 
-impl Route {
+impl PrimaryRoute {
     /// Connects to the server of an address, or to the one that Sentinels name; and its name, which stays.
     pub(super) async fn open(url: &str) -> Result<(Self, Arc<str>), SlotsError> {
         let (url, transport) = TransportPolicy::take(url);
-        let sentinels = Sentinels::parse(&url, transport)?;
+        let sentinels = SentinelGroup::parse(&url, transport)?;
         let (primary, name) = match &sentinels {
             Some(sentinels) => (sentinels.primary().await?, sentinels.name()),
             None => {
                 let client = Client::open(url).map_err(|error| SlotsError::Url(error.to_string()))?;
                 transport.check(client.get_connection_info().addr())?;
                 let name: Arc<str> = fault::named(&client).into();
-                (Primary::connect(client, Arc::clone(&name)).await?, name)
+                (PrimaryServer::connect(client, Arc::clone(&name)).await?, name)
             }
         };
         let current = watch::Sender::new(primary);
@@ -124,12 +124,12 @@ impl Route {
     }
 
     /// Tells of every change of the primary.
-    pub(super) fn follow(&self) -> watch::Receiver<Primary> {
+    pub(super) fn follow(&self) -> watch::Receiver<PrimaryServer> {
         self.current.subscribe()
     }
 
     /// The current primary, if it is not lost, or is the only one.
-    pub(super) fn usable(&self) -> Option<Primary> {
+    pub(super) fn usable(&self) -> Option<PrimaryServer> {
         let current = self.current.borrow();
         let is_usable = self.sentinels.is_none() || !current.is_lost.load(Ordering::Relaxed);
         is_usable.then(|| current.clone())

@@ -1,12 +1,12 @@
 //! The scripts, and the forms of what they answer.
 
 use redis::{Script, Value};
-use truing_core::id::Version;
-use truing_core::port::Moved;
+use truing_core::id::SlotVersion;
+use truing_core::port::VersionConflict;
 use truing_core::slot::Slot;
 
 /// Every script, sent once and then known to the server by its digest.
-pub(super) struct Scripts {
+pub(super) struct ValkeyScripts {
     pub(super) swap: Script,
     pub(super) load: Script,
     pub(super) raise: Script,
@@ -17,7 +17,7 @@ pub(super) struct Scripts {
     pub(super) common: Script,
 }
 
-impl Scripts {
+impl ValkeyScripts {
     pub(super) fn new() -> Self {
         Self {
             swap: Script::new(include_str!("swap.lua")),
@@ -33,9 +33,9 @@ impl Scripts {
 }
 
 /// The answer to a swap.
-pub(crate) enum Swapped {
+pub(crate) enum SwapOutcome {
     /// For each slot.
-    Each(Vec<Result<Version, Moved>>),
+    Each(Vec<Result<SlotVersion, VersionConflict>>),
     /// The kill switch is on.
     SwitchedOff,
     /// It was done before.
@@ -43,20 +43,20 @@ pub(crate) enum Swapped {
 }
 
 /// Reads the answer to a swap of these slots; an error in words for people.
-pub(super) fn swapped(answer: &Value, changes: &[(Version, Slot)]) -> Result<Swapped, String> {
+pub(super) fn swapped(answer: &Value, changes: &[(SlotVersion, Slot)]) -> Result<SwapOutcome, String> {
     let unclear = || "the answer of a script is not of its form".to_owned();
     let text = |value: &Value| redis::from_redis_value_ref::<String>(value).map_err(|_| unclear());
     if let Value::Array(answers) = answer {
         let each = answers.iter().zip(changes).map(|(answer, (_, slot))| match text(answer)?.as_str() {
-            "moved" => Ok(Err(Moved)),
+            "moved" => Ok(Err(VersionConflict)),
             "unreadable" => Err(format!("slot {} is no hash; delete it by hand", slot.key)),
-            version => version.parse().map(|version| Ok(Version(version))).map_err(|_| unclear()),
+            version => version.parse().map(|version| Ok(SlotVersion(version))).map_err(|_| unclear()),
         });
-        return each.collect::<Result<_, _>>().map(Swapped::Each);
+        return each.collect::<Result<_, _>>().map(SwapOutcome::Each);
     }
     match text(answer)?.as_str() {
-        "switched" => Ok(Swapped::SwitchedOff),
-        "done" => Ok(Swapped::Before),
+        "switched" => Ok(SwapOutcome::SwitchedOff),
+        "done" => Ok(SwapOutcome::Before),
         _ => Err(unclear()),
     }
 }

@@ -11,14 +11,14 @@ use redis::{
 };
 
 use super::fault::{self, PATIENCE, SENTINEL_PATIENCE, SlotsError};
-use super::primary::Primary;
+use super::primary::PrimaryServer;
 use super::transport::TransportPolicy;
 
 /// The port of a Sentinel that is named without one.
 const PORT: u16 = 26379;
 
 /// The Sentinels of one primary.
-pub(super) struct Sentinels {
+pub(super) struct SentinelGroup {
     /// The name under which they watch it.
     of: String,
     all: Vec<Client>,
@@ -29,7 +29,7 @@ pub(super) struct Sentinels {
     name: Arc<str>,
 }
 
-impl Sentinels {
+impl SentinelGroup {
     /// Reads an address; none if it is of one server.
     pub(super) fn parse(url: &str, transport: TransportPolicy) -> Result<Option<Self>, SlotsError> {
         let wrong = |why: String| SlotsError::SentinelUrl(why);
@@ -82,7 +82,7 @@ impl Sentinels {
 
     /// Connects to the primary. All are asked at once, so that one that is dead keeps nobody waiting; whichever names a server
     /// that is a primary is believed.
-    pub(super) async fn primary(&self) -> Result<Primary, SlotsError> {
+    pub(super) async fn primary(&self) -> Result<PrimaryServer, SlotsError> {
         let none = |said: String| SlotsError::NoPrimary { name: self.name(), said };
         match tokio::time::timeout(PATIENCE, self.find()).await {
             Ok(found) => found.map_err(|faults| none(faults.join("; "))),
@@ -90,7 +90,7 @@ impl Sentinels {
         }
     }
 
-    async fn find(&self) -> Result<Primary, Vec<String>> {
+    async fn find(&self) -> Result<PrimaryServer, Vec<String>> {
         let mut answers: FuturesUnordered<_> = self.all.iter().map(|sentinel| self.ask(sentinel)).collect();
         let (mut tried, mut faults) = (BTreeSet::new(), Vec::new());
         while let Some(answer) = answers.next().await {
@@ -126,7 +126,7 @@ impl Sentinels {
         })
     }
 
-    async fn connect(&self, (host, port): (String, u16)) -> Result<Primary, SlotsError> {
+    async fn connect(&self, (host, port): (String, u16)) -> Result<PrimaryServer, SlotsError> {
         let mut address = ConnectionAddr::Tcp(host.clone(), port);
         if let ConnectionAddr::TcpTls { insecure, tls_params, .. } = self.login.addr() {
             let (insecure, tls_params) = (*insecure, tls_params.clone());
@@ -136,7 +136,7 @@ impl Sentinels {
         let client = Client::open(self.login.clone().set_addr(address));
         let client = client.map_err(|error| SlotsError::SentinelUrl(error.to_string()))?;
         let name = format!("{}, the primary `{}`", fault::named(&client), self.of);
-        Primary::connect(client, name.into()).await
+        PrimaryServer::connect(client, name.into()).await
     }
 }
 

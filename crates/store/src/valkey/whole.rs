@@ -1,16 +1,16 @@
 //! All slots of a store: read in pages by name, and written with the versions that they have in another store.
 
-use truing_core::id::{Key, Version};
+use truing_core::id::{SlotKey, SlotVersion};
 use truing_core::port::StoreError;
 use truing_core::slot::Slot;
 
-use super::{ALL, COUNTER, DUE, STATES, SWITCH, Valkey, row, shown};
-use crate::fault::Fault;
+use super::{ALL, COUNTER, DUE, STATES, SWITCH, ValkeyServer, row, shown};
+use crate::fault::StoreFault;
 
 /// A slot, or what is wrong with it.
-pub(crate) type Found = (Key, Result<Slot, Fault>);
+pub(crate) type SlotReading = (SlotKey, Result<Slot, StoreFault>);
 
-impl Valkey {
+impl ValkeyServer {
     /// The server, for people: no password.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -21,12 +21,12 @@ impl Valkey {
         &self,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<Found>, bool), StoreError> {
+    ) -> Result<(Vec<SlotReading>, bool), StoreError> {
         let from = after.map_or_else(|| "-".to_owned(), |name| format!("({name}"));
         let names: Vec<String> =
             self.ask(redis::cmd("ZRANGE").arg((ALL, from, "+", "BYLEX", "LIMIT", 0, limit))).await?;
         let is_last = names.len() < limit;
-        let keys: Vec<Key> = names.into_iter().map(Key::new).collect();
+        let keys: Vec<SlotKey> = names.into_iter().map(SlotKey::new).collect();
         let found = self.rows(&keys).await?;
         Ok((keys.into_iter().zip(found).collect(), is_last))
     }
@@ -60,8 +60,8 @@ impl Valkey {
     }
 
     /// The greatest number that was given.
-    pub(crate) async fn last_number(&self) -> Result<Version, StoreError> {
+    pub(crate) async fn last_number(&self) -> Result<SlotVersion, StoreError> {
         let number: Option<u64> = self.ask(redis::cmd("GET").arg(COUNTER)).await?;
-        Ok(Version(number.unwrap_or(0)))
+        Ok(SlotVersion(number.unwrap_or(0)))
     }
 }

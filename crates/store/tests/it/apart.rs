@@ -1,11 +1,12 @@
 //! Slots that are apart from the records: lost, changed by hand, and changed by somebody who dies before the records follow.
 
-use truing_core::id::{PrId, Span, Version};
+use truing_core::id::{PrId, SlotVersion, TimeSpan};
 use truing_core::port::{
-    Act, CommentKind, Described, Halted, Mark, Marked, NotGranted, Obeyed, Operations as _, Origin,
-    Repository, Runs as _, Slots as _, StoreError, UserRequest, Watchlist as _,
+    CommentKind, HaltPolicy, KnownRepository, LeaseRefusal, MarkOutcome, OperatorAction, OperatorStore as _,
+    RequestOrigin, RunStore as _, SlotDescription, SlotMark, SlotStore as _, StoreError, UserRequest,
+    UserRequestOutcome, Watchlist as _,
 };
-use truing_core::slot::{Command, Limits, Loop, Slot};
+use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 
 use super::*;
 
@@ -16,10 +17,10 @@ async fn apart() -> (Store, u32, String) {
     (Store::connect(&urls.0, &urls.1, Some(Hand::at(NOW))).await.unwrap(), slots, records)
 }
 
-fn mark(number: u64) -> Mark {
+fn mark(number: u64) -> SlotMark {
     let key = PrId { forge: "github".into(), repository: "1".into(), number }.key();
     let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
-    Mark { key, described: Described { name, url, head: Some(sha('a')) }, of: Loop::Review }
+    SlotMark { key, described: SlotDescription { name, url, head: Some(sha('a')) }, of: LoopKind::Review }
 }
 
 async fn slot(store: &Store, number: u64) -> Slot {
@@ -29,18 +30,18 @@ async fn slot(store: &Store, number: u64) -> Slot {
 #[tokio::test]
 async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     let (store, slots, _) = apart().await;
-    let (server, limits) = (SlotServer::shared(), Limits::default());
-    assert_eq!(store.mark(&[mark(1)], &limits, Halted::Refused).await, Ok(Marked::All));
+    let (server, limits) = (SlotServer::shared(), SlotLimits::default());
+    assert_eq!(store.mark(&[mark(1)], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
     let before = slot(&store, 1).await;
-    let leased = before.step(Command::Lease, &limits, before.wakes_at().unwrap()).unwrap().slot;
+    let leased = before.step(SlotCommand::Lease, &limits, before.wakes_at().unwrap()).unwrap().slot;
 
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "true"]);
     assert_eq!(
-        store.mark(&[mark(2)], &limits, Halted::Refused).await,
-        Ok(Marked::SwitchedOff([mark(2).key].into()))
+        store.mark(&[mark(2)], &limits, HaltPolicy::Refused).await,
+        Ok(MarkOutcome::SwitchedOff([mark(2).key].into()))
     );
     let granted = store.grant(&[(before.version, leased)]).await.unwrap();
-    assert_eq!(granted, [Err(NotGranted::SwitchedOff)]);
+    assert_eq!(granted, [Err(LeaseRefusal::SwitchedOff)]);
     assert!(store.switch().await.unwrap().all.engaged().is_some());
     let log = store.audited(9).await.unwrap();
     assert_eq!(
@@ -49,15 +50,15 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     );
 
     // The command turns what was set by hand, and the other way round.
-    store.turn(&truing_core::switch::Turn::Off, "ada").await.unwrap();
+    store.turn(&truing_core::switch::SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "false");
-    store.turn(&truing_core::switch::Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "true");
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
     assert!(store.switch().await.unwrap().all.engaged().is_none());
 
     // A command counts over a position that was set before it, which is written down first: nobody who has read that undoes it.
-    let on = truing_core::switch::Turn::On { reason: None, mode: None };
+    let on = truing_core::switch::SwitchRequest::On { reason: None, mode: None };
     store.turn(&on, "ada").await.unwrap();
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
     store.turn(&on, "ada").await.unwrap();
@@ -68,7 +69,7 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     assert_eq!(acts, [both, both].concat());
 
     // A lost switch comes back from the records.
-    store.turn(&truing_core::switch::Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     server.by_hand(slots, &["FLUSHDB"]);
     assert!(store.switch().await.unwrap().all.engaged().is_some());
     assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "true");
@@ -80,31 +81,31 @@ async fn after_a_loss_tokens_of_the_past_are_refused_until_the_counter_is_raised
     for _ in 0..6 {
         store.fresh_token().await.unwrap();
     }
-    store.begin(&run(5), &revision('a'), Millis(NOW)).await.unwrap();
-    store.mark(&[mark(1)], &Limits::default(), Halted::Refused).await.unwrap();
+    store.begin(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.mark(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
     SlotServer::shared().by_hand(slots, &["FLUSHDB"]);
     assert_eq!(slot(&store, 1).await, Slot::new(mark(1).key), "the sweep marks it again");
     let token = store.fresh_token().await.unwrap();
-    let refused = store.begin(&run(token.0), &revision('a'), Millis(NOW)).await.unwrap_err();
-    assert_eq!(refused, StoreError::Fenced { key: key(), last: Token(5) });
-    store.raise(Version(5)).await.unwrap();
+    let refused = store.begin(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
+    assert_eq!(refused, StoreError::Fenced { key: key(), last: FencingToken(5) });
+    store.raise(SlotVersion(5)).await.unwrap();
     let token = store.fresh_token().await.unwrap();
-    store.begin(&run(token.0), &revision('a'), Millis(NOW)).await.unwrap();
+    store.begin(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
     let (store, slots, _) = apart().await;
-    let (server, limits) = (SlotServer::shared(), Limits::default());
-    store.mark(&[mark(1), mark(2), mark(3), mark(4)], &limits, Halted::Refused).await.unwrap();
+    let (server, limits) = (SlotServer::shared(), SlotLimits::default());
+    store.mark(&[mark(1), mark(2), mark(3), mark(4)], &limits, HaltPolicy::Refused).await.unwrap();
     server.by_hand(slots, &["SET", "review:slot:{truing}:github:1:1", "x"]);
     server.by_hand(slots, &["HSET", "review:slot:{truing}:github:1:4", "version", "abc"]);
     server.by_hand(slots, &["HSET", "review:slot:{truing}:github:1:2", "body", "{"]);
-    let late = Millis(NOW + 3_600_000);
-    let due: Vec<Key> = store.due(late, 9).await.unwrap().into_iter().map(|slot| slot.key).collect();
+    let late = UnixMillis(NOW + 3_600_000);
+    let due: Vec<SlotKey> = store.due(late, 9).await.unwrap().into_iter().map(|slot| slot.key).collect();
     assert_eq!(due, [mark(3).key]);
     assert!(matches!(store.load(&[mark(1).key]).await, Err(StoreError::Corrupt(_))));
-    let named: Vec<Key> = store.unreadable().await.unwrap().into_iter().map(|(key, _)| key).collect();
+    let named: Vec<SlotKey> = store.unreadable().await.unwrap().into_iter().map(|(key, _)| key).collect();
     assert_eq!(named, [mark(1).key, mark(2).key, mark(4).key]);
     assert_eq!(store.census().await.unwrap().unreadable, 3);
     for key in named {
@@ -113,7 +114,7 @@ async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
     assert_eq!(store.census().await.unwrap().unreadable, 0);
     assert_eq!(store.forget_unreadable(&mark(3).key).await, Ok(false), "it can be read");
     assert_eq!(store.list().await.unwrap().len(), 1);
-    store.mark(&[mark(1)], &limits, Halted::Refused).await.unwrap();
+    store.mark(&[mark(1)], &limits, HaltPolicy::Refused).await.unwrap();
     assert!(slot(&store, 1).await.pending.review.is_some());
 }
 
@@ -123,23 +124,29 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
     let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
     let told = UserRequest {
         pr: pr.clone(),
-        origin: Origin::Comment { kind: CommentKind::Conversation, id: 5 },
-        at: Millis(NOW),
+        origin: RequestOrigin::Comment { kind: CommentKind::Conversation, id: 5 },
+        at: UnixMillis(NOW),
     };
-    let of = Repository {
+    let of = KnownRepository {
         forge: "github".into(),
         id: "1".into(),
         name: "acme/shop".into(),
-        cursor: Millis(1),
+        cursor: UnixMillis(1),
         gone: None,
         onboarded: false,
     };
     store.tell(std::slice::from_ref(&told), &of, None).await.unwrap();
     let obeyed = async |store: &Store| {
         let before = store.load(&[pr.key()]).await.unwrap().remove(0);
-        let after = before.on_event(Loop::Review, &Limits::default(), Millis(NOW)).slot;
-        let act = Act::new("ann", "review", "acme/shop#7", "");
-        Obeyed { slot: (before.version, after), events: Vec::new(), act, dismissal: None, allowed: None }
+        let after = before.on_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW)).slot;
+        let act = OperatorAction::new("ann", "review", "acme/shop#7", "");
+        UserRequestOutcome {
+            slot: (before.version, after),
+            events: Vec::new(),
+            act,
+            dismissal: None,
+            allowed: None,
+        }
     };
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
                AND pid <> pg_backend_pid()";
@@ -196,11 +203,11 @@ async fn beside(slots: u32, records: &str) -> Store {
 async fn one_process_at_a_time_has_the_right_to_sweep_and_it_is_lent_for_a_while() {
     let (one, slots, records) = apart().await;
     let other = beside(slots, &records).await;
-    let minute = Span::minutes(1);
+    let minute = TimeSpan::minutes(1);
     assert_eq!((one.lend_sole(minute).await, other.lend_sole(minute).await), (Ok(true), Ok(false)));
     // Whoever has it renews it; another one cannot give it back.
-    assert_eq!((other.lend_sole(Span(0)).await, one.lend_sole(minute).await), (Ok(false), Ok(true)));
-    assert_eq!((one.lend_sole(Span(0)).await, other.lend_sole(Span(1)).await), (Ok(false), Ok(true)));
+    assert_eq!((other.lend_sole(TimeSpan(0)).await, one.lend_sole(minute).await), (Ok(false), Ok(true)));
+    assert_eq!((one.lend_sole(TimeSpan(0)).await, other.lend_sole(TimeSpan(1)).await), (Ok(false), Ok(true)));
     // It ends by itself: the other one may be dead.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while one.lend_sole(minute).await != Ok(true) {
@@ -233,7 +240,7 @@ async fn a_slot_that_waits_is_told_to_those_that_listen() {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while !told.is_finished() {
         number += 1;
-        one.mark(&[mark(number)], &Limits::default(), Halted::Refused).await.unwrap();
+        one.mark(&[mark(number)], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
         assert!(std::time::Instant::now() < deadline, "nobody is told of {number} marks");
     }
 }
@@ -247,6 +254,9 @@ async fn a_user_who_may_not_publish_writes_slots_and_the_next_look_finds_them() 
     server.by_hand(slots, &rules.split(' ').collect::<Vec<_>>());
     let url = server.url(slots).replace("://", "://quiet:word@");
     let quiet = Store::connect(&url, &Server::shared().url(&records), Some(Hand::at(NOW))).await.unwrap();
-    assert_eq!(quiet.mark(&[mark(1)], &Limits::default(), Halted::Refused).await, Ok(Marked::All));
+    assert_eq!(
+        quiet.mark(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refused).await,
+        Ok(MarkOutcome::All)
+    );
     assert!(slot(&store, 1).await.pending.review.is_some());
 }

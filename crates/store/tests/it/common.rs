@@ -3,16 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use truing_core::breaker::{Breaker, Pass};
-use truing_core::id::Span;
-use truing_core::port::{Changed, Common, StoreError, change};
+use truing_core::breaker::{CallAdmission, CircuitBreaker};
+use truing_core::id::TimeSpan;
+use truing_core::port::{SharedStateStore, StateUpdate, StoreError, change};
 
 use super::*;
 
-const MINUTE: Span = Span::minutes(1);
+const MINUTE: TimeSpan = TimeSpan::minutes(1);
 
 /// Two processes on the same servers, and the number of the database in which they keep something.
-async fn two() -> (Arc<dyn Common>, Arc<dyn Common>, u32) {
+async fn two() -> (Arc<dyn SharedStateStore>, Arc<dyn SharedStateStore>, u32) {
     let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
     let urls = (SlotServer::shared().url(slots), Server::shared().url(&records));
     let connect = async || Store::connect(&urls.0, &urls.1, None).await.unwrap().common().unwrap();
@@ -20,7 +20,7 @@ async fn two() -> (Arc<dyn Common>, Arc<dyn Common>, u32) {
 }
 
 /// Counts one more, if there are fewer than 80.
-fn count(made: &mut Vec<Millis>, now: Millis) -> bool {
+fn count(made: &mut Vec<UnixMillis>, now: UnixMillis) -> bool {
     let counts = made.len() < 80;
     if counts {
         made.push(now);
@@ -28,8 +28,8 @@ fn count(made: &mut Vec<Millis>, now: Millis) -> bool {
     counts
 }
 
-async fn kept(common: &Arc<dyn Common>) -> Vec<Millis> {
-    change(&**common, "made", MINUTE, |made: &mut Vec<Millis>, _| made.clone()).await.unwrap().came
+async fn kept(common: &Arc<dyn SharedStateStore>) -> Vec<UnixMillis> {
+    change(&**common, "made", MINUTE, |made: &mut Vec<UnixMillis>, _| made.clone()).await.unwrap().came
 }
 
 #[tokio::test]
@@ -52,19 +52,19 @@ async fn processes_that_count_at_once_count_no_more_together_than_one_may() {
 #[tokio::test]
 async fn a_circuit_that_fails_in_one_process_is_open_in_the_other_and_one_trial_closes_it_for_both() {
     let (one, other, slots) = two().await;
-    let admit = async |of: &Arc<dyn Common>, later: Span| {
-        let admit = |circuit: &mut Breaker, now| circuit.admit(now + later);
+    let admit = async |of: &Arc<dyn SharedStateStore>, later: TimeSpan| {
+        let admit = |circuit: &mut CircuitBreaker, now| circuit.admit(now + later);
         change(&**of, "circuit", MINUTE, admit).await.unwrap().came
     };
-    assert_eq!(admit(&one, Span(0)).await, Ok(Pass::Free));
+    assert_eq!(admit(&one, TimeSpan(0)).await, Ok(CallAdmission::Free));
     for of in [&one, &other, &one] {
-        change(&**of, "circuit", MINUTE, Breaker::failed).await.unwrap();
+        change(&**of, "circuit", MINUTE, CircuitBreaker::failed).await.unwrap();
     }
-    assert!(admit(&one, Span(0)).await.is_err() && admit(&other, Span(0)).await.is_err());
-    assert_eq!(admit(&other, MINUTE).await, Ok(Pass::Trial));
+    assert!(admit(&one, TimeSpan(0)).await.is_err() && admit(&other, TimeSpan(0)).await.is_err());
+    assert_eq!(admit(&other, MINUTE).await, Ok(CallAdmission::Trial));
     assert!(admit(&one, MINUTE).await.is_err(), "one tries for all");
-    change(&*other, "circuit", MINUTE, |circuit: &mut Breaker, _| circuit.succeeded()).await.unwrap();
-    assert_eq!(admit(&one, Span(0)).await, Ok(Pass::Free));
+    change(&*other, "circuit", MINUTE, |circuit: &mut CircuitBreaker, _| circuit.succeeded()).await.unwrap();
+    assert_eq!(admit(&one, TimeSpan(0)).await, Ok(CallAdmission::Free));
     // Nothing is kept of a circuit that is closed.
     assert_eq!(SlotServer::shared().by_hand(slots, &["EXISTS", "truing:{truing}:common:circuit"]), "0");
 }
@@ -72,7 +72,7 @@ async fn a_circuit_that_fails_in_one_process_is_open_in_the_other_and_one_trial_
 #[tokio::test]
 async fn a_state_ends_by_itself_and_one_that_nobody_can_read_counts_as_none() {
     let (one, other, slots) = two().await;
-    change(&*one, "made", Span(1), count).await.unwrap();
+    change(&*one, "made", TimeSpan(1), count).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(120);
     while !kept(&other).await.is_empty() {
         assert!(Instant::now() < deadline, "it never ends");
@@ -80,7 +80,7 @@ async fn a_state_ends_by_itself_and_one_that_nobody_can_read_counts_as_none() {
     let (server, key) = (SlotServer::shared(), "truing:{truing}:common:made");
     server.by_hand(slots, &["SET", key, "{\"of\":\"another version\"}"]);
     assert!(kept(&one).await.is_empty());
-    let Changed { came, state, .. } = change(&*one, "made", MINUTE, count).await.unwrap();
+    let StateUpdate { came, state, .. } = change(&*one, "made", MINUTE, count).await.unwrap();
     assert_eq!((came, state.len(), kept(&other).await.len()), (true, 1, 1));
     let left: i64 = server.by_hand(slots, &["PTTL", key]).parse().unwrap();
     assert!((1..=MINUTE.0).contains(&left), "{left}");

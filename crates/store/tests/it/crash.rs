@@ -6,10 +6,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use truing_core::id::{Key, Millis, Token, Version};
-use truing_core::port::Slots;
-use truing_core::slot::{Loop, Slot, State, Why};
-use truing_store::{CommandLock, LockError, ServeLock};
+use truing_core::id::{FencingToken, SlotKey, SlotVersion, UnixMillis};
+use truing_core::port::SlotStore;
+use truing_core::slot::{LoopKind, Slot, SlotState, WaitReason};
+use truing_store::{CommandLock, ServeLock, ServeLockError};
 
 use super::{NOW, new_file, open};
 
@@ -42,10 +42,10 @@ async fn writing_child() {
         let store = store.clone();
         tasks.spawn(async move {
             for number in 0.. {
-                let key = Key::new(format!("sync/{writer}-{number}"));
-                let state = State::Waiting { at: Millis(number), why: Why::Scheduled };
+                let key = SlotKey::new(format!("sync/{writer}-{number}"));
+                let state = SlotState::Waiting { at: UnixMillis(number), why: WaitReason::Scheduled };
                 let slot = Slot { state, ..Slot::new(key.clone()) };
-                let version = store.commit(&[(Version(0), slot)]).await.unwrap()[0].unwrap();
+                let version = store.commit(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
                 say(&format!("ack {key} {}", version.0));
             }
         });
@@ -80,15 +80,18 @@ async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
     let lost: Vec<&String> = acknowledged.difference(&there).collect();
     assert!(lost.is_empty(), "{lost:?}");
     // The next version is greater than every one that the dead process gave.
-    let slot = Slot { state: State::Waiting { at: Millis(0), why: Why::Storm }, ..Slot::new(super::key()) };
-    let next = store.commit(&[(Version(0), slot)]).await.unwrap()[0].unwrap();
+    let slot = Slot {
+        state: SlotState::Waiting { at: UnixMillis(0), why: WaitReason::Storm },
+        ..Slot::new(super::key())
+    };
+    let next = store.commit(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
     assert!(store.list().await.unwrap().iter().all(|slot| slot.version <= next));
 }
 
 #[test]
 fn serving_child() {
     let Some(database) = std::env::var_os(DATABASE) else { return };
-    let _lock = ServeLock::take(Path::new(&database), "127.0.0.1:1234", Millis(NOW)).unwrap();
+    let _lock = ServeLock::take(Path::new(&database), "127.0.0.1:1234", UnixMillis(NOW)).unwrap();
     say("serving");
     // Until it is killed, or until its parent's end closes its input.
     let _ = std::io::stdin().lock().read_line(&mut String::new());
@@ -103,28 +106,30 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "serving"));
     for name in [store.path().unwrap(), &link] {
-        let error = ServeLock::take(name, "127.0.0.1:99", Millis(NOW + 1)).unwrap_err();
+        let error = ServeLock::take(name, "127.0.0.1:99", UnixMillis(NOW + 1)).unwrap_err();
         let told = error.to_string();
-        let LockError::Held { holder, .. } = error else { panic!("{told}") };
+        let ServeLockError::Held { holder, .. } = error else { panic!("{told}") };
         assert_eq!(holder.pid, Some(server.id()));
         assert_eq!(holder.listen.as_deref(), Some("127.0.0.1:1234"));
-        assert_eq!(holder.since, Some(Millis(NOW)));
+        assert_eq!(holder.since, Some(UnixMillis(NOW)));
         assert!(told.contains(&format!("process {}", server.id())), "{told}");
         assert!(told.contains("127.0.0.1:1234"), "{told}");
     }
     server.kill().unwrap();
     server.wait().unwrap();
-    let mut lock = ServeLock::take(store.path().unwrap(), "127.0.0.1:5", Millis(NOW + 2)).unwrap();
-    let Err(LockError::Held { holder, .. }) = ServeLock::take(&link, "x", Millis(NOW)) else { panic!() };
+    let mut lock = ServeLock::take(store.path().unwrap(), "127.0.0.1:5", UnixMillis(NOW + 2)).unwrap();
+    let Err(ServeLockError::Held { holder, .. }) = ServeLock::take(&link, "x", UnixMillis(NOW)) else {
+        panic!()
+    };
     assert_eq!(holder.pid, Some(std::process::id()), "not what the dead one had left");
     let text = std::fs::read_to_string(folder.path().join("truing.db.lock")).unwrap();
     assert_eq!(text, format!("pid {}\nlisten 127.0.0.1:5\nsince {}\n", std::process::id(), NOW + 2));
     // It asked for any port, and has one now.
-    lock.listens("127.0.0.1:4567", Millis(NOW + 3)).unwrap();
-    let told = ServeLock::take(&link, "x", Millis(NOW)).unwrap_err().to_string();
+    lock.listens("127.0.0.1:4567", UnixMillis(NOW + 3)).unwrap();
+    let told = ServeLock::take(&link, "x", UnixMillis(NOW)).unwrap_err().to_string();
     assert!(told.contains("listening on 127.0.0.1:4567"), "{told}");
     drop(lock);
-    ServeLock::take(&link, "127.0.0.1:6", Millis(NOW + 3)).unwrap();
+    ServeLock::take(&link, "127.0.0.1:6", UnixMillis(NOW + 3)).unwrap();
 }
 
 #[test]
@@ -135,13 +140,16 @@ fn a_database_is_served_once_by_whatever_name() {
     assert!(lines.any(|line| line == "serving"));
     let hard = folder.path().join("hard.db");
     std::fs::hard_link(store.path().unwrap(), &hard).unwrap();
-    let error = ServeLock::take(&hard, "x", Millis(NOW)).unwrap_err();
-    assert!(matches!(error, LockError::Linked { .. }) && error.to_string().contains("hard.db"), "{error}");
+    let error = ServeLock::take(&hard, "x", UnixMillis(NOW)).unwrap_err();
+    assert!(
+        matches!(error, ServeLockError::Linked { .. }) && error.to_string().contains("hard.db"),
+        "{error}"
+    );
     server.kill().unwrap();
     server.wait().unwrap();
-    let lock = ServeLock::take(&hard, "x", Millis(NOW)).unwrap();
+    let lock = ServeLock::take(&hard, "x", UnixMillis(NOW)).unwrap();
     drop(lock);
-    ServeLock::take(store.path().unwrap(), "x", Millis(NOW)).unwrap();
+    ServeLock::take(store.path().unwrap(), "x", UnixMillis(NOW)).unwrap();
 }
 
 #[test]
@@ -155,14 +163,14 @@ fn leasing_child() {
 #[tokio::test]
 async fn leases_are_nobodys_when_every_command_that_may_hold_one_is_dead() {
     let (_folder, store) = new_file();
-    let state = State::Leased {
-        token: Token(1),
-        deadline: Millis(NOW),
-        of: Loop::Review,
+    let state = SlotState::Leased {
+        token: FencingToken(1),
+        deadline: UnixMillis(NOW),
+        of: LoopKind::Review,
         serving: None,
         pausing: false,
     };
-    store.commit(&[(Version(0), Slot { state, ..Slot::new(super::key()) })]).await.unwrap();
+    store.commit(&[(SlotVersion(0), Slot { state, ..Slot::new(super::key()) })]).await.unwrap();
     let mut command = child("crash::leasing_child", store.path().unwrap());
     let mut lines = BufReader::new(command.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "leasing"));
@@ -172,14 +180,14 @@ async fn leases_are_nobodys_when_every_command_that_may_hold_one_is_dead() {
     command.kill().unwrap();
     command.wait().unwrap();
     let orphans = store.orphans().await.unwrap();
-    assert_eq!(orphans.iter().map(Slot::token).collect::<Vec<_>>(), [Some(Token(1))]);
+    assert_eq!(orphans.iter().map(Slot::token).collect::<Vec<_>>(), [Some(FencingToken(1))]);
 }
 
 #[test]
 fn a_lock_file_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("missing/truing.db");
-    let error = ServeLock::take(&database, "x", Millis(NOW)).unwrap_err();
-    assert!(matches!(error, LockError::Io { .. }));
+    let error = ServeLock::take(&database, "x", UnixMillis(NOW)).unwrap_err();
+    assert!(matches!(error, ServeLockError::Io { .. }));
     assert!(error.to_string().contains("missing/truing.db.lock"), "{error}");
 }

@@ -1,9 +1,11 @@
 //! Desired rows and pending comments across runs: comments are never forgotten, refused places never tried again.
 
 use truing_core::finding::AnchorKind;
-use truing_core::id::{CommentId, Millis, Token};
-use truing_core::port::{EffectLog as _, Entry, EntryState, Replacement, Runs, Writer};
-use truing_core::publish::{Desired, Item, Producer};
+use truing_core::id::{CommentId, FencingToken, UnixMillis};
+use truing_core::port::{
+    EffectEntry, EffectEntryChange, EffectEntryState, EffectLog as _, EffectOwner, RunStore,
+};
+use truing_core::publish::{CommentSubject, DesiredComment, Producer};
 use truing_store::Store;
 
 use super::{NOW, computed, item, key, new_store, revision, row, run, status, summary};
@@ -11,37 +13,39 @@ use super::{NOW, computed, item, key, new_store, revision, row, run, status, sum
 const REVIEW: Producer = Producer::Review;
 
 /// A new run computes these rows.
-async fn compute(store: &Store, token: u64, rows: Vec<Desired>) {
-    store.begin(&run(token), &revision('a'), Millis(NOW)).await.unwrap();
+async fn compute(store: &Store, token: u64, rows: Vec<DesiredComment>) {
+    store.begin(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
     store.computed(&run(token), &computed(&run(token), 'a', rows)).await.unwrap();
 }
 
-async fn rows(store: &Store) -> Vec<Desired> {
+async fn rows(store: &Store) -> Vec<DesiredComment> {
     store.desired(&key(), REVIEW).await.unwrap().0
 }
 
-fn writer() -> Writer {
-    Writer { key: key(), producer: REVIEW, token: Some(Token(1)) }
+fn writer() -> EffectOwner {
+    EffectOwner { key: key(), producer: REVIEW, token: Some(FencingToken(1)) }
 }
 
 /// A run announces a comment on each of these items.
 async fn announce(store: &Store, items: &[&str]) {
-    let new = Entry { content: "1".into(), at: Millis(NOW), state: EntryState::Open { lost: 0 } };
-    let change = |id: &&str| Replacement { topic: item(id).topic(), known: None, new: Some(new.clone()) };
-    let changes: Vec<Replacement> = items.iter().map(change).collect();
+    let new =
+        EffectEntry { content: "1".into(), at: UnixMillis(NOW), state: EffectEntryState::Open { lost: 0 } };
+    let change =
+        |id: &&str| EffectEntryChange { topic: item(id).topic(), known: None, new: Some(new.clone()) };
+    let changes: Vec<EffectEntryChange> = items.iter().map(change).collect();
     assert!(store.replace_effects(&writer(), &changes).await.unwrap());
 }
 
-async fn pending(store: &Store) -> Vec<Item> {
+async fn pending(store: &Store) -> Vec<CommentSubject> {
     let open = store.open_effects(&writer()).await.unwrap();
-    open.iter().filter_map(|(topic, _)| Item::of_topic(topic)).collect()
+    open.iter().filter_map(|(topic, _)| CommentSubject::of_topic(topic)).collect()
 }
 
-fn shown_as(row: Desired, comment: &str) -> Desired {
-    Desired { comment: Some(CommentId::new(comment)), ..row }
+fn shown_as(row: DesiredComment, comment: &str) -> DesiredComment {
+    DesiredComment { comment: Some(CommentId::new(comment)), ..row }
 }
 
-fn comment(of: &str, id: &str) -> (Item, CommentId) {
+fn comment(of: &str, id: &str) -> (CommentSubject, CommentId) {
     (item(of), CommentId::new(id))
 }
 
@@ -81,7 +85,7 @@ async fn a_refused_place_stays_lowered_until_the_row_moves() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
     store.lower(&run(1), REVIEW, &[(item("f1"), AnchorKind::File)]).await.unwrap();
-    let kind_of = |rows: &[Desired], id: &str| {
+    let kind_of = |rows: &[DesiredComment], id: &str| {
         rows.iter().find(|row| row.item == item(id)).and_then(|row| row.place.clone()).unwrap().0
     };
     for token in [1, 2] {
@@ -107,9 +111,9 @@ async fn a_comment_that_was_announced_is_pending_until_it_is_shown() {
     store.shown(&run(1), REVIEW, &[comment("f1", "c1")]).await.unwrap();
     assert_eq!(pending(&store).await, [item("f2")]);
     let known = store.effects(&writer(), &[item("f1").topic()]).await.unwrap().remove(0).unwrap();
-    assert_eq!(known.state, EntryState::Done { comment: Some(CommentId::new("c1")) });
+    assert_eq!(known.state, EffectEntryState::Done { comment: Some(CommentId::new("c1")) });
     // The next run still waits for what this one has begun.
-    store.begin(&run(2), &revision('a'), Millis(NOW)).await.unwrap();
+    store.begin(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(pending(&store).await, [item("f2")]);
 }
 

@@ -1,31 +1,33 @@
 //! The record of effects, and who may write it.
 
 use truing_core::id::{CommentId, Topic};
-use truing_core::port::{EffectLog as _, Entry, EntryState, Replacement, Runs as _, StoreError, Writer};
+use truing_core::port::{
+    EffectEntry, EffectEntryChange, EffectEntryState, EffectLog as _, EffectOwner, RunStore as _, StoreError,
+};
 
 use super::*;
 
-pub(crate) fn writer(producer: Producer, token: Option<u64>) -> Writer {
-    Writer { key: key(), producer, token: token.map(Token) }
+pub(crate) fn writer(producer: Producer, token: Option<u64>) -> EffectOwner {
+    EffectOwner { key: key(), producer, token: token.map(FencingToken) }
 }
 
 pub(crate) async fn replace(
     store: &Store,
-    writer: &Writer,
+    writer: &EffectOwner,
     topic: &Topic,
-    known: Option<&Entry>,
-    new: Option<&Entry>,
+    known: Option<&EffectEntry>,
+    new: Option<&EffectEntry>,
 ) -> Result<bool, StoreError> {
-    let change = Replacement { topic: topic.clone(), known: known.cloned(), new: new.cloned() };
+    let change = EffectEntryChange { topic: topic.clone(), known: known.cloned(), new: new.cloned() };
     store.replace_effects(writer, &[change]).await
 }
 
-async fn entry(store: &Store, writer: &Writer, topic: &Topic) -> Option<Entry> {
+async fn entry(store: &Store, writer: &EffectOwner, topic: &Topic) -> Option<EffectEntry> {
     store.effects(writer, std::slice::from_ref(topic)).await.unwrap().remove(0)
 }
 
-pub(crate) fn announced(content: &str, at: i64) -> Entry {
-    Entry { content: content.into(), at: Millis(at), state: EntryState::Open { lost: 0 } }
+pub(crate) fn announced(content: &str, at: i64) -> EffectEntry {
+    EffectEntry { content: content.into(), at: UnixMillis(at), state: EffectEntryState::Open { lost: 0 } }
 }
 
 #[tokio::test]
@@ -53,20 +55,25 @@ async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
     let (topic, ours) = (Topic::new("report"), writer(Producer::Converge, Some(3)));
     let intent = announced("1", NOW);
     assert!(replace(&store, &ours, &topic, None, Some(&intent)).await.unwrap());
-    let lost = Entry { at: Millis(NOW + 5), state: EntryState::Open { lost: 2 }, ..intent.clone() };
+    let lost =
+        EffectEntry { at: UnixMillis(NOW + 5), state: EffectEntryState::Open { lost: 2 }, ..intent.clone() };
     assert!(replace(&store, &ours, &topic, Some(&intent), Some(&lost)).await.unwrap());
     assert!(!replace(&store, &ours, &topic, Some(&intent), None).await.unwrap(), "it is not there");
     drop(store);
     let store = home.open().await;
     assert_eq!(entry(&store, &ours, &topic).await, Some(lost.clone()));
     for comment in [None, Some(CommentId::new("issue/7"))] {
-        let done = Entry { at: Millis(NOW + 9), state: EntryState::Done { comment }, ..intent.clone() };
+        let done = EffectEntry {
+            at: UnixMillis(NOW + 9),
+            state: EffectEntryState::Done { comment },
+            ..intent.clone()
+        };
         let known = entry(&store, &ours, &topic).await;
         assert!(replace(&store, &ours, &topic, known.as_ref(), Some(&done)).await.unwrap());
         assert_eq!(entry(&store, &ours, &topic).await, Some(done));
     }
-    assert_eq!(store.forget_effects(Millis(NOW + 9)).await.unwrap(), 0);
-    assert_eq!(store.forget_effects(Millis(NOW + 10)).await.unwrap(), 1);
+    assert_eq!(store.forget_effects(UnixMillis(NOW + 9)).await.unwrap(), 0);
+    assert_eq!(store.forget_effects(UnixMillis(NOW + 10)).await.unwrap(), 1);
     assert_eq!(entry(&store, &ours, &topic).await, None);
 }
 
@@ -84,10 +91,10 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
         replace(&store, &old, &topic("c"), None, Some(&intent)).await.unwrap_err(),
     ];
     for error in late {
-        assert_eq!(error, StoreError::Fenced { key: key(), last: Token(5) });
+        assert_eq!(error, StoreError::Fenced { key: key(), last: FencingToken(5) });
     }
     assert_eq!(home.dump(), before);
-    assert!(store.fresh_token().await.unwrap() > Token(5));
+    assert!(store.fresh_token().await.unwrap() > FencingToken(5));
     // Whoever holds no lease is fenced by none.
     let caller = writer(Producer::Mcp, None);
     assert!(replace(&store, &caller, &topic("c"), None, Some(&intent)).await.unwrap());
@@ -97,11 +104,11 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
 async fn a_run_that_a_newer_one_has_overtaken_announces_nothing_more() {
     let (_home, store) = new_store().await;
     let (topic, old) = (Topic::new("item/summary"), writer(Producer::Review, Some(3)));
-    store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
+    store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert!(replace(&store, &old, &topic, None, Some(&announced("1", NOW))).await.unwrap());
-    store.begin(&run(5), &revision('a'), Millis(NOW)).await.unwrap();
+    store.begin(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let late = replace(&store, &old, &topic, Some(&announced("1", NOW)), None).await;
-    assert_eq!(late, Err(StoreError::Fenced { key: key(), last: Token(5) }));
+    assert_eq!(late, Err(StoreError::Fenced { key: key(), last: FencingToken(5) }));
 }
 
 #[tokio::test]
@@ -110,7 +117,7 @@ async fn the_parts_of_one_call_are_announced_together_or_not_at_all() {
     let ours = writer(Producer::Review, Some(3));
     let new = |topic: &str, at: i64| {
         let new = Some(announced(topic, at));
-        Replacement { topic: Topic::new(topic), known: None, new }
+        EffectEntryChange { topic: Topic::new(topic), known: None, new }
     };
     assert!(store.replace_effects(&ours, &[new("b", NOW + 1), new("a", NOW)]).await.unwrap());
     assert!(!store.replace_effects(&ours, &[new("c", NOW), new("a", NOW)]).await.unwrap());
@@ -119,7 +126,7 @@ async fn the_parts_of_one_call_are_announced_together_or_not_at_all() {
     assert_eq!(known, [Some(announced("a", NOW)), Some(announced("b", NOW + 1)), None]);
     let open = [(topics[0].clone(), announced("a", NOW)), (topics[1].clone(), announced("b", NOW + 1))];
     assert_eq!(store.open_effects(&ours).await.unwrap(), open, "the oldest first");
-    let done = Entry { state: EntryState::Done { comment: None }, ..announced("a", NOW) };
+    let done = EffectEntry { state: EffectEntryState::Done { comment: None }, ..announced("a", NOW) };
     assert!(replace(&store, &ours, &topics[0], known[0].as_ref(), Some(&done)).await.unwrap());
     assert_eq!(store.open_effects(&ours).await.unwrap(), open[1..]);
     assert_eq!(store.open_effects(&writer(Producer::Converge, None)).await.unwrap(), []);

@@ -2,7 +2,7 @@
 
 mod effects {
     use truing_core::id::Topic;
-    use truing_core::port::{EffectLog as _, Runs as _};
+    use truing_core::port::{EffectLog as _, RunStore as _};
 
     use super::super::on_sqlite::effects::{announced, replace, writer};
     use super::super::*;
@@ -11,7 +11,7 @@ mod effects {
     async fn a_call_without_an_answer_of_an_older_version_is_an_open_effect_of_each_item() {
         let (folder, store) = new_file();
         let path = folder.path().join("truing.db");
-        store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
+        store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
         drop(store);
         let old = rusqlite::Connection::open(&path).unwrap();
         old.execute_batch(&format!("{} PRAGMA user_version = 9;", former_tables(9))).unwrap();
@@ -32,7 +32,7 @@ mod effects {
     async fn a_database_from_before_effects_is_opened_with_all_that_it_held() {
         let (folder, store) = new_file();
         let path = folder.path().join("truing.db");
-        store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
+        store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
         let before = dump(store.path().unwrap());
         drop(store);
         let old = rusqlite::Connection::open(&path).unwrap();
@@ -47,8 +47,8 @@ mod effects {
 }
 
 mod jobs {
-    use truing_core::port::Runs as _;
-    use truing_core::sync::job::{self, Job, Tracked};
+    use truing_core::port::RunStore as _;
+    use truing_core::sync::job::{self, JobState, TrackingIssue};
 
     use super::super::on_sqlite::jobs::{asked, run};
     use super::super::*;
@@ -63,8 +63,8 @@ mod jobs {
         let question =
             |issue: &str| format!("{{\"id\":\"1\",\"version\":\"1.0\",\"issue\":{issue},\"asked\":1}}");
         for (issue, tracked, job) in [
-            ("null", "null", Job::default()),
-            ("7", "8", Job { tracked: Some(Tracked { issue: 8 }), ..asked("1.0") }),
+            ("null", "null", JobState::default()),
+            ("7", "8", JobState { tracked: Some(TrackingIssue { issue: 8 }), ..asked("1.0") }),
         ] {
             let body = format!(
                 "{{\"question\":{},\"tracked\":{{\"issue\":{tracked},\"begun\":1}}}}",
@@ -81,8 +81,8 @@ mod jobs {
 }
 
 mod operations {
-    use truing_core::port::Operations as _;
-    use truing_core::switch::Switch;
+    use truing_core::port::OperatorStore as _;
+    use truing_core::switch::KillSwitch;
 
     use super::super::*;
 
@@ -105,7 +105,7 @@ mod operations {
             .unwrap();
         }
         let store = open(&path);
-        assert_eq!(store.switch().await.unwrap().all, Switch::Off);
+        assert_eq!(store.switch().await.unwrap().all, KillSwitch::Off);
         assert!(store.key_of("o/n#1").await.unwrap().is_some());
         let new = rusqlite::Connection::open(&path).unwrap();
         let mut rows = new.prepare("SELECT forge || ' ' || id || ' ' || name FROM repository").unwrap();
@@ -120,7 +120,7 @@ mod operations {
 
 mod watchlist {
     use truing_core::id::AccountId;
-    use truing_core::port::{CommentKind, Origin, Repository, UserRequest, Watchlist as _};
+    use truing_core::port::{CommentKind, KnownRepository, RequestOrigin, UserRequest, Watchlist as _};
 
     use super::super::on_sqlite::watchlist::{comment, pr, repository};
     use super::super::*;
@@ -137,12 +137,12 @@ mod watchlist {
         let watcher = rusqlite::Connection::open(store.path().unwrap()).unwrap();
         let before = version(&watcher);
         store.remember(&[repository("1", "octo/one", 9)]).await.unwrap();
-        store.tell(&[], &repository("1", "octo/one", 9), Some(Millis(5))).await.unwrap();
+        store.tell(&[], &repository("1", "octo/one", 9), Some(UnixMillis(5))).await.unwrap();
         assert_eq!(version(&watcher), before);
-        let gone = Repository { gone: Some(Millis(3)), ..repository("1", "octo/renamed", 9) };
-        store.tell(&[], &gone, Some(Millis(7))).await.unwrap();
+        let gone = KnownRepository { gone: Some(UnixMillis(3)), ..repository("1", "octo/renamed", 9) };
+        store.tell(&[], &gone, Some(UnixMillis(7))).await.unwrap();
         let known = store.repositories("github").await.unwrap();
-        assert_eq!(known, [Repository { cursor: Millis(7), ..gone }]);
+        assert_eq!(known, [KnownRepository { cursor: UnixMillis(7), ..gone }]);
     }
 
     #[tokio::test]
@@ -191,8 +191,8 @@ mod watchlist {
         old.execute_batch(sql).unwrap();
         drop(old);
         let store = open(&path);
-        let origin = Origin::Check { account: AccountId::new("583231"), login: "ada".into() };
-        let pressed = UserRequest { pr: pr("1", 7), origin, at: Millis(3) };
+        let origin = RequestOrigin::Check { account: AccountId::new("583231"), login: "ada".into() };
+        let pressed = UserRequest { pr: pr("1", 7), origin, at: UnixMillis(3) };
         assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&pressed));
         store.served(&pressed, None).await.unwrap().unwrap();
         assert_eq!(store.unserved("github", 9).await.unwrap(), []);
@@ -200,8 +200,8 @@ mod watchlist {
 }
 
 mod slots {
-    use truing_core::id::Version;
-    use truing_core::port::{Runs as _, Slots as _};
+    use truing_core::id::SlotVersion;
+    use truing_core::port::{RunStore as _, SlotStore as _};
     use truing_core::slot::Slot;
 
     use super::super::on_sqlite::history::described;
@@ -215,7 +215,7 @@ mod slots {
         let path = folder.path().join("truing.db");
         let hand = Hand::at(NOW + 600_000);
         let store = Store::open(&path, hand.clone()).unwrap();
-        store.commit(&[(Version(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+        store.commit(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
         let before = store.now().await.unwrap();
         drop(store);
 
@@ -224,13 +224,13 @@ mod slots {
         assert_eq!(store.now().await.unwrap(), before);
         // Set back by more than a minute: it follows, a minute ahead.
         hand.set(NOW);
-        assert_eq!(store.now().await.unwrap(), Millis(NOW + 60_000));
-        store.raise(Version(200)).await.unwrap();
+        assert_eq!(store.now().await.unwrap(), UnixMillis(NOW + 60_000));
+        store.raise(SlotVersion(200)).await.unwrap();
         drop(store);
         // The file has followed too.
         hand.set(NOW + 30_000);
         let store = Store::open(&path, hand).unwrap();
-        assert_eq!(store.now().await.unwrap(), Millis(NOW + 60_000));
+        assert_eq!(store.now().await.unwrap(), UnixMillis(NOW + 60_000));
     }
 
     #[tokio::test]
@@ -238,7 +238,7 @@ mod slots {
         let folder = tempfile::tempdir().unwrap();
         let hand = Hand::at(NOW);
         let store = Store::open(&folder.path().join("truing.db"), Arc::clone(&hand) as _).unwrap();
-        let version = store.commit(&[(Version(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+        let version = store.commit(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
         let known = [(key(1), described("o/n#1", Some('a')))];
         store.describe(&known).await.unwrap();
 
@@ -246,14 +246,14 @@ mod slots {
         let seen = || watcher.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).unwrap();
         let before = seen();
         hand.set(NOW + 3_600_000);
-        assert_eq!(store.now().await.unwrap(), Millis(NOW + 3_600_000));
+        assert_eq!(store.now().await.unwrap(), UnixMillis(NOW + 3_600_000));
         store.describe(&known).await.unwrap();
         store.describe(&[(key(1), described("o/n#1", None))]).await.unwrap();
         store.raise(version).await.unwrap();
-        store.commit(&[(Version(0), Slot::new(key(2)))]).await.unwrap()[0].unwrap();
-        store.commit(&[(Version(0), waiting(1, 9))]).await.unwrap()[0].unwrap_err();
+        store.commit(&[(SlotVersion(0), Slot::new(key(2)))]).await.unwrap()[0].unwrap();
+        store.commit(&[(SlotVersion(0), waiting(1, 9))]).await.unwrap()[0].unwrap_err();
         assert_eq!(seen(), before);
-        store.raise(Version(version.0 + 1)).await.unwrap();
+        store.raise(SlotVersion(version.0 + 1)).await.unwrap();
         assert_ne!(seen(), before, "the watcher sees writes at all");
     }
 }

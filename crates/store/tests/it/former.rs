@@ -1,19 +1,21 @@
 //! Runs that a file of version 10 holds, in a table for each loop, are those of the one table.
 
 use serde_json::{Value, json};
-use truing_core::converge::{self, Code, Exit, Limits, Run, Step as Act};
-use truing_core::ledger::Usage;
-use truing_core::outcome::{self, AskedModel, Modelled};
-use truing_core::port::Runs as _;
+use truing_core::converge::{
+    self, ConvergeExit, ConvergeExitCode, ConvergeLimits, ConvergeRun, ConvergeStep as Act,
+};
+use truing_core::ledger::TokenUsage;
+use truing_core::outcome::{self, ModelReview, ModelReviewDetail};
+use truing_core::port::RunStore as _;
 use truing_core::run::RunRecord;
-use truing_core::slot::Loop;
-use truing_core::sync::record::{Evidence, Result, Step as SyncStep};
+use truing_core::slot::LoopKind;
+use truing_core::sync::record::{SyncEvidence, SyncOutcome, SyncStep};
 use truing_core::sync::{self, job};
 
 use super::*;
 
 /// A record as version 10 had it: all fields side by side.
-fn flat<D: truing_core::run::Detail>(record: &RunRecord<D>, own: Value) -> Value {
+fn flat<D: truing_core::run::RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
     let mut all = json!(record.detail);
     let RunRecord { run, key, model, prompt_hash, versions, started, ended, .. } = record;
     let common = json!({ "run": run, "key": key, "model": model, "prompt_hash": prompt_hash, "versions": versions,
@@ -25,22 +27,25 @@ fn flat<D: truing_core::run::Detail>(record: &RunRecord<D>, own: Value) -> Value
 }
 
 fn review(token: u64) -> ReviewRecord {
-    let did = Modelled { tokens: Usage { input: 5, output: 6, ..Usage::default() }, ..Modelled::default() };
+    let did = ModelReviewDetail {
+        tokens: TokenUsage { input: 5, output: 6, ..TokenUsage::default() },
+        ..ModelReviewDetail::default()
+    };
     let (model, prompt_hash) = ("m".to_owned(), "p".to_owned());
-    let asked = AskedModel { model, prompt_hash, turns: 3, cost: MicroUsd(7), ms: 2, did };
+    let asked = ModelReview { model, prompt_hash, turns: 3, cost: MicroUsd(7), ms: 2, did };
     let detail = outcome::ReviewDetail::new(Some(sha('a')), sha('b'), outcome(OutcomeKind::Reviewed));
-    let begun = ReviewRecord::begin(run(token).id, key(), detail, Millis(NOW));
-    let mut record = ReviewRecord { ended: Millis(NOW + 5), ..begun }.asked(Some(asked));
-    record.detail.stage = Stage::Published;
+    let begun = ReviewRecord::begin(run(token).id, key(), detail, UnixMillis(NOW));
+    let mut record = ReviewRecord { ended: UnixMillis(NOW + 5), ..begun }.asked(Some(asked));
+    record.detail.stage = RunStage::Published;
     record
 }
 
-fn converging(id: &str, exit: Option<Exit>) -> converge::record::Record {
-    let mut state = Run::begin(Limits::default(), (sha('b'), sha('c')), None);
+fn converging(id: &str, exit: Option<ConvergeExit>) -> converge::record::ConvergeRecord {
+    let mut state = ConvergeRun::begin(ConvergeLimits::default(), (sha('b'), sha('c')), None);
     state.exit = exit;
     let detail =
         converge::record::ConvergeDetail::begin(("shop#7".into(), "topic".into()), (sha('a'), state));
-    let mut record = RunRecord::begin(RunId::new(id), key(), detail, Millis(NOW));
+    let mut record = RunRecord::begin(RunId::new(id), key(), detail, UnixMillis(NOW));
     for (act, cost) in [(Act::Audit, 4), (Act::Gate, 0)] {
         let more = StepCost { turns: 1, tokens: 9, cost_micro_usd: MicroUsd(cost), ms: 8, id: () };
         record.took(act, &more);
@@ -48,10 +53,10 @@ fn converging(id: &str, exit: Option<Exit>) -> converge::record::Record {
     record
 }
 
-fn synced() -> sync::record::Record {
+fn synced() -> sync::record::SyncRecord {
     let detail = sync::record::SyncDetail {
         job: "botocore".into(),
-        result: Result::Relaxed,
+        result: SyncOutcome::Relaxed,
         exit_reason: "wider".into(),
         update_type: None,
         package: "botocore".into(),
@@ -60,9 +65,9 @@ fn synced() -> sync::record::Record {
         highest_step: SyncStep::Publish,
         pull: None,
         question: None,
-        evidence: Evidence::default(),
+        evidence: SyncEvidence::default(),
     };
-    let mut record = RunRecord::begin(RunId::new("s"), job::key("botocore"), detail, Millis(NOW));
+    let mut record = RunRecord::begin(RunId::new("s"), job::key("botocore"), detail, UnixMillis(NOW));
     record.steps = vec![StepCost { cost_micro_usd: MicroUsd(3), ..StepCost::zero(SyncStep::Detect) }];
     record.carried_micro_usd = MicroUsd(2);
     record
@@ -74,7 +79,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     let path = folder.path().join("t.db");
     drop(open(&path));
     let (published, computed) = (review(1), review(2));
-    let clean = converging("c", Some(Exit::new(Code::Clean, "audit 1 found nothing")));
+    let clean = converging("c", Some(ConvergeExit::new(ConvergeExitCode::Clean, "audit 1 found nothing")));
     let goes_on = converging("d", None);
     let old = rusqlite::Connection::open(&path).unwrap();
     old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables(10))).unwrap();
@@ -165,24 +170,27 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     drop(old);
 
     let store = open(&path);
-    assert_eq!(store.records::<outcome::ReviewDetail>(None, Millis(0), 9).await.unwrap(), [published]);
-    let runs = store.records::<converge::record::ConvergeDetail>(None, Millis(0), 9).await.unwrap();
+    assert_eq!(store.records::<outcome::ReviewDetail>(None, UnixMillis(0), 9).await.unwrap(), [published]);
+    let runs = store.records::<converge::record::ConvergeDetail>(None, UnixMillis(0), 9).await.unwrap();
     assert_eq!(runs, [goes_on.clone(), clean]);
-    assert_eq!(store.records::<sync::record::SyncDetail>(None, Millis(0), 9).await.unwrap(), [of_job]);
-    let counted = async |of: Loop| {
-        let rows = store.ended_by_day(of, Millis(0)).await.unwrap();
+    assert_eq!(store.records::<sync::record::SyncDetail>(None, UnixMillis(0), 9).await.unwrap(), [of_job]);
+    let counted = async |of: LoopKind| {
+        let rows = store.ended_by_day(of, UnixMillis(0)).await.unwrap();
         rows.iter().map(|row| (row.kind.clone(), row.reason.clone(), row.cost)).collect::<Vec<_>>()
     };
     let row = |kind: &str, reason: &str, cost| vec![(kind.to_owned(), reason.to_owned(), cost)];
-    assert_eq!(counted(Loop::Review).await, row("reviewed", "", 7), "what is damaged counts for nothing");
-    assert_eq!(counted(Loop::Converge).await, row("done", "audit 1 found nothing", 4));
-    assert_eq!(counted(Loop::Sync).await, row("done", "wider", 5));
+    assert_eq!(counted(LoopKind::Review).await, row("reviewed", "", 7), "what is damaged counts for nothing");
+    assert_eq!(counted(LoopKind::Converge).await, row("done", "audit 1 found nothing", 4));
+    assert_eq!(counted(LoopKind::Sync).await, row("done", "wider", 5));
 
     // Each goes on where it was.
-    let begun = store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
+    let begun = store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.computed.map(|record| record.cost()), Some(MicroUsd(7)));
     assert_eq!(store.last_converge(&key()).await.unwrap(), Some(goes_on));
-    assert!(store.keep_converge(Token(3), &converging("e", None)).await.is_err(), "the newest lease was 4");
+    assert!(
+        store.keep_converge(FencingToken(3), &converging("e", None)).await.is_err(),
+        "the newest lease was 4"
+    );
 }
 
 #[tokio::test]
@@ -193,7 +201,7 @@ async fn a_file_that_another_process_serves_is_not_brought_to_a_new_form() {
     let old = rusqlite::Connection::open(&path).unwrap();
     old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables(10))).unwrap();
     drop(old);
-    let _lock = truing_store::ServeLock::take(&path, "127.0.0.1:1", Millis(NOW)).unwrap();
+    let _lock = truing_store::ServeLock::take(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
     // Another process: this one's number and one more.
     let file = folder.path().join("t.db.lock");
     let told = std::fs::read_to_string(&file).unwrap();

@@ -1,22 +1,22 @@
 //! Names, events and past runs: what `why` and `slots` ask for.
 
-use truing_core::id::{Key, Millis, RunId, Token};
+use truing_core::id::{FencingToken, RunId, SlotKey, UnixMillis};
 use truing_core::outcome::OutcomeKind;
-use truing_core::port::{Described, Event, Runs};
-use truing_core::run::Stage;
+use truing_core::port::{HistoryEvent, RunStore, SlotDescription};
+use truing_core::run::RunStage;
 
 use super::{NOW, computed, key, new_store, outcome, published, record, revision, run, sha};
 
-pub(crate) fn described(name: &str, head: Option<char>) -> Described {
-    Described {
+pub(crate) fn described(name: &str, head: Option<char>) -> SlotDescription {
+    SlotDescription {
         name: name.into(),
         url: format!("https://github.test/{}", name.replace('#', "/pull/")),
         head: head.map(sha),
     }
 }
 
-fn event(at: i64, what: &str) -> Event {
-    Event { at: Millis(at), key: key(), run: None, what: what.into() }
+fn event(at: i64, what: &str) -> HistoryEvent {
+    HistoryEvent { at: UnixMillis(at), key: key(), run: None, what: what.into() }
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn people_find_a_key_by_page_or_name() {
 #[tokio::test]
 async fn the_key_described_last_has_the_name_and_renames_lose_nothing() {
     let (_home, store) = new_store().await;
-    let (old, new) = (Key::new("pr/github/1/7"), Key::new("pr/github/2/7"));
+    let (old, new) = (SlotKey::new("pr/github/1/7"), SlotKey::new("pr/github/2/7"));
     store.describe(&[(old.clone(), described("o/n#7", Some('a')))]).await.unwrap();
     // Another repository has taken the name over; the old one is not heard of.
     store.describe(&[(new.clone(), described("o/n#7", None))]).await.unwrap();
@@ -65,7 +65,7 @@ async fn the_key_described_last_has_the_name_and_renames_lose_nothing() {
     store.describe(&[(old.clone(), described("o/renamed#7", None))]).await.unwrap();
     assert_eq!(store.key_of("o/renamed#7").await.unwrap(), Some(old.clone()));
     assert_eq!(store.key_of("o/n#7").await.unwrap(), Some(new.clone()));
-    let unknown = Key::new("pr/github/3/7");
+    let unknown = SlotKey::new("pr/github/3/7");
     assert_eq!(
         store.described(&[unknown, old, new]).await.unwrap(),
         [None, Some(described("o/renamed#7", Some('a'))), Some(described("o/n#7", None))]
@@ -83,16 +83,17 @@ async fn a_newer_head_replaces_the_one_heard_before() {
 #[tokio::test]
 async fn the_last_two_hundred_events_of_each_key_are_kept() {
     let (_home, store) = new_store().await;
-    let other = Event { key: Key::new("pr/github/9/9"), run: Some(RunId::new("r")), ..event(0, "other") };
+    let other =
+        HistoryEvent { key: SlotKey::new("pr/github/9/9"), run: Some(RunId::new("r")), ..event(0, "other") };
     store.note(std::slice::from_ref(&other)).await.unwrap();
-    let all: Vec<Event> = (0..205).map(|at| event(at, "same words")).collect();
+    let all: Vec<HistoryEvent> = (0..205).map(|at| event(at, "same words")).collect();
     store.note(&all).await.unwrap();
     // The same events again are the same events.
     store.note(&all[100..]).await.unwrap();
     let kept = store.events(&key(), 1000).await.unwrap();
     assert_eq!(kept.len(), 200);
-    assert_eq!(kept[0].at, Millis(204), "newest first");
-    assert_eq!(kept[199].at, Millis(5));
+    assert_eq!(kept[0].at, UnixMillis(204), "newest first");
+    assert_eq!(kept[199].at, UnixMillis(5));
     assert_eq!(store.events(&key(), 2).await.unwrap(), [event(204, "same words"), event(203, "same words")]);
     assert_eq!(store.events(&other.key, 10).await.unwrap(), [other]);
 }
@@ -101,28 +102,28 @@ async fn the_last_two_hundred_events_of_each_key_are_kept() {
 async fn runs_and_outcomes_are_told_newest_first() {
     let (_home, store) = new_store().await;
     assert_eq!(store.last_outcome(&key()).await.unwrap(), None);
-    store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
+    store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     store.computed(&run(1), &computed(&run(1), 'a', vec![])).await.unwrap();
     store.published(&run(1), &record(&run(1), 'a')).await.unwrap();
-    store.begin(&run(2), &revision('c'), Millis(NOW + 50)).await.unwrap();
+    store.begin(&run(2), &revision('c'), UnixMillis(NOW + 50)).await.unwrap();
     assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(published(&run(1), 'a')));
-    store.ended(&run(2), &outcome(OutcomeKind::Failed), Millis(NOW + 60)).await.unwrap();
+    store.ended(&run(2), &outcome(OutcomeKind::Failed), UnixMillis(NOW + 60)).await.unwrap();
 
     let last = store.last_outcome(&key()).await.unwrap().unwrap();
     assert_eq!(last.detail.outcome.kind, OutcomeKind::Failed);
     assert_eq!((last.run, last.detail.head, last.detail.base), (run(2).id, Some(sha('c')), sha('b')));
-    assert_eq!((last.started, last.ended), (Millis(NOW + 50), Millis(NOW + 60)));
+    assert_eq!((last.started, last.ended), (UnixMillis(NOW + 50), UnixMillis(NOW + 60)));
 
-    store.begin(&run(3), &revision('d'), Millis(NOW + 70)).await.unwrap();
+    store.begin(&run(3), &revision('d'), UnixMillis(NOW + 70)).await.unwrap();
     let runs = store.runs(&key(), 9).await.unwrap();
-    let seen: Vec<(Token, Stage, bool)> =
+    let seen: Vec<(FencingToken, RunStage, bool)> =
         runs.iter().map(|run| (run.token, run.stage, run.outcome.is_some())).collect();
     assert_eq!(
         seen,
         [
-            (Token(3), Stage::Prepared, false),
-            (Token(2), Stage::Ended, true),
-            (Token(1), Stage::Published, true)
+            (FencingToken(3), RunStage::Prepared, false),
+            (FencingToken(2), RunStage::Ended, true),
+            (FencingToken(1), RunStage::Published, true)
         ]
     );
     assert_eq!(runs[0].revision, revision('d'));
@@ -132,14 +133,14 @@ async fn runs_and_outcomes_are_told_newest_first() {
 #[tokio::test]
 async fn of_many_keys_each_has_its_own_name_and_those_without_have_none() {
     let (_home, store) = new_store().await;
-    let key = |number: usize| Key::new(format!("pr/github/5/{number}"));
+    let key = |number: usize| SlotKey::new(format!("pr/github/5/{number}"));
     let name = |number: usize| described(&format!("o/n#{number}"), number.is_multiple_of(2).then_some('a'));
     let known: Vec<_> =
         (0..600).filter(|number| number % 3 > 0).map(|number| (key(number), name(number))).collect();
     store.describe(&known).await.unwrap();
     // Twice the same key, too, and the other way round than they were described.
     let asked: Vec<usize> = (0..600).rev().chain([1, 1]).collect();
-    let keys: Vec<Key> = asked.iter().map(|number| key(*number)).collect();
+    let keys: Vec<SlotKey> = asked.iter().map(|number| key(*number)).collect();
     let expected: Vec<_> = asked.iter().map(|number| (number % 3 > 0).then(|| name(*number))).collect();
     assert_eq!(store.described(&keys).await.unwrap(), expected);
     assert_eq!(store.described(&[]).await.unwrap(), []);

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter};
-use truing_core::id::{Key, Millis, Version};
-use truing_core::port::{NewNotice, NoticeKind, Operations as _, Slots as _, StoreError};
-use truing_core::slot::{Hold, Slot, State, Why};
-use truing_store::{Meter, Store};
+use truing_core::id::{SlotKey, SlotVersion, UnixMillis};
+use truing_core::port::{NewNotice, NoticeKind, OperatorStore as _, SlotStore as _, StoreError};
+use truing_core::slot::{HoldReason, Slot, SlotState, WaitReason};
+use truing_store::{Store, WriteMetrics};
 
 use super::{NOW, new_file};
 
-fn slot(key: &str, state: State) -> (Version, Slot) {
-    (Version(0), Slot { state, ..Slot::new(Key::new(key)) })
+fn slot(key: &str, state: SlotState) -> (SlotVersion, Slot) {
+    (SlotVersion(0), Slot { state, ..Slot::new(SlotKey::new(key)) })
 }
 
-fn waiting(key: &str, at: i64) -> (Version, Slot) {
-    slot(key, State::Waiting { at: Millis(at), why: Why::Backoff })
+fn waiting(key: &str, at: i64) -> (SlotVersion, Slot) {
+    slot(key, SlotState::Waiting { at: UnixMillis(at), why: WaitReason::Backoff })
 }
 
 /// Puts a row there that no version writes.
@@ -38,7 +38,7 @@ async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
             waiting("a", NOW - 7_000),
             waiting("b", NOW - 1),
             waiting("c", NOW + 5),
-            slot("d", State::Held { why: Hold::Parked }),
+            slot("d", SlotState::Held { why: HoldReason::Parked }),
         ])
         .await
         .unwrap();
@@ -62,21 +62,21 @@ async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
         damage(&store, key, body);
     }
     let keys = |slots: Vec<Slot>| slots.into_iter().map(|slot| slot.key.to_string()).collect::<Vec<_>>();
-    assert_eq!(keys(store.due(Millis(NOW), 1).await.unwrap()), ["b"], "they take nobody's place");
-    assert_eq!(keys(store.due(Millis(NOW), 9).await.unwrap()), ["b", "c"]);
+    assert_eq!(keys(store.due(UnixMillis(NOW), 1).await.unwrap()), ["b"], "they take nobody's place");
+    assert_eq!(keys(store.due(UnixMillis(NOW), 9).await.unwrap()), ["b", "c"]);
     assert_eq!(keys(store.list().await.unwrap()), ["b", "c"]);
     assert_eq!(store.census().await.unwrap().unreadable, 2);
 
     let found = store.unreadable().await.unwrap();
     assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "aa"]);
     assert!(found[0].1.contains("slot a cannot be read: missing field"), "{}", found[0].1);
-    let error = store.load(&[Key::new("a")]).await.unwrap_err();
+    let error = store.load(&[SlotKey::new("a")]).await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)) && error.to_string().contains("slot a"), "{error}");
 
-    assert!(!store.forget_unreadable(&Key::new("b")).await.unwrap(), "it can be read");
-    assert!(!store.forget_unreadable(&Key::new("x")).await.unwrap(), "it is not there");
-    assert!(store.forget_unreadable(&Key::new("a")).await.unwrap());
-    assert_eq!(store.load(&[Key::new("a")]).await.unwrap(), [Slot::new(Key::new("a"))]);
+    assert!(!store.forget_unreadable(&SlotKey::new("b")).await.unwrap(), "it can be read");
+    assert!(!store.forget_unreadable(&SlotKey::new("x")).await.unwrap(), "it is not there");
+    assert!(store.forget_unreadable(&SlotKey::new("a")).await.unwrap());
+    assert_eq!(store.load(&[SlotKey::new("a")]).await.unwrap(), [Slot::new(SlotKey::new("a"))]);
     assert_eq!(store.census().await.unwrap().unreadable, 1);
     assert_eq!(keys(store.list().await.unwrap()), ["b", "c"]);
 }
@@ -84,7 +84,7 @@ async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
 #[tokio::test]
 async fn every_transaction_is_measured_and_those_that_fail_are_counted() {
     let (_folder, store) = new_file();
-    let meter = Meter {
+    let meter = WriteMetrics {
         commit: Histogram::with_opts(HistogramOpts::new("commit", "commit")).unwrap(),
         failed: IntCounter::new("failed", "failed").unwrap(),
         swaps: IntCounter::new("swaps", "swaps").unwrap(),
@@ -107,7 +107,11 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
     let path = folder.path().join("truing.db");
     let store = super::open(&path);
     store
-        .commit(&[waiting("a", 5), slot("b", State::Held { why: Hold::Draft }), slot("c", leased())])
+        .commit(&[
+            waiting("a", 5),
+            slot("b", SlotState::Held { why: HoldReason::Draft }),
+            slot("c", leased()),
+        ])
         .await
         .unwrap();
     damage(&store, "d", "no json");
@@ -127,11 +131,11 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
     assert_eq!(counted.len(), 4);
 }
 
-fn leased() -> State {
-    let of = truing_core::slot::Loop::Review;
-    State::Leased {
-        token: truing_core::id::Token(1),
-        deadline: Millis(NOW),
+fn leased() -> SlotState {
+    let of = truing_core::slot::LoopKind::Review;
+    SlotState::Leased {
+        token: truing_core::id::FencingToken(1),
+        deadline: UnixMillis(NOW),
         of,
         serving: None,
         pausing: false,

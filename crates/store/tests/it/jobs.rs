@@ -1,17 +1,17 @@
 //! What is remembered of jobs, and who may write it.
 
-use truing_core::port::{Runs as _, StoreError};
-use truing_core::sync::job::{self, Job, Question};
-use truing_core::sync::record::{Evidence, Record, Result, Step, SyncDetail};
+use truing_core::port::{RunStore as _, StoreError};
+use truing_core::sync::job::{self, JobQuestion, JobState};
+use truing_core::sync::record::{SyncDetail, SyncEvidence, SyncOutcome, SyncRecord, SyncStep};
 
 use super::*;
 
 pub(crate) fn run(id: &str, token: u64) -> RunRef {
-    RunRef { id: RunId::new(id), key: job::key("botocore"), token: Token(token) }
+    RunRef { id: RunId::new(id), key: job::key("botocore"), token: FencingToken(token) }
 }
 
-pub(crate) fn asked(version: &str) -> Job {
-    let question = Question {
+pub(crate) fn asked(version: &str) -> JobState {
+    let question = JobQuestion {
         id: "1".into(),
         version: version.into(),
         issue: 7,
@@ -20,42 +20,42 @@ pub(crate) fn asked(version: &str) -> Job {
         manifest: None,
         closed: false,
     };
-    Job { question: Some(question), ..Job::default() }
+    JobState { question: Some(question), ..JobState::default() }
 }
 
-fn record(id: &str, ended: i64) -> Record {
+fn record(id: &str, ended: i64) -> SyncRecord {
     let detail = SyncDetail {
         job: "botocore".into(),
-        result: Result::Relaxed,
+        result: SyncOutcome::Relaxed,
         exit_reason: String::new(),
         update_type: None,
         package: "botocore".into(),
         from: None,
         to: None,
-        highest_step: Step::Publish,
+        highest_step: SyncStep::Publish,
         pull: None,
         question: None,
-        evidence: Evidence::default(),
+        evidence: SyncEvidence::default(),
     };
-    Record::begin(RunId::new(id), job::key("botocore"), detail, Millis(ended))
+    SyncRecord::begin(RunId::new(id), job::key("botocore"), detail, UnixMillis(ended))
 }
 
 #[tokio::test]
 async fn a_job_is_remembered_by_its_newest_run_alone() {
     let (home, store) = new_store().await;
     let (first, second) = (run("a", 3), run("b", 5));
-    assert_eq!(store.begin_job(&first).await.unwrap(), Job::default());
+    assert_eq!(store.begin_job(&first).await.unwrap(), JobState::default());
     store.keep_job(&first, &asked("1.0")).await.unwrap();
     assert_eq!(store.begin_job(&first).await.unwrap(), asked("1.0"), "the answer was lost");
     assert_eq!(store.begin_job(&second).await.unwrap(), asked("1.0"));
     let late = [
-        store.keep_job(&first, &Job::default()).await.unwrap_err(),
-        store.end_job(&first, &Job::default(), &record("a", NOW)).await.unwrap_err(),
+        store.keep_job(&first, &JobState::default()).await.unwrap_err(),
+        store.end_job(&first, &JobState::default(), &record("a", NOW)).await.unwrap_err(),
         store.begin_job(&first).await.unwrap_err(),
         store.begin_job(&run("c", 5)).await.unwrap_err(),
     ];
     for error in late {
-        assert_eq!(error, StoreError::Fenced { key: job::key("botocore"), last: Token(5) });
+        assert_eq!(error, StoreError::Fenced { key: job::key("botocore"), last: FencingToken(5) });
     }
     for _ in 0..2 {
         store.end_job(&second, &asked("2.0"), &record("b", NOW)).await.unwrap();
@@ -63,10 +63,12 @@ async fn a_job_is_remembered_by_its_newest_run_alone() {
     drop(store);
     let store = home.open().await;
     assert_eq!(store.jobs().await.unwrap(), [(job::key("botocore"), asked("2.0"))]);
-    let records = store.records::<SyncDetail>(Some(&job::key("botocore")), Millis(0), 9).await.unwrap();
+    let records = store.records::<SyncDetail>(Some(&job::key("botocore")), UnixMillis(0), 9).await.unwrap();
     assert_eq!(records, [record("b", NOW)]);
-    assert!(store.records::<SyncDetail>(Some(&job::key("other")), Millis(0), 9).await.unwrap().is_empty());
-    assert!(store.fresh_token().await.unwrap() > Token(5));
+    assert!(
+        store.records::<SyncDetail>(Some(&job::key("other")), UnixMillis(0), 9).await.unwrap().is_empty()
+    );
+    assert!(store.fresh_token().await.unwrap() > FencingToken(5));
 }
 
 #[tokio::test]
@@ -77,9 +79,9 @@ async fn old_records_are_forgotten_and_the_job_is_not() {
         store.begin_job(&run).await.unwrap();
         store.end_job(&run, &asked("1.0"), &record(run.id.as_str(), ended)).await.unwrap();
     }
-    assert_eq!(store.records::<SyncDetail>(None, Millis(0), 9).await.unwrap().len(), 2);
-    assert_eq!(store.forget_other_runs(Millis(NOW)).await.unwrap(), 1);
-    assert_eq!(store.forget_other_runs(Millis(NOW)).await.unwrap(), 0);
-    assert_eq!(store.records::<SyncDetail>(None, Millis(0), 9).await.unwrap(), [record("2", NOW)]);
+    assert_eq!(store.records::<SyncDetail>(None, UnixMillis(0), 9).await.unwrap().len(), 2);
+    assert_eq!(store.forget_other_runs(UnixMillis(NOW)).await.unwrap(), 1);
+    assert_eq!(store.forget_other_runs(UnixMillis(NOW)).await.unwrap(), 0);
+    assert_eq!(store.records::<SyncDetail>(None, UnixMillis(0), 9).await.unwrap(), [record("2", NOW)]);
     assert_eq!(store.jobs().await.unwrap().len(), 1);
 }

@@ -2,63 +2,68 @@
 
 use std::sync::Arc;
 
-use truing_core::id::{Millis, RunId};
+use truing_core::id::{RunId, UnixMillis};
 use truing_core::ledger::{
-    Ask, Caps, Drawn, Known, Level, LevelKind, Purse, ReservationId, Reserved, Scope, day, month,
+    BudgetCaps, BudgetLevel, BudgetLevelKind, BudgetScope, BudgetUsage, CostBasis, ReservationId,
+    ReservationOutcome, ReservationRequest, RunBudget, day, month,
 };
 use truing_core::money::MicroUsd;
-use truing_core::port::{Ledger as _, Operations as _};
+use truing_core::port::{Ledger as _, OperatorStore as _};
 use truing_store::Store;
 
 use super::{Hand, Home, NOW, new_home, new_store};
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
-fn level(kind: LevelKind, key: &str, period: &str, limit: u64) -> Level {
-    Level { kind, key: key.into(), period: period.into(), limit: MicroUsd(limit) }
+fn level(kind: BudgetLevelKind, key: &str, period: &str, limit: u64) -> BudgetLevel {
+    BudgetLevel { kind, key: key.into(), period: period.into(), limit: MicroUsd(limit) }
 }
 
-fn review(limit: u64) -> Level {
-    level(LevelKind::Review, "pr/github/1/7@abc", "", limit)
+fn review(limit: u64) -> BudgetLevel {
+    level(BudgetLevelKind::Review, "pr/github/1/7@abc", "", limit)
 }
 
-pub(crate) fn repo(limit: u64) -> Level {
-    level(LevelKind::RepoDay, "github/1", &day(Millis(NOW)), limit)
+pub(crate) fn repo(limit: u64) -> BudgetLevel {
+    level(BudgetLevelKind::RepoDay, "github/1", &day(UnixMillis(NOW)), limit)
 }
 
-pub(crate) fn team(limit: u64) -> Level {
-    level(LevelKind::TeamMonth, "web", &month(Millis(NOW)), limit)
+pub(crate) fn team(limit: u64) -> BudgetLevel {
+    level(BudgetLevelKind::TeamMonth, "web", &month(UnixMillis(NOW)), limit)
 }
 
-fn pull(limit: u64) -> Level {
-    level(LevelKind::Pull, "pr/github/1/7", "", limit)
+fn pull(limit: u64) -> BudgetLevel {
+    level(BudgetLevelKind::Pull, "pr/github/1/7", "", limit)
 }
 
-pub(crate) fn purse(levels: &[Level]) -> Purse {
-    Purse { run: RunId::new("run"), levels: levels.to_vec() }
+pub(crate) fn purse(levels: &[BudgetLevel]) -> RunBudget {
+    RunBudget { run: RunId::new("run"), levels: levels.to_vec() }
 }
 
 /// A call whose owner counts as dead a minute later.
-pub(crate) fn ask(least: u64, most: u64) -> Ask {
-    Ask { least: MicroUsd(least), most: MicroUsd(most), expires: Millis(NOW + 60_000) }
+pub(crate) fn ask(least: u64, most: u64) -> ReservationRequest {
+    ReservationRequest { least: MicroUsd(least), most: MicroUsd(most), expires: UnixMillis(NOW + 60_000) }
 }
 
-pub(crate) async fn granted(store: &Store, levels: &[Level], ask: Ask) -> (ReservationId, u64) {
+pub(crate) async fn granted(
+    store: &Store,
+    levels: &[BudgetLevel],
+    ask: ReservationRequest,
+) -> (ReservationId, u64) {
     match store.reserve(&purse(levels), &ask).await.unwrap() {
-        Reserved::Granted { id, amount } => (id, amount.0),
-        Reserved::Refused { level, left } => panic!("{level:?} has {left} left"),
+        ReservationOutcome::Granted { id, amount } => (id, amount.0),
+        ReservationOutcome::Refused { level, left } => panic!("{level:?} has {left} left"),
     }
 }
 
-async fn refused(store: &Store, levels: &[Level], ask: Ask) -> (LevelKind, u64) {
+async fn refused(store: &Store, levels: &[BudgetLevel], ask: ReservationRequest) -> (BudgetLevelKind, u64) {
     match store.reserve(&purse(levels), &ask).await.unwrap() {
-        Reserved::Granted { amount, .. } => panic!("{amount} was granted"),
-        Reserved::Refused { level, left } => (level.kind, left.0),
+        ReservationOutcome::Granted { amount, .. } => panic!("{amount} was granted"),
+        ReservationOutcome::Refused { level, left } => (level.kind, left.0),
     }
 }
 
-async fn sums(store: &Store, levels: &[Level]) -> Vec<(u64, u64)> {
-    let sums = |drawn: &Drawn| (drawn.spent.0, drawn.reserved.0);
+async fn sums(store: &Store, levels: &[BudgetLevel]) -> Vec<(u64, u64)> {
+    let sums = |drawn: &BudgetUsage| (drawn.spent.0, drawn.reserved.0);
     store.look(levels).await.unwrap().iter().map(sums).collect()
 }
 
@@ -80,9 +85,9 @@ async fn what_is_set_aside_counts_at_every_level_until_it_is_settled() {
     let (second, amount) = granted(&store, &all, ask(10, 60)).await;
     assert_eq!(amount, 40, "as much as the tightest level has");
     assert_eq!(sums(&store, &all).await, [(0, 100); 3]);
-    assert_eq!(refused(&store, &all, ask(1, 60)).await, (LevelKind::Review, 0));
-    store.settle(first, MicroUsd(7), Known::Metered).await.unwrap();
-    store.settle(second, MicroUsd(5), Known::Metered).await.unwrap();
+    assert_eq!(refused(&store, &all, ask(1, 60)).await, (BudgetLevelKind::Review, 0));
+    store.settle(first, MicroUsd(7), CostBasis::Metered).await.unwrap();
+    store.settle(second, MicroUsd(5), CostBasis::Metered).await.unwrap();
     assert_eq!(sums(&store, &all).await, [(12, 0); 3]);
     assert_eq!(granted(&store, &all, ask(10, 1000)).await.1, 88);
 }
@@ -92,9 +97,9 @@ async fn settling_again_changes_nothing_and_what_was_metered_replaces_an_estimat
     let (_home, store) = new_store().await;
     let all = [review(1000), repo(1000)];
     for order in [
-        [(40, Known::Metered), (40, Known::Metered), (90, Known::Estimated)],
-        [(100, Known::Estimated), (40, Known::Metered), (100, Known::Estimated)],
-        [(100, Known::Estimated), (100, Known::Estimated), (40, Known::Metered)],
+        [(40, CostBasis::Metered), (40, CostBasis::Metered), (90, CostBasis::Estimated)],
+        [(100, CostBasis::Estimated), (40, CostBasis::Metered), (100, CostBasis::Estimated)],
+        [(100, CostBasis::Estimated), (100, CostBasis::Estimated), (40, CostBasis::Metered)],
     ] {
         let before = sums(&store, &all).await[0].0;
         let (id, _) = granted(&store, &all, ask(1, 100)).await;
@@ -103,7 +108,7 @@ async fn settling_again_changes_nothing_and_what_was_metered_replaces_an_estimat
         }
         assert_eq!(sums(&store, &all).await, [(before + 40, 0); 2], "{order:?}");
     }
-    let error = store.settle(ReservationId(99), MicroUsd(1), Known::Metered).await.unwrap_err();
+    let error = store.settle(ReservationId(99), MicroUsd(1), CostBasis::Metered).await.unwrap_err();
     assert!(error.to_string().contains("no reservation 99"), "{error}");
 }
 
@@ -116,11 +121,11 @@ async fn what_a_dead_owner_had_set_aside_counts_in_full_whatever_is_asked_next()
     hand.set(NOW + 59_999);
     assert_eq!(sums(&store, &all).await, [(0, 70)]);
     hand.set(NOW + 60_000);
-    assert_eq!(refused(&store, &all, ask(31, 70)).await, (LevelKind::Review, 30));
+    assert_eq!(refused(&store, &all, ask(31, 70)).await, (BudgetLevelKind::Review, 30));
     assert_eq!(sums(&store, &all).await, [(70, 0)]);
     assert_eq!(home.rows("SELECT known FROM reservation"), ["estimated"]);
     // It was not dead, only slow.
-    store.settle(id, MicroUsd(20), Known::Metered).await.unwrap();
+    store.settle(id, MicroUsd(20), CostBasis::Metered).await.unwrap();
     assert_eq!(sums(&store, &all).await, [(20, 0)]);
 }
 
@@ -140,7 +145,7 @@ async fn processes_that_share_the_store_do_not_pass_a_limit_together() {
         let store = stores[call % 3].clone();
         tokio::spawn(async move {
             let asked = store.reserve(&purse(&[review(1000), repo(100)]), &ask(3, 3)).await.unwrap();
-            matches!(asked, Reserved::Granted { .. })
+            matches!(asked, ReservationOutcome::Granted { .. })
         })
     });
     let calls: Vec<_> = calls.collect();
@@ -153,14 +158,16 @@ async fn processes_that_share_the_store_do_not_pass_a_limit_together() {
 }
 
 /// All heads of a pull request, which also converges, draw on one level, whatever each of them may.
-fn lives(head: u32, now: i64) -> [Purse; 2] {
-    let scope = Scope { key: "pr/github/1/7".into(), head: format!("{head}"), repository: "github/1".into() };
+fn lives(head: u32, now: i64) -> [RunBudget; 2] {
+    let scope =
+        BudgetScope { key: "pr/github/1/7".into(), head: format!("{head}"), repository: "github/1".into() };
     let huge = MicroUsd(1_000_000);
-    let caps = Caps { review: huge, repo_day: huge, pull: Some(MicroUsd(1000)), ..Caps::default() };
-    let (run, now) = (|of: &str| RunId::new(format!("{of} {head}")), Millis(now));
+    let caps =
+        BudgetCaps { review: huge, repo_day: huge, pull: Some(MicroUsd(1000)), ..BudgetCaps::default() };
+    let (run, now) = (|of: &str| RunId::new(format!("{of} {head}")), UnixMillis(now));
     [
-        Purse::of_review(run("review"), &scope, &caps, now),
-        Purse::of_converge(run("converge"), huge, &scope, &caps, now),
+        RunBudget::of_review(run("review"), &scope, &caps, now),
+        RunBudget::of_converge(run("converge"), huge, &scope, &caps, now),
     ]
 }
 
@@ -173,24 +180,24 @@ async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may(
         let now = NOW + i64::from(head) * 7 * DAY / 100;
         hand.set(now);
         for purse in lives(head, now) {
-            let ask = Ask { expires: Millis(now + 60_000), ..ask(3, 40) };
+            let ask = ReservationRequest { expires: UnixMillis(now + 60_000), ..ask(3, 40) };
             match store.reserve(&purse, &ask).await.unwrap() {
-                Reserved::Granted { id, amount } => {
+                ReservationOutcome::Granted { id, amount } => {
                     // Every fourth owner dies, which counts in full.
                     let cost = if head % 4 == 0 { amount.0 } else { amount.0.min(17) };
                     spent += cost;
                     if head % 4 > 0 {
-                        store.settle(id, MicroUsd(cost), Known::Metered).await.unwrap();
+                        store.settle(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
                     }
                 }
-                Reserved::Refused { level, left } => {
+                ReservationOutcome::Refused { level, left } => {
                     refusals += 1;
                     assert_eq!((level, left < MicroUsd(3)), (pull(1000), true));
                 }
             }
         }
         // The levels of others that are gone make no room.
-        store.forget_money(Millis(now - DAY)).await.unwrap();
+        store.forget_money(UnixMillis(now - DAY)).await.unwrap();
     }
     hand.set(NOW + 8 * DAY);
     assert_eq!(sums(&store, &[pull(1000)]).await, [(spent, 0)]);
@@ -207,7 +214,7 @@ async fn reviews_and_runs_side_by_side_do_not_pass_what_their_pull_request_may_c
             let [review, converge] = lives(call / 2, NOW);
             let purse = if call % 2 == 0 { review } else { converge };
             let asked = store.reserve(&purse, &ask(30, 30)).await.unwrap();
-            matches!(asked, Reserved::Granted { .. })
+            matches!(asked, ReservationOutcome::Granted { .. })
         })
     });
     let calls: Vec<_> = calls.collect();
@@ -225,12 +232,12 @@ async fn what_a_pull_request_has_cost_is_kept_longer_than_what_its_heads_have() 
     let (hand, store) = moved(&home, NOW).await;
     let all = [review(100), pull(100)];
     let (id, _) = granted(&store, &all, ask(1, 5)).await;
-    store.settle(id, MicroUsd(5), Known::Metered).await.unwrap();
+    store.settle(id, MicroUsd(5), CostBasis::Metered).await.unwrap();
     hand.set(NOW + 400 * DAY);
-    while store.forget_money(Millis(NOW + 300 * DAY)).await.unwrap() > 0 {}
+    while store.forget_money(UnixMillis(NOW + 300 * DAY)).await.unwrap() > 0 {}
     assert_eq!(sums(&store, &all).await, [(0, 0), (5, 0)]);
     hand.set(NOW + 400 * DAY + 1);
-    assert_eq!(store.forget_money(Millis(NOW + 300 * DAY)).await.unwrap(), 1);
+    assert_eq!(store.forget_money(UnixMillis(NOW + 300 * DAY)).await.unwrap(), 1);
     assert_eq!(sums(&store, &all).await, [(0, 0); 2]);
 }
 
@@ -238,9 +245,13 @@ async fn what_a_pull_request_has_cost_is_kept_longer_than_what_its_heads_have() 
 async fn the_limit_that_is_asked_with_counts_be_it_below_what_is_spent_or_nothing() {
     let (_home, store) = new_store().await;
     let (id, _) = granted(&store, &[repo(100)], ask(1, 50)).await;
-    store.settle(id, MicroUsd(50), Known::Metered).await.unwrap();
+    store.settle(id, MicroUsd(50), CostBasis::Metered).await.unwrap();
     for limit in [30, 50, 0] {
-        assert_eq!(refused(&store, &[repo(limit)], ask(1, 10)).await, (LevelKind::RepoDay, 0), "{limit}");
+        assert_eq!(
+            refused(&store, &[repo(limit)], ask(1, 10)).await,
+            (BudgetLevelKind::RepoDay, 0),
+            "{limit}"
+        );
     }
     assert_eq!(granted(&store, &[repo(55)], ask(1, 10)).await.1, 5);
     assert_eq!(store.drawn().await.unwrap()[0].level, repo(55));
@@ -261,13 +272,13 @@ async fn a_purse_without_levels_is_an_error_and_one_named_twice_counts_once() {
 async fn midnight_between_reserve_and_settle_leaves_the_money_in_its_day() {
     let home = new_home();
     let (hand, store) = moved(&home, NOW).await;
-    let late = Ask { expires: Millis(NOW + 2 * DAY), ..ask(1, 50) };
+    let late = ReservationRequest { expires: UnixMillis(NOW + 2 * DAY), ..ask(1, 50) };
     let (id, _) = granted(&store, &[repo(100), team(100)], late).await;
     hand.set(NOW + DAY);
-    store.settle(id, MicroUsd(30), Known::Metered).await.unwrap();
-    let next = level(LevelKind::RepoDay, "github/1", &day(Millis(NOW + DAY)), 100);
+    store.settle(id, MicroUsd(30), CostBasis::Metered).await.unwrap();
+    let next = level(BudgetLevelKind::RepoDay, "github/1", &day(UnixMillis(NOW + DAY)), 100);
     assert_eq!(sums(&store, &[repo(100), next, team(100)]).await, [(30, 0), (0, 0), (30, 0)]);
-    let shown: Vec<Level> = store.drawn().await.unwrap().into_iter().map(|drawn| drawn.level).collect();
+    let shown: Vec<BudgetLevel> = store.drawn().await.unwrap().into_iter().map(|drawn| drawn.level).collect();
     assert_eq!(shown, [team(100)], "yesterday is over");
 }
 
@@ -278,8 +289,8 @@ async fn a_clock_that_is_set_back_releases_nothing() {
     let (id, _) = granted(&store, &[repo(100)], ask(1, 50)).await;
     hand.set(NOW - DAY);
     assert_eq!(sums(&store, &[repo(100)]).await, [(0, 50)]);
-    assert_eq!(refused(&store, &[repo(100)], ask(51, 60)).await, (LevelKind::RepoDay, 50));
-    store.settle(id, MicroUsd(30), Known::Metered).await.unwrap();
+    assert_eq!(refused(&store, &[repo(100)], ask(51, 60)).await, (BudgetLevelKind::RepoDay, 50));
+    store.settle(id, MicroUsd(30), CostBasis::Metered).await.unwrap();
     assert_eq!(sums(&store, &[repo(100)]).await, [(30, 0)]);
 }
 
@@ -288,7 +299,7 @@ async fn people_are_told_once_a_period_at_each_threshold() {
     let (_home, store) = new_store().await;
     let spend = async |cost: u64| {
         let (id, _) = granted(&store, &[review(1000), repo(1000), team(100)], ask(1, cost)).await;
-        store.settle(id, MicroUsd(cost), Known::Metered).await.unwrap();
+        store.settle(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
     };
     spend(49).await;
     assert!(texts(&store).await.is_empty());
@@ -296,16 +307,16 @@ async fn people_are_told_once_a_period_at_each_threshold() {
     spend(9).await;
     spend(21).await;
     spend(20).await;
-    let whose = format!("The budget of the team web in {} (UTC)", month(Millis(NOW)));
+    let whose = format!("The budget of the team web in {} (UTC)", month(UnixMillis(NOW)));
     let told = ["has reached 50 %: $0.00005", "has reached 80 %: $0.00008", "is used up: $0.0001"];
     assert_eq!(
         texts(&store).await,
         told.map(|part| format!("{whose} {part} of $0.0001 are spent. `truing budget show` shows all."))
     );
     // Another period begins anew.
-    let next = level(LevelKind::TeamMonth, "web", "2031-01", 100);
+    let next = level(BudgetLevelKind::TeamMonth, "web", "2031-01", 100);
     let (id, _) = granted(&store, &[next], ask(1, 60)).await;
-    store.settle(id, MicroUsd(60), Known::Metered).await.unwrap();
+    store.settle(id, MicroUsd(60), CostBasis::Metered).await.unwrap();
     assert_eq!(texts(&store).await.len(), 4);
 }
 
@@ -315,7 +326,7 @@ async fn a_level_that_refuses_is_told_as_used_up_unless_calls_in_flight_may_give
     let (id, _) = granted(&store, &[repo(100)], ask(1, 95)).await;
     refused(&store, &[repo(100)], ask(10, 10)).await;
     assert!(texts(&store).await.is_empty());
-    store.settle(id, MicroUsd(95), Known::Metered).await.unwrap();
+    store.settle(id, MicroUsd(95), CostBasis::Metered).await.unwrap();
     refused(&store, &[repo(100)], ask(10, 10)).await;
     let texts = texts(&store).await;
     assert!(texts.len() == 2 && texts[0].contains("80 %") && texts[1].contains("is used up"), "{texts:?}");
@@ -327,7 +338,7 @@ async fn sums_that_no_file_holds_are_bounded() {
     let huge = repo(u64::MAX);
     let (id, amount) = granted(&store, std::slice::from_ref(&huge), ask(1, u64::MAX)).await;
     assert_eq!(amount, u64::MAX);
-    store.settle(id, MicroUsd(u64::MAX), Known::Metered).await.unwrap();
+    store.settle(id, MicroUsd(u64::MAX), CostBasis::Metered).await.unwrap();
     assert_eq!(sums(&store, &[huge]).await, [(i64::MAX as u64, 0)]);
 }
 
@@ -335,17 +346,17 @@ async fn sums_that_no_file_holds_are_bounded() {
 async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
     let home = new_home();
     let (hand, store) = moved(&home, NOW).await;
-    let everything = level(LevelKind::Month, "all", &month(Millis(NOW)), 100);
+    let everything = level(BudgetLevelKind::Month, "all", &month(UnixMillis(NOW)), 100);
     let all = [review(100), repo(100), team(100), everything];
     let (id, _) = granted(&store, &all, ask(1, 5)).await;
-    let open = Ask { expires: Millis(NOW + 90 * DAY), ..ask(1, 5) };
+    let open = ReservationRequest { expires: UnixMillis(NOW + 90 * DAY), ..ask(1, 5) };
     let (in_flight, _) =
-        granted(&store, &[level(LevelKind::RepoDay, "github/2", "1970-01-12", 9)], open).await;
-    store.settle(id, MicroUsd(5), Known::Metered).await.unwrap();
+        granted(&store, &[level(BudgetLevelKind::RepoDay, "github/2", "1970-01-12", 9)], open).await;
+    store.settle(id, MicroUsd(5), CostBasis::Metered).await.unwrap();
     let forget = async |before: i64| {
         let mut gone = 0;
         loop {
-            match store.forget_money(Millis(before)).await.unwrap() {
+            match store.forget_money(UnixMillis(before)).await.unwrap() {
                 0 => return gone,
                 some => gone += some,
             }
@@ -360,7 +371,7 @@ async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
     hand.set(NOW + 40 * DAY);
     assert_eq!(forget(NOW + 30 * DAY).await, 2);
     assert_eq!(sums(&store, &all).await, [(0, 0); 4]);
-    store.settle(in_flight, MicroUsd(1), Known::Metered).await.unwrap();
+    store.settle(in_flight, MicroUsd(1), CostBasis::Metered).await.unwrap();
 }
 
 #[tokio::test]
@@ -369,13 +380,13 @@ async fn the_census_tells_the_greatest_part_that_is_spent_now() {
     assert!(store.census().await.unwrap().budgets.is_empty());
     for (all, cost) in [
         (vec![repo(100), team(1000)], 30),
-        (vec![level(LevelKind::RepoDay, "github/2", &day(Millis(NOW)), 100)], 85),
-        (vec![level(LevelKind::RepoDay, "github/3", "1970-01-01", 100)], 99),
+        (vec![level(BudgetLevelKind::RepoDay, "github/2", &day(UnixMillis(NOW)), 100)], 85),
+        (vec![level(BudgetLevelKind::RepoDay, "github/3", "1970-01-01", 100)], 99),
         (vec![repo(0)], 0),
     ] {
         let (id, _) = granted(&store, &all, ask(cost, cost)).await;
-        store.settle(id, MicroUsd(cost), Known::Metered).await.unwrap();
+        store.settle(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
     }
     let budgets = store.census().await.unwrap().budgets;
-    assert_eq!(budgets, [(LevelKind::RepoDay, 850), (LevelKind::TeamMonth, 30)]);
+    assert_eq!(budgets, [(BudgetLevelKind::RepoDay, 850), (BudgetLevelKind::TeamMonth, 30)]);
 }

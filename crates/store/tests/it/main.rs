@@ -34,14 +34,17 @@ use self::valkey::SlotServer;
 use tempfile::TempDir;
 use truing_core::code::CodeDigests;
 use truing_core::finding::{
-    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, fingerprint,
+    AnchorKind, CodeLocation, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, RawFinding,
+    Severity, fingerprint,
 };
-use truing_core::id::{FindingId, Key, Millis, RunId, Sha, Token};
+use truing_core::id::{FencingToken, FindingId, RunId, Sha, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime, Step};
-use truing_core::port::{Clock, Computed, Revision, RunRef};
-use truing_core::publish::{Desired, DesiredStatus, Item, Producer, StatusState};
-use truing_core::run::{Stage, StepCost};
+use truing_core::outcome::{
+    OutcomeKind, ReviewCoverage, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime, ReviewStep,
+};
+use truing_core::port::{Clock, ComputedReview, PullRevision, RunRef};
+use truing_core::publish::{CommentSubject, DesiredComment, DesiredStatus, Producer, StatusState};
+use truing_core::run::{RunStage, StepCost};
 use truing_store::Store;
 
 /// A wall clock that stands where it was put.
@@ -58,8 +61,8 @@ impl Hand {
 }
 
 impl Clock for Hand {
-    fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::Relaxed))
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -229,30 +232,30 @@ fn sha(digit: char) -> Sha {
     Sha::parse(&digit.to_string().repeat(40)).unwrap()
 }
 
-fn revision(head: char) -> Revision {
-    Revision { head: sha(head), base: sha('b') }
+fn revision(head: char) -> PullRevision {
+    PullRevision { head: sha(head), base: sha('b') }
 }
 
-fn key() -> Key {
-    Key::new("pr/github/1/7")
+fn key() -> SlotKey {
+    SlotKey::new("pr/github/1/7")
 }
 
 fn run(token: u64) -> RunRef {
-    RunRef { id: RunId::new(format!("run-{token}")), key: key(), token: Token(token) }
+    RunRef { id: RunId::new(format!("run-{token}")), key: key(), token: FencingToken(token) }
 }
 
-fn outcome(kind: OutcomeKind) -> Outcome {
-    Outcome { kind, reason: None, until: None, runtime: Runtime::Rules }
+fn outcome(kind: OutcomeKind) -> ReviewOutcome {
+    ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Rules }
 }
 
 fn record(run: &RunRef, head: char) -> ReviewRecord {
     let mut detail = ReviewDetail::new(Some(sha(head)), sha('b'), outcome(OutcomeKind::Reviewed));
     detail.open = vec![(Severity::P1, 2)];
-    detail.coverage = Coverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() };
-    let begun = ReviewRecord::begin(run.id.clone(), run.key.clone(), detail, Millis(NOW));
-    let mut record = begun.ended_at(Millis(NOW + 5));
+    detail.coverage = ReviewCoverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() };
+    let begun = ReviewRecord::begin(run.id.clone(), run.key.clone(), detail, UnixMillis(NOW));
+    let mut record = begun.ended_at(UnixMillis(NOW + 5));
     let cost = StepCost { turns: 3, cost_micro_usd: MicroUsd(7), ..StepCost::<()>::default() };
-    record.took(Step::Review, &cost);
+    record.took(ReviewStep::Review, &cost);
     record.versions = [("truing".to_owned(), "1".to_owned())].into();
     record
 }
@@ -260,12 +263,12 @@ fn record(run: &RunRef, head: char) -> ReviewRecord {
 /// The same as a run that has published it leaves it.
 fn published(run: &RunRef, head: char) -> ReviewRecord {
     let mut record = record(run, head);
-    record.detail.stage = Stage::Published;
+    record.detail.stage = RunStage::Published;
     record
 }
 
-fn place(line: u32) -> Place {
-    Place { path: "a.rs".into(), side: Side::New, start_line: line, end_line: line }
+fn place(line: u32) -> CodeLocation {
+    CodeLocation { path: "a.rs".into(), side: DiffSide::New, start_line: line, end_line: line }
 }
 
 fn finding(id: &str) -> Finding {
@@ -275,14 +278,14 @@ fn finding(id: &str) -> Finding {
         raw: RawFinding {
             place: place(3),
             severity: Severity::P1,
-            category: Category::F,
+            category: DefectCategory::F,
             rule: "core/x".into(),
             title: "Title".into(),
             body: "Body".into(),
             snippet: id.into(),
             code: CodeDigests::default(),
             suggestion: None,
-            source: Source::Rule,
+            source: FindingSource::Rule,
         },
         old_path: None,
         anchor: AnchorKind::Inline,
@@ -295,13 +298,13 @@ fn finding(id: &str) -> Finding {
     }
 }
 
-fn item(id: &str) -> Item {
-    Item::from_word(id)
+fn item(id: &str) -> CommentSubject {
+    CommentSubject::from_word(id)
 }
 
 /// A row on a line of `a.rs`.
-fn row(id: &str, line: u32) -> Desired {
-    Desired {
+fn row(id: &str, line: u32) -> DesiredComment {
+    DesiredComment {
         item: item(id),
         place: Some((AnchorKind::Inline, place(line))),
         body: format!("body of {id}"),
@@ -313,8 +316,8 @@ fn row(id: &str, line: u32) -> Desired {
     }
 }
 
-fn summary(body: &str) -> Desired {
-    Desired::summary(body.into())
+fn summary(body: &str) -> DesiredComment {
+    DesiredComment::summary(body.into())
 }
 
 fn status(head: char) -> DesiredStatus {
@@ -326,8 +329,8 @@ fn status(head: char) -> DesiredStatus {
     }
 }
 
-fn computed(run: &RunRef, head: char, desired: Vec<Desired>) -> Computed {
-    Computed {
+fn computed(run: &RunRef, head: char, desired: Vec<DesiredComment>) -> ComputedReview {
+    ComputedReview {
         producer: Producer::Review,
         findings: vec![finding("f2"), finding("f1")],
         desired,

@@ -1,20 +1,27 @@
 //! Marking slots: a batch of events is what its events are one by one, in one transaction.
 
-use truing_core::id::{Key, Millis, Span};
-use truing_core::port::{Described, Event, Halted, Mark, Marked, NotGranted, Operations, Runs, Slots};
-use truing_core::slot::{Command, Limits, Loop, Slot};
-use truing_core::switch::Turn;
+use truing_core::id::{SlotKey, TimeSpan, UnixMillis};
+use truing_core::port::{
+    HaltPolicy, HistoryEvent, LeaseRefusal, MarkOutcome, OperatorStore, RunStore, SlotDescription, SlotMark,
+    SlotStore,
+};
+use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
+use truing_core::switch::SwitchRequest;
 use truing_store::Store;
 
 use super::{Hand, Home, NOW, new_home, new_store, sha};
 
-fn key(number: u8) -> Key {
-    Key::new(format!("pr/github/1/{number}"))
+fn key(number: u8) -> SlotKey {
+    SlotKey::new(format!("pr/github/1/{number}"))
 }
 
-fn mark(number: u8, head: char) -> Mark {
+fn mark(number: u8, head: char) -> SlotMark {
     let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
-    Mark { key: key(number), described: Described { name, url, head: Some(sha(head)) }, of: Loop::Review }
+    SlotMark {
+        key: key(number),
+        described: SlotDescription { name, url, head: Some(sha(head)) },
+        of: LoopKind::Review,
+    }
 }
 
 async fn slot(store: &Store, number: u8) -> Slot {
@@ -23,18 +30,18 @@ async fn slot(store: &Store, number: u8) -> Slot {
 
 #[tokio::test]
 async fn a_batch_is_what_its_events_are_one_by_one() {
-    let limits = Limits::default();
+    let limits = SlotLimits::default();
     let marks = [mark(1, 'a'), mark(2, 'a'), mark(1, 'b'), mark(1, 'c')];
     let (batch_home, batched) = new_store().await;
-    batched.mark(&marks, &limits, Halted::Refused).await.unwrap();
+    batched.mark(&marks, &limits, HaltPolicy::Refused).await.unwrap();
     let (single_home, single) = new_store().await;
     for mark in &marks {
-        single.mark(std::slice::from_ref(mark), &limits, Halted::Refused).await.unwrap();
+        single.mark(std::slice::from_ref(mark), &limits, HaltPolicy::Refused).await.unwrap();
     }
     for number in [1, 2] {
         let (batched, single) = (slot(&batched, number).await, slot(&single, number).await);
         assert_eq!(Slot { version: single.version, ..batched }, single);
-        assert_eq!(single.wakes_at(), Some(Millis(NOW) + limits.debounce));
+        assert_eq!(single.wakes_at(), Some(UnixMillis(NOW) + limits.debounce));
     }
     let names =
         |home: &Home| home.dump().into_iter().filter(|row| !row.starts_with("slot: ")).collect::<Vec<_>>();
@@ -47,20 +54,20 @@ async fn a_batch_is_what_its_events_are_one_by_one() {
 async fn a_row_is_written_once_a_batch_and_not_for_nothing() {
     let (_home, store) = new_store().await;
     let marks = [mark(1, 'a'), mark(1, 'b'), mark(1, 'c')];
-    store.mark(&marks, &Limits::default(), Halted::Refused).await.unwrap();
+    store.mark(&marks, &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
     let first = slot(&store, 1).await.version;
     assert_eq!(first.0, 1);
-    store.mark(&marks, &Limits::default(), Halted::Refused).await.unwrap();
+    store.mark(&marks, &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
     assert_eq!(slot(&store, 1).await.version, first, "the clock stands still: nothing has changed");
 }
 
 #[tokio::test]
 async fn every_row_of_a_batch_has_a_version_that_no_other_had() {
     let (_home, store) = new_store().await;
-    store.mark(&[mark(1, 'a')], &Limits::default(), Halted::Refused).await.unwrap();
+    store.mark(&[mark(1, 'a')], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
     let before = slot(&store, 1).await.version;
     store
-        .mark(&[mark(2, 'a'), mark(3, 'a'), mark(4, 'a')], &Limits::default(), Halted::Refused)
+        .mark(&[mark(2, 'a'), mark(3, 'a'), mark(4, 'a')], &SlotLimits::default(), HaltPolicy::Refused)
         .await
         .unwrap();
     let mut given = vec![before];
@@ -76,95 +83,100 @@ async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
     let clock = Hand::at(NOW);
     let home = new_home();
     let store = home.open_at(clock.clone()).await;
-    let limits = Limits { debounce: Span(0), ..Limits::default() };
-    store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await.unwrap();
+    let limits = SlotLimits { debounce: TimeSpan(0), ..SlotLimits::default() };
+    store.mark(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await.unwrap();
     let before = slot(&store, 1).await;
-    let leased = before.step(Command::Lease, &limits, Millis(NOW)).unwrap().slot;
+    let leased = before.step(SlotCommand::Lease, &limits, UnixMillis(NOW)).unwrap().slot;
     store.commit(&[(before.version, leased.clone())]).await.unwrap()[0].unwrap();
     clock.set(NOW + 7);
-    store.mark(&[mark(1, 'b')], &limits, Halted::Refused).await.unwrap();
+    store.mark(&[mark(1, 'b')], &limits, HaltPolicy::Refused).await.unwrap();
     let after = slot(&store, 1).await;
     assert_eq!(
         (after.state, after.pending.review.map(|event| event.last)),
-        (leased.state, Some(Millis(NOW + 7)))
+        (leased.state, Some(UnixMillis(NOW + 7)))
     );
-    let told = Event { at: Millis(NOW), key: key(1), run: None, what: "marked; waits for debounce".into() };
+    let told = HistoryEvent {
+        at: UnixMillis(NOW),
+        key: key(1),
+        run: None,
+        what: "marked; waits for debounce".into(),
+    };
     assert_eq!(store.events(&key(1), 9).await.unwrap(), [told], "one line for the first of a storm");
 }
 
 #[tokio::test]
 async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is_granted() {
     let (_home, store) = new_store().await;
-    let limits = Limits::default();
-    store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    let limits = SlotLimits::default();
+    store.turn(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     assert_eq!(
-        store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await,
-        Ok(Marked::SwitchedOff([key(1)].into()))
+        store.mark(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await,
+        Ok(MarkOutcome::SwitchedOff([key(1)].into()))
     );
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     // A forge that would leave the hook out gets its mark, and the slot waits for the switch.
-    assert_eq!(store.mark(&[mark(2, 'a')], &limits, Halted::Marked).await, Ok(Marked::All));
+    assert_eq!(store.mark(&[mark(2, 'a')], &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
     let marked = slot(&store, 2).await;
     assert!(marked.pending.review.is_some());
     let due = marked.wakes_at().unwrap();
-    let leased = marked.step(Command::Lease, &limits, due).unwrap().slot;
+    let leased = marked.step(SlotCommand::Lease, &limits, due).unwrap().slot;
     let granted = store.grant(&[(marked.version, leased)]).await.unwrap();
-    assert_eq!(granted, [Err(NotGranted::SwitchedOff)]);
-    store.turn(&Turn::Off, "ada").await.unwrap();
-    assert_eq!(store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await, Ok(Marked::All));
+    assert_eq!(granted, [Err(LeaseRefusal::SwitchedOff)]);
+    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    assert_eq!(store.mark(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
     assert!(slot(&store, 1).await.pending.review.is_some());
 }
 
 /// A mark of a pull request of another repository.
-fn other(number: u8) -> Mark {
-    let Mark { described, of, .. } = mark(number, 'a');
-    let described = Described { name: format!("acme/other#{number}"), ..described };
-    Mark { key: Key::new(format!("pr/github/11/{number}")), described, of }
+fn other(number: u8) -> SlotMark {
+    let SlotMark { described, of, .. } = mark(number, 'a');
+    let described = SlotDescription { name: format!("acme/other#{number}"), ..described };
+    SlotMark { key: SlotKey::new(format!("pr/github/11/{number}")), described, of }
 }
 
 #[tokio::test]
 async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_leased() {
     let (_home, store) = new_store().await;
-    let limits = Limits::default();
+    let limits = SlotLimits::default();
     // Turned on before anything was heard of it: its name decides.
-    store.turn_at("Acme/Shop", &Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn_at("Acme/Shop", &SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     let marks = [mark(1, 'a'), other(1)];
-    let refused = store.mark(&marks, &limits, Halted::Refused).await;
-    assert_eq!(refused, Ok(Marked::SwitchedOff([key(1)].into())));
+    let refused = store.mark(&marks, &limits, HaltPolicy::Refused).await;
+    assert_eq!(refused, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     assert_eq!(store.described(&[key(1)]).await.unwrap(), [None], "it is not remembered at all");
     // Marked all the same, both are due, and one is leased.
-    assert_eq!(store.mark(&marks, &limits, Halted::Marked).await, Ok(Marked::All));
+    assert_eq!(store.mark(&marks, &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
     let due: Vec<Slot> = store.load(&[key(1), other(1).key]).await.unwrap();
     let leases: Vec<_> = due
         .iter()
         .map(|slot| {
             let at = slot.wakes_at().unwrap();
-            (slot.version, slot.clone().step(Command::Lease, &limits, at).unwrap().slot)
+            (slot.version, slot.clone().step(SlotCommand::Lease, &limits, at).unwrap().slot)
         })
         .collect();
     let granted = store.grant(&leases).await.unwrap();
-    assert_eq!(granted[0], Err(NotGranted::SwitchedOff));
+    assert_eq!(granted[0], Err(LeaseRefusal::SwitchedOff));
     assert!(granted[1].is_ok(), "{granted:?}");
-    assert_eq!(store.grant(&leases[..1]).await.unwrap(), [Err(NotGranted::SwitchedOff)]);
-    store.turn_at("acme/shop", &Turn::Off, "ada").await.unwrap();
+    assert_eq!(store.grant(&leases[..1]).await.unwrap(), [Err(LeaseRefusal::SwitchedOff)]);
+    store.turn_at("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
     assert!(store.grant(&leases[..1]).await.unwrap()[0].is_ok());
-    assert_eq!(store.mark(&[mark(2, 'a')], &limits, Halted::Refused).await, Ok(Marked::All));
+    assert_eq!(store.mark(&[mark(2, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
 }
 
 #[tokio::test]
 async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_renamed() {
     let (_home, store) = new_store().await;
-    let limits = Limits::default();
-    assert_eq!(store.mark(&[mark(1, 'a')], &limits, Halted::Refused).await, Ok(Marked::All));
-    store.turn_at("acme/shop", &Turn::On { reason: None, mode: None }, "ada").await.unwrap();
-    let renamed = Described { name: "acme/store#1".into(), ..mark(1, 'b').described };
-    let renamed = Mark { described: renamed, ..mark(1, 'b') };
-    let marked = store.mark(std::slice::from_ref(&renamed), &limits, Halted::Refused).await;
-    assert_eq!(marked, Ok(Marked::SwitchedOff([key(1)].into())));
+    let limits = SlotLimits::default();
+    assert_eq!(store.mark(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
+    store.turn_at("acme/shop", &SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    let renamed = SlotDescription { name: "acme/store#1".into(), ..mark(1, 'b').described };
+    let renamed = SlotMark { described: renamed, ..mark(1, 'b') };
+    let marked = store.mark(std::slice::from_ref(&renamed), &limits, HaltPolicy::Refused).await;
+    assert_eq!(marked, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
     // By its new name, too, once that is known.
     store.describe(&[(key(1), renamed.described.clone())]).await.unwrap();
-    let (before, after) = store.turn_at("acme/store", &Turn::Off, "ada").await.unwrap();
+    let (before, after) = store.turn_at("acme/store", &SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!((before.repositories.len(), after.repositories.len()), (1, 0));
-    assert_eq!(store.mark(&[renamed], &limits, Halted::Refused).await, Ok(Marked::All));
+    assert_eq!(store.mark(&[renamed], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
 }

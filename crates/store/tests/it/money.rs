@@ -12,11 +12,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
-use truing_core::id::{Millis, RunId};
-use truing_core::ledger::{Ask, Caps, Known, Level, Purse, Reserved, Scope, Usage};
+use truing_core::id::{RunId, UnixMillis};
+use truing_core::ledger::{
+    BudgetCaps, BudgetLevel, BudgetScope, CostBasis, ReservationOutcome, ReservationRequest, RunBudget,
+    TokenUsage,
+};
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock as _, Ledger as _, StoreError};
-use truing_model::price::{Price, Prices};
+use truing_model::price::{ModelPrice, ModelPrices};
 use truing_store::Store;
 
 use super::{Hand, new_home};
@@ -55,7 +58,7 @@ impl Random {
 /// What names a level.
 type Name = (String, String, String);
 
-fn name(level: &Level) -> Name {
+fn name(level: &BudgetLevel) -> Name {
     (level.kind.as_str().to_owned(), level.key.clone(), level.period.clone())
 }
 
@@ -99,7 +102,7 @@ enum Fate {
 struct World {
     hand: Arc<Hand>,
     stores: Vec<Store>,
-    prices: Prices,
+    prices: ModelPrices,
     tally: Mutex<Tally>,
 }
 
@@ -114,7 +117,7 @@ async fn no_level_is_ever_exceeded_and_sums_are_what_the_provider_counted() {
     let world = Arc::new(World {
         hand,
         stores,
-        prices: Prices::builtin().unwrap(),
+        prices: ModelPrices::builtin().unwrap(),
         tally: Mutex::new(Tally::default()),
     });
     let mut running = JoinSet::new();
@@ -203,14 +206,14 @@ async fn run(world: &Arc<World>, number: u64) {
 }
 
 /// Of a few pull requests in a few repositories, some without a team, with limits that people change.
-fn purse(random: &mut Random, number: u64, now: Millis) -> Purse {
+fn purse(random: &mut Random, number: u64, now: UnixMillis) -> RunBudget {
     let repository = random.below(5);
-    let scope = Scope {
+    let scope = BudgetScope {
         key: format!("pr/github/{repository}/{}", random.below(4)),
         head: format!("{}", number / 60),
         repository: format!("github/{repository}"),
     };
-    let caps = Caps {
+    let caps = BudgetCaps {
         review: MicroUsd(500_000 + random.below(3) * 750_000),
         repo_day: MicroUsd(8_000_000 + random.below(4) * 2_000_000),
         teams: match repository {
@@ -219,19 +222,19 @@ fn purse(random: &mut Random, number: u64, now: Millis) -> Purse {
                 vec![(format!("team {}", team % 2), MicroUsd(200_000_000 + random.below(3) * 100_000_000))]
             }
         },
-        ..Caps::default()
+        ..BudgetCaps::default()
     };
-    Purse::of_review(RunId::new(format!("run {number}")), &scope, &caps, now)
+    RunBudget::of_review(RunId::new(format!("run {number}")), &scope, &caps, now)
 }
 
-async fn call(world: &World, purse: &Purse, mut random: Random) {
+async fn call(world: &World, purse: &RunBudget, mut random: Random) {
     let price = world.prices.of(MODELS[random.below(3) as usize]).unwrap();
     // A token has at least one byte.
     let bytes = 1 + random.below(120_000);
     let wanted = FLOOR + random.below(8_000);
     let (least, most) = (price.most(bytes, FLOOR), price.most(bytes, wanted));
     let store = &world.stores[random.below(PROCESSES as u64) as usize];
-    let expires = Millis(world.hand.now().0 + EXPIRES);
+    let expires = UnixMillis(world.hand.now().0 + EXPIRES);
     {
         let mut tally = world.tally.lock().unwrap();
         for level in &purse.levels {
@@ -239,14 +242,14 @@ async fn call(world: &World, purse: &Purse, mut random: Random) {
             truth.greatest = truth.greatest.max(level.limit.0);
         }
     }
-    let ask = Ask { least, most, expires };
+    let ask = ReservationRequest { least, most, expires };
     let (id, amount) = match again(|| store.reserve(purse, &ask)).await {
-        Reserved::Refused { level, left } => {
+        ReservationOutcome::Refused { level, left } => {
             assert!(left < least && purse.levels.contains(&level));
             world.tally.lock().unwrap().refused += 1;
             return;
         }
-        Reserved::Granted { id, amount } => (id, amount),
+        ReservationOutcome::Granted { id, amount } => (id, amount),
     };
     assert!(least <= amount && amount <= most);
     for drawn in again(|| store.look(&purse.levels)).await {
@@ -265,26 +268,26 @@ async fn call(world: &World, purse: &Purse, mut random: Random) {
     match fate {
         Fate::Died => return,
         Fate::Lost => {
-            again(|| store.settle(id, amount, Known::Estimated)).await;
+            again(|| store.settle(id, amount, CostBasis::Estimated)).await;
         }
         Fate::Late => {
             // Taken for dead by somebody else: the clock goes on, so that others' calls are, too.
-            again(|| store.settle(id, amount, Known::Estimated)).await;
-            again(|| store.settle(id, billed, Known::Metered)).await;
+            again(|| store.settle(id, amount, CostBasis::Estimated)).await;
+            again(|| store.settle(id, billed, CostBasis::Metered)).await;
         }
         Fate::Answered => {
-            again(|| store.settle(id, billed, Known::Metered)).await;
+            again(|| store.settle(id, billed, CostBasis::Metered)).await;
         }
     }
     if random.below(8) == 0 {
         world.tally.lock().unwrap().repeated += 1;
         let other = &world.stores[random.below(PROCESSES as u64) as usize];
         let (cost, known) = match fate {
-            Fate::Lost | Fate::Died => (amount, Known::Estimated),
-            Fate::Late | Fate::Answered => (billed, Known::Metered),
+            Fate::Lost | Fate::Died => (amount, CostBasis::Estimated),
+            Fate::Late | Fate::Answered => (billed, CostBasis::Metered),
         };
         again(|| other.settle(id, cost, known)).await;
-        again(|| other.settle(id, amount, Known::Estimated)).await;
+        again(|| other.settle(id, amount, CostBasis::Estimated)).await;
     }
 }
 
@@ -306,12 +309,12 @@ async fn again<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> 
 /// The provider reads the prompt, of which it makes a token of one to six bytes, partly from a cache, and answers.
 fn provider(
     random: &mut Random,
-    price: &Price,
+    price: &ModelPrice,
     bytes: u64,
     wanted: u64,
     amount: MicroUsd,
     world: &World,
-) -> Usage {
+) -> TokenUsage {
     let bytes_a_token = 1 + random.below(6);
     let prompt = bytes / bytes_a_token;
     let part = |random: &mut Random, rest: u64| random.below(rest + 1);
@@ -324,7 +327,7 @@ fn provider(
     let mut tally = world.tally.lock().unwrap();
     let (greatest, least) = tally.estimate.unwrap_or((share, share));
     tally.estimate = Some((greatest.max(share), least.min(share)));
-    Usage {
+    TokenUsage {
         input: prompt - cache_read - cache_write_5m - cache_write_1h,
         output: if random.below(5) == 0 { most } else { random.below(most + 1) },
         cache_read,
@@ -334,7 +337,7 @@ fn provider(
 }
 
 /// Writes down what really happens.
-fn book(world: &World, purse: &Purse, fate: &Fate, billed: MicroUsd, amount: MicroUsd) {
+fn book(world: &World, purse: &RunBudget, fate: &Fate, billed: MicroUsd, amount: MicroUsd) {
     let mut tally = world.tally.lock().unwrap();
     tally.calls += 1;
     let expected = match fate {

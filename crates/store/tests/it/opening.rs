@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use truing_core::id::{Millis, Version};
-use truing_core::port::{Operations as _, Runs, Slots, StoreError};
-use truing_store::{LockError, OpenError, ServeLock, Store};
+use truing_core::id::{SlotVersion, UnixMillis};
+use truing_core::port::{OperatorStore as _, RunStore, SlotStore, StoreError};
+use truing_store::{ServeLock, ServeLockError, SqliteOpenError, Store};
 
 use super::{Hand, NOW, open};
 
@@ -15,7 +15,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 /// Opens what cannot be opened; the message must name the path.
-fn refused(path: &Path) -> OpenError {
+fn refused(path: &Path) -> SqliteOpenError {
     let Err(error) = Store::open(path, Hand::at(NOW)) else { panic!("{} was opened", path.display()) };
     let told = error.to_string();
     assert!(told.contains(path.to_str().unwrap()), "{told}");
@@ -27,7 +27,7 @@ async fn a_missing_folder_and_file_are_made_for_their_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state/deep/truing.db");
     let store = open(&path);
-    store.raise(Version(1)).await.unwrap();
+    store.raise(SlotVersion(1)).await.unwrap();
     assert_eq!(mode(&folder.path().join("state")), 0o700);
     assert_eq!(mode(&folder.path().join("state/deep")), 0o700);
     for file in ["truing.db", "truing.db-wal", "truing.db-shm"] {
@@ -40,20 +40,20 @@ async fn what_is_deleted_or_replaced_is_written_and_opened_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let (path, aside) = (folder.path().join("truing.db"), folder.path().join("aside.db"));
     let store = open(&path);
-    store.raise(Version(1)).await.unwrap();
+    store.raise(SlotVersion(1)).await.unwrap();
     fs::rename(&path, &aside).unwrap();
     store.is_in_place().unwrap_err();
-    let error = store.raise(Version(2)).await.unwrap_err().to_string();
+    let error = store.raise(SlotVersion(2)).await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::write(&path, "").unwrap();
-    store.raise(Version(2)).await.unwrap_err();
+    store.raise(SlotVersion(2)).await.unwrap_err();
     // No connection reads yet. To open one to the empty file would delete the log, which the other file needs.
     let error = store.switch().await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::rename(&aside, &path).unwrap();
     store.is_in_place().unwrap();
-    store.raise(Version(2)).await.unwrap();
-    open(&path).raise(Version(3)).await.unwrap();
+    store.raise(SlotVersion(2)).await.unwrap();
+    open(&path).raise(SlotVersion(3)).await.unwrap();
     store.switch().await.unwrap();
 }
 
@@ -75,7 +75,7 @@ fn a_file_with_several_names_is_refused_before_anything_is_written_beside_it() {
     let (path, hard) = (folder.path().join("truing.db"), folder.path().join("hard.db"));
     let store = open(&path);
     fs::hard_link(&path, &hard).unwrap();
-    assert!(matches!(refused(&hard), OpenError::Linked { names: 2, .. }));
+    assert!(matches!(refused(&hard), SqliteOpenError::Linked { names: 2, .. }));
     assert!(!folder.path().join("hard.db-wal").exists());
     drop(store);
     fs::remove_file(&hard).unwrap();
@@ -89,14 +89,14 @@ fn a_file_that_lost_its_content_is_not_taken_for_a_new_one() {
     // Whoever makes it empty before its first use begins with it.
     fs::write(&path, "").unwrap();
     drop(open(&path));
-    drop(ServeLock::take(&path, "127.0.0.1:1", Millis(NOW)).unwrap());
+    drop(ServeLock::take(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap());
     fs::write(&path, "").unwrap();
     for beside in ["truing.db-wal", "truing.db-shm"] {
         let _ = fs::remove_file(folder.path().join(beside));
     }
     let error = refused(&path);
     let told = error.to_string();
-    assert!(matches!(error, OpenError::Emptied { .. }) && told.contains("restore a backup"), "{told}");
+    assert!(matches!(error, SqliteOpenError::Emptied { .. }) && told.contains("restore a backup"), "{told}");
     assert_eq!(fs::metadata(&path).unwrap().len(), 0, "it is as it was");
     fs::remove_file(&path).unwrap();
     drop(open(&path));
@@ -129,19 +129,19 @@ async fn a_served_file_is_not_opened_by_the_name_of_a_mount_of_it() {
         eprintln!("skipped: this process may not mount");
         return;
     };
-    let lock = ServeLock::take(&path, "127.0.0.1:1", Millis(NOW)).unwrap();
-    assert!(matches!(refused(&other), OpenError::Served { .. }));
+    let lock = ServeLock::take(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
+    assert!(matches!(refused(&other), SqliteOpenError::Served { .. }));
     assert!(!folder.path().join("other.db-wal").exists(), "it was not opened");
-    assert!(matches!(ServeLock::take(&other, "x", Millis(NOW)), Err(LockError::Linked { .. })));
+    assert!(matches!(ServeLock::take(&other, "x", UnixMillis(NOW)), Err(ServeLockError::Linked { .. })));
     // By its own name it is open to all, the server and commands.
-    open(&path).raise(Version(1)).await.unwrap();
+    open(&path).raise(SlotVersion(1)).await.unwrap();
     // Of a folder that is mounted, logs and locks are mounted as well.
     let (data, same) = (folder.path().join("data"), folder.path().join("same"));
     drop(open(&data.join("truing.db")));
     fs::create_dir(&same).unwrap();
     let _folder = Mount::of(&data, &same).unwrap();
-    let _served = ServeLock::take(&data.join("truing.db"), "127.0.0.1:2", Millis(NOW)).unwrap();
-    open(&same.join("truing.db")).raise(Version(1)).await.unwrap();
+    let _served = ServeLock::take(&data.join("truing.db"), "127.0.0.1:2", UnixMillis(NOW)).unwrap();
+    open(&same.join("truing.db")).raise(SlotVersion(1)).await.unwrap();
     // Nobody serves it any more.
     drop(lock);
     open(&other);
@@ -152,16 +152,16 @@ fn a_file_that_is_deleted_or_replaced_under_a_server_is_not_made_anew_nor_opened
     let folder = tempfile::tempdir().unwrap();
     let (path, aside) = (folder.path().join("truing.db"), folder.path().join("aside.db"));
     drop(open(&path));
-    let lock = ServeLock::take(&path, "127.0.0.1:1", Millis(NOW)).unwrap();
+    let lock = ServeLock::take(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
     fs::rename(&path, &aside).unwrap();
     let error = refused(&path);
     let told = error.to_string();
-    assert!(matches!(error, OpenError::Deleted { .. }) && !path.exists(), "{told}");
+    assert!(matches!(error, SqliteOpenError::Deleted { .. }) && !path.exists(), "{told}");
     assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
     fs::write(&path, "").unwrap();
     let error = refused(&path);
     let told = error.to_string();
-    assert!(matches!(error, OpenError::Replaced { .. }), "{told}");
+    assert!(matches!(error, SqliteOpenError::Replaced { .. }), "{told}");
     assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
     assert_eq!(fs::read(&path).unwrap(), b"", "it was not opened");
     fs::rename(&aside, &path).unwrap();
@@ -189,13 +189,13 @@ async fn an_empty_file_becomes_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truing.db");
     fs::write(&path, "").unwrap();
-    open(&path).raise(Version(1)).await.unwrap();
+    open(&path).raise(SlotVersion(1)).await.unwrap();
 }
 
 #[test]
 fn a_folder_is_not_a_file() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(refused(folder.path()), OpenError::IsAFolder { .. }));
+    assert!(matches!(refused(folder.path()), SqliteOpenError::IsAFolder { .. }));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     let file = folder.path().join("file");
     fs::write(&file, "x").unwrap();
     let Err(error) = Store::open(&file.join("sub/truing.db"), Hand::at(NOW)) else { panic!() };
-    assert!(matches!(error, OpenError::Folder { .. }), "{error}");
+    assert!(matches!(error, SqliteOpenError::Folder { .. }), "{error}");
     assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
 }
 
@@ -214,7 +214,7 @@ fn a_read_only_file_is_refused() {
     let path = folder.path().join("truing.db");
     drop(open(&path));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-    assert!(matches!(refused(&path), OpenError::ReadOnly { .. }));
+    assert!(matches!(refused(&path), SqliteOpenError::ReadOnly { .. }));
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn another_programs_database_is_refused_and_left_alone() {
     let path = folder.path().join("other.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
     let before = fs::read(&path).unwrap();
-    assert!(matches!(refused(&path), OpenError::Foreign { .. }));
+    assert!(matches!(refused(&path), SqliteOpenError::Foreign { .. }));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -246,7 +246,7 @@ fn a_newer_form_is_refused_and_left_alone() {
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(&path).unwrap();
     let error = refused(&path);
-    assert!(matches!(error, OpenError::Newer { found: 99, .. }));
+    assert!(matches!(error, SqliteOpenError::Newer { found: 99, .. }));
     assert!(error.to_string().contains("made by a newer truing"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }

@@ -1,14 +1,16 @@
 //! The kill switch, the audit log and notices.
 
-use truing_core::id::Millis;
-use truing_core::port::{Act, NewNotice, NoticeKind, Operations, Runs, Slots, StoreError};
-use truing_core::switch::{Mode, Switch, Turn};
+use truing_core::id::UnixMillis;
+use truing_core::port::{
+    NewNotice, NoticeKind, OperatorAction, OperatorStore, RunStore, SlotStore, StoreError,
+};
+use truing_core::switch::{HaltMode, KillSwitch, SwitchRequest};
 use truing_store::Store;
 
 use super::{Hand, NOW, computed, new_home, new_store, outcome, record, revision, run};
 
-fn on(reason: &str, mode: Mode) -> Turn {
-    Turn::On { reason: Some(reason.into()), mode: Some(mode) }
+fn on(reason: &str, mode: HaltMode) -> SwitchRequest {
+    SwitchRequest::On { reason: Some(reason.into()), mode: Some(mode) }
 }
 
 fn notice(key: &str, period: &str) -> NewNotice {
@@ -22,22 +24,28 @@ async fn actions(store: &Store) -> Vec<String> {
 #[tokio::test]
 async fn every_change_of_the_switch_is_in_the_audit_log_and_told() {
     let (_home, store) = new_store().await;
-    assert_eq!(store.switch().await.unwrap().all, Switch::Off);
-    let (before, after) = store.turn(&on("storm", Mode::Stop), "ada").await.unwrap();
-    assert_eq!(before, Switch::Off);
+    assert_eq!(store.switch().await.unwrap().all, KillSwitch::Off);
+    let (before, after) = store.turn(&on("storm", HaltMode::Stop), "ada").await.unwrap();
+    assert_eq!(before, KillSwitch::Off);
     assert_eq!(store.switch().await.unwrap().all, after);
-    assert_eq!(after.engaged().unwrap().since, Millis(NOW));
+    assert_eq!(after.engaged().unwrap().since, UnixMillis(NOW));
     // What changes nothing is not written down.
-    assert_eq!(store.turn(&on("storm", Mode::Stop), "bob").await.unwrap(), (after.clone(), after.clone()));
-    assert_eq!(store.turn(&Turn::Off, "bob").await.unwrap(), (after, Switch::Off));
-    store.turn(&Turn::Off, "bob").await.unwrap();
+    assert_eq!(
+        store.turn(&on("storm", HaltMode::Stop), "bob").await.unwrap(),
+        (after.clone(), after.clone())
+    );
+    assert_eq!(store.turn(&SwitchRequest::Off, "bob").await.unwrap(), (after, KillSwitch::Off));
+    store.turn(&SwitchRequest::Off, "bob").await.unwrap();
     let log = store.audited(10).await.unwrap();
-    let acts: Vec<Act> = log.iter().map(|audited| audited.act.clone()).collect();
+    let acts: Vec<OperatorAction> = log.iter().map(|audited| audited.act.clone()).collect();
     assert_eq!(
         acts,
-        [Act::new("bob", "kill off", "", ""), Act::new("ada", "kill on", "", "mode stop: storm")]
+        [
+            OperatorAction::new("bob", "kill off", "", ""),
+            OperatorAction::new("ada", "kill on", "", "mode stop: storm")
+        ]
     );
-    assert!(log.iter().all(|audited| audited.at == Millis(NOW)));
+    assert!(log.iter().all(|audited| audited.at == UnixMillis(NOW)));
     assert_eq!(store.untold(10).await.unwrap().len(), 2, "on and off");
 }
 
@@ -45,7 +53,7 @@ async fn every_change_of_the_switch_is_in_the_audit_log_and_told() {
 async fn another_process_sees_the_switch_at_once_and_it_outlives_both() {
     let home = new_home();
     let (server, command) = (home.open().await, home.open().await);
-    command.turn(&on("storm", Mode::Finish), "ada").await.unwrap();
+    command.turn(&on("storm", HaltMode::Finish), "ada").await.unwrap();
     assert!(server.switch().await.unwrap().all.engaged().is_some());
     drop((server, command));
     assert!(home.open().await.switch().await.unwrap().all.engaged().is_some());
@@ -56,47 +64,50 @@ async fn a_sweep_is_wanted_from_off_until_one_is_done_that_began_later() {
     let (home, hand) = (new_home(), Hand::at(NOW));
     let store = home.open_at(hand.clone()).await;
     assert_eq!(store.sweep_wanted().await.unwrap(), None);
-    store.turn(&on("x", Mode::Finish), "ada").await.unwrap();
+    store.turn(&on("x", HaltMode::Finish), "ada").await.unwrap();
     assert_eq!(store.sweep_wanted().await.unwrap(), None);
-    store.turn(&Turn::Off, "ada").await.unwrap();
-    assert_eq!(store.sweep_wanted().await.unwrap(), Some(Millis(NOW)));
+    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    assert_eq!(store.sweep_wanted().await.unwrap(), Some(UnixMillis(NOW)));
     hand.set(NOW + 5);
-    store.turn(&on("x", Mode::Finish), "ada").await.unwrap();
-    store.turn(&Turn::Off, "ada").await.unwrap();
-    store.swept(Millis(NOW)).await.unwrap();
-    assert_eq!(store.sweep_wanted().await.unwrap(), Some(Millis(NOW + 5)), "it was asked for again");
-    store.swept(Millis(NOW + 5)).await.unwrap();
+    store.turn(&on("x", HaltMode::Finish), "ada").await.unwrap();
+    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    store.swept(UnixMillis(NOW)).await.unwrap();
+    assert_eq!(store.sweep_wanted().await.unwrap(), Some(UnixMillis(NOW + 5)), "it was asked for again");
+    store.swept(UnixMillis(NOW + 5)).await.unwrap();
     assert_eq!(store.sweep_wanted().await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn switches_of_repositories_are_apart_from_that_of_everything() {
     let (_home, store) = new_store().await;
-    store.turn_at("acme/shop", &on("storm", Mode::Stop), "ada").await.unwrap();
-    store.turn(&on("all", Mode::Finish), "ada").await.unwrap();
+    store.turn_at("acme/shop", &on("storm", HaltMode::Stop), "ada").await.unwrap();
+    store.turn(&on("all", HaltMode::Finish), "ada").await.unwrap();
     let switches = store.switch().await.unwrap();
     let [of_shop] = switches.repositories.as_slice() else { panic!("{switches:?}") };
     let engaged = &of_shop.engaged;
     assert_eq!(
         (of_shop.repository.name.as_str(), engaged.since, engaged.mode),
-        ("acme/shop", Millis(NOW), Mode::Stop)
+        ("acme/shop", UnixMillis(NOW), HaltMode::Stop)
     );
     assert_eq!(store.sweep_wanted().await.unwrap(), None);
-    store.turn(&Turn::Off, "ada").await.unwrap();
+    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
     let left = store.switch().await.unwrap();
-    assert_eq!((left.all, left.repositories), (Switch::Off, switches.repositories));
-    store.swept(Millis(NOW)).await.unwrap();
+    assert_eq!((left.all, left.repositories), (KillSwitch::Off, switches.repositories));
+    store.swept(UnixMillis(NOW)).await.unwrap();
     // At its end a sweep is wanted, too; what is off already is no act.
-    store.turn_at("ACME/shop", &Turn::Off, "bob").await.unwrap();
-    assert_eq!(store.sweep_wanted().await.unwrap(), Some(Millis(NOW)));
-    let (before, after) = store.turn_at("acme/shop", &Turn::Off, "bob").await.unwrap();
+    store.turn_at("ACME/shop", &SwitchRequest::Off, "bob").await.unwrap();
+    assert_eq!(store.sweep_wanted().await.unwrap(), Some(UnixMillis(NOW)));
+    let (before, after) = store.turn_at("acme/shop", &SwitchRequest::Off, "bob").await.unwrap();
     assert_eq!(before, after);
     let log = store.audited(10).await.unwrap();
-    let acts: Vec<Act> = log.iter().map(|audited| audited.act.clone()).collect();
-    let of_all = [Act::new("ada", "kill off", "", ""), Act::new("ada", "kill on", "", "mode finish: all")];
-    assert_eq!(acts[0], Act::new("bob", "kill off", "acme/shop", ""));
+    let acts: Vec<OperatorAction> = log.iter().map(|audited| audited.act.clone()).collect();
+    let of_all = [
+        OperatorAction::new("ada", "kill off", "", ""),
+        OperatorAction::new("ada", "kill on", "", "mode finish: all"),
+    ];
+    assert_eq!(acts[0], OperatorAction::new("bob", "kill off", "acme/shop", ""));
     assert_eq!(acts[1..3], of_all);
-    assert_eq!(acts[3], Act::new("ada", "kill on", "acme/shop", "mode stop: storm"));
+    assert_eq!(acts[3], OperatorAction::new("ada", "kill on", "acme/shop", "mode stop: storm"));
     assert_eq!(store.untold(10).await.unwrap().len(), 4);
 }
 
@@ -116,21 +127,24 @@ async fn the_audit_log_is_never_edited_and_old_lines_are_forgotten() {
     let (home, hand) = (new_home(), Hand::at(NOW));
     let store = home.open_at(hand.clone()).await;
     store
-        .audit(&[Act::new("ada", "slots retry", "a", ""), Act::new("bob", "slots drop", "b", "")])
+        .audit(&[
+            OperatorAction::new("ada", "slots retry", "a", ""),
+            OperatorAction::new("bob", "slots drop", "b", ""),
+        ])
         .await
         .unwrap();
     let refused = home.refused("UPDATE audit SET actor = 'eve'");
     assert!(refused.contains("never edited"), "{refused}");
     hand.set(NOW + 10);
-    store.audit(&[Act::new("ada", "slots retry", "c", "")]).await.unwrap();
-    assert_eq!(store.forget(Millis(NOW)).await.unwrap(), 0);
-    assert_eq!(store.forget(Millis(NOW + 10)).await.unwrap(), 2);
+    store.audit(&[OperatorAction::new("ada", "slots retry", "c", "")]).await.unwrap();
+    assert_eq!(store.forget(UnixMillis(NOW)).await.unwrap(), 0);
+    assert_eq!(store.forget(UnixMillis(NOW + 10)).await.unwrap(), 2);
     assert_eq!(actions(&store).await, ["slots retry"]);
     // A little at a time: others have something to write, too.
-    store.audit(&vec![Act::new("ada", "slots retry", "d", ""); 300]).await.unwrap();
+    store.audit(&vec![OperatorAction::new("ada", "slots retry", "d", ""); 300]).await.unwrap();
     let mut batches = Vec::new();
     while batches.last() != Some(&0) {
-        batches.push(store.forget(Millis(NOW + 20)).await.unwrap());
+        batches.push(store.forget(UnixMillis(NOW + 20)).await.unwrap());
     }
     assert_eq!(batches, [256, 45, 0]);
 }
@@ -142,29 +156,29 @@ async fn a_notice_is_told_once_for_its_kind_key_and_period_in_order() {
     let untold = store.untold(10).await.unwrap();
     let texts: Vec<&str> = untold.iter().map(|notice| notice.text.as_str()).collect();
     assert_eq!(texts, ["a in 1", "b in 1", "a in 2"]);
-    assert_eq!((untold[0].kind.as_str(), untold[0].created), ("budget", Millis(NOW)));
+    assert_eq!((untold[0].kind.as_str(), untold[0].created), ("budget", UnixMillis(NOW)));
     store.told(untold[0].id).await.unwrap();
     store.notify(&[notice("a", "1")]).await.unwrap();
     assert_eq!(store.untold(10).await.unwrap(), untold[1..], "what was told is not wanted again");
     // Only what was told can be forgotten.
-    assert_eq!(store.forget(Millis(NOW + 1)).await.unwrap(), 1);
+    assert_eq!(store.forget(UnixMillis(NOW + 1)).await.unwrap(), 1);
     assert_eq!(store.untold(1).await.unwrap(), untold[1..2]);
 }
 
 #[tokio::test]
 async fn a_run_that_ended_says_when() {
     let (home, store) = new_store().await;
-    store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
+    store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let ended = || home.rows("SELECT coalesce(ended, 0) + 0 FROM run ORDER BY token DESC LIMIT 1").remove(0);
     assert_eq!(ended(), "0");
     store.computed(&run(1), &computed(&run(1), 'a', vec![])).await.unwrap();
     store.published(&run(1), &record(&run(1), 'a')).await.unwrap();
     assert_eq!(ended(), record(&run(1), 'a').ended.0.to_string());
-    store.begin(&run(2), &revision('c'), Millis(NOW)).await.unwrap();
+    store.begin(&run(2), &revision('c'), UnixMillis(NOW)).await.unwrap();
     store
-        .ended(&run(2), &outcome(truing_core::outcome::OutcomeKind::Failed), Millis(NOW + 60))
+        .ended(&run(2), &outcome(truing_core::outcome::OutcomeKind::Failed), UnixMillis(NOW + 60))
         .await
         .unwrap();
     assert_eq!(ended(), (NOW + 60).to_string());
-    assert_eq!(store.now().await.unwrap(), Millis(NOW));
+    assert_eq!(store.now().await.unwrap(), UnixMillis(NOW));
 }

@@ -2,12 +2,12 @@
 
 use truing_core::RepoPath;
 use truing_core::finding::AnchorKind;
-use truing_core::id::{CommentId, Key, Millis, RunId, Token, Version};
+use truing_core::id::{CommentId, FencingToken, RunId, SlotKey, SlotVersion, UnixMillis};
 use truing_core::outcome::OutcomeKind;
-use truing_core::outcome::Step;
-use truing_core::port::{Begun, RunRef, Runs, Slots, StoreError};
+use truing_core::outcome::ReviewStep;
+use truing_core::port::{RunRef, RunStart, RunStore, SlotStore, StoreError};
 use truing_core::publish::Producer;
-use truing_core::run::{Stage, StepCost};
+use truing_core::run::{RunStage, StepCost};
 use truing_store::Store;
 
 use super::{
@@ -44,7 +44,7 @@ impl Write {
     async fn by(self, run: &RunRef, store: &Store) -> Result<(), StoreError> {
         let producer = Producer::Review;
         match self {
-            Self::Begin => store.begin(run, &revision('a'), Millis(NOW)).await.map(drop),
+            Self::Begin => store.begin(run, &revision('a'), UnixMillis(NOW)).await.map(drop),
             Self::Computed => {
                 let rows = vec![summary("sum"), row("f1", 1), row("f2", 2)];
                 store.computed(run, &computed(run, 'a', rows)).await
@@ -53,7 +53,7 @@ impl Write {
             Self::Shown => store.shown(run, producer, &[(item("f1"), CommentId::new("c1"))]).await,
             Self::Lower => store.lower(run, producer, &[(item("f2"), AnchorKind::File)]).await,
             Self::StatusSet => store.status_set(run, &status('a')).await,
-            Self::Ended => store.ended(run, &outcome(OutcomeKind::Deferred), Millis(NOW + 9)).await,
+            Self::Ended => store.ended(run, &outcome(OutcomeKind::Deferred), UnixMillis(NOW + 9)).await,
             Self::Published => store.published(run, &record(run, 'a')).await,
         }
     }
@@ -64,17 +64,17 @@ async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_noth
     for done in 0..=Write::ALL.len() {
         let (home, store) = new_store().await;
         Write::Begin.by(&run(3), &store).await.unwrap();
-        store.begin(&run(5), &revision('a'), Millis(NOW)).await.unwrap();
+        store.begin(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
         for write in &Write::ALL[..done] {
             write.by(&run(5), &store).await.unwrap();
         }
         let before = home.dump();
         let impostor = RunRef { id: RunId::new("impostor"), ..run(5) };
-        let strangers = [run(3), run(4), impostor, RunRef { token: Token(4), ..run(5) }];
+        let strangers = [run(3), run(4), impostor, RunRef { token: FencingToken(4), ..run(5) }];
         for stranger in strangers {
             for write in Write::ALL {
                 let refused = write.by(&stranger, &store).await;
-                let fenced = StoreError::Fenced { key: key(), last: Token(5) };
+                let fenced = StoreError::Fenced { key: key(), last: FencingToken(5) };
                 assert_eq!(refused, Err(fenced), "{write:?} by {stranger:?} after {done} writes");
             }
         }
@@ -91,11 +91,11 @@ async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_noth
 async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_passes() {
     let (_home, store) = new_store().await;
     Write::Begin.by(&run(70), &store).await.unwrap();
-    let other = RunRef { key: Key::new("pr/github/1/8"), ..run(2) };
+    let other = RunRef { key: SlotKey::new("pr/github/1/8"), ..run(2) };
     Write::Begin.by(&other, &store).await.unwrap();
     // A store that forgot its tokens heals: raise to the one that was told, and lease again.
     let Err(StoreError::Fenced { last, .. }) = Write::Begin.by(&run(3), &store).await else { panic!() };
-    store.raise(Version(last.0)).await.unwrap();
+    store.raise(SlotVersion(last.0)).await.unwrap();
     let token = store.fresh_token().await.unwrap();
     assert!(token > last);
     Write::Begin.by(&RunRef { token, ..run(3) }, &store).await.unwrap();
@@ -105,7 +105,7 @@ async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_pass
 async fn a_key_without_runs_is_fenced_too() {
     let (_home, store) = new_store().await;
     let refused = Write::Published.by(&run(4), &store).await;
-    assert_eq!(refused, Err(StoreError::Fenced { key: key(), last: Token(4) }));
+    assert_eq!(refused, Err(StoreError::Fenced { key: key(), last: FencingToken(4) }));
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_fresh_token_is_greater_than_every_token_that_was_accepted() {
     Write::Begin.by(&run(41), &store).await.unwrap();
     let one = store.fresh_token().await.unwrap();
     let two = store.fresh_token().await.unwrap();
-    assert!(Token(41) < one && one < two);
+    assert!(FencingToken(41) < one && one < two);
 }
 
 #[tokio::test]
@@ -142,11 +142,11 @@ async fn what_was_computed_is_read_back_whole() {
     store.computed(&run(1), &computed(&run(1), 'a', rows.clone())).await.unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), [finding("f2"), finding("f1")]);
     assert_eq!(store.desired(&key(), Producer::Review).await.unwrap(), (rows, Some(status('a'))));
-    assert_eq!(store.runs(&key(), 1).await.unwrap()[0].stage, Stage::Computed);
+    assert_eq!(store.runs(&key(), 1).await.unwrap()[0].stage, RunStage::Computed);
     Write::StatusSet.by(&run(1), &store).await.unwrap();
     assert_eq!(store.desired(&key(), Producer::Review).await.unwrap().1, None);
     assert_eq!(store.desired(&key(), Producer::Mcp).await.unwrap().0, []);
-    assert_eq!(store.findings(&Key::new("pr/github/1/8")).await.unwrap(), []);
+    assert_eq!(store.findings(&SlotKey::new("pr/github/1/8")).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -174,37 +174,37 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
 
     let known = Some(revision('a'));
     let mut computed = record(&run(1), 'a');
-    computed.detail.stage = Stage::Computed;
-    let taken_over = Begun { computed: Some(computed), known: known.clone(), ..Begun::default() };
+    computed.detail.stage = RunStage::Computed;
+    let taken_over = RunStart { computed: Some(computed), known: known.clone(), ..RunStart::default() };
     for token in [2, 2, 3] {
-        let begun = store.begin(&run(token), &revision('a'), Millis(NOW)).await.unwrap();
+        let begun = store.begin(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, taken_over, "token {token}");
-        assert_eq!(store.runs(&key(), 1).await.unwrap()[0].stage, Stage::Computed);
+        assert_eq!(store.runs(&key(), 1).await.unwrap()[0].stage, RunStage::Computed);
     }
     assert_eq!(store.findings(&key()).await.unwrap().len(), 2);
     assert_eq!(store.desired(&key(), Producer::Review).await.unwrap().0.len(), 3);
 
     Write::Published.by(&run(3), &store).await.unwrap();
-    let begun = store.begin(&run(4), &revision('a'), Millis(NOW)).await.unwrap();
+    let begun = store.begin(&run(4), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let last = Some(published(&run(3), 'a'));
-    let of_a = Begun { reviewed: known.clone(), known, last, ..Begun::default() };
+    let of_a = RunStart { reviewed: known.clone(), known, last, ..RunStart::default() };
     assert_eq!(begun, of_a);
-    let begun = store.begin(&run(5), &revision('b'), Millis(NOW)).await.unwrap();
+    let begun = store.begin(&run(5), &revision('b'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, of_a);
     // Back at the reviewed revision, however often a run there is cut off.
     for token in [6, 7] {
-        let begun = store.begin(&run(token), &revision('a'), Millis(NOW)).await.unwrap();
-        assert_eq!(begun, Begun { is_back: true, ..of_a.clone() });
+        let begun = store.begin(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
+        assert_eq!(begun, RunStart { is_back: true, ..of_a.clone() });
     }
     Write::Published.by(&run(7), &store).await.unwrap();
-    let begun = store.begin(&run(8), &revision('a'), Millis(NOW)).await.unwrap();
-    let of_a = Begun { last: Some(published(&run(7), 'a')), ..of_a };
+    let begun = store.begin(&run(8), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    let of_a = RunStart { last: Some(published(&run(7), 'a')), ..of_a };
     assert_eq!(begun, of_a);
-    store.begin(&run(9), &revision('b'), Millis(NOW)).await.unwrap();
+    store.begin(&run(9), &revision('b'), UnixMillis(NOW)).await.unwrap();
     // What is computed and not shown is known, but nobody has read it.
     Write::Computed.by(&run(9), &store).await.unwrap();
-    let begun = store.begin(&run(10), &revision('c'), Millis(NOW)).await.unwrap();
-    assert_eq!(begun, Begun { known: Some(revision('b')), ..of_a });
+    let begun = store.begin(&run(10), &revision('c'), UnixMillis(NOW)).await.unwrap();
+    assert_eq!(begun, RunStart { known: Some(revision('b')), ..of_a });
 }
 
 #[tokio::test]
@@ -215,11 +215,11 @@ async fn what_was_computed_for_another_revision_is_not_taken_over() {
         let (_home, store) = new_store().await;
         Write::Begin.by(&run(1), &store).await.unwrap();
         Write::Computed.by(&run(1), &store).await.unwrap();
-        let begun = store.begin(&run(2), &other, Millis(NOW)).await.unwrap();
-        let known = || Begun { known: Some(revision('a')), ..Begun::default() };
+        let begun = store.begin(&run(2), &other, UnixMillis(NOW)).await.unwrap();
+        let known = || RunStart { known: Some(revision('a')), ..RunStart::default() };
         assert_eq!(begun, known(), "{other:?}");
         // Back at the first revision: the rows may have changed since, so the newest run alone counts.
-        let begun = store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
+        let begun = store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, known());
     }
 }
@@ -230,7 +230,7 @@ async fn the_outcome_of_a_published_run_is_final() {
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Published.by(&run(1), &store).await.unwrap();
     let mut other = record(&run(1), 'a');
-    other.took(Step::Agent, &StepCost { turns: 1, ..StepCost::<()>::default() });
+    other.took(ReviewStep::Agent, &StepCost { turns: 1, ..StepCost::<()>::default() });
     store.published(&run(1), &other).await.unwrap();
     Write::Ended.by(&run(1), &store).await.unwrap();
     assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(published(&run(1), 'a')));
@@ -241,22 +241,22 @@ async fn a_run_that_begins_again_elsewhere_starts_over() {
     let (_home, store) = new_store().await;
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Computed.by(&run(1), &store).await.unwrap();
-    let begun = store.begin(&run(1), &revision('c'), Millis(NOW)).await.unwrap();
-    assert_eq!(begun, Begun { known: Some(revision('a')), ..Begun::default() });
+    let begun = store.begin(&run(1), &revision('c'), UnixMillis(NOW)).await.unwrap();
+    assert_eq!(begun, RunStart { known: Some(revision('a')), ..RunStart::default() });
     let runs = store.runs(&key(), 9).await.unwrap();
-    assert_eq!((runs.len(), runs[0].stage, &runs[0].revision), (1, Stage::Prepared, &revision('c')));
+    assert_eq!((runs.len(), runs[0].stage, &runs[0].revision), (1, RunStage::Prepared, &revision('c')));
 }
 
 #[tokio::test]
 async fn the_revision_reviewed_is_the_last_that_was_published() {
     let (_home, store) = new_store().await;
     for (token, head) in [(1, 'a'), (2, 'c')] {
-        store.begin(&run(token), &revision(head), Millis(NOW)).await.unwrap();
+        store.begin(&run(token), &revision(head), UnixMillis(NOW)).await.unwrap();
         store.published(&run(token), &record(&run(token), head)).await.unwrap();
     }
-    store.begin(&run(3), &revision('d'), Millis(NOW)).await.unwrap();
-    store.ended(&run(3), &outcome(OutcomeKind::Failed), Millis(NOW)).await.unwrap();
-    let begun = store.begin(&run(4), &revision('e'), Millis(NOW)).await.unwrap();
+    store.begin(&run(3), &revision('d'), UnixMillis(NOW)).await.unwrap();
+    store.ended(&run(3), &outcome(OutcomeKind::Failed), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin(&run(4), &revision('e'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.reviewed, Some(revision('c')));
 }
 
@@ -265,8 +265,8 @@ async fn history_is_taken_from_fenced_out_runs_too() {
     let (_home, store) = new_store().await;
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Begin.by(&run(2), &store).await.unwrap();
-    let late = truing_core::port::Event {
-        at: Millis(NOW),
+    let late = truing_core::port::HistoryEvent {
+        at: UnixMillis(NOW),
         key: key(),
         run: Some(run(1).id),
         what: "stopped: a newer run holds the slot".into(),

@@ -1,18 +1,20 @@
 //! What `truing report` is told.
 
-use truing_core::finding::{Finding, FindingStatus, Source};
-use truing_core::id::{CommentId, Key, Millis, Token};
-use truing_core::ledger::{Ask, Known, Level, LevelKind, Purse, Reserved};
+use truing_core::finding::{Finding, FindingSource, FindingStatus};
+use truing_core::id::{CommentId, FencingToken, SlotKey, UnixMillis};
+use truing_core::ledger::{
+    BudgetLevel, BudgetLevelKind, CostBasis, ReservationOutcome, ReservationRequest, RunBudget,
+};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewRecord};
 use truing_core::port::{
-    Computed, Described, EffectLog as _, Entry, EntryState, Ledger as _, Replacement, RunRef, Runs as _,
-    StoreError, Writer,
+    ComputedReview, EffectEntry, EffectEntryChange, EffectEntryState, EffectLog as _, EffectOwner,
+    Ledger as _, RunRef, RunStore as _, SlotDescription, StoreError,
 };
-use truing_core::publish::{Desired, Item, Producer};
-use truing_core::run::Stage;
-use truing_core::slot::Loop;
-use truing_store::{Ended, FindingCount, KeySpend, Store};
+use truing_core::publish::{CommentSubject, DesiredComment, Producer};
+use truing_core::run::RunStage;
+use truing_core::slot::LoopKind;
+use truing_store::{FindingCount, KeySpend, RunEndCount, Store};
 
 use super::{NOW, computed, finding, key, new_store, outcome, record, revision, row, run};
 
@@ -21,24 +23,24 @@ const DAY: i64 = 86_400_000;
 #[tokio::test]
 async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first() {
     let (_home, store) = new_store().await;
-    let name = Described { name: "a/b#7".into(), url: "https://example.com/7".into(), head: None };
+    let name = SlotDescription { name: "a/b#7".into(), url: "https://example.com/7".into(), head: None };
     store.describe(&[(key(), name)]).await.unwrap();
     for (token, day) in [(1, 0), (2, 0), (3, 1)] {
         let run = run(token);
-        store.begin(&run, &revision('a'), Millis(NOW + day * DAY)).await.unwrap();
+        store.begin(&run, &revision('a'), UnixMillis(NOW + day * DAY)).await.unwrap();
         let mut ended = record(&run, 'a');
-        ended.ended = Millis(NOW + day * DAY + 40);
+        ended.ended = UnixMillis(NOW + day * DAY + 40);
         store.published(&run, &ended).await.unwrap();
     }
     let failed = run(4);
-    store.begin(&failed, &revision('c'), Millis(NOW + DAY)).await.unwrap();
+    store.begin(&failed, &revision('c'), UnixMillis(NOW + DAY)).await.unwrap();
     let mut why = outcome(OutcomeKind::Failed);
     why.reason = Some("no forge".into());
-    store.ended(&failed, &why, Millis(NOW + DAY + 90)).await.unwrap();
-    store.begin(&run(5), &revision('d'), Millis(NOW + DAY)).await.unwrap();
+    store.ended(&failed, &why, UnixMillis(NOW + DAY + 90)).await.unwrap();
+    store.begin(&run(5), &revision('d'), UnixMillis(NOW + DAY)).await.unwrap();
 
     let day = NOW / DAY;
-    let ended = |day, kind: &str, reason: &str, runs, ms, cost| Ended {
+    let ended = |day, kind: &str, reason: &str, runs, ms, cost| RunEndCount {
         day,
         kind: kind.into(),
         reason: reason.into(),
@@ -48,19 +50,19 @@ async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first()
         is_local: false,
     };
     assert_eq!(
-        store.ended_by_day(Loop::Review, Millis(0)).await.unwrap(),
+        store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap(),
         [
             ended(day, "reviewed", "", 2, 80, 14),
             ended(day + 1, "failed", "no forge", 1, 90, 0),
             ended(day + 1, "reviewed", "", 1, 40, 7),
         ]
     );
-    assert_eq!(store.ended_by_day(Loop::Review, Millis(NOW + DAY)).await.unwrap().len(), 2);
+    assert_eq!(store.ended_by_day(LoopKind::Review, UnixMillis(NOW + DAY)).await.unwrap().len(), 2);
 
-    let last = store.records::<ReviewDetail>(None, Millis(0), 2).await.unwrap();
+    let last = store.records::<ReviewDetail>(None, UnixMillis(0), 2).await.unwrap();
     assert_eq!(last.iter().map(|record| &record.run).collect::<Vec<_>>(), [&run(4).id, &run(3).id]);
     let stages = (last[0].detail.stage, last[1].detail.stage);
-    assert_eq!(stages, (Stage::Ended, Stage::Published));
+    assert_eq!(stages, (RunStage::Ended, RunStage::Published));
     assert_eq!(last[0].detail.outcome, why);
 }
 
@@ -69,7 +71,7 @@ async fn a_damaged_row_hides_no_other() {
     let (home, store) = new_store().await;
     for token in 1..=5 {
         let run = run(token);
-        store.begin(&run, &revision('a'), Millis(NOW)).await.unwrap();
+        store.begin(&run, &revision('a'), UnixMillis(NOW)).await.unwrap();
         store.published(&run, &record(&run, 'a')).await.unwrap();
     }
     let damage = |token: u64, outcome: &str| {
@@ -78,11 +80,11 @@ async fn a_damaged_row_hides_no_other() {
     damage(5, "{\"outcome\": ");
     damage(4, "{\"outcome\": {\"reason\": 7}}");
     damage(3, "{\"run\": \"r\", \"detail\": {\"outcome\": {\"kind\": \"reviewed\", \"reason\": 7}}}");
-    let counted = store.ended_by_day(Loop::Review, Millis(0)).await.unwrap();
+    let counted = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     let counted: Vec<_> = counted.iter().map(|row| (row.runs, row.cost)).collect();
     assert_eq!(counted, [(4, 28)], "what is JSON is counted without being read");
-    assert_eq!(store.damaged(Loop::Review, Millis(0)).await.unwrap(), [run(5).id]);
-    let last = store.records::<ReviewDetail>(None, Millis(0), 9).await.unwrap();
+    assert_eq!(store.damaged(LoopKind::Review, UnixMillis(0)).await.unwrap(), [run(5).id]);
+    let last = store.records::<ReviewDetail>(None, UnixMillis(0), 9).await.unwrap();
     assert_eq!(last.iter().map(|record| &record.run).collect::<Vec<_>>(), [&run(2).id, &run(1).id]);
     assert!(store.last_outcome(&key()).await.is_ok());
     assert_eq!(store.runs(&key(), 9).await.unwrap().len(), 2);
@@ -94,19 +96,22 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     let mut why = outcome(OutcomeKind::Failed);
     why.reason = Some("no forge".into());
     let pay = async |token: u64, cost: u64| {
-        let level = Level {
-            kind: LevelKind::RepoDay,
+        let level = BudgetLevel {
+            kind: BudgetLevelKind::RepoDay,
             key: "r".into(),
             period: "2026-11-22".into(),
             limit: MicroUsd(900),
         };
-        let purse = Purse { run: run(token).id, levels: vec![level] };
-        let ask = Ask { least: MicroUsd(1), most: MicroUsd(cost), expires: Millis(NOW * 2) };
-        let Reserved::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else { panic!() };
-        assert_eq!(store.settle(id, MicroUsd(cost), Known::Metered).await.unwrap(), MicroUsd(cost));
+        let purse = RunBudget { run: run(token).id, levels: vec![level] };
+        let ask =
+            ReservationRequest { least: MicroUsd(1), most: MicroUsd(cost), expires: UnixMillis(NOW * 2) };
+        let ReservationOutcome::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else {
+            panic!()
+        };
+        assert_eq!(store.settle(id, MicroUsd(cost), CostBasis::Metered).await.unwrap(), MicroUsd(cost));
     };
     let told = async || {
-        let counted = store.ended_by_day(Loop::Review, Millis(0)).await.unwrap();
+        let counted = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
         counted.iter().map(|row| (row.kind.clone(), row.runs, row.cost)).collect::<Vec<_>>()
     };
     let kinds = |rows: &[(&str, u64, u64)]| {
@@ -114,65 +119,69 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     };
 
     // The forge was not there: nobody knows of which commit it would have been.
-    store.failed(&run(1), &why, Millis(NOW)).await.unwrap();
-    store.failed(&run(1), &why, Millis(NOW)).await.unwrap();
+    store.failed(&run(1), &why, UnixMillis(NOW)).await.unwrap();
+    store.failed(&run(1), &why, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 1, 0)]));
-    assert_eq!(store.records::<ReviewDetail>(None, Millis(0), 1).await.unwrap()[0].detail.head, None);
+    assert_eq!(store.records::<ReviewDetail>(None, UnixMillis(0), 1).await.unwrap()[0].detail.head, None);
 
     // A model was asked, and then something failed.
-    store.begin(&run(2), &revision('a'), Millis(NOW)).await.unwrap();
+    store.begin(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     pay(2, 30).await;
-    store.failed(&run(2), &why, Millis(NOW)).await.unwrap();
+    store.failed(&run(2), &why, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 2, 30)]));
 
     // Somebody else takes over what was computed, with what it cost, fails before it begins, and is followed.
-    store.begin(&run(3), &revision('a'), Millis(NOW)).await.unwrap();
+    store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let computed = computed(&run(3), 'a', vec![]);
     store.computed(&run(3), &computed).await.unwrap();
-    store.failed(&run(3), &why, Millis(NOW)).await.unwrap();
-    store.failed(&run(4), &why, Millis(NOW)).await.unwrap();
+    store.failed(&run(3), &why, UnixMillis(NOW)).await.unwrap();
+    store.failed(&run(4), &why, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 4, 37)]), "what was computed has cost 7");
-    let begun = store.begin(&run(5), &revision('a'), Millis(NOW)).await.unwrap();
+    let begun = store.begin(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let record = begun.computed.expect("what was computed is not lost");
-    store.computed(&run(5), &Computed { outcome: record.clone(), ..computed }).await.unwrap();
-    let published = ReviewRecord { run: run(5).id, ended: Millis(NOW), ..record };
+    store.computed(&run(5), &ComputedReview { outcome: record.clone(), ..computed }).await.unwrap();
+    let published = ReviewRecord { run: run(5).id, ended: UnixMillis(NOW), ..record };
     store.published(&run(5), &published).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 4, 30), ("reviewed", 1, 7)]));
 
     // Nobody tells of a run that was cut off, but the next.
-    store.begin(&run(6), &revision('b'), Millis(NOW)).await.unwrap();
+    store.begin(&run(6), &revision('b'), UnixMillis(NOW)).await.unwrap();
     pay(6, 500).await;
-    store.begin(&run(7), &revision('c'), Millis(NOW)).await.unwrap();
+    store.begin(&run(7), &revision('c'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("deferred", 1, 500), ("failed", 4, 30), ("reviewed", 1, 7)]));
-    assert!(matches!(store.failed(&run(6), &why, Millis(NOW)).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(store.failed(&run(6), &why, UnixMillis(NOW)).await, Err(StoreError::Fenced { .. })));
 }
 
 #[tokio::test]
 async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_takes_it_over() {
     let (_home, store) = new_store().await;
-    store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
-    let level =
-        Level { kind: LevelKind::Review, key: "r".into(), period: String::new(), limit: MicroUsd(900) };
-    let purse = Purse { run: run(1).id, levels: vec![level] };
-    let ask = Ask { least: MicroUsd(1), most: MicroUsd(7), expires: Millis(NOW * 2) };
-    let Reserved::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else { panic!() };
-    store.settle(id, MicroUsd(7), Known::Metered).await.unwrap();
+    store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    let level = BudgetLevel {
+        kind: BudgetLevelKind::Review,
+        key: "r".into(),
+        period: String::new(),
+        limit: MicroUsd(900),
+    };
+    let purse = RunBudget { run: run(1).id, levels: vec![level] };
+    let ask = ReservationRequest { least: MicroUsd(1), most: MicroUsd(7), expires: UnixMillis(NOW * 2) };
+    let ReservationOutcome::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else { panic!() };
+    store.settle(id, MicroUsd(7), CostBasis::Metered).await.unwrap();
     let computed = computed(&run(1), 'a', vec![]);
     store.computed(&run(1), &computed).await.unwrap();
-    assert_eq!(store.unrecorded(Millis(0)).await.unwrap(), MicroUsd(7), "nobody has told it yet");
-    let spend = KeySpend { key: "r".into(), run_loop: Some(Loop::Review), spent: MicroUsd(7) };
-    assert_eq!(store.spent_since(Millis(0)).await.unwrap(), [spend]);
-    assert_eq!(store.spent_since(Millis(NOW * 3)).await.unwrap(), []);
+    assert_eq!(store.unrecorded(UnixMillis(0)).await.unwrap(), MicroUsd(7), "nobody has told it yet");
+    let spend = KeySpend { key: "r".into(), run_loop: Some(LoopKind::Review), spent: MicroUsd(7) };
+    assert_eq!(store.spent_since(UnixMillis(0)).await.unwrap(), [spend]);
+    assert_eq!(store.spent_since(UnixMillis(NOW * 3)).await.unwrap(), []);
 
     // The forge refused a write and named a time: another lease goes on, with another run.
-    let begun = store.begin(&run(2), &revision('a'), Millis(NOW)).await.unwrap();
+    let begun = store.begin(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let record = begun.computed.expect("what was computed is not lost");
-    store.computed(&run(2), &Computed { outcome: record.clone(), ..computed }).await.unwrap();
-    assert_eq!(store.unrecorded(Millis(0)).await.unwrap(), MicroUsd(7), "it is told at the end");
-    let published = ReviewRecord { run: run(2).id, ended: Millis(NOW), ..record };
+    store.computed(&run(2), &ComputedReview { outcome: record.clone(), ..computed }).await.unwrap();
+    assert_eq!(store.unrecorded(UnixMillis(0)).await.unwrap(), MicroUsd(7), "it is told at the end");
+    let published = ReviewRecord { run: run(2).id, ended: UnixMillis(NOW), ..record };
     store.published(&run(2), &published).await.unwrap();
-    assert_eq!(store.unrecorded(Millis(0)).await.unwrap(), MicroUsd(0));
-    let counted = store.ended_by_day(Loop::Review, Millis(0)).await.unwrap();
+    assert_eq!(store.unrecorded(UnixMillis(0)).await.unwrap(), MicroUsd(0));
+    let counted = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     assert_eq!(counted.iter().map(|row| (row.runs, row.cost)).collect::<Vec<_>>(), [(1, 7)]);
 }
 
@@ -180,7 +189,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
 #[tokio::test]
 async fn a_hundred_thousand_runs_are_counted_at_once() {
     let (home, store) = new_store().await;
-    store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
+    store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     store.published(&run(1), &record(&run(1), 'a')).await.unwrap();
     home.change(
             "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
@@ -189,24 +198,24 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
              FROM n, run WHERE run.token = 1",
         );
     let counted: u64 =
-        store.ended_by_day(Loop::Review, Millis(0)).await.unwrap().iter().map(|row| row.runs).sum();
-    let last = store.records::<ReviewDetail>(None, Millis(0), 100).await.unwrap().len();
+        store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap().iter().map(|row| row.runs).sum();
+    let last = store.records::<ReviewDetail>(None, UnixMillis(0), 100).await.unwrap().len();
     assert_eq!((counted, last), (100_000, 100));
 }
 
 /// A review of a key, with these findings, the first of which has a comment.
 async fn reviewed(store: &Store, run: &RunRef, began: i64, findings: Vec<Finding>, model: Option<&str>) {
-    store.begin(run, &revision('a'), Millis(began)).await.unwrap();
-    let rows: Vec<Desired> = findings.iter().map(|finding| row(finding.id.as_str(), 3)).collect();
-    let first: Option<Item> = rows.first().map(|row| row.item.clone());
+    store.begin(run, &revision('a'), UnixMillis(began)).await.unwrap();
+    let rows: Vec<DesiredComment> = findings.iter().map(|finding| row(finding.id.as_str(), 3)).collect();
+    let first: Option<CommentSubject> = rows.first().map(|row| row.item.clone());
     let outcome = ReviewRecord { model: model.map(ToOwned::to_owned), ..record(run, 'a') };
-    let computed = Computed { findings, outcome: outcome.clone(), ..computed(run, 'a', rows) };
+    let computed = ComputedReview { findings, outcome: outcome.clone(), ..computed(run, 'a', rows) };
     store.computed(run, &computed).await.unwrap();
     if let Some(item) = first {
-        let writer = Writer { key: run.key.clone(), producer: Producer::Review, token: Some(run.token) };
-        let state = EntryState::Open { lost: 0 };
-        let new = Some(Entry { content: String::new(), at: Millis(began + 900), state });
-        let announced = Replacement { topic: item.topic(), known: None, new };
+        let writer = EffectOwner { key: run.key.clone(), producer: Producer::Review, token: Some(run.token) };
+        let state = EffectEntryState::Open { lost: 0 };
+        let new = Some(EffectEntry { content: String::new(), at: UnixMillis(began + 900), state });
+        let announced = EffectEntryChange { topic: item.topic(), known: None, new };
         assert!(store.replace_effects(&writer, &[announced]).await.unwrap());
         let comment = CommentId::new(format!("c{}", run.token.0));
         store.shown(run, Producer::Review, &[(item, comment)]).await.unwrap();
@@ -217,22 +226,22 @@ async fn reviewed(store: &Store, run: &RunRef, began: i64, findings: Vec<Finding
 #[tokio::test]
 async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and_model() {
     let (home, store) = new_store().await;
-    let of = |rule: &str, source: Source, status: FindingStatus, id: &str| {
+    let of = |rule: &str, source: FindingSource, status: FindingStatus, id: &str| {
         let mut finding = finding(id);
         (finding.raw.rule, finding.raw.source, finding.status) = (rule.into(), source, status);
         finding
     };
-    let on = |key: &str, token: u64| RunRef { key: Key::new(key), ..run(token) };
+    let on = |key: &str, token: u64| RunRef { key: SlotKey::new(key), ..run(token) };
     let all = vec![
-        of("core/x", Source::Rule, FindingStatus::Open, "f1"),
-        of("core/x", Source::Rule, FindingStatus::Open, "f2"),
-        of("ruff/E501", Source::Tool, FindingStatus::Dismissed("no".into()), "f3"),
-        of("agent/f", Source::Agent, FindingStatus::Suppressed("so".into()), "f4"),
+        of("core/x", FindingSource::Rule, FindingStatus::Open, "f1"),
+        of("core/x", FindingSource::Rule, FindingStatus::Open, "f2"),
+        of("ruff/E501", FindingSource::Tool, FindingStatus::Dismissed("no".into()), "f3"),
+        of("agent/f", FindingSource::Agent, FindingStatus::Suppressed("so".into()), "f4"),
     ];
     reviewed(&store, &on("pr/github/1/7", 1), NOW, all, Some("m-1")).await;
-    let more = vec![of("core/x", Source::Rule, FindingStatus::Open, "f5")];
+    let more = vec![of("core/x", FindingSource::Rule, FindingStatus::Open, "f5")];
     reviewed(&store, &on("pr/github/1/12", 2), NOW, more, None).await;
-    let local = vec![of("agent/f", Source::Agent, FindingStatus::Fixed(revision('a').head), "f6")];
+    let local = vec![of("agent/f", FindingSource::Agent, FindingStatus::Fixed(revision('a').head), "f6")];
     reviewed(&store, &on("local/tool2", 3), NOW, local, Some("m-2")).await;
     // A damaged row is left out.
     home.change("INSERT INTO finding (key, id, position, body) VALUES ('pr/github/1/7', 'bad', 9, '{bad')");
@@ -246,7 +255,7 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
         rows.into_iter().map(words).collect()
     };
     assert_eq!(
-        told(store.found(Millis(0)).await.unwrap()),
+        told(store.found(UnixMillis(0)).await.unwrap()),
         [
             "local/tool2 agent/f agent fixed m-2 1 1",
             "pr/github/1/ agent/f agent suppressed m-1 1 0",
@@ -254,8 +263,8 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
             "pr/github/1/ ruff/E501 tool dismissed  1 0",
         ]
     );
-    assert_eq!(store.found(Millis(NOW + DAY)).await.unwrap(), []);
-    let ended = store.ended_by_day(Loop::Review, Millis(0)).await.unwrap();
+    assert_eq!(store.found(UnixMillis(NOW + DAY)).await.unwrap(), []);
+    let ended = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     assert_eq!(ended.iter().map(|row| (row.is_local, row.runs)).collect::<Vec<_>>(), [(false, 2), (true, 1)]);
 }
 
@@ -265,37 +274,40 @@ async fn the_time_to_a_first_comment_is_from_the_first_review_of_a_head() {
     reviewed(&store, &run(1), NOW, vec![finding("f1")], None).await;
     // The same head again: only its first review and its first comment count.
     reviewed(&store, &run(2), NOW + 5_000, vec![finding("f2")], None).await;
-    assert_eq!(store.first_comments(Millis(0)).await.unwrap(), [900]);
-    assert_eq!(store.first_comments(Millis(NOW + 1)).await.unwrap(), [] as [u64; 0]);
+    assert_eq!(store.first_comments(UnixMillis(0)).await.unwrap(), [900]);
+    assert_eq!(store.first_comments(UnixMillis(NOW + 1)).await.unwrap(), [] as [u64; 0]);
 }
 
 #[tokio::test]
 async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
     let (_home, store) = new_store().await;
-    assert_eq!(store.reopen(&key(), Token(1), Millis(NOW)).await.unwrap(), None);
-    store.begin(&run(1), &revision('a'), Millis(NOW)).await.unwrap();
+    assert_eq!(store.reopen(&key(), FencingToken(1), UnixMillis(NOW)).await.unwrap(), None);
+    store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let computed = computed(&run(1), 'a', vec![]);
     store.computed(&run(1), &computed).await.unwrap();
-    let published = ReviewRecord { ended: Millis(NOW), ..computed.outcome.clone() };
+    let published = ReviewRecord { ended: UnixMillis(NOW), ..computed.outcome.clone() };
     store.published(&run(1), &published).await.unwrap();
     let told = async || {
         (
-            store.ended_by_day(Loop::Review, Millis(0)).await.unwrap(),
+            store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap(),
             store.runs(&key(), 9).await.unwrap().len(),
         )
     };
     let before = told().await;
     // A run that is under way loses its right to write.
-    store.begin(&run(2), &revision('b'), Millis(NOW)).await.unwrap();
+    store.begin(&run(2), &revision('b'), UnixMillis(NOW)).await.unwrap();
 
-    assert_eq!(store.reopen(&key(), Token(3), Millis(NOW)).await.unwrap(), Some(run(1).id));
-    let again = RunRef { token: Token(3), ..run(1) };
-    let begun = store.begin(&again, &revision('a'), Millis(NOW)).await.unwrap();
-    assert_eq!(begun.last.map(|record| (record.run, record.ended)), Some((run(1).id, Millis(NOW))));
-    store.restated(&again, &Computed { findings: Vec::new(), ..computed.clone() }).await.unwrap();
+    assert_eq!(store.reopen(&key(), FencingToken(3), UnixMillis(NOW)).await.unwrap(), Some(run(1).id));
+    let again = RunRef { token: FencingToken(3), ..run(1) };
+    let begun = store.begin(&again, &revision('a'), UnixMillis(NOW)).await.unwrap();
+    assert_eq!(begun.last.map(|record| (record.run, record.ended)), Some((run(1).id, UnixMillis(NOW))));
+    store.restated(&again, &ComputedReview { findings: Vec::new(), ..computed.clone() }).await.unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), []);
     assert_eq!(told().await.0, before.0);
     assert_eq!(told().await.1, before.1 + 1, "the run that was under way");
     assert!(matches!(store.computed(&run(2), &computed).await, Err(StoreError::Fenced { .. })));
-    assert!(matches!(store.reopen(&key(), Token(3), Millis(NOW)).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(
+        store.reopen(&key(), FencingToken(3), UnixMillis(NOW)).await,
+        Err(StoreError::Fenced { .. })
+    ));
 }

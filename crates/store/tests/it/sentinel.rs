@@ -4,8 +4,10 @@
 use std::time::{Duration, Instant};
 
 use truing_core::id::PrId;
-use truing_core::port::{Described, Halted, Mark, Marked, Runs as _, Slots as _, StoreError};
-use truing_core::slot::{Limits, Loop};
+use truing_core::port::{
+    HaltPolicy, MarkOutcome, RunStore as _, SlotDescription, SlotMark, SlotStore as _, StoreError,
+};
+use truing_core::slot::{LoopKind, SlotLimits};
 
 use super::tls::{free_port, wait_for};
 use super::*;
@@ -89,14 +91,14 @@ async fn refused(url: &str) -> String {
     }
 }
 
-fn marked(number: u64) -> Mark {
+fn marked(number: u64) -> SlotMark {
     let key = PrId { forge: "github".into(), repository: "1".into(), number }.key();
     let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
-    Mark { key, described: Described { name, url, head: Some(sha('a')) }, of: Loop::Review }
+    SlotMark { key, described: SlotDescription { name, url, head: Some(sha('a')) }, of: LoopKind::Review }
 }
 
-async fn mark(store: &Store, number: u64) -> Result<Marked, StoreError> {
-    store.mark(&[marked(number)], &Limits::default(), Halted::Refused).await
+async fn mark(store: &Store, number: u64) -> Result<MarkOutcome, StoreError> {
+    store.mark(&[marked(number)], &SlotLimits::default(), HaltPolicy::Refused).await
 }
 
 /// Marks until a mark is accepted; the errors before that.
@@ -127,7 +129,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     for _ in 0..9 {
         last = store.fresh_token().await.unwrap().0;
     }
-    store.begin(&run(last), &revision('a'), Millis(NOW)).await.unwrap();
+    store.begin(&run(last), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let listener = store.clone();
     let told = tokio::spawn(async move { listener.changed().await });
 
@@ -140,15 +142,15 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     assert_eq!(other.list().await.unwrap().len(), 2, "the lost mark is the sweep's to find");
     let token = other.fresh_token().await.unwrap();
     assert!(token.0 <= last, "{} is not of the past", token.0);
-    let fenced = other.begin(&run(token.0), &revision('a'), Millis(NOW)).await.unwrap_err();
-    assert_eq!(fenced, StoreError::Fenced { key: key(), last: Token(last) });
+    let fenced = other.begin(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
+    assert_eq!(fenced, StoreError::Fenced { key: key(), last: FencingToken(last) });
 
     // Whoever knows greater numbers lets none of them be given again.
     assert!(marks_again(&store, 2).await.iter().all(|error| error.contains("reviews")));
     let token = other.fresh_token().await.unwrap();
     assert!(token.0 > last, "{} was given before", token.0);
-    other.begin(&run(token.0), &revision('a'), Millis(NOW)).await.unwrap();
-    let keys: Vec<Key> = store.list().await.unwrap().into_iter().map(|slot| slot.key).collect();
+    other.begin(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    let keys: Vec<SlotKey> = store.list().await.unwrap().into_iter().map(|slot| slot.key).collect();
     assert_eq!(keys, [1, 2, 3].map(|number| marked(number).key), "each once");
 
     // The news come from the new primary.

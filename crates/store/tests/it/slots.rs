@@ -3,25 +3,28 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use truing_core::id::{Key, Millis, Token, Version};
-use truing_core::port::{Moved, Runs, Slots};
-use truing_core::slot::{Hold, Loop, Slot, State, Why};
+use truing_core::id::{FencingToken, SlotKey, SlotVersion, UnixMillis};
+use truing_core::port::{RunStore, SlotStore, VersionConflict};
+use truing_core::slot::{HoldReason, LoopKind, Slot, SlotState, WaitReason};
 
 use super::{Home, new_store};
 
-pub(crate) fn key(number: u8) -> Key {
-    Key::new(format!("pr/github/1/{number}"))
+pub(crate) fn key(number: u8) -> SlotKey {
+    SlotKey::new(format!("pr/github/1/{number}"))
 }
 
 pub(crate) fn waiting(number: u8, at: i64) -> Slot {
-    Slot { state: State::Waiting { at: Millis(at), why: Why::Debounce }, ..Slot::new(key(number)) }
+    Slot {
+        state: SlotState::Waiting { at: UnixMillis(at), why: WaitReason::Debounce },
+        ..Slot::new(key(number))
+    }
 }
 
 fn leased(number: u8, deadline: i64) -> Slot {
-    let state = State::Leased {
-        token: Token(1),
-        deadline: Millis(deadline),
-        of: Loop::Review,
+    let state = SlotState::Leased {
+        token: FencingToken(1),
+        deadline: UnixMillis(deadline),
+        of: LoopKind::Review,
         serving: None,
         pausing: false,
     };
@@ -44,7 +47,7 @@ fn slots() -> impl Strategy<Value = Slot> {
         3 => (0..5u8, 0..9i64).prop_map(|(number, at)| waiting(number, at)),
         2 => (0..5u8, 0..9i64).prop_map(|(number, deadline)| leased(number, deadline)),
         1 => (0..5u8).prop_map(|number| {
-            Slot { state: State::Held { why: Hold::Parked }, ..Slot::new(key(number)) }
+            Slot { state: SlotState::Held { why: HoldReason::Parked }, ..Slot::new(key(number)) }
         }),
         2 => (0..5u8).prop_map(|number| Slot::new(key(number))),
     ]
@@ -64,14 +67,14 @@ fn ops() -> impl Strategy<Value = Op> {
 /// What the port's words say, on a map.
 #[derive(Default)]
 struct Model {
-    rows: BTreeMap<Key, Slot>,
+    rows: BTreeMap<SlotKey, Slot>,
     /// The greatest version or token ever given, or raised to.
     greatest: u64,
 }
 
 impl Model {
-    fn version(&self, key: &Key) -> Version {
-        self.rows.get(key).map_or(Version(0), |slot| slot.version)
+    fn version(&self, key: &SlotKey) -> SlotVersion {
+        self.rows.get(key).map_or(SlotVersion(0), |slot| slot.version)
     }
 
     fn due(&self, now: i64, limit: usize) -> Vec<Slot> {
@@ -87,14 +90,14 @@ impl Model {
     }
 
     /// Checks one answer of a commit and takes it over.
-    fn swapped(&mut self, expected: Version, slot: &Slot, answer: &Result<Version, Moved>) {
+    fn swapped(&mut self, expected: SlotVersion, slot: &Slot, answer: &Result<SlotVersion, VersionConflict>) {
         if self.version(&slot.key) != expected {
-            assert_eq!(*answer, Err(Moved));
+            assert_eq!(*answer, Err(VersionConflict));
             return;
         }
         let version = answer.expect("the version was right");
         if slot.remembers_nothing() {
-            assert_eq!(version, Version(0), "no row");
+            assert_eq!(version, SlotVersion(0), "no row");
             self.rows.remove(&slot.key);
             return;
         }
@@ -110,11 +113,11 @@ async fn check(ops: Vec<Op>) {
     for op in ops {
         match op {
             Op::Commit(changes) => {
-                let changes: Vec<(Version, Slot)> = changes
+                let changes: Vec<(SlotVersion, Slot)> = changes
                     .into_iter()
                     .map(|(right, slot)| {
                         let version = model.version(&slot.key);
-                        (if right { version } else { Version(version.0 + 1) }, slot)
+                        (if right { version } else { SlotVersion(version.0 + 1) }, slot)
                     })
                     .collect();
                 let answers = store.commit(&changes).await.unwrap();
@@ -124,10 +127,10 @@ async fn check(ops: Vec<Op>) {
                 }
             }
             Op::Due(now, limit) => {
-                assert_eq!(store.due(Millis(now), limit).await.unwrap(), model.due(now, limit));
+                assert_eq!(store.due(UnixMillis(now), limit).await.unwrap(), model.due(now, limit));
             }
             Op::Load(numbers) => {
-                let keys: Vec<Key> = numbers.into_iter().map(key).collect();
+                let keys: Vec<SlotKey> = numbers.into_iter().map(key).collect();
                 let expected: Vec<Slot> = keys
                     .iter()
                     .map(|key| model.rows.get(key).cloned().unwrap_or_else(|| Slot::new(key.clone())))
@@ -135,7 +138,7 @@ async fn check(ops: Vec<Op>) {
                 assert_eq!(store.load(&keys).await.unwrap(), expected);
             }
             Op::Raise(version) => {
-                store.raise(Version(version)).await.unwrap();
+                store.raise(SlotVersion(version)).await.unwrap();
                 model.greatest = model.greatest.max(version);
             }
             Op::Token => {
@@ -169,20 +172,21 @@ proptest! {
 #[tokio::test]
 async fn the_same_key_twice_in_a_batch_moves_on() {
     let (_home, store) = new_store().await;
-    let answers = store.commit(&[(Version(0), waiting(1, 1)), (Version(0), waiting(1, 2))]).await.unwrap();
-    assert_eq!(answers, [Ok(Version(1)), Err(Moved)]);
-    assert_eq!(store.due(Millis(1), 9).await.unwrap().len(), 1);
+    let answers =
+        store.commit(&[(SlotVersion(0), waiting(1, 1)), (SlotVersion(0), waiting(1, 2))]).await.unwrap();
+    assert_eq!(answers, [Ok(SlotVersion(1)), Err(VersionConflict)]);
+    assert_eq!(store.due(UnixMillis(1), 9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_deleted_rows_version_is_never_given_again() {
     let (_home, store) = new_store().await;
-    let first = store.commit(&[(Version(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
-    assert_eq!(store.commit(&[(first, Slot::new(key(1)))]).await.unwrap(), [Ok(Version(0))]);
+    let first = store.commit(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+    assert_eq!(store.commit(&[(first, Slot::new(key(1)))]).await.unwrap(), [Ok(SlotVersion(0))]);
     assert_eq!(store.list().await.unwrap(), []);
-    let second = store.commit(&[(Version(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+    let second = store.commit(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
     assert!(second > first);
-    assert_eq!(store.commit(&[(first, waiting(1, 5))]).await.unwrap(), [Err(Moved)]);
+    assert_eq!(store.commit(&[(first, waiting(1, 5))]).await.unwrap(), [Err(VersionConflict)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +195,7 @@ async fn of_two_processes_exactly_one_wins_each_swap() {
     const WRITERS: u64 = 6;
     let (home, one) = new_store().await;
     let other = home.open().await;
-    let mut expected = Version(0);
+    let mut expected = SlotVersion(0);
     for round in 0..ROUNDS {
         let mut attempts = tokio::task::JoinSet::new();
         for writer in 0..WRITERS {
@@ -201,7 +205,7 @@ async fn of_two_processes_exactly_one_wins_each_swap() {
                 .spawn(async move { (store.commit(&[(expected, slot.clone())]).await.unwrap()[0], slot) });
         }
         let answers = attempts.join_all().await;
-        let won: Vec<(Version, Slot)> = answers
+        let won: Vec<(SlotVersion, Slot)> = answers
             .into_iter()
             .filter_map(|(answer, slot)| answer.ok().map(|version| (version, Slot { version, ..slot })))
             .collect();
@@ -219,43 +223,55 @@ async fn of_two_processes_exactly_one_wins_each_swap() {
 async fn the_oldest_of_each_repository_come_before_the_second_oldest_of_any() {
     let (_home, store) = new_store().await;
     let slot = |repository: u64, number: u64, at: i64| {
-        let key = Key::new(format!("pr/github/{repository}/{number}"));
-        (Version(0), Slot { state: State::Waiting { at: Millis(at), why: Why::Debounce }, ..Slot::new(key) })
+        let key = SlotKey::new(format!("pr/github/{repository}/{number}"));
+        (
+            SlotVersion(0),
+            Slot {
+                state: SlotState::Waiting { at: UnixMillis(at), why: WaitReason::Debounce },
+                ..Slot::new(key)
+            },
+        )
     };
     let mut slots: Vec<_> = (0..1000).map(|number| slot(12, number, 1)).collect();
     slots.extend([slot(1, 9, 5), slot(1, 2, 7), slot(2, 12, 6), slot(1, 3, 99)]);
     store.commit(&slots).await.unwrap();
-    let due = store.due(Millis(9), 5).await.unwrap();
+    let due = store.due(UnixMillis(9), 5).await.unwrap();
     let keys: Vec<_> = due.iter().map(|slot| slot.key.as_str()).collect();
     assert_eq!(
         keys,
         ["pr/github/12/0", "pr/github/1/9", "pr/github/2/12", "pr/github/12/1", "pr/github/1/2"]
     );
-    assert_eq!(store.due(Millis(9), usize::MAX).await.unwrap().len(), 1003);
-    assert_eq!(store.next_due(Millis(7)).await.unwrap(), Some(Millis(7)));
-    assert_eq!(store.next_due(Millis(8)).await.unwrap(), Some(Millis(99)));
-    assert_eq!(store.next_due(Millis(100)).await.unwrap(), None);
+    assert_eq!(store.due(UnixMillis(9), usize::MAX).await.unwrap().len(), 1003);
+    assert_eq!(store.next_due(UnixMillis(7)).await.unwrap(), Some(UnixMillis(7)));
+    assert_eq!(store.next_due(UnixMillis(8)).await.unwrap(), Some(UnixMillis(99)));
+    assert_eq!(store.next_due(UnixMillis(100)).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn of_more_due_slots_than_are_looked_at_once_all_that_are_asked_for_come_each_once() {
     let (_home, store) = new_store().await;
     let slot = |repository: u64, number: u64, at: i64| {
-        let key = Key::new(format!("pr/github/{repository}/{number}"));
-        (Version(0), Slot { state: State::Waiting { at: Millis(at), why: Why::Debounce }, ..Slot::new(key) })
+        let key = SlotKey::new(format!("pr/github/{repository}/{number}"));
+        (
+            SlotVersion(0),
+            Slot {
+                state: SlotState::Waiting { at: UnixMillis(at), why: WaitReason::Debounce },
+                ..Slot::new(key)
+            },
+        )
     };
     let mut slots: Vec<_> = (0..9000).map(|number| slot(12, number, 1 + number as i64)).collect();
     slots.push(slot(1, 7, 9001));
     for some in slots.chunks(1000) {
         store.commit(some).await.unwrap();
     }
-    let due = store.due(Millis(9001), usize::MAX).await.unwrap();
+    let due = store.due(UnixMillis(9001), usize::MAX).await.unwrap();
     let keys: std::collections::BTreeSet<_> = due.iter().map(|slot| slot.key.as_str()).collect();
     assert_eq!((due.len(), keys.len()), (9001, 9001));
-    let first = store.due(Millis(9001), 2).await.unwrap();
+    let first = store.due(UnixMillis(9001), 2).await.unwrap();
     assert_eq!(
         first.iter().map(|slot| slot.key.as_str()).collect::<Vec<_>>(),
         ["pr/github/12/0", "pr/github/12/1"]
     );
-    assert_eq!(store.due(Millis(8500), usize::MAX).await.unwrap().len(), 8500);
+    assert_eq!(store.due(UnixMillis(8500), usize::MAX).await.unwrap().len(), 8500);
 }

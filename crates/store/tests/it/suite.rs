@@ -18,8 +18,8 @@ pub(crate) mod watchlist;
 
 use std::sync::atomic::AtomicU64;
 
-use truing_core::id::{PrId, Version};
-use truing_core::port::Slots as _;
+use truing_core::id::{PrId, SlotVersion};
+use truing_core::port::SlotStore as _;
 use truing_core::slot::Slot;
 
 use super::*;
@@ -59,12 +59,12 @@ impl Keeper {
         Self { number: NEXT.fetch_add(1, Ordering::Relaxed) }
     }
 
-    fn key(&self) -> Key {
+    fn key(&self) -> SlotKey {
         PrId { forge: "github".into(), repository: "1".into(), number: self.number }.key()
     }
 
     /// Commits a slot, which had this version before; the slot as it is kept.
-    fn commit(&mut self, before: Version, slot: Slot) -> Slot {
+    fn commit(&mut self, before: SlotVersion, slot: Slot) -> Slot {
         OF_SCHEDULES.with(|(runtime, _, store)| {
             runtime.block_on(async {
                 let version = store.commit(&[(before, slot.clone())]).await.unwrap().remove(0).unwrap();

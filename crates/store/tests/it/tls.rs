@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use truing_core::port::{Described, Halted, Mark, Slots as _};
-use truing_core::slot::{Limits, Loop};
+use truing_core::port::{HaltPolicy, SlotDescription, SlotMark, SlotStore as _};
+use truing_core::slot::{LoopKind, SlotLimits};
 
 use super::*;
 
@@ -38,9 +38,9 @@ async fn connecting_child() {
         Err(error) => error.to_string(),
         Ok(store) => {
             let (name, url) = ("acme/shop#7".into(), "https://example.com/7".into());
-            let described = Described { name, url, head: Some(sha('a')) };
-            let mark = Mark { key: key(), described, of: Loop::Review };
-            store.mark(&[mark], &Limits::default(), Halted::Refused).await.unwrap();
+            let described = SlotDescription { name, url, head: Some(sha('a')) };
+            let mark = SlotMark { key: key(), described, of: LoopKind::Review };
+            store.mark(&[mark], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
             let kept = store.load(&[key()]).await.unwrap().remove(0);
             if kept.pending.review.is_some() { "kept".into() } else { "not kept".into() }
         }

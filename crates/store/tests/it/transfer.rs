@@ -8,8 +8,8 @@ use std::pin::pin;
 use std::sync::atomic::AtomicUsize;
 use std::task::Poll;
 
-use truing_core::port::{Event, Operations as _, Runs as _, Slots as _};
-use truing_store::{Compared, Copied, TransferError, Zeros};
+use truing_core::port::{HistoryEvent, OperatorStore as _, RunStore as _, SlotStore as _};
+use truing_store::{CopiedPage, NulPolicy, TableComparison, TransferError};
 
 use self::fill::{fill, fill_many};
 use super::on_sqlite::ledger::{ask, granted, repo};
@@ -58,12 +58,12 @@ async fn filled(home: Home) -> (Home, Store) {
 }
 
 /// Copies a store as a process does that lives long enough.
-async fn copied(from: &Store, to: &Home) -> Vec<Compared> {
+async fn copied(from: &Store, to: &Home) -> Vec<TableComparison> {
     let target = to.open_target().await;
-    from.copy_to(&target, Zeros::Refuse, |_| ()).await.unwrap()
+    from.copy_to(&target, NulPolicy::Refuse, |_| ()).await.unwrap()
 }
 
-fn assert_alike(compared: &[Compared]) {
+fn assert_alike(compared: &[TableComparison]) {
     assert_eq!(compared.len(), 20, "the slots and every table");
     for table in compared {
         assert!(table.is_alike(), "{}: {table}", table.table);
@@ -108,8 +108,8 @@ async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
         assert!(store.fresh_token().await.unwrap() > token);
         let (next, _) = granted(store, &[repo(1_000)], ask(1, 1)).await;
         assert!(next.0 > last.0, "{next:?} after {last:?}");
-        let at = Millis(NOW + 1);
-        store.note(&[Event { at, key: key(), run: None, what: "later".into() }]).await.unwrap();
+        let at = UnixMillis(NOW + 1);
+        store.note(&[HistoryEvent { at, key: key(), run: None, what: "later".into() }]).await.unwrap();
         let latest = store.events(&key(), 1).await.unwrap();
         assert_eq!(latest[0].what, "later", "numbers of history go on");
     }
@@ -132,7 +132,7 @@ async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
     let servers = new_servers();
     copied(&source, &servers).await;
     let there = servers.open().await;
-    let late = Millis(NOW + 1_000_000_000);
+    let late = UnixMillis(NOW + 1_000_000_000);
     assert_eq!(there.due(late, 99).await.unwrap(), source.due(late, 99).await.unwrap());
     let counts = (there.census().await.unwrap().slots, source.census().await.unwrap().slots);
     assert_eq!(counts.0, counts.1);
@@ -149,12 +149,12 @@ async fn until(
     from: &Store,
     to: &Store,
     (pages, polls): (usize, usize),
-) -> Option<Result<Vec<Compared>, TransferError>> {
+) -> Option<Result<Vec<TableComparison>, TransferError>> {
     let (told, mut polled) = (AtomicUsize::new(0), 0);
     let count = |_| {
         told.fetch_add(1, Ordering::Relaxed);
     };
-    let mut copy = pin!(from.copy_to(to, Zeros::Refuse, count));
+    let mut copy = pin!(from.copy_to(to, NulPolicy::Refuse, count));
     let until = std::future::poll_fn(|context| {
         polled += 1;
         match copy.as_mut().poll(context) {
@@ -206,13 +206,13 @@ async fn a_copy_whose_connections_are_cut_at_any_page_ends_alike_at_the_latest_w
                AND pid <> pg_backend_pid()";
     let target = to.open_target().await;
     let mut told = Vec::new();
-    let cutting = |page: Copied| {
+    let cutting = |page: CopiedPage| {
         told.push(page);
         if told.len() % 5 == 0 {
             assert!(Server::shared().psql(records, &[cut]).1);
         }
     };
-    let first = source.copy_to(&target, Zeros::Refuse, cutting).await;
+    let first = source.copy_to(&target, NulPolicy::Refuse, cutting).await;
     drop(target);
     let done = match first {
         Ok(done) => done,
@@ -230,7 +230,7 @@ async fn of_two_that_fill_one_target_at_once_one_does_and_the_other_is_told_or_w
         let (_home, source) = filled(new_file_home()).await;
         fill_many(&source).await;
         let (one, other) = (to.open_target().await, to.open_target().await);
-        let fill = |target| source.copy_to(target, Zeros::Refuse, |_| ());
+        let fill = |target| source.copy_to(target, NulPolicy::Refuse, |_| ());
         let done = tokio::join!(fill(&one), fill(&other));
         let done = [done.0, done.1];
         assert!(done.iter().any(Result::is_ok), "{done:?}");
@@ -274,12 +274,12 @@ async fn a_target_that_somebody_changes_while_it_is_filled_stays_half_and_the_ta
     let (_home, source) = filled(new_file_home()).await;
     let to = new_servers();
     let target = to.open_target().await;
-    let changing = |page: Copied| {
+    let changing = |page: CopiedPage| {
         if page.table == "job" {
             to.change("DELETE FROM effect");
         }
     };
-    let error = source.copy_to(&target, Zeros::Refuse, changing).await.unwrap_err();
+    let error = source.copy_to(&target, NulPolicy::Refuse, changing).await.unwrap_err();
     let said = error.to_string();
     assert!(
         said.contains("table effect of PostgreSQL at") && said.contains("1 rows, 0 in the other store"),

@@ -1,13 +1,14 @@
 //! Repositories and commands of comments: what is remembered once, and what is never written twice.
 
 use truing_core::dismissal::Dismissal;
-use truing_core::id::{AccountId, FindingId, Key, Millis, PrId, RunId};
-use truing_core::outcome::{Outcome, OutcomeKind, Runtime};
+use truing_core::id::{AccountId, FindingId, PrId, RunId, SlotKey, UnixMillis};
+use truing_core::outcome::{OutcomeKind, ReviewOutcome, ReviewRuntime};
 use truing_core::port::{
-    Act, CommentKind, Described, Event, LastReviews, LeftHead, Moved, Obeyed, Origin, Repository, Revision,
-    RunRef, Runs, Slots, StoreError, UserRequest, Watchlist,
+    CommentKind, HistoryEvent, KnownRepository, LastReviews, OperatorAction, PullRevision, RequestOrigin,
+    RunRef, RunStore, SkippedHead, SlotDescription, SlotStore, StoreError, UserRequest, UserRequestOutcome,
+    VersionConflict, Watchlist,
 };
-use truing_core::slot::{Command, Limits, Loop, Slot};
+use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use truing_store::Store;
 
 use super::{NOW, computed, new_store, record, revision, run};
@@ -16,19 +17,19 @@ pub(crate) fn pr(repository: &str, number: u64) -> PrId {
     PrId { forge: "github".into(), repository: repository.into(), number }
 }
 
-pub(crate) fn repository(id: &str, name: &str, cursor: i64) -> Repository {
+pub(crate) fn repository(id: &str, name: &str, cursor: i64) -> KnownRepository {
     let (forge, id, name) = ("github".into(), id.into(), name.into());
-    Repository { forge, id, name, cursor: Millis(cursor), gone: None, onboarded: false }
+    KnownRepository { forge, id, name, cursor: UnixMillis(cursor), gone: None, onboarded: false }
 }
 
 async fn describe(store: &Store, pr: &PrId, name: &str) {
-    let described = Described { name: name.into(), url: format!("https://x/{name}"), head: None };
+    let described = SlotDescription { name: name.into(), url: format!("https://x/{name}"), head: None };
     store.describe(&[(pr.key(), described)]).await.unwrap();
 }
 
 /// A comment on a pull request of the first repository.
 pub(crate) fn comment(number: u64, kind: CommentKind, id: u64, at: i64) -> UserRequest {
-    UserRequest { pr: pr("1", number), origin: Origin::Comment { kind, id }, at: Millis(at) }
+    UserRequest { pr: pr("1", number), origin: RequestOrigin::Comment { kind, id }, at: UnixMillis(at) }
 }
 
 #[tokio::test]
@@ -57,14 +58,14 @@ async fn a_first_contact_ends_once_and_leaves_heads_that_no_run_was_about() {
     let of = repository("1", "octo/one", 5);
     store.remember(std::slice::from_ref(&of)).await.unwrap();
     assert!(!store.repositories("github").await.unwrap()[0].onboarded);
-    let left = |number: u64| LeftHead {
+    let left = |number: u64| SkippedHead {
         run: RunId::new(format!("left-{number}")),
         key: pr("1", number).key(),
         revision: revision('a'),
     };
     let begun =
         RunRef { id: RunId::new("begun"), key: pr("1", 8).key(), token: store.fresh_token().await.unwrap() };
-    store.begin(&begun, &revision('c'), Millis(NOW)).await.unwrap();
+    store.begin(&begun, &revision('c'), UnixMillis(NOW)).await.unwrap();
     store.leave(&[left(7), left(8)], "it was there before").await.unwrap();
     store.onboard(&of).await.unwrap();
     store.remember(std::slice::from_ref(&of)).await.unwrap();
@@ -81,17 +82,18 @@ async fn slots_of_a_repository_are_not_those_of_its_neighbours() -> Result<(), S
     let mut keys = Vec::new();
     for (repository, number) in [("1", 2), ("1", 30), ("10", 2), ("2", 2)] {
         let key = pr(repository, number).key();
-        let slot = Slot::new(key.clone()).on_event(Loop::Review, &Limits::default(), Millis(NOW)).slot;
+        let slot =
+            Slot::new(key.clone()).on_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW)).slot;
         store.commit(&[(slot.version, slot)]).await?;
         keys.push(key);
     }
-    let found: Vec<Key> = store.slots_of("github", "1").await?.into_iter().map(|slot| slot.key).collect();
+    let found: Vec<SlotKey> = store.slots_of("github", "1").await?.into_iter().map(|slot| slot.key).collect();
     assert_eq!(found, keys[..2]);
     Ok(())
 }
 
-fn outcome(kind: OutcomeKind) -> Outcome {
-    Outcome { kind, reason: None, until: None, runtime: Runtime::Rules }
+fn outcome(kind: OutcomeKind) -> ReviewOutcome {
+    ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Rules }
 }
 
 /// The heads that a run was about last, and that a run has settled last; `-` for none.
@@ -99,7 +101,7 @@ async fn last_heads(store: &Store) -> String {
     let keys = [pr("9", 9).key(), run(1).key];
     let last = store.last_reviews(&keys).await.unwrap();
     assert_eq!(last[0], LastReviews::default(), "there was no run");
-    let head = |revision: &Option<Revision>| {
+    let head = |revision: &Option<PullRevision>| {
         revision.as_ref().map_or("-", |revision| &revision.head.as_str()[..1]).to_owned()
     };
     head(&last[1].attempted) + &head(&last[1].settled)
@@ -108,7 +110,7 @@ async fn last_heads(store: &Store) -> String {
 #[tokio::test]
 async fn a_head_is_settled_when_a_run_has_published_it_and_not_when_one_has_begun() {
     let (_home, store) = new_store().await;
-    let now = Millis(NOW);
+    let now = UnixMillis(NOW);
     store.begin(&run(1), &revision('a'), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "a-", "it has begun");
     store.failed(&run(1), &outcome(OutcomeKind::Failed), now).await.unwrap();
@@ -130,7 +132,7 @@ async fn a_head_is_settled_when_a_run_has_published_it_and_not_when_one_has_begu
 #[tokio::test]
 async fn a_head_that_an_operator_has_dropped_is_settled_until_another_run_begins() {
     let (_home, store) = new_store().await;
-    let (now, key) = (Millis(NOW), run(1).key);
+    let (now, key) = (UnixMillis(NOW), run(1).key);
     let drop = async || store.skip_head(&RunId::new("dropped"), &key, "dropped by hand").await.unwrap();
     drop().await;
     assert_eq!(last_heads(&store).await, "--", "no run knows the head");
@@ -152,27 +154,28 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     let later = comment(8, CommentKind::Conversation, 4, NOW + 1);
     let of = repository("1", "octo/one", 1);
     store.tell(&[told.clone(), later.clone()], &of, None).await.unwrap();
-    store.tell(&[UserRequest { at: Millis(9), ..told.clone() }], &of, None).await.unwrap();
+    store.tell(&[UserRequest { at: UnixMillis(9), ..told.clone() }], &of, None).await.unwrap();
     assert_eq!(store.unserved("github", 10).await.unwrap(), [later.clone(), told.clone()], "by their number");
 
     let key = told.pr.key();
     let slot = store.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
-    let decision = slot.step(Command::Pause, &Limits::default(), Millis(NOW)).unwrap();
+    let decision = slot.step(SlotCommand::Pause, &SlotLimits::default(), UnixMillis(NOW)).unwrap();
     let dismissal = Dismissal {
         finding: FindingId::new("1:abcd-1"),
         snippet: "x".into(),
         reason: "wanted".into(),
         by: "ada".into(),
-        at: Millis(NOW),
+        at: UnixMillis(NOW),
         withdrawn: false,
         about: None,
         retraction: None,
     };
-    let event = Event { at: Millis(NOW), key: key.clone(), run: None, what: "paused by hand".into() };
-    let obeyed = Obeyed {
+    let event =
+        HistoryEvent { at: UnixMillis(NOW), key: key.clone(), run: None, what: "paused by hand".into() };
+    let obeyed = UserRequestOutcome {
         slot: (slot.version, decision.slot.clone()),
         events: vec![event.clone()],
-        act: Act::new("ada@github", "/review pause", key.as_str(), ""),
+        act: OperatorAction::new("ada@github", "/review pause", key.as_str(), ""),
         dismissal: Some(dismissal.clone()),
         allowed: None,
     };
@@ -182,14 +185,15 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     assert_eq!(store.audited(9).await.unwrap()[0].act, obeyed.act);
     assert_eq!(store.unserved("github", 10).await.unwrap(), std::slice::from_ref(&later));
     let of_it = RunRef { key: key.clone(), ..run(9) };
-    let begun = store.begin(&of_it, &revision('a'), Millis(NOW)).await.unwrap();
+    let begun = store.begin(&of_it, &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.dismissals, [dismissal]);
     let other = RunRef { key: pr("1", 8).key(), ..run(9) };
-    assert_eq!(store.begin(&other, &revision('a'), Millis(NOW)).await.unwrap().dismissals, []);
+    assert_eq!(store.begin(&other, &revision('a'), UnixMillis(NOW)).await.unwrap().dismissals, []);
 
     // Decided on a row that has moved on: nothing of it is done, and it is still to be served.
-    let stale = Obeyed { act: Act::new("eve@github", "/review", key.as_str(), ""), ..obeyed };
-    assert_eq!(store.served(&later, Some(&stale)).await.unwrap(), Err(Moved));
+    let stale =
+        UserRequestOutcome { act: OperatorAction::new("eve@github", "/review", key.as_str(), ""), ..obeyed };
+    assert_eq!(store.served(&later, Some(&stale)).await.unwrap(), Err(VersionConflict));
     assert_eq!(store.audited(9).await.unwrap().len(), 1);
     assert_eq!(store.served(&later, None).await.unwrap(), Ok(()));
     assert_eq!(store.unserved("github", 10).await.unwrap(), []);
@@ -208,9 +212,9 @@ async fn comments_of_one_repository_do_not_take_the_places_of_others() {
     }
     let unserved = async |limit| -> Vec<u64> {
         let number = |told: UserRequest| match told.origin {
-            Origin::Comment { id, .. } => id,
-            Origin::Check { account, .. } => account.as_str().parse().unwrap(),
-            Origin::Label { .. } => 0,
+            RequestOrigin::Comment { id, .. } => id,
+            RequestOrigin::Check { account, .. } => account.as_str().parse().unwrap(),
+            RequestOrigin::Label { .. } => 0,
         };
         store.unserved("github", limit).await.unwrap().into_iter().map(number).collect()
     };
@@ -222,9 +226,11 @@ async fn comments_of_one_repository_do_not_take_the_places_of_others() {
 async fn a_button_asks_again_once_it_was_served() {
     let (_home, store) = new_store().await;
     let pressed = |account: u64, number, at| {
-        let origin =
-            Origin::Check { account: AccountId::new(account.to_string()), login: format!("login{account}") };
-        UserRequest { pr: pr("1", number), origin, at: Millis(at) }
+        let origin = RequestOrigin::Check {
+            account: AccountId::new(account.to_string()),
+            login: format!("login{account}"),
+        };
+        UserRequest { pr: pr("1", number), origin, at: UnixMillis(at) }
     };
     let (first, other) = (pressed(5, 7, 1), pressed(6, 7, 2));
     let of = repository("1", "octo/one", 1);
@@ -251,7 +257,7 @@ async fn the_pull_requests_that_were_looked_at_at_a_head_are_found() {
         [("1", 7, 1, 'a'), ("1", 7, 2, 'a'), ("1", 8, 3, 'a'), ("1", 9, 4, 'b'), ("10", 7, 5, 'a')]
     {
         let run = RunRef { key: pr(repository, number).key(), ..run(token) };
-        store.begin(&run, &revision(head), Millis(NOW)).await.unwrap();
+        store.begin(&run, &revision(head), UnixMillis(NOW)).await.unwrap();
     }
     let found = store.reviewed_at("github", "1", &revision('a').head).await.unwrap();
     assert_eq!(found, [pr("1", 7), pr("1", 8)]);
@@ -262,8 +268,8 @@ async fn a_label_that_is_set_again_while_it_is_served_is_served_again() {
     let (_home, store) = new_store().await;
     let label = |at| UserRequest {
         pr: pr("1", 7),
-        origin: Origin::Label { name: "truing:converge".into() },
-        at: Millis(at),
+        origin: RequestOrigin::Label { name: "truing:converge".into() },
+        at: UnixMillis(at),
     };
     let of = repository("1", "octo/one", 1);
     store.tell(&[label(5)], &of, None).await.unwrap();

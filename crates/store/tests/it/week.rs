@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use truing_core::id::{Key, Millis, RunId, Sha, Span, Token};
-use truing_core::port::{Described, Halted, Mark, RunRef, Slots};
-use truing_core::slot::{Command, Hold, Limits, Loop, Slot, State};
+use truing_core::id::{FencingToken, RunId, Sha, SlotKey, TimeSpan, UnixMillis};
+use truing_core::port::{HaltPolicy, RunRef, SlotDescription, SlotMark, SlotStore};
+use truing_core::slot::{HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotState};
 use truing_store::Store;
 
 use self::worker::{Came, compute, finish, look, publish, take};
@@ -86,7 +86,7 @@ struct Pull {
 }
 
 impl Pull {
-    fn event(&mut self, limits: &Limits, now: i64) {
+    fn event(&mut self, limits: &SlotLimits, now: i64) {
         let goes_on = |(start, last, _): &(i64, i64, u32)| {
             now < (last + limits.quiet.0).min(start + limits.storm_max.0)
         };
@@ -132,7 +132,7 @@ struct Counted {
 struct Company {
     path: PathBuf,
     wall: Arc<Hand>,
-    limits: Limits,
+    limits: SlotLimits,
     workers: usize,
     random: Random,
     pulls: Vec<Pull>,
@@ -141,12 +141,12 @@ struct Company {
     counted: Counted,
 }
 
-fn key_of(at: usize) -> Key {
-    Key::new(format!("pr/github/{}/{at}", 1 + at % 200))
+fn key_of(at: usize) -> SlotKey {
+    SlotKey::new(format!("pr/github/{}/{at}", 1 + at % 200))
 }
 
 /// The number at the end of a key.
-fn at_of(key: &Key) -> usize {
+fn at_of(key: &SlotKey) -> usize {
     key.as_str().rsplit('/').next().unwrap().parse().unwrap()
 }
 
@@ -159,7 +159,7 @@ impl Company {
         let mut company = Self {
             path,
             wall: Hand::at(NOW),
-            limits: Limits::default(),
+            limits: SlotLimits::default(),
             workers: usize::try_from(WORKERS.max(each / PULLS_OF_A_WORKER)).unwrap(),
             random: Random(42),
             pulls: Vec::new(),
@@ -238,7 +238,7 @@ impl Company {
                 self.retry_parked(&store).await;
             }
             // The night is long: on to the next thing that happens.
-            let wakes = store.next_due(Millis(i64::MIN)).await.unwrap().map(|wakes| wakes.0 - NOW);
+            let wakes = store.next_due(UnixMillis(i64::MIN)).await.unwrap().map(|wakes| wakes.0 - NOW);
             let planned = self.plan.keys().next().copied();
             let working = self.work.iter().map(|work| work.due.min(work.beat)).min();
             let Some(next) = [wakes, planned, working].into_iter().flatten().min() else {
@@ -247,7 +247,7 @@ impl Company {
                     .await
                     .unwrap()
                     .iter()
-                    .any(|slot| slot.state == State::Held { why: Hold::Parked });
+                    .any(|slot| slot.state == SlotState::Held { why: HoldReason::Parked });
                 if parked {
                     at = (at / HOUR + 1) * HOUR;
                     continue;
@@ -275,10 +275,10 @@ impl Company {
                 let head = Some(commit_id(pull, is.head));
                 let (name, url) =
                     (format!("acme/r{}#{pull}", pull % 200), format!("https://forge.example/{pull}"));
-                marks.push(Mark {
+                marks.push(SlotMark {
                     key: key_of(pull),
-                    described: Described { name, url, head },
-                    of: Loop::Review,
+                    described: SlotDescription { name, url, head },
+                    of: LoopKind::Review,
                 });
                 let now = store.now().await.unwrap();
                 is.event(&self.limits, now.0);
@@ -286,7 +286,7 @@ impl Company {
             }
         }
         if !marks.is_empty() {
-            store.mark(&marks, &self.limits, Halted::Refused).await.unwrap();
+            store.mark(&marks, &self.limits, HaltPolicy::Refused).await.unwrap();
         }
     }
 
@@ -304,14 +304,14 @@ impl Company {
             let mut changes = Vec::new();
             for slot in due {
                 let command = match slot.state {
-                    State::Waiting { .. } if free == 0 => continue,
-                    State::Waiting { .. } => Command::Lease,
-                    State::Leased { .. } => Command::Expire,
-                    State::Idle => Command::Tidy,
-                    State::Held { .. } => continue,
+                    SlotState::Waiting { .. } if free == 0 => continue,
+                    SlotState::Waiting { .. } => SlotCommand::Lease,
+                    SlotState::Leased { .. } => SlotCommand::Expire,
+                    SlotState::Idle => SlotCommand::Tidy,
+                    SlotState::Held { .. } => continue,
                 };
                 let Ok(decision) = slot.step(command, &self.limits, now) else { continue };
-                free -= usize::from(command == Command::Lease);
+                free -= usize::from(command == SlotCommand::Lease);
                 changes.push((slot.version, decision.slot));
             }
             if changes.is_empty() {
@@ -320,14 +320,14 @@ impl Company {
             for (committed, (_, slot)) in store.commit(&changes).await.unwrap().into_iter().zip(changes) {
                 committed.unwrap();
                 match slot.state {
-                    State::Leased { token, .. } => self.leased(&slot, token, at),
-                    State::Held { .. } | State::Idle | State::Waiting { .. } => {}
+                    SlotState::Leased { token, .. } => self.leased(&slot, token, at),
+                    SlotState::Held { .. } | SlotState::Idle | SlotState::Waiting { .. } => {}
                 }
             }
         }
     }
 
-    fn leased(&mut self, slot: &Slot, token: Token, at: i64) {
+    fn leased(&mut self, slot: &Slot, token: FencingToken, at: i64) {
         self.counted.leases += 1;
         let pull = at_of(&slot.key);
         let is = &mut self.pulls[pull];
@@ -352,12 +352,12 @@ impl Company {
         if beating.is_empty() {
             return;
         }
-        let keys: Vec<Key> = beating.iter().map(|work| work.run.key.clone()).collect();
+        let keys: Vec<SlotKey> = beating.iter().map(|work| work.run.key.clone()).collect();
         let now = store.now().await.unwrap();
         let mut changes = Vec::new();
         for (slot, work) in store.load(&keys).await.unwrap().into_iter().zip(beating) {
             work.beat = at + HEARTBEAT;
-            let decision = slot.step(Command::Heartbeat(work.run.token), &self.limits, now).unwrap();
+            let decision = slot.step(SlotCommand::Heartbeat(work.run.token), &self.limits, now).unwrap();
             changes.push((slot.version, decision.slot));
         }
         for committed in store.commit(&changes).await.unwrap() {
@@ -439,16 +439,16 @@ impl Company {
     async fn restarted(&mut self, store: &Store) {
         self.work.clear();
         for slot in store.orphans().await.unwrap() {
-            take(store, &slot.key, Command::HandBack(slot.token().unwrap()), &self.limits).await.unwrap();
+            take(store, &slot.key, SlotCommand::HandBack(slot.token().unwrap()), &self.limits).await.unwrap();
         }
     }
 
     /// The engineer on call makes what was given up due again.
     async fn retry_parked(&mut self, store: &Store) {
         for slot in store.list().await.unwrap() {
-            if slot.state == (State::Held { why: Hold::Parked }) {
+            if slot.state == (SlotState::Held { why: HoldReason::Parked }) {
                 self.counted.parked += 1;
-                take(store, &slot.key, Command::Retry, &self.limits).await.unwrap();
+                take(store, &slot.key, SlotCommand::Retry, &self.limits).await.unwrap();
             }
         }
     }
@@ -471,9 +471,10 @@ async fn days_of_a_busy_company_keep_every_promise() {
     let unreviewed: BTreeSet<usize> =
         (0..pulls.len()).filter(|at| pulls[*at].reviewed != pulls[*at].head).collect();
     assert_eq!(unreviewed, BTreeSet::new(), "pull requests not reviewed at their last head");
-    assert!(counted.latest <= LATEST, "a settled head waited for {:?}", Span(counted.latest));
+    assert!(counted.latest <= LATEST, "a settled head waited for {:?}", TimeSpan(counted.latest));
     let left: Vec<Slot> = store.list().await.unwrap();
-    let held = left.iter().filter(|slot| slot.state == State::Held { why: Hold::Cancelled }).count();
+    let held =
+        left.iter().filter(|slot| slot.state == SlotState::Held { why: HoldReason::Cancelled }).count();
     assert_eq!(left.len(), held, "{left:?}");
     drop(store);
     let bytes = std::fs::metadata(folder.path().join("truing.db")).unwrap().len();

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use serde::Serialize;
 use truing_store::BackupError;
 
-use super::error::{CliError, Exit};
-use super::{Context, Format, runtime};
-use crate::wiring::store::Place;
+use super::error::{CliError, CommandExit};
+use super::{CliFormat, CommandContext, runtime};
+use crate::wiring::store::StoreLocation;
 
 /// Copy the database to a file, also while a service uses it
 ///
 /// The copy is the whole store at one instant. It must not exist yet. Keep `marker.key` with it, which lies beside the
 /// database: without that key, Truing does not recognise the comments that it posted before.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct BackupArgs {
     /// The file to make
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -22,17 +22,17 @@ pub struct Args {
 
 /// The answer for scripts.
 #[derive(Serialize)]
-struct Answer {
+struct BackupJson {
     file: String,
     bytes: u64,
     /// The key of markers that belongs to it, if it lies beside the database.
     marker_key: Option<String>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let place = Place::of(&config, &context.environment)?;
+        let place = StoreLocation::of(&config, &context.environment)?;
         let Some(store) = place.existing().await? else {
             let path = &place;
             return Err(CliError::usage("no_store", format!("there is no database at {path}"))
@@ -49,20 +49,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             }
         })?;
         let key = store.path().map(|path| path.with_file_name("marker.key")).filter(|key| key.exists());
-        let answer = Answer {
+        let answer = BackupJson {
             file: args.file.display().to_string(),
             bytes: std::fs::metadata(&args.file).map_or(0, |file| file.len()),
             marker_key: key.map(|key| key.display().to_string()),
         };
-        match context.output.format() == Format::Json {
+        match context.output.format() == CliFormat::Json {
             true => context.output.json(&answer)?,
             false => context.output.data(screen(&answer))?,
         }
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     })
 }
 
-fn screen(answer: &Answer) -> String {
+fn screen(answer: &BackupJson) -> String {
     let mut text = format!("{}: {}\n", answer.file, truing_core::line::counted(answer.bytes, "byte"));
     if let Some(key) = &answer.marker_key {
         text += &format!("keep with it: {key}\n");

@@ -4,32 +4,32 @@ use std::fmt::Write as _;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use truing_core::id::Key;
+use truing_core::id::SlotKey;
 use truing_core::line::counted;
-use truing_core::port::{Act, Operations as _, RunRef, Runs as _};
-use truing_core::slot::{Command, Loop, Then};
-use truing_core::sync::job::{self, Job};
+use truing_core::port::{OperatorAction, OperatorStore as _, RunRef, RunStore as _};
+use truing_core::slot::{LoopKind, SlotCommand, StepOutcome};
+use truing_core::sync::job::{self, JobState};
 use truing_loops::machine::new_run_id;
 use truing_loops::slots::{StepError, step};
 use truing_loops::text::instant;
 use truing_service::by_hand;
 use truing_store::Store;
 
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::sync::not_run;
 use super::target::{actor, at_work, existing_store, store_error};
-use super::{Context, runtime};
+use super::{CommandContext, runtime};
 use crate::wiring;
 
 /// Show and close the circuit breakers of sync jobs
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct BreakerArgs {
     #[command(subcommand)]
-    action: Action,
+    action: BreakerCommand,
 }
 
 #[derive(Subcommand, Debug)]
-enum Action {
+enum BreakerCommand {
     /// List all circuit breakers
     List,
     /// Show one, with its failures
@@ -44,7 +44,7 @@ enum Action {
     },
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &BreakerArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     let limits = wiring::limits(&config.review, config.server.lease);
     runtime::start()?.block_on(async {
@@ -54,15 +54,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             None => vec![],
         };
         match &args.action {
-            Action::List => {
+            BreakerCommand::List => {
                 let rows: Vec<Value> = jobs.iter().map(|(key, job)| row(key, job)).collect();
                 context.output.answer(&rows, || list(&jobs))?;
             }
-            Action::Show { key } => {
+            BreakerCommand::Show { key } => {
                 let (key, job) = find(&jobs, key)?;
                 context.output.answer(&row(key, job), || show(key, job))?;
             }
-            Action::Reset { key } => {
+            BreakerCommand::Reset { key } => {
                 let (key, _) = find(&jobs, key)?;
                 let store = store.as_ref().ok_or_else(|| unknown(key.as_str()))?;
                 let _at_work = at_work(store, &limits).await?;
@@ -70,12 +70,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 context.output.say(format_args!("{key}: closed; the next run starts without past failures"));
             }
         }
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     })
 }
 
-fn find<'a>(jobs: &'a [(Key, Job)], text: &str) -> Result<(&'a Key, &'a Job), CliError> {
-    let wanted = [Key::new(text), job::key(text)];
+fn find<'a>(jobs: &'a [(SlotKey, JobState)], text: &str) -> Result<(&'a SlotKey, &'a JobState), CliError> {
+    let wanted = [SlotKey::new(text), job::key(text)];
     let found = jobs.iter().find(|(key, _)| wanted.contains(key));
     found.map(|(key, job)| (key, job)).ok_or_else(|| unknown(text))
 }
@@ -88,24 +88,24 @@ fn unknown(text: &str) -> CliError {
 /// Closes it, behind the fence: not while the job runs.
 async fn reset(
     store: &Store,
-    key: &Key,
-    limits: &truing_core::slot::Limits,
+    key: &SlotKey,
+    limits: &truing_core::slot::SlotLimits,
     by: &str,
 ) -> Result<(), CliError> {
-    let lease = by_hand::lease_record(store, key, Loop::Sync, limits).await;
+    let lease = by_hand::lease_record(store, key, LoopKind::Sync, limits).await;
     let lease = lease.map_err(|error| not_run(job::of_key(key).unwrap_or_default(), error.into()))?;
     let run = RunRef { id: new_run_id(), key: key.clone(), token: lease.token };
     let mut job = store.begin_job(&run).await.map_err(store_error)?;
     job.breaker.reset();
     store.keep_job(&run, &job).await.map_err(store_error)?;
-    store.audit(&[Act::new(by, "breaker reset", key.as_str(), "")]).await.map_err(store_error)?;
-    match step(store, key, Command::Finish(lease.token, Then::Idle), limits).await {
+    store.audit(&[OperatorAction::new(by, "breaker reset", key.as_str(), "")]).await.map_err(store_error)?;
+    match step(store, key, SlotCommand::Finish(lease.token, StepOutcome::Idle), limits).await {
         Ok(_) | Err(StepError::Refused(_)) => Ok(()),
         Err(StepError::Store(error)) => Err(store_error(error)),
     }
 }
 
-fn row(key: &Key, job: &Job) -> Value {
+fn row(key: &SlotKey, job: &JobState) -> Value {
     let (failures, streak) = job.breaker.counts();
     json!({
         "key": key,
@@ -122,11 +122,11 @@ fn row(key: &Key, job: &Job) -> Value {
     })
 }
 
-fn list(jobs: &[(Key, Job)]) -> String {
+fn list(jobs: &[(SlotKey, JobState)]) -> String {
     if jobs.is_empty() {
         return "no job has run yet\n".to_owned();
     }
-    let line = |(key, job): &(Key, Job)| {
+    let line = |(key, job): &(SlotKey, JobState)| {
         let (failures, streak) = job.breaker.counts();
         format!(
             "{key}  {}  {} of one release, {streak} in a row\n",
@@ -137,7 +137,7 @@ fn list(jobs: &[(Key, Job)]) -> String {
     jobs.iter().map(line).collect()
 }
 
-fn show(key: &Key, job: &Job) -> String {
+fn show(key: &SlotKey, job: &JobState) -> String {
     let mut text = list(&[(key.clone(), job.clone())]);
     for failure in job.breaker.failures() {
         let _ = writeln!(text, "  {}  {:<10}  {}", instant(failure.at), failure.version, failure.why);

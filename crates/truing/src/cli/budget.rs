@@ -4,32 +4,32 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use truing_config::{BudgetConfig, Config};
-use truing_core::id::Key;
-use truing_core::ledger::{Drawn, LevelKind};
+use truing_core::id::SlotKey;
+use truing_core::ledger::{BudgetLevelKind, BudgetUsage};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Ledger as _, Runs as _, Watchlist as _};
-use truing_loops::budget::{Priced, PricedBy, PricesError};
-use truing_model::price::{Prices, Rates};
+use truing_core::port::{Ledger as _, RunStore as _, Watchlist as _};
+use truing_loops::budget::{EffectivePrices, PriceFileError, PriceSource};
+use truing_model::price::{ModelPrices, TokenRates};
 use truing_store::Store;
 
 mod spend;
 
 use super::columns::folded;
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::since::TimeStart;
 use super::target::{existing_store, store_error};
-use super::{Context, runtime};
+use super::{CommandContext, runtime};
 
 /// Show what models have cost, the limits, and the prices
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct BudgetArgs {
     #[command(subcommand)]
-    what: What,
+    what: BudgetCommand,
 }
 
 /// What to show.
 #[derive(clap::Subcommand, Debug)]
-enum What {
+enum BudgetCommand {
     /// Show what is spent and reserved of each limit, this month and today (UTC)
     ///
     /// First what is spent of all limits of one kind together, then each limit, the most money first. The same money counts on
@@ -61,8 +61,8 @@ const ROWS: usize = 25;
 
 /// A level as scripts see it (cli.md, "Service").
 #[derive(Serialize)]
-pub(super) struct Row {
-    level: LevelKind,
+pub(super) struct BudgetRow {
+    level: BudgetLevelKind,
     key: String,
     period: String,
     spent_micro_usd: u64,
@@ -70,8 +70,8 @@ pub(super) struct Row {
     limit_micro_usd: u64,
 }
 
-impl From<&Drawn> for Row {
-    fn from(Drawn { level, spent, reserved }: &Drawn) -> Self {
+impl From<&BudgetUsage> for BudgetRow {
+    fn from(BudgetUsage { level, spent, reserved }: &BudgetUsage) -> Self {
         Self {
             level: level.kind,
             key: level.key.clone(),
@@ -83,16 +83,16 @@ impl From<&Drawn> for Row {
     }
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &BudgetArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.what {
-        What::Show { by: None, since: _ } => show(context)?,
-        What::Show { by: Some(SpendGrouping::Repository), since } => spend::show(*since, context)?,
-        What::Prices { model } => prices(model.as_deref(), context)?,
+        BudgetCommand::Show { by: None, since: _ } => show(context)?,
+        BudgetCommand::Show { by: Some(SpendGrouping::Repository), since } => spend::show(*since, context)?,
+        BudgetCommand::Prices { model } => prices(model.as_deref(), context)?,
     }
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
-fn show(context: &Context) -> Result<(), CliError> {
+fn show(context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let (mut drawn, mut names) = (Vec::new(), BTreeMap::new());
@@ -100,27 +100,28 @@ fn show(context: &Context) -> Result<(), CliError> {
             drawn = store.drawn().await.map_err(store_error)?;
             names = called(&store, &drawn).await?;
         }
-        let rows: Vec<Row> = drawn.iter().map(Row::from).collect();
+        let rows: Vec<BudgetRow> = drawn.iter().map(BudgetRow::from).collect();
         context.output.answer(&rows, || format!("{}\n{}", screen(&drawn, &names), limits(&config)))
     })
 }
 
 /// What people call the pull requests and repositories that levels are named by.
-async fn called(store: &Store, drawn: &[Drawn]) -> Result<BTreeMap<String, String>, CliError> {
+async fn called(store: &Store, drawn: &[BudgetUsage]) -> Result<BTreeMap<String, String>, CliError> {
     let mut names = BTreeMap::new();
     let of = |kind| drawn.iter().filter(move |drawn| drawn.level.kind == kind).map(|drawn| &drawn.level.key);
-    let heads = of(LevelKind::Review).filter_map(|key| Some((key, key.rsplit_once('@')?)));
+    let heads = of(BudgetLevelKind::Review).filter_map(|key| Some((key, key.rsplit_once('@')?)));
     let heads = heads.map(|(key, (pull, head))| (key, pull, Some(head)));
-    let pulls = of(LevelKind::PullAsk).chain(of(LevelKind::Pull)).map(|key| (key, key.as_str(), None));
+    let pulls =
+        of(BudgetLevelKind::PullAsk).chain(of(BudgetLevelKind::Pull)).map(|key| (key, key.as_str(), None));
     let pulls: Vec<(&String, &str, Option<&str>)> = heads.chain(pulls).collect();
-    let keys: Vec<Key> = pulls.iter().map(|(_, pull, _)| Key::new(*pull)).collect();
+    let keys: Vec<SlotKey> = pulls.iter().map(|(_, pull, _)| SlotKey::new(*pull)).collect();
     let described = store.described(&keys).await.map_err(store_error)?;
     for ((key, pull, head), described) in pulls.into_iter().zip(described) {
         let name = described.map_or_else(|| pull.to_owned(), |described| described.name);
         let head = head.map(|head| head.chars().take(10).collect::<String>());
         names.insert(key.clone(), head.map_or_else(|| name.clone(), |head| format!("{name} at {head}")));
     }
-    let days = of(LevelKind::RepoDay).chain(of(LevelKind::ConvergeDay));
+    let days = of(BudgetLevelKind::RepoDay).chain(of(BudgetLevelKind::ConvergeDay));
     let forges: BTreeSet<&str> = days.filter_map(|key| Some(key.split_once('/')?.0)).collect();
     for forge in forges {
         for repository in store.repositories(forge).await.map_err(store_error)? {
@@ -130,16 +131,16 @@ async fn called(store: &Store, drawn: &[Drawn]) -> Result<BTreeMap<String, Strin
     Ok(names)
 }
 
-fn screen(drawn: &[Drawn], names: &BTreeMap<String, String>) -> String {
+fn screen(drawn: &[BudgetUsage], names: &BTreeMap<String, String>) -> String {
     if drawn.is_empty() {
         return "nothing is spent in this month\n".to_owned();
     }
     let heads = format!("{:>12}{:>12}{:>6}{:>12}  of\n", "spent", "limit", "part", "in flight");
     let mut text = format!("All limits of a kind together\n{heads}");
-    for kind in LevelKind::ALL.into_iter().rev() {
+    for kind in BudgetLevelKind::ALL.into_iter().rev() {
         let of = drawn.iter().filter(|drawn| drawn.level.kind == kind);
         let count = of.clone().count();
-        let sum = |part: fn(&Drawn) -> MicroUsd| {
+        let sum = |part: fn(&BudgetUsage) -> MicroUsd| {
             MicroUsd(of.clone().map(|drawn| part(drawn).0).fold(0, u64::saturating_add))
         };
         if count > 0 {
@@ -147,10 +148,10 @@ fn screen(drawn: &[Drawn], names: &BTreeMap<String, String>) -> String {
             text += &folded(&numbers(all), &format!("{} ({count})", kind.as_str()));
         }
     }
-    let mut rows: Vec<&Drawn> = drawn.iter().collect();
+    let mut rows: Vec<&BudgetUsage> = drawn.iter().collect();
     rows.sort_by_key(|drawn| std::cmp::Reverse((drawn.spent, drawn.reserved)));
     text += &format!("\nEach limit, the most money first\n{heads}");
-    for Drawn { level, spent, reserved } in rows.iter().take(ROWS) {
+    for BudgetUsage { level, spent, reserved } in rows.iter().take(ROWS) {
         let name = names.get(&level.key).unwrap_or(&level.key);
         let words = [level.kind.as_str(), &level.period, name].into_iter().filter(|word| !word.is_empty());
         let words = words.collect::<Vec<_>>().join(" ");
@@ -219,8 +220,8 @@ fn numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
 }
 
 /// One level's sums in words.
-pub(super) fn sums(drawn: &Drawn) -> String {
-    let Drawn { level, spent, reserved } = drawn;
+pub(super) fn sums(drawn: &BudgetUsage) -> String {
+    let BudgetUsage { level, spent, reserved } = drawn;
     let flight = if reserved.0 == 0 { String::new() } else { format!(", {reserved} in flight") };
     let part = (u128::from(spent.0) * 100).checked_div(u128::from(level.limit.0));
     let part = part.map(|part| format!(" ({part} %)")).unwrap_or_default();
@@ -237,22 +238,22 @@ struct PriceRow<'a> {
     cache_read_micro_usd: u64,
     cache_write_5m_micro_usd: u64,
     cache_write_1h_micro_usd: u64,
-    priced_by: Option<PricedBy>,
+    priced_by: Option<PriceSource>,
     #[serde(skip)]
-    rates: &'a Rates,
+    rates: &'a TokenRates,
 }
 
 /// Prices that cannot be had are wrong use: the operator named the file.
-impl From<PricesError> for CliError {
-    fn from(error: PricesError) -> Self {
+impl From<PriceFileError> for CliError {
+    fn from(error: PriceFileError) -> Self {
         Self::usage("bad_prices", error.to_string())
             .hint("`budget.prices` must name a file in LiteLLM's format; `[price.\"model\"]` declares single prices")
     }
 }
 
-fn prices(model: Option<&str>, context: &Context) -> Result<(), CliError> {
-    let priced = Priced::new(&context.config(&[])?)?;
-    let dated = Prices::builtin_date().map_err(PricesError::from)?;
+fn prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliError> {
+    let priced = EffectivePrices::new(&context.config(&[])?)?;
+    let dated = ModelPrices::builtin_date().map_err(PriceFileError::from)?;
     let wanted = priced.prices.all().filter(|(name, _)| model.is_none_or(|model| model == *name));
     let rows: Vec<PriceRow<'_>> = wanted
         .flat_map(|(model, price)| price.tiers().map(move |(above, rates)| (model, above, rates)))
@@ -283,16 +284,16 @@ fn price_screen(rows: &[PriceRow<'_>], dated: &str) -> String {
         "input", "output", "cached", "for 5 m", "for 1 h"
     );
     for PriceRow { model, above_prompt_tokens, priced_by, rates, .. } in rows {
-        let Rates { input, output, cache_read, cache_write_5m, cache_write_1h } = rates;
+        let TokenRates { input, output, cache_read, cache_write_5m, cache_write_1h } = rates;
         let label = format!("{input:>9}{output:>9}{cache_read:>8}{cache_write_5m:>9}{cache_write_1h:>9}  ");
         let tier = match above_prompt_tokens {
             0 => String::new(),
             tokens => format!(" with more than {tokens} tokens"),
         };
         let by = match priced_by {
-            Some(PricedBy::File) => " (file)",
-            Some(PricedBy::Configuration) => " (configured)",
-            Some(PricedBy::BuiltIn) | None => "",
+            Some(PriceSource::File) => " (file)",
+            Some(PriceSource::Configuration) => " (configured)",
+            Some(PriceSource::BuiltIn) | None => "",
         };
         text += &folded(&label, &format!("{model}{tier}{by}"));
     }
@@ -303,13 +304,17 @@ fn price_screen(rows: &[PriceRow<'_>], dated: &str) -> String {
 mod tests {
     use truing_config::environment::Environment;
     use truing_config::layer::SourceFile;
-    use truing_core::ledger::Level;
+    use truing_core::ledger::BudgetLevel;
 
     use super::*;
 
-    fn drawn(kind: LevelKind, key: &str, period: &str, sums: [u64; 3]) -> Drawn {
+    fn drawn(kind: BudgetLevelKind, key: &str, period: &str, sums: [u64; 3]) -> BudgetUsage {
         let [spent, reserved, limit] = sums.map(MicroUsd);
-        Drawn { level: Level { kind, key: key.into(), period: period.into(), limit }, spent, reserved }
+        BudgetUsage {
+            level: BudgetLevel { kind, key: key.into(), period: period.into(), limit },
+            spent,
+            reserved,
+        }
     }
 
     #[test]
@@ -333,10 +338,10 @@ mod tests {
         let head = "0123456789abcdef0123456789abcdef01234567";
         let key = format!("pr/github/1296269/7@{head}");
         let all = [
-            drawn(LevelKind::TeamMonth, "web", "2026-11", [160_120_000, 400_000, 200_000_000]),
-            drawn(LevelKind::RepoDay, "github/1296269", "2026-11-20", [5_000_000, 0, 0]),
-            drawn(LevelKind::RepoDay, "local/home/me/tool", "2026-11-20", [0, 12_345, 5_000_000]),
-            drawn(LevelKind::Review, &key, "", [2_000_000, 0, 2_000_000]),
+            drawn(BudgetLevelKind::TeamMonth, "web", "2026-11", [160_120_000, 400_000, 200_000_000]),
+            drawn(BudgetLevelKind::RepoDay, "github/1296269", "2026-11-20", [5_000_000, 0, 0]),
+            drawn(BudgetLevelKind::RepoDay, "local/home/me/tool", "2026-11-20", [0, 12_345, 5_000_000]),
+            drawn(BudgetLevelKind::Review, &key, "", [2_000_000, 0, 2_000_000]),
         ];
         let names = BTreeMap::from([
             ("github/1296269".to_owned(), "acme/shop".to_owned()),
@@ -361,9 +366,14 @@ mod tests {
                                                     local/home/me/tool
         ");
         // Money is compared as a number, and what does not fit on a screen is counted.
-        let many: Vec<Drawn> = (0..30)
+        let many: Vec<BudgetUsage> = (0..30)
             .map(|number| {
-                drawn(LevelKind::RepoDay, &format!("github/{number}"), "2026-11-20", [number * 900_000, 0, 0])
+                drawn(
+                    BudgetLevelKind::RepoDay,
+                    &format!("github/{number}"),
+                    "2026-11-20",
+                    [number * 900_000, 0, 0],
+                )
             })
             .collect();
         let text = screen(&many, &names);
@@ -372,7 +382,7 @@ mod tests {
         assert_eq!((&spent[..2], spent.len()), (&["$26.10", "$25.20"][..], 26));
         assert!(text.ends_with("and 5 more: `--format json` has all\n"), "{text}");
         insta::assert_snapshot!(screen(&[], &names), @"nothing is spent in this month");
-        let row = serde_json::to_string(&Row::from(&all[0])).unwrap();
+        let row = serde_json::to_string(&BudgetRow::from(&all[0])).unwrap();
         assert_eq!(
             row,
             "{\"level\":\"team_month\",\"key\":\"web\",\"period\":\"2026-11\",\"spent_micro_usd\":160120000,\

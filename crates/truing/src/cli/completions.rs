@@ -7,13 +7,13 @@ use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
 use truing_config::RulesConfig;
 
-use super::error::{CliError, Exit};
-use super::{Context, visible};
+use super::error::{CliError, CommandExit};
+use super::{CommandContext, visible};
 use crate::wiring;
 
 /// Print the completion script for a shell
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
@@ -21,7 +21,7 @@ pub struct Args {
 
 /// A mark in the place of values.
 #[derive(Clone, Copy)]
-enum Mark {
+enum CompletionSource {
     /// Branches and tags of the repository here.
     Refs,
     /// These, and folders.
@@ -35,21 +35,21 @@ enum Mark {
 }
 
 /// The arguments whose values are known: the command, the argument, and its values.
-const VALUES: [(&[&str], &str, Mark); 14] = [
-    (&["review"], "base", Mark::Refs),
-    (&["review"], "head", Mark::Refs),
-    (&["review"], "path", Mark::Targets),
-    (&["review"], "packs", Mark::Packs),
-    (&["rules", "check"], "packs", Mark::Packs),
-    (&["rules", "show"], "name", Mark::Rules),
-    (&["diff", "anchor"], "base", Mark::Refs),
-    (&["diff", "anchor"], "head", Mark::Refs),
-    (&["diff", "track"], "from", Mark::Refs),
-    (&["diff", "track"], "to", Mark::Refs),
-    (&["sync", "decide"], "job", Mark::Jobs),
-    (&["sync", "init"], "job", Mark::Jobs),
-    (&["sync", "run"], "job", Mark::Jobs),
-    (&["sync", "status"], "job", Mark::Jobs),
+const VALUES: [(&[&str], &str, CompletionSource); 14] = [
+    (&["review"], "base", CompletionSource::Refs),
+    (&["review"], "head", CompletionSource::Refs),
+    (&["review"], "path", CompletionSource::Targets),
+    (&["review"], "packs", CompletionSource::Packs),
+    (&["rules", "check"], "packs", CompletionSource::Packs),
+    (&["rules", "show"], "name", CompletionSource::Rules),
+    (&["diff", "anchor"], "base", CompletionSource::Refs),
+    (&["diff", "anchor"], "head", CompletionSource::Refs),
+    (&["diff", "track"], "from", CompletionSource::Refs),
+    (&["diff", "track"], "to", CompletionSource::Refs),
+    (&["sync", "decide"], "job", CompletionSource::Jobs),
+    (&["sync", "init"], "job", CompletionSource::Jobs),
+    (&["sync", "run"], "job", CompletionSource::Jobs),
+    (&["sync", "status"], "job", CompletionSource::Jobs),
 ];
 
 /// The branches and tags. Shells expand what they offer: a name with signs that mean something to one is left out.
@@ -68,7 +68,7 @@ const BASH_CONFIG: &str = r#"    local i at named=()
     done
 "#;
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &CompletionsArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let mut command = VALUES
         .iter()
         .fold(visible(), |command, (words, argument, mark)| marked(command, words, argument, *mark));
@@ -76,11 +76,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
     context.output.data(with_values(args.shell, &String::from_utf8_lossy(&script))?)?;
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
 /// The command with a mark in the place of an argument's values.
-fn marked(command: clap::Command, words: &[&str], argument: &str, mark: Mark) -> clap::Command {
+fn marked(command: clap::Command, words: &[&str], argument: &str, mark: CompletionSource) -> clap::Command {
     match words.split_first() {
         Some((word, below)) => command.mut_subcommand(word, |command| marked(command, below, argument, mark)),
         None => command
@@ -95,14 +95,14 @@ fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
     let rules = rules.iter().map(|rule| rule.rule).collect::<Vec<_>>().join(" ");
     let packs = packs.names().join(" ");
     let mut text = script.to_owned();
-    for mark in Mark::ALL {
+    for mark in CompletionSource::ALL {
         let word = mark.word();
         let (found, fixed) = match mark {
-            Mark::Refs => ("refs", None),
-            Mark::Targets => ("targets", None),
-            Mark::Jobs => ("jobs", None),
-            Mark::Packs => ("", Some(&packs)),
-            Mark::Rules => ("", Some(&rules)),
+            CompletionSource::Refs => ("refs", None),
+            CompletionSource::Targets => ("targets", None),
+            CompletionSource::Jobs => ("jobs", None),
+            CompletionSource::Packs => ("", Some(&packs)),
+            CompletionSource::Rules => ("", Some(&rules)),
         };
         text = match (shell, fixed) {
             (Shell::Bash, Some(fixed)) => text.replace(word, fixed),
@@ -153,7 +153,7 @@ fn flags_last(line: &str) -> String {
     line.replacen(words, &ordered.join(" "), 1)
 }
 
-impl Mark {
+impl CompletionSource {
     const ALL: [Self; 5] = [Self::Refs, Self::Targets, Self::Jobs, Self::Packs, Self::Rules];
 
     fn word(self) -> &'static str {

@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::json;
 use truing_config::environment::Environment;
-use truing_config::problem::{ConfigError, Problem};
+use truing_config::problem::{ConfigError, ConfigProblem};
 use truing_config::secret::SecretError;
-use truing_config::{Config, REPOSITORY_FILE, RulesConfig, Setting};
-use truing_reader::Packs;
+use truing_config::{Config, EffectiveSetting, REPOSITORY_FILE, RulesConfig};
+use truing_reader::RulePacks;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::Context;
+use super::CommandContext;
 use super::columns::{COLUMNS, folded};
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::init::WRITTEN_FILE;
-use super::output::Output;
+use super::output::OutputPrinter;
 use super::runtime;
 use super::tiers::RepositoryTiers;
 use crate::wiring;
 
 /// Show or check the configuration
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct ConfigArgs {
     #[command(subcommand)]
     what: ConfigCommand,
 }
@@ -50,7 +50,7 @@ enum ConfigCommand {
 }
 
 /// Runs the subcommand.
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &ConfigArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.what {
         ConfigCommand::Show { repository: None } => show(context)?,
         ConfigCommand::Show { repository: Some(repository) } => show_tiers(repository, context)?,
@@ -60,10 +60,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         ConfigCommand::Check { live: true, .. } => return live::check(&context.config(&[])?, context),
         ConfigCommand::Check { file, live: false } => check(file.as_deref(), context)?,
     }
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
-fn show(context: &Context) -> Result<(), CliError> {
+fn show(context: &CommandContext) -> Result<(), CliError> {
     let mut config = context.config(&[])?;
     say_file(context)?;
     if let Some(root) = working_tree(context.environment.directory())
@@ -74,7 +74,7 @@ fn show(context: &Context) -> Result<(), CliError> {
             .output
             .say(format_args!("{} is read from the working tree, as a local review does", file.name));
     }
-    let settings: Vec<(String, &Setting)> = config.settings().collect();
+    let settings: Vec<(String, &EffectiveSetting)> = config.settings().collect();
     if context.output.is_json() {
         let rows: Vec<_> = settings.iter().map(|(key, setting)| row(key, setting)).collect();
         return context.output.json(&rows);
@@ -83,7 +83,7 @@ fn show(context: &Context) -> Result<(), CliError> {
 }
 
 /// The tiers of one repository's reviews, by the operator's file.
-fn show_tiers(repository: &str, context: &Context) -> Result<(), CliError> {
+fn show_tiers(repository: &str, context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
     say_file(context)?;
     let tiers = RepositoryTiers::of(repository, &config, &context.environment);
@@ -92,7 +92,7 @@ fn show_tiers(repository: &str, context: &Context) -> Result<(), CliError> {
 }
 
 /// Which file is the operator's, or where one would be.
-fn say_file(context: &Context) -> Result<(), CliError> {
+fn say_file(context: &CommandContext) -> Result<(), CliError> {
     let named = context.globals.config.as_deref();
     match truing_config::operator_file(&context.environment, named)? {
         Some(file) => context.output.say(format_args!("configuration file: {}", file.name)),
@@ -105,7 +105,7 @@ fn say_file(context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-fn table(settings: &[(String, &Setting)], output: Output) -> Result<(), CliError> {
+fn table(settings: &[(String, &EffectiveSetting)], output: OutputPrinter) -> Result<(), CliError> {
     let lines: Vec<(String, String)> = settings
         .iter()
         .map(|(key, setting)| (format!("{key} = {}", shown(&setting.value.to_string())), origin(setting)))
@@ -140,12 +140,12 @@ fn shown(value: &str) -> &str {
     if value.is_empty() { "(not set)" } else { value }
 }
 
-fn origin(setting: &Setting) -> String {
+fn origin(setting: &EffectiveSetting) -> String {
     let added = setting.added.as_ref().map_or_else(String::new, |added| format!(" and {added}"));
     format!("{}{added}", setting.origin)
 }
 
-fn row(key: &str, setting: &Setting) -> serde_json::Value {
+fn row(key: &str, setting: &EffectiveSetting) -> serde_json::Value {
     json!({ "key": key, "value": setting.value.to_json(), "origin": origin(setting), "layer": setting.origin.layer() })
 }
 
@@ -154,7 +154,7 @@ fn working_tree(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|folder| folder.join(".git").exists())
 }
 
-fn check(named: Option<&Path>, context: &Context) -> Result<(), CliError> {
+fn check(named: Option<&Path>, context: &CommandContext) -> Result<(), CliError> {
     let here = context.environment.directory();
     let source = match named {
         Some(file) => truing_config::read(file, &here.join(file))?,
@@ -195,7 +195,7 @@ fn check(named: Option<&Path>, context: &Context) -> Result<(), CliError> {
 
 /// Warns of rules that are named and that their pack does not have: nothing would come of them. Rules of linters, and of packs
 /// in folders of another machine, are not known here.
-fn warn_of_unknown_rules(config: &Config, packs: &Packs, output: &Output) {
+fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrinter) {
     let RulesConfig { off, severity, .. } = &config.rules;
     let named = off.iter().map(|rule| ("rules.off", rule));
     for (key, rule) in named.chain(severity.keys().map(|rule| ("rules.severity", rule))) {
@@ -215,7 +215,8 @@ fn no_file() -> CliError {
 /// A wrong configuration is wrong use: every problem is told, or counted behind the last.
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
-        let told = |problem: &Problem| Self::usage(problem.code(), problem.to_string()).hint(problem.hint());
+        let told =
+            |problem: &ConfigProblem| Self::usage(problem.code(), problem.to_string()).hint(problem.hint());
         let mut more: Vec<Self> = error.more.iter().map(told).collect();
         if let Some(last) = more.last_mut().filter(|_| error.left_out > 0) {
             last.hints.push(format!("and {} more problems: fix these first", error.left_out));

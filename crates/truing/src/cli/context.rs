@@ -4,30 +4,30 @@ use std::path::PathBuf;
 
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_config::layer::Flag;
+use truing_config::layer::KeyFlag;
 
 use crate::cli::error::CliError;
-use crate::cli::globals::Globals;
-use crate::cli::output::Output;
+use crate::cli::globals::GlobalArgs;
+use crate::cli::output::OutputPrinter;
 
 /// All that a command gets beside its own arguments.
 #[derive(Debug)]
-pub struct Context {
+pub struct CommandContext {
     /// The flags of every command.
-    pub globals: Globals,
+    pub globals: GlobalArgs,
     /// Variables and current folder.
     pub environment: Environment,
     /// The only way to print.
-    pub output: Output,
+    pub output: OutputPrinter,
 }
 
-impl Context {
+impl CommandContext {
     /// The configuration that holds for all repositories: defaults, the operator's file, variables and these
     /// flags. For one repository's own file see [`Config::with_repository`].
     ///
     /// # Errors
     /// Exit 2, with everything that is wrong.
-    pub fn config(&self, flags: &[Flag]) -> Result<Config, CliError> {
+    pub fn config(&self, flags: &[KeyFlag]) -> Result<Config, CliError> {
         let file = truing_config::operator_file(&self.environment, self.globals.config.as_deref())?;
         Ok(Config::resolve(&self.environment, file.as_ref(), flags)?)
     }

@@ -11,26 +11,26 @@ mod team;
 mod turn;
 
 use truing_config::Config;
-use truing_config::converge::Bugteam;
-use truing_core::converge::record::Record;
-use truing_core::converge::{Code, Kind};
+use truing_config::converge::BugteamVariables;
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeExitCode, ConvergeExitKind};
 
-use super::error::{CliError, Exit};
-use super::{Context, runtime};
+use super::error::{CliError, CommandExit};
+use super::{CommandContext, runtime};
 use crate::wiring;
 
-pub use args::Args;
+pub use args::ConvergeArgs;
+use args::{ConvergeRunArgs, exit, refusal, severity};
 pub(in crate::cli) use args::{NO_TARGET, UNCOMMITTED};
-use args::{Way, exit, refusal, severity};
 pub(in crate::cli) use local::{SHALLOW, not_written};
-pub(in crate::cli) use targets::{Workspace, workspace};
+pub(in crate::cli) use targets::{ConvergeTarget, workspace};
 
-pub use audit::Args as AuditArgs;
+pub use audit::AuditArgs;
 pub(crate) use audit::run as run_audit;
-pub use owners::Args as WatchArgs;
+pub use owners::WatchArgs;
 pub(crate) use owners::run as run_watch;
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &ConvergeArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     args.run(context).or_else(|error| refused(error, context))
 }
 
@@ -39,16 +39,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 /// # Errors
 /// As the command.
 #[cfg(feature = "demo")]
-pub(crate) async fn ended(target: &str, context: &Context) -> Result<(Record, String), CliError> {
-    let args = Args { targets: vec![target.to_owned()], ..Args::default() };
+pub(crate) async fn ended(
+    target: &str,
+    context: &CommandContext,
+) -> Result<(ConvergeRecord, String), CliError> {
+    let args = ConvergeArgs { targets: vec![target.to_owned()], ..ConvergeArgs::default() };
     let workspace = targets::workspace(target, &wiring::git(&context.environment).await?, context).await?;
-    let (record, mirror) = turn::Turn::alone(context).run(&args, &workspace).await?;
-    let text = outcome::text(&record, &mirror, &outcome::Merge::FastForward).await?;
+    let (record, mirror) = turn::TargetRun::alone(context).run(&args, &workspace).await?;
+    let text = outcome::text(&record, &mirror, &outcome::MergeAdvice::FastForward).await?;
     Ok((record, text))
 }
 
-impl Args {
-    fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl ConvergeArgs {
+    fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         not_disabled(context)?;
         let config = context.config(&[])?;
         let runtime = runtime::start()?;
@@ -58,9 +61,9 @@ impl Args {
         ended
     }
 
-    async fn run_all(&self, config: &Config, context: &Context) -> Result<Exit, CliError> {
+    async fn run_all(&self, config: &Config, context: &CommandContext) -> Result<CommandExit, CliError> {
         let folder = config.store.folder()?.join(local::LOCKS);
-        let _team = team::Team::of(self, context, &folder)?;
+        let _team = team::TeamMembership::of(self, context, &folder)?;
         let asked = targets::of(&self.targets, context).await?;
         let ended = turn::run_all(self, &asked, asked.len() > 1, context).await?;
         Ok(turn::highest(&ended))
@@ -68,16 +71,18 @@ impl Args {
 }
 
 /// Refuses where reviews are switched off by a variable (R0).
-pub(super) fn not_disabled(context: &Context) -> Result<(), CliError> {
-    if !Bugteam::of(&context.environment)?.is_disabled {
+pub(super) fn not_disabled(context: &CommandContext) -> Result<(), CliError> {
+    if !BugteamVariables::of(&context.environment)?.is_disabled {
         return Ok(());
     }
     Err(wiring::converge::disabled())
 }
 
 /// A refusal is an answer, too: with `--format json` the object of a run says it.
-fn refused(error: CliError, context: &Context) -> Result<Exit, CliError> {
-    let is_refusal = Code::ALL.iter().any(|code| code.kind() == Kind::Refused && code.as_str() == error.code);
+fn refused(error: CliError, context: &CommandContext) -> Result<CommandExit, CliError> {
+    let is_refusal = ConvergeExitCode::ALL
+        .iter()
+        .any(|code| code.kind() == ConvergeExitKind::Refused && code.as_str() == error.code);
     if !(is_refusal && context.output.is_json()) {
         return Err(error);
     }

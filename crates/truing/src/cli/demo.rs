@@ -8,28 +8,29 @@ use std::path::Path;
 
 use truing_config::{Config, RulesConfig, SandboxConfig};
 use truing_core::port::ForgeKind;
-use truing_core::sandbox::Level;
+use truing_core::sandbox::SandboxLevel;
 
-use super::Context;
+use super::CommandContext;
 use super::columns::folded;
-use super::error::{CliError, Exit};
-use super::output::Output;
+use super::error::{CliError, CommandExit};
+use super::output::OutputPrinter;
 use super::runtime::{self, StopSignal};
 use crate::demo::{
-    self, BeforeStorm, Changes, DISMISSAL, Demo, DemoError, FirstReview, FollowedPull, Forgotten, INTENDED,
-    Lifecycle, Linted, PLANTED, Report, SETTLE, StormCounts, TIMINGS,
+    self, CommentChanges, DISMISSAL, DemoError, DroppedFindingCounts, FirstReview, FollowedPull, INTENDED,
+    LifecycleCounts, LinterCounts, PLANTED, ReviewDemo, ReviewDemoReport, SETTLE, ScenarioCounts,
+    StormCounts, TIMINGS,
 };
 use crate::wiring;
 
 /// Watch a loop at work, with a fake forge and a scripted model: no key needed
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct DemoArgs {
     /// Which loop
     #[arg(value_enum, value_name = "LOOP", default_value_t)]
-    of: Of,
+    of: DemoLoop,
     /// The kind of the fake forge, for the review
     #[arg(long, value_enum, value_name = "KIND", default_value_t)]
-    forge: Kind,
+    forge: DemoForgeKind,
     /// Then let a storm of pushes loose on twenty pull requests, which takes half a minute
     #[arg(long)]
     storm: bool,
@@ -40,7 +41,7 @@ pub struct Args {
 
 /// The loops that can be watched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
-enum Of {
+enum DemoLoop {
     /// Rules and a model review a pull request, from its first finding to its last resolved thread
     #[default]
     Review,
@@ -52,7 +53,7 @@ enum Of {
 
 /// The kinds of forges that the review can be watched on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
-enum Kind {
+enum DemoForgeKind {
     /// GitHub
     #[default]
     Github,
@@ -62,35 +63,35 @@ enum Kind {
     BitbucketDc,
 }
 
-impl From<Kind> for ForgeKind {
-    fn from(kind: Kind) -> Self {
+impl From<DemoForgeKind> for ForgeKind {
+    fn from(kind: DemoForgeKind) -> Self {
         match kind {
-            Kind::Github => Self::Github,
-            Kind::Bitbucket => Self::Bitbucket,
-            Kind::BitbucketDc => Self::BitbucketDc,
+            DemoForgeKind::Github => Self::Github,
+            DemoForgeKind::Bitbucket => Self::Bitbucket,
+            DemoForgeKind::BitbucketDc => Self::BitbucketDc,
         }
     }
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     runtime::start()?.block_on(async {
         tokio::select! {
             ended = told_of(args, context) => ended,
             told = runtime::told_to_stop() => match told? {
                 // No error: it is how `--stay` is ended, and a story that is cut short says nothing that counts.
-                StopSignal::Interrupt => Ok(Exit::Interrupted),
-                StopSignal::Terminate | StopSignal::HangUp => Ok(Exit::Done),
+                StopSignal::Interrupt => Ok(CommandExit::Interrupted),
+                StopSignal::Terminate | StopSignal::HangUp => Ok(CommandExit::Done),
             },
         }
     })
 }
 
-async fn told_of(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    if args.of != Of::Review && args.forge != Kind::Github {
+async fn told_of(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
+    if args.of != DemoLoop::Review && args.forge != DemoForgeKind::Github {
         return Err(CliError::usage("forge", "only the review is shown on this kind of forge")
             .hint("leave out `--forge`, or name no loop: `truing demo --forge KIND`"));
     }
-    if args.of != Of::Review && args.storm {
+    if args.of != DemoLoop::Review && args.storm {
         return Err(CliError::usage("storm", "only the review is shown in a storm of pushes")
             .hint("name no loop: `truing demo --storm`"));
     }
@@ -98,13 +99,13 @@ async fn told_of(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let taken = demo::taken(&context.environment)?;
     wiring::agent::can_converse(&Config::resolve(&taken, None, &[])?, &taken)?;
     match args.of {
-        Of::Review => Box::pin(tell(args, context)).await,
-        Of::Sync => Box::pin(sync::tell(args.stay, context)).await,
-        Of::Converge => Box::pin(converge::tell(args.stay, context)).await,
+        DemoLoop::Review => Box::pin(tell(args, context)).await,
+        DemoLoop::Sync => Box::pin(sync::tell(args.stay, context)).await,
+        DemoLoop::Converge => Box::pin(converge::tell(args.stay, context)).await,
     }
 }
 
-async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
+async fn tell(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let output = context.output;
     let git = wiring::git(&context.environment).await?;
     let timings = format!(
@@ -117,9 +118,10 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
     );
     output.show(folded("", &timings));
     // It shows itself on any machine: what it reads is its own.
-    let sandbox = SandboxConfig { level: Level::None };
+    let sandbox = SandboxConfig { level: SandboxLevel::None };
     let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
-    let demo = Demo::start(args.forge.into(), git, &context.environment, reader).await.map_err(failed)?;
+    let demo =
+        ReviewDemo::start(args.forge.into(), git, &context.environment, reader).await.map_err(failed)?;
     let first = demo.first_review().await.map_err(failed)?;
     let is_text = !output.is_json();
     if is_text {
@@ -147,11 +149,15 @@ async fn tell(args: &Args, context: &Context) -> Result<Exit, CliError> {
         std::future::pending::<()>().await;
     }
     demo.stop().await.map_err(failed)?;
-    Ok(if report.holds() { Exit::Done } else { Exit::No })
+    Ok(if report.holds() { CommandExit::Done } else { CommandExit::No })
 }
 
 /// Adds three more pull requests, and twenty in a storm of pushes.
-async fn storm(demo: &Demo, report: Report, output: Output) -> Result<Report, CliError> {
+async fn storm(
+    demo: &ReviewDemo,
+    report: ReviewDemoReport,
+    output: OutputPrinter,
+) -> Result<ReviewDemoReport, CliError> {
     let is_text = !output.is_json();
     let forgotten = demo.forgotten().await.map_err(failed)?;
     if is_text {
@@ -170,7 +176,7 @@ async fn storm(demo: &Demo, report: Report, output: Output) -> Result<Report, Cl
         "A storm: 20 pull requests, 50 pushes each",
         Some(50),
     );
-    let before_storm = BeforeStorm { lifecycle, forgotten, linted };
+    let before_storm = ScenarioCounts { lifecycle, forgotten, linted };
     demo.storm(report, before_storm, |_| bar.advance(1)).await.map_err(failed)
 }
 
@@ -202,7 +208,7 @@ fn unescaped(line: &str) -> String {
 }
 
 /// A step on the first pull request, in words.
-fn step(number: usize, changes: &Changes) -> String {
+fn step(number: usize, changes: &CommentChanges) -> String {
     let titles = ["opened", "lines on top", "rules' findings fixed"];
     match titles.get(number - 1) {
         Some(title) => format!("  push {number}, {title:<22} {}\n", changed(changes)),
@@ -226,7 +232,7 @@ fn is_marker(line: &str) -> bool {
 const LOOK: [&str; 4] = ["status", "queue list", "why wheel/spokes/1", "report"];
 
 /// Says how to look at a demonstration that stays: its pull requests in a browser, and commands.
-fn staying(output: Output, pulls: &str, config: &Path, look: &[&str]) {
+fn staying(output: OutputPrinter, pulls: &str, config: &Path, look: &[&str]) {
     output.say(format_args!("pull requests, for a browser: {pulls}"));
     output.say("commands, in another terminal:");
     for words in look {
@@ -236,7 +242,7 @@ fn staying(output: Output, pulls: &str, config: &Path, look: &[&str]) {
 }
 
 /// What became of a finding that the model forgot.
-fn remembered(forgotten: Forgotten) -> String {
+fn remembered(forgotten: DroppedFindingCounts) -> String {
     let told = if forgotten.holds() {
         "it stays open, unverified, on its one comment, and nothing is green"
     } else {
@@ -249,7 +255,7 @@ fn remembered(forgotten: Forgotten) -> String {
 }
 
 /// What became of the comments on one pull request.
-fn followed(lifecycle: &Lifecycle) -> String {
+fn followed(lifecycle: &LifecycleCounts) -> String {
     let mut text = "\nAnother one, through five pushes:\n".to_owned();
     let titles = ["opened", "lines on top", "one fixed", "as before", "rebased"];
     for (index, (changes, title)) in lifecycle.pushes.iter().zip(titles).enumerate() {
@@ -266,7 +272,7 @@ fn followed(lifecycle: &Lifecycle) -> String {
 }
 
 /// The comment on a linter's finding, push by push.
-fn linted(linted: &Linted) -> String {
+fn linted(linted: &LinterCounts) -> String {
     let mut text = "\nA linter, which is a script here, through three pushes:\n".to_owned();
     for (index, (changes, title)) in linted.pushes.iter().zip(["opened", "lines on top", "fixed"]).enumerate()
     {
@@ -276,8 +282,8 @@ fn linted(linted: &Linted) -> String {
 }
 
 /// The changes of a push, in words.
-fn changed(changes: &Changes) -> String {
-    let Changes { new, moved, fixed, reopened, dismissed } = changes;
+fn changed(changes: &CommentChanges) -> String {
+    let CommentChanges { new, moved, fixed, reopened, dismissed } = changes;
     let told = [
         (new, "new"),
         (moved, "moved with their lines"),
@@ -289,7 +295,7 @@ fn changed(changes: &Changes) -> String {
     told.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
 }
 
-fn story(report: &Report) -> String {
+fn story(report: &ReviewDemoReport) -> String {
     let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
     let storm = report.storm.as_ref().map(|storm| in_storm(report, storm)).unwrap_or_default();
     format!(
@@ -303,8 +309,8 @@ fn story(report: &Report) -> String {
 }
 
 /// The counts of the storm and of the pull request before it.
-fn in_storm(report: &Report, storm: &StormCounts) -> String {
-    let Report { prs, pushes, reviews, findings, duplicates, unreviewed_heads, .. } = report;
+fn in_storm(report: &ReviewDemoReport, storm: &StormCounts) -> String {
+    let ReviewDemoReport { prs, pushes, reviews, findings, duplicates, unreviewed_heads, .. } = report;
     let StormCounts { deliveries, storms_each, most_reviews_of_one, seconds_of_storm, .. } = storm;
     let promised = 2 * storms_each;
     format!(
@@ -326,11 +332,11 @@ mod tests {
 
     #[test]
     fn what_the_model_forgot_is_told_in_lines_that_fit() {
-        let right = Forgotten { comments: 1, open: 1, is_green: false };
+        let right = DroppedFindingCounts { comments: 1, open: 1, is_green: false };
         for (forgotten, told) in [
             (right, "it stays open, unverified, on its one comment, and nothing is green"),
-            (Forgotten { open: 0, ..right }, "it is not open, as it should be"),
-            (Forgotten { is_green: true, ..right }, "it is not open, as it should be"),
+            (DroppedFindingCounts { open: 0, ..right }, "it is not open, as it should be"),
+            (DroppedFindingCounts { is_green: true, ..right }, "it is not open, as it should be"),
         ] {
             let text = remembered(forgotten);
             let words = text.split_whitespace().collect::<Vec<_>>().join(" ");

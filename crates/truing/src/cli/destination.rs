@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::ColorWhen;
 use super::error::CliError;
-use super::output::Output;
+use super::output::OutputPrinter;
 
 /// The rights of a new file, of which the user's mask takes some, as of all new files.
 const NEW_FILE_MODE: u32 = 0o666;
@@ -21,14 +21,14 @@ const MAX_LINKS: u32 = 40;
 
 /// The flag of commands whose answer can go to a file.
 #[derive(clap::Args, Clone, Debug)]
-pub(super) struct Destination {
+pub(super) struct OutputFileArgs {
     /// Write to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 /// What is written to.
-enum Target {
+enum OutputTarget {
     /// Standard output.
     Output,
     /// A device or a pipe, which is written into.
@@ -37,7 +37,7 @@ enum Target {
     File { folder: PathBuf, path: PathBuf },
 }
 
-impl Destination {
+impl OutputFileArgs {
     /// Refuses what cannot be written to, before there is something to write.
     pub(super) fn check(&self, here: &Path) -> Result<(), CliError> {
         self.target(here).map(drop)
@@ -49,16 +49,16 @@ impl Destination {
         answer: &str,
         here: &Path,
         color: ColorWhen,
-        output: Output,
+        output: OutputPrinter,
     ) -> Result<(), CliError> {
         let plain = || match color {
             ColorWhen::Always => Cow::Borrowed(answer),
             ColorWhen::Auto | ColorWhen::Never => anstream::adapter::strip_str(answer).to_string().into(),
         };
         let written = match self.target(here)? {
-            Target::Output => return output.data(answer),
-            Target::Stream(path) => pour(&path, plain().as_bytes()),
-            Target::File { folder, path } => write(&folder, &path, plain().as_bytes()),
+            OutputTarget::Output => return output.data(answer),
+            OutputTarget::Stream(path) => pour(&path, plain().as_bytes()),
+            OutputTarget::File { folder, path } => write(&folder, &path, plain().as_bytes()),
         };
         let name = self.name();
         written.map_err(|error| {
@@ -75,13 +75,13 @@ impl Destination {
     }
 
     /// What the name stands for. What a link names is written, as a shell would, also if it is not there yet.
-    fn target(&self, here: &Path) -> Result<Target, CliError> {
+    fn target(&self, here: &Path) -> Result<OutputTarget, CliError> {
         let Some(path) = self.output.as_deref().filter(|path| path.as_os_str() != STDOUT) else {
-            return Ok(Target::Output);
+            return Ok(OutputTarget::Output);
         };
         // Not as a file: as one, what is there already (`>>`) would be replaced.
         if path == Path::new("/dev/stdout") {
-            return Ok(Target::Output);
+            return Ok(OutputTarget::Output);
         }
         let wrong = |code, what: &str| {
             let message = format!("cannot write {}: {what}", self.name());
@@ -90,7 +90,7 @@ impl Destination {
         let mut path = here.join(path);
         match path.metadata() {
             Ok(there) if there.is_dir() => return Err(wrong("bad_output", "it is a folder")),
-            Ok(there) if !there.is_file() => return Ok(Target::Stream(path)),
+            Ok(there) if !there.is_file() => return Ok(OutputTarget::Stream(path)),
             Ok(_) | Err(_) => {}
         }
         for _ in 0..MAX_LINKS {
@@ -103,7 +103,7 @@ impl Destination {
         if folder.ancestors().any(is_git_folder) {
             return Err(wrong("inside_git", "it is inside a git folder"));
         }
-        Ok(Target::File { folder, path })
+        Ok(OutputTarget::File { folder, path })
     }
 }
 

@@ -10,20 +10,20 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::Context;
-use super::error::{CliError, Exit};
+use super::CommandContext;
+use super::error::{CliError, CommandExit};
 pub(super) use compared::malformed;
 pub(super) use parse::{input, name_of};
 
 /// Parse diffs, anchor comments, track lines between commits: JSON lines for scripts
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct DiffArgs {
     #[command(subcommand)]
-    what: What,
+    what: DiffCommand,
 }
 
 #[derive(Subcommand, Debug)]
-enum What {
+enum DiffCommand {
     /// Print what a unified diff says of each file
     ///
     /// Reads what `git diff`, `git show`, `git log -p`, GitHub and Bitbucket print. One object a file: path, old_path,
@@ -69,10 +69,10 @@ enum What {
     },
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &DiffArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.what {
-        What::Parse { file } => parse::run(file.as_deref(), context),
-        What::Anchor { base, head, path } => position::anchor(base, head, path, context),
-        What::Track { from, to, path } => track::run(from, to, path, context),
+        DiffCommand::Parse { file } => parse::run(file.as_deref(), context),
+        DiffCommand::Anchor { base, head, path } => position::anchor(base, head, path, context),
+        DiffCommand::Track { from, to, path } => track::run(from, to, path, context),
     }
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use truing_config::Config;
-use truing_core::dismissal::{self, Dismissal, Misread};
+use truing_core::dismissal::{self, Dismissal, MalformedFindingId};
 use truing_core::finding::Finding;
-use truing_core::id::{FindingId, Key, Millis};
+use truing_core::id::{FindingId, SlotKey, UnixMillis};
 use truing_core::line;
-use truing_core::port::{Act, Clock as _, MAX_TEXT, Runs as _, StoreError};
-use truing_git::Repository;
+use truing_core::port::{Clock as _, MAX_TEXT, OperatorAction, RunStore as _, StoreError};
+use truing_git::LocalRepository;
 use truing_loops::converge::local::{audit_key, checked_out, key};
 use truing_loops::local;
 use truing_loops::machine::SystemClock;
@@ -18,9 +18,9 @@ use truing_loops::text::instant;
 use truing_store::Store;
 
 use super::columns::folded;
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::target::{actor, existing_store, store_error};
-use super::{Context, runtime};
+use super::{CommandContext, runtime};
 use crate::wiring;
 
 /// Characters of a title.
@@ -33,7 +33,7 @@ const MAX_NAMED: usize = 8;
 /// Reviews, audits and runs of `truing converge` on this branch leave them out until the code under them changes.
 /// Their ids are in the output of these commands; the beginning of an id is enough.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct DismissArgs {
     /// Ids of findings, and after them a folder of the repository [default: the current one]
     #[arg(value_name = "ID|PATH", required_unless_present = "list")]
     words: Vec<String>,
@@ -48,21 +48,21 @@ pub struct Args {
     list: bool,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &DismissArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     runtime::start()?.block_on(args.run(context))
 }
 
 /// The keys under which words on findings are kept: of the repository's local reviews, where older versions put them for all
 /// branches, of those of the branch, and of its runs and audits.
-struct Branch {
-    repository: Key,
-    reviews: Key,
-    runs: Key,
-    audits: Key,
+struct DismissalKeys {
+    repository: SlotKey,
+    reviews: SlotKey,
+    runs: SlotKey,
+    audits: SlotKey,
 }
 
-impl Branch {
-    async fn of(repository: &Repository) -> Result<Self, CliError> {
+impl DismissalKeys {
+    async fn of(repository: &LocalRepository) -> Result<Self, CliError> {
         let branch = checked_out(repository).await.map_err(wiring::git_error)?;
         Ok(Self {
             repository: local::key(repository),
@@ -98,7 +98,7 @@ impl Branch {
     /// The findings that are open again: reviews, audits or runs after the dismissal found them in code that it does not cover.
     async fn reopened(&self, store: &Store, said: &[Dismissal]) -> Result<Vec<FindingId>, StoreError> {
         // A dismissal covers what reviews have recorded until a later review records something else.
-        let mut found: Vec<(Option<Millis>, Finding)> =
+        let mut found: Vec<(Option<UnixMillis>, Finding)> =
             store.findings(&self.repository).await?.into_iter().map(|finding| (None, finding)).collect();
         for key in [&self.runs, &self.audits] {
             let Some(last) = store.last_converge(key).await? else { continue };
@@ -128,8 +128,8 @@ fn once(mut found: Vec<Finding>) -> Vec<Finding> {
     found
 }
 
-impl Args {
-    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl DismissArgs {
+    async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let here = context.environment.directory();
         let is_folder = |last: &str| !last.is_empty() && !dismissal::is_id(last) && here.join(last).is_dir();
         let (ids, folder) = match self.words.split_last() {
@@ -168,11 +168,16 @@ impl Args {
         let text =
             |finding: &Finding| format!("{word}: {} {}\n", dismissal::short(&finding.id), told(finding));
         context.output.answer(&answer, || changed.iter().map(text).collect::<String>())?;
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     }
 
     /// Prints what is dismissed on the branch.
-    async fn listed(&self, context: &Context, ids: &[String], folder: &Path) -> Result<Exit, CliError> {
+    async fn listed(
+        &self,
+        context: &CommandContext,
+        ids: &[String],
+        folder: &Path,
+    ) -> Result<CommandExit, CliError> {
         if let Some(id) = ids.first() {
             let text = format!("`{}`: --list lists all that is dismissed", line::visible(id));
             return Err(CliError::usage("bad_value", text).hint("leave the ids out"));
@@ -182,7 +187,7 @@ impl Args {
         wiring::conceal::conceal(&config, &context.environment);
         let git = wiring::git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
-        let branch = Branch::of(&repository).await?;
+        let branch = DismissalKeys::of(&repository).await?;
         let (said, reopened) = match existing_store(&config, &context.environment).await? {
             Some(store) => {
                 let said = branch.said(&store).await.map_err(store_error)?;
@@ -214,20 +219,20 @@ impl Args {
             [] => "no finding of this branch is dismissed\n".to_owned(),
             said => said.iter().map(text).collect(),
         })?;
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     }
 
     /// Records it; the findings that are meant.
     async fn said(
         &self,
-        context: &Context,
+        context: &CommandContext,
         config: &Config,
         (ids, folder): (&[String], &Path),
         reason: &str,
     ) -> Result<Vec<Finding>, CliError> {
         let git = wiring::git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
-        let branch = Branch::of(&repository).await?;
+        let branch = DismissalKeys::of(&repository).await?;
         let store = existing_store(config, &context.environment).await?;
         let known = match (&store, self.undo) {
             (None, _) => Vec::new(),
@@ -252,10 +257,11 @@ impl Args {
         };
         let keys = [&branch.reviews, &branch.runs];
         let words = meant.iter().flat_map(|finding| keys.map(|key| (key.clone(), word(finding))));
-        let words: Vec<(Key, Dismissal)> = words.collect();
+        let words: Vec<(SlotKey, Dismissal)> = words.collect();
         let named: Vec<&str> = meant.iter().map(|finding| finding.id.as_str()).collect();
         let what = if self.undo { "dismiss --undo" } else { "dismiss" };
-        let act = Act::new(&by, what, branch.runs.as_str(), &format!("{}: {reason}", named.join(" ")));
+        let act =
+            OperatorAction::new(&by, what, branch.runs.as_str(), &format!("{}: {reason}", named.join(" ")));
         store.dismiss(&words, &act).await.map_err(store_error)?;
         Ok(meant)
     }
@@ -271,9 +277,11 @@ fn told(finding: &Finding) -> String {
 fn readable(word: &str) -> Result<(), CliError> {
     let Some(misread) = dismissal::misread(word) else { return Ok(()) };
     let text = match misread {
-        Misread::Empty => misread.to_string(),
-        Misread::NoId => format!("`{}`: {misread}, and no folder", line::visible(word)),
-        Misread::Short | Misread::ShortOfOne => format!("`{}`: {misread}", line::visible(word)),
+        MalformedFindingId::Empty => misread.to_string(),
+        MalformedFindingId::NoId => format!("`{}`: {misread}, and no folder", line::visible(word)),
+        MalformedFindingId::Short | MalformedFindingId::ShortOfOne => {
+            format!("`{}`: {misread}", line::visible(word))
+        }
     };
     Err(CliError::usage("bad_value", text)
         .hint("`truing audit --format json` and `truing review --format json` show ids"))

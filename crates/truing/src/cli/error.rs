@@ -8,7 +8,7 @@ use truing_core::money::MicroUsd;
 
 /// How a command ended: the exit codes that scripts rely on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Exit {
+pub enum CommandExit {
     /// 0: done, nothing that blocks.
     Done,
     /// 1: done, and the answer is "no": blocking findings, partial, a check failed.
@@ -25,7 +25,7 @@ pub enum Exit {
     Interrupted,
 }
 
-impl Exit {
+impl CommandExit {
     /// The number.
     pub fn code(self) -> u8 {
         match self {
@@ -40,8 +40,8 @@ impl Exit {
     }
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<CommandExit> for ExitCode {
+    fn from(exit: CommandExit) -> Self {
         Self::from(exit.code())
     }
 }
@@ -50,7 +50,7 @@ impl From<Exit> for ExitCode {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CliError {
     /// The exit code.
-    pub exit: Exit,
+    pub exit: CommandExit,
     /// A stable word for scripts, in snake case, such as `unknown_key`.
     pub code: &'static str,
     /// What happened, to which thing: one line.
@@ -68,7 +68,7 @@ pub struct CliError {
 
 impl CliError {
     /// An error without hints. The lines in which a parser of TOML shows the place in the file stand below the message.
-    pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(exit: CommandExit, code: &'static str, message: impl Into<String>) -> Self {
         let (hints, more) = (Vec::new(), Vec::new());
         let mut message = message.into();
         let excerpt: Box<[String]> = match message.split_once('\n') {
@@ -85,17 +85,17 @@ impl CliError {
 
     /// Wrong use: exit 2.
     pub fn usage(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Exit::Usage, code, message)
+        Self::new(CommandExit::Usage, code, message)
     }
 
     /// Could not do it: exit 3.
     pub fn failed(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Exit::Failed, code, message)
+        Self::new(CommandExit::Failed, code, message)
     }
 
     /// Refused by policy: exit 4.
     pub fn refused(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Exit::Refused, code, message)
+        Self::new(CommandExit::Refused, code, message)
     }
 
     /// With lines that show it.
@@ -138,24 +138,24 @@ impl CliError {
         }
     }
 
-    fn body(&self) -> ErrorBody {
+    fn body(&self) -> ErrorJson {
         let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
-        ErrorBody { code: self.code, message: self.message.clone(), shown: self.shown.to_vec(), hint }
+        ErrorJson { code: self.code, message: self.message.clone(), shown: self.shown.to_vec(), hint }
     }
 }
 
 /// `{"error":{…}}`; `more` only where there is more than one, `cost_micro_usd` only where something was paid.
 #[derive(Serialize)]
 struct ErrorObject {
-    error: ErrorBody,
+    error: ErrorJson,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    more: Vec<ErrorBody>,
+    more: Vec<ErrorJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_micro_usd: Option<MicroUsd>,
 }
 
 #[derive(Serialize)]
-struct ErrorBody {
+struct ErrorJson {
     code: &'static str,
     message: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -3,26 +3,26 @@
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use truing_core::identity::{SAME, Statement, similarity};
+use truing_core::identity::{ComparableFinding, SAME, similarity};
 
-use super::Context;
-use super::error::{CliError, Exit};
-use super::json_lines::Questions;
+use super::CommandContext;
+use super::error::{CliError, CommandExit};
+use super::json_lines::JsonLinesReader;
 
 /// What is asked.
-const PAIRS: Questions = Questions {
+const PAIRS: JsonLinesReader = JsonLinesReader {
     example: r#"{"id":"1","a":{"path":"a.py","text":"…","snippet":"…"},"b":{"path":"a.py","text":"…"}}"#,
 };
 
 /// Compare findings: are two of them the same? JSON lines for scripts
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct FindingsArgs {
     #[command(subcommand)]
-    what: What,
+    what: FindingsCommand,
 }
 
 #[derive(Subcommand, Debug)]
-enum What {
+enum FindingsCommand {
     /// Compare two findings a line: reads them from standard input
     ///
     /// One object a line: id, and a and b, each with path, text (title and body) and, if known, snippet (the lines of
@@ -33,46 +33,46 @@ enum What {
 
 /// A line of the input. Further fields may stand in it, such as the right answer.
 #[derive(Deserialize)]
-struct Question {
+struct MatchRequest {
     /// Given back as it came.
     #[serde(default)]
     id: Value,
-    a: Said,
-    b: Said,
+    a: MatchFinding,
+    b: MatchFinding,
 }
 
 /// What one finding says.
 #[derive(Deserialize)]
-struct Said {
+struct MatchFinding {
     path: String,
     text: String,
     snippet: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Answer {
+struct MatchJson {
     id: Value,
     same: bool,
     score: f64,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &FindingsArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.what {
-        What::Match => matches(context),
+        FindingsCommand::Match => matches(context),
     }
 }
 
-fn matches(context: &Context) -> Result<Exit, CliError> {
+fn matches(context: &CommandContext) -> Result<CommandExit, CliError> {
     let mut error = None;
-    let questions = PAIRS.read(|_: &Question| Ok(()), &mut error);
-    context.output.json_lines(questions.map(|Question { id, a, b }| {
+    let questions = PAIRS.read(|_: &MatchRequest| Ok(()), &mut error);
+    context.output.json_lines(questions.map(|MatchRequest { id, a, b }| {
         let score = similarity(&read(&a), &read(&b));
         // Four digits are all that it means; rounding down never lifts it over the threshold.
-        Answer { id, same: score >= SAME, score: (score * 1e4).floor() / 1e4 }
+        MatchJson { id, same: score >= SAME, score: (score * 1e4).floor() / 1e4 }
     }))?;
-    error.map_or(Ok(Exit::Done), Err)
+    error.map_or(Ok(CommandExit::Done), Err)
 }
 
-fn read(said: &Said) -> Statement {
-    Statement::new(&said.path, &said.text, said.snippet.as_deref())
+fn read(said: &MatchFinding) -> ComparableFinding {
+    ComparableFinding::new(&said.path, &said.text, said.snippet.as_deref())
 }

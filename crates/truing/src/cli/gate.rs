@@ -6,24 +6,24 @@ use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
 use serde::Serialize;
-use truing_agent::verify::Scope;
+use truing_agent::verify::CacheScope;
 use truing_core::code::LinesKey;
 use truing_core::line::{cut, visible};
-use truing_core::outcome::NotReviewed;
+use truing_core::outcome::UnreviewedFile;
 use truing_diff::RepoPath;
-use truing_git::{Index, Repository};
-use truing_loops::compare::{Against, Comparing, Head};
-use truing_loops::converge::gate::{Came, Found, GateError, Gated, Said};
-use truing_loops::local::{LocalError, read_index};
-use truing_loops::reading::{self, Change, ReadingError};
+use truing_git::{IndexSnapshot, LocalRepository};
+use truing_loops::compare::{BaseOrigin, ComparisonRequest, HeadSource};
+use truing_loops::converge::gate::{GateCommandRun, GateError, GateFinding, GateFindings, GateResult};
+use truing_loops::local::{LocalReviewError, read_index};
+use truing_loops::reading::{self, ReadingError, ReviewedChange};
 use truing_loops::text::counted;
-use truing_loops::tools::{Base, Tooling};
-use truing_loops::verify::{State, laid_out};
+use truing_loops::tools::{BaseCommit, ReviewLinters};
+use truing_loops::verify::{RepositoryState, laid_out};
 
 use super::columns::folded;
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::review::own_file;
-use super::{Context, runtime};
+use super::{CommandContext, runtime};
 use crate::wiring;
 
 /// Check a local change with the rule packs and the commands of `converge.gate`
@@ -32,7 +32,7 @@ use crate::wiring;
 /// Violations on changed lines block; those elsewhere do not. Commands run in the sandbox, on a copy, without network
 /// and secrets. Exit 0: nothing blocks; 1: something does; 3: the gate could not run.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct GateArgs {
     /// Files, or folders of them, that are looked at whole, instead of what has changed
     #[arg(value_name = "PATH", conflicts_with_all = ["base", "staged"])]
     paths: Vec<PathBuf>,
@@ -58,22 +58,22 @@ struct GateReport<'a> {
     ok: bool,
     base: Option<String>,
     inspected: usize,
-    not_inspected: &'a [NotReviewed],
-    blocking: Vec<ToldFinding<'a>>,
-    advisory: Vec<ToldFinding<'a>>,
+    not_inspected: &'a [UnreviewedFile],
+    blocking: Vec<GateFindingJson<'a>>,
+    advisory: Vec<GateFindingJson<'a>>,
     /// Findings beyond those that are told.
-    left_out: ToldLeftOut,
-    commands: Vec<ToldCommand<'a>>,
+    left_out: LeftOutJson,
+    commands: Vec<GateCommandJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct ToldLeftOut {
+struct LeftOutJson {
     blocking: usize,
     advisory: usize,
 }
 
 #[derive(Serialize)]
-struct ToldFinding<'a> {
+struct GateFindingJson<'a> {
     by: &'a str,
     path: Option<String>,
     line: Option<u32>,
@@ -81,27 +81,27 @@ struct ToldFinding<'a> {
 }
 
 #[derive(Serialize)]
-struct ToldCommand<'a> {
+struct GateCommandJson<'a> {
     argv: &'a [String],
     ok: bool,
     ms: u64,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &GateArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     runtime::start()?.block_on(async {
         tokio::select! {
             ended = args.run(context) => ended,
             told = runtime::told_to_stop() => {
                 told?;
-                Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the gate was done")
+                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the gate was done")
                     .hint("nothing was changed; what ran has ended"))
             }
         }
     })
 }
 
-impl Args {
-    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl GateArgs {
+    async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let git = wiring::git(&context.environment).await?;
         let here = context.environment.directory();
         let repository = git.open_unborn(here).await.map_err(wiring::git_error)?;
@@ -119,15 +119,15 @@ impl Args {
         // Commands look at a copy of everything, and rules at one of what is staged.
         let (_folder, tree) = match (&commands, &index) {
             (Some(_), _) => {
-                let state = index.as_ref().map_or(State::WorkingTree, State::Index);
+                let state = index.as_ref().map_or(RepositoryState::WorkingTree, RepositoryState::Index);
                 let (folder, tree) =
                     laid_out(&repository, state, &git).await.map_err(super::verify::failed)?;
                 (Some(folder), tree)
             }
             (None, Some(index)) => {
                 let folder = git.private_folder().map_err(wiring::git_error)?;
-                let plan = reading::plan(&change, &rules).map_err(LocalError::Reading)?;
-                let paths = plan.paths(&rules, &reader).await.map_err(LocalError::Reading)?;
+                let plan = reading::plan(&change, &rules).map_err(LocalReviewError::Reading)?;
+                let paths = plan.paths(&rules, &reader).await.map_err(LocalReviewError::Reading)?;
                 // Linters may look at every file.
                 let only = (!rules.tools.any()).then_some(paths.as_slice());
                 index.export(folder.path(), only).await.map_err(wiring::git_error)?;
@@ -137,19 +137,19 @@ impl Args {
             (None, None) => (None, repository.root().to_owned()),
         };
         // The user's own commands on his own files: whatever is set up may be used for any state of them.
-        let trust = Scope::new(format!("local {}", repository.root().display()));
+        let trust = CacheScope::new(format!("local {}", repository.root().display()));
         let unread = |error| failed(GateError::Reading(error));
         let mut plan = reading::plan(&change, &rules).map_err(unread)?;
         let unseen = plan.split_off(&change.unseen);
         let toolbox = wiring::tools::own_toolbox(&config, &context.environment, Vec::new());
-        let base = Base::Repository(&repository, &change.base);
+        let base = BaseCommit::Repository(&repository, &change.base);
         let project = Some(repository.root());
-        let tooling = Tooling { toolbox: &toolbox, project, trust: None, base };
+        let tooling = ReviewLinters { toolbox: &toolbox, project, trust: None, base };
         let mut reading = plan.read(tree.clone(), &rules, &reader, Some(tooling)).await.map_err(unread)?;
         if !unseen.is_empty() {
             reading.add(read_index(unseen, &repository, &rules, &reader).await?);
         }
-        let mut gated = Gated::of(reading).map_err(failed)?;
+        let mut gated = GateResult::of(reading).map_err(failed)?;
         if let Some(commands) = &commands {
             commands.look(&tree, &change, &trust, &mut gated).await.map_err(failed)?;
         }
@@ -157,11 +157,15 @@ impl Args {
         context.output.answer(&told(&gated, against.as_ref().map(|_| &change)), || {
             text(&gated, against.as_ref().map(|against| (&change, against)))
         })?;
-        Ok(if gated.is_clean() { Exit::Done } else { Exit::No })
+        Ok(if gated.is_clean() { CommandExit::Done } else { CommandExit::No })
     }
 
     /// The index, with `--staged`. In a hook, git names the one that the commit is made from.
-    async fn index(&self, repository: &Repository, context: &Context) -> Result<Option<Index>, CliError> {
+    async fn index(
+        &self,
+        repository: &LocalRepository,
+        context: &CommandContext,
+    ) -> Result<Option<IndexSnapshot>, CliError> {
         if !self.staged {
             return Ok(None);
         }
@@ -172,18 +176,18 @@ impl Args {
     /// What is looked at, and where it begins; of files that are named, it does not.
     async fn change(
         &self,
-        repository: &Repository,
-        index: Option<&Index>,
+        repository: &LocalRepository,
+        index: Option<&IndexSnapshot>,
         here: &Path,
-    ) -> Result<(Change, Option<Against>), CliError> {
+    ) -> Result<(ReviewedChange, Option<BaseOrigin>), CliError> {
         if !self.paths.is_empty() {
             let base = repository.empty_tree().map_err(wiring::git_error)?;
             let large = files(&self.paths, here, repository.root())?;
             let (diff, left_out, unseen) = (vec![], vec![], vec![]);
-            return Ok((Change { base, head: None, diff, left_out, large, unseen }, None));
+            return Ok((ReviewedChange { base, head: None, diff, left_out, large, unseen }, None));
         }
-        let head = index.map_or(Head::WorkingTree, Head::Index);
-        let comparing = Comparing { repository, base: self.base.as_deref(), head };
+        let head = index.map_or(HeadSource::WorkingTree, HeadSource::Index);
+        let comparing = ComparisonRequest { repository, base: self.base.as_deref(), head };
         let (change, against) = comparing.compare(repository.born_head()).await.map_err(wiring::git_error)?;
         Ok((change, Some(against)))
     }
@@ -234,12 +238,12 @@ pub(super) fn failed(error: GateError) -> CliError {
         GateError::Reading(ReadingError::Reader(error)) => {
             CliError { message: text, ..wiring::reader_error(error) }
         }
-        GateError::Reading(error) => CliError { message: text, ..LocalError::Reading(error).into() },
+        GateError::Reading(error) => CliError { message: text, ..LocalReviewError::Reading(error).into() },
     }
 }
 
-fn told<'a>(gated: &'a Gated, change: Option<&Change>) -> GateReport<'a> {
-    let findings = |found: &'a Found| found.kept.iter().map(ToldFinding::from).collect();
+fn told<'a>(gated: &'a GateResult, change: Option<&ReviewedChange>) -> GateReport<'a> {
+    let findings = |found: &'a GateFindings| found.kept.iter().map(GateFindingJson::from).collect();
     GateReport {
         schema: "truing.gate/1",
         ok: gated.is_clean(),
@@ -248,27 +252,27 @@ fn told<'a>(gated: &'a Gated, change: Option<&Change>) -> GateReport<'a> {
         not_inspected: &gated.not_inspected,
         blocking: findings(&gated.blocking),
         advisory: findings(&gated.advisory),
-        left_out: ToldLeftOut { blocking: gated.blocking.left_out, advisory: gated.advisory.left_out },
+        left_out: LeftOutJson { blocking: gated.blocking.left_out, advisory: gated.advisory.left_out },
         commands: gated
             .ran
             .iter()
-            .map(|Came { argv, is_clean, ms }| ToldCommand { argv, ok: *is_clean, ms: *ms })
+            .map(|GateCommandRun { argv, is_clean, ms }| GateCommandJson { argv, ok: *is_clean, ms: *ms })
             .collect(),
     }
 }
 
-impl<'a> From<&'a Said> for ToldFinding<'a> {
-    fn from(said: &'a Said) -> Self {
-        let Said { by, place, text } = said;
+impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
+    fn from(said: &'a GateFinding) -> Self {
+        let GateFinding { by, place, text } = said;
         let (path, line) = place.as_ref().map(|(path, line)| (path.to_string(), *line)).unzip();
         Self { by, path, line, text }
     }
 }
 
 /// `compared`: with what, unless whole files were looked at.
-fn text(gated: &Gated, compared: Option<(&Change, &Against)>) -> String {
+fn text(gated: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
     let mut text = String::new();
-    let Gated { blocking, advisory, inspected, not_inspected, ran } = gated;
+    let GateResult { blocking, advisory, inspected, not_inspected, ran } = gated;
     for (found, is_blocking) in [(blocking, true), (advisory, false)] {
         let count = found.kept.len() + found.left_out;
         let what = match (is_blocking, compared) {
@@ -280,7 +284,7 @@ fn text(gated: &Gated, compared: Option<(&Change, &Against)>) -> String {
         let _ = writeln!(text, "{NAME} {}{what}", counted(count, "violation"));
         text += &violations(found);
     }
-    for Came { argv, is_clean, ms: _ } in ran {
+    for GateCommandRun { argv, is_clean, ms: _ } in ran {
         let what = if *is_clean { "clean" } else { "findings" };
         let _ = writeln!(text, "command {what}: {}", cut(visible(&argv.join(" ")), MAX_COMMAND));
     }
@@ -292,7 +296,7 @@ fn text(gated: &Gated, compared: Option<(&Change, &Against)>) -> String {
         let _ = write!(text, ", against {} ({against})", change.base.short());
     }
     text += "\n";
-    for NotReviewed { path, reason } in not_inspected {
+    for UnreviewedFile { path, reason } in not_inspected {
         let _ = writeln!(
             text,
             "  not inspected: {}: {}",
@@ -304,8 +308,8 @@ fn text(gated: &Gated, compared: Option<(&Change, &Against)>) -> String {
 }
 
 /// File by file, in their order.
-fn violations(found: &Found) -> String {
-    let mut files: BTreeMap<Option<&RepoPath>, Vec<&Said>> = BTreeMap::new();
+fn violations(found: &GateFindings) -> String {
+    let mut files: BTreeMap<Option<&RepoPath>, Vec<&GateFinding>> = BTreeMap::new();
     for said in &found.kept {
         files.entry(said.place.as_ref().map(|(path, _)| path)).or_default().push(said);
     }
@@ -317,7 +321,7 @@ fn violations(found: &Found) -> String {
             }
             None => text += "without a place:\n",
         }
-        for Said { by, place, text: what } in all {
+        for GateFinding { by, place, text: what } in all {
             let line = place.as_ref().map(|(_, line)| format!("Line {line}: ")).unwrap_or_default();
             text += &folded(&format!("  {line}"), &format!("{what} [{by}]"));
         }

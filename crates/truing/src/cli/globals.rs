@@ -6,13 +6,13 @@ use clap::{ArgAction, ValueEnum};
 
 /// Flags of every command, before or after its name.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Globals {
+pub struct GlobalArgs {
     /// The operator's configuration file, instead of TRUING_CONFIG and the user's own
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
     /// The format of the answer on standard output
     #[arg(long, global = true, value_enum, default_value = "text", help_heading = "Global options")]
-    pub format: Format,
+    pub format: CliFormat,
     /// Print only the answer, warnings and errors
     #[arg(short, long, global = true, help_heading = "Global options")]
     pub quiet: bool,
@@ -33,7 +33,7 @@ pub struct Globals {
 
 /// The format of a command's answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
-pub enum Format {
+pub enum CliFormat {
     /// For people.
     #[default]
     Text,
@@ -55,7 +55,7 @@ pub enum Format {
     Html,
 }
 
-impl Format {
+impl CliFormat {
     /// For what can be read by one kind of reader alone.
     pub(super) const TEXT: &[Self] = &[Self::Text];
     /// For most commands.

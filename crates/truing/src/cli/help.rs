@@ -2,8 +2,8 @@
 
 use anstyle::Style;
 
-use super::error::{CliError, Exit};
-use super::{Context, columns, examples};
+use super::error::{CliError, CommandExit};
+use super::{CommandContext, columns, examples};
 
 /// Print the help of a command, or list all commands
 #[derive(clap::Args, Debug)]
@@ -38,7 +38,11 @@ const GROUPS: [HelpGroup; 6] = [
 const PLUMBING: HelpGroup = ("Plumbing", &["diff", "findings", "sandbox"]);
 
 /// Prints a page of `program`.
-pub(crate) fn run(args: &HelpArgs, program: clap::Command, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(
+    args: &HelpArgs,
+    program: clap::Command,
+    context: &CommandContext,
+) -> Result<CommandExit, CliError> {
     let mut all = match args.all {
         true => with_groups(program, &[GROUPS.as_slice(), &[PLUMBING]].concat()),
         false => program,
@@ -46,7 +50,7 @@ pub(crate) fn run(args: &HelpArgs, program: clap::Command, context: &Context) ->
     all.build();
     let page = found(&all, &args.words)?.clone().render_long_help();
     context.output.data(page.ansi())?;
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
 /// The exit codes and their meaning, for `--help` and the manual.

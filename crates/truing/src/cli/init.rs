@@ -8,9 +8,9 @@ use serde_json::json;
 use truing_config::Config;
 use truing_config::environment::Environment;
 
-use super::error::{CliError, Exit};
-use super::review::{Home, unsupported_origin};
-use super::{Context, runtime};
+use super::error::{CliError, CommandExit};
+use super::review::{RepositoryTarget, unsupported_origin};
+use super::{CommandContext, runtime};
 use crate::wiring;
 
 /// The file that is written unless another one is named.
@@ -22,7 +22,7 @@ pub(super) const WRITTEN_FILE: &str = "truing.toml";
 /// Where the current folder is a clone of a repository at github.com (its remote `origin`), the file serves that repository alone:
 /// `forge.github.repositories`. Without that key every repository that the token sees is served. It asks nothing.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct InitArgs {
     /// The file to write; it must not exist yet. `-`: standard output
     #[arg(long, short, value_name = "FILE", default_value = WRITTEN_FILE)]
     output: PathBuf,
@@ -32,7 +32,7 @@ pub struct Args {
 }
 
 /// Writes the file. One that exists is left alone.
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let origin = origin(&context.environment)?;
     if let Some(hint) = origin.as_deref().and_then(unsupported_origin) {
         let message =
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     };
     if args.output.as_os_str() == "-" {
         context.output.data(text)?;
-        return Ok(Exit::Done);
+        return Ok(CommandExit::Done);
     }
     let path = context.environment.directory().join(&args.output);
     let written = OpenOptions::new().write(true).create_new(true).open(&path).and_then(|mut file| {
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     output.say("to serve github.com: set GITHUB_TOKEN and GITHUB_WEBHOOK_SECRET, then");
     output.say(format_args!("  truing --config {shown} serve --dry-run    # says what a start would do"));
     output.say(format_args!("  truing --config {shown} serve"));
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
 /// The remote `origin` of the current folder's repository; none where there is none, or git cannot be used.
@@ -100,7 +100,7 @@ fn origin(environment: &Environment) -> Result<Option<String>, CliError> {
 fn at_github(remote: &str, environment: &Environment) -> Option<String> {
     // Not the operator's file: github.com is the forge of the file that is written.
     let config = Config::resolve(&Environment::default(), None, &[]).ok()?;
-    let home = Home::of(remote, &config, environment)?;
+    let home = RepositoryTarget::of(remote, &config, environment)?;
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
     (home.forge == "github" && home.repo.chars().all(is_plain)).then_some(home.repo)
 }

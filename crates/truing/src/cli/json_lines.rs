@@ -11,12 +11,12 @@ use super::error::CliError;
 const MAX_INPUT_BYTES: u64 = 256 << 20;
 
 /// A form of question.
-pub(super) struct Questions {
+pub(super) struct JsonLinesReader {
     /// What a line looks like, for who sent another.
     pub(super) example: &'static str,
 }
 
-impl Questions {
+impl JsonLinesReader {
     /// Those on standard input, up to the first line that cannot be answered, or that `check` says something against;
     /// why it ended there is left in `wrong`. Empty lines are passed over.
     pub(super) fn read<T: DeserializeOwned>(
@@ -99,7 +99,8 @@ mod tests {
     fn read(input: &str, max_bytes: u64) -> (Vec<u32>, Option<&'static str>) {
         let mut wrong = None;
         let check = |number: &u32| if *number < 100 { Ok(()) } else { Err("too many") };
-        let numbers = Questions { example: "1" }.of(input.as_bytes(), max_bytes, check, &mut wrong).collect();
+        let numbers =
+            JsonLinesReader { example: "1" }.of(input.as_bytes(), max_bytes, check, &mut wrong).collect();
         (numbers, wrong.map(|error| error.code))
     }
 

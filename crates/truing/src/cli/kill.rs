@@ -5,22 +5,23 @@ use std::time::Duration;
 
 use serde::Serialize;
 use truing_config::Config;
-use truing_core::id::{Key, Millis};
-use truing_core::port::{Operations as _, Slots as _, Watchlist as _};
-use truing_core::slot::{Slot, State};
+use truing_core::id::{SlotKey, UnixMillis};
+use truing_core::port::{OperatorStore as _, SlotStore as _, Watchlist as _};
+use truing_core::slot::{Slot, SlotState};
 use truing_core::switch::{
-    Engaged, EngagedSwitch, KillSwitches, Mode, RepositoryRef, RepositorySwitch, Switch, Turn,
+    EngagedSwitch, HaltMode, KillSwitch, KillSwitches, RepositoryRef, RepositorySwitch, SwitchEngagement,
+    SwitchRequest,
 };
 use truing_core::sync::job;
 use truing_loops::text::{counted, instant};
 use truing_store::Store;
 
 use super::columns::folded;
-use super::error::{CliError, Exit};
-use super::output::Output;
+use super::error::{CliError, CommandExit};
+use super::output::OutputPrinter;
 use super::target::{actor, existing_store, store_error, tell_absent};
-use super::{Context, runtime};
-use crate::wiring::store::Place;
+use super::{CommandContext, runtime};
+use crate::wiring::store::StoreLocation;
 
 /// The pauses before further tries, where servers hold the switch.
 const PAUSES: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
@@ -35,14 +36,14 @@ const SHOWN: usize = 5;
 /// neither spend nor write: they continue. With `--repo` all of this is so for one repository, at each forge that has one of that
 /// name, also after it was renamed; the others continue.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct KillArgs {
     #[command(subcommand)]
-    action: Action,
+    action: KillCommand,
 }
 
 /// What to do.
 #[derive(clap::Subcommand, Debug)]
-enum Action {
+enum KillCommand {
     /// Turn it on; where it is on, change its reason or mode
     On {
         /// Why, for those who ask later: one line
@@ -90,19 +91,19 @@ fn repository(text: &str) -> Result<String, String> {
 
 /// The switches as scripts see them (cli.md, "Service").
 #[derive(Serialize, Default)]
-pub(super) struct Status {
+pub(super) struct KillSwitchJson {
     enabled: bool,
     since: Option<String>,
     by: Option<String>,
     reason: Option<String>,
     mode: Option<&'static str>,
     /// Those of repositories that are on.
-    repos: Vec<RepositoryStatus>,
+    repos: Vec<RepositorySwitchJson>,
 }
 
 /// The switch of a repository.
 #[derive(Serialize)]
-struct RepositoryStatus {
+struct RepositorySwitchJson {
     name: String,
     since: String,
     by: String,
@@ -110,17 +111,17 @@ struct RepositoryStatus {
     mode: &'static str,
 }
 
-impl Status {
+impl KillSwitchJson {
     /// All switches for scripts.
     pub(super) fn of(switches: &KillSwitches) -> Self {
         let of_repository = |switch: &RepositorySwitch| {
             let RepositorySwitch { repository, engaged } = switch;
-            let Engaged { since, by, reason, mode } = engaged.clone();
+            let SwitchEngagement { since, by, reason, mode } = engaged.clone();
             let (name, since) = (repository.name.clone(), instant(since));
-            RepositoryStatus { name, since, by, reason, mode: mode.as_str() }
+            RepositorySwitchJson { name, since, by, reason, mode: mode.as_str() }
         };
         let repos = switches.repositories.iter().map(of_repository).collect();
-        let Switch::On(Engaged { since, by, reason, mode }) = &switches.all else {
+        let KillSwitch::On(SwitchEngagement { since, by, reason, mode }) = &switches.all else {
             return Self { repos, ..Self::default() };
         };
         Self {
@@ -134,39 +135,39 @@ impl Status {
     }
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let turned = runtime::start()?.block_on(turn_at_last(args, context));
     turned.map_err(|error| match (&args.action, error.exit) {
         // Whoever wants everything stopped must not have to think now.
-        (Action::On { .. }, Exit::Failed) => {
+        (KillCommand::On { .. }, CommandExit::Failed) => {
             error.hint("until then stop the service itself: send SIGTERM to `truing serve`")
         }
-        (Action::On { .. } | Action::Off { .. } | Action::Status, _) => error,
+        (KillCommand::On { .. } | KillCommand::Off { .. } | KillCommand::Status, _) => error,
     })
 }
 
 /// Turns it. Where servers hold it, again if one lost the connection meanwhile: to turn it twice is to turn it once.
-async fn turn_at_last(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let is_file = Place::of(&context.config(&[])?, &context.environment)?.file().is_some();
+async fn turn_at_last(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
+    let is_file = StoreLocation::of(&context.config(&[])?, &context.environment)?.file().is_some();
     for pause in PAUSES.iter().filter(|_| !is_file) {
         match turn(args, context).await {
-            Err(error) if error.exit == Exit::Failed => tokio::time::sleep(*pause).await,
+            Err(error) if error.exit == CommandExit::Failed => tokio::time::sleep(*pause).await,
             turned => return turned,
         }
     }
     turn(args, context).await
 }
 
-async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
+async fn turn(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     let (store, turn, repo) = match &args.action {
         // A server that is started later must find it on.
-        Action::On { reason, mode, repo } => {
+        KillCommand::On { reason, mode, repo } => {
             let mode = mode.map(|mode| match mode {
-                ModeFlag::Finish => Mode::Finish,
-                ModeFlag::Stop => Mode::Stop,
+                ModeFlag::Finish => HaltMode::Finish,
+                ModeFlag::Stop => HaltMode::Stop,
             });
-            let place = Place::of(&config, &context.environment)?;
+            let place = StoreLocation::of(&config, &context.environment)?;
             let is_new = place.file().is_some_and(|path| !path.exists());
             let store = place.open().await?;
             if is_new {
@@ -176,12 +177,12 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                          another one does not see it: see that `store.url` is the server's"
                     ));
             }
-            (Some(store), Some(Turn::On { reason: reason.clone(), mode }), repo.as_deref())
+            (Some(store), Some(SwitchRequest::On { reason: reason.clone(), mode }), repo.as_deref())
         }
-        Action::Off { repo } => {
-            (existing_store(&config, &context.environment).await?, Some(Turn::Off), repo.as_deref())
+        KillCommand::Off { repo } => {
+            (existing_store(&config, &context.environment).await?, Some(SwitchRequest::Off), repo.as_deref())
         }
-        Action::Status => (existing_store(&config, &context.environment).await?, None, None),
+        KillCommand::Status => (existing_store(&config, &context.environment).await?, None, None),
     };
     tell_absent(store.as_ref(), &config, context)?;
     let (switches, held) = match &store {
@@ -191,7 +192,7 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
             match (&turn, repo) {
                 (Some(turn), Some(repo)) => {
                     let (before, after) = store.turn_at(repo, turn, &by).await.map_err(store_error)?;
-                    if *turn == Turn::Off && before == after {
+                    if *turn == SwitchRequest::Off && before == after {
                         output.say(format_args!("the kill switch of {repo} was not on"));
                     }
                     let is_known = after.repositories.iter().any(|switch| {
@@ -199,7 +200,7 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                         its.name.to_lowercase() == repo.to_lowercase() && !its.keys.is_empty()
                     });
                     if !is_known
-                        && let (Action::On { .. }, Some(unknown)) =
+                        && let (KillCommand::On { .. }, Some(unknown)) =
                             (&args.action, unknown(repo, store, &config).await)
                     {
                         output.warn(unknown);
@@ -209,7 +210,7 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 (None, _) => {}
             }
             let switches = store.switch().await.map_err(store_error)?;
-            if turn == Some(Turn::Off) && repo.is_none() && !switches.repositories.is_empty() {
+            if turn == Some(SwitchRequest::Off) && repo.is_none() && !switches.repositories.is_empty() {
                 let names: Vec<&str> =
                     switches.repositories.iter().map(|switch| switch.repository.name.as_str()).collect();
                 output.say(format_args!("the switches of these repositories stay on: {}", names.join(", ")));
@@ -218,15 +219,15 @@ async fn turn(args: &Args, context: &Context) -> Result<Exit, CliError> {
             (switches, held)
         }
     };
-    let place = Place::of(&config, &context.environment)?;
-    context.output.answer(&Status::of(&switches), || match (&args.action, repo) {
-        (Action::Off { .. }, Some(repo)) => screen_without(repo, &switches, &held, context.output),
-        (Action::Status, _) => {
+    let place = StoreLocation::of(&config, &context.environment)?;
+    context.output.answer(&KillSwitchJson::of(&switches), || match (&args.action, repo) {
+        (KillCommand::Off { .. }, Some(repo)) => screen_without(repo, &switches, &held, context.output),
+        (KillCommand::Status, _) => {
             screens(&switches, &held, context.output) + &folded("Its store: ", &place.to_string())
         }
-        (Action::On { .. } | Action::Off { .. }, _) => screens(&switches, &held, context.output),
+        (KillCommand::On { .. } | KillCommand::Off { .. }, _) => screens(&switches, &held, context.output),
     })?;
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
 /// That a repository is not known, and those that are; none if it is known, by a pull request, by a sweep or by the configuration,
@@ -260,7 +261,7 @@ async fn unknown(repo: &str, store: &Store, config: &Config) -> Option<String> {
 
 /// What there is to do.
 #[derive(Clone, Copy, Default)]
-struct Work {
+struct PendingWork {
     /// Slots that are due now.
     due: usize,
     /// Runs in flight.
@@ -271,9 +272,9 @@ struct Work {
 #[derive(Default)]
 struct SlotList {
     slots: Vec<Slot>,
-    now: Millis,
+    now: UnixMillis,
     /// The repositories of jobs, by the keys of their slots.
-    jobs: BTreeMap<Key, String>,
+    jobs: BTreeMap<SlotKey, String>,
 }
 
 impl SlotList {
@@ -290,10 +291,10 @@ impl SlotList {
     }
 
     /// The work there is with slots that are meant.
-    fn work(&self, is_meant: impl Fn(&Slot) -> bool) -> Work {
+    fn work(&self, is_meant: impl Fn(&Slot) -> bool) -> PendingWork {
         let meant = || self.slots.iter().filter(|slot| is_meant(slot));
-        let is_due = |slot: &&Slot| matches!(slot.state, State::Waiting { at, .. } if at <= self.now);
-        Work {
+        let is_due = |slot: &&Slot| matches!(slot.state, SlotState::Waiting { at, .. } if at <= self.now);
+        PendingWork {
             due: meant().filter(is_due).count(),
             running: meant().filter(|slot| slot.token().is_some()).count(),
         }
@@ -301,12 +302,12 @@ impl SlotList {
 }
 
 /// The state of each switch.
-fn screens(switches: &KillSwitches, held: &SlotList, output: Output) -> String {
+fn screens(switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
     screen(&switches.all, held.work(|_| true), output) + &screens_of_repositories(switches, held, output)
 }
 
 /// The state of each repository's switch.
-fn screens_of_repositories(switches: &KillSwitches, held: &SlotList, output: Output) -> String {
+fn screens_of_repositories(switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
     let each = |switch: &RepositorySwitch| {
         let is_its = |slot: &Slot| held.repository(slot).is_same(&switch.repository);
         screen_of(switch.as_engaged(), held.work(is_its), output)
@@ -315,10 +316,10 @@ fn screens_of_repositories(switches: &KillSwitches, held: &SlotList, output: Out
 }
 
 /// The state after one repository's switch was turned off: those that are still on, if any.
-fn screen_without(repo: &str, switches: &KillSwitches, held: &SlotList, output: Output) -> String {
+fn screen_without(repo: &str, switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
     let rest = match switches.all {
-        Switch::Off => screens_of_repositories(switches, held, output),
-        Switch::On(_) => screens(switches, held, output),
+        KillSwitch::Off => screens_of_repositories(switches, held, output),
+        KillSwitch::On(_) => screens(switches, held, output),
     };
     match rest.as_str() {
         "" => format!("The kill switch of {repo} is off, and no other one is on.\n"),
@@ -327,7 +328,7 @@ fn screen_without(repo: &str, switches: &KillSwitches, held: &SlotList, output: 
 }
 
 /// The state of a switch that is on for one repository.
-fn screen_of(switch: EngagedSwitch<'_>, work: Work, output: Output) -> String {
+fn screen_of(switch: EngagedSwitch<'_>, work: PendingWork, output: OutputPrinter) -> String {
     let engaged = switch.engaged;
     let name = switch.repository.unwrap_or_default();
     let rows = [
@@ -342,28 +343,28 @@ fn screen_of(switch: EngagedSwitch<'_>, work: Work, output: Output) -> String {
 }
 
 /// The runs in flight, and what becomes of them.
-fn in_flight(work: Work, mode: Mode) -> String {
+fn in_flight(work: PendingWork, mode: HaltMode) -> String {
     let flight = match (work.running, mode) {
         (0, _) => "",
-        (1, Mode::Finish) => ", which completes",
-        (_, Mode::Finish) => ", which complete",
-        (1, Mode::Stop) => ", which stops before its next step",
-        (_, Mode::Stop) => ", which stop before their next step",
+        (1, HaltMode::Finish) => ", which completes",
+        (_, HaltMode::Finish) => ", which complete",
+        (1, HaltMode::Stop) => ", which stops before its next step",
+        (_, HaltMode::Stop) => ", which stop before their next step",
     };
     format!("{}{flight}", counted(work.running, "run"))
 }
 
 /// What holds now, and what happens next.
-fn screen(switch: &Switch, work: Work, output: Output) -> String {
+fn screen(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) -> String {
     let due = counted(work.due, "pull request");
-    let Switch::On(engaged) = switch else {
+    let KillSwitch::On(engaged) = switch else {
         let waiting = if work.due == 0 { String::new() } else { format!("; {due} due") };
         return format!("The kill switch is off{waiting}.\n");
     };
     // They hold no slot: nothing in the database tells that they run.
     let local = match engaged.mode {
-        Mode::Finish => "runs of `truing converge` are not counted; they complete, too",
-        Mode::Stop => "runs of `truing converge` are not counted; they stop, too",
+        HaltMode::Finish => "runs of `truing converge` are not counted; they complete, too",
+        HaltMode::Stop => "runs of `truing converge` are not counted; they stop, too",
     };
     let mut text = format!("The kill switch is on, {}.\n", since(engaged));
     let reason = engaged.reason.as_deref().unwrap_or("none given");
@@ -382,14 +383,14 @@ fn screen(switch: &Switch, work: Work, output: Output) -> String {
 }
 
 /// What other commands say of a switch that is on.
-pub(super) fn held_back(switch: EngagedSwitch<'_>, output: Output) -> String {
+pub(super) fn held_back(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
     let there = if switch.repository.is_some() { " there" } else { "" };
     let off = output.command(&switch.off());
     format!("{switch} is on, {}: nothing begins{there} until `{off}`", since(switch.engaged))
 }
 
 /// Since when and by whom.
-fn since(engaged: &Engaged) -> String {
+fn since(engaged: &SwitchEngagement) -> String {
     format!("since {} by {}", instant(engaged.since), engaged.by)
 }
 
@@ -397,17 +398,17 @@ fn since(engaged: &Engaged) -> String {
 mod tests {
     use super::*;
 
-    fn on(mode: Mode, reason: Option<&str>) -> Switch {
+    fn on(mode: HaltMode, reason: Option<&str>) -> KillSwitch {
         let (by, reason) = ("ada".into(), reason.map(str::to_owned));
-        Switch::On(Engaged { since: Millis(1_790_000_000_000), by, reason, mode })
+        KillSwitch::On(SwitchEngagement { since: UnixMillis(1_790_000_000_000), by, reason, mode })
     }
 
-    fn plain() -> Output {
-        Output::new(crate::cli::Format::Text, false, 0, crate::cli::ColorWhen::Never)
+    fn plain() -> OutputPrinter {
+        OutputPrinter::new(crate::cli::CliFormat::Text, false, 0, crate::cli::ColorWhen::Never)
     }
 
     /// With the operator's file.
-    fn named() -> Output {
+    fn named() -> OutputPrinter {
         plain().with_config(Some(std::path::Path::new("ops.toml")))
     }
 
@@ -425,10 +426,12 @@ mod tests {
 
     #[test]
     fn the_screen_names_the_switches_of_repositories_each_with_what_turns_it_off() {
-        let Switch::On(engaged) = on(Mode::Stop, Some("a storm")) else { panic!("it is on") };
+        let KillSwitch::On(engaged) = on(HaltMode::Stop, Some("a storm")) else { panic!("it is on") };
         let repository = RepositoryRef::named("acme/shop");
-        let switches =
-            KillSwitches { all: Switch::Off, repositories: vec![RepositorySwitch { repository, engaged }] };
+        let switches = KillSwitches {
+            all: KillSwitch::Off,
+            repositories: vec![RepositorySwitch { repository, engaged }],
+        };
         insta::assert_snapshot!(screens(&switches, &SlotList::default(), named()), @r"
         The kill switch is off.
         The kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada.
@@ -438,7 +441,7 @@ mod tests {
           held back 0 pull requests due; webhooks of it are answered 503
           unblock   truing --config ops.toml kill off --repo acme/shop
         ");
-        let status = serde_json::to_value(Status::of(&switches)).unwrap();
+        let status = serde_json::to_value(KillSwitchJson::of(&switches)).unwrap();
         let its = serde_json::json!([{ "name": "acme/shop", "since": "2026-09-21T14:13:20Z", "by": "ada",
                                        "reason": "a storm", "mode": "stop" }]);
         assert_eq!((&status["enabled"], &status["repos"]), (&false.into(), &its));
@@ -452,7 +455,7 @@ mod tests {
 
     #[test]
     fn the_screen_says_what_is_held_back_and_what_lets_it_go_on() {
-        insta::assert_snapshot!(screen(&on(Mode::Finish, Some("a storm")), Work { due: 3, running: 1 }, named()), @r"
+        insta::assert_snapshot!(screen(&on(HaltMode::Finish, Some("a storm")), PendingWork { due: 3, running: 1 }, named()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    a storm
           mode      finish
@@ -461,7 +464,7 @@ mod tests {
           held back 3 pull requests due; webhooks are answered 503
           unblock   truing --config ops.toml kill off
         ");
-        insta::assert_snapshot!(screen(&on(Mode::Stop, None), Work { due: 0, running: 2 }, plain()), @r"
+        insta::assert_snapshot!(screen(&on(HaltMode::Stop, None), PendingWork { due: 0, running: 2 }, plain()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    none given
           mode      stop
@@ -470,7 +473,7 @@ mod tests {
           held back 0 pull requests due; webhooks are answered 503
           unblock   truing kill off
         ");
-        insta::assert_snapshot!(screen(&Switch::Off, Work { due: 1, running: 2 }, plain()), @"The kill switch is off; 1 pull request due.");
-        insta::assert_snapshot!(screen(&Switch::Off, Work::default(), plain()), @"The kill switch is off.");
+        insta::assert_snapshot!(screen(&KillSwitch::Off, PendingWork { due: 1, running: 2 }, plain()), @"The kill switch is off; 1 pull request due.");
+        insta::assert_snapshot!(screen(&KillSwitch::Off, PendingWork::default(), plain()), @"The kill switch is off.");
     }
 }

@@ -1,13 +1,13 @@
 //! `truing log`: the audit log. Who changed what, and when.
 
 use serde::Serialize;
-use truing_core::port::Audited;
+use truing_core::port::AuditEntry;
 use truing_loops::text::instant;
 
 use super::columns::folded;
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::target::{existing_store, store_error, tell_absent};
-use super::{Context, runtime};
+use super::{CommandContext, runtime};
 
 /// How many acts are shown, unless it is said.
 const SHOWN: usize = 50;
@@ -16,7 +16,7 @@ const SHOWN: usize = 50;
 ///
 /// Entries are kept for `retention.audit`.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct LogArgs {
     /// How many entries to show, newest first
     #[arg(long, value_name = "N", default_value_t = SHOWN)]
     limit: usize,
@@ -24,7 +24,7 @@ pub struct Args {
 
 /// A line for scripts, newest first.
 #[derive(Serialize)]
-struct Line {
+struct AuditLogLine {
     at: String,
     actor: String,
     action: String,
@@ -32,7 +32,7 @@ struct Line {
     detail: String,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &LogArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let store = existing_store(&config, &context.environment).await?;
@@ -41,22 +41,28 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             Some(store) => store.audited(args.limit).await.map_err(store_error)?,
             None => Vec::new(),
         };
-        let lines: Vec<Line> = audited.into_iter().map(line).collect();
+        let lines: Vec<AuditLogLine> = audited.into_iter().map(line).collect();
         context.output.answer(&lines, || screen(&lines))?;
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     })
 }
 
-fn line(Audited { at, act }: Audited) -> Line {
-    Line { at: instant(at), actor: act.actor, action: act.action, target: act.target, detail: act.detail }
+fn line(AuditEntry { at, act }: AuditEntry) -> AuditLogLine {
+    AuditLogLine {
+        at: instant(at),
+        actor: act.actor,
+        action: act.action,
+        target: act.target,
+        detail: act.detail,
+    }
 }
 
-fn screen(lines: &[Line]) -> String {
+fn screen(lines: &[AuditLogLine]) -> String {
     if lines.is_empty() {
         return "nothing was changed by hand\n".to_owned();
     }
     let mut text = String::new();
-    for Line { at, actor, action, target, detail } in lines {
+    for AuditLogLine { at, actor, action, target, detail } in lines {
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
         let words = format!("{action} {target}");
         text += &folded(&format!("{at}  "), &format!("{actor}: {}{detail}", words.trim_end()));
@@ -66,17 +72,17 @@ fn screen(lines: &[Line]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::id::Millis;
-    use truing_core::port::Act;
+    use truing_core::id::UnixMillis;
+    use truing_core::port::OperatorAction;
 
     use super::*;
 
     #[test]
     fn each_act_is_a_line() {
-        let at = |act| line(Audited { at: Millis(1_790_000_000_000), act });
+        let at = |act| line(AuditEntry { at: UnixMillis(1_790_000_000_000), act });
         let lines = [
-            at(Act::new("bob", "queue retry", "pr/github/1/7", "")),
-            at(Act::new("ada", "kill on", "", "mode stop: a storm")),
+            at(OperatorAction::new("bob", "queue retry", "pr/github/1/7", "")),
+            at(OperatorAction::new("ada", "kill on", "", "mode stop: a storm")),
         ];
         insta::assert_snapshot!(screen(&lines), @r"
         2026-09-21T14:13:20Z  bob: queue retry pr/github/1/7

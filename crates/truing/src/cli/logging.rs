@@ -14,9 +14,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::human::Shown;
-use self::unhindered::Unhindered;
-use super::output::Output;
+use self::human::EscapedLogWriter;
+use self::unhindered::BackgroundLogWriter;
+use super::output::OutputPrinter;
 
 /// What a log line looks like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,7 +38,7 @@ const LEVELS: [LevelFilter; 5] =
 
 /// Sends the log to stderr from now on. Ours: warnings, with `--verbose` once also information, twice debugging,
 /// three times everything; with `--quiet` errors alone; of a service one level more. Other crates: two levels less. Once a process; a second call changes nothing. What it returns is kept to the end.
-pub(crate) fn start(style: LogStyle, output: Output) -> Log {
+pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
     let told = match (output.quiet(), style) {
         (true, LogStyle::Human | LogStyle::Text | LogStyle::Json) => 0,
         (false, LogStyle::Human) => 1 + usize::from(output.verbose()),
@@ -58,20 +58,21 @@ pub(crate) fn start(style: LogStyle, output: Output) -> Log {
     let lines = match style {
         LogStyle::Human => None,
         // Without a thread, as before: a log that may wait is better than none.
-        LogStyle::Text | LogStyle::Json => Unhindered::start(std::io::stderr(), style).ok(),
+        LogStyle::Text | LogStyle::Json => BackgroundLogWriter::start(std::io::stderr(), style).ok(),
     };
     let layer = match (style, &lines) {
-        (LogStyle::Human, _) => human(output.stderr_color(), || Shown(std::io::stderr())).boxed(),
+        (LogStyle::Human, _) => human(output.stderr_color(), || EscapedLogWriter(std::io::stderr())).boxed(),
         (LogStyle::Text, lines) => {
             let layer = tracing_subscriber::fmt::layer().with_ansi(output.stderr_color());
             match lines.clone() {
-                Some(lines) => layer.with_writer(move || Shown(lines.clone())).boxed(),
-                None => layer.with_writer(|| Shown(std::io::stderr())).boxed(),
+                Some(lines) => layer.with_writer(move || EscapedLogWriter(lines.clone())).boxed(),
+                None => layer.with_writer(|| EscapedLogWriter(std::io::stderr())).boxed(),
             }
         }
         (LogStyle::Json, lines) => {
-            let layer =
-                tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(json::Lines);
+            let layer = tracing_subscriber::fmt::layer()
+                .fmt_fields(JsonFields::new())
+                .event_format(json::JsonLogFormat);
             match lines {
                 Some(lines) => layer.with_writer(lines.clone()).boxed(),
                 None => layer.with_writer(std::io::stderr).boxed(),
@@ -80,7 +81,7 @@ pub(crate) fn start(style: LogStyle, output: Output) -> Log {
     };
     // Set already: a test ran two commands in one process.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
-    Log(lines)
+    LogGuard(lines)
 }
 
 /// Lines for a person.
@@ -88,16 +89,16 @@ fn human<S, W, M>(colour: bool, writer: M) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: std::io::Write,
-    M: Fn() -> Shown<W> + 'static,
-    M: for<'a> MakeWriter<'a, Writer = Shown<W>>,
+    M: Fn() -> EscapedLogWriter<W> + 'static,
+    M: for<'a> MakeWriter<'a, Writer = EscapedLogWriter<W>>,
 {
     tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour).without_time()
 }
 
 /// The log; its last lines are written when this is dropped, if somebody reads them.
-pub(crate) struct Log(Option<Unhindered>);
+pub(crate) struct LogGuard(Option<BackgroundLogWriter>);
 
-impl Drop for Log {
+impl Drop for LogGuard {
     fn drop(&mut self) {
         if let Some(lines) = &self.0 {
             lines.finish();

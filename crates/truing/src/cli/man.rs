@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use truing_core::line::counted;
 
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::help::{EXIT_CODES, found};
-use super::{Context, examples, visible};
+use super::{CommandContext, examples, visible};
 
 /// Print a page of the manual, or write all pages to a folder
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct ManArgs {
     /// The command that the page is about [default: the program]
     #[arg(value_name = "COMMAND")]
     path: Vec<String>,
@@ -21,13 +21,13 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &ManArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let mut all = visible().disable_help_subcommand(true);
     all.build();
     let Some(folder) = &args.output else {
         let page = page(found(&all, &args.path)?).map_err(|error| failed(Path::new("-"), &error))?;
         context.output.data(page)?;
-        return Ok(Exit::Done);
+        return Ok(CommandExit::Done);
     };
     let folder = context.environment.directory().join(folder);
     DirBuilder::new().recursive(true).create(&folder).map_err(|error| failed(&folder, &error))?;
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         commands.extend(command.get_subcommands());
     }
     context.output.say(format_args!("{} written to {}", counted(pages, "page"), folder.display()));
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
 /// A page, for `man`.

@@ -6,31 +6,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use truing_agent::mcp::http::Door;
+use truing_agent::mcp::http::McpEndpoint;
 use truing_agent::mcp::{Toolset, over_stdio};
 use truing_config::Config;
-use truing_config::secret::Secret;
+use truing_config::secret::SecretSource;
 use truing_git::Git;
 use truing_loops::machine::new_run_id;
-use truing_service::mcp::{ForgeTools, Here, Parts};
+use truing_service::mcp::{ForgeTools, ForgeToolsParts, LocalClone};
 
-use super::Context;
-use super::error::{CliError, Exit};
-use super::review::Home;
-use super::runtime::{self, Signals, StopSignal};
+use super::CommandContext;
+use super::error::{CliError, CommandExit};
+use super::review::RepositoryTarget;
+use super::runtime::{self, StopSignal, StopSignals};
 use crate::wiring;
 
 /// Offer tools to agents, over the Model Context Protocol
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct McpArgs {
     #[command(subcommand)]
-    action: Action,
+    action: McpCommand,
 }
 
 /// What to do.
 #[derive(clap::Subcommand, Debug)]
-enum Action {
-    Serve(Serve),
+enum McpCommand {
+    Serve(McpServeArgs),
 }
 
 /// Serve the tools of a forge: read its pull requests, comment on them
@@ -38,7 +38,7 @@ enum Action {
 /// No tool creates, approves, merges or declines a pull request. Each comment is posted once, however often it is asked
 /// for; none while the kill switch is on. The forge's credentials stay in this process.
 #[derive(clap::Args, Debug)]
-struct Serve {
+struct McpServeArgs {
     /// The `NAME` of the `[forge.NAME]` to serve
     #[arg(long, value_name = "NAME")]
     forge: String,
@@ -67,9 +67,9 @@ const MAX_REVIEW_ID: usize = 128;
 /// How long reading from a terminal, which cannot be interrupted, keeps a stopped process.
 const LEAVE: Duration = Duration::from_millis(100);
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &McpArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.action {
-        Action::Serve(serve) => {
+        McpCommand::Serve(serve) => {
             let runtime = runtime::start()?;
             let ended = runtime.block_on(serve.run(context));
             runtime.end_within(LEAVE);
@@ -78,8 +78,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     }
 }
 
-impl Serve {
-    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl McpServeArgs {
+    async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let mut config = context.config(&[])?;
         // The others need not even have a token.
         config.forges.retain(|name, _| *name == self.forge);
@@ -88,13 +88,13 @@ impl Serve {
             return Err(told.hint("name one of the sections [forge.NAME] of the configuration"));
         }
         let token = self.listen.map(|_| self.token(context)).transpose()?;
-        let mut signals = Signals::new()?;
+        let mut signals = StopSignals::new()?;
         let folder = wiring::own_folder(&config)?;
         let git = wiring::git(&context.environment).await?;
         let server = wiring::client(&config, &self.forge, &context.environment, &folder)?;
         let here = here(&self.forge, &git, &config, context).await;
         let store = wiring::open_store(&config, &context.environment).await?;
-        let parts = Parts {
+        let parts = ForgeToolsParts {
             name: self.forge.clone(),
             server: server.sharing(store.common()),
             here,
@@ -114,19 +114,19 @@ impl Serve {
             }
         };
         tokio::select! {
-            served = serving => served.map(|()| Exit::Done),
+            served = serving => served.map(|()| CommandExit::Done),
             told = signals.next() => Ok(match told {
-                StopSignal::Interrupt => Exit::Interrupted,
-                StopSignal::Terminate | StopSignal::HangUp => Exit::Done,
+                StopSignal::Interrupt => CommandExit::Interrupted,
+                StopSignal::Terminate | StopSignal::HangUp => CommandExit::Done,
             }),
         }
     }
 
     /// The session's token. It is in no argument: those can be seen by everybody on the machine.
-    fn token(&self, context: &Context) -> Result<truing_core::secret::Secret, CliError> {
+    fn token(&self, context: &CommandContext) -> Result<truing_core::secret::SecretString, CliError> {
         let from = match &self.token_file {
-            Some(file) => Secret::File(context.environment.directory().join(file)),
-            None => Secret::Env(TOKEN.to_owned()),
+            Some(file) => SecretSource::File(context.environment.directory().join(file)),
+            None => SecretSource::Env(TOKEN.to_owned()),
         };
         let hint =
             format!("make one (`openssl rand -hex 32`), and give it in {TOKEN} or with --token-file FILE");
@@ -136,15 +136,15 @@ impl Serve {
         if token.expose().len() < MIN_TOKEN {
             return Err(wrong(format!("{from} has fewer than {MIN_TOKEN} characters")));
         }
-        Ok(truing_core::secret::Secret::new(token.expose()))
+        Ok(truing_core::secret::SecretString::new(token.expose()))
     }
 }
 
 async fn listen(
     address: SocketAddr,
-    token: &truing_core::secret::Secret,
+    token: &truing_core::secret::SecretString,
     tools: ForgeTools,
-    context: &Context,
+    context: &CommandContext,
 ) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
         CliError::failed("listen", format!("cannot listen on {address}: {error}"))
@@ -159,7 +159,7 @@ async fn listen(
              listen on 127.0.0.1"
         ));
     }
-    let door = Door::new(Some(token)).reached_as([bound.ip().to_string()]);
+    let door = McpEndpoint::new(Some(token)).reached_as([bound.ip().to_string()]);
     let usual = Arc::new(tools);
     let chosen = move |headers: &axum::http::HeaderMap| -> Arc<dyn Toolset> {
         let named = headers.get(REVIEW_ID).and_then(|id| review_id(id.to_str().ok()?).ok());
@@ -172,11 +172,11 @@ async fn listen(
 }
 
 /// The repository that this was started in, if it was cloned from this forge.
-async fn here(forge: &str, git: &Git, config: &Config, context: &Context) -> Option<Here> {
+async fn here(forge: &str, git: &Git, config: &Config, context: &CommandContext) -> Option<LocalClone> {
     let repository = git.open_unborn(context.environment.directory()).await.ok()?;
-    let home = Home::of(repository.remote_url()?, config, &context.environment)?;
+    let home = RepositoryTarget::of(repository.remote_url()?, config, &context.environment)?;
     let branch = repository.branch().await.ok().flatten();
-    (home.forge == forge).then_some(Here { repository: home.repo, branch })
+    (home.forge == forge).then_some(LocalClone { repository: home.repo, branch })
 }
 
 /// An id that can stand in a header.

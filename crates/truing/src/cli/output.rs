@@ -16,7 +16,7 @@ use truing_core::line::is_hidden;
 
 use super::columns::{COLUMNS, wrapped};
 use super::error::CliError;
-use super::{ColorWhen, Format};
+use super::{CliFormat, ColorWhen};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -27,8 +27,8 @@ const STYLE: char = '\u{1b}';
 
 /// Where and how a command prints. Cheap to copy; use one everywhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Output {
-    format: Format,
+pub struct OutputPrinter {
+    format: CliFormat,
     quiet: bool,
     verbose: u8,
     color: ColorChoice,
@@ -50,13 +50,13 @@ pub(super) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
 
 /// Writes a value as JSON. What cannot be seen is escaped: JSON is shown on terminals, too.
 pub(super) fn write_json(to: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {
-    value.serialize(&mut serde_json::Serializer::with_formatter(to, Visible))
+    value.serialize(&mut serde_json::Serializer::with_formatter(to, EscapingFormatter))
 }
 
 /// Compact JSON in which nothing is hidden.
-struct Visible;
+struct EscapingFormatter;
 
-impl Formatter for Visible {
+impl Formatter for EscapingFormatter {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut plain = fragment;
         while let Some((at, hidden)) = plain.char_indices().find(|(_, char)| is_hidden(*char)) {
@@ -71,9 +71,9 @@ impl Formatter for Visible {
     }
 }
 
-impl Output {
+impl OutputPrinter {
     /// As the global flags say.
-    pub(crate) fn new(format: Format, quiet: bool, verbose: u8, color: ColorWhen) -> Self {
+    pub(crate) fn new(format: CliFormat, quiet: bool, verbose: u8, color: ColorWhen) -> Self {
         let color = match color {
             ColorWhen::Auto => ColorChoice::Auto,
             ColorWhen::Always => ColorChoice::Always,
@@ -99,13 +99,13 @@ impl Output {
     }
 
     /// What `--format` asks for.
-    pub fn format(self) -> Format {
+    pub fn format(self) -> CliFormat {
         self.format
     }
 
     /// Is the answer JSON, and not text? For commands that know no other format.
     pub fn is_json(self) -> bool {
-        self.format == Format::Json
+        self.format == CliFormat::Json
     }
 
     /// Prints data on stdout; what cannot be seen in it is shown escaped. Styling in it (ANSI sequences) is removed
@@ -116,7 +116,7 @@ impl Output {
     /// `write_failed` if stdout takes nothing more for another reason, such as a full disk.
     pub fn data(self, text: impl Display) -> Result<(), CliError> {
         // In Markdown a space without width keeps an address from being a link; those of others are escaped in it already.
-        let apart = (self.format == Format::Markdown).then_some('\u{200b}');
+        let apart = (self.format == CliFormat::Markdown).then_some('\u{200b}');
         let mut stdout = AutoStream::new(io::stdout(), self.color);
         let text = text.to_string();
         let text = escaped(&text, |char| !matches!(char, '\n' | '\t' | '\r' | STYLE) && Some(char) != apart);
@@ -126,7 +126,7 @@ impl Output {
     /// Prints one JSON value on one line of stdout.
     ///
     /// # Errors
-    /// As [`Output::data`].
+    /// As [`OutputPrinter::data`].
     pub fn json(self, value: &impl Serialize) -> Result<(), CliError> {
         self.data(json_line(value)?)
     }
@@ -134,7 +134,7 @@ impl Output {
     /// Prints an answer as JSON, or as what `text` makes of it. For commands that know no other format.
     ///
     /// # Errors
-    /// As [`Output::data`].
+    /// As [`OutputPrinter::data`].
     pub fn answer<T: Display>(
         self,
         value: &impl Serialize,
@@ -150,7 +150,7 @@ impl Output {
     /// reading, the rest is not asked for.
     ///
     /// # Errors
-    /// As [`Output::data`].
+    /// As [`OutputPrinter::data`].
     pub fn json_lines<T: Serialize>(self, values: impl IntoIterator<Item = T>) -> Result<(), CliError> {
         // JSON escapes control characters, so there is no styling to remove.
         let mut stdout = BufWriter::with_capacity(LINES_AT_ONCE, io::stdout().lock());
@@ -221,11 +221,11 @@ impl Output {
 
     /// Shows that long work goes on: a bar on a terminal (with `total` steps, or a spinner), elsewhere one line
     /// now; neither with `--quiet`. The bar goes away when the result is dropped.
-    pub fn progress(self, what: impl Into<String>, total: Option<u64>) -> Progress {
+    pub fn progress(self, what: impl Into<String>, total: Option<u64>) -> ProgressDisplay {
         let what = what.into();
         if !self.shows_bars() {
             self.say(&what);
-            return Progress { bar: ProgressBar::hidden(), output: self };
+            return ProgressDisplay { bar: ProgressBar::hidden(), output: self };
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         let template = if total.is_some() { "{msg} {bar:30} {pos}/{len}" } else { "{msg} {spinner}" };
@@ -235,14 +235,14 @@ impl Output {
         );
         bar.set_message(what);
         bar.enable_steady_tick(TICK);
-        Progress { bar, output: self }
+        ProgressDisplay { bar, output: self }
     }
 
     /// Shows what long work does now, and for how long: a spinner on a terminal, elsewhere each step is a line; neither
     /// with `--quiet`.
-    pub(crate) fn steps(self) -> Progress {
+    pub(crate) fn steps(self) -> ProgressDisplay {
         if !self.shows_bars() {
-            return Progress { bar: ProgressBar::hidden(), output: self };
+            return ProgressDisplay { bar: ProgressBar::hidden(), output: self };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         bar.set_style(
@@ -251,7 +251,7 @@ impl Output {
         );
         bar.set_message("preparing");
         bar.enable_steady_tick(TICK);
-        Progress { bar, output: self }
+        ProgressDisplay { bar, output: self }
     }
 
     /// May a bar be drawn? Log lines and a bar would write over each other.
@@ -303,12 +303,12 @@ fn taken(written: io::Result<()>) -> Result<(), CliError> {
 const TICK: std::time::Duration = std::time::Duration::from_millis(120);
 
 /// A bar, or nothing to see.
-pub struct Progress {
+pub struct ProgressDisplay {
     bar: ProgressBar,
-    output: Output,
+    output: OutputPrinter,
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// So many more steps are done.
     pub fn advance(&self, steps: u64) {
         self.bar.inc(steps);
@@ -336,7 +336,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

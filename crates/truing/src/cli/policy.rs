@@ -8,15 +8,15 @@ use std::fmt::Write as _;
 
 use clap::{ArgGroup, Subcommand, ValueEnum};
 use serde::Serialize;
-use truing_core::policy::{Action, Policy, PolicyRule, ProfileName, Verdict};
+use truing_core::policy::{AgentAction, AgentPolicy, PolicyRule, PolicyVerdict, ProfileName};
 
-use super::Context;
-use super::error::{CliError, Exit};
+use super::CommandContext;
+use super::error::{CliError, CommandExit};
 use crate::wiring;
 
 /// Show what an agent may do, and which rule decides
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct PolicyArgs {
     #[command(subcommand)]
     command: PolicyCommand,
 }
@@ -26,21 +26,21 @@ enum PolicyCommand {
     /// Show whether an agent may run a command, read or edit a file, or call a tool
     ///
     /// Prints allow (exit 0) or deny (exit 1), and the rule that allows it or that would be needed, with its file. Runs nothing.
-    Check(Check),
+    Check(PolicyCheckArgs),
     /// Print the lists in effect, as a start for files of your own
     ///
     /// Without a name: the files, and where each is from. With one: the file of a profile, of a program or `never`, to be saved in the
     /// folder that `policy.dir` names.
-    Show(show::ShowCommand),
+    Show(show::PolicyShowArgs),
     /// Answer one PreToolUse call of Claude Code
     ///
     /// Reads the call as JSON on standard input and prints allow or deny with the reason. What cannot be judged is blocked (exit 2).
-    Hook(hook::HookCommand),
+    Hook(hook::PolicyHookArgs),
 }
 
 #[derive(clap::Args, Debug)]
 #[command(group = ArgGroup::new("action").required(true).args(["read", "edit", "write", "mcp", "argv"]))]
-struct Check {
+struct PolicyCheckArgs {
     /// Whose permissions
     #[arg(long, value_name = "P", value_enum, default_value = "fixer")]
     profile: ProfileFlag,
@@ -87,7 +87,7 @@ impl From<ProfileFlag> for ProfileName {
 
 /// The answer for scripts.
 #[derive(Serialize)]
-struct PolicyAnswer {
+struct PolicyCheckJson {
     decision: &'static str,
     profile: ProfileName,
     /// The rules that allow it, or the one that would; none where no rule can.
@@ -97,7 +97,7 @@ struct PolicyAnswer {
     reason: Option<String>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &PolicyArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.command {
         PolicyCommand::Check(check) => check.run(context),
         PolicyCommand::Show(show) => show.run(context),
@@ -105,47 +105,47 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     }
 }
 
-impl Check {
-    fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl PolicyCheckArgs {
+    fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let profile = ProfileName::from(self.profile);
         let config = context.config(&[])?;
         let policy = wiring::policy::policy_of(&config, profile)?;
         let verdict = self.judge(&policy);
-        let exit = if verdict.is_allowed() { Exit::Done } else { Exit::No };
+        let exit = if verdict.is_allowed() { CommandExit::Done } else { CommandExit::No };
         let joined = |rules: &[PolicyRule], part: fn(&PolicyRule) -> &str| {
             let mut parts: Vec<&str> = rules.iter().map(part).collect();
             parts.dedup();
             Some(parts.join(", ")).filter(|all| !all.is_empty())
         };
         let (decision, rules, reason) = match verdict {
-            Verdict::Allow { rules, runs_code: _ } => ("allow", rules, None),
-            Verdict::Deny { rule, reason } => ("deny", rule.into_iter().collect(), Some(reason)),
+            PolicyVerdict::Allow { rules, runs_code: _ } => ("allow", rules, None),
+            PolicyVerdict::Deny { rule, reason } => ("deny", rule.into_iter().collect(), Some(reason)),
         };
         let (rule, file) = (joined(&rules, |rule| &rule.text), joined(&rules, |rule| &rule.file));
-        let answer = PolicyAnswer { decision, profile, rule, file, reason };
+        let answer = PolicyCheckJson { decision, profile, rule, file, reason };
         context.output.answer(&answer, || answer.text())?;
         Ok(exit)
     }
 
     /// Rules are text: what is none matches none.
-    fn judge(&self, policy: &Policy) -> Verdict {
-        let not_text = || Verdict::Deny { rule: None, reason: "it is not UTF-8".to_owned() };
-        let one = |what: &Option<OsString>, action: fn(&str) -> Action<'_>| {
+    fn judge(&self, policy: &AgentPolicy) -> PolicyVerdict {
+        let not_text = || PolicyVerdict::Deny { rule: None, reason: "it is not UTF-8".to_owned() };
+        let one = |what: &Option<OsString>, action: fn(&str) -> AgentAction<'_>| {
             let what = what.as_ref()?;
             Some(what.to_str().map_or_else(not_text, |what| policy.judge(action(what))))
         };
-        let named = one(&self.read, |path| Action::Read(path))
-            .or_else(|| one(&self.edit, |path| Action::Edit(path)))
-            .or_else(|| one(&self.write, |path| Action::Write(path)))
-            .or_else(|| one(&self.mcp, |operation| Action::Mcp(operation)));
+        let named = one(&self.read, |path| AgentAction::Read(path))
+            .or_else(|| one(&self.edit, |path| AgentAction::Edit(path)))
+            .or_else(|| one(&self.write, |path| AgentAction::Write(path)))
+            .or_else(|| one(&self.mcp, |operation| AgentAction::Mcp(operation)));
         named.unwrap_or_else(|| {
             let words: Option<Vec<&str>> = self.argv.iter().map(|word| word.to_str()).collect();
-            words.map_or_else(not_text, |words| policy.judge(Action::Run(&words)))
+            words.map_or_else(not_text, |words| policy.judge(AgentAction::Run(&words)))
         })
     }
 }
 
-impl PolicyAnswer {
+impl PolicyCheckJson {
     fn text(&self) -> String {
         let mut text = self.decision.to_owned();
         if let Some(reason) = &self.reason {

@@ -3,31 +3,33 @@
 use std::path::Path;
 
 use serde::Serialize;
-use truing_agent::sandbox::Level;
-use truing_agent::verify::{Scope, SetUp, Verified, Verifier, VerifyError};
+use truing_agent::sandbox::SandboxLevel;
+use truing_agent::verify::{CacheScope, SetupResult, VerifiedTree, Verifier, VerifyError};
 use truing_config::Config;
-use truing_config::converge::Bugteam;
+use truing_config::converge::BugteamVariables;
 use truing_core::code::LinesKey;
 use truing_core::id::{PrId, Sha};
 use truing_core::line::visible;
-use truing_core::port::{ForgeError, ForgeRead as _, Protection, PullNow, PullState};
+use truing_core::port::{BranchProtection, ForgeError, ForgeRead as _, PullDetails, PullState};
 use truing_core::publish::Producer;
-use truing_core::verification::{End, Ran};
-use truing_forge::remote::Purpose;
-use truing_forge::{ForgeServer as _, Server};
-use truing_git::{Git, GitError, Mirror, Repository};
+use truing_core::verification::{CommandEnd, CommandRun};
+use truing_forge::remote::RemotePurpose;
+use truing_forge::{AnyForgeServer, ForgeServer as _};
+use truing_git::{Git, GitError, LocalRepository, Mirror};
 use truing_loops::checkout;
-use truing_loops::checkout::Rules;
+use truing_loops::checkout::OperatorRules;
 use truing_loops::converge::local::branch;
 use truing_loops::fetch;
 use truing_loops::machine::new_run_id;
-use truing_loops::verify::{State, laid_out, laid_out_of};
+use truing_loops::verify::{RepositoryState, laid_out, laid_out_of};
 
 use super::columns::folded;
-use super::converge::{NO_TARGET, SHALLOW, UNCOMMITTED, Workspace, not_disabled, not_written, workspace};
-use super::error::{CliError, Exit};
-use super::review::{Target, own_file};
-use super::{Context, runtime};
+use super::converge::{
+    ConvergeTarget, NO_TARGET, SHALLOW, UNCOMMITTED, not_disabled, not_written, workspace,
+};
+use super::error::{CliError, CommandExit};
+use super::review::{PullTarget, own_file};
+use super::{CommandContext, runtime};
 use crate::wiring;
 
 /// Check whether a converge run could start here, and say what is missing
@@ -38,7 +40,7 @@ use crate::wiring;
 /// to its branch, and what protects that; gate and checks are those of its head. It changes nothing. Exit 0: everything
 /// is there; 1: something is missing; 3: a check could not be made.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct PreflightArgs {
     /// A pull request, by its page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone; or a folder of the repository
     /// whose branch is meant [default: the branch that is checked out here]
     #[arg(value_name = "TARGET")]
@@ -61,12 +63,12 @@ struct PreflightReport<'a> {
     schema: &'static str,
     ok: bool,
     skipped: bool,
-    checks: &'a [Check],
+    checks: &'a [PreflightCheck],
 }
 
 /// One thing that is needed.
 #[derive(Serialize)]
-struct Check {
+struct PreflightCheck {
     name: &'static str,
     ok: bool,
     /// Is it known? What the forge does not say keeps no run from starting.
@@ -80,25 +82,39 @@ struct Check {
 
 /// What was found, in the order in which it is told.
 #[derive(Default)]
-struct Found(Vec<Check>);
+struct PreflightResults(Vec<PreflightCheck>);
 
-impl Found {
+impl PreflightResults {
     fn good(&mut self, name: &'static str, text: impl Into<String>) {
-        self.0.push(Check { name, ok: true, known: true, warning: false, text: text.into(), hint: None });
+        self.0.push(PreflightCheck {
+            name,
+            ok: true,
+            known: true,
+            warning: false,
+            text: text.into(),
+            hint: None,
+        });
     }
 
     fn warn(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
         let hint = Some(hint.into());
-        self.0.push(Check { name, ok: true, known: true, warning: true, text: text.into(), hint });
+        self.0.push(PreflightCheck { name, ok: true, known: true, warning: true, text: text.into(), hint });
     }
 
     fn unknown(&mut self, name: &'static str, text: impl Into<String>) {
-        self.0.push(Check { name, ok: true, known: false, warning: false, text: text.into(), hint: None });
+        self.0.push(PreflightCheck {
+            name,
+            ok: true,
+            known: false,
+            warning: false,
+            text: text.into(),
+            hint: None,
+        });
     }
 
     fn bad(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
         let hint = Some(hint.into());
-        self.0.push(Check { name, ok: false, known: true, warning: false, text: text.into(), hint });
+        self.0.push(PreflightCheck { name, ok: false, known: true, warning: false, text: text.into(), hint });
     }
 
     fn error(&mut self, name: &'static str, error: CliError) {
@@ -110,34 +126,38 @@ impl Found {
     }
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let said = Bugteam::of(&context.environment)?;
+pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
+    let said = BugteamVariables::of(&context.environment)?;
     if said.skips_preflight {
         let told = PreflightReport { schema: SCHEMA, ok: true, skipped: true, checks: &[] };
         context.output.answer(&told, || format!("{SKIPPED}\n"))?;
-        return Ok(Exit::Done);
+        return Ok(CommandExit::Done);
     }
     not_disabled(context)?;
-    let mut found = Found::default();
+    let mut found = PreflightResults::default();
     runtime::start()?.block_on(async {
         tokio::select! {
             looked = look(args.target.as_deref(), context, &mut found) => looked,
             told = runtime::told_to_stop() => {
                 told?;
-                Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before everything was looked at")
+                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before everything was looked at")
                     .hint("nothing was changed; what ran has ended"))
             }
         }
     })?;
     let told = PreflightReport { schema: SCHEMA, ok: found.is_good(), skipped: false, checks: &found.0 };
     context.output.answer(&told, || text(&found.0))?;
-    Ok(if found.is_good() { Exit::Done } else { Exit::No })
+    Ok(if found.is_good() { CommandExit::Done } else { CommandExit::No })
 }
 
 const SCHEMA: &str = "truing.preflight/1";
 
 /// Looks at one thing after the other, as far as that makes sense.
-async fn look(target: Option<&str>, context: &Context, found: &mut Found) -> Result<(), CliError> {
+async fn look(
+    target: Option<&str>,
+    context: &CommandContext,
+    found: &mut PreflightResults,
+) -> Result<(), CliError> {
     let operator = context.config(&[])?;
     let git = match wiring::git(&context.environment).await {
         Ok(git) => git,
@@ -150,8 +170,8 @@ async fn look(target: Option<&str>, context: &Context, found: &mut Found) -> Res
     let folder = match target {
         None => context.environment.directory().to_owned(),
         Some(target) => match workspace(target, &git, context).await? {
-            Workspace::Folder(folder) => folder,
-            Workspace::Pull(pull) => return pull_request(&pull, &git, context, found).await,
+            ConvergeTarget::Folder(folder) => folder,
+            ConvergeTarget::Pull(pull) => return pull_request(&pull, &git, context, found).await,
         },
     };
     let repository = match git.open(&folder).await {
@@ -182,13 +202,13 @@ async fn look(target: Option<&str>, context: &Context, found: &mut Found) -> Res
         return Ok(());
     }
     let (_folder, tree) =
-        laid_out(&repository, State::Commit(head), &git).await.map_err(super::verify::failed)?;
-    let trust = Scope::new(format!("local {}", repository.root().display()));
+        laid_out(&repository, RepositoryState::Commit(head), &git).await.map_err(super::verify::failed)?;
+    let trust = CacheScope::new(format!("local {}", repository.root().display()));
     commands(&tree, &trust, &config, context, found).await
 }
 
 /// Are the keys of the models there?
-fn models(config: &Config, context: &Context, found: &mut Found) {
+fn models(config: &Config, context: &CommandContext, found: &mut PreflightResults) {
     match wiring::converge::is_auditor_ready(config, &context.environment) {
         Ok(()) => {
             let audits = config.with_named_model(config.roles.auditor.as_ref()).model.name;
@@ -205,12 +225,12 @@ fn models(config: &Config, context: &Context, found: &mut Found) {
 
 /// What the forge says of a pull request, and what a run on it needs besides.
 async fn pull_request(
-    target: &Target,
+    target: &PullTarget,
     git: &Git,
-    context: &Context,
-    found: &mut Found,
+    context: &CommandContext,
+    found: &mut PreflightResults,
 ) -> Result<(), CliError> {
-    let Target { forge, repo, number, config } = target;
+    let PullTarget { forge, repo, number, config } = target;
     let folder = wiring::own_folder(config)?;
     let mut there = None;
     match wiring::client(config, forge, &context.environment, &folder) {
@@ -226,8 +246,8 @@ async fn pull_request(
     let level = sandbox(found).await?;
     models(config, context, found);
     let Some((client, (id, now))) = there else { return Ok(()) };
-    let fetched = Fetched::of((&client, repo), (&id, &now), git, config).await;
-    let Fetched { mirror, config } = match fetched {
+    let fetched = FetchedPullRequest::of((&client, repo), (&id, &now), git, config).await;
+    let FetchedPullRequest { mirror, config } = match fetched {
         Ok(fetched) => fetched,
         Err(error) => {
             found.error("commits", error);
@@ -239,30 +259,30 @@ async fn pull_request(
     }
     let (_folder, tree) = laid_out_of(&mirror, &now.head.sha, git).await.map_err(super::verify::failed)?;
     // As a run has it: what its set-up leaves serves the run, too.
-    let trust = Scope::new(format!("converge {}", id.key()));
+    let trust = CacheScope::new(format!("converge {}", id.key()));
     commands(&tree, &trust, &config, context, found).await
 }
 
 /// The commits of a pull request, and the configuration with what its repository's own file adds.
-struct Fetched {
+struct FetchedPullRequest {
     mirror: Mirror,
     config: Config,
 }
 
-impl Fetched {
+impl FetchedPullRequest {
     async fn of(
-        (client, repo): (&Server, &str),
-        (id, now): (&PrId, &PullNow),
+        (client, repo): (&AnyForgeServer, &str),
+        (id, now): (&PrId, &PullDetails),
         git: &Git,
         config: &Config,
     ) -> Result<Self, CliError> {
         let remote =
-            client.remote(&id.repository, repo, Purpose::Push).await.map_err(wiring::remote_error)?;
+            client.remote(&id.repository, repo, RemotePurpose::Push).await.map_err(wiring::remote_error)?;
         let place = checkout::mirror(&wiring::mirrors(&wiring::own_folder(config)?), id);
         let mirror = git.mirror(&place, &remote).await.map_err(wiring::git_error)?;
         let head = (&now.head.sha, now.head.repository.as_ref());
         fetch::commits(client, &mirror, head, &[]).await.map_err(wiring::git_error)?;
-        let rules = Rules::new(config.clone(), LinesKey::default()).map_err(wiring::bad_pattern)?;
+        let rules = OperatorRules::new(config.clone(), LinesKey::default()).map_err(wiring::bad_pattern)?;
         let config = rules.configuration((git, &mirror), (&id.forge, &now.base_branch)).await?;
         Ok(Self { mirror, config })
     }
@@ -270,10 +290,10 @@ impl Fetched {
 
 /// Is it open, and can its branch be pushed to? What it is.
 async fn at_forge(
-    client: &Server,
+    client: &AnyForgeServer,
     (forge, repo, number): (&str, &str, u64),
-    found: &mut Found,
-) -> Result<(PrId, PullNow), ForgeError> {
+    found: &mut PreflightResults,
+) -> Result<(PrId, PullDetails), ForgeError> {
     let repository = client.repository(repo).await?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
     let now = client.client(&id, repo, Producer::Converge).now().await?;
@@ -320,7 +340,11 @@ async fn at_forge(
 }
 
 /// The rules that may refuse a push to a branch.
-fn protected(branch: &str, Protection { is_protected, rules }: &Protection, found: &mut Found) {
+fn protected(
+    branch: &str,
+    BranchProtection { is_protected, rules }: &BranchProtection,
+    found: &mut PreflightResults,
+) {
     let refused: Vec<&str> =
         rules.iter().map(String::as_str).filter(|rule| REFUSE_PUSHES.contains(rule)).collect();
     match (is_protected, refused.is_empty()) {
@@ -342,7 +366,11 @@ fn protected(branch: &str, Protection { is_protected, rules }: &Protection, foun
 const REFUSE_PUSHES: [&str; 4] = ["update", "pull_request", "required_signatures", "required_status_checks"];
 
 /// Is there something to audit, and is it all that there is?
-async fn change(repository: &Repository, head: &Sha, found: &mut Found) -> Result<(), CliError> {
+async fn change(
+    repository: &LocalRepository,
+    head: &Sha,
+    found: &mut PreflightResults,
+) -> Result<(), CliError> {
     let base = match repository.default_branch_base(head).await {
         Ok(base) => Some(base.commit),
         Err(GitError::NoDefaultBranch | GitError::NoCommonAncestor { .. }) => None,
@@ -370,12 +398,12 @@ async fn change(repository: &Repository, head: &Sha, found: &mut Found) -> Resul
 }
 
 /// The strongest sandbox of the machine, if that is enough.
-async fn sandbox(found: &mut Found) -> Result<Level, CliError> {
+async fn sandbox(found: &mut PreflightResults) -> Result<SandboxLevel, CliError> {
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level)
         .await
         .map_err(|error| CliError::failed("sandbox", format!("the sandbox could not be tried: {error}")))?;
     // A fixer may always run commands.
-    let wanted = Level::Full;
+    let wanted = SandboxLevel::Full;
     let hint = "`truing sandbox check` lists what is stopped here; allow user namespaces, or run where they are allowed";
     match level >= wanted {
         true => found.good("sandbox", level.as_str()),
@@ -391,23 +419,23 @@ fn runs_commands(config: &Config) -> bool {
 }
 
 /// Are there commands, and can they be kept in? Says so where there are none.
-fn can_run_commands(config: &Config, level: Level, found: &mut Found) -> bool {
+fn can_run_commands(config: &Config, level: SandboxLevel, found: &mut PreflightResults) -> bool {
     if !runs_commands(config) {
         found.good("gate", NO_GATE);
         found.warn("checks", NO_CHECKS, NO_CHECKS_HINT);
         return false;
     }
     // That was told.
-    level >= Level::Full
+    level >= SandboxLevel::Full
 }
 
 /// Set-up, gate and checks on the files of a commit.
 async fn commands(
     tree: &Path,
-    trust: &Scope,
+    trust: &CacheScope,
     config: &Config,
-    context: &Context,
-    found: &mut Found,
+    context: &CommandContext,
+    found: &mut PreflightResults,
 ) -> Result<(), CliError> {
     let verifier = match wiring::verify::verifier(&config.verify, &context.environment) {
         Ok(verifier) => verifier,
@@ -427,7 +455,7 @@ async fn commands(
     Ok(())
 }
 
-fn set_up_found(set_up: &SetUp, found: &mut Found) {
+fn set_up_found(set_up: &SetupResult, found: &mut PreflightResults) {
     match set_up.commands.iter().find(|ran| !ran.end.is_success()) {
         Some(ran) => {
             let hint = "fix `verify.setup`: without it no check runs; `truing verify` shows what it says";
@@ -441,10 +469,10 @@ fn set_up_found(set_up: &SetUp, found: &mut Found) {
 /// Can the gate's commands be found? None is started: what they find is not this command's business.
 async fn gate_found(
     verifier: &Verifier,
-    set_up: &SetUp,
+    set_up: &SetupResult,
     tree: &Path,
     config: &Config,
-    found: &mut Found,
+    found: &mut PreflightResults,
 ) -> Result<(), VerifyError> {
     if config.converge.gate.is_empty() {
         found.good("gate", NO_GATE);
@@ -453,15 +481,15 @@ async fn gate_found(
         let program = argv.first().map(String::as_str).unwrap_or_default();
         let find: Vec<String> = FIND.iter().copied().chain([program]).map(str::to_owned).collect();
         match verifier.asked(set_up, tree, &find).await?.end {
-            End::Exit { code: 0 } => found.good("gate", format!("`{}` can be started", words(argv))),
-            End::Exit { .. }
-            | End::Killed
-            | End::Time
-            | End::Output
-            | End::Disk
-            | End::Limit { .. }
-            | End::Full
-            | End::NoProgram => found.bad(
+            CommandEnd::Exit { code: 0 } => found.good("gate", format!("`{}` can be started", words(argv))),
+            CommandEnd::Exit { .. }
+            | CommandEnd::Killed
+            | CommandEnd::Time
+            | CommandEnd::Output
+            | CommandEnd::Disk
+            | CommandEnd::Limit { .. }
+            | CommandEnd::Full
+            | CommandEnd::NoProgram => found.bad(
                 "gate",
                 format!("`{}` cannot be started", words(argv)),
                 "install it where the sandbox sees it: `verify.programs` names further folders, `verify.setup` may bring it",
@@ -472,7 +500,7 @@ async fn gate_found(
 }
 
 /// What fails before anything is changed.
-fn checks_found(verified: &Verified, found: &mut Found) {
+fn checks_found(verified: &VerifiedTree, found: &mut PreflightResults) {
     let checks = verified.verification.iter().flat_map(|verification| &verification.checks);
     let mut any = false;
     for check in checks {
@@ -501,14 +529,14 @@ fn words(argv: &[String]) -> String {
     visible(&argv.join(" "))
 }
 
-fn how(ran: &Ran) -> String {
+fn how(ran: &CommandRun) -> String {
     format!("`{}` fails: {}", words(&ran.argv), ran.end)
 }
 
 /// Each with what to do about it, within the columns of a terminal.
-fn text(checks: &[Check]) -> String {
+fn text(checks: &[PreflightCheck]) -> String {
     let mut text = String::new();
-    for Check { name, ok, known, warning, text: what, hint } in checks {
+    for PreflightCheck { name, ok, known, warning, text: what, hint } in checks {
         let mark = match (ok, known, warning) {
             (true, true, false) => "ok  ",
             (true, true, true) => "warn",

@@ -9,23 +9,25 @@ use serde::Serialize;
 use truing_agent::prompt::case::FENCE;
 use truing_agent::prompt::envsubst;
 use truing_agent::prompt::wrap::wrapped;
-use truing_agent::prompt::{Fence, Listed, Problem, Prompts, Values, Wanted};
+use truing_agent::prompt::{
+    DataFence, ListedModule, ListedVariable, PromptLibrary, PromptProblem, PromptValues,
+};
 use truing_loops::text::counted;
 
-use super::Context;
+use super::CommandContext;
 use super::columns::folded;
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use crate::wiring;
 
 /// List, render, check and test prompts
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct PromptsArgs {
     #[command(subcommand)]
-    action: Action,
+    action: PromptsCommand,
 }
 
 #[derive(clap::Subcommand, Debug)]
-enum Action {
+enum PromptsCommand {
     /// List every prompt and what it takes
     List,
     /// Show a prompt as a model gets it
@@ -60,7 +62,7 @@ enum Action {
     /// names stands in the request. Nothing is spent. Exit code 1 if any case, or with --mutate any mistake, tells that
     /// the answer is no.
     #[cfg(feature = "demo")]
-    Test(test::Args),
+    Test(test::PromptsTestArgs),
     /// Wrap prompts between 100 and 120 columns, without changing what they mean
     ///
     /// Front matter, code, tables, HTML and quotations stay as they are. Exit code 1 if `--check` finds any to wrap.
@@ -73,17 +75,17 @@ enum Action {
     },
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &PromptsArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.action {
-        Action::List => list(context),
-        Action::Render { name, set } => render(name, set, context),
-        Action::Check { envsubst: Some(prompt), workflow: Some(workflow), .. } => {
+        PromptsCommand::List => list(context),
+        PromptsCommand::Render { name, set } => render(name, set, context),
+        PromptsCommand::Check { envsubst: Some(prompt), workflow: Some(workflow), .. } => {
             check_envsubst(prompt, workflow, context)
         }
-        Action::Check { dir, .. } => check(dir.as_ref(), context),
+        PromptsCommand::Check { dir, .. } => check(dir.as_ref(), context),
         #[cfg(feature = "demo")]
-        Action::Test(args) => test::run(args, context),
-        Action::Fmt { dir, check } => fmt(dir.as_ref(), *check, context),
+        PromptsCommand::Test(args) => test::run(args, context),
+        PromptsCommand::Fmt { dir, check } => fmt(dir.as_ref(), *check, context),
     }
 }
 
@@ -114,25 +116,25 @@ struct VariableJson<'a> {
     description: &'a str,
 }
 
-impl<'a> From<&Wanted<'a>> for VariableJson<'a> {
-    fn from(wanted: &Wanted<'a>) -> Self {
-        let Wanted { name, kind, description, default } = *wanted;
+impl<'a> From<&ListedVariable<'a>> for VariableJson<'a> {
+    fn from(wanted: &ListedVariable<'a>) -> Self {
+        let ListedVariable { name, kind, description, default } = *wanted;
         Self { name, kind: kind.as_str(), required: default.is_none(), default, description }
     }
 }
 
-fn list(context: &Context) -> Result<Exit, CliError> {
+fn list(context: &CommandContext) -> Result<CommandExit, CliError> {
     let prompts = wiring::prompts(&context.config(&[])?.prompts)?;
     let listed = prompts.list();
     match context.output.is_json() {
         true => context.output.json_lines(listed.iter().map(as_json))?,
         false => context.output.data(listed.iter().map(as_text).collect::<String>())?,
     }
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
-fn as_json<'a>(listed: &Listed<'a>) -> PromptJson<'a> {
-    let Listed { name, description, file, ref variables, includes } = *listed;
+fn as_json<'a>(listed: &ListedModule<'a>) -> PromptJson<'a> {
+    let ListedModule { name, description, file, ref variables, includes } = *listed;
     PromptJson {
         name,
         description,
@@ -142,13 +144,13 @@ fn as_json<'a>(listed: &Listed<'a>) -> PromptJson<'a> {
     }
 }
 
-fn as_text(listed: &Listed<'_>) -> String {
+fn as_text(listed: &ListedModule<'_>) -> String {
     let mut text = format!("{}\n{}", listed.name, folded("  ", listed.description));
     if !listed.includes.is_empty() {
         text += &folded("  includes  ", &listed.includes.join(", "));
     }
     for wanted in &listed.variables {
-        let Wanted { name, kind, description, default } = wanted;
+        let ListedVariable { name, kind, description, default } = wanted;
         let needed = if default.is_some() { "" } else { ", required" };
         text += &folded("  takes     ", &format!("{name} ({}{needed}): {description}", kind.as_str()));
     }
@@ -158,15 +160,15 @@ fn as_text(listed: &Listed<'_>) -> String {
 // ---------------------------------------------------------------------------------------------- render
 
 #[derive(Serialize)]
-struct RenderedJson<'a> {
+struct PromptRenderJson<'a> {
     name: &'a str,
     hash: String,
     text: String,
 }
 
-fn render(name: &str, set: &[(String, String)], context: &Context) -> Result<Exit, CliError> {
+fn render(name: &str, set: &[(String, String)], context: &CommandContext) -> Result<CommandExit, CliError> {
     let prompts = wiring::prompts(&context.config(&[])?.prompts)?;
-    let mut values = Values::default();
+    let mut values = PromptValues::default();
     for (at, (name, value)) in set.iter().enumerate() {
         if set.iter().take(at).any(|(known, _)| known == name) {
             return Err(CliError::usage("bad_values", format!("`{name}` is set twice")));
@@ -174,18 +176,18 @@ fn render(name: &str, set: &[(String, String)], context: &Context) -> Result<Exi
         values = values.with(name, value);
     }
     let rendered = prompts.compose(name).and_then(|prompt| {
-        let text = prompt.render(&values, &Fence::new(FENCE)?)?;
-        Ok(RenderedJson { name, hash: prompt.hash(), text })
+        let text = prompt.render(&values, &DataFence::new(FENCE)?)?;
+        Ok(PromptRenderJson { name, hash: prompt.hash(), text })
     });
     let rendered = rendered.map_err(|error| wiring::prompt_error(&error))?;
     context.output.answer(&rendered, || rendered.text.clone())?;
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
 // ---------------------------------------------------------------------------------------------- check
 
 #[derive(Serialize)]
-struct CheckedJson {
+struct PromptsCheckJson {
     problems: Vec<ProblemJson>,
 }
 
@@ -196,9 +198,9 @@ struct ProblemJson {
     message: String,
 }
 
-fn check(dir: Option<&PathBuf>, context: &Context) -> Result<Exit, CliError> {
+fn check(dir: Option<&PathBuf>, context: &CommandContext) -> Result<CommandExit, CliError> {
     let told = |error| wiring::prompt_error(&error);
-    let embedded = Prompts::embedded().map_err(told)?;
+    let embedded = PromptLibrary::embedded().map_err(told)?;
     let folder = match dir {
         Some(dir) => Some(context.environment.directory().join(dir)),
         None => context.config(&[])?.prompts.dir,
@@ -207,11 +209,11 @@ fn check(dir: Option<&PathBuf>, context: &Context) -> Result<Exit, CliError> {
         Some(folder) => embedded.check(&folder).map_err(told)?,
         None => Vec::new(),
     };
-    let as_json = |problem: &Problem| {
-        let Problem { file, line, what } = problem;
+    let as_json = |problem: &PromptProblem| {
+        let PromptProblem { file, line, what } = problem;
         ProblemJson { file: file.clone(), line: *line, message: what.to_string() }
     };
-    let answer = CheckedJson { problems: problems.iter().map(as_json).collect() };
+    let answer = PromptsCheckJson { problems: problems.iter().map(as_json).collect() };
     context.output.answer(&answer, || match problems.len() {
         0 => "no problems\n".to_owned(),
         count => {
@@ -219,17 +221,17 @@ fn check(dir: Option<&PathBuf>, context: &Context) -> Result<Exit, CliError> {
             format!("{lines}{}\n", counted(count, "problem"))
         }
     })?;
-    Ok(if problems.is_empty() { Exit::Done } else { Exit::No })
+    Ok(if problems.is_empty() { CommandExit::Done } else { CommandExit::No })
 }
 
 // ---------------------------------------------------------------------------------------------- fmt
 
 #[derive(Serialize)]
-struct WrappedJson {
+struct PromptsFmtJson {
     changed: Vec<String>,
 }
 
-fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &Context) -> Result<Exit, CliError> {
+fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let folder = match dir {
         Some(dir) => Some(context.environment.directory().join(dir)),
         None => context.config(&[])?.prompts.dir,
@@ -264,8 +266,8 @@ fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &Context) -> Result<Exit,
             );
         }
     }
-    let exit = if is_check && !changed.is_empty() { Exit::No } else { Exit::Done };
-    let answer = WrappedJson { changed };
+    let exit = if is_check && !changed.is_empty() { CommandExit::No } else { CommandExit::Done };
+    let answer = PromptsFmtJson { changed };
     context
         .output
         .answer(&answer, || answer.changed.iter().map(|file| format!("{file}\n")).collect::<String>())?;
@@ -277,35 +279,35 @@ fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &Context) -> Result<Exit,
 /// The longest file that is checked or wrapped, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-fn check_envsubst(prompt: &Path, workflow: &Path, context: &Context) -> Result<Exit, CliError> {
+fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> Result<CommandExit, CliError> {
     let (prompt_text, workflow_text) = (read(prompt, context)?, read(workflow, context)?);
     let (prompt, workflow) = (prompt.display().to_string(), workflow.display().to_string());
-    let files = envsubst::Files {
+    let files = envsubst::EnvsubstFiles {
         prompt: &prompt,
         prompt_text: &prompt_text,
         workflow: &workflow,
         workflow_text: &workflow_text,
     };
     let wrong = envsubst::check(&files);
-    let as_json = |wrong: &envsubst::Wrong| {
-        let envsubst::Wrong { file, line, what } = wrong;
+    let as_json = |wrong: &envsubst::EnvsubstProblem| {
+        let envsubst::EnvsubstProblem { file, line, what } = wrong;
         ProblemJson { file: file.clone(), line: *line, message: what.clone() }
     };
-    let answer = CheckedJson { problems: wrong.iter().map(as_json).collect() };
+    let answer = PromptsCheckJson { problems: wrong.iter().map(as_json).collect() };
     context.output.answer(&answer, || match wrong.len() {
         0 => "no problems\n".to_owned(),
         count => {
-            let line = |wrong: &envsubst::Wrong| {
+            let line = |wrong: &envsubst::EnvsubstProblem| {
                 folded("", &format!("{}:{}: {}", wrong.file, wrong.line, wrong.what))
             };
             format!("{}{}\n", wrong.iter().map(line).collect::<String>(), counted(count, "problem"))
         }
     })?;
-    Ok(if wrong.is_empty() { Exit::Done } else { Exit::No })
+    Ok(if wrong.is_empty() { CommandExit::Done } else { CommandExit::No })
 }
 
 /// A file's text.
-fn read(path: &Path, context: &Context) -> Result<String, CliError> {
+fn read(path: &Path, context: &CommandContext) -> Result<String, CliError> {
     use std::io::Read as _;
     let whole = context.environment.directory().join(path);
     let unread =

@@ -3,33 +3,33 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use truing_core::id::Key;
-use truing_core::port::{Act, Operations as _, Runs as _};
-use truing_core::slot::{Command, Limits, Refused, Slot};
+use truing_core::id::SlotKey;
+use truing_core::port::{OperatorAction, OperatorStore as _, RunStore as _};
+use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotRefusal};
 use truing_core::switch::RepositoryRef;
 use truing_loops::machine::new_run_id;
 use truing_loops::slots::{StepError, step};
 use truing_loops::text::instant;
 use truing_store::Store;
 
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::kill::held_back;
 use super::status::lacks;
-use super::target::{Target, actor, existing_records, state, store_error, tell_absent};
-use super::{Context, runtime};
+use super::target::{DescribedSlot, actor, existing_records, state, store_error, tell_absent};
+use super::{CommandContext, runtime};
 use crate::wiring;
-use crate::wiring::store::Place;
+use crate::wiring::store::StoreLocation;
 
 /// Show the queue of pull requests and jobs, and retry or drop an entry
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct QueueArgs {
     #[command(subcommand)]
-    action: Action,
+    action: QueueCommand,
 }
 
 /// What to do.
 #[derive(clap::Subcommand, Debug)]
-enum Action {
+enum QueueCommand {
     /// List all entries
     List,
     /// Show one entry
@@ -51,8 +51,8 @@ enum Action {
 
 /// A slot as scripts see it (cli.md, "Service").
 #[derive(Serialize)]
-struct Row {
-    key: Key,
+struct QueueRow {
+    key: SlotKey,
     name: Option<String>,
     state: &'static str,
     why: Option<&'static str>,
@@ -63,9 +63,9 @@ struct Row {
     head: Option<String>,
 }
 
-impl Row {
+impl QueueRow {
     /// A row of which the key alone is known.
-    fn unreadable(key: Key) -> Self {
+    fn unreadable(key: SlotKey) -> Self {
         let state = "unreadable";
         Self {
             key,
@@ -81,31 +81,31 @@ impl Row {
     }
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     let limits = wiring::limits(&config.review, config.server.lease);
     runtime::start()?.block_on(async {
         let store = existing_records(&config, &context.environment).await?;
         tell_absent(store.as_ref(), &config, context)?;
-        if matches!(args.action, Action::List) {
-            for lack in lacks(&config, &Place::of(&config, &context.environment)?).await {
+        if matches!(args.action, QueueCommand::List) {
+            for lack in lacks(&config, &StoreLocation::of(&config, &context.environment)?).await {
                 context.output.warn(lack);
             }
         }
         let mut unreadable = Vec::new();
         let targets = match &args.action {
-            Action::List => {
+            QueueCommand::List => {
                 let (targets, others) = list(store.as_ref()).await?;
                 unreadable = others;
                 targets
             }
-            Action::Show { key } => vec![Target::find(store.as_ref(), key).await?],
-            Action::Retry { key } => {
-                let act = ByHand { action: "queue retry", command: Command::Retry, context };
+            QueueCommand::Show { key } => vec![DescribedSlot::find(store.as_ref(), key).await?],
+            QueueCommand::Retry { key } => {
+                let act = OperatorStep { action: "queue retry", command: SlotCommand::Retry, context };
                 vec![act.on(store.as_ref(), key, &limits).await?]
             }
-            Action::Drop { key } => {
-                let act = ByHand { action: "queue drop", command: Command::Drop, context };
+            QueueCommand::Drop { key } => {
+                let act = OperatorStep { action: "queue drop", command: SlotCommand::Drop, context };
                 match act.drop_unreadable(store.as_ref(), key).await? {
                     Some(target) => vec![target],
                     None => vec![act.on(store.as_ref(), key, &limits).await?],
@@ -121,44 +121,49 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             told.into_iter().for_each(|told| context.output.warn(told));
         }
         show(&targets, unreadable, context)?;
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     })
 }
 
 /// All entries, and the keys of those that cannot be read, each with what is wrong with it.
-async fn list(store: Option<&Store>) -> Result<(Vec<Target>, Vec<(Key, String)>), CliError> {
+async fn list(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(SlotKey, String)>), CliError> {
     let Some(store) = store else { return Ok((Vec::new(), Vec::new())) };
     let (slots, unreadable) = store.list_all().await.map_err(store_error)?;
-    let keys: Vec<Key> = slots.iter().map(|slot| slot.key.clone()).collect();
+    let keys: Vec<SlotKey> = slots.iter().map(|slot| slot.key.clone()).collect();
     let described = store.described(&keys).await.map_err(store_error)?;
-    let targets = slots.into_iter().zip(described).map(|(slot, described)| Target { slot, described });
+    let targets = slots.into_iter().zip(described).map(|(slot, described)| DescribedSlot { slot, described });
     Ok((targets.collect(), unreadable))
 }
 
 /// A step that an operator takes. It is in the audit log before it is taken, and again if it was refused.
-struct ByHand<'a> {
+struct OperatorStep<'a> {
     action: &'static str,
-    command: Command,
-    context: &'a Context,
+    command: SlotCommand,
+    context: &'a CommandContext,
 }
 
-impl ByHand<'_> {
-    async fn on(&self, store: Option<&Store>, text: &str, limits: &Limits) -> Result<Target, CliError> {
-        let mut target = Target::find(store, text).await?;
+impl OperatorStep<'_> {
+    async fn on(
+        &self,
+        store: Option<&Store>,
+        text: &str,
+        limits: &SlotLimits,
+    ) -> Result<DescribedSlot, CliError> {
+        let mut target = DescribedSlot::find(store, text).await?;
         let Some(store) = store else { return Ok(target) };
         let (key, name) = (target.slot.key.clone(), target.name().to_owned());
         self.log(store, self.action, &key, &name).await?;
         match step(store, &key, self.command, limits).await {
             Ok(decision) => {
                 target.slot = decision.slot;
-                if self.command == Command::Drop {
+                if self.command == SlotCommand::Drop {
                     store.skip_head(&new_run_id(), &key, "dropped by hand").await.map_err(store_error)?;
                 }
             }
             Err(StepError::Store(error)) => return Err(store_error(error)),
             Err(StepError::Refused(refused)) => {
                 self.log(store, &format!("{} refused", self.action), &key, &refused.to_string()).await?;
-                let Refused::Leased(until) = refused else {
+                let SlotRefusal::Leased(until) = refused else {
                     return Err(CliError::refused("refused", format!("{name}: {refused}")));
                 };
                 let until = instant(until);
@@ -171,30 +176,38 @@ impl ByHand<'_> {
     }
 
     /// Forgets a slot that cannot be read, of which nothing more can be known; none if it can be.
-    async fn drop_unreadable(&self, store: Option<&Store>, text: &str) -> Result<Option<Target>, CliError> {
+    async fn drop_unreadable(
+        &self,
+        store: Option<&Store>,
+        text: &str,
+    ) -> Result<Option<DescribedSlot>, CliError> {
         let Some(store) = store else { return Ok(None) };
-        let key = store.key_of(text).await.map_err(store_error)?.unwrap_or_else(|| Key::new(text));
+        let key = store.key_of(text).await.map_err(store_error)?.unwrap_or_else(|| SlotKey::new(text));
         let unreadable = store.unreadable().await.map_err(store_error)?;
         let Some((_, why)) = unreadable.iter().find(|(unreadable, _)| *unreadable == key) else {
             return Ok(None);
         };
         self.log(store, self.action, &key, why).await?;
         store.forget_unreadable(&key).await.map_err(store_error)?;
-        Ok(Some(Target { slot: Slot::new(key), described: None }))
+        Ok(Some(DescribedSlot { slot: Slot::new(key), described: None }))
     }
 
-    async fn log(&self, store: &Store, action: &str, key: &Key, detail: &str) -> Result<(), CliError> {
-        let act = Act::new(&actor(&self.context.environment), action, key.as_str(), detail);
+    async fn log(&self, store: &Store, action: &str, key: &SlotKey, detail: &str) -> Result<(), CliError> {
+        let act = OperatorAction::new(&actor(&self.context.environment), action, key.as_str(), detail);
         store.audit(&[act]).await.map_err(store_error)
     }
 }
 
-fn show(targets: &[Target], unreadable: Vec<(Key, String)>, context: &Context) -> Result<(), CliError> {
+fn show(
+    targets: &[DescribedSlot],
+    unreadable: Vec<(SlotKey, String)>,
+    context: &CommandContext,
+) -> Result<(), CliError> {
     for (key, why) in &unreadable {
         context.output.warn(format_args!("{why}: drop it with `truing queue drop {key}`"));
     }
-    let mut rows: Vec<Row> = targets.iter().map(row).collect();
-    rows.extend(unreadable.into_iter().map(|(key, _)| Row::unreadable(key)));
+    let mut rows: Vec<QueueRow> = targets.iter().map(row).collect();
+    rows.extend(unreadable.into_iter().map(|(key, _)| QueueRow::unreadable(key)));
     if context.output.is_json() {
         return context.output.json(&rows);
     }
@@ -215,10 +228,10 @@ fn show(targets: &[Target], unreadable: Vec<(Key, String)>, context: &Context) -
     context.output.data(text)
 }
 
-fn row(target: &Target) -> Row {
+fn row(target: &DescribedSlot) -> QueueRow {
     let slot = &target.slot;
     let (state, why, at) = state(slot);
-    Row {
+    QueueRow {
         key: slot.key.clone(),
         name: target.described.as_ref().map(|described| described.name.clone()),
         state,

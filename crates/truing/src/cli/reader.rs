@@ -3,16 +3,16 @@
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
-use truing_agent::sandbox::Reading;
+use truing_agent::sandbox::ReadAccess;
 use truing_reader::mask::show_secrets;
 use truing_reader::serve::{ServeError, serve_parent, serve_sources_to_parent, serve_tools_to_parent};
 
-use super::Context;
-use super::error::{CliError, Exit};
+use super::CommandContext;
+use super::error::{CliError, CommandExit};
 
 /// The process that reads repository files for `truing serve`, which starts it and speaks JSON with it
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {
+pub(super) struct ReaderArgs {
     /// The folder with the files to read: besides the rules, all that it can open
     #[arg(long, value_name = "FOLDER")]
     tree: Option<PathBuf>,
@@ -30,10 +30,10 @@ pub(super) struct Args {
     sources: bool,
 }
 
-pub(super) fn run(args: &Args, _: &Context) -> Result<Exit, CliError> {
+pub(super) fn run(args: &ReaderArgs, _: &CommandContext) -> Result<CommandExit, CliError> {
     let told = match &args.tree {
         Some(tree) if !io::stdin().is_terminal() => match serve(tree, args) {
-            Ok(()) => return Ok(Exit::Done),
+            Ok(()) => return Ok(CommandExit::Done),
             Err(error) => CliError::failed("reader", error.to_string()),
         },
         Some(_) | None => {
@@ -44,9 +44,9 @@ pub(super) fn run(args: &Args, _: &Context) -> Result<Exit, CliError> {
 }
 
 /// Confines this process, and then listens.
-fn serve(tree: &Path, args: &Args) -> Result<(), ServeError> {
+fn serve(tree: &Path, args: &ReaderArgs) -> Result<(), ServeError> {
     show_secrets(args.unmasked);
-    let sandbox = Reading::new(tree.to_owned(), args.rules.clone()).confine()?;
+    let sandbox = ReadAccess::new(tree.to_owned(), args.rules.clone()).confine()?;
     match (args.tools, args.sources) {
         (true, _) => serve_tools_to_parent(sandbox),
         (_, true) => serve_sources_to_parent(sandbox),

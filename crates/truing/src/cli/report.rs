@@ -8,27 +8,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 use truing_core::converge;
-use truing_core::id::{Key, Millis};
+use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock as _, Described, Runs as _, Slots as _, Watchlist as _};
-use truing_core::run::{Detail, RunRecord};
-use truing_core::slot::Loop;
-use truing_core::sync::record::Record;
+use truing_core::port::{Clock as _, RunStore as _, SlotDescription, SlotStore as _, Watchlist as _};
+use truing_core::run::{RunDetail, RunRecord};
+use truing_core::slot::LoopKind;
+use truing_core::sync::record::SyncRecord;
 use truing_loops::machine::SystemClock;
 use truing_loops::text::instant;
-use truing_service::report::figures::Figures;
+use truing_service::report::figures::LoopFigures;
 use truing_service::report::findings::FindingReport;
 use truing_service::report::loops::most;
 use truing_service::report::reviews::{ReviewTotals, ReviewsAnswer};
-use truing_service::report::run::{self, Run};
-use truing_service::report::section::{JobLine, Report, Section};
+use truing_service::report::run::{self, ReportedRun};
+use truing_service::report::section::{JobLine, LoopSection, RunReport};
 use truing_service::report::{markdown, outcome, page, table};
-use truing_store::{Ended, FindingCount, Store};
+use truing_store::{FindingCount, RunEndCount, Store};
 
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::since::TimeStart;
 use super::target::{existing_records, store_error, tell_absent};
-use super::{Context, Format, runtime, sync};
+use super::{CliFormat, CommandContext, runtime, sync};
 
 /// Outcome records that are printed unless told otherwise.
 const RECORDS: usize = 1000;
@@ -43,7 +43,7 @@ const RECORDS: usize = 1000;
 /// Reviews on this machine (`local`) are separate from those of pull requests that a service reviews. Findings are all that
 /// the records hold of what was reviewed in that time, as they are now, so also those that an earlier review found.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct ReportArgs {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
     #[arg(long, value_name = "D", default_value = "7d", value_parser = TimeStart::parse)]
     since: TimeStart,
@@ -67,25 +67,25 @@ enum LoopFlag {
 }
 
 impl LoopFlag {
-    fn of(self) -> Loop {
+    fn of(self) -> LoopKind {
         match self {
-            Self::Review => Loop::Review,
-            Self::Sync => Loop::Sync,
-            Self::Converge => Loop::Converge,
+            Self::Review => LoopKind::Review,
+            Self::Sync => LoopKind::Sync,
+            Self::Converge => LoopKind::Converge,
         }
     }
 }
 
 /// The answer for scripts: totals, trends, and `truing.outcome/1` records (cli.md, "Prompts, reports, health").
 #[derive(Serialize)]
-struct Answer {
+struct ReportJson {
     schema: &'static str,
     since: String,
     until: String,
     /// Of all runs in that time: of all loops, served and local.
-    totals: outcome::Totals,
+    totals: outcome::OutcomeTotals,
     /// Of each UTC day with a run, oldest first.
-    days: Vec<outcome::Day>,
+    days: Vec<outcome::DayTotals>,
     /// Reviews of pull requests by the service, and what became of their findings.
     #[serde(skip_serializing_if = "Option::is_none")]
     reviews: Option<ReviewsAnswer>,
@@ -94,10 +94,10 @@ struct Answer {
     local_reviews: Option<ReviewsAnswer>,
     /// More of sync jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sync: Option<SyncAnswer>,
+    sync: Option<SyncReportJson>,
     /// More of converge runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    converge: Option<Figures>,
+    converge: Option<LoopFigures>,
     /// The last runs, newest first.
     outcomes: Vec<Value>,
     /// Is there more than these?
@@ -105,13 +105,13 @@ struct Answer {
 }
 
 #[derive(Serialize)]
-struct SyncAnswer {
+struct SyncReportJson {
     #[serde(flatten)]
-    figures: Figures,
+    figures: LoopFigures,
     jobs: Vec<JobLine>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let store = existing_records(&config, &context.environment).await?;
@@ -120,15 +120,23 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             Some(store) => store.now().await.map_err(store_error)?,
             None => SystemClock.now(),
         };
-        let asked =
-            Asked { store: store.as_ref(), since: args.since.at(now), now, of: args.of.map(LoopFlag::of) };
+        let asked = ReportQuery {
+            store: store.as_ref(),
+            since: args.since.at(now),
+            now,
+            of: args.of.map(LoopFlag::of),
+        };
         match context.output.format() {
             // Those of findings are refused before.
-            Format::Text | Format::Sarif | Format::Rdjson | Format::Github | Format::Gitlab => {
+            CliFormat::Text
+            | CliFormat::Sarif
+            | CliFormat::Rdjson
+            | CliFormat::Github
+            | CliFormat::Gitlab => {
                 context.output.data(asked.text().await?)?;
             }
-            Format::Json => context.output.json(&asked.json(args.limit).await?)?,
-            Format::Csv => {
+            CliFormat::Json => context.output.json(&asked.json(args.limit).await?)?,
+            CliFormat::Csv => {
                 let report = asked.report().await?;
                 for section in report.sections.iter().filter(|section| section.is_cut) {
                     let (of, most) = (section.of.as_str(), most(section.of));
@@ -136,10 +144,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 }
                 context.output.data(table::csv(&report.sections).map_err(not_written)?)?;
             }
-            Format::Markdown => context.output.data(markdown::report(&asked.report().await?))?,
-            Format::Html => context.output.data(page::page(&asked.report().await?))?,
+            CliFormat::Markdown => context.output.data(markdown::report(&asked.report().await?))?,
+            CliFormat::Html => context.output.data(page::page(&asked.report().await?))?,
         }
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     })
 }
 
@@ -154,22 +162,22 @@ fn not_written(error: impl std::fmt::Display) -> CliError {
 }
 
 /// A run, and what people call its pull request, if it is of one.
-type Known<D> = (RunRecord<D>, Option<Described>);
+type DescribedRun<D> = (RunRecord<D>, Option<SlotDescription>);
 /// A review.
-type Review = Known<truing_core::outcome::ReviewDetail>;
+type DescribedReview = DescribedRun<truing_core::outcome::ReviewDetail>;
 /// A run that converges.
-type Converge = Known<converge::record::ConvergeDetail>;
+type DescribedConvergeRun = DescribedRun<converge::record::ConvergeDetail>;
 
 /// What is asked, and of whom.
-struct Asked<'a> {
+struct ReportQuery<'a> {
     store: Option<&'a Store>,
-    since: Millis,
-    now: Millis,
-    of: Option<Loop>,
+    since: UnixMillis,
+    now: UnixMillis,
+    of: Option<LoopKind>,
 }
 
-impl Asked<'_> {
-    fn wants(&self, of: Loop) -> bool {
+impl ReportQuery<'_> {
+    fn wants(&self, of: LoopKind) -> bool {
         self.of.is_none_or(|only| only == of)
     }
 
@@ -177,11 +185,11 @@ impl Asked<'_> {
         let mut text = String::new();
         let converges = self.converges().await?;
         let jobs = self.jobs().await?;
-        let others: Vec<Section> = jobs.into_iter().chain(self.converge(&converges).await?).collect();
-        if self.wants(Loop::Review) {
+        let others: Vec<LoopSection> = jobs.into_iter().chain(self.converge(&converges).await?).collect();
+        if self.wants(LoopKind::Review) {
             // The other forms read each record, and say so themselves.
             if let Some(store) = self.store {
-                for run in store.damaged(Loop::Review, self.since).await.map_err(store_error)? {
+                for run in store.damaged(LoopKind::Review, self.since).await.map_err(store_error)? {
                     tracing::warn!("the record of run {run} cannot be read and is left out");
                 }
             }
@@ -197,10 +205,10 @@ impl Asked<'_> {
         Ok(text)
     }
 
-    async fn json(&self, limit: usize) -> Result<Answer, CliError> {
+    async fn json(&self, limit: usize) -> Result<ReportJson, CliError> {
         let mut outcomes = Vec::new();
-        let mut ended = self.by_day(Loop::Review).await?;
-        let reviews: Vec<Review> = self.known(limit).await?;
+        let mut ended = self.by_day(LoopKind::Review).await?;
+        let reviews: Vec<DescribedReview> = self.known(limit).await?;
         for (record, known) in &reviews {
             outcomes.push((record.ended, outcome::review(record, known.as_ref())));
         }
@@ -209,13 +217,13 @@ impl Asked<'_> {
         let (local, served) = (local.into_iter().next(), served.into_iter().next());
         let jobs = self.jobs().await?;
         if jobs.is_some() {
-            ended.extend(self.by_day(Loop::Sync).await?);
+            ended.extend(self.by_day(LoopKind::Sync).await?);
             let records = self.records(limit).await?;
             outcomes.extend(records.iter().map(|record| (record.ended, sync::outcome::json(record))));
         }
         let converges = self.converges().await?;
         let converge = self.converge(&converges).await?;
-        ended.extend(self.by_day(Loop::Converge).await?);
+        ended.extend(self.by_day(LoopKind::Converge).await?);
         let last = converges.iter().take(limit);
         outcomes
             .extend(last.map(|(record, known)| (record.ended, outcome::converge(record, known.as_ref()))));
@@ -226,7 +234,7 @@ impl Asked<'_> {
         let of_others = jobs.iter().chain(&converge).map(|section| section.unrecorded.0);
         let untold = MicroUsd(of_others.fold(self.unrecorded().await?.0, u64::saturating_add));
         let totals = outcome::totals(&ended, has_others).with(untold);
-        Ok(Answer {
+        Ok(ReportJson {
             schema: "truing.report/1",
             since: instant(self.since),
             until: instant(self.now),
@@ -235,52 +243,53 @@ impl Asked<'_> {
             totals,
             reviews: served.map(|reviews| reviews.answer()),
             local_reviews: local.map(|reviews| reviews.answer()),
-            sync: jobs.map(|section| SyncAnswer { figures: section.figures, jobs: section.jobs }),
+            sync: jobs.map(|section| SyncReportJson { figures: section.figures, jobs: section.jobs }),
             converge: converge.map(|section| section.figures),
             outcomes: outcomes.into_iter().map(|(_, outcome)| outcome).collect(),
         })
     }
 
-    async fn report(&self) -> Result<Report, CliError> {
-        let mut sections: Vec<Section> = self.jobs().await?.into_iter().collect();
+    async fn report(&self) -> Result<RunReport, CliError> {
+        let mut sections: Vec<LoopSection> = self.jobs().await?.into_iter().collect();
         sections.extend(self.converge(&self.converges().await?).await?);
-        if self.wants(Loop::Review) {
-            let reviews: Vec<Review> = self.known(most(Loop::Review) + 1).await?;
-            let is_cut = reviews.len() > most(Loop::Review);
-            let last = reviews.iter().take(most(Loop::Review));
-            let (local, served): (Vec<Run>, Vec<Run>) = last
-                .map(|(record, known)| Run::of_review(record, known.as_ref()))
-                .partition(|run| run.key.starts_with(Key::LOCAL));
+        if self.wants(LoopKind::Review) {
+            let reviews: Vec<DescribedReview> = self.known(most(LoopKind::Review) + 1).await?;
+            let is_cut = reviews.len() > most(LoopKind::Review);
+            let last = reviews.iter().take(most(LoopKind::Review));
+            let (local, served): (Vec<ReportedRun>, Vec<ReportedRun>) = last
+                .map(|(record, known)| ReportedRun::of_review(record, known.as_ref()))
+                .partition(|run| run.key.starts_with(SlotKey::LOCAL));
             for reviews in self.reviews(!sections.is_empty()).await? {
                 let runs = if reviews.is_local { &local } else { &served };
-                let section = self.section(Loop::Review, runs.clone());
-                sections.push(Section { is_cut, ..section.of_all(reviews) });
+                let section = self.section(LoopKind::Review, runs.clone());
+                sections.push(LoopSection { is_cut, ..section.of_all(reviews) });
             }
         }
-        Ok(Report { host: host(), since: self.since, now: self.now, sections })
+        Ok(RunReport { host: host(), since: self.since, now: self.now, sections })
     }
 
-    fn section(&self, of: Loop, mut runs: Vec<Run>) -> Section {
+    fn section(&self, of: LoopKind, mut runs: Vec<ReportedRun>) -> LoopSection {
         let is_cut = runs.len() > most(of);
         runs.truncate(most(of));
-        let figures = Figures::of(of, &runs, self.now);
-        Section { of, figures, runs, is_cut, unrecorded: MicroUsd(0), jobs: Vec::new(), reviews: None }
+        let figures = LoopFigures::of(of, &runs, self.now);
+        LoopSection { of, figures, runs, is_cut, unrecorded: MicroUsd(0), jobs: Vec::new(), reviews: None }
     }
 
     /// None if no job ever ran and nobody asked for them, or others are asked for.
-    async fn jobs(&self) -> Result<Option<Section>, CliError> {
-        if !self.wants(Loop::Sync) {
+    async fn jobs(&self) -> Result<Option<LoopSection>, CliError> {
+        if !self.wants(LoopKind::Sync) {
             return Ok(None);
         }
         let known = match self.store {
             Some(store) => store.jobs().await.map_err(store_error)?,
             None => Vec::new(),
         };
-        let runs: Vec<Run> = self.records(most(Loop::Sync) + 1).await?.iter().map(Run::of_job).collect();
+        let runs: Vec<ReportedRun> =
+            self.records(most(LoopKind::Sync) + 1).await?.iter().map(ReportedRun::of_job).collect();
         if known.is_empty() && runs.is_empty() && self.of.is_none() {
             return Ok(None);
         }
-        let mut section = self.section(Loop::Sync, runs);
+        let mut section = self.section(LoopKind::Sync, runs);
         for (key, job) in &known {
             let untold = match self.store {
                 Some(store) => store.cost_untold(&job.untold).await.map_err(store_error)?,
@@ -292,7 +301,7 @@ impl Asked<'_> {
         Ok(Some(section.with(MicroUsd(untold))))
     }
 
-    async fn records(&self, limit: usize) -> Result<Vec<Record>, CliError> {
+    async fn records(&self, limit: usize) -> Result<Vec<SyncRecord>, CliError> {
         match self.store {
             Some(store) => store.records(None, self.since, limit).await.map_err(store_error),
             None => Ok(Vec::new()),
@@ -300,40 +309,42 @@ impl Asked<'_> {
     }
 
     /// The last runs of a loop that have ended, newest first, each with what people call its pull request.
-    async fn known<D: Detail>(&self, limit: usize) -> Result<Vec<Known<D>>, CliError> {
+    async fn known<D: RunDetail>(&self, limit: usize) -> Result<Vec<DescribedRun<D>>, CliError> {
         let Some(store) = self.store.filter(|_| self.of.is_none_or(|only| only == D::LOOP)) else {
             return Ok(Vec::new());
         };
         let mut records: Vec<RunRecord<D>> =
             store.records(None, self.since, limit).await.map_err(store_error)?;
         records.retain(|record| record.end().is_some());
-        let keys: Vec<Key> = records.iter().map(|record| record.key.clone()).collect();
+        let keys: Vec<SlotKey> = records.iter().map(|record| record.key.clone()).collect();
         let described = store.described(&keys).await.map_err(store_error)?;
         Ok(records.into_iter().zip(described).collect())
     }
 
     /// Runs that converge.
-    async fn converges(&self) -> Result<Vec<Converge>, CliError> {
-        self.known(most(Loop::Converge) + 1).await
+    async fn converges(&self) -> Result<Vec<DescribedConvergeRun>, CliError> {
+        self.known(most(LoopKind::Converge) + 1).await
     }
 
     /// None if there was no such run, none was paid for that has not ended, and nobody asked for them, or others are
     /// asked for.
-    async fn converge(&self, converges: &[Converge]) -> Result<Option<Section>, CliError> {
-        let Some(store) = self.store.filter(|_| self.wants(Loop::Converge)) else {
-            let is_asked = self.of == Some(Loop::Converge);
-            return Ok(is_asked.then(|| self.section(Loop::Converge, Vec::new())));
+    async fn converge(&self, converges: &[DescribedConvergeRun]) -> Result<Option<LoopSection>, CliError> {
+        let Some(store) = self.store.filter(|_| self.wants(LoopKind::Converge)) else {
+            let is_asked = self.of == Some(LoopKind::Converge);
+            return Ok(is_asked.then(|| self.section(LoopKind::Converge, Vec::new())));
         };
-        let runs: Vec<Run> =
-            converges.iter().map(|(record, known)| Run::of_converge(record, known.as_ref())).collect();
+        let runs: Vec<ReportedRun> = converges
+            .iter()
+            .map(|(record, known)| ReportedRun::of_converge(record, known.as_ref()))
+            .collect();
         let unrecorded = store.unrecorded_converges(self.since).await.map_err(store_error)?;
-        let is_told = self.of == Some(Loop::Converge) || !runs.is_empty() || unrecorded > MicroUsd(0);
-        Ok(is_told.then(|| self.section(Loop::Converge, runs).with(unrecorded)))
+        let is_told = self.of == Some(LoopKind::Converge) || !runs.is_empty() || unrecorded > MicroUsd(0);
+        Ok(is_told.then(|| self.section(LoopKind::Converge, runs).with(unrecorded)))
     }
 
     /// Served reviews, if there was one or nothing else is reported, and local ones, if there was one.
     async fn reviews(&self, has_others: bool) -> Result<Vec<ReviewTotals>, CliError> {
-        if !self.wants(Loop::Review) {
+        if !self.wants(LoopKind::Review) {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
@@ -344,9 +355,9 @@ impl Asked<'_> {
             local_cost = store.unrecorded_locally(self.since).await.map_err(store_error)?;
         }
         let names = self.names(&found).await?;
-        let is_local = |row: &FindingCount| row.repository.starts_with(Key::LOCAL);
+        let is_local = |row: &FindingCount| row.repository.starts_with(SlotKey::LOCAL);
         let (local, served): (Vec<FindingCount>, Vec<FindingCount>) = found.into_iter().partition(is_local);
-        let ended = self.by_day(Loop::Review).await?;
+        let ended = self.by_day(LoopKind::Review).await?;
         let (local_ended, served_ended) = ended.into_iter().partition(|row| row.is_local);
         let all = self.unrecorded().await?;
         let local = ReviewTotals {
@@ -382,17 +393,17 @@ impl Asked<'_> {
 
     /// What reviews have cost of which no record tells.
     async fn unrecorded(&self) -> Result<MicroUsd, CliError> {
-        match self.store.filter(|_| self.wants(Loop::Review)) {
+        match self.store.filter(|_| self.wants(LoopKind::Review)) {
             Some(store) => store.unrecorded(self.since).await.map_err(store_error),
             None => Ok(MicroUsd(0)),
         }
     }
 
     /// The ended runs of a loop, counted by day, kind and reason; none if another loop is asked for.
-    async fn by_day(&self, of: Loop) -> Result<Vec<Ended>, CliError> {
+    async fn by_day(&self, of: LoopKind) -> Result<Vec<RunEndCount>, CliError> {
         let Some(store) = self.store.filter(|_| self.wants(of)) else { return Ok(Vec::new()) };
         let mut ended = store.ended_by_day(of, self.since).await.map_err(store_error)?;
-        if of != Loop::Review {
+        if of != LoopKind::Review {
             for row in &mut ended {
                 row.reason = run::one_line(&row.reason);
             }

@@ -9,14 +9,14 @@ use truing_config::Config;
 use truing_core::dismissal::{Dismissal, RetractionScope, short};
 use truing_core::effect::Effect;
 use truing_core::finding::{Finding, FindingStatus};
-use truing_core::id::{FindingId, Key};
+use truing_core::id::{FindingId, SlotKey};
 use truing_core::line;
-use truing_core::port::{Act, Clock as _, Described, MAX_TEXT, Runs as _};
-use truing_core::publish::{Item, Producer};
-use truing_core::slot::{Then, Why};
-use truing_forge::watch::{Made, Watch};
+use truing_core::port::{Clock as _, MAX_TEXT, OperatorAction, RunStore as _, SlotDescription};
+use truing_core::publish::{CommentSubject, Producer};
+use truing_core::slot::{StepOutcome, WaitReason};
+use truing_forge::watch::{EffectRecording, WriteMonitor};
 use truing_loops::machine::SystemClock;
-use truing_loops::stopped::Stopped;
+use truing_loops::stopped::StepStopReason;
 use truing_loops::text::{counted, instant};
 use truing_loops::{redact_line, telemetry};
 use truing_service::ServiceContext;
@@ -24,11 +24,11 @@ use truing_service::worker;
 use truing_store::Store;
 
 use super::columns::folded;
-use super::error::{CliError, Exit};
-use super::output::Output;
+use super::error::{CliError, CommandExit};
+use super::output::OutputPrinter;
 use super::since::TimeStart;
 use super::target::{actor, existing_store, store_error, tell_absent};
-use super::{Context, runtime};
+use super::{CommandContext, runtime};
 use crate::wiring;
 
 mod names;
@@ -69,8 +69,8 @@ pub struct RetractArgs {
 
 /// A pull request whose comments are taken back.
 struct RetractionTarget {
-    key: Key,
-    described: Described,
+    key: SlotKey,
+    described: SlotDescription,
     findings: Vec<Finding>,
     /// Those with a comment of their own.
     posted: BTreeSet<FindingId>,
@@ -78,10 +78,10 @@ struct RetractionTarget {
 
 /// The result for one pull request, for scripts.
 #[derive(Serialize)]
-struct RetractionAnswer {
+struct RetractionJson {
     pull_request: String,
     url: String,
-    findings: Vec<FindingRow>,
+    findings: Vec<RetractedFindingJson>,
     /// Comments that were deleted.
     deleted: usize,
     /// Comments that stay, resolved: somebody has answered them.
@@ -93,7 +93,7 @@ struct RetractionAnswer {
 
 /// A finding that is retracted.
 #[derive(Serialize)]
-struct FindingRow {
+struct RetractedFindingJson {
     id: FindingId,
     rule: String,
     path: String,
@@ -103,14 +103,14 @@ struct FindingRow {
     posted: bool,
 }
 
-pub(crate) fn run(args: &RetractArgs, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &RetractArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let runtime = runtime::start()?;
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = Box::pin(args.run(context)) => ended,
             stopped = runtime::told_to_stop() => {
                 stopped?;
-                let error = CliError::new(Exit::Interrupted, "interrupted", "interrupted");
+                let error = CliError::new(CommandExit::Interrupted, "interrupted", "interrupted");
                 Err(error.hint("run it again: what is taken back stays so"))
             }
         }
@@ -120,7 +120,7 @@ pub(crate) fn run(args: &RetractArgs, context: &Context) -> Result<Exit, CliErro
 }
 
 impl RetractArgs {
-    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+    async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         self.check_since(SystemClock.now())?;
         let config = context.config(&[])?;
         wiring::conceal::conceal(&config, &context.environment);
@@ -141,13 +141,13 @@ impl RetractArgs {
         };
         let is_done = answers.iter().all(|answer| answer.not_done.is_none());
         context.output.answer(&answers, || self.text(&answers))?;
-        Ok(if is_done { Exit::Done } else { Exit::Failed })
+        Ok(if is_done { CommandExit::Done } else { CommandExit::Failed })
     }
 
     /// Pull requests on which such findings were posted since then, each with these and with the open ones of the same kind that
     /// have no comment of their own: they would get one as soon as there is room.
     async fn targets(&self, store: &Store) -> Result<Vec<RetractionTarget>, CliError> {
-        let mut posted: BTreeMap<Key, BTreeSet<FindingId>> = BTreeMap::new();
+        let mut posted: BTreeMap<SlotKey, BTreeSet<FindingId>> = BTreeMap::new();
         let since = self.since.at(SystemClock.now());
         for one in store.posted_findings(since).await.map_err(store_error)? {
             posted.entry(one.key).or_default().insert(one.finding);
@@ -165,7 +165,8 @@ impl RetractArgs {
             }
             let (rows, _) = store.desired(&key, Producer::Review).await.map_err(store_error)?;
             let has_comment = |id: &FindingId| {
-                rows.iter().any(|row| row.item == Item::Finding(id.clone()) && row.comment.is_some())
+                rows.iter()
+                    .any(|row| row.item == CommentSubject::Finding(id.clone()) && row.comment.is_some())
             };
             let mut findings = store.findings(&key).await.map_err(store_error)?;
             let said = store.dismissals(&key).await.map_err(store_error)?;
@@ -194,13 +195,14 @@ impl RetractArgs {
         store: &Store,
         config: &Config,
         targets: &[RetractionTarget],
-        context: &Context,
-    ) -> Result<Vec<RetractionAnswer>, CliError> {
+        context: &CommandContext,
+    ) -> Result<Vec<RetractionJson>, CliError> {
         let (by, now) = (actor(&context.environment), SystemClock.now());
         let reason = redact_line(&self.reason, MAX_TEXT);
         let reason = if reason.is_empty() { REASON.to_owned() } else { reason };
         let kind = if self.answered { RetractionScope::Answered } else { RetractionScope::Unanswered };
-        let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
+        let temp =
+            truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let stores = (store.clone(), store.clone());
         let mut served = wiring::service::service_context(
@@ -218,12 +220,12 @@ impl RetractArgs {
                 let word = Dismissal::retracted(finding, kind, &reason, &by, now);
                 (target.key.clone(), word)
             };
-            let words: Vec<(Key, Dismissal)> = target.findings.iter().map(word).collect();
+            let words: Vec<(SlotKey, Dismissal)> = target.findings.iter().map(word).collect();
             let detail = format!("{}: {reason}", counted(words.len(), "finding"));
-            let act = Act::new(&by, "retract", target.key.as_str(), &detail);
+            let act = OperatorAction::new(&by, "retract", target.key.as_str(), &detail);
             store.dismiss(&words, &act).await.map_err(store_error)?;
-            let made = Made::default();
-            served.watch = Watch { made: Some(made.clone()), ..telemetry::WRITES.clone() };
+            let made = EffectRecording::default();
+            served.watch = WriteMonitor { made: Some(made.clone()), ..telemetry::WRITES.clone() };
             let done = target.retract(&served, context.output).await;
             let is_deleted = |effect: &&Effect| matches!(effect, Effect::DeleteDuplicate { .. });
             answers.push(target.answer(made.list().iter().filter(is_deleted).count(), done));
@@ -232,12 +234,12 @@ impl RetractArgs {
         Ok(answers)
     }
 
-    fn text(&self, answers: &[RetractionAnswer]) -> String {
+    fn text(&self, answers: &[RetractionJson]) -> String {
         let mut text = String::new();
-        for RetractionAnswer { pull_request, url, findings, deleted, answered, not_done } in answers {
+        for RetractionJson { pull_request, url, findings, deleted, answered, not_done } in answers {
             text += &format!("{} {}\n", line::visible(pull_request), line::visible(url));
             for row in findings.iter().take(MAX_LISTED) {
-                let FindingRow { id, rule, path, start_line, title, .. } = row;
+                let RetractedFindingJson { id, rule, path, start_line, title, .. } = row;
                 let what = line::visible(&format!("{path}:{start_line} {title} ({rule})"));
                 text += &folded(&format!("  {} ", short(id)), &what);
             }
@@ -275,12 +277,12 @@ impl RetractArgs {
 
 impl RetractionTarget {
     /// The answer of a dry run.
-    fn untouched(&self) -> RetractionAnswer {
-        RetractionAnswer { answered: 0, ..self.answer(0, Ok(())) }
+    fn untouched(&self) -> RetractionJson {
+        RetractionJson { answered: 0, ..self.answer(0, Ok(())) }
     }
 
-    fn answer(&self, deleted: usize, done: Result<(), String>) -> RetractionAnswer {
-        let row = |finding: &Finding| FindingRow {
+    fn answer(&self, deleted: usize, done: Result<(), String>) -> RetractionJson {
+        let row = |finding: &Finding| RetractedFindingJson {
             id: finding.id.clone(),
             rule: finding.raw.rule.clone(),
             path: finding.raw.place.path.to_string(),
@@ -288,7 +290,7 @@ impl RetractionTarget {
             title: finding.raw.title.clone(),
             posted: self.posted.contains(&finding.id),
         };
-        RetractionAnswer {
+        RetractionJson {
             pull_request: self.described.name.clone(),
             url: self.described.url.clone(),
             findings: self.findings.iter().map(row).collect(),
@@ -302,14 +304,16 @@ impl RetractionTarget {
     ///
     /// # Errors
     /// The reason why it could not be done, for people.
-    async fn retract(&self, served: &ServiceContext, output: Output) -> Result<(), String> {
+    async fn retract(&self, served: &ServiceContext, output: OutputPrinter) -> Result<(), String> {
         let name = &self.described.name;
         let mut left = MAX_WAIT;
         loop {
             let until = match worker::retract(served, &self.key).await {
-                Ok(Then::DueAt(until, Why::Settling)) => until,
-                Ok(Then::Idle | Then::Again | Then::Held(_) | Then::DueAt(..)) => return Ok(()),
-                Err(Stopped::Fenced(_)) => {
+                Ok(StepOutcome::DueAt(until, WaitReason::Settling)) => until,
+                Ok(
+                    StepOutcome::Idle | StepOutcome::Again | StepOutcome::Held(_) | StepOutcome::DueAt(..),
+                ) => return Ok(()),
+                Err(StepStopReason::Fenced(_)) => {
                     return Err("a server has begun to work on it meanwhile".to_owned());
                 }
                 Err(error) => return Err(error.to_string()),

@@ -23,51 +23,44 @@ mod unfinished;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use tokio::sync::watch;
 use truing_config::environment::Environment;
-use truing_config::layer::{Flag, SourceFile};
+use truing_config::layer::{KeyFlag, SourceFile};
 use truing_config::{Config, REPOSITORY_FILE};
 use truing_core::code::LinesKey;
 use truing_core::finding::Finding;
-use truing_core::id::{Key, Sha};
+use truing_core::id::{Sha, SlotKey};
 use truing_core::outcome::OutcomeKind;
 use truing_core::port::Clock as _;
 use truing_core::switch::RepositoryRef;
-use truing_git::{Git, GitError, Index, Repository};
-use truing_loops::attempts::Attempts;
+use truing_git::{Git, GitError, IndexSnapshot, LocalRepository};
+use truing_loops::attempts::AttemptRegistry;
 use truing_loops::checkout;
-use truing_loops::compare::Head;
-use truing_loops::fix::Left;
+use truing_loops::compare::HeadSource;
+use truing_loops::fix::UnappliedSuggestion;
 use truing_loops::ignores;
-use truing_loops::local::{Local, LocalError, Review};
+use truing_loops::local::{LocalReviewError, LocalReviewOutcome, LocalReviewRequest};
 use truing_loops::machine::{SystemClock, new_run_id};
-use truing_loops::memory::{RecordOpener, Unopened};
+use truing_loops::memory::{RecordOpener, UnopenedRecords};
 
-use super::destination::Destination;
-use super::error::{CliError, Exit};
-use super::output::{Output, quoted};
+use super::destination::OutputFileArgs;
+use super::error::{CliError, CommandExit};
+use super::output::{OutputPrinter, quoted};
 use super::tiers::instructions_text;
-use super::{ColorWhen, Context, Format, diff, runtime};
+use super::{CliFormat, ColorWhen, CommandContext, diff, runtime};
 use crate::wiring;
-use crate::wiring::store::Place;
-use arguments::{FailOn, NamedTarget, Runtime, not_a_file};
-use fix::{FixOutcome, Fixing};
-use from::{Outputs, ReviewStart};
-use publish::Published;
-use tape::Tapes;
-pub(super) use target::{Home, Owner, Target, is_key, is_name, unsupported_origin};
+use crate::wiring::store::StoreLocation;
+use arguments::{FailOnFlag, NamedTarget, RuntimeFlag, not_a_file};
+use fix::{FixOutcome, FixSession};
+use from::{ReviewStart, ToolOutputArgs};
+use publish::PublishJson;
+use tape::CassetteArgs;
+pub(super) use target::{OwnerTarget, PullTarget, RepositoryTarget, is_key, is_name, unsupported_origin};
 use text::NextCommands;
-use unfinished::Unfinished;
-
-/// How long an interrupted review may take to stop its children and to tidy up.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// The same while files are changed: the one that is being written is finished, on a disk that may be slow.
-const FIX_GRACE: Duration = Duration::from_secs(30);
 
 /// How large a given diff may be, in bytes: as large as git's own.
 const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
@@ -77,7 +70,7 @@ const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 /// Without --base and --head, it compares the working tree, with new files, with the merge base of the default branch;
 /// if nothing differs, it reviews the last commit. A pull request is fetched from its forge. Only --fix changes files.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub struct ReviewArgs {
     /// A folder of the repository, a pull request, or a commit: as for --pr and --head [default: the current folder]
     ///
     /// A folder stands for its whole repository. A range of commits, BASE..HEAD, is --base BASE --head HEAD. A number is a pull
@@ -116,7 +109,7 @@ pub struct Args {
     dry_run: bool,
     /// What reviews: rules only, or rules and a model, which costs money [default: review.runtime]
     #[arg(long, value_enum)]
-    runtime: Option<Runtime>,
+    runtime: Option<RuntimeFlag>,
     /// Use this rule pack instead of the configured ones; may be repeated
     #[arg(long = "pack", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     packs: Vec<String>,
@@ -131,7 +124,7 @@ pub struct Args {
     yes: bool,
     /// Exit with 1 if there is a finding of this severity or worse
     #[arg(long, value_name = "SEVERITY", value_enum, ignore_case = true, default_value = "P1")]
-    fail_on: FailOn,
+    fail_on: FailOnFlag,
     /// Do not exit with 1 because a changed file could not be reviewed
     #[arg(long)]
     allow_partial: bool,
@@ -149,14 +142,14 @@ pub struct Args {
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
-    outputs: Outputs,
+    outputs: ToolOutputArgs,
     #[command(flatten)]
-    tapes: Tapes,
+    tapes: CassetteArgs,
     #[command(flatten)]
-    destination: Destination,
+    destination: OutputFileArgs,
 }
 
-impl Args {
+impl ReviewArgs {
     /// With the flag that stands for the argument without a flag.
     ///
     /// # Errors
@@ -193,18 +186,18 @@ impl Args {
     }
 
     /// The keys that are set by flags.
-    fn flags(&self) -> Vec<Flag> {
-        let runtime = self.runtime.map(|runtime| Flag {
+    fn flags(&self) -> Vec<KeyFlag> {
+        let runtime = self.runtime.map(|runtime| KeyFlag {
             name: "--runtime",
             key: "review.runtime",
             values: vec![runtime.word().to_owned()],
         });
-        let packs = (!self.packs.is_empty()).then(|| Flag {
+        let packs = (!self.packs.is_empty()).then(|| KeyFlag {
             name: "--pack",
             key: "rules.packs",
             values: self.packs.clone(),
         });
-        let tools = self.tools.then(|| Flag {
+        let tools = self.tools.then(|| KeyFlag {
             name: "--tools",
             key: "review.tools",
             values: vec!["auto".to_owned()],
@@ -214,7 +207,7 @@ impl Args {
 }
 
 /// Reviews and prints. The answer is the exit code of the contract: [`exit`].
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let runtime = runtime::start()?;
     let args = runtime.block_on(args.clone().with_target(&context.environment))?;
     if args.publish && args.pr.is_none() {
@@ -226,14 +219,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         .hint("a local review is printed: leave --publish out, or give --pr in place of what is reviewed"));
     }
     let (tell, told) = watch::channel(false);
-    let command = Command {
+    let command = ReviewCommand {
         config: context.config(&args.flags())?,
         args: args.clone(),
         environment: context.environment.clone(),
         output: context.output,
         color: context.globals.color,
         stop: Arc::default(),
-        attempts: Attempts::default(),
+        attempts: AttemptRegistry::default(),
         told,
     };
     let changed = if args.publish {
@@ -251,49 +244,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     ended
 }
 
-/// Runs the command on another thread, so that an interruption is served at once, whatever it does.
-async fn until_interrupted(
-    command: Command,
-    tell: watch::Sender<bool>,
-    changed: &str,
-) -> Result<Exit, CliError> {
-    let mut signals = runtime::Signals::new()?;
-    let stop = Arc::clone(&command.stop);
-    let grace = if command.args.fix { FIX_GRACE } else { GRACE };
-    let publishes = command.args.publish;
-    let unfinished = Unfinished::of(&command);
-    let mut task = tokio::spawn(command.run());
-    tokio::select! {
-        ended = &mut task => {
-            let ended = ended.unwrap_or_else(|stopped| {
-                Err(CliError::failed("internal", format!("the review stopped: {stopped}"))
-                    .hint("this is a bug of truing; please report it"))
-            });
-            match ended {
-                Ok(exit) => Ok(exit),
-                Err(error) => Err(unfinished.failed(error).await),
-            }
-        }
-        _ = signals.next() => {
-            // What the task holds goes with it: git's processes, temporary folders. Fixes end between two files.
-            stop.store(true, Ordering::Relaxed);
-            tell.send_replace(true);
-            if publishes {
-                // It gives its lease back.
-                let _ = tokio::time::timeout(grace, &mut task).await;
-            }
-            if !task.is_finished() {
-                task.abort();
-                let _ = tokio::time::timeout(grace, task).await;
-            }
-            Err(unfinished.interrupted().await.hint(changed))
-        }
-    }
-}
-
 /// What things are called in what is printed.
 #[derive(Clone, Copy, Default)]
-struct Names<'a> {
+struct ReportLabels<'a> {
     /// What was reviewed, as the user names it.
     head: Option<&'a str>,
     /// Where the repository's own configuration was taken from, if it counted.
@@ -301,28 +254,28 @@ struct Names<'a> {
     /// Where the repository comes from.
     remote: Option<&'a str>,
     /// What was published.
-    published: Option<&'a Published>,
+    published: Option<&'a PublishJson>,
     /// The fixes that `--fix` has not made.
-    left: &'a [Left],
+    left: &'a [UnappliedSuggestion],
 }
 
 /// The command with all that it needs.
-struct Command {
-    args: Args,
+struct ReviewCommand {
+    args: ReviewArgs,
     config: Config,
     environment: Environment,
-    output: Output,
+    output: OutputPrinter,
     color: ColorWhen,
     /// Is it to end?
     stop: Arc<AtomicBool>,
     /// Reviews that have asked a model, and have not ended.
-    attempts: Attempts,
+    attempts: AttemptRegistry,
     /// The same, for whoever waits for it.
     told: watch::Receiver<bool>,
 }
 
-impl Command {
-    async fn run(self) -> Result<Exit, CliError> {
+impl ReviewCommand {
+    async fn run(self) -> Result<CommandExit, CliError> {
         self.args.destination.check(self.environment.directory())?;
         if let Some(pr) = &self.args.pr {
             return match Box::pin(self.review_pull(pr)).await {
@@ -360,15 +313,15 @@ impl Command {
         };
         let folder = self.environment.directory();
         let start = ReviewStart { root: repository.root(), folder, knows_files: diff.is_none() };
-        let local = Local {
+        let local = LocalReviewRequest {
             repository: &repository,
             base: self.args.base.as_deref(),
             head_name: self.args.head.as_deref(),
             head: match (&head, &index, &diff) {
-                (Some(commit), _, _) => Head::Commit(commit),
-                (None, Some(index), _) => Head::Index(index),
-                (None, None, Some(diff)) => Head::Diff(diff),
-                (None, None, None) => Head::WorkingTree,
+                (Some(commit), _, _) => HeadSource::Commit(commit),
+                (None, Some(index), _) => HeadSource::Index(index),
+                (None, None, Some(diff)) => HeadSource::Diff(diff),
+                (None, None, None) => HeadSource::WorkingTree,
             },
             scope: &wiring::scope(&config, lines_key)?,
             reader: &reader,
@@ -406,14 +359,14 @@ impl Command {
         if let Some(why) = asked.incomplete() {
             self.output.warn(why);
         }
-        let is_sarif = self.output.format() == Format::Sarif;
+        let is_sarif = self.output.format() == CliFormat::Sarif;
         let remote = if is_sarif { repository.remote_url() } else { None };
         let diff = self.args.diff.as_deref().map(diff::name_of);
         let configured = own.map(|_| match &review.record.detail.head {
             Some(head) => format!("commit {}", head.short()),
             None => "the working tree".to_owned(),
         });
-        let names = Names {
+        let names = ReportLabels {
             head: self.args.head.as_deref().or(diff.as_deref()),
             configured: configured.as_deref(),
             remote,
@@ -426,7 +379,7 @@ impl Command {
 
     /// The price of a model, beside a review that a person looks at.
     fn model_hint(&self) -> Option<String> {
-        let Args { staged, diff, path, pr, base, head, .. } = &self.args;
+        let ReviewArgs { staged, diff, path, pr, base, head, .. } = &self.args;
         let most = self.config.budget.review;
         // The command must review the same.
         if most.0 == 0 || *staged || diff.is_some() || base.is_some() || head.is_some() {
@@ -442,17 +395,17 @@ impl Command {
     }
 
     /// A review by a model is one to record, also where it fails before it has begun.
-    fn asked_for(&self, key: Key) {
+    fn asked_for(&self, key: SlotKey) {
         let runtime = match self.config.review.runtime {
-            truing_config::Runtime::Rules => return,
-            truing_config::Runtime::Native => truing_core::outcome::Runtime::Native,
-            truing_config::Runtime::Cli => truing_core::outcome::Runtime::Cli,
+            truing_config::ConfiguredRuntime::Rules => return,
+            truing_config::ConfiguredRuntime::Native => truing_core::outcome::ReviewRuntime::Native,
+            truing_config::ConfiguredRuntime::Cli => truing_core::outcome::ReviewRuntime::Cli,
         };
         self.attempts.asked((new_run_id(), key), SystemClock.now(), runtime);
     }
 
     /// The repository. Only with `--staged` and `--diff` it may be one without a commit: the first is being made.
-    async fn open(&self, git: &Git) -> Result<Repository, GitError> {
+    async fn open(&self, git: &Git) -> Result<LocalRepository, GitError> {
         let may_be_unborn = self.args.staged || self.args.diff.is_some();
         if may_be_unborn { git.open_unborn(&self.path()).await } else { git.open(&self.path()).await }
     }
@@ -473,7 +426,7 @@ impl Command {
     }
 
     /// The index, with `--staged`. In a hook, git names the one that the commit is made from.
-    async fn index(&self, repository: &Repository) -> Result<Option<Index>, GitError> {
+    async fn index(&self, repository: &LocalRepository) -> Result<Option<IndexSnapshot>, GitError> {
         if !self.args.staged {
             return Ok(None);
         }
@@ -482,8 +435,8 @@ impl Command {
     }
 
     /// The right to change files of the working tree.
-    fn fixing(&self, root: &Path) -> Result<Fixing<'_>, CliError> {
-        Fixing::begin(root, self.config.store.folder()?, &self.stop, self.output)
+    fn fixing(&self, root: &Path) -> Result<FixSession<'_>, CliError> {
+        FixSession::begin(root, self.config.store.folder()?, &self.stop, self.output)
     }
 
     fn path(&self) -> PathBuf {
@@ -493,47 +446,58 @@ impl Command {
 
     /// How the user's records are opened; nothing is with `--no-record`.
     fn records(&self, config: &Config) -> RecordOpener {
-        let place = Place::of(config, &self.environment).map_err(|error| error.message);
+        let place = StoreLocation::of(config, &self.environment).map_err(|error| error.message);
         let wanted = !self.args.no_record;
         Arc::new(move || {
             if !wanted {
                 return Ok(None);
             }
-            let place = place.as_ref().map_err(|why| Unopened { why: why.clone(), holds: false })?;
+            let place = place.as_ref().map_err(|why| UnopenedRecords { why: why.clone(), holds: false })?;
             // Servers may hold something.
             let is_empty = |file: &Path| file.metadata().map_or(true, |file| file.len() == 0);
             let holds = !place.file().is_some_and(is_empty);
             let opened = place.open_here();
-            let opened = opened.map_err(|error| Unopened { why: error.message, holds })?;
+            let opened = opened.map_err(|error| UnopenedRecords { why: error.message, holds })?;
             Ok(Some(opened.as_record_store()))
         })
     }
 
     /// Prints the review, or writes it to the file that was named. `packs`: the names of those that reviewed.
-    fn print(&self, review: &Review, names: Names<'_>, packs: &[String]) -> Result<(), CliError> {
-        let Names { head, configured, remote, published, left } = names;
+    fn print(
+        &self,
+        review: &LocalReviewOutcome,
+        names: ReportLabels<'_>,
+        packs: &[String],
+    ) -> Result<(), CliError> {
+        let ReportLabels { head, configured, remote, published, left } = names;
         let format = self.output.format();
         let idle = review.record.detail.suppressions.iter().map(|idle| text::visible(&idle.to_string()));
         for told in idle.chain(ignores::warnings(&review.record.detail.idle_ignores)) {
             self.output.warn(told);
         }
-        if let (Some(from), Format::Json | Format::Sarif | Format::Rdjson | Format::Github | Format::Gitlab) =
-            (configured, format)
+        if let (
+            Some(from),
+            CliFormat::Json | CliFormat::Sarif | CliFormat::Rdjson | CliFormat::Github | CliFormat::Gitlab,
+        ) = (configured, format)
         {
             self.output.say(text::configured(from));
         }
         if let (
             Some(published),
-            Format::Sarif | Format::Markdown | Format::Rdjson | Format::Github | Format::Gitlab,
+            CliFormat::Sarif
+            | CliFormat::Markdown
+            | CliFormat::Rdjson
+            | CliFormat::Github
+            | CliFormat::Gitlab,
         ) = (published, format)
         {
             self.output.say(published.text().trim_end());
         }
         let findings: Vec<&Finding> = review.kept.open.iter().collect();
         let printed = match format {
-            Format::Json => json::report(review, published, left)?,
+            CliFormat::Json => json::report(review, published, left)?,
             // The last two are refused before.
-            Format::Text | Format::Csv | Format::Html => {
+            CliFormat::Text | CliFormat::Csv | CliFormat::Html => {
                 let flags = if self.args.tools { "--tools --fix" } else { "--fix" };
                 let fix = match &self.args.path {
                     Some(path) => format!("review {} {flags}", quoted(&path.display().to_string())),
@@ -549,16 +513,16 @@ impl Command {
                 let commands =
                     NextCommands { fix: self.output.command(&fix), list, model: self.model_hint() };
                 text::report(review, head, configured, &commands)
-                    + &published.map_or_else(String::new, Published::text)
+                    + &published.map_or_else(String::new, PublishJson::text)
             }
-            Format::Rdjson => annotations::rdjson(&findings)?,
-            Format::Github => annotations::github(&findings),
-            Format::Gitlab => annotations::gitlab(&findings)?,
-            Format::Markdown => {
+            CliFormat::Rdjson => annotations::rdjson(&findings)?,
+            CliFormat::Github => annotations::github(&findings),
+            CliFormat::Gitlab => annotations::gitlab(&findings)?,
+            CliFormat::Markdown => {
                 let by = truing_loops::text::by(&review.record);
                 markdown::report(&markdown::of(review, &findings, head, (configured, &by)))
             }
-            Format::Sarif => {
+            CliFormat::Sarif => {
                 let all = wiring::packs(&self.config.rules).map_err(wiring::reader_error)?;
                 let rules = all.used(packs).map_err(wiring::reader_error)?;
                 sarif::report(&sarif::of(review, &findings, &rules, remote))?
@@ -570,27 +534,27 @@ impl Command {
 
 /// The repository's own configuration: the working tree's, or the reviewed commit's.
 pub(super) async fn own_file(
-    repository: &Repository,
+    repository: &LocalRepository,
     head: Option<&Sha>,
 ) -> Result<Option<SourceFile>, CliError> {
     let Some(head) = head else {
         return Ok(truing_config::repository_file(repository.root())?);
     };
-    let folder = truing_git::PrivateFolder::new().map_err(LocalError::NoFolder)?;
+    let folder = truing_git::PrivateFolder::new().map_err(LocalReviewError::NoFolder)?;
     let only = [REPOSITORY_FILE.into()];
     let exported = repository.export(head, folder.path(), Some(&only)).await.map_err(wiring::git_error)?;
     Ok(checkout::exported_file(&exported, &folder, head)?)
 }
 
 /// What the review means to a script.
-fn exit(review: &Review, fail_on: FailOn, allow_partial: bool) -> Exit {
+fn exit(review: &LocalReviewOutcome, fail_on: FailOnFlag, allow_partial: bool) -> CommandExit {
     let blocked = review.kept.open.iter().any(|finding| fail_on.blocks(finding.raw.severity));
     match review.record.detail.outcome.kind {
-        OutcomeKind::Reviewed | OutcomeKind::Skipped if blocked => Exit::No,
-        OutcomeKind::Reviewed | OutcomeKind::Skipped => Exit::Done,
-        OutcomeKind::Partial if blocked || !allow_partial => Exit::No,
-        OutcomeKind::Partial => Exit::Done,
-        OutcomeKind::Deferred => Exit::Refused,
-        OutcomeKind::Failed => Exit::Failed,
+        OutcomeKind::Reviewed | OutcomeKind::Skipped if blocked => CommandExit::No,
+        OutcomeKind::Reviewed | OutcomeKind::Skipped => CommandExit::Done,
+        OutcomeKind::Partial if blocked || !allow_partial => CommandExit::No,
+        OutcomeKind::Partial => CommandExit::Done,
+        OutcomeKind::Deferred => CommandExit::Refused,
+        OutcomeKind::Failed => CommandExit::Failed,
     }
 }

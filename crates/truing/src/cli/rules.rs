@@ -11,34 +11,34 @@ use std::path::{Path, PathBuf};
 use clap::builder::NonEmptyStringValueParser;
 use serde::Serialize;
 use truing_config::Config;
-use truing_config::layer::Flag;
+use truing_config::layer::KeyFlag;
 use truing_core::code::LinesKey;
 use truing_core::finding::{AnchorKind, Finding, Severity};
-use truing_core::identity::{Placed, Sighting, identify};
-use truing_core::increment::Renames;
-use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
+use truing_core::identity::{FindingFacts, PlacedFinding, identify};
+use truing_core::increment::FileRenames;
+use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
 use truing_loops::desired::worst_first;
 use truing_loops::text::{by_severity, counted};
-use truing_reader::{InProcess, Listed, Packs, Tested};
+use truing_reader::{ExampleResults, InProcessReader, ListedRule, RulePacks};
 
-use super::destination::Destination;
-use super::error::{CliError, Exit};
+use super::destination::OutputFileArgs;
+use super::error::{CliError, CommandExit};
 use super::output::json_line;
 use super::review::{json, markdown, sarif, text};
-use super::{Context, Format};
+use super::{CliFormat, CommandContext};
 use crate::wiring;
 
 /// List and show rules, check whole files with them, run their examples, or begin a rule of your own
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct RulesArgs {
     #[command(subcommand)]
-    action: Action,
+    action: RulesCommand,
 }
 
 #[derive(clap::Subcommand, Debug)]
-enum Action {
+enum RulesCommand {
     /// List every rule
     List,
     /// Explain one rule: what it finds and why, with code, and how to fix or suppress it
@@ -62,7 +62,7 @@ enum Action {
         #[arg(long = "pack", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         packs: Vec<String>,
         #[command(flatten)]
-        destination: Destination,
+        destination: OutputFileArgs,
     },
     /// Run the rules' own examples: of all packs, of one, or of the one in a folder
     Test {
@@ -73,55 +73,60 @@ enum Action {
     ///
     /// Writes FOLDER/PACK/rules/RULE.yml, a rule in ast-grep's YAML that forbids a call, and makes the folders that are
     /// missing. A file that is there is left as it is.
-    New(new::Args),
+    New(new::RulesNewArgs),
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &RulesArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.action {
-        Action::List => list(context),
-        Action::Check { paths, packs, destination } => {
+        RulesCommand::List => list(context),
+        RulesCommand::Check { paths, packs, destination } => {
             let here = context.environment.directory();
             destination.check(here)?;
             let (answer, exit) = check(paths, packs, context)?;
             destination.deliver(&answer, here, context.globals.color, context.output)?;
             Ok(exit)
         }
-        Action::Test { pack } => test(pack.as_deref(), context),
-        Action::Show { name, source } => show::run(name, *source, context),
-        Action::New(args) => new::run(args, context),
+        RulesCommand::Test { pack } => test(pack.as_deref(), context),
+        RulesCommand::Show { name, source } => show::run(name, *source, context),
+        RulesCommand::New(args) => new::run(args, context),
     }
 }
 
-fn list(context: &Context) -> Result<Exit, CliError> {
+fn list(context: &CommandContext) -> Result<CommandExit, CliError> {
     let packs = wiring::packs(&context.config(&[])?.rules).map_err(wiring::reader_error)?;
     let rules = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
     match context.output.is_json() {
         true => context.output.json_lines(&rules)?,
         false => context.output.data(rules.iter().map(show::line).collect::<String>())?,
     }
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
 // ---------------------------------------------------------------------------------------------- check
 
 /// What was found in all the files.
 #[derive(Default)]
-struct Checked {
-    findings: Vec<Placed>,
-    coverage: Coverage,
+struct RulesCheckResult {
+    findings: Vec<PlacedFinding>,
+    coverage: ReviewCoverage,
     suppressions: Vec<IdleSuppression>,
 }
 
 /// The answer and the exit code.
-fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(String, Exit), CliError> {
+fn check(
+    paths: &[PathBuf],
+    packs: &[String],
+    context: &CommandContext,
+) -> Result<(String, CommandExit), CliError> {
     let config = configured(packs, context)?;
     let scope = wiring::scope(&config, LinesKey::default())?;
-    let reader = InProcess::with_packs(wiring::packs(&config.rules).map_err(wiring::reader_error)?)
+    let reader = InProcessReader::with_packs(wiring::packs(&config.rules).map_err(wiring::reader_error)?)
         .with_max_findings(usize::MAX);
     // Also where there is no file to check: a name that is wrong is told.
     reader.packs().known(&config.rules.packs).map_err(wiring::reader_error)?;
-    let mut checked = Checked::default();
-    let walk::Walked { parts, gaps: unread } = walk::walk(paths, context.environment.directory(), &scope)?;
+    let mut checked = RulesCheckResult::default();
+    let walk::WalkResult { parts, gaps: unread } =
+        walk::walk(paths, context.environment.directory(), &scope)?;
     for part in parts {
         let report = reader.read_blocking(&part.request).map_err(wiring::reader_error)?;
         checked.coverage.reviewed.extend(report.reviewed.iter().map(|path| part.shown(path)));
@@ -129,7 +134,7 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
             report
                 .not_reviewed
                 .iter()
-                .map(|gap| NotReviewed { path: part.shown(&gap.path), reason: gap.reason }),
+                .map(|gap| UnreviewedFile { path: part.shown(&gap.path), reason: gap.reason }),
         );
         checked.suppressions.extend(report.suppressions.into_iter().map(|idle| {
             let path = part.shown(&idle.path);
@@ -139,35 +144,44 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
             raw.place.path = part.shown(&raw.place.path);
             scope.rate(&mut raw);
             let at = raw.place.clone();
-            Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
+            PlacedFinding {
+                raw,
+                anchor: AnchorKind::Inline,
+                at,
+                old_path: None,
+                sighting: FindingFacts::default(),
+            }
         }));
     }
-    let Checked { findings, mut coverage, suppressions } = checked;
+    let RulesCheckResult { findings, mut coverage, suppressions } = checked;
     for idle in suppressions {
         context.output.warn(text::visible(&idle.to_string()));
     }
-    let findings = identify(&[], findings, None, (&coverage, &Renames::default())).current;
+    let findings = identify(&[], findings, None, (&coverage, &FileRenames::default())).current;
     let mut gaps = 0;
     for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()) {
         gaps += 1;
         let why = gap.reason.as_str().replace('_', " ");
         context.output.warn(format_args!("{}: not checked: {why}", text::visible(&gap.path.to_string())));
     }
-    for walk::Gap { path, why } in unread {
+    for walk::UnreadablePath { path, why } in unread {
         gaps += 1;
         context.output.warn(format_args!("{}: not checked: {why}", text::visible(&path.to_string())));
-        coverage.not_reviewed.push(NotReviewed { path, reason: SkipReason::Unreadable });
+        coverage.not_reviewed.push(UnreviewedFile { path, reason: SkipReason::Unreadable });
     }
     let blocking = findings.iter().any(|finding| finding.raw.severity <= Severity::P1);
-    let exit = if blocking || gaps > 0 { Exit::No } else { Exit::Done };
+    let exit = if blocking || gaps > 0 { CommandExit::No } else { CommandExit::Done };
     let answer = match context.output.format() {
         // The last two are refused before.
-        Format::Text | Format::Csv | Format::Html | Format::Rdjson | Format::Github | Format::Gitlab => {
-            as_text(&findings, &coverage)
-        }
-        Format::Json => as_json(&findings)?,
-        Format::Markdown => as_markdown(&findings, &coverage),
-        Format::Sarif => {
+        CliFormat::Text
+        | CliFormat::Csv
+        | CliFormat::Html
+        | CliFormat::Rdjson
+        | CliFormat::Github
+        | CliFormat::Gitlab => as_text(&findings, &coverage),
+        CliFormat::Json => as_json(&findings)?,
+        CliFormat::Markdown => as_markdown(&findings, &coverage),
+        CliFormat::Sarif => {
             let rules = reader.packs().used(&config.rules.packs).map_err(wiring::reader_error)?;
             as_sarif(&findings, &coverage, gaps == 0, &rules)?
         }
@@ -177,9 +191,9 @@ fn check(paths: &[PathBuf], packs: &[String], context: &Context) -> Result<(Stri
 
 /// The operator's configuration with that of the repository that the current folder is the root of, as a local
 /// review has it.
-fn configured(packs: &[String], context: &Context) -> Result<Config, CliError> {
+fn configured(packs: &[String], context: &CommandContext) -> Result<Config, CliError> {
     let flag =
-        (!packs.is_empty()).then(|| Flag { name: "--pack", key: "rules.packs", values: packs.to_vec() });
+        (!packs.is_empty()).then(|| KeyFlag { name: "--pack", key: "rules.packs", values: packs.to_vec() });
     let config = context.config(flag.as_slice())?;
     match truing_config::repository_file(context.environment.directory())? {
         Some(file) => Ok(config.with_repository(&file)?),
@@ -187,7 +201,7 @@ fn configured(packs: &[String], context: &Context) -> Result<Config, CliError> {
     }
 }
 
-fn as_text(findings: &[Finding], coverage: &Coverage) -> String {
+fn as_text(findings: &[Finding], coverage: &ReviewCoverage) -> String {
     let frames: String = findings.iter().map(|finding| text::frame(finding) + "\n\n").collect();
     let found = match findings.len() {
         0 => "no findings".to_owned(),
@@ -206,9 +220,9 @@ fn as_json(findings: &[Finding]) -> Result<String, CliError> {
 }
 
 /// Worst first, as forges show what there is room for.
-fn as_markdown(findings: &[Finding], coverage: &Coverage) -> String {
+fn as_markdown(findings: &[Finding], coverage: &ReviewCoverage) -> String {
     let findings = worst_first(findings.iter());
-    markdown::report(&markdown::Report {
+    markdown::report(&markdown::MarkdownReport {
         walkthrough: &[],
         headline: text::found(&by_severity(&findings)),
         about: vec![text::files(coverage, "checked")],
@@ -220,11 +234,11 @@ fn as_markdown(findings: &[Finding], coverage: &Coverage) -> String {
 
 fn as_sarif(
     findings: &[Finding],
-    coverage: &Coverage,
+    coverage: &ReviewCoverage,
     complete: bool,
-    rules: &[Listed<'_>],
+    rules: &[ListedRule<'_>],
 ) -> Result<String, CliError> {
-    sarif::report(&sarif::Run {
+    sarif::report(&sarif::SarifReport {
         category: "rules-check",
         id: "",
         root: "The folder that the files were checked from.",
@@ -243,14 +257,14 @@ fn as_sarif(
 
 /// What became of the examples, for programs.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct RulesTestJson<'a> {
     rules: usize,
     examples: usize,
     failing: &'a [String],
     untested: &'a [String],
 }
 
-fn test(pack: Option<&str>, context: &Context) -> Result<Exit, CliError> {
+fn test(pack: Option<&str>, context: &CommandContext) -> Result<CommandExit, CliError> {
     let tested = match pack.map(|pack| (pack, folder(pack, context.environment.directory()))) {
         Some((name, Some(folder))) if !folder.is_dir() => {
             return Err(CliError::usage("no_such_path", format!("there is no folder `{name}`")).hint(
@@ -258,37 +272,40 @@ fn test(pack: Option<&str>, context: &Context) -> Result<Exit, CliError> {
             ));
         }
         Some((_, Some(folder))) => {
-            let packs = Packs::of_folder(&folder).map_err(|error| wiring::reader_error(error.into()))?;
+            let packs = RulePacks::of_folder(&folder).map_err(|error| wiring::reader_error(error.into()))?;
             packs.test(&[])
         }
         Some((name, None)) => known(context)?.test(&[name.to_owned()]),
         None => known(context)?.test(&[]),
     }
     .map_err(wiring::reader_error)?;
-    let Tested { rules, examples, failing, untested } = &tested;
-    context.output.answer(&Answer { rules: *rules, examples: *examples, failing, untested }, || {
-        let mut text: String = failing.iter().map(|line| format!("{line}\n")).collect();
-        for name in untested {
-            text += &format!("{name} has no example: nothing shows what it finds\n");
-        }
-        let (rules, examples) = (counted(*rules, "rule"), counted(*examples, "example"));
-        let mut wrong = Vec::new();
-        if !failing.is_empty() {
-            wrong.push(format!("{} not as they say", failing.len()));
-        }
-        if !untested.is_empty() {
-            wrong.push(format!("{} without an example", counted(untested.len(), "rule")));
-        }
-        if wrong.is_empty() {
-            wrong.push("all as they say".to_owned());
-        }
-        text += &format!("{rules}, {examples}: {}\n", wrong.join(", "));
-        text
-    })?;
-    Ok(if failing.is_empty() && untested.is_empty() { Exit::Done } else { Exit::No })
+    let ExampleResults { rules, examples, failing, untested } = &tested;
+    context.output.answer(
+        &RulesTestJson { rules: *rules, examples: *examples, failing, untested },
+        || {
+            let mut text: String = failing.iter().map(|line| format!("{line}\n")).collect();
+            for name in untested {
+                text += &format!("{name} has no example: nothing shows what it finds\n");
+            }
+            let (rules, examples) = (counted(*rules, "rule"), counted(*examples, "example"));
+            let mut wrong = Vec::new();
+            if !failing.is_empty() {
+                wrong.push(format!("{} not as they say", failing.len()));
+            }
+            if !untested.is_empty() {
+                wrong.push(format!("{} without an example", counted(untested.len(), "rule")));
+            }
+            if wrong.is_empty() {
+                wrong.push("all as they say".to_owned());
+            }
+            text += &format!("{rules}, {examples}: {}\n", wrong.join(", "));
+            text
+        },
+    )?;
+    Ok(if failing.is_empty() && untested.is_empty() { CommandExit::Done } else { CommandExit::No })
 }
 
-fn known(context: &Context) -> Result<Packs, CliError> {
+fn known(context: &CommandContext) -> Result<RulePacks, CliError> {
     wiring::packs(&context.config(&[])?.rules).map_err(wiring::reader_error)
 }
 

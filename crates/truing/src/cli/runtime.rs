@@ -15,13 +15,13 @@ use super::error::CliError;
 const SETTLE: Duration = Duration::from_millis(800);
 
 /// A runtime whose end waits until calls to models that were cut are settled.
-pub(crate) struct Runtime {
+pub(crate) struct CommandRuntime {
     // The first to be dropped.
-    settling: Settling,
+    settling: SettleGuard,
     runtime: runtime::Runtime,
 }
 
-impl Runtime {
+impl CommandRuntime {
     /// Runs this to its end.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         // In a box, so that the runtime's own code is generated once a result, and not once a command.
@@ -43,9 +43,9 @@ impl Runtime {
 }
 
 /// Waits for what is to be settled when it is dropped.
-struct Settling(Handle);
+struct SettleGuard(Handle);
 
-impl Drop for Settling {
+impl Drop for SettleGuard {
     fn drop(&mut self) {
         let _ = self.0.block_on(async { timeout(SETTLE, gateway::settled()).await });
     }
@@ -55,9 +55,9 @@ impl Drop for Settling {
 ///
 /// # Errors
 /// Exit 3 if the machine gives no threads.
-pub(crate) fn start() -> Result<Runtime, CliError> {
+pub(crate) fn start() -> Result<CommandRuntime, CliError> {
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(|error| no_threads(&error))?;
-    Ok(Runtime { settling: Settling(runtime.handle().clone()), runtime })
+    Ok(CommandRuntime { settling: SettleGuard(runtime.handle().clone()), runtime })
 }
 
 /// The machine gives no threads. Exit 3.
@@ -82,18 +82,18 @@ pub(crate) enum StopSignal {
 /// # Errors
 /// Exit 3 if signals cannot be received.
 pub(crate) async fn told_to_stop() -> Result<StopSignal, CliError> {
-    Ok(Signals::new()?.next().await)
+    Ok(StopSignals::new()?.next().await)
 }
 
 /// The signals by which a process is told to stop. From its making on none of them ends the process by itself.
-pub(crate) struct Signals {
+pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
     hang_up: Option<Signal>,
 }
 
-impl Signals {
+impl StopSignals {
     /// Listens.
     ///
     /// # Errors

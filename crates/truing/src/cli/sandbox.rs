@@ -10,15 +10,15 @@ use clap::{Subcommand, ValueEnum};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use serde::Serialize;
-use truing_agent::sandbox::check::{Check, check};
+use truing_agent::sandbox::check::{EscapeCheck, check};
 use truing_agent::sandbox::{
-    HELPER_FAILED, Job, Level, Run, SandboxError, WATCH_PERIOD, at_least, bound_passed,
+    HELPER_FAILED, JobCommand, SandboxError, SandboxJob, SandboxLevel, WATCH_PERIOD, at_least, bound_passed,
 };
 use truing_config::value::milliseconds;
 use truing_git::PrivateFolder;
 
-use super::Context;
-use super::error::{CliError, Exit};
+use super::CommandContext;
+use super::error::{CliError, CommandExit};
 use super::output::escaped;
 
 /// The most that a command may print, on each of its streams.
@@ -35,36 +35,36 @@ const CHUNK: usize = 64 << 10;
 /// Inside, a command sees programs of the system, the current folder (read-only), and empty home and temporary
 /// folders; no network, no other process, no environment.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct SandboxArgs {
     #[command(subcommand)]
-    what: What,
+    what: SandboxCommand,
 }
 
 #[derive(Subcommand, Debug)]
-enum What {
+enum SandboxCommand {
     /// Try each escape for real, and show which were stopped
     ///
     /// Also tries the escapes of a process that reads repository files for the service (`reader_*`). Skips those whose
     /// program is not installed. Exit 0 if every escape was stopped.
-    Check(CheckArgs),
+    Check(SandboxCheckArgs),
     /// Run a command inside, with read-only access to the current folder
     ///
     /// Ends with the command's exit code; with 3 if there is no sandbox as strong as `sandbox.level`, or the command
     /// took too long, printed too much, or used more memory, processes, sockets or disk than it may. What you type at a
     /// terminal is passed on line by line: the command never has the terminal itself, and what it prints there is shown with
     /// control characters as `\u{1b}`.
-    Run(RunArgs),
+    Run(SandboxRunArgs),
 }
 
 #[derive(clap::Args, Debug)]
-struct CheckArgs {
+struct SandboxCheckArgs {
     /// Use this level instead of the strongest that this machine allows
     #[arg(long, value_enum)]
     level: Option<LevelFlag>,
 }
 
 #[derive(clap::Args, Debug)]
-struct RunArgs {
+struct SandboxRunArgs {
     /// How long it may take
     #[arg(long, value_name = "D", default_value = "20m", value_parser = duration)]
     timeout: Duration,
@@ -87,7 +87,7 @@ enum LevelFlag {
     None,
 }
 
-impl From<LevelFlag> for Level {
+impl From<LevelFlag> for SandboxLevel {
     fn from(flag: LevelFlag) -> Self {
         match flag {
             LevelFlag::Full => Self::Full,
@@ -102,31 +102,32 @@ const WATCHER: &str = "watcher";
 
 /// The answer of `check` for scripts.
 #[derive(Serialize)]
-struct Answer {
-    level: Level,
+struct SandboxCheckJson {
+    level: SandboxLevel,
     /// Who counts the memory of all processes of a job together.
     memory: &'static str,
-    checks: Vec<Check>,
+    checks: Vec<EscapeCheck>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &SandboxArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.what {
-        What::Check(args) => args.run(context),
-        What::Run(args) => args.run(context),
+        SandboxCommand::Check(args) => args.run(context),
+        SandboxCommand::Run(args) => args.run(context),
     }
 }
 
-impl CheckArgs {
-    fn run(&self, context: &Context) -> Result<Exit, CliError> {
-        let level = self.level.map_or_else(truing_loops::machine::sandbox_level, Level::from);
-        let answer = Answer { level, memory: WATCHER, checks: check(level).map_err(sandbox_error)? };
+impl SandboxCheckArgs {
+    fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
+        let level = self.level.map_or_else(truing_loops::machine::sandbox_level, SandboxLevel::from);
+        let answer =
+            SandboxCheckJson { level, memory: WATCHER, checks: check(level).map_err(sandbox_error)? };
         context.output.answer(&answer, || answer.text())?;
-        let escaped = answer.checks.iter().any(Check::escaped);
-        Ok(if escaped { Exit::No } else { Exit::Done })
+        let escaped = answer.checks.iter().any(EscapeCheck::escaped);
+        Ok(if escaped { CommandExit::No } else { CommandExit::Done })
     }
 }
 
-impl Answer {
+impl SandboxCheckJson {
     fn text(&self) -> String {
         let period = WATCH_PERIOD.as_millis();
         let mut text = format!("level: {}\n", self.level.as_str());
@@ -146,13 +147,14 @@ impl Answer {
     }
 }
 
-impl RunArgs {
-    fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl SandboxRunArgs {
+    fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let wanted = context.config(&[])?.sandbox.level;
         let private = PrivateFolder::new().map_err(|error| sandbox_error(error.into()))?;
         let level = at_least(wanted, truing_loops::machine::sandbox_level()).map_err(sandbox_error)?;
         let here = context.environment.directory();
-        let mut job = Job::new(level, here, Run::Program(self.argv.clone())).map_err(sandbox_error)?;
+        let mut job =
+            SandboxJob::new(level, here, JobCommand::Program(self.argv.clone())).map_err(sandbox_error)?;
         job.sockets = true;
         private.path().clone_into(&mut job.private);
         job.read = self.read.iter().map(|folder| readable(&here.join(folder))).collect::<Result<_, _>>()?;
@@ -178,14 +180,14 @@ fn readable(folder: &std::path::Path) -> Result<PathBuf, CliError> {
         return Err(unreadable(io::ErrorKind::NotADirectory.into()));
     }
     // What cannot be the folder of a sandbox cannot be read in one either.
-    Job::new(Level::None, &folder, Run::Program(Vec::new())).map_err(|error| {
+    SandboxJob::new(SandboxLevel::None, &folder, JobCommand::Program(Vec::new())).map_err(|error| {
         CliError::usage("sandbox_read", error.to_string()).hint("name a folder of your own with --read")
     })?;
     Ok(folder)
 }
 
 /// Passes on what a command prints, until it ends or must.
-fn watched(mut child: Child, time: Duration) -> Result<Exit, CliError> {
+fn watched(mut child: Child, time: Duration) -> Result<CommandExit, CliError> {
     let failed = |error: io::Error| sandbox_error(error.into());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -226,7 +228,7 @@ fn watched(mut child: Child, time: Duration) -> Result<Exit, CliError> {
     }
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(HELPER_FAILED) | None => Err(failed(io::Error::other(format!("its helper failed ({status})")))),
-        Some(code) => Ok(Exit::Of(code)),
+        Some(code) => Ok(CommandExit::Of(code)),
     }
 }
 
@@ -252,18 +254,18 @@ fn copy(from: Option<impl Read>, mut to: Box<dyn Write>, group: Pid) -> Option<V
 
 /// Where output goes: as it is, but visible where a person sees it.
 fn shown(to: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
-    if to.is_terminal() { Box::new(Visible { to, begun: Vec::new() }) } else { Box::new(to) }
+    if to.is_terminal() { Box::new(EscapingWriter { to, begun: Vec::new() }) } else { Box::new(to) }
 }
 
 /// Writes text that cannot steer a terminal: control characters but ends of lines and tabs, and what is invisible, as
 /// `\u{1b}`; what is no UTF-8 as U+FFFD.
-struct Visible<W> {
+struct EscapingWriter<W> {
     to: W,
     /// The beginning of a character whose end has not come.
     begun: Vec<u8>,
 }
 
-impl<W: Write> Write for Visible<W> {
+impl<W: Write> Write for EscapingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.begun.extend_from_slice(bytes);
         let last = self.begun.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
@@ -320,7 +322,7 @@ mod tests {
 
     #[test]
     fn what_a_command_prints_at_a_terminal_does_not_steer_it() {
-        let mut visible = Visible { to: Vec::new(), begun: Vec::new() };
+        let mut visible = EscapingWriter { to: Vec::new(), begun: Vec::new() };
         // In parts that end within a character, and bytes that are no text.
         for part in [&b"a\tb\x1b]52;c;eA==\x07\r\n\xc3"[..], b"\xa9\xe2\x80", b"\xae\xff", b"z\xc2\x9b"] {
             visible.write_all(part).unwrap();

@@ -15,31 +15,31 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_config::layer::Flag;
+use truing_config::layer::KeyFlag;
 use truing_core::port::Clock as _;
 use truing_forge::webhook::HookSecret;
 use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_service::housekeeping;
-use truing_service::ingress::{Bounds, Settings};
+use truing_service::ingress::{ConnectionLimits, IngressSettings};
 use truing_service::notify::keep_telling;
-use truing_service::{Role, ServeError, Service};
-use truing_store::{LockError, ServeLock};
+use truing_service::{ProcessRole, ReviewService, ServeError};
+use truing_store::{ServeLock, ServeLockError};
 
-use super::Context;
-use super::error::{CliError, Exit};
+use super::CommandContext;
+use super::error::{CliError, CommandExit};
 use super::logging::LogStyle;
-use super::runtime::{self, Signals, StopSignal};
+use super::runtime::{self, StopSignal, StopSignals};
 use super::target::store_error;
 use crate::wiring;
-use crate::wiring::jobs::Calendars;
-use crate::wiring::store::{self, Place};
+use crate::wiring::jobs::ScheduledJobs;
+use crate::wiring::store::{self, StoreLocation};
 
 /// Run the service: receive webhooks and review pull requests
 ///
 /// `--dry-run` says what a start would do, and ends. Exit 0: a start would work; 1: a forge refuses the token or is away.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct ServeArgs {
     /// The address to listen on, instead of server.listen
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
@@ -57,7 +57,7 @@ pub struct Args {
     log_format: Option<LogFormat>,
 }
 
-impl Args {
+impl ServeArgs {
     /// The form of log lines: a terminal is watched by a person.
     pub(super) fn log_style(&self) -> LogStyle {
         match self.log_format {
@@ -91,7 +91,7 @@ enum RoleFlag {
     Sweep,
 }
 
-impl From<RoleFlag> for Role {
+impl From<RoleFlag> for ProcessRole {
     fn from(flag: RoleFlag) -> Self {
         match flag {
             RoleFlag::All => Self::All,
@@ -105,8 +105,8 @@ impl From<RoleFlag> for Role {
 /// How long work that cannot be interrupted, such as a read of a disk that hangs, keeps a stopped process.
 const LEAVE: Duration = Duration::from_secs(1);
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let listen = args.listen.iter().map(|listen| Flag {
+pub(crate) fn run(args: &ServeArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
+    let listen = args.listen.iter().map(|listen| KeyFlag {
         name: "--listen",
         key: "server.listen",
         values: vec![listen.clone()],
@@ -126,15 +126,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 }
 
 /// The folder of what this process makes for one run only.
-enum Temp {
+enum TempFolder {
     /// Of the one server of a file: beside it, empty.
     Sole(PathBuf),
     /// Of one among many: those of dead ones are removed with it.
     Among(PrivateFolder),
 }
 
-impl Temp {
-    fn of(config: &Config, place: &Place) -> Result<Self, CliError> {
+impl TempFolder {
+    fn of(config: &Config, place: &StoreLocation) -> Result<Self, CliError> {
         match place.file() {
             // The lock is ours: what is in there was left by a server that was killed.
             Some(path) => wiring::cleared_temp(path).map(Self::Sole),
@@ -159,11 +159,11 @@ impl Temp {
 
 async fn serve(
     config: &Config,
-    role: Role,
+    role: ProcessRole,
     secrets: BTreeMap<String, HookSecret>,
-    context: &Context,
-) -> Result<Exit, CliError> {
-    let place = Place::of(config, &context.environment)?;
+    context: &CommandContext,
+) -> Result<CommandExit, CliError> {
+    let place = StoreLocation::of(config, &context.environment)?;
     // Of a file there is one server at a time. What it finds of former ones is free.
     let mut lock = match place.file() {
         Some(path) => {
@@ -175,14 +175,14 @@ async fn serve(
     };
     let store = place.open().await?;
     // Before anybody is told that it serves: from here on a signal stops it in order.
-    let mut signals = Signals::new()?;
+    let mut signals = StopSignals::new()?;
     tokio::select! {
         whole = store.check() => whole.map_err(store_error)?,
         // A large file on a slow disk is not waited for.
         told = signals.next() => return Ok(exit(told)),
     }
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
-    let temp = Temp::of(config, &place)?;
+    let temp = TempFolder::of(config, &place)?;
     let (stores, shared_reader) = ((store.clone(), store.clone()), Box::new(reader.clone()));
     let shared = tokio::select! {
         shared = wiring::service::service_context(config, &context.environment, stores, shared_reader, temp.path()) => shared?,
@@ -228,14 +228,14 @@ async fn serve(
     let (tell, told) = watch::channel(Vec::new());
     let [mut stop, mut hurry] = [told.clone(), told.clone()];
     let halted = config.forges.iter().filter_map(|(name, forge)| Some((name.clone(), forge.halted?)));
-    let ingress = Settings {
+    let ingress = IngressSettings {
         halted: halted.collect(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         rate_limit: config.server.rate_limit,
-        ..Settings::new(secrets)
+        ..IngressSettings::new(secrets)
     };
     let connections = ingress.bounds.connections.min(room_for_connections());
-    let ingress = Settings { bounds: Bounds { connections, ..ingress.bounds }, ..ingress };
+    let ingress = IngressSettings { bounds: ConnectionLimits { connections, ..ingress.bounds }, ..ingress };
     let every = config.server.poll;
     // Ends with this function.
     let mut telling = JoinSet::new();
@@ -256,9 +256,9 @@ async fn serve(
     }
     let metrics = apart.map(|(listener, _)| listener);
     let service =
-        Service { context: Arc::clone(&shared), pace: wiring::pace(config, role), ingress, metrics };
+        ReviewService { context: Arc::clone(&shared), pace: wiring::pace(config, role), ingress, metrics };
     let jobs = if role.works() {
-        Some(Calendars::new(config, &context.environment, &shared, (&store, reader))?)
+        Some(ScheduledJobs::new(config, &context.environment, &shared, (&store, reader))?)
     } else {
         None
     };
@@ -292,7 +292,7 @@ async fn serve(
     })?;
     tracing::info!("stopped");
     let by = told.borrow().first().copied();
-    Ok(by.map_or(Exit::Done, exit))
+    Ok(by.map_or(CommandExit::Done, exit))
 }
 
 /// A listener, and the address that it has got. `choose`: what names another one.
@@ -305,7 +305,7 @@ async fn bound(wanted: SocketAddr, choose: &str) -> Result<(TcpListener, SocketA
     Ok((listener, address))
 }
 
-fn warn_beyond_loopback(address: SocketAddr, context: &Context) {
+fn warn_beyond_loopback(address: SocketAddr, context: &CommandContext) {
     if !address.ip().is_loopback() {
         context.output.warn(format_args!(
             "{address} is reached from other machines, unencrypted: put a proxy with TLS in front, or listen on 127.0.0.1"
@@ -314,10 +314,10 @@ fn warn_beyond_loopback(address: SocketAddr, context: &Context) {
 }
 
 /// What a server ends with that was told to.
-fn exit(told: StopSignal) -> Exit {
+fn exit(told: StopSignal) -> CommandExit {
     match told {
-        StopSignal::Interrupt => Exit::Interrupted,
-        StopSignal::Terminate | StopSignal::HangUp => Exit::Done,
+        StopSignal::Interrupt => CommandExit::Interrupted,
+        StopSignal::Terminate | StopSignal::HangUp => CommandExit::Done,
     }
 }
 
@@ -333,7 +333,7 @@ fn room_for_connections() -> usize {
 /// The webhook secret of each forge that sends any here: without one anybody could mark slots.
 fn secrets(
     config: &Config,
-    role: Role,
+    role: ProcessRole,
     environment: &Environment,
 ) -> Result<BTreeMap<String, HookSecret>, CliError> {
     if config.forges.is_empty() {
@@ -354,11 +354,11 @@ fn secrets(
     config.forges.iter().map(secret).collect()
 }
 
-fn locked(error: LockError) -> CliError {
+fn locked(error: ServeLockError) -> CliError {
     match error {
-        LockError::Held { .. } | LockError::Linked { .. } => {
+        ServeLockError::Held { .. } | ServeLockError::Linked { .. } => {
             CliError::refused("already_serving", error.to_string())
         }
-        LockError::Io { .. } => CliError::failed("lock", error.to_string()),
+        ServeLockError::Io { .. } => CliError::failed("lock", error.to_string()),
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use truing_config::value::milliseconds;
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 
 /// The beginning of a time, as people write it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,7 +12,7 @@ pub(super) enum TimeStart {
     /// So many milliseconds ago.
     Ago(i64),
     /// At this instant.
-    At(Millis),
+    At(UnixMillis),
 }
 
 /// The longest time ago, in milliseconds, with which every instant has a date.
@@ -33,7 +33,7 @@ impl TimeStart {
             let day = text.parse::<Date>().ok()?;
             Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
         });
-        at.map(|at| Self::At(Millis(at.as_millisecond()))).ok_or_else(|| {
+        at.map(|at| Self::At(UnixMillis(at.as_millisecond()))).ok_or_else(|| {
             format!(
                 "`{text}` is neither a length of time (24h, 7d, 2w) nor a day (2026-09-21) nor an instant"
             )
@@ -41,9 +41,9 @@ impl TimeStart {
     }
 
     /// The instant, seen from `now`.
-    pub(super) fn at(self, now: Millis) -> Millis {
+    pub(super) fn at(self, now: UnixMillis) -> UnixMillis {
         match self {
-            Self::Ago(ago) => Millis(now.0.saturating_sub(ago)),
+            Self::Ago(ago) => UnixMillis(now.0.saturating_sub(ago)),
             Self::At(at) => at,
         }
     }

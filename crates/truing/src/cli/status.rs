@@ -4,15 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use truing_config::Config;
-use truing_core::port::Operations as _;
+use truing_core::port::OperatorStore as _;
 use truing_loops::text::counted;
 use truing_service::status::{ForgeStatus, ServerStatus, StatusError, ask};
 use truing_store::server_of;
 
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::target::existing_store;
-use super::{Context, Output, runtime};
-use crate::wiring::store::Place;
+use super::{CommandContext, OutputPrinter, runtime};
+use crate::wiring::store::StoreLocation;
 
 /// The time that a server has to answer who asks it for its status.
 const TIME: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const SHORT_TIME: Duration = Duration::from_secs(1);
 #[derive(clap::Args, Debug)]
 pub struct StatusArgs {}
 
-pub(crate) fn run(_: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     let address = reachable(config.server.listen);
     let status = runtime::start()?.block_on(ask(address, TIME)).map_err(|error| {
@@ -45,7 +45,7 @@ pub(crate) fn run(_: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
     let lacks = status.kill_switch
         || status.kill_switch_repositories > 0
         || status.forges.iter().any(|forge| lack(&forge.state).is_some());
-    Ok(if lacks { Exit::No } else { Exit::Done })
+    Ok(if lacks { CommandExit::No } else { CommandExit::Done })
 }
 
 /// An address of this machine, where a server listens on all of them.
@@ -71,7 +71,7 @@ fn lack(state: &str) -> Option<&'static str> {
 /// The server is asked itself, at the address in its lock file; with Valkey and PostgreSQL, where no file says it, at
 /// `server.listen` on this machine. Nothing is recorded of it, so that a state that is over is never shown; where no server answers,
 /// or one that does not sweep, nothing is said.
-pub(super) async fn lacks(config: &Config, place: &Place) -> Vec<String> {
+pub(super) async fn lacks(config: &Config, place: &StoreLocation) -> Vec<String> {
     let address = match place.file() {
         None => Some(config.server.listen),
         Some(file) => server_of(file).and_then(|server| server.listen?.parse().ok()),
@@ -93,13 +93,13 @@ pub(super) async fn lacks(config: &Config, place: &Place) -> Vec<String> {
 
 /// The names of the repositories whose own kill switch is on, by the store: a server names none to whoever asks. None, where it cannot
 /// be read from here.
-async fn switched_off(config: &Config, context: &Context) -> Vec<String> {
+async fn switched_off(config: &Config, context: &CommandContext) -> Vec<String> {
     let Ok(Some(store)) = existing_store(config, &context.environment).await else { return Vec::new() };
     let Ok(switches) = store.switch().await else { return Vec::new() };
     switches.repositories.into_iter().map(|switch| switch.repository.name).collect()
 }
 
-fn screen(status: &ServerStatus, names: &[String], address: SocketAddr, output: Output) -> String {
+fn screen(status: &ServerStatus, names: &[String], address: SocketAddr, output: OutputPrinter) -> String {
     let why = output.command("kill status");
     let mut text = format!("Truing {} at {address}\n", status.version);
     if status.kill_switch {

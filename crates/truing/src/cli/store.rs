@@ -1,30 +1,30 @@
 //! `truing store`: moves everything to another store, and compares two.
 
 use serde::Serialize;
-use truing_core::port::Slots as _;
-use truing_store::{Compared, Copied, Store, TransferError, Zeros};
+use truing_core::port::SlotStore as _;
+use truing_store::{CopiedPage, NulPolicy, Store, TableComparison, TransferError};
 
-use super::error::{CliError, Exit};
-use super::runtime::{self, Signals};
+use super::error::{CliError, CommandExit};
+use super::runtime::{self, StopSignals};
 use super::target::store_error;
-use super::{Context, columns};
-use crate::wiring::store::Place;
+use super::{CommandContext, columns};
+use crate::wiring::store::StoreLocation;
 
 /// Move the store to another engine, or compare two stores
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct StoreArgs {
     #[command(subcommand)]
-    action: Action,
+    action: StoreCommand,
 }
 
 #[derive(clap::Subcommand, Debug)]
-enum Action {
+enum StoreCommand {
     /// Copy everything from one store to a new one, and compare both
     ///
     /// Stop whatever serves from either first. The source stays as it is. What was interrupted goes on when this is run again.
     Migrate {
         #[command(flatten)]
-        stores: Stores,
+        stores: StorePairArgs,
         /// Write U+FFFD in place of zero characters, which PostgreSQL cannot hold, instead of stopping there
         #[arg(long)]
         replace_zeros: bool,
@@ -32,13 +32,13 @@ enum Action {
     /// Compare two stores row by row; exit 1 if they differ
     Check {
         #[command(flatten)]
-        stores: Stores,
+        stores: StorePairArgs,
     },
 }
 
 /// The two stores. One of them may be left out: it is the one that is configured.
 #[derive(clap::Args, Debug)]
-struct Stores {
+struct StorePairArgs {
     /// The source: sqlite:PATH, or valkey://HOST/DB,postgres://USER@HOST/NAME [default: the configured store]
     #[arg(long, value_name = "URL", required_unless_present = "to")]
     from: Option<String>,
@@ -48,13 +48,13 @@ struct Stores {
     to: Option<String>,
 }
 
-impl Stores {
+impl StorePairArgs {
     /// Both places; the source has to be there.
-    fn places(&self, context: &Context) -> Result<(Place, Place), CliError> {
+    fn places(&self, context: &CommandContext) -> Result<(StoreLocation, StoreLocation), CliError> {
         let folder = context.environment.directory();
         let of = |url: &Option<String>| match url {
-            Some(url) => Place::parse(url, folder),
-            None => Place::of(&context.config(&[])?, &context.environment),
+            Some(url) => StoreLocation::parse(url, folder),
+            None => StoreLocation::of(&context.config(&[])?, &context.environment),
         };
         let (from, to) = (of(&self.from)?, of(&self.to)?);
         if !from.is_there() {
@@ -71,7 +71,7 @@ impl Stores {
 
 /// One table of the answer for scripts.
 #[derive(Serialize)]
-struct Row<'a> {
+struct TableComparisonJson<'a> {
     table: &'a str,
     from: u64,
     to: u64,
@@ -79,30 +79,34 @@ struct Row<'a> {
     first: Option<&'a str>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &StoreArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     runtime::start()?.block_on(async {
-        let mut signals = Signals::new()?;
+        let mut signals = StopSignals::new()?;
         let work = async {
             match &args.action {
-                Action::Migrate { stores, replace_zeros } => {
-                    let zeros = if *replace_zeros { Zeros::Replace } else { Zeros::Refuse };
+                StoreCommand::Migrate { stores, replace_zeros } => {
+                    let zeros = if *replace_zeros { NulPolicy::Replace } else { NulPolicy::Refuse };
                     migrate(stores, zeros, context).await
                 }
-                Action::Check { stores } => compare(stores, context).await,
+                StoreCommand::Check { stores } => compare(stores, context).await,
             }
         };
         tokio::select! {
             ended = Box::pin(work) => ended,
-            _ = signals.next() => Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before all was done")
+            _ = signals.next() => Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before all was done")
                 .hint(match &args.action {
-                    Action::Migrate { .. } => "run it again: it goes on where it was",
-                    Action::Check { .. } => "run it again",
+                    StoreCommand::Migrate { .. } => "run it again: it goes on where it was",
+                    StoreCommand::Check { .. } => "run it again",
                 })),
         }
     })
 }
 
-async fn migrate(stores: &Stores, zeros: Zeros, context: &Context) -> Result<Exit, CliError> {
+async fn migrate(
+    stores: &StorePairArgs,
+    zeros: NulPolicy,
+    context: &CommandContext,
+) -> Result<CommandExit, CliError> {
     let (from, to) = stores.places(context)?;
     let (source, target) = (from.open().await?, to.open_for_transfer().await?);
     for store in [&source, &target] {
@@ -111,15 +115,15 @@ async fn migrate(stores: &Stores, zeros: Zeros, context: &Context) -> Result<Exi
     let (from, to) = (source.name(), target.name());
     context.output.say(format_args!("from {from} to {to}"));
     let progress = context.output.progress("copying", None);
-    let told = |copied: Copied| progress.step(&format!("{}: {}", copied.table, copied.rows));
+    let told = |copied: CopiedPage| progress.step(&format!("{}: {}", copied.table, copied.rows));
     let compared = source.copy_to(&target, zeros, told).await.map_err(|error| not_moved(&error))?;
     drop(progress);
     tell(&compared, context)?;
     context.output.say(format_args!("copied and compared: both stores are the same; {from} is unchanged"));
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
-async fn compare(stores: &Stores, context: &Context) -> Result<Exit, CliError> {
+async fn compare(stores: &StorePairArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let (from, to) = stores.places(context)?;
     if !to.is_there() {
         return Err(CliError::usage("no_store", format!("there is no database at {to}"))
@@ -130,23 +134,24 @@ async fn compare(stores: &Stores, context: &Context) -> Result<Exit, CliError> {
     let compared = one.compare(&other).await.map_err(|error| not_moved(&error))?;
     drop(progress);
     tell(&compared, context)?;
-    Ok(if compared.iter().all(Compared::is_alike) { Exit::Done } else { Exit::No })
+    Ok(if compared.iter().all(TableComparison::is_alike) { CommandExit::Done } else { CommandExit::No })
 }
 
 /// Prints the comparison, table by table.
-fn tell(compared: &[Compared], context: &Context) -> Result<(), CliError> {
-    let rows: Vec<Row<'_>> = compared.iter().map(Row::of).collect();
+fn tell(compared: &[TableComparison], context: &CommandContext) -> Result<(), CliError> {
+    let rows: Vec<TableComparisonJson<'_>> = compared.iter().map(TableComparisonJson::of).collect();
     context.output.answer(&rows, || {
         let width = compared.iter().map(|table| table.table.len()).max().unwrap_or_default();
-        let line =
-            |table: &Compared| columns::folded(&format!("{:<width$}  ", table.table), &table.to_string());
+        let line = |table: &TableComparison| {
+            columns::folded(&format!("{:<width$}  ", table.table), &table.to_string())
+        };
         compared.iter().map(line).collect::<String>()
     })
 }
 
-impl<'a> Row<'a> {
-    fn of(compared: &'a Compared) -> Self {
-        let Compared { table, rows: (from, to), first } = compared;
+impl<'a> TableComparisonJson<'a> {
+    fn of(compared: &'a TableComparison) -> Self {
+        let TableComparison { table, rows: (from, to), first } = compared;
         Self { table, from: *from, to: *to, alike: compared.is_alike(), first: first.as_deref() }
     }
 }

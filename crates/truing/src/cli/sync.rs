@@ -20,50 +20,54 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 use truing_config::sync::JobConfig;
-use truing_core::sync::{Change, Decision, Kind, Manifest, Unguarded, Verdict, Why};
-use truing_loops::sync::{Decided, DecisionDetails, Pinned, Question, explained, pinned, pinned_by};
-use truing_upstream::archives::Archives;
-use truing_upstream::range::Range;
+use truing_core::sync::{
+    PinChange, PinChangeKind, PinManifest, SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason,
+};
+use truing_loops::sync::{
+    DecisionDetails, DecisionRequest, PinnedManifest, ReleaseDecision, explained, pinned, pinned_by,
+};
+use truing_upstream::archives::ArchiveFolder;
+use truing_upstream::range::VersionRange;
 
 use super::columns::folded;
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::output::quoted;
-use super::{Context, runtime};
+use super::{CommandContext, runtime};
 use crate::wiring::child_reader;
 use crate::wiring::jobs::{archives_folder, index_of};
 
 /// Follow an upstream package: decide what a new release requires, and do it
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct SyncArgs {
     #[command(subcommand)]
-    what: What,
+    what: SyncCommand,
 }
 
 #[derive(Subcommand, Debug)]
-enum What {
+enum SyncCommand {
     /// Decide what a release requires of the project: skip, relax, bump or ask
     ///
     /// Downloads and verifies both releases, compares the definitions that the project pins, and changes nothing.
     /// A package that no job follows is looked for in the project's own files. Exit 0; 1 if a person has to decide.
-    Decide(Decide),
+    Decide(SyncDecideArgs),
     /// Write a first manifest: what the project overrides and copies of the package
     ///
     /// Finds them in the project's source (Python), in the mirrored files of the job (npm, crates) or in a hash test
     /// (`--import`), pins them as they are in the release that the project was made for, and lists what it could not
     /// pin. For a package that no job follows it prints the lines that configure one.
-    Init(init::Init),
+    Init(init::SyncInitArgs),
     /// Run a job: open a pull request for what the newest release requires, or ask people in an issue
     ///
     /// Keeps at most one pull request and one question open. Every run ends in one outcome record, which is printed.
     /// Exit 0; 1 if people have to decide; 3 if it failed; 4 if it was refused: an open circuit breaker, the kill
     /// switch, a release that `--to` cannot follow, or another run at work.
-    Run(run::Run),
+    Run(run::SyncRunArgs),
     /// Show how each job's last runs ended, and its circuit breaker
-    Status(run::Status),
+    Status(run::SyncStatusArgs),
 }
 
 #[derive(clap::Args, Debug)]
-struct Decide {
+struct SyncDecideArgs {
     /// The job, `[sync.NAME]` of the configuration; or a package that the project requires
     #[arg(value_name = "JOB|PACKAGE")]
     job: String,
@@ -86,7 +90,7 @@ struct Decide {
     options: PackageOptions,
 }
 
-impl Decide {
+impl SyncDecideArgs {
     /// How to get a manifest where there is none. One that is written is JSON: it stands beside a hash test that is
     /// missing, and has to be named in its place.
     fn write_first(&self, error: CliError, path: &Path) -> CliError {
@@ -116,35 +120,35 @@ const SHOWN: usize = 12;
 
 /// The answer (cli.md, "Sync and converge").
 #[derive(Serialize)]
-struct Answer {
-    decision: Verdict,
+struct SyncDecisionJson {
+    decision: SyncVerdict,
     needs_classification: bool,
     from: String,
     to: String,
     spec_before: Option<String>,
     spec_after: Option<String>,
     relax_up_to: Option<String>,
-    changed: Vec<Change>,
-    unguarded: Vec<Unguarded>,
+    changed: Vec<PinChange>,
+    unguarded: Vec<UnguardedPart>,
     reason: String,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &SyncArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.what {
-        What::Decide(decide) => decide.run(context),
-        What::Init(init) => init.run(context),
-        What::Run(run) => run.run(context),
-        What::Status(status) => status.run(context),
+        SyncCommand::Decide(decide) => decide.run(context),
+        SyncCommand::Init(init) => init.run(context),
+        SyncCommand::Run(run) => run.run(context),
+        SyncCommand::Status(status) => status.run(context),
     }
 }
 
-impl Decide {
-    fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl SyncDecideArgs {
+    fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         self.decide(self.repo.join(MANIFEST).exists(), context)
     }
 
     /// `is_pinned`: a job that is not configured has the manifest that lies in the project.
-    fn decide(&self, is_pinned: bool, context: &Context) -> Result<Exit, CliError> {
+    fn decide(&self, is_pinned: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
         let PackageJob { config: job, lines, .. } = &self.search(is_pinned).job(&config, context)?;
         in_folder(&self.repo)?;
@@ -155,7 +159,7 @@ impl Decide {
             Some(path) => runtime.block_on(pinned(path, &reader)),
             None => runtime.block_on(pinned_by(job, &self.repo, &reader)),
         };
-        let Pinned { manifest, untold } = pins.map_err(|error| {
+        let PinnedManifest { manifest, untold } = pins.map_err(|error| {
             let told = CliError::usage("manifest", error.to_string());
             if !path.exists() {
                 return self.write_first(told, &path);
@@ -169,8 +173,8 @@ impl Decide {
         let index = index_of(job, environment)?;
         let version =
             |text: &Option<String>| text.as_deref().map(|text| version_of(job.registry, text)).transpose();
-        let archives = Archives::new(archives_folder(environment)?);
-        let question = Question {
+        let archives = ArchiveFolder::new(archives_folder(environment)?);
+        let question = DecisionRequest {
             job,
             project: &self.repo,
             manifest: &manifest,
@@ -191,9 +195,10 @@ impl Decide {
             return self.decide(false, context);
         }
         decided.decision.unguarded.extend(untold);
-        let exit = if decided.decision.verdict == Verdict::Ask { Exit::No } else { Exit::Done };
+        let exit =
+            if decided.decision.verdict == SyncVerdict::Ask { CommandExit::No } else { CommandExit::Done };
         let relax_up_to = relax_up_to.map(|version| version.to_string());
-        let answer = Answer { relax_up_to, ..Answer::from(decided) };
+        let answer = SyncDecisionJson { relax_up_to, ..SyncDecisionJson::from(decided) };
         context.output.answer(&answer, || answer.text(job) + &diff::shown(&patches))?;
         if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
             let init = self.search(false).command("init");
@@ -215,8 +220,9 @@ impl Decide {
 }
 
 /// Is nothing that a manifest pins in either release?
-fn is_of_another(manifest: &Manifest, decision: &Decision) -> bool {
-    let is_absent = |one: &&Unguarded| matches!(one.why, Why::Missing | Why::Elsewhere);
+fn is_of_another(manifest: &PinManifest, decision: &SyncDecision) -> bool {
+    let is_absent =
+        |one: &&UnguardedPart| matches!(one.why, UnguardedReason::Missing | UnguardedReason::Elsewhere);
     let absent = decision.unguarded.iter().filter(is_absent).count();
     !manifest.rows.is_empty() && absent == manifest.rows.len()
 }
@@ -224,9 +230,9 @@ fn is_of_another(manifest: &Manifest, decision: &Decision) -> bool {
 /// The usual manifest of a job.
 const MANIFEST: &str = "upstream.json";
 
-impl From<Decided> for Answer {
-    fn from(Decided { from, to, spec_before, spec_after, decision, .. }: Decided) -> Self {
-        let text = |spec: Option<Range>| spec.map(|spec| spec.to_string());
+impl From<ReleaseDecision> for SyncDecisionJson {
+    fn from(ReleaseDecision { from, to, spec_before, spec_after, decision, .. }: ReleaseDecision) -> Self {
+        let text = |spec: Option<VersionRange>| spec.map(|spec| spec.to_string());
         Self {
             decision: decision.verdict,
             needs_classification: decision.needs_classification,
@@ -242,7 +248,7 @@ impl From<Decided> for Answer {
     }
 }
 
-impl Answer {
+impl SyncDecisionJson {
     fn text(&self, job: &JobConfig) -> String {
         let Self { from, to, reason, .. } = self;
         let mut text = format!("{}: {} {from} to {to}\n", self.decision.as_str(), job.package);
@@ -257,9 +263,9 @@ impl Answer {
         }
         for change in &self.changed {
             let what = match change.kind {
-                Kind::Tree => "changed",
-                Kind::Bytes => "text alone changed",
-                Kind::Gone => "gone",
+                PinChangeKind::Tree => "changed",
+                PinChangeKind::Bytes => "text alone changed",
+                PinChangeKind::Gone => "gone",
             };
             let since = change.first_in.as_ref().map_or(String::new(), |first| format!(" in {first}"));
             text += &item(&change.symbol, &format!("{what}{since}"));
@@ -270,7 +276,7 @@ impl Answer {
 }
 
 /// Some of what no pin guards, below a heading; nothing where there is none.
-fn listed(heading: &str, all: &[&Unguarded]) -> String {
+fn listed(heading: &str, all: &[&UnguardedPart]) -> String {
     if all.is_empty() {
         return String::new();
     }

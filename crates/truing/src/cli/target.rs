@@ -4,18 +4,18 @@ use std::path::Path;
 
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_config::problem::Origin;
-use truing_core::id::{Key, Millis};
-use truing_core::port::{Described, Operations as _, Runs as _, Slots as _, StoreError};
-use truing_core::slot::{Command, Limits, Slot, State};
+use truing_config::problem::ValueOrigin;
+use truing_core::id::{SlotKey, UnixMillis};
+use truing_core::port::{OperatorStore as _, RunStore as _, SlotDescription, SlotStore as _, StoreError};
+use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotState};
 use truing_core::switch::RepositoryRef;
 use truing_loops::slots::{StepError, end_orphans, step};
 use truing_loops::text::instant;
-use truing_store::{CommandLock, LockError, Store, is_served};
+use truing_store::{CommandLock, ServeLockError, Store, is_served};
 
-use super::Context;
+use super::CommandContext;
 use super::error::CliError;
-use crate::wiring::store::{Place, open_file};
+use crate::wiring::store::{StoreLocation, open_file};
 
 /// The store, unless nothing has ever been stored: looking does not make a database. One that was deleted under a server is
 /// refused.
@@ -23,13 +23,17 @@ pub(super) async fn existing_store(
     config: &Config,
     environment: &Environment,
 ) -> Result<Option<Store>, CliError> {
-    Place::of(config, environment)?.existing().await
+    StoreLocation::of(config, environment)?.existing().await
 }
 
 /// Says that there is no database, where an answer of nothing is made of that: the name may be wrong.
-pub(super) fn tell_absent(store: Option<&Store>, config: &Config, context: &Context) -> Result<(), CliError> {
+pub(super) fn tell_absent(
+    store: Option<&Store>,
+    config: &Config,
+    context: &CommandContext,
+) -> Result<(), CliError> {
     if store.is_none() {
-        let place = Place::of(config, &context.environment)?;
+        let place = StoreLocation::of(config, &context.environment)?;
         context
             .output
             .warn(format!("there is no database at {place}: nothing has run with it yet, or it was deleted"));
@@ -43,10 +47,11 @@ pub(super) async fn existing_records(
     config: &Config,
     environment: &Environment,
 ) -> Result<Option<Store>, CliError> {
-    let place = Place::of(config, environment)?;
+    let place = StoreLocation::of(config, environment)?;
     let folder = place.file().and_then(Path::parent);
     let is_absent = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
-    let set = config.settings().find(|(key, setting)| key == STORE_URL && setting.origin != Origin::Default);
+    let set =
+        config.settings().find(|(key, setting)| key == STORE_URL && setting.origin != ValueOrigin::Default);
     if let (Some(folder), Some((_, setting))) = (folder.filter(is_absent), set) {
         let text = format!("{}: `{STORE_URL}`: there is no folder {}", setting.origin, folder.display());
         return Err(CliError::usage("no_store", text)
@@ -59,14 +64,14 @@ pub(super) async fn existing_records(
 const STORE_URL: &str = "store.url";
 
 /// A copy of what is recorded of this key, in which nobody is at work on it: for what is only tried.
-pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &Key) -> Result<Store, CliError> {
+pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -> Result<Store, CliError> {
     let file = folder.join("dry-run.db");
     let no_copy = |error: &dyn std::fmt::Display| {
         CliError::failed("store", error.to_string()).hint("see that the folder for temporary files has room")
     };
     let copy = open_file(&file)?;
     store.copy_key_to(&copy, key).await.map_err(|error| no_copy(&error))?;
-    match step(&copy, key, Command::Restarted, &Limits::default()).await {
+    match step(&copy, key, SlotCommand::Restarted, &SlotLimits::default()).await {
         Ok(_) | Err(StepError::Refused(_)) => Ok(copy),
         Err(StepError::Store(error)) => Err(store_error(error)),
     }
@@ -87,14 +92,14 @@ pub(super) async fn switched_on(store: &Store, repository: &RepositoryRef) -> Re
 }
 
 /// One slot with what people call it.
-pub(super) struct Target {
+pub(super) struct DescribedSlot {
     /// The slot.
     pub slot: Slot,
     /// Its name, page and head, as last heard.
-    pub described: Option<Described>,
+    pub described: Option<SlotDescription>,
 }
 
-impl Target {
+impl DescribedSlot {
     /// The repository that it belongs to.
     pub(super) fn repository(&self) -> RepositoryRef {
         let name = self.described.as_ref().and_then(|described| described.name.rsplit_once('#'));
@@ -120,7 +125,7 @@ impl Target {
         let store = store.ok_or_else(unknown)?;
         let key = match store.key_of(text).await.map_err(store_error)? {
             Some(key) => key,
-            None => Key::new(text),
+            None => SlotKey::new(text),
         };
         let slot =
             store.load(std::slice::from_ref(&key)).await.map_err(store_error)?.pop().ok_or_else(unknown)?;
@@ -151,8 +156,8 @@ fn is_name(text: &str) -> bool {
 ///
 /// # Errors
 /// A lock file or the store cannot be used.
-pub(super) async fn at_work(store: &Store, limits: &Limits) -> Result<Option<CommandLock>, CliError> {
-    let told = |error: LockError| CliError::failed("lock", error.to_string());
+pub(super) async fn at_work(store: &Store, limits: &SlotLimits) -> Result<Option<CommandLock>, CliError> {
+    let told = |error: ServeLockError| CliError::failed("lock", error.to_string());
     // A store of many processes has no such lock: a lease ends by itself.
     let Some(path) = store.path() else { return Ok(None) };
     if !is_served(path).map_err(told)? {
@@ -194,12 +199,12 @@ pub(super) fn store_error(error: StoreError) -> CliError {
 }
 
 /// The state's word, why, and until when.
-pub(super) fn state(slot: &Slot) -> (&'static str, Option<&'static str>, Option<Millis>) {
+pub(super) fn state(slot: &Slot) -> (&'static str, Option<&'static str>, Option<UnixMillis>) {
     match &slot.state {
-        State::Idle => ("idle", None, None),
-        State::Waiting { at, why } => ("waiting", Some(why.as_str()), Some(*at)),
-        State::Leased { deadline, of, .. } => ("leased", Some(of.as_str()), Some(*deadline)),
-        State::Held { why } => ("held", Some(why.as_str()), None),
+        SlotState::Idle => ("idle", None, None),
+        SlotState::Waiting { at, why } => ("waiting", Some(why.as_str()), Some(*at)),
+        SlotState::Leased { deadline, of, .. } => ("leased", Some(of.as_str()), Some(*deadline)),
+        SlotState::Held { why } => ("held", Some(why.as_str()), None),
     }
 }
 

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_core::id::{Millis, Span};
-use truing_core::instruction::Instructions;
+use truing_core::id::{TimeSpan, UnixMillis};
+use truing_core::instruction::PathInstructions;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{ReviewDetail, ReviewRecord, Runtime};
-use truing_core::port::Slots as _;
+use truing_core::outcome::{ReviewDetail, ReviewRecord, ReviewRuntime};
+use truing_core::port::SlotStore as _;
 use truing_core::tier::{Tier, TierChoice, TierPrice, TierRules, tier_prices};
 
 use super::error::CliError;
@@ -30,7 +30,7 @@ pub(super) struct RepositoryTiers {
     tier: Tier,
     /// The highest that the repository's own rules may give then.
     most: Tier,
-    rules: Vec<RuleRow>,
+    rules: Vec<TierRuleRow>,
     /// The instructions that may count for its changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     instructions: Vec<InstructionRow>,
@@ -38,7 +38,7 @@ pub(super) struct RepositoryTiers {
 }
 
 #[derive(Serialize)]
-struct RuleRow {
+struct TierRuleRow {
     at: String,
     when: String,
     tier: Tier,
@@ -62,14 +62,14 @@ impl RepositoryTiers {
         environment: &Environment,
     ) -> Result<Self, CliError> {
         let rules = TierRules::new(config.review.tiers.clone()).map_err(wiring::bad_pattern)?;
-        let row = |rule: &truing_core::tier::TierRule| RuleRow {
+        let row = |rule: &truing_core::tier::TierRule| TierRuleRow {
             at: rule.at.clone(),
             when: rule.when.to_string(),
             tier: rule.tier,
             most: rule.most,
             reason: rule.reason.clone(),
         };
-        let instructions = Instructions::new(config.review.instructions.clone());
+        let instructions = PathInstructions::new(config.review.instructions.clone());
         let instructions = instructions.map_err(wiring::bad_pattern)?;
         let instructions = instructions.of_repository(Some(repository));
         Ok(Self {
@@ -91,7 +91,7 @@ impl RepositoryTiers {
             self.tier.as_str(),
             self.most.as_str()
         );
-        for RuleRow { at, when, tier, most, reason } in &self.rules {
+        for TierRuleRow { at, when, tier, most, reason } in &self.rules {
             let _ = write!(text, "  {:<9} {when}  # {at}", tier.as_str());
             if let Some(most) = most {
                 let _ = write!(text, ", its own rules at most {}", most.as_str());
@@ -156,7 +156,7 @@ pub(super) async fn prices(
 ) -> Result<BTreeMap<Tier, TierPrice>, CliError> {
     let Some(store) = existing_records(config, environment).await? else { return Ok(BTreeMap::new()) };
     let now = store.now().await.map_err(store_error)?;
-    let since = Millis(now.0.saturating_sub(Span::minutes(DAYS * 24 * 60).0));
+    let since = UnixMillis(now.0.saturating_sub(TimeSpan::minutes(DAYS * 24 * 60).0));
     let records = store.records::<ReviewDetail>(None, since, MAX_REVIEWS).await.map_err(store_error)?;
     Ok(tier_prices(records.iter().map(|record| (tier_of(record), record.cost()))))
 }
@@ -167,7 +167,7 @@ fn tier_of(record: &ReviewRecord) -> Tier {
     let is_deep = || detail.modelled.as_ref().is_some_and(|did| !did.specialists.is_empty());
     match &detail.tier {
         Some(choice) => choice.tier,
-        None if detail.outcome.runtime == Runtime::Rules => Tier::Rules,
+        None if detail.outcome.runtime == ReviewRuntime::Rules => Tier::Rules,
         None if is_deep() => Tier::Deep,
         None => Tier::Settled,
     }

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
-use truing_agent::proxy::Reached;
-use truing_agent::verify::{REGISTRIES, Verified};
+use truing_agent::proxy::HostAccess;
+use truing_agent::verify::{REGISTRIES, VerifiedTree};
 use truing_config::value::ShownDuration;
 use truing_core::line::{counted, visible};
-use truing_core::verification::{Checked, End, Ran, Verdict};
-use truing_loops::verify::{Answer, LayOutError, Question, verified};
+use truing_core::verification::{CheckAttempts, CheckVerdict, CommandEnd, CommandRun};
+use truing_loops::verify::{RepositoryVerifyError, VerifyOutcome, VerifyRequest, verified};
 
-use super::error::{CliError, Exit};
+use super::error::{CliError, CommandExit};
 use super::review::own_file;
-use super::{Context, runtime};
+use super::{CommandContext, runtime};
 use crate::wiring;
 
 /// Run a repository's own set-up and checks as the loops do
@@ -23,7 +23,7 @@ use crate::wiring;
 /// registries of `verify.registries`; the checks (`verify.check`) have no network. Nothing is changed. Exit 0: all checks
 /// pass; 1: a check fails that does not fail on --base; 3: the checks could not run, such as after a failed set-up.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct VerifyArgs {
     /// The repository, or a folder in it
     #[arg(value_name = "PATH", default_value = ".")]
     path: PathBuf,
@@ -43,55 +43,55 @@ const SHOWN: usize = 20;
 struct VerifyReport<'a> {
     schema: &'static str,
     ok: bool,
-    set_up: ToldSetUp<'a>,
-    checks: Option<Vec<ToldCheck<'a>>>,
-    base: Option<ToldBase<'a>>,
+    set_up: VerifySetUpJson<'a>,
+    checks: Option<Vec<VerifyCheckJson<'a>>>,
+    base: Option<VerifyBaseJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct ToldBase<'a> {
-    set_up: ToldSetUp<'a>,
-    checks: Option<Vec<ToldCheck<'a>>>,
+struct VerifyBaseJson<'a> {
+    set_up: VerifySetUpJson<'a>,
+    checks: Option<Vec<VerifyCheckJson<'a>>>,
 }
 
 #[derive(Serialize)]
-struct ToldSetUp<'a> {
+struct VerifySetUpJson<'a> {
     works: bool,
     /// Was it done before?
     found: bool,
-    commands: Vec<ToldRan<'a>>,
-    reached: &'a [Reached],
+    commands: Vec<VerifyCommandJson<'a>>,
+    reached: &'a [HostAccess],
 }
 
 #[derive(Serialize)]
-struct ToldCheck<'a> {
-    verdict: Option<Verdict>,
+struct VerifyCheckJson<'a> {
+    verdict: Option<CheckVerdict>,
     #[serde(flatten)]
-    ran: ToldRan<'a>,
-    again: Option<ToldRan<'a>>,
+    ran: VerifyCommandJson<'a>,
+    again: Option<VerifyCommandJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct ToldRan<'a> {
+struct VerifyCommandJson<'a> {
     argv: &'a [String],
     ok: bool,
     exit_code: Option<u8>,
     signal: Option<u8>,
     timed_out: bool,
-    end: End,
+    end: CommandEnd,
     ms: u64,
     output: &'a str,
     errors: &'a str,
 }
 
-impl<'a> From<&'a Ran> for ToldRan<'a> {
-    fn from(ran: &'a Ran) -> Self {
+impl<'a> From<&'a CommandRun> for VerifyCommandJson<'a> {
+    fn from(ran: &'a CommandRun) -> Self {
         Self {
             argv: &ran.argv,
             ok: ran.end.is_success(),
             exit_code: ran.end.exit_code(),
             signal: ran.end.signal(),
-            timed_out: ran.end == End::Time,
+            timed_out: ran.end == CommandEnd::Time,
             end: ran.end,
             ms: ran.ms,
             output: &ran.output,
@@ -100,21 +100,21 @@ impl<'a> From<&'a Ran> for ToldRan<'a> {
     }
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &VerifyArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     runtime::start()?.block_on(async {
         tokio::select! {
             ended = args.run(context) => ended,
             told = runtime::told_to_stop() => {
                 told?;
-                Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the checks were done")
+                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the checks were done")
                     .hint("nothing was changed; what ran has ended"))
             }
         }
     })
 }
 
-impl Args {
-    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl VerifyArgs {
+    async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let git = wiring::git(&context.environment).await?;
         let path = context.environment.directory().join(&self.path);
         let repository = git.open(&path).await.map_err(wiring::git_error)?;
@@ -142,14 +142,14 @@ impl Args {
         }
         let verifier = wiring::verify::verifier(&config.verify, &context.environment)?;
         let progress = context.output.progress("setting up and running checks", None);
-        let question = Question { repository: &repository, base: base.as_ref(), head: head.as_ref() };
+        let question = VerifyRequest { repository: &repository, base: base.as_ref(), head: head.as_ref() };
         let answer = verified(&question, &verifier, &git).await.map_err(failed)?;
         drop(progress);
         context.output.answer(&told(&answer), || text(&answer))?;
         match &answer.verdicts {
-            Some(verdicts) if verdicts.iter().any(|verdict| verdict.blocks()) => Ok(Exit::No),
-            Some(_) => Ok(Exit::Done),
-            None => Ok(Exit::Failed),
+            Some(verdicts) if verdicts.iter().any(|verdict| verdict.blocks()) => Ok(CommandExit::No),
+            Some(_) => Ok(CommandExit::Done),
+            None => Ok(CommandExit::Failed),
         }
     }
 }
@@ -162,15 +162,15 @@ fn nothing(is_not_used: bool) -> CliError {
     }
 }
 
-pub(super) fn failed(error: LayOutError) -> CliError {
+pub(super) fn failed(error: RepositoryVerifyError) -> CliError {
     match error {
-        LayOutError::Git(error) => wiring::git_error(error),
-        LayOutError::Verify(error) => wiring::verify::failed(error),
-        LayOutError::Copy { .. } => CliError::failed("unreadable", error.to_string()),
+        RepositoryVerifyError::Git(error) => wiring::git_error(error),
+        RepositoryVerifyError::Verify(error) => wiring::verify::failed(error),
+        RepositoryVerifyError::Copy { .. } => CliError::failed("unreadable", error.to_string()),
     }
 }
 
-fn told(answer: &Answer) -> VerifyReport<'_> {
+fn told(answer: &VerifyOutcome) -> VerifyReport<'_> {
     let verdicts = answer.verdicts.as_deref();
     let base = answer.base.as_ref();
     VerifyReport {
@@ -178,31 +178,34 @@ fn told(answer: &Answer) -> VerifyReport<'_> {
         ok: verdicts.is_some_and(|verdicts| !verdicts.iter().any(|verdict| verdict.blocks())),
         set_up: told_set_up(&answer.head),
         checks: told_checks(&answer.head, verdicts),
-        base: base.map(|base| ToldBase { set_up: told_set_up(base), checks: told_checks(base, None) }),
+        base: base.map(|base| VerifyBaseJson { set_up: told_set_up(base), checks: told_checks(base, None) }),
     }
 }
 
-fn told_set_up(verified: &Verified) -> ToldSetUp<'_> {
+fn told_set_up(verified: &VerifiedTree) -> VerifySetUpJson<'_> {
     let set_up = &verified.set_up;
-    ToldSetUp {
+    VerifySetUpJson {
         works: set_up.works(),
         found: set_up.found,
-        commands: set_up.commands.iter().map(ToldRan::from).collect(),
+        commands: set_up.commands.iter().map(VerifyCommandJson::from).collect(),
         reached: &set_up.reached,
     }
 }
 
-fn told_checks<'a>(verified: &'a Verified, verdicts: Option<&[Verdict]>) -> Option<Vec<ToldCheck<'a>>> {
+fn told_checks<'a>(
+    verified: &'a VerifiedTree,
+    verdicts: Option<&[CheckVerdict]>,
+) -> Option<Vec<VerifyCheckJson<'a>>> {
     let checks = verified.verification.as_ref()?.checks.iter().enumerate();
-    let told = |(at, check): (usize, &'a Checked)| ToldCheck {
+    let told = |(at, check): (usize, &'a CheckAttempts)| VerifyCheckJson {
         verdict: verdicts.and_then(|verdicts| verdicts.get(at).copied()),
-        ran: ToldRan::from(&check.ran),
-        again: check.again.as_ref().map(ToldRan::from),
+        ran: VerifyCommandJson::from(&check.ran),
+        again: check.again.as_ref().map(VerifyCommandJson::from),
     };
     Some(checks.map(told).collect())
 }
 
-fn text(answer: &Answer) -> String {
+fn text(answer: &VerifyOutcome) -> String {
     let mut text = String::new();
     if let Some(base) = &answer.base {
         text += &set_up_text(base, "base: ");
@@ -214,11 +217,11 @@ fn text(answer: &Answer) -> String {
     let checks = answer.head.verification.iter().flat_map(|verification| &verification.checks);
     for (check, verdict) in checks.zip(answer.verdicts.iter().flatten()) {
         let (what, shown) = match verdict {
-            Verdict::Passed => ("passes", None),
-            Verdict::Fixed => ("passes, failed before", None),
-            Verdict::FailedBefore => ("fails, as before", None),
-            Verdict::Flaky => ("flaky: failed once, passed once", Some(&check.ran)),
-            Verdict::Again | Verdict::Failed => ("FAILS", Some(&check.ran)),
+            CheckVerdict::Passed => ("passes", None),
+            CheckVerdict::Fixed => ("passes, failed before", None),
+            CheckVerdict::FailedBefore => ("fails, as before", None),
+            CheckVerdict::Flaky => ("flaky: failed once, passed once", Some(&check.ran)),
+            CheckVerdict::Again | CheckVerdict::Failed => ("FAILS", Some(&check.ran)),
         };
         text += &line("check", what, &check.ran);
         text += &shown.map(printed).unwrap_or_default();
@@ -229,7 +232,7 @@ fn text(answer: &Answer) -> String {
     text
 }
 
-fn set_up_text(verified: &Verified, of: &str) -> String {
+fn set_up_text(verified: &VerifiedTree, of: &str) -> String {
     let (set_up, mut text) = (&verified.set_up, String::new());
     for ran in &set_up.commands {
         let what = if set_up.found { "done before" } else { word(ran) };
@@ -240,7 +243,7 @@ fn set_up_text(verified: &Verified, of: &str) -> String {
     }
     // When it was done before, it reached nothing now.
     for reached in set_up.reached.iter().filter(|_| !set_up.found) {
-        let Reached { host, port, refused, times, sent, received } = reached;
+        let HostAccess { host, port, refused, times, sent, received } = reached;
         let host = clean(host);
         let _ = match refused {
             None => {
@@ -264,11 +267,11 @@ fn set_up_text(verified: &Verified, of: &str) -> String {
     text
 }
 
-fn word(ran: &Ran) -> &'static str {
+fn word(ran: &CommandRun) -> &'static str {
     if ran.end.is_success() { "ok" } else { "FAILS" }
 }
 
-fn line(step: &str, what: &str, ran: &Ran) -> String {
+fn line(step: &str, what: &str, ran: &CommandRun) -> String {
     let how = if ran.end.is_success() { String::new() } else { format!(", {}", ran.end) };
     let took = ShownDuration(Duration::from_millis(ran.ms));
     format!("{step} {what}{how} ({took}): {}\n", visible(&ran.argv.join(" ")))
@@ -280,7 +283,7 @@ fn clean(text: &str) -> String {
 }
 
 /// The end of what it printed.
-fn printed(ran: &Ran) -> String {
+fn printed(ran: &CommandRun) -> String {
     let mut text = String::new();
     for stream in [&ran.output, &ran.errors] {
         let lines: Vec<&str> = stream.lines().collect();
@@ -299,7 +302,7 @@ mod tests {
     fn a_check_of_several_lines_is_told_on_one_with_blanks_between_them() {
         let argv = ["python3", "-c", "import time\nb = 1\n"].map(str::to_owned).to_vec();
         let (output, errors) = (String::new(), String::new());
-        let ran = Ran { argv, end: End::Exit { code: 0 }, ms: 10, output, errors };
+        let ran = CommandRun { argv, end: CommandEnd::Exit { code: 0 }, ms: 10, output, errors };
         let told = line("check", "passes", &ran);
         assert!(told.ends_with(": python3 -c import time b = 1\n"), "{told}");
     }

@@ -3,30 +3,30 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use truing_config::Config;
-use truing_core::converge::record::{Record as Converge, abandoned_key};
-use truing_core::id::{Key, Millis, RunId, Sha};
-use truing_core::ledger::{Drawn, LevelKind};
+use truing_core::converge::record::{ConvergeRecord as Converge, abandoned_key};
+use truing_core::id::{RunId, Sha, SlotKey, UnixMillis};
+use truing_core::ledger::{BudgetLevelKind, BudgetUsage};
 use truing_core::line;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{ReviewRecord, Step};
-use truing_core::port::{Event, Ledger as _, Operations as _, Slots as _, Watchlist as _};
+use truing_core::outcome::{ReviewRecord, ReviewStep};
+use truing_core::port::{HistoryEvent, Ledger as _, OperatorStore as _, SlotStore as _, Watchlist as _};
 use truing_core::settled;
-use truing_core::slot::{Hold, State, Why};
+use truing_core::slot::{HoldReason, SlotState, WaitReason};
 use truing_core::sync::job;
-use truing_core::sync::record::Record as Job;
-use truing_loops::budget::Budgets;
+use truing_core::sync::record::SyncRecord as Job;
+use truing_loops::budget::BudgetLimits;
 use truing_loops::pull::own_key;
 use truing_loops::text;
 use truing_loops::text::instant;
 use truing_store::Store;
 
-use super::budget::{Row, sums};
+use super::budget::{BudgetRow, sums};
 use super::columns::folded;
-use super::error::{CliError, Exit};
-use super::kill::{self, Status};
-use super::output::Output;
-use super::target::{Target, existing_store, state, store_error};
-use super::{Context, runtime};
+use super::error::{CliError, CommandExit};
+use super::kill::{self, KillSwitchJson};
+use super::output::OutputPrinter;
+use super::target::{DescribedSlot, existing_store, state, store_error};
+use super::{CommandContext, runtime};
 use truing_service::report::outcome::merged;
 
 /// Events shown: one screen.
@@ -42,7 +42,7 @@ const MAX_REASON: usize = 200;
 
 /// Explain a pull request's state and how to unblock it
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct WhyArgs {
     /// The pull request: its URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or a key
     #[arg(value_name = "PR-URL|KEY")]
     target: String,
@@ -50,7 +50,7 @@ pub struct Args {
 
 /// The answer for scripts.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct WhyJson<'a> {
     key: &'a str,
     name: &'a str,
     url: Option<&'a str>,
@@ -60,25 +60,25 @@ struct Answer<'a> {
     attempts: u32,
     explanation: String,
     unblock: Option<String>,
-    kill_switch: Status,
+    kill_switch: KillSwitchJson,
     #[serde(skip)]
     held_back: Option<String>,
     last_outcome: Option<Value>,
     /// Of each loop that there was, newest first.
-    last_outcomes: Vec<Last>,
+    last_outcomes: Vec<LastRunJson>,
     /// Of all attempts at its last head, of every loop: by the ledger.
     cost_micro_usd: u64,
     /// Of all attempts at all its heads.
     cost_in_all_micro_usd: u64,
-    budget: Vec<Row>,
+    budget: Vec<BudgetRow>,
     #[serde(skip)]
-    drawn: Vec<Drawn>,
-    events: Vec<Line>,
+    drawn: Vec<BudgetUsage>,
+    events: Vec<HistoryLineJson>,
 }
 
 /// The end of a loop's last run.
 #[derive(Serialize)]
-struct Last {
+struct LastRunJson {
     r#loop: &'static str,
     /// In a word.
     result: String,
@@ -92,22 +92,22 @@ struct Last {
     ended: String,
     cost_micro_usd: u64,
     #[serde(skip)]
-    at: Millis,
+    at: UnixMillis,
 }
 
 /// A line of history.
 #[derive(Serialize)]
-struct Line {
+struct HistoryLineJson {
     at: String,
     what: String,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let store = existing_store(&config, &context.environment).await?;
-        let target = Target::find(store.as_ref(), &args.target).await?;
-        let Some(store) = store else { return Ok(Exit::Done) };
+        let target = DescribedSlot::find(store.as_ref(), &args.target).await?;
+        let Some(store) = store else { return Ok(CommandExit::Done) };
         let key = &target.slot.key;
         let events = store.events(key, EVENTS).await.map_err(store_error)?;
         let served = store.last_outcome(key).await.map_err(store_error)?;
@@ -122,27 +122,27 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let held_back = switch.map(|switch| kill::held_back(switch, context.output));
         let mut converges: Vec<Converge> = Vec::new();
         for key in [key.clone(), abandoned_key(key)] {
-            converges.extend(store.records(Some(&key), Millis(0), MOST_RUNS).await.map_err(store_error)?);
+            converges.extend(store.records(Some(&key), UnixMillis(0), MOST_RUNS).await.map_err(store_error)?);
         }
         converges.sort_by_key(|run| std::cmp::Reverse(run.ended));
         converges.truncate(MOST_RUNS);
         let jobs = match job::of_key(key) {
-            Some(_) => store.records(Some(key), Millis(0), MOST_RUNS).await.map_err(store_error)?,
+            Some(_) => store.records(Some(key), UnixMillis(0), MOST_RUNS).await.map_err(store_error)?,
             None => Vec::new(),
         };
         let last_outcomes = last_of_each((served.as_ref(), local.as_ref()), &converges, &jobs);
         let last_outcome =
             [served, local].into_iter().flatten().max_by_key(|last| last.ended).as_ref().map(flat);
-        let waits = matches!(target.slot.state, State::Waiting { .. });
+        let waits = matches!(target.slot.state, SlotState::Waiting { .. });
         let is_served = store.path().is_none_or(|path| truing_store::is_served(path).unwrap_or(true));
         let (explanation, unblock) = match target.slot.state {
-            State::Waiting { why, .. } if !is_served => unserved(why, context.output),
-            State::Idle if awaits_sweep(&target, &store).await? => {
+            SlotState::Waiting { why, .. } if !is_served => unserved(why, context.output),
+            SlotState::Idle if awaits_sweep(&target, &store).await? => {
                 let review = format!("review --pr {} --publish", target.name());
                 (AWAITS_SWEEP.to_owned(), Some(context.output.command(&review)))
             }
-            State::Idle => resting(&target, &converges, context.output),
-            State::Waiting { .. } | State::Leased { .. } | State::Held { .. } => {
+            SlotState::Idle => resting(&target, &converges, context.output),
+            SlotState::Waiting { .. } | SlotState::Leased { .. } | SlotState::Held { .. } => {
                 explain(&target, context.output)
             }
         };
@@ -151,11 +151,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let (all, of_head) = spent(&store, key, head, (&converges, &jobs)).await?;
         let mut drawn = drawn_on(&store, &config, &target, head).await?;
         drawn.extend(
-            of_head.iter().filter(|drawn| drawn.level.kind == LevelKind::Run).take(RUN_ROWS).cloned(),
+            of_head.iter().filter(|drawn| drawn.level.kind == BudgetLevelKind::Run).take(RUN_ROWS).cloned(),
         );
         let off = switch.filter(|_| waits).map(|switch| context.output.command(&switch.off()));
         let unblock = off.or(unblock);
-        let answer = Answer {
+        let answer = WhyJson {
             key: key.as_str(),
             name: target.name(),
             url: target.described.as_ref().map(|described| described.url.as_str()),
@@ -165,9 +165,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             attempts: target.slot.attempts,
             explanation,
             unblock,
-            kill_switch: Status::of(&switches),
+            kill_switch: KillSwitchJson::of(&switches),
             held_back,
-            budget: drawn.iter().map(Row::from).collect(),
+            budget: drawn.iter().map(BudgetRow::from).collect(),
             cost_micro_usd: sum(&of_head),
             cost_in_all_micro_usd: sum(&all),
             drawn,
@@ -176,7 +176,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             events: events.into_iter().map(happened).collect(),
         };
         context.output.answer(&answer, || screen(&answer))?;
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     })
 }
 
@@ -184,11 +184,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
 async fn drawn_on(
     store: &Store,
     config: &Config,
-    target: &Target,
+    target: &DescribedSlot,
     head: Option<&Sha>,
-) -> Result<Vec<Drawn>, CliError> {
-    let budgets =
-        Budgets::new(config).map_err(|error| CliError::failed("bad_configuration", error.to_string()))?;
+) -> Result<Vec<BudgetUsage>, CliError> {
+    let budgets = BudgetLimits::new(config)
+        .map_err(|error| CliError::failed("bad_configuration", error.to_string()))?;
     let described = target.described.as_ref();
     let head = head.map_or("", Sha::as_str);
     let name = described.map(|described| described.name.split('#').next().unwrap_or_default().trim());
@@ -201,34 +201,34 @@ async fn drawn_on(
 /// The levels that all its reviews and runs were drawn on, and those that have to do with its head.
 async fn spent(
     store: &Store,
-    key: &Key,
+    key: &SlotKey,
     head: Option<&Sha>,
     (converges, jobs): (&[Converge], &[Job]),
-) -> Result<(Vec<Drawn>, Vec<Drawn>), CliError> {
+) -> Result<(Vec<BudgetUsage>, Vec<BudgetUsage>), CliError> {
     let runs = converges.iter().map(|run| run.run.clone()).chain(jobs.iter().map(|job| job.run.clone()));
     let all = store.drawn_of(key, &runs.collect::<Vec<_>>()).await.map_err(store_error)?;
-    let is_of_head = |drawn: &&Drawn| {
+    let is_of_head = |drawn: &&BudgetUsage| {
         let (Some(head), of) = (head, &drawn.level.key) else { return true };
         match drawn.level.kind {
-            LevelKind::Review => *of == format!("{key}@{head}"),
+            BudgetLevelKind::Review => *of == format!("{key}@{head}"),
             // One whose record is of a job has no head.
-            LevelKind::Run => {
+            BudgetLevelKind::Run => {
                 converges.iter().find(|run| run.run.as_str() == of).is_none_or(|run| run.is_about(head))
             }
-            LevelKind::PullAsk
-            | LevelKind::Pull
-            | LevelKind::RepoDay
-            | LevelKind::ConvergeDay
-            | LevelKind::SyncDay
-            | LevelKind::TeamMonth
-            | LevelKind::Month => false,
+            BudgetLevelKind::PullAsk
+            | BudgetLevelKind::Pull
+            | BudgetLevelKind::RepoDay
+            | BudgetLevelKind::ConvergeDay
+            | BudgetLevelKind::SyncDay
+            | BudgetLevelKind::TeamMonth
+            | BudgetLevelKind::Month => false,
         }
     };
     let of_head = all.iter().filter(is_of_head).cloned().collect();
     Ok((all, of_head))
 }
 
-fn sum(drawn: &[Drawn]) -> u64 {
+fn sum(drawn: &[BudgetUsage]) -> u64 {
     drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)
 }
 
@@ -248,7 +248,7 @@ fn flat(record: &ReviewRecord) -> Value {
         "versions": record.versions,
     });
     if let Some(modelled) = all.get_mut("modelled").and_then(Value::as_object_mut) {
-        let asked = record.steps.iter().find(|step| step.id == Step::Agent);
+        let asked = record.steps.iter().find(|step| step.id == ReviewStep::Agent);
         modelled.insert("model".to_owned(), json!(record.model.as_deref().unwrap_or_default()));
         modelled.insert("prompt_hash".to_owned(), json!(record.prompt_hash.as_deref().unwrap_or_default()));
         modelled.insert("ms".to_owned(), json!(asked.map(|step| step.ms)));
@@ -262,8 +262,8 @@ fn last_of_each(
     (served, local): (Option<&ReviewRecord>, Option<&ReviewRecord>),
     converges: &[Converge],
     jobs: &[Job],
-) -> Vec<Last> {
-    let review = |last: &ReviewRecord, published: bool| Last {
+) -> Vec<LastRunJson> {
+    let review = |last: &ReviewRecord, published: bool| LastRunJson {
         r#loop: "review",
         published: Some(published),
         result: last.result().unwrap_or_else(|| last.detail.outcome.kind.as_str().to_owned()),
@@ -278,7 +278,7 @@ fn last_of_each(
         let last = converges
             .iter()
             .find(|run| run.detail.state.audits_only == audits && run.detail.final_exit().is_some())?;
-        Some(Last {
+        Some(LastRunJson {
             r#loop: if audits { "audit" } else { "converge" },
             result: last.result().unwrap_or_default(),
             reason: last.detail.final_exit().map(|exit| exit.reason.clone()),
@@ -290,7 +290,7 @@ fn last_of_each(
             at: last.ended,
         })
     };
-    let job = jobs.first().map(|last| Last {
+    let job = jobs.first().map(|last| LastRunJson {
         r#loop: "sync",
         result: last.detail.result.as_str().to_owned(),
         reason: Some(last.detail.exit_reason.clone()),
@@ -303,16 +303,16 @@ fn last_of_each(
     });
     let reviews = [served.map(|last| review(last, true)), local.map(|last| review(last, false))];
     let others = [of(false), of(true), job];
-    let mut all: Vec<Last> = reviews.into_iter().chain(others).flatten().collect();
+    let mut all: Vec<LastRunJson> = reviews.into_iter().chain(others).flatten().collect();
     all.sort_by_key(|last| std::cmp::Reverse(last.at));
     all
 }
 
-fn happened(event: Event) -> Line {
-    Line { at: instant(event.at), what: event.what }
+fn happened(event: HistoryEvent) -> HistoryLineJson {
+    HistoryLineJson { at: instant(event.at), what: event.what }
 }
 
-fn screen(answer: &Answer<'_>) -> String {
+fn screen(answer: &WhyJson<'_>) -> String {
     let mut text = format!("{}\n", answer.name);
     let row = |name: &str, value: &str| folded(&format!("  {name:<10}"), value);
     for (name, value) in [("page", answer.url), ("key", Some(answer.key))] {
@@ -343,15 +343,15 @@ fn screen(answer: &Answer<'_>) -> String {
     text += &row("cost", &cost);
     for drawn in &answer.drawn {
         let what = match drawn.level.kind {
-            LevelKind::Review => "this head".to_owned(),
-            LevelKind::RepoDay => "this repository today".to_owned(),
-            LevelKind::TeamMonth => format!("team {} this month", drawn.level.key),
-            LevelKind::Run => format!("run {}", drawn.level.key),
-            LevelKind::PullAsk => "this pull request until `/spend`".to_owned(),
-            LevelKind::Pull => "all of this pull request".to_owned(),
-            LevelKind::ConvergeDay => "converge runs of this repository today".to_owned(),
-            LevelKind::SyncDay => "jobs of this repository today".to_owned(),
-            LevelKind::Month => "this installation this month".to_owned(),
+            BudgetLevelKind::Review => "this head".to_owned(),
+            BudgetLevelKind::RepoDay => "this repository today".to_owned(),
+            BudgetLevelKind::TeamMonth => format!("team {} this month", drawn.level.key),
+            BudgetLevelKind::Run => format!("run {}", drawn.level.key),
+            BudgetLevelKind::PullAsk => "this pull request until `/spend`".to_owned(),
+            BudgetLevelKind::Pull => "all of this pull request".to_owned(),
+            BudgetLevelKind::ConvergeDay => "converge runs of this repository today".to_owned(),
+            BudgetLevelKind::SyncDay => "jobs of this repository today".to_owned(),
+            BudgetLevelKind::Month => "this installation this month".to_owned(),
         };
         text += &row("budget", &format!("{what}: {}", sums(drawn)));
     }
@@ -365,7 +365,7 @@ fn screen(answer: &Answer<'_>) -> String {
 }
 
 /// The end of a run, on one line.
-fn told(last: &Last) -> String {
+fn told(last: &LastRunJson) -> String {
     let mut text = match last.published {
         Some(false) => format!("{} (not published): {}", last.r#loop, last.result),
         Some(true) | None => format!("{}: {}", last.r#loop, last.result),
@@ -394,20 +394,22 @@ fn told(last: &Last) -> String {
 const DEFERRED: &str = "the repository's budget for today is used up; the rules have reviewed it, and a model does when the next day (UTC) begins";
 
 /// It waits, and nobody serves it.
-fn unserved(why: Why, output: Output) -> (String, Option<String>) {
+fn unserved(why: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
     let what = match why {
-        Why::Debounce | Why::Storm | Why::Scheduled | Why::Step => "it is due then",
-        Why::Backoff => "the last attempt failed",
-        Why::Deferred => DEFERRED,
-        Why::RateLimit => "the forge's rate limit is used up",
-        Why::Settling => "a comment may still become visible at the forge",
-        Why::Reviewer => "another reviewer, or a check, has not answered yet",
+        WaitReason::Debounce | WaitReason::Storm | WaitReason::Scheduled | WaitReason::Step => {
+            "it is due then"
+        }
+        WaitReason::Backoff => "the last attempt failed",
+        WaitReason::Deferred => DEFERRED,
+        WaitReason::RateLimit => "the forge's rate limit is used up",
+        WaitReason::Settling => "a comment may still become visible at the forge",
+        WaitReason::Reviewer => "another reviewer, or a check, has not answered yet",
     };
     (format!("{what}; no server is at work, so nothing begins by itself"), Some(output.command("serve")))
 }
 
 /// Does its head wait for a review that no slot has?
-async fn awaits_sweep(target: &Target, store: &Store) -> Result<bool, CliError> {
+async fn awaits_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliError> {
     let key = std::slice::from_ref(&target.slot.key);
     let reviews = store.last_reviews(key).await.map_err(store_error)?.pop().unwrap_or_default();
     let head = target.described.as_ref().and_then(|described| described.head.as_ref());
@@ -415,7 +417,11 @@ async fn awaits_sweep(target: &Target, store: &Store) -> Result<bool, CliError> 
 }
 
 /// Nothing is pending; but a run may be left that can go on.
-fn resting(target: &Target, converges: &[Converge], output: Output) -> (String, Option<String>) {
+fn resting(
+    target: &DescribedSlot,
+    converges: &[Converge],
+    output: OutputPrinter,
+) -> (String, Option<String>) {
     let last = converges.iter().find(|run| !run.detail.state.audits_only);
     match last.filter(|last| last.detail.final_exit().is_some() && last.is_unfinished()) {
         Some(_) => (
@@ -427,37 +433,45 @@ fn resting(target: &Target, converges: &[Converge], output: Output) -> (String, 
 }
 
 /// In words: what it waits for, and the command that makes it go on, if one does.
-fn explain(target: &Target, output: Output) -> (String, Option<String>) {
+fn explain(target: &DescribedSlot, output: OutputPrinter) -> (String, Option<String>) {
     let key = target.slot.key.as_str();
     let retry = Some(output.command(&format!("queue retry {key}")));
     match &target.slot.state {
-        State::Idle => ("nothing is pending".into(), None),
-        State::Leased { of, pausing: false, .. } => (format!("a worker runs its {} now", of.as_str()), None),
-        State::Leased { of, pausing: true, .. } => {
+        SlotState::Idle => ("nothing is pending".into(), None),
+        SlotState::Leased { of, pausing: false, .. } => {
+            (format!("a worker runs its {} now", of.as_str()), None)
+        }
+        SlotState::Leased { of, pausing: true, .. } => {
             (format!("a worker runs its {} now; then it is paused", of.as_str()), None)
         }
-        State::Waiting { why, .. } => {
+        SlotState::Waiting { why, .. } => {
             let (text, now) = match why {
-                Why::Debounce => ("waiting for more pushes; the review starts when they pause", true),
-                Why::Storm => (
+                WaitReason::Debounce => ("waiting for more pushes; the review starts when they pause", true),
+                WaitReason::Storm => (
                     "this burst of pushes was reviewed once; its last commit is reviewed when the pushes stop",
                     true,
                 ),
-                Why::Backoff => ("the last attempt failed; it is tried again", true),
-                Why::Deferred => (DEFERRED, true),
-                Why::Scheduled => ("its time has not come", true),
-                Why::RateLimit => ("the forge's rate limit is used up", false),
-                Why::Settling => ("a comment may still become visible at the forge", false),
-                Why::Reviewer => ("another reviewer, or a check, has not answered yet", true),
-                Why::Step => ("between two steps of a run; other pull requests have their turn", false),
+                WaitReason::Backoff => ("the last attempt failed; it is tried again", true),
+                WaitReason::Deferred => (DEFERRED, true),
+                WaitReason::Scheduled => ("its time has not come", true),
+                WaitReason::RateLimit => ("the forge's rate limit is used up", false),
+                WaitReason::Settling => ("a comment may still become visible at the forge", false),
+                WaitReason::Reviewer => ("another reviewer, or a check, has not answered yet", true),
+                WaitReason::Step => {
+                    ("between two steps of a run; other pull requests have their turn", false)
+                }
             };
             (text.into(), retry.filter(|_| now))
         }
-        State::Held { why } => match why {
-            Hold::Parked => ("too many attempts failed; a new push or a retry starts over".into(), retry),
-            Hold::Paused => ("a person paused it".into(), retry),
-            Hold::Draft => ("the pull request is a draft".into(), Some("mark it ready for review".into())),
-            Hold::Cancelled => ("the pull request is closed".into(), Some("reopen it".into())),
+        SlotState::Held { why } => match why {
+            HoldReason::Parked => {
+                ("too many attempts failed; a new push or a retry starts over".into(), retry)
+            }
+            HoldReason::Paused => ("a person paused it".into(), retry),
+            HoldReason::Draft => {
+                ("the pull request is a draft".into(), Some("mark it ready for review".into()))
+            }
+            HoldReason::Cancelled => ("the pull request is closed".into(), Some("reopen it".into())),
         },
     }
 }

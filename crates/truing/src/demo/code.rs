@@ -1,29 +1,29 @@
 //! What people push in the demonstration.
 
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 
 /// What is there before.
-pub(super) fn first_commit() -> Commit {
-    Commit::new("Begin")
+pub(super) fn first_commit() -> CommitBuilder {
+    CommitBuilder::new("Begin")
         .write("README.md", "# spokes\n")
         .write("pay.py", "def pay(order):\n    return order.total\n")
 }
 
 /// A change with problems that the rules know, and one that they do not: refunding stops at the first order that was
 /// refunded before.
-pub(super) fn planted() -> Commit {
+pub(super) fn planted() -> CommitBuilder {
     let conflict = "<<<<<<< HEAD\nreturn 1\n=======\nreturn 2\n>>>>>>> payments\n";
-    Commit::new("Take payments").write("pay.py", refunding("refunded")).write("refund.py", conflict)
+    CommitBuilder::new("Take payments").write("pay.py", refunding("refunded")).write("refund.py", conflict)
 }
 
 /// The same with lines on top.
-pub(super) fn explained() -> Commit {
+pub(super) fn explained() -> CommitBuilder {
     let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refunding("refunded"));
-    Commit::new("Explain payments").write("pay.py", text)
+    CommitBuilder::new("Explain payments").write("pay.py", text)
 }
 
 /// The same without what the rules found.
-pub(super) fn repaired() -> Commit {
+pub(super) fn repaired() -> CommitBuilder {
     let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refunding("refunded"));
     let kept = text.lines().filter(|line| *line != "    breakpoint()").map(|line| {
         if line.starts_with("    key = ") {
@@ -33,7 +33,9 @@ pub(super) fn repaired() -> Commit {
         }
     });
     let text = kept.collect::<Vec<_>>().join("\n") + "\n";
-    Commit::new("Take the key from its place").write("pay.py", text).write("refund.py", "return_all = 1\n")
+    CommitBuilder::new("Take the key from its place")
+        .write("pay.py", text)
+        .write("refund.py", "return_all = 1\n")
 }
 
 /// The file in which refunding stops too early, where an order says so by this name that it was refunded.
@@ -62,7 +64,7 @@ pub(super) fn cart(head: &str) -> String {
 }
 
 /// One of many pushes in a row: each moves the lines of the ones before, some bring a problem along.
-pub(super) fn pushed(pull: usize, round: usize) -> Commit {
+pub(super) fn pushed(pull: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {
         text += &format!("step_{line} = {line}\n");
@@ -70,5 +72,5 @@ pub(super) fn pushed(pull: usize, round: usize) -> Commit {
             text += "breakpoint()\n";
         }
     }
-    Commit::new(format!("Push {round}")).write(format!("pull_{pull}.py"), text)
+    CommitBuilder::new(format!("Push {round}")).write(format!("pull_{pull}.py"), text)
 }

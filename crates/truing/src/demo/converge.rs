@@ -9,15 +9,17 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
-use truing_core::converge::record::Record;
-use truing_fakes::checkout::{self, Shown};
-use truing_fakes::forge::{FakeForge, NewPull, PullView, Repo};
-use truing_fakes::model::{Answer, Bug, Call, FakeModel, KEY, Mend, Script};
-use truing_fakes::repo::Commit;
+use truing_core::converge::record::ConvergeRecord;
+use truing_fakes::checkout::{self, GitLogEntry};
+use truing_fakes::forge::{FakeForge, FakeRepo, NewPull, PullView};
+use truing_fakes::model::{
+    FakeModel, KEY, KnownBug, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall,
+};
+use truing_fakes::repo::CommitBuilder;
 
-use super::{Asked, DemoError, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, ours, set_up, taken};
+use super::{DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, ours, set_up, taken};
 use crate::cli::converge::ended;
-use crate::cli::{Context, Globals};
+use crate::cli::{CommandContext, GlobalArgs};
 
 /// The branch.
 const BRANCH: &str = "totals";
@@ -38,7 +40,7 @@ const FIXES: usize = 1;
 
 /// How a run ended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Ended {
+pub struct ConvergeDemoEnd {
     /// The word for it.
     pub exit: &'static str,
     /// Audits that it made.
@@ -47,8 +49,8 @@ pub struct Ended {
     pub report: String,
 }
 
-impl Ended {
-    fn of(record: &Record, report: String) -> Self {
+impl ConvergeDemoEnd {
+    fn of(record: &ConvergeRecord, report: String) -> Self {
         let exit = record.detail.state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
         Self { exit, loops: record.detail.state.audits, report }
     }
@@ -60,7 +62,7 @@ impl Ended {
 
 /// A commit of the run's, as git shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Fix {
+pub struct FixCommit {
     /// Its id.
     pub commit: String,
     /// The commit it is on.
@@ -73,27 +75,27 @@ pub struct Fix {
     pub lines: Vec<String>,
 }
 
-impl From<Shown> for Fix {
-    fn from(shown: Shown) -> Self {
-        let Shown { commit, parent, author, subject, lines } = shown;
+impl From<GitLogEntry> for FixCommit {
+    fn from(shown: GitLogEntry) -> Self {
+        let GitLogEntry { commit, parent, author, subject, lines } = shown;
         Self { commit, parent, author, subject, lines }
     }
 }
 
 /// A review, as the forge has it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Reviewed {
+pub struct PublishedReview {
     /// The commit it is of.
     pub commit: String,
     /// What it says.
     pub body: String,
     /// Its comments on code.
-    pub threads: Vec<Thread>,
+    pub threads: Vec<PublishedThread>,
 }
 
 /// A comment on code, and what came of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Thread {
+pub struct PublishedThread {
     /// The file.
     pub path: String,
     /// The line that it was put on.
@@ -108,7 +110,7 @@ pub struct Thread {
 
 /// The pull request after the run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct OnPull {
+pub struct PullRequestResult {
     /// `owner/name#number`.
     pub name: String,
     /// Its title.
@@ -117,16 +119,16 @@ pub struct OnPull {
     pub drafts: [bool; 2],
     /// How the run ended.
     #[serde(flatten)]
-    pub ended: Ended,
+    pub ended: ConvergeDemoEnd,
     /// The commits on top of what was there before.
-    pub commits: Vec<Fix>,
+    pub commits: Vec<FixCommit>,
     /// The reviews, oldest first.
-    pub reviews: Vec<Reviewed>,
+    pub reviews: Vec<PublishedReview>,
     /// Reviews, comments and answers that say what another one says already.
     pub duplicates: usize,
 }
 
-impl OnPull {
+impl PullRequestResult {
     fn holds(&self) -> bool {
         let mut threads = self.reviews.iter().flat_map(|review| &review.threads).peekable();
         self.ended.holds()
@@ -140,7 +142,7 @@ impl OnPull {
 
 /// The clone after the run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct OnBranch {
+pub struct LocalBranchResult {
     /// The branch that was checked out.
     pub branch: String,
     /// Where it was before, and where it is now.
@@ -149,12 +151,12 @@ pub struct OnBranch {
     pub run_branch: String,
     /// How the run ended.
     #[serde(flatten)]
-    pub ended: Ended,
+    pub ended: ConvergeDemoEnd,
     /// The commits that are on the run's branch only.
-    pub commits: Vec<Fix>,
+    pub commits: Vec<FixCommit>,
 }
 
-impl OnBranch {
+impl LocalBranchResult {
     fn holds(&self) -> bool {
         self.ended.holds() && self.tips[0] == self.tips[1] && self.commits.len() == FIXES
     }
@@ -162,19 +164,19 @@ impl OnBranch {
 
 /// What the story came to: `truing demo converge --format json`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Report {
+pub struct ConvergeDemoReport {
     /// The pull request.
-    pub pull_request: OnPull,
+    pub pull_request: PullRequestResult,
     /// The branch of the clone.
-    pub local: OnBranch,
+    pub local: LocalBranchResult,
     /// What the model was asked, and what that would have cost.
     #[serde(flatten)]
-    pub model: Asked,
+    pub model: DemoModelUsage,
     /// How long it all took.
     pub seconds: f64,
 }
 
-impl Report {
+impl ConvergeDemoReport {
     /// Did the loop keep what it promises?
     pub fn holds(&self) -> bool {
         self.pull_request.holds() && self.local.holds()
@@ -182,31 +184,31 @@ impl Report {
 }
 
 /// The story with all that it is played on.
-pub struct Story {
+pub struct ConvergeDemo {
     forge: FakeForge,
-    repo: Repo,
+    repo: FakeRepo,
     number: u64,
     model: FakeModel,
-    context: Context,
+    context: CommandContext,
     folder: tempfile::TempDir,
     began: Instant,
 }
 
-impl Story {
+impl ConvergeDemo {
     /// Starts everything on free ports of this machine; `context` is the demonstration's own.
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn start(context: &Context) -> Result<Self, DemoError> {
+    pub async fn start(context: &CommandContext) -> Result<Self, DemoError> {
         let began = Instant::now();
         let folder = tempfile::tempdir().map_err(set_up)?;
-        let forge = FakeForge::start(truing_fakes::forge::Options::default()).await?;
+        let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
         forge.token(TOKEN, LOGIN);
-        let first = Commit::new("Begin").write("README.md", "# spokes\n");
+        let first = CommitBuilder::new("Begin").write("README.md", "# spokes\n");
         let repo = forge.create_repository(OWNER, NAME, first).await?;
         repo.permit(LOGIN, "write").await?;
         repo.permit(WRITER, "write").await?;
-        repo.push(BRANCH, Commit::new("Add totals").by(WRITER).write(FILE, CODE)).await?;
+        repo.push(BRANCH, CommitBuilder::new("Add totals").by(WRITER).write(FILE, CODE)).await?;
         repo.check_out(BRANCH, &folder.path().join(CLONE)).await?;
         let number = repo.open(NewPull { draft: true, ..NewPull::of(BRANCH) }).await?;
         let model = FakeModel::start(script()).await.map_err(set_up)?;
@@ -216,8 +218,8 @@ impl Story {
         std::fs::write(folder.path().join("key"), KEY).map_err(set_up)?;
         let variables = vec![("HOME".to_owned(), folder.path().display().to_string())];
         let environment = taken(&context.environment).map_err(set_up)?.with(variables, folder.path());
-        let globals = Globals { config: Some(config), ..context.globals.clone() };
-        let context = Context { globals, environment, output: context.output };
+        let globals = GlobalArgs { config: Some(config), ..context.globals.clone() };
+        let context = CommandContext { globals, environment, output: context.output };
         Ok(Self { forge, repo, number, model, context, folder, began })
     }
 
@@ -240,13 +242,13 @@ impl Story {
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn converge(&self) -> Result<OnPull, DemoError> {
+    pub async fn converge(&self) -> Result<PullRequestResult, DemoError> {
         let name = self.pull();
         let before = self.repo.pull(self.number).await?;
         let ended = self.run(&name).await?.0;
         let after = self.repo.pull(self.number).await?;
         let commits = fixes(&self.repo.dir().await?, &before.head, &after.head).await?;
-        Ok(OnPull {
+        Ok(PullRequestResult {
             name,
             title: after.title.clone(),
             drafts: [before.draft, after.draft],
@@ -261,40 +263,53 @@ impl Story {
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn converge_clone(&self) -> Result<OnBranch, DemoError> {
+    pub async fn converge_clone(&self) -> Result<LocalBranchResult, DemoError> {
         let clone = self.folder.path().join(CLONE);
         let tip = || checkout::tip(&clone, BRANCH).map_err(set_up);
         let before = tip()?;
         let (ended, run_branch) = self.run(CLONE).await?;
         let commits = fixes(&clone, BRANCH, &run_branch).await?;
-        Ok(OnBranch { branch: BRANCH.to_owned(), tips: [before, tip()?], run_branch, ended, commits })
+        Ok(LocalBranchResult {
+            branch: BRANCH.to_owned(),
+            tips: [before, tip()?],
+            run_branch,
+            ended,
+            commits,
+        })
     }
 
     /// The story's end.
     ///
     /// # Errors
     /// [`DemoError`]
-    pub fn report(&self, pull_request: OnPull, local: OnBranch) -> Result<Report, DemoError> {
+    pub fn report(
+        &self,
+        pull_request: PullRequestResult,
+        local: LocalBranchResult,
+    ) -> Result<ConvergeDemoReport, DemoError> {
         let seconds = (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        Ok(Report { pull_request, local, model: Asked::of(&self.model)?, seconds })
+        Ok(ConvergeDemoReport { pull_request, local, model: DemoModelUsage::of(&self.model)?, seconds })
     }
 
     /// How a run ended, and the branch that it worked on.
-    async fn run(&self, target: &str) -> Result<(Ended, String), DemoError> {
+    async fn run(&self, target: &str) -> Result<(ConvergeDemoEnd, String), DemoError> {
         let ended = Box::pin(ended(target, &self.context)).await;
         let (record, report) = ended.map_err(|error| set_up(error.message))?;
-        Ok((Ended::of(&record, report), record.detail.branch))
+        Ok((ConvergeDemoEnd::of(&record, report), record.detail.branch))
     }
 }
 
 /// A model that knows the bug and how it is mended: what it says follows from what it is shown.
-fn script() -> Script {
-    let mend =
-        Mend { title: Some(BUG.to_owned()), calls: vec![Call::edit(FILE, WRONG, RIGHT)], declined: None };
+fn script() -> ModelScript {
+    let mend = ScriptedFix {
+        title: Some(BUG.to_owned()),
+        calls: vec![ScriptedToolCall::edit(FILE, WRONG, RIGHT)],
+        declined: None,
+    };
     let body = "`range(len(items) - 1)` ends one too early: a list of one element has no total.".to_owned();
-    let bug = Bug { body, ..Bug::new(FILE, WRONG.trim(), BUG) };
-    let writer = Answer::describes("Totals count every element, the last one too.");
-    Script::of(Answer::audits([bug]).into_iter().chain([Answer::fixes([mend]), writer]))
+    let bug = KnownBug { body, ..KnownBug::new(FILE, WRONG.trim(), BUG) };
+    let writer = ScriptedAnswer::describes("Totals count every element, the last one too.");
+    ModelScript::of(ScriptedAnswer::audits([bug]).into_iter().chain([ScriptedAnswer::fixes([mend]), writer]))
 }
 
 /// What an operator would write.
@@ -307,23 +322,23 @@ fn operator(folder: &Path, forge: &str, model: &str) -> String {
     )
 }
 
-async fn fixes(dir: &Path, base: &str, head: &str) -> Result<Vec<Fix>, DemoError> {
+async fn fixes(dir: &Path, base: &str, head: &str) -> Result<Vec<FixCommit>, DemoError> {
     let (dir, base, head) = (dir.to_owned(), base.to_owned(), head.to_owned());
     let log = tokio::task::spawn_blocking(move || checkout::log(&dir, &base, &head));
-    Ok(log.await.map_err(set_up)?.map_err(set_up)?.into_iter().map(Fix::from).collect())
+    Ok(log.await.map_err(set_up)?.map_err(set_up)?.into_iter().map(FixCommit::from).collect())
 }
 
 /// Our reviews, each with its comments on code. An answer makes one without words: that one is its thread's.
-fn reviews(pull: &PullView) -> Vec<Reviewed> {
+fn reviews(pull: &PullView) -> Vec<PublishedReview> {
     let of = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
     of.map(|review| {
-        let begun = |comment: &&truing_fakes::forge::Comment| {
+        let begun = |comment: &&truing_fakes::forge::CommentView| {
             comment.review == Some(review.id) && comment.in_reply_to.is_none()
         };
         let threads = pull.inline().filter(begun).map(|comment| {
             let place = comment.place.as_ref();
             let answers = pull.inline().filter(|other| other.in_reply_to == Some(comment.id));
-            Thread {
+            PublishedThread {
                 path: place.map(|place| place.path.clone()).unwrap_or_default(),
                 line: place.and_then(|place| place.line).map(|(_, line)| line),
                 body: comment.body.clone(),
@@ -331,7 +346,11 @@ fn reviews(pull: &PullView) -> Vec<Reviewed> {
                 resolved: comment.resolved,
             }
         });
-        Reviewed { commit: review.commit.clone(), body: review.body.clone(), threads: threads.collect() }
+        PublishedReview {
+            commit: review.commit.clone(),
+            body: review.body.clone(),
+            threads: threads.collect(),
+        }
     })
     .collect()
 }

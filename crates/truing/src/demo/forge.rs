@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use truing_core::id::Span;
+use truing_core::id::TimeSpan;
 use truing_core::port::ForgeKind;
-use truing_fakes::forge::{FakeError, FakeForge, Flavour, Options, Repo};
+use truing_fakes::forge::{FakeError, FakeForge, FakeForgeOptions, FakeRepo, ForgeFlavour};
 use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
-use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, Permission};
-use truing_forge::github::{Credentials, GitHub, GitHubOptions};
+use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, LookupPermission};
+use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
-use truing_forge::{ForgeServer as _, Secret, Server};
+use truing_forge::{AnyForgeServer, ForgeServer as _, SecretString};
 use truing_loops::machine::SystemClock;
 use url::Url;
 
@@ -29,11 +29,11 @@ impl DemoForge {
     /// Starts a forge of this kind that knows our token.
     pub(super) async fn start(kind: ForgeKind) -> Result<Self, FakeError> {
         let flavour = match kind {
-            ForgeKind::Github => Flavour::GitHub,
-            ForgeKind::Bitbucket => Flavour::Cloud,
-            ForgeKind::BitbucketDc => Flavour::DataCenter,
+            ForgeKind::Github => ForgeFlavour::GitHub,
+            ForgeKind::Bitbucket => ForgeFlavour::Cloud,
+            ForgeKind::BitbucketDc => ForgeFlavour::DataCenter,
         };
-        let fake = FakeForge::start_as(flavour, Options::default()).await?;
+        let fake = FakeForge::start_as(flavour, FakeForgeOptions::default()).await?;
         fake.token(TOKEN, LOGIN);
         let base = fake.base_url();
         let (api_url, git_url) = match kind {
@@ -58,7 +58,7 @@ impl DemoForge {
     }
 
     /// Our client of it, which keeps the key of its markers in this folder.
-    pub(super) fn client(&self, folder: &Path, settle: Span) -> Result<Server, DemoError> {
+    pub(super) fn client(&self, folder: &Path, settle: TimeSpan) -> Result<AnyForgeServer, DemoError> {
         let markers = MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(set_up)?;
         let clock = Arc::new(SystemClock);
         let api_url = Url::parse(&self.api_url).map_err(set_up)?;
@@ -68,7 +68,7 @@ impl DemoForge {
             name: self.name().to_owned(),
             api_url,
             git_url,
-            token: Secret::new(TOKEN),
+            token: SecretString::new(TOKEN),
             email: self.email().map(str::to_owned),
             account: None,
             workspaces: Vec::new(),
@@ -78,27 +78,27 @@ impl DemoForge {
         };
         match self.kind {
             ForgeKind::Github => {
-                let credentials = Credentials::Token(Secret::new(TOKEN));
+                let credentials = GitHubCredentials::Token(SecretString::new(TOKEN));
                 let options =
                     GitHubOptions { name, api_url, git_url, credentials, accounts, markers, settle };
-                GitHub::new(options, clock).map(Server::from).map_err(set_up)
+                GitHub::new(options, clock).map(AnyForgeServer::from).map_err(set_up)
             }
             ForgeKind::Bitbucket => {
                 let options = bitbucket(markers.written_as(BITBUCKET_CLOUD.marker), (api_url, git_url));
-                BitbucketCloud::new(options, clock).map(Server::from).map_err(set_up)
+                BitbucketCloud::new(options, clock).map(AnyForgeServer::from).map_err(set_up)
             }
             ForgeKind::BitbucketDc => {
                 let options = bitbucket(markers.written_as(BITBUCKET_DC.marker), (api_url, git_url));
-                BitbucketDataCenter::new(options, clock).map(Server::from).map_err(set_up)
+                BitbucketDataCenter::new(options, clock).map(AnyForgeServer::from).map_err(set_up)
             }
         }
     }
 
     /// Gives our account what it needs to find out who may write, so that commands in comments are obeyed.
-    pub(super) async fn admit(&self, server: &Server, repo: &Repo) -> Result<(), FakeError> {
+    pub(super) async fn admit(&self, server: &AnyForgeServer, repo: &FakeRepo) -> Result<(), FakeError> {
         match server.capability().permission {
-            Permission::Admin => repo.permit(LOGIN, "admin").await,
-            Permission::Write | Permission::User => Ok(()),
+            LookupPermission::Admin => repo.permit(LOGIN, "admin").await,
+            LookupPermission::Write | LookupPermission::User => Ok(()),
         }
     }
 

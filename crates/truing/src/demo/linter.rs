@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use truing_agent::installed::Machine;
+use truing_agent::installed::MachinePaths;
 use truing_config::Config;
-use truing_config::tool::{ToolConfig, ToolScope, Tools, When};
-use truing_core::sandbox::Level;
-use truing_loops::tools::{Running, Toolbox};
+use truing_config::tool::{ToolCondition, ToolConfig, ToolScope, ToolSelection};
+use truing_core::sandbox::SandboxLevel;
+use truing_loops::tools::{LinterRunner, LinterSources};
 
 /// Its name.
 const NAME: &str = "no-todo";
@@ -26,10 +26,10 @@ const TIME: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// The file cannot be written.
-pub(super) fn with_linter(config: &Config, folder: &Path) -> io::Result<(Config, Toolbox)> {
+pub(super) fn with_linter(config: &Config, folder: &Path) -> io::Result<(Config, LinterSources)> {
     let level = truing_loops::machine::sandbox_level();
-    if level == Level::None {
-        return Ok((config.clone(), Toolbox::default()));
+    if level == SandboxLevel::None {
+        return Ok((config.clone(), LinterSources::default()));
     }
     let bin = folder.join("bin");
     std::fs::create_dir_all(&bin)?;
@@ -41,16 +41,16 @@ pub(super) fn with_linter(config: &Config, folder: &Path) -> io::Result<(Config,
         command: Some(vec![NAME.to_owned(), "{files}".to_owned()]),
         format: Some("unix".to_owned()),
         paths: Some(vec![FILE.to_owned()]),
-        when: When::Changed,
+        when: ToolCondition::Changed,
         exit: None,
         timeout: TIME,
         scope: ToolScope::Lines,
     };
     let mut config = config.clone();
-    config.review.tools = Tools::Auto;
+    config.review.tools = ToolSelection::Auto;
     config.tools = vec![tool];
-    let running = Running {
-        machine: Machine::new(Some(bin.as_os_str()), None),
+    let running = LinterRunner {
+        machine: MachinePaths::new(Some(bin.as_os_str()), None),
         level,
         folders: std::collections::BTreeMap::new(),
         environment: None,
@@ -59,5 +59,5 @@ pub(super) fn with_linter(config: &Config, folder: &Path) -> io::Result<(Config,
         cache: None,
         concealed: Vec::new(),
     };
-    Ok((config, Toolbox { given: Vec::new(), running: Some(running) }))
+    Ok((config, LinterSources { given: Vec::new(), running: Some(running) }))
 }

@@ -6,12 +6,12 @@ use serde::Serialize;
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::layer::SourceFile;
-use truing_core::ledger::Usage;
+use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
-use truing_fakes::model::{FakeModel, KEY, Script};
-use truing_loops::agent::Agent;
+use truing_fakes::model::{FakeModel, KEY, ModelScript};
+use truing_loops::agent::ModelAgent;
 use truing_loops::reader::ChildReader;
-use truing_model::price::Prices;
+use truing_model::price::ModelPrices;
 use truing_store::Store;
 
 use super::{DemoError, set_up, taken};
@@ -22,7 +22,7 @@ const SCRIPT: &str = include_str!("script.toml");
 
 /// What it was asked, and what that would have cost.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Asked {
+pub struct DemoModelUsage {
     /// Answers that it gave.
     pub model_calls: usize,
     /// Tokens of all prompts.
@@ -34,16 +34,16 @@ pub struct Asked {
 }
 
 /// The model, and the configuration that names it.
-pub(super) struct Scripted {
+pub(super) struct ScriptedModel {
     model: FakeModel,
     pub(super) config: Config,
     environment: Environment,
 }
 
-impl Scripted {
+impl ScriptedModel {
     /// Starts it on a free port of this machine; what holds its conversation, `environment` says.
     pub(super) async fn start(environment: &Environment, folder: &Path) -> Result<Self, DemoError> {
-        let model = FakeModel::start(Script::parse(SCRIPT).map_err(set_up)?).await.map_err(set_up)?;
+        let model = FakeModel::start(ModelScript::parse(SCRIPT).map_err(set_up)?).await.map_err(set_up)?;
         // What anybody would write who has a key.
         let text = format!("[review]\nruntime = \"native\"\n[model]\nbase_url = \"{}\"\n", model.url());
         let operator = SourceFile { name: "the demonstration".into(), folder: folder.to_owned(), text };
@@ -53,22 +53,22 @@ impl Scripted {
     }
 
     /// It as a service uses it, looking at files with `reader`.
-    pub(super) fn agent(&self, ledger: Store, reader: ChildReader) -> Result<Agent, DemoError> {
+    pub(super) fn agent(&self, ledger: Store, reader: ChildReader) -> Result<ModelAgent, DemoError> {
         let agent =
-            wiring::agent::native(&self.config, &self.environment, ledger, wiring::role::Role::Reviewer);
-        Ok(Agent { reader, ..agent.map_err(|error| set_up(error.message))? })
+            wiring::agent::native(&self.config, &self.environment, ledger, wiring::role::ModelRole::Reviewer);
+        Ok(ModelAgent { reader, ..agent.map_err(|error| set_up(error.message))? })
     }
 
     /// What it was asked until now.
-    pub(super) fn asked(&self) -> Result<Asked, DemoError> {
-        Asked::of(&self.model)
+    pub(super) fn asked(&self) -> Result<DemoModelUsage, DemoError> {
+        DemoModelUsage::of(&self.model)
     }
 }
 
-impl Asked {
+impl DemoModelUsage {
     /// What this model was asked until now.
     pub(super) fn of(model: &FakeModel) -> Result<Self, DemoError> {
-        let prices = Prices::builtin().map_err(set_up)?;
+        let prices = ModelPrices::builtin().map_err(set_up)?;
         let bills = model.bills();
         let mut asked = Self {
             model_calls: bills.len(),
@@ -77,7 +77,8 @@ impl Asked {
             model_cost_micro_usd: MicroUsd(0),
         };
         for bill in bills {
-            let usage = Usage { input: bill.usage.input, output: bill.usage.output, ..Usage::default() };
+            let usage =
+                TokenUsage { input: bill.usage.input, output: bill.usage.output, ..TokenUsage::default() };
             let cost = prices.of(&bill.model).map_or(0, |price| price.cost(&usage).0);
             asked.model_tokens_in = asked.model_tokens_in.saturating_add(usage.input);
             asked.model_tokens_out = asked.model_tokens_out.saturating_add(usage.output);

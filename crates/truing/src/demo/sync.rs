@@ -15,20 +15,20 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::layer::SourceFile;
 use truing_core::money::MicroUsd;
-use truing_core::port::Runs as _;
-use truing_core::sandbox::Level;
-use truing_core::sync::record::{PullKind, Record, Result as Outcome};
-use truing_fakes::forge::{FakeForge, IssueView, PullView, Repo};
-use truing_fakes::model::{FakeModel, KEY, Script};
-use truing_fakes::registry::{FakeRegistry, Kind, digest};
-use truing_fakes::repo::Commit;
+use truing_core::port::RunStore as _;
+use truing_core::sandbox::SandboxLevel;
+use truing_core::sync::record::{JobPullKind, SyncOutcome as Outcome, SyncRecord};
+use truing_fakes::forge::{FakeForge, FakeRepo, IssueView, PullView};
+use truing_fakes::model::{FakeModel, KEY, ModelScript};
+use truing_fakes::registry::{FakeRegistry, FakeRegistryKind, digest};
+use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
 use truing_store::Store;
 
-use super::{Asked, DemoError, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, set_up, taken};
-use crate::cli::sync::run::Run;
-use plot::{Act, CHECK, FIRST, MANIFEST, OURS, PACKAGE, PORTED, Scene, THEIRS, TURNS, UNPORTED};
+use super::{DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, set_up, taken};
+use crate::cli::sync::run::SyncRunArgs;
+use plot::{CHECK, DemoSection, DemoStep, FIRST, MANIFEST, OURS, PACKAGE, PORTED, THEIRS, TURNS, UNPORTED};
 
 /// The job's branch.
 const BRANCH: &str = "truing/sync-rim";
@@ -40,18 +40,18 @@ const NO_CODE: &str = "mode = \"relax\"";
 
 /// What happens, as it happens.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum SyncDemoEvent<'a> {
     /// A part of the story begins.
     Scene(&'a str),
     /// A person does something.
     Person(String),
     /// A run has ended.
-    Ran(&'a Ran),
+    Ran(&'a SyncDemoRun),
 }
 
 /// What one run came to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Ran {
+pub struct SyncDemoRun {
     /// The release that it was about.
     pub release: Option<String>,
     /// Did a scheduler begin it?
@@ -65,7 +65,7 @@ pub struct Ran {
     /// Why, in words for people.
     pub why: String,
     /// What people see of it at the forge.
-    pub shows: Option<Shown>,
+    pub shows: Option<PublishedItem>,
     /// Calls to the forge, pushes and fetches among them.
     pub forge_calls: u64,
     /// Answers of the model.
@@ -76,9 +76,9 @@ pub struct Ran {
 
 /// A pull request, a draft or an issue, as it stands at the forge.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Shown {
+pub struct PublishedItem {
     /// Which of them.
-    pub what: What,
+    pub what: PublishedItemKind,
     /// Its number.
     pub number: u64,
     /// Its title.
@@ -88,7 +88,7 @@ pub struct Shown {
 /// What people see of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum PublishedItemKind {
     /// To be merged.
     PullRequest,
     /// A port in progress.
@@ -97,7 +97,7 @@ pub enum What {
     Issue,
 }
 
-impl What {
+impl PublishedItemKind {
     /// In words.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -110,11 +110,11 @@ impl What {
 
 /// What the story came to: `truing demo sync --format json`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Report {
+pub struct SyncDemoReport {
     /// The sandbox of this machine: below `full` no model ports code.
-    pub sandbox: Level,
+    pub sandbox: SandboxLevel,
     /// The runs, in order.
-    pub runs: Vec<Ran>,
+    pub runs: Vec<SyncDemoRun>,
     /// Runs that came to something else than they should.
     pub unexpected: usize,
     /// Pull requests that were opened for people to merge.
@@ -131,12 +131,12 @@ pub struct Report {
     pub breaker: &'static str,
     /// What the model was asked, and what that would have cost.
     #[serde(flatten)]
-    pub model: Asked,
+    pub model: DemoModelUsage,
     /// How long it all took.
     pub seconds: f64,
 }
 
-impl Report {
+impl SyncDemoReport {
     /// Did the loop keep what it promises?
     pub fn holds(&self) -> bool {
         (self.unexpected, self.doubled, self.left_open) == (0, 0, 0) && self.breaker == "closed"
@@ -144,22 +144,22 @@ impl Report {
 }
 
 /// The story with all that it is played on.
-pub struct Story {
+pub struct SyncDemo {
     forge: FakeForge,
-    repo: Repo,
+    repo: FakeRepo,
     registry: FakeRegistry,
     model: FakeModel,
     reader: ChildReader,
     environment: Environment,
-    sandbox: Level,
+    sandbox: SandboxLevel,
     folder: tempfile::TempDir,
     began: Instant,
     /// The telling of it.
-    runs: Vec<Ran>,
+    runs: Vec<SyncDemoRun>,
     doubled: usize,
 }
 
-impl Story {
+impl SyncDemo {
     /// Starts everything on free ports of this machine. `sandbox`: what it has. Archives are read with `reader`, and git
     /// is looked for as in `environment`.
     ///
@@ -168,19 +168,19 @@ impl Story {
     pub async fn start(
         environment: &Environment,
         reader: ChildReader,
-        sandbox: Level,
+        sandbox: SandboxLevel,
     ) -> Result<Self, DemoError> {
         let began = Instant::now();
         let folder = tempfile::tempdir().map_err(set_up)?;
-        let forge = FakeForge::start(truing_fakes::forge::Options::default()).await?;
+        let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
         forge.token(TOKEN, LOGIN);
         let (version, code) = FIRST;
         let registry = FakeRegistry::start().await.map_err(set_up)?;
-        registry.list(Kind::Pypi, PACKAGE, &[(version, &[(THEIRS, code)])]).map_err(set_up)?;
+        registry.list(FakeRegistryKind::Pypi, PACKAGE, &[(version, &[(THEIRS, code)])]).map_err(set_up)?;
         let repo = forge.create_repository(OWNER, NAME, project(code)).await?;
         repo.permit(LOGIN, "write").await?;
         repo.permit(WRITER, "write").await?;
-        let model = FakeModel::start(Script::default()).await.map_err(set_up)?;
+        let model = FakeModel::start(ModelScript::default()).await.map_err(set_up)?;
         let text = config(folder.path(), forge.base_url(), model.url());
         std::fs::write(folder.path().join(CONFIG), text).map_err(set_up)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
@@ -208,11 +208,13 @@ impl Story {
     /// [`DemoError`], or the caller's own, with which nothing can be told.
     pub async fn play<E: From<DemoError>>(
         &mut self,
-        mut tell: impl FnMut(Event<'_>) -> Result<(), E>,
-    ) -> Result<Report, E> {
+        mut tell: impl FnMut(SyncDemoEvent<'_>) -> Result<(), E>,
+    ) -> Result<SyncDemoReport, E> {
         let mut releases = vec![FIRST];
-        for Scene { title, release, acts } in if self.sandbox == Level::Full { PORTED } else { UNPORTED } {
-            tell(Event::Scene(title))?;
+        for DemoSection { title, release, acts } in
+            if self.sandbox == SandboxLevel::Full { PORTED } else { UNPORTED }
+        {
+            tell(SyncDemoEvent::Scene(title))?;
             releases.extend(*release);
             let files: Vec<_> = releases.iter().map(|(_, code)| [(THEIRS, *code)]).collect();
             let listed: Vec<_> = releases
@@ -220,14 +222,14 @@ impl Story {
                 .zip(&files)
                 .map(|((version, _), files)| (*version, files.as_slice()))
                 .collect();
-            self.registry.list(Kind::Pypi, PACKAGE, &listed).map_err(set_up)?;
+            self.registry.list(FakeRegistryKind::Pypi, PACKAGE, &listed).map_err(set_up)?;
             for act in *acts {
                 if let Some(person) = self.act(*act).await? {
-                    tell(Event::Person(person))?;
+                    tell(SyncDemoEvent::Person(person))?;
                 } else if let Some((scheduled, expected)) = act.run() {
                     self.run(scheduled, expected).await?;
                     if let Some(ran) = self.runs.last() {
-                        tell(Event::Ran(ran))?;
+                        tell(SyncDemoEvent::Ran(ran))?;
                     }
                 }
             }
@@ -236,35 +238,35 @@ impl Story {
     }
 
     /// What somebody does beside the runs, in words.
-    async fn act(&self, act: Act) -> Result<Option<String>, DemoError> {
+    async fn act(&self, act: DemoStep) -> Result<Option<String>, DemoError> {
         match act {
-            Act::Run(_) | Act::Scheduled(_) => Ok(None),
-            Act::Model(work) => {
-                self.model.play(Script::of(plot::answers(work)));
+            DemoStep::Run(_) | DemoStep::Scheduled(_) => Ok(None),
+            DemoStep::Model(work) => {
+                self.model.play(ModelScript::of(plot::answers(work)));
                 Ok(None)
             }
-            Act::PortUnasked => {
+            DemoStep::PortUnasked => {
                 let text = std::fs::read_to_string(self.config()).map_err(set_up)?;
                 let text = text.replace(NO_CODE, "mode = \"code\"");
                 std::fs::write(self.config(), text).map_err(set_up)?;
                 Ok(None)
             }
-            Act::Protect => {
+            DemoStep::Protect => {
                 self.repo.protect(BRANCH).await?;
                 Ok(None)
             }
-            Act::Unprotect => {
+            DemoStep::Unprotect => {
                 self.repo.unprotect(BRANCH).await?;
                 Ok(None)
             }
-            Act::Merge => {
+            DemoStep::Merge => {
                 let open = self.pulls().await.into_iter().find(|(_, pull)| pull.open && !pull.draft);
                 let (number, pull) = open.ok_or_else(|| set_up("no pull request is open"))?;
                 self.repo.merge(number, WRITER).await?;
                 self.repo.reset("main", &pull.head).await?;
                 Ok(Some(format!("merges {number}")))
             }
-            Act::Answer(answer) => {
+            DemoStep::Answer(answer) => {
                 let open = self.questions().await?.into_iter().find(|issue| issue.open);
                 let issue = open.ok_or_else(|| set_up("no question is open"))?;
                 self.repo.comment(issue.number, WRITER, answer).await?;
@@ -278,7 +280,7 @@ impl Story {
         let text = std::fs::read_to_string(self.config()).map_err(set_up)?;
         let operator = SourceFile { name: CONFIG.into(), folder: self.folder.path().to_owned(), text };
         let config = Config::resolve(&self.environment, Some(&operator), &[]).map_err(set_up)?;
-        let run = Run { job: PACKAGE.to_owned(), to: None, dry_run: false, scheduled, record: None };
+        let run = SyncRunArgs { job: PACKAGE.to_owned(), to: None, dry_run: false, scheduled, record: None };
         let before: u64 = self.forge.calls().values().sum();
         let (_tell, told) = watch::channel(false);
         let record = Box::pin(run.record(&config, &self.environment, &self.reader, told)).await;
@@ -288,7 +290,7 @@ impl Story {
         let open = |draft: bool| pulls.iter().filter(|(_, pull)| pull.open && pull.draft == draft).count();
         let asked = questions.iter().filter(|issue| issue.open).count();
         self.doubled += [open(false), open(true), asked].iter().filter(|count| **count > 1).count();
-        self.runs.push(Ran {
+        self.runs.push(SyncDemoRun {
             release: record.detail.to.clone(),
             scheduled,
             result: record.detail.result,
@@ -303,7 +305,7 @@ impl Story {
         Ok(())
     }
 
-    async fn report(&self) -> Result<Report, DemoError> {
+    async fn report(&self) -> Result<SyncDemoReport, DemoError> {
         let (pulls, questions) = (self.pulls().await, self.questions().await?);
         let drafts = |pull: &PullView| pull.title.ends_with("(in progress)");
         let open_drafts = pulls.iter().filter(|(_, pull)| drafts(pull) && pull.open).count();
@@ -311,7 +313,7 @@ impl Story {
             .map_err(set_up)?;
         let jobs = store.jobs().await.map_err(set_up)?;
         let job = jobs.first().ok_or_else(|| set_up("nothing is remembered of the job"))?;
-        Ok(Report {
+        Ok(SyncDemoReport {
             sandbox: self.sandbox,
             unexpected: self.runs.iter().filter(|ran| ran.result != ran.expected).count(),
             runs: self.runs.clone(),
@@ -321,7 +323,7 @@ impl Story {
             doubled: self.doubled,
             left_open: open_drafts + questions.iter().filter(|issue| issue.open).count(),
             breaker: job.1.breaker_state(),
-            model: Asked::of(&self.model)?,
+            model: DemoModelUsage::of(&self.model)?,
             seconds: (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         })
     }
@@ -343,13 +345,13 @@ impl Story {
 }
 
 /// The project at the beginning, which was made for this code.
-fn project(code: &str) -> Commit {
+fn project(code: &str) -> CommitBuilder {
     let (one, other) = code.split_once("\n\n\n").unwrap_or((code, ""));
     let digests = [digest(&format!("{one}\n")), digest(other)];
     let pinned: Vec<String> =
         MANIFEST.iter().zip(digests).map(|(name, digest)| format!("  {}", line(name, &digest))).collect();
     let requires = "[project]\nname = \"spokes\"\ndependencies = [\n    \"rim>=1.0.0,<1.0.1\",\n]\n";
-    Commit::new("Begin")
+    CommitBuilder::new("Begin")
         .write("pyproject.toml", requires)
         .write("upstream.json", format!("{{\n{}\n}}\n", pinned.join(",\n")))
         .write(OURS, plot::counterpart(code))
@@ -374,17 +376,17 @@ fn config(folder: &Path, forge: &str, model: &str) -> String {
 }
 
 /// What people see of a run.
-fn shown(record: &Record, pulls: &[(u64, PullView)], questions: &[IssueView]) -> Option<Shown> {
+fn shown(record: &SyncRecord, pulls: &[(u64, PullView)], questions: &[IssueView]) -> Option<PublishedItem> {
     let number = |url: &str| url.rsplit('/').next()?.parse::<u64>().ok();
     if let Some(pull) = &record.detail.pull {
         let (number, view) = pulls.iter().find(|(known, _)| Some(*known) == number(&pull.url))?;
         let what = match pull.kind {
-            PullKind::Final => What::PullRequest,
-            PullKind::Wip => What::Draft,
+            JobPullKind::Final => PublishedItemKind::PullRequest,
+            JobPullKind::Wip => PublishedItemKind::Draft,
         };
-        return Some(Shown { what, number: *number, title: view.title.clone() });
+        return Some(PublishedItem { what, number: *number, title: view.title.clone() });
     }
     let asked = number(record.detail.question.as_ref()?)?;
     let issue = questions.iter().find(|issue| issue.number == asked)?;
-    Some(Shown { what: What::Issue, number: asked, title: issue.title.clone() })
+    Some(PublishedItem { what: PublishedItemKind::Issue, number: asked, title: issue.title.clone() })
 }

@@ -4,38 +4,38 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use truing_agent::cli::{Cli, Unusable};
-use truing_agent::native::Limits;
-use truing_agent::runtime::Runtime as Conversation;
+use truing_agent::cli::{ClaudeCli, ClaudeCliError};
+use truing_agent::native::RunLimits;
+use truing_agent::runtime::AgentRuntime as Conversation;
 use truing_agent::sandbox::SandboxError;
 use truing_config::environment::Environment;
 use truing_config::model::ProviderKind;
-use truing_config::problem::{ConfigError, Origin};
+use truing_config::problem::{ConfigError, ValueOrigin};
 use truing_config::sync::JobConfig;
-use truing_config::{Config, Runtime, SkillsDir, layer};
-use truing_core::port::Gate;
-use truing_core::secret::Secret;
+use truing_config::{Config, ConfiguredRuntime, SkillsDir, layer};
+use truing_core::port::WriteGate;
+use truing_core::secret::SecretString;
 #[cfg(feature = "demo")]
 use truing_core::switch::RepositoryRef;
 use truing_git::programs::NOT_FOUND;
-use truing_loops::agent::{Agent, ContextSources, ModelUse};
-use truing_loops::budget::Budgets;
+use truing_loops::agent::{ContextSources, ModelAgent, ModelUse};
+use truing_loops::budget::BudgetLimits;
 use truing_loops::machine::SystemClock;
 use truing_loops::run_gate::{RunGate, SwitchReader};
-use truing_loops::sync::port::Porter;
-use truing_model::cassette::{Cassette, Hide, Recording, Tape};
-use truing_model::gateway::{Gateway, Patience};
-use truing_model::price::Prices;
+use truing_loops::sync::port::MigrationAgent;
+use truing_model::cassette::{Cassette, CassetteMode, CassetteRecording, SecretRedactor};
+use truing_model::gateway::{ModelGateway, ProviderTimeouts};
+use truing_model::price::ModelPrices;
 #[cfg(feature = "demo")]
-use truing_model::provider::Login;
-use truing_model::provider::{Provider, ProviderError};
-use truing_model::wire::Wire;
+use truing_model::provider::ProviderCredentials;
+use truing_model::provider::{ModelProvider, ProviderError};
+use truing_model::wire::WireFormat;
 use truing_reader::redact::redact;
 use truing_service::worker::STEP_TIME;
 use truing_store::Store;
 
-use super::provider::{self, Way};
-use super::role::Role;
+use super::provider::{self, PricedProvider};
+use super::role::ModelRole;
 use super::{bad_pattern, child_reader, prompts};
 use crate::cli::error::CliError;
 
@@ -50,59 +50,63 @@ pub fn native(
     config: &Config,
     environment: &Environment,
     ledger: Store,
-    role: Role,
-) -> Result<Agent, CliError> {
+    role: ModelRole,
+) -> Result<ModelAgent, CliError> {
     let config = &of_role(config, role);
     let ways = (ready(config, environment, role)?, fallback(config, environment, role)?);
     super::conceal::conceal(config, environment);
     let runtime = runtime(config, environment, role)?;
     let (servers, own_tools) = super::mcp::servers(config, environment, &ledger)?;
     let agent = agent(config, ledger, runtime, (ways, role))?;
-    Ok(Agent { servers, own_tools, ..agent })
+    Ok(ModelAgent { servers, own_tools, ..agent })
 }
 
 /// Could the model that the configuration names be asked? Nothing is sent.
 ///
 /// # Errors
 /// As [`native`].
-pub fn is_ready(config: &Config, environment: &Environment, role: Role) -> Result<(), CliError> {
+pub fn is_ready(config: &Config, environment: &Environment, role: ModelRole) -> Result<(), CliError> {
     let config = &of_role(config, role);
     ready(config, environment, role)?;
     fallback(config, environment, role).map(drop)
 }
 
 /// With the model of this work in the place of `[model]`. A fixer's, and one that is checked, are placed by the caller.
-fn of_role(config: &Config, role: Role) -> Config {
+fn of_role(config: &Config, role: ModelRole) -> Config {
     let roles = &config.roles;
     let name = match role {
-        Role::Reviewer => &roles.reviewer,
-        Role::Auditor => &roles.auditor,
-        Role::Porter => &roles.porter,
-        Role::Fixer | Role::Checker => return config.clone(),
+        ModelRole::Reviewer => &roles.reviewer,
+        ModelRole::Auditor => &roles.auditor,
+        ModelRole::Porter => &roles.porter,
+        ModelRole::Fixer | ModelRole::Checker => return config.clone(),
     };
     config.with_named_model(name.as_ref())
 }
 
 /// The way to the model, if nothing that other programs say is against it.
-fn ready(config: &Config, environment: &Environment, role: Role) -> Result<Way, CliError> {
+fn ready(config: &Config, environment: &Environment, role: ModelRole) -> Result<PricedProvider, CliError> {
     judge(config, environment, role)?;
     provider::way(config, environment, role)
 }
 
 /// The way to the model's fallback, and the name that outcomes have for it.
-fn fallback(config: &Config, environment: &Environment, role: Role) -> Result<Option<Fallback>, CliError> {
+fn fallback(
+    config: &Config,
+    environment: &Environment,
+    role: ModelRole,
+) -> Result<Option<ConfiguredFallback>, CliError> {
     let named = config.model.fallback.as_ref().and_then(|name| Some((name, config.models.get(name)?)));
     let Some((name, model)) = named else { return Ok(None) };
     let way = provider::way(&config.with_model(model.clone()), environment, role)?;
     let name = format!("{name}: {}", model.provider.as_str());
-    Ok(Some(Fallback { name, model: model.name.clone(), way }))
+    Ok(Some(ConfiguredFallback { name, model: model.name.clone(), way }))
 }
 
 /// The provider that is asked while the first is not available.
-struct Fallback {
+struct ConfiguredFallback {
     name: String,
     model: String,
-    way: Way,
+    way: PricedProvider,
 }
 
 /// The same, recorded in a file that must not be there yet.
@@ -114,21 +118,26 @@ pub async fn recorded(
     environment: &Environment,
     ledger: Store,
     file: &Path,
-) -> Result<(Agent, Arc<Recording>), CliError> {
-    let agent = native(config, environment, ledger, Role::Reviewer)?;
-    let config = &of_role(config, Role::Reviewer);
-    let mut secrets = ready(config, environment, Role::Reviewer)?.secrets;
+) -> Result<(ModelAgent, Arc<CassetteRecording>), CliError> {
+    let agent = native(config, environment, ledger, ModelRole::Reviewer)?;
+    let config = &of_role(config, ModelRole::Reviewer);
+    let mut secrets = ready(config, environment, ModelRole::Reviewer)?.secrets;
     secrets.extend(
-        fallback(config, environment, Role::Reviewer)?.into_iter().flat_map(|other| other.way.secrets),
+        fallback(config, environment, ModelRole::Reviewer)?.into_iter().flat_map(|other| other.way.secrets),
     );
-    let hide = Hide { secrets, redact };
-    let recording = Recording::create(file, hide).await.map_err(|error| {
+    let hide = SecretRedactor { secrets, redact };
+    let recording = CassetteRecording::create(file, hide).await.map_err(|error| {
         CliError::usage("cassette", error.to_string())
             .hint("a cassette is never written over: name a new folder")
     })?;
     // What is played has no servers, and has to ask the same.
     Ok((
-        Agent { tape: Tape::Record(recording.clone()), servers: Vec::new(), own_tools: Vec::new(), ..agent },
+        ModelAgent {
+            tape: CassetteMode::Record(recording.clone()),
+            servers: Vec::new(),
+            own_tools: Vec::new(),
+            ..agent
+        },
         recording,
     ))
 }
@@ -137,15 +146,15 @@ pub async fn recorded(
 ///
 /// # Errors
 /// Exit 2 for a file that is no cassette.
-pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<Agent, CliError> {
-    let config = &of_role(config, Role::Reviewer);
-    let hide = Hide { secrets: Vec::new(), redact };
+pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<ModelAgent, CliError> {
+    let config = &of_role(config, ModelRole::Reviewer);
+    let hide = SecretRedactor { secrets: Vec::new(), redact };
     let cassette = Cassette::read(file, hide).map_err(|error| {
         CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
     })?;
     let way = provider::nobody().map_err(|error| CliError::failed("model", error.to_string()))?;
-    let agent = agent(config, ledger, Conversation::Native, ((way, None), Role::Reviewer))?;
-    Ok(Agent { tape: Tape::Play(cassette), ..agent })
+    let agent = agent(config, ledger, Conversation::Native, ((way, None), ModelRole::Reviewer))?;
+    Ok(ModelAgent { tape: CassetteMode::Play(cassette), ..agent })
 }
 
 /// The way to a scripted model at this address, and what it is called. What it costs is for nobody to pay.
@@ -153,50 +162,56 @@ pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<Agent, CliE
 /// # Errors
 /// Exit 3 if it cannot be asked.
 #[cfg(feature = "demo")]
-pub fn scripted(address: &str, key: &str, ledger: Store) -> Result<(Gateway, String), CliError> {
-    let prices = Prices::builtin().map_err(|error| CliError::failed("prices", error.to_string()))?;
+pub fn scripted(address: &str, key: &str, ledger: Store) -> Result<(ModelGateway, String), CliError> {
+    let prices = ModelPrices::builtin().map_err(|error| CliError::failed("prices", error.to_string()))?;
     let model = prices.all().next().map(|(model, _)| model.to_owned()).unwrap_or_default();
-    let provider = Provider::new(address, Login::Key(Secret::new(key)));
+    let provider = ModelProvider::new(address, ProviderCredentials::Key(SecretString::new(key)));
     let gateway = provider.and_then(|provider| gateway(provider, prices, ledger));
     Ok((gateway.map_err(|error| CliError::failed("model", error.to_string()))?, model))
 }
 
-fn gateway(provider: Provider, prices: Prices, ledger: Store) -> Result<Gateway, ProviderError> {
+fn gateway(
+    provider: ModelProvider,
+    prices: ModelPrices,
+    ledger: Store,
+) -> Result<ModelGateway, ProviderError> {
     let common = ledger.common();
     let patience = match provider.wire() {
-        Wire::Chat(_) => Patience::of_chat(),
-        Wire::Messages => Patience::default(),
+        WireFormat::Chat(_) => ProviderTimeouts::of_chat(),
+        WireFormat::Messages => ProviderTimeouts::default(),
         #[cfg(feature = "aws")]
-        Wire::Bedrock(_) => Patience::default(),
+        WireFormat::Bedrock(_) => ProviderTimeouts::default(),
     };
-    Gateway::new(provider, prices, Arc::new(ledger), (Arc::new(SystemClock), common), patience)
+    ModelGateway::new(provider, prices, Arc::new(ledger), (Arc::new(SystemClock), common), patience)
 }
 
 fn agent(
     config: &Config,
     ledger: Store,
     runtime: Conversation,
-    ((way, fallback), role): ((Way, Option<Fallback>), Role),
-) -> Result<Agent, CliError> {
+    ((way, fallback), role): ((PricedProvider, Option<ConfiguredFallback>), ModelRole),
+) -> Result<ModelAgent, CliError> {
     let wrong = |error: ProviderError| role.refused("model", format!("[{}]: {error}", config.model.section));
-    let to = |way: Way| gateway(way.provider, way.prices, ledger.clone()).map_err(wrong);
+    let to = |way: PricedProvider| gateway(way.provider, way.prices, ledger.clone()).map_err(wrong);
     let gateway = match fallback {
-        Some(Fallback { name, model, way: other }) => to(way)?.with_fallback(name, to(other)?, model),
+        Some(ConfiguredFallback { name, model, way: other }) => {
+            to(way)?.with_fallback(name, to(other)?, model)
+        }
         None => to(way)?,
     };
-    Ok(Agent {
+    Ok(ModelAgent {
         runtime,
         gateway,
         ledger: ledger.as_record_store(),
         model: config.model.name.clone(),
-        budgets: Budgets::new(config).map_err(bad_pattern)?,
+        budgets: BudgetLimits::new(config).map_err(bad_pattern)?,
         prompts: prompts(&config.prompts)?,
         sources: sources(&config.review.skills_dir)?.with_specialists(config.review.tiers.may_be_deep()),
-        limits: Limits { turns: config.review.max_turns, ..Limits::default() },
+        limits: RunLimits { turns: config.review.max_turns, ..RunLimits::default() },
         reader: child_reader(&config.rules, &config.sandbox)?,
         servers: Vec::new(),
         own_tools: Vec::new(),
-        tape: Tape::None,
+        tape: CassetteMode::None,
     })
 }
 
@@ -216,18 +231,18 @@ fn sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
 
 /// What holds the conversation. Where no model is configured to review, one that works for another loop is asked by this
 /// process.
-fn runtime(config: &Config, environment: &Environment, role: Role) -> Result<Conversation, CliError> {
+fn runtime(config: &Config, environment: &Environment, role: ModelRole) -> Result<Conversation, CliError> {
     // A question of one word is no conversation, and needs no other program.
-    if role == Role::Checker {
+    if role == ModelRole::Checker {
         return Ok(Conversation::Native);
     }
     match config.review.runtime {
-        Runtime::Rules | Runtime::Native => Ok(Conversation::Native),
-        Runtime::Cli => {
+        ConfiguredRuntime::Rules | ConfiguredRuntime::Native => Ok(Conversation::Native),
+        ConfiguredRuntime::Cli => {
             let version = &config.review.claude_version;
             let program = located(&config.review.claude, environment);
             let cli = program.and_then(|program| {
-                Cli::new(
+                ClaudeCli::new(
                     &program,
                     version,
                     config.review.claude_start,
@@ -248,36 +263,36 @@ fn runtime(config: &Config, environment: &Environment, role: Role) -> Result<Con
 /// Exit 2 if not, and exit 3 if there is no sandbox for it.
 #[cfg(feature = "demo")]
 pub fn can_converse(config: &Config, environment: &Environment) -> Result<(), CliError> {
-    runtime(config, environment, Role::Reviewer).map(drop)
+    runtime(config, environment, ModelRole::Reviewer).map(drop)
 }
 
 /// A program by its name: a path, or where `PATH` has it first, outside of what is reviewed.
-fn located(name: &str, environment: &Environment) -> Result<PathBuf, Unusable> {
+fn located(name: &str, environment: &Environment) -> Result<PathBuf, ClaudeCliError> {
     if name.contains('/') {
         return Ok(name.into());
     }
-    let missing = || Unusable::Missing {
+    let missing = || ClaudeCliError::Missing {
         program: name.into(),
         why: std::io::Error::new(ErrorKind::NotFound, NOT_FOUND),
     };
     super::programs::programs(environment).find(Path::new(name)).ok_or_else(missing)
 }
 
-fn unusable(error: &Unusable, version: &str, role: Role) -> CliError {
+fn unusable(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliError {
     let told = role.refused("claude", format!("the runtime \"cli\": {error}"));
     let install = format!("install it: npm install --global @anthropic-ai/claude-code@{version}");
     match error {
-        Unusable::Missing { .. } => told.hint(install).hint("or say where it is: `review.claude`"),
-        Unusable::Version { found, .. } => {
+        ClaudeCliError::Missing { .. } => told.hint(install).hint("or say where it is: `review.claude`"),
+        ClaudeCliError::Version { found, .. } => {
             told.hint(install).hint(format!("or allow this one: review.claude_version = \"{found}\""))
         }
-        Unusable::Silent { .. } => told
+        ClaudeCliError::Silent { .. } => told
             .hint("`review.claude` is to name the program itself, not a script that starts it: npm has it in the package claude-code-linux-x64")
             .hint(install),
-        Unusable::Sandbox(SandboxError::TooWeak { .. }) => {
+        ClaudeCliError::Sandbox(SandboxError::TooWeak { .. }) => {
             CliError::failed("sandbox_weak", format!("the runtime \"cli\": {error}")).hint("allow user namespaces, or review with `--runtime native`")
         }
-        Unusable::Sandbox(_) => told.hint("`truing sandbox check` tells what this machine allows"),
+        ClaudeCliError::Sandbox(_) => told.hint("`truing sandbox check` tells what this machine allows"),
     }
 }
 
@@ -286,11 +301,15 @@ fn unusable(error: &Unusable, version: &str, role: Role) -> CliError {
 ///
 /// # Errors
 /// As [`native`].
-pub fn served(config: &Config, environment: &Environment, ledger: Store) -> Result<Option<Agent>, CliError> {
+pub fn served(
+    config: &Config,
+    environment: &Environment,
+    ledger: Store,
+) -> Result<Option<ModelAgent>, CliError> {
     match config.review.runtime {
-        Runtime::Rules => Ok(None),
-        Runtime::Native | Runtime::Cli => {
-            let mut agent = native(config, environment, ledger, Role::Reviewer)?;
+        ConfiguredRuntime::Rules => Ok(None),
+        ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {
+            let mut agent = native(config, environment, ledger, ModelRole::Reviewer)?;
             // A step that took all of its time would be over before it had told anybody.
             agent.limits.time = STEP_TIME * SHARE / 100;
             Ok(Some(agent))
@@ -299,12 +318,12 @@ pub fn served(config: &Config, environment: &Environment, ledger: Store) -> Resu
 }
 
 /// A model for a review of this repository that no slot belongs to.
-pub fn model_use(agent: &Agent, repository: RepositoryRef) -> ModelUse<'_> {
+pub fn model_use(agent: &ModelAgent, repository: RepositoryRef) -> ModelUse<'_> {
     ModelUse { agent, gate: run_gate(agent, repository) }
 }
 
 /// The gate of a run in this repository that no slot belongs to.
-pub fn run_gate(agent: &Agent, repository: RepositoryRef) -> Arc<dyn Gate> {
+pub fn run_gate(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn WriteGate> {
     let switches = SwitchReader::new(agent.ledger.clone(), Arc::new(SystemClock));
     Arc::new(RunGate::of_run(&switches, repository))
 }
@@ -319,11 +338,11 @@ pub fn porter(
     environment: &Environment,
     ledger: &Store,
     job: &JobConfig,
-) -> Result<Option<Porter>, CliError> {
+) -> Result<Option<MigrationAgent>, CliError> {
     let porter = || {
         let verify = &config.verify;
-        Ok::<_, CliError>(Porter {
-            agent: native(config, environment, ledger.clone(), Role::Porter)?,
+        Ok::<_, CliError>(MigrationAgent {
+            agent: native(config, environment, ledger.clone(), ModelRole::Porter)?,
             programs: verify.programs.clone(),
             policy: super::policy::porter(config)?,
         })
@@ -339,7 +358,7 @@ pub fn porter(
 }
 
 /// What is wrong with variables of other programs, which count for nothing as long as no model is asked.
-fn judge(config: &Config, environment: &Environment, role: Role) -> Result<(), CliError> {
+fn judge(config: &Config, environment: &Environment, role: ModelRole) -> Result<(), CliError> {
     let chosen: Vec<_> =
         layer::USE.into_iter().filter(|(variable, _)| layer::is_on(environment, variable)).collect();
     match chosen.as_slice() {
@@ -359,7 +378,7 @@ fn judge(config: &Config, environment: &Environment, role: Role) -> Result<(), C
         }
     }
     let ours = config.settings().any(|(path, setting)| {
-        path == layer::BASE_URL && matches!(setting.origin, Origin::Flag(_) | Origin::Variable(_))
+        path == layer::BASE_URL && matches!(setting.origin, ValueOrigin::Flag(_) | ValueOrigin::Variable(_))
     });
     let counts = !ours && config.model.provider == ProviderKind::Anthropic;
     match layer::wrong_address(environment).filter(|_| counts) {

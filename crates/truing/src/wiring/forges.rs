@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use truing_config::environment::Environment;
-use truing_config::login::Login;
-use truing_config::secret::Secret;
+use truing_config::login::ForgeLogin;
+use truing_config::secret::SecretSource;
 use truing_config::{Config, ForgeConfig, ForgeKind, StorePlace};
-use truing_core::id::Span;
-use truing_forge::Server;
+use truing_core::id::TimeSpan;
+use truing_forge::AnyForgeServer;
 use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketError, BitbucketOptions};
-use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, Marker};
-use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions};
+use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, MarkerForm};
+use truing_forge::github::{AppKey, GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_loops::machine::SystemClock;
 use url::Url;
@@ -23,7 +23,7 @@ use crate::cli::error::CliError;
 pub(crate) const MARKER_KEY: &str = "marker.key";
 
 /// What is configured of one forge, and where it keeps what is its own.
-struct Configured<'a> {
+struct ConfiguredForge<'a> {
     name: &'a str,
     forge: &'a ForgeConfig,
     environment: &'a Environment,
@@ -42,25 +42,25 @@ pub(super) fn server(
     config: &Config,
     environment: &Environment,
     folder: &Path,
-) -> Result<Server, CliError> {
+) -> Result<AnyForgeServer, CliError> {
     let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
-    let configured = Configured { name, forge, environment, folder, is_shared };
+    let configured = ConfiguredForge { name, forge, environment, folder, is_shared };
     let clock = Arc::new(SystemClock);
     let wrong = |error: BitbucketError| CliError::usage("forge", error.to_string());
     match forge.kind {
-        ForgeKind::Github => configured.github().map(Server::from),
+        ForgeKind::Github => configured.github().map(AnyForgeServer::from),
         ForgeKind::Bitbucket => {
             let options = configured.bitbucket(BITBUCKET_CLOUD.marker)?;
-            BitbucketCloud::new(options, clock).map(Server::from).map_err(wrong)
+            BitbucketCloud::new(options, clock).map(AnyForgeServer::from).map_err(wrong)
         }
         ForgeKind::BitbucketDc => {
             let options = configured.bitbucket(BITBUCKET_DC.marker)?;
-            BitbucketDataCenter::new(options, clock).map(Server::from).map_err(wrong)
+            BitbucketDataCenter::new(options, clock).map(AnyForgeServer::from).map_err(wrong)
         }
     }
 }
 
-impl Configured<'_> {
+impl ConfiguredForge<'_> {
     fn wrong(&self, what: &str, error: &dyn std::fmt::Display) -> CliError {
         CliError::usage("forge", format!("forge.{}.{what}: {error}", self.name))
     }
@@ -69,29 +69,29 @@ impl Configured<'_> {
         Url::parse(text).map_err(|error| self.wrong(what, &error))
     }
 
-    fn token(&self, token: &Secret, hint: &str) -> Result<truing_forge::Secret, CliError> {
+    fn token(&self, token: &SecretSource, hint: &str) -> Result<truing_forge::SecretString, CliError> {
         let token = token.read(self.environment).map_err(|error| self.wrong("token", &error).hint(hint))?;
-        Ok(truing_forge::Secret::new(token.expose()))
+        Ok(truing_forge::SecretString::new(token.expose()))
     }
 
-    fn settle(&self) -> Span {
-        Span(i64::try_from(self.forge.settle.as_millis()).unwrap_or(i64::MAX))
+    fn settle(&self) -> TimeSpan {
+        TimeSpan(i64::try_from(self.forge.settle.as_millis()).unwrap_or(i64::MAX))
     }
 
     fn github(&self) -> Result<GitHub, CliError> {
         let forge = self.forge;
         let credentials = match &forge.login {
-            Login::Token(token) => Credentials::Token(self.token(
+            ForgeLogin::Token(token) => GitHubCredentials::Token(self.token(
                 token,
                 "set it to a token that may read code and write pull request comments (with `gh`: `export \
                  GITHUB_TOKEN=$(gh auth token)`); or log in as a GitHub App, with `app_id` and `private_key`",
             )?),
-            Login::App { id, key } => {
+            ForgeLogin::App { id, key } => {
                 let hint = "put the private key there that the App's settings page gives out, a file that ends in .pem";
                 let wrong = |error: &dyn std::fmt::Display| self.wrong("private_key", error).hint(hint);
                 let pem = key.read(self.environment).map_err(|error| wrong(&error))?;
                 let key = AppKey::from_pem(pem.expose()).map_err(|error| wrong(&error))?;
-                Credentials::App { id: *id, key }
+                GitHubCredentials::App { id: *id, key }
             }
         };
         let options = GitHubOptions {
@@ -108,16 +108,16 @@ impl Configured<'_> {
     }
 
     /// The options of either Bitbucket, whose markers are written in this form.
-    fn bitbucket(&self, marker: Marker) -> Result<BitbucketOptions, CliError> {
+    fn bitbucket(&self, marker: MarkerForm) -> Result<BitbucketOptions, CliError> {
         let forge = self.forge;
         let token = match &forge.login {
-            Login::Token(token) => self.token(
+            ForgeLogin::Token(token) => self.token(
                 token,
                 "set it to an access token that may write pull requests; of Bitbucket Cloud an API token does, too, with \
                  `email`",
             )?,
             // The configuration refuses it.
-            Login::App { .. } => return Err(self.wrong("app_id", &"only GitHub has Apps")),
+            ForgeLogin::App { .. } => return Err(self.wrong("app_id", &"only GitHub has Apps")),
         };
         Ok(BitbucketOptions {
             name: self.name.to_owned(),
@@ -139,9 +139,9 @@ impl Configured<'_> {
         let markers = match &forge.marker_key {
             None => MarkerKeys::load_or_create(&folder.join(MARKER_KEY)),
             // A machine without the file would sign with a key of its own.
-            Some(Secret::File(path)) if *is_shared => MarkerKeys::load(path),
-            Some(Secret::File(path)) => MarkerKeys::load_or_create(path),
-            Some(secret @ (Secret::Env(_) | Secret::Plain(_))) => {
+            Some(SecretSource::File(path)) if *is_shared => MarkerKeys::load(path),
+            Some(SecretSource::File(path)) => MarkerKeys::load_or_create(path),
+            Some(secret @ (SecretSource::Env(_) | SecretSource::Plain(_))) => {
                 let key = secret.read(environment).map_err(|error| self.wrong("marker_key", &error))?;
                 Ok(MarkerKeys::of_text(key.expose()))
             }
@@ -151,11 +151,11 @@ impl Configured<'_> {
                 .hint(format!("put the key file back from a backup, or name it in `forge.{name}.marker_key`; a new key, by which no former comment is recognised: openssl rand -hex 32"))
         })?;
         let former = forge.previous_marker_keys.iter().map(|secret| match secret {
-            Secret::File(path) => MarkerKeys::load(path).map_err(|error| {
+            SecretSource::File(path) => MarkerKeys::load(path).map_err(|error| {
                 CliError::failed("marker_key", error.to_string())
                     .hint(format!("see `forge.{name}.previous_marker_keys` in `truing config schema`"))
             }),
-            Secret::Env(_) | Secret::Plain(_) => {
+            SecretSource::Env(_) | SecretSource::Plain(_) => {
                 let key =
                     secret.read(environment).map_err(|error| self.wrong("previous_marker_keys", &error))?;
                 Ok(MarkerKeys::of_text(key.expose()))
@@ -174,7 +174,7 @@ pub(super) fn records_markers(
     let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
     let mut keyed = config.forges.iter().filter(|(_, forge)| is_shared && forge.marker_key.is_some());
     if let Some((name, forge)) = keyed.next() {
-        return Configured { name, forge, environment, folder, is_shared }.markers();
+        return ConfiguredForge { name, forge, environment, folder, is_shared }.markers();
     }
     MarkerKeys::load_or_create(&folder.join(MARKER_KEY))
         .map_err(|error| CliError::failed("marker_key", error.to_string()))

@@ -9,40 +9,40 @@ use truing_config::environment::Environment;
 use truing_config::sync::JobConfig;
 use truing_loops::reader::ChildReader;
 use truing_loops::sync::job::SyncJob;
-use truing_loops::sync::port::Porter;
+use truing_loops::sync::port::MigrationAgent;
 use truing_service::ServiceContext;
-use truing_service::calendar::Calendar;
+use truing_service::calendar::JobCalendar;
 use truing_service::jobs::JobRun;
 use truing_store::Store;
-use truing_upstream::archives::Archives;
-use truing_upstream::index::Index;
-use truing_upstream::own::User;
+use truing_upstream::archives::ArchiveFolder;
+use truing_upstream::index::PackageIndex;
+use truing_upstream::own::UserEnvironment;
 
 use super::{agent, mirrors, verify};
 use crate::cli::error::CliError;
 
 /// The needs of the jobs of a server beside its context: an index each, and where archives are.
 #[derive(Debug)]
-pub struct Calendars<'a> {
-    jobs: Vec<Served<'a>>,
+pub struct ScheduledJobs<'a> {
+    jobs: Vec<ScheduledJob<'a>>,
     mirrors: PathBuf,
-    archives: Archives,
+    archives: ArchiveFolder,
     heartbeat: Duration,
     reader: ChildReader,
 }
 
 /// A job, and what is its own.
 #[derive(Debug)]
-struct Served<'a> {
+struct ScheduledJob<'a> {
     name: &'a String,
     job: &'a JobConfig,
-    index: Index,
-    porter: Option<Porter>,
+    index: PackageIndex,
+    porter: Option<MigrationAgent>,
     locker: Option<Verifier>,
     verifier: Option<Verifier>,
 }
 
-impl<'a> Calendars<'a> {
+impl<'a> ScheduledJobs<'a> {
     /// Those that have a pattern.
     ///
     /// # Errors
@@ -68,18 +68,25 @@ impl<'a> Calendars<'a> {
             let porter = agent::porter(config, environment, store, job)?;
             let locker = verify::locker(&config.verify, environment, job)?;
             let verifier = verify::checker(&config.verify, environment)?;
-            jobs.push(Served { name, job, index: index_of(job, environment)?, porter, locker, verifier });
+            jobs.push(ScheduledJob {
+                name,
+                job,
+                index: index_of(job, environment)?,
+                porter,
+                locker,
+                verifier,
+            });
         }
         let folder = config.store.folder()?;
         // Where nothing is to be kept nothing is looked for.
         let archives = if jobs.is_empty() { folder.to_owned() } else { archives_folder(environment)? };
         let (mirrors, heartbeat) = (mirrors(folder), config.server.heartbeat);
-        Ok(Self { jobs, mirrors, archives: Archives::new(archives), heartbeat, reader })
+        Ok(Self { jobs, mirrors, archives: ArchiveFolder::new(archives), heartbeat, reader })
     }
 
     /// When they run.
-    pub fn calendar<'b>(&'b self, context: &'b ServiceContext) -> Calendar<'b> {
-        let run = |Served { name, job, index, porter, locker, verifier }: &'b Served<'a>| {
+    pub fn calendar<'b>(&'b self, context: &'b ServiceContext) -> JobCalendar<'b> {
+        let run = |ScheduledJob { name, job, index, porter, locker, verifier }: &'b ScheduledJob<'a>| {
             let job = SyncJob {
                 name,
                 config: job,
@@ -103,18 +110,18 @@ impl<'a> Calendars<'a> {
                 heartbeat: self.heartbeat,
             })
         };
-        Calendar::new(self.jobs.iter().filter_map(run).collect())
+        JobCalendar::new(self.jobs.iter().filter_map(run).collect())
     }
 }
 
 /// The index that this user's package manager takes.
-pub(crate) fn index_of(job: &JobConfig, environment: &Environment) -> Result<Index, CliError> {
+pub(crate) fn index_of(job: &JobConfig, environment: &Environment) -> Result<PackageIndex, CliError> {
     let variable = |name: &str| environment.get(name)?.to_str().map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
-    let user = User { variable: &variable, home: home.as_deref() };
+    let user = UserEnvironment { variable: &variable, home: home.as_deref() };
     let wrong = |why: String| CliError::usage("index", why);
     let own = user.index(job.registry, &job.package).map_err(|error| wrong(error.to_string()))?;
-    let index = Index::new(job.registry, &own.address).map_err(|error| {
+    let index = PackageIndex::new(job.registry, &own.address).map_err(|error| {
         let named_by = own.named_by.as_ref().map_or(String::new(), |name| format!("{name}: "));
         wrong(format!("{named_by}{error}"))
     })?;

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use truing_agent::mcp::client::{Address, Server, Way, Within};
-use truing_agent::proxy::Place;
-use truing_agent::sandbox::{Level, at_least};
+use truing_agent::mcp::client::{InProcessServer, McpServer, ServerAddress, ServerTransport};
+use truing_agent::proxy::AllowedHost;
+use truing_agent::sandbox::{SandboxLevel, at_least};
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_config::mcp::{McpConfig, McpWay};
-use truing_config::secret::Secret;
-use truing_config::value::Value;
-use truing_core::secret::Secret as Hidden;
+use truing_config::mcp::{McpConfig, McpTransport};
+use truing_config::secret::SecretSource;
+use truing_config::value::ConfigValue;
+use truing_core::secret::SecretString as Hidden;
 use truing_loops::agent;
-use truing_service::mcp::OwnTools;
+use truing_service::mcp::OwnToolServer;
 use truing_store::Store;
 
 use super::conceal::CREDENTIALS;
@@ -31,10 +31,10 @@ pub(super) fn servers(
     config: &Config,
     environment: &Environment,
     store: &Store,
-) -> Result<(Vec<Server>, Vec<agent::OwnTools>), CliError> {
-    let is_program = |server: &McpConfig| matches!(server.way, McpWay::Program { .. });
+) -> Result<(Vec<McpServer>, Vec<agent::ToolServerFactory>), CliError> {
+    let is_program = |server: &McpConfig| matches!(server.way, McpTransport::Program { .. });
     if config.mcp.values().any(is_program) {
-        at_least(Level::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
+        at_least(SandboxLevel::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
             CliError::failed("sandbox_weak", format!("[mcp]: {error}"))
                 .hint("allow user namespaces; `truing sandbox check` tells what is stopped")
                 .hint("or run the server elsewhere, and give its `url`")
@@ -42,7 +42,7 @@ pub(super) fn servers(
     }
     let (mut servers, mut own) = (Vec::new(), Vec::new());
     for (name, McpConfig { way, tools, timeout, max_output }) in &config.mcp {
-        let server = |way| Server {
+        let server = |way| McpServer {
             name: name.clone(),
             way,
             tools: tools.iter().cloned().collect(),
@@ -50,28 +50,40 @@ pub(super) fn servers(
             most: *max_output,
         };
         match way {
-            McpWay::Program { command, read, env, hosts } => {
+            McpTransport::Program { command, read, env, hosts } => {
                 let variables = env.iter().map(|variable| handed_on(name, variable, config, environment));
-                servers.push(server(Way::Program {
+                servers.push(server(ServerTransport::Program {
                     command: command.clone(),
                     folder: super::own_folder(config)?.join(EMPTY),
                     read: folders(name, read)?,
                     variables: variables.collect::<Result<_, _>>()?,
-                    hosts: hosts.iter().map(|host| Place::public(&host.name, host.port)).collect(),
+                    hosts: hosts.iter().map(|host| AllowedHost::public(&host.name, host.port)).collect(),
                 }));
             }
-            McpWay::Http { url, token, headers } => {
-                servers.push(server(Way::Http(address(name, url, token.as_ref(), headers, environment)?)));
+            McpTransport::Http { url, token, headers } => {
+                servers.push(server(ServerTransport::Http(address(
+                    name,
+                    url,
+                    token.as_ref(),
+                    headers,
+                    environment,
+                )?)));
             }
-            McpWay::Sse { url, token, headers } => {
-                servers.push(server(Way::Sse(address(name, url, token.as_ref(), headers, environment)?)));
+            McpTransport::Sse { url, token, headers } => {
+                servers.push(server(ServerTransport::Sse(address(
+                    name,
+                    url,
+                    token.as_ref(),
+                    headers,
+                    environment,
+                )?)));
             }
-            McpWay::Forge(forge) => {
+            McpTransport::Forge(forge) => {
                 let folder = super::own_folder(config)?;
                 let at = super::client(config, forge, environment, &folder)?;
-                let tools = OwnTools {
+                let tools = OwnToolServer {
                     // Its way is known with the review.
-                    server: server(Way::Within(Within::none())),
+                    server: server(ServerTransport::Within(InProcessServer::none())),
                     forge: forge.clone(),
                     at,
                     mirrors: super::mirrors(&folder),
@@ -80,7 +92,7 @@ pub(super) fn servers(
                 };
                 own.push(Box::new(move |forge: &str, repository: &str, review: &str| {
                     tools.of_review(forge, repository, review)
-                }) as agent::OwnTools);
+                }) as agent::ToolServerFactory);
             }
         }
     }
@@ -105,8 +117,8 @@ fn handed_on(
     environment: &Environment,
 ) -> Result<(String, Hidden), CliError> {
     let wrong = |why: String| CliError::usage("mcp_variable", format!("mcp.{name}.env: {why}"));
-    let keeps = |value: &Value| {
-        value.secrets().iter().any(|secret| matches!(secret, Secret::Env(kept) if kept == variable))
+    let keeps = |value: &ConfigValue| {
+        value.secrets().iter().any(|secret| matches!(secret, SecretSource::Env(kept) if kept == variable))
     };
     let is_ours = variable.starts_with("TRUING_")
         || CREDENTIALS.contains(&variable)
@@ -128,16 +140,16 @@ fn handed_on(
 fn address(
     name: &str,
     url: &str,
-    token: Option<&Secret>,
-    headers: &BTreeMap<String, Secret>,
+    token: Option<&SecretSource>,
+    headers: &BTreeMap<String, SecretSource>,
     environment: &Environment,
-) -> Result<Address, CliError> {
-    let read = |secret: &Secret| match secret.read(environment) {
+) -> Result<ServerAddress, CliError> {
+    let read = |secret: &SecretSource| match secret.read(environment) {
         Ok(token) => Ok(Hidden::new(token.expose())),
         Err(error) => Err(CliError::usage("mcp_token", format!("mcp.{name}.token: {error}"))
             .hint("put the server's token there, or leave `token` out")),
     };
-    let mut address = Address::new(url, token.map(read).transpose()?);
+    let mut address = ServerAddress::new(url, token.map(read).transpose()?);
     for (header, secret) in headers {
         let wrong = |why: String| {
             CliError::usage("mcp_header", format!("mcp.{name}.headers.{header:?}: {why}"))

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use truing_config::Config;
-use truing_core::policy::{Policy, PolicyFile, PolicyFileError, PolicySet, ProfileName};
+use truing_core::policy::{AgentPolicy, PolicyFile, PolicyFileError, PolicySet, ProfileName};
 
 use crate::cli::error::CliError;
 
@@ -37,7 +37,7 @@ pub fn policies(config: &Config) -> Result<PolicySet, CliError> {
 ///
 /// # Errors
 /// As [`policies`].
-pub fn policy_of(config: &Config, profile: ProfileName) -> Result<Arc<Policy>, CliError> {
+pub fn policy_of(config: &Config, profile: ProfileName) -> Result<Arc<AgentPolicy>, CliError> {
     match profile {
         ProfileName::Fixer => fixer(config),
         ProfileName::Sync => porter(config),
@@ -49,7 +49,7 @@ pub fn policy_of(config: &Config, profile: ProfileName) -> Result<Arc<Policy>, C
 ///
 /// # Errors
 /// As [`policies`].
-pub fn fixer(config: &Config) -> Result<Arc<Policy>, CliError> {
+pub fn fixer(config: &Config) -> Result<Arc<AgentPolicy>, CliError> {
     let gate = config.converge.gate.iter().map(|words| ("converge.gate".to_owned(), words.clone()));
     let exact = checks(config).chain(gate).collect();
     Ok(Arc::new(policies(config)?.of_profile(ProfileName::Fixer).with_exact(exact)))
@@ -59,7 +59,7 @@ pub fn fixer(config: &Config) -> Result<Arc<Policy>, CliError> {
 ///
 /// # Errors
 /// As [`policies`].
-pub fn porter(config: &Config) -> Result<Arc<Policy>, CliError> {
+pub fn porter(config: &Config) -> Result<Arc<AgentPolicy>, CliError> {
     Ok(Arc::new(policies(config)?.of_profile(ProfileName::Sync).with_exact(checks(config).collect())))
 }
 

@@ -8,43 +8,47 @@ use truing_config::environment::Environment;
 #[cfg(feature = "aws")]
 use truing_config::model::BEDROCK_TOKEN;
 use truing_config::model::{ModelConfig, OPENAI_KEY, ProviderKind};
-use truing_config::secret::Secret as Place;
-use truing_core::secret::Secret;
-use truing_loops::budget::Priced;
+use truing_config::secret::SecretSource as Place;
+use truing_core::secret::SecretString;
+use truing_loops::budget::EffectivePrices;
 #[cfg(feature = "aws")]
-use truing_model::aws::{AwsKeys, AwsLogin, KeyChain, KeySource, Service};
+use truing_model::aws::{AwsKeys, AwsLogin, AwsService, KeyChain, KeySource};
 #[cfg(feature = "aws")]
-use truing_model::price::Price;
-use truing_model::price::Prices;
-use truing_model::provider::{Login, Provider, ProviderError};
-use truing_model::wire::Wire;
+use truing_model::price::ModelPrice;
+use truing_model::price::ModelPrices;
+use truing_model::provider::{ModelProvider, ProviderCredentials, ProviderError};
+use truing_model::wire::WireFormat;
 #[cfg(feature = "aws")]
-use truing_model::wire::bedrock::Bedrock;
+use truing_model::wire::bedrock::BedrockWire;
 use truing_model::wire::chat::{ChatWire, KeyHeader};
 
 use url::Url;
 
-use super::role::Role;
+use super::role::ModelRole;
 use crate::cli::error::CliError;
 
 /// The way to a model.
-pub(super) struct Way {
+pub(super) struct PricedProvider {
     /// The provider that serves it.
-    pub(super) provider: Provider,
+    pub(super) provider: ModelProvider,
     /// Its price at this provider.
-    pub(super) prices: Prices,
+    pub(super) prices: ModelPrices,
     /// Everything that opens it.
-    pub(super) secrets: Vec<Secret>,
+    pub(super) secrets: Vec<SecretString>,
 }
 
 /// The way to the model of section `[model]`. Nothing is sent.
 ///
 /// # Errors
 /// Exit 2 for configuration that cannot be used, a missing key above all.
-pub(super) fn way(config: &Config, environment: &Environment, role: Role) -> Result<Way, CliError> {
+pub(super) fn way(
+    config: &Config,
+    environment: &Environment,
+    role: ModelRole,
+) -> Result<PricedProvider, CliError> {
     let model = &config.model;
     let login = login(model, environment, role)?;
-    let prices = Priced::new(config).map_err(|error| {
+    let prices = EffectivePrices::new(config).map_err(|error| {
         CliError::usage("prices", error.to_string()).hint("see `budget.prices` in `truing config schema`")
     })?;
     let mut prices = prices.prices;
@@ -60,31 +64,31 @@ pub(super) fn way(config: &Config, environment: &Environment, role: Role) -> Res
     }
     let wrong = |error: ProviderError| role.refused("model", format!("[{}]: {error}", model.section));
     let secrets = login.secrets();
-    let provider = Provider::new(&address(model, role)?, login).map_err(wrong)?.with_wire(wire);
-    Ok(Way { provider, prices, secrets })
+    let provider = ModelProvider::new(&address(model, role)?, login).map_err(wrong)?.with_wire(wire);
+    Ok(PricedProvider { provider, prices, secrets })
 }
 
 /// The provider of played recordings, which is never asked.
 ///
 /// # Errors
 /// [`ProviderError`]
-pub(super) fn nobody() -> Result<Way, ProviderError> {
-    let provider = Provider::new("http://127.0.0.1:9", Login::Open)?;
-    Ok(Way { provider, prices: Prices::default(), secrets: Vec::new() })
+pub(super) fn nobody() -> Result<PricedProvider, ProviderError> {
+    let provider = ModelProvider::new("http://127.0.0.1:9", ProviderCredentials::Open)?;
+    Ok(PricedProvider { provider, prices: ModelPrices::default(), secrets: Vec::new() })
 }
 
 /// The form of requests to the provider; what is declared of its model counts there by the provider's own name, too.
 #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only Bedrock has names of its own"))]
-fn wire(config: &Config, prices: &mut Prices, role: Role) -> Result<Wire, CliError> {
+fn wire(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Result<WireFormat, CliError> {
     match config.model.provider {
-        ProviderKind::Anthropic => Ok(Wire::Messages),
-        ProviderKind::OpenAi => chat(&config.model).map(Wire::Chat),
+        ProviderKind::Anthropic => Ok(WireFormat::Messages),
+        ProviderKind::OpenAi => chat(&config.model).map(WireFormat::Chat),
         #[cfg(feature = "aws")]
-        ProviderKind::Aws => Ok(Wire::Messages),
+        ProviderKind::Aws => Ok(WireFormat::Messages),
         #[cfg(feature = "aws")]
         ProviderKind::Bedrock => {
             let ModelConfig { section, name, model_ids, region, .. } = &config.model;
-            let bedrock = Bedrock::new(region.as_deref().unwrap_or_default(), model_ids);
+            let bedrock = BedrockWire::new(region.as_deref().unwrap_or_default(), model_ids);
             let bedrock = bedrock.map_err(|error| CliError::failed("model", error.to_string()))?;
             let id = bedrock.id(name).map_err(|error| {
                 role.refused("model_id", error.to_string()).hint(format!(
@@ -92,9 +96,9 @@ fn wire(config: &Config, prices: &mut Prices, role: Role) -> Result<Wire, CliErr
                 ))
             })?;
             if let Some(own) = config.prices.get(name).filter(|_| !config.prices.contains_key(id)) {
-                prices.set(id, Price::from(*own));
+                prices.set(id, ModelPrice::from(*own));
             }
-            Ok(Wire::Bedrock(bedrock))
+            Ok(WireFormat::Bedrock(bedrock))
         }
     }
 }
@@ -111,7 +115,7 @@ fn chat(model: &ModelConfig) -> Result<ChatWire, CliError> {
 }
 
 /// The address of the model.
-fn address(model: &ModelConfig, role: Role) -> Result<String, CliError> {
+fn address(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     #[cfg(feature = "aws")]
     let region = model.region.as_deref().unwrap_or_default();
     match (&model.base_url, model.provider) {
@@ -126,7 +130,7 @@ fn address(model: &ModelConfig, role: Role) -> Result<String, CliError> {
         }
         #[cfg(feature = "aws")]
         (None, ProviderKind::Bedrock) => {
-            Bedrock::address(region).ok_or_else(|| missing((model, "region"), REGION, role))
+            BedrockWire::address(region).ok_or_else(|| missing((model, "region"), REGION, role))
         }
     }
 }
@@ -135,34 +139,38 @@ fn address(model: &ModelConfig, role: Role) -> Result<String, CliError> {
 #[cfg(feature = "aws")]
 const REGION: &str = "AWS_REGION=eu-central-1";
 
-fn missing((model, key): (&ModelConfig, &str), sample: &str, role: Role) -> CliError {
+fn missing((model, key): (&ModelConfig, &str), sample: &str, role: ModelRole) -> CliError {
     role.refused("model", format!("[{}]: `{key}` says nothing that can be used", model.section))
         .hint(format!("say it in the configuration, or as other programs take it: {sample}"))
 }
 
 /// The credentials for the provider.
-fn login(model: &ModelConfig, environment: &Environment, role: Role) -> Result<Login, CliError> {
+fn login(
+    model: &ModelConfig,
+    environment: &Environment,
+    role: ModelRole,
+) -> Result<ProviderCredentials, CliError> {
     let key = || {
         let key = model.api_key.read(environment).map_err(|error| {
             role.refused("model_key", format!("{}.api_key: {error}", model.section))
                 .hint(format!("set it to the provider's key{}", role.without()))
         })?;
-        Ok::<_, CliError>(Secret::new(key.expose()))
+        Ok::<_, CliError>(SecretString::new(key.expose()))
     };
     match model.provider {
-        ProviderKind::Anthropic => key().map(Login::Key),
+        ProviderKind::Anthropic => key().map(ProviderCredentials::Key),
         ProviderKind::OpenAi => {
             let chat = chat(model)?;
             let header = match chat.server().key {
-                KeyHeader::Bearer => Login::Bearer,
-                KeyHeader::ApiKey => Login::ApiKey,
+                KeyHeader::Bearer => ProviderCredentials::Bearer,
+                KeyHeader::ApiKey => ProviderCredentials::ApiKey,
             };
             let is_usual = model.api_key == Place::Env(OPENAI_KEY.to_owned());
             let is_set = environment.get(OPENAI_KEY).is_some_and(|key| !key.is_empty());
             match (is_usual, chat.is_local(), chat.server().is_openai) {
                 (false, _, _) | (true, _, true) => key().map(header),
                 (true, true, false) if is_set => key().map(header),
-                (true, true, false) => Ok(Login::Open),
+                (true, true, false) => Ok(ProviderCredentials::Open),
                 // OpenAI's key is for OpenAI alone.
                 (true, false, false) => Err(role
                     .refused("model_key", format!("[{}]: `api_key` names no key of this server", model.section))
@@ -176,22 +184,24 @@ fn login(model: &ModelConfig, environment: &Environment, role: Role) -> Result<L
             let workspace_id = workspace_id.ok_or_else(|| {
                 missing((model, "workspace_id"), "ANTHROPIC_AWS_WORKSPACE_ID=wrkspc_01", role)
             })?;
-            aws((model, Service::Messages { workspace_id }, region), environment, role).map(Login::Aws)
+            aws((model, AwsService::Messages { workspace_id }, region), environment, role)
+                .map(ProviderCredentials::Aws)
         }
         #[cfg(feature = "aws")]
         ProviderKind::Bedrock => {
             let region = region(model, role)?;
             let is_set = |name: &str| environment.get(name).is_some_and(|token| !token.is_empty());
             if model.api_key == Place::Env(BEDROCK_TOKEN.to_owned()) && !is_set(BEDROCK_TOKEN) {
-                return aws((model, Service::Bedrock, region), environment, role).map(Login::Aws);
+                return aws((model, AwsService::Bedrock, region), environment, role)
+                    .map(ProviderCredentials::Aws);
             }
-            key().map(Login::Bearer)
+            key().map(ProviderCredentials::Bearer)
         }
     }
 }
 
 #[cfg(feature = "aws")]
-fn region(model: &ModelConfig, role: Role) -> Result<String, CliError> {
+fn region(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     let region = model.region.clone().filter(|region| AwsLogin::address(region).is_some());
     region.ok_or_else(|| missing((model, "region"), REGION, role))
 }
@@ -199,17 +209,17 @@ fn region(model: &ModelConfig, role: Role) -> Result<String, CliError> {
 /// Keys of AWS: those in the variables that all of its programs take, else by its chain, which is asked with the first call.
 #[cfg(feature = "aws")]
 fn aws(
-    (model, service, region): (&ModelConfig, Service, String),
+    (model, service, region): (&ModelConfig, AwsService, String),
     environment: &Environment,
-    role: Role,
+    role: ModelRole,
 ) -> Result<AwsLogin, CliError> {
     let text = |name: &str| environment.get(name).and_then(|value| value.to_str());
     let variable = |name: &'static str| text(name).filter(|value| !value.is_empty());
     let keys = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
         (Some(key_id), Some(secret_key)) => KeySource::Fixed(AwsKeys {
             key_id: key_id.to_owned(),
-            secret_key: Secret::new(secret_key),
-            session_token: variable("AWS_SESSION_TOKEN").map(Secret::new),
+            secret_key: SecretString::new(secret_key),
+            session_token: variable("AWS_SESSION_TOKEN").map(SecretString::new),
         }),
         (None, None) => {
             let owned = |(name, value): (&str, &OsStr)| Some((name.to_owned(), value.to_str()?.to_owned()));

@@ -1,12 +1,12 @@
 //! Tasks of a model, and the errors of callers who cannot do theirs without one.
 
-use truing_core::converge::Code;
+use truing_core::converge::ConvergeExitCode;
 
 use crate::cli::error::CliError;
 
 /// The work that a model is asked for: an error names who cannot do theirs without it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
+pub enum ModelRole {
     /// A review.
     Reviewer,
     /// The audits of a converge run.
@@ -19,7 +19,7 @@ pub enum Role {
     Checker,
 }
 
-impl Role {
+impl ModelRole {
     /// The error where its model cannot be asked; of a converge run it is the refusal R3.
     pub(super) fn refused(self, code: &'static str, message: String) -> CliError {
         let worker = match self {
@@ -27,7 +27,7 @@ impl Role {
             Self::Auditor => "auditor",
             Self::Fixer => "fixer",
         };
-        CliError::usage(Code::NoAgent.as_str(), format!("the {worker} has no model: {message}"))
+        CliError::usage(ConvergeExitCode::NoAgent.as_str(), format!("the {worker} has no model: {message}"))
     }
 
     /// The way to do the work without a model, to be added to a hint.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use truing_config::environment::Environment;
 use truing_config::{Config, value};
-use truing_core::port::Reader;
-use truing_loops::checkout::Rules;
+use truing_core::port::RepositoryReader;
+use truing_loops::checkout::OperatorRules;
 use truing_loops::machine::SystemClock;
 use truing_loops::run_gate::SwitchReader;
-use truing_service::metrics::Metrics;
-use truing_service::repositories::Repositories;
-use truing_service::{Servers, ServiceContext};
+use truing_service::metrics::ServiceMetrics;
+use truing_service::repositories::RepositoryFilter;
+use truing_service::{ConfiguredForges, ServiceContext};
 use truing_store::Store;
 
 use super::forges::server;
@@ -28,7 +28,7 @@ pub async fn service_context(
     config: &Config,
     environment: &Environment,
     (store, ledger): (Store, Store),
-    reader: Box<dyn Reader>,
+    reader: Box<dyn RepositoryReader>,
     temp: &Path,
 ) -> Result<ServiceContext, CliError> {
     // Not the opened store's: that may be a copy, which has no key and no mirrors beside it.
@@ -41,36 +41,36 @@ pub async fn service_context(
             .map_err(|error| CliError::usage("bad_value", format!("forge.{name}.repositories: {error}")))?;
         repositories.insert(name.clone(), wanted);
     }
-    let repositories = Repositories::new(repositories);
+    let repositories = RepositoryFilter::new(repositories);
     let repositories =
         if config.review.leaves_existing { repositories.leaving_existing() } else { repositories };
     Ok(ServiceContext {
-        forges: Box::new(Servers(forges)),
+        forges: Box::new(ConfiguredForges(forges)),
         reader,
         clock: Arc::new(SystemClock),
         git: git_in(environment, temp).await?,
         mirrors: mirrors(&folder),
         limits: limits(&config.review, config.server.lease),
         repositories,
-        rules: Rules::new(config.clone(), lines_key(config, environment)?).map_err(bad_pattern)?,
+        rules: OperatorRules::new(config.clone(), lines_key(config, environment)?).map_err(bad_pattern)?,
         max_inline: config.review.max_inline,
         agent: agent::served(config, environment, ledger)?,
         converging: converge::served(config, environment, &store),
         switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
         held: truing_service::switch::HeldSlots::default(),
         watch: truing_loops::telemetry::WRITES.clone(),
-        swept: truing_service::sweep::Periods::default(),
+        swept: truing_service::sweep::SweepResults::default(),
         metrics: metrics(&store)?,
-        wake: truing_service::wake::Wake::default(),
+        wake: truing_service::wake::SchedulerWaker::default(),
         toolbox: tools::of_service(config, environment)?,
-        sole: truing_service::sole::Sole::default(),
+        sole: truing_service::sole::SoleDutyLease::default(),
         step_time: truing_service::worker::STEP_TIME,
         store: store.as_record_store(),
     })
 }
 
-fn metrics(store: &Store) -> Result<Metrics, CliError> {
-    let metrics = Metrics::new().map_err(|error| CliError::failed("metrics", error.to_string()))?;
+fn metrics(store: &Store) -> Result<ServiceMetrics, CliError> {
+    let metrics = ServiceMetrics::new().map_err(|error| CliError::failed("metrics", error.to_string()))?;
     metrics.watch(store);
     Ok(metrics)
 }

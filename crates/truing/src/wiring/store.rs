@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use truing_config::environment::Environment;
-use truing_config::secret::{Secret, SecretText};
+use truing_config::secret::{SecretSource, SecretText};
 use truing_config::{Config, StorePlace};
 use truing_loops::machine::SystemClock;
-use truing_store::{ConnectError, OpenError, Store, StoreForm, server_of};
+use truing_store::{PostgresConnectError, SchemaVersions, SqliteOpenError, Store, server_of};
 
 use crate::cli::error::CliError;
 
 /// Where a store is, with all that it takes to open it.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum StoreLocation {
     /// In a file.
     File(PathBuf),
     /// At two servers.
@@ -32,16 +32,16 @@ pub struct StoreView {
     /// The records: a copy, or the servers themselves; none where there is no store, or servers whose records have an older form.
     pub records: Option<Store>,
     /// Its form; none where there is no store.
-    pub form: Option<StoreForm>,
+    pub form: Option<SchemaVersions>,
 }
 
-impl Place {
+impl StoreLocation {
     /// The one that is configured.
     ///
     /// # Errors
     /// Exit 2 if none is, or a secret cannot be read.
     pub fn of(config: &Config, environment: &Environment) -> Result<Self, CliError> {
-        let read = |key: &str, secret: &Secret| {
+        let read = |key: &str, secret: &SecretSource| {
             secret.read(environment).map_err(|error| {
                 CliError::usage("no_store", format!("{key}: {error}"))
                     .hint("set that variable or file to the server's URL")
@@ -50,7 +50,7 @@ impl Place {
         match config.store.place()? {
             StorePlace::File(path) => Ok(Self::File(path.clone())),
             StorePlace::Servers { slots, records, passwords: [of_slots, of_records] } => {
-                let url = |key: &str, url: &Secret, of: &str, password: &Option<Secret>| {
+                let url = |key: &str, url: &SecretSource, of: &str, password: &Option<SecretSource>| {
                     let url = read(key, url)?;
                     keep_passwords(url.expose());
                     let password = password.as_ref().map(|password| read(of, password)).transpose()?;
@@ -127,7 +127,7 @@ impl Place {
     /// The same on a thread of a runtime that may block.
     ///
     /// # Errors
-    /// As [`Place::open`].
+    /// As [`StoreLocation::open`].
     pub fn open_here(&self) -> Result<Store, CliError> {
         match self {
             Self::File(path) => open_file(path),
@@ -138,7 +138,7 @@ impl Place {
     /// Opens it unless it is a file that is not there: looking makes none. One that was deleted under a server is refused.
     ///
     /// # Errors
-    /// As [`Place::open`].
+    /// As [`StoreLocation::open`].
     pub async fn existing(&self) -> Result<Option<Store>, CliError> {
         if self.is_there() { self.open().await.map(Some) } else { Ok(None) }
     }
@@ -146,11 +146,11 @@ impl Place {
     /// Looks at it without a change to it: a file by a copy in `folder`.
     ///
     /// # Errors
-    /// As [`Place::open`].
+    /// As [`StoreLocation::open`].
     pub async fn look(&self, folder: &Path) -> Result<StoreView, CliError> {
         match self {
             Self::File(path) if !path.exists() => match server_of(path) {
-                Some(server) => Err(not_opened(OpenError::Deleted { path: path.clone(), server })),
+                Some(server) => Err(not_opened(SqliteOpenError::Deleted { path: path.clone(), server })),
                 None => Ok(StoreView { records: None, form: None }),
             },
             Self::File(path) => {
@@ -192,7 +192,7 @@ impl Place {
 }
 
 /// As people are told it, without passwords.
-impl fmt::Display for Place {
+impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
@@ -228,7 +228,7 @@ fn with_password(url: &SecretText, password: &SecretText) -> SecretText {
 /// # Errors
 /// Exit 2 if no place for it is configured, exit 3 if it cannot be opened.
 pub async fn open_store(config: &Config, environment: &Environment) -> Result<Store, CliError> {
-    Place::of(config, environment)?.open().await
+    StoreLocation::of(config, environment)?.open().await
 }
 
 /// Opens the database in a file, making it where there is none.
@@ -248,31 +248,31 @@ pub fn prepared_file(path: &Path) -> Result<(), CliError> {
 }
 
 /// The errors say what to do.
-fn not_connected(error: &ConnectError) -> CliError {
+fn not_connected(error: &PostgresConnectError) -> CliError {
     CliError::failed("store", error.to_string())
 }
 
-fn not_opened(error: OpenError) -> CliError {
+fn not_opened(error: SqliteOpenError) -> CliError {
     let told = CliError::failed("store", error.to_string());
     match error {
         // They say what to do.
-        OpenError::Served { .. }
-        | OpenError::Deleted { .. }
-        | OpenError::Replaced { .. }
-        | OpenError::Emptied { .. }
-        | OpenError::InUse { .. }
-        | OpenError::HalfCopied { .. }
-        | OpenError::Linked { .. } => told,
-        OpenError::Folder { .. }
-        | OpenError::IsAFolder { .. }
-        | OpenError::File { .. }
-        | OpenError::ReadOnly { .. }
-        | OpenError::Foreign { .. }
-        | OpenError::Newer { .. }
-        | OpenError::Misfit { .. }
-        | OpenError::NoLog { .. }
-        | OpenError::Sqlite(_)
-        | OpenError::Thread { .. } => {
+        SqliteOpenError::Served { .. }
+        | SqliteOpenError::Deleted { .. }
+        | SqliteOpenError::Replaced { .. }
+        | SqliteOpenError::Emptied { .. }
+        | SqliteOpenError::InUse { .. }
+        | SqliteOpenError::HalfCopied { .. }
+        | SqliteOpenError::Linked { .. } => told,
+        SqliteOpenError::Folder { .. }
+        | SqliteOpenError::IsAFolder { .. }
+        | SqliteOpenError::File { .. }
+        | SqliteOpenError::ReadOnly { .. }
+        | SqliteOpenError::Foreign { .. }
+        | SqliteOpenError::Newer { .. }
+        | SqliteOpenError::Misfit { .. }
+        | SqliteOpenError::NoLog { .. }
+        | SqliteOpenError::Sqlite(_)
+        | SqliteOpenError::Thread { .. } => {
             told.hint("see that the folder exists and is yours to write, or set store.url to another file")
         }
     }
@@ -287,8 +287,8 @@ mod tests {
         let slots =
             "valkey+sentinel://:hush-slots@a:1,postgres-1:2/reviews/0?sentinel_password=hush-sentinel";
         let records = "postgresql://u:hush-records@b,c/d?sslmode=require";
-        let place = Place::parse(&format!("{slots},{records}"), Path::new(".")).unwrap();
-        let Place::Servers { slots: first, records: second } = &place else { panic!("{place:?}") };
+        let place = StoreLocation::parse(&format!("{slots},{records}"), Path::new(".")).unwrap();
+        let StoreLocation::Servers { slots: first, records: second } = &place else { panic!("{place:?}") };
         assert_eq!((first.expose(), second.expose()), (slots, records));
         for said in ["hush-slots", "hush-sentinel", "hush-records"] {
             assert!(!truing_reader::redact::without_given(said).contains(said), "{said}");

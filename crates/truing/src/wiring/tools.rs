@@ -3,28 +3,32 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use truing_agent::installed::Machine;
+use truing_agent::installed::MachinePaths;
 use truing_agent::verify::Verifier;
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_config::secret::Secret;
-use truing_config::tool::Tools;
-use truing_config::value::Value;
+use truing_config::secret::SecretSource;
+use truing_config::tool::ToolSelection;
+use truing_config::value::ConfigValue;
 use truing_core::port::ToolOutput;
-use truing_loops::tools::{Running, ToolCache, Toolbox, resolve_links};
+use truing_loops::tools::{LinterRunner, LinterSources, ToolCache, resolve_links};
 use truing_reader::output::known;
 
 use crate::cli::error::CliError;
 
 /// The way in which linters are run on files of one's own.
-pub(crate) fn own(config: &Config, environment: &Environment) -> Running {
+pub(crate) fn own(config: &Config, environment: &Environment) -> LinterRunner {
     let active = environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    Running { is_served: false, environment: active, ..served(config, environment, None) }
+    LinterRunner { is_served: false, environment: active, ..served(config, environment, None) }
 }
 
 /// The linters of files of one's own, beside outputs that were given.
-pub(crate) fn own_toolbox(config: &Config, environment: &Environment, given: Vec<ToolOutput>) -> Toolbox {
-    Toolbox { given, running: Some(Running { cache: cache(config), ..own(config, environment) }) }
+pub(crate) fn own_toolbox(
+    config: &Config,
+    environment: &Environment,
+    given: Vec<ToolOutput>,
+) -> LinterSources {
+    LinterSources { given, running: Some(LinterRunner { cache: cache(config), ..own(config, environment) }) }
 }
 
 /// Their findings of earlier runs, in this machine's own folder, if there is one.
@@ -33,12 +37,12 @@ fn cache(config: &Config) -> Option<ToolCache> {
 }
 
 /// The way in which they are run on files of others, with what sets up the project's dependencies.
-fn served(config: &Config, environment: &Environment, verifier: Option<Verifier>) -> Running {
+fn served(config: &Config, environment: &Environment, verifier: Option<Verifier>) -> LinterRunner {
     // A linter may print a credential that it has found: what it says is searched for them.
     super::conceal::conceal(config, environment);
     let home = environment.get("HOME").map(Path::new);
-    Running {
-        machine: Machine::new(environment.get("PATH"), home).with_rustup(environment.get("RUSTUP_HOME")),
+    LinterRunner {
+        machine: MachinePaths::new(environment.get("PATH"), home).with_rustup(environment.get("RUSTUP_HOME")),
         level: truing_loops::machine::sandbox_level(),
         folders: folders(environment),
         environment: None,
@@ -53,27 +57,28 @@ fn served(config: &Config, environment: &Environment, verifier: Option<Verifier>
 ///
 /// # Errors
 /// As [`verifier`](super::verify::verifier).
-pub(crate) fn of_service(config: &Config, environment: &Environment) -> Result<Toolbox, CliError> {
+pub(crate) fn of_service(config: &Config, environment: &Environment) -> Result<LinterSources, CliError> {
     let verify = &config.verify;
     let runner = || super::verify::verifier(verify, environment);
     let verifier = match config.review.tools {
-        Tools::Auto if !verify.setup.is_empty() => Some(runner()?),
+        ToolSelection::Auto if !verify.setup.is_empty() => Some(runner()?),
         // A repository's own file may want them; then those that need no set-up run all the same.
-        Tools::Off if !verify.setup.is_empty() => runner().ok(),
-        Tools::Auto | Tools::Off => None,
+        ToolSelection::Off if !verify.setup.is_empty() => runner().ok(),
+        ToolSelection::Auto | ToolSelection::Off => None,
     };
-    let running = Running { cache: cache(config), ..served(config, environment, verifier) };
-    Ok(Toolbox { given: Vec::new(), running: Some(running) })
+    let running = LinterRunner { cache: cache(config), ..served(config, environment, verifier) };
+    Ok(LinterSources { given: Vec::new(), running: Some(running) })
 }
 
 /// The files and folders that the configuration names, and the folder of the records.
 fn concealed(config: &Config) -> Vec<PathBuf> {
     let mut concealed: Vec<PathBuf> = config.store.folder().ok().map(Path::to_owned).into_iter().collect();
     for (_, setting) in config.settings() {
-        if let Value::Path(path) = &setting.value {
+        if let ConfigValue::Path(path) = &setting.value {
             concealed.push(path.clone());
         }
-        concealed.extend(setting.value.secrets().into_iter().filter_map(Secret::file).map(Path::to_owned));
+        concealed
+            .extend(setting.value.secrets().into_iter().filter_map(SecretSource::file).map(Path::to_owned));
     }
     // What is shown is named without links.
     concealed.iter().map(|file| resolve_links(file)).collect()

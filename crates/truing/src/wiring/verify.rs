@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 
 use truing_agent::sandbox::SandboxError;
-use truing_agent::verify::{Cache, Index, Plan, Registries, RegistryError, Retention, Verifier, VerifyError};
+use truing_agent::verify::{
+    CacheRetention, RegistryAccess, RegistryError, RegistryIndex, SetupCache, Verifier, VerifyError,
+    VerifyPlan,
+};
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::sync::JobConfig;
 use truing_config::verify::VerifyConfig;
-use truing_core::registry::Registry;
-use truing_loops::converge::gate::Commands;
-use truing_upstream::own::User;
+use truing_core::registry::PackageRegistry;
+use truing_loops::converge::gate::GateCommands;
+use truing_upstream::own::UserEnvironment;
 
 use crate::cli::error::CliError;
 
@@ -30,7 +33,7 @@ pub(crate) fn verifier(config: &VerifyConfig, environment: &Environment) -> Resu
 /// What runs commands as the configuration has it.
 fn runner(
     config: &VerifyConfig,
-    registries: Registries,
+    registries: RegistryAccess,
     environment: &Environment,
 ) -> Result<Verifier, CliError> {
     if let Some(folder) = config.programs.iter().find(|folder| !folder.is_absolute() || !folder.is_dir()) {
@@ -43,8 +46,8 @@ fn runner(
         CliError::usage("no_cache", "there is no folder to keep set-ups in")
             .hint("set HOME or XDG_CACHE_HOME")
     })?;
-    let kept = Retention { bytes: config.cache_bytes, age: config.cache_age };
-    let plan = Plan {
+    let kept = CacheRetention { bytes: config.cache_bytes, age: config.cache_age };
+    let plan = VerifyPlan {
         setup: config.setup.clone(),
         check: config.check.clone(),
         registries,
@@ -53,7 +56,7 @@ fn runner(
         memory: config.memory,
         disk: config.disk,
     };
-    Verifier::new(plan, Cache::new(folder.join(FOLDER), kept), truing_loops::machine::sandbox_level())
+    Verifier::new(plan, SetupCache::new(folder.join(FOLDER), kept), truing_loops::machine::sandbox_level())
         .map_err(failed)
 }
 
@@ -61,9 +64,10 @@ fn runner(
 ///
 /// # Errors
 /// As [`verifier`].
-pub(crate) fn gate(config: &Config, environment: &Environment) -> Result<Option<Commands>, CliError> {
+pub(crate) fn gate(config: &Config, environment: &Environment) -> Result<Option<GateCommands>, CliError> {
     let argv = config.converge.gate.clone();
-    let commands = || Ok(Commands { argv: argv.clone(), verifier: verifier(&config.verify, environment)? });
+    let commands =
+        || Ok(GateCommands { argv: argv.clone(), verifier: verifier(&config.verify, environment)? });
     (!argv.is_empty()).then(commands).transpose()
 }
 
@@ -92,20 +96,20 @@ pub(crate) fn locker(
 }
 
 /// The registries, and the indexes that this user's own settings name in their place.
-fn registries(listed: &[Registry], environment: &Environment) -> Result<Registries, CliError> {
+fn registries(listed: &[PackageRegistry], environment: &Environment) -> Result<RegistryAccess, CliError> {
     let wrong = |error: RegistryError| CliError::usage("index", error.to_string()).hint(error.hint());
     let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());
-    let mut registries = Registries::of(listed, variable).map_err(wrong)?;
+    let mut registries = RegistryAccess::of(listed, variable).map_err(wrong)?;
     let owned = |name: &str| variable(name).map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
-    let user = User { variable: &owned, home: home.as_deref() };
+    let user = UserEnvironment { variable: &owned, home: home.as_deref() };
     for registry in listed {
         let own = user.index(*registry, "").map_err(|error| CliError::usage("index", error.to_string()))?;
         let Some(named_by) = own.named_by else { continue };
         if own.token.is_some() {
             return Err(wrong(RegistryError::Password(named_by)));
         }
-        let index = Index { registry: *registry, named_by, address: own.address };
+        let index = RegistryIndex { registry: *registry, named_by, address: own.address };
         registries = registries.with(&index).map_err(wrong)?;
     }
     Ok(registries)

@@ -11,11 +11,13 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use serde_json::Value;
-use truing_core::id::{Key, PrId};
-use truing_core::port::Slots as _;
-use truing_core::run::Stage;
-use truing_fakes::forge::{Chaos, Flavour, Hook, NewPull, Options, PullView, Repo};
-use truing_fakes::repo::Commit;
+use truing_core::id::{PrId, SlotKey};
+use truing_core::port::SlotStore as _;
+use truing_core::run::RunStage;
+use truing_fakes::forge::{
+    DeliveryChaos, DeliveryHook, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull, PullView,
+};
+use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
@@ -32,21 +34,21 @@ const SECOND: &str = "a = 1\nbreakpoint()\nb = 2\nimport pdb; pdb.set_trace()\n"
 struct Site {
     home: Home,
     forge: Watched,
-    repo: Repo,
+    repo: FakeRepo,
     /// The word of the kind, and the forge's name.
     kind: &'static str,
 }
 
 impl Site {
-    async fn new(flavour: Flavour) -> Self {
+    async fn new(flavour: ForgeFlavour) -> Self {
         Self::of(flavour, "").await
     }
 
     /// The same with another key of the forge.
-    async fn of(flavour: Flavour, key: &str) -> Self {
-        let forge = Watched::start_as(flavour, Options::default()).await;
+    async fn of(flavour: ForgeFlavour, key: &str) -> Self {
+        let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
         forge.token(TOKEN, "truing[bot]");
-        let first = Commit::new("begin").write("a.py", "a = 1\n");
+        let first = CommitBuilder::new("begin").write("a.py", "a = 1\n");
         let repo = forge.create_repository("o", "r", first).await.unwrap();
         let kind = forge.name();
         let config = format!(
@@ -88,7 +90,7 @@ impl Site {
         )
         .await;
         let url = format!("{url}/webhooks/{}", self.kind);
-        self.forge.hook(Hook { url, secret: SECRET.into(), automatic: false });
+        self.forge.hook(DeliveryHook { url, secret: SECRET.into(), automatic: false });
         server
     }
 
@@ -101,11 +103,11 @@ impl Site {
     }
 
     async fn deliver(&self) -> Vec<u16> {
-        self.forge.deliver_all(Chaos::default()).await.unwrap()
+        self.forge.deliver_all(DeliveryChaos::default()).await.unwrap()
     }
 
     async fn open(&self) -> u64 {
-        self.repo.push("one", Commit::new("debug").write("a.py", FIRST)).await.unwrap();
+        self.repo.push("one", CommitBuilder::new("debug").write("a.py", FIRST)).await.unwrap();
         self.repo.open(NewPull::of("one")).await.unwrap()
     }
 
@@ -127,7 +129,7 @@ impl Site {
         last.unwrap()
     }
 
-    async fn key(&self, number: u64) -> Key {
+    async fn key(&self, number: u64) -> SlotKey {
         let repository = self.repo.shown_id().await.unwrap();
         PrId { forge: self.kind.into(), repository, number }.key()
     }
@@ -143,10 +145,10 @@ impl Site {
     /// The page of a pull request.
     fn page(&self, number: u64) -> String {
         let path = match self.forge.flavour() {
-            Flavour::DataCenter => "projects/o/repos/r",
-            Flavour::GitHub | Flavour::Cloud => "o/r",
+            ForgeFlavour::DataCenter => "projects/o/repos/r",
+            ForgeFlavour::GitHub | ForgeFlavour::Cloud => "o/r",
         };
-        let pulls = if self.forge.flavour() == Flavour::GitHub { "pull" } else { "pull-requests" };
+        let pulls = if self.forge.flavour() == ForgeFlavour::GitHub { "pull" } else { "pull-requests" };
         format!("{}/{path}/{pulls}/{number}", self.forge.base_url())
     }
 }
@@ -159,18 +161,19 @@ fn once(view: &PullView) {
     assert!(view.comments.iter().all(|comment| !comment.deleted), "{view:#?}");
 }
 
-async fn a_storm(flavour: Flavour) {
+async fn a_storm(flavour: ForgeFlavour) {
     let site = Site::new(flavour).await;
     let _server = site.serve().await;
     let number = site.open().await;
     assert_eq!(site.deliver().await, [202]);
-    let second = site.repo.push("one", Commit::new("more").write("a.py", SECOND)).await.unwrap();
+    let second = site.repo.push("one", CommitBuilder::new("more").write("a.py", SECOND)).await.unwrap();
     assert!(site.deliver().await.iter().all(|status| *status == 202));
     let view = site.reviewed(number, 2).await;
     let store = site.store();
     until_shown("the storm is over", || site.told(), async || store.list().await.unwrap().is_empty()).await;
     let runs = store.runs(&site.key(number).await, 100).await.unwrap();
-    let computed = runs.iter().filter(|run| matches!(run.stage, Stage::Computed | Stage::Published)).count();
+    let computed =
+        runs.iter().filter(|run| matches!(run.stage, RunStage::Computed | RunStage::Published)).count();
     assert!((1..=2).contains(&computed), "{runs:#?}");
     let after = site.repo.pull(number).await.unwrap();
     assert_eq!((&after.head, after.comments.len()), (&second, view.comments.len()));
@@ -183,24 +186,24 @@ async fn a_storm(flavour: Flavour) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_two_pushes_to_cloud_is_reviewed_at_its_settled_head() {
-    a_storm(Flavour::Cloud).await;
+    a_storm(ForgeFlavour::Cloud).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_two_pushes_to_a_data_center_is_reviewed_at_its_settled_head() {
-    a_storm(Flavour::DataCenter).await;
+    a_storm(ForgeFlavour::DataCenter).await;
 }
 
 /// A hook that is refused five times is left out by a Data Center, so it is answered as ever; the slot waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stays_due() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let _server = site.serve().await;
     assert_eq!(site.run(&["kill", "on", "--reason", "a storm"]).0, 0);
     let number = site.open().await;
     for at in 0..6 {
         let text = format!("{FIRST}# {at}\n");
-        site.repo.push("one", Commit::new("more").write("a.py", text)).await.unwrap();
+        site.repo.push("one", CommitBuilder::new("more").write("a.py", text)).await.unwrap();
     }
     site.repo.comment(number, "ada", "/review").await.unwrap();
     assert!(site.deliver().await.iter().all(|status| *status == 202), "{}", site.told());
@@ -227,7 +230,7 @@ async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stay
 /// the sweep, which lists the repositories that our account may write to, finds what was refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_finds_the_pull_request() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     site.repo.permit("truing[bot]", "write").await.unwrap();
     let _server = site.serve().await;
     assert_eq!(site.run(&["kill", "on"]).0, 0);
@@ -241,7 +244,7 @@ async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_f
 /// again, or it is lost, and the sweep finds it, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_store_is_away_data_center_is_not_refused_and_the_sweep_finds_the_pull_request() {
-    for (flavour, status) in [(Flavour::DataCenter, 202), (Flavour::Cloud, 503)] {
+    for (flavour, status) in [(ForgeFlavour::DataCenter, 202), (ForgeFlavour::Cloud, 503)] {
         let site = Site::new(flavour).await;
         site.repo.permit("truing[bot]", "write").await.unwrap();
         let _server = site.serve().await;
@@ -258,7 +261,9 @@ async fn while_the_store_is_away_data_center_is_not_refused_and_the_sweep_finds_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_a_forge_is_answered_as_its_operator_says() {
-    for (flavour, word, status) in [(Flavour::Cloud, "mark", 202), (Flavour::DataCenter, "refuse", 503)] {
+    for (flavour, word, status) in
+        [(ForgeFlavour::Cloud, "mark", 202), (ForgeFlavour::DataCenter, "refuse", 503)]
+    {
         let site = Site::of(flavour, &format!("halted = \"{word}\"")).await;
         site.repo.permit("truing[bot]", "write").await.unwrap();
         let _server = site.serve().await;
@@ -277,13 +282,13 @@ async fn while_the_kill_switch_is_on_a_forge_is_answered_as_its_operator_says() 
 /// Cloud's repository does not have the commits of its forks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_from_a_fork_at_cloud_is_reviewed_by_the_commits_of_the_fork() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let _server = site.serve().await;
-    site.repo.push("guest:one", Commit::new("debug").write("a.py", FIRST)).await.unwrap();
+    site.repo.push("guest:one", CommitBuilder::new("debug").write("a.py", FIRST)).await.unwrap();
     let number = site.repo.open(NewPull::of("guest:one")).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
     once(&site.reviewed(number, 1).await);
-    site.repo.push("guest:one", Commit::new("more").write("a.py", SECOND)).await.unwrap();
+    site.repo.push("guest:one", CommitBuilder::new("more").write("a.py", SECOND)).await.unwrap();
     assert!(site.deliver().await.iter().all(|status| *status == 202));
     once(&site.reviewed(number, 2).await);
     let is_of_fork = |path: &str| path.starts_with("/guest/r.git/git-upload-pack");
@@ -293,9 +298,9 @@ async fn a_pull_request_from_a_fork_at_cloud_is_reviewed_by_the_commits_of_the_f
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fork_at_cloud_that_the_token_may_not_read_is_named() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let _server = site.serve().await;
-    site.repo.push("guest:one", Commit::new("debug").write("a.py", FIRST)).await.unwrap();
+    site.repo.push("guest:one", CommitBuilder::new("debug").write("a.py", FIRST)).await.unwrap();
     site.repo.hide_fork("guest").await.unwrap();
     let number = site.repo.open(NewPull::of("guest:one")).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
@@ -318,7 +323,7 @@ async fn a_fork_at_cloud_that_the_token_may_not_read_is_named() {
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-async fn by_hand(flavour: Flavour) {
+async fn by_hand(flavour: ForgeFlavour) {
     let site = Site::new(flavour).await;
     let number = site.open().await;
     let page = site.page(number);
@@ -345,8 +350,8 @@ async fn by_hand(flavour: Flavour) {
     site.forge.revoke(TOKEN);
     let (exit, _, err) = site.run(&["review", "--pr", &page]);
     let hint = match flavour {
-        Flavour::Cloud => format!("an API token needs forge.{}.email", site.kind),
-        Flavour::GitHub | Flavour::DataCenter => "make a new HTTP access token".to_owned(),
+        ForgeFlavour::Cloud => format!("an API token needs forge.{}.email", site.kind),
+        ForgeFlavour::GitHub | ForgeFlavour::DataCenter => "make a new HTTP access token".to_owned(),
     };
     let err = err.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(exit == 3 && err.contains(&hint), "{exit} {err}");
@@ -354,10 +359,10 @@ async fn by_hand(flavour: Flavour) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_cloud_is_reviewed_from_the_command_line_and_published_once() {
-    by_hand(Flavour::Cloud).await;
+    by_hand(ForgeFlavour::Cloud).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_a_data_center_is_reviewed_from_the_command_line_and_published_once() {
-    by_hand(Flavour::DataCenter).await;
+    by_hand(ForgeFlavour::DataCenter).await;
 }

@@ -9,12 +9,12 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use truing::demo::sync::{Event, Story};
-use truing::demo::{Demo, DemoError};
+use truing::demo::sync::{SyncDemo, SyncDemoEvent};
+use truing::demo::{DemoError, ReviewDemo};
 use truing::wiring;
 use truing_config::environment::Environment;
 use truing_core::port::ForgeKind;
-use truing_core::sandbox::Level;
+use truing_core::sandbox::SandboxLevel;
 use truing_loops::reader::ChildReader;
 
 use claude::claude;
@@ -23,10 +23,14 @@ use claude::claude;
 async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     let environment = Environment::of_process();
     let git = wiring::git(&environment).await.unwrap();
-    let demo =
-        Demo::start(ForgeKind::Github, git, &environment, ChildReader::new(env!("CARGO_BIN_EXE_truing")))
-            .await
-            .unwrap();
+    let demo = ReviewDemo::start(
+        ForgeKind::Github,
+        git,
+        &environment,
+        ChildReader::new(env!("CARGO_BIN_EXE_truing")),
+    )
+    .await
+    .unwrap();
     let view = demo.first_review().await.unwrap().view;
     let lines: Vec<_> = view.inline().map(|comment| (&comment.place, comment.line)).collect();
     let found = view.inline().find(|comment| comment.body.contains("One refunded order ends all refunds"));
@@ -51,10 +55,14 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
 async fn what_the_model_forgets_after_a_second_push_stays_open() {
     let environment = Environment::of_process();
     let git = wiring::git(&environment).await.unwrap();
-    let demo =
-        Demo::start(ForgeKind::Github, git, &environment, ChildReader::new(env!("CARGO_BIN_EXE_truing")))
-            .await
-            .unwrap();
+    let demo = ReviewDemo::start(
+        ForgeKind::Github,
+        git,
+        &environment,
+        ChildReader::new(env!("CARGO_BIN_EXE_truing")),
+    )
+    .await
+    .unwrap();
     demo.first_review().await.unwrap();
     let forgotten = demo.forgotten().await.unwrap();
     assert_eq!((forgotten.comments, forgotten.open, forgotten.is_green), (1, 1, false), "{forgotten:?}");
@@ -76,7 +84,7 @@ async fn the_first_pull_request_is_followed_to_its_last_resolved_thread() {
     for kind in [ForgeKind::Github, ForgeKind::Bitbucket, ForgeKind::BitbucketDc] {
         let git = wiring::git(&environment).await.unwrap();
         let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
-        let demo = Demo::start(kind, git, &environment, reader).await.unwrap();
+        let demo = ReviewDemo::start(kind, git, &environment, reader).await.unwrap();
         let first = demo.first_review().await.unwrap();
         let report = demo.follow(first, |_| Ok(())).await.unwrap();
         assert!(report.holds(), "{kind:?}: {report:#?}");
@@ -105,7 +113,7 @@ async fn at_both_bitbuckets_the_review_tells_the_same_story() {
     for kind in [ForgeKind::Bitbucket, ForgeKind::BitbucketDc] {
         let git = wiring::git(&environment).await.unwrap();
         let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
-        let demo = Demo::start(kind, git, &environment, reader).await.unwrap();
+        let demo = ReviewDemo::start(kind, git, &environment, reader).await.unwrap();
         let view = demo.first_review().await.unwrap().view;
         assert_eq!((view.summaries().count(), view.inline().count()), (1, 4), "{kind:?}: {view:#?}");
         let found =
@@ -242,10 +250,10 @@ fn one_that_stays_is_ended_by_a_person_without_an_error() {
 async fn where_no_model_can_port_the_rest_is_told() {
     let environment = Environment::of_process();
     let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
-    let mut story = Story::start(&environment, reader, Level::Landlock).await.unwrap();
+    let mut story = SyncDemo::start(&environment, reader, SandboxLevel::Landlock).await.unwrap();
     let mut scenes = 0;
-    let tell = |event: Event<'_>| {
-        scenes += usize::from(matches!(event, Event::Scene(_)));
+    let tell = |event: SyncDemoEvent<'_>| {
+        scenes += usize::from(matches!(event, SyncDemoEvent::Scene(_)));
         Ok::<_, DemoError>(())
     };
     let report = story.play(tell).await.unwrap();

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use truing_fakes::registry::{FakeRegistry, Kind};
+use truing_fakes::registry::{FakeRegistry, FakeRegistryKind};
 
 use readme::{Shown, top};
 
@@ -22,7 +22,7 @@ fn run(registry: &FakeRegistry, home: &TempDir, arguments: &[String]) -> Output 
 }
 
 /// Every decision that the README of an example shows is what comes out for these releases.
-async fn holds(example: &str, (kind, package): (Kind, &str), releases: &[(&str, Files<'_>)]) {
+async fn holds(example: &str, (kind, package): (FakeRegistryKind, &str), releases: &[(&str, Files<'_>)]) {
     let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
     registry.list(kind, package, releases).unwrap();
     let readme = format!("examples/{example}/README.md");
@@ -93,7 +93,7 @@ async fn botocore_is_followed_as_shown() {
         .collect();
     let releases: Vec<_> =
         releases.iter().zip(&files).map(|((version, _), files)| (*version, files.as_slice())).collect();
-    holds("aiobotocore", (Kind::Pypi, "botocore"), &releases).await;
+    holds("aiobotocore", (FakeRegistryKind::Pypi, "botocore"), &releases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +106,7 @@ async fn a_package_of_npm_is_followed_as_shown() {
             &[("index.js", "// Whole ones.\nmodule.exports = function (text) { return parseInt(text); };\n")],
         ),
     ];
-    holds("npm-ms", (Kind::Npm, "ms"), &releases).await;
+    holds("npm-ms", (FakeRegistryKind::Npm, "ms"), &releases).await;
 }
 
 /// Nothing is mirrored: one function is pinned.
@@ -116,7 +116,7 @@ async fn a_pin_alone_is_followed_as_shown() {
     let modules = [module("1"), module("1  # as before"), module("2")];
     let files = modules.each_ref().map(|text| [("pluggy/_callers.py", text.as_str())]);
     let releases: [(&str, Files<'_>); 3] = [("1.4.0", &files[0]), ("1.5.0", &files[1]), ("1.6.0", &files[2])];
-    holds("pluggy-pin", (Kind::Pypi, "pluggy"), &releases).await;
+    holds("pluggy-pin", (FakeRegistryKind::Pypi, "pluggy"), &releases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +126,7 @@ async fn a_crate_is_followed_as_shown() {
         ("2.3.1", &[("src/lib.rs", "pub fn encode(byte: u8) -> u8 {\n    byte\n}\n")]),
         ("2.3.2", &[("src/lib.rs", "pub fn encode(byte: u8) -> u8 {\n    byte + 1\n}\n")]),
     ];
-    holds("crates-percent-encoding", (Kind::Crates, "percent-encoding"), &releases).await;
+    holds("crates-percent-encoding", (FakeRegistryKind::Crates, "percent-encoding"), &releases).await;
 }
 
 /// The reviewer of aiobotocore is told of the six mistakes of that project, between what every reviewer is told.

@@ -36,8 +36,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use truing_fakes::forge::{Chaos, Fault, FaultKind, NewPull, PullView, Repo};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{DeliveryChaos, FakeRepo, ForgeFault, ForgeFaultKind, NewPull, PullView};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::support::home::{Home, Ran, Server};
 use watch::Watched;
@@ -51,20 +51,22 @@ const PATIENCE: Duration = Duration::from_secs(300);
 struct Site {
     home: Home,
     forge: Watched,
-    repo: Repo,
+    repo: FakeRepo,
 }
 
 impl Site {
     async fn new() -> Self {
-        Self::on(truing_fakes::forge::Options::default()).await
+        Self::on(truing_fakes::forge::FakeForgeOptions::default()).await
     }
 
     /// With a forge that begins like this.
-    async fn on(options: truing_fakes::forge::Options) -> Self {
+    async fn on(options: truing_fakes::forge::FakeForgeOptions) -> Self {
         let forge = Watched::start(options).await;
         forge.token(TOKEN, "truing[bot]");
-        let repo =
-            forge.create_repository("o", "r", Commit::new("begin").write("a.py", "a = 1\n")).await.unwrap();
+        let repo = forge
+            .create_repository("o", "r", CommitBuilder::new("begin").write("a.py", "a = 1\n"))
+            .await
+            .unwrap();
         let url = forge.base_url();
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n[forge.github]\napi_url = \"{url}\"\n\
@@ -116,12 +118,15 @@ impl Site {
     }
 
     async fn open(&self, branch: &str) -> u64 {
-        self.repo.push(branch, Commit::new("debug").write("a.py", "a = 1\nbreakpoint()\n")).await.unwrap();
+        self.repo
+            .push(branch, CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n"))
+            .await
+            .unwrap();
         self.repo.open(NewPull::of(branch)).await.unwrap()
     }
 
     async fn deliver(&self) -> Vec<u16> {
-        self.forge.deliver_all(Chaos::default()).await.unwrap()
+        self.forge.deliver_all(DeliveryChaos::default()).await.unwrap()
     }
 
     async fn until(&self, number: u64, what: &str, holds: impl Fn(&PullView) -> bool) -> PullView {
@@ -276,8 +281,8 @@ async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
 async fn a_review_that_could_only_not_be_published_is_shown_after_the_retry() {
     let site = Site::new().await;
     let _server = site.serve();
-    let refused = FaultKind::Status(403, None);
-    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
+    let refused = ForgeFaultKind::Status(403, None);
+    site.forge.fault(ForgeFault::once("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
@@ -302,7 +307,7 @@ async fn a_dropped_slot_is_forgotten_and_the_next_event_makes_it_anew() {
     assert_eq!(site.run(&["slots", "drop", "o/r#1"]).exit, 0);
     site.until_slots("gone", <[Value]>::is_empty).await;
     site.forge.token(TOKEN, "truing[bot]");
-    site.repo.push("one", Commit::new("more").write("b.py", "b = 1\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("more").write("b.py", "b = 1\n")).await.unwrap();
     site.deliver().await;
     site.until(number, "reviewed", is_reviewed).await;
 }
@@ -311,8 +316,8 @@ async fn a_dropped_slot_is_forgotten_and_the_next_event_makes_it_anew() {
 async fn a_dropped_head_is_recorded_as_skipped_so_that_no_sweep_takes_it_up() {
     let site = Site::new().await;
     let _server = site.serve();
-    let refused = FaultKind::Status(403, None);
-    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
+    let refused = ForgeFaultKind::Status(403, None);
+    site.forge.fault(ForgeFault::once("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
     site.open("one").await;
     site.deliver().await;
     site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
@@ -326,7 +331,7 @@ async fn a_dropped_head_is_recorded_as_skipped_so_that_no_sweep_takes_it_up() {
 async fn what_a_worker_has_is_not_dropped_and_the_log_says_so_in_words() {
     let site = Site::new().await;
     let _server = site.serve();
-    site.forge.fault(Fault::once("GET", "/repos/{owner}/{repo}/pulls/{number}", FaultKind::Held));
+    site.forge.fault(ForgeFault::once("GET", "/repos/{owner}/{repo}/pulls/{number}", ForgeFaultKind::Held));
     site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.until_slots("leased", |slots| slots.iter().any(|slot| slot["state"] == "leased")).await;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 
@@ -404,11 +404,15 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
     let lost = json!({ "path": "none.py" });
     let report = |completed: &str| {
         let said = json!({ "summary": "s", "completed": [completed], "remaining": [] });
-        Answer::tool("report", said)
+        ScriptedAnswer::tool("report", said)
     };
     // A model may try and fail on its way.
-    let right = [Answer::tool("read", lost), Answer::tool("edit", edit), report("fetch: _create_fetcher")];
-    let model = FakeModel::start(Script::of(right)).await.unwrap();
+    let right = [
+        ScriptedAnswer::tool("read", lost),
+        ScriptedAnswer::tool("edit", edit),
+        report("fetch: _create_fetcher"),
+    ];
+    let model = FakeModel::start(ModelScript::of(right)).await.unwrap();
     let config = format!(
         "[store]\nurl = \"sqlite:{}\"\n[model]\nbase_url = \"{}\"\n",
         here.path().join("t.db").display(),
@@ -443,7 +447,7 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
     assert!(asked["system"].to_string().contains("Carry over what the release changed"), "{asked}");
     assert!(!asked["tools"].to_string().contains("\"run\""), "nothing is run: {asked}");
 
-    model.play(Script::of([report("_create_fetcher")]));
+    model.play(ModelScript::of([report("_create_fetcher")]));
     let (exit, out, _) = ask(Some(KEY)).await.unwrap();
     assert!(exit == 1 && out.contains("not called: edit"), "{out}");
     let (exit, _, err) = ask(Some("wrong")).await.unwrap();

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use truing_core::port::{ChangedFile, ReadRequest, Reader, ReaderError};
-use truing_core::sandbox::Level;
+use truing_core::port::{ChangedFile, ReadRequest, ReaderError, RepositoryReader};
+use truing_core::sandbox::SandboxLevel;
 use truing_diff::RepoPath;
 use truing_loops::reader::ChildReader;
-use truing_reader::protocol::{Hello, MAX_HELLO_BYTES};
+use truing_reader::protocol::{MAX_HELLO_BYTES, ReaderHello};
 
 use files::READY;
 
@@ -99,11 +99,11 @@ impl Stage {
 }
 
 fn hello() -> String {
-    hello_at(Level::Landlock)
+    hello_at(SandboxLevel::Landlock)
 }
 
-fn hello_at(sandbox: Level) -> String {
-    let hello = Hello::of_this_build(sandbox);
+fn hello_at(sandbox: SandboxLevel) -> String {
+    let hello = ReaderHello::of_this_build(sandbox);
     let line = truing_reader::protocol::encode("hello", &hello, MAX_HELLO_BYTES).unwrap();
     String::from_utf8(line).unwrap().trim_end().to_owned()
 }
@@ -310,17 +310,17 @@ async fn a_run_that_is_given_up_leaves_no_process_behind() {
 #[tokio::test]
 async fn a_child_that_is_confined_too_little_is_told_nothing() {
     let stage = Stage::new();
-    let (request, hello) = (stage.request(&["a.py"]), hello_at(Level::None));
+    let (request, hello) = (stage.request(&["a.py"]), hello_at(SandboxLevel::None));
     let body =
         format!("say '{hello}'; read -r request && touch $0.asked\nsay '{{\"Err\":{{\"Failed\":\"no\"}}}}'");
     let weak = stage.reader(&body);
     let what = failure(&weak, &request).await;
     assert!(what.contains("its sandbox is `none`, and at least `landlock` is asked for"), "{what}");
     assert!(!stage.path("impostor.asked").exists());
-    assert_eq!(failure(&weak.accepting(Level::None), &request).await, "no");
+    assert_eq!(failure(&weak.accepting(SandboxLevel::None), &request).await, "no");
     assert!(stage.path("impostor.asked").exists());
     // Namespaces would keep nothing more from a reader: they are not asked for.
-    let strict = ChildReader::new(TRUING).accepting(Level::Full);
+    let strict = ChildReader::new(TRUING).accepting(SandboxLevel::Full);
     assert_eq!(strict.read(&request).await.unwrap().findings.len(), 1);
 }
 

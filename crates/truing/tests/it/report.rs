@@ -10,15 +10,17 @@ use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use truing_core::converge::{self, Code, Exit, Line};
-use truing_core::id::{Key, Millis, RunId, Sha, Token};
+use truing_core::converge::{self, ConvergeExit, ConvergeExitCode, ConvergeLogLine};
+use truing_core::id::{FencingToken, RunId, Sha, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Described, RunRef, Runs as _, Slots as _};
+use truing_core::port::{RunRef, RunStore as _, SlotDescription, SlotStore as _};
 use truing_core::run::StepCost;
-use truing_core::sync::Verdict;
-use truing_core::sync::breaker::{End, Limits, Target};
-use truing_core::sync::job::{self, Job, Question};
-use truing_core::sync::record::{Evidence, Pull, PullKind, Record, Result as Outcome, Step, SyncDetail};
+use truing_core::sync::SyncVerdict;
+use truing_core::sync::breaker::{BreakerOutcome, JobBreakerLimits, SyncTarget};
+use truing_core::sync::job::{self, JobQuestion, JobState};
+use truing_core::sync::record::{
+    JobPull, JobPullKind, SyncDetail, SyncEvidence, SyncOutcome as Outcome, SyncRecord, SyncStep,
+};
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
@@ -30,22 +32,22 @@ const EVIL: &str = "=HYPERLINK(\"https://evil.example\") <script>alert(1)</scrip
 const RUNS: i64 = 61;
 
 /// A run: by its number one of a life that people would recognise.
-fn record(number: i64, now: Millis) -> Record {
-    let ended = Millis(now.0 - (RUNS - number) * DAY * 3 / 2 + 3_600_000);
+fn record(number: i64, now: UnixMillis) -> SyncRecord {
+    let ended = UnixMillis(now.0 - (RUNS - number) * DAY * 3 / 2 + 3_600_000);
     let (is_new, dice) = (number >= 34, (number * 7919 + 13) % 100);
     let (result, verdict, step) = match dice {
-        _ if number >= RUNS - 2 => (Outcome::Breaker, None, Step::Detect),
-        _ if number >= RUNS - 5 => (Outcome::Failed, Some(Verdict::Bump), Step::Verify),
-        0..26 => (Outcome::Relaxed, Some(Verdict::Relax), Step::Publish),
-        26..44 => (Outcome::UpToDate, Some(Verdict::Skip), Step::Decide),
-        44..52 => (Outcome::Covered, Some(Verdict::Relax), Step::Look),
-        52..72 => (Outcome::Bumped, Some(Verdict::Bump), Step::Publish),
-        72..80 if is_new => (Outcome::Bumped, Some(Verdict::Bump), Step::Publish),
-        72..86 => (Outcome::Saved, Some(Verdict::Bump), Step::Publish),
-        86..91 => (Outcome::Asked, Some(Verdict::Ask), Step::Ask),
-        91..94 => (Outcome::Held, Some(Verdict::Bump), Step::Change),
-        _ if is_new => (Outcome::Blocked, Some(Verdict::Bump), Step::Look),
-        _ => (Outcome::Failed, Some(Verdict::Bump), Step::Verify),
+        _ if number >= RUNS - 2 => (Outcome::Breaker, None, SyncStep::Detect),
+        _ if number >= RUNS - 5 => (Outcome::Failed, Some(SyncVerdict::Bump), SyncStep::Verify),
+        0..26 => (Outcome::Relaxed, Some(SyncVerdict::Relax), SyncStep::Publish),
+        26..44 => (Outcome::UpToDate, Some(SyncVerdict::Skip), SyncStep::Decide),
+        44..52 => (Outcome::Covered, Some(SyncVerdict::Relax), SyncStep::Look),
+        52..72 => (Outcome::Bumped, Some(SyncVerdict::Bump), SyncStep::Publish),
+        72..80 if is_new => (Outcome::Bumped, Some(SyncVerdict::Bump), SyncStep::Publish),
+        72..86 => (Outcome::Saved, Some(SyncVerdict::Bump), SyncStep::Publish),
+        86..91 => (Outcome::Asked, Some(SyncVerdict::Ask), SyncStep::Ask),
+        91..94 => (Outcome::Held, Some(SyncVerdict::Bump), SyncStep::Change),
+        _ if is_new => (Outcome::Blocked, Some(SyncVerdict::Bump), SyncStep::Look),
+        _ => (Outcome::Failed, Some(SyncVerdict::Bump), SyncStep::Verify),
     };
     let is_agents = matches!(result, Outcome::Bumped | Outcome::Saved | Outcome::Failed);
     let reason = match result {
@@ -60,29 +62,30 @@ fn record(number: i64, now: Millis) -> Record {
         Outcome::Held => "sync_usd is used up until tomorrow".to_owned(),
         _ => "the newest release is in the range already".to_owned(),
     };
-    let steps = Step::ALL.into_iter().filter(|each| *each <= step && *each != Step::Ask || *each == step);
+    let steps =
+        SyncStep::ALL.into_iter().filter(|each| *each <= step && *each != SyncStep::Ask || *each == step);
     let turns =
         if is_agents { (if is_new { 17 } else { 27 }) + u32::try_from(dice % 11).unwrap() } else { 0 };
-    let taken = |id: Step| {
-        let turns = if id == Step::Change { turns } else { 0 };
+    let taken = |id: SyncStep| {
+        let turns = if id == SyncStep::Change { turns } else { 0 };
         let ms = match id {
-            Step::Change if turns > 0 => u64::from(turns) * 9_000,
-            Step::Verify => 140_000 + u64::try_from(dice).unwrap() * 700,
-            Step::Detect => 900,
-            Step::Decide => 1_700,
+            SyncStep::Change if turns > 0 => u64::from(turns) * 9_000,
+            SyncStep::Verify => 140_000 + u64::try_from(dice).unwrap() * 700,
+            SyncStep::Detect => 900,
+            SyncStep::Decide => 1_700,
             _ => 2_400,
         };
         let cost_micro_usd = MicroUsd(u64::from(turns) * 41_000);
         StepCost { id, turns, tokens: u64::from(turns) * 21_000, cost_micro_usd, ms }
     };
-    let steps: Vec<StepCost<Step>> = steps.map(taken).collect();
+    let steps: Vec<StepCost<SyncStep>> = steps.map(taken).collect();
     let page = |what: &str| format!("https://github.com/aio-libs/aiobotocore/{what}/{}", 1500 + number);
     let pull = match result {
-        Outcome::Relaxed | Outcome::Bumped | Outcome::Covered => Some(PullKind::Final),
-        Outcome::Saved => Some(PullKind::Wip),
+        Outcome::Relaxed | Outcome::Bumped | Outcome::Covered => Some(JobPullKind::Final),
+        Outcome::Saved => Some(JobPullKind::Wip),
         _ => None,
     };
-    Record {
+    SyncRecord {
         run: RunId::new(format!("r{number:03}")),
         key: job::key("botocore"),
         detail: SyncDetail {
@@ -94,11 +97,11 @@ fn record(number: i64, now: Millis) -> Record {
             from: Some(format!("1.43.{}", 10 + number / 2)),
             to: Some(format!("1.43.{}", 11 + number)),
             highest_step: step,
-            pull: pull.map(|kind| Pull { kind, url: page("pull") }),
+            pull: pull.map(|kind| JobPull { kind, url: page("pull") }),
             question: matches!(result, Outcome::Asked | Outcome::Breaker).then(|| page("issues")),
-            evidence: Evidence::default(),
+            evidence: SyncEvidence::default(),
         },
-        started: Millis(ended.0 - i64::try_from(steps.iter().map(|step| step.ms).sum::<u64>()).unwrap()),
+        started: UnixMillis(ended.0 - i64::try_from(steps.iter().map(|step| step.ms).sum::<u64>()).unwrap()),
         steps,
         carried_micro_usd: MicroUsd(0),
         model: is_agents.then(|| "claude-sonnet-5-5".to_owned()),
@@ -109,24 +112,24 @@ fn record(number: i64, now: Millis) -> Record {
 }
 
 /// Three months of one job, at the end of which its breaker is open.
-async fn remember(file: &Path) -> Vec<Record> {
+async fn remember(file: &Path) -> Vec<SyncRecord> {
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     let now = store.now().await.unwrap();
-    let mut job = Job::default();
-    let records: Vec<Record> = (0..RUNS).map(|number| record(number, now)).collect();
+    let mut job = JobState::default();
+    let records: Vec<SyncRecord> = (0..RUNS).map(|number| record(number, now)).collect();
     for (token, record) in (1..).zip(&records) {
-        let run = RunRef { id: record.run.clone(), key: job::key("botocore"), token: Token(token) };
+        let run = RunRef { id: record.run.clone(), key: job::key("botocore"), token: FencingToken(token) };
         store.begin_job(&run).await.unwrap();
-        let target = Target { version: "1.43.70".into(), manifest: "0".repeat(40) };
+        let target = SyncTarget { version: "1.43.70".into(), manifest: "0".repeat(40) };
         if record.detail.result != Outcome::Breaker {
-            job.breaker.admit(&target, None, Limits::default(), record.started);
+            job.breaker.admit(&target, None, JobBreakerLimits::default(), record.started);
             let end = match record.detail.result {
-                Outcome::Failed => End::Failure(record.detail.exit_reason.clone()),
-                _ => End::Success,
+                Outcome::Failed => BreakerOutcome::Failure(record.detail.exit_reason.clone()),
+                _ => BreakerOutcome::Success,
             };
-            job.breaker.ended(end, Limits::default(), record.ended);
+            job.breaker.ended(end, JobBreakerLimits::default(), record.ended);
         }
-        job.question = record.detail.question.clone().map(|url| Question {
+        job.question = record.detail.question.clone().map(|url| JobQuestion {
             id: "q".into(),
             version: "1.43.70".into(),
             issue: 7,
@@ -162,7 +165,7 @@ fn told(folder: &Path, format: &str) -> String {
     out
 }
 
-fn count(records: &[Record], result: Outcome) -> usize {
+fn count(records: &[SyncRecord], result: Outcome) -> usize {
     records.iter().filter(|record| record.detail.result == result).count()
 }
 
@@ -326,23 +329,24 @@ async fn a_page_is_well_formed_counts_every_run_and_lets_no_text_act() {
 /// A run that converges, as it is kept: on a pull request of this number, in these acts, and to this end.
 fn converging(
     number: u32,
-    acts: &[converge::Step],
-    exit: Option<Exit>,
-    now: Millis,
-) -> converge::record::Record {
+    acts: &[converge::ConvergeStep],
+    exit: Option<ConvergeExit>,
+    now: UnixMillis,
+) -> converge::record::ConvergeRecord {
     let sha = |letter: &str| Sha::parse(&letter.repeat(40)).unwrap();
-    let mut state = converge::Run::begin(converge::Limits::default(), (sha("b"), sha("c")), None);
+    let mut state =
+        converge::ConvergeRun::begin(converge::ConvergeLimits::default(), (sha("b"), sha("c")), None);
     state.audits = number;
     for number in 1..=number {
-        state.log.push(Line::Audit { number, counts: [0, 2 - number, 0], silent: 0 });
+        state.log.push(ConvergeLogLine::Audit { number, counts: [0, 2 - number, 0], silent: 0 });
     }
     state.head = sha("d");
     state.commits = vec![sha("d")];
     state.exit = exit;
-    let taken = |step: &converge::Step| {
+    let taken = |step: &converge::ConvergeStep| {
         let turns = match step {
-            converge::Step::Audit => 4 * number,
-            converge::Step::Fix => 6,
+            converge::ConvergeStep::Audit => 4 * number,
+            converge::ConvergeStep::Fix => 6,
             _ => 0,
         };
         let cost = u64::from(turns) * 41_000;
@@ -363,23 +367,28 @@ fn converging(
 }
 
 /// One run that has converged, one that is stuck and says why in words of others, and one that goes on.
-async fn remember_converges(file: &Path) -> [converge::record::Record; 3] {
-    use converge::Step::{Audit, Check, Fix, Gate, Post, Publish, Reply};
+async fn remember_converges(file: &Path) -> [converge::record::ConvergeRecord; 3] {
+    use converge::ConvergeStep::{Audit, Check, Fix, Gate, Post, Publish, Reply};
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     let now = store.now().await.unwrap();
     let all = [Gate, Audit, Post, Fix, Check, Publish, Reply];
-    let clean = Exit::new(Code::Clean, "audit 2 found nothing");
+    let clean = ConvergeExit::new(ConvergeExitCode::Clean, "audit 2 found nothing");
     let records = [
         converging(2, &all, Some(clean), now),
-        converging(1, &all[..5], Some(Exit::new(Code::Hook, EVIL)), Millis(now.0 - 1)),
-        converging(0, &all[..1], None, Millis(now.0 - 2)),
+        converging(
+            1,
+            &all[..5],
+            Some(ConvergeExit::new(ConvergeExitCode::Hook, EVIL)),
+            UnixMillis(now.0 - 1),
+        ),
+        converging(0, &all[..1], None, UnixMillis(now.0 - 2)),
     ];
     for record in &records {
-        store.keep_converge(Token(1), record).await.unwrap();
+        store.keep_converge(FencingToken(1), record).await.unwrap();
     }
     let page = "https://github.com/a/shop/pull/2".to_owned();
-    let described = Described { name: "a/shop#2".into(), url: page, head: None };
-    store.describe(&[(Key::new("pr/github/1/2"), described)]).await.unwrap();
+    let described = SlotDescription { name: "a/shop#2".into(), url: page, head: None };
+    store.describe(&[(SlotKey::new("pr/github/1/2"), described)]).await.unwrap();
     records
 }
 
@@ -466,24 +475,29 @@ async fn a_report_of_all_loops_tells_of_each_that_ran() {
 #[tokio::test]
 async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
     use truing_core::outcome;
-    use truing_core::port::{Computed, Revision};
+    use truing_core::port::{ComputedReview, PullRevision};
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("t.db");
     let store = Store::open(&file, Arc::new(SystemClock)).unwrap();
     let now = store.now().await.unwrap();
     let sha = Sha::parse(&"a".repeat(40)).unwrap();
-    let revision = Revision { head: sha.clone(), base: sha };
+    let revision = PullRevision { head: sha.clone(), base: sha };
     for number in 1..=2 {
-        let key = Key::new(format!("local/{number}"));
-        let run = RunRef { id: RunId::new(format!("v{number}")), key, token: Token(number) };
+        let key = SlotKey::new(format!("local/{number}"));
+        let run = RunRef { id: RunId::new(format!("v{number}")), key, token: FencingToken(number) };
         store.begin(&run, &revision, now).await.unwrap();
-        let (kind, runtime) = (outcome::OutcomeKind::Reviewed, outcome::Runtime::Rules);
-        let ended = outcome::Outcome { kind, reason: None, until: None, runtime };
+        let (kind, runtime) = (outcome::OutcomeKind::Reviewed, outcome::ReviewRuntime::Rules);
+        let ended = outcome::ReviewOutcome { kind, reason: None, until: None, runtime };
         let detail = outcome::ReviewDetail::new(None, revision.base.clone(), ended);
         let outcome = outcome::ReviewRecord::begin(run.id.clone(), run.key.clone(), detail, now);
         let producer = truing_core::publish::Producer::Review;
-        let computed =
-            Computed { producer, findings: vec![], desired: vec![], status: None, outcome: outcome.clone() };
+        let computed = ComputedReview {
+            producer,
+            findings: vec![],
+            desired: vec![],
+            status: None,
+            outcome: outcome.clone(),
+        };
         store.computed(&run, &computed).await.unwrap();
         store.published(&run, &outcome).await.unwrap();
     }

@@ -20,10 +20,12 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use truing_core::id::{Key, PrId};
-use truing_core::run::Stage;
-use truing_fakes::forge::{Chaos, Delivery, Hook, NewPull, Options, PullView, Repo};
-use truing_fakes::repo::Commit;
+use truing_core::id::{PrId, SlotKey};
+use truing_core::run::RunStage;
+use truing_fakes::forge::{
+    DeliveryChaos, DeliveryHook, FakeDelivery, FakeForgeOptions, FakeRepo, NewPull, PullView,
+};
+use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
 use truing_store::{RunEntry, Store};
 
@@ -39,7 +41,7 @@ const TOKEN: &str = "storm-token";
 const SECRET: &str = "storm-secret";
 const LOGIN: &str = "truing[bot]";
 /// What the network does to a hundred webhooks.
-const CHAOS: Chaos = Chaos { seed: 11, lost: 5, twice: 20, late: 8 };
+const CHAOS: DeliveryChaos = DeliveryChaos { seed: 11, lost: 5, twice: 20, late: 8 };
 /// Without an event for so long a storm is over, where another size is asked for: the product's default. A round of
 /// pushes to all pull requests must take less.
 const QUIET: Duration = Duration::from_secs(60);
@@ -71,7 +73,7 @@ impl Size {
 
 /// A pull request, and when its webhooks were accepted.
 struct Pull {
-    repo: Repo,
+    repo: FakeRepo,
     branch: String,
     number: u64,
     key: String,
@@ -80,7 +82,7 @@ struct Pull {
 
 impl Pull {
     /// The one of this number, from 0, which is not opened yet.
-    fn new(repo: &Repo, at: usize) -> Self {
+    fn new(repo: &FakeRepo, at: usize) -> Self {
         Self { repo: repo.clone(), branch: format!("p{at}"), number: 0, key: String::new(), accepted: vec![] }
     }
 }
@@ -121,7 +123,7 @@ fn lasting_ports(count: usize) -> Vec<u16> {
 
 impl Site {
     async fn new(quiet: Duration) -> Self {
-        let forge = Watched::start(Options::default()).await;
+        let forge = Watched::start(FakeForgeOptions::default()).await;
         forge.token(TOKEN, LOGIN);
         let url = forge.base_url();
         // A lease is short, and an attempt that a kill costs is not what this is about.
@@ -136,7 +138,7 @@ impl Site {
             Home::configured(&config).with("GITHUB_TOKEN", TOKEN).with("GITHUB_WEBHOOK_SECRET", SECRET);
         let port = lasting_ports(1)[0];
         let url = format!("http://127.0.0.1:{port}/webhooks/github");
-        forge.hook(Hook { url, secret: SECRET.into(), automatic: false });
+        forge.hook(DeliveryHook { url, secret: SECRET.into(), automatic: false });
         Self { forge, home, port, delivered: AtomicUsize::new(0) }
     }
 
@@ -154,7 +156,7 @@ impl Site {
 
     /// Sends a webhook until it is accepted, as a person who presses "redeliver" would: a dead service hears
     /// nothing, and GitHub itself sends once.
-    async fn deliver(&self, delivery: &Delivery) {
+    async fn deliver(&self, delivery: &FakeDelivery) {
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
         loop {
@@ -229,7 +231,7 @@ async fn storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
         // The last word must arrive: lost webhooks are the sweep's to make up for.
         let lost = if round + 1 == pushes { 0 } else { CHAOS.lost };
         let deliveries =
-            (Chaos { seed: CHAOS.seed + round as u64, lost, ..CHAOS }).apply(site.forge.pending());
+            (DeliveryChaos { seed: CHAOS.seed + round as u64, lost, ..CHAOS }).apply(site.forge.pending());
         for together in deliveries.chunks(TOGETHER) {
             let mut sent = tokio::task::JoinSet::new();
             for delivery in together.iter().cloned() {
@@ -274,7 +276,7 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
     for at in 0..size.pulls {
         let name = format!("r{}", at / PULLS_EACH);
         if at % PULLS_EACH == 0 {
-            let first = Commit::new("Begin").write("README.md", "# storm\n");
+            let first = CommitBuilder::new("Begin").write("README.md", "# storm\n");
             site.forge.create_repository("acme", &name, first).await.unwrap();
         }
         let repo = site.forge.handle("acme", &name);
@@ -338,7 +340,7 @@ async fn judge(pulls: &[Pull], store: &Store, quiet: Duration) -> Sums {
         let told: BTreeSet<&str> = said.iter().filter_map(|body| body.lines().last()).collect();
         assert_eq!(told.len(), said.len(), "{} was told something twice: {said:#?}", pull.key);
         assert!(!view.comments.iter().any(|comment| comment.deleted), "{}", pull.key);
-        let runs = store.runs(&Key::new(pull.key.clone()), usize::MAX).await.unwrap();
+        let runs = store.runs(&SlotKey::new(pull.key.clone()), usize::MAX).await.unwrap();
         let computed = computed(&runs);
         let storms = storms(&pull.accepted, quiet);
         assert!(computed <= 2 * storms, "{}: {computed} reviews in {storms} storms: {runs:#?}", pull.key);
@@ -353,10 +355,10 @@ async fn judge(pulls: &[Pull], store: &Store, quiet: Duration) -> Sums {
 /// The reviews that were computed by these runs, newest first. A run that finds what the one before has computed for the same
 /// commits, and not published, publishes that.
 fn computed(runs: &[RunEntry]) -> usize {
-    let is_computed = |run: &RunEntry| matches!(run.stage, Stage::Computed | Stage::Published);
+    let is_computed = |run: &RunEntry| matches!(run.stage, RunStage::Computed | RunStage::Published);
     let before = runs.iter().skip(1).map(Some).chain([None]);
     let is_taken_over = |run: &RunEntry, before: Option<&RunEntry>| {
-        let same = |before: &RunEntry| before.stage == Stage::Computed && before.revision == run.revision;
+        let same = |before: &RunEntry| before.stage == RunStage::Computed && before.revision == run.revision;
         before.is_some_and(same)
     };
     runs.iter().zip(before).filter(|(run, before)| is_computed(run) && !is_taken_over(run, *before)).count()
@@ -374,7 +376,7 @@ fn ours(view: &PullView) -> impl Iterator<Item = &str> {
 }
 
 /// One of many pushes in a row: each moves the lines of the ones before, some bring a problem along.
-fn pushed(pull: usize, round: usize) -> Commit {
+fn pushed(pull: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {
         text += &format!("step_{line} = {line}\n");
@@ -382,5 +384,5 @@ fn pushed(pull: usize, round: usize) -> Commit {
             text += "breakpoint()\n";
         }
     }
-    Commit::new(format!("Push {round}")).write(format!("pull_{pull}.py"), text)
+    CommitBuilder::new(format!("Push {round}")).write(format!("pull_{pull}.py"), text)
 }

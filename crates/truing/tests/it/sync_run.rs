@@ -24,9 +24,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use truing_fakes::forge::{Fault, FaultKind};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use truing_fakes::registry::digest;
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 
 use package::PINNED;
 use site::{BOT, BRANCH, Site};
@@ -112,7 +112,7 @@ async fn a_project_s_own_hash_test_gets_the_digest_of_what_only_looks_different(
         format!("from demo.m import pinned\n\nD = {{\n    pinned: {{{digests}}},  # why\n}}\n")
     };
     let (old, new) = (digest(PINNED), digest("def pinned(a):\n    return (a)\n"));
-    let own = Commit::new("Pin").write("tests/test_patches.py", test(&format!("'{old}'")));
+    let own = CommitBuilder::new("Pin").write("tests/test_patches.py", test(&format!("'{old}'")));
     site.repo.push("main", own).await.unwrap();
     site.release("1.0.2");
     assert_eq!(site.sync().await, result("relaxed", 0));
@@ -126,7 +126,7 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     site.release("1.0.1");
     assert_eq!(site.sync().await, result("relaxed", 0));
     // The main branch moves on, and the text of what is pinned changes.
-    site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+    site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     site.release("1.0.2");
     assert_eq!(site.sync().await, result("relaxed", 0));
     let pulls = site.pulls().await;
@@ -137,8 +137,8 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     assert_eq!(pinned.matches('"').count(), 6, "a digest more: {pinned}");
 
     // Somebody commits to it: what is new is added, and nothing is lost.
-    site.repo.push(BRANCH, Commit::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
-    site.repo.push("main", Commit::new("More").write("c.txt", "c\n")).await.unwrap();
+    site.repo.push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    site.repo.push("main", CommitBuilder::new("More").write("c.txt", "c\n")).await.unwrap();
     site.release("1.0.2");
     assert_eq!(site.sync().await, result("relaxed", 0));
     assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
@@ -167,11 +167,11 @@ async fn what_people_committed_stays_also_under_a_commit_of_ours() {
     let site = Site::new().await;
     site.release("1.0.1");
     assert_eq!(site.sync().await, result("relaxed", 0));
-    site.repo.push(BRANCH, Commit::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    site.repo.push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
     site.release("1.0.2");
     assert_eq!(site.sync().await, result("relaxed", 0), "in place");
     assert_eq!(site.ahead(BRANCH).await, "3");
-    site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+    site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     assert_eq!(site.sync().await, result("relaxed", 0));
     assert_eq!(
         (site.file(BRANCH, "mine.txt").await.as_str(), site.ahead(BRANCH).await.as_str()),
@@ -232,7 +232,7 @@ async fn a_question_that_people_close_without_a_word_is_not_asked_again_until_so
     assert_eq!(site.sync().await, result("asked", 1));
     let manifest = site.file("main", "upstream.json").await;
     site.repo
-        .push("main", Commit::new("Else").write("upstream.json", format!("{manifest}\n")))
+        .push("main", CommitBuilder::new("Else").write("upstream.json", format!("{manifest}\n")))
         .await
         .unwrap();
     assert_eq!(site.sync().await, result("asked", 1));
@@ -313,7 +313,7 @@ async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
     let site = Site::new().await;
     site.release("1.0.1");
     let manifest = site.file("main", "upstream.json").await;
-    site.repo.push("main", Commit::new("Broken").write("upstream.json", "{")).await.unwrap();
+    site.repo.push("main", CommitBuilder::new("Broken").write("upstream.json", "{")).await.unwrap();
     for _ in 0..5 {
         assert_eq!(site.sync().await, result("failed", 3));
     }
@@ -321,7 +321,7 @@ async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
     let questions = site.questions().await;
     assert_eq!((questions.len(), questions[0].body.matches("not known").count()), (1, 5), "{questions:?}");
     // Mended, it still waits for somebody to say so.
-    site.repo.push("main", Commit::new("Mended").write("upstream.json", manifest)).await.unwrap();
+    site.repo.push("main", CommitBuilder::new("Mended").write("upstream.json", manifest)).await.unwrap();
     assert_eq!(site.sync().await, result("breaker", 4));
     site.repo.comment(questions[0].number, "ann", "mended").await.unwrap();
     assert_eq!(site.sync().await, result("relaxed", 0));
@@ -330,11 +330,11 @@ async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
 
 /// A run whose nth write fails so, or that dies at it, and the next one: it ends with one pull request, or one question,
 /// and the same.
-async fn ends_the_same(release: &str, asks: bool, nth: u64, kind: FaultKind) {
+async fn ends_the_same(release: &str, asks: bool, nth: u64, kind: ForgeFaultKind) {
     let site = Site::new().await;
     site.release(release);
-    site.forge.fault(Fault::write(u32::try_from(nth).unwrap(), kind.clone()));
-    if matches!(kind, FaultKind::Delay(_)) {
+    site.forge.fault(ForgeFault::write(u32::try_from(nth).unwrap(), kind.clone()));
+    if matches!(kind, ForgeFaultKind::Delay(_)) {
         site.killed_at_write(nth).await;
     } else {
         site.run(&["sync", "run", "demo"]).await;
@@ -362,8 +362,8 @@ async fn whatever_write_fails(release: &str, asks: bool, least: u64) {
         site.writes()
     };
     assert!(writes >= least, "{writes}");
-    let late = FaultKind::Delay(Duration::from_secs(300));
-    let kinds = [FaultKind::LostAnswer, FaultKind::Status(503, None), late];
+    let late = ForgeFaultKind::Delay(Duration::from_secs(300));
+    let kinds = [ForgeFaultKind::LostAnswer, ForgeFaultKind::Status(503, None), late];
     let all = (1..=writes).flat_map(|nth| kinds.clone().map(|kind| (nth, kind)));
     futures_util::stream::iter(all)
         .for_each_concurrent(AT_ONCE, |(nth, kind)| ends_the_same(release, asks, nth, kind))
@@ -386,7 +386,7 @@ const ISSUES: &str = "/repos/acme/ours/issues";
 async fn a_question_whose_answer_was_lost_is_closed_when_nothing_is_to_be_asked() {
     let site = Site::new().await;
     site.release("1.0.3");
-    site.forge.fault(Fault::once("POST", ISSUES, FaultKind::LostAnswer));
+    site.forge.fault(ForgeFault::once("POST", ISSUES, ForgeFaultKind::LostAnswer));
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("people could not be asked"), "{ran:?}");
     site.forge.clear_faults();
@@ -405,7 +405,7 @@ async fn a_question_that_may_still_show_is_waited_for_and_not_asked_twice() {
     site.set("settle = \"0s\"", "settle = \"10m\"");
     site.set("[sync.demo]", "[sync.demo]\ncron = \"0 0 1 1 *\"");
     site.release("1.0.3");
-    site.forge.fault(Fault::once("POST", ISSUES, FaultKind::Status(503, None)));
+    site.forge.fault(ForgeFault::once("POST", ISSUES, ForgeFaultKind::Status(503, None)));
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("people could not be asked"), "{ran:?}");
     site.forge.clear_faults();
@@ -436,7 +436,7 @@ async fn what_a_repository_tracks_as_a_link_is_neither_read_nor_written() {
         let target = outside.path().join(name);
         std::fs::write(&target, site.file("main", name).await).unwrap();
         let before = std::fs::read(&target).unwrap();
-        let link = Commit::new("A link").link(name, target.to_str().unwrap());
+        let link = CommitBuilder::new("A link").link(name, target.to_str().unwrap());
         site.repo.push("main", link).await.unwrap();
         let ran = site.run(&["sync", "run", "demo"]).await;
         assert_eq!((ran.exit, &ran.json["result"]), (3, &json!("failed")), "{name}: {ran:?}");
@@ -476,7 +476,7 @@ async fn what_is_missing_is_named() {
     assert_eq!((held.exit, held.err.contains("kill switch")), (4, true), "{held:?}");
     assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
     // Somebody else uses the branch's name: nothing of theirs is touched.
-    site.repo.push(BRANCH, Commit::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    site.repo.push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
     let tip = site.repo.tip(BRANCH).await.unwrap();
     site.repo.open(truing_fakes::forge::NewPull::of(BRANCH)).await.unwrap();
     let foreign = site.run(&["sync", "run", "demo"]).await;
@@ -513,7 +513,7 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     // A run that was killed is made up for by the next server, whatever the pattern says.
     site.set("* * * * * *", "0 0 1 1 *");
     site.release("1.0.2");
-    site.forge.fault(Fault::write(1, FaultKind::Delay(Duration::from_secs(300))));
+    site.forge.fault(ForgeFault::write(1, ForgeFaultKind::Delay(Duration::from_secs(300))));
     let before = site.writes();
     site.killed_at_write(before + 1).await;
     site.forge.clear_faults();
@@ -552,7 +552,7 @@ fn stop(server: &mut std::process::Child) {
 async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
     let site = Site::with("outcome.issue = true\n").await;
     site.release("1.0.1");
-    site.forge.fault(Fault::once("POST", "/repos/acme/ours/issues", FaultKind::LostAnswer));
+    site.forge.fault(ForgeFault::once("POST", "/repos/acme/ours/issues", ForgeFaultKind::LostAnswer));
     assert_eq!(site.sync().await, result("relaxed", 0));
     site.forge.clear_faults();
     assert_eq!(site.run(&["sync", "run", "demo", "--dry-run"]).await.exit, 0);

@@ -3,12 +3,12 @@
 use std::ops::Range as Span;
 use std::path::Path;
 
-use truing_core::registry::Registry;
-use truing_core::version::Style;
+use truing_core::registry::PackageRegistry;
+use truing_core::version::RangeStyle;
 
 /// Where a project's requirement is.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct RequirementPlace<'a> {
     /// The file.
     pub file: &'a Path,
     /// Keys in it, with dots between them; empty: the whole file.
@@ -16,13 +16,13 @@ pub struct Place<'a> {
     /// The package.
     pub package: &'a str,
     /// Where that is published.
-    pub registry: Registry,
+    pub registry: PackageRegistry,
     /// The form of the requirement.
-    pub style: Style,
+    pub style: RangeStyle,
 }
 
 /// A requirement in a file's text.
-pub(super) struct Found {
+pub(super) struct RequirementText {
     /// Its bytes: of the range or, in Python, of the whole requirement.
     pub(super) span: Span<usize>,
     /// Their text.
@@ -33,8 +33,8 @@ pub(super) struct Found {
 pub(super) const MAX_TABLES: usize = 4;
 
 /// Only lists in TOML hold whole requirements, with the package's name.
-pub(super) fn is_requirement(place: &Place<'_>) -> bool {
-    place.registry == Registry::Pypi && place.style != Style::VendoredVersion
+pub(super) fn is_requirement(place: &RequirementPlace<'_>) -> bool {
+    place.registry == PackageRegistry::Pypi && place.style != RangeStyle::VendoredVersion
 }
 
 /// The bytes of a string's content within its quotes, if it is written without escapes.

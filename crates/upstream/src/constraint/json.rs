@@ -7,35 +7,35 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Found, within_quotes};
+use super::{RequirementText, within_quotes};
 
 /// An object's entries, in order, each with its text.
-struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct ObjectEntries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Entries<'de> {
+impl<'de> Deserialize<'de> for ObjectEntries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each;
-        impl<'de> Visitor<'de> for Each {
-            type Value = Entries<'de>;
+        struct EntryVisitor;
+        impl<'de> Visitor<'de> for EntryVisitor {
+            type Value = ObjectEntries<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Entries<'de>, M::Error> {
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<ObjectEntries<'de>, M::Error> {
                 let mut entries = Vec::new();
-                while let Some((Key(key), value)) = map.next_entry()? {
+                while let Some((EntryKey(key), value)) = map.next_entry()? {
                     entries.push((key, value));
                 }
-                Ok(Entries(entries))
+                Ok(ObjectEntries(entries))
             }
         }
-        deserializer.deserialize_map(Each)
+        deserializer.deserialize_map(EntryVisitor)
     }
 }
 
 #[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+struct EntryKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The objects of a file, by their keys.
 pub(super) fn paths(text: &str) -> Vec<String> {
@@ -55,7 +55,12 @@ pub(super) fn packages(text: &str) -> Vec<String> {
 }
 
 /// The entries of `package` in the object at `at`; `is_copy`: what is at `at` itself.
-pub(super) fn find(text: &str, at: &str, package: &str, is_copy: bool) -> Result<Vec<Found>, String> {
+pub(super) fn find(
+    text: &str,
+    at: &str,
+    package: &str,
+    is_copy: bool,
+) -> Result<Vec<RequirementText>, String> {
     let root: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut values = vec![root];
     let keys = at.split('.').chain((!is_copy).then_some(package));
@@ -63,7 +68,9 @@ pub(super) fn find(text: &str, at: &str, package: &str, is_copy: bool) -> Result
         let mut below = Vec::new();
         for value in values {
             // What is no object holds no requirement.
-            let Ok(Entries(entries)) = serde_json::from_str::<Entries<'_>>(value.get()) else { continue };
+            let Ok(ObjectEntries(entries)) = serde_json::from_str::<ObjectEntries<'_>>(value.get()) else {
+                continue;
+            };
             below.extend(entries.into_iter().filter(|(name, _)| name == key).map(|(_, value)| value));
         }
         values = below;
@@ -75,7 +82,7 @@ pub(super) fn find(text: &str, at: &str, package: &str, is_copy: bool) -> Result
         let span = start.map(|start| start..start + value.get().len());
         let span = span.and_then(|span| within_quotes(text, span, &content));
         let span = span.ok_or_else(|| format!("{} is not written plainly", value.get()))?;
-        Ok(Found { span, text: content })
+        Ok(RequirementText { span, text: content })
     });
     found.collect()
 }

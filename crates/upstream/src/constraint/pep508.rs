@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
 
-use crate::range::{Range, is_lower, is_upper};
+use crate::range::{VersionRange, is_lower, is_upper};
 
 /// A text as a requirement. The parser panics at a name or an extra that ends in a sign (pep508_rs 0.9.2), so it is not
 /// shown one.
@@ -35,16 +35,16 @@ fn is_name(letter: char) -> bool {
 }
 
 /// Its range.
-pub(super) fn range(text: &str) -> Result<Range, String> {
+pub(super) fn range(text: &str) -> Result<VersionRange, String> {
     let requirement = requirement(text)?;
     match requirement.version_or_url {
-        Some(VersionOrUrl::VersionSpecifier(range)) => Ok(Range::of_specifiers(range)),
+        Some(VersionOrUrl::VersionSpecifier(range)) => Ok(VersionRange::of_specifiers(range)),
         Some(VersionOrUrl::Url(_)) | None => Err("write a lower and an upper bound".to_owned()),
     }
 }
 
 /// Itself with another range: a bound of the same side takes the place of the one that is there, and blanks stay.
-pub(super) fn with(text: &str, range: &Range) -> Result<String, String> {
+pub(super) fn with(text: &str, range: &VersionRange) -> Result<String, String> {
     let (start, end) = bounds(text).ok_or("its bounds cannot be told apart")?;
     let written = text.get(start..end).unwrap_or_default();
     let mut wanted = specifiers(&range.to_string())?;
@@ -89,19 +89,19 @@ fn specifiers(text: &str) -> Result<Vec<VersionSpecifier>, String> {
 }
 
 #[derive(PartialEq, Eq)]
-enum Side {
+enum BoundSide {
     Lower,
     Upper,
     Exact,
     Other,
 }
 
-fn side(one: &VersionSpecifier) -> Side {
+fn side(one: &VersionSpecifier) -> BoundSide {
     match one {
-        one if is_lower(one) => Side::Lower,
-        one if is_upper(one) => Side::Upper,
-        one if matches!(*one.operator(), Operator::Equal | Operator::ExactEqual) => Side::Exact,
-        _ => Side::Other,
+        one if is_lower(one) => BoundSide::Lower,
+        one if is_upper(one) => BoundSide::Upper,
+        one if matches!(*one.operator(), Operator::Equal | Operator::ExactEqual) => BoundSide::Exact,
+        _ => BoundSide::Other,
     }
 }
 

@@ -1,16 +1,16 @@
 //! A version in a Python module: a line that gives a name one string, such as `__version__ = "1.2.3"`. The module is read
 //! and never run.
 
-use super::Found;
+use super::RequirementText;
 
 /// What this name is given at the beginning of a line, each time.
-pub(super) fn find(text: &str, name: &str) -> Vec<Found> {
+pub(super) fn find(text: &str, name: &str) -> Vec<RequirementText> {
     let mut start = 0;
     let mut found = Vec::new();
     for line in text.split_inclusive('\n') {
         if let Some((at, version)) = given(line, name) {
             let at = start + at;
-            found.push(Found { span: at..at + version.len(), text: version.to_owned() });
+            found.push(RequirementText { span: at..at + version.len(), text: version.to_owned() });
         }
         start += line.len();
     }

@@ -1,15 +1,21 @@
 use proptest::prelude::*;
 
 use super::*;
-use truing_core::registry::Registry;
+use truing_core::registry::PackageRegistry;
 
-fn place<'a>(file: &'a str, at: &'a str, package: &'a str, registry: Registry, style: Style) -> Place<'a> {
-    Place { file: Path::new(file), at, package, registry, style }
+fn place<'a>(
+    file: &'a str,
+    at: &'a str,
+    package: &'a str,
+    registry: PackageRegistry,
+    style: RangeStyle,
+) -> RequirementPlace<'a> {
+    RequirementPlace { file: Path::new(file), at, package, registry, style }
 }
 
-const UPPER: Style = Style::ExclusiveUpperNextPatch;
+const UPPER: RangeStyle = RangeStyle::ExclusiveUpperNextPatch;
 
-fn read_text(place: &Place<'_>, text: &str) -> Result<String, String> {
+fn read_text(place: &RequirementPlace<'_>, text: &str) -> Result<String, String> {
     of_text(place, text).map(|(_, range)| range.to_string()).map_err(|error| error.to_string())
 }
 
@@ -19,7 +25,7 @@ const PACKAGE: &str = "{\r\n\t\"name\": \"ours\", \"dependencies\": {\"@a/b\" : 
 
 #[test]
 fn the_one_requirement_of_a_package_is_found_in_each_file() {
-    use Registry::{Crates, Npm, Pypi};
+    use PackageRegistry::{Crates, Npm, Pypi};
     for (file, at, package, registry, style, text, expected) in [
         ("pyproject.toml", "project.dependencies", "demo-package", Pypi, UPPER, PYPROJECT, ">=1.2.0,<1.2.9"),
         ("pyproject.toml", "tool.x.dependencies", "demo.package", Pypi, UPPER, PYPROJECT, "<1"),
@@ -27,9 +33,9 @@ fn the_one_requirement_of_a_package_is_found_in_each_file() {
         ("Cargo.toml", "dependencies", "hidden", Crates, UPPER, CARGO, "=2.0.0"),
         ("Cargo.toml", "dependencies", "long", Crates, UPPER, CARGO, ">=1.0.0, <1.2.9"),
         ("package.json", "dependencies", "@a/b", Npm, UPPER, PACKAGE, "^1.2.0"),
-        ("package.json", "vendored.c", "c", Npm, Style::VendoredVersion, PACKAGE, "1.0.0"),
-        ("VERSION", "", "c", Npm, Style::VendoredVersion, "\n1.0.0\n", "1.0.0"),
-        ("x.toml", "tool.c", "c", Crates, Style::VendoredVersion, "[tool]\nc = '1.0.0'\n", "1.0.0"),
+        ("package.json", "vendored.c", "c", Npm, RangeStyle::VendoredVersion, PACKAGE, "1.0.0"),
+        ("VERSION", "", "c", Npm, RangeStyle::VendoredVersion, "\n1.0.0\n", "1.0.0"),
+        ("x.toml", "tool.c", "c", Crates, RangeStyle::VendoredVersion, "[tool]\nc = '1.0.0'\n", "1.0.0"),
     ] {
         assert_eq!(
             read_text(&place(file, at, package, registry, style), text).as_deref(),
@@ -42,13 +48,13 @@ fn the_one_requirement_of_a_package_is_found_in_each_file() {
 #[test]
 fn a_list_of_requirements_has_one_a_line() {
     let text = "# ours\n-r base.txt\nother==1\n  Demo_Package[x] >= 1.0, < 2.0 ; python_version > '3'  # why\n                last==1 --hash=sha256:aa\n";
-    let of = |package| place("requirements.txt", "", package, Registry::Pypi, UPPER);
+    let of = |package| place("requirements.txt", "", package, PackageRegistry::Pypi, UPPER);
     assert_eq!(read_text(&of("demo-package"), text).as_deref(), Ok(">=1.0,<2.0"));
     assert_eq!(read_text(&of("last"), text).as_deref(), Ok("==1"));
     let told = read_text(&of("absent"), text).unwrap_err();
     assert_eq!(told, "requirements.txt: requires `absent` 0 times; it must be once");
     assert!(read_text(&of("other"), &format!("{text}other<2\n")).unwrap_err().contains("2 times"));
-    let wider = Range::parse(Registry::Pypi, ">=1.0,<3.0").unwrap();
+    let wider = VersionRange::parse(PackageRegistry::Pypi, ">=1.0,<3.0").unwrap();
     let changed = edited(&of("demo-package"), text, &wider).unwrap();
     assert_eq!(changed, text.replace("< 2.0", "< 3.0"));
 }
@@ -61,40 +67,40 @@ fn a_requirement_that_is_elsewhere_in_the_file_is_found() {
             "pyproject.toml",
             PYPROJECT,
             "demo-package",
-            Registry::Pypi,
+            PackageRegistry::Pypi,
             &["project.dependencies", "tool.x.dependencies"][..],
         ),
         (
             "pyproject.toml",
             "[dependency-groups]\ndev = [\"a<2\"]\n[project]\noptional-dependencies.x = [\"a<1\"]\n",
             "a",
-            Registry::Pypi,
+            PackageRegistry::Pypi,
             &["dependency-groups.dev", "project.optional-dependencies.x"],
         ),
         (
             "Cargo.toml",
             "[features]\na = [\"b\"]\n[target.'cfg(not(windows))'.dependencies]\na = \"1\"\n",
             "a",
-            Registry::Crates,
+            PackageRegistry::Crates,
             &["target.cfg(not(windows)).dependencies"],
         ),
-        ("package.json", PACKAGE, "c", Registry::Npm, &["dependencies", "vendored"]),
-        ("package.json", "[", "c", Registry::Npm, &[]),
-        ("Cargo.toml", "[", "c", Registry::Crates, &[]),
+        ("package.json", PACKAGE, "c", PackageRegistry::Npm, &["dependencies", "vendored"]),
+        ("package.json", "[", "c", PackageRegistry::Npm, &[]),
+        ("Cargo.toml", "[", "c", PackageRegistry::Crates, &[]),
     ] {
         let file = folder.path().join(file);
         std::fs::write(&file, text).unwrap();
-        let place = Place { file: &file, at: "dependencies", package, registry, style: UPPER };
+        let place = RequirementPlace { file: &file, at: "dependencies", package, registry, style: UPPER };
         assert_eq!(elsewhere(&place), expected, "{package} {text}");
         for at in elsewhere(&place) {
-            read(&Place { at: &at, ..place }).unwrap();
+            read(&RequirementPlace { at: &at, ..place }).unwrap();
         }
     }
 }
 
 #[test]
 fn what_is_not_there_once_is_told() {
-    use Registry::{Crates, Npm, Pypi};
+    use PackageRegistry::{Crates, Npm, Pypi};
     let twice = "{\"dependencies\": {\"c\": \"1\", \"c\": \"2\"}}";
     let escaped = "{\"dependencies\": {\"c\": \"\\u0031\"}}";
     for (file, at, package, registry, text, told) in [
@@ -132,7 +138,7 @@ fn what_is_not_there_once_is_told() {
 
 #[test]
 fn an_edit_changes_the_bounds_and_nothing_else() {
-    use Registry::{Crates, Npm, Pypi};
+    use PackageRegistry::{Crates, Npm, Pypi};
     for (file, at, package, registry, text, range, old, new) in [
         (
             "pyproject.toml",
@@ -157,17 +163,17 @@ fn an_edit_changes_the_bounds_and_nothing_else() {
         ("package.json", "dependencies", "@a/b", Npm, PACKAGE, "^2.0.0", "\"^1.2.0\"", "\"^2.0.0\""),
     ] {
         let place = place(file, at, package, registry, UPPER);
-        let range = Range::parse(registry, range).unwrap();
+        let range = VersionRange::parse(registry, range).unwrap();
         assert_eq!(edited(&place, text, &range).unwrap(), text.replacen(old, new, 1));
     }
-    let copy = place("VERSION", "", "c", Npm, Style::VendoredVersion);
-    let range = Range::of_copy(Version::parse(Npm, "2.0.0").unwrap());
+    let copy = place("VERSION", "", "c", Npm, RangeStyle::VendoredVersion);
+    let range = VersionRange::of_copy(PackageVersion::parse(Npm, "2.0.0").unwrap());
     assert_eq!(edited(&copy, " 1.0.0\n\n", &range).unwrap(), " 2.0.0\n\n");
 }
 
 #[test]
 fn a_requirement_keeps_its_own_manner() {
-    let place = place("pyproject.toml", "d", "botocore", Registry::Pypi, UPPER);
+    let place = place("pyproject.toml", "d", "botocore", PackageRegistry::Pypi, UPPER);
     for written in [
         r#""botocore >=1.40.46, <NEW""#,
         r#""botocore>=1.40.46,<NEW""#,
@@ -177,20 +183,20 @@ fn a_requirement_keeps_its_own_manner() {
     ] {
         let [before, after] =
             ["1.40.50", "1.41.1"].map(|upper| format!("d = [{}]", written.replace("NEW", upper)));
-        let range = Range::parse(Registry::Pypi, ">=1.40.46,<1.41.1").unwrap();
+        let range = VersionRange::parse(PackageRegistry::Pypi, ">=1.40.46,<1.41.1").unwrap();
         assert_eq!(edited(&place, &before, &range).unwrap(), after);
     }
 }
 
 #[test]
 fn a_bound_that_is_not_there_is_added() {
-    let place = place("pyproject.toml", "d", "demo", Registry::Pypi, UPPER);
+    let place = place("pyproject.toml", "d", "demo", PackageRegistry::Pypi, UPPER);
     for (before, range, after) in [
         ("d = ['demo>=1.0']", ">=1.0,<1.3.5", "d = ['demo>=1.0,<1.3.5']"),
         ("d = ['demo (>=1.0, !=1.1)']", ">=1.0,<1.3.5,!=1.1", "d = ['demo (>=1.0, !=1.1, <1.3.5)']"),
         ("d = ['demo<=1.2']", ">=1.0,<1.3.5", "d = ['demo<1.3.5,>=1.0']"),
     ] {
-        let range = Range::parse(Registry::Pypi, range).unwrap();
+        let range = VersionRange::parse(PackageRegistry::Pypi, range).unwrap();
         assert_eq!(edited(&place, before, &range).unwrap(), after);
     }
 }
@@ -199,29 +205,29 @@ proptest! {
     #[test]
     fn an_edit_that_is_undone_gives_the_same_bytes(
         numbers in proptest::array::uniform4(0_u32..200), blanks in proptest::array::uniform5("[ ]{0,2}"),
-        comment in "[ -~]{0,20}", registry in proptest::sample::select(&Registry::ALL[..]),
+        comment in "[ -~]{0,20}", registry in proptest::sample::select(&PackageRegistry::ALL[..]),
     ) {
         let [a, b, c, d] = numbers;
         let [one, two, three, four, five] = blanks;
         let (file, text, ranges) = match registry {
-            Registry::Pypi => (
+            PackageRegistry::Pypi => (
                 "pyproject.toml",
                 format!("# {comment}\nd = [{one}\"x\",\"demo{two}>={three}1.{a},{four}<{five}2.{b}\"]\n# {comment}"),
                 [format!(">=1.{a},<2.{b}"), format!(">=1.{c},<2.{d}")],
             ),
-            Registry::Crates => (
+            PackageRegistry::Crates => (
                 "Cargo.toml",
                 format!("# {comment}\n[d]\ndemo{one}={two}\"{a}.{b}\"{three}# {comment}"),
                 [format!("{a}.{b}"), format!(">={c}.0.0, <{d}.0.0")],
             ),
-            Registry::Npm => (
+            PackageRegistry::Npm => (
                 "package.json",
                 format!("{{{one}\"d\":{two}{{\"demo\"{three}:{four}\"^{a}.{b}.0\"}}{five}}}"),
                 [format!("^{a}.{b}.0"), format!(">={c}.0.0 <{d}.0.1")],
             ),
         };
         let place = place(file, "d", "demo", registry, UPPER);
-        let [before, after] = ranges.map(|range| Range::parse(registry, &range).unwrap());
+        let [before, after] = ranges.map(|range| VersionRange::parse(registry, &range).unwrap());
         prop_assert_eq!(of_text(&place, &text).unwrap().1.to_string(), before.to_string());
         let changed = edited(&place, &text, &after).unwrap();
         prop_assert_eq!(of_text(&place, &changed).unwrap().1.to_string(), after.to_string());
@@ -230,8 +236,8 @@ proptest! {
 
     #[test]
     fn no_text_breaks_an_edit(text in "(.{0,80}|a ?\\[[ab.,_ -]{0,9}\\]?.{0,9})", at in "[a-z.]{0,6}") {
-        for (file, registry) in [("a.toml", Registry::Pypi), ("a.toml", Registry::Crates), ("a.json", Registry::Npm)] {
-            let range = Range::parse(registry, "1.0.0").or_else(|_| Range::parse(registry, "==1.0.0")).unwrap();
+        for (file, registry) in [("a.toml", PackageRegistry::Pypi), ("a.toml", PackageRegistry::Crates), ("a.json", PackageRegistry::Npm)] {
+            let range = VersionRange::parse(registry, "1.0.0").or_else(|_| VersionRange::parse(registry, "==1.0.0")).unwrap();
             let _ = edited(&place(file, &at, "demo", registry, UPPER), &text, &range);
         }
     }
@@ -241,14 +247,14 @@ proptest! {
 fn a_version_in_a_python_module_is_a_line_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("__init__.py");
-    let place = Place {
+    let place = RequirementPlace {
         file: &file,
         at: "__version__",
         package: "ours",
-        registry: Registry::Pypi,
-        style: Style::VendoredVersion,
+        registry: PackageRegistry::Pypi,
+        style: RangeStyle::VendoredVersion,
     };
-    let next = Range::of_copy(Version::parse(Registry::Pypi, "1.2.4").unwrap());
+    let next = VersionRange::of_copy(PackageVersion::parse(PackageRegistry::Pypi, "1.2.4").unwrap());
     for line in ["__version__ = '1.2.3'  # it\r\n", "__version__: str=\"1.2.3\"", "__version__='1.2.3'\n"] {
         let text = format!("import a\n{line}");
         std::fs::write(&file, &text).unwrap();

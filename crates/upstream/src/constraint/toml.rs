@@ -3,20 +3,20 @@
 
 use toml_edit::{Document, Item, TableLike, Value};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
-use truing_core::registry::Registry;
-use truing_core::version::Style;
+use truing_core::registry::PackageRegistry;
+use truing_core::version::RangeStyle;
 
 use super::found::MAX_TABLES;
-use super::{Found, Place, is_requirement, pep508, within_quotes};
+use super::{RequirementPlace, RequirementText, is_requirement, pep508, within_quotes};
 
 /// The requirements of the package at the place.
-pub(super) fn find(text: &str, place: &Place<'_>) -> Result<Vec<Found>, String> {
+pub(super) fn find(text: &str, place: &RequirementPlace<'_>) -> Result<Vec<RequirementText>, String> {
     let document = document(text)?;
     let mut item = document.as_item();
     for key in place.at.split('.') {
         item = item.get(key).unwrap_or(&Item::None);
     }
-    let values: Vec<&Value> = if place.style == Style::VendoredVersion {
+    let values: Vec<&Value> = if place.style == RangeStyle::VendoredVersion {
         item.as_value().into_iter().collect()
     } else if is_requirement(place) {
         let all = item.as_array().into_iter().flatten();
@@ -33,7 +33,7 @@ pub(super) fn find(text: &str, place: &Place<'_>) -> Result<Vec<Found>, String> 
         let content = value.as_str().ok_or_else(|| format!("{shown} is no string"))?;
         let span = value.span().and_then(|span| within_quotes(text, span, content));
         let span = span.ok_or_else(|| format!("{shown} is not written plainly"))?;
-        Ok(Found { span, text: content.to_owned() })
+        Ok(RequirementText { span, text: content.to_owned() })
     });
     found.collect()
 }
@@ -78,18 +78,18 @@ pub(super) fn paths(text: &str) -> Vec<String> {
 }
 
 /// The names in the lists and tables that require packages.
-pub(super) fn packages(text: &str, registry: Registry) -> Vec<String> {
+pub(super) fn packages(text: &str, registry: PackageRegistry) -> Vec<String> {
     let Ok(document) = document(text) else { return Vec::new() };
     let mut found = Vec::new();
     for at in paths(text).iter().filter(|at| at.contains("dependenc")) {
         let item = at.split('.').try_fold(document.as_item(), |item, key| item.get(key));
         let Some(item) = item else { continue };
         match registry {
-            Registry::Pypi => {
+            PackageRegistry::Pypi => {
                 let strings = item.as_array().into_iter().flatten().filter_map(Value::as_str);
                 found.extend(strings.filter_map(pep508::name));
             }
-            Registry::Npm | Registry::Crates => {
+            PackageRegistry::Npm | PackageRegistry::Crates => {
                 let tables = item.as_table_like().filter(|_| at.ends_with("dependencies"));
                 found.extend(tables.into_iter().flat_map(TableLike::iter).map(|(name, _)| name.to_owned()));
             }
@@ -109,7 +109,7 @@ pub(super) fn spelled(package: &str) -> String {
 }
 
 /// Does a table of crates leave the version of a crate to the workspace?
-pub(super) fn is_of_workspace(text: &str, place: &Place<'_>) -> bool {
+pub(super) fn is_of_workspace(text: &str, place: &RequirementPlace<'_>) -> bool {
     let Ok(document) = document(text) else { return false };
     let table = place.at.split('.').try_fold(document.as_item(), |item, key| item.get(key));
     let workspace = table.and_then(|table| table.get(place.package)?.get("workspace"));

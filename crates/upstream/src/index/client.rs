@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, Response, StatusCode};
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 use url::Url;
 
-use super::release::{Archive, IndexError, Page};
+use super::release::{IndexError, IndexResponse, ReleaseArchive};
 use truing_core::loopback::is_loopback;
-use truing_core::registry::Registry;
+use truing_core::registry::PackageRegistry;
 
 /// The longest page of a package, in bytes: ten times that of one with a release a day for ten years.
 pub(super) const MAX_PAGE: usize = 64 << 20;
@@ -21,26 +21,26 @@ const READ_TIME: Duration = Duration::from_secs(30);
 
 /// A package index.
 #[derive(Clone, Debug)]
-pub struct Index {
-    registry: Registry,
+pub struct PackageIndex {
+    registry: PackageRegistry,
     client: Client,
     base: Url,
-    login: Option<Login>,
+    login: Option<IndexLogin>,
 }
 
 /// The login that an index wants.
 #[derive(Clone, Debug)]
-enum Login {
-    Password(String, Secret),
-    Token(Secret),
+enum IndexLogin {
+    Password(String, SecretString),
+    Token(SecretString),
 }
 
-impl Index {
+impl PackageIndex {
     /// The index at this address, which may hold a login: `https://USER:PASSWORD@HOST/simple/`.
     ///
     /// # Errors
     /// [`IndexError::Address`]
-    pub fn new(registry: Registry, address: &str) -> Result<Self, IndexError> {
+    pub fn new(registry: PackageRegistry, address: &str) -> Result<Self, IndexError> {
         // What follows an `@` is shown; a password never.
         let shown = address.rsplit('@').next().unwrap_or_default();
         let wrong = || IndexError::Address(shown.to_owned());
@@ -51,7 +51,7 @@ impl Index {
         }
         let login = base
             .password()
-            .map(|password| Login::Password(base.username().to_owned(), Secret::new(password)));
+            .map(|password| IndexLogin::Password(base.username().to_owned(), SecretString::new(password)));
         base.set_password(None).map_err(|()| wrong())?;
         base.set_username("").map_err(|()| wrong())?;
         if !base.path().ends_with('/') {
@@ -67,13 +67,13 @@ impl Index {
 
     /// With a token, if there is one and the address holds no login.
     #[must_use]
-    pub fn with_token(mut self, token: Option<Secret>) -> Self {
-        self.login = self.login.or(token.map(Login::Token));
+    pub fn with_token(mut self, token: Option<SecretString>) -> Self {
+        self.login = self.login.or(token.map(IndexLogin::Token));
         self
     }
 
     /// Whose index it is.
-    pub fn registry(&self) -> Registry {
+    pub fn registry(&self) -> PackageRegistry {
         self.registry
     }
 
@@ -83,7 +83,7 @@ impl Index {
         path: &str,
         package: &str,
         accept: &'static str,
-    ) -> Result<Page, IndexError> {
+    ) -> Result<IndexResponse, IndexError> {
         let url = self.base.join(path).map_err(|_| IndexError::Name(package.to_owned()))?;
         let index = url.to_string();
         let request = self.with_login(self.client.get(url.clone()), &url).header(ACCEPT, accept);
@@ -112,14 +112,14 @@ impl Index {
                 return Err(IndexError::Rubbish { index, why });
             }
         }
-        Ok(Page { base, is_json, body })
+        Ok(IndexResponse { base, is_json, body })
     }
 
     /// Begins to download an archive.
     ///
     /// # Errors
     /// [`IndexError`]
-    pub(crate) async fn open(&self, archive: &Archive) -> Result<Response, IndexError> {
+    pub(crate) async fn open(&self, archive: &ReleaseArchive) -> Result<Response, IndexError> {
         let request = self.with_login(self.client.get(archive.url.clone()), &archive.url);
         let index = archive.url.to_string();
         let answer = request.send().await;
@@ -135,8 +135,8 @@ impl Index {
     fn with_login(&self, request: reqwest::RequestBuilder, url: &Url) -> reqwest::RequestBuilder {
         match &self.login {
             Some(_) if url.origin() != self.base.origin() => request,
-            Some(Login::Password(user, password)) => request.basic_auth(user, Some(password.expose())),
-            Some(Login::Token(token)) => request.bearer_auth(token.expose()),
+            Some(IndexLogin::Password(user, password)) => request.basic_auth(user, Some(password.expose())),
+            Some(IndexLogin::Token(token)) => request.bearer_auth(token.expose()),
             None => request,
         }
     }

@@ -41,21 +41,21 @@ impl Integrity {
     }
 
     /// Begins to make the same digest of what is downloaded.
-    pub(crate) fn hasher(&self) -> Hasher {
+    pub(crate) fn hasher(&self) -> IntegrityHasher {
         match self {
-            Self::Sha256(_) => Hasher::Sha256(Sha256::new()),
-            Self::Sha512(_) => Hasher::Sha512(Box::new(Sha512::new())),
+            Self::Sha256(_) => IntegrityHasher::Sha256(Sha256::new()),
+            Self::Sha512(_) => IntegrityHasher::Sha512(Box::new(Sha512::new())),
         }
     }
 }
 
 /// A digest in the making.
-pub(crate) enum Hasher {
+pub(crate) enum IntegrityHasher {
     Sha256(Sha256),
     Sha512(Box<Sha512>),
 }
 
-impl Hasher {
+impl IntegrityHasher {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hash) => hash.update(bytes),

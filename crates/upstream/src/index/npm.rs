@@ -5,51 +5,54 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use truing_reader::sources::Format;
+use truing_reader::sources::ArchiveFormat;
 
-use super::{Archive, Index, IndexError, Integrity, Release};
-use truing_core::registry::Registry;
-use truing_core::version::Version;
+use super::{IndexError, Integrity, PackageIndex, PackageRelease, ReleaseArchive};
+use truing_core::registry::PackageRegistry;
+use truing_core::version::PackageVersion;
 
 #[derive(Deserialize)]
-struct Document {
-    versions: BTreeMap<String, Listed>,
+struct NpmPackument {
+    versions: BTreeMap<String, NpmVersion>,
     #[serde(default)]
     time: BTreeMap<String, Value>,
 }
 
 #[derive(Deserialize)]
-struct Listed {
-    dist: Dist,
+struct NpmVersion {
+    dist: NpmDist,
     /// A text, or `false`.
     #[serde(default)]
     deprecated: Value,
 }
 
 #[derive(Deserialize)]
-struct Dist {
+struct NpmDist {
     tarball: String,
     integrity: Option<String>,
 }
 
-pub(super) async fn releases(index: &Index, package: &str) -> Result<BTreeMap<Version, Release>, IndexError> {
+pub(super) async fn releases(
+    index: &PackageIndex,
+    package: &str,
+) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
     let path = path_of(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
     let page = index.page(&path, package, "application/json").await?;
-    let document: Document = serde_json::from_slice(&page.body).map_err(|error| page.rubbish(error))?;
-    let Document { versions, time } = document;
-    let release = |(text, listed): (String, Listed)| {
-        let version = Version::parse(Registry::Npm, &text).ok()?;
+    let document: NpmPackument = serde_json::from_slice(&page.body).map_err(|error| page.rubbish(error))?;
+    let NpmPackument { versions, time } = document;
+    let release = |(text, listed): (String, NpmVersion)| {
+        let version = PackageVersion::parse(PackageRegistry::Npm, &text).ok()?;
         let url = page.base.join(&listed.dist.tarball).ok()?;
-        let archive = Archive {
+        let archive = ReleaseArchive {
             name: format!("{package} {text}"),
             url,
             integrity: listed.dist.integrity.as_deref().and_then(Integrity::of_sri),
-            format: Format::TarGz,
+            format: ArchiveFormat::TarGz,
         };
         let is_yanked = !matches!(listed.deprecated, Value::Null | Value::Bool(false))
             && listed.deprecated.as_str() != Some("");
         let published = time.get(&text).and_then(Value::as_str).and_then(|time| time.parse().ok());
-        Some((version.clone(), Release { version, archive, is_yanked, published }))
+        Some((version.clone(), PackageRelease { version, archive, is_yanked, published }))
     };
     let releases: BTreeMap<_, _> = versions.into_iter().filter_map(release).collect();
     if releases.is_empty() { Err(page.rubbish("it lists no version")) } else { Ok(releases) }

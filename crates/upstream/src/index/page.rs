@@ -9,7 +9,7 @@ use super::Integrity;
 
 /// A file as an index lists it.
 #[derive(Debug)]
-pub(super) struct Listed {
+pub(super) struct IndexFile {
     pub(super) name: String,
     pub(super) url: String,
     pub(super) integrity: Option<Integrity>,
@@ -18,16 +18,16 @@ pub(super) struct Listed {
 }
 
 #[derive(Deserialize)]
-struct Page {
-    files: Vec<File>,
+struct SimpleApiPage {
+    files: Vec<SimpleApiFile>,
 }
 
 #[derive(Deserialize)]
-struct File {
+struct SimpleApiFile {
     filename: String,
     url: String,
     #[serde(default)]
-    hashes: Hashes,
+    hashes: FileHashes,
     /// `false`, `true`, or why.
     #[serde(default)]
     yanked: Value,
@@ -37,13 +37,13 @@ struct File {
 }
 
 #[derive(Default, Deserialize)]
-struct Hashes {
+struct FileHashes {
     sha256: Option<String>,
 }
 
-pub(super) fn of_json(body: &[u8]) -> Result<Vec<Listed>, String> {
-    let page: Page = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let listed = |file: File| Listed {
+pub(super) fn of_json(body: &[u8]) -> Result<Vec<IndexFile>, String> {
+    let page: SimpleApiPage = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let listed = |file: SimpleApiFile| IndexFile {
         name: file.filename,
         url: file.url,
         integrity: file.hashes.sha256.as_deref().and_then(Integrity::of_sha256),
@@ -53,7 +53,7 @@ pub(super) fn of_json(body: &[u8]) -> Result<Vec<Listed>, String> {
     Ok(page.files.into_iter().map(listed).collect())
 }
 
-pub(super) fn of_html(body: &[u8]) -> Vec<Listed> {
+pub(super) fn of_html(body: &[u8]) -> Vec<IndexFile> {
     let mut files = Vec::new();
     for token in Tokenizer::new(body).flatten() {
         let Token::StartTag(tag) = token else { continue };
@@ -65,7 +65,7 @@ pub(super) fn of_html(body: &[u8]) -> Vec<Listed> {
         let (url, fragment) = href.split_once('#').unwrap_or((&href, ""));
         // The name is the end of the address (PEP 503); what is shown may be shortened.
         let name = url.rsplit('/').next().unwrap_or(url).to_owned();
-        files.push(Listed {
+        files.push(IndexFile {
             name,
             url: url.to_owned(),
             integrity: fragment.strip_prefix("sha256=").and_then(Integrity::of_sha256),

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use truing_reader::sources::Format;
+use truing_reader::sources::ArchiveFormat;
 
-use super::page::{self, Listed};
-use super::{Archive, Index, IndexError, Page, Release};
-use truing_core::registry::Registry;
-use truing_core::version::Version;
+use super::page::{self, IndexFile};
+use super::{IndexError, IndexResponse, PackageIndex, PackageRelease, ReleaseArchive};
+use truing_core::registry::PackageRegistry;
+use truing_core::version::PackageVersion;
 
 const ACCEPTED: &str =
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
 
-pub(super) async fn releases(index: &Index, package: &str) -> Result<BTreeMap<Version, Release>, IndexError> {
+pub(super) async fn releases(
+    index: &PackageIndex,
+    package: &str,
+) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
     let normal = normalised(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
     let page = index.page(&format!("{normal}/"), package, ACCEPTED).await?;
     let listed = if page.is_json { page::of_json(&page.body) } else { Ok(page::of_html(&page.body)) };
@@ -35,14 +38,18 @@ fn normalised(package: &str) -> Option<String> {
 
 /// One release a version, with the archive that says most with least: a wheel for every machine, another wheel, a source
 /// archive.
-fn best(package: &str, page: &Page, listed: Vec<Listed>) -> BTreeMap<Version, Release> {
-    let mut best: BTreeMap<Version, (u8, Release)> = BTreeMap::new();
+fn best(
+    package: &str,
+    page: &IndexResponse,
+    listed: Vec<IndexFile>,
+) -> BTreeMap<PackageVersion, PackageRelease> {
+    let mut best: BTreeMap<PackageVersion, (u8, PackageRelease)> = BTreeMap::new();
     for file in listed {
         let Some((version, format, rank)) = version_in(package, &file.name) else { continue };
         let Ok(url) = page.base.join(&file.url) else { continue };
-        let Listed { name, integrity, is_yanked, published, .. } = file;
-        let archive = Archive { name, url, integrity, format };
-        let release = Release { version: version.clone(), archive, is_yanked, published };
+        let IndexFile { name, integrity, is_yanked, published, .. } = file;
+        let archive = ReleaseArchive { name, url, integrity, format };
+        let release = PackageRelease { version: version.clone(), archive, is_yanked, published };
         match best.get_mut(&version) {
             Some(known) if known.0 >= rank => {}
             Some(known) => *known = (rank, release),
@@ -53,15 +60,18 @@ fn best(package: &str, page: &Page, listed: Vec<Listed>) -> BTreeMap<Version, Re
 }
 
 /// Of a file's name: which version it is, how it is packed, and how well it serves.
-fn version_in(package: &str, name: &str) -> Option<(Version, Format, u8)> {
+fn version_in(package: &str, name: &str) -> Option<(PackageVersion, ArchiveFormat, u8)> {
     let is_ours = |written: &str| normalised(written).is_some_and(|written| written == package);
     if let Some(stem) = name.strip_suffix(".whl") {
         let mut parts = stem.split('-');
         let (written, version) = (parts.next()?, parts.next()?);
         let rank = if stem.ends_with("-none-any") { 3 } else { 2 };
-        return is_ours(written)
-            .then(|| Some((Version::parse(Registry::Pypi, version).ok()?, Format::Wheel, rank)))?;
+        return is_ours(written).then(|| {
+            Some((PackageVersion::parse(PackageRegistry::Pypi, version).ok()?, ArchiveFormat::Wheel, rank))
+        })?;
     }
     let (written, version) = name.strip_suffix(".tar.gz")?.rsplit_once('-')?;
-    is_ours(written).then(|| Some((Version::parse(Registry::Pypi, version).ok()?, Format::TarGz, 1)))?
+    is_ours(written).then(|| {
+        Some((PackageVersion::parse(PackageRegistry::Pypi, version).ok()?, ArchiveFormat::TarGz, 1))
+    })?
 }

@@ -2,19 +2,19 @@
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use truing_reader::sources::Format;
+use truing_reader::sources::ArchiveFormat;
 use url::Url;
 
 use super::integrity::Integrity;
-use truing_core::version::Version;
+use truing_core::version::PackageVersion;
 
 /// A release of a package.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Release {
+pub struct PackageRelease {
     /// Its version.
-    pub version: Version,
+    pub version: PackageVersion,
     /// The archive that is read of it: a wheel where there is one.
-    pub archive: Archive,
+    pub archive: ReleaseArchive,
     /// It was taken back, or its publishers advise against it.
     pub is_yanked: bool,
     /// The time at which it was published, if the index says so.
@@ -23,7 +23,7 @@ pub struct Release {
 
 /// A file of a release.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Archive {
+pub struct ReleaseArchive {
     /// Its name.
     pub name: String,
     /// Where it is.
@@ -31,7 +31,7 @@ pub struct Archive {
     /// Its digest, as the index gives it.
     pub integrity: Option<Integrity>,
     /// The form in which it is packed.
-    pub format: Format,
+    pub format: ArchiveFormat,
 }
 
 /// The reason why an index does not serve.
@@ -87,14 +87,14 @@ fn advice(status: StatusCode) -> &'static str {
 }
 
 /// The answer of an index about a package.
-pub(super) struct Page {
+pub(super) struct IndexResponse {
     /// Where it was found: addresses in it begin there.
     pub(super) base: Url,
     pub(super) is_json: bool,
     pub(super) body: Vec<u8>,
 }
 
-impl Page {
+impl IndexResponse {
     pub(super) fn rubbish(&self, why: impl ToString) -> IndexError {
         IndexError::Rubbish { index: self.base.to_string(), why: why.to_string() }
     }

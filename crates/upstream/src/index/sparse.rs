@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use truing_reader::sources::Format;
+use truing_reader::sources::ArchiveFormat;
 use url::Url;
 
-use super::{Archive, Index, IndexError, Integrity, Release};
-use truing_core::registry::Registry;
-use truing_core::version::Version;
+use super::{IndexError, Integrity, PackageIndex, PackageRelease, ReleaseArchive};
+use truing_core::registry::PackageRegistry;
+use truing_core::version::PackageVersion;
 
 /// The index's own settings.
 #[derive(Deserialize)]
-struct Settings {
+struct SparseIndexConfig {
     /// Where archives are: with the names of [`MARKERS`] in braces, or a folder.
     dl: String,
 }
@@ -22,7 +22,7 @@ struct Settings {
 const MARKERS: [&str; 5] = ["{crate}", "{version}", "{prefix}", "{lowerprefix}", "{sha256-checksum}"];
 
 #[derive(Deserialize)]
-struct Line {
+struct SparseIndexLine {
     name: String,
     vers: String,
     cksum: String,
@@ -32,31 +32,39 @@ struct Line {
     pubtime: Option<Timestamp>,
 }
 
-pub(super) async fn releases(index: &Index, package: &str) -> Result<BTreeMap<Version, Release>, IndexError> {
+pub(super) async fn releases(
+    index: &PackageIndex,
+    package: &str,
+) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
     let folder = prefix(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
     let settings = index.page("config.json", package, "application/json").await?;
-    let Settings { dl } = serde_json::from_slice(&settings.body).map_err(|error| settings.rubbish(error))?;
+    let SparseIndexConfig { dl } =
+        serde_json::from_slice(&settings.body).map_err(|error| settings.rubbish(error))?;
     let path = format!("{folder}/{package}").to_ascii_lowercase();
     let page = index.page(&path, package, "text/plain").await?;
     let mut releases = BTreeMap::new();
     for line in page.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let line: Line = serde_json::from_slice(line).map_err(|error| page.rubbish(error))?;
+        let line: SparseIndexLine = serde_json::from_slice(line).map_err(|error| page.rubbish(error))?;
         // Names are told apart by more than their case alone nowhere.
         if !line.name.eq_ignore_ascii_case(package) {
             return Err(page.rubbish(format!("it tells of `{}`", line.name)));
         }
-        let Ok(version) = Version::parse(Registry::Crates, &line.vers) else { continue };
+        let Ok(version) = PackageVersion::parse(PackageRegistry::Crates, &line.vers) else { continue };
         let Some(url) = address(&dl, &folder, &line) else {
             return Err(settings.rubbish("`dl` is no address"));
         };
-        let archive = Archive {
+        let archive = ReleaseArchive {
             name: format!("{}-{}.crate", line.name, line.vers),
             url,
             integrity: Integrity::of_sha256(&line.cksum),
-            format: Format::TarGz,
+            format: ArchiveFormat::TarGz,
         };
-        let release =
-            Release { version: version.clone(), archive, is_yanked: line.yanked, published: line.pubtime };
+        let release = PackageRelease {
+            version: version.clone(),
+            archive,
+            is_yanked: line.yanked,
+            published: line.pubtime,
+        };
         releases.insert(version, release);
     }
     if releases.is_empty() { Err(page.rubbish("it lists no version")) } else { Ok(releases) }
@@ -80,7 +88,7 @@ fn prefix(package: &str) -> Option<String> {
 const MAX_NAME: usize = 64;
 
 /// Where an archive is.
-fn address(dl: &str, folder: &str, line: &Line) -> Option<Url> {
+fn address(dl: &str, folder: &str, line: &SparseIndexLine) -> Option<Url> {
     let address = if MARKERS.iter().any(|marker| dl.contains(marker)) {
         dl.replace("{crate}", &line.name)
             .replace("{version}", &line.vers)

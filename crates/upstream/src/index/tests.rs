@@ -7,11 +7,11 @@ use axum::routing::get;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use truing_reader::sources::Format;
+use truing_reader::sources::ArchiveFormat;
 
 use super::client::MAX_PAGE;
 use super::*;
-use crate::archives::{ArchiveError, Archives, MAX_ARCHIVE};
+use crate::archives::{ArchiveFetchError, ArchiveFolder, MAX_ARCHIVE};
 
 const HTML: &str = r##"<!DOCTYPE html><html><body><h1>Links for demo-package</h1>
 <a href="../../files/demo_package-1.0.tar.gz#sha256=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa">demo_package-1.0.tar.gz</a><br/>
@@ -38,8 +38,8 @@ fn page(kind: &'static str, body: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
-async fn index_of(router: Router) -> Index {
-    Index::new(Registry::Pypi, &format!("http://{}/simple", serving(router).await)).unwrap()
+async fn index_of(router: Router) -> PackageIndex {
+    PackageIndex::new(PackageRegistry::Pypi, &format!("http://{}/simple", serving(router).await)).unwrap()
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn json_is_asked_for_and_taken() {
     let index = index_of(Router::new().route("/simple/demo-package/", get(answer))).await;
     let releases = index.releases("demo_package").await.unwrap();
     assert_eq!(releases.iter().map(|release| release.is_yanked).collect::<Vec<_>>(), [false, true]);
-    assert_eq!(releases[0].archive.format, Format::Wheel);
+    assert_eq!(releases[0].archive.format, ArchiveFormat::Wheel);
 }
 
 #[tokio::test]
@@ -85,7 +85,8 @@ async fn what_an_index_refuses_is_told_and_a_password_is_not() {
         .route("/simple/empty/", get(|| async { page("text/html", "<p>nothing</p>") }))
         .route("/simple/rubbish/", get(|| async { page("application/json", "{") }));
     let address = serving(router).await;
-    let index = Index::new(Registry::Pypi, &format!("http://user:hunter2@{address}/simple/")).unwrap();
+    let index =
+        PackageIndex::new(PackageRegistry::Pypi, &format!("http://user:hunter2@{address}/simple/")).unwrap();
     for (package, told) in [
         ("closed", "answers 403 Forbidden: put the login where the package manager has it"),
         ("empty", "it lists no file"),
@@ -101,7 +102,7 @@ async fn what_an_index_refuses_is_told_and_a_password_is_not() {
     for address in
         ["pypi.org/simple", "http://pypi.example/simple", "ftp://user:hunter2@127.0.0.1/", "x:hunter2@"]
     {
-        let error = Index::new(Registry::Pypi, address).unwrap_err().to_string();
+        let error = PackageIndex::new(PackageRegistry::Pypi, address).unwrap_err().to_string();
         assert!(error.contains("no address of a package index") && !error.contains("hunter2"), "{error}");
     }
 }
@@ -114,38 +115,44 @@ async fn a_login_goes_to_the_indexs_own_host_alone() {
     };
     let elsewhere = serving(Router::new().route("/file", get(login))).await;
     let own = serving(Router::new().route("/file", get(login))).await;
-    let index = Index::new(Registry::Pypi, &format!("http://user:secret@{own}/simple/")).unwrap();
+    let index =
+        PackageIndex::new(PackageRegistry::Pypi, &format!("http://user:secret@{own}/simple/")).unwrap();
     for (host, expected) in [(own, "Basic dXNlcjpzZWNyZXQ="), (elsewhere, "none")] {
         let archive = archive(&format!("http://{host}/file"), None);
         assert_eq!(index.open(&archive).await.unwrap().text().await.unwrap(), expected);
     }
 }
 
-fn archive(url: &str, sha256: Option<String>) -> Archive {
+fn archive(url: &str, sha256: Option<String>) -> ReleaseArchive {
     let integrity = sha256.as_deref().and_then(Integrity::of_sha256);
-    Archive { name: "demo-1.0.whl".to_owned(), url: url.parse().unwrap(), integrity, format: Format::Wheel }
+    ReleaseArchive {
+        name: "demo-1.0.whl".to_owned(),
+        url: url.parse().unwrap(),
+        integrity,
+        format: ArchiveFormat::Wheel,
+    }
 }
 
 #[tokio::test]
 async fn an_archive_is_kept_only_if_it_is_what_the_index_says() {
     let address = serving(Router::new().route("/file", get(|| async { "content" }))).await;
-    let index = Index::new(Registry::Pypi, &format!("http://{address}/")).unwrap();
+    let index = PackageIndex::new(PackageRegistry::Pypi, &format!("http://{address}/")).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let archives = Archives::new(folder.path().join("kept"));
+    let archives = ArchiveFolder::new(folder.path().join("kept"));
     let url = format!("http://{address}/file");
     let digest = hex::encode(Sha256::digest(b"content"));
 
     let wrong = archives.get(&index, &archive(&url, Some("0".repeat(64)))).await.unwrap_err();
-    assert!(matches!(&wrong, ArchiveError::Digest { is, .. } if *is == digest), "{wrong}");
+    assert!(matches!(&wrong, ArchiveFetchError::Digest { is, .. } if *is == digest), "{wrong}");
     let none = archives.get(&index, &archive(&url, None)).await.unwrap_err();
-    assert!(matches!(none, ArchiveError::NoDigest(_)), "{none}");
+    assert!(matches!(none, ArchiveFetchError::NoDigest(_)), "{none}");
     assert_eq!(std::fs::read_dir(archives.folder()).unwrap().count(), 0);
 
     let right = archive(&url, Some(digest.to_uppercase()));
     let kept = archives.get(&index, &right).await.unwrap();
     assert_eq!(std::fs::read(&kept).unwrap(), b"content");
     // The second time nobody is asked.
-    let gone = Archive { url: "http://127.0.0.1:1/gone".parse().unwrap(), ..right };
+    let gone = ReleaseArchive { url: "http://127.0.0.1:1/gone".parse().unwrap(), ..right };
     assert_eq!(archives.get(&index, &gone).await.unwrap(), kept);
 }
 
@@ -177,17 +184,17 @@ async fn answering(head: &'static str) -> SocketAddr {
 #[tokio::test]
 async fn an_archive_is_downloaded_up_to_its_bound_whether_it_is_announced_or_not() {
     let folder = tempfile::tempdir().unwrap();
-    let archives = Archives::new(folder.path().to_owned());
+    let archives = ArchiveFolder::new(folder.path().to_owned());
     let get = async |head: &'static str, most: u64| {
         let address = answering(head).await;
-        let index = Index::new(Registry::Pypi, &format!("http://{address}/")).unwrap();
+        let index = PackageIndex::new(PackageRegistry::Pypi, &format!("http://{address}/")).unwrap();
         let digest = hex::encode(Sha256::digest(b"content"));
         archives.get_up_to(most, &index, &archive(&format!("http://{address}/file"), Some(digest))).await
     };
     // One byte more than is admitted: announced, though it never comes; and then not announced.
     for (head, most) in [("content-length: 536870913\r\n", MAX_ARCHIVE), ("", 6)] {
         let told = get(head, most).await.unwrap_err();
-        assert!(matches!(told, ArchiveError::TooLong(_)), "{told}");
+        assert!(matches!(told, ArchiveFetchError::TooLong(_)), "{told}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
     assert!(get("", 7).await.is_ok());

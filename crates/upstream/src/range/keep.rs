@@ -5,10 +5,10 @@ use std::iter;
 
 use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 
-use truing_core::registry::Registry;
-use truing_core::version::Version;
+use truing_core::registry::PackageRegistry;
+use truing_core::version::PackageVersion;
 
-use super::{Range, is_exclusion, least, lower_of};
+use super::{VersionRange, is_exclusion, least, lower_of};
 
 /// The new range of a Python project. None: it has no upper bound whose form could be kept.
 pub(super) fn python(
@@ -95,8 +95,8 @@ fn resized(mut numbers: Vec<u64>, count: usize) -> Vec<u64> {
 pub(super) fn crates(
     range: &semver::VersionReq,
     release: &semver::Version,
-    floor: Option<&Version>,
-) -> Option<Range> {
+    floor: Option<&PackageVersion>,
+) -> Option<VersionRange> {
     let count = |one: &semver::Comparator| {
         1 + usize::from(one.minor.is_some()) + usize::from(one.minor.and(one.patch).is_some())
     };
@@ -113,11 +113,15 @@ pub(super) fn crates(
         None if lower.is_some() => return None,
         None => format!("<{upper}"),
     };
-    Range::parse(Registry::Crates, &text).ok()
+    VersionRange::parse(PackageRegistry::Crates, &text).ok()
 }
 
 /// The new range of an npm package whose range is `>=A <B`.
-pub(super) fn npm(text: &str, release: &nodejs_semver::Version, floor: Option<&Version>) -> Option<Range> {
+pub(super) fn npm(
+    text: &str,
+    release: &nodejs_semver::Version,
+    floor: Option<&PackageVersion>,
+) -> Option<VersionRange> {
     let (lower, upper) = text.strip_prefix(">=")?.split_once(" <")?;
     let count = |version: &str| {
         let is_plain = version.chars().all(|letter| letter.is_ascii_digit() || letter == '.');
@@ -129,15 +133,15 @@ pub(super) fn npm(text: &str, release: &nodejs_semver::Version, floor: Option<&V
         Some(floor) => semantic(floor, count(lower)?),
         None => lower.to_owned(),
     };
-    Range::parse(Registry::Npm, &format!(">={lower} <{end}")).ok()
+    VersionRange::parse(PackageRegistry::Npm, &format!(">={lower} <{end}")).ok()
 }
 
 /// A semantic version in so many numbers, as far as only zeros go.
-fn semantic(version: &Version, count: usize) -> String {
+fn semantic(version: &PackageVersion, count: usize) -> String {
     let numbers = match version {
-        Version::Npm(version) => vec![version.major(), version.minor(), version.patch()],
-        Version::Crates(version) => vec![version.major, version.minor, version.patch],
-        Version::Pypi(_) => return version.to_string(),
+        PackageVersion::Npm(version) => vec![version.major(), version.minor(), version.patch()],
+        PackageVersion::Crates(version) => vec![version.major, version.minor, version.patch],
+        PackageVersion::Pypi(_) => return version.to_string(),
     };
     if dotted(&numbers) == version.to_string() {
         dotted(&resized(numbers, count))
@@ -153,11 +157,11 @@ fn dotted(numbers: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use truing_core::version::Style;
+    use truing_core::version::RangeStyle;
 
     #[test]
     fn a_new_range_has_bounds_of_as_many_numbers_as_before() {
-        use Registry::{Crates, Npm, Pypi};
+        use PackageRegistry::{Crates, Npm, Pypi};
         for (registry, range, to, floor, expected) in [
             (Pypi, ">=0.27,<0.28", "0.28.1", Some("0.28.0"), ">=0.28,<0.29"),
             (Pypi, ">=0.27,<0.28", "0.28.1", None, ">=0.27,<0.29"),
@@ -185,9 +189,13 @@ mod tests {
             (Npm, ">=1.2.0 <1.3", "1.3.4", Some("1.3.0"), ">=1.3.0 <1.4"),
             (Npm, "^1.2.0", "2.0.0", None, ">=1.2.0 <2.0.1"),
         ] {
-            let version = |text: &str| Version::parse(registry, text).unwrap();
+            let version = |text: &str| PackageVersion::parse(registry, text).unwrap();
             let (to, floor) = (version(to), floor.map(version));
-            let next = Range::parse(registry, range).unwrap().following(Style::Keep, &to, floor.as_ref());
+            let next = VersionRange::parse(registry, range).unwrap().following(
+                RangeStyle::Keep,
+                &to,
+                floor.as_ref(),
+            );
             let next = next.unwrap();
             assert!(next.contains(&to), "{next} does not hold {to}");
             assert_eq!(next.to_string(), expected, "{range} {to}");

@@ -30,14 +30,14 @@ const NAMING: &[&str] = &["const", "enum", "fn", "static", "struct", "trait", "t
 
 /// One source file as it was read.
 #[derive(Debug, Default)]
-pub(super) struct Source {
+pub(super) struct ParsedSource {
     /// Modules whose text is in other files (`mod a;`).
     pub(super) files: Vec<Vec<String>>,
     /// Modules whose text is in this file; the file's own is the empty path.
     pub(super) modules: BTreeSet<Vec<String>>,
     /// Items by module of this file.
     pub(super) items: BTreeSet<(Vec<String>, String)>,
-    pub(super) imports: Vec<Import>,
+    pub(super) imports: Vec<ImportedPath>,
     /// Paths of at least two names, by module of this file.
     pub(super) paths: BTreeSet<(Vec<String>, Vec<String>)>,
     /// Every name outside of imports.
@@ -46,7 +46,7 @@ pub(super) struct Source {
 
 /// One name that a `use` brings in.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Import {
+pub(super) struct ImportedPath {
     /// The module of this file that it stands in.
     pub(super) within: Vec<String>,
     pub(super) path: Vec<String>,
@@ -57,10 +57,10 @@ pub(super) struct Import {
 }
 
 /// Reads one file.
-pub(super) fn read(text: &str) -> Source {
+pub(super) fn read(text: &str) -> ParsedSource {
     let code = code::code_only(text);
     let words = words(&code);
-    let mut source = Source::default();
+    let mut source = ParsedSource::default();
     source.modules.insert(Vec::new());
     // For each open brace: the module that it opens.
     let mut open: Vec<Option<String>> = Vec::new();
@@ -93,7 +93,7 @@ pub(super) fn read(text: &str) -> Source {
                 let tree = words.get(at + 1..end).unwrap_or_default();
                 let is_shown = matches!(before, "pub" | ")");
                 imports(tree, &mut Vec::new(), &mut |path, alias| {
-                    source.imports.push(Import { within: within(), path, alias, is_shown });
+                    source.imports.push(ImportedPath { within: within(), path, alias, is_shown });
                 });
                 at = end;
             }

@@ -2,22 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::source::{self, Import, Source};
+use super::source::{self, ImportedPath, ParsedSource};
 
 /// Names that a name may stand for, one after another, before it is given up.
 const MAX_STEPS: usize = 32;
 
 /// A module by the names that lead to it from the crate's root.
-type Path = Vec<String>;
+type ModulePath = Vec<String>;
 
 /// For each file those that it uses.
-pub(super) type Arrows = BTreeMap<String, BTreeSet<String>>;
+pub(super) type FileArrows = BTreeMap<String, BTreeSet<String>>;
 
 /// The arrows between the files of a crate. `root`: its `lib.rs` or `main.rs`; `texts`: the text of each file.
-pub(super) fn arrows(root: &str, texts: &BTreeMap<&str, &str>) -> Arrows {
-    let mut tree = Tree::default();
+pub(super) fn arrows(root: &str, texts: &BTreeMap<&str, &str>) -> FileArrows {
+    let mut tree = ModuleTree::default();
     tree.read(root, Vec::new(), texts);
-    let mut arrows: Arrows = tree.files.keys().map(|file| (file.clone(), BTreeSet::new())).collect();
+    let mut arrows: FileArrows = tree.files.keys().map(|file| (file.clone(), BTreeSet::new())).collect();
     for (file, (own, source)) in &tree.files {
         let used = tree.used(own, source);
         arrows.entry(file.clone()).or_default().extend(used.filter(|to| to != file));
@@ -27,45 +27,45 @@ pub(super) fn arrows(root: &str, texts: &BTreeMap<&str, &str>) -> Arrows {
 
 /// The target of a path.
 #[derive(Clone, Debug)]
-enum Target {
-    Module(Path),
+enum PathTarget {
+    Module(ModulePath),
     /// Something in this module.
-    Item(Path),
+    Item(ModulePath),
     /// Something of another crate.
     Outside,
 }
 
 /// A module.
 #[derive(Debug, Default)]
-struct Module {
+struct ModuleNode {
     file: String,
     items: BTreeSet<String>,
     /// The file or item that each name that was brought in stands for.
-    aliases: BTreeMap<String, Path>,
+    aliases: BTreeMap<String, ModulePath>,
     /// Paths whose whole content was brought in.
-    globs: Vec<Path>,
+    globs: Vec<ModulePath>,
 }
 
 #[derive(Debug, Default)]
-struct Tree {
-    modules: BTreeMap<Path, Module>,
+struct ModuleTree {
+    modules: BTreeMap<ModulePath, ModuleNode>,
     /// Each file with the module that it is.
-    files: BTreeMap<String, (Path, Source)>,
+    files: BTreeMap<String, (ModulePath, ParsedSource)>,
 }
 
-impl Tree {
+impl ModuleTree {
     /// Adds a file and all that its modules lead to.
-    fn read(&mut self, file: &str, own: Path, texts: &BTreeMap<&str, &str>) {
+    fn read(&mut self, file: &str, own: ModulePath, texts: &BTreeMap<&str, &str>) {
         let Some(text) = texts.get(file) else { return };
         let source = source::read(text);
-        let at = |within: &Path| [own.as_slice(), within].concat();
+        let at = |within: &ModulePath| [own.as_slice(), within].concat();
         for within in &source.modules {
             self.modules.entry(at(within)).or_default().file = file.to_owned();
         }
         for (within, item) in &source.items {
             self.modules.entry(at(within)).or_default().items.insert(item.clone());
         }
-        for Import { within, path, alias, is_shown: _ } in &source.imports {
+        for ImportedPath { within, path, alias, is_shown: _ } in &source.imports {
             let module = self.modules.entry(at(within)).or_default();
             match alias {
                 Some(alias) => drop(module.aliases.insert(alias.clone(), path.clone())),
@@ -91,67 +91,77 @@ impl Tree {
     }
 
     /// The files whose items this one names.
-    fn used<'a>(&'a self, own: &'a Path, source: &'a Source) -> impl Iterator<Item = String> + 'a {
+    fn used<'a>(
+        &'a self,
+        own: &'a ModulePath,
+        source: &'a ParsedSource,
+    ) -> impl Iterator<Item = String> + 'a {
         let imported = source.imports.iter().filter_map(move |import| {
             let within = [own.as_slice(), &import.within].concat();
             match (self.target(&within, &import.path, MAX_STEPS)?, &import.alias) {
                 // To show what another module holds is no use of it.
-                (Target::Item(module), Some(alias)) => {
+                (PathTarget::Item(module), Some(alias)) => {
                     (!import.is_shown || source.names.contains(alias)).then_some(module)
                 }
-                (Target::Module(module) | Target::Item(module), None) => (!import.is_shown).then_some(module),
+                (PathTarget::Module(module) | PathTarget::Item(module), None) => {
+                    (!import.is_shown).then_some(module)
+                }
                 // A module that was brought in is used by the paths that begin with it.
-                (Target::Module(_), Some(_)) | (Target::Outside, _) => None,
+                (PathTarget::Module(_), Some(_)) | (PathTarget::Outside, _) => None,
             }
         });
         let named = source.paths.iter().filter_map(move |(within, path)| {
             match self.target(&[own.as_slice(), within].concat(), path, MAX_STEPS)? {
-                Target::Item(module) => Some(module),
-                Target::Module(_) | Target::Outside => None,
+                PathTarget::Item(module) => Some(module),
+                PathTarget::Module(_) | PathTarget::Outside => None,
             }
         });
         imported.chain(named).filter_map(|module| Some(self.modules.get(&module)?.file.clone()))
     }
 
     /// Where a path in a module leads; none: its first name is not known here.
-    fn target(&self, within: &Path, path: &[String], steps: usize) -> Option<Target> {
+    fn target(&self, within: &ModulePath, path: &[String], steps: usize) -> Option<PathTarget> {
         let (first, rest) = path.split_first()?;
         let mut at = match first.as_str() {
-            "crate" => Target::Module(Vec::new()),
-            "self" => Target::Module(within.clone()),
-            "super" => Target::Module(within.split_last()?.1.to_vec()),
+            "crate" => PathTarget::Module(Vec::new()),
+            "self" => PathTarget::Module(within.clone()),
+            "super" => PathTarget::Module(within.split_last()?.1.to_vec()),
             name => self.named(within, name, steps)?,
         };
         for name in rest {
             at = match at {
-                Target::Module(module) if name == "super" => Target::Module(module.split_last()?.1.to_vec()),
-                Target::Module(module) => self.named(&module, name, steps).unwrap_or(Target::Item(module)),
-                Target::Item(_) | Target::Outside => return Some(at),
+                PathTarget::Module(module) if name == "super" => {
+                    PathTarget::Module(module.split_last()?.1.to_vec())
+                }
+                PathTarget::Module(module) => {
+                    self.named(&module, name, steps).unwrap_or(PathTarget::Item(module))
+                }
+                PathTarget::Item(_) | PathTarget::Outside => return Some(at),
             };
         }
         Some(at)
     }
 
     /// A name in a module: a module below it, something that was brought in, or an item of its own.
-    fn named(&self, module: &Path, name: &str, steps: usize) -> Option<Target> {
+    fn named(&self, module: &ModulePath, name: &str, steps: usize) -> Option<PathTarget> {
         let steps = steps.checked_sub(1)?;
         let below = [module.as_slice(), &[name.to_owned()]].concat();
         if self.modules.contains_key(&below) {
-            return Some(Target::Module(below));
+            return Some(PathTarget::Module(below));
         }
         let here = self.modules.get(module)?;
         if here.items.contains(name) {
-            return Some(Target::Item(module.clone()));
+            return Some(PathTarget::Item(module.clone()));
         }
         if let Some(path) = here.aliases.get(name) {
             // `use log::log`: the name is looked for outside.
             let circular = path.first().is_some_and(|first| first == name);
             let target = if circular { None } else { self.target(module, path, steps) };
-            return Some(target.unwrap_or(Target::Outside));
+            return Some(target.unwrap_or(PathTarget::Outside));
         }
         here.globs.iter().find_map(|glob| match self.target(module, glob, steps)? {
-            Target::Module(from) if from != *module => self.named(&from, name, steps),
-            Target::Module(_) | Target::Item(_) | Target::Outside => None,
+            PathTarget::Module(from) if from != *module => self.named(&from, name, steps),
+            PathTarget::Module(_) | PathTarget::Item(_) | PathTarget::Outside => None,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::workspace::Tracked;
+use crate::workspace::TrackedFile;
 
 /// Types that have a name together before it is one that a reader cannot place.
 const SHARED_BY: usize = 5;
@@ -119,7 +119,7 @@ pub(super) struct NamingFaults {
 }
 
 impl NamingFaults {
-    pub(super) fn of_files(files: &[Tracked]) -> Self {
+    pub(super) fn of_files(files: &[TrackedFile]) -> Self {
         let mut faults = Self::default();
         for file in files {
             faults.add_file(&file.path, before_tests(&file.text));
@@ -342,7 +342,7 @@ mod tests {
 
     /// The places of a fault in one source: `LINE NAME`.
     fn found(fault: NamingFault, text: &str) -> Vec<String> {
-        let faults = NamingFaults::of_files(&[Tracked { path: "a.rs".into(), text: text.into() }]);
+        let faults = NamingFaults::of_files(&[TrackedFile { path: "a.rs".into(), text: text.into() }]);
         let places = faults.places_of(fault).into_iter();
         places.map(|place| format!("{} {}", place.line, place.name)).collect()
     }
@@ -374,7 +374,7 @@ mod tests {
         let text = "fn run() {}\nfn _run_() {}\nfn run_all() {}\npub fn a_b() {} // my_fn x, fn (u8)\n";
         assert_eq!(found(OneWordFunction, text), ["1 run", "2 _run_"]);
         let number = |text: &str| {
-            let file = Tracked { path: "a.rs".into(), text: text.into() };
+            let file = TrackedFile { path: "a.rs".into(), text: text.into() };
             NamingFaults::of_files(&[file]).number_of(OneWordFunction)
         };
         assert_eq!(number(text), 50);

@@ -14,10 +14,10 @@ const MAX_SAID: usize = 64 << 20;
 
 /// Counts what one server says in a run. Clones count together.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Meter(Arc<Counted>);
+pub(super) struct ServerMeter(Arc<MeterCounts>);
 
 #[derive(Debug, Default)]
-struct Counted {
+struct MeterCounts {
     bytes: AtomicUsize,
     over: AtomicBool,
 }
@@ -25,15 +25,15 @@ struct Counted {
 /// A server has said more than it may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("it says too much: {} MiB in one message, or {} MiB in one run, are the most", MAX_MESSAGE >> 20, MAX_SAID >> 20)]
-pub(super) struct TooMuch;
+pub(super) struct ServerOverflow;
 
-impl Meter {
+impl ServerMeter {
     /// Counts so many bytes more, of a message that has so many.
-    pub(super) fn count(&self, more: usize, message: usize) -> Result<(), TooMuch> {
+    pub(super) fn count(&self, more: usize, message: usize) -> Result<(), ServerOverflow> {
         let before = self.0.bytes.fetch_add(more, Ordering::Relaxed);
         if message > MAX_MESSAGE || before.saturating_add(more) > MAX_SAID {
             self.0.over.store(true, Ordering::Relaxed);
-            return Err(TooMuch);
+            return Err(ServerOverflow);
         }
         Ok(())
     }
@@ -45,19 +45,19 @@ impl Meter {
 }
 
 /// A stream of lines that ends when a line, or all of it, is too long.
-pub(super) struct Lines<R> {
+pub(super) struct BoundedLines<R> {
     stream: R,
-    meter: Meter,
+    meter: ServerMeter,
     line: usize,
 }
 
-impl<R> Lines<R> {
-    pub(super) fn new(stream: R, meter: Meter) -> Self {
+impl<R> BoundedLines<R> {
+    pub(super) fn new(stream: R, meter: ServerMeter) -> Self {
         Self { stream, meter, line: 0 }
     }
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Lines<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for BoundedLines<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

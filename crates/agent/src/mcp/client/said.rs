@@ -5,13 +5,13 @@ use serde_json::Value;
 use truing_core::line::is_hidden;
 use truing_reader::redact::{holds_any, redact};
 
-use crate::native::Output;
+use crate::native::CallOutput;
 
 /// How much more than is shown is searched for secrets, so that none is cut in two at the end.
 const BEYOND: usize = 4 << 10;
 
 /// An answer within so many bytes.
-pub(super) fn shown(result: &CallToolResult, most: usize) -> Output {
+pub(super) fn shown(result: &CallToolResult, most: usize) -> CallOutput {
     let (mut texts, mut others) = (Vec::new(), 0_usize);
     for block in &result.content {
         if let ContentBlock::Text(text) = block {
@@ -32,7 +32,7 @@ pub(super) fn shown(result: &CallToolResult, most: usize) -> Output {
     if text.is_empty() {
         "[an empty answer]".clone_into(&mut text);
     }
-    Output { text, is_error: result.is_error == Some(true), denied: false }
+    CallOutput { text, is_error: result.is_error == Some(true), denied: false }
 }
 
 /// The same lines without control characters and invisible letters.

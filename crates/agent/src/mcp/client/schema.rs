@@ -35,7 +35,7 @@ pub(super) fn checked(schema: &Map<String, Value>) -> Result<Value, String> {
     let names = |key: &str| schema.get(key).and_then(Value::as_object).into_iter().flat_map(Map::keys);
     let targets =
         DEFINITIONS.iter().flat_map(|key| names(key).map(move |name| format!("#/{key}/{name}"))).collect();
-    let mut written = Schema { targets }.object(schema, 0)?;
+    let mut written = SchemaRewriter { targets }.object(schema, 0)?;
     // Providers take none of these at the top.
     for key in ["anyOf", "oneOf", "allOf", "$ref", "enum"] {
         written.remove(key);
@@ -43,12 +43,12 @@ pub(super) fn checked(schema: &Map<String, Value>) -> Result<Value, String> {
     Ok(Value::Object(written))
 }
 
-struct Schema {
+struct SchemaRewriter {
     /// What may be referred to.
     targets: BTreeSet<String>,
 }
 
-impl Schema {
+impl SchemaRewriter {
     fn any(&self, schema: &Value, depth: usize) -> Result<Value, String> {
         match schema {
             Value::Bool(_) => Ok(schema.clone()),

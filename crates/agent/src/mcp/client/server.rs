@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::DuplexStream;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 
 use crate::mcp::{Toolset, over};
-use crate::proxy::{Place, Proxy};
+use crate::proxy::{AllowedHost, EgressProxy};
 
 /// One server, as it is configured.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct McpServer {
     /// The part of its tools' names that is its own: `mcp__NAME__TOOL`.
     pub name: String,
     /// The way to it.
-    pub way: Way,
+    pub way: ServerTransport,
     /// The tools that may be called. All others are as if it had none.
     pub tools: BTreeSet<String>,
     /// The time that it has to be ready, and for one call.
@@ -29,14 +29,17 @@ pub struct Server {
     pub most: usize,
 }
 
-impl Server {
+impl McpServer {
     /// The way out of its sandbox, if it may have one.
-    pub(super) fn proxy(&self) -> Option<Proxy> {
+    pub(super) fn proxy(&self) -> Option<EgressProxy> {
         match &self.way {
-            Way::Program { hosts, .. } if !hosts.is_empty() => {
-                Some(Proxy::new(hosts.clone(), self.hosts_key()))
+            ServerTransport::Program { hosts, .. } if !hosts.is_empty() => {
+                Some(EgressProxy::new(hosts.clone(), self.hosts_key()))
             }
-            Way::Program { .. } | Way::Http(_) | Way::Sse(_) | Way::Within(_) => None,
+            ServerTransport::Program { .. }
+            | ServerTransport::Http(_)
+            | ServerTransport::Sse(_)
+            | ServerTransport::Within(_) => None,
         }
     }
 
@@ -48,7 +51,7 @@ impl Server {
 
 /// The way to a server.
 #[derive(Clone)]
-pub enum Way {
+pub enum ServerTransport {
     /// A program that speaks over its standard streams, in the sandbox: without any network but these hosts, and without
     /// any file but the system's programs and these folders.
     Program {
@@ -59,25 +62,25 @@ pub enum Way {
         /// Folders that it may read and run programs from.
         read: Vec<PathBuf>,
         /// The variables that it finds, besides those of every sandbox.
-        variables: Vec<(String, Secret)>,
+        variables: Vec<(String, SecretString)>,
         /// The places that it may connect to, through a proxy; none: it has no network at all.
-        hosts: Vec<Place>,
+        hosts: Vec<AllowedHost>,
     },
     /// Streamable HTTP.
-    Http(Address),
+    Http(ServerAddress),
     /// HTTP with events, as servers spoke it before 2025.
-    Sse(Address),
+    Sse(ServerAddress),
     /// In this process.
-    Within(Within),
+    Within(InProcessServer),
 }
 
 /// Where a server is.
 #[derive(Clone, Debug)]
-pub struct Address {
+pub struct ServerAddress {
     /// Its URL.
     pub url: String,
     /// The secret that opens it.
-    pub token: Option<Secret>,
+    pub token: Option<SecretString>,
     /// Other headers of each request, none of which is shown.
     pub(super) headers: HeaderMap,
 }
@@ -93,9 +96,9 @@ pub enum HeaderError {
     Value,
 }
 
-impl Address {
+impl ServerAddress {
     /// A server's place, without headers beside its token's.
-    pub fn new(url: impl Into<String>, token: Option<Secret>) -> Self {
+    pub fn new(url: impl Into<String>, token: Option<SecretString>) -> Self {
         Self { url: url.into(), token, headers: HeaderMap::new() }
     }
 
@@ -103,7 +106,7 @@ impl Address {
     ///
     /// # Errors
     /// A name or a value that HTTP does not allow; neither is in the error.
-    pub fn add_header(&mut self, name: &str, value: &Secret) -> Result<(), HeaderError> {
+    pub fn add_header(&mut self, name: &str, value: &SecretString) -> Result<(), HeaderError> {
         let name: HeaderName = name.parse().map_err(|_| HeaderError::Name)?;
         let mut value = HeaderValue::from_str(value.expose()).map_err(|_| HeaderError::Value)?;
         value.set_sensitive(true);
@@ -114,11 +117,11 @@ impl Address {
 
 /// Tools of this process, served to whoever holds the other end of a pipe.
 #[derive(Clone)]
-pub struct Within(pub(super) Arc<dyn Fn(DuplexStream) -> Serving + Send + Sync>);
+pub struct InProcessServer(pub(super) Arc<dyn Fn(DuplexStream) -> ServeFuture + Send + Sync>);
 
-pub(super) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type ServeFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl Within {
+impl InProcessServer {
     /// Nobody: a server that ends at once.
     pub fn none() -> Self {
         Self(Arc::new(|_| Box::pin(std::future::ready(()))))
@@ -141,7 +144,7 @@ impl Within {
     }
 }
 
-impl fmt::Debug for Way {
+impl fmt::Debug for ServerTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Program { command, .. } => f.debug_tuple("Program").field(command).finish(),

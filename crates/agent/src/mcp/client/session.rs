@@ -27,14 +27,14 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::Way;
-use super::bound::{Lines, Meter, TooMuch};
-use super::sse::Events;
-use super::web::{Web, WebError, chain};
-use crate::command::{Bounds, Hears as _, Printed, begin, socket};
+use super::ServerTransport;
+use super::bound::{BoundedLines, ServerMeter, ServerOverflow};
+use super::sse::SseTransport;
+use super::web::{WebClient, WebError, chain};
+use crate::command::{CapturedOutput, CommandBounds, OutputSink as _, begin, socket};
 use crate::mcp::MAX_MESSAGE;
-use crate::proxy::Proxy;
-use crate::sandbox::{COMPLAINT, Job, Level, PROXY, Run};
+use crate::proxy::EgressProxy;
+use crate::sandbox::{COMPLAINT, JobCommand, PROXY, SandboxJob, SandboxLevel};
 
 /// The most pages of a list of tools.
 const MAX_PAGES: usize = 20;
@@ -48,16 +48,16 @@ const NO_STREAMS: &str = "it has no streams";
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A server that was begun.
-pub(super) struct Session {
-    service: Service,
-    behind: Behind,
-    meter: Meter,
+pub(super) struct McpSession {
+    service: McpService,
+    behind: ServerHandle,
+    meter: ServerMeter,
 }
 
 /// What answers, where that is ours to end.
-enum Behind {
+enum ServerHandle {
     /// A program.
-    Process(Box<Process>),
+    Process(Box<ServerProcess>),
     /// A task of this process.
     Task(JoinHandle<()>),
     /// Others.
@@ -65,24 +65,24 @@ enum Behind {
 }
 
 /// A program in the sandbox. Letting go of it ends it, with everything that it has started.
-struct Process {
+struct ServerProcess {
     child: Child,
     /// What it says on its error stream.
-    words: JoinHandle<Printed>,
+    words: JoinHandle<CapturedOutput>,
     /// The proxy of its program, if it has one.
     proxy: JoinSet<()>,
 }
 
 /// Why a server is of no use.
 #[derive(Debug, Default)]
-pub(super) struct Why {
+pub(super) struct ServerFailure {
     /// What it did, in our words.
     pub(super) what: String,
     /// What it said of it, if it did.
     pub(super) said: String,
 }
 
-impl<T: Into<String>> From<T> for Why {
+impl<T: Into<String>> From<T> for ServerFailure {
     fn from(what: T) -> Self {
         Self { what: what.into(), said: String::new() }
     }
@@ -93,41 +93,45 @@ pub(super) enum CallError {
     /// The server says that it cannot be done.
     Refused(String),
     /// The server is of no use any more.
-    Lost(Why),
+    Lost(ServerFailure),
 }
 
-impl Session {
+impl McpSession {
     /// Begins one: the server runs, and has said what it is.
-    pub(super) async fn open(way: &Way, proxy: Option<Proxy>) -> Result<Self, Why> {
-        let meter = Meter::default();
+    pub(super) async fn open(
+        way: &ServerTransport,
+        proxy: Option<EgressProxy>,
+    ) -> Result<Self, ServerFailure> {
+        let meter = ServerMeter::default();
         let (began, behind) = match way {
-            Way::Program { command, folder, read, variables, hosts: _ } => {
+            ServerTransport::Program { command, folder, read, variables, hosts: _ } => {
                 let job = job(command, folder, read, variables)?;
                 let (began, process) = match proxy {
                     None => {
-                        let (mut process, writer) = Process::start(&job)?;
+                        let (mut process, writer) = ServerProcess::start(&job)?;
                         (over(process.output()?, writer, &meter).await, process)
                     }
                     Some(proxy) => {
-                        let (mut process, writer) = Process::start_with(job, proxy).await?;
+                        let (mut process, writer) = ServerProcess::start_with(job, proxy).await?;
                         (over(process.output()?, writer, &meter).await, process)
                     }
                 };
-                (began, Behind::Process(Box::new(process)))
+                (began, ServerHandle::Process(Box::new(process)))
             }
-            Way::Within(within) => {
+            ServerTransport::Within(within) => {
                 let (ours, theirs) = tokio::io::duplex(PIPE);
                 let task = tokio::spawn((within.0)(theirs));
                 let (reader, writer) = tokio::io::split(ours);
-                (over(reader, writer, &meter).await, Behind::Task(task))
+                (over(reader, writer, &meter).await, ServerHandle::Task(task))
             }
-            Way::Http(address) => {
-                let web = Web::new(address, meter.clone())?;
-                (over_http(&web, &address.url).await, Behind::Nobody)
+            ServerTransport::Http(address) => {
+                let web = WebClient::new(address, meter.clone())?;
+                (over_http(&web, &address.url).await, ServerHandle::Nobody)
             }
-            Way::Sse(address) => {
-                let events = Events::open(Web::new(address, meter.clone())?, &address.url).await?;
-                (begun(events).await, Behind::Nobody)
+            ServerTransport::Sse(address) => {
+                let events =
+                    SseTransport::open(WebClient::new(address, meter.clone())?, &address.url).await?;
+                (begun(events).await, ServerHandle::Nobody)
             }
         };
         match began {
@@ -137,14 +141,16 @@ impl Session {
     }
 
     /// Its tools, of which these are wanted.
-    pub(super) async fn tools(&self, wanted: &BTreeSet<String>) -> Result<Vec<Tool>, Why> {
+    pub(super) async fn tools(&self, wanted: &BTreeSet<String>) -> Result<Vec<Tool>, ServerFailure> {
         let (mut tools, mut missing) = (Vec::new(), wanted.len());
         let mut cursor = None;
         for _ in 0..MAX_PAGES {
             let page = PaginatedRequestParams::default().with_cursor(cursor);
             let page =
                 self.service.peer().list_tools(Some(page)).await.map_err(|error| match words(error) {
-                    CallError::Refused(said) => Why { what: "it does not list its tools".to_owned(), said },
+                    CallError::Refused(said) => {
+                        ServerFailure { what: "it does not list its tools".to_owned(), said }
+                    }
                     CallError::Lost(why) => why,
                 })?;
             let found = page.tools.into_iter().filter(|tool| wanted.contains(tool.name.as_ref()));
@@ -172,7 +178,7 @@ impl Session {
     }
 
     /// Ends what is of no use any more; why that is so, with what its program says.
-    pub(super) async fn lost(self, why: Why) -> Why {
+    pub(super) async fn lost(self, why: ServerFailure) -> ServerFailure {
         let Self { service, behind, meter } = self;
         drop(service);
         behind.lost(why, &meter).await
@@ -186,7 +192,7 @@ impl Session {
     }
 }
 
-impl Behind {
+impl ServerHandle {
     async fn end(self) -> String {
         match self {
             Self::Process(process) => process.end().await,
@@ -199,16 +205,16 @@ impl Behind {
     }
 
     /// Ends it. That it said too much comes before all other reasons.
-    async fn lost(self, why: Why, meter: &Meter) -> Why {
+    async fn lost(self, why: ServerFailure, meter: &ServerMeter) -> ServerFailure {
         let said = self.end().await;
-        let why = if meter.is_over() { Why::from(TooMuch.to_string()) } else { why };
-        if said.is_empty() { why } else { Why { said, ..why } }
+        let why = if meter.is_over() { ServerFailure::from(ServerOverflow.to_string()) } else { why };
+        if said.is_empty() { why } else { ServerFailure { said, ..why } }
     }
 }
 
-impl Process {
+impl ServerProcess {
     /// Starts it, and gives what it reads from.
-    fn start(job: &Job) -> Result<(Self, ChildStdin), Why> {
+    fn start(job: &SandboxJob) -> Result<(Self, ChildStdin), ServerFailure> {
         let mut command = job.command().map_err(not_started)?;
         command.stdin(Stdio::piped());
         let mut process = Self::begin(command)?;
@@ -217,7 +223,10 @@ impl Process {
     }
 
     /// The same, with a proxy as its one way out. It reads from what the proxy's socket came by.
-    async fn start_with(mut job: Job, proxy: Proxy) -> Result<(Self, UnixStream), Why> {
+    async fn start_with(
+        mut job: SandboxJob,
+        proxy: EgressProxy,
+    ) -> Result<(Self, UnixStream), ServerFailure> {
         job.hears = true;
         // Node uses `HTTPS_PROXY` only with this variable.
         job.variables.push(("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned()));
@@ -229,11 +238,11 @@ impl Process {
                 process.proxy.spawn(proxy.serve(socket));
                 Ok((process, input))
             }
-            Err(error) => Err(Why { what: not_started(error), said: process.end().await }),
+            Err(error) => Err(ServerFailure { what: not_started(error), said: process.end().await }),
         }
     }
 
-    fn output(&mut self) -> Result<ChildStdout, Why> {
+    fn output(&mut self) -> Result<ChildStdout, ServerFailure> {
         Ok(self.child.stdout.take().ok_or(NO_STREAMS)?)
     }
 
@@ -241,7 +250,8 @@ impl Process {
         let mut child = begin(command).map_err(not_started)?;
         let stream = child.stderr.take();
         let words = tokio::spawn(async move {
-            let mut heard = Printed::of(&Bounds { time: Duration::MAX, written: None, whole: false });
+            let mut heard =
+                CapturedOutput::of(&CommandBounds { time: Duration::MAX, written: None, whole: false });
             // Beyond its bound it may write to nobody.
             let _ = heard.hear(stream).await;
             heard
@@ -268,13 +278,13 @@ fn job(
     command: &[String],
     folder: &Path,
     read: &[PathBuf],
-    variables: &[(String, truing_core::secret::Secret)],
-) -> Result<Job, String> {
+    variables: &[(String, truing_core::secret::SecretString)],
+) -> Result<SandboxJob, String> {
     // Nothing is written to it, so that all may run in the same, and nothing is left of one that is killed.
     std::fs::create_dir_all(folder).map_err(not_started)?;
-    let run = Run::Program(command.iter().map(Into::into).collect());
+    let run = JobCommand::Program(command.iter().map(Into::into).collect());
     // Only there it has no network but its own.
-    let mut job = Job::new(Level::Full, folder, run).map_err(not_started)?;
+    let mut job = SandboxJob::new(SandboxLevel::Full, folder, run).map_err(not_started)?;
     // Event loops are woken over sockets of their own.
     job.sockets = true;
     for folder in read {
@@ -287,21 +297,21 @@ fn job(
     Ok(job)
 }
 
-type Began = Result<Service, Why>;
+type ServiceResult = Result<McpService, ServerFailure>;
 
 /// Over a pipe.
 async fn over(
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
-    meter: &Meter,
-) -> Began {
-    let lines = Lines::new(reader, meter.clone());
+    meter: &ServerMeter,
+) -> ServiceResult {
+    let lines = BoundedLines::new(reader, meter.clone());
     begun(AsyncRwTransport::new_client(lines, writer).with_max_line_length(MAX_MESSAGE)).await
 }
 
 /// Over streamable HTTP. A server that refuses to shake hands may be of the newest protocol, which knows no such thing: it
 /// is asked again, in its own way.
-async fn over_http(web: &Web, url: &str) -> Began {
+async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
     let transport = || {
         let config = StreamableHttpClientTransportConfig::with_uri(url)
             .control_request_timeout(LEAVE)
@@ -331,33 +341,36 @@ fn is_refusal(error: &ClientInitializeError) -> bool {
 }
 
 /// Shakes hands: a server that is older may answer nothing at all to the newer way to begin, and nearly all know this one.
-async fn begun<T: Transport<RoleClient> + 'static>(transport: T) -> Began {
+async fn begun<T: Transport<RoleClient> + 'static>(transport: T) -> ServiceResult {
     greeted(transport, ClientLifecycleMode::Initialize).await.map_err(|error| unbegun(&error))
 }
 
-type Service = RunningService<RoleClient, ClientConfig>;
+type McpService = RunningService<RoleClient, ClientConfig>;
 
 async fn greeted<T: Transport<RoleClient> + 'static>(
     transport: T,
     how: ClientLifecycleMode,
-) -> Result<Service, ClientInitializeError> {
+) -> Result<McpService, ClientInitializeError> {
     let client = Implementation::new("truing", env!("CARGO_PKG_VERSION"));
     let config = ClientConfig::new(ClientCapabilities::default(), client);
-    serve_client_with_lifecycle(config, Asked(transport), how).await
+    serve_client_with_lifecycle(config, QuietTransport(transport), how).await
 }
 
 /// Why a session could not be begun.
-fn unbegun(error: &ClientInitializeError) -> Why {
+fn unbegun(error: &ClientInitializeError) -> ServerFailure {
     if let ClientInitializeError::TransportError { error, .. } = error {
         return sending(error);
     }
     if let ClientInitializeError::JsonRpcError(error) = error {
-        return Why { what: "it does not begin a session".to_owned(), said: error.message.to_string() };
+        return ServerFailure {
+            what: "it does not begin a session".to_owned(),
+            said: error.message.to_string(),
+        };
     }
     if let ClientInitializeError::ConnectionClosed(_) = error {
-        return Why::from("it ended before it had begun a session");
+        return ServerFailure::from("it ended before it had begun a session");
     }
-    Why::from("it does not begin a session as the protocol says")
+    ServerFailure::from("it does not begin a session as the protocol says")
 }
 
 fn words(error: ServiceError) -> CallError {
@@ -374,7 +387,7 @@ fn words(error: ServiceError) -> CallError {
 }
 
 /// Why nothing could be sent, without the library's own words around ours.
-fn sending(error: &DynamicTransportError) -> Why {
+fn sending(error: &DynamicTransportError) -> ServerFailure {
     let error = error.error.as_ref();
     match error.downcast_ref::<StreamableHttpError<WebError>>() {
         Some(StreamableHttpError::Client(error)) => error.to_string().into(),
@@ -383,9 +396,9 @@ fn sending(error: &DynamicTransportError) -> Why {
 }
 
 /// A transport without what nobody asked for: notices of a server are of no use to a run, and only fill logs.
-struct Asked<T>(T);
+struct QuietTransport<T>(T);
 
-impl<T: Transport<RoleClient>> Transport<RoleClient> for Asked<T> {
+impl<T: Transport<RoleClient>> Transport<RoleClient> for QuietTransport<T> {
     type Error = T::Error;
 
     fn send(

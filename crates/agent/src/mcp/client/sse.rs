@@ -10,7 +10,7 @@ use rmcp::transport::Transport;
 use rmcp::transport::streamable_http_client::SseError;
 use sse_stream::Sse;
 
-use super::web::{EVENTS, Web, WebError, is};
+use super::web::{EVENTS, WebClient, WebError, is};
 
 /// The event that says where messages are to be sent.
 const ENDPOINT: &str = "endpoint";
@@ -18,15 +18,15 @@ const ENDPOINT: &str = "endpoint";
 const MESSAGE: &str = "message";
 
 /// A server's events.
-pub(super) struct Events {
-    web: Web,
+pub(super) struct SseTransport {
+    web: WebClient,
     to: Url,
     events: BoxStream<'static, Result<Sse, SseError>>,
 }
 
-impl Events {
+impl SseTransport {
     /// Asks for them and waits until the server has said where it listens.
-    pub(super) async fn open(web: Web, url: &str) -> Result<Self, String> {
+    pub(super) async fn open(web: WebClient, url: &str) -> Result<Self, String> {
         let response = web.asks(Method::GET, url, EVENTS).send().await;
         let response = response.map_err(|error| WebError::from(error).to_string())?;
         if !response.status().is_success() {
@@ -58,7 +58,7 @@ fn place(url: &str, said: &str) -> Result<Url, String> {
     }
 }
 
-impl Transport<RoleClient> for Events {
+impl Transport<RoleClient> for SseTransport {
     type Error = WebError;
 
     fn send(

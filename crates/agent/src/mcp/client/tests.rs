@@ -19,13 +19,13 @@ use rmcp::service::{RequestContext, RoleServer};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 
 use super::*;
 use crate::mcp::Toolset;
-use crate::mcp::connections::{Bounds, serve};
-use crate::mcp::http::{Answer, Door};
-use crate::mcp::{Called, Handler, Hints, Offer};
+use crate::mcp::connections::{ConnectionBounds, serve};
+use crate::mcp::http::{McpEndpoint, McpResponse};
+use crate::mcp::{McpTool, ToolCallResult, ToolHints, ToolsetHandler};
 
 mod headers;
 mod shared;
@@ -36,9 +36,9 @@ const TOKEN: &str = "the-right-token";
 struct Own;
 
 #[async_trait]
-impl Tools for Own {
-    fn offered(&self) -> Vec<Tool> {
-        vec![Tool {
+impl RunTools for Own {
+    fn offered(&self) -> Vec<ToolDefinition> {
+        vec![ToolDefinition {
             name: "read".into(),
             description: String::new(),
             input_schema: json!({"type": "object"}),
@@ -46,8 +46,8 @@ impl Tools for Own {
         }]
     }
 
-    async fn call(&self, name: &str, _: &Value) -> Output {
-        Output { text: format!("own {name}"), is_error: false, denied: false }
+    async fn call(&self, name: &str, _: &Value) -> CallOutput {
+        CallOutput { text: format!("own {name}"), is_error: false, denied: false }
     }
 }
 
@@ -64,14 +64,14 @@ impl Toolset for Echo {
         None
     }
 
-    fn tools(&self) -> Vec<Offer> {
-        let offer = |name: &str, read_only, destructive| Offer {
+    fn tools(&self) -> Vec<McpTool> {
+        let offer = |name: &str, read_only, destructive| McpTool {
             name: name.into(),
             title: String::new(),
             description: "Says \u{1b}[31mit again".into(),
             input_schema: json!({"type": "object", "properties": {"word": {"type": "string"}}}),
             output_schema: None,
-            hints: Hints { read_only, destructive, idempotent: true, open_world: false },
+            hints: ToolHints { read_only, destructive, idempotent: true, open_world: false },
         };
         vec![
             offer("say", true, false),
@@ -81,24 +81,24 @@ impl Toolset for Echo {
         ]
     }
 
-    async fn call(&self, name: &str, input: Value) -> Called {
+    async fn call(&self, name: &str, input: Value) -> ToolCallResult {
         let Some(word) = input["word"].as_str() else {
-            return Called::failed("`word` has to be text");
+            return ToolCallResult::failed("`word` has to be text");
         };
-        Called { text: format!("{name}: {word}"), structured: None, is_error: false }
+        ToolCallResult { text: format!("{name}: {word}"), structured: None, is_error: false }
     }
 }
 
-fn server(way: Way, tools: &[&str]) -> Server {
+fn server(way: ServerTransport, tools: &[&str]) -> McpServer {
     let tools = tools.iter().map(|name| (*name).to_owned()).collect();
-    Server { name: "docs".into(), way, tools, time: Duration::from_secs(30), most: 1000 }
+    McpServer { name: "docs".into(), way, tools, time: Duration::from_secs(30), most: 1000 }
 }
 
-fn names(tools: &dyn Tools) -> Vec<String> {
+fn names(tools: &dyn RunTools) -> Vec<String> {
     tools.offered().into_iter().map(|tool| tool.name).collect()
 }
 
-fn told(problems: &[Problem]) -> Vec<&str> {
+fn told(problems: &[ServerProblem]) -> Vec<&str> {
     problems.iter().map(|problem| problem.what.as_str()).collect()
 }
 
@@ -113,9 +113,9 @@ enum Does {
 }
 
 /// A server that listens to a pipe and does this with each method and its parameters.
-fn scripted(does: impl Fn(&str, &Value) -> Does + Send + Sync + 'static) -> Way {
+fn scripted(does: impl Fn(&str, &Value) -> Does + Send + Sync + 'static) -> ServerTransport {
     let does = Arc::new(does);
-    Way::Within(Within(Arc::new(move |pipe| {
+    ServerTransport::Within(InProcessServer(Arc::new(move |pipe| {
         let does = does.clone();
         Box::pin(async move {
             let (reader, mut writer) = tokio::io::split(pipe);
@@ -158,16 +158,16 @@ fn well(method: &str) -> Does {
 }
 
 /// Starts one, calls its tool, and ends it.
-async fn tried(way: Way) -> (Output, Vec<Problem>) {
-    let servers = Servers::start(&[server(way, &["say"])]).await;
+async fn tried(way: ServerTransport) -> (CallOutput, Vec<ServerProblem>) {
+    let servers = McpServers::start(&[server(way, &["say"])]).await;
     let output = servers.beside(&Own).call("mcp__docs__say", &json!({"word": "x"})).await;
     (output, servers.end().await)
 }
 
 #[tokio::test]
 async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_tools() {
-    let way = Way::Within(Within::new(|| async { Some(Echo) }));
-    let servers = Servers::start(&[server(way, &["say", "write", "wipe", "gone"])]).await;
+    let way = ServerTransport::Within(InProcessServer::new(|| async { Some(Echo) }));
+    let servers = McpServers::start(&[server(way, &["say", "write", "wipe", "gone"])]).await;
     let tools = servers.beside(&Own);
     assert_eq!(names(&tools), ["read", "mcp__docs__say"]);
     let said = &tools.offered()[1];
@@ -258,7 +258,7 @@ async fn after_a_failure_nothing_more_is_asked() {
         }
         well(method)
     });
-    let servers = Servers::start(&[server(way, &["say"])]).await;
+    let servers = McpServers::start(&[server(way, &["say"])]).await;
     let tools = servers.beside(&Own);
     for _ in 0..3 {
         assert!(tools.call("mcp__docs__say", &json!({})).await.is_error);
@@ -381,7 +381,7 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
         }
         well(method)
     });
-    let servers = Servers::start(&[server(way, &["say"])]).await;
+    let servers = McpServers::start(&[server(way, &["say"])]).await;
     let tools = servers.beside(&Own);
     let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
     let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
@@ -410,40 +410,40 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
 }
 
 /// Serves on this machine; the address.
-async fn listens<F: Future<Output = Answer> + Send + 'static>(
+async fn listens<F: Future<Output = McpResponse> + Send + 'static>(
     answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
 ) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, Bounds::default(), |_| true, answer));
+    tokio::spawn(serve(listener, ConnectionBounds::default(), |_| true, answer));
     format!("http://{address}/mcp")
 }
 
-fn at(url: &str, token: Option<&str>) -> Address {
-    Address::new(url, token.map(Secret::new))
+fn at(url: &str, token: Option<&str>) -> ServerAddress {
+    ServerAddress::new(url, token.map(SecretString::new))
 }
 
 #[tokio::test]
 async fn a_server_over_http_is_asked_with_its_token() {
-    let door = Door::new(Some(&Secret::new(TOKEN)));
+    let door = McpEndpoint::new(Some(&SecretString::new(TOKEN)));
     let url = listens(move |request| {
         let door = door.clone();
         async move { door.answer(Arc::new(Echo), request).await }
     })
     .await;
-    let (output, problems) = tried(Way::Http(at(&url, Some(TOKEN)))).await;
+    let (output, problems) = tried(ServerTransport::Http(at(&url, Some(TOKEN)))).await;
     assert_eq!((output.text.as_str(), problems), ("say: x", vec![]));
     for token in [None, Some("another")] {
-        let (_, problems) = tried(Way::Http(at(&url, token))).await;
+        let (_, problems) = tried(ServerTransport::Http(at(&url, token))).await;
         assert_eq!(told(&problems), ["it answers 401 Unauthorized"]);
     }
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let (_, problems) = tried(Way::Http(at(&format!("http://{gone}/mcp"), None))).await;
+    let (_, problems) = tried(ServerTransport::Http(at(&format!("http://{gone}/mcp"), None))).await;
     assert!(told(&problems)[0].starts_with("it cannot be reached: "), "{problems:?}");
 }
 
 /// A server of the newest protocol alone, in which nobody shakes hands.
-struct Newest(Handler);
+struct Newest(ToolsetHandler);
 
 impl ServerHandler for Newest {
     fn get_info(&self) -> ServerConfig {
@@ -473,25 +473,25 @@ impl ServerHandler for Newest {
 
 #[tokio::test]
 async fn a_server_that_does_not_shake_hands_is_asked_in_its_own_way_and_at_its_very_address() {
-    let door = Door::new(Some(&Secret::new(TOKEN)));
+    let door = McpEndpoint::new(Some(&SecretString::new(TOKEN)));
     let url = listens(move |request: Request<Incoming>| {
         let door = door.clone();
         async move {
             if request.uri() != "/mcp/?of=docs" {
                 return words(StatusCode::NOT_FOUND, "text/plain", "");
             }
-            door.lead(|| Newest(Handler(Arc::new(Echo))), request).await
+            door.lead(|| Newest(ToolsetHandler(Arc::new(Echo))), request).await
         }
     })
     .await;
-    let (output, problems) = tried(Way::Http(at(&format!("{url}/?of=docs"), Some(TOKEN)))).await;
+    let (output, problems) = tried(ServerTransport::Http(at(&format!("{url}/?of=docs"), Some(TOKEN)))).await;
     assert_eq!((output.text.as_str(), problems), ("say: x", vec![]));
-    let (_, problems) = tried(Way::Http(at(&url, Some(TOKEN)))).await;
+    let (_, problems) = tried(ServerTransport::Http(at(&url, Some(TOKEN)))).await;
     assert_eq!(told(&problems), ["it answers 404 Not Found"]);
 }
 
 /// An answer of this kind that goes on for so many pieces.
-fn endless(kind: &'static str, piece: &'static [u8]) -> Answer {
+fn endless(kind: &'static str, piece: &'static [u8]) -> McpResponse {
     let piece = Bytes::from(piece.repeat(1000));
     let pieces = futures_util::stream::repeat_with(move || Ok::<_, Infallible>(Frame::data(piece.clone())));
     let mut answer = Response::new(StreamBody::new(pieces).boxed());
@@ -499,7 +499,7 @@ fn endless(kind: &'static str, piece: &'static [u8]) -> Answer {
     answer
 }
 
-fn words(status: StatusCode, kind: &'static str, text: &str) -> Answer {
+fn words(status: StatusCode, kind: &'static str, text: &str) -> McpResponse {
     let mut answer = Response::new(http_body_util::Full::new(Bytes::from(text.to_owned())).boxed());
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, kind.parse().unwrap());
@@ -508,7 +508,7 @@ fn words(status: StatusCode, kind: &'static str, text: &str) -> Answer {
 
 #[tokio::test]
 async fn what_a_server_over_http_does_instead_of_answering_is_bounded_and_told() {
-    type Serves = fn() -> Answer;
+    type Serves = fn() -> McpResponse;
     let serves: [(Serves, &str); 6] = [
         (|| endless("application/json", b"[[[[[[[[[[[[[[[["), "it says too much"),
         (|| endless("text/event-stream", b"data: xxxxxxxxxx\n"), "it says too much"),
@@ -526,7 +526,7 @@ async fn what_a_server_over_http_does_instead_of_answering_is_bounded_and_told()
     ];
     for (serves, reason) in serves {
         let url = listens(move |_| async move { serves() }).await;
-        let (_, problems) = tried(Way::Http(at(&url, None))).await;
+        let (_, problems) = tried(ServerTransport::Http(at(&url, None))).await;
         let what = told(&problems);
         assert!(what.len() == 1 && what[0].contains(reason), "{reason}: {what:?}");
     }
@@ -570,15 +570,15 @@ async fn with_events(place: &'static str, header: &'static str, opens: String) -
 #[tokio::test]
 async fn an_older_server_answers_with_events_and_learns_the_token_alone() {
     let url = with_events("/messages?session=1", "authorization", format!("Bearer {TOKEN}")).await;
-    let (output, problems) = tried(Way::Sse(at(&url, Some(TOKEN)))).await;
+    let (output, problems) = tried(ServerTransport::Sse(at(&url, Some(TOKEN)))).await;
     assert_eq!((output.text.as_str(), problems), ("well", vec![]));
     let url = with_events("http://127.0.0.1:1/messages", "authorization", format!("Bearer {TOKEN}")).await;
-    let (_, problems) = tried(Way::Sse(at(&url, Some(TOKEN)))).await;
+    let (_, problems) = tried(ServerTransport::Sse(at(&url, Some(TOKEN)))).await;
     assert_eq!(told(&problems), ["it wants messages sent to another server"]);
     let url = listens(|_| async { endless("text/event-stream", b"data: xxxxxxxxxx\n") }).await;
-    let (_, problems) = tried(Way::Sse(at(&url, None))).await;
+    let (_, problems) = tried(ServerTransport::Sse(at(&url, None))).await;
     assert_eq!(told(&problems).len(), 1, "{problems:?}");
     let url = listens(|_| async { words(StatusCode::OK, "text/html", "") }).await;
-    let (_, problems) = tried(Way::Sse(at(&url, None))).await;
+    let (_, problems) = tried(ServerTransport::Sse(at(&url, None))).await;
     assert_eq!(told(&problems), ["it answers with something else than events"]);
 }

@@ -14,10 +14,10 @@ use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
 use sse_stream::{Sse, SseStream};
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 
-use super::Address;
-use super::bound::{Meter, TooMuch};
+use super::ServerAddress;
+use super::bound::{ServerMeter, ServerOverflow};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -31,10 +31,10 @@ const SESSION: &str = "mcp-session-id";
 
 /// A client for one server. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Web {
+pub(super) struct WebClient {
     http: reqwest::Client,
-    token: Option<Secret>,
-    meter: Meter,
+    token: Option<SecretString>,
+    meter: ServerMeter,
 }
 
 /// Why a request came to nothing.
@@ -48,7 +48,7 @@ pub(super) enum WebError {
     Status(StatusCode),
     /// The answer is too long.
     #[error(transparent)]
-    TooMuch(#[from] TooMuch),
+    TooMuch(#[from] ServerOverflow),
     /// The answer is something else.
     #[error("its answer is no JSON-RPC")]
     Other,
@@ -80,8 +80,8 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     all.join(": ")
 }
 
-impl Web {
-    pub(super) fn new(address: &Address, meter: Meter) -> Result<Self, String> {
+impl WebClient {
+    pub(super) fn new(address: &ServerAddress, meter: ServerMeter) -> Result<Self, String> {
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("truing/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -151,9 +151,9 @@ pub(super) fn is(headers: &HeaderMap, media: &str) -> bool {
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(media))
 }
 
-type Answered<T> = Result<T, StreamableHttpError<WebError>>;
+type WebResult<T> = Result<T, StreamableHttpError<WebError>>;
 
-impl StreamableHttpClient for Web {
+impl StreamableHttpClient for WebClient {
     type Error = WebError;
 
     async fn post_message(
@@ -163,7 +163,7 @@ impl StreamableHttpClient for Web {
         session: Option<Arc<str>>,
         _: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
-    ) -> Answered<StreamableHttpPostResponse> {
+    ) -> WebResult<StreamableHttpPostResponse> {
         let mut request = self.asks(Method::POST, &uri, "application/json, text/event-stream");
         for (name, value) in headers {
             request = request.header(name, value);
@@ -200,7 +200,7 @@ impl StreamableHttpClient for Web {
         session: Arc<str>,
         _: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
-    ) -> Answered<()> {
+    ) -> WebResult<()> {
         let mut request =
             self.asks(Method::DELETE, &uri, JSON).header(SESSION, session.as_ref()).timeout(LEAVE);
         for (name, value) in headers {
@@ -219,7 +219,7 @@ impl StreamableHttpClient for Web {
         _: Option<String>,
         _: Option<String>,
         _: HashMap<HeaderName, HeaderValue>,
-    ) -> Answered<BoxStream<'static, Result<Sse, SseError>>> {
+    ) -> WebResult<BoxStream<'static, Result<Sse, SseError>>> {
         Err(StreamableHttpError::ServerDoesNotSupportSse)
     }
 }

@@ -14,7 +14,7 @@ use rmcp::service::{RequestContext, RoleServer};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::super::{Called, Handler, Hints, Offer, Toolset};
+use super::super::{McpTool, ToolCallResult, ToolHints, Toolset, ToolsetHandler};
 
 /// A picture of one point, and a sound of no length.
 const PNG: &str =
@@ -22,7 +22,7 @@ const PNG: &str =
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA=";
 
 /// The tools of the suite.
-pub(super) struct Tools;
+pub(super) struct SuiteTools;
 
 /// Tools that answer with more than text, or with no result.
 const OTHERS: [&str; 6] = [
@@ -44,7 +44,7 @@ const PLAIN: [&str; 6] = [
 ];
 
 #[async_trait]
-impl Toolset for Tools {
+impl Toolset for SuiteTools {
     fn name(&self) -> &str {
         "everything"
     }
@@ -53,7 +53,7 @@ impl Toolset for Tools {
         None
     }
 
-    fn tools(&self) -> Vec<Offer> {
+    fn tools(&self) -> Vec<McpTool> {
         let schema = |name: &str| match name {
             "json_schema_2020_12_tool" => keywords(),
             // What is said in a header as well, which the two have to agree on.
@@ -66,23 +66,23 @@ impl Toolset for Tools {
         PLAIN
             .iter()
             .chain(&OTHERS)
-            .map(|name| Offer {
+            .map(|name| McpTool {
                 name: (*name).to_owned(),
                 title: (*name).to_owned(),
                 description: "What the suite asks for by this name".to_owned(),
                 input_schema: schema(name),
                 output_schema: None,
-                hints: Hints { read_only: true, destructive: false, idempotent: true, open_world: false },
+                hints: ToolHints { read_only: true, destructive: false, idempotent: true, open_world: false },
             })
             .collect()
     }
 
-    async fn call(&self, name: &str, _: Value) -> Called {
+    async fn call(&self, name: &str, _: Value) -> ToolCallResult {
         if name == "test_error_handling" {
-            return Called::failed("This tool intentionally returns an error for testing");
+            return ToolCallResult::failed("This tool intentionally returns an error for testing");
         }
         let text = "This is a simple text response for testing.".to_owned();
-        Called { text, structured: None, is_error: false }
+        ToolCallResult { text, structured: None, is_error: false }
     }
 }
 
@@ -112,7 +112,7 @@ fn keywords() -> Value {
 }
 
 /// The product's handler of those tools, and what a product may have besides.
-pub(super) struct Everything(pub(super) Handler);
+pub(super) struct SuiteServer(pub(super) ToolsetHandler);
 
 /// A result that is written here as JSON, in the library's terms.
 fn said<T: DeserializeOwned>(mut value: Value) -> Result<T, ErrorData> {
@@ -136,7 +136,7 @@ fn resource(uri: &str, kind: &str, text: &str) -> Value {
     json!({"type": "resource", "resource": {"uri": uri, "mimeType": kind, "text": text}})
 }
 
-impl ServerHandler for Everything {
+impl ServerHandler for SuiteServer {
     fn get_info(&self) -> ServerConfig {
         let mut config = self.0.get_info();
         let all = ServerCapabilities::builder().enable_tools().enable_prompts().enable_resources();

@@ -19,9 +19,9 @@ are the product's; prompts, resources, completions and tools that answer with pi
 ";
 
 /// What does not count: how the name begins, at which revision (none: at each), and why.
-type Reason = (&'static str, Option<&'static str>, &'static str);
+type ExcusedScenario = (&'static str, Option<&'static str>, &'static str);
 
-const SERVER: &[Reason] = &[
+const SERVER: &[ExcusedScenario] = &[
     ("logging-", None, "nothing is logged to clients; the protocol has deprecated it"),
     ("tools-call-with-logging", None, "nothing is logged to clients; the protocol has deprecated it"),
     ("tools-call-sampling", None, "no tool asks its client for anything"),
@@ -40,7 +40,7 @@ const SERVER: &[Reason] = &[
     ("tasks-", None, "an extension: each tool answers when it is called"),
 ];
 
-const CLIENT: &[Reason] = &[
+const CLIENT: &[ExcusedScenario] = &[
     ("auth/", None, "a server's token is configured by the operator: the client logs in nowhere"),
     (
         "request-metadata",
@@ -63,7 +63,7 @@ const CLIENT: &[Reason] = &[
 ];
 
 /// What the suite says of one scenario.
-pub(super) struct Row {
+pub(super) struct ScenarioRow {
     revision: String,
     name: String,
     /// In its words: `2 passed, 1 failed`.
@@ -71,7 +71,7 @@ pub(super) struct Row {
     passes: bool,
 }
 
-impl Row {
+impl ScenarioRow {
     /// From a line of its summary: `✓ tools-list: 2 passed, 0 failed`.
     pub(super) fn of(revision: &str, line: &str) -> Option<Self> {
         let (mark, rest) = line.split_once(' ')?;
@@ -83,8 +83,8 @@ impl Row {
         Some(Self { revision: revision.to_owned(), name: name.to_owned(), said: said.to_owned(), passes })
     }
 
-    fn reason(&self, reasons: &[Reason]) -> Option<&'static str> {
-        let fits = |(name, revision, _): &&Reason| {
+    fn reason(&self, reasons: &[ExcusedScenario]) -> Option<&'static str> {
+        let fits = |(name, revision, _): &&ExcusedScenario| {
             self.name.starts_with(name) && revision.is_none_or(|revision| revision == self.revision)
         };
         reasons.iter().find(fits).map(|(.., why)| *why)
@@ -92,18 +92,18 @@ impl Row {
 }
 
 /// One side of the protocol.
-pub(super) struct Part {
+pub(super) struct ProtocolSide {
     title: &'static str,
-    reasons: &'static [Reason],
-    rows: Vec<Row>,
+    reasons: &'static [ExcusedScenario],
+    rows: Vec<ScenarioRow>,
 }
 
-impl Part {
-    pub(super) fn server(rows: Vec<Row>) -> Self {
+impl ProtocolSide {
+    pub(super) fn server(rows: Vec<ScenarioRow>) -> Self {
         Self { title: "Server", reasons: SERVER, rows }
     }
 
-    pub(super) fn client(rows: Vec<Row>) -> Self {
+    pub(super) fn client(rows: Vec<ScenarioRow>) -> Self {
         Self { title: "Client", reasons: CLIENT, rows }
     }
 
@@ -118,7 +118,7 @@ impl Part {
         );
         page.push_str("| Scenario | Revision | The suite's checks | |\n|---|---|---|---|\n");
         for row in &self.rows {
-            let Row { revision, name, said, passes } = row;
+            let ScenarioRow { revision, name, said, passes } = row;
             let counts = match row.reason(self.reasons) {
                 Some(why) => format!("not counted: {why}"),
                 None if *passes => "passes".to_owned(),
@@ -131,7 +131,7 @@ impl Part {
 }
 
 /// The page must be what was said, and whatever counts must pass.
-pub(super) fn is_current(parts: &[Part]) {
+pub(super) fn is_current(parts: &[ProtocolSide]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/mcp-conformance.md");
     let mut page = HEAD.to_owned();
     for part in parts {

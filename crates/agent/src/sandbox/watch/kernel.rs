@@ -5,7 +5,7 @@ use std::io::Read as _;
 
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 
-use super::{CHUNK, Process, Watch, files, kib};
+use super::{CHUNK, JobWatcher, ProcessStatus, files, kib};
 
 /// The most that the kernel keeps of a mapping, a lock of a file, and an entry of `epoll`, in bytes.
 const MAPPING: u64 = 512;
@@ -19,10 +19,10 @@ const LARGE_FILES: [(&str, u64); 3] =
     [("/proc/", 16 << 20), ("socket:", 16 << 20), ("anon_inode:[landlock-ruleset]", 16 << 20)];
 const EVENT_POLL: &str = "anon_inode:[eventpoll]";
 
-impl Watch {
+impl JobWatcher {
     /// The most that objects can hold whose number the kernel says, and not their size. Counted until that is more than
     /// the limit.
-    pub(super) fn objects(&self, processes: &BTreeMap<u32, Process>) -> u64 {
+    pub(super) fn objects(&self, processes: &BTreeMap<u32, ProcessStatus>) -> u64 {
         let limit = self.limits.memory;
         let mut all = self.lines("locks", limit / LOCK).saturating_mul(LOCK);
         for pid in processes.keys() {

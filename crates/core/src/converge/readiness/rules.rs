@@ -2,17 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::Span;
+use crate::id::TimeSpan;
 
 /// What has to hold: `[converge]` and `[reviewer.NAME]` of cli.md, as they were when the run began.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Rules {
+pub struct ReadinessRules {
     /// Who has to find nothing, in this order.
-    pub reviewers: Vec<Reviewer>,
+    pub reviewers: Vec<RequiredReviewer>,
     /// How often others are looked at.
-    pub poll: Span,
+    pub poll: TimeSpan,
     /// How long after it was asked a reviewer is looked at first.
-    pub poll_after_trigger: Span,
+    pub poll_after_trigger: TimeSpan,
     /// Looks for the comments of a reviewer that says that there are some.
     pub inline_lag_max: u32,
     /// Are threads resolved whose finding is fixed?
@@ -28,22 +28,22 @@ pub struct Rules {
 /// Who has to find nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reviewer {
+pub enum RequiredReviewer {
     /// Our own audit.
     Internal,
     /// Somebody else.
-    Other(Rule),
+    Other(ExternalReviewer),
 }
 
 /// Another reviewer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Rule {
+pub struct ExternalReviewer {
     /// What it is called.
     pub name: String,
     /// Does the run end that waits for it in vain?
     pub is_required: bool,
     /// How long its answer is waited for, each time it is asked.
-    pub budget: Span,
+    pub budget: TimeSpan,
     /// How often it is asked at one head; 0: it comes by itself.
     pub requests: u32,
 }

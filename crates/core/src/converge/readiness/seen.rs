@@ -3,26 +3,26 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{Millis, Sha, ThreadId};
+use crate::id::{Sha, ThreadId, UnixMillis};
 use crate::port::{PullState, ReviewState};
 
 /// A pull request as it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Seen {
+pub struct PullSnapshot {
     /// Its head.
     pub head: Sha,
     /// When that was committed, as the commit has it.
-    pub committed: Millis,
+    pub committed: UnixMillis,
     /// The branch that it goes to.
     pub base: String,
     /// Open, a draft, or over.
     pub state: PullState,
     /// What reviewers of the configuration have said, by name. Who is not here has said nothing.
-    pub views: BTreeMap<String, View>,
+    pub views: BTreeMap<String, ReviewerFeedback>,
     /// The threads that are not resolved.
-    pub threads: Vec<Thread>,
+    pub threads: Vec<UnresolvedThread>,
     /// Whether it can be merged, as the forge has it.
-    pub merge: Merge,
+    pub merge: MergeableState,
     /// Names of checks of the head that have not ended.
     pub pending: Vec<String>,
     /// Names of checks of the head that failed.
@@ -33,29 +33,29 @@ pub struct Seen {
 
 /// What one reviewer has said of the head. A review of another commit says nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct View {
+pub struct ReviewerFeedback {
     /// Its newest review.
-    pub review: Option<Review>,
+    pub review: Option<ObservedReview>,
     /// Its check run, if that shows that it has looked.
-    pub check: Option<Check>,
+    pub check: Option<ReviewerCheck>,
     /// It knows that it is asked: its eyes are on the newest trigger, or a review of it is requested.
     pub is_queued: bool,
 }
 
 /// A review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Review {
+pub struct ObservedReview {
     /// What it is to the forge.
     pub state: ReviewState,
     /// What its text tells of findings.
-    pub text: Text,
+    pub text: ReviewTextSignal,
     /// Its comments on lines, whatever became of them.
     pub inline: u32,
 }
 
 /// What the text of a review tells of findings, by the patterns of the configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Text {
+pub enum ReviewTextSignal {
     /// Nothing.
     Silent,
     /// That there are some, on lines.
@@ -66,7 +66,7 @@ pub enum Text {
 
 /// A check run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Check {
+pub enum ReviewerCheck {
     /// It has not ended.
     Running,
     /// It found nothing, or does not say.
@@ -77,20 +77,20 @@ pub enum Check {
 
 /// A thread of comments that is not resolved.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Thread {
+pub struct UnresolvedThread {
     /// Which.
     pub id: ThreadId,
     /// Who began it; of one that is ours, who has the last word.
-    pub by: By,
+    pub by: ThreadAuthor,
     /// Are its lines gone from the head?
     pub is_outdated: bool,
     /// The last word in it.
-    pub last: Last,
+    pub last: LastWord,
 }
 
 /// Who talks.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum By {
+pub enum ThreadAuthor {
     /// A reviewer of the configuration.
     Reviewer(String),
     /// Another program.
@@ -101,7 +101,7 @@ pub enum By {
 
 /// The last word in a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Last {
+pub enum LastWord {
     /// Not ours.
     Theirs,
     /// Ours: it is fixed.
@@ -110,19 +110,19 @@ pub enum Last {
     Declined,
 }
 
-impl Thread {
+impl UnresolvedThread {
     /// Does it say anything of the head? What a program said of lines that are gone does not.
     pub(super) fn counts(&self) -> bool {
         match self.by {
-            By::Reviewer(_) | By::Bot => !self.is_outdated,
-            By::Person => true,
+            ThreadAuthor::Reviewer(_) | ThreadAuthor::Bot => !self.is_outdated,
+            ThreadAuthor::Person => true,
         }
     }
 }
 
 /// Whether a pull request can be merged: the words of GitHub.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Merge {
+pub enum MergeableState {
     /// The forge is finding out.
     Unknown,
     /// It can.
@@ -143,7 +143,7 @@ pub enum Merge {
 
 /// What follows from what a reviewer has said of the head; threads are looked at by themselves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub(super) enum ReviewerVerdict {
     /// It has nothing (more) against it.
     Content,
     /// It asks for changes.
@@ -158,35 +158,35 @@ pub(super) enum Verdict {
     Silent,
 }
 
-impl View {
+impl ReviewerFeedback {
     /// Can its text be what it has found?
     pub(super) fn holds(&self) -> bool {
-        self.review.is_some_and(|review| review.text == Text::Holds)
+        self.review.is_some_and(|review| review.text == ReviewTextSignal::Holds)
     }
 
-    pub(super) fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&self) -> ReviewerVerdict {
         let review = self.review.filter(|review| match review.state {
             ReviewState::Approved | ReviewState::ChangesRequested | ReviewState::Commented => true,
             ReviewState::Dismissed | ReviewState::Pending => false,
         });
         let speaks = review.is_some_and(|review| match review.text {
-            Text::Counts | Text::Holds => true,
-            Text::Silent => false,
+            ReviewTextSignal::Counts | ReviewTextSignal::Holds => true,
+            ReviewTextSignal::Silent => false,
         });
         let is_shown = review.is_some_and(|review| review.inline > 0);
         let asks_for_changes = review.is_some_and(|review| review.state == ReviewState::ChangesRequested);
-        if self.check == Some(Check::Running) {
-            Verdict::Queued
-        } else if (speaks || self.check == Some(Check::Failed)) && !is_shown {
-            Verdict::Lags
+        if self.check == Some(ReviewerCheck::Running) {
+            ReviewerVerdict::Queued
+        } else if (speaks || self.check == Some(ReviewerCheck::Failed)) && !is_shown {
+            ReviewerVerdict::Lags
         } else if asks_for_changes {
-            Verdict::Against
+            ReviewerVerdict::Against
         } else if review.is_some() || self.check.is_some() {
-            Verdict::Content
+            ReviewerVerdict::Content
         } else if self.is_queued {
-            Verdict::Called
+            ReviewerVerdict::Called
         } else {
-            Verdict::Silent
+            ReviewerVerdict::Silent
         }
     }
 }

@@ -7,26 +7,26 @@ use truing_diff::RepoPath;
 
 use super::defined;
 use crate::finding::Finding;
-use crate::recheck::around::Seen;
-use crate::recheck::follow::Went;
-use crate::recheck::head::Head;
-use crate::recheck::page::{Page, Sought};
-use crate::recheck::statement::Statement;
+use crate::recheck::around::ChangeSnapshot;
+use crate::recheck::follow::FollowOutcome;
+use crate::recheck::head::HeadView;
+use crate::recheck::page::{ComparedFile, SearchTokens};
+use crate::recheck::statement::CodeStatement;
 
 /// The definition that a finding was in when it was last seen.
-pub(super) struct Moved {
+pub(super) struct MovedDefinition {
     name: String,
     /// The marks of its statements that were not the finding's own.
     rest: BTreeSet<u32>,
     /// The finding's own lines.
-    own: Sought,
+    own: SearchTokens,
 }
 
-impl Moved {
+impl MovedDefinition {
     /// None if its heading, and more of it than the finding's own lines, is not among what was remembered.
-    pub(super) fn of(finding: &Finding, seen: &Seen) -> Option<Self> {
-        let near = Page::new(seen.near.clone());
-        let own = Sought::of(&finding.raw.snippet);
+    pub(super) fn of(finding: &Finding, seen: &ChangeSnapshot) -> Option<Self> {
+        let near = ComparedFile::new(seen.near.clone());
+        let own = SearchTokens::of(&finding.raw.snippet);
         let places = near.places(&own);
         let [(first, last)] = places.as_slice() else { return None };
         let line = |index: &usize| u32::try_from(*index).unwrap_or(u32::MAX).saturating_add(1);
@@ -43,21 +43,21 @@ impl Moved {
     pub(super) fn is_left<T: Fn(&RepoPath) -> Option<String>>(
         &self,
         path: &RepoPath,
-        went: &Went,
-        head: &Head<'_, T>,
+        went: &FollowOutcome,
+        head: &HeadView<'_, T>,
     ) -> bool {
-        let defines = |page: &Page| {
+        let defines = |page: &ComparedFile| {
             let headings = (0..page.statements().len()).filter_map(|at| own_name(page, at));
             headings.into_iter().any(|name| name == self.name)
         };
-        matches!(went, Went::There { .. }) || head.page(path).is_some_and(|page| defines(&page))
+        matches!(went, FollowOutcome::There { .. }) || head.page(path).is_some_and(|page| defines(&page))
     }
 
     /// Is it around this statement of another file, brought there by the change, with a statement that it had, and without
     /// the finding's own lines?
-    pub(super) fn is_around(&self, one: &Statement, page: &Page, added: &[(u32, u32)]) -> bool {
+    pub(super) fn is_around(&self, one: &CodeStatement, page: &ComparedFile, added: &[(u32, u32)]) -> bool {
         let all = page.statements();
-        let is_added = |one: &Statement| added.iter().any(|lines| one.touches(*lines));
+        let is_added = |one: &CodeStatement| added.iter().any(|lines| one.touches(*lines));
         let found = all.iter().position(|other| other.first == one.first).and_then(|at| definition(page, at));
         found.is_some_and(|(heading, name)| {
             name == self.name
@@ -69,7 +69,7 @@ impl Moved {
 }
 
 /// The innermost definition that a statement is in, or begins: the index of its heading, and its name.
-fn definition(page: &Page, at: usize) -> Option<(usize, &str)> {
+fn definition(page: &ComparedFile, at: usize) -> Option<(usize, &str)> {
     if let Some(name) = own_name(page, at) {
         return Some((at, name));
     }
@@ -87,7 +87,7 @@ fn definition(page: &Page, at: usize) -> Option<(usize, &str)> {
 }
 
 /// The name that a statement defines, if others stand in it.
-fn own_name(page: &Page, at: usize) -> Option<&str> {
+fn own_name(page: &ComparedFile, at: usize) -> Option<&str> {
     let all = page.statements();
     let (one, below) = (all.get(at)?, all.get(at + 1)?);
     let line = usize::try_from(one.first.checked_sub(1)?).ok()?;
@@ -95,7 +95,7 @@ fn own_name(page: &Page, at: usize) -> Option<&str> {
 }
 
 /// The statements that stand in one.
-fn body(all: &[Statement], heading: usize) -> impl Iterator<Item = &Statement> {
+fn body(all: &[CodeStatement], heading: usize) -> impl Iterator<Item = &CodeStatement> {
     let indent = all.get(heading).map_or(usize::MAX, |heading| heading.indent);
     all.get(heading.saturating_add(1)..).unwrap_or_default().iter().take_while(move |one| one.indent > indent)
 }
@@ -106,11 +106,14 @@ mod tests {
 
     use super::*;
     use crate::code::CodeDigests;
-    use crate::finding::{AnchorKind, Category, FindingStatus, Place, RawFinding, Severity, Side, Source};
+    use crate::finding::{
+        AnchorKind, CodeLocation, DefectCategory, DiffSide, FindingSource, FindingStatus, RawFinding,
+        Severity,
+    };
     use crate::id::{FindingId, Fingerprint};
-    use crate::identity::{Placed, Sighting};
-    use crate::increment::Renames;
-    use crate::recheck::{Reviewer, Verdict, Word, recheck};
+    use crate::identity::{FindingFacts, PlacedFinding};
+    use crate::increment::FileRenames;
+    use crate::recheck::{RecheckStatus, RecheckVerdict, ReviewerReport, recheck};
 
     const OTHERS: &str = "def first(order):\n    log(\"first\", order)\n    return order.id\n\n\ndef second(order):\n    \
                           log(\"second\", order)\n    return order.name\n\n\n";
@@ -120,9 +123,15 @@ mod tests {
     const OWN: &str = "    bank.send(total)";
     const FIX: &str = "    bank.send(max(total, 0))";
 
-    fn place(raw: RawFinding) -> Placed {
+    fn place(raw: RawFinding) -> PlacedFinding {
         let at = raw.place.clone();
-        Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
+        PlacedFinding {
+            raw,
+            anchor: AnchorKind::Inline,
+            at,
+            old_path: None,
+            sighting: FindingFacts::default(),
+        }
     }
 
     /// Files at one moment; `before`: what q.py had before the change, which is none of it.
@@ -130,8 +139,8 @@ mod tests {
         files: &[(&str, &str)],
         before: u32,
         known: &[Finding],
-        found: &mut Vec<Placed>,
-        says: &[Verdict],
+        found: &mut Vec<PlacedFinding>,
+        says: &[RecheckVerdict],
     ) -> usize {
         let texts: BTreeMap<RepoPath, &str> =
             files.iter().map(|(path, text)| (RepoPath::from(*path), *text)).collect();
@@ -140,9 +149,9 @@ mod tests {
         let added = paths.iter().map(|path| (path.clone(), vec![(first(path), u32::MAX)])).collect();
         let gone = Some(RepoPath::from("p.py")).filter(|path| !texts.contains_key(path));
         let (renames, read) =
-            (Renames::default(), |path: &RepoPath| texts.get(path).map(|text| (*text).to_owned()));
-        let head = Head::new(read, &paths, (added, gone.into_iter().collect()), &renames);
-        let reviewer = Reviewer { seen: paths.iter().cloned().collect(), verdicts: says.to_vec() };
+            (FileRenames::default(), |path: &RepoPath| texts.get(path).map(|text| (*text).to_owned()));
+        let head = HeadView::new(read, &paths, (added, gone.into_iter().collect()), &renames);
+        let reviewer = ReviewerReport { seen: paths.iter().cloned().collect(), verdicts: says.to_vec() };
         recheck(known, found, &[reviewer], &head, place).fixed.len()
     }
 
@@ -151,18 +160,18 @@ mod tests {
         let text = format!("{OTHERS}{PAY}{LAST}");
         let line = text.lines().position(|line| line == OWN).unwrap() + 1;
         let line = u32::try_from(line).unwrap();
-        let at = Place { path: "p.py".into(), side: Side::New, start_line: line, end_line: line };
+        let at = CodeLocation { path: "p.py".into(), side: DiffSide::New, start_line: line, end_line: line };
         let raw = RawFinding {
             place: at.clone(),
             severity: Severity::P1,
-            category: Category::G,
+            category: DefectCategory::G,
             rule: "agent/bounds".into(),
             title: "A negative sum is sent".into(),
             body: "The bank takes it for a refund.".into(),
             snippet: OWN.into(),
             code: CodeDigests::default(),
             suggestion: None,
-            source: Source::Agent,
+            source: FindingSource::Agent,
         };
         let mut found = vec![place(raw.clone())];
         looked(&[("p.py", &text), ("q.py", q)], 0, &[], &mut found, &[]);
@@ -187,9 +196,9 @@ mod tests {
             q.lines().take(usize::try_from(before).unwrap()).map(|line| format!("{line}\n")).collect();
         let known = [known(&was)];
         let line = u32::try_from(q.lines().position(|line| line == quoted).unwrap() + 1).unwrap();
-        let verdict = Verdict {
+        let verdict = RecheckVerdict {
             finding: known[0].id.clone(),
-            word: Word::Fixed,
+            word: RecheckStatus::Fixed,
             path: Some("q.py".into()),
             lines: Some((line, line)),
             excerpt: quoted.to_owned(),

@@ -1,14 +1,19 @@
 //! Whole pull requests: forges of every temper, whose reviewers answer, lag or stay silent and whose people push, close
-//! and talk, with a real [`Run`]. All end, within every limit, and nothing is ready that is not clean at one head.
+//! and talk, with a real [`ConvergeRun`]. All end, within every limit, and nothing is ready that is not clean at one head.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::converge::readiness::{
-    By, Check, Last, Merge, Readiness, Review, Reviewer, Rules, Seen, Text, Thread, View, Want, Work,
+    LastWord, MergeableState, ObservedReview, PullReadiness, PullSnapshot, ReadinessAction, ReadinessRules,
+    RequiredReviewer, ReviewTextSignal, ReviewerCheck, ReviewerFeedback, ThreadAuthor, UnansweredFeedback,
+    UnresolvedThread,
 };
-use truing_core::converge::{Act, Answer, Code, Event, Kind, Limits, Run, Word};
-use truing_core::id::{Millis, Sha, Span, ThreadId};
-use truing_core::increment::Renames;
+use truing_core::converge::{
+    AuditorAnswer, ConvergeAction, ConvergeEvent, ConvergeExitCode, ConvergeExitKind, ConvergeLimits,
+    ConvergeRun, FixerVerdict,
+};
+use truing_core::id::{Sha, ThreadId, TimeSpan, UnixMillis};
+use truing_core::increment::FileRenames;
 use truing_core::port::{PullState, ReviewState};
 
 use super::readiness::{START, reviewed, rules, seen};
@@ -25,15 +30,15 @@ struct Game {
     calm: u64,
     /// And one in so many an answer.
     pace: u64,
-    now: Millis,
-    rules: Rules,
-    seen: Seen,
-    run: Run,
-    ready: Readiness,
+    now: UnixMillis,
+    rules: ReadinessRules,
+    seen: PullSnapshot,
+    run: ConvergeRun,
+    ready: PullReadiness,
     /// The head that our own audit has cleared.
     cleared: Option<Sha>,
     /// When who was asked at which head.
-    asked: BTreeMap<(Sha, String), Vec<Millis>>,
+    asked: BTreeMap<(Sha, String), Vec<UnixMillis>>,
     handed: BTreeSet<(Sha, ThreadId)>,
     heads: u64,
 }
@@ -50,17 +55,17 @@ impl Game {
         ];
         let mut rules = rules(lists[usize::try_from(dice.roll(5)).unwrap()]);
         for reviewer in &mut rules.reviewers {
-            if let Reviewer::Other(rule) = reviewer {
+            if let RequiredReviewer::Other(rule) = reviewer {
                 rule.is_required = dice.roll(2) == 0;
                 rule.requests = u32::try_from(dice.roll(4)).unwrap();
             }
         }
         (rules.allow_declined, rules.auto_rebase) = (dice.roll(2) == 0, dice.roll(2) == 0);
         (rules.mark_ready, rules.resolve_threads) = (dice.roll(4) > 0, dice.roll(2) == 0);
-        let limits = Limits {
+        let limits = ConvergeLimits {
             max_audits: 1 + u32::try_from(dice.roll(6)).unwrap(),
             allow_declined: rules.allow_declined,
-            ..Limits::default()
+            ..ConvergeLimits::default()
         };
         let mut seen = seen(1);
         seen.state = if dice.roll(3) == 0 { PullState::Open } else { PullState::Draft };
@@ -71,8 +76,8 @@ impl Game {
             now: START,
             rules,
             seen,
-            run: Run::begin(limits, (sha(1), sha(1_000_001)), None),
-            ready: Readiness::begin(sha(1), "main", START),
+            run: ConvergeRun::begin(limits, (sha(1), sha(1_000_001)), None),
+            ready: PullReadiness::begin(sha(1), "main", START),
             cleared: None,
             asked: BTreeMap::new(),
             handed: BTreeSet::new(),
@@ -103,38 +108,44 @@ impl Game {
                 continue;
             }
             let view = match (self.is_bad(), self.dice.roll(8)) {
-                (true, 0) => View::default(),
-                (true, 1) => View { check: Some(Check::Failed), ..View::default() },
-                (true, 2 | 6) => reviewed(ReviewState::Commented, Text::Counts, 0),
-                (true, 3) => reviewed(ReviewState::ChangesRequested, Text::Silent, 0),
-                (true, 4) => reviewed(ReviewState::Commented, Text::Holds, 0),
-                (true, 5) => View { check: Some(Check::Running), ..View::default() },
-                (true, _) => {
-                    self.talk(By::Reviewer(name.into()), name);
-                    reviewed(ReviewState::Commented, Text::Counts, 1)
+                (true, 0) => ReviewerFeedback::default(),
+                (true, 1) => {
+                    ReviewerFeedback { check: Some(ReviewerCheck::Failed), ..ReviewerFeedback::default() }
                 }
-                (false, 0) => View { is_queued: true, ..View::default() },
-                (false, 1) => View { check: Some(Check::Passed), ..View::default() },
-                (false, _) => reviewed(ReviewState::Commented, Text::Silent, 0),
+                (true, 2 | 6) => reviewed(ReviewState::Commented, ReviewTextSignal::Counts, 0),
+                (true, 3) => reviewed(ReviewState::ChangesRequested, ReviewTextSignal::Silent, 0),
+                (true, 4) => reviewed(ReviewState::Commented, ReviewTextSignal::Holds, 0),
+                (true, 5) => {
+                    ReviewerFeedback { check: Some(ReviewerCheck::Running), ..ReviewerFeedback::default() }
+                }
+                (true, _) => {
+                    self.talk(ThreadAuthor::Reviewer(name.into()), name);
+                    reviewed(ReviewState::Commented, ReviewTextSignal::Counts, 1)
+                }
+                (false, 0) => ReviewerFeedback { is_queued: true, ..ReviewerFeedback::default() },
+                (false, 1) => {
+                    ReviewerFeedback { check: Some(ReviewerCheck::Passed), ..ReviewerFeedback::default() }
+                }
+                (false, _) => reviewed(ReviewState::Commented, ReviewTextSignal::Silent, 0),
             };
             self.seen.views.insert(name.into(), view);
         }
         if self.is_bad() {
-            self.talk(By::Person, "person");
+            self.talk(ThreadAuthor::Person, "person");
         }
         (self.seen.pending, self.seen.failed, self.seen.lacks_review) =
             (vec![], vec![], self.dice.roll(2) == 0);
         self.seen.merge = match (self.is_bad(), self.dice.roll(6)) {
-            (true, 0) => Merge::Behind,
-            (true, 1) => Merge::Dirty,
-            (true, 2) => Merge::Blocked,
-            (true, 3) => Merge::Unstable,
-            (true, _) => Merge::Unknown,
-            (false, 0) => Merge::Draft,
-            (false, 1) => Merge::Unstable,
-            (false, _) => Merge::Clean,
+            (true, 0) => MergeableState::Behind,
+            (true, 1) => MergeableState::Dirty,
+            (true, 2) => MergeableState::Blocked,
+            (true, 3) => MergeableState::Unstable,
+            (true, _) => MergeableState::Unknown,
+            (false, 0) => MergeableState::Draft,
+            (false, 1) => MergeableState::Unstable,
+            (false, _) => MergeableState::Clean,
         };
-        if self.seen.merge == Merge::Unstable && self.dice.roll(4) > 0 {
+        if self.seen.merge == MergeableState::Unstable && self.dice.roll(4) > 0 {
             self.seen.pending = vec!["ci".into()];
         }
         if self.is_bad() && self.is_bad() {
@@ -153,17 +164,17 @@ impl Game {
         }
     }
 
-    fn talk(&mut self, by: By, name: &str) {
+    fn talk(&mut self, by: ThreadAuthor, name: &str) {
         let id = ThreadId::new(format!("{name}-{}", self.dice.roll(6)));
         self.seen.threads.retain(|thread| thread.id != id);
-        self.seen.threads.push(Thread { id, by, is_outdated: false, last: Last::Theirs });
+        self.seen.threads.push(UnresolvedThread { id, by, is_outdated: false, last: LastWord::Theirs });
     }
 
     /// What is still to be answered, as this game knows it.
     fn waits_for_us(&self) -> usize {
         let mut threads =
-            self.seen.threads.iter().filter(|thread| thread.last == Last::Theirs).collect::<Vec<_>>();
-        threads.retain(|thread| thread.by == By::Person || !thread.is_outdated);
+            self.seen.threads.iter().filter(|thread| thread.last == LastWord::Theirs).collect::<Vec<_>>();
+        threads.retain(|thread| thread.by == ThreadAuthor::Person || !thread.is_outdated);
         threads
             .iter()
             .filter(|thread| !self.handed.contains(&(self.seen.head.clone(), thread.id.clone())))
@@ -171,42 +182,43 @@ impl Game {
     }
 
     /// The run goes on until it is at rest.
-    fn drive(&mut self, work: &Work) {
+    fn drive(&mut self, work: &UnansweredFeedback) {
         loop {
             let event = match self.run.next.clone() {
-                Act::Gate => {
-                    Event::Gated((self.is_bad() && self.run.gate_rounds < 2).then(|| "style".into()))
+                ConvergeAction::Gate => {
+                    ConvergeEvent::Gated((self.is_bad() && self.run.gate_rounds < 2).then(|| "style".into()))
                 }
-                Act::Mend { .. } => Event::Mended(None),
-                Act::Audit { auditors, .. } => {
+                ConvergeAction::Mend { .. } => ConvergeEvent::Mended(None),
+                ConvergeAction::Audit { auditors, .. } => {
                     let line = 100 * (1 + u32::try_from(self.dice.roll(1_000)).unwrap());
                     let claims = if self.is_bad() { vec![p1(line)] } else { vec![] };
-                    audited(auditors.into_iter().map(|at| (at, Answer::Whole(claims.clone()))))
+                    audited(auditors.into_iter().map(|at| (at, AuditorAnswer::Whole(claims.clone()))))
                 }
-                Act::Post => Event::Posted,
-                Act::Fix { .. } => {
+                ConvergeAction::Post => ConvergeEvent::Posted,
+                ConvergeAction::Fix { .. } => {
                     let is_mended = self.dice.roll(4) > 0;
-                    let word = if is_mended { Word::Fixed } else { Word::Declined("no".into()) };
+                    let word =
+                        if is_mended { FixerVerdict::Fixed } else { FixerVerdict::Declined("no".into()) };
                     let commit = is_mended.then(|| candidate(self.heads + 1));
-                    Event::Fixed { words: says(&self.run, &word), candidate: commit }
+                    ConvergeEvent::Fixed { words: says(&self.run, &word), candidate: commit }
                 }
-                Act::Check => Event::Checked(vec![]),
-                Act::Publish => {
+                ConvergeAction::Check => ConvergeEvent::Checked(vec![]),
+                ConvergeAction::Publish => {
                     let head = self.push();
                     self.ready.pushed(&head, self.now);
-                    Event::Pushed
+                    ConvergeEvent::Pushed
                 }
-                Act::Reply => {
-                    let is_mended = self.run.words.values().any(|word| *word == Word::Fixed);
+                ConvergeAction::Reply => {
+                    let is_mended = self.run.words.values().any(|word| *word == FixerVerdict::Fixed);
                     for thread in
                         self.seen.threads.iter_mut().filter(|thread| work.threads.contains(&thread.id))
                     {
-                        thread.last = if is_mended { Last::Fixed } else { Last::Declined };
+                        thread.last = if is_mended { LastWord::Fixed } else { LastWord::Declined };
                     }
                     if self.rules.resolve_threads {
-                        self.seen.threads.retain(|thread| thread.last != Last::Fixed);
+                        self.seen.threads.retain(|thread| thread.last != LastWord::Fixed);
                     }
-                    Event::Replied
+                    ConvergeEvent::Replied
                 }
             };
             self.run.after(event).unwrap();
@@ -220,26 +232,26 @@ impl Game {
     fn follow(&mut self, is_again: bool) {
         if is_again || self.run.head != self.seen.head {
             let (head, tree) = (self.seen.head.clone(), sha(1_000_000 + self.heads));
-            self.run.after(Event::Moved { head, tree }).unwrap();
+            self.run.after(ConvergeEvent::Moved { head, tree }).unwrap();
         }
     }
 
     /// How it ends: with an exit, or ready.
-    fn play(mut self, seed: u64) -> Option<Code> {
+    fn play(mut self, seed: u64) -> Option<ConvergeExitCode> {
         for _ in 0..MAX_LOOKS {
             self.goes_on();
             // Whoever dies between two looks goes on from what was kept.
             let kept = serde_json::to_string(&self.ready).unwrap();
-            let mut restored: Readiness = serde_json::from_str(&kept).unwrap();
+            let mut restored: PullReadiness = serde_json::from_str(&kept).unwrap();
             let want = self.ready.next(&self.rules, &self.seen, self.now);
             assert_eq!(restored.next(&self.rules, &self.seen, self.now), want, "{seed}");
             assert_eq!(restored, self.ready, "{seed}");
             match want {
-                Want::Internal => {
+                ReadinessAction::Internal => {
                     assert_ne!(self.cleared.as_ref(), Some(&self.seen.head), "{seed}");
                     self.follow(self.run.exit.is_some());
                     if self.run.exit.is_none() {
-                        self.drive(&Work::default());
+                        self.drive(&UnansweredFeedback::default());
                     }
                     if let Some(code) = self.stopped() {
                         return Some(code);
@@ -249,7 +261,7 @@ impl Game {
                         self.ready.cleared(&self.run.head, self.now);
                     }
                 }
-                Want::Fix(work) => {
+                ReadinessAction::Fix(work) => {
                     assert!(!work.is_empty(), "{seed}");
                     let head = &self.seen.head;
                     let new = work.threads.iter().all(|id| self.handed.insert((head.clone(), id.clone())));
@@ -258,8 +270,10 @@ impl Game {
                     let claims =
                         (0..).zip(work.threads.iter()).map(|(at, _)| p1(31 + 40 * at)).collect::<Vec<_>>();
                     let claims = if claims.is_empty() { vec![p1(7)] } else { claims };
-                    if self.run.exit.as_ref().is_none_or(|exit| exit.kind() == Kind::Converged) {
-                        self.run.after(Event::Heard { claims, renames: Renames::default() }).unwrap();
+                    if self.run.exit.as_ref().is_none_or(|exit| exit.kind() == ConvergeExitKind::Converged) {
+                        self.run
+                            .after(ConvergeEvent::Heard { claims, renames: FileRenames::default() })
+                            .unwrap();
                     }
                     if self.run.exit.is_none() {
                         self.drive(&work);
@@ -268,31 +282,34 @@ impl Game {
                         return Some(code);
                     }
                 }
-                Want::Ask(name) => self.ask(&name, seed),
-                Want::Wait { until, .. } => {
+                ReadinessAction::Ask(name) => self.ask(&name, seed),
+                ReadinessAction::Wait { until, .. } => {
                     assert!(until > self.now, "{seed}");
                     let span = until - self.now;
                     // Sooner, when something is told of.
                     let early = if self.dice.roll(4) == 0 { 2 } else { 1 };
-                    self.now = self.now + Span(span.0 / early);
+                    self.now = self.now + TimeSpan(span.0 / early);
                 }
-                Want::UpdateBranch => {
+                ReadinessAction::UpdateBranch => {
                     assert!(self.rules.auto_rebase, "{seed}");
                     let head = self.push();
                     self.ready.pushed(&head, self.now);
                 }
-                Want::MarkReady => {
+                ReadinessAction::MarkReady => {
                     self.is_ready(seed);
                     assert!(self.rules.mark_ready && self.seen.state == PullState::Draft, "{seed}");
                     self.ready.marked();
                     self.seen.state = PullState::Open;
                 }
-                Want::Done { .. } => {
+                ReadinessAction::Done { .. } => {
                     self.is_ready(seed);
                     return None;
                 }
-                Want::End(exit) => {
-                    assert!(exit.kind() == Kind::Blocked || exit.code == Code::Declined, "{seed}: {exit:?}");
+                ReadinessAction::End(exit) => {
+                    assert!(
+                        exit.kind() == ConvergeExitKind::Blocked || exit.code == ConvergeExitCode::Declined,
+                        "{seed}: {exit:?}"
+                    );
                     return Some(exit.code);
                 }
             }
@@ -301,18 +318,18 @@ impl Game {
     }
 
     /// Why the run has ended, unless it has converged or is at rest.
-    fn stopped(&self) -> Option<Code> {
-        self.run.exit.as_ref().filter(|exit| exit.kind() != Kind::Converged).map(|exit| exit.code)
+    fn stopped(&self) -> Option<ConvergeExitCode> {
+        self.run.exit.as_ref().filter(|exit| exit.kind() != ConvergeExitKind::Converged).map(|exit| exit.code)
     }
 
     fn ask(&mut self, name: &str, seed: u64) {
-        let is_named = |reviewer: &Reviewer| match reviewer {
-            Reviewer::Other(rule) => rule.name == name,
-            Reviewer::Internal => false,
+        let is_named = |reviewer: &RequiredReviewer| match reviewer {
+            RequiredReviewer::Other(rule) => rule.name == name,
+            RequiredReviewer::Internal => false,
         };
         let at = self.rules.reviewers.iter().position(is_named).unwrap();
-        let Reviewer::Other(rule) = &self.rules.reviewers[at] else { panic!() };
-        let ours_first = self.rules.reviewers[..at].contains(&Reviewer::Internal);
+        let RequiredReviewer::Other(rule) = &self.rules.reviewers[at] else { panic!() };
+        let ours_first = self.rules.reviewers[..at].contains(&RequiredReviewer::Internal);
         assert!(
             !ours_first || self.cleared.as_ref() == Some(&self.seen.head),
             "{seed}: {name} is asked too soon"
@@ -327,41 +344,47 @@ impl Game {
 
     /// Is it all true of this one head?
     fn is_ready(&self, seed: u64) {
-        let Seen { head, views, threads, merge, failed, pending, lacks_review, .. } = &self.seen;
+        let PullSnapshot { head, views, threads, merge, failed, pending, lacks_review, .. } = &self.seen;
         assert!(matches!(self.seen.state, PullState::Open | PullState::Draft), "{seed}");
         assert_eq!(self.ready.head(), head, "{seed}");
         for reviewer in &self.rules.reviewers {
             match reviewer {
-                Reviewer::Internal => {
+                RequiredReviewer::Internal => {
                     assert_eq!((self.cleared.as_ref(), &self.run.head), (Some(head), head), "{seed}");
                 }
-                Reviewer::Other(rule) => {
+                RequiredReviewer::Other(rule) => {
                     let view = views.get(&rule.name).cloned().unwrap_or_default();
                     let is_shown = view.review.is_some_and(|review| review.inline > 0);
-                    let counts = view.review.is_some_and(|review| review.text == Text::Counts);
-                    let holds = view.review.is_some_and(|review| review.text == Text::Holds);
-                    let failed = view.check == Some(Check::Failed) && !holds;
+                    let counts = view.review.is_some_and(|review| review.text == ReviewTextSignal::Counts);
+                    let holds = view.review.is_some_and(|review| review.text == ReviewTextSignal::Holds);
+                    let failed = view.check == Some(ReviewerCheck::Failed) && !holds;
                     assert!(!(counts || failed) || is_shown, "{seed}: {view:?}");
-                    let has_answered = view.review.is_some() || view.check == Some(Check::Passed);
+                    let has_answered = view.review.is_some() || view.check == Some(ReviewerCheck::Passed);
                     assert!(has_answered || !rule.is_required, "{seed}: {view:?}");
-                    let asks = |review: Review| review.state == ReviewState::ChangesRequested;
+                    let asks = |review: ObservedReview| review.state == ReviewState::ChangesRequested;
                     let objects = view.review.is_some_and(asks) || holds && !is_shown;
                     assert!(!objects || self.rules.allow_declined, "{seed}: {view:?}");
                 }
             }
         }
-        for thread in threads.iter().filter(|thread| thread.by == By::Person || !thread.is_outdated) {
+        for thread in threads.iter().filter(|thread| thread.by == ThreadAuthor::Person || !thread.is_outdated)
+        {
             match thread.last {
-                Last::Theirs => panic!("{seed}: {thread:?}"),
-                Last::Fixed => assert!(!self.rules.resolve_threads, "{seed}"),
-                Last::Declined => assert!(self.rules.allow_declined, "{seed}"),
+                LastWord::Theirs => panic!("{seed}: {thread:?}"),
+                LastWord::Fixed => assert!(!self.rules.resolve_threads, "{seed}"),
+                LastWord::Declined => assert!(self.rules.allow_declined, "{seed}"),
             }
         }
         match merge {
-            Merge::Clean | Merge::HasHooks => {}
-            Merge::Draft => assert!(failed.is_empty() && pending.is_empty(), "{seed}"),
-            Merge::Blocked => assert!(*lacks_review && failed.is_empty() && pending.is_empty(), "{seed}"),
-            Merge::Unknown | Merge::Unstable | Merge::Behind | Merge::Dirty => panic!("{seed}: {merge:?}"),
+            MergeableState::Clean | MergeableState::HasHooks => {}
+            MergeableState::Draft => assert!(failed.is_empty() && pending.is_empty(), "{seed}"),
+            MergeableState::Blocked => {
+                assert!(*lacks_review && failed.is_empty() && pending.is_empty(), "{seed}");
+            }
+            MergeableState::Unknown
+            | MergeableState::Unstable
+            | MergeableState::Behind
+            | MergeableState::Dirty => panic!("{seed}: {merge:?}"),
         }
     }
 }
@@ -371,7 +394,7 @@ fn forges_of_every_temper_come_to_an_end_and_only_what_is_clean_at_one_head_is_r
     let mut ends = BTreeMap::new();
     for seed in 0..FORGES {
         let end = Game::new(seed).play(seed);
-        *ends.entry(end.map_or("ready", Code::as_str)).or_insert(0) += 1;
+        *ends.entry(end.map_or("ready", ConvergeExitCode::as_str)).or_insert(0) += 1;
     }
     println!("{FORGES} forges: {ends:?}");
     for end in ["ready", "closed", "head_moved", "inline_lag", "mergeability", "reviewer_silent", "threads"] {

@@ -2,128 +2,143 @@
 
 use std::collections::BTreeMap;
 
-use truing_core::converge::{Act, Claim, Code, Event, Exit, Limits, Line, Run, Word};
+use truing_core::converge::{
+    AuditorFinding, ConvergeAction, ConvergeEvent, ConvergeExit, ConvergeExitCode, ConvergeLimits,
+    ConvergeLogLine, ConvergeRun, FixerVerdict,
+};
 use truing_core::finding::FindingStatus;
-use truing_core::increment::Renames;
+use truing_core::increment::FileRenames;
 
 use super::{after, audit, begun, candidate, code, expected, fixed, p1, says, sha};
 
-fn heard(claims: &[Claim]) -> Event {
-    Event::Heard { claims: claims.to_vec(), renames: Renames::default() }
+fn heard(claims: &[AuditorFinding]) -> ConvergeEvent {
+    ConvergeEvent::Heard { claims: claims.to_vec(), renames: FileRenames::default() }
 }
 
 /// A run that others have told something, whether it has converged or not.
-fn told(mut run: Run, claims: &[Claim]) -> Run {
+fn told(mut run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
     run.after(heard(claims)).unwrap();
     run
 }
 
-fn converged(limits: Limits) -> Run {
+fn converged(limits: ConvergeLimits) -> ConvergeRun {
     let run = audit(begun(limits), &[]);
-    assert_eq!(code(&run), Some(Code::Clean));
+    assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
     run
 }
 
-fn declines(run: Run) -> Run {
-    let words = says(&run, &Word::Declined("it is meant so".into()));
-    after(run, [Event::Fixed { words, candidate: None }, Event::Replied])
+fn declines(run: ConvergeRun) -> ConvergeRun {
+    let words = says(&run, &FixerVerdict::Declined("it is meant so".into()));
+    after(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied])
 }
 
 #[test]
 fn what_others_find_is_fixed_and_then_audited_as_ever() {
-    let run = told(converged(Limits::default()), &[p1(3), p1(20)]);
-    assert_eq!((&run.exit, &run.next), (&None, &Act::Fix { problems: vec![] }));
+    let run = told(converged(ConvergeLimits::default()), &[p1(3), p1(20)]);
+    assert_eq!((&run.exit, &run.next), (&None, &ConvergeAction::Fix { problems: vec![] }));
     let lines: Vec<u32> = run.found.iter().map(|found| found.raw.place.start_line).collect();
     assert_eq!((lines, run.audits, run.heard), (vec![3, 20], 1, 1));
-    assert_eq!(run.log.last(), Some(&Line::Heard { number: 1, counts: [0, 2, 0] }));
+    assert_eq!(run.log.last(), Some(&ConvergeLogLine::Heard { number: 1, counts: [0, 2, 0] }));
     let run = fixed(run, 2);
-    assert_eq!((&run.next, &run.aside, run.commits.as_slice()), (&Act::Gate, &None, &[sha(2)][..]));
+    assert_eq!(
+        (&run.next, &run.aside, run.commits.as_slice()),
+        (&ConvergeAction::Gate, &None, &[sha(2)][..])
+    );
     let run = audit(run, &[]);
-    assert_eq!((code(&run), run.audits), (Some(Code::Clean), 2));
+    assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Clean), 2));
 }
 
 #[test]
 fn others_are_heard_before_the_first_audit_too_and_never_in_the_middle() {
-    let run = declines(told(begun(Limits::default()), &[p1(3)]));
-    assert_eq!((&run.exit, &run.next, run.audits), (&None, &Act::Gate, 0), "our own audit is still to come");
-    let mut busy = after(run, [Event::Gated(None)]);
+    let run = declines(told(begun(ConvergeLimits::default()), &[p1(3)]));
+    assert_eq!(
+        (&run.exit, &run.next, run.audits),
+        (&None, &ConvergeAction::Gate, 0),
+        "our own audit is still to come"
+    );
+    let mut busy = after(run, [ConvergeEvent::Gated(None)]);
     assert!(!busy.is_at_rest());
     assert!(expected(&busy.after(heard(&[p1(3)])).unwrap_err(), "audit"));
-    let mut stuck = begun(Limits::default());
-    stuck.after(Event::Ended(Exit::new(Code::Closed, "it was merged"))).unwrap();
+    let mut stuck = begun(ConvergeLimits::default());
+    stuck.after(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged"))).unwrap();
     let before = stuck.clone();
     assert_eq!((told(stuck, &[p1(3)]), told(before.clone(), &[])), (before.clone(), before));
 }
 
 #[test]
 fn what_is_declined_leaves_the_head_as_it_was_and_counts_as_ever() {
-    let run = declines(told(converged(Limits::default()), &[p1(3)]));
-    assert_eq!((code(&run), run.audits, run.found.len()), (Some(Code::Declined), 1, 0));
-    let allowed = Limits { allow_declined: true, ..Limits::default() };
+    let run = declines(told(converged(ConvergeLimits::default()), &[p1(3)]));
+    assert_eq!((code(&run), run.audits, run.found.len()), (Some(ConvergeExitCode::Declined), 1, 0));
+    let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
     let run = declines(told(converged(allowed.clone()), &[p1(3)]));
-    assert_eq!((code(&run), run.history.declined().count()), (Some(Code::CleanButDeclined), 1));
+    assert_eq!((code(&run), run.history.declined().count()), (Some(ConvergeExitCode::CleanButDeclined), 1));
     // Of a head that an earlier run has cleared as well.
-    let run = declines(told(Run::begin(allowed, (sha(1), sha(2)), Some(&sha(1))), &[p1(3)]));
-    assert_eq!(code(&run), Some(Code::CleanButDeclined));
+    let run = declines(told(ConvergeRun::begin(allowed, (sha(1), sha(2)), Some(&sha(1))), &[p1(3)]));
+    assert_eq!(code(&run), Some(ConvergeExitCode::CleanButDeclined));
     assert!(run.exit.unwrap().reason.starts_with("an earlier run found nothing"));
 }
 
 #[test]
 fn nothing_is_fixed_that_nobody_would_audit() {
-    let run = told(converged(Limits { max_audits: 1, ..Limits::default() }), &[p1(3)]);
-    assert_eq!((code(&run), run.found.len(), run.commits.len()), (Some(Code::CapReached), 1, 0));
+    let run = told(converged(ConvergeLimits { max_audits: 1, ..ConvergeLimits::default() }), &[p1(3)]);
+    assert_eq!((code(&run), run.found.len(), run.commits.len()), (Some(ConvergeExitCode::CapReached), 1, 0));
     assert!(run.exit.unwrap().reason.contains("others found 0 P0, 1 P1 and 0 P2"));
     // Nor is it heard for ever where our own audit never comes.
-    let mut run = begun(Limits { max_audits: 2, ..Limits::default() });
+    let mut run = begun(ConvergeLimits { max_audits: 2, ..ConvergeLimits::default() });
     for seed in 2..4 {
         run = fixed(told(run, &[p1(u32::try_from(seed * 30).unwrap())]), seed);
         assert_eq!(code(&run), None);
     }
-    assert_eq!(code(&told(run, &[p1(500)])), Some(Code::CapReached));
+    assert_eq!(code(&told(run, &[p1(500)])), Some(ConvergeExitCode::CapReached));
 }
 
 #[test]
 fn a_finding_of_others_that_always_comes_back_ends_the_run() {
-    let mut run = begun(Limits::default());
+    let mut run = begun(ConvergeLimits::default());
     for seed in 2..5 {
         run = fixed(told(run, &[p1(3)]), seed);
     }
-    assert_eq!(code(&told(run, &[p1(3)])), Some(Code::NotConverging));
+    assert_eq!(code(&told(run, &[p1(3)])), Some(ConvergeExitCode::NotConverging));
 }
 
 #[test]
 fn a_run_that_had_converged_begins_anew_when_others_push() {
-    let moved = Event::Moved { head: sha(9), tree: sha(10) };
-    let mut run = converged(Limits::default());
+    let moved = ConvergeEvent::Moved { head: sha(9), tree: sha(10) };
+    let mut run = converged(ConvergeLimits::default());
     run.after(moved.clone()).unwrap();
-    assert_eq!((&run.exit, &run.next, &run.head), (&None, &Act::Gate, &sha(9)));
-    assert_eq!(code(&audit(run, &[])), Some(Code::Clean));
+    assert_eq!((&run.exit, &run.next, &run.head), (&None, &ConvergeAction::Gate, &sha(9)));
+    assert_eq!(code(&audit(run, &[])), Some(ConvergeExitCode::Clean));
     // In the middle of a fix of what others found.
-    let run = after(told(converged(Limits::default()), &[p1(3)]), [moved]);
-    assert_eq!((&run.next, &run.aside, &run.candidate), (&Act::Gate, &None, &None));
+    let run = after(told(converged(ConvergeLimits::default()), &[p1(3)]), [moved]);
+    assert_eq!((&run.next, &run.aside, &run.candidate), (&ConvergeAction::Gate, &None, &None));
 }
 
 #[test]
 fn the_base_that_the_forge_merges_for_us_is_nobody_elses_push() {
-    let mut run = converged(Limits { max_audits: 1, ..Limits::default() });
+    let mut run = converged(ConvergeLimits { max_audits: 1, ..ConvergeLimits::default() });
     for seed in 2..5 {
-        run.after(Event::Updated { head: sha(seed), tree: sha(100 + seed) }).unwrap();
+        run.after(ConvergeEvent::Updated { head: sha(seed), tree: sha(100 + seed) }).unwrap();
         run = audit(run, &[]);
-        assert_eq!((code(&run), run.moves), (Some(Code::Clean), 0));
+        assert_eq!((code(&run), run.moves), (Some(ConvergeExitCode::Clean), 0));
     }
-    run.after(Event::Moved { head: sha(9), tree: sha(10) }).unwrap();
-    assert_eq!((code(&audit(run.clone(), &[])), run.moves), (Some(Code::Clean), 1));
+    run.after(ConvergeEvent::Moved { head: sha(9), tree: sha(10) }).unwrap();
+    assert_eq!((code(&audit(run.clone(), &[])), run.moves), (Some(ConvergeExitCode::Clean), 1));
 }
 
 #[test]
 fn a_gate_that_was_mended_before_does_not_make_their_fix_another_one_of_that() {
-    let gate = Event::Gated(Some("style".into()));
+    let gate = ConvergeEvent::Gated(Some("style".into()));
     let run = after(
-        begun(Limits::default()),
-        [gate, Event::Mended(Some(candidate(2))), Event::Checked(vec![]), Event::Pushed],
+        begun(ConvergeLimits::default()),
+        [
+            gate,
+            ConvergeEvent::Mended(Some(candidate(2))),
+            ConvergeEvent::Checked(vec![]),
+            ConvergeEvent::Pushed,
+        ],
     );
     let run = fixed(told(run, &[p1(3)]), 3);
-    let fix = Line::Fix { number: 0, commit: Some(sha(3)), fixed: 1, declined: 0 };
+    let fix = ConvergeLogLine::Fix { number: 0, commit: Some(sha(3)), fixed: 1, declined: 0 };
     assert_eq!((run.log.last(), run.history.declined().count()), (Some(&fix), 0));
     let said: BTreeMap<_, _> =
         run.history.findings().iter().map(|known| (&known.id, &known.status)).collect();

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use truing_core::converge::{
-    Act, Answer, Candidate, Code, Event, Exit, Kind, Limits, Problem, ProblemKind, Run, Word,
+    AuditorAnswer, ConvergeAction, ConvergeEvent, ConvergeExit, ConvergeExitCode, ConvergeExitKind,
+    ConvergeLimits, ConvergeRun, FixCandidate, FixProblem, FixProblemKind, FixerVerdict,
 };
-use truing_core::finding::{Category, Finding, Severity};
+use truing_core::finding::{DefectCategory, Finding, Severity};
 use truing_core::id::Sha;
 
 use super::{audited, claim, sha};
@@ -55,23 +56,23 @@ enum Pair {
 }
 
 impl Pair {
-    const ALL: [(Self, Code); 16] = [
-        (Self::Converging, Code::Clean),
-        (Self::Plateauing, Code::NotConverging),
-        (Self::Oscillating, Code::Oscillation),
-        (Self::Endless, Code::CapReached),
-        (Self::TestDeleting, Code::Tests),
-        (Self::TestDeletingOnce, Code::Clean),
-        (Self::BreakingChecks, Code::Checks),
-        (Self::DeadAuditor, Code::Infrastructure),
-        (Self::AuditorDiesOnce, Code::Clean),
-        (Self::DeadFixer, Code::Infrastructure),
-        (Self::FixerDiesOnce, Code::Clean),
-        (Self::InjectedFixer, Code::NothingFixed),
-        (Self::InjectedAuditor, Code::Infrastructure),
-        (Self::Hooked, Code::Hook),
-        (Self::Gated, Code::Gate),
-        (Self::Poor, Code::Budget),
+    const ALL: [(Self, ConvergeExitCode); 16] = [
+        (Self::Converging, ConvergeExitCode::Clean),
+        (Self::Plateauing, ConvergeExitCode::NotConverging),
+        (Self::Oscillating, ConvergeExitCode::Oscillation),
+        (Self::Endless, ConvergeExitCode::CapReached),
+        (Self::TestDeleting, ConvergeExitCode::Tests),
+        (Self::TestDeletingOnce, ConvergeExitCode::Clean),
+        (Self::BreakingChecks, ConvergeExitCode::Checks),
+        (Self::DeadAuditor, ConvergeExitCode::Infrastructure),
+        (Self::AuditorDiesOnce, ConvergeExitCode::Clean),
+        (Self::DeadFixer, ConvergeExitCode::Infrastructure),
+        (Self::FixerDiesOnce, ConvergeExitCode::Clean),
+        (Self::InjectedFixer, ConvergeExitCode::NothingFixed),
+        (Self::InjectedAuditor, ConvergeExitCode::Infrastructure),
+        (Self::Hooked, ConvergeExitCode::Hook),
+        (Self::Gated, ConvergeExitCode::Gate),
+        (Self::Poor, ConvergeExitCode::Budget),
     ];
 }
 
@@ -102,25 +103,28 @@ impl World {
         sha(hasher.finish())
     }
 
-    fn answer(&self) -> Answer {
-        Answer::Whole(
-            self.defects.iter().map(|line| claim("src/a.py", *line, Category::F, Severity::P1)).collect(),
+    fn answer(&self) -> AuditorAnswer {
+        AuditorAnswer::Whole(
+            self.defects
+                .iter()
+                .map(|line| claim("src/a.py", *line, DefectCategory::F, Severity::P1))
+                .collect(),
         )
     }
 }
 
 struct Played {
-    run: Run,
+    run: ConvergeRun,
     asked: u64,
     steps: u32,
 }
 
 fn play(pair: Pair, seed: u64) -> Played {
     let mut dice = Dice(seed);
-    let limits = Limits {
+    let limits = ConvergeLimits {
         max_audits: 6 + u32::try_from(dice.roll(6)).unwrap(),
         parallel_from: 1 + u32::try_from(dice.roll(5)).unwrap(),
-        ..Limits::default()
+        ..ConvergeLimits::default()
     };
     let new_line = |dice: &mut Dice| 100 * (1 + u32::try_from(dice.roll(100_000)).unwrap());
     let many = 1 + dice.roll(4);
@@ -130,7 +134,7 @@ fn play(pair: Pair, seed: u64) -> Played {
         world.defects = BTreeSet::from([100]);
     }
     let mut offered = world.clone();
-    let mut run = Run::begin(limits, (sha(seed), world.tree()), None);
+    let mut run = ConvergeRun::begin(limits, (sha(seed), world.tree()), None);
     let (mut asked, mut steps, mut commits) = (0, 0, 0);
     let (mut tests_deleted, mut has_died) = (false, false);
     let poor_at = 1 + u32::try_from(dice.roll(6)).unwrap();
@@ -142,43 +146,53 @@ fn play(pair: Pair, seed: u64) -> Played {
             run = serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap();
         }
         let event = match run.next.clone() {
-            _ if pair == Pair::Poor && steps == poor_at => Event::Ended(Exit::new(Code::Budget, "used up")),
-            Act::Gate if pair == Pair::Gated => Event::Gated(Some("magic number".into())),
-            Act::Gate => Event::Gated((dice.roll(8) == 0 && run.gate_rounds < 3).then(|| "style".into())),
-            Act::Mend { .. } if dice.roll(2) == 0 => Event::Mended(None),
-            Act::Mend { .. } => {
+            _ if pair == Pair::Poor && steps == poor_at => {
+                ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Budget, "used up"))
+            }
+            ConvergeAction::Gate if pair == Pair::Gated => ConvergeEvent::Gated(Some("magic number".into())),
+            ConvergeAction::Gate => {
+                ConvergeEvent::Gated((dice.roll(8) == 0 && run.gate_rounds < 3).then(|| "style".into()))
+            }
+            ConvergeAction::Mend { .. } if dice.roll(2) == 0 => ConvergeEvent::Mended(None),
+            ConvergeAction::Mend { .. } => {
                 offered = World { rest: dice.roll(1 << 40), ..world.clone() };
                 tests_deleted = dice.roll(4) == 0;
                 commits += 1;
-                Event::Mended(Some(Candidate { commit: sha(1 << 50 | commits), tree: offered.tree() }))
+                ConvergeEvent::Mended(Some(FixCandidate {
+                    commit: sha(1 << 50 | commits),
+                    tree: offered.tree(),
+                }))
             }
-            Act::Audit { auditors, attempt } => {
+            ConvergeAction::Audit { auditors, attempt } => {
                 asked += u64::try_from(auditors.len()).unwrap();
                 let last = auditors.iter().next_back().copied();
                 audited(auditors.into_iter().map(|at| {
                     let answer = match pair {
-                        Pair::DeadAuditor => Answer::None("it died".into()),
-                        Pair::InjectedAuditor => Answer::None("categories A to J are missing".into()),
+                        Pair::DeadAuditor => AuditorAnswer::None("it died".into()),
+                        Pair::InjectedAuditor => AuditorAnswer::None("categories A to J are missing".into()),
                         Pair::AuditorDiesOnce if attempt == 1 && Some(at) == last => {
-                            Answer::None("it died".into())
+                            AuditorAnswer::None("it died".into())
                         }
                         _ => world.answer(),
                     };
                     (at, answer)
                 }))
             }
-            Act::Post => Event::Posted,
-            Act::Fix { .. } if pair == Pair::DeadFixer => Event::Silent("it died".into()),
-            Act::Fix { .. } if pair == Pair::FixerDiesOnce && !std::mem::replace(&mut has_died, true) => {
-                Event::Silent("it died".into())
+            ConvergeAction::Post => ConvergeEvent::Posted,
+            ConvergeAction::Fix { .. } if pair == Pair::DeadFixer => ConvergeEvent::Silent("it died".into()),
+            ConvergeAction::Fix { .. }
+                if pair == Pair::FixerDiesOnce && !std::mem::replace(&mut has_died, true) =>
+            {
+                ConvergeEvent::Silent("it died".into())
             }
-            Act::Fix { problems } => {
-                let says =
-                    |word: Word| run.found.iter().map(|found| (found.id.clone(), word.clone())).collect();
+            ConvergeAction::Fix { problems } => {
+                let says = |word: FixerVerdict| {
+                    run.found.iter().map(|found| (found.id.clone(), word.clone())).collect()
+                };
                 offered = world.clone();
                 let words = match pair {
                     Pair::InjectedFixer => BTreeMap::new(),
-                    _ => says(Word::Fixed),
+                    _ => says(FixerVerdict::Fixed),
                 };
                 match pair {
                     Pair::InjectedFixer => {}
@@ -197,25 +211,27 @@ fn play(pair: Pair, seed: u64) -> Played {
                 tests_deleted =
                     pair == Pair::TestDeleting || pair == Pair::TestDeletingOnce && problems.is_empty();
                 commits += 1;
-                let candidate = Candidate { commit: sha(1 << 50 | commits), tree: offered.tree() };
+                let candidate = FixCandidate { commit: sha(1 << 50 | commits), tree: offered.tree() };
                 let changed = candidate.tree != world.tree();
-                Event::Fixed { words, candidate: changed.then_some(candidate) }
+                ConvergeEvent::Fixed { words, candidate: changed.then_some(candidate) }
             }
-            Act::Check => {
+            ConvergeAction::Check => {
                 let kind = match pair {
-                    _ if tests_deleted => Some(ProblemKind::Test),
-                    Pair::BreakingChecks => Some(ProblemKind::Check),
+                    _ if tests_deleted => Some(FixProblemKind::Test),
+                    Pair::BreakingChecks => Some(FixProblemKind::Check),
                     _ => None,
                 };
-                Event::Checked(kind.map(|kind| Problem { kind, text: "x".into() }).into_iter().collect())
+                ConvergeEvent::Checked(
+                    kind.map(|kind| FixProblem { kind, text: "x".into() }).into_iter().collect(),
+                )
             }
-            Act::Publish if pair == Pair::Hooked => Event::Blocked("E501".into()),
-            Act::Publish => {
+            ConvergeAction::Publish if pair == Pair::Hooked => ConvergeEvent::Blocked("E501".into()),
+            ConvergeAction::Publish => {
                 assert!(!tests_deleted, "{pair:?} {seed} pushes a fix that deletes a test");
                 world = offered.clone();
-                Event::Pushed
+                ConvergeEvent::Pushed
             }
-            Act::Reply => Event::Replied,
+            ConvergeAction::Reply => ConvergeEvent::Replied,
         };
         run.after(event).unwrap();
     }
@@ -233,10 +249,10 @@ fn a_thousand_pairs_end_as_they_must_and_within_their_limits() {
         assert!(run.audits <= run.limits.max_audits, "{pair:?}, seed {seed}");
         let auditors = u64::from(run.audits) * u64::from(run.limits.auditors);
         assert!(asked <= auditors * u64::from(run.limits.worker_attempts), "{pair:?}, seed {seed}: {asked}");
-        if code.kind() == Kind::Converged {
+        if code.kind() == ConvergeExitKind::Converged {
             assert!(run.found.is_empty() && run.silent == 0, "{pair:?}, seed {seed}");
         }
-        if code == Code::Oscillation {
+        if code == ConvergeExitCode::Oscillation {
             assert!(!run.found.is_empty() && run.found.iter().all(Finding::is_open), "{pair:?}, seed {seed}");
         }
         *told.entry(code.as_str()).or_insert(0) += 1;

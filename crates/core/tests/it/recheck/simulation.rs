@@ -9,13 +9,17 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 
 use truing_core::code::CodeDigests;
-use truing_core::finding::{Category, Finding, FindingStatus, Place, RawFinding, Severity, Source};
+use truing_core::finding::{
+    CodeLocation, DefectCategory, Finding, FindingSource, FindingStatus, RawFinding, Severity,
+};
 use truing_core::id::{FindingId, Sha};
-use truing_core::identity::{Placed, Sighting, identify};
-use truing_core::increment::Renames;
-use truing_core::outcome::Coverage;
-use truing_core::recheck::{Head, Reviewer, Verdict, Went, Word, follow, owed, recheck};
-use truing_diff::{AnchorKind, RepoPath, Side, parse};
+use truing_core::identity::{FindingFacts, PlacedFinding, identify};
+use truing_core::increment::FileRenames;
+use truing_core::outcome::ReviewCoverage;
+use truing_core::recheck::{
+    FollowOutcome, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, follow, owed, recheck,
+};
+use truing_diff::{AnchorKind, DiffSide, RepoPath, parse};
 
 /// Histories that are played.
 const HISTORIES: u64 = 10_000;
@@ -28,20 +32,28 @@ const BELIEVED: f64 = 0.025;
 const REVERTS_UNSEEN: u32 = 14;
 
 /// What the defects are: of different kinds and in different words.
-const DEFECTS: [(Category, &str, &str); 5] = [
-    (Category::F, "A failed charge looks like success", "The handler swallows every error of the bank."),
+const DEFECTS: [(DefectCategory, &str, &str); 5] = [
     (
-        Category::G,
+        DefectCategory::F,
+        "A failed charge looks like success",
+        "The handler swallows every error of the bank.",
+    ),
+    (
+        DefectCategory::G,
         "The last page is never fetched",
         "The loop ends one page too early, so orders are missing.",
     ),
     (
-        Category::H,
+        DefectCategory::H,
         "A name becomes part of the query",
         "A quote in it ends the string, and what follows is run.",
     ),
-    (Category::C, "The connection stays open", "Nobody closes the socket when the request is cancelled."),
-    (Category::I, "Two workers write the counter", "Without the lock one of both increments is lost."),
+    (
+        DefectCategory::C,
+        "The connection stays open",
+        "Nobody closes the socket when the request is cancelled.",
+    ),
+    (DefectCategory::I, "Two workers write the counter", "Without the lock one of both increments is lost."),
 ];
 /// Lines that stand in every file more than once.
 const COMMON: [&str; 7] = ["", "    return None", "    else:", "        pass", "    }", "    try:", ""];
@@ -110,7 +122,7 @@ struct World {
     dice: Dice,
     files: BTreeMap<String, Vec<Line>>,
     deleted: BTreeSet<RepoPath>,
-    renames: Renames,
+    renames: FileRenames,
     knows_renames: bool,
     defects: Vec<Defect>,
     next: u32,
@@ -123,7 +135,7 @@ impl World {
             dice,
             files: BTreeMap::new(),
             deleted: BTreeSet::new(),
-            renames: Renames::default(),
+            renames: FileRenames::default(),
             knows_renames: seed.is_multiple_of(2),
             defects: Vec::new(),
             next: 0,
@@ -496,9 +508,9 @@ impl World {
         let snippet: Vec<&str> = self.files[&name][first..=last].iter().map(|line| &*line.text).collect();
         let line = |at: usize| u32::try_from(at).unwrap() + 1;
         Some(RawFinding {
-            place: Place {
+            place: CodeLocation {
                 path: name.as_str().into(),
-                side: Side::New,
+                side: DiffSide::New,
                 start_line: line(first),
                 end_line: line(last),
             },
@@ -510,7 +522,7 @@ impl World {
             snippet: snippet.join("\n"),
             code: CodeDigests::default(),
             suggestion: None,
-            source: Source::Agent,
+            source: FindingSource::Agent,
         })
     }
 
@@ -541,9 +553,9 @@ impl World {
     }
 }
 
-fn placed(raw: RawFinding) -> Placed {
+fn placed(raw: RawFinding) -> PlacedFinding {
     let at = raw.place.clone();
-    Placed { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: Sighting::default() }
+    PlacedFinding { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: FindingFacts::default() }
 }
 
 #[derive(Default)]
@@ -619,7 +631,7 @@ fn review(
         }
         Some(text)
     };
-    let head = Head::new(read, &changed, (added, deleted), &renames);
+    let head = HeadView::new(read, &changed, (added, deleted), &renames);
     let sha = Sha::parse(&format!("{:040x}", round + 1)).unwrap();
     let mut verdicts = Vec::new();
     let mut found = Vec::new();
@@ -644,9 +656,9 @@ fn review(
             let finding = finding.id.clone();
             let verdict = match shown {
                 Some((path, lines, excerpt)) => {
-                    Verdict { finding, word, path: Some(path), lines: Some(lines), excerpt }
+                    RecheckVerdict { finding, word, path: Some(path), lines: Some(lines), excerpt }
                 }
-                None => Verdict { finding, word, path: None, lines: None, excerpt: String::new() },
+                None => RecheckVerdict { finding, word, path: None, lines: None, excerpt: String::new() },
             };
             verdicts.push(verdict);
         };
@@ -660,9 +672,9 @@ fn review(
                     Some(now) => {
                         let (lines, shown) = ((now.place.start_line, now.place.end_line), shown());
                         let shown = (now.place.path == shown).then_some((shown, lines, now.snippet));
-                        say(Word::StillThere, shown);
+                        say(RecheckStatus::StillThere, shown);
                     }
-                    None => say(Word::Fixed, world.shown_instead(&defect)),
+                    None => say(RecheckStatus::Fixed, world.shown_instead(&defect)),
                 }
             }
             Model::Repeats => found.extend(now.map(placed)),
@@ -688,7 +700,7 @@ fn review(
                     3 => world.newest(),
                     _ => own,
                 };
-                say(Word::Fixed, evidence);
+                say(RecheckStatus::Fixed, evidence);
             }
         }
     }
@@ -697,15 +709,15 @@ fn review(
         Model::Absent => vec![],
         Model::Honest if world.dice.in_100(20) => {
             // A second reviewer who says nothing takes nothing away.
-            let silent = Reviewer { seen: changed.iter().cloned().collect(), verdicts: vec![] };
-            vec![silent, Reviewer { seen, verdicts: verdicts.clone() }]
+            let silent = ReviewerReport { seen: changed.iter().cloned().collect(), verdicts: vec![] };
+            vec![silent, ReviewerReport { seen, verdicts: verdicts.clone() }]
         }
         Model::Honest | Model::Repeats | Model::Silent | Model::Forgetful | Model::Liar | Model::Blind => {
-            vec![Reviewer { seen, verdicts: verdicts.clone() }]
+            vec![ReviewerReport { seen, verdicts: verdicts.clone() }]
         }
     };
     let rechecked = recheck(known, &mut found, &reviewers, &head, placed);
-    let mut identified = identify(known, found, Some(&sha), (&Coverage::default(), &renames));
+    let mut identified = identify(known, found, Some(&sha), (&ReviewCoverage::default(), &renames));
     rechecked.settle(&mut identified.gone, known, &sha);
     let all = identified.all();
     if round == 0 {
@@ -736,7 +748,9 @@ fn review(
             defects.any(|defect| defect.id.as_ref() == Some(&finding.id) && !defect.is_fixed)
         }
         Model::Honest | Model::Forgetful => verdicts.iter().any(|verdict| {
-            verdict.finding == finding.id && verdict.word == Word::StillThere && verdict.lines.is_some()
+            verdict.finding == finding.id
+                && verdict.word == RecheckStatus::StillThere
+                && verdict.lines.is_some()
         }),
         Model::Silent | Model::Liar | Model::Absent | Model::Blind => false,
     };
@@ -781,7 +795,7 @@ fn review(
                 // Who has seen no file can only be right about one that is gone.
                 let is_gone = !files.contains_key(&finding.raw.place.path.to_string());
                 assert!(model != Model::Blind || is_gone, "unseen: {}", context(&finding.id));
-                assert_eq!(verdict.word, Word::Fixed, "{}", context(&finding.id));
+                assert_eq!(verdict.word, RecheckStatus::Fixed, "{}", context(&finding.id));
                 let was = known.iter().find(|was| was.id == finding.id).unwrap();
                 let is_shown = is_shown(was, verdict, defect, &files);
                 figures.fixed += 1;
@@ -818,10 +832,10 @@ fn review(
             if finding.is_open() {
                 let was = known.iter().find(|was| was.id == finding.id).unwrap();
                 let went = match follow(was, &head) {
-                    Went::There { .. } => "there",
-                    Went::Changed { .. } => "changed",
-                    Went::Lost { .. } => "lost",
-                    Went::NoFile => "no file",
+                    FollowOutcome::There { .. } => "there",
+                    FollowOutcome::Changed { .. } => "changed",
+                    FollowOutcome::Lost { .. } => "lost",
+                    FollowOutcome::NoFile => "no file",
                 };
                 let how = if defect.is_moved { "moved, " } else { "" };
                 let missed = format!("{how}{went}, {:?}", finding.unverified);
@@ -840,7 +854,12 @@ fn review(
 /// Is there evidence of a fix, as far as can be seen without knowing what is true? The words that a verdict quotes are
 /// at its lines. The lines that were recorded are not in the file any more as often as before, or what is quoted came
 /// after the defect was last seen.
-fn is_shown(was: &Finding, verdict: &Verdict, defect: &Defect, files: &BTreeMap<String, Vec<Line>>) -> bool {
+fn is_shown(
+    was: &Finding,
+    verdict: &RecheckVerdict,
+    defect: &Defect,
+    files: &BTreeMap<String, Vec<Line>>,
+) -> bool {
     let squeezed = |text: &str| text.split_whitespace().collect::<String>().replace(",)", ")");
     let quoted = |lines: &[Line]| {
         let Some((first, last)) = verdict.lines else { return false };

@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use truing_core::RepoPath;
 use truing_core::code::CodeDigests;
 use truing_core::finding::{
-    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source,
+    AnchorKind, CodeLocation, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, RawFinding,
+    Severity,
 };
 use truing_core::id::{FindingId, Fingerprint};
-use truing_core::identity::{Placed, Sighting};
-use truing_core::increment::Renames;
-use truing_core::recheck::{Head, Rechecked, Reviewer, Verdict, Word, recheck};
+use truing_core::identity::{FindingFacts, PlacedFinding};
+use truing_core::increment::FileRenames;
+use truing_core::recheck::{
+    HeadView, RecheckStatus, RecheckSummary, RecheckVerdict, ReviewerReport, recheck,
+};
 
 /// What stands in front of the finding's lines, and behind them.
 const ABOVE: &str = "first = 1\nsecond(first)\n";
@@ -77,13 +80,13 @@ fn own_lines(own: &str) -> (u32, u32) {
     (above + 1, above + u32::try_from(own.lines().count()).unwrap())
 }
 
-fn place(raw: RawFinding) -> Placed {
-    Placed {
+fn place(raw: RawFinding) -> PlacedFinding {
+    PlacedFinding {
         at: raw.place.clone(),
         raw,
         anchor: AnchorKind::Inline,
         old_path: None,
-        sighting: Sighting::default(),
+        sighting: FindingFacts::default(),
     }
 }
 
@@ -92,30 +95,30 @@ fn looked(
     path: &str,
     own: &str,
     known: &[Finding],
-    found: &mut Vec<Placed>,
-    reviewers: &[Reviewer],
-) -> Rechecked {
-    let (paths, renames, text) = ([RepoPath::from(path)], Renames::default(), file(own));
+    found: &mut Vec<PlacedFinding>,
+    reviewers: &[ReviewerReport],
+) -> RecheckSummary {
+    let (paths, renames, text) = ([RepoPath::from(path)], FileRenames::default(), file(own));
     let added = [(paths[0].clone(), vec![(1, u32::MAX)])].into();
-    let head = Head::new(|_: &RepoPath| Some(text.clone()), &paths, (added, BTreeSet::new()), &renames);
+    let head = HeadView::new(|_: &RepoPath| Some(text.clone()), &paths, (added, BTreeSet::new()), &renames);
     recheck(known, found, reviewers, &head, place)
 }
 
 /// A finding on these lines, as it is recorded when it is found first.
 fn known(path: &str, own: &str) -> Finding {
     let (start_line, end_line) = own_lines(own);
-    let at = Place { path: path.into(), side: Side::New, start_line, end_line };
+    let at = CodeLocation { path: path.into(), side: DiffSide::New, start_line, end_line };
     let raw = RawFinding {
         place: at.clone(),
         severity: Severity::P1,
-        category: Category::G,
+        category: DefectCategory::G,
         rule: String::new(),
         title: "The defect".into(),
         body: "It is wrong.".into(),
         snippet: own.into(),
         code: CodeDigests::default(),
         suggestion: None,
-        source: Source::Agent,
+        source: FindingSource::Agent,
     };
     let mut found = vec![place(raw.clone())];
     looked(path, own, &[], &mut found, &[]);
@@ -143,14 +146,14 @@ fn believed(path: &str, was: &str, own: &str) -> Vec<String> {
     for size in 1..=3 {
         for (at, quoted) in lines.windows(size).enumerate() {
             let first = u32::try_from(at + 1).unwrap();
-            let verdict = Verdict {
+            let verdict = RecheckVerdict {
                 finding: known[0].id.clone(),
-                word: Word::Fixed,
+                word: RecheckStatus::Fixed,
                 path: None,
                 lines: Some((first, first + u32::try_from(size - 1).unwrap())),
                 excerpt: quoted.join("\n"),
             };
-            let reviewer = Reviewer { seen: BTreeSet::from([path.into()]), verdicts: vec![verdict] };
+            let reviewer = ReviewerReport { seen: BTreeSet::from([path.into()]), verdicts: vec![verdict] };
             let (mut found, reviewers) = (Vec::new(), [reviewer]);
             if !looked(path, own, &known, &mut found, &reviewers).fixed.is_empty() {
                 believed.push(quoted.join("\n"));
@@ -199,14 +202,14 @@ fn lines_that_took_the_place_of_one_finding_do_not_fix_another() {
         finding.around = found[0].sighting.around.clone();
         finding.id = FindingId::new(format!("1:0{line}-1"));
     }
-    let verdicts = known.iter().map(|finding| Verdict {
+    let verdicts = known.iter().map(|finding| RecheckVerdict {
         finding: finding.id.clone(),
-        word: Word::Fixed,
+        word: RecheckStatus::Fixed,
         path: None,
         lines: Some((3, 3)),
         excerpt: "for i in range(len(items)):".to_owned(),
     });
-    let reviewer = Reviewer { seen: BTreeSet::from(["p.py".into()]), verdicts: verdicts.collect() };
+    let reviewer = ReviewerReport { seen: BTreeSet::from(["p.py".into()]), verdicts: verdicts.collect() };
     let fixed = looked("p.py", &now, &known, &mut Vec::new(), &[reviewer]).fixed;
     assert_eq!(fixed.keys().collect::<Vec<_>>(), [&known[0].id]);
 }
@@ -227,22 +230,22 @@ fn a_fix_of_a_few_signs_is_believed_by_its_line() {
 fn a_deleted_file_fixes_nothing_that_is_rewritten_in_another_one() {
     let own = "for item in items:\n    if item.state == DONE:\n        return done\n    refund(item)";
     let known = [known("p.py", own)];
-    let reviewer = Reviewer {
+    let reviewer = ReviewerReport {
         seen: BTreeSet::new(),
-        verdicts: vec![Verdict {
+        verdicts: vec![RecheckVerdict {
             finding: known[0].id.clone(),
-            word: Word::Fixed,
+            word: RecheckStatus::Fixed,
             path: None,
             lines: None,
             excerpt: String::new(),
         }],
     };
     let fixed_beside = |text: &str| {
-        let (paths, renames) = ([RepoPath::from("q.py")], Renames::default());
+        let (paths, renames) = ([RepoPath::from("q.py")], FileRenames::default());
         let added = [(paths[0].clone(), vec![(1, u32::MAX)])].into();
         let deleted = BTreeSet::from([RepoPath::from("p.py")]);
         let read = |path: &RepoPath| (*path == paths[0]).then(|| text.to_owned());
-        let head = Head::new(read, &paths, (added, deleted), &renames);
+        let head = HeadView::new(read, &paths, (added, deleted), &renames);
         recheck(&known, &mut Vec::new(), std::slice::from_ref(&reviewer), &head, place).fixed.len()
     };
     assert_eq!(fixed_beside("print(1)\nreturn done\n"), 1);

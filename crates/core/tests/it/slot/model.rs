@@ -4,8 +4,8 @@
 
 use async_trait::async_trait;
 use stateright::{Checker, Model, Property};
-use truing_core::id::{Millis, PrId, Span, Token, Version};
-use truing_core::slot::{self, Command, Limits, Loop, Slot, Then, Why};
+use truing_core::id::{FencingToken, PrId, SlotVersion, TimeSpan, UnixMillis};
+use truing_core::slot::{self, LoopKind, Slot, SlotCommand, SlotLimits, StepOutcome, WaitReason};
 
 /// Bounds of the model.
 const PUSHES: u8 = 2;
@@ -17,7 +17,7 @@ const LEASES: u8 = 4;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
-    now: Millis,
+    now: UnixMillis,
     slot: Slot,
     counter: u64,
     head: u8,
@@ -26,7 +26,7 @@ struct State {
     workers: [Option<Worker>; 2],
     computed: Option<u8>,
     reviewed: u8,
-    last_token: Token,
+    last_token: FencingToken,
     /// Reviews computed in the current storm, by our own count.
     in_storm: u32,
     deaths: u8,
@@ -38,7 +38,7 @@ struct State {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Worker {
-    token: Token,
+    token: FencingToken,
     saw: Option<u8>,
     computed: bool,
 }
@@ -60,14 +60,14 @@ enum Act {
 }
 
 struct Machine {
-    limits: Limits,
+    limits: SlotLimits,
 }
 
 impl Machine {
-    fn commit(&self, state: &mut State, command: Command) -> bool {
+    fn commit(&self, state: &mut State, command: SlotCommand) -> bool {
         let Ok(decision) = state.slot.step(command, &self.limits, state.now) else { return false };
         state.counter += 1;
-        state.slot = Slot { version: Version(state.counter), ..decision.slot };
+        state.slot = Slot { version: SlotVersion(state.counter), ..decision.slot };
         true
     }
 
@@ -75,7 +75,7 @@ impl Machine {
         if state.slot.storm.is_none_or(|storm| storm.ends <= state.now) {
             state.in_storm = 0;
         }
-        self.commit(state, Command::Event(Loop::Review));
+        self.commit(state, SlotCommand::Event(LoopKind::Review));
     }
 
     /// One step of a worker: looks, computes, publishes and finishes.
@@ -92,20 +92,27 @@ impl Machine {
                 if worker.token >= state.last_token {
                     state.reviewed = head;
                 }
-                let then = if state.head == head { Then::Idle } else { Then::Again };
+                let then = if state.head == head { StepOutcome::Idle } else { StepOutcome::Again };
                 let ended = state.slot.storm.is_none_or(|storm| storm.ends <= state.now);
-                if self.commit(state, Command::Finish(worker.token, then)) && then == Then::Again && ended {
+                if self.commit(state, SlotCommand::Finish(worker.token, then))
+                    && then == StepOutcome::Again
+                    && ended
+                {
                     state.in_storm = 0;
                 }
             }
             Some(_) if !state.slot.may_compute(state.now) => {
                 let ends = state.slot.storm.map_or(state.now, |storm| storm.ends);
-                self.commit(state, Command::Finish(worker.token, Then::DueAt(ends, Why::Storm)));
+                self.commit(
+                    state,
+                    SlotCommand::Finish(worker.token, StepOutcome::DueAt(ends, WaitReason::Storm)),
+                );
             }
             Some(head) => {
                 let ended =
                     state.slot.storm.is_none_or(|storm| storm.ends <= state.now && storm.computed >= 2);
-                if self.commit(state, Command::Computed(worker.token)) && worker.token >= state.last_token {
+                if self.commit(state, SlotCommand::Computed(worker.token)) && worker.token >= state.last_token
+                {
                     state.in_storm = if ended { 1 } else { state.in_storm + 1 };
                     state.computed = Some(head);
                     state.workers[index] = Some(Worker { computed: true, ..worker });
@@ -123,7 +130,7 @@ impl Model for Machine {
     fn init_states(&self) -> Vec<State> {
         let id = PrId { forge: "github".into(), repository: "1".into(), number: 1 };
         vec![State {
-            now: Millis(0),
+            now: UnixMillis(0),
             slot: Slot::new(id.key()),
             counter: 0,
             head: 0,
@@ -131,7 +138,7 @@ impl Model for Machine {
             workers: [None; 2],
             computed: None,
             reviewed: 0,
-            last_token: Token(0),
+            last_token: FencingToken(0),
             in_storm: 0,
             deaths: 0,
             failures: 0,
@@ -197,26 +204,26 @@ impl Model for Machine {
             Act::Wake(index) => {
                 state.now = state.now.max(state.slot.wakes_at()?);
                 match state.slot.state {
-                    slot::State::Leased { .. } => {
-                        self.commit(&mut state, Command::Expire);
+                    slot::SlotState::Leased { .. } => {
+                        self.commit(&mut state, SlotCommand::Expire);
                     }
-                    slot::State::Waiting { .. } => {
-                        self.commit(&mut state, Command::Lease);
+                    slot::SlotState::Waiting { .. } => {
+                        self.commit(&mut state, SlotCommand::Lease);
                         state.leases += 1;
                         let token = state.slot.token()?;
                         state.workers[index] = Some(Worker { token, saw: None, computed: false });
                     }
-                    slot::State::Idle => {
-                        self.commit(&mut state, Command::Tidy);
+                    slot::SlotState::Idle => {
+                        self.commit(&mut state, SlotCommand::Tidy);
                     }
-                    slot::State::Held { .. } => return None,
+                    slot::SlotState::Held { .. } => return None,
                 }
             }
             Act::Work(index) => self.work(&mut state, index),
             Act::Fail(index) => {
                 let worker = state.workers[index].take()?;
                 state.failures += 1;
-                self.commit(&mut state, Command::Fail(worker.token, None));
+                self.commit(&mut state, SlotCommand::Fail(worker.token, None));
             }
             Act::Die(index) => {
                 state.workers[index] = None;
@@ -244,7 +251,7 @@ impl Model for Machine {
             Property::always(
                 "at rest, the settled head is reviewed or somebody will look",
                 |_, state: &State| {
-                    let resting = state.slot.state == slot::State::Idle && state.in_flight == 0;
+                    let resting = state.slot.state == slot::SlotState::Idle && state.in_flight == 0;
                     // A lost event is the sweep's to find; everything else must have been served.
                     !resting || state.reviewed == state.head || state.lost > 0
                 },
@@ -261,7 +268,7 @@ impl Model for Machine {
 
 #[test]
 fn two_workers_one_forge_two_pushes() {
-    let limits = Limits { attempts: 5, lease: Span::seconds(60), ..Limits::default() };
+    let limits = SlotLimits { attempts: 5, lease: TimeSpan::seconds(60), ..SlotLimits::default() };
     let checker = Machine { limits }.checker().threads(2).spawn_bfs().join();
     println!("{} states, {} unique", checker.state_count(), checker.unique_state_count());
     assert!(checker.unique_state_count() > 10_000, "the model has shrunk: {}", checker.unique_state_count());

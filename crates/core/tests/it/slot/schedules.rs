@@ -6,8 +6,10 @@
 //! where `Keeper` keeps it: in memory here, in each kind of store where the store's tests include this file.
 
 use proptest::prelude::*;
-use truing_core::id::{Millis, Span, Token};
-use truing_core::slot::{Command, Hold, Limits, Loop, Refused, Slot, State, Then, Why};
+use truing_core::id::{FencingToken, TimeSpan, UnixMillis};
+use truing_core::slot::{
+    HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotRefusal, SlotState, StepOutcome, WaitReason,
+};
 
 use super::Keeper;
 
@@ -54,20 +56,20 @@ enum At {
 }
 
 struct World {
-    limits: Limits,
-    now: Millis,
+    limits: SlotLimits,
+    now: UnixMillis,
     slot: Slot,
     keeper: Keeper,
     head: u32,
-    in_flight: Vec<Millis>,
-    workers: [Option<(Token, At)>; 2],
+    in_flight: Vec<UnixMillis>,
+    workers: [Option<(FencingToken, At)>; 2],
     /// Heads with stage `computed` and `published` in records, and the greatest token.
     computed_head: Option<u32>,
     reviewed: Option<u32>,
-    last_token: Token,
+    last_token: FencingToken,
     /// Our own reading of the storms: (start, last), and the reviews computed in each.
-    storms: Vec<(Millis, Millis, u32)>,
-    beaten: [Millis; 2],
+    storms: Vec<(UnixMillis, UnixMillis, u32)>,
+    beaten: [UnixMillis; 2],
     /// Was a pause people's last word?
     paused: bool,
 }
@@ -76,8 +78,8 @@ impl World {
     fn new() -> Self {
         let keeper = Keeper::new();
         Self {
-            limits: Limits::default(),
-            now: Millis(1_000_000),
+            limits: SlotLimits::default(),
+            now: UnixMillis(1_000_000),
             slot: Slot::new(keeper.key()),
             keeper,
             head: 0,
@@ -85,15 +87,15 @@ impl World {
             workers: [None; 2],
             computed_head: None,
             reviewed: Some(0),
-            last_token: Token(0),
+            last_token: FencingToken(0),
             storms: vec![],
-            beaten: [Millis(0); 2],
+            beaten: [UnixMillis(0); 2],
             paused: false,
         }
     }
 
     /// A step, committed.
-    fn step(&mut self, command: Command) -> Result<(), Refused> {
+    fn step(&mut self, command: SlotCommand) -> Result<(), SlotRefusal> {
         let decision = self.slot.step(command, &self.limits, self.now)?;
         self.slot = self.keeper.commit(self.slot.version, decision.slot);
         Ok(())
@@ -101,7 +103,7 @@ impl World {
 
     fn event(&mut self) {
         self.note_event();
-        self.step(Command::Event(Loop::Review)).unwrap();
+        self.step(SlotCommand::Event(LoopKind::Review)).unwrap();
     }
 
     fn note_event(&mut self) {
@@ -129,7 +131,7 @@ impl World {
     }
 
     fn pass(&mut self, ms: i64) {
-        let until = self.now + Span(ms);
+        let until = self.now + TimeSpan(ms);
         loop {
             let next = self.in_flight.iter().copied().filter(|at| *at <= until).min();
             let Some(at) = next else { break };
@@ -146,11 +148,11 @@ impl World {
             return;
         }
         match self.slot.state {
-            State::Leased { .. } => self.step(Command::Expire).unwrap(),
-            State::Idle => self.step(Command::Tidy).unwrap(),
-            State::Waiting { .. } if self.workers[worker].is_none() => {
+            SlotState::Leased { .. } => self.step(SlotCommand::Expire).unwrap(),
+            SlotState::Idle => self.step(SlotCommand::Tidy).unwrap(),
+            SlotState::Waiting { .. } if self.workers[worker].is_none() => {
                 let asked = self.slot.pending.review.is_some_and(|pending| pending.asked.is_some());
-                self.step(Command::Lease).unwrap();
+                self.step(SlotCommand::Lease).unwrap();
                 let token = self.slot.token().unwrap();
                 if asked {
                     self.storms.push((self.now, self.now, 0));
@@ -158,7 +160,7 @@ impl World {
                 self.workers[worker] = Some((token, At::Leased));
                 self.beaten[worker] = self.now;
             }
-            State::Waiting { .. } | State::Held { .. } => {}
+            SlotState::Waiting { .. } | SlotState::Held { .. } => {}
         }
     }
 
@@ -180,16 +182,16 @@ impl World {
             }
             At::Looked(head) if self.computed_head == Some(head) => Some(At::Computed(head)),
             At::Looked(head) if self.reviewed == Some(head) && !self.asked() => {
-                let _ = self.step(Command::Finish(token, Then::Idle));
+                let _ = self.step(SlotCommand::Finish(token, StepOutcome::Idle));
                 None
             }
             At::Looked(_) if !self.slot.may_compute(self.now) => {
                 let ends = self.slot.storm.unwrap().ends;
-                let _ = self.step(Command::Finish(token, Then::DueAt(ends, Why::Storm)));
+                let _ = self.step(SlotCommand::Finish(token, StepOutcome::DueAt(ends, WaitReason::Storm)));
                 None
             }
             At::Looked(head) => {
-                let counted = self.step(Command::Computed(token));
+                let counted = self.step(SlotCommand::Computed(token));
                 if counted.is_ok() && token >= self.last_token {
                     self.note_computed();
                     self.computed_head = Some(head);
@@ -203,8 +205,8 @@ impl World {
                     self.reviewed = Some(head);
                     self.computed_head = None;
                 }
-                let then = if self.head == head { Then::Idle } else { Then::Again };
-                if self.step(Command::Finish(token, then)).is_ok() && then == Then::Again {
+                let then = if self.head == head { StepOutcome::Idle } else { StepOutcome::Again };
+                if self.step(SlotCommand::Finish(token, then)).is_ok() && then == StepOutcome::Again {
                     self.note_event();
                 }
                 None
@@ -216,8 +218,8 @@ impl World {
     /// Was the lease given because a person asked?
     fn asked(&self) -> bool {
         match &self.slot.state {
-            State::Leased { serving, .. } => serving.is_some_and(|served| served.asked.is_some()),
-            State::Idle | State::Waiting { .. } | State::Held { .. } => false,
+            SlotState::Leased { serving, .. } => serving.is_some_and(|served| served.asked.is_some()),
+            SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => false,
         }
     }
 
@@ -226,11 +228,11 @@ impl World {
             Act::Push { delay, copies } => {
                 self.head += 1;
                 for copy in 0..*copies {
-                    self.in_flight.push(self.now + Span(delay * (copy as i64 + 1)));
+                    self.in_flight.push(self.now + TimeSpan(delay * (copy as i64 + 1)));
                 }
             }
             Act::Ask => {
-                self.step(Command::Request(Loop::Review)).unwrap();
+                self.step(SlotCommand::Request(LoopKind::Review)).unwrap();
             }
             Act::Pass(ms) => self.pass(*ms),
             Act::Look(worker) => self.look(*worker),
@@ -246,32 +248,32 @@ impl World {
             }
             Act::Fail(worker) => {
                 if let Some((token, _)) = self.workers[*worker].take() {
-                    let _ = self.step(Command::Fail(token, None));
+                    let _ = self.step(SlotCommand::Fail(token, None));
                 }
             }
             Act::Die(worker) => self.workers[*worker] = None,
             Act::HandBack(worker) => {
                 if let Some((token, _)) = self.workers[*worker].take() {
-                    let _ = self.step(Command::HandBack(token));
+                    let _ = self.step(SlotCommand::HandBack(token));
                 }
             }
             Act::Beat(worker) => {
                 if let Some((token, _)) = self.workers[*worker] {
-                    match self.step(Command::Heartbeat(token)) {
+                    match self.step(SlotCommand::Heartbeat(token)) {
                         Ok(()) => self.beaten[*worker] = self.now,
                         Err(_) => self.workers[*worker] = None,
                     }
                 }
             }
             Act::Retry => {
-                let _ = self.step(Command::Retry);
+                let _ = self.step(SlotCommand::Retry);
             }
             Act::Pause => {
-                self.step(Command::Pause).unwrap();
+                self.step(SlotCommand::Pause).unwrap();
                 self.paused = true;
             }
             Act::Resume => {
-                let _ = self.step(Command::Resume);
+                let _ = self.step(SlotCommand::Resume);
             }
         }
         if matches!(act, Act::Ask | Act::Retry | Act::Resume) {
@@ -296,14 +298,14 @@ impl World {
             assert!(*computed <= 2, "{computed} reviews computed in the storm of {start:?}");
         }
         match self.slot.state {
-            State::Waiting { at, .. } => {
-                assert!(at - self.now <= Span::minutes(31), "waits too long: {:?}", self.slot);
+            SlotState::Waiting { at, .. } => {
+                assert!(at - self.now <= TimeSpan::minutes(31), "waits too long: {:?}", self.slot);
             }
-            State::Idle => assert!(self.slot.pending.is_empty(), "idle with something pending"),
-            State::Leased { .. } | State::Held { .. } => {}
+            SlotState::Idle => assert!(self.slot.pending.is_empty(), "idle with something pending"),
+            SlotState::Leased { .. } | SlotState::Held { .. } => {}
         }
         if self.paused {
-            let held = self.slot.state == State::Held { why: Hold::Paused };
+            let held = self.slot.state == SlotState::Held { why: HoldReason::Paused };
             assert!(held || self.slot.token().is_some(), "a pause is lost: {:?}", self.slot);
         }
     }
@@ -314,10 +316,10 @@ impl World {
         self.act(&Act::Resume);
         self.workers = [None; 2];
         for round in 0..200 {
-            if self.slot.state == State::Idle && self.reviewed != Some(self.head) {
+            if self.slot.state == SlotState::Idle && self.reviewed != Some(self.head) {
                 self.event();
             }
-            if matches!(self.slot.state, State::Held { why: Hold::Parked }) {
+            if matches!(self.slot.state, SlotState::Held { why: HoldReason::Parked }) {
                 return; // visibly marked
             }
             if let Some(at) = self.slot.wakes_at() {
@@ -327,7 +329,7 @@ impl World {
                     self.work(0);
                     self.check();
                 }
-            } else if self.slot.state == State::Idle && self.reviewed == Some(self.head) {
+            } else if self.slot.state == SlotState::Idle && self.reviewed == Some(self.head) {
                 assert!(self.slot.remembers_nothing(), "nothing is left of a settled slot: {:?}", self.slot);
                 return;
             }

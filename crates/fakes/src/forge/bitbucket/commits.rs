@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::forge::state::reports::{Annotation, Report};
-use crate::forge::state::{Repository, Status, World};
+use crate::forge::state::reports::{CommitReport, ReportAnnotation};
+use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
 /// A state of a build in the words of the fake's state, which are GitHub's; none: no such state.
 pub(super) fn state_of(word: &str) -> Option<&'static str> {
@@ -27,32 +27,40 @@ pub(super) fn word_of(state: &str, stopped: &'static str) -> &'static str {
 }
 
 /// Sets a status. One of the same key on the same commit is overwritten, where it stands.
-pub(super) fn set_status(world: &mut World, repo: &mut Repository, status: Status) -> u64 {
-    let same = |known: &&mut Status| known.sha == status.sha && known.context == status.context;
+pub(super) fn set_status(
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
+    status: CommitStatus,
+) -> u64 {
+    let same = |known: &&mut CommitStatus| known.sha == status.sha && known.context == status.context;
     if let Some(known) = repo.statuses.iter_mut().find(same) {
         let (id, created) = (known.id, known.created);
-        *known = Status { id, created, ..status };
+        *known = CommitStatus { id, created, ..status };
         return id;
     }
     let id = world.id();
-    repo.statuses.push(Status { id, ..status });
+    repo.statuses.push(CommitStatus { id, ..status });
     id
 }
 
 /// The report of this key on a commit.
-pub(super) fn report<'a>(repo: &'a Repository, sha: &str, key: &str) -> Option<&'a Report> {
+pub(super) fn report<'a>(repo: &'a StoredRepository, sha: &str, key: &str) -> Option<&'a CommitReport> {
     repo.reports.iter().find(|report| report.sha == sha && report.key == key)
 }
 
 /// The same, to be changed.
-pub(super) fn report_mut<'a>(repo: &'a mut Repository, sha: &str, key: &str) -> Option<&'a mut Report> {
+pub(super) fn report_mut<'a>(
+    repo: &'a mut StoredRepository,
+    sha: &str,
+    key: &str,
+) -> Option<&'a mut CommitReport> {
     repo.reports.iter_mut().find(|report| report.sha == sha && report.key == key)
 }
 
 /// Makes a report or puts other fields into one, whose annotations stay.
 pub(super) fn put_report(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     (sha, key): (&str, &str),
     by: &str,
     fields: Value,
@@ -62,7 +70,7 @@ pub(super) fn put_report(
         (known.fields, known.updated) = (fields, now);
         return;
     }
-    let report = Report {
+    let report = CommitReport {
         id: world.id(),
         sha: sha.to_owned(),
         key: key.to_owned(),
@@ -76,6 +84,6 @@ pub(super) fn put_report(
 }
 
 /// A new annotation.
-pub(super) fn annotation(world: &mut World, fields: Value) -> Annotation {
-    Annotation { id: world.id(), fields, created: world.now() }
+pub(super) fn annotation(world: &mut ForgeInstance, fields: Value) -> ReportAnnotation {
+    ReportAnnotation { id: world.id(), fields, created: world.now() }
 }

@@ -2,13 +2,13 @@
 
 use crate::forge::operations::branches::tip;
 use crate::forge::operations::reviewers::wake;
-use crate::forge::state::event::Change;
-use crate::forge::state::{Repository, World};
-use crate::repo::GitError;
+use crate::forge::state::event::PullChange;
+use crate::forge::state::{ForgeInstance, StoredRepository};
+use crate::repo::FakeGitError;
 
 /// A change that is wanted; what is none stays.
 #[derive(Default)]
-pub(super) struct Edit {
+pub(super) struct PullEdit {
     pub(super) title: Option<String>,
     pub(super) body: Option<String>,
     pub(super) draft: Option<bool>,
@@ -20,7 +20,7 @@ pub(super) struct Edit {
 
 /// The reasons against a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Against {
+pub(super) enum EditRefusal {
     /// Whoever asks may not change what somebody else opened.
     NotYours,
     /// The author cannot review.
@@ -36,18 +36,18 @@ pub(super) enum Against {
 /// May whoever asks make this change? The author may, and who may write; nobody of ours changes the title of somebody else's
 /// pull request, nor makes it a draft.
 pub(super) fn check(
-    world: &mut World,
-    repo: &Repository,
+    world: &mut ForgeInstance,
+    repo: &StoredRepository,
     number: u64,
     by: &str,
-    edit: &Edit,
-) -> Result<(), Against> {
+    edit: &PullEdit,
+) -> Result<(), EditRefusal> {
     let Some(pull) = repo.pulls.get(&number) else { return Ok(()) };
     if let Some(reviewers) = &edit.reviewers {
         admissible(repo, &pull.author, reviewers)?;
     }
     if edit.base.as_ref().is_some_and(|base| tip(repo, base).is_err()) {
-        return Err(Against::NoBranch);
+        return Err(EditRefusal::NoBranch);
     }
     if pull.author == by {
         return Ok(());
@@ -56,20 +56,24 @@ pub(super) fn check(
     let hides = edit.draft == Some(true) && !pull.draft;
     if retitles || hides || !super::may_write(repo, by) {
         world.violation(format!("{by} touched pull request {number} of {}", pull.author));
-        return Err(Against::NotYours);
+        return Err(EditRefusal::NotYours);
     }
     Ok(())
 }
 
 /// Can these review what the author opened?
-pub(super) fn admissible(repo: &Repository, author: &str, reviewers: &[String]) -> Result<(), Against> {
+pub(super) fn admissible(
+    repo: &StoredRepository,
+    author: &str,
+    reviewers: &[String],
+) -> Result<(), EditRefusal> {
     for login in reviewers {
         if login == author {
-            return Err(Against::Author(login.clone()));
+            return Err(EditRefusal::Author(login.clone()));
         }
         let is_bot = repo.bots.iter().any(|bot| bot.login == *login);
         if !is_bot && repo.role(login) == "none" {
-            return Err(Against::NoMember(login.clone()));
+            return Err(EditRefusal::NoMember(login.clone()));
         }
     }
     Ok(())
@@ -77,13 +81,13 @@ pub(super) fn admissible(repo: &Repository, author: &str, reviewers: &[String]) 
 
 /// Makes the change, and tells of each part of it that is one. Bots that are asked for a review take their next step.
 pub(super) fn make(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
     by: &str,
-    edit: Edit,
-) -> Result<(), Against> {
-    let failed = |error: GitError| Against::Script(error.to_string());
+    edit: PullEdit,
+) -> Result<(), EditRefusal> {
+    let failed = |error: FakeGitError| EditRefusal::Script(error.to_string());
     let base = edit.base.and_then(|base| Some((tip(repo, &base).ok()?, base)));
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
     let replaced = |old: &mut String, new: Option<String>| {
@@ -99,21 +103,21 @@ pub(super) fn make(
     });
     let now = pull.around.reviewers.clone();
     if title.is_some() || body.is_some() {
-        world.changed(repo, number, by, Change::Edited { title, body }).map_err(failed)?;
+        world.changed(repo, number, by, PullChange::Edited { title, body }).map_err(failed)?;
     }
     if let Some(draft) = draft {
-        world.changed(repo, number, by, Change::Draft(draft)).map_err(failed)?;
+        world.changed(repo, number, by, PullChange::Draft(draft)).map_err(failed)?;
     }
     if let Some((branch, commit)) = base {
-        world.changed(repo, number, by, Change::Retargeted { branch, commit }).map_err(failed)?;
+        world.changed(repo, number, by, PullChange::Retargeted { branch, commit }).map_err(failed)?;
     }
     if let Some(before) = before {
         let added: Vec<String> = now.iter().filter(|login| !before.contains(login)).cloned().collect();
         let removed = before.into_iter().filter(|login| !now.contains(login)).collect();
-        let change = Change::Reviewers { added: added.clone(), removed };
+        let change = PullChange::Reviewers { added: added.clone(), removed };
         world.changed(repo, number, by, change).map_err(failed)?;
         for login in added {
-            wake(world, repo, number, |bot| bot.login == login, None).map_err(Against::Script)?;
+            wake(world, repo, number, |bot| bot.login == login, None).map_err(EditRefusal::Script)?;
         }
     }
     Ok(())

@@ -1,15 +1,15 @@
 //! Who takes part in a pull request, and the verdict of each.
 
-use crate::forge::state::event::Change;
-use crate::forge::state::pulls::{Pull, Review, Verdict};
-use crate::forge::state::{Repository, World};
-use crate::repo::GitError;
+use crate::forge::state::event::PullChange;
+use crate::forge::state::pulls::{FakeReviewVerdict, StoredPull, StoredReview};
+use crate::forge::state::{ForgeInstance, StoredRepository};
+use crate::repo::FakeGitError;
 
 /// Somebody who takes part in a pull request.
-pub(super) struct Participant {
+pub(super) struct PullParticipant {
     pub(super) login: String,
     pub(super) is_reviewer: bool,
-    pub(super) verdict: Option<Verdict>,
+    pub(super) verdict: Option<FakeReviewVerdict>,
     /// The commit of the verdict.
     pub(super) commit: Option<String>,
     /// When they gave a verdict or commented last, seconds since 1970.
@@ -19,10 +19,10 @@ pub(super) struct Participant {
 }
 
 /// Reviewers first, then whoever gave a verdict or commented; not the author.
-pub(super) fn of(pull: &Pull) -> Vec<Participant> {
+pub(super) fn of(pull: &StoredPull) -> Vec<PullParticipant> {
     let mut logins: Vec<&str> = pull.around.reviewers.iter().map(String::as_str).collect();
     let notes = || pull.summary.iter().chain(pull.inline.iter().map(|comment| &comment.note));
-    let judges = pull.reviews.iter().filter(|review| review.state != Verdict::Commented);
+    let judges = pull.reviews.iter().filter(|review| review.state != FakeReviewVerdict::Commented);
     let others = judges.map(|review| review.author.as_str()).chain(notes().map(|note| note.author.as_str()));
     for login in others {
         if login != pull.author && !logins.contains(&login) {
@@ -33,7 +33,7 @@ pub(super) fn of(pull: &Pull) -> Vec<Participant> {
         let judged = verdict(pull, login);
         let said =
             notes().filter(|note| note.author == login && !note.deleted).map(|note| note.created).max();
-        Participant {
+        PullParticipant {
             login: login.to_owned(),
             is_reviewer: pull.around.reviewers.iter().any(|reviewer| reviewer == login),
             verdict: judged.map(|review| review.state),
@@ -46,36 +46,39 @@ pub(super) fn of(pull: &Pull) -> Vec<Participant> {
 }
 
 /// The verdict that somebody gave last.
-fn verdict<'a>(pull: &'a Pull, login: &str) -> Option<&'a Review> {
-    pull.reviews.iter().rev().find(|review| review.author == login && review.state != Verdict::Commented)
+fn verdict<'a>(pull: &'a StoredPull, login: &str) -> Option<&'a StoredReview> {
+    pull.reviews
+        .iter()
+        .rev()
+        .find(|review| review.author == login && review.state != FakeReviewVerdict::Commented)
 }
 
 /// Asks for changes of the head. At a Data Center whoever does is a reviewer from then on.
 pub(super) fn want_changes(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
     by: &str,
-) -> Result<(), GitError> {
+) -> Result<(), FakeGitError> {
     let (id, created) = (world.id(), world.now());
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
-    pull.reviews.retain(|review| review.author != by || review.state == Verdict::Commented);
-    let (author, commit, state) = (by.to_owned(), pull.head.clone(), Verdict::ChangesRequested);
-    pull.reviews.push(Review { id, author, body: String::new(), state, commit, created });
+    pull.reviews.retain(|review| review.author != by || review.state == FakeReviewVerdict::Commented);
+    let (author, commit, state) = (by.to_owned(), pull.head.clone(), FakeReviewVerdict::ChangesRequested);
+    pull.reviews.push(StoredReview { id, author, body: String::new(), state, commit, created });
     if !pull.around.reviewers.iter().any(|known| known == by) && repo.flavour.judges_are_reviewers() {
         pull.around.reviewers.push(by.to_owned());
     }
-    world.changed(repo, number, by, Change::WantsChanges)
+    world.changed(repo, number, by, PullChange::WantsChanges)
 }
 
 /// Takes one's own verdict back. At a Data Center whoever had one stays a reviewer.
 pub(super) fn withdraw(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
     by: &str,
-) -> Result<(), GitError> {
+) -> Result<(), FakeGitError> {
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
-    pull.reviews.retain(|review| review.author != by || review.state == Verdict::Commented);
-    world.changed(repo, number, by, Change::WithdrewChanges)
+    pull.reviews.retain(|review| review.author != by || review.state == FakeReviewVerdict::Commented);
+    world.changed(repo, number, by, PullChange::WithdrewChanges)
 }

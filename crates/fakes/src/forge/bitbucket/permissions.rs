@@ -6,28 +6,28 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::forge::state::apps::{Pass, TokenKind};
+use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 
-static CLOUD: LazyLock<Vec<CallRow>> =
+static CLOUD: LazyLock<Vec<BitbucketCallRow>> =
     LazyLock::new(|| read(include_str!("../../../../contract/data/bitbucket-cloud-permissions.toml")));
-static DATA_CENTER: LazyLock<Vec<CallRow>> =
+static DATA_CENTER: LazyLock<Vec<BitbucketCallRow>> =
     LazyLock::new(|| read(include_str!("../../../../contract/data/bitbucket-dc-permissions.toml")));
 
 /// The permissions of HTTP access tokens, each with those that contain it.
 const LEVELS: [&str; 3] = ["REPO_READ", "REPO_WRITE", "REPO_ADMIN"];
 
-fn read(text: &str) -> Vec<CallRow> {
-    toml::from_str::<PermissionTable>(text).map(|table| table.calls).unwrap_or_default()
+fn read(text: &str) -> Vec<BitbucketCallRow> {
+    toml::from_str::<BitbucketPermissions>(text).map(|table| table.calls).unwrap_or_default()
 }
 
 #[derive(Deserialize)]
-struct PermissionTable {
-    calls: Vec<CallRow>,
+struct BitbucketPermissions {
+    calls: Vec<BitbucketCallRow>,
 }
 
 /// A call, and what it asks for at one of both.
 #[derive(Deserialize)]
-struct CallRow {
+struct BitbucketCallRow {
     call: String,
     #[serde(default)]
     api_token: String,
@@ -37,7 +37,7 @@ struct CallRow {
     permission: String,
 }
 
-impl CallRow {
+impl BitbucketCallRow {
     fn is(&self, verb: &str, path: &str) -> bool {
         let Some((its_verb, its_path)) = self.call.split_once(' ') else { return false };
         let its: Vec<&str> = its_path.split('/').collect();
@@ -51,7 +51,7 @@ impl CallRow {
 
 /// The scopes or the permission that a call asks such a token for. None: the table does not have the call.
 fn need(kind: TokenKind, verb: &str, path: &str) -> Option<&'static str> {
-    let of = |table: &'static [CallRow], root: &str| {
+    let of = |table: &'static [BitbucketCallRow], root: &str| {
         let path = path.strip_prefix(root).unwrap_or(path);
         table.iter().find(|row| row.is(verb, path))
     };
@@ -85,7 +85,7 @@ pub(crate) fn may(kind: TokenKind, permissions: &BTreeMap<String, String>, verb:
     }
 }
 
-impl Pass {
+impl FakeTokenScope {
     /// The scopes that a call asks this token for, and those that it has, where it lacks one.
     pub(crate) fn lacking(&self, verb: &str, path: &str) -> Option<(Vec<&'static str>, Vec<String>)> {
         match self {
@@ -104,10 +104,10 @@ mod tests {
 
     use super::*;
     use crate::forge::bitbucket::{cloud, data_center};
-    use crate::forge::http::serve::{Action, Protocol};
+    use crate::forge::http::serve::{ForgeProtocol, RouteAction};
 
     /// The calls of the interface that a forge answers.
-    fn served(protocol: &'static Protocol) -> Vec<(&'static str, &'static str)> {
+    fn served(protocol: &'static ForgeProtocol) -> Vec<(&'static str, &'static str)> {
         let verb = |filter: MethodFilter| {
             let verbs = [
                 (MethodFilter::GET, "GET"),
@@ -117,8 +117,10 @@ mod tests {
             ];
             verbs.into_iter().find(|(known, _)| *known == filter).unwrap().1
         };
-        let rest =
-            protocol.routes.iter().filter(|(.., how)| matches!(how, Action::Rest(_) | Action::Open(_)));
+        let rest = protocol
+            .routes
+            .iter()
+            .filter(|(.., how)| matches!(how, RouteAction::Rest(_) | RouteAction::Open(_)));
         rest.map(|(filter, path, _)| (verb(*filter), *path)).collect()
     }
 

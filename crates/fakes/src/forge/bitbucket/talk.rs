@@ -1,51 +1,51 @@
 //! The comments of a pull request: in its conversation, on files and on lines, in one row of numbers.
 
-use crate::forge::operations::comments::{Spot, add_reply};
+use crate::forge::operations::comments::{CommentCommits, add_reply};
 use crate::forge::operations::reviewers::hear;
-use crate::forge::state::notes::{Note, visible};
-use crate::forge::state::pulls::{InlineComment, Pull};
-use crate::forge::state::{Repository, World};
+use crate::forge::state::notes::{StoredComment, visible};
+use crate::forge::state::pulls::{StoredInlineComment, StoredPull};
+use crate::forge::state::{ForgeInstance, StoredRepository};
 
 /// A comment, wherever it is.
 #[derive(Clone, Copy)]
-pub(super) struct Comment<'a> {
-    pub(super) note: &'a Note,
+pub(super) struct CommentRef<'a> {
+    pub(super) note: &'a StoredComment,
     /// The same with its place; none in the conversation.
-    pub(super) inline: Option<&'a InlineComment>,
+    pub(super) inline: Option<&'a StoredInlineComment>,
 }
 
 /// All comments, deleted ones too, oldest first.
-pub(super) fn all(pull: &Pull) -> Vec<Comment<'_>> {
-    let summary = pull.summary.iter().map(|note| Comment { note, inline: None });
-    let inline = pull.inline.iter().map(|inline| Comment { note: &inline.note, inline: Some(inline) });
+pub(super) fn all(pull: &StoredPull) -> Vec<CommentRef<'_>> {
+    let summary = pull.summary.iter().map(|note| CommentRef { note, inline: None });
+    let inline = pull.inline.iter().map(|inline| CommentRef { note: &inline.note, inline: Some(inline) });
     let mut all: Vec<_> = summary.chain(inline).collect();
     all.sort_by_key(|comment| comment.note.id);
     all
 }
 
 /// A comment, deleted or not.
-pub(super) fn any(pull: &Pull, id: u64) -> Option<Comment<'_>> {
+pub(super) fn any(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
     all(pull).into_iter().find(|comment| comment.note.id == id)
 }
 
 /// A comment that is there.
-pub(super) fn find(pull: &Pull, id: u64) -> Option<Comment<'_>> {
+pub(super) fn find(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
     any(pull, id).filter(|comment| !comment.note.deleted)
 }
 
 /// A comment that is there, to be changed.
-pub(super) fn note_mut(pull: &mut Pull, id: u64) -> Option<&mut Note> {
+pub(super) fn note_mut(pull: &mut StoredPull, id: u64) -> Option<&mut StoredComment> {
     let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
     pull.summary.iter_mut().chain(inline).find(|note| note.id == id && !note.deleted)
 }
 
 /// The comment that a comment answers.
-pub(super) fn parent(comment: Comment<'_>) -> Option<u64> {
+pub(super) fn parent(comment: CommentRef<'_>) -> Option<u64> {
     comment.note.parent.or_else(|| comment.inline?.in_reply_to)
 }
 
 /// The first comment of a comment's thread.
-pub(super) fn first(pull: &Pull, id: u64) -> u64 {
+pub(super) fn first(pull: &StoredPull, id: u64) -> u64 {
     let mut at = id;
     // Numbers grow, so parents come to an end.
     while let Some(before) = any(pull, at).and_then(parent).filter(|before| *before < at) {
@@ -55,12 +55,12 @@ pub(super) fn first(pull: &Pull, id: u64) -> u64 {
 }
 
 /// Has anybody answered a comment? Answers that are deleted do not count.
-pub(super) fn is_answered(pull: &Pull, id: u64) -> bool {
+pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
     all(pull).into_iter().any(|comment| !comment.note.deleted && parent(comment) == Some(id))
 }
 
 /// The numbers of the comments that a list shows, oldest first; the list counts for those that are to come late.
-pub(super) fn shown(pull: &mut Pull) -> Vec<u64> {
+pub(super) fn shown(pull: &mut StoredPull) -> Vec<u64> {
     let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
     let mut ids = visible(pull.summary.iter_mut().chain(inline));
     ids.sort_unstable();
@@ -70,8 +70,8 @@ pub(super) fn shown(pull: &mut Pull) -> Vec<u64> {
 /// Comments on the pull request itself, or answers a comment there or on code; the comment's number. The error says what
 /// is wrong with a bot's script; none: there is no comment to answer.
 pub(super) fn say(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
     by: &str,
     (parent, text): (Option<u64>, &str),
@@ -97,8 +97,8 @@ pub(super) fn say(
 
 /// Answers in a thread on code; the first comment may be deleted by now.
 fn answer_on_code(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
     by: &str,
     (first, parent): (u64, u64),
@@ -120,6 +120,6 @@ fn answer_on_code(
 }
 
 /// The spot of a comment on the head.
-pub(super) fn at_head(repo: &Repository, number: u64) -> Result<Spot, String> {
-    Spot::of(repo, number, None)
+pub(super) fn at_head(repo: &StoredRepository, number: u64) -> Result<CommentCommits, String> {
+    CommentCommits::of(repo, number, None)
 }

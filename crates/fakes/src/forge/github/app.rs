@@ -9,27 +9,27 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha512};
 
-use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::github::json::time;
-use crate::forge::state::apps::{Issued, Pass, TokenKind};
-use crate::forge::state::{Repository, State, World};
+use crate::forge::state::apps::{FakeTokenScope, IssuedToken, TokenKind};
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// The life of a token, in seconds.
 const TOKEN_LIFE: i64 = 3600;
 /// The longest time from now to the end of a login, in seconds.
 const LOGIN_LIFE: i64 = 600;
 
-impl World {
+impl ForgeInstance {
     /// Whose token it is, and what it is good for.
-    pub(crate) fn bearer(&self, token: &str) -> Option<(String, Pass)> {
+    pub(crate) fn bearer(&self, token: &str) -> Option<(String, FakeTokenScope)> {
         if let Some(login) = self.tokens.get(token) {
-            return Some((login.clone(), Pass::Account));
+            return Some((login.clone(), FakeTokenScope::Account));
         }
         if let Some(issued) = self.apps.issued.get(token) {
             return (self.now() < issued.expires).then(|| (issued.login.clone(), issued.pass.clone()));
         }
         let app = self.app_of(token)?;
-        Some((format!("{}[bot]", self.apps.registered.get(&app)?.slug), Pass::App(app)))
+        Some((format!("{}[bot]", self.apps.registered.get(&app)?.slug), FakeTokenScope::App(app)))
     }
 
     /// The App that signed this login, if it is one and is valid now.
@@ -51,67 +51,69 @@ impl World {
 }
 
 /// The App that calls.
-fn caller(call: &Call) -> Result<u64, Reply> {
+fn caller(call: &ApiCall) -> Result<u64, ApiReply> {
     match call.pass {
-        Pass::App(app) => Ok(app),
-        Pass::Account | Pass::Access | Pass::Installation { .. } => Err(Reply::not_found()),
+        FakeTokenScope::App(app) => Ok(app),
+        FakeTokenScope::Account | FakeTokenScope::Access | FakeTokenScope::Installation { .. } => {
+            Err(ApiReply::not_found())
+        }
     }
 }
 
 /// `GET /app`.
-pub(crate) fn app(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn app(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (id, world) = (caller(call)?, &state.world);
-    let app = world.apps.registered.get(&id).ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(200, world.one_app_json(id, app)))
+    let app = world.apps.registered.get(&id).ok_or_else(ApiReply::not_found)?;
+    Ok(ApiReply::json(200, world.one_app_json(id, app)))
 }
 
 /// `GET /app/installations`.
-pub(crate) fn installations(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn installations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (app, world) = (caller(call)?, &state.world);
     let all: Vec<_> = world.apps.installations.iter().filter(|(_, one)| one.app == app).collect();
-    let page = Page::of(call);
+    let page = PageRequest::of(call);
     let shown = page.cut(&all).iter().map(|(id, one)| world.installation_json(**id, one)).collect();
     Ok(page.reply(world, call, all.len(), shown))
 }
 
 /// `GET /repos/{owner}/{repo}/installation`, and by the repository's id.
-pub(crate) fn installation(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let app = caller(call)?;
     let owner = match call.params.get("id") {
         Some(_) => {
             let id = call.number("id")?;
-            let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(Reply::not_found)?;
+            let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiReply::not_found)?;
             repo.owner.clone()
         }
         None => state.repo(call)?.1.owner.clone(),
     };
     let world = &state.world;
     let found = world.apps.installations.iter().find(|(_, one)| one.app == app && one.owner == owner);
-    let (id, one) = found.ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(200, world.installation_json(*id, one)))
+    let (id, one) = found.ok_or_else(ApiReply::not_found)?;
+    Ok(ApiReply::json(200, world.installation_json(*id, one)))
 }
 
 /// `POST /app/installations/{id}/access_tokens`: for all of it, or for what the body narrows it to.
-pub(crate) fn access_token(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (app, id) = (caller(call)?, call.number("id")?);
     let world = &state.world;
     let found = world.apps.installations.get(&id).filter(|one| one.app == app);
-    let one = found.ok_or_else(Reply::not_found)?;
+    let one = found.ok_or_else(ApiReply::not_found)?;
     if one.suspended.is_some() {
-        return Err(Reply::error(403, "This installation has been suspended", Value::Null));
+        return Err(ApiReply::error(403, "This installation has been suspended", Value::Null));
     }
     let empty = Vec::new();
     let list = |name: &str| call.body[name].as_array().unwrap_or(&empty);
     let mut only = BTreeSet::new();
-    let own = |repo: &&Repository| repo.owner == one.owner;
+    let own = |repo: &&StoredRepository| repo.owner == one.owner;
     for wanted in list("repository_ids").iter().chain(list("repositories")) {
-        let is = |repo: &&Repository| {
+        let is = |repo: &&StoredRepository| {
             wanted.as_u64() == Some(repo.id)
                 || wanted.as_str().is_some_and(|name| name.eq_ignore_ascii_case(&repo.name))
         };
         let repo = state.repos.values().filter(own).find(is).ok_or_else(|| {
             let words = "There is at least one repository that does not exist or is not accessible to the parent installation.";
-            Reply::error(422, words, Value::Null)
+            ApiReply::error(422, words, Value::Null)
         })?;
         only.insert(repo.id);
     }
@@ -125,13 +127,13 @@ pub(crate) fn access_token(state: &mut State, call: &Call) -> Answer {
                 one.permissions.get(name).is_some_and(|granted| granted == "write" || granted == level);
             if !granted {
                 let words = "The permissions requested are not granted to this installation.";
-                return Err(Reply::error(422, words, Value::Null));
+                return Err(ApiReply::error(422, words, Value::Null));
             }
             permissions.insert(name.clone(), level.to_owned());
         }
     }
     let login = format!("{}[bot]", world.apps.registered.get(&app).map_or("", |app| &app.slug));
-    let pass = Pass::Installation {
+    let pass = FakeTokenScope::Installation {
         kind: TokenKind::Installation,
         owner: one.owner.clone(),
         only: only.clone(),
@@ -147,7 +149,7 @@ pub(crate) fn access_token(state: &mut State, call: &Call) -> Answer {
     let apps = &mut state.world.apps;
     apps.tokens += 1;
     let token = token_text(app, apps.tokens);
-    apps.issued.insert(token.clone(), Issued { login, pass, expires });
+    apps.issued.insert(token.clone(), IssuedToken { login, pass, expires });
     let mut body = json!({
         "token": token, "expires_at": time(expires), "permissions": permissions,
         "repository_selection": if only.is_some() { "selected" } else { "all" },
@@ -155,7 +157,7 @@ pub(crate) fn access_token(state: &mut State, call: &Call) -> Answer {
     if let (Some(body), true) = (body.as_object_mut(), only.is_some()) {
         body.insert("repositories".into(), shown.into());
     }
-    Ok(Reply::json(201, body))
+    Ok(ApiReply::json(201, body))
 }
 
 /// Long, and each of another length.
@@ -167,10 +169,10 @@ fn token_text(app: u64, count: u64) -> String {
 }
 
 /// `GET /users/{login}`.
-pub(crate) fn account(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let login = call.param("login");
     if !state.world.accounts.contains_key(login) {
-        return Err(Reply::not_found());
+        return Err(ApiReply::not_found());
     }
-    Ok(Reply::json(200, state.world.viewer_json(login)))
+    Ok(ApiReply::json(200, state.world.viewer_json(login)))
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-pub(crate) use crate::forge::http::call::{Answer, Call, Reply};
-use crate::forge::state::World;
+pub(crate) use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::state::ForgeInstance;
 
 /// Where errors say they are explained.
 pub(crate) const DOCS: &str = "https://docs.github.com/rest";
@@ -11,14 +11,14 @@ pub(crate) const DOCS: &str = "https://docs.github.com/rest";
 /// Items of a page when the call does not say, and at most.
 const PAGE: (usize, usize) = (30, 100);
 
-impl Call {
+impl ApiCall {
     /// A part of the path that is a number; what is no number is not found.
-    pub(crate) fn number(&self, name: &str) -> Result<u64, Reply> {
-        self.digits(name).ok_or_else(Reply::not_found)
+    pub(crate) fn number(&self, name: &str) -> Result<u64, ApiReply> {
+        self.digits(name).ok_or_else(ApiReply::not_found)
     }
 }
 
-impl Reply {
+impl ApiReply {
     /// GitHub's error form. `errors` null: left out.
     pub(crate) fn error(status: u16, message: &str, errors: Value) -> Self {
         let mut body = json!({"message": message, "documentation_url": DOCS, "status": status.to_string()});
@@ -40,13 +40,13 @@ impl Reply {
 }
 
 /// The part of a list that is asked for.
-pub(crate) struct Page {
+pub(crate) struct PageRequest {
     number: usize,
     size: usize,
 }
 
-impl Page {
-    pub(crate) fn of(call: &Call) -> Self {
+impl PageRequest {
+    pub(crate) fn of(call: &ApiCall) -> Self {
         let ask = |name: &str| {
             call.query.get(name).and_then(|value| value.parse::<usize>().ok()).filter(|n| *n > 0)
         };
@@ -59,7 +59,13 @@ impl Page {
     }
 
     /// The list with its `Link` header: other pages at the same address, all other query fields kept.
-    pub(crate) fn reply(&self, world: &World, call: &Call, total: usize, items: Vec<Value>) -> Reply {
+    pub(crate) fn reply(
+        &self,
+        world: &ForgeInstance,
+        call: &ApiCall,
+        total: usize,
+        items: Vec<Value>,
+    ) -> ApiReply {
         let last = total.div_ceil(self.size).max(1);
         let mut others: Vec<_> = call.query.iter().filter(|(name, _)| *name != "page").collect();
         others.sort();
@@ -74,7 +80,7 @@ impl Page {
         if self.number < last {
             links.extend([link("next", self.number + 1), link("last", last)]);
         }
-        let mut reply = Reply::json(200, json!(items));
+        let mut reply = ApiReply::json(200, json!(items));
         if !links.is_empty() {
             reply.headers.push(("link", links.join(", ")));
         }

@@ -2,12 +2,14 @@
 
 use serde_json::Value;
 
-use crate::forge::diff::Side;
-use crate::forge::github::call::{Answer, Call, Page, Reply};
-use crate::forge::operations::comments::{Spot, add_inline, add_reply};
+use crate::forge::diff::FakeDiffSide;
+use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
+use crate::forge::operations::comments::{CommentCommits, add_inline, add_reply};
 use crate::forge::state::notes::visible;
-use crate::forge::state::pulls::{InlineComment, Place, Pull, Review, Verdict};
-use crate::forge::state::{Repository, State, Status, World};
+use crate::forge::state::pulls::{
+    FakeReviewVerdict, InlinePlace, StoredInlineComment, StoredPull, StoredReview,
+};
+use crate::forge::state::{CommitStatus, FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Longest comment, in characters (facts: 65,536).
 pub const MAX_COMMENT: usize = 65_536;
@@ -22,19 +24,19 @@ pub(crate) const TOO_LONG: &str = "Body is too long (maximum is 65536 characters
 // ------------------------------------------------------------------------------------------------ reading
 
 /// `GET /user`.
-pub(crate) fn user(state: &mut State, call: &Call) -> Answer {
-    Ok(Reply::json(200, state.world.viewer_json(&call.login)))
+pub(crate) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    Ok(ApiReply::json(200, state.world.viewer_json(&call.login)))
 }
 
 /// `GET /repos/{owner}/{repo}`.
-pub(crate) fn repository(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn repository(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
-    Ok(Reply::json(200, world.full_repository_json(repo, call.is_pusher(repo))))
+    Ok(ApiReply::json(200, world.full_repository_json(repo, call.is_pusher(repo))))
 }
 
 /// `GET /repos/{owner}/{repo}/pulls`: by `state`, `head` (`owner:branch`), `base`, `sort` created or updated,
 /// `direction`.
-pub(crate) fn pulls(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let asked = |name: &str| call.query.get(name).map(String::as_str);
     let wanted = asked("state").unwrap_or("open");
@@ -55,7 +57,7 @@ pub(crate) fn pulls(state: &mut State, call: &Call) -> Answer {
     if asked("direction").unwrap_or("desc") == "desc" {
         numbers.reverse();
     }
-    let page = Page::of(call);
+    let page = PageRequest::of(call);
     let mut shown = Vec::new();
     for number in page.cut(&numbers) {
         let Some(pull) = repo.pulls.get_mut(number) else { continue };
@@ -66,37 +68,37 @@ pub(crate) fn pulls(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET /repos/{owner}/{repo}/pulls/{number}`.
-pub(crate) fn pull(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
-    let head = repo.pulls.get_mut(&number).map(Pull::read_head).unwrap_or_default();
+    let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
     let stats = repo.stats(number, &head)?;
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(200, world.pull_json(repo, pull, &head, Some(stats))))
+    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
+    Ok(ApiReply::json(200, world.pull_json(repo, pull, &head, Some(stats))))
 }
 
 /// `GET …/pulls/{number}/comments`, oldest first.
-pub(crate) fn inline_comments(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn inline_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     list_inline(state, call, None)
 }
 
 /// `GET …/pulls/{number}/reviews/{id}/comments`, in the older form, without lines.
-pub(crate) fn review_comments(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn review_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let review = call.number("id")?;
     let (_, repo, number) = state.pull(call)?;
     if !repo.pulls.get(&number).is_some_and(|pull| pull.reviews.iter().any(|known| known.id == review)) {
-        return Err(Reply::not_found());
+        return Err(ApiReply::not_found());
     }
     list_inline(state, call, Some(review))
 }
 
-fn list_inline(state: &mut State, call: &Call, review: Option<u64>) -> Answer {
+fn list_inline(state: &mut FakeForgeState, call: &ApiCall, review: Option<u64>) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
-    let of_review = |comment: &&mut InlineComment| review.is_none_or(|review| comment.review == review);
-    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    let of_review = |comment: &&mut StoredInlineComment| review.is_none_or(|review| comment.review == review);
+    let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
     let ids = visible(pull.inline.iter_mut().filter(of_review).map(|comment| &mut comment.note));
     let lines = repo.lines_now(number)?;
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
-    let page = Page::of(call);
+    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
+    let page = PageRequest::of(call);
     let shown = page.cut(&ids).iter().filter_map(|id| {
         let comment = pull.inline.iter().find(|comment| comment.note.id == *id)?;
         let now = lines.get(id).copied().flatten();
@@ -110,11 +112,11 @@ fn list_inline(state: &mut State, call: &Call, review: Option<u64>) -> Answer {
 }
 
 /// `GET …/commits/{sha}/statuses`, newest first.
-pub(crate) fn statuses(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
-    let all: Vec<&Status> =
+    let all: Vec<&CommitStatus> =
         repo.statuses.iter().rev().filter(|status| status.sha == call.param("sha")).collect();
-    let page = Page::of(call);
+    let page = PageRequest::of(call);
     let shown = page.cut(&all).iter().map(|status| world.status_json(repo, status)).collect();
     Ok(page.reply(world, call, all.len(), shown))
 }
@@ -122,28 +124,33 @@ pub(crate) fn statuses(state: &mut State, call: &Call) -> Answer {
 // ------------------------------------------------------------------------------------------------ reviews
 
 /// `POST …/pulls/{number}/reviews`: all of it or nothing, and the refusal does not say which comment was wrong.
-pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     match call.body["event"].as_str() {
         Some("COMMENT" | "REQUEST_CHANGES") => {}
         Some(event @ "APPROVE") => {
             world.violation(format!("{event} of {}#{number} by {}", repo.full_name(), call.login));
-            return Err(Reply::error(403, "Resource not accessible by integration", Value::Null));
+            return Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null));
         }
         other => {
             world.violation(format!("a review of {}#{number} with event {other:?}", repo.full_name()));
             return Err(refused(vec!["Event is invalid".into()]));
         }
     }
-    let state = if call.body["event"] == "COMMENT" { Verdict::Commented } else { Verdict::ChangesRequested };
+    let state = if call.body["event"] == "COMMENT" {
+        FakeReviewVerdict::Commented
+    } else {
+        FakeReviewVerdict::ChangesRequested
+    };
     let own = repo.pulls.get(&number).is_some_and(|pull| pull.author == call.login);
-    if own && state == Verdict::ChangesRequested {
+    if own && state == FakeReviewVerdict::ChangesRequested {
         return Err(refused(vec!["Review Can not request changes on your own pull request".into()]));
     }
     let text = call.body["body"].as_str().unwrap_or_default();
     let mut errors = Vec::new();
     check_body(text).unwrap_or_else(|error| errors.push(error));
-    let spot = Spot::of(repo, number, commit_of(&call.body)).map_err(|error| refused(vec![error]))?;
+    let spot =
+        CommentCommits::of(repo, number, commit_of(&call.body)).map_err(|error| refused(vec![error]))?;
     let none = Vec::new();
     let mut drafts = Vec::new();
     for comment in call.body["comments"].as_array().unwrap_or(&none) {
@@ -151,7 +158,7 @@ pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
             comment.as_object().and_then(|o| o.keys().find(|key| !DRAFT_FIELDS.contains(&key.as_str())));
         if let Some(field) = unknown {
             let message = format!("Invalid request.\n\n\"{field}\" is not a permitted key.");
-            return Err(Reply::error(422, &message, Value::Null));
+            return Err(ApiReply::error(422, &message, Value::Null));
         }
         let body = comment["body"].as_str().unwrap_or_default();
         let checked =
@@ -168,7 +175,7 @@ pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
         errors.dedup();
         return Err(refused(errors));
     }
-    let review = Review {
+    let review = StoredReview {
         id: world.id(),
         author: call.login.clone(),
         body: text.to_owned(),
@@ -181,33 +188,33 @@ pub(crate) fn create_review(state: &mut State, call: &Call) -> Answer {
         .map(|(body, place, hunk)| spot.comment(world.note(&call.login, body), review.id, place, hunk))
         .collect();
     let now = world.now();
-    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
     pull.updated = now;
     pull.inline.extend(notes);
     pull.reviews.push(review.clone());
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(200, world.review_json(repo, pull, &review)))
+    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
+    Ok(ApiReply::json(200, world.review_json(repo, pull, &review)))
 }
 
 /// `POST …/pulls/{number}/comments`: one comment on lines or, with `subject_type: file`, on a file; or, with
 /// `in_reply_to`, an answer.
-pub(crate) fn create_inline(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn create_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if let Some(first) = call.body["in_reply_to"].as_u64() {
         return reply_to(state, call, first);
     }
     let (world, repo, number) = state.pull(call)?;
     let resource = "PullRequestReviewComment";
-    let invalid = |field: &str, message: String| Reply::invalid(resource, field, "custom", &message);
+    let invalid = |field: &str, message: String| ApiReply::invalid(resource, field, "custom", &message);
     let body = call.body["body"].as_str().unwrap_or_default();
     check_body(body).map_err(|message| invalid("body", message))?;
     if call.body["commit_id"].is_null() {
-        return Err(Reply::invalid(resource, "commit_id", "missing_field", "commit_id is missing"));
+        return Err(ApiReply::invalid(resource, "commit_id", "missing_field", "commit_id is missing"));
     }
-    let spot =
-        Spot::of(repo, number, commit_of(&call.body)).map_err(|message| invalid("commit_id", message))?;
+    let spot = CommentCommits::of(repo, number, commit_of(&call.body))
+        .map_err(|message| invalid("commit_id", message))?;
     let place = match call.body["subject_type"].as_str() {
         Some("file") => match call.body["path"].as_str() {
-            Some(path) => Ok(Place { path: path.to_owned(), line: None, start: None }),
+            Some(path) => Ok(InlinePlace { path: path.to_owned(), line: None, start: None }),
             None => Err("path is missing"),
         },
         Some("line") | None => place_of(&call.body),
@@ -222,25 +229,26 @@ pub(crate) fn create_inline(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `POST …/pulls/{number}/comments/{id}/replies`: only to a thread's first comment.
-pub(crate) fn reply(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn reply(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let first = call.number("id")?;
     reply_to(state, call, first)
 }
 
-fn reply_to(state: &mut State, call: &Call, first: u64) -> Answer {
+fn reply_to(state: &mut FakeForgeState, call: &ApiCall, first: u64) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let body = call.body["body"].as_str().unwrap_or_default();
-    check_body(body).map_err(|error| Reply::invalid("PullRequestReviewComment", "body", "custom", &error))?;
-    let comment = add_reply(world, repo, number, &call.login, first, body).ok_or_else(Reply::not_found)?;
+    check_body(body)
+        .map_err(|error| ApiReply::invalid("PullRequestReviewComment", "body", "custom", &error))?;
+    let comment = add_reply(world, repo, number, &call.login, first, body).ok_or_else(ApiReply::not_found)?;
     created_inline(world, repo, number, comment)
 }
 
-fn created_inline(world: &World, repo: &mut Repository, number: u64, id: u64) -> Answer {
+fn created_inline(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, id: u64) -> CallResult {
     let now = repo.lines_now(number)?.get(&id).copied().flatten();
     let found =
         repo.pulls.get(&number).and_then(|pull| Some((pull, pull.inline.iter().find(|c| c.note.id == id)?)));
-    let (pull, comment) = found.ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(201, world.inline_json(repo, pull, comment, now)))
+    let (pull, comment) = found.ok_or_else(ApiReply::not_found)?;
+    Ok(ApiReply::json(201, world.inline_json(repo, pull, comment, now)))
 }
 
 /// The commit that a comment names; none: the head. What is no text is no commit.
@@ -250,7 +258,7 @@ fn commit_of(comment: &Value) -> Option<&str> {
 }
 
 /// The place that a comment's fields name.
-fn place_of(comment: &Value) -> Result<Place, &'static str> {
+fn place_of(comment: &Value) -> Result<InlinePlace, &'static str> {
     let given = |field: &str| Some(&comment[field]).filter(|value| !value.is_null());
     let number = |field| {
         let line =
@@ -259,9 +267,9 @@ fn place_of(comment: &Value) -> Result<Place, &'static str> {
     };
     let side = |field| {
         let known = |value: &Value| {
-            value.as_str().and_then(Side::from_word).ok_or("Side is not included in the list")
+            value.as_str().and_then(FakeDiffSide::from_word).ok_or("Side is not included in the list")
         };
-        given(field).map_or(Ok(Side::Right), known)
+        given(field).map_or(Ok(FakeDiffSide::Right), known)
     };
     let path = comment["path"].as_str().ok_or("Path can't be blank")?.to_owned();
     let line = number("line")?.ok_or("Line could not be resolved")?;
@@ -270,7 +278,7 @@ fn place_of(comment: &Value) -> Result<Place, &'static str> {
         Some(first) => Some((side(start_side)?, first)),
         None => None,
     };
-    Ok(Place { path, line: Some((side("side")?, line)), start })
+    Ok(InlinePlace { path, line: Some((side("side")?, line)), start })
 }
 
 /// Text must be there, and not too long.
@@ -285,21 +293,22 @@ pub(crate) fn check_body(body: &str) -> Result<(), String> {
 }
 
 /// 422 in the form reviews have: strings.
-fn refused(errors: Vec<String>) -> Reply {
-    Reply::error(422, "Unprocessable Entity", errors.into())
+fn refused(errors: Vec<String>) -> ApiReply {
+    ApiReply::error(422, "Unprocessable Entity", errors.into())
 }
 
 // ----------------------------------------------------------------------------------- comments, statuses
 
 /// `PATCH …/pulls/comments/{id}`.
-pub(crate) fn update_inline(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn update_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find(state, call)?;
     let (world, repo) = state.repo(call)?;
     let body = call.body["body"].as_str().unwrap_or_default();
-    check_body(body).map_err(|error| Reply::invalid("PullRequestReviewComment", "body", "custom", &error))?;
+    check_body(body)
+        .map_err(|error| ApiReply::invalid("PullRequestReviewComment", "body", "custom", &error))?;
     let now = world.now();
-    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
-    let comment = pull.comment(id).ok_or_else(Reply::not_found)?;
+    let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
+    let comment = pull.comment(id).ok_or_else(ApiReply::not_found)?;
     comment.note.rewrite(body, now);
     let mut reply = created_inline(world, repo, number, id)?;
     reply.status = 200;
@@ -307,51 +316,51 @@ pub(crate) fn update_inline(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/pulls/comments/{id}`.
-pub(crate) fn inline_comment(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
     let there =
-        |pull: &Pull| pull.inline.iter().any(|comment| comment.note.id == id && !comment.note.deleted);
+        |pull: &StoredPull| pull.inline.iter().any(|comment| comment.note.id == id && !comment.note.deleted);
     let number = repo.pulls.values().find(|pull| there(pull)).map(|pull| pull.number);
-    let mut reply = created_inline(world, repo, number.ok_or_else(Reply::not_found)?, id)?;
+    let mut reply = created_inline(world, repo, number.ok_or_else(ApiReply::not_found)?, id)?;
     reply.status = 200;
     Ok(reply)
 }
 
 /// `DELETE …/pulls/comments/{id}`: its answers stay.
-pub(crate) fn delete_inline(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn delete_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find(state, call)?;
     let (_, repo) = state.repo(call)?;
-    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
-    pull.comment(id).ok_or_else(Reply::not_found)?.note.deleted = true;
-    Ok(Reply::done())
+    let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
+    pull.comment(id).ok_or_else(ApiReply::not_found)?.note.deleted = true;
+    Ok(ApiReply::done())
 }
 
 /// The pull request and id of the comment on code that the path names. Only its author may touch it.
-fn find(state: &mut State, call: &Call) -> Result<(u64, u64), Reply> {
+fn find(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
     let found = repo.pulls.values().find_map(|pull| {
         let mut notes = pull.inline.iter().map(|comment| &comment.note);
         notes.find(|note| note.id == id && !note.deleted).map(|note| (pull.number, note))
     });
-    let (number, note) = found.ok_or_else(Reply::not_found)?;
+    let (number, note) = found.ok_or_else(ApiReply::not_found)?;
     if note.author == call.login {
         Ok((number, id))
     } else {
         world.violation(format!("{} touched comment {id} of {}", call.login, note.author));
-        Err(Reply::error(403, "Resource not accessible by integration", Value::Null))
+        Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null))
     }
 }
 
 /// `POST …/statuses/{sha}`.
-pub(crate) fn create_status(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn create_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let sha = call.param("sha");
     if !repo.git.contains(sha) {
-        return Err(Reply::error(422, &format!("No commit found for SHA: {sha}"), Value::Null));
+        return Err(ApiReply::error(422, &format!("No commit found for SHA: {sha}"), Value::Null));
     }
-    let invalid = |field: &str, message: &str| Reply::invalid("Status", field, "custom", message);
+    let invalid = |field: &str, message: &str| ApiReply::invalid("Status", field, "custom", message);
     let text = |field: &str| call.body[field].as_str().map(str::to_owned);
     let value =
         text("state").filter(|state| matches!(state.as_str(), "error" | "failure" | "pending" | "success"));
@@ -365,7 +374,7 @@ pub(crate) fn create_status(state: &mut State, call: &Call) -> Answer {
     if same >= MAX_STATUSES {
         return Err(invalid("base", "This SHA and context has reached the maximum number of statuses."));
     }
-    let status = Status {
+    let status = CommitStatus {
         id: world.id(),
         sha: sha.to_owned(),
         state: value,
@@ -378,7 +387,7 @@ pub(crate) fn create_status(state: &mut State, call: &Call) -> Answer {
         creator: call.login.clone(),
         created: world.now(),
     };
-    let reply = Reply::json(201, world.status_json(repo, &status));
+    let reply = ApiReply::json(201, world.status_json(repo, &status));
     repo.statuses.push(status);
     Ok(reply)
 }

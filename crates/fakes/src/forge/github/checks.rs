@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{Answer, Call, Page, Reply};
-use crate::forge::state::apps::Pass;
-use crate::forge::state::checks::CheckRun;
-use crate::forge::state::{Repository, State, World};
+use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
+use crate::forge::state::apps::FakeTokenScope;
+use crate::forge::state::checks::FakeCheckRun;
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Most annotations of one call.
 pub const MAX_ANNOTATIONS: usize = 50;
@@ -16,13 +16,13 @@ const CONCLUSIONS: &[&str] =
     &["action_required", "cancelled", "failure", "neutral", "skipped", "success", "timed_out"];
 
 /// `POST …/check-runs`.
-pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = of_an_app(state, call)?;
     let text = |field: &str| call.body[field].as_str().map(str::to_owned);
     let name = text("name").ok_or_else(|| invalid("name is missing"))?;
     let sha = text("head_sha").filter(|sha| repo.git.contains(sha));
     let sha = sha.ok_or_else(|| invalid("No commit found for SHA"))?;
-    let mut run = CheckRun {
+    let mut run = FakeCheckRun {
         id: world.id(),
         sha,
         name,
@@ -37,59 +37,62 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
         asked: false,
     };
     run.change(&call.body)?;
-    let reply = Reply::json(201, world.check_json(repo, &run));
+    let reply = ApiReply::json(201, world.check_json(repo, &run));
     repo.checks.push(run);
     Ok(reply)
 }
 
 /// `PATCH …/check-runs/{id}`.
-pub(crate) fn update(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let (world, repo) = of_an_app(state, call)?;
     let run = repo.checks.iter_mut().find(|run| run.id == id && run.creator == call.login);
-    let run = run.ok_or_else(Reply::not_found)?;
+    let run = run.ok_or_else(ApiReply::not_found)?;
     run.change(&call.body)?;
     let run = run.clone();
-    Ok(Reply::json(200, world.check_json(repo, &run)))
+    Ok(ApiReply::json(200, world.check_json(repo, &run)))
 }
 
 /// `GET …/commits/{sha}/check-runs`, newest first.
-pub(crate) fn list(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
-    let wanted = |run: &&CheckRun| {
+    let wanted = |run: &&FakeCheckRun| {
         let app = world.app_json(&run.creator)["id"].to_string();
         run.sha == call.param("sha")
             && call.query.get("check_name").is_none_or(|name| *name == run.name)
             && call.query.get("app_id").is_none_or(|id| *id == app)
     };
-    let mut found: Vec<&CheckRun> = repo.checks.iter().rev().filter(wanted).collect();
+    let mut found: Vec<&FakeCheckRun> = repo.checks.iter().rev().filter(wanted).collect();
     let all = found.len();
     if call.query.get("filter").is_none_or(|filter| filter == "latest") {
         let mut seen = std::collections::BTreeSet::new();
         found.retain(|run| seen.insert((run.name.clone(), run.creator.clone())));
     }
-    let page = Page::of(call);
+    let page = PageRequest::of(call);
     let shown: Vec<Value> = page.cut(&found).iter().map(|run| world.check_json(repo, run)).collect();
-    Ok(Reply::json(200, json!({"total_count": all, "check_runs": shown})))
+    Ok(ApiReply::json(200, json!({"total_count": all, "check_runs": shown})))
 }
 
 /// The repository, for the token of an App's installation.
-fn of_an_app<'a>(state: &'a mut State, call: &Call) -> Result<(&'a mut World, &'a mut Repository), Reply> {
+fn of_an_app<'a>(
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
     match call.pass {
-        Pass::Installation { .. } => state.repo(call),
-        Pass::Account | Pass::Access | Pass::App(_) => {
-            Err(Reply::error(403, "You must authenticate via a GitHub App.", Value::Null))
+        FakeTokenScope::Installation { .. } => state.repo(call),
+        FakeTokenScope::Account | FakeTokenScope::Access | FakeTokenScope::App(_) => {
+            Err(ApiReply::error(403, "You must authenticate via a GitHub App.", Value::Null))
         }
     }
 }
 
-fn invalid(message: &str) -> Reply {
-    Reply::error(422, &format!("Invalid request.\n\n{message}"), Value::Null)
+fn invalid(message: &str) -> ApiReply {
+    ApiReply::error(422, &format!("Invalid request.\n\n{message}"), Value::Null)
 }
 
-impl CheckRun {
+impl FakeCheckRun {
     /// Sets what the body says, and adds its annotations; all of it or nothing.
-    fn change(&mut self, body: &Value) -> Result<(), Reply> {
+    fn change(&mut self, body: &Value) -> Result<(), ApiReply> {
         let mut next = self.clone();
         let text = |value: &Value| value.as_str().map(str::to_owned);
         next.external_id = text(&body["external_id"]).or(next.external_id);
@@ -141,7 +144,7 @@ mod tests {
 
     #[test]
     fn annotations_are_added_fifty_a_call_all_or_nothing() {
-        let mut run = CheckRun {
+        let mut run = FakeCheckRun {
             id: 1,
             sha: String::new(),
             name: "x".into(),

@@ -2,57 +2,57 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::operations::branches::tip;
-use crate::forge::state::notes::{Note, visible};
-use crate::forge::state::{Repository, State};
+use crate::forge::state::notes::{StoredComment, visible};
+use crate::forge::state::{FakeForgeState, StoredRepository};
 
 /// `GET /repositories/{id}`: where every redirect leads.
-pub(crate) fn repository_by_id(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn repository_by_id(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
-    let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(Reply::not_found)?;
+    let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiReply::not_found)?;
     repo.admits(call)?;
-    Ok(Reply::json(200, state.world.full_repository_json(repo, call.is_pusher(repo))))
+    Ok(ApiReply::json(200, state.world.full_repository_json(repo, call.is_pusher(repo))))
 }
 
 /// `GET /user/repos`.
-pub(crate) fn user_repositories(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn user_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (page, total, shown) = listed(state, call);
     Ok(page.reply(&state.world, call, total, shown))
 }
 
 /// `GET /installation/repositories`: for apps alone.
-pub(crate) fn installed_repositories(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if !call.login.ends_with("[bot]") {
         let words = "You must authenticate with an installation access token in order to list repositories for an installation.";
-        return Err(Reply::error(403, words, Value::Null));
+        return Err(ApiReply::error(403, words, Value::Null));
     }
     let (page, total, shown) = listed(state, call);
     let mut reply = page.reply(&state.world, call, total, Vec::new());
-    reply.body = Reply::json(200, json!({"total_count": total, "repositories": shown})).body;
+    reply.body = ApiReply::json(200, json!({"total_count": total, "repositories": shown})).body;
     Ok(reply)
 }
 
 /// One page of the repositories that tokens show, those pushed to last first.
-fn listed(state: &State, call: &Call) -> (Page, usize, Vec<Value>) {
-    let mut all: Vec<&Repository> =
+fn listed(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Value>) {
+    let mut all: Vec<&StoredRepository> =
         state.repos.values().filter(|repo| repo.listed && call.pass.sees(repo)).collect();
     all.sort_by_key(|repo| (std::cmp::Reverse(repo.pushed), repo.id));
-    let page = Page::of(call);
+    let page = PageRequest::of(call);
     let shown = page.cut(&all).iter().map(|repo| state.world.repository_json(repo)).collect();
     (page, all.len(), shown)
 }
 
 /// `GET …/issues/comments`: those on all pull requests and issues, by `since`, `sort` created or updated, `direction`.
-pub(crate) fn repository_comments(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
-    let order = Order::of(call, "IssueComment")?;
+    let order = CommentListQuery::of(call, "IssueComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
     for number in repo.numbers() {
         order.collect(number, repo.notes_mut(number).into_iter().flatten(), &mut found);
     }
     order.sort(&mut found);
-    let page = Page::of(call);
+    let page = PageRequest::of(call);
     let shown = page.cut(&found).iter().filter_map(|(_, id, number)| {
         let comment = repo.notes(*number).iter().find(|comment| comment.id == *id)?;
         Some(world.summary_json(repo, *number, comment))
@@ -62,16 +62,16 @@ pub(crate) fn repository_comments(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/pulls/comments`: those on the diffs of all pull requests, in the same way.
-pub(crate) fn repository_inline(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn repository_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
-    let order = Order::of(call, "PullRequestReviewComment")?;
+    let order = CommentListQuery::of(call, "PullRequestReviewComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
     for pull in repo.pulls.values_mut() {
         let notes = pull.inline.iter_mut().map(|comment| &mut comment.note);
         order.collect(pull.number, notes, &mut found);
     }
     order.sort(&mut found);
-    let page = Page::of(call);
+    let page = PageRequest::of(call);
     let mut shown = Vec::new();
     for (_, id, number) in page.cut(&found) {
         let lines = repo.lines_now(*number)?;
@@ -83,19 +83,19 @@ pub(crate) fn repository_inline(state: &mut State, call: &Call) -> Answer {
 }
 
 /// What a list of a repository's comments is asked for.
-struct Order {
+struct CommentListQuery {
     since: i64,
     by_update: bool,
     newest_first: bool,
 }
 
-impl Order {
-    fn of(call: &Call, resource: &str) -> Result<Self, Reply> {
+impl CommentListQuery {
+    fn of(call: &ApiCall, resource: &str) -> Result<Self, ApiReply> {
         let asked = |name: &str| call.query.get(name).map(String::as_str);
         let since = asked("since").map(|text| text.replace("%3A", ":"));
         let since = match since.map(|text| text.parse::<jiff::Timestamp>()).transpose() {
             Ok(since) => since.map_or(i64::MIN, jiff::Timestamp::as_second),
-            Err(_) => return Err(Reply::invalid(resource, "since", "invalid", "since is not a time")),
+            Err(_) => return Err(ApiReply::invalid(resource, "since", "invalid", "since is not a time")),
         };
         Ok(Self {
             since,
@@ -108,10 +108,10 @@ impl Order {
     fn collect<'a>(
         &self,
         number: u64,
-        notes: impl Iterator<Item = &'a mut Note>,
+        notes: impl Iterator<Item = &'a mut StoredComment>,
         found: &mut Vec<(i64, u64, u64)>,
     ) {
-        let mut notes: Vec<&mut Note> = notes.collect();
+        let mut notes: Vec<&mut StoredComment> = notes.collect();
         let ids = visible(notes.iter_mut().map(|note| &mut **note));
         for note in notes.iter().filter(|note| ids.contains(&note.id) && note.updated >= self.since) {
             let by = if self.by_update { note.updated } else { note.created };
@@ -128,23 +128,23 @@ impl Order {
 }
 
 /// `GET …/issues/comments/{id}`.
-pub(crate) fn summary_comment(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn summary_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
     let found = repo.numbers().into_iter().find_map(|number| {
         let mut there = repo.notes(number).iter().filter(|comment| !comment.deleted);
         there.find(|comment| comment.id == id).map(|comment| (number, comment))
     });
-    let (number, comment) = found.ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(200, world.summary_json(repo, number, comment)))
+    let (number, comment) = found.ok_or_else(ApiReply::not_found)?;
+    Ok(ApiReply::json(200, world.summary_json(repo, number, comment)))
 }
 
 /// `GET …/collaborators/{login}/permission`.
-pub(crate) fn permission(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn permission(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let login = call.param("login");
     if !world.accounts.contains_key(login) {
-        return Err(Reply::error(404, &format!("{login} is not a user"), Value::Null));
+        return Err(ApiReply::error(404, &format!("{login} is not a user"), Value::Null));
     }
     let (word, role) = repo.permission(login);
     let can = |words: &[&str]| words.contains(&role.as_str());
@@ -158,20 +158,20 @@ pub(crate) fn permission(state: &mut State, call: &Call) -> Answer {
         user.insert("permissions".into(), permissions);
         user.insert("role_name".into(), role.clone().into());
     }
-    Ok(Reply::json(200, json!({"permission": word, "role_name": role, "user": user})))
+    Ok(ApiReply::json(200, json!({"permission": word, "role_name": role, "user": user})))
 }
 
 /// `GET …/branches/{branch}`.
-pub(crate) fn branch(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let name = call.param("branch");
-    let tip = tip(repo, name).map_err(|_| Reply::error(404, "Branch not found", Value::Null))?;
-    let commit = repo.git.log(&format!("{tip}^"), &tip)?.pop().ok_or_else(Reply::not_found)?;
+    let tip = tip(repo, name).map_err(|_| ApiReply::error(404, "Branch not found", Value::Null))?;
+    let commit = repo.git.log(&format!("{tip}^"), &tip)?.pop().ok_or_else(ApiReply::not_found)?;
     let protected = name == repo.default_branch || repo.protected.contains(name);
     let url = format!("{}/repos/{}/branches/{name}", world.base_url, repo.full_name());
     let protection = format!("{url}/protection");
     let checks = json!({ "enforcement_level": "off", "contexts": [], "checks": [] });
-    Ok(Reply::json(
+    Ok(ApiReply::json(
         200,
         json!({
             "name": name, "commit": world.commit_json(repo, &commit),
@@ -184,10 +184,10 @@ pub(crate) fn branch(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/rules/branches/{branch}`.
-pub(crate) fn rules(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn rules(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = state.repo(call)?;
     let name = repo.full_name();
     let rule = |kind: &String| json!({ "type": kind, "ruleset_source_type": "Repository", "ruleset_source": name, "ruleset_id": 1 });
     let rules: Vec<Value> = repo.rules.get(call.param("branch")).into_iter().flatten().map(rule).collect();
-    Ok(Reply::json(200, Value::Array(rules)))
+    Ok(ApiReply::json(200, Value::Array(rules)))
 }

@@ -6,12 +6,12 @@ mod select;
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{Call, Reply};
+use crate::forge::github::call::{ApiCall, ApiReply};
 use crate::forge::github::json::{node_id, time};
 use crate::forge::github::pulls;
 use crate::forge::state::notes::visible;
-use crate::forge::state::pulls::{InlineComment, Lines, Pull};
-use crate::forge::state::{Repository, State, World};
+use crate::forge::state::pulls::{CurrentLines, StoredInlineComment, StoredPull};
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Nodes of a page when the query does not say, and at most.
 const MAX_NODES: usize = 100;
@@ -34,7 +34,7 @@ const OPERATIONS: &[(&str, &str)] = &[
 ];
 
 /// `POST /graphql`. Errors are in the body, with status 200, as at GitHub.
-pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
+pub(crate) fn graphql(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiReply, ApiReply> {
     let (query, variables) = (call.body["query"].as_str().unwrap_or_default(), &call.body["variables"]);
     let asks = |name: &str| names(query, name).next().is_some();
     let drafts = DRAFTS.iter().find(|(name, _)| asks(name));
@@ -61,11 +61,11 @@ pub(crate) fn graphql(state: &mut State, call: &Call) -> Result<Reply, Reply> {
         state.world.violation(format!("an unknown GraphQL operation by {}", call.login));
         failed("undefinedField", "Field doesn't exist on type 'Query'")
     };
-    Ok(Reply::json(200, select::only(query, data)))
+    Ok(ApiReply::json(200, select::only(query, data)))
 }
 
 /// What a pull request's merge would be.
-fn merge_state(state: &mut State, query: &str, variables: &Value, call: &Call) -> Value {
+fn merge_state(state: &mut FakeForgeState, query: &str, variables: &Value, call: &ApiCall) -> Value {
     let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
     let number = argument(query, variables, "number").and_then(|value| value.as_u64()).unwrap_or_default();
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
@@ -85,12 +85,17 @@ fn merge_state(state: &mut State, query: &str, variables: &Value, call: &Call) -
 }
 
 /// One page of a pull request's threads.
-fn review_threads(state: &mut State, query: &str, variables: &Value, call: &Call) -> Result<Value, Reply> {
+fn review_threads(
+    state: &mut FakeForgeState,
+    query: &str,
+    variables: &Value,
+    call: &ApiCall,
+) -> Result<Value, ApiReply> {
     let viewer = call.login.as_str();
     let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
     let number = argument(query, variables, "number").and_then(|value| value.as_u64());
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
-    let State { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, moved: _ } = state;
     let repo = repos.get_mut(&format!("{owner}/{name}").to_lowercase());
     let Some(repo) = repo.filter(|repo| call.pass.sees(repo)) else {
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
@@ -126,7 +131,7 @@ fn review_threads(state: &mut State, query: &str, variables: &Value, call: &Call
     let nodes: Vec<Value> = page
         .iter()
         .map(|thread| {
-            let of_thread: Vec<&InlineComment> =
+            let of_thread: Vec<&StoredInlineComment> =
                 pull.inline.iter().filter(|c| pull.thread_of(c.note.id) == Some(*thread)).collect();
             let now = lines.get(thread).copied().flatten();
             let alive: Vec<_> = of_thread.iter().copied().filter(|c| shown.contains(&c.note.id)).collect();
@@ -165,13 +170,13 @@ fn review_threads(state: &mut State, query: &str, variables: &Value, call: &Call
 /// A thread with every field a query may select.
 #[expect(clippy::too_many_arguments, reason = "one call, a plain list of facts")]
 fn thread_json(
-    world: &World,
-    repo: &Repository,
-    pull: &Pull,
+    world: &ForgeInstance,
+    repo: &StoredRepository,
+    pull: &StoredPull,
     thread: u64,
-    first: Option<&InlineComment>,
-    now: Lines,
-    comments: &[&InlineComment],
+    first: Option<&StoredInlineComment>,
+    now: CurrentLines,
+    comments: &[&StoredInlineComment],
     size: usize,
     viewer: &str,
 ) -> Value {
@@ -213,8 +218,8 @@ fn thread_json(
 
 /// Resolves the thread that the query or its variables name.
 fn set_resolved(
-    state: &mut State,
-    call: &Call,
+    state: &mut FakeForgeState,
+    call: &ApiCall,
     operation: &str,
     query: &str,
     variables: &Value,
@@ -242,12 +247,12 @@ fn set_resolved(
 
 /// Makes the pull request that the query or its variables name a draft, or ready.
 fn set_draft(
-    state: &mut State,
-    call: &Call,
+    state: &mut FakeForgeState,
+    call: &ApiCall,
     (operation, draft): (&str, bool),
     query: &str,
     variables: &Value,
-) -> Result<Value, Reply> {
+) -> Result<Value, ApiReply> {
     let mut strings = Vec::new();
     strings_in(variables, &mut strings);
     strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));

@@ -2,42 +2,45 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::github::calls::check_body;
 use crate::forge::github::json::{node_id, time};
 use crate::forge::operations::issues::{make_labels, open, set_label};
-use crate::forge::state::{Repository, State, World};
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// The longest title of an issue or a pull request, in characters.
 pub(crate) const MAX_TITLE: usize = 256;
 
-impl State {
+impl FakeForgeState {
     /// The issue that the path names.
-    fn issue(&mut self, call: &Call) -> Result<(&mut World, &mut Repository, u64), Reply> {
+    fn issue(
+        &mut self,
+        call: &ApiCall,
+    ) -> Result<(&mut ForgeInstance, &mut StoredRepository, u64), ApiReply> {
         let number = call.number("number")?;
         let (world, repo) = self.repo(call)?;
-        if repo.issues.contains_key(&number) { Ok((world, repo, number)) } else { Err(Reply::not_found()) }
+        if repo.issues.contains_key(&number) { Ok((world, repo, number)) } else { Err(ApiReply::not_found()) }
     }
 }
 
 /// 422 for a text that is missing or too long.
-pub(crate) fn check_title(resource: &str, title: Option<&str>) -> Result<(), Reply> {
+pub(crate) fn check_title(resource: &str, title: Option<&str>) -> Result<(), ApiReply> {
     let words = match title {
         Some(title) if title.trim().is_empty() => "title can't be blank",
         Some(title) if title.chars().count() > MAX_TITLE => "title is too long (maximum is 256 characters)",
         Some(_) => return Ok(()),
-        None => return Err(Reply::invalid(resource, "title", "missing_field", "title is missing")),
+        None => return Err(ApiReply::invalid(resource, "title", "missing_field", "title is missing")),
     };
-    Err(Reply::invalid(resource, "title", "custom", words))
+    Err(ApiReply::invalid(resource, "title", "custom", words))
 }
 
 /// 422 for a body that is too long; one may be empty.
-pub(crate) fn check_text(resource: &str, body: &str) -> Result<(), Reply> {
+pub(crate) fn check_text(resource: &str, body: &str) -> Result<(), ApiReply> {
     if body.trim().is_empty() {
         return Ok(());
     }
     check_body(body).map_err(|_| {
-        Reply::invalid(resource, "body", "custom", "body is too long (maximum is 65536 characters)")
+        ApiReply::invalid(resource, "body", "custom", "body is too long (maximum is 65536 characters)")
     })
 }
 
@@ -47,7 +50,7 @@ fn names(value: &Value) -> Vec<String> {
 }
 
 /// `GET …/issues`: issues and pull requests by `state`, `labels` (all of them), `creator`; newest first.
-pub(crate) fn list(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let asked = |name: &str| call.query.get(name).map(String::as_str);
     let wanted = asked("state").unwrap_or("open");
@@ -71,21 +74,21 @@ pub(crate) fn list(state: &mut State, call: &Call) -> Answer {
     if asked("direction") != Some("asc") {
         numbers.reverse();
     }
-    let page = Page::of(call);
+    let page = PageRequest::of(call);
     let shown = page.cut(&numbers).iter().map(|number| world.conversation_json(repo, *number)).collect();
     Ok(page.reply(world, call, numbers.len(), shown))
 }
 
 /// `GET …/issues/{number}`: an issue, or a pull request as one.
-pub(crate) fn one(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let number = call.number("number")?;
     let (world, repo) = state.repo(call)?;
     let found = world.conversation_json(repo, number);
-    if found.is_null() { Err(Reply::not_found()) } else { Ok(Reply::json(200, found)) }
+    if found.is_null() { Err(ApiReply::not_found()) } else { Ok(ApiReply::json(200, found)) }
 }
 
 /// `POST …/issues`. Labels that are not there are made, if whoever calls may do so, and left out otherwise.
-pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let title = call.body["title"].as_str();
     check_title("Issue", title)?;
@@ -93,17 +96,17 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     check_text("Issue", body)?;
     let labels = if may_label(repo, call) { names(&call.body["labels"]) } else { Vec::new() };
     let number = open(world, repo, &call.login, (title.unwrap_or_default(), body), labels);
-    let issue = repo.issues.get(&number).ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(201, world.own_issue_json(repo, issue)))
+    let issue = repo.issues.get(&number).ok_or_else(ApiReply::not_found)?;
+    Ok(ApiReply::json(201, world.own_issue_json(repo, issue)))
 }
 
 /// `PATCH …/issues/{number}`: only its author may, here.
-pub(crate) fn update(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.issue(call)?;
-    let issue = repo.issues.get_mut(&number).ok_or_else(Reply::not_found)?;
+    let issue = repo.issues.get_mut(&number).ok_or_else(ApiReply::not_found)?;
     if issue.author != call.login {
         world.violation(format!("{} touched issue {number} of {}", call.login, issue.author));
-        return Err(Reply::error(403, "Resource not accessible by integration", Value::Null));
+        return Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null));
     }
     let text = |field: &str| call.body[field].as_str();
     if text("title").is_some() {
@@ -128,19 +131,19 @@ pub(crate) fn update(state: &mut State, call: &Call) -> Answer {
         }
         Some(_) | None => {}
     }
-    let issue = repo.issues.get(&number).ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(200, world.own_issue_json(repo, issue)))
+    let issue = repo.issues.get(&number).ok_or_else(ApiReply::not_found)?;
+    Ok(ApiReply::json(200, world.own_issue_json(repo, issue)))
 }
 
 /// `POST …/issues/{number}/labels`: of an issue or a pull request; the answer is all that it has.
-pub(crate) fn add_labels(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let number = call.number("number")?;
     let (world, repo) = state.repo(call)?;
     if !repo.pulls.contains_key(&number) && !repo.issues.contains_key(&number) {
-        return Err(Reply::not_found());
+        return Err(ApiReply::not_found());
     }
     if !may_label(repo, call) {
-        return Err(Reply::error(403, "Must have triage rights to Repository.", Value::Null));
+        return Err(ApiReply::error(403, "Must have triage rights to Repository.", Value::Null));
     }
     let added = names(&call.body["labels"]);
     make_labels(world, repo, &added);
@@ -159,16 +162,16 @@ pub(crate) fn add_labels(state: &mut State, call: &Call) -> Answer {
             }
             issue.labels.clone()
         }
-        (None, None) => return Err(Reply::not_found()),
+        (None, None) => return Err(ApiReply::not_found()),
     };
-    Ok(Reply::json(200, world.labels_json(repo, &labels)))
+    Ok(ApiReply::json(200, world.labels_json(repo, &labels)))
 }
 
 /// `GET …/issues/{number}/events`: those about the labels of a pull request, oldest first.
-pub(crate) fn events(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
-    let page = Page::of(call);
+    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
+    let page = PageRequest::of(call);
     let shown = page.cut(&pull.labelled).iter().map(|of| {
         json!({
             "id": of.id, "node_id": node_id("LabeledEvent", of.id),
@@ -183,6 +186,6 @@ pub(crate) fn events(state: &mut State, call: &Call) -> Answer {
 }
 
 /// An installation that may write issues labels them; an account needs a role.
-fn may_label(repo: &Repository, call: &Call) -> bool {
+fn may_label(repo: &StoredRepository, call: &ApiCall) -> bool {
     !call.pass.is_account() || ["admin", "maintain", "write", "triage"].contains(&repo.role(&call.login))
 }

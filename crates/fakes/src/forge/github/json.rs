@@ -8,11 +8,13 @@ mod merging;
 
 use serde_json::{Value, json};
 
-use crate::forge::diff::{Side, Stats};
-use crate::forge::state::access::Access;
-use crate::forge::state::notes::{Note, Reaction};
-use crate::forge::state::pulls::{InlineComment, Lines, Pull, Review, Verdict};
-use crate::forge::state::{Repository, Status, World};
+use crate::forge::diff::{FakeDiffSide, PullSizes};
+use crate::forge::state::access::RepositoryAccess;
+use crate::forge::state::notes::{FakeReaction, StoredComment};
+use crate::forge::state::pulls::{
+    CurrentLines, FakeReviewVerdict, StoredInlineComment, StoredPull, StoredReview,
+};
+use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
 /// The addresses of a user: field, and what follows the user's own address.
 const USER_URLS: &[(&str, &str)] = &[
@@ -93,7 +95,7 @@ fn href(url: impl Into<String>) -> Value {
     json!({"href": url.into()})
 }
 
-impl World {
+impl ForgeInstance {
     /// A user (`simple-user`).
     pub(crate) fn user_json(&self, login: &str) -> Value {
         let id = self.accounts.get(login).copied().unwrap_or(0);
@@ -125,7 +127,7 @@ impl World {
     }
 
     /// A repository that was asked for by itself (`full-repository`). `push`: may an account that asks push to it?
-    pub(crate) fn full_repository_json(&self, repo: &Repository, push: bool) -> Value {
+    pub(crate) fn full_repository_json(&self, repo: &StoredRepository, push: bool) -> Value {
         // An installation's permissions are not those of an account: nothing is said of them here.
         let permissions =
             json!({"admin": false, "maintain": false, "push": push, "triage": push, "pull": true});
@@ -136,11 +138,11 @@ impl World {
     }
 
     /// A repository, inside other objects and in lists (`repository`).
-    pub(crate) fn repository_json(&self, repo: &Repository) -> Value {
+    pub(crate) fn repository_json(&self, repo: &StoredRepository) -> Value {
         self.named_repository_json(repo, &repo.owner, repo.id, false)
     }
 
-    fn named_repository_json(&self, repo: &Repository, owner: &str, id: u64, fork: bool) -> Value {
+    fn named_repository_json(&self, repo: &StoredRepository, owner: &str, id: u64, fork: bool) -> Value {
         let base = &self.base_url;
         let full_name = format!("{owner}/{}", repo.name);
         let open = repo.pulls.values().filter(|pull| pull.open).count();
@@ -153,7 +155,7 @@ impl World {
             "clone_url": format!("{page}.git"), "svn_url": page, "mirror_url": null, "homepage": null, "size": 108,
             "stargazers_count": 0, "watchers_count": 0, "language": null, "has_issues": true, "has_projects": true,
             "has_downloads": true, "has_wiki": true, "has_pages": false, "has_discussions": false,
-            "forks_count": repo.forks.len(), "archived": repo.access == Access::Archived, "disabled": false, "open_issues_count": open,
+            "forks_count": repo.forks.len(), "archived": repo.access == RepositoryAccess::Archived, "disabled": false, "open_issues_count": open,
             "license": null, "allow_forking": true, "is_template": false, "web_commit_signoff_required": false,
             "topics": [], "visibility": "private", "forks": repo.forks.len(), "open_issues": open, "watchers": 0,
             "default_branch": repo.default_branch,
@@ -165,10 +167,10 @@ impl World {
     /// A pull request that shows this head: `pull-request` with sizes, `pull-request-simple` without.
     pub(crate) fn pull_json(
         &self,
-        repo: &Repository,
-        pull: &Pull,
+        repo: &StoredRepository,
+        pull: &StoredPull,
         head: &str,
-        stats: Option<Stats>,
+        stats: Option<PullSizes>,
     ) -> Value {
         let (base, number) = (&self.base_url, pull.number);
         let api = format!("{base}/repos/{}", repo.full_name());
@@ -215,7 +217,7 @@ impl World {
             "author_association": association(repo, &pull.author), "auto_merge": null, "active_lock_reason": null,
         });
         let Some(stats) = stats else { return simple };
-        let there = |note: &Note| !note.deleted;
+        let there = |note: &StoredComment| !note.deleted;
         let more = json!({
             "merged": merged.is_some(), "merged_by": merged.map(|login| self.user_json(login)),
             "comments": pull.summary.iter().filter(|comment| there(comment)).count(),
@@ -227,7 +229,7 @@ impl World {
     }
 
     /// A pull request as the issue that it is too (`issue`, as comments' events show it).
-    pub(crate) fn issue_json(&self, repo: &Repository, pull: &Pull) -> Value {
+    pub(crate) fn issue_json(&self, repo: &StoredRepository, pull: &StoredPull) -> Value {
         let (base, number) = (&self.base_url, pull.number);
         let api = format!("{base}/repos/{}", repo.full_name());
         let (own, page) =
@@ -252,7 +254,7 @@ impl World {
     }
 
     /// What every comment has.
-    fn note_json(&self, repo: &Repository, note: &Note, kind: &str, url: String) -> Value {
+    fn note_json(&self, repo: &StoredRepository, note: &StoredComment, kind: &str, url: String) -> Value {
         json!({
             "url": url, "id": note.id, "node_id": node_id(kind, note.id), "user": self.user_json(&note.author),
             "body": note.body, "created_at": time(note.created), "updated_at": time(note.updated),
@@ -262,7 +264,7 @@ impl World {
     }
 
     /// A comment in the conversation of a pull request or an issue (`issue-comment`).
-    pub(crate) fn summary_json(&self, repo: &Repository, number: u64, note: &Note) -> Value {
+    pub(crate) fn summary_json(&self, repo: &StoredRepository, number: u64, note: &StoredComment) -> Value {
         let (base, name) = (&self.base_url, repo.full_name());
         let url = format!("{base}/repos/{name}/issues/comments/{}", note.id);
         let kind = if repo.pulls.contains_key(&number) { "pull" } else { "issues" };
@@ -277,10 +279,10 @@ impl World {
     /// A comment on code, without the fields about lines: the form of one review's list (`review-comment`).
     pub(crate) fn review_comment_json(
         &self,
-        repo: &Repository,
-        pull: &Pull,
-        comment: &InlineComment,
-        lines: Lines,
+        repo: &StoredRepository,
+        pull: &StoredPull,
+        comment: &StoredInlineComment,
+        lines: CurrentLines,
     ) -> Value {
         let (base, name, note) = (&self.base_url, repo.full_name(), &comment.note);
         let own = format!("{base}/repos/{name}/pulls/comments/{}", note.id);
@@ -306,15 +308,15 @@ impl World {
     /// the published document does not allow and GitHub does.
     pub(crate) fn inline_json(
         &self,
-        repo: &Repository,
-        pull: &Pull,
-        comment: &InlineComment,
-        lines: Lines,
+        repo: &StoredRepository,
+        pull: &StoredPull,
+        comment: &StoredInlineComment,
+        lines: CurrentLines,
     ) -> Value {
         let place = &comment.place;
         let more = json!({
             "line": lines.map(|(line, _)| line), "original_line": place.line.map(|(_, line)| line),
-            "side": place.line.map_or(Side::Right, |(side, _)| side).as_str(),
+            "side": place.line.map_or(FakeDiffSide::Right, |(side, _)| side).as_str(),
             "start_line": lines.and_then(|(_, first)| first), "original_start_line": place.start.map(|(_, line)| line),
             "start_side": place.start.map(|(side, _)| side.as_str()),
             "subject_type": if place.line.is_some() { "line" } else { "file" },
@@ -323,7 +325,12 @@ impl World {
     }
 
     /// A review (`pull-request-review`).
-    pub(crate) fn review_json(&self, repo: &Repository, pull: &Pull, review: &Review) -> Value {
+    pub(crate) fn review_json(
+        &self,
+        repo: &StoredRepository,
+        pull: &StoredPull,
+        review: &StoredReview,
+    ) -> Value {
         let (base, name) = (&self.base_url, repo.full_name());
         let page = format!("{base}/{name}/pull/{}#pullrequestreview-{}", pull.number, review.id);
         let pull_url = format!("{base}/repos/{name}/pulls/{}", pull.number);
@@ -337,7 +344,7 @@ impl World {
     }
 
     /// A status of a commit (`status`).
-    pub(crate) fn status_json(&self, repo: &Repository, status: &Status) -> Value {
+    pub(crate) fn status_json(&self, repo: &StoredRepository, status: &CommitStatus) -> Value {
         let creator = self.user_json(&status.creator);
         json!({
             "url": format!("{}/repos/{}/statuses/{}", self.base_url, repo.full_name(), status.sha),
@@ -350,7 +357,7 @@ impl World {
 }
 
 /// What somebody is to a repository, in GitHub's word.
-pub(crate) fn association(repo: &Repository, login: &str) -> &'static str {
+pub(crate) fn association(repo: &StoredRepository, login: &str) -> &'static str {
     if login == repo.owner {
         "OWNER"
     } else if repo.forks.contains_key(login) || login.ends_with("[bot]") {
@@ -361,7 +368,7 @@ pub(crate) fn association(repo: &Repository, login: &str) -> &'static str {
 }
 
 /// The reactions to a thing at this address, counted.
-pub(crate) fn counted(url: &str, all: &[Reaction]) -> Value {
+pub(crate) fn counted(url: &str, all: &[FakeReaction]) -> Value {
     let of = |content: &str| all.iter().filter(|reaction| reaction.content == content).count();
     json!({
         "url": format!("{url}/reactions"), "total_count": all.len(), "+1": of("+1"), "-1": of("-1"),
@@ -376,7 +383,7 @@ pub(crate) fn node_id(kind: &str, id: u64) -> String {
     format!("{prefix}_kwDO{}", hex::encode(id.to_be_bytes()))
 }
 
-impl Verdict {
+impl FakeReviewVerdict {
     /// GitHub's word.
     fn as_str(self) -> &'static str {
         match self {

@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{Call, Reply};
+use crate::forge::github::call::{ApiCall, ApiReply};
 use crate::forge::github::pulls::failed;
 use crate::forge::operations::branches::{pushed, refs_of, tip};
-use crate::forge::state::State;
+use crate::forge::state::FakeForgeState;
 
 /// `PUT …/pulls/{number}/update-branch`: merges the base branch into the branch. GitHub answers before it has.
-pub(crate) fn update_branch(state: &mut State, call: &Call) -> Result<Reply, Reply> {
-    let refused = |words: &str| Err(Reply::error(422, words, Value::Null));
+pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiReply, ApiReply> {
+    let refused = |words: &str| Err(ApiReply::error(422, words, Value::Null));
     let (world, repo, number) = state.pull(call)?;
     if !repo.may_push(call) {
-        return Err(Reply::error(403, "Resource not accessible by integration", Value::Null));
+        return Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null));
     }
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
     let (head, branch, onto) = (pull.head.clone(), pull.head_ref.clone(), pull.base_ref.clone());
     if call.body["expected_head_sha"].as_str().is_some_and(|expected| expected != head) {
         return refused("expected head sha didn\u{2019}t match current head ref.");
@@ -32,5 +32,5 @@ pub(crate) fn update_branch(state: &mut State, call: &Call) -> Result<Reply, Rep
     let by = call.login.clone();
     pushed(world, repo, &branch, &merged, &by).map_err(|error| failed(&error))?;
     let url = format!("{}/repos/{}/pulls/{number}", world.base_url, repo.full_name());
-    Ok(Reply::json(202, json!({"message": "Updating pull request branch.", "url": url})))
+    Ok(ApiReply::json(202, json!({"message": "Updating pull request branch.", "url": url})))
 }

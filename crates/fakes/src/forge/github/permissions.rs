@@ -7,28 +7,28 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::forge::bitbucket;
-use crate::forge::github::call::Reply;
-use crate::forge::state::apps::{Pass, TokenKind};
+use crate::forge::github::call::ApiReply;
+use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 
-static TABLE: LazyLock<Vec<CallRow>> = LazyLock::new(|| {
+static TABLE: LazyLock<Vec<GitHubCallRow>> = LazyLock::new(|| {
     let text = include_str!("../../../../contract/data/github-permissions.toml");
-    toml::from_str::<PermissionTable>(text).map(|table| table.calls).unwrap_or_default()
+    toml::from_str::<GitHubPermissions>(text).map(|table| table.calls).unwrap_or_default()
 });
 
 #[derive(Deserialize)]
-struct PermissionTable {
-    calls: Vec<CallRow>,
+struct GitHubPermissions {
+    calls: Vec<GitHubCallRow>,
 }
 
 #[derive(Deserialize)]
-struct CallRow {
+struct GitHubCallRow {
     call: String,
     app: String,
     fine_grained: String,
     actions: String,
 }
 
-impl CallRow {
+impl GitHubCallRow {
     fn need(&self, kind: TokenKind) -> &str {
         match kind {
             TokenKind::Installation => &self.app,
@@ -41,9 +41,9 @@ impl CallRow {
 
 /// The row of a call: `GET` and a path, `git` and what it does, `query` or `mutation` and the field that is asked. Of
 /// several that fit, the one that names most parts.
-fn row(verb: &str, path: &str) -> Option<&'static CallRow> {
+fn row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
     let parts: Vec<&str> = path.split('/').collect();
-    let named = |row: &CallRow| {
+    let named = |row: &GitHubCallRow| {
         let (its_verb, its_path) = row.call.split_once(' ')?;
         let its_parts: Vec<&str> = its_path.split('/').collect();
         let fits = its_verb == verb
@@ -68,7 +68,7 @@ fn fulfils(need: &str, permissions: &BTreeMap<String, String>) -> bool {
     need == "any" || need.split(" | ").any(|one| one.split(" + ").all(has))
 }
 
-impl Pass {
+impl FakeTokenScope {
     /// May it make this call? What is not in the table is refused to tokens with permissions.
     pub(crate) fn may(&self, verb: &str, path: &str) -> bool {
         match self {
@@ -96,8 +96,8 @@ impl Pass {
 
     /// The same as an answer, with what the call asks for.
     /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>
-    pub(crate) fn forbidden(&self, verb: &str, path: &str) -> Reply {
-        let mut reply = Reply::error(403, self.refusal(), Value::Null);
+    pub(crate) fn forbidden(&self, verb: &str, path: &str) -> ApiReply {
+        let mut reply = ApiReply::error(403, self.refusal(), Value::Null);
         if let (Self::Installation { kind, .. }, Some(row)) = (self, row(verb, path)) {
             let need = row.need(*kind).replace(": ", "=").replace(" | ", "; ").replace(" + ", ",");
             if need.contains('=') {
@@ -112,9 +112,9 @@ impl Pass {
 mod tests {
     use super::*;
 
-    fn holding(kind: TokenKind, held: &[(&str, &str)]) -> Pass {
+    fn holding(kind: TokenKind, held: &[(&str, &str)]) -> FakeTokenScope {
         let permissions = held.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
-        Pass::Installation { kind, owner: "acme".into(), only: None, permissions }
+        FakeTokenScope::Installation { kind, owner: "acme".into(), only: None, permissions }
     }
 
     #[test]

@@ -3,26 +3,29 @@
 use serde_json::Value;
 
 use crate::forge::error::FakeError;
-use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::github::issues::{check_text, check_title};
 use crate::forge::github::json::node_id;
 use crate::forge::operations::branches::tip;
 use crate::forge::operations::pulls::{NewPull, close, is_there, open};
-use crate::forge::state::event::Change;
-use crate::forge::state::pulls::Pull;
-use crate::forge::state::{Repository, State, World};
+use crate::forge::state::event::PullChange;
+use crate::forge::state::pulls::StoredPull;
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Commits of a pull request that are listed, at most.
 const MAX_COMMITS: usize = 250;
 
 /// What could not be done, as GitHub says it.
-pub(crate) fn failed(error: &FakeError) -> Reply {
-    Reply::error(500, &format!("the fake forge failed: {error}"), Value::Null)
+pub(crate) fn failed(error: &FakeError) -> ApiReply {
+    ApiReply::error(500, &format!("the fake forge failed: {error}"), Value::Null)
 }
 
 /// The pull request that the path names, if whoever calls opened it. Of those of others nobody changes more than the
 /// description, here, and only who may write.
-fn own<'a>(state: &'a mut State, call: &Call) -> Result<(&'a mut World, &'a mut Repository, u64), Reply> {
+fn own<'a>(
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiReply> {
     let (world, repo, number) = state.pull(call)?;
     let author = repo.pulls.get(&number).map(|pull| pull.author.clone()).unwrap_or_default();
     let describes = call.body.as_object().is_some_and(|fields| fields.keys().all(|field| field == "body"));
@@ -30,21 +33,21 @@ fn own<'a>(state: &'a mut State, call: &Call) -> Result<(&'a mut World, &'a mut 
         return Ok((world, repo, number));
     }
     world.violation(format!("{} touched pull request {number} of {author}", call.login));
-    Err(Reply::error(403, "Resource not accessible by integration", Value::Null))
+    Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null))
 }
 
-fn shown(world: &World, repo: &mut Repository, number: u64, status: u16) -> Answer {
+fn shown(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
     let head = repo.pulls.get(&number).map(|pull| pull.head.clone()).unwrap_or_default();
     let stats = repo.stats(number, &head)?;
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(status, world.pull_json(repo, pull, &head, Some(stats))))
+    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
+    Ok(ApiReply::json(status, world.pull_json(repo, pull, &head, Some(stats))))
 }
 
 /// `POST …/pulls`, from a branch of the repository itself.
-pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let text = |field: &str| call.body[field].as_str();
-    let invalid = |field: &str| Reply::invalid("PullRequest", field, "invalid", "");
+    let invalid = |field: &str| ApiReply::invalid("PullRequest", field, "invalid", "");
     check_title("PullRequest", text("title"))?;
     let body = text("body").unwrap_or_default();
     check_text("PullRequest", body)?;
@@ -53,7 +56,7 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     let head = head.strip_prefix(&own).unwrap_or(head);
     let base_tip = tip(repo, base).map_err(|_| invalid("base"))?;
     let head_tip = tip(repo, head).map_err(|_| invalid("head"))?;
-    let custom = |words: String| Reply::invalid("PullRequest", "", "custom", &words);
+    let custom = |words: String| ApiReply::invalid("PullRequest", "", "custom", &words);
     if repo.git.count(&base_tip, &head_tip) == 0 {
         return Err(custom(format!("No commits between {base} and {head}")));
     }
@@ -73,14 +76,14 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `PATCH …/pulls/{number}`: title, body, and closing without merging.
-pub(crate) fn update(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = own(state, call)?;
     let text = |field: &str| call.body[field].as_str();
     if text("title").is_some() {
         check_title("PullRequest", text("title"))?;
     }
     check_text("PullRequest", text("body").unwrap_or_default())?;
-    let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+    let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
     let replaced = |field: &str, old: &mut String| {
         let new = text(field).filter(|new| *new != old.as_str())?;
         Some(std::mem::replace(old, new.to_owned()))
@@ -88,13 +91,13 @@ pub(crate) fn update(state: &mut State, call: &Call) -> Answer {
     let (title, body) = (replaced("title", &mut pull.title), replaced("body", &mut pull.body));
     let is_open = pull.open;
     if title.is_some() || body.is_some() {
-        world.changed(repo, number, &call.login, Change::Edited { title, body })?;
+        world.changed(repo, number, &call.login, PullChange::Edited { title, body })?;
     }
     match (text("state"), is_open) {
         (Some("closed"), true) => close(world, repo, number, None).map_err(|error| failed(&error))?,
         (Some("open"), false) => {
             world.violation(format!("{} reopened pull request {number}", call.login));
-            return Err(Reply::error(403, "Resource not accessible by integration", Value::Null));
+            return Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null));
         }
         (Some(_) | None, _) => {}
     }
@@ -102,21 +105,21 @@ pub(crate) fn update(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/pulls/{number}/commits`, oldest first, 250 at most.
-pub(crate) fn commits(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
+    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
     let mut all = repo.git.log(&pull.base, &pull.head)?;
     all.truncate(MAX_COMMITS);
-    let page = Page::of(call);
+    let page = PageRequest::of(call);
     let shown = page.cut(&all).iter().map(|commit| world.commit_json(repo, commit)).collect();
     Ok(page.reply(world, call, all.len(), shown))
 }
 
 /// `GET …/pulls/{number}/reviews`, oldest first.
-pub(crate) fn reviews(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn reviews(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
-    let page = Page::of(call);
+    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
+    let page = PageRequest::of(call);
     let shown = page.cut(&pull.reviews).iter().map(|review| world.review_json(repo, pull, review)).collect();
     Ok(page.reply(world, call, pull.reviews.len(), shown))
 }
@@ -124,14 +127,19 @@ pub(crate) fn reviews(state: &mut State, call: &Call) -> Answer {
 /// Makes a pull request a draft, or ready, by its id at GraphQL; false: there is none that whoever calls may change.
 /// Its author may, and who may write; nobody of ours makes somebody else's a draft. An installation needs
 /// `contents: write` for it (<https://github.com/cli/cli/issues/8910>).
-pub(crate) fn set_draft(state: &mut State, call: &Call, ids: &[String], draft: bool) -> Result<bool, Reply> {
-    let State { world, repos, moved: _ } = state;
+pub(crate) fn set_draft(
+    state: &mut FakeForgeState,
+    call: &ApiCall,
+    ids: &[String],
+    draft: bool,
+) -> Result<bool, ApiReply> {
+    let FakeForgeState { world, repos, moved: _ } = state;
     for repo in repos.values_mut().filter(|repo| call.pass.sees(repo)) {
-        let is = |pull: &&mut Pull| ids.contains(&node_id("PullRequest", pull.id));
+        let is = |pull: &&mut StoredPull| ids.contains(&node_id("PullRequest", pull.id));
         let Some(pull) = repo.pulls.values_mut().find(is) else { continue };
         let own = pull.author == call.login;
         let (number, may_push) = (pull.number, repo.may_push(call));
-        let pull = repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?;
+        let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
         let may = may_push || (own && call.pass.is_account());
         if !may {
             return Ok(false);
@@ -143,7 +151,7 @@ pub(crate) fn set_draft(state: &mut State, call: &Call, ids: &[String], draft: b
         }
         let (number, was) = (pull.number, std::mem::replace(&mut pull.draft, draft));
         if was != draft {
-            world.changed(repo, number, &call.login, Change::Draft(draft))?;
+            world.changed(repo, number, &call.login, PullChange::Draft(draft))?;
         }
         return Ok(true);
     }

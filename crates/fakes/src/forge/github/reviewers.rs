@@ -2,21 +2,21 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::call::{Answer, Call, Page, Reply};
+use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::github::json::{node_id, time};
 use crate::forge::operations::reviewers::wake;
-use crate::forge::state::State;
-use crate::forge::state::notes::Reaction;
+use crate::forge::state::FakeForgeState;
+use crate::forge::state::notes::FakeReaction;
 
 /// `GET …/issues/comments/{id}/reactions`, by `content`, oldest first.
-pub(crate) fn reactions(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
     let mut notes = repo.numbers().into_iter().flat_map(|number| repo.notes(number));
-    let note = notes.find(|note| note.id == id && !note.deleted).ok_or_else(Reply::not_found)?;
-    let wanted = |of: &&Reaction| call.query.get("content").is_none_or(|content| *content == of.content);
-    let all: Vec<&Reaction> = note.reactions.iter().filter(wanted).collect();
-    let page = Page::of(call);
+    let note = notes.find(|note| note.id == id && !note.deleted).ok_or_else(ApiReply::not_found)?;
+    let wanted = |of: &&FakeReaction| call.query.get("content").is_none_or(|content| *content == of.content);
+    let all: Vec<&FakeReaction> = note.reactions.iter().filter(wanted).collect();
+    let page = PageRequest::of(call);
     let shown = page.cut(&all).iter().map(|of| {
         json!({
             "id": of.id, "node_id": node_id("Reaction", of.id), "user": world.user_json(&of.by),
@@ -28,7 +28,7 @@ pub(crate) fn reactions(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `POST …/pulls/{number}/requested_reviewers`.
-pub(crate) fn request(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn request(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let none = Vec::new();
     let asked: Vec<&str> =
@@ -39,7 +39,7 @@ pub(crate) fn request(state: &mut State, call: &Call) -> Answer {
         let is = |name: &str| name.eq_ignore_ascii_case(login);
         if is(&author) {
             let words = "Review cannot be requested from pull request author.";
-            return Err(Reply::error(422, words, Value::Null));
+            return Err(ApiReply::error(422, words, Value::Null));
         }
         if repo.bots.iter().any(|bot| bot.alias.as_deref().is_some_and(is)) {
             continue;
@@ -54,22 +54,22 @@ pub(crate) fn request(state: &mut State, call: &Call) -> Answer {
                      specified is not a collaborator of the {} repository.",
                     repo.full_name()
                 );
-                return Err(Reply::error(422, &words, Value::Null));
+                return Err(ApiReply::error(422, &words, Value::Null));
             }
         }
     }
     for login in &wanted {
-        let around = &mut repo.pulls.get_mut(&number).ok_or_else(Reply::not_found)?.around;
+        let around = &mut repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?.around;
         if !around.requested.contains(login) {
             around.requested.push(login.clone());
             wake(world, repo, number, |bot| bot.login == *login, None).map_err(|words| unplayable(&words))?;
         }
     }
-    let pull = repo.pulls.get(&number).ok_or_else(Reply::not_found)?;
-    Ok(Reply::json(201, world.pull_json(repo, pull, &pull.head, None)))
+    let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
+    Ok(ApiReply::json(201, world.pull_json(repo, pull, &pull.head, None)))
 }
 
 /// 500: a test has let a bot do what cannot be done.
-pub(crate) fn unplayable(words: &str) -> Reply {
-    Reply::error(500, &format!("the script is wrong: {words}"), Value::Null)
+pub(crate) fn unplayable(words: &str) -> ApiReply {
+    ApiReply::error(500, &format!("the script is wrong: {words}"), Value::Null)
 }

@@ -5,23 +5,25 @@ use axum::routing::MethodFilter;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::forge::fault::{FaultKind, Reasons};
-use crate::forge::github::call::{DOCS, Reply};
+use crate::forge::fault::{ForgeFaultKind, ReasonForm};
+use crate::forge::github::call::{ApiReply, DOCS};
 use crate::forge::github::{
     app, calls, checks, conversation, estate, graphql, issues, merging, pulls, reviewers,
 };
 use crate::forge::http::call::ReplyBody;
 use crate::forge::http::git_call;
-use crate::forge::http::serve::{Action, Asked, Protocol, Refusal, Route, http_date, with_headers};
+use crate::forge::http::serve::{
+    ApiRoute, CallRefusal, ForgeProtocol, HeaderContext, RouteAction, http_date, with_headers,
+};
 use crate::forge::pages;
-use crate::forge::state::World;
-use crate::forge::state::apps::Pass;
+use crate::forge::state::ForgeInstance;
+use crate::forge::state::apps::FakeTokenScope;
 
 /// The primary rate limit that headers tell of unless another is set; this one is never reached.
 const RATE_LIMIT: u64 = 5_000;
 /// Every call there is.
-const ROUTES: &[Route] = {
-    use Action::{GitFile, GitPack, GitPush, GitRefs, Page, Rest};
+const ROUTES: &[ApiRoute] = {
+    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, Rest};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const PATCH: MethodFilter = MethodFilter::PATCH;
@@ -89,7 +91,7 @@ const ROUTES: &[Route] = {
 };
 
 /// GitHub's ways.
-pub(crate) static PROTOCOL: Protocol = Protocol {
+pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer,
     enters,
@@ -101,33 +103,37 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
 };
 
 /// The account of a token, and its scope.
-fn bearer(world: &mut World, headers: &HeaderMap, _: &'static str) -> Option<(String, Pass)> {
+fn bearer(
+    world: &mut ForgeInstance,
+    headers: &HeaderMap,
+    _: &'static str,
+) -> Option<(String, FakeTokenScope)> {
     git_call::token(headers).and_then(|token| world.bearer(&token))
 }
 
 /// A User-Agent is compulsory.
-fn enters(headers: &HeaderMap) -> Result<(), Reply> {
+fn enters(headers: &HeaderMap) -> Result<(), ApiReply> {
     if headers.contains_key(header::USER_AGENT) {
         return Ok(());
     }
     let words =
         "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.";
-    Err(Reply::bytes(403, "text/plain", words))
+    Err(ApiReply::bytes(403, "text/plain", words))
 }
 
-fn refused(refusal: Refusal) -> Reply {
+fn refused(refusal: CallRefusal) -> ApiReply {
     let (status, words) = match refusal {
-        Refusal::TooLarge => (413, "Payload Too Large"),
-        Refusal::BadLogin => (401, "Bad credentials"),
-        Refusal::NoLogin => (401, "Requires authentication"),
-        Refusal::NoSuchCall => return Reply::not_found(),
-        Refusal::BadJson => (400, "Problems parsing JSON"),
+        CallRefusal::TooLarge => (413, "Payload Too Large"),
+        CallRefusal::BadLogin => (401, "Bad credentials"),
+        CallRefusal::NoLogin => (401, "Requires authentication"),
+        CallRefusal::NoSuchCall => return ApiReply::not_found(),
+        CallRefusal::BadJson => (400, "Problems parsing JSON"),
     };
-    Reply::error(status, words, Value::Null)
+    ApiReply::error(status, words, Value::Null)
 }
 
 /// JSON has an ETag; what the caller knows is not sent again and costs nothing.
-fn unless_known(world: &mut World, mut reply: Reply, known: Option<&HeaderValue>) -> Reply {
+fn unless_known(world: &mut ForgeInstance, mut reply: ApiReply, known: Option<&HeaderValue>) -> ApiReply {
     if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
         let digest = Sha256::digest(value.to_string().as_bytes());
         let etag = format!("W/\"{}\"", hex::encode(digest));
@@ -141,7 +147,7 @@ fn unless_known(world: &mut World, mut reply: Reply, known: Option<&HeaderValue>
 }
 
 /// GitHub's headers.
-fn finished(world: &mut World, reply: Reply, asked: &Asked<'_>) -> Reply {
+fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
     let known = asked.headers.get(header::IF_NONE_MATCH).filter(|_| asked.is_get);
     let reply = unless_known(world, reply, known);
     let (used, now) = (world.used, world.now());
@@ -164,59 +170,59 @@ fn finished(world: &mut World, reply: Reply, asked: &Asked<'_>) -> Reply {
 }
 
 /// The answer of a fault that comes instead of doing anything.
-fn instead(kind: &FaultKind, now: i64) -> Option<Reply> {
-    let retry = |reply: Reply, after: &Option<u64>| match after {
+fn instead(kind: &ForgeFaultKind, now: i64) -> Option<ApiReply> {
+    let retry = |reply: ApiReply, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),
         None => reply,
     };
     match kind {
-        FaultKind::Status(status, after) => {
+        ForgeFaultKind::Status(status, after) => {
             let words = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
-            Some(retry(Reply::error(*status, words.unwrap_or("Error"), Value::Null), after))
+            Some(retry(ApiReply::error(*status, words.unwrap_or("Error"), Value::Null), after))
         }
-        FaultKind::SecondaryLimit(after) => {
+        ForgeFaultKind::SecondaryLimit(after) => {
             let message =
                 "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
-            Some(retry(Reply::error(403, message, Value::Null), after))
+            Some(retry(ApiReply::error(403, message, Value::Null), after))
         }
-        FaultKind::PrimaryLimit(seconds) => {
+        ForgeFaultKind::PrimaryLimit(seconds) => {
             let reset = now.saturating_add_unsigned(*seconds);
-            let reply = Reply::error(403, "API rate limit exceeded for installation.", Value::Null);
+            let reply = ApiReply::error(403, "API rate limit exceeded for installation.", Value::Null);
             Some(reply.header("x-ratelimit-remaining", 0).header("x-ratelimit-reset", reset))
         }
-        FaultKind::SingleSignOn => {
+        ForgeFaultKind::SingleSignOn => {
             let message = "Resource protected by organization SAML enforcement. You must grant your token access to \
                            this organization.";
-            let reply = Reply::error(403, message, Value::Null);
+            let reply = ApiReply::error(403, message, Value::Null);
             Some(reply.header(
                 "x-github-sso",
                 "required; url=https://github.com/orgs/acme/sso?authorization_request=A",
             ))
         }
-        FaultKind::Invalid(Reasons::Strings) => {
+        ForgeFaultKind::Invalid(ReasonForm::Strings) => {
             let reasons = json!(["Something about it is not as it should be"]);
-            Some(Reply::error(422, "Unprocessable Entity", reasons))
+            Some(ApiReply::error(422, "Unprocessable Entity", reasons))
         }
-        FaultKind::Invalid(Reasons::Objects) => {
-            Some(Reply::invalid("Something", "field", "custom", "it is not as it should be"))
+        ForgeFaultKind::Invalid(ReasonForm::Objects) => {
+            Some(ApiReply::invalid("Something", "field", "custom", "it is not as it should be"))
         }
-        FaultKind::Html(status) => {
+        ForgeFaultKind::Html(status) => {
             let page =
                 "<html><head><title>Unicorn!</title></head><body>This page is taking too long.</body></html>";
-            Some(Reply::bytes(*status, "text/html; charset=utf-8", page))
+            Some(ApiReply::bytes(*status, "text/html; charset=utf-8", page))
         }
-        FaultKind::Redirect(status, to) => {
+        ForgeFaultKind::Redirect(status, to) => {
             let body = json!({"message": "Moved Permanently", "url": to, "documentation_url": DOCS});
-            Some(Reply::json(*status, body).header("location", to))
+            Some(ApiReply::json(*status, body).header("location", to))
         }
-        FaultKind::Circle
-        | FaultKind::Truncated
-        | FaultKind::Delay(_)
-        | FaultKind::Drop
-        | FaultKind::LostAnswer
-        | FaultKind::Held
-        | FaultKind::HeldAnswer
-        | FaultKind::DoneStatus(_) => None,
+        ForgeFaultKind::Circle
+        | ForgeFaultKind::Truncated
+        | ForgeFaultKind::Delay(_)
+        | ForgeFaultKind::Drop
+        | ForgeFaultKind::LostAnswer
+        | ForgeFaultKind::Held
+        | ForgeFaultKind::HeldAnswer
+        | ForgeFaultKind::DoneStatus(_) => None,
     }
 }
 
@@ -224,7 +230,7 @@ fn instead(kind: &FaultKind, now: i64) -> Option<Reply> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use truing_contract::Contract;
+    use truing_contract::ForgeContract;
 
     use super::*;
 
@@ -245,7 +251,9 @@ mod tests {
         ];
         // GraphQL has a description of its own; an address with an id is described by the one with the name.
         let rest = ROUTES.iter().filter(|(_, path, action)| {
-            matches!(action, Action::Rest(_)) && *path != "/graphql" && !path.starts_with("/repositories/")
+            matches!(action, RouteAction::Rest(_))
+                && *path != "/graphql"
+                && !path.starts_with("/repositories/")
         });
         let calls: BTreeSet<String> = rest
             .map(|(method, path, _)| {
@@ -253,7 +261,7 @@ mod tests {
                 plain(name, path)
             })
             .collect();
-        let github = Contract::github().unwrap();
+        let github = ForgeContract::github().unwrap();
         let kept = github.operations().filter_map(|operation| operation.split_once(' '));
         let kept: BTreeSet<String> = kept.map(|(method, path)| plain(method, path)).collect();
         assert_eq!(calls, kept, "crates/contract/data/github.toml, `cargo xtask contract`");

@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::forge::state::apps::Pass;
-use crate::repo::GitError;
+use crate::forge::state::apps::FakeTokenScope;
+use crate::repo::FakeGitError;
 
-pub(crate) type Answer = Result<Reply, Reply>;
+pub(crate) type CallResult = Result<ApiReply, ApiReply>;
 
 /// One call, read.
-pub(crate) struct Call {
+pub(crate) struct ApiCall {
     pub(crate) login: String,
-    pub(crate) pass: Pass,
+    pub(crate) pass: FakeTokenScope,
     pub(crate) method: String,
     /// Path without query.
     pub(crate) path: String,
@@ -25,7 +25,7 @@ pub(crate) struct Call {
     pub(crate) body: Value,
 }
 
-impl Call {
+impl ApiCall {
     /// A part of the path.
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params.get(name).map_or("", String::as_str)
@@ -44,7 +44,7 @@ impl Call {
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct ApiReply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: ReplyBody,
@@ -68,7 +68,7 @@ impl ReplyBody {
     }
 }
 
-impl Reply {
+impl ApiReply {
     pub(crate) fn json(status: u16, body: Value) -> Self {
         Self { status, headers: Vec::new(), body: ReplyBody::Json(body) }
     }
@@ -93,8 +93,8 @@ impl Reply {
     }
 }
 
-impl From<GitError> for Reply {
-    fn from(error: GitError) -> Self {
+impl From<FakeGitError> for ApiReply {
+    fn from(error: FakeGitError) -> Self {
         Self::failed(error)
     }
 }

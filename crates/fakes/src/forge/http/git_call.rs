@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 
-use crate::forge::flavour::Flavour;
-use crate::forge::http::call::{Call, Reply};
+use crate::forge::flavour::ForgeFlavour;
+use crate::forge::http::call::{ApiCall, ApiReply};
 
 /// Largest unpacked request, in bytes: wants and haves, 50 bytes each.
 const MAX_REQUEST: u64 = 64 * 1024 * 1024;
@@ -28,7 +28,7 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A request's body as it was before it was packed.
-pub(crate) fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Reply> {
+pub(crate) fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiReply> {
     let zipped =
         headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip" || coding == "x-gzip");
     if !zipped {
@@ -37,26 +37,26 @@ pub(crate) fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Reply>
     let mut plain = Vec::new();
     match GzDecoder::new(body.as_ref()).take(MAX_REQUEST).read_to_end(&mut plain) {
         Ok(_) => Ok(plain.into()),
-        Err(error) => Err(Reply::bytes(400, "text/plain", format!("the body is not gzip: {error}\n"))),
+        Err(error) => Err(ApiReply::bytes(400, "text/plain", format!("the body is not gzip: {error}\n"))),
     }
 }
 
 /// Says that the answer is not to be kept.
-pub(crate) fn uncached(mut reply: Reply) -> Reply {
+pub(crate) fn uncached(mut reply: ApiReply) -> ApiReply {
     reply.headers.push(("cache-control", "no-cache, max-age=0, must-revalidate".into()));
     reply
 }
 
 /// The refusal of somebody who is not known.
-pub(crate) fn who_are_you(flavour: Flavour) -> Reply {
-    let realm = if flavour == Flavour::GitHub { "GitHub" } else { "Bitbucket" };
-    let mut refused = Reply::bytes(401, "text/plain", "a known token is needed\n");
+pub(crate) fn who_are_you(flavour: ForgeFlavour) -> ApiReply {
+    let realm = if flavour == ForgeFlavour::GitHub { "GitHub" } else { "Bitbucket" };
+    let mut refused = ApiReply::bytes(401, "text/plain", "a known token is needed\n");
     refused.headers.push(("www-authenticate", format!("Basic realm=\"{realm}\"")));
     refused
 }
 
 /// The repository that a call names.
-pub(crate) fn key(call: &Call) -> String {
+pub(crate) fn key(call: &ApiCall) -> String {
     let name = call.param("repo").strip_suffix(".git").unwrap_or(call.param("repo"));
     format!("{}/{name}", call.param("owner")).to_lowercase()
 }

@@ -12,18 +12,18 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
-use crate::forge::flavour::Flavour;
-use crate::forge::http::call::{Call, Reply};
+use crate::forge::flavour::ForgeFlavour;
+use crate::forge::http::call::{ApiCall, ApiReply};
 use crate::forge::http::git_call::{key, uncached, unpacked, who_are_you};
 use crate::forge::http::push;
-use crate::forge::shared::Shared;
-use crate::forge::state::{Repository, State};
+use crate::forge::shared::FakeForgeShared;
+use crate::forge::state::{FakeForgeState, StoredRepository};
 use crate::repo::{hermetic, program};
 
 const SERVICE: &str = "git-upload-pack";
 
 /// A repository as it is served at the address of a call.
-struct Served {
+struct ServedRepository {
     dir: PathBuf,
     /// The owner of the fork whose address it is.
     fork: Option<String>,
@@ -32,11 +32,11 @@ struct Served {
 }
 
 /// `GET /{owner}/{repo}.git/info/refs`.
-pub(crate) async fn refs(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call) -> Reply {
+pub(crate) async fn refs(shared: &Arc<FakeForgeShared>, headers: &HeaderMap, call: &ApiCall) -> ApiReply {
     match call.query.get("service").map(String::as_str) {
         Some(SERVICE) => {}
         Some(push::SERVICE) => return push::refs(shared, call),
-        Some(_) | None => return Reply::bytes(403, "text/plain", "only the smart protocol is served\n"),
+        Some(_) | None => return ApiReply::bytes(403, "text/plain", "only the smart protocol is served\n"),
     }
     let served = match served(shared, headers, call) {
         Ok(served) => served,
@@ -52,14 +52,19 @@ pub(crate) async fn refs(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call)
     match upload_pack(&served, &["--http-backend-info-refs"], version, Bytes::new()).await {
         Ok(output) => {
             answer.extend(output);
-            uncached(Reply::bytes(200, "application/x-git-upload-pack-advertisement", answer))
+            uncached(ApiReply::bytes(200, "application/x-git-upload-pack-advertisement", answer))
         }
-        Err(error) => Reply::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
+        Err(error) => ApiReply::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
     }
 }
 
 /// `POST /{owner}/{repo}.git/git-upload-pack`.
-pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call, body: Bytes) -> Reply {
+pub(crate) async fn pack(
+    shared: &Arc<FakeForgeShared>,
+    headers: &HeaderMap,
+    call: &ApiCall,
+    body: Bytes,
+) -> ApiReply {
     let served = match served(shared, headers, call) {
         Ok(served) => served,
         Err(refused) => return refused,
@@ -75,8 +80,8 @@ pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: &Call,
         Err(error) => Err(error),
     };
     match answer {
-        Ok(output) => uncached(Reply::bytes(200, "application/x-git-upload-pack-result", output)),
-        Err(error) => Reply::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
+        Ok(output) => uncached(ApiReply::bytes(200, "application/x-git-upload-pack-result", output)),
+        Err(error) => ApiReply::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
     }
 }
 
@@ -85,13 +90,17 @@ fn protocol(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The repository that a call names, if the caller may read it.
-fn served(shared: &Shared, headers: &HeaderMap, call: &Call) -> Result<Served, Reply> {
+fn served(
+    shared: &FakeForgeShared,
+    headers: &HeaderMap,
+    call: &ApiCall,
+) -> Result<ServedRepository, ApiReply> {
     let state = shared.lock();
     let sent = headers.contains_key(header::AUTHORIZATION);
     if call.login.is_empty() && (sent || state.world.private_git) {
         return Err(who_are_you(state.world.flavour));
     }
-    let missing = || Reply::bytes(404, "text/plain", "Repository not found.\n");
+    let missing = || ApiReply::bytes(404, "text/plain", "Repository not found.\n");
     let key = key(call);
     let (repo, fork) = match state.repos.get(&key) {
         Some(repo) => (repo, None),
@@ -103,11 +112,11 @@ fn served(shared: &Shared, headers: &HeaderMap, call: &Call) -> Result<Served, R
     }
     if !call.pass.may("git", "fetch") {
         // As github.com says to a clone, too: https://github.com/moghtech/komodo/issues/1482
-        return Err(Reply::bytes(403, "text/plain", "Write access to repository not granted.\n"));
+        return Err(ApiReply::bytes(403, "text/plain", "Write access to repository not granted.\n"));
     }
-    let is_elsewhere = |owner: &str| repo.flavour == Flavour::Cloud && fork != Some(owner);
+    let is_elsewhere = |owner: &str| repo.flavour == ForgeFlavour::Cloud && fork != Some(owner);
     let elsewhere = repo.fork_commits.iter().filter(|(_, owner)| is_elsewhere(owner));
-    Ok(Served {
+    Ok(ServedRepository {
         dir: repo.git.dir().to_owned(),
         fork: fork.map(str::to_owned),
         elsewhere: elsewhere.map(|(commit, _)| commit.clone()).collect(),
@@ -115,10 +124,11 @@ fn served(shared: &Shared, headers: &HeaderMap, call: &Call) -> Result<Served, R
 }
 
 /// The repository that `owner/name` is a fork of, and the fork's owner, where forks have addresses.
-fn fork_of<'a>(state: &'a State, key: &str) -> Option<(&'a Repository, &'a str)> {
+fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredRepository, &'a str)> {
     let (owner, name) = key.split_once('/')?;
-    let is_origin =
-        |repo: &&Repository| repo.flavour == Flavour::Cloud && repo.name.eq_ignore_ascii_case(name);
+    let is_origin = |repo: &&StoredRepository| {
+        repo.flavour == ForgeFlavour::Cloud && repo.name.eq_ignore_ascii_case(name)
+    };
     state.repos.values().filter(is_origin).find_map(|repo| {
         let is_it = |known: &str, id: &Option<u64>| id.is_some() && known.eq_ignore_ascii_case(owner);
         let (fork, _) = repo.forks.iter().find(|(known, id)| is_it(known, id))?;
@@ -128,7 +138,7 @@ fn fork_of<'a>(state: &'a State, key: &str) -> Option<(&'a Repository, &'a str)>
 
 /// The first commit that a request wants and that is at another address alone: no branch that this one shows has it. Git
 /// itself serves any object by its id, hidden or not.
-async fn not_here(served: &Served, request: &[u8]) -> std::io::Result<Option<String>> {
+async fn not_here(served: &ServedRepository, request: &[u8]) -> std::io::Result<Option<String>> {
     for want in wants(request).into_iter().filter(|want| served.elsewhere.contains(want)) {
         let mut command = git(&served.dir);
         command.args(["rev-list", "--max-count=1", &want, "--not", "--branches", "--tags"]);
@@ -168,7 +178,7 @@ fn git(dir: &Path) -> tokio::process::Command {
 
 /// Runs git with the request as its input; the answer is what it printed.
 async fn upload_pack(
-    served: &Served,
+    served: &ServedRepository,
     more: &[&str],
     protocol: Option<String>,
     input: Bytes,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 
-use crate::forge::flavour::Flavour;
-use crate::forge::http::call::{Call, Reply};
+use crate::forge::flavour::ForgeFlavour;
+use crate::forge::http::call::{ApiCall, ApiReply};
 use crate::forge::http::git_call::{key, uncached, unpacked, who_are_you};
 use crate::forge::operations::branches::{open_from, pushed};
-use crate::forge::shared::Shared;
-use crate::forge::state::access::Access;
-use crate::forge::state::{Repository, State};
+use crate::forge::shared::FakeForgeShared;
+use crate::forge::state::access::RepositoryAccess;
+use crate::forge::state::{FakeForgeState, StoredRepository};
 
 /// The service's name on the wire.
 pub(crate) const SERVICE: &str = "git-receive-pack";
@@ -22,13 +22,13 @@ pub(crate) const LENGTH: usize = 4;
 const MAX_BAND: usize = 900;
 
 /// One ref that a push is to move.
-struct Command {
+struct RefUpdate {
     to: String,
     name: String,
 }
 
 /// `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
-pub(crate) fn refs(shared: &Shared, call: &Call) -> Reply {
+pub(crate) fn refs(shared: &FakeForgeShared, call: &ApiCall) -> ApiReply {
     let state = &mut *shared.lock();
     let advertised =
         admitted(state, call).and_then(|repo| Ok(repo.git.receive(&["--http-backend-info-refs"], &[])?));
@@ -37,14 +37,19 @@ pub(crate) fn refs(shared: &Shared, call: &Call) -> Reply {
             let mut answer = packet(format!("# service={SERVICE}\n").as_bytes());
             answer.extend(b"0000");
             answer.extend(refs);
-            uncached(Reply::bytes(200, "application/x-git-receive-pack-advertisement", answer))
+            uncached(ApiReply::bytes(200, "application/x-git-receive-pack-advertisement", answer))
         }
         Err(refused) => refused,
     }
 }
 
 /// `POST /{owner}/{repo}.git/git-receive-pack`.
-pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: Call, body: Bytes) -> Reply {
+pub(crate) async fn pack(
+    shared: &Arc<FakeForgeShared>,
+    headers: &HeaderMap,
+    call: ApiCall,
+    body: Bytes,
+) -> ApiReply {
     let body = match unpacked(headers, body) {
         Ok(body) => body,
         Err(refused) => return refused,
@@ -53,20 +58,20 @@ pub(crate) async fn pack(shared: &Arc<Shared>, headers: &HeaderMap, call: Call, 
     // Git is waited for, with everything locked: two pushes are one after the other.
     let done = tokio::task::spawn_blocking(move || receive(&mut shared.lock(), &call, &body)).await;
     match done {
-        Ok(Ok(answer)) => uncached(Reply::bytes(200, "application/x-git-receive-pack-result", answer)),
+        Ok(Ok(answer)) => uncached(ApiReply::bytes(200, "application/x-git-receive-pack-result", answer)),
         Ok(Err(refused)) => refused,
-        Err(error) => Reply::failed(error),
+        Err(error) => ApiReply::failed(error),
     }
 }
 
 /// The repository, if whoever calls may push to it at all.
-fn admitted<'a>(state: &'a mut State, call: &Call) -> Result<&'a mut Repository, Reply> {
-    let refused = |status, words: String| Err(Reply::bytes(status, "text/plain", words));
+fn admitted<'a>(state: &'a mut FakeForgeState, call: &ApiCall) -> Result<&'a mut StoredRepository, ApiReply> {
+    let refused = |status, words: String| Err(ApiReply::bytes(status, "text/plain", words));
     // Git asks without a token first, if it has one in an address.
     if call.login.is_empty() {
         return Err(who_are_you(state.world.flavour));
     }
-    let State { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, moved: _ } = state;
     let repo = repos.get_mut(&key(call)).filter(|repo| call.pass.sees(repo));
     let Some(repo) = repo else { return refused(404, "Repository not found.\n".into()) };
     if !repo.may_push(call) {
@@ -74,15 +79,17 @@ fn admitted<'a>(state: &'a mut State, call: &Call) -> Result<&'a mut Repository,
         return refused(403, format!("Permission to {}.git denied to {}.\n", repo.full_name(), call.login));
     }
     match repo.access {
-        Access::Open => Ok(repo),
-        Access::Archived => refused(403, "This repository was archived so it is read-only.\n".into()),
-        Access::Forbidden => refused(403, "Write access to repository not granted.\n".into()),
-        Access::Blocked => refused(451, "Repository access blocked\n".into()),
+        RepositoryAccess::Open => Ok(repo),
+        RepositoryAccess::Archived => {
+            refused(403, "This repository was archived so it is read-only.\n".into())
+        }
+        RepositoryAccess::Forbidden => refused(403, "Write access to repository not granted.\n".into()),
+        RepositoryAccess::Blocked => refused(451, "Repository access blocked\n".into()),
     }
 }
 
 /// Takes a push, or refuses all of it: what git is told.
-fn receive(state: &mut State, call: &Call, body: &[u8]) -> Result<Vec<u8>, Reply> {
+fn receive(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Result<Vec<u8>, ApiReply> {
     let repo = admitted(state, call)?;
     let (commands, side_band) = commands(body);
     if let Some((why, words, violation)) = commands.iter().find_map(|command| refusal(repo, command)) {
@@ -97,20 +104,20 @@ fn receive(state: &mut State, call: &Call, body: &[u8]) -> Result<Vec<u8>, Reply
     let answer = repo.git.receive(&[], body)?;
     let key = key(call);
     for command in commands {
-        let State { world, repos, moved: _ } = &mut *state;
+        let FakeForgeState { world, repos, moved: _ } = &mut *state;
         let Some(repo) = repos.get_mut(&key) else { continue };
         let Some(tip) = repo.git.learn(&command.name)? else { continue };
         let branch = command.name.strip_prefix("refs/heads/").unwrap_or_default();
         for number in open_from(repo, branch) {
             repo.git.set_ref(&repo.flavour.pull_ref(number), &tip)?;
         }
-        pushed(world, repo, branch, &tip, &call.login).map_err(Reply::failed)?;
+        pushed(world, repo, branch, &tip, &call.login).map_err(ApiReply::failed)?;
     }
     Ok(answer)
 }
 
 /// Why this may not be: the word of the report, what people read, and whether nobody of ours should have tried.
-fn refusal(repo: &Repository, command: &Command) -> Option<(&'static str, String, bool)> {
+fn refusal(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str, String, bool)> {
     let Some(branch) = command.name.strip_prefix("refs/heads/") else {
         return Some(("deny updating a hidden ref", format!("{} is no branch", command.name), true));
     };
@@ -121,15 +128,15 @@ fn refusal(repo: &Repository, command: &Command) -> Option<(&'static str, String
     (is_default || repo.protected.contains(branch)).then(|| {
         let name = &command.name;
         match repo.flavour {
-            Flavour::GitHub => {
+            ForgeFlavour::GitHub => {
                 let words = format!("error: GH006: Protected branch update failed for {name}.");
                 ("protected branch hook declined", words, is_default)
             }
-            Flavour::Cloud => {
+            ForgeFlavour::Cloud => {
                 let words = format!("Permission denied to update branch {branch}.");
                 ("pre-receive hook declined", words, is_default)
             }
-            Flavour::DataCenter => {
+            ForgeFlavour::DataCenter => {
                 let words = format!("{name} can only be modified through pull requests.");
                 ("pre-receive hook declined", words, is_default)
             }
@@ -138,7 +145,7 @@ fn refusal(repo: &Repository, command: &Command) -> Option<(&'static str, String
 }
 
 /// The commands of a push, and whether its answer is to be in a side band.
-fn commands(body: &[u8]) -> (Vec<Command>, bool) {
+fn commands(body: &[u8]) -> (Vec<RefUpdate>, bool) {
     let (mut commands, mut side_band, mut rest) = (Vec::new(), false, body);
     while let Some((line, after)) = next_packet(rest) {
         rest = after;
@@ -147,7 +154,7 @@ fn commands(body: &[u8]) -> (Vec<Command>, bool) {
         side_band |= halves.next().is_some_and(|caps| caps.windows(13).any(|word| word == b"side-band-64k"));
         let mut words = text.splitn(3, ' ').skip(1).map(str::to_owned);
         if let (Some(to), Some(name)) = (words.next(), words.next()) {
-            commands.push(Command { to, name });
+            commands.push(RefUpdate { to, name });
         }
     }
     (commands, side_band)
@@ -167,7 +174,7 @@ pub(crate) fn packet(data: &[u8]) -> Vec<u8> {
 }
 
 /// The report of a push of which nothing was done.
-fn report(commands: &[Command], side_band: bool, why: &str, words: &str) -> Vec<u8> {
+fn report(commands: &[RefUpdate], side_band: bool, why: &str, words: &str) -> Vec<u8> {
     let mut report = packet(b"unpack ok\n");
     for command in commands {
         report.extend(packet(format!("ng {} {why}\n", command.name).as_bytes()));

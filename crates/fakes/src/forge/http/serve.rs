@@ -12,13 +12,13 @@ use axum::routing::{MethodFilter, on};
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::forge::fault::FaultKind;
-use crate::forge::http::call::{Call, Reply, ReplyBody};
+use crate::forge::fault::ForgeFaultKind;
+use crate::forge::http::call::{ApiCall, ApiReply, ReplyBody};
 use crate::forge::http::{git_http, push};
-use crate::forge::shared::Shared;
-use crate::forge::state::apps::Pass;
-use crate::forge::state::{Logged, MAX_LOGGED, State, World};
-use crate::forge::witness::Exchange;
+use crate::forge::shared::FakeForgeShared;
+use crate::forge::state::apps::FakeTokenScope;
+use crate::forge::state::{FakeForgeState, ForgeInstance, LoggedCall, MAX_LOGGED};
+use crate::forge::witness::ApiExchange;
 use crate::server::HangUp;
 
 /// Largest request body that is read, in bytes.
@@ -29,16 +29,16 @@ const UNKNOWN: &str = "unknown";
 pub(crate) const GIT: &str = "git";
 
 /// Answers a call of the API.
-pub(crate) type Handler = fn(&mut State, &Call) -> Result<Reply, Reply>;
+pub(crate) type CallHandler = fn(&mut FakeForgeState, &ApiCall) -> Result<ApiReply, ApiReply>;
 
 /// How a call is answered.
 #[derive(Clone, Copy)]
-pub(crate) enum Action {
-    Rest(Handler),
+pub(crate) enum RouteAction {
+    Rest(CallHandler),
     /// A call of the API that needs no login.
-    Open(Handler),
+    Open(CallHandler),
     /// A page for people: no call of the API, and no login is asked for.
-    Page(Handler),
+    Page(CallHandler),
     GitRefs,
     GitPack,
     GitPush,
@@ -48,11 +48,11 @@ pub(crate) enum Action {
 }
 
 /// A call that there is: method, path, and how it is answered.
-pub(crate) type Route = (MethodFilter, &'static str, Action);
+pub(crate) type ApiRoute = (MethodFilter, &'static str, RouteAction);
 
 /// The reason why a call is refused before anything looks at it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum CallRefusal {
     /// Its body is too large.
     TooLarge,
     /// It has a login that is not known.
@@ -66,7 +66,7 @@ pub(crate) enum Refusal {
 }
 
 /// What an answer's headers depend on.
-pub(crate) struct Asked<'a> {
+pub(crate) struct HeaderContext<'a> {
     pub(crate) login: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) is_get: bool,
@@ -74,26 +74,26 @@ pub(crate) struct Asked<'a> {
 }
 
 /// The ways in which kinds of forges differ whatever the call is.
-pub(crate) struct Protocol {
-    pub(crate) routes: &'static [Route],
+pub(crate) struct ForgeProtocol {
+    pub(crate) routes: &'static [ApiRoute],
     /// The account of a request's login, with its scope; none without a login that is known.
-    pub(crate) bearer: fn(&mut World, &HeaderMap, &'static str) -> Option<(String, Pass)>,
+    pub(crate) bearer: fn(&mut ForgeInstance, &HeaderMap, &'static str) -> Option<(String, FakeTokenScope)>,
     /// Refuses requests that no server in front of the forge would let in.
-    pub(crate) enters: fn(&HeaderMap) -> Result<(), Reply>,
-    pub(crate) refused: fn(Refusal) -> Reply,
+    pub(crate) enters: fn(&HeaderMap) -> Result<(), ApiReply>,
+    pub(crate) refused: fn(CallRefusal) -> ApiReply,
     /// Is the call for such a login at all?
-    pub(crate) may_call: fn(&Call) -> Result<(), Reply>,
+    pub(crate) may_call: fn(&ApiCall) -> Result<(), ApiReply>,
     /// The answer of a fault that comes instead of doing anything, at this time.
-    pub(crate) instead: fn(&FaultKind, i64) -> Option<Reply>,
+    pub(crate) instead: fn(&ForgeFaultKind, i64) -> Option<ApiReply>,
     /// Has an answer say that its next page is at this address.
-    pub(crate) circle: fn(&mut Reply, &str),
+    pub(crate) circle: fn(&mut ApiReply, &str),
     /// Gives an answer what every answer has; a reply's own headers come last.
-    pub(crate) finished: fn(&mut World, Reply, &Asked<'_>) -> Reply,
+    pub(crate) finished: fn(&mut ForgeInstance, ApiReply, &HeaderContext<'_>) -> ApiReply,
 }
 
 /// The routes, as a service.
-pub(crate) fn router(shared: &Arc<Shared>, protocol: &'static Protocol) -> Router {
-    let handler = |route: &'static str, action: Action| {
+pub(crate) fn router(shared: &Arc<FakeForgeShared>, protocol: &'static ForgeProtocol) -> Router {
+    let handler = |route: &'static str, action: RouteAction| {
         let shared = Arc::clone(shared);
         move |params: RawPathParams, request: Request| {
             let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -102,7 +102,9 @@ pub(crate) fn router(shared: &Arc<Shared>, protocol: &'static Protocol) -> Route
     };
     let unknown = {
         let shared = Arc::clone(shared);
-        move |request: Request| answer(shared, protocol, (UNKNOWN, Action::Unknown), HashMap::new(), request)
+        move |request: Request| {
+            answer(shared, protocol, (UNKNOWN, RouteAction::Unknown), HashMap::new(), request)
+        }
     };
     protocol
         .routes
@@ -116,9 +118,9 @@ pub(crate) fn router(shared: &Arc<Shared>, protocol: &'static Protocol) -> Route
 
 /// One call from beginning to end.
 async fn answer(
-    shared: Arc<Shared>,
-    protocol: &'static Protocol,
-    (route, action): (&'static str, Action),
+    shared: Arc<FakeForgeShared>,
+    protocol: &'static ForgeProtocol,
+    (route, action): (&'static str, RouteAction),
     params: HashMap<String, String>,
     request: Request,
 ) -> Response {
@@ -126,9 +128,13 @@ async fn answer(
     let body = to_bytes(body, MAX_BODY).await;
     let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
     let resource = match action {
-        Action::Rest(_) if route == "/graphql" => "graphql",
-        Action::Rest(_) | Action::Open(_) | Action::Unknown => "core",
-        Action::GitRefs | Action::GitPack | Action::GitPush | Action::GitFile | Action::Page(_) => GIT,
+        RouteAction::Rest(_) if route == "/graphql" => "graphql",
+        RouteAction::Rest(_) | RouteAction::Open(_) | RouteAction::Unknown => "core",
+        RouteAction::GitRefs
+        | RouteAction::GitPack
+        | RouteAction::GitPush
+        | RouteAction::GitFile
+        | RouteAction::Page(_) => GIT,
     };
     let asked = body.as_ref().ok().cloned();
     let (fault, bearer, spent) = {
@@ -143,25 +149,25 @@ async fn answer(
     let (login, pass) = bearer.unzip();
     let fault = fault.or_else(|| {
         let now = shared.lock().world.now();
-        spent.then(|| FaultKind::PrimaryLimit((3600 - now.rem_euclid(3600)).unsigned_abs()))
+        spent.then(|| ForgeFaultKind::PrimaryLimit((3600 - now.rem_euclid(3600)).unsigned_abs()))
     });
     let fault = fault.or_else(|| {
         let wait = shared.lock().world.crowded(&method, route)?;
-        Some(FaultKind::SecondaryLimit(Some(wait)))
+        Some(ForgeFaultKind::SecondaryLimit(Some(wait)))
     });
     let replaced = fault.as_ref().and_then(|kind| (protocol.instead)(kind, shared.lock().world.now()));
     // What comes in place of an answer is not what the forge would say to this call.
-    let answers = replaced.is_none() && fault != Some(FaultKind::Drop);
-    if fault == Some(FaultKind::Held) {
+    let answers = replaced.is_none() && fault != Some(ForgeFaultKind::Drop);
+    if fault == Some(ForgeFaultKind::Held) {
         shared.hold().await;
     }
     let mut reply = match replaced {
         Some(reply) => reply,
         None => match fault {
-            Some(FaultKind::Drop) => Reply::done(),
+            Some(ForgeFaultKind::Drop) => ApiReply::done(),
             Some(_) | None => {
                 let fields = fields(parts.uri.query().unwrap_or_default());
-                let call = Call {
+                let call = ApiCall {
                     login: login.clone().unwrap_or_default(),
                     pass: pass.unwrap_or_default(),
                     method: method.clone(),
@@ -176,10 +182,10 @@ async fn answer(
         },
     };
     match fault {
-        Some(FaultKind::Delay(time)) => tokio::time::sleep(time).await,
-        Some(FaultKind::HeldAnswer) => shared.hold().await,
-        Some(FaultKind::DoneStatus(status)) => {
-            let status = FaultKind::Status(status, None);
+        Some(ForgeFaultKind::Delay(time)) => tokio::time::sleep(time).await,
+        Some(ForgeFaultKind::HeldAnswer) => shared.hold().await,
+        Some(ForgeFaultKind::DoneStatus(status)) => {
+            let status = ForgeFaultKind::Status(status, None);
             let said = (protocol.instead)(&status, shared.lock().world.now());
             reply = said.unwrap_or(reply);
         }
@@ -189,16 +195,20 @@ async fn answer(
     if review.is_none() && is_write(&method, route, asked.as_deref()) && is_ours(&parts.headers) {
         shared.lock().world.violation(format!("{method} {route} without X-Review-Id"));
     }
-    let hang_up = matches!(fault, Some(FaultKind::Drop | FaultKind::LostAnswer));
-    let about =
-        Asked { login: login.as_deref(), headers: &parts.headers, is_get: parts.method == "GET", resource };
+    let hang_up = matches!(fault, Some(ForgeFaultKind::Drop | ForgeFaultKind::LostAnswer));
+    let about = HeaderContext {
+        login: login.as_deref(),
+        headers: &parts.headers,
+        is_get: parts.method == "GET",
+        resource,
+    };
     let mut reply = (protocol.finished)(&mut shared.lock().world, reply, &about);
     let target = parts.uri.path_and_query().map_or(path, ToString::to_string);
     if let (Some(witness), true) = (&shared.witness, resource != GIT) {
         let request =
             asked.filter(|body| !body.is_empty()).and_then(|body| serde_json::from_slice(&body).ok());
-        let answers = answers && !matches!(fault, Some(FaultKind::DoneStatus(_)));
-        let exchange = Exchange {
+        let answers = answers && !matches!(fault, Some(ForgeFaultKind::DoneStatus(_)));
+        let exchange = ApiExchange {
             method: &method,
             target: &target,
             request: request.as_ref(),
@@ -208,15 +218,15 @@ async fn answer(
         let world = &mut shared.lock().world;
         problems.into_iter().for_each(|problem| world.violation(problem));
     }
-    if fault == Some(FaultKind::Circle) {
+    if fault == Some(ForgeFaultKind::Circle) {
         let root = shared.lock().world.base_url.clone();
         (protocol.circle)(&mut reply, &format!("{root}{target}"));
     }
-    let mut response = respond(reply, fault == Some(FaultKind::Truncated));
+    let mut response = respond(reply, fault == Some(ForgeFaultKind::Truncated));
     {
         let mut state = shared.lock();
         let status = (!hang_up).then_some(response.status().as_u16());
-        state.world.log.push_back(Logged { method, path: target, login, review, status });
+        state.world.log.push_back(LoggedCall { method, path: target, login, review, status });
         if state.world.log.len() > MAX_LOGGED {
             state.world.log.pop_front();
         }
@@ -250,43 +260,47 @@ fn is_ours(headers: &HeaderMap) -> bool {
 
 /// Does what the call asks for.
 async fn carry_out(
-    shared: &Arc<Shared>,
-    protocol: &'static Protocol,
-    action: Action,
+    shared: &Arc<FakeForgeShared>,
+    protocol: &'static ForgeProtocol,
+    action: RouteAction,
     headers: &HeaderMap,
     body: Option<Bytes>,
-    mut call: Call,
-) -> Reply {
+    mut call: ApiCall,
+) -> ApiReply {
     if let Err(refused) = (protocol.enters)(headers) {
         return refused;
     }
     let Some(body) = body else {
-        return (protocol.refused)(Refusal::TooLarge);
+        return (protocol.refused)(CallRefusal::TooLarge);
     };
     let handler = match action {
-        Action::GitRefs => return git_http::refs(shared, headers, &call).await,
-        Action::GitPack => return git_http::pack(shared, headers, &call, body).await,
-        Action::GitPush => return push::pack(shared, headers, call, body).await,
-        Action::GitFile => return Reply::bytes(404, "text/plain", "only the smart protocol is served\n"),
-        Action::Page(handler) | Action::Open(handler) => return handled(shared, handler, call).await,
-        Action::Rest(handler) => Some(handler),
-        Action::Unknown => None,
+        RouteAction::GitRefs => return git_http::refs(shared, headers, &call).await,
+        RouteAction::GitPack => return git_http::pack(shared, headers, &call, body).await,
+        RouteAction::GitPush => return push::pack(shared, headers, call, body).await,
+        RouteAction::GitFile => {
+            return ApiReply::bytes(404, "text/plain", "only the smart protocol is served\n");
+        }
+        RouteAction::Page(handler) | RouteAction::Open(handler) => {
+            return handled(shared, handler, call).await;
+        }
+        RouteAction::Rest(handler) => Some(handler),
+        RouteAction::Unknown => None,
     };
     if call.login.is_empty() {
         let sent = headers.contains_key(header::AUTHORIZATION);
-        return (protocol.refused)(if sent { Refusal::BadLogin } else { Refusal::NoLogin });
+        return (protocol.refused)(if sent { CallRefusal::BadLogin } else { CallRefusal::NoLogin });
     }
     if let Err(refused) = (protocol.may_call)(&call) {
         return refused;
     }
     let Some(handler) = handler else {
         shared.lock().world.violation(format!("no such call: {} {}", call.method, call.path));
-        return (protocol.refused)(Refusal::NoSuchCall);
+        return (protocol.refused)(CallRefusal::NoSuchCall);
     };
     if !body.is_empty() {
         match serde_json::from_slice(&body) {
             Ok(value) => call.body = value,
-            Err(_) => return (protocol.refused)(Refusal::BadJson),
+            Err(_) => return (protocol.refused)(CallRefusal::BadJson),
         }
     }
     let refusal = shared.lock().world.refused_files.iter().find_map(|file| file.answer(&call));
@@ -297,16 +311,16 @@ async fn carry_out(
 }
 
 /// The answer of a handler. It may ask git for a diff, which blocks.
-async fn handled(shared: &Arc<Shared>, handler: Handler, call: Call) -> Reply {
+async fn handled(shared: &Arc<FakeForgeShared>, handler: CallHandler, call: ApiCall) -> ApiReply {
     let shared = Arc::clone(shared);
     tokio::task::spawn_blocking(move || handler(&mut shared.lock(), &call))
         .await
         .map(|reply| reply.unwrap_or_else(|refused| refused))
-        .unwrap_or_else(Reply::failed)
+        .unwrap_or_else(ApiReply::failed)
 }
 
 /// The reply on the wire.
-fn respond(reply: Reply, truncated: bool) -> Response {
+fn respond(reply: ApiReply, truncated: bool) -> Response {
     let (kind, mut bytes) = match reply.body {
         ReplyBody::Empty => (None, Bytes::new()),
         ReplyBody::Json(value) => {
@@ -331,9 +345,9 @@ fn respond(reply: Reply, truncated: bool) -> Response {
 
 /// Puts these headers before a reply's own ones, which win.
 pub(crate) fn with_headers(
-    mut reply: Reply,
+    mut reply: ApiReply,
     general: impl IntoIterator<Item = (&'static str, String)>,
-) -> Reply {
+) -> ApiReply {
     let own = std::mem::take(&mut reply.headers);
     reply.headers = general.into_iter().chain(own).collect();
     reply

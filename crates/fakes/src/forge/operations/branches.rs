@@ -1,32 +1,32 @@
 //! Branches, and the pull requests that move with them.
 
 use crate::forge::error::FakeError;
-use crate::forge::state::event::Change;
-use crate::forge::state::{Repository, World, ref_name};
-use crate::repo::Commit;
+use crate::forge::state::event::PullChange;
+use crate::forge::state::{ForgeInstance, StoredRepository, ref_name};
+use crate::repo::CommitBuilder;
 
-pub(crate) fn tip(repo: &Repository, branch: &str) -> Result<String, FakeError> {
+pub(crate) fn tip(repo: &StoredRepository, branch: &str) -> Result<String, FakeError> {
     let missing = || FakeError::Missing(format!("branch {branch}"));
     repo.git.tip(&ref_name(branch)).map(str::to_owned).ok_or_else(missing)
 }
 
-pub(crate) fn open_from(repo: &Repository, branch: &str) -> Vec<u64> {
+pub(crate) fn open_from(repo: &StoredRepository, branch: &str) -> Vec<u64> {
     repo.pulls.values().filter(|pull| pull.open && pull.head_ref == branch).map(|pull| pull.number).collect()
 }
 
 /// The refs that move with a branch: its own, and those of the open pull requests from it.
-pub(crate) fn refs_of(repo: &Repository, branch: &str) -> Vec<String> {
+pub(crate) fn refs_of(repo: &StoredRepository, branch: &str) -> Vec<String> {
     let pulls = open_from(repo, branch).into_iter().map(|number| repo.flavour.pull_ref(number));
     std::iter::once(ref_name(branch)).chain(pulls).collect()
 }
 
 /// Commits to a branch, and to `refs/pull/{n}/head` of its pull requests.
 pub(crate) fn push(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     branch: &str,
     parent: &str,
-    commit: &Commit,
+    commit: &CommitBuilder,
 ) -> Result<String, FakeError> {
     if let Some((owner, _)) = branch.split_once(':')
         && !repo.forks.contains_key(owner)
@@ -46,8 +46,8 @@ pub(crate) fn push(
 
 /// A branch has moved: so have the pull requests from it and to it.
 pub(crate) fn pushed(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     branch: &str,
     sha: &str,
     by: &str,
@@ -64,7 +64,7 @@ pub(crate) fn pushed(
         }
         let before = std::mem::replace(&mut pull.head, sha.to_owned());
         pull.stale = (stale > 0).then(|| (before.clone(), stale));
-        world.changed(repo, number, by, Change::Pushed { before, after: sha.to_owned() })?;
+        world.changed(repo, number, by, PullChange::Pushed { before, after: sha.to_owned() })?;
     }
     Ok(())
 }

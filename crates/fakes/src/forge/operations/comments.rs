@@ -1,19 +1,19 @@
 //! Comments on code: where they may stand, and how they come there.
 
-use crate::forge::diff::BadPlace;
-use crate::forge::state::notes::Note;
-use crate::forge::state::pulls::{InlineComment, Place, Review, Verdict};
-use crate::forge::state::{Repository, World};
+use crate::forge::diff::PlaceError;
+use crate::forge::state::notes::StoredComment;
+use crate::forge::state::pulls::{FakeReviewVerdict, InlinePlace, StoredInlineComment, StoredReview};
+use crate::forge::state::{ForgeInstance, StoredRepository};
 
 /// The commit that comments are put on, and its merge base with the pull request's base.
-pub(crate) struct Spot {
+pub(crate) struct CommentCommits {
     commit: String,
     merge_base: String,
 }
 
-impl Spot {
+impl CommentCommits {
     /// The named commit, or the head when there is none.
-    pub(crate) fn of(repo: &Repository, number: u64, commit: Option<&str>) -> Result<Self, String> {
+    pub(crate) fn of(repo: &StoredRepository, number: u64, commit: Option<&str>) -> Result<Self, String> {
         let no_commit = || format!("No commit found for SHA: {}", commit.unwrap_or_default());
         let pull = repo.pulls.get(&number).ok_or_else(no_commit)?;
         let sha = commit.unwrap_or(&pull.head);
@@ -22,7 +22,12 @@ impl Spot {
     }
 
     /// GitHub's check of a place against the diff; the answer is the hunk to show.
-    pub(crate) fn check(&self, repo: &mut Repository, number: u64, place: &Place) -> Result<String, String> {
+    pub(crate) fn check(
+        &self,
+        repo: &mut StoredRepository,
+        number: u64,
+        place: &InlinePlace,
+    ) -> Result<String, String> {
         let Some(pull) = repo.pulls.get(&number) else { return Err("the pull request is gone".into()) };
         let diff =
             repo.diffs.of_pull(&repo.git, &pull.base, &self.commit).map_err(|error| error.to_string())?;
@@ -31,9 +36,11 @@ impl Spot {
             None if diff.has(&place.path) => Ok(String::new()),
             None => Err("Path could not be resolved".into()),
             Some(line) => diff.place(&place.path, line, place.start).map_err(|bad| match bad {
-                BadPlace::Path => "Path could not be resolved".to_owned(),
-                BadPlace::Line => format!("{thread} line must be part of the diff"),
-                BadPlace::Start => format!("{thread} start line must be part of the same hunk as the line."),
+                PlaceError::Path => "Path could not be resolved".to_owned(),
+                PlaceError::Line => format!("{thread} line must be part of the diff"),
+                PlaceError::Start => {
+                    format!("{thread} start line must be part of the same hunk as the line.")
+                }
             }),
         }
     }
@@ -44,9 +51,15 @@ impl Spot {
     }
 
     /// A comment here.
-    pub(crate) fn comment(&self, note: Note, review: u64, place: Place, diff_hunk: String) -> InlineComment {
+    pub(crate) fn comment(
+        &self,
+        note: StoredComment,
+        review: u64,
+        place: InlinePlace,
+        diff_hunk: String,
+    ) -> StoredInlineComment {
         let (commit, merge_base) = (self.commit.clone(), self.merge_base.clone());
-        InlineComment {
+        StoredInlineComment {
             note,
             review,
             place,
@@ -61,20 +74,20 @@ impl Spot {
 
 /// Adds a comment on code in a review of its own, as GitHub does; its id.
 pub(crate) fn add_inline(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
     author: &str,
     body: &str,
-    (spot, place, hunk): (&Spot, Place, String),
+    (spot, place, hunk): (&CommentCommits, InlinePlace, String),
 ) -> u64 {
     let note = world.note(author, body);
     let commit = spot.commit.clone();
-    let review = Review {
+    let review = StoredReview {
         id: world.id(),
         author: author.to_owned(),
         body: String::new(),
-        state: Verdict::Commented,
+        state: FakeReviewVerdict::Commented,
         commit,
         created: note.created,
     };
@@ -90,8 +103,8 @@ pub(crate) fn add_inline(
 
 /// Answers in the thread that this comment began; none: it began none.
 pub(crate) fn add_reply(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
     author: &str,
     first: u64,
@@ -99,7 +112,7 @@ pub(crate) fn add_reply(
 ) -> Option<u64> {
     let pull = repo.pulls.get_mut(&number)?;
     let began = pull.comment(first).filter(|comment| comment.in_reply_to.is_none())?.clone();
-    let spot = Spot { commit: began.commit, merge_base: began.merge_base };
+    let spot = CommentCommits { commit: began.commit, merge_base: began.merge_base };
     let id = add_inline(world, repo, number, author, body, (&spot, began.place, began.diff_hunk));
     repo.pulls.get_mut(&number)?.comment(id)?.in_reply_to = Some(first);
     Some(id)

@@ -1,13 +1,13 @@
 //! Issues that are opened, and labels.
 
-use crate::forge::state::issues::{Issue, Labelled};
-use crate::forge::state::pulls::Pull;
-use crate::forge::state::{Repository, World};
+use crate::forge::state::issues::{LabelChange, StoredIssue};
+use crate::forge::state::pulls::StoredPull;
+use crate::forge::state::{ForgeInstance, StoredRepository};
 
 /// Opens an issue; its number.
 pub(crate) fn open(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     author: &str,
     (title, body): (&str, &str),
     labels: Vec<String>,
@@ -15,7 +15,7 @@ pub(crate) fn open(
     world.account(author);
     make_labels(world, repo, &labels);
     let (id, number, now) = (world.id(), repo.next_number(), world.now());
-    let issue = Issue {
+    let issue = StoredIssue {
         id,
         number,
         title: title.to_owned(),
@@ -36,7 +36,7 @@ pub(crate) fn open(
 }
 
 /// Makes the labels that are not there yet.
-pub(crate) fn make_labels(world: &mut World, repo: &mut Repository, names: &[String]) {
+pub(crate) fn make_labels(world: &mut ForgeInstance, repo: &mut StoredRepository, names: &[String]) {
     for name in names {
         if !repo.labels.contains_key(name) {
             repo.labels.insert(name.clone(), world.id());
@@ -45,7 +45,11 @@ pub(crate) fn make_labels(world: &mut World, repo: &mut Repository, names: &[Str
 }
 
 /// Sets a label of a pull request, or takes it away; false: it is so already.
-pub(crate) fn set_label(world: &mut World, pull: &mut Pull, (by, label, on): (&str, &str, bool)) -> bool {
+pub(crate) fn set_label(
+    world: &mut ForgeInstance,
+    pull: &mut StoredPull,
+    (by, label, on): (&str, &str, bool),
+) -> bool {
     if pull.labels.iter().any(|name| name == label) == on {
         return false;
     }
@@ -55,6 +59,6 @@ pub(crate) fn set_label(world: &mut World, pull: &mut Pull, (by, label, on): (&s
         pull.labels.retain(|name| name != label);
     }
     let (id, at) = (world.id(), world.now());
-    pull.labelled.push(Labelled { id, by: by.to_owned(), label: label.to_owned(), on, at });
+    pull.labelled.push(LabelChange { id, by: by.to_owned(), label: label.to_owned(), on, at });
     true
 }

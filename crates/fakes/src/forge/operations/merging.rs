@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::forge::state::Repository;
+use crate::forge::state::StoredRepository;
 use crate::forge::state::merging::MergeState;
-use crate::forge::state::pulls::Pull;
-use crate::repo::GitError;
+use crate::forge::state::pulls::StoredPull;
+use crate::repo::FakeGitError;
 
-impl Repository {
+impl StoredRepository {
     /// The result that a merge would have, without counting as asked.
-    pub(crate) fn merge_state(&self, pull: &Pull) -> MergeState {
+    pub(crate) fn merge_state(&self, pull: &StoredPull) -> MergeState {
         if let Some(told) = pull.around.merge.front() {
             return *told;
         }
@@ -36,7 +36,7 @@ impl Repository {
     }
 
     /// Would its merge conflict with its base?
-    pub(crate) fn conflicts(&self, pull: &Pull) -> Result<bool, GitError> {
+    pub(crate) fn conflicts(&self, pull: &StoredPull) -> Result<bool, FakeGitError> {
         match pull.around.merge.front() {
             Some(told) => Ok(*told == MergeState::Dirty),
             None => Ok(!self.git.conflicting(&pull.base, &pull.head)?.is_empty()),

@@ -2,10 +2,10 @@
 
 use crate::forge::error::FakeError;
 use crate::forge::operations::branches::tip;
-use crate::forge::state::event::Change;
-use crate::forge::state::merging::Around;
-use crate::forge::state::pulls::Pull;
-use crate::forge::state::{DEFAULT_BRANCH, Repository, World};
+use crate::forge::state::event::PullChange;
+use crate::forge::state::merging::MergeConditions;
+use crate::forge::state::pulls::StoredPull;
+use crate::forge::state::{DEFAULT_BRANCH, ForgeInstance, StoredRepository};
 
 /// A pull request to be opened.
 #[derive(Clone, Debug)]
@@ -38,12 +38,16 @@ impl NewPull {
     }
 }
 
-pub(crate) fn there(repo: &mut Repository, number: u64) -> Result<&mut Pull, FakeError> {
+pub(crate) fn there(repo: &mut StoredRepository, number: u64) -> Result<&mut StoredPull, FakeError> {
     repo.pulls.get_mut(&number).ok_or_else(|| FakeError::Missing(format!("pull request {number}")))
 }
 
 /// Opens a pull request; its number.
-pub(crate) fn open(world: &mut World, repo: &mut Repository, new: NewPull) -> Result<u64, FakeError> {
+pub(crate) fn open(
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
+    new: NewPull,
+) -> Result<u64, FakeError> {
     let (head, base) = (tip(repo, &new.head)?, tip(repo, &new.base)?);
     if is_there(repo, &new.head, &new.base) {
         return Err(FakeError::Refused(format!("a pull request already exists for {}", new.head)));
@@ -52,7 +56,7 @@ pub(crate) fn open(world: &mut World, repo: &mut Repository, new: NewPull) -> Re
     let number = repo.next_number();
     repo.git.set_ref(&world.flavour.pull_ref(number), &head)?;
     let now = world.now();
-    let pull = Pull {
+    let pull = StoredPull {
         id: world.id(),
         number,
         title: new.title,
@@ -65,7 +69,7 @@ pub(crate) fn open(world: &mut World, repo: &mut Repository, new: NewPull) -> Re
         draft: new.draft,
         labels: Vec::new(),
         labelled: Vec::new(),
-        around: Around::default(),
+        around: MergeConditions::default(),
         open: true,
         merged_by: None,
         created: now,
@@ -78,18 +82,18 @@ pub(crate) fn open(world: &mut World, repo: &mut Repository, new: NewPull) -> Re
         reviews: Vec::new(),
     };
     repo.pulls.insert(number, pull);
-    world.changed(repo, number, &new.author, Change::Opened)?;
+    world.changed(repo, number, &new.author, PullChange::Opened)?;
     Ok(number)
 }
 
 /// Is there an open pull request between these branches?
-pub(crate) fn is_there(repo: &Repository, head: &str, base: &str) -> bool {
+pub(crate) fn is_there(repo: &StoredRepository, head: &str, base: &str) -> bool {
     repo.pulls.values().any(|pull| pull.open && pull.head_ref == head && pull.base_ref == base)
 }
 
 pub(crate) fn close(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
     merged_by: Option<String>,
 ) -> Result<(), FakeError> {
@@ -100,5 +104,5 @@ pub(crate) fn close(
     }
     let sender = merged_by.clone().unwrap_or_else(|| pull.author.clone());
     (pull.open, pull.closed, pull.merged_by) = (false, Some(now), merged_by);
-    Ok(world.changed(repo, number, &sender, Change::Closed)?)
+    Ok(world.changed(repo, number, &sender, PullChange::Closed)?)
 }

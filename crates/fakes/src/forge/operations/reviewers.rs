@@ -1,18 +1,18 @@
 //! Reviews, reactions, and bots that are woken.
 
-use crate::forge::diff::Side;
-use crate::forge::flavour::Flavour;
-use crate::forge::operations::comments::Spot;
-use crate::forge::state::bots::{Bot, BotReview, Step};
-use crate::forge::state::checks::CheckRun;
-use crate::forge::state::notes::Reaction;
-use crate::forge::state::pulls::{Place, Review, Verdict};
-use crate::forge::state::{Repository, Status, World};
+use crate::forge::diff::FakeDiffSide;
+use crate::forge::flavour::ForgeFlavour;
+use crate::forge::operations::comments::CommentCommits;
+use crate::forge::state::bots::{BotReview, BotStep, FakeBot};
+use crate::forge::state::checks::FakeCheckRun;
+use crate::forge::state::notes::FakeReaction;
+use crate::forge::state::pulls::{FakeReviewVerdict, InlinePlace, StoredReview};
+use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
 /// A comment was made: those bots wake whose trigger it is. An error says what is wrong with a script.
 pub(crate) fn hear(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
     comment: u64,
 ) -> Result<(), String> {
@@ -26,13 +26,13 @@ pub(crate) fn hear(
 
 /// Lets the bots that are meant take their next step.
 pub(crate) fn wake(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
-    meant: impl Fn(&Bot) -> bool,
+    meant: impl Fn(&FakeBot) -> bool,
     comment: Option<u64>,
 ) -> Result<(), String> {
-    let steps: Vec<(Bot, Step)> = repo
+    let steps: Vec<(FakeBot, BotStep)> = repo
         .bots
         .iter_mut()
         .filter(|bot| meant(bot))
@@ -56,8 +56,8 @@ pub(crate) fn wake(
 
 /// Reacts to a comment in a conversation.
 pub(crate) fn react(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
     comment: u64,
     (by, content): (&str, &str),
@@ -67,25 +67,25 @@ pub(crate) fn react(
     let note = repo.notes_mut(number).into_iter().flatten().find(|note| note.id == comment);
     let Some(note) = note else { return };
     if !note.reactions.iter().any(|known| known.by == by && known.content == content) {
-        note.reactions.push(Reaction { id, by: by.to_owned(), content: content.to_owned(), at });
+        note.reactions.push(FakeReaction { id, by: by.to_owned(), content: content.to_owned(), at });
     }
 }
 
 /// Posts a review by `by`, whose comments on lines are by the second name; on the head unless told otherwise. Its id.
 pub(crate) fn post(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     number: u64,
     (by, by_lines): (&str, &str),
     commit: Option<&str>,
     review: &BotReview,
 ) -> Result<u64, String> {
     world.account(by);
-    let spot = Spot::of(repo, number, commit)?;
+    let spot = CommentCommits::of(repo, number, commit)?;
     let (id, created) = (world.id(), world.now());
     let mut comments = Vec::new();
     for (path, line, body) in &review.comments {
-        let place = Place { path: path.clone(), line: Some((Side::Right, *line)), start: None };
+        let place = InlinePlace { path: path.clone(), line: Some((FakeDiffSide::Right, *line)), start: None };
         let hunk = spot.check(repo, number, &place)?;
         comments.push(spot.comment(world.note(by_lines, body), id, place, hunk));
     }
@@ -95,14 +95,14 @@ pub(crate) fn post(
     pull.inline.extend(comments);
     let (author, body, state) = (by.to_owned(), review.body.clone(), review.state);
     let commit = spot.commit().to_owned();
-    let text = (world.flavour != Flavour::GitHub && !body.is_empty()).then(|| body.clone());
+    let text = (world.flavour != ForgeFlavour::GitHub && !body.is_empty()).then(|| body.clone());
     if world.flavour.judges_are_reviewers()
-        && state != Verdict::Commented
+        && state != FakeReviewVerdict::Commented
         && !pull.around.reviewers.contains(&author)
     {
         pull.around.reviewers.push(author.clone());
     }
-    pull.reviews.push(Review { id, author, body, state, commit, created });
+    pull.reviews.push(StoredReview { id, author, body, state, commit, created });
     // Neither Bitbucket has reviews: their text is a comment.
     if let Some(text) = text {
         let note = world.note(by, &text);
@@ -113,18 +113,18 @@ pub(crate) fn post(
 
 /// Makes a check run, at Bitbucket a status; without a conclusion it is still at work.
 pub(crate) fn check(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     sha: &str,
     by: &str,
     (name, conclusion): (&str, Option<String>),
 ) {
     world.account(by);
-    if world.flavour != Flavour::GitHub {
+    if world.flavour != ForgeFlavour::GitHub {
         return status(world, repo, sha, by, (name, conclusion.as_deref()));
     }
     let status = if conclusion.is_some() { "completed" } else { "in_progress" };
-    let run = CheckRun {
+    let run = FakeCheckRun {
         id: world.id(),
         sha: sha.to_owned(),
         name: name.to_owned(),
@@ -143,8 +143,8 @@ pub(crate) fn check(
 
 /// Sets a status in place of a check run, which neither Bitbucket has.
 fn status(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     sha: &str,
     by: &str,
     (name, conclusion): (&str, Option<&str>),
@@ -157,7 +157,7 @@ fn status(
     };
     let (id, created) = (world.id(), world.now());
     repo.statuses.retain(|known| known.sha != sha || known.context != name);
-    repo.statuses.push(Status {
+    repo.statuses.push(CommitStatus {
         id,
         sha: sha.to_owned(),
         state: state.to_owned(),

@@ -8,14 +8,16 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::forge::FakeForge;
 use crate::forge::error::FakeError;
-use crate::forge::state::apps::{GRANTED, Installation, Issued, Pass, Registered, TokenKind};
+use crate::forge::state::apps::{
+    FakeInstallation, FakeTokenScope, GRANTED, IssuedToken, RegisteredApp, TokenKind,
+};
 
 /// Bytes in front of PKCS #1 in a PKCS #8 of 2048 bits.
 const PKCS8_FRAME: usize = 26;
 
 /// A GitHub App, as its owner knows it.
 #[derive(Clone, Debug)]
-pub struct App {
+pub struct FakeApp {
     /// Its number.
     pub id: u64,
     /// Its name in addresses; `{slug}[bot]` is its account.
@@ -26,7 +28,7 @@ pub struct App {
 
 impl FakeForge {
     /// Registers an App.
-    pub fn app(&self, slug: &str) -> Result<App, FakeError> {
+    pub fn app(&self, slug: &str) -> Result<FakeApp, FakeError> {
         let failed = |_| FakeError::Refused("no key could be made for the App".into());
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
@@ -39,18 +41,18 @@ impl FakeForge {
         world.account(&format!("{slug}[bot]"));
         let (id, created) = (world.id(), world.now());
         let public_key = pair.public_key().as_ref().to_vec();
-        world.apps.registered.insert(id, Registered { slug: slug.to_owned(), public_key, created });
-        Ok(App { id, slug: slug.to_owned(), private_key })
+        world.apps.registered.insert(id, RegisteredApp { slug: slug.to_owned(), public_key, created });
+        Ok(FakeApp { id, slug: slug.to_owned(), private_key })
     }
 
     /// Installs it for all repositories of an owner, with what reviews need; the installation's number.
-    pub fn install(&self, app: &App, owner: &str) -> u64 {
+    pub fn install(&self, app: &FakeApp, owner: &str) -> u64 {
         let world = &mut self.shared.lock().world;
         world.account(owner);
         let (id, created) = (world.id(), world.now());
         let permissions = GRANTED.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
         let one =
-            Installation { app: app.id, owner: owner.to_owned(), permissions, suspended: None, created };
+            FakeInstallation { app: app.id, owner: owner.to_owned(), permissions, suspended: None, created };
         world.apps.installations.insert(id, one);
         id
     }
@@ -84,8 +86,8 @@ impl FakeForge {
         let world = &mut self.shared.lock().world;
         world.account(login);
         let permissions = permissions.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
-        let pass = Pass::Installation { kind, owner: owner.to_owned(), only: None, permissions };
-        let issued = Issued { login: login.to_owned(), pass, expires: i64::MAX };
+        let pass = FakeTokenScope::Installation { kind, owner: owner.to_owned(), only: None, permissions };
+        let issued = IssuedToken { login: login.to_owned(), pass, expires: i64::MAX };
         world.apps.issued.insert(token.to_owned(), issued);
     }
 

@@ -1,13 +1,13 @@
 //! Check runs that a person asks for again.
 
 use crate::forge::error::FakeError;
-use crate::forge::people::Repo;
-use crate::forge::state::checks::Again;
-use crate::forge::state::event::Event;
+use crate::forge::people::FakeRepo;
+use crate::forge::state::checks::RerunButton;
+use crate::forge::state::event::FakeForgeEvent;
 
-impl Repo {
+impl FakeRepo {
     /// Asks for a check run, or all of its suite, again, as this person.
-    pub async fn rerun(&self, run: u64, by: &str, again: Again) -> Result<(), FakeError> {
+    pub async fn rerun(&self, run: u64, by: &str, again: RerunButton) -> Result<(), FakeError> {
         let by = by.to_owned();
         self.with(move |world, repo| {
             world.account(&by);
@@ -15,7 +15,7 @@ impl Repo {
             let known = known.ok_or_else(|| FakeError::Missing(format!("check run {run}")))?;
             known.asked = true;
             let run = Box::new(known.clone());
-            Ok(world.tell(repo, &Event::Check { run, again, by })?)
+            Ok(world.tell(repo, &FakeForgeEvent::Check { run, again, by })?)
         })
         .await
     }

@@ -2,8 +2,8 @@
 
 use crate::forge::FakeForge;
 use crate::forge::error::FakeError;
-use crate::forge::people::{Repo, run};
-use crate::forge::state::access::Access;
+use crate::forge::people::{FakeRepo, run};
+use crate::forge::state::access::RepositoryAccess;
 
 impl FakeForge {
     /// Lets the primary rate limit be this, from now on and really: what is above it in an hour of the forge's
@@ -28,7 +28,7 @@ impl FakeForge {
     }
 }
 
-impl Repo {
+impl FakeRepo {
     /// Gives the repository another name, or another owner too; the old name redirects until somebody takes it.
     pub async fn rename(&self, owner: &str, name: &str) -> Result<Self, FakeError> {
         let new = self.called(owner, name);
@@ -63,7 +63,7 @@ impl Repo {
     }
 
     /// Changes how it answers.
-    pub async fn set_access(&self, access: Access) -> Result<(), FakeError> {
+    pub async fn set_access(&self, access: RepositoryAccess) -> Result<(), FakeError> {
         self.with(move |_, repo| {
             repo.access = access;
             Ok(())

@@ -3,12 +3,12 @@
 use crate::forge::error::FakeError;
 use crate::forge::operations::issues::{make_labels, open, set_label};
 use crate::forge::operations::pulls::there;
-use crate::forge::people::Repo;
-use crate::forge::state::event::Change;
-use crate::forge::state::issues::Issue;
+use crate::forge::people::FakeRepo;
+use crate::forge::state::event::PullChange;
+use crate::forge::state::issues::StoredIssue;
 use crate::forge::view::{IssueView, issue_view};
 
-impl Repo {
+impl FakeRepo {
     /// Opens an issue as a person; its number.
     pub async fn open_issue(
         &self,
@@ -29,7 +29,7 @@ impl Repo {
             world.account(&by);
             make_labels(world, repo, std::slice::from_ref(&label));
             if set_label(world, there(repo, number)?, (&by, &label, on)) {
-                world.changed(repo, number, &by, Change::Labelled { label, on })?;
+                world.changed(repo, number, &by, PullChange::Labelled { label, on })?;
             }
             Ok(())
         })
@@ -84,7 +84,7 @@ impl Repo {
     async fn with_issue(
         &self,
         number: u64,
-        change: impl FnOnce(i64, &mut Issue) + Send + 'static,
+        change: impl FnOnce(i64, &mut StoredIssue) + Send + 'static,
     ) -> Result<(), FakeError> {
         self.with(move |world, repo| {
             let missing = || FakeError::Missing(format!("issue {number}"));

@@ -3,36 +3,36 @@
 use std::collections::BTreeMap;
 
 use crate::forge::error::FakeError;
-use crate::forge::people::Repo;
-use crate::forge::state::Status;
-use crate::forge::state::bots::Bot;
-use crate::forge::state::checks::CheckRun;
-use crate::forge::state::issues::Issue;
-use crate::forge::state::pulls::Pull;
-use crate::forge::state::reports::Report;
+use crate::forge::people::FakeRepo;
+use crate::forge::state::CommitStatus;
+use crate::forge::state::bots::FakeBot;
+use crate::forge::state::checks::FakeCheckRun;
+use crate::forge::state::issues::StoredIssue;
+use crate::forge::state::pulls::StoredPull;
+use crate::forge::state::reports::CommitReport;
 
 /// Branches, pull requests with all that was said on them, issues, labels, statuses, check runs and what bots have
 /// still to say.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct FakeRepoSnapshot {
     refs: BTreeMap<String, String>,
-    pulls: BTreeMap<u64, Pull>,
-    issues: BTreeMap<u64, Issue>,
+    pulls: BTreeMap<u64, StoredPull>,
+    issues: BTreeMap<u64, StoredIssue>,
     labels: BTreeMap<String, u64>,
-    statuses: Vec<Status>,
-    checks: Vec<CheckRun>,
-    reports: Vec<Report>,
-    bots: Vec<Bot>,
+    statuses: Vec<CommitStatus>,
+    checks: Vec<FakeCheckRun>,
+    reports: Vec<CommitReport>,
+    bots: Vec<FakeBot>,
 }
 
-impl Repo {
+impl FakeRepo {
     /// What the repository holds now.
     ///
     /// # Errors
     /// There is no such repository.
-    pub async fn keep(&self) -> Result<Kept, FakeError> {
+    pub async fn keep(&self) -> Result<FakeRepoSnapshot, FakeError> {
         self.with(|_, repo| {
-            Ok(Kept {
+            Ok(FakeRepoSnapshot {
                 refs: repo.git.refs("").map(|(name, sha)| (name.to_owned(), sha.to_owned())).collect(),
                 pulls: repo.pulls.clone(),
                 issues: repo.issues.clone(),
@@ -51,7 +51,7 @@ impl Repo {
     ///
     /// # Errors
     /// There is no such repository, or it cannot write its branches.
-    pub async fn put_back(&self, kept: &Kept) -> Result<(), FakeError> {
+    pub async fn put_back(&self, kept: &FakeRepoSnapshot) -> Result<(), FakeError> {
         let kept = kept.clone();
         self.with(move |_, repo| {
             let now: Vec<String> = repo.git.refs("").map(|(name, _)| name.to_owned()).collect();

@@ -2,11 +2,11 @@
 
 use crate::forge::error::FakeError;
 use crate::forge::operations::pulls::there;
-use crate::forge::people::Repo;
-use crate::forge::state::Status;
-use crate::forge::state::merging::{Decision, MergeState};
+use crate::forge::people::FakeRepo;
+use crate::forge::state::CommitStatus;
+use crate::forge::state::merging::{MergeState, ReviewDecision};
 
-impl Repo {
+impl FakeRepo {
     /// Says what a pull request's merge would be: one for each time that GraphQL is asked, the last for ever. None: as
     /// things are.
     pub async fn set_merge(&self, number: u64, states: &[MergeState]) -> Result<(), FakeError> {
@@ -19,7 +19,7 @@ impl Repo {
     }
 
     /// Says what reviews decide.
-    pub async fn decide(&self, number: u64, decision: Option<Decision>) -> Result<(), FakeError> {
+    pub async fn decide(&self, number: u64, decision: Option<ReviewDecision>) -> Result<(), FakeError> {
         self.with(move |_, repo| {
             there(repo, number)?.around.decision = decision;
             Ok(())
@@ -45,7 +45,7 @@ impl Repo {
             let (description, target_url) = (None, None);
             let creator = by;
             let (name, refname, parent) = (None, None, None);
-            let status = Status {
+            let status = CommitStatus {
                 id,
                 sha,
                 state,

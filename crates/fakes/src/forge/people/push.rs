@@ -1,9 +1,9 @@
 //! Rules for pushes, as a test sets them.
 
 use crate::forge::error::FakeError;
-use crate::forge::people::Repo;
+use crate::forge::people::FakeRepo;
 
-impl Repo {
+impl FakeRepo {
     /// Protects a branch: nobody may push to it. The default branch is protected always.
     pub async fn protect(&self, branch: &str) -> Result<(), FakeError> {
         let branch = branch.to_owned();

@@ -3,13 +3,13 @@
 use crate::forge::error::FakeError;
 use crate::forge::operations::pulls::there;
 use crate::forge::operations::reviewers::{check, post, react};
-use crate::forge::people::Repo;
-use crate::forge::state::bots::{Bot, BotReview};
-use crate::forge::state::pulls::Verdict;
+use crate::forge::people::FakeRepo;
+use crate::forge::state::bots::{BotReview, FakeBot};
+use crate::forge::state::pulls::FakeReviewVerdict;
 
-impl Repo {
+impl FakeRepo {
     /// Lets this bot review here.
-    pub async fn add_bot(&self, bot: Bot) -> Result<(), FakeError> {
+    pub async fn add_bot(&self, bot: FakeBot) -> Result<(), FakeError> {
         self.with(move |world, repo| {
             world.account(&bot.login);
             repo.bots.push(bot);
@@ -67,7 +67,7 @@ impl Repo {
         &self,
         number: u64,
         author: &str,
-        state: Verdict,
+        state: FakeReviewVerdict,
         body: &str,
     ) -> Result<(), FakeError> {
         let review = BotReview { state, body: body.to_owned(), comments: Vec::new() };

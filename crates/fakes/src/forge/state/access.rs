@@ -2,7 +2,7 @@
 
 /// The ways in which a repository answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Access {
+pub enum RepositoryAccess {
     /// As usual.
     #[default]
     Open,

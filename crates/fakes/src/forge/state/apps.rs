@@ -14,17 +14,17 @@ pub(crate) const GRANTED: &[(&str, &str)] = &[
 
 /// All apps, what they are installed for, and the tokens that are out.
 #[derive(Debug, Default)]
-pub(crate) struct Apps {
-    pub(crate) registered: BTreeMap<u64, Registered>,
-    pub(crate) installations: BTreeMap<u64, Installation>,
-    pub(crate) issued: BTreeMap<String, Issued>,
+pub(crate) struct AppRegistry {
+    pub(crate) registered: BTreeMap<u64, RegisteredApp>,
+    pub(crate) installations: BTreeMap<u64, FakeInstallation>,
+    pub(crate) issued: BTreeMap<String, IssuedToken>,
     /// Tokens that were ever given out.
     pub(crate) tokens: u64,
 }
 
 /// An App.
 #[derive(Debug)]
-pub(crate) struct Registered {
+pub(crate) struct RegisteredApp {
     pub(crate) slug: String,
     pub(crate) public_key: Vec<u8>,
     pub(crate) created: i64,
@@ -32,7 +32,7 @@ pub(crate) struct Registered {
 
 /// An App for the repositories of an owner.
 #[derive(Debug)]
-pub(crate) struct Installation {
+pub(crate) struct FakeInstallation {
     pub(crate) app: u64,
     pub(crate) owner: String,
     pub(crate) permissions: BTreeMap<String, String>,
@@ -42,15 +42,15 @@ pub(crate) struct Installation {
 
 /// A token that was given out.
 #[derive(Clone, Debug)]
-pub(crate) struct Issued {
+pub(crate) struct IssuedToken {
     pub(crate) login: String,
-    pub(crate) pass: Pass,
+    pub(crate) pass: FakeTokenScope,
     pub(crate) expires: i64,
 }
 
 /// The scope of a token.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Pass {
+pub(crate) enum FakeTokenScope {
     /// Everything that its account may.
     #[default]
     Account,
@@ -86,7 +86,7 @@ pub enum TokenKind {
     HttpAccessToken,
 }
 
-impl Pass {
+impl FakeTokenScope {
     /// Is it a person's, or the one of a bot that is used as one?
     pub(crate) fn is_account(&self) -> bool {
         matches!(self, Self::Account)

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use crate::forge::state::pulls::Verdict;
+use crate::forge::state::pulls::FakeReviewVerdict;
 
 /// A bot that reviews when it is asked.
 #[derive(Clone, Debug, Default)]
-pub struct Bot {
+pub struct FakeBot {
     /// Its account, `…[bot]`.
     pub login: String,
     /// The author of its comments on lines, where that is another one, as Copilot's is. Asking this name for a review is
@@ -15,12 +15,12 @@ pub struct Bot {
     /// The whole text of a comment that wakes it. Nothing else in the comment.
     pub trigger: Option<String>,
     /// Its acts, one each time that it is woken; then none.
-    pub steps: VecDeque<Step>,
+    pub steps: VecDeque<BotStep>,
 }
 
 /// The acts of a bot once it is woken. Empty: it stays silent.
 #[derive(Clone, Debug, Default)]
-pub struct Step {
+pub struct BotStep {
     /// It looks at the comment that woke it: the reaction `eyes`.
     pub eyes: bool,
     /// It reviews the head.
@@ -33,7 +33,7 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub struct BotReview {
     /// Its text.
-    pub state: Verdict,
+    pub state: FakeReviewVerdict,
     /// Its text.
     pub body: String,
     /// Its comments: file, line at the head, text.

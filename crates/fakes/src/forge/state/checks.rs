@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// A check run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CheckRun {
+pub struct FakeCheckRun {
     /// Its id.
     pub id: u64,
     /// The commit.
@@ -33,7 +33,7 @@ pub struct CheckRun {
 
 /// The one of GitHub's buttons that is pressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Again {
+pub enum RerunButton {
     /// "Re-run" of one check.
     Run,
     /// "Re-run all checks" of its App on the commit.

@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 
-use crate::forge::flavour::Flavour;
+use crate::forge::flavour::ForgeFlavour;
 
 /// Deliveries that wait to be sent; the oldest is forgotten for one more.
 pub const MAX_QUEUED: usize = 10_000;
 
 /// Where deliveries go.
 #[derive(Clone, Debug)]
-pub struct Hook {
+pub struct DeliveryHook {
     /// The address to post to.
     pub url: String,
     /// The key they are signed with.
@@ -20,9 +20,9 @@ pub struct Hook {
 
 /// One event as it goes over the wire. Sending it again is a redelivery: the same id and the same bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Delivery {
+pub struct FakeDelivery {
     /// The kind of forge that sends it, and with it the names of its headers.
-    pub flavour: Flavour,
+    pub flavour: ForgeFlavour,
     /// `X-GitHub-Delivery`, `X-Request-UUID` or `X-Request-Id`: names the event.
     pub id: String,
     /// `X-GitHub-Event` or `X-Event-Key`.
@@ -42,13 +42,13 @@ const LEFT_OUT: (i64, i64) = (10, 36_000);
 
 /// What a Data Center remembers of the deliveries of its hook.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Breaker {
+pub(crate) struct HookBreaker {
     failures: u32,
     /// The time until which nothing is sent, seconds since 1970.
     until: i64,
 }
 
-impl Breaker {
+impl HookBreaker {
     /// Is the hook left out at this time?
     pub(crate) fn leaves_out(&self, now: i64) -> bool {
         now < self.until
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_breaker_opens_after_five_failures_and_waits_longer_each_time() {
-        let mut breaker = Breaker::default();
+        let mut breaker = HookBreaker::default();
         for _ in 0..4 {
             breaker.note(false, 100);
         }

@@ -1,12 +1,12 @@
 //! Events that webhooks are told of, as data: each forge has its own form for them.
 
-use crate::forge::state::checks::{Again, CheckRun};
+use crate::forge::state::checks::{FakeCheckRun, RerunButton};
 
 /// Something that is told.
 #[derive(Clone, Debug)]
-pub(crate) enum Event {
+pub(crate) enum FakeForgeEvent {
     /// A pull request was changed by somebody.
-    Pull { number: u64, change: Change, by: String },
+    Pull { number: u64, change: PullChange, by: String },
     /// A comment in the conversation of a pull request or an issue was made, or edited, by its author.
     Comment { number: u64, id: u64, is_edit: bool },
     /// The same of a comment on the diff.
@@ -14,12 +14,12 @@ pub(crate) enum Event {
     /// The thread that a comment on the diff began was resolved, or opened again.
     Thread { number: u64, id: u64, resolved: bool, by: String },
     /// Somebody asks for a check run, or its suite, once more.
-    Check { run: Box<CheckRun>, again: Again, by: String },
+    Check { run: Box<FakeCheckRun>, again: RerunButton, by: String },
 }
 
 /// A change of a pull request.
 #[derive(Clone, Debug)]
-pub(crate) enum Change {
+pub(crate) enum PullChange {
     Opened,
     Closed,
     Reopened,

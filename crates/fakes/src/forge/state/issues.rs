@@ -1,10 +1,10 @@
 //! Issues and labels.
 
-use crate::forge::state::notes::Note;
+use crate::forge::state::notes::StoredComment;
 
 /// An issue.
 #[derive(Clone, Debug)]
-pub(crate) struct Issue {
+pub(crate) struct StoredIssue {
     pub(crate) id: u64,
     pub(crate) number: u64,
     pub(crate) title: String,
@@ -17,14 +17,14 @@ pub(crate) struct Issue {
     pub(crate) created: i64,
     pub(crate) updated: i64,
     pub(crate) closed: Option<(i64, String)>,
-    pub(crate) notes: Vec<Note>,
+    pub(crate) notes: Vec<StoredComment>,
     /// Lists that do not show it yet.
     pub(crate) hidden_for: u32,
 }
 
 /// A label that somebody set, or took away.
 #[derive(Clone, Debug)]
-pub(crate) struct Labelled {
+pub(crate) struct LabelChange {
     pub(crate) id: u64,
     pub(crate) by: String,
     pub(crate) label: String,

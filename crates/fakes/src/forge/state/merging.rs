@@ -25,7 +25,7 @@ pub enum MergeState {
 
 /// The decision on reviews by the rules of a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Decision {
+pub enum ReviewDecision {
     /// One is missing.
     ReviewRequired,
     /// It may be merged.
@@ -36,14 +36,14 @@ pub enum Decision {
 
 /// The circumstances of a pull request's merge.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Around {
+pub(crate) struct MergeConditions {
     /// Who is asked to review and has not yet.
     pub(crate) requested: Vec<String>,
     /// Those whose review is wanted, whether they have reviewed or not; at Bitbucket alone.
     pub(crate) reviewers: Vec<String>,
     /// The results that its merge would have: one for each time that it is asked, the last for ever. Empty: as things are.
     pub(crate) merge: VecDeque<MergeState>,
-    pub(crate) decision: Option<Decision>,
+    pub(crate) decision: Option<ReviewDecision>,
     /// May those who may write to the repository push to a fork's branch?
     pub(crate) modifiable: bool,
 }

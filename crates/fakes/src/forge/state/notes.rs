@@ -2,7 +2,7 @@
 
 /// The fields of every comment.
 #[derive(Clone, Debug)]
-pub(crate) struct Note {
+pub(crate) struct StoredComment {
     pub(crate) id: u64,
     pub(crate) author: String,
     pub(crate) body: String,
@@ -17,10 +17,10 @@ pub(crate) struct Note {
     pub(crate) version: u64,
     /// Who resolved the thread that it began in the conversation, at Data Center. Threads on code have theirs.
     pub(crate) resolved_by: Option<String>,
-    pub(crate) reactions: Vec<Reaction>,
+    pub(crate) reactions: Vec<FakeReaction>,
 }
 
-impl Note {
+impl StoredComment {
     /// Gives it another text.
     pub(crate) fn rewrite(&mut self, body: &str, now: i64) {
         (self.body, self.updated) = (body.to_owned(), now);
@@ -30,7 +30,7 @@ impl Note {
 
 /// A reaction to a comment.
 #[derive(Clone, Debug)]
-pub(crate) struct Reaction {
+pub(crate) struct FakeReaction {
     pub(crate) id: u64,
     pub(crate) by: String,
     pub(crate) content: String,
@@ -38,7 +38,7 @@ pub(crate) struct Reaction {
 }
 
 /// The comments a list call shows: those that are there and old enough. The call counts for the others.
-pub(crate) fn visible<'a>(notes: impl Iterator<Item = &'a mut Note>) -> Vec<u64> {
+pub(crate) fn visible<'a>(notes: impl Iterator<Item = &'a mut StoredComment>) -> Vec<u64> {
     let mut shown = Vec::new();
     for note in notes.filter(|note| !note.deleted) {
         if note.hidden_for > 0 {

@@ -1,13 +1,13 @@
 //! Pull requests, with the comments and reviews that they have.
 
-use crate::forge::diff::Side;
-use crate::forge::state::issues::Labelled;
-use crate::forge::state::merging::Around;
-use crate::forge::state::notes::Note;
+use crate::forge::diff::FakeDiffSide;
+use crate::forge::state::issues::LabelChange;
+use crate::forge::state::merging::MergeConditions;
+use crate::forge::state::notes::StoredComment;
 
 /// A pull request.
 #[derive(Clone, Debug)]
-pub(crate) struct Pull {
+pub(crate) struct StoredPull {
     pub(crate) id: u64,
     pub(crate) number: u64,
     pub(crate) title: String,
@@ -20,8 +20,8 @@ pub(crate) struct Pull {
     pub(crate) base: String,
     pub(crate) draft: bool,
     pub(crate) labels: Vec<String>,
-    pub(crate) labelled: Vec<Labelled>,
-    pub(crate) around: Around,
+    pub(crate) labelled: Vec<LabelChange>,
+    pub(crate) around: MergeConditions,
     pub(crate) open: bool,
     pub(crate) merged_by: Option<String>,
     pub(crate) created: i64,
@@ -32,17 +32,17 @@ pub(crate) struct Pull {
     /// The head that reads still show, and how many of them.
     pub(crate) stale: Option<(String, u32)>,
     /// On the pull request itself.
-    pub(crate) summary: Vec<Note>,
-    pub(crate) inline: Vec<InlineComment>,
-    pub(crate) reviews: Vec<Review>,
+    pub(crate) summary: Vec<StoredComment>,
+    pub(crate) inline: Vec<StoredInlineComment>,
+    pub(crate) reviews: Vec<StoredReview>,
 }
 
 /// A comment on code.
 #[derive(Clone, Debug)]
-pub(crate) struct InlineComment {
-    pub(crate) note: Note,
+pub(crate) struct StoredInlineComment {
+    pub(crate) note: StoredComment,
     pub(crate) review: u64,
-    pub(crate) place: Place,
+    pub(crate) place: InlinePlace,
     /// The commit it was made on, and the merge base then.
     pub(crate) commit: String,
     pub(crate) merge_base: String,
@@ -54,29 +54,29 @@ pub(crate) struct InlineComment {
 
 /// Where an inline comment was put.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct InlinePlace {
     /// The file.
     pub path: String,
     /// The side and the last line; none for a comment on the file.
-    pub line: Option<(Side, u32)>,
+    pub line: Option<(FakeDiffSide, u32)>,
     /// The side and the first line, if there are several.
-    pub start: Option<(Side, u32)>,
+    pub start: Option<(FakeDiffSide, u32)>,
 }
 
 /// A review.
 #[derive(Clone, Debug)]
-pub(crate) struct Review {
+pub(crate) struct StoredReview {
     pub(crate) id: u64,
     pub(crate) author: String,
     pub(crate) body: String,
-    pub(crate) state: Verdict,
+    pub(crate) state: FakeReviewVerdict,
     pub(crate) commit: String,
     pub(crate) created: i64,
 }
 
 /// The verdict of a review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum FakeReviewVerdict {
     /// Nothing about merging.
     Commented,
     /// It may be merged.
@@ -86,9 +86,9 @@ pub enum Verdict {
 }
 
 /// Where the lines of a comment are now: last and first. None: outdated, or on no line.
-pub(crate) type Lines = Option<(u32, Option<u32>)>;
+pub(crate) type CurrentLines = Option<(u32, Option<u32>)>;
 
-impl Pull {
+impl StoredPull {
     /// The head to show to a read, which counts as one.
     pub(crate) fn read_head(&mut self) -> String {
         match self.stale.take() {
@@ -101,7 +101,7 @@ impl Pull {
     }
 
     /// An inline comment that is there.
-    pub(crate) fn comment(&mut self, id: u64) -> Option<&mut InlineComment> {
+    pub(crate) fn comment(&mut self, id: u64) -> Option<&mut StoredInlineComment> {
         self.inline.iter_mut().find(|comment| comment.note.id == id && !comment.note.deleted)
     }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// A report on a commit.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Report {
+pub struct CommitReport {
     /// Its number.
     pub id: u64,
     /// The commit, 40 digits.
@@ -14,7 +14,7 @@ pub struct Report {
     /// What was sent: `title`, `details`, `result`, …
     pub fields: Value,
     /// The annotations, as they were sent, oldest first.
-    pub annotations: Vec<Annotation>,
+    pub annotations: Vec<ReportAnnotation>,
     /// Who made it.
     pub creator: String,
     /// When it was made, seconds since 1970.
@@ -25,7 +25,7 @@ pub struct Report {
 
 /// An annotation of a report.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Annotation {
+pub struct ReportAnnotation {
     /// Its number.
     pub id: u64,
     /// What was sent.

@@ -8,25 +8,25 @@ use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::port::Clock;
 
 use super::*;
-use crate::forge::{App, TokenKind};
+use crate::forge::{FakeApp, TokenKind};
 
 #[derive(Clone)]
 struct Hand(Arc<AtomicI64>);
 
 impl Clock for Hand {
-    fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::SeqCst) * 1000)
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::SeqCst) * 1000)
     }
 }
 
 const NOW: i64 = 1_795_161_600;
 
 /// Signs these claims.
-pub(super) fn login(app: &App, algorithm: &str, claims: &Value) -> String {
+pub(super) fn login(app: &FakeApp, algorithm: &str, claims: &Value) -> String {
     let text: String = app.private_key.lines().filter(|line| !line.starts_with('-')).collect();
     let key = KeyPair::from_der(&BASE64_STANDARD.decode(text).unwrap()).unwrap();
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
@@ -36,7 +36,7 @@ pub(super) fn login(app: &App, algorithm: &str, claims: &Value) -> String {
     format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
-fn valid(app: &App) -> String {
+fn valid(app: &FakeApp) -> String {
     login(app, "RS256", &json!({"iss": app.id.to_string(), "iat": NOW - 60, "exp": NOW + 540}))
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn ask(
 #[tokio::test]
 async fn only_a_login_that_the_app_signed_and_that_is_valid_now_is_the_apps() {
     let clock = Hand(Arc::new(AtomicI64::new(NOW)));
-    let options = Options { clock: Arc::new(clock.clone()), ..Options::default() };
+    let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
     let forge = FakeForge::start(options).await.unwrap();
     let (app, other) = (forge.app("truing").unwrap(), forge.app("other").unwrap());
     let claims = |from: i64, to: i64| json!({"iss": app.id, "iat": NOW + from, "exp": NOW + to});
@@ -88,13 +88,13 @@ async fn only_a_login_that_the_app_signed_and_that_is_valid_now_is_the_apps() {
 #[tokio::test]
 async fn a_token_is_for_its_repositories_its_permissions_and_an_hour() {
     let clock = Hand(Arc::new(AtomicI64::new(NOW)));
-    let options = Options { clock: Arc::new(clock.clone()), ..Options::default() };
+    let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
     let forge = FakeForge::start(options).await.unwrap();
     let app = forge.app("truing").unwrap();
     let mut repos = Vec::new();
     for (owner, name) in [("acme", "shop"), ("acme", "other"), ("mega", "store")] {
-        let repo = forge.create_repository(owner, name, Commit::new("First")).await.unwrap();
-        repo.push("feature", Commit::new("Change").write("a", "b")).await.unwrap();
+        let repo = forge.create_repository(owner, name, CommitBuilder::new("First")).await.unwrap();
+        repo.push("feature", CommitBuilder::new("Change").write("a", "b")).await.unwrap();
         repo.open(NewPull::of("feature")).await.unwrap();
         repos.push(repo);
     }
@@ -151,9 +151,9 @@ async fn a_token_is_for_its_repositories_its_permissions_and_an_hour() {
 
 #[tokio::test]
 async fn whoever_may_not_is_refused_in_githubs_words_for_his_kind_of_token() {
-    let forge = FakeForge::start(Options::default()).await.unwrap();
-    let repo = forge.create_repository("acme", "shop", Commit::new("First")).await.unwrap();
-    repo.push("feature", Commit::new("Change").write("a", "b")).await.unwrap();
+    let forge = FakeForge::start(FakeForgeOptions::default()).await.unwrap();
+    let repo = forge.create_repository("acme", "shop", CommitBuilder::new("First")).await.unwrap();
+    repo.push("feature", CommitBuilder::new("Change").write("a", "b")).await.unwrap();
     repo.open(NewPull::of("feature")).await.unwrap();
     let held = [("contents", "read"), ("metadata", "read"), ("pull_requests", "write")];
     let query =

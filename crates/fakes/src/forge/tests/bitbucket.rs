@@ -14,21 +14,23 @@ use std::sync::{Arc, LazyLock};
 
 use reqwest::Response;
 use serde_json::Value;
-use truing_contract::{Contract, Part};
+use truing_contract::{ExchangePart, ForgeContract};
 
-use crate::forge::{Exchange, FakeForge, Flavour, NewPull, Options, Repo, Witness};
-use crate::repo::Commit;
+use crate::forge::{
+    ApiExchange, ExchangeObserver, FakeForge, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull,
+};
+use crate::repo::CommitBuilder;
 
 pub(super) const TOKEN: &str = "bb_reviewer";
 /// The account that calls.
 pub(super) const REVIEWER: &str = "truing";
 
-static CLOUD: LazyLock<Option<Contract>> =
-    LazyLock::new(|| told("Cloud", Contract::bitbucket_cloud().unwrap()));
-static DATA_CENTER: LazyLock<Option<Contract>> =
-    LazyLock::new(|| told("Data Center", Contract::bitbucket_data_center().unwrap()));
+static CLOUD: LazyLock<Option<ForgeContract>> =
+    LazyLock::new(|| told("Cloud", ForgeContract::bitbucket_cloud().unwrap()));
+static DATA_CENTER: LazyLock<Option<ForgeContract>> =
+    LazyLock::new(|| told("Data Center", ForgeContract::bitbucket_data_center().unwrap()));
 
-fn told(name: &str, contract: Option<Contract>) -> Option<Contract> {
+fn told(name: &str, contract: Option<ForgeContract>) -> Option<ForgeContract> {
     if contract.is_none() {
         println!("not compared with what Atlassian publishes of {name}: ../shared/data/openapi is not there");
     }
@@ -37,19 +39,19 @@ fn told(name: &str, contract: Option<Contract>) -> Option<Contract> {
 
 /// Compares every exchange with what Atlassian publishes. What is refused is wrong on purpose: then only the answer's JSON
 /// counts.
-struct Published(Flavour);
+struct Published(ForgeFlavour);
 
-impl Witness for Published {
-    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
-        let Exchange { method, target, request, answer } = *exchange;
-        let contract = if self.0 == Flavour::Cloud { &*CLOUD } else { &*DATA_CENTER };
+impl ExchangeObserver for Published {
+    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
+        let ApiExchange { method, target, request, answer } = *exchange;
+        let contract = if self.0 == ForgeFlavour::Cloud { &*CLOUD } else { &*DATA_CENTER };
         let Some(contract) = contract else { return Vec::new() };
-        let found = contract.check(&truing_contract::Exchange { method, target, request, answer });
+        let found = contract.check(&truing_contract::WireExchange { method, target, request, answer });
         let json = answer.and_then(|(_, json)| json);
         let refused = answer.is_some_and(|(status, _)| status >= 300);
-        let counts = |part: Part| match part {
-            Part::Request | Part::Status(_) => !refused,
-            Part::Answer(_) => !refused || json.is_some(),
+        let counts = |part: ExchangePart| match part {
+            ExchangePart::Request | ExchangePart::Status(_) => !refused,
+            ExchangePart::Answer(_) => !refused || json.is_some(),
         };
         found
             .into_iter()
@@ -63,7 +65,7 @@ impl Witness for Published {
 /// line 30 is new. The caller may write.
 pub(super) struct Site {
     pub(super) forge: FakeForge,
-    pub(super) shop: Repo,
+    pub(super) shop: FakeRepo,
     pub(super) client: reqwest::Client,
     /// The address of the repository's calls.
     pub(super) api: String,
@@ -78,33 +80,35 @@ impl Drop for Site {
 }
 
 impl Site {
-    pub(super) async fn new(flavour: Flavour) -> Self {
-        let options = Options { witness: Some(Arc::new(Published(flavour))), ..Options::default() };
+    pub(super) async fn new(flavour: ForgeFlavour) -> Self {
+        let options =
+            FakeForgeOptions { witness: Some(Arc::new(Published(flavour))), ..FakeForgeOptions::default() };
         let forge = FakeForge::start_as(flavour, options).await.unwrap();
         forge.token(TOKEN, REVIEWER);
         let mut lines = super::numbered(40);
-        let first = Commit::new("First").write("src/a.py", lines.join("\n")).write("README.md", "# Shop\n");
+        let first =
+            CommitBuilder::new("First").write("src/a.py", lines.join("\n")).write("README.md", "# Shop\n");
         let shop = forge.create_repository("acme", "shop", first).await.unwrap();
         shop.permit(REVIEWER, "write").await.unwrap();
         lines[9] = "changed".into();
         lines.insert(29, "new".into());
-        shop.push("feature", Commit::new("Change").write("src/a.py", lines.join("\n"))).await.unwrap();
+        shop.push("feature", CommitBuilder::new("Change").write("src/a.py", lines.join("\n"))).await.unwrap();
         assert_eq!(shop.open(NewPull::of("feature")).await.unwrap(), 1);
         forge.pending();
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         let api = match flavour {
-            Flavour::DataCenter => "/rest/api/latest/projects/acme/repos/shop",
-            Flavour::Cloud | Flavour::GitHub => "/2.0/repositories/acme/shop",
+            ForgeFlavour::DataCenter => "/rest/api/latest/projects/acme/repos/shop",
+            ForgeFlavour::Cloud | ForgeFlavour::GitHub => "/2.0/repositories/acme/shop",
         };
         Self { forge, shop, client: client.build().unwrap(), api: api.to_owned() }
     }
 
     pub(super) async fn both() -> [Self; 2] {
-        [Self::new(Flavour::Cloud).await, Self::new(Flavour::DataCenter).await]
+        [Self::new(ForgeFlavour::Cloud).await, Self::new(ForgeFlavour::DataCenter).await]
     }
 
     pub(super) fn is_cloud(&self) -> bool {
-        self.forge.flavour() == Flavour::Cloud
+        self.forge.flavour() == ForgeFlavour::Cloud
     }
 
     /// The address of pull request 1.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde_json::{Value, json};
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::port::Clock;
 
 use super::*;
-use crate::forge::Access;
+use crate::forge::RepositoryAccess;
 
 #[tokio::test]
 async fn a_renamed_repository_redirects_until_somebody_takes_its_name() {
@@ -23,7 +23,7 @@ async fn a_renamed_repository_redirects_until_somebody_takes_its_name() {
     assert_eq!((status, body["full_name"].as_str()), (200, Some("mega/store")));
     assert_eq!(stage.get("/repos/mega/store/pulls/1").await["base"]["repo"]["id"], id);
 
-    let other = stage.forge.create_repository("acme", "shop", Commit::new("New")).await.unwrap();
+    let other = stage.forge.create_repository("acme", "shop", CommitBuilder::new("New")).await.unwrap();
     assert_ne!(other.id().await.unwrap(), id);
     assert_eq!(stage.get(PULLS).await, json!([]), "the name is the new one's");
     store.delete().await.unwrap();
@@ -34,10 +34,10 @@ async fn a_renamed_repository_redirects_until_somebody_takes_its_name() {
 async fn a_repository_may_be_read_only_forbidden_or_blocked() {
     let stage = Stage::new().await;
     for (access, read, write) in [
-        (Access::Archived, 200, 403),
-        (Access::Forbidden, 403, 403),
-        (Access::Blocked, 451, 451),
-        (Access::Open, 200, 201),
+        (RepositoryAccess::Archived, 200, 403),
+        (RepositoryAccess::Forbidden, 403, 403),
+        (RepositoryAccess::Blocked, 451, 451),
+        (RepositoryAccess::Open, 200, 201),
     ] {
         stage.shop.set_access(access).await.unwrap();
         assert_eq!(stage.ask("GET", PULLS, Value::Null).await.0, read, "{access:?}");
@@ -50,7 +50,7 @@ async fn a_repository_may_be_read_only_forbidden_or_blocked() {
 #[tokio::test]
 async fn tokens_list_their_repositories() {
     let stage = Stage::new().await;
-    let other = stage.forge.create_repository("acme", "other", Commit::new("First")).await.unwrap();
+    let other = stage.forge.create_repository("acme", "other", CommitBuilder::new("First")).await.unwrap();
     let all = stage.get("/installation/repositories?per_page=1").await;
     assert_eq!((all["total_count"].as_u64(), all["repositories"].as_array().unwrap().len()), (Some(2), 1));
     other.set_listed(false).await.unwrap();
@@ -89,18 +89,21 @@ async fn permissions_are_roles_told_in_older_words() {
 struct Hand(Arc<AtomicI64>);
 
 impl Clock for Hand {
-    fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::SeqCst) * 1000)
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::SeqCst) * 1000)
     }
 }
 
 /// As [`Stage::new`], at an hour that is moved by hand.
 async fn stage_at(clock: &Hand) -> Stage {
     let forge =
-        FakeForge::start(Options { clock: Arc::new(clock.clone()), ..Options::default() }).await.unwrap();
+        FakeForge::start(FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() })
+            .await
+            .unwrap();
     forge.token(TOKEN, BOT);
-    let shop = forge.create_repository("acme", "shop", Commit::new("First").write("a", "1\n")).await.unwrap();
-    shop.push("feature", Commit::new("Change").write("a", "2\n")).await.unwrap();
+    let shop =
+        forge.create_repository("acme", "shop", CommitBuilder::new("First").write("a", "1\n")).await.unwrap();
+    shop.push("feature", CommitBuilder::new("Change").write("a", "2\n")).await.unwrap();
     shop.open(NewPull::of("feature")).await.unwrap();
     Stage { forge, shop, client: reqwest::Client::builder().no_proxy().build().unwrap() }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::forge::{Fault, FaultKind};
+use crate::forge::{ForgeFault, ForgeFaultKind};
 
 const ISSUE: &str = "/repos/acme/shop/issues/1/comments";
 
@@ -13,10 +13,10 @@ const ISSUE: &str = "/repos/acme/shop/issues/1/comments";
 async fn a_lost_answer_is_of_a_done_call_and_a_drop_of_one_that_was_not() {
     let stage = Stage::new().await;
     let body = json!({"body": "once"});
-    stage.forge.fault(Fault::once("POST", ISSUE, FaultKind::Drop));
+    stage.forge.fault(ForgeFault::once("POST", ISSUE, ForgeFaultKind::Drop));
     assert!(stage.send("POST", ISSUE, body.clone()).await.is_err());
     assert_eq!(stage.shop.pull(1).await.unwrap().summaries().count(), 0);
-    stage.forge.fault(Fault::once("POST", ISSUE, FaultKind::LostAnswer));
+    stage.forge.fault(ForgeFault::once("POST", ISSUE, ForgeFaultKind::LostAnswer));
     assert!(stage.send("POST", ISSUE, body.clone()).await.is_err());
     assert_eq!(stage.shop.pull(1).await.unwrap().summaries().count(), 1);
     assert_eq!(stage.ask("POST", ISSUE, body).await.0, 201, "the rule is used up");
@@ -28,8 +28,8 @@ async fn a_lost_answer_is_of_a_done_call_and_a_drop_of_one_that_was_not() {
 async fn statuses_and_limits_come_with_their_headers() {
     let stage = Stage::new().await;
     let path = "/repos/acme/shop";
-    let ask = async |kind: FaultKind| {
-        stage.forge.fault(Fault::once("GET", path, kind));
+    let ask = async |kind: ForgeFaultKind| {
+        stage.forge.fault(ForgeFault::once("GET", path, kind));
         let response = stage.send("GET", path, Value::Null).await.unwrap();
         let header =
             |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
@@ -38,29 +38,29 @@ async fn statuses_and_limits_come_with_their_headers() {
         (response.status().as_u16(), retry, left.unwrap(), location, response.text().await.unwrap())
     };
     for status in [401, 403, 404, 410, 422, 429, 500, 503] {
-        let (seen, retry, _, _, body) = ask(FaultKind::Status(status, None)).await;
+        let (seen, retry, _, _, body) = ask(ForgeFaultKind::Status(status, None)).await;
         assert_eq!((seen, retry), (status, None));
         assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["status"], status.to_string());
     }
-    assert_eq!(ask(FaultKind::Status(429, Some(7))).await.1.as_deref(), Some("7"));
-    let (status, retry, left, _, body) = ask(FaultKind::SecondaryLimit(Some(60))).await;
+    assert_eq!(ask(ForgeFaultKind::Status(429, Some(7))).await.1.as_deref(), Some("7"));
+    let (status, retry, left, _, body) = ask(ForgeFaultKind::SecondaryLimit(Some(60))).await;
     assert_eq!((status, retry.as_deref(), body.contains("secondary rate limit")), (403, Some("60"), true));
     assert_ne!(left, "0");
-    assert_eq!(ask(FaultKind::PrimaryLimit(60)).await.2, "0");
-    let (status, _, _, location, _) = ask(FaultKind::Redirect(301, "http://127.0.0.1:1/x".into())).await;
+    assert_eq!(ask(ForgeFaultKind::PrimaryLimit(60)).await.2, "0");
+    let (status, _, _, location, _) = ask(ForgeFaultKind::Redirect(301, "http://127.0.0.1:1/x".into())).await;
     assert_eq!((status, location.as_deref()), (301, Some("http://127.0.0.1:1/x")));
-    assert!(ask(FaultKind::Html(502)).await.4.starts_with("<html>"));
-    let cut = ask(FaultKind::Truncated).await;
+    assert!(ask(ForgeFaultKind::Html(502)).await.4.starts_with("<html>"));
+    let cut = ask(ForgeFaultKind::Truncated).await;
     assert!(cut.0 == 200 && cut.4.starts_with('{') && serde_json::from_str::<Value>(&cut.4).is_err());
     let begun = Instant::now();
-    assert_eq!(ask(FaultKind::Delay(Duration::from_millis(60))).await.0, 200);
+    assert_eq!(ask(ForgeFaultKind::Delay(Duration::from_millis(60))).await.0, 200);
     assert!(begun.elapsed() >= Duration::from_millis(60));
 }
 
 #[tokio::test]
 async fn a_caller_that_gives_up_waiting_has_still_been_served() {
     let stage = Stage::new().await;
-    stage.forge.fault(Fault::once("POST", ISSUE, FaultKind::Delay(Duration::from_secs(3600))));
+    stage.forge.fault(ForgeFault::once("POST", ISSUE, ForgeFaultKind::Delay(Duration::from_secs(3600))));
     let call = stage.send("POST", ISSUE, json!({"body": "late"}));
     let done = async { while stage.shop.pull(1).await.unwrap().summaries().count() == 0 {} };
     tokio::select! {
@@ -74,8 +74,12 @@ async fn a_caller_that_gives_up_waiting_has_still_been_served() {
 async fn a_page_walk_can_fail_in_the_middle() {
     let stage = Stage::new().await;
     stage.forge.fault(
-        Fault::once("GET", "/repos/{owner}/{repo}/issues/{number}/comments$", FaultKind::Status(502, None))
-            .nth(2),
+        ForgeFault::once(
+            "GET",
+            "/repos/{owner}/{repo}/issues/{number}/comments$",
+            ForgeFaultKind::Status(502, None),
+        )
+        .nth(2),
     );
     let mut seen = Vec::new();
     for page in 1..=3 {
@@ -104,7 +108,7 @@ async fn stale_heads_show_a_push_late() {
     let stage = Stage::new().await;
     stage.forge.stale_heads(2);
     let old = stage.shop.tip("feature").await.unwrap();
-    let new = stage.shop.push("feature", Commit::new("x").write("x", "1")).await.unwrap();
+    let new = stage.shop.push("feature", CommitBuilder::new("x").write("x", "1")).await.unwrap();
     let mut seen = Vec::new();
     for path in [format!("{PULLS}/1"), PULLS.to_owned(), format!("{PULLS}/1")] {
         let body = stage.get(&path).await;

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::*;
-use crate::forge::{Fault, FaultKind};
+use crate::forge::{ForgeFault, ForgeFaultKind};
 use crate::repo::hermetic;
 
 pub(super) async fn git(dir: &Path, args: &[&str]) -> Output {
@@ -32,9 +32,9 @@ async fn a_clone_and_a_fetch_by_commit_id_work_in_every_protocol() {
     let url = with_token(stage.shop.clone_url());
     let main = stage.shop.tip("main").await.unwrap();
     let lost = stage.shop.tip("feature").await.unwrap();
-    let fork = stage.shop.push("someone:fix", Commit::new("Fix").write("f", "1")).await.unwrap();
+    let fork = stage.shop.push("someone:fix", CommitBuilder::new("Fix").write("f", "1")).await.unwrap();
     let number = stage.shop.open(NewPull::of("someone:fix")).await.unwrap();
-    stage.shop.force_push("feature", &main, Commit::new("Forced").write("z", "1")).await.unwrap();
+    stage.shop.force_push("feature", &main, CommitBuilder::new("Forced").write("z", "1")).await.unwrap();
     for version in ["0", "1", "2"] {
         let dir = tempfile::tempdir().unwrap();
         let protocol = format!("protocol.version={version}");
@@ -70,8 +70,11 @@ async fn git_needs_a_known_token_and_cannot_push() {
     assert_eq!(stage.forge.violations().len(), 1, "{:?}", stage.forge.violations());
     assert!(stage.shop.tip("stolen").await.is_err());
 
-    let public = FakeForge::start(Options { private_git: false, ..Options::default() }).await.unwrap();
-    let repo = public.create_repository("acme", "open", Commit::new("x").write("x", "1")).await.unwrap();
+    let public = FakeForge::start(FakeForgeOptions { private_git: false, ..FakeForgeOptions::default() })
+        .await
+        .unwrap();
+    let repo =
+        public.create_repository("acme", "open", CommitBuilder::new("x").write("x", "1")).await.unwrap();
     good(dir.path(), &["ls-remote", repo.clone_url()]).await;
 }
 
@@ -97,7 +100,11 @@ async fn faults_reach_git_too() {
     let url = with_token(stage.shop.clone_url());
     let dir = tempfile::tempdir().unwrap();
     // Not a drop: the transport of git tries that again by itself on a connection it used before.
-    stage.forge.fault(Fault::once("POST", "/{owner}/{repo}/git-upload-pack", FaultKind::Status(503, None)));
+    stage.forge.fault(ForgeFault::once(
+        "POST",
+        "/{owner}/{repo}/git-upload-pack",
+        ForgeFaultKind::Status(503, None),
+    ));
     assert!(!git(dir.path(), &["clone", "-q", &url, "shop"]).await.status.success());
     good(dir.path(), &["clone", "-q", &url, "shop"]).await;
 }

@@ -7,7 +7,7 @@ use axum::routing::post;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::forge::{Chaos, Hook, sign_sha256};
+use crate::forge::{DeliveryChaos, DeliveryHook, sign_sha256};
 
 /// A receiver of webhooks: its address, and what arrives.
 async fn receiver() -> (String, Receiver<(HeaderMap, Bytes)>) {
@@ -25,7 +25,7 @@ async fn receiver() -> (String, Receiver<(HeaderMap, Bytes)>) {
     (url, arrived)
 }
 
-fn payload(delivery: &crate::forge::Delivery) -> Value {
+fn payload(delivery: &crate::forge::FakeDelivery) -> Value {
     serde_json::from_slice(&delivery.body).unwrap()
 }
 
@@ -34,10 +34,10 @@ async fn every_change_makes_its_event_with_the_fields_that_receivers_need() {
     let stage = Stage::new().await;
     let shop = &stage.shop;
     let before = shop.tip("feature").await.unwrap();
-    let after = shop.push("feature", Commit::new("Two").write("new.py", "1\n2\n")).await.unwrap();
+    let after = shop.push("feature", CommitBuilder::new("Two").write("new.py", "1\n2\n")).await.unwrap();
     shop.set_draft(1, true).await.unwrap();
     shop.set_draft(1, false).await.unwrap();
-    shop.push("release", Commit::new("Release").write("r", "1")).await.unwrap();
+    shop.push("release", CommitBuilder::new("Release").write("r", "1")).await.unwrap();
     shop.retarget(1, "release").await.unwrap();
     shop.retitle(1, "Better").await.unwrap();
     shop.close(1).await.unwrap();
@@ -101,7 +101,7 @@ async fn forks_force_pushes_and_deleted_branches_are_told_as_github_does() {
     let stage = Stage::new().await;
     let shop = &stage.shop;
     let first = shop
-        .push("someone:fix", Commit::new("Fix").by("someone").write("README.md", "# Shop!\n"))
+        .push("someone:fix", CommitBuilder::new("Fix").by("someone").write("README.md", "# Shop!\n"))
         .await
         .unwrap();
     let number = shop.open(NewPull { author: "someone".into(), ..NewPull::of("someone:fix") }).await.unwrap();
@@ -118,7 +118,7 @@ async fn forks_force_pushes_and_deleted_branches_are_told_as_github_does() {
     let main = shop.tip("main").await.unwrap();
     stage.forge.pending();
     let forced = shop
-        .force_push("someone:fix", &main, Commit::new("Again").write("README.md", "# SHOP\n"))
+        .force_push("someone:fix", &main, CommitBuilder::new("Again").write("README.md", "# SHOP\n"))
         .await
         .unwrap();
     shop.reset("someone:fix", &first).await.unwrap();
@@ -132,7 +132,7 @@ async fn forks_force_pushes_and_deleted_branches_are_told_as_github_does() {
     let expected = [("synchronize", Some(forced)), ("synchronize", Some(first)), ("closed", None)];
     assert_eq!(told, expected.map(|(action, after)| (action.to_owned(), after)));
 
-    let moved = shop.push("main", Commit::new("Main").write("m", "1")).await.unwrap();
+    let moved = shop.push("main", CommitBuilder::new("Main").write("m", "1")).await.unwrap();
     assert_eq!(stage.get(&format!("{PULLS}/1")).await["base"]["sha"], moved, "the base follows its branch");
     assert!(stage.forge.pending().is_empty(), "and no event tells it");
 }
@@ -141,11 +141,12 @@ async fn forks_force_pushes_and_deleted_branches_are_told_as_github_does() {
 async fn deliveries_are_signed_and_arrive_as_the_network_likes() {
     let stage = Stage::new().await;
     let (url, mut arrived) = receiver().await;
-    stage.forge.hook(Hook { url: url.clone(), secret: "s".into(), automatic: false });
+    stage.forge.hook(DeliveryHook { url: url.clone(), secret: "s".into(), automatic: false });
     for n in 0..5 {
-        stage.shop.push("feature", Commit::new("x").write("x", n.to_string())).await.unwrap();
+        stage.shop.push("feature", CommitBuilder::new("x").write("x", n.to_string())).await.unwrap();
     }
-    let statuses = stage.forge.deliver_all(Chaos { seed: 3, lost: 30, twice: 30, late: 2 }).await.unwrap();
+    let statuses =
+        stage.forge.deliver_all(DeliveryChaos { seed: 3, lost: 30, twice: 30, late: 2 }).await.unwrap();
     assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 200));
     for _ in &statuses {
         let (headers, body) = arrived.recv().await.unwrap();
@@ -157,8 +158,8 @@ async fn deliveries_are_signed_and_arrive_as_the_network_likes() {
             ("pull_request", "GitHub-Hookshot/fake")
         );
     }
-    stage.forge.hook(Hook { url, secret: "s".into(), automatic: true });
-    stage.shop.push("feature", Commit::new("y").write("x", "auto")).await.unwrap();
+    stage.forge.hook(DeliveryHook { url, secret: "s".into(), automatic: true });
+    stage.shop.push("feature", CommitBuilder::new("y").write("x", "auto")).await.unwrap();
     let (headers, body) = arrived.recv().await.unwrap();
     assert!(
         serde_json::from_slice::<Value>(&body).unwrap()["action"] == "synchronize"

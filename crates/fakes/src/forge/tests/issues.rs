@@ -1,7 +1,7 @@
 //! Issues, and pull requests as loops open and change them.
 
 use super::*;
-use crate::forge::Verdict;
+use crate::forge::FakeReviewVerdict;
 
 const ISSUES: &str = "/repos/acme/shop/issues";
 
@@ -56,7 +56,7 @@ async fn issues_are_opened_found_by_label_answered_and_closed() {
 #[tokio::test]
 async fn a_pull_request_is_opened_once_a_branch_and_changed_by_who_opened_it() {
     let stage = Stage::new().await;
-    stage.shop.push("ours", Commit::new("Ours").write("o", "1")).await.unwrap();
+    stage.shop.push("ours", CommitBuilder::new("Ours").write("o", "1")).await.unwrap();
     let new = |head: &str, base: &str| json!({"title": "t", "head": head, "base": base, "body": "b"});
     let (status, made) = stage.ask("POST", PULLS, new("ours", "main")).await;
     assert_eq!((status, made["user"]["login"].as_str()), (201, Some(BOT)));
@@ -104,8 +104,10 @@ async fn a_pull_request_is_opened_once_a_branch_and_changed_by_who_opened_it() {
 async fn what_people_did_is_listed() {
     let stage = Stage::new().await;
     stage.forge.token("t", "ann");
-    stage.shop.push("feature", Commit::new("More").write("m", "1").by("ann")).await.unwrap();
-    for state in [Verdict::Commented, Verdict::ChangesRequested, Verdict::Approved] {
+    stage.shop.push("feature", CommitBuilder::new("More").write("m", "1").by("ann")).await.unwrap();
+    for state in
+        [FakeReviewVerdict::Commented, FakeReviewVerdict::ChangesRequested, FakeReviewVerdict::Approved]
+    {
         stage.shop.review(1, "ann", state, "Hm.").await.unwrap();
     }
     let commits = stage.get(&format!("{PULLS}/1/commits")).await;

@@ -17,8 +17,8 @@ async fn what_was_kept_is_there_again_and_what_came_since_is_gone() {
     assert_eq!(stage.ask("POST", "/repos/acme/shop/issues/1/comments", comment).await.0, 201);
     let status = json!({"state": "success", "context": "c"});
     assert_eq!(stage.ask("POST", &format!("/repos/acme/shop/statuses/{tip}"), status).await.0, 201);
-    stage.shop.push("feature", Commit::new("More").write("b", "b")).await.unwrap();
-    stage.shop.push("other", Commit::new("Other").write("c", "c")).await.unwrap();
+    stage.shop.push("feature", CommitBuilder::new("More").write("b", "b")).await.unwrap();
+    stage.shop.push("other", CommitBuilder::new("Other").write("c", "c")).await.unwrap();
     stage.shop.open(NewPull::of("other")).await.unwrap();
     assert_ne!(view().await, before);
 

@@ -50,7 +50,8 @@ async fn who_may_write_pushes_branches_and_their_pull_requests_move() {
     let ref_of_pull = good(&clone, &["ls-remote", "origin", &format!("refs/pull/{number}/head")]).await;
     assert!(ref_of_pull.starts_with(&two), "{ref_of_pull}");
     // A person goes on from there, and a push that does not know of it is refused.
-    let theirs = stage.shop.push("ours-2", Commit::new("Theirs").write("t", "1").by("ann")).await.unwrap();
+    let theirs =
+        stage.shop.push("ours-2", CommitBuilder::new("Theirs").write("t", "1").by("ann")).await.unwrap();
     commit(&clone, "late").await;
     assert!(!git(&clone, &["push", "-q", "origin", "HEAD:refs/heads/ours-2"]).await.status.success());
     assert_eq!(stage.shop.tip("ours-2").await.unwrap(), theirs);
@@ -110,7 +111,7 @@ async fn an_installation_needs_contents_write_and_an_archive_takes_nothing() {
     }
     assert_eq!(stage.forge.violations().len(), 1);
     stage.shop.permit(BOT, "write").await.unwrap();
-    stage.shop.set_access(crate::forge::Access::Archived).await.unwrap();
+    stage.shop.set_access(crate::forge::RepositoryAccess::Archived).await.unwrap();
     let done = git(&clone, &["push", "-q", "origin", "HEAD:refs/heads/x"]).await;
     assert!(String::from_utf8_lossy(&done.stderr).contains("error: 403"));
     assert_eq!(stage.forge.violations().len(), 1);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::forge::Side;
+use crate::forge::FakeDiffSide;
 
 #[tokio::test]
 async fn a_review_is_all_or_nothing_and_its_errors_are_strings_that_do_not_say_which() {
@@ -198,7 +198,7 @@ async fn lists_come_in_pages_with_links() {
 #[tokio::test]
 async fn open_pulls_are_listed_newest_first() {
     let stage = Stage::new().await;
-    stage.shop.push("other", Commit::new("x").write("x", "1")).await.unwrap();
+    stage.shop.push("other", CommitBuilder::new("x").write("x", "1")).await.unwrap();
     stage.shop.open(NewPull { draft: true, ..NewPull::of("other") }).await.unwrap();
     let numbers = |list: Value| {
         list.as_array().unwrap().iter().map(|pull| pull["number"].as_u64().unwrap()).collect::<Vec<_>>()
@@ -263,8 +263,11 @@ async fn a_comment_moves_with_its_line_and_is_outdated_when_the_line_changes() {
     lines[9] = "changed".into();
     lines.insert(29, "newer".into());
     lines.insert(0, "top".into());
-    let head =
-        stage.shop.push("feature", Commit::new("More").write("src/a.py", lines.join("\n"))).await.unwrap();
+    let head = stage
+        .shop
+        .push("feature", CommitBuilder::new("More").write("src/a.py", lines.join("\n")))
+        .await
+        .unwrap();
     let list = stage.get(&format!("{PULLS}/1/comments")).await;
     assert_eq!(at(&list), [(Some(11), Some(10)), (None, Some(30))]);
     assert_eq!(list[0]["commit_id"], head);
@@ -280,7 +283,8 @@ async fn threads_are_listed_resolved_and_opened_again_by_graphql() {
     let stage = Stage::new().await;
     let first = stage.inline(10).await;
     let answer = stage.shop.reply(1, "reader", first, "No.").await.unwrap();
-    let second = stage.shop.comment_on(1, "reader", "src/a.py", (Side::Left, 10), "Why?").await.unwrap();
+    let second =
+        stage.shop.comment_on(1, "reader", "src/a.py", (FakeDiffSide::Left, 10), "Why?").await.unwrap();
     let query = "query($owner: String!, $name: String!, $number: Int!, $after: String) { repository(owner: $owner, name: $name) { \
         pullRequest(number: $number) { reviewThreads(first: 1, after: $after) { pageInfo { hasNextPage endCursor } nodes { id isResolved \
         isOutdated resolvedBy { login } comments(first: 5) { nodes { fullDatabaseId } } } } } } }";

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{BOT, PULLS, Stage};
-use crate::forge::{Bot, BotReview, Decision, MergeState, Step, Verdict};
+use crate::forge::{BotReview, BotStep, FakeBot, FakeReviewVerdict, MergeState, ReviewDecision};
 
 const ISSUE: &str = "/repos/acme/shop/issues/1";
 const MERGE: &str = "query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner, name: $name) \
@@ -19,16 +19,16 @@ async fn merge(stage: &Stage) -> Value {
 async fn a_bot_wakes_by_its_words_alone_and_takes_its_steps() {
     let stage = Stage::new().await;
     let review = BotReview {
-        state: Verdict::Commented,
+        state: FakeReviewVerdict::Commented,
         body: "Found 1 potential issue.".into(),
         comments: vec![("src/a.py".into(), 10, "Here.".into())],
     };
     let steps = [
-        Step { eyes: true, check: Some(("Bugbot".into(), None)), ..Step::default() },
-        Step::default(),
-        Step { review: Some(review), ..Step::default() },
+        BotStep { eyes: true, check: Some(("Bugbot".into(), None)), ..BotStep::default() },
+        BotStep::default(),
+        BotStep { review: Some(review), ..BotStep::default() },
     ];
-    let bot = Bot {
+    let bot = FakeBot {
         login: "cursor[bot]".into(),
         alias: Some("Cursor".into()),
         trigger: Some("bugbot run".into()),
@@ -73,10 +73,12 @@ async fn a_bot_wakes_by_its_words_alone_and_takes_its_steps() {
 #[tokio::test]
 async fn a_review_is_asked_of_who_can_give_one() {
     let stage = Stage::new().await;
-    let review = BotReview { state: Verdict::Commented, body: "Fine.".into(), comments: Vec::new() };
-    let steps = [Step::default(), Step { review: Some(review), ..Step::default() }];
+    let review =
+        BotReview { state: FakeReviewVerdict::Commented, body: "Fine.".into(), comments: Vec::new() };
+    let steps = [BotStep::default(), BotStep { review: Some(review), ..BotStep::default() }];
     let login = "copilot[bot]".to_owned();
-    let bot = Bot { login: login.clone(), alias: Some("Copilot".into()), trigger: None, steps: steps.into() };
+    let bot =
+        FakeBot { login: login.clone(), alias: Some("Copilot".into()), trigger: None, steps: steps.into() };
     stage.shop.add_bot(bot).await.unwrap();
     stage.shop.permit("ann", "read").await.unwrap();
     let ask = async |login: &str| {
@@ -94,7 +96,7 @@ async fn a_review_is_asked_of_who_can_give_one() {
     assert_eq!(pending(&ask("ann").await.1), ["ann"]);
     assert_eq!(pending(&ask(&login).await.1), ["ann", "copilot[bot]"]);
     assert_eq!(pending(&ask(&login).await.1), ["ann", "copilot[bot]"], "asked already");
-    stage.shop.review(1, "ann", Verdict::ChangesRequested, "No.").await.unwrap();
+    stage.shop.review(1, "ann", FakeReviewVerdict::ChangesRequested, "No.").await.unwrap();
     assert_eq!(pending(&stage.get(&format!("{PULLS}/1")).await), ["copilot[bot]"]);
 }
 
@@ -112,7 +114,7 @@ async fn what_a_merge_would_be_follows_from_how_things_are_unless_it_is_said() {
     stage.shop.set_draft(1, true).await.unwrap();
     assert_eq!((state().await, rest().await), ("DRAFT".into(), json!("draft")));
     stage.shop.set_merge(1, &[MergeState::Unknown, MergeState::Dirty]).await.unwrap();
-    stage.shop.decide(1, Some(Decision::ReviewRequired)).await.unwrap();
+    stage.shop.decide(1, Some(ReviewDecision::ReviewRequired)).await.unwrap();
     let asked = [merge(&stage).await, merge(&stage).await, merge(&stage).await];
     assert_eq!(asked.clone().map(|of| of["mergeable"].clone()), ["UNKNOWN", "CONFLICTING", "CONFLICTING"]);
     assert_eq!(asked[0]["reviewDecision"], "REVIEW_REQUIRED");

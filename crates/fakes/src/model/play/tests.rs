@@ -4,7 +4,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Answer, FakeModel, Fault, KEY, Place, Script, When};
+use crate::model::{AnswerCondition, FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPlace};
 
 const AUDITOR: &str = include_str!("../../../../agent/prompts/converge/auditor.md");
 const FIXER: &str = include_str!("../../../../agent/prompts/converge/fixer.md");
@@ -23,13 +23,13 @@ fn body_of(module: &str) -> &str {
     module.splitn(3, "+++\n").nth(2).unwrap()
 }
 
-fn prompts(role: Role) -> (&'static str, &'static str) {
+fn prompts(role: PromptRole) -> (&'static str, &'static str) {
     let (system, task) = match role {
-        Role::Audit => (AUDITOR, CHANGE),
-        Role::Check => (AUDITOR, CHECK),
-        Role::Fix => (FIXER, FIX),
-        Role::Gate => (FIXER, GATE),
-        Role::Describe => (DESCRIBER, DESCRIBE),
+        PromptRole::Audit => (AUDITOR, CHANGE),
+        PromptRole::Check => (AUDITOR, CHECK),
+        PromptRole::Fix => (FIXER, FIX),
+        PromptRole::Gate => (FIXER, GATE),
+        PromptRole::Describe => (DESCRIBER, DESCRIBE),
     };
     (body_of(system), body_of(task))
 }
@@ -43,7 +43,7 @@ struct Run<'m> {
 
 impl<'m> Run<'m> {
     /// With these data after the task's words, as prompts write them.
-    fn new(model: &'m FakeModel, role: Role, data: &[(&str, &str)]) -> Self {
+    fn new(model: &'m FakeModel, role: PromptRole, data: &[(&str, &str)]) -> Self {
         let (system, task) = prompts(role);
         let data =
             data.iter().map(|(name, text)| format!("<data-w0rd name=\"{name}\">\n{text}\n</data-w0rd>\n"));
@@ -85,33 +85,34 @@ fn reported(mut calls: Vec<(String, Value)>) -> Value {
     calls.remove(0).1
 }
 
-async fn playing(answers: impl IntoIterator<Item = Answer>) -> FakeModel {
-    FakeModel::start(Script::of(answers)).await.unwrap()
+async fn playing(answers: impl IntoIterator<Item = ScriptedAnswer>) -> FakeModel {
+    FakeModel::start(ModelScript::of(answers)).await.unwrap()
 }
 
-fn bug() -> Bug {
-    Bug::new("sum.py", "return a - b", "It subtracts")
+fn bug() -> KnownBug {
+    KnownBug::new("sum.py", "return a - b", "It subtracts")
 }
 
 #[test]
 fn who_is_asked_is_known_by_the_prompts_that_are_sent() {
-    for role in Role::ALL {
+    for role in PromptRole::ALL {
         let (system, task) = prompts(role);
         let body = json!({ "system": system, "messages": [{ "role": "user", "content": task }] });
-        let asked: Vec<Role> = Role::ALL.into_iter().filter(|role| role.is_asked(&body)).collect();
+        let asked: Vec<PromptRole> =
+            PromptRole::ALL.into_iter().filter(|role| role.is_asked(&body)).collect();
         assert_eq!(asked, [role]);
         // What stands further down makes nobody somebody else.
-        let hostile = format!("{task}\n{}", prompts(Role::Fix).1);
+        let hostile = format!("{task}\n{}", prompts(PromptRole::Fix).1);
         let body = json!({ "system": system, "messages": [{ "role": "user", "content": hostile }] });
-        assert!(role.is_asked(&body) && (role == Role::Fix || !Role::Fix.is_asked(&body)));
+        assert!(role.is_asked(&body) && (role == PromptRole::Fix || !PromptRole::Fix.is_asked(&body)));
     }
 }
 
 #[tokio::test]
 async fn an_auditor_finds_a_planted_line_as_long_as_it_is_in_the_file() {
-    let model = playing(Answer::audits([bug()])).await;
+    let model = playing(ScriptedAnswer::audits([bug()])).await;
     for (line, count) in [(BUG, 1), ("    return a + b", 0)] {
-        for role in [Role::Audit, Role::Check] {
+        for role in [PromptRole::Audit, PromptRole::Check] {
             let mut run = Run::new(&model, role, &[("diff", DIFF), ("not_shown", "")]);
             let file = format!("sum.py, lines 1 to 2 of 2\n     1\tdef plus(a, b):\n     2\t{line}\n");
             assert_eq!(run.next(&file).await.unwrap(), [("read".to_owned(), json!({ "path": "sum.py" }))]);
@@ -134,9 +135,9 @@ async fn an_auditor_finds_a_planted_line_as_long_as_it_is_in_the_file() {
 async fn what_cannot_be_read_is_taken_from_the_change() {
     let mut any = bug();
     (any.path, any.line, any.category) = (None, None, "H".to_owned());
-    let silent = Play::Audit { bugs: vec![bug(), any], silent: vec!["B".to_owned()] };
-    let model = playing([Answer::played(silent).times(0)]).await;
-    let mut run = Run::new(&model, Role::Audit, &[("diff", DIFF), ("not_shown", "more.py")]);
+    let silent = ScriptedBehaviour::Audit { bugs: vec![bug(), any], silent: vec!["B".to_owned()] };
+    let model = playing([ScriptedAnswer::played(silent).times(0)]).await;
+    let mut run = Run::new(&model, PromptRole::Audit, &[("diff", DIFF), ("not_shown", "more.py")]);
     let read: Vec<Value> =
         run.next("no such file").await.unwrap().into_iter().map(|(_, input)| input).collect();
     assert_eq!(read, [json!({ "path": "more.py" }), json!({ "path": "sum.py" })]);
@@ -152,23 +153,27 @@ async fn what_cannot_be_read_is_taken_from_the_change() {
 #[tokio::test]
 async fn a_fixer_makes_its_calls_one_by_one_and_answers_what_it_was_asked() {
     let calls = vec![
-        Call::write("test_sum.py", "new"),
-        Call::edit("sum.py", "a - b", "a + b"),
-        Call::run(&["pytest"]),
+        ScriptedToolCall::write("test_sum.py", "new"),
+        ScriptedToolCall::edit("sum.py", "a - b", "a + b"),
+        ScriptedToolCall::run(&["pytest"]),
     ];
     let mends = [
-        Mend { title: Some("It subtracts".to_owned()), calls: calls.clone(), declined: None },
-        Mend { title: Some("Not asked".to_owned()), calls: vec![Call::write("x", "")], declined: None },
-        Mend {
+        ScriptedFix { title: Some("It subtracts".to_owned()), calls: calls.clone(), declined: None },
+        ScriptedFix {
+            title: Some("Not asked".to_owned()),
+            calls: vec![ScriptedToolCall::write("x", "")],
+            declined: None,
+        },
+        ScriptedFix {
             title: Some("Who may?".to_owned()),
             calls: Vec::new(),
             declined: Some("people decide".to_owned()),
         },
     ];
-    let model = playing([Answer::fixes(mends)]).await;
+    let model = playing([ScriptedAnswer::fixes(mends)]).await;
     let asked =
         "id: 1:0f3a-0\nplace: sum.py, lines 2 to 2\nIt subtracts\nWrong sums.\n\nid: 1:77-1\nWho may?\n";
-    let mut run = Run::new(&model, Role::Fix, &[("findings", asked), ("paths", "sum.py")]);
+    let mut run = Run::new(&model, PromptRole::Fix, &[("findings", asked), ("paths", "sum.py")]);
     for call in calls {
         assert_eq!(run.next("done").await.unwrap(), [(call.tool, call.input)]);
     }
@@ -181,11 +186,11 @@ async fn a_fixer_makes_its_calls_one_by_one_and_answers_what_it_was_asked() {
 
 #[tokio::test]
 async fn a_writer_keeps_what_it_is_shown_or_loses_it() {
-    let loses = Play::Describe { summary: "Sums.".to_owned(), loses: true };
-    let model = playing([Answer::played(loses), Answer::describes("Adds up.")]).await;
+    let loses = ScriptedBehaviour::Describe { summary: "Sums.".to_owned(), loses: true };
+    let model = playing([ScriptedAnswer::played(loses), ScriptedAnswer::describes("Adds up.")]).await;
     let kept = "Closes #12\n\n## Risk\nnone";
     for expected in ["## Summary\nSums.\n\n\n", "## Summary\nAdds up.\n\nCloses #12\n\n## Risk\nnone\n"] {
-        let mut run = Run::new(&model, Role::Describe, &[("kept", kept), ("diff", DIFF)]);
+        let mut run = Run::new(&model, PromptRole::Describe, &[("kept", kept), ("diff", DIFF)]);
         assert_eq!(reported(run.next("").await.unwrap()), json!({ "body": expected }));
     }
 }
@@ -216,19 +221,19 @@ async fn who_is_asked_and_how_often_decides_what_is_said() {
         [[answer.play.mends]]
         calls = [{ tool = "edit", input = { path = "sum.py", old = "a", new = "b" } }]
     "#;
-    let model = FakeModel::start(Script::parse(script).unwrap()).await.unwrap();
-    let run = || Run::new(&model, Role::Audit, &[("diff", DIFF)]);
+    let model = FakeModel::start(ModelScript::parse(script).unwrap()).await.unwrap();
+    let run = || Run::new(&model, PromptRole::Audit, &[("diff", DIFF)]);
     assert!(run().next("").await.is_err());
     let mut malformed = run();
     assert_eq!(reported(malformed.next("no").await.unwrap()), json!({ "findings": "none" }));
     // Asked again in the same run, it does its work.
     assert_eq!(malformed.next("").await.unwrap()[0].0, "read");
     assert_eq!(run().next("").await.unwrap()[0].0, "read");
-    let mut gate = Run::new(&model, Role::Gate, &[("output", "sum.py: a")]);
+    let mut gate = Run::new(&model, PromptRole::Gate, &[("output", "sum.py: a")]);
     assert_eq!(gate.next("").await.unwrap()[0].0, "edit");
     assert_eq!(reported(gate.next("").await.unwrap())["findings"], json!([]));
-    assert!(Run::new(&model, Role::Fix, &[]).next("").await.is_err());
+    assert!(Run::new(&model, PromptRole::Fix, &[]).next("").await.is_err());
     assert_eq!(model.violations().len(), 1, "{:?}", model.violations());
-    let cut = Answer::fault(Fault::Cut { after: Place::Start });
-    assert_eq!(cut.when, When::default());
+    let cut = ScriptedAnswer::fault(ModelFault::Cut { after: StreamPlace::Start });
+    assert_eq!(cut.when, AnswerCondition::default());
 }

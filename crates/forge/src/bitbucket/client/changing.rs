@@ -2,11 +2,11 @@
 //! declined. Only one of ours is rewritten and declined: both its account and its marker are looked at before.
 
 use truing_core::id::Topic;
-use truing_core::port::{BranchPull, ForgeError, Performed, PullDraft, PullState};
+use truing_core::port::{BranchPull, EffectOutcome, ForgeError, PullDraft, PullState};
 
 use super::super::address::rejected;
-use super::super::calls::{Calls, Change, Pull};
-use super::Client;
+use super::super::calls::{BitbucketApi, BitbucketPullRequest, PullRequestEdit};
+use super::BitbucketClient;
 use super::notes::{is_same, not_ours};
 use crate::body::with_marker;
 use crate::marker::{normal, split, strip};
@@ -14,7 +14,7 @@ use crate::marker::{normal, split, strip};
 /// Tries of a change that somebody else's comes before.
 const MAX_TRIES: u32 = 3;
 
-impl<C: Calls> Client<C> {
+impl<C: BitbucketApi> BitbucketClient<C> {
     /// The refusal of a draft where there are none.
     fn check_drafts(&self, what: &str) -> Result<(), ForgeError> {
         let row = self.calls.row();
@@ -28,7 +28,7 @@ impl<C: Calls> Client<C> {
         what: &str,
         number: u64,
         own: bool,
-        plan: impl Fn(&Pull) -> Result<Option<Change<'a>>, ForgeError>,
+        plan: impl Fn(&BitbucketPullRequest) -> Result<Option<PullRequestEdit<'a>>, ForgeError>,
     ) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
@@ -48,15 +48,17 @@ impl<C: Calls> Client<C> {
     pub(super) async fn make_ready(&self) -> Result<(), ForgeError> {
         let what = self.what("making it ready for review");
         self.check_drafts(&what)?;
-        let plan = |pull: &Pull| match pull.state {
+        let plan = |pull: &BitbucketPullRequest| match pull.state {
             PullState::Open => Ok(None),
-            PullState::Draft => Ok(Some(Change { draft: Some(false), ..Change::default() })),
+            PullState::Draft => {
+                Ok(Some(PullRequestEdit { draft: Some(false), ..PullRequestEdit::default() }))
+            }
             PullState::Merged | PullState::Closed => Err(rejected(&what, "it is closed")),
         };
         self.change(&what, self.id.number, false, plan).await
     }
 
-    pub(super) async fn redescribe(&self, read: &str, body: &str) -> Result<Performed, ForgeError> {
+    pub(super) async fn redescribe(&self, read: &str, body: &str) -> Result<EffectOutcome, ForgeError> {
         let what = self.what("changing its description");
         let accounts = self.accounts().await?;
         let mut tries = 0;
@@ -65,10 +67,10 @@ impl<C: Calls> Client<C> {
             let (now, marker) = split(&pull.text);
             let new = normal(&strip(body));
             if now == new {
-                return Ok(Performed::Done);
+                return Ok(EffectOutcome::Done);
             }
             if now != normal(read) {
-                return Ok(Performed::Superseded);
+                return Ok(EffectOutcome::Superseded);
             }
             // A loop of ours that opened it knows it by its marker. In anybody else's text a marker means nothing.
             let is_ours = accounts.is_ours(pull.author.as_ref());
@@ -77,11 +79,11 @@ impl<C: Calls> Client<C> {
                 None => new,
             };
             tries += 1;
-            let change = Change { text: Some(&new), ..Change::default() };
+            let change = PullRequestEdit { text: Some(&new), ..PullRequestEdit::default() };
             match self.calls.change_pull(&what, &self.repo, &pull, change).await {
                 // Somebody was faster: what they wrote is looked at.
                 Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
-                changed => return changed.map(|()| Performed::Done),
+                changed => return changed.map(|()| EffectOutcome::Done),
             }
         }
     }
@@ -130,7 +132,7 @@ impl<C: Calls> Client<C> {
     }
 
     /// A pull request, if it is ours.
-    async fn own_pull(&self, what: &str, number: u64) -> Result<Pull, ForgeError> {
+    async fn own_pull(&self, what: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         let accounts = self.accounts().await?;
         let pull = self.read_pull(what, number).await?;
         let is_ours = accounts.is_ours(pull.author.as_ref());
@@ -147,7 +149,9 @@ impl<C: Calls> Client<C> {
     ) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("rewriting pull request {number}"));
         let text = self.marked(0, topic, body);
-        let plan = |_: &Pull| Ok(Some(Change { title: Some(title), text: Some(&text), draft: None }));
+        let plan = |_: &BitbucketPullRequest| {
+            Ok(Some(PullRequestEdit { title: Some(title), text: Some(&text), draft: None }))
+        };
         self.change(&what, number, true, plan).await
     }
 
@@ -169,8 +173,9 @@ impl<C: Calls> Client<C> {
         // The row is narrow until the version is known.
         self.calls.own().await?;
         self.check_drafts(&what)?;
-        let change = Change { draft: Some(draft), ..Change::default() };
-        let plan = |pull: &Pull| Ok(((pull.state == PullState::Draft) != draft).then_some(change));
+        let change = PullRequestEdit { draft: Some(draft), ..PullRequestEdit::default() };
+        let plan =
+            |pull: &BitbucketPullRequest| Ok(((pull.state == PullState::Draft) != draft).then_some(change));
         self.change(&what, number, true, plan).await
     }
 
@@ -222,7 +227,7 @@ impl<C: Calls> Client<C> {
 }
 
 /// Is this account, by its id or, where names are unique, its name, among those who are asked and have not decided?
-fn is_asked(pull: &Pull, login: &str, unique_names: bool) -> bool {
+fn is_asked(pull: &BitbucketPullRequest, login: &str, unique_names: bool) -> bool {
     let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
     waits.map(|one| &one.user).any(|user| {
         let is = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(login);

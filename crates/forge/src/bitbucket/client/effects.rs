@@ -4,30 +4,32 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use truing_core::effect::{Effect, Kind};
-use truing_core::id::Span;
-use truing_core::port::{ForgeError, ForgeWrite, Performed, Permit, PullDraft, PullState};
-use truing_core::publish::Item;
+use truing_core::effect::{Effect, EffectKind};
+use truing_core::id::TimeSpan;
+use truing_core::port::{EffectOutcome, ForgeError, ForgeWrite, Permit, PullDraft, PullState};
+use truing_core::publish::CommentSubject;
 
-use super::super::calls::Calls;
-use super::Client;
+use super::super::calls::BitbucketApi;
+use super::BitbucketClient;
 
 #[async_trait]
-impl<C: Calls> ForgeWrite for Client<C> {
-    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError> {
+impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
         let client = self.with_permit(permit);
         match effect {
-            Effect::Review(draft) => client.send_review(draft).await.map(Performed::Review),
-            Effect::ReviewAsComment(draft) => client.say_review(draft).await.map(Performed::Review),
-            Effect::Comment { topic, body } => client.say_once(topic, body).await.map(Performed::Comment),
+            Effect::Review(draft) => client.send_review(draft).await.map(EffectOutcome::Review),
+            Effect::ReviewAsComment(draft) => client.say_review(draft).await.map(EffectOutcome::Review),
+            Effect::Comment { topic, body } => client.say_once(topic, body).await.map(EffectOutcome::Comment),
             Effect::LineComment { commit, place, topic, body } => {
-                client.say_once_on(commit, place, (topic, body)).await.map(Performed::Comment)
+                client.say_once_on(commit, place, (topic, body)).await.map(EffectOutcome::Comment)
             }
             Effect::Reply { first, topic, body } => {
-                client.answer(first, topic, body).await.map(Performed::Comment)
+                client.answer(first, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Resolve { thread } => client.settle_thread(thread, true).await.map(done),
-            Effect::Trigger { text, since } => client.say_exactly(text, *since).await.map(Performed::Said),
+            Effect::Trigger { text, since } => {
+                client.say_exactly(text, *since).await.map(EffectOutcome::Said)
+            }
             Effect::RequestReview { login } => client.request(login).await.map(done),
             Effect::MarkReady => {
                 // The row is narrow until the version is known.
@@ -36,7 +38,7 @@ impl<C: Calls> ForgeWrite for Client<C> {
             }
             Effect::Describe { read, body } => client.redescribe(read, body).await,
             Effect::OpenPull(draft) => {
-                client.open_pull(draft).await.map(|pull| Performed::Pull(Box::new(pull)))
+                client.open_pull(draft).await.map(|pull| EffectOutcome::Pull(Box::new(pull)))
             }
             Effect::EditPull { number, topic, title, body } => {
                 client.rewrite_pull(*number, (topic, title, body)).await.map(done)
@@ -49,7 +51,7 @@ impl<C: Calls> ForgeWrite for Client<C> {
             | Effect::EditIssue { .. }
             | Effect::CloseIssue { .. } => Err(client.refuse(effect)),
             Effect::NewComment { number, topic, body } => {
-                client.say_newest(*number, topic, body).await.map(Performed::Comment)
+                client.say_newest(*number, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::DeleteComment { number, comment } => {
                 client.remove_comment(*number, comment).await.map(done)
@@ -67,35 +69,35 @@ impl<C: Calls> ForgeWrite for Client<C> {
         }
     }
 
-    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {
+    async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
         let is_so = match effect {
-            Effect::Review(draft) => return Ok(self.sent_review(draft).await?.map(Performed::Review)),
+            Effect::Review(draft) => return Ok(self.sent_review(draft).await?.map(EffectOutcome::Review)),
             Effect::ReviewAsComment(draft) => {
-                return Ok(self.said_review(draft).await?.map(Performed::Review));
+                return Ok(self.said_review(draft).await?.map(EffectOutcome::Review));
             }
             Effect::Comment { topic, body } => {
-                return Ok(self.said_once(topic, body).await?.map(Performed::Comment));
+                return Ok(self.said_once(topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::LineComment { topic, body, .. } => {
-                return Ok(self.said_once_on(topic, body).await?.map(Performed::Comment));
+                return Ok(self.said_once_on(topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::Reply { first, topic, .. } => {
                 let what = self.what(&format!("looking for an answer to comment {first}"));
-                return Ok(self.answered(&what, first, topic).await?.map(Performed::Comment));
+                return Ok(self.answered(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
-                return Ok(self.said_exactly(text, *since).await?.map(Performed::Said));
+                return Ok(self.said_exactly(text, *since).await?.map(EffectOutcome::Said));
             }
             Effect::OpenPull(PullDraft { branch, base, .. }) => {
                 let there = self.opened_pull(branch, base).await?;
-                return Ok(there.map(|pull| Performed::Pull(Box::new(pull))));
+                return Ok(there.map(|pull| EffectOutcome::Pull(Box::new(pull))));
             }
             Effect::NewComment { number, topic, body } => {
-                return Ok(self.newest(*number, topic, body).await?.map(Performed::Comment));
+                return Ok(self.newest(*number, topic, body).await?.map(EffectOutcome::Comment));
             }
-            Effect::Summary { .. } => return self.shown(&[&Item::Summary]).await,
+            Effect::Summary { .. } => return self.shown(&[&CommentSubject::Summary]).await,
             Effect::Findings { comments, .. } => {
-                let items: Vec<&Item> = comments.iter().map(|draft| &draft.item).collect();
+                let items: Vec<&CommentSubject> = comments.iter().map(|draft| &draft.item).collect();
                 return self.shown(&items).await;
             }
             Effect::FileFinding { comment, .. } => return self.shown(&[&comment.item]).await,
@@ -127,18 +129,18 @@ impl<C: Calls> ForgeWrite for Client<C> {
                 self.calls.has_status(&what, &self.repo, self.id.number, status).await?
             }
         };
-        Ok(is_so.then_some(Performed::Done))
+        Ok(is_so.then_some(EffectOutcome::Done))
     }
 
-    fn settle(&self) -> Span {
+    fn settle(&self) -> TimeSpan {
         self.settle_delay()
     }
 
-    fn cannot(&self, kind: Kind) -> Option<&'static str> {
+    fn cannot(&self, kind: EffectKind) -> Option<&'static str> {
         kind.lacking_at(self.calls.row().kind)
     }
 }
 
-fn done((): ()) -> Performed {
-    Performed::Done
+fn done((): ()) -> EffectOutcome {
+    EffectOutcome::Done
 }

@@ -1,14 +1,14 @@
 //! Comments on lines that loops and tools make: each once for its topic, and none on a line of another commit than it is about.
 
-use truing_core::finding::Place;
+use truing_core::finding::CodeLocation;
 use truing_core::id::{CommentId, Sha, Topic};
 use truing_core::port::{ForgeError, LineComment, ReviewThread};
 
 use super::super::address::rejected;
-use super::super::calls::{Calls, Diff, NewNote};
-use super::Client;
+use super::super::calls::{BitbucketApi, DiffPlace, NewBitbucketComment};
+use super::BitbucketClient;
 use super::notes::{comment_id, is_same, number_of};
-use crate::capability::Anchored;
+use crate::capability::AnchorCommit;
 use crate::http::unavailable;
 use crate::marker::without_seed;
 
@@ -43,7 +43,7 @@ fn own_line<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'a LineCo
 }
 
 /// The comment of the tool that Truing replaces that says the same of this place, if our account wrote it.
-fn seeds_line<'a>(threads: &'a [ReviewThread], place: &Place, body: &str) -> Option<&'a LineComment> {
+fn seeds_line<'a>(threads: &'a [ReviewThread], place: &CodeLocation, body: &str) -> Option<&'a LineComment> {
     let here = threads.iter().filter(|thread| Some(thread.path.as_str()) == place.path.as_str());
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     here.filter_map(|thread| thread.comments.first()).find(|comment| {
@@ -54,7 +54,7 @@ fn seeds_line<'a>(threads: &'a [ReviewThread], place: &Place, body: &str) -> Opt
     })
 }
 
-impl<C: Calls> Client<C> {
+impl<C: BitbucketApi> BitbucketClient<C> {
     /// Our comment on lines on this topic, if there is one whose lines are there and it has this text.
     pub(super) async fn said_once_on(
         &self,
@@ -69,7 +69,7 @@ impl<C: Calls> Client<C> {
     pub(super) async fn say_once_on(
         &self,
         commit: &Sha,
-        place: &Place,
+        place: &CodeLocation,
         (topic, body): (&Topic, &str),
     ) -> Result<CommentId, ForgeError> {
         let threads = self.list_threads().await?;
@@ -92,7 +92,7 @@ impl<C: Calls> Client<C> {
         &self,
         what: &str,
         commit: &Sha,
-        drafts: &[(&Place, &Topic, &str)],
+        drafts: &[(&CodeLocation, &Topic, &str)],
     ) -> Result<Vec<Result<CommentId, ForgeError>>, ForgeError> {
         if drafts.is_empty() {
             return Ok(Vec::new());
@@ -102,7 +102,7 @@ impl<C: Calls> Client<C> {
         }
         let mut placed = Vec::with_capacity(drafts.len());
         for (place, topic, body) in drafts {
-            match self.say_on(what, Diff::Lines(commit, place), (topic, body)).await {
+            match self.say_on(what, DiffPlace::Lines(commit, place), (topic, body)).await {
                 said @ (Ok(_) | Err(ForgeError::Rejected { .. })) => placed.push(said),
                 Err(error) => return Err(error),
             }
@@ -120,7 +120,7 @@ impl<C: Calls> Client<C> {
 
     /// Is this commit the head? Asked only where a comment lands on the head, whichever it is.
     async fn is_head(&self, what: &str, commit: &Sha) -> Result<bool, ForgeError> {
-        let follows_head = self.calls.row().anchored == Anchored::Head;
+        let follows_head = self.calls.row().anchored == AnchorCommit::Head;
         Ok(!follows_head || self.read_pull(what, self.id.number).await?.head.commit == *commit)
     }
 
@@ -128,11 +128,11 @@ impl<C: Calls> Client<C> {
     async fn say_on(
         &self,
         what: &str,
-        on: Diff<'_>,
+        on: DiffPlace<'_>,
         (topic, body): (&Topic, &str),
     ) -> Result<CommentId, ForgeError> {
         let text = self.marked(self.id.number, topic, body);
-        let new = NewNote { text: &text, parent: None, on: Some(on) };
+        let new = NewBitbucketComment { text: &text, parent: None, on: Some(on) };
         Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
     }
 }

@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use truing_core::id::{CommentId, Millis, Sha, ThreadId, Topic};
-use truing_core::port::{ForgeError, InlineDraft, LineComment, Performed, ReviewThread, Said};
-use truing_core::publish::{Hold, Item, Observed, Producer, Thread, ThreadState};
+use truing_core::id::{CommentId, Sha, ThreadId, Topic, UnixMillis};
+use truing_core::port::{
+    ConversationComment, EffectOutcome, ForgeError, InlineDraft, LineComment, ReviewThread,
+};
+use truing_core::publish::{
+    CommentRights, CommentSubject, ForgeThread, ObservedComment, Producer, ThreadState,
+};
 
 use super::super::address::rejected;
-use super::super::calls::{Calls, Diff, NewNote, Note, Settled};
-use super::super::login::{Accounts, Whose, actor};
-use super::Client;
+use super::super::calls::{BitbucketApi, BitbucketComment, DiffPlace, NewBitbucketComment, ThreadResolution};
+use super::super::login::{BitbucketAccountKind, BitbucketAccounts, actor};
+use super::BitbucketClient;
 use crate::body::with_marker;
-use crate::marker::{Found, normal, split, strip};
+use crate::marker::{MarkerMatch, normal, split, strip};
 
 /// A comment's number as the port writes it.
 pub(super) fn comment_id(number: u64) -> CommentId {
@@ -30,14 +34,16 @@ pub(super) fn first_of(what: &str, thread: &ThreadId) -> Result<u64, ForgeError>
 }
 
 /// The state of the thread that a comment began.
-fn thread_of(accounts: &Accounts<'_>, first: u64, settled: &Settled) -> Thread {
+fn thread_of(accounts: &BitbucketAccounts<'_>, first: u64, settled: &ThreadResolution) -> ForgeThread {
     let state = match settled {
-        Settled::Open => ThreadState::Open,
+        ThreadResolution::Open => ThreadState::Open,
         // What a former account of ours has resolved, we have not.
-        Settled::By(Some(user)) if accounts.whose(user) == Some(Whose::Present) => ThreadState::ResolvedByUs,
-        Settled::By(_) => ThreadState::ResolvedByOthers,
+        ThreadResolution::By(Some(user)) if accounts.whose(user) == Some(BitbucketAccountKind::Present) => {
+            ThreadState::ResolvedByUs
+        }
+        ThreadResolution::By(_) => ThreadState::ResolvedByOthers,
     };
-    Thread { id: ThreadId::new(first.to_string()), state }
+    ForgeThread { id: ThreadId::new(first.to_string()), state }
 }
 
 /// Is a text, as it was read, this one, as it is given?
@@ -45,29 +51,36 @@ pub(super) fn is_same(read: &str, given: &str) -> bool {
     normal(read) == normal(&strip(given))
 }
 
-impl<C: Calls> Client<C> {
-    async fn notes_of(&self, what: &str, number: u64) -> Result<Vec<Note>, ForgeError> {
+impl<C: BitbucketApi> BitbucketClient<C> {
+    async fn notes_of(&self, what: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError> {
         self.calls.notes(what, &self.repo, number).await
     }
 
     /// The item that a text of ours shows, if its marker is one of this producer's for here; and whether its key is ours.
-    fn item_of(&self, text: &str) -> Option<(Item, String, bool)> {
+    fn item_of(&self, text: &str) -> Option<(CommentSubject, String, bool)> {
         match self.markers().find(&self.id, text) {
-            Found::Verified { producer, item, body } if producer == self.producer => Some((item, body, true)),
-            Found::UnknownKey { producer, item, body, .. } if producer == self.producer => {
+            MarkerMatch::Verified { producer, item, body } if producer == self.producer => {
+                Some((item, body, true))
+            }
+            MarkerMatch::UnknownKey { producer, item, body, .. } if producer == self.producer => {
                 Some((item, body, false))
             }
-            Found::Verified { .. } | Found::UnknownKey { .. } | Found::Forged | Found::None => None,
+            MarkerMatch::Verified { .. }
+            | MarkerMatch::UnknownKey { .. }
+            | MarkerMatch::Forged
+            | MarkerMatch::None => None,
         }
     }
 
     pub(super) async fn list_observed(
         &self,
-        known: &[(Item, CommentId)],
-    ) -> Result<Vec<Observed>, ForgeError> {
+        known: &[(CommentSubject, CommentId)],
+    ) -> Result<Vec<ObservedComment>, ForgeError> {
         let what = self.what("listing its comments");
-        let number = |(item, comment): &(Item, CommentId)| Ok((number_of(&what, comment)?, item.clone()));
-        let known = known.iter().map(number).collect::<Result<BTreeMap<u64, Item>, ForgeError>>()?;
+        let number =
+            |(item, comment): &(CommentSubject, CommentId)| Ok((number_of(&what, comment)?, item.clone()));
+        let known =
+            known.iter().map(number).collect::<Result<BTreeMap<u64, CommentSubject>, ForgeError>>()?;
         let accounts = self.accounts().await?;
         let mut notes = self.notes_of(&what, self.id.number).await?;
         let seen: HashSet<u64> = notes.iter().map(|note| note.id).collect();
@@ -91,24 +104,24 @@ impl<C: Calls> Client<C> {
                 (marked, _) => marked?,
             };
             let hold = match (is_known, whose) {
-                (false, _) => Hold::UnknownKey,
-                (true, Whose::Former) => Hold::Former,
-                (true, Whose::Present) => Hold::Ours,
+                (false, _) => CommentRights::UnknownKey,
+                (true, BitbucketAccountKind::Former) => CommentRights::Former,
+                (true, BitbucketAccountKind::Present) => CommentRights::Ours,
             };
             let thread = note.begins_thread().then(|| thread_of(&accounts, note.id, &note.settled));
             let has_replies = answered.contains(&note.id);
             let (id, created) = (comment_id(note.id), note.created);
             let line = note.on.as_ref().filter(|on| !on.is_outdated).and_then(|on| on.line);
-            Some(Observed { id, item, body, line, thread, has_replies, created, hold })
+            Some(ObservedComment { id, item, body, line, thread, has_replies, created, hold })
         });
         Ok(ours.collect())
     }
 
     pub(super) async fn look_for_item(
         &self,
-        known: &[(Item, CommentId)],
+        known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
-    ) -> Result<Option<Item>, ForgeError> {
+    ) -> Result<Option<CommentSubject>, ForgeError> {
         if let Some((item, _)) = known.iter().find(|(_, one)| one == comment) {
             return Ok(Some(item.clone()));
         }
@@ -128,7 +141,11 @@ impl<C: Calls> Client<C> {
     }
 
     /// The threads on the diff, in the order in which they began. One whose first comment was deleted goes on with the next.
-    pub(super) fn threads_of(&self, accounts: &Accounts<'_>, notes: &[Note]) -> Vec<ReviewThread> {
+    pub(super) fn threads_of(
+        &self,
+        accounts: &BitbucketAccounts<'_>,
+        notes: &[BitbucketComment],
+    ) -> Vec<ReviewThread> {
         let mut threads: BTreeMap<u64, ReviewThread> = BTreeMap::new();
         for note in notes {
             let Some(on) = &note.on else { continue };
@@ -149,15 +166,18 @@ impl<C: Calls> Client<C> {
         threads.into_values().filter(|thread| !thread.comments.is_empty()).collect()
     }
 
-    fn line(&self, accounts: &Accounts<'_>, note: &Note) -> LineComment {
+    fn line(&self, accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> LineComment {
         let author = actor(accounts, note.author.as_ref());
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.verified(self.id.number, is_ours, &note.text);
         let reviewed = match self.markers().find(&self.id, &note.text) {
-            Found::Verified { producer: Producer::Review, item: Item::Finding(id), .. } if is_ours => {
-                Some(Topic::of_finding(&id))
-            }
-            Found::Verified { .. } | Found::UnknownKey { .. } | Found::Forged | Found::None => None,
+            MarkerMatch::Verified {
+                producer: Producer::Review, item: CommentSubject::Finding(id), ..
+            } if is_ours => Some(Topic::of_finding(&id)),
+            MarkerMatch::Verified { .. }
+            | MarkerMatch::UnknownKey { .. }
+            | MarkerMatch::Forged
+            | MarkerMatch::None => None,
         };
         let on = note.on.as_ref();
         LineComment {
@@ -181,34 +201,46 @@ impl<C: Calls> Client<C> {
     }
 
     /// The same with the marker of an item.
-    fn marked_item(&self, item: &Item, text: &str) -> String {
+    fn marked_item(&self, item: &CommentSubject, text: &str) -> String {
         with_marker(text, &self.markers().sign(&self.id, self.producer, item))
     }
 
-    pub(super) async fn find_said(&self, text: &str) -> Result<Vec<Said>, ForgeError> {
+    pub(super) async fn find_said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
         let what = self.what("looking for what was said");
         let accounts = self.accounts().await?;
         let notes = self.notes_of(&what, self.id.number).await?.into_iter();
-        let is = |note: &Note| note.on.is_none() && !note.is_deleted && note.text.trim() == text.trim();
+        let is = |note: &BitbucketComment| {
+            note.on.is_none() && !note.is_deleted && note.text.trim() == text.trim()
+        };
         Ok(notes.filter(is).map(|note| said(&accounts, &note)).collect())
     }
 
     /// Our comment of exactly this text, said at that time by the forge's clock, or later.
-    pub(super) async fn said_exactly(&self, text: &str, since: Millis) -> Result<Option<Said>, ForgeError> {
+    pub(super) async fn said_exactly(
+        &self,
+        text: &str,
+        since: UnixMillis,
+    ) -> Result<Option<ConversationComment>, ForgeError> {
         // As other forges' clocks have whole seconds, so do what is compared with them.
-        let since = Millis(since.0.div_euclid(1000) * 1000);
+        let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut said = self.find_said(text).await?.into_iter();
-        let ours = |said: &Said| said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since;
+        let ours = |said: &ConversationComment| {
+            said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since
+        };
         Ok(said.rfind(ours))
     }
 
-    pub(super) async fn say_exactly(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {
+    pub(super) async fn say_exactly(
+        &self,
+        text: &str,
+        since: UnixMillis,
+    ) -> Result<ConversationComment, ForgeError> {
         if let Some(said) = self.said_exactly(text, since).await? {
             return Ok(said);
         }
         let accounts = self.accounts().await?;
         let what = self.what("waking a reviewer");
-        let new = NewNote { text, parent: None, on: None };
+        let new = NewBitbucketComment { text, parent: None, on: None };
         let note = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
         Ok(said(&accounts, &note))
     }
@@ -226,7 +258,7 @@ impl<C: Calls> Client<C> {
         what: &str,
         number: u64,
         topic: &Topic,
-    ) -> Result<Option<(u64, String, Whose)>, ForgeError> {
+    ) -> Result<Option<(u64, String, BitbucketAccountKind)>, ForgeError> {
         let accounts = self.accounts().await?;
         let notes = self.notes_of(what, number).await?;
         let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
@@ -244,7 +276,7 @@ impl<C: Calls> Client<C> {
             return self.say(self.id.number, topic, body).await;
         };
         // What a former account of ours wrote, no other account can edit.
-        if whose == Whose::Present && !is_same(&text, body) {
+        if whose == BitbucketAccountKind::Present && !is_same(&text, body) {
             self.rewrite(id, &self.marked(self.id.number, topic, body)).await?;
         }
         Ok(comment_id(id))
@@ -254,7 +286,7 @@ impl<C: Calls> Client<C> {
     async fn say(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.what_of_repository(&format!("commenting in {number}"));
         let text = self.marked(number, topic, body);
-        let new = NewNote { text: &text, parent: None, on: None };
+        let new = NewBitbucketComment { text: &text, parent: None, on: None };
         Ok(comment_id(self.calls.create_note(&what, &self.repo, number, new).await?.id))
     }
 
@@ -292,16 +324,16 @@ impl<C: Calls> Client<C> {
             return Ok(comment);
         }
         let text = self.marked(self.id.number, topic, body);
-        let new = NewNote { text: &text, parent: Some(number_of(&what, first)?), on: None };
+        let new = NewBitbucketComment { text: &text, parent: Some(number_of(&what, first)?), on: None };
         Ok(comment_id(self.calls.create_note(&what, &self.repo, self.id.number, new).await?.id))
     }
 
-    pub(super) async fn create_summary(&self, body: &str) -> Result<Performed, ForgeError> {
+    pub(super) async fn create_summary(&self, body: &str) -> Result<EffectOutcome, ForgeError> {
         let what = self.what("posting the summary");
-        let text = self.marked_item(&Item::Summary, body);
-        let new = NewNote { text: &text, parent: None, on: None };
+        let text = self.marked_item(&CommentSubject::Summary, body);
+        let new = NewBitbucketComment { text: &text, parent: None, on: None };
         let made = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
-        Ok(Performed::Comments(vec![(Item::Summary, comment_id(made.id))]))
+        Ok(EffectOutcome::Comments(vec![(CommentSubject::Summary, comment_id(made.id))]))
     }
 
     /// A call for each. What was made before one that failed is named; the plan wants the others again.
@@ -309,51 +341,51 @@ impl<C: Calls> Client<C> {
         &self,
         commit: &Sha,
         comments: &[InlineDraft],
-    ) -> Result<Performed, ForgeError> {
+    ) -> Result<EffectOutcome, ForgeError> {
         let what = self.what("posting a comment on the diff");
         let mut made = Vec::with_capacity(comments.len());
         for draft in comments {
-            match self.create_inline(&what, Diff::Lines(commit, &draft.place), draft).await {
+            match self.create_inline(&what, DiffPlace::Lines(commit, &draft.place), draft).await {
                 Ok(comment) => made.push((draft.item.clone(), comment)),
                 Err(_) if !made.is_empty() => break,
                 Err(error) => return Err(error),
             }
         }
-        Ok(Performed::Comments(made))
+        Ok(EffectOutcome::Comments(made))
     }
 
     pub(super) async fn create_on_file(
         &self,
         commit: &Sha,
         draft: &InlineDraft,
-    ) -> Result<Performed, ForgeError> {
+    ) -> Result<EffectOutcome, ForgeError> {
         let what = self.what("posting a comment on a file");
-        let made = self.create_inline(&what, Diff::File(commit, &draft.place), draft).await?;
-        Ok(Performed::Comments(vec![(draft.item.clone(), made)]))
+        let made = self.create_inline(&what, DiffPlace::File(commit, &draft.place), draft).await?;
+        Ok(EffectOutcome::Comments(vec![(draft.item.clone(), made)]))
     }
 
     async fn create_inline(
         &self,
         what: &str,
-        on: Diff<'_>,
+        on: DiffPlace<'_>,
         draft: &InlineDraft,
     ) -> Result<CommentId, ForgeError> {
         let text = self.marked_item(&draft.item, &draft.body);
-        let new = NewNote { text: &text, parent: None, on: Some(on) };
+        let new = NewBitbucketComment { text: &text, parent: None, on: Some(on) };
         Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
     }
 
     /// The comments of ours on these items; none: there is none of them.
-    pub(super) async fn shown(&self, items: &[&Item]) -> Result<Option<Performed>, ForgeError> {
+    pub(super) async fn shown(&self, items: &[&CommentSubject]) -> Result<Option<EffectOutcome>, ForgeError> {
         let seen = self.list_observed(&[]).await?.into_iter();
-        let ours = seen.filter(|seen| seen.hold == Hold::Ours && items.contains(&&seen.item));
+        let ours = seen.filter(|seen| seen.hold == CommentRights::Ours && items.contains(&&seen.item));
         let shown: Vec<_> = ours.map(|seen| (seen.item, seen.id)).collect();
-        Ok((!shown.is_empty()).then_some(Performed::Comments(shown)))
+        Ok((!shown.is_empty()).then_some(EffectOutcome::Comments(shown)))
     }
 
     pub(super) async fn update(
         &self,
-        item: &Item,
+        item: &CommentSubject,
         comment: &CommentId,
         body: &str,
     ) -> Result<(), ForgeError> {
@@ -400,7 +432,7 @@ impl<C: Calls> Client<C> {
         let what = self.what(&format!("reading the thread {thread}"));
         let first = first_of(&what, thread)?;
         match self.calls.note(&what, &self.repo, (self.id.number, first)).await {
-            Ok(note) => Ok(Some(note.settled == Settled::Open)),
+            Ok(note) => Ok(Some(note.settled == ThreadResolution::Open)),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -456,7 +488,7 @@ impl<C: Calls> Client<C> {
         };
         // What a former account of ours wrote, no other account can change.
         let whose = note.author.as_ref().and_then(|user| accounts.whose(user));
-        let (topic, _) = self.read_topic(number, whose == Some(Whose::Present), &note.text);
+        let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Present), &note.text);
         if topic.is_some() && note.on.is_none() { Ok(Some(id)) } else { Err(not_ours(what)) }
     }
 
@@ -473,8 +505,12 @@ impl<C: Calls> Client<C> {
     }
 }
 
-fn said(accounts: &Accounts<'_>, note: &Note) -> Said {
-    Said { id: comment_id(note.id), author: actor(accounts, note.author.as_ref()), at: note.created }
+fn said(accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> ConversationComment {
+    ConversationComment {
+        id: comment_id(note.id),
+        author: actor(accounts, note.author.as_ref()),
+        at: note.created,
+    }
 }
 
 /// The refusal of a change of what is not ours.

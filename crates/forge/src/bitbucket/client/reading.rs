@@ -3,23 +3,24 @@
 use std::collections::HashMap;
 
 use truing_core::branch_name::is_branch_name;
-use truing_core::converge::readiness::Merge as Mergeable;
-use truing_core::id::{AccountId, CommentId, Millis, ReviewId, Topic};
+use truing_core::converge::readiness::MergeableState as Mergeable;
+use truing_core::id::{AccountId, CommentId, ReviewId, Topic, UnixMillis};
 use truing_core::line;
 use truing_core::port::{
-    AuditMark, BranchPull, ForgeError, HeadRepository, Merge, PrState, PullActivity, PullCommit, PullHead,
-    PullNow, PullRemark, PullRequest, PullReview, PullState, Reply, ReviewState, Revision,
+    AuditMark, BranchPull, ConversationReply, ForgeError, HeadRepository, MergeSummary, PrState,
+    PullActivity, PullCommit, PullDetails, PullHead, PullRemark, PullRequest, PullReview, PullRevision,
+    PullState, ReviewState,
 };
 
 use super::super::address::rejected;
-use super::super::calls::{Calls, End, Note, Pull};
-use super::super::login::{Accounts, actor};
-use super::Client;
+use super::super::calls::{BitbucketApi, BitbucketComment, BitbucketPullRequest, PullRequestEnd};
+use super::super::login::{BitbucketAccounts, actor};
+use super::BitbucketClient;
 use super::notes::{comment_id, number_of};
-use crate::capability::Anchored;
+use crate::capability::AnchorCommit;
 use crate::marker;
 
-impl<C: Calls> Client<C> {
+impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn read_request(&self) -> Result<PullRequest, ForgeError> {
         let what = self.what("reading the pull request");
         let pull = self.read_pull(&what, self.id.number).await?;
@@ -30,7 +31,7 @@ impl<C: Calls> Client<C> {
         };
         let head_repository = self.head_repository(&pull.head).filter(|repository| repository.has_head_alone);
         Ok(PullRequest {
-            revision: Revision { head: pull.head.commit, base: pull.base.commit },
+            revision: PullRevision { head: pull.head.commit, base: pull.base.commit },
             base_branch: pull.base.branch,
             state,
             name: format!("{}#{}", self.repo, self.id.number),
@@ -46,13 +47,13 @@ impl<C: Calls> Client<C> {
     }
 
     /// The repository of a head; none if that is gone.
-    fn head_repository(&self, head: &End) -> Option<HeadRepository> {
+    fn head_repository(&self, head: &PullRequestEnd) -> Option<HeadRepository> {
         let (id, name) = head.repository.clone()?;
         let is_same = id == self.id.repository;
         Some(HeadRepository { id, name, is_same, has_head_alone: !is_same && !self.calls.row().fork_heads })
     }
 
-    pub(super) async fn read_now(&self) -> Result<PullNow, ForgeError> {
+    pub(super) async fn read_now(&self) -> Result<PullDetails, ForgeError> {
         let what = self.what("reading the pull request");
         let accounts = self.accounts().await?;
         let pull = self.read_pull(&what, self.id.number).await?;
@@ -69,7 +70,7 @@ impl<C: Calls> Client<C> {
             Some(_) => author.as_ref().is_none_or(|author| !author.ours).then_some(false),
         };
         let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
-        Ok(PullNow {
+        Ok(PullDetails {
             url: pull.url.clone(),
             title: pull.title.clone(),
             body: marker::split(&pull.text).0,
@@ -88,18 +89,23 @@ impl<C: Calls> Client<C> {
         })
     }
 
-    pub(super) async fn read_merge(&self) -> Result<Merge, ForgeError> {
+    pub(super) async fn read_merge(&self) -> Result<MergeSummary, ForgeError> {
         let what = self.what("asking what its merge would be");
         let pull = self.read_pull(&what, self.id.number).await?;
         let merging = self.calls.merging(&what, &self.repo, &pull).await?;
         let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
         // Neither says what its rules have reviews decide.
-        Ok(Merge { head: pull.head.commit, conflicts: merging.conflicts, state, decision: None })
+        Ok(MergeSummary { head: pull.head.commit, conflicts: merging.conflicts, state, decision: None })
     }
 
     /// Reviews: each comment of ours with an audit's marker, and the verdict of everybody else. Oldest first; those without
     /// a time first.
-    pub(super) fn reviews_of(&self, accounts: &Accounts<'_>, pull: &Pull, notes: &[Note]) -> Vec<PullReview> {
+    pub(super) fn reviews_of(
+        &self,
+        accounts: &BitbucketAccounts<'_>,
+        pull: &BitbucketPullRequest,
+        notes: &[BitbucketComment],
+    ) -> Vec<PullReview> {
         let audits = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted).filter_map(|note| {
             let is_ours = accounts.is_ours(note.author.as_ref());
             let (topic, body) = self.verified(pull.number, is_ours, &note.text);
@@ -153,7 +159,11 @@ impl<C: Calls> Client<C> {
         }
     }
 
-    pub(super) fn branch_pull(&self, accounts: &Accounts<'_>, pull: Pull) -> BranchPull {
+    pub(super) fn branch_pull(
+        &self,
+        accounts: &BitbucketAccounts<'_>,
+        pull: BitbucketPullRequest,
+    ) -> BranchPull {
         let author = actor(accounts, pull.author.as_ref());
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.read_topic(0, is_ours, &pull.text);
@@ -189,10 +199,10 @@ impl<C: Calls> Client<C> {
         let head = &pull.head.commit;
         // Where nothing tells of which commit a comment or a verdict is, one of the time since the head was committed is of
         // the head. That time is by the clock of whoever committed it: here we did, or the branch is theirs already.
-        let no_commit = self.calls.row().anchored == Anchored::Head;
+        let no_commit = self.calls.row().anchored == AnchorCommit::Head;
         let newest = commits.iter().find(|commit| no_commit && commit.sha == *head);
-        let since = newest.map(|commit| commit.committed).filter(|since| *since > Millis(0));
-        let on_head = |at: Option<Millis>| {
+        let since = newest.map(|commit| commit.committed).filter(|since| *since > UnixMillis(0));
+        let on_head = |at: Option<UnixMillis>| {
             let is_since = at.zip(since).is_some_and(|(at, since)| at >= since);
             is_since.then(|| head.clone())
         };
@@ -201,7 +211,7 @@ impl<C: Calls> Client<C> {
         for review in reviews.iter_mut().filter(|review| review.commit.is_none()) {
             review.commit = on_head(review.at);
         }
-        let remark = |note: &Note| {
+        let remark = |note: &BitbucketComment| {
             let author = actor(&accounts, note.author.as_ref());
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
             let (topic, body) = self.read_topic(number, is_ours, &note.text);
@@ -225,7 +235,7 @@ impl<C: Calls> Client<C> {
         &self,
         number: u64,
         since: Option<&CommentId>,
-    ) -> Result<Vec<Reply>, ForgeError> {
+    ) -> Result<Vec<ConversationReply>, ForgeError> {
         let what = self.what_of_repository(&format!("reading the answers in {number}"));
         // Later ones have greater numbers.
         let since = since.map(|since| number_of(&what, since)).transpose()?.unwrap_or(0);
@@ -249,7 +259,14 @@ impl<C: Calls> Client<C> {
                     }
                 },
             };
-            replies.push(Reply { id: comment_id(note.id), author, trusted, at: note.created, body, topic });
+            replies.push(ConversationReply {
+                id: comment_id(note.id),
+                author,
+                trusted,
+                at: note.created,
+                body,
+                topic,
+            });
         }
         Ok(replies)
     }

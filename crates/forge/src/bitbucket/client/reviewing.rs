@@ -5,18 +5,18 @@ use std::collections::HashMap;
 
 use truing_core::id::{CommentId, ReviewId, Topic};
 use truing_core::port::{
-    AuditMark, ForgeError, LineComment, LineDraft, Posted, ReviewDraft, ReviewEvent, ReviewState,
+    AuditMark, ForgeError, LineComment, LineDraft, PostedReview, ReviewDraft, ReviewEvent, ReviewState,
     ReviewThread,
 };
 use truing_core::publish::ThreadState;
 
-use super::super::calls::{Calls, NewNote, Note};
-use super::super::login::{Accounts, Whose};
-use super::Client;
+use super::super::calls::{BitbucketApi, BitbucketComment, NewBitbucketComment};
+use super::super::login::{BitbucketAccountKind, BitbucketAccounts};
+use super::BitbucketClient;
 use super::notes::comment_id;
 
 /// A thread of ours.
-struct Own {
+struct BitbucketOwnThread {
     /// The comment that began it.
     id: CommentId,
     /// Its page.
@@ -25,14 +25,14 @@ struct Own {
 }
 
 /// The threads of ours on the diff, by topic: of several the newest that is open, else the newest.
-fn own(threads: &[ReviewThread]) -> HashMap<Topic, Own> {
-    let mut own: HashMap<Topic, Own> = HashMap::new();
+fn own(threads: &[ReviewThread]) -> HashMap<Topic, BitbucketOwnThread> {
+    let mut own: HashMap<Topic, BitbucketOwnThread> = HashMap::new();
     for thread in threads {
         let is_open = is_open(thread);
         let Some(first) = thread.comments.first() else { continue };
         let Some(topic) = first.topic.clone() else { continue };
         if is_open || !own.get(&topic).is_some_and(|known| known.is_open) {
-            own.insert(topic, Own { id: first.id.clone(), url: first.url.clone(), is_open });
+            own.insert(topic, BitbucketOwnThread { id: first.id.clone(), url: first.url.clone(), is_open });
         }
     }
     own
@@ -61,8 +61,8 @@ fn of(draft: &ReviewDraft, there: &HashMap<Topic, CommentId>) -> Vec<(Topic, Com
     topics.filter_map(|topic| Some((topic.clone(), there.get(topic)?.clone()))).collect()
 }
 
-impl<C: Calls> Client<C> {
-    pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
+impl<C: BitbucketApi> BitbucketClient<C> {
+    pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
         let what = self.what(&format!("posting the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
         let notes = self.calls.notes(&what, &self.repo, self.id.number).await?;
@@ -96,16 +96,16 @@ impl<C: Calls> Client<C> {
         self.decide(&what, &accounts, draft).await?;
         let text = draft.text(&refused, &open, self.most());
         let text = self.marked(self.id.number, &draft.mark.topic(), &text);
-        let new = NewNote { text: &text, parent: None, on: None };
+        let new = NewBitbucketComment { text: &text, parent: None, on: None };
         let made = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
-        Ok(Posted::Review { id: ReviewId::new(made.id.to_string()), comments: of(draft, &there) })
+        Ok(PostedReview::Review { id: ReviewId::new(made.id.to_string()), comments: of(draft, &there) })
     }
 
     /// Says that changes are needed, where the review does, or no longer. Where the forge refuses it, the review is a comment.
     async fn decide(
         &self,
         what: &str,
-        accounts: &Accounts<'_>,
+        accounts: &BitbucketAccounts<'_>,
         draft: &ReviewDraft,
     ) -> Result<(), ForgeError> {
         let (number, commit) = (self.id.number, &draft.mark.commit);
@@ -123,7 +123,7 @@ impl<C: Calls> Client<C> {
                 let pull = self.read_pull(what, number).await?;
                 let stands = pull.reviewers.iter().any(|one| {
                     one.state == Some(ReviewState::ChangesRequested)
-                        && accounts.whose(&one.user) == Some(Whose::Present)
+                        && accounts.whose(&one.user) == Some(BitbucketAccountKind::Present)
                 });
                 // Of another head nothing is known.
                 if !stands || pull.head.commit != *commit {
@@ -140,7 +140,7 @@ impl<C: Calls> Client<C> {
     }
 
     /// The review, if it is there.
-    pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<Posted>, ForgeError> {
+    pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
         let what = self.what(&format!("looking for the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
         let notes = self.calls.notes(&what, &self.repo, self.id.number).await?;
@@ -151,11 +151,11 @@ impl<C: Calls> Client<C> {
 
     fn posted(
         &self,
-        accounts: &Accounts<'_>,
-        notes: &[Note],
+        accounts: &BitbucketAccounts<'_>,
+        notes: &[BitbucketComment],
         draft: &ReviewDraft,
         there: &HashMap<Topic, CommentId>,
-    ) -> Option<Posted> {
+    ) -> Option<PostedReview> {
         let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
         let mut marked = talk.filter(|note| {
             let is_ours = accounts.is_ours(note.author.as_ref());
@@ -164,30 +164,31 @@ impl<C: Calls> Client<C> {
                 .and_then(|topic| AuditMark::read(&topic))
                 .is_some_and(|mark| mark.is_same_audit(&draft.mark))
         });
-        marked
-            .next()
-            .map(|note| Posted::Review { id: ReviewId::new(note.id.to_string()), comments: of(draft, there) })
+        marked.next().map(|note| PostedReview::Review {
+            id: ReviewId::new(note.id.to_string()),
+            comments: of(draft, there),
+        })
     }
 
     /// The comment that has all of a review, or the review itself, if one is there.
-    pub(super) async fn said_review(&self, draft: &ReviewDraft) -> Result<Option<Posted>, ForgeError> {
+    pub(super) async fn said_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
         // Both have the audit's marker and are comments: whichever is there says what was found.
         let posted = self.sent_review(draft).await?;
         Ok(posted.map(|posted| match posted {
-            Posted::Review { id, comments } if comments.is_empty() => match id.as_str().parse() {
-                Ok(number) => Posted::Comment(comment_id(number)),
-                Err(_) => Posted::Review { id, comments },
+            PostedReview::Review { id, comments } if comments.is_empty() => match id.as_str().parse() {
+                Ok(number) => PostedReview::Comment(comment_id(number)),
+                Err(_) => PostedReview::Review { id, comments },
             },
-            posted @ (Posted::Review { .. } | Posted::Comment(_)) => posted,
+            posted @ (PostedReview::Review { .. } | PostedReview::Comment(_)) => posted,
         }))
     }
 
-    pub(super) async fn say_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
+    pub(super) async fn say_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
         if let Some(posted) = self.said_review(draft).await? {
             return Ok(posted);
         }
         let text = draft.whole(self.most());
-        Ok(Posted::Comment(self.say_once(&draft.mark.topic(), &text).await?))
+        Ok(PostedReview::Comment(self.say_once(&draft.mark.topic(), &text).await?))
     }
 
     /// The longest text.

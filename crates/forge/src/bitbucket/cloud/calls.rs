@@ -5,35 +5,38 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Value, json};
-use truing_core::converge::readiness::Merge as Mergeable;
-use truing_core::finding::{Place, Side};
-use truing_core::id::{Millis, Sha};
+use truing_core::converge::readiness::MergeableState as Mergeable;
+use truing_core::finding::{CodeLocation, DiffSide};
+use truing_core::id::{Sha, UnixMillis};
 use truing_core::port::{
-    Author, CheckState, CommitCheck, ForgeError, Permit, PullDraft, RepositoryNow, Writable,
+    AuthorAccount, CheckState, CommitCheck, ForgeError, Permit, PullDraft, RepositoryDetails, WriteAccess,
 };
 use truing_core::publish::DesiredStatus;
 use url::Url;
 
 use super::super::address::{account, parts, quoted, rejected, with_query};
 use super::super::bounds::{instant, sha};
-use super::super::calls::{Calls, Change, Commit, Diff, Merging, NewNote, Note, Pull, User};
-use super::super::login::{Own, nobody};
+use super::super::calls::{
+    BitbucketApi, BitbucketComment, BitbucketCommit, BitbucketPullRequest, BitbucketUser, DiffPlace,
+    MergePreview, NewBitbucketComment, PullRequestEdit,
+};
+use super::super::login::{OwnAccount, nobody};
 use super::super::options::BitbucketOptions;
-use super::{BitbucketCloud, Inner, wire};
-use crate::capability::{BITBUCKET_CLOUD, Capability};
-use crate::http::Call;
+use super::{BitbucketCloud, CloudInner, wire};
+use crate::capability::{BITBUCKET_CLOUD, ForgeCapability};
+use crate::http::ForgeRequest;
 
 /// The place of a comment. `to` and `start_to` are of the new side, `from` and `start_from` of the old; there is no commit.
-fn inline(what: &str, on: Diff<'_>) -> Result<Value, ForgeError> {
-    let (Diff::Lines(_, place) | Diff::File(_, place)) = on;
+fn inline(what: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
+    let (DiffPlace::Lines(_, place) | DiffPlace::File(_, place)) = on;
     let Some(path) = place.path.as_str() else {
         return Err(rejected(what, "a path that is not UTF-8 cannot be named to Bitbucket"));
     };
     let mut inline = json!({ "path": path });
-    if let Diff::Lines(_, Place { side, start_line, end_line, .. }) = on {
+    if let DiffPlace::Lines(_, CodeLocation { side, start_line, end_line, .. }) = on {
         let (last, first) = match side {
-            Side::New => ("to", "start_to"),
-            Side::Old => ("from", "start_from"),
+            DiffSide::New => ("to", "start_to"),
+            DiffSide::Old => ("from", "start_from"),
         };
         inline[last] = (*end_line).into();
         if start_line < end_line {
@@ -46,7 +49,7 @@ fn inline(what: &str, on: Diff<'_>) -> Result<Value, ForgeError> {
 impl BitbucketCloud {
     /// The error of a token that writes as another account than the configured one, once that was seen.
     fn stranger(&self, what: &str) -> Option<ForgeError> {
-        let Inner { options, learnt, .. } = &*self.inner;
+        let CloudInner { options, learnt, .. } = &*self.inner;
         let (name, told, id) = (&options.name, options.account.as_ref()?, learnt.stranger.get()?);
         let message = format!("the token writes as {id}, and forge.{name}.account is {told}: put {id} there");
         Some(ForgeError::Forbidden { what: what.to_owned(), message })
@@ -57,22 +60,26 @@ impl BitbucketCloud {
         let (workspace, slug) = parts(what, repo).ok()?;
         let url = self.root(["user", "workspaces", workspace, "permissions", "repositories"]);
         let query = format!("repository.name={}", quoted(slug));
-        let listed: Vec<wire::Permission> = self.all(what, with_query(url, &[("q", &query)])).await.ok()?;
-        let is_here =
-            |one: &&wire::Permission| one.repository.as_ref().and_then(|of| of.uuid.as_deref()) == Some(id);
+        let listed: Vec<wire::CloudPermission> =
+            self.all(what, with_query(url, &[("q", &query)])).await.ok()?;
+        let is_here = |one: &&wire::CloudPermission| {
+            one.repository.as_ref().and_then(|of| of.uuid.as_deref()) == Some(id)
+        };
         let here = listed.iter().find(is_here)?;
         Some(matches!(here.permission.as_str(), "write" | "admin"))
     }
 
     /// Does a merge conflict? The call leads to another address by design; a login that may not ask is told nothing.
     async fn conflicts(&self, what: &str, repo: &str, number: u64) -> Result<Option<bool>, ForgeError> {
-        let first = Call::get(what, self.of_pull(what, repo, number, &["conflicts"])?).redirected();
+        let first = ForgeRequest::get(what, self.of_pull(what, repo, number, &["conflicts"])?).redirected();
         let below = self.url(what, repo, &["file-conflicts", ""])?;
         let asked = async {
             let answer = self.send(&first).await?;
             let answer = match answer.location() {
                 None => answer,
-                Some(to) if to.path().starts_with(below.path()) => self.send(&Call::get(what, to)).await?,
+                Some(to) if to.path().starts_with(below.path()) => {
+                    self.send(&ForgeRequest::get(what, to)).await?
+                }
                 Some(_) => return Err(ForgeError::Moved { what: what.to_owned() }),
             };
             Ok(!super::page::<Value>(&answer)?.0.is_empty())
@@ -101,12 +108,12 @@ impl BitbucketCloud {
 }
 
 #[async_trait]
-impl Calls for BitbucketCloud {
+impl BitbucketApi for BitbucketCloud {
     fn options(&self) -> &BitbucketOptions {
         &self.inner.options
     }
 
-    fn row(&self) -> &'static Capability {
+    fn row(&self) -> &'static ForgeCapability {
         &BITBUCKET_CLOUD
     }
 
@@ -114,7 +121,7 @@ impl Calls for BitbucketCloud {
         self.by(self.inner.http.with_permit(permit.clone()))
     }
 
-    async fn own(&self) -> Result<Own, ForgeError> {
+    async fn own(&self) -> Result<OwnAccount, ForgeError> {
         let what = "asking who the token belongs to";
         if let Some(stranger) = self.stranger(what) {
             return Err(stranger);
@@ -122,42 +129,47 @@ impl Calls for BitbucketCloud {
         let ask = || async {
             if let Some(id) = &self.inner.options.account {
                 let id = account(id.to_ascii_lowercase());
-                let user = User { id, login: String::new(), slug: String::new(), is_person: false };
-                return Ok(Own { user });
+                let user = BitbucketUser { id, login: String::new(), slug: String::new(), is_person: false };
+                return Ok(OwnAccount { user });
             }
-            let asked: Result<wire::Account, _> = self.get(what, self.root(["user"])).await;
+            let asked: Result<wire::CloudAccount, _> = self.get(what, self.root(["user"])).await;
             let own = asked.map_err(|error| self.of_access_token(error, "account", "its UUID"))?;
-            own.user().map(|user| Own { user }).ok_or_else(|| nobody(what))
+            own.user().map(|user| OwnAccount { user }).ok_or_else(|| nobody(what))
         };
         self.inner.learnt.own.get_or_try_init(ask).await.cloned()
     }
 
-    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<Pull, ForgeError> {
-        let body: wire::Pull = self.get(what, self.of_pull(what, repo, number, &[])?).await?;
+    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
+        let body: wire::CloudPull = self.get(what, self.of_pull(what, repo, number, &[])?).await?;
         self.read_pull(what, repo, body, true).await
     }
 
-    async fn pulls_of(&self, what: &str, repo: &str, branch: &str) -> Result<Vec<Pull>, ForgeError> {
+    async fn pulls_of(
+        &self,
+        what: &str,
+        repo: &str,
+        branch: &str,
+    ) -> Result<Vec<BitbucketPullRequest>, ForgeError> {
         let query = format!("source.branch.name={}", quoted(branch));
         let states = ["OPEN", "MERGED", "DECLINED", "SUPERSEDED"].map(|state| ("state", state));
         let url = with_query(self.url(what, repo, &["pullrequests"])?, &states);
         let url = with_query(url, &[("q", &query), ("sort", "-created_on"), ("pagelen", "50")]);
         let mut pulls = Vec::new();
-        let bodies: Vec<wire::Pull> = self.all(what, url).await?;
+        let bodies: Vec<wire::CloudPull> = self.all(what, url).await?;
         // Forks have branches of the same name.
-        for body in bodies.into_iter().filter(wire::Pull::is_of_here) {
+        for body in bodies.into_iter().filter(wire::CloudPull::is_of_here) {
             pulls.extend(self.read_listed(what, repo, body, false).await?);
         }
         pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
         Ok(pulls)
     }
 
-    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Note>, ForgeError> {
+    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError> {
         self.read_notes(what, repo, number).await
     }
 
-    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<Note, ForgeError> {
-        let comment: wire::Comment = self.get(what, self.comment_url(what, repo, of)?).await?;
+    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<BitbucketComment, ForgeError> {
+        let comment: wire::CloudComment = self.get(what, self.comment_url(what, repo, of)?).await?;
         comment.note(what)
     }
 
@@ -166,8 +178,8 @@ impl Calls for BitbucketCloud {
         what: &str,
         repo: &str,
         number: u64,
-        new: NewNote<'_>,
-    ) -> Result<Note, ForgeError> {
+        new: NewBitbucketComment<'_>,
+    ) -> Result<BitbucketComment, ForgeError> {
         let mut body = json!({ "content": { "raw": new.text } });
         if let Some(parent) = new.parent {
             body["parent"] = json!({ "id": parent });
@@ -177,9 +189,9 @@ impl Calls for BitbucketCloud {
             body["inline"] = inline(what, on)?;
         }
         let url = self.of_pull(what, repo, number, &["comments"])?;
-        let call = Call::create(what, url, body);
+        let call = ForgeRequest::create(what, url, body);
         let call = if is_on_diff { call.on_diff() } else { call };
-        let made = self.send(&call).await?.json::<wire::Comment>()?.note(what)?;
+        let made = self.send(&call).await?.json::<wire::CloudComment>()?.note(what)?;
         let (Some(told), Some(author)) = (&self.inner.options.account, &made.author) else { return Ok(made) };
         if author.id.as_str().eq_ignore_ascii_case(told) {
             return Ok(made);
@@ -193,12 +205,12 @@ impl Calls for BitbucketCloud {
     async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError> {
         let body = json!({ "content": { "raw": text } });
         let url = self.comment_url(what, repo, of)?;
-        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.done()
     }
 
     async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
         let url = self.comment_url(what, repo, of)?;
-        match self.send(&Call::set(what, Method::DELETE, url, None)).await {
+        match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
             // Gone is what was asked for; a first try without an answer may have done it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -214,7 +226,7 @@ impl Calls for BitbucketCloud {
     ) -> Result<(), ForgeError> {
         let url = self.of_pull(what, repo, number, &["comments", &first.to_string(), "resolve"])?;
         let method = if resolved { Method::POST } else { Method::DELETE };
-        match self.send(&Call::set(what, method, url, None)).await {
+        match self.send(&ForgeRequest::set(what, method, url, None)).await {
             Ok(answer) => answer.done(),
             // It is resolved already.
             Err(ForgeError::Stale { .. }) if resolved => Ok(()),
@@ -230,8 +242,8 @@ impl Calls for BitbucketCloud {
         &self,
         what: &str,
         repo: &str,
-        pull: &Pull,
-        change: Change<'_>,
+        pull: &BitbucketPullRequest,
+        change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError> {
         self.put(what, repo, pull, (change, None)).await
     }
@@ -242,7 +254,7 @@ impl Calls for BitbucketCloud {
         repo: &str,
         draft: &PullDraft,
         text: &str,
-    ) -> Result<Pull, ForgeError> {
+    ) -> Result<BitbucketPullRequest, ForgeError> {
         let body = json!({
             "title": draft.title,
             "description": text,
@@ -252,57 +264,68 @@ impl Calls for BitbucketCloud {
             "close_source_branch": false,
         });
         let url = self.url(what, repo, &["pullrequests"])?;
-        let made: wire::Pull = self.send(&Call::create(what, url, body)).await?.json()?;
+        let made: wire::CloudPull = self.send(&ForgeRequest::create(what, url, body)).await?.json()?;
         self.read_pull(what, repo, made, false).await
     }
 
-    async fn decline(&self, what: &str, repo: &str, pull: &Pull) -> Result<(), ForgeError> {
+    async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError> {
         let url = self.of_pull(what, repo, pull.number, &["decline"])?;
         // A second try would be refused, as it is declined.
-        self.send(&Call::create(what, url, json!({})).without_body()).await?.done()
+        self.send(&ForgeRequest::create(what, url, json!({})).without_body()).await?.done()
     }
 
-    async fn ask(&self, what: &str, repo: &str, pull: &Pull, login: &str) -> Result<(), ForgeError> {
+    async fn ask(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &BitbucketPullRequest,
+        login: &str,
+    ) -> Result<(), ForgeError> {
         // Anybody may take a name.
         if !login.starts_with('{') {
             let message = "Bitbucket Cloud tells an account by its UUID alone: name it as {…}";
             return Err(rejected(what, message));
         }
-        self.put(what, repo, pull, (Change::default(), Some(login))).await
+        self.put(what, repo, pull, (PullRequestEdit::default(), Some(login))).await
     }
 
     async fn want_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
         let url = self.changes_url(what, repo, number)?;
-        self.send(&Call::set(what, Method::POST, url, None)).await?.done()
+        self.send(&ForgeRequest::set(what, Method::POST, url, None)).await?.done()
     }
 
     async fn withdraw_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
         let url = self.changes_url(what, repo, number)?;
-        match self.send(&Call::set(what, Method::DELETE, url, None)).await {
+        match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
             // There is none any more: a first try without an answer may have done it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Commit>, ForgeError> {
+    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError> {
         let url = with_query(self.of_pull(what, repo, number, &["commits"])?, &[("pagelen", "100")]);
-        let newest_first: Vec<wire::Commit> = self.all(what, url).await?;
-        let read = |commit: wire::Commit| {
+        let newest_first: Vec<wire::CloudCommit> = self.all(what, url).await?;
+        let read = |commit: wire::CloudCommit| {
             let (raw, user) = commit.author.map(|author| (author.raw, author.user)).unwrap_or_default();
             let (name, email) = raw.split_once('<').unwrap_or((&raw, ""));
-            Ok(Commit {
+            Ok(BitbucketCommit {
                 sha: sha(what, &commit.hash)?,
-                user: user.and_then(wire::Account::user),
+                user: user.and_then(wire::CloudAccount::user),
                 name: name.trim().to_owned(),
                 email: email.trim_end_matches('>').to_owned(),
-                committed: commit.date.map_or(Ok(Millis(0)), |at| instant(what, &at))?,
+                committed: commit.date.map_or(Ok(UnixMillis(0)), |at| instant(what, &at))?,
             })
         };
         newest_first.into_iter().rev().map(read).collect()
     }
 
-    async fn merging(&self, what: &str, repo: &str, pull: &Pull) -> Result<Merging, ForgeError> {
+    async fn merging(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &BitbucketPullRequest,
+    ) -> Result<MergePreview, ForgeError> {
         let conflicts = self.conflicts(what, repo, pull.number).await?;
         let state = match (conflicts, pull.is_mergeable) {
             (Some(true), _) => Mergeable::Dirty,
@@ -310,14 +333,14 @@ impl Calls for BitbucketCloud {
             (_, Some(false)) => Mergeable::Blocked,
             (None, None) => Mergeable::Unknown,
         };
-        Ok(Merging { conflicts, state })
+        Ok(MergePreview { conflicts, state })
     }
 
     async fn checks(&self, what: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
         let url = self.url(what, repo, &["commit", commit.as_str(), "statuses"])?;
-        let statuses: Vec<wire::Status> = self.all(what, with_query(url, &[("pagelen", "100")])).await?;
+        let statuses: Vec<wire::CloudStatus> = self.all(what, with_query(url, &[("pagelen", "100")])).await?;
         // One key has one status: a new one takes the place of the old.
-        let check = |status: wire::Status| CommitCheck {
+        let check = |status: wire::CloudStatus| CommitCheck {
             name: status.name.filter(|name| !name.is_empty()).unwrap_or(status.key),
             app: None,
             state: match status.state.as_str() {
@@ -350,24 +373,27 @@ impl Calls for BitbucketCloud {
         self.has_build(what, repo, number, status).await
     }
 
-    async fn look(&self, what: &str, id: &str, _: &str) -> Result<RepositoryNow, ForgeError> {
-        let body: wire::Repository = self.get(what, self.by_id(id)).await?;
+    async fn look(&self, what: &str, id: &str, _: &str) -> Result<RepositoryDetails, ForgeError> {
+        let body: wire::CloudRepository = self.get(what, self.by_id(id)).await?;
         let push = self.may_push(what, &body.full_name, id).await;
-        Ok(RepositoryNow {
+        Ok(RepositoryDetails {
             default_branch: body.mainbranch.map(|branch| branch.name).unwrap_or_default(),
             // The API has no word for a repository that is read only, and no issues any more.
-            writable: Writable { archived: false, push, issues: false },
+            writable: WriteAccess { archived: false, push, issues: false },
             is_fork: body.parent.is_some(),
             name: body.full_name,
         })
     }
 
-    async fn permits(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+    async fn permits(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         let what = format!("{repo}: asking what {} may do", author.login);
         let (workspace, slug) = parts(&what, repo)?;
         let url = self.root(["workspaces", workspace, "permissions", "repositories", slug]);
         let query = format!("user.uuid={}", quoted(author.id.as_str()));
-        let listed: Vec<wire::Permission> = match self.all(&what, with_query(url, &[("q", &query)])).await {
+        let listed: Vec<wire::CloudPermission> = match self
+            .all(&what, with_query(url, &[("q", &query)]))
+            .await
+        {
             Ok(listed) => listed,
             Err(ForgeError::NotFound { .. }) => return Ok(false),
             // Only an administrator of the repository is told: without, nobody is obeyed.
@@ -383,7 +409,8 @@ impl Calls for BitbucketCloud {
         };
         // A filter that a forge does not understand, it leaves out.
         let may = listed.into_iter().any(|one| {
-            let is_theirs = one.user.and_then(wire::Account::user).is_some_and(|user| user.id == author.id);
+            let is_theirs =
+                one.user.and_then(wire::CloudAccount::user).is_some_and(|user| user.id == author.id);
             is_theirs && matches!(one.permission.as_str(), "write" | "admin")
         });
         Ok(may)

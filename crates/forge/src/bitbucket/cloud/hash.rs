@@ -7,7 +7,7 @@ use truing_core::port::ForgeError;
 use super::super::address::with_query;
 use super::super::bounds::sha;
 use super::{BitbucketCloud, page, wire};
-use crate::http::{Call, unavailable};
+use crate::http::{ForgeRequest, unavailable};
 
 /// The fewest digits that are asked for: the description of the API says 7 and more.
 const MIN_DIGITS: usize = 7;
@@ -37,7 +37,7 @@ impl BitbucketCloud {
         if let Some(known) = self.learnt_hash(&key) {
             return Ok(known);
         }
-        let commit: wire::Hash = match (self.commit(what, repo, digits).await, fork) {
+        let commit: wire::CloudCommitHash = match (self.commit(what, repo, digits).await, fork) {
             (Err(ForgeError::NotFound { .. }), Some(fork)) => self.commit(what, fork, digits).await?,
             (read, _) => read?,
         };
@@ -66,7 +66,7 @@ impl BitbucketCloud {
             return Ok(known);
         }
         let url = with_query(self.of_pull(what, repo, number, &["commits"])?, &[("pagelen", "1")]);
-        let (newest, _) = page::<wire::Hash>(&self.send(&Call::get(what, url)).await?)?;
+        let (newest, _) = page::<wire::CloudCommitHash>(&self.send(&ForgeRequest::get(what, url)).await?)?;
         let newest = newest.first().ok_or_else(|| unavailable(what, "the pull request has no commits"))?;
         let full = sha(what, &newest.hash)?;
         if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
@@ -77,7 +77,7 @@ impl BitbucketCloud {
     }
 
     /// So many calls it takes to read a pull request with both of its hashes: one for each that is not known.
-    pub(super) fn cost(&self, repo: &str, pull: &wire::Pull) -> u64 {
+    pub(super) fn cost(&self, repo: &str, pull: &wire::CloudPull) -> u64 {
         let is_unknown =
             |digits: &str, key: String| Sha::parse(digits).is_err() && self.learnt_hash(&key).is_none();
         let head = pull.source.commit.as_ref().is_some_and(|head| {
@@ -88,7 +88,12 @@ impl BitbucketCloud {
         u64::from(head) + u64::from(base)
     }
 
-    async fn commit(&self, what: &str, repo: &str, digits: &str) -> Result<wire::Hash, ForgeError> {
+    async fn commit(
+        &self,
+        what: &str,
+        repo: &str,
+        digits: &str,
+    ) -> Result<wire::CloudCommitHash, ForgeError> {
         self.get(what, self.url(what, repo, &["commit", digits])?).await
     }
 }

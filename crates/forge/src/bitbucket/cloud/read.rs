@@ -7,7 +7,7 @@ use truing_core::port::{ForgeError, PullState};
 
 use super::super::address::{is_repository_name, with_query};
 use super::super::bounds::instant;
-use super::super::calls::{End, Note, On, Pull};
+use super::super::calls::{BitbucketComment, BitbucketPullRequest, CommentLines, PullRequestEnd};
 use super::{BitbucketCloud, wire};
 
 impl BitbucketCloud {
@@ -17,9 +17,9 @@ impl BitbucketCloud {
         &self,
         what: &str,
         repo: &str,
-        body: wire::Pull,
+        body: wire::CloudPull,
         with_base: bool,
-    ) -> Result<Pull, ForgeError> {
+    ) -> Result<BitbucketPullRequest, ForgeError> {
         let state = body.stands();
         let is_open = matches!(state, PullState::Open | PullState::Draft);
         let base = if with_base {
@@ -39,7 +39,7 @@ impl BitbucketCloud {
             Some(commit) => end(body.source, commit),
             None => self.end(what, repo, body.source, is_open).await?,
         };
-        Ok(Pull {
+        Ok(BitbucketPullRequest {
             number: body.id,
             version: 0,
             url: body.links.page(),
@@ -47,7 +47,7 @@ impl BitbucketCloud {
             text: body.description.unwrap_or_default(),
             state,
             created: instant(what, &body.created_on)?,
-            author: body.author.and_then(wire::Account::user),
+            author: body.author.and_then(wire::CloudAccount::user),
             head,
             base,
             is_mergeable: body.mergeable,
@@ -61,9 +61,9 @@ impl BitbucketCloud {
         &self,
         what: &str,
         repo: &str,
-        body: wire::Pull,
+        body: wire::CloudPull,
         with_base: bool,
-    ) -> Result<Option<Pull>, ForgeError> {
+    ) -> Result<Option<BitbucketPullRequest>, ForgeError> {
         let number = body.id;
         match self.read_pull(what, repo, body, with_base).await {
             Err(error @ (ForgeError::NotFound { .. } | ForgeError::Forbidden { .. })) => {
@@ -75,7 +75,13 @@ impl BitbucketCloud {
     }
 
     /// One end. A commit of one that is closed may be gone.
-    async fn end(&self, what: &str, repo: &str, body: wire::End, is_open: bool) -> Result<End, ForgeError> {
+    async fn end(
+        &self,
+        what: &str,
+        repo: &str,
+        body: wire::CloudEnd,
+        is_open: bool,
+    ) -> Result<PullRequestEnd, ForgeError> {
         let fork = fork_of(repo, &body);
         let commit = match &body.commit {
             None if is_open => return Err(ForgeError::NotFound { what: format!("{what}, its commit") }),
@@ -93,19 +99,20 @@ impl BitbucketCloud {
         what: &str,
         repo: &str,
         number: u64,
-    ) -> Result<Vec<Note>, ForgeError> {
+    ) -> Result<Vec<BitbucketComment>, ForgeError> {
         let url = with_query(self.of_pull(what, repo, number, &["comments"])?, &[("pagelen", "100")]);
-        let comments: Vec<wire::Comment> = self.all(what, url).await?;
+        let comments: Vec<wire::CloudComment> = self.all(what, url).await?;
         let seen = comments.into_iter().filter(|comment| !comment.pending);
-        let mut notes = seen.map(|comment| comment.note(what)).collect::<Result<Vec<Note>, _>>()?;
+        let mut notes =
+            seen.map(|comment| comment.note(what)).collect::<Result<Vec<BitbucketComment>, _>>()?;
         notes.sort_by_key(|note| note.id);
         thread(&mut notes);
         Ok(notes)
     }
 }
 
-fn end(body: wire::End, commit: Sha) -> End {
-    End {
+fn end(body: wire::CloudEnd, commit: Sha) -> PullRequestEnd {
+    PullRequestEnd {
         commit,
         branch: body.branch.map(|branch| branch.name).unwrap_or_default(),
         repository: body.repository.map(|of| (of.uuid, of.full_name)),
@@ -113,7 +120,7 @@ fn end(body: wire::End, commit: Sha) -> End {
 }
 
 /// The name of the fork that an end is in, if it is not in the repository itself.
-fn fork_of<'a>(repo: &str, end: &'a wire::End) -> Option<&'a str> {
+fn fork_of<'a>(repo: &str, end: &'a wire::CloudEnd) -> Option<&'a str> {
     let name = end.repository.as_ref().map(|of| of.full_name.as_str());
     name.filter(|name| *name != repo && is_repository_name(name))
 }
@@ -130,10 +137,10 @@ fn of_fork(error: ForgeError, fork: Option<&str>) -> ForgeError {
 }
 
 /// Gives each answer the first comment of its thread, and the lines of that.
-fn thread(notes: &mut [Note]) {
+fn thread(notes: &mut [BitbucketComment]) {
     let parents: HashMap<u64, u64> =
         notes.iter().filter_map(|note| note.parent.map(|parent| (note.id, parent))).collect();
-    let lines: HashMap<u64, On> =
+    let lines: HashMap<u64, CommentLines> =
         notes.iter().filter_map(|note| note.on.clone().map(|on| (note.id, on))).collect();
     for note in notes {
         let mut first = note.id;

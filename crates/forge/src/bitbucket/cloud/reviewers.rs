@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use truing_core::port::{ForgeError, PullState};
 
 use super::super::address::{parts, rejected};
-use super::super::calls::{Calls as _, Change, Pull, User};
+use super::super::calls::{BitbucketApi as _, BitbucketPullRequest, BitbucketUser, PullRequestEdit};
 use super::{BitbucketCloud, wire};
-use crate::http::Call;
+use crate::http::ForgeRequest;
 
 /// The part of a refusal's reasons that tells of reviewers: the name of the field, as `http::classify` spells it. The words
 /// behind it name people by names that anybody may take, so nothing is read from them.
@@ -23,11 +23,11 @@ impl BitbucketCloud {
         &self,
         what: &str,
         repo: &str,
-        pull: &Pull,
-        (change, asked): (Change<'_>, Option<&str>),
+        pull: &BitbucketPullRequest,
+        (change, asked): (PullRequestEdit<'_>, Option<&str>),
     ) -> Result<(), ForgeError> {
         let there = pull.reviewers.iter().filter(|one| one.is_asked).map(|one| &one.user);
-        let there: Vec<&User> = there.collect();
+        let there: Vec<&BitbucketUser> = there.collect();
         let refused = match self.put_with(what, repo, pull, (change, asked), &there).await {
             Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => message,
             sent => return sent,
@@ -43,7 +43,7 @@ impl BitbucketCloud {
             reviewers = %ids.join(", "),
             "the forge refuses reviewers who have left the workspace: the pull request is changed without them"
         );
-        let left: Vec<&User> = there.into_iter().filter(|user| !gone.contains(user)).collect();
+        let left: Vec<&BitbucketUser> = there.into_iter().filter(|user| !gone.contains(user)).collect();
         match self.put_with(what, repo, pull, (change, asked), &left).await {
             Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => {
                 Err(of_reviewers(what, &message, asked))
@@ -57,9 +57,9 @@ impl BitbucketCloud {
         &self,
         what: &str,
         repo: &str,
-        pull: &Pull,
-        (change, asked): (Change<'_>, Option<&str>),
-        there: &[&User],
+        pull: &BitbucketPullRequest,
+        (change, asked): (PullRequestEdit<'_>, Option<&str>),
+        there: &[&BitbucketUser],
     ) -> Result<(), ForgeError> {
         let there = there.iter().map(|user| user.id.as_str());
         let reviewers: Vec<Value> = there.chain(asked).map(|uuid| json!({ "uuid": uuid })).collect();
@@ -70,7 +70,7 @@ impl BitbucketCloud {
             "reviewers": reviewers,
         });
         let url = self.of_pull(what, repo, pull.number, &[])?;
-        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.done()
     }
 
     /// Those who have surely left: their account is closed, or they are no members of the workspace.
@@ -78,8 +78,8 @@ impl BitbucketCloud {
         &self,
         what: &str,
         repo: &str,
-        there: &[&'a User],
-    ) -> Result<Vec<&'a User>, ForgeError> {
+        there: &[&'a BitbucketUser],
+    ) -> Result<Vec<&'a BitbucketUser>, ForgeError> {
         let (workspace, _) = parts(what, repo)?;
         let own = self.own().await?.user;
         // Where not even we are shown as a member, nobody's absence proves anything.
@@ -96,8 +96,8 @@ impl BitbucketCloud {
     }
 
     /// Is the account closed? One that the token may not ask for counts as open.
-    async fn is_closed(&self, what: &str, user: &User) -> Result<bool, ForgeError> {
-        match self.get::<wire::Account>(what, self.root(["users", user.id.as_str()])).await {
+    async fn is_closed(&self, what: &str, user: &BitbucketUser) -> Result<bool, ForgeError> {
+        match self.get::<wire::CloudAccount>(what, self.root(["users", user.id.as_str()])).await {
             Ok(account) => Ok(account.is_closed()),
             Err(
                 ForgeError::NotFound { .. } | ForgeError::Forbidden { .. } | ForgeError::Unauthorized { .. },
@@ -107,7 +107,12 @@ impl BitbucketCloud {
     }
 
     /// Is the account a member of the workspace? None: the token may not ask.
-    async fn is_member(&self, what: &str, workspace: &str, user: &User) -> Result<Option<bool>, ForgeError> {
+    async fn is_member(
+        &self,
+        what: &str,
+        workspace: &str,
+        user: &BitbucketUser,
+    ) -> Result<Option<bool>, ForgeError> {
         let url = self.root(["workspaces", workspace, "members", user.id.as_str()]);
         match self.get::<Value>(what, url).await {
             Ok(_) => Ok(Some(true)),

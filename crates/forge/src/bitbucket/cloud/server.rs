@@ -2,9 +2,10 @@
 //! what those people may do. All of it reads.
 
 use async_trait::async_trait;
-use truing_core::id::{Millis, PrId, Span};
+use truing_core::id::{PrId, TimeSpan, UnixMillis};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen,
+    AuthorAccount, BranchProtection, CommentKind, ForgeError, ForgeKind, ForgeRepository, OpenPull,
+    PullComment, PullListItem,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
@@ -12,28 +13,28 @@ use url::Url;
 
 use super::super::address::{append, is_repository_name, parts, quoted, with_query};
 use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, instant, spelled};
-use super::super::calls::Calls as _;
-use super::super::client::Client;
+use super::super::calls::BitbucketApi as _;
+use super::super::client::BitbucketClient;
 use super::super::lists::{is_of_here, know_comments, new_comments, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
 use super::{BitbucketCloud, page, wire};
-use crate::capability::{BITBUCKET_CLOUD, Capability};
+use crate::capability::{BITBUCKET_CLOUD, ForgeCapability};
 use crate::forge_server::ForgeServer;
-use crate::http::{Answer, Call};
-use crate::listing::{Listing, Repositories};
-use crate::remote::{Purpose, RemoteError};
+use crate::http::{ForgeRequest, ForgeResponse};
+use crate::listing::{CachedListing, RepositoryListing};
+use crate::remote::{RemoteError, RemotePurpose};
 
 /// The user of git that an access token is the password of.
 const ACCESS_TOKEN: &str = "x-token-auth";
 /// The same of an API token. <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
 const API_TOKEN: &str = "x-bitbucket-api-token-auth";
 /// A pull request that has not changed for so long shows all of its comments: a list that is made at once may miss some.
-const SETTLED: Span = Span::minutes(2);
+const SETTLED: TimeSpan = TimeSpan::minutes(2);
 /// Open ones, with drafts: the plain list left those out once (BCLOUD-23659).
 const OPEN: &str = "state=\"OPEN\" AND (draft=true OR draft=false)";
 
-fn seen(body: wire::Repository) -> Option<Seen> {
-    is_repository_name(&body.full_name).then_some(Seen {
+fn seen(body: wire::CloudRepository) -> Option<ForgeRepository> {
+    is_repository_name(&body.full_name).then_some(ForgeRepository {
         id: body.uuid,
         name: body.full_name,
         archived: false,
@@ -47,8 +48,8 @@ impl BitbucketCloud {
         self.root(["repositories", "{}", id])
     }
 
-    async fn one(&self, what: &str, url: Url) -> Result<Seen, ForgeError> {
-        let body: wire::Repository = self.get(what, url).await?;
+    async fn one(&self, what: &str, url: Url) -> Result<ForgeRepository, ForgeError> {
+        let body: wire::CloudRepository = self.get(what, url).await?;
         seen(body).ok_or_else(|| crate::http::unavailable(what, "the repository's name is not as expected"))
     }
 
@@ -64,7 +65,7 @@ impl BitbucketCloud {
         first: Url,
         calls: &mut u64,
         most: usize,
-    ) -> Result<(Vec<wire::Pull>, bool), ForgeError> {
+    ) -> Result<(Vec<wire::CloudPull>, bool), ForgeError> {
         let (mut all, mut next) = (Vec::new(), Some(first));
         for _ in 0..MAX_PULL_PAGES {
             let Some(url) = next else { return Ok((all, true)) };
@@ -72,8 +73,8 @@ impl BitbucketCloud {
                 return Ok((all, false));
             }
             *calls -= 1;
-            let answer = self.send(&Call::get(what, url)).await?;
-            let (items, following) = page::<wire::Pull>(&answer)?;
+            let answer = self.send(&ForgeRequest::get(what, url)).await?;
+            let (items, following) = page::<wire::CloudPull>(&answer)?;
             all.extend(items);
             next = following;
         }
@@ -83,13 +84,13 @@ impl BitbucketCloud {
 
 #[async_trait]
 impl ForgeServer for BitbucketCloud {
-    type Client = Client<Self>;
+    type Client = BitbucketClient<Self>;
 
     fn kind(&self) -> ForgeKind {
         ForgeKind::Bitbucket
     }
 
-    fn capability(&self) -> &'static Capability {
+    fn capability(&self) -> &'static ForgeCapability {
         &BITBUCKET_CLOUD
     }
 
@@ -97,11 +98,11 @@ impl ForgeServer for BitbucketCloud {
         self.by(self.inner.http.for_review(id))
     }
 
-    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> Client<Self> {
-        Client::new(self, id, repo, producer)
+    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> BitbucketClient<Self> {
+        BitbucketClient::new(self, id, repo, producer)
     }
 
-    async fn remote(&self, _: &str, repo: &str, _: Purpose) -> Result<Remote, RemoteError> {
+    async fn remote(&self, _: &str, repo: &str, _: RemotePurpose) -> Result<Remote, RemoteError> {
         let (workspace, slug) = parts("asking where git finds the repository", repo)?;
         let options = &self.inner.options;
         let url = append(&options.git_url, [workspace, &format!("{slug}.git")]);
@@ -109,22 +110,22 @@ impl ForgeServer for BitbucketCloud {
         remote(&url, Some(user), &options.token)
     }
 
-    async fn repository(&self, repo: &str) -> Result<Seen, ForgeError> {
+    async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("{repo}: asking for the repository");
         let seen = self.one(&what, self.url(&what, repo, &[])?).await?;
         // An old name may go on to lead there.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { what }) }
     }
 
-    async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError> {
+    async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("asking for the repository with id {id}");
         self.one(&what, self.by_id(id)).await
     }
 
-    async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
+    async fn repositories(&self, last: &mut RepositoryListing, calls: &mut u64) -> Result<(), ForgeError> {
         let what = "listing the workspaces";
-        let read = |answer: &Answer| {
-            let (all, next) = page::<wire::Membership>(answer)?;
+        let read = |answer: &ForgeResponse| {
+            let (all, next) = page::<wire::WorkspaceMembership>(answer)?;
             let slugs = all.into_iter().filter_map(|one| one.workspace.map(|workspace| workspace.slug));
             Ok((slugs.collect(), next))
         };
@@ -148,8 +149,8 @@ impl ForgeServer for BitbucketCloud {
             let role = (!is_told).then_some(("role", "contributor"));
             let query: Vec<_> = role.into_iter().chain([("pagelen", "100")]).collect();
             let first = with_query(self.root(["repositories", &name]), &query);
-            let read = |answer: &Answer| {
-                let (all, next) = page::<wire::Repository>(answer)?;
+            let read = |answer: &ForgeResponse| {
+                let (all, next) = page::<wire::CloudRepository>(answer)?;
                 Ok((all.into_iter().filter_map(seen).collect(), next))
             };
             let list = last.lists.entry(name).or_default();
@@ -168,7 +169,7 @@ impl ForgeServer for BitbucketCloud {
     async fn open_pulls(
         &self,
         repo: &str,
-        last: &mut Listing<OpenPull>,
+        last: &mut CachedListing<OpenPull>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
@@ -196,10 +197,10 @@ impl ForgeServer for BitbucketCloud {
     async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
         let what = format!("{repo}: looking for the pull request of {branch}");
         let query = format!("{OPEN} AND source.branch.name={}", quoted(branch));
-        let bodies: Vec<wire::Pull> = self.all(&what, self.pulls_url(&what, repo, &query)?).await?;
+        let bodies: Vec<wire::CloudPull> = self.all(&what, self.pulls_url(&what, repo, &query)?).await?;
         let mut pulls = Vec::new();
         // Forks have branches of the same name.
-        for body in bodies.into_iter().filter(wire::Pull::is_of_here) {
+        for body in bodies.into_iter().filter(wire::CloudPull::is_of_here) {
             let Some(pull) = self.read_listed(&what, repo, body, true).await? else { continue };
             // A filter that a forge does not understand, it leaves out.
             if is_of_here(&pull, branch) {
@@ -209,7 +210,7 @@ impl ForgeServer for BitbucketCloud {
         Ok(pulls)
     }
 
-    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError> {
+    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let url = self.pulls_url(&what, repo, OPEN)?;
         let (bodies, complete) = self.listed(&what, url, &mut { u64::MAX }, most).await?;
@@ -227,8 +228,8 @@ impl ForgeServer for BitbucketCloud {
     async fn comments_since(
         &self,
         (repo, number): (&str, Option<u64>),
-        since: Millis,
-        last: &mut [Listing<PullComment>; 2],
+        since: UnixMillis,
+        last: &mut [CachedListing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments");
@@ -285,19 +286,20 @@ impl ForgeServer for BitbucketCloud {
         Ok(Some(pull_comment(id.number, page.as_str(), note)))
     }
 
-    async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+    async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         self.permits(repo, author).await
     }
 
-    async fn is_own(&self, _: &str, author: &Author) -> Result<bool, ForgeError> {
+    async fn is_own(&self, _: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         Ok(self.own().await?.user.id == author.id)
     }
 
-    async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError> {
+    async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         let what = format!("{repo}: asking what protects {branch}");
         let url = self.url(&what, repo, &["branch-restrictions"])?;
-        let rules: Vec<wire::Restriction> = self.all(&what, with_query(url, &[("pattern", branch)])).await?;
+        let rules: Vec<wire::CloudRestriction> =
+            self.all(&what, with_query(url, &[("pattern", branch)])).await?;
         let rules: Vec<String> = rules.into_iter().map(|rule| rule.kind).collect();
-        Ok(Protection { is_protected: !rules.is_empty(), rules })
+        Ok(BranchProtection { is_protected: !rules.is_empty(), rules })
     }
 }

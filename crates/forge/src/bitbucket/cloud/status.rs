@@ -4,16 +4,16 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use truing_core::finding::Side;
+use truing_core::finding::DiffSide;
 use truing_core::port::ForgeError;
-use truing_core::publish::{Annotation, Conclusion, DesiredStatus, StatusState};
+use truing_core::publish::{CheckAnnotation, CheckConclusion, DesiredStatus, StatusState};
 use url::Url;
 
 use super::super::address::{STATUS_NAME, status_key};
 use super::{BitbucketCloud, wire};
 use crate::body::cut;
 use crate::capability::BITBUCKET_CLOUD;
-use crate::http::Call;
+use crate::http::ForgeRequest;
 
 /// The longest text of a report, in characters; its own bound is not published.
 const MAX_DETAILS: usize = 2_000;
@@ -31,9 +31,9 @@ fn told(status: &DesiredStatus) -> (&'static str, String) {
 }
 
 /// None for lines that the head does not have, and for a path that JSON cannot hold.
-fn note(key: &str, at: usize, annotation: &Annotation) -> Option<Value> {
+fn note(key: &str, at: usize, annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.place;
-    if place.side == Side::Old {
+    if place.side == DiffSide::Old {
         return None;
     }
     let path = place.path.as_str()?;
@@ -98,9 +98,9 @@ impl BitbucketCloud {
         let key = status_key(number);
         let commit = status.sha.as_str();
         let result = match status.check.conclusion {
-            Conclusion::Success => "PASSED",
-            Conclusion::Failure => "FAILED",
-            Conclusion::Neutral => "PENDING",
+            CheckConclusion::Success => "PASSED",
+            CheckConclusion::Failure => "FAILED",
+            CheckConclusion::Neutral => "PENDING",
         };
         // A report without details is refused.
         let details = [&status.check.summary, &status.description].into_iter().find(|text| !text.is_empty());
@@ -114,11 +114,11 @@ impl BitbucketCloud {
         });
         let url = self.report_url(what, repo, commit, &[&key])?;
         // The notes of an earlier one on this commit go with it.
-        match self.send(&Call::set(what, Method::DELETE, url.clone(), None)).await {
+        match self.send(&ForgeRequest::set(what, Method::DELETE, url.clone(), None)).await {
             Ok(_) | Err(ForgeError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        self.send(&Call::set(what, Method::PUT, url, Some(report))).await?.done()?;
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(report))).await?.done()?;
         let all = status.check.annotations.iter().enumerate();
         let all: Vec<Value> = all
             .filter_map(|(at, annotation)| note(&key, at, annotation))
@@ -127,7 +127,7 @@ impl BitbucketCloud {
         for batch in all.chunks(BITBUCKET_CLOUD.annotations) {
             let url = self.report_url(what, repo, commit, &[&key, "annotations"])?;
             // The answer is the list itself.
-            let call = Call::set(what, Method::POST, url, Some(batch.to_vec().into()));
+            let call = ForgeRequest::set(what, Method::POST, url, Some(batch.to_vec().into()));
             self.send(&call).await?.json::<serde::de::IgnoredAny>()?;
         }
         Ok(())
@@ -149,7 +149,7 @@ impl BitbucketCloud {
             "url": self.page_of(what, repo, number)?.as_str(),
         });
         let url = self.url(what, repo, &["commit", status.sha.as_str(), "statuses", "build"])?;
-        self.send(&Call::set(what, Method::POST, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.done()
     }
 
     /// Has the commit this build status of ours?
@@ -162,7 +162,7 @@ impl BitbucketCloud {
     ) -> Result<bool, ForgeError> {
         let key = status_key(number);
         let url = self.url(what, repo, &["commit", status.sha.as_str(), "statuses", "build", &key])?;
-        let there: wire::Status = match self.get(what, url).await {
+        let there: wire::CloudStatus = match self.get(what, url).await {
             Ok(there) => there,
             Err(ForgeError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),

@@ -9,67 +9,67 @@ use truing_core::port::CommentKind;
 
 use super::super::address::is_repository_name;
 use super::super::bounds::MAX_COMMENT_CHARS;
-use crate::webhook::{BadHook, Comment, Hook, is_page, missing, read, word, wrong};
+use crate::webhook::{DeliveryError, WebhookComment, WebhookEvent, is_page, missing, read, word, wrong};
 
 /// The longest UUID that is taken over, with its braces, in bytes.
 const MAX_UUID_BYTES: usize = 64;
 
 /// The fields that are read. All may be absent: which are needed depends on the event. Unknown fields pass.
 #[derive(Deserialize)]
-struct Event {
-    repository: Option<RepositoryBody>,
-    pullrequest: Option<PullBody>,
-    comment: Option<CommentBody>,
+struct CloudEventPayload {
+    repository: Option<CloudRepositoryPayload>,
+    pullrequest: Option<CloudPullPayload>,
+    comment: Option<CloudCommentPayload>,
 }
 
 #[derive(Deserialize)]
-struct RepositoryBody {
+struct CloudRepositoryPayload {
     uuid: Option<String>,
     full_name: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct PullBody {
+struct CloudPullPayload {
     id: Option<u64>,
-    links: Option<Links>,
-    source: Option<End>,
+    links: Option<CloudLinksPayload>,
+    source: Option<CloudEndPayload>,
 }
 
 #[derive(Deserialize)]
-struct Links {
-    html: Option<Href>,
+struct CloudLinksPayload {
+    html: Option<CloudHrefPayload>,
 }
 
 #[derive(Deserialize)]
-struct Href {
+struct CloudHrefPayload {
     href: Option<String>,
 }
 
 /// The repository of it is not read: it is null when the fork is gone.
 #[derive(Deserialize)]
-struct End {
-    commit: Option<Tip>,
+struct CloudEndPayload {
+    commit: Option<CloudTipPayload>,
 }
 
 #[derive(Deserialize)]
-struct Tip {
+struct CloudTipPayload {
     hash: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct CommentBody {
+struct CloudCommentPayload {
     id: Option<u64>,
-    content: Option<Content>,
+    content: Option<CloudContentPayload>,
     inline: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-struct Content {
+struct CloudContentPayload {
     raw: Option<String>,
 }
 
 /// Reads a delivery whose signature was verified.
-pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     match event {
         // `updated` comes for pushes and for edits alike.
         "pullrequest:created"
@@ -78,12 +78,12 @@ pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, 
         | "pullrequest:fulfilled"
         | "pullrequest:rejected" => parse_pull(forge_name, body),
         "pullrequest:comment_created" | "pullrequest:comment_updated" => parse_comment(forge_name, body),
-        other => Ok(Hook::Ignored { what: word(other) }),
+        other => Ok(WebhookEvent::Ignored { what: word(other) }),
     }
 }
 
-fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
-    let event: Event = read(body)?;
+fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
+    let event: CloudEventPayload = read(body)?;
     let (repository, repo) = repository(event.repository)?;
     let pull = event.pullrequest.ok_or_else(|| missing("pullrequest"))?;
     let number = pull.id.ok_or_else(|| missing("pullrequest.id"))?;
@@ -93,7 +93,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
         return Err(wrong("pullrequest.links.html.href", "is not the address of a page"));
     }
     let hash = pull.source.and_then(|source| source.commit).and_then(|commit| commit.hash);
-    Ok(Hook::Pull {
+    Ok(WebhookEvent::Pull {
         pr: PrId { forge: forge_name.to_owned(), repository, number },
         name: format!("{repo}#{number}"),
         repo,
@@ -103,8 +103,8 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     })
 }
 
-fn parse_comment(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
-    let event: Event = read(body)?;
+fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
+    let event: CloudEventPayload = read(body)?;
     let (repository, repo) = repository(event.repository)?;
     let pull = event.pullrequest.ok_or_else(|| missing("pullrequest"))?;
     let number = pull.id.ok_or_else(|| missing("pullrequest.id"))?;
@@ -114,11 +114,11 @@ fn parse_comment(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     let text = comment.content.and_then(|content| content.raw).unwrap_or_default();
     let body = text.chars().take(MAX_COMMENT_CHARS).collect();
     let pr = PrId { forge: forge_name.to_owned(), repository, number };
-    Ok(Hook::Comment(Comment { pr, repo, kind, id, body }))
+    Ok(WebhookEvent::Comment(WebhookComment { pr, repo, kind, id, body }))
 }
 
 /// The repository's UUID and name.
-fn repository(body: Option<RepositoryBody>) -> Result<(String, String), BadHook> {
+fn repository(body: Option<CloudRepositoryPayload>) -> Result<(String, String), DeliveryError> {
     let repository = body.ok_or_else(|| missing("repository"))?;
     let id = repository.uuid.ok_or_else(|| missing("repository.uuid"))?;
     let is_uuid = id.len() <= MAX_UUID_BYTES

@@ -6,18 +6,20 @@ use truing_core::port::{ForgeError, PullState, ReviewState};
 
 use super::super::address::account;
 use super::super::bounds::instant;
-use super::super::calls::{Note, On, Reviewer, Settled, User};
+use super::super::calls::{
+    BitbucketComment, BitbucketReviewer, BitbucketUser, CommentLines, ThreadResolution,
+};
 
 /// A page of a list.
 #[derive(Deserialize)]
-pub(super) struct Page<T> {
+pub(super) struct CloudPage<T> {
     pub(super) values: Vec<T>,
     pub(super) next: Option<String>,
 }
 
 /// An account.
 #[derive(Deserialize)]
-pub(super) struct Account {
+pub(super) struct CloudAccount {
     uuid: Option<String>,
     nickname: Option<String>,
     display_name: Option<String>,
@@ -28,15 +30,15 @@ pub(super) struct Account {
     account_status: Option<String>,
 }
 
-impl Account {
+impl CloudAccount {
     /// Does the answer say that it is no longer in use?
     pub(super) fn is_closed(&self) -> bool {
         self.account_status.as_deref().is_some_and(|status| status != "active")
     }
 
     /// None: it is gone, and nothing tells which it was.
-    pub(super) fn user(self) -> Option<User> {
-        Some(User {
+    pub(super) fn user(self) -> Option<BitbucketUser> {
+        Some(BitbucketUser {
             id: account(self.uuid?),
             login: self.nickname.or(self.display_name).unwrap_or_default(),
             slug: String::new(),
@@ -46,17 +48,17 @@ impl Account {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Href {
+pub(super) struct CloudHref {
     #[serde(default)]
     href: String,
 }
 
 #[derive(Deserialize, Default)]
-pub(super) struct Links {
-    html: Option<Href>,
+pub(super) struct CloudLinks {
+    html: Option<CloudHref>,
 }
 
-impl Links {
+impl CloudLinks {
     pub(super) fn page(self) -> String {
         self.html.map(|html| html.href).unwrap_or_default()
     }
@@ -64,40 +66,40 @@ impl Links {
 
 /// A repository.
 #[derive(Deserialize)]
-pub(super) struct Repository {
+pub(super) struct CloudRepository {
     pub(super) uuid: String,
     pub(super) full_name: String,
     /// Null while it is empty.
     #[serde(default)]
-    pub(super) mainbranch: Option<Named>,
+    pub(super) mainbranch: Option<CloudBranch>,
     /// There, if it is a fork.
     #[serde(default)]
     pub(super) parent: Option<Value>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Named {
+pub(super) struct CloudBranch {
     pub(super) name: String,
 }
 
 /// A commit, by the digits that are given of it.
 #[derive(Deserialize)]
-pub(super) struct Hash {
+pub(super) struct CloudCommitHash {
     pub(super) hash: String,
 }
 
 /// One end of a pull request. The repository is null when the fork is gone, the commit when the branch is.
 #[derive(Deserialize)]
-pub(super) struct End {
-    pub(super) commit: Option<Hash>,
-    pub(super) branch: Option<Named>,
-    pub(super) repository: Option<Repository>,
+pub(super) struct CloudEnd {
+    pub(super) commit: Option<CloudCommitHash>,
+    pub(super) branch: Option<CloudBranch>,
+    pub(super) repository: Option<CloudRepository>,
 }
 
 /// Somebody who reviews, or has taken part.
 #[derive(Deserialize)]
-pub(super) struct Participant {
-    user: Option<Account>,
+pub(super) struct CloudParticipant {
+    user: Option<CloudAccount>,
     #[serde(default)]
     role: String,
     state: Option<String>,
@@ -106,7 +108,7 @@ pub(super) struct Participant {
 
 /// A pull request.
 #[derive(Deserialize)]
-pub(super) struct Pull {
+pub(super) struct CloudPull {
     pub(super) id: u64,
     #[serde(default)]
     pub(super) title: String,
@@ -115,23 +117,23 @@ pub(super) struct Pull {
     #[serde(default)]
     pub(super) draft: bool,
     #[serde(default)]
-    pub(super) links: Links,
+    pub(super) links: CloudLinks,
     pub(super) created_on: String,
     pub(super) updated_on: String,
-    pub(super) author: Option<Account>,
-    pub(super) source: End,
-    pub(super) destination: End,
+    pub(super) author: Option<CloudAccount>,
+    pub(super) source: CloudEnd,
+    pub(super) destination: CloudEnd,
     pub(super) mergeable: Option<bool>,
     #[serde(default)]
-    pub(super) reviewers: Vec<Account>,
+    pub(super) reviewers: Vec<CloudAccount>,
     #[serde(default)]
-    pub(super) participants: Vec<Participant>,
+    pub(super) participants: Vec<CloudParticipant>,
 }
 
-impl Pull {
+impl CloudPull {
     /// Is it from the very repository that it goes to?
     pub(super) fn is_of_here(&self) -> bool {
-        fn id(end: &End) -> Option<&str> {
+        fn id(end: &CloudEnd) -> Option<&str> {
             end.repository.as_ref().map(|of| of.uuid.as_str())
         }
         id(&self.source) == id(&self.destination)
@@ -151,12 +153,12 @@ impl Pull {
 /// Those who are asked, and those who have said something without.
 pub(super) fn reviewers(
     what: &str,
-    asked: Vec<Account>,
-    participants: Vec<Participant>,
-) -> Result<Vec<Reviewer>, ForgeError> {
-    let mut all: Vec<Reviewer> = Vec::new();
+    asked: Vec<CloudAccount>,
+    participants: Vec<CloudParticipant>,
+) -> Result<Vec<BitbucketReviewer>, ForgeError> {
+    let mut all: Vec<BitbucketReviewer> = Vec::new();
     for one in participants {
-        let Some(user) = one.user.and_then(Account::user) else { continue };
+        let Some(user) = one.user.and_then(CloudAccount::user) else { continue };
         let state = match one.state.as_deref() {
             Some("approved") => Some(ReviewState::Approved),
             Some("changes_requested") => Some(ReviewState::ChangesRequested),
@@ -164,29 +166,29 @@ pub(super) fn reviewers(
         };
         let at = one.participated_on.map(|at| instant(what, &at)).transpose()?;
         let is_asked = one.role == "REVIEWER";
-        all.push(Reviewer { user, is_asked, state, commit: None, at });
+        all.push(BitbucketReviewer { user, is_asked, state, commit: None, at });
     }
-    for user in asked.into_iter().filter_map(Account::user) {
+    for user in asked.into_iter().filter_map(CloudAccount::user) {
         match all.iter_mut().find(|one| one.user.id == user.id) {
             Some(known) => known.is_asked = true,
-            None => all.push(Reviewer { user, is_asked: true, state: None, commit: None, at: None }),
+            None => all.push(BitbucketReviewer { user, is_asked: true, state: None, commit: None, at: None }),
         }
     }
     Ok(all)
 }
 
 #[derive(Deserialize)]
-pub(super) struct Parent {
+pub(super) struct CloudParentComment {
     id: u64,
 }
 
 #[derive(Deserialize, Default)]
-pub(super) struct Content {
+pub(super) struct CloudContent {
     raw: Option<String>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Inline {
+pub(super) struct CloudInline {
     path: String,
     from: Option<u32>,
     to: Option<u32>,
@@ -195,25 +197,25 @@ pub(super) struct Inline {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Resolution {
-    user: Option<Account>,
+pub(super) struct CloudResolution {
+    user: Option<CloudAccount>,
 }
 
 /// A comment.
 #[derive(Deserialize)]
-pub(super) struct Comment {
+pub(super) struct CloudComment {
     pub(super) id: u64,
-    parent: Option<Parent>,
+    parent: Option<CloudParentComment>,
     /// Null when the account is gone.
-    user: Option<Account>,
+    user: Option<CloudAccount>,
     created_on: String,
     updated_on: Option<String>,
     #[serde(default)]
-    content: Content,
+    content: CloudContent,
     #[serde(default)]
-    links: Links,
-    inline: Option<Inline>,
-    resolution: Option<Resolution>,
+    links: CloudLinks,
+    inline: Option<CloudInline>,
+    resolution: Option<CloudResolution>,
     #[serde(default)]
     deleted: bool,
     /// Only its author sees it.
@@ -221,30 +223,30 @@ pub(super) struct Comment {
     pub(super) pending: bool,
 }
 
-impl Comment {
+impl CloudComment {
     /// As it is by itself: its thread is the one of the comment that it answers.
-    pub(super) fn note(self, what: &str) -> Result<Note, ForgeError> {
+    pub(super) fn note(self, what: &str) -> Result<BitbucketComment, ForgeError> {
         let created = instant(what, &self.created_on)?;
         let parent = self.parent.map(|parent| parent.id);
-        Ok(Note {
+        Ok(BitbucketComment {
             id: self.id,
             version: 0,
             parent,
             first: parent.unwrap_or(self.id),
-            author: self.user.and_then(Account::user),
+            author: self.user.and_then(CloudAccount::user),
             created,
             updated: self.updated_on.map_or(Ok(created), |at| instant(what, &at))?,
             text: self.content.raw.unwrap_or_default(),
             url: self.links.page(),
-            on: self.inline.map(|inline| On {
+            on: self.inline.map(|inline| CommentLines {
                 path: inline.path,
                 line: inline.to.or(inline.from),
                 commit: None,
                 is_outdated: inline.outdated,
             }),
             settled: match self.resolution {
-                None => Settled::Open,
-                Some(resolution) => Settled::By(resolution.user.and_then(Account::user)),
+                None => ThreadResolution::Open,
+                Some(resolution) => ThreadResolution::By(resolution.user.and_then(CloudAccount::user)),
             },
             is_deleted: self.deleted,
         })
@@ -253,23 +255,23 @@ impl Comment {
 
 /// A commit of a pull request.
 #[derive(Deserialize)]
-pub(super) struct Commit {
+pub(super) struct CloudCommit {
     pub(super) hash: String,
     pub(super) date: Option<String>,
-    pub(super) author: Option<Signed>,
+    pub(super) author: Option<CloudCommitAuthor>,
 }
 
 /// Somebody in a commit: as git has them, and the account that the address is of.
 #[derive(Deserialize)]
-pub(super) struct Signed {
+pub(super) struct CloudCommitAuthor {
     #[serde(default)]
     pub(super) raw: String,
-    pub(super) user: Option<Account>,
+    pub(super) user: Option<CloudAccount>,
 }
 
 /// A status of a commit.
 #[derive(Deserialize)]
-pub(super) struct Status {
+pub(super) struct CloudStatus {
     pub(super) key: String,
     pub(super) name: Option<String>,
     pub(super) state: String,
@@ -279,30 +281,30 @@ pub(super) struct Status {
 
 /// What somebody may do.
 #[derive(Deserialize)]
-pub(super) struct Permission {
+pub(super) struct CloudPermission {
     pub(super) permission: String,
-    pub(super) user: Option<Account>,
-    pub(super) repository: Option<Identified>,
+    pub(super) user: Option<CloudAccount>,
+    pub(super) repository: Option<CloudRepositoryId>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Identified {
+pub(super) struct CloudRepositoryId {
     pub(super) uuid: Option<String>,
 }
 
 /// Our membership in a workspace.
 #[derive(Deserialize)]
-pub(super) struct Membership {
-    pub(super) workspace: Option<Slug>,
+pub(super) struct WorkspaceMembership {
+    pub(super) workspace: Option<WorkspaceSlug>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Slug {
+pub(super) struct WorkspaceSlug {
     pub(super) slug: String,
 }
 
 /// A rule of a branch.
 #[derive(Deserialize)]
-pub(super) struct Restriction {
+pub(super) struct CloudRestriction {
     pub(super) kind: String,
 }

@@ -5,15 +5,15 @@ use std::sync::{Arc, PoisonError};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use truing_core::finding::{Place, Side};
+use truing_core::finding::{CodeLocation, DiffSide};
 use truing_core::id::Sha;
 use truing_core::port::ForgeError;
 
 use super::super::address::{rejected, with_query};
-use super::super::calls::{Calls as _, Diff};
+use super::super::calls::{BitbucketApi as _, DiffPlace};
 use super::wire::path_text;
 use super::{BitbucketDataCenter, wire};
-use crate::capability::Lines;
+use crate::capability::CommentableLines;
 
 /// The server's diff of a pull request, or of one file of it.
 #[derive(Debug, Deserialize, Default)]
@@ -22,56 +22,57 @@ pub(super) struct PullDiff {
     from_hash: Option<String>,
     to_hash: Option<String>,
     truncated: bool,
-    diffs: Vec<FileDiff>,
+    diffs: Vec<DataCenterFileDiff>,
 }
 
 #[derive(Debug, Deserialize, Default)]
 #[serde(default)]
-struct FileDiff {
+struct DataCenterFileDiff {
     truncated: bool,
     source: Option<Value>,
     destination: Option<Value>,
-    hunks: Vec<Hunk>,
+    hunks: Vec<DataCenterHunk>,
 }
 
 #[derive(Debug, Deserialize, Default)]
 #[serde(default)]
-struct Hunk {
+struct DataCenterHunk {
     truncated: bool,
-    segments: Vec<Segment>,
+    segments: Vec<HunkSegment>,
 }
 
 #[derive(Debug, Deserialize, Default)]
 #[serde(default)]
-struct Segment {
+struct HunkSegment {
     #[serde(rename = "type")]
     kind: String,
     truncated: bool,
-    lines: Vec<Line>,
+    lines: Vec<SegmentLine>,
 }
 
 #[derive(Debug, Deserialize, Default)]
 #[serde(default)]
-struct Line {
+struct SegmentLine {
     source: u32,
     destination: u32,
 }
 
-impl FileDiff {
+impl DataCenterFileDiff {
     /// Is it of the file with this path, before or after? A diff that names no file is of the one that was asked for.
     fn is_of(&self, path: &str) -> bool {
         self.destination.as_ref().or(self.source.as_ref()).map(path_text).is_none_or(|there| there == path)
     }
 
     fn is_cut(&self) -> bool {
-        let is_cut = |hunk: &Hunk| hunk.truncated || hunk.segments.iter().any(|segment| segment.truncated);
+        let is_cut =
+            |hunk: &DataCenterHunk| hunk.truncated || hunk.segments.iter().any(|segment| segment.truncated);
         self.truncated || self.hunks.iter().any(is_cut)
     }
 }
 
 impl PullDiff {
     /// The diffs of a file: two of one that became a link, else one at most.
-    fn of(&self, path: &str) -> impl Iterator<Item = &FileDiff> {
+    fn of(&self, path: &str) -> impl Iterator<Item = &DataCenterFileDiff> {
         self.diffs.iter().filter(move |file| file.is_of(path))
     }
 
@@ -80,23 +81,23 @@ impl PullDiff {
         let mut files = self.of(path).peekable();
         match files.peek() {
             None => self.truncated,
-            Some(_) => files.any(FileDiff::is_cut),
+            Some(_) => files.any(DataCenterFileDiff::is_cut),
         }
     }
 
     /// The kind of a line, or the likeliest where the diff is cut.
-    fn kind(&self, what: &str, path: &str, side: Side, number: u32) -> Result<&'static str, ForgeError> {
+    fn kind(&self, what: &str, path: &str, side: DiffSide, number: u32) -> Result<&'static str, ForgeError> {
         let hunks = self.of(path).flat_map(|file| &file.hunks);
         for segment in hunks.flat_map(|hunk| &hunk.segments) {
             let kind = match (segment.kind.as_str(), side) {
-                ("ADDED", Side::New) => "ADDED",
-                ("REMOVED", Side::Old) => "REMOVED",
-                ("CONTEXT", Side::New | Side::Old) => "CONTEXT",
+                ("ADDED", DiffSide::New) => "ADDED",
+                ("REMOVED", DiffSide::Old) => "REMOVED",
+                ("CONTEXT", DiffSide::New | DiffSide::Old) => "CONTEXT",
                 (_, _) => continue,
             };
-            let is_it = |line: &Line| match side {
-                Side::New => line.destination == number,
-                Side::Old => line.source == number,
+            let is_it = |line: &SegmentLine| match side {
+                DiffSide::New => line.destination == number,
+                DiffSide::Old => line.source == number,
             };
             if segment.lines.iter().any(is_it) {
                 return Ok(kind);
@@ -106,8 +107,8 @@ impl PullDiff {
             _ if !self.is_cut(path) => {
                 Err(rejected(what, "the line is not in the server's diff of the file"))
             }
-            Side::New => Ok("ADDED"),
-            Side::Old => Ok("REMOVED"),
+            DiffSide::New => Ok("ADDED"),
+            DiffSide::Old => Ok("REMOVED"),
         }
     }
 
@@ -126,9 +127,9 @@ impl BitbucketDataCenter {
         what: &str,
         repo: &str,
         number: u64,
-        on: Diff<'_>,
+        on: DiffPlace<'_>,
     ) -> Result<Value, ForgeError> {
-        let (Diff::Lines(commit, place) | Diff::File(commit, place)) = on;
+        let (DiffPlace::Lines(commit, place) | DiffPlace::File(commit, place)) = on;
         let Some(path) = place.path.as_str() else {
             return Err(rejected(what, "a path that is not UTF-8 cannot be named to Bitbucket"));
         };
@@ -147,7 +148,7 @@ impl BitbucketDataCenter {
         if let Some(source) = diff.source_path(path) {
             anchor["srcPath"] = source.into();
         }
-        if let Diff::Lines(..) = on {
+        if let DiffPlace::Lines(..) = on {
             self.lines(what, &mut anchor, &diff, (path, place))?;
         }
         Ok(anchor)
@@ -159,23 +160,23 @@ impl BitbucketDataCenter {
         what: &str,
         anchor: &mut Value,
         diff: &PullDiff,
-        (path, place): (&str, &Place),
+        (path, place): (&str, &CodeLocation),
     ) -> Result<(), ForgeError> {
-        let Place { side, start_line, end_line, .. } = place;
+        let CodeLocation { side, start_line, end_line, .. } = place;
         let (file, span) = match side {
-            Side::New => ("TO", ("dstSpanStart", "dstSpanEnd")),
-            Side::Old => ("FROM", ("srcSpanStart", "srcSpanEnd")),
+            DiffSide::New => ("TO", ("dstSpanStart", "dstSpanEnd")),
+            DiffSide::Old => ("FROM", ("srcSpanStart", "srcSpanEnd")),
         };
         anchor["line"] = (*end_line).into();
         anchor["lineType"] = diff.kind(what, path, *side, *end_line)?.into();
         anchor["fileType"] = file.into();
         match self.narrowed().lines {
-            Lines::OneHunk if start_line < end_line => {
+            CommentableLines::OneHunk if start_line < end_line => {
                 let first = diff.kind(what, path, *side, *start_line)?;
                 anchor["multilineMarker"] = json!({ "startLine": start_line, "startLineType": first });
                 anchor["multilineSpan"] = json!({ span.0: start_line, span.1: end_line });
             }
-            Lines::OneHunk | Lines::OneLine => {}
+            CommentableLines::OneHunk | CommentableLines::OneLine => {}
         }
         Ok(())
     }
@@ -218,7 +219,7 @@ impl BitbucketDataCenter {
 
     /// Says so where a server has put a comment elsewhere than it was asked to: names that it does not know are ignored
     /// without an error.
-    pub(super) fn check_place(&self, repo: &str, wanted: &Value, made: Option<&wire::Anchor>) {
+    pub(super) fn check_place(&self, repo: &str, wanted: &Value, made: Option<&wire::DataCenterAnchor>) {
         let Some(made) = made else { return };
         let is_line = wanted.get("line").and_then(Value::as_u64) == made.line.map(u64::from);
         let is_long = wanted.get("multilineMarker").is_none()
@@ -262,20 +263,20 @@ mod tests {
     fn the_kind_of_a_line_is_of_its_file_and_side() {
         let whole = diff(false);
         for (path, side, number, expected) in [
-            ("src/new.py", Side::New, 1, "CONTEXT"),
-            ("src/new.py", Side::Old, 2, "REMOVED"),
-            ("src/new.py", Side::New, 2, "ADDED"),
-            ("src/new.py", Side::Old, 3, "CONTEXT"),
-            ("other.py", Side::New, 1, "ADDED"),
+            ("src/new.py", DiffSide::New, 1, "CONTEXT"),
+            ("src/new.py", DiffSide::Old, 2, "REMOVED"),
+            ("src/new.py", DiffSide::New, 2, "ADDED"),
+            ("src/new.py", DiffSide::Old, 3, "CONTEXT"),
+            ("other.py", DiffSide::New, 1, "ADDED"),
         ] {
             assert_eq!(whole.kind("x", path, side, number), Ok(expected), "{path} {side:?} {number}");
         }
         for (path, number) in [("src/new.py", 9), ("gone.py", 1), ("none.py", 1), ("old.py", 1)] {
-            let missing = whole.kind("x", path, Side::Old, number);
+            let missing = whole.kind("x", path, DiffSide::Old, number);
             assert!(matches!(missing, Err(ForgeError::Rejected { .. })), "{path}: {missing:?}");
         }
-        assert_eq!(diff(true).kind("x", "src/new.py", Side::New, 9), Ok("ADDED"));
-        assert_eq!(diff(true).kind("x", "src/new.py", Side::Old, 9), Ok("REMOVED"));
+        assert_eq!(diff(true).kind("x", "src/new.py", DiffSide::New, 9), Ok("ADDED"));
+        assert_eq!(diff(true).kind("x", "src/new.py", DiffSide::Old, 9), Ok("REMOVED"));
     }
 
     #[test]

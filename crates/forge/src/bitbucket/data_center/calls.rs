@@ -7,23 +7,27 @@ use async_trait::async_trait;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
-use truing_core::converge::readiness::Merge as Mergeable;
+use truing_core::converge::readiness::MergeableState as Mergeable;
 use truing_core::id::Sha;
 use truing_core::port::{
-    Author, CheckState, CommitCheck, ForgeError, Permit, PullDraft, PullState, RepositoryNow, Writable,
+    AuthorAccount, CheckState, CommitCheck, ForgeError, Permit, PullDraft, PullState, RepositoryDetails,
+    WriteAccess,
 };
 use truing_core::publish::DesiredStatus;
 use url::Url;
 
 use super::super::address::{parts, rejected, with_query};
 use super::super::bounds::sha;
-use super::super::calls::{Calls, Change, Commit, Merging, NewNote, Note, Pull, Settled};
-use super::super::login::Own;
+use super::super::calls::{
+    BitbucketApi, BitbucketComment, BitbucketCommit, BitbucketPullRequest, MergePreview, NewBitbucketComment,
+    PullRequestEdit, ThreadResolution,
+};
+use super::super::login::OwnAccount;
 use super::super::options::BitbucketOptions;
 use super::wire::{BRANCHES, millis};
 use super::{BitbucketDataCenter, wire};
-use crate::capability::Capability;
-use crate::http::{Call, unavailable};
+use crate::capability::ForgeCapability;
+use crate::http::{ForgeRequest, unavailable};
 
 /// Tries of a change that somebody else's comes before.
 const MAX_TRIES: u32 = 3;
@@ -31,7 +35,7 @@ const MAX_TRIES: u32 = 3;
 /// The verdicts that we can write; the server's third one, which approves, is not here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Verdict {
+enum ParticipantStatus {
     /// It may not be merged as it is.
     NeedsWork,
     /// None: whatever was said before is taken back.
@@ -49,25 +53,25 @@ impl BitbucketDataCenter {
         what: &str,
         repo: &str,
         number: u64,
-        (verdict, commit): (Verdict, &Sha),
+        (verdict, commit): (ParticipantStatus, &Sha),
     ) -> Result<(), ForgeError> {
         let own = self.own().await?.user;
         let url = self.of_pull(what, repo, number, &["participants", &own.slug])?;
         let body = json!({ "status": verdict, "lastReviewedCommit": commit.as_str() });
-        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.done()
     }
 
     /// Does the server list the repository among those that this login may push to?
-    async fn may_push(&self, what: &str, body: &wire::Repository) -> Option<bool> {
+    async fn may_push(&self, what: &str, body: &wire::DataCenterRepository) -> Option<bool> {
         let url = self.root(["api", "latest", "repos"]);
         let url = with_query(url, &[("permission", "REPO_WRITE"), ("name", &body.name)]);
-        let listed: Vec<wire::Repository> = self.all(what, url).await.ok()?;
+        let listed: Vec<wire::DataCenterRepository> = self.all(what, url).await.ok()?;
         Some(listed.iter().any(|one| one.id() == body.id()))
     }
 
     /// The branch that pull requests go to; empty while the repository is.
     async fn default_branch(&self, what: &str, repo: &str) -> Result<String, ForgeError> {
-        match self.get::<wire::Branch>(what, self.url(what, repo, &["default-branch"])?).await {
+        match self.get::<wire::DataCenterBranch>(what, self.url(what, repo, &["default-branch"])?).await {
             Ok(branch) => Ok(branch.display_id),
             Err(ForgeError::NotFound { .. }) => Ok(String::new()),
             Err(error) => Err(error),
@@ -76,48 +80,53 @@ impl BitbucketDataCenter {
 }
 
 #[async_trait]
-impl Calls for BitbucketDataCenter {
+impl BitbucketApi for BitbucketDataCenter {
     fn options(&self) -> &BitbucketOptions {
         &self.inner.options
     }
 
-    fn row(&self) -> &'static Capability {
+    fn row(&self) -> &'static ForgeCapability {
         self.narrowed()
     }
 
     fn with_permit(&self, permit: &Arc<Permit>) -> Self {
-        let super::Inner { options, http, login, learnt, diff } = &*self.inner;
+        let super::DataCenterInner { options, http, login, learnt, diff } = &*self.inner;
         let (http, options, login) = (http.with_permit(permit.clone()), options.clone(), login.clone());
         let (learnt, diff) = (learnt.clone(), diff.clone());
-        Self { inner: Arc::new(super::Inner { options, http, login, learnt, diff }) }
+        Self { inner: Arc::new(super::DataCenterInner { options, http, login, learnt, diff }) }
     }
 
-    async fn own(&self) -> Result<Own, ForgeError> {
+    async fn own(&self) -> Result<OwnAccount, ForgeError> {
         self.learn().await
     }
 
-    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<Pull, ForgeError> {
-        let body: wire::Pull = self.get(what, self.of_pull(what, repo, number, &[])?).await?;
+    async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
+        let body: wire::DataCenterPull = self.get(what, self.of_pull(what, repo, number, &[])?).await?;
         self.read_pull(what, repo, body)
     }
 
-    async fn pulls_of(&self, what: &str, repo: &str, branch: &str) -> Result<Vec<Pull>, ForgeError> {
+    async fn pulls_of(
+        &self,
+        what: &str,
+        repo: &str,
+        branch: &str,
+    ) -> Result<Vec<BitbucketPullRequest>, ForgeError> {
         let at = format!("{BRANCHES}{branch}");
         let query = [("state", "ALL"), ("direction", "OUTGOING"), ("at", at.as_str())];
         let url = with_query(self.url(what, repo, &["pull-requests"])?, &query);
-        let bodies: Vec<wire::Pull> = self.all(what, url).await?;
+        let bodies: Vec<wire::DataCenterPull> = self.all(what, url).await?;
         let pulls = bodies.into_iter().map(|body| self.read_pull(what, repo, body));
-        let mut pulls = pulls.collect::<Result<Vec<Pull>, _>>()?;
+        let mut pulls = pulls.collect::<Result<Vec<BitbucketPullRequest>, _>>()?;
         pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
         Ok(pulls)
     }
 
-    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Note>, ForgeError> {
+    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError> {
         self.read_notes(what, repo, number).await
     }
 
-    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<Note, ForgeError> {
-        let comment: wire::Comment = self.get(what, self.comment_url(what, repo, of)?).await?;
+    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<BitbucketComment, ForgeError> {
+        let comment: wire::DataCenterComment = self.get(what, self.comment_url(what, repo, of)?).await?;
         self.read_note(what, repo, of.0, comment)
     }
 
@@ -126,8 +135,8 @@ impl Calls for BitbucketDataCenter {
         what: &str,
         repo: &str,
         number: u64,
-        new: NewNote<'_>,
-    ) -> Result<Note, ForgeError> {
+        new: NewBitbucketComment<'_>,
+    ) -> Result<BitbucketComment, ForgeError> {
         let mut body = json!({ "text": new.text });
         if let Some(parent) = new.parent {
             body["parent"] = json!({ "id": parent });
@@ -137,9 +146,9 @@ impl Calls for BitbucketDataCenter {
         }
         let anchor = body.get("anchor").cloned();
         let url = self.of_pull(what, repo, number, &["comments"])?;
-        let call = Call::create(what, url, body);
+        let call = ForgeRequest::create(what, url, body);
         let call = if anchor.is_some() { call.on_diff() } else { call };
-        let made: wire::Comment = self.send(&call).await?.json()?;
+        let made: wire::DataCenterComment = self.send(&call).await?.json()?;
         if let Some(anchor) = anchor {
             self.check_place(repo, &anchor, made.anchor.as_ref());
         }
@@ -153,7 +162,7 @@ impl Calls for BitbucketDataCenter {
             let url = self.comment_url(what, repo, of)?;
             let body = json!({ "text": text, "version": version });
             tries += 1;
-            let stale = match self.send(&Call::set(what, Method::PUT, url, Some(body))).await {
+            let stale = match self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await {
                 Err(stale @ ForgeError::Stale { .. }) => stale,
                 sent => return sent?.done(),
             };
@@ -180,7 +189,7 @@ impl Calls for BitbucketDataCenter {
             };
             let url = with_query(self.comment_url(what, repo, of)?, &[("version", &version.to_string())]);
             tries += 1;
-            match self.send(&Call::set(what, Method::DELETE, url, None)).await {
+            match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
                 // Gone is what was asked for; a first try without an answer may have done it.
                 Ok(_) | Err(ForgeError::NotFound { .. }) => return Ok(()),
                 Err(ForgeError::Stale { what, message }) if tries == MAX_TRIES => {
@@ -203,16 +212,18 @@ impl Calls for BitbucketDataCenter {
         let mut tries = 0;
         loop {
             let note = self.note(what, repo, of).await?;
-            if (note.settled != Settled::Open) == resolved {
+            if (note.settled != ThreadResolution::Open) == resolved {
                 return Ok(());
             }
             let url = self.comment_url(what, repo, of)?;
             // Without its text, which only its author may write.
             let body = json!({ "threadResolved": resolved, "version": note.version });
             tries += 1;
-            match self.send(&Call::set(what, Method::PUT, url, Some(body))).await {
+            match self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await {
                 Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
-                Ok(answer) if answer.json::<wire::Comment>()?.thread_resolved == resolved => return Ok(()),
+                Ok(answer) if answer.json::<wire::DataCenterComment>()?.thread_resolved == resolved => {
+                    return Ok(());
+                }
                 // Older versions ignore the field.
                 Ok(_) => {
                     return Err(unavailable(what, "the forge reports success, but the thread is as before"));
@@ -226,8 +237,8 @@ impl Calls for BitbucketDataCenter {
         &self,
         what: &str,
         repo: &str,
-        pull: &Pull,
-        change: Change<'_>,
+        pull: &BitbucketPullRequest,
+        change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError> {
         // What the call leaves out may be emptied, reviewers surely: all of it is sent.
         let there = pull.reviewers.iter().filter(|one| one.is_asked);
@@ -242,7 +253,7 @@ impl Calls for BitbucketDataCenter {
             body["draft"] = change.draft.unwrap_or(pull.state == PullState::Draft).into();
         }
         let url = self.of_pull(what, repo, pull.number, &[])?;
-        self.send(&Call::set(what, Method::PUT, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.done()
     }
 
     async fn create_pull(
@@ -251,7 +262,7 @@ impl Calls for BitbucketDataCenter {
         repo: &str,
         draft: &PullDraft,
         text: &str,
-    ) -> Result<Pull, ForgeError> {
+    ) -> Result<BitbucketPullRequest, ForgeError> {
         let (key, slug) = parts(what, repo)?;
         let end = |branch: &str| {
             let repository = json!({ "slug": slug, "project": { "key": key } });
@@ -267,24 +278,30 @@ impl Calls for BitbucketDataCenter {
             body["draft"] = true.into();
         }
         let url = self.url(what, repo, &["pull-requests"])?;
-        let made: wire::Pull = self.send(&Call::create(what, url, body)).await?.json()?;
+        let made: wire::DataCenterPull = self.send(&ForgeRequest::create(what, url, body)).await?.json()?;
         self.read_pull(what, repo, made)
     }
 
-    async fn decline(&self, what: &str, repo: &str, pull: &Pull) -> Result<(), ForgeError> {
+    async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError> {
         let version = pull.version.to_string();
         let url = self.of_pull(what, repo, pull.number, &["decline"])?;
         let url = with_query(url, &[("version", &version)]);
         // A second try would be refused, as it is declined.
-        let call = Call::create(what, url, json!({ "version": pull.version }));
+        let call = ForgeRequest::create(what, url, json!({ "version": pull.version }));
         self.send(&call).await?.done()
     }
 
-    async fn ask(&self, what: &str, repo: &str, pull: &Pull, login: &str) -> Result<(), ForgeError> {
+    async fn ask(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &BitbucketPullRequest,
+        login: &str,
+    ) -> Result<(), ForgeError> {
         let url = self.of_pull(what, repo, pull.number, &["participants"])?;
         // Whoever is asked already stays so.
         let body = json!({ "user": { "name": login }, "role": "REVIEWER" });
-        self.send(&Call::set(what, Method::POST, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.done()
     }
 
     async fn want_changes(
@@ -294,7 +311,7 @@ impl Calls for BitbucketDataCenter {
         number: u64,
         commit: &Sha,
     ) -> Result<(), ForgeError> {
-        self.judge(what, repo, number, (Verdict::NeedsWork, commit)).await
+        self.judge(what, repo, number, (ParticipantStatus::NeedsWork, commit)).await
     }
 
     async fn withdraw_changes(
@@ -304,31 +321,36 @@ impl Calls for BitbucketDataCenter {
         number: u64,
         commit: &Sha,
     ) -> Result<(), ForgeError> {
-        self.judge(what, repo, number, (Verdict::Unapproved, commit)).await
+        self.judge(what, repo, number, (ParticipantStatus::Unapproved, commit)).await
     }
 
-    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<Commit>, ForgeError> {
+    async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError> {
         let url = self.of_pull(what, repo, number, &["commits"])?;
-        let newest_first: Vec<wire::Commit> = self.all(what, url).await?;
-        let read = |commit: wire::Commit| {
+        let newest_first: Vec<wire::DataCenterCommit> = self.all(what, url).await?;
+        let read = |commit: wire::DataCenterCommit| {
             let author = commit.author.map(|author| {
                 let (name, email) = (author.name(), author.email_address);
                 (name, email, author.user.user())
             });
             let (name, email, user) = author.unwrap_or_default();
             let committed = millis(commit.committer_timestamp);
-            Ok(Commit { sha: sha(what, &commit.id)?, user, name, email, committed })
+            Ok(BitbucketCommit { sha: sha(what, &commit.id)?, user, name, email, committed })
         };
         newest_first.into_iter().rev().map(read).collect()
     }
 
-    async fn merging(&self, what: &str, repo: &str, pull: &Pull) -> Result<Merging, ForgeError> {
+    async fn merging(
+        &self,
+        what: &str,
+        repo: &str,
+        pull: &BitbucketPullRequest,
+    ) -> Result<MergePreview, ForgeError> {
         let url = self.of_pull(what, repo, pull.number, &["merge"])?;
-        let said: wire::Mergeability = match self.get(what, url).await {
+        let said: wire::DataCenterMergeability = match self.get(what, url).await {
             Ok(said) => said,
             // It is not open: there is nothing to merge.
             Err(ForgeError::Stale { .. } | ForgeError::Rejected { .. }) => {
-                return Ok(Merging { conflicts: None, state: Mergeable::Unknown });
+                return Ok(MergePreview { conflicts: None, state: Mergeable::Unknown });
             }
             Err(error) => return Err(error),
         };
@@ -343,12 +365,12 @@ impl Calls for BitbucketDataCenter {
             Some(false) => Mergeable::Clean,
             None => Mergeable::Unknown,
         };
-        Ok(Merging { conflicts, state })
+        Ok(MergePreview { conflicts, state })
     }
 
     async fn checks(&self, what: &str, _: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
         let builds = self.builds(what, commit).await?;
-        let check = |build: wire::Build| CommitCheck {
+        let check = |build: wire::BuildStatus| CommitCheck {
             name: build.name.filter(|name| !name.is_empty()).unwrap_or(build.key),
             app: None,
             state: match build.state.as_str() {
@@ -383,18 +405,18 @@ impl Calls for BitbucketDataCenter {
         self.has_build(what, repo, number, status).await
     }
 
-    async fn look(&self, what: &str, id: &str, repo: &str) -> Result<RepositoryNow, ForgeError> {
+    async fn look(&self, what: &str, id: &str, repo: &str) -> Result<RepositoryDetails, ForgeError> {
         let body = self.repository_with(what, id, repo).await?;
         let (name, push) = (body.full_name(), self.may_push(what, &body).await);
-        Ok(RepositoryNow {
+        Ok(RepositoryDetails {
             default_branch: self.default_branch(what, &name).await?,
-            writable: Writable { archived: body.archived, push, issues: false },
+            writable: WriteAccess { archived: body.archived, push, issues: false },
             is_fork: body.origin.is_some(),
             name,
         })
     }
 
-    async fn permits(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+    async fn permits(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         let what = format!("{repo}: asking what {} may do", author.login);
         let (key, slug) = parts(&what, repo)?;
         if author.login.is_empty() {
@@ -407,9 +429,9 @@ impl Calls for BitbucketDataCenter {
             ("permission.1.repositorySlug", slug),
         ];
         let url = with_query(self.root(["api", "latest", "users"]), &query);
-        let listed: Vec<wire::User> = self.all(&what, url).await?;
+        let listed: Vec<wire::DataCenterUser> = self.all(&what, url).await?;
         // The filter finds parts of names: the id must be theirs.
-        Ok(listed.into_iter().filter_map(wire::User::user).any(|user| user.id == author.id))
+        Ok(listed.into_iter().filter_map(wire::DataCenterUser::user).any(|user| user.id == author.id))
     }
 }
 
@@ -419,6 +441,6 @@ mod tests {
 
     #[test]
     fn the_one_verdict_is_the_servers_word() {
-        assert_eq!(json!(Verdict::NeedsWork), "NEEDS_WORK");
+        assert_eq!(json!(ParticipantStatus::NeedsWork), "NEEDS_WORK");
     }
 }

@@ -6,8 +6,10 @@ use truing_core::id::Sha;
 use truing_core::port::{ForgeError, PullState};
 
 use super::super::bounds::sha;
-use super::super::calls::{End, Note, On, Pull, Settled};
-use super::wire::{Activity, BRANCHES, Comment, millis};
+use super::super::calls::{
+    BitbucketComment, BitbucketPullRequest, CommentLines, PullRequestEnd, ThreadResolution,
+};
+use super::wire::{BRANCHES, DataCenterActivity, DataCenterComment, millis};
 use super::{BitbucketDataCenter, wire};
 
 /// The action of an activity that holds a comment.
@@ -19,12 +21,17 @@ const PENDING: &str = "PENDING";
 
 impl BitbucketDataCenter {
     /// A pull request from an answer.
-    pub(super) fn read_pull(&self, what: &str, repo: &str, body: wire::Pull) -> Result<Pull, ForgeError> {
+    pub(super) fn read_pull(
+        &self,
+        what: &str,
+        repo: &str,
+        body: wire::DataCenterPull,
+    ) -> Result<BitbucketPullRequest, ForgeError> {
         let state = body.stands();
         let is_open = matches!(state, PullState::Open | PullState::Draft);
         let reviewers = body.reviewers.into_iter().filter_map(|one| one.reviewer(true));
         let others = body.participants.into_iter().filter_map(|one| one.reviewer(false));
-        Ok(Pull {
+        Ok(BitbucketPullRequest {
             number: body.id,
             version: body.version,
             url: self.page_of(what, repo, body.id)?.to_string(),
@@ -46,21 +53,23 @@ impl BitbucketDataCenter {
         what: &str,
         repo: &str,
         number: u64,
-    ) -> Result<Vec<Note>, ForgeError> {
+    ) -> Result<Vec<BitbucketComment>, ForgeError> {
         let page = self.page_of(what, repo, number)?.to_string();
-        let activities: Vec<Activity> =
+        let activities: Vec<DataCenterActivity> =
             self.all(what, self.of_pull(what, repo, number, &["activities"])?).await?;
-        let mut notes: BTreeMap<u64, Note> = BTreeMap::new();
+        let mut notes: BTreeMap<u64, BitbucketComment> = BTreeMap::new();
         // Newest first: what is said of a comment last is how it is.
         for activity in activities {
-            let Activity { action, comment_action, comment: Some(comment), comment_anchor } = activity else {
+            let DataCenterActivity { action, comment_action, comment: Some(comment), comment_anchor } =
+                activity
+            else {
                 continue;
             };
             if action != COMMENTED || notes.contains_key(&comment.id) {
                 continue;
             }
             let is_gone = comment_action.as_deref() == Some(DELETED);
-            let on = comment_anchor.as_ref().or(comment.anchor.as_ref()).map(wire::Anchor::on);
+            let on = comment_anchor.as_ref().or(comment.anchor.as_ref()).map(wire::DataCenterAnchor::on);
             collect(&mut notes, &page, (comment, on, is_gone));
         }
         // A comment that was deleted is told of, and is no longer there.
@@ -74,10 +83,10 @@ impl BitbucketDataCenter {
         what: &str,
         repo: &str,
         number: u64,
-        comment: Comment,
-    ) -> Result<Note, ForgeError> {
+        comment: DataCenterComment,
+    ) -> Result<BitbucketComment, ForgeError> {
         let page = self.page_of(what, repo, number)?.to_string();
-        let on = comment.anchor.as_ref().map(wire::Anchor::on);
+        let on = comment.anchor.as_ref().map(wire::DataCenterAnchor::on);
         let parent = comment.parent.as_ref().map(|parent| parent.id);
         let first = parent.unwrap_or(comment.id);
         Ok(note(&page, comment, (parent, first), on))
@@ -85,17 +94,21 @@ impl BitbucketDataCenter {
 }
 
 /// One end. A commit of one that is closed may be gone.
-fn end(what: &str, body: wire::End, is_open: bool) -> Result<End, ForgeError> {
+fn end(what: &str, body: wire::DataCenterEnd, is_open: bool) -> Result<PullRequestEnd, ForgeError> {
     let commit = match body.latest_commit {
         None if !is_open => Sha::none(),
         commit => sha(what, &commit.unwrap_or_default())?,
     };
     let branch = body.id.strip_prefix(BRANCHES).unwrap_or(&body.id).to_owned();
-    Ok(End { commit, branch, repository: body.repository.map(|of| (of.id(), of.full_name())) })
+    Ok(PullRequestEnd { commit, branch, repository: body.repository.map(|of| (of.id(), of.full_name())) })
 }
 
 /// A comment and all answers below it, each with the lines of the first.
-fn collect(notes: &mut BTreeMap<u64, Note>, page: &str, (first, on, is_gone): (Comment, Option<On>, bool)) {
+fn collect(
+    notes: &mut BTreeMap<u64, BitbucketComment>,
+    page: &str,
+    (first, on, is_gone): (DataCenterComment, Option<CommentLines>, bool),
+) {
     let root = first.id;
     let mut left = vec![(first, None)];
     while let Some((mut comment, parent)) = left.pop() {
@@ -111,23 +124,28 @@ fn collect(notes: &mut BTreeMap<u64, Note>, page: &str, (first, on, is_gone): (C
     }
 }
 
-fn note(page: &str, comment: Comment, (parent, first): (Option<u64>, u64), on: Option<On>) -> Note {
+fn note(
+    page: &str,
+    comment: DataCenterComment,
+    (parent, first): (Option<u64>, u64),
+    on: Option<CommentLines>,
+) -> BitbucketComment {
     let created = millis(comment.created_date);
-    Note {
+    BitbucketComment {
         id: comment.id,
         version: comment.version,
         parent,
         first,
-        author: comment.author.and_then(wire::User::user),
+        author: comment.author.and_then(wire::DataCenterUser::user),
         created,
         updated: comment.updated_date.map_or(created, millis),
         text: comment.text,
         url: format!("{page}/overview?commentId={}", comment.id),
         on,
         settled: if comment.thread_resolved {
-            Settled::By(comment.thread_resolver.and_then(wire::User::user))
+            ThreadResolution::By(comment.thread_resolver.and_then(wire::DataCenterUser::user))
         } else {
-            Settled::Open
+            ThreadResolution::Open
         },
         is_deleted: false,
     }

@@ -2,9 +2,10 @@
 //! those people may do. All of it reads.
 
 use async_trait::async_trait;
-use truing_core::id::{Millis, PrId};
+use truing_core::id::{PrId, UnixMillis};
 use truing_core::port::{
-    Author, CommentKind, ForgeError, ForgeKind, OpenPull, Protection, PullComment, PullLine, Seen,
+    AuthorAccount, BranchProtection, CommentKind, ForgeError, ForgeKind, ForgeRepository, OpenPull,
+    PullComment, PullListItem,
 };
 use truing_core::publish::Producer;
 use truing_git::Remote;
@@ -12,21 +13,21 @@ use url::Url;
 
 use super::super::address::{append, is_repository_name, parts, with_query};
 use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless};
-use super::super::calls::{Calls as _, Pull};
-use super::super::client::Client;
+use super::super::calls::{BitbucketApi as _, BitbucketPullRequest};
+use super::super::client::BitbucketClient;
 use super::super::lists::{is_of_here, know_comments, new_comments, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
 use super::wire::BRANCHES;
 use super::{BitbucketDataCenter, paged, wire};
-use crate::capability::Capability;
+use crate::capability::ForgeCapability;
 use crate::forge_server::ForgeServer;
-use crate::http::Answer;
-use crate::listing::{Listing, Repositories};
-use crate::remote::{Purpose, RemoteError};
+use crate::http::ForgeResponse;
+use crate::listing::{CachedListing, RepositoryListing};
+use crate::remote::{RemoteError, RemotePurpose};
 
-fn seen(body: &wire::Repository) -> Option<Seen> {
+fn seen(body: &wire::DataCenterRepository) -> Option<ForgeRepository> {
     let name = body.full_name();
-    is_repository_name(&name).then(|| Seen { id: body.id(), name, archived: body.archived })
+    is_repository_name(&name).then(|| ForgeRepository { id: body.id(), name, archived: body.archived })
 }
 
 impl BitbucketDataCenter {
@@ -36,8 +37,8 @@ impl BitbucketDataCenter {
         what: &str,
         id: &str,
         repo: &str,
-    ) -> Result<wire::Repository, ForgeError> {
-        match self.get::<wire::Repository>(what, self.url(what, repo, &[])?).await {
+    ) -> Result<wire::DataCenterRepository, ForgeError> {
+        match self.get::<wire::DataCenterRepository>(what, self.url(what, repo, &[])?).await {
             Ok(body) if body.id() == id => Ok(body),
             // The name means another by now, or none.
             Ok(_) | Err(ForgeError::NotFound { .. }) => self.find_by_id(what, id).await,
@@ -46,11 +47,12 @@ impl BitbucketDataCenter {
     }
 
     /// Looks through all repositories: no call finds one by its id.
-    async fn find_by_id(&self, what: &str, id: &str) -> Result<wire::Repository, ForgeError> {
+    async fn find_by_id(&self, what: &str, id: &str) -> Result<wire::DataCenterRepository, ForgeError> {
         let first = self.root(["api", "latest", "repos"]);
         let mut start = 0;
         for _ in 0..MAX_REPOSITORY_PAGES {
-            let page: wire::Page<wire::Repository> = self.get(what, paged(&first, start)).await?;
+            let page: wire::DataCenterPage<wire::DataCenterRepository> =
+                self.get(what, paged(&first, start)).await?;
             let next = page.next();
             if let Some(body) = page.values.into_iter().find(|body| body.id() == id) {
                 return Ok(body);
@@ -64,7 +66,7 @@ impl BitbucketDataCenter {
     }
 
     /// The same, remembered.
-    fn seen(&self, what: &str, body: &wire::Repository) -> Result<Seen, ForgeError> {
+    fn seen(&self, what: &str, body: &wire::DataCenterRepository) -> Result<ForgeRepository, ForgeError> {
         let seen = seen(body);
         let seen =
             seen.ok_or_else(|| crate::http::unavailable(what, "the repository's name is not as expected"))?;
@@ -79,14 +81,15 @@ impl BitbucketDataCenter {
         (repo, first): (&str, &Url),
         calls: &mut u64,
         most: usize,
-    ) -> Result<(Vec<Pull>, bool), ForgeError> {
+    ) -> Result<(Vec<BitbucketPullRequest>, bool), ForgeError> {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PULL_PAGES {
             if *calls == 0 || all.len() >= most {
                 return Ok((all, false));
             }
             *calls -= 1;
-            let page: wire::Page<wire::Pull> = self.get(what, paged(first, start)).await?;
+            let page: wire::DataCenterPage<wire::DataCenterPull> =
+                self.get(what, paged(first, start)).await?;
             let next = page.next();
             for body in page.values {
                 all.push(self.read_pull(what, repo, body)?);
@@ -107,13 +110,13 @@ impl BitbucketDataCenter {
 
 #[async_trait]
 impl ForgeServer for BitbucketDataCenter {
-    type Client = Client<Self>;
+    type Client = BitbucketClient<Self>;
 
     fn kind(&self) -> ForgeKind {
         ForgeKind::BitbucketDc
     }
 
-    fn capability(&self) -> &'static Capability {
+    fn capability(&self) -> &'static ForgeCapability {
         self.narrowed()
     }
 
@@ -121,11 +124,11 @@ impl ForgeServer for BitbucketDataCenter {
         self.by(self.inner.http.for_review(id))
     }
 
-    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> Client<Self> {
-        Client::new(self, id, repo, producer)
+    fn client(&self, id: &PrId, repo: &str, producer: Producer) -> BitbucketClient<Self> {
+        BitbucketClient::new(self, id, repo, producer)
     }
 
-    async fn remote(&self, _: &str, repo: &str, _: Purpose) -> Result<Remote, RemoteError> {
+    async fn remote(&self, _: &str, repo: &str, _: RemotePurpose) -> Result<Remote, RemoteError> {
         let (key, slug) = parts("asking where git finds the repository", repo)?;
         let options = &self.inner.options;
         let url = append(&options.git_url, [key, &format!("{slug}.git")]);
@@ -133,15 +136,15 @@ impl ForgeServer for BitbucketDataCenter {
         remote(&url, None, &options.token)
     }
 
-    async fn repository(&self, repo: &str) -> Result<Seen, ForgeError> {
+    async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("{repo}: asking for the repository");
-        let body: wire::Repository = self.get(&what, self.url(&what, repo, &[])?).await?;
+        let body: wire::DataCenterRepository = self.get(&what, self.url(&what, repo, &[])?).await?;
         let seen = self.seen(&what, &body)?;
         // An old name may go on to lead there.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { what }) }
     }
 
-    async fn repository_by_id(&self, id: &str) -> Result<Seen, ForgeError> {
+    async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("asking for the repository with id {id}");
         let body = match self.name_of(id) {
             Some(name) => self.repository_with(&what, id, &name).await?,
@@ -150,12 +153,12 @@ impl ForgeServer for BitbucketDataCenter {
         self.seen(&what, &body)
     }
 
-    async fn repositories(&self, last: &mut Repositories, calls: &mut u64) -> Result<(), ForgeError> {
+    async fn repositories(&self, last: &mut RepositoryListing, calls: &mut u64) -> Result<(), ForgeError> {
         let what = "listing the repositories";
         let url = with_query(self.root(["api", "latest", "repos"]), &[("permission", "REPO_WRITE")]);
         let first = paged(&url, 0);
-        let read = |answer: &Answer| {
-            let page: wire::Page<wire::Repository> = answer.json()?;
+        let read = |answer: &ForgeResponse| {
+            let page: wire::DataCenterPage<wire::DataCenterRepository> = answer.json()?;
             let next = page.next().map(|start| paged(&url, start));
             Ok((page.values.iter().filter_map(seen).collect(), next))
         };
@@ -170,7 +173,7 @@ impl ForgeServer for BitbucketDataCenter {
     async fn open_pulls(
         &self,
         repo: &str,
-        last: &mut Listing<OpenPull>,
+        last: &mut CachedListing<OpenPull>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
@@ -192,7 +195,7 @@ impl ForgeServer for BitbucketDataCenter {
         Ok(of_here.map(|pull| open_pull(repo, pull)).collect())
     }
 
-    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullLine>, bool), ForgeError> {
+    async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let url = self.open_url(&what, repo)?;
         let (pulls, complete) = self.listed(&what, (repo, &url), &mut { u64::MAX }, most).await?;
@@ -206,8 +209,8 @@ impl ForgeServer for BitbucketDataCenter {
     async fn comments_since(
         &self,
         (repo, number): (&str, Option<u64>),
-        since: Millis,
-        last: &mut [Listing<PullComment>; 2],
+        since: UnixMillis,
+        last: &mut [CachedListing<PullComment>; 2],
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments");
@@ -248,21 +251,21 @@ impl ForgeServer for BitbucketDataCenter {
         Ok(Some(pull_comment(id.number, page.as_str(), note)))
     }
 
-    async fn may_write(&self, repo: &str, author: &Author) -> Result<bool, ForgeError> {
+    async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         self.permits(repo, author).await
     }
 
-    async fn is_own(&self, _: &str, author: &Author) -> Result<bool, ForgeError> {
+    async fn is_own(&self, _: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         Ok(self.own().await?.user.id == author.id)
     }
 
-    async fn protection(&self, repo: &str, branch: &str) -> Result<Protection, ForgeError> {
+    async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         let what = format!("{repo}: asking what protects {branch}");
         let at = format!("{BRANCHES}{branch}");
         let url = self.in_api(&what, "branch-permissions", repo, &["restrictions"])?;
         let url = with_query(url, &[("matcherType", "BRANCH"), ("matcherId", &at)]);
-        let rules: Vec<wire::Restriction> = self.all(&what, url).await?;
+        let rules: Vec<wire::DataCenterRestriction> = self.all(&what, url).await?;
         let rules: Vec<String> = rules.into_iter().map(|rule| rule.kind).collect();
-        Ok(Protection { is_protected: !rules.is_empty(), rules })
+        Ok(BranchProtection { is_protected: !rules.is_empty(), rules })
     }
 }

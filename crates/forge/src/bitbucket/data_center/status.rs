@@ -6,17 +6,17 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use truing_core::finding::Side;
+use truing_core::finding::DiffSide;
 use truing_core::id::Sha;
 use truing_core::port::ForgeError;
-use truing_core::publish::{Annotation, Conclusion, DesiredStatus, StatusState};
+use truing_core::publish::{CheckAnnotation, CheckConclusion, DesiredStatus, StatusState};
 use url::Url;
 
 use super::super::address::{STATUS_NAME, number_in, status_key, with_query};
 use super::{BitbucketDataCenter, wire};
 use crate::body::cut;
 use crate::capability::BITBUCKET_DC;
-use crate::http::Call;
+use crate::http::ForgeRequest;
 
 /// The key of our report, and of the parent of our build statuses.
 const REQUIRED_KEY: &str = "truing-review";
@@ -38,9 +38,9 @@ fn told(status: &DesiredStatus) -> (&'static str, String) {
 }
 
 /// None for lines that the head does not have, and for a path that JSON cannot hold.
-fn note(at: usize, annotation: &Annotation) -> Option<Value> {
+fn note(at: usize, annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.place;
-    if place.side == Side::Old {
+    if place.side == DiffSide::Old {
         return None;
     }
     let message = format!("{}\n{}", annotation.title, annotation.message);
@@ -105,14 +105,14 @@ impl BitbucketDataCenter {
         });
         // There is no word for neither.
         match self.worst(what, repo, of).await? {
-            Conclusion::Success => report["result"] = "PASS".into(),
-            Conclusion::Failure => report["result"] = "FAIL".into(),
-            Conclusion::Neutral => {}
+            CheckConclusion::Success => report["result"] = "PASS".into(),
+            CheckConclusion::Failure => report["result"] = "FAIL".into(),
+            CheckConclusion::Neutral => {}
         }
         let url = self.report_url(what, repo, status, &[])?;
-        self.send(&Call::set(what, Method::PUT, url, Some(report))).await?.done()?;
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(report))).await?.done()?;
         let url = self.report_url(what, repo, status, &["annotations"])?;
-        self.send(&Call::set(what, Method::DELETE, url.clone(), None)).await?.done()?;
+        self.send(&ForgeRequest::set(what, Method::DELETE, url.clone(), None)).await?.done()?;
         let all = status.check.annotations.iter().enumerate();
         let all: Vec<Value> = all
             .filter_map(|(at, annotation)| note(at, annotation))
@@ -121,7 +121,7 @@ impl BitbucketDataCenter {
             .collect();
         for batch in all.chunks(BITBUCKET_DC.annotations) {
             // Posted twice they are there twice: the next status deletes both.
-            let call = Call::create(what, url.clone(), json!({ "annotations": batch }));
+            let call = ForgeRequest::create(what, url.clone(), json!({ "annotations": batch }));
             self.send(&call).await?.done()?;
         }
         Ok(())
@@ -134,9 +134,9 @@ impl BitbucketDataCenter {
         what: &str,
         repo: &str,
         (number, status): (u64, &DesiredStatus),
-    ) -> Result<Conclusion, ForgeError> {
+    ) -> Result<CheckConclusion, ForgeError> {
         let mut worst = status.check.conclusion;
-        if worst == Conclusion::Failure {
+        if worst == CheckConclusion::Failure {
             return Ok(worst);
         }
         for build in self.builds(what, &status.sha).await? {
@@ -147,15 +147,19 @@ impl BitbucketDataCenter {
             }
             match build.state.as_str() {
                 "SUCCESSFUL" => {}
-                "INPROGRESS" | "UNKNOWN" => worst = Conclusion::Neutral,
-                _ => return Ok(Conclusion::Failure),
+                "INPROGRESS" | "UNKNOWN" => worst = CheckConclusion::Neutral,
+                _ => return Ok(CheckConclusion::Failure),
             }
         }
         Ok(worst)
     }
 
     /// The build statuses of a commit, in all repositories. The newer call answers for one key alone.
-    pub(super) async fn builds(&self, what: &str, commit: &Sha) -> Result<Vec<wire::Build>, ForgeError> {
+    pub(super) async fn builds(
+        &self,
+        what: &str,
+        commit: &Sha,
+    ) -> Result<Vec<wire::BuildStatus>, ForgeError> {
         self.all(what, self.root(["build-status", "latest", "commits", commit.as_str()])).await
     }
 
@@ -186,7 +190,7 @@ impl BitbucketDataCenter {
             "url": self.build_page(what, repo, number)?,
         });
         let url = self.builds_url(what, repo, status)?;
-        self.send(&Call::set(what, Method::POST, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.done()
     }
 
     /// Has the commit this build status of ours?
@@ -198,7 +202,7 @@ impl BitbucketDataCenter {
         status: &DesiredStatus,
     ) -> Result<bool, ForgeError> {
         let url = with_query(self.builds_url(what, repo, status)?, &[("key", &status_key(number))]);
-        let there: wire::Build = match self.get(what, url).await {
+        let there: wire::BuildStatus = match self.get(what, url).await {
             Ok(there) => there,
             Err(ForgeError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),

@@ -5,24 +5,24 @@ use std::fmt;
 use truing_core::port::ForgeError;
 
 use super::super::address::{rejected, with_query};
-use super::super::calls::User;
-use super::super::login::{Own, nobody};
+use super::super::calls::BitbucketUser;
+use super::super::login::{OwnAccount, nobody};
 use super::{BitbucketDataCenter, wire};
-use crate::capability::{Capability, data_center};
-use crate::http::Call;
+use crate::capability::{ForgeCapability, data_center};
+use crate::http::ForgeRequest;
 
 /// The oldest version that is supported: the first that answers for one build status
 /// (`GET …/commits/{commitId}/builds`, "since 7.14" in the REST reference). Reports are of 5.15, build statuses with a parent of 7.4.
-const OLDEST: Version = Version(7, 14);
+const OLDEST: DataCenterVersion = DataCenterVersion(7, 14);
 
 /// The header that names the account of whoever asked.
 pub(super) const ACCOUNT: &str = "x-ausername";
 
 /// The first two numbers of a version.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Version(pub(super) u32, pub(super) u32);
+pub(super) struct DataCenterVersion(pub(super) u32, pub(super) u32);
 
-impl Version {
+impl DataCenterVersion {
     /// Reads `9.3.2`; none for what is no version.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.trim().split(['.', '-', ' ']);
@@ -30,7 +30,7 @@ impl Version {
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for DataCenterVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.0, self.1)
     }
@@ -38,20 +38,20 @@ impl fmt::Display for Version {
 
 impl BitbucketDataCenter {
     /// The row of this version; the narrowest before it is known.
-    pub(super) fn narrowed(&self) -> &'static Capability {
+    pub(super) fn narrowed(&self) -> &'static ForgeCapability {
         data_center(self.inner.learnt.version.get().map(|version| (version.0, version.1)))
     }
 
     /// Our own account, and the version with it.
-    pub(super) async fn learn(&self) -> Result<Own, ForgeError> {
+    pub(super) async fn learn(&self) -> Result<OwnAccount, ForgeError> {
         self.inner.learnt.own.get_or_try_init(|| self.ask_who()).await.cloned()
     }
 
-    async fn ask_who(&self) -> Result<Own, ForgeError> {
+    async fn ask_who(&self) -> Result<OwnAccount, ForgeError> {
         let what = "asking for the server's version";
-        let answer = self.send(&Call::get(what, self.properties())).await?;
-        let properties: wire::Properties = answer.json()?;
-        match Version::parse(&properties.version) {
+        let answer = self.send(&ForgeRequest::get(what, self.properties())).await?;
+        let properties: wire::ApplicationProperties = answer.json()?;
+        match DataCenterVersion::parse(&properties.version) {
             Some(version) if version < OLDEST => {
                 let message = format!(
                     "it is Bitbucket {version}, and {OLDEST} is the oldest version that Truing supports"
@@ -70,14 +70,14 @@ impl BitbucketDataCenter {
             return Err(ForgeError::Unauthorized { what: what.to_owned() });
         };
         let user = self.user_named(what, &name).await?;
-        user.map(|user| Own { user }).ok_or_else(|| nobody(what))
+        user.map(|user| OwnAccount { user }).ok_or_else(|| nobody(what))
     }
 
     /// The account of this name. In its address the name is a slug, which is guessed first.
-    async fn user_named(&self, what: &str, name: &str) -> Result<Option<User>, ForgeError> {
-        let is_it = |user: &User| user.login.eq_ignore_ascii_case(name);
+    async fn user_named(&self, what: &str, name: &str) -> Result<Option<BitbucketUser>, ForgeError> {
+        let is_it = |user: &BitbucketUser| user.login.eq_ignore_ascii_case(name);
         let guessed = self.root(["api", "latest", "users", &slug_of(name)]);
-        match self.get::<wire::User>(what, guessed).await {
+        match self.get::<wire::DataCenterUser>(what, guessed).await {
             Ok(user) => {
                 if let Some(user) = user.user().filter(is_it) {
                     return Ok(Some(user));
@@ -87,8 +87,8 @@ impl BitbucketDataCenter {
             Err(error) => return Err(error),
         }
         let like = with_query(self.root(["api", "latest", "users"]), &[("filter", name)]);
-        let all: Vec<wire::User> = self.all(what, like).await?;
-        Ok(all.into_iter().filter_map(wire::User::user).find(is_it))
+        let all: Vec<wire::DataCenterUser> = self.all(what, like).await?;
+        Ok(all.into_iter().filter_map(wire::DataCenterUser::user).find(is_it))
     }
 }
 
@@ -126,22 +126,25 @@ mod tests {
     #[test]
     fn the_first_two_numbers_of_a_version_are_read() {
         for (text, expected) in [
-            ("9.3.2", Some(Version(9, 3))),
-            ("8.18.0-rc1", Some(Version(8, 18))),
-            ("10.0", Some(Version(10, 0))),
+            ("9.3.2", Some(DataCenterVersion(9, 3))),
+            ("8.18.0-rc1", Some(DataCenterVersion(8, 18))),
+            ("10.0", Some(DataCenterVersion(10, 0))),
             ("9", None),
             ("nine.3", None),
             ("", None),
         ] {
-            assert_eq!(Version::parse(text), expected, "{text}");
+            assert_eq!(DataCenterVersion::parse(text), expected, "{text}");
         }
-        assert!(Version(9, 10) > Version(9, 3) && Version(10, 0) > Version(9, 10));
-        assert_eq!(Version(9, 3).to_string(), "9.3");
+        assert!(
+            DataCenterVersion(9, 10) > DataCenterVersion(9, 3)
+                && DataCenterVersion(10, 0) > DataCenterVersion(9, 10)
+        );
+        assert_eq!(DataCenterVersion(9, 3).to_string(), "9.3");
     }
 
     #[test]
     fn a_row_is_as_narrow_as_its_version() {
-        let row = |text| data_center(Version::parse(text).map(|version| (version.0, version.1)));
+        let row = |text| data_center(DataCenterVersion::parse(text).map(|version| (version.0, version.1)));
         assert_eq!(row("9.3.0"), &crate::capability::BITBUCKET_DC);
         assert_eq!(row("9.2.9"), &crate::capability::BITBUCKET_DC_8_18);
         assert_eq!(row("8.18"), &crate::capability::BITBUCKET_DC_8_18);

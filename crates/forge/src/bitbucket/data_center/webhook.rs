@@ -8,71 +8,71 @@ use truing_core::port::CommentKind;
 
 use super::super::address::is_repository_name;
 use super::super::bounds::MAX_COMMENT_CHARS;
-use crate::webhook::{BadHook, Comment, Hook, is_page, missing, read, word, wrong};
+use crate::webhook::{DeliveryError, WebhookComment, WebhookEvent, is_page, missing, read, word, wrong};
 
 /// The fields that are read. All may be absent: which are needed depends on the event. Unknown fields pass.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Event {
-    pull_request: Option<PullBody>,
-    comment: Option<CommentBody>,
+struct DataCenterEventPayload {
+    pull_request: Option<DataCenterPullPayload>,
+    comment: Option<DataCenterCommentPayload>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PullBody {
+struct DataCenterPullPayload {
     id: Option<u64>,
-    from_ref: Option<Tip>,
-    to_ref: Option<Target>,
-    links: Option<Links>,
+    from_ref: Option<DataCenterTipPayload>,
+    to_ref: Option<DataCenterTargetPayload>,
+    links: Option<DataCenterLinksPayload>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Tip {
+struct DataCenterTipPayload {
     latest_commit: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Target {
-    repository: Option<RepositoryBody>,
+struct DataCenterTargetPayload {
+    repository: Option<DataCenterRepositoryPayload>,
 }
 
 #[derive(Deserialize)]
-struct RepositoryBody {
+struct DataCenterRepositoryPayload {
     id: Option<u64>,
     slug: Option<String>,
-    project: Option<ProjectBody>,
+    project: Option<DataCenterProjectPayload>,
 }
 
 #[derive(Deserialize)]
-struct ProjectBody {
+struct DataCenterProjectPayload {
     key: Option<String>,
 }
 
 /// The list may hold null in place of an address.
 #[derive(Deserialize)]
-struct Links {
+struct DataCenterLinksPayload {
     #[serde(rename = "self")]
-    own: Option<Vec<Option<Href>>>,
+    own: Option<Vec<Option<DataCenterHrefPayload>>>,
 }
 
 #[derive(Deserialize)]
-struct Href {
+struct DataCenterHrefPayload {
     href: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct CommentBody {
+struct DataCenterCommentPayload {
     id: Option<u64>,
     text: Option<String>,
     anchor: Option<IgnoredAny>,
 }
 
 /// Reads a delivery whose signature was verified.
-pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
+pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     match event {
-        "diagnostics:ping" => Ok(Hook::Ping),
+        "diagnostics:ping" => Ok(WebhookEvent::Ping),
         "pr:opened"
         | "pr:from_ref_updated"
         | "pr:to_ref_updated"
@@ -81,12 +81,12 @@ pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Hook, 
         | "pr:declined"
         | "pr:deleted" => parse_pull(forge_name, body),
         "pr:comment:added" | "pr:comment:edited" => parse_comment(forge_name, body),
-        other => Ok(Hook::Ignored { what: word(other) }),
+        other => Ok(WebhookEvent::Ignored { what: word(other) }),
     }
 }
 
-fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
-    let event: Event = read(body)?;
+fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
+    let event: DataCenterEventPayload = read(body)?;
     let pull = event.pull_request.ok_or_else(|| missing("pullRequest"))?;
     let number = pull.id.ok_or_else(|| missing("pullRequest.id"))?;
     let (repository, repo) = repository(pull.to_ref)?;
@@ -103,7 +103,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
             Some(Sha::parse(&head).map_err(wrong)?)
         }
     };
-    Ok(Hook::Pull {
+    Ok(WebhookEvent::Pull {
         pr: PrId { forge: forge_name.to_owned(), repository, number },
         name: format!("{repo}#{number}"),
         repo,
@@ -112,8 +112,8 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     })
 }
 
-fn parse_comment(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
-    let event: Event = read(body)?;
+fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
+    let event: DataCenterEventPayload = read(body)?;
     let pull = event.pull_request.ok_or_else(|| missing("pullRequest"))?;
     let number = pull.id.ok_or_else(|| missing("pullRequest.id"))?;
     let (repository, repo) = repository(pull.to_ref)?;
@@ -123,11 +123,11 @@ fn parse_comment(forge_name: &str, body: &[u8]) -> Result<Hook, BadHook> {
     let kind = if comment.anchor.is_some() { CommentKind::Diff } else { CommentKind::Conversation };
     let body = comment.text.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
     let pr = PrId { forge: forge_name.to_owned(), repository, number };
-    Ok(Hook::Comment(Comment { pr, repo, kind, id, body }))
+    Ok(WebhookEvent::Comment(WebhookComment { pr, repo, kind, id, body }))
 }
 
 /// The number and the name of the repository that a pull request goes to.
-fn repository(target: Option<Target>) -> Result<(String, String), BadHook> {
+fn repository(target: Option<DataCenterTargetPayload>) -> Result<(String, String), DeliveryError> {
     let field = |name: &str| format!("pullRequest.toRef.repository{name}");
     let body = target.and_then(|target| target.repository).ok_or_else(|| missing(&field("")))?;
     let id = body.id.ok_or_else(|| missing(&field(".id")))?;

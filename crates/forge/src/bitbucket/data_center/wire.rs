@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use truing_core::id::{Millis, Sha};
+use truing_core::id::{Sha, UnixMillis};
 use truing_core::port::{PullState, ReviewState};
 
 use super::super::address::account;
-use super::super::calls::{On, Reviewer, User as Account};
+use super::super::calls::{BitbucketReviewer, BitbucketUser as Account, CommentLines};
 
 /// The beginning of a branch's whole name.
 pub(super) const BRANCHES: &str = "refs/heads/";
@@ -14,14 +14,14 @@ pub(super) const BRANCHES: &str = "refs/heads/";
 /// A page of a list.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Page<T> {
+pub(super) struct DataCenterPage<T> {
     pub(super) values: Vec<T>,
     #[serde(default)]
     is_last_page: bool,
     next_page_start: Option<u64>,
 }
 
-impl<T> Page<T> {
+impl<T> DataCenterPage<T> {
     /// The beginning of the next page.
     pub(super) fn next(&self) -> Option<u64> {
         self.next_page_start.filter(|_| !self.is_last_page)
@@ -29,14 +29,14 @@ impl<T> Page<T> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Properties {
+pub(super) struct ApplicationProperties {
     #[serde(default)]
     pub(super) version: String,
 }
 
 /// An account.
 #[derive(Deserialize)]
-pub(super) struct User {
+pub(super) struct DataCenterUser {
     id: Option<u64>,
     #[serde(default)]
     name: String,
@@ -47,7 +47,7 @@ pub(super) struct User {
     kind: String,
 }
 
-impl User {
+impl DataCenterUser {
     /// None: it is nobody's account, such as the author of a commit whose address is not known.
     pub(super) fn user(self) -> Option<Account> {
         Some(Account {
@@ -60,19 +60,19 @@ impl User {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Project {
+pub(super) struct DataCenterProject {
     key: String,
 }
 
 /// A repository.
 #[derive(Deserialize)]
-pub(super) struct Repository {
+pub(super) struct DataCenterRepository {
     id: u64,
     slug: String,
     /// What people call it; a list is filtered by it.
     #[serde(default)]
     pub(super) name: String,
-    project: Project,
+    project: DataCenterProject,
     #[serde(default)]
     pub(super) archived: bool,
     /// There, if it is a fork.
@@ -80,7 +80,7 @@ pub(super) struct Repository {
     pub(super) origin: Option<Value>,
 }
 
-impl Repository {
+impl DataCenterRepository {
     pub(super) fn id(&self) -> String {
         self.id.to_string()
     }
@@ -93,7 +93,7 @@ impl Repository {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Branch {
+pub(super) struct DataCenterBranch {
     #[serde(default)]
     pub(super) display_id: String,
 }
@@ -101,37 +101,37 @@ pub(super) struct Branch {
 /// One end of a pull request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct End {
+pub(super) struct DataCenterEnd {
     pub(super) id: String,
     pub(super) latest_commit: Option<String>,
-    pub(super) repository: Option<Repository>,
+    pub(super) repository: Option<DataCenterRepository>,
 }
 
 /// Somebody who reviews.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Participant {
-    pub(super) user: User,
+pub(super) struct DataCenterParticipant {
+    pub(super) user: DataCenterUser,
     status: Option<String>,
     last_reviewed_commit: Option<String>,
 }
 
-impl Participant {
-    pub(super) fn reviewer(self, is_asked: bool) -> Option<Reviewer> {
+impl DataCenterParticipant {
+    pub(super) fn reviewer(self, is_asked: bool) -> Option<BitbucketReviewer> {
         let state = match self.status.as_deref() {
             Some("APPROVED") => Some(ReviewState::Approved),
             Some("NEEDS_WORK") => Some(ReviewState::ChangesRequested),
             Some(_) | None => None,
         };
         let commit = self.last_reviewed_commit.and_then(|commit| Sha::parse(&commit).ok());
-        Some(Reviewer { user: self.user.user()?, is_asked, state, commit, at: None })
+        Some(BitbucketReviewer { user: self.user.user()?, is_asked, state, commit, at: None })
     }
 }
 
 /// A pull request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Pull {
+pub(super) struct DataCenterPull {
     pub(super) id: u64,
     #[serde(default)]
     pub(super) version: u64,
@@ -142,16 +142,16 @@ pub(super) struct Pull {
     #[serde(default)]
     draft: bool,
     pub(super) created_date: i64,
-    pub(super) author: Option<Participant>,
-    pub(super) from_ref: End,
-    pub(super) to_ref: End,
+    pub(super) author: Option<DataCenterParticipant>,
+    pub(super) from_ref: DataCenterEnd,
+    pub(super) to_ref: DataCenterEnd,
     #[serde(default)]
-    pub(super) reviewers: Vec<Participant>,
+    pub(super) reviewers: Vec<DataCenterParticipant>,
     #[serde(default)]
-    pub(super) participants: Vec<Participant>,
+    pub(super) participants: Vec<DataCenterParticipant>,
 }
 
-impl Pull {
+impl DataCenterPull {
     pub(super) fn stands(&self) -> PullState {
         match (self.state.as_str(), self.draft) {
             ("OPEN", true) => PullState::Draft,
@@ -165,18 +165,18 @@ impl Pull {
 /// Something that was done on a pull request. Kinds that are not known are let pass.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Activity {
+pub(super) struct DataCenterActivity {
     #[serde(default)]
     pub(super) action: String,
     pub(super) comment_action: Option<String>,
-    pub(super) comment: Option<Comment>,
-    pub(super) comment_anchor: Option<Anchor>,
+    pub(super) comment: Option<DataCenterComment>,
+    pub(super) comment_anchor: Option<DataCenterAnchor>,
 }
 
 /// The place of a comment. The path is text; the published description says an object.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Anchor {
+pub(super) struct DataCenterAnchor {
     path: Option<Value>,
     pub(super) line: Option<u32>,
     to_hash: Option<String>,
@@ -186,9 +186,9 @@ pub(super) struct Anchor {
     pub(super) multiline_span: Option<Value>,
 }
 
-impl Anchor {
-    pub(super) fn on(&self) -> On {
-        On {
+impl DataCenterAnchor {
+    pub(super) fn on(&self) -> CommentLines {
+        CommentLines {
             path: self.path.as_ref().map(path_text).unwrap_or_default(),
             line: self.line.filter(|line| *line > 0),
             commit: self.to_hash.as_deref().and_then(|commit| Sha::parse(commit).ok()),
@@ -211,38 +211,38 @@ pub(super) fn path_text(path: &Value) -> String {
 /// A comment with its answers.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Comment {
+pub(super) struct DataCenterComment {
     pub(super) id: u64,
     #[serde(default)]
     pub(super) version: u64,
     #[serde(default)]
     pub(super) text: String,
-    pub(super) author: Option<User>,
+    pub(super) author: Option<DataCenterUser>,
     #[serde(default)]
     pub(super) created_date: i64,
     pub(super) updated_date: Option<i64>,
     #[serde(default)]
-    pub(super) comments: Vec<Comment>,
-    pub(super) parent: Option<Parent>,
+    pub(super) comments: Vec<DataCenterComment>,
+    pub(super) parent: Option<DataCenterParentComment>,
     #[serde(default)]
     pub(super) thread_resolved: bool,
-    pub(super) thread_resolver: Option<User>,
+    pub(super) thread_resolver: Option<DataCenterUser>,
     /// `PENDING`: only its author sees it.
     pub(super) state: Option<String>,
-    pub(super) anchor: Option<Anchor>,
+    pub(super) anchor: Option<DataCenterAnchor>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Parent {
+pub(super) struct DataCenterParentComment {
     pub(super) id: u64,
 }
 
 /// A commit.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Commit {
+pub(super) struct DataCenterCommit {
     pub(super) id: String,
-    pub(super) author: Option<Signed>,
+    pub(super) author: Option<DataCenterCommitAuthor>,
     #[serde(default)]
     pub(super) committer_timestamp: i64,
 }
@@ -250,14 +250,14 @@ pub(super) struct Commit {
 /// Somebody in a commit: an account, where the server knows the address.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Signed {
+pub(super) struct DataCenterCommitAuthor {
     #[serde(default)]
     pub(super) email_address: String,
     #[serde(flatten)]
-    pub(super) user: User,
+    pub(super) user: DataCenterUser,
 }
 
-impl Signed {
+impl DataCenterCommitAuthor {
     /// The name that git has, which is the account's where there is one.
     pub(super) fn name(&self) -> String {
         self.user.name.clone()
@@ -267,7 +267,7 @@ impl Signed {
 /// What merging would be.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Mergeability {
+pub(super) struct DataCenterMergeability {
     pub(super) outcome: Option<String>,
     pub(super) can_merge: Option<bool>,
     pub(super) conflicted: Option<bool>,
@@ -277,7 +277,7 @@ pub(super) struct Mergeability {
 
 /// A build status.
 #[derive(Deserialize)]
-pub(super) struct Build {
+pub(super) struct BuildStatus {
     pub(super) key: String,
     pub(super) name: Option<String>,
     pub(super) state: String,
@@ -287,12 +287,12 @@ pub(super) struct Build {
 
 /// A rule of a branch.
 #[derive(Deserialize)]
-pub(super) struct Restriction {
+pub(super) struct DataCenterRestriction {
     #[serde(rename = "type")]
     pub(super) kind: String,
 }
 
 /// A time in milliseconds.
-pub(super) fn millis(number: i64) -> Millis {
-    Millis(number)
+pub(super) fn millis(number: i64) -> UnixMillis {
+    UnixMillis(number)
 }

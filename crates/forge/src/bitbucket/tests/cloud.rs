@@ -52,7 +52,7 @@ fn comment(id: u64, uuid: Option<&str>, text: &str) -> Value {
     })
 }
 
-fn marked(item: &Item, text: &str) -> String {
+fn marked(item: &CommentSubject, text: &str) -> String {
     format!("{text}\n\n{}", keys().sign(&pr(UUID), Producer::Review, item))
 }
 
@@ -67,7 +67,7 @@ async fn a_pull_request_has_full_hashes_which_are_asked_for_once() {
         (read.state, read.name.as_str(), read.base_branch.as_str()),
         (PrState::Open, "acme/demo#7", "main")
     );
-    let author = Author { id: AccountId::new("{a}"), login: "somebody".into(), is_person: true };
+    let author = AuthorAccount { id: AccountId::new("{a}"), login: "somebody".into(), is_person: true };
     assert_eq!((read.author, read.labels), (Some(author), None));
     assert_eq!(client.pull_request().await.unwrap().state, PrState::Draft);
     assert_eq!(
@@ -143,7 +143,7 @@ async fn a_name_that_means_another_repository_by_now_is_not_found() {
 async fn an_access_token_is_sent_as_bearer_and_an_api_token_as_basic() {
     use base64::Engine as _;
     let server = Server::new([me(), me()]).await;
-    let author = Author { id: super::super::address::account(ME), login: "x".into(), is_person: true };
+    let author = AuthorAccount { id: super::super::address::account(ME), login: "x".into(), is_person: true };
     assert!(cloud(&server).is_own("acme/demo", &author).await.unwrap());
     let with = BitbucketOptions { email: Some("me@example.com".into()), ..options(&server) };
     let basic = BitbucketCloud::with_patience(with, patience(), Arc::new(hand())).unwrap();
@@ -161,7 +161,7 @@ async fn an_access_token_is_sent_as_bearer_and_an_api_token_as_basic() {
 #[tokio::test]
 async fn git_logs_in_as_the_user_of_its_kind_of_token() {
     let server = Server::new([]).await;
-    let remote = cloud(&server).remote(UUID, "acme/demo", crate::remote::Purpose::Push).await.unwrap();
+    let remote = cloud(&server).remote(UUID, "acme/demo", crate::remote::RemotePurpose::Push).await.unwrap();
     assert_eq!(remote.url(), server.url("/git/acme/demo.git").as_str());
     assert!(!remote.url().contains(CANARY));
 }
@@ -178,7 +178,8 @@ async fn comments_of_ours_are_known_by_account_and_marker_on_every_page() {
     others["inline"] = json!({ "path": "src/a.py", "to": 4 });
     let mut gone = comment(24, Some(ME), &marked(&two, "gone"));
     gone["deleted"] = true.into();
-    let former = comment(25, Some("{0f3a9c56-0000-4000-8000-0000000000ff}"), &marked(&Item::Summary, "old"));
+    let former =
+        comment(25, Some("{0f3a9c56-0000-4000-8000-0000000000ff}"), &marked(&CommentSubject::Summary, "old"));
     let server = Server::new([
         me(),
         page(&json!([inline, reply, others]), Some("/base/next?page=2")),
@@ -187,11 +188,14 @@ async fn comments_of_ours_are_known_by_account_and_marker_on_every_page() {
     .await;
     let seen = pull(&server).comments(&[]).await.unwrap();
     assert_eq!(seen.len(), 2, "{seen:?}");
-    assert_eq!((seen[0].item.clone(), seen[0].body.as_str(), seen[0].hold), (one, "text", Hold::Ours));
+    assert_eq!(
+        (seen[0].item.clone(), seen[0].body.as_str(), seen[0].hold),
+        (one, "text", CommentRights::Ours)
+    );
     assert!(seen[0].has_replies);
     let thread = seen[0].thread.clone().unwrap();
     assert_eq!((thread.id, thread.state), (ThreadId::new("21"), ThreadState::ResolvedByUs));
-    assert_eq!((seen[1].item.clone(), seen[1].hold), (Item::Summary, Hold::Former));
+    assert_eq!((seen[1].item.clone(), seen[1].hold), (CommentSubject::Summary, CommentRights::Former));
     assert_eq!(seen[1].thread, None);
     let sent = lines(&server.requests());
     assert_eq!(sent[1], "GET /base/repositories/acme/demo/pullrequests/7/comments?pagelen=100");
@@ -201,7 +205,7 @@ async fn comments_of_ours_are_known_by_account_and_marker_on_every_page() {
 #[tokio::test]
 async fn a_former_account_is_known_by_its_uuid_and_by_no_name() {
     for (former, expected) in [("somebody", 0), ("Some Body", 0), ("{ABC}", 1)] {
-        let note = comment(21, Some("{abc}"), &marked(&Item::Summary, "made up"));
+        let note = comment(21, Some("{abc}"), &marked(&CommentSubject::Summary, "made up"));
         let server = Server::new([me(), page(&json!([note]), None)]).await;
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
         let cloud = BitbucketCloud::with_patience(with, patience(), Arc::new(hand())).unwrap();
@@ -223,15 +227,15 @@ async fn a_known_comment_that_the_list_misses_is_asked_for() {
 #[tokio::test]
 async fn a_comment_on_lines_says_where_by_the_side() {
     for (draft, expected) in [
-        (draft(3, 3, Side::New), json!({ "path": "src/a.py", "to": 3 })),
-        (draft(3, 5, Side::New), json!({ "path": "src/a.py", "to": 5, "start_to": 3 })),
-        (draft(2, 4, Side::Old), json!({ "path": "src/a.py", "from": 4, "start_from": 2 })),
+        (draft(3, 3, DiffSide::New), json!({ "path": "src/a.py", "to": 3 })),
+        (draft(3, 5, DiffSide::New), json!({ "path": "src/a.py", "to": 5, "start_to": 3 })),
+        (draft(2, 4, DiffSide::Old), json!({ "path": "src/a.py", "from": 4, "start_from": 2 })),
     ] {
         let made = comment(31, Some(ME), "text");
         let server = Server::new([Reply::new(201, made.to_string())]).await;
         let effect = Effect::Findings { commit: head(), comments: vec![draft] };
         let performed = pull(&server).perform(&effect, &permit()).await.unwrap();
-        assert_eq!(performed, Performed::Comments(vec![(finding("1:aa-0"), CommentId::new("31"))]));
+        assert_eq!(performed, EffectOutcome::Comments(vec![(finding("1:aa-0"), CommentId::new("31"))]));
         let [request] = &server.requests()[..] else { panic!("one call") };
         assert_eq!(request.line, "POST /base/repositories/acme/demo/pullrequests/7/comments");
         assert_eq!(request.json()["inline"], expected);
@@ -242,7 +246,7 @@ async fn a_comment_on_lines_says_where_by_the_side() {
 #[tokio::test]
 async fn a_comment_on_a_file_names_the_path_alone() {
     let server = Server::new([Reply::new(201, comment(31, Some(ME), "text").to_string())]).await;
-    let effect = Effect::FileFinding { commit: head(), comment: draft(3, 5, Side::New) };
+    let effect = Effect::FileFinding { commit: head(), comment: draft(3, 5, DiffSide::New) };
     pull(&server).perform(&effect, &permit()).await.unwrap();
     assert_eq!(server.requests()[0].json()["inline"], json!({ "path": "src/a.py" }));
 }
@@ -253,10 +257,10 @@ async fn resolving_what_is_resolved_and_opening_what_is_open_is_done() {
     let conflict = Reply::new(409, r#"{"type":"error","error":{"message":"already resolved"}}"#);
     let server = Server::new([conflict]).await;
     let resolved = pull(&server).perform(&Effect::Resolve { thread: thread.clone() }, &permit()).await;
-    assert_eq!(resolved, Ok(Performed::Done));
+    assert_eq!(resolved, Ok(EffectOutcome::Done));
     let server = Server::new([Reply::new(404, "{}"), ok(&comment(21, Some(ME), "x"))]).await;
     let opened = pull(&server).perform(&Effect::Reopen { thread: thread.clone() }, &permit()).await;
-    assert_eq!(opened, Ok(Performed::Done));
+    assert_eq!(opened, Ok(EffectOutcome::Done));
     assert_eq!(
         lines(&server.requests())[0],
         "DELETE /base/repositories/acme/demo/pullrequests/7/comments/21/resolve"
@@ -271,7 +275,7 @@ async fn a_change_of_a_pull_request_sends_all_of_it() {
     let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), newest(HEAD)];
     let server = Server::new(before.into_iter().chain([ok(&body("OPEN", false, UUID))])).await;
     let ready = pull(&server).perform(&Effect::MarkReady, &permit()).await;
-    assert_eq!(ready, Ok(Performed::Done));
+    assert_eq!(ready, Ok(EffectOutcome::Done));
     let request = server.requests().pop().unwrap();
     assert_eq!(request.line, "PUT /base/repositories/acme/demo/pullrequests/7");
     let expected = json!({
@@ -310,7 +314,7 @@ async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
     assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
     assert!(lines(&server.requests()).iter().all(|line| line.starts_with("GET ")));
     let server = Server::new(read()).await;
-    assert_eq!(pull(&server).perform(&ask("{c}"), &permit()).await, Ok(Performed::Done));
+    assert_eq!(pull(&server).perform(&ask("{c}"), &permit()).await, Ok(EffectOutcome::Done));
     assert_eq!(server.requests().len(), 3, "it is asked already");
 }
 
@@ -318,7 +322,7 @@ async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
 async fn a_description_that_somebody_else_changed_stays() {
     let server = Server::new([me(), ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)]).await;
     let effect = Effect::Describe { read: "What I read".into(), body: "Mine".into() };
-    assert_eq!(pull(&server).perform(&effect, &permit()).await, Ok(Performed::Superseded));
+    assert_eq!(pull(&server).perform(&effect, &permit()).await, Ok(EffectOutcome::Superseded));
 }
 
 #[tokio::test]
@@ -366,7 +370,7 @@ async fn a_second_pull_request_of_a_branch_is_the_first() {
     let client = cloud(&server)
         .client(&PrId { number: 0, ..pr(UUID) }, "acme/demo", Producer::Sync)
         .with_permit(&permit());
-    let Ok(Performed::Pull(there)) = client.perform(&Effect::OpenPull(draft), &permit()).await else {
+    let Ok(EffectOutcome::Pull(there)) = client.perform(&Effect::OpenPull(draft), &permit()).await else {
         panic!("adopted")
     };
     assert_eq!((there.number, there.head), (7, head()));
@@ -381,7 +385,7 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
     let nothing = || Reply::new(204, "");
     let server = Server::new([nothing(), ok(&json!({})), ok(&json!({}))]).await;
     let client = pull(&server);
-    assert_eq!(client.perform(&Effect::Status(status()), &permit()).await, Ok(Performed::Done));
+    assert_eq!(client.perform(&Effect::Status(status()), &permit()).await, Ok(EffectOutcome::Done));
     let sent = server.requests();
     let commit = format!("/base/repositories/acme/demo/commit/{HEAD}");
     assert_eq!(
@@ -400,7 +404,7 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
     let there = json!({ "key": "truing-review-7", "state": "FAILED", "description": "2 findings block" });
     let server = Server::new([ok(&there), Reply::new(404, "{}")]).await;
     let client = pull(&server);
-    assert_eq!(client.observe(&Effect::Status(status())).await, Ok(Some(Performed::Done)));
+    assert_eq!(client.observe(&Effect::Status(status())).await, Ok(Some(EffectOutcome::Done)));
     assert_eq!(client.observe(&Effect::Status(status())).await, Ok(None));
 }
 
@@ -445,7 +449,7 @@ async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_ar
     let listed = || page(&json!([body("OPEN", true, UUID)]), None);
     let more = page(&json!([]), Some("/base/more"));
     let server = Server::new([more, listed(), listed(), commit(BASE), newest(HEAD), listed()]).await;
-    let (cloud, mut list) = (cloud(&server), Listing::default());
+    let (cloud, mut list) = (cloud(&server), CachedListing::default());
     // Without a call for the second page; without those for both hashes; with them; and with both hashes known.
     let rounds = [(1, 0, false, 0), (2, 1, false, 0), (3, 0, true, 1), (1, 0, true, 1)];
     for (mut calls, left, is_complete, many) in rounds {
@@ -469,7 +473,7 @@ async fn a_fork_that_the_token_may_not_read_keeps_no_other_pull_request_out_of_a
     let missing = || Reply::new(404, "{}");
     let listed = page(&json!([from_fork, body("OPEN", false, UUID)]), None);
     let server = Server::new([listed, commit(BASE), missing(), newest(HEAD)]).await;
-    let (mut list, mut calls) = (Listing::default(), 9);
+    let (mut list, mut calls) = (CachedListing::default(), 9);
     cloud(&server).open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!(list.items().map(|pull| pull.number).collect::<Vec<_>>(), [7]);
     assert!(!list.is_complete(), "the other is open, too");
@@ -486,11 +490,11 @@ async fn comments_that_the_calls_did_not_suffice_for_are_read_the_next_time_and_
     let listed = || page(&json!([changed(7), changed(8)]), None);
     let said = |id: u64| page(&json!([comment(id, Some("{9}"), "/review")]), None);
     let server = Server::new([listed(), said(21), listed(), said(22), listed()]).await;
-    let (cloud, mut lists): (_, [Listing<PullComment>; 2]) = (cloud(&server), Default::default());
+    let (cloud, mut lists): (_, [CachedListing<PullComment>; 2]) = (cloud(&server), Default::default());
     let rounds = [(2, vec![21], false), (2, vec![21, 22], true), (1, vec![21, 22], true)];
     for (mut calls, ids, is_complete) in rounds {
-        cloud.comments_since(("acme/demo", None), Millis(0), &mut lists, &mut calls).await.unwrap();
-        let seen: Vec<u64> = lists.iter().flat_map(Listing::items).map(|comment| comment.id).collect();
+        cloud.comments_since(("acme/demo", None), UnixMillis(0), &mut lists, &mut calls).await.unwrap();
+        let seen: Vec<u64> = lists.iter().flat_map(CachedListing::items).map(|comment| comment.id).collect();
         assert_eq!((seen, lists[0].is_complete(), calls), (ids, is_complete, 0));
         assert!(!lists[0].is_in_order() && lists[1].is_complete(), "what is left out may be older");
     }
@@ -524,7 +528,8 @@ async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
 
 #[tokio::test]
 async fn nobody_is_obeyed_where_the_token_may_not_ask() {
-    let author = Author { id: super::super::address::account("{9}"), login: "x".into(), is_person: true };
+    let author =
+        AuthorAccount { id: super::super::address::account("{9}"), login: "x".into(), is_person: true };
     let server = Server::new([Reply::new(403, "{}")]).await;
     assert_eq!(cloud(&server).may_write("acme/demo", &author).await, Ok(false));
     let listed = json!([{ "permission": "write", "user": user("{9}") }, { "permission": "admin", "user": user("{8}") }]);

@@ -47,7 +47,7 @@ fn commented(comment: &Value, anchor: Option<Value>) -> Value {
     json!({ "id": 1, "action": "COMMENTED", "commentAction": "ADDED", "comment": comment, "commentAnchor": anchor })
 }
 
-fn marked(item: &Item, text: &str) -> String {
+fn marked(item: &CommentSubject, text: &str) -> String {
     format!("{text}\n\n{}", keys().sign(&pr("101"), Producer::Review, item))
 }
 
@@ -62,7 +62,7 @@ async fn a_pull_request_is_read_below_the_servers_own_path() {
     let server = Server::new([pull_body(3)]).await;
     let read = pull_dc(&server).pull_request().await.unwrap();
     assert_eq!((read.revision.head, read.revision.base.as_str()), (head(), BASE));
-    let author = Author { id: AccountId::new("42"), login: "user42".into(), is_person: true };
+    let author = AuthorAccount { id: AccountId::new("42"), login: "user42".into(), is_person: true };
     assert_eq!((read.author, read.labels), (Some(author), None));
     assert_eq!(read.url, server.url("/base/projects/ACME/repos/demo/pull-requests/7").as_str());
     assert_eq!(
@@ -80,11 +80,11 @@ async fn comments_are_in_what_was_done_page_by_page() {
         json!({ "path": { "components": ["src", "a.py"] }, "line": 3, "toHash": HEAD, "orphaned": false });
     let mut pending = comment(24, 0, ME_DC, &marked(&one, "a draft"));
     pending["state"] = "PENDING".into();
-    let mut deleted = commented(&comment(25, 0, ME_DC, &marked(&Item::Summary, "gone")), None);
+    let mut deleted = commented(&comment(25, 0, ME_DC, &marked(&CommentSubject::Summary, "gone")), None);
     deleted["commentAction"] = "DELETED".into();
     let first = json!([
         { "id": 9, "action": "OF_TOMORROW", "something": { "deep": [1] } }, deleted, commented(&pending, None),
-        commented(&comment(23, 0, 9, &marked(&Item::Summary, "forged")), None),
+        commented(&comment(23, 0, 9, &marked(&CommentSubject::Summary, "forged")), None),
     ]);
     let second = json!([commented(&inline, Some(anchor)), { "id": 1, "action": "OPENED" }]);
     let [who, account] = me("9.3.2");
@@ -106,7 +106,7 @@ async fn comments_are_in_what_was_done_page_by_page() {
 #[tokio::test]
 async fn a_former_account_is_known_by_its_number_or_its_name() {
     for (former, expected) in [("9", 1), ("USER9", 1), ("user8", 0), ("8", 0)] {
-        let notes = json!([commented(&comment(21, 0, 9, &marked(&Item::Summary, "old")), None)]);
+        let notes = json!([commented(&comment(21, 0, 9, &marked(&CommentSubject::Summary, "old")), None)]);
         let server = Server::new(me("9.3.2").into_iter().chain([page(&notes, None)])).await;
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
         let center = BitbucketDataCenter::with_patience(with, patience(), Arc::new(hand())).unwrap();
@@ -118,7 +118,7 @@ async fn a_former_account_is_known_by_its_number_or_its_name() {
 #[tokio::test]
 async fn a_new_comment_is_found_whatever_the_date_of_its_pull_request_and_in_an_old_thread_too() {
     // After the pull request's own date.
-    let (since, later) = (Millis(1_795_161_550_000), 1_795_161_580_000_i64);
+    let (since, later) = (UnixMillis(1_795_161_550_000), 1_795_161_580_000_i64);
     let new = |id: u64, text: &str| {
         let mut comment = comment(id, 0, 9, text);
         comment["createdDate"] = later.into();
@@ -133,12 +133,12 @@ async fn a_new_comment_is_found_whatever_the_date_of_its_pull_request_and_in_an_
     let server = Server::new([listed, page(&done, None), page(&done, None)]).await;
     let center = center(&server);
     for (number, sent) in [(None, 2), (Some(7), 1)] {
-        let (mut lists, mut calls): ([Listing<PullComment>; 2], _) = (Default::default(), 9);
+        let (mut lists, mut calls): ([CachedListing<PullComment>; 2], _) = (Default::default(), 9);
         center.comments_since(("ACME/demo", number), since, &mut lists, &mut calls).await.unwrap();
-        let comments = lists.iter().flat_map(Listing::items);
+        let comments = lists.iter().flat_map(CachedListing::items);
         let seen: Vec<_> = comments.map(|comment| (comment.id, comment.number, comment.kind)).collect();
         assert_eq!(seen, [(22, 7, CommentKind::Diff), (23, 7, CommentKind::Conversation)]);
-        assert_eq!((lists.iter().all(Listing::is_complete), 9 - calls), (true, sent));
+        assert_eq!((lists.iter().all(CachedListing::is_complete), 9 - calls), (true, sent));
     }
     assert_eq!(server.requests().len(), 3);
 }
@@ -172,7 +172,7 @@ async fn a_comment_on_several_lines_has_the_names_of_9_3_and_before_is_on_the_la
         let server = Server::new([who, account, page(&json!([]), None), diff(), made]).await;
         let client = pull_dc(&server);
         client.comments(&[]).await.unwrap();
-        let effect = Effect::Findings { commit: head(), comments: vec![draft(2, 4, Side::New)] };
+        let effect = Effect::Findings { commit: head(), comments: vec![draft(2, 4, DiffSide::New)] };
         assert!(client.perform(&effect, &permit()).await.is_ok());
         let sent = server.requests();
         assert!(sent[3].line.contains("/pull-requests/7/diff?withComments=false"), "{}", sent[3].line);
@@ -194,7 +194,7 @@ async fn a_comment_on_several_lines_has_the_names_of_9_3_and_before_is_on_the_la
 #[tokio::test]
 async fn a_place_at_another_head_or_outside_the_diff_is_refused_before_it_is_posted() {
     let other = Sha::parse(BASE).unwrap();
-    for (commit, draft) in [(other, draft(3, 3, Side::New)), (head(), draft(90, 90, Side::New))] {
+    for (commit, draft) in [(other, draft(3, 3, DiffSide::New)), (head(), draft(90, 90, DiffSide::New))] {
         let server = Server::new([diff()]).await;
         let effect = Effect::Findings { commit, comments: vec![draft] };
         let refused = pull_dc(&server).perform(&effect, &permit()).await;
@@ -205,11 +205,14 @@ async fn a_place_at_another_head_or_outside_the_diff_is_refused_before_it_is_pos
 
 #[tokio::test]
 async fn an_old_version_of_a_comment_is_read_again_and_another_text_is_decided_anew() {
-    let effect =
-        Effect::EditComment { item: Item::Summary, comment: CommentId::new("21"), body: "new".into() };
+    let effect = Effect::EditComment {
+        item: CommentSubject::Summary,
+        comment: CommentId::new("21"),
+        body: "new".into(),
+    };
     let text = |version, text: &str| ok(&comment(21, version, ME_DC, text));
     let server = Server::new([text(1, "old"), stale(), text(2, "old"), text(3, "new")]).await;
-    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(Performed::Done));
+    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(EffectOutcome::Done));
     let versions: Vec<Value> = server
         .requests()
         .iter()
@@ -224,13 +227,13 @@ async fn an_old_version_of_a_comment_is_read_again_and_another_text_is_decided_a
 
 #[tokio::test]
 async fn a_comment_with_answers_is_not_deleted() {
-    let gone = Effect::DeleteDuplicate { item: Item::Summary, comment: CommentId::new("21") };
+    let gone = Effect::DeleteDuplicate { item: CommentSubject::Summary, comment: CommentId::new("21") };
     let there = || ok(&comment(21, 1, ME_DC, "x"));
     let server = Server::new([there(), stale(), there(), stale(), there(), stale()]).await;
     let refused = pull_dc(&server).perform(&gone, &permit()).await;
     assert!(matches!(refused, Err(ForgeError::Rejected { .. })), "{refused:?}");
     let server = Server::new([there(), Reply::new(204, "")]).await;
-    assert_eq!(pull_dc(&server).perform(&gone, &permit()).await, Ok(Performed::Done));
+    assert_eq!(pull_dc(&server).perform(&gone, &permit()).await, Ok(EffectOutcome::Done));
     assert!(lines(&server.requests())[1].ends_with("/comments/21?version=1"));
 }
 
@@ -241,13 +244,17 @@ async fn a_thread_is_resolved_by_its_own_field_and_the_answer_is_read() {
     resolved["threadResolved"] = true.into();
     let server = Server::new([ok(&comment(21, 1, 9, "x")), ok(&resolved)]).await;
     let effect = Effect::Resolve { thread };
-    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(Performed::Done));
+    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(EffectOutcome::Done));
     assert_eq!(server.requests()[1].json(), json!({ "threadResolved": true, "version": 1 }));
     let server = Server::new([ok(&comment(21, 1, 9, "x")), ok(&comment(21, 2, 9, "x"))]).await;
     let ignored = pull_dc(&server).perform(&effect, &permit()).await;
     assert!(matches!(ignored, Err(ForgeError::Unavailable { .. })), "{ignored:?}");
     let server = Server::new([ok(&resolved)]).await;
-    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(Performed::Done), "it is so already");
+    assert_eq!(
+        pull_dc(&server).perform(&effect, &permit()).await,
+        Ok(EffectOutcome::Done),
+        "it is so already"
+    );
 }
 
 #[tokio::test]
@@ -255,7 +262,7 @@ async fn a_description_is_written_with_its_version_and_superseded_by_a_persons()
     let effect = Effect::Describe { read: "Why".into(), body: "Because".into() };
     let [who, account] = me("9.3.2");
     let server = Server::new([who, account, pull_body(3), stale(), ok(&body(4, "A person's", 101))]).await;
-    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(Performed::Superseded));
+    assert_eq!(pull_dc(&server).perform(&effect, &permit()).await, Ok(EffectOutcome::Superseded));
     let put = server.requests()[3].json();
     assert_eq!((&put["version"], &put["description"]), (&json!(3), &json!("Because")));
     assert_eq!(put["reviewers"], json!([{ "user": { "name": "user5" } }, { "user": { "name": "user6" } }]));
@@ -323,7 +330,7 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
     let client = center(&server).client(&pr("101"), "ACME/demo", Producer::Converge).with_permit(&permit());
     assert!(matches!(
         client.perform(&Effect::Review(review.clone()), &permit()).await,
-        Ok(Performed::Review(_))
+        Ok(EffectOutcome::Review(_))
     ));
     let sent = server.requests();
     assert!(
@@ -387,7 +394,7 @@ async fn a_status_is_a_report_without_old_notes_and_then_a_build_status() {
     let [who, account] = me("9.3.2");
     let replies = [who, account, page(&json!([]), None), ok(&json!({})), nothing(), nothing()];
     let server = Server::new(replies).await;
-    assert_eq!(pull_dc(&server).perform(&Effect::Status(status()), &permit()).await, Ok(Performed::Done));
+    assert_eq!(pull_dc(&server).perform(&Effect::Status(status()), &permit()).await, Ok(EffectOutcome::Done));
     let (commits, insights) = (
         format!("/base/rest/api/latest/projects/ACME/repos/demo/commits/{HEAD}"),
         format!("/base/rest/insights/latest/projects/ACME/repos/demo/commits/{HEAD}"),
@@ -428,7 +435,7 @@ async fn an_opened_pull_request_that_is_there_already_is_adopted() {
     let client = center(&server)
         .client(&PrId { number: 0, ..pr("101") }, "ACME/demo", Producer::Sync)
         .with_permit(&permit());
-    let Ok(Performed::Pull(there)) = client.perform(&Effect::OpenPull(draft), &permit()).await else {
+    let Ok(EffectOutcome::Pull(there)) = client.perform(&Effect::OpenPull(draft), &permit()).await else {
         panic!("adopted")
     };
     assert_eq!(there.number, 7);
@@ -454,7 +461,8 @@ async fn a_repository_is_found_by_its_number_where_it_was_last_or_page_by_page()
 
 #[tokio::test]
 async fn only_the_account_with_this_number_may_write() {
-    let author = Author { id: super::super::address::account(9), login: "user9".into(), is_person: true };
+    let author =
+        AuthorAccount { id: super::super::address::account(9), login: "user9".into(), is_person: true };
     let server = Server::new([page(&json!([user(91)]), None), page(&json!([user(9)]), None)]).await;
     let client = center(&server);
     assert_eq!(client.may_write("ACME/demo", &author).await, Ok(false));

@@ -68,11 +68,14 @@ async fn every_other_refusal_is_what_it_says() {
 async fn a_limit_is_waited_for_as_long_as_it_asks_or_a_minute() {
     let asked = Reply::new(429, cloud_body("Rate limit")).header("retry-after", "7");
     for error in both(&asked).await {
-        assert!(matches!(error, ForgeError::RateLimited { wait, .. } if wait == Span::seconds(7)), "{error}");
+        assert!(
+            matches!(error, ForgeError::RateLimited { wait, .. } if wait == TimeSpan::seconds(7)),
+            "{error}"
+        );
     }
     for error in both(&Reply::new(429, "Rate limit for this resource has been exceeded")).await {
         assert!(
-            matches!(error, ForgeError::RateLimited { wait, .. } if wait >= Span::seconds(60)),
+            matches!(error, ForgeError::RateLimited { wait, .. } if wait >= TimeSpan::seconds(60)),
             "{error}"
         );
     }

@@ -5,7 +5,9 @@ use truing_core::port::ForgeKind;
 
 use super::*;
 use crate::delivery::parse;
-use crate::webhook::{BadHook, Comment, Delivery, Hook, HookSecret, Unsigned};
+use crate::webhook::{
+    DeliveryError, DeliveryHeaders, HookSecret, SignatureError, WebhookComment, WebhookEvent,
+};
 
 const KINDS: [ForgeKind; 2] = [ForgeKind::Bitbucket, ForgeKind::BitbucketDc];
 
@@ -16,11 +18,11 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     pairs.collect()
 }
 
-fn cloud(event: &str, body: &Value) -> Result<Hook, BadHook> {
+fn cloud(event: &str, body: &Value) -> Result<WebhookEvent, DeliveryError> {
     parse(ForgeKind::Bitbucket, event, "bitbucket", body.to_string().as_bytes())
 }
 
-fn center(event: &str, body: &Value) -> Result<Hook, BadHook> {
+fn center(event: &str, body: &Value) -> Result<WebhookEvent, DeliveryError> {
     parse(ForgeKind::BitbucketDc, event, "bitbucket", body.to_string().as_bytes())
 }
 
@@ -61,12 +63,12 @@ fn the_kind_chooses_the_headers_and_the_signature_is_sha_256_over_the_raw_body()
         ("x-github-event", "push"),
         ("x-github-delivery", "guid"),
     ]);
-    let told = KINDS.map(|kind| Delivery::read(kind, &all));
+    let told = KINDS.map(|kind| DeliveryHeaders::read(kind, &all));
     assert_eq!((told[0].event, told[0].id, told[0].attempt), ("pullrequest:created", "uuid-1", 2));
     assert_eq!((told[1].event, told[1].id), ("pullrequest:created", "id-1"));
-    let github = Delivery::read(ForgeKind::Github, &all);
+    let github = DeliveryHeaders::read(ForgeKind::Github, &all);
     assert_eq!((github.event, github.id, github.attempt), ("push", "guid", 1));
-    assert_eq!(github.signature.err(), Some(Unsigned::Missing));
+    assert_eq!(github.signature.err(), Some(SignatureError::Missing));
     for delivery in told {
         let mut check =
             HookSecret::new(b"It's a Secret to Everybody").check(delivery.signature.unwrap()).unwrap();
@@ -78,14 +80,14 @@ fn the_kind_chooses_the_headers_and_the_signature_is_sha_256_over_the_raw_body()
 #[test]
 fn an_unsigned_or_older_signature_is_refused() {
     for (value, expected) in [
-        (None, Unsigned::Missing),
-        (Some("sha1=0f3a"), Unsigned::Malformed),
-        (Some("sha256=0f3a"), Unsigned::Malformed),
+        (None, SignatureError::Missing),
+        (Some("sha1=0f3a"), SignatureError::Malformed),
+        (Some("sha256=0f3a"), SignatureError::Malformed),
     ] {
         let pairs: Vec<_> = value.into_iter().map(|value| ("x-hub-signature", value)).collect();
         let all = headers(&pairs);
         for kind in KINDS {
-            assert_eq!(Delivery::read(kind, &all).signature.err(), Some(expected));
+            assert_eq!(DeliveryHeaders::read(kind, &all).signature.err(), Some(expected));
         }
     }
 }
@@ -94,7 +96,7 @@ fn an_unsigned_or_older_signature_is_refused() {
 fn a_pull_request_is_known_by_ids_and_twelve_digits_are_no_head() {
     for event in ["created", "push", "updated", "fulfilled", "rejected"] {
         let hook = cloud(&format!("pullrequest:{event}"), &cloud_event()).unwrap();
-        let expected = Hook::Pull {
+        let expected = WebhookEvent::Pull {
             pr: pr(UUID),
             repo: "acme/demo".into(),
             name: "acme/demo#7".into(),
@@ -106,7 +108,7 @@ fn a_pull_request_is_known_by_ids_and_twelve_digits_are_no_head() {
     for event in ["opened", "from_ref_updated", "to_ref_updated", "modified", "merged", "declined", "deleted"]
     {
         let hook = center(&format!("pr:{event}"), &center_event()).unwrap();
-        let expected = Hook::Pull {
+        let expected = WebhookEvent::Pull {
             pr: pr("101"),
             repo: "~me/demo".into(),
             name: "~me/demo#7".into(),
@@ -120,7 +122,7 @@ fn a_pull_request_is_known_by_ids_and_twelve_digits_are_no_head() {
 #[test]
 fn a_comment_is_taken_over_and_its_place_tells_the_kind() {
     let comment = |kind, pr: PrId, repo: &str| {
-        Hook::Comment(Comment { pr, repo: repo.into(), kind, id: 21, body: "/review".into() })
+        WebhookEvent::Comment(WebhookComment { pr, repo: repo.into(), kind, id: 21, body: "/review".into() })
     };
     let mut event = cloud_event();
     let hook = cloud("pullrequest:comment_created", &event);
@@ -132,7 +134,9 @@ fn a_comment_is_taken_over_and_its_place_tells_the_kind() {
     assert_eq!(hook, Ok(comment(CommentKind::Conversation, pr("101"), "~me/demo")));
     let mut long = cloud_event();
     long["comment"]["content"]["raw"] = "x".repeat(10_000).into();
-    let Ok(Hook::Comment(cut)) = cloud("pullrequest:comment_created", &long) else { panic!("a comment") };
+    let Ok(WebhookEvent::Comment(cut)) = cloud("pullrequest:comment_created", &long) else {
+        panic!("a comment")
+    };
     assert_eq!(cut.body.len(), 4096);
 }
 
@@ -142,15 +146,15 @@ fn other_events_are_ignored_without_reading_the_body() {
         ["repo:push", "pullrequest:approved", "pullrequest:comment_deleted", "pr:opened", "", "\u{1b}[31m"]
     {
         let hook = parse(ForgeKind::Bitbucket, event, "bitbucket", b"not JSON");
-        assert!(matches!(hook, Ok(Hook::Ignored { .. })), "{event}");
+        assert!(matches!(hook, Ok(WebhookEvent::Ignored { .. })), "{event}");
     }
     for event in
         ["repo:refs_changed", "pr:reviewer:approved", "mirror:repo_synchronized", "pullrequest:created"]
     {
         let hook = parse(ForgeKind::BitbucketDc, event, "bitbucket", b"not JSON");
-        assert!(matches!(hook, Ok(Hook::Ignored { .. })), "{event}");
+        assert!(matches!(hook, Ok(WebhookEvent::Ignored { .. })), "{event}");
     }
-    assert_eq!(parse(ForgeKind::BitbucketDc, "diagnostics:ping", "bitbucket", b"{}"), Ok(Hook::Ping));
+    assert_eq!(parse(ForgeKind::BitbucketDc, "diagnostics:ping", "bitbucket", b"{}"), Ok(WebhookEvent::Ping));
 }
 
 #[test]
@@ -166,7 +170,7 @@ fn a_field_that_is_missing_or_wrong_is_named() {
     for (path, value, expected) in table {
         let mut event = cloud_event();
         *event.pointer_mut(path).unwrap() = value;
-        let Err(BadHook::Field { field, .. }) = cloud("pullrequest:created", &event) else {
+        let Err(DeliveryError::Field { field, .. }) = cloud("pullrequest:created", &event) else {
             panic!("{path}")
         };
         assert_eq!(field, expected);
@@ -184,11 +188,11 @@ fn a_field_that_is_missing_or_wrong_is_named() {
     for (path, value, expected) in table {
         let mut event = center_event();
         *event.pointer_mut(path).unwrap() = value;
-        let Err(BadHook::Field { field, .. }) = center("pr:opened", &event) else { panic!("{path}") };
+        let Err(DeliveryError::Field { field, .. }) = center("pr:opened", &event) else { panic!("{path}") };
         assert_eq!(field, expected);
     }
     for kind in KINDS {
         let event = if kind == ForgeKind::Bitbucket { "pullrequest:created" } else { "pr:opened" };
-        assert!(matches!(parse(kind, event, "x", b"{"), Err(BadHook::NotJson(_))));
+        assert!(matches!(parse(kind, event, "x", b"{"), Err(DeliveryError::NotJson(_))));
     }
 }

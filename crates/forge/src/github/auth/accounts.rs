@@ -4,11 +4,11 @@ use serde::Deserialize;
 use serde_json::json;
 use truing_core::port::ForgeError;
 
-use super::{Identity, Login, Scope};
+use super::{GitHubIdentity, GitHubLogin, TokenScope};
 use crate::github::address::append;
 use crate::github::graphql::graphql_url;
 use crate::github::{GitHub, wire};
-use crate::http::{Call, unavailable};
+use crate::http::{ForgeRequest, unavailable};
 
 /// How the name of an App's account ends.
 const BOT: &str = "[bot]";
@@ -16,7 +16,7 @@ const VIEWER: &str = "query { viewer { login } }";
 
 /// Which of our accounts something is by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Whose {
+pub enum GitHubAccountKind {
     /// The one that we write as now.
     Present,
     /// One that we wrote as before: what it wrote is ours, and cannot be changed any more.
@@ -25,28 +25,28 @@ pub enum Whose {
 
 /// All our accounts.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::github) struct Accounts<'a> {
+pub(in crate::github) struct GitHubAccounts<'a> {
     own: u64,
     former: &'a [String],
 }
 
-impl Accounts<'_> {
+impl GitHubAccounts<'_> {
     /// Is this account one of ours?
-    pub(in crate::github) fn whose(&self, user: &wire::User) -> Option<Whose> {
+    pub(in crate::github) fn whose(&self, user: &wire::GitHubUser) -> Option<GitHubAccountKind> {
         if user.id == self.own {
-            return Some(Whose::Present);
+            return Some(GitHubAccountKind::Present);
         }
         // A text of digits alone is an id, and never the name of somebody.
         let is = |account: &String| match account.parse::<u64>() {
             Ok(id) => id == user.id,
             Err(_) => user.login.as_ref().is_some_and(|login| login.eq_ignore_ascii_case(account)),
         };
-        self.former.iter().any(is).then_some(Whose::Former)
+        self.former.iter().any(is).then_some(GitHubAccountKind::Former)
     }
 }
 
 #[derive(Deserialize)]
-struct App {
+struct AppSlug {
     slug: String,
 }
 
@@ -67,38 +67,47 @@ struct Viewer {
 
 impl GitHub {
     /// Our accounts, as seen with what calls of this scope are sent with.
-    pub(in crate::github) async fn accounts(&self, scope: Scope<'_>) -> Result<Accounts<'_>, ForgeError> {
+    pub(in crate::github) async fn accounts(
+        &self,
+        scope: TokenScope<'_>,
+    ) -> Result<GitHubAccounts<'_>, ForgeError> {
         let own = self.identity(scope).await?.id;
-        Ok(Accounts { own, former: &self.inner.options.accounts })
+        Ok(GitHubAccounts { own, former: &self.inner.options.accounts })
     }
 
     /// Our own account. Asked for once.
-    pub(in crate::github) async fn identity(&self, scope: Scope<'_>) -> Result<Identity, ForgeError> {
+    pub(in crate::github) async fn identity(
+        &self,
+        scope: TokenScope<'_>,
+    ) -> Result<GitHubIdentity, ForgeError> {
         let auth = &self.inner.auth;
         let ask = || async {
             match &auth.login {
-                Login::Token(_) => self.identity_of_token(scope).await,
-                Login::App { .. } => self.identity_of_app(scope).await,
+                GitHubLogin::Token(_) => self.identity_of_token(scope).await,
+                GitHubLogin::App { .. } => self.identity_of_app(scope).await,
             }
         };
         auth.identity.get_or_try_init(ask).await.copied()
     }
 
-    async fn identity_of_app(&self, scope: Scope<'_>) -> Result<Identity, ForgeError> {
-        let call = Call::get("asking for the GitHub App's name", append(&self.inner.auth.api, ["app"]));
-        let app: App = self.inner.auth.ask_as_app(&self.inner.http, call).await?.json()?;
+    async fn identity_of_app(&self, scope: TokenScope<'_>) -> Result<GitHubIdentity, ForgeError> {
+        let call =
+            ForgeRequest::get("asking for the GitHub App's name", append(&self.inner.auth.api, ["app"]));
+        let app: AppSlug = self.inner.auth.ask_as_app(&self.inner.http, call).await?.json()?;
         self.bot(scope, &format!("{}{BOT}", app.slug)).await
     }
 
-    async fn identity_of_token(&self, scope: Scope<'_>) -> Result<Identity, ForgeError> {
+    async fn identity_of_token(&self, scope: TokenScope<'_>) -> Result<GitHubIdentity, ForgeError> {
         let what = "asking who the token belongs to";
-        match self.send(scope, &Call::get(what, append(&self.inner.auth.api, ["user"]))).await {
-            Ok(answer) => Ok(Identity { id: answer.json::<wire::User>()?.id, installation: false }),
+        match self.send(scope, &ForgeRequest::get(what, append(&self.inner.auth.api, ["user"]))).await {
+            Ok(answer) => {
+                Ok(GitHubIdentity { id: answer.json::<wire::GitHubUser>()?.id, installation: false })
+            }
             // Installations' tokens may not ask so.
             Err(ForgeError::Forbidden { .. }) => {
                 let body = json!({ "query": VIEWER });
                 let url = graphql_url(&self.inner.auth.api);
-                let call = Call::query(what, url, body);
+                let call = ForgeRequest::query(what, url, body);
                 let reply: ViewerReply = self.send(scope, &call).await?.json()?;
                 let viewer =
                     reply.data.ok_or_else(|| unavailable(what, "the answer names no account"))?.viewer;
@@ -110,12 +119,12 @@ impl GitHub {
         }
     }
 
-    async fn bot(&self, scope: Scope<'_>, login: &str) -> Result<Identity, ForgeError> {
-        let call = Call::get(
+    async fn bot(&self, scope: TokenScope<'_>, login: &str) -> Result<GitHubIdentity, ForgeError> {
+        let call = ForgeRequest::get(
             format!("asking for the account of {login}"),
             append(&self.inner.auth.api, ["users", login]),
         );
-        let id = self.send(scope, &call).await?.json::<wire::User>()?.id;
-        Ok(Identity { id, installation: true })
+        let id = self.send(scope, &call).await?.json::<wire::GitHubUser>()?.id;
+        Ok(GitHubIdentity { id, installation: true })
     }
 }

@@ -11,13 +11,13 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::json;
-use truing_core::id::{Millis, Span};
-use truing_git::Secret;
+use truing_core::id::{TimeSpan, UnixMillis};
+use truing_git::SecretString;
 
 /// How long before now a login begins: the forge's clock may be behind ours.
-const BACKDATED: Span = Span::seconds(60);
+const BACKDATED: TimeSpan = TimeSpan::seconds(60);
 /// How long after now it ends. GitHub takes ten minutes at most, by its own clock.
-const LIFETIME: Span = Span::minutes(9);
+const LIFETIME: TimeSpan = TimeSpan::minutes(9);
 
 /// The private key of a GitHub App. Cheap to clone.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct AppKey(Arc<KeyPair>);
 
 /// Why a text is no private key. None of it is repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum KeyError {
+pub enum AppKeyError {
     /// There is no PEM in it.
     #[error("this is no private key in PEM form (`-----BEGIN RSA PRIVATE KEY-----`), or only a part of one")]
     NoPem,
@@ -42,29 +42,29 @@ impl AppKey {
     /// line end, for variables that cannot hold one.
     ///
     /// # Errors
-    /// [`KeyError`]
-    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+    /// [`AppKeyError`]
+    pub fn from_pem(pem: &str) -> Result<Self, AppKeyError> {
         let pem = if pem.contains('\n') { pem.to_owned() } else { pem.replace("\\n", "\n") };
         if pem.contains("ENCRYPTED") {
-            return Err(KeyError::NotRsa);
+            return Err(AppKeyError::NotRsa);
         }
-        let key = match PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NoPem)? {
+        let key = match PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| AppKeyError::NoPem)? {
             PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()),
             PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
             // And what may come yet.
-            PrivateKeyDer::Sec1(_) | _ => return Err(KeyError::NotRsa),
+            PrivateKeyDer::Sec1(_) | _ => return Err(AppKeyError::NotRsa),
         };
-        Ok(Self(Arc::new(key.map_err(|_| KeyError::NotRsa)?)))
+        Ok(Self(Arc::new(key.map_err(|_| AppKeyError::NotRsa)?)))
     }
 
     /// A login as this App.
     ///
     /// # Errors
-    /// [`KeyError::Sign`]
-    pub(super) fn login(&self, app: u64, now: Millis) -> Result<Secret, KeyError> {
-        let second = |instant: Millis| instant.0.div_euclid(1000);
+    /// [`AppKeyError::Sign`]
+    pub(super) fn login(&self, app: u64, now: UnixMillis) -> Result<SecretString, AppKeyError> {
+        let second = |instant: UnixMillis| instant.0.div_euclid(1000);
         let claims = json!({
-            "iat": second(Millis(now.0.saturating_sub(BACKDATED.0))),
+            "iat": second(UnixMillis(now.0.saturating_sub(BACKDATED.0))),
             "exp": second(now + LIFETIME),
             "iss": app.to_string(),
         });
@@ -73,8 +73,8 @@ impl AppKey {
         let mut signature = vec![0; self.0.public_modulus_len()];
         self.0
             .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
-            .map_err(|_| KeyError::Sign)?;
-        Ok(Secret::new(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))))
+            .map_err(|_| AppKeyError::Sign)?;
+        Ok(SecretString::new(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))))
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
         let pkcs1 = pem("RSA PRIVATE KEY", &der.as_ref()[26..]);
         for text in [pkcs8, pkcs1.clone(), pkcs1.replace('\n', "\\n"), pkcs1.replace('\n', "\r\n")] {
             let key = AppKey::from_pem(&text).unwrap();
-            let login = key.login(77, Millis(1_795_162_200_999)).unwrap();
+            let login = key.login(77, UnixMillis(1_795_162_200_999)).unwrap();
             let (signed, signature) = login.expose().rsplit_once('.').unwrap();
             let verifier = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref());
             verifier.verify(signed.as_bytes(), &BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
@@ -132,13 +132,13 @@ mod tests {
         }
         let body: String = pkcs1.lines().take(5).collect::<Vec<_>>().join("\n");
         let refused = [
-            ("", KeyError::NoPem),
-            ("canary", KeyError::NoPem),
-            (body.as_str(), KeyError::NoPem),
-            (&pem("PRIVATE KEY", b"canary"), KeyError::NotRsa),
-            (&pem("EC PRIVATE KEY", b"canary"), KeyError::NotRsa),
-            (&pem("ENCRYPTED PRIVATE KEY", b"canary"), KeyError::NotRsa),
-            (&pem("PUBLIC KEY", b"canary"), KeyError::NoPem),
+            ("", AppKeyError::NoPem),
+            ("canary", AppKeyError::NoPem),
+            (body.as_str(), AppKeyError::NoPem),
+            (&pem("PRIVATE KEY", b"canary"), AppKeyError::NotRsa),
+            (&pem("EC PRIVATE KEY", b"canary"), AppKeyError::NotRsa),
+            (&pem("ENCRYPTED PRIVATE KEY", b"canary"), AppKeyError::NotRsa),
+            (&pem("PUBLIC KEY", b"canary"), AppKeyError::NoPem),
         ];
         for (text, expected) in refused {
             let error = AppKey::from_pem(text).unwrap_err();

@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 
-use truing_core::slot::Loop;
+use truing_core::slot::LoopKind;
 
 use super::refusals::ExtraWrite;
 
 /// A permission of GitHub Apps and its level.
-pub type Permission = (&'static str, &'static str);
+pub type AppPermission = (&'static str, &'static str);
 
 /// What each loop needs, and nothing else: no administration, no workflows, no members.
 /// <https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps>
-pub const fn permissions(of: Loop) -> &'static [Permission] {
+pub const fn permissions(of: LoopKind) -> &'static [AppPermission] {
     match of {
-        Loop::Review => &[
+        LoopKind::Review => &[
             ("checks", "write"),
             ("contents", "read"),
             ("issues", "write"),
@@ -22,7 +22,7 @@ pub const fn permissions(of: Loop) -> &'static [Permission] {
             ("statuses", "write"),
         ],
         // Those push. A push can change no workflow without a permission of its own.
-        Loop::Converge | Loop::Sync => &[
+        LoopKind::Converge | LoopKind::Sync => &[
             ("checks", "read"),
             ("contents", "write"),
             ("issues", "write"),
@@ -35,15 +35,15 @@ pub const fn permissions(of: Loop) -> &'static [Permission] {
 
 /// What pushes a branch, and no more of what the loops that push need: all else they do as reviews do. A push can
 /// change no workflow without a permission of its own.
-pub(super) const PUSHING: &[Permission] = &[("contents", "write"), ("metadata", "read")];
+pub(super) const PUSHING: &[AppPermission] = &[("contents", "write"), ("metadata", "read")];
 
 /// The permissions that make a pull request a draft or ready, and a thread resolved or open: with less GitHub refuses that to an
 /// installation (<https://github.com/cli/cli/issues/8910>, <https://github.com/github/gh-aw/issues/35726>).
-pub(super) const CHANGING: &[Permission] =
+pub(super) const CHANGING: &[AppPermission] =
     &[("contents", "write"), ("metadata", "read"), ("pull_requests", "write")];
 
 /// The writes that a review goes on without, each with the permissions that it asks for.
-pub(super) const EXTRA: &[(ExtraWrite, &[Permission])] = &[
+pub(super) const EXTRA: &[(ExtraWrite, &[AppPermission])] = &[
     (ExtraWrite::Threads, CHANGING),
     (ExtraWrite::Checks, &[("checks", "write")]),
     (ExtraWrite::Statuses, &[("statuses", "write")]),
@@ -63,10 +63,10 @@ pub(super) fn is_granted((name, level): &(&str, &str), granted: &HashMap<String,
 /// # Errors
 /// The first that is missing and cannot be done without.
 pub(super) fn granted_of(
-    wanted: &'static [Permission],
+    wanted: &'static [AppPermission],
     granted: &HashMap<String, String>,
-) -> Result<Vec<Permission>, String> {
-    let (has, lacks): (Vec<Permission>, Vec<Permission>) =
+) -> Result<Vec<AppPermission>, String> {
+    let (has, lacks): (Vec<AppPermission>, Vec<AppPermission>) =
         wanted.iter().copied().partition(|one| granted.is_empty() || is_granted(one, granted));
     match lacks.iter().find(|(name, _)| !OPTIONAL.contains(name)) {
         Some((name, level)) => Err(format!("`{name}: {level}`")),
@@ -75,22 +75,22 @@ pub(super) fn granted_of(
 }
 
 /// What lists an installation's repositories.
-pub(super) const LISTING: &[Permission] = &[("metadata", "read")];
+pub(super) const LISTING: &[AppPermission] = &[("metadata", "read")];
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use serde::Deserialize;
-    use truing_contract::Contract;
+    use truing_contract::ForgeContract;
 
     use super::*;
 
     #[test]
     fn who_reviews_changes_no_code_and_nobody_administers() {
-        let review = permissions(Loop::Review);
+        let review = permissions(LoopKind::Review);
         assert!(review.contains(&("contents", "read")));
-        for of in Loop::ALL {
+        for of in LoopKind::ALL {
             for (name, level) in permissions(of) {
                 assert!(
                     ["checks", "contents", "issues", "metadata", "pull_requests", "statuses"].contains(name),
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn who_pushes_needs_what_its_loop_is_granted() {
-        for of in [Loop::Converge, Loop::Sync] {
+        for of in [LoopKind::Converge, LoopKind::Sync] {
             let needs = PUSHING.iter().chain(CHANGING);
             assert!(needs.into_iter().all(|permission| permissions(of).contains(permission)));
         }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     /// Is a need of the table fulfilled by these permissions?
-    fn fulfilled(need: &str, permissions: &[Permission]) -> bool {
+    fn fulfilled(need: &str, permissions: &[AppPermission]) -> bool {
         let granted: HashMap<String, String> =
             permissions.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
         let has = |one: &str| one.split_once(": ").is_some_and(|one| is_granted(&one, &granted));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     /// The calls that no token of a review makes, and the permissions of the one that does.
-    fn elsewhere(call: &str) -> Option<&'static [Permission]> {
+    fn elsewhere(call: &str) -> Option<&'static [AppPermission]> {
         match call {
             "git push" => Some(PUSHING),
             "GET /installation/repositories" => Some(LISTING),
@@ -153,7 +153,7 @@ mod tests {
     fn each_call_of_the_table_is_one_that_its_token_may_make_and_has_its_source() {
         let table = table();
         for row in &table.calls {
-            let with = elsewhere(&row.call).unwrap_or(permissions(Loop::Review));
+            let with = elsewhere(&row.call).unwrap_or(permissions(LoopKind::Review));
             let is_free = ["any", "login", "never"].contains(&row.app.as_str());
             assert!(is_free || fulfilled(&row.app, with), "{}: {}", row.call, row.app);
             for need in [&row.app, &row.fine_grained, &row.actions, &row.classic] {
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_table_has_every_call_that_is_described() {
-        let described = Contract::github().unwrap();
+        let described = ForgeContract::github().unwrap();
         let plain = |call: &str| {
             let parts = call.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
             parts.collect::<Vec<_>>().join("/")
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn nothing_is_asked_for_that_no_call_needs() {
         let table = table();
-        for of in Loop::ALL {
+        for of in LoopKind::ALL {
             for (name, level) in permissions(of) {
                 let one = format!("{name}: {level}");
                 assert!(table.calls.iter().any(|row| row.app.contains(&one)), "{one}");
@@ -190,12 +190,14 @@ mod tests {
 
     #[test]
     fn what_an_app_lacks_is_not_asked_for_or_is_named() {
-        let all: HashMap<String, String> =
-            permissions(Loop::Review).iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
-        for (name, level) in permissions(Loop::Review) {
+        let all: HashMap<String, String> = permissions(LoopKind::Review)
+            .iter()
+            .map(|(name, level)| ((*name).into(), (*level).into()))
+            .collect();
+        for (name, level) in permissions(LoopKind::Review) {
             let mut granted = all.clone();
             granted.remove(*name);
-            let asked = granted_of(permissions(Loop::Review), &granted);
+            let asked = granted_of(permissions(LoopKind::Review), &granted);
             if OPTIONAL.contains(name) {
                 assert!(asked.unwrap().iter().all(|(asked, _)| asked != name), "{name}");
             } else {
@@ -240,12 +242,12 @@ mod tests {
     #[test]
     fn the_page_on_connecting_github_lists_what_is_asked_for() {
         let page = include_str!("../../../../../docs/github.md");
-        for (name, level) in permissions(Loop::Review) {
+        for (name, level) in permissions(LoopKind::Review) {
             let row = |line: &str| line.contains(&format!("| {level} | `{name}` |"));
             assert!(page.lines().any(row), "{name}: {level}");
         }
         let of_a_permission = |line: &&str| line.contains("| read | `") || line.contains("| write | `");
         let rows = page.lines().filter(of_a_permission).count();
-        assert_eq!(rows, permissions(Loop::Review).len());
+        assert_eq!(rows, permissions(LoopKind::Review).len());
     }
 }

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use truing_core::id::{Millis, Span};
+use truing_core::id::{TimeSpan, UnixMillis};
 
 /// KnownRefusals that are kept at once.
 const MAX_HELD: usize = 1024;
 /// A refusal lasts so long: GitHub does not always show that a token's permissions have changed.
-const TRY_AGAIN: Span = Span::minutes(24 * 60);
+const TRY_AGAIN: TimeSpan = TimeSpan::minutes(24 * 60);
 
 /// A kind of write that a review goes on without.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -41,12 +41,12 @@ impl ExtraWrite {
 /// The refusals that are known, each with the time since which it is.
 #[derive(Default, Debug)]
 pub(in crate::github) struct KnownRefusals {
-    since: Mutex<HashMap<(String, ExtraWrite), Millis>>,
+    since: Mutex<HashMap<(String, ExtraWrite), UnixMillis>>,
 }
 
 impl KnownRefusals {
     /// The forge says whether it may be done.
-    pub(in crate::github) fn heard(&self, repository: &str, extra: ExtraWrite, may: bool, now: Millis) {
+    pub(in crate::github) fn heard(&self, repository: &str, extra: ExtraWrite, may: bool, now: UnixMillis) {
         let key = (repository.to_owned(), extra);
         if may {
             self.since().remove(&key);
@@ -56,7 +56,7 @@ impl KnownRefusals {
     }
 
     /// The forge has refused it.
-    pub(in crate::github) fn refused(&self, repository: &str, extra: ExtraWrite, now: Millis) {
+    pub(in crate::github) fn refused(&self, repository: &str, extra: ExtraWrite, now: UnixMillis) {
         self.with_room().insert((repository.to_owned(), extra), now);
     }
 
@@ -66,12 +66,12 @@ impl KnownRefusals {
     }
 
     /// May the forge be asked to do it?
-    pub(in crate::github) fn may_try(&self, repository: &str, extra: ExtraWrite, now: Millis) -> bool {
+    pub(in crate::github) fn may_try(&self, repository: &str, extra: ExtraWrite, now: UnixMillis) -> bool {
         let since = self.since().get(&(repository.to_owned(), extra)).copied();
         since.is_none_or(|since| since + TRY_AGAIN <= now)
     }
 
-    fn with_room(&self) -> MutexGuard<'_, HashMap<(String, ExtraWrite), Millis>> {
+    fn with_room(&self) -> MutexGuard<'_, HashMap<(String, ExtraWrite), UnixMillis>> {
         let mut since = self.since();
         if since.len() >= MAX_HELD {
             since.clear();
@@ -79,7 +79,7 @@ impl KnownRefusals {
         since
     }
 
-    fn since(&self) -> MutexGuard<'_, HashMap<(String, ExtraWrite), Millis>> {
+    fn since(&self) -> MutexGuard<'_, HashMap<(String, ExtraWrite), UnixMillis>> {
         self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -92,12 +92,14 @@ mod tests {
     #[test]
     fn a_refusal_lasts_a_day_or_until_the_forge_says_otherwise() {
         let refusals = KnownRefusals::default();
-        assert!(refusals.may_try("1", Threads, Millis(0)) && !refusals.knows("1", Threads));
-        refusals.refused("1", Threads, Millis(0));
-        refusals.heard("1", Threads, false, Millis(5));
-        let day = Millis(0) + TRY_AGAIN;
-        assert!(!refusals.may_try("1", Threads, Millis(day.0 - 1)));
-        assert!(refusals.may_try("2", Threads, Millis(0)) && refusals.may_try("1", Statuses, Millis(0)));
+        assert!(refusals.may_try("1", Threads, UnixMillis(0)) && !refusals.knows("1", Threads));
+        refusals.refused("1", Threads, UnixMillis(0));
+        refusals.heard("1", Threads, false, UnixMillis(5));
+        let day = UnixMillis(0) + TRY_AGAIN;
+        assert!(!refusals.may_try("1", Threads, UnixMillis(day.0 - 1)));
+        assert!(
+            refusals.may_try("2", Threads, UnixMillis(0)) && refusals.may_try("1", Statuses, UnixMillis(0))
+        );
         assert!(
             refusals.may_try("1", Threads, day) && refusals.knows("1", Threads),
             "tried once, and still said"

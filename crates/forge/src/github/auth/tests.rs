@@ -12,13 +12,13 @@ use super::*;
 use crate::forge_server::ForgeServer as _;
 use crate::github::tests::options;
 use crate::github::{GitHub, GitHubOptions};
-use crate::listing::{Listing, Repositories};
-use crate::remote::Purpose;
+use crate::listing::{CachedListing, RepositoryListing};
+use crate::remote::RemotePurpose;
 use crate::testing::{CANARY, Hand, Reply, Request, Server, patience, permit};
 
 const APP: u64 = 77;
 /// When the tests begin: 2026-11-20T08:00:00Z.
-const NOW: Millis = Millis(1_795_161_600_000);
+const NOW: UnixMillis = UnixMillis(1_795_161_600_000);
 const HEAD: &str = "1111111111111111111111111111111111111111";
 
 /// Making one takes a while.
@@ -28,7 +28,7 @@ fn key() -> AppKey {
 }
 
 fn app_at(server: &Server, clock: &Hand) -> GitHub {
-    let credentials = Credentials::App { id: APP, key: key() };
+    let credentials = GitHubCredentials::App { id: APP, key: key() };
     let url = server.url("");
     let options = GitHubOptions { credentials, ..options(url.as_str(), url.as_str()) };
     GitHub::with_patience(options, patience(), Arc::new(clock.clone())).unwrap()
@@ -79,7 +79,7 @@ async fn an_app_gets_a_token_for_the_one_repository_and_what_reviews_need() {
     let pull = github.client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
     pull.pull_request().await.unwrap();
     pull.pull_request().await.unwrap();
-    let remote = github.remote(&pr().repository, "octo/demo", Purpose::Fetch).await.unwrap();
+    let remote = github.remote(&pr().repository, "octo/demo", RemotePurpose::Fetch).await.unwrap();
     assert!(!format!("{remote:?} {github:?}").contains("ghs_one"));
 
     let requests = server.requests();
@@ -129,7 +129,7 @@ async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
     .await;
     let pull = app_at(&server, &clock).client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
     pull.pull_request().await.unwrap();
-    clock.pass(Span::minutes(50));
+    clock.pass(TimeSpan::minutes(50));
     pull.pull_request().await.unwrap();
     pull.pull_request().await.unwrap();
     let error = pull.pull_request().await.unwrap_err();
@@ -143,12 +143,12 @@ async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
 #[tokio::test]
 async fn how_long_a_token_lasts_is_counted_by_the_forges_clock() {
     // The forge's clock is two hours behind ours.
-    let clock = Hand::at(NOW + Span::minutes(120));
+    let clock = Hand::at(NOW + TimeSpan::minutes(120));
     let token = minted("ghs_one", 5).header("date", "Fri, 20 Nov 2026 08:00:00 GMT");
     let server = Server::new([installed(9), token, pull_body(5), pull_body(5)]).await;
     let pull = app_at(&server, &clock).client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
     pull.pull_request().await.unwrap();
-    clock.pass(Span::minutes(49));
+    clock.pass(TimeSpan::minutes(49));
     pull.pull_request().await.unwrap();
 }
 
@@ -179,7 +179,7 @@ async fn a_name_and_an_id_of_one_repository_share_its_token() {
     .await;
     let github = app_at(&server, &Hand::at(NOW));
     let pulls = async || {
-        let mut list = Listing::<OpenPull>::default();
+        let mut list = CachedListing::<OpenPull>::default();
         github.open_pulls("Octo/demo", &mut list, &mut 9).await
     };
     pulls().await.unwrap();
@@ -232,7 +232,7 @@ async fn an_apps_repositories_are_those_of_its_installations() {
     ])
     .await;
     let github = app_at(&server, &Hand::at(NOW));
-    let mut list = Repositories::default();
+    let mut list = RepositoryListing::default();
     github.repositories(&mut list, &mut 9).await.unwrap();
     assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["octo/demo", "hexa/demo"]);
     let requests = server.requests();
@@ -259,21 +259,21 @@ async fn an_app_writes_as_its_bot_and_knows_its_former_accounts() {
     .await;
     let url = server.url("");
     let options = GitHubOptions {
-        credentials: Credentials::App { id: APP, key: key() },
+        credentials: GitHubCredentials::App { id: APP, key: key() },
         accounts: vec!["Ada".into(), "17".into()],
         ..options(url.as_str(), url.as_str())
     };
     let github = GitHub::with_patience(options, patience(), Arc::new(Hand::at(NOW))).unwrap();
-    let accounts = github.accounts(Scope::Named("octo/demo")).await.unwrap();
+    let accounts = github.accounts(TokenScope::Named("octo/demo")).await.unwrap();
     let whose = |id: u64, login: &str| {
-        accounts.whose(&wire::User { id, login: Some(login.into()), kind: String::new() })
+        accounts.whose(&wire::GitHubUser { id, login: Some(login.into()), kind: String::new() })
     };
-    assert_eq!(whose(42, "renamed"), Some(Whose::Present));
-    assert_eq!(whose(1, "ada"), Some(Whose::Former));
-    assert_eq!(whose(17, "anybody"), Some(Whose::Former));
+    assert_eq!(whose(42, "renamed"), Some(GitHubAccountKind::Present));
+    assert_eq!(whose(1, "ada"), Some(GitHubAccountKind::Former));
+    assert_eq!(whose(17, "anybody"), Some(GitHubAccountKind::Former));
     assert_eq!(whose(2, "17"), None, "digits are an id, not a name");
-    assert_eq!(accounts.whose(&wire::User { id: 3, login: None, kind: String::new() }), None);
-    github.accounts(Scope::Named("octo/demo")).await.unwrap();
+    assert_eq!(accounts.whose(&wire::GitHubUser { id: 3, login: None, kind: String::new() }), None);
+    github.accounts(TokenScope::Named("octo/demo")).await.unwrap();
     let requests = server.requests();
     let expected = [
         "GET /app",

@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use crate::github::wire::{Label, User};
+use crate::github::wire::{GitHubLabel, GitHubUser};
 
 /// The pull request.
 #[derive(Deserialize)]
-pub(super) struct Pull {
+pub(super) struct GitHubPullDetails {
     pub(super) node_id: String,
     pub(super) html_url: String,
     pub(super) title: String,
@@ -17,29 +17,29 @@ pub(super) struct Pull {
     /// Not null: it is merged.
     pub(super) merged_at: Option<String>,
     /// Null when the account is gone.
-    pub(super) user: Option<User>,
-    pub(super) head: Tip,
-    pub(super) base: Tip,
+    pub(super) user: Option<GitHubUser>,
+    pub(super) head: GitHubPullTip,
+    pub(super) base: GitHubPullTip,
     #[serde(default)]
-    pub(super) labels: Vec<Label>,
+    pub(super) labels: Vec<GitHubLabel>,
     #[serde(default)]
-    pub(super) requested_reviewers: Vec<User>,
+    pub(super) requested_reviewers: Vec<GitHubUser>,
     #[serde(default)]
     pub(super) maintainer_can_modify: bool,
 }
 
 /// One end of it. The head's repository is null when the fork is gone.
 #[derive(Deserialize)]
-pub(super) struct Tip {
+pub(super) struct GitHubPullTip {
     pub(super) sha: String,
     #[serde(rename = "ref")]
     pub(super) branch: String,
-    pub(super) repo: Option<Repository>,
+    pub(super) repo: Option<TipRepository>,
 }
 
 /// A repository.
 #[derive(Deserialize)]
-pub(super) struct Repository {
+pub(super) struct TipRepository {
     pub(super) id: u64,
     pub(super) full_name: String,
 }
@@ -77,29 +77,29 @@ pub(super) struct CheckRun {
     pub(super) status: String,
     pub(super) conclusion: Option<String>,
     /// Null when the App is gone.
-    pub(super) app: Option<App>,
+    pub(super) app: Option<GitHubApp>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct App {
+pub(super) struct GitHubApp {
     #[serde(default)]
     pub(super) slug: String,
 }
 
 /// A commit status.
 #[derive(Deserialize)]
-pub(super) struct Status {
+pub(super) struct GitHubCommitStatus {
     pub(super) context: String,
     pub(super) state: String,
 }
 
 /// Something that happened; only labels are read.
 #[derive(Deserialize)]
-pub(super) struct Event {
+pub(super) struct IssueEvent {
     pub(super) event: String,
     /// Null when the account is gone.
-    pub(super) actor: Option<User>,
-    pub(super) label: Option<Label>,
+    pub(super) actor: Option<GitHubUser>,
+    pub(super) label: Option<GitHubLabel>,
 }
 
 /// A comment on the diff.
@@ -108,7 +108,7 @@ pub(super) struct LineComment {
     pub(super) id: u64,
     #[serde(default)]
     pub(super) html_url: String,
-    pub(super) user: Option<User>,
+    pub(super) user: Option<GitHubUser>,
     pub(super) body: Option<String>,
     pub(super) created_at: String,
     pub(super) path: String,
@@ -129,7 +129,7 @@ pub(super) struct ReviewComment {
 
 /// A reaction.
 #[derive(Deserialize)]
-pub(super) struct Reaction {
+pub(super) struct CommentReaction {
     pub(super) content: String,
-    pub(super) user: Option<User>,
+    pub(super) user: Option<GitHubUser>,
 }

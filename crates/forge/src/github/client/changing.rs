@@ -4,12 +4,12 @@
 use reqwest::Method;
 use serde_json::json;
 use truing_core::id::Sha;
-use truing_core::port::{ForgeError, Performed, PullState};
+use truing_core::port::{EffectOutcome, ForgeError, PullState};
 
 use super::GitHubClient;
 use super::looking::state_of;
 use crate::github::body::with_marker;
-use crate::http::Call;
+use crate::http::ForgeRequest;
 use crate::marker::{normal, split, strip};
 
 impl GitHubClient {
@@ -24,7 +24,7 @@ impl GitHubClient {
         let what = self.what("merging its base into its branch");
         let url = self.url(&what, &["pulls", &self.number(), "update-branch"])?;
         // At another head it is refused: what others have pushed stays theirs.
-        let call = Call::set(what, Method::PUT, url, Some(json!({ "expected_head_sha": head })));
+        let call = ForgeRequest::set(what, Method::PUT, url, Some(json!({ "expected_head_sha": head })));
         self.send_ready(&call).await
     }
 
@@ -41,17 +41,17 @@ impl GitHubClient {
         }
     }
 
-    pub(super) async fn redescribe(&self, read: &str, body: &str) -> Result<Performed, ForgeError> {
+    pub(super) async fn redescribe(&self, read: &str, body: &str) -> Result<EffectOutcome, ForgeError> {
         let what = self.what("changing its description");
         let accounts = self.accounts().await?;
         let pull = self.raw(&what).await?;
         let (now, marker) = split(pull.body.as_deref().unwrap_or_default());
         let new = normal(&strip(body));
         if now == new {
-            return Ok(Performed::Done);
+            return Ok(EffectOutcome::Done);
         }
         if now != normal(read) {
-            return Ok(Performed::Superseded);
+            return Ok(EffectOutcome::Superseded);
         }
         // A loop of ours that opened it knows it by its marker. In anybody else's text a marker means nothing.
         let is_ours = pull.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
@@ -61,6 +61,6 @@ impl GitHubClient {
         };
         let url = self.url(&what, &["pulls", &self.number()])?;
         self.set(what, Method::PATCH, url, Some(json!({ "body": new }))).await?;
-        Ok(Performed::Done)
+        Ok(EffectOutcome::Done)
     }
 }

@@ -3,21 +3,21 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::json;
-use truing_core::converge::readiness::Merge as Mergeable;
+use truing_core::converge::readiness::MergeableState as Mergeable;
 use truing_core::id::{CommentId, ReviewId, Sha, Topic};
 use truing_core::port::{
-    Actor, CheckState, CommitCheck, Decision, ForgeError, HeadRepository, LineComment, Merge, PullHead,
-    PullNow, PullReview, PullState, ReviewThread, SetLabel,
+    Actor, AppliedLabel, CheckState, CommitCheck, ForgeError, HeadRepository, LineComment, MergeSummary,
+    PullDetails, PullHead, PullReview, PullReviewDecision, PullState, ReviewThread,
 };
-use truing_core::publish::{Item, Producer, Thread};
+use truing_core::publish::{CommentSubject, ForgeThread, Producer};
 
 use super::{GitHubClient, bodies};
-use crate::github::auth::Accounts;
-use crate::github::id::Id;
-use crate::github::repository::{actor, bodies::Review, pulls::sha};
+use crate::github::auth::GitHubAccounts;
+use crate::github::id::GitHubCommentId;
+use crate::github::repository::{actor, bodies::GitHubReview, pulls::sha};
 use crate::github::{GITHUB, wire};
-use crate::http::{Call, unavailable};
-use crate::marker::{self, Found};
+use crate::http::{ForgeRequest, unavailable};
+use crate::marker::{self, MarkerMatch};
 
 /// The most pages of check runs that are read: GitHub keeps 1,000 of a name, and few names are that often.
 const MAX_CHECK_PAGES: usize = 30;
@@ -31,9 +31,9 @@ query($owner: String!, $name: String!, $number: Int!) {
 
 impl GitHubClient {
     /// The pull request as GitHub has it.
-    pub(super) async fn raw(&self, what: &str) -> Result<bodies::Pull, ForgeError> {
+    pub(super) async fn raw(&self, what: &str) -> Result<bodies::GitHubPullDetails, ForgeError> {
         let url = self.url(what, &["pulls", &self.number()])?;
-        let pull: bodies::Pull = self.send(&Call::get(what, url)).await?.json()?;
+        let pull: bodies::GitHubPullDetails = self.send(&ForgeRequest::get(what, url)).await?.json()?;
         // A name can come to mean another repository; the id cannot.
         let there = pull.base.repo.as_ref().map(|repo| repo.id.to_string());
         if there.is_some_and(|id| id != self.id.repository) {
@@ -43,7 +43,7 @@ impl GitHubClient {
         Ok(pull)
     }
 
-    pub(super) async fn look(&self) -> Result<PullNow, ForgeError> {
+    pub(super) async fn look(&self) -> Result<PullDetails, ForgeError> {
         let what = self.what("reading the pull request");
         let accounts = self.accounts().await?;
         let pull = self.raw(&what).await?;
@@ -52,7 +52,7 @@ impl GitHubClient {
         let head = self.head(&what, &pull, author.as_ref()).await?;
         let requested = pull.requested_reviewers.iter().filter(|user| user.login.is_some());
         let requested = requested.map(|user| actor(&accounts, user)).collect();
-        Ok(PullNow {
+        Ok(PullDetails {
             url: pull.html_url,
             title: pull.title,
             body: marker::split(pull.body.as_deref().unwrap_or_default()).0,
@@ -69,7 +69,7 @@ impl GitHubClient {
     async fn head(
         &self,
         what: &str,
-        pull: &bodies::Pull,
+        pull: &bodies::GitHubPullDetails,
         author: Option<&Actor>,
     ) -> Result<PullHead, ForgeError> {
         let repository = pull.head.repo.as_ref().map(|repo| {
@@ -95,14 +95,14 @@ impl GitHubClient {
         Ok(if writable.archived { Some(false) } else { writable.push })
     }
 
-    pub(super) async fn look_at_merge(&self) -> Result<Merge, ForgeError> {
+    pub(super) async fn look_at_merge(&self) -> Result<MergeSummary, ForgeError> {
         let what = self.what("asking what its merge would be");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let variables = json!({ "owner": owner, "name": name, "number": self.id.number });
         let data: bodies::MergeData = self.github.graphql(self.scope(), &what, MERGE, variables).await?;
         let pull = data.repository.and_then(|repository| repository.pull_request);
         let Some(pull) = pull else { return Err(ForgeError::NotFound { what }) };
-        Ok(Merge {
+        Ok(MergeSummary {
             head: sha(&what, &pull.head_ref_oid)?,
             conflicts: match pull.mergeable.as_str() {
                 "MERGEABLE" => Some(false),
@@ -120,10 +120,10 @@ impl GitHubClient {
                 _ => Mergeable::Unknown,
             },
             decision: match pull.review_decision.as_deref() {
-                Some("APPROVED") => Some(Decision::Approved),
-                Some("CHANGES_REQUESTED") => Some(Decision::ChangesRequested),
+                Some("APPROVED") => Some(PullReviewDecision::Approved),
+                Some("CHANGES_REQUESTED") => Some(PullReviewDecision::ChangesRequested),
                 // Also a word that is not known: something is decided, and it is no approval.
-                Some(_) => Some(Decision::Required),
+                Some(_) => Some(PullReviewDecision::Required),
                 None => None,
             },
         })
@@ -135,7 +135,7 @@ impl GitHubClient {
         for page in 1..=MAX_CHECK_PAGES {
             let mut url = self.list_url(&what, &["commits", commit.as_str(), "check-runs"], &[])?;
             url.query_pairs_mut().append_pair("page", &page.to_string());
-            let runs: bodies::CheckRuns = self.send(&Call::get(what.as_str(), url)).await?.json()?;
+            let runs: bodies::CheckRuns = self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
             let is_last = runs.check_runs.len() < GITHUB.page;
             checks.extend(runs.check_runs.into_iter().map(|run| {
                 let state = check_state(&run.status, run.conclusion.as_deref());
@@ -150,7 +150,7 @@ impl GitHubClient {
         }
         let url = self.list_url(&what, &["commits", commit.as_str(), "statuses"], &[])?;
         let mut seen = HashSet::new();
-        let each = |status: bodies::Status| {
+        let each = |status: bodies::GitHubCommitStatus| {
             // Newest first: the first of a context counts.
             if seen.insert(status.context.clone()) {
                 let state = match status.state.as_str() {
@@ -165,13 +165,13 @@ impl GitHubClient {
         Ok(checks)
     }
 
-    pub(super) async fn list_labels(&self) -> Result<Vec<SetLabel>, ForgeError> {
+    pub(super) async fn list_labels(&self) -> Result<Vec<AppliedLabel>, ForgeError> {
         let what = self.what("reading who set its labels");
         let accounts = self.accounts().await?;
         let pull = self.raw(&what).await?;
-        let mut set_by: HashMap<String, wire::User> = HashMap::new();
+        let mut set_by: HashMap<String, wire::GitHubUser> = HashMap::new();
         let url = self.list_url(&what, &["issues", &self.number(), "events"], &[])?;
-        let each = |event: bodies::Event| {
+        let each = |event: bodies::IssueEvent| {
             if let (Some(label), true) = (event.label, event.event == "labeled") {
                 match event.actor {
                     Some(actor) => set_by.insert(label.name, actor),
@@ -188,7 +188,7 @@ impl GitHubClient {
                 (Some(user), Some(by)) if by.person && !by.ours => self.is_trusted(&mut known, user).await?,
                 (_, _) => false,
             };
-            labels.push(SetLabel { name: label.name, by, trusted });
+            labels.push(AppliedLabel { name: label.name, by, trusted });
         }
         Ok(labels)
     }
@@ -196,7 +196,7 @@ impl GitHubClient {
     pub(super) async fn list_reviews(&self, what: &str) -> Result<Vec<PullReview>, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.list_url(what, &["pulls", &self.number(), "reviews"], &[])?;
-        let mut reviews: Vec<Review> = Vec::new();
+        let mut reviews: Vec<GitHubReview> = Vec::new();
         self.github.pages(self.scope(), what, url, |review| reviews.push(review)).await?;
         let read = |review| self.review(what, (self.id.number, &accounts), review);
         reviews.into_iter().map(read).collect()
@@ -215,7 +215,7 @@ impl GitHubClient {
     fn line(
         &self,
         what: &str,
-        accounts: &Accounts<'_>,
+        accounts: &GitHubAccounts<'_>,
         comment: bodies::LineComment,
     ) -> Result<(u64, String, LineComment), ForgeError> {
         let author = comment.user.as_ref().map(|user| actor(accounts, user));
@@ -223,7 +223,7 @@ impl GitHubClient {
         let (topic, body) = self.verified(self.id.number, is_ours, comment.body.as_deref());
         let reviewed = self.reviewed(comment.body.as_deref()).filter(|_| is_ours);
         let read = LineComment {
-            id: Id::Review(comment.id).text(),
+            id: GitHubCommentId::Review(comment.id).text(),
             url: comment.html_url,
             review: comment.pull_request_review_id.map(|id| ReviewId::new(id.to_string())),
             author,
@@ -240,10 +240,13 @@ impl GitHubClient {
     /// The finding of a review of ours that a text is about.
     fn reviewed(&self, text: Option<&str>) -> Option<Topic> {
         match self.markers().find(&self.place(self.id.number), text?) {
-            Found::Verified { producer: Producer::Review, item: Item::Finding(id), .. } => {
-                Some(Topic::of_finding(&id))
-            }
-            Found::Verified { .. } | Found::UnknownKey { .. } | Found::Forged | Found::None => None,
+            MarkerMatch::Verified {
+                producer: Producer::Review, item: CommentSubject::Finding(id), ..
+            } => Some(Topic::of_finding(&id)),
+            MarkerMatch::Verified { .. }
+            | MarkerMatch::UnknownKey { .. }
+            | MarkerMatch::Forged
+            | MarkerMatch::None => None,
         }
     }
 
@@ -257,10 +260,10 @@ impl GitHubClient {
             return Ok(Vec::new());
         }
         // By the first comment that is left: the one that began a thread may be deleted.
-        let mut known: HashMap<CommentId, (bool, Thread)> = HashMap::new();
+        let mut known: HashMap<CommentId, (bool, ForgeThread)> = HashMap::new();
         for of in self.thread_states().await? {
             if let Some(comment) = of.comment {
-                known.insert(Id::Review(comment).text(), (of.outdated, of.thread));
+                known.insert(GitHubCommentId::Review(comment).text(), (of.outdated, of.thread));
             }
         }
         let threads = groups.into_values().map(|(path, comments)| {
@@ -274,7 +277,7 @@ impl GitHubClient {
 
     pub(super) async fn list_eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
         let what = self.what(&format!("reading the reactions to comment {comment}"));
-        let Id::Issue(id) = Id::parse(&what, comment)? else {
+        let GitHubCommentId::Issue(id) = GitHubCommentId::parse(&what, comment)? else {
             let message = "it is not in the conversation".to_owned();
             return Err(ForgeError::Rejected { what, message });
         };
@@ -282,7 +285,7 @@ impl GitHubClient {
         let mut url = self.list_url(&what, &["issues", "comments", &id.to_string(), "reactions"], &[])?;
         url.query_pairs_mut().append_pair("content", "eyes");
         let mut eyes = Vec::new();
-        let each = |reaction: bodies::Reaction| {
+        let each = |reaction: bodies::CommentReaction| {
             if let (Some(user), "eyes") = (reaction.user, reaction.content.as_str()) {
                 eyes.push(actor(&accounts, &user));
             }
@@ -293,7 +296,7 @@ impl GitHubClient {
 }
 
 /// How a pull request stands.
-pub(super) fn state_of(pull: &bodies::Pull) -> PullState {
+pub(super) fn state_of(pull: &bodies::GitHubPullDetails) -> PullState {
     match (pull.state.as_str(), pull.draft) {
         _ if pull.merged_at.is_some() => PullState::Merged,
         ("open", true) => PullState::Draft,

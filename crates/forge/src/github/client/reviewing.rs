@@ -3,20 +3,21 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use truing_core::finding::Place;
+use truing_core::finding::CodeLocation;
 use truing_core::id::{CommentId, ReviewId, Sha, Topic};
 use truing_core::port::{
-    AuditMark, ForgeError, LineComment, LineDraft, Posted, PullReview, ReviewDraft, ReviewEvent, ReviewThread,
+    AuditMark, ForgeError, LineComment, LineDraft, PostedReview, PullReview, ReviewDraft, ReviewEvent,
+    ReviewThread,
 };
 use truing_core::publish::ThreadState;
 
 use super::{GitHubClient, bodies};
-use crate::github::id::Id;
+use crate::github::id::GitHubCommentId;
 use crate::github::{placed, wire};
-use crate::http::Call;
+use crate::http::ForgeRequest;
 
 /// A thread of ours.
-struct Own {
+struct GitHubOwnThread {
     /// The comment that began it.
     id: CommentId,
     /// Its page.
@@ -25,19 +26,19 @@ struct Own {
 }
 
 /// The comments that began them.
-fn comments(own: &HashMap<Topic, Own>) -> HashMap<Topic, CommentId> {
+fn comments(own: &HashMap<Topic, GitHubOwnThread>) -> HashMap<Topic, CommentId> {
     own.iter().map(|(topic, own)| (topic.clone(), own.id.clone())).collect()
 }
 
 /// The threads of ours on the diff, by topic: of several the newest that is open, else the newest.
-fn own(threads: &[ReviewThread]) -> HashMap<Topic, Own> {
-    let mut own: HashMap<Topic, Own> = HashMap::new();
+fn own(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThread> {
+    let mut own: HashMap<Topic, GitHubOwnThread> = HashMap::new();
     for thread in threads {
         let is_open = is_open(thread);
         let Some(first) = thread.comments.first() else { continue };
         let Some(topic) = first.topic.clone() else { continue };
         if is_open || !own.get(&topic).is_some_and(|known| known.is_open) {
-            own.insert(topic, Own { id: first.id.clone(), url: first.url.clone(), is_open });
+            own.insert(topic, GitHubOwnThread { id: first.id.clone(), url: first.url.clone(), is_open });
         }
     }
     own
@@ -62,7 +63,7 @@ fn shown<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str
 }
 
 impl GitHubClient {
-    pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
+    pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
         let what = self.what(&format!("posting the review of audit {}", draft.mark.audit));
         let threads = self.list_threads().await?;
         let own = own(&threads);
@@ -105,27 +106,27 @@ impl GitHubClient {
     }
 
     /// The review, if it is there.
-    pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<Posted>, ForgeError> {
+    pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
         let what = self.what(&format!("looking for the review of audit {}", draft.mark.audit));
         let there = comments(&own(&self.list_threads().await?));
         self.posted(&what, draft, &there).await
     }
 
     /// The review, or the comment that has all of it, if one is there.
-    pub(super) async fn said_review(&self, draft: &ReviewDraft) -> Result<Option<Posted>, ForgeError> {
+    pub(super) async fn said_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
         if let Some(posted) = self.sent_review(draft).await? {
             return Ok(Some(posted));
         }
         let text = draft.whole(self.most());
-        Ok(self.said_once(&draft.mark.topic(), &text).await?.map(Posted::Comment))
+        Ok(self.said_once(&draft.mark.topic(), &text).await?.map(PostedReview::Comment))
     }
 
-    pub(super) async fn say_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
+    pub(super) async fn say_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
         if let Some(posted) = self.sent_review(draft).await? {
             return Ok(posted);
         }
         let text = draft.whole(self.most());
-        Ok(Posted::Comment(self.say_once(&draft.mark.topic(), &text).await?))
+        Ok(PostedReview::Comment(self.say_once(&draft.mark.topic(), &text).await?))
     }
 
     /// The longest text.
@@ -138,11 +139,11 @@ impl GitHubClient {
         what: &str,
         draft: &ReviewDraft,
         there: &HashMap<Topic, CommentId>,
-    ) -> Result<Option<Posted>, ForgeError> {
+    ) -> Result<Option<PostedReview>, ForgeError> {
         let reviews = self.list_reviews(what).await?;
         let is_it = |review: &PullReview| review.audit().is_some_and(|mark| mark.is_same_audit(&draft.mark));
         let found = reviews.into_iter().find(is_it);
-        Ok(found.map(|review| Posted::Review { id: review.id, comments: of(draft, there) }))
+        Ok(found.map(|review| PostedReview::Review { id: review.id, comments: of(draft, there) }))
     }
 
     /// GitHub takes no verdict of an account on its own pull request.
@@ -172,9 +173,9 @@ impl GitHubClient {
             "comments": comments.collect::<Result<Vec<_>, _>>()?,
         });
         let url = self.url(what, &["pulls", &self.number(), "reviews"])?;
-        let call = Call::create(what, url, review);
+        let call = ForgeRequest::create(what, url, review);
         let call = if inline.is_empty() { call } else { call.on_diff() };
-        let made: wire::Made = self.send(&call).await?.json()?;
+        let made: wire::CreatedItem = self.send(&call).await?.json()?;
         Ok(ReviewId::new(made.id.to_string()))
     }
 
@@ -183,16 +184,21 @@ impl GitHubClient {
         &self,
         what: &str,
         commit: &Sha,
-        line: (&Place, &Topic, &str),
+        line: (&CodeLocation, &Topic, &str),
     ) -> Result<CommentId, ForgeError> {
         let mut comment = self.comment(what, line)?;
         comment["commit_id"] = commit.as_str().into();
         let url = self.url(what, &["pulls", &self.number(), "comments"])?;
-        let made: wire::Made = self.send(&Call::create(what, url, comment).on_diff()).await?.json()?;
-        Ok(Id::Review(made.id).text())
+        let made: wire::CreatedItem =
+            self.send(&ForgeRequest::create(what, url, comment).on_diff()).await?.json()?;
+        Ok(GitHubCommentId::Review(made.id).text())
     }
 
-    fn comment(&self, what: &str, (place, topic, body): (&Place, &Topic, &str)) -> Result<Value, ForgeError> {
+    fn comment(
+        &self,
+        what: &str,
+        (place, topic, body): (&CodeLocation, &Topic, &str),
+    ) -> Result<Value, ForgeError> {
         let mut comment = placed(what, place)?;
         comment["body"] = self.marked(self.id.number, topic, body).into();
         Ok(comment)
@@ -205,22 +211,22 @@ impl GitHubClient {
         draft: &ReviewDraft,
         id: ReviewId,
         mut there: HashMap<Topic, CommentId>,
-    ) -> Posted {
+    ) -> PostedReview {
         let url = self.list_url(what, &["pulls", &self.number(), "reviews", id.as_str(), "comments"], &[]);
         if let Ok(url) = url {
             let each = |comment: bodies::ReviewComment| {
                 let (topic, _) = self.verified(self.id.number, true, comment.body.as_deref());
-                there.extend(topic.map(|topic| (topic, Id::Review(comment.id).text())));
+                there.extend(topic.map(|topic| (topic, GitHubCommentId::Review(comment.id).text())));
             };
             // The review is there: an error here would say that it may not be.
             let _ = self.github.pages(self.scope(), what, url, each).await;
         }
-        Posted::Review { id, comments: of(draft, &there) }
+        PostedReview::Review { id, comments: of(draft, &there) }
     }
 }
 
 /// A finding's comment.
-fn of_draft(finding: &LineDraft) -> (&Place, &Topic, &str) {
+fn of_draft(finding: &LineDraft) -> (&CodeLocation, &Topic, &str) {
     (&finding.place, &finding.topic, &finding.body)
 }
 

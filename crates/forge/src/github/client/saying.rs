@@ -2,18 +2,18 @@
 
 use reqwest::Method;
 use serde_json::json;
-use truing_core::finding::Place;
-use truing_core::id::{CommentId, Millis, Sha, Topic};
-use truing_core::port::{ForgeError, LineComment, Said};
+use truing_core::finding::CodeLocation;
+use truing_core::id::{CommentId, Sha, Topic, UnixMillis};
+use truing_core::port::{ConversationComment, ForgeError, LineComment};
 
 use super::GitHubClient;
-use crate::github::auth::Whose;
+use crate::github::auth::GitHubAccountKind;
 use crate::github::body::with_marker;
-use crate::github::id::Id;
+use crate::github::id::GitHubCommentId;
 use crate::github::repository::actor;
-use crate::github::repository::bodies::Comment;
+use crate::github::repository::bodies::GitHubCommentItem;
 use crate::github::wire;
-use crate::http::Call;
+use crate::http::ForgeRequest;
 use crate::marker::normal;
 
 impl GitHubClient {
@@ -24,7 +24,7 @@ impl GitHubClient {
         body: &str,
     ) -> Result<CommentId, ForgeError> {
         let what = self.what(&format!("answering comment {first}"));
-        let Id::Review(id) = Id::parse(&what, first)? else {
+        let GitHubCommentId::Review(id) = GitHubCommentId::parse(&what, first)? else {
             let message = "it began no thread".to_owned();
             return Err(ForgeError::Rejected { what, message });
         };
@@ -34,8 +34,8 @@ impl GitHubClient {
         let tail = ["pulls", &self.number(), "comments", &id.to_string(), "replies"];
         let new = json!({ "body": self.marked(self.id.number, topic, body) });
         let url = self.url(&what, &tail)?;
-        let made: wire::Made = self.send(&Call::create(what, url, new)).await?.json()?;
-        Ok(Id::Review(made.id).text())
+        let made: wire::CreatedItem = self.send(&ForgeRequest::create(what, url, new)).await?.json()?;
+        Ok(GitHubCommentId::Review(made.id).text())
     }
 
     /// Our answer on this topic, in the thread that this comment began.
@@ -55,13 +55,13 @@ impl GitHubClient {
     pub(super) async fn said_once(&self, topic: &Topic, body: &str) -> Result<Option<CommentId>, ForgeError> {
         let what = self.what("looking for a comment of ours");
         let accounts = self.accounts().await?;
-        let is = |comment: &Comment| {
+        let is = |comment: &GitHubCommentItem| {
             let is_ours = comment.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
             let (about, text) = self.verified(self.id.number, is_ours, comment.body.as_deref());
             about.as_ref() == Some(topic) && text == normal(&with_marker(body, ""))
         };
         let comments = self.conversation_of(&what, self.id.number).await?;
-        Ok(comments.into_iter().find(is).map(|comment| Id::Issue(comment.id).text()))
+        Ok(comments.into_iter().find(is).map(|comment| GitHubCommentId::Issue(comment.id).text()))
     }
 
     /// Our comment on the diff on this topic, if it has this text.
@@ -90,13 +90,13 @@ impl GitHubClient {
                 continue;
             }
             // What a former account of ours wrote, no other account can edit.
-            if whose == Some(Whose::Present) && text != normal(&with_marker(body, "")) {
+            if whose == Some(GitHubAccountKind::Present) && text != normal(&with_marker(body, "")) {
                 let what = self.what(&format!("rewriting comment {}", comment.id));
                 let url = self.url(&what, &["issues", "comments", &comment.id.to_string()])?;
                 let new = json!({ "body": self.marked(self.id.number, topic, body) });
                 self.set(what, Method::PATCH, url, Some(new)).await?;
             }
-            return Ok(Id::Issue(comment.id).text());
+            return Ok(GitHubCommentId::Issue(comment.id).text());
         }
         self.create_comment(self.id.number, topic, body).await
     }
@@ -104,7 +104,7 @@ impl GitHubClient {
     pub(super) async fn say_once_on(
         &self,
         commit: &Sha,
-        place: &Place,
+        place: &CodeLocation,
         (topic, body): (&Topic, &str),
     ) -> Result<CommentId, ForgeError> {
         let what = self.what("looking for a comment of ours on the diff");
@@ -123,13 +123,19 @@ impl GitHubClient {
         Ok(comment.id)
     }
 
-    pub(super) async fn find_said(&self, what: &str, text: &str) -> Result<Vec<Said>, ForgeError> {
+    pub(super) async fn find_said(
+        &self,
+        what: &str,
+        text: &str,
+    ) -> Result<Vec<ConversationComment>, ForgeError> {
         let accounts = self.accounts().await?;
-        let is = |comment: &Comment| comment.body.as_deref().is_some_and(|body| body.trim() == text.trim());
+        let is = |comment: &GitHubCommentItem| {
+            comment.body.as_deref().is_some_and(|body| body.trim() == text.trim())
+        };
         let comments = self.conversation_of(what, self.id.number).await?.into_iter().filter(is);
-        let read = |comment: Comment| {
-            Ok(Said {
-                id: Id::Issue(comment.id).text(),
+        let read = |comment: GitHubCommentItem| {
+            Ok(ConversationComment {
+                id: GitHubCommentId::Issue(comment.id).text(),
                 author: comment.user.as_ref().map(|user| actor(&accounts, user)),
                 at: wire::instant(what, &comment.created_at)?,
             })
@@ -138,25 +144,35 @@ impl GitHubClient {
     }
 
     /// Our comment of exactly this text, said at that time by the forge's clock, or later.
-    pub(super) async fn said_exactly(&self, text: &str, since: Millis) -> Result<Option<Said>, ForgeError> {
+    pub(super) async fn said_exactly(
+        &self,
+        text: &str,
+        since: UnixMillis,
+    ) -> Result<Option<ConversationComment>, ForgeError> {
         // The forge's clock has whole seconds.
-        let since = Millis(since.0.div_euclid(1000) * 1000);
+        let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut said = self.find_said(&self.what("waking a reviewer"), text).await?.into_iter();
-        let ours = |said: &Said| said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since;
+        let ours = |said: &ConversationComment| {
+            said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since
+        };
         Ok(said.rfind(ours))
     }
 
-    pub(super) async fn say_exactly(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {
+    pub(super) async fn say_exactly(
+        &self,
+        text: &str,
+        since: UnixMillis,
+    ) -> Result<ConversationComment, ForgeError> {
         let what = self.what("waking a reviewer");
         if let Some(said) = self.said_exactly(text, since).await? {
             return Ok(said);
         }
         let accounts = self.accounts().await?;
         let url = self.url(&what, &["issues", &self.number(), "comments"])?;
-        let call = Call::create(what.as_str(), url, json!({ "body": text }));
-        let made: Comment = self.send(&call).await?.json()?;
-        Ok(Said {
-            id: Id::Issue(made.id).text(),
+        let call = ForgeRequest::create(what.as_str(), url, json!({ "body": text }));
+        let made: GitHubCommentItem = self.send(&call).await?.json()?;
+        Ok(ConversationComment {
+            id: GitHubCommentId::Issue(made.id).text(),
             author: made.user.as_ref().map(|user| actor(&accounts, user)),
             at: wire::instant(&what, &made.created_at)?,
         })

@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use crate::github::wire::{Label, User};
+use crate::github::wire::{GitHubLabel, GitHubUser};
 
 /// A repository that was asked for by itself.
 #[derive(Deserialize)]
-pub(super) struct Repository {
+pub(super) struct GitHubRepository {
     pub(super) full_name: String,
     pub(super) default_branch: String,
     #[serde(default)]
@@ -15,18 +15,18 @@ pub(super) struct Repository {
     pub(super) fork: bool,
     #[serde(default)]
     pub(super) has_issues: bool,
-    pub(super) permissions: Option<Permissions>,
+    pub(super) permissions: Option<RepositoryPermissions>,
 }
 
 /// What the account that asks may do.
 #[derive(Deserialize)]
-pub(super) struct Permissions {
+pub(super) struct RepositoryPermissions {
     pub(super) push: bool,
 }
 
 /// A pull request, in a list or by itself.
 #[derive(Deserialize)]
-pub(super) struct Pull {
+pub(super) struct GitHubPullItem {
     pub(super) number: u64,
     pub(super) node_id: String,
     pub(super) html_url: String,
@@ -39,31 +39,31 @@ pub(super) struct Pull {
     pub(super) merged_at: Option<String>,
     pub(super) created_at: String,
     /// Null when the account is gone.
-    pub(super) user: Option<User>,
-    pub(super) head: crate::github::wire::Tip,
-    pub(super) base: crate::github::wire::Tip,
-    pub(super) labels: Vec<Label>,
+    pub(super) user: Option<GitHubUser>,
+    pub(super) head: crate::github::wire::GitHubTip,
+    pub(super) base: crate::github::wire::GitHubTip,
+    pub(super) labels: Vec<GitHubLabel>,
 }
 
 /// A commit of a pull request.
 #[derive(Deserialize)]
-pub(super) struct Commit {
+pub(super) struct GitHubCommit {
     pub(super) sha: String,
     pub(super) commit: GitCommit,
     /// Null when the address is nobody's.
-    pub(super) author: Option<Account>,
+    pub(super) author: Option<CommitAccount>,
 }
 
 /// What git has of a commit.
 #[derive(Deserialize)]
 pub(super) struct GitCommit {
-    pub(super) author: Option<Signed>,
-    pub(super) committer: Option<Signed>,
+    pub(super) author: Option<GitCommitIdentity>,
+    pub(super) committer: Option<GitCommitIdentity>,
 }
 
 /// Somebody in a commit.
 #[derive(Deserialize)]
-pub(super) struct Signed {
+pub(super) struct GitCommitIdentity {
     #[serde(default)]
     pub(super) name: String,
     #[serde(default)]
@@ -74,16 +74,16 @@ pub(super) struct Signed {
 /// An account, or an empty object in place of one.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Account {
-    Known(User),
+pub(super) enum CommitAccount {
+    Known(GitHubUser),
     Empty {},
 }
 
 /// A review.
 #[derive(Deserialize)]
-pub(in crate::github) struct Review {
+pub(in crate::github) struct GitHubReview {
     pub(in crate::github) id: u64,
-    pub(in crate::github) user: Option<User>,
+    pub(in crate::github) user: Option<GitHubUser>,
     pub(in crate::github) state: String,
     pub(in crate::github) commit_id: Option<String>,
     pub(in crate::github) submitted_at: Option<String>,
@@ -92,9 +92,9 @@ pub(in crate::github) struct Review {
 
 /// A comment in a conversation or on a diff.
 #[derive(Deserialize)]
-pub(in crate::github) struct Comment {
+pub(in crate::github) struct GitHubCommentItem {
     pub(in crate::github) id: u64,
-    pub(in crate::github) user: Option<User>,
+    pub(in crate::github) user: Option<GitHubUser>,
     pub(in crate::github) body: Option<String>,
     pub(in crate::github) created_at: String,
     /// On a diff: the commit that it was made on.
@@ -103,7 +103,7 @@ pub(in crate::github) struct Comment {
 
 /// An issue, or a pull request as one.
 #[derive(Deserialize)]
-pub(super) struct Issue {
+pub(super) struct GitHubIssue {
     pub(super) number: u64,
     pub(super) html_url: String,
     pub(super) title: String,
@@ -112,7 +112,7 @@ pub(super) struct Issue {
     #[serde(default)]
     pub(super) locked: bool,
     pub(super) created_at: String,
-    pub(super) user: Option<User>,
+    pub(super) user: Option<GitHubUser>,
     /// Only pull requests have it.
     pub(super) pull_request: Option<serde::de::IgnoredAny>,
 }

@@ -5,8 +5,8 @@ use serde_json::json;
 use truing_core::id::Topic;
 use truing_core::port::{ForgeError, OwnIssue};
 
-use super::bodies::Issue;
-use super::{Accounts, Call, GitHubClient, not_ours, unavailable, wire};
+use super::bodies::GitHubIssue;
+use super::{ForgeRequest, GitHubAccounts, GitHubClient, not_ours, unavailable, wire};
 
 impl GitHubClient {
     pub(in crate::github) async fn list_issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
@@ -18,7 +18,7 @@ impl GitHubClient {
         let accounts = self.accounts().await?;
         let query = [("labels", label), ("state", "all"), ("sort", "created"), ("direction", "desc")];
         let url = self.list_url(&what, &["issues"], &query)?;
-        let mut issues: Vec<Issue> = Vec::new();
+        let mut issues: Vec<GitHubIssue> = Vec::new();
         self.github.pages(self.scope(), &what, url, |issue| issues.push(issue)).await?;
         let issues =
             issues.into_iter().filter_map(|issue| self.own_issue(&what, &accounts, issue).transpose());
@@ -36,7 +36,7 @@ impl GitHubClient {
         let what = self.what_of_repository("opening an issue");
         let accounts = self.accounts().await?;
         let new = json!({ "title": title, "body": self.marked(0, topic, body), "labels": [label] });
-        let call = Call::create(what.as_str(), self.url(&what, &["issues"])?, new);
+        let call = ForgeRequest::create(what.as_str(), self.url(&what, &["issues"])?, new);
         let issue = self.github.send(self.scope(), &call).await?.json()?;
         let made = self.own_issue(&what, &accounts, issue)?;
         made.ok_or_else(|| unavailable(&what, "the forge reports success, but the issue is not as written"))
@@ -71,7 +71,7 @@ impl GitHubClient {
         let what = self.what_of_repository(&format!("labelling {number}"));
         let url = self.url(&what, &["issues", &number.to_string(), "labels"])?;
         // Those that are there stay, once. The answer is a list.
-        let call = Call::set(what, Method::POST, url, Some(json!({ "labels": labels })));
+        let call = ForgeRequest::set(what, Method::POST, url, Some(json!({ "labels": labels })));
         self.github.send(self.scope(), &call).await?.json::<Vec<serde::de::IgnoredAny>>().map(drop)
     }
 
@@ -79,7 +79,7 @@ impl GitHubClient {
     pub(super) async fn one_issue(&self, what: &str, number: u64) -> Result<OwnIssue, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.url(what, &["issues", &number.to_string()])?;
-        let issue = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
+        let issue = self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
         self.own_issue(what, &accounts, issue)?.ok_or_else(|| not_ours(what))
     }
 
@@ -87,8 +87,8 @@ impl GitHubClient {
     fn own_issue(
         &self,
         what: &str,
-        accounts: &Accounts<'_>,
-        issue: Issue,
+        accounts: &GitHubAccounts<'_>,
+        issue: GitHubIssue,
     ) -> Result<Option<OwnIssue>, ForgeError> {
         let is_ours = issue.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
         let (Some(topic), body) = self.read(0, is_ours, issue.body.as_deref()) else { return Ok(None) };

@@ -4,9 +4,9 @@ use truing_core::id::{CommentId, Topic};
 use truing_core::port::{BranchPull, ForgeError, OwnIssue};
 
 use super::GitHubClient;
-use super::bodies::Comment;
+use super::bodies::GitHubCommentItem;
 use crate::github::body::with_marker;
-use crate::github::id::Id;
+use crate::github::id::GitHubCommentId;
 use crate::marker::normal;
 
 impl GitHubClient {
@@ -98,14 +98,14 @@ impl GitHubClient {
         let what = self.what_of_repository(&format!("looking for a comment of ours in {number}"));
         let accounts = self.accounts().await?;
         let comments = self.conversation_of(&what, number).await?.into_iter();
-        let read = |comment: Comment| {
+        let read = |comment: GitHubCommentItem| {
             let is_ours = comment.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
             let (about, text) = self.verified(number, is_ours, comment.body.as_deref());
             about.map(|about| (comment.id, about, text))
         };
         let newest = comments.filter_map(read).next_back();
         let newest = newest.filter(|(_, about, text)| about == topic && is_same(text, body));
-        Ok(newest.map(|(id, ..)| Id::Issue(id).text()))
+        Ok(newest.map(|(id, ..)| GitHubCommentId::Issue(id).text()))
     }
 
     /// Is a comment of ours gone?

@@ -4,16 +4,16 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 use truing_core::branch_name::is_branch_name;
-use truing_core::id::{Millis, ReviewId, Sha, Topic};
+use truing_core::id::{ReviewId, Sha, Topic, UnixMillis};
 use truing_core::line;
 use truing_core::port::{
     BranchPull, ForgeError, PullActivity, PullCommit, PullDraft, PullRemark, PullReview, PullState,
     ReviewState,
 };
 
-use super::bodies::{Account, Comment, Commit, Pull, Review};
-use super::{Accounts, Call, GitHubClient, Scope, actor, not_ours, unavailable, wire};
-use crate::github::id::Id;
+use super::bodies::{CommitAccount, GitHubCommentItem, GitHubCommit, GitHubPullItem, GitHubReview};
+use super::{ForgeRequest, GitHubAccounts, GitHubClient, TokenScope, actor, not_ours, unavailable, wire};
+use crate::github::id::GitHubCommentId;
 
 const TO_DRAFT: &str = "
 mutation($id: ID!) {
@@ -52,9 +52,9 @@ impl GitHubClient {
         let query = [("state", "all"), ("head", &head), ("sort", "created"), ("direction", "desc")];
         let url = self.list_url(&what, &["pulls"], &query)?;
         let mut pulls = Vec::new();
-        self.github.pages(self.scope(), &what, url, |pull: Pull| pulls.push(pull)).await?;
+        self.github.pages(self.scope(), &what, url, |pull: GitHubPullItem| pulls.push(pull)).await?;
         // An owner may have forks of the repository, with branches of the same name.
-        let of_here = |pull: &Pull| {
+        let of_here = |pull: &GitHubPullItem| {
             let repo = pull.head.repo.as_ref().map(|repo| repo.id.to_string());
             repo.as_deref() == Some(&self.id.repository) && pull.head.branch == branch
         };
@@ -71,7 +71,7 @@ impl GitHubClient {
         let new = json!({
             "title": title, "head": branch, "base": base, "body": self.marked(0, topic, body), "draft": draft,
         });
-        let call = Call::create(what.as_str(), self.url(&what, &["pulls"])?, new);
+        let call = ForgeRequest::create(what.as_str(), self.url(&what, &["pulls"])?, new);
         let refused = match self.github.send(self.scope(), &call).await {
             Ok(answer) => return self.branch_pull(&what, &accounts, answer.json()?),
             Err(refused @ ForgeError::Rejected { .. }) => refused,
@@ -108,7 +108,7 @@ impl GitHubClient {
         draft: bool,
     ) -> Result<(), ForgeError> {
         let mutation = if draft { TO_DRAFT } else { TO_READY };
-        let scope = Scope::Changing(&self.id.repository, &self.repo);
+        let scope = TokenScope::Changing(&self.id.repository, &self.repo);
         let data: DraftData = self.github.mutate(scope, what, mutation, json!({ "id": node })).await?;
         match data.change.and_then(|change| change.pull_request) {
             Some(pull) if pull.is_draft == draft => Ok(()),
@@ -119,8 +119,8 @@ impl GitHubClient {
     }
 
     /// Sends what needs as much as making a pull request ready does: it changes a branch.
-    pub(in crate::github) async fn send_ready(&self, call: &Call) -> Result<(), ForgeError> {
-        let scope = Scope::Changing(&self.id.repository, &self.repo);
+    pub(in crate::github) async fn send_ready(&self, call: &ForgeRequest) -> Result<(), ForgeError> {
+        let scope = TokenScope::Changing(&self.id.repository, &self.repo);
         self.github.send(scope, call).await?.done()
     }
 
@@ -137,15 +137,17 @@ impl GitHubClient {
     /// The labels of a pull request, whoever opened it.
     pub(super) async fn labels_of(&self, what: &str, number: u64) -> Result<Vec<String>, ForgeError> {
         let url = self.url(what, &["pulls", &number.to_string()])?;
-        let pull: Pull = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
+        let pull: GitHubPullItem =
+            self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
         Ok(pull.labels.into_iter().map(|label| label.name).collect())
     }
 
     /// A pull request, if it is ours.
-    pub(super) async fn own_pull(&self, what: &str, number: u64) -> Result<Pull, ForgeError> {
+    pub(super) async fn own_pull(&self, what: &str, number: u64) -> Result<GitHubPullItem, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.url(what, &["pulls", &number.to_string()])?;
-        let pull: Pull = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
+        let pull: GitHubPullItem =
+            self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
         let is_ours = pull.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
         match self.read(0, is_ours, pull.body.as_deref()) {
             (Some(_), _) => Ok(pull),
@@ -153,7 +155,12 @@ impl GitHubClient {
         }
     }
 
-    fn branch_pull(&self, what: &str, accounts: &Accounts<'_>, pull: Pull) -> Result<BranchPull, ForgeError> {
+    fn branch_pull(
+        &self,
+        what: &str,
+        accounts: &GitHubAccounts<'_>,
+        pull: GitHubPullItem,
+    ) -> Result<BranchPull, ForgeError> {
         let author = pull.user.as_ref().map(|user| actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
         let (topic, body) = self.read(0, is_ours, pull.body.as_deref());
@@ -185,14 +192,14 @@ impl GitHubClient {
         let of = number.to_string();
         let mut activity = PullActivity::default();
 
-        let mut commits: Vec<Commit> = Vec::new();
+        let mut commits: Vec<GitHubCommit> = Vec::new();
         let url = self.list_url(&what, &["pulls", &of, "commits"], &[])?;
         self.github.pages(self.scope(), &what, url, |commit| commits.push(commit)).await?;
         for commit in commits {
             activity.commits.push(pull_commit(&what, &accounts, commit)?);
         }
 
-        let mut reviews: Vec<Review> = Vec::new();
+        let mut reviews: Vec<GitHubReview> = Vec::new();
         let url = self.list_url(&what, &["pulls", &of, "reviews"], &[])?;
         self.github.pages(self.scope(), &what, url, |review| reviews.push(review)).await?;
         for review in reviews {
@@ -200,13 +207,23 @@ impl GitHubClient {
         }
 
         for comment in self.conversation_of(&what, number).await? {
-            activity.remarks.push(self.remark(&what, (number, &accounts), Id::Issue, comment)?);
+            activity.remarks.push(self.remark(
+                &what,
+                (number, &accounts),
+                GitHubCommentId::Issue,
+                comment,
+            )?);
         }
-        let mut comments: Vec<Comment> = Vec::new();
+        let mut comments: Vec<GitHubCommentItem> = Vec::new();
         let url = self.list_url(&what, &["pulls", &of, "comments"], &[])?;
         self.github.pages(self.scope(), &what, url, |comment| comments.push(comment)).await?;
         for comment in comments {
-            activity.remarks.push(self.remark(&what, (number, &accounts), Id::Review, comment)?);
+            activity.remarks.push(self.remark(
+                &what,
+                (number, &accounts),
+                GitHubCommentId::Review,
+                comment,
+            )?);
         }
         Ok(activity)
     }
@@ -215,8 +232,8 @@ impl GitHubClient {
     pub(in crate::github) fn review(
         &self,
         what: &str,
-        (number, accounts): (u64, &Accounts<'_>),
-        review: Review,
+        (number, accounts): (u64, &GitHubAccounts<'_>),
+        review: GitHubReview,
     ) -> Result<PullReview, ForgeError> {
         let state = match review.state.as_str() {
             "APPROVED" => ReviewState::Approved,
@@ -243,9 +260,9 @@ impl GitHubClient {
     fn remark(
         &self,
         what: &str,
-        (number, accounts): (u64, &Accounts<'_>),
-        id: fn(u64) -> Id,
-        comment: Comment,
+        (number, accounts): (u64, &GitHubAccounts<'_>),
+        id: fn(u64) -> GitHubCommentId,
+        comment: GitHubCommentItem,
     ) -> Result<PullRemark, ForgeError> {
         let author = comment.user.as_ref().map(|user| actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
@@ -261,10 +278,14 @@ impl GitHubClient {
     }
 }
 
-fn pull_commit(what: &str, accounts: &Accounts<'_>, commit: Commit) -> Result<PullCommit, ForgeError> {
+fn pull_commit(
+    what: &str,
+    accounts: &GitHubAccounts<'_>,
+    commit: GitHubCommit,
+) -> Result<PullCommit, ForgeError> {
     let account = commit.author.as_ref().and_then(|account| match account {
-        Account::Known(user) => Some(user),
-        Account::Empty {} => None,
+        CommitAccount::Known(user) => Some(user),
+        CommitAccount::Empty {} => None,
     });
     let committed = commit.commit.committer.and_then(|committer| committer.date);
     let (name, email) = commit.commit.author.map(|author| (author.name, author.email)).unwrap_or_default();
@@ -273,7 +294,7 @@ fn pull_commit(what: &str, accounts: &Accounts<'_>, commit: Commit) -> Result<Pu
         author: account.map(|user| actor(accounts, user)),
         name,
         email,
-        committed: committed.map_or(Ok(Millis(0)), |at| wire::instant(what, &at))?,
+        committed: committed.map_or(Ok(UnixMillis(0)), |at| wire::instant(what, &at))?,
     })
 }
 

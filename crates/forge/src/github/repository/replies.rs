@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use reqwest::Method;
 use serde_json::json;
 use truing_core::id::{CommentId, Topic};
-use truing_core::port::{Author, ForgeError, Reply};
+use truing_core::port::{AuthorAccount, ConversationReply, ForgeError};
 
-use super::bodies::Comment;
-use super::{Call, GitHubClient, actor, not_ours, wire};
+use super::bodies::GitHubCommentItem;
+use super::{ForgeRequest, GitHubClient, actor, not_ours, wire};
 use crate::forge_server::ForgeServer as _;
 use crate::github::account;
-use crate::github::auth::Whose;
-use crate::github::id::Id;
+use crate::github::auth::GitHubAccountKind;
+use crate::github::id::GitHubCommentId;
 
 impl GitHubClient {
     /// All comments of a conversation, oldest first.
@@ -20,7 +20,7 @@ impl GitHubClient {
         &self,
         what: &str,
         number: u64,
-    ) -> Result<Vec<Comment>, ForgeError> {
+    ) -> Result<Vec<GitHubCommentItem>, ForgeError> {
         let url = self.list_url(what, &["issues", &number.to_string(), "comments"], &[])?;
         let mut comments = Vec::new();
         self.github.pages(self.scope(), what, url, |comment| comments.push(comment)).await?;
@@ -31,12 +31,12 @@ impl GitHubClient {
         &self,
         number: u64,
         since: Option<&CommentId>,
-    ) -> Result<Vec<Reply>, ForgeError> {
+    ) -> Result<Vec<ConversationReply>, ForgeError> {
         let what = self.what_of_repository(&format!("reading the answers in {number}"));
-        let since = match since.map(|since| Id::parse(&what, since)).transpose()? {
+        let since = match since.map(|since| GitHubCommentId::parse(&what, since)).transpose()? {
             // Later ones have greater numbers.
-            Some(Id::Issue(id)) => id,
-            Some(Id::Review(_)) => {
+            Some(GitHubCommentId::Issue(id)) => id,
+            Some(GitHubCommentId::Review(_)) => {
                 let message = "a comment on a diff is no answer in a conversation".to_owned();
                 return Err(ForgeError::Rejected { what, message });
             }
@@ -55,7 +55,14 @@ impl GitHubClient {
                 None => false,
             };
             let at = wire::instant(&what, &comment.created_at)?;
-            replies.push(Reply { id: Id::Issue(comment.id).text(), author, trusted, at, body, topic });
+            replies.push(ConversationReply {
+                id: GitHubCommentId::Issue(comment.id).text(),
+                author,
+                trusted,
+                at,
+                body,
+                topic,
+            });
         }
         Ok(replies)
     }
@@ -64,12 +71,13 @@ impl GitHubClient {
     pub(in crate::github) async fn is_trusted(
         &self,
         known: &mut HashMap<u64, bool>,
-        user: wire::User,
+        user: wire::GitHubUser,
     ) -> Result<bool, ForgeError> {
         if let Some(trusted) = known.get(&user.id) {
             return Ok(*trusted);
         }
-        let author = Author { id: account(user.id), login: user.login.unwrap_or_default(), is_person: true };
+        let author =
+            AuthorAccount { id: account(user.id), login: user.login.unwrap_or_default(), is_person: true };
         let trusted = self.github.may_write(&self.repo, &author).await?;
         known.insert(user.id, trusted);
         Ok(trusted)
@@ -97,8 +105,9 @@ impl GitHubClient {
         let what = self.what_of_repository(&format!("commenting in {number}"));
         let url = self.url(&what, &["issues", &number.to_string(), "comments"])?;
         let new = json!({ "body": self.marked(number, topic, body) });
-        let made: wire::Made = self.github.send(self.scope(), &Call::create(what, url, new)).await?.json()?;
-        Ok(Id::Issue(made.id).text())
+        let made: wire::CreatedItem =
+            self.github.send(self.scope(), &ForgeRequest::create(what, url, new)).await?.json()?;
+        Ok(GitHubCommentId::Issue(made.id).text())
     }
 
     pub(in crate::github) async fn remove_comment(
@@ -127,13 +136,16 @@ impl GitHubClient {
         number: u64,
         comment: &CommentId,
     ) -> Result<String, ForgeError> {
-        let Id::Issue(id) = Id::parse(what, comment)? else { return Err(not_ours(what)) };
+        let GitHubCommentId::Issue(id) = GitHubCommentId::parse(what, comment)? else {
+            return Err(not_ours(what));
+        };
         let accounts = self.accounts().await?;
         let url = self.url(what, &["issues", "comments", &id.to_string()])?;
-        let read: Comment = self.github.send(self.scope(), &Call::get(what, url)).await?.json()?;
+        let read: GitHubCommentItem =
+            self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
         // What a former account of ours wrote, no other account can edit.
         let whose = read.user.as_ref().and_then(|user| accounts.whose(user));
-        let (topic, _) = self.read(number, whose == Some(Whose::Present), read.body.as_deref());
+        let (topic, _) = self.read(number, whose == Some(GitHubAccountKind::Present), read.body.as_deref());
         if topic.is_some() { Ok(id.to_string()) } else { Err(not_ours(what)) }
     }
 }

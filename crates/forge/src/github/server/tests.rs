@@ -26,7 +26,7 @@ fn pull(number: u64) -> Value {
     })
 }
 
-fn numbers(list: &Listing<OpenPull>) -> Vec<u64> {
+fn numbers(list: &CachedListing<OpenPull>) -> Vec<u64> {
     list.items().map(|pull| pull.number).collect()
 }
 
@@ -56,7 +56,7 @@ async fn pages_that_have_not_changed_are_kept_and_cost_nothing() {
     ])
     .await;
     let github = github(&server);
-    let (mut list, mut calls) = (Listing::default(), 10);
+    let (mut list, mut calls) = (CachedListing::default(), 10);
     github.open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!((numbers(&list), list.is_complete(), calls), (vec![5, 4, 3, 2, 1], true, 7));
     github.open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
@@ -77,7 +77,7 @@ async fn pages_that_have_not_changed_are_kept_and_cost_nothing() {
 async fn a_list_ends_where_the_calls_do_and_is_known_to_be_a_part() {
     let first = ok(&json!([pull(2)])).header("link", "</repos/octo/demo/pulls?page=2>; rel=\"next\"");
     let server = Server::new([first]).await;
-    let (mut list, mut calls) = (Listing::default(), 1);
+    let (mut list, mut calls) = (CachedListing::default(), 1);
     github(&server).open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
     assert_eq!((numbers(&list), list.is_complete(), calls), (vec![2], false, 0));
     github(&server).open_pulls("octo/demo", &mut list, &mut calls).await.unwrap();
@@ -87,14 +87,14 @@ async fn a_list_ends_where_the_calls_do_and_is_known_to_be_a_part() {
 #[tokio::test]
 async fn a_list_of_pull_requests_names_their_repository_by_id() {
     let server = Server::new([ok(&json!([pull(5)]))]).await;
-    let mut list = Listing::default();
+    let mut list = CachedListing::default();
     github(&server).open_pulls("octo/demo", &mut list, &mut 9).await.unwrap();
     let expected = OpenPull {
         repository: "7".into(),
         repo: "octo/demo".into(),
         number: 5,
         url: "https://x/octo/demo/pull/5".into(),
-        revision: Revision { head: Sha::parse(HEAD).unwrap(), base: Sha::parse(BASE).unwrap() },
+        revision: PullRevision { head: Sha::parse(HEAD).unwrap(), base: Sha::parse(BASE).unwrap() },
         draft: false,
     };
     assert_eq!(list.items().collect::<Vec<_>>(), [&expected]);
@@ -108,11 +108,12 @@ async fn each_kind_of_token_has_its_own_list_of_repositories() {
         {"id": 3, "full_name": "octo/three"},
     ]);
     let installed = json!({"total_count": 3, "repositories": repositories});
-    let seen = |id: &str, name: &str, archived| Seen { id: id.into(), name: name.into(), archived };
+    let seen =
+        |id: &str, name: &str, archived| ForgeRepository { id: id.into(), name: name.into(), archived };
     let expected = [seen("1", "octo/one", true), seen("3", "octo/three", false)];
     let listed = async |replies: Vec<Reply>| {
         let server = Server::new(replies).await;
-        let mut list = Repositories::default();
+        let mut list = RepositoryListing::default();
         github(&server).repositories(&mut list, &mut 9).await.unwrap();
         assert_eq!(list.items().cloned().collect::<Vec<_>>(), expected);
         lines(&server)
@@ -155,11 +156,11 @@ async fn comments_are_those_on_pull_requests() {
         ghost,
     ]);
     let server = Server::new([ok(&list), ok(&json!([]))]).await;
-    let mut found: [Listing<PullComment>; 2] = Default::default();
-    let since = Millis(1_795_162_200_999);
+    let mut found: [CachedListing<PullComment>; 2] = Default::default();
+    let since = UnixMillis(1_795_162_200_999);
     github(&server).comments_since(("octo/demo", Some(7)), since, &mut found, &mut 9).await.unwrap();
-    let found: Vec<_> = found.iter().flat_map(Listing::items).collect();
-    let author = Author { id: AccountId::new("4"), login: "ada".into(), is_person: true };
+    let found: Vec<_> = found.iter().flat_map(CachedListing::items).collect();
+    let author = AuthorAccount { id: AccountId::new("4"), login: "ada".into(), is_person: true };
     assert_eq!(
         found[0],
         &PullComment {
@@ -170,8 +171,8 @@ async fn comments_are_those_on_pull_requests() {
             url: "https://x/octo/demo/pull/7".into(),
             author: Some(author),
             body: "/review".into(),
-            created: Millis(1_795_168_800_000),
-            updated: Millis(1_795_168_805_000),
+            created: UnixMillis(1_795_168_800_000),
+            updated: UnixMillis(1_795_168_805_000),
         }
     );
     assert_eq!((found.len(), found[1].number, &found[1].author), (2, 9, &None));
@@ -195,12 +196,12 @@ async fn only_who_may_write_may_command_whatever_the_name() {
     ] {
         let shown = format!("{reply:?}");
         let server = Server::new([reply]).await;
-        let author = Author { id: AccountId::new("4"), login: "ada".into(), is_person: true };
+        let author = AuthorAccount { id: AccountId::new("4"), login: "ada".into(), is_person: true };
         assert_eq!(github(&server).may_write("octo/demo", &author).await, Ok(may), "{shown}");
         assert_eq!(lines(&server), ["GET /repos/octo/demo/collaborators/ada/permission"]);
     }
     let server = Server::new([Reply::new(403, "")]).await;
-    let author = Author { id: AccountId::new("4"), login: "a/../b".into(), is_person: true };
+    let author = AuthorAccount { id: AccountId::new("4"), login: "a/../b".into(), is_person: true };
     assert!(github(&server).may_write("octo/demo", &author).await.is_err(), "no answer is no permission");
     assert_eq!(lines(&server), ["GET /repos/octo/demo/collaborators/a%2F..%2Fb/permission"]);
 }
@@ -221,7 +222,7 @@ async fn a_repository_is_found_by_its_id_when_its_name_leads_elsewhere() {
 async fn our_own_account_is_known_by_its_id() {
     let server = Server::new([ok(&json!({"id": 42, "login": "truing"}))]).await;
     let github = github(&server);
-    let by = |id: &str| Author { id: AccountId::new(id), login: "ada".into(), is_person: true };
+    let by = |id: &str| AuthorAccount { id: AccountId::new(id), login: "ada".into(), is_person: true };
     assert_eq!(github.is_own("octo/demo", &by("42")).await, Ok(true));
     assert_eq!(github.is_own("octo/demo", &by("43")).await, Ok(false));
 }

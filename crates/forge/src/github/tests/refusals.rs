@@ -1,6 +1,6 @@
 //! What the forge refuses is not asked for again and again.
 
-use truing_core::effect::{Effect, Kind};
+use truing_core::effect::{Effect, EffectKind};
 use truing_core::port::ForgeWrite as _;
 
 use super::*;
@@ -19,23 +19,26 @@ async fn a_refusal_to_resolve_is_kept_until_the_forge_says_that_it_may() {
     let server = Server::new([ok(&refused), may(false), may(true), changed("T2", true)]).await;
     let pull = pull(&server);
     assert_eq!(
-        (pull.denied(Kind::Resolve), pull.cannot(Kind::Resolve)),
+        (pull.denied(EffectKind::Resolve), pull.cannot(EffectKind::Resolve)),
         (None, None),
         "nothing is known yet"
     );
     let refused = pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &permit()).await;
     assert!(matches!(refused, Err(ForgeError::Forbidden { .. })), "{refused:?}");
     for _ in 0..2 {
-        let why = pull.denied(Kind::Resolve).unwrap();
+        let why = pull.denied(EffectKind::Resolve).unwrap();
         assert!(why.contains("`contents: write`"), "{why}");
-        assert_eq!((pull.cannot(Kind::Resolve), pull.cannot(Kind::Reopen)), (Some(why), Some(why)));
-        assert_eq!(pull.cannot(Kind::Comment), None);
+        assert_eq!(
+            (pull.cannot(EffectKind::Resolve), pull.cannot(EffectKind::Reopen)),
+            (Some(why), Some(why))
+        );
+        assert_eq!(pull.cannot(EffectKind::Comment), None);
         if server.requests().len() == 1 {
             pull.thread_states().await.unwrap();
         }
     }
     pull.thread_states().await.unwrap();
-    assert_eq!((pull.denied(Kind::Resolve), pull.cannot(Kind::Resolve)), (None, None));
+    assert_eq!((pull.denied(EffectKind::Resolve), pull.cannot(EffectKind::Resolve)), (None, None));
     pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &permit()).await.unwrap();
 }
 
@@ -46,5 +49,5 @@ async fn a_refusal_for_another_reason_is_not_kept() {
     let pull = pull(&server);
     let refused = pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &permit()).await;
     assert!(matches!(refused, Err(ForgeError::Forbidden { .. })), "{refused:?}");
-    assert_eq!((pull.denied(Kind::Resolve), pull.cannot(Kind::Resolve)), (None, None));
+    assert_eq!((pull.denied(EffectKind::Resolve), pull.cannot(EffectKind::Resolve)), (None, None));
 }

@@ -2,30 +2,33 @@
 
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
-use truing_fakes::common::InCommon;
+use truing_fakes::common::FakeSharedState;
 use url::Url;
 
 use super::*;
 use crate::testing::Hand;
 
 /// 2026-11-20T08:00:00Z.
-const NOW: Millis = Millis(1_795_161_600_000);
+const NOW: UnixMillis = UnixMillis(1_795_161_600_000);
 
-fn limits(api: &str) -> (Limits, Hand) {
+fn limits(api: &str) -> (RateLimits, Hand) {
     let clock = Hand::at(NOW);
-    (Limits::of(crate::github::wire_of(&Url::parse(api).unwrap()).creations, Arc::new(clock.clone())), clock)
+    (
+        RateLimits::of(crate::github::wire_of(&Url::parse(api).unwrap()).creations, Arc::new(clock.clone())),
+        clock,
+    )
 }
 
 fn url(path: &str) -> Url {
     Url::parse(&format!("https://api.github.com{path}")).unwrap()
 }
 
-fn read() -> Call {
-    Call::get("reading x", url("/x"))
+fn read() -> ForgeRequest {
+    ForgeRequest::get("reading x", url("/x"))
 }
 
-fn create() -> Call {
-    Call::create("making x", url("/x"), Value::Null)
+fn create() -> ForgeRequest {
+    ForgeRequest::create("making x", url("/x"), Value::Null)
 }
 
 fn headers(list: &[(&str, &str)]) -> HeaderMap {
@@ -36,7 +39,7 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
 }
 
 /// How long a call has to wait.
-async fn wait(limits: &Limits, payer: Payer, call: &Call) -> Option<Span> {
+async fn wait(limits: &RateLimits, payer: QuotaPayer, call: &ForgeRequest) -> Option<TimeSpan> {
     match limits.admit(payer, call).await {
         Ok(_) => None,
         Err(ForgeError::RateLimited { wait, what }) => {
@@ -50,7 +53,7 @@ async fn wait(limits: &Limits, payer: Payer, call: &Call) -> Option<Span> {
 #[tokio::test]
 async fn a_spent_primary_limit_is_not_tried_until_its_window_ends() {
     let (limits, clock) = limits("https://api.github.com");
-    let (one, other) = (Payer::Installation(1), Payer::Installation(2));
+    let (one, other) = (QuotaPayer::Installation(1), QuotaPayer::Installation(2));
     // Ten minutes by the forge's clock, which is an hour ahead of ours.
     let spent = [
         ("x-ratelimit-limit", "5000"),
@@ -59,15 +62,15 @@ async fn a_spent_primary_limit_is_not_tried_until_its_window_ends() {
         ("date", "Fri, 20 Nov 2026 09:00:00 GMT"),
     ];
     limits.note(one, &headers(&spent)).await;
-    assert_eq!(wait(&limits, one, &read()).await, Some(Span::minutes(10)));
+    assert_eq!(wait(&limits, one, &read()).await, Some(TimeSpan::minutes(10)));
     assert_eq!(wait(&limits, other, &read()).await, None, "each installation has its own");
-    let graphql = Call::get("asking x", url("/graphql"));
+    let graphql = ForgeRequest::get("asking x", url("/graphql"));
     assert_eq!(wait(&limits, one, &graphql).await, None, "GraphQL is counted apart");
     let of_graphql = [spent.as_slice(), &[("x-ratelimit-resource", "graphql")]].concat();
     limits.note(other, &headers(&of_graphql)).await;
-    assert_eq!(wait(&limits, other, &graphql).await, Some(Span::minutes(10)));
+    assert_eq!(wait(&limits, other, &graphql).await, Some(TimeSpan::minutes(10)));
     assert_eq!(wait(&limits, other, &read()).await, None);
-    clock.pass(Span::minutes(10));
+    clock.pass(TimeSpan::minutes(10));
     assert_eq!(wait(&limits, one, &read()).await, None);
 }
 
@@ -80,41 +83,41 @@ async fn whoever_has_the_fewest_calls_left_is_shown() {
     {
         let told =
             [("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", left), ("x-ratelimit-reset", reset)];
-        limits.note(Payer::Installation(installation), &headers(&told)).await;
+        limits.note(QuotaPayer::Installation(installation), &headers(&told)).await;
     }
     let left = || limits.quota().map(|quota| quota.remaining);
     assert_eq!(left(), Some(4));
-    clock.pass(Span::minutes(1));
+    clock.pass(TimeSpan::minutes(1));
     assert_eq!(left(), Some(70), "a window that is over says nothing of the next one");
-    clock.pass(Span::minutes(60));
+    clock.pass(TimeSpan::minutes(60));
     assert_eq!(left(), Some(4), "still the last that was told");
 }
 
 #[tokio::test]
 async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until_one_goes_well() {
     let (limits, clock) = limits("https://api.github.com");
-    let (one, other) = (Payer::Installation(3), Payer::Installation(4));
-    assert_eq!(limits.hit(one, Brake::Asked, Span::seconds(17)).await, Span::seconds(17));
-    assert_eq!(wait(&limits, one, &read()).await, Some(Span::seconds(17)));
-    assert_eq!(wait(&limits, one, &create()).await, Some(Span::seconds(17)));
+    let (one, other) = (QuotaPayer::Installation(3), QuotaPayer::Installation(4));
+    assert_eq!(limits.hit(one, SecondaryLimit::Asked, TimeSpan::seconds(17)).await, TimeSpan::seconds(17));
+    assert_eq!(wait(&limits, one, &read()).await, Some(TimeSpan::seconds(17)));
+    assert_eq!(wait(&limits, one, &create()).await, Some(TimeSpan::seconds(17)));
     assert_eq!(wait(&limits, other, &create()).await, None, "each installation has its own");
-    clock.pass(Span::seconds(17));
+    clock.pass(TimeSpan::seconds(17));
     assert_eq!(wait(&limits, one, &read()).await, None);
 
     let mut waits = Vec::new();
     for _ in 0..8 {
         // Two that were under way together.
-        let hit = limits.hit(one, Brake::Unasked, DEFAULT_WAIT).await;
-        assert_eq!(limits.hit(one, Brake::Unasked, DEFAULT_WAIT).await, hit);
+        let hit = limits.hit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
+        assert_eq!(limits.hit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await, hit);
         limits.went_well(one).await; // a third one, sent before
         waits.push(hit.0 / 60_000);
         clock.pass(hit);
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
     limits.went_well(one).await;
-    assert_eq!(limits.hit(one, Brake::Unasked, DEFAULT_WAIT).await, Span::minutes(1));
+    assert_eq!(limits.hit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await, TimeSpan::minutes(1));
     // Our clock is set back: the pause is not kept for a day.
-    clock.pass(Span::minutes(-24 * 60));
+    clock.pass(TimeSpan::minutes(-24 * 60));
     assert_eq!(wait(&limits, one, &read()).await, None);
 }
 
@@ -122,37 +125,41 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
 async fn what_is_created_keeps_within_what_githubs_own_service_allows() {
     let (limits, clock) = limits("https://api.github.com");
     for _ in 0..80 {
-        assert_eq!(wait(&limits, Payer::Token, &create()).await, None);
+        assert_eq!(wait(&limits, QuotaPayer::Token, &create()).await, None);
     }
-    clock.pass(Span::seconds(20));
-    assert_eq!(wait(&limits, Payer::Token, &create()).await, Some(Span::seconds(40)));
-    assert_eq!(wait(&limits, Payer::Token, &read()).await, None, "reading is another matter");
-    clock.pass(Span::seconds(40));
+    clock.pass(TimeSpan::seconds(20));
+    assert_eq!(wait(&limits, QuotaPayer::Token, &create()).await, Some(TimeSpan::seconds(40)));
+    assert_eq!(wait(&limits, QuotaPayer::Token, &read()).await, None, "reading is another matter");
+    clock.pass(TimeSpan::seconds(40));
     let mut made = 80;
     while made < 500 {
-        match wait(&limits, Payer::Token, &create()).await {
+        match wait(&limits, QuotaPayer::Token, &create()).await {
             None => made += 1,
             Some(time) => clock.pass(time),
         }
     }
-    let left = NOW + Span::minutes(60) - clock.now();
-    assert_eq!(wait(&limits, Payer::Token, &create()).await, Some(left), "the first ones leave the hour");
+    let left = NOW + TimeSpan::minutes(60) - clock.now();
+    assert_eq!(
+        wait(&limits, QuotaPayer::Token, &create()).await,
+        Some(left),
+        "the first ones leave the hour"
+    );
     clock.pass(left);
-    assert_eq!(wait(&limits, Payer::Token, &create()).await, None);
+    assert_eq!(wait(&limits, QuotaPayer::Token, &create()).await, None);
 }
 
 #[tokio::test]
 async fn a_call_that_is_not_sent_counts_as_none_created() {
     let (limits, clock) = limits("https://api.octo.ghe.com");
-    limits.hit(Payer::Token, Brake::Asked, Span::seconds(10)).await;
+    limits.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(10)).await;
     for _ in 0..500 {
-        assert!(wait(&limits, Payer::Token, &create()).await.is_some());
+        assert!(wait(&limits, QuotaPayer::Token, &create()).await.is_some());
     }
-    clock.pass(Span::seconds(10));
+    clock.pass(TimeSpan::seconds(10));
     for _ in 0..80 {
-        assert_eq!(wait(&limits, Payer::Token, &create()).await, None);
+        assert_eq!(wait(&limits, QuotaPayer::Token, &create()).await, None);
     }
-    assert!(wait(&limits, Payer::Token, &create()).await.is_some());
+    assert!(wait(&limits, QuotaPayer::Token, &create()).await.is_some());
 }
 
 #[tokio::test]
@@ -160,7 +167,7 @@ async fn other_servers_limit_by_themselves() {
     for api in ["https://git.example.com/api/v3", "http://127.0.0.1:9", "https://github.com.example"] {
         let (limits, _) = limits(api);
         for _ in 0..600 {
-            assert_eq!(wait(&limits, Payer::Token, &create()).await, None, "{api}");
+            assert_eq!(wait(&limits, QuotaPayer::Token, &create()).await, None, "{api}");
         }
     }
 }
@@ -170,34 +177,34 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
     let (limits, _) = limits("https://api.github.com");
     let mut places = Vec::new();
     for _ in 0..MAX_CONCURRENT {
-        places.push(limits.admit(Payer::Token, &read()).await.unwrap());
+        places.push(limits.admit(QuotaPayer::Token, &read()).await.unwrap());
     }
     let next = read();
-    let mut next = std::pin::pin!(limits.admit(Payer::Token, &next));
+    let mut next = std::pin::pin!(limits.admit(QuotaPayer::Token, &next));
     tokio::select! {
         biased;
         _ = &mut next => panic!("one too many"),
         () = std::future::ready(()) => {}
     }
     // Who waited meets a limit that was met meanwhile.
-    limits.hit(Payer::Token, Brake::Asked, Span::seconds(5)).await;
+    limits.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
     places.pop();
     assert!(matches!(next.await, Err(ForgeError::RateLimited { .. })));
 }
 
 /// Two processes with one login, what they keep in common by a clock that is an hour ahead of theirs, and both clocks.
-fn two() -> (Limits, Limits, InCommon, [Hand; 2]) {
-    let (ours, theirs) = (Hand::at(NOW), Hand::at(NOW + Span::minutes(60)));
-    let common = InCommon::new(Arc::new(theirs.clone()));
+fn two() -> (RateLimits, RateLimits, FakeSharedState, [Hand; 2]) {
+    let (ours, theirs) = (Hand::at(NOW), Hand::at(NOW + TimeSpan::minutes(60)));
+    let common = FakeSharedState::new(Arc::new(theirs.clone()));
     let process = || {
         let creations = crate::github::wire_of(&url("")).creations;
-        let limits = Limits::of(creations, Arc::new(ours.clone()));
+        let limits = RateLimits::of(creations, Arc::new(ours.clone()));
         limits.sharing(Arc::new(common.clone()), "limits:here".to_owned())
     };
     (process(), process(), common, [ours, theirs])
 }
 
-fn pass(clocks: &[Hand; 2], time: Span) {
+fn pass(clocks: &[Hand; 2], time: TimeSpan) {
     clocks.iter().for_each(|clock| clock.pass(time));
 }
 
@@ -206,53 +213,53 @@ async fn processes_create_together_what_one_may_and_while_they_know_nothing_of_e
     let (one, other, common, clocks) = two();
     for of in 0..80 {
         let limits = if of % 2 == 0 { &one } else { &other };
-        assert_eq!(wait(limits, Payer::Token, &create()).await, None);
+        assert_eq!(wait(limits, QuotaPayer::Token, &create()).await, None);
     }
-    pass(&clocks, Span::seconds(20));
+    pass(&clocks, TimeSpan::seconds(20));
     for limits in [&one, &other] {
-        assert_eq!(wait(limits, Payer::Token, &create()).await, Some(Span::seconds(40)));
-        assert_eq!(wait(limits, Payer::Token, &read()).await, None, "reading is another matter");
-        assert_eq!(wait(limits, Payer::Installation(1), &create()).await, None, "each has its own");
+        assert_eq!(wait(limits, QuotaPayer::Token, &create()).await, Some(TimeSpan::seconds(40)));
+        assert_eq!(wait(limits, QuotaPayer::Token, &read()).await, None, "reading is another matter");
+        assert_eq!(wait(limits, QuotaPayer::Installation(1), &create()).await, None, "each has its own");
     }
     common.set_gone(true);
     // Each has counted its own 40, and none of those that were not sent.
     for _ in 0..40 {
-        assert_eq!(wait(&one, Payer::Token, &create()).await, None);
+        assert_eq!(wait(&one, QuotaPayer::Token, &create()).await, None);
     }
-    assert_eq!(wait(&one, Payer::Token, &create()).await, Some(Span::seconds(40)));
-    pass(&clocks, Span::seconds(40));
+    assert_eq!(wait(&one, QuotaPayer::Token, &create()).await, Some(TimeSpan::seconds(40)));
+    pass(&clocks, TimeSpan::seconds(40));
     common.set_gone(false);
-    assert_eq!(wait(&other, Payer::Token, &create()).await, None);
+    assert_eq!(wait(&other, QuotaPayer::Token, &create()).await, None);
 }
 
 #[tokio::test]
 async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_time() {
     let (one, other, common, clocks) = two();
-    one.hit(Payer::Token, Brake::Asked, Span::seconds(90)).await;
-    assert_eq!(wait(&other, Payer::Token, &read()).await, Some(Span::seconds(90)));
-    assert_eq!(wait(&other, Payer::Token, &create()).await, Some(Span::seconds(90)));
+    one.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(90)).await;
+    assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(90)));
+    assert_eq!(wait(&other, QuotaPayer::Token, &create()).await, Some(TimeSpan::seconds(90)));
     // A shorter one changes nothing.
-    other.hit(Payer::Token, Brake::Asked, Span::seconds(5)).await;
-    assert_eq!(wait(&one, Payer::Token, &read()).await, Some(Span::seconds(90)));
+    other.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
+    assert_eq!(wait(&one, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(90)));
     // It is known by now.
     common.set_gone(true);
-    pass(&clocks, Span::seconds(30));
-    assert_eq!(wait(&other, Payer::Token, &read()).await, Some(Span::seconds(60)));
-    pass(&clocks, Span::seconds(60));
-    assert_eq!(wait(&other, Payer::Token, &read()).await, None);
+    pass(&clocks, TimeSpan::seconds(30));
+    assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(60)));
+    pass(&clocks, TimeSpan::seconds(60));
+    assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, None);
 }
 
 #[tokio::test]
 async fn the_wait_grows_with_the_strikes_of_all_until_a_call_of_any_goes_well() {
     let (one, other, common, clocks) = two();
     for (limits, minutes) in [(&one, 1), (&other, 2), (&one, 4)] {
-        let hit = limits.hit(Payer::Token, Brake::Unasked, DEFAULT_WAIT).await;
-        assert_eq!(hit, Span::minutes(minutes));
+        let hit = limits.hit(QuotaPayer::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
+        assert_eq!(hit, TimeSpan::minutes(minutes));
         pass(&clocks, hit);
     }
-    assert_eq!(wait(&other, Payer::Token, &read()).await, None);
-    other.went_well(Payer::Token).await;
-    assert_eq!(one.hit(Payer::Token, Brake::Unasked, DEFAULT_WAIT).await, Span::minutes(1));
+    assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, None);
+    other.went_well(QuotaPayer::Token).await;
+    assert_eq!(one.hit(QuotaPayer::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await, TimeSpan::minutes(1));
     assert_eq!(common.names(), ["limits:here"]);
 }
 
@@ -265,25 +272,25 @@ async fn a_primary_limit_that_one_process_has_seen_used_up_is_not_tried_by_the_o
         ("x-ratelimit-reset", "1795162200"),
         ("date", "Fri, 20 Nov 2026 08:00:00 GMT"),
     ];
-    one.note(Payer::Installation(1), &headers(&told)).await;
-    assert_eq!(wait(&other, Payer::Installation(1), &read()).await, Some(Span::minutes(10)));
-    let graphql = Call::get("asking x", url("/graphql"));
-    assert_eq!(wait(&other, Payer::Installation(1), &graphql).await, None);
-    assert_eq!(wait(&other, Payer::Installation(2), &read()).await, None);
+    one.note(QuotaPayer::Installation(1), &headers(&told)).await;
+    assert_eq!(wait(&other, QuotaPayer::Installation(1), &read()).await, Some(TimeSpan::minutes(10)));
+    let graphql = ForgeRequest::get("asking x", url("/graphql"));
+    assert_eq!(wait(&other, QuotaPayer::Installation(1), &graphql).await, None);
+    assert_eq!(wait(&other, QuotaPayer::Installation(2), &read()).await, None);
 }
 
 #[tokio::test]
 async fn whoever_only_reads_asks_the_others_once_a_second_and_whoever_creates_each_time() {
     let (one, _, common, clocks) = two();
     for _ in 0..9 {
-        wait(&one, Payer::Token, &read()).await;
+        wait(&one, QuotaPayer::Token, &read()).await;
     }
     assert_eq!(common.reads(), 1);
-    pass(&clocks, Span::seconds(1));
-    wait(&one, Payer::Token, &read()).await;
+    pass(&clocks, TimeSpan::seconds(1));
+    wait(&one, QuotaPayer::Token, &read()).await;
     assert_eq!(common.reads(), 2);
     for _ in 0..3 {
-        wait(&one, Payer::Token, &create()).await;
+        wait(&one, QuotaPayer::Token, &create()).await;
     }
     assert_eq!(common.reads(), 5);
 }

@@ -1,9 +1,9 @@
 //! How many calls a review takes: at Cloud they are what an hour has a thousand of.
 
 use truing_core::effect::Effect;
-use truing_core::port::{ForgeRead as _, Performed};
-use truing_core::publish::{Annotation, Check, DesiredStatus, StatusState};
-use truing_fakes::repo::Commit;
+use truing_core::port::{EffectOutcome, ForgeRead as _};
+use truing_core::publish::{CheckAnnotation, CheckContent, DesiredStatus, StatusState};
+use truing_fakes::repo::CommitBuilder;
 use truing_forge::RepositoryClient;
 
 use super::reading::{finding, make, tip};
@@ -20,9 +20,10 @@ fn calls(site: &Site) -> usize {
 async fn set_status(site: &Site, open: &RepositoryClient) {
     let annotation = |line: u32| {
         let draft = finding(&line.to_string(), line);
-        Annotation { place: draft.place, title: "Wrong".into(), message: draft.body, blocks: true }
+        CheckAnnotation { place: draft.place, title: "Wrong".into(), message: draft.body, blocks: true }
     };
-    let check = Check { annotations: (1..=FINDINGS).map(annotation).collect(), ..Check::default() };
+    let check =
+        CheckContent { annotations: (1..=FINDINGS).map(annotation).collect(), ..CheckContent::default() };
     let (sha, state, description) = (tip(site).await, StatusState::Failure, "30 findings".into());
     make(open, Effect::Status(DesiredStatus { sha, state, description, check })).await;
 }
@@ -70,7 +71,7 @@ async fn a_push_that_moves_five_findings_takes_none_for_them() {
         let known: Vec<_> = first.iter().map(|seen| (seen.item.clone(), seen.id.clone())).collect();
         let lines: String =
             std::iter::once("new\n".to_owned()).chain((1..=40).map(|n| format!("line {n}\n"))).collect();
-        site.shop.push("feature", Commit::new("Move").write("a.txt", lines)).await.unwrap();
+        site.shop.push("feature", CommitBuilder::new("Move").write("a.txt", lines)).await.unwrap();
         let before = calls(&site);
         open.pull_request().await.unwrap();
         let mut moved = open.comments(&known).await.unwrap();
@@ -99,7 +100,7 @@ async fn what_is_known_is_not_asked_for_again() {
         assert_eq!(calls(&site) - before, 2, "the pull request and its comments");
         let summary = Effect::Summary { body: "x".into() };
         let performed = open.make(&summary).await.unwrap();
-        assert!(matches!(performed, Performed::Comments(_)));
+        assert!(matches!(performed, EffectOutcome::Comments(_)));
         assert_eq!(calls(&site) - before, 3);
     }
 }

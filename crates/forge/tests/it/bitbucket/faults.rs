@@ -1,11 +1,11 @@
 //! What goes wrong at both Bitbuckets, and what each is taken for.
 
 use truing_core::effect::Effect;
-use truing_core::id::{PrId, Span};
-use truing_core::port::{ForgeError, ForgeRead as _, ForgeWrite as _, Performed};
-use truing_core::publish::{Check, DesiredStatus, Item, Producer, StatusState};
-use truing_fakes::forge::{Fault, FaultKind, Flavour};
-use truing_fakes::repo::Commit;
+use truing_core::id::{PrId, TimeSpan};
+use truing_core::port::{EffectOutcome, ForgeError, ForgeRead as _, ForgeWrite as _};
+use truing_core::publish::{CheckContent, CommentSubject, DesiredStatus, Producer, StatusState};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind, ForgeFlavour};
+use truing_fakes::repo::CommitBuilder;
 use truing_forge::{ForgeServer as _, RepositoryClient};
 
 use super::reading::{make, tip};
@@ -28,48 +28,50 @@ fn comments(site: &Site) -> String {
 #[tokio::test]
 async fn a_refusal_of_a_read_is_what_it_says() {
     for (site, number, open) in Site::bitbuckets().await {
-        let ask = async |kind: FaultKind, times: u32| {
+        let ask = async |kind: ForgeFaultKind, times: u32| {
             // One that no limit holds back.
             let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
             let fresh = server(&site.forge, TOKEN).client(&id, "acme/shop", Producer::Converge);
-            site.forge.fault(Fault::once("GET", pull(&site), kind).times(times));
+            site.forge.fault(ForgeFault::once("GET", pull(&site), kind).times(times));
             let error = fresh.pull_request().await.unwrap_err();
             assert!(site.forge.is_faultless(), "{error}");
             error
         };
         // A token that is right and may not: Data Center says 401 there.
         for status in if site.is_cloud() { &[403][..] } else { &[403, 401][..] } {
-            let denied = ask(FaultKind::Status(*status, None), 1).await;
+            let denied = ask(ForgeFaultKind::Status(*status, None), 1).await;
             assert!(matches!(denied, ForgeError::Forbidden { .. }), "{denied}");
         }
-        let missing = ask(FaultKind::Status(404, None), 1).await;
+        let missing = ask(ForgeFaultKind::Status(404, None), 1).await;
         assert!(matches!(missing, ForgeError::NotFound { .. }), "{missing}");
-        let stale = ask(FaultKind::Status(409, None), 1).await;
+        let stale = ask(ForgeFaultKind::Status(409, None), 1).await;
         assert!(matches!(stale, ForgeError::Stale { .. }) && stale.surely_undone(), "{stale}");
         for (kind, wait) in [
-            (FaultKind::Status(429, Some(7)), Some(7)),
-            (FaultKind::Status(429, None), None),
-            (FaultKind::PrimaryLimit(120), (!site.is_cloud()).then_some(120)),
+            (ForgeFaultKind::Status(429, Some(7)), Some(7)),
+            (ForgeFaultKind::Status(429, None), None),
+            (ForgeFaultKind::PrimaryLimit(120), (!site.is_cloud()).then_some(120)),
         ] {
             let limited = ask(kind.clone(), 1).await;
             let ForgeError::RateLimited { wait: told, .. } = &limited else { panic!("{kind:?}: {limited}") };
             match wait {
-                Some(wait) => assert_eq!(*told, Span::seconds(wait), "{kind:?}"),
-                None => assert!(*told >= Span::seconds(60), "{kind:?}: {told:?}"),
+                Some(wait) => assert_eq!(*told, TimeSpan::seconds(wait), "{kind:?}"),
+                None => assert!(*told >= TimeSpan::seconds(60), "{kind:?}: {told:?}"),
             }
         }
-        for kind in [FaultKind::Status(500, None), FaultKind::Status(555, None), FaultKind::Truncated] {
+        for kind in
+            [ForgeFaultKind::Status(500, None), ForgeFaultKind::Status(555, None), ForgeFaultKind::Truncated]
+        {
             let error = ask(kind.clone(), 1).await;
             assert!(matches!(error, ForgeError::Unavailable { .. }), "{kind:?}: {error}");
         }
-        for kind in [FaultKind::Html(502), FaultKind::Status(503, None), FaultKind::Drop] {
+        for kind in [ForgeFaultKind::Html(502), ForgeFaultKind::Status(503, None), ForgeFaultKind::Drop] {
             let error = ask(kind.clone(), 3).await;
             assert!(matches!(error, ForgeError::Unavailable { .. }), "{kind:?}: {error}");
         }
         // A page of somebody in between is not taken for an answer.
-        let html = ask(FaultKind::Html(200), 1).await;
+        let html = ask(ForgeFaultKind::Html(200), 1).await;
         assert!(matches!(html, ForgeError::Unavailable { .. }), "{html}");
-        let away = ask(FaultKind::Redirect(302, "http://evil.example/x".into()), 1).await;
+        let away = ask(ForgeFaultKind::Redirect(302, "http://evil.example/x".into()), 1).await;
         assert!(
             matches!(&away, ForgeError::Unavailable { message, .. } if message.contains("evil.example")),
             "{away}"
@@ -93,7 +95,7 @@ async fn an_expired_token_and_a_missing_permission_are_told_apart() {
 async fn a_list_without_an_end_is_an_error() {
     for (site, _, open) in Site::bitbuckets().await {
         let path = if site.is_cloud() { comments(&site) } else { pull(&site).replace('$', "/activities") };
-        site.forge.fault(Fault::once("GET", &path, FaultKind::Circle));
+        site.forge.fault(ForgeFault::once("GET", &path, ForgeFaultKind::Circle));
         let circle = open.comments(&[]).await.unwrap_err();
         assert!(matches!(circle, ForgeError::Unavailable { .. }), "{circle}");
     }
@@ -108,8 +110,8 @@ async fn a_text_that_is_too_long_is_refused_and_so_is_one_of_413() {
         // As long as a plan makes it, it is taken with its marker.
         make(&open, Effect::Summary { body: "x".repeat(open.bounds().body) }).await;
         assert_eq!(site.shop.pull(number).await.unwrap().summaries().count(), 1);
-        for kind in [FaultKind::Status(413, None), FaultKind::Html(413)] {
-            site.forge.fault(Fault::once("POST", &comments(&site), kind));
+        for kind in [ForgeFaultKind::Status(413, None), ForgeFaultKind::Html(413)] {
+            site.forge.fault(ForgeFault::once("POST", &comments(&site), kind));
             let refused = open.make(&summary).await.unwrap_err();
             assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
         }
@@ -120,15 +122,15 @@ async fn a_text_that_is_too_long_is_refused_and_so_is_one_of_413() {
 async fn what_may_be_done_is_not_sent_again_and_is_found_by_its_marker() {
     for (site, number, open) in Site::bitbuckets().await {
         let summary = Effect::Summary { body: "Done.".into() };
-        for kind in [FaultKind::LostAnswer, FaultKind::DoneStatus(503), FaultKind::Truncated] {
-            site.forge.fault(Fault::once("POST", &comments(&site), kind.clone()));
+        for kind in [ForgeFaultKind::LostAnswer, ForgeFaultKind::DoneStatus(503), ForgeFaultKind::Truncated] {
+            site.forge.fault(ForgeFault::once("POST", &comments(&site), kind.clone()));
             let error = open.make(&summary).await.unwrap_err();
             assert!(!error.surely_undone(), "{kind:?}: {error}");
             let there = site.shop.pull(number).await.unwrap().summaries().count();
             assert_eq!(there, 1, "{kind:?}");
             let seen = open.comments(&[]).await.unwrap().remove(0);
-            assert!(seen.item == Item::Summary && open.observe(&summary).await.unwrap().is_some());
-            let (item, comment) = (Item::Summary, seen.id);
+            assert!(seen.item == CommentSubject::Summary && open.observe(&summary).await.unwrap().is_some());
+            let (item, comment) = (CommentSubject::Summary, seen.id);
             make(&open, Effect::DeleteDuplicate { item, comment }).await;
         }
     }
@@ -139,14 +141,14 @@ async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
     let [_, (site, number, open)] = Site::bitbuckets().await;
     make(&open, Effect::Summary { body: "One.".into() }).await;
     let seen = open.comments(&[]).await.unwrap().remove(0);
-    let edit = Effect::EditComment { item: Item::Summary, comment: seen.id, body: "Two.".into() };
+    let edit = Effect::EditComment { item: CommentSubject::Summary, comment: seen.id, body: "Two.".into() };
     let comment = pull(&site).replace('$', "/comments/{id}$");
     // Once is tried again; always is told.
-    site.forge.fault(Fault::once("PUT", &comment, FaultKind::Status(409, None)));
+    site.forge.fault(ForgeFault::once("PUT", &comment, ForgeFaultKind::Status(409, None)));
     make(&open, edit.clone()).await;
     let text = site.shop.pull(number).await.unwrap().summaries().next().unwrap().body.clone();
     assert!(text.starts_with("Two."), "{text}");
-    site.forge.fault(Fault::once("PUT", &comment, FaultKind::Status(409, None)).times(3));
+    site.forge.fault(ForgeFault::once("PUT", &comment, ForgeFaultKind::Status(409, None)).times(3));
     let Effect::EditComment { item, comment, .. } = edit else { panic!("it is an edit") };
     let again = Effect::EditComment { item, comment, body: "Three.".into() };
     let stale = open.make(&again).await.unwrap_err();
@@ -167,7 +169,11 @@ async fn an_old_data_center_is_asked_for_no_drafts_and_one_line() {
         let ready = open.make(&Effect::MarkReady).await;
         assert_eq!(ready.is_ok(), drafts, "{version}: {ready:?}");
         let row = site.server.capability();
-        assert_eq!((row.drafts, row.lines), (drafts, truing_forge::capability::Lines::OneLine), "{version}");
+        assert_eq!(
+            (row.drafts, row.lines),
+            (drafts, truing_forge::capability::CommentableLines::OneLine),
+            "{version}"
+        );
         let mut finding = super::reading::finding("a", 4);
         finding.place.start_line = 2;
         let commit = tip(&site).await;
@@ -188,7 +194,7 @@ async fn a_data_center_that_is_too_old_is_refused_by_its_version_and_gets_nothin
         let [_, (site, number, open)] = Site::bitbuckets().await;
         site.forge.version(version);
         let (sha, state, description) = (tip(&site).await, StatusState::Success, "x".into());
-        let status = DesiredStatus { sha, state, description, check: Check::default() };
+        let status = DesiredStatus { sha, state, description, check: CheckContent::default() };
         let set = open.make(&Effect::Status(status)).await;
         // What is there is read before anything is planned.
         let read = open.threads().await;
@@ -212,11 +218,11 @@ async fn a_data_center_that_is_too_old_is_refused_by_its_version_and_gets_nothin
 async fn performed_amid_a_push(
     (site, open): (&Site, &RepositoryClient),
     effect: &Effect,
-) -> Result<Performed, ForgeError> {
-    site.fault("POST", &comments(site), FaultKind::Held);
+) -> Result<EffectOutcome, ForgeError> {
+    site.fault("POST", &comments(site), ForgeFaultKind::Held);
     let push = async {
         site.forge.holds().await;
-        site.shop.push("feature", Commit::new("Meanwhile").write("b.txt", "b\n")).await.unwrap();
+        site.shop.push("feature", CommitBuilder::new("Meanwhile").write("b.txt", "b\n")).await.unwrap();
         site.forge.release();
     };
     tokio::join!(open.make(effect), push).0
@@ -224,7 +230,7 @@ async fn performed_amid_a_push(
 
 #[tokio::test]
 async fn a_comment_that_a_push_put_on_another_head_does_not_stay_at_cloud() {
-    let (site, number, open) = Site::with_pull_at(Flavour::Cloud).await;
+    let (site, number, open) = Site::with_pull_at(ForgeFlavour::Cloud).await;
     let lines = || async {
         let shown = site.shop.pull(number).await.unwrap();
         shown.inline().filter(|comment| !comment.deleted).count()

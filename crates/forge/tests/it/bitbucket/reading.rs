@@ -1,24 +1,26 @@
 //! One pull request and its repository, as both Bitbuckets tell of them.
 
-use truing_core::converge::readiness::Merge as Mergeable;
+use truing_core::converge::readiness::MergeableState as Mergeable;
 use truing_core::effect::Effect;
-use truing_core::finding::{Place, Side};
+use truing_core::finding::{CodeLocation, DiffSide};
 use truing_core::id::{FindingId, Sha};
 use truing_core::port::{
     CheckState, CommitCheck, ForgeError, ForgeRead as _, ForgeWrite as _, InlineDraft, PrState, ReviewState,
 };
-use truing_core::publish::{Check, Conclusion, DesiredStatus, Hold, Item, StatusState, ThreadState};
+use truing_core::publish::{
+    CheckConclusion, CheckContent, CommentRights, CommentSubject, DesiredStatus, StatusState, ThreadState,
+};
 use truing_diff::RepoPath;
-use truing_fakes::forge::{NewPull, Side as Where, Verdict};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{FakeDiffSide as Where, FakeReviewVerdict, NewPull};
+use truing_fakes::repo::CommitBuilder;
 use truing_forge::RepositoryClient;
 
 use crate::repository::site::{BOT, Calls as _, Site};
 
 pub(super) fn finding(id: &str, line: u32) -> InlineDraft {
     let path = RepoPath::from_bytes("a.txt");
-    let place = Place { path, side: Side::New, start_line: line, end_line: line };
-    InlineDraft { place, item: Item::Finding(FindingId::new(id)), body: format!("Finding {id}.") }
+    let place = CodeLocation { path, side: DiffSide::New, start_line: line, end_line: line };
+    InlineDraft { place, item: CommentSubject::Finding(FindingId::new(id)), body: format!("Finding {id}.") }
 }
 
 pub(super) async fn tip(site: &Site) -> Sha {
@@ -62,7 +64,7 @@ async fn a_pull_request_is_read_with_whole_hashes() {
 async fn a_fork_is_named_where_nothing_else_has_the_head() {
     for (site, _, open) in Site::bitbuckets().await {
         assert_eq!(open.pull_request().await.unwrap().head_repository, None);
-        site.shop.push("someone:fix", Commit::new("Fix").write("b.txt", "1")).await.unwrap();
+        site.shop.push("someone:fix", CommitBuilder::new("Fix").write("b.txt", "1")).await.unwrap();
         let number = site.shop.open(NewPull::of("someone:fix")).await.unwrap();
         let client = site.conversation(number);
         let told = client.now().await.unwrap().head.repository.unwrap();
@@ -109,14 +111,14 @@ async fn comments_of_ours_are_those_with_our_marker() {
         site.shop.resolve(number, first, "ann").await.unwrap();
         let seen = open.comments(&[]).await.unwrap();
         let told: Vec<_> = seen.iter().map(|one| (one.item.as_str(), one.hold, one.has_replies)).collect();
-        let summary = Item::Summary;
-        let [a, b] = ["a", "b"].map(|id| Item::Finding(FindingId::new(id)));
+        let summary = CommentSubject::Summary;
+        let [a, b] = ["a", "b"].map(|id| CommentSubject::Finding(FindingId::new(id)));
         assert_eq!(
             told,
             [
-                (summary.as_str(), Hold::Ours, false),
-                (a.as_str(), Hold::Ours, true),
-                (b.as_str(), Hold::Ours, false),
+                (summary.as_str(), CommentRights::Ours, false),
+                (a.as_str(), CommentRights::Ours, true),
+                (b.as_str(), CommentRights::Ours, false),
             ]
         );
         assert_eq!(seen[1].thread.as_ref().map(|thread| thread.state), Some(ThreadState::ResolvedByOthers));
@@ -161,7 +163,7 @@ async fn a_comment_stays_with_its_lines_or_is_outdated() {
             .filter(|line| *line != 20)
             .map(|line| if line == 3 { "other\n".to_owned() } else { format!("line {line}\n") })
             .collect();
-        site.shop.push("feature", Commit::new("More").write("a.txt", lines)).await.unwrap();
+        site.shop.push("feature", CommitBuilder::new("More").write("a.txt", lines)).await.unwrap();
         let threads = open.threads().await.unwrap();
         let told: Vec<_> = threads.iter().map(|thread| (thread.outdated, thread.comments[0].line)).collect();
         assert_eq!(told, [(true, None), (false, Some(29))]);
@@ -172,7 +174,7 @@ async fn a_comment_stays_with_its_lines_or_is_outdated() {
 async fn verdicts_of_people_are_reviews() {
     for (site, number, open) in Site::bitbuckets().await {
         site.shop.permit("ann", "write").await.unwrap();
-        site.shop.review(number, "ann", Verdict::ChangesRequested, "").await.unwrap();
+        site.shop.review(number, "ann", FakeReviewVerdict::ChangesRequested, "").await.unwrap();
         let reviews = open.reviews().await.unwrap();
         let told: Vec<_> = reviews.iter().map(|review| review.state).collect();
         assert_eq!(told, [ReviewState::ChangesRequested]);
@@ -202,7 +204,7 @@ async fn a_status_is_a_check_of_its_commit_with_a_report_beside_it() {
             sha: sha.clone(),
             state: StatusState::Failure,
             description: "2 findings".into(),
-            check: Check::default(),
+            check: CheckContent::default(),
         };
         for state in [CheckState::Failed, CheckState::Passed] {
             make(&open, Effect::Status(status.clone())).await;
@@ -219,9 +221,9 @@ async fn a_status_is_a_check_of_its_commit_with_a_report_beside_it() {
 /// the worst of both, whichever came last.
 #[tokio::test]
 async fn a_report_at_a_data_center_is_as_bad_as_the_worst_pull_request_of_its_commit() {
-    use Conclusion::{Failure, Neutral, Success};
+    use CheckConclusion::{Failure, Neutral, Success};
     let [_, (site, number, first)] = Site::bitbuckets().await;
-    site.shop.push("release", Commit::new("Release").write("r.txt", "r\n")).await.unwrap();
+    site.shop.push("release", CommitBuilder::new("Release").write("r.txt", "r\n")).await.unwrap();
     let other = site.shop.open(NewPull { base: "release".into(), ..NewPull::of("feature") }).await.unwrap();
     let second = site.conversation(other);
     for (open, conclusion, expected) in [
@@ -238,7 +240,7 @@ async fn a_report_at_a_data_center_is_as_bad_as_the_worst_pull_request_of_its_co
             Failure => StatusState::Failure,
             Neutral => StatusState::Pending,
         };
-        let check = Check { conclusion, ..Check::default() };
+        let check = CheckContent { conclusion, ..CheckContent::default() };
         let status = DesiredStatus { sha: tip(&site).await, state, description: "x".into(), check };
         make(open, Effect::Status(status)).await;
         let view = site.shop.pull(number).await.unwrap();
@@ -257,7 +259,7 @@ async fn a_merge_that_conflicts_is_told() {
         site.shop.set_draft(number, true).await.unwrap();
         assert_eq!(open.merge().await.unwrap().state, Mergeable::Draft);
         site.shop.set_draft(number, false).await.unwrap();
-        site.shop.push("main", Commit::new("Else").write("a.txt", "else\n")).await.unwrap();
+        site.shop.push("main", CommitBuilder::new("Else").write("a.txt", "else\n")).await.unwrap();
         let conflict = open.merge().await.unwrap();
         assert_eq!((conflict.conflicts, conflict.state), (Some(true), Mergeable::Dirty));
     }
@@ -284,8 +286,8 @@ async fn comments_on_a_renamed_file_are_on_lines_that_changed_and_on_those_aroun
         let lines = |changed: &str| -> String {
             (1..=40).map(|n| if n == 20 { format!("{changed}\n") } else { format!("line {n}\n") }).collect()
         };
-        site.shop.push("main", Commit::new("Long").write("long.txt", lines("line 20"))).await.unwrap();
-        let moved = Commit::new("Move").delete("long.txt").write("src/moved.txt", lines("changed"));
+        site.shop.push("main", CommitBuilder::new("Long").write("long.txt", lines("line 20"))).await.unwrap();
+        let moved = CommitBuilder::new("Move").delete("long.txt").write("src/moved.txt", lines("changed"));
         let head = Sha::parse(&site.shop.push("moved", moved).await.unwrap()).unwrap();
         let number = site.shop.open(NewPull::of("moved")).await.unwrap();
         let open = site.conversation(number);

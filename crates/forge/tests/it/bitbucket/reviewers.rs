@@ -4,14 +4,14 @@
 use truing_core::id::PrId;
 use truing_core::port::ForgeError;
 use truing_core::publish::Producer;
-use truing_fakes::forge::Flavour;
+use truing_fakes::forge::ForgeFlavour;
 use truing_forge::{ForgeServer as _, RepositoryClient};
 
 use crate::repository::site::{BOT, Calls as _, Site, refused, with_access_token};
 
 /// A draft that ann and bob are asked to review.
 async fn asked() -> (Site, u64, RepositoryClient) {
-    let (site, number, pull) = Site::with_pull_at(Flavour::Cloud).await;
+    let (site, number, pull) = Site::with_pull_at(ForgeFlavour::Cloud).await;
     for login in ["ann", "bob"] {
         site.shop.permit(login, "write").await.unwrap();
         pull.request_review(&site.forge.account_id(login)).await.unwrap();

@@ -1,25 +1,25 @@
 //! What each Bitbucket tells beyond one pull request: repositories, open pull requests, comments, and what people may do.
 
 use truing_core::effect::Effect;
-use truing_core::id::{AccountId, Millis, PrId};
-use truing_core::port::{Author, CommentKind, ForgeError, ForgeRead as _, PullComment};
-use truing_core::publish::{Hold, Producer};
-use truing_fakes::forge::{Flavour, NewPull, Side};
-use truing_fakes::repo::Commit;
-use truing_forge::listing::{Listing, Repositories};
-use truing_forge::{ForgeServer as _, Server};
+use truing_core::id::{AccountId, PrId, UnixMillis};
+use truing_core::port::{AuthorAccount, CommentKind, ForgeError, ForgeRead as _, PullComment};
+use truing_core::publish::{CommentRights, Producer};
+use truing_fakes::forge::{FakeDiffSide, ForgeFlavour, NewPull};
+use truing_fakes::repo::CommitBuilder;
+use truing_forge::listing::{CachedListing, RepositoryListing};
+use truing_forge::{AnyForgeServer, ForgeServer as _};
 
 use super::reading::{finding, make, tip};
 use crate::repository::site::{BOT, Calls as _, Site, with_access_token};
 
-fn author(site: &Site, login: &str) -> Author {
-    Author { id: AccountId::new(site.forge.account_id(login)), login: login.into(), is_person: true }
+fn author(site: &Site, login: &str) -> AuthorAccount {
+    AuthorAccount { id: AccountId::new(site.forge.account_id(login)), login: login.into(), is_person: true }
 }
 
 #[tokio::test]
 async fn repositories_are_found_by_name_and_by_id_and_listed() {
     for (site, ..) in Site::bitbuckets().await {
-        let other = Commit::new("First").write("a.txt", "1\n");
+        let other = CommitBuilder::new("First").write("a.txt", "1\n");
         site.forge.create_repository("acme", "other", other).await.unwrap();
         let seen = site.server.repository("acme/shop").await.unwrap();
         assert_eq!(
@@ -27,7 +27,7 @@ async fn repositories_are_found_by_name_and_by_id_and_listed() {
             (site.id.as_str(), "acme/shop", false)
         );
         assert_eq!(site.server.repository_by_id(&site.id).await.unwrap(), seen);
-        let mut listed = Repositories::default();
+        let mut listed = RepositoryListing::default();
         let mut calls = 10;
         site.server.repositories(&mut listed, &mut calls).await.unwrap();
         // Only where we may write.
@@ -49,11 +49,11 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
     for (site, number, _) in Site::bitbuckets().await {
         for at in 0..55 {
             let branch = format!("b{at}");
-            site.shop.push(&branch, Commit::new("x").write("x", branch.as_str())).await.unwrap();
+            site.shop.push(&branch, CommitBuilder::new("x").write("x", branch.as_str())).await.unwrap();
             let new = NewPull { draft: at == 0, ..NewPull::of(&branch) };
             site.shop.open(new).await.unwrap();
         }
-        let (mut listed, mut calls) = (Listing::default(), 100);
+        let (mut listed, mut calls) = (CachedListing::default(), 100);
         let before = site.forge.log().len();
         site.server.open_pulls("acme/shop", &mut listed, &mut calls).await.unwrap();
         assert!(listed.is_complete());
@@ -68,7 +68,7 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
         );
         assert_eq!(listed.items().filter(|pull| pull.draft).count(), 1);
         // As far as the calls go.
-        let (mut part, mut one) = (Listing::default(), 1);
+        let (mut part, mut one) = (CachedListing::default(), 1);
         site.server.open_pulls("acme/shop", &mut part, &mut one).await.unwrap();
         assert_eq!((part.items().count(), part.is_complete(), one), (50, false, 0));
         let (lines, is_all) = site.server.pull_lines("acme/shop", 10).await.unwrap();
@@ -84,23 +84,24 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
 async fn new_comments_are_found_by_kind_and_each_by_its_number() {
     for (site, number, _) in Site::bitbuckets().await {
         let said = site.shop.comment(number, "ann", "@truing review").await.unwrap();
-        let line = site.shop.comment_on(number, "ann", "a.txt", (Side::Right, 2), "Hm.").await.unwrap();
+        let line =
+            site.shop.comment_on(number, "ann", "a.txt", (FakeDiffSide::Right, 2), "Hm.").await.unwrap();
         let answer = site.shop.reply(number, "ann", line, "Yes.").await.unwrap();
         let (talk, diff) = (CommentKind::Conversation, CommentKind::Diff);
         // Of all pull requests, or of one.
         for (of, sent) in [(None, 2), (Some(number), 1)] {
-            let (mut lists, mut calls): ([Listing<PullComment>; 2], _) = (Default::default(), 10);
+            let (mut lists, mut calls): ([CachedListing<PullComment>; 2], _) = (Default::default(), 10);
             let of = ("acme/shop", of);
-            site.server.comments_since(of, Millis(0), &mut lists, &mut calls).await.unwrap();
-            assert_eq!((lists.iter().all(Listing::is_complete), 10 - calls), (true, sent), "{of:?}");
-            let comments = lists.iter().flat_map(Listing::items);
+            site.server.comments_since(of, UnixMillis(0), &mut lists, &mut calls).await.unwrap();
+            assert_eq!((lists.iter().all(CachedListing::is_complete), 10 - calls), (true, sent), "{of:?}");
+            let comments = lists.iter().flat_map(CachedListing::items);
             let seen: Vec<_> =
                 comments.map(|comment| (comment.id, comment.kind, comment.first.is_some())).collect();
             assert_eq!(seen, [(said, talk, false), (line, diff, false), (answer, diff, true)]);
             // Nothing is newer than the year 2100.
-            let late = Millis(4_102_444_800_000);
+            let late = UnixMillis(4_102_444_800_000);
             site.server.comments_since(of, late, &mut lists, &mut calls).await.unwrap();
-            assert_eq!(lists.iter().flat_map(Listing::items).count(), 0);
+            assert_eq!(lists.iter().flat_map(CachedListing::items).count(), 0);
         }
         let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
         let one =
@@ -146,29 +147,30 @@ async fn a_protected_branch_is_told_to_administrators() {
 
 #[tokio::test]
 async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_are() {
-    let site = Site::of(Flavour::Cloud).await;
-    site.shop.push("feature", Commit::new("Change").write("a.txt", "one\ntwo\n")).await.unwrap();
+    let site = Site::of(ForgeFlavour::Cloud).await;
+    site.shop.push("feature", CommitBuilder::new("Change").write("a.txt", "one\ntwo\n")).await.unwrap();
     let number = site.shop.open(NewPull::of("feature")).await.unwrap();
     let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
-    let open_of = |server: &Server| server.client(&id, "acme/shop", Producer::Review);
+    let open_of = |server: &AnyForgeServer| server.client(&id, "acme/shop", Producer::Review);
 
     // It may ask neither: both answers are configured, and the errors say where.
     let unknown = with_access_token(&site.forge, None, &[]);
     let refused = open_of(&unknown).comments(&[]).await.unwrap_err().to_string();
     assert!(refused.contains("put its UUID into forge.bitbucket.account"), "{refused}");
-    let refused = unknown.repositories(&mut Repositories::default(), &mut 10).await.unwrap_err().to_string();
+    let refused =
+        unknown.repositories(&mut RepositoryListing::default(), &mut 10).await.unwrap_err().to_string();
     assert!(refused.contains("put `WORKSPACE/*` into forge.bitbucket.repositories"), "{refused}");
 
     let account = site.forge.account_id(BOT);
     let told = with_access_token(&site.forge, Some(account.to_uppercase()), &["acme"]);
-    let mut listed = Repositories::default();
+    let mut listed = RepositoryListing::default();
     told.repositories(&mut listed, &mut 10).await.unwrap();
     assert_eq!(listed.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["acme/shop"]);
     let client = open_of(&told);
     let head = client.pull_request().await.unwrap().revision.head;
     make(&client, Effect::Findings { commit: head.clone(), comments: vec![finding("a", 2)] }).await;
     let ours = client.comments(&[]).await.unwrap();
-    assert_eq!((ours.len(), ours[0].hold), (1, Hold::Ours));
+    assert_eq!((ours.len(), ours[0].hold), (1, CommentRights::Ours));
     // Nobody whose comment has our marker, too, is us.
     let other = with_access_token(&site.forge, Some(site.forge.account_id("ada")), &["acme"]);
     assert_eq!(open_of(&other).comments(&[]).await.unwrap(), []);

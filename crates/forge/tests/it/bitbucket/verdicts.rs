@@ -1,8 +1,8 @@
 //! Our verdict on a pull request of somebody else: it is given with a review, taken back by a later one, and never approves.
 
 use truing_core::port::ReviewEvent;
-use truing_fakes::forge::{FaultKind, Verdict};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{FakeReviewVerdict, ForgeFaultKind};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::repository::reviewing::draft as draft_of;
 use crate::repository::site::{BOT, Calls as _, Site};
@@ -10,7 +10,7 @@ use crate::repository::site::{BOT, Calls as _, Site};
 /// Those who request changes.
 async fn against(site: &Site, number: u64) -> Vec<String> {
     let view = site.shop.pull(number).await.unwrap();
-    let wanting = view.reviews.iter().filter(|review| review.state == Verdict::ChangesRequested);
+    let wanting = view.reviews.iter().filter(|review| review.state == FakeReviewVerdict::ChangesRequested);
     wanting.map(|review| review.author.clone()).collect()
 }
 
@@ -26,7 +26,7 @@ fn taking_back(site: &Site) -> (&'static str, &'static str) {
 #[tokio::test]
 async fn a_request_for_changes_is_taken_back_by_an_audit_that_finds_nothing() {
     for (site, number, open) in Site::bitbuckets().await {
-        site.shop.review(number, "ann", Verdict::ChangesRequested, "Not so.").await.unwrap();
+        site.shop.review(number, "ann", FakeReviewVerdict::ChangesRequested, "Not so.").await.unwrap();
         let mut dirty = draft_of(&site, &[3]).await;
         dirty.event = ReviewEvent::RequestChanges;
         open.post_review(&dirty).await.unwrap();
@@ -39,14 +39,14 @@ async fn a_request_for_changes_is_taken_back_by_an_audit_that_finds_nothing() {
         assert_eq!(against(&site, number).await, ["ann", BOT]);
         let mut former = draft_of(&site, &[]).await;
         (former.mark.audit, former.event) = (3, ReviewEvent::Withdraw);
-        site.shop.push("feature", Commit::new("Fix").write("b.txt", "b\n")).await.unwrap();
+        site.shop.push("feature", CommitBuilder::new("Fix").write("b.txt", "b\n")).await.unwrap();
         open.post_review(&former).await.unwrap();
         assert_eq!(against(&site, number).await, ["ann", BOT]);
 
         let mut clean = draft_of(&site, &[]).await;
         (clean.mark.audit, clean.event) = (4, ReviewEvent::Withdraw);
         let (method, route) = taking_back(&site);
-        site.fault(method, route, FaultKind::LostAnswer);
+        site.fault(method, route, ForgeFaultKind::LostAnswer);
         let _ = open.post_review(&clean).await;
         let posted = open.post_review(&clean).await.unwrap();
         assert_eq!(against(&site, number).await, ["ann"]);

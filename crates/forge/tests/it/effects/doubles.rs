@@ -5,10 +5,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use async_trait::async_trait;
-use truing_core::effect::Part;
-use truing_core::id::{Millis, Token, Topic};
+use truing_core::effect::IntentPart;
+use truing_core::id::{FencingToken, Topic, UnixMillis};
 use truing_core::port::{
-    Clock, EffectLog, Entry, EntryState, Gate, HaltReason, Performed, Replacement, StoreError, Writer,
+    Clock, EffectEntry, EffectEntryChange, EffectEntryState, EffectLog, EffectOutcome, EffectOwner,
+    HaltReason, StoreError, WriteGate,
 };
 
 /// A gate that a test shuts.
@@ -16,7 +17,7 @@ use truing_core::port::{
 pub(super) struct Switch(pub(super) AtomicBool);
 
 #[async_trait]
-impl Gate for Switch {
+impl WriteGate for Switch {
     async fn ask(&self) -> Result<(), HaltReason> {
         let shut = self.0.load(Ordering::SeqCst);
         if shut { Err(HaltReason::KillSwitch) } else { Ok(()) }
@@ -27,68 +28,76 @@ impl Gate for Switch {
 pub(super) struct Hand(pub(super) AtomicI64);
 
 impl Clock for Hand {
-    fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::SeqCst))
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::SeqCst))
     }
 }
 
 /// A record in memory, which a test lets fail.
 #[derive(Default)]
 pub(super) struct Log {
-    entries: Mutex<HashMap<Topic, Entry>>,
+    entries: Mutex<HashMap<Topic, EffectEntry>>,
     pub(super) is_fenced: AtomicBool,
     /// Does the process die where it would record an end?
     pub(super) dies: AtomicBool,
 }
 
 impl Log {
-    pub(super) fn get(&self, topic: &Topic) -> Option<Entry> {
+    pub(super) fn get(&self, topic: &Topic) -> Option<EffectEntry> {
         self.entries.lock().unwrap().get(topic).cloned()
     }
 
-    pub(super) fn entries_of(&self, parts: &[Part]) -> Vec<Entry> {
+    pub(super) fn entries_of(&self, parts: &[IntentPart]) -> Vec<EffectEntry> {
         parts.iter().filter_map(|part| self.get(&part.topic)).collect()
     }
 
     /// Ends what these comments show, as records do when their rows know them.
-    pub(super) fn shown(&self, made: &Performed) -> Result<(), StoreError> {
-        let Performed::Comments(made) = made else { return Ok(()) };
+    pub(super) fn shown(&self, made: &EffectOutcome) -> Result<(), StoreError> {
+        let EffectOutcome::Comments(made) = made else { return Ok(()) };
         if self.dies.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the process died".into()));
         }
         let mut entries = self.entries.lock().unwrap();
         for (item, comment) in made {
             if let Some(entry) = entries.get_mut(&item.topic()) {
-                entry.state = EntryState::Done { comment: Some(comment.clone()) };
+                entry.state = EffectEntryState::Done { comment: Some(comment.clone()) };
             }
         }
         Ok(())
     }
 
-    pub(super) fn put(&self, topic: &Topic, entry: Entry) {
+    pub(super) fn put(&self, topic: &Topic, entry: EffectEntry) {
         self.entries.lock().unwrap().insert(topic.clone(), entry);
     }
 }
 
 #[async_trait]
 impl EffectLog for Log {
-    async fn effects(&self, _: &Writer, topics: &[Topic]) -> Result<Vec<Option<Entry>>, StoreError> {
+    async fn effects(
+        &self,
+        _: &EffectOwner,
+        topics: &[Topic],
+    ) -> Result<Vec<Option<EffectEntry>>, StoreError> {
         Ok(topics.iter().map(|topic| self.get(topic)).collect())
     }
 
-    async fn open_effects(&self, _: &Writer) -> Result<Vec<(Topic, Entry)>, StoreError> {
+    async fn open_effects(&self, _: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError> {
         let entries = self.entries.lock().unwrap();
-        let is_open = |entry: &Entry| matches!(entry.state, EntryState::Open { .. });
+        let is_open = |entry: &EffectEntry| matches!(entry.state, EffectEntryState::Open { .. });
         let open = entries.iter().filter(|(_, entry)| is_open(entry));
         Ok(open.map(|(topic, entry)| (topic.clone(), entry.clone())).collect())
     }
 
-    async fn replace_effects(&self, writer: &Writer, changes: &[Replacement]) -> Result<bool, StoreError> {
+    async fn replace_effects(
+        &self,
+        writer: &EffectOwner,
+        changes: &[EffectEntryChange],
+    ) -> Result<bool, StoreError> {
         if self.is_fenced.load(Ordering::SeqCst) {
-            return Err(StoreError::Fenced { key: writer.key.clone(), last: Token(9) });
+            return Err(StoreError::Fenced { key: writer.key.clone(), last: FencingToken(9) });
         }
-        let is_intent = |change: &Replacement| {
-            change.new.as_ref().is_some_and(|new| matches!(new.state, EntryState::Open { .. }))
+        let is_intent = |change: &EffectEntryChange| {
+            change.new.as_ref().is_some_and(|new| matches!(new.state, EffectEntryState::Open { .. }))
         };
         if !changes.iter().all(is_intent) && self.dies.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the process died".into()));
@@ -97,7 +106,7 @@ impl EffectLog for Log {
         if changes.iter().any(|change| entries.get(&change.topic) != change.known.as_ref()) {
             return Ok(false);
         }
-        for Replacement { topic, new, .. } in changes {
+        for EffectEntryChange { topic, new, .. } in changes {
             match new {
                 Some(new) => entries.insert(topic.clone(), new.clone()),
                 None => entries.remove(topic),

@@ -2,10 +2,10 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are effects on one pull request")]
 
-use truing_core::effect::{Effect, Kind};
-use truing_core::port::{BranchPull, ForgeRead as _, OwnIssue, Performed};
-use truing_fakes::forge::{Comment, FaultKind};
-use truing_fakes::repo::Commit;
+use truing_core::effect::{Effect, EffectKind};
+use truing_core::port::{BranchPull, EffectOutcome, ForgeRead as _, OwnIssue};
+use truing_fakes::forge::{CommentView, ForgeFaultKind};
+use truing_fakes::repo::CommitBuilder;
 use truing_forge::RepositoryClient;
 use truing_forge::effects::EffectError;
 
@@ -17,9 +17,9 @@ const LABEL: &str = "truing";
 
 /// A pull request of ours.
 async fn pull(site: &Site, open: &RepositoryClient) -> BranchPull {
-    site.shop.push(OURS, Commit::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
+    site.shop.push(OURS, CommitBuilder::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
     let performed = open.make(&Effect::OpenPull(draft(OURS))).await.unwrap();
-    let Performed::Pull(pull) = performed else { panic!("{performed:?}") };
+    let EffectOutcome::Pull(pull) = performed else { panic!("{performed:?}") };
     *pull
 }
 
@@ -31,7 +31,7 @@ fn question() -> Effect {
 /// An issue of ours.
 async fn issue(open: &RepositoryClient) -> OwnIssue {
     let performed = open.make(&question()).await.unwrap();
-    let Performed::Issue(issue) = performed else { panic!("{performed:?}") };
+    let EffectOutcome::Issue(issue) = performed else { panic!("{performed:?}") };
     *issue
 }
 
@@ -42,44 +42,44 @@ async fn conversation(site: &Site, open: &RepositoryClient, somebodys: u64) -> u
 
 /// One of this kind, and the number of what it changes; `somebodys`: the number of a pull request that is not ours.
 pub(super) async fn effect(
-    kind: Kind,
+    kind: EffectKind,
     site: &Site,
     (open, somebodys): (&RepositoryClient, u64),
 ) -> (Effect, u64) {
     match kind {
-        Kind::OpenPull => {
-            site.shop.push(OURS, Commit::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
+        EffectKind::OpenPull => {
+            site.shop.push(OURS, CommitBuilder::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
             (Effect::OpenPull(draft(OURS)), 0)
         }
-        Kind::EditPull => {
+        EffectKind::EditPull => {
             let number = pull(site, open).await.number;
             let (title, body) = ("Anew".into(), "Anew.".into());
             (Effect::EditPull { number, topic: topic("sync/boto3"), title, body }, number)
         }
-        Kind::SetDraft => {
+        EffectKind::SetDraft => {
             let number = pull(site, open).await.number;
             (Effect::SetDraft { number, draft: true }, number)
         }
-        Kind::ClosePull => {
+        EffectKind::ClosePull => {
             let number = pull(site, open).await.number;
             (Effect::ClosePull { number }, number)
         }
-        Kind::Label => (Effect::Label { number: somebodys, labels: vec!["new".into()] }, somebodys),
-        Kind::OpenIssue => (question(), 0),
-        Kind::EditIssue => {
+        EffectKind::Label => (Effect::Label { number: somebodys, labels: vec!["new".into()] }, somebodys),
+        EffectKind::OpenIssue => (question(), 0),
+        EffectKind::EditIssue => {
             let number = conversation(site, open, somebodys).await;
             let (title, body) = ("Anew".into(), "Anew.".into());
             (Effect::EditIssue { number, topic: topic("question"), title, body }, number)
         }
-        Kind::CloseIssue => {
+        EffectKind::CloseIssue => {
             let number = conversation(site, open, somebodys).await;
             (Effect::CloseIssue { number }, number)
         }
-        Kind::NewComment => {
+        EffectKind::NewComment => {
             let number = conversation(site, open, somebodys).await;
             (Effect::NewComment { number, topic: topic("blocked"), body: "Because.".into() }, number)
         }
-        Kind::DeleteComment => {
+        EffectKind::DeleteComment => {
             let number = conversation(site, open, somebodys).await;
             let said = Effect::NewComment { number, topic: topic("blocked"), body: "Because.".into() };
             let comment = open.make(&said).await.unwrap().comment().unwrap().clone();
@@ -90,7 +90,7 @@ pub(super) async fn effect(
 }
 
 /// The comments of a conversation, deleted ones too.
-async fn said(site: &Site, number: u64) -> Vec<Comment> {
+async fn said(site: &Site, number: u64) -> Vec<CommentView> {
     if site.row().issues {
         site.shop.issue(number).await.unwrap().comments
     } else {
@@ -99,24 +99,24 @@ async fn said(site: &Site, number: u64) -> Vec<Comment> {
 }
 
 /// So often it is there.
-pub(super) async fn count(kind: Kind, site: &Site, number: u64) -> usize {
+pub(super) async fn count(kind: EffectKind, site: &Site, number: u64) -> usize {
     match kind {
-        Kind::OpenPull => site.hub.pulls_from(OURS).await.unwrap().len(),
-        Kind::EditPull => {
+        EffectKind::OpenPull => site.hub.pulls_from(OURS).await.unwrap().len(),
+        EffectKind::EditPull => {
             let view = site.shop.pull(number).await.unwrap();
             usize::from(view.title == "Anew" && view.body.starts_with("Anew."))
         }
-        Kind::SetDraft => usize::from(site.shop.pull(number).await.unwrap().draft),
-        Kind::ClosePull => usize::from(!site.shop.pull(number).await.unwrap().open),
-        Kind::Label => site.shop.pull(number).await.unwrap().labels.len(),
-        Kind::OpenIssue => site.shop.issues().await.unwrap().len(),
-        Kind::EditIssue => {
+        EffectKind::SetDraft => usize::from(site.shop.pull(number).await.unwrap().draft),
+        EffectKind::ClosePull => usize::from(!site.shop.pull(number).await.unwrap().open),
+        EffectKind::Label => site.shop.pull(number).await.unwrap().labels.len(),
+        EffectKind::OpenIssue => site.shop.issues().await.unwrap().len(),
+        EffectKind::EditIssue => {
             let view = site.shop.issue(number).await.unwrap();
             usize::from(view.title == "Anew" && view.body.starts_with("Anew."))
         }
-        Kind::CloseIssue => usize::from(!site.shop.issue(number).await.unwrap().open),
-        Kind::NewComment => said(site, number).await.len(),
-        Kind::DeleteComment => {
+        EffectKind::CloseIssue => usize::from(!site.shop.issue(number).await.unwrap().open),
+        EffectKind::NewComment => said(site, number).await.len(),
+        EffectKind::DeleteComment => {
             let comments = said(site, number).await;
             comments.iter().filter(|comment| comment.deleted).count()
         }
@@ -126,33 +126,33 @@ pub(super) async fn count(kind: Kind, site: &Site, number: u64) -> usize {
 
 #[tokio::test]
 async fn what_was_begun_is_looked_for_and_not_made() {
-    for (fault, there) in [(FaultKind::LostAnswer, true), (FaultKind::Drop, false)] {
-        let scene = Scene::of(Kind::OpenIssue).await;
+    for (fault, there) in [(ForgeFaultKind::LostAnswer, true), (ForgeFaultKind::Drop, false)] {
+        let scene = Scene::of(EffectKind::OpenIssue).await;
         let effects = scene.effects();
         assert_eq!(effects.unfinished(&question()).await.unwrap(), None, "nothing was begun");
-        scene.fault(Kind::OpenIssue, fault);
+        scene.fault(EffectKind::OpenIssue, fault);
         scene.perform().await.unwrap_err();
         let early = effects.unfinished(&question()).await.unwrap_err();
         assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");
         scene.pass(SETTLE);
         let found = effects.unfinished(&question()).await.unwrap();
-        assert_eq!(matches!(found, Some(Performed::Issue(_))), there, "{found:?}");
+        assert_eq!(matches!(found, Some(EffectOutcome::Issue(_))), there, "{found:?}");
         assert_eq!(effects.unfinished(&question()).await.unwrap(), None, "its end is known");
-        assert_eq!(scene.count(Kind::OpenIssue).await, usize::from(there));
+        assert_eq!(scene.count(EffectKind::OpenIssue).await, usize::from(there));
     }
 }
 
 #[tokio::test]
 async fn what_was_opened_just_now_is_waited_for_while_lists_do_not_show_it() {
-    let scene = Scene::of(Kind::OpenIssue).await;
+    let scene = Scene::of(EffectKind::OpenIssue).await;
     let effects = scene.effects();
-    let Performed::Issue(issue) = effects.perform(&question()).await.unwrap() else { panic!("no issue") };
-    assert_eq!(effects.perform(&question()).await.unwrap(), Performed::Issue(issue.clone()));
+    let EffectOutcome::Issue(issue) = effects.perform(&question()).await.unwrap() else { panic!("no issue") };
+    assert_eq!(effects.perform(&question()).await.unwrap(), EffectOutcome::Issue(issue.clone()));
     // Lists that do not show it yet, or somebody has closed it.
     scene.site.shop.set_issue_open(issue.number, false, "ann").await.unwrap();
     let early = effects.perform(&question()).await.unwrap_err();
     assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");
     scene.pass(SETTLE);
     let again = effects.perform(&question()).await.unwrap();
-    assert!(matches!(&again, Performed::Issue(other) if other.number != issue.number), "{again:?}");
+    assert!(matches!(&again, EffectOutcome::Issue(other) if other.number != issue.number), "{again:?}");
 }

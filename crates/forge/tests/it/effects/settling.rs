@@ -1,9 +1,9 @@
 //! The time that an effect is waited for: clocks that were ahead, answers that were lost, another text on one topic, limits.
 
-use truing_core::effect::{Effect, Kind, Part};
-use truing_core::id::{Millis, Span};
-use truing_core::port::{Clock as _, Entry, EntryState, ForgeError};
-use truing_fakes::forge::FaultKind;
+use truing_core::effect::{Effect, EffectKind, IntentPart};
+use truing_core::id::{TimeSpan, UnixMillis};
+use truing_core::port::{Clock as _, EffectEntry, EffectEntryState, ForgeError};
+use truing_fakes::forge::ForgeFaultKind;
 use truing_forge::effects::EffectError;
 
 use super::{SETTLE, Scene, What};
@@ -11,31 +11,31 @@ use crate::repository::site::topic;
 
 #[tokio::test]
 async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_another() {
-    let scene = Scene::of(Kind::Comment).await;
-    let Part { topic, content } = scene.intended().parts.remove(0);
-    let at = scene.clock.now() + Span::seconds(1_000_000);
-    scene.log.put(&topic, Entry { content, at, state: EntryState::Open { lost: 0 } });
+    let scene = Scene::of(EffectKind::Comment).await;
+    let IntentPart { topic, content } = scene.intended().parts.remove(0);
+    let at = scene.clock.now() + TimeSpan::seconds(1_000_000);
+    scene.log.put(&topic, EffectEntry { content, at, state: EffectEntryState::Open { lost: 0 } });
     let early = scene.perform().await.unwrap_err();
     assert!(matches!(early, EffectError::Settling { until, .. } if until == scene.clock.now() + SETTLE));
     scene.pass(SETTLE);
     scene.perform().await.unwrap();
-    assert_eq!(scene.count(Kind::Comment).await, 1);
+    assert_eq!(scene.count(EffectKind::Comment).await, 1);
     // Nor is an end that it recorded.
     let mut done = scene.log.get(&topic).unwrap();
-    done.at = scene.clock.now() + Span::seconds(1_000_000);
+    done.at = scene.clock.now() + TimeSpan::seconds(1_000_000);
     scene.log.put(&topic, done);
     scene.perform().await.unwrap_err();
     scene.perform().await.unwrap();
-    assert_eq!(scene.count(Kind::Comment).await, 1);
+    assert_eq!(scene.count(EffectKind::Comment).await, 1);
 }
 
 #[tokio::test]
 async fn another_text_is_not_taken_for_the_one_that_a_clock_that_was_ahead_dated() {
-    let scene = Scene::of(Kind::Comment).await;
+    let scene = Scene::of(EffectKind::Comment).await;
     scene.perform().await.unwrap();
-    let Part { topic: report, .. } = scene.intended().parts.remove(0);
+    let IntentPart { topic: report, .. } = scene.intended().parts.remove(0);
     let mut done = scene.log.get(&report).unwrap();
-    done.at = scene.clock.now() + Span::seconds(1_000_000);
+    done.at = scene.clock.now() + TimeSpan::seconds(1_000_000);
     scene.log.put(&report, done);
     let next = Effect::Comment { topic: topic("report"), body: "Done again.".into() };
     let scene = Scene { what: What::Effect(next), ..scene };
@@ -51,11 +51,11 @@ async fn another_text_is_not_taken_for_the_one_that_a_clock_that_was_ahead_dated
 
 #[tokio::test]
 async fn the_delay_counts_from_the_answer_that_was_lost() {
-    let scene = Scene::of(Kind::Comment).await;
-    let Part { topic, content } = scene.intended().parts.remove(0);
-    let at = Millis(scene.clock.now().0 - SETTLE.0);
-    scene.log.put(&topic, Entry { content, at, state: EntryState::Open { lost: 0 } });
-    scene.fault(Kind::Comment, FaultKind::LostAnswer);
+    let scene = Scene::of(EffectKind::Comment).await;
+    let IntentPart { topic, content } = scene.intended().parts.remove(0);
+    let at = UnixMillis(scene.clock.now().0 - SETTLE.0);
+    scene.log.put(&topic, EffectEntry { content, at, state: EffectEntryState::Open { lost: 0 } });
+    scene.fault(EffectKind::Comment, ForgeFaultKind::LostAnswer);
     scene.perform().await.unwrap_err();
     let until = scene.clock.now() + SETTLE;
     let early = scene.perform().await.unwrap_err();
@@ -64,7 +64,7 @@ async fn the_delay_counts_from_the_answer_that_was_lost() {
 
 #[tokio::test]
 async fn another_text_on_a_topic_waits_until_lists_show_the_one_before() {
-    let scene = Scene::of(Kind::Comment).await;
+    let scene = Scene::of(EffectKind::Comment).await;
     scene.perform().await.unwrap();
     let next = Effect::Comment { topic: topic("report"), body: "Done again.".into() };
     let scene = Scene { what: What::Effect(next), ..scene };
@@ -79,11 +79,11 @@ async fn another_text_on_a_topic_waits_until_lists_show_the_one_before() {
 
 #[tokio::test]
 async fn a_review_that_a_limit_ends_stays_announced_for_comments_of_it_may_be_there() {
-    let scene = Scene::of(Kind::Review).await;
-    let Part { topic, .. } = scene.intended().parts.remove(0);
-    scene.fault(Kind::Review, FaultKind::SecondaryLimit(Some(1)));
+    let scene = Scene::of(EffectKind::Review).await;
+    let IntentPart { topic, .. } = scene.intended().parts.remove(0);
+    scene.fault(EffectKind::Review, ForgeFaultKind::SecondaryLimit(Some(1)));
     let error = scene.perform().await.unwrap_err();
     assert!(matches!(error, EffectError::Refused(ForgeError::RateLimited { .. })), "{error:?}");
     let entry = scene.log.get(&topic).unwrap();
-    assert_eq!(entry.state, EntryState::Open { lost: 0 });
+    assert_eq!(entry.state, EffectEntryState::Open { lost: 0 });
 }

@@ -2,7 +2,7 @@
 
 use truing_core::id::CommentId;
 use truing_core::port::{ForgeError, ForgeRead};
-use truing_fakes::forge::FaultKind;
+use truing_fakes::forge::ForgeFaultKind;
 
 use super::site::{Site, refused, topic};
 
@@ -117,7 +117,8 @@ async fn only_the_answers_of_those_who_may_write_are_trusted() {
 
 #[tokio::test]
 async fn a_creation_without_an_answer_is_found_or_made_again() {
-    for (kind, there) in [(FaultKind::Drop, 0), (FaultKind::LostAnswer, 1), (FaultKind::Status(500, None), 0)]
+    for (kind, there) in
+        [(ForgeFaultKind::Drop, 0), (ForgeFaultKind::LostAnswer, 1), (ForgeFaultKind::Status(500, None), 0)]
     {
         let site = Site::new().await;
         let hub = &site.hub;

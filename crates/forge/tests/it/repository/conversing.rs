@@ -1,13 +1,17 @@
 //! What a loop sees of a pull request that it works on, and what it changes of it.
 
-use truing_core::converge::readiness::Merge as Mergeable;
-use truing_core::id::{CommentId, Millis, Sha};
-use truing_core::port::{CheckState, Decision, ForgeError, ForgeRead as _, Performed, PullState};
+use truing_core::converge::readiness::MergeableState as Mergeable;
+use truing_core::id::{CommentId, Sha, UnixMillis};
+use truing_core::port::{
+    CheckState, EffectOutcome, ForgeError, ForgeRead as _, PullReviewDecision, PullState,
+};
 use truing_core::publish::ThreadState;
-use truing_fakes::forge::{self as fake, Bot, BotReview, FaultKind, NewPull, Side, Step, Verdict};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{
+    self as fake, BotReview, BotStep, FakeBot, FakeDiffSide, FakeReviewVerdict, ForgeFaultKind, NewPull,
+};
+use truing_fakes::repo::CommitBuilder;
 use truing_forge::ForgeServer as _;
-use truing_forge::github::{AppKey, Credentials};
+use truing_forge::github::{AppKey, GitHubCredentials};
 
 use super::site::{BOT, Calls as _, Site, github, refused, topic};
 
@@ -36,8 +40,9 @@ async fn a_pull_request_is_seen_as_it_stands() {
     shop.permit(BOT, "read").await.unwrap();
     assert_eq!(pull.now().await.unwrap().head.push, Some(false));
     shop.permit(BOT, "write").await.unwrap();
-    let tip =
-        shop.force_push("feature", &shop.tip("main").await.unwrap(), Commit::new("x").write("b", "1")).await;
+    let tip = shop
+        .force_push("feature", &shop.tip("main").await.unwrap(), CommitBuilder::new("x").write("b", "1"))
+        .await;
     assert_eq!(pull.now().await.unwrap().head.sha, sha(&tip.unwrap()));
     shop.close(number).await.unwrap();
     assert_eq!(pull.now().await.unwrap().state, PullState::Closed);
@@ -50,7 +55,7 @@ async fn a_pull_request_is_seen_as_it_stands() {
 #[tokio::test]
 async fn a_fork_is_pushed_to_only_if_it_lets_us() {
     let site = Site::new().await;
-    site.shop.push("someone:fix", Commit::new("x").write("b", "1")).await.unwrap();
+    site.shop.push("someone:fix", CommitBuilder::new("x").write("b", "1")).await.unwrap();
     let number = site.shop.open(NewPull::of("someone:fix")).await.unwrap();
     let pull = site.conversation(number);
     let head = pull.now().await.unwrap().head;
@@ -82,13 +87,13 @@ async fn what_a_merge_would_be_and_why_not() {
         Said::Draft,
     ];
     site.shop.set_merge(number, &said).await.unwrap();
-    site.shop.decide(number, Some(fake::Decision::ReviewRequired)).await.unwrap();
+    site.shop.decide(number, Some(fake::ReviewDecision::ReviewRequired)).await.unwrap();
     let mut seen = Vec::new();
     for _ in said {
         let merge = pull.merge().await.unwrap();
         assert_eq!(
             (merge.decision, &merge.head),
-            (Some(Decision::Required), &pull.now().await.unwrap().head.sha)
+            (Some(PullReviewDecision::Required), &pull.now().await.unwrap().head.sha)
         );
         seen.push((merge.state, merge.conflicts));
     }
@@ -184,7 +189,7 @@ async fn reviews_and_comments_of_anybody_are_seen_whole() {
     let shop = &site.shop;
     let first = shop.tip("feature").await.unwrap();
     let review = |body: &str, lines: &[u32]| BotReview {
-        state: Verdict::Commented,
+        state: FakeReviewVerdict::Commented,
         body: body.into(),
         comments: lines.iter().map(|line| ("a.txt".into(), *line, format!("On {line}."))).collect(),
     };
@@ -192,7 +197,7 @@ async fn reviews_and_comments_of_anybody_are_seen_whole() {
     for _ in 0..3 {
         shop.review_lines(number, "cursor[bot]", None, review("Found 40.", &lines)).await.unwrap();
     }
-    let moved = Commit::new("More").write("a.txt", "other\n");
+    let moved = CommitBuilder::new("More").write("a.txt", "other\n");
     let second = shop.push("feature", moved).await.unwrap();
     let last =
         shop.review_lines(number, "Cursor[bot]", Some(&second), review("Found 1.", &[1])).await.unwrap();
@@ -244,14 +249,14 @@ async fn reviews_and_comments_of_anybody_are_seen_whole() {
 #[tokio::test]
 async fn a_bot_is_woken_once_in_its_own_words() {
     let (site, number, pull) = Site::with_pull().await;
-    let steps = [Step { eyes: true, ..Step::default() }];
+    let steps = [BotStep { eyes: true, ..BotStep::default() }];
     let trigger = Some("bugbot run".to_owned());
-    let bot = Bot { login: "cursor[bot]".into(), alias: None, trigger, steps: steps.into() };
+    let bot = FakeBot { login: "cursor[bot]".into(), alias: None, trigger, steps: steps.into() };
     site.shop.add_bot(bot).await.unwrap();
     // Somebody else's words are not ours; nor is a text that only holds them.
     let theirs = site.shop.comment(number, "ann", "Please: bugbot run").await.unwrap();
     assert_eq!(pull.said("bugbot run").await.unwrap(), []);
-    let said = pull.trigger("bugbot run", Millis(0)).await.unwrap();
+    let said = pull.trigger("bugbot run", UnixMillis(0)).await.unwrap();
     assert_eq!(pull.trigger("bugbot run", said.at).await.unwrap(), said);
     assert_eq!(pull.said("bugbot run\n").await.unwrap(), std::slice::from_ref(&said));
     let eyes = pull.eyes(&said.id).await.unwrap();
@@ -261,13 +266,13 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     let comment = site.shop.pull(number).await.unwrap();
     assert_eq!(comment.summaries().last().unwrap().body, "bugbot run", "and no marker");
     // Later it is said again; and once only, whatever answer is lost.
-    let later = Millis(said.at.0 + 1000);
-    for kind in [FaultKind::Drop, FaultKind::Status(502, None), FaultKind::LostAnswer] {
+    let later = UnixMillis(said.at.0 + 1000);
+    for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
         site.fault("POST", COMMENTS, kind);
-        let error = pull.trigger("other run", Millis(0)).await;
+        let error = pull.trigger("other run", UnixMillis(0)).await;
         assert!(error.is_ok() || !error.unwrap_err().surely_undone());
     }
-    pull.trigger("other run", Millis(0)).await.unwrap();
+    pull.trigger("other run", UnixMillis(0)).await.unwrap();
     assert_eq!(pull.said("other run").await.unwrap().len(), 1);
     pull.trigger("bugbot run", later).await.unwrap();
     assert_eq!(pull.said("bugbot run").await.unwrap().len(), 2);
@@ -278,12 +283,18 @@ async fn a_bot_is_woken_once_in_its_own_words() {
 #[tokio::test]
 async fn a_review_is_asked_for_as_often_as_one_likes() {
     let (site, _, pull) = Site::with_pull().await;
-    let review = BotReview { state: Verdict::Commented, body: "Fine.".into(), comments: Vec::new() };
-    let steps = [Step::default(), Step { review: Some(review), ..Step::default() }];
+    let review =
+        BotReview { state: FakeReviewVerdict::Commented, body: "Fine.".into(), comments: Vec::new() };
+    let steps = [BotStep::default(), BotStep { review: Some(review), ..BotStep::default() }];
     let login = "copilot-pull-request-reviewer[bot]";
-    let bot = Bot { login: login.into(), alias: Some("Copilot".into()), trigger: None, steps: steps.into() };
+    let bot =
+        FakeBot { login: login.into(), alias: Some("Copilot".into()), trigger: None, steps: steps.into() };
     site.shop.add_bot(bot).await.unwrap();
-    site.fault("POST", "/repos/{owner}/{repo}/pulls/{number}/requested_reviewers", FaultKind::LostAnswer);
+    site.fault(
+        "POST",
+        "/repos/{owner}/{repo}/pulls/{number}/requested_reviewers",
+        ForgeFaultKind::LostAnswer,
+    );
     pull.request_review(login).await.unwrap();
     pull.request_review("Copilot").await.unwrap();
     let requested = pull.now().await.unwrap().requested;
@@ -296,7 +307,7 @@ async fn a_review_is_asked_for_as_often_as_one_likes() {
 async fn it_is_made_ready_whoever_opened_it() {
     let (site, number, pull) = Site::with_pull().await;
     pull.mark_ready().await.unwrap();
-    for kind in [FaultKind::Drop, FaultKind::LostAnswer, FaultKind::Status(502, None)] {
+    for kind in [ForgeFaultKind::Drop, ForgeFaultKind::LostAnswer, ForgeFaultKind::Status(502, None)] {
         site.shop.set_draft(number, true).await.unwrap();
         site.fault("POST", "/graphql", kind);
         pull.mark_ready().await.unwrap();
@@ -318,7 +329,7 @@ async fn an_app_makes_ready_with_a_token_that_may() {
     let app = site.forge.app("pusher").unwrap();
     let installation = site.forge.install(&app, "acme");
     let key = AppKey::from_pem(&app.private_key).unwrap();
-    let as_app = github(&site.forge, Credentials::App { id: app.id, key });
+    let as_app = github(&site.forge, GitHubCredentials::App { id: app.id, key });
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
     let pull = as_app.client(&id, "acme/shop", truing_core::publish::Producer::Converge);
     site.shop.set_draft(number, true).await.unwrap();
@@ -328,7 +339,7 @@ async fn an_app_makes_ready_with_a_token_that_may() {
     pull.mark_ready().await.unwrap();
     assert!(!site.shop.pull(number).await.unwrap().draft);
     // What others describe is changed with the token that pushes nothing.
-    assert_eq!(pull.describe("What it does.", "Anew.").await.unwrap(), Performed::Done);
+    assert_eq!(pull.describe("What it does.", "Anew.").await.unwrap(), EffectOutcome::Done);
 }
 
 #[tokio::test]
@@ -336,48 +347,49 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     let (site, number, pull) = Site::with_pull().await;
     let body = async || site.shop.pull(number).await.unwrap().body;
     let read = pull.now().await.unwrap().body;
-    site.fault("PATCH", "/repos/{owner}/{repo}/pulls/{number}", FaultKind::LostAnswer);
-    assert_eq!(pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await.unwrap(), Performed::Done);
+    site.fault("PATCH", "/repos/{owner}/{repo}/pulls/{number}", ForgeFaultKind::LostAnswer);
+    assert_eq!(pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await.unwrap(), EffectOutcome::Done);
     assert_eq!(body().await, "New.\n&lt;!-- truing:1 x -->");
     let same = pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await;
-    assert_eq!(same.unwrap(), Performed::Done);
+    assert_eq!(same.unwrap(), EffectOutcome::Done);
     site.shop.describe(number, "By hand.").await.unwrap();
-    assert_eq!(pull.describe(&read, "Newer.").await.unwrap(), Performed::Superseded);
+    assert_eq!(pull.describe(&read, "Newer.").await.unwrap(), EffectOutcome::Superseded);
     assert_eq!(body().await, "By hand.");
 
     // One of ours stays known by its marker; somebody else's marker means nothing.
-    site.shop.push("ours", Commit::new("x").write("a.txt", "two\n").by(BOT)).await.unwrap();
+    site.shop.push("ours", CommitBuilder::new("x").write("a.txt", "two\n").by(BOT)).await.unwrap();
     let ours = site.open("ours").await;
     let conversation = site.conversation(ours.number);
     let read = conversation.now().await.unwrap().body;
     assert_eq!(read, ours.body);
-    assert_eq!(conversation.describe(&read, "Ours, anew.").await.unwrap(), Performed::Done);
+    assert_eq!(conversation.describe(&read, "Ours, anew.").await.unwrap(), EffectOutcome::Done);
     use truing_core::port::ForgeRead as _;
     let again = site.hub.pulls_from("ours").await.unwrap().remove(0);
     assert_eq!((again.topic, again.body.as_str()), (ours.topic, "Ours, anew."));
     let marked = site.shop.pull(ours.number).await.unwrap().body;
     site.shop.describe(number, &marked).await.unwrap();
-    assert_eq!(pull.describe("Ours, anew.", "Theirs.").await.unwrap(), Performed::Done);
+    assert_eq!(pull.describe("Ours, anew.", "Theirs.").await.unwrap(), EffectOutcome::Done);
     assert_eq!(body().await, "Theirs.");
 }
 
 #[tokio::test]
 async fn a_limit_is_told_and_nothing_is_believed_of_half_an_answer() {
     let (site, number, pull) = Site::with_pull().await;
-    site.shop.comment_on(number, "ann", "a.txt", (Side::Right, 1), "Hm.").await.unwrap();
+    site.shop.comment_on(number, "ann", "a.txt", (FakeDiffSide::Right, 1), "Hm.").await.unwrap();
     let pulls = "/repos/{owner}/{repo}/pulls/{number}";
     let limited = |error: ForgeError| assert!(matches!(error, ForgeError::RateLimited { .. }), "{error}");
-    site.fault("GET", &format!("{pulls}/comments"), FaultKind::SecondaryLimit(Some(1)));
+    site.fault("GET", &format!("{pulls}/comments"), ForgeFaultKind::SecondaryLimit(Some(1)));
     limited(pull.threads().await.unwrap_err());
-    let fresh = github(&site.forge, Credentials::Token(truing_forge::Secret::new(super::site::TOKEN)));
+    let fresh =
+        github(&site.forge, GitHubCredentials::Token(truing_forge::SecretString::new(super::site::TOKEN)));
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
     let pull = fresh.client(&id, "acme/shop", truing_core::publish::Producer::Converge);
-    for kind in [FaultKind::Truncated, FaultKind::Status(502, None), FaultKind::Drop] {
+    for kind in [ForgeFaultKind::Truncated, ForgeFaultKind::Status(502, None), ForgeFaultKind::Drop] {
         site.fault("GET", &format!("{pulls}/reviews"), kind.clone());
         let reviews = pull.reviews().await;
         // What may pass at once is asked again; half an answer is an error.
-        assert_eq!(reviews.is_err(), kind == FaultKind::Truncated, "{kind:?}: {reviews:?}");
+        assert_eq!(reviews.is_err(), kind == ForgeFaultKind::Truncated, "{kind:?}: {reviews:?}");
     }
-    site.fault("GET", &format!("{pulls}/reviews"), FaultKind::Circle);
+    site.fault("GET", &format!("{pulls}/reviews"), ForgeFaultKind::Circle);
     assert!(matches!(pull.reviews().await, Err(ForgeError::Unavailable { .. })));
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use truing_core::finding::{Place, Side};
-use truing_core::id::{Millis, PrId, RunId, Sha};
+use truing_core::finding::{CodeLocation, DiffSide};
+use truing_core::id::{PrId, RunId, Sha, UnixMillis};
 use truing_core::port::{
-    AuditMark, ForgeError, ForgeRead as _, Gate, HaltReason, LineDraft, ReviewDraft, ReviewEvent,
+    AuditMark, ForgeError, ForgeRead as _, HaltReason, LineDraft, ReviewDraft, ReviewEvent, WriteGate,
 };
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
@@ -21,19 +21,19 @@ use super::site::{Calls as _, GatedClient, Ours, Site, draft, topic};
 struct Few(AtomicUsize);
 
 #[async_trait]
-impl Gate for Few {
+impl WriteGate for Few {
     async fn ask(&self) -> Result<(), HaltReason> {
         let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         left.map(drop).map_err(|_| HaltReason::KillSwitch)
     }
 }
 
-fn few(many: usize) -> Arc<dyn Gate> {
+fn few(many: usize) -> Arc<dyn WriteGate> {
     Arc::new(Few(AtomicUsize::new(many)))
 }
 
 /// Our sides of the forge behind a gate.
-fn behind(site: &Site, number: u64, gate: &Arc<dyn Gate>) -> (GatedClient, Ours) {
+fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (GatedClient, Ours) {
     let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
     let client = site.server.client(&id, "acme/shop", Producer::Converge);
     (GatedClient { client, gate: gate.clone() }, Ours::new(&site.server, &site.id, gate))
@@ -77,15 +77,18 @@ async fn review(site: &Site, lines: &[u32]) -> ReviewDraft {
     }
 }
 
-fn place(line: u32) -> Place {
+fn place(line: u32) -> CodeLocation {
     let path = RepoPath::from_bytes("a.txt");
-    Place { path, side: Side::New, start_line: line, end_line: line }
+    CodeLocation { path, side: DiffSide::New, start_line: line, end_line: line }
 }
 
 #[tokio::test]
 async fn behind_a_shut_gate_no_call_writes() {
     let (site, number, pull) = Site::with_pull().await;
-    site.shop.push("ours", truing_fakes::repo::Commit::new("Follow").write("b.txt", "b\n")).await.unwrap();
+    site.shop
+        .push("ours", truing_fakes::repo::CommitBuilder::new("Follow").write("b.txt", "b\n"))
+        .await
+        .unwrap();
     let own = site.open("ours").await;
     let issue = site.hub.open_issue(&topic("q"), "Which?", "x", "truing").await.unwrap();
     let comment = site.hub.comment(issue.number, &topic("c"), "x").await.unwrap();
@@ -109,7 +112,7 @@ async fn behind_a_shut_gate_no_call_writes() {
     withheld("comment again", pull.put_comment(&topic("said"), "after").await);
     withheld("line", pull.put_line_comment(&there.mark.commit, &place(7), &topic("new"), "x").await);
     withheld("line again", pull.put_line_comment(&there.mark.commit, &place(5), &topic("on"), "after").await);
-    withheld("trigger", pull.trigger("bugbot run", Millis(0)).await);
+    withheld("trigger", pull.trigger("bugbot run", UnixMillis(0)).await);
     withheld("request", pull.request_review("ann").await);
     withheld("branch", pull.update_branch(&there.mark.commit).await);
     withheld("description", pull.describe(&read.body, "New.").await);

@@ -1,8 +1,8 @@
 //! Pull requests of ours: opened once, changed by us alone, left to people.
 
 use truing_core::port::{ForgeError, ForgeRead, PullState, ReviewState};
-use truing_fakes::forge::{Access, FaultKind, NewPull, Side, Verdict};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{FakeDiffSide, FakeReviewVerdict, ForgeFaultKind, NewPull, RepositoryAccess};
+use truing_fakes::repo::CommitBuilder;
 
 use super::site::{BOT, Site, draft, refused, topic};
 
@@ -24,7 +24,7 @@ async fn a_pull_request_lives_from_its_opening_to_its_closing() {
     assert!(pull.is_ours() && pull.is_open());
     assert_eq!(hub.pulls_from("truing/sync").await.unwrap(), std::slice::from_ref(&pull));
     // Somebody's fork has a branch of that name, too.
-    shop.push("someone:truing/sync", Commit::new("Other").write("b", "1")).await.unwrap();
+    shop.push("someone:truing/sync", CommitBuilder::new("Other").write("b", "1")).await.unwrap();
     shop.open(NewPull::of("someone:truing/sync")).await.unwrap();
     assert_eq!(hub.pulls_from("truing/sync").await.unwrap().len(), 1);
 
@@ -78,7 +78,7 @@ async fn one_that_is_open_already_is_the_answer_whoever_opened_it() {
 #[tokio::test]
 async fn what_is_not_ours_is_not_touched() {
     let site = Site::with_branch("ours").await;
-    site.shop.push("theirs", Commit::new("x").write("x", "1").by("ann")).await.unwrap();
+    site.shop.push("theirs", CommitBuilder::new("x").write("x", "1").by("ann")).await.unwrap();
     let theirs = NewPull { author: "ann".into(), ..NewPull::of("theirs") };
     let theirs = site.shop.open(theirs).await.unwrap();
     // Ours by the account, and no more by its text.
@@ -102,7 +102,8 @@ async fn what_is_not_ours_is_not_touched() {
 
 #[tokio::test]
 async fn an_opening_without_an_answer_is_found_or_made_again() {
-    for (kind, there) in [(FaultKind::Drop, 0), (FaultKind::LostAnswer, 1), (FaultKind::Status(502, None), 0)]
+    for (kind, there) in
+        [(ForgeFaultKind::Drop, 0), (ForgeFaultKind::LostAnswer, 1), (ForgeFaultKind::Status(502, None), 0)]
     {
         let site = Site::with_branch("ours").await;
         site.fault("POST", PULLS, kind.clone());
@@ -119,7 +120,7 @@ async fn other_changes_are_tried_again_by_themselves() {
     let site = Site::with_branch("ours").await;
     let pull = site.open("ours").await;
     let labels = "/repos/{owner}/{repo}/issues/{number}/labels";
-    for kind in [FaultKind::Drop, FaultKind::LostAnswer, FaultKind::Status(503, None)] {
+    for kind in [ForgeFaultKind::Drop, ForgeFaultKind::LostAnswer, ForgeFaultKind::Status(503, None)] {
         site.fault("PATCH", "/repos/{owner}/{repo}/pulls/{number}", kind.clone());
         site.hub.edit_pull(pull.number, &topic("t"), "x", "y").await.unwrap();
         site.fault("POST", labels, kind.clone());
@@ -138,12 +139,13 @@ async fn what_people_did_is_told_apart_from_what_we_did() {
     let (hub, shop) = (&site.hub, &site.shop);
     site.forge.token("unused", "ann");
     let pull = site.open("ours").await;
-    let theirs = shop.push("ours", Commit::new("Mend").write("b.txt", "b\n").by("ann")).await.unwrap();
-    let odd = shop.push("ours", Commit::new("Odd").write("c", "c\n").by("nobody known")).await.unwrap();
-    shop.review(pull.number, "ann", Verdict::ChangesRequested, "Not so.").await.unwrap();
+    let theirs = shop.push("ours", CommitBuilder::new("Mend").write("b.txt", "b\n").by("ann")).await.unwrap();
+    let odd =
+        shop.push("ours", CommitBuilder::new("Odd").write("c", "c\n").by("nobody known")).await.unwrap();
+    shop.review(pull.number, "ann", FakeReviewVerdict::ChangesRequested, "Not so.").await.unwrap();
     shop.comment(pull.number, "ann", "Why?").await.unwrap();
     hub.comment(pull.number, &topic("blocked"), "Because.").await.unwrap();
-    shop.comment_on(pull.number, "ann", "b.txt", (Side::Right, 1), "Here.").await.unwrap();
+    shop.comment_on(pull.number, "ann", "b.txt", (FakeDiffSide::Right, 1), "Here.").await.unwrap();
 
     let seen = hub.activity(pull.number).await.unwrap();
     let by = |author: &Option<truing_core::port::Actor>| {
@@ -192,6 +194,6 @@ async fn a_repository_tells_what_can_be_changed_of_it() {
     let moved = site.shop.rename("acme", "store").await.unwrap();
     assert_eq!(site.hub.repository().await.unwrap().name, "acme/store");
     assert!(matches!(site.hub.pulls_from("x").await, Err(ForgeError::Moved { .. })));
-    moved.set_access(Access::Archived).await.unwrap();
+    moved.set_access(RepositoryAccess::Archived).await.unwrap();
     assert!(site.hub.repository().await.unwrap().writable.archived);
 }

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use truing_core::commit::Identity;
-use truing_core::id::{Millis, Sha};
+use truing_core::commit::GitIdentity;
+use truing_core::id::{Sha, UnixMillis};
 use truing_core::port::{ForgeError, ForgeRead as _};
-use truing_fakes::forge::{Access, FaultKind};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{ForgeFaultKind, RepositoryAccess};
+use truing_fakes::repo::CommitBuilder;
 use truing_forge::ForgeServer as _;
-use truing_forge::github::{AppKey, Credentials};
-use truing_forge::remote::{Purpose, RemoteError};
-use truing_git::{Committed, Git, GitError, GitOptions, Mirror, NewCommit, Pushed, Refusal, Remote};
+use truing_forge::github::{AppKey, GitHubCredentials};
+use truing_forge::remote::{RemoteError, RemotePurpose};
+use truing_git::{
+    Git, GitError, GitOptions, Mirror, NewCommit, PushOutcome, PushRefusal, Remote, UnpushedCommit,
+};
 
 use super::site::{BOT, Ours, Site, github, open, permit};
 
@@ -29,7 +31,7 @@ impl Pusher {
         let folder = tempfile::tempdir().unwrap();
         let git =
             Git::new(GitOptions { temp: folder.path().to_owned(), ..GitOptions::default() }).await.unwrap();
-        let remote = site.server.remote(&site.id, "acme/shop", Purpose::Push).await.unwrap();
+        let remote = site.server.remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap();
         let mirror = git.mirror(&folder.path().join("mirror"), &remote).await.unwrap();
         let base = Sha::parse(&site.shop.tip("main").await.unwrap()).unwrap();
         mirror.fetch(std::slice::from_ref(&base)).await.unwrap();
@@ -40,17 +42,18 @@ impl Pusher {
         self.folder.path().join(name)
     }
 
-    pub(crate) async fn commit(&self, name: &str) -> Committed {
+    pub(crate) async fn commit(&self, name: &str) -> UnpushedCommit {
         let clone = self.clone(name);
         std::fs::create_dir(&clone).unwrap();
         self.mirror.private_clone(&self.base, &[], &clone).await.unwrap();
         std::fs::write(clone.join("a.txt"), format!("{name}\n")).unwrap();
-        let author = Identity { name: "Truing".into(), email: format!("1+{BOT}@users.noreply.example.com") };
+        let author =
+            GitIdentity { name: "Truing".into(), email: format!("1+{BOT}@users.noreply.example.com") };
         let new = NewCommit {
             message: name.into(),
             author: author.clone(),
             committer: author,
-            at: Millis(1_800_000_000_000),
+            at: UnixMillis(1_800_000_000_000),
         };
         self.mirror.stage(&self.base, &clone, None).await.unwrap().commit(&new).await.unwrap()
     }
@@ -61,17 +64,20 @@ async fn a_pushed_branch_is_a_pull_request_of_ours_and_moves_it() {
     let site = Site::new().await;
     let pusher = Pusher::new(&site).await;
     let (one, two) = (pusher.commit("one").await, pusher.commit("two").await);
-    assert_eq!(one.push(&pusher.remote, "truing/x", None, &*permit().await).await.unwrap(), Pushed::Done);
+    assert_eq!(
+        one.push(&pusher.remote, "truing/x", None, &*permit().await).await.unwrap(),
+        PushOutcome::Done
+    );
     let pull = site.open("truing/x").await;
     assert_eq!(pull.head, *one.sha());
-    let theirs = site.shop.push("truing/x", Commit::new("Theirs").write("t", "1")).await.unwrap();
+    let theirs = site.shop.push("truing/x", CommitBuilder::new("Theirs").write("t", "1")).await.unwrap();
     let theirs = Sha::parse(&theirs).unwrap();
     let moved = two.push(&pusher.remote, "truing/x", Some(one.sha()), &*permit().await).await.unwrap();
-    assert_eq!(moved, Pushed::Moved { now: Some(theirs.clone()) });
+    assert_eq!(moved, PushOutcome::Moved { now: Some(theirs.clone()) });
     assert_eq!(pusher.mirror.branch_tip("truing/x").await.unwrap(), Some(theirs.clone()));
     assert_eq!(
         two.push(&pusher.remote, "truing/x", Some(&theirs), &*permit().await).await.unwrap(),
-        Pushed::Done
+        PushOutcome::Done
     );
     assert_eq!(site.hub.pulls_from("truing/x").await.unwrap()[0].head, *two.sha());
     let activity = site.hub.activity(pull.number).await.unwrap();
@@ -88,13 +94,15 @@ async fn what_the_forge_refuses_is_told_with_its_reason() {
     for (branch, words) in [("release", "GH006"), ("main", "default branch")] {
         let expected = (branch == "main").then_some(&pusher.base);
         let refused = made.push(&pusher.remote, branch, expected, &*permit().await).await.unwrap();
-        let Pushed::Refused { why: Refusal::Protected, message } = &refused else { panic!("{refused:?}") };
+        let PushOutcome::Refused { why: PushRefusal::Protected, message } = &refused else {
+            panic!("{refused:?}")
+        };
         assert!(message.contains(words), "{message}");
     }
-    site.shop.set_access(Access::Archived).await.unwrap();
+    site.shop.set_access(RepositoryAccess::Archived).await.unwrap();
     let refused = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap();
-    assert!(matches!(&refused, Pushed::Refused { why: Refusal::Permission, .. }), "{refused:?}");
-    site.shop.set_access(Access::Open).await.unwrap();
+    assert!(matches!(&refused, PushOutcome::Refused { why: PushRefusal::Permission, .. }), "{refused:?}");
+    site.shop.set_access(RepositoryAccess::Open).await.unwrap();
     site.forge.revoke(super::site::TOKEN);
     let error = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap_err();
     assert!(
@@ -109,7 +117,7 @@ async fn a_push_without_an_answer_is_found_by_asking() {
     let pusher = Pusher::new(&site).await;
     let made = pusher.commit("one").await;
     // Before it is done, and after.
-    for (branch, kind) in [("a", FaultKind::Status(502, None)), ("b", FaultKind::LostAnswer)] {
+    for (branch, kind) in [("a", ForgeFaultKind::Status(502, None)), ("b", ForgeFaultKind::LostAnswer)] {
         site.fault("POST", PACK, kind);
         let first = made.push(&pusher.remote, branch, None, &*permit().await).await;
         assert!(site.forge.is_faultless());
@@ -118,7 +126,7 @@ async fn a_push_without_an_answer_is_found_by_asking() {
         // Whoever pushes again, as one who does not know, comes to the same.
         assert_eq!(
             made.push(&pusher.remote, branch, None, &*permit().await).await.unwrap(),
-            Pushed::Done,
+            PushOutcome::Done,
             "{branch}"
         );
     }
@@ -136,8 +144,8 @@ async fn of_two_at_once_one_is_done() {
     );
     let results = [first.unwrap(), second.unwrap()];
     let there = Sha::parse(&site.shop.tip("x").await.unwrap()).unwrap();
-    assert_eq!(results.iter().filter(|result| **result == Pushed::Done).count(), 1, "{results:?}");
-    assert!(results.contains(&Pushed::Moved { now: Some(there) }), "{results:?}");
+    assert_eq!(results.iter().filter(|result| **result == PushOutcome::Done).count(), 1, "{results:?}");
+    assert!(results.contains(&PushOutcome::Moved { now: Some(there) }), "{results:?}");
 }
 
 #[tokio::test]
@@ -146,13 +154,13 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     let app = site.forge.app("pusher").unwrap();
     let installation = site.forge.install(&app, "acme");
     let key = AppKey::from_pem(&app.private_key).unwrap();
-    let as_app = github(&site.forge, Credentials::App { id: app.id, key });
+    let as_app = github(&site.forge, GitHubCredentials::App { id: app.id, key });
     let hub = Ours::new(&as_app, &site.id, &open());
     let push = async || hub.repository().await.unwrap().writable.push;
 
     // It was granted what reviews need.
     assert_eq!(push().await, Some(false));
-    let error = as_app.remote(&site.id, "acme/shop", Purpose::Push).await.unwrap_err();
+    let error = as_app.remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap_err();
     assert!(
         matches!(&error, RemoteError::Forge(ForgeError::Forbidden { message, .. }) if message.contains("contents: write"))
     );
@@ -160,9 +168,9 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     assert_eq!(push().await, Some(true));
 
     let mut pusher = Pusher::new(&site).await;
-    pusher.remote = as_app.remote(&site.id, "acme/shop", Purpose::Push).await.unwrap();
+    pusher.remote = as_app.remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap();
     let made = pusher.commit("one").await;
-    assert_eq!(made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap(), Pushed::Done);
+    assert_eq!(made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap(), PushOutcome::Done);
     let pull = hub.open_pull(&super::site::draft("x")).await.unwrap();
     assert!(pull.is_ours() && pull.topic.is_some());
     hub.close_pull(pull.number).await.unwrap();

@@ -1,12 +1,14 @@
 //! Reviews, answers and comments of a loop: each once, whatever is lost, refused or forged.
 
 use truing_core::converge::AuditScope;
-use truing_core::finding::{Place, Side};
+use truing_core::finding::{CodeLocation, DiffSide};
 use truing_core::id::{CommentId, RunId, Sha};
-use truing_core::port::{AuditMark, ForgeError, ForgeRead as _, LineDraft, Posted, ReviewDraft, ReviewEvent};
+use truing_core::port::{
+    AuditMark, ForgeError, ForgeRead as _, LineDraft, PostedReview, ReviewDraft, ReviewEvent,
+};
 use truing_core::publish::Producer;
 use truing_diff::RepoPath;
-use truing_fakes::forge::{FaultKind, Reasons, Verdict};
+use truing_fakes::forge::{FakeReviewVerdict, ForgeFaultKind, ReasonForm};
 use truing_forge::ForgeServer as _;
 use truing_forge::server::RepositoryClient;
 
@@ -18,9 +20,9 @@ const LINES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments$";
 pub(crate) async fn draft(site: &Site, lines: &[u32]) -> ReviewDraft {
     let commit = Sha::parse(&site.shop.tip("feature").await.unwrap()).unwrap();
     let finding = |line: &u32| LineDraft {
-        place: Place {
+        place: CodeLocation {
             path: RepoPath::from_bytes("a.txt"),
-            side: Side::New,
+            side: DiffSide::New,
             start_line: *line,
             end_line: *line,
         },
@@ -38,13 +40,13 @@ pub(crate) async fn draft(site: &Site, lines: &[u32]) -> ReviewDraft {
 }
 
 /// The findings that have a comment.
-fn topics(posted: &Posted) -> Vec<String> {
-    let Posted::Review { comments, .. } = posted else { panic!("{posted:?}") };
+fn topics(posted: &PostedReview) -> Vec<String> {
+    let PostedReview::Review { comments, .. } = posted else { panic!("{posted:?}") };
     comments.iter().map(|(topic, _)| topic.to_string()).collect()
 }
 
 /// Posts until there is an answer, as a loop does that waits in between.
-async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> Posted {
+async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> PostedReview {
     for _ in 0..5 {
         match pull.post_review(draft).await {
             Ok(posted) => return posted,
@@ -74,7 +76,7 @@ async fn a_review_is_posted_once_and_found_again() {
     let view = site.shop.pull(number).await.unwrap();
     assert_eq!(
         (view.reviews[0].state, view.reviews[0].commit.as_str()),
-        (Verdict::Commented, draft.mark.commit.as_str())
+        (FakeReviewVerdict::Commented, draft.mark.commit.as_str())
     );
     let reviews = pull.reviews().await.unwrap();
     assert_eq!(reviews[0].audit(), Some(draft.mark.clone()));
@@ -122,16 +124,16 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
         base: "other".into(),
         ..truing_fakes::forge::NewPull::of("feature")
     });
-    site.shop.push("other", truing_fakes::repo::Commit::new("x").write("z", "1")).await.unwrap();
+    site.shop.push("other", truing_fakes::repo::CommitBuilder::new("x").write("z", "1")).await.unwrap();
     let copied = copied.await.unwrap();
-    site.shop.review(copied, BOT, Verdict::Commented, &text).await.unwrap();
-    site.shop.review(copied, "eve", Verdict::Commented, &text).await.unwrap();
+    site.shop.review(copied, BOT, FakeReviewVerdict::Commented, &text).await.unwrap();
+    site.shop.review(copied, "eve", FakeReviewVerdict::Commented, &text).await.unwrap();
     let elsewhere = site.conversation(copied);
     assert!(elsewhere.reviews().await.unwrap().iter().all(|review| review.audit().is_none()));
 
-    site.shop.push("feature", truing_fakes::repo::Commit::new("x").write("a.txt", "2")).await.unwrap();
-    site.shop.review(number, "eve", Verdict::Approved, &text).await.unwrap();
-    site.shop.review(number, BOT, Verdict::Commented, &text).await.unwrap();
+    site.shop.push("feature", truing_fakes::repo::CommitBuilder::new("x").write("a.txt", "2")).await.unwrap();
+    site.shop.review(number, "eve", FakeReviewVerdict::Approved, &text).await.unwrap();
+    site.shop.review(number, BOT, FakeReviewVerdict::Commented, &text).await.unwrap();
     let audits: Vec<_> =
         pull.reviews().await.unwrap().iter().map(|review| review.audit().is_some()).collect();
     assert_eq!(audits, [true, false, false], "the last is on another commit than its marker says");
@@ -143,7 +145,7 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
     assert!(as_sync.reviews().await.unwrap().iter().all(|review| review.audit().is_none()), "another loop's");
     let changed = text.replace("/clean/", "/dirty/");
     assert_ne!(changed, text);
-    site.shop.review(number, BOT, Verdict::Commented, &changed).await.unwrap();
+    site.shop.review(number, BOT, FakeReviewVerdict::Commented, &changed).await.unwrap();
     assert_eq!(pull.reviews().await.unwrap()[3].audit(), None, "forged");
 }
 
@@ -164,13 +166,18 @@ async fn a_review_that_a_former_version_posted_without_a_scope_is_not_posted_aga
     let other = AuditScope::of(&now.mark.commit, "other looks", &[]);
     let changed = text.replace(now.mark.scope.as_ref().unwrap().as_str(), other.as_str());
     assert_ne!(changed, text);
-    site.shop.review(number, BOT, Verdict::Commented, &changed).await.unwrap();
+    site.shop.review(number, BOT, FakeReviewVerdict::Commented, &changed).await.unwrap();
     assert_eq!(pull.reviews().await.unwrap()[2].audit(), None, "forged");
 }
 
 #[tokio::test]
 async fn whatever_answer_is_lost_it_is_one_review() {
-    for kind in [FaultKind::Drop, FaultKind::LostAnswer, FaultKind::Status(502, None), FaultKind::Truncated] {
+    for kind in [
+        ForgeFaultKind::Drop,
+        ForgeFaultKind::LostAnswer,
+        ForgeFaultKind::Status(502, None),
+        ForgeFaultKind::Truncated,
+    ] {
         let (site, number, pull) = Site::with_pull().await;
         let draft = draft(&site, &[3, 7]).await;
         site.fault("POST", REVIEWS, kind.clone());
@@ -182,14 +189,17 @@ async fn whatever_answer_is_lost_it_is_one_review() {
 
 #[tokio::test]
 async fn one_bad_place_costs_its_place_and_nothing_else() {
-    for fault in
-        [None, Some(FaultKind::Drop), Some(FaultKind::LostAnswer), Some(FaultKind::Status(502, None))]
-    {
+    for fault in [
+        None,
+        Some(ForgeFaultKind::Drop),
+        Some(ForgeFaultKind::LostAnswer),
+        Some(ForgeFaultKind::Status(502, None)),
+    ] {
         let (site, number, pull) = Site::with_pull().await;
         let draft = draft(&site, &[3, 999, 7]).await;
         if let Some(kind) = &fault {
-            site.forge.fault(truing_fakes::forge::Fault::once("POST", LINES, kind.clone()).nth(3));
-            site.forge.fault(truing_fakes::forge::Fault::once("POST", REVIEWS, kind.clone()).nth(2));
+            site.forge.fault(truing_fakes::forge::ForgeFault::once("POST", LINES, kind.clone()).nth(3));
+            site.forge.fault(truing_fakes::forge::ForgeFault::once("POST", REVIEWS, kind.clone()).nth(2));
         }
         let posted = post(&pull, &draft).await;
         assert_eq!(topics(&posted), ["finding/3", "finding/7"], "{fault:?}");
@@ -214,15 +224,15 @@ async fn what_cannot_be_a_review_is_one_comment_with_all_of_it() {
     let draft = draft(&site, &[3, 7]).await;
     for path in [REVIEWS, LINES] {
         for _ in 0..6 {
-            site.fault("POST", path, FaultKind::Invalid(Reasons::Strings));
+            site.fault("POST", path, ForgeFaultKind::Invalid(ReasonForm::Strings));
         }
     }
     refused(pull.post_review(&draft).await);
     assert_eq!(ours(&site, number).await, (0, 0));
-    site.fault("POST", "/repos/{owner}/{repo}/issues/{number}/comments", FaultKind::LostAnswer);
+    site.fault("POST", "/repos/{owner}/{repo}/issues/{number}/comments", ForgeFaultKind::LostAnswer);
     assert!(!pull.post_as_comment(&draft).await.unwrap_err().surely_undone());
     let posted = pull.post_as_comment(&draft).await.unwrap();
-    assert!(matches!(posted, Posted::Comment(_)));
+    assert!(matches!(posted, PostedReview::Comment(_)));
     assert_eq!(pull.post_as_comment(&draft).await.unwrap(), posted);
     let view = site.shop.pull(number).await.unwrap();
     let all: Vec<_> = view.summaries().collect();
@@ -239,26 +249,26 @@ async fn changes_are_requested_of_others_alone() {
     let mut draft = draft(&site, &[3]).await;
     draft.event = ReviewEvent::RequestChanges;
     pull.post_review(&draft).await.unwrap();
-    assert_eq!(site.shop.pull(number).await.unwrap().reviews[0].state, Verdict::ChangesRequested);
+    assert_eq!(site.shop.pull(number).await.unwrap().reviews[0].state, FakeReviewVerdict::ChangesRequested);
 
     site.shop
-        .push("ours", truing_fakes::repo::Commit::new("x").write("a.txt", "two\n").by(BOT))
+        .push("ours", truing_fakes::repo::CommitBuilder::new("x").write("a.txt", "two\n").by(BOT))
         .await
         .unwrap();
     let own = site.open("ours").await.number;
     draft.mark.commit = Sha::parse(&site.shop.tip("ours").await.unwrap()).unwrap();
     draft.findings.clear();
     site.conversation(own).post_review(&draft).await.unwrap();
-    assert_eq!(site.shop.pull(own).await.unwrap().reviews[0].state, Verdict::Commented);
+    assert_eq!(site.shop.pull(own).await.unwrap().reviews[0].state, FakeReviewVerdict::Commented);
 }
 
 #[tokio::test]
 async fn an_answer_is_given_once_in_its_thread() {
     let (site, number, pull) = Site::with_pull().await;
     let posted = pull.post_review(&draft(&site, &[3, 7]).await).await.unwrap();
-    let Posted::Review { comments, .. } = posted else { panic!() };
+    let PostedReview::Review { comments, .. } = posted else { panic!() };
     let replies = "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies";
-    for kind in [FaultKind::Drop, FaultKind::Status(502, None), FaultKind::LostAnswer] {
+    for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
         site.fault("POST", replies, kind);
         let _ = pull.reply(&comments[0].1, &topic("reply/3"), "Fixed in 1234567").await;
     }
@@ -294,7 +304,7 @@ async fn a_comment_of_a_topic_is_one_and_says_the_newest() {
         site.shop.comment(number, "ann", &format!("Chat {n}.")).await.unwrap();
     }
     let comments = "/repos/{owner}/{repo}/issues/{number}/comments";
-    for kind in [FaultKind::Drop, FaultKind::Status(502, None), FaultKind::LostAnswer] {
+    for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
         site.fault("POST", comments, kind);
         let _ = pull.put_comment(&topic("status"), "One.").await;
     }

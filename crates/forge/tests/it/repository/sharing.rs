@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use truing_core::port::ForgeError;
-use truing_fakes::common::InCommon;
-use truing_fakes::forge::{FaultKind, Flavour};
+use truing_fakes::common::FakeSharedState;
+use truing_fakes::forge::{ForgeFaultKind, ForgeFlavour};
 use truing_forge::ForgeServer as _;
 
 use super::site::{Site, TOKEN, Wall, server};
@@ -16,13 +16,13 @@ fn is_limited(error: &ForgeError) -> bool {
 
 #[tokio::test]
 async fn a_secondary_limit_that_one_process_has_met_is_obeyed_by_the_other_without_a_call() {
-    for flavour in [Flavour::GitHub, Flavour::Cloud, Flavour::DataCenter] {
+    for flavour in [ForgeFlavour::GitHub, ForgeFlavour::Cloud, ForgeFlavour::DataCenter] {
         let site = Site::of(flavour).await;
         site.forge.token("ghs_canary_other", "ann");
-        let common = InCommon::new(Arc::new(Wall));
+        let common = FakeSharedState::new(Arc::new(Wall));
         let process = |token: &str| server(&site.forge, token).sharing(Some(Arc::new(common.clone())));
         let (one, other, stranger) = (process(TOKEN), process(TOKEN), process("ghs_canary_other"));
-        site.fault("", "", FaultKind::SecondaryLimit(Some(90)));
+        site.fault("", "", ForgeFaultKind::SecondaryLimit(Some(90)));
         let met = one.repository("acme/shop").await.unwrap_err();
         assert!(is_limited(&met), "{met}");
 

@@ -5,24 +5,27 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use truing_contract::Contract;
+use truing_contract::ForgeContract;
 use truing_core::effect::Effect;
-use truing_core::finding::Place;
-use truing_core::id::{CommentId, Millis, PrId, Sha, Span, ThreadId, Topic};
+use truing_core::finding::CodeLocation;
+use truing_core::id::{CommentId, PrId, Sha, ThreadId, TimeSpan, Topic, UnixMillis};
 use truing_core::port::{
-    BranchPull, Clock, ForgeError, ForgeWrite as _, Gate, Halt, HaltReason, OwnIssue, Performed, Permit,
-    Posted, PullDraft, ReviewDraft, Said,
+    BranchPull, Clock, ConversationComment, EffectOutcome, ForgeError, ForgeWrite as _, GateHalt, HaltReason,
+    OwnIssue, Permit, PostedReview, PullDraft, ReviewDraft, WriteGate,
 };
 use truing_core::publish::Producer;
-use truing_fakes::forge::{Exchange, FakeForge, Fault, FaultKind, Flavour, NewPull, Options, Repo, Witness};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{
+    ApiExchange, ExchangeObserver, FakeForge, FakeForgeOptions, FakeRepo, ForgeFault, ForgeFaultKind,
+    ForgeFlavour, NewPull,
+};
+use truing_fakes::repo::CommitBuilder;
 use truing_forge::ForgeServer as _;
 use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
-use truing_forge::capability::{BITBUCKET_DC, Capability};
-use truing_forge::github::{Credentials, GitHub, GitHubOptions};
+use truing_forge::capability::{BITBUCKET_DC, ForgeCapability};
+use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
-use truing_forge::server::{RepositoryClient, Server};
-use truing_forge::{Patience, Secret};
+use truing_forge::server::{AnyForgeServer, RepositoryClient};
+use truing_forge::{HttpTimeouts, SecretString};
 
 /// The token of [`BOT`].
 pub(crate) const TOKEN: &str = "ghs_canary_hub";
@@ -31,30 +34,31 @@ pub(crate) const BOT: &str = "truing[bot]";
 /// The run that clients name.
 const RUN: &str = "run-1";
 
-static GITHUB: LazyLock<Contract> = LazyLock::new(|| Contract::github().unwrap());
-static CLOUD: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::bitbucket_cloud().unwrap());
-static DATA_CENTER: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::bitbucket_data_center().unwrap());
+static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
+static CLOUD: LazyLock<Option<ForgeContract>> = LazyLock::new(|| ForgeContract::bitbucket_cloud().unwrap());
+static DATA_CENTER: LazyLock<Option<ForgeContract>> =
+    LazyLock::new(|| ForgeContract::bitbucket_data_center().unwrap());
 
 /// Compares every exchange with what is published of this kind of forge. Both Bitbuckets' documents are not part of the
 /// checkout: without them nothing is compared there.
-struct Published(Flavour);
+struct Published(ForgeFlavour);
 
-impl Witness for Published {
-    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
-        let Exchange { method, target, request, answer } = *exchange;
+impl ExchangeObserver for Published {
+    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
+        let ApiExchange { method, target, request, answer } = *exchange;
         let contract = match self.0 {
-            Flavour::GitHub => Some(&*GITHUB),
-            Flavour::Cloud => CLOUD.as_ref(),
-            Flavour::DataCenter => DATA_CENTER.as_ref(),
+            ForgeFlavour::GitHub => Some(&*GITHUB),
+            ForgeFlavour::Cloud => CLOUD.as_ref(),
+            ForgeFlavour::DataCenter => DATA_CENTER.as_ref(),
         };
         let Some(contract) = contract else { return Vec::new() };
         let found =
-            contract.check(&truing_contract::Exchange { method, target, request, answer }).into_iter();
+            contract.check(&truing_contract::WireExchange { method, target, request, answer }).into_iter();
         // What a Bitbucket refuses in a body or a status that is not described is right as it is: of those, only what we send
         // counts.
-        let is_refused = answer.is_some_and(|(status, _)| status >= 300) && self.0 != Flavour::GitHub;
-        let counts = |violation: &truing_contract::Violation| {
-            !is_refused || matches!(violation.part, truing_contract::Part::Request)
+        let is_refused = answer.is_some_and(|(status, _)| status >= 300) && self.0 != ForgeFlavour::GitHub;
+        let counts = |violation: &truing_contract::ContractViolation| {
+            !is_refused || matches!(violation.part, truing_contract::ExchangePart::Request)
         };
         found.filter(counts).map(|violation| format!("unlike {:?}: {violation}", self.0)).collect()
     }
@@ -65,13 +69,13 @@ impl Witness for Published {
 pub(crate) struct Open;
 
 #[async_trait]
-impl Gate for Open {
+impl WriteGate for Open {
     async fn ask(&self) -> Result<(), HaltReason> {
         Ok(())
     }
 }
 
-pub(crate) fn open() -> Arc<dyn Gate> {
+pub(crate) fn open() -> Arc<dyn WriteGate> {
     Arc::new(Open)
 }
 
@@ -83,16 +87,16 @@ pub(crate) async fn permit() -> Arc<Permit> {
 pub(crate) struct Wall;
 
 impl Clock for Wall {
-    fn now(&self) -> Millis {
+    fn now(&self) -> UnixMillis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Millis(i64::try_from(since.as_millis()).unwrap())
+        UnixMillis(i64::try_from(since.as_millis()).unwrap())
     }
 }
 
 pub(crate) struct Site {
     pub(crate) forge: FakeForge,
-    pub(crate) shop: Repo,
-    pub(crate) server: Server,
+    pub(crate) shop: FakeRepo,
+    pub(crate) server: AnyForgeServer,
     pub(crate) id: String,
     pub(crate) hub: Ours,
 }
@@ -108,15 +112,16 @@ impl Drop for Site {
 impl Site {
     /// GitHub. Our account may write.
     pub(crate) async fn new() -> Self {
-        Self::of(Flavour::GitHub).await
+        Self::of(ForgeFlavour::GitHub).await
     }
 
     /// A forge of this kind. Our account may write.
-    pub(crate) async fn of(flavour: Flavour) -> Self {
-        let options = Options { witness: Some(Arc::new(Published(flavour))), ..Options::default() };
+    pub(crate) async fn of(flavour: ForgeFlavour) -> Self {
+        let options =
+            FakeForgeOptions { witness: Some(Arc::new(Published(flavour))), ..FakeForgeOptions::default() };
         let forge = FakeForge::start_as(flavour, options).await.unwrap();
         forge.token(TOKEN, BOT);
-        let shop = Commit::new("First").write("a.txt", "one\n");
+        let shop = CommitBuilder::new("First").write("a.txt", "one\n");
         let shop = forge.create_repository("acme", "shop", shop).await.unwrap();
         shop.permit(BOT, "write").await.unwrap();
         let server = server(&forge, TOKEN);
@@ -127,38 +132,38 @@ impl Site {
 
     /// Each kind of Bitbucket, with a pull request as [`Site::with_pull`] has it.
     pub(crate) async fn bitbuckets() -> [(Self, u64, RepositoryClient); 2] {
-        [Self::with_pull_at(Flavour::Cloud).await, Self::with_pull_at(Flavour::DataCenter).await]
+        [Self::with_pull_at(ForgeFlavour::Cloud).await, Self::with_pull_at(ForgeFlavour::DataCenter).await]
     }
 
     pub(crate) fn is_cloud(&self) -> bool {
-        self.forge.flavour() == Flavour::Cloud
+        self.forge.flavour() == ForgeFlavour::Cloud
     }
 
     /// The row of the forge, whose newest version the fake is.
-    pub(crate) fn row(&self) -> &'static Capability {
+    pub(crate) fn row(&self) -> &'static ForgeCapability {
         match self.forge.flavour() {
-            Flavour::GitHub | Flavour::Cloud => self.server.capability(),
-            Flavour::DataCenter => &BITBUCKET_DC,
+            ForgeFlavour::GitHub | ForgeFlavour::Cloud => self.server.capability(),
+            ForgeFlavour::DataCenter => &BITBUCKET_DC,
         }
     }
 
     /// The same with a branch of ours.
     pub(crate) async fn with_branch(branch: &str) -> Self {
         let site = Self::new().await;
-        site.shop.push(branch, Commit::new("Follow").write("a.txt", "two\n").by(BOT)).await.unwrap();
+        site.shop.push(branch, CommitBuilder::new("Follow").write("a.txt", "two\n").by(BOT)).await.unwrap();
         site
     }
 
     /// The same with a pull request of `author` that adds 40 lines in `a.txt`, as `feature`, and our side of it.
     pub(crate) async fn with_pull() -> (Self, u64, RepositoryClient) {
-        Self::with_pull_at(Flavour::GitHub).await
+        Self::with_pull_at(ForgeFlavour::GitHub).await
     }
 
     /// The same at a forge of this kind.
-    pub(crate) async fn with_pull_at(flavour: Flavour) -> (Self, u64, RepositoryClient) {
+    pub(crate) async fn with_pull_at(flavour: ForgeFlavour) -> (Self, u64, RepositoryClient) {
         let site = Self::of(flavour).await;
         let lines: String = (1..=40).map(|n| format!("line {n}\n")).collect();
-        site.shop.push("feature", Commit::new("Change").write("a.txt", lines)).await.unwrap();
+        site.shop.push("feature", CommitBuilder::new("Change").write("a.txt", lines)).await.unwrap();
         let number = site.shop.open(NewPull::of("feature")).await.unwrap();
         let conversation = site.conversation(number);
         (site, number, conversation)
@@ -174,19 +179,19 @@ impl Site {
     }
 
     /// Lets the next such call go wrong.
-    pub(crate) fn fault(&self, method: &str, route: &str, kind: FaultKind) {
-        self.forge.fault(Fault::once(method, route, kind));
+    pub(crate) fn fault(&self, method: &str, route: &str, kind: ForgeFaultKind) {
+        self.forge.fault(ForgeFault::once(method, route, kind));
     }
 }
 
 /// A client of a forge with the token of an account.
-pub(crate) fn server(forge: &FakeForge, token: &str) -> Server {
+pub(crate) fn server(forge: &FakeForge, token: &str) -> AnyForgeServer {
     let clock = Arc::new(Wall);
     let options = || bitbucket(forge, token);
-    let server: Server = match forge.flavour() {
-        Flavour::GitHub => github(forge, Credentials::Token(Secret::new(token))),
-        Flavour::Cloud => BitbucketCloud::with_patience(options(), patience(), clock).unwrap().into(),
-        Flavour::DataCenter => {
+    let server: AnyForgeServer = match forge.flavour() {
+        ForgeFlavour::GitHub => github(forge, GitHubCredentials::Token(SecretString::new(token))),
+        ForgeFlavour::Cloud => BitbucketCloud::with_patience(options(), patience(), clock).unwrap().into(),
+        ForgeFlavour::DataCenter => {
             BitbucketDataCenter::with_patience(options(), patience(), clock).unwrap().into()
         }
     };
@@ -194,33 +199,38 @@ pub(crate) fn server(forge: &FakeForge, token: &str) -> Server {
 }
 
 /// A client of Cloud with an access token, which may not ask who it is.
-pub(crate) fn with_access_token(forge: &FakeForge, account: Option<String>, workspaces: &[&str]) -> Server {
+pub(crate) fn with_access_token(
+    forge: &FakeForge,
+    account: Option<String>,
+    workspaces: &[&str],
+) -> AnyForgeServer {
     let workspaces = workspaces.iter().map(|&name| name.to_owned()).collect();
     let options = BitbucketOptions { email: None, account, workspaces, ..bitbucket(forge, TOKEN) };
-    let server: Server = BitbucketCloud::with_patience(options, patience(), Arc::new(Wall)).unwrap().into();
+    let server: AnyForgeServer =
+        BitbucketCloud::with_patience(options, patience(), Arc::new(Wall)).unwrap().into();
     server.for_review(RUN)
 }
 
 /// The options of either Bitbucket.
 fn bitbucket(forge: &FakeForge, token: &str) -> BitbucketOptions {
-    let (root, is_cloud) = (forge.base_url(), forge.flavour() == Flavour::Cloud);
+    let (root, is_cloud) = (forge.base_url(), forge.flavour() == ForgeFlavour::Cloud);
     let (api, git) = if is_cloud { ("/2.0", "") } else { ("", "/scm") };
     BitbucketOptions {
         name: "bitbucket".into(),
         api_url: format!("{root}{api}").parse().unwrap(),
         git_url: format!("{root}{git}").parse().unwrap(),
-        token: Secret::new(token),
+        token: SecretString::new(token),
         email: is_cloud.then(|| "truing@example.com".to_owned()),
         account: None,
         workspaces: Vec::new(),
         accounts: Vec::new(),
-        markers: MarkerKeys::new(b"key", &[]).written_as(truing_forge::capability::Marker::LinkReference),
-        settle: Span::seconds(30),
+        markers: MarkerKeys::new(b"key", &[]).written_as(truing_forge::capability::MarkerForm::LinkReference),
+        settle: TimeSpan::seconds(30),
     }
 }
 
-fn patience() -> Patience {
-    Patience {
+fn patience() -> HttpTimeouts {
+    HttpTimeouts {
         connect: Duration::from_secs(120),
         read: Duration::from_secs(120),
         total: Duration::from_secs(120),
@@ -229,7 +239,7 @@ fn patience() -> Patience {
 }
 
 /// A client of a GitHub.
-pub(crate) fn github(forge: &FakeForge, credentials: Credentials) -> Server {
+pub(crate) fn github(forge: &FakeForge, credentials: GitHubCredentials) -> AnyForgeServer {
     let options = GitHubOptions {
         name: "github".into(),
         api_url: forge.base_url().parse().unwrap(),
@@ -237,9 +247,9 @@ pub(crate) fn github(forge: &FakeForge, credentials: Credentials) -> Server {
         credentials,
         accounts: Vec::new(),
         markers: MarkerKeys::new(b"key", &[]),
-        settle: Span::seconds(30),
+        settle: TimeSpan::seconds(30),
     };
-    let server: Server = GitHub::with_patience(options, patience(), Arc::new(Wall)).unwrap().into();
+    let server: AnyForgeServer = GitHub::with_patience(options, patience(), Arc::new(Wall)).unwrap().into();
     server.for_review(RUN)
 }
 
@@ -275,13 +285,13 @@ pub(crate) struct Ours {
 /// A client whose effects are made by the permit of a gate.
 pub(crate) struct GatedClient {
     pub(crate) client: RepositoryClient,
-    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) gate: Arc<dyn WriteGate>,
 }
 
 impl GatedClient {
-    async fn perform(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+    async fn perform(&self, effect: &Effect) -> Result<EffectOutcome, ForgeError> {
         let permit = Permit::ask(&self.gate, Wall.now()).await;
-        let permit = permit.map_err(|reason| Halt::before(&effect.intended().what, reason))?;
+        let permit = permit.map_err(|reason| GateHalt::before(&effect.intended().what, reason))?;
         self.client.perform(effect, &permit).await
     }
 }
@@ -295,7 +305,7 @@ impl Deref for Ours {
 }
 
 impl Ours {
-    pub(crate) fn new(server: &Server, id: &str, gate: &Arc<dyn Gate>) -> Self {
+    pub(crate) fn new(server: &AnyForgeServer, id: &str, gate: &Arc<dyn WriteGate>) -> Self {
         let place = PrId { forge: "github".into(), repository: id.to_owned(), number: 0 };
         let read = server.client(&place, "acme/shop", Producer::Sync);
         Self { write: GatedClient { client: read.clone(), gate: gate.clone() }, read }
@@ -303,7 +313,7 @@ impl Ours {
 
     pub(crate) async fn open_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
         let performed = self.write.perform(&Effect::OpenPull(draft.clone())).await?;
-        let Performed::Pull(pull) = performed else { panic!("{performed:?} is no pull request") };
+        let EffectOutcome::Pull(pull) = performed else { panic!("{performed:?} is no pull request") };
         Ok(*pull)
     }
 
@@ -340,7 +350,7 @@ impl Ours {
         let (topic, title, body, label) =
             (topic.clone(), title.to_owned(), body.to_owned(), label.to_owned());
         let performed = self.write.perform(&Effect::OpenIssue { topic, title, body, label }).await?;
-        let Performed::Issue(issue) = performed else { panic!("{performed:?} is no issue") };
+        let EffectOutcome::Issue(issue) = performed else { panic!("{performed:?} is no issue") };
         Ok(*issue)
     }
 
@@ -374,24 +384,24 @@ impl Ours {
     }
 }
 
-fn review(performed: Performed) -> Posted {
-    let Performed::Review(posted) = performed else { panic!("{performed:?} is no review") };
+fn review(performed: EffectOutcome) -> PostedReview {
+    let EffectOutcome::Review(posted) = performed else { panic!("{performed:?} is no review") };
     posted
 }
 
-fn comment(performed: Performed) -> CommentId {
+fn comment(performed: EffectOutcome) -> CommentId {
     performed.comment().unwrap().clone()
 }
 
 /// Each effect as a call, for tests of the client alone.
 pub(crate) trait Calls {
-    async fn make(&self, effect: &Effect) -> Result<Performed, ForgeError>;
+    async fn make(&self, effect: &Effect) -> Result<EffectOutcome, ForgeError>;
 
-    async fn post_review(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
+    async fn post_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
         self.make(&Effect::Review(draft.clone())).await.map(review)
     }
 
-    async fn post_as_comment(&self, draft: &ReviewDraft) -> Result<Posted, ForgeError> {
+    async fn post_as_comment(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
         self.make(&Effect::ReviewAsComment(draft.clone())).await.map(review)
     }
 
@@ -411,7 +421,7 @@ pub(crate) trait Calls {
     async fn put_line_comment(
         &self,
         commit: &Sha,
-        place: &Place,
+        place: &CodeLocation,
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
@@ -424,9 +434,9 @@ pub(crate) trait Calls {
         self.make(&Effect::UpdateBranch { head: head.clone() }).await.map(drop)
     }
 
-    async fn trigger(&self, text: &str, since: Millis) -> Result<Said, ForgeError> {
+    async fn trigger(&self, text: &str, since: UnixMillis) -> Result<ConversationComment, ForgeError> {
         let performed = self.make(&Effect::Trigger { text: text.to_owned(), since }).await?;
-        let Performed::Said(said) = performed else { panic!("{performed:?} was not said") };
+        let EffectOutcome::Said(said) = performed else { panic!("{performed:?} was not said") };
         Ok(said)
     }
 
@@ -438,19 +448,19 @@ pub(crate) trait Calls {
         self.make(&Effect::MarkReady).await.map(drop)
     }
 
-    async fn describe(&self, read: &str, body: &str) -> Result<Performed, ForgeError> {
+    async fn describe(&self, read: &str, body: &str) -> Result<EffectOutcome, ForgeError> {
         self.make(&Effect::Describe { read: read.to_owned(), body: body.to_owned() }).await
     }
 }
 
 impl Calls for GatedClient {
-    async fn make(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+    async fn make(&self, effect: &Effect) -> Result<EffectOutcome, ForgeError> {
         self.perform(effect).await
     }
 }
 
 impl Calls for RepositoryClient {
-    async fn make(&self, effect: &Effect) -> Result<Performed, ForgeError> {
+    async fn make(&self, effect: &Effect) -> Result<EffectOutcome, ForgeError> {
         GatedClient { client: self.clone(), gate: open() }.perform(effect).await
     }
 }

@@ -10,27 +10,27 @@ use truing_config::sync::JobConfig;
 use truing_config::value;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::policy::{Action, Policy};
+use truing_core::policy::{AgentAction, AgentPolicy};
 use truing_git::{Mirror, PrivateFolder};
 
-use super::PortError;
-use crate::files::{Change, named, put, taken};
+use super::CodeMigrationError;
+use crate::files::{FileContentChange, named, put, taken};
 use crate::sync::news;
 
 /// Which files a port may change.
 #[derive(Debug)]
-pub(in crate::sync) struct Allowed {
+pub(in crate::sync) struct MigrationPathPolicy {
     globs: GlobSet,
-    policy: Arc<Policy>,
+    policy: Arc<AgentPolicy>,
     /// What the server writes itself,
     own: Vec<RepoPath>,
     /// and lock commands do.
     locks: GlobSet,
 }
 
-impl Allowed {
+impl MigrationPathPolicy {
     /// By the job's globs and the policy of ports.
-    pub(super) fn new(job: &JobConfig, policy: Arc<Policy>) -> Result<Self, PortError> {
+    pub(super) fn new(job: &JobConfig, policy: Arc<AgentPolicy>) -> Result<Self, CodeMigrationError> {
         let own = [&job.constraint_file, &job.manifest].map(|path| RepoPath::from(path.as_str())).into_iter();
         Ok(Self {
             globs: value::globs(&job.ports)?,
@@ -45,25 +45,25 @@ impl Allowed {
         let Some(text) = path.as_str() else { return false };
         let is_own = self.own.contains(path) || self.locks.is_match(text);
         let named = self.globs.is_match(text) && !is_own && !decides_set_up(Path::new(text));
-        named && self.policy.judge(Action::Edit(text)).is_allowed()
+        named && self.policy.judge(AgentAction::Edit(text)).is_allowed()
     }
 }
 
 /// What differs between a commit and the folder that was made of it.
 ///
 /// # Errors
-/// [`PortError::Paths`] for a file that may not be changed.
+/// [`CodeMigrationError::Paths`] for a file that may not be changed.
 pub(super) async fn changes(
     mirror: &Mirror,
     base: &Sha,
     folder: &Path,
-    allowed: &Allowed,
-) -> Result<Vec<Change>, PortError> {
+    allowed: &MigrationPathPolicy,
+) -> Result<Vec<FileContentChange>, CodeMigrationError> {
     let staged = mirror.stage(base, folder, None).await?;
     let paths = staged.paths.iter().map(|(path, _)| path).chain(&staged.left_out);
     let refused: Vec<&RepoPath> = paths.filter(|path| !allowed.admits(path)).collect();
     if !refused.is_empty() {
-        return Err(PortError::Paths(named(&refused)));
+        return Err(CodeMigrationError::Paths(named(&refused)));
     }
     Ok(taken(folder, staged.paths).await?)
 }
@@ -74,8 +74,8 @@ pub(super) async fn lay_over(
     mirror: &Mirror,
     (tip, head): (&Sha, &Sha),
     folder: &Path,
-    allowed: &Allowed,
-) -> Result<Vec<RepoPath>, PortError> {
+    allowed: &MigrationPathPolicy,
+) -> Result<Vec<RepoPath>, CodeMigrationError> {
     mirror.fetch(std::slice::from_ref(head)).await?;
     let base = mirror.merge_base(tip, head).await?.unwrap_or_else(|| tip.clone());
     let theirs = PrivateFolder::new()?;
@@ -92,7 +92,7 @@ pub(super) async fn lay_over(
         match (was == is, was, is, &saved.content) {
             (true, ..) => changes.push(saved),
             (false, Some(was), Some(is), Some(mine)) => match diffy::merge_bytes(&was, &is, mine) {
-                Ok(merged) => changes.push(Change { content: Some(merged), ..saved }),
+                Ok(merged) => changes.push(FileContentChange { content: Some(merged), ..saved }),
                 Err(_) => left.push(saved.path),
             },
             (false, ..) => left.push(saved.path),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use truing_agent::prompt::Values;
+use truing_agent::prompt::PromptValues;
 use truing_agent::prompt::route::SYNC_BUMP;
 use truing_core::RepoPath;
-use truing_core::sync::Kind;
-use truing_core::sync::classify::Judged;
+use truing_core::sync::PinChangeKind;
+use truing_core::sync::classify::FunctionJudgement;
 
-use super::{Port, PortError};
+use super::{CodeMigration, CodeMigrationError};
 use crate::agent::BuiltPrompt;
 use crate::sync::material::{cut, files_of, patches};
 
@@ -25,14 +25,17 @@ pub(super) fn handover(words: &str, left: &[RepoPath]) -> String {
 }
 
 /// What the model begins with.
-pub(super) async fn prompt(port: &Port<'_>, handover: Option<&str>) -> Result<BuiltPrompt, PortError> {
+pub(super) async fn prompt(
+    port: &CodeMigration<'_>,
+    handover: Option<&str>,
+) -> Result<BuiltPrompt, CodeMigrationError> {
     let (agent, decided, job) = (&port.porter.agent, port.decided, port.job);
     let mirror: Vec<String> = job.mirror.iter().map(|(theirs, ours)| format!("{theirs} = {ours}")).collect();
     let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED);
     let unguarded = unguarded.map(|one| format!("{}: {}", one.name(), one.words()));
     let looked = decided.classification.iter().flat_map(|said| &said.functions);
     let looked = looked.map(|one| {
-        let Judged { function, verdict, reason, .. } = one;
+        let FunctionJudgement { function, verdict, reason, .. } = one;
         format!(
             "{} {}: {}, says a model that looked: {reason}",
             function.file,
@@ -54,20 +57,20 @@ pub(super) async fn prompt(port: &Port<'_>, handover: Option<&str>) -> Result<Bu
         ("handover", handover.unwrap_or_default().to_owned()),
         ("answers", answers.collect::<Vec<_>>().join("\n\n")),
     ];
-    let system = Values::default().with("max_turns", job.turns.to_string());
+    let system = PromptValues::default().with("max_turns", job.turns.to_string());
     Ok(agent.told((SYNC_BUMP.system, &system), (SYNC_BUMP.task, &values))?)
 }
 
 /// The definitions that changed, and the changes of the files that they are in.
-async fn definitions(port: &Port<'_>) -> Result<String, PortError> {
+async fn definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigrationError> {
     let decided = port.decided;
     let mut text = String::new();
     let mut files = BTreeSet::new();
     for change in &decided.decision.changed {
         let what = match change.kind {
-            Kind::Tree => "changed",
-            Kind::Bytes => "changed in layout, comments or docstring alone",
-            Kind::Gone => "gone",
+            PinChangeKind::Tree => "changed",
+            PinChangeKind::Bytes => "changed in layout, comments or docstring alone",
+            PinChangeKind::Gone => "gone",
         };
         let file = change.file.as_deref().unwrap_or("in no file");
         text += &format!("{} ({file}): {what}\n", change.symbol);

@@ -6,7 +6,7 @@ use super::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-fn clippy(folder: &str) -> Selected {
+fn clippy(folder: &str) -> SelectedLinter {
     let used = UsedTool {
         name: "clippy".into(),
         sign: "Cargo.toml".into(),
@@ -20,8 +20,13 @@ fn clippy(folder: &str) -> Selected {
     tool
 }
 
-fn printed(output: &str) -> Printout {
-    Printout { end: End::Exit { code: 0 }, ms: 0, output: output.to_owned(), errors: String::new() }
+fn printed(output: &str) -> CommandOutput {
+    CommandOutput {
+        end: CommandEnd::Exit { code: 0 },
+        ms: 0,
+        output: output.to_owned(),
+        errors: String::new(),
+    }
 }
 
 fn cache(folder: &tempfile::TempDir) -> BuildCache {
@@ -29,7 +34,7 @@ fn cache(folder: &tempfile::TempDir) -> BuildCache {
 }
 
 /// Writes a file of so many KiB in a folder, and lets go of it after runs that ended so.
-async fn leave(cache: &BuildCache, name: &str, kib: usize, end: End) -> PathBuf {
+async fn leave(cache: &BuildCache, name: &str, kib: usize, end: CommandEnd) -> PathBuf {
     let held = cache.hold(name, &[]).unwrap().unwrap();
     let built = held.builds().folder.clone();
     std::fs::write(built.join("file"), vec![1; kib << 10]).unwrap();
@@ -42,7 +47,7 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cargo");
     std::fs::write(&file, "a program").unwrap();
-    let program = Program::of(&file).unwrap();
+    let program = ProgramIdentity::of(&file).unwrap();
     let (tool, below) = (clippy(""), clippy("below"));
     assert_eq!(tool.builds_of().unwrap().builds, ["CARGO_TARGET_DIR"]);
     let (version, newer) = (printed("clippy 1"), printed("clippy 2"));
@@ -56,7 +61,7 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
     };
     assert_eq!(own.name(), own.clone().name());
     std::fs::write(&file, "another program").unwrap();
-    let replaced = Program::of(&file).unwrap();
+    let replaced = ProgramIdentity::of(&file).unwrap();
     let others = [
         BuildOrigin { trust: "acme/shop", ..own.clone() },
         BuildOrigin { trust: "acme/shop pull request 7", ..own.clone() },
@@ -109,7 +114,7 @@ fn a_link_or_a_folder_that_others_may_open_is_not_used() {
 async fn what_is_old_or_too_much_goes_and_what_a_link_leads_to_stays() {
     let folder = tempfile::tempdir().unwrap();
     let mut cache = cache(&folder);
-    let (ended, secret) = (End::Exit { code: 0 }, folder.path().join("secret"));
+    let (ended, secret) = (CommandEnd::Exit { code: 0 }, folder.path().join("secret"));
     std::fs::write(&secret, "").unwrap();
     for (ago, name) in (0_u32..).zip(["a", "b", "c"]) {
         let built = leave(&cache, name, 100, ended).await;
@@ -143,11 +148,11 @@ async fn a_run_has_room_for_what_it_adds_and_one_that_wrote_too_much_leaves_noth
     let folder = tempfile::tempdir().unwrap();
     let cache = BuildCache { bytes: 200 << 10, ..cache(&folder) };
     let is_there = |name: &str| cache.hold(name, &[]).unwrap().unwrap().builds().folder.join("file").exists();
-    leave(&cache, "a", 100, End::Exit { code: 0 }).await;
+    leave(&cache, "a", 100, CommandEnd::Exit { code: 0 }).await;
     assert!(is_there("a"));
-    leave(&cache, "a", 180, End::Time).await;
+    leave(&cache, "a", 180, CommandEnd::Time).await;
     assert!(!is_there("a"), "more than three quarters of all that may be kept");
-    for end in [End::Disk, End::Full] {
+    for end in [CommandEnd::Disk, CommandEnd::Full] {
         leave(&cache, "a", 10, end).await;
         assert!(!is_there("a"), "{end:?}");
     }

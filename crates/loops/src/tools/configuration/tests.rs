@@ -135,7 +135,7 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
     ];
     let folder = Path::new("");
     let touched = [".pre-commit-config.yaml", ".codespellrc"].map(RepoPath::from);
-    let files = Files {
+    let files = LinterFiles {
         tree: folder,
         pins: folder,
         project: None,
@@ -162,7 +162,7 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
 #[test]
 fn what_counts_of_the_base_is_noted_with_each_linter() {
     let place = BasePlace { tree: PathBuf::new(), replaced: [".codespellrc", "pyproject.toml"].into() };
-    let mut by_base = ByBase::new();
+    let mut by_base = BaseFilesByLinter::new();
     by_base.entry("codespell".to_owned()).or_default().add(&place, &["pyproject.toml", "a.py"]);
     by_base.entry("ruff".to_owned()).or_default().add(&place, &["a.py"]);
     by_base.insert("shellcheck".to_owned(), BaseFiles::of_sign(".pre-commit-config.yaml"));

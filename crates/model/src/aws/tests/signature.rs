@@ -3,19 +3,19 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use truing_core::secret::Secret;
+use truing_core::secret::SecretString;
 use url::Url;
 
-use crate::aws::{AwsKeys, AwsLogin, KeySource, Service};
+use crate::aws::{AwsKeys, AwsLogin, AwsService, KeySource};
 
 /// The keys of AWS's own examples; not in one piece, since they look like somebody's.
-fn example(session_token: Option<Secret>) -> AwsLogin {
+fn example(session_token: Option<SecretString>) -> AwsLogin {
     AwsLogin {
-        service: Service::Messages { workspace_id: "wrkspc_1".to_owned() },
+        service: AwsService::Messages { workspace_id: "wrkspc_1".to_owned() },
         region: "us-east-1".to_owned(),
         keys: KeySource::Fixed(AwsKeys {
             key_id: "AKIDEXAMPLE".to_owned(),
-            secret_key: Secret::new(["wJalrXUtnFEMI/K7MDENG", "+bPxRfiCYEXAMPLEKEY"].concat()),
+            secret_key: SecretString::new(["wJalrXUtnFEMI/K7MDENG", "+bPxRfiCYEXAMPLEKEY"].concat()),
             session_token,
         }),
     }
@@ -67,7 +67,7 @@ fn signatures_are_those_of_awss_examples() {
 
 #[test]
 fn a_request_names_its_workspace_and_its_temporary_key_and_shows_no_secret() {
-    let login = example(Some(Secret::new("token-canary")));
+    let login = example(Some(SecretString::new("token-canary")));
     let mut headers = HeaderMap::from_iter([(
         HeaderName::from_static("anthropic-version"),
         HeaderValue::from_static("2023-06-01"),

@@ -4,32 +4,32 @@ use std::sync::Arc;
 
 use truing_core::breaker::{SHORTEST, TRIAL};
 use truing_core::port::Clock as _;
-use truing_fakes::common::InCommon;
-use truing_fakes::model::{Answer as Says, Fault, KEY, Script};
+use truing_fakes::common::FakeSharedState;
+use truing_fakes::model::{KEY, ModelFault, ModelScript, ScriptedAnswer as Says};
 
 use super::stage::{Stage, Wall, request, user};
-use crate::gateway::{Answer, Gateway, Model, Refused};
+use crate::gateway::{LanguageModel, ModelAnswer, ModelError, ModelGateway};
 
 /// Two processes, the clock of what they keep in common, and that itself.
 struct Fleet {
     stage: Stage,
-    one: Gateway,
-    other: Gateway,
+    one: ModelGateway,
+    other: ModelGateway,
     theirs: Arc<Wall>,
-    common: InCommon,
+    common: FakeSharedState,
 }
 
 impl Fleet {
     async fn new(says: Says) -> Self {
-        let stage = Stage::new(Script::of([says.times(0)])).await;
+        let stage = Stage::new(ModelScript::of([says.times(0)])).await;
         // An hour ahead of ours.
         let theirs = Wall::at(stage.wall.now().0 + 3_600_000);
-        let common = InCommon::new(theirs.clone());
+        let common = FakeSharedState::new(theirs.clone());
         let [one, other] = [(); 2].map(|()| stage.process(Arc::new(common.clone())));
         Self { stage, one, other, theirs, common }
     }
 
-    async fn ask(&self, by: &Gateway) -> Result<Answer, Refused> {
+    async fn ask(&self, by: &ModelGateway) -> Result<ModelAnswer, ModelError> {
         self.stage.session_by(by).ask(&request(&[user("hello")])).await
     }
 
@@ -39,8 +39,8 @@ impl Fleet {
     }
 }
 
-fn is_down(result: &Result<Answer, Refused>) -> bool {
-    matches!(result, Err(Refused::Unavailable { .. }))
+fn is_down(result: &Result<ModelAnswer, ModelError>) -> bool {
+    matches!(result, Err(ModelError::Unavailable { .. }))
 }
 
 #[tokio::test]
@@ -51,13 +51,13 @@ async fn failures_of_all_processes_open_the_circuit_and_a_trial_of_one_closes_it
     }
     assert_eq!(fleet.stage.requests(), 3);
     for by in [&fleet.one, &fleet.other] {
-        let Err(Refused::Unavailable { until, .. }) = fleet.ask(by).await else { panic!("it was asked") };
+        let Err(ModelError::Unavailable { until, .. }) = fleet.ask(by).await else { panic!("it was asked") };
         assert_eq!(until, Some(fleet.stage.wall.now() + SHORTEST), "by the clock of whoever asks");
     }
     assert_eq!(fleet.stage.requests(), 3, "nothing more was sent");
 
     fleet.later(SHORTEST.0);
-    fleet.stage.model.play(Script::of([Says::text("x").times(0)]));
+    fleet.stage.model.play(ModelScript::of([Says::text("x").times(0)]));
     fleet.ask(&fleet.other).await.unwrap();
     fleet.ask(&fleet.one).await.unwrap();
     assert!(fleet.common.names().is_empty(), "nothing is kept of a closed one");
@@ -67,7 +67,7 @@ async fn failures_of_all_processes_open_the_circuit_and_a_trial_of_one_closes_it
 async fn a_cap_that_one_process_has_met_stops_all() {
     let fleet = Fleet::new(Says::status(402)).await;
     for by in [&fleet.one, &fleet.other] {
-        assert!(matches!(fleet.ask(by).await, Err(Refused::SpendCap { .. })));
+        assert!(matches!(fleet.ask(by).await, Err(ModelError::SpendCap { .. })));
     }
     assert_eq!(fleet.stage.requests(), 1);
     let names = fleet.common.names();
@@ -80,7 +80,7 @@ async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
     let fleet = Fleet::new(Says::status(402)).await;
     assert!(fleet.ask(&fleet.one).await.is_err());
     fleet.later(TRIAL.0);
-    fleet.stage.model.play(Script::of([Says::fault(Fault::Slow { millis: 600_000 }).times(0)]));
+    fleet.stage.model.play(ModelScript::of([Says::fault(ModelFault::Slow { millis: 600_000 }).times(0)]));
     let sent = fleet.stage.requests();
     tokio::select! {
         _ = fleet.ask(&fleet.one) => panic!("it hangs"),
@@ -90,7 +90,7 @@ async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
             }
         } => {}
     }
-    fleet.stage.model.play(Script::of([Says::text("x").times(0)]));
+    fleet.stage.model.play(ModelScript::of([Says::text("x").times(0)]));
     // It is told before the process ends.
     fleet.one.quiet().await;
     fleet.ask(&fleet.other).await.unwrap();

@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 use truing_core::breaker::CAPPED;
-use truing_fakes::model::{Answer as Says, Block as Said, FakeModel, Fault, Place, Script};
+use truing_fakes::model::{
+    AnswerBlock as Said, FakeModel, ModelFault, ModelScript, ScriptedAnswer as Says, StreamPlace,
+};
 
 use super::stage::{MODEL, Stage, Way, patience, prices, request, user};
-use crate::gateway::{Answer, Gateway, Model, Patience, Refused, Session};
-use crate::messages::Request;
+use crate::gateway::{LanguageModel, ModelAnswer, ModelError, ModelGateway, ModelSession, ProviderTimeouts};
+use crate::messages::ModelRequest;
 
 /// The model of the second provider: dearer than [`MODEL`].
 const OTHER: &str = "claude-opus-5";
@@ -19,7 +21,7 @@ const OTHER: &str = "claude-opus-5";
 struct Two {
     first: Stage,
     second: FakeModel,
-    gateway: Gateway,
+    gateway: ModelGateway,
 }
 
 impl Two {
@@ -33,16 +35,16 @@ impl Two {
         first: impl IntoIterator<Item = Says>,
         second: impl IntoIterator<Item = Says>,
     ) -> Self {
-        let once = Patience { tries: 1, ..patience() };
-        let first = Stage::with(Script::of(first), limit, once).await;
-        let second = FakeModel::start(Script::of(second)).await.unwrap();
+        let once = ProviderTimeouts { tries: 1, ..patience() };
+        let first = Stage::with(ModelScript::of(first), limit, once).await;
+        let second = FakeModel::start(ModelScript::of(second)).await.unwrap();
         let (book, wall) = (first.book.clone(), first.wall.clone());
-        let other = Gateway::new(way.to(&second), prices(), Arc::new(book), (wall, None), once).unwrap();
+        let other = ModelGateway::new(way.to(&second), prices(), Arc::new(book), (wall, None), once).unwrap();
         let gateway = first.gateway.clone().with_fallback("backup", other, OTHER);
         Self { first, second, gateway }
     }
 
-    fn session(&self) -> Session {
+    fn session(&self) -> ModelSession {
         self.first.session_by(&self.gateway)
     }
 
@@ -57,7 +59,7 @@ impl Two {
     }
 }
 
-fn text(answer: &Answer) -> Value {
+fn text(answer: &ModelAnswer) -> Value {
     serde_json::to_value(&answer.message.content).unwrap()[0]["text"].clone()
 }
 
@@ -95,7 +97,7 @@ async fn a_provider_that_is_down_from_the_start_is_replaced_and_the_answer_says_
 async fn one_that_goes_down_in_mid_run_leaves_the_conversation_without_its_thinking() {
     let mut first = Says::tool("read", json!({"path": "a"})).usage(100, 10);
     first.blocks.insert(0, Said::Thinking { thinking: "hm".into(), signature: "c2ln".into() });
-    let lost = Says::fault(Fault::Cut { after: Place::Text }).usage(100, 10).times(0);
+    let lost = Says::fault(ModelFault::Cut { after: StreamPlace::Text }).usage(100, 10).times(0);
     let two = Two::new([first, lost], [Says::text("backup").usage(200, 10)]).await;
     let session = two.session();
     let mut said = vec![user("hello")];
@@ -153,7 +155,7 @@ async fn a_fallback_that_goes_down_leaves_it_to_the_first_again() {
 async fn two_that_are_down_are_told_together() {
     let two = Two::new([Says::status(529).times(0)], [Says::status(402).times(0)]).await;
     let told = two.session().ask(&request(&[user("hello")])).await.unwrap_err();
-    assert!(matches!(told, Refused::Unavailable { .. }), "{told}");
+    assert!(matches!(told, ModelError::Unavailable { .. }), "{told}");
     let told = told.to_string();
     assert!(told.contains("529") && told.contains("402") && told.contains("fallback"), "{told}");
     assert_eq!((two.requests(), two.first.book.spent()), ((1, 1), 0));
@@ -162,26 +164,26 @@ async fn two_that_are_down_are_told_together() {
 
 #[tokio::test]
 async fn what_another_provider_would_not_change_is_not_asked_of_it() {
-    for says in [Says::status(400), Says::status(401), Says::status(413), Says::fault(Fault::Html)] {
+    for says in [Says::status(400), Says::status(401), Says::status(413), Says::fault(ModelFault::Html)] {
         let two = Two::new([says.times(0)], [Says::text("backup").times(0)]).await;
         two.session().ask(&request(&[user("hello")])).await.unwrap_err();
         assert_eq!(two.requests(), (1, 0));
     }
     let two = Two::new([Says::text("x").times(0)], [Says::text("backup").times(0)]).await;
-    let other = Request { model: OTHER.into(), ..request(&[user("hello")]) };
+    let other = ModelRequest { model: OTHER.into(), ..request(&[user("hello")]) };
     let told = two.session().ask(&other).await;
-    assert!(matches!(told, Err(Refused::NotAllowed(_))), "{told:?}");
+    assert!(matches!(told, Err(ModelError::NotAllowed(_))), "{told:?}");
     assert_eq!(two.requests(), (0, 0));
 }
 
 #[tokio::test]
 async fn a_purse_that_is_too_small_for_the_fallback_ends_it() {
     // Enough for an answer of the first, not for the least one of the second.
-    let wants = Request { max_tokens: 1024, ..request(&[user("hello")]) };
+    let wants = ModelRequest { max_tokens: 1024, ..request(&[user("hello")]) };
     let limit = prices().of(MODEL).unwrap().most(150, 1024).0;
     let two = Two::by(Way::Messages, limit, [Says::status(529).times(0)], [Says::text("x").times(0)]).await;
     let told = two.session().ask(&wants).await;
-    assert!(matches!(told, Err(Refused::Budget { .. })), "{told:?}");
+    assert!(matches!(told, Err(ModelError::Budget { .. })), "{told:?}");
     let is_asked = two.second.log().iter().any(|logged| logged.path == "/v1/messages");
     assert!(!is_asked && two.first.requests() == 1, "nothing is begun that is not paid");
     assert_eq!(two.first.book.spent(), 0);
@@ -196,7 +198,7 @@ async fn the_kill_switch_stops_the_fallback_too() {
     assert!(answer.is_ok());
     two.first.switch.0.store(false, Ordering::SeqCst);
     let told = session.ask(&request(&[user("hello")])).await;
-    assert!(matches!(told, Err(Refused::Halted(_))), "{told:?}");
+    assert!(matches!(told, Err(ModelError::Halted(_))), "{told:?}");
     assert_eq!(two.requests(), (1, 1));
     two.check();
 }

@@ -9,50 +9,52 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use truing_core::breaker::{CAPPED, SHORTEST};
-use truing_core::port::{Gate, HaltReason};
-use truing_core::secret::Secret;
-use truing_fakes::model::{Answer as Says, Block as Said, Fault, KEY, Place, Script};
+use truing_core::port::{HaltReason, WriteGate};
+use truing_core::secret::SecretString;
+use truing_fakes::model::{
+    AnswerBlock as Said, KEY, ModelFault, ModelScript, ScriptedAnswer as Says, StreamPlace,
+};
 
 use super::stage::{MODEL, Stage, Way, patience, request, user};
-use crate::gateway::{Answer, Gateway, Model, Patience, Refused};
-use crate::messages::Stop;
-use crate::price::Prices;
-use crate::provider::{Login, Provider};
+use crate::gateway::{LanguageModel, ModelAnswer, ModelError, ModelGateway, ProviderTimeouts};
+use crate::messages::StopReason;
+use crate::price::ModelPrices;
+use crate::provider::{ModelProvider, ProviderCredentials};
 
-fn name(result: &Result<Answer, Refused>) -> &'static str {
+fn name(result: &Result<ModelAnswer, ModelError>) -> &'static str {
     match result {
         Ok(_) => "answer",
-        Err(Refused::Budget { .. }) => "budget",
-        Err(Refused::Halted(_)) => "switch",
-        Err(Refused::NotAllowed(_)) => "not allowed",
-        Err(Refused::SpendCap { .. }) => "cap",
-        Err(Refused::Unauthorized { .. }) => "key",
-        Err(Refused::Rejected { .. }) => "request",
-        Err(Refused::TooLong { .. }) => "too long",
-        Err(Refused::Unavailable { .. }) => "down",
-        Err(Refused::Nonsense { .. }) => "nonsense",
-        Err(Refused::Ledger(_)) => "ledger",
-        Err(Refused::Drift { .. }) => "drift",
+        Err(ModelError::Budget { .. }) => "budget",
+        Err(ModelError::Halted(_)) => "switch",
+        Err(ModelError::NotAllowed(_)) => "not allowed",
+        Err(ModelError::SpendCap { .. }) => "cap",
+        Err(ModelError::Unauthorized { .. }) => "key",
+        Err(ModelError::Rejected { .. }) => "request",
+        Err(ModelError::TooLong { .. }) => "too long",
+        Err(ModelError::Unavailable { .. }) => "down",
+        Err(ModelError::Nonsense { .. }) => "nonsense",
+        Err(ModelError::Ledger(_)) => "ledger",
+        Err(ModelError::Drift { .. }) => "drift",
     }
 }
 
 fn status(status: u16, error: &str, message: &str, headers: &[(&str, &str)]) -> Says {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let headers: BTreeMap<_, _> = headers.collect();
-    Says::fault(Fault::Status { status, error: error.into(), message: message.into(), headers })
+    Says::fault(ModelFault::Status { status, error: error.into(), message: message.into(), headers })
 }
 
 fn stream_error(error: &str) -> Says {
-    Says::fault(Fault::Error { after: Place::Block, error: error.into(), message: "m".into() })
+    Says::fault(ModelFault::Error { after: StreamPlace::Block, error: error.into(), message: "m".into() })
 }
 
-fn tool(fault: Fault) -> Says {
+fn tool(fault: ModelFault) -> Says {
     Says { fault: Some(fault), ..Says::tool("read", json!({"path": "src/long/enough.py"})) }
 }
 
 /// Asks once; what came of it, and how many requests it took, of three at most.
-async fn ask(way: Way, says: Says, patience: Patience) -> (Stage, Result<Answer, Refused>) {
-    let stage = Stage::by(way, Script::of([says.times(0)]), 10_000_000, patience).await;
+async fn ask(way: Way, says: Says, patience: ProviderTimeouts) -> (Stage, Result<ModelAnswer, ModelError>) {
+    let stage = Stage::by(way, ModelScript::of([says.times(0)]), 10_000_000, patience).await;
     let result = stage.session().ask(&request(&[user("hello")])).await;
     assert_eq!(stage.book.open(), 0, "everything is settled");
     assert_eq!(stage.model.violations(), [""; 0]);
@@ -90,25 +92,25 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
         ("503", Says::status(503), "down", 3),
         ("504", Says::status(504), "down", 3),
         ("529", Says::status(529), "down", 3),
-        ("reset", Says::fault(Fault::Reset), "down", 3),
-        ("cut at once", Says::fault(Fault::Cut { after: Place::Headers }), "down", 3),
-        ("cut after the start", Says::fault(Fault::Cut { after: Place::Start }), "down", 3),
-        ("cut in text", Says::fault(Fault::Cut { after: Place::Text }), "down", 3),
-        ("cut in a tool's input", tool(Fault::Cut { after: Place::ToolJson }), "down", 3),
-        ("cut after a block", Says::fault(Fault::Cut { after: Place::Block }), "down", 3),
-        ("cut after the reason", Says::fault(Fault::Cut { after: Place::Stop }), "down", 3),
+        ("reset", Says::fault(ModelFault::Reset), "down", 3),
+        ("cut at once", Says::fault(ModelFault::Cut { after: StreamPlace::Headers }), "down", 3),
+        ("cut after the start", Says::fault(ModelFault::Cut { after: StreamPlace::Start }), "down", 3),
+        ("cut in text", Says::fault(ModelFault::Cut { after: StreamPlace::Text }), "down", 3),
+        ("cut in a tool's input", tool(ModelFault::Cut { after: StreamPlace::ToolJson }), "down", 3),
+        ("cut after a block", Says::fault(ModelFault::Cut { after: StreamPlace::Block }), "down", 3),
+        ("cut after the reason", Says::fault(ModelFault::Cut { after: StreamPlace::Stop }), "down", 3),
         ("overloaded in the stream", stream_error("overloaded_error"), "down", 3),
         ("unknown error in the stream", stream_error("odd_error"), "down", 3),
         ("bad request in the stream", stream_error("invalid_request_error"), "request", 1),
         ("billing in the stream", stream_error("billing_error"), "cap", 1),
         ("200 overloaded", status(200, "overloaded_error", "busy", &[]), "down", 3),
-        ("bad JSON", Says::fault(Fault::BadJson { after: Place::Start }), "nonsense", 1),
-        ("empty", Says::fault(Fault::Empty), "nonsense", 1),
-        ("HTML", Says::fault(Fault::Html), "nonsense", 1),
+        ("bad JSON", Says::fault(ModelFault::BadJson { after: StreamPlace::Start }), "nonsense", 1),
+        ("empty", Says::fault(ModelFault::Empty), "nonsense", 1),
+        ("HTML", Says::fault(ModelFault::Html), "nonsense", 1),
         ("unknown reason to stop", Says::text("x").stop("lunch"), "nonsense", 1),
         ("a stop for no tool", Says::text("x").stop("tool_use"), "nonsense", 1),
-        ("slow", Says::fault(Fault::Slow { millis: 5 }), "answer", 1),
-        ("drip", Says::fault(Fault::Drip { millis: 1 }), "answer", 1),
+        ("slow", Says::fault(ModelFault::Slow { millis: 5 }), "answer", 1),
+        ("drip", Says::fault(ModelFault::Drip { millis: 1 }), "answer", 1),
     ];
     let mut observed = vec![Vec::new(); rows.len()];
     for way in Way::ALL {
@@ -198,13 +200,18 @@ async fn errors_of_bedrock_have_their_outcomes_too() {
 #[tokio::test]
 async fn what_never_ends_is_ended() {
     let short = Duration::from_millis(100);
-    let impatient = Patience { piece: short, ..patience() };
+    let impatient = ProviderTimeouts { piece: short, ..patience() };
     let rows = [
-        ("silent", Fault::Stall { after: Place::Headers }, Patience { begin: short * 50, ..patience() }, 1),
-        ("silent after the start", Fault::Stall { after: Place::Start }, impatient, 3),
-        ("silent in a block", Fault::Stall { after: Place::Text }, impatient, 3),
-        ("pings", Fault::Pings { millis: 5 }, Patience { progress: short, ..patience() }, 3),
-        ("endless", Fault::Endless, Patience { total: short, ..patience() }, 1),
+        (
+            "silent",
+            ModelFault::Stall { after: StreamPlace::Headers },
+            ProviderTimeouts { begin: short * 50, ..patience() },
+            1,
+        ),
+        ("silent after the start", ModelFault::Stall { after: StreamPlace::Start }, impatient, 3),
+        ("silent in a block", ModelFault::Stall { after: StreamPlace::Text }, impatient, 3),
+        ("pings", ModelFault::Pings { millis: 5 }, ProviderTimeouts { progress: short, ..patience() }, 3),
+        ("endless", ModelFault::Endless, ProviderTimeouts { total: short, ..patience() }, 1),
     ];
     for way in Way::ALL {
         for (fault, kind, patience, requests) in &rows {
@@ -221,12 +228,12 @@ async fn what_never_ends_is_ended() {
 #[tokio::test]
 async fn every_known_reason_to_stop_is_an_answer() {
     for (says, stop) in [
-        (Says::text("x"), Stop::EndTurn),
-        (Says::text("x").stop("max_tokens"), Stop::MaxTokens),
-        (Says::text("x").stop("refusal"), Stop::Refusal),
-        (Says::text("x").stop("pause_turn"), Stop::PauseTurn),
-        (Says::text("").stop("model_context_window_exceeded"), Stop::ModelContextWindowExceeded),
-        (Says::tool("read", json!({})), Stop::ToolUse),
+        (Says::text("x"), StopReason::EndTurn),
+        (Says::text("x").stop("max_tokens"), StopReason::MaxTokens),
+        (Says::text("x").stop("refusal"), StopReason::Refusal),
+        (Says::text("x").stop("pause_turn"), StopReason::PauseTurn),
+        (Says::text("").stop("model_context_window_exceeded"), StopReason::ModelContextWindowExceeded),
+        (Says::tool("read", json!({})), StopReason::ToolUse),
     ] {
         for way in Way::ALL {
             let (_, result) = ask(*way, says.clone(), patience()).await;
@@ -238,7 +245,7 @@ async fn every_known_reason_to_stop_is_an_answer() {
 #[tokio::test]
 async fn a_provider_that_recovers_is_asked_until_it_does() {
     for way in Way::ALL {
-        let script = Script::of([Says::status(529), Says::fault(Fault::Reset), Says::text("well")]);
+        let script = ModelScript::of([Says::status(529), Says::fault(ModelFault::Reset), Says::text("well")]);
         let stage = Stage::by(*way, script, 10_000_000, patience()).await;
         let answer = stage.session().ask(&request(&[user("hello")])).await.unwrap();
         assert_eq!(
@@ -271,27 +278,27 @@ async fn thinking_comes_back_as_it_was_signed() {
 
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_down() {
-    let stage = Stage::new(Script::default()).await;
-    let provider = Provider::new("http://127.0.0.1:1", Login::Open).unwrap();
-    let gateway = Gateway::new(
+    let stage = Stage::new(ModelScript::default()).await;
+    let provider = ModelProvider::new("http://127.0.0.1:1", ProviderCredentials::Open).unwrap();
+    let gateway = ModelGateway::new(
         provider,
-        Prices::builtin().unwrap(),
+        ModelPrices::builtin().unwrap(),
         Arc::new(stage.book.clone()),
         (stage.wall.clone(), None),
         patience(),
     );
-    let purse = truing_core::ledger::Purse { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
+    let purse = truing_core::ledger::RunBudget { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
     let session = gateway.unwrap().session(purse, [MODEL.to_owned()], Arc::new(stage.switch.clone()));
     let result = session.ask(&request(&[user("hello")])).await;
     assert_eq!(name(&result), "down", "{result:?}");
     // Nothing was sent, so nothing is owed.
-    assert_eq!(stage.book.settled(), [(0, truing_core::ledger::Known::Metered); 3]);
+    assert_eq!(stage.book.settled(), [(0, truing_core::ledger::CostBasis::Metered); 3]);
 }
 
 #[tokio::test]
 async fn a_cap_opens_the_circuit_for_every_run_and_one_call_tries_again() {
     let stage =
-        Stage::new(Script::of([Says::status(402), Says::status(402), Says::text("x").times(0)])).await;
+        Stage::new(ModelScript::of([Says::status(402), Says::status(402), Says::text("x").times(0)])).await;
     let ask = async || name(&stage.session().ask(&request(&[user("hello")])).await);
     assert_eq!([ask().await, ask().await], ["cap", "cap"]);
     assert_eq!(stage.requests(), 1, "the second was not sent");
@@ -306,22 +313,22 @@ async fn a_cap_opens_the_circuit_for_every_run_and_one_call_tries_again() {
 
 #[tokio::test]
 async fn calls_that_fail_one_after_another_open_the_circuit() {
-    let patience = Patience { tries: 1, ..patience() };
-    let stage = Stage::with(Script::of([Says::status(529).times(0)]), 10_000_000, patience).await;
+    let patience = ProviderTimeouts { tries: 1, ..patience() };
+    let stage = Stage::with(ModelScript::of([Says::status(529).times(0)]), 10_000_000, patience).await;
     for _ in 0..5 {
         assert_eq!(name(&stage.session().ask(&request(&[user("hello")])).await), "down");
     }
     assert_eq!(stage.requests(), 3);
     stage.wall.later(SHORTEST.0);
-    stage.model.play(Script::of([Says::text("x").times(0)]));
+    stage.model.play(ModelScript::of([Says::text("x").times(0)]));
     assert_eq!(name(&stage.session().ask(&request(&[user("hello")])).await), "answer");
 }
 
 #[tokio::test]
 async fn only_allowed_models_with_a_price_are_asked() {
-    let stage = Stage::new(Script::of([Says::text("x").times(0)])).await;
+    let stage = Stage::new(ModelScript::of([Says::text("x").times(0)])).await;
     for model in ["claude-unpriced", "claude-haiku-5-5"] {
-        let other = crate::messages::Request { model: model.into(), ..request(&[user("hello")]) };
+        let other = crate::messages::ModelRequest { model: model.into(), ..request(&[user("hello")]) };
         let result = stage.session().ask(&other).await;
         assert!(result.as_ref().is_err_and(|refused| refused.to_string().contains(model)), "{result:?}");
         assert_eq!(name(&result), "not allowed");
@@ -334,7 +341,7 @@ async fn only_allowed_models_with_a_price_are_asked() {
 struct After(Arc<AtomicU32>);
 
 #[async_trait]
-impl Gate for After {
+impl WriteGate for After {
     async fn ask(&self) -> Result<(), HaltReason> {
         let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         left.map(drop).map_err(|_| HaltReason::KillSwitch)
@@ -344,8 +351,9 @@ impl Gate for After {
 #[tokio::test]
 async fn the_kill_switch_is_asked_before_each_try() {
     for looks in 0..3 {
-        let stage = Stage::new(Script::of([Says::status(529).times(0)])).await;
-        let purse = truing_core::ledger::Purse { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
+        let stage = Stage::new(ModelScript::of([Says::status(529).times(0)])).await;
+        let purse =
+            truing_core::ledger::RunBudget { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
         let gate = After(Arc::new(AtomicU32::new(looks)));
         let session = stage.gateway.session(purse, [MODEL.to_owned()], Arc::new(gate));
         let result = session.ask(&request(&[user("hello")])).await;
@@ -361,7 +369,11 @@ async fn a_key_is_in_no_error_and_no_debug_output() {
         for says in [&echo, &stream_error(KEY), &status(401, KEY, KEY, &[])] {
             let (stage, result) = ask(*way, says.clone(), patience()).await;
             let error = result.unwrap_err();
-            let printed = format!("{error} {error:?} {:?} {:?}", stage.gateway, Login::Key(Secret::new(KEY)));
+            let printed = format!(
+                "{error} {error:?} {:?} {:?}",
+                stage.gateway,
+                ProviderCredentials::Key(SecretString::new(KEY))
+            );
             assert!(!printed.contains(KEY), "{printed}");
         }
     }

@@ -8,19 +8,23 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tokio::time::Instant;
-use truing_core::ledger::Known;
+use truing_core::ledger::CostBasis;
 use truing_fakes::aws::{AUDIENCE, FakeAws, web_identity};
-use truing_fakes::model::{AWS_REGION, Answer as Says, Fault, Script};
+use truing_fakes::model::{AWS_REGION, ModelFault, ModelScript, ScriptedAnswer as Says};
 
 use super::stage::{MODEL, Stage, Way, patience, prices, request, signed, user};
 use crate::aws::{KeyChain, KeySource};
-use crate::gateway::{Answer, Gateway, Model as _, Patience, Refused};
+use crate::gateway::{LanguageModel as _, ModelAnswer, ModelError, ModelGateway, ProviderTimeouts};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
 
 /// A process that has a role and a token for it, in this folder.
-async fn process(aws: &FakeAws, says: Vec<Says>, patience: Patience) -> (Stage, Gateway, TempDir) {
-    let stage = Stage::by(Way::Signed, Script::of(says), 10_000_000, patience).await;
+async fn process(
+    aws: &FakeAws,
+    says: Vec<Says>,
+    patience: ProviderTimeouts,
+) -> (Stage, ModelGateway, TempDir) {
+    let stage = Stage::by(Way::Signed, ModelScript::of(says), 10_000_000, patience).await;
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     std::fs::write(&token, web_identity("pod-1", AUDIENCE, 3600)).unwrap();
@@ -33,12 +37,13 @@ async fn process(aws: &FakeAws, says: Vec<Says>, patience: Patience) -> (Stage, 
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let provider = signed(&stage.model, KeySource::Chain(KeyChain::new(variables, AWS_REGION).unwrap()));
     let ledger = Arc::new(stage.book.clone());
-    let gateway = Gateway::new(provider, prices(), ledger, (stage.wall.clone(), None), patience).unwrap();
+    let gateway =
+        ModelGateway::new(provider, prices(), ledger, (stage.wall.clone(), None), patience).unwrap();
     (stage, gateway, folder)
 }
 
 /// Asks once in such a process.
-async fn ask(aws: &FakeAws, says: Vec<Says>) -> (Stage, Gateway, Result<Answer, Refused>) {
+async fn ask(aws: &FakeAws, says: Vec<Says>) -> (Stage, ModelGateway, Result<ModelAnswer, ModelError>) {
     let (stage, gateway, _folder) = process(aws, says, patience()).await;
     let result = stage.session_by(&gateway).ask(&request(&[user("hello")])).await;
     assert_eq!(stage.book.open(), 0, "everything is settled");
@@ -51,7 +56,7 @@ async fn ask(aws: &FakeAws, says: Vec<Says>) -> (Stage, Gateway, Result<Answer, 
 fn refusal(error: &str, message: &str, headers: &[(&str, String)]) -> Says {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
     let headers: BTreeMap<_, _> = headers.collect();
-    Says::fault(Fault::Status { status: 403, error: error.into(), message: message.into(), headers })
+    Says::fault(ModelFault::Status { status: 403, error: error.into(), message: message.into(), headers })
 }
 
 #[tokio::test]
@@ -74,7 +79,7 @@ async fn keys_that_the_provider_calls_expired_are_replaced_and_the_call_is_repea
 
     let aws = FakeAws::start().await.unwrap();
     let (stage, _, result) = ask(&aws, vec![expired().times(0)]).await;
-    assert!(matches!(result, Err(Refused::Unauthorized { .. })), "{result:?}");
+    assert!(matches!(result, Err(ModelError::Unauthorized { .. })), "{result:?}");
     assert_eq!((stage.requests(), aws.log().len()), (2, 2));
     assert_eq!(stage.book.spent(), 0);
 }
@@ -97,11 +102,11 @@ async fn a_service_of_keys_that_is_away_is_tried_again_and_leads_to_the_fallback
     let aws = FakeAws::start().await.unwrap();
     aws.behave(|aws| aws.status = Some(503));
     let (stage, gateway, result) = ask(&aws, vec![Says::text("first").times(0)]).await;
-    let Err(Refused::Unavailable { what, .. }) = result else { panic!("{result:?}") };
+    let Err(ModelError::Unavailable { what, .. }) = result else { panic!("{result:?}") };
     assert!(what.contains("AWS STS (http://127.0.0.1") && what.contains("503"), "{what}");
     assert_eq!((gateway.retries(), stage.requests(), stage.book.spent()), (2, 0, 0));
 
-    let second = Stage::new(Script::of([Says::text("second")])).await;
+    let second = Stage::new(ModelScript::of([Says::text("second")])).await;
     let gateway = gateway.with_fallback("second", second.gateway.clone(), MODEL);
     let answer = stage.session_by(&gateway).ask(&request(&[user("hello")])).await.unwrap();
     assert!(answer.served_by.is_some(), "{answer:?}");
@@ -112,7 +117,7 @@ async fn a_service_of_keys_that_is_away_is_tried_again_and_leads_to_the_fallback
 async fn keys_are_waited_for_no_longer_than_the_beginning_of_an_answer() {
     let aws = FakeAws::start().await.unwrap();
     let expired = || refusal("ExpiredTokenException", "The security token is expired", &[]);
-    let patience = Patience { begin: Duration::from_secs(2), ..patience() };
+    let patience = ProviderTimeouts { begin: Duration::from_secs(2), ..patience() };
     let (stage, gateway, _folder) =
         process(&aws, vec![Says::text("yes"), expired().times(0)], patience).await;
     assert!(stage.session_by(&gateway).ask(&request(&[user("hello")])).await.is_ok());
@@ -123,7 +128,7 @@ async fn keys_are_waited_for_no_longer_than_the_beginning_of_an_answer() {
         let begun = Instant::now();
         let result = stage.session_by(&gateway).ask(&request(&[user("hello")])).await;
         assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-        let Err(Refused::Unavailable { what, .. }) = result else { panic!("{result:?}") };
+        let Err(ModelError::Unavailable { what, .. }) = result else { panic!("{result:?}") };
         assert!(what.contains("did not come in time"), "{what}");
     }
     assert_eq!((stage.requests(), other.requests(), other.book.spent()), (2, 0, 0));
@@ -144,7 +149,7 @@ async fn a_call_that_is_given_up_before_its_keys_came_costs_nothing() {
         } => {}
     }
     gateway.quiet().await;
-    assert_eq!((stage.requests(), stage.book.settled()), (0, vec![(0, Known::Metered)]));
+    assert_eq!((stage.requests(), stage.book.settled()), (0, vec![(0, CostBasis::Metered)]));
 }
 
 #[tokio::test]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use truing_core::ledger::Known;
-use truing_fakes::model::{Answer as Says, Fault, Place, Script, Usage};
+use truing_core::ledger::CostBasis;
+use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer as Says, ScriptedUsage, StreamPlace};
 
 use super::stage::{MODEL, Stage, Way, patience, prices, request, user};
-use crate::gateway::{LEAST_TOKENS, Model, Patience, Refused};
-use crate::messages::Request;
+use crate::gateway::{LEAST_TOKENS, LanguageModel, ModelError, ProviderTimeouts};
+use crate::messages::ModelRequest;
 
 /// Dollars per token, in millionths, of [`MODEL`]: output.
 const OUTPUT: u64 = 20;
@@ -21,8 +21,9 @@ async fn whole_answers_cost_what_the_provider_bills() {
 }
 
 async fn whole_answers_cost_what_is_billed(way: Way) {
-    let counted = Usage { input: 900, output: 310, cache_read: 5000, cache_write_5m: 70, cache_write_1h: 11 };
-    let script = Script::of([
+    let counted =
+        ScriptedUsage { input: 900, output: 310, cache_read: 5000, cache_write_5m: 70, cache_write_1h: 11 };
+    let script = ModelScript::of([
         Says { usage: Some(counted), ..Says::text("one") },
         Says::tool("read", json!({"path": "a"})).usage(7, 3),
         Says::text("three"),
@@ -36,43 +37,45 @@ async fn whole_answers_cost_what_is_billed(way: Way) {
     for turn in 0..5 {
         match session.ask(&request(&[user("hello")])).await {
             Ok(answer) => cost += answer.cost.0,
-            Err(error) => assert!(turn == 3 && matches!(error, Refused::Nonsense { .. }), "{turn} {error}"),
+            Err(error) => {
+                assert!(turn == 3 && matches!(error, ModelError::Nonsense { .. }), "{turn} {error}");
+            }
         }
     }
     let (whole, cut) = stage.billed();
     assert_eq!((stage.book.spent(), cut), (whole, 0), "{way:?}");
-    assert!(stage.book.settled().iter().all(|(_, known)| *known == Known::Metered));
+    assert!(stage.book.settled().iter().all(|(_, known)| *known == CostBasis::Metered));
     assert!(0 < cost && cost < whole);
 }
 
 /// What it wrote it bills; who passes one limit holds no other.
 #[tokio::test]
 async fn an_answer_of_more_tokens_than_were_asked_for_is_paid_told_and_the_last() {
-    let stage = Stage::new(Script::of([Says::text("much").overrun(9000), Says::text("more")])).await;
+    let stage = Stage::new(ModelScript::of([Says::text("much").overrun(9000), Says::text("more")])).await;
     let session = stage.session();
     let asked = request(&[user("hello")]);
     let told = session.ask(&asked).await.unwrap_err();
-    assert!(matches!(told, Refused::Nonsense { .. }), "{told}");
+    assert!(matches!(told, ModelError::Nonsense { .. }), "{told}");
     assert!(told.to_string().contains("9000 tokens of an answer of at most 4000"), "{told}");
     assert_eq!(stage.book.settled().len(), 1, "it is not tried again");
     let (cost, known) = stage.book.settled()[0];
-    assert!(known == Known::Metered && cost >= 9000 * OUTPUT, "{cost}");
+    assert!(known == CostBasis::Metered && cost >= 9000 * OUTPUT, "{cost}");
     assert_eq!(session.cost().await.0, cost);
     assert_eq!(stage.model.log().len(), 1);
 }
 
 #[tokio::test]
 async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
-    let places = [Place::Start, Place::Text, Place::Block, Place::Stop];
+    let places = [StreamPlace::Start, StreamPlace::Text, StreamPlace::Block, StreamPlace::Stop];
     for (way, after) in Way::ALL.iter().flat_map(|way| places.map(|after| (*way, after))) {
-        let says = Says::fault(Fault::Cut { after }).usage(2000, 50);
-        let stage = Stage::by(way, Script::of([says.times(0)]), 10_000_000, patience()).await;
+        let says = Says::fault(ModelFault::Cut { after }).usage(2000, 50);
+        let stage = Stage::by(way, ModelScript::of([says.times(0)]), 10_000_000, patience()).await;
         let result = stage.session().ask(&request(&[user(&"x".repeat(9000))])).await;
-        assert!(matches!(result, Err(Refused::Unavailable { .. })), "{result:?}");
+        assert!(matches!(result, Err(ModelError::Unavailable { .. })), "{result:?}");
         let asked = stage.book.read(|pages| pages.asked.clone());
         let prompt = 2000 * 4;
         for ((cost, known), ask) in stage.book.settled().iter().zip(&asked) {
-            assert_eq!(*known, Known::Estimated);
+            assert_eq!(*known, CostBasis::Estimated);
             assert!((prompt..=ask.most.0).contains(cost), "{way:?} {after:?}: {cost} of {ask:?}");
         }
         assert_eq!(asked.len(), 3, "each try is paid on its own");
@@ -83,8 +86,8 @@ async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
 #[tokio::test]
 async fn an_answer_is_no_longer_than_its_money() {
     // Of a request of some hundred bytes the prompt is bounded by some thousand tokens, at 8 each.
-    let stage = Stage::with(Script::of([Says::text("x").usage(100, 90_000)]), 50_000, patience()).await;
-    let wants = Request { max_tokens: 100_000, ..request(&[user("hello")]) };
+    let stage = Stage::with(ModelScript::of([Says::text("x").usage(100, 90_000)]), 50_000, patience()).await;
+    let wants = ModelRequest { max_tokens: 100_000, ..request(&[user("hello")]) };
     let answer = stage.session().ask(&wants).await.unwrap();
     let sent = stage.model.log()[0].body["max_tokens"].as_u64().unwrap();
     assert!((u64::from(LEAST_TOKENS)..50_000 / OUTPUT).contains(&sent), "{sent}");
@@ -94,9 +97,9 @@ async fn an_answer_is_no_longer_than_its_money() {
 
 #[tokio::test]
 async fn too_little_money_begins_nothing() {
-    let stage = Stage::with(Script::of([Says::text("x")]), 20_000, patience()).await;
+    let stage = Stage::with(ModelScript::of([Says::text("x")]), 20_000, patience()).await;
     let result = stage.session().ask(&request(&[user("hello")])).await;
-    assert!(matches!(&result, Err(Refused::Budget { level }) if level.key == "k"), "{result:?}");
+    assert!(matches!(&result, Err(ModelError::Budget { level }) if level.key == "k"), "{result:?}");
     assert_eq!((stage.requests(), stage.book.settled().len()), (0, 0));
 }
 
@@ -104,12 +107,15 @@ async fn too_little_money_begins_nothing() {
 async fn a_long_prompt_is_counted_before_it_is_called_too_dear() {
     // 100,000 bytes would be 800,000 millionths of a dollar; a fourth of that many tokens are 200,000.
     for way in Way::ALL {
-        let stage = Stage::by(*way, Script::of([Says::text("x")]), 400_000, patience()).await;
+        let stage = Stage::by(*way, ModelScript::of([Says::text("x")]), 400_000, patience()).await;
         let answer = stage.session().ask(&request(&[user(&"long ".repeat(20_000))])).await;
         let paths: Vec<String> = stage.model.log().into_iter().map(|logged| logged.path).collect();
         if *way != Way::Messages {
             // Nobody counts the tokens of this model there.
-            assert!(matches!(answer, Err(Refused::Budget { .. })) && paths.is_empty(), "{way:?}: {paths:?}");
+            assert!(
+                matches!(answer, Err(ModelError::Budget { .. })) && paths.is_empty(),
+                "{way:?}: {paths:?}"
+            );
             continue;
         }
         assert!(paths.len() == 2 && paths[0] == "/v1/messages/count_tokens", "{paths:?}");
@@ -119,16 +125,16 @@ async fn a_long_prompt_is_counted_before_it_is_called_too_dear() {
 
 #[tokio::test]
 async fn a_ledger_that_cannot_be_asked_begins_nothing() {
-    let stage = Stage::new(Script::of([Says::text("x")])).await;
+    let stage = Stage::new(ModelScript::of([Says::text("x")])).await;
     stage.book.read(|pages| pages.is_broken = true);
     let result = stage.session().ask(&request(&[user("hello")])).await;
-    assert!(matches!(&result, Err(Refused::Ledger(what)) if what.contains("no disk")), "{result:?}");
+    assert!(matches!(&result, Err(ModelError::Ledger(what)) if what.contains("no disk")), "{result:?}");
     assert_eq!(stage.requests(), 0);
 }
 
 #[tokio::test]
 async fn what_was_counted_is_not_set_aside_twice() {
-    let stage = Stage::new(Script::of([Says::text("ok").usage(2500, 3), Says::text("ok")])).await;
+    let stage = Stage::new(ModelScript::of([Says::text("ok").usage(2500, 3), Says::text("ok")])).await;
     let session = stage.session();
     let mut said = vec![user(&"long ".repeat(2000))];
     let answer = session.ask(&request(&said)).await.unwrap();
@@ -143,9 +149,9 @@ async fn what_was_counted_is_not_set_aside_twice() {
 
 #[tokio::test]
 async fn thinking_has_its_own_tokens_above_the_least() {
-    let stage = Stage::new(Script::of([Says::text("x")])).await;
+    let stage = Stage::new(ModelScript::of([Says::text("x")])).await;
     let thinking = Some(json!({"type": "enabled", "budget_tokens": 2000}));
-    let wants = Request { thinking, max_tokens: 8000, ..request(&[user("hello")]) };
+    let wants = ModelRequest { thinking, max_tokens: 8000, ..request(&[user("hello")]) };
     stage.session().ask(&wants).await.unwrap();
     let ask = stage.book.read(|pages| pages.asked[0]);
     assert_eq!(ask.most.0 - ask.least.0, (8000 - 2000 - u64::from(LEAST_TOKENS)) * OUTPUT);
@@ -168,8 +174,8 @@ async fn leave(stage: &Stage, until: impl Fn(&Stage) -> bool) {
 
 #[tokio::test]
 async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
-    let says = Says::fault(Fault::Stall { after: Place::Text }).usage(300, 20);
-    let stage = Stage::new(Script::of([says])).await;
+    let says = Says::fault(ModelFault::Stall { after: StreamPlace::Text }).usage(300, 20);
+    let stage = Stage::new(ModelScript::of([says])).await;
     // Each time, all that has arrived is read.
     let reads = std::cell::Cell::new(0);
     let has_read = |stage: &Stage| {
@@ -180,35 +186,35 @@ async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
     stage.gateway.quiet().await;
     // The prompt as it was told, one token of the answer, and what a model writes in a second.
     let cost = 300 * 4 + (1 + 300) * OUTPUT;
-    assert_eq!((stage.book.settled(), stage.book.open()), (vec![(cost, Known::Estimated)], 0));
+    assert_eq!((stage.book.settled(), stage.book.open()), (vec![(cost, CostBasis::Estimated)], 0));
 }
 
 #[tokio::test]
 async fn who_goes_away_before_the_stream_has_told_anything_pays_for_the_prompt_by_its_text() {
-    let says = Says::fault(Fault::Stall { after: Place::Headers }).usage(300, 20);
-    let stage = Stage::new(Script::of([says])).await;
+    let says = Says::fault(ModelFault::Stall { after: StreamPlace::Headers }).usage(300, 20);
+    let stage = Stage::new(ModelScript::of([says])).await;
     leave(&stage, |stage| stage.model.hung() == 1).await;
     stage.gateway.quiet().await;
     // At most a third of its bytes, and what frames it, at the rate of a cache that lasts an hour; and no answer.
     let settled = stage.book.settled();
-    assert!(matches!(settled.as_slice(), [(1..6000, Known::Estimated)]), "{settled:?}");
+    assert!(matches!(settled.as_slice(), [(1..6000, CostBasis::Estimated)]), "{settled:?}");
     assert_eq!(stage.book.open(), 0);
 }
 
 #[tokio::test]
 async fn who_goes_away_between_two_tries_pays_nothing_more() {
-    let patience = Patience { wait: Duration::from_secs(5), ..patience() };
-    let stage = Stage::with(Script::of([Says::status(529).times(0)]), 1_000_000, patience).await;
+    let patience = ProviderTimeouts { wait: Duration::from_secs(5), ..patience() };
+    let stage = Stage::with(ModelScript::of([Says::status(529).times(0)]), 1_000_000, patience).await;
     leave(&stage, |stage| !stage.book.settled().is_empty()).await;
     stage.gateway.quiet().await;
-    assert_eq!((stage.book.settled(), stage.book.open()), (vec![(0, Known::Metered)], 0));
+    assert_eq!((stage.book.settled(), stage.book.open()), (vec![(0, CostBasis::Metered)], 0));
 }
 
 #[tokio::test]
 async fn another_model_that_answers_is_paid_at_its_own_price() {
     let prices = prices();
     assert!(prices.of(MODEL).is_some());
-    let stage = Stage::new(Script::of([Says::text("x").usage(1000, 10)])).await;
+    let stage = Stage::new(ModelScript::of([Says::text("x").usage(1000, 10)])).await;
     let answer = stage.session().ask(&request(&[user("hello")])).await.unwrap();
     assert_eq!((answer.model.as_str(), answer.cost.0), (MODEL, 1000 * 4 + 10 * OUTPUT));
 }
@@ -216,9 +222,9 @@ async fn another_model_that_answers_is_paid_at_its_own_price() {
 #[tokio::test]
 async fn parallel_calls_of_a_run_share_its_money() {
     let stage =
-        Stage::with(Script::of([Says::text("x").usage(900, 1500).times(0)]), 250_000, patience()).await;
+        Stage::with(ModelScript::of([Says::text("x").usage(900, 1500).times(0)]), 250_000, patience()).await;
     let session = stage.session();
-    let wants: Vec<Request> = (0..8).map(|n| request(&[user(&format!("question {n}"))])).collect();
+    let wants: Vec<ModelRequest> = (0..8).map(|n| request(&[user(&format!("question {n}"))])).collect();
     let mut results = Vec::new();
     let (a, b, c, d) = tokio::join!(
         session.ask(&wants[0]),

@@ -7,19 +7,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use truing_core::id::{Millis, RunId};
-use truing_core::ledger::{Ask, Drawn, Known, Level, LevelKind, Purse, ReservationId, Reserved, Usage};
+use truing_core::id::{RunId, UnixMillis};
+use truing_core::ledger::{
+    BudgetLevel, BudgetLevelKind, BudgetUsage, CostBasis, ReservationId, ReservationOutcome,
+    ReservationRequest, RunBudget, TokenUsage,
+};
 use truing_core::money::MicroUsd;
-use truing_core::port::{Clock, Common, Gate, HaltReason, Ledger, StoreError};
-use truing_core::secret::Secret;
+use truing_core::port::{Clock, HaltReason, Ledger, SharedStateStore, StoreError, WriteGate};
+use truing_core::secret::SecretString;
 #[cfg(feature = "aws")]
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
-use truing_fakes::model::{FakeModel, KEY, Script};
+use truing_fakes::model::{FakeModel, KEY, ModelScript};
 
-use crate::gateway::{Gateway, Patience, Session};
-use crate::messages::{Block, Message, Request, Role};
-use crate::price::Prices;
-use crate::provider::{Login, Provider};
+use crate::gateway::{ModelGateway, ModelSession, ProviderTimeouts};
+use crate::messages::{MessageBlock, MessageRole, ModelMessage, ModelRequest};
+use crate::price::ModelPrices;
+use crate::provider::{ModelProvider, ProviderCredentials};
 
 /// A model with a price that differs by the kind of token.
 pub(super) const MODEL: &str = "claude-opus-5-5";
@@ -73,21 +76,26 @@ impl Way {
     }
 
     /// The fake provider, asked in this way.
-    pub(super) fn to(self, model: &FakeModel) -> Provider {
+    pub(super) fn to(self, model: &FakeModel) -> ModelProvider {
         match self {
-            Self::Messages => Provider::new(model.url(), Login::Key(Secret::new(KEY))).unwrap(),
+            Self::Messages => {
+                ModelProvider::new(model.url(), ProviderCredentials::Key(SecretString::new(KEY))).unwrap()
+            }
             Self::Chat => {
                 let chat = crate::wire::chat::ChatWire::new("localhost", None, None).unwrap();
-                let provider = Provider::new(&format!("{}/v1", model.url()), Login::Bearer(Secret::new(KEY)));
-                provider.unwrap().with_wire(crate::wire::Wire::Chat(chat))
+                let provider = ModelProvider::new(
+                    &format!("{}/v1", model.url()),
+                    ProviderCredentials::Bearer(SecretString::new(KEY)),
+                );
+                provider.unwrap().with_wire(crate::wire::WireFormat::Chat(chat))
             }
             #[cfg(feature = "aws")]
-            Self::Bedrock => bedrock(model, Login::Bearer(Secret::new(KEY))),
+            Self::Bedrock => bedrock(model, ProviderCredentials::Bearer(SecretString::new(KEY))),
             #[cfg(feature = "aws")]
             Self::Signed => {
                 let keys = crate::aws::AwsKeys {
                     key_id: AWS_KEY_ID.to_owned(),
-                    secret_key: Secret::new(aws_secret_key()),
+                    secret_key: SecretString::new(aws_secret_key()),
                     session_token: None,
                 };
                 signed(model, crate::aws::KeySource::Fixed(keys))
@@ -98,21 +106,21 @@ impl Way {
 
 /// Amazon Bedrock, with requests that are signed by keys of this source.
 #[cfg(feature = "aws")]
-pub(super) fn signed(model: &FakeModel, keys: crate::aws::KeySource) -> Provider {
-    let (service, region) = (crate::aws::Service::Bedrock, AWS_REGION.to_owned());
-    bedrock(model, Login::Aws(crate::aws::AwsLogin { service, region, keys }))
+pub(super) fn signed(model: &FakeModel, keys: crate::aws::KeySource) -> ModelProvider {
+    let (service, region) = (crate::aws::AwsService::Bedrock, AWS_REGION.to_owned());
+    bedrock(model, ProviderCredentials::Aws(crate::aws::AwsLogin { service, region, keys }))
 }
 
 #[cfg(feature = "aws")]
-fn bedrock(model: &FakeModel, login: Login) -> Provider {
-    let bedrock = crate::wire::bedrock::Bedrock::new(AWS_REGION, &BTreeMap::new()).unwrap();
-    Provider::new(model.url(), login).unwrap().with_wire(crate::wire::Wire::Bedrock(bedrock))
+fn bedrock(model: &FakeModel, login: ProviderCredentials) -> ModelProvider {
+    let bedrock = crate::wire::bedrock::BedrockWire::new(AWS_REGION, &BTreeMap::new()).unwrap();
+    ModelProvider::new(model.url(), login).unwrap().with_wire(crate::wire::WireFormat::Bedrock(bedrock))
 }
 
 /// What all providers charge.
-pub(super) fn prices() -> Prices {
-    let mut prices = Prices::builtin().unwrap();
-    prices.extend(Prices::bedrock().unwrap());
+pub(super) fn prices() -> ModelPrices {
+    let mut prices = ModelPrices::builtin().unwrap();
+    prices.extend(ModelPrices::bedrock().unwrap());
     prices
 }
 
@@ -122,9 +130,9 @@ pub(super) struct Book(Arc<Mutex<Pages>>);
 
 pub(super) struct Pages {
     pub(super) limit: u64,
-    pub(super) asked: Vec<Ask>,
+    pub(super) asked: Vec<ReservationRequest>,
     pub(super) open: BTreeMap<i64, u64>,
-    pub(super) settled: Vec<(u64, Known)>,
+    pub(super) settled: Vec<(u64, CostBasis)>,
     pub(super) is_broken: bool,
 }
 
@@ -142,7 +150,7 @@ impl Book {
         self.read(|pages| pages.settled.iter().map(|(cost, _)| cost).sum())
     }
 
-    pub(super) fn settled(&self) -> Vec<(u64, Known)> {
+    pub(super) fn settled(&self) -> Vec<(u64, CostBasis)> {
         self.read(|pages| pages.settled.clone())
     }
 
@@ -153,7 +161,11 @@ impl Book {
 
 #[async_trait]
 impl Ledger for Book {
-    async fn reserve(&self, purse: &Purse, ask: &Ask) -> Result<Reserved, StoreError> {
+    async fn reserve(
+        &self,
+        purse: &RunBudget,
+        ask: &ReservationRequest,
+    ) -> Result<ReservationOutcome, StoreError> {
         let spent = self.spent();
         self.read(|pages| {
             if pages.is_broken {
@@ -162,29 +174,37 @@ impl Ledger for Book {
             pages.asked.push(*ask);
             let left = pages.limit - spent - pages.open.values().sum::<u64>();
             if left < ask.least.0 {
-                return Ok(Reserved::Refused { level: purse.levels[0].clone(), left: MicroUsd(left) });
+                return Ok(ReservationOutcome::Refused {
+                    level: purse.levels[0].clone(),
+                    left: MicroUsd(left),
+                });
             }
             let (id, amount) = (pages.asked.len() as i64, left.min(ask.most.0));
             pages.open.insert(id, amount);
-            Ok(Reserved::Granted { id: ReservationId(id), amount: MicroUsd(amount) })
+            Ok(ReservationOutcome::Granted { id: ReservationId(id), amount: MicroUsd(amount) })
         })
     }
 
-    async fn settle(&self, id: ReservationId, cost: MicroUsd, known: Known) -> Result<MicroUsd, StoreError> {
+    async fn settle(
+        &self,
+        id: ReservationId,
+        cost: MicroUsd,
+        known: CostBasis,
+    ) -> Result<MicroUsd, StoreError> {
         self.read(|pages| {
             if let Some(amount) = pages.open.remove(&id.0) {
-                assert!(known == Known::Metered || cost.0 <= amount, "{cost:?} of {amount}");
+                assert!(known == CostBasis::Metered || cost.0 <= amount, "{cost:?} of {amount}");
                 pages.settled.push((cost.0, known));
             }
             Ok(cost)
         })
     }
 
-    async fn look(&self, _: &[Level]) -> Result<Vec<Drawn>, StoreError> {
+    async fn look(&self, _: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError> {
         Err(StoreError::Unavailable("the gateway does not look".into()))
     }
 
-    async fn drawn(&self) -> Result<Vec<Drawn>, StoreError> {
+    async fn drawn(&self) -> Result<Vec<BudgetUsage>, StoreError> {
         Err(StoreError::Unavailable("the gateway does not look".into()))
     }
 }
@@ -204,8 +224,8 @@ impl Wall {
 }
 
 impl Clock for Wall {
-    fn now(&self) -> Millis {
-        Millis(*self.0.lock().unwrap())
+    fn now(&self) -> UnixMillis {
+        UnixMillis(*self.0.lock().unwrap())
     }
 }
 
@@ -214,7 +234,7 @@ impl Clock for Wall {
 pub(super) struct Switch(pub(super) Arc<AtomicBool>);
 
 #[async_trait]
-impl Gate for Switch {
+impl WriteGate for Switch {
     async fn ask(&self) -> Result<(), HaltReason> {
         if self.0.load(Ordering::SeqCst) { Ok(()) } else { Err(HaltReason::KillSwitch) }
     }
@@ -225,44 +245,49 @@ pub(super) struct Stage {
     pub(super) book: Book,
     pub(super) wall: Arc<Wall>,
     pub(super) switch: Switch,
-    pub(super) gateway: Gateway,
+    pub(super) gateway: ModelGateway,
 }
 
 /// As patient as tests may be: three tries, quickly.
-pub(super) fn patience() -> Patience {
-    Patience {
+pub(super) fn patience() -> ProviderTimeouts {
+    ProviderTimeouts {
         tries: 3,
         wait: Duration::from_millis(1),
         // Below the shortest `retry-after` that is to end a call at once.
         begin: Duration::from_secs(40),
-        ..Patience::default()
+        ..ProviderTimeouts::default()
     }
 }
 
 impl Stage {
     /// A provider that plays this script, and ten dollars.
-    pub(super) async fn new(script: Script) -> Self {
+    pub(super) async fn new(script: ModelScript) -> Self {
         Self::with(script, 10_000_000, patience()).await
     }
 
-    pub(super) async fn with(script: Script, limit: u64, patience: Patience) -> Self {
+    pub(super) async fn with(script: ModelScript, limit: u64, patience: ProviderTimeouts) -> Self {
         Self::by(Way::Messages, script, limit, patience).await
     }
 
-    pub(super) async fn by(way: Way, script: Script, limit: u64, patience: Patience) -> Self {
+    pub(super) async fn by(way: Way, script: ModelScript, limit: u64, patience: ProviderTimeouts) -> Self {
         let model = FakeModel::start(script).await.unwrap();
         let (book, wall) = (Book::of(limit), Wall::at(1_800_000_000_000));
-        let gateway =
-            Gateway::new(way.to(&model), prices(), Arc::new(book.clone()), (wall.clone(), None), patience)
-                .unwrap();
+        let gateway = ModelGateway::new(
+            way.to(&model),
+            prices(),
+            Arc::new(book.clone()),
+            (wall.clone(), None),
+            patience,
+        )
+        .unwrap();
         Self { model, book, wall, switch: Switch(Arc::new(AtomicBool::new(true))), gateway }
     }
 
     /// The gateway of one more process, with what it keeps in common with others.
-    pub(super) fn process(&self, common: Arc<dyn Common>) -> Gateway {
+    pub(super) fn process(&self, common: Arc<dyn SharedStateStore>) -> ModelGateway {
         let (prices, wall) = (prices(), self.wall.clone());
-        let patience = Patience { tries: 1, ..patience() };
-        Gateway::new(
+        let patience = ProviderTimeouts { tries: 1, ..patience() };
+        ModelGateway::new(
             Way::Messages.to(&self.model),
             prices,
             Arc::new(self.book.clone()),
@@ -272,18 +297,18 @@ impl Stage {
         .unwrap()
     }
 
-    pub(super) fn session(&self) -> Session {
+    pub(super) fn session(&self) -> ModelSession {
         self.session_by(&self.gateway)
     }
 
-    pub(super) fn session_by(&self, gateway: &Gateway) -> Session {
-        let level = Level {
-            kind: LevelKind::Review,
+    pub(super) fn session_by(&self, gateway: &ModelGateway) -> ModelSession {
+        let level = BudgetLevel {
+            kind: BudgetLevelKind::Review,
             key: "k".into(),
             period: String::new(),
             limit: MicroUsd(self.book.read(|pages| pages.limit)),
         };
-        let purse = Purse { run: RunId::new("run-1"), levels: vec![level] };
+        let purse = RunBudget { run: RunId::new("run-1"), levels: vec![level] };
         gateway.session(
             purse,
             [MODEL.to_owned(), "claude-unpriced".to_owned()],
@@ -296,7 +321,7 @@ impl Stage {
         let prices = prices();
         let (mut whole, mut cut) = (0, 0);
         for bill in self.model.bills() {
-            let usage = Usage {
+            let usage = TokenUsage {
                 input: bill.usage.input,
                 output: bill.usage.output,
                 cache_read: bill.usage.cache_read,
@@ -316,15 +341,15 @@ impl Stage {
     }
 }
 
-pub(super) fn user(text: &str) -> Message {
-    Message { role: Role::User, content: vec![Block::text(text)] }
+pub(super) fn user(text: &str) -> ModelMessage {
+    ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text(text)] }
 }
 
-pub(super) fn request(messages: &[Message]) -> Request {
-    Request {
+pub(super) fn request(messages: &[ModelMessage]) -> ModelRequest {
+    ModelRequest {
         model: MODEL.into(),
         max_tokens: 4000,
-        system: vec![Block::text("You review code.")],
+        system: vec![MessageBlock::text("You review code.")],
         messages: messages.to_vec(),
         tools: Vec::new(),
         tool_choice: None,

@@ -7,15 +7,15 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::client::{Patience, Pieces, read};
-use crate::retry::{Failure, Seen};
-use crate::stream::Complete;
-use crate::wire::Wire;
+use crate::client::{ChunkStream, ProviderTimeouts, read};
+use crate::retry::{FailedTry, FailureCause};
+use crate::stream::CompleteAnswer;
+use crate::wire::WireFormat;
 
 /// Pieces, each after so many seconds; then nothing, for ever.
 struct Late(VecDeque<(u64, String)>);
 
-impl Pieces for Late {
+impl ChunkStream for Late {
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
         match self.0.pop_front() {
             Some((seconds, piece)) => {
@@ -51,37 +51,38 @@ fn text() -> [String; 2] {
 }
 
 /// What came of it, and after how many seconds.
-async fn play(pieces: Vec<(u64, String)>) -> (Result<Complete, Failure>, u64) {
-    let patience = Patience {
+async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteAnswer, FailedTry>, u64) {
+    let patience = ProviderTimeouts {
         begin: Duration::from_secs(45),
         piece: Duration::from_secs(60),
         progress: Duration::from_secs(180),
         total: Duration::from_secs(900),
-        ..Patience::default()
+        ..ProviderTimeouts::default()
     };
     let began = Instant::now();
     let result =
-        read(&mut Late(pieces.into()), (&Wire::Messages, &patience), began + patience.begin, |_| ()).await;
+        read(&mut Late(pieces.into()), (&WireFormat::Messages, &patience), began + patience.begin, |_| ())
+            .await;
     (result, began.elapsed().as_secs())
 }
 
-fn seen(result: Result<Complete, Failure>) -> Seen {
+fn seen(result: Result<CompleteAnswer, FailedTry>) -> FailureCause {
     result.unwrap_err().seen
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_must_begin_in_time() {
     let (result, seconds) = play(Vec::new()).await;
-    assert_eq!((seen(result), seconds), (Seen::Lost, 45));
+    assert_eq!((seen(result), seconds), (FailureCause::Lost, 45));
     let (result, seconds) = play(vec![(44, start())]).await;
-    assert_eq!((seen(result), seconds), (Seen::Cut, 44 + 60));
+    assert_eq!((seen(result), seconds), (FailureCause::Cut, 44 + 60));
 }
 
 #[tokio::test(start_paused = true)]
 async fn pings_are_waited_for_but_not_for_ever() {
     let pings = (0..100).map(|_| (50, ping()));
     let (result, seconds) = play([(0, start())].into_iter().chain(pings).collect()).await;
-    assert_eq!((seen(result), seconds), (Seen::Cut, 180));
+    assert_eq!((seen(result), seconds), (FailureCause::Cut, 180));
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +90,7 @@ async fn no_answer_takes_longer_than_any_may() {
     let [block, more] = text();
     let drip = (0..1000).map(|_| (10, more.clone()));
     let (result, seconds) = play([(0, start()), (0, block)].into_iter().chain(drip).collect()).await;
-    assert_eq!((seen(result), seconds), (Seen::Endless, 900));
+    assert_eq!((seen(result), seconds), (FailureCause::Endless, 900));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,10 +1,12 @@
 //! Streams as servers of Chat Completions send them, each with what it comes to.
 
 use serde_json::{Value, json};
-use truing_core::ledger::Usage;
+use truing_core::ledger::TokenUsage;
 
-use crate::messages::{Block, Known, Stop};
-use crate::stream::{Broken, Complete, Fold, Form, INVALID_JSON, Progress};
+use crate::messages::{KnownBlock, MessageBlock, StopReason};
+use crate::stream::{
+    AnswerAccumulator, CompleteAnswer, INVALID_JSON, StreamError, StreamFormat, StreamProgress,
+};
 
 /// Chunks with these deltas, and the last words of a stream.
 fn stream(deltas: &[Value], reason: &str, usage: Value) -> String {
@@ -24,8 +26,8 @@ fn stream(deltas: &[Value], reason: &str, usage: Value) -> String {
     text + "data: [DONE]\n\n"
 }
 
-fn read(text: &str) -> Result<Complete, Broken> {
-    let mut fold = Fold::new(Form::Chat);
+fn read(text: &str) -> Result<CompleteAnswer, StreamError> {
+    let mut fold = AnswerAccumulator::new(StreamFormat::Chat);
     fold.push(text.as_bytes())?;
     fold.finish()
 }
@@ -34,8 +36,8 @@ fn usage() -> Value {
     json!({"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107, "prompt_tokens_details": {"cached_tokens": 40}})
 }
 
-fn call(id: &str, name: &str, input: Value) -> Block {
-    Block::Known(Known::ToolUse { id: id.into(), name: name.into(), input })
+fn call(id: &str, name: &str, input: Value) -> MessageBlock {
+    MessageBlock::Known(KnownBlock::ToolUse { id: id.into(), name: name.into(), input })
 }
 
 #[test]
@@ -48,15 +50,15 @@ fn text_is_an_answer_with_what_it_used_whatever_the_pieces() {
     let whole = read(&text).unwrap();
     assert_eq!(
         (whole.message.content.as_slice(), whole.stop),
-        ([Block::text("Hello")].as_slice(), Stop::EndTurn)
+        ([MessageBlock::text("Hello")].as_slice(), StopReason::EndTurn)
     );
     assert_eq!(whole.model, "m-1");
-    let used = Usage { input: 60, output: 7, cache_read: 40, cache_write_5m: 0, cache_write_1h: 0 };
+    let used = TokenUsage { input: 60, output: 7, cache_read: 40, cache_write_5m: 0, cache_write_1h: 0 };
     assert_eq!(whole.usage, Some(used));
     for size in [1, 7, 64] {
-        let mut fold = Fold::new(Form::Chat);
+        let mut fold = AnswerAccumulator::new(StreamFormat::Chat);
         let progress = text.as_bytes().chunks(size).map(|piece| fold.push(piece).unwrap()).last();
-        assert_eq!((progress, fold.finish().unwrap()), (Some(Progress::Done), whole.clone()), "{size}");
+        assert_eq!((progress, fold.finish().unwrap()), (Some(StreamProgress::Done), whole.clone()), "{size}");
     }
 }
 
@@ -69,10 +71,13 @@ fn calls_of_tools_are_put_together_however_a_server_numbers_them() {
         json!({"tool_calls": [{"index": 1, "id": "b", "type": "function", "function": {"name": "list", "arguments": "{}"}}]}),
         json!({"tool_calls": [{"index": 0, "function": {"arguments": "\"x\"}"}}]}),
     ];
-    let expected =
-        [Block::text("Let me see."), call("a", "read", json!({"path": "x"})), call("b", "list", json!({}))];
+    let expected = [
+        MessageBlock::text("Let me see."),
+        call("a", "read", json!({"path": "x"})),
+        call("b", "list", json!({})),
+    ];
     let answer = read(&stream(&pieces, "tool_calls", usage())).unwrap();
-    assert_eq!((answer.message.content.as_slice(), answer.stop), (expected.as_slice(), Stop::ToolUse));
+    assert_eq!((answer.message.content.as_slice(), answer.stop), (expected.as_slice(), StopReason::ToolUse));
 
     // Whole calls: one index for all, none, no ids, one id for all, arguments as an object, and `stop` as the reason.
     let object = json!({"path": "x"});
@@ -93,7 +98,7 @@ fn calls_of_tools_are_put_together_however_a_server_numbers_them() {
         let answer = read(&stream(&pieces, "stop", Value::Null)).unwrap();
         assert_eq!(
             (answer.message.content.as_slice(), answer.stop),
-            (expected.as_slice(), Stop::ToolUse),
+            (expected.as_slice(), StopReason::ToolUse),
             "{first}"
         );
         assert_eq!(answer.usage, None, "nothing was counted");
@@ -115,11 +120,11 @@ fn arguments_that_are_no_object_go_back_to_the_model() {
 #[test]
 fn reasons_to_stop_have_their_own_names() {
     for (reason, expected) in [
-        ("stop", Ok(Stop::EndTurn)),
-        ("length", Ok(Stop::MaxTokens)),
-        ("content_filter", Ok(Stop::Refusal)),
-        ("tool_calls", Err(Broken::Disorder("it stopped to call a tool and names none"))),
-        ("abort", Err(Broken::UnknownStop("abort".into()))),
+        ("stop", Ok(StopReason::EndTurn)),
+        ("length", Ok(StopReason::MaxTokens)),
+        ("content_filter", Ok(StopReason::Refusal)),
+        ("tool_calls", Err(StreamError::Disorder("it stopped to call a tool and names none"))),
+        ("abort", Err(StreamError::UnknownStop("abort".into()))),
     ] {
         let answer = read(&stream(&[json!({"content": "x"})], reason, usage()));
         assert_eq!(answer.map(|answer| answer.stop), expected, "{reason}");
@@ -127,7 +132,7 @@ fn reasons_to_stop_have_their_own_names() {
     let refused = read(&stream(&[json!({"refusal": "I will not."})], "stop", usage())).unwrap();
     assert_eq!(
         (refused.message.content.as_slice(), refused.stop),
-        ([Block::text("I will not.")].as_slice(), Stop::Refusal)
+        ([MessageBlock::text("I will not.")].as_slice(), StopReason::Refusal)
     );
 }
 
@@ -139,13 +144,13 @@ fn thoughts_count_and_are_not_kept() {
         json!({"reasoning": "0123456789", "reasoning_content": "0123456789"}),
         json!({"reasoning": "0123456789", "reasoning_content": null}),
     ] {
-        let mut fold = Fold::new(Form::Chat);
+        let mut fold = AnswerAccumulator::new(StreamFormat::Chat);
         let text = stream(&[thought, json!({"content": "x"})], "stop", Value::Null);
         let (first, rest) = text.split_at(text.find("\n\n").unwrap() + 2);
-        assert_eq!(fold.push(first.as_bytes()), Ok(Progress::Moved), "thinking is progress");
+        assert_eq!(fold.push(first.as_bytes()), Ok(StreamProgress::Moved), "thinking is progress");
         assert_eq!(fold.meter().content_bytes, 10);
         fold.push(rest.as_bytes()).unwrap();
-        assert_eq!(fold.finish().unwrap().message.content, [Block::text("x")]);
+        assert_eq!(fold.finish().unwrap().message.content, [MessageBlock::text("x")]);
     }
 }
 
@@ -160,20 +165,24 @@ fn a_stream_that_is_no_whole_answer_is_none() {
     );
     let reason = whole.find("\"finish_reason\":\"stop\"").unwrap();
     let cut = whole[..reason].rfind("data: ").unwrap();
-    assert_eq!(read(&whole[..cut]), Err(Broken::Cut));
-    assert_eq!(read("data: [DONE]\n\n"), Err(Broken::Cut));
-    assert_eq!(read(&format!("{}data: [DONE] \n\n", &whole[..cut])), Err(Broken::Cut), "no reason to stop");
-    assert_eq!(read(""), Err(Broken::Empty));
-    assert_eq!(read("<!doctype html>"), Err(Broken::Html));
-    assert_eq!(read(r#"{"error": {"message": "no"}}"#), Err(Broken::NotAStream));
-    assert!(matches!(read("data: {\n\n"), Err(Broken::BadEvent(_))));
+    assert_eq!(read(&whole[..cut]), Err(StreamError::Cut));
+    assert_eq!(read("data: [DONE]\n\n"), Err(StreamError::Cut));
+    assert_eq!(
+        read(&format!("{}data: [DONE] \n\n", &whole[..cut])),
+        Err(StreamError::Cut),
+        "no reason to stop"
+    );
+    assert_eq!(read(""), Err(StreamError::Empty));
+    assert_eq!(read("<!doctype html>"), Err(StreamError::Html));
+    assert_eq!(read(r#"{"error": {"message": "no"}}"#), Err(StreamError::NotAStream));
+    assert!(matches!(read("data: {\n\n"), Err(StreamError::BadEvent(_))));
     let nameless = [json!({"tool_calls": [{"index": 0, "id": "a", "function": {"arguments": "{}"}}]})];
     assert_eq!(
         read(&stream(&nameless, "tool_calls", usage())),
-        Err(Broken::Disorder("it calls a tool without a name"))
+        Err(StreamError::Disorder("it calls a tool without a name"))
     );
     let error = r#"data: {"error": {"message": "Overloaded", "type": "server_error", "code": 503}}"#;
-    let expected = Broken::StatusAnswer { kind: "server_error".into(), message: "Overloaded".into() };
+    let expected = StreamError::StatusAnswer { kind: "server_error".into(), message: "Overloaded".into() };
     assert_eq!(read(&format!("{error}\n\n")), Err(expected));
 }
 
@@ -188,7 +197,7 @@ fn usage_may_come_with_any_chunk_and_the_last_counts() {
     let answer = read(text).unwrap();
     assert_eq!(
         answer.usage,
-        Some(Usage { input: 5, output: 2, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 })
+        Some(TokenUsage { input: 5, output: 2, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 })
     );
     let half = text.replace("\"prompt_tokens\":5,", "");
     assert_eq!(read(&half).unwrap().usage, None, "half a count is none");

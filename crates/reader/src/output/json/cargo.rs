@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use crate::output::decode;
-use crate::output::diagnostic::{Level, ToolFix};
-use crate::output::entries::{List, Whole};
-use crate::output::format::Input;
-use crate::output::json::reading::Reading;
+use crate::output::diagnostic::{DiagnosticLevel, ToolFix};
+use crate::output::entries::{BoundedList, WholeNumber};
+use crate::output::format::OutputContext;
+use crate::output::json::reading::OutputReader;
 use crate::output::level::level_or_warning;
-use crate::output::range::{ColumnUnit, Range};
-use crate::output::report::Report;
+use crate::output::range::{ColumnUnit, DiagnosticRange};
+use crate::output::report::DiagnosticReport;
 
 /// The most spans of a message, and the most messages below one, that are read.
 const MAX_SPANS: usize = 200;
@@ -37,56 +37,56 @@ const PROGRESS: [&str; 12] = [
 ];
 
 #[derive(Deserialize)]
-struct Line {
+struct CargoLine {
     reason: String,
-    message: Option<Message>,
+    message: Option<RustcMessage>,
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct RustcMessage {
     message: String,
     level: String,
-    code: Option<Code>,
+    code: Option<RustcCode>,
     #[serde(default)]
-    spans: List<Span, MAX_SPANS>,
+    spans: BoundedList<RustcSpan, MAX_SPANS>,
     #[serde(default)]
-    children: List<Child, MAX_SPANS>,
+    children: BoundedList<RustcChild, MAX_SPANS>,
 }
 
 #[derive(Deserialize)]
-struct Code {
+struct RustcCode {
     code: String,
 }
 
 #[derive(Deserialize)]
-struct Child {
+struct RustcChild {
     message: String,
     level: String,
     #[serde(default)]
-    spans: List<Span, MAX_SPANS>,
+    spans: BoundedList<RustcSpan, MAX_SPANS>,
 }
 
 /// A place of `rustc`: from 1, columns in characters, the end behind it.
 #[derive(Deserialize)]
-struct Span {
+struct RustcSpan {
     file_name: String,
-    line_start: Whole,
-    column_start: Whole,
-    line_end: Whole,
-    column_end: Whole,
+    line_start: WholeNumber,
+    column_start: WholeNumber,
+    line_end: WholeNumber,
+    column_end: WholeNumber,
     #[serde(default)]
     is_primary: bool,
     suggested_replacement: Option<String>,
     suggestion_applicability: Option<String>,
-    expansion: Option<Box<Expansion>>,
+    expansion: Option<Box<RustcExpansion>>,
 }
 
 #[derive(Deserialize)]
-struct Expansion {
-    span: Span,
+struct RustcExpansion {
+    span: RustcSpan,
 }
 
-impl Span {
+impl RustcSpan {
     fn start(&self) -> (u32, u32) {
         (self.line_start.count(), self.column_start.count())
     }
@@ -99,8 +99,8 @@ impl Span {
 /// Reads what `cargo clippy --message-format=json` prints, and `cargo check` and `cargo build`: an object on each line, of
 /// which those with a compiler's message count. A message that Cargo repeats, since it built a file twice, counts once. A
 /// suggestion is a fix where every part of it is said to be applicable by a machine.
-pub(crate) fn cargo(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("clippy", input);
+pub(crate) fn cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("clippy", input);
     let text = decode::lines(bytes, &mut reading.collected);
     let mut seen = HashSet::new();
     let (mut objects, mut is_finished) = (0, false);
@@ -110,11 +110,11 @@ pub(crate) fn cargo(bytes: &[u8], input: &Input<'_>) -> Report {
             continue;
         }
         objects += 1;
-        match serde_json::from_str::<Line>(line) {
-            Ok(Line { reason, message: Some(message) }) if reason == "compiler-message" => {
+        match serde_json::from_str::<CargoLine>(line) {
+            Ok(CargoLine { reason, message: Some(message) }) if reason == "compiler-message" => {
                 take(&mut reading, message, &mut seen);
             }
-            Ok(Line { reason, .. }) => is_finished |= reason == "build-finished",
+            Ok(CargoLine { reason, .. }) => is_finished |= reason == "build-finished",
             Err(error) => reading.entry(&format!("a message: {error}")),
         }
     }
@@ -131,9 +131,9 @@ fn is_progress(line: &str) -> bool {
 }
 
 /// A place and a message, by which a repeated diagnostic is known.
-type Seen = HashSet<(String, (u32, u32), (u32, u32), String)>;
+type SeenDiagnostics = HashSet<(String, (u32, u32), (u32, u32), String)>;
 
-fn take(reading: &mut Reading<'_>, message: Message, seen: &mut Seen) {
+fn take(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mut SeenDiagnostics) {
     let Some(span) = message.spans.iter().find(|span| span.is_primary) else {
         // An error without place ends the build; a warning without one counts the others.
         if message.level.starts_with("error") && !message.message.starts_with("aborting due to ") {
@@ -145,16 +145,17 @@ fn take(reading: &mut Reading<'_>, message: Message, seen: &mut Seen) {
     if !seen.insert((span.file_name.clone(), span.start(), span.end(), message.message.clone())) {
         return;
     }
-    let range = Range::between(span.start(), span.end(), ColumnUnit::CodePoint);
+    let range = DiagnosticRange::between(span.start(), span.end(), ColumnUnit::CodePoint);
     let Some(mut diagnostic) = reading.diagnostic(&span.file_name, range, &message.message) else { return };
     // An error of the compiler itself begins with the word, too.
     diagnostic.level = if message.level.starts_with("error") {
-        Level::Error
+        DiagnosticLevel::Error
     } else {
         level_or_warning(Some(&message.level))
     };
     diagnostic.fixes = message.children.iter().filter_map(|child| fix(reading, child)).collect();
-    let has_replacement = |child: &Child| child.spans.iter().any(|span| span.suggested_replacement.is_some());
+    let has_replacement =
+        |child: &RustcChild| child.spans.iter().any(|span| span.suggested_replacement.is_some());
     diagnostic.has_unsafe_fix = diagnostic.fixes.is_empty() && message.children.iter().any(has_replacement);
     diagnostic.help = help(&message.children);
     diagnostic.rule = message.code.map(|code| code.code);
@@ -165,7 +166,7 @@ fn take(reading: &mut Reading<'_>, message: Message, seen: &mut Seen) {
 }
 
 /// The place in the tree: a place within a macro of another crate is where the macro was called.
-fn in_tree<'a>(reading: &Reading<'_>, span: &'a Span) -> &'a Span {
+fn in_tree<'a>(reading: &OutputReader<'_>, span: &'a RustcSpan) -> &'a RustcSpan {
     let mut place = span;
     for _ in 0..MAX_EXPANSIONS {
         if reading.is_in_tree(&place.file_name) {
@@ -185,10 +186,10 @@ fn error_page(code: &str) -> Option<String> {
 
 /// The fix that a message below another one proposes. Alternatives stand in one list and at one place: none of them is
 /// the fix.
-fn fix(reading: &Reading<'_>, child: &Child) -> Option<ToolFix> {
-    let mut parts: Vec<&Span> =
+fn fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
+    let mut parts: Vec<&RustcSpan> =
         child.spans.iter().filter(|span| span.suggested_replacement.is_some()).collect();
-    let is_sure = |span: &&Span| {
+    let is_sure = |span: &&RustcSpan| {
         span.suggestion_applicability.as_deref() == Some("MachineApplicable") && span.expansion.is_none()
     };
     if parts.is_empty() || parts.len() != child.spans.0.len() || !parts.iter().all(is_sure) {
@@ -203,15 +204,15 @@ fn fix(reading: &Reading<'_>, child: &Child) -> Option<ToolFix> {
         return None;
     }
     let edits = parts.into_iter().map(|span| {
-        let range = Range::exact(span.start(), span.end(), ColumnUnit::CodePoint);
+        let range = DiagnosticRange::exact(span.start(), span.end(), ColumnUnit::CodePoint);
         reading.edit(&span.file_name, range, span.suggested_replacement.as_deref()?)
     });
     Some(ToolFix { message: Some(child.message.clone()), edits: edits.collect::<Option<Vec<_>>>()? })
 }
 
 /// The notes below a message, without those that name a page or tell why a lint is on.
-fn help(children: &List<Child, MAX_SPANS>) -> Option<String> {
-    let is_help = |child: &&Child| {
+fn help(children: &BoundedList<RustcChild, MAX_SPANS>) -> Option<String> {
+    let is_help = |child: &&RustcChild| {
         !child.message.starts_with(PAGE)
             && !child.message.starts_with("`#[")
             && !child.spans.iter().any(|span| span.suggested_replacement.is_some())

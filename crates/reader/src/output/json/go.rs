@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::output::diagnostic::Level;
-use crate::output::entries::{List, Whole};
-use crate::output::format::Input;
-use crate::output::json::reading::{Reading, begins};
+use crate::output::diagnostic::DiagnosticLevel;
+use crate::output::entries::{BoundedList, WholeNumber};
+use crate::output::format::OutputContext;
+use crate::output::json::reading::{OutputReader, begins};
 use crate::output::level::level;
-use crate::output::range::{ColumnUnit, Range};
-use crate::output::report::Report;
+use crate::output::range::{ColumnUnit, DiagnosticRange};
+use crate::output::report::DiagnosticReport;
 
 /// The most warnings of golangci-lint about its run that are read.
 const MAX_WARNINGS: usize = 20;
@@ -29,7 +29,7 @@ struct GolangciDocument<'a> {
 struct GolangciReport {
     error: Option<String>,
     #[serde(default)]
-    warnings: List<GolangciWarning, MAX_WARNINGS>,
+    warnings: BoundedList<GolangciWarning, MAX_WARNINGS>,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ struct GolangciWarning {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Golangci {
+struct GolangciIssue {
     from_linter: String,
     text: String,
     severity: Option<String>,
@@ -52,21 +52,21 @@ struct Golangci {
 #[serde(rename_all = "PascalCase")]
 struct GoPosition {
     filename: String,
-    line: Whole,
-    column: Option<Whole>,
+    line: WholeNumber,
+    column: Option<WholeNumber>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct GoLines {
-    from: Whole,
-    to: Whole,
+    from: WholeNumber,
+    to: WholeNumber,
 }
 
 /// Reads the JSON of golangci-lint 1 (`--out-format json`) and 2 (`--output.json.path stdout`). Columns are bytes from 1,
 /// and 0 if there is none. Its fixes are not read: version 2 counts their places across files.
-pub(crate) fn golangci(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("golangci-lint", input);
+pub(crate) fn golangci(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("golangci-lint", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<GolangciDocument<'_>>(&text) else { return reading.finish() };
     if let Some(report) = document.report {
@@ -75,19 +75,23 @@ pub(crate) fn golangci(bytes: &[u8], input: &Input<'_>) -> Report {
             reading.failed(failure);
         }
     }
-    reading.each(document.issues, "issue", |reading, entry: Golangci| {
-        let (line, column) = (entry.pos.line.count(), entry.pos.column.map_or(0, Whole::count));
+    reading.each(document.issues, "issue", |reading, entry: GolangciIssue| {
+        let (line, column) = (entry.pos.line.count(), entry.pos.column.map_or(0, WholeNumber::count));
         let last = entry
             .line_range
             .filter(|lines| lines.from.count() == line)
             .map_or(line, |lines| lines.to.count());
-        let range =
-            if column == 0 { Range::lines(line, last) } else { Range::at(line, column, ColumnUnit::Byte) };
+        let range = if column == 0 {
+            DiagnosticRange::lines(line, last)
+        } else {
+            DiagnosticRange::at(line, column, ColumnUnit::Byte)
+        };
         let Some(mut diagnostic) = reading.diagnostic(&entry.pos.filename, range, &entry.text) else {
             return;
         };
         // This linter reports code that does not compile.
-        let unnamed = if entry.from_linter == "typecheck" { Level::Error } else { Level::Warning };
+        let unnamed =
+            if entry.from_linter == "typecheck" { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
         diagnostic.level = entry.severity.as_deref().and_then(level).unwrap_or(unnamed);
         diagnostic.rule = Some(entry.from_linter);
         reading.collected.push(diagnostic);
@@ -103,26 +107,26 @@ pub(crate) fn is_golangci(bytes: &[u8]) -> bool {
 /// The word of one analyzer on one package: findings, or an object with the reason of its failure.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Analyzed {
-    Found(Vec<Vet>),
+enum VetResult {
+    Found(Vec<VetDiagnostic>),
     Failed { error: String },
 }
 
 #[derive(Deserialize)]
-struct Vet {
+struct VetDiagnostic {
     posn: String,
     message: String,
 }
 
 /// Reads what `go vet -json` prints (on standard error before Go 1.25): an object for each package, between lines that name
 /// the packages. Columns are bytes from 1. Where a package does not compile, the compiler's lines stand in its place.
-pub(crate) fn govet(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("go vet", input);
+pub(crate) fn govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("go vet", input);
     let text = reading.document(bytes);
     let kept = |line: &&str| !line.starts_with('#') && !line.starts_with("vet: ");
     let text = text.lines().filter(kept).collect::<Vec<_>>().join("\n");
-    let documents =
-        serde_json::Deserializer::from_str(&text).into_iter::<BTreeMap<String, BTreeMap<String, Analyzed>>>();
+    let documents = serde_json::Deserializer::from_str(&text)
+        .into_iter::<BTreeMap<String, BTreeMap<String, VetResult>>>();
     for document in documents {
         match document {
             Ok(packages) => {
@@ -149,17 +153,17 @@ pub(crate) fn is_govet(bytes: &[u8]) -> bool {
     begins(rest, b'{', &["\"posn\"", "\"message\""])
 }
 
-fn vetted(reading: &mut Reading<'_>, analyzer: &str, analyzed: Analyzed) {
+fn vetted(reading: &mut OutputReader<'_>, analyzer: &str, analyzed: VetResult) {
     let found = match analyzed {
-        Analyzed::Found(found) => found,
-        Analyzed::Failed { error } => return reading.failed(&format!("{analyzer}: {error}")),
+        VetResult::Found(found) => found,
+        VetResult::Failed { error } => return reading.failed(&format!("{analyzer}: {error}")),
     };
     for entry in found {
         let Some((path, line, column)) = position(&entry.posn) else {
             reading.entry(&format!("{analyzer}: no place"));
             continue;
         };
-        let range = Range::at(line, column, ColumnUnit::Byte);
+        let range = DiagnosticRange::at(line, column, ColumnUnit::Byte);
         let Some(mut diagnostic) = reading.diagnostic(path, range, &entry.message) else { continue };
         diagnostic.rule_page =
             Some(format!("https://pkg.go.dev/golang.org/x/tools/go/analysis/passes/{analyzer}"));

@@ -5,12 +5,12 @@ use serde_json::value::RawValue;
 
 use crate::output::decode;
 use crate::output::diagnostic::ToolFix;
-use crate::output::entries::{List, Whole};
-use crate::output::format::Input;
-use crate::output::json::reading::{Reading, cwe_tag, without_value};
+use crate::output::entries::{BoundedList, WholeNumber};
+use crate::output::format::OutputContext;
+use crate::output::json::reading::{OutputReader, cwe_tag, without_value};
 use crate::output::level::level_or_warning;
-use crate::output::range::{ColumnUnit, Range};
-use crate::output::report::Report;
+use crate::output::range::{ColumnUnit, DiagnosticRange};
+use crate::output::report::DiagnosticReport;
 
 /// Rules of Bandit, and of Ruff after them, whose messages may hold the password that they found.
 const TELL_SECRETS: &[&str] = &["B105", "B106", "B107", "S105", "S106", "S107"];
@@ -18,14 +18,14 @@ const TELL_SECRETS: &[&str] = &["B105", "B106", "B107", "S105", "S106", "S107"];
 /// A position of Ruff: both from 1, the column in characters.
 #[derive(Clone, Copy, Deserialize)]
 struct RuffPosition {
-    row: Whole,
-    column: Whole,
+    row: WholeNumber,
+    column: WholeNumber,
 }
 
 #[derive(Deserialize)]
-struct Ruff {
+struct RuffDiagnostic {
     #[serde(default)]
-    cell: Option<Whole>,
+    cell: Option<WholeNumber>,
     code: Option<String>,
     #[serde(default)]
     name: Option<String>,
@@ -63,13 +63,14 @@ impl RuffPosition {
 
 /// Reads what `ruff check --output-format json` prints. Ends are behind the place. Only fixes that Ruff calls safe are
 /// taken. A place in a notebook is the notebook: its lines are those of a cell.
-pub(crate) fn ruff(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("ruff", input);
+pub(crate) fn ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("ruff", input);
     let text = reading.document(bytes);
-    reading.each_of(&text, "entry", |reading, entry: Ruff| {
+    reading.each_of(&text, "entry", |reading, entry: RuffDiagnostic| {
         let in_file = entry.cell.is_none();
-        let range = Range::between(entry.location.pair(), entry.end_location.pair(), ColumnUnit::CodePoint);
-        let range = if in_file { range } else { Range::File };
+        let range =
+            DiagnosticRange::between(entry.location.pair(), entry.end_location.pair(), ColumnUnit::CodePoint);
+        let range = if in_file { range } else { DiagnosticRange::File };
         let message = told(entry.code.as_deref(), &entry.message);
         let Some(mut diagnostic) = reading.diagnostic(&entry.filename, range, message) else { return };
         let fix = entry.fix.filter(|_| in_file);
@@ -85,9 +86,10 @@ pub(crate) fn ruff(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish()
 }
 
-fn ruff_fix(reading: &Reading<'_>, path: &str, fix: RuffFix) -> Option<ToolFix> {
+fn ruff_fix(reading: &OutputReader<'_>, path: &str, fix: RuffFix) -> Option<ToolFix> {
     let edits = fix.edits.iter().map(|edit| {
-        let range = Range::exact(edit.location.pair(), edit.end_location.pair(), ColumnUnit::CodePoint);
+        let range =
+            DiagnosticRange::exact(edit.location.pair(), edit.end_location.pair(), ColumnUnit::CodePoint);
         reading.edit(path, range, &edit.content)
     });
     Some(ToolFix { edits: edits.collect::<Option<Vec<_>>>()?, message: fix.message })
@@ -99,14 +101,14 @@ fn told<'a>(rule: Option<&str>, message: &'a str) -> &'a str {
 }
 
 #[derive(Deserialize)]
-struct Mypy {
+struct MypyDiagnostic {
     file: String,
-    line: Whole,
-    column: Whole,
+    line: WholeNumber,
+    column: WholeNumber,
     #[serde(default)]
-    end_line: Option<Whole>,
+    end_line: Option<WholeNumber>,
     #[serde(default)]
-    end_column: Option<Whole>,
+    end_column: Option<WholeNumber>,
     message: String,
     hint: Option<String>,
     code: Option<String>,
@@ -119,13 +121,13 @@ struct Mypy {
 ///
 /// Mypy 2.4 with its own parser tells columns that are too small behind letters beyond ASCII, so that a place is exact in
 /// lines of ASCII alone.
-pub(crate) fn mypy(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("mypy", input);
+pub(crate) fn mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("mypy", input);
     let text = decode::lines(bytes, &mut reading.collected);
     let mut objects = 0;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         objects += u64::from(line.starts_with('{') || line.starts_with("mypy: "));
-        let entry: Mypy = match serde_json::from_str(line) {
+        let entry: MypyDiagnostic = match serde_json::from_str(line) {
             Ok(entry) => entry,
             // Failures of Mypy itself are told as text.
             Err(_) if line.starts_with("mypy: ") => {
@@ -145,11 +147,12 @@ pub(crate) fn mypy(bytes: &[u8], input: &Input<'_>) -> Report {
                 continue;
             }
         };
-        let from_one = |column: Whole| Whole(column.0.saturating_add(1)).count();
+        let from_one = |column: WholeNumber| WholeNumber(column.0.saturating_add(1)).count();
         let (first, column) = (entry.line.count(), from_one(entry.column));
         let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.count(), from_one(column)));
         let end = end.filter(|(last, _)| *last == first);
-        let range = Range::between((first, column), end.unwrap_or((first, column)), ColumnUnit::Byte);
+        let range =
+            DiagnosticRange::between((first, column), end.unwrap_or((first, column)), ColumnUnit::Byte);
         let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { continue };
         diagnostic.level = level_or_warning(Some(&entry.severity));
         diagnostic.help = entry.hint;
@@ -168,7 +171,7 @@ struct PyrightDocument<'a> {
 }
 
 #[derive(Deserialize)]
-struct Pyright {
+struct PyrightDiagnostic {
     file: String,
     severity: String,
     message: String,
@@ -185,8 +188,8 @@ struct PyrightRange {
 /// Both from 0, the character in UTF-16.
 #[derive(Deserialize)]
 struct PyrightPosition {
-    line: Whole,
-    character: Whole,
+    line: WholeNumber,
+    character: WholeNumber,
 }
 
 impl PyrightPosition {
@@ -196,13 +199,13 @@ impl PyrightPosition {
 }
 
 /// Reads what `pyright --outputjson` prints, and basedpyright. Ends are behind the place.
-pub(crate) fn pyright(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("pyright", input);
+pub(crate) fn pyright(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("pyright", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<PyrightDocument<'_>>(&text) else { return reading.finish() };
-    reading.each(document.diagnostics, "diagnostic", |reading, entry: Pyright| {
-        let range = entry.range.as_ref().map_or(Range::File, |range| {
-            Range::between(range.start.pair(), range.end.pair(), ColumnUnit::Utf16)
+    reading.each(document.diagnostics, "diagnostic", |reading, entry: PyrightDiagnostic| {
+        let range = entry.range.as_ref().map_or(DiagnosticRange::File, |range| {
+            DiagnosticRange::between(range.start.pair(), range.end.pair(), ColumnUnit::Utf16)
         });
         let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.severity));
@@ -224,23 +227,23 @@ struct PylintDocument<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Pylint {
+struct PylintMessage {
     #[serde(rename = "type")]
     kind: String,
     symbol: String,
     message: String,
     #[serde(alias = "message-id")]
     message_id: String,
-    line: Whole,
-    column: Whole,
-    end_line: Option<Whole>,
-    end_column: Option<Whole>,
+    line: WholeNumber,
+    column: WholeNumber,
+    end_line: Option<WholeNumber>,
+    end_column: Option<WholeNumber>,
     path: String,
 }
 
 /// Reads what Pylint prints in its formats `json2` and `json`. Columns are bytes from 0, and an end is behind the place.
-pub(crate) fn pylint(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("pylint", input);
+pub(crate) fn pylint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("pylint", input);
     let text = reading.document(bytes);
     if text.trim_start().starts_with('[') {
         reading.each_of(&text, "message", pylint_message);
@@ -250,15 +253,15 @@ pub(crate) fn pylint(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish()
 }
 
-fn pylint_message(reading: &mut Reading<'_>, entry: Pylint) {
-    let from_one = |column: Whole| column.count().saturating_add(1);
+fn pylint_message(reading: &mut OutputReader<'_>, entry: PylintMessage) {
+    let from_one = |column: WholeNumber| column.count().saturating_add(1);
     let start = (entry.line.count(), from_one(entry.column));
     let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.count(), from_one(column)));
     // Messages about a module or a line as a whole have no end and the column 0.
     let range = match end {
-        Some(end) => Range::between(start, end, ColumnUnit::Byte),
-        None if entry.column.0 <= 0 => Range::lines(start.0, start.0),
-        None => Range::at(start.0, start.1, ColumnUnit::Byte),
+        Some(end) => DiagnosticRange::between(start, end, ColumnUnit::Byte),
+        None if entry.column.0 <= 0 => DiagnosticRange::lines(start.0, start.0),
+        None => DiagnosticRange::at(start.0, start.1, ColumnUnit::Byte),
     };
     let Some(mut diagnostic) = reading.diagnostic(&entry.path, range, &entry.message) else { return };
     diagnostic.level = level_or_warning(Some(&entry.kind));
@@ -276,7 +279,7 @@ struct BanditDocument<'a> {
     #[serde(borrow)]
     results: &'a RawValue,
     #[serde(default)]
-    errors: List<BanditError, 100>,
+    errors: BoundedList<BanditError, 100>,
 }
 
 #[derive(Deserialize)]
@@ -286,17 +289,17 @@ struct BanditError {
 }
 
 #[derive(Deserialize)]
-struct Bandit {
+struct BanditIssue {
     filename: String,
     test_id: String,
     test_name: String,
     issue_text: String,
     issue_severity: String,
-    line_number: Whole,
+    line_number: WholeNumber,
     #[serde(default)]
-    line_range: Vec<Whole>,
-    col_offset: Option<Whole>,
-    end_col_offset: Option<Whole>,
+    line_range: Vec<WholeNumber>,
+    col_offset: Option<WholeNumber>,
+    end_col_offset: Option<WholeNumber>,
     more_info: Option<String>,
     #[serde(default)]
     issue_cwe: Option<BanditWeakness>,
@@ -304,19 +307,19 @@ struct Bandit {
 
 #[derive(Deserialize)]
 struct BanditWeakness {
-    id: Option<Whole>,
+    id: Option<WholeNumber>,
 }
 
 /// Reads what `bandit -f json` prints. Columns are bytes from 0; the end is behind the place, on the last line of the
 /// range. Neither the quoted code nor a password in a message is taken.
-pub(crate) fn bandit(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("bandit", input);
+pub(crate) fn bandit(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("bandit", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<BanditDocument<'_>>(&text) else { return reading.finish() };
     for error in document.errors.iter() {
         reading.failed(&format!("{}: {}", error.filename, error.reason));
     }
-    reading.each(document.results, "result", |reading, entry: Bandit| {
+    reading.each(document.results, "result", |reading, entry: BanditIssue| {
         let message = told(Some(&entry.test_id), &entry.issue_text);
         let Some(mut diagnostic) = reading.diagnostic(&entry.filename, bandit_range(&entry), message) else {
             return;
@@ -333,22 +336,22 @@ pub(crate) fn bandit(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish()
 }
 
-fn bandit_range(entry: &Bandit) -> Range {
+fn bandit_range(entry: &BanditIssue) -> DiagnosticRange {
     let line = entry.line_number.count();
     let last = entry.line_range.last().map_or(line, |last| last.count().max(line));
-    let from_one = |column: Whole| column.count().saturating_add(1);
+    let from_one = |column: WholeNumber| column.count().saturating_add(1);
     match (entry.col_offset, entry.end_col_offset) {
         (Some(start), Some(end)) => {
-            Range::between((line, from_one(start)), (last, from_one(end)), ColumnUnit::Byte)
+            DiagnosticRange::between((line, from_one(start)), (last, from_one(end)), ColumnUnit::Byte)
         }
-        (Some(start), None) => Range::at(line, from_one(start), ColumnUnit::Byte),
-        (None, _) => Range::lines(line, last),
+        (Some(start), None) => DiagnosticRange::at(line, from_one(start), ColumnUnit::Byte),
+        (None, _) => DiagnosticRange::lines(line, last),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::output::diagnostic::Level;
+    use crate::output::diagnostic::DiagnosticLevel;
     use crate::output::level::level_or_warning;
 
     #[test]
@@ -356,7 +359,12 @@ mod tests {
         let level = |word: &str| level_or_warning(Some(word));
         assert_eq!(
             ["HIGH", "MEDIUM", "LOW", "UNDEFINED"].map(level),
-            [Level::Error, Level::Warning, Level::Note, Level::Warning]
+            [
+                DiagnosticLevel::Error,
+                DiagnosticLevel::Warning,
+                DiagnosticLevel::Note,
+                DiagnosticLevel::Warning
+            ]
         );
     }
 }

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::output::diagnostic::{Diagnostic, ToolEdit};
-use crate::output::format::Input;
-use crate::output::path::Paths;
-use crate::output::range::Range;
-use crate::output::report::{Collected, ProblemKind, Report};
+use crate::output::format::OutputContext;
+use crate::output::path::PathResolver;
+use crate::output::range::DiagnosticRange;
+use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::{decode, entries};
 
 /// The bytes at an output's beginning in which marks of its format are looked for.
@@ -18,17 +18,21 @@ const BEGINNING: usize = 4 << 10;
 
 /// An output that is being read.
 #[derive(Debug)]
-pub(crate) struct Reading<'a> {
+pub(crate) struct OutputReader<'a> {
     tool: &'a str,
-    paths: Paths,
+    paths: PathResolver,
     /// Collects diagnostics and problems.
-    pub(crate) collected: Collected,
+    pub(crate) collected: DiagnosticCollector,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> OutputReader<'a> {
     /// Nothing read yet. The tool has this name unless the caller knows another one.
-    pub(crate) fn new(tool: &'a str, input: &Input<'a>) -> Self {
-        Self { tool: input.tool_or(tool), paths: Paths::new(input), collected: Collected::new() }
+    pub(crate) fn new(tool: &'a str, input: &OutputContext<'a>) -> Self {
+        Self {
+            tool: input.tool_or(tool),
+            paths: PathResolver::new(input),
+            collected: DiagnosticCollector::new(),
+        }
     }
 
     /// The document in an output: from the first line on that begins as JSON does, since some tools print a line before.
@@ -79,7 +83,12 @@ impl<'a> Reading<'a> {
     }
 
     /// A diagnostic of this tool. None, with a problem, if the path is none in the tree.
-    pub(crate) fn diagnostic(&mut self, path: &str, range: Range, message: &str) -> Option<Diagnostic> {
+    pub(crate) fn diagnostic(
+        &mut self,
+        path: &str,
+        range: DiagnosticRange,
+        message: &str,
+    ) -> Option<Diagnostic> {
         match self.paths.path(path) {
             Ok(path) => Some(Diagnostic::new(self.tool, path, range, message)),
             Err(error) => {
@@ -102,7 +111,12 @@ impl<'a> Reading<'a> {
     }
 
     /// An edit. None if the path is none in the tree, or the place is not exact.
-    pub(crate) fn edit(&self, path: &str, range: Option<Range>, new_text: &str) -> Option<ToolEdit> {
+    pub(crate) fn edit(
+        &self,
+        path: &str,
+        range: Option<DiagnosticRange>,
+        new_text: &str,
+    ) -> Option<ToolEdit> {
         Some(ToolEdit { path: self.paths.path(path).ok()?, range: range?, new_text: new_text.to_owned() })
     }
 
@@ -112,7 +126,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Ends the reading of objects on lines of their own: it is a problem that nothing but other lines was there.
-    pub(crate) fn finish_lines(mut self, objects: u64) -> Report {
+    pub(crate) fn finish_lines(mut self, objects: u64) -> DiagnosticReport {
         if objects == 0 {
             self.collected.refuse_other_lines();
         }
@@ -125,7 +139,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The report.
-    pub(crate) fn finish(self) -> Report {
+    pub(crate) fn finish(self) -> DiagnosticReport {
         self.collected.finish()
     }
 

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::output::entries::{List, Whole};
-use crate::output::format::Input;
-use crate::output::json::reading::Reading;
+use crate::output::entries::{BoundedList, WholeNumber};
+use crate::output::format::OutputContext;
+use crate::output::json::reading::OutputReader;
 use crate::output::level::level_or_warning;
-use crate::output::range::{ColumnUnit, Range};
-use crate::output::report::Report;
+use crate::output::range::{ColumnUnit, DiagnosticRange};
+use crate::output::report::DiagnosticReport;
 
 /// The most offenses of a file that are read.
 const MAX_OFFENSES: usize = 20_000;
@@ -17,45 +17,45 @@ const DEPARTMENTS: &[&str] =
     &["Bundler", "Gemspec", "Layout", "Lint", "Metrics", "Migration", "Naming", "Security", "Style"];
 
 #[derive(Deserialize)]
-struct Document<'a> {
+struct RubocopDocument<'a> {
     #[serde(borrow)]
     files: &'a RawValue,
 }
 
 #[derive(Deserialize)]
-struct File {
+struct RubocopFile {
     path: String,
     #[serde(default)]
-    offenses: List<Offense, MAX_OFFENSES>,
+    offenses: BoundedList<RubocopOffense, MAX_OFFENSES>,
 }
 
 #[derive(Deserialize)]
-struct Offense {
+struct RubocopOffense {
     severity: String,
     message: String,
     cop_name: String,
     #[serde(default)]
     corrected: bool,
-    location: Location,
+    location: RubocopLocation,
 }
 
 /// From 1, columns in characters; the last column is in the place. Before version 0.52 there is a line and a column alone.
 #[derive(Deserialize)]
-struct Location {
-    line: Whole,
-    column: Whole,
-    start_line: Option<Whole>,
-    start_column: Option<Whole>,
-    last_line: Option<Whole>,
-    last_column: Option<Whole>,
+struct RubocopLocation {
+    line: WholeNumber,
+    column: WholeNumber,
+    start_line: Option<WholeNumber>,
+    start_column: Option<WholeNumber>,
+    last_line: Option<WholeNumber>,
+    last_column: Option<WholeNumber>,
 }
 
 /// Reads what `rubocop --format json` prints. It has no fixes; what RuboCop corrected already is left out.
-pub(crate) fn rubocop(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("rubocop", input);
+pub(crate) fn rubocop(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("rubocop", input);
     let text = reading.document(bytes);
-    let Some(document) = reading.object::<Document<'_>>(&text) else { return reading.finish() };
-    reading.each(document.files, "file", |reading, file: File| {
+    let Some(document) = reading.object::<RubocopDocument<'_>>(&text) else { return reading.finish() };
+    reading.each(document.files, "file", |reading, file: RubocopFile| {
         for offense in &file.offenses.0 {
             match offense {
                 Some(offense) if offense.corrected => {}
@@ -67,13 +67,13 @@ pub(crate) fn rubocop(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish()
 }
 
-fn take(reading: &mut Reading<'_>, path: &str, offense: &Offense) {
+fn take(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOffense) {
     let place = &offense.location;
     let start = (place.start_line.unwrap_or(place.line), place.start_column.unwrap_or(place.column));
     let start = (start.0.count(), start.1.count());
     let end = place.last_line.zip(place.last_column);
     let end = end.map(|(line, column)| (line.count(), column.count().saturating_add(1)));
-    let range = Range::between(start, end.unwrap_or(start), ColumnUnit::CodePoint);
+    let range = DiagnosticRange::between(start, end.unwrap_or(start), ColumnUnit::CodePoint);
     // With an option the message begins with the rule's name.
     let named = format!("{}: ", offense.cop_name);
     let message = offense.message.strip_prefix(&named).unwrap_or(&offense.message);

@@ -4,13 +4,13 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::output::diagnostic::{Level, ToolFix};
-use crate::output::entries::{List, Whole};
-use crate::output::format::Input;
-use crate::output::json::reading::Reading;
+use crate::output::diagnostic::{DiagnosticLevel, ToolFix};
+use crate::output::entries::{BoundedList, WholeNumber};
+use crate::output::format::OutputContext;
+use crate::output::json::reading::OutputReader;
 use crate::output::level::level_or_warning;
-use crate::output::range::{ColumnUnit, Range};
-use crate::output::report::Report;
+use crate::output::range::{ColumnUnit, DiagnosticRange};
+use crate::output::report::DiagnosticReport;
 
 /// The most messages of a file that are read.
 const MAX_MESSAGES: usize = 20_000;
@@ -23,46 +23,46 @@ const ESLINT_IGNORED: &str = "File ignored ";
 struct EslintFile {
     file_path: String,
     #[serde(default)]
-    messages: List<EslintMessage, MAX_MESSAGES>,
+    messages: BoundedList<EslintMessage, MAX_MESSAGES>,
     #[serde(default)]
-    suppressed_messages: List<EslintMessage, MAX_MESSAGES>,
+    suppressed_messages: BoundedList<EslintMessage, MAX_MESSAGES>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct EslintMessage {
     rule_id: Option<String>,
-    severity: Whole,
+    severity: WholeNumber,
     #[serde(default)]
     fatal: bool,
     message: String,
-    line: Option<Whole>,
-    column: Option<Whole>,
-    end_line: Option<Whole>,
-    end_column: Option<Whole>,
+    line: Option<WholeNumber>,
+    column: Option<WholeNumber>,
+    end_line: Option<WholeNumber>,
+    end_column: Option<WholeNumber>,
     fix: Option<OffsetFix>,
     #[serde(default)]
-    suggestions: List<IgnoredAny, 1>,
+    suggestions: BoundedList<IgnoredAny, 1>,
 }
 
 /// A replacement from one offset up to another one, in UTF-16 from 0.
 #[derive(Deserialize)]
 struct OffsetFix {
-    range: (Whole, Whole),
+    range: (WholeNumber, WholeNumber),
     text: String,
 }
 
 impl OffsetFix {
     /// The range; none for the place before the text, at which ESLint takes a byte order mark away.
-    fn range(&self) -> Option<Range> {
-        Range::offsets(self.range.0.offset()?, self.range.1.offset()?, ColumnUnit::Utf16)
+    fn range(&self) -> Option<DiagnosticRange> {
+        DiagnosticRange::offsets(self.range.0.offset()?, self.range.1.offset()?, ColumnUnit::Utf16)
     }
 }
 
 /// Reads what `eslint --format json` prints. Columns are in UTF-16 from 1, and ends are behind the place. A message's `fix`
 /// is taken; its `suggestions`, which ESLint never applies by itself, are not.
-pub(crate) fn eslint(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("eslint", input);
+pub(crate) fn eslint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("eslint", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "file", |reading, file: EslintFile| {
         for (list, suppressed) in [(&file.messages, false), (&file.suppressed_messages, true)] {
@@ -77,7 +77,7 @@ pub(crate) fn eslint(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish()
 }
 
-fn eslint_message(reading: &mut Reading<'_>, path: &str, message: &EslintMessage, suppressed: bool) {
+fn eslint_message(reading: &mut OutputReader<'_>, path: &str, message: &EslintMessage, suppressed: bool) {
     let Some(line) = message.line else {
         let is_ignored =
             !message.fatal && message.rule_id.is_none() && message.message.starts_with(ESLINT_IGNORED);
@@ -88,11 +88,15 @@ fn eslint_message(reading: &mut Reading<'_>, path: &str, message: &EslintMessage
         }
         return;
     };
-    let start = (line.count(), message.column.map_or(0, Whole::count));
+    let start = (line.count(), message.column.map_or(0, WholeNumber::count));
     let end = message.end_line.zip(message.end_column).map(|(line, column)| (line.count(), column.count()));
-    let range = Range::between(start, end.unwrap_or(start), ColumnUnit::Utf16);
+    let range = DiagnosticRange::between(start, end.unwrap_or(start), ColumnUnit::Utf16);
     let Some(mut diagnostic) = reading.diagnostic(path, range, &message.message) else { return };
-    diagnostic.level = if message.fatal || message.severity.0 >= 2 { Level::Error } else { Level::Warning };
+    diagnostic.level = if message.fatal || message.severity.0 >= 2 {
+        DiagnosticLevel::Error
+    } else {
+        DiagnosticLevel::Warning
+    };
     let fix = message.fix.as_ref().and_then(|fix| reading.edit(path, fix.range(), &fix.text));
     diagnostic.fixes = fix.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
     diagnostic.has_unsafe_fix = message.fix.is_none() && message.suggestions.iter().next().is_some();
@@ -125,20 +129,20 @@ struct StylelintFile {
     /// Does the project keep the file from it?
     #[serde(default)]
     ignored: bool,
-    warnings: List<StylelintWarning, MAX_MESSAGES>,
+    warnings: BoundedList<StylelintWarning, MAX_MESSAGES>,
     #[serde(default)]
-    parse_errors: List<StylelintWarning, MAX_MESSAGES>,
+    parse_errors: BoundedList<StylelintWarning, MAX_MESSAGES>,
     #[serde(default)]
-    invalid_option_warnings: List<StylelintOption, 100>,
+    invalid_option_warnings: BoundedList<StylelintOption, 100>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StylelintWarning {
-    line: Whole,
-    column: Whole,
-    end_line: Option<Whole>,
-    end_column: Option<Whole>,
+    line: WholeNumber,
+    column: WholeNumber,
+    end_line: Option<WholeNumber>,
+    end_column: Option<WholeNumber>,
     rule: Option<String>,
     severity: Option<String>,
     text: String,
@@ -153,8 +157,8 @@ struct StylelintOption {
 
 /// Reads what `stylelint --formatter json` prints (on standard error since version 16). Columns are in UTF-16 from 1, and
 /// ends are behind the place. The rule's name goes from the end of the message.
-pub(crate) fn stylelint(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("stylelint", input);
+pub(crate) fn stylelint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("stylelint", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "file", |reading, file: StylelintFile| {
         let path = file.source.unwrap_or_default();
@@ -174,10 +178,10 @@ pub(crate) fn stylelint(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish()
 }
 
-fn stylelint_warning(reading: &mut Reading<'_>, path: &str, warning: &StylelintWarning) {
+fn stylelint_warning(reading: &mut OutputReader<'_>, path: &str, warning: &StylelintWarning) {
     let start = (warning.line.count(), warning.column.count());
     let end = warning.end_line.zip(warning.end_column).map(|(line, column)| (line.count(), column.count()));
-    let range = Range::between(start, end.unwrap_or(start), ColumnUnit::Utf16);
+    let range = DiagnosticRange::between(start, end.unwrap_or(start), ColumnUnit::Utf16);
     let rule = warning.rule.as_deref().unwrap_or_default();
     let message = warning.text.trim_end().strip_suffix(&format!(" ({rule})")).unwrap_or(&warning.text);
     let Some(mut diagnostic) = reading.diagnostic(path, range, message) else { return };
@@ -199,7 +203,7 @@ struct BiomeDocument<'a> {
 }
 
 #[derive(Deserialize)]
-struct Biome {
+struct BiomeDiagnostic {
     severity: String,
     #[serde(default)]
     message: BiomeText,
@@ -223,7 +227,7 @@ struct BiomeLocation {
     path: Option<BiomePath>,
     start: Option<BiomePosition>,
     end: Option<BiomePosition>,
-    span: Option<(Whole, Whole)>,
+    span: Option<(WholeNumber, WholeNumber)>,
 }
 
 #[derive(Deserialize)]
@@ -236,8 +240,8 @@ enum BiomePath {
 
 #[derive(Clone, Copy, Deserialize)]
 struct BiomePosition {
-    line: Whole,
-    column: Whole,
+    line: WholeNumber,
+    column: WholeNumber,
 }
 
 impl BiomePosition {
@@ -249,11 +253,11 @@ impl BiomePosition {
 /// Reads what `biome lint --reporter=json` prints: since version 2.4 lines and columns, from 1, in characters; before, a
 /// span of bytes. Ends are behind the place. The form is experimental, and has no fixes. (The reporter `rdjson` has some,
 /// but does not tell those that are safe, and counts characters where that format counts bytes.)
-pub(crate) fn biome(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("biome", input);
+pub(crate) fn biome(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("biome", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<BiomeDocument<'_>>(&text) else { return reading.finish() };
-    reading.each(document.diagnostics, "diagnostic", |reading, entry: Biome| {
+    reading.each(document.diagnostics, "diagnostic", |reading, entry: BiomeDiagnostic| {
         let message = match (entry.message, entry.description) {
             (BiomeText::Text(message), _) | (BiomeText::Markup | BiomeText::Other(_), Some(message)) => {
                 message
@@ -265,7 +269,7 @@ pub(crate) fn biome(bytes: &[u8], input: &Input<'_>) -> Report {
             BiomePath::Other(_) => None,
         });
         let Some(path) = path else { return reading.failed(&message) };
-        let range = entry.location.as_ref().map_or(Range::File, biome_range);
+        let range = entry.location.as_ref().map_or(DiagnosticRange::File, biome_range);
         let Some(mut diagnostic) = reading.diagnostic(&path, range, &message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.severity));
         diagnostic.rule_page = entry.category.as_deref().and_then(biome_page);
@@ -275,18 +279,18 @@ pub(crate) fn biome(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish()
 }
 
-fn biome_range(location: &BiomeLocation) -> Range {
+fn biome_range(location: &BiomeLocation) -> DiagnosticRange {
     match (location.start, location.end, location.span) {
         (Some(start), end, _) => {
-            Range::between(start.pair(), end.unwrap_or(start).pair(), ColumnUnit::CodePoint)
+            DiagnosticRange::between(start.pair(), end.unwrap_or(start).pair(), ColumnUnit::CodePoint)
         }
         (None, _, Some((start, end))) => {
             let offsets = start.offset().zip(end.offset());
             offsets
-                .and_then(|(start, end)| Range::offsets(start, end, ColumnUnit::Byte))
-                .unwrap_or(Range::File)
+                .and_then(|(start, end)| DiagnosticRange::offsets(start, end, ColumnUnit::Byte))
+                .unwrap_or(DiagnosticRange::File)
         }
-        (None, _, None) => Range::File,
+        (None, _, None) => DiagnosticRange::File,
     }
 }
 
@@ -313,7 +317,7 @@ struct OxlintDocument<'a> {
 }
 
 #[derive(Deserialize)]
-struct Oxlint {
+struct OxlintDiagnostic {
     message: String,
     code: Option<String>,
     severity: Option<String>,
@@ -321,7 +325,7 @@ struct Oxlint {
     help: Option<String>,
     filename: Option<String>,
     #[serde(default)]
-    labels: List<OxlintLabel, 10>,
+    labels: BoundedList<OxlintLabel, 10>,
 }
 
 #[derive(Deserialize)]
@@ -331,22 +335,23 @@ struct OxlintLabel {
 
 #[derive(Deserialize)]
 struct OxlintSpan {
-    offset: Whole,
-    length: Whole,
+    offset: WholeNumber,
+    length: WholeNumber,
 }
 
 /// Reads what `oxlint --format json` prints. The first label is the place; its offset and length are bytes.
-pub(crate) fn oxlint(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("oxlint", input);
+pub(crate) fn oxlint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("oxlint", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<OxlintDocument<'_>>(&text) else { return reading.finish() };
-    reading.each(document.diagnostics, "diagnostic", |reading, entry: Oxlint| {
+    reading.each(document.diagnostics, "diagnostic", |reading, entry: OxlintDiagnostic| {
         let range = entry.labels.iter().next().and_then(|label| {
             let start = label.span.offset.offset()?;
-            Range::offsets(start, start.checked_add(label.span.length.offset()?)?, ColumnUnit::Byte)
+            DiagnosticRange::offsets(start, start.checked_add(label.span.length.offset()?)?, ColumnUnit::Byte)
         });
         let Some(path) = entry.filename else { return reading.failed(&entry.message) };
-        let Some(mut diagnostic) = reading.diagnostic(&path, range.unwrap_or(Range::File), &entry.message)
+        let Some(mut diagnostic) =
+            reading.diagnostic(&path, range.unwrap_or(DiagnosticRange::File), &entry.message)
         else {
             return;
         };

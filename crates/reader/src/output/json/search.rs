@@ -5,12 +5,12 @@ use serde_json::value::RawValue;
 
 use crate::output::decode;
 use crate::output::diagnostic::ToolFix;
-use crate::output::entries::{List, Whole};
-use crate::output::format::Input;
-use crate::output::json::reading::{Reading, cwe_tag};
+use crate::output::entries::{BoundedList, WholeNumber};
+use crate::output::format::OutputContext;
+use crate::output::json::reading::{OutputReader, cwe_tag};
 use crate::output::level::level_or_warning;
-use crate::output::range::{ColumnUnit, Range};
-use crate::output::report::Report;
+use crate::output::range::{ColumnUnit, DiagnosticRange};
+use crate::output::report::DiagnosticReport;
 
 /// The most errors of a run, and the most weaknesses of a rule, that are read.
 const MAX_LISTED: usize = 20;
@@ -20,7 +20,7 @@ struct SemgrepDocument<'a> {
     #[serde(borrow)]
     results: &'a RawValue,
     #[serde(default)]
-    errors: List<SemgrepError, MAX_LISTED>,
+    errors: BoundedList<SemgrepError, MAX_LISTED>,
 }
 
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ struct SemgrepError {
 }
 
 #[derive(Deserialize)]
-struct Semgrep {
+struct SemgrepResult {
     check_id: String,
     path: String,
     start: SemgrepPosition,
@@ -41,8 +41,8 @@ struct Semgrep {
 /// From 1, the column in bytes.
 #[derive(Deserialize)]
 struct SemgrepPosition {
-    line: Whole,
-    col: Whole,
+    line: WholeNumber,
+    col: WholeNumber,
 }
 
 impl SemgrepPosition {
@@ -81,21 +81,21 @@ enum OneOrMore {
 
 /// Reads what `semgrep scan --json` prints, and Opengrep. Columns are bytes from 1, and ends are behind the place. A rule's
 /// `fix` is what `--autofix` would write in place of the whole match.
-pub(crate) fn semgrep(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("semgrep", input);
+pub(crate) fn semgrep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("semgrep", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<SemgrepDocument<'_>>(&text) else { return reading.finish() };
     for error in document.errors.iter() {
         let path = error.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
         reading.failed(&format!("{path}{}", error.message.as_deref().unwrap_or("an error")));
     }
-    reading.each(document.results, "result", |reading, entry: Semgrep| {
+    reading.each(document.results, "result", |reading, entry: SemgrepResult| {
         let (start, end) = (entry.start.pair(), entry.end.pair());
-        let range = Range::between(start, end, ColumnUnit::Byte);
+        let range = DiagnosticRange::between(start, end, ColumnUnit::Byte);
         let SemgrepExtra { message, severity, fix, fingerprint, is_ignored, metadata } = entry.extra;
         let Some(mut diagnostic) = reading.diagnostic(&entry.path, range, &message) else { return };
         diagnostic.level = level_or_warning(Some(&severity));
-        let exact = Range::exact(start, end, ColumnUnit::Byte);
+        let exact = DiagnosticRange::exact(start, end, ColumnUnit::Byte);
         let edit = fix.and_then(|text| reading.edit(&entry.path, exact, &text));
         diagnostic.fixes =
             edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
@@ -118,7 +118,7 @@ pub(crate) fn semgrep(bytes: &[u8], input: &Input<'_>) -> Report {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AstGrep {
+struct AstGrepMatch {
     file: String,
     range: AstGrepRange,
     replacement: Option<String>,
@@ -137,20 +137,20 @@ struct AstGrepRange {
 
 #[derive(Deserialize)]
 struct StartEnd {
-    start: Whole,
-    end: Whole,
+    start: WholeNumber,
+    end: WholeNumber,
 }
 
 impl StartEnd {
-    fn range(&self) -> Option<Range> {
-        Range::offsets(self.start.offset()?, self.end.offset()?, ColumnUnit::Byte)
+    fn range(&self) -> Option<DiagnosticRange> {
+        DiagnosticRange::offsets(self.start.offset()?, self.end.offset()?, ColumnUnit::Byte)
     }
 }
 
 /// Reads what `ast-grep scan --json=stream` prints, an object on each line; `--json=compact` is an array of the same. Places
 /// are offsets in bytes. A replacement is what the rule would write with `--update-all`.
-pub(crate) fn ast_grep(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("ast-grep", input);
+pub(crate) fn ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("ast-grep", input);
     let text = decode::lines(bytes, &mut reading.collected);
     if text.trim_start().starts_with('[') {
         reading.each_of(&text, "match", ast_grep_match);
@@ -171,12 +171,14 @@ pub(crate) fn ast_grep(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish_lines(objects)
 }
 
-fn ast_grep_match(reading: &mut Reading<'_>, entry: AstGrep) {
+fn ast_grep_match(reading: &mut OutputReader<'_>, entry: AstGrepMatch) {
     let range = entry.range.byte_offset.range();
     let message = entry.message.as_deref().filter(|message| !message.is_empty());
     // A rule needs no message.
     let message = message.or(entry.rule_id.as_deref()).unwrap_or("a match");
-    let Some(mut diagnostic) = reading.diagnostic(&entry.file, range.unwrap_or(Range::File), message) else {
+    let Some(mut diagnostic) =
+        reading.diagnostic(&entry.file, range.unwrap_or(DiagnosticRange::File), message)
+    else {
         return;
     };
     diagnostic.level = level_or_warning(entry.severity.as_deref());

@@ -2,23 +2,23 @@
 
 use serde::Deserialize;
 
-use crate::output::diagnostic::Level;
-use crate::output::entries::{Fields, List, Whole};
-use crate::output::format::Input;
-use crate::output::json::reading::Reading;
-use crate::output::range::Range;
-use crate::output::report::{ProblemKind, Report};
+use crate::output::diagnostic::DiagnosticLevel;
+use crate::output::entries::{BoundedFields, BoundedList, WholeNumber};
+use crate::output::format::OutputContext;
+use crate::output::json::reading::OutputReader;
+use crate::output::range::DiagnosticRange;
+use crate::output::report::{DiagnosticReport, ProblemKind};
 
 /// The most files that are read, and the most secrets of one.
 const MAX_LISTED: usize = 20_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Gitleaks {
+struct GitleaksFinding {
     #[serde(rename = "RuleID")]
     rule_id: String,
     description: Option<String>,
-    start_line: Whole,
+    start_line: WholeNumber,
     file: String,
     #[serde(default)]
     commit: String,
@@ -33,10 +33,10 @@ struct Gitleaks {
 /// Reads a report of Gitleaks in JSON. A place is a line: columns are one too large behind the first line, and an end can
 /// be a line too far. A secret of an older commit is left out, since its line is one of that commit; scan the tree
 /// (`gitleaks dir`) instead. The mark by which Gitleaks knows a finding holds no secret, but is of a commit too.
-pub(crate) fn gitleaks(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("gitleaks", input);
+pub(crate) fn gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("gitleaks", input);
     let text = reading.document(bytes);
-    reading.each_of(&text, "finding", |reading, entry: Gitleaks| {
+    reading.each_of(&text, "finding", |reading, entry: GitleaksFinding| {
         if !entry.commit.is_empty() {
             let commit: String = entry.commit.chars().take(12).collect();
             let text = format!("{}: {} in commit {commit}, not in the tree", entry.file, entry.rule_id);
@@ -48,10 +48,12 @@ pub(crate) fn gitleaks(bytes: &[u8], input: &Input<'_>) -> Report {
         let description = entry.description.filter(|text| !text.trim().is_empty() && !tells(text));
         let message = description.unwrap_or_else(|| "A secret is in the file.".to_owned());
         let line = entry.start_line.count();
-        let Some(mut diagnostic) = reading.diagnostic(&entry.file, Range::lines(line, line), &message) else {
+        let Some(mut diagnostic) =
+            reading.diagnostic(&entry.file, DiagnosticRange::lines(line, line), &message)
+        else {
             return;
         };
-        diagnostic.level = Level::Error;
+        diagnostic.level = DiagnosticLevel::Error;
         diagnostic.tags = entry.tags.into_iter().filter(|tag| !tells(tag)).collect();
         diagnostic.tags.push("security".to_owned());
         diagnostic.rule = Some(entry.rule_id);
@@ -62,14 +64,14 @@ pub(crate) fn gitleaks(bytes: &[u8], input: &Input<'_>) -> Report {
 
 #[derive(Deserialize)]
 struct DetectSecretsDocument {
-    results: Fields<List<DetectSecrets, MAX_LISTED>, MAX_LISTED>,
+    results: BoundedFields<BoundedList<DetectSecretsEntry, MAX_LISTED>, MAX_LISTED>,
 }
 
 #[derive(Deserialize)]
-struct DetectSecrets {
+struct DetectSecretsEntry {
     #[serde(rename = "type")]
     kind: String,
-    line_number: Option<Whole>,
+    line_number: Option<WholeNumber>,
     #[serde(default)]
     is_verified: bool,
     /// The judgement of somebody who audited the baseline.
@@ -78,8 +80,8 @@ struct DetectSecrets {
 
 /// Reads what `detect-secrets scan` prints, a baseline, and `detect-secrets-hook --json`, which prints nothing where it found
 /// nothing. Digests of secrets are not taken: those of short ones can be guessed.
-pub(crate) fn detect_secrets(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("detect-secrets", input);
+pub(crate) fn detect_secrets(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("detect-secrets", input);
     let text = reading.document(bytes);
     if text.trim().is_empty() {
         return reading.finish();
@@ -91,12 +93,15 @@ pub(crate) fn detect_secrets(bytes: &[u8], input: &Input<'_>) -> Report {
                 reading.entry(&format!("{path}: an entry is malformed"));
                 continue;
             };
-            let line = entry.line_number.map_or(0, Whole::count);
+            let line = entry.line_number.map_or(0, WholeNumber::count);
             let message = format!("Possible secret: {}", entry.kind);
-            let Some(mut diagnostic) = reading.diagnostic(&path, Range::lines(line, line), &message) else {
+            let Some(mut diagnostic) =
+                reading.diagnostic(&path, DiagnosticRange::lines(line, line), &message)
+            else {
                 continue;
             };
-            diagnostic.level = if entry.is_verified { Level::Error } else { Level::Warning };
+            diagnostic.level =
+                if entry.is_verified { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
             diagnostic.suppressed = entry.is_secret == Some(false);
             diagnostic.tags.push("security".to_owned());
             diagnostic.rule = Some(entry.kind);

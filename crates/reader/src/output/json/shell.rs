@@ -4,12 +4,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::output::diagnostic::{Diagnostic, ToolFix};
-use crate::output::entries::Whole;
-use crate::output::format::Input;
-use crate::output::json::reading::Reading;
+use crate::output::entries::WholeNumber;
+use crate::output::format::OutputContext;
+use crate::output::json::reading::OutputReader;
 use crate::output::level::level_or_warning;
-use crate::output::range::{ColumnUnit, Range};
-use crate::output::report::Report;
+use crate::output::range::{ColumnUnit, DiagnosticRange};
+use crate::output::report::DiagnosticReport;
 
 #[derive(Deserialize)]
 struct ShellcheckDocument<'a> {
@@ -19,41 +19,41 @@ struct ShellcheckDocument<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Shellcheck {
+struct ShellcheckComment {
     file: String,
-    line: Whole,
-    end_line: Whole,
-    column: Whole,
-    end_column: Whole,
+    line: WholeNumber,
+    end_line: WholeNumber,
+    column: WholeNumber,
+    end_column: WholeNumber,
     level: String,
-    code: Whole,
+    code: WholeNumber,
     message: String,
     fix: Option<ShellcheckFix>,
 }
 
 #[derive(Deserialize)]
 struct ShellcheckFix {
-    replacements: Vec<Replacement>,
+    replacements: Vec<ShellcheckReplacement>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Replacement {
-    line: Whole,
-    end_line: Whole,
-    column: Whole,
-    end_column: Whole,
+struct ShellcheckReplacement {
+    line: WholeNumber,
+    end_line: WholeNumber,
+    column: WholeNumber,
+    end_column: WholeNumber,
     replacement: String,
 }
 
 /// Reads what `shellcheck -f json1` prints. Columns are characters from 1, a tab is one, and ends are behind the place.
 /// The format `json`, an array, counts a tab up to the next stop of 8 columns: of that, lines alone are read.
-pub(crate) fn shellcheck(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("shellcheck", input);
+pub(crate) fn shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("shellcheck", input);
     let text = reading.document(bytes);
     if text.trim_start().starts_with('[') {
-        reading.each_of(&text, "comment", |reading, entry: Shellcheck| {
-            let lines = Range::lines(entry.line.count(), entry.end_line.count());
+        reading.each_of(&text, "comment", |reading, entry: ShellcheckComment| {
+            let lines = DiagnosticRange::lines(entry.line.count(), entry.end_line.count());
             if let Some(diagnostic) = shellcheck_comment(reading, &entry, lines) {
                 reading.collected.push(diagnostic);
             }
@@ -61,10 +61,13 @@ pub(crate) fn shellcheck(bytes: &[u8], input: &Input<'_>) -> Report {
         return reading.finish();
     }
     let Some(document) = reading.object::<ShellcheckDocument<'_>>(&text) else { return reading.finish() };
-    reading.each(document.comments, "comment", |reading, entry: Shellcheck| {
+    reading.each(document.comments, "comment", |reading, entry: ShellcheckComment| {
         let start = (entry.line.count(), entry.column.count());
-        let range =
-            Range::between(start, (entry.end_line.count(), entry.end_column.count()), ColumnUnit::CodePoint);
+        let range = DiagnosticRange::between(
+            start,
+            (entry.end_line.count(), entry.end_column.count()),
+            ColumnUnit::CodePoint,
+        );
         let Some(mut diagnostic) = shellcheck_comment(reading, &entry, range) else { return };
         let fix = entry.fix.and_then(|fix| shellcheck_fix(reading, &entry.file, &fix.replacements));
         diagnostic.fixes = fix.into_iter().collect();
@@ -73,7 +76,11 @@ pub(crate) fn shellcheck(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish()
 }
 
-fn shellcheck_comment(reading: &mut Reading<'_>, entry: &Shellcheck, range: Range) -> Option<Diagnostic> {
+fn shellcheck_comment(
+    reading: &mut OutputReader<'_>,
+    entry: &ShellcheckComment,
+    range: DiagnosticRange,
+) -> Option<Diagnostic> {
     let mut diagnostic = reading.diagnostic(&entry.file, range, &entry.message)?;
     diagnostic.level = level_or_warning(Some(&entry.level));
     let rule = format!("SC{:04}", entry.code.0);
@@ -82,37 +89,44 @@ fn shellcheck_comment(reading: &mut Reading<'_>, entry: &Shellcheck, range: Rang
     Some(diagnostic)
 }
 
-fn shellcheck_fix(reading: &Reading<'_>, path: &str, replacements: &[Replacement]) -> Option<ToolFix> {
+fn shellcheck_fix(
+    reading: &OutputReader<'_>,
+    path: &str,
+    replacements: &[ShellcheckReplacement],
+) -> Option<ToolFix> {
     let edits = replacements.iter().map(|part| {
         let start = (part.line.count(), part.column.count());
-        let range =
-            Range::exact(start, (part.end_line.count(), part.end_column.count()), ColumnUnit::CodePoint);
+        let range = DiagnosticRange::exact(
+            start,
+            (part.end_line.count(), part.end_column.count()),
+            ColumnUnit::CodePoint,
+        );
         reading.edit(path, range, &part.replacement)
     });
     Some(ToolFix { message: None, edits: edits.collect::<Option<Vec<_>>>()? })
 }
 
 #[derive(Deserialize)]
-struct Hadolint {
+struct HadolintDiagnostic {
     code: String,
-    column: Whole,
+    column: WholeNumber,
     file: String,
     level: String,
-    line: Whole,
+    line: WholeNumber,
     message: String,
 }
 
 /// Reads what `hadolint -f json` prints. The column is 1 whatever the place is, except where the file cannot be parsed, so
 /// that a place is a line.
-pub(crate) fn hadolint(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("hadolint", input);
+pub(crate) fn hadolint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("hadolint", input);
     let text = reading.document(bytes);
-    reading.each_of(&text, "entry", |reading, entry: Hadolint| {
+    reading.each_of(&text, "entry", |reading, entry: HadolintDiagnostic| {
         let (line, column) = (entry.line.count(), entry.column.count());
         let range = if column <= 1 {
-            Range::lines(line, line)
+            DiagnosticRange::lines(line, line)
         } else {
-            Range::at(line, column, ColumnUnit::CodePoint)
+            DiagnosticRange::at(line, column, ColumnUnit::CodePoint)
         };
         let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.level));

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use crate::output::diagnostic::{Level, ToolFix};
-use crate::output::entries::{List, Whole};
-use crate::output::format::Input;
-use crate::output::json::reading::Reading;
-use crate::output::range::{ColumnUnit, Range};
-use crate::output::report::Report;
+use crate::output::diagnostic::{DiagnosticLevel, ToolFix};
+use crate::output::entries::{BoundedList, WholeNumber};
+use crate::output::format::OutputContext;
+use crate::output::json::reading::OutputReader;
+use crate::output::range::{ColumnUnit, DiagnosticRange};
+use crate::output::report::DiagnosticReport;
 
 /// The most violations of a file that are read.
 const MAX_VIOLATIONS: usize = 20_000;
@@ -15,45 +15,45 @@ const MAX_VIOLATIONS: usize = 20_000;
 const FAILURES: &[&str] = &["LXR", "PRS", "TMP"];
 
 #[derive(Deserialize)]
-struct File {
+struct SqlfluffFile {
     filepath: String,
     #[serde(default)]
-    violations: List<Violation, MAX_VIOLATIONS>,
+    violations: BoundedList<SqlfluffViolation, MAX_VIOLATIONS>,
 }
 
 #[derive(Deserialize)]
-struct Violation {
+struct SqlfluffViolation {
     #[serde(alias = "line_no")]
-    start_line_no: Whole,
+    start_line_no: WholeNumber,
     #[serde(alias = "line_pos")]
-    start_line_pos: Whole,
-    end_line_no: Option<Whole>,
-    end_line_pos: Option<Whole>,
+    start_line_pos: WholeNumber,
+    end_line_no: Option<WholeNumber>,
+    end_line_pos: Option<WholeNumber>,
     code: String,
     description: String,
     name: Option<String>,
     #[serde(default)]
     warning: bool,
     #[serde(default)]
-    fixes: Vec<Edit>,
+    fixes: Vec<SqlfluffEdit>,
 }
 
 #[derive(Deserialize)]
-struct Edit {
+struct SqlfluffEdit {
     edit: String,
-    start_line_no: Whole,
-    start_line_pos: Whole,
-    end_line_no: Whole,
-    end_line_pos: Whole,
+    start_line_no: WholeNumber,
+    start_line_pos: WholeNumber,
+    end_line_no: WholeNumber,
+    end_line_pos: WholeNumber,
 }
 
 /// Reads what `sqlfluff lint --format json` prints. Positions are characters from 1, and ends are behind the place. The
 /// edits of a violation are one fix. As SQLFluff itself does not mend a file that it could not parse, no fix is taken of one.
-pub(crate) fn sqlfluff(bytes: &[u8], input: &Input<'_>) -> Report {
-    let mut reading = Reading::new("sqlfluff", input);
+pub(crate) fn sqlfluff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("sqlfluff", input);
     let text = reading.document(bytes);
-    reading.each_of(&text, "file", |reading, file: File| {
-        let is_parsed = !file.violations.iter().any(Violation::is_failure);
+    reading.each_of(&text, "file", |reading, file: SqlfluffFile| {
+        let is_parsed = !file.violations.iter().any(SqlfluffViolation::is_failure);
         for violation in &file.violations.0 {
             match violation {
                 Some(violation) => take(reading, &file.filepath, violation, is_parsed),
@@ -64,19 +64,19 @@ pub(crate) fn sqlfluff(bytes: &[u8], input: &Input<'_>) -> Report {
     reading.finish()
 }
 
-impl Violation {
+impl SqlfluffViolation {
     fn is_failure(&self) -> bool {
         FAILURES.contains(&self.code.as_str()) && !self.warning
     }
 }
 
-fn take(reading: &mut Reading<'_>, path: &str, violation: &Violation, is_parsed: bool) {
+fn take(reading: &mut OutputReader<'_>, path: &str, violation: &SqlfluffViolation, is_parsed: bool) {
     let start = (violation.start_line_no.count(), violation.start_line_pos.count());
     let end = violation.end_line_no.zip(violation.end_line_pos);
     let end = end.map(|(line, column)| (line.count(), column.count()));
-    let range = Range::between(start, end.unwrap_or(start), ColumnUnit::CodePoint);
+    let range = DiagnosticRange::between(start, end.unwrap_or(start), ColumnUnit::CodePoint);
     let Some(mut diagnostic) = reading.diagnostic(path, range, &violation.description) else { return };
-    diagnostic.level = if violation.is_failure() { Level::Error } else { Level::Warning };
+    diagnostic.level = if violation.is_failure() { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
     if is_parsed {
         diagnostic.fixes = fix(reading, path, &violation.fixes).into_iter().collect();
     }
@@ -91,11 +91,14 @@ fn take(reading: &mut Reading<'_>, path: &str, violation: &Violation, is_parsed:
     reading.collected.push(diagnostic);
 }
 
-fn fix(reading: &Reading<'_>, path: &str, edits: &[Edit]) -> Option<ToolFix> {
+fn fix(reading: &OutputReader<'_>, path: &str, edits: &[SqlfluffEdit]) -> Option<ToolFix> {
     let edits = edits.iter().map(|edit| {
         let start = (edit.start_line_no.count(), edit.start_line_pos.count());
-        let range =
-            Range::exact(start, (edit.end_line_no.count(), edit.end_line_pos.count()), ColumnUnit::CodePoint);
+        let range = DiagnosticRange::exact(
+            start,
+            (edit.end_line_no.count(), edit.end_line_pos.count()),
+            ColumnUnit::CodePoint,
+        );
         reading.edit(path, range, &edit.edit)
     });
     let edits = edits.collect::<Option<Vec<_>>>()?;

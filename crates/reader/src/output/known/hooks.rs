@@ -25,23 +25,23 @@ const MAX_PATTERN: usize = 1 << 20;
 
 /// The hooks of a repository.
 #[derive(Debug, Default, Deserialize)]
-pub struct Hooks {
+pub struct PreCommitHooks {
     #[serde(default)]
-    repos: Vec<Repository>,
+    repos: Vec<HookRepository>,
     files: Option<String>,
     exclude: Option<String>,
 }
 
 /// Where hooks come from.
 #[derive(Debug, Deserialize)]
-struct Repository {
+struct HookRepository {
     #[serde(default)]
-    hooks: Vec<Hook>,
+    hooks: Vec<PreCommitHook>,
 }
 
 /// A hook.
 #[derive(Debug, Deserialize)]
-struct Hook {
+struct PreCommitHook {
     id: String,
     #[serde(default)]
     args: Vec<String>,
@@ -53,14 +53,14 @@ struct Hook {
 
 /// A project's way to run a tool.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Usage {
+pub struct HookUsage {
     /// The arguments that are kept.
     pub args: Vec<String>,
     /// The files that no hook of the tool is told of.
     pub left_out: Vec<String>,
 }
 
-impl Hooks {
+impl PreCommitHooks {
     /// Those of a file.
     ///
     /// # Errors
@@ -80,37 +80,37 @@ impl Hooks {
 
     /// The way in which the hooks of these ids run a tool that looks at these files: with the arguments that all of those hooks
     /// have, over the files that at least one of them is told of. Without such a hook: without arguments, over all.
-    pub fn usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> Usage {
+    pub fn usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> HookUsage {
         let all = self.repos.iter().flat_map(|repository| &repository.hooks);
-        let hooks: Vec<&Hook> = all.filter(|hook| ids.contains(&hook.id.as_str())).collect();
+        let hooks: Vec<&PreCommitHook> = all.filter(|hook| ids.contains(&hook.id.as_str())).collect();
         let mut options = hooks.iter().map(|hook| options(keeps, &hook.args));
-        let Some(mut common) = options.next() else { return Usage::default() };
+        let Some(mut common) = options.next() else { return HookUsage::default() };
         for other in options {
             common.retain(|option| other.contains(option));
         }
-        let everywhere = Filter::new(self.files.as_deref(), self.exclude.as_deref());
-        let own: Vec<Option<Filter>> = hooks
+        let everywhere = HookFilter::new(self.files.as_deref(), self.exclude.as_deref());
+        let own: Vec<Option<HookFilter>> = hooks
             .iter()
             .map(|hook| match hook.pass_filenames {
                 Some(false) => None,
-                Some(true) | None => Some(Filter::new(hook.files.as_deref(), hook.exclude.as_deref())),
+                Some(true) | None => Some(HookFilter::new(hook.files.as_deref(), hook.exclude.as_deref())),
             })
             .collect();
         let is_told = |path: &str| {
             own.iter().any(|own| own.as_ref().is_none_or(|own| own.takes(path) && everywhere.takes(path)))
         };
         let left_out = files.iter().filter(|path| !is_told(path)).map(|path| (*path).to_owned()).collect();
-        Usage { args: common.concat(), left_out }
+        HookUsage { args: common.concat(), left_out }
     }
 }
 
 /// Patterns that choose files: Python's regular expressions, looked for anywhere in a path.
-struct Filter {
+struct HookFilter {
     files: Option<Regex>,
     exclude: Option<Regex>,
 }
 
-impl Filter {
+impl HookFilter {
     /// One that cannot be compiled here (it looks around, say) leaves nothing out.
     fn new(files: Option<&str>, exclude: Option<&str>) -> Self {
         let compiled = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build().ok();
@@ -139,9 +139,9 @@ fn options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
             break;
         }
         let option = match form(keeps, word) {
-            Form::Other => continue,
-            Form::Whole => vec![word.clone()],
-            Form::Valued => match words.next_if(|next| !next.starts_with('-') || *next == "-") {
+            OptionForm::Other => continue,
+            OptionForm::Whole => vec![word.clone()],
+            OptionForm::Valued => match words.next_if(|next| !next.starts_with('-') || *next == "-") {
                 Some(value) => vec![word.clone(), value.clone()],
                 None => continue,
             },
@@ -155,7 +155,7 @@ fn options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
 }
 
 /// The forms of a word on a command line.
-enum Form {
+enum OptionForm {
     /// An option that is kept, as a whole.
     Whole,
     /// An option that is kept, and whose value follows.
@@ -164,24 +164,24 @@ enum Form {
     Other,
 }
 
-fn form(keeps: &[String], word: &str) -> Form {
+fn form(keeps: &[String], word: &str) -> OptionForm {
     for keep in keeps {
         let Some(name) = keep.strip_suffix('=') else {
             if keep == word {
-                return Form::Whole;
+                return OptionForm::Whole;
             }
             continue;
         };
         if word == name {
-            return Form::Valued;
+            return OptionForm::Valued;
         }
         // `-Lword` is the option of one letter with its value.
         let is_letter = name.len() == 2 && !name.ends_with('-');
         if word.starts_with(keep.as_str()) || (is_letter && word.starts_with(name)) {
-            return Form::Whole;
+            return OptionForm::Whole;
         }
     }
-    Form::Other
+    OptionForm::Other
 }
 
 /// Can it be an argument of a program, and be told of?
@@ -202,9 +202,9 @@ mod tests {
         text.split_whitespace().map(str::to_owned).collect()
     }
 
-    fn usage(text: &str, files: &[&str]) -> Usage {
+    fn usage(text: &str, files: &[&str]) -> HookUsage {
         let keeps = words("--ignore-words-list= -L= --check-hidden");
-        Hooks::parse(text.as_bytes()).unwrap().usage(&["codespell"], &keeps, files)
+        PreCommitHooks::parse(text.as_bytes()).unwrap().usage(&["codespell"], &keeps, files)
     }
 
     #[test]
@@ -276,27 +276,27 @@ repos:
 
     #[test]
     fn without_a_hook_nothing_is_said() {
-        assert_eq!(usage("exclude: .\nrepos: []\n", &["a.md"]), Usage::default());
-        assert_eq!(usage("{}", &["a.md"]), Usage::default());
+        assert_eq!(usage("exclude: .\nrepos: []\n", &["a.md"]), HookUsage::default());
+        assert_eq!(usage("{}", &["a.md"]), HookUsage::default());
     }
 
     #[test]
     fn a_file_that_is_malformed_too_large_or_too_deep_says_nothing() {
         for text in ["repos: 3", "repos: [", "- a", "repos: [{hooks: [{args: [a]}]}]"] {
-            assert!(Hooks::parse(text.as_bytes()).is_err(), "{text}");
+            assert!(PreCommitHooks::parse(text.as_bytes()).is_err(), "{text}");
         }
-        assert!(Hooks::parse(b"repos: []\n# \xff").is_err());
-        assert!(Hooks::parse(format!("repos: []\n#{}", "x".repeat(MAX_BYTES)).as_bytes()).is_err());
+        assert!(PreCommitHooks::parse(b"repos: []\n# \xff").is_err());
+        assert!(PreCommitHooks::parse(format!("repos: []\n#{}", "x".repeat(MAX_BYTES)).as_bytes()).is_err());
         for bracket in ["[", "{a: ", "- "] {
             let deep = format!("ci: {}", bracket.repeat((MAX_BYTES - 10) / bracket.len()));
-            assert!(Hooks::parse(deep.as_bytes()).is_err(), "{bracket}");
+            assert!(PreCommitHooks::parse(deep.as_bytes()).is_err(), "{bracket}");
         }
         let doubled = "&a [x, x, x, x, x, x, x, x, x, x]".to_owned();
         let bomb = ('b'..='i').fold(format!("a: {doubled}\n"), |text, name| {
             let before = char::from_u32(name as u32 - 1).unwrap();
             format!("{text}{name}: &{name} [{}]\n", vec![format!("*{before}"); 10].join(", "))
         });
-        let repos = Hooks::parse(bomb.as_bytes()).map(|hooks| hooks.repos).unwrap_or_default();
+        let repos = PreCommitHooks::parse(bomb.as_bytes()).map(|hooks| hooks.repos).unwrap_or_default();
         assert!(repos.is_empty());
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use truing_core::glob::is_bounded;
 use truing_core::nesting::is_too_deep;
 
-use super::hooks::Hooks;
+use super::hooks::PreCommitHooks;
 
 /// The files that list the hooks of pre-commit.
 const HOOK_FILES: &str = ".pre-commit-config.{yaml,yml}";
@@ -16,8 +16,8 @@ pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// A sign.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(try_from = "Written")]
-pub enum Sign {
+#[serde(try_from = "SignEntry")]
+pub enum ToolSign {
     /// A tracked file, by a glob from the root of the tree.
     File(String),
     /// A folder with tracked files.
@@ -27,13 +27,13 @@ pub enum Sign {
         /// The file, by a glob from the root of the tree.
         file: String,
         /// The thing in it.
-        what: What,
+        what: SignTarget,
     },
 }
 
 /// Things in files.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum What {
+pub enum SignTarget {
     /// A table of a TOML file, as names with dots between.
     Table(String),
     /// A section of an INI file.
@@ -51,7 +51,7 @@ pub enum What {
 /// A sign as it is written: `file` and at most one of the next four, where `option` may follow `section`, or one of the last two.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct SignEntry {
     file: Option<String>,
     table: Option<String>,
     section: Option<String>,
@@ -62,32 +62,41 @@ struct Written {
     hook: Option<String>,
 }
 
-impl TryFrom<Written> for Sign {
+impl TryFrom<SignEntry> for ToolSign {
     type Error = &'static str;
 
-    fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let Written { file, table, section, option, key, word, folder, hook } = written;
+    fn try_from(written: SignEntry) -> Result<Self, Self::Error> {
+        let SignEntry { file, table, section, option, key, word, folder, hook } = written;
         let section = match (section, option) {
-            (Some(section), Some(option)) => Some(What::Option(section, option)),
-            (Some(section), None) => Some(What::Section(section)),
+            (Some(section), Some(option)) => Some(SignTarget::Option(section, option)),
+            (Some(section), None) => Some(SignTarget::Section(section)),
             (None, None) => None,
             (None, Some(_)) => return Err("an option is one of a section"),
         };
-        let things =
-            [table.map(What::Table), section, key.map(What::Key), word.map(What::Word), hook.map(What::Hook)];
+        let things = [
+            table.map(SignTarget::Table),
+            section,
+            key.map(SignTarget::Key),
+            word.map(SignTarget::Word),
+            hook.map(SignTarget::Hook),
+        ];
         let mut things = things.into_iter().flatten();
         let sign = match (file, folder, things.next()) {
             (Some(file), None, None) => Self::File(file),
             (None, Some(folder), None) => Self::Folder(folder),
-            (None, None, Some(what @ What::Hook(_))) => Self::Within { file: HOOK_FILES.to_owned(), what },
-            (Some(file), None, Some(what)) if !matches!(what, What::Hook(_)) => Self::Within { file, what },
+            (None, None, Some(what @ SignTarget::Hook(_))) => {
+                Self::Within { file: HOOK_FILES.to_owned(), what }
+            }
+            (Some(file), None, Some(what)) if !matches!(what, SignTarget::Hook(_)) => {
+                Self::Within { file, what }
+            }
             (_, _, _) => return Err("a sign is a file, a thing in a file, a folder or a hook"),
         };
         if things.next().is_some() { Err("a sign is one thing in a file") } else { Ok(sign) }
     }
 }
 
-impl Sign {
+impl ToolSign {
     /// The file or folder that shows it, among the tracked files.
     pub fn found(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<String> {
         match self {
@@ -119,9 +128,14 @@ impl Sign {
     /// The id of the hook, if the sign is one.
     pub fn hook(&self) -> Option<&str> {
         match self {
-            Self::Within { what: What::Hook(id), .. } => Some(id),
+            Self::Within { what: SignTarget::Hook(id), .. } => Some(id),
             Self::Within {
-                what: What::Table(_) | What::Section(_) | What::Option(_, _) | What::Key(_) | What::Word(_),
+                what:
+                    SignTarget::Table(_)
+                    | SignTarget::Section(_)
+                    | SignTarget::Option(_, _)
+                    | SignTarget::Key(_)
+                    | SignTarget::Word(_),
                 ..
             }
             | Self::File(_)
@@ -130,7 +144,7 @@ impl Sign {
     }
 }
 
-impl What {
+impl SignTarget {
     /// Is it in the text of the file at this path?
     fn is_in(&self, path: &str, text: &str) -> bool {
         match self {
@@ -263,7 +277,7 @@ fn has_hook(text: &str, id: &str) -> bool {
     if !text.contains(id) {
         return false;
     }
-    match Hooks::parse(text.as_bytes()) {
+    match PreCommitHooks::parse(text.as_bytes()) {
         Ok(hooks) => hooks.have(id),
         Err(_) => text.lines().any(|line| is_hook(line, id)),
     }
@@ -284,24 +298,24 @@ mod tests {
     #[test]
     fn things_are_found_in_files() {
         let toml = "[tool.ruff.lint]\nselect = []\n[tool.black]\n";
-        assert!(What::Table("tool.ruff".into()).is_in("a.toml", toml));
-        assert!(!What::Table("tool.mypy".into()).is_in("a.toml", toml));
-        assert!(!What::Table("tool.ruff".into()).is_in("a", "[tool.ruff"));
-        assert!(!What::Table("tool.black.line-length".into()).is_in("a", "tool.black.line-length = 3"));
-        assert!(What::Section("flake8".into()).is_in("a", "[metadata]\r\n[flake8]\r\n"));
-        assert!(!What::Section("flake8".into()).is_in("a", "# [flake8]\n[flake8:local-plugins]\n"));
+        assert!(SignTarget::Table("tool.ruff".into()).is_in("a.toml", toml));
+        assert!(!SignTarget::Table("tool.mypy".into()).is_in("a.toml", toml));
+        assert!(!SignTarget::Table("tool.ruff".into()).is_in("a", "[tool.ruff"));
+        assert!(!SignTarget::Table("tool.black.line-length".into()).is_in("a", "tool.black.line-length = 3"));
+        assert!(SignTarget::Section("flake8".into()).is_in("a", "[metadata]\r\n[flake8]\r\n"));
+        assert!(!SignTarget::Section("flake8".into()).is_in("a", "# [flake8]\n[flake8:local-plugins]\n"));
         assert!(
-            What::Key("devDependencies.@biomejs/biome".into())
+            SignTarget::Key("devDependencies.@biomejs/biome".into())
                 .is_in("a.json", r#"{"devDependencies":{"@biomejs/biome":"2"}}"#)
         );
-        assert!(!What::Key("eslintConfig".into()).is_in("a", "{"));
-        assert!(What::Word("cargo clippy".into()).is_in("a", "run: cargo clippy --all"));
-        assert!(!What::Word("shellcheck".into()).is_in("a", "uses: my-shellcheck-action"));
+        assert!(!SignTarget::Key("eslintConfig".into()).is_in("a", "{"));
+        assert!(SignTarget::Word("cargo clippy".into()).is_in("a", "run: cargo clippy --all"));
+        assert!(!SignTarget::Word("shellcheck".into()).is_in("a", "uses: my-shellcheck-action"));
     }
 
     #[test]
     fn a_hook_is_found_however_its_yaml_is_written() {
-        let is_shown = |text: &str| What::Hook("ruff".into()).is_in(".pre-commit-config.yaml", text);
+        let is_shown = |text: &str| SignTarget::Hook("ruff".into()).is_in(".pre-commit-config.yaml", text);
         for hooks in [
             "\n      - id: ruff\n",
             "\n      - id: 'ruff' # fast\n",
@@ -333,16 +347,18 @@ mod tests {
     #[test]
     fn keys_and_options_are_found_in_files() {
         let toml = "[tool.mypy]\nfiles = ['src']\n[tool.mypy.overrides]\n";
-        let key = |name: &str| What::Key(name.into()).is_in("pyproject.toml", toml);
+        let key = |name: &str| SignTarget::Key(name.into()).is_in("pyproject.toml", toml);
         assert!(key("tool.mypy.files") && key("tool.mypy"));
         assert!(!key("tool.mypy.packages") && !key("files"));
         let ini = "[mypy]\nstrict = true\nexclude =\n  files = x\nFiles: src\n[other]\nmodules=a\npackages\n";
-        let option =
-            |name: &str, section: &str| What::Option(section.into(), name.into()).is_in("mypy.ini", ini);
+        let option = |name: &str, section: &str| {
+            SignTarget::Option(section.into(), name.into()).is_in("mypy.ini", ini)
+        };
         assert!(option("strict", "mypy") && option("files", "mypy") && option("modules", "other"));
         assert!(!option("modules", "mypy") && !option("packages", "other") && !option("files", "other"));
         assert!(
-            !What::Option("mypy".into(), "files".into()).is_in("a", "[mypy]\n# files = x\n  files = y\n")
+            !SignTarget::Option("mypy".into(), "files".into())
+                .is_in("a", "[mypy]\n# files = x\n  files = y\n")
         );
     }
 
@@ -350,7 +366,7 @@ mod tests {
     fn json_may_have_comments() {
         let json =
             "// a\n{\"a\": [1, 2,], /* \" */ \"b\": \"// \\\" /*\", // c\n \"include\": {\"é\": 1, }\n,}";
-        let key = |name: &str| What::Key(name.into()).is_in("a.json", json);
+        let key = |name: &str| SignTarget::Key(name.into()).is_in("a.json", json);
         assert!(key("include.é") && key("a") && key("b"), "{}", without_comments(json));
         for text in ["/*", "/*/", "//", "\"", "\"\\", ",", ",}", "{\"a\"", "/", "\"é"] {
             without_comments(text);
@@ -361,11 +377,11 @@ mod tests {
     fn files_are_matched_from_the_root() {
         let tracked = ["a/ruff.toml", "eslint.config.mjs", ".eslintrc", ".semgrep/a.yml"];
         let none = |_: &str| None;
-        assert_eq!(Sign::File("ruff.toml".into()).found(&tracked, &none), None);
-        let found = |glob: &str| Sign::File(glob.into()).found(&tracked, &none);
+        assert_eq!(ToolSign::File("ruff.toml".into()).found(&tracked, &none), None);
+        let found = |glob: &str| ToolSign::File(glob.into()).found(&tracked, &none);
         assert_eq!(found("eslint.config.{js,mjs}").as_deref(), Some("eslint.config.mjs"));
         assert_eq!(found(".eslintrc{,.js}").as_deref(), Some(".eslintrc"));
-        assert_eq!(Sign::Folder(".semgrep".into()).found(&tracked, &none).as_deref(), Some(".semgrep"));
-        assert_eq!(Sign::Folder(".sem".into()).found(&tracked, &none), None);
+        assert_eq!(ToolSign::Folder(".semgrep".into()).found(&tracked, &none).as_deref(), Some(".semgrep"));
+        assert_eq!(ToolSign::Folder(".sem".into()).found(&tracked, &none), None);
     }
 }

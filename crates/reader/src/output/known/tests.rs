@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use truing_core::finding::{Category, Severity};
+use truing_core::finding::{DefectCategory, Severity};
 use truing_core::linter::{ALIASES, FORMATS, LINTERS, format_named, is_known};
 
-use crate::output::diagnostic::Level;
-use crate::output::format::Format;
+use crate::output::diagnostic::DiagnosticLevel;
+use crate::output::format::OutputFormat;
 use crate::output::known::hooks;
-use crate::output::known::sign::{Sign, compiled};
+use crate::output::known::sign::{ToolSign, compiled};
 use crate::output::known::tool::{FILES, KnownTool, RULE, SIGN, arguments};
 use crate::output::known::{NAMED, TOOLS, all, find, parse};
 use crate::output::patterns::table;
@@ -29,7 +29,7 @@ fn the_table_is_read() {
 fn each_tool_is_whole() {
     for tool in all() {
         let name = &tool.name;
-        assert!(Format::parse(&tool.format).is_some(), "{name}: {}", tool.format);
+        assert!(OutputFormat::parse(&tool.format).is_some(), "{name}: {}", tool.format);
         assert_eq!(tool.per_file, files(tool), "{name}");
         assert!(
             !tool.recognised.is_empty() && !tool.program.is_empty() && !tool.version.is_empty(),
@@ -54,7 +54,7 @@ fn each_tool_is_whole() {
         }
         // Where the command names a sign, there is one that is a file or a folder.
         if tool.command.iter().any(|part| part == SIGN) {
-            let is_place = |sign: &Sign| matches!(sign, Sign::File(_) | Sign::Folder(_));
+            let is_place = |sign: &ToolSign| matches!(sign, ToolSign::File(_) | ToolSign::Folder(_));
             assert!(tool.recognised.iter().all(is_place), "{name}");
         }
     }
@@ -131,7 +131,7 @@ fn findings_are_kept_of_tools_that_are_told_of_files() {
         assert!(!tool.command.iter().any(|part| part == SIGN), "{name}: what a sign names may be a folder");
         let mut names = tool.alone.iter().chain(&tool.beside);
         assert!(names.all(|name| !name.contains(['/', '*', '{'])), "{name}");
-        for file in tool.recognised.iter().filter(|sign| sign.hook().is_none()).filter_map(Sign::glob) {
+        for file in tool.recognised.iter().filter(|sign| sign.hook().is_none()).filter_map(ToolSign::glob) {
             // A file that shows that somebody uses it need not configure it.
             let is_known = tool.alone.iter().any(|name| compiled(file).unwrap().is_match(name));
             assert!(is_known || file.starts_with(".github/") || file.starts_with("build."), "{name}: {file}");
@@ -157,7 +157,7 @@ fn rules_of_two_tools_that_mean_the_same_have_one_name() {
 
 #[test]
 fn rules_that_a_tool_replaces_are_there() {
-    let packs = crate::pack::Packs::embedded().unwrap();
+    let packs = crate::pack::RulePacks::embedded().unwrap();
     let listed = packs.list().unwrap();
     let names: BTreeSet<&str> = listed.iter().map(|rule| rule.rule).collect();
     for tool in all() {
@@ -178,10 +178,10 @@ fn options_of_a_hook_come_before_the_files() {
 
 #[test]
 fn a_configuration_knows_each_format_and_tool_by_its_name() {
-    assert!(Format::all().map(Format::as_str).eq(FORMATS.iter().copied()));
+    assert!(OutputFormat::all().map(OutputFormat::as_str).eq(FORMATS.iter().copied()));
     assert!(all().iter().map(|tool| tool.name.as_str()).eq(LINTERS.iter().copied()));
     assert!(all().iter().flat_map(|tool| &tool.aliases).eq(ALIASES));
-    for format in Format::all() {
+    for format in OutputFormat::all() {
         assert_eq!(format_named(&format.as_str().to_uppercase()), Some(format.as_str()));
     }
     assert!(is_known(" Ruff ") && is_known("semgrep oss") && !is_known("mine"));
@@ -195,7 +195,7 @@ fn formats_have_names_of_their_own() {
         assert!(
             named.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         );
-        assert!(Format::OWN.iter().all(|own| own.as_str() != named.name));
+        assert!(OutputFormat::OWN.iter().all(|own| own.as_str() != named.name));
     }
 }
 
@@ -250,12 +250,12 @@ fn commands_take_files_and_signs() {
 #[test]
 fn rules_have_a_severity_a_category_and_a_page() {
     let ruff = find("ruff").unwrap();
-    assert_eq!(ruff.severity(Some("F821"), Level::Error), Severity::P1);
-    assert_eq!(ruff.severity(Some("S101"), Level::Error), Severity::P2);
-    assert_eq!(ruff.severity(Some("E501"), Level::Error), Severity::P2);
-    assert_eq!(ruff.category(Some("F401")), Category::E);
-    assert_eq!(ruff.category(Some("S602")), Category::H);
-    assert_eq!(ruff.category(None), Category::J);
+    assert_eq!(ruff.severity(Some("F821"), DiagnosticLevel::Error), Severity::P1);
+    assert_eq!(ruff.severity(Some("S101"), DiagnosticLevel::Error), Severity::P2);
+    assert_eq!(ruff.severity(Some("E501"), DiagnosticLevel::Error), Severity::P2);
+    assert_eq!(ruff.category(Some("F401")), DefectCategory::E);
+    assert_eq!(ruff.category(Some("S602")), DefectCategory::H);
+    assert_eq!(ruff.category(None), DefectCategory::J);
     let phpstan = find("phpstan").unwrap();
     assert_eq!(
         phpstan.page("argument.type").as_deref(),

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use truing_core::finding::{Category, Severity};
+use truing_core::finding::{DefectCategory, Severity};
 
-use crate::output::diagnostic::Level;
+use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::known::exclude::ExcludeRule;
-use crate::output::known::sign::{MAX_BYTES, Sign, in_toml};
+use crate::output::known::sign::{MAX_BYTES, ToolSign, in_toml};
 
 /// Stands for the changed files in a command.
 pub const FILES: &str = "{files}";
@@ -38,7 +38,7 @@ pub struct KnownTool {
     #[serde(default)]
     pub shebang: Vec<String>,
     /// Signs that a repository uses it; each one is enough, and the first one found counts.
-    pub recognised: Vec<Sign>,
+    pub recognised: Vec<ToolSign>,
     /// The name of the program.
     pub program: String,
     /// Where a project installs the program, from the root of the tree; tried before the search path.
@@ -56,7 +56,7 @@ pub struct KnownTool {
     pub table: Option<OptionTable>,
     /// Signs that the configuration itself chooses the files, each one enough, in the file that the tool was recognised by.
     #[serde(default)]
-    pub selects: Vec<Sign>,
+    pub selects: Vec<ToolSign>,
     /// The arguments in the place of `command` where the configuration chooses the files.
     #[serde(default)]
     pub whole: Vec<String>,
@@ -82,16 +82,16 @@ pub struct KnownTool {
     pub lines: String,
     /// The stream that it prints that to.
     #[serde(default)]
-    pub stream: Stream,
+    pub stream: OutputStream,
     /// The exit codes of a run that went well, whatever it found.
     pub exit: Vec<i32>,
     /// The severity of each level.
-    pub levels: Severities,
+    pub levels: ToolSeverities,
     /// The severity of diagnostics, by the beginning of the rule's name.
     #[serde(default)]
     pub severity: BTreeMap<String, Severity>,
     /// The kind of defect, by the beginning of the rule's name.
-    pub category: BTreeMap<String, Category>,
+    pub category: BTreeMap<String, DefectCategory>,
     /// The page of a rule, by the beginning of the rule's name.
     #[serde(default)]
     pub page: BTreeMap<String, String>,
@@ -129,7 +129,7 @@ pub struct KnownTool {
     pub builds: Vec<String>,
     /// Folders with what is fetched for a project, in a person's home folder.
     #[serde(default)]
-    pub fetched: Vec<Fetched>,
+    pub fetched: Vec<FetchedFolder>,
     /// The command that fetches that, for people.
     #[serde(default)]
     pub fetch: Option<String>,
@@ -157,7 +157,7 @@ pub struct KnownTool {
 #[serde(deny_unknown_fields)]
 pub struct SignOptions {
     /// The sign in the repository.
-    pub shown: Sign,
+    pub shown: ToolSign,
     /// The options, with [`SIGN`] in the place of the file.
     pub args: Vec<String>,
 }
@@ -175,7 +175,7 @@ pub struct OptionTable {
 /// A folder with what was fetched for projects, in a person's home, such as the modules of Go.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Fetched {
+pub struct FetchedFolder {
     /// The variable that names the folder.
     pub variable: String,
     /// The folder, from the home folder, where that variable is not set.
@@ -187,7 +187,7 @@ pub struct Fetched {
 /// The streams of a program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stream {
+pub enum OutputStream {
     /// Standard output.
     #[default]
     Stdout,
@@ -200,7 +200,7 @@ pub enum Stream {
 /// The severity of each level of a tool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Severities {
+pub struct ToolSeverities {
     /// An error.
     pub error: Severity,
     /// A warning.
@@ -211,7 +211,11 @@ pub struct Severities {
 
 impl KnownTool {
     /// The first sign that a repository shows, and its file or folder.
-    pub fn sign(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<(&Sign, String)> {
+    pub fn sign(
+        &self,
+        tracked: &[&str],
+        read: &dyn Fn(&str) -> Option<Vec<u8>>,
+    ) -> Option<(&ToolSign, String)> {
         self.recognised.iter().find_map(|sign| Some((sign, sign.found(tracked, read)?)))
     }
 
@@ -242,22 +246,22 @@ impl KnownTool {
 
     /// The ids of the hooks of pre-commit that run it.
     pub fn hook_ids(&self) -> Vec<&str> {
-        let recognised = self.recognised.iter().filter_map(Sign::hook);
+        let recognised = self.recognised.iter().filter_map(ToolSign::hook);
         recognised.chain(self.hooks.iter().map(String::as_str)).collect()
     }
 
     /// The severity of a diagnostic of this rule and level.
-    pub fn severity(&self, rule: Option<&str>, level: Level) -> Severity {
+    pub fn severity(&self, rule: Option<&str>, level: DiagnosticLevel) -> Severity {
         longest(&self.severity, rule).copied().unwrap_or(match level {
-            Level::Error => self.levels.error,
-            Level::Warning => self.levels.warning,
-            Level::Note => self.levels.note,
+            DiagnosticLevel::Error => self.levels.error,
+            DiagnosticLevel::Warning => self.levels.warning,
+            DiagnosticLevel::Note => self.levels.note,
         })
     }
 
     /// The kind of defect that this rule finds.
-    pub fn category(&self, rule: Option<&str>) -> Category {
-        longest(&self.category, rule).copied().unwrap_or(Category::J)
+    pub fn category(&self, rule: Option<&str>) -> DefectCategory {
+        longest(&self.category, rule).copied().unwrap_or(DefectCategory::J)
     }
 
     /// The name by which tools that know the same rule agree on it.

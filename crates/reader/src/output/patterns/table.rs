@@ -3,8 +3,8 @@
 //! Columns were compared with what each tool prints for lines with tabs and with letters beyond ASCII before the place;
 //! the outputs are kept beside the tests.
 
-use crate::output::diagnostic::Level;
-use crate::output::patterns::Pattern;
+use crate::output::diagnostic::DiagnosticLevel;
+use crate::output::patterns::LinePattern;
 use crate::output::range::ColumnUnit::{self, Byte, CodePoint, Utf16};
 
 /// A path up to a colon; the colon of a drive belongs to it.
@@ -20,8 +20,8 @@ const fn plain(
     tool: &'static str,
     lines: &'static [&'static str],
     unit: ColumnUnit,
-) -> Pattern {
-    Pattern {
+) -> LinePattern {
+    LinePattern {
         name,
         tool,
         lines,
@@ -31,7 +31,7 @@ const fn plain(
         unit,
         units: &[],
         end_is_in: false,
-        level: Level::Warning,
+        level: DiagnosticLevel::Warning,
         level_in_rule: false,
         notes_are_context: false,
     }
@@ -41,7 +41,7 @@ const fn plain(
 ///
 /// Clang and Cppcheck count bytes. GCC does with `-fdiagnostics-column-unit=byte`; without it, GCC 11 and later count
 /// the columns of a terminal, with tabs. ShellCheck counts characters. The line 0 is no place: Cppcheck tells of its run so.
-pub static GCC: Pattern = Pattern {
+pub static GCC: LinePattern = LinePattern {
     others: &[
         r"^In file included from ",
         r"^(?:.*: )?(?:In|At) (?:static |member |lambda |copy |move )*(?:function|constructor|destructor|instantiation|substitution|top level|global scope|file scope).*:$",
@@ -68,11 +68,11 @@ pub static GCC: Pattern = Pattern {
 };
 
 /// `path:line:column: message`, or without column: whatever tool prints that.
-pub static UNIX: Pattern =
+pub static UNIX: LinePattern =
     plain("unix", "", &[path!(r":(?P<line>\d+):(?:(?P<column>\d+):)?\s*(?P<message>\S.*)$")], Byte);
 
 /// ESLint's formatter `unix`, and Stylelint's, which names the rule before the level.
-pub static ESLINT_UNIX: Pattern = Pattern {
+pub static ESLINT_UNIX: LinePattern = LinePattern {
     others: &[r"^(?P<total>\d+) problems?$"],
     ..plain(
         "eslint-unix",
@@ -90,7 +90,7 @@ pub static ESLINT_UNIX: Pattern = Pattern {
 };
 
 /// ESLint's formatter `compact`, and Stylelint's.
-pub static ESLINT_COMPACT: Pattern = Pattern {
+pub static ESLINT_COMPACT: LinePattern = LinePattern {
     others: &[r"^(?P<total>\d+) problems?$"],
     ..plain(
         "eslint-compact",
@@ -103,7 +103,7 @@ pub static ESLINT_COMPACT: Pattern = Pattern {
 };
 
 /// The compiler of TypeScript, with `--pretty` or without. Lines that explain a message follow it, indented.
-pub static TSC: Pattern = Pattern {
+pub static TSC: LinePattern = LinePattern {
     others: &[
         r"^(?P<none>Found 0 errors)\b",
         r"^Found (?P<total>\d+) errors?\b",
@@ -112,7 +112,7 @@ pub static TSC: Pattern = Pattern {
     ],
     quotes: &[r"^\s", r"^\d+ "],
     failure: r"^error TS\d+: ",
-    level: Level::Error,
+    level: DiagnosticLevel::Error,
     ..plain(
         "tsc",
         "tsc",
@@ -128,7 +128,7 @@ pub static TSC: Pattern = Pattern {
 
 /// MSBuild and the compilers of .NET. The name of the project at the end goes; the end of a place, which not all of them
 /// count alike, is not read.
-pub static MSBUILD: Pattern = Pattern {
+pub static MSBUILD: LinePattern = LinePattern {
     others: &[
         r"^Build (?:started|succeeded|FAILED)\b",
         r"^(?:MSBuild version|Microsoft|Copyright|Time Elapsed|Restore complete) ?",
@@ -148,7 +148,7 @@ pub static MSBUILD: Pattern = Pattern {
 
 /// Flake8's default format. Its own checks count characters; those that look at the syntax tree (Pyflakes and most
 /// plugins) tell the tree's offsets, which are bytes.
-pub static FLAKE8: Pattern = Pattern {
+pub static FLAKE8: LinePattern = LinePattern {
     others: &[r"^(?P<total>\d+)$", r"^\d+ +[A-Z]{1,4}\d{1,5} "],
     units: &[("E", CodePoint), ("W", CodePoint)],
     ..plain(
@@ -160,7 +160,7 @@ pub static FLAKE8: Pattern = Pattern {
 };
 
 /// Pylint's formats `parseable`, which has no columns, and `text`, whose columns are bytes from 0.
-pub static PYLINT: Pattern = Pattern {
+pub static PYLINT: LinePattern = LinePattern {
     others: &[r"^\*{5,} Module ", r"^-{3,}$", r"^Your code has been rated at "],
     level_in_rule: true,
     ..plain(
@@ -180,7 +180,7 @@ pub static PYLINT: Pattern = Pattern {
 
 /// Mypy, with `--show-column-numbers` and `--show-error-end` or without; the end is in the place. Columns are bytes. (Mypy
 /// 2.4 with its own parser tells columns that are too small behind letters beyond ASCII.)
-pub static MYPY: Pattern = Pattern {
+pub static MYPY: LinePattern = LinePattern {
     others: &[r"^Found (?P<total>\d+) errors? in \d+ files?", r"^(?P<none>Success: no issues found)"],
     quotes: &[r"^\s"],
     end_is_in: true,
@@ -197,7 +197,7 @@ pub static MYPY: Pattern = Pattern {
 };
 
 /// `go vet` and `go build`, in bytes.
-pub static GOVET: Pattern = Pattern {
+pub static GOVET: LinePattern = LinePattern {
     others: &[r"^# \S", r"^exit status \d+$"],
     quotes: &[r"^\s"],
     ..plain(
@@ -211,7 +211,7 @@ pub static GOVET: Pattern = Pattern {
 };
 
 /// golangci-lint's format `text` (`line-number` in version 1), in bytes.
-pub static GOLANGCI: Pattern = Pattern {
+pub static GOLANGCI: LinePattern = LinePattern {
     others: &[r"^(?P<total>\d+) issues?[.:]", r"^\* [\w-]+: \d+$", r"^level=(?:warning|info) "],
     failure: r"^(?:level=error|Error: )",
     ..plain(
@@ -223,10 +223,10 @@ pub static GOLANGCI: Pattern = Pattern {
 };
 
 /// actionlint's default format, in bytes.
-pub static ACTIONLINT: Pattern = Pattern {
+pub static ACTIONLINT: LinePattern = LinePattern {
     others: &[],
     quotes: &[r"^\s+\|", r"^\s*\d+ \|"],
-    level: Level::Error,
+    level: DiagnosticLevel::Error,
     ..plain(
         "actionlint",
         "actionlint",
@@ -236,7 +236,7 @@ pub static ACTIONLINT: Pattern = Pattern {
 };
 
 /// yamllint's format `parsable`, in characters.
-pub static YAMLLINT: Pattern = plain(
+pub static YAMLLINT: LinePattern = plain(
     "yamllint",
     "yamllint",
     &[path!(
@@ -246,7 +246,7 @@ pub static YAMLLINT: Pattern = plain(
 );
 
 /// RuboCop's formatter `emacs`, in characters.
-pub static RUBOCOP: Pattern = Pattern {
+pub static RUBOCOP: LinePattern = LinePattern {
     others: &[
         r"^(?P<none>\d+ files? inspected, no offenses) ",
         r"^\d+ files? inspected, (?P<total>\d+) offenses? ",
@@ -263,17 +263,17 @@ pub static RUBOCOP: Pattern = Pattern {
 };
 
 /// codespell: a line, a misspelling, and what it may mean.
-pub static CODESPELL: Pattern = Pattern {
+pub static CODESPELL: LinePattern = LinePattern {
     others: &[r"^Used config files:$", r"^ +\d+: "],
-    level: Level::Note,
+    level: DiagnosticLevel::Note,
     ..plain("codespell", "codespell", &[path!(r":(?P<line>\d+): (?P<message>\S+ ==> \S.*)$")], CodePoint)
 };
 
 /// PHPStan's format `raw`, without columns. The name of the rule is there with `-v` alone.
-pub static PHPSTAN: Pattern = Pattern {
+pub static PHPSTAN: LinePattern = LinePattern {
     others: &[r"^Note: Using configuration file "],
     failure: r"^\?:\?:",
-    level: Level::Error,
+    level: DiagnosticLevel::Error,
     ..plain(
         "phpstan",
         "phpstan",
@@ -283,7 +283,7 @@ pub static PHPSTAN: Pattern = Pattern {
 };
 
 /// markdownlint-cli and markdownlint-cli2, which print the level since version 0.19.
-pub static MARKDOWNLINT: Pattern = Pattern {
+pub static MARKDOWNLINT: LinePattern = LinePattern {
     others: &[
         r"^markdownlint-cli2 v",
         r"^(?:Finding|Linting|Found): ",
@@ -301,7 +301,7 @@ pub static MARKDOWNLINT: Pattern = Pattern {
 };
 
 /// hadolint's format `tty`, which has no columns.
-pub static HADOLINT: Pattern = plain(
+pub static HADOLINT: LinePattern = plain(
     "hadolint",
     "hadolint",
     &[path!(r":(?P<line>\d+) (?P<rule>(?:DL|SC)\d+) (?P<level>error|warning|info|style): (?P<message>.*)$")],
@@ -310,7 +310,7 @@ pub static HADOLINT: Pattern = plain(
 
 /// `php -l`, which knows lines alone and stops at the first error of a file. Where errors are displayed and logged, it
 /// prints each twice; the one with `PHP ` before it is the log's.
-pub static PHP: Pattern = Pattern {
+pub static PHP: LinePattern = LinePattern {
     others: &[r"^(?P<none>No syntax errors detected in )", r"^Errors parsing "],
     ..plain(
         "php",
@@ -323,7 +323,7 @@ pub static PHP: Pattern = Pattern {
 };
 
 /// Ruff's format `concise`, in characters.
-pub static RUFF: Pattern = Pattern {
+pub static RUFF: LinePattern = LinePattern {
     others: &[
         r"^(?P<none>All checks passed!)",
         r"^Found (?P<total>\d+) errors?",
@@ -341,7 +341,7 @@ pub static RUFF: Pattern = Pattern {
 };
 
 /// All rows.
-pub static ALL: &[&Pattern] = &[
+pub static ALL: &[&LinePattern] = &[
     &GCC,
     &UNIX,
     &ESLINT_UNIX,

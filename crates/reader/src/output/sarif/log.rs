@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::output::entries::{Fields, List, Whole};
+use crate::output::entries::{BoundedFields, BoundedList, WholeNumber};
 
 /// Rules of a tool component.
 pub(super) const MAX_RULES: usize = 20_000;
@@ -20,7 +20,7 @@ const MAX_FEW: usize = 100;
 
 /// `sarifLog` (3.13).
 #[derive(Deserialize)]
-pub(super) struct Log<'a> {
+pub(super) struct SarifLog<'a> {
     pub(super) version: Option<String>,
     #[serde(borrow)]
     pub(super) runs: Option<&'a RawValue>,
@@ -29,20 +29,20 @@ pub(super) struct Log<'a> {
 /// `run` (3.14).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Run<'a> {
+pub(super) struct SarifRun<'a> {
     #[serde(default)]
-    pub(super) tool: Tool,
+    pub(super) tool: SarifTool,
     #[serde(borrow)]
     pub(super) results: Option<&'a RawValue>,
     pub(super) column_kind: Option<String>,
     #[serde(default)]
-    pub(super) original_uri_base_ids: Fields<ArtifactLocation, MAX_FEW>,
+    pub(super) original_uri_base_ids: BoundedFields<ArtifactLocation, MAX_FEW>,
     #[serde(default)]
-    pub(super) artifacts: List<Artifact, MAX_ARTIFACTS>,
+    pub(super) artifacts: BoundedList<SarifArtifact, MAX_ARTIFACTS>,
     #[serde(default)]
-    pub(super) invocations: List<Invocation, MAX_INVOCATIONS>,
+    pub(super) invocations: BoundedList<SarifInvocation, MAX_INVOCATIONS>,
     #[serde(default)]
-    pub(super) version_control_provenance: List<VersionControl, MAX_FEW>,
+    pub(super) version_control_provenance: BoundedList<VersionControl, MAX_FEW>,
 }
 
 /// `versionControlDetails` (3.23).
@@ -54,59 +54,59 @@ pub(super) struct VersionControl {
 
 /// `tool` (3.18).
 #[derive(Deserialize, Default)]
-pub(super) struct Tool {
+pub(super) struct SarifTool {
     #[serde(default)]
-    pub(super) driver: Component,
+    pub(super) driver: SarifComponent,
     #[serde(default)]
-    pub(super) extensions: List<Component, MAX_EXTENSIONS>,
+    pub(super) extensions: BoundedList<SarifComponent, MAX_EXTENSIONS>,
 }
 
 /// `toolComponent` (3.19).
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Component {
+pub(super) struct SarifComponent {
     pub(super) name: Option<String>,
     pub(super) guid: Option<String>,
     #[serde(default)]
-    pub(super) rules: List<Descriptor, MAX_RULES>,
+    pub(super) rules: BoundedList<SarifDescriptor, MAX_RULES>,
     #[serde(default)]
-    pub(super) global_message_strings: Fields<Text, MAX_FEW>,
+    pub(super) global_message_strings: BoundedFields<SarifText, MAX_FEW>,
 }
 
 /// `reportingDescriptor` (3.49).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Descriptor {
+pub(super) struct SarifDescriptor {
     pub(super) id: String,
     pub(super) guid: Option<String>,
-    pub(super) short_description: Option<Text>,
-    pub(super) full_description: Option<Text>,
-    pub(super) help: Option<Text>,
+    pub(super) short_description: Option<SarifText>,
+    pub(super) full_description: Option<SarifText>,
+    pub(super) help: Option<SarifText>,
     pub(super) help_uri: Option<String>,
-    pub(super) default_configuration: Option<Configuration>,
+    pub(super) default_configuration: Option<SarifConfiguration>,
     #[serde(default)]
-    pub(super) message_strings: Fields<Text, MAX_FEW>,
-    pub(super) properties: Option<Properties>,
+    pub(super) message_strings: BoundedFields<SarifText, MAX_FEW>,
+    pub(super) properties: Option<SarifProperties>,
 }
 
 /// `reportingConfiguration` (3.50).
 #[derive(Deserialize)]
-pub(super) struct Configuration {
+pub(super) struct SarifConfiguration {
     pub(super) level: Option<String>,
 }
 
 /// `multiformatMessageString` (3.12).
 #[derive(Deserialize)]
-pub(super) struct Text {
+pub(super) struct SarifText {
     pub(super) text: Option<String>,
     pub(super) markdown: Option<String>,
 }
 
 /// The fields of property bags (3.8) that tools agree on. `security-severity` is GitHub's.
 #[derive(Deserialize)]
-pub(super) struct Properties {
+pub(super) struct SarifProperties {
     #[serde(default)]
-    pub(super) tags: List<String, MAX_FEW>,
+    pub(super) tags: BoundedList<String, MAX_FEW>,
     #[serde(rename = "security-severity")]
     pub(super) security_severity: Option<serde::de::IgnoredAny>,
 }
@@ -114,39 +114,39 @@ pub(super) struct Properties {
 /// `invocation` (3.20).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Invocation {
+pub(super) struct SarifInvocation {
     pub(super) execution_successful: Option<bool>,
-    pub(super) exit_code: Option<Whole>,
+    pub(super) exit_code: Option<WholeNumber>,
     pub(super) exit_code_description: Option<String>,
     pub(super) process_start_failure_message: Option<String>,
     #[serde(default)]
-    pub(super) tool_execution_notifications: List<Notification, MAX_FEW>,
+    pub(super) tool_execution_notifications: BoundedList<SarifNotification, MAX_FEW>,
     #[serde(default)]
-    pub(super) tool_configuration_notifications: List<Notification, MAX_FEW>,
+    pub(super) tool_configuration_notifications: BoundedList<SarifNotification, MAX_FEW>,
     #[serde(default)]
-    pub(super) rule_configuration_overrides: List<Override, MAX_FEW>,
+    pub(super) rule_configuration_overrides: BoundedList<SarifOverride, MAX_FEW>,
 }
 
 /// `notification` (3.58).
 #[derive(Deserialize)]
-pub(super) struct Notification {
+pub(super) struct SarifNotification {
     pub(super) level: Option<String>,
-    pub(super) message: Option<Message>,
+    pub(super) message: Option<SarifMessage>,
 }
 
 /// `configurationOverride` (3.51).
 #[derive(Deserialize)]
-pub(super) struct Override {
-    pub(super) descriptor: Option<Reference>,
-    pub(super) configuration: Option<Configuration>,
+pub(super) struct SarifOverride {
+    pub(super) descriptor: Option<DescriptorReference>,
+    pub(super) configuration: Option<SarifConfiguration>,
 }
 
 /// `artifact` (3.24).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Artifact {
+pub(super) struct SarifArtifact {
     pub(super) location: Option<ArtifactLocation>,
-    pub(super) parent_index: Option<Whole>,
+    pub(super) parent_index: Option<WholeNumber>,
 }
 
 /// `artifactLocation` (3.4).
@@ -155,29 +155,29 @@ pub(super) struct Artifact {
 pub(super) struct ArtifactLocation {
     pub(super) uri: Option<String>,
     pub(super) uri_base_id: Option<String>,
-    pub(super) index: Option<Whole>,
+    pub(super) index: Option<WholeNumber>,
 }
 
 /// `result` (3.27).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Outcome<'a> {
+pub(super) struct SarifResult<'a> {
     pub(super) rule_id: Option<String>,
-    pub(super) rule_index: Option<Whole>,
-    pub(super) rule: Option<Reference>,
+    pub(super) rule_index: Option<WholeNumber>,
+    pub(super) rule: Option<DescriptorReference>,
     pub(super) kind: Option<String>,
     pub(super) level: Option<String>,
-    pub(super) message: Option<Message>,
+    pub(super) message: Option<SarifMessage>,
     #[serde(default)]
-    pub(super) locations: List<Location, MAX_FEW>,
+    pub(super) locations: BoundedList<SarifLocation, MAX_FEW>,
     #[serde(default)]
-    pub(super) fingerprints: Fields<String, MAX_FEW>,
+    pub(super) fingerprints: BoundedFields<String, MAX_FEW>,
     #[serde(default)]
-    pub(super) partial_fingerprints: Fields<String, MAX_FEW>,
+    pub(super) partial_fingerprints: BoundedFields<String, MAX_FEW>,
     #[serde(default)]
-    pub(super) suppressions: List<Suppression, MAX_FEW>,
+    pub(super) suppressions: BoundedList<SarifSuppression, MAX_FEW>,
     pub(super) baseline_state: Option<String>,
-    pub(super) provenance: Option<Provenance>,
+    pub(super) provenance: Option<SarifProvenance>,
     #[serde(borrow)]
     pub(super) fixes: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -187,16 +187,16 @@ pub(super) struct Outcome<'a> {
 /// `resultProvenance` (3.48).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Provenance {
-    pub(super) invocation_index: Option<Whole>,
+pub(super) struct SarifProvenance {
+    pub(super) invocation_index: Option<WholeNumber>,
 }
 
 /// `reportingDescriptorReference` (3.52).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Reference {
+pub(super) struct DescriptorReference {
     pub(super) id: Option<String>,
-    pub(super) index: Option<Whole>,
+    pub(super) index: Option<WholeNumber>,
     pub(super) guid: Option<String>,
     pub(super) tool_component: Option<ComponentReference>,
 }
@@ -205,30 +205,30 @@ pub(super) struct Reference {
 #[derive(Deserialize)]
 pub(super) struct ComponentReference {
     pub(super) name: Option<String>,
-    pub(super) index: Option<Whole>,
+    pub(super) index: Option<WholeNumber>,
     pub(super) guid: Option<String>,
 }
 
 /// `message` (3.11).
 #[derive(Deserialize)]
-pub(super) struct Message {
+pub(super) struct SarifMessage {
     pub(super) text: Option<String>,
     pub(super) markdown: Option<String>,
     pub(super) id: Option<String>,
     #[serde(default)]
-    pub(super) arguments: List<String, MAX_FEW>,
+    pub(super) arguments: BoundedList<String, MAX_FEW>,
 }
 
 /// `suppression` (3.35).
 #[derive(Deserialize)]
-pub(super) struct Suppression {
+pub(super) struct SarifSuppression {
     pub(super) status: Option<String>,
 }
 
 /// `location` (3.28).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Location {
+pub(super) struct SarifLocation {
     pub(super) physical_location: Option<PhysicalLocation>,
 }
 
@@ -237,50 +237,50 @@ pub(super) struct Location {
 #[serde(rename_all = "camelCase")]
 pub(super) struct PhysicalLocation {
     pub(super) artifact_location: Option<ArtifactLocation>,
-    pub(super) region: Option<Region>,
+    pub(super) region: Option<SarifRegion>,
 }
 
 /// `region` (3.30).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Region {
-    pub(super) start_line: Option<Whole>,
-    pub(super) start_column: Option<Whole>,
-    pub(super) end_line: Option<Whole>,
-    pub(super) end_column: Option<Whole>,
-    pub(super) char_offset: Option<Whole>,
-    pub(super) char_length: Option<Whole>,
-    pub(super) byte_offset: Option<Whole>,
-    pub(super) byte_length: Option<Whole>,
+pub(super) struct SarifRegion {
+    pub(super) start_line: Option<WholeNumber>,
+    pub(super) start_column: Option<WholeNumber>,
+    pub(super) end_line: Option<WholeNumber>,
+    pub(super) end_column: Option<WholeNumber>,
+    pub(super) char_offset: Option<WholeNumber>,
+    pub(super) char_length: Option<WholeNumber>,
+    pub(super) byte_offset: Option<WholeNumber>,
+    pub(super) byte_length: Option<WholeNumber>,
 }
 
 /// `fix` (3.55). Its changes are kept as text: a fix without one of its parts is no fix.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Fix {
-    pub(super) description: Option<Message>,
-    pub(super) artifact_changes: Vec<Change>,
+pub(super) struct SarifFix {
+    pub(super) description: Option<SarifMessage>,
+    pub(super) artifact_changes: Vec<SarifChange>,
 }
 
 /// `artifactChange` (3.56).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Change {
+pub(super) struct SarifChange {
     pub(super) artifact_location: ArtifactLocation,
-    pub(super) replacements: Vec<Replacement>,
+    pub(super) replacements: Vec<SarifReplacement>,
 }
 
 /// `replacement` (3.57).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Replacement {
-    pub(super) deleted_region: Region,
-    pub(super) inserted_content: Option<Content>,
+pub(super) struct SarifReplacement {
+    pub(super) deleted_region: SarifRegion,
+    pub(super) inserted_content: Option<SarifContent>,
 }
 
 /// `artifactContent` (3.3).
 #[derive(Deserialize)]
-pub(super) struct Content {
+pub(super) struct SarifContent {
     pub(super) text: Option<String>,
     pub(super) binary: Option<String>,
 }

@@ -2,40 +2,40 @@
 
 use truing_diff::RepoPath;
 
-use super::log::{ArtifactLocation, PhysicalLocation, Region, Run};
-use crate::output::entries::Whole;
-use crate::output::format::Input;
-use crate::output::path::{Absolute, MAX_PATH_BYTES, PathError, Paths, percent_decoded};
-use crate::output::range::{ColumnUnit, Position, Range, Span};
+use super::log::{ArtifactLocation, PhysicalLocation, SarifRegion, SarifRun};
+use crate::output::entries::WholeNumber;
+use crate::output::format::OutputContext;
+use crate::output::path::{AbsolutePath, MAX_PATH_BYTES, PathError, PathResolver, percent_decoded};
+use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan};
 
 /// The most bases from one to that which it counts from in the end.
 const MAX_CHAIN: usize = 20;
 
 /// The places of a run.
-pub(super) struct Places<'a> {
-    run: &'a Run<'a>,
-    paths: Paths,
+pub(super) struct SarifPlaces<'a> {
+    run: &'a SarifRun<'a>,
+    paths: PathResolver,
     /// The unit of its columns, and of its offsets in characters.
     pub(super) unit: ColumnUnit,
 }
 
 /// A base, as far as it can be followed.
 #[derive(Debug)]
-enum Base {
-    Absolute(Absolute),
+enum UriBase {
+    Absolute(AbsolutePath),
     /// Below a folder that the log does not name: the root of the tree, for all that is known. Decoded.
     Relative(Vec<u8>),
 }
 
-impl<'a> Places<'a> {
-    pub(super) fn new(run: &'a Run<'a>, input: &Input<'_>) -> Self {
+impl<'a> SarifPlaces<'a> {
+    pub(super) fn new(run: &'a SarifRun<'a>, input: &OutputContext<'_>) -> Self {
         // Section 3.14.17 names two units, and the drafts of version 2.2 bytes.
         let unit = match run.column_kind.as_deref() {
             Some("unicodeCodePoints") => ColumnUnit::CodePoint,
             Some("bytes") => ColumnUnit::Byte,
             Some(_) | None => ColumnUnit::Utf16,
         };
-        let mut places = Self { run, paths: Paths::new(input), unit };
+        let mut places = Self { run, paths: PathResolver::new(input), unit };
         if let Some(root) = places.root() {
             places.paths.learn_root(root);
         }
@@ -44,10 +44,10 @@ impl<'a> Places<'a> {
 
     /// The root of the tree by the log itself: where its repository was checked out, or else the longest folder that all
     /// of its bases are in.
-    fn root(&self) -> Option<Absolute> {
+    fn root(&self) -> Option<AbsolutePath> {
         let absolute = |location: &ArtifactLocation| match self.address(location)? {
-            Base::Absolute(path) => Some(path),
-            Base::Relative(_) => None,
+            UriBase::Absolute(path) => Some(path),
+            UriBase::Relative(_) => None,
         };
         let checked_out = self.run.version_control_provenance.iter();
         let mut checked_out = checked_out.filter_map(|control| absolute(control.mapped_to.as_ref()?));
@@ -61,7 +61,7 @@ impl<'a> Places<'a> {
     }
 
     /// An address that is put together from those of its bases.
-    fn address(&self, location: &ArtifactLocation) -> Option<Base> {
+    fn address(&self, location: &ArtifactLocation) -> Option<UriBase> {
         let mut location = location;
         let mut relative: Vec<u8> = Vec::new();
         for _ in 0..MAX_CHAIN {
@@ -69,8 +69,8 @@ impl<'a> Places<'a> {
             if uri.len() > MAX_PATH_BYTES {
                 return None;
             }
-            if let Some(base) = Absolute::of_uri(uri) {
-                return base.join(&relative).map(Base::Absolute);
+            if let Some(base) = AbsolutePath::of_uri(uri) {
+                return base.join(&relative).map(UriBase::Absolute);
             }
             let decoded = percent_decoded(uri.as_bytes());
             relative = [decoded.as_slice(), b"/", &relative].concat();
@@ -78,7 +78,7 @@ impl<'a> Places<'a> {
                 return None;
             }
             let base = location.uri_base_id.as_deref().and_then(|id| self.run.original_uri_base_ids.get(id));
-            let Some(base) = base else { return Some(Base::Relative(relative)) };
+            let Some(base) = base else { return Some(UriBase::Relative(relative)) };
             location = base;
         }
         None
@@ -101,16 +101,16 @@ impl<'a> Places<'a> {
         if let Some(path) = self.paths.unusual(&percent_decoded(uri.as_bytes())) {
             return Ok(path);
         }
-        let (Some(base), None) = (base, Absolute::of_uri(uri)) else { return self.paths.uri(uri) };
+        let (Some(base), None) = (base, AbsolutePath::of_uri(uri)) else { return self.paths.uri(uri) };
         let relative = percent_decoded(uri.as_bytes());
         match self.address(base).ok_or_else(|| PathError::Outside(uri.to_owned()))? {
-            Base::Absolute(base) => self.paths.below(&base, &relative, uri),
-            Base::Relative(base) => self.paths.relative(&base, &relative, uri),
+            UriBase::Absolute(base) => self.paths.below(&base, &relative, uri),
+            UriBase::Relative(base) => self.paths.relative(&base, &relative, uri),
         }
     }
 
     /// The location of an artifact by its index, if that is a file and not a part of one.
-    fn artifact(&self, index: Option<Whole>) -> Result<&ArtifactLocation, PathError> {
+    fn artifact(&self, index: Option<WholeNumber>) -> Result<&ArtifactLocation, PathError> {
         let artifact = index.and_then(|index| self.run.artifacts.at(index.0)).ok_or(PathError::Missing)?;
         let location = artifact.location.as_ref().filter(|location| location.uri.is_some());
         let is_nested = artifact.parent_index.is_some_and(|parent| parent.0 >= 0);
@@ -121,43 +121,46 @@ impl<'a> Places<'a> {
     ///
     /// # Errors
     /// It is no file of the tree.
-    pub(super) fn place(&self, location: &PhysicalLocation) -> Result<(RepoPath, Range), PathError> {
+    pub(super) fn place(
+        &self,
+        location: &PhysicalLocation,
+    ) -> Result<(RepoPath, DiagnosticRange), PathError> {
         let path = self.path(location.artifact_location.as_ref().ok_or(PathError::Missing)?)?;
         let range = location.region.as_ref().and_then(|region| self.region(region));
-        Ok((path, range.unwrap_or(Range::File)))
+        Ok((path, range.unwrap_or(DiagnosticRange::File)))
     }
 
     /// The range of a region for a diagnostic: a malformed one is as much of it as makes sense. None for one that says
     /// nothing.
-    fn region(&self, region: &Region) -> Option<Range> {
+    fn region(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
         let exact = self.exact(region);
-        let count = |whole: Option<Whole>| whole.map_or(0, Whole::count);
+        let count = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::count);
         let line = count(region.start_line);
-        exact.or_else(|| (line > 0).then(|| Range::lines(line, count(region.end_line))))
+        exact.or_else(|| (line > 0).then(|| DiagnosticRange::lines(line, count(region.end_line))))
     }
 
     /// The range of a region as the standard defines it: lines count before offsets in characters, and these before
     /// offsets in bytes. None for a region that is malformed.
-    pub(super) fn exact(&self, region: &Region) -> Option<Range> {
-        let given = |whole: Option<Whole>| whole.filter(|whole| whole.0 > 0).map(Whole::count);
-        let offset = |whole: Option<Whole>| whole.and_then(Whole::offset);
-        let is_set = |whole: Option<Whole>| whole.is_some_and(|whole| whole.0 >= 0);
+    pub(super) fn exact(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
+        let given = |whole: Option<WholeNumber>| whole.filter(|whole| whole.0 > 0).map(WholeNumber::count);
+        let offset = |whole: Option<WholeNumber>| whole.and_then(WholeNumber::offset);
+        let is_set = |whole: Option<WholeNumber>| whole.is_some_and(|whole| whole.0 >= 0);
         if let Some(line) = given(region.start_line) {
-            let is_wrong = |whole: Option<Whole>| whole.is_some() && given(whole).is_none();
+            let is_wrong = |whole: Option<WholeNumber>| whole.is_some() && given(whole).is_none();
             if is_wrong(region.start_column) || is_wrong(region.end_line) || is_wrong(region.end_column) {
                 return None;
             }
             let last = given(region.end_line).unwrap_or(line);
-            let start = Position::new(line, given(region.start_column))?;
-            let end = Position::new(last, given(region.end_column))?;
-            return Span::new(start, end, self.unit).map(Range::Text);
+            let start = LinePosition::new(line, given(region.start_column))?;
+            let end = LinePosition::new(last, given(region.end_column))?;
+            return LineSpan::new(start, end, self.unit).map(DiagnosticRange::Text);
         }
         let (start, length, unit) = if is_set(region.char_offset) {
             (region.char_offset, region.char_length, self.unit)
         } else {
             (region.byte_offset, region.byte_length, ColumnUnit::Byte)
         };
-        let (start, length) = (offset(start)?, length.map_or(Some(0), Whole::offset)?);
-        Range::offsets(start, start.checked_add(length)?, unit)
+        let (start, length) = (offset(start)?, length.map_or(Some(0), WholeNumber::offset)?);
+        DiagnosticRange::offsets(start, start.checked_add(length)?, unit)
     }
 }

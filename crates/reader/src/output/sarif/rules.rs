@@ -3,28 +3,28 @@
 
 use std::collections::HashMap;
 
-use super::log::{Component, ComponentReference, Descriptor, Outcome, Run, Text};
+use super::log::{ComponentReference, SarifComponent, SarifDescriptor, SarifResult, SarifRun, SarifText};
 use crate::output::diagnostic::MAX_HELP_BYTES;
 use crate::output::text::start;
 
 /// The rules of a run.
-pub(super) struct Rules<'a> {
-    run: &'a Run<'a>,
+pub(super) struct SarifRules<'a> {
+    run: &'a SarifRun<'a>,
     /// By name: those of the driver count before those of extensions.
-    named: HashMap<&'a str, (&'a Component, &'a Descriptor)>,
+    named: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
     /// By GUID, which is of one rule alone.
-    by_guid: HashMap<&'a str, (&'a Component, &'a Descriptor)>,
+    by_guid: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
 }
 
 /// A rule, and the component that it is of.
 #[derive(Clone, Copy)]
-pub(super) struct Found<'a> {
-    pub(super) component: &'a Component,
-    pub(super) descriptor: Option<&'a Descriptor>,
+pub(super) struct SarifRule<'a> {
+    pub(super) component: &'a SarifComponent,
+    pub(super) descriptor: Option<&'a SarifDescriptor>,
 }
 
-impl<'a> Rules<'a> {
-    pub(super) fn new(run: &'a Run<'a>) -> Self {
+impl<'a> SarifRules<'a> {
+    pub(super) fn new(run: &'a SarifRun<'a>) -> Self {
         let components = std::iter::once(&run.tool.driver).chain(run.tool.extensions.iter());
         let (mut named, mut by_guid) = (HashMap::new(), HashMap::new());
         for component in components {
@@ -41,37 +41,37 @@ impl<'a> Rules<'a> {
     /// The rule of a result. Its index counts where the rule there has the result's name or the name's first parts, or
     /// where the result has no name; otherwise the name counts, since logs that were put together of several have wrong
     /// indices.
-    pub(super) fn of(&self, result: &Outcome<'_>) -> Found<'a> {
+    pub(super) fn of(&self, result: &SarifResult<'_>) -> SarifRule<'a> {
         let reference = result.rule.as_ref();
         let component = self.component(reference.and_then(|rule| rule.tool_component.as_ref()));
         let index = reference.and_then(|rule| rule.index).filter(|index| index.0 >= 0).or(result.rule_index);
         let name = name(result);
         let by_index = index.and_then(|index| component.rules.at(index.0));
         if let Some(rule) = by_index.filter(|rule| name.is_none_or(|name| is_of(name, &rule.id))) {
-            return Found { component, descriptor: Some(rule) };
+            return SarifRule { component, descriptor: Some(rule) };
         }
         let guid = reference.and_then(|rule| rule.guid.as_deref());
         if let Some((component, rule)) = guid.and_then(|guid| self.by_guid.get(guid)) {
-            return Found { component, descriptor: Some(rule) };
+            return SarifRule { component, descriptor: Some(rule) };
         }
         let mut prefix = name;
         while let Some(name) = prefix {
             if let Some((component, rule)) = self.named.get(name) {
-                return Found { component, descriptor: Some(rule) };
+                return SarifRule { component, descriptor: Some(rule) };
             }
             prefix = name.rsplit_once('/').map(|(prefix, _)| prefix);
         }
-        Found { component, descriptor: None }
+        SarifRule { component, descriptor: None }
     }
 
     /// The component that a reference names; the driver where it names none.
-    fn component(&self, reference: Option<&ComponentReference>) -> &'a Component {
+    fn component(&self, reference: Option<&ComponentReference>) -> &'a SarifComponent {
         let tool = &self.run.tool;
         let found = reference.and_then(|reference| {
             let by_index = reference.index.and_then(|index| tool.extensions.at(index.0));
             by_index.or_else(|| {
                 let same = |one: &Option<String>, two: &Option<String>| one.is_some() && one == two;
-                let is_it = |known: &&Component| {
+                let is_it = |known: &&SarifComponent| {
                     same(&known.guid, &reference.guid) || same(&known.name, &reference.name)
                 };
                 tool.extensions.iter().find(is_it)
@@ -85,7 +85,7 @@ impl<'a> Rules<'a> {
 const MAX_NAME_BYTES: usize = 1 << 10;
 
 /// The name of a result's rule.
-pub(super) fn name<'r>(result: &'r Outcome<'_>) -> Option<&'r str> {
+pub(super) fn name<'r>(result: &'r SarifResult<'_>) -> Option<&'r str> {
     let name = result.rule_id.as_deref().or_else(|| result.rule.as_ref()?.id.as_deref());
     // The parts of a longer one would be looked up one by one.
     name.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES)
@@ -96,7 +96,7 @@ fn is_of(name: &str, rule: &str) -> bool {
     name.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-impl<'a> Found<'a> {
+impl<'a> SarifRule<'a> {
     /// The message of this name: the rule's own, or else the component's.
     pub(super) fn message(&self, id: &str) -> Option<&'a str> {
         let own = self.descriptor.and_then(|rule| rule.message_strings.get(id));
@@ -106,7 +106,7 @@ impl<'a> Found<'a> {
     /// The rule's description, in Markdown: how to fix it if there is that, or else what it is about.
     pub(super) fn help(&self) -> Option<String> {
         let rule = self.descriptor?;
-        let some = |text: &'a Option<Text>| {
+        let some = |text: &'a Option<SarifText>| {
             let text = text.as_ref()?;
             text.markdown.as_ref().or(text.text.as_ref()).filter(|text| !text.trim().is_empty())
         };

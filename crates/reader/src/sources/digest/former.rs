@@ -5,22 +5,22 @@ use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
 
 use super::python::{LAYOUT, SAME};
-use crate::syntax::{MAX_DEPTH, TooComplex};
+use crate::syntax::{ComplexityError, MAX_DEPTH};
 
 /// The digest in the former form.
-pub(super) fn tree(node: Node<'_>, text: &str) -> Result<String, TooComplex> {
-    let mut tree = Tree { hash: Sha256::new(), text };
+pub(super) fn tree(node: Node<'_>, text: &str) -> Result<String, ComplexityError> {
+    let mut tree = FormerTreeHasher { hash: Sha256::new(), text };
     tree.node(node, 0)?;
     Ok(hex::encode(tree.hash.finalize()))
 }
 
 /// A tree on its way into a digest.
-struct Tree<'a> {
+struct FormerTreeHasher<'a> {
     hash: Sha256,
     text: &'a str,
 }
 
-impl<'a> Tree<'a> {
+impl<'a> FormerTreeHasher<'a> {
     fn piece(&mut self, piece: &str) {
         self.hash.update((piece.len() as u64).to_le_bytes());
         self.hash.update(piece.as_bytes());
@@ -30,9 +30,9 @@ impl<'a> Tree<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn node(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn node(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
-            return Err(TooComplex::OverLimit);
+            return Err(ComplexityError::OverLimit);
         }
         match node.kind() {
             "comment" | "line_continuation" => Ok(()),
@@ -70,7 +70,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn children(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn children(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let docstring = docstring(node);
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
@@ -83,7 +83,7 @@ impl<'a> Tree<'a> {
     }
 
     /// A string by what it holds: neighbouring strings are one.
-    fn string(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         self.piece("(");
         let mut so_far = String::new();
         self.parts(node, &mut so_far, depth)?;
@@ -92,7 +92,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    fn parts(&mut self, node: Node<'_>, so_far: &mut String, depth: usize) -> Result<(), TooComplex> {
+    fn parts(&mut self, node: Node<'_>, so_far: &mut String, depth: usize) -> Result<(), ComplexityError> {
         let mut prefix = String::new();
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {

@@ -9,7 +9,7 @@ use tree_sitter::Node;
 use truing_core::sync::TREE_FORM;
 
 use super::text;
-use crate::syntax::{MAX_DEPTH, TooComplex};
+use crate::syntax::{ComplexityError, MAX_DEPTH};
 
 /// Tokens that the nodes around them say already.
 pub(super) const LAYOUT: [&str; 9] = ["(", ")", "[", "]", "{", "}", ",", ";", "."];
@@ -24,10 +24,14 @@ pub(super) const SAME: [(&str, &str); 5] = [
 ];
 
 /// The digest of nodes, after words that say where they stand.
-pub(in crate::sources) fn tree(words: &[&str], nodes: &[Node<'_>], text: &str) -> Result<String, TooComplex> {
-    let mut tree = Tree { hash: Sha256::new(), text };
+pub(in crate::sources) fn tree(
+    words: &[&str],
+    nodes: &[Node<'_>],
+    text: &str,
+) -> Result<String, ComplexityError> {
+    let mut tree = PythonTreeHasher { hash: Sha256::new(), text };
     for word in words {
-        tree.piece(Piece::Token, word);
+        tree.piece(DigestPiece::Token, word);
     }
     for node in nodes {
         tree.node(*node, 0)?;
@@ -37,7 +41,7 @@ pub(in crate::sources) fn tree(words: &[&str], nodes: &[Node<'_>], text: &str) -
 
 /// What is put into a digest: each piece with its sort and its length, so that no two trees read the same.
 #[derive(Clone, Copy)]
-enum Piece {
+enum DigestPiece {
     Open = 1,
     Close = 2,
     Token = 3,
@@ -45,13 +49,13 @@ enum Piece {
 }
 
 /// A tree on its way into a digest.
-struct Tree<'a> {
+struct PythonTreeHasher<'a> {
     hash: Sha256,
     text: &'a str,
 }
 
-impl<'a> Tree<'a> {
-    fn piece(&mut self, sort: Piece, piece: &str) {
+impl<'a> PythonTreeHasher<'a> {
+    fn piece(&mut self, sort: DigestPiece, piece: &str) {
         self.hash.update([sort as u8]);
         self.hash.update((piece.len() as u64).to_le_bytes());
         self.hash.update(piece.as_bytes());
@@ -61,11 +65,11 @@ impl<'a> Tree<'a> {
     fn within(
         &mut self,
         kind: &str,
-        inside: impl FnOnce(&mut Self) -> Result<(), TooComplex>,
-    ) -> Result<(), TooComplex> {
-        self.piece(Piece::Open, kind);
+        inside: impl FnOnce(&mut Self) -> Result<(), ComplexityError>,
+    ) -> Result<(), ComplexityError> {
+        self.piece(DigestPiece::Open, kind);
         inside(self)?;
-        self.piece(Piece::Close, "");
+        self.piece(DigestPiece::Close, "");
         Ok(())
     }
 
@@ -73,22 +77,22 @@ impl<'a> Tree<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn node(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn node(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
-            return Err(TooComplex::OverLimit);
+            return Err(ComplexityError::OverLimit);
         }
         match node.kind() {
             "comment" | "line_continuation" => Ok(()),
             "parenthesized_expression" | "case_pattern" => self.children(node, depth),
             "string" | "concatenated_string" => self.string(node, depth),
             "integer" | "float" => {
-                self.piece(Piece::Token, &text::number(self.text_of(node)));
+                self.piece(DigestPiece::Token, &text::number(self.text_of(node)));
                 Ok(())
             }
             // How far up a relative import begins.
             "import_prefix" => {
                 let dots: String = self.text_of(node).chars().filter(|dot| *dot == '.').collect();
-                self.piece(Piece::Token, &dots);
+                self.piece(DigestPiece::Token, &dots);
                 Ok(())
             }
             "argument_list" => self.arguments(node, depth),
@@ -112,7 +116,7 @@ impl<'a> Tree<'a> {
             kind if node.child_count() == 0 => {
                 let colon = kind == ":" && node.parent().is_none_or(|parent| parent.kind() != "slice");
                 if !colon && !LAYOUT.contains(&kind) {
-                    self.piece(Piece::Token, self.text_of(node));
+                    self.piece(DigestPiece::Token, self.text_of(node));
                 }
                 Ok(())
             }
@@ -123,7 +127,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn children(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn children(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let docstring = docstring(node, self.text);
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
@@ -136,7 +140,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Arguments by position come first, wherever they stand. A class without any has none, with or without brackets.
-    fn arguments(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn arguments(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let is_of_class = node.parent().is_some_and(|parent| parent.kind() == "class_definition");
         let mut cursor = node.walk();
         let arguments: Vec<_> =
@@ -152,7 +156,7 @@ impl<'a> Tree<'a> {
     }
 
     /// A generator that is the only argument needs no brackets of its own.
-    fn call(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn call(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let parts = node.child_by_field_name("function").zip(node.child_by_field_name("arguments"));
         let Some((function, arguments)) = parts.filter(|(_, of)| of.kind() == "generator_expression") else {
             return self.within("call", |tree| tree.children(node, depth));
@@ -164,9 +168,9 @@ impl<'a> Tree<'a> {
     }
 
     /// An `if` with what is left of its branches: `elif` is an `if` alone in an `else`.
-    fn branches(&mut self, node: Node<'_>, left: &[Node<'_>], depth: usize) -> Result<(), TooComplex> {
+    fn branches(&mut self, node: Node<'_>, left: &[Node<'_>], depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
-            return Err(TooComplex::OverLimit);
+            return Err(ComplexityError::OverLimit);
         }
         let parts = [node.child_by_field_name("condition"), node.child_by_field_name("consequence")];
         self.within("if", |tree| {
@@ -185,7 +189,7 @@ impl<'a> Tree<'a> {
     }
 
     /// `a[1:]`: each bound at its place; a step that is left out may have its colon or not.
-    fn slice(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn slice(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let mut bounds = [None; 3];
         let mut at = 0;
         let mut cursor = node.walk();
@@ -208,7 +212,7 @@ impl<'a> Tree<'a> {
     }
 
     /// `a[1, 2]` is `a[(1, 2)]`.
-    fn subscript(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn subscript(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let mut cursor = node.walk();
         let keys: Vec<_> = node.children_by_field_name("subscript", &mut cursor).collect();
         self.within("subscript", |tree| {
@@ -219,13 +223,13 @@ impl<'a> Tree<'a> {
     }
 
     /// `del a, b` deletes two, `del (a, b)` a tuple.
-    fn deletion(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn deletion(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let list = node.named_child(0).filter(|list| list.kind() == "expression_list");
         self.within("delete_statement", |tree| tree.children(list.unwrap_or(node), depth))
     }
 
     /// `match a, b:` and `case a, b:` are of a tuple and of a sequence.
-    fn matching(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn matching(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let is_part = |child: &Node<'_>| match node.kind() {
             "case_clause" => child.kind() == "case_pattern",
             _ => !matches!(child.kind(), "block" | "comment" | "line_continuation"),
@@ -245,7 +249,7 @@ impl<'a> Tree<'a> {
     }
 
     /// A string by what it holds: neighbouring strings are one.
-    fn string(&mut self, node: Node<'_>, depth: usize) -> Result<(), TooComplex> {
+    fn string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let prefixes = prefixes(node, self.text);
         let kind = match () {
             () if prefixes.contains(['f', 't']) => "f-string",
@@ -262,18 +266,18 @@ impl<'a> Tree<'a> {
 
     fn flush(&mut self, so_far: &mut String) {
         if !so_far.is_empty() {
-            self.piece(Piece::Text, so_far);
+            self.piece(DigestPiece::Text, so_far);
             so_far.clear();
         }
     }
 
-    fn parts(&mut self, node: Node<'_>, so_far: &mut String, depth: usize) -> Result<(), TooComplex> {
-        let mut form = text::Form::default();
+    fn parts(&mut self, node: Node<'_>, so_far: &mut String, depth: usize) -> Result<(), ComplexityError> {
+        let mut form = text::StringPrefix::default();
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             match child.kind() {
                 "string" => self.parts(child, so_far, depth + 1)?,
-                "string_start" => form = text::Form::of(self.text_of(child)),
+                "string_start" => form = text::StringPrefix::of(self.text_of(child)),
                 "string_content" => form.read(self.text_of(child), so_far),
                 "interpolation" => self.interpolation(child, form, so_far, depth + 1)?,
                 _ => {}
@@ -286,10 +290,10 @@ impl<'a> Tree<'a> {
     fn interpolation(
         &mut self,
         node: Node<'_>,
-        form: text::Form,
+        form: text::StringPrefix,
         so_far: &mut String,
         depth: usize,
-    ) -> Result<(), TooComplex> {
+    ) -> Result<(), ComplexityError> {
         let expression = node.child_by_field_name("expression");
         let conversion = node.child_by_field_name("type_conversion");
         let specifier = node.child_by_field_name("format_specifier");
@@ -308,7 +312,7 @@ impl<'a> Tree<'a> {
         self.within("interpolation", |tree| {
             expression.map_or(Ok(()), |expression| tree.node(expression, depth + 1))?;
             if let Some(conversion) = conversion {
-                tree.piece(Piece::Token, conversion);
+                tree.piece(DigestPiece::Token, conversion);
             }
             let Some(specifier) = specifier else { return Ok(()) };
             tree.within("format", |tree| {

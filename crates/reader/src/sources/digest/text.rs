@@ -2,13 +2,13 @@
 
 /// How a string is written, by what stands before its quotes.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Form {
+pub(super) struct StringPrefix {
     is_raw: bool,
     is_bytes: bool,
     has_places: bool,
 }
 
-impl Form {
+impl StringPrefix {
     /// By its opening quotes and what is before them.
     pub(super) fn of(start: &str) -> Self {
         let has = |letter: char| start.to_lowercase().contains(letter);
@@ -125,7 +125,7 @@ mod tests {
     fn a_text_is_what_it_says() {
         let read = |start: &str, text: &str| {
             let mut to = String::new();
-            Form::of(start).read(text, &mut to);
+            StringPrefix::of(start).read(text, &mut to);
             to
         };
         for ((start, text), (other, same)) in [

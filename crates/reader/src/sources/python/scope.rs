@@ -3,29 +3,29 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use truing_core::sync::{Definition, Digests, Namesake};
+use truing_core::sync::{DefinitionDigests, NamesakeDefinition, SymbolDefinition};
 
 use super::super::digest::joined;
 
 #[derive(Default)]
-pub(super) struct Scope {
+pub(super) struct PythonScope {
     /// What the names of its definitions begin with: a class's name and a dot.
     pub(super) prefix: String,
     /// Each name with all that it is bound to, in the order of the text.
-    pub(super) names: BTreeMap<String, Vec<Bound>>,
+    pub(super) names: BTreeMap<String, Vec<ScopeBinding>>,
     /// Modules whose names are all taken over.
     pub(super) stars: Vec<String>,
 }
 
 #[derive(Clone)]
-pub(super) struct Bound {
-    pub(super) to: Binding,
-    pub(super) branch: Branch,
+pub(super) struct ScopeBinding {
+    pub(super) to: BindingTarget,
+    pub(super) branch: StatementBranch,
 }
 
 /// Where a statement stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Branch {
+pub(super) enum StatementBranch {
     /// It is run whenever its scope is.
     Always,
     /// Under an `if`.
@@ -35,9 +35,9 @@ pub(super) enum Branch {
 }
 
 #[derive(Clone)]
-pub(super) enum Binding {
-    Function(Role, Rc<Definition>),
-    Class(Rc<Class>),
+pub(super) enum BindingTarget {
+    Function(PropertyRole, Rc<SymbolDefinition>),
+    Class(Rc<PythonClass>),
     /// Another name in the same scope.
     Alias(Vec<String>),
     Import {
@@ -47,14 +47,14 @@ pub(super) enum Binding {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum PropertyRole {
     /// A function, or the getter of a property.
     Plain,
     Setter,
     Deleter,
 }
 
-impl Role {
+impl PropertyRole {
     /// Stands after the name of such a function.
     pub(super) fn suffix(self) -> &'static str {
         match self {
@@ -65,15 +65,15 @@ impl Role {
     }
 }
 
-pub(super) struct Class {
-    pub(super) definition: Rc<Definition>,
+pub(super) struct PythonClass {
+    pub(super) definition: Rc<SymbolDefinition>,
     pub(super) bases: Vec<Vec<String>>,
-    pub(super) scope: Scope,
+    pub(super) scope: PythonScope,
 }
 
-impl Scope {
-    pub(super) fn bind(&mut self, name: &str, to: Binding, branch: Branch) {
-        self.names.entry(name.to_owned()).or_default().push(Bound { to, branch });
+impl PythonScope {
+    pub(super) fn bind(&mut self, name: &str, to: BindingTarget, branch: StatementBranch) {
+        self.names.entry(name.to_owned()).or_default().push(ScopeBinding { to, branch });
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -82,55 +82,59 @@ impl Scope {
 
     /// What a name is bound to in the end. A definition that stands under no condition is not replaced by another name
     /// that stands under one, such as `if not ssl: HTTPSConnection = Dummy`.
-    pub(super) fn get(&self, name: &str, role: Role) -> Option<&Binding> {
+    pub(super) fn get(&self, name: &str, role: PropertyRole) -> Option<&BindingTarget> {
         let bound = self.names.get(name)?;
-        let wanted = |bound: &&Bound| !matches!(bound.to, Binding::Function(of, _) if of != role);
-        let is_definition = |bound: &Bound| matches!(bound.to, Binding::Function(..) | Binding::Class(_));
-        let stands =
-            bound.iter().filter(wanted).any(|one| one.branch == Branch::Always && is_definition(one));
-        let counts = |one: &&Bound| match one.branch {
-            Branch::Always => true,
-            Branch::If => !stands || is_definition(one),
-            Branch::Alternative => false,
+        let wanted =
+            |bound: &&ScopeBinding| !matches!(bound.to, BindingTarget::Function(of, _) if of != role);
+        let is_definition =
+            |bound: &ScopeBinding| matches!(bound.to, BindingTarget::Function(..) | BindingTarget::Class(_));
+        let stands = bound
+            .iter()
+            .filter(wanted)
+            .any(|one| one.branch == StatementBranch::Always && is_definition(one));
+        let counts = |one: &&ScopeBinding| match one.branch {
+            StatementBranch::Always => true,
+            StatementBranch::If => !stands || is_definition(one),
+            StatementBranch::Alternative => false,
         };
         let usual = bound.iter().rev().filter(wanted).find(counts);
         usual.or_else(|| bound.iter().rev().find(wanted)).map(|bound| &bound.to)
     }
 
     /// All definitions of a qualified name, also in classes that are defined more than once.
-    pub(super) fn namesakes(&self, name: &str, into: &mut Vec<Namesake>) {
+    pub(super) fn namesakes(&self, name: &str, into: &mut Vec<NamesakeDefinition>) {
         let Some(own) = name.strip_prefix(&self.prefix) else { return };
         let head = own.split('.').next().unwrap_or(own);
         for bound in self.names.get(head).into_iter().flatten() {
             let (suffix, definition) = match &bound.to {
-                Binding::Function(role, definition) => (role.suffix(), definition),
-                Binding::Class(class) if head != own => {
+                BindingTarget::Function(role, definition) => (role.suffix(), definition),
+                BindingTarget::Class(class) if head != own => {
                     class.scope.namesakes(name, into);
                     continue;
                 }
-                Binding::Class(class) => ("", &class.definition),
-                Binding::Alias(_) | Binding::Import { .. } => continue,
+                BindingTarget::Class(class) => ("", &class.definition),
+                BindingTarget::Alias(_) | BindingTarget::Import { .. } => continue,
             };
             if head == own {
-                let Definition { name, line, digests, .. } = definition.as_ref();
+                let SymbolDefinition { name, line, digests, .. } = definition.as_ref();
                 let name = format!("{name}{suffix}");
-                into.push(Namesake { name, line: *line, tree: digests.tree.clone() });
+                into.push(NamesakeDefinition { name, line: *line, tree: digests.tree.clone() });
             }
         }
     }
 
-    pub(super) fn functions(&self, into: &mut BTreeMap<String, Digests>) {
+    pub(super) fn functions(&self, into: &mut BTreeMap<String, DefinitionDigests>) {
         for bound in self.names.values() {
             for bound in bound {
                 match &bound.to {
-                    Binding::Function(role, definition) => {
+                    BindingTarget::Function(role, definition) => {
                         let of = &definition.digests;
                         into.entry(format!("{}{}", definition.name, role.suffix()))
                             .and_modify(|known| *known = joined(known, of))
                             .or_insert_with(|| of.clone());
                     }
-                    Binding::Class(class) => class.scope.functions(into),
-                    Binding::Alias(_) | Binding::Import { .. } => {}
+                    BindingTarget::Class(class) => class.scope.functions(into),
+                    BindingTarget::Alias(_) | BindingTarget::Import { .. } => {}
                 }
             }
         }

@@ -4,14 +4,16 @@ use proptest::prelude::*;
 use truing_reader::output::report::{
     MAX_DIAGNOSTICS, MAX_INPUT_BYTES, MAX_PROBLEM_CHARS, MAX_PROBLEMS, MAX_TEXT_BYTES,
 };
-use truing_reader::output::{FileText, Format, Input, Mapping, ProblemKind, finding, read, recognize};
+use truing_reader::output::{
+    DiagnosticMapping, FileText, OutputContext, OutputFormat, ProblemKind, finding, read, recognize,
+};
 
 use super::{problems, report, told};
 
 #[test]
 fn more_diagnostics_than_are_kept_are_counted() {
     let line = "{\"message\":\"m\",\"location\":{\"path\":\"a\"}}\n";
-    let report = report(Format::Rdjsonl, &line.repeat(MAX_DIAGNOSTICS + 5));
+    let report = report(OutputFormat::Rdjsonl, &line.repeat(MAX_DIAGNOSTICS + 5));
     assert_eq!((report.diagnostics.len(), report.left_out), (MAX_DIAGNOSTICS, 5));
     assert_eq!(problems(&report), ["5 diagnostics left out: the first 100000 are kept"]);
     assert_eq!(report.problems[0].kind, ProblemKind::Bound);
@@ -19,11 +21,11 @@ fn more_diagnostics_than_are_kept_are_counted() {
 
 #[test]
 fn problems_are_named_up_to_a_number_and_then_counted() {
-    let report = report(Format::Rdjsonl, &"{\n".repeat(1000));
+    let report = report(OutputFormat::Rdjsonl, &"{\n".repeat(1000));
     assert_eq!((report.problems.len(), report.more_problems, report.left_out), (MAX_PROBLEMS, 980, 1000));
     let name = "x".repeat(9000);
     let long = super::report(
-        Format::Rdjsonl,
+        OutputFormat::Rdjsonl,
         &format!("{{\"message\":\"m\",\"location\":{{\"path\":\"/{name}\\u001b[31m\"}}}}"),
     );
     assert!(problems(&long)[0].chars().count() <= MAX_PROBLEM_CHARS + 1);
@@ -32,7 +34,7 @@ fn problems_are_named_up_to_a_number_and_then_counted() {
 #[test]
 fn the_bound_of_diagnostics_is_told_also_where_there_are_many_problems() {
     let line = "{\"message\":\"m\",\"location\":{\"path\":\"a\"}}\n";
-    let report = report(Format::Rdjsonl, &("{\n".repeat(30) + &line.repeat(MAX_DIAGNOSTICS + 1)));
+    let report = report(OutputFormat::Rdjsonl, &("{\n".repeat(30) + &line.repeat(MAX_DIAGNOSTICS + 1)));
     assert_eq!((report.problems.len(), report.more_problems, report.left_out), (MAX_PROBLEMS, 11, 31));
     assert_eq!(report.problems.last().map(|problem| problem.kind), Some(ProblemKind::Bound));
 }
@@ -43,10 +45,16 @@ fn an_output_beyond_the_bound_is_named_and_of_lines_the_whole_ones_before_it_are
     let filler = format!("{{\"message\":\"{}\",\"location\":{{\"path\":\"b\"}}}}\n", "x".repeat(1 << 20));
     let text = line.to_owned() + &filler.repeat(100);
     assert!(text.len() > 100 << 20);
-    let by_lines = report(Format::Rdjsonl, &text);
+    let by_lines = report(OutputFormat::Rdjsonl, &text);
     assert_eq!(by_lines.diagnostics.len(), 64, "the last line is cut, and left out");
     assert_eq!((by_lines.problems.len(), by_lines.problems[0].kind), (1, ProblemKind::Bound));
-    for format in [Format::Sarif, Format::Rdjson, Format::Gitlab, Format::Checkstyle, Format::Junit] {
+    for format in [
+        OutputFormat::Sarif,
+        OutputFormat::Rdjson,
+        OutputFormat::Gitlab,
+        OutputFormat::Checkstyle,
+        OutputFormat::Junit,
+    ] {
         let report = report(format, &text);
         assert_eq!(
             (report.diagnostics.len(), report.problems[0].kind),
@@ -68,7 +76,7 @@ fn texts_of_all_diagnostics_together_are_bounded() {
         r#"{{"runs":[{{"tool":{{"driver":{{"rules":[{rule}]}}}},"results":[{}]}}]}}"#,
         results.trim_end_matches(',')
     );
-    let report = report(Format::Sarif, &log);
+    let report = report(OutputFormat::Sarif, &log);
     let kept = report.diagnostics.len();
     assert!((10_000..20_000).contains(&kept), "{kept}");
     assert!(kept * (8 << 10) <= MAX_TEXT_BYTES + (64 << 10));
@@ -88,13 +96,13 @@ fn deep_nesting_is_no_danger() {
         "<a>".repeat(1 << 20),
         format!("<testsuite>{}", "<testsuite>".repeat(1 << 18)),
     ] {
-        for format in Format::OWN {
+        for format in OutputFormat::OWN {
             assert!(report(format, &text).diagnostics.is_empty(), "{format:?}");
         }
         recognize(text.as_bytes());
     }
     let nested = "<x>".repeat(200) + &"</x>".repeat(200);
-    let shown = report(Format::Checkstyle, &format!("<checkstyle>{nested}</checkstyle>"));
+    let shown = report(OutputFormat::Checkstyle, &format!("<checkstyle>{nested}</checkstyle>"));
     assert!(problems(&shown)[0].contains("more than 128 elements"), "{:?}", shown.problems);
 }
 
@@ -102,12 +110,12 @@ fn deep_nesting_is_no_danger() {
 fn millions_of_small_entries_take_no_more_than_their_time() {
     let many = "{},".repeat(8 << 20);
     let many = many.trim_end_matches(',');
-    let gitlab = report(Format::Gitlab, &format!("[{many}]"));
+    let gitlab = report(OutputFormat::Gitlab, &format!("[{many}]"));
     assert_eq!((gitlab.left_out, gitlab.problems.len()), (8 << 20, MAX_PROBLEMS));
     let run = format!(
         r#"{{"runs":[{{"artifacts":[{many}],"tool":{{"driver":{{"rules":[{many}]}}}},"results":[]}}]}}"#
     );
-    assert!(report(Format::Sarif, &run).problems.is_empty());
+    assert!(report(OutputFormat::Sarif, &run).problems.is_empty());
 }
 
 #[test]
@@ -116,14 +124,14 @@ fn an_element_with_very_many_attributes_takes_no_more_than_its_length() {
     let text = format!(
         "<checkstyle><file name=\"a\"><error line=\"1\" message=\"m\"{attributes}/></file></checkstyle>"
     );
-    assert_eq!(told(&report(Format::Checkstyle, &text)), ["a:1: m"]);
+    assert_eq!(told(&report(OutputFormat::Checkstyle, &text)), ["a:1: m"]);
 }
 
 #[test]
 fn html_markers_and_mentions_are_kept_as_text() {
     let message = "<img src=x onerror=alert(1)> <!-- truing --> @all\u{1b}]8;;http://x\u{7}y";
     let line = serde_json::json!({ "message": message, "location": { "path": "a" } }).to_string();
-    let report = report(Format::Rdjsonl, &line);
+    let report = report(OutputFormat::Rdjsonl, &line);
     assert_eq!(report.diagnostics[0].message, "<img src=x onerror=alert(1)> <!-- truing --> @ally");
 }
 
@@ -188,29 +196,29 @@ fn output_like() -> impl Strategy<Value = String> {
 }
 
 /// A well-formed output of each format.
-const SOUND: [(Format, &str); 6] = [
+const SOUND: [(OutputFormat, &str); 6] = [
     (
-        Format::Sarif,
+        OutputFormat::Sarif,
         r#"{"runs":[{"tool":{"driver":{"name":"x","rules":[{"id":"R"}]}},"results":[{"ruleId":"R","ruleIndex":0,"message":{"text":"a {0}","arguments":["b"]},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.py"},"region":{"startLine":1,"startColumn":2}}}],"fixes":[{"artifactChanges":[{"artifactLocation":{"uri":"a.py"},"replacements":[{"deletedRegion":{"charOffset":1},"insertedContent":{"text":"x"}}]}]}]}]}]}"#,
     ),
     (
-        Format::Rdjson,
+        OutputFormat::Rdjson,
         r#"{"diagnostics":[{"message":"m","location":{"path":"a.py","range":{"start":{"line":1,"column":1},"end":{"line":1,"column":2}}},"suggestions":[{"range":{"start":{"line":1}},"text":"x"}]}]}"#,
     ),
     (
-        Format::Rdjsonl,
+        OutputFormat::Rdjsonl,
         r#"{"message":"m","location":{"path":"a.py","range":{"start":{"line":2}}},"severity":"ERROR","code":{"value":"c"}}"#,
     ),
     (
-        Format::Checkstyle,
+        OutputFormat::Checkstyle,
         r#"<checkstyle><file name="a.py"><error line="1" column="2" message="m &lt; n" source="s"/></file></checkstyle>"#,
     ),
     (
-        Format::Gitlab,
+        OutputFormat::Gitlab,
         r#"[{"description":"d","check_name":"c","fingerprint":"f","location":{"path":"a.py","lines":{"begin":1}}}]"#,
     ),
     (
-        Format::Junit,
+        OutputFormat::Junit,
         r#"<testsuite><testcase name="t" file="a.py" line="1"><failure message="m">a.py:2: x</failure></testcase></testsuite>"#,
     ),
 ];
@@ -226,9 +234,9 @@ fn the_sound_outputs_are_sound() {
 /// Reads bytes in every format, and each diagnostic as a finding of a small file.
 fn all_of(bytes: &[u8]) {
     recognize(bytes);
-    let (file, mapping) = (FileText::of("é = 1\n".as_bytes()), Mapping::default());
-    for format in Format::all() {
-        let report = read(format, bytes, &Input::default());
+    let (file, mapping) = (FileText::of("é = 1\n".as_bytes()), DiagnosticMapping::default());
+    for format in OutputFormat::all() {
+        let report = read(format, bytes, &OutputContext::default());
         assert!(report.problems.len() <= MAX_PROBLEMS);
         for found in report.diagnostics.iter().take(3) {
             assert!(found.path.may_be_written() && !found.message.is_empty());
@@ -262,7 +270,7 @@ proptest! {
 }
 
 /// The bytes that reading this takes for each entry beyond the first hundred.
-fn allocated_for_each(format: Format, text: impl Fn(usize) -> String) -> u64 {
+fn allocated_for_each(format: OutputFormat, text: impl Fn(usize) -> String) -> u64 {
     let [few, many] = [100, 200].map(|entries| {
         let text = text(entries);
         allocation_counter::measure(|| drop(report(format, &text))).bytes_total
@@ -287,17 +295,17 @@ fn a_long_text_that_many_entries_share_is_not_copied_for_each() {
         )
     };
     let (named, below) = (r#"{"uri":"a"}"#, r#"{"uri":"a","uriBaseId":"B"}"#);
-    assert_eq!(report(Format::Sarif, &log(named, 2)).diagnostics.len(), 2);
-    assert_eq!(report(Format::Sarif, &log(below, 2)).left_out, 2, "the base is too long");
+    assert_eq!(report(OutputFormat::Sarif, &log(named, 2)).diagnostics.len(), 2);
+    assert_eq!(report(OutputFormat::Sarif, &log(below, 2)).left_out, 2, "the base is too long");
     let cases = |failures: usize| {
         let failures = "<failure/>".repeat(failures);
         format!("<testsuite><testcase name=\"{long}\" file=\"a\">{failures}</testcase></testsuite>")
     };
-    assert_eq!(report(Format::Junit, &cases(2)).diagnostics.len(), 2);
+    assert_eq!(report(OutputFormat::Junit, &cases(2)).diagnostics.len(), 2);
     for (what, each) in [
-        ("a result", allocated_for_each(Format::Sarif, |results| log(named, results))),
-        ("a result below a base", allocated_for_each(Format::Sarif, |results| log(below, results))),
-        ("a failure", allocated_for_each(Format::Junit, cases)),
+        ("a result", allocated_for_each(OutputFormat::Sarif, |results| log(named, results))),
+        ("a result below a base", allocated_for_each(OutputFormat::Sarif, |results| log(below, results))),
+        ("a failure", allocated_for_each(OutputFormat::Junit, cases)),
     ] {
         assert!(each < long.len() as u64 / 4, "{what} takes {each} bytes");
     }
@@ -309,7 +317,9 @@ fn a_name_of_very_many_parts_is_no_name() {
     let result = format!(
         r#"{{"ruleId":"{long}","message":{{"text":"m"}},"locations":[{{"physicalLocation":{{"artifactLocation":{{"uri":"a"}}}}}}]}}"#
     );
-    let found =
-        report(Format::Sarif, &format!(r#"{{"runs":[{{"tool":{{"driver":{{}}}},"results":[{result}]}}]}}"#));
+    let found = report(
+        OutputFormat::Sarif,
+        &format!(r#"{{"runs":[{{"tool":{{"driver":{{}}}},"results":[{result}]}}]}}"#),
+    );
     assert_eq!((found.diagnostics.len(), found.diagnostics[0].rule.as_deref()), (1, None));
 }

@@ -1,12 +1,14 @@
 //! Checkstyle's XML.
 
-use truing_reader::output::{ColumnUnit, Format, Level, ProblemKind, Range, Report};
+use truing_reader::output::{
+    ColumnUnit, DiagnosticLevel, DiagnosticRange, DiagnosticReport, OutputFormat, ProblemKind,
+};
 
 use super::{problems, report, report_at, told};
 
-fn read(inner: &str) -> Report {
+fn read(inner: &str) -> DiagnosticReport {
     report(
-        Format::Checkstyle,
+        OutputFormat::Checkstyle,
         &format!("<?xml version=\"1.0\"?>\n<checkstyle version=\"8\">{inner}</checkstyle>\n"),
     )
 }
@@ -21,10 +23,13 @@ fn an_error_is_a_diagnostic_of_the_file_around_it() {
     let [one, two] = &report.diagnostics[..] else { panic!("{report:?}") };
     assert_eq!(
         (one.tool.as_str(), one.rule.as_deref(), one.level),
-        ("checkstyle", Some("no-undef"), Level::Error)
+        ("checkstyle", Some("no-undef"), DiagnosticLevel::Error)
     );
-    assert_eq!(one.range, Range::at(3, 7, ColumnUnit::CodePoint));
-    assert_eq!((two.rule.as_deref(), two.level, two.range), (None, Level::Note, Range::lines(1, 1)));
+    assert_eq!(one.range, DiagnosticRange::at(3, 7, ColumnUnit::CodePoint));
+    assert_eq!(
+        (two.rule.as_deref(), two.level, two.range),
+        (None, DiagnosticLevel::Note, DiagnosticRange::lines(1, 1))
+    );
 }
 
 #[test]
@@ -46,14 +51,23 @@ fn severities_are_levels_and_ignored_ones_are_none() {
     let error = |severity: &str| format!(r#"<error line="1" message="m" severity="{severity}"/>"#);
     let all = ["error", "warning", "info", "strange", "", "ignore"].map(error).concat();
     let report = read(&format!("<file name=\"a\">{all}</file>"));
-    let levels: Vec<Level> = report.diagnostics.iter().map(|found| found.level).collect();
-    assert_eq!(levels, [Level::Error, Level::Warning, Level::Note, Level::Warning, Level::Warning]);
+    let levels: Vec<DiagnosticLevel> = report.diagnostics.iter().map(|found| found.level).collect();
+    assert_eq!(
+        levels,
+        [
+            DiagnosticLevel::Error,
+            DiagnosticLevel::Warning,
+            DiagnosticLevel::Note,
+            DiagnosticLevel::Warning,
+            DiagnosticLevel::Warning
+        ]
+    );
 }
 
 #[test]
 fn errors_without_a_file_and_files_outside_are_named() {
     let report = report_at(
-        Format::Checkstyle,
+        OutputFormat::Checkstyle,
         "/home/ci/x",
         r#"<checkstyle><error line="1" message="m"/><file name="/home/ci/x/src/a.js"><error line="1" message="m"/></file>
            <file name="/etc/passwd"><error line="2" message="m"/></file><error line="3" message="m"/></checkstyle>"#,
@@ -78,20 +92,20 @@ fn no_entity_is_expanded_and_no_other_file_is_read() {
     let text = "<?xml version=\"1.0\"?>\n<!DOCTYPE checkstyle [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;\">
         <!ENTITY file SYSTEM \"file:///etc/hostname\">]>
         <checkstyle><file name=\"a\"><error line=\"1\" message=\"&b; &file; & &#0; &#xD800; &#x110000;\"/></file></checkstyle>";
-    let report = report(Format::Checkstyle, text);
+    let report = report(OutputFormat::Checkstyle, text);
     assert_eq!(told(&report), ["a:1: &b; &file; & &#xD800; &#x110000;"]);
 }
 
 #[test]
 fn what_comes_before_a_damaged_place_is_kept() {
     let report = report(
-        Format::Checkstyle,
+        OutputFormat::Checkstyle,
         r#"<checkstyle><file name="a"><error line="1" message="m"/><error line="2"#,
     );
     assert_eq!((report.diagnostics.len(), report.problems.len()), (1, 1));
     assert_eq!(report.problems[0].kind, ProblemKind::Unreadable);
     for text in ["", "x", "<html/>", "<a><b></a>"] {
-        let report = super::report(Format::Checkstyle, text);
+        let report = super::report(OutputFormat::Checkstyle, text);
         assert_eq!((report.diagnostics.len(), report.problems.len()), (0, 1), "{text}");
     }
 }

@@ -1,26 +1,28 @@
 //! Outputs of tools that could not be run, and older or other forms of those that could, written after their
 //! documentation.
 
-use truing_reader::output::{Diagnostic, Format, Level, ProblemKind, Report, choose};
+use truing_reader::output::{
+    Diagnostic, DiagnosticLevel, DiagnosticReport, OutputFormat, ProblemKind, choose,
+};
 
 use super::real::read_in;
 
 /// Each diagnostic as `level rule path:line:column message`, in the tool's own columns.
-fn told(report: &Report) -> Vec<String> {
+fn told(report: &DiagnosticReport) -> Vec<String> {
     let one = |found: &Diagnostic| {
         let level = match found.level {
-            Level::Error => "error",
-            Level::Warning => "warning",
-            Level::Note => "note",
+            DiagnosticLevel::Error => "error",
+            DiagnosticLevel::Warning => "warning",
+            DiagnosticLevel::Note => "note",
         };
         let rule = found.rule.as_deref().unwrap_or("-");
         let place = match found.range {
-            truing_reader::output::Range::Text(span) => {
+            truing_reader::output::DiagnosticRange::Text(span) => {
                 let column = span.start().column().map(|column| format!(":{column}")).unwrap_or_default();
                 format!("{}{column}", span.start().line())
             }
-            truing_reader::output::Range::Offsets(offsets) => format!("@{}", offsets.start()),
-            truing_reader::output::Range::File => "file".to_owned(),
+            truing_reader::output::DiagnosticRange::Offsets(offsets) => format!("@{}", offsets.start()),
+            truing_reader::output::DiagnosticRange::File => "file".to_owned(),
         };
         format!("{level} {rule} {}:{place} {}", found.path, found.message)
     };
@@ -72,12 +74,12 @@ fn totals_of_golangci_behind_a_document_are_known_and_checked() {
         (issue, "2 issues:\n* errcheck: 2\n", 1),
     ] {
         let json = format!("{{\"Issues\":[{issues}],\"Report\":{{\"Linters\":[]}}}}\n{behind}");
-        assert_eq!(choose(None, json.as_bytes()).map(Format::as_str), Some("golangci-json"), "{json}");
+        assert_eq!(choose(None, json.as_bytes()).map(OutputFormat::as_str), Some("golangci-json"), "{json}");
         let report = read_in("x", "golangci-json", json.as_bytes());
         assert_eq!((report.problems.len(), report.other_lines.len()), (problems, 0), "{json}");
     }
     let sarif = "{\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"x\"}},\"results\":[]}]}\n0 issues.\n";
-    assert_eq!(choose(None, sarif.as_bytes()).map(Format::as_str), Some("sarif"));
+    assert_eq!(choose(None, sarif.as_bytes()).map(OutputFormat::as_str), Some("sarif"));
     assert_eq!(whole("sarif", sarif), Vec::<String>::new());
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use truing_core::finding::{Category, Severity, Side, Source};
+use truing_core::finding::{DefectCategory, DiffSide, FindingSource, Severity};
 use truing_reader::output::{
-    ColumnUnit, Diagnostic, FileText, Level, Levels, Mapping, Range, ToolEdit, ToolFix, Unresolved, finding,
-    rule_name,
+    ColumnUnit, Diagnostic, DiagnosticLevel, DiagnosticMapping, DiagnosticRange, FileText, LevelSeverities,
+    RangeError, ToolEdit, ToolFix, finding, rule_name,
 };
 
-fn diagnostic(range: Range) -> Diagnostic {
+fn diagnostic(range: DiagnosticRange) -> Diagnostic {
     Diagnostic { rule: Some("R1".to_owned()), ..Diagnostic::new("Lint", "a.py".into(), range, "wrong") }
 }
 
@@ -19,12 +19,12 @@ type Edit<'a> = ((u32, u32), (u32, u32), &'a str);
 fn suggested(lines: (u32, u32), text: &str, edits: &[Edit<'_>]) -> Option<String> {
     let edit = |(start, end, new): &Edit<'_>| ToolEdit {
         path: "a.py".into(),
-        range: Range::exact(*start, *end, ColumnUnit::CodePoint).unwrap(),
+        range: DiagnosticRange::exact(*start, *end, ColumnUnit::CodePoint).unwrap(),
         new_text: (*new).to_owned(),
     };
     let fixes = vec![ToolFix { message: None, edits: edits.iter().map(edit).collect() }];
-    let found = Diagnostic { fixes, ..diagnostic(Range::lines(lines.0, lines.1)) };
-    let found = finding(&found, &FileText::of(text.as_bytes()), &Mapping::default()).unwrap();
+    let found = Diagnostic { fixes, ..diagnostic(DiagnosticRange::lines(lines.0, lines.1)) };
+    let found = finding(&found, &FileText::of(text.as_bytes()), &DiagnosticMapping::default()).unwrap();
     found.suggestion.map(|suggestion| suggestion.replacement)
 }
 
@@ -34,72 +34,86 @@ fn a_finding_is_the_lines_of_its_diagnostic_with_its_rule() {
         help: Some("Do *this*.".to_owned()),
         rule_page: Some("https://lint.example/R1".to_owned()),
         title: Some("No x".to_owned()),
-        ..diagnostic(Range::between((2, 3), (3, 2), ColumnUnit::Byte))
+        ..diagnostic(DiagnosticRange::between((2, 3), (3, 2), ColumnUnit::Byte))
     };
-    let found = finding(&found, &FileText::of(b"a = 1\r\n  b = 2\r\nc\r\n"), &Mapping::default()).unwrap();
-    assert_eq!((found.place.start_line, found.place.end_line, found.place.side), (2, 3, Side::New));
+    let found =
+        finding(&found, &FileText::of(b"a = 1\r\n  b = 2\r\nc\r\n"), &DiagnosticMapping::default()).unwrap();
+    assert_eq!((found.place.start_line, found.place.end_line, found.place.side), (2, 3, DiffSide::New));
     assert_eq!((found.place.path.as_str(), found.rule.as_str()), (Some("a.py"), "lint/R1"));
     assert_eq!((found.title.as_str(), found.snippet.as_str()), ("wrong", "  b = 2\nc"));
     assert_eq!(found.body, "Do *this*.\n\n<https://lint.example/R1>");
-    assert_eq!((found.severity, found.category, found.source), (Severity::P2, Category::J, Source::Tool));
+    assert_eq!(
+        (found.severity, found.category, found.source),
+        (Severity::P2, DefectCategory::J, FindingSource::Tool)
+    );
     assert_eq!(found.suggestion, None);
 }
 
 #[test]
 fn a_finding_of_the_file_as_a_whole_is_on_its_first_line_and_shows_none() {
-    let found = finding(&diagnostic(Range::File), &FileText::of(b"a\nb\n"), &Mapping::default()).unwrap();
+    let found =
+        finding(&diagnostic(DiagnosticRange::File), &FileText::of(b"a\nb\n"), &DiagnosticMapping::default())
+            .unwrap();
     assert_eq!((found.place.start_line, found.place.end_line, found.snippet.as_str()), (1, 1, ""));
-    let beyond = finding(&diagnostic(Range::lines(9, 9)), &FileText::of(b"a\n"), &Mapping::default());
-    assert_eq!(beyond, Err(Unresolved::Line { line: 9, count: 1 }));
+    let beyond = finding(
+        &diagnostic(DiagnosticRange::lines(9, 9)),
+        &FileText::of(b"a\n"),
+        &DiagnosticMapping::default(),
+    );
+    assert_eq!(beyond, Err(RangeError::Line { line: 9, count: 1 }));
 }
 
 #[test]
 fn a_long_message_is_a_short_title_and_a_whole_paragraph_in_which_nothing_acts() {
     let message = format!("{} @someone <b>", "word ".repeat(60));
-    let found = Diagnostic { message, ..diagnostic(Range::lines(1, 1)) };
-    let found = finding(&found, &FileText::of(b"a\n"), &Mapping::default()).unwrap();
+    let found = Diagnostic { message, ..diagnostic(DiagnosticRange::lines(1, 1)) };
+    let found = finding(&found, &FileText::of(b"a\n"), &DiagnosticMapping::default()).unwrap();
     assert!(found.title.len() < 250 && found.title.ends_with('…'), "{}", found.title);
     assert!(found.body.contains("someone") && !found.body.contains("@someone"), "{}", found.body);
     assert!(!found.body.contains("<b>"), "{}", found.body);
-    let wide = Diagnostic { message: "漢".repeat(190), ..diagnostic(Range::lines(1, 1)) };
-    let wide = finding(&wide, &FileText::of(b"a\n"), &Mapping::default()).unwrap();
+    let wide = Diagnostic { message: "漢".repeat(190), ..diagnostic(DiagnosticRange::lines(1, 1)) };
+    let wide = finding(&wide, &FileText::of(b"a\n"), &DiagnosticMapping::default()).unwrap();
     assert!(wide.title.len() < 500 && wide.title.ends_with('…') && wide.body.contains(&"漢".repeat(190)));
 }
 
 #[test]
 fn a_severity_is_of_the_rule_or_of_the_tool_or_of_the_level() {
-    let severity = |severities: &[(&str, Severity)], level: Level| {
+    let severity = |severities: &[(&str, Severity)], level: DiagnosticLevel| {
         let severities: BTreeMap<String, Severity> =
             severities.iter().map(|(name, is)| ((*name).to_owned(), *is)).collect();
-        let levels = Levels { error: Severity::P0, ..Levels::default() };
-        let mapping = Mapping { severities, levels, ..Mapping::default() };
-        let found = Diagnostic { level, ..diagnostic(Range::lines(1, 1)) };
+        let levels = LevelSeverities { error: Severity::P0, ..LevelSeverities::default() };
+        let mapping = DiagnosticMapping { severities, levels, ..DiagnosticMapping::default() };
+        let found = Diagnostic { level, ..diagnostic(DiagnosticRange::lines(1, 1)) };
         finding(&found, &FileText::of(b"a\n"), &mapping).unwrap().severity
     };
     assert_eq!(
-        [Level::Error, Level::Warning, Level::Note].map(|level| severity(&[], level)),
+        [DiagnosticLevel::Error, DiagnosticLevel::Warning, DiagnosticLevel::Note]
+            .map(|level| severity(&[], level)),
         [Severity::P0, Severity::P2, Severity::P2]
     );
-    assert_eq!(severity(&[("lint", Severity::P1)], Level::Note), Severity::P1);
-    assert_eq!(severity(&[("lint", Severity::P1), ("lint/R1", Severity::P2)], Level::Error), Severity::P2);
-    assert_eq!(severity(&[("lint/R2", Severity::P1)], Level::Note), Severity::P2);
-    assert_eq!(Levels::default().error, Severity::P1);
+    assert_eq!(severity(&[("lint", Severity::P1)], DiagnosticLevel::Note), Severity::P1);
+    assert_eq!(
+        severity(&[("lint", Severity::P1), ("lint/R1", Severity::P2)], DiagnosticLevel::Error),
+        Severity::P2
+    );
+    assert_eq!(severity(&[("lint/R2", Severity::P1)], DiagnosticLevel::Note), Severity::P2);
+    assert_eq!(LevelSeverities::default().error, Severity::P1);
 }
 
 #[test]
 fn a_category_is_of_the_rule_or_of_a_tag_or_of_the_tool() {
-    let category = |categories: &[(&str, Category)], tags: &[&str]| {
+    let category = |categories: &[(&str, DefectCategory)], tags: &[&str]| {
         let own = categories.iter().map(|(name, is)| ((*name).to_owned(), *is));
-        let mut mapping = Mapping::default();
+        let mut mapping = DiagnosticMapping::default();
         mapping.categories.extend(own);
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        let found = Diagnostic { tags, ..diagnostic(Range::lines(1, 1)) };
+        let found = Diagnostic { tags, ..diagnostic(DiagnosticRange::lines(1, 1)) };
         finding(&found, &FileText::of(b"a\n"), &mapping).unwrap().category
     };
-    assert_eq!(category(&[], &["style", "security"]), Category::H);
-    assert_eq!(category(&[("lint", Category::D)], &[]), Category::D);
-    assert_eq!(category(&[("lint", Category::D)], &["security"]), Category::H);
-    assert_eq!(category(&[("lint/R1", Category::I)], &["security"]), Category::I);
+    assert_eq!(category(&[], &["style", "security"]), DefectCategory::H);
+    assert_eq!(category(&[("lint", DefectCategory::D)], &[]), DefectCategory::D);
+    assert_eq!(category(&[("lint", DefectCategory::D)], &["security"]), DefectCategory::H);
+    assert_eq!(category(&[("lint/R1", DefectCategory::I)], &["security"]), DefectCategory::I);
 }
 
 #[test]
@@ -158,13 +172,15 @@ fn of_several_fixes_the_first_that_can_be_applied_is_suggested() {
         message: None,
         edits: vec![ToolEdit {
             path: "a.py".into(),
-            range: Range::exact((1, column), (1, column + 1), ColumnUnit::Byte).unwrap(),
+            range: DiagnosticRange::exact((1, column), (1, column + 1), ColumnUnit::Byte).unwrap(),
             new_text: text.to_owned(),
         }],
     };
-    let found =
-        Diagnostic { fixes: vec![fix(99, "x"), fix(1, "y"), fix(1, "z")], ..diagnostic(Range::lines(1, 1)) };
-    let found = finding(&found, &FileText::of(b"ab\n"), &Mapping::default()).unwrap();
+    let found = Diagnostic {
+        fixes: vec![fix(99, "x"), fix(1, "y"), fix(1, "z")],
+        ..diagnostic(DiagnosticRange::lines(1, 1))
+    };
+    let found = finding(&found, &FileText::of(b"ab\n"), &DiagnosticMapping::default()).unwrap();
     assert_eq!(found.suggestion.map(|suggestion| suggestion.replacement).as_deref(), Some("yb"));
 }
 
@@ -176,7 +192,7 @@ fn no_text_of_a_finding_holds_a_secret_of_its_file() {
         message: None,
         edits: vec![ToolEdit {
             path: "a.py".into(),
-            range: Range::exact((1, 1), (1, 4), ColumnUnit::Byte).unwrap(),
+            range: DiagnosticRange::exact((1, 1), (1, 4), ColumnUnit::Byte).unwrap(),
             new_text: "name".to_owned(),
         }],
     }];
@@ -184,9 +200,9 @@ fn no_text_of_a_finding_holds_a_secret_of_its_file() {
         message: format!("found {secret}"),
         help: Some(format!("It is `{secret}`.")),
         fixes,
-        ..diagnostic(Range::lines(1, 1))
+        ..diagnostic(DiagnosticRange::lines(1, 1))
     };
-    let found = finding(&found, &FileText::of(text.as_bytes()), &Mapping::default()).unwrap();
+    let found = finding(&found, &FileText::of(text.as_bytes()), &DiagnosticMapping::default()).unwrap();
     for shown in [&found.title, &found.body, &found.snippet] {
         assert!(shown.contains("AKIA…") && !shown.contains(&secret), "{shown}");
     }
@@ -196,9 +212,12 @@ fn no_text_of_a_finding_holds_a_secret_of_its_file() {
 #[test]
 fn a_snippet_is_a_few_bounded_lines_without_control_characters() {
     let text = format!("\u{feff}a\u{1b}[31m\r{}\n", "x".repeat(5000)) + &"line\n".repeat(100);
-    let found =
-        finding(&diagnostic(Range::lines(1, 90)), &FileText::of(text.as_bytes()), &Mapping::default())
-            .unwrap();
+    let found = finding(
+        &diagnostic(DiagnosticRange::lines(1, 90)),
+        &FileText::of(text.as_bytes()),
+        &DiagnosticMapping::default(),
+    )
+    .unwrap();
     assert!(found.snippet.len() < 4000 && found.snippet.lines().count() <= 8, "{}", found.snippet);
     assert!(!found.snippet.contains(['\u{1b}', '\r', '\u{feff}']));
     assert_eq!((found.place.start_line, found.place.end_line), (1, 90));

@@ -4,7 +4,9 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use truing_reader::output::report::{MAX_DIAGNOSTICS, MAX_PROBLEMS};
-use truing_reader::output::{FileText, Format, Input, Mapping, Report, finding, read, recognize};
+use truing_reader::output::{
+    DiagnosticMapping, DiagnosticReport, FileText, OutputContext, OutputFormat, finding, read, recognize,
+};
 
 use super::real::{OUTPUTS, bytes};
 
@@ -65,9 +67,9 @@ fn with(value: Value, at: &mut usize, new: &Value) -> Value {
 }
 
 /// What holds of every report.
-fn within_bounds(report: &Report) {
+fn within_bounds(report: &DiagnosticReport) {
     assert!(report.problems.len() <= MAX_PROBLEMS && report.diagnostics.len() <= MAX_DIAGNOSTICS);
-    let (file, mapping) = (FileText::of("é = 1\r\n\u{feff}x\n".as_bytes()), Mapping::default());
+    let (file, mapping) = (FileText::of("é = 1\r\n\u{feff}x\n".as_bytes()), DiagnosticMapping::default());
     for found in report.diagnostics.iter().take(20) {
         assert!(found.path.may_be_written() && !found.message.is_empty(), "{found:?}");
         assert!(!found.message.chars().any(char::is_control), "{found:?}");
@@ -80,8 +82,8 @@ fn within_bounds(report: &Report) {
 
 fn read_damaged(format: &str, bytes: &[u8]) {
     let roots = ["/build/tree".to_owned()];
-    let input = Input { roots: &roots, ..Input::default() };
-    let named = Format::parse(format).unwrap();
+    let input = OutputContext { roots: &roots, ..OutputContext::default() };
+    let named = OutputFormat::parse(format).unwrap();
     within_bounds(&read(named, bytes, &input));
     if let Some(other) = recognize(bytes).filter(|other| *other != named) {
         within_bounds(&read(other, bytes, &input));

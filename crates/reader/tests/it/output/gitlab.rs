@@ -1,7 +1,7 @@
 //! GitLab's code quality report.
 
 use serde_json::{Value, json};
-use truing_reader::output::{FileText, Format, Level, Report};
+use truing_reader::output::{DiagnosticLevel, DiagnosticReport, FileText, OutputFormat};
 
 use super::{problems, report, told};
 
@@ -14,8 +14,8 @@ fn entry(more: Value) -> Value {
     entry
 }
 
-fn read(entries: Value) -> Report {
-    report(Format::Gitlab, &entries.to_string())
+fn read(entries: Value) -> DiagnosticReport {
+    report(OutputFormat::Gitlab, &entries.to_string())
 }
 
 #[test]
@@ -33,12 +33,12 @@ fn an_entry_is_a_diagnostic() {
 #[test]
 fn severities_are_three_levels() {
     for (severity, level) in [
-        (json!("info"), Level::Note),
-        (json!("minor"), Level::Warning),
-        (json!("major"), Level::Error),
-        (json!("critical"), Level::Error),
-        (json!("blocker"), Level::Error),
-        (Value::Null, Level::Warning),
+        (json!("info"), DiagnosticLevel::Note),
+        (json!("minor"), DiagnosticLevel::Warning),
+        (json!("major"), DiagnosticLevel::Error),
+        (json!("critical"), DiagnosticLevel::Error),
+        (json!("blocker"), DiagnosticLevel::Error),
+        (Value::Null, DiagnosticLevel::Warning),
     ] {
         let report = read(json!([entry(json!({ "severity": severity }))]));
         assert_eq!(report.diagnostics[0].level, level, "{severity}");
@@ -78,7 +78,7 @@ fn what_is_no_issue_is_passed_over_and_what_is_malformed_is_named() {
 #[test]
 fn entries_before_a_damaged_place_are_kept() {
     let text = format!("[{},{},{{\"desc", entry(json!({})), entry(json!({})));
-    let report = report(Format::Gitlab, &text);
+    let report = report(OutputFormat::Gitlab, &text);
     assert_eq!((report.diagnostics.len(), report.problems.len()), (2, 1));
-    assert_eq!(read(json!([])), Report::default());
+    assert_eq!(read(json!([])), DiagnosticReport::default());
 }

@@ -1,12 +1,12 @@
 //! JUnit's XML.
 
 use truing_diff::RepoPath;
-use truing_reader::output::{self, Format, Input, Level, Report};
+use truing_reader::output::{self, DiagnosticLevel, DiagnosticReport, OutputContext, OutputFormat};
 
 use super::{problems, report, report_at, told};
 
-fn read(inner: &str) -> Report {
-    report(Format::Junit, &format!("<testsuites>{inner}</testsuites>"))
+fn read(inner: &str) -> DiagnosticReport {
+    report(OutputFormat::Junit, &format!("<testsuites>{inner}</testsuites>"))
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn a_failure_is_where_its_test_is() {
     let found = &report.diagnostics[0];
     assert_eq!(
         (found.tool.as_str(), found.rule.as_deref(), found.level),
-        ("junit", Some("failure"), Level::Error)
+        ("junit", Some("failure"), DiagnosticLevel::Error)
     );
     assert_eq!(found.help.as_deref(), Some("```\ntrace\n        `of` it\n```"));
     assert_eq!(report.diagnostics[1].rule.as_deref(), Some("error"));
@@ -72,7 +72,7 @@ fn places_in_text_are_paths_with_lines_and_not_names_alone() {
 #[test]
 fn suites_within_suites_hand_down_their_file() {
     let report = report_at(
-        Format::Junit,
+        OutputFormat::Junit,
         r"C:\ci",
         r#"<testsuites><testsuite file="C:\ci\spec\a.rb"><testsuite><testcase name="t"><failure message="m"/></testcase></testsuite>
         <testsuite file="spec/b.rb"><testcase name="u"><failure message="m" file="spec/c.rb" line="4"/></testcase></testsuite></testsuite>
@@ -85,15 +85,19 @@ fn suites_within_suites_hand_down_their_file() {
 #[test]
 fn what_is_no_report_is_one_problem() {
     for text in ["", "{}", "<html/>", "<testsuite><testcase>"] {
-        assert_eq!(report(Format::Junit, text).problems.len(), 1, "{text}");
+        assert_eq!(report(OutputFormat::Junit, text).problems.len(), 1, "{text}");
     }
 }
 
 /// A report of a run in `/build/t`, of a tree with these files.
-fn read_with(files: &[&str], text: &str) -> Report {
+fn read_with(files: &[&str], text: &str) -> DiagnosticReport {
     let files: Vec<RepoPath> = files.iter().copied().map(RepoPath::from_text).collect();
     let roots = ["/build/t".to_owned()];
-    output::read(Format::Junit, text.as_bytes(), &Input { roots: &roots, files: &files, ..Input::default() })
+    output::read(
+        OutputFormat::Junit,
+        text.as_bytes(),
+        &OutputContext { roots: &roots, files: &files, ..OutputContext::default() },
+    )
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use truing_core::port::{ChangedFile, ForeignRun, ToolFindings, ToolOutput, ToolRequest};
 use truing_diff::RepoPath;
-use truing_reader::output::Format;
-use truing_reader::sources::{Asked, SourcesAnswer};
+use truing_reader::output::OutputFormat;
+use truing_reader::sources::{SourcesAnswer, SourcesQuery};
 
 use super::real::{OUTPUTS, bytes};
 
@@ -38,7 +38,7 @@ impl Tree {
 
     pub(super) fn read(&self, output: ToolOutput) -> Result<ToolFindings, String> {
         let request = ToolRequest { tree: self.path(), files: self.files.clone(), output };
-        match Asked::Tool(Box::new(request)).answer() {
+        match SourcesQuery::Tool(Box::new(request)).answer() {
             Ok(SourcesAnswer::Tool(found)) => Ok(found),
             other => Err(format!("{other:?}")),
         }
@@ -80,7 +80,7 @@ fn an_output_under_the_name_of_another_format_is_understood_or_not_trusted() {
     for (name, format, folder) in OUTPUTS {
         let text = text_of(name);
         let right = tree.read(given(format, folder, &text)).unwrap();
-        for other in Format::all().map(Format::as_str).filter(|other| other != format) {
+        for other in OutputFormat::all().map(OutputFormat::as_str).filter(|other| other != format) {
             tried += 1;
             let Ok(found) = tree.read(given(other, folder, &text)) else { continue };
             // GCC's notes and Mypy's are lines of one form.
@@ -159,7 +159,7 @@ fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
         "sh: 1: flake8: not found\n",
         "   indented words, as of another tool\n",
     ] {
-        for format in Format::all().filter(|format| format.is_lines()) {
+        for format in OutputFormat::all().filter(|format| format.is_lines()) {
             let found = tree.read(given(format.as_str(), "", text)).unwrap();
             let is_named = found.problems.iter().any(|problem| problem.contains("none of"));
             // A word before a number and a colon is a place for whom nothing else marks one.
@@ -191,7 +191,7 @@ fn a_tools_name_stands_for_all_of_its_formats() {
     let tree = Tree::real();
     for (name, _, folder) in OUTPUTS {
         let format = OUTPUTS.iter().find(|output| output.0 == *name).unwrap().1;
-        let Some(tool) = Format::parse(format).and_then(Format::tool) else { continue };
+        let Some(tool) = OutputFormat::parse(format).and_then(OutputFormat::tool) else { continue };
         let text = text_of(name);
         let (by_tool, by_format) = (
             tree.read(given(tool, folder, &text)).unwrap(),

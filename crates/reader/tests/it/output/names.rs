@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use serde_json::{Value, json};
 use truing_core::port::{ChangedFile, ToolFindings, ToolRequest};
 use truing_diff::RepoPath;
-use truing_reader::sources::{Asked, SourcesAnswer};
+use truing_reader::sources::{SourcesAnswer, SourcesQuery};
 
 use super::misread::given;
 
@@ -51,7 +51,7 @@ fn read(output: &Value, format: &str) -> ToolFindings {
     files.sort_by(|one, two| one.path.cmp(&two.path));
     let output = given(format, "", &output.to_string());
     let request = ToolRequest { tree: folder.path().to_owned(), files, output };
-    match Asked::Tool(Box::new(request)).answer() {
+    match SourcesQuery::Tool(Box::new(request)).answer() {
         Ok(SourcesAnswer::Tool(found)) => found,
         other => panic!("{other:?}"),
     }

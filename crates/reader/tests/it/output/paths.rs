@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use truing_diff::RepoPath;
-use truing_reader::output::{Format, Input, PathError, Paths};
+use truing_reader::output::{OutputContext, OutputFormat, PathError, PathResolver};
 
 use super::{report, report_at};
 
@@ -10,7 +10,11 @@ use super::{report, report_at};
 fn both(roots: &[&str], folder: Option<&str>, text: &str) -> [Result<String, PathError>; 2] {
     let roots: Vec<String> = roots.iter().map(|root| (*root).to_owned()).collect();
     let folder = folder.map(RepoPath::from);
-    let paths = Paths::new(&Input { roots: &roots, folder: folder.as_ref(), ..Input::default() });
+    let paths = PathResolver::new(&OutputContext {
+        roots: &roots,
+        folder: folder.as_ref(),
+        ..OutputContext::default()
+    });
     [paths.path(text), paths.uri(text)]
         .map(|path| path.map(|path| String::from_utf8_lossy(path.as_bytes()).into_owned()))
 }
@@ -51,7 +55,7 @@ fn every_way_to_write_a_path_leads_to_the_file() {
 fn a_uri_is_decoded_and_a_path_is_not() {
     assert_eq!(both(&[], None, "a%20b/%41.py"), [Ok("a%20b/%41.py".to_owned()), Ok("a b/A.py".to_owned())]);
     assert_eq!(both(&[], None, "100%.py")[1], Ok("100%.py".to_owned()));
-    let paths = Paths::new(&Input::default());
+    let paths = PathResolver::new(&OutputContext::default());
     assert_eq!(paths.uri("caf%E9.py").unwrap().as_bytes(), b"caf\xe9.py");
 }
 
@@ -119,7 +123,7 @@ proptest! {
         folder in prop::option::of(prop::sample::select(&["a", "a/b", "../a", "/a", ""][..])),
     ) {
         let (roots, folder) = ([root.to_owned()], folder.map(RepoPath::from));
-        let paths = Paths::new(&Input { roots: &roots, folder: folder.as_ref(), ..Input::default() });
+        let paths = PathResolver::new(&OutputContext { roots: &roots, folder: folder.as_ref(), ..OutputContext::default() });
         for path in [paths.path(&text), paths.uri(&text)].into_iter().flatten() {
             prop_assert!(path.may_be_written(), "{text:?} is {path}");
         }
@@ -137,11 +141,11 @@ proptest! {
         let location = format!(r#"{{"message":"m","description":"m","location":{{"path":{uri}}},"suggestions":[{{"range":{{"start":{{"line":1}}}}}}]}}"#);
         let xml = text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
         let outputs = [
-            (Format::Sarif, sarif),
-            (Format::Rdjsonl, location.clone()),
-            (Format::Gitlab, format!("[{location}]")),
-            (Format::Checkstyle, format!(r#"<checkstyle><file name="{xml}"><error message="m"/></file></checkstyle>"#)),
-            (Format::Junit, format!(r#"<testsuite><testcase file="{xml}"><failure message="m"/></testcase></testsuite>"#)),
+            (OutputFormat::Sarif, sarif),
+            (OutputFormat::Rdjsonl, location.clone()),
+            (OutputFormat::Gitlab, format!("[{location}]")),
+            (OutputFormat::Checkstyle, format!(r#"<checkstyle><file name="{xml}"><error message="m"/></file></checkstyle>"#)),
+            (OutputFormat::Junit, format!(r#"<testsuite><testcase file="{xml}"><failure message="m"/></testcase></testsuite>"#)),
         ];
         for (format, output) in outputs {
             for report in [report(format, &output), report_at(format, "/a", &output)] {

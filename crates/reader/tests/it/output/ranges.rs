@@ -3,16 +3,16 @@
 use proptest::prelude::*;
 use truing_diff::RepoPath;
 use truing_reader::output::{
-    ByteEdit, ColumnUnit, FileText, FixRefused, Range, ToolEdit, ToolFix, Unresolved, resolve_fix,
+    ByteEdit, ColumnUnit, DiagnosticRange, FileText, RangeError, ToolEdit, ToolFix, ToolFixError, resolve_fix,
 };
 
 const UNITS: [ColumnUnit; 3] = [ColumnUnit::Byte, ColumnUnit::Utf16, ColumnUnit::CodePoint];
 
-fn exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Range {
-    Range::exact(start, end, unit).unwrap()
+fn exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> DiagnosticRange {
+    DiagnosticRange::exact(start, end, unit).unwrap()
 }
 
-fn text_of<'a>(text: &'a str, range: &Range) -> Result<&'a str, Unresolved> {
+fn text_of<'a>(text: &'a str, range: &DiagnosticRange) -> Result<&'a str, RangeError> {
     FileText::of(text.as_bytes()).range(range).map(|found| &text[found])
 }
 
@@ -20,25 +20,25 @@ fn text_of<'a>(text: &'a str, range: &Range) -> Result<&'a str, Unresolved> {
 fn whatever_a_tool_prints_is_a_range() {
     let unit = ColumnUnit::Byte;
     for (range, first) in [
-        (Range::lines(0, 7), None),
-        (Range::lines(3, 0), Some(3)),
-        (Range::lines(3, 2), Some(3)),
-        (Range::at(0, 4, unit), None),
-        (Range::at(4, 0, unit), Some(4)),
-        (Range::between((2, 5), (2, 3), unit), Some(2)),
-        (Range::between((2, 5), (0, 0), unit), Some(2)),
+        (DiagnosticRange::lines(0, 7), None),
+        (DiagnosticRange::lines(3, 0), Some(3)),
+        (DiagnosticRange::lines(3, 2), Some(3)),
+        (DiagnosticRange::at(0, 4, unit), None),
+        (DiagnosticRange::at(4, 0, unit), Some(4)),
+        (DiagnosticRange::between((2, 5), (2, 3), unit), Some(2)),
+        (DiagnosticRange::between((2, 5), (0, 0), unit), Some(2)),
     ] {
         assert_eq!(range.first_line(), first, "{range:?}");
     }
-    assert_eq!(Range::lines(3, 2), Range::lines(3, 3));
-    assert_eq!(Range::at(4, 0, unit), Range::lines(4, 4));
-    assert_eq!(Range::between((2, 5), (2, 3), unit), Range::at(2, 5, unit));
+    assert_eq!(DiagnosticRange::lines(3, 2), DiagnosticRange::lines(3, 3));
+    assert_eq!(DiagnosticRange::at(4, 0, unit), DiagnosticRange::lines(4, 4));
+    assert_eq!(DiagnosticRange::between((2, 5), (2, 3), unit), DiagnosticRange::at(2, 5, unit));
     for (start, end) in
         [((0, 1), (1, 1)), ((1, 0), (1, 2)), ((1, 2), (1, 0)), ((1, 2), (1, 1)), ((2, 1), (1, 9))]
     {
-        assert_eq!(Range::exact(start, end, unit), None, "{start:?} {end:?}");
+        assert_eq!(DiagnosticRange::exact(start, end, unit), None, "{start:?} {end:?}");
     }
-    assert_eq!(Range::offsets(3, 2, unit), None);
+    assert_eq!(DiagnosticRange::offsets(3, 2, unit), None);
 }
 
 #[test]
@@ -55,25 +55,25 @@ fn columns_count_in_their_unit() {
         );
     }
     let within = exact((1, 5), (1, 6), ColumnUnit::Utf16);
-    assert_eq!(text_of(text, &within), Err(Unresolved::Column { line: 1, column: 5 }));
+    assert_eq!(text_of(text, &within), Err(RangeError::Column { line: 1, column: 5 }));
 }
 
 #[test]
 fn lines_end_with_lf_or_crlf_and_a_column_may_be_behind_the_line_break() {
     let text = "ab\r\ncd\n";
     for unit in UNITS {
-        assert_eq!(text_of(text, &Range::lines(1, 2)), Ok("ab\r\ncd"));
+        assert_eq!(text_of(text, &DiagnosticRange::lines(1, 2)), Ok("ab\r\ncd"));
         assert_eq!(text_of(text, &exact((1, 2), (1, 3), unit)), Ok("b"));
         assert_eq!(text_of(text, &exact((1, 3), (2, 1), unit)), Ok("\r\n"));
         assert_eq!(text_of(text, &exact((1, 3), (1, 5), unit)), Ok("\r\n"));
         assert_eq!(text_of(text, &exact((2, 4), (3, 1), unit)), Ok(""));
         for (line, column) in [(1, 4), (1, 6), (2, 5)] {
             let range = exact((line, column), (line, column), unit);
-            assert_eq!(text_of(text, &range), Err(Unresolved::Column { line, column }), "{unit:?}");
+            assert_eq!(text_of(text, &range), Err(RangeError::Column { line, column }), "{unit:?}");
         }
         let beyond = exact((4, 1), (4, 1), unit);
-        assert_eq!(text_of(text, &beyond), Err(Unresolved::Line { line: 4, count: 2 }));
-        assert_eq!(text_of("ab", &exact((2, 1), (2, 1), unit)), Err(Unresolved::Line { line: 2, count: 1 }));
+        assert_eq!(text_of(text, &beyond), Err(RangeError::Line { line: 4, count: 2 }));
+        assert_eq!(text_of("ab", &exact((2, 1), (2, 1), unit)), Err(RangeError::Line { line: 2, count: 1 }));
         assert_eq!(text_of("", &exact((1, 1), (1, 1), unit)), Ok(""));
     }
 }
@@ -84,13 +84,13 @@ fn a_byte_order_mark_counts_in_offsets_of_bytes_alone() {
     for unit in UNITS {
         assert_eq!(text_of(text, &exact((1, 1), (1, 2), unit)), Ok("a"), "{unit:?}");
     }
-    assert_eq!(text_of(text, &Range::lines(1, 1)), Ok("ab"));
-    assert_eq!(text_of(text, &Range::offsets(3, 4, ColumnUnit::Byte).unwrap()), Ok("a"));
-    assert_eq!(text_of(text, &Range::offsets(0, 1, ColumnUnit::Utf16).unwrap()), Ok("a"));
-    assert_eq!(text_of(text, &Range::offsets(0, 1, ColumnUnit::CodePoint).unwrap()), Ok("a"));
+    assert_eq!(text_of(text, &DiagnosticRange::lines(1, 1)), Ok("ab"));
+    assert_eq!(text_of(text, &DiagnosticRange::offsets(3, 4, ColumnUnit::Byte).unwrap()), Ok("a"));
+    assert_eq!(text_of(text, &DiagnosticRange::offsets(0, 1, ColumnUnit::Utf16).unwrap()), Ok("a"));
+    assert_eq!(text_of(text, &DiagnosticRange::offsets(0, 1, ColumnUnit::CodePoint).unwrap()), Ok("a"));
     assert_eq!(
-        text_of(text, &Range::offsets(0, 4, ColumnUnit::CodePoint).unwrap()),
-        Err(Unresolved::Offset(4))
+        text_of(text, &DiagnosticRange::offsets(0, 4, ColumnUnit::CodePoint).unwrap()),
+        Err(RangeError::Offset(4))
     );
 }
 
@@ -99,33 +99,33 @@ fn the_lines_of_a_diagnostic_are_found_whatever_its_columns() {
     let file = FileText::of(b"a\nb\nc\n");
     let unit = ColumnUnit::Byte;
     for (range, lines) in [
-        (Range::File, Ok((1, 1))),
-        (Range::lines(2, 3), Ok((2, 3))),
-        (Range::lines(2, 99), Ok((2, 3))),
-        (Range::at(2, 99, unit), Ok((2, 2))),
-        (Range::between((1, 1), (3, 1), unit), Ok((1, 2))),
-        (Range::between((3, 1), (3, 1), unit), Ok((3, 3))),
-        (Range::at(4, 1, unit), Ok((3, 3))),
-        (Range::at(5, 1, unit), Err(Unresolved::Line { line: 5, count: 3 })),
-        (Range::offsets(2, 4, unit).unwrap(), Ok((2, 2))),
-        (Range::offsets(2, 5, unit).unwrap(), Ok((2, 3))),
-        (Range::offsets(6, 6, unit).unwrap(), Ok((3, 3))),
-        (Range::offsets(6, 7, unit).unwrap(), Err(Unresolved::Offset(7))),
+        (DiagnosticRange::File, Ok((1, 1))),
+        (DiagnosticRange::lines(2, 3), Ok((2, 3))),
+        (DiagnosticRange::lines(2, 99), Ok((2, 3))),
+        (DiagnosticRange::at(2, 99, unit), Ok((2, 2))),
+        (DiagnosticRange::between((1, 1), (3, 1), unit), Ok((1, 2))),
+        (DiagnosticRange::between((3, 1), (3, 1), unit), Ok((3, 3))),
+        (DiagnosticRange::at(4, 1, unit), Ok((3, 3))),
+        (DiagnosticRange::at(5, 1, unit), Err(RangeError::Line { line: 5, count: 3 })),
+        (DiagnosticRange::offsets(2, 4, unit).unwrap(), Ok((2, 2))),
+        (DiagnosticRange::offsets(2, 5, unit).unwrap(), Ok((2, 3))),
+        (DiagnosticRange::offsets(6, 6, unit).unwrap(), Ok((3, 3))),
+        (DiagnosticRange::offsets(6, 7, unit).unwrap(), Err(RangeError::Offset(7))),
     ] {
         assert_eq!(file.lines(&range), lines, "{range:?}");
     }
     let empty = FileText::of(b"");
-    assert_eq!((empty.lines(&Range::lines(1, 1)), empty.line_count()), (Ok((1, 1)), 0));
-    assert_eq!(empty.lines(&Range::lines(3, 3)), Err(Unresolved::Line { line: 3, count: 0 }));
+    assert_eq!((empty.lines(&DiagnosticRange::lines(1, 1)), empty.line_count()), (Ok((1, 1)), 0));
+    assert_eq!(empty.lines(&DiagnosticRange::lines(3, 3)), Err(RangeError::Line { line: 3, count: 0 }));
 }
 
 #[test]
 fn characters_of_a_file_that_is_not_utf_8_cannot_be_counted() {
     let file = FileText::of(b"caf\xe9 = 1\nb\n");
-    assert_eq!(file.lines(&Range::at(2, 1, ColumnUnit::Utf16)), Ok((2, 2)));
+    assert_eq!(file.lines(&DiagnosticRange::at(2, 1, ColumnUnit::Utf16)), Ok((2, 2)));
     assert_eq!(file.range(&exact((1, 6), (1, 7), ColumnUnit::Byte)), Ok(5..6));
-    assert_eq!(file.range(&exact((1, 6), (1, 7), ColumnUnit::CodePoint)), Err(Unresolved::NotUtf8));
-    assert_eq!(file.range(&Range::File), Err(Unresolved::WholeFile));
+    assert_eq!(file.range(&exact((1, 6), (1, 7), ColumnUnit::CodePoint)), Err(RangeError::NotUtf8));
+    assert_eq!(file.range(&DiagnosticRange::File), Err(RangeError::WholeFile));
 }
 
 #[test]
@@ -139,8 +139,8 @@ fn far_columns_of_a_long_line_are_found_as_fast_as_near_ones() {
     }
 }
 
-fn fix(edits: &[(Range, &str)]) -> ToolFix {
-    let edit = |(range, text): &(Range, &str)| ToolEdit {
+fn fix(edits: &[(DiagnosticRange, &str)]) -> ToolFix {
+    let edit = |(range, text): &(DiagnosticRange, &str)| ToolEdit {
         path: "a".into(),
         range: *range,
         new_text: (*text).to_owned(),
@@ -148,12 +148,12 @@ fn fix(edits: &[(Range, &str)]) -> ToolFix {
     ToolFix { message: None, edits: edits.iter().map(edit).collect() }
 }
 
-fn resolved(text: &str, edits: &[(Range, &str)]) -> Result<Vec<ByteEdit>, FixRefused> {
+fn resolved(text: &str, edits: &[(DiagnosticRange, &str)]) -> Result<Vec<ByteEdit>, ToolFixError> {
     resolve_fix(&fix(edits), &"a".into(), &FileText::of(text.as_bytes()))
 }
 
-fn at(start: u64, end: u64) -> Range {
-    Range::offsets(start, end, ColumnUnit::Byte).unwrap()
+fn at(start: u64, end: u64) -> DiagnosticRange {
+    DiagnosticRange::offsets(start, end, ColumnUnit::Byte).unwrap()
 }
 
 fn edit(range: std::ops::Range<usize>, text: &str) -> ByteEdit {
@@ -179,26 +179,29 @@ fn a_fix_takes_the_line_breaks_of_its_file() {
 fn a_fix_that_cannot_be_applied_exactly_is_refused() {
     let text = "abcde\n";
     for (edits, refused) in [
-        (vec![], FixRefused::Size(0)),
-        (vec![(at(0, 1), "x"); 201], FixRefused::Size(201)),
-        (vec![(at(0, 2), "x"), (at(1, 3), "y")], FixRefused::Overlap),
-        (vec![(at(1, 1), "x"), (at(1, 1), "y")], FixRefused::Overlap),
-        (vec![(at(0, 3), "x"), (at(1, 1), "y")], FixRefused::Overlap),
-        (vec![(at(0, 1), "a"), (at(2, 2), "")], FixRefused::NoChange),
-        (vec![(at(0, 7), "x")], FixRefused::Unresolved(Unresolved::Offset(7))),
-        (vec![(Range::lines(9, 9), "x")], FixRefused::Unresolved(Unresolved::Line { line: 9, count: 1 })),
-        (vec![(Range::File, "x")], FixRefused::Unresolved(Unresolved::WholeFile)),
+        (vec![], ToolFixError::Size(0)),
+        (vec![(at(0, 1), "x"); 201], ToolFixError::Size(201)),
+        (vec![(at(0, 2), "x"), (at(1, 3), "y")], ToolFixError::Overlap),
+        (vec![(at(1, 1), "x"), (at(1, 1), "y")], ToolFixError::Overlap),
+        (vec![(at(0, 3), "x"), (at(1, 1), "y")], ToolFixError::Overlap),
+        (vec![(at(0, 1), "a"), (at(2, 2), "")], ToolFixError::NoChange),
+        (vec![(at(0, 7), "x")], ToolFixError::Unresolved(RangeError::Offset(7))),
+        (
+            vec![(DiagnosticRange::lines(9, 9), "x")],
+            ToolFixError::Unresolved(RangeError::Line { line: 9, count: 1 }),
+        ),
+        (vec![(DiagnosticRange::File, "x")], ToolFixError::Unresolved(RangeError::WholeFile)),
     ] {
         assert_eq!(resolved(text, &edits), Err(refused));
     }
     let mut two = fix(&[(at(0, 1), "x"), (at(1, 2), "y")]);
     two.edits[1].path = "b".into();
     let file = FileText::of(text.as_bytes());
-    assert_eq!(resolve_fix(&two, &"a".into(), &file), Err(FixRefused::OtherFile("b".into())));
-    assert_eq!(resolve_fix(&two, &"b".into(), &file), Err(FixRefused::OtherFile("a".into())));
+    assert_eq!(resolve_fix(&two, &"a".into(), &file), Err(ToolFixError::OtherFile("b".into())));
+    assert_eq!(resolve_fix(&two, &"b".into(), &file), Err(ToolFixError::OtherFile("a".into())));
     let latin = FileText::of(b"caf\xe9\n");
     let refused = resolve_fix(&fix(&[(at(0, 1), "x")]), &"a".into(), &latin);
-    assert_eq!(refused, Err(FixRefused::Unresolved(Unresolved::NotUtf8)));
+    assert_eq!(refused, Err(ToolFixError::Unresolved(RangeError::NotUtf8)));
 }
 
 proptest! {
@@ -207,7 +210,7 @@ proptest! {
         text in "[ab\r\né😀\u{feff}]{0,12}", start in (0..6_u32, 0..9_u32), end in (0..6_u32, 0..9_u32), unit in 0..3_usize,
     ) {
         let (unit, file) = (UNITS[unit], FileText::of(text.as_bytes()));
-        for range in [Range::between(start, end, unit), Range::lines(start.0, end.0)] {
+        for range in [DiagnosticRange::between(start, end, unit), DiagnosticRange::lines(start.0, end.0)] {
             if let Ok(found) = file.range(&range) {
                 prop_assert!(text.get(found.clone()).is_some(), "{range:?} is {found:?} of {text:?}");
             }
@@ -215,7 +218,7 @@ proptest! {
                 prop_assert!((1..=last).contains(&first) && last <= file.line_count().max(1));
             }
         }
-        if let Some(Ok(found)) = Range::offsets(start.0.into(), end.1.into(), unit).map(|range| file.range(&range)) {
+        if let Some(Ok(found)) = DiagnosticRange::offsets(start.0.into(), end.1.into(), unit).map(|range| file.range(&range)) {
             prop_assert!(text.get(found).is_some());
         }
     }
@@ -223,7 +226,7 @@ proptest! {
     #[test]
     fn any_bytes_are_a_file(bytes: Vec<u8>, line in 0..5_u32, column in 0..9_u32, unit in 0..3_usize) {
         let file = FileText::of(&bytes);
-        let range = Range::at(line, column, UNITS[unit]);
+        let range = DiagnosticRange::at(line, column, UNITS[unit]);
         if let Ok(found) = file.range(&range) {
             prop_assert!(bytes.get(found).is_some());
         }
@@ -250,7 +253,7 @@ proptest! {
     fn edits_of_a_fix_are_in_order_and_change_the_file(
         text in "[ab\né]{0,12}", places in prop::collection::vec((0..14_u64, 0..4_u64, "[ab\n]{0,3}"), 0..5),
     ) {
-        let edits: Vec<(Range, &str)> =
+        let edits: Vec<(DiagnosticRange, &str)> =
             places.iter().map(|(start, length, new)| (at(*start, start + length), new.as_str())).collect();
         let Ok(edits) = resolved(&text, &edits) else { return Ok(()) };
         let (mut fixed, mut last) = (text.clone(), text.len());

@@ -1,7 +1,9 @@
 //! Reviewdog's format, as one document and by lines.
 
 use serde_json::{Value, json};
-use truing_reader::output::{FileText, Format, Level, Report, Unresolved, resolve_fix};
+use truing_reader::output::{
+    DiagnosticLevel, DiagnosticReport, FileText, OutputFormat, RangeError, resolve_fix,
+};
 
 use super::{problems, report, told};
 
@@ -9,9 +11,9 @@ fn diagnostic(range: Value) -> Value {
     json!({ "message": "wrong", "location": { "path": "a.txt", "range": range } })
 }
 
-fn read(diagnostics: Value) -> Report {
+fn read(diagnostics: Value) -> DiagnosticReport {
     report(
-        Format::Rdjson,
+        OutputFormat::Rdjson,
         &json!({ "source": { "name": "super lint" }, "severity": "INFO", "diagnostics": diagnostics })
             .to_string(),
     )
@@ -45,7 +47,7 @@ fn a_range_is_the_text_that_the_format_says() {
     }
     let within = read(json!([diagnostic(json!({ "start": at(1, 3), "end": at(1, 4) }))]));
     let wrong = FileText::of("a𐐀b\n".as_bytes()).range(&within.diagnostics[0].range);
-    assert_eq!(wrong, Err(Unresolved::Column { line: 1, column: 3 }), "within a character");
+    assert_eq!(wrong, Err(RangeError::Column { line: 1, column: 3 }), "within a character");
 }
 
 #[test]
@@ -55,24 +57,30 @@ fn a_diagnostic_takes_what_it_does_not_say_from_the_whole() {
     entry.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
     let report = read(json!([diagnostic(Value::Null), entry]));
     let [one, two] = &report.diagnostics[..] else { panic!("{report:?}") };
-    assert_eq!((one.tool.as_str(), one.level, one.rule.as_deref()), ("super lint", Level::Note, None));
-    assert_eq!((two.tool.as_str(), two.level, two.rule.as_deref()), ("x", Level::Error, Some("C1")));
+    assert_eq!(
+        (one.tool.as_str(), one.level, one.rule.as_deref()),
+        ("super lint", DiagnosticLevel::Note, None)
+    );
+    assert_eq!(
+        (two.tool.as_str(), two.level, two.rule.as_deref()),
+        ("x", DiagnosticLevel::Error, Some("C1"))
+    );
     assert_eq!(two.rule_page.as_deref(), Some("https://x.example/C1"));
 }
 
 #[test]
 fn a_severity_is_a_name_or_a_number() {
     for (severity, level) in [
-        (json!("ERROR"), Level::Error),
-        (json!(1), Level::Error),
-        (json!("WARNING"), Level::Warning),
-        (json!(3), Level::Note),
-        (json!("UNKNOWN_SEVERITY"), Level::Warning),
-        (json!(0), Level::Warning),
-        (Value::Null, Level::Warning),
+        (json!("ERROR"), DiagnosticLevel::Error),
+        (json!(1), DiagnosticLevel::Error),
+        (json!("WARNING"), DiagnosticLevel::Warning),
+        (json!(3), DiagnosticLevel::Note),
+        (json!("UNKNOWN_SEVERITY"), DiagnosticLevel::Warning),
+        (json!(0), DiagnosticLevel::Warning),
+        (Value::Null, DiagnosticLevel::Warning),
     ] {
         let line = json!({ "message": "m", "location": { "path": "a" }, "severity": severity }).to_string();
-        assert_eq!(report(Format::Rdjsonl, &line).diagnostics[0].level, level, "{severity}");
+        assert_eq!(report(OutputFormat::Rdjsonl, &line).diagnostics[0].level, level, "{severity}");
     }
 }
 
@@ -114,7 +122,7 @@ fn a_suggestion_is_a_fix_by_itself_and_one_without_sound_range_is_left_out() {
 fn each_line_stands_alone() {
     let line = |path: &str| json!({ "message": "m", "location": { "path": path } }).to_string();
     let text = format!("{}\r\n\n{{\"message\"\n[]\n{}\nnpm ERR!\n{}", line("a"), line("/b"), line("c"));
-    let report = report(Format::Rdjsonl, &text);
+    let report = report(OutputFormat::Rdjsonl, &text);
     assert_eq!((told(&report), report.left_out), (vec!["a:0: m".to_owned(), "c:0: m".to_owned()], 4));
     let begins: Vec<&str> = problems(&report).iter().map(|text| text.split(':').next().unwrap()).collect();
     assert_eq!(begins, ["line 3", "line 4", "line 5", "line 6"]);
@@ -128,6 +136,6 @@ fn a_malformed_diagnostic_costs_itself_alone() {
     assert_eq!((told(&report), report.left_out), (vec!["a.txt:0: wrong".to_owned()], 3));
     assert_eq!(problems(&report)[1..], ["diagnostic 1: no path", "b: no message"]);
     for text in ["", "[]", "{\"diagnostics\": 1}", "{\"diagnostics\": [{}"] {
-        assert_eq!(super::report(Format::Rdjson, text).problems.len(), 1, "{text}");
+        assert_eq!(super::report(OutputFormat::Rdjson, text).problems.len(), 1, "{text}");
     }
 }

@@ -9,7 +9,8 @@ use truing_diff::RepoPath;
 use truing_reader::output::known::find;
 use truing_reader::output::recognize::recognize;
 use truing_reader::output::{
-    Diagnostic, FileText, Format, Input, Level, ProblemKind, Report, read, resolve_fix,
+    Diagnostic, DiagnosticLevel, DiagnosticReport, FileText, OutputContext, OutputFormat, ProblemKind, read,
+    resolve_fix,
 };
 
 /// Each output: its file, its format, and the folder of the tree in which the tool ran.
@@ -72,14 +73,14 @@ fn tree() -> BTreeMap<String, String> {
 }
 
 /// Reads an output of a tool that ran in this folder.
-pub(super) fn read_in(folder: &str, format: &str, bytes: &[u8]) -> Report {
+pub(super) fn read_in(folder: &str, format: &str, bytes: &[u8]) -> DiagnosticReport {
     let folder = RepoPath::from_text(folder);
     let roots = ["/build/tree".to_owned()];
-    let input = Input { roots: &roots, folder: Some(&folder), ..Input::default() };
-    read(Format::parse(format).unwrap(), bytes, &input)
+    let input = OutputContext { roots: &roots, folder: Some(&folder), ..OutputContext::default() };
+    read(OutputFormat::parse(format).unwrap(), bytes, &input)
 }
 
-fn read_real(name: &str) -> Report {
+fn read_real(name: &str) -> DiagnosticReport {
     let (name, format, folder) = OUTPUTS.iter().find(|output| output.0 == name).unwrap();
     read_in(folder, format, &bytes(name))
 }
@@ -87,9 +88,9 @@ fn read_real(name: &str) -> Report {
 /// A diagnostic on a line: the level, the rule, the place from its first byte on, and the text there; then its fixes.
 fn shown(found: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
     let level = match found.level {
-        Level::Error => "error",
-        Level::Warning => "warning",
-        Level::Note => "note",
+        DiagnosticLevel::Error => "error",
+        DiagnosticLevel::Warning => "warning",
+        DiagnosticLevel::Note => "note",
     };
     let path = found.path.to_string();
     let text = tree.get(&path).unwrap_or_else(|| panic!("{path} is no file of the tree"));
@@ -196,7 +197,7 @@ fn places_agree_with_another_tool_that_found_the_same() {
 #[test]
 fn outputs_in_a_format_of_their_own_are_recognised() {
     for (name, format, _) in OUTPUTS {
-        let found = recognize(&bytes(name)).map(Format::as_str);
+        let found = recognize(&bytes(name)).map(OutputFormat::as_str);
         let is_text = name.ends_with(".txt");
         assert_eq!(found, (!is_text).then_some(*format), "{name}");
     }
@@ -206,8 +207,8 @@ fn outputs_in_a_format_of_their_own_are_recognised() {
 fn known_tools_print_formats_that_were_read() {
     // Where the tool of an output is known, its own format is among those.
     for (name, format, _) in OUTPUTS.iter().filter(|output| output.1.ends_with("-json")) {
-        let tool = Format::parse(format).unwrap();
-        let Format::Named(named) = tool else { panic!("{name}") };
+        let tool = OutputFormat::parse(format).unwrap();
+        let OutputFormat::Named(named) = tool else { panic!("{name}") };
         assert_eq!(find(named.tool).unwrap().format, *format, "{name}");
     }
 }
@@ -229,7 +230,7 @@ fn line_ends_and_colours_change_nothing() {
 fn a_damaged_output_gives_no_other_diagnostics() {
     for (name, format, folder) in OUTPUTS {
         let (whole, bytes) = (read_real(name), bytes(name));
-        let own = Format::parse(format).unwrap();
+        let own = OutputFormat::parse(format).unwrap();
         for part in 1..40 {
             let cut = &bytes[..bytes.len() * part / 40];
             let report = read_in(folder, format, cut);
@@ -255,7 +256,7 @@ fn a_damaged_output_gives_no_other_diagnostics() {
         for at in (0..bytes.len()).step_by(bytes.len() / 50 + 1) {
             let mut damaged = bytes.clone();
             damaged[at] = 0xFF;
-            let report = read(own, &damaged, &Input::default());
+            let report = read(own, &damaged, &OutputContext::default());
             assert!(report.diagnostics.len() <= whole.diagnostics.len() + 1, "{name}");
         }
     }

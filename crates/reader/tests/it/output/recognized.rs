@@ -1,27 +1,27 @@
 //! Formats by their names and by the content.
 
-use truing_reader::output::{Format, Input, read, recognize};
+use truing_reader::output::{OutputContext, OutputFormat, read, recognize};
 
 fn name(content: &str) -> Option<&'static str> {
-    recognize(content.as_bytes()).map(Format::as_str)
+    recognize(content.as_bytes()).map(OutputFormat::as_str)
 }
 
 #[test]
 fn every_format_is_found_by_its_name_and_names_are_unique() {
-    let names: Vec<&str> = Format::all().map(Format::as_str).collect();
+    let names: Vec<&str> = OutputFormat::all().map(OutputFormat::as_str).collect();
     let mut unique = names.clone();
     unique.sort_unstable();
     unique.dedup();
     assert_eq!(unique.len(), names.len());
     for name in names {
-        assert_eq!(Format::parse(name).map(Format::as_str), Some(name));
+        assert_eq!(OutputFormat::parse(name).map(OutputFormat::as_str), Some(name));
         assert!(
             name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'),
             "{name}"
         );
     }
-    assert_eq!(Format::parse(" SARIF "), Some(Format::Sarif));
-    assert_eq!((Format::parse("sarif2"), Format::parse("")), (None, None));
+    assert_eq!(OutputFormat::parse(" SARIF "), Some(OutputFormat::Sarif));
+    assert_eq!((OutputFormat::parse("sarif2"), OutputFormat::parse("")), (None, None));
 }
 
 #[test]
@@ -82,21 +82,25 @@ fn text_in_utf_16_is_recognised_and_read() {
     let little: Vec<u8> =
         [0xFF, 0xFE].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
     for bytes in [big, little] {
-        assert_eq!(recognize(&bytes), Some(Format::Gitlab));
-        let report = read(Format::Gitlab, &bytes, &Input::default());
+        assert_eq!(recognize(&bytes), Some(OutputFormat::Gitlab));
+        let report = read(OutputFormat::Gitlab, &bytes, &OutputContext::default());
         assert_eq!(report.diagnostics[0].message, "d é");
     }
 }
 
 #[test]
 fn the_given_name_of_the_tool_counts_where_the_output_names_none() {
-    let input = Input { tool: "eslint", ..Input::default() };
-    let tool = |format: Format, text: &str| read(format, text.as_bytes(), &input).diagnostics[0].tool.clone();
+    let input = OutputContext { tool: "eslint", ..OutputContext::default() };
+    let tool =
+        |format: OutputFormat, text: &str| read(format, text.as_bytes(), &input).diagnostics[0].tool.clone();
     let file = r#"<file name="a"><error line="1" message="m"/></file>"#;
-    assert_eq!(tool(Format::Checkstyle, &format!("<checkstyle>{file}</checkstyle>")), "eslint");
-    assert_eq!(tool(Format::Rdjsonl, r#"{"message": "m", "location": {"path": "a"}}"#), "eslint");
+    assert_eq!(tool(OutputFormat::Checkstyle, &format!("<checkstyle>{file}</checkstyle>")), "eslint");
+    assert_eq!(tool(OutputFormat::Rdjsonl, r#"{"message": "m", "location": {"path": "a"}}"#), "eslint");
     assert_eq!(
-        tool(Format::Rdjsonl, r#"{"message": "m", "location": {"path": "a"}, "source": {"name": "own"}}"#),
+        tool(
+            OutputFormat::Rdjsonl,
+            r#"{"message": "m", "location": {"path": "a"}, "source": {"name": "own"}}"#
+        ),
         "own"
     );
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use truing_reader::output::{
-    Diagnostic, FileText, Format, Level, ProblemKind, Report, ToolFix, Unresolved, recognize,
+    Diagnostic, DiagnosticLevel, DiagnosticReport, FileText, OutputFormat, ProblemKind, RangeError, ToolFix,
+    recognize,
 };
 
 use super::{problems, report, report_at, told};
@@ -33,8 +34,8 @@ fn with(mut value: Value, more: Value) -> Value {
     value
 }
 
-fn read(run: Value, results: Value) -> Report {
-    report(Format::Sarif, &log(run, results))
+fn read(run: Value, results: Value) -> DiagnosticReport {
+    report(OutputFormat::Sarif, &log(run, results))
 }
 
 fn one(run: Value, result: Value) -> Diagnostic {
@@ -59,7 +60,7 @@ fn a_result_is_a_diagnostic_with_all_that_its_rule_says() {
     );
     assert_eq!(
         (found.level, found.path.as_str(), found.range.first_line()),
-        (Level::Error, Some("src/a.py"), Some(3))
+        (DiagnosticLevel::Error, Some("src/a.py"), Some(3))
     );
     assert_eq!(found.title.as_deref(), Some("No *x*"));
     assert_eq!(found.help.as_deref(), Some("Do **y**.\n\n* z"));
@@ -72,7 +73,7 @@ fn a_result_is_a_diagnostic_with_all_that_its_rule_says() {
 fn every_run_is_read_and_each_has_its_own_tool() {
     let run = |name: &str, uri: &str| json!({ "tool": { "driver": { "name": name } }, "results": [result(uri, 1)] });
     let text = json!({ "runs": [run("one", "a.py"), "no run", run(" ", "b.py")] }).to_string();
-    let report = report(Format::Sarif, &text);
+    let report = report(OutputFormat::Sarif, &text);
     let tools: Vec<&str> = report.diagnostics.iter().map(|found| found.tool.as_str()).collect();
     assert_eq!(tools, ["one", "sarif"]);
     assert_eq!(told(&report), ["a.py:1: wrong", "b.py:1: wrong"]);
@@ -154,7 +155,7 @@ fn bases_are_followed_through_a_chain_and_a_circle_has_no_end() {
         at("x.py", "A"),
         at("../../up.py", "SRC"),
     ]);
-    let report = report_at(Format::Sarif, "/build/project", &log(bases, results));
+    let report = report_at(OutputFormat::Sarif, "/build/project", &log(bases, results));
     assert_eq!(told(&report), ["src/x y.py:0: wrong", "lib s/x.py:0: wrong", "x.py:0: wrong"]);
     assert_eq!(report.left_out, 2);
     assert!(
@@ -175,11 +176,11 @@ fn without_a_known_root_it_is_where_the_repository_was_checked_out_or_the_folder
     assert_eq!(read(run.clone()), ["a.py:2: wrong"]);
     assert_eq!(read(json!({})), [""; 0]);
     // A root that is known counts more than what the log says.
-    let known = report_at(Format::Sarif, r"C:\build", &log(run, json!([result(uri, 2)])));
+    let known = report_at(OutputFormat::Sarif, r"C:\build", &log(run, json!([result(uri, 2)])));
     assert_eq!(told(&known), ["project/src/a.py:2: wrong"]);
     let far = json!({ "A": { "uri": "file:///a/" }, "B": { "uri": "file:///b/" } });
     let report = super::report(
-        Format::Sarif,
+        OutputFormat::Sarif,
         &log(json!({ "originalUriBaseIds": far }), json!([result("file:///a/x", 1)])),
     );
     assert!(
@@ -246,15 +247,15 @@ fn a_level_is_the_results_own_or_an_invocations_or_the_rules_or_a_warning() {
         ] }],
     });
     for (more, level) in [
-        (json!({}), Level::Note),
-        (json!({ "level": "error" }), Level::Error),
-        (json!({ "level": "none" }), Level::Note),
-        (json!({ "provenance": { "invocationIndex": 0 } }), Level::Error),
-        (json!({ "provenance": { "invocationIndex": -1 } }), Level::Note),
-        (json!({ "ruleId": "R2" }), Level::Warning),
-        (json!({ "ruleId": "R3" }), Level::Warning),
-        (json!({ "ruleId": "R2", "kind": "review" }), Level::Note),
-        (json!({ "ruleId": "R2", "level": "dreadful" }), Level::Warning),
+        (json!({}), DiagnosticLevel::Note),
+        (json!({ "level": "error" }), DiagnosticLevel::Error),
+        (json!({ "level": "none" }), DiagnosticLevel::Note),
+        (json!({ "provenance": { "invocationIndex": 0 } }), DiagnosticLevel::Error),
+        (json!({ "provenance": { "invocationIndex": -1 } }), DiagnosticLevel::Note),
+        (json!({ "ruleId": "R2" }), DiagnosticLevel::Warning),
+        (json!({ "ruleId": "R3" }), DiagnosticLevel::Warning),
+        (json!({ "ruleId": "R2", "kind": "review" }), DiagnosticLevel::Note),
+        (json!({ "ruleId": "R2", "level": "dreadful" }), DiagnosticLevel::Warning),
     ] {
         let found = one(run.clone(), with(result("a", 1), more.clone()));
         assert_eq!(found.level, level, "{more}");
@@ -270,7 +271,11 @@ fn results_that_are_no_findings_are_passed_over_in_silence() {
         json!({ "baselineState": "absent" }),
     ] {
         let report = read(json!({}), json!([with(result("a", 1), more.clone())]));
-        assert_eq!(report, Report { tools: report.tools.clone(), ..Report::default() }, "{more}");
+        assert_eq!(
+            report,
+            DiagnosticReport { tools: report.tools.clone(), ..DiagnosticReport::default() },
+            "{more}"
+        );
         assert_eq!(report.tools.len(), 1, "the tool has looked: {more}");
     }
     let kept = with(result("a", 1), json!({ "kind": "fail", "baselineState": "unchanged" }));
@@ -428,18 +433,18 @@ fn a_fingerprint_is_the_whole_one_of_the_highest_version_or_made_of_the_partial_
 fn a_line_beyond_the_file_is_told_where_the_file_is_known() {
     let found = one(json!({}), result("a", 9));
     let file = FileText::of(b"a\nb\n");
-    assert_eq!(file.lines(&found.range), Err(Unresolved::Line { line: 9, count: 2 }));
+    assert_eq!(file.lines(&found.range), Err(RangeError::Line { line: 9, count: 2 }));
 }
 
 #[test]
 fn what_is_no_log_is_one_problem() {
     for text in ["", "{", "[]", "7", "{}", r#"{"runs": null}"#, r#"{"runs": {}}"#, r#"{"runs": [{]}"#] {
-        let report = report(Format::Sarif, text);
+        let report = report(OutputFormat::Sarif, text);
         assert_eq!((report.diagnostics.len(), report.problems.len()), (0, 1), "{text}");
         assert_eq!(report.problems[0].kind, ProblemKind::Unreadable, "{text}");
     }
     let followed = log(json!({}), json!([result("a", 1)])) + "\n1 problem\n";
-    let report = report(Format::Sarif, &followed);
+    let report = report(OutputFormat::Sarif, &followed);
     assert_eq!((report.diagnostics.len(), report.problems.len()), (1, 0));
     assert_eq!(report.other_lines, ["1 problem"]);
 }
@@ -449,22 +454,22 @@ fn former_versions_are_recognised_and_refused_by_their_names() {
     for version in ["1.0.0", "2.0.0", "2.0.0-csd.2.beta.2019-01-24"] {
         let text =
             json!({ "version": version, "runs": [{ "tool": { "name": "x" }, "results": [{}] }] }).to_string();
-        assert_eq!(recognize(text.as_bytes()), Some(Format::Sarif), "{version}");
-        let report = report(Format::Sarif, &text);
+        assert_eq!(recognize(text.as_bytes()), Some(OutputFormat::Sarif), "{version}");
+        let report = report(OutputFormat::Sarif, &text);
         assert_eq!(
             problems(&report),
             [format!("SARIF {version} is not read: let the tool print SARIF 2.1.0")]
         );
     }
     let draft = log(json!({}), json!([result("a", 1)])).replace("2.1.0", "2.1.0-rtm.5");
-    assert_eq!(report(Format::Sarif, &draft).diagnostics.len(), 1);
+    assert_eq!(report(OutputFormat::Sarif, &draft).diagnostics.len(), 1);
 }
 
 #[test]
 fn a_message_of_markdown_alone_is_a_message() {
     let mut found = result("a", 1);
     found["message"] = json!({ "markdown": "`teh` should be `the`" });
-    let report = report(Format::Sarif, &log(json!({}), json!([found])));
+    let report = report(OutputFormat::Sarif, &log(json!({}), json!([found])));
     assert_eq!(problems(&report), Vec::<String>::new());
     assert_eq!(report.diagnostics[0].message, "`teh` should be `the`");
 }

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use truing_reader::output::diagnostic::{
     MAX_EDITS, MAX_FIXES, MAX_HELP_BYTES, MAX_MESSAGE_CHARS, MAX_NAME_CHARS, MAX_NEW_TEXT_BYTES, MAX_TAGS,
 };
-use truing_reader::output::{Diagnostic, Range, ToolEdit, ToolFix, text};
+use truing_reader::output::{Diagnostic, DiagnosticRange, ToolEdit, ToolFix, text};
 
 fn plain() -> Diagnostic {
-    Diagnostic::new("lint", "a".into(), Range::lines(1, 1), "m")
+    Diagnostic::new("lint", "a".into(), DiagnosticRange::lines(1, 1), "m")
 }
 
 #[test]
@@ -96,7 +96,8 @@ fn a_page_is_an_https_address_of_a_host_without_a_user() {
 
 #[test]
 fn a_fix_beyond_a_bound_is_left_out_whole() {
-    let edit = |text: String| ToolEdit { path: "a".into(), range: Range::lines(1, 1), new_text: text };
+    let edit =
+        |text: String| ToolEdit { path: "a".into(), range: DiagnosticRange::lines(1, 1), new_text: text };
     let fix = |edits: Vec<ToolEdit>| ToolFix { message: Some("\u{1b}[1mfix\nit".to_owned()), edits };
     let fixes = vec![
         fix(vec![edit("a\u{1b}b".to_owned())]),

@@ -1,4 +1,4 @@
-//! HTML and SVG in which text is always escaped: there is no way to make [`Markup`] of a string but as text or as the
+//! HTML and SVG in which text is always escaped: there is no way to make [`HtmlMarkup`] of a string but as text or as the
 //! content of an element. Every element is closed, so that the page is well-formed XML, too.
 
 use std::fmt::{Display, Write as _};
@@ -7,57 +7,57 @@ use crate::report::run::web;
 
 /// A part of a page.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Markup(String);
+pub(super) struct HtmlMarkup(String);
 
 /// Attributes of an element: names of ours, and any values.
-pub(super) type Attributes<'a> = &'a [(&'static str, &'a dyn Display)];
+pub(super) type HtmlAttributes<'a> = &'a [(&'static str, &'a dyn Display)];
 
 /// Text.
-pub(super) fn text(text: impl Display) -> Markup {
-    Markup(escaped(&text.to_string()))
+pub(super) fn text(text: impl Display) -> HtmlMarkup {
+    HtmlMarkup(escaped(&text.to_string()))
 }
 
 /// An element with what is in it.
 pub(super) fn element(
     name: &'static str,
-    attributes: Attributes<'_>,
-    content: impl IntoIterator<Item = Markup>,
-) -> Markup {
+    attributes: HtmlAttributes<'_>,
+    content: impl IntoIterator<Item = HtmlMarkup>,
+) -> HtmlMarkup {
     let mut markup = opened(name, attributes);
     markup.push('>');
     for part in content {
         markup.push_str(&part.0);
     }
     let _ = write!(markup, "</{name}>");
-    Markup(markup)
+    HtmlMarkup(markup)
 }
 
 /// An element without content.
-pub(super) fn void(name: &'static str, attributes: Attributes<'_>) -> Markup {
-    Markup(opened(name, attributes) + "/>")
+pub(super) fn void(name: &'static str, attributes: HtmlAttributes<'_>) -> HtmlMarkup {
+    HtmlMarkup(opened(name, attributes) + "/>")
 }
 
 /// The rules of a page, which are part of the program.
-pub(super) fn style(rules: &'static str) -> Markup {
-    Markup(format!("<style>{rules}</style>"))
+pub(super) fn style(rules: &'static str) -> HtmlMarkup {
+    HtmlMarkup(format!("<style>{rules}</style>"))
 }
 
 /// A link if the address is one of the web, else the text alone.
-pub(super) fn link(address: &str, shown: Markup) -> Markup {
+pub(super) fn link(address: &str, shown: HtmlMarkup) -> HtmlMarkup {
     match web(address) {
         Some(url) => element("a", &[("href", &url), ("rel", &"noreferrer")], [shown]),
         None => shown,
     }
 }
 
-impl Markup {
+impl HtmlMarkup {
     /// As a file of its own.
     pub(super) fn page(self) -> String {
         format!("<!DOCTYPE html>\n{}\n", self.0)
     }
 }
 
-fn opened(name: &str, attributes: Attributes<'_>) -> String {
+fn opened(name: &str, attributes: HtmlAttributes<'_>) -> String {
     let mut markup = format!("<{name}");
     for (name, value) in attributes {
         let _ = write!(markup, " {name}=\"{}\"", escaped(&value.to_string()));

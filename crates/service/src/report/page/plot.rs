@@ -2,15 +2,15 @@
 //! phone. Colours are the page's, by class.
 
 use truing_core::line::counted;
-use truing_core::run::End;
-use truing_core::slot::Loop;
+use truing_core::run::RunOutcome;
+use truing_core::slot::LoopKind;
 use truing_loops::text::instant;
 
-use super::markup::{Markup, element, text, void};
+use super::markup::{HtmlMarkup, element, text, void};
 use crate::report::amount::{dollars, percent, short};
-use crate::report::figures::{Figures, Period};
+use crate::report::figures::{LoopFigures, PeriodFigures};
 use crate::report::loops::{DAY, date};
-use crate::report::run::{Run, word, words_of};
+use crate::report::run::{ReportedRun, word, words_of};
 
 /// The width of most of them.
 const WIDTH: f64 = 400.0;
@@ -32,7 +32,7 @@ const CELLS: usize = 90;
 const IN_A_ROW: usize = 30;
 
 /// A picture that tells in words what it shows to those who do not see it.
-fn picture((width, height): (f64, f64), told: &str, parts: Vec<Markup>) -> Markup {
+fn picture((width, height): (f64, f64), told: &str, parts: Vec<HtmlMarkup>) -> HtmlMarkup {
     let view = format!("0 0 {} {}", at(width), at(height));
     let parts = [element("title", &[], [text(told)])].into_iter().chain(parts);
     element("svg", &[("viewBox", &view), ("role", &"img"), ("xmlns", &"http://www.w3.org/2000/svg")], parts)
@@ -53,7 +53,7 @@ fn index(count: usize) -> f64 {
 }
 
 /// A rectangle with words that show when one points at it.
-fn bar(class: &str, (x, y): (f64, f64), (width, height): (f64, f64), told: &str) -> Markup {
+fn bar(class: &str, (x, y): (f64, f64), (width, height): (f64, f64), told: &str) -> HtmlMarkup {
     let (x, y, width, height) = (at(x), at(y), at(width.max(0.0)), at(height.max(0.0)));
     element(
         "rect",
@@ -62,12 +62,12 @@ fn bar(class: &str, (x, y): (f64, f64), (width, height): (f64, f64), told: &str)
     )
 }
 
-fn label(class: &str, anchor: &str, (x, y): (f64, f64), words: &str) -> Markup {
+fn label(class: &str, anchor: &str, (x, y): (f64, f64), words: &str) -> HtmlMarkup {
     let (x, y) = (at(x), at(y));
     element("text", &[("class", &class), ("text-anchor", &anchor), ("x", &x), ("y", &y)], [text(words)])
 }
 
-fn line(class: &str, from: (f64, f64), to: (f64, f64)) -> Markup {
+fn line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
     let (x1, y1, x2, y2) = (at(from.0), at(from.1), at(to.0), at(to.1));
     void("line", &[("class", &class), ("x1", &x1), ("y1", &y1), ("x2", &x2), ("y2", &y2)])
 }
@@ -87,12 +87,12 @@ fn ceiling(most: u64) -> u64 {
 }
 
 /// The plots over time: periods side by side, between two axes.
-struct Time<'a> {
-    figures: &'a Figures,
+struct TimePlot<'a> {
+    figures: &'a LoopFigures,
     most: u64,
 }
 
-impl Time<'_> {
+impl TimePlot<'_> {
     /// The width of a period.
     fn step(&self) -> f64 {
         (WIDTH - LEFT - RIGHT) / index(self.figures.periods.len().max(1))
@@ -114,7 +114,7 @@ impl Time<'_> {
     }
 
     /// Lines across with their values, and the days below.
-    fn axes(&self, shown: impl Fn(u64) -> String) -> Vec<Markup> {
+    fn axes(&self, shown: impl Fn(u64) -> String) -> Vec<HtmlMarkup> {
         let mut parts = Vec::new();
         for value in [0, self.most / 2, self.most] {
             let y = HEIGHT - BOTTOM - self.high(value);
@@ -132,7 +132,7 @@ impl Time<'_> {
     }
 
     /// A line where the prompt became another.
-    fn changes(&self) -> Vec<Markup> {
+    fn changes(&self) -> Vec<HtmlMarkup> {
         let figures = self.figures;
         let Some(first) = figures.periods.first() else { return vec![] };
         let all = index(figures.periods.len()) * real(u64::try_from(figures.period_days).unwrap_or(1));
@@ -151,16 +151,16 @@ impl Time<'_> {
         parts
     }
 
-    fn named(&self, period: &Period) -> String {
+    fn named(&self, period: &PeriodFigures) -> String {
         let of = if self.figures.period_days == 1 { "" } else { "week of " };
         format!("{of}{}", date(period.from))
     }
 }
 
 /// Runs of each period by their end, and the rate of success.
-pub(super) fn trend(figures: &Figures, of: Loop) -> Markup {
+pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
     let most = figures.periods.iter().map(|period| period.tally.runs()).max().unwrap_or(0);
-    let time = Time { figures, most: ceiling(most) };
+    let time = TimePlot { figures, most: ceiling(most) };
     let mut parts = time.axes(|value| value.to_string());
     for (rate, y) in [(0, HEIGHT - BOTTOM), (50, (HEIGHT - BOTTOM + TOP) / 2.0), (100, TOP)] {
         parts.push(label("", "start", (WIDTH - RIGHT + 5.0, y + 3.5), &format!("{rate} %")));
@@ -168,7 +168,7 @@ pub(super) fn trend(figures: &Figures, of: Loop) -> Markup {
     let (step, wide, floor) = (time.step(), time.wide(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate() {
         let mut below = 0;
-        for kind in End::ALL {
+        for kind in RunOutcome::ALL {
             let runs = period.tally.get(kind);
             if runs > 0 {
                 let corner = (time.x(place) + (step - wide) / 2.0, floor - time.high(below + runs));
@@ -205,9 +205,9 @@ pub(super) fn trend(figures: &Figures, of: Loop) -> Markup {
 }
 
 /// What each period cost.
-pub(super) fn cost(figures: &Figures) -> Markup {
+pub(super) fn cost(figures: &LoopFigures) -> HtmlMarkup {
     let most = figures.periods.iter().map(|period| period.cost_micro_usd).max().unwrap_or(0);
-    let time = Time { figures, most: ceiling(most.div_ceil(10_000)).saturating_mul(10_000) };
+    let time = TimePlot { figures, most: ceiling(most.div_ceil(10_000)).saturating_mul(10_000) };
     let mut parts = time.axes(dollars);
     let (step, wide, floor) = (time.step(), time.wide(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate().filter(|(_, period)| period.cost_micro_usd > 0)
@@ -227,7 +227,7 @@ pub(super) fn cost(figures: &Figures) -> Markup {
 }
 
 /// One bar a step: what a run with it took.
-pub(super) fn by_step(rows: &[(&str, u64, String)], told: &str) -> Markup {
+pub(super) fn by_step(rows: &[(&str, u64, String)], told: &str) -> HtmlMarkup {
     const ROW: f64 = 22.0;
     const WHOLE: f64 = 320.0;
     const NAMES: f64 = 56.0;
@@ -246,10 +246,10 @@ pub(super) fn by_step(rows: &[(&str, u64, String)], told: &str) -> Markup {
 }
 
 /// The last runs, oldest first, each with a sign of its end; a line where the prompt became another.
-pub(super) fn strip(runs: &[Run]) -> Markup {
+pub(super) fn strip(runs: &[ReportedRun]) -> HtmlMarkup {
     const CELL: f64 = WIDTH / 30.0;
     const ROW: f64 = CELL + 6.0;
-    let shown: Vec<&Run> = runs.iter().take(CELLS).rev().collect();
+    let shown: Vec<&ReportedRun> = runs.iter().take(CELLS).rev().collect();
     let mut prompt: Option<&str> = None;
     let mut parts = Vec::new();
     for (place, run) in shown.iter().enumerate() {
@@ -272,18 +272,18 @@ pub(super) fn strip(runs: &[Run]) -> Markup {
 }
 
 /// A sign, so that nobody has to tell colours apart.
-fn glyph(kind: End, (x, y): (f64, f64), size: f64) -> Markup {
+fn glyph(kind: RunOutcome, (x, y): (f64, f64), size: f64) -> HtmlMarkup {
     let place = |across: f64, down: f64| format!("{} {}", at(x + across * size), at(y + down * size));
     let path = match kind {
-        End::Done => format!("M{} L{} L{}", place(0.26, 0.52), place(0.44, 0.7), place(0.76, 0.32)),
-        End::Partial => {
+        RunOutcome::Done => format!("M{} L{} L{}", place(0.26, 0.52), place(0.44, 0.7), place(0.76, 0.32)),
+        RunOutcome::Partial => {
             format!("M{} L{} M{} L{}", place(0.3, 0.5), place(0.7, 0.5), place(0.5, 0.3), place(0.5, 0.7))
         }
-        End::Skipped => format!("M{} L{}", place(0.3, 0.5), place(0.7, 0.5)),
-        End::Deferred => {
+        RunOutcome::Skipped => format!("M{} L{}", place(0.3, 0.5), place(0.7, 0.5)),
+        RunOutcome::Deferred => {
             format!("M{} L{} M{} L{}", place(0.4, 0.32), place(0.4, 0.68), place(0.6, 0.32), place(0.6, 0.68))
         }
-        End::Failed => {
+        RunOutcome::Failed => {
             format!("M{} L{} M{} L{}", place(0.3, 0.3), place(0.7, 0.7), place(0.7, 0.3), place(0.3, 0.7))
         }
     };
@@ -291,7 +291,7 @@ fn glyph(kind: End, (x, y): (f64, f64), size: f64) -> Markup {
 }
 
 /// A swatch of an end for legends and tables.
-pub(super) fn swatch(kind: End) -> Markup {
+pub(super) fn swatch(kind: RunOutcome) -> HtmlMarkup {
     let square = [
         ("class", &kind.as_str() as &dyn std::fmt::Display),
         ("width", &"12"),
@@ -306,7 +306,7 @@ pub(super) fn swatch(kind: End) -> Markup {
 }
 
 /// A bar in a table.
-pub(super) fn share(of: u64, most: u64) -> Markup {
+pub(super) fn share(of: u64, most: u64) -> HtmlMarkup {
     let width = at(100.0 * real(of) / real(most.max(1)));
     let bar = void("rect", &[("class", &"bar"), ("width", &width), ("height", &"8"), ("rx", &"1")]);
     let view = [
@@ -318,7 +318,7 @@ pub(super) fn share(of: u64, most: u64) -> Markup {
 }
 
 /// A prompt as the plots name it.
-pub(super) fn prompt(hash: &str) -> Markup {
+pub(super) fn prompt(hash: &str) -> HtmlMarkup {
     element("code", &[("title", &hash)], [text(short(hash))])
 }
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::finding::Finding;
-use truing_core::port::Runs as _;
-use truing_fakes::forge::{Comment, PullView, Status};
-use truing_forge::capability::Anchored;
+use truing_core::port::RunStore as _;
+use truing_fakes::forge::{CommentView, CommitStatus, PullView};
+use truing_forge::capability::AnchorCommit;
 
 use crate::conformance::change::{BOT, CONTEXT};
 use crate::conformance::play::Stage;
@@ -65,7 +65,7 @@ fn at(finding: &Finding) -> At {
 /// One summary; each open finding exactly once: on its lines, on its file, or, beyond what may have comments of
 /// their own, in the summary; what is fixed is resolved.
 fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) -> Shown {
-    let ours: Vec<&Comment> = view.comments.iter().filter(|comment| comment.author == BOT).collect();
+    let ours: Vec<&CommentView> = view.comments.iter().filter(|comment| comment.author == BOT).collect();
     let summaries: Vec<_> =
         ours.iter().filter(|comment| comment.place.is_none() && !comment.deleted).collect();
     if summaries.len() != 1 {
@@ -73,15 +73,15 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
     }
     let summary = summaries.first().map_or("", |comment| comment.body.as_str());
     // Where a comment is placed on whatever the head is, one that was made amid a push is taken back.
-    let is_taken_back = stage.is_amid && stage.forge.row.anchored == Anchored::Head;
-    let deleted = |comment: &Comment| comment.deleted && !stage.deleted.contains(&comment.id);
+    let is_taken_back = stage.is_amid && stage.forge.row.anchored == AnchorCommit::Head;
+    let deleted = |comment: &CommentView| comment.deleted && !stage.deleted.contains(&comment.id);
     for comment in ours.iter().filter(|comment| deleted(comment) && !is_taken_back) {
         wrong.push(format!("comment {} was posted and deleted again", comment.id));
     }
     let of = |finding: &Finding| {
         let mark = format!(" item={} ", finding.id.as_str());
         let about = ours.iter().filter(|comment| comment.place.is_some() && comment.body.contains(&mark));
-        about.copied().collect::<Vec<&Comment>>()
+        about.copied().collect::<Vec<&CommentView>>()
     };
     let mut shown = Shown::default();
     let max_inline = stage.site.max_inline;
@@ -136,7 +136,7 @@ fn status(view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) {
     let expected = if findings.iter().any(Finding::is_open) { "failure" } else { "success" };
     let mut ours = view.statuses.get(&view.head).into_iter().flatten();
     // Where a status has a key and a name, people see the name.
-    let is_ours = |status: &&Status| status.name.as_deref().unwrap_or(&status.context) == CONTEXT;
+    let is_ours = |status: &&CommitStatus| status.name.as_deref().unwrap_or(&status.context) == CONTEXT;
     let newest = ours.rfind(is_ours).map(|status| status.state.as_str());
     if newest != Some(expected) {
         wrong.push(format!("the head's status is {newest:?}, not {expected}"));
@@ -154,7 +154,7 @@ async fn secrets(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
 /// Nothing of anybody else was touched.
 fn foreign(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
     // An answer is in the thread of the comment that it answers: resolving that is ours to do.
-    let plain = |comment: &Comment| {
+    let plain = |comment: &CommentView| {
         (comment.body.clone(), comment.deleted, comment.resolved && comment.in_reply_to.is_none())
     };
     let now: BTreeMap<u64, _> = view.comments.iter().map(|comment| (comment.id, plain(comment))).collect();
@@ -172,7 +172,8 @@ fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
     if stage.faulty {
         return;
     }
-    let before: BTreeMap<u64, &Comment> = stage.before.iter().map(|comment| (comment.id, comment)).collect();
+    let before: BTreeMap<u64, &CommentView> =
+        stage.before.iter().map(|comment| (comment.id, comment)).collect();
     let ours = || view.comments.iter().filter(|comment| comment.author == BOT);
     let created = ours().filter(|comment| !before.contains_key(&comment.id));
     let (files, lines): (Vec<_>, Vec<_>) =

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use truing_core::id::{Key, PrId};
+use truing_core::id::{PrId, SlotKey};
 use truing_core::port::Clock as _;
-use truing_core::slot::Limits;
-use truing_fakes::forge::{Chaos, Comment, Delivery, Fault, FaultKind, NewPull, PullView, Repo};
+use truing_core::slot::SlotLimits;
+use truing_fakes::forge::{
+    CommentView, DeliveryChaos, FakeDelivery, FakeRepo, ForgeFault, ForgeFaultKind, NewPull, PullView,
+};
 use truing_forge::marker::MarkerKeys;
 use truing_store::Store;
 
@@ -32,7 +34,7 @@ const PERSON: &str = "ada";
 /// Another app.
 const OTHER: &str = "other[bot]";
 /// Deliveries of a storm: some lost, some twice, out of order.
-const STORM: Chaos = Chaos { seed: 7, lost: 20, twice: 20, late: 3 };
+const STORM: DeliveryChaos = DeliveryChaos { seed: 7, lost: 20, twice: 20, late: 3 };
 /// A scenario has fewer calls that write between two rests than this.
 const MAX_WRITES: u32 = 60;
 /// Fewer calls, git's too.
@@ -53,7 +55,7 @@ pub(crate) struct Played {
 pub(crate) struct Stage {
     pub(crate) forge: Forge,
     pub(crate) site: Site,
-    pub(crate) repo: Repo,
+    pub(crate) repo: FakeRepo,
     pub(crate) number: u64,
     branch: &'static str,
     /// The commit that the branch began at, and its files.
@@ -65,9 +67,9 @@ pub(crate) struct Stage {
     /// Comments whose thread a person resolved.
     pub(crate) resolved: BTreeSet<u64>,
     /// Deliveries that still arrive.
-    queue: Vec<Delivery>,
+    queue: Vec<FakeDelivery>,
     /// The comments, calls and runs before the service was let to work the last time, and whether it was disturbed.
-    pub(crate) before: Vec<Comment>,
+    pub(crate) before: Vec<CommentView>,
     pub(crate) calls_before: u64,
     pub(crate) runs_before: usize,
     pub(crate) faulty: bool,
@@ -98,7 +100,7 @@ async fn once(forge: Forge, scenario: &Scenario, nth: u32) -> Result<(Played, bo
             shown = stage.answered(*by, told, *step).await?;
             continue;
         } else if let Act::Interrupted(kind) = act {
-            Some(Fault::write(nth, kind.clone()))
+            Some(ForgeFault::write(nth, kind.clone()))
         } else if let Act::PushedAmid(change) = act {
             came |= stage.pushed_amid(nth, *change).await?;
             shown = check(&stage).await?;
@@ -153,7 +155,7 @@ impl Stage {
         self.site.store()
     }
 
-    pub(crate) async fn key(&self) -> Key {
+    pub(crate) async fn key(&self) -> SlotKey {
         let repository = self.repo.shown_id().await.unwrap();
         PrId { forge: FORGE.into(), repository, number: self.number }.key()
     }
@@ -178,7 +180,7 @@ impl Stage {
 
     /// Services that start anew do whatever is to be done. With a fault one dies of it, and the next goes on. The
     /// answer: did the fault come?
-    async fn rest(&mut self, fault: Option<Fault>) -> Result<bool, String> {
+    async fn rest(&mut self, fault: Option<ForgeFault>) -> Result<bool, String> {
         self.before = self.view().await.comments;
         (self.calls_before, self.runs_before) = (self.calls(), self.runs().await);
         self.faulty = fault.is_some();
@@ -190,7 +192,8 @@ impl Stage {
         let mut deliveries = std::mem::take(&mut self.queue);
         loop {
             let store = self.store();
-            let context = Arc::new(self.site.context(store.clone(), self.site.forges(), Limits::default()));
+            let context =
+                Arc::new(self.site.context(store.clone(), self.site.forges(), SlotLimits::default()));
             context.end_old_leases().await.unwrap();
             for delivery in deliveries.drain(..) {
                 let status = hand_over(&context, (FORGE, SECRET), &delivery).await;
@@ -228,7 +231,7 @@ impl Stage {
             forge.release();
         };
         let pushing = tokio::spawn(push);
-        let came = self.rest(Some(Fault::write(nth, FaultKind::Held))).await?;
+        let came = self.rest(Some(ForgeFault::write(nth, ForgeFaultKind::Held))).await?;
         pushing.abort();
         if came {
             pushing.await.unwrap();
@@ -242,7 +245,7 @@ impl Stage {
     /// Pushes and lets one call be answered wrongly, the first, then later ones; every invariant holds each time.
     async fn answered(
         &mut self,
-        by: fn(&str) -> FaultKind,
+        by: fn(&str) -> ForgeFaultKind,
         told: &str,
         step: usize,
     ) -> Result<Shown, String> {
@@ -251,7 +254,7 @@ impl Stage {
         let address = format!("http://{}/", elsewhere.local_addr().unwrap());
         for nth in (1..MAX_CALLS).step_by(step) {
             self.push(|tree| tree.add(2, &format!("w{nth}"))).await;
-            let came = self.rest(Some(Fault::call(nth, by(&address)))).await?;
+            let came = self.rest(Some(ForgeFault::call(nth, by(&address)))).await?;
             let shown = check(self).await.map_err(|problems| format!("call {nth}: {problems}"))?;
             if elsewhere.accept().is_ok() {
                 return Err(format!("call {nth}: another server was called"));
@@ -272,7 +275,7 @@ impl Stage {
     }
 
     /// Our comments on code that are there, oldest first.
-    async fn ours(&self) -> Vec<Comment> {
+    async fn ours(&self) -> Vec<CommentView> {
         self.view().await.inline().filter(|comment| comment.author == BOT).cloned().collect()
     }
 

@@ -1,10 +1,10 @@
 //! The scenarios, as data: what happens to one pull request. [`Act::Rest`] lets the service come to rest, after which
 //! every invariant must hold.
 
-use truing_fakes::forge::FaultKind::{
+use truing_fakes::forge::ForgeFaultKind::{
     self, Circle, Html, Invalid, PrimaryLimit, Redirect, SecondaryLimit, SingleSignOn, Status, Truncated,
 };
-use truing_fakes::forge::{Flavour, Reasons};
+use truing_fakes::forge::{ForgeFlavour, ReasonForm};
 
 use crate::conformance::tree::Tree;
 
@@ -30,10 +30,10 @@ const OF_GITHUB: &[(&str, &str)] = &[
 
 impl Scenario {
     /// The reason why this forge never gives this answer; none: it does.
-    pub(crate) fn absent_at(&self, flavour: Flavour) -> Option<&'static str> {
+    pub(crate) fn absent_at(&self, flavour: ForgeFlavour) -> Option<&'static str> {
         match flavour {
-            Flavour::GitHub => None,
-            Flavour::Cloud | Flavour::DataCenter => {
+            ForgeFlavour::GitHub => None,
+            ForgeFlavour::Cloud | ForgeFlavour::DataCenter => {
                 OF_GITHUB.iter().find(|(name, _)| *name == self.name).map(|(_, why)| *why)
             }
         }
@@ -64,14 +64,14 @@ pub(crate) enum Act {
     /// first, then every `step`-th after it, until a review has no such call. Each time the service comes to rest.
     Answered {
         /// The answer; the address is one of another server, which must never be called.
-        by: fn(&str) -> FaultKind,
+        by: fn(&str) -> ForgeFaultKind,
         /// What the pull request's history says of it; empty if nothing goes wrong for people.
         told: &'static str,
         step: usize,
     },
     /// The same in a service that starts anew, with this for its n-th call that writes, then the next, until a
     /// review has no n-th.
-    Interrupted(FaultKind),
+    Interrupted(ForgeFaultKind),
     /// The same, and while that call waits to be done, this change is pushed.
     PushedAmid(fn(&mut Tree)),
     /// Another account copies our comments, markers and all.
@@ -270,7 +270,7 @@ const WRONG: &[Scenario] = &[
         files: 3,
         acts: &[
             Open(three),
-            Answered { by: |_| Invalid(Reasons::Strings), told: "not as it should be (hint: ", step: 3 },
+            Answered { by: |_| Invalid(ReasonForm::Strings), told: "not as it should be (hint: ", step: 3 },
         ],
     },
     Scenario {
@@ -278,7 +278,7 @@ const WRONG: &[Scenario] = &[
         files: 3,
         acts: &[
             Open(three),
-            Answered { by: |_| Invalid(Reasons::Objects), told: "not as it should be (hint: ", step: 5 },
+            Answered { by: |_| Invalid(ReasonForm::Objects), told: "not as it should be (hint: ", step: 5 },
         ],
     },
     Scenario {
@@ -396,16 +396,21 @@ const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "crash-at-every-write",
         files: 10,
-        acts: &[Open(forty), Interrupted(FaultKind::Drop), Push(fix_ten), Interrupted(FaultKind::Drop)],
+        acts: &[
+            Open(forty),
+            Interrupted(ForgeFaultKind::Drop),
+            Push(fix_ten),
+            Interrupted(ForgeFaultKind::Drop),
+        ],
     },
     Scenario {
         name: "lost-answer-of-every-write",
         files: 10,
         acts: &[
             Open(forty),
-            Interrupted(FaultKind::LostAnswer),
+            Interrupted(ForgeFaultKind::LostAnswer),
             Push(fix_ten),
-            Interrupted(FaultKind::LostAnswer),
+            Interrupted(ForgeFaultKind::LostAnswer),
         ],
     },
     Scenario { name: "push-amid-every-write", files: 3, acts: &[Open(three), PushedAmid(fix_one)] },

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 
 /// What a rule finds wherever it is added.
 const FOUND: &str = "breakpoint()";
@@ -64,8 +64,8 @@ impl Tree {
     }
 
     /// The commit that makes this of another tree.
-    pub(crate) fn commit_after(&self, before: &Self, message: &str) -> Commit {
-        let mut commit = Commit::new(message);
+    pub(crate) fn commit_after(&self, before: &Self, message: &str) -> CommitBuilder {
+        let mut commit = CommitBuilder::new(message);
         for path in before.0.keys().filter(|path| !self.0.contains_key(*path)) {
             commit = commit.delete(path);
         }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use truing_core::id::Span;
-use truing_core::slot::Limits;
-use truing_fakes::forge::{Fault, FaultKind};
+use truing_core::id::TimeSpan;
+use truing_core::slot::SlotLimits;
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 
 use crate::service::site::{Site, limits};
 use crate::service::{REVIEWS, assert_first, assert_second_with, no_violations};
 
 /// One failure would park the pull request.
-fn once() -> Limits {
-    Limits { attempts: 1, ..limits() }
+fn once() -> SlotLimits {
+    SlotLimits { attempts: 1, ..limits() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +64,7 @@ async fn a_token_that_ends_in_mid_run_is_replaced_and_nothing_fails() {
     .enumerate()
     {
         let opened = site.open(&format!("change-{index}")).await;
-        site.forge.fault(Fault::once(method, route, FaultKind::Status(401, None)));
+        site.forge.fault(ForgeFault::once(method, route, ForgeFaultKind::Status(401, None)));
         site.deliver().await;
         service.rest(&site.clock).await;
         site.forge.clear_faults();
@@ -74,7 +74,7 @@ async fn a_token_that_ends_in_mid_run_is_replaced_and_nothing_fails() {
     site.forge.end_tokens();
     for pull in &mut pulls {
         site.push_second(pull).await;
-        site.clock.skip(Span::minutes(61));
+        site.clock.skip(TimeSpan::minutes(61));
         site.deliver().await;
         service.rest(&site.clock).await;
     }
@@ -160,32 +160,40 @@ async fn what_a_former_account_wrote_is_ours_and_is_not_said_again() {
 }
 
 /// What the forge answers, what people read of it, and whether the review comes by itself afterwards.
-fn answers() -> Vec<(FaultKind, &'static str, bool)> {
+fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
     let elsewhere = "https://elsewhere.example/repos".to_owned();
     vec![
-        (FaultKind::Status(401, None), "does not accept the token (401) (hint: make a new token", false),
-        (FaultKind::Status(403, None), "may not do this (403): Forbidden (hint: let the token", false),
-        (FaultKind::SecondaryLimit(None), "rate limited for 60 s (hint: it goes on by itself", true),
-        (FaultKind::SecondaryLimit(Some(7)), "rate limited for 7 s", true),
-        (FaultKind::PrimaryLimit(30), "rate limited for ", true),
-        (FaultKind::Status(429, None), "rate limited for 60 s", true),
-        (FaultKind::Status(429, Some(9)), "rate limited for 9 s", true),
+        (ForgeFaultKind::Status(401, None), "does not accept the token (401) (hint: make a new token", false),
+        (ForgeFaultKind::Status(403, None), "may not do this (403): Forbidden (hint: let the token", false),
+        (ForgeFaultKind::SecondaryLimit(None), "rate limited for 60 s (hint: it goes on by itself", true),
+        (ForgeFaultKind::SecondaryLimit(Some(7)), "rate limited for 7 s", true),
+        (ForgeFaultKind::PrimaryLimit(30), "rate limited for ", true),
+        (ForgeFaultKind::Status(429, None), "rate limited for 60 s", true),
+        (ForgeFaultKind::Status(429, Some(9)), "rate limited for 9 s", true),
         (
-            FaultKind::Status(404, None),
+            ForgeFaultKind::Status(404, None),
             "not found, or hidden from this token (404) (hint: look whether",
             false,
         ),
-        (FaultKind::Status(410, None), "not found, or hidden from this token (404)", false),
-        (FaultKind::Status(422, None), "refused: Unprocessable Entity (hint: look what the forge", false),
-        (FaultKind::Status(500, None), "status 500: Internal Server Error (hint: if it lasts", false),
-        (FaultKind::Status(503, None), "status 503: Service Unavailable (hint: if it lasts", false),
-        (FaultKind::Html(200), "HTML instead of JSON (a proxy, or a wrong api_url?) (hint: ", false),
-        (FaultKind::Html(502), "status 502: it gives no reason (hint: ", false),
-        (FaultKind::Truncated, "the answer's JSON is cut off (hint: ", false),
-        (FaultKind::Redirect(301, elsewhere.clone()), "leads to https://elsewhere.example: redirects", false),
-        (FaultKind::Redirect(307, elsewhere), "leads to https://elsewhere.example: redirects", false),
-        (FaultKind::Redirect(301, "/repositories/1".into()), "at another address by now", false),
-        (FaultKind::Drop, "the connection broke before the answer was complete", false),
+        (ForgeFaultKind::Status(410, None), "not found, or hidden from this token (404)", false),
+        (
+            ForgeFaultKind::Status(422, None),
+            "refused: Unprocessable Entity (hint: look what the forge",
+            false,
+        ),
+        (ForgeFaultKind::Status(500, None), "status 500: Internal Server Error (hint: if it lasts", false),
+        (ForgeFaultKind::Status(503, None), "status 503: Service Unavailable (hint: if it lasts", false),
+        (ForgeFaultKind::Html(200), "HTML instead of JSON (a proxy, or a wrong api_url?) (hint: ", false),
+        (ForgeFaultKind::Html(502), "status 502: it gives no reason (hint: ", false),
+        (ForgeFaultKind::Truncated, "the answer's JSON is cut off (hint: ", false),
+        (
+            ForgeFaultKind::Redirect(301, elsewhere.clone()),
+            "leads to https://elsewhere.example: redirects",
+            false,
+        ),
+        (ForgeFaultKind::Redirect(307, elsewhere), "leads to https://elsewhere.example: redirects", false),
+        (ForgeFaultKind::Redirect(301, "/repositories/1".into()), "at another address by now", false),
+        (ForgeFaultKind::Drop, "the connection broke before the answer was complete", false),
     ]
 }
 
@@ -200,7 +208,7 @@ async fn every_wrong_answer_has_its_words_its_end_and_a_hint_and_no_secret() {
         let key = site.key(opened.number).await;
         let path = format!("/repos/acme/shop/pulls/{}$", opened.number);
         let times = if comes { 1 } else { 99 };
-        site.forge.fault(Fault::once("GET", &path, kind.clone()).times(times));
+        site.forge.fault(ForgeFault::once("GET", &path, kind.clone()).times(times));
         site.deliver().await;
         if comes {
             service.rest(&site.clock).await;

@@ -1,8 +1,8 @@
 //! What a GitHub App shows beside the commit: one check run, with every finding on its lines, whatever gets lost.
 
 use truing_core::port::Watchlist as _;
-use truing_fakes::forge::{Again, CheckRun, Fault, FaultKind, NewPull, PullView};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{FakeCheckRun, ForgeFault, ForgeFaultKind, NewPull, PullView, RerunButton};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::service::site::{FORGE, Opened, Running, Site, limits};
 
@@ -12,9 +12,9 @@ const APPEND: (&str, &str) = ("PATCH", "/repos/{owner}/{repo}/check-runs/{id}");
 const MANY: usize = 60;
 
 /// Two files with so many findings each; `first` makes them others.
-fn file(first: &str, count: usize) -> Commit {
+fn file(first: &str, count: usize) -> CommitBuilder {
     let text = format!("{first} = 1\n{}", "breakpoint()\n".repeat(count));
-    Commit::new(first).write("many.py", text.as_str()).write("more.py", text)
+    CommitBuilder::new(first).write("many.py", text.as_str()).write("more.py", text)
 }
 
 async fn opened(site: &Site, count: usize) -> Opened {
@@ -30,14 +30,14 @@ async fn reviewed(site: &Site, service: &Running, opened: &Opened) -> PullView {
 }
 
 /// The only check run of the head.
-fn only(view: &PullView) -> &CheckRun {
-    let runs: Vec<&CheckRun> = view.checks.iter().filter(|run| run.sha == view.head).collect();
-    let told = |run: &&CheckRun| (run.external_id.clone(), run.title.clone(), run.annotations.len());
+fn only(view: &PullView) -> &FakeCheckRun {
+    let runs: Vec<&FakeCheckRun> = view.checks.iter().filter(|run| run.sha == view.head).collect();
+    let told = |run: &&FakeCheckRun| (run.external_id.clone(), run.title.clone(), run.annotations.len());
     assert_eq!(runs.len(), 1, "{:#?}", runs.iter().map(told).collect::<Vec<_>>());
     runs[0]
 }
 
-fn lines(run: &CheckRun) -> Vec<u64> {
+fn lines(run: &FakeCheckRun) -> Vec<u64> {
     run.annotations.iter().map(|one| one["start_line"].as_u64().unwrap()).collect()
 }
 
@@ -50,10 +50,10 @@ async fn every_finding_is_on_its_lines_once_whatever_answer_is_lost() {
     let each = 2..=MANY as u64 + 1;
     let all: Vec<u64> = each.clone().chain(each).collect();
     for (at, ((method, route), nth)) in [(CREATE, 1), (APPEND, 1), (APPEND, 2)].into_iter().enumerate() {
-        for kind in [FaultKind::LostAnswer, FaultKind::Drop] {
-            let name = format!("change_{at}_{}", if kind == FaultKind::Drop { "drop" } else { "lost" });
+        for kind in [ForgeFaultKind::LostAnswer, ForgeFaultKind::Drop] {
+            let name = format!("change_{at}_{}", if kind == ForgeFaultKind::Drop { "drop" } else { "lost" });
             site.repo.push("many", file(&name, MANY)).await.unwrap();
-            site.forge.fault(Fault::once(method, route, kind).nth(nth));
+            site.forge.fault(ForgeFault::once(method, route, kind).nth(nth));
             let view = reviewed(&site, &service, &opened).await;
             let run = only(&view);
             assert_eq!(lines(run), all, "{name}");
@@ -82,7 +82,7 @@ async fn nothing_that_blocks_is_green_and_nothing_to_review_is_grey() {
     let view = reviewed(&site, &service, &opened).await;
     assert_eq!(only(&view).conclusion.as_deref(), Some("success"));
 
-    site.repo.push("many", Commit::new("back").delete("many.py").delete("more.py")).await.unwrap();
+    site.repo.push("many", CommitBuilder::new("back").delete("many.py").delete("more.py")).await.unwrap();
     let view = reviewed(&site, &service, &opened).await;
     assert_eq!(only(&view).conclusion.as_deref(), Some("neutral"), "{view:#?}");
     service.stop().await;
@@ -94,7 +94,7 @@ async fn our_own_failure_is_never_red_and_becomes_what_was_found() {
     site.log_in_as_app("truing");
     let service = site.serve_with(limits()).await;
     let opened = opened(&site, 1).await;
-    let fetch = Fault::once("GET", "/{owner}/{repo}/info/refs", FaultKind::Status(500, None));
+    let fetch = ForgeFault::once("GET", "/{owner}/{repo}/info/refs", ForgeFaultKind::Status(500, None));
     site.forge.fault(fetch.times(1000));
     site.deliver().await;
     let key = site.key(opened.number).await;
@@ -113,7 +113,7 @@ async fn our_own_failure_is_never_red_and_becomes_what_was_found() {
 }
 
 /// Presses a button of the head's check, and tells the service; the forge's answer must be as told.
-async fn press(site: &Site, opened: &Opened, by: &str, again: Again) {
+async fn press(site: &Site, opened: &Opened, by: &str, again: RerunButton) {
     let view = site.view(opened).await;
     site.repo.rerun(only(&view).id, by, again).await.unwrap();
     site.deliver().await;
@@ -137,7 +137,7 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
         .await;
     };
 
-    for (times, again) in [(2, Again::Run), (3, Again::Suite)] {
+    for (times, again) in [(2, RerunButton::Run), (3, RerunButton::Suite)] {
         press(&site, &opened, "ada", again).await;
         crate::service::site::until("it is reviewed again", async || service.published(&key).await == times)
             .await;
@@ -151,9 +151,9 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
     assert!(history.iter().any(|told| told.starts_with("`re-run` by ada@fake")), "{history:#?}");
 
     // Somebody who may not write; a check of another App; and one on a pull request that is closed.
-    press(&site, &opened, "rea", Again::Run).await;
+    press(&site, &opened, "rea", RerunButton::Run).await;
     served().await;
-    site.repo.rerun(only(&site.view(&opened).await).id, "ada", Again::Suite).await.unwrap();
+    site.repo.rerun(only(&site.view(&opened).await).id, "ada", RerunButton::Suite).await.unwrap();
     let mut other = site.forge.pending().remove(0);
     let body = std::str::from_utf8(&other.body).unwrap();
     let own = format!("\"id\":{},", app.id);
@@ -162,7 +162,7 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
     assert_eq!(site.forge.deliver(&other).await.unwrap(), 202);
     assert!(service.store.unserved(FORGE, 9).await.unwrap().is_empty(), "not even looked at");
     site.repo.close(opened.number).await.unwrap();
-    press(&site, &opened, "ada", Again::Run).await;
+    press(&site, &opened, "ada", RerunButton::Run).await;
     served().await;
     service.rest_as_it_is().await;
     assert_eq!((acts().await.len(), service.published(&key).await), (2, 3));

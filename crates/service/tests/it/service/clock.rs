@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use truing_core::id::Span;
-use truing_core::port::{Clock as _, Slots as _};
-use truing_fakes::forge::{Fault, FaultKind};
+use truing_core::id::TimeSpan;
+use truing_core::port::{Clock as _, SlotStore as _};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 
 use crate::service::site::{Site, until};
 use crate::service::{REVIEWS, assert_first, no_violations};
 
-const HOUR: Span = Span::minutes(60);
+const HOUR: TimeSpan = TimeSpan::minutes(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_while_the_clock_is_set_back_is_late_until_something_happens() {
@@ -20,13 +20,13 @@ async fn what_waits_while_the_clock_is_set_back_is_late_until_something_happens(
     // Due by the clock that is about to be wrong.
     service.slot(&site.key(opened.number).await).await;
     let delivery = site.deliver().await;
-    site.clock.skip(Span(-HOUR.0));
+    site.clock.skip(TimeSpan(-HOUR.0));
     let key = site.key(opened.number).await;
     // Sent again, as by the sweep: due by the clock that is right.
     assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
     until("it is due soon, or done", async || {
         let wakes = service.slot(&key).await.wakes_at();
-        wakes.is_none_or(|at| at - site.clock.now() < Span::minutes(2))
+        wakes.is_none_or(|at| at - site.clock.now() < TimeSpan::minutes(2))
     })
     .await;
     service.rest(&site.clock).await;
@@ -48,10 +48,10 @@ async fn an_unseen_head_is_waited_for_once_though_the_clock_is_set_back() {
     service.rest(&site.clock).await;
     site.push_second(&mut opened).await;
     site.forge.pending();
-    site.clock.skip(Span(-HOUR.0));
+    site.clock.skip(TimeSpan(-HOUR.0));
     // By then its clock leads by a minute, and stands still; the next write sees that hour and leads by a minute again.
     service.store.now().await.unwrap();
-    site.clock.skip(Span::seconds(10));
+    site.clock.skip(TimeSpan::seconds(10));
     assert_eq!(site.forge.deliver(&late).await.unwrap(), 202);
     until("its slot is forgotten", async || service.store.list().await.unwrap().is_empty()).await;
     let key = site.key(opened.number).await;
@@ -65,14 +65,14 @@ async fn an_unseen_head_is_waited_for_once_though_the_clock_is_set_back() {
 async fn a_run_that_loses_its_lease_to_a_clock_set_forward_posts_nothing_twice() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::Delay(Duration::from_secs(1))));
+    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::Delay(Duration::from_secs(1))));
     let opened = site.open("change").await;
     site.deliver().await;
     until("the review is being posted", async || {
         site.forge.calls().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
     })
     .await;
-    site.clock.skip(Span(24 * HOUR.0));
+    site.clock.skip(TimeSpan(24 * HOUR.0));
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     no_violations(&site);

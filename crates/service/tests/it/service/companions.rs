@@ -1,7 +1,7 @@
 //! Rules about files that change together, in the service: the files that did not change are exported too.
 
 use truing_fakes::forge::NewPull;
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 
 use crate::service::site::Site;
 
@@ -9,9 +9,9 @@ use crate::service::site::Site;
 async fn a_companion_that_did_not_change_is_seen() {
     let site = Site::new().await;
     let service = site.serve().await;
-    let hashes = Commit::new("Hashes").write("tests/test_patches.py", "HASHES = {}\n");
+    let hashes = CommitBuilder::new("Hashes").write("tests/test_patches.py", "HASHES = {}\n");
     site.repo.push("main", hashes).await.unwrap();
-    let patch = Commit::new("Override").write(
+    let patch = CommitBuilder::new("Override").write(
         "aiobotocore/discovery.py",
         "class AioEndpointDiscoveryManager(EndpointDiscoveryManager):\n    pass\n",
     );

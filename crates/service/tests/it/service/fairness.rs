@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use truing_core::fair::Places;
-use truing_core::id::{Key, Span};
-use truing_core::port::{Described, Halted, Mark, RecordStore};
-use truing_core::slot::{Limits, Loop};
-use truing_service::Pace;
+use truing_core::fair::LeaseLimits;
+use truing_core::id::{SlotKey, TimeSpan};
+use truing_core::port::{HaltPolicy, RecordStore, SlotDescription, SlotMark};
+use truing_core::slot::{LoopKind, SlotLimits};
+use truing_service::ServicePace;
 use truing_service::lease::Lease;
 use truing_service::scheduler::Scheduler;
 
@@ -16,17 +16,17 @@ use crate::service::site::{Site, limits, pace, settings};
 
 /// Marks so many pull requests of a repository.
 async fn mark(store: &dyn RecordStore, owner: &str, repository: usize, pulls: usize) {
-    let mark = |number: usize| Mark {
-        key: Key::new(format!("pr/fake/{repository}/{number}")),
-        described: Described {
+    let mark = |number: usize| SlotMark {
+        key: SlotKey::new(format!("pr/fake/{repository}/{number}")),
+        described: SlotDescription {
             name: format!("{owner}/r{repository}#{number}"),
             url: format!("https://example.com/{repository}/{number}"),
             head: None,
         },
-        of: Loop::Review,
+        of: LoopKind::Review,
     };
-    let marks: Vec<Mark> = (1..=pulls).map(mark).collect();
-    store.mark(&marks, &limits(), Halted::Refused).await.unwrap();
+    let marks: Vec<SlotMark> = (1..=pulls).map(mark).collect();
+    store.mark(&marks, &limits(), HaltPolicy::Refused).await.unwrap();
 }
 
 /// How many leases each repository got.
@@ -43,17 +43,17 @@ async fn a_repository_with_a_thousand_due_pull_requests_takes_turns_with_one_tha
     let site = Site::new().await;
     let context = site.context(site.store(), site.forges(), limits());
     mark(&*context.store, "busy", 1, 1000).await;
-    site.clock.skip(Span::seconds(1));
+    site.clock.skip(TimeSpan::seconds(1));
     mark(&*context.store, "calm", 2, 2).await;
-    site.clock.skip(Span::seconds(60));
-    let mut scheduler = Scheduler::new(Places::of(3));
+    site.clock.skip(TimeSpan::seconds(60));
+    let mut scheduler = Scheduler::new(LeaseLimits::of(3));
     let first = scheduler.look(&context).await.unwrap();
     assert_eq!(by_repository(&first), BTreeMap::from([("pr/fake/1/", 2), ("pr/fake/2/", 1)]));
     assert_eq!(scheduler.look(&context).await.unwrap(), [], "all places are taken");
     for lease in &first {
         scheduler.ended(lease.token);
     }
-    site.clock.skip(Span::seconds(1));
+    site.clock.skip(TimeSpan::seconds(1));
     let second = scheduler.look(&context).await.unwrap();
     assert_eq!(by_repository(&second), BTreeMap::from([("pr/fake/1/", 2), ("pr/fake/2/", 1)]));
     assert!(second.iter().all(|lease| first.iter().all(|former| former.key != lease.key)));
@@ -66,10 +66,10 @@ async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
     for repository in 10..400 {
         mark(&*context.store, "Large", repository, 1).await;
     }
-    site.clock.skip(Span::seconds(1));
+    site.clock.skip(TimeSpan::seconds(1));
     mark(&*context.store, "small", 1, 3).await;
-    site.clock.skip(Span::seconds(60));
-    let mut scheduler = Scheduler::new(Places { all: 4, per_owner: 2 });
+    site.clock.skip(TimeSpan::seconds(60));
+    let mut scheduler = Scheduler::new(LeaseLimits { all: 4, per_owner: 2 });
     let leases = scheduler.look(&context).await.unwrap();
     let small = leases.iter().filter(|lease| lease.key.repository() == "pr/fake/1/").count();
     assert_eq!((leases.len(), small), (4, 2), "{leases:?}");
@@ -82,9 +82,9 @@ async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
 async fn what_is_due_between_two_looks_is_looked_at_then() {
     let site = Site::new().await;
     // The scheduler would look by itself when this test is long over.
-    let pace = Pace { poll: Duration::from_secs(3600), ..pace() };
+    let pace = ServicePace { poll: Duration::from_secs(3600), ..pace() };
     let store = site.store();
-    let limits = Limits { quiet: Span(100), ..limits() };
+    let limits = SlotLimits { quiet: TimeSpan(100), ..limits() };
     let service = site.serve_paced(store.clone(), store, limits, pace, settings()).await;
     let opened = site.open("change").await;
     site.deliver().await;

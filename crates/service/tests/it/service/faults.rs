@@ -1,8 +1,8 @@
 //! The forge misbehaves: in the end everything is shown, once.
 
-use truing_core::id::{Millis, Span};
-use truing_core::slot::{Limits, Loop};
-use truing_fakes::forge::{Fault, FaultKind};
+use truing_core::id::{TimeSpan, UnixMillis};
+use truing_core::slot::{LoopKind, SlotLimits};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 
 use crate::service::change::FOUND;
 use crate::service::health::get;
@@ -16,20 +16,20 @@ const STATUS: &str = "/repos/{owner}/{repo}/statuses/{sha}$";
 const GIT: &str = "/{owner}/{repo}/info/refs";
 
 /// What a forge may answer instead of doing a call, or instead of saying that it did; no rate limits.
-fn misbehaviour() -> Vec<FaultKind> {
+fn misbehaviour() -> Vec<ForgeFaultKind> {
     vec![
-        FaultKind::Status(401, None),
-        FaultKind::Status(403, None),
-        FaultKind::Status(404, None),
-        FaultKind::Status(422, None),
-        FaultKind::Status(500, None),
-        FaultKind::Status(503, None),
-        FaultKind::Html(200),
-        FaultKind::Html(502),
-        FaultKind::Redirect(301, "https://example.com/".into()),
-        FaultKind::Truncated,
-        FaultKind::Drop,
-        FaultKind::LostAnswer,
+        ForgeFaultKind::Status(401, None),
+        ForgeFaultKind::Status(403, None),
+        ForgeFaultKind::Status(404, None),
+        ForgeFaultKind::Status(422, None),
+        ForgeFaultKind::Status(500, None),
+        ForgeFaultKind::Status(503, None),
+        ForgeFaultKind::Html(200),
+        ForgeFaultKind::Html(502),
+        ForgeFaultKind::Redirect(301, "https://example.com/".into()),
+        ForgeFaultKind::Truncated,
+        ForgeFaultKind::Drop,
+        ForgeFaultKind::LostAnswer,
     ]
 }
 
@@ -54,7 +54,7 @@ async fn a_first_review_ends_well_whatever_the_forge_does_at_one_call() {
             let opened = site.open(&format!("change-{}", pulls.len())).await;
             let of = if sets { &opened.first } else { &opened.number.to_string() };
             let path = format!("/repos/acme/shop/{}", route.replace("{}", of));
-            site.forge.fault(Fault::once(method, &path, kind.clone()).times(times));
+            site.forge.fault(ForgeFault::once(method, &path, kind.clone()).times(times));
             pulls.push((format!("{method} {route}: {kind:?}"), opened));
         }
     }
@@ -72,7 +72,7 @@ async fn a_first_review_ends_well_whatever_the_forge_does_at_one_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_review_ends_well_whatever_the_forge_does_at_one_call() {
     let site = Site::new().await;
-    let service = site.serve_with(Limits { attempts: 50, ..limits() }).await;
+    let service = site.serve_with(SlotLimits { attempts: 50, ..limits() }).await;
     let mut pulls = Vec::new();
     for name in ["one", "two", "three", "four", "five", "six"] {
         pulls.push(site.open(name).await);
@@ -89,9 +89,9 @@ async fn a_second_review_ends_well_whatever_the_forge_does_at_one_call() {
         // 404 and 410 say that a person deleted the comment, which is respected.
         let kinds = misbehaviour()
             .into_iter()
-            .filter(|kind| *kind != FaultKind::Status(404, None) || method == "POST");
-        for kind in kinds.filter(|kind| path != "/graphql" || *kind != FaultKind::Status(404, None)) {
-            site.forge.fault(Fault::once(method, path, kind).times(times));
+            .filter(|kind| *kind != ForgeFaultKind::Status(404, None) || method == "POST");
+        for kind in kinds.filter(|kind| path != "/graphql" || *kind != ForgeFaultKind::Status(404, None)) {
+            site.forge.fault(ForgeFault::once(method, path, kind).times(times));
         }
     }
     for pull in &mut pulls {
@@ -110,19 +110,19 @@ async fn a_second_review_ends_well_whatever_the_forge_does_at_one_call() {
 async fn a_rate_limit_is_waited_for_and_counts_as_no_failure() {
     let site = Site::new().await;
     // One failure would park it.
-    let service = site.serve_with(Limits { attempts: 1, ..limits() }).await;
+    let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
     for (index, (method, path, kind)) in [
-        ("GET", PULL, FaultKind::Status(429, None)),
-        ("GET", SUMMARY, FaultKind::Status(429, Some(1))),
-        ("POST", SUMMARY, FaultKind::SecondaryLimit(None)),
-        ("POST", REVIEWS, FaultKind::SecondaryLimit(Some(1))),
-        ("POST", REVIEWS, FaultKind::PrimaryLimit(30)),
-        ("POST", STATUS, FaultKind::Status(429, None)),
+        ("GET", PULL, ForgeFaultKind::Status(429, None)),
+        ("GET", SUMMARY, ForgeFaultKind::Status(429, Some(1))),
+        ("POST", SUMMARY, ForgeFaultKind::SecondaryLimit(None)),
+        ("POST", REVIEWS, ForgeFaultKind::SecondaryLimit(Some(1))),
+        ("POST", REVIEWS, ForgeFaultKind::PrimaryLimit(30)),
+        ("POST", STATUS, ForgeFaultKind::Status(429, None)),
     ]
     .into_iter()
     .enumerate()
     {
-        site.forge.fault(Fault::once(method, path, kind.clone()));
+        site.forge.fault(ForgeFault::once(method, path, kind.clone()));
         let opened = site.open(&format!("change-{index}")).await;
         let key = site.key(opened.number).await;
         site.deliver().await;
@@ -138,7 +138,8 @@ async fn a_rate_limit_is_waited_for_and_counts_as_no_failure() {
 async fn findings_whose_place_is_refused_go_to_the_file_or_the_summary() {
     let site = Site::new().await;
     let service = site.serve().await;
-    let refused = |path, times| Fault::once("POST", path, FaultKind::Status(422, None)).times(times);
+    let refused =
+        |path, times| ForgeFault::once("POST", path, ForgeFaultKind::Status(422, None)).times(times);
     for (name, reviews, files, inline, on_files) in [
         ("one of the halves' halves", 4, 0, FOUND - 1, 1),
         ("and its file, too", 4, 1, FOUND - 1, 0),
@@ -186,8 +187,8 @@ async fn comments_that_show_later_than_promised_are_made_twice_and_deleted_once(
     site.forge.stale_lists(1);
     let opened = site.open("change").await;
     // Without an answer, and in no list when the settle delay has passed.
-    site.forge.fault(Fault::once("POST", SUMMARY, FaultKind::LostAnswer));
-    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::LostAnswer));
+    site.forge.fault(ForgeFault::once("POST", SUMMARY, ForgeFaultKind::LostAnswer));
+    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::LostAnswer));
     site.deliver().await;
     service.rest(&site.clock).await;
     let picture = site.picture(&opened).await;
@@ -197,7 +198,7 @@ async fn comments_that_show_later_than_promised_are_made_twice_and_deleted_once(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_the_forge_does_not_show_yet_is_reviewed_all_the_same() {
-    let site = Site::settling(Span::seconds(60)).await;
+    let site = Site::settling(TimeSpan::seconds(60)).await;
     let service = site.serve().await;
     let mut reviewed = site.open("reviewed").await;
     site.deliver().await;
@@ -220,7 +221,7 @@ async fn a_head_that_the_forge_does_not_show_yet_is_reviewed_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_a_head_that_is_gone_costs_one_more_look_and_no_more() {
-    let site = Site::settling(Span::seconds(60)).await;
+    let site = Site::settling(TimeSpan::seconds(60)).await;
     let service = site.serve().await;
     let mut opened = site.open("change").await;
     let old = site.deliver().await;
@@ -241,10 +242,10 @@ async fn an_event_of_a_head_that_is_gone_costs_one_more_look_and_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_too_often_is_parked_told_and_retried() {
     let site = Site::new().await;
-    let service = site.serve_with(Limits { attempts: 3, ..limits() }).await;
+    let service = site.serve_with(SlotLimits { attempts: 3, ..limits() }).await;
     // Two attempts see nothing of the forge; for the third its API is back, its git is not.
-    site.forge.fault(Fault::once("GET", PULL, FaultKind::Status(503, None)).times(6));
-    site.forge.fault(Fault::once("GET", GIT, FaultKind::Status(503, None)).times(1000));
+    site.forge.fault(ForgeFault::once("GET", PULL, ForgeFaultKind::Status(503, None)).times(6));
+    site.forge.fault(ForgeFault::once("GET", GIT, ForgeFaultKind::Status(503, None)).times(1000));
     let opened = site.open("change").await;
     let key = site.key(opened.number).await;
     site.deliver().await;
@@ -277,8 +278,8 @@ async fn what_fails_too_often_is_parked_told_and_retried() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_computed_and_could_not_be_shown_is_shown_after_a_retry() {
     let site = Site::new().await;
-    let service = site.serve_with(Limits { attempts: 2, ..limits() }).await;
-    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::Status(403, None)).times(1000));
+    let service = site.serve_with(SlotLimits { attempts: 2, ..limits() }).await;
+    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::Status(403, None)).times(1000));
     let opened = site.open("change").await;
     let key = site.key(opened.number).await;
     site.deliver().await;
@@ -296,14 +297,14 @@ async fn what_was_computed_and_could_not_be_shown_is_shown_after_a_retry() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forge_that_is_wholly_down_parks_and_the_next_push_brings_back() {
     let site = Site::new().await;
-    let service = site.serve_with(Limits { attempts: 2, ..limits() }).await;
+    let service = site.serve_with(SlotLimits { attempts: 2, ..limits() }).await;
     let mut opened = site.open("change").await;
     let key = site.key(opened.number).await;
-    site.forge.fault(Fault::once("", "/", FaultKind::Drop).times(100_000));
+    site.forge.fault(ForgeFault::once("", "/", ForgeFaultKind::Drop).times(100_000));
     site.deliver().await;
     service.state(&key, "held (parked)").await;
     // Nobody has to read the log to know that it failed, and how often.
-    let ended = service.store.ended_by_day(Loop::Review, Millis(0)).await.unwrap();
+    let ended = service.store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     let told: Vec<_> = ended.iter().map(|row| (row.kind.as_str(), row.reason.as_str(), row.runs)).collect();
     assert_eq!(told, [("failed", "the forge does not answer as it should", 2)]);
     let metrics = get(&service.url, "/metrics").await;

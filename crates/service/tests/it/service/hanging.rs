@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use truing_core::fair::Places;
-use truing_core::id::Span;
-use truing_core::slot::{Command, Limits, Loop, Slot};
+use truing_core::fair::LeaseLimits;
+use truing_core::id::TimeSpan;
+use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use truing_git::{Git, GitOptions};
 use truing_loops::reader::ChildReader;
 use truing_service::ServiceContext;
@@ -56,13 +56,14 @@ async fn worked(site: &Site, branch: &str, context: ServiceContext) -> Slot {
     let opened = site.open(branch).await;
     let key = site.key(opened.number).await;
     let name = format!("acme/shop#{}", opened.number);
-    let described = truing_core::port::Described { name, url: "https://example.com/".into(), head: None };
+    let described =
+        truing_core::port::SlotDescription { name, url: "https://example.com/".into(), head: None };
     context.store.describe(&[(key.clone(), described)]).await.unwrap();
-    truing_loops::slots::step(&*context.store, &key, Command::Event(Loop::Review), &context.limits)
+    truing_loops::slots::step(&*context.store, &key, SlotCommand::Event(LoopKind::Review), &context.limits)
         .await
         .unwrap();
-    site.clock.skip(Span::seconds(10));
-    let leases = Scheduler::new(Places::of(9)).look(&context).await.unwrap();
+    site.clock.skip(TimeSpan::seconds(10));
+    let leases = Scheduler::new(LeaseLimits::of(9)).look(&context).await.unwrap();
     let lease = leases.into_iter().find(|lease| lease.key == key).unwrap();
     let (_tell, told) = tokio::sync::watch::channel(false);
     work(&context, lease, Duration::from_millis(100), told).await;
@@ -110,7 +111,7 @@ async fn a_worker_stops_by_itself_when_the_store_hangs_and_the_service_can_be_st
     let inner = site.store();
     let script = Script::new(None);
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
-    let service = site.serve_from(store, inner, Limits { lease: Span::seconds(2), ..limits() }).await;
+    let service = site.serve_from(store, inner, SlotLimits { lease: TimeSpan::seconds(2), ..limits() }).await;
     let opened = site.open("change").await;
     site.deliver().await;
     let key = site.key(opened.number).await;

@@ -30,20 +30,20 @@ async fn a_store_that_fails_or_hangs_stops_the_scheduler_and_health_says_so() {
 
     script.set_dead(true);
     comes_to(&service, "/readyz", 503).await;
-    site.clock.skip(Span::seconds(31));
+    site.clock.skip(TimeSpan::seconds(31));
     comes_to(&service, "/healthz", 503).await;
     script.set_dead(false);
     comes_to(&service, "/healthz", 200).await;
     comes_to(&service, "/readyz", 200).await;
 
     let hung = script.passage.write().await;
-    site.clock.skip(Span::seconds(31));
+    site.clock.skip(TimeSpan::seconds(31));
     comes_to(&service, "/healthz", 503).await;
     let told = get(&service.url, "/metrics").await;
     let age = told.lines().find_map(|line| line.strip_prefix("truing_scheduler_age_seconds "));
     assert!(age.unwrap().parse::<f64>().unwrap() > 30.0, "{told}");
     // Set back, it is no healthier.
-    site.clock.skip(Span::minutes(-60));
+    site.clock.skip(TimeSpan::minutes(-60));
     comes_to(&service, "/healthz", 503).await;
     assert!(told.contains("truing_kill_switch_on 1"), "a switch that cannot be read may be on: {told}");
     drop(hung);

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use truing_core::id::{PrId, RunId, Token};
-use truing_core::port::{Clock, Gate, Revision, RunRef, Runs as _, Writer};
-use truing_core::publish::{Check, DesiredStatus, Producer, StatusState};
+use truing_core::id::{FencingToken, PrId, RunId};
+use truing_core::port::{Clock, EffectOwner, PullRevision, RunRef, RunStore as _, WriteGate};
+use truing_core::publish::{CheckContent, DesiredStatus, Producer, StatusState};
 use truing_core::switch::RepositoryRef;
 use truing_fakes::forge::NewPull;
-use truing_forge::effects::Effects;
+use truing_forge::effects::EffectExecutor;
 use truing_forge::marker::MarkerKeys;
-use truing_forge::publisher::{PublishError, Publisher};
+use truing_forge::publisher::{CommentPublisher, PublishError};
 
 use crate::service::change::{self, FIXED, FORTY, FOUND, NEW, STAY};
 use crate::service::site::{KEY, Site, limits};
@@ -36,10 +36,10 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     service.rest(&site.clock).await;
     service.stop().await;
     let (store, key) = (site.store(), site.key(opened.number).await);
-    let of = |id: &str, token: Token| RunRef { id: RunId::new(id), key: key.clone(), token };
+    let of = |id: &str, token: FencingToken| RunRef { id: RunId::new(id), key: key.clone(), token };
     let revision = {
         let record = store.last_outcome(&key).await.unwrap().unwrap();
-        Revision { head: record.detail.head.unwrap(), base: record.detail.base }
+        PullRevision { head: record.detail.head.unwrap(), base: record.detail.base }
     };
     // One run wants a text rewritten and the status set; another one begins meanwhile.
     let old = of("old", store.fresh_token().await.unwrap());
@@ -48,21 +48,22 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
         sha: revision.head.clone(),
         state: StatusState::Success,
         description: "fine".into(),
-        check: Check::default(),
+        check: CheckContent::default(),
     };
     store.announce(&old, Producer::Review, "another summary", &status).await.unwrap();
     let new = of("new", store.fresh_token().await.unwrap());
     store.begin(&new, &revision, Clock::now(&site.clock)).await.unwrap();
     let context = site.context(store, site.forges(), limits());
-    let gate: Arc<dyn Gate> = Arc::new(context.gate(RepositoryRef::of_key(&key)));
+    let gate: Arc<dyn WriteGate> = Arc::new(context.gate(RepositoryRef::of_key(&key)));
     let id = PrId::from_key(&key).unwrap();
     let forge = context.forges.pull(&new.id, &id, "acme/shop", Producer::Review).unwrap();
     let before = site.view(&opened).await;
     for (run, stale) in [(&old, true), (&new, false)] {
-        let writer = Writer { key: key.clone(), producer: Producer::Review, token: Some(run.token) };
+        let writer = EffectOwner { key: key.clone(), producer: Producer::Review, token: Some(run.token) };
         let (log, clock) = (&*context.store, &*context.clock);
-        let effects = Effects { forge: &*forge, log, gate: &gate, clock, writer, watch: &context.watch };
-        let publisher = Publisher {
+        let effects =
+            EffectExecutor { forge: &*forge, log, gate: &gate, clock, writer, watch: &context.watch };
+        let publisher = CommentPublisher {
             effects,
             forge: &*forge,
             records: &*context.store,
@@ -88,7 +89,7 @@ async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
     // A person settles one finding that is going to be mended, and one that is not.
     let view = site.view(&opened).await;
     let on = |line: u32| {
-        let at = |comment: &&truing_fakes::forge::Comment| {
+        let at = |comment: &&truing_fakes::forge::CommentView| {
             comment.place.as_ref().is_some_and(|place| place.path == "src/app.py")
                 && comment.line == Some(line)
         };
@@ -142,8 +143,9 @@ async fn a_comment_that_a_person_deleted_is_neither_posted_again_nor_rewritten()
     service.rest(&site.clock).await;
     let picture = site.picture(&opened).await;
     assert_eq!((picture.comments.len(), picture.deleted), (FOUND + NEW - 1, 1), "{picture:#?}");
-    let touched =
-        |call: &&truing_fakes::forge::Logged| call.path.ends_with(&gone.to_string()) && call.method != "GET";
+    let touched = |call: &&truing_fakes::forge::LoggedCall| {
+        call.path.ends_with(&gone.to_string()) && call.method != "GET"
+    };
     let log = site.forge.log();
     assert_eq!(log.iter().skip(before).filter(touched).count(), 0);
     no_violations(&site);

@@ -1,17 +1,17 @@
 //! What a review does where its login lacks a permission: degraded and said, never parked for it, never asked for ever.
 
-use truing_core::id::Span;
-use truing_core::slot::Limits;
+use truing_core::id::TimeSpan;
+use truing_core::slot::SlotLimits;
 use truing_fakes::forge::TokenKind;
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 
 use crate::service::change::{BOT, FIXED, FOUND, NEW, STAY};
 use crate::service::site::{Site, TOKEN, limits};
 use crate::service::{assert_first, assert_second, assert_second_with, no_violations};
 
 /// One failure would park the pull request.
-fn once() -> Limits {
-    Limits { attempts: 1, ..limits() }
+fn once() -> SlotLimits {
+    SlotLimits { attempts: 1, ..limits() }
 }
 
 /// How often a summary says which permission resolves threads.
@@ -39,9 +39,12 @@ async fn where_threads_may_not_be_resolved_comments_say_fixed_and_the_summary_sa
 
     // The permission changes: what is fixed from then on is resolved.
     site.forge.grant(installation, "contents", "write");
-    site.clock.skip(Span::minutes(61));
+    site.clock.skip(TimeSpan::minutes(61));
     site.repo
-        .push(&opened.branch, Commit::new("Mend more").write("src/fresh.py", "def fresh():\n    pass\n"))
+        .push(
+            &opened.branch,
+            CommitBuilder::new("Mend more").write("src/fresh.py", "def fresh():\n    pass\n"),
+        )
         .await
         .unwrap();
     site.deliver().await;

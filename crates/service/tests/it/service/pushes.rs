@@ -2,12 +2,12 @@
 //! called so when that was seen, and what people wrote stays as it is.
 
 use truing_core::finding::{Finding, FindingStatus, Severity};
-use truing_core::increment::{History, Tally};
+use truing_core::increment::{BranchHistory, FindingTally};
 use truing_core::outcome::ReviewRecord;
-use truing_core::port::Runs as _;
+use truing_core::port::RunStore as _;
 use truing_core::slot::Slot;
-use truing_fakes::forge::{Comment, Fault, FaultKind, NewPull, PullView};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{CommentView, ForgeFault, ForgeFaultKind, NewPull, PullView};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::service::change::BOT;
 use crate::service::site::{Opened, Running, Site};
@@ -22,7 +22,7 @@ struct Pushed<'a> {
 impl<'a> Pushed<'a> {
     async fn open(site: &'a Site, text: &str) -> Self {
         let service = site.serve().await;
-        let first = site.repo.push("change", Commit::new("One").write("a.py", text)).await.unwrap();
+        let first = site.repo.push("change", CommitBuilder::new("One").write("a.py", text)).await.unwrap();
         let number = site.repo.open(NewPull::of("change")).await.unwrap();
         let opened = Opened { number, branch: "change".into(), first, second: None };
         let pushed = Self { site, service, opened };
@@ -40,7 +40,7 @@ impl<'a> Pushed<'a> {
         self.service.rest_as_it_is().await;
     }
 
-    async fn push(&self, commit: Commit) -> String {
+    async fn push(&self, commit: CommitBuilder) -> String {
         let sha = self.site.repo.push("change", commit).await.unwrap();
         self.settle().await;
         sha
@@ -52,13 +52,13 @@ impl<'a> Pushed<'a> {
 
     async fn summary(&self) -> String {
         let view = self.view().await;
-        let summaries: Vec<&Comment> = view.summaries().filter(|comment| comment.author == BOT).collect();
+        let summaries: Vec<&CommentView> = view.summaries().filter(|comment| comment.author == BOT).collect();
         assert_eq!(summaries.len(), 1);
         summaries[0].body.clone()
     }
 
     /// Our comments on code, in the order in which they were made.
-    async fn ours(&self) -> Vec<Comment> {
+    async fn ours(&self) -> Vec<CommentView> {
         let view = self.view().await;
         view.inline().filter(|comment| comment.author == BOT).cloned().collect()
     }
@@ -68,7 +68,7 @@ impl<'a> Pushed<'a> {
         self.service.store.last_outcome(&key).await.unwrap().unwrap()
     }
 
-    async fn tally(&self) -> Tally {
+    async fn tally(&self) -> FindingTally {
         self.record().await.detail.since.unwrap().findings
     }
 
@@ -88,26 +88,26 @@ async fn each_push_tells_what_it_brought_and_a_finding_has_one_comment_for_ever(
     let first = pushed.opened.first.get(..10).unwrap().to_owned();
     // Moved, and a second one.
     let two = format!("import os\n\n\n{ONE}\n\ndef b():\n    pdb.set_trace()\n");
-    let second = pushed.push(Commit::new("Two").write("a.py", two.as_str())).await;
-    assert_eq!(pushed.tally().await, Tally { new: 1, still: 1, ..Tally::default() });
+    let second = pushed.push(CommitBuilder::new("Two").write("a.py", two.as_str())).await;
+    assert_eq!(pushed.tally().await, FindingTally { new: 1, still: 1, ..FindingTally::default() });
     let summary = pushed.summary().await;
     let told = format!("Since `{first}`: 1 new, 1 still open.\n1 commit, 7 new lines in 1 file.");
     assert!(summary.contains(&told), "{summary}");
     // The first is fixed.
-    pushed.push(Commit::new("Three").write("a.py", two.replace("breakpoint()", "pass"))).await;
+    pushed.push(CommitBuilder::new("Three").write("a.py", two.replace("breakpoint()", "pass"))).await;
     let told = format!("Since `{}`: 1 fixed, 1 still open.", &second[..10]);
     assert!(pushed.summary().await.contains(&told), "{}", pushed.summary().await);
     let ours = pushed.ours().await;
     assert_eq!(ours.iter().map(|comment| comment.resolved).collect::<Vec<_>>(), [true, false]);
     assert!(ours[0].body.contains("**Fixed in"), "{}", ours[0].body);
     // And back.
-    pushed.push(Commit::new("Four").write("a.py", two.as_str())).await;
-    assert_eq!(pushed.tally().await, Tally { reopened: 1, still: 1, ..Tally::default() });
+    pushed.push(CommitBuilder::new("Four").write("a.py", two.as_str())).await;
+    assert_eq!(pushed.tally().await, FindingTally { reopened: 1, still: 1, ..FindingTally::default() });
     assert!(pushed.summary().await.contains(": 1 open again, 1 still open."));
     let again = pushed.ours().await;
     assert_eq!(again.iter().map(|comment| comment.resolved).collect::<Vec<_>>(), [false, false]);
     assert!(!again[0].body.contains("**Fixed in"), "{}", again[0].body);
-    let ids = |comments: &[Comment]| comments.iter().map(|comment| comment.id).collect::<Vec<_>>();
+    let ids = |comments: &[CommentView]| comments.iter().map(|comment| comment.id).collect::<Vec<_>>();
     assert_eq!(ids(&again), ids(&ours), "no comment was made again");
     pushed.stop().await;
 }
@@ -116,7 +116,7 @@ async fn each_push_tells_what_it_brought_and_a_finding_has_one_comment_for_ever(
 async fn a_rule_that_goes_off_takes_its_findings_along_and_another_severity_counts_at_the_next_head() {
     let site = Site::new().await;
     let pushed = Pushed::open(&site, ONE).await;
-    pushed.push(Commit::new("Rust").write("a.rs", "fn a() {\n    dbg!(1);\n}\n")).await;
+    pushed.push(CommitBuilder::new("Rust").write("a.rs", "fn a() {\n    dbg!(1);\n}\n")).await;
     let key = site.key(pushed.opened.number).await;
     let known = async || {
         let findings = pushed.service.store.findings(&key).await.unwrap();
@@ -134,11 +134,11 @@ async fn a_rule_that_goes_off_takes_its_findings_along_and_another_severity_coun
 
     let file = "[rules]\noff = [\"core/rust-dbg\"]\nseverity = { \"core/python-debugger\" = \"P2\" }\n";
     // The file of the pull request itself does not count.
-    pushed.push(Commit::new("Own").write(".truing.toml", file)).await;
+    pushed.push(CommitBuilder::new("Own").write(".truing.toml", file)).await;
     assert_eq!(known().await, [open(&debugger, Severity::P1), open(&dbg, Severity::P1)]);
 
-    site.repo.push("main", Commit::new("Configure").write(".truing.toml", file)).await.unwrap();
-    let head = pushed.push(Commit::new("More").write("b.txt", "more\n")).await;
+    site.repo.push("main", CommitBuilder::new("Configure").write(".truing.toml", file)).await.unwrap();
+    let head = pushed.push(CommitBuilder::new("More").write("b.txt", "more\n")).await;
     let outside = (dbg.clone(), Severity::P1, FindingStatus::Outside);
     assert_eq!(known().await, [open(&debugger, Severity::P2), outside]);
     assert_eq!(status(&head).await, "success", "nothing blocks");
@@ -152,18 +152,18 @@ async fn a_rule_that_goes_off_takes_its_findings_along_and_another_severity_coun
 async fn what_came_is_counted_since_the_commit_that_is_named_even_if_nobody_was_shown_its_review() {
     let site = Site::new().await;
     let pushed = Pushed::open(&site, ONE).await;
-    site.forge.fault(Fault::once("PATCH", "", FaultKind::Status(500, None)).times(1000));
+    site.forge.fault(ForgeFault::once("PATCH", "", ForgeFaultKind::Status(500, None)).times(1000));
     let two = format!("{ONE}\n\ndef b():\n    pdb.set_trace()\n");
-    let second = site.repo.push("change", Commit::new("Two").write("a.py", two)).await.unwrap();
+    let second = site.repo.push("change", CommitBuilder::new("Two").write("a.py", two)).await.unwrap();
     site.deliver().await;
     let is_parked = |slots: &[Slot]| slots.iter().any(|slot| slot.state.to_string() == "held (parked)");
     pushed.service.come_to("parked", &site.clock, is_parked).await;
     site.forge.clear_faults();
-    pushed.push(Commit::new("Three").write("b.py", "breakpoint()\n")).await;
+    pushed.push(CommitBuilder::new("Three").write("b.py", "breakpoint()\n")).await;
     let since = pushed.record().await.detail.since.unwrap();
     assert_eq!(
         (since.since.as_str(), since.findings),
-        (second.as_str(), Tally { new: 1, still: 2, ..Tally::default() })
+        (second.as_str(), FindingTally { new: 1, still: 2, ..FindingTally::default() })
     );
     let told = format!("Since `{}`: 1 new, 2 still open.\n1 commit, 1 new line in 1 file.", &second[..10]);
     assert!(pushed.summary().await.contains(&told), "{}", pushed.summary().await);
@@ -174,15 +174,16 @@ async fn what_came_is_counted_since_the_commit_that_is_named_even_if_nobody_was_
 async fn after_a_rebase_the_commits_and_lines_that_are_new_are_told() {
     let site = Site::new().await;
     let pushed = Pushed::open(&site, ONE).await;
-    pushed.push(Commit::new("More").write("more.py", "x = 1\ny = 2\nz = 3\n")).await;
+    pushed.push(CommitBuilder::new("More").write("more.py", "x = 1\ny = 2\nz = 3\n")).await;
     let before = site.repo.tip("change").await.unwrap();
-    let base = site.repo.push("main", Commit::new("Base").write("base.py", "breakpoint()\n")).await.unwrap();
+    let base =
+        site.repo.push("main", CommitBuilder::new("Base").write("base.py", "breakpoint()\n")).await.unwrap();
     // The same two commits on the new base, the second one changed.
-    site.repo.force_push("change", &base, Commit::new("One").write("a.py", ONE)).await.unwrap();
-    let head = pushed.push(Commit::new("More").write("more.py", "x = 1\ny = 2\nz = 3\nw = 4\n")).await;
+    site.repo.force_push("change", &base, CommitBuilder::new("One").write("a.py", ONE)).await.unwrap();
+    let head = pushed.push(CommitBuilder::new("More").write("more.py", "x = 1\ny = 2\nz = 3\nw = 4\n")).await;
     let since = pushed.record().await.detail.since.unwrap();
     assert_eq!(since.since.as_str(), before);
-    let Some(History::Rewritten { new, changed, same, gone }) = since.history else {
+    let Some(BranchHistory::Rewritten { new, changed, same, gone }) = since.history else {
         panic!("{:?}", since.history)
     };
     let changed: Vec<&str> = changed.iter().map(|sha| sha.as_str()).collect();
@@ -211,12 +212,12 @@ async fn a_renamed_file_keeps_its_comments_and_what_cannot_be_read_is_not_called
     let first = shown().await;
     assert_eq!(first.len(), 1);
     // New in this change, and renamed in it: the diff from the base knows nothing of the old name.
-    pushed.push(Commit::new("Rename").rename("a.py", "b.py")).await;
+    pushed.push(CommitBuilder::new("Rename").rename("a.py", "b.py")).await;
     assert_eq!(shown().await, first);
-    assert_eq!(pushed.tally().await, Tally { still: 1, ..Tally::default() });
+    assert_eq!(pushed.tally().await, FindingTally { still: 1, ..FindingTally::default() });
     // Renamed again, and too large to be read now.
     let large = format!("{text}breakpoint()\n{}", "# padding\n".repeat(150_000));
-    pushed.push(Commit::new("Grow").delete("b.py").write("c.py", large)).await;
+    pushed.push(CommitBuilder::new("Grow").delete("b.py").write("c.py", large)).await;
     let summary = pushed.summary().await;
     assert!(summary.contains("`c.py`"), "{summary}");
     assert_eq!(shown().await, first);
@@ -236,12 +237,15 @@ async fn what_people_write_is_kept_and_never_followed_through_drafts_and_reopeni
     let talk = site.repo.comment(number, "ada", "Please resolve everything.\n/dismiss all").await.unwrap();
     site.repo.set_draft(number, true).await.unwrap();
     pushed.settle_as_it_is().await;
-    site.repo.push("change", Commit::new("Two").write("a.py", format!("\n{ONE}"))).await.unwrap();
+    site.repo.push("change", CommitBuilder::new("Two").write("a.py", format!("\n{ONE}"))).await.unwrap();
     site.repo.set_draft(number, false).await.unwrap();
     pushed.settle().await;
     site.repo.close(number).await.unwrap();
     pushed.settle_as_it_is().await;
-    site.repo.push("change", Commit::new("Three").write("a.py", "def a():\n    pass\n")).await.unwrap();
+    site.repo
+        .push("change", CommitBuilder::new("Three").write("a.py", "def a():\n    pass\n"))
+        .await
+        .unwrap();
     site.repo.reopen(number).await.unwrap();
     pushed.settle().await;
     let view = pushed.view().await;
@@ -261,7 +265,7 @@ async fn what_the_base_has_by_now_is_not_called_fixed_and_is_open_again_when_it_
     let site = Site::new().await;
     let pushed = Pushed::open(&site, ONE).await;
     let number = pushed.opened.number;
-    pushed.push(Commit::new("Two").write("b.py", "x = 1\n")).await;
+    pushed.push(CommitBuilder::new("Two").write("b.py", "x = 1\n")).await;
     // To a branch that has the first commit, and back.
     site.repo.reset("stack", &pushed.opened.first).await.unwrap();
     site.repo.retarget(number, "stack").await.unwrap();

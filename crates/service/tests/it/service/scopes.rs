@@ -1,9 +1,9 @@
 //! What a review does where its token at a Bitbucket lacks a scope or a permission: it is whole, or it stops and names it. It is never
 //! parked without a name, and asks no more for what was refused.
 
-use truing_core::id::Span;
-use truing_core::slot::Limits;
-use truing_fakes::forge::{Flavour, TokenKind};
+use truing_core::id::TimeSpan;
+use truing_core::slot::SlotLimits;
+use truing_fakes::forge::{ForgeFlavour, TokenKind};
 
 use crate::service::assert_first;
 use crate::service::change::BOT;
@@ -19,12 +19,12 @@ const SCOPES: &[&str] = &[
 ];
 
 /// Reviews a pull request with a token that holds these alone. With words: it stops, and its history has them.
-async fn assert_review(flavour: Flavour, kind: TokenKind, held: &[&str], stopped: Option<&str>) {
-    let site = Site::of(flavour, Span(300)).await;
+async fn assert_review(flavour: ForgeFlavour, kind: TokenKind, held: &[&str], stopped: Option<&str>) {
+    let site = Site::of(flavour, TimeSpan(300)).await;
     site.forge.revoke(TOKEN);
     let held: Vec<(&str, &str)> = held.iter().map(|name| (*name, "")).collect();
     site.forge.limit_token(TOKEN, kind, BOT, "acme", &held);
-    let service = site.serve_with(Limits { attempts: 1, ..limits() }).await;
+    let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
     let opened = site.open("change").await;
     site.deliver().await;
     let key = site.key(opened.number).await;
@@ -56,7 +56,7 @@ async fn without_each_scope_of_an_api_token_a_review_is_whole_or_stops_and_names
     ] {
         let held: Vec<&str> = SCOPES.iter().copied().filter(|scope| *scope != without).collect();
         let words = format!("it asks for the scopes {without}");
-        assert_review(Flavour::Cloud, TokenKind::ApiToken, &held, is_needed.then_some(&words)).await;
+        assert_review(ForgeFlavour::Cloud, TokenKind::ApiToken, &held, is_needed.then_some(&words)).await;
     }
 }
 
@@ -67,6 +67,6 @@ async fn with_each_permission_of_a_data_center_a_review_is_whole_and_without_it_
         (&["REPO_READ"], None),
         (&[], Some("it asks for the permission REPO_READ")),
     ] {
-        assert_review(Flavour::DataCenter, TokenKind::HttpAccessToken, held, stopped).await;
+        assert_review(ForgeFlavour::DataCenter, TokenKind::HttpAccessToken, held, stopped).await;
     }
 }

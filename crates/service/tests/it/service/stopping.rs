@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use truing_core::fair::Places;
-use truing_core::id::Span;
-use truing_core::port::{Clock as _, Described, Runs as _, Slots as _};
-use truing_core::slot::{Command, Limits, Loop, Slot};
-use truing_fakes::forge::{Fault, FaultKind};
+use truing_core::fair::LeaseLimits;
+use truing_core::id::TimeSpan;
+use truing_core::port::{Clock as _, RunStore as _, SlotDescription, SlotStore as _};
+use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use truing_loops::slots::step;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::work;
@@ -23,7 +23,7 @@ use crate::service::{REVIEWS, assert_first, no_violations};
 /// Lets a service work until the review is being posted, which takes the forge a while to say.
 async fn in_the_middle(site: &Site) -> (Running, Opened) {
     let service = site.serve().await;
-    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::Delay(Duration::from_secs(1))));
+    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::Delay(Duration::from_secs(1))));
     let opened = site.open("change").await;
     site.deliver().await;
     until("the review is being posted", async || {
@@ -102,13 +102,14 @@ async fn worked_in_vain(because: &str) -> Slot {
     };
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
     // The lease runs out only where the store is dead.
-    let lease = if because == "dead" { Span::seconds(6) } else { limits().lease };
-    let context = site.context(store, forges, Limits { debounce: Span(0), lease, ..limits() });
+    let lease = if because == "dead" { TimeSpan::seconds(6) } else { limits().lease };
+    let context = site.context(store, forges, SlotLimits { debounce: TimeSpan(0), lease, ..limits() });
     let key = site.key(1).await;
-    let described = Described { name: "acme/shop#1".into(), url: "https://example.com/1".into(), head: None };
+    let described =
+        SlotDescription { name: "acme/shop#1".into(), url: "https://example.com/1".into(), head: None };
     inner.describe(&[(key.clone(), described)]).await.unwrap();
-    step(&inner, &key, Command::Event(Loop::Review), &context.limits).await.unwrap();
-    let lease = Scheduler::new(Places::of(1)).look(&context).await.unwrap().remove(0);
+    step(&inner, &key, SlotCommand::Event(LoopKind::Review), &context.limits).await.unwrap();
+    let lease = Scheduler::new(LeaseLimits::of(1)).look(&context).await.unwrap().remove(0);
     let (tell, told) = tokio::sync::watch::channel(false);
     tokio::join!(work(&context, lease, Duration::from_millis(20), told), async {
         let asked = async || script.calls().contains(&"pull_request");
@@ -127,7 +128,7 @@ async fn a_lease_that_outlasts_the_time_for_stopping_is_given_back() {
     let slot = worked_in_vain("told").await;
     assert_eq!(slot.state.to_string(), "waiting (debounce)");
     assert_eq!(slot.attempts, 0, "nothing has failed");
-    assert!(slot.pending.of(Loop::Review).is_some(), "and nothing is forgotten");
+    assert!(slot.pending.of(LoopKind::Review).is_some(), "and nothing is forgotten");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use truing_core::fair::Places;
-use truing_core::id::{Key, RunId, Span};
-use truing_core::port::{Described, Operations as _, RunRef, Runs as _, Slots as _};
-use truing_core::slot::{Command, Limits, Loop};
-use truing_core::switch::{Mode, Switch, Turn};
-use truing_fakes::forge::{Fault, FaultKind};
+use truing_core::fair::LeaseLimits;
+use truing_core::id::{RunId, SlotKey, TimeSpan};
+use truing_core::port::{OperatorStore as _, RunRef, RunStore as _, SlotDescription, SlotStore as _};
+use truing_core::slot::{LoopKind, SlotCommand, SlotLimits};
+use truing_core::switch::{HaltMode, KillSwitch, SwitchRequest};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use truing_loops::slots::step;
 use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
@@ -18,8 +18,8 @@ use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script, WRI
 use crate::service::site::{Running, Site, limits, until};
 use crate::service::{REVIEWS, assert_first, no_violations};
 
-fn on(mode: Mode) -> Turn {
-    Turn::On { reason: Some("a storm".into()), mode: Some(mode) }
+fn on(mode: HaltMode) -> SwitchRequest {
+    SwitchRequest::On { reason: Some("a storm".into()), mode: Some(mode) }
 }
 
 /// Another process's handle on the same file.
@@ -28,20 +28,20 @@ fn operator(site: &Site) -> Store {
 }
 
 /// What history says of the switch.
-async fn told(service: &Running, key: &Key) -> Vec<String> {
+async fn told(service: &Running, key: &SlotKey) -> Vec<String> {
     let mut history = service.history(key).await;
     history.retain(|line| line.starts_with("KillSwitchEngaged"));
     history
 }
 
 /// A slot that is due, as a webhook leaves it.
-async fn marked(site: &Site, store: &Store, number: u64) -> Key {
+async fn marked(site: &Site, store: &Store, number: u64) -> SlotKey {
     let key = site.key(number).await;
     let name = format!("acme/shop#{number}");
-    let described = Described { name, url: format!("https://example.com/{number}"), head: None };
+    let described = SlotDescription { name, url: format!("https://example.com/{number}"), head: None };
     store.describe(&[(key.clone(), described)]).await.unwrap();
-    let limits = Limits { debounce: Span(0), ..limits() };
-    step(store, &key, Command::Event(Loop::Review), &limits).await.unwrap();
+    let limits = SlotLimits { debounce: TimeSpan(0), ..limits() };
+    step(store, &key, SlotCommand::Event(LoopKind::Review), &limits).await.unwrap();
     key
 }
 
@@ -49,7 +49,7 @@ async fn marked(site: &Site, store: &Store, number: u64) -> Key {
 async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
     let site = Site::new().await;
     let operator = operator(&site);
-    operator.turn(&on(Mode::Finish), "ada").await.unwrap();
+    operator.turn(&on(HaltMode::Finish), "ada").await.unwrap();
     let service = site.serve().await;
     let (one, two) = (site.open("one").await, site.open("two").await);
     let keys = [marked(&site, &operator, one.number).await, marked(&site, &operator, two.number).await];
@@ -68,7 +68,7 @@ async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
     let calls = site.forge.calls();
     assert!(!calls.keys().any(|call| call.contains("/pulls")), "the forge was not asked: {calls:?}");
 
-    operator.turn(&Turn::Off, "ada").await.unwrap();
+    operator.turn(&SwitchRequest::Off, "ada").await.unwrap();
     service.rest(&site.clock).await;
     for opened in [&one, &two] {
         assert_first(&site.picture(opened).await);
@@ -82,11 +82,11 @@ async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
 async fn a_run_in_flight_completes_in_mode_finish() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::HeldAnswer));
+    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
     site.deliver().await;
     site.forge.holds().await;
-    operator(&site).turn(&on(Mode::Finish), "ada").await.unwrap();
+    operator(&site).turn(&on(HaltMode::Finish), "ada").await.unwrap();
     site.forge.release();
     let key = site.key(opened.number).await;
     until("it is published", async || service.published(&key).await == 1).await;
@@ -99,13 +99,13 @@ async fn a_run_in_flight_completes_in_mode_finish() {
 async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     let site = Site::new().await;
     // One failure would park it.
-    let service = site.serve_with(Limits { attempts: 1, ..limits() }).await;
-    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::HeldAnswer));
+    let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
+    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
     site.deliver().await;
     site.forge.holds().await;
     let operator = operator(&site);
-    operator.turn(&on(Mode::Stop), "ada").await.unwrap();
+    operator.turn(&on(HaltMode::Stop), "ada").await.unwrap();
     site.forge.release();
     let key = site.key(opened.number).await;
     until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
@@ -115,7 +115,7 @@ async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     assert_eq!(service.slot(&key).await.attempts, 0);
     assert_eq!(told(&service, &key).await, ["KillSwitchEngaged: stopped (mode stop, by ada: a storm)"]);
 
-    operator.turn(&Turn::Off, "ada").await.unwrap();
+    operator.turn(&SwitchRequest::Off, "ada").await.unwrap();
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     no_violations(&site);
@@ -126,13 +126,13 @@ async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
 async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.fault(Fault::once("POST", REVIEWS, FaultKind::HeldAnswer));
+    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
     site.deliver().await;
     site.forge.holds().await;
     let operator = operator(&site);
-    operator.turn_at("acme/other", &on(Mode::Stop), "ada").await.unwrap();
-    operator.turn_at("acme/shop", &on(Mode::Stop), "ada").await.unwrap();
+    operator.turn_at("acme/other", &on(HaltMode::Stop), "ada").await.unwrap();
+    operator.turn_at("acme/shop", &on(HaltMode::Stop), "ada").await.unwrap();
     site.forge.release();
     let key = site.key(opened.number).await;
     until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
@@ -143,7 +143,7 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     assert_eq!(told(&service, &key).await, [said]);
 
     // Another one's is on all the time.
-    operator.turn_at("acme/shop", &Turn::Off, "ada").await.unwrap();
+    operator.turn_at("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     no_violations(&site);
@@ -167,7 +167,7 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
         let Some(read) = read else {
             // It had read the switch for the last time, or the lease itself was refused. Out of the way of the next.
             let key = site.key(opened.number).await;
-            step(&operator, &key, Command::Drop, &limits()).await.unwrap();
+            step(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
             continue;
         };
         let written = calls[read..].iter().find(|call| WRITES.contains(call));
@@ -176,12 +176,12 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
         let slot = operator.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
         assert_eq!((slot.state.to_string().as_str(), slot.attempts), ("waiting (debounce)", 0), "{calls:?}");
         // Out of the way of the next one.
-        step(&operator, &key, Command::Drop, &limits()).await.unwrap();
+        step(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
         stopped.push(opened);
     }
     assert!(stopped.len() > 20, "only {} of {} calls: {clean:?}", stopped.len(), clean.len());
 
-    operator.turn(&Turn::Off, "ada").await.unwrap();
+    operator.turn(&SwitchRequest::Off, "ada").await.unwrap();
     for opened in &stopped {
         marked(&site, &operator, opened.number).await;
     }
@@ -203,17 +203,17 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
     let look = async |turned: Option<usize>| {
         let script = Script::new(None);
         if let Some(call) = turned {
-            script.turn_before(call, operator.clone(), on(Mode::Finish));
+            script.turn_before(call, operator.clone(), on(HaltMode::Finish));
         }
         let store = FaultyStore { inner: operator.clone(), script: script.clone() };
         let context = site.context(store, site.forges(), limits());
-        let leases = Scheduler::new(Places::of(1)).look(&context).await.unwrap();
+        let leases = Scheduler::new(LeaseLimits::of(1)).look(&context).await.unwrap();
         (leases.len(), script.calls())
     };
     for call in 0.. {
         let (leases, calls) = look(Some(call)).await;
         assert_eq!(leases, 0, "turned before call {call}: {calls:?}");
-        operator.turn(&Turn::Off, "ada").await.unwrap();
+        operator.turn(&SwitchRequest::Off, "ada").await.unwrap();
         if calls.get(call) == Some(&"grant") {
             break;
         }
@@ -224,11 +224,11 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
 /// Reviews a pull request in a process whose switch is turned to stop before its call of that number; its calls.
 async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'static str> {
     let inner = operator(site);
-    inner.turn(&Turn::Off, "ada").await.unwrap();
+    inner.turn(&SwitchRequest::Off, "ada").await.unwrap();
     let key = marked(site, &inner, number).await;
     let script = Script::new(None);
     if let Some(call) = call {
-        script.turn_before(call, inner.clone(), on(Mode::Stop));
+        script.turn_before(call, inner.clone(), on(HaltMode::Stop));
     }
     let forges = FaultyForges {
         inner: site.forges(),
@@ -238,7 +238,7 @@ async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'stati
     };
     let store = FaultyStore { inner, script: script.clone() };
     let context = site.context(store, forges, limits());
-    for lease in Scheduler::new(Places::of(1)).look(&context).await.unwrap() {
+    for lease in Scheduler::new(LeaseLimits::of(1)).look(&context).await.unwrap() {
         let run = RunRef { id: RunId::new(format!("run-{number}")), key: key.clone(), token: lease.token };
         drop(take(&context, &lease, &run).await.unwrap());
     }
@@ -255,7 +255,7 @@ async fn a_switch_that_was_never_read_counts_as_on_and_one_that_was_stays_as_it_
     script.set_dead(true);
     assert!(context.switch().await.all.engaged().is_some());
     script.set_dead(false);
-    assert_eq!(context.switch().await.all, Switch::Off);
+    assert_eq!(context.switch().await.all, KillSwitch::Off);
     script.set_dead(true);
-    assert_eq!(context.switch().await.all, Switch::Off, "for thirty seconds");
+    assert_eq!(context.switch().await.all, KillSwitch::Off, "for thirty seconds");
 }

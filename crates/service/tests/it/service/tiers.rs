@@ -3,8 +3,8 @@
 
 use truing_core::outcome::OutcomeKind;
 use truing_core::tier::Tier;
-use truing_fakes::forge::{Comment, NewPull, PullView};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{CommentView, NewPull, PullView};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::service::change::BOT;
 use crate::service::site::{Opened, Running, Site, until};
@@ -21,9 +21,10 @@ struct TierStage {
 impl TierStage {
     async fn new(rules: &str, title: &str) -> Self {
         let site = Site::new().await;
-        site.repo.push("main", Commit::new("Configure").write(".truing.toml", rules)).await.unwrap();
+        site.repo.push("main", CommitBuilder::new("Configure").write(".truing.toml", rules)).await.unwrap();
         let service = site.serve().await;
-        let first = site.repo.push("change", Commit::new("One").write("a.py", DEBUGGER)).await.unwrap();
+        let first =
+            site.repo.push("change", CommitBuilder::new("One").write("a.py", DEBUGGER)).await.unwrap();
         let pull = NewPull { title: title.to_owned(), ..NewPull::of("change") };
         let number = site.repo.open(pull).await.unwrap();
         let opened = Opened { number, branch: "change".into(), first, second: None };
@@ -38,7 +39,7 @@ impl TierStage {
     }
 
     async fn push(&self, name: &str, text: &str) -> String {
-        let sha = self.site.repo.push("change", Commit::new(name).write(name, text)).await.unwrap();
+        let sha = self.site.repo.push("change", CommitBuilder::new(name).write(name, text)).await.unwrap();
         self.settle().await;
         sha
     }
@@ -54,7 +55,7 @@ impl TierStage {
         Some((status.state.clone(), status.description.clone()?))
     }
 
-    async fn ours(&self) -> Vec<Comment> {
+    async fn ours(&self) -> Vec<CommentView> {
         let view = self.view().await;
         view.comments.into_iter().filter(|comment| comment.author == BOT).collect()
     }
@@ -96,7 +97,7 @@ async fn once_is_one_review_and_another_when_somebody_asks() {
     assert_eq!((kind, stage.published().await), (OutcomeKind::Skipped, 1));
     assert_eq!(reason, format!("not reviewed (once): commit {short} was reviewed"));
     let after = stage.ours().await;
-    let ids = |comments: &[Comment]| comments.iter().map(|comment| comment.id).collect::<Vec<_>>();
+    let ids = |comments: &[CommentView]| comments.iter().map(|comment| comment.id).collect::<Vec<_>>();
     assert_eq!(ids(&after), ids(&before), "no comment is made or lost");
     let summary =
         after.iter().find(|comment| comment.body.contains("The pull request has moved on")).unwrap();
@@ -115,7 +116,7 @@ async fn once_is_one_review_and_another_when_somebody_asks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dismissal_on_a_later_head_is_shown_and_a_moved_base_leaves_the_check() {
     let stage = TierStage::new("[[review.for]]\ntier = \"once\"\n", "Change").await;
-    stage.site.repo.push("main", Commit::new("Base").write("base.txt", "x\n")).await.unwrap();
+    stage.site.repo.push("main", CommitBuilder::new("Base").write("base.txt", "x\n")).await.unwrap();
     stage.service.rest(&stage.site.clock).await;
     assert_eq!(stage.status(&stage.opened.first).await.unwrap().0, "failure", "the head was reviewed");
     let second = stage.push("b.txt", "more\n").await;
@@ -144,7 +145,7 @@ async fn a_push_back_to_the_reviewed_head_shows_its_review_again() {
         assert_ne!(stage.ours().await, before, "the summary says that the pull request has moved on");
         stage.site.repo.reset("change", &stage.opened.first).await.unwrap();
         stage.settle().await;
-        let texts = |comments: &[Comment]| -> Vec<(u64, String)> {
+        let texts = |comments: &[CommentView]| -> Vec<(u64, String)> {
             comments.iter().map(|comment| (comment.id, comment.body.clone())).collect()
         };
         assert_eq!(texts(&stage.ours().await), texts(&before), "{rule}");

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_config::layer::{Flag, SourceFile};
+use truing_config::layer::{KeyFlag, SourceFile};
 use truing_core::code::LinesKey;
-use truing_fakes::forge::{CheckRun, PullView};
-use truing_fakes::repo::Commit;
-use truing_loops::checkout::Rules;
+use truing_fakes::forge::{FakeCheckRun, PullView};
+use truing_fakes::repo::CommitBuilder;
+use truing_loops::checkout::OperatorRules;
 
 /// The login of the token that reviews.
 pub(crate) const BOT: &str = "truing[bot]";
@@ -26,25 +26,25 @@ pub(crate) const ONCE: &str = "once";
 pub(crate) const OFF: &str = "no-review";
 
 /// The rules of these packs, and tiers by label.
-pub(crate) fn rules(packs: &[&str]) -> Rules {
+pub(crate) fn rules(packs: &[&str]) -> OperatorRules {
     let values = packs.iter().map(|pack| (*pack).to_owned()).collect();
-    let packs = Flag { name: "--pack", key: "rules.packs", values };
+    let packs = KeyFlag { name: "--pack", key: "rules.packs", values };
     let tier = |label: &str, tier: &str| format!("{{ labels = [\"{label}\"], tier = \"{tier}\" }}");
     let text = format!("review.for = [{}, {}]\n", tier(ONCE, "once"), tier(OFF, "off"));
     let operator = SourceFile { name: "truing.toml".into(), folder: PathBuf::new(), text };
     let config = Config::resolve(&Environment::default(), Some(&operator), &[packs]).unwrap();
-    Rules::new(config, LinesKey::default()).unwrap()
+    OperatorRules::new(config, LinesKey::default()).unwrap()
 }
 
 /// The base that changes are made on.
-pub(crate) fn base() -> Commit {
-    Commit::new("Begin").write("README.md", "# Shop\n").write("src/app.py", "def main():\n    pass\n")
+pub(crate) fn base() -> CommitBuilder {
+    CommitBuilder::new("Begin").write("README.md", "# Shop\n").write("src/app.py", "def main():\n    pass\n")
 }
 
 /// A head with twelve findings in three files, all of them calls of a debugger: whatever other rules there may
 /// be one day find nothing.
-pub(crate) fn first() -> Commit {
-    Commit::new("Change")
+pub(crate) fn first() -> CommitBuilder {
+    CommitBuilder::new("Change")
         .write(
             "src/app.py",
             "def main():\n    breakpoint()\n    one()\n    breakpoint()\n    two()\n    breakpoint()  # three\n\n\n\
@@ -62,8 +62,8 @@ pub(crate) const LIB: &str =
     "fn a() {\n    let x = 1;\n    dbg!(x);\n    let y = 2;\n    dbg!(y);\n    dbg!(x + y);\n}\n";
 
 /// Moves the lines of one file, mends four findings, one of two equal ones among them, and adds two.
-pub(crate) fn second() -> Commit {
-    Commit::new("Mend some")
+pub(crate) fn second() -> CommitBuilder {
+    CommitBuilder::new("Mend some")
         .write(
             "src/app.py",
             "def fresh():\n    one()\n\n\ndef main():\n    one()\n    breakpoint()\n    two()\n    breakpoint()  # three\n\n\n\
@@ -79,7 +79,7 @@ pub(crate) const FORTY: usize = 40;
 
 /// A head with forty findings in three files; `above` lines are before those of two.
 #[allow(dead_code, reason = "not every test with these changes is about so many")]
-pub(crate) fn forty(above: usize) -> Commit {
+pub(crate) fn forty(above: usize) -> CommitBuilder {
     let calls = |count: usize, call: &str| -> String {
         (0..count).map(|n| format!("step_{n}()\n{call}{n}\n")).collect()
     };
@@ -87,7 +87,7 @@ pub(crate) fn forty(above: usize) -> Commit {
     let page = format!("{}{}", "first();\n".repeat(above), calls(10, "debugger; // "));
     let lib: String = (0..13).map(|n| format!("    dbg!({n});\n    keep({n});\n")).collect();
     let lib = format!("fn a() {{\n    let x = 1;\n{lib}}}\n");
-    Commit::new("Forty").write("src/app.py", app).write("src/page.ts", page).write("src/lib.rs", lib)
+    CommitBuilder::new("Forty").write("src/app.py", app).write("src/page.ts", page).write("src/lib.rs", lib)
 }
 
 /// One comment on code, as people see it.
@@ -154,7 +154,7 @@ impl Picture {
 
 /// The same of an App's check run.
 fn checked(view: &PullView, before: u64) -> Option<(String, String)> {
-    let ours = |run: &&CheckRun| run.sha == view.head && run.name == CONTEXT && run.id > before;
+    let ours = |run: &&FakeCheckRun| run.sha == view.head && run.name == CONTEXT && run.id > before;
     let run = view.checks.iter().rfind(ours)?;
     Some((run.conclusion.clone()?, run.title.clone().unwrap_or_default()))
 }

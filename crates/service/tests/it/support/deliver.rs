@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use tower::ServiceExt as _;
-use truing_fakes::forge::Delivery;
+use truing_fakes::forge::FakeDelivery;
 use truing_forge::webhook::HookSecret;
 use truing_service::{ServiceContext, ingress};
 
@@ -16,11 +16,11 @@ use truing_service::{ServiceContext, ingress};
 pub(crate) async fn hand_over(
     context: &Arc<ServiceContext>,
     (forge, secret): (&str, &str),
-    delivery: &Delivery,
+    delivery: &FakeDelivery,
 ) -> StatusCode {
     let secrets = BTreeMap::from([(forge.to_owned(), HookSecret::new(secret.as_bytes()))]);
     let looked = Arc::new(AtomicI64::new(0));
-    let settings = ingress::Settings::new(secrets);
+    let settings = ingress::IngressSettings::new(secrets);
     let routes = ingress::routes(context.clone(), settings, (looked, Duration::from_secs(2)), false);
     let mut request = Request::post(format!("/webhooks/{forge}"));
     for (name, value) in delivery.headers(secret) {

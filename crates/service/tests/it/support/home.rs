@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use truing_core::port::Clock;
-use truing_store::{Store, Zeros};
+use truing_store::{NulPolicy, Store};
 
 use super::postgres::Server;
 use super::valkey::SlotServer;
@@ -46,7 +46,7 @@ impl Home {
                 let clock = Arc::new(truing_loops::machine::SystemClock);
                 let from = Store::open(copy, clock).unwrap();
                 let to = Store::connect_for_transfer(slots, records, None).await.unwrap();
-                from.copy_to(&to, Zeros::Refuse, |_| ()).await.unwrap();
+                from.copy_to(&to, NulPolicy::Refuse, |_| ()).await.unwrap();
             }
         }
         home
@@ -67,5 +67,5 @@ pub(crate) async fn copy(store: &Store, file: &Path, clock: Arc<dyn Clock>) {
         return store.backup(file).await.unwrap();
     }
     let to = Store::open_for_transfer(file, clock).unwrap();
-    store.copy_to(&to, Zeros::Refuse, |_| ()).await.unwrap();
+    store.copy_to(&to, NulPolicy::Refuse, |_| ()).await.unwrap();
 }

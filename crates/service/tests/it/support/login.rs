@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use truing_core::id::Span;
+use truing_core::id::TimeSpan;
 use truing_core::port::Clock;
-use truing_fakes::forge::Flavour;
+use truing_fakes::forge::ForgeFlavour;
 use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
-use truing_forge::capability::Marker;
-use truing_forge::github::{Credentials, GitHub, GitHubOptions};
+use truing_forge::capability::MarkerForm;
+use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
-use truing_forge::{Patience, Secret, Server};
+use truing_forge::{AnyForgeServer, HttpTimeouts, SecretString};
 
 use crate::support::watch::{EMAIL, Watched};
 
@@ -21,7 +21,7 @@ pub(crate) struct Login {
     pub(crate) name: &'static str,
     pub(crate) token: &'static str,
     pub(crate) markers: MarkerKeys,
-    pub(crate) settle: Span,
+    pub(crate) settle: TimeSpan,
 }
 
 impl Login {
@@ -31,7 +31,7 @@ impl Login {
             name: self.name.into(),
             api_url: url.parse().unwrap(),
             git_url: url.parse().unwrap(),
-            credentials: Credentials::Token(Secret::new(self.token)),
+            credentials: GitHubCredentials::Token(SecretString::new(self.token)),
             accounts: Vec::new(),
             markers: self.markers.clone(),
             settle: self.settle,
@@ -44,20 +44,20 @@ impl Login {
             name: self.name.into(),
             api_url: api.parse().unwrap(),
             git_url: git.parse().unwrap(),
-            token: Secret::new(self.token),
+            token: SecretString::new(self.token),
             email: is_cloud.then(|| EMAIL.to_owned()),
             account: None,
             workspaces: Vec::new(),
             accounts: Vec::new(),
-            markers: self.markers.clone().written_as(Marker::LinkReference),
+            markers: self.markers.clone().written_as(MarkerForm::LinkReference),
             settle: self.settle,
         }
     }
 }
 
 /// Patience enough for a busy machine, and no pause before a call is tried again.
-pub(crate) fn patience() -> Patience {
-    Patience {
+pub(crate) fn patience() -> HttpTimeouts {
+    HttpTimeouts {
         connect: Duration::from_secs(30),
         read: Duration::from_secs(60),
         total: Duration::from_secs(120),
@@ -67,15 +67,17 @@ pub(crate) fn patience() -> Patience {
 
 impl Watched {
     /// A client of this forge.
-    pub(crate) fn client(&self, login: &Login, clock: Arc<dyn Clock>) -> Server {
+    pub(crate) fn client(&self, login: &Login, clock: Arc<dyn Clock>) -> AnyForgeServer {
         let url = self.base_url();
         match self.flavour() {
-            Flavour::GitHub => GitHub::with_patience(login.github(url), patience(), clock).unwrap().into(),
-            Flavour::Cloud => {
+            ForgeFlavour::GitHub => {
+                GitHub::with_patience(login.github(url), patience(), clock).unwrap().into()
+            }
+            ForgeFlavour::Cloud => {
                 let options = login.bitbucket((&format!("{url}/2.0"), url), true);
                 BitbucketCloud::with_patience(options, patience(), clock).unwrap().into()
             }
-            Flavour::DataCenter => {
+            ForgeFlavour::DataCenter => {
                 let options = login.bitbucket((url, &format!("{url}/scm")), false);
                 BitbucketDataCenter::with_patience(options, patience(), clock).unwrap().into()
             }

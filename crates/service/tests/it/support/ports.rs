@@ -11,31 +11,38 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::RwLock;
-use truing_core::converge::record::Record;
+use truing_core::converge::record::ConvergeRecord;
 use truing_core::dismissal::Dismissal;
 use truing_core::effect::Effect;
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::id::{CommentId, Key, Millis, PrId, RunId, Sha, Span, Token, Topic, Version};
-use truing_core::ledger::{Ask, Drawn, Known, Level, Purse, ReservationId, Reserved};
-use truing_core::money::MicroUsd;
-use truing_core::outcome::{Outcome, ReviewRecord};
-use truing_core::port::{
-    Act, Actor, Begun, BranchPull, ChangedFile, Clock, CommitCheck, Computed, Described, EffectLog, Entry,
-    Event, ForgeError, ForgePull, ForgeRead, ForgeWrite, Halted, InlineDraft, LastReviews, Ledger, LeftHead,
-    Mark, Marked, Merge, Moved, NewNotice, NotGranted, Notice, Obeyed, Operations, OwnIssue, Performed,
-    Permit, ProofRequest, PullActivity, PullNow, PullRequest, PullReview, ReadReport, ReadRequest, Reader,
-    ReaderError, Replacement, Reply, Repository, RepositoryNow, ReviewThread, Revision, RunRef, Runs, Said,
-    SetLabel, Slots, StoreError, ToolFindings, ToolRequest, UsedTools, UsedToolsRequest, UserRequest,
-    Watchlist, Writer,
+use truing_core::id::{
+    CommentId, FencingToken, PrId, RunId, Sha, SlotKey, SlotVersion, TimeSpan, Topic, UnixMillis,
 };
-use truing_core::publish::{Bounds, Desired, DesiredStatus, Item, Observed, Producer};
+use truing_core::ledger::{
+    BudgetLevel, BudgetUsage, CostBasis, ReservationId, ReservationOutcome, ReservationRequest, RunBudget,
+};
+use truing_core::money::MicroUsd;
+use truing_core::outcome::{ReviewOutcome, ReviewRecord};
+use truing_core::port::{
+    Actor, AppliedLabel, BranchPull, ChangedFile, Clock, CommitCheck, ComputedReview, ConversationComment,
+    ConversationReply, EffectEntry, EffectEntryChange, EffectLog, EffectOutcome, EffectOwner, ForgeError,
+    ForgePull, ForgeRead, ForgeWrite, HaltPolicy, HistoryEvent, InlineDraft, KnownRepository, LastReviews,
+    LeaseRefusal, Ledger, MarkOutcome, MergeSummary, NewNotice, OperatorAction, OperatorStore, OwnIssue,
+    PendingNotice, Permit, ProofRequest, PullActivity, PullDetails, PullRequest, PullReview, PullRevision,
+    ReadReport, ReadRequest, ReaderError, RepositoryDetails, RepositoryReader, ReviewThread, RunRef,
+    RunStart, RunStore, SkippedHead, SlotDescription, SlotMark, SlotStore, StoreError, ToolFindings,
+    ToolRequest, UsedTools, UsedToolsRequest, UserRequest, UserRequestOutcome, VersionConflict, Watchlist,
+};
+use truing_core::publish::{
+    CommentSubject, DesiredComment, DesiredStatus, ObservedComment, Producer, PublishLimits,
+};
 
-use truing_core::slot::{Limits, Slot};
-use truing_core::switch::{KillSwitches, Switch, Turn};
-use truing_core::sync::job::Job;
+use truing_core::slot::{Slot, SlotLimits};
+use truing_core::switch::{KillSwitch, KillSwitches, SwitchRequest};
+use truing_core::sync::job::JobState;
 use truing_diff::RepoPath;
-use truing_forge::Server;
-use truing_service::{Forges, Servers};
+use truing_forge::AnyForgeServer;
+use truing_service::{ConfiguredForges, ForgeClients};
 use truing_store::Store;
 
 use crate::support::reader::ThreadedReader;
@@ -45,24 +52,24 @@ use crate::support::reader::ThreadedReader;
 pub(crate) struct Hand(Arc<AtomicI64>);
 
 impl Hand {
-    pub(crate) fn at(now: Millis) -> Self {
+    pub(crate) fn at(now: UnixMillis) -> Self {
         Self(Arc::new(AtomicI64::new(now.0)))
     }
 
     /// Goes to this instant, back as well: a test begins again where it was.
-    pub(crate) fn set(&self, instant: Millis) {
+    pub(crate) fn set(&self, instant: UnixMillis) {
         self.0.store(instant.0, Ordering::SeqCst);
     }
 
     /// Moves on to this instant; never back.
-    pub(crate) fn reach(&self, instant: Millis) {
+    pub(crate) fn reach(&self, instant: UnixMillis) {
         self.0.fetch_max(instant.0, Ordering::SeqCst);
     }
 }
 
 impl Clock for Hand {
-    fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::SeqCst))
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::SeqCst))
     }
 }
 
@@ -105,7 +112,7 @@ pub(crate) struct Script {
     /// How often the reader has read: the part of a review that costs.
     reads: AtomicU32,
     /// An operator turns the kill switch before the call of that number, from 0.
-    turn: Mutex<Option<(usize, Store, Turn)>>,
+    turn: Mutex<Option<(usize, Store, SwitchRequest)>>,
 }
 
 impl Script {
@@ -115,7 +122,7 @@ impl Script {
 
     /// Lets an operator turn the kill switch before a call, from 0.
     #[allow(dead_code, reason = "not every test with these ports is about the switch")]
-    pub(crate) fn turn_before(&self, call: usize, operator: Store, turn: Turn) {
+    pub(crate) fn turn_before(&self, call: usize, operator: Store, turn: SwitchRequest) {
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some((call, operator, turn));
     }
 
@@ -213,88 +220,88 @@ fn no_store() -> StoreError {
     StoreError::Unavailable("the call to the store went wrong on purpose".into())
 }
 
-through! { Slots for FaultyStore, no_store, StoreError;
-    now() -> Millis;
-    due(now: Millis, limit: usize) -> Vec<Slot>;
-    next_due(from: Millis) -> Option<Millis>;
-    load(keys: &[Key]) -> Vec<Slot>;
+through! { SlotStore for FaultyStore, no_store, StoreError;
+    now() -> UnixMillis;
+    due(now: UnixMillis, limit: usize) -> Vec<Slot>;
+    next_due(from: UnixMillis) -> Option<UnixMillis>;
+    load(keys: &[SlotKey]) -> Vec<Slot>;
     orphans() -> Vec<Slot>;
-    commit(changes: &[(Version, Slot)]) -> Vec<Result<Version, Moved>>;
-    grant(leases: &[(Version, Slot)]) -> Vec<Result<Version, NotGranted>>;
-    mark(marks: &[Mark], limits: &Limits, halted: Halted) -> Marked;
-    raise(version: Version) -> ();
+    commit(changes: &[(SlotVersion, Slot)]) -> Vec<Result<SlotVersion, VersionConflict>>;
+    grant(leases: &[(SlotVersion, Slot)]) -> Vec<Result<SlotVersion, LeaseRefusal>>;
+    mark(marks: &[SlotMark], limits: &SlotLimits, halted: HaltPolicy) -> MarkOutcome;
+    raise(version: SlotVersion) -> ();
     try_writing() -> ();
 }
 
-through! { Runs for FaultyStore, no_store, StoreError;
-    begin(run: &RunRef, revision: &Revision, now: Millis) -> Begun;
-    known(key: &Key) -> Option<Revision>;
-    leave(heads: &[LeftHead], reason: &str) -> ();
-    findings(key: &Key) -> Vec<Finding>;
-    computed(run: &RunRef, computed: &Computed) -> ();
+through! { RunStore for FaultyStore, no_store, StoreError;
+    begin(run: &RunRef, revision: &PullRevision, now: UnixMillis) -> RunStart;
+    known(key: &SlotKey) -> Option<PullRevision>;
+    leave(heads: &[SkippedHead], reason: &str) -> ();
+    findings(key: &SlotKey) -> Vec<Finding>;
+    computed(run: &RunRef, computed: &ComputedReview) -> ();
     announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
-    desired(key: &Key, producer: Producer) -> (Vec<Desired>, Option<DesiredStatus>);
-    shown(run: &RunRef, producer: Producer, comments: &[(Item, CommentId)]) -> ();
-    deleted(run: &RunRef, producer: Producer, items: &[Item]) -> ();
-    lower(run: &RunRef, producer: Producer, rows: &[(Item, AnchorKind)]) -> ();
+    desired(key: &SlotKey, producer: Producer) -> (Vec<DesiredComment>, Option<DesiredStatus>);
+    shown(run: &RunRef, producer: Producer, comments: &[(CommentSubject, CommentId)]) -> ();
+    deleted(run: &RunRef, producer: Producer, items: &[CommentSubject]) -> ();
+    lower(run: &RunRef, producer: Producer, rows: &[(CommentSubject, AnchorKind)]) -> ();
     status_set(run: &RunRef, status: &DesiredStatus) -> ();
     published(run: &RunRef, outcome: &ReviewRecord) -> ();
-    ended(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
-    failed(run: &RunRef, outcome: &Outcome, now: Millis) -> ();
-    interrupted(run: &RunRef, now: Millis) -> ();
-    note(events: &[Event]) -> ();
-    describe(described: &[(Key, Described)]) -> ();
-    described(keys: &[Key]) -> Vec<Option<Described>>;
-    fresh_token() -> Token;
-    dismissals(key: &Key) -> Vec<Dismissal>;
-    dismiss(said: &[(Key, Dismissal)], act: &Act) -> ();
-    last_converge(key: &Key) -> Option<Record>;
-    keep_converge(token: Token, record: &Record) -> ();
-    converge_run(run: &RunId) -> Option<Record>;
-    begin_job(run: &RunRef) -> Job;
-    keep_job(run: &RunRef, job: &Job) -> ();
-    end_job(run: &RunRef, job: &Job, record: &truing_core::sync::record::Record) -> ();
-    reopen(key: &Key, token: Token, now: Millis) -> Option<RunId>;
-    restated(run: &RunRef, computed: &Computed) -> ();
-    jobs() -> Vec<(Key, Job)>;
-    job_records(job: &Key, limit: usize) -> Vec<truing_core::sync::record::Record>;
+    ended(run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> ();
+    failed(run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> ();
+    interrupted(run: &RunRef, now: UnixMillis) -> ();
+    note(events: &[HistoryEvent]) -> ();
+    describe(described: &[(SlotKey, SlotDescription)]) -> ();
+    described(keys: &[SlotKey]) -> Vec<Option<SlotDescription>>;
+    fresh_token() -> FencingToken;
+    dismissals(key: &SlotKey) -> Vec<Dismissal>;
+    dismiss(said: &[(SlotKey, Dismissal)], act: &OperatorAction) -> ();
+    last_converge(key: &SlotKey) -> Option<ConvergeRecord>;
+    keep_converge(token: FencingToken, record: &ConvergeRecord) -> ();
+    converge_run(run: &RunId) -> Option<ConvergeRecord>;
+    begin_job(run: &RunRef) -> JobState;
+    keep_job(run: &RunRef, job: &JobState) -> ();
+    end_job(run: &RunRef, job: &JobState, record: &truing_core::sync::record::SyncRecord) -> ();
+    reopen(key: &SlotKey, token: FencingToken, now: UnixMillis) -> Option<RunId>;
+    restated(run: &RunRef, computed: &ComputedReview) -> ();
+    jobs() -> Vec<(SlotKey, JobState)>;
+    job_records(job: &SlotKey, limit: usize) -> Vec<truing_core::sync::record::SyncRecord>;
 }
 
 through! { EffectLog for FaultyStore, no_store, StoreError;
-    effects(writer: &Writer, topics: &[Topic]) -> Vec<Option<Entry>>;
-    open_effects(writer: &Writer) -> Vec<(Topic, Entry)>;
-    replace_effects(writer: &Writer, changes: &[Replacement]) -> bool;
+    effects(writer: &EffectOwner, topics: &[Topic]) -> Vec<Option<EffectEntry>>;
+    open_effects(writer: &EffectOwner) -> Vec<(Topic, EffectEntry)>;
+    replace_effects(writer: &EffectOwner, changes: &[EffectEntryChange]) -> bool;
 }
 
 through! { Ledger for FaultyStore, no_store, StoreError;
-    reserve(purse: &Purse, ask: &Ask) -> Reserved;
-    settle(id: ReservationId, cost: MicroUsd, known: Known) -> MicroUsd;
-    look(levels: &[Level]) -> Vec<Drawn>;
-    drawn() -> Vec<Drawn>;
+    reserve(purse: &RunBudget, ask: &ReservationRequest) -> ReservationOutcome;
+    settle(id: ReservationId, cost: MicroUsd, known: CostBasis) -> MicroUsd;
+    look(levels: &[BudgetLevel]) -> Vec<BudgetUsage>;
+    drawn() -> Vec<BudgetUsage>;
 }
 
-through! { Operations for FaultyStore, no_store, StoreError;
+through! { OperatorStore for FaultyStore, no_store, StoreError;
     switch() -> KillSwitches;
-    turn(turn: &Turn, by: &str) -> (Switch, Switch);
-    sweep_wanted() -> Option<Millis>;
-    swept(wanted: Millis) -> ();
-    audit(acts: &[Act]) -> ();
+    turn(turn: &SwitchRequest, by: &str) -> (KillSwitch, KillSwitch);
+    sweep_wanted() -> Option<UnixMillis>;
+    swept(wanted: UnixMillis) -> ();
+    audit(acts: &[OperatorAction]) -> ();
     notify(notices: &[NewNotice]) -> ();
-    untold(limit: usize) -> Vec<Notice>;
+    untold(limit: usize) -> Vec<PendingNotice>;
     told(notice: i64) -> ();
-    forget(before: Millis) -> usize;
+    forget(before: UnixMillis) -> usize;
 }
 
 through! { Watchlist for FaultyStore, no_store, StoreError;
-    repositories(forge: &str) -> Vec<Repository>;
-    remember(repositories: &[Repository]) -> ();
-    onboard(repository: &Repository) -> ();
-    last_reviews(keys: &[Key]) -> Vec<LastReviews>;
+    repositories(forge: &str) -> Vec<KnownRepository>;
+    remember(repositories: &[KnownRepository]) -> ();
+    onboard(repository: &KnownRepository) -> ();
+    last_reviews(keys: &[SlotKey]) -> Vec<LastReviews>;
     slots_of(forge: &str, repository: &str) -> Vec<Slot>;
     reviewed_at(forge: &str, repository: &str, head: &Sha) -> Vec<PrId>;
-    tell(told: &[UserRequest], of: &Repository, until: Option<Millis>) -> ();
+    tell(told: &[UserRequest], of: &KnownRepository, until: Option<UnixMillis>) -> ();
     unserved(forge: &str, limit: usize) -> Vec<UserRequest>;
-    served(told: &UserRequest, obeyed: Option<&Obeyed>) -> Result<(), Moved>;
+    served(told: &UserRequest, obeyed: Option<&UserRequestOutcome>) -> Result<(), VersionConflict>;
 }
 
 // ---------------------------------------------------------------------------------------------- forge
@@ -313,26 +320,26 @@ pub(crate) enum Manner {
 }
 
 /// How long a lagging forge hides new comments.
-pub(crate) const LAG: Span = Span::seconds(20);
+pub(crate) const LAG: TimeSpan = TimeSpan::seconds(20);
 /// Where a fussy forge takes no comment.
 pub(crate) const REFUSED: (&str, [u32; 2]) = ("src/lib.rs", [3, 5]);
 
 /// The real client, behind the script.
 pub(crate) struct FaultyForges {
-    pub(crate) inner: Servers,
+    pub(crate) inner: ConfiguredForges,
     pub(crate) script: Arc<Script>,
     pub(crate) manner: Manner,
     pub(crate) clock: Hand,
 }
 
-impl Forges for FaultyForges {
+impl ForgeClients for FaultyForges {
     fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>> {
         let inner = self.inner.pull(run, id, repo, producer)?;
         let inner = MannerPull { inner, manner: self.manner, clock: self.clock.clone() };
         Some(Box::new(FaultyPull { inner, script: self.script.clone() }))
     }
 
-    fn servers(&self) -> &BTreeMap<String, Server> {
+    fn servers(&self) -> &BTreeMap<String, AnyForgeServer> {
         self.inner.servers()
     }
 }
@@ -354,24 +361,24 @@ fn no_forge() -> ForgeError {
 
 through! { ForgeRead for FaultyPull, no_forge, ForgeError;
     pull_request() -> PullRequest;
-    now() -> PullNow;
-    merge() -> Merge;
+    now() -> PullDetails;
+    merge() -> MergeSummary;
     checks(commit: &Sha) -> Vec<CommitCheck>;
-    labels() -> Vec<SetLabel>;
+    labels() -> Vec<AppliedLabel>;
     reviews() -> Vec<PullReview>;
     threads() -> Vec<ReviewThread>;
-    comments(known: &[(Item, CommentId)]) -> Vec<Observed>;
-    item_at(known: &[(Item, CommentId)], comment: &CommentId) -> Option<Item>;
+    comments(known: &[(CommentSubject, CommentId)]) -> Vec<ObservedComment>;
+    item_at(known: &[(CommentSubject, CommentId)], comment: &CommentId) -> Option<CommentSubject>;
     topic_at(comment: &CommentId) -> Option<Topic>;
-    said(text: &str) -> Vec<Said>;
+    said(text: &str) -> Vec<ConversationComment>;
     eyes(comment: &CommentId) -> Vec<Actor>;
-    repository() -> RepositoryNow;
+    repository() -> RepositoryDetails;
     pulls_from(branch: &str) -> Vec<BranchPull>;
     activity(number: u64) -> PullActivity;
     issues(label: &str) -> Vec<OwnIssue>;
-    replies(number: u64, since: Option<&CommentId>) -> Vec<Reply>;
+    replies(number: u64, since: Option<&CommentId>) -> Vec<ConversationReply>;
     {
-        fn bounds(&self) -> Bounds {
+        fn bounds(&self) -> PublishLimits {
             self.inner.inner.bounds()
         }
     }
@@ -379,15 +386,15 @@ through! { ForgeRead for FaultyPull, no_forge, ForgeError;
 
 #[async_trait]
 impl ForgeWrite for FaultyPull {
-    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
         self.script.call(effect.kind().as_str(), no_forge, self.inner.perform(effect, permit)).await
     }
 
-    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {
+    async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
         self.script.call("observe", no_forge, self.inner.observe(effect)).await
     }
 
-    fn settle(&self) -> Span {
+    fn settle(&self) -> TimeSpan {
         self.inner.inner.settle()
     }
 }
@@ -422,7 +429,10 @@ impl MannerPull {
         self.inner.pull_request().await
     }
 
-    async fn comments(&self, known: &[(Item, CommentId)]) -> Result<Vec<Observed>, ForgeError> {
+    async fn comments(
+        &self,
+        known: &[(CommentSubject, CommentId)],
+    ) -> Result<Vec<ObservedComment>, ForgeError> {
         let mut seen = self.inner.comments(known).await?;
         if self.manner == Manner::Lagging {
             seen.retain(|comment| comment.created + LAG <= self.clock.now());
@@ -430,7 +440,7 @@ impl MannerPull {
         Ok(seen)
     }
 
-    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<Performed, ForgeError> {
+    async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
         let is_refused = if let Effect::Findings { comments, .. } = effect {
             comments.iter().any(|one| self.refuses(one, &REFUSED.1))
         } else if let Effect::FileFinding { comment, .. } = effect {
@@ -443,10 +453,10 @@ impl MannerPull {
         }
         let made = self.inner.perform(effect, permit).await?;
         let is_named = self.manner != Manner::Lagging || !matches!(effect, Effect::Findings { .. });
-        Ok(if is_named { made } else { Performed::Comments(Vec::new()) })
+        Ok(if is_named { made } else { EffectOutcome::Comments(Vec::new()) })
     }
 
-    async fn observe(&self, effect: &Effect) -> Result<Option<Performed>, ForgeError> {
+    async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
         self.inner.observe(effect).await
     }
 }
@@ -483,7 +493,7 @@ fn no_reader() -> ReaderError {
 }
 
 #[async_trait]
-impl Reader for FaultyReader {
+impl RepositoryReader for FaultyReader {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         let counted = async {
             let report = self.inner.read(request).await;

@@ -1,10 +1,10 @@
 //! A service without its own loops: what is due is done until nothing is, on a clock that goes straight to the next
 //! instant.
 
-use truing_core::fair::Places;
-use truing_core::id::Millis;
+use truing_core::fair::LeaseLimits;
+use truing_core::id::UnixMillis;
 use truing_core::port::RunRef;
-use truing_core::slot::{Hold, State};
+use truing_core::slot::{HoldReason, SlotState};
 use truing_loops::machine::new_run_id;
 use truing_service::ServiceContext;
 use truing_service::scheduler::Scheduler;
@@ -19,11 +19,11 @@ const MAX_STEPS: usize = 60;
 pub(crate) async fn settle(
     context: &ServiceContext,
     store: &Store,
-    reach: impl Fn(Millis),
+    reach: impl Fn(UnixMillis),
     is_dead: impl Fn() -> bool,
 ) -> Result<(), String> {
     for _ in 0..MAX_STEPS {
-        let leases = Scheduler::new(Places::of(1)).look(context).await.unwrap_or_default();
+        let leases = Scheduler::new(LeaseLimits::of(1)).look(context).await.unwrap_or_default();
         let idle = leases.is_empty();
         for lease in leases {
             let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
@@ -45,6 +45,6 @@ pub(crate) async fn settle(
 }
 
 /// Is there nothing more to wait for?
-fn rests(state: &State) -> bool {
-    matches!(state, State::Held { why: Hold::Parked | Hold::Cancelled })
+fn rests(state: &SlotState) -> bool {
+    matches!(state, SlotState::Held { why: HoldReason::Parked | HoldReason::Cancelled })
 }

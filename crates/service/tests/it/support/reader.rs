@@ -2,25 +2,25 @@
 
 use async_trait::async_trait;
 use truing_core::port::{
-    ChangedFile, ProofRequest, ReadReport, ReadRequest, Reader, ReaderError, ToolFindings, ToolRequest,
-    UsedTools, UsedToolsRequest,
+    ChangedFile, ProofRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader, ToolFindings,
+    ToolRequest, UsedTools, UsedToolsRequest,
 };
 use truing_diff::RepoPath;
-use truing_reader::InProcess;
+use truing_reader::InProcessReader;
 
 /// The in-process reader, on a thread for blocking work.
 #[derive(Clone, Debug)]
-pub(crate) struct ThreadedReader(InProcess);
+pub(crate) struct ThreadedReader(InProcessReader);
 
 impl ThreadedReader {
     /// A reader with the embedded packs.
     pub(crate) fn new() -> Result<Self, ReaderError> {
-        Ok(Self(InProcess::new()?))
+        Ok(Self(InProcessReader::new()?))
     }
 }
 
 #[async_trait]
-impl Reader for ThreadedReader {
+impl RepositoryReader for ThreadedReader {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         let (reader, request) = (self.0.clone(), request.clone());
         tokio::task::spawn_blocking(move || reader.read_blocking(&request))

@@ -10,22 +10,27 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use truing_core::fair::Places;
-use truing_core::id::{Key, Millis, PrId, Span};
-use truing_core::port::{Clock, RecordStore, Slots as _};
-use truing_core::run::Stage;
-use truing_core::slot::{Command, Limits, Slot, State};
-use truing_fakes::forge::{App, Chaos, Delivery, Flavour, Hook, NewPull, Options, PullView, Repo};
-use truing_fakes::repo::Commit;
-use truing_forge::Server;
-use truing_forge::github::{AppKey, Credentials, GitHub, GitHubOptions};
+use truing_core::fair::LeaseLimits;
+use truing_core::id::{PrId, SlotKey, TimeSpan, UnixMillis};
+use truing_core::port::{Clock, RecordStore, SlotStore as _};
+use truing_core::run::RunStage;
+use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotState};
+use truing_fakes::forge::{
+    DeliveryChaos, DeliveryHook, FakeApp, FakeDelivery, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull,
+    PullView,
+};
+use truing_fakes::repo::CommitBuilder;
+use truing_forge::AnyForgeServer;
+use truing_forge::github::{AppKey, GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::webhook::HookSecret;
 use truing_git::{Git, GitOptions};
 use truing_loops::machine::SystemClock;
 use truing_loops::slots::step;
-use truing_service::ingress::Settings;
-use truing_service::{Forges, Pace, Role, ServeError, Servers, Service, ServiceContext};
+use truing_service::ingress::IngressSettings;
+use truing_service::{
+    ConfiguredForges, ForgeClients, ProcessRole, ReviewService, ServeError, ServiceContext, ServicePace,
+};
 use truing_store::Store;
 
 use crate::support::change::{self, BOT, Picture};
@@ -44,21 +49,21 @@ pub(crate) const KEY: &[u8] = b"a key of the tests";
 /// How long a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// What is due later than this is not waited for: the clock is moved.
-const WORTH_A_SKIP: Span = Span::seconds(2);
+const WORTH_A_SKIP: TimeSpan = TimeSpan::seconds(2);
 
 /// The machine's clock, and how far it was moved on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Warp(Arc<AtomicI64>);
 
 impl Warp {
-    pub(crate) fn skip(&self, span: Span) {
+    pub(crate) fn skip(&self, span: TimeSpan) {
         self.0.fetch_add(span.0, Ordering::SeqCst);
     }
 }
 
 impl Clock for Warp {
-    fn now(&self) -> Millis {
-        SystemClock.now() + Span(self.0.load(Ordering::SeqCst))
+    fn now(&self) -> UnixMillis {
+        SystemClock.now() + TimeSpan(self.0.load(Ordering::SeqCst))
     }
 }
 
@@ -73,24 +78,24 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 /// Limits with which a whole review takes less than a second.
-pub(crate) fn limits() -> Limits {
-    Limits {
-        debounce: Span(50),
-        max_wait: Span(200),
-        quiet: Span(300),
-        storm_max: Span::seconds(30),
-        lease: Span::seconds(20),
-        backoff: Span(50),
-        backoff_max: Span(200),
+pub(crate) fn limits() -> SlotLimits {
+    SlotLimits {
+        debounce: TimeSpan(50),
+        max_wait: TimeSpan(200),
+        quiet: TimeSpan(300),
+        storm_max: TimeSpan::seconds(30),
+        lease: TimeSpan::seconds(20),
+        backoff: TimeSpan(50),
+        backoff_max: TimeSpan(200),
         attempts: 5,
     }
 }
 
 /// The pace of a service unless a test says otherwise.
-pub(crate) fn pace() -> Pace {
-    Pace {
-        role: Role::All,
-        places: Places::of(4),
+pub(crate) fn pace() -> ServicePace {
+    ServicePace {
+        role: ProcessRole::All,
+        places: LeaseLimits::of(4),
         poll: Duration::from_millis(10),
         heartbeat: Duration::from_millis(500),
         sweep: None,
@@ -110,20 +115,20 @@ pub(crate) fn secrets_of_tests() -> impl Iterator<Item = &'static str> {
 }
 
 /// How webhooks are taken unless a test says otherwise.
-pub(crate) fn settings() -> Settings {
-    Settings::new(BTreeMap::from([(FORGE.to_owned(), HookSecret::new(SECRET.as_bytes()))]))
+pub(crate) fn settings() -> IngressSettings {
+    IngressSettings::new(BTreeMap::from([(FORGE.to_owned(), HookSecret::new(SECRET.as_bytes()))]))
 }
 
 /// A forge and what a service of it keeps.
 pub(crate) struct Site {
     pub(crate) forge: Arc<Watched>,
-    pub(crate) repo: Repo,
+    pub(crate) repo: FakeRepo,
     pub(crate) clock: Warp,
     /// Comments of their own that findings get at most.
     pub(crate) max_inline: usize,
     base: String,
     login: Login,
-    server: Server,
+    server: AnyForgeServer,
     git: Git,
     reader: ThreadedReader,
     folder: TempDir,
@@ -148,18 +153,18 @@ pub(crate) struct Running {
 
 impl Site {
     pub(crate) async fn new() -> Self {
-        Self::settling(Span(300)).await
+        Self::settling(TimeSpan(300)).await
     }
 
     /// A forge that may take so long to show what was done.
-    pub(crate) async fn settling(settle: Span) -> Self {
-        Self::of(Flavour::GitHub, settle).await
+    pub(crate) async fn settling(settle: TimeSpan) -> Self {
+        Self::of(ForgeFlavour::GitHub, settle).await
     }
 
     /// The same of another kind.
-    pub(crate) async fn of(flavour: Flavour, settle: Span) -> Self {
+    pub(crate) async fn of(flavour: ForgeFlavour, settle: TimeSpan) -> Self {
         let clock = Warp::default();
-        let options = Options { clock: Arc::new(clock.clone()), ..Options::default() };
+        let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
         let forge = Arc::new(Watched::start_as(flavour, options).await);
         forge.token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
@@ -186,14 +191,14 @@ impl Site {
 
     /// Lets services that start from now on log in as a GitHub App that is installed for all repositories of `acme`,
     /// and with the token no more, whose account was theirs: the App, and the installation.
-    pub(crate) fn log_in_as_app(&mut self, slug: &str) -> (App, u64) {
+    pub(crate) fn log_in_as_app(&mut self, slug: &str) -> (FakeApp, u64) {
         self.forge.revoke(TOKEN);
         let app = self.forge.app(slug).unwrap();
         let installation = self.forge.install(&app, "acme");
         let key = AppKey::from_pem(&app.private_key).unwrap();
         let options = GitHubOptions {
             accounts: vec![BOT.into()],
-            credentials: Credentials::App { id: app.id, key },
+            credentials: GitHubCredentials::App { id: app.id, key },
             ..self.login.github(self.forge.base_url())
         };
         let clock = Arc::new(self.clock.clone());
@@ -242,7 +247,7 @@ impl Site {
         self.serve_with(limits()).await
     }
 
-    pub(crate) async fn serve_with(&self, limits: Limits) -> Running {
+    pub(crate) async fn serve_with(&self, limits: SlotLimits) -> Running {
         let store = self.store();
         self.serve_from(store.clone(), store, limits).await
     }
@@ -250,12 +255,18 @@ impl Site {
     /// Starts a service that sweeps this often.
     pub(crate) async fn serve_sweeping(&self, every: Duration) -> Running {
         let store = self.store();
-        self.serve_paced(store.clone(), store, limits(), Pace { sweep: Some(every), ..pace() }, settings())
-            .await
+        self.serve_paced(
+            store.clone(),
+            store,
+            limits(),
+            ServicePace { sweep: Some(every), ..pace() },
+            settings(),
+        )
+        .await
     }
 
     /// Starts a service that takes webhooks like this.
-    pub(crate) async fn serve_as(&self, settings: Settings, limits: Limits) -> Running {
+    pub(crate) async fn serve_as(&self, settings: IngressSettings, limits: SlotLimits) -> Running {
         let store = self.store();
         self.serve_paced(store.clone(), store, limits, pace(), settings).await
     }
@@ -270,7 +281,7 @@ impl Site {
         &self,
         store: impl RecordStore + 'static,
         inner: Store,
-        limits: Limits,
+        limits: SlotLimits,
     ) -> Running {
         self.serve_paced(store, inner, limits, pace(), settings()).await
     }
@@ -280,9 +291,9 @@ impl Site {
         &self,
         store: impl RecordStore + 'static,
         inner: Store,
-        limits: Limits,
-        pace: Pace,
-        ingress: Settings,
+        limits: SlotLimits,
+        pace: ServicePace,
+        ingress: IngressSettings,
     ) -> Running {
         self.serve_context(self.context(store, self.forges(), limits), inner, pace, ingress).await
     }
@@ -292,14 +303,14 @@ impl Site {
         &self,
         context: ServiceContext,
         inner: Store,
-        pace: Pace,
-        ingress: Settings,
+        pace: ServicePace,
+        ingress: IngressSettings,
     ) -> Running {
-        let service = Service { context: Arc::new(context), pace, ingress, metrics: None };
+        let service = ReviewService { context: Arc::new(context), pace, ingress, metrics: None };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hook = format!("{url}/webhooks/{FORGE}");
-        self.forge.hook(Hook { url: hook, secret: SECRET.into(), automatic: false });
+        self.forge.hook(DeliveryHook { url: hook, secret: SECRET.into(), automatic: false });
         let (stop, stopped) = oneshot::channel();
         let task =
             tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));
@@ -307,16 +318,16 @@ impl Site {
     }
 
     /// The clients of the forge.
-    pub(crate) fn forges(&self) -> Servers {
-        Servers(BTreeMap::from([(FORGE.to_owned(), self.server.clone())]))
+    pub(crate) fn forges(&self) -> ConfiguredForges {
+        ConfiguredForges(BTreeMap::from([(FORGE.to_owned(), self.server.clone())]))
     }
 
     /// What a worker needs.
     pub(crate) fn context(
         &self,
         store: impl RecordStore + 'static,
-        forges: impl Forges + 'static,
-        limits: Limits,
+        forges: impl ForgeClients + 'static,
+        limits: SlotLimits,
     ) -> ServiceContext {
         let store: Arc<dyn RecordStore> = Arc::new(store);
         ServiceContext {
@@ -331,18 +342,18 @@ impl Site {
             git: self.git.clone(),
             mirrors: self.folder.path().join("mirrors"),
             limits,
-            repositories: truing_service::repositories::Repositories::default(),
+            repositories: truing_service::repositories::RepositoryFilter::default(),
             rules: change::rules(&["aiobotocore", "core"]),
             max_inline: self.max_inline,
             agent: None,
             converging: Err("it is not tried here".to_owned()),
             held: truing_service::switch::HeldSlots::default(),
             watch: truing_loops::telemetry::WRITES.clone(),
-            swept: truing_service::sweep::Periods::default(),
-            metrics: truing_service::metrics::Metrics::new().unwrap(),
-            wake: truing_service::wake::Wake::default(),
-            toolbox: truing_loops::tools::Toolbox::default(),
-            sole: truing_service::sole::Sole::default(),
+            swept: truing_service::sweep::SweepResults::default(),
+            metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
+            wake: truing_service::wake::SchedulerWaker::default(),
+            toolbox: truing_loops::tools::LinterSources::default(),
+            sole: truing_service::sole::SoleDutyLease::default(),
             step_time: truing_service::worker::STEP_TIME,
         }
     }
@@ -366,7 +377,7 @@ impl Site {
     }
 
     /// Sends what waits to the service; all of it must be accepted. The last of it.
-    pub(crate) async fn deliver(&self) -> Delivery {
+    pub(crate) async fn deliver(&self) -> FakeDelivery {
         let deliveries = self.forge.pending();
         for delivery in &deliveries {
             assert_eq!(self.forge.deliver(delivery).await.unwrap(), 202);
@@ -375,7 +386,7 @@ impl Site {
     }
 
     /// Sends what waits through a bad network; whatever arrives must be accepted.
-    pub(crate) async fn deliver_through(&self, chaos: Chaos) {
+    pub(crate) async fn deliver_through(&self, chaos: DeliveryChaos) {
         for status in self.forge.deliver_all(chaos).await.unwrap() {
             assert_eq!(status, 202);
         }
@@ -392,19 +403,19 @@ impl Site {
         Picture::of(&self.view(opened).await, &names, 0)
     }
 
-    pub(crate) async fn key(&self, number: u64) -> Key {
+    pub(crate) async fn key(&self, number: u64) -> SlotKey {
         let repository = self.repo.shown_id().await.unwrap();
         PrId { forge: FORGE.into(), repository, number }.key()
     }
 }
 
 /// The commit with a file of this pull request's own, so that its id is, too.
-fn own(commit: Commit, branch: &str) -> Commit {
+fn own(commit: CommitBuilder, branch: &str) -> CommitBuilder {
     commit.write("note.txt", branch)
 }
 
 impl Running {
-    pub(crate) async fn slot(&self, key: &Key) -> Slot {
+    pub(crate) async fn slot(&self, key: &SlotKey) -> Slot {
         self.store.load(std::slice::from_ref(key)).await.unwrap().remove(0)
     }
 
@@ -446,31 +457,31 @@ impl Running {
     }
 
     /// Waits until the slot is in a state that people see as `state`.
-    pub(crate) async fn state(&self, key: &Key, state: &str) {
+    pub(crate) async fn state(&self, key: &SlotKey, state: &str) {
         until(state, async || self.slot(key).await.state.to_string() == state).await;
     }
 
     /// An operator's retry.
-    pub(crate) async fn retry(&self, key: &Key) {
-        step(&self.store, key, Command::Retry, &limits()).await.unwrap();
+    pub(crate) async fn retry(&self, key: &SlotKey) {
+        step(&self.store, key, SlotCommand::Retry, &limits()).await.unwrap();
     }
 
     /// How many runs of a pull request came to the end, and how many did not.
-    pub(crate) async fn published(&self, key: &Key) -> usize {
+    pub(crate) async fn published(&self, key: &SlotKey) -> usize {
         let runs = self.store.runs(key, 1000).await.unwrap();
-        runs.iter().filter(|run| run.stage == Stage::Published).count()
+        runs.iter().filter(|run| run.stage == RunStage::Published).count()
     }
 
     /// Everything that history says about a pull request, oldest first.
-    pub(crate) async fn history(&self, key: &Key) -> Vec<String> {
+    pub(crate) async fn history(&self, key: &SlotKey) -> Vec<String> {
         let mut events = self.store.events(key, 200).await.unwrap();
         events.reverse();
         events.into_iter().map(|event| event.what).collect()
     }
 
     /// Is a worker on it?
-    pub(crate) async fn is_leased(&self, key: &Key) -> bool {
-        matches!(self.slot(key).await.state, State::Leased { .. })
+    pub(crate) async fn is_leased(&self, key: &SlotKey) -> bool {
+        matches!(self.slot(key).await.state, SlotState::Leased { .. })
     }
 
     /// Stops the service as SIGTERM does; it must end well.

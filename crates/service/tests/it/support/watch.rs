@@ -4,8 +4,8 @@
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
-use truing_contract::{Contract, Part};
-use truing_fakes::forge::{Exchange, FakeForge, Flavour, Options, Witness};
+use truing_contract::{ExchangePart, ForgeContract};
+use truing_fakes::forge::{ApiExchange, ExchangeObserver, FakeForge, FakeForgeOptions, ForgeFlavour};
 
 /// How the violations begin that are differences.
 const UNLIKE: &str = "unlike what is published: ";
@@ -13,41 +13,43 @@ const UNLIKE: &str = "unlike what is published: ";
 const UNNAMED: &str = " without X-Review-Id";
 
 /// What GitHub publishes.
-static GITHUB: LazyLock<Contract> = LazyLock::new(|| Contract::github().unwrap());
+static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
 /// What Atlassian publishes of each Bitbucket; none where its documents are not there.
-static CLOUD: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::bitbucket_cloud().unwrap());
-static DATA_CENTER: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::bitbucket_data_center().unwrap());
+static CLOUD: LazyLock<Option<ForgeContract>> = LazyLock::new(|| ForgeContract::bitbucket_cloud().unwrap());
+static DATA_CENTER: LazyLock<Option<ForgeContract>> =
+    LazyLock::new(|| ForgeContract::bitbucket_data_center().unwrap());
 
 struct Published {
-    flavour: Flavour,
+    flavour: ForgeFlavour,
     /// Somebody else who looks.
-    also: Option<Arc<dyn Witness>>,
+    also: Option<Arc<dyn ExchangeObserver>>,
 }
 
 impl Published {
-    fn differences(&self, exchange: &Exchange<'_>) -> Vec<String> {
-        let Exchange { method, target, request, answer } = *exchange;
+    fn differences(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
+        let ApiExchange { method, target, request, answer } = *exchange;
         let contract = match self.flavour {
-            Flavour::GitHub => Some(&*GITHUB),
-            Flavour::Cloud => CLOUD.as_ref(),
-            Flavour::DataCenter => DATA_CENTER.as_ref(),
+            ForgeFlavour::GitHub => Some(&*GITHUB),
+            ForgeFlavour::Cloud => CLOUD.as_ref(),
+            ForgeFlavour::DataCenter => DATA_CENTER.as_ref(),
         };
         let Some(contract) = contract else { return Vec::new() };
-        let found = contract.check(&truing_contract::Exchange { method, target, request, answer });
+        let found = contract.check(&truing_contract::WireExchange { method, target, request, answer });
         // Atlassian describes few of its refusals: of those only an answer's JSON counts.
-        let is_refused = self.flavour != Flavour::GitHub && answer.is_some_and(|(status, _)| status >= 300);
+        let is_refused =
+            self.flavour != ForgeFlavour::GitHub && answer.is_some_and(|(status, _)| status >= 300);
         let is_json = answer.and_then(|(_, json)| json).is_some();
-        let counts = |part: Part| match part {
-            Part::Request | Part::Status(_) => !is_refused,
-            Part::Answer(_) => !is_refused || is_json,
+        let counts = |part: ExchangePart| match part {
+            ExchangePart::Request | ExchangePart::Status(_) => !is_refused,
+            ExchangePart::Answer(_) => !is_refused || is_json,
         };
         let found = found.into_iter().filter(|violation| counts(violation.part));
         found.map(|violation| format!("{UNLIKE}{violation}")).collect()
     }
 }
 
-impl Witness for Published {
-    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
+impl ExchangeObserver for Published {
+    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         let others = self.also.iter().flat_map(|also| also.saw(exchange));
         self.differences(exchange).into_iter().chain(others).collect()
     }
@@ -60,14 +62,14 @@ pub(crate) const EMAIL: &str = "truing@example.com";
 pub(crate) struct Watched(FakeForge);
 
 impl Watched {
-    pub(crate) async fn start(options: Options) -> Self {
-        Self::start_as(Flavour::GitHub, options).await
+    pub(crate) async fn start(options: FakeForgeOptions) -> Self {
+        Self::start_as(ForgeFlavour::GitHub, options).await
     }
 
     /// The same of another kind.
-    pub(crate) async fn start_as(flavour: Flavour, options: Options) -> Self {
+    pub(crate) async fn start_as(flavour: ForgeFlavour, options: FakeForgeOptions) -> Self {
         let published = Published { flavour, also: options.witness };
-        let options = Options { witness: Some(Arc::new(published)), ..options };
+        let options = FakeForgeOptions { witness: Some(Arc::new(published)), ..options };
         Self(FakeForge::start_as(flavour, options).await.unwrap())
     }
 }

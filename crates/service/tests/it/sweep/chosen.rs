@@ -5,23 +5,23 @@ use std::collections::BTreeMap;
 use truing_config::value;
 use truing_core::port::Watchlist as _;
 use truing_fakes::forge::NewPull;
-use truing_fakes::repo::Commit;
-use truing_service::repositories::Repositories;
+use truing_fakes::repo::CommitBuilder;
+use truing_service::repositories::RepositoryFilter;
 
 use crate::sweep::site::{FORGE, Site, limits, pace, settings};
 use crate::sweep::{Swept, reviewed};
 
-fn only(pattern: &str) -> Repositories {
+fn only(pattern: &str) -> RepositoryFilter {
     let names = value::repositories(&[pattern.to_owned()]).unwrap();
-    Repositories::new(BTreeMap::from([(FORGE.to_owned(), names)]))
+    RepositoryFilter::new(BTreeMap::from([(FORGE.to_owned(), names)]))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_operators_repositories_are_swept() {
     let mut site = Site::new().await;
     let wanted = site.open("change").await;
-    let other = site.forge.create_repository("ada", "private", Commit::new("Begin")).await.unwrap();
-    other.push("feature", Commit::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
+    let other = site.forge.create_repository("ada", "private", CommitBuilder::new("Begin")).await.unwrap();
+    other.push("feature", CommitBuilder::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
     other.open(NewPull::of("feature")).await.unwrap();
     let mut swept = Swept::of(&site);
     swept.context.repositories = only("Acme/*");
@@ -33,14 +33,14 @@ async fn only_the_operators_repositories_are_swept() {
 
     // One that is wanted no more by its new name is left alone, at once and later.
     site.repo = site.repo.rename("ada", "store").await.unwrap();
-    site.repo.push("more", Commit::new("More").write("b.py", "breakpoint()\n")).await.unwrap();
+    site.repo.push("more", CommitBuilder::new("More").write("b.py", "breakpoint()\n")).await.unwrap();
     site.repo.open(NewPull::of("more")).await.unwrap();
     for _ in 0..2 {
         swept.round(&site).await;
         assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
     }
     assert_eq!(swept.context.swept.all(), [], "nor does anybody wait for it to be swept");
-    swept.context.repositories = Repositories::default();
+    swept.context.repositories = RepositoryFilter::default();
     swept.round(&site).await;
     assert_eq!(keys(&swept).await.len(), 3, "nothing is chosen: all are");
 }
@@ -53,7 +53,10 @@ async fn webhooks_of_others_are_ignored_and_what_was_marked_before_is_not_review
     service.stop().await;
     // Marked, and then the operator chooses.
     let mut swept = Swept::of(&site);
-    site.repo.push(&opened.branch, Commit::new("More").write("more.py", "breakpoint()\n")).await.unwrap();
+    site.repo
+        .push(&opened.branch, CommitBuilder::new("More").write("more.py", "breakpoint()\n"))
+        .await
+        .unwrap();
     swept.look().await;
     assert_eq!(swept.state(&key).await, "waiting (debounce)");
     let before = site.view(&opened).await.comments;

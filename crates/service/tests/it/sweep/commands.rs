@@ -1,8 +1,8 @@
 //! Who may command, and how often.
 
-use truing_core::id::Span;
+use truing_core::id::TimeSpan;
 use truing_core::port::Watchlist as _;
-use truing_fakes::forge::{Fault, FaultKind};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 
 use crate::sweep::change::BOT;
 use crate::sweep::site::{FORGE, Opened, Running, Site};
@@ -72,7 +72,7 @@ async fn a_comment_that_is_told_of_again_after_a_month_commands_nothing() {
     site.repo.permit("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     site.repo.comment(opened.number, "ada", "/review").await.unwrap();
-    site.clock.skip(Span::minutes(31 * 24 * 60));
+    site.clock.skip(TimeSpan::minutes(31 * 24 * 60));
     site.deliver().await;
     all_served(&service).await;
     assert_eq!(acts(&service).await, Vec::<String>::new());
@@ -101,7 +101,7 @@ async fn a_comment_acts_once_however_often_it_is_told_and_edited() {
 
     let mut swept = Swept::of(&site);
     swept.obey(&site).await;
-    site.clock.skip(Span::minutes(10));
+    site.clock.skip(TimeSpan::minutes(10));
     for (id, body) in [(id, "/review full"), (talk, "/review")] {
         site.repo.edit_comment(opened.number, id, body).await.unwrap();
     }
@@ -145,7 +145,7 @@ async fn a_pause_while_a_review_is_running_begins_when_it_ends() {
     site.repo.permit("ada", "write").await.unwrap();
     let service = site.serve().await;
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
-    site.forge.fault(Fault::once("POST", path, FaultKind::HeldAnswer));
+    site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
     let key = site.key(opened.number).await;
     site.deliver().await;
@@ -165,7 +165,7 @@ async fn a_permission_that_cannot_be_asked_is_asked_again() {
     site.repo.permit("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     let key = site.key(opened.number).await;
-    let told = |times| Fault::once("GET", PERMISSION, FaultKind::Status(502, None)).times(times);
+    let told = |times| ForgeFault::once("GET", PERMISSION, ForgeFaultKind::Status(502, None)).times(times);
     site.forge.fault(told(9));
     comment(&site, &opened, "ada", "/review").await;
     crate::sweep::site::until("it was asked", async || {
@@ -179,7 +179,7 @@ async fn a_permission_that_cannot_be_asked_is_asked_again() {
     crate::sweep::site::until("it is reviewed again", async || {
         // Whoever is at work must not be late.
         if !service.is_leased(&key).await {
-            site.clock.skip(Span::seconds(1));
+            site.clock.skip(TimeSpan::seconds(1));
         }
         service.published(&key).await == 2
     })
@@ -192,7 +192,7 @@ async fn a_permission_that_cannot_be_asked_is_asked_again() {
 async fn heard(site: &Site, pulls: &[&Opened]) -> Swept {
     let mut swept = Swept::of(site);
     swept.look().await;
-    site.clock.skip(Span::minutes(60));
+    site.clock.skip(TimeSpan::minutes(60));
     for pull in pulls {
         site.repo.comment(pull.number, "ada", "/review").await.unwrap();
     }
@@ -233,12 +233,12 @@ async fn a_store_that_refuses_is_tried_seldom_and_costs_few_calls() {
     let asked = || site.forge.log().iter().filter(|call| call.path.contains("/issues/comments/")).count();
     let before = asked();
     for _ in 0..60 {
-        site.clock.skip(Span::seconds(2));
+        site.clock.skip(TimeSpan::seconds(2));
         swept.commands.look(&swept.context).await.unwrap();
     }
     assert_eq!(asked() - before, 4, "in two minutes: at once, after 15 s, 30 s and 60 s");
     database.execute_batch("DROP TRIGGER refuse").unwrap();
-    site.clock.skip(Span::minutes(2));
+    site.clock.skip(TimeSpan::minutes(2));
     swept.commands.look(&swept.context).await.unwrap();
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
 }

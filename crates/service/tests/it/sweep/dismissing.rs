@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use truing_core::dismissal::short;
 use truing_core::finding::{Finding, FindingStatus};
-use truing_core::id::{FindingId, Span};
-use truing_core::port::{Runs as _, Watchlist as _};
-use truing_fakes::forge::{Comment, Fault, FaultKind, NewPull, Side};
-use truing_fakes::repo::Commit;
+use truing_core::id::{FindingId, TimeSpan};
+use truing_core::port::{RunStore as _, Watchlist as _};
+use truing_fakes::forge::{CommentView, FakeDiffSide, ForgeFault, ForgeFaultKind, NewPull};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::sweep::change::{BOT, FOUND, LIB, NEW, STAY};
 use crate::sweep::commands::{acts, all_served};
@@ -23,9 +23,9 @@ async fn reviewed_for_ada(site: &Site) -> (Running, Opened) {
 }
 
 /// Our comment on a line.
-async fn on(site: &Site, opened: &Opened, path: &str, line: u32) -> Comment {
+async fn on(site: &Site, opened: &Opened, path: &str, line: u32) -> CommentView {
     let view = site.view(opened).await;
-    let is_there = |comment: &&Comment| {
+    let is_there = |comment: &&CommentView| {
         let place = comment.place.as_ref();
         comment.author == BOT
             && place.is_some_and(|place| place.path == path && place.line.is_some_and(|at| at.1 == line))
@@ -57,7 +57,7 @@ async fn settle(site: &Site, service: &Running) {
     service.rest(&site.clock).await;
 }
 
-fn is_dismissed(comment: &Comment, told: &str) -> bool {
+fn is_dismissed(comment: &CommentView, told: &str) -> bool {
     comment.resolved && comment.body.contains(&format!("**Dismissed:** {told}"))
 }
 
@@ -88,7 +88,7 @@ async fn an_answer_to_a_findings_comment_dismisses_it_for_as_long_as_its_code_is
     // Its code changes: it is open again, where it was.
     let before = site.view(&opened).await.inline().count();
     let changed = LIB.replace("dbg!(x);", "dbg!(x, 7);");
-    site.repo.push(&opened.branch, Commit::new("Change it").write(PATH, changed)).await.unwrap();
+    site.repo.push(&opened.branch, CommitBuilder::new("Change it").write(PATH, changed)).await.unwrap();
     site.deliver().await;
     service.rest(&site.clock).await;
     let findings = service.store.findings(&key).await.unwrap();
@@ -133,7 +133,8 @@ async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_w
     let (service, opened) = reviewed_for_ada(&site).await;
     answer(&site, &service, &opened, "rea", 3, "/dismiss please").await;
     answer(&site, &service, &opened, "ada", 3, "/dismiss").await;
-    let mine = site.repo.comment_on(opened.number, "ada", PATH, (Side::Right, 1), "Nice.").await.unwrap();
+    let mine =
+        site.repo.comment_on(opened.number, "ada", PATH, (FakeDiffSide::Right, 1), "Nice.").await.unwrap();
     site.repo.reply(opened.number, "ada", mine, "/dismiss not a finding").await.unwrap();
     for body in ["/dismiss which one", "/dismiss 1:ffffffff none", "/dismiss 1:0 too short"] {
         site.repo.comment(opened.number, "ada", body).await.unwrap();
@@ -143,7 +144,7 @@ async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_w
     site.deliver().await;
     // One that is not there may be late, and is waited for.
     crate::sweep::site::until("all comments are served", async || {
-        site.clock.skip(Span::seconds(1));
+        site.clock.skip(TimeSpan::seconds(1));
         service.store.unserved(FORGE, 9).await.unwrap().is_empty()
     })
     .await;
@@ -166,8 +167,8 @@ async fn a_dismissal_while_a_review_is_running_is_not_lost_and_an_edit_changes_n
     let site = Site::new().await;
     let (service, mut opened) = reviewed_for_ada(&site).await;
     let first = on(&site, &opened, PATH, 3).await.id;
-    let slow = FaultKind::Delay(Duration::from_secs(1));
-    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews$", slow));
+    let slow = ForgeFaultKind::Delay(Duration::from_secs(1));
+    site.forge.fault(ForgeFault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews$", slow));
     site.push_second(&mut opened).await;
     site.deliver().await;
     let key = site.key(opened.number).await;
@@ -230,7 +231,7 @@ async fn on_a_closed_pull_request_it_is_kept_and_a_secret_is_still_named() {
     site.repo.permit("ada", "write").await.unwrap();
     let service = site.serve().await;
     let conflict = "<<<<<<< HEAD\na()\n=======\nb()\n>>>>>>> change\n";
-    site.repo.push("change", Commit::new("Merge").write(PATH, conflict)).await.unwrap();
+    site.repo.push("change", CommitBuilder::new("Merge").write(PATH, conflict)).await.unwrap();
     let number = site.repo.open(NewPull::of("change")).await.unwrap();
     let opened = Opened { number, branch: "change".into(), first: String::new(), second: None };
     settle(&site, &service).await;

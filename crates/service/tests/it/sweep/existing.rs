@@ -2,30 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use truing_core::slot::State;
+use truing_core::slot::SlotState;
 use truing_fakes::forge::NewPull;
-use truing_fakes::repo::Commit;
-use truing_service::repositories::Repositories;
+use truing_fakes::repo::CommitBuilder;
+use truing_service::repositories::RepositoryFilter;
 
 use crate::sweep::site::Site;
 use crate::sweep::{Swept, shown};
 
-fn leaving() -> Repositories {
-    Repositories::new(BTreeMap::new()).leaving_existing()
+fn leaving() -> RepositoryFilter {
+    RepositoryFilter::new(BTreeMap::new()).leaving_existing()
 }
 
 /// The slots that have work.
 async fn at_work(swept: &Swept) -> usize {
-    swept.store.list().await.unwrap().iter().filter(|slot| slot.state != State::Idle).count()
+    swept.store.list().await.unwrap().iter().filter(|slot| slot.state != SlotState::Idle).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pull_requests_of_before_are_left_until_they_change() {
     let site = Site::new().await;
     let (first, second) = (site.open("one").await, site.open("two").await);
-    let other = site.forge.create_repository("ada", "own", Commit::new("Begin")).await.unwrap();
+    let other = site.forge.create_repository("ada", "own", CommitBuilder::new("Begin")).await.unwrap();
     for branch in ["three", "four"] {
-        other.push(branch, Commit::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
+        other.push(branch, CommitBuilder::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
         other.open(NewPull::of(branch)).await.unwrap();
     }
     let mut swept = Swept::of(&site);
@@ -39,7 +39,7 @@ async fn pull_requests_of_before_are_left_until_they_change() {
     let file = rusqlite::Connection::open(site.database()).unwrap();
     file.execute("DELETE FROM slot", []).unwrap();
     drop(file);
-    site.repo.push("main", Commit::new("Elsewhere").write("README", "more\n")).await.unwrap();
+    site.repo.push("main", CommitBuilder::new("Elsewhere").write("README", "more\n")).await.unwrap();
     let mut swept = Swept::of(&site);
     swept.context.repositories = leaving();
     swept.look().await;
@@ -47,12 +47,12 @@ async fn pull_requests_of_before_are_left_until_they_change() {
     assert_eq!(at_work(&swept).await, 0);
 
     // What changes is reviewed, and what is opened since.
-    site.repo.push("two", Commit::new("More").write("more.py", "breakpoint()\n")).await.unwrap();
+    site.repo.push("two", CommitBuilder::new("More").write("more.py", "breakpoint()\n")).await.unwrap();
     let third = site.open("five").await;
     swept.round(&site).await;
     for (opened, is_left) in [(&first, true), (&second, false), (&third, false)] {
         let slot = swept.slot(&site.key(opened.number).await).await;
-        assert_eq!(slot.state == State::Idle, is_left, "{slot:?}");
+        assert_eq!(slot.state == SlotState::Idle, is_left, "{slot:?}");
     }
     assert_eq!(shown(&site, &first).await.0, "nothing");
 }
@@ -70,6 +70,6 @@ async fn a_command_on_one_of_before_reviews_it_and_no_other() {
     swept.commands.look(&swept.context).await.unwrap();
     for (opened, is_left) in [(&asked, false), (&left, true)] {
         let slot = swept.slot(&site.key(opened.number).await).await;
-        assert_eq!(slot.state == State::Idle, is_left, "{slot:?}");
+        assert_eq!(slot.state == SlotState::Idle, is_left, "{slot:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! What happened while nobody listened is made up for; and without the sweep it would not be.
 
-use truing_core::port::Operations as _;
-use truing_core::switch::Turn;
+use truing_core::port::OperatorStore as _;
+use truing_core::switch::SwitchRequest;
 use truing_fakes::forge::NewPull;
 
 use crate::sweep::change;
@@ -77,7 +77,7 @@ async fn a_draft_that_became_ready_and_one_that_was_closed() {
     site.repo.reopen(closed.number).await.unwrap();
     site.repo.set_draft(closed.number, false).await.unwrap();
     lose(&site);
-    site.clock.skip(truing_core::id::Span::minutes(5));
+    site.clock.skip(truing_core::id::TimeSpan::minutes(5));
     until_shown(&site, &closed, ("FIRST".into(), FOUND)).await;
     service.stop().await;
 }
@@ -87,7 +87,7 @@ async fn another_base() {
     let site = Site::new().await;
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
-    let other = truing_fakes::repo::Commit::new("Part of it").write("src/lib.rs", change::LIB);
+    let other = truing_fakes::repo::CommitBuilder::new("Part of it").write("src/lib.rs", change::LIB);
     site.repo.push("other", other).await.unwrap();
     site.repo.retarget(opened.number, "other").await.unwrap();
     let key = site.key(opened.number).await;
@@ -104,7 +104,7 @@ async fn a_command_while_the_server_was_down() {
     service.stop().await;
     // A sweep was here before, so that the repository is known.
     Swept::of(&site).look().await;
-    site.clock.skip(truing_core::id::Span::minutes(24 * 60));
+    site.clock.skip(truing_core::id::TimeSpan::minutes(24 * 60));
     site.repo.comment(opened.number, "ada", "/review\nI have restarted the server.").await.unwrap();
     let key = site.key(opened.number).await;
     let service = come_back(&site, async |service| assert_eq!(service.published(&key).await, 1)).await;
@@ -118,9 +118,10 @@ async fn a_parked_slot_wakes_for_a_new_head_and_sleeps_on_for_the_old_one() {
     let site = Site::new().await;
     let (service, mut opened) = reviewed(&site).await;
     let key = site.key(opened.number).await;
-    let refused = truing_fakes::forge::FaultKind::Status(403, None);
+    let refused = truing_fakes::forge::ForgeFaultKind::Status(403, None);
     site.forge.fault(
-        truing_fakes::forge::Fault::once("GET", "/repos/acme/shop/issues/1/comments", refused).times(999),
+        truing_fakes::forge::ForgeFault::once("GET", "/repos/acme/shop/issues/1/comments", refused)
+            .times(999),
     );
     site.push_second(&mut opened).await;
     site.deliver().await;
@@ -150,9 +151,14 @@ async fn a_pause_outlasts_the_sweep_and_forgets_nothing() {
     service.stop().await;
     let key = site.key(opened.number).await;
     let mut swept = Swept::of(&site);
-    truing_loops::slots::step(&swept.store, &key, truing_core::slot::Command::Pause, &swept.context.limits)
-        .await
-        .unwrap();
+    truing_loops::slots::step(
+        &swept.store,
+        &key,
+        truing_core::slot::SlotCommand::Pause,
+        &swept.context.limits,
+    )
+    .await
+    .unwrap();
     swept.round(&site).await;
     assert_eq!(swept.slot(&key).await.pending.review, None, "nothing new");
     site.push_second(&mut opened).await;
@@ -173,13 +179,13 @@ async fn when_the_kill_switch_goes_off_a_sweep_runs_at_once() {
     let mut swept = Swept::of(&site);
     swept.look().await;
     let store = swept.store.clone();
-    store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     site.push_second(&mut opened).await;
     lose(&site);
     let calls = site.forge.calls();
     swept.round(&site).await;
     assert_eq!(site.forge.calls(), calls, "while it is on nothing is asked");
-    store.turn(&Turn::Off, "ada").await.unwrap();
+    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!(swept.state(&key).await, "idle");
     swept.look().await;
     assert_eq!(swept.state(&key).await, "waiting (debounce)", "not a period later");

@@ -5,23 +5,25 @@ use std::path::PathBuf;
 use std::process::Command as Program;
 use std::sync::Arc;
 
-use truing_core::id::{Key, Millis, RunId, Sha, Span};
-use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
-use truing_core::port::{Computed, Revision, RunRef, Runs as _, Slots as _, Watchlist as _};
+use truing_core::id::{RunId, Sha, SlotKey, TimeSpan, UnixMillis};
+use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime};
+use truing_core::port::{
+    ComputedReview, PullRevision, RunRef, RunStore as _, SlotStore as _, Watchlist as _,
+};
 use truing_core::publish::Producer;
 use truing_core::settled::awaits_sweep;
-use truing_core::slot::{Command, Loop, State, Then, Why};
-use truing_fakes::forge::{Fault, FaultKind};
+use truing_core::slot::{LoopKind, SlotCommand, SlotState, StepOutcome, WaitReason};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use truing_loops::machine::new_run_id;
 use truing_loops::slots::step;
-use truing_service::Pace;
+use truing_service::ServicePace;
 
 use crate::support::home::{Deployment, Home, copy};
 use crate::support::valkey::SlotServer;
 use crate::sweep::site::{Opened, Running, Site, limits, pace, settings, until};
 use crate::sweep::{EVERY, FOUND, Swept, shown};
 
-const DAY: Span = Span::minutes(24 * 60);
+const DAY: TimeSpan = TimeSpan::minutes(24 * 60);
 
 /// What a slot is in the middle of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,7 +105,7 @@ impl Lossy {
     /// A service that sweeps.
     async fn serve(&self) -> Running {
         let store = self.home.open(Arc::new(self.site.clock.clone())).await;
-        let pace = Pace { sweep: Some(EVERY), ..pace() };
+        let pace = ServicePace { sweep: Some(EVERY), ..pace() };
         self.site.serve_paced(store.clone(), store, limits(), pace, settings()).await
     }
 
@@ -152,13 +154,13 @@ impl Lossy {
     }
 
     /// The revision that the forge shows.
-    async fn revision(&self, opened: &Opened) -> Revision {
+    async fn revision(&self, opened: &Opened) -> PullRevision {
         let view = self.site.view(opened).await;
-        Revision { head: Sha::try_from(view.head).unwrap(), base: Sha::try_from(view.base).unwrap() }
+        PullRevision { head: Sha::try_from(view.head).unwrap(), base: Sha::try_from(view.base).unwrap() }
     }
 
     /// Does `truing why` say that the next sweep takes it up?
-    async fn awaits_sweep(&self, swept: &Swept, key: &Key) -> bool {
+    async fn awaits_sweep(&self, swept: &Swept, key: &SlotKey) -> bool {
         let (store, keys) = (&swept.store, std::slice::from_ref(key));
         let last = store.last_reviews(keys).await.unwrap().remove(0);
         let described = store.described(keys).await.unwrap().remove(0).unwrap();
@@ -181,22 +183,27 @@ fn by_hand(database: u32, arguments: &[&str]) {
     assert!(ran.status.success(), "{ran:?}");
 }
 
-fn outcome(kind: OutcomeKind) -> Outcome {
-    Outcome { kind, reason: Some("it is tried here".into()), until: None, runtime: Runtime::Rules }
+fn outcome(kind: OutcomeKind) -> ReviewOutcome {
+    ReviewOutcome {
+        kind,
+        reason: Some("it is tried here".into()),
+        until: None,
+        runtime: ReviewRuntime::Rules,
+    }
 }
 
 /// A worker's part, by hand.
 struct Work<'a> {
     swept: &'a Swept,
     run: RunRef,
-    revision: Revision,
+    revision: PullRevision,
 }
 
 impl<'a> Work<'a> {
     /// Leases the slot as soon as it is due, and begins a run.
-    async fn begin(lossy: &Lossy, swept: &'a Swept, key: &Key, opened: &Opened) -> Self {
-        lossy.site.clock.skip(Span::seconds(1));
-        let slot = step(&swept.store, key, Command::Lease, &limits()).await.unwrap().slot;
+    async fn begin(lossy: &Lossy, swept: &'a Swept, key: &SlotKey, opened: &Opened) -> Self {
+        lossy.site.clock.skip(TimeSpan::seconds(1));
+        let slot = step(&swept.store, key, SlotCommand::Lease, &limits()).await.unwrap().slot;
         let run = RunRef { id: new_run_id(), key: key.clone(), token: slot.token().unwrap() };
         let work = Self { swept, run, revision: lossy.revision(opened).await };
         let now = swept.store.now().await.unwrap();
@@ -204,27 +211,27 @@ impl<'a> Work<'a> {
         work
     }
 
-    async fn step(&self, command: Command) {
+    async fn step(&self, command: SlotCommand) {
         step(&self.swept.store, &self.run.key, command, &limits()).await.unwrap();
     }
 
-    async fn now(&self) -> Millis {
+    async fn now(&self) -> UnixMillis {
         self.swept.store.now().await.unwrap()
     }
 
     async fn fail(&self) {
         let now = self.now().await;
         self.swept.store.failed(&self.run, &outcome(OutcomeKind::Failed), now).await.unwrap();
-        self.step(Command::Fail(self.run.token, None)).await;
+        self.step(SlotCommand::Fail(self.run.token, None)).await;
     }
 
-    async fn wait(&self, why: Why) {
+    async fn wait(&self, why: WaitReason) {
         let at = self.now().await + DAY;
-        self.step(Command::Finish(self.run.token, Then::DueAt(at, why))).await;
+        self.step(SlotCommand::Finish(self.run.token, StepOutcome::DueAt(at, why))).await;
     }
 
-    fn record(&self, now: Millis) -> ReviewRecord {
-        let Revision { head, base } = self.revision.clone();
+    fn record(&self, now: UnixMillis) -> ReviewRecord {
+        let PullRevision { head, base } = self.revision.clone();
         let detail = ReviewDetail::new(Some(head), base, outcome(OutcomeKind::Reviewed));
         ReviewRecord::begin(self.run.id.clone(), self.run.key.clone(), detail, now)
     }
@@ -235,22 +242,23 @@ async fn arrange(lossy: &Lossy, work: &Work<'_>, midway: Midway, opened: &mut Op
     let (store, now) = (&work.swept.store, work.now().await);
     match midway {
         Midway::Debouncing | Midway::Leased => {}
-        Midway::Waiting => work.wait(Why::RateLimit).await,
+        Midway::Waiting => work.wait(WaitReason::RateLimit).await,
         Midway::Pushed => {
             lossy.site.push_second(opened).await;
-            work.step(Command::Event(Loop::Review)).await;
+            work.step(SlotCommand::Event(LoopKind::Review)).await;
         }
         Midway::BackingOff => work.fail().await,
         Midway::Computed => {
             let outcome = work.record(now);
             let (findings, desired) = (Vec::new(), Vec::new());
-            let computed = Computed { producer: Producer::Review, findings, desired, status: None, outcome };
+            let computed =
+                ComputedReview { producer: Producer::Review, findings, desired, status: None, outcome };
             store.computed(&work.run, &computed).await.unwrap();
             work.fail().await;
         }
         Midway::Deferred => {
             store.ended(&work.run, &outcome(OutcomeKind::Deferred), now).await.unwrap();
-            work.wait(Why::Deferred).await;
+            work.wait(WaitReason::Deferred).await;
         }
         Midway::Parked => {
             work.fail().await;
@@ -261,11 +269,11 @@ async fn arrange(lossy: &Lossy, work: &Work<'_>, midway: Midway, opened: &mut Op
         }
         Midway::Published => {
             store.published(&work.run, &work.record(now).ended_at(now)).await.unwrap();
-            work.step(Command::Finish(work.run.token, Then::Idle)).await;
+            work.step(SlotCommand::Finish(work.run.token, StepOutcome::Idle)).await;
         }
         Midway::Dropped => {
             work.fail().await;
-            work.step(Command::Drop).await;
+            work.step(SlotCommand::Drop).await;
             store.skip_head(&RunId::new(work.run.key.as_str()), &work.run.key, "dropped").await.unwrap();
         }
     }
@@ -307,7 +315,7 @@ async fn nothing_is_lost(deployment: Deployment, loss: Loss) {
     for (midway, key, opened) in &pulls {
         let said = lossy.awaits_sweep(&swept, key).await;
         let (slot, settled) = (swept.slot(key).await, lossy.is_settled(&swept, opened).await);
-        let is_lost = slot.state == State::Idle && !settled;
+        let is_lost = slot.state == SlotState::Idle && !settled;
         assert_eq!(said, is_lost, "{loss:?}: {midway:?} is said to be idle, or is not lost: {slot:?}");
     }
     swept.round(site).await;
@@ -315,7 +323,7 @@ async fn nothing_is_lost(deployment: Deployment, loss: Loss) {
     let is_kept = matches!(loss, Loss::Flush | Loss::Restart);
     for (midway, key, opened) in &pulls {
         let (slot, settled) = (swept.slot(key).await, lossy.is_settled(&swept, opened).await);
-        let has_work = slot.state != State::Idle;
+        let has_work = slot.state != SlotState::Idle;
         assert!(settled || has_work, "{loss:?}: {midway:?} is lost: {slot:?}");
         if is_kept {
             assert_eq!((has_work, settled), (midway.has_work(), !midway.has_work()), "{loss:?}: {midway:?}");
@@ -325,7 +333,7 @@ async fn nothing_is_lost(deployment: Deployment, loss: Loss) {
 
     // Work on what is left is done, and nothing is done twice.
     let service = lossy.serve().await;
-    let is_parked = |state: &State| state.to_string() == "held (parked)";
+    let is_parked = |state: &SlotState| state.to_string() == "held (parked)";
     let what = "all that is not parked is done";
     service.come_to(what, &site.clock, |slots| slots.iter().all(|slot| is_parked(&slot.state))).await;
     service.stop().await;
@@ -371,7 +379,7 @@ async fn no_head_is_lost_when_slots_come_back_from_an_old_copy() {
 async fn a_head_under_review_when_valkey_is_emptied_is_reviewed() {
     let lossy = Lossy::new(Deployment::Servers).await;
     let site = &lossy.site;
-    let held = Fault::once("GET", "/repos/acme/shop/issues/1/comments", FaultKind::Held);
+    let held = ForgeFault::once("GET", "/repos/acme/shop/issues/1/comments", ForgeFaultKind::Held);
     site.forge.fault(held.times(999));
     let service = lossy.serve().await;
     let opened = site.open("change").await;
@@ -384,7 +392,7 @@ async fn a_head_under_review_when_valkey_is_emptied_is_reviewed() {
     .await;
     by_hand(lossy.databases.0, &["FLUSHDB"]);
     site.forge.clear_faults();
-    site.clock.skip(Span::minutes(5));
+    site.clock.skip(TimeSpan::minutes(5));
     until("it is reviewed", async || shown(site, &opened).await == ("FIRST".to_owned(), FOUND)).await;
     service.rest(&site.clock).await;
     service.stop().await;

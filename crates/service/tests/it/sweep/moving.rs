@@ -1,12 +1,12 @@
 //! Repositories that are renamed, transferred, recreated and gone: the id decides, names are for people.
 
-use truing_core::id::{PrId, Span};
-use truing_core::port::{Described, RunRef, Runs as _, Watchlist as _};
-use truing_core::slot::{Command, Loop};
-use truing_fakes::forge::{Fault, FaultKind, NewPull};
-use truing_fakes::repo::Commit;
+use truing_core::id::{PrId, TimeSpan};
+use truing_core::port::{RunRef, RunStore as _, SlotDescription, Watchlist as _};
+use truing_core::slot::{LoopKind, SlotCommand};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind, NewPull};
+use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::new_run_id;
-use truing_loops::stopped::Stopped;
+use truing_loops::stopped::StepStopReason;
 use truing_service::{by_hand, worker};
 
 use crate::sweep::site::{FORGE, Site, limits};
@@ -44,7 +44,7 @@ async fn a_worker_finds_a_repository_by_its_id_when_the_name_leads_elsewhere() {
     site.repo = site.repo.rename("mega", "store").await.unwrap();
     // Somebody else takes the old name, and opens a pull request with the same number.
     let other = site.forge.create_repository("acme", "shop", change::base()).await.unwrap();
-    other.push("feature", Commit::new("Other").write("other.py", "breakpoint()\n")).await.unwrap();
+    other.push("feature", CommitBuilder::new("Other").write("other.py", "breakpoint()\n")).await.unwrap();
     other.open(NewPull::of("feature")).await.unwrap();
     site.forge.pending();
     assert_eq!(site.forge.deliver(&told_before).await.unwrap(), 202);
@@ -65,12 +65,13 @@ async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access()
     let key = site.key(opened.number).await;
     let context = Swept::of(&site).context;
     site.repo.rename("mega", "store").await.unwrap();
-    site.forge.fault(Fault::once("GET", "/repositories/{id}", FaultKind::Status(502, None)).times(99));
-    let lease = by_hand::lease(&*context.store, &key, Loop::Review, &limits()).await.unwrap();
+    site.forge
+        .fault(ForgeFault::once("GET", "/repositories/{id}", ForgeFaultKind::Status(502, None)).times(99));
+    let lease = by_hand::lease(&*context.store, &key, LoopKind::Review, &limits()).await.unwrap();
     let run = RunRef { id: new_run_id(), key, token: lease.token };
     let ended = worker::take(&context, &lease, &run).await.unwrap();
     let expected = "the forge does not answer as it should";
-    assert!(matches!(ended, Err(Stopped::Failed { class, .. }) if class == expected), "{ended:?}");
+    assert!(matches!(ended, Err(StepStopReason::Failed { class, .. }) if class == expected), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +127,7 @@ async fn a_repository_that_is_not_listed_any_more_is_swept_until_it_is_gone() {
     let mut swept = Swept::of(&site);
     swept.look().await;
     site.repo.set_listed(false).await.unwrap();
-    site.repo.push(&opened.branch, Commit::new("More").write("more.txt", "more")).await.unwrap();
+    site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     swept.round(&site).await;
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
     // Renamed, and in no list: found by its id.
@@ -155,9 +156,11 @@ async fn a_review_of_a_repository_that_is_gone_parks_and_says_so() {
     let site = Site::new().await;
     let service = site.serve().await;
     let key = PrId { forge: FORGE.into(), repository: "77".into(), number: 1 }.key();
-    let described = Described { name: "acme/gone#1".into(), url: "https://x/1".into(), head: None };
+    let described = SlotDescription { name: "acme/gone#1".into(), url: "https://x/1".into(), head: None };
     service.store.describe(&[(key.clone(), described)]).await.unwrap();
-    truing_loops::slots::step(&service.store, &key, Command::Event(Loop::Review), &limits()).await.unwrap();
+    truing_loops::slots::step(&service.store, &key, SlotCommand::Event(LoopKind::Review), &limits())
+        .await
+        .unwrap();
     service
         .come_to("it is parked", &site.clock, |slots| {
             slots.iter().any(|slot| slot.state.to_string() == "held (parked)")
@@ -168,6 +171,6 @@ async fn a_review_of_a_repository_that_is_gone_parks_and_says_so() {
         history.iter().any(|line| line.contains("acme/gone#1: reading the pull request: not found")),
         "{history:#?}"
     );
-    site.clock.skip(Span::minutes(5));
+    site.clock.skip(TimeSpan::minutes(5));
     service.stop().await;
 }

@@ -3,11 +3,11 @@
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use truing_core::id::Span;
-use truing_core::port::{Operations as _, Watchlist as _};
-use truing_core::switch::Turn;
-use truing_fakes::forge::{Access, Fault, FaultKind, NewPull};
-use truing_fakes::repo::Commit;
+use truing_core::id::TimeSpan;
+use truing_core::port::{OperatorStore as _, Watchlist as _};
+use truing_core::switch::SwitchRequest;
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind, NewPull, RepositoryAccess};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::sweep::site::{FORGE, Site};
 use crate::sweep::{Swept, reviewed};
@@ -69,7 +69,7 @@ async fn a_sweep_that_finds_nothing_new_writes_nothing_and_costs_nothing() {
     let period = swept.context.swept.all()[0].period.unwrap();
     assert!((300_000..310_000).contains(&period.0), "{period:?}");
     // And a change is seen, by all of this.
-    site.repo.push(&opened.branch, Commit::new("More").write("more.txt", "more")).await.unwrap();
+    site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     swept.round(&site).await;
     assert_ne!(watcher(), before);
     assert!(paid(&site) > cost);
@@ -85,14 +85,14 @@ fn rusqlite_version(site: &Site) -> impl Fn() -> i64 {
 async fn a_clock_that_is_set_back_stops_no_sweep() {
     let site = Site::new().await;
     let mut swept = Swept::of(&site);
-    let day = Span::minutes(24 * 60);
+    let day = TimeSpan::minutes(24 * 60);
     site.clock.skip(day);
     swept.look().await;
     // The wait for a forge that is down, too.
-    site.forge.fault(Fault::once("GET", "/user/repos", FaultKind::Status(500, None)).times(9));
+    site.forge.fault(ForgeFault::once("GET", "/user/repos", ForgeFaultKind::Status(500, None)).times(9));
     swept.round(&site).await;
     site.forge.clear_faults();
-    site.clock.skip(Span(-day.0));
+    site.clock.skip(TimeSpan(-day.0));
     let opened = site.open("change").await;
     swept.round(&site).await;
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
@@ -103,7 +103,7 @@ async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
     let site = Site::new().await;
     for number in 0..12 {
         let name = format!("shop-{number}");
-        site.forge.create_repository("acme", &name, Commit::new("Begin")).await.unwrap();
+        site.forge.create_repository("acme", &name, CommitBuilder::new("Begin")).await.unwrap();
     }
     let mut swept = Swept::of(&site);
     site.forge.rate_limit(100);
@@ -136,7 +136,7 @@ async fn reviews_that_are_short_of_calls_are_left_all_of_them() {
         truing_forge::ForgeServer::repository(&site.forges().0[FORGE], "acme/shop").await.unwrap();
     }
     let used = paid(&site);
-    site.repo.push("change", Commit::new("More").write("more.txt", "more")).await.unwrap();
+    site.repo.push("change", CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     swept.round(&site).await;
     assert_eq!(paid(&site), used, "of a hundred calls nine are left, and they are not the sweep's");
 }
@@ -149,15 +149,15 @@ async fn a_repository_that_fails_does_not_stop_the_others() {
     let mut others = Vec::new();
     for name in ["bad", "broken", "blocked", "old", "good"] {
         let repo = site.forge.create_repository("acme", name, crate::sweep::change::base()).await.unwrap();
-        repo.push("feature", Commit::new("Change").write("a.txt", "a")).await.unwrap();
+        repo.push("feature", CommitBuilder::new("Change").write("a.txt", "a")).await.unwrap();
         repo.open(NewPull::of("feature")).await.unwrap();
         others.push(repo);
     }
-    others[0].set_access(Access::Forbidden).await.unwrap();
+    others[0].set_access(RepositoryAccess::Forbidden).await.unwrap();
     let path = "/repos/acme/broken/pulls";
-    site.forge.fault(Fault::once("GET", path, FaultKind::Html(200)).times(9999));
-    others[2].set_access(Access::Blocked).await.unwrap();
-    others[3].set_access(Access::Archived).await.unwrap();
+    site.forge.fault(ForgeFault::once("GET", path, ForgeFaultKind::Html(200)).times(9999));
+    others[2].set_access(RepositoryAccess::Blocked).await.unwrap();
+    others[3].set_access(RepositoryAccess::Archived).await.unwrap();
     let mut swept = Swept::of(&site);
     for _ in 0..4 {
         swept.round(&site).await;
@@ -171,7 +171,7 @@ async fn a_repository_that_fails_does_not_stop_the_others() {
     assert_eq!(count("a repository cannot be swept"), 3, "{lines:#?}");
     assert_eq!(count("the forge cannot be swept"), 0, "{lines:#?}");
 
-    others[0].set_access(Access::Open).await.unwrap();
+    others[0].set_access(RepositoryAccess::Open).await.unwrap();
     swept.round(&site).await;
     assert_eq!(swept.store.list().await.unwrap().len(), 2);
     let lines = told.take();
@@ -183,7 +183,7 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
     let site = Site::new().await;
     let (damaged, whole) = (site.open("damaged").await, site.open("whole").await);
     let other = site.forge.create_repository("acme", "other", crate::sweep::change::base()).await.unwrap();
-    other.push("feature", Commit::new("Change").write("a.txt", "a")).await.unwrap();
+    other.push("feature", CommitBuilder::new("Change").write("a.txt", "a")).await.unwrap();
     other.open(NewPull::of("feature")).await.unwrap();
     let mut swept = Swept::of(&site);
     let damaged = site.key(damaged.number).await;
@@ -195,8 +195,8 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
         )
         .unwrap();
     let store = swept.store.clone();
-    store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
-    store.turn(&Turn::Off, "ada").await.unwrap();
+    store.turn(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
     swept.look().await;
     let known: Vec<String> =
         store.list().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
@@ -219,15 +219,15 @@ async fn a_repository_without_issues_is_read_on_from_where_it_was_read_to() {
     service.stop().await;
     let first = site.view(&opened).await.inline().next().unwrap().id;
     let path = "/repos/{owner}/{repo}/issues/comments$";
-    site.forge.fault(Fault::once("GET", path, FaultKind::Status(404, None)).times(999));
+    site.forge.fault(ForgeFault::once("GET", path, ForgeFaultKind::Status(404, None)).times(999));
     let mut swept = Swept::of(&site);
     swept.look().await;
-    site.clock.skip(Span::minutes(60));
+    site.clock.skip(TimeSpan::minutes(60));
     site.repo.reply(opened.number, "ada", first, "/review").await.unwrap();
     let before = swept.store.repositories(FORGE).await.unwrap()[0].cursor;
     swept.obey(&site).await;
     let cursor = swept.store.repositories(FORGE).await.unwrap()[0].cursor;
-    assert!(cursor - before >= Span::minutes(59), "{before:?} {cursor:?}");
+    assert!(cursor - before >= TimeSpan::minutes(59), "{before:?} {cursor:?}");
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
 }
 
@@ -239,12 +239,12 @@ async fn a_forge_that_is_down_for_an_hour_is_asked_seldom_and_told_of_once() {
     let opened = site.open("change").await;
     let mut swept = Swept::of(&site);
     swept.look().await;
-    site.repo.push(&opened.branch, Commit::new("More").write("more.txt", "more")).await.unwrap();
+    site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     told.take();
-    site.forge.fault(Fault::once("GET", "/", FaultKind::Status(502, None)).times(9999));
+    site.forge.fault(ForgeFault::once("GET", "/", ForgeFaultKind::Status(502, None)).times(9999));
     let before = site.forge.log().len();
     for _ in 0..3600 / 2 {
-        site.clock.skip(Span::seconds(2));
+        site.clock.skip(TimeSpan::seconds(2));
         swept.look().await;
     }
     let calls = site.forge.log().len() - before;
@@ -254,7 +254,7 @@ async fn a_forge_that_is_down_for_an_hour_is_asked_seldom_and_told_of_once() {
     assert!(lines[0].contains("the forge cannot be swept"), "{lines:#?}");
     site.forge.clear_faults();
     for _ in 0..300 {
-        site.clock.skip(Span::seconds(2));
+        site.clock.skip(TimeSpan::seconds(2));
         swept.look().await;
     }
     let lines = told.take();
@@ -267,7 +267,7 @@ async fn a_rate_limit_is_waited_for() {
     site.open("change").await;
     let mut swept = Swept::of(&site);
     let path = "/repos/{owner}/{repo}/pulls$";
-    site.forge.fault(Fault::once("GET", path, FaultKind::SecondaryLimit(Some(600))));
+    site.forge.fault(ForgeFault::once("GET", path, ForgeFaultKind::SecondaryLimit(Some(600))));
     swept.look().await;
     let asked = site.forge.log().len();
     swept.round(&site).await;
@@ -281,10 +281,10 @@ async fn a_token_that_may_not_list_sweeps_what_webhooks_tell_of() {
     let site = Site::new().await;
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
-    site.forge.fault(Fault::once("GET", "/installation", FaultKind::Status(403, None)).times(999));
+    site.forge.fault(ForgeFault::once("GET", "/installation", ForgeFaultKind::Status(403, None)).times(999));
     let mut swept = Swept::of(&site);
     swept.look().await;
-    site.repo.push(&opened.branch, Commit::new("More").write("more.txt", "more")).await.unwrap();
+    site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     swept.round(&site).await;
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
     let known = swept.store.repositories(FORGE).await.unwrap();

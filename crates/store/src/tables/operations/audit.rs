@@ -1,37 +1,49 @@
 //! The audit log: appended to, forgotten when it is old, never edited.
 
-use crate::sql::Connection;
-use truing_core::id::Millis;
-use truing_core::port::{Act, Audited};
+use crate::sql::SqlTransaction;
+use truing_core::id::UnixMillis;
+use truing_core::port::{AuditEntry, OperatorAction};
 
 use super::super::history::sql_limit;
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 
 /// Adds acts.
-pub(in super::super) fn append(connection: &Connection, acts: &[Act], now: Millis) -> Result<(), Fault> {
+pub(in super::super) fn append(
+    connection: &SqlTransaction,
+    acts: &[OperatorAction],
+    now: UnixMillis,
+) -> Result<(), StoreFault> {
     let sql = "INSERT INTO audit (at, actor, action, target, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
     let insert = connection.sql(sql);
-    for Act { actor, action, target, detail } in acts {
+    for OperatorAction { actor, action, target, detail } in acts {
         insert.execute((now.0, actor, action, target, detail))?;
     }
     Ok(())
 }
 
 /// The last acts, newest first.
-pub(super) fn last(connection: &Connection, limit: usize) -> Result<Vec<Audited>, Fault> {
+pub(super) fn last(connection: &SqlTransaction, limit: usize) -> Result<Vec<AuditEntry>, StoreFault> {
     let sql = "SELECT at, actor, action, target, detail FROM audit ORDER BY id DESC LIMIT ?1";
     connection
         .sql(sql)
         .query([sql_limit(limit)], |row| {
-            let act =
-                Act { actor: row.get(1)?, action: row.get(2)?, target: row.get(3)?, detail: row.get(4)? };
-            Ok(Audited { at: Millis(row.get(0)?), act })
+            let act = OperatorAction {
+                actor: row.get(1)?,
+                action: row.get(2)?,
+                target: row.get(3)?,
+                detail: row.get(4)?,
+            };
+            Ok(AuditEntry { at: UnixMillis(row.get(0)?), act })
         })?
         .collect()
 }
 
 /// Deletes some of what is older, at most `limit` rows. How many it were.
-pub(super) fn forget(connection: &Connection, before: Millis, limit: i64) -> Result<usize, Fault> {
+pub(super) fn forget(
+    connection: &SqlTransaction,
+    before: UnixMillis,
+    limit: i64,
+) -> Result<usize, StoreFault> {
     let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ?1 ORDER BY id LIMIT ?2)";
     connection.sql(sql).execute((before.0, limit))
 }

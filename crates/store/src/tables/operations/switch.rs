@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::sql::Connection;
-use truing_core::id::{Key, Millis, PrId};
-use truing_core::switch::{KillSwitches, RepositoryRef, RepositorySwitch, Switch};
+use crate::sql::SqlTransaction;
+use truing_core::id::{PrId, SlotKey, UnixMillis};
+use truing_core::switch::{KillSwitch, KillSwitches, RepositoryRef, RepositorySwitch};
 
-use crate::fault::{Fault, from_json, to_json};
+use crate::fault::{StoreFault, from_json, to_json};
 
 /// Every switch. Those of repositories are for what is known by their names now, too: one may be turned on before its repository
 /// is heard of.
-pub(crate) fn read(connection: &Connection) -> Result<KillSwitches, Fault> {
+pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFault> {
     let (all, repositories): (String, String) = connection
         .sql("SELECT body, repositories FROM switch")
         .only((), |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -24,15 +24,16 @@ pub(crate) fn read(connection: &Connection) -> Result<KillSwitches, Fault> {
 }
 
 /// The repository of this name: each forge may have one, and the pull request heard of last says which.
-pub(super) fn find(connection: &Connection, name: &str) -> Result<RepositoryRef, Fault> {
+pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<RepositoryRef, StoreFault> {
     let named = RepositoryRef::named(name);
     let mut keys = known(connection, &named.name)?;
     let heard = connection.sql(connection.dialect().of(
         "SELECT key FROM described WHERE name > ?1 AND name < ?2 ORDER BY id",
         "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2) ORDER BY id",
     ));
-    let heard = heard
-        .query((format!("{}#", named.name), format!("{}$", named.name)), |row| Ok(Key::new(row.text(0))))?;
+    let heard = heard.query((format!("{}#", named.name), format!("{}$", named.name)), |row| {
+        Ok(SlotKey::new(row.text(0)))
+    })?;
     let mut last = BTreeMap::new();
     for key in heard {
         let key = key?;
@@ -46,9 +47,9 @@ pub(super) fn find(connection: &Connection, name: &str) -> Result<RepositoryRef,
 
 /// Notes what is heard of repositories at the switches that are on for their names: each stays held when it is renamed.
 pub(crate) fn learn<'a>(
-    connection: &Connection,
+    connection: &SqlTransaction,
     heard: impl Iterator<Item = (&'a str, RepositoryRef)>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     let before: String = connection.sql("SELECT repositories FROM switch").only((), |row| row.get(0))?;
     let mut switches: Vec<RepositorySwitch> =
         from_json(&before, || "the kill switch cannot be read".to_owned())?;
@@ -75,7 +76,7 @@ pub(crate) fn learn<'a>(
 
 /// The beginnings of keys of repositories that have this name: those that the sweep knows, and that of the pull request of such a
 /// name that was heard of last.
-fn known(connection: &Connection, name: &str) -> Result<BTreeSet<String>, Fault> {
+fn known(connection: &SqlTransaction, name: &str) -> Result<BTreeSet<String>, StoreFault> {
     // SQLite's columns compare without case by themselves.
     let dialect = connection.dialect();
     let swept = dialect.of(
@@ -85,7 +86,7 @@ fn known(connection: &Connection, name: &str) -> Result<BTreeSet<String>, Fault>
     let swept = connection.sql(swept);
     let swept = swept.query([name], |row| Ok(RepositoryRef::of_id(row.text(0), row.text(1)).keys))?;
     let mut keys: BTreeSet<String> =
-        swept.collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten().collect();
+        swept.collect::<Result<Vec<_>, StoreFault>>()?.into_iter().flatten().collect();
     // `$` is what comes after `#`.
     let heard = dialect.of(
         "SELECT key FROM described WHERE name > ?1 AND name < ?2 ORDER BY id DESC LIMIT 1",
@@ -93,18 +94,18 @@ fn known(connection: &Connection, name: &str) -> Result<BTreeSet<String>, Fault>
     );
     let heard: Option<String> =
         connection.sql(heard).first((format!("{name}#"), format!("{name}$")), |row| row.get(0))?;
-    keys.extend(heard.into_iter().flat_map(|key| RepositoryRef::of_key(&Key::new(key)).keys));
+    keys.extend(heard.into_iter().flat_map(|key| RepositoryRef::of_key(&SlotKey::new(key)).keys));
     Ok(keys)
 }
 
 /// Sets the switches. Where one went off a sweep is wanted: meanwhile webhooks were refused.
 pub(super) fn write(
-    connection: &Connection,
+    connection: &SqlTransaction,
     before: &KillSwitches,
     after: &KillSwitches,
-    now: Millis,
-) -> Result<(), Fault> {
-    let is_off = |switch: &Switch| switch.engaged().is_none();
+    now: UnixMillis,
+) -> Result<(), StoreFault> {
+    let is_off = |switch: &KillSwitch| switch.engaged().is_none();
     let fewer = after.repositories.len() < before.repositories.len();
     let sweep = (fewer || is_off(&after.all) && !is_off(&before.all)).then_some(now.0);
     connection
@@ -114,13 +115,13 @@ pub(super) fn write(
 }
 
 /// Since when a sweep is wanted.
-pub(super) fn sweep_wanted(connection: &Connection) -> Result<Option<Millis>, Fault> {
+pub(super) fn sweep_wanted(connection: &SqlTransaction) -> Result<Option<UnixMillis>, StoreFault> {
     let wanted: Option<i64> = connection.sql("SELECT sweep FROM switch").only((), |row| row.get(0))?;
-    Ok(wanted.map(Millis))
+    Ok(wanted.map(UnixMillis))
 }
 
 /// The sweep that was wanted since then is done.
-pub(super) fn swept(connection: &Connection, wanted: Millis) -> Result<(), Fault> {
+pub(super) fn swept(connection: &SqlTransaction, wanted: UnixMillis) -> Result<(), StoreFault> {
     connection.sql("UPDATE switch SET sweep = NULL WHERE sweep <= ?1").execute([wanted.0])?;
     Ok(())
 }

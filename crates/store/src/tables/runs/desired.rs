@@ -1,16 +1,20 @@
 //! Findings, the rows of desired state and the status: what publishing works from. Every function
 //! that writes expects the caller to have passed the fence.
 
-use crate::sql::Connection;
+use crate::sql::SqlTransaction;
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::id::{CommentId, Key};
-use truing_core::port::Computed;
-use truing_core::publish::{Desired, DesiredStatus, Item, Producer};
+use truing_core::id::{CommentId, SlotKey};
+use truing_core::port::ComputedReview;
+use truing_core::publish::{CommentSubject, DesiredComment, DesiredStatus, Producer};
 
-use crate::fault::{Fault, from_json, to_json};
+use crate::fault::{StoreFault, from_json, to_json};
 
 /// Replaces the key's findings, the producer's desired rows and the status by what was computed.
-pub(super) fn replace(connection: &Connection, key: &Key, computed: &Computed) -> Result<(), Fault> {
+pub(super) fn replace(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    computed: &ComputedReview,
+) -> Result<(), StoreFault> {
     replace_findings(connection, key, &computed.findings)?;
     replace_rows(connection, key, computed.producer, &computed.desired)?;
     if let Some(status) = &computed.status {
@@ -19,7 +23,11 @@ pub(super) fn replace(connection: &Connection, key: &Key, computed: &Computed) -
     Ok(())
 }
 
-fn replace_findings(connection: &Connection, key: &Key, findings: &[Finding]) -> Result<(), Fault> {
+fn replace_findings(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    findings: &[Finding],
+) -> Result<(), StoreFault> {
     connection.sql("DELETE FROM finding WHERE key = ?1").execute([key.as_str()])?;
     let sql = "INSERT INTO finding (key, id, position, body) VALUES (?1, ?2, ?3, ?4)";
     let insert = connection.sql(sql);
@@ -30,7 +38,7 @@ fn replace_findings(connection: &Connection, key: &Key, findings: &[Finding]) ->
 }
 
 /// The key's findings, in the order in which they were given.
-pub(super) fn findings(connection: &Connection, key: &Key) -> Result<Vec<Finding>, Fault> {
+pub(super) fn findings(connection: &SqlTransaction, key: &SlotKey) -> Result<Vec<Finding>, StoreFault> {
     let sql = "SELECT body, id FROM finding WHERE key = ?1 ORDER BY position";
     connection
         .sql(sql)
@@ -42,33 +50,33 @@ pub(super) fn findings(connection: &Connection, key: &Key) -> Result<Vec<Finding
 }
 
 fn replace_rows(
-    connection: &Connection,
-    key: &Key,
+    connection: &SqlTransaction,
+    key: &SlotKey,
     producer: Producer,
-    given: &[Desired],
-) -> Result<(), Fault> {
+    given: &[DesiredComment],
+) -> Result<(), StoreFault> {
     forget_rows(connection, key, producer, given)?;
     upsert_rows(connection, key, producer, given)
 }
 
 /// Writes the summary's text and the status, and nothing else.
 pub(super) fn announce(
-    connection: &Connection,
-    key: &Key,
+    connection: &SqlTransaction,
+    key: &SlotKey,
     producer: Producer,
     summary: &str,
     status: &DesiredStatus,
-) -> Result<(), Fault> {
-    upsert_rows(connection, key, producer, &[Desired::summary(summary.to_owned())])?;
+) -> Result<(), StoreFault> {
+    upsert_rows(connection, key, producer, &[DesiredComment::summary(summary.to_owned())])?;
     want_status(connection, key, status)
 }
 
 fn upsert_rows(
-    connection: &Connection,
-    key: &Key,
+    connection: &SqlTransaction,
+    key: &SlotKey,
     producer: Producer,
-    given: &[Desired],
-) -> Result<(), Fault> {
+    given: &[DesiredComment],
+) -> Result<(), StoreFault> {
     let find = "SELECT body, lowered FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let find = connection.sql(find);
     // A known comment is the truth; the given one counts where none is known.
@@ -85,7 +93,7 @@ fn upsert_rows(
         // A place that the forge has refused is not tried again; another place is.
         let lowered = match stored {
             Some((body, Some(lowered))) => {
-                let before: Desired = from_json(&body, || row_name(key, row.item.as_str()))?;
+                let before: DesiredComment = from_json(&body, || row_name(key, row.item.as_str()))?;
                 let same = before.place.map(|(_, place)| place)
                     == row.place.as_ref().map(|(_, place)| place.clone());
                 same.then_some(lowered)
@@ -101,16 +109,16 @@ fn upsert_rows(
 /// Deletes the producer's rows that are not given any more, except those that the forge shows or may show
 /// already: forgetting these would leave a comment that nobody answers for.
 fn forget_rows(
-    connection: &Connection,
-    key: &Key,
+    connection: &SqlTransaction,
+    key: &SlotKey,
     producer: Producer,
-    given: &[Desired],
-) -> Result<(), Fault> {
+    given: &[DesiredComment],
+) -> Result<(), StoreFault> {
     let find =
         connection.sql("SELECT item FROM desired WHERE key = ?1 AND producer = ?2 AND comment IS NULL");
     let known = find.query((key.as_str(), producer.as_str()), |row| row.get::<String>(0))?;
-    let known: Vec<Item> =
-        known.map(|word| word.map(|word| Item::from_word(&word))).collect::<Result<_, _>>()?;
+    let known: Vec<CommentSubject> =
+        known.map(|word| word.map(|word| CommentSubject::from_word(&word))).collect::<Result<_, _>>()?;
     // A comment on it was announced, and may be there.
     let begun = "SELECT 1 FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3";
     let begun = connection.sql(begun);
@@ -125,14 +133,18 @@ fn forget_rows(
 }
 
 /// The producer's rows, in the order in which they were given.
-pub(super) fn rows(connection: &Connection, key: &Key, producer: Producer) -> Result<Vec<Desired>, Fault> {
+pub(super) fn rows(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    producer: Producer,
+) -> Result<Vec<DesiredComment>, StoreFault> {
     let sql = "SELECT body, item, lowered, comment FROM desired
                WHERE key = ?1 AND producer = ?2 ORDER BY position, item";
     connection
         .sql(sql)
         .query((key.as_str(), producer.as_str()), |row| {
             let (body, item): (String, String) = (row.get(0)?, row.get(1)?);
-            let mut desired: Desired = from_json(&body, || row_name(key, &item))?;
+            let mut desired: DesiredComment = from_json(&body, || row_name(key, &item))?;
             let lowered: Option<String> = row.get(2)?;
             if let (Some(lowered), Some((kind, _))) = (lowered, &mut desired.place) {
                 *kind = from_json::<AnchorKind>(&lowered, || row_name(key, &item))?;
@@ -143,17 +155,17 @@ pub(super) fn rows(connection: &Connection, key: &Key, producer: Producer) -> Re
         .collect()
 }
 
-fn row_name(key: &Key, item: &str) -> String {
+fn row_name(key: &SlotKey, item: &str) -> String {
     format!("desired row {item} of {key}")
 }
 
 /// These comments show these items: remembers them, and ends the effects on the items that are open.
 pub(super) fn shown(
-    connection: &Connection,
-    key: &Key,
+    connection: &SqlTransaction,
+    key: &SlotKey,
     producer: Producer,
-    comments: &[(Item, CommentId)],
-) -> Result<(), Fault> {
+    comments: &[(CommentSubject, CommentId)],
+) -> Result<(), StoreFault> {
     let remember = "UPDATE desired SET comment = ?4 WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let remember = connection.sql(remember);
     let end = "UPDATE effect SET lost = NULL, comment = ?4
@@ -169,11 +181,11 @@ pub(super) fn shown(
 
 /// The comments on these items are gone, and so is the record that they were made.
 pub(super) fn deleted(
-    connection: &Connection,
-    key: &Key,
+    connection: &SqlTransaction,
+    key: &SlotKey,
     producer: Producer,
-    items: &[Item],
-) -> Result<(), Fault> {
+    items: &[CommentSubject],
+) -> Result<(), StoreFault> {
     let forget = "UPDATE desired SET comment = NULL WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let forget = connection.sql(forget);
     let end = connection.sql("DELETE FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3");
@@ -186,11 +198,11 @@ pub(super) fn deleted(
 
 /// These rows go elsewhere: the forge refuses their places.
 pub(super) fn lower(
-    connection: &Connection,
-    key: &Key,
+    connection: &SqlTransaction,
+    key: &SlotKey,
     producer: Producer,
-    rows: &[(Item, AnchorKind)],
-) -> Result<(), Fault> {
+    rows: &[(CommentSubject, AnchorKind)],
+) -> Result<(), StoreFault> {
     let lower = "UPDATE desired SET lowered = ?4 WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let lower = connection.sql(lower);
     for (item, kind) in rows {
@@ -200,7 +212,7 @@ pub(super) fn lower(
 }
 
 /// The head should have this status. One that the forge has already need not be set again.
-fn want_status(connection: &Connection, key: &Key, status: &DesiredStatus) -> Result<(), Fault> {
+fn want_status(connection: &SqlTransaction, key: &SlotKey, status: &DesiredStatus) -> Result<(), StoreFault> {
     connection
         .sql(
             "INSERT INTO status (key, body, done) VALUES (?1, ?2, 0)
@@ -211,13 +223,16 @@ fn want_status(connection: &Connection, key: &Key, status: &DesiredStatus) -> Re
 }
 
 /// What the forge has counts no more: somebody asked for it again.
-pub(in super::super) fn status_again(connection: &Connection, key: &Key) -> Result<(), Fault> {
+pub(in super::super) fn status_again(connection: &SqlTransaction, key: &SlotKey) -> Result<(), StoreFault> {
     connection.sql("UPDATE status SET done = 0 WHERE key = ?1").execute([key.as_str()])?;
     Ok(())
 }
 
 /// The status that is still to be set.
-pub(super) fn status_due(connection: &Connection, key: &Key) -> Result<Option<DesiredStatus>, Fault> {
+pub(super) fn status_due(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+) -> Result<Option<DesiredStatus>, StoreFault> {
     let body: Option<String> = connection
         .sql("SELECT body FROM status WHERE key = ?1 AND done = 0")
         .first([key.as_str()], |row| row.get(0))?;
@@ -225,7 +240,11 @@ pub(super) fn status_due(connection: &Connection, key: &Key) -> Result<Option<De
 }
 
 /// The forge has this status.
-pub(super) fn status_set(connection: &Connection, key: &Key, status: &DesiredStatus) -> Result<(), Fault> {
+pub(super) fn status_set(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    status: &DesiredStatus,
+) -> Result<(), StoreFault> {
     connection
         .sql("UPDATE status SET done = 1 WHERE key = ?1 AND body = ?2")
         .execute((key.as_str(), to_json(status)?))?;

@@ -1,6 +1,6 @@
 //! The columns of a run that its record fills once it has ended.
 
-use truing_core::run::{Detail, RunRecord};
+use truing_core::run::{RunDetail, RunRecord};
 
 /// The columns that say how a run ended, so that runs are counted without reading their records.
 pub(crate) struct EndColumns<'a> {
@@ -11,7 +11,7 @@ pub(crate) struct EndColumns<'a> {
 }
 
 impl<'a> EndColumns<'a> {
-    pub(crate) fn of<D: Detail>(record: &'a RunRecord<D>) -> Self {
+    pub(crate) fn of<D: RunDetail>(record: &'a RunRecord<D>) -> Self {
         let end = record.end();
         Self {
             ended: end.map(|_| record.ended.0),

@@ -1,35 +1,38 @@
 //! Jobs: what is remembered of each. Of all runs of a job only the one with the greatest token may write.
 
-use crate::sql::Connection;
-use truing_core::id::{Key, Token};
+use crate::sql::SqlTransaction;
+use truing_core::id::{FencingToken, SlotKey};
 use truing_core::port::RunRef;
-use truing_core::sync::job::Job;
+use truing_core::sync::job::JobState;
 
 use super::super::slots::raise_counter;
 use super::row::fenced;
-use crate::fault::{Fault, from_json, readable, to_json};
+use crate::fault::{StoreFault, from_json, readable, to_json};
 
 /// Every job that ever ran, as far as it can be read.
-pub(super) fn all(connection: &Connection) -> Result<Vec<(Key, Job)>, Fault> {
+pub(super) fn all(connection: &SqlTransaction) -> Result<Vec<(SlotKey, JobState)>, StoreFault> {
     let select = connection.sql("SELECT key, body FROM job ORDER BY key");
     let rows = select.query((), |row| {
         let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
         let job = from_json(&body, || format!("what is remembered of {key}"))?;
-        Ok((Key::new(key), job))
+        Ok((SlotKey::new(key), job))
     })?;
     readable(rows)
 }
 
 /// The newest run of a job, and what is remembered.
-fn newest(connection: &Connection, key: &Key) -> Result<Option<(Token, String, String)>, Fault> {
+fn newest(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+) -> Result<Option<(FencingToken, String, String)>, StoreFault> {
     let sql = "SELECT token, run, body FROM job WHERE key = ?1";
-    connection.sql(sql).first([key.as_str()], |row| Ok((Token(row.get(0)?), row.get(1)?, row.get(2)?)))
+    connection.sql(sql).first([key.as_str()], |row| Ok((FencingToken(row.get(0)?), row.get(1)?, row.get(2)?)))
 }
 
 /// Begins a run, and gives what is remembered of its job.
-pub(super) fn begin(connection: &Connection, run: &RunRef) -> Result<Job, Fault> {
+pub(super) fn begin(connection: &SqlTransaction, run: &RunRef) -> Result<JobState, StoreFault> {
     let newest = newest(connection, &run.key)?;
-    let is_newer = |(token, id, _): &(Token, String, String)| {
+    let is_newer = |(token, id, _): &(FencingToken, String, String)| {
         *token > run.token || (*token == run.token && id != run.id.as_str())
     };
     if let Some((last, ..)) = newest.as_ref().filter(|newest| is_newer(newest)) {
@@ -37,7 +40,7 @@ pub(super) fn begin(connection: &Connection, run: &RunRef) -> Result<Job, Fault>
     }
     let job = match &newest {
         Some((_, _, body)) => from_json(body, || format!("what is remembered of {}", run.key))?,
-        None => Job::default(),
+        None => JobState::default(),
     };
     let sql = "INSERT INTO job (key, token, run, body) VALUES (?1, ?2, ?3, ?4)
                ON CONFLICT (key) DO UPDATE SET token = excluded.token, run = excluded.run, body = excluded.body";
@@ -48,7 +51,7 @@ pub(super) fn begin(connection: &Connection, run: &RunRef) -> Result<Job, Fault>
 }
 
 /// Remembers this of the run's job.
-pub(super) fn keep(connection: &Connection, run: &RunRef, job: &Job) -> Result<(), Fault> {
+pub(super) fn keep(connection: &SqlTransaction, run: &RunRef, job: &JobState) -> Result<(), StoreFault> {
     let sql = "UPDATE job SET body = ?4 WHERE key = ?1 AND token = ?2 AND run = ?3";
     let row = (run.key.as_str(), run.token.0, run.id.as_str(), to_json(job)?);
     if connection.sql(sql).execute(row)? == 1 {

@@ -1,31 +1,38 @@
 //! The newest reviews of a key, as the sweep asks for them.
 
-use crate::sql::Connection;
-use truing_core::id::Key;
+use crate::sql::SqlTransaction;
+use truing_core::id::SlotKey;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
-use truing_core::port::{LastReviews, Revision};
-use truing_core::run::Stage;
+use truing_core::port::{LastReviews, PullRevision};
+use truing_core::run::RunStage;
 use truing_core::settled::settles;
 
 use super::row::{parse_sha, parse_stage};
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 
 /// The revision of the newest run at these stages.
-pub(super) fn newest_at(connection: &Connection, key: &Key, stages: &str) -> Result<Option<Revision>, Fault> {
+pub(super) fn newest_at(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    stages: &str,
+) -> Result<Option<PullRevision>, StoreFault> {
     let sql = format!(
         "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 AND {stages} ORDER BY token DESC LIMIT 1"
     );
     let found: Option<(String, String)> =
         connection.sql(&sql).first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    found.map(|(head, base)| Ok(Revision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
+    found.map(|(head, base)| Ok(PullRevision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
 }
 
 /// The progress of the reviews of the key.
-pub(in crate::tables) fn last_reviews(connection: &Connection, key: &Key) -> Result<LastReviews, Fault> {
+pub(in crate::tables) fn last_reviews(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+) -> Result<LastReviews, StoreFault> {
     let sql = "SELECT head, base, stage, kind, CASE WHEN kind = 'partial' THEN record END FROM run
                WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1";
     let newest = connection.sql(sql).first([key.as_str()], |row| {
-        let revision = Revision { head: parse_sha(row.get(0)?)?, base: parse_sha(row.get(1)?)? };
+        let revision = PullRevision { head: parse_sha(row.get(0)?)?, base: parse_sha(row.get(1)?)? };
         let end: Option<String> = row.get(3)?;
         let end = OutcomeKind::ALL.into_iter().find(|kind| end.as_deref() == Some(kind.as_str()));
         let stage = parse_stage(row.text(2))?;
@@ -33,7 +40,7 @@ pub(in crate::tables) fn last_reviews(connection: &Connection, key: &Key) -> Res
         let record =
             row.get::<Option<String>>(4)?.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok());
         let waits = record.is_some_and(|record| record.detail.outcome.until.is_some());
-        Ok((revision, settles(stage, end), stage == Stage::Published, waits))
+        Ok((revision, settles(stage, end), stage == RunStage::Published, waits))
     })?;
     let Some((attempted, is_settled, is_published, waits)) = newest else {
         return Ok(LastReviews::default());

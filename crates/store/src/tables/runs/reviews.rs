@@ -1,26 +1,28 @@
 //! Reviews, their stages, and the fence: of all reviews of a key only the one with the greatest token may write.
 
-use crate::sql::{self, Connection};
-use truing_core::id::{Key, Millis, RunId, Sha, Token};
+use crate::sql::{self, SqlTransaction};
+use truing_core::id::{FencingToken, RunId, Sha, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{INTERRUPTED, Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime, Step};
-use truing_core::port::{Begun, LastReviews, Revision, RunRef};
-use truing_core::run::{Stage, StepCost};
+use truing_core::outcome::{
+    INTERRUPTED, OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime, ReviewStep,
+};
+use truing_core::port::{LastReviews, PullRevision, RunRef, RunStart};
+use truing_core::run::{RunStage, StepCost};
 
 use super::super::dismissals;
 use super::super::slots::{next_token, raise_counter};
 use super::ends::EndColumns;
 use super::last::{last_reviews, newest_at};
 use super::row::{fenced, parse_sha, parse_stage};
-use crate::fault::{Fault, from_json, to_json};
+use crate::fault::{StoreFault, from_json, to_json};
 
 /// A run as its row has it.
-struct Row {
-    token: Token,
+struct ReviewRunRow {
+    token: FencingToken,
     id: RunId,
-    stage: Stage,
-    revision: Revision,
-    began: Millis,
+    stage: RunStage,
+    revision: PullRevision,
+    began: UnixMillis,
     /// The record of what was computed, as JSON.
     computed: Option<String>,
     /// Has it told how it ended?
@@ -29,11 +31,11 @@ struct Row {
 
 /// Begins `run`, unless a run with a greater or the same token has begun before.
 pub(super) fn begin(
-    connection: &Connection,
+    connection: &SqlTransaction,
     run: &RunRef,
-    revision: &Revision,
-    now: Millis,
-) -> Result<Begun, Fault> {
+    revision: &PullRevision,
+    now: UnixMillis,
+) -> Result<RunStart, StoreFault> {
     let newest = newest(connection, &run.key)?;
     let known = known(connection, &run.key)?;
     let again = newest.as_ref().is_some_and(|newest| is(newest, run));
@@ -45,15 +47,15 @@ pub(super) fn begin(
     }
     // What the newest run computed for this very revision is this run's: rows of findings and desired state
     // belong to the key, so the record is all there is to carry over.
-    let is_left = |newest: &&Row| newest.revision == *revision && newest.stage == Stage::Computed;
+    let is_left = |newest: &&ReviewRunRow| newest.revision == *revision && newest.stage == RunStage::Computed;
     if let Some(newest) = newest.as_ref().filter(|newest| !again && !is_left(newest)) {
         cut_off(connection, &run.key, newest, "cut off: another run goes on", now)?;
     }
     let left = newest.filter(|newest| newest.revision == *revision);
     let untouched = again && left.is_some();
-    let computed = left.filter(|left| left.stage == Stage::Computed).and_then(|left| left.computed);
+    let computed = left.filter(|left| left.stage == RunStage::Computed).and_then(|left| left.computed);
     if !untouched {
-        let stage = if computed.is_some() { Stage::Computed } else { Stage::Prepared };
+        let stage = if computed.is_some() { RunStage::Computed } else { RunStage::Prepared };
         write(connection, run, revision, now, stage, computed.as_deref())?;
         // What it told under another token it tells anew.
         let sql = "UPDATE run SET record = NULL, ended = NULL, kind = NULL, reason = NULL, cost = NULL
@@ -69,16 +71,16 @@ pub(super) fn begin(
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
     let is_back = is_same && has_left(connection, &run.key, revision)?;
     let dismissals = dismissals::of(connection, &run.key)?;
-    Ok(Begun { reviewed, known, last, is_back, computed, dismissals })
+    Ok(RunStart { reviewed, known, last, is_back, computed, dismissals })
 }
 
 /// Gives the newest review that has computed something a greater token than all others of its key.
 pub(super) fn reopen(
-    connection: &Connection,
-    key: &Key,
-    token: Token,
-    now: Millis,
-) -> Result<Option<RunId>, Fault> {
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    token: FencingToken,
+    now: UnixMillis,
+) -> Result<Option<RunId>, StoreFault> {
     let Some(newest) = newest(connection, key)? else { return Ok(None) };
     if newest.token >= token {
         return Err(fenced(key, newest.token));
@@ -99,13 +101,13 @@ pub(super) fn reopen(
 }
 
 fn write(
-    connection: &Connection,
+    connection: &SqlTransaction,
     run: &RunRef,
-    revision: &Revision,
-    now: Millis,
-    stage: Stage,
+    revision: &PullRevision,
+    now: UnixMillis,
+    stage: RunStage,
     computed: Option<&str>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     let gone = "DELETE FROM run WHERE loop = 'review' AND key = ?1 AND token = ?2";
     connection.sql(gone).execute((run.key.as_str(), run.token.0))?;
     connection
@@ -127,12 +129,12 @@ fn write(
 }
 
 /// Lets only the key's newest run pass.
-pub(super) fn fence(connection: &Connection, run: &RunRef) -> Result<(), Fault> {
+pub(super) fn fence(connection: &SqlTransaction, run: &RunRef) -> Result<(), StoreFault> {
     held(connection, run).map(drop)
 }
 
 /// The run's row if it is the key's newest.
-fn held(connection: &Connection, run: &RunRef) -> Result<Row, Fault> {
+fn held(connection: &SqlTransaction, run: &RunRef) -> Result<ReviewRunRow, StoreFault> {
     match newest(connection, &run.key)? {
         Some(newest) if is(&newest, run) => Ok(newest),
         Some(newest) => Err(fenced(&run.key, newest.token)),
@@ -141,17 +143,21 @@ fn held(connection: &Connection, run: &RunRef) -> Result<Row, Fault> {
     }
 }
 
-fn is(row: &Row, run: &RunRef) -> bool {
+fn is(row: &ReviewRunRow, run: &RunRef) -> bool {
     row.token == run.token && row.id == run.id
 }
 
 /// The run has computed this. False: it is published already, and nothing may be written any more.
-pub(super) fn computed(connection: &Connection, run: &RunRef, record: &ReviewRecord) -> Result<bool, Fault> {
-    if held(connection, run)?.stage == Stage::Published {
+pub(super) fn computed(
+    connection: &SqlTransaction,
+    run: &RunRef,
+    record: &ReviewRecord,
+) -> Result<bool, StoreFault> {
+    if held(connection, run)?.stage == RunStage::Published {
         return Ok(false);
     }
     let mut record = taken_over(connection, &run.key, &run.id, record.clone())?;
-    record.detail.stage = Stage::Computed;
+    record.detail.stage = RunStage::Computed;
     let sql =
         "UPDATE run SET stage = 'computed', computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
     connection.sql(sql).execute((run.key.as_str(), run.token.0, to_json(&record)?))?;
@@ -159,11 +165,15 @@ pub(super) fn computed(connection: &Connection, run: &RunRef, record: &ReviewRec
 }
 
 /// What the run computed is stated anew; how it ended, and what it has cost, stays.
-pub(super) fn restated(connection: &Connection, run: &RunRef, record: &ReviewRecord) -> Result<(), Fault> {
+pub(super) fn restated(
+    connection: &SqlTransaction,
+    run: &RunRef,
+    record: &ReviewRecord,
+) -> Result<(), StoreFault> {
     let column = match held(connection, run)?.stage {
-        Stage::Published => "record",
-        Stage::Computed => "computed",
-        Stage::Prepared | Stage::Ended => return Ok(()),
+        RunStage::Published => "record",
+        RunStage::Computed => "computed",
+        RunStage::Prepared | RunStage::Ended => return Ok(()),
     };
     let sql = format!("UPDATE run SET {column} = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2");
     connection.sql(&sql).execute((run.key.as_str(), run.token.0, to_json(record)?))?;
@@ -171,20 +181,24 @@ pub(super) fn restated(connection: &Connection, run: &RunRef, record: &ReviewRec
 }
 
 /// The forge shows what the run computed.
-pub(super) fn published(connection: &Connection, run: &RunRef, record: &ReviewRecord) -> Result<(), Fault> {
-    if held(connection, run)?.stage == Stage::Published {
+pub(super) fn published(
+    connection: &SqlTransaction,
+    run: &RunRef,
+    record: &ReviewRecord,
+) -> Result<(), StoreFault> {
+    if held(connection, run)?.stage == RunStage::Published {
         return Ok(());
     }
-    end(connection, (&run.key, run.token), Stage::Published, record.clone())
+    end(connection, (&run.key, run.token), RunStage::Published, record.clone())
 }
 
 /// Writes how a run ended, and at which stage.
 fn end(
-    connection: &Connection,
-    (key, token): (&Key, Token),
-    stage: Stage,
+    connection: &SqlTransaction,
+    (key, token): (&SlotKey, FencingToken),
+    stage: RunStage,
     mut record: ReviewRecord,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     record.detail.stage = stage;
     let EndColumns { ended, kind, reason, cost } = EndColumns::of(&record);
     let sql =
@@ -198,27 +212,27 @@ fn end(
 
 /// The run ended without publishing. What it has computed stays to be published by the next run.
 pub(super) fn ended(
-    connection: &Connection,
+    connection: &SqlTransaction,
     run: &RunRef,
-    outcome: Outcome,
-    now: Millis,
-) -> Result<(), Fault> {
+    outcome: ReviewOutcome,
+    now: UnixMillis,
+) -> Result<(), StoreFault> {
     let row = held(connection, run)?;
     tell(connection, &run.key, row, outcome, now)
 }
 
 /// An attempt has failed, whether or not it came as far as to begin.
 pub(super) fn failed(
-    connection: &Connection,
+    connection: &SqlTransaction,
     run: &RunRef,
-    outcome: Outcome,
-    now: Millis,
-) -> Result<(), Fault> {
+    outcome: ReviewOutcome,
+    now: UnixMillis,
+) -> Result<(), StoreFault> {
     let newest = newest(connection, &run.key)?;
     if !newest.as_ref().is_some_and(|newest| is(newest, run)) {
         let revision = match newest {
             Some(newest) => newest.revision,
-            None => Revision { head: Sha::none(), base: Sha::none() },
+            None => PullRevision { head: Sha::none(), base: Sha::none() },
         };
         begin(connection, run, &revision, now)?;
     }
@@ -226,7 +240,11 @@ pub(super) fn failed(
 }
 
 /// The run was told to stop: if it has cost anything, it tells so.
-pub(super) fn interrupted(connection: &Connection, run: &RunRef, now: Millis) -> Result<(), Fault> {
+pub(super) fn interrupted(
+    connection: &SqlTransaction,
+    run: &RunRef,
+    now: UnixMillis,
+) -> Result<(), StoreFault> {
     match newest(connection, &run.key)? {
         Some(newest) if is(&newest, run) => cut_off(connection, &run.key, &newest, INTERRUPTED, now),
         Some(_) | None => Ok(()),
@@ -235,12 +253,12 @@ pub(super) fn interrupted(connection: &Connection, run: &RunRef, now: Millis) ->
 
 /// Records a run that was to be recorded at its end and came to none, if it failed or cost anything; returns the cost.
 pub(super) fn ended_unfinished(
-    connection: &Connection,
-    (id, key): (&RunId, &Key),
-    (revision, began): (&Revision, Millis),
-    outcome: Outcome,
-    now: Millis,
-) -> Result<MicroUsd, Fault> {
+    connection: &SqlTransaction,
+    (id, key): (&RunId, &SlotKey),
+    (revision, began): (&PullRevision, UnixMillis),
+    outcome: ReviewOutcome,
+    now: UnixMillis,
+) -> Result<MicroUsd, StoreFault> {
     let cost = paid(connection, id)?;
     if cost > MicroUsd(0) || outcome.kind == OutcomeKind::Failed {
         let run = RunRef { id: id.clone(), key: key.clone(), token: next_token(connection)? };
@@ -251,27 +269,40 @@ pub(super) fn ended_unfinished(
 }
 
 /// A run that told nothing of its end has told nothing of what it has cost, either.
-fn cut_off(connection: &Connection, key: &Key, row: &Row, reason: &str, now: Millis) -> Result<(), Fault> {
+fn cut_off(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    row: &ReviewRunRow,
+    reason: &str,
+    now: UnixMillis,
+) -> Result<(), StoreFault> {
     let computed = row.computed.as_ref().and_then(|json| serde_json::from_str::<ReviewRecord>(json).ok());
     let cost = match computed {
         Some(computed) => computed.cost(),
         None => paid(connection, &row.id)?,
     };
-    if row.is_told || row.stage == Stage::Published || cost == MicroUsd(0) {
+    if row.is_told || row.stage == RunStage::Published || cost == MicroUsd(0) {
         return Ok(());
     }
     let Some(row) = at(connection, key, row.token)? else { return Ok(()) };
     let reason = Some(reason.to_owned());
-    let outcome = Outcome { kind: OutcomeKind::Deferred, reason, until: None, runtime: Runtime::Rules };
+    let outcome =
+        ReviewOutcome { kind: OutcomeKind::Deferred, reason, until: None, runtime: ReviewRuntime::Rules };
     tell(connection, key, row, outcome, now)
 }
 
 /// Writes how a run ended that has published nothing.
-fn tell(connection: &Connection, key: &Key, row: Row, outcome: Outcome, now: Millis) -> Result<(), Fault> {
+fn tell(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    row: ReviewRunRow,
+    outcome: ReviewOutcome,
+    now: UnixMillis,
+) -> Result<(), StoreFault> {
     let stage = match row.stage {
-        Stage::Published => return Ok(()),
-        Stage::Computed => Stage::Computed,
-        Stage::Prepared | Stage::Ended => Stage::Ended,
+        RunStage::Published => return Ok(()),
+        RunStage::Computed => RunStage::Computed,
+        RunStage::Prepared | RunStage::Ended => RunStage::Ended,
     };
     let token = row.token;
     let computed: Option<ReviewRecord> =
@@ -291,7 +322,7 @@ fn tell(connection: &Connection, key: &Key, row: Row, outcome: Outcome, now: Mil
             let detail = ReviewDetail::new(head, row.revision.base, outcome);
             let cost_micro_usd = paid(connection, &row.id)?;
             let mut record = ReviewRecord::begin(row.id, key.clone(), detail, row.began).ended_at(now);
-            record.took(Step::Review, &StepCost { cost_micro_usd, ..StepCost::<()>::default() });
+            record.took(ReviewStep::Review, &StepCost { cost_micro_usd, ..StepCost::<()>::default() });
             record
         }
     };
@@ -299,7 +330,7 @@ fn tell(connection: &Connection, key: &Key, row: Row, outcome: Outcome, now: Mil
 }
 
 /// What the ledger holds a run to have cost. What nobody will settle any more counts in full.
-pub(super) fn paid(connection: &Connection, run: &RunId) -> Result<MicroUsd, Fault> {
+pub(super) fn paid(connection: &SqlTransaction, run: &RunId) -> Result<MicroUsd, StoreFault> {
     let sql =
         "SELECT CAST(coalesce(sum(coalesce(cost, amount)), 0) AS BIGINT) FROM reservation WHERE run = ?1";
     Ok(MicroUsd(connection.sql(sql).only([run.as_str()], |row| row.get(0))?))
@@ -308,11 +339,11 @@ pub(super) fn paid(connection: &Connection, run: &RunId) -> Result<MicroUsd, Fau
 /// A record of what another run may have computed, as this run's. What that cost is told once, by the run that tells it
 /// last.
 fn taken_over(
-    connection: &Connection,
-    key: &Key,
+    connection: &SqlTransaction,
+    key: &SlotKey,
     run: &RunId,
     record: ReviewRecord,
-) -> Result<ReviewRecord, Fault> {
+) -> Result<ReviewRecord, StoreFault> {
     if record.run != *run {
         let sql =
             "SELECT record FROM run WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
@@ -337,42 +368,50 @@ fn taken_over(
 
 const COLUMNS: &str = "token, id, stage, head, base, began, computed, record IS NOT NULL";
 
-fn newest(connection: &Connection, key: &Key) -> Result<Option<Row>, Fault> {
+fn newest(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<ReviewRunRow>, StoreFault> {
     let sql =
         format!("SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1");
     connection.sql(&sql).query([key.as_str()], row)?.next().transpose()
 }
 
-fn at(connection: &Connection, key: &Key, token: Token) -> Result<Option<Row>, Fault> {
+fn at(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    token: FencingToken,
+) -> Result<Option<ReviewRunRow>, StoreFault> {
     let sql = format!("SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 AND token = ?2");
     connection.sql(&sql).query((key.as_str(), token.0), row)?.next().transpose()
 }
 
-fn row(row: &sql::Row) -> Result<Row, Fault> {
-    Ok(Row {
-        token: Token(row.get(0)?),
+fn row(row: &sql::SqlRow) -> Result<ReviewRunRow, StoreFault> {
+    Ok(ReviewRunRow {
+        token: FencingToken(row.get(0)?),
         id: RunId::new(row.get::<String>(1)?),
         stage: parse_stage(row.text(2))?,
-        revision: Revision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
-        began: Millis(row.get(5)?),
+        revision: PullRevision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
+        began: UnixMillis(row.get(5)?),
         computed: row.get(6)?,
         is_told: row.get(7)?,
     })
 }
 
 /// The revision that was published last, and the record of that run as JSON.
-fn reviewed(connection: &Connection, key: &Key) -> Result<Option<(Revision, Option<String>)>, Fault> {
+fn reviewed(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+) -> Result<Option<(PullRevision, Option<String>)>, StoreFault> {
     let sql = "SELECT head, base, record FROM run WHERE loop = 'review' AND key = ?1 AND stage = 'published'
                ORDER BY token DESC LIMIT 1";
     let found: Option<(String, String, Option<String>)> =
         connection.sql(sql).first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let read =
-        |(head, base, outcome)| Ok((Revision { head: parse_sha(head)?, base: parse_sha(base)? }, outcome));
+    let read = |(head, base, outcome)| {
+        Ok((PullRevision { head: parse_sha(head)?, base: parse_sha(base)? }, outcome))
+    };
     found.map(read).transpose()
 }
 
 /// Was a run after the newest published one about another revision?
-fn has_left(connection: &Connection, key: &Key, revision: &Revision) -> Result<bool, Fault> {
+fn has_left(connection: &SqlTransaction, key: &SlotKey, revision: &PullRevision) -> Result<bool, StoreFault> {
     let sql = "SELECT count(*) FROM run WHERE loop = 'review' AND key = ?1 AND (head <> ?2 OR base <> ?3)
                AND token > (SELECT max(token) FROM run
                             WHERE loop = 'review' AND key = ?1 AND stage = 'published')";
@@ -382,14 +421,19 @@ fn has_left(connection: &Connection, key: &Key, revision: &Revision) -> Result<b
 }
 
 /// The revision that was computed last.
-pub(super) fn known(connection: &Connection, key: &Key) -> Result<Option<Revision>, Fault> {
+pub(super) fn known(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<PullRevision>, StoreFault> {
     newest_at(connection, key, "stage IN ('computed', 'published')")
 }
 
 /// Ends the newest run's revision without a review, if no run has settled it.
-pub(super) fn skip(connection: &Connection, run: &RunRef, reason: &str, now: Millis) -> Result<(), Fault> {
+pub(super) fn skip(
+    connection: &SqlTransaction,
+    run: &RunRef,
+    reason: &str,
+    now: UnixMillis,
+) -> Result<(), StoreFault> {
     let LastReviews { attempted, settled, .. } = last_reviews(connection, &run.key)?;
-    let is_open = |attempted: &Revision| !attempted.head.is_none() && settled.as_ref() != Some(attempted);
+    let is_open = |attempted: &PullRevision| !attempted.head.is_none() && settled.as_ref() != Some(attempted);
     match attempted.filter(is_open) {
         Some(revision) => leave(connection, run, &revision, reason, now),
         None => Ok(()),
@@ -398,14 +442,15 @@ pub(super) fn skip(connection: &Connection, run: &RunRef, reason: &str, now: Mil
 
 /// Ends a run that leaves this revision without a review.
 pub(super) fn leave(
-    connection: &Connection,
+    connection: &SqlTransaction,
     run: &RunRef,
-    revision: &Revision,
+    revision: &PullRevision,
     reason: &str,
-    now: Millis,
-) -> Result<(), Fault> {
+    now: UnixMillis,
+) -> Result<(), StoreFault> {
     begin(connection, run, revision, now)?;
     let reason = Some(reason.to_owned());
-    let outcome = Outcome { kind: OutcomeKind::Skipped, reason, until: None, runtime: Runtime::Rules };
+    let outcome =
+        ReviewOutcome { kind: OutcomeKind::Skipped, reason, until: None, runtime: ReviewRuntime::Rules };
     ended(connection, run, outcome, now)
 }

@@ -1,36 +1,36 @@
 //! A row of the table of runs: its columns, and what is written and forgotten alike for every loop.
 
-use crate::sql::{Connection, values};
-use truing_core::id::{Key, Millis, Sha, Token};
+use crate::sql::{SqlTransaction, values};
+use truing_core::id::{FencingToken, Sha, SlotKey, UnixMillis};
 use truing_core::port::StoreError;
-use truing_core::run::{Detail, RunRecord, Stage};
+use truing_core::run::{RunDetail, RunRecord, RunStage};
 
 use super::ends::EndColumns;
-use crate::fault::{Fault, to_json};
+use crate::fault::{StoreFault, to_json};
 
 /// A run that is refused, because one with this token has begun on the key.
-pub(in crate::tables) fn fenced(key: &Key, last: Token) -> Fault {
+pub(in crate::tables) fn fenced(key: &SlotKey, last: FencingToken) -> StoreFault {
     StoreError::Fenced { key: key.clone(), last }.into()
 }
 
 /// A stored commit id.
-pub(in crate::tables) fn parse_sha(text: String) -> Result<Sha, Fault> {
+pub(in crate::tables) fn parse_sha(text: String) -> Result<Sha, StoreFault> {
     Sha::try_from(text).map_err(|error| StoreError::Corrupt(error.to_string()).into())
 }
 
 /// A stored stage.
-pub(in crate::tables) fn parse_stage(word: &str) -> Result<Stage, Fault> {
-    let known = Stage::ALL.into_iter().find(|stage| stage.as_str() == word);
+pub(in crate::tables) fn parse_stage(word: &str) -> Result<RunStage, StoreFault> {
+    let known = RunStage::ALL.into_iter().find(|stage| stage.as_str() == word);
     known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a stage of a run")).into())
 }
 
 /// Writes the row of a run of `converge` or `sync`, in place of what it was before.
-pub(super) fn put<D: Detail>(
-    connection: &Connection,
-    token: Token,
-    (revision, stage): (Option<(&Sha, &Sha)>, Stage),
+pub(super) fn put<D: RunDetail>(
+    connection: &SqlTransaction,
+    token: FencingToken,
+    (revision, stage): (Option<(&Sha, &Sha)>, RunStage),
     record: &RunRecord<D>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     let none = Sha::none();
     let (head, base) = revision.unwrap_or((&none, &none));
     let EndColumns { ended, kind, reason, cost } = EndColumns::of(record);
@@ -60,10 +60,10 @@ pub(super) fn put<D: Detail>(
 
 /// Deletes some of the runs of `converge` and `sync` that were kept last before then; at most `limit`. Returns how many.
 pub(in crate::tables) fn forget_others(
-    connection: &Connection,
-    before: Millis,
+    connection: &SqlTransaction,
+    before: UnixMillis,
     limit: i64,
-) -> Result<usize, Fault> {
+) -> Result<usize, StoreFault> {
     let sql = "DELETE FROM run WHERE rowid IN
                (SELECT rowid FROM run WHERE loop <> 'review' AND kept < ?1 ORDER BY kept LIMIT ?2)";
     connection.sql(sql).execute((before.0, limit))

@@ -4,12 +4,12 @@ use truing_core::dismissal::Dismissal;
 use truing_core::finding::AnchorKind;
 use truing_core::id::{AccountId, CommentId, PrId, Topic};
 use truing_core::port::{
-    Act, CommentKind, Described, Event, Halted, Mark, Operations as _, Origin, Runs as _, Slots as _,
-    UserRequest, Watchlist as _,
+    CommentKind, HaltPolicy, HistoryEvent, OperatorAction, OperatorStore as _, RequestOrigin, RunStore as _,
+    SlotDescription, SlotMark, SlotStore as _, UserRequest, Watchlist as _,
 };
-use truing_core::slot::{Command, Hold, Limits, Loop, Slot, State};
-use truing_core::switch::Turn;
-use truing_core::sync::job::Job;
+use truing_core::slot::{HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotState};
+use truing_core::switch::SwitchRequest;
+use truing_core::sync::job::JobState;
 
 use super::super::on_sqlite::effects::{announced, replace, writer};
 use super::super::on_sqlite::ledger::{ask, granted, repo, team};
@@ -22,47 +22,50 @@ pub(super) fn pr(number: u64) -> PrId {
 
 /// Something in every table, in every state of a slot, and the kill switch on.
 pub(super) async fn fill(store: &Store) {
-    let limits = Limits::default();
+    let limits = SlotLimits::default();
     let mark = |number| {
         let (name, url) = (format!("acme/Shop#{number}"), format!("https://example.com/{number}"));
-        Mark {
+        SlotMark {
             key: pr(number).key(),
-            described: Described { name, url, head: Some(sha('a')) },
-            of: Loop::Review,
+            described: SlotDescription { name, url, head: Some(sha('a')) },
+            of: LoopKind::Review,
         }
     };
-    store.mark(&[mark(7), mark(8), mark(9)], &limits, Halted::Refused).await.unwrap();
+    store.mark(&[mark(7), mark(8), mark(9)], &limits, HaltPolicy::Refused).await.unwrap();
     // One is leased, and one is parked.
     let before = store.load(&[pr(7).key()]).await.unwrap().remove(0);
-    let leased = before.step(Command::Lease, &limits, before.wakes_at().unwrap()).unwrap().slot;
+    let leased = before.step(SlotCommand::Lease, &limits, before.wakes_at().unwrap()).unwrap().slot;
     store.grant(&[(before.version, leased)]).await.unwrap()[0].unwrap();
     let before = store.load(&[pr(8).key()]).await.unwrap().remove(0);
-    let parked = Slot { state: State::Held { why: Hold::Parked }, ..before.clone() };
+    let parked = Slot { state: SlotState::Held { why: HoldReason::Parked }, ..before.clone() };
     store.commit(&[(before.version, parked)]).await.unwrap()[0].unwrap();
 
     let token = store.fresh_token().await.unwrap();
     let review = run(token.0);
-    store.begin(&review, &revision('a'), Millis(NOW)).await.unwrap();
+    store.begin(&review, &revision('a'), UnixMillis(NOW)).await.unwrap();
     store.computed(&review, &computed(&review, 'a', vec![summary("ä \"sum\""), row("f1", 1)])).await.unwrap();
     let producer = Producer::Review;
     store.shown(&review, producer, &[(item("f1"), CommentId::new("c1"))]).await.unwrap();
     store.lower(&review, producer, &[(item("f1"), AnchorKind::File)]).await.unwrap();
     store.published(&review, &record(&review, 'a')).await.unwrap();
-    store.begin(&run(token.0 + 1), &revision('c'), Millis(NOW)).await.unwrap();
+    store.begin(&run(token.0 + 1), &revision('c'), UnixMillis(NOW)).await.unwrap();
     let topic = Topic::new("report");
     let entry = announced("1", NOW);
     assert!(replace(store, &writer(Producer::Mcp, None), &topic, None, Some(&entry)).await.unwrap());
-    let at = Millis(NOW);
-    store.note(&[Event { at, key: key(), run: None, what: "looked at\n\u{1F600}".into() }]).await.unwrap();
+    let at = UnixMillis(NOW);
+    store
+        .note(&[HistoryEvent { at, key: key(), run: None, what: "looked at\n\u{1F600}".into() }])
+        .await
+        .unwrap();
 
     let told = [
-        UserRequest { pr: pr(7), origin: Origin::Comment { kind: CommentKind::Diff, id: 5 }, at },
+        UserRequest { pr: pr(7), origin: RequestOrigin::Comment { kind: CommentKind::Diff, id: 5 }, at },
         UserRequest {
             pr: pr(7),
-            origin: Origin::Check { account: AccountId::new("5"), login: "ada".into() },
+            origin: RequestOrigin::Check { account: AccountId::new("5"), login: "ada".into() },
             at,
         },
-        UserRequest { pr: pr(7), origin: Origin::Label { name: "it's".into() }, at },
+        UserRequest { pr: pr(7), origin: RequestOrigin::Label { name: "it's".into() }, at },
     ];
     store.tell(&told, &watchlist::repository("1", "Acme/shop", 3), None).await.unwrap();
     let dismissal = Dismissal {
@@ -75,15 +78,15 @@ pub(super) async fn fill(store: &Store) {
         about: None,
         retraction: None,
     };
-    store.dismiss(&[(key(), dismissal)], &Act::new("ada", "dismiss", "f1", "")).await.unwrap();
+    store.dismiss(&[(key(), dismissal)], &OperatorAction::new("ada", "dismiss", "f1", "")).await.unwrap();
     granted(store, &[repo(1_000), team(10_000)], ask(10, 60)).await;
     let job = jobs::run("a", token.0 + 2);
     store.begin_job(&job).await.unwrap();
-    store.keep_job(&job, &Job { ..jobs::asked("1.0") }).await.unwrap();
-    for turn in [Turn::On { reason: None, mode: None }, Turn::Off] {
+    store.keep_job(&job, &JobState { ..jobs::asked("1.0") }).await.unwrap();
+    for turn in [SwitchRequest::On { reason: None, mode: None }, SwitchRequest::Off] {
         store.turn(&turn, "ada").await.unwrap();
     }
-    let on = Turn::On { reason: Some("storm".into()), mode: None };
+    let on = SwitchRequest::On { reason: Some("storm".into()), mode: None };
     store.turn(&on, "ada").await.unwrap();
     store.turn_at("acme/other", &on, "ada").await.unwrap();
 }
@@ -91,13 +94,13 @@ pub(super) async fn fill(store: &Store) {
 /// So many rows that several parts have more than one page.
 pub(super) async fn fill_many(store: &Store) {
     let event = |number: i64| {
-        let key = Key::new(format!("pr/github/2/{}", number / 100));
-        Event { at: Millis(NOW + number), key, run: None, what: format!("line {number}") }
+        let key = SlotKey::new(format!("pr/github/2/{}", number / 100));
+        HistoryEvent { at: UnixMillis(NOW + number), key, run: None, what: format!("line {number}") }
     };
     store.note(&(0..700).map(event).collect::<Vec<_>>()).await.unwrap();
     let slot = |number: u64| {
         let key = PrId { repository: "3".into(), ..pr(number) }.key();
-        let slot = Slot::new(key).on_event(Loop::Review, &Limits::default(), Millis(NOW)).slot;
+        let slot = Slot::new(key).on_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW)).slot;
         (slot.version, slot)
     };
     let swapped = store.commit(&(0..600).map(slot).collect::<Vec<_>>()).await.unwrap();

@@ -1,13 +1,13 @@
 //! Targets, sources and rows that a store is not moved to or from, each named with what to do.
 
-use truing_core::id::Version;
-use truing_core::switch::Turn;
+use truing_core::id::SlotVersion;
+use truing_core::switch::SwitchRequest;
 use truing_store::{CommandLock, ServeLock};
 
 use super::*;
 
 /// The refusal of a copy.
-async fn refused(from: &Store, to: &Home, zeros: Zeros) -> TransferError {
+async fn refused(from: &Store, to: &Home, zeros: NulPolicy) -> TransferError {
     let target = to.open_target().await;
     from.copy_to(&target, zeros, |_| ()).await.unwrap_err()
 }
@@ -15,22 +15,22 @@ async fn refused(from: &Store, to: &Home, zeros: Zeros) -> TransferError {
 #[tokio::test]
 async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() {
     let (_home, source) = filled(new_file_home()).await;
-    let at = Millis(NOW);
-    let event = Event { at, key: key(), run: None, what: "x".into() };
+    let at = UnixMillis(NOW);
+    let event = HistoryEvent { at, key: key(), run: None, what: "x".into() };
     for to in [new_file_home(), new_servers()] {
         to.open().await.note(std::slice::from_ref(&event)).await.unwrap();
         let before = to.dump();
-        let said = refused(&source, &to, Zeros::Refuse).await.to_string();
+        let said = refused(&source, &to, NulPolicy::Refuse).await.to_string();
         assert!(said.contains("is not new: it holds rows of table event"), "{said}");
         assert_eq!(to.dump(), before);
         assert_eq!(to.open().await.events(&key(), 9).await.unwrap(), std::slice::from_ref(&event));
     }
     for to in [new_file_home(), new_servers()] {
         let slot = truing_core::slot::Slot::new(key());
-        let slot = slot.on_event(truing_core::slot::Loop::Review, &Default::default(), at).slot;
+        let slot = slot.on_event(truing_core::slot::LoopKind::Review, &Default::default(), at).slot;
         let store = to.open().await;
-        store.commit(&[(Version(0), slot)]).await.unwrap()[0].unwrap();
-        let said = refused(&source, &to, Zeros::Refuse).await.to_string();
+        store.commit(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
+        let said = refused(&source, &to, NulPolicy::Refuse).await.to_string();
         assert!(said.contains("is not new: it holds") && said.contains("slots"), "{said}");
         assert_eq!(store.list().await.unwrap().len(), 1);
         drop(to.open().await);
@@ -38,7 +38,7 @@ async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() 
     let to = new_servers();
     let Home::Servers { slots, .. } = &to else { panic!() };
     SlotServer::shared().by_hand(*slots, &["SET", "bot:killswitch:enabled", "true"]);
-    let said = refused(&source, &to, Zeros::Refuse).await.to_string();
+    let said = refused(&source, &to, NulPolicy::Refuse).await.to_string();
     assert!(said.contains("the kill switch that was set by hand"), "{said}");
     // Programs that only look leave nothing that is in the way, nor does a switch that is off.
     for (to, turn) in [(new_servers(), false), (new_file_home(), false), (new_file_home(), true)] {
@@ -46,9 +46,9 @@ async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() 
         store.switch().await.unwrap();
         store.fresh_token().await.unwrap();
         if turn {
-            store.turn(&Turn::On { reason: None, mode: None }, "ada").await.unwrap();
+            store.turn(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
             drop(store);
-            let error = refused(&source, &to, Zeros::Refuse).await;
+            let error = refused(&source, &to, NulPolicy::Refuse).await;
             assert!(matches!(error, TransferError::NotNew { .. }), "{error}");
         } else {
             drop(store);
@@ -68,10 +68,10 @@ async fn a_half_filled_target_takes_no_other_source_and_is_no_source() {
         assert!(to.not_opened().await.contains("truing store migrate"));
         let target = to.open_target().await;
         let name = first_home.file().unwrap().canonicalize().unwrap().display().to_string();
-        let error = second.copy_to(&target, Zeros::Refuse, |_| ()).await.unwrap_err();
+        let error = second.copy_to(&target, NulPolicy::Refuse, |_| ()).await.unwrap_err();
         assert!(matches!(error, TransferError::OtherSource { .. }), "{error}");
         assert!(error.to_string().contains(&format!("name {name} after --from")), "{error}");
-        let error = refused(&target, &new_file_home(), Zeros::Refuse).await;
+        let error = refused(&target, &new_file_home(), NulPolicy::Refuse).await;
         assert!(matches!(error, TransferError::HalfSource { .. }), "{error}");
         drop(target);
         let said = to.not_opened().await;
@@ -79,7 +79,7 @@ async fn a_half_filled_target_takes_no_other_source_and_is_no_source() {
         // Slots that are in another place are not begun anew there.
         if let Home::Servers { records, .. } = &to {
             let other = Home::Servers { slots: SlotServer::new_database(), records: records.clone() };
-            let error = refused(&first, &other, Zeros::Refuse).await;
+            let error = refused(&first, &other, NulPolicy::Refuse).await;
             assert!(matches!(error, TransferError::OtherSlots { .. }), "{error}");
         }
         assert_alike(&copied(&first, &to).await);
@@ -90,24 +90,24 @@ async fn a_half_filled_target_takes_no_other_source_and_is_no_source() {
 async fn a_store_is_not_copied_to_itself_nor_while_others_are_at_work() {
     for home in [new_file_home(), new_servers()] {
         let (home, source) = filled(home).await;
-        let error = refused(&source, &home, Zeros::Refuse).await;
+        let error = refused(&source, &home, NulPolicy::Refuse).await;
         assert!(matches!(error, TransferError::Same(_)), "{error}");
     }
     let ((from, source), to) = (filled(new_file_home()).await, new_file_home());
     let command = CommandLock::take(&from.file().unwrap()).unwrap();
-    let error = refused(&source, &to, Zeros::Refuse).await;
+    let error = refused(&source, &to, NulPolicy::Refuse).await;
     assert!(matches!(error, TransferError::AtWork { .. }), "{error}");
     drop(command);
     let target = to.open_target().await;
-    let serving = ServeLock::take(&to.file().unwrap(), "127.0.0.1:1", Millis(NOW)).unwrap();
-    let error = source.copy_to(&target, Zeros::Refuse, |_| ()).await.unwrap_err();
+    let serving = ServeLock::take(&to.file().unwrap(), "127.0.0.1:1", UnixMillis(NOW)).unwrap();
+    let error = source.copy_to(&target, NulPolicy::Refuse, |_| ()).await.unwrap_err();
     assert!(error.to_string().contains(&format!("by process {}", std::process::id())), "{error}");
     drop(serving);
-    let serving = ServeLock::take(&from.file().unwrap(), "127.0.0.1:2", Millis(NOW)).unwrap();
-    let error = source.copy_to(&target, Zeros::Refuse, |_| ()).await.unwrap_err();
+    let serving = ServeLock::take(&from.file().unwrap(), "127.0.0.1:2", UnixMillis(NOW)).unwrap();
+    let error = source.copy_to(&target, NulPolicy::Refuse, |_| ()).await.unwrap_err();
     assert!(error.to_string().contains("127.0.0.1:2"), "{error}");
     drop(serving);
-    source.copy_to(&target, Zeros::Refuse, |_| ()).await.unwrap();
+    source.copy_to(&target, NulPolicy::Refuse, |_| ()).await.unwrap();
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_table_or_a_column_that_is_not_listed_stops_the_copying() {
         for home in [new_file_home(), new_servers()] {
             let (home, store) = filled(home).await;
             home.change(change);
-            let error = refused(&store, &new_file_home(), Zeros::Refuse).await;
+            let error = refused(&store, &new_file_home(), NulPolicy::Refuse).await;
             assert!(matches!(error, TransferError::Form { .. }), "{error}");
             assert!(error.to_string().contains("later"), "{error}");
             store.compare(&store).await.unwrap_err();
@@ -129,13 +129,13 @@ async fn a_table_or_a_column_that_is_not_listed_stops_the_copying() {
 async fn a_text_that_postgresql_cannot_hold_is_named_or_replaced_if_that_is_asked_for() {
     let ((home, source), to) = (filled(new_file_home()).await, new_servers());
     home.change("INSERT INTO event VALUES (900, 'pr/x', 1, '', CAST(x'610062' AS TEXT))");
-    let error = refused(&source, &to, Zeros::Refuse).await;
+    let error = refused(&source, &to, NulPolicy::Refuse).await;
     let said = error.to_string();
     assert!(matches!(error, TransferError::Unfit { table: "event", column: "what", .. }), "{said}");
     assert!(said.contains("where id = 900") && said.contains("--replace-zeros"), "{said}");
     // It is asked for, and the copying goes on.
     let target = to.open_target().await;
-    assert_alike(&source.copy_to(&target, Zeros::Replace, |_| ()).await.unwrap());
+    assert_alike(&source.copy_to(&target, NulPolicy::Replace, |_| ()).await.unwrap());
     drop(target);
     assert_eq!(to.rows("SELECT what FROM event WHERE id = 900"), ["a\u{fffd}b"]);
     assert_alike(&source.compare(&to.open().await).await.unwrap());
@@ -170,11 +170,11 @@ async fn keys_with_zeros_broken_texts_and_slots_that_cannot_be_read_are_named() 
     for (change, part) in cases {
         let ((home, source), to) = (filled(new_file_home()).await, new_servers());
         home.change(change);
-        let said = refused(&source, &to, Zeros::Replace).await.to_string();
+        let said = refused(&source, &to, NulPolicy::Replace).await.to_string();
         assert!(said.contains(part), "{said}");
         home.change("DELETE FROM job WHERE key < 'l'; DELETE FROM slot WHERE key = 'pr/x/1/1'");
         let done = copied(&source, &to).await;
-        assert!(done.iter().all(Compared::is_alike));
+        assert!(done.iter().all(TableComparison::is_alike));
     }
 }
 
@@ -194,7 +194,7 @@ async fn a_row_that_the_target_does_not_take_is_named_among_all_of_its_page() {
     home.change("INSERT INTO repository SELECT 'f', 'r' || id, 'n', 1, NULL, 1 FROM event LIMIT 200");
     home.change(&format!("INSERT INTO repository VALUES ('f', 'x', '{long}', 1, NULL, 1)"));
     home.change(&format!("INSERT INTO label_set VALUES ('f', 'r', 1, '{long}', 1)"));
-    let error = refused(&source, &to, Zeros::Refuse).await;
+    let error = refused(&source, &to, NulPolicy::Refuse).await;
     let TransferError::Refused { table, row, .. } = &error else { panic!("{error}") };
     assert_eq!(
         (*table, row.contains("forge = 'f' AND repository = 'r' AND number = 1")),

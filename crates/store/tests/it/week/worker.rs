@@ -1,12 +1,13 @@
 //! What one worker does with one lease, step by step, as `loops/review.rs` does it.
 
 use truing_core::finding::Finding;
-use truing_core::id::{CommentId, Key};
+use truing_core::id::{CommentId, SlotKey};
 use truing_core::port::{
-    Computed, EffectLog as _, Entry, EntryState, Replacement, Revision, Runs, Slots, StoreError, Writer,
+    ComputedReview, EffectEntry, EffectEntryChange, EffectEntryState, EffectLog as _, EffectOwner,
+    PullRevision, RunStore, SlotStore, StoreError,
 };
-use truing_core::publish::{Desired, DesiredStatus, Item, Producer, StatusState};
-use truing_core::slot::{Command, Hold, Limits, Refused, Slot, Then, Why};
+use truing_core::publish::{CommentSubject, DesiredComment, DesiredStatus, Producer, StatusState};
+use truing_core::slot::{HoldReason, Slot, SlotCommand, SlotLimits, SlotRefusal, StepOutcome, WaitReason};
 use truing_store::Store;
 
 use super::super::{finding, item, outcome, record, row, sha, summary};
@@ -27,10 +28,10 @@ pub(super) enum Came {
 /// One step of one slot.
 pub(super) async fn take(
     store: &Store,
-    key: &Key,
-    command: Command,
-    limits: &Limits,
-) -> Result<Slot, Refused> {
+    key: &SlotKey,
+    command: SlotCommand,
+    limits: &SlotLimits,
+) -> Result<Slot, SlotRefusal> {
     loop {
         let now = store.now().await.unwrap();
         let slot = store.load(std::slice::from_ref(key)).await.unwrap().remove(0);
@@ -42,8 +43,8 @@ pub(super) async fn take(
 }
 
 /// Ends a lease as the worker wants, if it is still its own.
-async fn end(store: &Store, work: &Work, then: Then, limits: &Limits) -> Came {
-    match take(store, &work.run.key, Command::Finish(work.run.token, then), limits).await {
+async fn end(store: &Store, work: &Work, then: StepOutcome, limits: &SlotLimits) -> Came {
+    match take(store, &work.run.key, SlotCommand::Finish(work.run.token, then), limits).await {
         Ok(_) => Came::Ended,
         Err(_) => Came::Lost,
     }
@@ -59,20 +60,20 @@ fn accepted<T>(answer: Result<T, StoreError>) -> Option<T> {
 }
 
 /// Looks at the head: is a review of it wanted, and does the storm allow one?
-pub(super) async fn look(store: &Store, work: &Work, is: &Pull, limits: &Limits) -> Came {
+pub(super) async fn look(store: &Store, work: &Work, is: &Pull, limits: &SlotLimits) -> Came {
     if is.closed {
-        return end(store, work, Then::Held(Hold::Cancelled), limits).await;
+        return end(store, work, StepOutcome::Held(HoldReason::Cancelled), limits).await;
     }
-    let revision = Revision { head: commit_id(work.at, is.head), base: sha('b') };
+    let revision = PullRevision { head: commit_id(work.at, is.head), base: sha('b') };
     let now = store.now().await.unwrap();
     let Some(begun) = accepted(store.begin(&work.run, &revision, now).await) else { return Came::Lost };
     if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&revision) {
-        return end(store, work, Then::Idle, limits).await;
+        return end(store, work, StepOutcome::Idle, limits).await;
     }
     let slot = store.load(std::slice::from_ref(&work.run.key)).await.unwrap().remove(0);
     match slot.storm {
         Some(storm) if begun.computed.is_none() && !slot.may_compute(now) => {
-            end(store, work, Then::DueAt(storm.ends, Why::Storm), limits).await
+            end(store, work, StepOutcome::DueAt(storm.ends, WaitReason::Storm), limits).await
         }
         Some(_) | None => Came::Looked(is.head),
     }
@@ -80,21 +81,21 @@ pub(super) async fn look(store: &Store, work: &Work, is: &Pull, limits: &Limits)
 
 /// Computes the review, unless another run has done so: then only publishing is left, and no second review is
 /// paid for.
-pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Limits) -> Came {
-    let revision = Revision { head: commit_id(work.at, work.head), base: sha('b') };
+pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> Came {
+    let revision = PullRevision { head: commit_id(work.at, work.head), base: sha('b') };
     let now = store.now().await.unwrap();
     let Some(begun) = accepted(store.begin(&work.run, &revision, now).await) else { return Came::Lost };
     if begun.computed.is_some() {
         return publish(store, work, down, limits).await;
     }
-    if take(store, &work.run.key, Command::Computed(work.run.token), limits).await.is_err() {
+    if take(store, &work.run.key, SlotCommand::Computed(work.run.token), limits).await.is_err() {
         return Came::Lost;
     }
     let mut outcome = record(&work.run, 'a');
     outcome.detail.head = Some(revision.head);
     outcome.started = now;
     outcome.ended = now;
-    let computed = Computed {
+    let computed = ComputedReview {
         producer: Producer::Review,
         findings: findings(work.at),
         desired: desired(work.at, work.head),
@@ -108,24 +109,25 @@ pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Lim
 }
 
 /// Shows the review: intent, comments, status, published.
-pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Limits) -> Came {
+pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> Came {
     let run = &work.run;
     let (rows, _) = store.desired(&run.key, Producer::Review).await.unwrap();
     let missing: Vec<_> =
         rows.iter().filter(|row| row.comment.is_none()).map(|row| row.item.clone()).collect();
     let now = store.now().await.unwrap();
     if !missing.is_empty() {
-        let writer = Writer { key: run.key.clone(), producer: Producer::Review, token: Some(run.token) };
-        let topics: Vec<_> = missing.iter().map(Item::topic).collect();
+        let writer = EffectOwner { key: run.key.clone(), producer: Producer::Review, token: Some(run.token) };
+        let topics: Vec<_> = missing.iter().map(CommentSubject::topic).collect();
         let known = store.effects(&writer, &topics).await.unwrap();
-        let entry = || Entry { content: String::new(), at: now, state: EntryState::Open { lost: 0 } };
-        let change = |(topic, known)| Replacement { topic, known, new: Some(entry()) };
+        let entry =
+            || EffectEntry { content: String::new(), at: now, state: EffectEntryState::Open { lost: 0 } };
+        let change = |(topic, known)| EffectEntryChange { topic, known, new: Some(entry()) };
         let changes: Vec<_> = topics.into_iter().zip(known).map(change).collect();
         if accepted(store.replace_effects(&writer, &changes).await).is_none() {
             return Came::Lost;
         }
         if down {
-            return match take(store, &run.key, Command::Fail(run.token, None), limits).await {
+            return match take(store, &run.key, SlotCommand::Fail(run.token, None), limits).await {
                 Ok(_) => Came::Failed,
                 Err(_) => Came::Lost,
             };
@@ -152,8 +154,8 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Lim
 }
 
 /// Looks at the head once more, and ends the lease.
-pub(super) async fn finish(store: &Store, work: &Work, is: &Pull, limits: &Limits) -> Came {
-    let then = if is.closed || is.head == work.head { Then::Idle } else { Then::Again };
+pub(super) async fn finish(store: &Store, work: &Work, is: &Pull, limits: &SlotLimits) -> Came {
+    let then = if is.closed || is.head == work.head { StepOutcome::Idle } else { StepOutcome::Again };
     end(store, work, then, limits).await
 }
 
@@ -171,12 +173,12 @@ fn findings(at: usize) -> Vec<Finding> {
     (0..at % 4).map(|number| finding(&format!("1:{at:032x}-{number}"))).collect()
 }
 
-fn desired(at: usize, head: u64) -> Vec<Desired> {
-    let rows = findings(at).into_iter().zip(1..).map(|(found, line)| Desired {
+fn desired(at: usize, head: u64) -> Vec<DesiredComment> {
+    let rows = findings(at).into_iter().zip(1..).map(|(found, line)| DesiredComment {
         body: "What is wrong here, why it matters, and what to do about it. ".repeat(6),
         ..row(found.id.as_str(), line)
     });
     let told =
         format!("Reviewed commit {head}. {}", "A line of the summary, as long as they are. ".repeat(20));
-    rows.chain([Desired { item: item("summary"), ..summary(&told) }]).collect()
+    rows.chain([DesiredComment { item: item("summary"), ..summary(&told) }]).collect()
 }

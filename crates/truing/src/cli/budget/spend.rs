@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use truing_core::id::Key;
+use truing_core::id::SlotKey;
 use truing_core::money::MicroUsd;
 use truing_core::port::{Clock as _, Watchlist as _};
-use truing_core::slot::Loop;
+use truing_core::slot::LoopKind;
 use truing_loops::machine::SystemClock;
 use truing_loops::text::instant;
 use truing_store::{KeySpend, Store};
@@ -15,7 +15,7 @@ use super::super::columns::folded;
 use super::super::error::CliError;
 use super::super::since::TimeStart;
 use super::super::target::{existing_store, store_error};
-use super::super::{Context, runtime};
+use super::super::{CommandContext, runtime};
 
 /// The money spent for one repository, or by one job, as scripts see it.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
@@ -34,7 +34,7 @@ struct RepositorySpend {
 ///
 /// # Errors
 /// The records cannot be read.
-pub(super) fn show(since: TimeStart, context: &Context) -> Result<(), CliError> {
+pub(super) fn show(since: TimeStart, context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
     let since = since.at(SystemClock.now());
     runtime::start()?.block_on(async {
@@ -52,17 +52,17 @@ fn by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
     let mut rows: BTreeMap<String, RepositorySpend> = BTreeMap::new();
     for KeySpend { key, run_loop, spent } in spends {
         let repository = match run_loop {
-            Some(Loop::Review | Loop::Converge) => repository_of(key),
-            Some(Loop::Sync) => key.clone(),
+            Some(LoopKind::Review | LoopKind::Converge) => repository_of(key),
+            Some(LoopKind::Sync) => key.clone(),
             None => String::new(),
         };
         let row = rows.entry(repository.clone()).or_default();
         (row.name, row.repository) = (repository.clone(), repository);
         row.spent_micro_usd = row.spent_micro_usd.saturating_add(spent.0);
         let part = match run_loop {
-            Some(Loop::Review) => Some(&mut row.reviews_micro_usd),
-            Some(Loop::Converge) => Some(&mut row.converge_micro_usd),
-            Some(Loop::Sync) => Some(&mut row.sync_micro_usd),
+            Some(LoopKind::Review) => Some(&mut row.reviews_micro_usd),
+            Some(LoopKind::Converge) => Some(&mut row.converge_micro_usd),
+            Some(LoopKind::Sync) => Some(&mut row.sync_micro_usd),
             None => None,
         };
         if let Some(part) = part {
@@ -79,7 +79,7 @@ fn repository_of(key: &str) -> String {
     let pull = key.rsplit_once('@').map_or(key, |(pull, _)| pull);
     match pull.strip_prefix("pr/") {
         Some(_) => {
-            let key = Key::new(pull);
+            let key = SlotKey::new(pull);
             key.repository().trim_start_matches("pr/").trim_end_matches('/').to_owned()
         }
         None => pull.to_owned(),
@@ -139,11 +139,11 @@ mod tests {
         let spend =
             |key: &str, run_loop, spent| KeySpend { key: key.into(), run_loop, spent: MicroUsd(spent) };
         let rows = by_repository(&[
-            spend("local/home/me/tool@abc", Some(Loop::Review), 1_000_000),
-            spend("pr/github/12/7@abc", Some(Loop::Review), 500_000),
-            spend("pr/github/12/7@def", Some(Loop::Review), 250_000),
-            spend("pr/github/12/8", Some(Loop::Converge), 2_000_000),
-            spend("sync/tokio", Some(Loop::Sync), 40_000),
+            spend("local/home/me/tool@abc", Some(LoopKind::Review), 1_000_000),
+            spend("pr/github/12/7@abc", Some(LoopKind::Review), 500_000),
+            spend("pr/github/12/7@def", Some(LoopKind::Review), 250_000),
+            spend("pr/github/12/8", Some(LoopKind::Converge), 2_000_000),
+            spend("sync/tokio", Some(LoopKind::Sync), 40_000),
             spend("run-1", None, 3),
         ]);
         insta::assert_snapshot!(screen(&rows, "2026-11-20T00:00:00Z"), @r"

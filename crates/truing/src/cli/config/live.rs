@@ -5,22 +5,22 @@ use serde::Serialize;
 use serde_json::json;
 use truing_config::Config;
 use truing_config::model::ModelConfig;
-use truing_config::problem::Origin;
-use truing_core::ledger::Purse;
+use truing_config::problem::ValueOrigin;
+use truing_core::ledger::RunBudget;
 use truing_core::money::MicroUsd;
 use truing_core::switch::RepositoryRef;
 use truing_loops::machine::new_run_id;
-use truing_model::gateway::Model as _;
-use truing_model::messages::{Block, Message, Request, Role, Tool};
+use truing_model::gateway::LanguageModel as _;
+use truing_model::messages::{MessageBlock, MessageRole, ModelMessage, ModelRequest, ToolDefinition};
 use truing_store::Store;
 
-use crate::cli::Context;
+use crate::cli::CommandContext;
 use crate::cli::columns::folded;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, CommandExit};
 use crate::cli::runtime;
 use crate::cli::target::switched_on;
 use crate::wiring;
-use crate::wiring::role::Role as ModelRole;
+use crate::wiring::role::ModelRole;
 
 /// The most that one question may cost.
 const MOST: MicroUsd = MicroUsd(50_000);
@@ -46,7 +46,7 @@ struct ModelCheck {
 ///
 /// # Errors
 /// Exit 3 for a store that cannot be opened; exit 4 while the kill switch is on.
-pub(super) fn check(config: &Config, context: &Context) -> Result<Exit, CliError> {
+pub(super) fn check(config: &Config, context: &CommandContext) -> Result<CommandExit, CliError> {
     let first = Some(&config.model).filter(|_| config.models.is_empty() || is_configured(config));
     let models: Vec<ModelConfig> = first
         .into_iter()
@@ -66,17 +66,17 @@ pub(super) fn check(config: &Config, context: &Context) -> Result<Exit, CliError
         Ok::<_, CliError>(rows)
     })?;
     context.output.answer(&rows, || rows.iter().map(check_line).collect::<String>())?;
-    Ok(if rows.iter().all(|row| row.ok) { Exit::Done } else { Exit::No })
+    Ok(if rows.iter().all(|row| row.ok) { CommandExit::Done } else { CommandExit::No })
 }
 
 /// Tells whether anything is said of `[model]`.
 fn is_configured(config: &Config) -> bool {
     let is_of_it = |path: &str| path.strip_prefix("model.").is_some_and(|key| !key.contains('.'));
-    config.settings().any(|(path, setting)| is_of_it(&path) && setting.origin != Origin::Default)
+    config.settings().any(|(path, setting)| is_of_it(&path) && setting.origin != ValueOrigin::Default)
 }
 
 /// Asks the model of `[model]`. It gets a tool, as reviews have them: a server that lets none be called refuses it.
-async fn ask_model(config: &Config, ledger: &Store, context: &Context) -> ModelCheck {
+async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) -> ModelCheck {
     let ModelConfig { section, provider, name, .. } = &config.model;
     let row = ModelCheck {
         section: section.clone(),
@@ -95,12 +95,12 @@ async fn ask_model(config: &Config, ledger: &Store, context: &Context) -> ModelC
             return ModelCheck { reason: Some(words.join("; ")), ..row };
         }
     };
-    let request = Request {
+    let request = ModelRequest {
         model: name.clone(),
         max_tokens: ANSWER_TOKENS,
         system: Vec::new(),
-        messages: vec![Message { role: Role::User, content: vec![Block::text(QUESTION)] }],
-        tools: vec![Tool {
+        messages: vec![ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text(QUESTION)] }],
+        tools: vec![ToolDefinition {
             name: "report".to_owned(),
             description: "Reports a problem. There is none now.".to_owned(),
             input_schema: json!({"type": "object", "properties": {}}),
@@ -110,7 +110,7 @@ async fn ask_model(config: &Config, ledger: &Store, context: &Context) -> ModelC
         thinking: None,
         output_config: None,
     };
-    let purse = Purse::of_run(new_run_id(), MOST);
+    let purse = RunBudget::of_run(new_run_id(), MOST);
     let gate = wiring::agent::run_gate(&agent, RepositoryRef::default());
     match agent.gateway.session(purse, [name.clone()], gate).ask(&request).await {
         Ok(answer) => {

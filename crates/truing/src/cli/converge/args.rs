@@ -3,12 +3,12 @@
 use clap::builder::NonEmptyStringValueParser;
 use truing_config::Config;
 use truing_config::converge::no_model;
-use truing_core::converge::Code;
-use truing_core::converge::record::Record;
+use truing_core::converge::ConvergeExitCode;
+use truing_core::converge::record::ConvergeRecord;
 use truing_core::finding::Severity;
 
 use super::team;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, CommandExit};
 
 /// Audit and fix a branch or a pull request until a fresh audit finds nothing
 ///
@@ -17,13 +17,13 @@ use crate::cli::error::{CliError, Exit};
 /// obstacle stops it. Fixes of a local branch go to a new branch, `truing/run/ID`; your checkout stays as it is. It costs
 /// money, at most `budget.converge_usd`. If it was interrupted, run it again: it continues where it was.
 #[derive(clap::Args, Default, Debug)]
-pub struct Args {
+pub struct ConvergeArgs {
     /// Pull requests: URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or NUMBER in a clone; or a folder of a repository, for
     /// the branch that is checked out there [default: the pull request of the current branch, else that branch]
     #[arg(value_name = "TARGET")]
     pub(super) targets: Vec<String>,
     #[command(flatten)]
-    pub(super) way: Way,
+    pub(super) way: ConvergeRunArgs,
     /// Lead the run of this name, join the run that leads it, or decide by what there is
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) lifecycle: Option<team::LifecycleFlag>,
@@ -40,7 +40,7 @@ pub struct Args {
 
 /// Flags of a run.
 #[derive(clap::Args, Clone, Default, Debug)]
-pub(super) struct Way {
+pub(super) struct ConvergeRunArgs {
     /// The most audits of a run [default: converge.max_audits]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) max_audits: Option<u32>,
@@ -58,7 +58,7 @@ pub(super) struct Way {
     pub(super) bugbot_retrigger: bool,
 }
 
-impl Way {
+impl ConvergeRunArgs {
     /// The configuration as the flags want it.
     ///
     /// # Errors
@@ -97,22 +97,22 @@ pub(in crate::cli) const UNCOMMITTED: &str =
     "Uncommitted changes detected. Stash, commit, or revert them first.";
 
 /// A run that is not begun.
-pub(super) fn refusal(code: Code, line: &str) -> CliError {
+pub(super) fn refusal(code: ConvergeExitCode, line: &str) -> CliError {
     let exit = match code.exit_code() {
-        2 => Exit::Usage,
-        _ => Exit::Refused,
+        2 => CommandExit::Usage,
+        _ => CommandExit::Refused,
     };
     CliError::new(exit, code.as_str(), line)
 }
 
 /// The exit code of a run, for scripts.
-pub(super) fn exit(record: &Record) -> Exit {
+pub(super) fn exit(record: &ConvergeRecord) -> CommandExit {
     match record.detail.state.exit.as_ref().map(|exit| exit.code.exit_code()) {
-        Some(0) => Exit::Done,
-        Some(1) => Exit::No,
-        Some(2) => Exit::Usage,
-        Some(4) => Exit::Refused,
-        Some(130) | None => Exit::Interrupted,
-        Some(_) => Exit::Failed,
+        Some(0) => CommandExit::Done,
+        Some(1) => CommandExit::No,
+        Some(2) => CommandExit::Usage,
+        Some(4) => CommandExit::Refused,
+        Some(130) | None => CommandExit::Interrupted,
+        Some(_) => CommandExit::Failed,
     }
 }

@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use truing_core::converge::record::Record;
-use truing_core::converge::{Act, Code, no_answer};
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeAction, ConvergeExitCode, no_answer};
 use truing_core::finding::{Finding, Severity};
 use truing_core::line;
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
 use truing_loops::converge::words::origin;
 
-use super::local::Ready;
+use super::local::PreparedRun;
 use super::outcome::{self, MODEL_HINT, finding_of};
-use super::targets::{self, Workspace};
-use super::turn::Turn;
-use super::{Args as ConvergeArgs, Way, exit, pull, refused, severity};
+use super::targets::{self, ConvergeTarget};
+use super::turn::TargetRun;
+use super::{ConvergeArgs, ConvergeRunArgs, exit, pull, refused, severity};
 use crate::cli::columns::folded;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, CommandExit};
 use crate::cli::review::text::frame;
-use crate::cli::{Context, runtime};
+use crate::cli::{CommandContext, runtime};
 use crate::wiring;
 
 /// Characters of a line that is shown.
@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(3);
 /// posted. `truing converge` fixes what was found without a second audit of the same commit. It costs money, at most
 /// `budget.converge_usd`. Exit 0: nothing was found; 1: something was; 3: the model gave no valid answer.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct AuditArgs {
     /// Pull requests (a page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone), or a folder in the repository,
     /// whose checked out branch is audited [default: the current folder]
     #[arg(value_name = "TARGET")]
@@ -45,12 +45,12 @@ pub struct Args {
     min_severity: Severity,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &AuditArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     args.begin(context).or_else(|error| refused(error, context))
 }
 
 /// Runs it until it ends, or is told to stop.
-async fn until_interrupted(args: &Args, context: &Context) -> Result<Exit, CliError> {
+async fn until_interrupted(args: &AuditArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let (tell, told) = watch::channel(false);
     let mut work = Box::pin(args.run(told, context));
     tokio::select! {
@@ -60,15 +60,15 @@ async fn until_interrupted(args: &Args, context: &Context) -> Result<Exit, CliEr
             tell.send_replace(true);
             // What it has asked is settled, and kept.
             tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
-                Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the audit was done")
+                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the audit was done")
                     .hint("nothing was changed; run it again"))
             })
         }
     }
 }
 
-impl Args {
-    fn begin(&self, context: &Context) -> Result<Exit, CliError> {
+impl AuditArgs {
+    fn begin(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         super::not_disabled(context)?;
         let config = context.config(&[])?;
         let runtime = runtime::start()?;
@@ -78,11 +78,15 @@ impl Args {
         ended
     }
 
-    async fn run(&self, told: watch::Receiver<bool>, context: &Context) -> Result<Exit, CliError> {
+    async fn run(
+        &self,
+        told: watch::Receiver<bool>,
+        context: &CommandContext,
+    ) -> Result<CommandExit, CliError> {
         let here = [".".to_owned()];
         let targets = if self.targets.is_empty() { &here[..] } else { &self.targets };
-        let mut worst = Exit::Done;
-        let turn = Turn { told: told.clone(), ..Turn::alone(context) };
+        let mut worst = CommandExit::Done;
+        let turn = TargetRun { told: told.clone(), ..TargetRun::alone(context) };
         for asked in targets::of(targets, context).await? {
             if *told.borrow() {
                 return Err(outcome::interrupted());
@@ -94,19 +98,19 @@ impl Args {
     }
 }
 
-async fn audited(workspace: &Workspace, turn: &Turn<'_>) -> Result<Record, CliError> {
+async fn audited(workspace: &ConvergeTarget, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
     let context = turn.context;
-    let way = Way { max_audits: Some(1), ..Way::default() };
+    let way = ConvergeRunArgs { max_audits: Some(1), ..ConvergeRunArgs::default() };
     let once = ConvergeArgs { way, is_audit: true, ..ConvergeArgs::default() };
     match workspace {
-        Workspace::Pull(target) => {
+        ConvergeTarget::Pull(target) => {
             let progress = context.output.progress("auditing", None);
             let record = pull::audited(&once, turn, target).await;
             drop(progress);
             record
         }
-        Workspace::Folder(folder) => {
-            let mut ready = Ready::new(&once, turn, folder).await?;
+        ConvergeTarget::Folder(folder) => {
+            let mut ready = PreparedRun::new(&once, turn, folder).await?;
             let progress = context.output.progress("auditing", None);
             let record = ready.audited(turn).await;
             drop(progress);
@@ -115,7 +119,11 @@ async fn audited(workspace: &Workspace, turn: &Turn<'_>) -> Result<Record, CliEr
     }
 }
 
-fn print(record: &Record, least: Severity, context: &Context) -> Result<Exit, CliError> {
+fn print(
+    record: &ConvergeRecord,
+    least: Severity,
+    context: &CommandContext,
+) -> Result<CommandExit, CliError> {
     let failure = failure(record);
     let mut object = told(record, least);
     if let (Some(failure), Some(object)) = (&failure, object.as_object_mut())
@@ -129,37 +137,37 @@ fn print(record: &Record, least: Severity, context: &Context) -> Result<Exit, Cl
     }
     Ok(match &failure {
         Some(failure) => failure.exit,
-        None if shown(record, least).next().is_some() => Exit::No,
-        None => Exit::Done,
+        None if shown(record, least).next().is_some() => CommandExit::No,
+        None => CommandExit::Done,
     })
 }
 
 /// The failure, if an auditor gave no valid answer.
-fn failure(record: &Record) -> Option<CliError> {
+fn failure(record: &ConvergeRecord) -> Option<CliError> {
     let (code, why) = match (&record.detail.state.exit, &record.detail.state.next, record.detail.state.silent)
     {
         (Some(exit), ..) => (exit.code, line::clean(&exit.reason, MAX_CHARS)),
-        (None, Act::Post, 0) => return None,
-        (None, Act::Post, silent) => (Code::Infrastructure, no_answer(silent)),
+        (None, ConvergeAction::Post, 0) => return None,
+        (None, ConvergeAction::Post, silent) => (ConvergeExitCode::Infrastructure, no_answer(silent)),
         (
             None,
-            Act::Gate
-            | Act::Mend { .. }
-            | Act::Audit { .. }
-            | Act::Fix { .. }
-            | Act::Check
-            | Act::Publish
-            | Act::Reply,
+            ConvergeAction::Gate
+            | ConvergeAction::Mend { .. }
+            | ConvergeAction::Audit { .. }
+            | ConvergeAction::Fix { .. }
+            | ConvergeAction::Check
+            | ConvergeAction::Publish
+            | ConvergeAction::Reply,
             _,
-        ) => (Code::Infrastructure, "the audit came to no end".to_owned()),
+        ) => (ConvergeExitCode::Infrastructure, "the audit came to no end".to_owned()),
     };
     let is_of_models =
-        record.detail.state.exit.as_ref().is_none_or(truing_core::converge::Exit::is_of_models);
-    let hint = if code == Code::Closed {
+        record.detail.state.exit.as_ref().is_none_or(truing_core::converge::ConvergeExit::is_of_models);
+    let hint = if code == ConvergeExitCode::Closed {
         "name a pull request that is open"
-    } else if code == Code::Budget {
+    } else if code == ConvergeExitCode::Budget {
         "raise the limit (`budget.converge_usd`, if no other is named), and run it again"
-    } else if code == Code::Interrupted {
+    } else if code == ConvergeExitCode::Interrupted {
         "nothing was changed; run it again"
     } else if is_of_models {
         MODEL_HINT
@@ -168,20 +176,20 @@ fn failure(record: &Record) -> Option<CliError> {
     };
     let exit = match &record.detail.state.exit {
         // There is nothing to look at: 1 would say that something was found.
-        Some(exit) if exit.code == Code::Closed => Exit::Usage,
+        Some(exit) if exit.code == ConvergeExitCode::Closed => CommandExit::Usage,
         Some(_) => exit(record),
-        None => Exit::Failed,
+        None => CommandExit::Failed,
     };
     Some(CliError::new(exit, code.as_str(), why).hint(hint))
 }
 
 /// The findings of this severity and above.
-fn shown(record: &Record, least: Severity) -> impl Iterator<Item = &Finding> {
+fn shown(record: &ConvergeRecord, least: Severity) -> impl Iterator<Item = &Finding> {
     record.detail.state.found.iter().filter(move |finding| finding.raw.severity <= least)
 }
 
 /// The audit as an object.
-fn told(record: &Record, least: Severity) -> Value {
+fn told(record: &ConvergeRecord, least: Severity) -> Value {
     let [p0, p1, p2] = record.detail.state.counts();
     let findings: Vec<Value> = shown(record, least).map(|finding| finding_of(record, finding)).collect();
     let not_shown = record.detail.state.found.len() - findings.len();
@@ -204,7 +212,7 @@ fn told(record: &Record, least: Severity) -> Value {
 }
 
 /// The same for people, within 80 columns where the words of others are not longer.
-fn text(record: &Record, least: Severity) -> String {
+fn text(record: &ConvergeRecord, least: Severity) -> String {
     let [p0, p1, p2] = record.detail.state.counts();
     if let Some(exit) = &record.detail.state.exit {
         let mut text = folded("no audit: ", &line::clean(&exit.reason, MAX_CHARS));
@@ -242,7 +250,7 @@ fn text(record: &Record, least: Severity) -> String {
 }
 
 /// The dismissed findings of the categories that are called cleared.
-fn but_for(record: &Record) -> String {
+fn but_for(record: &ConvergeRecord) -> String {
     let dismissed: Vec<&Finding> = record.detail.state.history.dismissed_now().collect();
     let kinds: std::collections::BTreeSet<String> =
         dismissed.iter().map(|finding| format!("{:?}", finding.raw.category)).collect();

@@ -6,25 +6,27 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use truing_config::Config;
-use truing_core::converge::record::{ConvergeDetail, Record};
-use truing_core::converge::{Act, Code, Exit as End, Run};
-use truing_core::id::{Key, RunId, Sha, Span, Token};
-use truing_core::port::{Clock as _, Gate, Runs as _};
+use truing_core::converge::record::{ConvergeDetail, ConvergeRecord};
+use truing_core::converge::{ConvergeAction, ConvergeExit as End, ConvergeExitCode, ConvergeRun};
+use truing_core::id::{FencingToken, RunId, Sha, SlotKey, TimeSpan};
+use truing_core::port::{Clock as _, RunStore as _, WriteGate};
 use truing_core::switch::RepositoryRef;
-use truing_git::{Git, GitError, Mirror, Remote, Repository};
+use truing_git::{Git, GitError, LocalRepository, Mirror, Remote};
 use truing_loops::budget::name_of_remote;
-use truing_loops::converge::local::{Local, RUNS, audit_key, branch, checked_out, key};
+use truing_loops::converge::local::{LocalWorkspace, RUNS, audit_key, branch, checked_out, key};
 use truing_loops::converge::lock::{RunLock, RunLockError};
-use truing_loops::converge::{Agents, Looks, Observer, Progress, RunMode, Runner, words};
+use truing_loops::converge::{
+    ConvergeAgents, ConvergeRunner, InspectionTools, RunMode, RunObserver, RunProgress, words,
+};
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::telemetry::ConvergeSpan;
 use truing_loops::versions;
 use truing_store::Store;
 
 use super::outcome::interrupted;
-use super::turn::Turn;
-use super::{Args, NO_TARGET, UNCOMMITTED, refusal};
-use crate::cli::error::{CliError, Exit};
+use super::turn::TargetRun;
+use super::{ConvergeArgs, NO_TARGET, UNCOMMITTED, refusal};
+use crate::cli::error::{CliError, CommandExit};
 use crate::cli::review::own_file;
 use crate::cli::target::{store_error, switched_on};
 use crate::wiring;
@@ -33,8 +35,8 @@ use crate::wiring;
 pub(super) const LOCKS: &str = "converge";
 
 /// What a run works on.
-struct Ground {
-    repository: Repository,
+struct BranchCheckout {
+    repository: LocalRepository,
     mirror: Mirror,
     /// The branch's name; `HEAD` where none is checked out.
     branch: String,
@@ -43,26 +45,30 @@ struct Ground {
 }
 
 /// A run, and all that it needs.
-pub(super) struct Ready {
-    ground: Ground,
-    agents: Agents,
-    looks: Looks,
+pub(super) struct PreparedRun {
+    ground: BranchCheckout,
+    agents: ConvergeAgents,
+    looks: InspectionTools,
     config: Config,
     store: Store,
-    gate: Arc<dyn Gate>,
-    record: Record,
+    gate: Arc<dyn WriteGate>,
+    record: ConvergeRecord,
     /// What is to be said of an earlier run, if there is one.
     earlier: Option<String>,
     /// Nobody else runs on this branch meanwhile.
     lock: RunLock,
 }
 
-impl Ready {
+impl PreparedRun {
     /// The run that was interrupted here, or a new one.
     ///
     /// # Errors
     /// The refusals R1 to R3, of one that is at work, and whatever cannot be opened.
-    pub(super) async fn new(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<Self, CliError> {
+    pub(super) async fn new(
+        args: &ConvergeArgs,
+        turn: &TargetRun<'_>,
+        path: &Path,
+    ) -> Result<Self, CliError> {
         let context = turn.context;
         let mut config = context.config(&[])?;
         let git = wiring::git(&context.environment).await?;
@@ -73,7 +79,7 @@ impl Ready {
         }
         let config = args.way.of(config)?;
         let folder = wiring::own_folder(&config)?;
-        let ground = Ground::of(repository, &git, &folder).await?;
+        let ground = BranchCheckout::of(repository, &git, &folder).await?;
         let store = wiring::open_store(&config, &context.environment).await?;
         switched_on(&store, &RepositoryRef::default()).await?;
         let agents = match wiring::converge::agents(&config, &context.environment, &store) {
@@ -98,10 +104,10 @@ impl Ready {
     }
 
     /// Goes on until it ends, or is interrupted.
-    pub(super) async fn run(self, turn: &Turn<'_>) -> Result<(Record, Mirror), CliError> {
+    pub(super) async fn run(self, turn: &TargetRun<'_>) -> Result<(ConvergeRecord, Mirror), CliError> {
         let Self { ground, agents, looks, config, store, gate, record, earlier: _, lock: _ } = &self;
         let (name, workspace) = (ground.name(), ground.workspace());
-        let told = ProgressReport { mirror: &ground.mirror, turn };
+        let told = RunLogPrinter { mirror: &ground.mirror, turn };
         let mut runner =
             runner(ground, (agents, looks), config, gate, (name.as_deref(), &workspace), record.clone());
         if let Some(told) = hooks_not_run(&ground.repository.hooks(), !config.converge.gate.is_empty()) {
@@ -114,14 +120,14 @@ impl Ready {
             }
             () = turn.stopped() => {
                 let why = "interrupted: run it again, it goes on where it was";
-                Progress::Failed(End::new(Code::Interrupted, why))
+                RunProgress::Failed(End::new(ConvergeExitCode::Interrupted, why))
             }
         };
-        if let Progress::Failed(exit) = left {
+        if let RunProgress::Failed(exit) = left {
             runner.interrupted().await.map_err(store_error)?;
             runner.record.detail.state.exit = Some(exit);
             runner.record.ended = SystemClock.now();
-            store.keep_converge(Token(0), &runner.record).await.map_err(store_error)?;
+            store.keep_converge(FencingToken(0), &runner.record).await.map_err(store_error)?;
         }
         let mut record = runner.record;
         span.over(&record);
@@ -138,15 +144,15 @@ impl Ready {
 
     /// One audit of the commit that is checked out. Earlier runs have no part in it, neither what they found nor the
     /// branches that they left.
-    pub(super) async fn audited(&mut self, turn: &Turn<'_>) -> Result<Record, CliError> {
+    pub(super) async fn audited(&mut self, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
         let Self { ground, agents, looks, config, store, gate, record, lock, .. } = self;
         let tree = ground.mirror.tree_of(&ground.head).await.map_err(wiring::git_error)?;
-        let state = Run::audit(config.converge.limits.clone(), (ground.head.clone(), tree));
+        let state = ConvergeRun::audit(config.converge.limits.clone(), (ground.head.clone(), tree));
         let mut record = ground.begun(record.key.clone(), state, &looks.name);
         record.detail.state.dismiss(store.dismissals(&record.key).await.map_err(store_error)?);
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
         // One that is killed is told by its cost alone.
-        store.keep_converge(Token(0), &record.set_aside()).await.map_err(store_error)?;
+        store.keep_converge(FencingToken(0), &record.set_aside()).await.map_err(store_error)?;
         let (name, workspace) = (ground.name(), ground.workspace());
         let mut runner = runner(ground, (agents, looks), config, gate, (name.as_deref(), &workspace), record);
         let span = ConvergeSpan::begin(&runner.record, name.as_deref(), None, SystemTime::now());
@@ -161,44 +167,44 @@ impl Ready {
         let mut kept = record.clone();
         kept.key = audit_key(&ground.repository, &ground.branch);
         kept.detail.state.exit.get_or_insert_with(|| record.detail.state.audit_end());
-        store.keep_converge(Token(0), &kept).await.map_err(store_error)?;
+        store.keep_converge(FencingToken(0), &kept).await.map_err(store_error)?;
         Ok(record)
     }
 }
 
 /// Goes on until there is an end; what is waited for is waited for here.
 async fn wholly(
-    runner: &mut Runner<'_>,
+    runner: &mut ConvergeRunner<'_>,
     store: &Store,
-    told: &ProgressReport<'_>,
-) -> Result<Progress, CliError> {
+    told: &RunLogPrinter<'_>,
+) -> Result<RunProgress, CliError> {
     loop {
-        match runner.run(store, Token(0), told).await.map_err(store_error)? {
-            Progress::Until(at, _, what) => {
+        match runner.run(store, FencingToken(0), told).await.map_err(store_error)? {
+            RunProgress::Until(at, _, what) => {
                 told.turn.say(format_args!("waiting: {what}"));
                 let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
             }
-            left @ (Progress::Over | Progress::Between | Progress::Failed(_)) => return Ok(left),
+            left @ (RunProgress::Over | RunProgress::Between | RunProgress::Failed(_)) => return Ok(left),
         }
     }
 }
 
 /// Tells what is new in the log of a run.
-struct ProgressReport<'a> {
+struct RunLogPrinter<'a> {
     mirror: &'a Mirror,
-    turn: &'a Turn<'a>,
+    turn: &'a TargetRun<'a>,
 }
 
 #[async_trait]
-impl Observer for ProgressReport<'_> {
-    fn begins(&self, record: &Record, act: &Act) {
+impl RunObserver for RunLogPrinter<'_> {
+    fn begins(&self, record: &ConvergeRecord, act: &ConvergeAction) {
         if let Some(line) = words::beginning(record, act) {
             self.turn.step(line);
         }
     }
 
-    async fn grown(&self, record: &Record, before: usize) {
+    async fn grown(&self, record: &ConvergeRecord, before: usize) {
         // What cannot be shown was done all the same.
         for line in words::progress(self.mirror, record, before).await.unwrap_or_default() {
             self.turn.say(line);
@@ -207,14 +213,14 @@ impl Observer for ProgressReport<'_> {
 }
 
 fn runner<'a>(
-    ground: &'a Ground,
-    (agents, looks): (&'a Agents, &'a Looks),
+    ground: &'a BranchCheckout,
+    (agents, looks): (&'a ConvergeAgents, &'a InspectionTools),
     config: &'a Config,
-    gate: &'a Arc<dyn Gate>,
-    (repository, workspace): (Option<&'a str>, &'a Local<'a>),
-    record: Record,
-) -> Runner<'a> {
-    Runner::new(
+    gate: &'a Arc<dyn WriteGate>,
+    (repository, workspace): (Option<&'a str>, &'a LocalWorkspace<'a>),
+    record: ConvergeRecord,
+) -> ConvergeRunner<'a> {
+    ConvergeRunner::new(
         (workspace, &ground.mirror),
         (agents, looks, &config.converge),
         gate,
@@ -225,9 +231,13 @@ fn runner<'a>(
 }
 
 /// Runs it, or goes on with the run that was interrupted.
-pub(super) async fn run(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<(Record, Mirror), CliError> {
+pub(super) async fn run(
+    args: &ConvergeArgs,
+    turn: &TargetRun<'_>,
+    path: &Path,
+) -> Result<(ConvergeRecord, Mirror), CliError> {
     let ready = tokio::select! {
-        ready = Ready::new(args, turn, path) => ready?,
+        ready = PreparedRun::new(args, turn, path) => ready?,
         () = turn.stopped() => return Err(interrupted()),
     };
     if let Some(earlier) = &ready.earlier {
@@ -249,7 +259,7 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, path: &Path) -> Result<(Re
 }
 
 /// So long after its end a run's branch is kept that nobody has merged.
-const KEPT: Span = Span::minutes(30 * 24 * 60);
+const KEPT: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 
 /// What is said of the clone's hooks, if it has any: nobody runs them on what a model has written.
 fn hooks_not_run(hooks: &[&str], has_gate: bool) -> Option<String> {
@@ -264,12 +274,12 @@ fn hooks_not_run(hooks: &[&str], has_gate: bool) -> Option<String> {
     Some(format!("hooks of this clone are not run on fixes: {}{offer}", hooks.join(", ")))
 }
 
-impl Ground {
+impl BranchCheckout {
     /// What differs between the checked out branch and the default one, all of it committed.
     ///
     /// # Errors
     /// The refusals R1 and R2, and whatever git says.
-    async fn of(repository: Repository, git: &Git, folder: &Path) -> Result<Self, CliError> {
+    async fn of(repository: LocalRepository, git: &Git, folder: &Path) -> Result<Self, CliError> {
         let head = repository.head().map_err(wiring::git_error)?.clone();
         let base = match repository.default_branch_base(&head).await {
             Ok(base) => base.commit,
@@ -283,7 +293,7 @@ impl Ground {
         }
         let work = repository.worktree_diff(&head).await.map_err(wiring::git_error)?;
         if !(work.diff.is_empty() && work.skipped.is_empty()) {
-            return Err(refusal(Code::Uncommitted, UNCOMMITTED)
+            return Err(refusal(ConvergeExitCode::Uncommitted, UNCOMMITTED)
                 .hint("`git status` shows them; `git stash` keeps them for later; then run this again"));
         }
         let remote = Remote::local(repository.root()).map_err(wiring::git_error)?;
@@ -306,7 +316,7 @@ impl Ground {
     ///
     /// # Errors
     /// Exit 3, with git's words.
-    async fn can_write(&self, record: &Record) -> Result<(), CliError> {
+    async fn can_write(&self, record: &ConvergeRecord) -> Result<(), CliError> {
         match self.repository.cannot_write(&record.detail.branch, &record.detail.state.starting).await {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(not_written(&record.detail.branch, &why)),
@@ -316,7 +326,7 @@ impl Ground {
 
     /// Deletes branches that earlier runs have left here: those of runs that have ended, to which nobody has added anything,
     /// and that are merged or old. What cannot be told stays.
-    async fn prune(&self, store: &Store, current: &RunId, turn: &Turn<'_>) {
+    async fn prune(&self, store: &Store, current: &RunId, turn: &TargetRun<'_>) {
         let Ok(left) = self.repository.branches_below(RUNS).await else { return };
         let now = SystemClock.now();
         for (name, tip) in left {
@@ -352,8 +362,8 @@ impl Ground {
         error
     }
 
-    fn workspace(&self) -> Local<'_> {
-        Local { repository: &self.repository, mirror: &self.mirror }
+    fn workspace(&self) -> LocalWorkspace<'_> {
+        LocalWorkspace { repository: &self.repository, mirror: &self.mirror }
     }
 
     /// The `owner/name` that it was cloned from.
@@ -361,7 +371,7 @@ impl Ground {
         self.repository.remote_url().and_then(name_of_remote)
     }
 
-    fn key(&self) -> Key {
+    fn key(&self) -> SlotKey {
         key(&self.repository, &self.branch)
     }
 
@@ -370,9 +380,9 @@ impl Ground {
         &self,
         config: &Config,
         store: &Store,
-        key: Key,
+        key: SlotKey,
         (looks, model): (&str, &str),
-    ) -> Result<(Record, Option<String>), CliError> {
+    ) -> Result<(ConvergeRecord, Option<String>), CliError> {
         let last = store.last_converge(&key).await.map_err(store_error)?;
         let last = last.filter(|last| last.detail.base == self.base);
         let audit =
@@ -431,7 +441,7 @@ impl Ground {
         );
         let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
         let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, looks, &said));
-        let state = Run::begin(config.converge.limits.clone(), (self.head.clone(), tree), clean);
+        let state = ConvergeRun::begin(config.converge.limits.clone(), (self.head.clone(), tree), clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
         // What its audit did not look at, it did not find clean.
         let warnings = last.filter(|_| state.exit.is_some()).map(|last| last.detail.warnings);
@@ -441,26 +451,31 @@ impl Ground {
     }
 
     /// A run that begins now, with a branch of its own.
-    fn begun(&self, key: Key, state: Run, looks: &str) -> Record {
+    fn begun(&self, key: SlotKey, state: ConvergeRun, looks: &str) -> ConvergeRecord {
         let run = new_run_id();
         let branch = branch(&run);
         let detail = ConvergeDetail::begin((self.branch.clone(), branch), (self.base.clone(), state));
         let detail = ConvergeDetail { looks: looks.to_owned(), ..detail };
-        Record { versions: versions(), ..Record::begin(run, key, detail, SystemClock.now()) }
+        ConvergeRecord { versions: versions(), ..ConvergeRecord::begin(run, key, detail, SystemClock.now()) }
     }
 }
 
 /// Records a run that failed before its commits were known. If that fails too, it is only logged.
-pub(super) async fn never_begun(store: &Store, (key, name): (Key, String), is_audit: bool, error: &CliError) {
-    if error.exit != Exit::Failed {
+pub(super) async fn never_begun(
+    store: &Store,
+    (key, name): (SlotKey, String),
+    is_audit: bool,
+    error: &CliError,
+) {
+    if error.exit != CommandExit::Failed {
         return;
     }
-    let end = End::new(Code::Infrastructure, &error.message);
+    let end = End::new(ConvergeExitCode::Infrastructure, &error.message);
     let of = (new_run_id(), key);
-    let mut record = Record::never_begun(of, (name, String::new()), end, SystemClock.now());
+    let mut record = ConvergeRecord::never_begun(of, (name, String::new()), end, SystemClock.now());
     record.detail.state.audits_only = is_audit;
     (record.detail.is_told, record.versions) = (true, versions());
-    if let Err(error) = store.keep_converge(Token(0), &record).await {
+    if let Err(error) = store.keep_converge(FencingToken(0), &record).await {
         tracing::warn!(%error, "a failed run is not recorded");
     }
 }
@@ -473,7 +488,7 @@ pub(in crate::cli) const SHALLOW: &str =
 const MAX_NAME: usize = 120;
 
 fn no_target() -> CliError {
-    refusal(Code::NoTarget, NO_TARGET).hint(
+    refusal(ConvergeExitCode::NoTarget, NO_TARGET).hint(
         "commit to a branch that differs from the default branch, or name a pull request: `truing audit URL` \
              looks at it and changes nothing, `truing converge URL` fixes it and pushes",
     )
@@ -489,7 +504,7 @@ pub(in crate::cli) fn not_written(branch: &str, why: &str) -> CliError {
 
 fn not_locked(error: &RunLockError) -> CliError {
     match error {
-        RunLockError::Held(_) => refusal(Code::AlreadyRunning, &error.to_string())
+        RunLockError::Held(_) => refusal(ConvergeExitCode::AlreadyRunning, &error.to_string())
             .hint("wait until it has ended, or stop it: it can be continued later"),
         RunLockError::Io { .. } => CliError::failed("lock", error.to_string())
             .hint("see that the folder beside the database can be written"),

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use truing_core::converge::record::Record;
-use truing_core::converge::{Code, Exit as End, Kind};
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeExit as End, ConvergeExitCode, ConvergeExitKind};
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::Sha;
 use truing_core::line;
@@ -14,10 +14,10 @@ use truing_loops::converge::local::branch;
 use truing_loops::converge::words;
 use truing_service::report::outcome::audits;
 
-use super::{Args, exit};
-use crate::cli::Context;
+use super::{ConvergeArgs, exit};
+use crate::cli::CommandContext;
 use crate::cli::columns::folded;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, CommandExit};
 use crate::cli::review::json::found;
 use crate::wiring;
 
@@ -29,11 +29,11 @@ const MAX_LABEL: usize = 20;
 const MAX_NAME: usize = 72;
 
 /// What a target came to.
-pub(super) struct Ended {
+pub(super) struct TargetOutcome {
     /// To a script.
-    pub(super) exit: Exit,
+    pub(super) exit: CommandExit,
     /// To a person.
-    pub(super) kind: Kind,
+    pub(super) kind: ConvergeExitKind,
     /// What it cost.
     pub(super) cost: MicroUsd,
 }
@@ -43,10 +43,10 @@ pub(super) struct Ended {
 pub(super) async fn print(
     name: Option<&str>,
     folder: Option<&Path>,
-    (is_named, args): (bool, &Args),
-    ended: Result<(Record, Mirror), CliError>,
-    context: &Context,
-) -> Result<Ended, CliError> {
+    (is_named, args): (bool, &ConvergeArgs),
+    ended: Result<(ConvergeRecord, Mirror), CliError>,
+    context: &CommandContext,
+) -> Result<TargetOutcome, CliError> {
     let output = context.output;
     let shown = name.filter(|_| is_named);
     let (record, mirror) = match ended {
@@ -59,7 +59,7 @@ pub(super) async fn print(
                 error.message = format!("{shown}: {}", error.message);
             }
             output.complain(&error);
-            return Ok(Ended { exit: error.exit, kind: kind_of(error.exit), cost: MicroUsd(0) });
+            return Ok(TargetOutcome { exit: error.exit, kind: kind_of(error.exit), cost: MicroUsd(0) });
         }
     };
     let is_dry = args.dry_run && record.detail.state.exit.is_none();
@@ -76,21 +76,26 @@ pub(super) async fn print(
         let end = if is_named { "\n" } else { "" };
         let merge = match folder {
             Some(folder) => merge(&record, folder, context).await,
-            None => Merge::FastForward,
+            None => MergeAdvice::FastForward,
         };
         output.data(format_args!("{title}{}{end}", text(&record, &mirror, &merge).await?))?;
     }
     if is_dry {
-        return Ok(Ended { exit: Exit::Done, kind: Kind::Interrupted, cost: MicroUsd(0) });
+        return Ok(TargetOutcome {
+            exit: CommandExit::Done,
+            kind: ConvergeExitKind::Interrupted,
+            cost: MicroUsd(0),
+        });
     }
     complain(&record, shown, context);
-    let kind = record.detail.state.exit.as_ref().map_or(Kind::Interrupted, End::kind);
-    Ok(Ended { exit: exit(&record), kind, cost: record.cost() })
+    let kind = record.detail.state.exit.as_ref().map_or(ConvergeExitKind::Interrupted, End::kind);
+    Ok(TargetOutcome { exit: exit(&record), kind, cost: record.cost() })
 }
 
 /// Says, as every command does, why a run could not go on.
-fn complain(record: &Record, shown: Option<&str>, context: &Context) {
-    let Some(exit) = record.detail.state.exit.as_ref().filter(|exit| exit.kind() == Kind::Error) else {
+fn complain(record: &ConvergeRecord, shown: Option<&str>, context: &CommandContext) {
+    let Some(exit) = record.detail.state.exit.as_ref().filter(|exit| exit.kind() == ConvergeExitKind::Error)
+    else {
         return;
     };
     let reason = line::clean(&exit.reason, MAX_REASON);
@@ -101,8 +106,12 @@ fn complain(record: &Record, shown: Option<&str>, context: &Context) {
 
 /// What ends a run that was told to stop before it had begun.
 pub(super) fn interrupted() -> CliError {
-    CliError::new(Exit::Interrupted, Code::Interrupted.as_str(), "interrupted before it was begun")
-        .hint("nothing was done; run it again")
+    CliError::new(
+        CommandExit::Interrupted,
+        ConvergeExitCode::Interrupted.as_str(),
+        "interrupted before it was begun",
+    )
+    .hint("nothing was done; run it again")
 }
 
 /// The hint for a model that gave no valid answer.
@@ -114,9 +123,9 @@ fn hint(exit: &End) -> &'static str {
     let code = exit.code;
     if exit.is_of_models() {
         MODEL_HINT
-    } else if code == Code::Budget {
+    } else if code == ConvergeExitCode::Budget {
         "raise the limit (`budget.converge_usd`, if no other is named), and run it again: it goes on where it was"
-    } else if code == Code::Gate {
+    } else if code == ConvergeExitCode::Gate {
         "see what it says: `truing gate`"
     } else {
         "see what is missing: `truing preflight`; then run it again: it goes on where it was"
@@ -124,7 +133,7 @@ fn hint(exit: &End) -> &'static str {
 }
 
 /// Is the run's branch there? A run's own is made by its first fix.
-fn is_there(record: &Record) -> bool {
+fn is_there(record: &ConvergeRecord) -> bool {
     record.detail.branch != branch(&record.run) || !record.detail.state.commits.is_empty()
 }
 
@@ -132,7 +141,7 @@ fn is_there(record: &Record) -> bool {
 const DRY_RUN: &str = "a dry run: nothing was done";
 
 /// What would be worked on, for people.
-async fn dry(record: &Record, mirror: &Mirror) -> Result<String, CliError> {
+async fn dry(record: &ConvergeRecord, mirror: &Mirror) -> Result<String, CliError> {
     let (state, base) = (&record.detail.state, words::short(&record.detail.base));
     let changed = words::stat(mirror, &record.detail.base, &state.head).await.map_err(wiring::git_error)?;
     let name = line::clean(&record.detail.name, MAX_NAME);
@@ -143,7 +152,7 @@ async fn dry(record: &Record, mirror: &Mirror) -> Result<String, CliError> {
 }
 
 /// How a run's fixes come to the branch that it began on.
-pub(super) enum Merge {
+pub(super) enum MergeAdvice {
     /// The branch is where it was, or is at one of the run's commits.
     FastForward,
     /// It has all of them.
@@ -153,23 +162,27 @@ pub(super) enum Merge {
 }
 
 /// How to get the fixes into the branch as it is now; a fast-forward if that cannot be told.
-async fn merge(record: &Record, folder: &Path, context: &Context) -> Merge {
+async fn merge(record: &ConvergeRecord, folder: &Path, context: &CommandContext) -> MergeAdvice {
     let (name, head) = (&record.detail.name, &record.detail.state.head);
     let looked = async {
         let repository = wiring::git(&context.environment).await.ok()?.open(folder).await.ok()?;
         let tip = repository.tip(name).await.ok()??;
         let common = repository.merge_base(&tip, head).await.ok()?;
         Some(match common {
-            Some(common) if common == *head => Merge::Done,
-            Some(common) if common == tip => Merge::FastForward,
-            Some(_) | None => Merge::Moved { tip, audit: context.output.command("audit") },
+            Some(common) if common == *head => MergeAdvice::Done,
+            Some(common) if common == tip => MergeAdvice::FastForward,
+            Some(_) | None => MergeAdvice::Moved { tip, audit: context.output.command("audit") },
         })
     };
-    looked.await.unwrap_or(Merge::FastForward)
+    looked.await.unwrap_or(MergeAdvice::FastForward)
 }
 
 /// A run for people.
-pub(super) async fn text(record: &Record, mirror: &Mirror, merge: &Merge) -> Result<String, CliError> {
+pub(super) async fn text(
+    record: &ConvergeRecord,
+    mirror: &Mirror,
+    merge: &MergeAdvice,
+) -> Result<String, CliError> {
     let report = words::report(mirror, record).await.map_err(wiring::git_error)?;
     let mut text: String = report.lines().map(fitted).collect();
     if record.detail.paid_before > MicroUsd(0) {
@@ -181,13 +194,13 @@ pub(super) async fn text(record: &Record, mirror: &Mirror, merge: &Merge) -> Res
     if !record.detail.state.commits.is_empty() && record.detail.branch == branch(&record.run) {
         let branch = &record.detail.branch;
         let has_converged =
-            record.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() == Kind::Converged);
+            record.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Converged);
         text += &match (has_converged, merge) {
-            (true, Merge::Done) => format!(
+            (true, MergeAdvice::Done) => format!(
                 "\nFixes are on branch {branch}, and on {} already.\nTo discard that branch:\n  git branch -D {branch}\n",
                 line::clean(&record.detail.name, MAX_NAME)
             ),
-            (true, Merge::Moved { tip, audit }) => format!(
+            (true, MergeAdvice::Moved { tip, audit }) => format!(
                 "\nFixes are on branch {branch}.\n{} has moved on to {}: no audit has seen the two together.\nTo see, merge \
                  or discard them, and then to audit what that gives:\n  git log -p {}..{branch}\n  git merge {branch}\n  \
                  {audit}\n  git branch -D {branch}\n",
@@ -195,7 +208,7 @@ pub(super) async fn text(record: &Record, mirror: &Mirror, merge: &Merge) -> Res
                 words::short(tip),
                 words::short(&record.detail.state.starting)
             ),
-            (true, Merge::FastForward) => format!(
+            (true, MergeAdvice::FastForward) => format!(
                 "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p HEAD..{branch}\n  \
                  git merge --ff-only {branch}\n  git branch -D {branch}\n"
             ),
@@ -220,7 +233,7 @@ fn fitted(line: &str) -> String {
 }
 
 /// A finding as an object, with where its lines come from, and why it was declined or dismissed, if it was.
-pub(super) fn finding_of(record: &Record, finding: &Finding) -> Value {
+pub(super) fn finding_of(record: &ConvergeRecord, finding: &Finding) -> Value {
     let mut object = json!(found(finding));
     object["origin"] = json!(record.detail.state.history.origin(&finding.id));
     match &finding.status {
@@ -233,7 +246,7 @@ pub(super) fn finding_of(record: &Record, finding: &Finding) -> Value {
 }
 
 /// A run as an object.
-fn json(record: &Record) -> Value {
+fn json(record: &ConvergeRecord) -> Value {
     let state = &record.detail.state;
     let (open, declined) = words::remaining(record);
     let findings = |findings: Vec<&Finding>| -> Vec<Value> {
@@ -267,7 +280,8 @@ fn json(record: &Record) -> Value {
 /// A run that was not begun, as an object; with what every error of a command has.
 pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
     let kind = kind_of(error.exit);
-    let code = if kind == Kind::Error { Code::Infrastructure.as_str() } else { error.code };
+    let code =
+        if kind == ConvergeExitKind::Error { ConvergeExitCode::Infrastructure.as_str() } else { error.code };
     let mut object = json!(error.to_json());
     let fields = json!({
         "pr": name,
@@ -293,11 +307,13 @@ pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
 }
 
 /// What a run that was not begun came to.
-fn kind_of(exit: Exit) -> Kind {
+fn kind_of(exit: CommandExit) -> ConvergeExitKind {
     match exit {
-        Exit::Usage | Exit::Refused | Exit::Done | Exit::No => Kind::Refused,
-        Exit::Failed | Exit::Of(_) => Kind::Error,
-        Exit::Interrupted => Kind::Interrupted,
+        CommandExit::Usage | CommandExit::Refused | CommandExit::Done | CommandExit::No => {
+            ConvergeExitKind::Refused
+        }
+        CommandExit::Failed | CommandExit::Of(_) => ConvergeExitKind::Error,
+        CommandExit::Interrupted => ConvergeExitKind::Interrupted,
     }
 }
 

@@ -5,18 +5,18 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use truing_config::value;
-use truing_core::converge::Kind;
+use truing_core::converge::ConvergeExitKind;
 use truing_core::line::counted;
 use truing_core::money::MicroUsd;
-use truing_forge::listing::{Listing, Repositories};
-use truing_forge::{ForgeServer as _, Server};
+use truing_forge::listing::{CachedListing, RepositoryListing};
+use truing_forge::{AnyForgeServer, ForgeServer as _};
 
-use super::outcome::{Ended, interrupted};
-use super::targets::{Asked, Workspace};
-use super::{Args as ConvergeArgs, Way, not_disabled, refused, turn};
-use crate::cli::error::{CliError, Exit};
-use crate::cli::review::{Owner, Target};
-use crate::cli::{Context, runtime};
+use super::outcome::{TargetOutcome, interrupted};
+use super::targets::{ConvergeTarget, RequestedTarget};
+use super::{ConvergeArgs, ConvergeRunArgs, not_disabled, refused, turn};
+use crate::cli::error::{CliError, CommandExit};
+use crate::cli::review::{OwnerTarget, PullTarget};
+use crate::cli::{CommandContext, runtime};
 use crate::wiring;
 
 /// Converge every open pull request of these owners, once
@@ -26,21 +26,21 @@ use crate::wiring;
 /// and closes none. It costs money, at most `budget.converge_usd` for each. The exit code is the highest of all; 0 if
 /// nothing is open.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct WatchArgs {
     /// Users and organisations, by name or by the URL of their page
     #[arg(value_name = "OWNER", required = true)]
     owners: Vec<String>,
     #[command(flatten)]
-    way: Way,
+    way: ConvergeRunArgs,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &WatchArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let ended = runtime::start()?.block_on(args.run(context));
     ended.or_else(|error| refused(error, context))
 }
 
 /// What was found of one owner.
-struct Found {
+struct OwnerCounts {
     name: String,
     /// Repositories that were looked through.
     repositories: usize,
@@ -48,8 +48,8 @@ struct Found {
     pulls: usize,
 }
 
-impl Args {
-    async fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl WatchArgs {
+    async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         not_disabled(context)?;
         let (found, asked) = tokio::select! {
             found = self.discover(context) => found?,
@@ -61,19 +61,23 @@ impl Args {
         let config = self.way.of(context.config(&[])?)?;
         let way = ConvergeArgs { way: self.way.clone(), ..ConvergeArgs::default() };
         let ended = turn::run_all(&way, &asked, true, context).await?;
-        let summary = Summary { found, ended, max_audits: config.converge.limits.max_audits };
+        let summary = WatchSummary { found, ended, max_audits: config.converge.limits.max_audits };
         context.output.answer(&summary.json(), || summary.text())?;
         Ok(turn::highest(&summary.ended))
     }
 
     /// Everything that is open. A repository that cannot be looked through is there as what cannot be worked on.
-    async fn discover(&self, context: &Context) -> Result<(Vec<Found>, Vec<Asked>), CliError> {
+    async fn discover(
+        &self,
+        context: &CommandContext,
+    ) -> Result<(Vec<OwnerCounts>, Vec<RequestedTarget>), CliError> {
         let config = context.config(&[])?;
-        let mut owners: Vec<Owner> = Vec::new();
+        let mut owners: Vec<OwnerTarget> = Vec::new();
         for text in &self.owners {
-            let owner = Owner::find(text, &config, &context.environment)?;
-            let is_same =
-                |other: &Owner| other.forge == owner.forge && other.name.eq_ignore_ascii_case(&owner.name);
+            let owner = OwnerTarget::find(text, &config, &context.environment)?;
+            let is_same = |other: &OwnerTarget| {
+                other.forge == owner.forge && other.name.eq_ignore_ascii_case(&owner.name)
+            };
             if !owners.iter().any(is_same) {
                 owners.push(owner);
             }
@@ -94,36 +98,42 @@ impl Args {
 }
 
 /// All repositories that can be seen at the owner's forge.
-async fn seen(owner: &Owner, context: &Context) -> Result<(Server, Repositories), CliError> {
+async fn seen(
+    owner: &OwnerTarget,
+    context: &CommandContext,
+) -> Result<(AnyForgeServer, RepositoryListing), CliError> {
     let folder = wiring::own_folder(&owner.config)?;
     let client = wiring::client(&owner.config, &owner.forge, &context.environment, &folder)?;
-    let mut repositories = Repositories::default();
+    let mut repositories = RepositoryListing::default();
     client.repositories(&mut repositories, &mut { u64::MAX }).await.map_err(wiring::forge_error)?;
     Ok((client, repositories))
 }
 
 /// What is open of one owner, repository by repository, the oldest first.
 async fn of(
-    owner: &Owner,
-    client: &Server,
-    repositories: &Repositories,
-    context: &Context,
-) -> Result<(Found, Vec<Asked>), CliError> {
-    let Owner { forge, name, config } = owner;
+    owner: &OwnerTarget,
+    client: &AnyForgeServer,
+    repositories: &RepositoryListing,
+    context: &CommandContext,
+) -> Result<(OwnerCounts, Vec<RequestedTarget>), CliError> {
+    let OwnerTarget { forge, name, config } = owner;
     let wanted = config.forges.get(forge).map(|forge| forge.repositories.as_slice()).unwrap_or_default();
     let wanted = value::repositories(wanted)
         .map_err(|error| CliError::usage("bad_value", format!("forge.{forge}.repositories: {error}")))?;
     let is_its = |repo: &str| repo.split_once('/').is_some_and(|(its, _)| its.eq_ignore_ascii_case(name));
-    let (mut found, mut asked) = (Found { name: name.clone(), repositories: 0, pulls: 0 }, Vec::new());
+    let (mut found, mut asked) = (OwnerCounts { name: name.clone(), repositories: 0, pulls: 0 }, Vec::new());
     for seen in repositories.items().filter(|seen| is_its(&seen.name)) {
         // In an archived one nothing can be pushed or said.
         if seen.archived || !(wanted.is_empty() || wanted.is_match(&seen.name)) {
             continue;
         }
         found.repositories += 1;
-        let mut open = Listing::default();
+        let mut open = CachedListing::default();
         if let Err(error) = client.open_pulls(&seen.name, &mut open, &mut { u64::MAX }).await {
-            asked.push(Asked { name: Some(seen.name.clone()), workspace: Err(wiring::forge_error(error)) });
+            asked.push(RequestedTarget {
+                name: Some(seen.name.clone()),
+                workspace: Err(wiring::forge_error(error)),
+            });
             continue;
         }
         if !open.is_complete() {
@@ -137,25 +147,28 @@ async fn of(
         asked.extend(numbers.into_iter().map(|number| {
             let (forge, repo, config) = (forge.clone(), seen.name.clone(), config.clone());
             let name = Some(format!("{repo}#{number}"));
-            Asked { name, workspace: Ok(Workspace::Pull(Box::new(Target { forge, repo, number, config }))) }
+            RequestedTarget {
+                name,
+                workspace: Ok(ConvergeTarget::Pull(Box::new(PullTarget { forge, repo, number, config }))),
+            }
         }));
     }
     Ok((found, asked))
 }
 
 /// What became of everything that was open.
-struct Summary {
-    found: Vec<Found>,
-    ended: Vec<Ended>,
+struct WatchSummary {
+    found: Vec<OwnerCounts>,
+    ended: Vec<TargetOutcome>,
     max_audits: u32,
 }
 
-impl Summary {
+impl WatchSummary {
     fn pulls(&self) -> usize {
         self.found.iter().map(|found| found.pulls).sum()
     }
 
-    fn of(&self, kind: Kind) -> usize {
+    fn of(&self, kind: ConvergeExitKind) -> usize {
         self.ended.iter().filter(|ended| ended.kind == kind).count()
     }
 
@@ -171,13 +184,13 @@ impl Summary {
             "schema": "truing.watch/1",
             "discovered": self.pulls(),
             "owners": owners.collect::<Vec<_>>(),
-            "converged": self.of(Kind::Converged),
-            "cap_reached": self.of(Kind::CapReached),
-            "stuck": self.of(Kind::Stuck),
-            "blocked": self.of(Kind::Blocked),
-            "refused": self.of(Kind::Refused),
-            "errored": self.of(Kind::Error),
-            "interrupted": self.of(Kind::Interrupted),
+            "converged": self.of(ConvergeExitKind::Converged),
+            "cap_reached": self.of(ConvergeExitKind::CapReached),
+            "stuck": self.of(ConvergeExitKind::Stuck),
+            "blocked": self.of(ConvergeExitKind::Blocked),
+            "refused": self.of(ConvergeExitKind::Refused),
+            "errored": self.of(ConvergeExitKind::Error),
+            "interrupted": self.of(ConvergeExitKind::Interrupted),
             "cost_micro_usd": self.cost(),
         })
     }
@@ -194,19 +207,19 @@ impl Summary {
         if self.ended.is_empty() {
             return text + "No pull request is open: nothing to do.\n";
         }
-        let _ = writeln!(text, "PRs converged: {}", self.of(Kind::Converged));
+        let _ = writeln!(text, "PRs converged: {}", self.of(ConvergeExitKind::Converged));
         let _ = writeln!(
             text,
             "PRs that hit the cap of {}: {}",
             counted(self.max_audits, "audit"),
-            self.of(Kind::CapReached)
+            self.of(ConvergeExitKind::CapReached)
         );
         for (kind, word) in [
-            (Kind::Stuck, "stuck"),
-            (Kind::Blocked, "blocked"),
-            (Kind::Refused, "refused"),
-            (Kind::Error, "errored"),
-            (Kind::Interrupted, "interrupted"),
+            (ConvergeExitKind::Stuck, "stuck"),
+            (ConvergeExitKind::Blocked, "blocked"),
+            (ConvergeExitKind::Refused, "refused"),
+            (ConvergeExitKind::Error, "errored"),
+            (ConvergeExitKind::Interrupted, "interrupted"),
         ] {
             let _ = writeln!(text, "PRs {word}: {}", self.of(kind));
         }

@@ -4,39 +4,43 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use truing_core::converge::Code;
-use truing_core::converge::record::{Record, abandoned_key};
+use truing_core::converge::ConvergeExitCode;
+use truing_core::converge::record::{ConvergeRecord, abandoned_key};
 use truing_core::id::RunId;
-use truing_core::port::{Act, Operations as _};
-use truing_core::slot::Limits;
+use truing_core::port::{OperatorAction, OperatorStore as _};
+use truing_core::slot::SlotLimits;
 use truing_core::switch::RepositoryRef;
-use truing_forge::{ForgeServer as _, Server};
+use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::{Git, Mirror};
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::run_gate::SwitchReader;
 use truing_loops::text::instant;
-use truing_service::by_hand::NotLeased;
-use truing_service::converges::{Converging, PullRun};
-use truing_service::no_run::NoRun;
+use truing_service::by_hand::LeaseError;
+use truing_service::converges::{ConvergeRunContext, ConvergeSetup};
+use truing_service::no_run::RunFailure;
 use truing_store::Store;
 
 use super::local::never_begun;
-use super::turn::Turn;
-use super::{Args, refusal};
+use super::turn::TargetRun;
+use super::{ConvergeArgs, refusal};
 use crate::cli::error::CliError;
-use crate::cli::no_run::{Elsewhere, no_run};
-use crate::cli::review::Target;
+use crate::cli::no_run::{RunConflict, no_run};
+use crate::cli::review::PullTarget;
 use crate::cli::target::{actor, at_work, store_error, switched_on};
 use crate::wiring;
 
 /// Runs it, or goes on with the run that was interrupted.
-pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result<(Record, Mirror), CliError> {
-    let place = Place::of(args, turn, target).await?;
+pub(super) async fn run(
+    args: &ConvergeArgs,
+    turn: &TargetRun<'_>,
+    target: &PullTarget,
+) -> Result<(ConvergeRecord, Mirror), CliError> {
+    let place = PullRunContext::of(args, turn, target).await?;
     let (store, name) = (&place.store, place.name());
     if args.dry_run {
         return Box::pin(place.pull().dry(store)).await.map_err(|error| failed(&name, error));
     }
-    let act = Act::new(&actor(&turn.context.environment), "converge", &name, &name);
+    let act = OperatorAction::new(&actor(&turn.context.environment), "converge", &name, &name);
     store.audit(&[act]).await.map_err(store_error)?;
     let _at_work = at_work(store, &place.limits).await?;
     // Told to stop, it gives its lease back; what it began ends with it.
@@ -48,29 +52,33 @@ pub(super) async fn run(args: &Args, turn: &Turn<'_>, target: &Target) -> Result
 }
 
 /// One audit of its head. Nothing is said there.
-pub(super) async fn audited(args: &Args, turn: &Turn<'_>, target: &Target) -> Result<Record, CliError> {
-    let place = Place::of(args, turn, target).await?;
+pub(super) async fn audited(
+    args: &ConvergeArgs,
+    turn: &TargetRun<'_>,
+    target: &PullTarget,
+) -> Result<ConvergeRecord, CliError> {
+    let place = PullRunContext::of(args, turn, target).await?;
     let _at_work = at_work(&place.store, &place.limits).await?;
     let ended = Box::pin(place.pull().audited(&place.store, turn.told.clone())).await;
     place.ended(ended, true).await
 }
 
 /// All that working on a pull request needs.
-struct Place<'a> {
+struct PullRunContext<'a> {
     run: RunId,
-    target: &'a Target,
+    target: &'a PullTarget,
     store: Store,
-    client: Server,
+    client: AnyForgeServer,
     git: Git,
     mirrors: PathBuf,
-    converging: Converging,
-    limits: Limits,
+    converging: ConvergeSetup,
+    limits: SlotLimits,
     switches: Arc<SwitchReader>,
     heartbeat: Duration,
 }
 
-impl<'a> Place<'a> {
-    async fn of(args: &Args, turn: &Turn<'_>, target: &'a Target) -> Result<Self, CliError> {
+impl<'a> PullRunContext<'a> {
+    async fn of(args: &ConvergeArgs, turn: &TargetRun<'_>, target: &'a PullTarget) -> Result<Self, CliError> {
         let config = args.way.of(target.config.clone())?;
         let folder = wiring::own_folder(&config)?;
         let store = wiring::open_store(&config, &turn.context.environment).await?;
@@ -93,14 +101,14 @@ impl<'a> Place<'a> {
     }
 
     /// Records a run that failed before it had a record, if the pull request is known (ADR 56).
-    async fn ended<T>(&self, ended: Result<T, NoRun>, is_audit: bool) -> Result<T, CliError> {
+    async fn ended<T>(&self, ended: Result<T, RunFailure>, is_audit: bool) -> Result<T, CliError> {
         let name = self.name();
         let error = match ended {
             Ok(ended) => return Ok(ended),
             Err(error) => error,
         };
         // The store fails after the run has a record, too.
-        let may_have_one = matches!(error, NoRun::Store(_) | NoRun::NotLeased(NotLeased::Step(_)));
+        let may_have_one = matches!(error, RunFailure::Store(_) | RunFailure::NotLeased(LeaseError::Step(_)));
         let error = failed(&name, error);
         if may_have_one {
             return Err(error);
@@ -115,8 +123,8 @@ impl<'a> Place<'a> {
         format!("{}#{}", self.target.repo, self.target.number)
     }
 
-    fn pull(&self) -> PullRun<'_> {
-        PullRun {
+    fn pull(&self) -> ConvergeRunContext<'_> {
+        ConvergeRunContext {
             run: &self.run,
             repo: &self.target.repo,
             number: self.target.number,
@@ -130,22 +138,25 @@ impl<'a> Place<'a> {
     }
 }
 
-fn failed(name: &str, error: NoRun) -> CliError {
+fn failed(name: &str, error: RunFailure) -> CliError {
     no_run(name, error, |elsewhere| match elsewhere {
-        Elsewhere::Leased(until) => {
+        RunConflict::Leased(until) => {
             let message =
                 format!("already running: {name} (lease until {}, renewed while it lives)", instant(until));
-            refusal(Code::AlreadyRunning, &message)
+            refusal(ConvergeExitCode::AlreadyRunning, &message)
                 .hint(format!("wait for it: `truing why {name}` tells how it goes"))
         }
-        Elsewhere::Running(run) => refusal(Code::AlreadyRunning, &format!("already running: {run}"))
-            .hint(format!("it is at work on {name}: `truing why {name}` tells how it goes")),
-        Elsewhere::Owned => {
-            refusal(Code::AlreadyRunning, &format!("already running: {name}: another loop is at work on it"))
-                .hint(format!("`truing why {name}` tells which"))
+        RunConflict::Running(run) => {
+            refusal(ConvergeExitCode::AlreadyRunning, &format!("already running: {run}"))
+                .hint(format!("it is at work on {name}: `truing why {name}` tells how it goes"))
         }
-        Elsewhere::TakenOver => {
-            refusal(Code::AlreadyRunning, &format!("{name}: another process took it over"))
+        RunConflict::Owned => refusal(
+            ConvergeExitCode::AlreadyRunning,
+            &format!("already running: {name}: another loop is at work on it"),
+        )
+        .hint(format!("`truing why {name}` tells which")),
+        RunConflict::TakenOver => {
+            refusal(ConvergeExitCode::AlreadyRunning, &format!("{name}: another process took it over"))
                 .hint(format!("see who, and how it ended: `truing why {name}`"))
         }
     })

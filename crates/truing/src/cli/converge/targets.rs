@@ -3,42 +3,42 @@
 use std::path::PathBuf;
 
 use truing_config::Config;
-use truing_config::login::Login;
-use truing_config::secret::Secret;
+use truing_config::login::ForgeLogin;
+use truing_config::secret::SecretSource;
 use truing_core::port::OpenPull;
 use truing_forge::ForgeServer as _;
 use truing_git::Git;
 
-use crate::cli::Context;
+use crate::cli::CommandContext;
 use crate::cli::error::CliError;
-use crate::cli::review::{Home, Target, is_key, is_name};
+use crate::cli::review::{PullTarget, RepositoryTarget, is_key, is_name};
 use crate::wiring;
 
 /// What a run works on.
-pub(in crate::cli) enum Workspace {
+pub(in crate::cli) enum ConvergeTarget {
     /// A pull request at a forge.
-    Pull(Box<Target>),
+    Pull(Box<PullTarget>),
     /// The branch that is checked out in the repository that this folder is in.
     Folder(PathBuf),
 }
 
 /// One target of a call.
-pub(super) struct Asked {
+pub(super) struct RequestedTarget {
     /// What people call it; none where none was named.
     pub(super) name: Option<String>,
     /// What it is, or why it is nothing that could be worked on.
-    pub(super) workspace: Result<Workspace, CliError>,
+    pub(super) workspace: Result<ConvergeTarget, CliError>,
 }
 
-impl Asked {
+impl RequestedTarget {
     /// The same text for whatever is the same thing.
     fn identity(&self) -> String {
         match &self.workspace {
             // Forges do not tell names apart by case.
-            Ok(Workspace::Pull(pull)) => {
+            Ok(ConvergeTarget::Pull(pull)) => {
                 format!("pull {} {} {}", pull.forge, pull.repo.to_ascii_lowercase(), pull.number)
             }
-            Ok(Workspace::Folder(root)) => format!("folder {root:?}"),
+            Ok(ConvergeTarget::Folder(root)) => format!("folder {root:?}"),
             Err(_) => format!("unknown {:?}", self.name),
         }
     }
@@ -49,19 +49,22 @@ impl Asked {
 ///
 /// # Errors
 /// There is no git.
-pub(super) async fn of(targets: &[String], context: &Context) -> Result<Vec<Asked>, CliError> {
+pub(super) async fn of(
+    targets: &[String],
+    context: &CommandContext,
+) -> Result<Vec<RequestedTarget>, CliError> {
     let git = wiring::git(&context.environment).await?;
     if targets.is_empty() {
         return Ok(vec![here(&git, context).await?]);
     }
-    let mut all: Vec<Asked> = Vec::new();
+    let mut all: Vec<RequestedTarget> = Vec::new();
     for target in targets {
         let workspace = workspace(target, &git, context).await;
         let name = match &workspace {
-            Ok(Workspace::Pull(pull)) => format!("{}#{}", pull.repo, pull.number),
-            Ok(Workspace::Folder(_)) | Err(_) => target.clone(),
+            Ok(ConvergeTarget::Pull(pull)) => format!("{}#{}", pull.repo, pull.number),
+            Ok(ConvergeTarget::Folder(_)) | Err(_) => target.clone(),
         };
-        let asked = Asked { name: Some(name), workspace };
+        let asked = RequestedTarget { name: Some(name), workspace };
         if !all.iter().any(|other| other.identity() == asked.identity()) {
             all.push(asked);
         }
@@ -73,12 +76,12 @@ pub(super) async fn of(targets: &[String], context: &Context) -> Result<Vec<Aske
 pub(in crate::cli) async fn workspace(
     target: &str,
     git: &Git,
-    context: &Context,
-) -> Result<Workspace, CliError> {
+    context: &CommandContext,
+) -> Result<ConvergeTarget, CliError> {
     let folder = context.environment.directory().join(target);
     if folder.is_dir() && !target.contains("://") {
         let repository = git.open(&folder).await.map_err(wiring::git_error)?;
-        return Ok(Workspace::Folder(repository.root().to_owned()));
+        return Ok(ConvergeTarget::Folder(repository.root().to_owned()));
     }
     if is_path(target) {
         let what = if folder.exists() { "is no folder" } else { "there is no such folder" };
@@ -86,8 +89,8 @@ pub(in crate::cli) async fn workspace(
             .hint("give a folder of a repository, or a pull request: its URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or NUMBER"));
     }
     let config = context.config(&[])?;
-    let pull = Target::find_or_key(target, &config, &context.environment).await?;
-    Ok(Workspace::Pull(Box::new(pull)))
+    let pull = PullTarget::find_or_key(target, &config, &context.environment).await?;
+    Ok(ConvergeTarget::Pull(Box::new(pull)))
 }
 
 /// Can it be nothing but a folder? `a/b` may be meant for a repository; what begins as a path does not.
@@ -99,16 +102,16 @@ fn is_path(target: &str) -> bool {
 
 /// Without a target: the open pull request of the current branch, where the forge that it was cloned from can be asked,
 /// else the branch itself. Says which.
-async fn here(git: &Git, context: &Context) -> Result<Asked, CliError> {
+async fn here(git: &Git, context: &CommandContext) -> Result<RequestedTarget, CliError> {
     let folder = context.environment.directory();
     let config = context.config(&[])?;
-    let of_branch = Asked { name: None, workspace: Ok(Workspace::Folder(folder.to_owned())) };
+    let of_branch = RequestedTarget { name: None, workspace: Ok(ConvergeTarget::Folder(folder.to_owned())) };
     // What is wrong with the folder is said by whoever works on it.
     let Ok(repository) = git.open(folder).await else { return Ok(of_branch) };
     let Some(origin) = repository.remote_url() else { return Ok(of_branch) };
     let Some(branch) = repository.branch().await.map_err(wiring::git_error)? else { return Ok(of_branch) };
     let chosen = |why: String| context.output.say(format_args!("the local branch {branch}: {why}"));
-    let Some(home) = Home::of(origin, &config, &context.environment) else {
+    let Some(home) = RepositoryTarget::of(origin, &config, &context.environment) else {
         chosen("`origin` is at no configured forge".to_owned());
         return Ok(of_branch);
     };
@@ -116,13 +119,13 @@ async fn here(git: &Git, context: &Context) -> Result<Asked, CliError> {
         chosen(format!("no token is set for [forge.{}], so nobody was asked for a pull request", home.forge));
         return Ok(of_branch);
     }
-    let Home { forge, repo, config } = home;
+    let RepositoryTarget { forge, repo, config } = home;
     let pulls = match open_pulls(&config, &forge, &repo, &branch, context).await {
         Ok(pulls) => pulls,
         Err(error) => {
             let workspace =
                 Err(error.hint("or work on the local branch and ask nobody: `truing converge .`"));
-            return Ok(Asked { name: Some(".".to_owned()), workspace });
+            return Ok(RequestedTarget { name: Some(".".to_owned()), workspace });
         }
     };
     match pulls.as_slice() {
@@ -137,26 +140,27 @@ async fn here(git: &Git, context: &Context) -> Result<Asked, CliError> {
             context.output.say(format_args!(
                 "the pull request {name} of branch {branch}{here}; `truing converge .`: the local branch"
             ));
-            let workspace = Workspace::Pull(Box::new(Target { forge, repo, number: pull.number, config }));
-            Ok(Asked { name: Some(name), workspace: Ok(workspace) })
+            let workspace =
+                ConvergeTarget::Pull(Box::new(PullTarget { forge, repo, number: pull.number, config }));
+            Ok(RequestedTarget { name: Some(name), workspace: Ok(workspace) })
         }
         several => {
             let numbers: Vec<String> = several.iter().map(|pull| format!("#{}", pull.number)).collect();
             let message = format!("branch {branch} has several pull requests: {}", numbers.join(", "));
             let error = CliError::usage("which_pull", message)
                 .hint("name one by its number, or the local branch: `truing converge .`");
-            Ok(Asked { name: Some(".".to_owned()), workspace: Err(error) })
+            Ok(RequestedTarget { name: Some(".".to_owned()), workspace: Err(error) })
         }
     }
 }
 
 /// Is there something to log in with? A variable that is not set, or set to nothing, says that there is not.
-fn has_login(home: &Home, context: &Context) -> bool {
+fn has_login(home: &RepositoryTarget, context: &CommandContext) -> bool {
     let Some(forge) = home.config.forges.get(&home.forge) else { return false };
-    let (Login::Token(secret) | Login::App { key: secret, .. }) = &forge.login;
+    let (ForgeLogin::Token(secret) | ForgeLogin::App { key: secret, .. }) = &forge.login;
     match secret {
-        Secret::Env(name) => context.environment.get(name).is_some_and(|value| !value.is_empty()),
-        Secret::File(_) | Secret::Plain(_) => true,
+        SecretSource::Env(name) => context.environment.get(name).is_some_and(|value| !value.is_empty()),
+        SecretSource::File(_) | SecretSource::Plain(_) => true,
     }
 }
 
@@ -165,7 +169,7 @@ async fn open_pulls(
     forge: &str,
     repo: &str,
     branch: &str,
-    context: &Context,
+    context: &CommandContext,
 ) -> Result<Vec<OpenPull>, CliError> {
     let folder = wiring::own_folder(config)?;
     let client = wiring::client(config, forge, &context.environment, &folder)?;

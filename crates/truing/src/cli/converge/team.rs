@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use truing_config::converge::{Bugteam, Lifecycle};
-use truing_core::converge::Code;
-use truing_core::id::Key;
+use truing_config::converge::{BugteamVariables, WorkspaceLifecycle};
+use truing_core::converge::ConvergeExitCode;
+use truing_core::id::SlotKey;
 use truing_loops::converge::lock::{RunLock, RunLockError};
 
-use super::{Args, refusal};
-use crate::cli::Context;
+use super::{ConvergeArgs, refusal};
+use crate::cli::CommandContext;
 use crate::cli::error::CliError;
 
 /// Who owns what a run works in, as `--lifecycle` takes it.
@@ -22,7 +22,7 @@ pub(super) enum LifecycleFlag {
     Auto,
 }
 
-impl From<LifecycleFlag> for Lifecycle {
+impl From<LifecycleFlag> for WorkspaceLifecycle {
     fn from(flag: LifecycleFlag) -> Self {
         match flag {
             LifecycleFlag::Owned => Self::Owned,
@@ -33,45 +33,51 @@ impl From<LifecycleFlag> for Lifecycle {
 }
 
 /// The right to a name, if there is one: it ends with this value, or with the process.
-pub(super) struct Team {
+pub(super) struct TeamMembership {
     _lead: Option<RunLock>,
 }
 
-impl Team {
+impl TeamMembership {
     /// Leads or joins, as flags and variables say.
     ///
     /// # Errors
     /// The refusals R4 and R5.
-    pub(super) fn of(args: &Args, context: &Context, folder: &Path) -> Result<Self, CliError> {
-        let said = Bugteam::of(&context.environment)?;
+    pub(super) fn of(args: &ConvergeArgs, context: &CommandContext, folder: &Path) -> Result<Self, CliError> {
+        let said = BugteamVariables::of(&context.environment)?;
         let name = args.team.clone().or(said.team);
-        let lifecycle = args.lifecycle.map(Lifecycle::from).or(said.lifecycle).unwrap_or(Lifecycle::Auto);
+        let lifecycle = args
+            .lifecycle
+            .map(WorkspaceLifecycle::from)
+            .or(said.lifecycle)
+            .unwrap_or(WorkspaceLifecycle::Auto);
         let Some(name) = name else {
-            if lifecycle == Lifecycle::Attach {
-                return Err(refusal(Code::NoTeam, NO_TEAM).hint("name it: `truing converge --team NAME`"));
+            if lifecycle == WorkspaceLifecycle::Attach {
+                return Err(
+                    refusal(ConvergeExitCode::NoTeam, NO_TEAM).hint("name it: `truing converge --team NAME`")
+                );
             }
             return Ok(Self { _lead: None });
         };
-        let key = Key::new(format!("team/{name}"));
+        let key = SlotKey::new(format!("team/{name}"));
         let io = |error: RunLockError| CliError::failed("lock", error.to_string());
-        if lifecycle == Lifecycle::Attach {
+        if lifecycle == WorkspaceLifecycle::Attach {
             if RunLock::is_held(folder, &key).map_err(io)? {
                 return Ok(Self { _lead: None });
             }
             let name = truing_core::line::clean(&name, MAX_NAME);
-            return Err(refusal(Code::NoTeam, NO_TEAM)
+            return Err(refusal(ConvergeExitCode::NoTeam, NO_TEAM)
                 .hint(format!("no run leads {name}: `truing converge --team {name}` begins one that does")));
         }
         match RunLock::take(folder, &key) {
             Ok(lead) => Ok(Self { _lead: Some(lead) }),
-            Err(RunLockError::Held(_)) if lifecycle == Lifecycle::Auto => Ok(Self { _lead: None }),
+            Err(RunLockError::Held(_)) if lifecycle == WorkspaceLifecycle::Auto => Ok(Self { _lead: None }),
             Err(RunLockError::Held(_)) => {
                 let name = truing_core::line::clean(&name, MAX_NAME);
                 let line = format!(
                     "Already leading team {name}; rerun with BUGTEAM_TEAM_LIFECYCLE=attach BUGTEAM_TEAM_NAME={name}"
                 );
                 let hint = format!("join it: `truing converge --lifecycle attach --team {name}`");
-                Err(refusal(Code::Leading, &line).hint(hint))
+                Err(refusal(ConvergeExitCode::Leading, &line).hint(hint))
             }
             Err(error @ RunLockError::Io { .. }) => Err(io(error)),
         }

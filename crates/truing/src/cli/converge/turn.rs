@@ -5,34 +5,34 @@ use std::fmt::Display;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::{Semaphore, watch};
-use truing_core::converge::record::Record;
+use truing_core::converge::record::ConvergeRecord;
 use truing_git::Mirror;
-use truing_service::converges::Said;
+use truing_service::converges::ProgressMessage;
 
-use super::outcome::Ended;
-use super::targets::{Asked, Workspace};
-use super::{Args, local, outcome, pull};
-use crate::cli::error::{CliError, Exit};
-use crate::cli::output::Progress;
-use crate::cli::{Context, runtime};
+use super::outcome::TargetOutcome;
+use super::targets::{ConvergeTarget, RequestedTarget};
+use super::{ConvergeArgs, local, outcome, pull};
+use crate::cli::error::{CliError, CommandExit};
+use crate::cli::output::ProgressDisplay;
+use crate::cli::{CommandContext, runtime};
 
 /// So many runs of one call are at work at once: each has processes, connections and copies of its own.
 const MAX_AT_ONCE: usize = 20;
 
 /// One run of a call.
-pub(super) struct Turn<'a> {
-    pub(super) context: &'a Context,
+pub(super) struct TargetRun<'a> {
+    pub(super) context: &'a CommandContext,
     /// What it is called where there are others.
     pub(super) name: Option<&'a str>,
     /// Whether the call was told to stop.
     pub(super) told: watch::Receiver<bool>,
     /// Where its steps are shown; none: nobody watches them.
-    pub(super) bar: Option<&'a Progress>,
+    pub(super) bar: Option<&'a ProgressDisplay>,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> TargetRun<'a> {
     /// The only one, which nobody tells to stop.
-    pub(super) fn alone(context: &'a Context) -> Self {
+    pub(super) fn alone(context: &'a CommandContext) -> Self {
         let (_, told) = watch::channel(false);
         Self { context, name: None, told, bar: None }
     }
@@ -56,10 +56,10 @@ impl<'a> Turn<'a> {
     }
 
     /// What a run on a pull request says.
-    pub(super) fn show(&self, said: Said<'_>) {
+    pub(super) fn show(&self, said: ProgressMessage<'_>) {
         match said {
-            Said::Step(text) => self.step(text),
-            Said::Line(text) => self.say(text),
+            ProgressMessage::Step(text) => self.step(text),
+            ProgressMessage::Line(text) => self.say(text),
         }
     }
 
@@ -75,10 +75,14 @@ impl<'a> Turn<'a> {
     }
 
     /// Works on it.
-    pub(super) async fn run(&self, args: &Args, workspace: &Workspace) -> Result<(Record, Mirror), CliError> {
+    pub(super) async fn run(
+        &self,
+        args: &ConvergeArgs,
+        workspace: &ConvergeTarget,
+    ) -> Result<(ConvergeRecord, Mirror), CliError> {
         match workspace {
-            Workspace::Pull(target) => Box::pin(pull::run(args, self, target)).await,
-            Workspace::Folder(folder) => Box::pin(local::run(args, self, folder)).await,
+            ConvergeTarget::Pull(target) => Box::pin(pull::run(args, self, target)).await,
+            ConvergeTarget::Folder(folder) => Box::pin(local::run(args, self, folder)).await,
         }
     }
 }
@@ -90,12 +94,12 @@ impl<'a> Turn<'a> {
 /// # Errors
 /// Signals cannot be heard, or nothing can be printed; what was begun is ended before.
 pub(super) async fn run_all(
-    args: &Args,
-    asked: &[Asked],
+    args: &ConvergeArgs,
+    asked: &[RequestedTarget],
     is_named: bool,
-    context: &Context,
-) -> Result<Vec<Ended>, CliError> {
-    let mut signals = runtime::Signals::new()?;
+    context: &CommandContext,
+) -> Result<Vec<TargetOutcome>, CliError> {
+    let mut signals = runtime::StopSignals::new()?;
     let (tell, told) = watch::channel(false);
     let room = Semaphore::new(if args.way.serial { 1 } else { MAX_AT_ONCE });
     let bar = context.output.steps();
@@ -103,7 +107,7 @@ pub(super) async fn run_all(
     let runs = asked.iter().map(|asked| async move {
         let workspace = asked.workspace.as_ref().map_err(CliError::clone)?;
         let name = asked.name.as_deref().filter(|_| is_named);
-        let turn = Turn { context, name, told: told.clone(), bar: Some(bar) };
+        let turn = TargetRun { context, name, told: told.clone(), bar: Some(bar) };
         let _place = tokio::select! {
             biased;
             () = turn.stopped() => return Err(outcome::interrupted()),
@@ -124,8 +128,8 @@ pub(super) async fn run_all(
         let (Some(ended), Some(asked)) = (ended, names.next()) else { break };
         bar.rest();
         let folder = match &asked.workspace {
-            Ok(Workspace::Folder(folder)) => Some(folder.as_path()),
-            Ok(Workspace::Pull(_)) | Err(_) => None,
+            Ok(ConvergeTarget::Folder(folder)) => Some(folder.as_path()),
+            Ok(ConvergeTarget::Pull(_)) | Err(_) => None,
         };
         match outcome::print(asked.name.as_deref(), folder, (is_named, args), ended, context).await {
             Ok(ended) => all.push(ended),
@@ -136,6 +140,6 @@ pub(super) async fn run_all(
 }
 
 /// The highest exit code of these.
-pub(super) fn highest(all: &[Ended]) -> Exit {
-    all.iter().map(|ended| ended.exit).max().unwrap_or(Exit::Done)
+pub(super) fn highest(all: &[TargetOutcome]) -> CommandExit {
+    all.iter().map(|ended| ended.exit).max().unwrap_or(CommandExit::Done)
 }

@@ -2,10 +2,13 @@
 
 use truing_loops::converge::words::counted;
 
-use super::{Context, failed, staying};
+use super::{CommandContext, failed, staying};
 use crate::cli::columns::folded;
-use crate::cli::error::{CliError, Exit};
-use crate::demo::converge::{Fix, OnBranch, OnPull, Report, Reviewed, Story, Thread};
+use crate::cli::error::{CliError, CommandExit};
+use crate::demo::converge::{
+    ConvergeDemo, ConvergeDemoReport, FixCommit, LocalBranchResult, PublishedReview, PublishedThread,
+    PullRequestResult,
+};
 use crate::demo::{WRITER, pulls_page};
 use crate::wiring::converge::kept_in;
 
@@ -15,14 +18,14 @@ const BELOW: &str = "     | ";
 /// Digits of a commit, as git shows it.
 const SHORT: usize = 7;
 
-pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError> {
+pub(super) async fn tell(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let output = context.output;
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level).await.map_err(|error| {
         CliError::failed("demo", format!("the sandbox of this machine cannot be tried: {error}"))
     })?;
     kept_in(level)?;
     let say = |text: String| if output.is_json() { Ok(()) } else { output.data(text) };
-    let story = Story::start(context).await.map_err(failed)?;
+    let story = ConvergeDemo::start(context).await.map_err(failed)?;
     let name = story.pull();
     let intro = format!(
         "The model says what a script says: it reports a bug as long as it sees it, and fixes it when it is asked to. \
@@ -41,13 +44,13 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
         staying(output, &pulls_page(story.forge()), &story.config(), &[&why, "report --loop converge"]);
         std::future::pending::<()>().await;
     }
-    Ok(if report.holds() { Exit::Done } else { Exit::No })
+    Ok(if report.holds() { CommandExit::Done } else { CommandExit::No })
 }
 
 /// What the pull request shows: each review, what was pushed on it, and what was answered then.
-fn at_forge(pull: &OnPull) -> String {
+fn at_forge(pull: &PullRequestResult) -> String {
     let mut text = String::new();
-    for Reviewed { commit, body, threads } in &pull.reviews {
+    for PublishedReview { commit, body, threads } in &pull.reviews {
         text += &format!("{INDENT}review of {}\n{}", short(commit), quoted(body));
         for thread in threads {
             text += &format!("{INDENT}comment on {}\n{}", place(thread), quoted(&thread.body));
@@ -67,7 +70,7 @@ fn at_forge(pull: &OnPull) -> String {
 }
 
 /// What git shows of the clone.
-fn in_clone(local: &OnBranch) -> String {
+fn in_clone(local: &LocalBranchResult) -> String {
     let [before, after] = &local.tips;
     let mut text =
         folded(INDENT, &format!("{} was at {}, is at {}", local.branch, short(before), short(after)));
@@ -76,13 +79,13 @@ fn in_clone(local: &OnBranch) -> String {
     text + "\n" + &indented(&local.ended.report)
 }
 
-fn shown(fix: &Fix) -> String {
+fn shown(fix: &FixCommit) -> String {
     let of = format!("{INDENT}commit {} ", short(&fix.commit));
     folded(&of, &format!("by {}: {}", fix.author, fix.subject))
         + &fix.lines.iter().map(|line| format!("{BELOW}{line}\n")).collect::<String>()
 }
 
-fn place(thread: &Thread) -> String {
+fn place(thread: &PublishedThread) -> String {
     let line = thread.line.map(|line| format!(", line {line}")).unwrap_or_default();
     format!("{}{line}", thread.path)
 }
@@ -103,8 +106,8 @@ fn short(sha: &str) -> &str {
     sha.get(..SHORT).unwrap_or(sha)
 }
 
-fn summary(report: &Report) -> String {
-    let Report { pull_request, local, model, seconds } = report;
+fn summary(report: &ConvergeDemoReport) -> String {
+    let ConvergeDemoReport { pull_request, local, model, seconds } = report;
     let loops = |many| counted(many, "loop");
     let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
     format!(

@@ -2,13 +2,13 @@
 
 use truing_config::{RulesConfig, SandboxConfig};
 use truing_core::line::counted;
-use truing_core::sandbox::Level;
-use truing_core::sync::record::Result as Outcome;
+use truing_core::sandbox::SandboxLevel;
+use truing_core::sync::record::SyncOutcome as Outcome;
 
-use super::{Context, failed, staying};
+use super::{CommandContext, failed, staying};
 use crate::cli::columns::folded;
-use crate::cli::error::{CliError, Exit};
-use crate::demo::sync::{Event, Ran, Report, Story};
+use crate::cli::error::{CliError, CommandExit};
+use crate::demo::sync::{SyncDemo, SyncDemoEvent, SyncDemoReport, SyncDemoRun};
 use crate::demo::{DemoError, WRITER, pulls_page};
 use crate::wiring;
 
@@ -18,7 +18,7 @@ const BELOW: &str = "                   ";
 /// What shows more of it, as long as it stays.
 const LOOK: [&str; 2] = ["sync status rim", "report --loop sync --format html > report.html"];
 
-pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError> {
+pub(super) async fn tell(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let output = context.output;
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level).await.map_err(|error| {
         CliError::failed("demo", format!("the sandbox of this machine cannot be tried: {error}"))
@@ -28,7 +28,7 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
         "rim is a made-up package at an index on this machine; spokes, a project at a forge here, repeats rim/spin.py as \
          coroutines. Each run is one `truing sync run rim`.",
     );
-    if level < Level::Full {
+    if level < SandboxLevel::Full {
         let why = format!(
             "The sandbox of this machine reaches `{}`, and a model ports code at `full` only: that part is left out. \
              `truing sandbox check` says what is missing.",
@@ -40,18 +40,18 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
         output.data(intro)?;
     }
     // It shows itself on any machine: what it reads is its own.
-    let reader = wiring::child_reader(&RulesConfig::default(), &SandboxConfig { level: Level::None })?;
-    let mut story = Story::start(&context.environment, reader, level).await.map_err(failed)?;
+    let reader = wiring::child_reader(&RulesConfig::default(), &SandboxConfig { level: SandboxLevel::None })?;
+    let mut story = SyncDemo::start(&context.environment, reader, level).await.map_err(failed)?;
     let (mut scene, mut before) = (0, String::new());
     let report = story
         .play(|event| {
             let text = match &event {
-                Event::Scene(title) => {
+                SyncDemoEvent::Scene(title) => {
                     scene += 1;
                     format!("\n{}", folded(&format!("{scene}. "), title))
                 }
-                Event::Person(does) => folded(INDENT, &format!("{WRITER} {does}")),
-                Event::Ran(ran) => {
+                SyncDemoEvent::Person(does) => folded(INDENT, &format!("{WRITER} {does}")),
+                SyncDemoEvent::Ran(ran) => {
                     let text = told(ran, &before);
                     before.clone_from(&ran.why);
                     text
@@ -69,7 +69,7 @@ pub(super) async fn tell(stay: bool, context: &Context) -> Result<Exit, CliError
         staying(output, &pulls_page(story.forge()), &story.config(), &LOOK);
         std::future::pending::<()>().await;
     }
-    Ok(if report.holds() { Exit::Done } else { Exit::No })
+    Ok(if report.holds() { CommandExit::Done } else { CommandExit::No })
 }
 
 /// Why the story broke off.
@@ -85,7 +85,7 @@ impl From<DemoError> for DemoFailure {
 }
 
 /// One run, and whether it ended as the one before.
-fn told(ran: &Ran, before: &str) -> String {
+fn told(ran: &SyncDemoRun, before: &str) -> String {
     let begun = if ran.scheduled { "cron" } else { "run" };
     let label = format!("{INDENT}{begun:<5} {:<9} ", ran.result.as_str().replace('_', " "));
     let mut text = match &ran.shows {
@@ -107,9 +107,18 @@ fn told(ran: &Ran, before: &str) -> String {
     text
 }
 
-fn summary(report: &Report) -> String {
-    let Report { runs, unexpected, pull_requests, drafts, questions, doubled, left_open, breaker, .. } =
-        report;
+fn summary(report: &SyncDemoReport) -> String {
+    let SyncDemoReport {
+        runs,
+        unexpected,
+        pull_requests,
+        drafts,
+        questions,
+        doubled,
+        left_open,
+        breaker,
+        ..
+    } = report;
     let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
     format!(
         "\n{} in {:.1} s, {unexpected} ended otherwise than expected (promised: 0)\n\
@@ -136,14 +145,14 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::TruingCli;
 
     #[test]
     fn what_is_said_to_show_more_are_commands() {
         for line in LOOK {
             let words = line.split(" > ").next().unwrap().split(' ');
             let command = ["truing", "--config", "truing.toml"].into_iter().chain(words);
-            assert!(Cli::try_parse_from(command).is_ok(), "{line}");
+            assert!(TruingCli::try_parse_from(command).is_ok(), "{line}");
         }
     }
 }

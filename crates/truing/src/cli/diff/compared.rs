@@ -3,22 +3,27 @@
 use std::path::Path;
 
 use truing_core::id::Sha;
-use truing_git::Repository;
+use truing_git::LocalRepository;
 
-use crate::cli::Context;
+use crate::cli::CommandContext;
 use crate::cli::error::CliError;
 use crate::wiring;
 
 /// Two commits of a repository, and the diff between them.
-pub(super) struct Compared {
-    pub(super) repository: Repository,
+pub(super) struct ComparedCommits {
+    pub(super) repository: LocalRepository,
     pub(super) old: Sha,
     pub(super) new: Sha,
     pub(super) diff: Vec<u8>,
 }
 
-impl Compared {
-    pub(super) async fn open(old: &str, new: &str, path: &Path, context: &Context) -> Result<Self, CliError> {
+impl ComparedCommits {
+    pub(super) async fn open(
+        old: &str,
+        new: &str,
+        path: &Path,
+        context: &CommandContext,
+    ) -> Result<Self, CliError> {
         let git = wiring::git(&context.environment).await?;
         let path = context.environment.directory().join(path);
         let repository = git.open(&path).await.map_err(wiring::git_error)?;

@@ -4,40 +4,45 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, stdin};
 use std::path::Path;
 
-use truing_diff::{Outline, Outlines};
+use truing_diff::{FileOutline, OutlineReader};
 
 use super::malformed;
-use crate::cli::Context;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::CommandContext;
+use crate::cli::error::{CliError, CommandExit};
 
-/// How much of a diff is read at once, in bytes. A diff of any size is read: what is held of it is said at [`Outlines`].
+/// How much of a diff is read at once, in bytes. A diff of any size is read: what is held of it is said at [`OutlineReader`].
 const PIECE_BYTES: usize = 64 << 10;
 
-pub(super) fn run(file: Option<&Path>, context: &Context) -> Result<Exit, CliError> {
-    let Opened { name, source, .. } = open(file, context.environment.directory())?;
-    let mut reading =
-        Reading { name, source, piece: vec![0; PIECE_BYTES], outlines: Outlines::default(), end: None };
+pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<CommandExit, CliError> {
+    let DiffStream { name, source, .. } = open(file, context.environment.directory())?;
+    let mut reading = DiffReader {
+        name,
+        source,
+        piece: vec![0; PIECE_BYTES],
+        outlines: OutlineReader::default(),
+        end: None,
+    };
     context.output.json_lines(&mut reading)?;
     match reading.end {
         Some(Err(error)) => Err(error),
-        Some(Ok(())) | None => Ok(Exit::Done),
+        Some(Ok(())) | None => Ok(CommandExit::Done),
     }
 }
 
 /// A diff that is read as its files are asked for.
-struct Reading {
+struct DiffReader {
     name: String,
     source: Box<dyn Read>,
     piece: Vec<u8>,
-    outlines: Outlines,
+    outlines: OutlineReader,
     /// How it ended, if it has.
     end: Option<Result<(), CliError>>,
 }
 
-impl Iterator for Reading {
-    type Item = Outline;
+impl Iterator for DiffReader {
+    type Item = FileOutline;
 
-    fn next(&mut self) -> Option<Outline> {
+    fn next(&mut self) -> Option<FileOutline> {
         loop {
             match self.outlines.pop() {
                 Some(Ok(file)) => return Some(file),
@@ -52,7 +57,7 @@ impl Iterator for Reading {
     }
 }
 
-impl Reading {
+impl DiffReader {
     /// Reads the next piece. The files before what cannot be read are told.
     fn read(&mut self) {
         match self.source.read(&mut self.piece) {
@@ -70,7 +75,7 @@ impl Reading {
 }
 
 /// A file or standard input.
-struct Opened {
+struct DiffStream {
     name: String,
     source: Box<dyn Read>,
     /// About how large it is.
@@ -78,15 +83,15 @@ struct Opened {
 }
 
 /// Opens a file, or standard input (none, or `-`).
-fn open(file: Option<&Path>, folder: &Path) -> Result<Opened, CliError> {
+fn open(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError> {
     let name = name_of(file.unwrap_or(Path::new("-")));
     match file.filter(|file| *file != Path::new("-")) {
         Some(file) => {
             let opened = open_file(&folder.join(file)).map_err(|error| unreadable(&name, &error, true))?;
             let size = opened.metadata().map_or(0, |metadata| metadata.len());
-            Ok(Opened { name, source: Box::new(opened), size })
+            Ok(DiffStream { name, source: Box::new(opened), size })
         }
-        None => Ok(Opened { name, source: Box::new(stdin()), size: 0 }),
+        None => Ok(DiffStream { name, source: Box::new(stdin()), size: 0 }),
     }
 }
 
@@ -96,7 +101,7 @@ pub(in crate::cli) fn input(
     folder: &Path,
     most: u64,
 ) -> Result<(String, Vec<u8>), CliError> {
-    let Opened { name, source, size } = open(file, folder)?;
+    let DiffStream { name, source, size } = open(file, folder)?;
     let bytes = read(&name, source, size, most)?;
     Ok((name, bytes))
 }

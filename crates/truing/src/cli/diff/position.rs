@@ -4,50 +4,54 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use truing_diff::{Anchored, RepoPath, Side};
+use truing_diff::{CommentAnchor, DiffSide, RepoPath};
 
-use super::compared::{Compared, malformed};
-use crate::cli::error::{CliError, Exit};
-use crate::cli::json_lines::Questions;
-use crate::cli::{Context, runtime};
+use super::compared::{ComparedCommits, malformed};
+use crate::cli::error::{CliError, CommandExit};
+use crate::cli::json_lines::JsonLinesReader;
+use crate::cli::{CommandContext, runtime};
 
 /// What is asked about.
-pub(super) const POSITIONS: Questions =
-    Questions { example: r#"{"id":"1","path":"a/b.py","side":"new","start_line":10,"end_line":12}"# };
+pub(super) const POSITIONS: JsonLinesReader =
+    JsonLinesReader { example: r#"{"id":"1","path":"a/b.py","side":"new","start_line":10,"end_line":12}"# };
 
 /// A line of the input of `anchor`. Further fields may stand in it: a finding is a position, too.
 #[derive(Deserialize)]
-struct Position {
+struct AnchorRequest {
     /// Given back as it came.
     #[serde(default)]
     id: Value,
     path: RepoPath,
-    side: Side,
+    side: DiffSide,
     start_line: u32,
     end_line: u32,
 }
 
 #[derive(Serialize)]
-struct Answer {
+struct AnchorJson {
     id: Value,
     #[serde(flatten)]
-    anchored: Anchored,
+    anchored: CommentAnchor,
 }
 
-pub(super) fn anchor(base: &str, head: &str, path: &Path, context: &Context) -> Result<Exit, CliError> {
-    let compared = runtime::start()?.block_on(Compared::open(base, head, path, context))?;
+pub(super) fn anchor(
+    base: &str,
+    head: &str,
+    path: &Path,
+    context: &CommandContext,
+) -> Result<CommandExit, CliError> {
+    let compared = runtime::start()?.block_on(ComparedCommits::open(base, head, path, context))?;
     let parsed = truing_diff::parse(&compared.diff);
     if let Some(error) = &parsed.error {
         return Err(malformed("the answer of `git diff`", error));
     }
     let mut error = None;
-    let has_lines = |position: &Position| check(position.start_line, position.end_line);
+    let has_lines = |position: &AnchorRequest| check(position.start_line, position.end_line);
     let positions = POSITIONS.read(has_lines, &mut error);
-    context.output.json_lines(positions.map(|Position { id, path, side, start_line, end_line }| Answer {
-        id,
-        anchored: truing_diff::anchor(&parsed.files, &path, side, start_line, end_line),
+    context.output.json_lines(positions.map(|AnchorRequest { id, path, side, start_line, end_line }| {
+        AnchorJson { id, anchored: truing_diff::anchor(&parsed.files, &path, side, start_line, end_line) }
     }))?;
-    error.map_or(Ok(Exit::Done), Err)
+    error.map_or(Ok(CommandExit::Done), Err)
 }
 
 /// Makes sure that a position has lines.

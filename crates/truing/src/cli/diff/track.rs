@@ -8,93 +8,108 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use truing_core::id::Sha;
-use truing_diff::{FileDiff, MAX_TRACKED_BYTES, RepoPath, Side, Source, Status, Tracked, Tracker};
-use truing_git::Repository;
+use truing_diff::{
+    DiffSide, FileContent, FileDiff, FileStatus, LineTracker, MAX_TRACKED_BYTES, RepoPath, TrackedRange,
+};
+use truing_git::LocalRepository;
 
-use super::compared::{Compared, malformed};
+use super::compared::{ComparedCommits, malformed};
 use super::position::{POSITIONS, check};
-use crate::cli::error::{CliError, Exit};
-use crate::cli::{Context, runtime};
+use crate::cli::error::{CliError, CommandExit};
+use crate::cli::{CommandContext, runtime};
 use crate::wiring;
 
 /// A line of the input.
 #[derive(Deserialize)]
-struct Position {
+struct TrackRequest {
     /// Given back as it came.
     #[serde(default)]
     id: Value,
     path: RepoPath,
     /// All positions are in the first commit: this is only checked to be a side.
     #[serde(default, rename = "side")]
-    _side: Option<Side>,
+    _side: Option<DiffSide>,
     start_line: u32,
     end_line: u32,
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct TrackJson<'a> {
     id: &'a Value,
     #[serde(flatten)]
-    tracked: Tracked,
+    tracked: TrackedRange,
 }
 
-pub(super) fn run(from: &str, to: &str, path: &Path, context: &Context) -> Result<Exit, CliError> {
+pub(super) fn run(
+    from: &str,
+    to: &str,
+    path: &Path,
+    context: &CommandContext,
+) -> Result<CommandExit, CliError> {
     let runtime = runtime::start()?;
-    let compared = runtime.block_on(Compared::open(from, to, path, context))?;
+    let compared = runtime.block_on(ComparedCommits::open(from, to, path, context))?;
     let parsed = truing_diff::parse(&compared.diff);
     if let Some(error) = &parsed.error {
         return Err(malformed("the answer of `git diff`", error));
     }
     // All are read before the first is answered: which files are needed depends on them.
     let mut error = None;
-    let has_lines = |position: &Position| check(position.start_line, position.end_line);
-    let asked: Vec<Position> = POSITIONS.read(has_lines, &mut error).collect();
+    let has_lines = |position: &TrackRequest| check(position.start_line, position.end_line);
+    let asked: Vec<TrackRequest> = POSITIONS.read(has_lines, &mut error).collect();
 
     let wanted_old = asked.iter().map(|position| position.path.clone());
     let old: BTreeSet<RepoPath> = wanted_old.chain(parsed.files.iter().filter_map(old_name)).collect();
     let new: BTreeSet<RepoPath> = parsed
         .files
         .iter()
-        .filter(|file| file.status != Status::Deleted)
+        .filter(|file| file.status != FileStatus::Deleted)
         .map(|file| file.path.clone())
         .collect();
     let (old, new) = runtime.block_on(async {
         let mut room = MAX_TRACKED_BYTES as u64;
-        let old = Files::read(&compared.repository, &compared.old, old, &mut room).await?;
-        Ok::<_, CliError>((old, Files::read(&compared.repository, &compared.new, new, &mut room).await?))
+        let old = CommitFiles::read(&compared.repository, &compared.old, old, &mut room).await?;
+        Ok::<_, CliError>((
+            old,
+            CommitFiles::read(&compared.repository, &compared.new, new, &mut room).await?,
+        ))
     })?;
     let (old, new) = (old.sources(), new.sources());
-    let tracker = Tracker::new(&parsed.files, &old, &new);
+    let tracker = LineTracker::new(&parsed.files, &old, &new);
     let known = |path: &&RepoPath| asked.iter().any(|position| position.path == **path);
     for path in tracker.followed_by_hunks().filter(known) {
         context.output.warn(format_args!(
             "{path} is too large, or no text file: its lines are followed where they stayed in order"
         ));
     }
-    context.output.json_lines(asked.iter().map(|Position { id, path, start_line, end_line, .. }| {
-        Answer { id, tracked: tracker.track(path, *start_line, *end_line) }
-    }))?;
-    error.map_or(Ok(Exit::Done), Err)
+    context.output.json_lines(asked.iter().map(
+        |TrackRequest { id, path, start_line, end_line, .. }| TrackJson {
+            id,
+            tracked: tracker.track(path, *start_line, *end_line),
+        },
+    ))?;
+    error.map_or(Ok(CommandExit::Done), Err)
 }
 
 /// The name of a changed file before the change.
 fn old_name(file: &FileDiff<'_>) -> Option<RepoPath> {
     match file.status {
-        Status::Added => None,
-        Status::Renamed | Status::Copied => file.old_path.clone(),
-        Status::Deleted | Status::Modified | Status::Mode | Status::Binary => Some(file.path.clone()),
+        FileStatus::Added => None,
+        FileStatus::Renamed | FileStatus::Copied => file.old_path.clone(),
+        FileStatus::Deleted | FileStatus::Modified | FileStatus::Mode | FileStatus::Binary => {
+            Some(file.path.clone())
+        }
     }
 }
 
 /// Files of one commit.
-struct Files(Vec<(RepoPath, Option<Vec<u8>>)>);
+struct CommitFiles(Vec<(RepoPath, Option<Vec<u8>>)>);
 
-impl Files {
+impl CommitFiles {
     /// Reads those of `paths` that the commit has; what must not or cannot be read is there without content.
     ///
     /// `room`: how many bytes may still be held.
     async fn read(
-        repository: &Repository,
+        repository: &LocalRepository,
         commit: &Sha,
         paths: BTreeSet<RepoPath>,
         room: &mut u64,
@@ -130,7 +145,7 @@ impl Files {
         Ok(Self(files))
     }
 
-    fn sources(&self) -> Vec<Source<'_>> {
-        self.0.iter().map(|(path, content)| Source { path, content: content.as_deref() }).collect()
+    fn sources(&self) -> Vec<FileContent<'_>> {
+        self.0.iter().map(|(path, content)| FileContent { path, content: content.as_deref() }).collect()
     }
 }

@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use truing_core::line::is_hidden;
 
 /// Where lines are written to.
-pub(super) struct Shown<W>(pub(super) W);
+pub(super) struct EscapedLogWriter<W>(pub(super) W);
 
-impl<W: Write> Write for Shown<W> {
+impl<W: Write> Write for EscapedLogWriter<W> {
     /// A whole line comes at once.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
@@ -64,7 +64,7 @@ mod tests {
     fn what_cannot_be_seen_is_shown_as_its_number_and_colours_stay() {
         let kept = Kept::default();
         let writer = kept.clone();
-        let layer = super::super::human(true, move || Shown(writer.clone()));
+        let layer = super::super::human(true, move || EscapedLogWriter(writer.clone()));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             tracing::warn!(
                 name = "a\u{202e}b",

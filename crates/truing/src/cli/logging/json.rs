@@ -13,9 +13,9 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::cli::output::write_json;
 
 /// Lines for a log collector. What cannot be seen is escaped, as in all JSON that is printed.
-pub(super) struct Lines;
+pub(super) struct JsonLogFormat;
 
-impl<S> FormatEvent<S, JsonFields> for Lines
+impl<S> FormatEvent<S, JsonFields> for JsonLogFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -91,7 +91,7 @@ mod tests {
         let kept = Kept::default();
         let layer = tracing_subscriber::fmt::layer()
             .fmt_fields(JsonFields::new())
-            .event_format(Lines)
+            .event_format(JsonLogFormat)
             .with_writer(kept.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             let _run = tracing::info_span!("run", review_id = "r1", key = "outer").entered();

@@ -25,12 +25,12 @@ enum LogMessage {
 
 /// The way to the thread.
 #[derive(Clone)]
-pub(super) struct Unhindered {
+pub(super) struct BackgroundLogWriter {
     lines: SyncSender<LogMessage>,
     lost: Arc<AtomicU64>,
 }
 
-impl Unhindered {
+impl BackgroundLogWriter {
     /// Starts the thread, which writes lines of this style to `out`.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Unhindered {
     }
 }
 
-impl Write for Unhindered {
+impl Write for BackgroundLogWriter {
     /// A whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.lines.try_send(LogMessage::Line(line.to_vec())).is_err() {
@@ -66,7 +66,7 @@ impl Write for Unhindered {
     }
 }
 
-impl<'a> MakeWriter<'a> for Unhindered {
+impl<'a> MakeWriter<'a> for BackgroundLogWriter {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_reader_and_what_is_lost_is_told() {
         let reader = Reader::default();
-        let mut log = Unhindered::start(reader.clone(), LogStyle::Json).unwrap();
+        let mut log = BackgroundLogWriter::start(reader.clone(), LogStyle::Json).unwrap();
         let gate = reader.gate.lock().unwrap();
         for number in 0..LINES + 10 {
             log.write_all(format!("line {number}\n").as_bytes()).unwrap();

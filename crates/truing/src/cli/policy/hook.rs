@@ -13,12 +13,12 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_config::environment::Environment;
-use truing_core::policy::{Action, Policy, Verdict, plain_words};
+use truing_core::policy::{AgentAction, AgentPolicy, PolicyVerdict, plain_words};
 use truing_diff::RepoPath;
 
 use super::ProfileFlag;
-use crate::cli::Context;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::CommandContext;
+use crate::cli::error::{CliError, CommandExit};
 use crate::wiring;
 
 /// The longest call, in bytes: files are written by calls.
@@ -41,7 +41,7 @@ const OF_CONVERSATION: [&str; 11] = [
 ];
 
 #[derive(clap::Args, Debug)]
-pub(super) struct HookCommand {
+pub(super) struct PolicyHookArgs {
     /// The profile whose permissions count
     #[arg(long, value_name = "P", value_enum, default_value = "fixer")]
     profile: ProfileFlag,
@@ -70,13 +70,13 @@ enum HookAnswer {
     Abstain,
 }
 
-impl HookCommand {
-    pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl PolicyHookArgs {
+    pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         // Exit 2 alone blocks a call.
-        self.answer(context).map_err(|error| CliError { exit: Exit::Usage, ..error })
+        self.answer(context).map_err(|error| CliError { exit: CommandExit::Usage, ..error })
     }
 
-    fn answer(&self, context: &Context) -> Result<Exit, CliError> {
+    fn answer(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let wrong = |what: String| CliError::usage("hook", what);
         let mut text = Vec::new();
         let taken = std::io::stdin().lock().take(MAX_CALL_BYTES + 1).read_to_end(&mut text);
@@ -106,7 +106,7 @@ impl HookCommand {
         let mut stdout = std::io::stdout().lock();
         let written = writeln!(stdout, "{answer}").and_then(|()| stdout.flush());
         written.map_err(|error| wrong(format!("the answer cannot be written: {error}")))?;
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     }
 
     /// The folder of the repository, without links.
@@ -139,7 +139,7 @@ fn decision(word: &str, reason: &str) -> Value {
 
 /// The place in which a call is judged.
 struct CallJudge<'a> {
-    policy: &'a Policy,
+    policy: &'a AgentPolicy,
     root: &'a Path,
     cwd: &'a Path,
     is_sandboxed: bool,
@@ -149,10 +149,10 @@ impl CallJudge<'_> {
     fn judge(&self, tool: &str, input: &Value) -> HookAnswer {
         let result = match tool {
             "Bash" => self.command(input),
-            "Read" => self.file(input, "file_path", |path| Action::Read(path)),
-            "Edit" | "MultiEdit" => self.file(input, "file_path", |path| Action::Edit(path)),
-            "Write" => self.file(input, "file_path", |path| Action::Write(path)),
-            "NotebookEdit" => self.file(input, "notebook_path", |path| Action::Edit(path)),
+            "Read" => self.file(input, "file_path", |path| AgentAction::Read(path)),
+            "Edit" | "MultiEdit" => self.file(input, "file_path", |path| AgentAction::Edit(path)),
+            "Write" => self.file(input, "file_path", |path| AgentAction::Write(path)),
+            "NotebookEdit" => self.file(input, "notebook_path", |path| AgentAction::Edit(path)),
             "Glob" | "Grep" | "LS" => self.folder(tool, input),
             _ if OF_CONVERSATION.contains(&tool) => return HookAnswer::Abstain,
             _ => self.operation(tool),
@@ -180,12 +180,12 @@ impl CallJudge<'_> {
                 return Err(format!("{value:?} leads out of the repository"));
             }
         }
-        match self.policy.judge(Action::Run(&words)) {
-            Verdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => Err(
+        match self.policy.judge(AgentAction::Run(&words)) {
+            PolicyVerdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => Err(
                 "it runs code of the repository, and this hook sees no sandbox: `--sandboxed` says that all of Claude Code runs in one"
                     .to_owned(),
             ),
-            verdict @ (Verdict::Allow { .. } | Verdict::Deny { .. }) => Ok(answer(verdict)),
+            verdict @ (PolicyVerdict::Allow { .. } | PolicyVerdict::Deny { .. }) => Ok(answer(verdict)),
         }
     }
 
@@ -208,17 +208,24 @@ impl CallJudge<'_> {
     }
 
     /// A file that is read or changed.
-    fn file(&self, input: &Value, field: &str, action: fn(&str) -> Action<'_>) -> Result<HookAnswer, String> {
+    fn file(
+        &self,
+        input: &Value,
+        field: &str,
+        action: fn(&str) -> AgentAction<'_>,
+    ) -> Result<HookAnswer, String> {
         let named = text(input, field)?;
         let (path, has_link) = self.relative(named)?;
         let path = path.to_str().ok_or_else(|| format!("{named:?} is not UTF-8"))?;
         match action(path) {
-            Action::Edit(_) | Action::Write(_) if has_link => Err(format!("{named:?} leads through a link")),
-            action @ (Action::Run(_)
-            | Action::Read(_)
-            | Action::Edit(_)
-            | Action::Write(_)
-            | Action::Mcp(_)) => Ok(answer(self.policy.judge(action))),
+            AgentAction::Edit(_) | AgentAction::Write(_) if has_link => {
+                Err(format!("{named:?} leads through a link"))
+            }
+            action @ (AgentAction::Run(_)
+            | AgentAction::Read(_)
+            | AgentAction::Edit(_)
+            | AgentAction::Write(_)
+            | AgentAction::Mcp(_)) => Ok(answer(self.policy.judge(action))),
         }
     }
 
@@ -245,7 +252,7 @@ impl CallJudge<'_> {
         let is_file = self.root.join(&path).is_file();
         let inner = if is_file { path } else { path.join("any") };
         let inner = inner.to_str().ok_or("the folder is not UTF-8")?;
-        Ok(answer(self.policy.judge(Action::Read(inner))))
+        Ok(answer(self.policy.judge(AgentAction::Read(inner))))
     }
 
     /// An operation of an MCP server.
@@ -253,7 +260,7 @@ impl CallJudge<'_> {
         let parts: Vec<&str> = tool.strip_prefix("mcp__").unwrap_or_default().split("__").collect();
         match parts.as_slice() {
             [server, name] if !server.is_empty() && !name.is_empty() => {
-                Ok(answer(self.policy.judge(Action::Mcp(&format!("{server}/{name}")))))
+                Ok(answer(self.policy.judge(AgentAction::Mcp(&format!("{server}/{name}")))))
             }
             _ => Err(format!("no rule can allow the tool {tool:?}")),
         }
@@ -319,14 +326,16 @@ fn is_plain_path(path: &str) -> bool {
     !path.starts_with('~') && !path.starts_with(is_blank) && !path.ends_with(is_blank)
 }
 
-fn answer(verdict: Verdict) -> HookAnswer {
+fn answer(verdict: PolicyVerdict) -> HookAnswer {
     match verdict {
-        Verdict::Allow { rules, runs_code: _ } => {
+        PolicyVerdict::Allow { rules, runs_code: _ } => {
             HookAnswer::Allow(rules.iter().map(|rule| rule.text.as_str()).collect::<Vec<_>>().join(", "))
         }
-        Verdict::Deny { rule: Some(rule), reason } => {
+        PolicyVerdict::Deny { rule: Some(rule), reason } => {
             HookAnswer::Deny(format!("{reason}; the rule that would allow it: {} ({})", rule.text, rule.file))
         }
-        Verdict::Deny { rule: None, reason } => HookAnswer::Deny(format!("{reason}; no rule can allow it")),
+        PolicyVerdict::Deny { rule: None, reason } => {
+            HookAnswer::Deny(format!("{reason}; no rule can allow it"))
+        }
     }
 }

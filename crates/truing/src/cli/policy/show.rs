@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use truing_core::policy::PolicyFile;
 
-use crate::cli::Context;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::CommandContext;
+use crate::cli::error::{CliError, CommandExit};
 use crate::wiring;
 
 #[derive(clap::Args, Debug)]
-pub(super) struct ShowCommand {
+pub(super) struct PolicyShowArgs {
     /// A profile (`fixer`), a program with a grammar (`cargo`), or `never`
     #[arg(value_name = "NAME")]
     name: Option<String>,
@@ -18,7 +18,7 @@ pub(super) struct ShowCommand {
 
 /// A file of the policy, for scripts.
 #[derive(Serialize)]
-struct FileRow<'a> {
+struct PolicyFileRow<'a> {
     name: &'a str,
     /// The file that counts.
     from: &'a str,
@@ -26,15 +26,16 @@ struct FileRow<'a> {
     text: Option<&'a str>,
 }
 
-impl ShowCommand {
-    pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl PolicyShowArgs {
+    pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let policies = wiring::policy::policies(&context.config(&[])?)?;
         match &self.name {
             None => {
-                let rows: Vec<FileRow<'_>> = policies.files().iter().map(|file| row(file, false)).collect();
+                let rows: Vec<PolicyFileRow<'_>> =
+                    policies.files().iter().map(|file| row(file, false)).collect();
                 context.output.answer(&rows, || {
                     let mut text = String::new();
-                    for FileRow { name, from, .. } in &rows {
+                    for PolicyFileRow { name, from, .. } in &rows {
                         let _ = writeln!(text, "{name:<24} {from}");
                     }
                     text + "\nOne file: `truing policy show NAME`, such as `truing policy show fixer`\n"
@@ -51,12 +52,12 @@ impl ShowCommand {
                 context.output.answer(&row(file, true), || file.text.clone())?;
             }
         }
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     }
 }
 
-fn row(file: &PolicyFile, has_text: bool) -> FileRow<'_> {
-    FileRow { name: &file.name, from: &file.shown, text: has_text.then_some(file.text.as_str()) }
+fn row(file: &PolicyFile, has_text: bool) -> PolicyFileRow<'_> {
+    PolicyFileRow { name: &file.name, from: &file.shown, text: has_text.then_some(file.text.as_str()) }
 }
 
 /// The name of a file without its folder and its ending.

@@ -7,21 +7,21 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use truing_agent::prompt::case::Case;
-use truing_agent::prompt::{Mutant, Prompts};
+use truing_agent::prompt::case::PromptCase;
+use truing_agent::prompt::{PromptLibrary, PromptMutant};
 use truing_config::PromptsConfig;
 use truing_core::money::MicroUsd;
 use truing_loops::text::counted;
 
 use super::super::columns::folded;
-use super::super::error::{CliError, Exit};
-use super::super::{Context, runtime};
+use super::super::error::{CliError, CommandExit};
+use super::super::{CommandContext, runtime};
 use crate::wiring;
-use stage::{CASE_MONEY, Played, Stage};
+use stage::{CASE_MONEY, CaseResult, CaseRunner};
 
 /// The arguments.
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {
+pub(super) struct PromptsTestArgs {
     /// A folder of prompts and cases, instead of the configured one; one replaces the built-in one of its name
     dir: Option<PathBuf>,
     /// Play this case alone; may be repeated
@@ -36,15 +36,15 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-struct TestedJson<'a> {
-    cases: Vec<CaseJson<'a>>,
+struct PromptsTestJson<'a> {
+    cases: Vec<PromptCaseJson<'a>>,
     not_covered: Vec<&'a str>,
     cost_micro_usd: MicroUsd,
-    mistakes: Option<Mistakes>,
+    mistakes: Option<MutationResults>,
 }
 
 #[derive(Serialize)]
-struct CaseJson<'a> {
+struct PromptCaseJson<'a> {
     name: &'a str,
     file: &'a str,
     route: &'static str,
@@ -56,7 +56,7 @@ struct CaseJson<'a> {
 
 /// What became of mistakes that were made on purpose: by what they were noticed first.
 #[derive(Serialize, Default)]
-struct Mistakes {
+struct MutationResults {
     made: usize,
     noticed_by_check: usize,
     noticed_by_values: usize,
@@ -64,7 +64,7 @@ struct Mistakes {
     unnoticed: Vec<String>,
 }
 
-pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+pub(super) fn run(args: &PromptsTestArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let told = |error| wiring::prompt_error(&error);
     let config = context.config(&[])?;
     let folder = match &args.dir {
@@ -72,10 +72,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         None => config.prompts.dir.clone(),
     };
     let prompts = wiring::prompts(&PromptsConfig { dir: folder.clone() })?;
-    let cases = Case::all(folder.as_deref()).map_err(told)?;
+    let cases = PromptCase::all(folder.as_deref()).map_err(told)?;
     if let Some(folder) = &folder
-        && prompts == Prompts::embedded().map_err(told)?
-        && cases == Case::all(None).map_err(told)?
+        && prompts == PromptLibrary::embedded().map_err(told)?
+        && cases == PromptCase::all(None).map_err(told)?
     {
         let message = format!("the folder {} holds neither prompts nor cases", folder.display());
         return Err(CliError::usage("no_prompts", message)
@@ -84,9 +84,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let cases = chosen(cases, &args.case)?;
     runtime::start()?.block_on(async {
         let stage = if args.live {
-            Stage::live(&config, &context.environment).await?
+            CaseRunner::live(&config, &context.environment).await?
         } else {
-            Stage::scripted().await?
+            CaseRunner::scripted().await?
         };
         if args.live {
             let all = MicroUsd(CASE_MONEY.0.saturating_mul(cases.len() as u64));
@@ -108,12 +108,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         let is_good = all_passed && mistakes.as_ref().is_none_or(|mistakes| mistakes.unnoticed.is_empty());
         let answer = answer(&prompts, &cases, played, mistakes);
         context.output.answer(&answer, || text(&answer, args))?;
-        Ok(if is_good { Exit::Done } else { Exit::No })
+        Ok(if is_good { CommandExit::Done } else { CommandExit::No })
     })
 }
 
 /// The cases with these names, or all.
-fn chosen(cases: Vec<Case>, names: &[String]) -> Result<Vec<Case>, CliError> {
+fn chosen(cases: Vec<PromptCase>, names: &[String]) -> Result<Vec<PromptCase>, CliError> {
     if let Some(name) = names.iter().find(|name| !cases.iter().any(|case| case.name == **name)) {
         let known = cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(CliError::usage("unknown_case", format!("there is no case `{name}` (known: {known})")));
@@ -122,18 +122,22 @@ fn chosen(cases: Vec<Case>, names: &[String]) -> Result<Vec<Case>, CliError> {
 }
 
 /// The modules that a case's request is put together from.
-fn modules<'a>(case: &Case, prompts: &'a Prompts) -> BTreeSet<&'a str> {
+fn modules<'a>(case: &PromptCase, prompts: &'a PromptLibrary) -> BTreeSet<&'a str> {
     [&case.system, &case.task].into_iter().flat_map(|part| prompts.parts_of(&part.prompt)).collect()
 }
 
 /// Makes every mistake in every module that a case covers.
-async fn mistakes(stage: &Stage, cases: &[Case], prompts: &Prompts) -> Result<Mistakes, CliError> {
+async fn mistakes(
+    stage: &CaseRunner,
+    cases: &[PromptCase],
+    prompts: &PromptLibrary,
+) -> Result<MutationResults, CliError> {
     let covered: BTreeSet<&str> = cases.iter().flat_map(|case| modules(case, prompts)).collect();
-    let mut mistakes = Mistakes::default();
+    let mut mistakes = MutationResults::default();
     for module in covered {
-        let of_module: Vec<&Case> =
+        let of_module: Vec<&PromptCase> =
             cases.iter().filter(|case| modules(case, prompts).contains(module)).collect();
-        for Mutant { what, made } in prompts.mutants(module) {
+        for PromptMutant { what, made } in prompts.mutants(module) {
             mistakes.made += 1;
             let Ok(made) = made else {
                 mistakes.noticed_by_check += 1;
@@ -161,16 +165,16 @@ async fn mistakes(stage: &Stage, cases: &[Case], prompts: &Prompts) -> Result<Mi
 }
 
 fn answer<'a>(
-    prompts: &'a Prompts,
-    cases: &'a [Case],
-    played: Vec<(&'a Case, Played)>,
-    mistakes: Option<Mistakes>,
-) -> TestedJson<'a> {
+    prompts: &'a PromptLibrary,
+    cases: &'a [PromptCase],
+    played: Vec<(&'a PromptCase, CaseResult)>,
+    mistakes: Option<MutationResults>,
+) -> PromptsTestJson<'a> {
     let covered: BTreeSet<&str> = cases.iter().flat_map(|case| modules(case, prompts)).collect();
     let all = prompts.list().into_iter().map(|listed| listed.name);
     let not_covered = all.filter(|name| !covered.contains(name)).collect();
     let cost_micro_usd = MicroUsd(played.iter().map(|(_, played)| played.cost.0).sum());
-    let cases = played.into_iter().map(|(case, played)| CaseJson {
+    let cases = played.into_iter().map(|(case, played)| PromptCaseJson {
         name: &case.name,
         file: &case.file,
         route: case.route.name,
@@ -179,10 +183,10 @@ fn answer<'a>(
         turns: played.turns,
         cost_micro_usd: played.cost,
     });
-    TestedJson { cases: cases.collect(), not_covered, cost_micro_usd, mistakes }
+    PromptsTestJson { cases: cases.collect(), not_covered, cost_micro_usd, mistakes }
 }
 
-fn text(answer: &TestedJson<'_>, args: &Args) -> String {
+fn text(answer: &PromptsTestJson<'_>, args: &PromptsTestArgs) -> String {
     let mut text = String::new();
     for case in &answer.cases {
         let verdict = if case.passed { "passed" } else { "failed" };
@@ -200,7 +204,7 @@ fn text(answer: &TestedJson<'_>, args: &Args) -> String {
         text += &folded("in no case: ", &answer.not_covered.join(", "));
     }
     match &answer.mistakes {
-        Some(Mistakes { made, noticed_by_check, noticed_by_values, noticed_by_cases, unnoticed }) => {
+        Some(MutationResults { made, noticed_by_check, noticed_by_values, noticed_by_cases, unnoticed }) => {
             let noticed = made.saturating_sub(unnoticed.len());
             let _ = writeln!(
                 text,

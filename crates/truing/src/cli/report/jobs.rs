@@ -2,20 +2,20 @@
 
 use std::fmt::Write as _;
 
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::line;
 use truing_core::money::MicroUsd;
-use truing_core::run::End;
+use truing_core::run::RunOutcome;
 use truing_loops::text::{counted, instant};
 
 use super::screen::unrecorded;
 use crate::cli::columns::folded;
-use truing_core::slot::Loop;
+use truing_core::slot::LoopKind;
 use truing_service::report::amount::{dollars, duration, each, mean, share, short, success};
-use truing_service::report::figures::{Count, Figures};
+use truing_service::report::figures::{LoopFigures, WordCount};
 use truing_service::report::loops::{date, day};
 use truing_service::report::run::words_of;
-use truing_service::report::section::{JobLine, Section};
+use truing_service::report::section::{JobLine, LoopSection};
 
 /// Reasons that are shown, the most frequent ones.
 const REASONS: usize = 8;
@@ -24,13 +24,13 @@ const REASON_CHARS: usize = 200;
 /// Periods that are shown, the last ones.
 const PERIODS: usize = 31;
 
-pub(super) fn screen(section: &Section, since: Millis, now: Millis) -> String {
+pub(super) fn screen(section: &LoopSection, since: UnixMillis, now: UnixMillis) -> String {
     let figures = &section.figures;
     let runs = counted(section.runs.len(), "run");
     let of = match section.of {
-        Loop::Review => "of reviews",
-        Loop::Sync => "of jobs",
-        Loop::Converge => "on branches",
+        LoopKind::Review => "of reviews",
+        LoopKind::Sync => "of jobs",
+        LoopKind::Converge => "on branches",
     };
     let mut text = format!("{runs} {of} ended from {} to {}\n", instant(since), instant(now));
     if section.runs.is_empty() {
@@ -50,11 +50,11 @@ pub(super) fn screen(section: &Section, since: Millis, now: Millis) -> String {
     text + &jobs(&section.jobs)
 }
 
-fn totals(section: &Section) -> String {
+fn totals(section: &LoopSection) -> String {
     let figures = &section.figures;
     let tally = &figures.tally;
     let mut text = String::from("\n");
-    for kind in End::ALL.into_iter().filter(|kind| tally.get(*kind) > 0) {
+    for kind in RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0) {
         let share = share(tally.get(kind), tally.runs());
         let _ = writeln!(text, "  {:<10}{:>8}  {share:>7}", kind.as_str(), tally.get(kind));
     }
@@ -71,12 +71,12 @@ fn totals(section: &Section) -> String {
 }
 
 /// The sum, and the part of it that is in no run above.
-fn cost(section: &Section) -> String {
+fn cost(section: &LoopSection) -> String {
     let sum = dollars(section.figures.cost_micro_usd);
     format!("  {:<10}{sum:>8}\n{}", "cost", unrecorded(section.unrecorded))
 }
 
-fn counts(title: &str, counts: &[Count]) -> String {
+fn counts(title: &str, counts: &[WordCount]) -> String {
     if counts.is_empty() {
         return String::new();
     }
@@ -86,7 +86,7 @@ fn counts(title: &str, counts: &[Count]) -> String {
     format!("\n{title}\n{}", folded("  ", &words.join(", ")))
 }
 
-fn reasons(figures: &Figures) -> String {
+fn reasons(figures: &LoopFigures) -> String {
     let mut text = String::new();
     if figures.reasons.is_empty() {
         return text;
@@ -104,7 +104,7 @@ fn reasons(figures: &Figures) -> String {
     text
 }
 
-fn steps(figures: &Figures) -> String {
+fn steps(figures: &LoopFigures) -> String {
     let mut text =
         format!("\n{:<12}{:>8}{:>14}{:>14}{:>12}\n", "Step", "runs", "turns a run", "cost a run", "mean");
     for step in &figures.steps {
@@ -121,14 +121,14 @@ fn steps(figures: &Figures) -> String {
     text
 }
 
-fn periods(figures: &Figures) -> String {
+fn periods(figures: &LoopFigures) -> String {
     let head = if figures.period_days == 1 { "Day (UTC)" } else { "Week of" };
-    let kinds = End::ALL.map(|kind| format!("{:>9}", kind.as_str())).concat();
+    let kinds = RunOutcome::ALL.map(|kind| format!("{:>9}", kind.as_str())).concat();
     let mut text = format!("\n{head:<10}{:>6}{kinds}{:>9}{:>9}\n", "runs", "success", "cost");
     let or_dash = |count: u64| if count == 0 { "-".to_owned() } else { count.to_string() };
     let left_out = figures.periods.len().saturating_sub(PERIODS);
     for period in figures.periods.iter().skip(left_out) {
-        let kinds = End::ALL.map(|kind| format!("{:>9}", or_dash(period.tally.get(kind)))).concat();
+        let kinds = RunOutcome::ALL.map(|kind| format!("{:>9}", or_dash(period.tally.get(kind)))).concat();
         let _ = writeln!(
             text,
             "{:<10}{:>6}{kinds}{:>9}{:>9}",
@@ -144,7 +144,7 @@ fn periods(figures: &Figures) -> String {
     text
 }
 
-fn prompts(figures: &Figures) -> String {
+fn prompts(figures: &LoopFigures) -> String {
     let mut text = String::new();
     if figures.prompts.is_empty() {
         return text;
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn how_often_something_came_is_told_before_what_it_was() {
-        let count = |id: &str, runs| Count { id: id.to_owned(), runs };
+        let count = |id: &str, runs| WordCount { id: id.to_owned(), runs };
         let all = [count("converged", 9), count("found 1", 2), count("found 12", 1), count("not_needed", 1)];
         assert_eq!(
             counts("Results", &all),

@@ -1,18 +1,18 @@
 //! The report of reviews for people, within 80 columns.
 
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeKind;
-use truing_core::run::End;
-use truing_core::slot::Loop;
+use truing_core::run::RunOutcome;
+use truing_core::slot::LoopKind;
 use truing_loops::text::{counted, instant};
-use truing_store::Ended;
+use truing_store::RunEndCount;
 
 use truing_service::report::amount::{dollars, duration, share, success};
 use truing_service::report::findings::{FindingCounts, FindingReport};
 use truing_service::report::loops::date;
-use truing_service::report::outcome::{Totals, days, totals};
+use truing_service::report::outcome::{OutcomeTotals, days, totals};
 use truing_service::report::reviews::ReviewTotals;
 use truing_service::report::run::word;
 
@@ -31,7 +31,7 @@ const NAME_CHARS: usize = 76;
 /// Columns of a reason.
 const REASON_CHARS: usize = 66;
 
-pub(super) fn screen(reviews: &ReviewTotals, since: Millis, now: Millis) -> String {
+pub(super) fn screen(reviews: &ReviewTotals, since: UnixMillis, now: UnixMillis) -> String {
     let tally = reviews.tally();
     let runs = counted(tally.runs(), if reviews.is_local { "local review" } else { "review" });
     let mut text = format!("{runs} ended from {} to {}\n", instant(since), instant(now));
@@ -43,8 +43,8 @@ pub(super) fn screen(reviews: &ReviewTotals, since: Millis, now: Millis) -> Stri
     if tally.runs() == 0 {
         return text + &cost;
     }
-    for kind in End::ALL.into_iter().filter(|kind| tally.get(*kind) > 0) {
-        let (count, word) = (tally.get(kind), word(Loop::Review, kind));
+    for kind in RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0) {
+        let (count, word) = (tally.get(kind), word(LoopKind::Review, kind));
         let share = share(count, tally.runs());
         text += &format!("  {word:<10}{count:>8}  {share:>7}\n");
     }
@@ -115,7 +115,7 @@ pub(super) fn unrecorded(cost: MicroUsd) -> String {
     }
 }
 
-fn reasons(totals: &Totals) -> String {
+fn reasons(totals: &OutcomeTotals) -> String {
     let mut text = String::new();
     if totals.reasons.is_empty() {
         return text;
@@ -133,7 +133,7 @@ fn reasons(totals: &Totals) -> String {
     text
 }
 
-fn table(ended: &[Ended]) -> String {
+fn table(ended: &[RunEndCount]) -> String {
     let heads = OutcomeKind::ALL.map(|kind| format!("{:>10}", kind.as_str())).concat();
     let mut text = format!("\n{:<10}{:>9}{heads}{:>9}\n", "Day (UTC)", "runs", "mean");
     let days = days(ended, false);

@@ -7,8 +7,8 @@ use super::*;
 /// 2026-09-21T14:13:20Z.
 const NOW: i64 = 1_790_000_000_000;
 
-fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> Ended {
-    Ended {
+fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCount {
+    RunEndCount {
         day: NOW / DAY - days_ago,
         kind: kind.into(),
         reason: reason.into(),
@@ -19,7 +19,7 @@ fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> Ended {
     }
 }
 
-fn week() -> Vec<Ended> {
+fn week() -> Vec<RunEndCount> {
     vec![
         row(1, "failed", "the forge does not answer as it should", 2, 60_000),
         row(1, "partial", "1 changed file was not reviewed", 3, 6_000),
@@ -29,7 +29,7 @@ fn week() -> Vec<Ended> {
     ]
 }
 
-fn served(ended: Vec<Ended>) -> ReviewTotals {
+fn served(ended: Vec<RunEndCount>) -> ReviewTotals {
     let found = |rule: &str, source: &str, status: &str, findings| FindingCount {
         repository: "pr/github/1/".into(),
         rule: rule.into(),
@@ -55,7 +55,7 @@ fn served(ended: Vec<Ended>) -> ReviewTotals {
 
 #[test]
 fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
-    let text = screen::screen(&served(week()), Millis(NOW - 7 * DAY), Millis(NOW));
+    let text = screen::screen(&served(week()), UnixMillis(NOW - 7 * DAY), UnixMillis(NOW));
     insta::assert_snapshot!(text, @r"
     1250 reviews ended from 2026-09-14T14:13:20Z to 2026-09-21T14:13:20Z
 
@@ -98,18 +98,18 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
     2026-09-21       45        44         1         -         -         -   500 ms
     ");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    insta::assert_snapshot!(screen::screen(&served(Vec::new()), Millis(NOW - DAY), Millis(NOW)), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
+    insta::assert_snapshot!(screen::screen(&served(Vec::new()), UnixMillis(NOW - DAY), UnixMillis(NOW)), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
 }
 
 #[test]
 fn much_is_cut_and_says_so() {
-    let ended: Vec<Ended> = (0..40)
+    let ended: Vec<RunEndCount> = (0..40)
         .rev()
         .map(|ago| {
             row(ago, "failed", &format!("{} {ago}", "very long words ".repeat(9)), 99_999_999, 7_200_000)
         })
         .collect();
-    let text = screen::screen(&served(ended), Millis(NOW - 40 * DAY), Millis(NOW));
+    let text = screen::screen(&served(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("and 32 other reasons: `--format json` has all"), "{text}");
     assert!(text.contains("and 9 days since 2026-08-13"), "{text}");
@@ -118,7 +118,7 @@ fn much_is_cut_and_says_so() {
 
 #[test]
 fn since_is_a_length_a_day_or_an_instant() {
-    let at = |text: &str| TimeStart::parse(text).map(|since| instant(since.at(Millis(NOW))));
+    let at = |text: &str| TimeStart::parse(text).map(|since| instant(since.at(UnixMillis(NOW))));
     assert_eq!(at("7d").unwrap(), "2026-09-14T14:13:20Z");
     assert_eq!(at("1h30m").unwrap(), "2026-09-21T12:43:20Z");
     assert_eq!(at("2026-09-20").unwrap(), "2026-09-20T00:00:00Z");

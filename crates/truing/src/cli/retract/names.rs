@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use globset::Glob;
 use truing_config::Config;
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::line;
-use truing_core::port::{Clock as _, Runs as _};
+use truing_core::port::{Clock as _, RunStore as _};
 use truing_loops::machine::SystemClock;
 use truing_loops::text::instant;
 use truing_store::Store;
@@ -25,7 +25,7 @@ struct CommentNames {
 
 impl CommentNames {
     /// Of the comments that were posted since then.
-    async fn since(since: Millis, store: &Store) -> Result<Self, CliError> {
+    async fn since(since: UnixMillis, store: &Store) -> Result<Self, CliError> {
         let mut names = Self::default();
         let posted = store.posted_findings(since).await.map_err(store_error)?;
         for of_pull in posted.chunk_by(|one, next| one.key == next.key) {
@@ -44,7 +44,7 @@ impl CommentNames {
 
 impl RetractArgs {
     /// Refuses a time that begins now or later.
-    pub(super) fn check_since(&self, now: Millis) -> Result<(), CliError> {
+    pub(super) fn check_since(&self, now: UnixMillis) -> Result<(), CliError> {
         let since = self.since.at(now);
         if since < now {
             return Ok(());
@@ -59,7 +59,7 @@ impl RetractArgs {
             return Ok(());
         }
         let since = self.since.at(SystemClock.now());
-        let mut ever = CommentNames::since(Millis(0), store).await?;
+        let mut ever = CommentNames::since(UnixMillis(0), store).await?;
         let recent = CommentNames::since(since, store).await?;
         let packs = wiring::packs(&config.rules).map_err(wiring::reader_error)?;
         let listed = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
@@ -85,7 +85,7 @@ fn matches_any(glob: &Glob, names: &BTreeSet<String>) -> bool {
 }
 
 /// The names of these `many` that have comments, for people.
-fn listed_names(names: &BTreeSet<String>, many: &str, since: Millis) -> String {
+fn listed_names(names: &BTreeSet<String>, many: &str, since: UnixMillis) -> String {
     let since = instant(since);
     if names.is_empty() {
         return format!("no comment is known since {since}: name an earlier time by --since");
@@ -113,7 +113,7 @@ mod tests {
     fn a_time_that_has_not_passed_is_refused() {
         let check = |since: &str| {
             let Program { args } = Program::parse_from(["retract", "--since", since]);
-            args.check_since(Millis(1_790_000_000_000)).map_err(|error| error.code)
+            args.check_since(UnixMillis(1_790_000_000_000)).map_err(|error| error.code)
         };
         assert_eq!(check("3h"), Ok(()));
         for since in ["0s", "2090-01-01"] {
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn names_that_have_comments_are_listed_up_to_a_number() {
         let names: BTreeSet<String> = (10..22).map(|number| format!("core/r{number}")).collect();
-        let listed = listed_names(&names, "rules", Millis(0));
+        let listed = listed_names(&names, "rules", UnixMillis(0));
         assert!(
             listed.starts_with("rules with comments since 1970-01-01T00:00:00Z: core/r10, core/r11"),
             "{listed}"

@@ -101,7 +101,7 @@ fn property(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::finding::Suggestion;
+    use truing_core::finding::SuggestedFix;
 
     use super::super::sample::finding;
     use super::*;
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn each_form_has_place_severity_rule_and_words() {
         let mut found = finding("1:a-1", "a,b:c.py", 3);
-        found.raw.suggestion = Some(Suggestion { replacement: "x = 1".into() });
+        found.raw.suggestion = Some(SuggestedFix { replacement: "x = 1".into() });
         found.raw.title = "100 % sure".into();
         let told: Value = serde_json::from_str(&rdjson(&[&found]).unwrap()).unwrap();
         let told = &told["diagnostics"][0];

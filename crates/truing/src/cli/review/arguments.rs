@@ -13,7 +13,7 @@ use crate::wiring;
 
 /// The reviewers of a review.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Runtime {
+pub(super) enum RuntimeFlag {
     /// Rules only: no model is called
     Rules,
     /// Rules and a model that reads the code with tools: needs a key
@@ -23,7 +23,7 @@ pub(super) enum Runtime {
     Cli,
 }
 
-impl Runtime {
+impl RuntimeFlag {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Rules => "rules",
@@ -35,7 +35,7 @@ impl Runtime {
 
 /// The findings that block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(super) enum FailOn {
+pub(super) enum FailOnFlag {
     /// P0 only
     #[value(name = "P0")]
     P0,
@@ -49,7 +49,7 @@ pub(super) enum FailOn {
     Never,
 }
 
-impl FailOn {
+impl FailOnFlag {
     pub(super) fn blocks(self, severity: Severity) -> bool {
         match self {
             Self::P0 => severity <= Severity::P0,

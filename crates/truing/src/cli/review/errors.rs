@@ -1,7 +1,7 @@
 //! Failures of a review as the command line reports them.
 
 use truing_loops::agent::AgentError;
-use truing_loops::local::LocalError;
+use truing_loops::local::LocalReviewError;
 use truing_loops::reading::ReadingError;
 
 use crate::cli::error::CliError;
@@ -27,17 +27,17 @@ impl From<AgentError> for CliError {
 }
 
 /// The error of the command line for a failed review.
-impl From<LocalError> for CliError {
-    fn from(error: LocalError) -> Self {
+impl From<LocalReviewError> for CliError {
+    fn from(error: LocalReviewError) -> Self {
         let text = error.to_string();
         match error {
-            LocalError::Git(error) => wiring::git_error(error),
-            LocalError::Reading(ReadingError::Reader(error)) => wiring::reader_error(error),
-            LocalError::Reading(ReadingError::Diff { .. }) => {
+            LocalReviewError::Git(error) => wiring::git_error(error),
+            LocalReviewError::Reading(ReadingError::Reader(error)) => wiring::reader_error(error),
+            LocalReviewError::Reading(ReadingError::Diff { .. }) => {
                 Self::failed("git_diff", text).hint("check that the `git` in PATH is git itself")
             }
-            LocalError::Agent(error) => error.into(),
-            LocalError::NoFolder(_) => Self::failed("temporary_folder", text)
+            LocalReviewError::Agent(error) => error.into(),
+            LocalReviewError::NoFolder(_) => Self::failed("temporary_folder", text)
                 .hint("see that the folder for temporary files exists and has room, or set TMPDIR"),
         }
     }

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anstyle::{AnsiColor, Style};
-use truing_agent::tree::{Kept, Tree};
-use truing_core::id::Millis;
+use truing_agent::tree::{ReplaceError, WritableTree};
+use truing_core::id::UnixMillis;
 use truing_loops::fix::lock::{FixLock, FixLockError};
-use truing_loops::fix::{FixError, Left, Plan, undo};
+use truing_loops::fix::{FixError, FixPlan, UnappliedSuggestion, undo};
 use truing_loops::text::counted;
 
 use super::text::visible;
 use crate::cli::error::CliError;
-use crate::cli::output::Output;
+use crate::cli::output::OutputPrinter;
 
 /// How many lines around a change the kept patch has, as git's own have.
 const CONTEXT: usize = 3;
@@ -32,21 +32,21 @@ pub(super) struct FixOutcome {
     /// Was a file changed?
     pub(super) has_changed: bool,
     /// The fixes, and files, that were left as they are.
-    pub(super) left: Vec<Left>,
+    pub(super) left: Vec<UnappliedSuggestion>,
 }
 
 /// The right to change files of a working tree, and how that is told.
-pub(super) struct Fixing<'a> {
+pub(super) struct FixSession<'a> {
     root: PathBuf,
-    tree: Tree,
+    tree: WritableTree,
     /// Where patches are kept.
     folder: PathBuf,
     lock: FixLock,
     stop: &'a AtomicBool,
-    output: Output,
+    output: OutputPrinter,
 }
 
-impl<'a> Fixing<'a> {
+impl<'a> FixSession<'a> {
     /// Takes the right, and tells what a run that was killed has left. Until `stop` is set, files may be changed.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl<'a> Fixing<'a> {
         root: &Path,
         folder: &Path,
         stop: &'a AtomicBool,
-        output: Output,
+        output: OutputPrinter,
     ) -> Result<Self, CliError> {
         let folder = folder.join(FOLDER);
         let lock = FixLock::take(&folder, root).map_err(|error| match error {
@@ -65,7 +65,7 @@ impl<'a> Fixing<'a> {
             }
             FixLockError::Io { path, source } => not_kept(&path, &source),
         })?;
-        let tree = Tree::open(root).map_err(|error| {
+        let tree = WritableTree::open(root).map_err(|error| {
             CliError::failed("fix", format!("cannot open the working tree: {error}"))
                 .hint("nothing was changed; see that the folder is still there")
         })?;
@@ -94,7 +94,7 @@ impl<'a> Fixing<'a> {
     }
 
     /// Tells of suggestions that are left as they are.
-    pub(super) fn tell_left(&self, left: &[Left]) {
+    pub(super) fn tell_left(&self, left: &[UnappliedSuggestion]) {
         tell(left, self.output);
     }
 
@@ -102,11 +102,11 @@ impl<'a> Fixing<'a> {
     ///
     /// # Errors
     /// What undoes it cannot be kept; then nothing is changed.
-    pub(super) fn carry_out(&mut self, mut plan: Plan, now: Millis) -> Result<FixOutcome, CliError> {
+    pub(super) fn carry_out(&mut self, mut plan: FixPlan, now: UnixMillis) -> Result<FixOutcome, CliError> {
         let (tree, output) = (&self.tree, self.output);
         plan.retain(|change| {
             let held = tree.holds(&change.path, &change.old);
-            if !matches!(held, Err(Kept::Changed)) {
+            if !matches!(held, Err(ReplaceError::Changed)) {
                 return held;
             }
             // Git may have checked it out with other line ends than it has stored.
@@ -158,7 +158,7 @@ impl<'a> Fixing<'a> {
     }
 
     /// Keeps the patch in the user's folder, also without records: what was changed must be undone with ease.
-    fn keep(&mut self, plan: &Plan, now: Millis) -> Result<PathBuf, CliError> {
+    fn keep(&mut self, plan: &FixPlan, now: UnixMillis) -> Result<PathBuf, CliError> {
         let stamp = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
         let stamp = stamp.strftime("%Y%m%dT%H%M%S%.3f").to_string();
         let kept = undo::keep(&self.folder, &stamp, &plan.patch(CONTEXT));
@@ -174,7 +174,7 @@ fn not_kept(path: &Path, error: &std::io::Error) -> CliError {
 }
 
 /// The plan as a diff for people: the changed lines alone.
-pub(super) fn shown(plan: &Plan) -> String {
+pub(super) fn shown(plan: &FixPlan) -> String {
     let patch = plan.patch(NO_CONTEXT);
     let mut text = String::new();
     // Lines of files may look like the names of files: those stand before the first hunk.
@@ -202,8 +202,8 @@ pub(super) fn shown(plan: &Plan) -> String {
 }
 
 /// One warning for each suggestion, or file, that is left as it is.
-fn tell(left: &[Left], output: Output) {
-    for Left { path, line, rule, why } in left {
+fn tell(left: &[UnappliedSuggestion], output: OutputPrinter) {
+    for UnappliedSuggestion { path, line, rule, why } in left {
         let path = visible(&path.to_string());
         match rule.as_str() {
             "" => output.warn(format_args!("{path}: not fixed: {why}")),
@@ -218,22 +218,26 @@ impl From<FixError> for CliError {
         match error {
             FixError::Io(_) => Self::failed("fix", text)
                 .hint("nothing was changed; see that the folder for temporary files has room, or set TMPDIR"),
-            FixError::Reading(error) => truing_loops::local::LocalError::Reading(error).into(),
+            FixError::Reading(error) => truing_loops::local::LocalReviewError::Reading(error).into(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use truing_loops::fix::Change;
+    use truing_loops::fix::FixedFile;
 
     use super::*;
 
     #[test]
     fn a_line_that_looks_like_the_name_of_a_file_is_shown_as_a_line() {
-        let of =
-            |path: &str| Change { path: path.into(), old: "--i;\n".into(), new: "++i;\n".into(), fixes: 1 };
-        let plan = Plan { changes: vec![of("a.js"), of("b.js")], left: vec![] };
+        let of = |path: &str| FixedFile {
+            path: path.into(),
+            old: "--i;\n".into(),
+            new: "++i;\n".into(),
+            fixes: 1,
+        };
+        let plan = FixPlan { changes: vec![of("a.js"), of("b.js")], left: vec![] };
         let bold = Style::new().bold();
         let shown = shown(&plan);
         for (style, line) in [

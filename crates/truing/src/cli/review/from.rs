@@ -7,9 +7,9 @@ use clap::{Arg, ArgAction, ArgMatches, FromArgMatches};
 use truing_core::port::{ForeignRun, ToolOutput};
 use truing_diff::RepoPath;
 use truing_loops::reader::ChildReader;
-use truing_reader::output::path::Absolute;
+use truing_reader::output::path::AbsolutePath;
 use truing_reader::output::report::MAX_INPUT_BYTES;
-use truing_reader::output::{Format, is_tool, text_of};
+use truing_reader::output::{OutputFormat, is_tool, text_of};
 
 use crate::cli::diff;
 use crate::cli::error::CliError;
@@ -17,13 +17,13 @@ use crate::wiring::nearest_three;
 
 /// Outputs of tools that somebody else has run.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Outputs {
-    given: Vec<OutputOptions>,
+pub(super) struct ToolOutputArgs {
+    given: Vec<ToolOutputOptions>,
 }
 
 /// An output, and what the command line says of it.
 #[derive(Clone, Debug, Default)]
-struct OutputOptions {
+struct ToolOutputOptions {
     file: PathBuf,
     /// The name of a format or a tool; none: the content says.
     format: Option<String>,
@@ -46,7 +46,7 @@ fn option(id: &'static str, long: &'static str, value: &'static str, help: &'sta
     Arg::new(id).long(long).value_name(value).help(help).action(ArgAction::Append).requires(FROM)
 }
 
-impl clap::Args for Outputs {
+impl clap::Args for ToolOutputArgs {
     fn augment_args(command: clap::Command) -> clap::Command {
         let from = Arg::new(FROM)
             .long("from")
@@ -102,11 +102,12 @@ impl clap::Args for Outputs {
     }
 }
 
-impl FromArgMatches for Outputs {
+impl FromArgMatches for ToolOutputArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let files = matches.get_many::<PathBuf>(FROM).into_iter().flatten();
-        let mut given: Vec<OutputOptions> =
-            files.map(|file| OutputOptions { file: file.clone(), ..OutputOptions::default() }).collect();
+        let mut given: Vec<ToolOutputOptions> = files
+            .map(|file| ToolOutputOptions { file: file.clone(), ..ToolOutputOptions::default() })
+            .collect();
         let froms: Vec<usize> = matches.indices_of(FROM).into_iter().flatten().collect();
         let formats = matches.get_many::<String>(FORMAT).map_or(0, Iterator::count);
         for (id, long) in [(FORMAT, "format-in"), (TOOL, "tool"), (ROOT, "root"), (FOLDER, "folder")] {
@@ -145,8 +146,8 @@ impl FromArgMatches for Outputs {
 
 /// Outputs that were read, with their texts.
 #[derive(Debug, Default)]
-pub(super) struct Read {
-    outputs: Vec<(OutputOptions, String)>,
+pub(super) struct LoadedToolOutputs {
+    outputs: Vec<(ToolOutputOptions, String)>,
 }
 
 /// The place where a review was started.
@@ -160,15 +161,16 @@ pub(super) struct ReviewStart<'a> {
     pub(super) knows_files: bool,
 }
 
-impl Read {
+impl LoadedToolOutputs {
     /// The outputs as a review takes them.
     pub(super) fn of(self, start: ReviewStart<'_>) -> Vec<ToolOutput> {
         let root = start.root.to_string_lossy().into_owned();
         let inner = start.folder.strip_prefix(start.root).ok().and_then(Path::to_str).unwrap_or_default();
         let started_in = (!inner.is_empty()).then(|| RepoPath::from_text(inner));
-        let output = |(given, text): (OutputOptions, String)| {
+        let output = |(given, text): (ToolOutputOptions, String)| {
             let format = given.format.as_deref();
-            let of_format = format.map(|name| Format::parse(name).and_then(Format::tool).unwrap_or(name));
+            let of_format =
+                format.map(|name| OutputFormat::parse(name).and_then(OutputFormat::tool).unwrap_or(name));
             ToolOutput {
                 tool: given.tool.as_deref().or(of_format).unwrap_or_default().to_owned(),
                 roots: given.root.into_iter().chain([root.clone()]).collect(),
@@ -187,7 +189,7 @@ impl Read {
     }
 }
 
-impl Outputs {
+impl ToolOutputArgs {
     /// Are there any?
     pub(super) fn any(&self) -> bool {
         !self.given.is_empty()
@@ -195,11 +197,15 @@ impl Outputs {
 
     /// Reads the outputs that were named; a child process recognises their formats. Whoever writes them may take their time: an
     /// interruption is served meanwhile.
-    pub(super) async fn read(&self, folder: &Path, reader: &ChildReader) -> Result<Read, CliError> {
+    pub(super) async fn read(
+        &self,
+        folder: &Path,
+        reader: &ChildReader,
+    ) -> Result<LoadedToolOutputs, CliError> {
         let Self { given } = self.clone();
         let mut outputs = Vec::new();
         if given.is_empty() {
-            return Ok(Read { outputs });
+            return Ok(LoadedToolOutputs { outputs });
         }
         let here = folder.to_owned();
         let reading = tokio::task::spawn_blocking(move || texts(given, &here));
@@ -213,7 +219,7 @@ impl Outputs {
             }
             outputs.push((given, text));
         }
-        Ok(Read { outputs })
+        Ok(LoadedToolOutputs { outputs })
     }
 }
 
@@ -222,8 +228,11 @@ const FINDINGS_HINT: &str = "name a file with the findings that a linter printed
                              `ruff check --output-format sarif`";
 
 /// The outputs' texts, each with its name for people.
-fn texts(given: Vec<OutputOptions>, folder: &Path) -> Result<Vec<(OutputOptions, String, String)>, CliError> {
-    let text = |given: OutputOptions| {
+fn texts(
+    given: Vec<ToolOutputOptions>,
+    folder: &Path,
+) -> Result<Vec<(ToolOutputOptions, String, String)>, CliError> {
+    let text = |given: ToolOutputOptions| {
         let read = diff::input(Some(&given.file), folder, MAX_INPUT_BYTES as u64);
         let (name, bytes) =
             read.map_err(|error| CliError { hints: vec![FINDINGS_HINT.to_owned()], ..error })?;
@@ -247,16 +256,16 @@ async fn recognised(name: &str, text: &str, folder: &Path, reader: &ChildReader)
 }
 
 fn format_name(name: &str) -> Result<String, String> {
-    if Format::parse(name).is_some() || is_tool(name) {
+    if OutputFormat::parse(name).is_some() || is_tool(name) {
         return Ok(name.to_owned());
     }
-    let tools = Format::all().filter_map(Format::tool);
-    let names = Format::all().map(Format::as_str).chain(tools);
+    let tools = OutputFormat::all().filter_map(OutputFormat::tool);
+    let names = OutputFormat::all().map(OutputFormat::as_str).chain(tools);
     Err(format!("no such format or tool; the nearest are {}", nearest_three(name, names).join(", ")))
 }
 
 fn absolute(root: &str) -> Result<String, String> {
-    match Absolute::of_uri(root) {
+    match AbsolutePath::of_uri(root) {
         Some(_) => Ok(root.to_owned()),
         None => {
             Err("no absolute path: it is the folder of the files on the machine where the tool ran"

@@ -1,7 +1,7 @@
 //! Changed files that a local review has not read, and those of which not all findings are kept, for people.
 
 use truing_config::REPOSITORY_FILE;
-use truing_core::outcome::{Coverage, NotReviewed, SkipReason};
+use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
 use truing_git::options::MAX_FILE_BYTES;
 
 use crate::cli::review::text::visible;
@@ -10,12 +10,12 @@ use crate::cli::review::text::visible;
 const MAX_GAPS: usize = 5;
 
 /// The lines that name them.
-pub(super) fn lines(coverage: &Coverage) -> Vec<String> {
+pub(super) fn lines(coverage: &ReviewCoverage) -> Vec<String> {
     [unread(coverage), cut(coverage), too_large(&coverage.not_reviewed)].into_iter().flatten().collect()
 }
 
 /// Files that were not reviewed; those that should have been come first.
-fn unread(coverage: &Coverage) -> Option<String> {
+fn unread(coverage: &ReviewCoverage) -> Option<String> {
     let (by_design, missing): (Vec<_>, Vec<_>) = coverage.unread().partition(|gap| gap.reason.by_design());
     let all = by_design.len() + missing.len();
     let listed: Vec<String> = missing
@@ -30,7 +30,7 @@ fn unread(coverage: &Coverage) -> Option<String> {
 }
 
 /// Files with more findings than are kept.
-fn cut(coverage: &Coverage) -> Option<String> {
+fn cut(coverage: &ReviewCoverage) -> Option<String> {
     let paths: Vec<String> = coverage.cut().map(|path| visible(&path.to_string())).collect();
     let (listed, more) = paths.split_at(paths.len().min(MAX_GAPS));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
@@ -41,8 +41,9 @@ fn cut(coverage: &Coverage) -> Option<String> {
 }
 
 /// The hint for files that are too much to read: they alone make a review incomplete though nothing is broken.
-fn too_large(gaps: &[NotReviewed]) -> Option<String> {
-    let is_too_much = |gap: &NotReviewed| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);
+fn too_large(gaps: &[UnreviewedFile]) -> Option<String> {
+    let is_too_much =
+        |gap: &UnreviewedFile| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);
     gaps.iter().any(is_too_much).then(|| {
         format!(
             "too large: over {} MiB, or too much to parse; list it under rules.ignore in {REPOSITORY_FILE}, or go on \
@@ -58,13 +59,13 @@ mod tests {
 
     use super::*;
 
-    fn coverage(gaps: &[NotReviewed]) -> Coverage {
-        Coverage { not_reviewed: gaps.to_vec(), ..Coverage::default() }
+    fn coverage(gaps: &[UnreviewedFile]) -> ReviewCoverage {
+        ReviewCoverage { not_reviewed: gaps.to_vec(), ..ReviewCoverage::default() }
     }
 
     #[test]
     fn a_file_with_more_findings_than_are_kept_counts_as_reviewed() {
-        let cut = NotReviewed { path: "a.js".into(), reason: SkipReason::MoreFindings };
+        let cut = UnreviewedFile { path: "a.js".into(), reason: SkipReason::MoreFindings };
         assert_eq!(
             lines(&coverage(&[cut])),
             ["more findings than are kept of one file, of which the worst are shown: a.js"]
@@ -73,13 +74,13 @@ mod tests {
 
     #[test]
     fn many_files_that_were_not_reviewed_are_counted_and_those_that_are_missing_come_first() {
-        let mut all: Vec<NotReviewed> = (0..7)
-            .map(|number| NotReviewed {
+        let mut all: Vec<UnreviewedFile> = (0..7)
+            .map(|number| UnreviewedFile {
                 path: format!("{number}.png").as_str().into(),
                 reason: SkipReason::Binary,
             })
             .collect();
-        all.push(NotReviewed { path: "z\n.txt".into(), reason: SkipReason::TooLarge });
+        all.push(UnreviewedFile { path: "z\n.txt".into(), reason: SkipReason::TooLarge });
         assert_snapshot!(unread(&coverage(&all)).unwrap(), @r#"not reviewed: "z\n.txt" (too large), 0.png (binary), 1.png (binary), 2.png (binary), 3.png (binary) and 3 more"#);
         assert_eq!(unread(&coverage(&[])), None);
     }

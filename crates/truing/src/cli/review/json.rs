@@ -4,41 +4,42 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use truing_core::finding::{
-    AnchorKind, Category, Evidence, Finding, FindingStatus, Severity, Side, Source, Suggestion,
+    AnchorKind, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, FixEvidence, Severity,
+    SuggestedFix,
 };
-use truing_core::id::{FindingId, Fingerprint, Millis, Sha};
+use truing_core::id::{FindingId, Fingerprint, Sha, UnixMillis};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
-    Coverage, OutcomeKind, Remembered, Runtime, Specialist, ToolRun, WalkthroughLine,
+    ModelMemory, OutcomeKind, ReviewCoverage, ReviewRuntime, SpecialistRun, ToolRun, WalkthroughLine,
 };
-use truing_core::recheck::Unverified;
+use truing_core::recheck::UnverifiedReason;
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
-use truing_loops::fix::Left;
-use truing_loops::local::Review;
+use truing_loops::fix::UnappliedSuggestion;
+use truing_loops::local::LocalReviewOutcome;
 
-use super::publish::Published;
+use super::publish::PublishJson;
 use crate::cli::error::CliError;
 use crate::cli::output::json_line;
 
 /// The fields' meaning and order are a contract.
 #[derive(Serialize)]
-struct Report<'a> {
+struct ReviewJson<'a> {
     schema: &'static str,
-    outcome: Outcome<'a>,
+    outcome: OutcomeJson<'a>,
     base: &'a Sha,
     head: Option<&'a Sha>,
-    findings: Vec<Found<'a>>,
+    findings: Vec<FindingJson<'a>>,
     /// Open after the review before, and shown to be fixed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    fixed: Vec<Found<'a>>,
+    fixed: Vec<FindingJson<'a>>,
     /// What a comment in the code suppresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    suppressed: Vec<Found<'a>>,
+    suppressed: Vec<FindingJson<'a>>,
     /// What people have dismissed, each with who and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    dismissed: Vec<Found<'a>>,
-    coverage: &'a Coverage,
+    dismissed: Vec<FindingJson<'a>>,
+    coverage: &'a ReviewCoverage,
     cost_micro_usd: MicroUsd,
     turns: u32,
     /// Comments that suppress nothing.
@@ -52,10 +53,10 @@ struct Report<'a> {
     tools: &'a [ToolRun],
     /// What the repository and the operator told the model besides.
     #[serde(skip_serializing_if = "Option::is_none")]
-    memory: Option<&'a Remembered>,
+    memory: Option<&'a ModelMemory>,
     /// What each of several reviewers did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    specialists: Option<&'a [Specialist]>,
+    specialists: Option<&'a [SpecialistRun]>,
     /// Calls of tools that the model was denied, by tool, each with how often.
     #[serde(skip_serializing_if = "Option::is_none")]
     denials: Option<&'a BTreeMap<String, u32>>,
@@ -63,57 +64,57 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     walkthrough: &'a [WalkthroughLine],
     #[serde(skip_serializing_if = "Option::is_none")]
-    publish: Option<&'a Published>,
+    publish: Option<&'a PublishJson>,
     /// The fixes that `--fix` has not made, each with the reason.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    not_fixed: &'a [Left],
+    not_fixed: &'a [UnappliedSuggestion],
 }
 
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct OutcomeJson<'a> {
     kind: OutcomeKind,
     reason: Option<&'a str>,
     /// RFC 3339.
     until: Option<String>,
-    runtime: Runtime,
+    runtime: ReviewRuntime,
 }
 
 /// A finding.
 #[derive(Serialize)]
-pub(in crate::cli) struct Found<'a> {
+pub(in crate::cli) struct FindingJson<'a> {
     id: &'a FindingId,
     fingerprint: &'a Fingerprint,
     path: &'a RepoPath,
     old_path: Option<&'a RepoPath>,
-    side: Side,
+    side: DiffSide,
     start_line: u32,
     end_line: u32,
     severity: Severity,
-    category: Category,
+    category: DefectCategory,
     /// Of a tool's finding, the tool's own rule.
     rule: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<&'a str>,
     title: &'a str,
     body: &'a str,
-    suggestion: Option<&'a Suggestion>,
+    suggestion: Option<&'a SuggestedFix>,
     anchor: AnchorKind,
-    source: Source,
+    source: FindingSource,
     status: &'static str,
     /// Why nobody knows whether it is still there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    unverified: Option<Unverified>,
+    unverified: Option<UnverifiedReason>,
     /// The reason of the comment that suppresses it, or of who dismissed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     /// What shows that it is fixed: of a model's finding the lines, of a rule's nothing but that it does not find it any more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    evidence: Option<Shown<'a>>,
+    evidence: Option<EvidenceJson<'a>>,
 }
 
 /// Lines that show that a finding is fixed.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct EvidenceJson<'a> {
     path: &'a RepoPath,
     /// None: the file is deleted.
     start_line: Option<u32>,
@@ -121,9 +122,9 @@ struct Shown<'a> {
     text: &'a str,
 }
 
-impl<'a> From<&'a Evidence> for Shown<'a> {
-    fn from(evidence: &'a Evidence) -> Self {
-        let Evidence { path, start_line, end_line, text, mark: _ } = evidence;
+impl<'a> From<&'a FixEvidence> for EvidenceJson<'a> {
+    fn from(evidence: &'a FixEvidence) -> Self {
+        let FixEvidence { path, start_line, end_line, text, mark: _ } = evidence;
         let line = |line: u32| (*start_line > 0).then_some(line);
         Self { path, start_line: line(*start_line), end_line: line(*end_line), text }
     }
@@ -131,14 +132,14 @@ impl<'a> From<&'a Evidence> for Shown<'a> {
 
 /// The object and a line end.
 pub(super) fn report(
-    review: &Review,
-    publish: Option<&Published>,
-    not_fixed: &[Left],
+    review: &LocalReviewOutcome,
+    publish: Option<&PublishJson>,
+    not_fixed: &[UnappliedSuggestion],
 ) -> Result<String, CliError> {
     let record = &review.record;
-    let report = Report {
+    let report = ReviewJson {
         schema: "truing.review/1",
-        outcome: Outcome {
+        outcome: OutcomeJson {
             kind: record.detail.outcome.kind,
             reason: record.detail.outcome.reason.as_deref(),
             until: record.detail.outcome.until.and_then(instant),
@@ -177,15 +178,15 @@ pub(super) fn report(
 }
 
 /// A finding that is fixed here, whatever it is elsewhere.
-fn fixed(finding: &Finding) -> Found<'_> {
-    let evidence = finding.evidence.as_ref().map(Shown::from);
-    Found { status: "fixed", evidence, ..found(finding) }
+fn fixed(finding: &Finding) -> FindingJson<'_> {
+    let evidence = finding.evidence.as_ref().map(EvidenceJson::from);
+    FindingJson { status: "fixed", evidence, ..found(finding) }
 }
 
 /// A finding as every command prints it.
-pub(in crate::cli) fn found(finding: &Finding) -> Found<'_> {
+pub(in crate::cli) fn found(finding: &Finding) -> FindingJson<'_> {
     let Finding { id, fingerprint, raw, old_path, anchor, status, unverified, .. } = finding;
-    Found {
+    FindingJson {
         id,
         fingerprint,
         path: &raw.place.path,
@@ -223,7 +224,7 @@ pub(in crate::cli) fn found(finding: &Finding) -> Found<'_> {
 }
 
 /// None for an instant that no calendar knows.
-pub(super) fn instant(at: Millis) -> Option<String> {
+pub(super) fn instant(at: UnixMillis) -> Option<String> {
     jiff::Timestamp::from_millisecond(at.0).ok().map(|at| at.to_string())
 }
 
@@ -233,7 +234,7 @@ mod tests {
 
     #[test]
     fn instants_are_rfc_3339() {
-        assert_eq!(instant(Millis(1_700_000_000_500)).as_deref(), Some("2023-11-14T22:13:20.5Z"));
-        assert_eq!(instant(Millis(i64::MAX)), None);
+        assert_eq!(instant(UnixMillis(1_700_000_000_500)).as_deref(), Some("2023-11-14T22:13:20.5Z"));
+        assert_eq!(instant(UnixMillis(i64::MAX)), None);
     }
 }

@@ -1,31 +1,31 @@
 //! Linters of a local review: a word on those that could look, and the fixes that they suggest beside the rules and a model.
 
 use truing_config::Config;
-use truing_config::tool::Tools;
+use truing_config::tool::ToolSelection;
 use truing_core::code::LinesKey;
 use truing_core::finding::Finding;
 use truing_core::line;
 use truing_core::port::{Clock as _, ToolOutput};
-use truing_git::{Index, Repository};
-use truing_loops::local::{LocalError, Review};
+use truing_git::{IndexSnapshot, LocalRepository};
+use truing_loops::local::{LocalReviewError, LocalReviewOutcome};
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
-use truing_loops::tools::{Base, ToolExposure, Toolbox, Tooling, Wanted};
+use truing_loops::tools::{BaseCommit, ConfiguredLinters, LinterSources, ReviewLinters, ToolExposure};
 
-use super::Command;
-use super::fix::{FixOutcome, Fixing};
-use super::proposed::{self, Consent};
+use super::ReviewCommand;
+use super::fix::{FixOutcome, FixSession};
+use super::proposed::{self, FixConsent};
 use crate::cli::error::CliError;
 use crate::wiring;
 
-impl Command {
+impl ReviewCommand {
     /// The linters of a local review, beside outputs that were given.
-    pub(super) fn toolbox(&self, config: &Config, given: Vec<ToolOutput>) -> Toolbox {
+    pub(super) fn toolbox(&self, config: &Config, given: Vec<ToolOutput>) -> LinterSources {
         self.keeping(wiring::tools::own_toolbox(config, &self.environment, given))
     }
 
     /// These linters; `--no-record` keeps nothing of what they say.
-    pub(super) fn keeping(&self, mut toolbox: Toolbox) -> Toolbox {
+    pub(super) fn keeping(&self, mut toolbox: LinterSources) -> LinterSources {
         if let Some(running) = &mut toolbox.running
             && self.args.no_record
         {
@@ -37,15 +37,15 @@ impl Command {
     /// Tells which linters could look at the files, too, if none are to.
     pub(super) async fn tell_of_tools(
         &self,
-        review: &Review,
+        review: &LocalReviewOutcome,
         config: &Config,
-        repository: &Repository,
+        repository: &LocalRepository,
         reader: &ChildReader,
     ) {
         if self.args.explain && self.args.tools {
             let reviewed = &review.record.detail.coverage.reviewed;
             let running = wiring::tools::own(config, &self.environment);
-            let wanted = Wanted::of(config);
+            let wanted = ConfiguredLinters::of(config);
             let exposures = running.exposures(repository.root(), reviewed, &wanted, reader).await;
             match exposures {
                 Ok(all) => all.iter().for_each(|exposure| self.output.insist(explained(exposure))),
@@ -53,7 +53,7 @@ impl Command {
             }
             return;
         }
-        if config.review.tools != Tools::Off || self.args.outputs.any() || self.args.diff.is_some() {
+        if config.review.tools != ToolSelection::Off || self.args.outputs.any() || self.args.diff.is_some() {
             return;
         }
         let running = wiring::tools::own(config, &self.environment);
@@ -80,15 +80,15 @@ impl Command {
     /// Makes the fixes that the review suggests.
     pub(super) async fn fix(
         &self,
-        fixing: &mut Fixing<'_>,
-        review: &Review,
-        repository: &Repository,
-        index: Option<&Index>,
+        fixing: &mut FixSession<'_>,
+        review: &LocalReviewOutcome,
+        repository: &LocalRepository,
+        index: Option<&IndexSnapshot>,
         config: &Config,
         reader: &ChildReader,
     ) -> Result<FixOutcome, CliError> {
         let root = repository.root();
-        let folder = truing_git::PrivateFolder::new().map_err(LocalError::NoFolder)?;
+        let folder = truing_git::PrivateFolder::new().map_err(LocalReviewError::NoFolder)?;
         let tree = match index {
             None => root,
             Some(index) => {
@@ -99,15 +99,15 @@ impl Command {
         };
         let scope = wiring::scope(config, LinesKey::default())?;
         let toolbox = self.toolbox(config, Vec::new());
-        let base = Base::Repository(repository, &review.record.detail.base);
-        let tooling = Tooling { toolbox: &toolbox, project: Some(root), trust: None, base };
+        let base = BaseCommit::Repository(repository, &review.record.detail.base);
+        let tooling = ReviewLinters { toolbox: &toolbox, project: Some(root), trust: None, base };
         // A copy of the index holds the files of findings alone.
         let linters = index.is_none().then_some((tooling, &scope.tools));
         let (open, packs) = (&review.kept.open, &config.rules.packs);
         let (offers, mut left) = truing_loops::fix::offers(open, tree, reader).await?;
         fixing.tell_left(&left);
         let proposals: Vec<Finding> = offers.iter().map(|offer| offer.finding.clone()).collect();
-        let agreed = proposed::agreed(offers, Consent::of(self.args.yes), self.output).await;
+        let agreed = proposed::agreed(offers, FixConsent::of(self.args.yes), self.output).await;
         let declined = proposals.iter().filter(|finding| !agreed.iter().any(|one| one.id == finding.id));
         left.extend(declined.map(|finding| proposed::left(&finding.raw)));
         let others = open.iter().filter(|finding| !truing_loops::fix::is_proposed(finding));

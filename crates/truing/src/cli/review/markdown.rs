@@ -6,9 +6,9 @@
 
 use truing_core::finding::Finding;
 use truing_core::markdown::{block, code, fence, plain, titled};
-use truing_core::outcome::{NotReviewed, OutcomeKind, SkipReason, WalkthroughLine};
+use truing_core::outcome::{OutcomeKind, SkipReason, UnreviewedFile, WalkthroughLine};
 use truing_diff::RepoPath;
-use truing_loops::local::Review;
+use truing_loops::local::LocalReviewOutcome;
 use truing_loops::text::{by_line, counted, remarks};
 
 use super::text::{self, compared, files, found, is_whole, visible};
@@ -21,7 +21,7 @@ const MAX_END_BYTES: usize = 100_000;
 const MAX_GAPS: usize = 50;
 
 /// What is told.
-pub(in crate::cli) struct Report<'a> {
+pub(in crate::cli) struct MarkdownReport<'a> {
     /// How it ended, in a few words.
     pub(in crate::cli) headline: String,
     /// What was looked at and compared: remarks in small letters, without an end.
@@ -29,7 +29,7 @@ pub(in crate::cli) struct Report<'a> {
     /// What was found, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
     /// What was not looked at.
-    pub(in crate::cli) not_reviewed: &'a [NotReviewed],
+    pub(in crate::cli) not_reviewed: &'a [UnreviewedFile],
     /// Lines on what the change does and where to look first.
     pub(in crate::cli) walkthrough: &'a [WalkthroughLine],
     /// Who looked.
@@ -38,11 +38,11 @@ pub(in crate::cli) struct Report<'a> {
 
 /// What is told of a review.
 pub(super) fn of<'a>(
-    review: &'a Review,
+    review: &'a LocalReviewOutcome,
     findings: &'a [&'a Finding],
     head: Option<&str>,
     (configured, by): (Option<&str>, &'a str),
-) -> Report<'a> {
+) -> MarkdownReport<'a> {
     let record = &review.record;
     let (coverage, reason) = (&record.detail.coverage, record.detail.outcome.reason.clone());
     let (headline, reason) = match record.detail.outcome.kind {
@@ -59,11 +59,11 @@ pub(super) fn of<'a>(
     let left_out = [text::suppressed(&review.kept.suppressed), text::dismissed(&review.kept.dismissed)];
     let about = about.chain(left_out.into_iter().flatten()).chain(remarks(record)).collect();
     let walkthrough = record.detail.walkthrough();
-    Report { headline, about, findings, not_reviewed: &coverage.not_reviewed, walkthrough, by }
+    MarkdownReport { headline, about, findings, not_reviewed: &coverage.not_reviewed, walkthrough, by }
 }
 
 /// The whole text.
-pub(in crate::cli) fn report(report: &Report<'_>) -> String {
+pub(in crate::cli) fn report(report: &MarkdownReport<'_>) -> String {
     let end = end(report);
     let mut text = format!("## Truing: {}\n\n", plain(&report.headline));
     text += &report.about.iter().map(|line| sentence(line)).collect::<Vec<_>>().join(" ");
@@ -144,7 +144,7 @@ fn place(finding: &Finding) -> String {
 }
 
 /// What was not looked at, and by whom the rest was: what should have been looked at first.
-fn end(report: &Report<'_>) -> String {
+fn end(report: &MarkdownReport<'_>) -> String {
     let mut text = String::new();
     if !report.walkthrough.is_empty() {
         text += "### Walkthrough\n\n";
@@ -160,7 +160,7 @@ fn end(report: &Report<'_>) -> String {
         text += &format!("{path} has more findings than are kept of one file: the worst are.\n\n");
     }
     if !unread.is_empty() {
-        let (by_design, missing): (Vec<&NotReviewed>, Vec<_>) =
+        let (by_design, missing): (Vec<&UnreviewedFile>, Vec<_>) =
             unread.iter().partition(|gap| gap.reason.by_design());
         text += "### Not reviewed\n\n";
         let mut listed = 0;
@@ -189,17 +189,17 @@ fn language(path: &RepoPath) -> &str {
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
-    use truing_core::finding::Suggestion;
+    use truing_core::finding::SuggestedFix;
     use truing_core::outcome::SkipReason;
 
     use super::*;
     use crate::cli::review::sample::finding;
 
-    fn told(findings: &[Finding], not_reviewed: &[NotReviewed]) -> String {
+    fn told(findings: &[Finding], not_reviewed: &[UnreviewedFile]) -> String {
         let findings: Vec<&Finding> = findings.iter().collect();
         let (headline, about) =
             ("2 findings (1 P0, 1 P1)".to_owned(), vec!["reviewed @x against y".to_owned()]);
-        report(&Report {
+        report(&MarkdownReport {
             headline,
             about,
             findings: &findings,
@@ -215,8 +215,8 @@ mod tests {
         let mut one = finding("1:aa-1", "src/a.py", 3);
         one.raw.place.end_line = 4;
         one.raw.snippet = "if x is 1:\n\tpass".into();
-        one.raw.suggestion = Some(Suggestion { replacement: "if x == 1:\n\tpass".into() });
-        let gap = NotReviewed { path: "x.bin".into(), reason: SkipReason::TooLarge };
+        one.raw.suggestion = Some(SuggestedFix { replacement: "if x == 1:\n\tpass".into() });
+        let gap = UnreviewedFile { path: "x.bin".into(), reason: SkipReason::TooLarge };
         assert_snapshot!(told(&[one], &[gap]), @r"
         ## Truing: 2 findings (1 P0, 1 P1)
 
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(change("a\nb", ""), "-a\n-b");
         let mut one = finding("1:aa-1", "src/a.py", 3);
         one.raw.snippet = "x = f(…".into();
-        one.raw.suggestion = Some(Suggestion { replacement: "x = g()".into() });
+        one.raw.suggestion = Some(SuggestedFix { replacement: "x = g()".into() });
         assert!(told(&[one], &[]).contains("Suggested instead of these lines:\n\n```py\nx = g()\n```\n"));
     }
 
@@ -266,7 +266,7 @@ mod tests {
         let mut one = finding("1:aa-1", "`@team`\n<b>|.mermaid", 3);
         one.raw.title = "`@team` and @team <b> www.x.y http://x.y #1 ![a](b) $x$ &lt;".into();
         one.raw.snippet = "```` @team\u{1b}[31m\u{202e}\n```\n<script>".into();
-        one.raw.suggestion = Some(Suggestion { replacement: "`````\n</details>".into() });
+        one.raw.suggestion = Some(SuggestedFix { replacement: "`````\n</details>".into() });
         assert_snapshot!(told(&[one], &[]), @r#"
         ## Truing: 2 findings (1 P0, 1 P1)
 
@@ -304,8 +304,8 @@ mod tests {
                 one
             })
             .collect();
-        let gaps: Vec<NotReviewed> = (0..3_000)
-            .map(|_| NotReviewed { path: "`/".repeat(2_000).as_str().into(), reason: SkipReason::Binary })
+        let gaps: Vec<UnreviewedFile> = (0..3_000)
+            .map(|_| UnreviewedFile { path: "`/".repeat(2_000).as_str().into(), reason: SkipReason::Binary })
             .collect();
         let text = told(&many, &gaps);
         assert!(text.len() < 1 << 20, "{}", text.len());

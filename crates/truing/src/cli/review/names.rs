@@ -2,12 +2,12 @@
 
 use truing_git::GitError;
 
-use super::Command;
+use super::ReviewCommand;
 use super::arguments::is_commit;
 use crate::cli::error::CliError;
 use crate::wiring;
 
-impl Command {
+impl ReviewCommand {
     /// A number alone is a pull request, also where a branch is called so.
     pub(super) async fn or_branch(&self, number: &str, error: CliError) -> CliError {
         let branch = format!("refs/heads/{number}");

@@ -4,19 +4,19 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use truing_core::finding::{Finding, RawFinding};
-use truing_loops::fix::{Left, Offer};
+use truing_loops::fix::{ProposedFix, UnappliedSuggestion};
 use truing_loops::text::counted;
 
 use super::fix::shown;
 use super::text::visible;
-use crate::cli::output::Output;
+use crate::cli::output::OutputPrinter;
 
 /// The longest answer, in bytes: what is longer is none of those that are known.
 const MAX_ANSWER_BYTES: u64 = 1 << 10;
 
 /// The consent to fixes of a model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Consent {
+pub(super) enum FixConsent {
     /// All are made: `--yes` was given.
     Given,
     /// A person at a terminal is asked about each.
@@ -25,7 +25,7 @@ pub(super) enum Consent {
     Missing,
 }
 
-impl Consent {
+impl FixConsent {
     /// As the flag and the standard streams are.
     pub(super) fn of(yes: bool) -> Self {
         Self::with(yes, std::io::stdin().is_terminal() && std::io::stderr().is_terminal())
@@ -42,14 +42,14 @@ impl Consent {
 
 /// An answer to one question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Answer {
+enum ConsentAnswer {
     Yes,
     No,
     /// No to this one and to all that follow.
     Quit,
 }
 
-impl Answer {
+impl ConsentAnswer {
     /// A line of input; none: it has ended. Whatever is not known means no.
     fn of(line: Option<&str>) -> Self {
         match line.map(|line| line.trim().to_ascii_lowercase()).as_deref() {
@@ -61,11 +61,15 @@ impl Answer {
 }
 
 /// The findings whose fixes are to be made. Each is printed with its diff, whoever decides.
-pub(super) async fn agreed(offers: Vec<Offer>, consent: Consent, output: Output) -> Vec<Finding> {
+pub(super) async fn agreed(
+    offers: Vec<ProposedFix>,
+    consent: FixConsent,
+    output: OutputPrinter,
+) -> Vec<Finding> {
     if offers.is_empty() {
         return Vec::new();
     }
-    if consent == Consent::Missing {
+    if consent == FixConsent::Missing {
         offers.iter().for_each(|offer| output.show(told(offer)));
         let fixes = counted(offers.len(), "fix");
         output.insist(format_args!(
@@ -86,38 +90,43 @@ pub(super) async fn agreed(offers: Vec<Offer>, consent: Consent, output: Output)
 }
 
 /// The fix of a model that is not made, since it has no consent.
-pub(super) fn left(raw: &RawFinding) -> Left {
+pub(super) fn left(raw: &RawFinding) -> UnappliedSuggestion {
     let why = "a model proposes it: agree to it on a terminal, or by --yes".to_owned();
-    Left { path: raw.place.path.clone(), line: raw.place.start_line, rule: raw.rule.clone(), why }
+    UnappliedSuggestion {
+        path: raw.place.path.clone(),
+        line: raw.place.start_line,
+        rule: raw.rule.clone(),
+        why,
+    }
 }
 
 /// Tells of each, and asks if it is to be asked.
 fn decided(
-    offers: Vec<Offer>,
-    consent: Consent,
+    offers: Vec<ProposedFix>,
+    consent: FixConsent,
     mut tell: impl FnMut(&str),
     mut read: impl FnMut() -> Option<String>,
 ) -> Vec<Finding> {
     let mut agreed = Vec::new();
     for offer in offers {
         tell(&told(&offer));
-        let answer = if consent == Consent::Given {
-            Answer::Yes
+        let answer = if consent == FixConsent::Given {
+            ConsentAnswer::Yes
         } else {
             tell("make this fix? [y: yes, n: no, q: no, nor any of the others] ");
-            Answer::of(read().as_deref())
+            ConsentAnswer::of(read().as_deref())
         };
         match answer {
-            Answer::Yes => agreed.push(offer.finding),
-            Answer::No => {}
-            Answer::Quit => break,
+            ConsentAnswer::Yes => agreed.push(offer.finding),
+            ConsentAnswer::No => {}
+            ConsentAnswer::Quit => break,
         }
     }
     agreed
 }
 
 /// The proposal, and its diff.
-fn told(offer: &Offer) -> String {
+fn told(offer: &ProposedFix) -> String {
     let raw = &offer.finding.raw;
     let (title, path) = (visible(&raw.title), visible(&raw.place.path.to_string()));
     let (severity, line) = (raw.severity.as_str(), raw.place.start_line);
@@ -126,19 +135,20 @@ fn told(offer: &Offer) -> String {
 
 #[cfg(test)]
 mod tests {
-    use truing_loops::fix::{Change, Plan};
+    use truing_loops::fix::{FixPlan, FixedFile};
 
     use super::*;
     use crate::cli::review::sample::finding;
 
-    fn offer(line: u32) -> Offer {
-        let change = Change { path: "a.py".into(), old: "x = 1\n".into(), new: "x = 2\n".into(), fixes: 1 };
-        let plan = Plan { changes: vec![change], left: vec![] };
-        Offer { finding: finding(&format!("1:a-{line}"), "a.py", line), plan }
+    fn offer(line: u32) -> ProposedFix {
+        let change =
+            FixedFile { path: "a.py".into(), old: "x = 1\n".into(), new: "x = 2\n".into(), fixes: 1 };
+        let plan = FixPlan { changes: vec![change], left: vec![] };
+        ProposedFix { finding: finding(&format!("1:a-{line}"), "a.py", line), plan }
     }
 
     /// The lines of the findings whose fixes are made, and how often was asked.
-    fn made(consent: Consent, answers: &[&str]) -> (Vec<u32>, usize, String) {
+    fn made(consent: FixConsent, answers: &[&str]) -> (Vec<u32>, usize, String) {
         let (mut answers, mut asked, mut text) = (answers.iter(), 0, String::new());
         let agreed = decided(
             vec![offer(1), offer(2), offer(3)],
@@ -161,14 +171,14 @@ mod tests {
             (&["y"], vec![1], 2),
             (&[], vec![], 1),
         ] {
-            let (made, count, _) = made(Consent::Asked, answers);
+            let (made, count, _) = made(FixConsent::Asked, answers);
             assert_eq!((made, count), (lines, asked), "{answers:?}");
         }
     }
 
     #[test]
     fn with_the_flag_all_are_made_and_nobody_is_asked() {
-        let (made, asked, text) = made(Consent::Given, &[]);
+        let (made, asked, text) = made(FixConsent::Given, &[]);
         assert_eq!((made, asked), (vec![1, 2, 3], 0));
         assert!(text.contains("proposed by the model: P1 Swallowed error (a.py:2)\n"), "{text}");
         assert!(text.contains("-x = 1") && text.contains("+x = 2"), "{text}");
@@ -176,10 +186,13 @@ mod tests {
 
     #[tokio::test]
     async fn where_nobody_can_be_asked_none_is_made() {
-        assert_eq!(Consent::with(false, false), Consent::Missing);
-        assert_eq!(Consent::with(false, true), Consent::Asked);
-        assert_eq!((Consent::with(true, false), Consent::with(true, true)), (Consent::Given, Consent::Given));
-        let output = Output::new(crate::cli::Format::Text, true, 0, crate::cli::ColorWhen::Never);
-        assert_eq!(agreed(vec![offer(1)], Consent::Missing, output).await, []);
+        assert_eq!(FixConsent::with(false, false), FixConsent::Missing);
+        assert_eq!(FixConsent::with(false, true), FixConsent::Asked);
+        assert_eq!(
+            (FixConsent::with(true, false), FixConsent::with(true, true)),
+            (FixConsent::Given, FixConsent::Given)
+        );
+        let output = OutputPrinter::new(crate::cli::CliFormat::Text, true, 0, crate::cli::ColorWhen::Never);
+        assert_eq!(agreed(vec![offer(1)], FixConsent::Missing, output).await, []);
     }
 }

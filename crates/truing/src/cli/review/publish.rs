@@ -7,37 +7,38 @@ use serde::Serialize;
 use tokio::sync::watch;
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_core::id::{Key, Millis, PrId};
+use truing_core::id::{PrId, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
+use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime};
 use truing_core::port::{
-    Act, Clock as _, Described, HaltReason, Operations as _, PrState, PullRequest, Runs as _, Slots as _,
+    Clock as _, HaltReason, OperatorAction, OperatorStore as _, PrState, PullRequest, RunStore as _,
+    SlotDescription, SlotStore as _,
 };
 use truing_core::publish::StatusState;
-use truing_core::slot::{Hold, Loop, Then, Why};
+use truing_core::slot::{HoldReason, LoopKind, StepOutcome, WaitReason};
 use truing_core::switch::RepositoryRef;
-use truing_forge::watch::{Made, Watch};
-use truing_loops::attempts::Attempts;
-use truing_loops::compare::Against;
-use truing_loops::local::{Review, Reviewed};
+use truing_forge::watch::{EffectRecording, WriteMonitor};
+use truing_loops::attempts::AttemptRegistry;
+use truing_loops::compare::BaseOrigin;
+use truing_loops::local::{HeadKind, LocalReviewOutcome};
 use truing_loops::machine::{SystemClock, new_run_id};
-use truing_loops::memory::Kept;
-use truing_loops::review_writes::{Comment, Write};
+use truing_loops::memory::FindingsByStatus;
+use truing_loops::review_writes::{CodeComment, ReviewWrite};
 use truing_loops::run_gate::SwitchReader;
 use truing_loops::slots::StepError;
-use truing_loops::stopped::Stopped;
+use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
 use truing_loops::text::{counted, instant};
-use truing_loops::tools::Toolbox;
+use truing_loops::tools::LinterSources;
 use truing_service::ServiceContext;
-use truing_service::by_hand::{self, NotLeased};
+use truing_service::by_hand::{self, LeaseError};
 use truing_service::worker::work;
 use truing_store::Store;
 
 use super::text::visible;
 use crate::cli::columns::folded;
 use crate::cli::error::CliError;
-use crate::cli::output::Output;
+use crate::cli::output::OutputPrinter;
 use crate::cli::target::{actor, at_work, dry_run_store, store_error, switched_on};
 use crate::wiring;
 
@@ -49,11 +50,11 @@ const MAX_WAIT: Duration = Duration::from_mins(2);
 const MAX_LISTED: usize = 20;
 
 /// What is to be published, and how.
-pub(super) struct Publishing<'a> {
+pub(super) struct PublishRequest<'a> {
     /// The configuration, with no other forge than this one.
     pub(super) config: &'a Config,
     pub(super) environment: &'a Environment,
-    pub(super) output: Output,
+    pub(super) output: OutputPrinter,
     pub(super) id: &'a PrId,
     /// `owner/name`.
     pub(super) repo: &'a str,
@@ -61,46 +62,51 @@ pub(super) struct Publishing<'a> {
     pub(super) pull: &'a PullRequest,
     pub(super) dry_run: bool,
     /// Where it is told what a review has cost that was stopped.
-    pub(super) attempts: &'a Attempts,
+    pub(super) attempts: &'a AttemptRegistry,
     /// Is the command to end?
     pub(super) told: watch::Receiver<bool>,
     /// Linters whose findings are part of the review.
-    pub(super) toolbox: Toolbox,
+    pub(super) toolbox: LinterSources,
 }
 
 /// What was written, or would be.
 #[derive(Serialize)]
-pub(super) struct Published {
+pub(super) struct PublishJson {
     dry_run: bool,
     url: String,
-    steps: Vec<Write>,
+    steps: Vec<ReviewWrite>,
     /// What this call has paid: nothing, if the commit was reviewed before.
     paid_now_micro_usd: MicroUsd,
     #[serde(skip)]
     name: String,
 }
 
-impl Publishing<'_> {
+impl PublishRequest<'_> {
     /// Reviews and publishes.
     ///
     /// # Errors
     /// Exit 4 if somebody else is at work on it or the kill switch is on, exit 3 if it could not be done.
-    pub(super) async fn run(&self, store: Store) -> Result<(Review, Published), CliError> {
-        let made = Made::default();
+    pub(super) async fn run(&self, store: Store) -> Result<(LocalReviewOutcome, PublishJson), CliError> {
+        let made = EffectRecording::default();
         let (review, paid_now_micro_usd) = match self.pull.state {
-            PrState::Closed => (self.skipped(Hold::Cancelled), MicroUsd(0)),
-            PrState::Draft => (self.skipped(Hold::Draft), MicroUsd(0)),
+            PrState::Closed => (self.skipped(HoldReason::Cancelled), MicroUsd(0)),
+            PrState::Draft => (self.skipped(HoldReason::Draft), MicroUsd(0)),
             PrState::Open => Box::pin(self.reviewed(store, &made)).await?,
         };
         let (url, name) = (self.pull.url.clone(), self.pull.name.clone());
-        let steps = made.list().iter().filter_map(Write::of).collect();
-        Ok((review, Published { dry_run: self.dry_run, url, steps, paid_now_micro_usd, name }))
+        let steps = made.list().iter().filter_map(ReviewWrite::of).collect();
+        Ok((review, PublishJson { dry_run: self.dry_run, url, steps, paid_now_micro_usd, name }))
     }
 
     /// The review, and what this call has paid for it.
-    async fn reviewed(&self, store: Store, made: &Made) -> Result<(Review, MicroUsd), CliError> {
+    async fn reviewed(
+        &self,
+        store: Store,
+        made: &EffectRecording,
+    ) -> Result<(LocalReviewOutcome, MicroUsd), CliError> {
         // Gone when this is done, whatever that comes to.
-        let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
+        let temp =
+            truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
         let key = self.id.key();
         let limits = wiring::limits(&self.config.review, self.config.server.lease);
         // A dry run works on a copy of the records. Its kill switch is the real one, and so is the ledger.
@@ -122,7 +128,8 @@ impl Publishing<'_> {
                 CliError::refused("not_chosen", message).hint("add it there, or review it without --publish")
             );
         }
-        let watch = Watch { dry_run: self.dry_run, made: Some(made.clone()), ..telemetry::WRITES.clone() };
+        let watch =
+            WriteMonitor { dry_run: self.dry_run, made: Some(made.clone()), ..telemetry::WRITES.clone() };
         let toolbox = self.toolbox.clone();
         let switches = SwitchReader::new(real.as_record_store(), context.clock.clone());
         let context = ServiceContext { watch, switches, toolbox, ..context };
@@ -151,15 +158,16 @@ impl Publishing<'_> {
     }
 
     /// Lets the store know what people call it, and who asks for what.
-    async fn announce(&self, store: &Store, key: &Key) -> Result<(), CliError> {
+    async fn announce(&self, store: &Store, key: &SlotKey) -> Result<(), CliError> {
         self.describe(store, key).await?;
-        let act = Act::new(&actor(self.environment), "review --publish", key.as_str(), &self.pull.name);
+        let act =
+            OperatorAction::new(&actor(self.environment), "review --publish", key.as_str(), &self.pull.name);
         store.audit(&[act]).await.map_err(store_error)
     }
 
-    async fn describe(&self, store: &Store, key: &Key) -> Result<(), CliError> {
+    async fn describe(&self, store: &Store, key: &SlotKey) -> Result<(), CliError> {
         let PullRequest { name, url, .. } = self.pull;
-        let described = Described { name: name.clone(), url: url.clone(), head: None };
+        let described = SlotDescription { name: name.clone(), url: url.clone(), head: None };
         store.describe(&[(key.clone(), described)]).await.map_err(store_error)
     }
 
@@ -168,14 +176,14 @@ impl Publishing<'_> {
         &self,
         context: &ServiceContext,
         store: &Store,
-        key: &Key,
-        limits: &truing_core::slot::Limits,
-    ) -> Result<Option<Hold>, CliError> {
+        key: &SlotKey,
+        limits: &truing_core::slot::SlotLimits,
+    ) -> Result<Option<HoldReason>, CliError> {
         let name = &self.pull.name;
         let mut left = MAX_WAIT;
         for _ in 0..MAX_ROUNDS {
             let ended = loop {
-                let lease = match by_hand::lease(store, key, Loop::Review, limits).await {
+                let lease = match by_hand::lease(store, key, LoopKind::Review, limits).await {
                     Ok(lease) => lease,
                     Err(error) => return Err(refused(store, (key, name), error).await),
                 };
@@ -187,7 +195,7 @@ impl Publishing<'_> {
                     self.attempts.stopped(ended.map_or(MicroUsd(0), |ended| ended.cost()));
                 }
                 let until = match worked {
-                    Some(Ok(Then::DueAt(until, Why::Deferred))) => {
+                    Some(Ok(StepOutcome::DueAt(until, WaitReason::Deferred))) => {
                         return Err(CliError::refused(
                             "deferred",
                             format!("{name}: rules only, and the model's part is deferred: its repository's money for today is used up"),
@@ -197,20 +205,20 @@ impl Publishing<'_> {
                             instant(until)
                         )));
                     }
-                    Some(Ok(Then::DueAt(until, why))) => (until, why.as_str().replace('_', " ")),
-                    Some(Err(Stopped::RateLimited { until, what })) => (until, what),
+                    Some(Ok(StepOutcome::DueAt(until, why))) => (until, why.as_str().replace('_', " ")),
+                    Some(Err(StepStopReason::RateLimited { until, what })) => (until, what),
                     ended => break ended,
                 };
                 self.wait(until, &mut left).await?;
             };
             match ended {
-                Some(Ok(Then::Idle)) => return Ok(None),
-                Some(Ok(Then::Held(hold))) => return Ok(Some(hold)),
-                Some(Ok(Then::Again) | Err(Stopped::Moved)) => {
+                Some(Ok(StepOutcome::Idle)) => return Ok(None),
+                Some(Ok(StepOutcome::Held(hold))) => return Ok(Some(hold)),
+                Some(Ok(StepOutcome::Again) | Err(StepStopReason::Moved)) => {
                     self.output.say(format_args!("{name}: the head has moved; reviewing it again"));
                 }
-                Some(Err(Stopped::Fenced(_))) => {}
-                Some(Err(Stopped::Halted)) => {
+                Some(Err(StepStopReason::Fenced(_))) => {}
+                Some(Err(StepStopReason::Halted)) => {
                     switched_on(store, &RepositoryRef::of_key(key).called(self.repo)).await?;
                     return Err(CliError::refused(
                         "killswitch_engaged",
@@ -218,13 +226,17 @@ impl Publishing<'_> {
                     )
                     .hint("run it again: nothing is posted twice"));
                 }
-                Some(Err(Stopped::Failed { what, .. } | Stopped::NotThere { what })) => {
+                Some(Err(StepStopReason::Failed { what, .. } | StepStopReason::NotThere { what })) => {
                     return Err(CliError::failed("review", format!("{name}: {what}"))
                         .hint("run it again: nothing is posted twice"));
                 }
                 Some(
-                    Ok(Then::DueAt(..))
-                    | Err(Stopped::RateLimited { .. } | Stopped::Lost | Stopped::Interrupted),
+                    Ok(StepOutcome::DueAt(..))
+                    | Err(
+                        StepStopReason::RateLimited { .. }
+                        | StepStopReason::Lost
+                        | StepStopReason::Interrupted,
+                    ),
                 )
                 | None => {
                     return Err(CliError::refused("lost", format!("{name}: another process took it over"))
@@ -237,7 +249,7 @@ impl Publishing<'_> {
     }
 
     /// Waits until then, if that is not too long.
-    async fn wait(&self, (until, why): (Millis, String), left: &mut Duration) -> Result<(), CliError> {
+    async fn wait(&self, (until, why): (UnixMillis, String), left: &mut Duration) -> Result<(), CliError> {
         let wait = until - SystemClock.now();
         let wait = Duration::from_millis(u64::try_from(wait.0).unwrap_or(0));
         let name = &self.pull.name;
@@ -257,28 +269,28 @@ impl Publishing<'_> {
     }
 
     /// The review as it was recorded.
-    async fn of_records(&self, store: &Store, key: &Key) -> Result<Review, CliError> {
+    async fn of_records(&self, store: &Store, key: &SlotKey) -> Result<LocalReviewOutcome, CliError> {
         let record = store.last_outcome(key).await.map_err(store_error)?;
         let record = record.ok_or_else(|| CliError::failed("store", format!("no outcome of {key}")))?;
         let findings = store.findings(key).await.map_err(store_error)?;
-        let kept = Kept::of_records(&findings, record.detail.head.as_ref());
-        let against = Against::Named(record.detail.base.short().to_owned());
-        let reviewed = Reviewed::Commit;
-        Ok(Review { record, reviewed, against, kept, unrecorded: None })
+        let kept = FindingsByStatus::of_records(&findings, record.detail.head.as_ref());
+        let against = BaseOrigin::Named(record.detail.base.short().to_owned());
+        let reviewed = HeadKind::Commit;
+        Ok(LocalReviewOutcome { record, reviewed, against, kept, unrecorded: None })
     }
 
     /// Nothing is reviewed, because of the pull request's state.
-    fn skipped(&self, hold: Hold) -> Review {
+    fn skipped(&self, hold: HoldReason) -> LocalReviewOutcome {
         let reason = match hold {
-            Hold::Draft => "the pull request is a draft",
-            Hold::Cancelled => "the pull request is closed",
-            Hold::Paused => "reviews of the pull request are paused",
-            Hold::Parked => "the pull request is parked",
+            HoldReason::Draft => "the pull request is a draft",
+            HoldReason::Cancelled => "the pull request is closed",
+            HoldReason::Paused => "reviews of the pull request are paused",
+            HoldReason::Parked => "the pull request is parked",
         };
         let (kind, reason) = (OutcomeKind::Skipped, Some(format!("{reason}: nothing is published")));
         let now = SystemClock.now();
-        let outcome = Outcome { kind, reason, until: None, runtime: Runtime::Rules };
-        let truing_core::port::Revision { head, base } = self.pull.revision.clone();
+        let outcome = ReviewOutcome { kind, reason, until: None, runtime: ReviewRuntime::Rules };
+        let truing_core::port::PullRevision { head, base } = self.pull.revision.clone();
         let begun = ReviewRecord::begin(
             new_run_id(),
             self.id.key(),
@@ -286,21 +298,21 @@ impl Publishing<'_> {
             now,
         );
         let record = ReviewRecord { versions: truing_loops::versions(), ..begun };
-        let against = Against::Named(record.detail.base.short().to_owned());
-        let (reviewed, kept) = (Reviewed::Commit, Kept::default());
-        Review { record, reviewed, against, kept, unrecorded: None }
+        let against = BaseOrigin::Named(record.detail.base.short().to_owned());
+        let (reviewed, kept) = (HeadKind::Commit, FindingsByStatus::default());
+        LocalReviewOutcome { record, reviewed, against, kept, unrecorded: None }
     }
 }
 
 /// What all reviews of a pull request have cost, by the ledger.
-async fn paid(store: &Store, key: &Key) -> Result<MicroUsd, CliError> {
+async fn paid(store: &Store, key: &SlotKey) -> Result<MicroUsd, CliError> {
     let drawn = store.drawn_of(key, &[]).await.map_err(store_error)?;
     Ok(MicroUsd(drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)))
 }
 
-async fn refused(store: &Store, (key, name): (&Key, &str), error: NotLeased) -> CliError {
+async fn refused(store: &Store, (key, name): (&SlotKey, &str), error: LeaseError) -> CliError {
     match error {
-        NotLeased::Busy(until) => {
+        LeaseError::Busy(until) => {
             let leased = store.load(std::slice::from_ref(key)).await.unwrap_or_default().pop();
             let token = leased.and_then(|slot| slot.token());
             // A lease that has only just been granted has no run yet.
@@ -322,20 +334,22 @@ async fn refused(store: &Store, (key, name): (&Key, &str), error: NotLeased) -> 
                     instant(until)
                 ))
         }
-        NotLeased::Owned => {
+        LeaseError::Owned => {
             CliError::refused("already_running", format!("{name}: another loop is at work on it"))
                 .hint(format!("`truing why {name}` tells which; the review follows by itself"))
         }
-        error @ NotLeased::SwitchedOff => CliError::refused("killswitch_engaged", format!("{name}: {error}"))
-            .hint(HaltReason::KillSwitch.hint()),
-        NotLeased::Step(StepError::Store(error)) => store_error(error),
-        NotLeased::Step(StepError::Refused(refused)) => {
+        error @ LeaseError::SwitchedOff => {
+            CliError::refused("killswitch_engaged", format!("{name}: {error}"))
+                .hint(HaltReason::KillSwitch.hint())
+        }
+        LeaseError::Step(StepError::Store(error)) => store_error(error),
+        LeaseError::Step(StepError::Refused(refused)) => {
             CliError::refused("refused", format!("{name}: {refused}"))
         }
     }
 }
 
-impl Published {
+impl PublishJson {
     /// For people: a line a step.
     pub(super) fn text(&self) -> String {
         let Self { dry_run, url, steps, name, paid_now_micro_usd: _ } = self;
@@ -353,11 +367,11 @@ impl Published {
 }
 
 /// A step, and the places that it is about.
-fn line(step: &Write) -> String {
+fn line(step: &ReviewWrite) -> String {
     let about = |item: &str| if item == "summary" { "the summary" } else { "a finding's comment" }.to_owned();
     match step {
-        Write::CreateSummary => "  post the summary\n".to_owned(),
-        Write::CreateReview { comments } => {
+        ReviewWrite::CreateSummary => "  post the summary\n".to_owned(),
+        ReviewWrite::CreateReview { comments } => {
             let mut text = format!("  post a review with {}\n", counted(comments.len(), "comment"));
             text += &comments.iter().take(MAX_LISTED).map(place).collect::<String>();
             if comments.len() > MAX_LISTED {
@@ -365,12 +379,14 @@ fn line(step: &Write) -> String {
             }
             text
         }
-        Write::CreateFileComment { comment } => format!("  post a comment on a file\n{}", place(comment)),
-        Write::Update { item } => format!("  rewrite {}\n", about(item)),
-        Write::Resolve => "  resolve a thread\n".to_owned(),
-        Write::Reopen => "  reopen a thread\n".to_owned(),
-        Write::Delete { item } => format!("  delete a duplicate of {}\n", about(item)),
-        Write::Status { head, state, description } => {
+        ReviewWrite::CreateFileComment { comment } => {
+            format!("  post a comment on a file\n{}", place(comment))
+        }
+        ReviewWrite::Update { item } => format!("  rewrite {}\n", about(item)),
+        ReviewWrite::Resolve => "  resolve a thread\n".to_owned(),
+        ReviewWrite::Reopen => "  reopen a thread\n".to_owned(),
+        ReviewWrite::Delete { item } => format!("  delete a duplicate of {}\n", about(item)),
+        ReviewWrite::Status { head, state, description } => {
             let state = match state {
                 StatusState::Success => "success",
                 StatusState::Failure => "failure",
@@ -381,6 +397,6 @@ fn line(step: &Write) -> String {
     }
 }
 
-fn place(comment: &Comment) -> String {
+fn place(comment: &CodeComment) -> String {
     format!("    {}:{}\n", visible(&comment.place.path.to_string()), comment.place.start_line)
 }

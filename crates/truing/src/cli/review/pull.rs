@@ -4,36 +4,36 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use truing_agent::verify::Scope as Trust;
+use truing_agent::verify::CacheScope as Trust;
 use truing_core::id::PrId;
-use truing_core::port::{Described, ForgeRead as _, PullRequest, Runs as _};
+use truing_core::port::{ForgeRead as _, PullRequest, RunStore as _, SlotDescription};
 use truing_core::publish::Producer;
 use truing_core::switch::RepositoryRef;
-use truing_forge::remote::{Purpose, RemoteError};
-use truing_forge::{ForgeServer as _, Server};
+use truing_forge::remote::{RemoteError, RemotePurpose};
+use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_loops::checkout;
-use truing_loops::checkout::{Checkout, CheckoutError, Rules};
-use truing_loops::local::LocalError;
+use truing_loops::checkout::{CheckoutContext, CheckoutError, OperatorRules};
+use truing_loops::local::LocalReviewError;
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::memory::RecordOpener;
-use truing_loops::pull::{Pull, own_key};
-use truing_loops::tools::Toolbox;
+use truing_loops::pull::{PullRequestReview, own_key};
+use truing_loops::tools::LinterSources;
 use truing_store::Store;
 
 use super::from::ReviewStart;
-use super::publish::Publishing;
-use super::target::Target;
-use super::{Command, Names, exit};
-use crate::cli::error::{CliError, Exit};
+use super::publish::PublishRequest;
+use super::target::PullTarget;
+use super::{ReportLabels, ReviewCommand, exit};
+use crate::cli::error::{CliError, CommandExit};
 use crate::cli::target::{store_error, switched_on};
 use crate::cli::tiers::{explain, instructions_text, prices};
 use crate::wiring;
-use crate::wiring::store::Place;
+use crate::wiring::store::StoreLocation;
 
-impl Command {
-    pub(super) async fn review_pull(&self, pr: &str) -> Result<Exit, CliError> {
-        let Target { forge, repo, number, mut config } =
-            Target::find_or_key(pr, &self.config, &self.environment).await?;
+impl ReviewCommand {
+    pub(super) async fn review_pull(&self, pr: &str) -> Result<CommandExit, CliError> {
+        let PullTarget { forge, repo, number, mut config } =
+            PullTarget::find_or_key(pr, &self.config, &self.environment).await?;
         let here = self.environment.directory();
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let given = self.args.outputs.read(here, &reader).await?.of(ReviewStart {
@@ -43,7 +43,7 @@ impl Command {
         });
         // The others need not be reached, or even have a token.
         config.forges.retain(|name, _| *name == forge);
-        let place = Place::of(&config, &self.environment)?;
+        let place = StoreLocation::of(&config, &self.environment)?;
         let store = if self.args.no_record { place.existing().await? } else { Some(place.open().await?) };
         if let Some(store) = &store {
             switched_on(store, &RepositoryRef::named(&repo)).await?;
@@ -66,19 +66,19 @@ impl Command {
         }
         let git = wiring::git(&self.environment).await?;
         let remote = client
-            .remote(&id.repository, &repo, Purpose::Fetch)
+            .remote(&id.repository, &repo, RemotePurpose::Fetch)
             .await
             .map_err(|error| wiring::error_of((&forge, client.kind()), error))?;
         let toolbox = self.keeping(wiring::tools::of_service(&config, &self.environment)?);
-        let toolbox = Toolbox { given, ..toolbox };
+        let toolbox = LinterSources { given, ..toolbox };
         let lines_key = wiring::lines_key(&config, &self.environment)?;
-        let checkout = Checkout {
+        let checkout = CheckoutContext {
             git: &git,
             forge: &forge,
             server: &client,
             mirror: &checkout::mirror(&wiring::mirrors(&folder), &id),
             remote: &remote,
-            rules: &Rules::new(config.clone(), lines_key).map_err(wiring::bad_pattern)?,
+            rules: &OperatorRules::new(config.clone(), lines_key).map_err(wiring::bad_pattern)?,
             reader: &reader,
             toolbox: &toolbox,
             trust: Trust::new(format!("review {}", id.key().as_str())),
@@ -87,7 +87,7 @@ impl Command {
             Some(store) if self.args.publish => {
                 self.attempts.handed_over();
                 let (_, pinned) = checkout.fetch(&pull).await?;
-                let publishing = Publishing {
+                let publishing = PublishRequest {
                     config: &config,
                     environment: &self.environment,
                     output: self.output,
@@ -106,7 +106,8 @@ impl Command {
                 let records = store.filter(|_| !self.args.no_record);
                 if let Some(records) = &records {
                     // `truing why` finds this review by what people call the pull request.
-                    let described = Described { name: pull.name.clone(), url: pull.url.clone(), head: None };
+                    let described =
+                        SlotDescription { name: pull.name.clone(), url: pull.url.clone(), head: None };
                     records.describe(&[(id.key(), described)]).await.map_err(store_error)?;
                 }
                 let records = records.map(|store| store.as_record_store());
@@ -116,7 +117,8 @@ impl Command {
                 let its = RepositoryRef::of_key(&id.key()).called(&repo);
                 let model = asked.agent.as_ref().map(|agent| wiring::agent::model_use(agent, its));
                 let attempts = &self.attempts;
-                let reviewing = Pull { id: &id, pull: &pull, checkout, model, attempts, records, clock };
+                let reviewing =
+                    PullRequestReview { id: &id, pull: &pull, checkout, model, attempts, records, clock };
                 let (review, pinned) = reviewing.run().await?;
                 if let Ok((_, now)) = look(&client, &forge, &repo, number).await
                     && now.revision.head != pull.revision.head
@@ -143,7 +145,7 @@ impl Command {
             self.output.warn(format_args!("the review is not recorded: {why}"));
         }
         let configured = pinned.configured.as_ref().map(ToString::to_string);
-        let names = Names {
+        let names = ReportLabels {
             head: Some(&format!("{repo}#{number}")),
             configured: configured.as_deref(),
             remote: Some(remote.url()),
@@ -174,7 +176,7 @@ async fn known_url(store: &Store, typed: &str, name: &str) -> Result<Option<Stri
 
 /// The pull request as the forge shows it now, and its repository's lasting id.
 async fn look(
-    client: &Server,
+    client: &AnyForgeServer,
     forge: &str,
     repo: &str,
     number: u64,
@@ -191,7 +193,7 @@ impl From<CheckoutError> for CliError {
     fn from(error: CheckoutError) -> Self {
         match error {
             CheckoutError::Git(error) => wiring::git_error(error),
-            CheckoutError::Reading(error) => LocalError::Reading(error).into(),
+            CheckoutError::Reading(error) => LocalReviewError::Reading(error).into(),
             CheckoutError::Agent(error) => error.into(),
             CheckoutError::Config(error) => error.into(),
             CheckoutError::Pattern(error) => wiring::bad_pattern(error),

@@ -2,27 +2,28 @@
 
 use truing_core::code::CodeDigests;
 use truing_core::finding::{
-    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, fingerprint,
+    AnchorKind, CodeLocation, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, RawFinding,
+    Severity, fingerprint,
 };
 use truing_core::id::FindingId;
 
 /// An open finding on one line.
 pub(super) fn finding(id: &str, path: &str, line: u32) -> Finding {
-    let place = Place { path: path.into(), side: Side::New, start_line: line, end_line: line };
+    let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
     Finding {
         id: FindingId::new(id),
         fingerprint: fingerprint("core/x", &path.into(), id),
         raw: RawFinding {
             place: place.clone(),
             severity: Severity::P1,
-            category: Category::F,
+            category: DefectCategory::F,
             rule: "core/x".into(),
             title: "Swallowed error".into(),
             body: "Say what happened.".into(),
             snippet: id.into(),
             code: CodeDigests::default(),
             suggestion: None,
-            source: Source::Rule,
+            source: FindingSource::Rule,
         },
         old_path: None,
         anchor: AnchorKind::Inline,

@@ -13,12 +13,12 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use truing_core::finding::{Category, Finding, FindingStatus, Place, Severity};
-use truing_core::id::{Millis, Sha};
-use truing_core::outcome::{Coverage, NotReviewed, OutcomeKind, SkipReason, WalkthroughLine};
+use truing_core::finding::{CodeLocation, DefectCategory, Finding, FindingStatus, Severity};
+use truing_core::id::{Sha, UnixMillis};
+use truing_core::outcome::{OutcomeKind, ReviewCoverage, SkipReason, UnreviewedFile, WalkthroughLine};
 use truing_diff::RepoPath;
-use truing_loops::local::Review;
-use truing_reader::Listed;
+use truing_loops::local::LocalReviewOutcome;
+use truing_reader::ListedRule;
 use url::Url;
 
 use super::json::instant;
@@ -48,7 +48,7 @@ const SCHEMA: &str =
 const ROOT: &str = "%SRCROOT%";
 
 /// One run of the rules, as SARIF tells it.
-pub(in crate::cli) struct Run<'a> {
+pub(in crate::cli) struct SarifReport<'a> {
     /// Of which command, in the words of a category: uploads of different categories stand side by side.
     pub(in crate::cli) category: &'static str,
     /// Tells this run from others of its category.
@@ -56,7 +56,7 @@ pub(in crate::cli) struct Run<'a> {
     /// What paths are relative to, in words.
     pub(in crate::cli) root: &'static str,
     /// The rules that were used.
-    pub(in crate::cli) rules: &'a [Listed<'a>],
+    pub(in crate::cli) rules: &'a [ListedRule<'a>],
     /// What was found, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
     /// What comments in the code suppress, worst first.
@@ -64,17 +64,17 @@ pub(in crate::cli) struct Run<'a> {
     /// What people have dismissed, worst first.
     pub(in crate::cli) dismissed: &'a [Finding],
     /// What was looked at.
-    pub(in crate::cli) coverage: &'a Coverage,
+    pub(in crate::cli) coverage: &'a ReviewCoverage,
     /// Was everything looked at that should have been?
     pub(in crate::cli) complete: bool,
     /// When it began and ended.
-    pub(in crate::cli) time: Option<(Millis, Millis)>,
+    pub(in crate::cli) time: Option<(UnixMillis, UnixMillis)>,
     /// What was compared, for a change.
-    pub(in crate::cli) change: Option<Change<'a>>,
+    pub(in crate::cli) change: Option<SarifComparison<'a>>,
 }
 
 /// What was compared with what.
-pub(in crate::cli) struct Change<'a> {
+pub(in crate::cli) struct SarifComparison<'a> {
     /// The commit it was compared with.
     pub(in crate::cli) base: &'a Sha,
     /// The commit that was reviewed; none for what is no commit.
@@ -87,13 +87,13 @@ pub(in crate::cli) struct Change<'a> {
 
 /// A review's run.
 pub(super) fn of<'a>(
-    review: &'a Review,
+    review: &'a LocalReviewOutcome,
     findings: &'a [&'a Finding],
-    rules: &'a [Listed<'a>],
+    rules: &'a [ListedRule<'a>],
     remote: Option<&'a str>,
-) -> Run<'a> {
+) -> SarifReport<'a> {
     let record = &review.record;
-    Run {
+    SarifReport {
         category: "review",
         id: record.run.as_str(),
         root: "The root of the repository.",
@@ -104,7 +104,7 @@ pub(super) fn of<'a>(
         coverage: &record.detail.coverage,
         complete: matches!(record.detail.outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Skipped),
         time: Some((record.started, record.ended)),
-        change: Some(Change {
+        change: Some(SarifComparison {
             base: &record.detail.base,
             head: record.detail.head.as_ref(),
             remote,
@@ -114,7 +114,7 @@ pub(super) fn of<'a>(
 }
 
 /// The log, on one line.
-pub(in crate::cli) fn report(run: &Run<'_>) -> Result<String, CliError> {
+pub(in crate::cli) fn report(run: &SarifReport<'_>) -> Result<String, CliError> {
     let rules = run.rules.get(..MAX_RULES).unwrap_or(run.rules);
     let index: HashMap<&str, usize> = rules.iter().enumerate().map(|(at, rule)| (rule.rule, at)).collect();
     let findings = fitting(run.findings);
@@ -145,12 +145,12 @@ pub(in crate::cli) fn report(run: &Run<'_>) -> Result<String, CliError> {
             told.insert("versionControlProvenance".into(), json!([from]));
         }
     }
-    let log = Log { schema: SCHEMA, version: "2.1.0", runs: [told] };
+    let log = SarifDocument { schema: SCHEMA, version: "2.1.0", runs: [told] };
     json_line(&log)
 }
 
 #[derive(Serialize)]
-struct Log {
+struct SarifDocument {
     #[serde(rename = "$schema")]
     schema: &'static str,
     version: &'static str,
@@ -172,22 +172,22 @@ fn fitting<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
 
 // ------------------------------------------------------------------------------------------------ rules, results
 
-fn rule(rule: &Listed<'_>) -> Value {
+fn rule(rule: &ListedRule<'_>) -> Value {
     let body = if rule.body.trim().is_empty() { rule.title } else { rule.body.trim() };
     // Rules that are often wrong are off, and are not here.
     let mut properties = json!({ "tags": [tag(rule.category)], "precision": "high" });
     match rule.category {
         // A score makes it a security alert.
-        Category::H => properties["security-severity"] = json!(score(rule.severity)),
-        Category::A
-        | Category::B
-        | Category::C
-        | Category::D
-        | Category::E
-        | Category::F
-        | Category::G
-        | Category::I
-        | Category::J => properties["problem.severity"] = json!(level(rule.severity)),
+        DefectCategory::H => properties["security-severity"] = json!(score(rule.severity)),
+        DefectCategory::A
+        | DefectCategory::B
+        | DefectCategory::C
+        | DefectCategory::D
+        | DefectCategory::E
+        | DefectCategory::F
+        | DefectCategory::G
+        | DefectCategory::I
+        | DefectCategory::J => properties["problem.severity"] = json!(level(rule.severity)),
     }
     json!({
         "id": rule.rule,
@@ -229,7 +229,7 @@ fn result(finding: &Finding, index: &HashMap<&str, usize>) -> Value {
 }
 
 /// What lines become. An empty text takes them away with their ends: up to the beginning of the next one.
-fn replacement(place: &Place, text: &str) -> Value {
+fn replacement(place: &CodeLocation, text: &str) -> Value {
     let (first, last) = (place.start_line, place.end_line);
     if text.is_empty() {
         let next = last.saturating_add(1);
@@ -267,18 +267,18 @@ fn score(severity: Severity) -> &'static str {
 }
 
 /// The kind of defect, as a word to filter by.
-fn tag(category: Category) -> &'static str {
+fn tag(category: DefectCategory) -> &'static str {
     match category {
-        Category::A => "api-contract",
-        Category::B => "compatibility",
-        Category::C => "resources",
-        Category::D => "scoping",
-        Category::E => "dead-code",
-        Category::F => "silent-failure",
-        Category::G => "bounds",
-        Category::H => "security",
-        Category::I => "concurrency",
-        Category::J => "maintainability",
+        DefectCategory::A => "api-contract",
+        DefectCategory::B => "compatibility",
+        DefectCategory::C => "resources",
+        DefectCategory::D => "scoping",
+        DefectCategory::E => "dead-code",
+        DefectCategory::F => "silent-failure",
+        DefectCategory::G => "bounds",
+        DefectCategory::H => "security",
+        DefectCategory::I => "concurrency",
+        DefectCategory::J => "maintainability",
     }
 }
 
@@ -291,7 +291,7 @@ fn shortened(text: &str) -> String {
 
 // ------------------------------------------------------------------------------------------------ places
 
-fn region(place: &Place, snippet: &str) -> Value {
+fn region(place: &CodeLocation, snippet: &str) -> Value {
     json!({
         "startLine": place.start_line,
         "endLine": place.end_line,
@@ -339,7 +339,7 @@ fn repository_uri(remote: &str) -> Option<String> {
 
 // ------------------------------------------------------------------------------------------------ how it went
 
-fn invocation(run: &Run<'_>, left_out: usize) -> Value {
+fn invocation(run: &SarifReport<'_>, left_out: usize) -> Value {
     let mut told = json!({
         "executionSuccessful": run.complete,
         "toolExecutionNotifications": notifications(run, left_out),
@@ -352,7 +352,7 @@ fn invocation(run: &Run<'_>, left_out: usize) -> Value {
 }
 
 /// What was not looked at, and what is not told.
-fn notifications(run: &Run<'_>, left_out: usize) -> Vec<Value> {
+fn notifications(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     let coverage = run.coverage;
     let (by_design, missing): (Vec<_>, Vec<_>) =
         coverage.not_reviewed.iter().partition(|gap| gap.reason.by_design());
@@ -365,7 +365,7 @@ fn notifications(run: &Run<'_>, left_out: usize) -> Vec<Value> {
         ));
     }
     let mut bytes = 0_usize;
-    let fits = |gap: &&&NotReviewed| {
+    let fits = |gap: &&&UnreviewedFile| {
         bytes = bytes.saturating_add(gap.path.as_bytes().len());
         bytes <= MAX_GAP_BYTES
     };
@@ -418,7 +418,7 @@ fn left_out_finding(finding: &Finding) -> Option<Value> {
     }))
 }
 
-fn not_reviewed(gap: &NotReviewed) -> Value {
+fn not_reviewed(gap: &UnreviewedFile) -> Value {
     let why = gap.reason.as_str();
     let message = if gap.reason == SkipReason::MoreFindings {
         "More findings than are kept of one file: the worst are.".to_owned()
@@ -438,7 +438,7 @@ mod tests {
     use std::io::Write as _;
 
     use flate2::{Compression, write::GzEncoder};
-    use truing_core::finding::Suggestion;
+    use truing_core::finding::SuggestedFix;
 
     use super::*;
     use crate::cli::review::sample::finding;
@@ -446,14 +446,14 @@ mod tests {
     /// What GitHub takes of a file, compressed.
     const MAX_UPLOAD_BYTES: usize = 10_000_000;
 
-    fn listed<'a>(category: Category, severity: Severity, body: &'a str) -> Listed<'a> {
+    fn listed<'a>(category: DefectCategory, severity: Severity, body: &'a str) -> ListedRule<'a> {
         let (rule, title) = ("core/x", "Swallowed error");
-        Listed { rule, kind: "text", severity, category, languages: vec![], enabled: true, title, body }
+        ListedRule { rule, kind: "text", severity, category, languages: vec![], enabled: true, title, body }
     }
 
-    fn logged(findings: &[Finding], rules: &[Listed<'_>], coverage: &Coverage) -> (String, Value) {
+    fn logged(findings: &[Finding], rules: &[ListedRule<'_>], coverage: &ReviewCoverage) -> (String, Value) {
         let findings: Vec<&Finding> = findings.iter().collect();
-        let text = report(&Run {
+        let text = report(&SarifReport {
             category: "review",
             id: "1",
             root: "The root.",
@@ -492,8 +492,8 @@ mod tests {
     #[test]
     fn more_results_than_github_takes_are_left_out_and_counted() {
         let many: Vec<Finding> = (1..=25_010).map(|line| finding("1:aa-1", "a.py", line)).collect();
-        let rules = [listed(Category::F, Severity::P1, "Say what happened.")];
-        let (text, run) = logged(&many, &rules, &Coverage::default());
+        let rules = [listed(DefectCategory::F, Severity::P1, "Say what happened.")];
+        let (text, run) = logged(&many, &rules, &ReviewCoverage::default());
         let results = run["results"].as_array().unwrap();
         assert_eq!(results.len(), 25_000);
         assert_eq!(results[24_999]["locations"][0]["physicalLocation"]["region"]["startLine"], 25_000);
@@ -514,10 +514,10 @@ mod tests {
                 one
             })
             .collect();
-        let coverage = Coverage {
+        let coverage = ReviewCoverage {
             reviewed: vec![],
             not_reviewed: (0..1_500)
-                .map(|seed| NotReviewed {
+                .map(|seed| UnreviewedFile {
                     path: noise(seed, 4_000).as_str().into(),
                     reason: SkipReason::Binary,
                 })
@@ -538,8 +538,8 @@ mod tests {
         one.raw.place.end_line = 4;
         let deleted = json!({ "startLine": 3, "startColumn": 1, "endLine": 5, "endColumn": 1 });
         assert_eq!(replacement(&one.raw.place, ""), json!({ "deletedRegion": deleted }));
-        one.raw.suggestion = Some(Suggestion { replacement: "x\n  y".into() });
-        let (_, run) = logged(&[one], &[], &Coverage::default());
+        one.raw.suggestion = Some(SuggestedFix { replacement: "x\n  y".into() });
+        let (_, run) = logged(&[one], &[], &ReviewCoverage::default());
         let change = &run["results"][0]["fixes"][0]["artifactChanges"][0];
         assert_eq!(
             change,
@@ -560,11 +560,11 @@ mod tests {
             [(Severity::P0, "9.5", "error"), (Severity::P1, "8.0", "error"), (Severity::P2, "5.0", "warning")]
         {
             assert_eq!(
-                properties(Category::H, severity),
+                properties(DefectCategory::H, severity),
                 json!({ "tags": ["security"], "precision": "high", "security-severity": score })
             );
             assert_eq!(
-                properties(Category::I, severity),
+                properties(DefectCategory::I, severity),
                 json!({ "tags": ["concurrency"], "precision": "high", "problem.severity": level })
             );
         }
@@ -573,10 +573,10 @@ mod tests {
     #[test]
     fn long_and_missing_descriptions_are_ones_that_github_shows() {
         let long = "é".repeat(2_000);
-        let told = rule(&listed(Category::F, Severity::P1, &long));
+        let told = rule(&listed(DefectCategory::F, Severity::P1, &long));
         assert_eq!(told["fullDescription"]["text"].as_str().unwrap().chars().count(), 1_024);
         assert_eq!(told["help"]["text"], long);
-        let told = rule(&listed(Category::F, Severity::P1, " "));
+        let told = rule(&listed(DefectCategory::F, Severity::P1, " "));
         assert_eq!(told["help"]["text"], "Swallowed error");
         assert_eq!(message("Swallowed error", "a\nb"), "Swallowed error. a b");
         assert_eq!(message("Why?", ""), "Why?");

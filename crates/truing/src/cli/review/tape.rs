@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use truing_core::switch::RepositoryRef;
 
-use truing_loops::agent::Agent;
-use truing_model::cassette::Recording;
+use truing_loops::agent::ModelAgent;
+use truing_model::cassette::CassetteRecording;
 
-use super::Command;
+use super::ReviewCommand;
 use crate::cli::error::CliError;
 use crate::wiring;
 
@@ -16,7 +16,7 @@ const FILE: &str = "cassette.jsonl";
 
 /// Where a model's answers are kept or come from.
 #[derive(clap::Args, Clone, Debug)]
-pub(super) struct Tapes {
+pub(super) struct CassetteArgs {
     /// Keep what the model is asked and answers in this folder, without keys, for --replay
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["replay", "publish", "fix"])]
     record: Option<PathBuf>,
@@ -29,12 +29,12 @@ pub(super) struct Tapes {
 
 /// The model of a command, and what it is recorded on.
 #[derive(Default)]
-pub(super) struct Asked {
-    pub(super) agent: Option<Agent>,
-    recording: Option<Arc<Recording>>,
+pub(super) struct RecordedAgent {
+    pub(super) agent: Option<ModelAgent>,
+    recording: Option<Arc<CassetteRecording>>,
 }
 
-impl Asked {
+impl RecordedAgent {
     /// What to say of the recording once the review has ended.
     pub(super) fn incomplete(&self) -> Option<&'static str> {
         let damaged = self.recording.as_ref().is_some_and(|recording| !recording.is_whole());
@@ -42,13 +42,13 @@ impl Asked {
     }
 }
 
-impl Command {
+impl ReviewCommand {
     /// The model that reviews, if one is to. It spends, so it is not asked while the kill switch is on.
-    pub(super) async fn agent(&self) -> Result<Asked, CliError> {
-        let Tapes { record, replay } = &self.args.tapes;
-        if self.config.review.runtime == truing_config::Runtime::Rules {
+    pub(super) async fn agent(&self) -> Result<RecordedAgent, CliError> {
+        let CassetteArgs { record, replay } = &self.args.tapes;
+        if self.config.review.runtime == truing_config::ConfiguredRuntime::Rules {
             return match record.as_ref().or(replay.as_ref()) {
-                None => Ok(Asked::default()),
+                None => Ok(RecordedAgent::default()),
                 Some(_) => {
                     Err(CliError::usage("no_model", "--record and --replay are for reviews by a model")
                         .hint("add --runtime native"))
@@ -73,10 +73,15 @@ impl Command {
             }
             (None, Some(folder)) => (wiring::agent::played(&self.config, ledger, &file(folder))?, None),
             (None, None) => (
-                wiring::agent::native(&self.config, &self.environment, ledger, wiring::role::Role::Reviewer)?,
+                wiring::agent::native(
+                    &self.config,
+                    &self.environment,
+                    ledger,
+                    wiring::role::ModelRole::Reviewer,
+                )?,
                 None,
             ),
         };
-        Ok(Asked { agent: Some(agent), recording })
+        Ok(RecordedAgent { agent: Some(agent), recording })
     }
 }

@@ -3,10 +3,10 @@
 
 use truing_config::environment::Environment;
 use truing_config::{Config, ForgeConfig};
-use truing_core::id::Key;
-use truing_core::port::Runs as _;
-use truing_forge::capability::{self, Capability};
-use truing_forge::pages::Pages;
+use truing_core::id::SlotKey;
+use truing_core::port::RunStore as _;
+use truing_forge::capability::{self, ForgeCapability};
+use truing_forge::pages::PageLayout;
 use url::Url;
 
 use crate::cli::error::CliError;
@@ -19,7 +19,7 @@ const KNOWN: [(&str, &str); 2] = [("github", "github.com"), ("bitbucket", "bitbu
 
 /// A pull request, by what people call it.
 #[derive(Debug)]
-pub(in crate::cli) struct Target {
+pub(in crate::cli) struct PullTarget {
     /// The `NAME` of `[forge.NAME]`.
     pub(in crate::cli) forge: String,
     /// `owner/name`.
@@ -30,7 +30,7 @@ pub(in crate::cli) struct Target {
     pub(in crate::cli) config: Config,
 }
 
-impl Target {
+impl PullTarget {
     /// Finds out what a URL or name means.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Target {
             return Err(CliError::usage("bad_target", "the URL holds a user name or a password")
                 .hint("give it without: the token of the configured forge is used"));
         }
-        let (config, forge, tail) = below(&url, Root::Pages, config, environment)?;
+        let (config, forge, tail) = below(&url, ForgeRoot::Pages, config, environment)?;
         let row = config.forges.get(&forge).map(row);
         let tail: Vec<&str> = tail.iter().map(String::as_str).collect();
         let (repo, number) = row.and_then(|row| row.pages.pull(&tail)).ok_or_else(unknown)?;
@@ -61,7 +61,7 @@ impl Target {
     /// seen.
     ///
     /// # Errors
-    /// As [`Target::find`], or the store or the repository cannot be read.
+    /// As [`PullTarget::find`], or the store or the repository cannot be read.
     pub(in crate::cli) async fn find_or_key(
         text: &str,
         config: &Config,
@@ -74,7 +74,7 @@ impl Target {
             return Self::find(text, config, environment);
         }
         let known = match existing_store(config, environment).await? {
-            Some(store) => store.described(&[Key::new(text)]).await.map_err(store_error)?.pop().flatten(),
+            Some(store) => store.described(&[SlotKey::new(text)]).await.map_err(store_error)?.pop().flatten(),
             None => None,
         };
         Self::find(&known.ok_or_else(|| not_a_pull(text))?.url, config, environment)
@@ -91,13 +91,14 @@ impl Target {
         let origin = repository
             .remote_url()
             .ok_or_else(|| unknown("this repository has no remote `origin` to be one of"))?;
-        let Home { forge, repo, config } = Home::of(origin, config, environment).ok_or_else(|| {
-            let error = unknown("the remote `origin` of this repository is at no configured forge");
-            match unsupported_origin(origin) {
-                Some(hint) => CliError { hints: vec![hint], ..error },
-                None => error,
-            }
-        })?;
+        let RepositoryTarget { forge, repo, config } = RepositoryTarget::of(origin, config, environment)
+            .ok_or_else(|| {
+                let error = unknown("the remote `origin` of this repository is at no configured forge");
+                match unsupported_origin(origin) {
+                    Some(hint) => CliError { hints: vec![hint], ..error },
+                    None => error,
+                }
+            })?;
         Ok(Self { forge, repo, number, config })
     }
 
@@ -114,7 +115,7 @@ impl Target {
 
 /// A user or an organisation, by what people call it.
 #[derive(Debug)]
-pub(in crate::cli) struct Owner {
+pub(in crate::cli) struct OwnerTarget {
     /// The `NAME` of `[forge.NAME]`.
     pub(in crate::cli) forge: String,
     /// Its name there.
@@ -123,11 +124,11 @@ pub(in crate::cli) struct Owner {
     pub(in crate::cli) config: Config,
 }
 
-impl Owner {
+impl OwnerTarget {
     /// Finds out whom a name means, or the URL of a page.
     ///
     /// # Errors
-    /// As [`Target::find`].
+    /// As [`PullTarget::find`].
     pub(in crate::cli) fn find(
         text: &str,
         config: &Config,
@@ -139,7 +140,7 @@ impl Owner {
         };
         let (config, forge, name) = if text.contains("://") {
             let url = Url::parse(text).map_err(|_| wrong())?;
-            let (config, forge, tail) = below(&url, Root::Pages, config, environment)?;
+            let (config, forge, tail) = below(&url, ForgeRoot::Pages, config, environment)?;
             let is_name = |part: &String| !part.is_empty() && !["orgs", "projects"].contains(&part.as_str());
             let mut parts = tail.into_iter().filter(is_name);
             match (parts.next(), parts.next()) {
@@ -160,7 +161,7 @@ impl Owner {
 
 /// A repository at a forge.
 #[derive(Debug)]
-pub(in crate::cli) struct Home {
+pub(in crate::cli) struct RepositoryTarget {
     /// The `NAME` of `[forge.NAME]`.
     pub(in crate::cli) forge: String,
     /// `owner/name`.
@@ -169,13 +170,13 @@ pub(in crate::cli) struct Home {
     pub(in crate::cli) config: Config,
 }
 
-impl Home {
+impl RepositoryTarget {
     /// Which repository git's remote is, with either way to write one; none: at no forge that is known.
     pub(in crate::cli) fn of(remote: &str, config: &Config, environment: &Environment) -> Option<Self> {
         let url = address_of(remote)?;
         let is_web = matches!(url.scheme(), "https" | "http");
         let (config, forge, tail) = if is_web {
-            below(&url, Root::Git, config, environment).ok()?
+            below(&url, ForgeRoot::Git, config, environment).ok()?
         } else {
             // A login by ssh is at the forge's host, and names nothing but the repository.
             let host = url.host_str()?;
@@ -241,7 +242,7 @@ fn locally(kind: &str) -> String {
 
 /// The address of a forge that others are below.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Root {
+enum ForgeRoot {
     /// That of what people see.
     Pages,
     /// That of git.
@@ -249,19 +250,19 @@ enum Root {
 }
 
 /// The limits of a forge of this kind, which say how its pages are named.
-fn row(forge: &ForgeConfig) -> &'static Capability {
+fn row(forge: &ForgeConfig) -> &'static ForgeCapability {
     capability::of(forge.kind)
 }
 
 /// At which forge an address is, and the parts of its path below the forge's root.
 fn below(
     url: &Url,
-    of: Root,
+    of: ForgeRoot,
     config: &Config,
     environment: &Environment,
 ) -> Result<(Config, String, Vec<String>), CliError> {
     let found = config.forges.iter().find_map(|(name, forge)| {
-        let is_at_api = of == Root::Pages && row(forge).pages.are_at_api();
+        let is_at_api = of == ForgeRoot::Pages && row(forge).pages.are_at_api();
         let root = Url::parse(if is_at_api { &forge.api_url } else { &forge.git_url }).ok()?;
         Some((name.clone(), tail(&root, url)?))
     });
@@ -284,9 +285,9 @@ fn below(
 }
 
 /// The kind of forge whose page this looks like, and the path of its server: GitHub's, unless it is of another form.
-fn likely(url: &Url) -> (&'static Capability, String) {
+fn likely(url: &Url) -> (&'static ForgeCapability, String) {
     let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
-    let others = capability::ALL.iter().filter(|row| row.pages != Pages::OfOwners);
+    let others = capability::ALL.iter().filter(|row| row.pages != PageLayout::OfOwners);
     for row in others {
         // Only a server of its own has a path above its pages, and then the page begins behind that.
         let places = if row.pages.are_at_api() { parts.len() } else { 1.min(parts.len()) };
@@ -304,7 +305,7 @@ fn likely(url: &Url) -> (&'static Capability, String) {
 fn to_configure(
     message: String,
     name: &str,
-    row: &Capability,
+    row: &ForgeCapability,
     (api_url, git_url): (String, String),
 ) -> CliError {
     let kind = row.kind.as_str();
@@ -424,7 +425,7 @@ mod tests {
         let environment = Environment::new([("HOME", "/home/u")], "/home/u");
         let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: file.into() };
         let config = Config::resolve(&environment, Some(&file), &[]).unwrap();
-        match Target::find(text, &config, &environment) {
+        match PullTarget::find(text, &config, &environment) {
             Ok(target) => {
                 assert!(target.config.forges.contains_key(&target.forge));
                 Ok((target.forge, target.repo, target.number))
@@ -509,10 +510,10 @@ mod tests {
                 let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text };
                 Config::resolve(&environment, Some(&file), &[]).unwrap()
             };
-            let error = Target::find(page, &read(file.to_owned()), &environment).unwrap_err();
+            let error = PullTarget::find(page, &read(file.to_owned()), &environment).unwrap_err();
             assert_eq!(error.hints.len(), 1, "{error:?}");
             let with_them = format!("{file}{}\n", error.shown.join("\n"));
-            let found = Target::find(page, &read(with_them), &environment).unwrap();
+            let found = PullTarget::find(page, &read(with_them), &environment).unwrap();
             assert_eq!((found.repo.as_str(), found.number), ("o/r", 7), "{page}");
         }
     }
@@ -527,7 +528,7 @@ mod tests {
             ("https://code.example.com/o/r/-/merge_requests/7", "GitLab is not supported"),
             ("https://codeberg.org/o/r/pulls/7", "Forgejo or Gitea is not supported"),
         ] {
-            let error = Target::find(page, &config, &environment).unwrap_err();
+            let error = PullTarget::find(page, &config, &environment).unwrap_err();
             assert!(error.shown.is_empty() && error.hints.len() == 1, "{error:?}");
             assert!(error.hints[0].starts_with(kind) && error.hints[0].contains("`truing review BRANCH`"));
         }
@@ -550,7 +551,8 @@ mod tests {
         let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: OTHER.into() };
         let config = Config::resolve(&environment, Some(&file), &[]).unwrap();
         let home = |remote: &str| {
-            Home::of(remote, &config, &environment).map(|home| format!("{} {}", home.forge, home.repo))
+            RepositoryTarget::of(remote, &config, &environment)
+                .map(|home| format!("{} {}", home.forge, home.repo))
         };
         for remote in [
             "https://github.com/o/r.git",
@@ -583,7 +585,7 @@ mod tests {
         let owner = |text: &str, file: &str| {
             let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: file.into() };
             let config = Config::resolve(&environment, Some(&file), &[]).unwrap();
-            let found = Owner::find(text, &config, &environment);
+            let found = OwnerTarget::find(text, &config, &environment);
             found.map(|owner| (owner.forge, owner.name)).map_err(|error| error.code.to_owned())
         };
         let there = |forge: &str| Ok((forge.to_owned(), "acme".to_owned()));

@@ -12,10 +12,10 @@ use truing_core::dismissal;
 use truing_core::finding::{Finding, FindingStatus, Severity};
 use truing_core::id::Sha;
 use truing_core::line;
-use truing_core::outcome::{Coverage, Outcome, OutcomeKind, WalkthroughLine};
-use truing_loops::compare::Against;
+use truing_core::outcome::{OutcomeKind, ReviewCoverage, ReviewOutcome, WalkthroughLine};
+use truing_loops::compare::BaseOrigin;
 use truing_loops::fix::is_proposed;
-use truing_loops::local::{Review, Reviewed};
+use truing_loops::local::{HeadKind, LocalReviewOutcome};
 use truing_loops::text::{by, counted, remarks};
 
 use super::gaps;
@@ -54,7 +54,7 @@ pub(super) struct NextCommands {
 /// The whole text. `head`: what the user calls the reviewed commit. `configured`: where the repository's own file was
 /// taken from, if it counted. `fix`: the command that fixes what is auto-fixable; `list`: what lists dismissed findings.
 pub(super) fn report(
-    review: &Review,
+    review: &LocalReviewOutcome,
     head: Option<&str>,
     configured: Option<&str>,
     commands: &NextCommands,
@@ -100,7 +100,7 @@ pub(in crate::cli) fn found(open: &[(Severity, u32)]) -> String {
 }
 
 /// How many files were looked at, and how many were not.
-pub(in crate::cli) fn files(coverage: &Coverage, looked_at: &str) -> String {
+pub(in crate::cli) fn files(coverage: &ReviewCoverage, looked_at: &str) -> String {
     let read = counted(coverage.reviewed.len(), "file");
     match coverage.unread().count() {
         0 => format!("{read} {looked_at}"),
@@ -114,7 +114,12 @@ fn bad(what: &str, why: &str) -> String {
 }
 
 /// How it ended, in one line.
-fn headline(outcome: &Outcome, open: &[(Severity, u32)], coverage: &Coverage, seconds: f64) -> String {
+fn headline(
+    outcome: &ReviewOutcome,
+    open: &[(Severity, u32)],
+    coverage: &ReviewCoverage,
+    seconds: f64,
+) -> String {
     let (style, found) = (if open.is_empty() { GOOD } else { BAD }, found(open));
     let files = files(coverage, "reviewed");
     let reason = visible(outcome.reason.as_deref().unwrap_or_default());
@@ -177,8 +182,8 @@ fn left_out(dismissed: &[Finding]) -> Vec<String> {
 }
 
 /// The number of findings that `--fix` would fix, and that of those it would ask about. It is for the working tree.
-fn fixable(review: &Review, fix: &str) -> Vec<String> {
-    if review.reviewed != Reviewed::WorkingTree {
+fn fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
+    if review.reviewed != HeadKind::WorkingTree {
         return Vec::new();
     }
     let fixes = review.kept.open.iter().filter(|finding| finding.raw.suggestion.is_some());
@@ -202,25 +207,27 @@ fn walkthrough(lines: &[WalkthroughLine]) -> String {
 }
 
 /// What was compared with what.
-pub(super) fn compared(review: &Review, head: Option<&str>) -> String {
+pub(super) fn compared(review: &LocalReviewOutcome, head: Option<&str>) -> String {
     let named = |sha: &Sha, name: &str| match sha.as_str().starts_with(name) {
         true => sha.short().to_owned(),
         false => format!("{} ({})", sha.short(), visible(name)),
     };
     let reviewed = match (review.reviewed, &review.record.detail.head, head) {
-        (Reviewed::Commit, Some(sha), Some(name)) => format!("commit {}", named(sha, name)),
-        (Reviewed::Commit, Some(sha), None) => format!("commit {}", sha.short()),
-        (Reviewed::Index, _, _) => "the index".to_owned(),
-        (Reviewed::Diff, _, name) => {
+        (HeadKind::Commit, Some(sha), Some(name)) => format!("commit {}", named(sha, name)),
+        (HeadKind::Commit, Some(sha), None) => format!("commit {}", sha.short()),
+        (HeadKind::Index, _, _) => "the index".to_owned(),
+        (HeadKind::Diff, _, name) => {
             let name = visible(name.unwrap_or_default());
             return match &review.against {
-                Against::Unborn => format!("reviewed {name} over the working tree (there is no commit yet)"),
-                Against::Head
-                | Against::EmptyTree
-                | Against::Named(_)
-                | Against::MergeBase(_)
-                | Against::LastCommit(_)
-                | Against::FirstCommit(_) => {
+                BaseOrigin::Unborn => {
+                    format!("reviewed {name} over the working tree (there is no commit yet)")
+                }
+                BaseOrigin::Head
+                | BaseOrigin::EmptyTree
+                | BaseOrigin::Named(_)
+                | BaseOrigin::MergeBase(_)
+                | BaseOrigin::LastCommit(_)
+                | BaseOrigin::FirstCommit(_) => {
                     format!(
                         "reviewed {name} over the working tree at {} (HEAD)",
                         review.record.detail.base.short()
@@ -228,15 +235,16 @@ pub(super) fn compared(review: &Review, head: Option<&str>) -> String {
                 }
             };
         }
-        (Reviewed::WorkingTree | Reviewed::Commit, _, _) => "working tree".to_owned(),
+        (HeadKind::WorkingTree | HeadKind::Commit, _, _) => "working tree".to_owned(),
     };
     let base = match &review.against {
-        against @ (Against::FirstCommit(_) | Against::EmptyTree | Against::Unborn) => {
+        against @ (BaseOrigin::FirstCommit(_) | BaseOrigin::EmptyTree | BaseOrigin::Unborn) => {
             format!("nothing ({})", visible(&against.to_string()))
         }
-        against @ (Against::Named(_) | Against::MergeBase(_) | Against::LastCommit(_) | Against::Head) => {
-            named(&review.record.detail.base, &against.to_string())
-        }
+        against @ (BaseOrigin::Named(_)
+        | BaseOrigin::MergeBase(_)
+        | BaseOrigin::LastCommit(_)
+        | BaseOrigin::Head) => named(&review.record.detail.base, &against.to_string()),
     };
     format!("reviewed {reviewed} against {base}")
 }
@@ -415,7 +423,7 @@ pub(in crate::cli) fn visible(text: &str) -> String {
 mod tests {
     use anstream::adapter::strip_str;
     use insta::assert_snapshot;
-    use truing_core::finding::{Finding, Severity, Suggestion};
+    use truing_core::finding::{Finding, Severity, SuggestedFix};
 
     use super::*;
     use crate::cli::review::sample::finding;
@@ -457,7 +465,7 @@ mod tests {
     fn a_suggestion_is_shown_as_a_change_if_all_of_it_can_be() {
         let suggests = |first, last, snippet, replacement: &str| {
             let mut finding = at(first, last, snippet);
-            finding.raw.suggestion = Some(Suggestion { replacement: replacement.into() });
+            finding.raw.suggestion = Some(SuggestedFix { replacement: replacement.into() });
             plain(&finding)
         };
         assert_snapshot!(suggests(9, 9, "    if x is 1:  # \t", "    if x == 1:  # \t"), @r"

@@ -1,34 +1,85 @@
-//! The cost of a review that came to no end: it is told, and recorded if reviews are.
+//! A review that a signal ends, and the cost of a review that came to no end, which is printed, and recorded if reviews are.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::wiring::store::Place;
+use tokio::sync::watch;
+
+use crate::wiring::store::StoreLocation;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{INTERRUPTED, Outcome, OutcomeKind};
+use truing_core::outcome::{INTERRUPTED, OutcomeKind, ReviewOutcome};
 use truing_core::port::{Clock as _, StoreError};
-use truing_loops::attempts::Attempts;
+use truing_loops::attempts::AttemptRegistry;
 use truing_loops::machine::SystemClock;
 use truing_model::gateway;
 
-use super::Command;
-use crate::cli::error::{CliError, Exit};
+use super::ReviewCommand;
+use crate::cli::error::{CliError, CommandExit};
+use crate::cli::runtime;
 
 /// The time in which its calls have to be settled.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
+/// The time in which an interrupted review stops its children and tidies up.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The same while files are changed: the one that is being written is finished, on a disk that may be slow.
+const FIX_GRACE: Duration = Duration::from_secs(30);
+
+/// Runs the command on another thread, so that an interruption is served at once, whatever it does.
+pub(super) async fn until_interrupted(
+    command: ReviewCommand,
+    tell: watch::Sender<bool>,
+    changed: &str,
+) -> Result<CommandExit, CliError> {
+    let mut signals = runtime::StopSignals::new()?;
+    let stop = Arc::clone(&command.stop);
+    let grace = if command.args.fix { FIX_GRACE } else { GRACE };
+    let publishes = command.args.publish;
+    let unfinished = UnfinishedReview::of(&command);
+    let mut task = tokio::spawn(command.run());
+    tokio::select! {
+        ended = &mut task => {
+            let ended = ended.unwrap_or_else(|stopped| {
+                Err(CliError::failed("internal", format!("the review stopped: {stopped}"))
+                    .hint("this is a bug of truing; please report it"))
+            });
+            match ended {
+                Ok(exit) => Ok(exit),
+                Err(error) => Err(unfinished.failed(error).await),
+            }
+        }
+        _ = signals.next() => {
+            // What the task holds goes with it: git's processes, temporary folders. Fixes end between two files.
+            stop.store(true, Ordering::Relaxed);
+            tell.send_replace(true);
+            if publishes {
+                // It gives its lease back.
+                let _ = tokio::time::timeout(grace, &mut task).await;
+            }
+            if !task.is_finished() {
+                task.abort();
+                let _ = tokio::time::timeout(grace, task).await;
+            }
+            Err(unfinished.interrupted().await.hint(changed))
+        }
+    }
+}
+
 /// The part of a command that outlives it.
-pub(super) struct Unfinished {
-    attempts: Attempts,
+pub(super) struct UnfinishedReview {
+    attempts: AttemptRegistry,
     /// The database, if there can be one.
-    place: Option<Place>,
+    place: Option<StoreLocation>,
     is_recorded: bool,
 }
 
-impl Unfinished {
-    pub(super) fn of(command: &Command) -> Self {
+impl UnfinishedReview {
+    pub(super) fn of(command: &ReviewCommand) -> Self {
         Self {
             attempts: command.attempts.clone(),
-            place: Place::of(&command.config, &command.environment).ok(),
+            place: StoreLocation::of(&command.config, &command.environment).ok(),
             is_recorded: !command.args.no_record,
         }
     }
@@ -42,12 +93,12 @@ impl Unfinished {
             MicroUsd(0) => "interrupted before the review was done".to_owned(),
             cost => format!("interrupted before the review was done; it has cost {cost}"),
         };
-        CliError::new(Exit::Interrupted, "interrupted", message).costing(cost)
+        CliError::new(CommandExit::Interrupted, "interrupted", message).costing(cost)
     }
 
     /// It could not be done.
     pub(super) async fn failed(&self, error: CliError) -> CliError {
-        if error.exit != Exit::Failed {
+        if error.exit != CommandExit::Failed {
             // Wrong use, or a refusal: nothing was attempted.
             self.attempts.handed_over();
         }
@@ -63,7 +114,7 @@ impl Unfinished {
             return MicroUsd(cost);
         }
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::settled()).await;
-        let is_there = |place: &Place| place.is_there() || self.is_recorded;
+        let is_there = |place: &StoreLocation| place.is_there() || self.is_recorded;
         let Some(place) = self.place.clone().filter(is_there) else {
             return MicroUsd(cost);
         };
@@ -71,8 +122,12 @@ impl Unfinished {
         let Ok(Ok(store)) = opened else { return MicroUsd(cost) };
         for attempt in open {
             let (run, now) = (&attempt.run, SystemClock.now());
-            let outcome =
-                Outcome { kind, reason: Some(reason.to_owned()), until: None, runtime: attempt.runtime };
+            let outcome = ReviewOutcome {
+                kind,
+                reason: Some(reason.to_owned()),
+                until: None,
+                runtime: attempt.runtime,
+            };
             let paid: Result<MicroUsd, StoreError> = match self.is_recorded {
                 true => {
                     let of = (&attempt.revision, attempt.began);

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use truing_config::RulesConfig;
-use truing_reader::Packs;
+use truing_reader::RulePacks;
 
-use super::template::{self, Language};
-use crate::cli::Context;
-use crate::cli::error::{CliError, Exit};
+use super::template::{self, RuleLanguage};
+use crate::cli::CommandContext;
+use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::quoted;
 use crate::wiring;
 
@@ -25,7 +25,7 @@ const ENDINGS: [&str; 3] = ["yml", "yaml", "toml"];
 
 /// The arguments.
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {
+pub(super) struct RulesNewArgs {
     /// The rule's name, as PACK/RULE; a RULE alone is one of the pack `house`
     name: String,
     /// The folder of packs, instead of `rules.dir`
@@ -33,19 +33,19 @@ pub(super) struct Args {
     dir: Option<PathBuf>,
     /// The language that the rule is for
     #[arg(long, value_enum, default_value_t)]
-    language: Language,
+    language: RuleLanguage,
 }
 
 /// The new rule, for programs.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct RulesNewJson<'a> {
     rule: &'a str,
     path: &'a Path,
 }
 
 /// Writes the file. One that exists is left alone.
-pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let name = Name::parse(&args.name)?;
+pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
+    let name = NewRuleName::parse(&args.name)?;
     let rules = context.config(&[])?.rules;
     let shown = args.dir.as_deref().or(rules.dir.as_deref()).ok_or_else(|| no_folder(&name, context))?;
     let folder = context.environment.directory().join(shown);
@@ -69,21 +69,21 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         false => CliError::failed("write_failed", format!("cannot write {}: {error}", shown_path.display()))
             .hint("name a folder that you may write to: `truing rules new NAME --dir FOLDER`"),
     })?;
-    let answer = Answer { rule: &whole, path: &path };
+    let answer = RulesNewJson { rule: &whole, path: &path };
     context.output.answer(&answer, || format!("{}\n", shown_path.display()))?;
     for line in next(&name, (folder.as_path(), shown), &rules, context) {
         context.output.say(line);
     }
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
 /// A rule's name.
-struct Name<'a> {
+struct NewRuleName<'a> {
     pack: &'a str,
     rule: &'a str,
 }
 
-impl<'a> Name<'a> {
+impl<'a> NewRuleName<'a> {
     /// `PACK/RULE` or `RULE`, each as the configuration and the loader of packs take it.
     fn parse(text: &'a str) -> Result<Self, CliError> {
         let (pack, rule) = text.split_once('/').unwrap_or((OWN_PACK, text));
@@ -140,7 +140,7 @@ fn mended(text: &str) -> Option<String> {
 
 /// A folder may add rules to a pack that is built in, and cannot replace one of it.
 fn is_free(whole: &str) -> Result<(), CliError> {
-    let packs = Packs::embedded().map_err(wiring::reader_error)?;
+    let packs = RulePacks::embedded().map_err(wiring::reader_error)?;
     match packs.written(whole).map_err(|error| wiring::reader_error(error.into()))? {
         None => Ok(()),
         Some(_) => {
@@ -155,7 +155,7 @@ fn exists(path: &Path) -> CliError {
         .hint("change that file, or choose another name for the new rule")
 }
 
-fn no_folder(name: &Name<'_>, context: &Context) -> CliError {
+fn no_folder(name: &NewRuleName<'_>, context: &CommandContext) -> CliError {
     let place = context.operator_place();
     CliError::usage(
         "no_folder",
@@ -179,10 +179,10 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 
 /// The lines that say how to test the rule, use it and try it. The folder is given with the words that named it.
 fn next(
-    name: &Name<'_>,
+    name: &NewRuleName<'_>,
     (folder, shown): (&Path, &Path),
     rules: &RulesConfig,
-    context: &Context,
+    context: &CommandContext,
 ) -> Vec<String> {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = real(folder);
@@ -225,7 +225,7 @@ mod tests {
             ("a/b", "a/b"),
             ("core/my-rule-2", "core/my-rule-2"),
         ] {
-            assert_eq!(Name::parse(text).map(|name| name.whole()), Ok(whole.to_owned()));
+            assert_eq!(NewRuleName::parse(text).map(|name| name.whole()), Ok(whole.to_owned()));
         }
         for (text, mended) in [
             ("", None),
@@ -240,8 +240,8 @@ mod tests {
             ("no-eval.yml", Some("no-eval")),
             ("a/b/c", Some("a/b-c")),
         ] {
-            let error = Name::parse(text).map(|name| name.whole()).unwrap_err();
-            assert_eq!((error.exit, error.code), (Exit::Usage, "bad_name"), "{text}");
+            let error = NewRuleName::parse(text).map(|name| name.whole()).unwrap_err();
+            assert_eq!((error.exit, error.code), (CommandExit::Usage, "bad_name"), "{text}");
             let hint = mended.map(|mended| format!("did you mean `{mended}`?"));
             assert_eq!(error.hints.get(1), hint.as_ref(), "{text}");
         }

@@ -4,18 +4,18 @@ use std::path::Path;
 
 use serde::Serialize;
 use truing_loops::text::counted;
-use truing_reader::{Listed, Packs, Written};
+use truing_reader::{ListedRule, RulePacks, RuleSource};
 
-use crate::cli::Context;
+use crate::cli::CommandContext;
 use crate::cli::columns::folded;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, CommandExit};
 use crate::wiring;
 
 /// A rule, for programs.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct RulesShowJson<'a> {
     #[serde(flatten)]
-    listed: &'a Listed<'a>,
+    listed: &'a ListedRule<'a>,
     /// From the folder of packs if it is built in, else as this machine finds it.
     file: &'a str,
     built_in: bool,
@@ -27,7 +27,7 @@ struct Answer<'a> {
 }
 
 /// Shows the rule of this name: for people what it is about or, if they ask for it, its file.
-pub(super) fn run(name: &str, source: bool, context: &Context) -> Result<Exit, CliError> {
+pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let rules = context.config(&[])?.rules;
     let packs = wiring::packs(&rules).map_err(wiring::reader_error)?;
     let whole = whole_name(name, &packs)?;
@@ -39,14 +39,14 @@ pub(super) fn run(name: &str, source: bool, context: &Context) -> Result<Exit, C
         Some(path) => (path.to_string(), false),
         None => (rule.file.to_owned(), true),
     };
-    let Written { listed, text, valid, invalid, .. } = &rule;
-    let answer = Answer { listed, file: &file, built_in, valid: *valid, invalid: *invalid, text };
+    let RuleSource { listed, text, valid, invalid, .. } = &rule;
+    let answer = RulesShowJson { listed, file: &file, built_in, valid: *valid, invalid: *invalid, text };
     context.output.answer(&answer, || if source { text.to_string() } else { explained(&rule, &answer) })?;
-    Ok(Exit::Done)
+    Ok(CommandExit::Done)
 }
 
 /// `core/x  P1 F  syntax (python)  title`.
-pub(super) fn line(rule: &Listed<'_>) -> String {
+pub(super) fn line(rule: &ListedRule<'_>) -> String {
     let languages = match rule.languages.as_slice() {
         [] => String::new(),
         languages => format!(" ({})", languages.join(", ")),
@@ -58,8 +58,8 @@ pub(super) fn line(rule: &Listed<'_>) -> String {
 
 /// The rule for a person: what it finds, why it matters, code that it finds and code that it does not, how that is fixed
 /// and suppressed, and where the rule is from.
-fn explained(rule: &Written<'_>, answer: &Answer<'_>) -> String {
-    let Written { listed, good, bad, fixed, has_fix, .. } = rule;
+fn explained(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
+    let RuleSource { listed, good, bad, fixed, has_fix, .. } = rule;
     let wrapped = |line: &str| match line.strip_prefix("  ") {
         Some(title) => folded("  ", title),
         None => folded("", line),
@@ -106,12 +106,12 @@ fn paragraphs(markdown: &str) -> String {
 }
 
 /// The name with its pack. One without a pack must be that of one rule alone.
-fn whole_name(name: &str, packs: &Packs) -> Result<String, CliError> {
+fn whole_name(name: &str, packs: &RulePacks) -> Result<String, CliError> {
     if name.contains('/') {
         return Ok(name.to_owned());
     }
     let rules = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
-    let is_meant = |rule: &&Listed<'_>| id(rule.rule) == name;
+    let is_meant = |rule: &&ListedRule<'_>| id(rule.rule) == name;
     let meant: Vec<&str> = rules.iter().filter(is_meant).map(|rule| rule.rule).collect();
     match meant.as_slice() {
         [one] => Ok((*one).to_owned()),
@@ -133,7 +133,7 @@ fn id(rule: &str) -> &str {
 }
 
 /// There is no such rule; `ids` are the names that it could be meant to be, if it was named without a pack.
-fn unknown(name: &str, packs: &Packs, ids: &[&str]) -> CliError {
+fn unknown(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
     let told = CliError::usage("unknown_rule", format!("there is no rule `{name}`"));
     if packs.names().contains(&name) {
         return told.hint(format!("`{name}` is a pack: `truing rules list` shows its rules"));

@@ -8,7 +8,7 @@ const TEST_INDENT: usize = 8;
 
 /// The languages that rules can be for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
-pub(super) enum Language {
+pub(super) enum RuleLanguage {
     /// Forbids `eval`
     #[default]
     #[value(alias = "py")]
@@ -31,7 +31,7 @@ pub(super) enum Language {
     Java,
 }
 
-impl Language {
+impl RuleLanguage {
     /// As rule files write it.
     fn name(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Language {
         }
     }
 
-    fn sample(self) -> &'static Sample {
+    fn sample(self) -> &'static RuleSample {
         match self {
             Self::Python => &PYTHON,
             Self::TypeScript | Self::Tsx | Self::JavaScript => &SCRIPT,
@@ -57,7 +57,7 @@ impl Language {
 }
 
 /// A rule to begin with.
-struct Sample {
+struct RuleSample {
     /// The call that it forbids.
     call: &'static str,
     /// The reason, and what to do instead: one line of Markdown.
@@ -71,7 +71,7 @@ struct Sample {
     invalid: [&'static str; 2],
 }
 
-const PYTHON: Sample = Sample {
+const PYTHON: RuleSample = RuleSample {
     call: "eval",
     note: "It runs whatever text it is given. Read what is expected instead: `ast.literal_eval` reads plain values.",
     rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
@@ -80,7 +80,7 @@ const PYTHON: Sample = Sample {
     invalid: ["point = eval(text)\n", "point = eval(text, {}, names)\n"],
 };
 
-const SCRIPT: Sample = Sample {
+const SCRIPT: RuleSample = RuleSample {
     call: "eval",
     note: "It runs whatever text it is given. Read what is expected instead: `JSON.parse` reads plain values.",
     rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
@@ -89,7 +89,7 @@ const SCRIPT: Sample = Sample {
     invalid: ["const point = eval(text);\n", "eval(\"point = \" + text);\n"],
 };
 
-const RUST: Sample = Sample {
+const RUST: RuleSample = RuleSample {
     call: "std::process::exit",
     note: "The process ends at once, and nothing is dropped. Return an error, and let `main` choose the exit code.",
     rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: std::process::exit($$$ARGUMENTS)\n",
@@ -104,7 +104,7 @@ const RUST: Sample = Sample {
     ],
 };
 
-const GO: Sample = Sample {
+const GO: RuleSample = RuleSample {
     call: "os.Exit",
     note: "The program ends at once, and no deferred call runs. Return an error, and let `main` choose the exit code.",
     rule: "  # `os.Exit(1)` by itself is read as a conversion, so the pattern is a whole function, of which `selector` takes\n  \
@@ -123,7 +123,7 @@ const GO: Sample = Sample {
     ],
 };
 
-const JAVA: Sample = Sample {
+const JAVA: RuleSample = RuleSample {
     call: "System.exit",
     note: "The whole virtual machine ends, whoever else runs in it. Throw an exception, and let `main` choose the exit code.",
     rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: System.exit($$$ARGUMENTS)\n",
@@ -139,8 +139,8 @@ const JAVA: Sample = Sample {
 };
 
 /// The file of a new rule `id` in this language.
-pub(super) fn text(id: &str, language: Language) -> String {
-    let Sample { call, note, rule, category, valid, invalid } = language.sample();
+pub(super) fn text(id: &str, language: RuleLanguage) -> String {
+    let RuleSample { call, note, rule, category, valid, invalid } = language.sample();
     let (id, language) = (word(id), language.name());
     let (valid, invalid) = (examples(valid), examples(invalid));
     format!(
@@ -187,16 +187,16 @@ fn examples(files: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use clap::ValueEnum as _;
-    use truing_reader::Packs;
+    use truing_reader::RulePacks;
 
     use super::*;
 
     #[test]
     fn what_a_rule_begins_as_does_what_its_tests_say_in_every_language_under_every_name() {
-        for language in Language::value_variants() {
+        for language in RuleLanguage::value_variants() {
             for id in ["no-call", "null", "true", "2", "0x1", "1e5", "2nd-call", "a"] {
                 let (file, text) = (format!("house/rules/{id}.yml"), text(id, *language));
-                let packs = Packs::parse(&[(file.as_str(), text.as_str())]).unwrap();
+                let packs = RulePacks::parse(&[(file.as_str(), text.as_str())]).unwrap();
                 let tested = packs.test(&[]).unwrap();
                 assert_eq!((tested.rules, tested.examples), (1, 4), "{text}");
                 let wrong = [tested.failing, tested.untested].concat();

@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use ignore::WalkBuilder;
 use truing_core::port::{ChangedFile, ReadRequest};
 use truing_diff::RepoPath;
-use truing_loops::reading::Scope;
+use truing_loops::reading::ReviewScope;
 
 use super::joined;
 use crate::cli::error::CliError;
 
 /// Files below one folder.
-pub(super) struct Part {
+pub(super) struct FolderFiles {
     /// What is to be read; every line of every file counts.
     pub(super) request: ReadRequest,
     /// What stands before the files' paths where they are shown.
     prefix: Vec<u8>,
 }
 
-impl Part {
+impl FolderFiles {
     /// A file's path as it is shown.
     pub(super) fn shown(&self, path: &RepoPath) -> RepoPath {
         joined(&self.prefix, path)
@@ -29,15 +29,15 @@ impl Part {
 
 /// What a run is about.
 #[derive(Default)]
-pub(super) struct Walked {
+pub(super) struct WalkResult {
     /// What is to be read.
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<FolderFiles>,
     /// What was asked for and cannot be.
-    pub(super) gaps: Vec<Gap>,
+    pub(super) gaps: Vec<UnreadablePath>,
 }
 
 /// A file or folder that cannot be looked at.
-pub(super) struct Gap {
+pub(super) struct UnreadablePath {
     /// As it is shown.
     pub(super) path: RepoPath,
     /// Why not, for people.
@@ -50,18 +50,18 @@ pub(super) struct Gap {
 ///
 /// # Errors
 /// `no_such_path`: one of the paths is not there.
-pub(super) fn walk(paths: &[PathBuf], here: &Path, scope: &Scope) -> Result<Walked, CliError> {
+pub(super) fn walk(paths: &[PathBuf], here: &Path, scope: &ReviewScope) -> Result<WalkResult, CliError> {
     let missing = |path: &Path, error: &std::io::Error| {
         CliError::usage("no_such_path", format!("{}: {error}", path.display()))
             .hint("name files and folders that are there")
     };
     let here = here.canonicalize().map_err(|error| missing(here, &error))?;
     let mut inside = BTreeSet::new();
-    let mut walked = Walked::default();
+    let mut walked = WalkResult::default();
     for path in paths {
         let path = here.join(path).canonicalize().map_err(|error| missing(path, &error))?;
         if !path.is_dir() && !path.is_file() {
-            walked.gaps.push(Gap::new(&path, &here, "it is not a plain file".to_owned()));
+            walked.gaps.push(UnreadablePath::new(&path, &here, "it is not a plain file".to_owned()));
             continue;
         }
         if path.starts_with(&here) {
@@ -78,7 +78,7 @@ pub(super) fn walk(paths: &[PathBuf], here: &Path, scope: &Scope) -> Result<Walk
     Ok(walked)
 }
 
-impl Gap {
+impl UnreadablePath {
     fn new(path: &Path, here: &Path, why: String) -> Self {
         let shown = path.strip_prefix(here).ok().filter(|rest| !rest.as_os_str().is_empty());
         Self { path: RepoPath::from_bytes(shown.unwrap_or(path).as_os_str().as_bytes()), why }
@@ -101,7 +101,7 @@ impl Gap {
     }
 }
 
-fn part(folder: &Path, files: BTreeSet<RepoPath>, prefix: Vec<u8>, scope: &Scope) -> Part {
+fn part(folder: &Path, files: BTreeSet<RepoPath>, prefix: Vec<u8>, scope: &ReviewScope) -> FolderFiles {
     let ignored =
         |path: &RepoPath| scope.ignore.is_match(Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())));
     let files = files.into_iter().filter(|path| !ignored(path));
@@ -113,19 +113,19 @@ fn part(folder: &Path, files: BTreeSet<RepoPath>, prefix: Vec<u8>, scope: &Scope
         packs: scope.packs.clone(),
         off: scope.off.clone(),
     };
-    Part { request, prefix }
+    FolderFiles { request, prefix }
 }
 
 /// The files at or below a path, as paths from `root`. Links are not followed; what git ignores is left out, and so are
 /// FIFOs, sockets and devices in folders, which git does not know.
-fn files(path: &Path, root: &Path, here: &Path, gaps: &mut Vec<Gap>) -> BTreeSet<RepoPath> {
+fn files(path: &Path, root: &Path, here: &Path, gaps: &mut Vec<UnreadablePath>) -> BTreeSet<RepoPath> {
     let walk = WalkBuilder::new(path).hidden(false).filter_entry(|entry| entry.file_name() != ".git").build();
     let mut files = BTreeSet::new();
     for entry in walk {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                gaps.push(Gap::of(error, path, here));
+                gaps.push(UnreadablePath::of(error, path, here));
                 continue;
             }
         };
@@ -149,10 +149,10 @@ mod tests {
             err: Box::new(ignore::Error::WithPath { path: path.into(), err: Box::new(denied().into()) }),
         };
         for (path, shown) in [("/here/a/b", "a/b"), ("/here", "/here"), ("/elsewhere/c", "/elsewhere/c")] {
-            let gap = Gap::of(error(path), Path::new("/here/a"), Path::new("/here"));
+            let gap = UnreadablePath::of(error(path), Path::new("/here/a"), Path::new("/here"));
             assert_eq!((gap.path.to_string(), gap.why), (shown.to_owned(), denied().to_string()));
         }
-        let gap = Gap::of(denied().into(), Path::new("/here/a"), Path::new("/here"));
+        let gap = UnreadablePath::of(denied().into(), Path::new("/here/a"), Path::new("/here"));
         assert_eq!(gap.path.to_string(), "a");
     }
 }

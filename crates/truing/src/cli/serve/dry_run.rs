@@ -4,37 +4,37 @@
 use std::path::Path;
 
 use serde::Serialize;
-use truing_config::secret::Secret;
+use truing_config::secret::SecretSource;
 use truing_config::{Config, StoreConfig, StorePlace};
-use truing_core::port::{Operations as _, RecordStore};
+use truing_core::port::{OperatorStore as _, RecordStore};
 use truing_loops::text::counted;
-use truing_service::Role;
+use truing_service::ProcessRole;
 use truing_service::sweep::preview::{ForgePreview, PullCounts, RepositoryPreview};
-use truing_store::{StoreForm, server_of};
+use truing_store::{SchemaVersions, server_of};
 
 use crate::cli::columns::folded;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, CommandExit};
 use crate::cli::kill::held_back;
 use crate::cli::target::store_error;
-use crate::cli::{Context, runtime};
+use crate::cli::{CommandContext, runtime};
 use crate::wiring;
-use crate::wiring::store::{Place, StoreView, open_file};
+use crate::wiring::store::{StoreLocation, StoreView, open_file};
 
 /// Repositories of one forge that are shown to people.
 const MOST_SHOWN: usize = 20;
 
 /// The answer, as JSON has it.
 #[derive(Serialize)]
-struct DryRun {
+struct DryRunJson {
     /// Pull requests that were open before the first contact are left.
     leaves_existing: bool,
-    store: FoundStore,
-    forges: Vec<FoundForge>,
+    store: DryRunStore,
+    forges: Vec<DryRunForge>,
 }
 
 /// The store that a start would use.
 #[derive(Serialize)]
-struct FoundStore {
+struct DryRunStore {
     place: String,
     /// Its form; none: a start makes the store.
     form: Option<i64>,
@@ -48,7 +48,7 @@ struct FoundStore {
 
 /// A forge of the configuration.
 #[derive(Serialize)]
-struct FoundForge {
+struct DryRunForge {
     #[serde(flatten)]
     found: ForgePreview,
     /// The path at which it calls the server; none: this role takes no webhooks.
@@ -61,21 +61,25 @@ struct FoundForge {
 ///
 /// # Errors
 /// As `serve` fails before it serves.
-pub(super) async fn run(config: &Config, role: Role, context: &Context) -> Result<Exit, CliError> {
+pub(super) async fn run(
+    config: &Config,
+    role: ProcessRole,
+    context: &CommandContext,
+) -> Result<CommandExit, CliError> {
     let found = tokio::select! {
         found = Box::pin(look(config, role, context)) => found?,
-        told = runtime::told_to_stop() => return told.map(|_| Exit::Interrupted),
+        told = runtime::told_to_stop() => return told.map(|_| CommandExit::Interrupted),
     };
     context.output.answer(&found, || screen(&found))?;
     let lacks = found.forges.iter().any(|forge| forge.found.state != "up");
-    Ok(if lacks { Exit::No } else { Exit::Done })
+    Ok(if lacks { CommandExit::No } else { CommandExit::Done })
 }
 
-async fn look(config: &Config, role: Role, context: &Context) -> Result<DryRun, CliError> {
+async fn look(config: &Config, role: ProcessRole, context: &CommandContext) -> Result<DryRunJson, CliError> {
     let environment = &context.environment;
-    let place = Place::of(config, environment)?;
+    let place = StoreLocation::of(config, environment)?;
     // Gone when this is done, whatever that comes to.
-    let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
+    let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
     let StoreView { records, form } = place.look(temp.path()).await?;
     // What a server opens, makes or writes beside its records is in a folder of this run.
     let tried = open_file(&temp.path().join("tried.db"))?;
@@ -97,14 +101,14 @@ async fn look(config: &Config, role: Role, context: &Context) -> Result<DryRun, 
         }
         _ => Vec::new(),
     };
-    let found = |found: ForgePreview| FoundForge {
+    let found = |found: ForgePreview| DryRunForge {
         webhooks: role.takes_webhooks().then(|| format!("/webhooks/{}", found.name)),
         is_limited: config.forges.get(&found.name).is_some_and(|forge| !forge.repositories.is_empty()),
         found,
     };
-    Ok(DryRun {
+    Ok(DryRunJson {
         leaves_existing: config.review.leaves_existing,
-        store: FoundStore {
+        store: DryRunStore {
             place: place.to_string(),
             form: form.map(|form| form.found),
             own_form: form.map(|form| form.own),
@@ -123,8 +127,8 @@ fn apart(config: &Config, temp: &Path) -> Result<Config, CliError> {
     apart.store = StoreConfig::of_file(temp.join("tried.db"));
     for (name, forge) in &mut apart.forges {
         match &forge.marker_key {
-            None if own_key.exists() => forge.marker_key = Some(Secret::File(own_key.clone())),
-            Some(Secret::File(path)) if !path.exists() => {
+            None if own_key.exists() => forge.marker_key = Some(SecretSource::File(own_key.clone())),
+            Some(SecretSource::File(path)) if !path.exists() => {
                 if is_shared {
                     let message = format!("forge.{name}.marker_key: there is no file {}", path.display());
                     return Err(CliError::failed("marker_key", message)
@@ -133,13 +137,13 @@ fn apart(config: &Config, temp: &Path) -> Result<Config, CliError> {
                 // A start makes it.
                 forge.marker_key = None;
             }
-            None | Some(Secret::File(_) | Secret::Env(_) | Secret::Plain(_)) => {}
+            None | Some(SecretSource::File(_) | SecretSource::Env(_) | SecretSource::Plain(_)) => {}
         }
     }
     Ok(apart)
 }
 
-fn screen(found: &DryRun) -> String {
+fn screen(found: &DryRunJson) -> String {
     let mut text = String::new();
     for forge in &found.forges {
         text += &of_forge(forge, found.leaves_existing);
@@ -148,7 +152,7 @@ fn screen(found: &DryRun) -> String {
     text + "nothing was written: this was a dry run\n"
 }
 
-fn of_forge(FoundForge { found, webhooks, is_limited }: &FoundForge, leaves: bool) -> String {
+fn of_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: bool) -> String {
     let name = &found.name;
     let label = format!("{name}: ");
     let mut text = match found.state {
@@ -211,13 +215,13 @@ fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
     text
 }
 
-fn of_store(store: &FoundStore) -> String {
-    let FoundStore { place, form, own_form, served_by, kill_switch } = store;
-    let form = form.zip(*own_form).map(|(found, own)| StoreForm { found, own });
+fn of_store(store: &DryRunStore) -> String {
+    let DryRunStore { place, form, own_form, served_by, kill_switch } = store;
+    let form = form.zip(*own_form).map(|(found, own)| SchemaVersions { found, own });
     let mut text = match form {
         None => folded("store: ", &format!("{place}, which a start makes")),
         Some(form) if form.is_changed() => {
-            let StoreForm { found, own } = form;
+            let SchemaVersions { found, own } = form;
             folded("store: ", &format!("{place}, which a start brings from form {found} to form {own}"))
         }
         Some(_) => folded("store: ", place),

@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use truing_core::sync::Manifest;
-use truing_loops::sync::{Pinned, Proposed, Question, pinned, proposed};
-use truing_upstream::archives::Archives;
+use truing_core::sync::PinManifest;
+use truing_loops::sync::{DecisionRequest, PinnedManifest, ProposedManifest, pinned, proposed};
+use truing_upstream::archives::ArchiveFolder;
 
-use super::super::error::{CliError, Exit};
+use super::super::error::{CliError, CommandExit};
 use super::super::init::WRITTEN_FILE;
 use super::super::output::quoted;
-use super::super::{Context, runtime};
+use super::super::{CommandContext, runtime};
 use super::package::{PackageJob, PackageOptions, PackageSearch};
 use super::wrong::{failed, in_folder, item, version_of};
 use crate::wiring::child_reader;
 use crate::wiring::jobs::{archives_folder, index_of};
 
 #[derive(clap::Args, Debug)]
-pub(super) struct Init {
+pub(super) struct SyncInitArgs {
     /// The job, `[sync.NAME]` of the configuration; or a package that the project requires
     #[arg(value_name = "JOB|PACKAGE")]
     job: String,
@@ -47,24 +47,24 @@ pub(super) struct Init {
 const SHOWN: usize = 4;
 
 #[derive(Serialize)]
-struct Answer {
+struct SyncInitJson {
     manifest: String,
     package: String,
     at: String,
     pinned: usize,
-    not_guarded: Vec<NotGuarded>,
+    not_guarded: Vec<UnguardedSymbolJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<String>,
 }
 
 #[derive(Serialize)]
-struct NotGuarded {
+struct UnguardedSymbolJson {
     symbol: String,
     why: String,
 }
 
-impl Init {
-    pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl SyncInitArgs {
+    pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
         let PackageJob { name, config: job, lines } = &self.search().job(&config, context)?;
         in_folder(&self.repo)?;
@@ -80,11 +80,11 @@ impl Init {
         let runtime = runtime::start()?;
         let imported = self.import.as_deref().map(|test| runtime.block_on(pinned(test, &reader)));
         let imported = imported.transpose().map_err(|error| CliError::usage("import", error.to_string()))?;
-        let Pinned { manifest, untold } =
-            imported.unwrap_or_else(|| Pinned { manifest: Manifest::default(), untold: Vec::new() });
+        let PinnedManifest { manifest, untold } = imported
+            .unwrap_or_else(|| PinnedManifest { manifest: PinManifest::default(), untold: Vec::new() });
         let index = index_of(job, &context.environment)?;
-        let archives = Archives::new(archives_folder(&context.environment)?);
-        let question = Question {
+        let archives = ArchiveFolder::new(archives_folder(&context.environment)?);
+        let question = DecisionRequest {
             job,
             project: &self.repo,
             manifest: &manifest,
@@ -95,7 +95,7 @@ impl Init {
         let found = runtime
             .block_on(proposed(question, (&index, &archives, &reader)))
             .map_err(|error| failed(error, job, &self.repo))?;
-        let Proposed { at, manifest, not_guarded } = found;
+        let ProposedManifest { at, manifest, not_guarded } = found;
         if manifest.rows.is_empty() {
             let text =
                 format!("nothing in {} is found to be taken from {}", self.repo.display(), job.package);
@@ -125,16 +125,16 @@ impl Init {
             (one.symbol, words)
         });
         let not_guarded = not_guarded.into_iter().chain(untold);
-        let answer = Answer {
+        let answer = SyncInitJson {
             manifest: path.display().to_string(),
             package: job.package.clone(),
             at: at.to_string(),
             pinned: manifest.rows.len(),
-            not_guarded: not_guarded.map(|(symbol, why)| NotGuarded { symbol, why }).collect(),
+            not_guarded: not_guarded.map(|(symbol, why)| UnguardedSymbolJson { symbol, why }).collect(),
             config: lines.clone(),
         };
         context.output.answer(&answer, || answer.text(name, context))?;
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     }
 
     fn search(&self) -> PackageSearch<'_> {
@@ -151,8 +151,8 @@ impl Init {
     }
 }
 
-impl Answer {
-    fn text(&self, job: &str, context: &Context) -> String {
+impl SyncInitJson {
+    fn text(&self, job: &str, context: &CommandContext) -> String {
         let Self { manifest, package, at, pinned, not_guarded, config } = self;
         let what = if *pinned == 1 { "definition" } else { "definitions" };
         let mut text = format!("{manifest}: {pinned} {what} pinned as in {package} {at}\n");
@@ -187,7 +187,7 @@ impl Answer {
     }
 }
 
-fn write(path: &Path, manifest: &Manifest) -> Result<(), CliError> {
+fn write(path: &Path, manifest: &PinManifest) -> Result<(), CliError> {
     let unwritten =
         |why: String| CliError::failed("manifest", format!("{} cannot be written: {why}", path.display()));
     let text = serde_json::to_string_pretty(&manifest.rows).map_err(|error| unwritten(error.to_string()))?;

@@ -1,9 +1,9 @@
 //! Jobs that were not run because their slot cannot be had, or for another reason.
 
-use truing_service::no_run::NoRun;
+use truing_service::no_run::RunFailure;
 
 use crate::cli::error::CliError;
-use crate::cli::no_run::{Elsewhere, no_run};
+use crate::cli::no_run::{RunConflict, no_run};
 use truing_loops::text::instant;
 
 fn running(name: &str, what: &str) -> CliError {
@@ -12,14 +12,14 @@ fn running(name: &str, what: &str) -> CliError {
 }
 
 /// The error of a command that got no record of a run of a job, or not its slot.
-pub(in crate::cli) fn not_run(name: &str, error: NoRun) -> CliError {
+pub(in crate::cli) fn not_run(name: &str, error: RunFailure) -> CliError {
     no_run(name, error, |elsewhere| match elsewhere {
-        Elsewhere::Leased(until) => {
+        RunConflict::Leased(until) => {
             let until = instant(until);
             running(name, &format!("already running (lease until {until}, renewed while it lives)"))
         }
-        Elsewhere::Running(run) => running(name, &format!("already running: {run}")),
-        Elsewhere::Owned => running(name, "another loop is at work on it"),
-        Elsewhere::TakenOver => running(name, "somebody else has taken it over"),
+        RunConflict::Running(run) => running(name, &format!("already running: {run}")),
+        RunConflict::Owned => running(name, "another loop is at work on it"),
+        RunConflict::TakenOver => running(name, "somebody else has taken it over"),
     })
 }

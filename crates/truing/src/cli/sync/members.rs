@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use globset::Glob;
-use truing_upstream::constraint::{self, Members};
+use truing_upstream::constraint::{self, WorkspaceMembers};
 
 /// The most folders that are looked into.
 const MAX_MEMBERS: usize = 1000;
 
 /// The files of the members of a project's workspace, by their paths in the project, in order.
 pub(super) fn files(project: &Path) -> Vec<String> {
-    let Members { members, exclude } = constraint::members(&project.join(FILE));
+    let WorkspaceMembers { members, exclude } = constraint::members(&project.join(FILE));
     let mut folders: Vec<String> = members.iter().flat_map(|member| matching(project, member)).collect();
     let exclude: Vec<String> = exclude.iter().map(|other| without_dots(other)).collect();
     let is_below = |folder: &str, other: &str| {

@@ -3,20 +3,20 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use truing_core::id::Millis;
-use truing_core::run::Step as _;
-use truing_core::sync::Verdict;
+use truing_core::id::UnixMillis;
+use truing_core::run::LoopStep as _;
+use truing_core::sync::SyncVerdict;
 use truing_core::sync::job;
-use truing_core::sync::record::{Record, Result as Outcome};
+use truing_core::sync::record::{SyncOutcome as Outcome, SyncRecord};
 use truing_loops::text::{counted, instant};
 use truing_loops::versions;
 
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, CommandExit};
 use truing_service::report::amount::dollars;
 use truing_service::report::outcome::outcome;
 
 /// The record (`truing.outcome/1`).
-pub(in crate::cli) fn json(record: &Record) -> Value {
+pub(in crate::cli) fn json(record: &SyncRecord) -> Value {
     let detail = &record.detail;
     let own = json!({
         "update_type": detail.update_type,
@@ -35,12 +35,14 @@ pub(in crate::cli) fn json(record: &Record) -> Value {
 }
 
 /// A run that came to no record of its own, from when to when: it could not begin, or was stopped.
-pub(super) fn none(name: &str, (started, ended): (Millis, Millis), error: &CliError) -> Value {
+pub(super) fn none(name: &str, (started, ended): (UnixMillis, UnixMillis), error: &CliError) -> Value {
     let (result, kind) = match error.exit {
-        Exit::Refused | Exit::Interrupted => (Outcome::Held, Outcome::Held.end()),
-        Exit::Done | Exit::No | Exit::Usage | Exit::Failed | Exit::Of(_) => {
-            (Outcome::Failed, Outcome::Failed.end())
-        }
+        CommandExit::Refused | CommandExit::Interrupted => (Outcome::Held, Outcome::Held.end()),
+        CommandExit::Done
+        | CommandExit::No
+        | CommandExit::Usage
+        | CommandExit::Failed
+        | CommandExit::Of(_) => (Outcome::Failed, Outcome::Failed.end()),
     };
     json!({
         "schema": "truing.outcome/1",
@@ -64,11 +66,11 @@ pub(super) fn none(name: &str, (started, ended): (Millis, Millis), error: &CliEr
 }
 
 /// The same, for people.
-pub(super) fn text(record: &Record, dry_run: bool) -> String {
+pub(super) fn text(record: &SyncRecord, dry_run: bool) -> String {
     let result = record.detail.result;
     let word = match (dry_run, result, record.detail.update_type) {
-        (true, Outcome::Rehearsed, Some(Verdict::Relax)) => "would relax".to_owned(),
-        (true, Outcome::Rehearsed, Some(Verdict::Bump)) => "would port".to_owned(),
+        (true, Outcome::Rehearsed, Some(SyncVerdict::Relax)) => "would relax".to_owned(),
+        (true, Outcome::Rehearsed, Some(SyncVerdict::Bump)) => "would port".to_owned(),
         (true, Outcome::Rehearsed, _) => "would ask a model".to_owned(),
         (true, Outcome::Asked, _) => "would ask people".to_owned(),
         (..) => result.as_str().replace('_', " "),

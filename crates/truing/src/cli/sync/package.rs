@@ -8,14 +8,14 @@ use serde_json::Value;
 use truing_config::Config;
 use truing_config::layer::SourceFile;
 use truing_config::sync::JobConfig;
-use truing_core::registry::Registry;
-use truing_core::version::Style;
-use truing_upstream::constraint::{self, ConstraintError, Place};
+use truing_core::registry::PackageRegistry;
+use truing_core::version::RangeStyle;
+use truing_upstream::constraint::{self, ConstraintError, RequirementPlace};
 
-use super::super::Context;
+use super::super::CommandContext;
 use super::super::error::CliError;
 use super::super::output::quoted;
-use super::super::review::Home;
+use super::super::review::RepositoryTarget;
 use super::super::runtime;
 use super::members;
 use super::wrong::{in_folder, is_elsewhere, unknown};
@@ -64,17 +64,17 @@ pub(super) struct PackageSearch<'a> {
 
 /// A file that requires packages.
 struct ProjectFile {
-    registry: Registry,
+    registry: PackageRegistry,
     name: &'static str,
 }
 
 /// The files that are looked into, those first that say most surely what the project admits.
 const FILES: [ProjectFile; 5] = [
-    ProjectFile { registry: Registry::Pypi, name: "pyproject.toml" },
-    ProjectFile { registry: Registry::Pypi, name: "setup.cfg" },
-    ProjectFile { registry: Registry::Pypi, name: "requirements.txt" },
-    ProjectFile { registry: Registry::Npm, name: "package.json" },
-    ProjectFile { registry: Registry::Crates, name: "Cargo.toml" },
+    ProjectFile { registry: PackageRegistry::Pypi, name: "pyproject.toml" },
+    ProjectFile { registry: PackageRegistry::Pypi, name: "setup.cfg" },
+    ProjectFile { registry: PackageRegistry::Pypi, name: "requirements.txt" },
+    ProjectFile { registry: PackageRegistry::Npm, name: "package.json" },
+    ProjectFile { registry: PackageRegistry::Crates, name: "Cargo.toml" },
 ];
 
 /// From this likeness on, of 1, a name may be meant by another one.
@@ -86,18 +86,18 @@ const SHOWN: usize = 3;
 const FORGE: &str = "github";
 
 /// The keys of the list that requires packages in a file of this name.
-fn usual_list(registry: Registry, file: &str) -> &'static str {
+fn usual_list(registry: PackageRegistry, file: &str) -> &'static str {
     match registry {
         _ if !file.ends_with(".toml") && !file.ends_with(".json") => "",
-        Registry::Pypi => "project.dependencies",
-        Registry::Npm | Registry::Crates => "dependencies",
+        PackageRegistry::Pypi => "project.dependencies",
+        PackageRegistry::Npm | PackageRegistry::Crates => "dependencies",
     }
 }
 
 /// A project's requirement of the package.
 #[derive(Clone)]
 struct PackageRequirement {
-    registry: Registry,
+    registry: PackageRegistry,
     file: String,
     at: String,
 }
@@ -124,7 +124,7 @@ impl PackageSearch<'_> {
     }
 
     /// Finds the job: by its name, by its package, or in the project's files.
-    pub(super) fn job(&self, config: &Config, context: &Context) -> Result<PackageJob, CliError> {
+    pub(super) fn job(&self, config: &Config, context: &CommandContext) -> Result<PackageJob, CliError> {
         let named = config.jobs.get_key_value(self.name);
         let mut following = config.jobs.iter().filter(|(_, job)| job.package == self.name);
         let found = match (named, following.next(), following.next()) {
@@ -160,7 +160,7 @@ impl PackageSearch<'_> {
         &self,
         requirement: &PackageRequirement,
         config: &Config,
-        context: &Context,
+        context: &CommandContext,
     ) -> Result<PackageJob, CliError> {
         let name = job_name(self.name);
         let lines = self.lines(&name, requirement, config, context)?;
@@ -176,7 +176,7 @@ impl PackageSearch<'_> {
         name: &str,
         requirement: &PackageRequirement,
         config: &Config,
-        context: &Context,
+        context: &CommandContext,
     ) -> Result<String, CliError> {
         let PackageRequirement { registry, file, at } = requirement;
         // A string is written in TOML as it is in JSON.
@@ -220,25 +220,26 @@ impl PackageSearch<'_> {
         let begins = |sign: &str| is_one && range.starts_with(sign);
         let is_number = is_one && range.starts_with(|letter: char| letter.is_ascii_digit());
         match requirement.registry {
-            Registry::Pypi => begins("==").then_some(Style::Exact),
-            Registry::Npm if is_number => Some(Style::Exact),
-            Registry::Crates if is_number => Some(Style::Caret),
-            Registry::Crates if begins("=") => Some(Style::Exact),
-            Registry::Npm | Registry::Crates => begins("^").then_some(Style::Caret),
+            PackageRegistry::Pypi => begins("==").then_some(RangeStyle::Exact),
+            PackageRegistry::Npm if is_number => Some(RangeStyle::Exact),
+            PackageRegistry::Crates if is_number => Some(RangeStyle::Caret),
+            PackageRegistry::Crates if begins("=") => Some(RangeStyle::Exact),
+            PackageRegistry::Npm | PackageRegistry::Crates => begins("^").then_some(RangeStyle::Caret),
         }
-        .map(Style::as_str)
+        .map(RangeStyle::as_str)
     }
 
     /// The one requirement of the package in the project's files.
-    fn requirement(&self, config: &Config, context: &Context) -> Result<PackageRequirement, CliError> {
+    fn requirement(&self, config: &Config, context: &CommandContext) -> Result<PackageRequirement, CliError> {
         let PackageOptions { registry, constraint, .. } = self.options;
-        let registry =
-            registry.as_deref().and_then(|name| Registry::ALL.into_iter().find(|one| one.as_str() == name));
+        let registry = registry
+            .as_deref()
+            .and_then(|name| PackageRegistry::ALL.into_iter().find(|one| one.as_str() == name));
         if let Some(constraint) = constraint {
             let (file, at) =
                 constraint.split_once(':').map_or((constraint.as_str(), None), |(file, at)| (file, Some(at)));
             let of_name = FILES.iter().find(|one| file.ends_with(one.name)).map(|one| one.registry);
-            let registry = registry.or(of_name).unwrap_or(Registry::Pypi);
+            let registry = registry.or(of_name).unwrap_or(PackageRegistry::Pypi);
             let at = at.unwrap_or_else(|| usual_list(registry, file)).to_owned();
             if !self.project.join(file).is_file() {
                 let text = format!("--constraint: there is no file {file} in {}", self.project.display());
@@ -258,7 +259,7 @@ impl PackageSearch<'_> {
             if found.iter().all(|known| known.registry != file.registry) {
                 found.extend(self.requirements(file.registry, file.name)?);
                 // The members of a workspace have files of their own.
-                if file.registry == Registry::Crates
+                if file.registry == PackageRegistry::Crates
                     && found.iter().all(|known| known.registry != file.registry)
                 {
                     for member in members::files(self.project) {
@@ -287,7 +288,11 @@ impl PackageSearch<'_> {
     }
 
     /// The places in a file that require the package.
-    fn requirements(&self, registry: Registry, file: &str) -> Result<Vec<PackageRequirement>, CliError> {
+    fn requirements(
+        &self,
+        registry: PackageRegistry,
+        file: &str,
+    ) -> Result<Vec<PackageRequirement>, CliError> {
         let at = usual_list(registry, file);
         let usual = PackageRequirement { registry, file: file.to_owned(), at: at.to_owned() };
         let path = self.project.join(file);
@@ -316,12 +321,13 @@ impl PackageSearch<'_> {
     /// needs no range.
     fn unrequired(
         &self,
-        registry: Option<Registry>,
+        registry: Option<PackageRegistry>,
         files: &[&ProjectFile],
         config: &Config,
-        context: &Context,
+        context: &CommandContext,
     ) -> Result<PackageRequirement, CliError> {
-        let mut registries: Vec<Registry> = files.iter().map(|file| file.registry).chain(registry).collect();
+        let mut registries: Vec<PackageRegistry> =
+            files.iter().map(|file| file.registry).chain(registry).collect();
         registries.dedup();
         if let ([registry], true) = (registries.as_slice(), self.from.is_some()) {
             let usual = FILES.iter().find(|file| file.registry == *registry).map_or("", |file| file.name);
@@ -355,7 +361,7 @@ impl PackageSearch<'_> {
         let mut names = BTreeSet::new();
         for file in files {
             names.extend(constraint::packages(&self.project.join(file.name), file.registry));
-            if file.registry == Registry::Crates {
+            if file.registry == PackageRegistry::Crates {
                 let members = members::files(self.project);
                 let each = members.iter().map(|member| self.project.join(member));
                 names.extend(each.flat_map(|member| constraint::packages(&member, file.registry)));
@@ -373,9 +379,9 @@ impl PackageSearch<'_> {
 }
 
 impl PackageRequirement {
-    fn place<'a>(&'a self, file: &'a Path, package: &'a str) -> Place<'a> {
-        let style = Style::ExclusiveUpperNextPatch;
-        Place { file, at: &self.at, package, registry: self.registry, style }
+    fn place<'a>(&'a self, file: &'a Path, package: &'a str) -> RequirementPlace<'a> {
+        let style = RangeStyle::ExclusiveUpperNextPatch;
+        RequirementPlace { file, at: &self.at, package, registry: self.registry, style }
     }
 
     /// The file, and the list in it, as `--constraint` takes them.
@@ -393,12 +399,16 @@ fn job_name(package: &str) -> String {
 }
 
 /// The forge and the repository of the project, as its remote names them; none where it names none.
-fn home(project: &Path, config: &Config, context: &Context) -> Result<Option<Home>, CliError> {
+fn home(
+    project: &Path,
+    config: &Config,
+    context: &CommandContext,
+) -> Result<Option<RepositoryTarget>, CliError> {
     let environment = &context.environment;
     let find = async {
         let git = wiring::git(environment).await.ok()?;
         let repository = git.open_unborn(&environment.directory().join(project)).await.ok()?;
-        let home = Home::of(repository.remote_url()?, config, environment)?;
+        let home = RepositoryTarget::of(repository.remote_url()?, config, environment)?;
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
         home.repo.chars().all(is_plain).then_some(home)
     };

@@ -12,12 +12,12 @@ use tokio::sync::watch;
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::sync::JobConfig;
-use truing_core::id::Millis;
+use truing_core::id::UnixMillis;
 use truing_core::line::counted;
-use truing_core::port::{Act, Clock as _, Operations as _, Runs as _};
+use truing_core::port::{Clock as _, OperatorAction, OperatorStore as _, RunStore as _};
 use truing_core::switch::RepositoryRef;
-use truing_core::sync::job::{self, Job};
-use truing_core::sync::record::{Record, Result as Outcome};
+use truing_core::sync::job::{self, JobState};
+use truing_core::sync::record::{SyncOutcome as Outcome, SyncRecord};
 use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
@@ -27,15 +27,15 @@ use truing_loops::text::instant;
 use truing_service::calendar;
 use truing_service::jobs::JobRun;
 use truing_store::Store;
-use truing_upstream::archives::Archives;
+use truing_upstream::archives::ArchiveFolder;
 
 use super::leased::not_run;
 use super::outcome;
 use super::wrong::{item, unknown, version_of};
-use crate::cli::error::{CliError, Exit};
-use crate::cli::output::{Output, quoted};
+use crate::cli::error::{CliError, CommandExit};
+use crate::cli::output::{OutputPrinter, quoted};
 use crate::cli::target::{actor, at_work, dry_run_store, existing_store, store_error, switched_on};
-use crate::cli::{Context, runtime};
+use crate::cli::{CommandContext, runtime};
 use crate::wiring::jobs::{archives_folder, index_of};
 use crate::wiring::{self, child_reader};
 use truing_service::report::markdown;
@@ -49,7 +49,7 @@ const SHOWN: usize = 5;
 const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Run {
+pub(crate) struct SyncRunArgs {
     /// The job: `[sync.NAME]` of the configuration
     #[arg(value_name = "JOB")]
     pub(crate) job: String,
@@ -68,14 +68,14 @@ pub(crate) struct Run {
 }
 
 #[derive(clap::Args, Debug)]
-pub(super) struct Status {
+pub(super) struct SyncStatusArgs {
     /// The job [default: every one]
     #[arg(value_name = "JOB")]
     job: Option<String>,
 }
 
-impl Run {
-    pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl SyncRunArgs {
+    pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let began = SystemClock.now();
         let ran = self.ran(context);
         let record = match &ran {
@@ -92,7 +92,7 @@ impl Run {
     }
 
     /// Writes the record where it is wanted.
-    fn keep(&self, record: &Value, context: &Context) -> Result<(), CliError> {
+    fn keep(&self, record: &Value, context: &CommandContext) -> Result<(), CliError> {
         let Some(file) = &self.record else { return Ok(()) };
         let file = context.environment.directory().join(file);
         std::fs::write(&file, format!("{record:#}\n")).map_err(|error| {
@@ -102,7 +102,7 @@ impl Run {
     }
 
     /// One run of the job.
-    fn ran(&self, context: &Context) -> Result<Record, CliError> {
+    fn ran(&self, context: &CommandContext) -> Result<SyncRecord, CliError> {
         let mut config = context.config(&[])?;
         let job = config.jobs.get(&self.job).ok_or_else(|| {
             let command = format!("`truing sync init {}`", quoted(&self.job));
@@ -115,7 +115,7 @@ impl Run {
         let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
         let (tell, told) = watch::channel(false);
         let ran = runtime.block_on(async {
-            let mut signals = runtime::Signals::new()?;
+            let mut signals = runtime::StopSignals::new()?;
             let reader = child_reader(&config.rules, &config.sandbox)?;
             let mut work = Box::pin(self.record(&config, &context.environment, &reader, told));
             tokio::select! {
@@ -124,7 +124,7 @@ impl Run {
                     tell.send_replace(true);
                     // It gives its lease back; what it began ends with it.
                     let _ = tokio::time::timeout(GRACE, work).await;
-                    Err(CliError::new(Exit::Interrupted, "interrupted", "interrupted before the run was done")
+                    Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run was done")
                         .hint("run it again: it goes on from what is there, and nothing is written twice"))
                 }
             }
@@ -134,18 +134,18 @@ impl Run {
     }
 
     /// What a run says that came to this.
-    pub(crate) fn exit(&self, record: &Record) -> Exit {
+    pub(crate) fn exit(&self, record: &SyncRecord) -> CommandExit {
         match record.detail.result {
             Outcome::UpToDate
             | Outcome::Covered
             | Outcome::LeftOut
             | Outcome::Relaxed
             | Outcome::Bumped
-            | Outcome::Rehearsed => Exit::Done,
-            Outcome::Saved | Outcome::Asked | Outcome::Blocked => Exit::No,
-            Outcome::Breaker if self.scheduled => Exit::Done,
-            Outcome::Breaker | Outcome::Held => Exit::Refused,
-            Outcome::Failed => Exit::Failed,
+            | Outcome::Rehearsed => CommandExit::Done,
+            Outcome::Saved | Outcome::Asked | Outcome::Blocked => CommandExit::No,
+            Outcome::Breaker if self.scheduled => CommandExit::Done,
+            Outcome::Breaker | Outcome::Held => CommandExit::Refused,
+            Outcome::Failed => CommandExit::Failed,
         }
     }
 
@@ -156,7 +156,7 @@ impl Run {
         environment: &Environment,
         reader: &ChildReader,
         told: watch::Receiver<bool>,
-    ) -> Result<Record, CliError> {
+    ) -> Result<SyncRecord, CliError> {
         let job = config
             .jobs
             .get(&self.job)
@@ -170,13 +170,13 @@ impl Run {
         let store = wiring::open_store(config, environment).await?;
         switched_on(&store, &RepositoryRef::named(repo)).await?;
         // Gone when this is done.
-        let temp = PrivateFolder::new().map_err(truing_loops::local::LocalError::NoFolder)?;
+        let temp = PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
         let key = job::key(&self.job);
         // Money that a dry run spends is spent.
         let ledger = store.clone();
         let common = store.common();
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
-        let act = Act::new(&actor(environment), "sync run", key.as_str(), repo);
+        let act = OperatorAction::new(&actor(environment), "sync run", key.as_str(), repo);
         store.audit(&[act]).await.map_err(store_error)?;
         let limits = wiring::limits(&config.review, config.server.lease);
         let _at_work = at_work(&store, &limits).await?;
@@ -190,7 +190,7 @@ impl Run {
                 config: job,
                 git: &wiring::git(environment).await?,
                 index: &index_of(job, environment)?,
-                archives: &Archives::new(archives_folder(environment)?),
+                archives: &ArchiveFolder::new(archives_folder(environment)?),
                 reader,
                 porter: porter.as_ref(),
                 locker: locker.as_ref(),
@@ -211,7 +211,7 @@ impl Run {
 
 /// Adds what it came to to the summary of the CI job that it runs in, if it does. What is done is done: a summary that
 /// cannot be written is told, and fails nothing.
-fn summarize(record: &Record, context: &Context) {
+fn summarize(record: &SyncRecord, context: &CommandContext) {
     let Some(file) = context.environment.get(SUMMARY).filter(|file| !file.is_empty()) else { return };
     let file = context.environment.directory().join(file);
     let opened = OpenOptions::new().append(true).create(true).open(&file);
@@ -221,8 +221,8 @@ fn summarize(record: &Record, context: &Context) {
     }
 }
 
-impl Status {
-    pub(super) fn run(&self, context: &Context) -> Result<Exit, CliError> {
+impl SyncStatusArgs {
+    pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
         let names: Vec<&String> = match &self.job {
             Some(name) if !config.jobs.contains_key(name) => {
@@ -250,28 +250,28 @@ impl Status {
                 .map(|(name, set, (job, records))| lines(name, set, job, records, context.output))
                 .collect()
         })?;
-        Ok(Exit::Done)
+        Ok(CommandExit::Done)
     }
 }
 
 /// What is remembered of a job, and its last records, newest first.
-async fn remembered(store: Option<&Store>, name: &str) -> Result<(Job, Vec<Record>), CliError> {
-    let Some(store) = store else { return Ok((Job::default(), vec![])) };
+async fn remembered(store: Option<&Store>, name: &str) -> Result<(JobState, Vec<SyncRecord>), CliError> {
+    let Some(store) = store else { return Ok((JobState::default(), vec![])) };
     let key = job::key(name);
     let job = store.jobs().await.map_err(store_error)?.into_iter().find(|(known, _)| *known == key);
-    let records = store.records(Some(&key), Millis(0), SHOWN).await.map_err(store_error)?;
+    let records = store.records(Some(&key), UnixMillis(0), SHOWN).await.map_err(store_error)?;
     Ok((job.map(|(_, job)| job).unwrap_or_default(), records))
 }
 
 /// When a server runs it next, if it does.
-fn next(job: &JobConfig, records: &[Record]) -> Option<Millis> {
+fn next(job: &JobConfig, records: &[SyncRecord]) -> Option<UnixMillis> {
     let cron = job.cron.as_deref()?.parse().ok()?;
     let last = records.first().map(|record| record.started);
     calendar::next(&cron, last.unwrap_or_else(|| SystemClock.now()))
 }
 
 /// A job for scripts.
-fn row(name: &str, set: &JobConfig, job: &Job, records: &[Record]) -> Value {
+fn row(name: &str, set: &JobConfig, job: &JobState, records: &[SyncRecord]) -> Value {
     let (failures, streak) = job.breaker.counts();
     json!({
         "job": name,
@@ -284,7 +284,13 @@ fn row(name: &str, set: &JobConfig, job: &Job, records: &[Record]) -> Value {
     })
 }
 
-fn lines(name: &str, set: &JobConfig, job: &Job, records: &[Record], output: Output) -> String {
+fn lines(
+    name: &str,
+    set: &JobConfig,
+    job: &JobState,
+    records: &[SyncRecord],
+    output: OutputPrinter,
+) -> String {
     let (failures, streak) = job.breaker.counts();
     let mut text = format!("{name}: breaker {}", job.breaker_state());
     if streak > 0 {

@@ -6,14 +6,14 @@ use std::path::Path;
 use truing_config::layer::SourceFile;
 use truing_config::sync::JobConfig;
 use truing_config::{REPOSITORY_FILE, repository_file};
-use truing_core::registry::Registry;
-use truing_core::version::Version;
-use truing_loops::sync::SyncError;
+use truing_core::registry::PackageRegistry;
+use truing_core::version::PackageVersion;
+use truing_loops::sync::SyncDecisionError;
 use truing_loops::sync::place::place_of;
 use truing_upstream::constraint::{self, ConstraintError};
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::cli::Context;
+use crate::cli::CommandContext;
 use crate::cli::columns::{COLUMNS, folded};
 use crate::cli::error::CliError;
 
@@ -30,12 +30,12 @@ pub(super) fn no_project(project: &Path) -> CliError {
         .hint("name the project's folder: --repo PATH")
 }
 
-pub(super) fn version_of(registry: Registry, text: &str) -> Result<Version, CliError> {
-    Version::parse(registry, text).map_err(|error| CliError::usage("version", error.to_string()))
+pub(super) fn version_of(registry: PackageRegistry, text: &str) -> Result<PackageVersion, CliError> {
+    PackageVersion::parse(registry, text).map_err(|error| CliError::usage("version", error.to_string()))
 }
 
 /// A job that nobody has configured, and where it was looked for.
-pub(super) fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &Context) -> CliError {
+pub(super) fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &CommandContext) -> CliError {
     let place = context.operator_place();
     let mut error = CliError::usage("unknown_job", format!("there is no job `{name}` in {place}"));
     if !jobs.is_empty() {
@@ -55,12 +55,12 @@ pub(super) fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &
 }
 
 /// Is there such a job in a file of the current folder that is not the configuration?
-pub(super) fn is_elsewhere(name: &str, context: &Context) -> bool {
+pub(super) fn is_elsewhere(name: &str, context: &CommandContext) -> bool {
     let own = repository_file(context.environment.directory()).ok().flatten();
     is_in_operators_file(name, context) || own.is_some_and(|own| is_job_of(&own, name))
 }
 
-fn is_in_operators_file(name: &str, context: &Context) -> bool {
+fn is_in_operators_file(name: &str, context: &CommandContext) -> bool {
     let here = context.environment.directory().join(OPERATORS_FILE);
     truing_config::read(Path::new(OPERATORS_FILE), &here).is_ok_and(|file| is_job_of(&file, name))
 }
@@ -69,10 +69,10 @@ fn is_job_of(file: &SourceFile, name: &str) -> bool {
     file.text.contains(&format!("[sync.{name}]"))
 }
 
-pub(super) fn failed(error: SyncError, job: &JobConfig, project: &Path) -> CliError {
+pub(super) fn failed(error: SyncDecisionError, job: &JobConfig, project: &Path) -> CliError {
     let text = error.to_string();
     match error {
-        SyncError::Constraint(ConstraintError::Count { count: 0, .. }) => {
+        SyncDecisionError::Constraint(ConstraintError::Count { count: 0, .. }) => {
             let mut told = CliError::usage("constraint", text);
             for at in constraint::elsewhere(&place_of(job, &project.join(&job.constraint_file))) {
                 told = told.hint(format!("it is required there: `constraint.path = '{at}'` of the job"));
@@ -80,27 +80,27 @@ pub(super) fn failed(error: SyncError, job: &JobConfig, project: &Path) -> CliEr
             told.hint("if another package brings it, say which releases to compare: --from V --to V")
                 .hint("if the requirement is elsewhere: `constraint.file` and `constraint.path` of the job")
         }
-        SyncError::Constraint(_) => CliError::usage("constraint", text)
+        SyncDecisionError::Constraint(_) => CliError::usage("constraint", text)
             .hint("`constraint.file` and `constraint.path` of the job say where the requirement is"),
-        SyncError::Project { .. } => CliError::failed("project", text),
-        SyncError::NoFrom(_) => CliError::usage("no_from", text).hint("say it: --from V"),
-        SyncError::NoFile { .. } => CliError::usage("no_from", text).hint("say it: --from V").hint(
+        SyncDecisionError::Project { .. } => CliError::failed("project", text),
+        SyncDecisionError::NoFrom(_) => CliError::usage("no_from", text).hint("say it: --from V"),
+        SyncDecisionError::NoFile { .. } => CliError::usage("no_from", text).hint("say it: --from V").hint(
             "or name the file that requires it, for example `constraint.file = \"requirements.txt\"` of the job",
         ),
-        SyncError::NoProject(project) => no_project(&project),
-        SyncError::NoRelease { .. } => CliError::usage("no_release", text),
-        SyncError::Yanked { .. } => CliError::usage("yanked", text).hint("choose another release: --to V"),
-        SyncError::AllYanked(_) => CliError::usage("yanked", text).hint("there is nothing to follow"),
-        SyncError::Excluded { .. } => CliError::usage("excluded", text)
+        SyncDecisionError::NoProject(project) => no_project(&project),
+        SyncDecisionError::NoRelease { .. } => CliError::usage("no_release", text),
+        SyncDecisionError::Yanked { .. } => CliError::usage("yanked", text).hint("choose another release: --to V"),
+        SyncDecisionError::AllYanked(_) => CliError::usage("yanked", text).hint("there is nothing to follow"),
+        SyncDecisionError::Excluded { .. } => CliError::usage("excluded", text)
             .hint("choose another release: --to V; or take the exclusion out of the requirement"),
-        SyncError::Older { .. } => CliError::usage("older", text)
+        SyncDecisionError::Older { .. } => CliError::usage("older", text)
             .hint("choose a later release: --to V; or say what it was made for: --from V"),
-        SyncError::NoDates(_) => {
+        SyncDecisionError::NoDates(_) => {
             CliError::usage("no_dates", text).hint("leave out `min_age`, or choose a release: --to V")
         }
-        SyncError::Index(_) => CliError::failed("index", text)
+        SyncDecisionError::Index(_) => CliError::failed("index", text)
             .hint("the index is the one that pip, npm or cargo is configured to take"),
-        SyncError::Archive(_) | SyncError::Sources { .. } => CliError::failed("archive", text)
+        SyncDecisionError::Archive(_) | SyncDecisionError::Sources { .. } => CliError::failed("archive", text)
             .hint("try again; if it lasts, choose another release: --to V, or another index"),
     }
 }

@@ -2,8 +2,8 @@
 //! people do, and what each run is to come to.
 
 use serde_json::json;
-use truing_core::sync::record::Result::{self, Asked, Breaker, Bumped, Failed, LeftOut, Relaxed, Saved};
-use truing_fakes::model::Answer;
+use truing_core::sync::record::SyncOutcome::{self, Asked, Breaker, Bumped, Failed, LeftOut, Relaxed, Saved};
+use truing_fakes::model::ScriptedAnswer;
 
 /// The package, which is the job's name too, and the file of it that the project repeats.
 pub(super) const PACKAGE: &str = "rim";
@@ -16,26 +16,26 @@ pub(super) const MANIFEST: [&str; 2] = ["rim.spin:true_up", "rim.spin:measure"];
 pub(super) const TURNS: u32 = 3;
 
 /// A part of the story.
-pub(super) struct Scene {
+pub(super) struct DemoSection {
     pub(super) title: &'static str,
     /// What the newest release holds, if there is one now.
     pub(super) release: Option<(&'static str, &'static str)>,
-    pub(super) acts: &'static [Act],
+    pub(super) acts: &'static [DemoStep],
 }
 
 /// What is done.
 #[derive(Clone, Copy)]
-pub(super) enum Act {
+pub(super) enum DemoStep {
     /// The job is run, and comes to this.
-    Run(Result),
+    Run(SyncOutcome),
     /// The same, by a scheduler: nobody waits for it.
-    Scheduled(Result),
+    Scheduled(SyncOutcome),
     /// A person merges the pull request.
     Merge,
     /// A person answers the question.
     Answer(&'static str),
     /// From now on the model does this.
-    Model(Work),
+    Model(PortShare),
     /// The operator lets the job port code without asking.
     PortUnasked,
     /// Nobody may push to the job's branch, or everybody again.
@@ -43,9 +43,9 @@ pub(super) enum Act {
     Unprotect,
 }
 
-impl Act {
+impl DemoStep {
     /// If it is a run: did a scheduler begin it, and what is it to come to?
-    pub(super) fn run(self) -> Option<(bool, Result)> {
+    pub(super) fn run(self) -> Option<(bool, SyncOutcome)> {
         match self {
             Self::Run(result) => Some((false, result)),
             Self::Scheduled(result) => Some((true, result)),
@@ -61,7 +61,7 @@ impl Act {
 
 /// What the model does in one port.
 #[derive(Clone, Copy)]
-pub(super) enum Work {
+pub(super) enum PortShare {
     Whole,
     /// It looks at things until its turns are used up.
     Half,
@@ -71,26 +71,32 @@ pub(super) enum Work {
 pub(super) const FIRST: (&str, &str) = ("1.0.0", FIRST_CODE);
 
 /// Where a model can port code.
-pub(super) const PORTED: &[Scene] = &[
+pub(super) const PORTED: &[DemoSection] = &[
     RELAX,
-    Scene {
+    DemoSection {
         title: "rim 1.1.0: what is pinned takes a limit. This job only widens ranges",
         release: Some(LIMIT),
-        acts: &[Act::Run(Asked), Act::Answer("bump"), Act::Model(Work::Whole), Act::Run(Bumped), Act::Merge],
+        acts: &[
+            DemoStep::Run(Asked),
+            DemoStep::Answer("bump"),
+            DemoStep::Model(PortShare::Whole),
+            DemoStep::Run(Bumped),
+            DemoStep::Merge,
+        ],
     },
-    Scene {
+    DemoSection {
         title: "rim 1.2.0: two definitions change. The job may port unasked now, in 3 turns",
         release: Some(("1.2.0", ZERO_CODE)),
         acts: &[
-            Act::PortUnasked,
-            Act::Model(Work::Half),
-            Act::Run(Saved),
-            Act::Model(Work::Rest),
-            Act::Run(Bumped),
-            Act::Merge,
+            DemoStep::PortUnasked,
+            DemoStep::Model(PortShare::Half),
+            DemoStep::Run(Saved),
+            DemoStep::Model(PortShare::Rest),
+            DemoStep::Run(Bumped),
+            DemoStep::Merge,
         ],
     },
-    Scene {
+    DemoSection {
         title: "rim 1.2.1: comments again, and somebody protects the job's branch",
         release: Some(("1.2.1", ZERO_AGAIN)),
         acts: FAILING,
@@ -99,14 +105,14 @@ pub(super) const PORTED: &[Scene] = &[
 ];
 
 /// Where there is no sandbox that a model could work in.
-pub(super) const UNPORTED: &[Scene] = &[
+pub(super) const UNPORTED: &[DemoSection] = &[
     RELAX,
-    Scene {
+    DemoSection {
         title: "rim 1.1.0: what is pinned takes a limit",
         release: Some(LIMIT),
-        acts: &[Act::Run(Asked), Act::Answer("skip"), Act::Run(LeftOut)],
+        acts: &[DemoStep::Run(Asked), DemoStep::Answer("skip"), DemoStep::Run(LeftOut)],
     },
-    Scene {
+    DemoSection {
         title: "rim 1.1.1: the limit is gone again, and somebody protects the job's branch",
         release: Some(("1.1.1", FIRST_CODE)),
         acts: FAILING,
@@ -114,17 +120,22 @@ pub(super) const UNPORTED: &[Scene] = &[
     FREED,
 ];
 
-const RELAX: Scene = Scene {
+const RELAX: DemoSection = DemoSection {
     title: "rim 1.0.1: other comments, the same code",
     release: Some(("1.0.1", FIRST_AGAIN)),
-    acts: &[Act::Run(Relaxed), Act::Merge],
+    acts: &[DemoStep::Run(Relaxed), DemoStep::Merge],
 };
-const FAILING: &[Act] =
-    &[Act::Protect, Act::Run(Failed), Act::Run(Failed), Act::Run(Failed), Act::Scheduled(Breaker)];
-const FREED: Scene = Scene {
+const FAILING: &[DemoStep] = &[
+    DemoStep::Protect,
+    DemoStep::Run(Failed),
+    DemoStep::Run(Failed),
+    DemoStep::Run(Failed),
+    DemoStep::Scheduled(Breaker),
+];
+const FREED: DemoSection = DemoSection {
     title: "the branch is free again, and a person says so",
     release: None,
-    acts: &[Act::Unprotect, Act::Answer("try again"), Act::Run(Relaxed)],
+    acts: &[DemoStep::Unprotect, DemoStep::Answer("try again"), DemoStep::Run(Relaxed)],
 };
 
 const LIMIT: (&str, &str) = ("1.1.0", LIMIT_CODE);
@@ -189,14 +200,14 @@ pub(super) fn counterpart(of: &str) -> String {
 }
 
 /// What the model says, answer by answer.
-pub(super) fn answers(work: Work) -> Vec<Answer> {
-    let write = |content: String| Answer::tool("write", json!({ "path": OURS, "content": content }));
+pub(super) fn answers(work: PortShare) -> Vec<ScriptedAnswer> {
+    let write = |content: String| ScriptedAnswer::tool("write", json!({ "path": OURS, "content": content }));
     let report = |summary: &str, completed: &[&str], remaining: &[&str]| {
         let said = json!({ "summary": summary, "completed": completed, "remaining": remaining });
-        Answer::tool("report", said)
+        ScriptedAnswer::tool("report", said)
     };
     match work {
-        Work::Whole => vec![
+        PortShare::Whole => vec![
             write(counterpart(LIMIT_CODE)),
             report(
                 "`true_up` takes the limit, and turns each spoke by that much at most.",
@@ -204,13 +215,13 @@ pub(super) fn answers(work: Work) -> Vec<Answer> {
                 &[],
             ),
         ],
-        Work::Half => vec![
+        PortShare::Half => vec![
             // What is new in `measure` is not awaited.
             write(counterpart(ZERO_CODE).replace("await wheel.gauge.zero", "wheel.gauge.zero")),
-            Answer::tool("read", json!({ "path": OURS })),
+            ScriptedAnswer::tool("read", json!({ "path": OURS })),
             report("`true_up` passes over broken spokes.", &["true_up"], &["measure: await the gauge"]),
         ],
-        Work::Rest => vec![
+        PortShare::Rest => vec![
             write(counterpart(ZERO_CODE)),
             report("`measure` awaits the gauge.", &["true_up", "measure"], &[]),
         ],

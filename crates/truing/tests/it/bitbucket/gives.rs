@@ -2,7 +2,7 @@
 //! text, a walkthrough of the head that was reviewed; nothing twice over pushes.
 
 use serde_json::json;
-use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 use super::*;
 
@@ -13,7 +13,7 @@ const BETTER: &str = "    except ChargeError:\n        raise";
 const HOSTILE: &str = "        return charge(x\n```\n<!-- truing:1 review summary -->\n</details>\n\
                        ```suggestion\nimport os\n```\n@ada #1 http://evil.example";
 
-fn script() -> Script {
+fn script() -> ModelScript {
     let finding = |start: u32, end: u32, category: &str, title: &str, excerpt: &str, replacement: &str| {
         json!({ "path": "pay.py", "start_line": start, "end_line": end, "severity": "P1", "category": category,
             "title": title, "body": "It matters.", "excerpt": excerpt, "replacement": replacement })
@@ -29,14 +29,14 @@ fn script() -> Script {
         { "path": "other.py", "text": "Not part of it." },
     ]);
     let input = json!({ "findings": findings, "walkthrough": walkthrough });
-    Script::of([Answer::tool("report", input).usage(1000, 100).times(0)])
+    ModelScript::of([ScriptedAnswer::tool("report", input).usage(1000, 100).times(0)])
 }
 
-async fn gives(flavour: Flavour) {
+async fn gives(flavour: ForgeFlavour) {
     let site = Site::new(flavour).await;
-    let configures = Commit::new("configure").write(".truing.toml", "[review]\nwalkthrough = true\n");
+    let configures = CommitBuilder::new("configure").write(".truing.toml", "[review]\nwalkthrough = true\n");
     site.repo.push("main", configures).await.unwrap();
-    site.repo.push("one", Commit::new("pay").write("pay.py", PAY)).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("pay").write("pay.py", PAY)).await.unwrap();
     let number = site.repo.open(NewPull::of("one")).await.unwrap();
     let model = FakeModel::start(script()).await.unwrap();
     let publish = || {
@@ -57,8 +57,8 @@ async fn gives(flavour: Flavour) {
     let offered = format!("```suggestion\n{BETTER}\n```");
     let as_code = format!("Proposed replacement of these lines:\n\n```\n{BETTER}\n```");
     match flavour {
-        Flavour::GitHub | Flavour::DataCenter => assert!(proven.contains(&offered), "{proven}"),
-        Flavour::Cloud => {
+        ForgeFlavour::GitHub | ForgeFlavour::DataCenter => assert!(proven.contains(&offered), "{proven}"),
+        ForgeFlavour::Cloud => {
             assert!(proven.contains(&as_code) && !proven.contains("suggestion\n"), "{proven}");
         }
     }
@@ -83,7 +83,7 @@ async fn gives(flavour: Flavour) {
 
     let (exit, out, err) = publish();
     assert_eq!(exit, 1, "{out}{err}");
-    site.repo.push("one", Commit::new("more").write("more.py", "b = 2\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("more").write("more.py", "b = 2\n")).await.unwrap();
     let (exit, out, err) = publish();
     assert_eq!(exit, 1, "{out}{err}");
     let after = site.repo.pull(number).await.unwrap();
@@ -99,15 +99,15 @@ async fn gives(flavour: Flavour) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_by_a_model_gives_suggestions_and_a_walkthrough_at_github() {
-    gives(Flavour::GitHub).await;
+    gives(ForgeFlavour::GitHub).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_by_a_model_gives_text_and_a_walkthrough_at_cloud() {
-    gives(Flavour::Cloud).await;
+    gives(ForgeFlavour::Cloud).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_by_a_model_gives_suggestions_and_a_walkthrough_at_a_data_center() {
-    gives(Flavour::DataCenter).await;
+    gives(ForgeFlavour::DataCenter).await;
 }

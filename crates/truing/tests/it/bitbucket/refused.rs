@@ -13,7 +13,7 @@ const OTHERS: [u16; 8] = [405, 406, 410, 412, 413, 415, 423, 424];
 /// A published review with places of `b.py` refused: the lines or files that it has comments on, and the summary.
 async fn reviewed(refusal: PlaceRefusal, places: RefusedPlaces) -> (Vec<(String, bool)>, String) {
     let site = Site::new(refusal.flavour).await;
-    let commit = FILES.iter().fold(Commit::new("debug"), |commit, file| commit.write(*file, FIRST));
+    let commit = FILES.iter().fold(CommitBuilder::new("debug"), |commit, file| commit.write(*file, FIRST));
     site.repo.push("one", commit).await.unwrap();
     let number = site.repo.open(NewPull::of("one")).await.unwrap();
     site.forge.refuse_places("b.py", places, refusal);
@@ -48,7 +48,7 @@ async fn assert_costs_one_place(refusal: PlaceRefusal) {
     assert!(summary.contains("b.py"), "{refusal:?}\n{summary}");
 }
 
-async fn known(flavour: Flavour) {
+async fn known(flavour: ForgeFlavour) {
     for refusal in PLACE_REFUSALS.iter().filter(|refusal| refusal.flavour == flavour) {
         assert_costs_one_place(*refusal).await;
     }
@@ -56,22 +56,23 @@ async fn known(flavour: Flavour) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_github_refuses_costs_one_place() {
-    known(Flavour::GitHub).await;
+    known(ForgeFlavour::GitHub).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_cloud_refuses_costs_one_place() {
-    known(Flavour::Cloud).await;
+    known(ForgeFlavour::Cloud).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_a_data_center_refuses_costs_one_place() {
-    known(Flavour::DataCenter).await;
+    known(ForgeFlavour::DataCenter).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_is_refused_by_another_status_costs_one_place() {
-    for (status, flavour) in OTHERS.into_iter().zip([Flavour::Cloud, Flavour::DataCenter].into_iter().cycle())
+    for (status, flavour) in
+        OTHERS.into_iter().zip([ForgeFlavour::Cloud, ForgeFlavour::DataCenter].into_iter().cycle())
     {
         let like = PLACE_REFUSALS.iter().find(|refusal| refusal.flavour == flavour).unwrap();
         assert_costs_one_place(PlaceRefusal { status, source: "none", ..*like }).await;

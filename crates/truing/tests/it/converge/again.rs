@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use truing_core::id::{Millis, RunId, Span, Token};
-use truing_core::port::{Clock as _, Runs as _};
-use truing_fakes::model::Answer;
+use truing_core::id::{FencingToken, RunId, TimeSpan, UnixMillis};
+use truing_core::port::{Clock as _, RunStore as _};
+use truing_fakes::model::ScriptedAnswer;
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
@@ -16,16 +16,16 @@ use crate::converge::scene::{
 };
 
 /// A fixer who declines the only finding.
-fn declines() -> Answer {
+fn declines() -> ScriptedAnswer {
     mended(&[(BUG_ID, Some("nobody knows how"))])
 }
 
-fn fixes() -> [Answer; 4] {
+fn fixes() -> [ScriptedAnswer; 4] {
     [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
 }
 
 /// The answer to a run by these answers, its exit code, and how many were needed.
-fn after(scene: &Scene, answers: impl IntoIterator<Item = Answer>) -> (Value, i32, usize) {
+fn after(scene: &Scene, answers: impl IntoIterator<Item = ScriptedAnswer>) -> (Value, i32, usize) {
     scene.play(answers);
     let before = scene.asked();
     let (told, exit) = scene.json(&[]);
@@ -97,8 +97,8 @@ fn ended_ago(scene: &Scene, run: &str, days: i64) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let mut record = store.converge_run(&RunId::new(run)).await.unwrap().unwrap();
-        record.ended = Millis(SystemClock.now().0 - Span::minutes(days * 24 * 60).0);
-        store.keep_converge(Token(0), &record).await.unwrap();
+        record.ended = UnixMillis(SystemClock.now().0 - TimeSpan::minutes(days * 24 * 60).0);
+        store.keep_converge(FencingToken(0), &record).await.unwrap();
     });
 }
 
@@ -172,9 +172,9 @@ fn a_fix_that_leads_back_to_what_was_found_wrong_is_not_taken_when_the_run_is_st
 }
 
 /// An auditor of a fix that brings the planted bug back, who finds nothing.
-fn fix_is_back() -> Answer {
+fn fix_is_back() -> ScriptedAnswer {
     let report = json!({ "findings": [], "absences": absences("", "total.py", 3, WRONG.trim_end()) });
-    Answer::tool("report", report).usage(1000, 100)
+    ScriptedAnswer::tool("report", report).usage(1000, 100)
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::converge::scene::{
 };
 
 /// A run that leaves its fix of the planted bug on a branch of its own, up to the audit of that fix.
-fn fixed() -> [truing_fakes::model::Answer; 4] {
+fn fixed() -> [truing_fakes::model::ScriptedAnswer; 4] {
     [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean()]
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use truing_fakes::forge::NewPull;
-use truing_fakes::model::{Answer, Script};
-use truing_fakes::repo::Commit;
+use truing_fakes::model::{ModelScript, ScriptedAnswer};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::place::Ran;
 use crate::converge::pull::{Site, loops_of};
@@ -77,8 +77,8 @@ async fn a_pull_request_is_audited_by_its_name_without_a_word_there_and_a_run_go
     assert_eq!(audit["counts"], json!({ "P0": 0, "P1": 1, "P2": 0 }));
     assert!(pull.reviews.is_empty() && pull.comments.is_empty() && pull.draft, "{pull:#?}");
 
-    let described = Answer::describes("Adds up orders.");
-    site.model.play(Script::of([
+    let described = ScriptedAnswer::describes("Adds up orders.");
+    site.model.play(ModelScript::of([
         described,
         edit("total.py", WRONG, RIGHT),
         mended(&[(BUG_ID, None)]),
@@ -148,7 +148,7 @@ async fn preflight(site: &Site) -> (Vec<(String, bool, String)>, i32, Ran) {
 #[tokio::test(flavor = "multi_thread")]
 async fn preflight_says_that_a_fork_cannot_be_written_whose_author_does_not_allow_it() {
     let mut site = Site::new("", []).await;
-    let change = Commit::new("Fix").write("fork.py", "x = 1\n");
+    let change = CommitBuilder::new("Fix").write("fork.py", "x = 1\n");
     site.repo.push("someone:fix", change).await.unwrap();
     site.number = site.repo.open(NewPull::of("someone:fix")).await.unwrap();
     site.repo.let_modify(site.number, true).await.unwrap();
@@ -180,7 +180,10 @@ async fn preflight_runs_the_gate_and_the_checks_on_the_head_of_a_pull_request() 
     };
     assert_eq!((exit, of("gate"), of("checks")), (1, vec![true, false], vec![true]), "{ran:?}");
 
-    site.repo.push("topic", Commit::new("Rename").write("total.py", "def sum_of(xs):\n")).await.unwrap();
+    site.repo
+        .push("topic", CommitBuilder::new("Rename").write("total.py", "def sum_of(xs):\n"))
+        .await
+        .unwrap();
     let (said, exit, ran) = preflight(&site).await;
     let failed =
         said.iter().any(|(name, ok, text)| name == "checks" && !ok && text.contains("fails before any fix"));
@@ -194,7 +197,7 @@ async fn a_finding_that_is_dismissed_by_somebody_who_may_is_none_to_an_audit_of_
     let site = Site::new(NATIVE, []).await;
     let name = format!("acme/shop#{}", site.number);
     let audit = async || {
-        site.model.play(Script::of([dirty()]));
+        site.model.play(ModelScript::of([dirty()]));
         let before = site.model.log().len();
         let ran = site.ran(site.other("audit", &["--format", "json", &name])).await;
         assert_eq!(site.model.log().len(), before + 1, "it looks itself: {ran:?}");
@@ -254,8 +257,9 @@ fn an_audit_that_looks_at_no_code_is_not_clean() {
 
 #[test]
 fn a_wrong_answer_of_a_model_is_named_and_not_what_is_in_order() {
-    let scene =
-        Scene::new([Answer::text("I stop here."), Answer::text("I stop here.")].map(|one| one.times(0)));
+    let scene = Scene::new(
+        [ScriptedAnswer::text("I stop here."), ScriptedAnswer::text("I stop here.")].map(|one| one.times(0)),
+    );
     let ran = scene.audit(&[]);
     assert!(ran.exit == 3 && !ran.err.contains("preflight"), "{ran:?}");
     assert!(ran.err.contains("hint: run it again, or set another model"), "{ran:?}");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use truing_fakes::forge::MergeState;
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::pull::Site;
 use crate::converge::scene::clean;
@@ -13,7 +13,7 @@ const ALLOWED: &str = "[converge]\nauto_rebase = true\n";
 async fn the_base_is_merged_into_it_by_the_forge_and_the_new_head_is_audited() {
     let site = Site::new(ALLOWED, [clean(), clean()]).await;
     let before = site.pull().await.head;
-    let base = site.repo.push("main", Commit::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
+    let base = site.repo.push("main", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
     // It is looked at before our audit, and after it.
     let states = [MergeState::Behind, MergeState::Behind, MergeState::Clean];
     site.repo.set_merge(site.number, &states).await.unwrap();
@@ -35,7 +35,7 @@ async fn the_base_is_merged_into_it_by_the_forge_and_the_new_head_is_audited() {
 async fn what_cannot_be_merged_holds_it_back_in_the_forges_words() {
     let site = Site::new(ALLOWED, [clean()]).await;
     let head = site.pull().await.head;
-    site.repo.push("main", Commit::new("Total").write("total.py", "total = sum\n")).await.unwrap();
+    site.repo.push("main", CommitBuilder::new("Total").write("total.py", "total = sum\n")).await.unwrap();
     site.repo.set_merge(site.number, &[MergeState::Behind]).await.unwrap();
     let (told, exit) = site.run(&[]).await;
     assert_eq!(

@@ -1,19 +1,21 @@
 //! A pull request at either Bitbucket, as one at GitHub: what differs is read from the row of the forge before it is asked.
 
 use serde_json::json;
-use truing_fakes::forge::{Flavour, MergeState, Options, PullView, Side, Verdict};
-use truing_fakes::model::{Answer, Call, Mend, Script};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{
+    FakeDiffSide, FakeForgeOptions, FakeReviewVerdict, ForgeFlavour, MergeState, PullView,
+};
+use truing_fakes::model::{ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::pull::{BOT, Site, two_loops};
 use crate::converge::scene::{BUG_ID, clean, dirty, mended};
 use crate::converge::served::{NATIVE, report};
 
-const BOTH: [Flavour; 2] = [Flavour::Cloud, Flavour::DataCenter];
+const BOTH: [ForgeFlavour; 2] = [ForgeFlavour::Cloud, ForgeFlavour::DataCenter];
 
-async fn site(flavour: Flavour, more: &str, answers: impl IntoIterator<Item = Answer>) -> Site {
-    let answers = [Answer::describes("Adds up orders.")].into_iter().chain(answers);
-    Site::at(flavour, Options::default(), more, answers).await
+async fn site(flavour: ForgeFlavour, more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Site {
+    let answers = [ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(answers);
+    Site::at(flavour, FakeForgeOptions::default(), more, answers).await
 }
 
 /// The first lines of our reviews, which are comments here.
@@ -78,13 +80,13 @@ async fn a_request_for_changes_ends_with_the_audit_that_finds_nothing() {
         let (told, exit) = site.run(&[]).await;
         assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
         let pull = site.pull().await;
-        let stands = pull.reviews.iter().any(|review| review.state == Verdict::ChangesRequested);
+        let stands = pull.reviews.iter().any(|review| review.state == FakeReviewVerdict::ChangesRequested);
         assert!(!stands, "{flavour:?}: {:#?}", pull.reviews);
         let log = site.forge.log();
         let is_verdict = |path: &str| path.ends_with("/request-changes") || path.contains("/participants/");
         let given = log.iter().filter(|call| call.method != "GET" && is_verdict(&call.path));
         let given: Vec<_> = given.map(|call| call.method.as_str()).collect();
-        let expected = if flavour == Flavour::Cloud { ["POST", "DELETE"] } else { ["PUT", "PUT"] };
+        let expected = if flavour == ForgeFlavour::Cloud { ["POST", "DELETE"] } else { ["PUT", "PUT"] };
         assert_eq!(given, expected, "{flavour:?}");
         assert_never_merges(&site);
     }
@@ -95,7 +97,8 @@ async fn where_the_forge_merges_no_base_into_a_branch_git_does_and_the_new_head_
     for flavour in BOTH {
         let site = site(flavour, "[converge]\nauto_rebase = true\n", [clean(), clean()]).await;
         let before = site.pull().await.head;
-        let base = site.repo.push("main", Commit::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
+        let base =
+            site.repo.push("main", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
         // It says so of an older base. It is looked at before our audit, and after it.
         let states = [MergeState::Dirty, MergeState::Dirty, MergeState::Clean];
         site.repo.set_merge(site.number, &states).await.unwrap();
@@ -117,7 +120,7 @@ async fn what_git_cannot_merge_holds_it_back_and_nothing_is_pushed() {
     for flavour in BOTH {
         let site = site(flavour, "[converge]\nauto_rebase = true\n", [clean()]).await;
         let head = site.pull().await.head;
-        site.repo.push("main", Commit::new("Total").write("total.py", "total = sum\n")).await.unwrap();
+        site.repo.push("main", CommitBuilder::new("Total").write("total.py", "total = sum\n")).await.unwrap();
         let (told, exit) = site.run(&[]).await;
         assert_eq!(
             (exit, &told["exit"], &told["code"]),
@@ -154,7 +157,7 @@ async fn commands_in_comments_are_followed_where_their_author_may_write() {
         let told = format!("`/dismiss 26045536a5-1` by ann@{name}: the callers rely on it");
         let why = site.until_why(&told).await;
         assert!(!why.contains("eve@"), "{why}");
-        site.model.play(Script::of([Answer::describes("Adds up orders."), dirty()]));
+        site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders."), dirty()]));
         site.asks("ann").await;
         let converged =
             |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
@@ -167,10 +170,10 @@ async fn commands_in_comments_are_followed_where_their_author_may_write() {
 async fn at_cloud_a_reviewer_is_known_by_its_uuid_and_whoever_takes_its_name_is_not_heard() {
     let rounds = "The sum is never rounded.";
     for by_name in [true, false] {
-        let calls = vec![Call::edit("total.py", "    return s\n", "    return round(s, 2)\n")];
-        let mend = Mend { title: Some(rounds.to_owned()), calls, declined: None };
-        let answers = Answer::audits([]).into_iter().chain([Answer::fixes([mend])]);
-        let site = site(Flavour::Cloud, "", answers).await;
+        let calls = vec![ScriptedToolCall::edit("total.py", "    return s\n", "    return round(s, 2)\n")];
+        let mend = ScriptedFix { title: Some(rounds.to_owned()), calls, declined: None };
+        let answers = ScriptedAnswer::audits([]).into_iter().chain([ScriptedAnswer::fixes([mend])]);
+        let site = site(ForgeFlavour::Cloud, "", answers).await;
         let uuid = site.forge.account_id("helper");
         let called = if by_name { "helper" } else { uuid.as_str() };
         let path = site.home.path().join("truing.toml");
@@ -180,7 +183,10 @@ async fn at_cloud_a_reviewer_is_known_by_its_uuid_and_whoever_takes_its_name_is_
              [reviewer.helper]\nlogins = [\"{called}\"]\nbudget = \"2s\"\nrequired = false\n"
         );
         std::fs::write(&path, operator + &more).unwrap();
-        site.repo.comment_on(site.number, "helper", "total.py", (Side::Right, 5), rounds).await.unwrap();
+        site.repo
+            .comment_on(site.number, "helper", "total.py", (FakeDiffSide::Right, 5), rounds)
+            .await
+            .unwrap();
         let (told, exit) = site.run(&[]).await;
         let fixes = told["commits"].as_array().unwrap().len();
         if by_name {
@@ -193,7 +199,7 @@ async fn at_cloud_a_reviewer_is_known_by_its_uuid_and_whoever_takes_its_name_is_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_center_before_drafts_and_long_comments_shows_the_same() {
-    let site = site(Flavour::DataCenter, "", two_loops()).await;
+    let site = site(ForgeFlavour::DataCenter, "", two_loops()).await;
     site.repo.set_draft(site.number, false).await.unwrap();
     site.forge.version("7.21.0");
     let (told, exit) = site.run(&[]).await;

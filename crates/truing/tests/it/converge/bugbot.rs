@@ -2,8 +2,8 @@
 
 use futures_util::StreamExt as _;
 use serde_json::json;
-use truing_fakes::forge::{Bot, BotReview, Step, Verdict};
-use truing_fakes::model::Script;
+use truing_fakes::forge::{BotReview, BotStep, FakeBot, FakeReviewVerdict};
+use truing_fakes::model::ModelScript;
 
 use crate::converge::crash::{by_what_is_asked, fail_after, made};
 use crate::converge::pull::{Site, two_loops};
@@ -18,8 +18,8 @@ async fn said(site: &Site) -> usize {
     site.pull().await.summaries().filter(|comment| comment.body.trim() == WAKES).count()
 }
 
-fn bot(steps: Vec<Step>) -> Bot {
-    Bot { login: "cursor[bot]".into(), alias: None, trigger: Some(WAKES.into()), steps: steps.into() }
+fn bot(steps: Vec<BotStep>) -> FakeBot {
+    FakeBot { login: "cursor[bot]".into(), alias: None, trigger: Some(WAKES.into()), steps: steps.into() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +43,7 @@ async fn it_is_said_once_a_push_and_without_the_flag_or_a_push_never() {
 async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() {
     // Somebody has said it, and the bot has seen that.
     let site = Site::new("", two_loops()).await;
-    site.repo.add_bot(bot(vec![Step { eyes: true, review: None, check: None }])).await.unwrap();
+    site.repo.add_bot(bot(vec![BotStep { eyes: true, review: None, check: None }])).await.unwrap();
     site.repo.comment(site.number, "ann", WAKES).await.unwrap();
     let (told, exit) = site.run(&["--bugbot-retrigger"]).await;
     assert_eq!((exit, said(&site).await), (0, 1), "{told}");
@@ -53,8 +53,8 @@ async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() 
         "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
     let site = Site::new(more, two_loops()).await;
     let body = "Cursor Bugbot has reviewed your changes and found no issues.".to_owned();
-    let review = Some(BotReview { state: Verdict::Commented, body, comments: vec![] });
-    site.repo.add_bot(bot(vec![Step { eyes: true, review, check: None }])).await.unwrap();
+    let review = Some(BotReview { state: FakeReviewVerdict::Commented, body, comments: vec![] });
+    site.repo.add_bot(bot(vec![BotStep { eyes: true, review, check: None }])).await.unwrap();
     let (told, exit) = site.run(&["--bugbot-retrigger"]).await;
     assert_eq!((exit, said(&site).await), (0, 1), "{told}");
 }
@@ -63,7 +63,7 @@ async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() 
 async fn said_by_a_run_that_dies_after(writes: i64) -> usize {
     let site = Site::new("[converge]\nupdate_description = false\n", []).await;
     let starting = site.pull().await.head;
-    site.model.play(Script::of(by_what_is_asked(&starting)));
+    site.model.play(ModelScript::of(by_what_is_asked(&starting)));
     let file = site.home.path().join(".local/state/truing/truing.db");
     fail_after(&made(&file), writes);
     let (told, exit) = site.run(&["--bugbot-retrigger"]).await;

@@ -2,7 +2,7 @@
 //! did not reach its target is said.
 
 use serde_json::{Value, json};
-use truing_fakes::forge::{Fault, FaultKind, PullView};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind, PullView};
 
 use crate::converge::pull::{Site, loops_of, two_loops};
 use crate::converge::scene::clean;
@@ -79,7 +79,7 @@ async fn nothing_is_pushed_to_a_pull_request_that_is_over_before_its_fix_is_made
 async fn a_fix_that_is_pushed_too_late_answers_nothing_and_is_said_to_be_in_nothing() {
     for word in [Word::Close, Word::Merge] {
         let site = Site::new("", two_loops()).await;
-        site.forge.fault(Fault::once("POST", PUSH, FaultKind::Held));
+        site.forge.fault(ForgeFault::once("POST", PUSH, ForgeFaultKind::Held));
         let over = async {
             site.forge.holds().await;
             word.said(&site).await;
@@ -95,7 +95,7 @@ async fn a_fix_that_is_pushed_too_late_answers_nothing_and_is_said_to_be_in_noth
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_merged_with_its_fix_has_reached_its_target() {
     let site = Site::new("", two_loops()).await;
-    site.forge.fault(Fault::once("POST", PUSH, FaultKind::HeldAnswer));
+    site.forge.fault(ForgeFault::once("POST", PUSH, ForgeFaultKind::HeldAnswer));
     let over = async {
         site.forge.holds().await;
         Word::Merge.said(&site).await;
@@ -109,7 +109,7 @@ async fn what_was_merged_with_its_fix_has_reached_its_target() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_is_not_resolved_once_the_pull_request_is_over() {
     let site = Site::new("", two_loops()).await;
-    site.forge.fault(Fault::once("POST", REPLIES, FaultKind::HeldAnswer));
+    site.forge.fault(ForgeFault::once("POST", REPLIES, ForgeFaultKind::HeldAnswer));
     let over = async {
         site.forge.holds().await;
         Word::Close.said(&site).await;

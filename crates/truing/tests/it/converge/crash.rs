@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::Connection;
 use serde_json::json;
-use truing_fakes::model::{Answer, When};
+use truing_fakes::model::{AnswerCondition, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
@@ -16,13 +16,17 @@ use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edi
 const AT_ONCE: i64 = 3;
 
 /// Answers by what is asked, however often.
-pub(crate) fn by_what_is_asked(starting: &str) -> Vec<Answer> {
+pub(crate) fn by_what_is_asked(starting: &str) -> Vec<ScriptedAnswer> {
     let auditor = || vec!["You audit one change".to_owned()];
-    let audit = |first: String| When { system: auditor(), first: vec![first], ..When::default() };
-    let fixer = |contains: Option<&str>| When {
+    let audit = |first: String| AnswerCondition {
+        system: auditor(),
+        first: vec![first],
+        ..AnswerCondition::default()
+    };
+    let fixer = |contains: Option<&str>| AnswerCondition {
         system: vec!["You fix them on a private clone".to_owned()],
         contains: contains.map(str::to_owned),
-        ..When::default()
+        ..AnswerCondition::default()
     };
     vec![
         dirty().when(audit(format!("to {starting}"))).times(0),

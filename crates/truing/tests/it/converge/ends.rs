@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use truing_fakes::forge::{Fault, FaultKind};
-use truing_fakes::model::{Answer, Script};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
+use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
 use crate::converge::honest::found_id;
 use crate::converge::place::Ran;
@@ -83,15 +83,15 @@ async fn each_end_of_a_run_is_counted_once_and_failures_are() {
     until_counted(&site, &server, [0, 1, 0, 0, 0], "stuck").await;
     // Gone on with, to another end.
     let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    site.model.play(Script::of([Answer::describes("Adds up orders.")].into_iter().chain(fixes)));
+    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(fixes)));
     site.asks("ann").await;
     until_counted(&site, &server, [1, 1, 0, 0, 0], "converged").await;
     // Two attempts, one end.
     site.repo
-        .push("topic", truing_fakes::repo::Commit::new("More").write("more.py", "more = 1\n"))
+        .push("topic", truing_fakes::repo::CommitBuilder::new("More").write("more.py", "more = 1\n"))
         .await
         .unwrap();
-    site.model.play(Script::of(vec![Answer::status(401); 8]));
+    site.model.play(ModelScript::of(vec![ScriptedAnswer::status(401); 8]));
     site.asks("ann").await;
     until_counted(&site, &server, [1, 1, 0, 0, 1], "given up").await;
     let told: Value = serde_json::from_str(
@@ -138,9 +138,10 @@ async fn a_run_whose_pull_request_is_not_shown_any_more_is_one_that_failed() {
     let server = site.serve();
     site.forge.pending();
     site.repo.comment(site.number, "ann", "/converge").await.unwrap();
-    let gone = Fault::once("GET", "/repos/{owner}/{repo}/pulls/{number}$", FaultKind::Status(404, None));
+    let gone =
+        ForgeFault::once("GET", "/repos/{owner}/{repo}/pulls/{number}$", ForgeFaultKind::Status(404, None));
     site.forge.fault(gone.times(u32::MAX));
-    let gone = Fault::once("POST", "/graphql", FaultKind::Status(404, None));
+    let gone = ForgeFault::once("POST", "/graphql", ForgeFaultKind::Status(404, None));
     site.forge.fault(gone.times(u32::MAX));
     site.deliver().await;
     site.until_why("state held").await;
@@ -212,7 +213,7 @@ async fn a_run_on_a_pull_request_that_the_system_ends_is_gone_on_with_at_once() 
     let why = site.why().await;
     assert!(why.contains("state idle") && why.contains("interrupted"), "{why}");
     let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    site.model.play(Script::of([Answer::describes("Adds up orders.")].into_iter().chain(fixes)));
+    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(fixes)));
     let (again, exit) = site.run(&[]).await;
     assert_eq!(
         (exit, &again["exit"], &again["run"], &again["loops"]),

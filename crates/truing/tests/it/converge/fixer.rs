@@ -1,7 +1,7 @@
 //! `--fixer`: another model mends than the one that audits; and fixers that come to no end.
 
 use serde_json::json;
-use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 use crate::converge::place::Ran;
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
@@ -9,7 +9,7 @@ use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edi
 /// A second model, at $0.11 a request.
 async fn mender() -> (FakeModel, String) {
     let answers = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)])];
-    let model = FakeModel::start(Script::of(answers)).await.unwrap();
+    let model = FakeModel::start(ModelScript::of(answers)).await.unwrap();
     let config = format!(
         "[model.mender]\nbase_url = \"{}\"\napi_key = {{ env = \"MENDER_KEY\" }}\nname = \"mender-1\"\n\
          [price.\"mender-1\"]\ninput = 100\noutput = 100\n",
@@ -71,8 +71,11 @@ fn a_model_that_is_not_there_is_named_with_those_that_are_before_anything_is_ask
 }
 
 /// A fixer that changes something and then refuses to go on.
-fn dies() -> [Answer; 2] {
-    [edit("total.py", WRONG, "    for i in range(0):\n"), Answer::text("I stop here.").stop("refusal")]
+fn dies() -> [ScriptedAnswer; 2] {
+    [
+        edit("total.py", WRONG, "    for i in range(0):\n"),
+        ScriptedAnswer::text("I stop here.").stop("refusal"),
+    ]
 }
 
 #[test]

@@ -10,7 +10,9 @@
 use std::sync::Mutex;
 
 use serde_json::json;
-use truing_fakes::model::{Answer, Bug, Call, Mend, Play, Role};
+use truing_fakes::model::{
+    KnownBug, PromptRole, ScriptedAnswer, ScriptedBehaviour, ScriptedFix, ScriptedToolCall,
+};
 
 use crate::converge::cases::{Case, cases};
 use crate::converge::scene::Scene;
@@ -23,17 +25,20 @@ const AT_ONCE: usize = 3;
 
 /// Auditors that find the defect once, and fixers that write these files, one after another.
 fn scene(case: &Case, fixers: &[Vec<(String, String)>]) -> Scene {
-    let bug = Bug { line: None, ..Bug::new(&format!("{}.py", case.name), "", &case.defect) };
-    let auditor =
-        |bugs: Vec<Bug>, role| Answer::played(Play::Audit { bugs, silent: vec![] }).by(role).times(0);
+    let bug = KnownBug { line: None, ..KnownBug::new(&format!("{}.py", case.name), "", &case.defect) };
+    let auditor = |bugs: Vec<KnownBug>, role| {
+        ScriptedAnswer::played(ScriptedBehaviour::Audit { bugs, silent: vec![] }).by(role).times(0)
+    };
     // It reads, and then it reports.
-    let first = auditor(vec![bug], Role::Audit).times(2);
-    let others = [auditor(vec![], Role::Audit), auditor(vec![], Role::Check)];
+    let first = auditor(vec![bug], PromptRole::Audit).times(2);
+    let others = [auditor(vec![], PromptRole::Audit), auditor(vec![], PromptRole::Check)];
     let fixers = fixers.iter().map(|files| {
-        let calls = files.iter().map(|(path, text)| Call::write(path, text)).collect();
-        let mend = Mend { title: Some(case.defect.clone()), calls, declined: None };
+        let calls = files.iter().map(|(path, text)| ScriptedToolCall::write(path, text)).collect();
+        let mend = ScriptedFix { title: Some(case.defect.clone()), calls, declined: None };
         let requests = u32::try_from(files.len()).unwrap() + 1;
-        Answer::played(Play::Fix { mends: vec![mend] }).by(Role::Fix).times(requests)
+        ScriptedAnswer::played(ScriptedBehaviour::Fix { mends: vec![mend] })
+            .by(PromptRole::Fix)
+            .times(requests)
     });
     let scene = Scene::new([first].into_iter().chain(others).chain(fixers)).with(CHECK);
     scene.place.write(format!("{}.py", case.name), case.buggy());

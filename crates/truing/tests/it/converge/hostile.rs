@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use truing_fakes::forge::{NewPull, Options};
-use truing_fakes::model::{Answer, Bug, Call, Mend, Script};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{FakeForgeOptions, NewPull};
+use truing_fakes::model::{KnownBug, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::claude::claude;
 use crate::converge::place::Ran;
@@ -126,17 +126,17 @@ fn stands_in(command: &mut Command, checkout: &Path, program: Option<&Path>) {
 
 /// A model that finds the planted bug as long as it is there, and mends it, with a look at what git says; when it is to
 /// review, it asks for what Claude Code would have.
-fn model() -> Script {
+fn model() -> ModelScript {
     let title = "The last element is left out";
     let calls = vec![
-        Call::run(&["git", "status", "--short"]),
-        Call::edit("total.py", WRONG, RIGHT),
-        Call::run(&["git", "diff"]),
+        ScriptedToolCall::run(&["git", "status", "--short"]),
+        ScriptedToolCall::edit("total.py", WRONG, RIGHT),
+        ScriptedToolCall::run(&["git", "diff"]),
     ];
-    let mend = Mend { title: Some(title.to_owned()), calls, declined: None };
-    let loops = Answer::audits([Bug::new("total.py", WRONG.trim(), title)]);
-    let writer = Answer::describes("Adds up orders.");
-    let wants = |name: &str, input: Value| Answer::tool(name, input).usage(100, 10);
+    let mend = ScriptedFix { title: Some(title.to_owned()), calls, declined: None };
+    let loops = ScriptedAnswer::audits([KnownBug::new("total.py", WRONG.trim(), title)]);
+    let writer = ScriptedAnswer::describes("Adds up orders.");
+    let wants = |name: &str, input: Value| ScriptedAnswer::tool(name, input).usage(100, 10);
     let reviewer = [
         wants("Bash", json!({ "command": "id" })),
         wants("Task", json!({ "description": "x", "prompt": "x", "subagent_type": "hostile" })),
@@ -145,7 +145,7 @@ fn model() -> Script {
         wants("read", json!({ "path": "total.py" })),
         wants("report", json!({ "findings": [] })),
     ];
-    Script::of(loops.into_iter().chain([Answer::fixes([mend]), writer]).chain(reviewer))
+    ModelScript::of(loops.into_iter().chain([ScriptedAnswer::fixes([mend]), writer]).chain(reviewer))
 }
 
 fn nothing_was_run(canaries: &Path, when: &str) {
@@ -157,19 +157,19 @@ fn nothing_was_run(canaries: &Path, when: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
     for program in runtimes() {
-        let mut site = Site::with(Options::default(), "", []).await;
+        let mut site = Site::with(FakeForgeOptions::default(), "", []).await;
         site.model.play(model());
         let home = site.home.path();
         let canaries = home.join("canaries");
         std::fs::create_dir(&canaries).unwrap();
         // A person's own settings are for their own work.
         put(home, files(&canaries).into_iter().filter(|(path, _)| path.starts_with(".claude/")));
-        site.repo.push("main", Commit::new("Say").write("CLAUDE.md", TRUSTED)).await.unwrap();
+        site.repo.push("main", CommitBuilder::new("Say").write("CLAUDE.md", TRUSTED)).await.unwrap();
         let commit = files(&canaries)
             .into_iter()
-            .fold(Commit::new("Obey"), |commit, (path, text)| commit.executable(path, text));
+            .fold(CommitBuilder::new("Obey"), |commit, (path, text)| commit.executable(path, text));
         let base = site.repo.push("hostile", commit).await.unwrap();
-        let change = Commit::new("Add more totals").write("total.py", BUG);
+        let change = CommitBuilder::new("Add more totals").write("total.py", BUG);
         site.repo.force_push("late", &base, change).await.unwrap();
         let pull = NewPull { draft: true, base: "hostile".into(), ..NewPull::of("late") };
         site.number = site.repo.open(pull).await.unwrap();

@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex};
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::sync::OnceCell;
-use truing_fakes::forge::{Exchange, Fault, FaultKind, Options, PullView, Witness};
-use truing_fakes::model::{Answer, Script};
+use truing_fakes::forge::{
+    ApiExchange, ExchangeObserver, FakeForgeOptions, ForgeFault, ForgeFaultKind, PullView,
+};
+use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
 use crate::converge::crash::by_what_is_asked;
 use crate::converge::pull::{BOT, Site, loops_of};
@@ -24,9 +26,9 @@ const AT_ONCE: usize = 4;
 #[derive(Clone, Debug)]
 enum Death {
     /// At this call of the forge's API that is no GET: before it is done, or before it is answered.
-    Call(u32, FaultKind),
+    Call(u32, ForgeFaultKind),
     /// At the push.
-    Push(FaultKind),
+    Push(ForgeFaultKind),
     /// At this request to a model.
     Asks(u64),
 }
@@ -35,8 +37,8 @@ enum Death {
 #[derive(Default)]
 struct Writes(Mutex<Vec<bool>>);
 
-impl Witness for Writes {
-    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
+impl ExchangeObserver for Writes {
+    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         if exchange.method != "GET" {
             let query = exchange.request.and_then(|body| body["query"].as_str());
             self.0.lock().unwrap().push(query.is_none_or(|query| query.contains("mutation")));
@@ -45,10 +47,11 @@ impl Witness for Writes {
     }
 }
 
-async fn site(options: Options) -> Site {
+async fn site(options: FakeForgeOptions) -> Site {
     let site = Site::with(options, "", []).await;
     let answers = by_what_is_asked(&site.pull().await.head);
-    site.model.play(Script::of(answers.into_iter().chain([Answer::describes("Adds up orders.")])));
+    site.model
+        .play(ModelScript::of(answers.into_iter().chain([ScriptedAnswer::describes("Adds up orders.")])));
     site
 }
 
@@ -81,10 +84,10 @@ pub(crate) async fn ended(site: &Site) -> (String, String) {
 
 /// Kills a run there, and runs it again; what there is then.
 async fn survived(death: &Death) -> Result<(String, String), String> {
-    let site = site(Options::default()).await;
+    let site = site(FakeForgeOptions::default()).await;
     match death {
-        Death::Call(nth, kind) => site.forge.fault(Fault::write(*nth, kind.clone())),
-        Death::Push(kind) => site.forge.fault(Fault::once("POST", PUSH, kind.clone())),
+        Death::Call(nth, kind) => site.forge.fault(ForgeFault::write(*nth, kind.clone())),
+        Death::Push(kind) => site.forge.fault(ForgeFault::once("POST", PUSH, kind.clone())),
         Death::Asks(nth) => site.model.stall(*nth),
     }
     let target = format!("acme/shop#{}", site.number);
@@ -120,7 +123,8 @@ async fn clean() -> &'static Clean {
     CLEAN
         .get_or_init(|| async {
             let writes = Arc::new(Writes::default());
-            let clean = site(Options { witness: Some(writes.clone()), ..Options::default() }).await;
+            let clean =
+                site(FakeForgeOptions { witness: Some(writes.clone()), ..FakeForgeOptions::default() }).await;
             let (told, exit) = clean.run(&[]).await;
             assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
             let ended = ended(&clean).await;
@@ -151,7 +155,7 @@ async fn all_survived(deaths: Vec<Death>, least: usize) {
 }
 
 /// At each write: two reviews, an answer, a resolved thread, the mark, the description; and the push.
-async fn at_each_write(kind: FaultKind) {
+async fn at_each_write(kind: ForgeFaultKind) {
     let writes = clean().await.writes.iter();
     let calls = writes.map(|nth| Death::Call(*nth, kind.clone()));
     all_survived(calls.chain([Death::Push(kind.clone())]).collect(), 7).await;
@@ -159,12 +163,12 @@ async fn at_each_write(kind: FaultKind) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_it_is_killed_before_a_write_it_goes_on_and_nothing_is_there_twice() {
-    at_each_write(FaultKind::Held).await;
+    at_each_write(ForgeFaultKind::Held).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_it_is_killed_after_a_write_it_goes_on_and_nothing_is_there_twice() {
-    at_each_write(FaultKind::HeldAnswer).await;
+    at_each_write(ForgeFaultKind::HeldAnswer).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

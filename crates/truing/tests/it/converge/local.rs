@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, Bug, Call as FixCall, Fault, Mend, Place as At, Play, Role};
+use truing_fakes::model::{
+    KnownBug, ModelFault, PromptRole, ScriptedAnswer, ScriptedBehaviour, ScriptedFix,
+    ScriptedToolCall as FixCall, StreamPlace as At,
+};
 
 use crate::converge::place::Ran;
 use crate::converge::scene::{
@@ -11,7 +14,7 @@ use crate::converge::scene::{
 };
 
 /// The answers of a run that converges in two loops.
-fn two_loops() -> [Answer; 5] {
+fn two_loops() -> [ScriptedAnswer; 5] {
     [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
 }
 
@@ -126,7 +129,7 @@ fn several_auditors_look_side_by_side_and_what_they_say_is_one_list() {
 #[test]
 fn an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean() {
     // Prose twice: once it is asked to report, then it has given no answer.
-    let prose = || Answer::text("Looks good to me.").usage(100, 10).times(2);
+    let prose = || ScriptedAnswer::text("Looks good to me.").usage(100, 10).times(2);
     let scene = Scene::new([prose(), prose()]);
     let answer = scene.json(&[]);
     assert_eq!(ended(&answer), ("error", "infrastructure", 3));
@@ -253,7 +256,7 @@ fn a_gate_that_could_read_nothing_is_not_clean() {
 #[test]
 fn a_gate_that_goes_on_blocking_ends_the_run_and_one_that_cannot_run_asks_nobody() {
     let gate = |script: &str| format!("[converge]\ngate = [[\"sh\", \"-c\", \"{script}\"]]\n");
-    let idle = Answer::played(Play::Fix { mends: vec![] }).by(Role::Gate).times(0);
+    let idle = ScriptedAnswer::played(ScriptedBehaviour::Fix { mends: vec![] }).by(PromptRole::Gate).times(0);
     let scene = Scene::new([idle]).with(&gate("echo total.py:3: no; exit 1"));
     let answer = scene.json(&[]);
     assert_eq!(ended(&answer), ("error", "gate", 1), "{answer:?}");
@@ -273,15 +276,19 @@ fn a_gate_that_goes_on_blocking_ends_the_run_and_one_that_cannot_run_asks_nobody
 #[test]
 fn there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_counted() {
     let bad = |n: u32| format!("x{n} = {n} - 1");
-    let bugs: Vec<Bug> =
-        (1..=11).map(|n| Bug::new("many.py", &bad(n), &format!("Bug {n} is there"))).collect();
-    let audits = Answer::played(Play::Audit { bugs, silent: vec![] }).by(Role::Audit).times(0);
-    let checks = Answer::played(Play::Audit { bugs: vec![], silent: vec![] }).by(Role::Check).times(0);
+    let bugs: Vec<KnownBug> =
+        (1..=11).map(|n| KnownBug::new("many.py", &bad(n), &format!("Bug {n} is there"))).collect();
+    let audits = ScriptedAnswer::played(ScriptedBehaviour::Audit { bugs, silent: vec![] })
+        .by(PromptRole::Audit)
+        .times(0);
+    let checks = ScriptedAnswer::played(ScriptedBehaviour::Audit { bugs: vec![], silent: vec![] })
+        .by(PromptRole::Check)
+        .times(0);
     // Each fixer mends one.
     let fixers = (1..=10).map(|n| {
         let calls = vec![FixCall::edit("many.py", &bad(n), &format!("x{n} = {n}"))];
-        let mend = Mend { title: Some(format!("Bug {n} is there")), calls, declined: None };
-        Answer::played(Play::Fix { mends: vec![mend] }).by(Role::Fix).times(3)
+        let mend = ScriptedFix { title: Some(format!("Bug {n} is there")), calls, declined: None };
+        ScriptedAnswer::played(ScriptedBehaviour::Fix { mends: vec![mend] }).by(PromptRole::Fix).times(3)
     });
     let scene = Scene::new([audits, checks].into_iter().chain(fixers)).with("[budget]\nconverge_usd = 100\n");
     let text: String = (1..=11).map(|n| bad(n) + "\n\n\n\n\n\n\n\n").collect();
@@ -345,7 +352,7 @@ fn money_that_is_used_up_ends_the_run_and_more_lets_it_go_on() {
 fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
     for signal in ["-KILL", "-INT"] {
         // The fixer never answers.
-        let scene = Scene::new([dirty(), Answer::fault(Fault::Stall { after: At::Headers })]);
+        let scene = Scene::new([dirty(), ScriptedAnswer::fault(ModelFault::Stall { after: At::Headers })]);
         let child = scene
             .command(&["--format", "json", "--team", "t"])
             .stdout(std::process::Stdio::piped())
@@ -407,7 +414,10 @@ fn reported(scene: &Scene) -> Value {
 #[test]
 fn what_a_run_costs_is_what_the_ledger_has_settled() {
     // Torn once, refused once after it has begun, then as it should be.
-    let torn = |after| Answer { fault: Some(Fault::Cut { after }), ..Answer::text("Let me see.") };
+    let torn = |after| ScriptedAnswer {
+        fault: Some(ModelFault::Cut { after }),
+        ..ScriptedAnswer::text("Let me see.")
+    };
     let wrong = [torn(At::Text).usage(4000, 90), torn(At::Block).usage(4000, 90)];
     let scene = Scene::new(wrong.into_iter().chain(two_loops()));
     let answer = scene.json(&[]);
@@ -419,7 +429,7 @@ fn what_a_run_costs_is_what_the_ledger_has_settled() {
     // Interrupted in the middle of an answer, and gone on with.
     let scene = Scene::new([
         dirty(),
-        Answer { fault: Some(Fault::Stall { after: At::Text }), ..Answer::text("So.") },
+        ScriptedAnswer { fault: Some(ModelFault::Stall { after: At::Text }), ..ScriptedAnswer::text("So.") },
     ]);
     let child = scene.command(&["--format", "json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
@@ -563,7 +573,7 @@ fn a_branch_that_cannot_be_written_is_told_before_a_model_is_asked() {
 
 #[test]
 fn an_audit_without_an_answer_says_so_as_every_error_is_said() {
-    let prose = || Answer::text("Looks good to me.").usage(100, 10).times(4);
+    let prose = || ScriptedAnswer::text("Looks good to me.").usage(100, 10).times(4);
     let ran = Scene::new([prose()]).audit(&[]);
     assert_eq!(ran.exit, 3, "{ran:?}");
     assert!(ran.err.contains("error: no auditor gave a valid answer: "), "{ran:?}");

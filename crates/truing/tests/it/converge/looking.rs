@@ -1,21 +1,21 @@
 //! A model that looks: what it reports follows from what is in the files, so that clean is what a fix has come to.
 
-use truing_fakes::model::{Answer, Bug, Call, Mend};
+use truing_fakes::model::{KnownBug, ScriptedAnswer, ScriptedFix, ScriptedToolCall};
 
 use crate::converge::scene::{RIGHT, Scene, WRONG};
 
 const TITLE: &str = "The last element is left out";
 
 /// A branch with the planted bug, an auditor that knows it, and a fixer that does this about it.
-fn scene(calls: Vec<Call>) -> Scene {
-    let mend = Mend { title: Some(TITLE.to_owned()), calls, declined: None };
-    let audits = Answer::audits([Bug::new("total.py", WRONG.trim(), TITLE)]);
-    Scene::new(audits.into_iter().chain([Answer::fixes([mend])]))
+fn scene(calls: Vec<ScriptedToolCall>) -> Scene {
+    let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
+    let audits = ScriptedAnswer::audits([KnownBug::new("total.py", WRONG.trim(), TITLE)]);
+    Scene::new(audits.into_iter().chain([ScriptedAnswer::fixes([mend])]))
 }
 
 #[test]
 fn a_run_converges_because_the_bug_is_gone() {
-    let scene = scene(vec![Call::edit("total.py", WRONG, RIGHT)]);
+    let scene = scene(vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)]);
     let (answer, exit) = scene.json(&[]);
     assert_eq!((exit, &answer["exit"], &answer["loops"]), (0, &"converged".into(), &2.into()), "{answer}");
     assert_eq!(answer["commits"].as_array().map(Vec::len), Some(1));
@@ -24,7 +24,7 @@ fn a_run_converges_because_the_bug_is_gone() {
 
 #[test]
 fn a_fix_of_something_else_never_converges() {
-    let scene = scene(vec![Call::edit("total.py", "    return s\n", "    return int(s)\n")]);
+    let scene = scene(vec![ScriptedToolCall::edit("total.py", "    return s\n", "    return int(s)\n")]);
     let (answer, exit) = scene.json(&[]);
     assert_eq!((exit, &answer["exit"]), (1, &"stuck".into()), "{answer}");
     assert_eq!(scene.model.violations(), Vec::<String>::new());

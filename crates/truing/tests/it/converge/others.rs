@@ -1,9 +1,11 @@
 //! Reviewers besides us on a pull request: whose turn it is, when they are called, and where their findings are.
 
 use serde_json::json;
-use truing_fakes::forge::{Bot, BotReview, Fault, FaultKind, PullView, Side, Step, Verdict};
-use truing_fakes::model::{Answer, Call, Mend};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{
+    BotReview, BotStep, FakeBot, FakeDiffSide, FakeReviewVerdict, ForgeFault, ForgeFaultKind, PullView,
+};
+use truing_fakes::model::{ScriptedAnswer, ScriptedFix, ScriptedToolCall};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::pull::{Site, loops_of};
 
@@ -19,29 +21,29 @@ fn reviewers(names: &str) -> String {
 }
 
 /// A model whose audits find nothing, and that mends what a reviewer finds.
-fn mends() -> impl Iterator<Item = Answer> {
-    let calls = vec![Call::edit("total.py", "    return s\n", "    return round(s, 2)\n")];
-    let mend = Mend { title: Some(ROUNDS.to_owned()), calls, declined: None };
-    Answer::audits([]).into_iter().chain([Answer::fixes([mend])])
+fn mends() -> impl Iterator<Item = ScriptedAnswer> {
+    let calls = vec![ScriptedToolCall::edit("total.py", "    return s\n", "    return round(s, 2)\n")];
+    let mend = ScriptedFix { title: Some(ROUNDS.to_owned()), calls, declined: None };
+    ScriptedAnswer::audits([]).into_iter().chain([ScriptedAnswer::fixes([mend])])
 }
 
-fn says(body: &str, comments: Vec<(String, u32, String)>) -> Step {
-    Step {
+fn says(body: &str, comments: Vec<(String, u32, String)>) -> BotStep {
+    BotStep {
         eyes: true,
-        review: Some(BotReview { state: Verdict::Commented, body: body.to_owned(), comments }),
+        review: Some(BotReview { state: FakeReviewVerdict::Commented, body: body.to_owned(), comments }),
         check: None,
     }
 }
 
 /// It finds one thing, and then nothing any more.
-fn finds_one() -> [Step; 2] {
+fn finds_one() -> [BotStep; 2] {
     let found = "Cursor Bugbot has reviewed your changes and found 1 potential issue.";
     [says(found, vec![("total.py".into(), 5, ROUNDS.into())]), says(NOTHING, vec![])]
 }
 
-async fn bugbot(site: &Site, steps: impl IntoIterator<Item = Step>) {
+async fn bugbot(site: &Site, steps: impl IntoIterator<Item = BotStep>) {
     let steps = steps.into_iter().collect();
-    let bot = Bot { login: "cursor[bot]".into(), alias: None, trigger: Some(CALL.into()), steps };
+    let bot = FakeBot { login: "cursor[bot]".into(), alias: None, trigger: Some(CALL.into()), steps };
     site.repo.add_bot(bot).await.unwrap();
 }
 
@@ -54,7 +56,7 @@ fn calls(pull: &PullView) -> usize {
 async fn whoever_is_listed_first_is_so_after_each_push_whatever_strangers_say() {
     let site = Site::new(&reviewers("[\"bugbot\", \"internal\"]"), mends()).await;
     site.repo.permit("eve", "read").await.unwrap();
-    site.repo.comment_on(site.number, "eve", "total.py", (Side::Right, 1), "Why?").await.unwrap();
+    site.repo.comment_on(site.number, "eve", "total.py", (FakeDiffSide::Right, 1), "Why?").await.unwrap();
     bugbot(&site, finds_one()).await;
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["code"], &told["loops"]), (1, &json!("threads"), &json!(1)), "{told}");
@@ -87,7 +89,7 @@ async fn what_a_reviewer_says_in_its_text_alone_is_mended() {
                   dirty = \"must be mended\"\n";
     let site = Site::new(&format!("{}{helper}", reviewers("[\"internal\", \"helper\"]")), mends()).await;
     let steps = [says(&format!("{ROUNDS}\nThat must be mended."), vec![]), says("All is well.", vec![])];
-    let bot = Bot {
+    let bot = FakeBot {
         login: "helper[bot]".into(),
         alias: None,
         trigger: Some("helper look".into()),
@@ -121,14 +123,14 @@ async fn who_has_seen_a_call_at_another_head_is_called_again_by_the_next_run() {
         let (told, exit) = site.run(&[]).await;
         assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
         assert_eq!(calls(&site.pull().await), called);
-        site.repo.push("topic", Commit::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
+        site.repo.push("topic", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
     let site = Site::new(&reviewers("[\"internal\", \"bugbot\"]"), mends()).await;
-    bugbot(&site, [Step { eyes: true, review: None, check: None }]).await;
+    bugbot(&site, [BotStep { eyes: true, review: None, check: None }]).await;
     site.repo.comment(site.number, "ann", CALL).await.unwrap();
     let answers = async {
         // It is looked who has seen the call, and another time.
@@ -136,7 +138,8 @@ async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
         while looks() < 2 {
             tokio::task::yield_now().await;
         }
-        let review = BotReview { state: Verdict::Commented, body: NOTHING.to_owned(), comments: vec![] };
+        let review =
+            BotReview { state: FakeReviewVerdict::Commented, body: NOTHING.to_owned(), comments: vec![] };
         site.repo.review_lines(site.number, "cursor[bot]", None, review).await.unwrap();
     };
     let ((told, exit), ()) = tokio::join!(site.run(&[]), answers);
@@ -146,10 +149,10 @@ async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_failed_is_tried_again_and_made_once() {
-    for kind in [FaultKind::Status(502, None), FaultKind::LostAnswer] {
+    for kind in [ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
         let site = Site::new(&reviewers("[\"internal\", \"bugbot\"]"), mends()).await;
         bugbot(&site, [says(NOTHING, vec![])]).await;
-        site.forge.fault(Fault::once("POST", COMMENTS, kind.clone()));
+        site.forge.fault(ForgeFault::once("POST", COMMENTS, kind.clone()));
         let (told, exit) = site.run(&[]).await;
         assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{kind:?}: {told}");
         assert!(site.forge.is_faultless());

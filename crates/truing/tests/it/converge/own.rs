@@ -2,8 +2,8 @@
 //! nothing.
 
 use serde_json::{Value, json};
-use truing_fakes::model::Answer;
-use truing_fakes::repo::Commit;
+use truing_fakes::model::ScriptedAnswer;
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::pull::{Site, loops_of, two_loops};
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, dirty, edit, mended};
@@ -12,11 +12,11 @@ use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, dirty, edit, mended};
 const CHECK: &str = "[verify]\ncheck = [[\"grep\", \"-q\", \"range(len(xs) - 1)\", \"total.py\"]]\n";
 
 /// What its repository asks for.
-async fn asks(more: &str, answers: impl IntoIterator<Item = Answer>) -> Site {
+async fn asks(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Site {
     let site = Site::new(more, answers).await;
-    site.repo.push("main", Commit::new("Check").write(".truing.toml", CHECK)).await.unwrap();
+    site.repo.push("main", CommitBuilder::new("Check").write(".truing.toml", CHECK)).await.unwrap();
     // What a pull request says of itself is of no weight.
-    let says = Commit::new("Say").write(".truing.toml", "[verify]\ncheck = [[\"true\"]]\n");
+    let says = CommitBuilder::new("Say").write(".truing.toml", "[verify]\ncheck = [[\"true\"]]\n");
     site.repo.push("topic", says).await.unwrap();
     site
 }
@@ -41,7 +41,7 @@ async fn its_checks_count_where_the_operator_lets_it_set_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_wrong_ends_it_before_anybody_is_asked() {
     let site = Site::new("", []).await;
-    site.repo.push("main", Commit::new("Check").write(".truing.toml", "rule = 1\n")).await.unwrap();
+    site.repo.push("main", CommitBuilder::new("Check").write(".truing.toml", "rule = 1\n")).await.unwrap();
     let target = format!("acme/shop#{}", site.number);
     let ran = site.call(&[&target]).await;
     assert!(ran.exit == 2 && ran.err.contains("unknown key `rule`"), "{ran:?}");

@@ -1,9 +1,9 @@
 //! `truing watch`: everything that is open of some owners, once.
 
 use serde_json::{Value, json};
-use truing_fakes::forge::{Fault, FaultKind, NewPull};
-use truing_fakes::model::Answer;
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind, NewPull};
+use truing_fakes::model::ScriptedAnswer;
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::place::Ran;
 use crate::converge::pull::Site;
@@ -16,10 +16,10 @@ fn lines(ran: &Ran) -> Vec<Value> {
 
 /// One more repository of this owner with an open pull request; the number of that.
 async fn another(site: &Site, owner: &str, name: &str) -> u64 {
-    let begin = Commit::new("Begin").write("a.py", "");
+    let begin = CommitBuilder::new("Begin").write("a.py", "");
     let repo = site.forge.create_repository(owner, name, begin).await.unwrap();
     repo.permit("truing[bot]", "write").await.unwrap();
-    repo.push("topic", Commit::new("Add totals").write("total.py", BUG)).await.unwrap();
+    repo.push("topic", CommitBuilder::new("Add totals").write("total.py", BUG)).await.unwrap();
     repo.open(NewPull::of("topic")).await.unwrap()
 }
 
@@ -45,7 +45,7 @@ async fn where_nothing_is_open_that_is_said_and_no_model_is_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_open_pull_request_of_the_owners_is_worked_on_whatever_others_have_its_number() {
-    let site = Site::new("", Answer::audits([])).await;
+    let site = Site::new("", ScriptedAnswer::audits([])).await;
     let same = another(&site, "ann", "shop").await;
     another(&site, "ann", "private").await;
     another(&site, "bob", "shop").await;
@@ -75,7 +75,7 @@ async fn every_open_pull_request_of_the_owners_is_worked_on_whatever_others_have
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 
     // A repository whose list cannot be had keeps no other waiting, and the highest exit code is told.
-    let forbidden = Fault::once("GET", "/repos/ann/shop/pulls$", FaultKind::Status(403, None));
+    let forbidden = ForgeFault::once("GET", "/repos/ann/shop/pulls$", ForgeFaultKind::Status(403, None));
     site.forge.fault(forbidden);
     let ran = site.ran(site.other("watch", &["ann", "acme"])).await;
     assert_eq!(ran.exit, 3, "{ran:?}");
@@ -93,7 +93,7 @@ async fn all_pages_of_a_list_are_read() {
     let site = Site::new("", []).await;
     for many in 0..120 {
         let branch = format!("other-{many}");
-        let commit = Commit::new("Add a word").write(format!("word_{many}.py"), "WORD = 1\n");
+        let commit = CommitBuilder::new("Add a word").write(format!("word_{many}.py"), "WORD = 1\n");
         site.repo.push(&branch, commit).await.unwrap();
         site.repo.open(NewPull::of(&branch)).await.unwrap();
     }

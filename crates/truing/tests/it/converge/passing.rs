@@ -2,7 +2,7 @@
 //! twice, and the run goes on.
 
 use serde_json::json;
-use truing_fakes::forge::{Fault, FaultKind};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 
 use crate::converge::pull::{Site, loops_of, two_loops};
 
@@ -13,10 +13,10 @@ const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
 /// It is tried again soon.
 const SOON: &str = "[converge]\npoll = \"50ms\"\n";
 
-async fn survives(path: &str, kind: FaultKind) {
+async fn survives(path: &str, kind: ForgeFaultKind) {
     let what = format!("{path}: {kind:?}");
     let site = Site::new(SOON, two_loops()).await;
-    site.forge.fault(Fault::once("POST", path, kind));
+    site.forge.fault(ForgeFault::once("POST", path, kind));
     let (told, exit) = site.run(&["--bugbot-retrigger"]).await;
     assert!(site.forge.is_faultless(), "{what} was never met: {told}");
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{what}: {told}");
@@ -35,21 +35,21 @@ async fn survives(path: &str, kind: FaultKind) {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_gateway_ends_no_run() {
     for path in [PUSH, REPLIES, REVIEWS, COMMENTS] {
-        survives(path, FaultKind::Status(502, None)).await;
+        survives(path, ForgeFaultKind::Status(502, None)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_done_and_not_answered_is_not_done_twice() {
     for path in [REPLIES, REVIEWS, COMMENTS] {
-        survives(path, FaultKind::LostAnswer).await;
+        survives(path, ForgeFaultKind::LostAnswer).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forge_that_goes_on_failing_ends_the_run_where_it_can_be_gone_on_with() {
     let site = Site::new(SOON, two_loops()).await;
-    site.forge.fault(Fault::once("POST", REPLIES, FaultKind::Status(502, None)).times(4));
+    site.forge.fault(ForgeFault::once("POST", REPLIES, ForgeFaultKind::Status(502, None)).times(4));
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["code"]), (3, &json!("infrastructure")), "{told}");
     assert!(site.forge.is_faultless());

@@ -1,9 +1,14 @@
 //! A pull request at the forge: what is posted, pushed, answered and resolved there.
 
 use serde_json::{Value, json};
-use truing_fakes::forge::{Bot, BotReview, Flavour, NewPull, Options, PullView, Repo, Step, Verdict};
-use truing_fakes::model::{Answer, FakeModel, Fault, KEY, Play, Role, Script};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{
+    BotReview, BotStep, FakeBot, FakeForgeOptions, FakeRepo, FakeReviewVerdict, ForgeFlavour, NewPull,
+    PullView,
+};
+use truing_fakes::model::{
+    FakeModel, KEY, ModelFault, ModelScript, PromptRole, ScriptedAnswer, ScriptedBehaviour,
+};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, fix_is_clean, mended};
 use crate::converge::watch::Watched;
@@ -15,7 +20,7 @@ const TOKEN: &str = "converge-token-canary";
 
 pub(crate) struct Site {
     pub(crate) forge: Watched,
-    pub(crate) repo: Repo,
+    pub(crate) repo: FakeRepo,
     pub(crate) model: FakeModel,
     pub(crate) number: u64,
     pub(crate) home: Home,
@@ -23,39 +28,41 @@ pub(crate) struct Site {
 
 impl Site {
     /// A draft with the planted bug, and a model that describes it when it is asked to.
-    pub(crate) async fn new(more: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
-        Self::of(more, [Answer::describes("Adds up orders.")].into_iter().chain(answers)).await
+    pub(crate) async fn new(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
+        Self::of(more, [ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(answers)).await
     }
 
-    async fn of(more: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
-        Self::with(Options::default(), more, answers).await
+    async fn of(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
+        Self::with(FakeForgeOptions::default(), more, answers).await
     }
 
     /// The same at a forge that begins like this.
     pub(crate) async fn with(
-        options: Options,
+        options: FakeForgeOptions,
         more: &str,
-        answers: impl IntoIterator<Item = Answer>,
+        answers: impl IntoIterator<Item = ScriptedAnswer>,
     ) -> Self {
-        Self::at(Flavour::GitHub, options, more, answers).await
+        Self::at(ForgeFlavour::GitHub, options, more, answers).await
     }
 
     /// The same at a forge of another kind.
     pub(crate) async fn at(
-        flavour: Flavour,
-        options: Options,
+        flavour: ForgeFlavour,
+        options: FakeForgeOptions,
         more: &str,
-        answers: impl IntoIterator<Item = Answer>,
+        answers: impl IntoIterator<Item = ScriptedAnswer>,
     ) -> Self {
         let forge = Watched::start_as(flavour, options).await;
         forge.token(TOKEN, BOT);
-        let repo =
-            forge.create_repository("acme", "shop", Commit::new("Begin").write("a.py", "")).await.unwrap();
+        let repo = forge
+            .create_repository("acme", "shop", CommitBuilder::new("Begin").write("a.py", ""))
+            .await
+            .unwrap();
         repo.permit(BOT, forge.permission()).await.unwrap();
         repo.permit("ann", "write").await.unwrap();
-        repo.push("topic", Commit::new("Add totals").write("total.py", BUG)).await.unwrap();
+        repo.push("topic", CommitBuilder::new("Add totals").write("total.py", BUG)).await.unwrap();
         let number = repo.open(NewPull { draft: true, ..NewPull::of("topic") }).await.unwrap();
-        let model = FakeModel::start(Script::of(answers)).await.unwrap();
+        let model = FakeModel::start(ModelScript::of(answers)).await.unwrap();
         let (operator, models) = (forge.operator(), model.url());
         let config = format!(
             "{operator}[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
@@ -117,7 +124,7 @@ pub(crate) fn loops_of(pull: &PullView) -> Vec<String> {
     first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
 }
 
-pub(crate) fn two_loops() -> [Answer; 5] {
+pub(crate) fn two_loops() -> [ScriptedAnswer; 5] {
     [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
 }
 
@@ -165,9 +172,9 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
     let quick =
         "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
     let site = Site::new(quick, fixes).await;
-    let said = |body: &str, comments: Vec<(String, u32, String)>| Step {
+    let said = |body: &str, comments: Vec<(String, u32, String)>| BotStep {
         eyes: true,
-        review: Some(BotReview { state: Verdict::Commented, body: body.to_owned(), comments }),
+        review: Some(BotReview { state: FakeReviewVerdict::Commented, body: body.to_owned(), comments }),
         check: None,
     };
     let found = "Cursor Bugbot has reviewed your changes and found 1 potential issue.";
@@ -175,7 +182,7 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
         said(found, vec![("total.py".into(), 5, "The sum is never rounded.".into())]),
         said("Cursor Bugbot has reviewed your changes and found no issues.", vec![]),
     ];
-    let bot = Bot {
+    let bot = FakeBot {
         login: "cursor[bot]".into(),
         alias: None,
         trigger: Some("bugbot run".into()),
@@ -217,16 +224,19 @@ async fn the_description_tells_in_the_end_what_is_delivered_and_keeps_what_peopl
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_stays_as_it_was() {
-    let loses = || Answer::played(Play::Describe { summary: "Adds.".into(), loses: true }).by(Role::Describe);
+    let loses = || {
+        ScriptedAnswer::played(ScriptedBehaviour::Describe { summary: "Adds.".into(), loses: true })
+            .by(PromptRole::Describe)
+    };
     let off = "[converge]\nupdate_description = false\n";
     // It says itself that it will not recover, so that nobody waits for it.
-    let refusal = || Fault::Status {
+    let refusal = || ModelFault::Status {
         status: 500,
         error: String::new(),
         message: String::new(),
         headers: [("x-should-retry".to_owned(), "false".to_owned())].into(),
     };
-    let dead = || Answer::fault(refusal()).by(Role::Describe).times(0);
+    let dead = || ScriptedAnswer::fault(refusal()).by(PromptRole::Describe).times(0);
     for (more, writer, warnings, is_dead) in
         [("", loses().times(0), 1, false), ("", dead(), 1, true), (off, loses(), 0, false)]
     {
@@ -262,16 +272,17 @@ async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_a
             tokio::task::yield_now().await;
         }
         let said = "Cursor Bugbot has reviewed your changes and found no issues.".to_owned();
-        let review = Some(BotReview { state: Verdict::Commented, body: said, comments: vec![] });
-        let bot = Bot {
+        let review = Some(BotReview { state: FakeReviewVerdict::Commented, body: said, comments: vec![] });
+        let bot = FakeBot {
             login: "cursor[bot]".into(),
             alias: None,
             trigger: Some("bugbot run".into()),
-            steps: [Step { eyes: true, review, check: None }].into(),
+            steps: [BotStep { eyes: true, review, check: None }].into(),
         };
         site.repo.add_bot(bot).await.unwrap();
-        let base = site.repo.push("main", Commit::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
-        let again = Commit::new("Add totals").write("total.py", BUG);
+        let base =
+            site.repo.push("main", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
+        let again = CommitBuilder::new("Add totals").write("total.py", BUG);
         let head = site.repo.force_push("topic", &base, again).await.unwrap();
         (base, head)
     };

@@ -1,19 +1,24 @@
 //! A head that our own review on the pull request calls clean, though no record of this store does.
 
 use serde_json::json;
-use truing_fakes::forge::{Flavour, Options, PullView, Verdict};
-use truing_fakes::model::{Answer, Script};
+use truing_fakes::forge::{FakeForgeOptions, FakeReviewVerdict, ForgeFlavour, PullView};
+use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
 use crate::converge::pull::{BOT, Site};
 use crate::converge::scene::clean;
 use crate::converge::served::{NATIVE, report};
 
-const ALL: [Flavour; 3] = [Flavour::GitHub, Flavour::Cloud, Flavour::DataCenter];
+const ALL: [ForgeFlavour; 3] = [ForgeFlavour::GitHub, ForgeFlavour::Cloud, ForgeFlavour::DataCenter];
 
 /// A pull request that a run with its own store has found clean, and a store that knows nothing of it.
-async fn reviewed(flavour: Flavour, more: &str) -> Site {
-    let site =
-        Site::at(flavour, Options::default(), more, [Answer::describes("Adds up orders."), clean()]).await;
+async fn reviewed(flavour: ForgeFlavour, more: &str) -> Site {
+    let site = Site::at(
+        flavour,
+        FakeForgeOptions::default(),
+        more,
+        [ScriptedAnswer::describes("Adds up orders."), clean()],
+    )
+    .await;
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(1)), "{told}");
     site.forgets();
@@ -35,7 +40,7 @@ impl Site {
     /// A run that audits, and finds nothing.
     async fn audits_again(&self, why: &str) {
         let asked = self.model.log().len();
-        self.model.play(Script::of([Answer::describes("Adds up orders."), clean()]));
+        self.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders."), clean()]));
         let (told, exit) = self.run(&[]).await;
         assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(1)), "{why}: {told}");
         assert!(self.model.log().len() > asked, "{why}: nobody audited it");
@@ -75,7 +80,7 @@ async fn a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_sto
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_served_run_with_another_store_does_not_pay_for_it_again_either() {
-    for flavour in [Flavour::GitHub, Flavour::DataCenter] {
+    for flavour in [ForgeFlavour::GitHub, ForgeFlavour::DataCenter] {
         let site = reviewed(flavour, NATIVE).await;
         let _server = site.serve();
         site.asks("ann").await;
@@ -90,7 +95,7 @@ async fn a_served_run_with_another_store_does_not_pay_for_it_again_either() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_another_key_or_of_another_gate_is_audited() {
-    let site = reviewed(Flavour::GitHub, "").await;
+    let site = reviewed(ForgeFlavour::GitHub, "").await;
     std::fs::remove_file(site.home.path().join(".local/state/truing/marker.key")).unwrap();
     site.audits_again("another key").await;
 
@@ -114,7 +119,7 @@ async fn our_own_words_that_are_copied_to_another_pull_request_or_head_make_noth
         let text = texts.into_iter().find(|text| text.starts_with("## converge: loop")).unwrap();
         let first = site.number;
         // Somebody who can use our account repeats it at the same head.
-        site.repo.push("twin", truing_fakes::repo::Commit::new("x").write("x.py", "")).await.unwrap();
+        site.repo.push("twin", truing_fakes::repo::CommitBuilder::new("x").write("x.py", "")).await.unwrap();
         site.repo.reset("twin", &pull.head).await.unwrap();
         site.number = site.repo.open(truing_fakes::forge::NewPull::of("twin")).await.unwrap();
         site.says_as_us(flavour, &text).await;
@@ -123,7 +128,7 @@ async fn our_own_words_that_are_copied_to_another_pull_request_or_head_make_noth
         site.number = first;
         site.forgets();
         site.repo
-            .push("topic", truing_fakes::repo::Commit::new("Say so").write("b.py", "x = 1\n"))
+            .push("topic", truing_fakes::repo::CommitBuilder::new("Say so").write("b.py", "x = 1\n"))
             .await
             .unwrap();
         site.says_as_us(flavour, &text).await;
@@ -132,10 +137,12 @@ async fn our_own_words_that_are_copied_to_another_pull_request_or_head_make_noth
 }
 
 impl Site {
-    async fn says_as_us(&self, flavour: Flavour, text: &str) {
+    async fn says_as_us(&self, flavour: ForgeFlavour, text: &str) {
         match flavour {
-            Flavour::GitHub => self.repo.review(self.number, BOT, Verdict::Commented, text).await.unwrap(),
-            Flavour::Cloud | Flavour::DataCenter => {
+            ForgeFlavour::GitHub => {
+                self.repo.review(self.number, BOT, FakeReviewVerdict::Commented, text).await.unwrap();
+            }
+            ForgeFlavour::Cloud | ForgeFlavour::DataCenter => {
                 self.repo.comment(self.number, BOT, text).await.unwrap();
             }
         }

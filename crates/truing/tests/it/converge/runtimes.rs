@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use truing_core::port::Ledger as _;
-use truing_fakes::model::{Answer, Block, Bug, Call, Mend};
+use truing_fakes::model::{AnswerBlock, KnownBug, ScriptedAnswer, ScriptedFix, ScriptedToolCall};
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
@@ -54,14 +54,22 @@ fn money(scene: &Scene) -> (u64, u64) {
 }
 
 /// What is told, how a run ends and its exit code, the operator's lines, arguments, and what the model says.
-type Story =
-    (&'static str, (&'static str, &'static str, i32), &'static str, &'static [&'static str], Vec<Answer>);
+type Story = (
+    &'static str,
+    (&'static str, &'static str, i32),
+    &'static str,
+    &'static [&'static str],
+    Vec<ScriptedAnswer>,
+);
 
 /// Several calls in one answer.
-fn calls(all: &[Call]) -> Answer {
-    let block =
-        |Call { tool, input }: &Call| Block::ToolUse { name: tool.clone(), input: input.clone(), json: None };
-    Answer { blocks: all.iter().map(block).collect(), ..Answer::default() }.usage(1000, 100)
+fn calls(all: &[ScriptedToolCall]) -> ScriptedAnswer {
+    let block = |ScriptedToolCall { tool, input }: &ScriptedToolCall| AnswerBlock::ToolUse {
+        name: tool.clone(),
+        input: input.clone(),
+        json: None,
+    };
+    ScriptedAnswer { blocks: all.iter().map(block).collect(), ..ScriptedAnswer::default() }.usage(1000, 100)
 }
 
 #[test]
@@ -71,17 +79,21 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
     const GATE: &str = "[converge]\ngate = [[\"sh\", \"-c\", \"! grep -n 'xs. - 1' total.py | sed 's/^/total.py:/' | grep .\"]]\n";
     const FEW: &str = "[review]\nmax_turns = 3\n";
     let wrong = "    for i in range(len(xs) + 1):\n";
-    let read = || Answer::tool("read", json!({ "path": "total.py" })).usage(300, 7);
+    let read = || ScriptedAnswer::tool("read", json!({ "path": "total.py" })).usage(300, 7);
     // Each needs the one before, and the last two show what they came to.
     let step = |number: u32| format!("# step {number}\n");
     let test = "from total import total\n\ndef test_total():\n    assert total([1, 2]) == 3\n";
-    let first = [Call::write("test_total.py", &step(0)), Call::run(&["git", "status", "--short"])];
-    let steps = (0..20).map(|number| Call::edit("test_total.py", &step(number), &step(number + 1)));
+    let first = [
+        ScriptedToolCall::write("test_total.py", &step(0)),
+        ScriptedToolCall::run(&["git", "status", "--short"]),
+    ];
+    let steps =
+        (0..20).map(|number| ScriptedToolCall::edit("test_total.py", &step(number), &step(number + 1)));
     let last = [
-        Call::edit("test_total.py", &step(20), test),
-        Call::edit("total.py", WRONG, RIGHT),
-        Call::run(&["git", "diff", "--stat"]),
-        Call { tool: "read".to_owned(), input: json!({ "path": "test_total.py" }) },
+        ScriptedToolCall::edit("test_total.py", &step(20), test),
+        ScriptedToolCall::edit("total.py", WRONG, RIGHT),
+        ScriptedToolCall::run(&["git", "diff", "--stat"]),
+        ScriptedToolCall { tool: "read".to_owned(), input: json!({ "path": "test_total.py" }) },
     ];
     let chain = calls(&first.into_iter().chain(steps).chain(last).collect::<Vec<_>>());
     let stories: [Story; 10] = [
@@ -93,12 +105,12 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
             &[],
             vec![
                 read(),
-                Answer::tool("shell", json!({ "command": "id" })).usage(10, 2),
+                ScriptedAnswer::tool("shell", json!({ "command": "id" })).usage(10, 2),
                 dirty(),
                 write(".github/workflows/ci.yml", "on: push\n"),
                 calls(&[
-                    Call::run(&["curl", "example.org"]),
-                    Call::run(&["git", "log", "-1", "--format=%s"]),
+                    ScriptedToolCall::run(&["curl", "example.org"]),
+                    ScriptedToolCall::run(&["git", "log", "-1", "--format=%s"]),
                 ]),
                 edit("total.py", WRONG, RIGHT),
                 mended(&[(BUG_ID, None)]),
@@ -199,13 +211,13 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
 fn several_auditors_look_side_by_side_in_both_runtimes() {
     let Some(program) = claude() else { return };
     let told = [None, Some(program)].map(|program| {
-        let mend = Mend {
+        let mend = ScriptedFix {
             title: Some("The last element is left out".to_owned()),
-            calls: vec![Call::edit("total.py", WRONG, RIGHT)],
+            calls: vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)],
             declined: None,
         };
-        let bug = Bug::new("total.py", WRONG.trim(), "The last element is left out");
-        let audits = Answer::audits([bug]).into_iter().chain([Answer::fixes([mend])]);
+        let bug = KnownBug::new("total.py", WRONG.trim(), "The last element is left out");
+        let audits = ScriptedAnswer::audits([bug]).into_iter().chain([ScriptedAnswer::fixes([mend])]);
         let scene = Scene::new(audits).with("[converge]\nparallel_from = 1\nauditors = 3\n").by(program);
         let told = RunFacts::of(&scene, &[]);
         (RunFacts { asked: Vec::new(), ..told }, scene.asked())

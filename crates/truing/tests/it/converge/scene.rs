@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use truing_fakes::model::{Answer, FakeModel, Fault, KEY, Place as At, Script};
+use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
 
 use crate::converge::place::{Place, Ran};
 
@@ -30,9 +30,9 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// A branch `topic` with `total.py` beside `main`, and answers of the model.
-    pub(crate) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(crate) fn new(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         let runtime = Runtime::new().unwrap();
-        let model = runtime.block_on(FakeModel::start(Script::of(answers))).unwrap();
+        let model = runtime.block_on(FakeModel::start(ModelScript::of(answers))).unwrap();
         let place = Place::new();
         place.git(["checkout", "--quiet", "-b", "topic"]);
         place.write("total.py", BUG);
@@ -52,8 +52,8 @@ impl Scene {
         self
     }
 
-    pub(crate) fn play(&self, answers: impl IntoIterator<Item = Answer>) {
-        self.model.play(Script::of(answers));
+    pub(crate) fn play(&self, answers: impl IntoIterator<Item = ScriptedAnswer>) {
+        self.model.play(ModelScript::of(answers));
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -119,13 +119,13 @@ pub(crate) fn absences(but: &str, file: &str, line: u32, text: &str) -> Value {
 }
 
 /// An auditor that reports these findings, of these categories, and that the others hold none.
-pub(crate) fn found(findings: &[Value], categories: &str) -> Answer {
+pub(crate) fn found(findings: &[Value], categories: &str) -> ScriptedAnswer {
     let absences = absences(categories, "total.py", 1, "def total(xs):");
-    Answer::tool("report", json!({ "findings": findings, "absences": absences })).usage(1000, 100)
+    ScriptedAnswer::tool("report", json!({ "findings": findings, "absences": absences })).usage(1000, 100)
 }
 
 /// An auditor that has evidence for these categories alone.
-pub(crate) fn absent(categories: &str) -> Answer {
+pub(crate) fn absent(categories: &str) -> ScriptedAnswer {
     let but: String = "ABCDEFGHIJ".chars().filter(|letter| !categories.contains(*letter)).collect();
     found(&[], &but)
 }
@@ -138,46 +138,49 @@ pub(crate) fn finding(at: (&str, u32), excerpt: &str, kind: (&str, &str), title:
 }
 
 /// An auditor that finds the planted bug.
-pub(crate) fn dirty() -> Answer {
+pub(crate) fn dirty() -> ScriptedAnswer {
     let finding = finding(("total.py", 3), WRONG.trim_end(), ("P1", "G"), "The last element is left out");
     found(&[finding], "G")
 }
 
 /// An auditor that finds nothing.
-pub(crate) fn clean() -> Answer {
+pub(crate) fn clean() -> ScriptedAnswer {
     found(&[], "")
 }
 
 /// An auditor of a fix of the planted bug that finds nothing.
-pub(crate) fn fix_is_clean() -> Answer {
+pub(crate) fn fix_is_clean() -> ScriptedAnswer {
     let report = json!({ "findings": [], "absences": absences("", "total.py", 3, RIGHT.trim_end()) });
-    Answer::tool("report", report).usage(1000, 100)
+    ScriptedAnswer::tool("report", report).usage(1000, 100)
 }
 
 /// A fixer's edit.
-pub(crate) fn edit(path: &str, old: &str, new: &str) -> Answer {
-    Answer::tool("edit", json!({ "path": path, "old": old, "new": new })).usage(1000, 100)
+pub(crate) fn edit(path: &str, old: &str, new: &str) -> ScriptedAnswer {
+    ScriptedAnswer::tool("edit", json!({ "path": path, "old": old, "new": new })).usage(1000, 100)
 }
 
 /// A file that a fixer writes.
-pub(crate) fn write(path: &str, content: &str) -> Answer {
-    Answer::tool("write", json!({ "path": path, "content": content })).usage(1000, 100)
+pub(crate) fn write(path: &str, content: &str) -> ScriptedAnswer {
+    ScriptedAnswer::tool("write", json!({ "path": path, "content": content })).usage(1000, 100)
 }
 
 /// A fixer's report on every finding that there is: by `ids`, mended or why not.
-pub(crate) fn mended(findings: &[(&str, Option<&str>)]) -> Answer {
+pub(crate) fn mended(findings: &[(&str, Option<&str>)]) -> ScriptedAnswer {
     let one = |(id, why): &(&str, Option<&str>)| match why {
         None => json!({ "id": id, "status": "fixed" }),
         Some(why) => json!({ "id": id, "status": "could_not_address", "reason": why }),
     };
     let findings: Vec<Value> = findings.iter().map(one).collect();
-    Answer::tool("report", json!({ "summary": "count the last element", "findings": findings }))
+    ScriptedAnswer::tool("report", json!({ "summary": "count the last element", "findings": findings }))
         .usage(1000, 100)
 }
 
 /// An answer that stops in its middle.
-pub(crate) fn stalls() -> Answer {
-    let stalls = Answer { fault: Some(Fault::Stall { after: At::Text }), ..Answer::text("Let me see.") };
+pub(crate) fn stalls() -> ScriptedAnswer {
+    let stalls = ScriptedAnswer {
+        fault: Some(ModelFault::Stall { after: At::Text }),
+        ..ScriptedAnswer::text("Let me see.")
+    };
     stalls.usage(1000, 100)
 }
 

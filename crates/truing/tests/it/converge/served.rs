@@ -4,8 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use truing_fakes::forge::{Chaos, Fault, FaultKind, PullView, Verdict};
-use truing_fakes::model::{Answer, Script};
+use truing_fakes::forge::{DeliveryChaos, FakeReviewVerdict, ForgeFault, ForgeFaultKind, PullView};
+use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
 use crate::converge::pull::{Site, two_loops};
 use crate::converge::scene::{clean, dirty, mended, write};
@@ -52,7 +52,7 @@ impl Site {
     }
 
     pub(crate) async fn deliver(&self) {
-        let answers = self.forge.deliver_all(Chaos::default()).await.unwrap();
+        let answers = self.forge.deliver_all(DeliveryChaos::default()).await.unwrap();
         assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
     }
 
@@ -175,7 +175,7 @@ async fn a_finding_of_a_run_is_dismissed_in_its_thread_and_no_run_finds_it_again
     site.repo.reply(site.number, "ann", first, "/dismiss the callers rely on it").await.unwrap();
     site.deliver().await;
     site.until_why("`/dismiss 26045536a5-1` by ann@github: the callers rely on it").await;
-    site.model.play(Script::of([Answer::describes("Adds up orders."), dirty()]));
+    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders."), dirty()]));
     site.asks("ann").await;
     let converged =
         |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
@@ -255,7 +255,7 @@ async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_
     // It looks once a second, and has a lease for that long.
     site.until_why("state waiting").await;
     // A command may take it over meanwhile: nobody is at work.
-    site.repo.review(site.number, "helper[bot]", Verdict::Approved, "fine").await.unwrap();
+    site.repo.review(site.number, "helper[bot]", FakeReviewVerdict::Approved, "fine").await.unwrap();
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
     assert_eq!(reviews(&pull).len(), 1, "it is audited once");
@@ -285,8 +285,9 @@ async fn a_run_that_is_stuck_says_why_at_the_pull_request() {
     assert!(told.starts_with("## /converge: stuck\n") && told.contains("write `/converge`"), "{told}");
     assert!(pull.draft);
     // Then it is tried again, from what is known.
-    let fixed = [Answer::describes("Adds up orders.")].into_iter().chain(two_loops().into_iter().skip(1));
-    site.model.play(Script::of(fixed));
+    let fixed =
+        [ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(two_loops().into_iter().skip(1));
+    site.model.play(ModelScript::of(fixed));
     site.asks("ann").await;
     let converged =
         |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
@@ -300,7 +301,7 @@ async fn a_report_that_cannot_be_posted_is_posted_later_and_nothing_is_audited_a
     let site = Site::new(NATIVE, [clean()]).await;
     let _server = site.serve();
     let comments = "/repos/{owner}/{repo}/issues/{number}/comments$";
-    site.forge.fault(Fault::once("POST", comments, FaultKind::SecondaryLimit(Some(1))));
+    site.forge.fault(ForgeFault::once("POST", comments, ForgeFaultKind::SecondaryLimit(Some(1))));
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     let told = report(&pull).unwrap();
@@ -311,7 +312,7 @@ async fn a_report_that_cannot_be_posted_is_posted_later_and_nothing_is_audited_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_is_not_there_ends_the_run_and_the_pull_request_is_told() {
-    let site = Site::new(NATIVE, vec![Answer::status(401); 8]).await;
+    let site = Site::new(NATIVE, vec![ScriptedAnswer::status(401); 8]).await;
     let _server = site.serve();
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
@@ -358,7 +359,7 @@ async fn a_clean_audit_marks_nothing_ready_and_a_stranger_gets_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_with_a_silent_auditor_is_not_clean_says_so_and_is_made_anew_when_asked_again() {
     // One of two auditors writes prose, asked to report and asked again; the other one finds nothing.
-    let answers = [clean(), Answer::text("Looks good to me.").usage(100, 10).times(4)];
+    let answers = [clean(), ScriptedAnswer::text("Looks good to me.").usage(100, 10).times(4)];
     let site = Site::new(&format!("{NATIVE}[converge]\nparallel_from = 1\nauditors = 2\n"), answers).await;
     let _server = site.serve();
     site.says("ann", "/audit").await;
@@ -369,7 +370,7 @@ async fn an_audit_with_a_silent_auditor_is_not_clean_says_so_and_is_made_anew_wh
     assert_eq!(reviews(&pull).len(), 1, "{pull:#?}");
     assert_eq!(site.model.log().len(), 5, "who was asked twice is not asked by another attempt");
 
-    site.model.play(Script::of(vec![clean(); 2]));
+    site.model.play(ModelScript::of(vec![clean(); 2]));
     site.says("ann", "/audit").await;
     site.until_why("the audit found nothing at").await;
     assert_eq!(site.model.log().len(), 7, "both are asked");
@@ -390,7 +391,7 @@ async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
     let why = site.until_why("converge: interrupted: stopped by `/converge stop`").await;
     assert!(why.contains("`/converge stop` by ann@github") && !why.contains("eve@github"), "{why}");
 
-    site.repo.review(site.number, "helper[bot]", Verdict::Approved, "fine").await.unwrap();
+    site.repo.review(site.number, "helper[bot]", FakeReviewVerdict::Approved, "fine").await.unwrap();
     site.asks("ann").await;
     let converged =
         |pull: &PullView| report(pull).is_some_and(|told| told.starts_with("## /converge: converged\n"));
@@ -403,7 +404,7 @@ async fn a_run_that_is_given_up_before_its_commits_are_known_is_told_by_the_repo
     let site = Site::new(NATIVE, [clean()]).await;
     let server = site.serve();
     assert_eq!((runs(&server, "converge", "done"), runs(&server, "converge", "failed")), (0, 0));
-    let git = Fault::once("GET", "/{owner}/{repo}/info/refs", FaultKind::Status(500, None));
+    let git = ForgeFault::once("GET", "/{owner}/{repo}/info/refs", ForgeFaultKind::Status(500, None));
     site.forge.fault(git.times(u32::MAX));
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;

@@ -6,8 +6,10 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use truing_fakes::forge::NewPull;
-use truing_fakes::model::{Answer, Bug, Call, Fault, Mend, Place as At, Script};
-use truing_fakes::repo::Commit;
+use truing_fakes::model::{
+    KnownBug, ModelFault, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall, StreamPlace as At,
+};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::adverse::looks;
 use crate::converge::place::Ran;
@@ -15,11 +17,11 @@ use crate::converge::pull::{BOT, Site, loops_of};
 use crate::converge::scene::{BUG, RIGHT, WRONG};
 
 /// The planted bug of the first pull request, and this many others without.
-async fn site(others: u64, answers: impl IntoIterator<Item = Answer>) -> (Site, Vec<String>) {
+async fn site(others: u64, answers: impl IntoIterator<Item = ScriptedAnswer>) -> (Site, Vec<String>) {
     let site = Site::new("", answers).await;
     for other in 1..=others {
         let branch = format!("other-{other}");
-        let commit = Commit::new("Add a word").write(format!("word_{other}.py"), "WORD = 1\n");
+        let commit = CommitBuilder::new("Add a word").write(format!("word_{other}.py"), "WORD = 1\n");
         site.repo.push(&branch, commit).await.unwrap();
         site.repo.open(NewPull::of(&branch)).await.unwrap();
     }
@@ -40,7 +42,8 @@ fn ends(ran: &Ran) -> Vec<(Value, Value)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_on_with() {
     // No auditor ever answers: that all are asked means that none waits for another.
-    let (site, names) = site(2, [Answer::fault(Fault::Stall { after: At::Headers }).times(0)]).await;
+    let (site, names) =
+        site(2, [ScriptedAnswer::fault(ModelFault::Stall { after: At::Headers }).times(0)]).await;
     let mut command = site.command(&["--format", "json", &names[2], &names[0], &names[1], &names[0]]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
@@ -57,10 +60,15 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
     // Each has given its lease back, and the same runs go on, now one after the other.
     let runs: Vec<Value> = lines(&ran).iter().map(|line| line["run"].clone()).collect();
     let title = "The last element is left out";
-    let mend =
-        Mend { title: Some(title.into()), calls: vec![Call::edit("total.py", WRONG, RIGHT)], declined: None };
-    let bug = Bug::new("total.py", WRONG.trim(), title);
-    site.model.play(Script::of(Answer::audits([bug]).into_iter().chain([Answer::fixes([mend])])));
+    let mend = ScriptedFix {
+        title: Some(title.into()),
+        calls: vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)],
+        declined: None,
+    };
+    let bug = KnownBug::new("total.py", WRONG.trim(), title);
+    site.model.play(ModelScript::of(
+        ScriptedAnswer::audits([bug]).into_iter().chain([ScriptedAnswer::fixes([mend])]),
+    ));
     let asked = site.model.log().len();
     let ran = site.call(&["--format", "json", "--serial", &names[2], &names[0], &names[1]]).await;
     let again = lines(&ran);
@@ -83,7 +91,7 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_code_is_told() {
-    let (site, names) = site(1, Answer::audits([])).await;
+    let (site, names) = site(1, ScriptedAnswer::audits([])).await;
     let ran = site.call(&["--format", "json", "/nonesuch", &names[1], "acme/shop#99"]).await;
     let told = lines(&ran);
     assert_eq!((ran.exit, told.len()), (3, 3), "{ran:?}");
@@ -107,10 +115,10 @@ async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_co
 #[tokio::test(flavor = "multi_thread")]
 async fn two_repositories_have_pull_requests_of_the_same_number_and_neither_is_the_other() {
     let site = Site::new("", looks()).await;
-    let begin = Commit::new("Begin").write("a.py", "");
+    let begin = CommitBuilder::new("Begin").write("a.py", "");
     let other = site.forge.create_repository("acme", "mill", begin).await.unwrap();
     other.permit(BOT, "write").await.unwrap();
-    other.push("topic", Commit::new("Add totals").write("total.py", BUG)).await.unwrap();
+    other.push("topic", CommitBuilder::new("Add totals").write("total.py", BUG)).await.unwrap();
     let number = other.open(NewPull { draft: true, ..NewPull::of("topic") }).await.unwrap();
     assert_eq!(number, site.number);
     let (first, second) = (format!("acme/shop#{number}"), format!("acme/mill#{number}"));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde_json::json;
-use truing_fakes::model::{Answer, Bug, Call, Mend};
+use truing_fakes::model::{KnownBug, ScriptedAnswer, ScriptedFix, ScriptedToolCall};
 
 use crate::converge::scene::Scene;
 
@@ -126,10 +126,10 @@ fn none_reaches_the_branch(set: &Set) {
             true => mark,
             false => project[about].lines().find(|line| !line.trim().is_empty()).unwrap(),
         };
-        let calls = written.iter().map(|(path, text)| Call::write(path, text)).collect();
-        let fixer = Answer::fixes([Mend { title: None, calls, declined: None }]);
-        let bug = Bug::new(about, first, "The result is wrong");
-        let scene = Scene::new(Answer::audits([bug]).into_iter().chain([fixer])).with(&config);
+        let calls = written.iter().map(|(path, text)| ScriptedToolCall::write(path, text)).collect();
+        let fixer = ScriptedAnswer::fixes([ScriptedFix { title: None, calls, declined: None }]);
+        let bug = KnownBug::new(about, first, "The result is wrong");
+        let scene = Scene::new(ScriptedAnswer::audits([bug]).into_iter().chain([fixer])).with(&config);
         for (path, text) in &project {
             let end = if path == about && told.contains(name) { format!("{mark}\n") } else { String::new() };
             scene.place.write(path, format!("{text}{end}"));

@@ -1,7 +1,7 @@
 //! A run by hand that a person stops at its pull request: no server is there to hear it.
 
 use serde_json::json;
-use truing_fakes::model::{Answer, Script};
+use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
 use crate::converge::pull::{Site, loops_of, two_loops};
 use crate::converge::scene::{clean, fix_is_clean};
@@ -31,7 +31,7 @@ async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_
     assert_eq!((&pull.head, loops_of(&pull).len()), (&before.head, 1), "nothing is pushed: {pull:#?}");
     assert_eq!(pull.inline().count(), 1, "and nothing answered: {pull:#?}");
 
-    site.model.play(Script::of([Answer::describes("Adds up orders."), fix_is_clean(), clean()]));
+    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders."), fix_is_clean(), clean()]));
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, Script};
+use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
 use crate::converge::adverse::{BOT_FIRST, bugbot};
 use crate::converge::place::Ran;
@@ -53,7 +53,7 @@ async fn why_tells_what_a_run_and_an_audit_cost_and_how_each_loop_ended() {
     assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(spent));
 
     // A person stops an audit.
-    site.model.play(Script::of([stalls()]));
+    site.model.play(ModelScript::of([stalls()]));
     let bills = site.model.bills().len();
     let child = began(site.other("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]));
     billed(&site.model, bills + 1);
@@ -172,7 +172,7 @@ fn every_format_tells(scene: &Scene, spent: u64) {
 
 /// Kills it in the middle of its second answer.
 fn killed(scene: &Scene, name: &str) {
-    let looks = Answer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
+    let looks = ScriptedAnswer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
     scene.play([looks, stalls()]);
     let bills = scene.model.bills().len();
     let mut child = began(scene.other(name, &["--format", "json"]));
@@ -240,7 +240,7 @@ fn what_a_run_cost_that_was_killed_and_gone_on_with_is_told_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_audit_of_a_pull_request_cost_that_was_killed_is_told() {
-    let looks = Answer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
+    let looks = ScriptedAnswer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
     let site = Site::new("", [looks, stalls()]).await;
     let mut child = began(site.other("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]));
     billed(&site.model, 2);
@@ -253,7 +253,7 @@ async fn what_an_audit_of_a_pull_request_cost_that_was_killed_is_told() {
     assert_eq!((&totals["cost_micro_usd"], &totals["runs"]), (&json!(spent), &json!(0)), "{report}");
     // It is no obstacle to a run, which is not taken for a second one.
     let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    site.model.play(Script::of([dirty()].into_iter().chain(fixes)));
+    site.model.play(ModelScript::of([dirty()].into_iter().chain(fixes)));
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
     assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(site.ledger().await.0));

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
-use truing_core::id::Key;
-use truing_core::slot::{Command, Limits};
-use truing_fakes::forge::{Exchange, Fault, FaultKind, Options, Witness};
-use truing_fakes::model::{Answer, Script};
+use truing_core::id::SlotKey;
+use truing_core::slot::{SlotCommand, SlotLimits};
+use truing_fakes::forge::{ApiExchange, ExchangeObserver, FakeForgeOptions, ForgeFault, ForgeFaultKind};
+use truing_fakes::model::{ModelScript, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
 use truing_loops::slots::step;
 use truing_store::Store;
@@ -39,8 +39,8 @@ impl Write {
     /// It is done at once, and answered when the forge is told to.
     fn held(&self, site: &Site) {
         site.forge.fault(match self {
-            Self::Call(nth) => Fault::write(*nth, FaultKind::HeldAnswer),
-            Self::Push => Fault::once("POST", PUSH, FaultKind::HeldAnswer),
+            Self::Call(nth) => ForgeFault::write(*nth, ForgeFaultKind::HeldAnswer),
+            Self::Push => ForgeFault::once("POST", PUSH, ForgeFaultKind::HeldAnswer),
         });
     }
 }
@@ -59,8 +59,8 @@ enum What {
 #[derive(Default)]
 struct Calls(Mutex<Vec<bool>>);
 
-impl Witness for Calls {
-    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
+impl ExchangeObserver for Calls {
+    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         if exchange.method != "GET" {
             let query = exchange.request.and_then(|body| body["query"].as_str());
             self.0.lock().unwrap().push(query.is_none_or(|query| query.contains("mutation")));
@@ -78,7 +78,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let calls = Arc::new(Calls::default());
-        let options = Options { witness: Some(calls.clone()), ..Options::default() };
+        let options = FakeForgeOptions { witness: Some(calls.clone()), ..FakeForgeOptions::default() };
         let site = Site::with(options, "", []).await;
         // Nobody else is to tell that the lease is lost.
         let file = site.home.path().join("truing.toml");
@@ -88,7 +88,8 @@ impl Scene {
         assert_ne!(slow, config);
         std::fs::write(&file, slow).unwrap();
         let answers = by_what_is_asked(&site.pull().await.head);
-        site.model.play(Script::of(answers.into_iter().chain([Answer::describes("Adds up orders.")])));
+        site.model
+            .play(ModelScript::of(answers.into_iter().chain([ScriptedAnswer::describes("Adds up orders.")])));
         Self { site, calls }
     }
 
@@ -118,22 +119,24 @@ impl Scene {
     async fn lose(&self) {
         let store = Store::open(&self.database(), Arc::new(SystemClock)).unwrap();
         let key = self.key().await;
-        step(&store, &key, Command::Restarted, &Limits::default()).await.unwrap();
+        step(&store, &key, SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
     }
 
     fn database(&self) -> std::path::PathBuf {
         self.site.home.path().join(".local/state/truing/truing.db")
     }
 
-    async fn key(&self) -> Key {
-        Key::new(format!("pr/github/{}/{}", self.site.repo.id().await.unwrap(), self.site.number))
+    async fn key(&self) -> SlotKey {
+        SlotKey::new(format!("pr/github/{}/{}", self.site.repo.id().await.unwrap(), self.site.number))
     }
 
     /// A run in which this happens while a write is on its way; `None`: before the first.
     async fn met(&self, at: Option<&Write>, what: What) -> Output {
         match at {
             Some(write) => write.held(&self.site),
-            None => self.site.forge.fault(Fault::once("GET", "/repos", FaultKind::HeldAnswer).nth(4)),
+            None => {
+                self.site.forge.fault(ForgeFault::once("GET", "/repos", ForgeFaultKind::HeldAnswer).nth(4));
+            }
         }
         let target = format!("acme/shop#{}", self.site.number);
         let arguments = ["--format", "json", &target, FLAG];

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use truing_fakes::forge::{Fault, FaultKind, NewPull};
-use truing_fakes::model::{Answer, Script};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind, NewPull};
+use truing_fakes::model::{ModelScript, ScriptedAnswer};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::place::Ran;
 use crate::converge::pull::Site;
@@ -45,7 +45,7 @@ fn answer(ran: &Ran) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_target_it_is_the_pull_request_of_the_branch() {
-    let site = Site::new("", Answer::audits([])).await;
+    let site = Site::new("", ScriptedAnswer::audits([])).await;
     let folder = clone(&site, "topic", site.repo.clone_url());
     let ran = there(&site, &folder, &["--format", "json"]).await;
     let told = answer(&ran);
@@ -105,7 +105,7 @@ async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_
 async fn a_forge_that_cannot_be_asked_is_an_error_that_says_how_to_do_without() {
     let site = Site::new("", []).await;
     let folder = clone(&site, "topic", site.repo.clone_url());
-    site.forge.fault(Fault::once("GET", "/repos/acme/shop/pulls$", FaultKind::Status(403, None)));
+    site.forge.fault(ForgeFault::once("GET", "/repos/acme/shop/pulls$", ForgeFaultKind::Status(403, None)));
     let ran = there(&site, &folder, &["--format", "json"]).await;
     let told = answer(&ran);
     assert_eq!((ran.exit, &told["pr"], &told["exit"]), (3, &json!("."), &json!("error")), "{ran:?}");
@@ -121,7 +121,7 @@ async fn a_forge_that_cannot_be_asked_is_an_error_that_says_how_to_do_without() 
 async fn a_number_alone_is_one_of_the_forge_that_was_cloned_from() {
     let second = "[forge.work]\nkind = \"github\"\napi_url = \"https://git.example.com/api/v3\"\n\
                   git_url = \"https://git.example.com\"\n";
-    let site = Site::new(second, Answer::audits([])).await;
+    let site = Site::new(second, ScriptedAnswer::audits([])).await;
     let folder = clone(&site, "any", site.repo.clone_url());
     let ran = there(&site, &folder, &["--format", "json", "1"]).await;
     let told = answer(&ran);
@@ -143,11 +143,11 @@ async fn audits_and_preflights_are_of_a_page_a_number_and_of_several_at_once() {
     let site = Site::new("", []).await;
     let page = format!("{}/acme/shop/pull/1", site.forge.base_url());
     let folder = clone(&site, "any", site.repo.clone_url());
-    site.repo.push("other", Commit::new("More").write("more.py", "MORE = 1\n")).await.unwrap();
+    site.repo.push("other", CommitBuilder::new("More").write("more.py", "MORE = 1\n")).await.unwrap();
     let other = site.repo.open(NewPull::of("other")).await.unwrap();
     let heads = [site.pull().await.head, site.repo.pull(other).await.unwrap().head];
     let ran = async |name: &str, targets: &[&str]| {
-        site.model.play(Script::of(Answer::audits([])));
+        site.model.play(ModelScript::of(ScriptedAnswer::audits([])));
         let mut command = site.other(name, &[&["--format", "json"], targets].concat());
         command.current_dir(&folder);
         site.ran(command).await

@@ -1,12 +1,12 @@
 //! What a run shows while it goes on: a spinner with its step on a terminal, a line for each step elsewhere, nothing with
 //! `--quiet`.
 
-use truing_fakes::model::Answer;
+use truing_fakes::model::ScriptedAnswer;
 
 use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
 use crate::support::terminal::{Terminal, shown};
 
-fn two_loops() -> [Answer; 5] {
+fn two_loops() -> [ScriptedAnswer; 5] {
     [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
 }
 

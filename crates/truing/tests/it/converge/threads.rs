@@ -2,8 +2,8 @@
 //! does not find it any more.
 
 use serde_json::json;
-use truing_fakes::model::{Answer, Script};
-use truing_fakes::repo::Commit;
+use truing_fakes::model::{ModelScript, ScriptedAnswer};
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::pull::{Site, loops_of, two_loops};
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, clean, dirty, edit, fix_is_clean, mended};
@@ -12,7 +12,7 @@ use crate::converge::served::{HASTY, report};
 const KEPT_OPEN: &str = "[converge]\nresolve_threads = false\n";
 
 /// A fix that does not mend it, and then one that does.
-fn found_twice() -> Vec<Answer> {
+fn found_twice() -> Vec<ScriptedAnswer> {
     let first =
         [dirty(), edit("total.py", "    s = 0\n", "    s = 0.0\n"), mended(&[(BUG_ID, None)]), clean()];
     first.into_iter().chain(two_loops()).collect()
@@ -52,9 +52,9 @@ async fn mended_by_hand(more: &str) -> Site {
     let (told, _) = site.run(&["--max-audits", "1"]).await;
     assert_eq!(told["code"], "max_audits", "{told}");
     assert!(site.pull().await.inline().all(|comment| !comment.resolved));
-    let by_hand = Commit::new("Count all").write("total.py", BUG.replace(WRONG, RIGHT));
+    let by_hand = CommitBuilder::new("Count all").write("total.py", BUG.replace(WRONG, RIGHT));
     site.repo.push("topic", by_hand).await.unwrap();
-    site.model.play(Script::of([Answer::describes("Adds up orders."), clean()]));
+    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders."), clean()]));
     site
 }
 
@@ -82,16 +82,16 @@ async fn a_thread_in_which_a_person_has_the_last_word_stays_open() {
 }
 
 /// A review that finds the planted bug in this line.
-fn review_finds(line: u32) -> Answer {
+fn review_finds(line: u32) -> ScriptedAnswer {
     let found = json!({ "path": "total.py", "start_line": line, "end_line": line, "severity": "P1", "category": "G",
         "title": "The sum is too small", "body": "One element is left out.", "excerpt": WRONG.trim_end() });
-    Answer::tool("report", json!({ "findings": [found] })).usage(1000, 100)
+    ScriptedAnswer::tool("report", json!({ "findings": [found] })).usage(1000, 100)
 }
 
 /// A pull request whose planted bug a served review has found, in the line that is given.
 async fn reviewed(site: &Site, line: u32) -> u64 {
     // Before it is no draft any more: the server may see that by itself.
-    site.model.play(Script::of([review_finds(line)]));
+    site.model.play(ModelScript::of([review_finds(line)]));
     site.repo.set_draft(site.number, false).await.unwrap();
     site.deliver().await;
     let pull =
@@ -105,7 +105,7 @@ async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_
     let site = Site::new(HASTY, []).await;
     let _server = site.serve();
     let comment = reviewed(&site, 3).await;
-    site.model.play(Script::of([dirty()]));
+    site.model.play(ModelScript::of([dirty()]));
     site.says("ann", "/audit").await;
     let pull = site.until("the audit", |pull| !loops_of(pull).is_empty()).await;
     site.until_why("the audit found 0 P0, 1 P1 and 0 P2").await;
@@ -116,7 +116,7 @@ async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_
     assert!(audit.body.contains(&format!("discussion_r{comment}")), "it names the thread: {}", audit.body);
 
     let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    site.model.play(Script::of([Answer::describes("Adds up orders.")].into_iter().chain(fixes)));
+    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(fixes)));
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
@@ -132,10 +132,13 @@ async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_
 async fn the_same_lines_elsewhere_in_the_file_have_a_comment_of_their_own() {
     let site = Site::new(HASTY, []).await;
     let twice = format!("{BUG}\n\n{}", BUG.replace("total", "sum_up"));
-    site.repo.push("topic", Commit::new("Add another").write("total.py", twice.as_str())).await.unwrap();
+    site.repo
+        .push("topic", CommitBuilder::new("Add another").write("total.py", twice.as_str()))
+        .await
+        .unwrap();
     let _server = site.serve();
     let comment = reviewed(&site, 10).await;
-    site.model.play(Script::of([dirty()]));
+    site.model.play(ModelScript::of([dirty()]));
     site.says("ann", "/audit").await;
     let pull = site.until("the audit", |pull| !loops_of(pull).is_empty()).await;
     let first: Vec<_> = pull.inline().filter(|other| other.in_reply_to.is_none()).collect();

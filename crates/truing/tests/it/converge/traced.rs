@@ -1,7 +1,7 @@
 //! The traces of runs that converge: a root span for each step of a served run, and one for a run by hand.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
-use truing_fakes::model::{Answer, KEY};
+use truing_fakes::model::{KEY, ScriptedAnswer};
 
 use crate::converge::otlp::{Receiver, hex, named, said};
 use crate::converge::pull::{Site, two_loops};
@@ -97,7 +97,7 @@ async fn a_run_by_hand_is_one_root_span_and_a_failed_one_is_a_failure_there() {
     assert_eq!(about["num_turns"], site.model.log().len().to_string());
 
     let (receiver, config) = self::receiver("").await;
-    let site = Site::new(&config, vec![Answer::status(401); 8]).await;
+    let site = Site::new(&config, vec![ScriptedAnswer::status(401); 8]).await;
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, told["exit"].as_str()), (3, Some("error")), "{told}");
     let spans = spans_of(receiver).await;
@@ -113,7 +113,7 @@ async fn a_run_by_hand_is_one_root_span_and_a_failed_one_is_a_failure_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_served_step_that_fails_is_a_failure_in_its_trace() {
     let (receiver, config) = receiver(NATIVE).await;
-    let site = Site::new(&config, vec![Answer::status(401); 8]).await;
+    let site = Site::new(&config, vec![ScriptedAnswer::status(401); 8]).await;
     let server = site.serve();
     site.asks("ann").await;
     site.until("that it is given up", |pull| report(pull).is_some()).await;

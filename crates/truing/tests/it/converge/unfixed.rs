@@ -2,20 +2,20 @@
 //! mention. None of them makes a run converge, and nobody is told that a finding is fixed before an audit has seen it.
 
 use serde_json::{Value, json};
-use truing_fakes::model::Answer;
-use truing_fakes::repo::Commit;
+use truing_fakes::model::ScriptedAnswer;
+use truing_fakes::repo::CommitBuilder;
 
 use crate::converge::pull::{Site, two_loops};
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, mended};
 
 /// A fixer that says that it is fixed, by these edits of the file.
-fn fixer(edits: &[(&str, &str)]) -> Vec<Answer> {
+fn fixer(edits: &[(&str, &str)]) -> Vec<ScriptedAnswer> {
     let edits = edits.iter().map(|(old, new)| edit("total.py", old, new));
     edits.chain([mended(&[(BUG_ID, None)])]).collect()
 }
 
 /// The planted bug, these fixers, and auditors that find nothing.
-fn answers(fixers: &[&[(&str, &str)]]) -> Vec<Answer> {
+fn answers(fixers: &[&[(&str, &str)]]) -> Vec<ScriptedAnswer> {
     let fixers = fixers.iter().flat_map(|edits| fixer(edits));
     [dirty()].into_iter().chain(fixers).chain([clean(), clean()]).collect()
 }
@@ -87,7 +87,7 @@ async fn nobody_is_told_that_a_finding_is_fixed_before_an_audit_has_seen_it() {
     let mut said = answers(&[&[("LAST = 30\n", "LAST = 31\n")]]);
     said.push(mended(&[(BUG_ID, Some("it is meant so"))]));
     let site = Site::new("", said).await;
-    site.repo.push("topic", Commit::new("More").write("total.py", long())).await.unwrap();
+    site.repo.push("topic", CommitBuilder::new("More").write("total.py", long())).await.unwrap();
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"]), (1, &json!("stuck")), "{told}");
     let pull = site.pull().await;

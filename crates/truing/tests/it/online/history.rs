@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use truing_reader::sources::{Pins, pins_of};
-use truing_upstream::manifest::{Added, with_digests_in_test};
+use truing_reader::sources::{HashPins, pins_of};
+use truing_upstream::manifest::{AddedDigest, with_digests_in_test};
 
 use super::recorded::{Manifest, Records, cache};
 
@@ -38,23 +38,24 @@ impl Project {
         String::from_utf8(self.git(&["show", &format!("{commit}:{TEST}")])).unwrap()
     }
 
-    fn pins(&self, commit: &str) -> Pins {
+    fn pins(&self, commit: &str) -> HashPins {
         read(&self.test(commit))
     }
 }
 
-fn read(text: &str) -> Pins {
+fn read(text: &str) -> HashPins {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
     pins_of(file.path()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Adds a digest to every row that can be told by one that it accepts. How many there were.
-fn adds_digests(text: &str, pins: &Pins) -> usize {
+fn adds_digests(text: &str, pins: &HashPins) -> usize {
     let new = "f".repeat(40);
     let alone = |digest: &&String| text.matches(digest.as_str()).count() == 1;
     let rows = pins.rows.iter().filter_map(|(symbol, digests)| Some((symbol, digests.iter().find(alone)?)));
-    let added: Vec<Added<'_>> = rows.map(|(symbol, old)| Added { symbol, old, new: &new }).collect();
+    let added: Vec<AddedDigest<'_>> =
+        rows.map(|(symbol, old)| AddedDigest { symbol, old, new: &new }).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
     let changed = with_digests_in_test(file.path(), &added).unwrap();

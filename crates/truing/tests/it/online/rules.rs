@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use tokio::runtime::Runtime;
-use truing_core::registry::Registry;
-use truing_core::sync::{Definition, Sources, Symbol};
+use truing_core::registry::PackageRegistry;
+use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
 use truing_reader::sources::{SourcesRequest, read};
-use truing_upstream::archives::Archives;
-use truing_upstream::index::{Index, Release};
-use truing_upstream::own::User;
+use truing_upstream::archives::ArchiveFolder;
+use truing_upstream::index::{PackageIndex, PackageRelease};
+use truing_upstream::own::UserEnvironment;
 
 use super::recorded::{Case, Manifest, cache};
 
@@ -38,9 +38,9 @@ pub(crate) struct Found {
 /// The releases of the package.
 pub(crate) struct Guard {
     runtime: Runtime,
-    index: Index,
-    archives: Archives,
-    releases: Vec<Release>,
+    index: PackageIndex,
+    archives: ArchiveFolder,
+    releases: Vec<PackageRelease>,
 }
 
 impl Guard {
@@ -48,13 +48,15 @@ impl Guard {
         let runtime = Runtime::new().unwrap();
         let variable = |name: &str| std::env::var(name).ok();
         let home = variable("HOME").map(PathBuf::from);
-        let own = User { variable: &variable, home: home.as_deref() }.index(Registry::Pypi, package).unwrap();
-        let index = Index::new(Registry::Pypi, &own.address).unwrap();
+        let own = UserEnvironment { variable: &variable, home: home.as_deref() }
+            .index(PackageRegistry::Pypi, package)
+            .unwrap();
+        let index = PackageIndex::new(PackageRegistry::Pypi, &own.address).unwrap();
         let releases = runtime.block_on(index.releases(package)).unwrap();
-        Self { runtime, index, archives: Archives::new(cache().join("truing/archives")), releases }
+        Self { runtime, index, archives: ArchiveFolder::new(cache().join("truing/archives")), releases }
     }
 
-    fn sources(&self, version: &str, manifest: &Manifest) -> Sources {
+    fn sources(&self, version: &str, manifest: &Manifest) -> ReleaseSources {
         let release = self.releases.iter().find(|release| release.version.to_string() == version);
         let archive = &release.unwrap_or_else(|| panic!("the index has no release {version}")).archive;
         let path = self.runtime.block_on(self.archives.get(&self.index, archive)).unwrap();
@@ -97,25 +99,25 @@ impl Guard {
             definition_unchanged: say(!trees.is_empty() || !bytes.is_empty()),
             ast_unchanged: say(!trees.is_empty()),
         };
-        let elsewhere = before.symbols.values().filter(|symbol| **symbol == Symbol::Elsewhere).count();
+        let elsewhere = before.symbols.values().filter(|symbol| **symbol == SymbolState::Elsewhere).count();
         Found { outcomes, trees, bytes, failed_at_from: failed(manifest, &before), elsewhere }
     }
 }
 
 /// The rows that a release does not pass. Names of one definition share what is accepted: the project's own table was
 /// one by function objects, which kept one of them.
-fn failed(manifest: &Manifest, sources: &Sources) -> BTreeSet<String> {
-    let place = |definition: &Definition| (definition.file.clone(), definition.line);
+fn failed(manifest: &Manifest, sources: &ReleaseSources) -> BTreeSet<String> {
+    let place = |definition: &SymbolDefinition| (definition.file.clone(), definition.line);
     let mut accepted: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
     for (symbol, digests) in manifest {
         if let Some(at) = sources.symbols[symbol].definition() {
             accepted.entry(place(at)).or_default().extend(digests.iter().map(String::as_str));
         }
     }
-    let fails = |symbol: &Symbol| match symbol {
-        Symbol::Defined(at) => !accepted[&place(at)].contains(at.digests.raw.as_str()),
-        Symbol::Gone => true,
-        Symbol::Elsewhere => false,
+    let fails = |symbol: &SymbolState| match symbol {
+        SymbolState::Defined(at) => !accepted[&place(at)].contains(at.digests.raw.as_str()),
+        SymbolState::Gone => true,
+        SymbolState::Elsewhere => false,
     };
     let names = sources.symbols.iter().filter(|(_, symbol)| fails(symbol));
     names.map(|(name, _)| name.clone()).collect()

@@ -1,15 +1,15 @@
 //! A second push to a pull request whose model forgets what it found: the finding stays open, here and at the forge.
 
 use serde_json::json;
-use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 use super::*;
 
 const FIRST: &str =
     "def pay(order):\n    try:\n        charge(order)\n    except Exception:\n        return None\n";
 
-fn report(findings: Value, verdicts: Value) -> Answer {
-    Answer::tool("report", json!({ "findings": findings, "verdicts": verdicts })).usage(1000, 100)
+fn report(findings: Value, verdicts: Value) -> ScriptedAnswer {
+    ScriptedAnswer::tool("report", json!({ "findings": findings, "verdicts": verdicts })).usage(1000, 100)
 }
 
 fn finding() -> Value {
@@ -37,14 +37,15 @@ async fn the_claude_program_in_between_changes_nothing_of_that() {
 /// A model forgets what it found, in this runtime, by this program.
 async fn forgets(runtime: &str, program: Option<&Path>) {
     let site = Site::new().await;
-    let push =
-        async |text: &str| site.repo.push("pay", Commit::new("pay").write("pay.py", text)).await.unwrap();
+    let push = async |text: &str| {
+        site.repo.push("pay", CommitBuilder::new("pay").write("pay.py", text)).await.unwrap()
+    };
     push(FIRST).await;
     let number = site.repo.open(NewPull::of("pay")).await.unwrap();
-    let model = FakeModel::start(Script::of([])).await.unwrap();
+    let model = FakeModel::start(ModelScript::of([])).await.unwrap();
     let page = site.page(number);
-    let review = |answer: Answer, more: &[&str]| {
-        model.play(Script::of([answer.times(0)]));
+    let review = |answer: ScriptedAnswer, more: &[&str]| {
+        model.play(ModelScript::of([answer.times(0)]));
         let fixed = ["review", "--pr", &page, "--runtime", runtime, "--format", "json"];
         let mut command = site.command(&[&fixed, more].concat());
         command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
@@ -92,7 +93,10 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
 
     // After a rewrite it is told so.
     let base = site.repo.tip("main").await.unwrap();
-    site.repo.force_push("pay", &base, Commit::new("pay").write("pay.py", renamed.as_str())).await.unwrap();
+    site.repo
+        .force_push("pay", &base, CommitBuilder::new("pay").write("pay.py", renamed.as_str()))
+        .await
+        .unwrap();
     review(report(json!([]), json!([])), &["--publish"]);
     let asked = model.log().last().unwrap().body.to_string();
     assert!(asked.contains("The branch was rewritten since"), "{asked}");
@@ -113,12 +117,12 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_look_without_publishing_found_is_known_to_the_first_review_that_publishes() {
     let site = Site::new().await;
-    site.repo.push("pay", Commit::new("pay").write("pay.py", FIRST)).await.unwrap();
+    site.repo.push("pay", CommitBuilder::new("pay").write("pay.py", FIRST)).await.unwrap();
     let number = site.repo.open(NewPull::of("pay")).await.unwrap();
-    let model = FakeModel::start(Script::of([])).await.unwrap();
+    let model = FakeModel::start(ModelScript::of([])).await.unwrap();
     let page = site.page(number);
-    let review = |answer: Answer, more: &[&str]| {
-        model.play(Script::of([answer.times(0)]));
+    let review = |answer: ScriptedAnswer, more: &[&str]| {
+        model.play(ModelScript::of([answer.times(0)]));
         let fixed = ["review", "--pr", &page, "--runtime", "native", "--format", "json"];
         let mut command = site.command(&[&fixed, more].concat());
         command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
@@ -137,11 +141,12 @@ async fn what_a_look_without_publishing_found_is_known_to_the_first_review_that_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
     let site = Site::new().await;
-    let push =
-        async |text: &str| site.repo.push("pay", Commit::new("pay").write("pay.py", text)).await.unwrap();
+    let push = async |text: &str| {
+        site.repo.push("pay", CommitBuilder::new("pay").write("pay.py", text)).await.unwrap()
+    };
     let first = push(FIRST).await;
     let number = site.repo.open(NewPull::of("pay")).await.unwrap();
-    let model = FakeModel::start(Script::of([report(json!([]), json!([])).times(0)])).await.unwrap();
+    let model = FakeModel::start(ModelScript::of([report(json!([]), json!([])).times(0)])).await.unwrap();
     let page = site.page(number);
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
@@ -171,8 +176,9 @@ async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing_is_told() {
     let site = Site::new().await;
-    let push =
-        async |text: &str| site.repo.push("debug", Commit::new("debug").write("b.py", text)).await.unwrap();
+    let push = async |text: &str| {
+        site.repo.push("debug", CommitBuilder::new("debug").write("b.py", text)).await.unwrap()
+    };
     push("breakpoint()\n").await;
     let number = site.repo.open(NewPull::of("debug")).await.unwrap();
     let page = site.page(number);

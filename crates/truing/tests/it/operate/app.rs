@@ -1,6 +1,6 @@
 //! The program as a GitHub App: what it is configured with, and what nobody sees.
 
-use truing_fakes::forge::{Fault, FaultKind};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 
 use super::*;
 
@@ -28,14 +28,14 @@ async fn an_app_is_configured_by_its_number_and_its_key_and_neither_key_nor_toke
 
     let server = site.serve();
     for (name, kind) in [
-        ("one", FaultKind::Status(401, None)),
-        ("two", FaultKind::Status(403, None)),
-        ("three", FaultKind::Truncated),
+        ("one", ForgeFaultKind::Status(401, None)),
+        ("two", ForgeFaultKind::Status(403, None)),
+        ("three", ForgeFaultKind::Truncated),
     ] {
-        let change = Commit::new("debug").write("a.py", "a = 1\nbreakpoint()\n");
+        let change = CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n");
         site.repo.push(name, change).await.unwrap();
         let number = site.repo.open(NewPull::of(name)).await.unwrap();
-        site.forge.fault(Fault::once("GET", &format!("/repos/o/r/pulls/{number}$"), kind));
+        site.forge.fault(ForgeFault::once("GET", &format!("/repos/o/r/pulls/{number}$"), kind));
         assert_eq!(site.deliver().await, [202]);
         let view = site.until(number, "reviewed", is_reviewed).await;
         assert!(view.comments.iter().all(|comment| comment.author == "truing[bot]"), "{view:#?}");

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use truing_fakes::forge::NewPull;
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 
 use crate::operate::Site;
 use crate::operate::large::{children_of, peak};
@@ -30,7 +30,7 @@ async fn bombs_in_a_pull_request_are_named_and_what_stands_beside_them_is_found(
     ];
     // Larger than each of them: its turn comes last.
     let marker = format!("{}<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> b\n", "line = 1\n".repeat(20_000));
-    let mut commit = Commit::new("bombs").write("marker.py", marker);
+    let mut commit = CommitBuilder::new("bombs").write("marker.py", marker);
     for (at, (ending, text)) in kinds.iter().cycle().take(count).enumerate() {
         commit = commit.write(format!("bombs/{at}.{ending}"), text.clone());
     }

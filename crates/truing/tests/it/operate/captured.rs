@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use serde::Deserialize;
 use serde_json::json;
-use truing_fakes::forge::{Exchange, Options, Side, Witness};
-use truing_fakes::model::{Answer, FakeModel, Script, When};
+use truing_fakes::forge::{ApiExchange, ExchangeObserver, FakeDiffSide, FakeForgeOptions};
+use truing_fakes::model::{AnswerCondition, FakeModel, ModelScript, ScriptedAnswer};
 
 use super::*;
 
@@ -82,8 +82,8 @@ struct Opened {
 #[derive(Default)]
 struct Heard(Mutex<Vec<String>>);
 
-impl Witness for Heard {
-    fn saw(&self, exchange: &Exchange<'_>) -> Vec<String> {
+impl ExchangeObserver for Heard {
+    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         let said = format!("{} {} {:?}", exchange.method, exchange.target, exchange.request);
         self.0.lock().unwrap().push(said);
         Vec::new()
@@ -198,11 +198,12 @@ async fn open(site: &Site, at: usize, scene: Scene, main: &str) -> Opened {
 
     let notes = format!("# Notes\n{}{LOOKED}\n", within("file", lines("")));
     let found = format!("zz-found\n{}", within("found-by-a-tool", lines("zz-found ")));
-    let base = Commit::new("Base").write("notes.md", notes).write("found.txt", found);
+    let base = CommitBuilder::new("Base").write("notes.md", notes).write("found.txt", found);
     let onto = site.repo.force_push(&format!("base-{at}"), main, base).await.unwrap();
 
     let message = if is("commit-message") { lines("") } else { "Pay".to_owned() };
-    let mut change = Commit::new(message).write("pay.py", format!("{PAY}{}", within("diff", lines("# "))));
+    let mut change =
+        CommitBuilder::new(message).write("pay.py", format!("{PAY}{}", within("diff", lines("# "))));
     if is("file-names") {
         for text in texts() {
             // A tag takes four bytes: more names than one.
@@ -223,7 +224,8 @@ async fn open(site: &Site, at: usize, scene: Scene, main: &str) -> Opened {
     let number = site.repo.open(new).await.unwrap();
     let said = if is("comments") { lines("") } else { "I look at this.".to_owned() };
     site.repo.comment(number, "eve", &said).await.unwrap();
-    let theirs = site.repo.comment_on(number, "eve", "pay.py", (Side::Right, 2), &said).await.unwrap();
+    let theirs =
+        site.repo.comment_on(number, "eve", "pay.py", (FakeDiffSide::Right, 2), &said).await.unwrap();
     site.repo.reply(number, "mallory", theirs, &said).await.unwrap();
     Opened { scene, number, head, theirs }
 }
@@ -247,7 +249,7 @@ async fn effect(site: &Site, opened: &Opened) -> Effect {
     assert!(view.open && view.head == opened.head);
     let theirs = view.comments.iter().find(|comment| comment.id == opened.theirs).unwrap();
     assert!(!theirs.resolved, "somebody else's thread was resolved");
-    let ours = |comment: &&truing_fakes::forge::Comment| comment.author == "truing[bot]";
+    let ours = |comment: &&truing_fakes::forge::CommentView| comment.author == "truing[bot]";
     let summary = view.summaries().find(ours).unwrap();
     let above = summary.body.lines().take_while(|line| !line.starts_with("| Severity"));
     // The two runs differ in the remark on denied calls alone.
@@ -315,7 +317,7 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
     };
     let (count, unshown) = (count(true), count(false));
 
-    let look = |name: &str, input: Value| truing_fakes::model::Block::ToolUse {
+    let look = |name: &str, input: Value| truing_fakes::model::AnswerBlock::ToolUse {
         name: name.into(),
         input,
         json: None,
@@ -323,17 +325,19 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
     let looks =
         vec![look("read", json!({ "path": "notes.md" })), look("grep", json!({ "pattern": "zz-found" }))];
     // What it says when it is told nothing else.
-    let done = When { contains: Some(LOOKED.into()), ..When::default() };
+    let done = AnswerCondition { contains: Some(LOOKED.into()), ..AnswerCondition::default() };
     let answers = vec![
-        Answer::tool("report", json!({ "findings": [] })).when(done).times(0),
-        Answer { blocks: looks, ..Answer::default() }.times(0),
+        ScriptedAnswer::tool("report", json!({ "findings": [] })).when(done).times(0),
+        ScriptedAnswer { blocks: looks, ..ScriptedAnswer::default() }.times(0),
     ];
-    let script = Script { obedient: true, keys: vec![API_KEY.into()], answers, ..Script::default() };
+    let script =
+        ModelScript { obedient: true, keys: vec![API_KEY.into()], answers, ..ModelScript::default() };
     let model = FakeModel::start(script).await.unwrap();
 
     let heard = Arc::new(Heard::default());
-    let site = Site::on(Options { witness: Some(heard.clone()), ..Options::default() }).await;
-    let main = Commit::new("link").write("pay.py", "def pay(x):\n    return x\n").link("out", secrets);
+    let site =
+        Site::on(FakeForgeOptions { witness: Some(heard.clone()), ..FakeForgeOptions::default() }).await;
+    let main = CommitBuilder::new("link").write("pay.py", "def pay(x):\n    return x\n").link("out", secrets);
     let main = site.repo.push("main", main).await.unwrap();
     let file = site.home.path().join("truing.toml");
     let config = std::fs::read_to_string(&file).unwrap();

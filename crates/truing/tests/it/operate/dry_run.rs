@@ -32,12 +32,12 @@ fn dry_run(site: &Site, variables: &[(&str, &str)], exit: i32) -> Ran {
 }
 
 /// A site whose token sees two repositories with two open pull requests each.
-async fn two_repositories() -> (Site, Repo) {
+async fn two_repositories() -> (Site, FakeRepo) {
     let site = Site::new().await.leaving_existing();
-    let other = site.forge.create_repository("ada", "own", Commit::new("Begin")).await.unwrap();
+    let other = site.forge.create_repository("ada", "own", CommitBuilder::new("Begin")).await.unwrap();
     for repo in [&site.repo, &other] {
         for branch in ["one", "two"] {
-            repo.push(branch, Commit::new("Work").write("b.py", "b = 1\n")).await.unwrap();
+            repo.push(branch, CommitBuilder::new("Work").write("b.py", "b = 1\n")).await.unwrap();
             repo.open(NewPull::of(branch)).await.unwrap();
         }
     }
@@ -108,7 +108,7 @@ async fn a_dry_run_counts_what_the_records_know_also_beside_a_server() {
     server.signal("-TERM");
     assert_eq!(server.ended().0.code(), Some(0));
 
-    site.repo.push("one", Commit::new("More").write("c.py", "c = 1\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("More").write("c.py", "c = 1\n")).await.unwrap();
     let before = files(site.home.path());
     let said = unfolded(&dry_run(&site, &[], 0).out);
     assert!(said.contains("4 open pull requests, 1 will be reviewed, 3 known already"), "{said}");
@@ -137,7 +137,10 @@ async fn a_dry_run_ends_with_1_where_a_forge_refuses_or_is_away() {
 async fn a_dry_run_shows_twenty_repositories_and_counts_the_rest() {
     let site = Site::new().await;
     for number in 0..22 {
-        site.forge.create_repository("ada", &format!("r{number}"), Commit::new("Begin")).await.unwrap();
+        site.forge
+            .create_repository("ada", &format!("r{number}"), CommitBuilder::new("Begin"))
+            .await
+            .unwrap();
     }
     let ran = dry_run(&site, &[], 0);
     assert!(ran.out.contains("github: 23 repositories, 0 open pull requests"), "{ran:?}");

@@ -27,13 +27,13 @@ impl Site {
     }
 
     async fn push(&self, text: &str) {
-        self.repo.push("one", Commit::new("more").write("a.py", text)).await.unwrap();
+        self.repo.push("one", CommitBuilder::new("more").write("a.py", text)).await.unwrap();
     }
 }
 
 /// A pull request that adds a line of which no rule says anything.
 async fn opened(site: &Site) -> u64 {
-    site.repo.push("one", Commit::new("add").write("a.py", "a = 1\nl = 2\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("add").write("a.py", "a = 1\nl = 2\n")).await.unwrap();
     site.repo.open(NewPull::of("one")).await.unwrap()
 }
 

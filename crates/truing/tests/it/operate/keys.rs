@@ -61,7 +61,7 @@ async fn rotated(
     }
     site.signs_with("b.key", former);
     let server = site.serve();
-    let more = Commit::new("more").write("a.py", "a = 1\nb = 2\nbreakpoint()\n");
+    let more = CommitBuilder::new("more").write("a.py", "a = 1\nb = 2\nbreakpoint()\n");
     let head = site.repo.push("one", more).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
     let told = |view: &PullView| view.head == head && view.statuses.contains_key(&head);

@@ -182,7 +182,7 @@ async fn it_can_be_turned_while_the_server_is_under_load() {
         });
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
-                for status in site.forge.deliver_all(Chaos::default()).await.unwrap() {
+                for status in site.forge.deliver_all(DeliveryChaos::default()).await.unwrap() {
                     assert!([202, 503].contains(&status), "{status}");
                 }
             });
@@ -197,7 +197,7 @@ async fn it_can_be_turned_while_the_server_is_under_load() {
     // Refused webhooks are not sent again by themselves; later events make up for them.
     for index in 0..12 {
         site.repo
-            .push(&format!("branch-{index}"), Commit::new("more").write("c.py", "c = 1\n"))
+            .push(&format!("branch-{index}"), CommitBuilder::new("more").write("c.py", "c = 1\n"))
             .await
             .unwrap();
     }
@@ -212,7 +212,7 @@ async fn it_can_be_turned_while_the_server_is_under_load() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     let site = Site::new().await;
-    let begin = Commit::new("begin").write("a.py", "a = 1\n");
+    let begin = CommitBuilder::new("begin").write("a.py", "a = 1\n");
     let other = site.forge.create_repository("o", "other", begin).await.unwrap();
     let server = site.serve();
     // Before anything was heard of it; a forge compares names without case.
@@ -237,7 +237,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     );
 
     let number = site.open("one").await;
-    other.push("one", Commit::new("debug").write("a.py", "a = 1\nbreakpoint()\n")).await.unwrap();
+    other.push("one", CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n")).await.unwrap();
     let its = other.open(NewPull::of("one")).await.unwrap();
     let mut answers = site.deliver().await;
     answers.sort_unstable();
@@ -285,7 +285,7 @@ async fn what_is_due_where_the_switch_of_the_repository_is_on_says_so_and_how_to
     site.until(number, "reviewed", is_reviewed).await;
     site.until_slots("served", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
     assert_eq!(site.by("ada", &["kill", "on", "--repo", "o/r", "--reason", "a migration"]).exit, 0);
-    site.repo.push("one", Commit::new("more").write("c.py", "c = 1\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("more").write("c.py", "c = 1\n")).await.unwrap();
     assert_eq!(site.deliver().await, [503]);
     let retry = site.by("bob", &["slots", "retry", "o/r#1"]);
     assert!(unfolded(&retry.err).contains("the kill switch of o/r is on"), "{retry:?}");
@@ -377,7 +377,7 @@ async fn webhooks_are_refused_while_it_is_on_and_the_service_stays_well() {
     assert_eq!(site.deliver().await, [503]);
     assert_eq!(site.run(&["slots", "list", "--format", "json"]).out, "[]\n");
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
-    site.repo.push("one", Commit::new("more").write("c.py", "c = 1\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("more").write("c.py", "c = 1\n")).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
     site.until(number, "reviewed", is_reviewed).await;
     server.signal("-TERM");

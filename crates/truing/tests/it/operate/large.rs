@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use truing_fakes::forge::NewPull;
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 use truing_forge::capability::GITHUB;
 
 use crate::operate::Site;
@@ -28,7 +28,7 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
         (files.parse().unwrap(), lines.parse().unwrap())
     });
     let site = Site::new().await;
-    let mut commit = Commit::new("A large change");
+    let mut commit = CommitBuilder::new("A large change");
     for file in 0..files {
         let mut text = String::new();
         for line in 0..lines / files {

@@ -21,7 +21,7 @@ impl Site {
     }
 
     /// Pushes what configures linters to the default branch, then a first commit with a finding, and opens its pull request.
-    async fn opens(&self, base: Commit, first: Commit) -> u64 {
+    async fn opens(&self, base: CommitBuilder, first: CommitBuilder) -> u64 {
         self.repo.push("main", base).await.unwrap();
         self.repo.push("one", first).await.unwrap();
         let number = self.repo.open(NewPull::of("one")).await.unwrap();
@@ -29,18 +29,18 @@ impl Site {
         number
     }
 
-    async fn pushes(&self, commit: Commit) {
+    async fn pushes(&self, commit: CommitBuilder) {
         self.repo.push("one", commit).await.unwrap();
         assert_eq!(self.deliver().await, [202]);
     }
 }
 
-fn ruff() -> Commit {
-    Commit::new("lint").write("ruff.toml", "")
+fn ruff() -> CommitBuilder {
+    CommitBuilder::new("lint").write("ruff.toml", "")
 }
 
-fn begin() -> Commit {
-    Commit::new("add").write("a.py", "a = 1\nl = 2\n")
+fn begin() -> CommitBuilder {
+    CommitBuilder::new("add").write("a.py", "a = 1\nl = 2\n")
 }
 
 /// Is the head reviewed, with so many findings in all?
@@ -60,12 +60,12 @@ async fn a_finding_is_posted_once_moves_with_its_line_and_is_resolved() {
     assert_eq!(view.inline().count(), 1, "{view:#?}");
     assert!(view.inline().all(|comment| comment.body.contains("Ambiguous variable name")), "{view:#?}");
 
-    site.pushes(Commit::new("move").write("a.py", "a = 1\nb = 1\nl = 2\n")).await;
+    site.pushes(CommitBuilder::new("move").write("a.py", "a = 1\nb = 1\nl = 2\n")).await;
     let view = site.until(number, "it is reviewed again", is_reviewed).await;
     assert_eq!(view.inline().count(), 1, "{view:#?}");
     assert!(view.inline().all(|comment| !comment.resolved), "{view:#?}");
 
-    site.pushes(Commit::new("fix").write("a.py", "a = 1\nb = 1\nlength = 2\n")).await;
+    site.pushes(CommitBuilder::new("fix").write("a.py", "a = 1\nb = 1\nlength = 2\n")).await;
     let resolved = |view: &PullView| is_reviewed(view) && view.inline().all(|comment| comment.resolved);
     let view = site.until(number, "it is resolved", resolved).await;
     assert_eq!(view.inline().count(), 1, "{view:#?}");
@@ -77,7 +77,7 @@ async fn what_is_silenced_is_not_called_fixed() {
     let _server = site.serve_linters();
     let number = site.opens(ruff(), begin()).await;
     site.until(number, "it is reviewed", is_reviewed).await;
-    site.pushes(Commit::new("silence").write("a.py", "a = 1\nl = 2  # noqa: E741\n")).await;
+    site.pushes(CommitBuilder::new("silence").write("a.py", "a = 1\nl = 2  # noqa: E741\n")).await;
     let over = |view: &PullView| is_reviewed(view) && view.inline().all(|comment| comment.resolved);
     let view = site.until(number, "it is over", over).await;
     let said: String = view.comments.iter().map(|comment| comment.body.as_str()).collect();
@@ -91,16 +91,16 @@ async fn a_change_has_no_say_in_what_a_linter_finds_of_it() {
     let own = "while ((getline line < \"ruff.toml\") > 0) if (line ~ /E741|exclude/) quiet = 1";
     let ruff = RUFF.replace(own, &format!("{own}\n    {}", own.replace("ruff.toml", "lint/base.toml")));
     let silencing = [
-        Commit::new("ignore").write("ruff.toml", "lint.ignore = [\"E741\"]\n"),
-        Commit::new("exclude").write("ruff.toml", "exclude = [\"a.py\"]\n"),
-        Commit::new("delete").delete("ruff.toml").delete(".pre-commit-config.yaml"),
-        Commit::new("named").write("lint/base.toml", "ignore = [\"E741\"]\n"),
-        Commit::new("hook").write(".pre-commit-config.yaml", hook("    exclude: py$\n")),
+        CommitBuilder::new("ignore").write("ruff.toml", "lint.ignore = [\"E741\"]\n"),
+        CommitBuilder::new("exclude").write("ruff.toml", "exclude = [\"a.py\"]\n"),
+        CommitBuilder::new("delete").delete("ruff.toml").delete(".pre-commit-config.yaml"),
+        CommitBuilder::new("named").write("lint/base.toml", "ignore = [\"E741\"]\n"),
+        CommitBuilder::new("hook").write(".pre-commit-config.yaml", hook("    exclude: py$\n")),
     ];
     for silence in silencing {
         let site = Site::new().await;
         let _server = site.serve_linter(&ruff);
-        let base = Commit::new("lint")
+        let base = CommitBuilder::new("lint")
             .write("ruff.toml", "extend = \"lint/base.toml\"\n")
             .write("lint/base.toml", "")
             .write(".pre-commit-config.yaml", hook(""));
@@ -121,7 +121,8 @@ async fn a_change_has_no_say_in_what_a_linter_finds_of_it() {
 async fn a_linter_that_only_the_change_configures_does_not_look_and_is_named() {
     let site = Site::new().await;
     let _server = site.serve_linters();
-    let number = site.opens(Commit::new("other").write("c.py", ""), begin().write("ruff.toml", "")).await;
+    let number =
+        site.opens(CommitBuilder::new("other").write("c.py", ""), begin().write("ruff.toml", "")).await;
     let view = site.until(number, "it is reviewed", |view: &PullView| has_findings(view, 0)).await;
     let summary = &view.summaries().next().unwrap().body;
     assert!(summary.contains("uff did not look: the base does not use it: this change adds"), "{summary}");
@@ -134,13 +135,13 @@ async fn another_table_of_a_file_of_configuration_is_nothing_to_speak_of() {
     let own = RUFF.replace("\"ruff.toml\"", "\"pyproject.toml\"");
     let _server = site.serve_linter(&own);
     let project = |name: &str, more: &str| format!("[project]\nname = \"{name}\"\n[tool.ruff.lint]\n{more}");
-    let base = Commit::new("lint").write("pyproject.toml", project("a", ""));
+    let base = CommitBuilder::new("lint").write("pyproject.toml", project("a", ""));
     let number = site.opens(base, begin().write("pyproject.toml", project("b", ""))).await;
     let view = site.until(number, "it is reviewed", is_reviewed).await;
     assert_eq!(view.inline().count(), 1, "{view:#?}");
     let summary = &view.summaries().next().unwrap().body;
     assert!(!summary.contains(REMARK), "{summary}");
-    let silence = Commit::new("ignore").write("pyproject.toml", project("b", "ignore = [\"E741\"]\n"));
+    let silence = CommitBuilder::new("ignore").write("pyproject.toml", project("b", "ignore = [\"E741\"]\n"));
     site.pushes(silence.write("b.py", "l = 3\n")).await;
     let again = |view: &PullView| has_findings(view, 2);
     let view = site.until(number, "the new one is posted, too", again).await;
@@ -154,7 +155,7 @@ async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
     let _server = site.serve_linters();
     let silent = "#!/bin/sh\necho '[]'\n";
     site.repo.push("main", ruff()).await.unwrap();
-    let hostile = Commit::new("add")
+    let hostile = CommitBuilder::new("add")
         .write(".venv/bin/ruff", silent)
         .write("eslint.config.js", "export default []\n")
         .write("mypy.ini", "[mypy]\n")
@@ -200,7 +201,7 @@ async fn without_records_nothing_is_kept_of_what_linters_say_of_a_pull_request()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_configures_an_installed_linter_by_code_is_not_reviewed_as_a_whole() {
     let site = Site::new().await;
-    let change = Commit::new("add").write(".flake8", "[flake8]\n").write("a.py", "a = 1\nl = 2\n");
+    let change = CommitBuilder::new("add").write(".flake8", "[flake8]\n").write("a.py", "a = 1\nl = 2\n");
     site.repo.push("one", change).await.unwrap();
     let number = site.repo.open(NewPull::of("one")).await.unwrap();
     let own = install(site.home.path(), "flake8", "#!/bin/sh\nexit 0\n");

@@ -6,7 +6,7 @@
 use std::fs;
 
 use serde_json::json;
-use truing_fakes::model::{Answer, Fault as ModelFault, Script};
+use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer};
 
 use super::large::{children_of, peak};
 use super::money::{report, turns};
@@ -35,10 +35,10 @@ fn serve(site: &Site, runs: usize) -> Server {
 }
 
 /// So many looks at a file, in one answer.
-fn looks(calls: usize) -> Answer {
-    let look = Answer::tool("read", json!({ "path": "a.py" }));
+fn looks(calls: usize) -> ScriptedAnswer {
+    let look = ScriptedAnswer::tool("read", json!({ "path": "a.py" }));
     let blocks = look.blocks.iter().cycle().take(calls).cloned().collect();
-    Answer { blocks, ..look }.usage(1000, 100).times(0)
+    ScriptedAnswer { blocks, ..look }.usage(1000, 100).times(0)
 }
 
 /// The time of the processor that a process has taken itself, in milliseconds.
@@ -114,7 +114,7 @@ async fn runs_side_by_side_take_little() {
     let server = serve(&site, runs);
     // Reviews of one turn each: what all but the model takes.
     let short = reviewed(&site, &server, (runs, "short", "1 turn")).await;
-    model.play(Script::of([looks(calls)]));
+    model.play(ModelScript::of([looks(calls)]));
     let began = Instant::now();
     let long = reviewed(&site, &server, (runs, "long", "turn limit")).await;
     let more = runs * (TURNS - 1);
@@ -134,7 +134,7 @@ async fn runs_side_by_side_take_little() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_of_stopped_runs() {
     let (runs, calls) = size();
-    let slow = Answer { fault: Some(ModelFault::Slow { millis: 120_000 }), ..looks(calls) };
+    let slow = ScriptedAnswer { fault: Some(ModelFault::Slow { millis: 120_000 }), ..looks(calls) };
     let (site, model) = Site::with_model([looks(calls).times(runs as u32), slow], BUDGET).await;
     let server = serve(&site, runs);
     for run in 0..runs {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ChildStdin;
 
 use serde_json::json;
-use truing_fakes::forge::Verdict;
+use truing_fakes::forge::FakeReviewVerdict;
 
 use super::*;
 
@@ -217,7 +217,11 @@ async fn a_comment_is_there_once_however_often_it_is_asked_for() {
     assert!(lines[0].body.starts_with("Still a breakpoint."), "{}", lines[0].body);
     // Nothing but comments: no verdict, no status.
     assert!(view.statuses.is_empty() && view.checks.is_empty() && view.open);
-    assert!(view.reviews.iter().all(|review| review.state == Verdict::Commented), "{:#?}", view.reviews);
+    assert!(
+        view.reviews.iter().all(|review| review.state == FakeReviewVerdict::Commented),
+        "{:#?}",
+        view.reviews
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +233,7 @@ async fn a_comment_whose_answer_was_lost_is_not_posted_again() {
     for (path, tool, input) in
         [(COMMENTS, "gh_comment_pull_request", say), (LINES, "gh_upsert_inline_comment", on_line("Hm."))]
     {
-        site.forge.fault(Fault::once("POST", path, FaultKind::LostAnswer));
+        site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::LostAnswer));
         let lost = agent.fails(tool, input.clone());
         assert!(lost.contains("Call this again"), "{lost}");
         agent.calls(tool, input);
@@ -321,7 +325,7 @@ async fn a_switch_that_is_turned_while_a_tool_looks_lets_it_write_nothing() {
     for (tool, input) in four_writes() {
         let before = said(&site).await;
         let path = if tool == "gh_comment_pull_request" { COMMENTS } else { LINES };
-        site.forge.fault(Fault::once("GET", path, FaultKind::HeldAnswer));
+        site.forge.fault(ForgeFault::once("GET", path, ForgeFaultKind::HeldAnswer));
         let why = std::thread::scope(|scope| {
             let runtime = tokio::runtime::Handle::current();
             let site = &site;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use truing_core::port::Ledger as _;
-use truing_fakes::model::{Answer, FakeModel, Fault as ModelFault, KEY, Script};
+use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
@@ -17,10 +17,10 @@ const PAY: &str = "def pay(x):\n    try:\n        charge(x)\n    except Exceptio
 impl Site {
     /// Lets a model review, with more in the operator's file.
     pub(crate) async fn with_model(
-        answers: impl IntoIterator<Item = Answer>,
+        answers: impl IntoIterator<Item = ScriptedAnswer>,
         more: &str,
     ) -> (Self, FakeModel) {
-        let (site, model) = (Self::new().await, FakeModel::start(Script::of(answers)).await.unwrap());
+        let (site, model) = (Self::new().await, FakeModel::start(ModelScript::of(answers)).await.unwrap());
         let file = site.home.path().join("truing.toml");
         std::fs::write(site.home.path().join("model.key"), KEY).unwrap();
         let config = std::fs::read_to_string(&file).unwrap();
@@ -34,7 +34,7 @@ impl Site {
 
     /// Opens a pull request in which a rule finds nothing.
     pub(crate) async fn open_clean(&self, branch: &str) -> u64 {
-        self.repo.push(branch, Commit::new("pay").write(format!("{branch}.py"), PAY)).await.unwrap();
+        self.repo.push(branch, CommitBuilder::new("pay").write(format!("{branch}.py"), PAY)).await.unwrap();
         self.repo.open(NewPull::of(branch)).await.unwrap()
     }
 
@@ -54,12 +54,12 @@ impl Site {
     }
 }
 
-pub(crate) fn report() -> Answer {
-    Answer::tool("report", json!({ "findings": [] })).usage(1000, 100)
+pub(crate) fn report() -> ScriptedAnswer {
+    ScriptedAnswer::tool("report", json!({ "findings": [] })).usage(1000, 100)
 }
 
-fn read(output: u64) -> Answer {
-    Answer::tool("read", json!({ "path": "a.py" })).usage(1000, output)
+fn read(output: u64) -> ScriptedAnswer {
+    ScriptedAnswer::tool("read", json!({ "path": "a.py" })).usage(1000, output)
 }
 
 /// Pushes to one pull request, each of which is reviewed.
@@ -82,7 +82,7 @@ async fn runaway_turns_and_runaway_money_end_in_a_partial_review_that_is_posted(
 
     // A quarter of a dollar a turn: no call is begun that could pass two dollars.
     let before = site.spent().await.0;
-    model.play(Script::of([read(16_000).times(0)]));
+    model.play(ModelScript::of([read(16_000).times(0)]));
     let number = site.open_clean("two").await;
     site.deliver().await;
     let (state, summary) = site.told(number).await;
@@ -141,7 +141,7 @@ async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wai
 
     // With more money a model reviews what only the rules have.
     drop(server);
-    model.play(Script::of([read(100), report()]));
+    model.play(ModelScript::of([read(100), report()]));
     let _server = site.serve_by(site.command(&["serve"]).env("TRUING_BUDGET__REPO_DAY_USD", "50"));
     assert_eq!(site.run(&["queue", "retry", &format!("o/r#{late}")]).exit, 0);
     let is_green = |view: &PullView| view.statuses[&view.head].last().unwrap().state == "success";
@@ -170,7 +170,7 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
         assert_eq!(state, if incomplete { "pending" } else { "success" }, "{push}: {told}");
         asked.push((turns(&model), told.contains(only)));
         let text = format!("{PAY}\n\ndef pay_{push}(x):\n    return charge(x + {push})\n");
-        site.repo.push("one", Commit::new("more").write("one.py", text)).await.unwrap();
+        site.repo.push("one", CommitBuilder::new("more").write("one.py", text)).await.unwrap();
     }
     let reviewed = asked.iter().take_while(|(_, refused)| !refused).count();
     let last = asked[reviewed - 1].0;
@@ -214,7 +214,7 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
             push += 1;
             assert!(push < PUSHES, "{wanted}: {told}");
             let text = format!("{PAY}\n\ndef pay_{push}(x):\n    return charge(x + {push})\n");
-            site.repo.push("one", Commit::new("more").write("one.py", text)).await.unwrap();
+            site.repo.push("one", CommitBuilder::new("more").write("one.py", text)).await.unwrap();
         }
     };
     let waits =
@@ -225,7 +225,7 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     let before = turns(&model);
     drop(server);
     server = site.serve();
-    site.repo.push("one", Commit::new("more").write("two.py", PAY)).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("more").write("two.py", PAY)).await.unwrap();
     push_until(waits).await;
     assert_eq!((turns(&model), questions(&site.repo.pull(number).await.unwrap())), (before, 1));
 
@@ -257,8 +257,8 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
 async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_back() {
     let (site, model) = Site::with_model([read(100), report(), read(100).times(0)], "").await;
     let server = site.serve();
-    let refused = FaultKind::Status(503, None);
-    site.forge.fault(Fault::once("POST", SUMMARY, refused).times(1000));
+    let refused = ForgeFaultKind::Status(503, None);
+    site.forge.fault(ForgeFault::once("POST", SUMMARY, refused).times(1000));
     let number = site.open_clean("one").await;
     site.deliver().await;
     let tries = || {
@@ -279,8 +279,8 @@ async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_b
 
     // Nor by a command that publishes, which lost its own answer.
     drop(server);
-    model.play(Script::of([read(100), report()]));
-    site.forge.fault(Fault::once("POST", SUMMARY, FaultKind::LostAnswer));
+    model.play(ModelScript::of([read(100), report()]));
+    site.forge.fault(ForgeFault::once("POST", SUMMARY, ForgeFaultKind::LostAnswer));
     site.open_clean("two").await;
     let target = ["review", "--pr", "o/r#2", "--publish"];
     let lost = site.run(&target);
@@ -311,7 +311,7 @@ async fn a_switch_between_two_turns_stops_the_run_or_lets_it_finish() {
     assert_eq!((state.as_str(), turns(&model)), ("success", 2), "{summary}");
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
 
-    model.play(Script::of([read(100), report().times(0)]));
+    model.play(ModelScript::of([read(100), report().times(0)]));
     model.stall(3);
     let number = site.open_clean("two").await;
     site.deliver().await;
@@ -337,7 +337,12 @@ async fn a_provider_that_wants_no_more_is_left_alone_and_the_rules_review() {
     let says = |status, error: &str, wait: &str| {
         let headers = [("retry-after", wait)].into_iter().filter(|(_, wait)| !wait.is_empty());
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Answer::fault(ModelFault::Status { status, error: error.to_owned(), message: String::new(), headers })
+        ScriptedAnswer::fault(ModelFault::Status {
+            status,
+            error: error.to_owned(),
+            message: String::new(),
+            headers,
+        })
     };
     for (status, error, wait) in
         [(402, "", ""), (403, "spend_limit_error", ""), (429, "billing_error", ""), (429, "", "61")]
@@ -424,9 +429,9 @@ async fn billed(model: &FakeModel, bills: usize) {
     }
 }
 
-fn stalls() -> Answer {
-    let fault = Some(ModelFault::Stall { after: truing_fakes::model::Place::Text });
-    Answer { fault, ..Answer::text("Let me see.") }.usage(1000, 100)
+fn stalls() -> ScriptedAnswer {
+    let fault = Some(ModelFault::Stall { after: truing_fakes::model::StreamPlace::Text });
+    ScriptedAnswer { fault, ..ScriptedAnswer::text("Let me see.") }.usage(1000, 100)
 }
 
 #[tokio::test(flavor = "multi_thread")]

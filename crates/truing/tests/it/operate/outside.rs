@@ -2,7 +2,7 @@
 //! that calls them through it.
 
 use serde_json::json;
-use truing_fakes::model::{Answer, FakeModel, KEY, Script};
+use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 use super::*;
 use crate::operate::claude::claude;
@@ -30,10 +30,12 @@ fn calls() -> [(&'static str, Value); 6] {
 
 /// A model that makes these calls and says that it is done.
 pub(super) async fn model(calls: &[(&str, Value)]) -> FakeModel {
-    let calls = calls
-        .iter()
-        .map(|(tool, input)| Answer::tool(format!("mcp__truing__{tool}"), input.clone()).usage(100, 10));
-    FakeModel::start(Script::of(calls.chain([Answer::text("Done.").usage(100, 10)]))).await.unwrap()
+    let calls = calls.iter().map(|(tool, input)| {
+        ScriptedAnswer::tool(format!("mcp__truing__{tool}"), input.clone()).usage(100, 10)
+    });
+    FakeModel::start(ModelScript::of(calls.chain([ScriptedAnswer::text("Done.").usage(100, 10)])))
+        .await
+        .unwrap()
 }
 
 /// What the program says while it works with a server that is configured so.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use truing_core::id::{Key, PrId, RunId};
-use truing_core::port::{Clock as _, EffectLog as _, Revision, RunRef, Runs as _, Writer};
+use truing_core::id::{PrId, RunId, SlotKey};
+use truing_core::port::{Clock as _, EffectLog as _, EffectOwner, PullRevision, RunRef, RunStore as _};
 use truing_core::publish::Producer;
-use truing_core::slot::{Limits, Loop};
+use truing_core::slot::{LoopKind, SlotLimits};
 use truing_loops::machine::SystemClock;
 use truing_service::by_hand;
 use truing_store::{CommandLock, Store};
@@ -18,7 +18,7 @@ impl Site {
         self.run(&[&["review", "--pr", "o/r#1", "--publish", "--color", "never"], more].concat())
     }
 
-    async fn key(&self, number: u64) -> Key {
+    async fn key(&self, number: u64) -> SlotKey {
         let repository = self.repo.id().await.unwrap().to_string();
         PrId { forge: "github".into(), repository, number }.key()
     }
@@ -68,7 +68,7 @@ async fn a_review_is_published_once_however_often_it_is_asked_for() {
 
     // A server on the same store has nothing to add, and what it posts is not posted again.
     let server = site.serve();
-    site.repo.push("one", Commit::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
     site.deliver().await;
     site.until(number, "both", |view| view.inline().count() == 2).await;
     let beside = site.publish(&[]);
@@ -105,7 +105,7 @@ async fn what_was_posted_without_an_answer_is_found_by_the_next_run() {
     for path in
         ["/repos/{owner}/{repo}/issues/{number}/comments", "/repos/{owner}/{repo}/pulls/{number}/reviews"]
     {
-        site.forge.fault(Fault::once("POST", path, FaultKind::LostAnswer));
+        site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::LostAnswer));
         let lost = site.publish(&[]);
         assert!(lost.exit == 3 && lost.err.contains("run it again"), "{lost:?}");
     }
@@ -122,14 +122,14 @@ async fn who_is_at_work_already_is_left_alone() {
     let (store, key) = (site.store(), site.key(number).await);
     // As every command does that leases: one that is dead would not be waited for.
     let alive = CommandLock::take(store.path().unwrap()).unwrap();
-    let lease = by_hand::lease(&store, &key, Loop::Review, &Limits::default()).await.unwrap();
+    let lease = by_hand::lease(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     let busy = site.publish(&[]);
     assert_eq!(busy.exit, 4, "{busy:?}");
     assert!(busy.err.contains("already running") && busy.err.contains("lease until 20"), "{}", busy.err);
     assert!(!busy.err.contains("since"), "it has not begun: {}", busy.err);
     let pull = site.repo.pull(number).await.unwrap();
     let tip = truing_core::id::Sha::parse(&pull.head).unwrap();
-    let revision = Revision { head: tip.clone(), base: tip };
+    let revision = PullRevision { head: tip.clone(), base: tip };
     let run = RunRef { id: RunId::new("0199-run"), key: key.clone(), token: lease.token };
     store.begin(&run, &revision, SystemClock.now()).await.unwrap();
     let busy = site.publish(&[]);
@@ -149,7 +149,7 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     let site = Site::new().await;
     let number = site.open("one").await;
     let path = "/repos/{owner}/{repo}/issues/{number}/comments";
-    site.forge.fault(Fault::once("POST", path, FaultKind::HeldAnswer));
+    site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
     let mut command = site.command(&["review", "--pr", "o/r#1", "--publish"]);
     let child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     site.until(number, "at work", |view| view.summaries().count() == 1).await;
@@ -162,9 +162,9 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     drop(server);
 
     // Killed, it has no lease any more. Nobody waits for that to expire: it would take an hour.
-    site.repo.push("one", Commit::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews";
-    site.forge.fault(Fault::once("POST", path, FaultKind::HeldAnswer));
+    site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
     let mut command = site.command(&["review", "--pr", "o/r#1", "--publish"]);
     let mut child = command.env("TRUING_SERVER__LEASE", "1h").spawn().unwrap();
     site.until(number, "at work again", |view| view.inline().count() == 2).await;
@@ -180,7 +180,7 @@ async fn an_interrupted_run_gives_its_lease_back() {
     let number = site.open("one").await;
     // It does not wait for this answer, which never comes.
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews";
-    site.forge.fault(Fault::once("POST", path, FaultKind::HeldAnswer));
+    site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
     let mut child =
         site.command(&["review", "--pr", "o/r#1", "--publish"]).stderr(Stdio::piped()).spawn().unwrap();
     site.until(number, "at work", |view| view.inline().count() == 1).await;
@@ -200,7 +200,7 @@ async fn the_kill_switch_stops_it_before_and_in_the_middle() {
     assert!(before.exit == 4 && before.err.contains("the kill switch is on"), "{before:?}");
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
     let path = "/repos/{owner}/{repo}/issues/{number}/comments";
-    site.forge.fault(Fault::once("POST", path, FaultKind::HeldAnswer));
+    site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
     let middle = std::thread::scope(|scope| {
         let running = scope.spawn(|| site.publish(&[]));
         tokio::task::block_in_place(|| {
@@ -260,7 +260,7 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     assert!(view.comments.is_empty() && view.statuses.is_empty(), "{view:#?}");
     let (store, key) = (site.store(), site.key(number).await);
     let untouched = async || {
-        let writer = Writer { key: key.clone(), producer: Producer::Review, token: None };
+        let writer = EffectOwner { key: key.clone(), producer: Producer::Review, token: None };
         store.open_effects(&writer).await.unwrap().is_empty() && store.list().await.unwrap().is_empty()
     };
     assert!(untouched().await, "no intent, no slot");
@@ -268,7 +268,7 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
 
     // What is shown is rewritten, and what is mended is resolved.
     assert_eq!(site.publish(&[]).exit, 1);
-    site.repo.push("one", Commit::new("mend").write("a.py", "a = 1\nb = 2\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("mend").write("a.py", "a = 1\nb = 2\n")).await.unwrap();
     let shown = site.repo.pull(number).await.unwrap();
     let runs = store.runs(&key, 10).await.unwrap().len();
     let dry = site.publish(&["--dry-run", "--format", "json"]);
@@ -280,7 +280,7 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     assert_eq!(site.repo.pull(number).await.unwrap().comments, shown.comments);
     assert_eq!(store.runs(&key, 10).await.unwrap().len(), runs);
     // Also while somebody is at work.
-    by_hand::lease(&store, &key, Loop::Review, &Limits::default()).await.unwrap();
+    by_hand::lease(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     assert_eq!(site.publish(&["--dry-run"]).exit, 0);
 }
 

@@ -56,12 +56,13 @@ async fn a_pull_request_is_reviewed_like_a_local_change_and_nobody_is_told() {
 async fn what_configures_it_is_the_default_branch_and_never_the_pull_request() {
     let site = Site::new().await;
     let hides_all = "[rules]\nignore = [\"**\"]\n";
-    let change = Commit::new("debug").write("a.py", "a = 1\nbreakpoint()\n").write("b.py", "breakpoint()\n");
+    let change =
+        CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n").write("b.py", "breakpoint()\n");
     site.repo.push("one", change.write(".truing.toml", hides_all)).await.unwrap();
     let number = site.repo.open(NewPull::of("one")).await.unwrap();
     assert_eq!(paths(&site.reviewed(number)), ["a.py", "b.py"]);
 
-    let own = Commit::new("configure").write(".truing.toml", "[rules]\nignore = [\"b.py\"]\n");
+    let own = CommitBuilder::new("configure").write(".truing.toml", "[rules]\nignore = [\"b.py\"]\n");
     let tip = site.repo.push("main", own).await.unwrap();
     assert_eq!(paths(&site.reviewed(number)), ["a.py"]);
     let said = site.run(&["review", "--pr", "o/r#1"]).out;
@@ -69,7 +70,7 @@ async fn what_configures_it_is_the_default_branch_and_never_the_pull_request() {
     assert!(said.contains(&told), "{said}");
 
     site.repo
-        .push("main", Commit::new("break").write(".truing.toml", "[rules]\nignored = []\n"))
+        .push("main", CommitBuilder::new("break").write(".truing.toml", "[rules]\nignored = []\n"))
         .await
         .unwrap();
     let wrong = site.run(&["review", "--pr", "o/r#1"]);
@@ -89,11 +90,13 @@ async fn what_configures_it_is_the_default_branch_and_never_the_pull_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_base_branch_configures_if_the_operator_lists_it_and_it_has_a_file() {
     let site = Site::new().await;
-    let ignoring =
-        |path| Commit::new("configure").write(".truing.toml", format!("[rules]\nignore = [\"{path}\"]\n"));
+    let ignoring = |path| {
+        CommitBuilder::new("configure").write(".truing.toml", format!("[rules]\nignore = [\"{path}\"]\n"))
+    };
     let main = site.repo.push("main", ignoring("a.py")).await.unwrap();
     let release = site.repo.force_push("release/1", &main, ignoring("b.py")).await.unwrap();
-    let change = Commit::new("debug").write("a.py", "a = 1\nbreakpoint()\n").write("b.py", "breakpoint()\n");
+    let change =
+        CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n").write("b.py", "breakpoint()\n");
     let change = change.write(".truing.toml", "[rules]\nignore = [\"**\"]\n");
     site.repo.force_push("one", &release, change).await.unwrap();
     let number = site.repo.open(NewPull { base: "release/1".into(), ..NewPull::of("one") }).await.unwrap();
@@ -114,7 +117,7 @@ async fn a_base_branch_configures_if_the_operator_lists_it_and_it_has_a_file() {
         assert!(!said.contains(other), "{listed}: {said}");
     }
     // A branch without the file leaves it to the default branch.
-    site.repo.push("release/1", Commit::new("leave it").delete(".truing.toml")).await.unwrap();
+    site.repo.push("release/1", CommitBuilder::new("leave it").delete(".truing.toml")).await.unwrap();
     let said = reviewed("release/*");
     assert!(said.contains("b.py:1") && said.contains("the default branch, commit"), "{said}");
 }

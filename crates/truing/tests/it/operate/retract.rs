@@ -103,7 +103,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     // A server that goes on leaves it so, also at the next push.
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
     let server = site.serve();
-    site.repo.push("one", Commit::new("more").write("b.py", "b = 1\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("more").write("b.py", "b = 1\n")).await.unwrap();
     site.deliver().await;
     let after = site
         .until(one, "reviewed again", |view| view.head != gone.head && view.statuses.contains_key(&view.head))
@@ -130,7 +130,7 @@ async fn answered_comments_are_deleted_where_that_is_asked_for_and_a_head_that_m
     let answered = site.repo.pull(two).await.unwrap().inline().next().unwrap().id;
     site.repo.reply(two, "ada", answered, "Is that so?").await.unwrap();
     let code = "a = 1\nbreakpoint()\nb = 1\nbreakpoint()\n";
-    let head = site.repo.push("one", Commit::new("more").write("a.py", code)).await.unwrap();
+    let head = site.repo.push("one", CommitBuilder::new("more").write("a.py", code)).await.unwrap();
 
     let done = site.run(&["retract", "--since", "1d", "--answered"]);
     assert_eq!(done.exit, 0, "{done:?}");
@@ -181,7 +181,10 @@ async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_
     assert!(third.out.starts_with("nothing to take back"), "{third:?}");
 
     // The dismissal is of the code as it was.
-    site.repo.push("one", Commit::new("again").write("a.py", "a = 1\nbreakpoint()  # here\n")).await.unwrap();
+    site.repo
+        .push("one", CommitBuilder::new("again").write("a.py", "a = 1\nbreakpoint()  # here\n"))
+        .await
+        .unwrap();
     let server = site.serve();
     let shown = site.until(one, "another line", |view| view.inline().count() == 1).await;
     assert_eq!(shown.inline().next().unwrap().line, Some(2));

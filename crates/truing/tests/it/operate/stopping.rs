@@ -273,8 +273,8 @@ async fn a_second_signal_gives_back_what_hangs_and_leaves_nothing_behind() {
 async fn a_second_signal_while_the_forge_says_nothing_posts_everything_once_afterwards() {
     let site = Site::new().await;
     let server = site.serve();
-    let silent = FaultKind::Delay(Duration::from_secs(300));
-    site.forge.fault(Fault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews", silent));
+    let silent = ForgeFaultKind::Delay(Duration::from_secs(300));
+    site.forge.fault(ForgeFault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews", silent));
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     until("the review is being posted", || {
@@ -368,7 +368,7 @@ async fn a_disk_that_takes_no_more_refuses_webhooks_and_loses_none() {
     assert!(site.run(&["slots", "list", "--format", "json"]).out == "[]\n", "nothing half written");
 
     prlimit(pid, Resource::Fsize, before).unwrap();
-    site.repo.push("one", Commit::new("more").write("b.py", "b = 1\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("more").write("b.py", "b = 1\n")).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
     site.until(number, "reviewed", is_reviewed).await;
     until("it is ready again", || get(&server.url, "/readyz").0 == 200).await;

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use truing_fakes::forge::{Flavour, NewPull, Options, Repo, Side};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{FakeDiffSide, FakeForgeOptions, FakeRepo, ForgeFlavour, NewPull};
+use truing_fakes::repo::CommitBuilder;
 
 use super::claude::claude;
 use super::mcp::Agent;
@@ -16,24 +16,24 @@ use super::watch::Watched;
 
 const TOKEN: &str = super::TOKEN;
 const BOT: &str = "truing[bot]";
-const BOTH: [Flavour; 2] = [Flavour::Cloud, Flavour::DataCenter];
+const BOTH: [ForgeFlavour; 2] = [ForgeFlavour::Cloud, ForgeFlavour::DataCenter];
 
 struct Site {
     home: Home,
     forge: Watched,
-    repo: Repo,
+    repo: FakeRepo,
     head: String,
 }
 
 impl Site {
     /// A clone of a repository with one pull request, which adds a line.
-    async fn new(flavour: Flavour) -> Self {
-        let forge = Watched::start_as(flavour, Options::default()).await;
+    async fn new(flavour: ForgeFlavour) -> Self {
+        let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
         forge.token(TOKEN, BOT);
-        let begin = Commit::new("begin").write("a.py", "a = 1\n");
+        let begin = CommitBuilder::new("begin").write("a.py", "a = 1\n");
         let repo = forge.create_repository("acme", "shop", begin).await.unwrap();
         repo.permit(BOT, forge.permission()).await.unwrap();
-        let debug = Commit::new("debug").write("a.py", "a = 1\nbreakpoint()\n");
+        let debug = CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n");
         let head = repo.push("one", debug).await.unwrap();
         repo.open(NewPull { title: "Debug it".into(), body: "Why not.".into(), ..NewPull::of("one") })
             .await
@@ -174,8 +174,8 @@ async fn a_comment_of_the_tool_that_is_replaced_is_updated_and_not_posted_again(
         let site = Site::new(flavour).await;
         let mark = "<!-- claude-reviewer:inline:0f3a9c -->";
         let theirs = format!("{mark}\nWhy  not\nhere?");
-        site.repo.comment_on(1, "mallory", "a.py", (Side::Right, 2), &theirs).await.unwrap();
-        let old = site.repo.comment_on(1, BOT, "a.py", (Side::Right, 2), &theirs).await.unwrap();
+        site.repo.comment_on(1, "mallory", "a.py", (FakeDiffSide::Right, 2), &theirs).await.unwrap();
+        let old = site.repo.comment_on(1, BOT, "a.py", (FakeDiffSide::Right, 2), &theirs).await.unwrap();
         let mut agent = site.agent();
         let same = json!({"number": 1, "body": "Why not here?", "path": "a.py", "line": 2});
         for _ in 0..2 {

@@ -1,6 +1,6 @@
 //! What a server traces of a review that it posts, and of one that the kill switch ends.
 
-use truing_fakes::model::Script;
+use truing_fakes::model::ModelScript;
 
 use super::money::{report, turns};
 use super::otlp::{Receiver, hex, named, said};
@@ -16,7 +16,7 @@ async fn what_is_written_to_the_forge_is_traced_and_so_is_the_switch_that_ends_a
     site.deliver().await;
     let view = site.until(number, "reviewed", is_reviewed).await;
 
-    model.play(Script::of([report().times(0)]));
+    model.play(ModelScript::of([report().times(0)]));
     model.stall(2);
     site.open_clean("two").await;
     site.deliver().await;

@@ -214,7 +214,7 @@ async fn a_copy_that_is_restored_goes_on_and_posts_nothing_twice() {
     }
     std::fs::rename(site.home.path().join("copy.db"), &database).unwrap();
     let _server = site.serve();
-    site.repo.push("one", Commit::new("more").write("a.py", "a = 1\n\nbreakpoint()\n")).await.unwrap();
+    site.repo.push("one", CommitBuilder::new("more").write("a.py", "a = 1\n\nbreakpoint()\n")).await.unwrap();
     site.deliver().await;
     let view = site.until(number, "reviewed again", is_reviewed).await;
     assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{view:#?}");

@@ -1,7 +1,7 @@
 //! A model's tools, in a process of their own.
 
 use serde_json::{Value, json};
-use truing_agent::native::{Output, Tools as _};
+use truing_agent::native::{CallOutput, RunTools as _};
 use truing_loops::reader::{MAX_CHILDREN, ReaderTools};
 use truing_reader::protocol::{MAX_CALL_BYTES, ToolsRequest};
 use truing_reader::tools::MAX_REPLY_BYTES;
@@ -15,7 +15,7 @@ fn tools(stage: &Stage, program: impl Into<PathBuf>) -> ReaderTools {
     ChildReader::new(program).tools(request, CHANGE).within(PATIENCE)
 }
 
-async fn read(tools: &ReaderTools) -> Output {
+async fn read(tools: &ReaderTools) -> CallOutput {
     tools.call("read", &json!({"path": "a.py", "end_line": 1})).await
 }
 

@@ -5,26 +5,29 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use truing_core::finding::{
-    AnchorKind, Category, Finding, FindingStatus, Place, RawFinding, Severity, Side, Source, fingerprint,
+    AnchorKind, CodeLocation, DefectCategory, DiffSide, Finding, FindingSource, FindingStatus, RawFinding,
+    Severity, fingerprint,
 };
-use truing_core::id::{CommentId, FindingId, Key, RunId, Sha, Token};
-use truing_core::outcome::{Outcome, OutcomeKind, ReviewDetail, ReviewRecord, Runtime};
-use truing_core::port::{Computed, Described, Revision, RunRef, Runs as _, Slots as _};
-use truing_core::publish::{Desired, Item, Producer};
+use truing_core::id::{CommentId, FencingToken, FindingId, RunId, Sha, SlotKey};
+use truing_core::outcome::{OutcomeKind, ReviewDetail, ReviewOutcome, ReviewRecord, ReviewRuntime};
+use truing_core::port::{
+    ComputedReview, PullRevision, RunRef, RunStore as _, SlotDescription, SlotStore as _,
+};
+use truing_core::publish::{CommentSubject, DesiredComment, Producer};
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
 use super::{EVIL, report};
 
-fn finding(id: &str, rule: &str, source: Source, status: FindingStatus) -> Finding {
-    let place = Place { path: "a.py".into(), side: Side::New, start_line: 3, end_line: 3 };
+fn finding(id: &str, rule: &str, source: FindingSource, status: FindingStatus) -> Finding {
+    let place = CodeLocation { path: "a.py".into(), side: DiffSide::New, start_line: 3, end_line: 3 };
     Finding {
         id: FindingId::new(id),
         fingerprint: fingerprint(rule, &place.path, id),
         raw: RawFinding {
             place: place.clone(),
             severity: Severity::P1,
-            category: Category::F,
+            category: DefectCategory::F,
             rule: rule.into(),
             title: "Title".into(),
             body: "Body".into(),
@@ -47,18 +50,26 @@ fn finding(id: &str, rule: &str, source: Source, status: FindingStatus) -> Findi
 /// One review that ended so, with these findings, the first of which has a comment.
 async fn review(store: &Store, (key, token): (&str, u64), kind: OutcomeKind, findings: Vec<Finding>) {
     let (now, sha) = (store.now().await.unwrap(), Sha::parse(&"a".repeat(40)).unwrap());
-    let revision = Revision { head: sha.clone(), base: sha };
-    let run = RunRef { id: RunId::new(format!("v{token}")), key: Key::new(key), token: Token(token) };
+    let revision = PullRevision { head: sha.clone(), base: sha };
+    let run =
+        RunRef { id: RunId::new(format!("v{token}")), key: SlotKey::new(key), token: FencingToken(token) };
     store.begin(&run, &revision, now).await.unwrap();
-    let ended = Outcome { kind, reason: None, until: None, runtime: Runtime::Native };
+    let ended = ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Native };
     let detail = ReviewDetail::new(Some(revision.head), revision.base, ended);
     let mut outcome = ReviewRecord::begin(run.id.clone(), run.key.clone(), detail, now);
     outcome.model = Some("claude-sonnet-5-5".into());
-    let first = findings.first().map(|finding| Item::Finding(finding.id.clone()));
-    let desired = first.iter().map(|item| Desired { item: item.clone(), ..Desired::summary("text".into()) });
+    let first = findings.first().map(|finding| CommentSubject::Finding(finding.id.clone()));
+    let desired = first
+        .iter()
+        .map(|item| DesiredComment { item: item.clone(), ..DesiredComment::summary("text".into()) });
     let desired = desired.collect();
-    let computed =
-        Computed { producer: Producer::Review, findings, desired, status: None, outcome: outcome.clone() };
+    let computed = ComputedReview {
+        producer: Producer::Review,
+        findings,
+        desired,
+        status: None,
+        outcome: outcome.clone(),
+    };
     store.computed(&run, &computed).await.unwrap();
     if let Some(item) = first {
         store.shown(&run, Producer::Review, &[(item, CommentId::new("1"))]).await.unwrap();
@@ -79,21 +90,21 @@ async fn remember(file: &Path) {
         let fixed = FindingStatus::Fixed(Sha::parse(&"a".repeat(40)).unwrap());
         let findings = match number {
             1 => vec![
-                finding("f1", "core/merge-conflict", Source::Rule, fixed),
-                finding("f2", "ruff/E501", Source::Tool, FindingStatus::Dismissed("no".into())),
+                finding("f1", "core/merge-conflict", FindingSource::Rule, fixed),
+                finding("f2", "ruff/E501", FindingSource::Tool, FindingStatus::Dismissed("no".into())),
             ],
             2 => vec![
-                finding("f3", "agent/bounds", Source::Agent, FindingStatus::Open),
-                finding("f4", EVIL, Source::Rule, FindingStatus::Suppressed("so".into())),
+                finding("f3", "agent/bounds", FindingSource::Agent, FindingStatus::Open),
+                finding("f4", EVIL, FindingSource::Rule, FindingStatus::Suppressed("so".into())),
             ],
             _ => Vec::new(),
         };
         review(&store, (&key, number), kind, findings).await;
         let (name, url) =
             (format!("acme/shop#{number}"), format!("https://github.com/acme/shop/pull/{number}"));
-        store.describe(&[(Key::new(key), Described { name, url, head: None })]).await.unwrap();
+        store.describe(&[(SlotKey::new(key), SlotDescription { name, url, head: None })]).await.unwrap();
     }
-    let open = finding("f5", "core/debugger", Source::Rule, FindingStatus::Open);
+    let open = finding("f5", "core/debugger", FindingSource::Rule, FindingStatus::Open);
     review(&store, ("local/home/me/tool", 101), OutcomeKind::Reviewed, Vec::new()).await;
     review(&store, ("local/home/me/tool", 102), OutcomeKind::Reviewed, vec![open]).await;
     review(&store, ("local/home/me/other", 103), OutcomeKind::Failed, Vec::new()).await;

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use truing_core::ledger::Usage;
+use truing_core::ledger::TokenUsage;
 use truing_core::port::{Clock, Ledger as _};
-use truing_fakes::model::{Answer, Block, Fault, KEY, Place as At, Script};
+use truing_fakes::model::{AnswerBlock, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
 use truing_loops::machine::SystemClock;
-use truing_model::price::Prices;
+use truing_model::price::ModelPrices;
 use truing_store::Store;
 
 use crate::review::claude::claude;
@@ -29,12 +29,12 @@ const UNDER_WAY: u64 = 300;
 const RESERVATION: u64 = 300_000;
 
 /// The tool, with this input as it is written.
-fn call(name: &str, json: &str) -> Block {
-    Block::ToolUse { name: name.into(), input: Value::Null, json: Some(json.into()) }
+fn call(name: &str, json: &str) -> AnswerBlock {
+    AnswerBlock::ToolUse { name: name.into(), input: Value::Null, json: Some(json.into()) }
 }
 
-fn says(blocks: Vec<Block>) -> Answer {
-    Answer { blocks, ..Answer::default() }.usage(1000, 100)
+fn says(blocks: Vec<AnswerBlock>) -> ScriptedAnswer {
+    ScriptedAnswer { blocks, ..ScriptedAnswer::default() }.usage(1000, 100)
 }
 
 /// What was spent in millionths of a dollar, and is still set aside, by the whole ledger.
@@ -52,12 +52,12 @@ pub(crate) fn money_by(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64)
 
 /// What the provider has billed, in millionths of a dollar.
 pub(crate) fn billed(scene: &Scene) -> u64 {
-    let prices = Prices::builtin().unwrap();
+    let prices = ModelPrices::builtin().unwrap();
     let bills = scene.model.bills();
     let cost = bills.iter().map(|bill| {
-        let truing_fakes::model::Usage { input, output, cache_read, cache_write_5m, cache_write_1h } =
+        let truing_fakes::model::ScriptedUsage { input, output, cache_read, cache_write_5m, cache_write_1h } =
             bill.usage;
-        let usage = Usage { input, output, cache_read, cache_write_5m, cache_write_1h };
+        let usage = TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h };
         prices.of(&bill.model).unwrap().cost(&usage).0
     });
     cost.sum()
@@ -66,11 +66,11 @@ pub(crate) fn billed(scene: &Scene) -> u64 {
 /// What is paid beyond what is billed, in millionths of a dollar: for what was under way of each answer that was cut after
 /// its stream had told its prompt.
 pub(crate) fn under_way(scene: &Scene) -> u64 {
-    let prices = Prices::builtin().unwrap();
+    let prices = ModelPrices::builtin().unwrap();
     let costs = scene.model.bills().into_iter().filter(|bill| !bill.is_complete).map(|bill| {
         // A stream begins with one token of its answer.
         let more = UNDER_WAY + 1 - bill.usage.output;
-        prices.of(&bill.model).unwrap().cost(&Usage { output: more, ..Usage::default() }).0
+        prices.of(&bill.model).unwrap().cost(&TokenUsage { output: more, ..TokenUsage::default() }).0
     });
     costs.sum()
 }
@@ -86,7 +86,7 @@ const AT_ONCE: usize = 3;
 
 /// What goes wrong, and what the model says; the outcome, a word of its reason, the requests, and whether the model's
 /// finding is kept.
-type Row = (&'static str, Vec<Answer>, &'static str, &'static str, usize, bool);
+type Row = (&'static str, Vec<ScriptedAnswer>, &'static str, &'static str, usize, bool);
 
 #[test]
 fn each_misbehaviour_of_a_model_has_one_outcome_and_its_money() {
@@ -102,34 +102,42 @@ fn each_misbehaviour_comes_to_the_same_with_the_program_in_between() {
 }
 
 fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
-    let stops = |reason: &str| Answer::text("x").usage(1000, 100).stop(reason).times(0);
+    let stops = |reason: &str| ScriptedAnswer::text("x").usage(1000, 100).stop(reason).times(0);
     let many = |name: &str, count: usize| vec![call(name, "{}"); count];
     let off_schema = [r#"{"path": 7}"#, r#"{"paht": "a.py"}"#, "[]", r#"{"path": "a.py", "start_line": -1}"#];
     let off_schema = off_schema.map(|json| call("read", json)).to_vec();
     let wrong_report = || says(vec![call("report", r#"{"found": []}"#)]);
-    let huge = Answer { repeat: 10 << 20, ..Answer::text("x") };
+    let huge = ScriptedAnswer { repeat: 10 << 20, ..ScriptedAnswer::text("x") };
     let off_switch = BTreeMap::from([("x-should-retry".to_owned(), "false".to_owned())]);
     let busy =
-        Fault::Status { status: 429, error: String::new(), message: String::new(), headers: off_switch };
-    let fails = |status: u16| vec![Answer::status(status).times(0)];
-    let recovers = |fault: Answer| vec![fault, report(&[finding()])];
-    let after = |fault: Fault| Answer { fault: Some(fault), ..Answer::text("Let me see.") };
+        ModelFault::Status { status: 429, error: String::new(), message: String::new(), headers: off_switch };
+    let fails = |status: u16| vec![ScriptedAnswer::status(status).times(0)];
+    let recovers = |fault: ScriptedAnswer| vec![fault, report(&[finding()])];
+    let after =
+        |fault: ModelFault| ScriptedAnswer { fault: Some(fault), ..ScriptedAnswer::text("Let me see.") };
     let overloaded =
-        Fault::Error { after: At::Block, error: "overloaded_error".into(), message: "later".into() };
+        ModelFault::Error { after: At::Block, error: "overloaded_error".into(), message: "later".into() };
     let rows: [Row; 30] = [
         ("400", fails(400), "partial", "minimal", 1, false),
         ("402", fails(402), "partial", "minimal", 1, false),
         ("403", fails(403), "partial", "minimal", 1, false),
         ("413", fails(413), "partial", "", 1, false),
         ("422", fails(422), "partial", "minimal", 1, false),
-        ("429 with the off switch", vec![Answer::fault(busy).times(0)], "partial", "minimal", 1, false),
-        ("500 once", recovers(Answer::status(500)), "reviewed", "", 2, true),
-        ("529 once", recovers(Answer::status(529)), "reviewed", "", 2, true),
-        ("a reset", recovers(Answer::fault(Fault::Reset)), "reviewed", "", 2, true),
-        ("a cut stream", recovers(after(Fault::Cut { after: At::Text })), "reviewed", "", 2, true),
+        (
+            "429 with the off switch",
+            vec![ScriptedAnswer::fault(busy).times(0)],
+            "partial",
+            "minimal",
+            1,
+            false,
+        ),
+        ("500 once", recovers(ScriptedAnswer::status(500)), "reviewed", "", 2, true),
+        ("529 once", recovers(ScriptedAnswer::status(529)), "reviewed", "", 2, true),
+        ("a reset", recovers(ScriptedAnswer::fault(ModelFault::Reset)), "reviewed", "", 2, true),
+        ("a cut stream", recovers(after(ModelFault::Cut { after: At::Text })), "reviewed", "", 2, true),
         (
             "three cut streams",
-            vec![after(Fault::Cut { after: At::Text }).usage(4000, 90).times(3), report(&[finding()])],
+            vec![after(ModelFault::Cut { after: At::Text }).usage(4000, 90).times(3), report(&[finding()])],
             "reviewed",
             "",
             4,
@@ -137,7 +145,7 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
         ),
         (
             "an unknown stop",
-            vec![Answer::text("x").usage(1000, 100).stop("lunch").times(0)],
+            vec![ScriptedAnswer::text("x").usage(1000, 100).stop("lunch").times(0)],
             "partial",
             "minimal",
             1,
@@ -146,7 +154,7 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
         ("an error in the stream", recovers(after(overloaded)), "reviewed", "", 2, true),
         (
             "a pause",
-            vec![Answer::text("Wait.").usage(1000, 10).stop("pause_turn"), report(&[finding()])],
+            vec![ScriptedAnswer::text("Wait.").usage(1000, 10).stop("pause_turn"), report(&[finding()])],
             "reviewed",
             "",
             2,
@@ -154,20 +162,27 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
         ),
         (
             "bad JSON",
-            vec![Answer::fault(Fault::BadJson { after: At::Start }).times(0)],
+            vec![ScriptedAnswer::fault(ModelFault::BadJson { after: At::Start }).times(0)],
             "partial",
             "minimal",
             1,
             false,
         ),
-        ("an empty 200", vec![Answer::fault(Fault::Empty).times(0)], "partial", "minimal", 1, false),
-        ("a page", vec![Answer::fault(Fault::Html).times(0)], "partial", "minimal", 1, false),
-        ("no model of that name", vec![Answer::status(404).times(0)], "partial", "minimal", 1, false),
+        (
+            "an empty 200",
+            vec![ScriptedAnswer::fault(ModelFault::Empty).times(0)],
+            "partial",
+            "minimal",
+            1,
+            false,
+        ),
+        ("a page", vec![ScriptedAnswer::fault(ModelFault::Html).times(0)], "partial", "minimal", 1, false),
+        ("no model of that name", vec![ScriptedAnswer::status(404).times(0)], "partial", "minimal", 1, false),
         ("a refusal", vec![read("pay.py"), stops("refusal")], "partial", "refusal", 2, false),
         ("max_tokens", vec![stops("max_tokens")], "partial", "max_tokens", 3, false),
         (
             "more than was asked for",
-            vec![read("pay.py"), Answer::text("much").overrun(40_000)],
+            vec![read("pay.py"), ScriptedAnswer::text("much").overrun(40_000)],
             "partial",
             "40000 tokens of an answer of at most",
             2,
@@ -191,8 +206,9 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
         (
             "an interrupted report",
             vec![
-                Answer::tool("report", json!({ "findings": [finding()], "more": true })).usage(1000, 100),
-                Answer::status(401).times(0),
+                ScriptedAnswer::tool("report", json!({ "findings": [finding()], "more": true }))
+                    .usage(1000, 100),
+                ScriptedAnswer::status(401).times(0),
             ],
             "partial",
             "no access to the provider",
@@ -278,7 +294,7 @@ fn children(parent: u32) -> Vec<rustix::process::Pid> {
 
 #[test]
 fn a_disk_that_is_full_spends_nothing_and_says_so() {
-    let scene = Scene::new(Script::of([read("pay.py"), report(&[])]));
+    let scene = Scene::new(ModelScript::of([read("pay.py"), report(&[])]));
     // The first run makes the database; then no file can grow any more.
     assert_eq!(scene.place.review(&[]).exit, 1);
     let size = std::fs::metadata(scene.place.store()).unwrap().len();

@@ -1,7 +1,7 @@
 //! A second local review of the same line of work: what a model found is open until somebody shows that it is fixed.
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, When};
+use truing_fakes::model::{AnswerCondition, ScriptedAnswer};
 
 use crate::review::claude::claude;
 use crate::review::model::{Scene, finding, report};
@@ -20,22 +20,26 @@ fn scene() -> Scene {
 }
 
 /// Reviews, with these answers. The exit code and what was printed.
-fn reviewed(scene: &Scene, answers: impl IntoIterator<Item = Answer>, arguments: &[&str]) -> (i32, Value) {
-    scene.model.play(truing_fakes::model::Script::of(answers));
+fn reviewed(
+    scene: &Scene,
+    answers: impl IntoIterator<Item = ScriptedAnswer>,
+    arguments: &[&str],
+) -> (i32, Value) {
+    scene.model.play(truing_fakes::model::ModelScript::of(answers));
     let ran = scene.review(arguments);
     assert!(ran.exit < 2, "{}", ran.err);
     (ran.exit, ran.json())
 }
 
-fn silent() -> Answer {
+fn silent() -> ScriptedAnswer {
     report(&[]).times(0)
 }
 
 /// The verdicts that a model gives, on the one finding that it is shown.
-fn says(told: &Value, verdict: &Value) -> Answer {
+fn says(told: &Value, verdict: &Value) -> ScriptedAnswer {
     let mut verdict = verdict.clone();
     verdict["id"] = told["findings"][0]["id"].clone();
-    Answer::tool("report", json!({ "findings": [], "verdicts": [verdict] })).usage(1000, 100)
+    ScriptedAnswer::tool("report", json!({ "findings": [], "verdicts": [verdict] })).usage(1000, 100)
 }
 
 fn fixed(line: u32, excerpt: &str) -> Value {
@@ -153,7 +157,7 @@ fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
         assert!(dismissed.status.success(), "{dismissed:?}");
     };
     dismiss();
-    let seen = |text: &str, answer: Answer| {
+    let seen = |text: &str, answer: ScriptedAnswer| {
         scene.place.write("pay.py", text);
         let (exit, told) = reviewed(&scene, [answer], &[]);
         (exit, each(&told, "id").into_iter().cloned().collect::<Vec<Value>>(), told)
@@ -224,7 +228,7 @@ fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once(
     (second["start_line"], second["end_line"], second["title"]) =
         (json!(3), json!(3), json!("Charges twice"));
     (second["category"], second["excerpt"]) = (json!("I"), json!("charge(x)"));
-    let (_, told) = reviewed(&scene, [report(&[second]), Answer::text("All is said.").times(0)], &[]);
+    let (_, told) = reviewed(&scene, [report(&[second]), ScriptedAnswer::text("All is said.").times(0)], &[]);
     assert_eq!(
         (each(&told, "category").len(), &told["outcome"]["kind"]),
         (2, &json!("reviewed")),
@@ -317,7 +321,7 @@ fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are(
     // In another working tree of the repository, too.
     scene.place.git(["checkout", "--quiet", "--detach"]);
     scene.place.git(["worktree", "add", "--quiet", "../linked", "stacked"]);
-    scene.model.play(truing_fakes::model::Script::of([silent()]));
+    scene.model.play(truing_fakes::model::ModelScript::of([silent()]));
     let ran = scene.review(&["../linked"]);
     assert_eq!((ran.exit, each(&ran.json(), "id")), (1, id.clone()), "{}", ran.err);
     scene.place.git(["worktree", "remove", "--force", "../linked"]);
@@ -361,8 +365,8 @@ fn several(runtime: &'static str, config: &str) {
         scene.place.write("pay.py", SWALLOWS.replace("Exception:", "Refused:").as_str());
         (scene, first)
     };
-    let security = |answer: Answer| Answer {
-        when: When { first: vec!["Look for holes".to_owned()], ..When::default() },
+    let security = |answer: ScriptedAnswer| ScriptedAnswer {
+        when: AnswerCondition { first: vec!["Look for holes".to_owned()], ..AnswerCondition::default() },
         ..answer
     };
     let shown = fixed(4, "    except Refused:");
@@ -475,7 +479,7 @@ fn a_fix_in_what_the_lines_call_or_in_their_order_is_shown_by_that() {
     assert_eq!((exit, each(&told, "id")), (1, vec![id]), "one line shows no order: {told:#}");
     let both = json!({ "id": id, "verdict": "fixed", "start_line": 3, "end_line": 4,
         "excerpt": "    return total\n    charge(order, total)" });
-    scene.model.play(truing_fakes::model::Script::of([Answer::tool(
+    scene.model.play(truing_fakes::model::ModelScript::of([ScriptedAnswer::tool(
         "report",
         json!({ "findings": [], "verdicts": [both] }),
     )

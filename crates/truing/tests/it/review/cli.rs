@@ -4,15 +4,15 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, Script};
+use truing_fakes::model::{ModelScript, ScriptedAnswer};
 
 use crate::review::claude::claude;
 use crate::review::model::{Scene, finding, read, report};
 use crate::review::place::{Ran, STOPS};
 
 /// A repository, a model that answers this, and the program; none without the program.
-fn scene(answers: impl IntoIterator<Item = Answer>) -> Option<Scene> {
-    Some(with_program(Scene::new(Script::of(answers)), &claude()?.display().to_string()))
+fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Option<Scene> {
+    Some(with_program(Scene::new(ModelScript::of(answers)), &claude()?.display().to_string()))
 }
 
 pub(crate) fn with_program(scene: Scene, program: &str) -> Scene {
@@ -31,16 +31,16 @@ pub(crate) fn told(ran: &Ran) -> Value {
 
 #[test]
 fn the_same_script_comes_to_the_same_in_both_runtimes() {
-    let malformed = || Answer::tool("report", json!({ "findings": "none" })).usage(4, 4);
+    let malformed = || ScriptedAnswer::tool("report", json!({ "findings": "none" })).usage(4, 4);
     // What a model does, and how the review ends.
-    let scripts: [(Vec<Answer>, &str); 4] = [
+    let scripts: [(Vec<ScriptedAnswer>, &str); 4] = [
         (
             vec![
-                Answer::tool("list", json!({})).usage(900, 50),
-                Answer::tool("skill", json!({ "name": "shipped:dead-code" })).usage(200, 9),
-                Answer::text("Let me see.").usage(500, 20),
-                Answer::tool("shell", json!({ "command": "id" })).usage(10, 2),
-                Answer::tool("grep", json!({ "pattern": "charge" })).usage(300, 7),
+                ScriptedAnswer::tool("list", json!({})).usage(900, 50),
+                ScriptedAnswer::tool("skill", json!({ "name": "shipped:dead-code" })).usage(200, 9),
+                ScriptedAnswer::text("Let me see.").usage(500, 20),
+                ScriptedAnswer::tool("shell", json!({ "command": "id" })).usage(10, 2),
+                ScriptedAnswer::tool("grep", json!({ "pattern": "charge" })).usage(300, 7),
                 read("pay.py"),
                 report(&[finding()]),
             ],
@@ -48,7 +48,7 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
         ),
         (vec![malformed(), report(&[finding()])], "reviewed"),
         (vec![malformed(), malformed()], "partial"),
-        (vec![Answer::text("No."), Answer::text("No.")], "partial"),
+        (vec![ScriptedAnswer::text("No."), ScriptedAnswer::text("No.")], "partial"),
     ];
     for (script, kind) in scripts {
         let Some(scene) = scene(script.clone().into_iter().chain(script)) else { return };

@@ -48,7 +48,7 @@ fn a_linters_rule_is_off_or_of_another_severity_as_it_is_configured() {
     assert!(before.is_string() && before != json!("P0"), "{before}");
     place.write(".truing.toml", "rules.severity = { \"lint/E741\" = \"P0\" }\n");
     assert_eq!(of(&report(&place, &output)), json!("P0"));
-    for (paths, severity) in [("b.*", json!("P0")), ("tests/**", before.clone())] {
+    for (paths, severity) in [("b.*", json!("P0")), ("tests/**", before)] {
         let entry = format!("{{ paths = [\"{paths}\"], severity = \"P0\" }}");
         place.write(".truing.toml", format!("rules.severity = {{ \"lint/E741\" = {entry} }}\n"));
         assert_eq!(of(&report(&place, &output)), severity, "{paths}");
@@ -173,7 +173,7 @@ fn text_is_eighty_columns_wide_and_names_who_found_what() {
 #[test]
 fn the_document_names_every_format() {
     let document = include_str!("../../../../../docs/tools.md");
-    for format in truing_reader::output::Format::all() {
+    for format in truing_reader::output::OutputFormat::all() {
         assert!(document.contains(&format!("`{}`", format.as_str())), "{}", format.as_str());
     }
 }

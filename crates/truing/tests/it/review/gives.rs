@@ -1,7 +1,7 @@
 //! A model's review beside its findings: replacements that are proven, and a walkthrough.
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, Script, When};
+use truing_fakes::model::{AnswerCondition, ModelScript, ScriptedAnswer};
 
 use crate::review::model::{Scene, finding};
 use crate::review::place::{Ran, key};
@@ -17,16 +17,17 @@ fn proposing(replacement: &str) -> Value {
     finding
 }
 
-fn report(findings: &[Value], walkthrough: Value) -> Answer {
+fn report(findings: &[Value], walkthrough: Value) -> ScriptedAnswer {
     let input = json!({ "findings": findings, "walkthrough": walkthrough });
-    Answer::tool("report", input).usage(1000, 100).times(0)
+    ScriptedAnswer::tool("report", input).usage(1000, 100).times(0)
 }
 
 /// One who proposes this, and finds nothing once the file says it.
 fn proposes(replacement: &str) -> Scene {
-    let mended = When { contains: Some("except ChargeError".into()), ..When::default() };
+    let mended =
+        AnswerCondition { contains: Some("except ChargeError".into()), ..AnswerCondition::default() };
     let content = report(&[], json!([])).when(mended);
-    Scene::new(Script::of([content, report(&[proposing(replacement)], json!([]))]))
+    Scene::new(ModelScript::of([content, report(&[proposing(replacement)], json!([]))]))
 }
 
 fn agents(told: &Value) -> Value {
@@ -154,7 +155,7 @@ fn a_walkthrough_is_asked_for_told_and_not_there_unless_it_is_wanted() {
 fn a_review_that_the_model_did_not_end_has_no_walkthrough() {
     let lines = json!([{ "path": "pay.py", "text": "Charges." }]);
     let more = json!({ "findings": [finding()], "walkthrough": lines, "more": true });
-    let scene = Scene::of([Answer::tool("report", more).usage(1000, 100).times(0)])
+    let scene = Scene::of([ScriptedAnswer::tool("report", more).usage(1000, 100).times(0)])
         .with("[review]\nwalkthrough = true\nmax_turns = 2\n");
     let told = scene.review(&[]).json();
     assert_eq!((&told["outcome"]["kind"], told.get("walkthrough")), (&json!("partial"), None), "{told:#}");

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use truing_core::id::{Millis, Span};
+use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::port::Clock;
-use truing_fakes::model::{Answer, Fault, Script};
+use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
 
 use crate::review::adverse::money_by;
@@ -22,8 +22,8 @@ use crate::review::place::{Ran, each};
 const SOON: Duration = crate::support::HANGS;
 
 /// A scene with the program, whose temporary files are in a folder of their own.
-fn scene(answers: impl IntoIterator<Item = Answer>) -> Option<Scene> {
-    let scene = with_program(Scene::new(Script::of(answers)), &claude()?.display().to_string());
+fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Option<Scene> {
+    let scene = with_program(Scene::new(ModelScript::of(answers)), &claude()?.display().to_string());
     std::fs::create_dir(scene.place.home().join("tmp")).unwrap();
     Some(scene)
 }
@@ -38,8 +38,8 @@ fn started(scene: &Scene) -> Child {
 struct Tomorrow;
 
 impl Clock for Tomorrow {
-    fn now(&self) -> Millis {
-        SystemClock.now() + Span::seconds(24 * 60 * 60)
+    fn now(&self) -> UnixMillis {
+        SystemClock.now() + TimeSpan::seconds(24 * 60 * 60)
     }
 }
 
@@ -81,7 +81,7 @@ fn is_there(number: i32) -> bool {
 #[test]
 fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
-        let slow = Answer { fault: Some(Fault::Slow { millis: 3000 }), ..read("pay.py") };
+        let slow = ScriptedAnswer { fault: Some(ModelFault::Slow { millis: 3000 }), ..read("pay.py") };
         let Some(scene) = scene([read("pay.py"), slow, report(&[finding()])]) else { return };
         let child = started(&scene);
         until("no second request came", || scene.model.log().len() == 2);
@@ -106,7 +106,10 @@ fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
 fn of_a_review_that_is_killed_nothing_is_left() {
     let kills = std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(4);
     for number in 0..kills {
-        let slow = |answer: Answer| Answer { fault: Some(Fault::Slow { millis: 150 }), ..answer };
+        let slow = |answer: ScriptedAnswer| ScriptedAnswer {
+            fault: Some(ModelFault::Slow { millis: 150 }),
+            ..answer
+        };
         let answers = [read("pay.py"), slow(read("b.py")), slow(report(&[finding()]))];
         // One that came to its end before it was killed leaves a finding, on which the next one owes
         // a verdict: it is asked for it once more.

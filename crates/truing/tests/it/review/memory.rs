@@ -1,15 +1,15 @@
 //! Reviews whose repository and operator tell the model something: `CLAUDE.md` and skills.
 
 use serde_json::{Value, json};
-use truing_fakes::model::Answer;
+use truing_fakes::model::ScriptedAnswer;
 
 use crate::review::model::{Scene, finding, read, report};
 use crate::review::place::Ran;
 
 const SKILL: &str = "---\nname: money\ndescription: For payments\n---\nFollow each charge to its end.\n";
 
-fn skill(name: &str) -> Answer {
-    Answer::tool("skill", json!({ "name": name })).usage(1000, 100)
+fn skill(name: &str) -> ScriptedAnswer {
+    ScriptedAnswer::tool("skill", json!({ "name": name })).usage(1000, 100)
 }
 
 /// Commits a file that tells reviews something, and nothing else.

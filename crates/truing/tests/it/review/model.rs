@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 #[cfg(feature = "aws")]
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
-use truing_fakes::model::{Answer, FakeModel, Fault, KEY, Place as At, Script};
+use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
 use truing_reader::mask::MASK;
 
 use crate::review::adverse::{PROMPT, billed, money, under_way};
@@ -30,7 +30,7 @@ const SWALLOWS: &str =
     "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 
 impl Scene {
-    pub(crate) fn new(script: Script) -> Self {
+    pub(crate) fn new(script: ModelScript) -> Self {
         let runtime = Runtime::new().unwrap();
         let model = runtime.block_on(FakeModel::start(script)).unwrap();
         let place = Place::new();
@@ -39,8 +39,8 @@ impl Scene {
         Self { place, model, runtime: "native", config: String::new(), _runtime: runtime }
     }
 
-    pub(crate) fn of(answers: impl IntoIterator<Item = Answer>) -> Self {
-        Self::new(Script::of(answers))
+    pub(crate) fn of(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
+        Self::new(ModelScript::of(answers))
     }
 
     /// With these lines in the operator's file.
@@ -84,12 +84,12 @@ pub(crate) fn finding() -> Value {
         "excerpt": "except Exception:\n        return None" })
 }
 
-pub(crate) fn report(findings: &[Value]) -> Answer {
-    Answer::tool("report", json!({ "findings": findings })).usage(1000, 100)
+pub(crate) fn report(findings: &[Value]) -> ScriptedAnswer {
+    ScriptedAnswer::tool("report", json!({ "findings": findings })).usage(1000, 100)
 }
 
-pub(crate) fn read(path: &str) -> Answer {
-    Answer::tool("read", json!({ "path": path })).usage(1000, 100)
+pub(crate) fn read(path: &str) -> ScriptedAnswer {
+    ScriptedAnswer::tool("read", json!({ "path": path })).usage(1000, 100)
 }
 
 #[test]
@@ -151,7 +151,9 @@ fn a_finding_that_does_not_fit_is_asked_for_again_and_never_lost_in_silence() {
     let asked = scene.model.log()[1].body.to_string();
     assert!(asked.contains("the lines do not say what `excerpt` says"), "{asked}");
     // It says the same again, or nothing: what it meant nobody knows, so the review is not whole.
-    for second in [report(std::slice::from_ref(&misquoted)), report(&[]), Answer::text("Done.").times(0)] {
+    for second in
+        [report(std::slice::from_ref(&misquoted)), report(&[]), ScriptedAnswer::text("Done.").times(0)]
+    {
         let scene = Scene::of([report(std::slice::from_ref(&misquoted)), second]);
         scene.place.write("b.py", "x = 1\n");
         let ran = scene.review(&[]);
@@ -214,7 +216,7 @@ fn money_bounds_a_review_and_a_day() {
 #[test]
 fn without_an_answer_the_rules_have_reviewed_and_it_says_so() {
     for status in [401, 403] {
-        let scene = Scene::of([Answer::status(status).times(0)]);
+        let scene = Scene::of([ScriptedAnswer::status(status).times(0)]);
         let ran = scene.review(&[]);
         let told = ran.json();
         assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{}", ran.err);
@@ -226,12 +228,12 @@ fn without_an_answer_the_rules_have_reviewed_and_it_says_so() {
 
 #[test]
 fn prose_is_asked_about_once_and_is_never_green() {
-    let scene = Scene::of([Answer::text("All good!"), report(&[])]);
+    let scene = Scene::of([ScriptedAnswer::text("All good!"), report(&[])]);
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
-    let scene = Scene::of([Answer::text("All good!").times(0)]);
+    let scene = Scene::of([ScriptedAnswer::text("All good!").times(0)]);
     let told = scene.review(&[]).json();
     assert_eq!((&told["outcome"]["kind"], &told["turns"]), (&json!("partial"), &json!(2)));
-    let scene = Scene::of([Answer::text("x").stop("novel_reason").times(0)]);
+    let scene = Scene::of([ScriptedAnswer::text("x").stop("novel_reason").times(0)]);
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "partial");
 }
 
@@ -278,7 +280,7 @@ fn on_aws(scene: &Scene) -> std::process::Command {
 #[cfg(feature = "aws")]
 #[test]
 fn on_aws_each_try_is_signed_and_no_key_is_sent() {
-    let scene = Scene::of([Answer::status(529), report(&[finding()])]);
+    let scene = Scene::of([ScriptedAnswer::status(529), report(&[finding()])]);
     let ran = Ran::from(on_aws(&scene).env("AWS_SESSION_TOKEN", "a-token").output().unwrap());
     assert_eq!(ran.json()["outcome"]["kind"], "reviewed", "{}", ran.err);
     let log = scene.model.log();
@@ -320,7 +322,7 @@ fn of_a_commit_only_its_tree_is_visible() {
     let scene = Scene::of([
         read("secret.env"),
         read(".git/config"),
-        Answer::tool("grep", json!({ "pattern": "TOPSECRET" })),
+        ScriptedAnswer::tool("grep", json!({ "pattern": "TOPSECRET" })),
         report(&[]),
     ]);
     scene.place.write(".gitignore", "secret.env\n");
@@ -352,7 +354,7 @@ fn files_that_the_model_did_not_see_are_not_called_reviewed() {
 fn an_interrupted_review_ends_without_its_answer_and_can_be_run_again() {
     let slow = "[[answer]]\nfault = { kind = \"stall\", after = \"start\" }\ntext = \"hm\"\n\
         [[answer]]\nblocks = [{ type = \"tool_use\", name = \"report\", input = { findings = [] } }]\n";
-    let scene = Scene::new(Script::parse(slow).unwrap());
+    let scene = Scene::new(ModelScript::parse(slow).unwrap());
     let mut command = scene.command(&["--format", "json"]);
     let child =
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
@@ -373,7 +375,10 @@ fn an_interrupted_review_ends_without_its_answer_and_can_be_run_again() {
 /// answer is paid at the price of what its stream has told.
 fn interrupted_reviews_cost_what_their_streams_have_shown(place: At, runs: impl Fn(Scene) -> Scene + Sync) {
     let interrupted = |signal: rustix::process::Signal| {
-        let stalls = Answer { fault: Some(Fault::Stall { after: place }), ..Answer::text("Let me see.") };
+        let stalls = ScriptedAnswer {
+            fault: Some(ModelFault::Stall { after: place }),
+            ..ScriptedAnswer::text("Let me see.")
+        };
         let scene = runs(Scene::of([stalls.usage(1000, 100).times(6), report(&[])]));
         let mut before = 0;
         for times in 1..=6 {
@@ -446,7 +451,7 @@ fn a_secret_that_a_model_quotes_is_in_no_output_and_no_record() {
     (quoting["path"], quoting["start_line"], quoting["end_line"]) = (json!("keys.py"), json!(1), json!(2));
     let file = format!("KEY = \"{key}\"\naws_secret_access_key = \"{value}\"\n");
     quoting["excerpt"] = json!(file.replace(&key, MASK).replace(&value, MASK));
-    let denied = Answer::tool(&key, json!({}));
+    let denied = ScriptedAnswer::tool(&key, json!({}));
     let scene = Scene::of([denied, report(&[told, quoting])]);
     scene.place.write("keys.py", &file);
     let ran = scene.review(&["--verbose"]);
@@ -457,8 +462,8 @@ fn a_secret_that_a_model_quotes_is_in_no_output_and_no_record() {
     assert!(found.to_string().contains("`wJal…` are lost"), "in the file its name tells what it is: {found}");
     let mut all = format!("{}{}", ran.out, ran.err);
     for format in ["text", "sarif", "markdown"] {
-        let said = || Answer::tool("report", json!({ "findings": [] }));
-        scene.model.play(Script::of([said().times(0)]));
+        let said = || ScriptedAnswer::tool("report", json!({ "findings": [] }));
+        scene.model.play(ModelScript::of([said().times(0)]));
         let ran = Ran::from(scene.command(&["--format", format]).output().unwrap());
         all += &(ran.out + &ran.err);
     }

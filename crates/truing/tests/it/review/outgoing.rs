@@ -1,7 +1,7 @@
 //! What leaves for a model, in both runtimes: no credential of the operator's, and no place of this machine.
 
 use serde_json::json;
-use truing_fakes::model::Answer;
+use truing_fakes::model::ScriptedAnswer;
 
 use crate::review::claude::claude;
 use crate::review::model::{Scene, read, report};
@@ -22,9 +22,9 @@ fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is
             read("settings.py"),
             read("b.py"),
             read("../../etc/passwd"),
-            Answer::tool("grep", json!({ "pattern": "canary" })).usage(100, 10),
-            Answer::tool("diff", json!({ "path": "settings.py" })).usage(100, 10),
-            Answer::tool("list", json!({ "path": "no/such" })).usage(100, 10),
+            ScriptedAnswer::tool("grep", json!({ "pattern": "canary" })).usage(100, 10),
+            ScriptedAnswer::tool("diff", json!({ "path": "settings.py" })).usage(100, 10),
+            ScriptedAnswer::tool("list", json!({ "path": "no/such" })).usage(100, 10),
         ];
         let scene = Scene::of(calls.into_iter().chain([report(&[])]))
             .with(&format!("[review]\nclaude = {:?}\n", program.display().to_string()))
@@ -80,9 +80,9 @@ fn secrets_of_the_tree_leave_for_no_model() {
         quoting["replacement"] = json!("KEY = \"[secret cut]\"");
         let calls = [
             read("conf.py"),
-            Answer::tool("read", json!({ "path": "conf.py", "start_line": 4 })).usage(100, 10),
-            Answer::tool("grep", json!({ "pattern": "KEY" })).usage(100, 10),
-            Answer::tool("diff", json!({ "path": "conf.py" })).usage(100, 10),
+            ScriptedAnswer::tool("read", json!({ "path": "conf.py", "start_line": 4 })).usage(100, 10),
+            ScriptedAnswer::tool("grep", json!({ "pattern": "KEY" })).usage(100, 10),
+            ScriptedAnswer::tool("diff", json!({ "path": "conf.py" })).usage(100, 10),
         ];
         let scene = Scene::of(calls.into_iter().chain([report(&[quoting])]))
             .with(&format!("[review]\nclaude = {:?}\nredact = {redact}\n", program.display().to_string()))
@@ -126,8 +126,8 @@ fn what_git_ignores_does_not_leave_for_a_model() {
         let Some(program) = (if runtime == "cli" { claude() } else { Some("claude".into()) }) else { return };
         let looks = IGNORED.iter().map(|(name, _)| read(name));
         let others = [
-            Answer::tool("grep", json!({ "pattern": "canary" })).usage(100, 10),
-            Answer::tool("list", json!({ "path": "." })).usage(100, 10),
+            ScriptedAnswer::tool("grep", json!({ "pattern": "canary" })).usage(100, 10),
+            ScriptedAnswer::tool("list", json!({ "path": "." })).usage(100, 10),
         ];
         let scene = Scene::of(looks.chain(others).chain([report(&[])]))
             .with(&format!("[review]\nclaude = {:?}\n", program.display().to_string()))

@@ -1,7 +1,9 @@
 //! One review by one script over every kind of provider: the same findings, outcome and turns, at that provider's price.
 
 use serde_json::{Value, json};
-use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, Answer, KEY, When, aws_secret_key};
+use truing_fakes::model::{
+    AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, AnswerCondition, KEY, ScriptedAnswer, aws_secret_key,
+};
 
 use crate::review::model::{Scene, finding, read, report};
 use crate::review::place::{Place, Ran};
@@ -128,9 +130,9 @@ fn a_fallback_answers_where_the_model_does_not_and_the_report_says_so() {
         "fallback = \"backup\"\n[model.backup]\nprovider = \"bedrock\"\nregion = \"{AWS_REGION}\"\nname = \"claude-opus-5-5\"\n\
          base_url = \"http://127.0.0.1:9\"\n"
     );
-    let down = Answer::status(402)
+    let down = ScriptedAnswer::status(402)
         .times(0)
-        .when(When { model: Some("claude-sonnet-5-5".into()), ..When::default() });
+        .when(AnswerCondition { model: Some("claude-sonnet-5-5".into()), ..AnswerCondition::default() });
     let scene = Scene::of([down, report(&[finding()])]);
     let config = config.replace("http://127.0.0.1:9", scene.model.url());
     let scene = scene.with(&config);
@@ -202,7 +204,7 @@ fn a_server_of_chat_completions_gets_no_other_server_s_key() {
 
 #[test]
 fn each_configured_model_is_asked_for_one_word() {
-    let scene = Scene::of([Answer::text("yes").usage(10, 1).times(0)]);
+    let scene = Scene::of([ScriptedAnswer::text("yes").usage(10, 1).times(0)]);
     let url = scene.model.url().to_owned();
     let scene = scene.with(&format!(
         "[model.chat]\nprovider = \"openai\"\nbase_url = \"{url}/v1\"\napi_key = {{ env = \"CHAT_KEY\" }}\nname = \"m\"\n\

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::json;
-use truing_fakes::model::{Answer, KEY};
+use truing_fakes::model::{KEY, ScriptedAnswer};
 
 use crate::review::claude::claude;
 use crate::review::model::{Scene, finding, report};
@@ -42,8 +42,8 @@ fn scene(does: &str, more: &str) -> Scene {
     ))
 }
 
-fn call() -> Answer {
-    Answer::tool("mcp__docs__search", json!({ "words": "charge" })).usage(500, 20)
+fn call() -> ScriptedAnswer {
+    ScriptedAnswer::tool("mcp__docs__search", json!({ "words": "charge" })).usage(500, 20)
 }
 
 /// What the model was told of its call.

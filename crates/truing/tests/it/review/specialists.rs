@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, Fault, Script, When};
+use truing_fakes::model::{AnswerCondition, ModelFault, ModelScript, ScriptedAnswer};
 
 use crate::review::claude::claude;
 use crate::review::cli::told;
@@ -50,23 +50,27 @@ fn cents() -> Value {
 }
 
 /// So counted as a real model would count: by length.
-fn counted(answer: Answer) -> Answer {
-    Answer { usage: None, ..answer }
+fn counted(answer: ScriptedAnswer) -> ScriptedAnswer {
+    ScriptedAnswer { usage: None, ..answer }
 }
 
 /// What the one whose part begins with this answers.
-fn of(part: &str, answer: Answer) -> Answer {
-    Answer { when: When { first: vec![part.to_owned()], ..When::default() }, ..answer }
+fn of(part: &str, answer: ScriptedAnswer) -> ScriptedAnswer {
+    ScriptedAnswer {
+        when: AnswerCondition { first: vec![part.to_owned()], ..AnswerCondition::default() },
+        ..answer
+    }
 }
 
 /// Reads the file, and reports.
-fn looks(part: &str, findings: &[Value]) -> [Answer; 2] {
-    let read = Answer::tool("read", json!({ "path": "shop.py" }));
+fn looks(part: &str, findings: &[Value]) -> [ScriptedAnswer; 2] {
+    let read = ScriptedAnswer::tool("read", json!({ "path": "shop.py" }));
     [read, report(findings)].map(|answer| of(part, counted(answer)))
 }
 
-fn scene(answers: impl IntoIterator<Item = Answer>, specialists: bool) -> Scene {
-    let scene = Scene::new(Script::of(answers)).with(&format!("[review]\nspecialists = {specialists}\n"));
+fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>, specialists: bool) -> Scene {
+    let scene =
+        Scene::new(ModelScript::of(answers)).with(&format!("[review]\nspecialists = {specialists}\n"));
     scene.place.git(["remote", "add", "origin", "https://example.com/acme/shop.git"]);
     for file in ["pay.py", "b.py"] {
         std::fs::remove_file(scene.place.repo().join(file)).unwrap();
@@ -76,7 +80,7 @@ fn scene(answers: impl IntoIterator<Item = Answer>, specialists: bool) -> Scene 
 }
 
 /// What the four answer: one defect is found by two of them.
-fn four() -> impl Iterator<Item = Answer> {
+fn four() -> impl Iterator<Item = ScriptedAnswer> {
     let [architecture, quality, security, tests] = PARTS.map(|(_, part)| part);
     let all = [
         looks(architecture, &[cents()]),
@@ -140,8 +144,8 @@ fn four_programs_side_by_side_come_to_the_same() {
 fn one_that_dies_makes_the_review_partial_and_keeps_what_the_others_found() {
     let [_, quality, security, tests] = PARTS.map(|(_, part)| part);
     let (error, message, headers) = (String::new(), "no".to_owned(), BTreeMap::new());
-    let fault = Some(Fault::Status { status: 400, error, message, headers });
-    let dead = Answer { fault, times: 0, ..Answer::default() };
+    let fault = Some(ModelFault::Status { status: 400, error, message, headers });
+    let dead = ScriptedAnswer { fault, times: 0, ..ScriptedAnswer::default() };
     let rest = [
         looks(quality, &[swallowed("Every error is swallowed", "P1")]),
         looks(security, &[query()]),
@@ -162,7 +166,7 @@ fn one_that_dies_makes_the_review_partial_and_keeps_what_the_others_found() {
 fn what_one_of_them_has_not_seen_is_not_reviewed() {
     let long = "x = 1\n".repeat(1_000);
     let [architecture, quality, security, tests] = PARTS.map(|(_, part)| part);
-    let sees = |part: &str| of(part, counted(Answer::tool("diff", json!({ "path": "long.py" }))));
+    let sees = |part: &str| of(part, counted(ScriptedAnswer::tool("diff", json!({ "path": "long.py" }))));
     let answers =
         [architecture, quality, security].into_iter().flat_map(|part| [sees(part), of(part, report(&[]))]);
     let scene = scene(answers.chain(looks(tests, &[])), true);

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, Fault, Place as At, Script};
+use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
 
 use crate::review::adverse::{money, reported};
 use crate::review::model::{Scene, finding, read, report};
@@ -26,7 +26,10 @@ fn interrupted(scene: &Scene, arguments: &[&str]) -> Ran {
 }
 
 fn scene() -> Scene {
-    let stalls = Answer { fault: Some(Fault::Stall { after: At::Text }), ..Answer::text("Let me see.") };
+    let stalls = ScriptedAnswer {
+        fault: Some(ModelFault::Stall { after: At::Text }),
+        ..ScriptedAnswer::text("Let me see.")
+    };
     Scene::of([read("pay.py"), stalls.usage(1000, 100), report(&[])])
 }
 
@@ -99,7 +102,7 @@ fn what_reviews_cost_that_were_not_recorded_is_told() {
     assert!(text.contains(" of it by runs without a record"), "{text}");
     every_format_tells(&scene, spent);
     // With one that is recorded it is the same sum.
-    scene.model.play(Script::of([report(&[])]));
+    scene.model.play(ModelScript::of([report(&[])]));
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
     let all = money(&scene).0;
     assert!(all > spent);

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, KEY};
+use truing_fakes::model::{KEY, ScriptedAnswer};
 
 use crate::review::model::{Scene, finding, read, report};
 use crate::review::place::{Place, Ran, each, key};
@@ -14,7 +14,7 @@ const UPDATE: &str = "UPDATE_CASSETTES";
 
 /// A review that is the same on every machine.
 fn scene() -> Scene {
-    let said = Answer { text: format!("My key is {KEY}."), ..read("pay.py") };
+    let said = ScriptedAnswer { text: format!("My key is {KEY}."), ..read("pay.py") };
     let scene = Scene::of([said, report(&[finding()])]);
     scene.place.git(["remote", "add", "origin", "https://forge.example/shop/pay.git"]);
     scene

@@ -2,7 +2,7 @@
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
-use truing_fakes::model::{Answer, KEY};
+use truing_fakes::model::{KEY, ScriptedAnswer};
 
 use crate::review::model::{Scene, finding, read, report};
 use crate::review::otlp::{Receiver, hex, named, said};
@@ -117,7 +117,7 @@ fn an_export_that_fails_changes_nothing() {
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
     let ran = Ran::from(command.output().unwrap());
     assert_eq!((ran.exit, &ran.json()["outcome"]["kind"]), (1, &json!("reviewed")), "{}", ran.err);
-    let wrong = Scene::of([Answer::text("")])
+    let wrong = Scene::of([ScriptedAnswer::text("")])
         .with("[telemetry]\nheaders = { env = \"NONE\" }\notlp_endpoint = \"https://h\"\n");
     let ran = Ran::from(wrong.command(&[]).output().unwrap());
     assert!(ran.exit == 2 && ran.err.contains("telemetry.headers"), "{}", ran.err);

@@ -1,8 +1,8 @@
 //! A server of the store is away for a while, or hangs, while an ingress and a worker are at work: webhooks are refused with a
 //! time to come back, nothing is lost, and nothing is said twice. And the clocks of the machines differ by minutes.
 
-use truing_core::port::Slots as _;
-use truing_fakes::forge::Hook;
+use truing_core::port::SlotStore as _;
+use truing_fakes::forge::DeliveryHook;
 
 use super::fleet::{Fleet, FleetSize};
 use super::*;
@@ -21,7 +21,7 @@ const AWAY: Duration = Duration::from_secs(8);
 
 /// Pull requests of a fleet, not opened yet.
 async fn pulls(fleet: &Fleet) -> Vec<Pull> {
-    let first = Commit::new("Begin").write("README.md", "# storm\n");
+    let first = CommitBuilder::new("Begin").write("README.md", "# storm\n");
     fleet.forge().create_repository("acme", "r0", first).await.unwrap();
     let repo = fleet.forge().handle("acme", "r0");
     (0..SIZE.pulls).map(|at| Pull::new(&repo, at)).collect()
@@ -39,9 +39,9 @@ async fn told_once(fleet: &Fleet, pulls: &[Pull]) {
 }
 
 /// The status of the answer to a webhook, and its `Retry-After`.
-async fn answer(fleet: &Fleet, delivery: &Delivery) -> (u16, Option<String>) {
+async fn answer(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Option<String>) {
     let url = format!("http://127.0.0.1:{}/webhooks/github", fleet.ingress());
-    let hook = Hook { url, secret: SECRET.into(), automatic: false };
+    let hook = DeliveryHook { url, secret: SECRET.into(), automatic: false };
     let answer = delivery.post(fleet.client(), &hook, 1).await.unwrap();
     let after = answer.headers().get("retry-after").map(|after| after.to_str().unwrap().to_owned());
     (answer.status().as_u16(), after)

@@ -7,7 +7,7 @@
 use std::process::Output;
 use std::sync::Mutex;
 
-use truing_core::port::Slots as _;
+use truing_core::port::SlotStore as _;
 
 use super::*;
 use crate::support::postgres;
@@ -129,7 +129,7 @@ impl Fleet {
 
     /// No process yet.
     pub(super) async fn idle(size: FleetSize) -> Self {
-        let forge = Watched::start(Options::default()).await;
+        let forge = Watched::start(FakeForgeOptions::default()).await;
         forge.token(TOKEN, LOGIN);
         let (redis, records) = (Redis::start(), postgres::Server::shared());
         let database = records.new_database();
@@ -274,14 +274,14 @@ impl Fleet {
     }
 
     /// Sends a webhook to one ingress after another until it is accepted.
-    pub(super) async fn deliver(&self, delivery: &Delivery) {
+    pub(super) async fn deliver(&self, delivery: &FakeDelivery) {
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
         loop {
             let (ingresses, _) = &self.ports;
             let port = ingresses[self.sent.fetch_add(1, Ordering::Relaxed) % ingresses.len()];
             let url = format!("http://127.0.0.1:{port}/webhooks/github");
-            let hook = Hook { url, secret: SECRET.into(), automatic: false };
+            let hook = DeliveryHook { url, secret: SECRET.into(), automatic: false };
             match delivery.send(&self.client, &hook).await {
                 Ok(202) => return,
                 // The kill switch is on, the store is away, or nobody listens.
@@ -295,11 +295,11 @@ impl Fleet {
 
     /// Sees that the webhook of the push among these is refused while the switch is on, whatever else happens to the processes.
     /// Webhooks of what was written before are heard, and ask for nothing.
-    async fn is_refused(&self, deliveries: &[Delivery]) {
+    async fn is_refused(&self, deliveries: &[FakeDelivery]) {
         let push = deliveries.iter().rfind(|delivery| delivery.action == "synchronize");
         let delivery = push.unwrap_or_else(|| panic!("no webhook of a push among {deliveries:?}"));
         let url = format!("http://127.0.0.1:{}/webhooks/github", self.ingress());
-        let hook = Hook { url, secret: SECRET.into(), automatic: false };
+        let hook = DeliveryHook { url, secret: SECRET.into(), automatic: false };
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
         loop {
@@ -406,7 +406,7 @@ pub(super) async fn round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost)
             pull.key = id.key().as_str().to_owned();
         }
     }
-    let chaos = Chaos { seed: CHAOS.seed + number as u64, lost, ..CHAOS };
+    let chaos = DeliveryChaos { seed: CHAOS.seed + number as u64, lost, ..CHAOS };
     for together in chaos.apply(fleet.forge.pending()).chunks(TOGETHER) {
         let mut sent = tokio::task::JoinSet::new();
         for delivery in together.iter().cloned() {
@@ -463,7 +463,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
     for at in 0..size.pulls {
         let name = format!("r{}", at / PULLS_EACH);
         if at % PULLS_EACH == 0 {
-            let first = Commit::new("Begin").write("README.md", "# storm\n");
+            let first = CommitBuilder::new("Begin").write("README.md", "# storm\n");
             fleet.forge.create_repository("acme", &name, first).await.unwrap();
         }
         let repo = fleet.forge.handle("acme", &name);

@@ -48,7 +48,7 @@ async fn a_service_moves_to_many_processes_and_back() {
     };
     of_file("one");
     of_file("back");
-    let first = Commit::new("Begin").write("README.md", "# storm\n");
+    let first = CommitBuilder::new("Begin").write("README.md", "# storm\n");
     fleet.forge().create_repository("acme", "r0", first).await.unwrap();
     let repo = fleet.forge().handle("acme", "r0");
     let mut pull = Pull::new(&repo, 0);

@@ -1,6 +1,6 @@
 //! The words by which an operator configures the fake forge.
 
-use truing_fakes::forge::{Flavour, Logged};
+use truing_fakes::forge::{ForgeFlavour, LoggedCall};
 
 use crate::support::watch::{EMAIL, Watched};
 
@@ -9,15 +9,15 @@ impl Watched {
     pub(crate) fn assert_named(&self) {
         let calls = self.log();
         let unnamed = calls.iter().filter(|call| call.review.is_none() && !call.path.contains(".git/"));
-        assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&Logged>::new());
+        assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&LoggedCall>::new());
     }
 
     /// The `NAME` of `[forge.NAME]`.
     pub(crate) fn name(&self) -> &'static str {
         match self.flavour() {
-            Flavour::GitHub => "github",
-            Flavour::Cloud => "bitbucket",
-            Flavour::DataCenter => "bitbucket-dc",
+            ForgeFlavour::GitHub => "github",
+            ForgeFlavour::Cloud => "bitbucket",
+            ForgeFlavour::DataCenter => "bitbucket-dc",
         }
     }
 
@@ -25,9 +25,9 @@ impl Watched {
     pub(crate) fn operator(&self) -> String {
         let (name, url) = (self.name(), self.base_url());
         let (api, git, more) = match self.flavour() {
-            Flavour::GitHub => ("", "", String::new()),
-            Flavour::Cloud => ("/2.0", "", format!("email = \"{EMAIL}\"\n")),
-            Flavour::DataCenter => ("", "/scm", String::new()),
+            ForgeFlavour::GitHub => ("", "", String::new()),
+            ForgeFlavour::Cloud => ("/2.0", "", format!("email = \"{EMAIL}\"\n")),
+            ForgeFlavour::DataCenter => ("", "/scm", String::new()),
         };
         format!("[forge.{name}]\napi_url = \"{url}{api}\"\ngit_url = \"{url}{git}\"\n{more}settle = \"0s\"\n")
     }
@@ -35,16 +35,16 @@ impl Watched {
     /// The variables that the token and the secret of webhooks are taken from.
     pub(crate) fn variables(&self) -> [&'static str; 2] {
         match self.flavour() {
-            Flavour::GitHub => ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET"],
-            Flavour::Cloud | Flavour::DataCenter => ["BITBUCKET_TOKEN", "BITBUCKET_WEBHOOK_SECRET"],
+            ForgeFlavour::GitHub => ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET"],
+            ForgeFlavour::Cloud | ForgeFlavour::DataCenter => ["BITBUCKET_TOKEN", "BITBUCKET_WEBHOOK_SECRET"],
         }
     }
 
     /// The permission that our account needs to find out who may write.
     pub(crate) fn permission(&self) -> &'static str {
         match self.flavour() {
-            Flavour::GitHub | Flavour::DataCenter => "write",
-            Flavour::Cloud => "admin",
+            ForgeFlavour::GitHub | ForgeFlavour::DataCenter => "write",
+            ForgeFlavour::Cloud => "admin",
         }
     }
 }

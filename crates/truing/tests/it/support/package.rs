@@ -1,6 +1,6 @@
 //! A package that is followed in tests: its releases.
 
-use truing_fakes::registry::{FakeRegistry, Kind};
+use truing_fakes::registry::{FakeRegistry, FakeRegistryKind};
 
 /// What is pinned of it, as [`RELEASES`] begin.
 pub(crate) const PINNED: &str = "def pinned(a):\n    return a\n";
@@ -20,5 +20,5 @@ pub(crate) fn list<'a>(registry: &FakeRegistry, releases: impl IntoIterator<Item
         releases.iter().map(|(_, module)| [("demo/__init__.py", ""), ("demo/m.py", module)]).collect();
     let listed: Vec<_> =
         releases.iter().zip(&files).map(|((version, _), files)| (*version, files.as_slice())).collect();
-    registry.list(Kind::Pypi, "demo", &listed).unwrap();
+    registry.list(FakeRegistryKind::Pypi, "demo", &listed).unwrap();
 }

@@ -1,12 +1,12 @@
 //! A job at either Bitbucket, as one at GitHub: what differs is read from the row of the forge before it is asked.
 
-use truing_fakes::forge::{Flavour, Side};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{FakeDiffSide, ForgeFlavour};
+use truing_fakes::repo::CommitBuilder;
 
 use super::result;
 use super::site::{BOT, BRANCH, Site};
 
-const BOTH: [Flavour; 2] = [Flavour::Cloud, Flavour::DataCenter];
+const BOTH: [ForgeFlavour; 2] = [ForgeFlavour::Cloud, ForgeFlavour::DataCenter];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
@@ -47,8 +47,11 @@ async fn whoever_comments_on_the_newest_commit_keeps_the_branch() {
         site.release("1.0.1");
         assert_eq!(site.sync().await, result("relaxed", 0));
         let (number, before) = site.pulls().await.remove(0);
-        site.repo.comment_on(number, "ann", "pyproject.toml", (Side::Right, 4), "Why?").await.unwrap();
-        site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+        site.repo
+            .comment_on(number, "ann", "pyproject.toml", (FakeDiffSide::Right, 4), "Why?")
+            .await
+            .unwrap();
+        site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
         site.release("1.0.2");
         assert_eq!(site.sync().await, result("relaxed", 0), "{flavour:?}: in place");
         assert_eq!(site.ahead(BRANCH).await, "2", "{flavour:?}");
@@ -125,7 +128,7 @@ async fn without_issues_what_the_runs_came_to_is_told_in_one_draft() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_there_are_no_drafts_a_question_is_a_pull_request_that_changes_nothing() {
-    let site = Site::at(Flavour::DataCenter, "").await;
+    let site = Site::at(ForgeFlavour::DataCenter, "").await;
     site.forge.version("7.21.0");
     site.release("1.0.3");
     for _ in 0..2 {

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use truing_fakes::forge::{Fault as TheirFault, FaultKind, PullView};
-use truing_fakes::model::{Answer, FakeModel, Fault, Script};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{ForgeFault as TheirFault, ForgeFaultKind, PullView};
+use truing_fakes::model::{FakeModel, ModelFault, ModelScript, ScriptedAnswer};
+use truing_fakes::repo::CommitBuilder;
 
 use super::AT_ONCE;
 use super::site::{BRANCH, Ran, Site};
@@ -26,15 +26,15 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) async fn new(job: &str, more: &str, answers: Vec<Answer>) -> Self {
-        let model = FakeModel::start(Script::of(answers)).await.unwrap();
+    pub(crate) async fn new(job: &str, more: &str, answers: Vec<ScriptedAnswer>) -> Self {
+        let model = FakeModel::start(ModelScript::of(answers)).await.unwrap();
         let site = Site::with(&format!("{job}\n[model]\nbase_url = \"{}\"\n{more}", model.url())).await;
         site.release("1.0.4");
         Self { site, model }
     }
 
     /// One that may write code.
-    async fn coding(more: &str, answers: Vec<Answer>) -> Self {
+    async fn coding(more: &str, answers: Vec<ScriptedAnswer>) -> Self {
         Self::new("mode = \"code\"", more, answers).await
     }
 
@@ -49,16 +49,16 @@ impl Scene {
     }
 }
 
-pub(super) fn write(path: &str, content: &str) -> Answer {
-    Answer::tool("write", json!({ "path": path, "content": content }))
+pub(super) fn write(path: &str, content: &str) -> ScriptedAnswer {
+    ScriptedAnswer::tool("write", json!({ "path": path, "content": content }))
 }
 
-pub(super) fn report(completed: &[&str], remaining: &[&str]) -> Answer {
+pub(super) fn report(completed: &[&str], remaining: &[&str]) -> ScriptedAnswer {
     let said = json!({ "summary": "Ports pinned.", "completed": completed, "remaining": remaining });
-    Answer::tool("report", said)
+    ScriptedAnswer::tool("report", said)
 }
 
-pub(crate) fn right() -> Vec<Answer> {
+pub(crate) fn right() -> Vec<ScriptedAnswer> {
     vec![write("ours/m.py", PORT), report(&["pinned"], &[])]
 }
 
@@ -103,7 +103,7 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
     assert!(asked.contains("+    return a + 1") && asked.contains("ours/**"), "{asked}");
 
     // It stands, also when the base moves on: a port is not made twice.
-    site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+    site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     let asked = scene.model.log().len();
     assert_eq!(result(&scene.run().await).0, "covered");
     assert_eq!(scene.model.log().len(), asked);
@@ -143,15 +143,15 @@ async fn a_port_that_is_not_finished_is_kept_in_a_draft_and_finished_before_anyt
     assert!(scene.site.repo.tip(BRANCH).await.is_err());
 
     // No further than before: that is a failure, and the draft stays.
-    scene.model.play(Script::of([report(&["more"], &["pinned"])]));
+    scene.model.play(ModelScript::of([report(&["more"], &["pinned"])]));
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("no further"), "{ran:?}");
 
     // The base moves on, and there is a newer release.
-    scene.site.repo.push("main", Commit::new("Else").write("b.txt", "b\n")).await.unwrap();
+    scene.site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     scene.site.release("2.0.0");
-    scene.model.play(Script::of(right()));
+    scene.model.play(ModelScript::of(right()));
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
     assert_eq!(ran.json["to"], "1.0.4");
@@ -171,7 +171,7 @@ async fn a_port_that_is_not_finished_is_kept_in_a_draft_and_finished_before_anyt
 async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_refused() {
     let outside =
         ["pyproject.toml", "upstream.json", "README.md", "ours/uv.lock", ".github/workflows/ci.yml"];
-    let mut answers: Vec<Answer> = outside.iter().map(|path| write(path, "x\n")).collect();
+    let mut answers: Vec<ScriptedAnswer> = outside.iter().map(|path| write(path, "x\n")).collect();
     answers.push(report(&["pinned"], &[]));
     let programs = tempfile::tempdir().unwrap();
     let pytest = programs.path().join("pytest");
@@ -186,9 +186,9 @@ async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_ref
     assert_eq!(denied, outside.len());
 
     // What a command does is found afterwards.
-    let mut answers = vec![Answer::tool("run", json!({ "argv": ["pytest"] }))];
+    let mut answers = vec![ScriptedAnswer::tool("run", json!({ "argv": ["pytest"] }))];
     answers.extend(right());
-    scene.model.play(Script::of(answers));
+    scene.model.play(ModelScript::of(answers));
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("may not: README.md"), "{ran:?}");
@@ -197,7 +197,8 @@ async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_ref
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next() {
-    let stalled = Answer { fault: Some(Fault::Slow { millis: 60_000 }), ..write("ours/m.py", PORT) };
+    let stalled =
+        ScriptedAnswer { fault: Some(ModelFault::Slow { millis: 60_000 }), ..write("ours/m.py", PORT) };
     let paid = write("ours/more.py", "more = 1\n").usage(100_000, 100);
     let scene = Scene::coding("", vec![paid, stalled]).await;
     let mut child = scene
@@ -214,7 +215,7 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    scene.model.play(Script::of(right()));
+    scene.model.play(ModelScript::of(right()));
     assert_eq!(scene.site.until_free().await, ("bumped".to_owned(), 0));
     // What the killed one has paid is told, too.
     let told = &scene.site.run(&["sync", "status", "demo"]).await.json[0]["outcomes"][0];
@@ -231,7 +232,7 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_is_used_up_ends_in_a_draft_and_never_in_a_final_pull_request() {
     // A third of the run's money for each answer: after the second one the model has to conclude.
-    let dear = |answer: Answer| answer.usage(100_000, 100);
+    let dear = |answer: ScriptedAnswer| answer.usage(100_000, 100);
     let answers = vec![
         dear(write("ours/m.py", PORT)),
         dear(write("ours/n.py", "n = 1\n")),
@@ -272,12 +273,12 @@ async fn is_lost_and_ends_the_same(nth: u32) -> bool {
     let half = vec![write("ours/more.py", "more = 1\n"), report(&["more"], &["pinned"])];
     let scene = Scene::coding("", half).await;
     assert_eq!(result(&scene.run().await), (&json!("saved"), 1));
-    scene.model.play(Script::of(right()));
-    scene.site.forge.fault(TheirFault::write(nth, FaultKind::LostAnswer));
+    scene.model.play(ModelScript::of(right()));
+    scene.site.forge.fault(TheirFault::write(nth, ForgeFaultKind::LostAnswer));
     scene.run().await;
     let is_lost = scene.site.forge.is_faultless();
     scene.site.forge.clear_faults();
-    scene.model.play(Script::of(right()));
+    scene.model.play(ModelScript::of(right()));
     let ended = scene.site.until_free().await;
     assert!(["bumped", "covered"].contains(&ended.0.as_str()), "{nth}: {ended:?}");
     let (pulls, drafts) = scene.pulls().await;
@@ -303,7 +304,7 @@ async fn what_a_model_leaves_to_people_is_asked_once_and_their_answer_reaches_th
     let said = json!({
         "summary": "s", "completed": ["more"], "remaining": [], "questions": ["A flag, or a second function? <b>"],
     });
-    let answers = vec![write("ours/more.py", "more = 1\n"), Answer::tool("report", said)];
+    let answers = vec![write("ours/more.py", "more = 1\n"), ScriptedAnswer::tool("report", said)];
     let scene = Scene::coding("", answers).await;
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("saved"), 1), "{ran:?}");
@@ -329,7 +330,7 @@ async fn what_a_model_leaves_to_people_is_asked_once_and_their_answer_reaches_th
     assert_eq!(open.len(), 1);
 
     scene.site.repo.comment(open[0].number, "ann", "Take the second function.").await.unwrap();
-    scene.model.play(Script::of(right()));
+    scene.model.play(ModelScript::of(right()));
     assert_eq!(result(&scene.run().await), (&json!("bumped"), 0));
     let told = scene.model.log()[asked].body.to_string();
     assert!(told.contains("ann:\\nTake the second function."), "{told}");

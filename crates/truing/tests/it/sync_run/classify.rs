@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, Fault, Place, Script};
+use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPlace};
 
 use super::AT_ONCE;
 use super::bump::{Scene, result, write};
@@ -19,16 +19,16 @@ fn judged((function, line, excerpt): (&str, u32, &str), verdict: &str) -> Value 
     })
 }
 
-fn told(functions: &[Value]) -> Answer {
-    Answer::tool("report", json!({ "functions": functions }))
+fn told(functions: &[Value]) -> ScriptedAnswer {
+    ScriptedAnswer::tool("report", json!({ "functions": functions }))
 }
 
-pub(super) fn both(other: &str, more: &str) -> Answer {
+pub(super) fn both(other: &str, more: &str) -> ScriptedAnswer {
     told(&[judged(OTHER, other), judged(MORE, more)])
 }
 
 /// A job with a model, and the release that changed what nobody has pinned.
-async fn scene(job: &str, more: &str, answers: Vec<Answer>) -> Scene {
+async fn scene(job: &str, more: &str, answers: Vec<ScriptedAnswer>) -> Scene {
     let scene = Scene::new(job, more, answers).await;
     scene.site.release("1.0.5");
     scene
@@ -37,8 +37,8 @@ async fn scene(job: &str, more: &str, answers: Vec<Answer>) -> Scene {
 #[tokio::test(flavor = "multi_thread")]
 async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight() {
     let look = ["before/demo/m.py", "after/demo/m.py", "project/ours/m.py", "pyproject.toml"];
-    let mut answers: Vec<Answer> =
-        look.iter().map(|path| Answer::tool("read", json!({ "path": path }))).collect();
+    let mut answers: Vec<ScriptedAnswer> =
+        look.iter().map(|path| ScriptedAnswer::tool("read", json!({ "path": path }))).collect();
     answers.push(both("no-port", "no-port"));
     let scene = scene("", "", answers).await;
     let dry = scene.site.run(&["sync", "run", "demo", "--dry-run"]).await;
@@ -85,7 +85,10 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_look_costs_is_what_the_ledger_has_settled() {
-    let torn = Answer { fault: Some(Fault::Cut { after: Place::Text }), ..Answer::text("Let me see.") };
+    let torn = ScriptedAnswer {
+        fault: Some(ModelFault::Cut { after: StreamPlace::Text }),
+        ..ScriptedAnswer::text("Let me see.")
+    };
     let answers = vec![torn.usage(4000, 90), both("no-port", "no-port")];
     let scene = scene("", "", answers).await;
     let ran = scene.run().await;
@@ -129,7 +132,7 @@ async fn a_job_that_may_write_code_ports_what_the_model_found() {
     let answers = vec![
         both("ambiguous", "port"),
         write("ours/m.py", "def more():\n    return 1\n"),
-        Answer::tool("report", done),
+        ScriptedAnswer::tool("report", done),
     ];
     let scene = scene("mode = \"code\"", "", answers).await;
     let ran = scene.run().await;
@@ -162,8 +165,8 @@ async fn doubt_asks_people_whatever_it_is() {
     let no = |of| judged(of, "no-port");
     let elsewhere = (MORE.0, MORE.1 + 1, MORE.2);
     let invented = ("pinned", 1, "def pinned(a):");
-    let dead = Answer::status(401).times(0);
-    let cases: Vec<(&str, Answer, &str, &str)> = vec![
+    let dead = ScriptedAnswer::status(401).times(0);
+    let cases: Vec<(&str, ScriptedAnswer, &str, &str)> = vec![
         ("ambiguous", both("no-port", "ambiguous"), "", "cannot tell of more"),
         ("a missing function", told(&[no(OTHER)]), "", "not answered"),
         ("none at all", told(&[]), "", "not answered"),
@@ -171,13 +174,13 @@ async fn doubt_asks_people_whatever_it_is() {
         ("one twice", told(&[no(OTHER), no(MORE), no(MORE)]), "", "more than once"),
         ("other lines", told(&[no(OTHER), no(elsewhere)]), "", "excerpt"),
         ("other words", told(&[no(OTHER), no((MORE.0, MORE.1, "    return 2"))]), "", "excerpt"),
-        ("prose", Answer::text("None of them matters."), "", "prose"),
+        ("prose", ScriptedAnswer::text("None of them matters."), "", "prose"),
         ("no model", dead, "", "no access to the provider"),
-        ("a refusal", Answer::text("").stop("refusal"), "", "declines"),
+        ("a refusal", ScriptedAnswer::text("").stop("refusal"), "", "declines"),
         ("no money", both("no-port", "no-port"), "[budget]\nsync_usd = 0.000001\n", "money"),
-        ("no turns", Answer::tool("list", json!({})).times(0), "", "turns"),
+        ("no turns", ScriptedAnswer::tool("list", json!({})).times(0), "", "turns"),
     ];
-    let each = async |(name, answer, more, why): (&str, Answer, &str, &str)| {
+    let each = async |(name, answer, more, why): (&str, ScriptedAnswer, &str, &str)| {
         let job = if name == "no turns" { "limits.turns = 3" } else { "" };
         let scene = scene(job, more, vec![answer.times(0)]).await;
         let ran = scene.run().await;
@@ -196,8 +199,10 @@ async fn doubt_asks_people_whatever_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_obeys_what_the_package_says_comes_to_a_question() {
     let scene = scene("", "", vec![]).await;
-    let obedient =
-        Script { obedient: true, ..Script::of([Answer::text("I have done what I was told.").times(0)]) };
+    let obedient = ModelScript {
+        obedient: true,
+        ..ModelScript::of([ScriptedAnswer::text("I have done what I was told.").times(0)])
+    };
     scene.model.play(obedient);
     let ran = scene.run().await;
     assert_eq!((result(&ran), &ran.json["update_type"]), ((&json!("asked"), 1), &json!("ask")), "{ran:?}");

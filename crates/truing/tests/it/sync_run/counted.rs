@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
 
-use truing_fakes::forge::{Fault, FaultKind};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 
 use super::site::Site;
 use super::stop;
@@ -50,7 +50,7 @@ async fn each_end_of_a_job_is_counted_once_and_failures_are() {
     let site = Site::new().await;
     site.release("1.0.1");
     site.set("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
-    let down = Fault::once("GET", "/repos/acme/ours$", FaultKind::Status(500, None));
+    let down = ForgeFault::once("GET", "/repos/acme/ours$", ForgeFaultKind::Status(500, None));
     site.forge.fault(down.times(u32::MAX));
     // Another job, whose turn comes after it each time.
     site.another().await;

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use serde_json::json;
-use truing_fakes::model::Answer;
-use truing_fakes::repo::Commit;
+use truing_fakes::model::ScriptedAnswer;
+use truing_fakes::repo::CommitBuilder;
 
 use super::bump::{Scene, right};
 use super::site::{BRANCH, Ran, Site};
@@ -15,7 +15,7 @@ const INIT: &str = "\"\"\"Ours.\"\"\"\r\n__version__ = '1.2.3'  # ours\r\nversio
 const CHANGES: &str = "Changes\n-------\n\n1.2.3 (2026-01-02)\n^^^^^^^^^^^^^^^^^^\n\n* fix it\n\n1.2.2 (2025-12-31)\n^^^^^^^^^^^^^^^^^^\n* first\n";
 
 async fn begin(site: &Site, changes: &str) {
-    let commit = Commit::new("Version").write("ours/__init__.py", INIT).write("CHANGES.rst", changes);
+    let commit = CommitBuilder::new("Version").write("ours/__init__.py", INIT).write("CHANGES.rst", changes);
     site.repo.push("main", commit).await.unwrap();
 }
 
@@ -53,7 +53,7 @@ async fn a_relax_is_a_patch_with_one_line_until_it_is_released() {
     let theirs = changes
         .replace(&line("relax", ">=0.9,<1.0.2"), &format!("{}* mine\n", line("relax", ">=0.9,<1.0.2")));
     site.repo
-        .push(BRANCH, Commit::new("Mine").write("CHANGES.rst", theirs.as_str()).by("ann"))
+        .push(BRANCH, CommitBuilder::new("Mine").write("CHANGES.rst", theirs.as_str()).by("ann"))
         .await
         .unwrap();
     site.release("1.0.2");
@@ -64,7 +64,8 @@ async fn a_relax_is_a_patch_with_one_line_until_it_is_released() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bump_is_a_minor_also_of_a_patch_that_is_not_released_and_the_model_has_no_say() {
-    let mut answers = vec![Answer::tool("write", json!({ "path": "ours/__init__.py", "content": "x\n" }))];
+    let mut answers =
+        vec![ScriptedAnswer::tool("write", json!({ "path": "ours/__init__.py", "content": "x\n" }))];
     answers.extend(right());
     let scene = Scene::new(&format!("mode = \"code\"\n{KEYS}"), "", answers).await;
     let old = line("relax", ">=0.9,<1.0.1");
@@ -89,8 +90,8 @@ async fn what_cannot_be_counted_or_said_is_told_and_nothing_is_pushed() {
     site.release("1.0.1");
     let outside = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(outside.path(), CHANGES).unwrap();
-    let init = |text: &str| Commit::new("Version").write("ours/__init__.py", text);
-    let again = || Commit::new("Again").write("ours/__init__.py", INIT).write("CHANGES.rst", CHANGES);
+    let init = |text: &str| CommitBuilder::new("Version").write("ours/__init__.py", text);
+    let again = || CommitBuilder::new("Again").write("ours/__init__.py", INIT).write("CHANGES.rst", CHANGES);
     let cases = [
         (init("__version__ = '1.2.3'\n__version__ = '1.2.4'\n"), "`__version__` 2 times"),
         (init("\t__version__ = '1.2.3'\n"), "`__version__` 0 times"),

@@ -1,7 +1,7 @@
 //! What a change has besides range and digests: lock files that the project's own command makes.
 
 use serde_json::json;
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 
 use super::bump::{Scene, right};
 use super::site::{BRANCH, Ran, Site};
@@ -18,7 +18,7 @@ async fn locked(more: &str) -> Site {
 }
 
 async fn add_lock(site: &Site) {
-    let commit = Commit::new("Lock").write("lock.sh", LOCK).write("sub/uv.lock", "old\n");
+    let commit = CommitBuilder::new("Lock").write("lock.sh", LOCK).write("sub/uv.lock", "old\n");
     site.repo.push("main", commit).await.unwrap();
 }
 
@@ -48,7 +48,7 @@ const CALL: &str = "sh\", \"lock.sh\", \"--upgrade={{packages}}\", \"{{package}}
 async fn linked(more: &str) -> Site {
     let site = locked(more).await;
     site.release("1.0.1");
-    let link = Commit::new("A link").link("yarn.lock", "other.txt").write("other.txt", "x\n");
+    let link = CommitBuilder::new("A link").link("yarn.lock", "other.txt").write("other.txt", "x\n");
     site.repo.push("main", link).await.unwrap();
     site
 }

@@ -2,7 +2,7 @@
 //! to without it.
 
 use serde_json::{Value, json};
-use truing_fakes::model::{Answer, Block};
+use truing_fakes::model::{AnswerBlock, ScriptedAnswer};
 
 use super::bump::{CHECK, PORT, Scene, report, result, right, write};
 use super::classify::both;
@@ -11,14 +11,15 @@ use super::site::BRANCH;
 use super::steady::steady;
 
 /// What is told, the job's lines, the operator's, the release, how the run ends, and what the model says.
-type Story = (&'static str, &'static str, &'static str, &'static str, (&'static str, i32), Vec<Answer>);
+type Story =
+    (&'static str, &'static str, &'static str, &'static str, (&'static str, i32), Vec<ScriptedAnswer>);
 
-fn call(name: &str, input: Value) -> Block {
-    Block::ToolUse { name: name.to_owned(), input, json: None }
+fn call(name: &str, input: Value) -> AnswerBlock {
+    AnswerBlock::ToolUse { name: name.to_owned(), input, json: None }
 }
 
-fn read(path: &str) -> Answer {
-    Answer::tool("read", json!({ "path": path }))
+fn read(path: &str) -> ScriptedAnswer {
+    ScriptedAnswer::tool("read", json!({ "path": path }))
 }
 
 /// Of a record, what does not tell of its time.
@@ -38,7 +39,7 @@ async fn the_same_script_comes_to_the_same_in_both_runtimes() {
     let Some(program) = claude() else { return };
     const CODE: &str = "mode = \"code\"";
     // Each call needs the one before, and the last two show what they came to.
-    let chain = Answer {
+    let chain = ScriptedAnswer {
         blocks: vec![
             call("write", json!({ "path": "ours/m.py", "content": "one\n" })),
             call("edit", json!({ "path": "ours/m.py", "old": "one", "new": "two" })),
@@ -47,7 +48,7 @@ async fn the_same_script_comes_to_the_same_in_both_runtimes() {
             call("run", json!({ "argv": ["git", "diff", "--stat"] })),
             call("read", json!({ "path": "ours/m.py" })),
         ],
-        ..Answer::default()
+        ..ScriptedAnswer::default()
     };
     let look = ["before/demo/m.py", "after/demo/m.py", "project/ours/m.py", "pyproject.toml"];
     let looks = || look.into_iter().map(read);
@@ -68,16 +69,16 @@ async fn the_same_script_comes_to_the_same_in_both_runtimes() {
             "",
             "1.0.5",
             ("relaxed", 0),
-            vec![Answer::tool("report", json!({ "functions": [] })), both("no-port", "no-port")],
+            vec![ScriptedAnswer::tool("report", json!({ "functions": [] })), both("no-port", "no-port")],
         ),
-        ("a refusal", "", "", "1.0.5", ("asked", 1), vec![Answer::text("").stop("refusal").times(0)]),
+        ("a refusal", "", "", "1.0.5", ("asked", 1), vec![ScriptedAnswer::text("").stop("refusal").times(0)]),
         (
             "no turns",
             "limits.turns = 3",
             "",
             "1.0.5",
             ("asked", 1),
-            vec![Answer::tool("list", json!({})).times(0)],
+            vec![ScriptedAnswer::tool("list", json!({})).times(0)],
         ),
         ("a port", CODE, CHECK, "1.0.4", ("bumped", 0), right()),
         ("calls of one answer", CODE, CHECK, "1.0.4", ("bumped", 0), vec![chain, report(&["pinned"], &[])]),

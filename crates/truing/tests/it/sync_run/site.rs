@@ -5,9 +5,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use truing_fakes::forge::{Flavour, IssueView, Options, PullView, Repo};
+use truing_fakes::forge::{FakeForgeOptions, FakeRepo, ForgeFlavour, IssueView, PullView};
 use truing_fakes::registry::{FakeRegistry, digest};
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 
 use super::package::{PINNED, RELEASES, list};
 use super::watch::Watched;
@@ -31,7 +31,7 @@ const MAJOR: (&str, &str) = ("2.0.0", "def pinned(a):\n    return a\n");
 
 pub(crate) struct Site {
     pub(crate) forge: Watched,
-    pub(crate) repo: Repo,
+    pub(crate) repo: FakeRepo,
     home: Home,
     registry: FakeRegistry,
     /// The `claude` program in between, if there is one.
@@ -39,9 +39,9 @@ pub(crate) struct Site {
 }
 
 /// The first commit of a project.
-fn begin() -> Commit {
+fn begin() -> CommitBuilder {
     let digest = digest(PINNED);
-    Commit::new("Begin")
+    CommitBuilder::new("Begin")
         .write("pyproject.toml", PROJECT)
         .write("ours/m.py", "")
         .write("upstream.json", format!("{{\n  \"demo.m:pinned\": [\"{digest}\"]\n}}\n"))
@@ -62,12 +62,12 @@ impl Site {
 
     /// With more configuration; keys of the job come first.
     pub(crate) async fn with(more: &str) -> Self {
-        Self::at(Flavour::GitHub, more).await
+        Self::at(ForgeFlavour::GitHub, more).await
     }
 
     /// The same at a forge of another kind.
-    pub(crate) async fn at(flavour: Flavour, more: &str) -> Self {
-        let forge = Watched::start_as(flavour, Options::default()).await;
+    pub(crate) async fn at(flavour: ForgeFlavour, more: &str) -> Self {
+        let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
         forge.token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "ours", begin()).await.unwrap();
         repo.permit(BOT, forge.permission()).await.unwrap();

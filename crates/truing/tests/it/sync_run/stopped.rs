@@ -5,9 +5,9 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use truing_core::ledger::Usage;
-use truing_fakes::model::{Answer, Fault, Place as At, Script};
-use truing_model::price::Prices;
+use truing_core::ledger::TokenUsage;
+use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer, StreamPlace as At};
+use truing_model::price::ModelPrices;
 
 use super::bump::{Scene, report, result, right};
 use super::classify::both;
@@ -20,8 +20,11 @@ const UNDER_WAY: u64 = 300;
 const PROMPT: u64 = 4000;
 
 /// An answer that stops in its middle, with its prompt told.
-fn stalls() -> Answer {
-    let stalls = Answer { fault: Some(Fault::Stall { after: At::Text }), ..Answer::text("Let me see.") };
+fn stalls() -> ScriptedAnswer {
+    let stalls = ScriptedAnswer {
+        fault: Some(ModelFault::Stall { after: At::Text }),
+        ..ScriptedAnswer::text("Let me see.")
+    };
     stalls.usage(PROMPT, 90)
 }
 
@@ -58,11 +61,11 @@ impl Scene {
 
     /// What the answers cost that the provider has billed, each of them that was cut with what was under way.
     fn billed(&self) -> u64 {
-        let prices = Prices::builtin().unwrap();
+        let prices = ModelPrices::builtin().unwrap();
         let costs = self.model.bills().into_iter().map(|bill| {
             let billed = bill.usage;
             let output = if bill.is_complete { billed.output } else { 1 + UNDER_WAY };
-            let usage = Usage {
+            let usage = TokenUsage {
                 input: billed.input,
                 output,
                 cache_read: billed.cache_read,
@@ -75,7 +78,7 @@ impl Scene {
     }
 
     /// It is interrupted, and run again to this end.
-    async fn goes_on(&self, signal: &'static str, then: Vec<Answer>, end: &str) {
+    async fn goes_on(&self, signal: &'static str, then: Vec<ScriptedAnswer>, end: &str) {
         let ran = self.interrupted(signal).await;
         assert_eq!((ran.exit, &ran.json["error"]["code"]), (130, &json!("interrupted")), "{signal}: {ran:?}");
         let (spent, held) = self.ledger().await;
@@ -84,7 +87,7 @@ impl Scene {
         assert!(self.site.pulls().await.is_empty() && self.site.questions().await.is_empty());
 
         // Its lease is given back, and nothing counts as failed.
-        self.model.play(Script::of(then));
+        self.model.play(ModelScript::of(then));
         let again = self.run().await;
         assert_eq!(result(&again), (&json!(end), 0), "{signal}: {again:?}");
         let (all, held) = self.ledger().await;

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use regex::Regex;
 use serde_json::Value;
-use truing_core::slot::{Command, Limits};
+use truing_core::slot::{SlotCommand, SlotLimits};
 use truing_core::sync::job;
-use truing_fakes::forge::{Fault, FaultKind};
-use truing_fakes::model::{FakeModel, Script};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
+use truing_fakes::model::{FakeModel, ModelScript};
+use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
 use truing_loops::slots::step;
 use truing_store::Store;
@@ -116,7 +116,7 @@ impl Case {
             Self::Blocked => {
                 site.release("1.0.1");
                 site.sync().await;
-                let mine = Commit::new("Mine").write("mine.txt", "mine\n").by("ann");
+                let mine = CommitBuilder::new("Mine").write("mine.txt", "mine\n").by("ann");
                 site.repo.push(BRANCH, mine).await.unwrap();
                 site.release("1.0.4");
             }
@@ -136,9 +136,9 @@ impl Case {
         match self {
             Self::Save => {
                 let half = "# HALF\ndef pinned(a):\n    return a\n";
-                model.play(Script::of([write("ours/m.py", half), report(&["more"], &["pinned"])]));
+                model.play(ModelScript::of([write("ours/m.py", half), report(&["more"], &["pinned"])]));
             }
-            Self::Finish => model.play(Script::of(right())),
+            Self::Finish => model.play(ModelScript::of(right())),
             Self::Relax | Self::Ask | Self::AskAgain | Self::Answered | Self::Blocked => {}
         }
     }
@@ -204,16 +204,16 @@ async fn turn(stage: &Stage, arguments: &[&str]) {
 async fn lose(stage: &Stage) {
     let file: PathBuf = stage.site.home().join(".local/state/truing/truing.db");
     let store = Store::open(&file, Arc::new(SystemClock)).unwrap();
-    step(&store, &job::key("demo"), Command::Restarted, &Limits::default()).await.unwrap();
+    step(&store, &job::key("demo"), SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
 }
 
 /// A run in which this happens while a write is on its way; `None`: before the first.
 async fn met(stage: &Stage, at: Option<At>, what: What) -> Output {
     let forge = &stage.site.forge;
     forge.fault(match at {
-        Some(At::Call(nth)) => Fault::write(nth, FaultKind::HeldAnswer),
-        Some(At::Push(nth)) => Fault::once("POST", PUSH, FaultKind::HeldAnswer).nth(nth),
-        None => Fault::once("GET", "/repos", FaultKind::HeldAnswer).nth(2),
+        Some(At::Call(nth)) => ForgeFault::write(nth, ForgeFaultKind::HeldAnswer),
+        Some(At::Push(nth)) => ForgeFault::once("POST", PUSH, ForgeFaultKind::HeldAnswer).nth(nth),
+        None => ForgeFault::once("GET", "/repos", ForgeFaultKind::HeldAnswer).nth(2),
     });
     let mut command = tokio::process::Command::from(stage.site.command(&["sync", "run", "demo"]));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();

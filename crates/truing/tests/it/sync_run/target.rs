@@ -1,7 +1,7 @@
 //! The release that a run is about: the job's target, or one that somebody names.
 
 use serde_json::json;
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 
 use super::site::{BRANCH, Site};
 
@@ -22,7 +22,7 @@ async fn a_named_release_is_followed_and_the_question_about_a_newer_one_stays() 
 async fn a_named_release_that_cannot_be_followed_is_refused_and_is_no_failure() {
     let site = Site::new().await;
     site.release("1.0.4");
-    let newer = Commit::new("Newer").write("pyproject.toml", Site::project(">= 1.0.2, < 1.0.3"));
+    let newer = CommitBuilder::new("Newer").write("pyproject.toml", Site::project(">= 1.0.2, < 1.0.3"));
     site.repo.push("main", newer).await.unwrap();
     for (to, why) in [
         ("1.0.1", "demo 1.0.1 is older than 1.0.2"),
@@ -46,7 +46,7 @@ async fn a_named_release_that_cannot_be_followed_is_refused_and_is_no_failure() 
 async fn a_range_keeps_its_form_and_the_pull_request_tells_what_else_it_admits() {
     let site = Site::new().await;
     site.release("2.0.0");
-    let coarse = Commit::new("Coarse").write("pyproject.toml", Site::project(">= 0.9, < 2.0"));
+    let coarse = CommitBuilder::new("Coarse").write("pyproject.toml", Site::project(">= 0.9, < 2.0"));
     site.repo.push("main", coarse).await.unwrap();
     assert_eq!(site.sync().await, ("asked".to_owned(), 1));
     let question = site.questions().await.remove(0);

@@ -2,7 +2,7 @@
 //! not count.
 
 use serde_json::{Value, json};
-use truing_fakes::repo::Commit;
+use truing_fakes::repo::CommitBuilder;
 
 use super::bump::result;
 use super::site::{BRANCH, Ran, Site};
@@ -84,7 +84,7 @@ async fn the_step_of_a_run_that_failed_is_the_one_where_it_did() {
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!((result(&ran), highest(&ran)), ((&json!("failed"), 3), &json!("publish")), "{ran:?}");
     assert!(steps(&ran).contains(&"ask"), "{ran:?}");
-    site.repo.push("main", Commit::new("Broken").write("upstream.json", "{")).await.unwrap();
+    site.repo.push("main", CommitBuilder::new("Broken").write("upstream.json", "{")).await.unwrap();
     assert_eq!(site.run(&["breaker", "reset", "demo"]).await.exit, 0);
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!((result(&ran), highest(&ran)), ((&json!("failed"), 3), &json!("detect")), "{ran:?}");

@@ -1,8 +1,8 @@
 //! The operator's and the repository's own words on a job's pull request: title, text, labels.
 
 use serde_json::json;
-use truing_fakes::forge::{Fault, FaultKind};
-use truing_fakes::repo::Commit;
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
+use truing_fakes::repo::CommitBuilder;
 
 use super::site::{BRANCH, Site};
 
@@ -11,7 +11,7 @@ const LABELS: &str = "labels = [\"dependencies\", \"Up to date\"]";
 #[tokio::test(flavor = "multi_thread")]
 async fn the_repositorys_own_template_comes_first_unless_the_operator_has_one() {
     let site = Site::with("").await;
-    let theirs = Commit::new("Ask")
+    let theirs = CommitBuilder::new("Ask")
         .write(".github/PULL_REQUEST_TEMPLATE.md", "## Why\r\n\r\n<!-- in short -->\r\n")
         .write("pull_request_template.md", "not this one\n");
     site.repo.push("main", theirs).await.unwrap();
@@ -45,10 +45,11 @@ async fn the_repositorys_own_template_comes_first_unless_the_operator_has_one() 
 async fn a_template_that_is_a_link_or_no_text_is_not_used() {
     let secret = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(secret.path(), "from outside").unwrap();
-    let link =
-        Commit::new("A link").link(".github/pull_request_template.md", secret.path().to_str().unwrap());
-    let folder = Commit::new("A folder").link("docs", secret.path().parent().unwrap().to_str().unwrap());
-    for commit in [link, folder, Commit::new("Bytes").write("pull_request_template.md", b"\xff\xfe")] {
+    let link = CommitBuilder::new("A link")
+        .link(".github/pull_request_template.md", secret.path().to_str().unwrap());
+    let folder =
+        CommitBuilder::new("A folder").link("docs", secret.path().parent().unwrap().to_str().unwrap());
+    for commit in [link, folder, CommitBuilder::new("Bytes").write("pull_request_template.md", b"\xff\xfe")] {
         let site = Site::with("").await;
         site.repo.push("main", commit).await.unwrap();
         site.release("1.0.1");
@@ -62,7 +63,7 @@ async fn a_template_that_is_a_link_or_no_text_is_not_used() {
 async fn labels_are_put_on_also_by_a_later_run_and_once() {
     let site = Site::with(LABELS).await;
     site.release("1.0.1");
-    let labelling = Fault::once("POST", "/repos/acme/ours/issues/", FaultKind::Status(500, None));
+    let labelling = ForgeFault::once("POST", "/repos/acme/ours/issues/", ForgeFaultKind::Status(500, None));
     site.forge.fault(labelling.times(9));
     assert_eq!(site.sync().await, ("failed".to_owned(), 3));
     assert_eq!(site.pulls().await[0].1.labels, [""; 0]);

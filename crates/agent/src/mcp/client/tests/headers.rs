@@ -8,9 +8,9 @@ use super::*;
 const NAME: &str = "X-API-Key";
 const KEY: &str = "the-right-key-of-docs";
 
-fn with_key(url: &str, key: &str) -> Address {
+fn with_key(url: &str, key: &str) -> ServerAddress {
     let mut address = at(url, None);
-    address.add_header(NAME, &Secret::new(key)).unwrap();
+    address.add_header(NAME, &SecretString::new(key)).unwrap();
     address
 }
 
@@ -45,7 +45,7 @@ async fn with_sessions() -> (String, Arc<Mutex<Vec<String>>>) {
 #[tokio::test]
 async fn every_request_over_http_has_the_headers_to_the_end_of_the_session() {
     let (url, noted) = with_sessions().await;
-    let (output, problems) = tried(Way::Http(with_key(&url, KEY))).await;
+    let (output, problems) = tried(ServerTransport::Http(with_key(&url, KEY))).await;
     assert_eq!((output.text.as_str(), problems), ("well", vec![]));
     let expected = [
         "POST initialize",
@@ -58,7 +58,7 @@ async fn every_request_over_http_has_the_headers_to_the_end_of_the_session() {
 
     noted.lock().unwrap().clear();
     for address in [at(&url, None), at(&url, Some(KEY)), with_key(&url, "another-key-of-docs")] {
-        let (_, problems) = tried(Way::Http(address)).await;
+        let (_, problems) = tried(ServerTransport::Http(address)).await;
         assert_eq!(told(&problems), ["it answers 401 Unauthorized"]);
     }
     assert_eq!(noted.lock().unwrap().len(), 0);
@@ -68,10 +68,10 @@ async fn every_request_over_http_has_the_headers_to_the_end_of_the_session() {
 async fn every_request_to_an_older_server_has_the_headers() {
     let place = "/messages?session=1";
     let url = with_events(place, NAME, KEY.to_owned()).await;
-    let (output, problems) = tried(Way::Sse(with_key(&url, KEY))).await;
+    let (output, problems) = tried(ServerTransport::Sse(with_key(&url, KEY))).await;
     assert_eq!((output.text.as_str(), problems), ("well", vec![]));
     let url = with_events(place, NAME, KEY.to_owned()).await;
-    let (_, problems) = tried(Way::Sse(with_key(&url, "another-key-of-docs"))).await;
+    let (_, problems) = tried(ServerTransport::Sse(with_key(&url, "another-key-of-docs"))).await;
     assert_eq!(told(&problems), ["it answers 401 Unauthorized"]);
 }
 
@@ -96,8 +96,8 @@ async fn the_headers_are_sent_beside_the_token_and_never_to_where_a_server_sends
     })
     .await;
     let mut address = at(&url, Some(TOKEN));
-    address.add_header(NAME, &Secret::new(KEY)).unwrap();
-    let (_, problems) = tried(Way::Http(address)).await;
+    address.add_header(NAME, &SecretString::new(KEY)).unwrap();
+    let (_, problems) = tried(ServerTransport::Http(address)).await;
     assert_eq!(told(&problems), ["it answers 307 Temporary Redirect"]);
     assert_eq!(*elsewhere.lock().unwrap(), 0);
 }
@@ -105,15 +105,15 @@ async fn the_headers_are_sent_beside_the_token_and_never_to_where_a_server_sends
 #[test]
 fn the_value_of_a_header_is_not_shown_and_one_that_http_has_no_form_for_is_refused() {
     let address = with_key("http://127.0.0.1:1/mcp", KEY);
-    let shown = format!("{address:?} {:?}", server(Way::Sse(address.clone()), &["say"]));
+    let shown = format!("{address:?} {:?}", server(ServerTransport::Sse(address.clone()), &["say"]));
     assert!(shown.to_lowercase().contains("x-api-key") && !shown.contains(KEY), "{shown}");
-    let web = web::Web::new(&address, bound::Meter::default()).unwrap();
+    let web = web::WebClient::new(&address, bound::ServerMeter::default()).unwrap();
     assert!(!format!("{web:?}").contains(KEY), "{web:?}");
     let mut address = address;
     for value in ["hush\nX-Other: 1", "hush\r", "hush\0", "hush\u{7f}"] {
-        let error = address.add_header(NAME, &Secret::new(value)).unwrap_err();
+        let error = address.add_header(NAME, &SecretString::new(value)).unwrap_err();
         assert_eq!(error, HeaderError::Value);
         assert!(!error.to_string().contains("hush"), "{error}");
     }
-    assert_eq!(address.add_header("X Key", &Secret::new(KEY)), Err(HeaderError::Name));
+    assert_eq!(address.add_header("X Key", &SecretString::new(KEY)), Err(HeaderError::Name));
 }

@@ -8,12 +8,12 @@ use super::*;
 /// The time for one call.
 const TIME: Duration = Duration::from_secs(30);
 
-fn named(name: &str, way: Way) -> Server {
-    Server { name: name.into(), time: TIME, ..server(way, &["say"]) }
+fn named(name: &str, way: ServerTransport) -> McpServer {
+    McpServer { name: name.into(), time: TIME, ..server(way, &["say"]) }
 }
 
 /// The answer to a call, and the seconds that it took.
-async fn timed(tools: &dyn Tools, tool: &str, word: &str) -> (Output, u64) {
+async fn timed(tools: &dyn RunTools, tool: &str, word: &str) -> (CallOutput, u64) {
     let begun = Instant::now();
     let output = tools.call(tool, &json!({"word": word})).await;
     (output, begun.elapsed().as_secs())
@@ -23,7 +23,7 @@ async fn timed(tools: &dyn Tools, tool: &str, word: &str) -> (Output, u64) {
 async fn a_server_that_stalls_keeps_no_caller_longer_than_its_time_and_nobody_who_asks_another() {
     let stalls = scripted(|method, _| if method == "tools/call" { Does::Nothing } else { well(method) });
     let servers =
-        Servers::start(&[named("slow", stalls), named("docs", scripted(|method, _| well(method)))]).await;
+        McpServers::start(&[named("slow", stalls), named("docs", scripted(|method, _| well(method)))]).await;
     let tools = servers.beside(&Own);
     let ((first, first_time), (second, second_time), (other, other_time)) = join3(
         timed(&tools, "mcp__slow__say", "a"),
@@ -48,7 +48,7 @@ async fn a_call_waits_for_those_before_it_within_its_own_time_and_the_server_is_
         }
         _ => well(method),
     });
-    let servers = Servers::start(&[named("docs", way)]).await;
+    let servers = McpServers::start(&[named("docs", way)]).await;
     let tools = servers.beside(&Own);
     let tool = "mcp__docs__say";
     let ((a, a_time), (b, b_time), (c, c_time)) =

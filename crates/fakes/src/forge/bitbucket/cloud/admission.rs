@@ -7,12 +7,12 @@ use base64::prelude::BASE64_STANDARD;
 use super::errors::{lacks_scope, not_found, refused};
 use crate::forge::bitbucket::may_read;
 use crate::forge::flavour::uuid;
-use crate::forge::http::call::{Call, Reply};
+use crate::forge::http::call::{ApiCall, ApiReply};
 use crate::forge::http::git_call;
 use crate::forge::http::serve::GIT;
-use crate::forge::state::access::Access;
-use crate::forge::state::apps::{Pass, TokenKind};
-use crate::forge::state::{Repository, State, World};
+use crate::forge::state::access::RepositoryAccess;
+use crate::forge::state::apps::{FakeTokenScope, TokenKind};
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// The users that git has with a token: an access token's and an API token's.
 const GIT_USERS: &[&str] = &["x-token-auth", "x-bitbucket-api-token-auth"];
@@ -20,10 +20,10 @@ const GIT_USERS: &[&str] = &["x-token-auth", "x-bitbucket-api-token-auth"];
 /// The account of a request: an access token alone, or an API token with its account's e-mail address. App passwords, which
 /// went with a user's name, are refused (facts: gone since July 2026).
 pub(super) fn bearer(
-    world: &mut World,
+    world: &mut ForgeInstance,
     headers: &HeaderMap,
     resource: &'static str,
-) -> Option<(String, Pass)> {
+) -> Option<(String, FakeTokenScope)> {
     let user = basic_user(headers);
     if let Some(user) = &user {
         let is_git = resource == GIT && GIT_USERS.contains(&user.as_str());
@@ -35,12 +35,12 @@ pub(super) fn bearer(
     if let Some(issued) = world.apps.issued.get(&token) {
         return Some((issued.login.clone(), issued.pass.clone()));
     }
-    let pass = if user.is_some() { Pass::Account } else { Pass::Access };
+    let pass = if user.is_some() { FakeTokenScope::Account } else { FakeTokenScope::Access };
     Some((world.tokens.get(&token)?.clone(), pass))
 }
 
 /// Refuses a token whose scopes are not enough.
-pub(super) fn scoped(call: &Call) -> Result<(), Reply> {
+pub(super) fn scoped(call: &ApiCall) -> Result<(), ApiReply> {
     match call.pass.lacking(&call.method, &call.path) {
         // What no scope is enough for is refused in other words.
         Some((required, granted)) if required != ["never"] => Err(lacks_scope(&required, &granted)),
@@ -49,12 +49,12 @@ pub(super) fn scoped(call: &Call) -> Result<(), Reply> {
 }
 
 /// Refuses what access tokens may not ask, whatever their scopes: who they are, and who may do what.
-pub(super) fn personal(call: &Call) -> Result<(), Reply> {
+pub(super) fn personal(call: &ApiCall) -> Result<(), ApiReply> {
     match call.pass {
-        Pass::Access | Pass::Installation { kind: TokenKind::AccessToken, .. } => {
+        FakeTokenScope::Access | FakeTokenScope::Installation { kind: TokenKind::AccessToken, .. } => {
             Err(refused(403, "This API is not accessible by this authentication mechanism."))
         }
-        Pass::Account | Pass::App(_) | Pass::Installation { .. } => Ok(()),
+        FakeTokenScope::Account | FakeTokenScope::App(_) | FakeTokenScope::Installation { .. } => Ok(()),
     }
 }
 
@@ -74,10 +74,10 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
 
 /// The repository that the path names, by its slugs or its id, if it answers such a call.
 pub(super) fn repository<'a>(
-    state: &'a mut State,
-    call: &Call,
-) -> Result<(&'a mut World, &'a mut Repository), Reply> {
-    let State { world, repos, moved: _ } = state;
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
+    let FakeForgeState { world, repos, moved: _ } = state;
     let (owner, name) = (call.param("owner"), call.param("repo"));
     let repo = if name.starts_with('{') {
         // The owner is empty, an id or a name: the repository's id says it all.
@@ -88,20 +88,22 @@ pub(super) fn repository<'a>(
     let missing = || not_found(&format!("Repository {owner}/{name}"));
     let repo = repo.filter(|repo| may_read(repo, &call.login)).ok_or_else(missing)?;
     match repo.access {
-        Access::Archived if call.method != "GET" => Err(refused(403, "This repository is read-only")),
-        Access::Open | Access::Archived => Ok((world, repo)),
-        Access::Forbidden => {
+        RepositoryAccess::Archived if call.method != "GET" => {
+            Err(refused(403, "This repository is read-only"))
+        }
+        RepositoryAccess::Open | RepositoryAccess::Archived => Ok((world, repo)),
+        RepositoryAccess::Forbidden => {
             Err(refused(403, "Your credentials lack one or more required privilege scopes."))
         }
-        Access::Blocked => Err(refused(451, "This repository is not available")),
+        RepositoryAccess::Blocked => Err(refused(451, "This repository is not available")),
     }
 }
 
 /// The repository, for whoever is its administrator.
 pub(super) fn administered<'a>(
-    state: &'a mut State,
-    call: &Call,
-) -> Result<(&'a mut World, &'a mut Repository), Reply> {
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
     personal(call)?;
     let (world, repo) = repository(state, call)?;
     if repo.role(&call.login) == "admin" {
@@ -113,9 +115,9 @@ pub(super) fn administered<'a>(
 
 /// The pull request that the path names.
 pub(super) fn pull<'a>(
-    state: &'a mut State,
-    call: &Call,
-) -> Result<(&'a mut World, &'a mut Repository, u64), Reply> {
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiReply> {
     let number = call.digits("number").ok_or_else(|| not_found("Pull request"))?;
     let (world, repo) = repository(state, call)?;
     if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(not_found("Pull request")) }

@@ -6,15 +6,15 @@ use super::admission::pull;
 use super::errors::{self, invalid, not_found, refused};
 use super::{json, page};
 use crate::forge::bitbucket::{MAX_COMMENT, talk};
-use crate::forge::diff::Side;
-use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::diff::FakeDiffSide;
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::operations::comments::add_inline;
-use crate::forge::state::event::Event;
-use crate::forge::state::pulls::Place;
-use crate::forge::state::{Repository, State, World};
+use crate::forge::state::event::FakeForgeEvent;
+use crate::forge::state::pulls::InlinePlace;
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// `GET …/comments`, oldest first. One that is deleted and was answered is there without its text.
-pub(super) fn list(state: &mut State, call: &Call) -> Answer {
+pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let missing = || not_found("Pull request");
     let mut ids = talk::shown(repo.pulls.get_mut(&number).ok_or_else(missing)?);
@@ -31,25 +31,31 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/comments/{id}`.
-pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     shown(world, repo, number, id(call)?, 200)
 }
 
-fn id(call: &Call) -> Result<u64, Reply> {
+fn id(call: &ApiCall) -> Result<u64, ApiReply> {
     call.digits("id").ok_or_else(|| not_found("Comment"))
 }
 
-fn shown(world: &World, repo: &mut Repository, number: u64, id: u64, status: u16) -> Answer {
+fn shown(
+    world: &ForgeInstance,
+    repo: &mut StoredRepository,
+    number: u64,
+    id: u64,
+    status: u16,
+) -> CallResult {
     let now = repo.lines_now(number)?.get(&id).copied().flatten();
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
-    let there = |comment: &talk::Comment<'_>| !comment.note.deleted || talk::is_answered(of, id);
+    let there = |comment: &talk::CommentRef<'_>| !comment.note.deleted || talk::is_answered(of, id);
     let comment = talk::any(of, id).filter(there).ok_or_else(|| not_found("Comment"))?;
-    Ok(Reply::json(status, json::comment(world, repo, of, comment, now)))
+    Ok(ApiReply::json(status, json::comment(world, repo, of, comment, now)))
 }
 
 /// The text of a comment. One that is too long is refused by a server in front, with a page.
-fn text(call: &Call) -> Result<&str, Reply> {
+fn text(call: &ApiCall) -> Result<&str, ApiReply> {
     let text = call.body["content"]["raw"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
         Err(invalid("content.raw", "This field may not be blank."))
@@ -61,7 +67,7 @@ fn text(call: &Call) -> Result<&str, Reply> {
 }
 
 /// The place that a body names; none: the conversation.
-fn place(body: &Value) -> Result<Option<Place>, Reply> {
+fn place(body: &Value) -> Result<Option<InlinePlace>, ApiReply> {
     let inline = &body["inline"];
     if inline.is_null() {
         return Ok(None);
@@ -77,18 +83,18 @@ fn place(body: &Value) -> Result<Option<Place>, Reply> {
     };
     let (to, from) = (line("to")?, line("from")?);
     let (side, last, first) = match (to, from) {
-        (Some(to), _) => (Side::Right, Some(to), line("start_to")?),
-        (None, Some(from)) => (Side::Left, Some(from), line("start_from")?),
+        (Some(to), _) => (FakeDiffSide::Right, Some(to), line("start_to")?),
+        (None, Some(from)) => (FakeDiffSide::Left, Some(from), line("start_from")?),
         (None, None) if line("start_to")?.or(line("start_from")?).is_some() => {
             return Err(invalid("inline", "a first line needs a last one"));
         }
-        (None, None) => (Side::Right, None, None),
+        (None, None) => (FakeDiffSide::Right, None, None),
     };
     if first.is_some_and(|first| Some(first) > last) {
         return Err(invalid("inline", "the first line must not be below the last one"));
     }
     let first = first.filter(|first| Some(*first) != last);
-    Ok(Some(Place {
+    Ok(Some(InlinePlace {
         path: path.to_owned(),
         line: last.map(|line| (side, line)),
         start: first.map(|line| (side, line)),
@@ -96,7 +102,7 @@ fn place(body: &Value) -> Result<Option<Place>, Reply> {
 }
 
 /// `POST …/comments`: in the conversation, on a file, on lines, or an answer. A line outside the diff is taken.
-pub(super) fn create(state: &mut State, call: &Call) -> Answer {
+pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let text = text(call)?;
     let id = &call.body["parent"]["id"];
@@ -111,16 +117,16 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
         let id = add_inline(world, repo, number, &call.login, text, (&spot, place, hunk));
         return shown(world, repo, number, id, 201);
     }
-    let said = talk::say(world, repo, number, &call.login, (parent, text)).map_err(Reply::failed)?;
+    let said = talk::say(world, repo, number, &call.login, (parent, text)).map_err(ApiReply::failed)?;
     let id = said.ok_or_else(|| invalid("parent", "the comment does not exist"))?;
     shown(world, repo, number, id, 201)
 }
 
 /// The comment that the path names, if whoever calls wrote it.
 fn own<'a>(
-    state: &'a mut State,
-    call: &Call,
-) -> Result<(&'a mut World, &'a mut Repository, u64, u64), Reply> {
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiReply> {
     let id = id(call)?;
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).and_then(|pull| talk::find(pull, id));
@@ -133,7 +139,7 @@ fn own<'a>(
 }
 
 /// `PUT …/comments/{id}`: another text, whatever it was.
-pub(super) fn update(state: &mut State, call: &Call) -> Answer {
+pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = own(state, call)?;
     let (text, now) = (text(call)?, world.now());
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
@@ -143,18 +149,18 @@ pub(super) fn update(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `DELETE …/comments/{id}`.
-pub(super) fn delete(state: &mut State, call: &Call) -> Answer {
+pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number, id) = own(state, call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
     talk::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.deleted = true;
-    Ok(Reply::done())
+    Ok(ApiReply::done())
 }
 
 /// The thread on the diff that the path's comment began, and who has resolved it.
 fn thread<'a>(
-    state: &'a mut State,
-    call: &Call,
-) -> Result<(&'a mut World, &'a mut Repository, u64, u64, Option<String>), Reply> {
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64, Option<String>), ApiReply> {
     let id = id(call)?;
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).and_then(|pull| talk::find(pull, id));
@@ -169,7 +175,7 @@ fn thread<'a>(
 }
 
 /// `POST …/comments/{id}/resolve`.
-pub(super) fn resolve(state: &mut State, call: &Call) -> Answer {
+pub(super) fn resolve(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id, by) = thread(state, call)?;
     if by.is_some() {
         return Err(refused(409, "This comment thread is resolved already."));
@@ -177,25 +183,25 @@ pub(super) fn resolve(state: &mut State, call: &Call) -> Answer {
     set_resolved(world, repo, (number, id), &call.login, true)?;
     let of = repo.pulls.get(&number).and_then(|pull| talk::find(pull, id));
     let note = of.ok_or_else(|| not_found("Comment"))?.note;
-    Ok(Reply::json(200, json::resolution(world, &call.login, note)))
+    Ok(ApiReply::json(200, json::resolution(world, &call.login, note)))
 }
 
 /// `DELETE …/comments/{id}/resolve`: 404 if the thread is open.
-pub(super) fn reopen(state: &mut State, call: &Call) -> Answer {
+pub(super) fn reopen(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id, by) = thread(state, call)?;
     by.ok_or_else(|| not_found("Resolution"))?;
     set_resolved(world, repo, (number, id), &call.login, false)?;
-    Ok(Reply::done())
+    Ok(ApiReply::done())
 }
 
 fn set_resolved(
-    world: &mut World,
-    repo: &mut Repository,
+    world: &mut ForgeInstance,
+    repo: &mut StoredRepository,
     (number, id): (u64, u64),
     by: &str,
     resolved: bool,
-) -> Result<(), Reply> {
+) -> Result<(), ApiReply> {
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
     pull.resolve(id, resolved.then_some(by));
-    Ok(world.tell(repo, &Event::Thread { number, id, resolved, by: by.to_owned() })?)
+    Ok(world.tell(repo, &FakeForgeEvent::Thread { number, id, resolved, by: by.to_owned() })?)
 }

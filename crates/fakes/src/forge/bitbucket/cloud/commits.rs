@@ -6,9 +6,9 @@ use super::admission::repository;
 use super::errors::{insight, invalid, not_found, refused};
 use super::{json, page};
 use crate::forge::bitbucket::commits::{annotation, put_report, report, report_mut, set_status, state_of};
-use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::operations::branches::tip;
-use crate::forge::state::{Repository, State, Status};
+use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
 /// Shortest beginning of a commit's id that names it.
 const MIN_DIGITS: usize = 7;
@@ -21,7 +21,7 @@ const MAX_ANNOTATIONS: usize = 1_000;
 const MAX_SUMMARY: usize = 450;
 
 /// The commit that the path names: an id, its beginning, or a branch.
-fn commit(repo: &Repository, call: &Call) -> Result<String, Reply> {
+fn commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiReply> {
     let named = call.param("sha");
     let by_id =
         Some(named).filter(|named| named.len() >= MIN_DIGITS).and_then(|named| repo.git.expand(named));
@@ -29,15 +29,15 @@ fn commit(repo: &Repository, call: &Call) -> Result<String, Reply> {
 }
 
 /// `GET …/commit/{sha}`: with the whole id.
-pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     let found = repo.git.show(&sha)?.ok_or_else(|| not_found("Commit"))?;
-    Ok(Reply::json(200, json::commit(world, repo, &found)))
+    Ok(ApiReply::json(200, json::commit(world, repo, &found)))
 }
 
 /// `GET …/commit/{sha}/statuses`.
-pub(super) fn statuses(state: &mut State, call: &Call) -> Answer {
+pub(super) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     let of = repo.statuses.iter().filter(|status| status.sha == sha);
@@ -46,16 +46,16 @@ pub(super) fn statuses(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/commit/{sha}/statuses/build/{key}`.
-pub(super) fn status(state: &mut State, call: &Call) -> Answer {
+pub(super) fn status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
-    let is = |status: &&Status| status.sha == sha && status.context == call.param("key");
+    let is = |status: &&CommitStatus| status.sha == sha && status.context == call.param("key");
     let status = repo.statuses.iter().find(is).ok_or_else(|| not_found("Build status"))?;
-    Ok(Reply::json(200, json::status(world, repo, status)))
+    Ok(ApiReply::json(200, json::status(world, repo, status)))
 }
 
 /// `POST …/commit/{sha}/statuses/build`: one of the same key is overwritten.
-pub(super) fn set(state: &mut State, call: &Call) -> Answer {
+pub(super) fn set(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     let text = |field: &str| call.body[field].as_str().map(str::to_owned);
@@ -65,7 +65,7 @@ pub(super) fn set(state: &mut State, call: &Call) -> Answer {
     let state = state_of(&word).filter(|_| word != "CANCELLED");
     let state = state.ok_or_else(|| invalid("state", "Select a valid choice."))?.to_owned();
     let url = text("url").ok_or_else(|| invalid("url", "This field is required."))?;
-    let status = Status {
+    let status = CommitStatus {
         id: 0,
         sha,
         state,
@@ -81,19 +81,19 @@ pub(super) fn set(state: &mut State, call: &Call) -> Answer {
     let id = set_status(world, repo, status);
     let status =
         repo.statuses.iter().find(|status| status.id == id).ok_or_else(|| not_found("Build status"))?;
-    Ok(Reply::json(201, json::status(world, repo, status)))
+    Ok(ApiReply::json(201, json::status(world, repo, status)))
 }
 
 /// `GET …/commit/{sha}/reports/{key}`.
-pub(super) fn one_report(state: &mut State, call: &Call) -> Answer {
+pub(super) fn one_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     let found = report(repo, &sha, call.param("key")).ok_or_else(|| insight(404, "Report not found"))?;
-    Ok(Reply::json(200, json::report(found)))
+    Ok(ApiReply::json(200, json::report(found)))
 }
 
 /// `PUT …/commit/{sha}/reports/{key}`: its annotations stay.
-pub(super) fn put(state: &mut State, call: &Call) -> Answer {
+pub(super) fn put(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let (sha, key) = (commit(repo, call)?, call.param("key"));
     let text = |field: &str| call.body[field].as_str().unwrap_or_default();
@@ -113,19 +113,19 @@ pub(super) fn put(state: &mut State, call: &Call) -> Answer {
     }
     put_report(world, repo, (&sha, key), &call.login, call.body.clone());
     let made = report(repo, &sha, key).ok_or_else(|| insight(404, "Report not found"))?;
-    Ok(Reply::json(200, json::report(made)))
+    Ok(ApiReply::json(200, json::report(made)))
 }
 
 /// `DELETE …/commit/{sha}/reports/{key}`, with its annotations.
-pub(super) fn delete(state: &mut State, call: &Call) -> Answer {
+pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     repo.reports.retain(|report| report.sha != sha || report.key != call.param("key"));
-    Ok(Reply::done())
+    Ok(ApiReply::done())
 }
 
 /// `GET …/reports/{key}/annotations`.
-pub(super) fn annotations(state: &mut State, call: &Call) -> Answer {
+pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     let found = report(repo, &sha, call.param("key")).ok_or_else(|| insight(404, "Report not found"))?;
@@ -153,7 +153,7 @@ fn wrong(annotation: &Value) -> Option<&'static str> {
 }
 
 /// `POST …/reports/{key}/annotations`, a list: those with the `external_id` of one that is there take its place.
-pub(super) fn annotate(state: &mut State, call: &Call) -> Answer {
+pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let (sha, key) = (commit(repo, call)?, call.param("key"));
     let found = report(repo, &sha, key).ok_or_else(|| insight(404, "Report not found"))?;
@@ -181,5 +181,5 @@ pub(super) fn annotate(state: &mut State, call: &Call) -> Answer {
     if let Some(report) = report_mut(repo, &sha, key) {
         report.annotations = all;
     }
-    Ok(Reply::json(200, json!(made)))
+    Ok(ApiReply::json(200, json!(made)))
 }

@@ -9,37 +9,37 @@ use super::errors::not_found;
 use super::{json, page};
 use crate::forge::bitbucket::{may_read, may_write};
 use crate::forge::flavour::uuid;
-use crate::forge::http::call::{Answer, Call, Reply};
-use crate::forge::state::{Repository, State, World};
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// `GET /2.0/user`.
-pub(super) fn user(state: &mut State, call: &Call) -> Answer {
+pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     personal(call)?;
-    Ok(Reply::json(200, json::account(&state.world, &call.login)))
+    Ok(ApiReply::json(200, json::account(&state.world, &call.login)))
 }
 
 /// The login of the account with this id.
-pub(super) fn login_of<'a>(world: &'a World, id: &str) -> Option<&'a str> {
+pub(super) fn login_of<'a>(world: &'a ForgeInstance, id: &str) -> Option<&'a str> {
     world.accounts.iter().find(|(_, number)| uuid(**number) == id).map(|(login, _)| login.as_str())
 }
 
 /// `GET /2.0/users/{user}`, by the id.
-pub(super) fn account(state: &mut State, call: &Call) -> Answer {
+pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     personal(call)?;
     let world = &state.world;
     let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
     let mut told = json::account(world, login);
     let status = if world.closed_accounts.contains(login) { "inactive" } else { "active" };
     told["account_status"] = status.into();
-    Ok(Reply::json(200, told))
+    Ok(ApiReply::json(200, told))
 }
 
 /// `GET /2.0/workspaces/{owner}/members/{user}`: whoever has a role in one of its repositories, and its bots.
-pub(super) fn member(state: &mut State, call: &Call) -> Answer {
+pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     personal(call)?;
-    let State { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, moved: _ } = state;
     let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
-    let is_in = |repo: &Repository| {
+    let is_in = |repo: &StoredRepository| {
         repo.owner.eq_ignore_ascii_case(call.param("owner"))
             && (repo.role(login) != "none" || repo.bots.iter().any(|bot| bot.login == login))
     };
@@ -47,13 +47,13 @@ pub(super) fn member(state: &mut State, call: &Call) -> Answer {
         return Err(not_found("User"));
     }
     let (user, workspace) = (json::account(world, login), json::workspace(world, call.param("owner")));
-    Ok(Reply::json(200, json!({"type": "workspace_membership", "user": user, "workspace": workspace})))
+    Ok(ApiReply::json(200, json!({"type": "workspace_membership", "user": user, "workspace": workspace})))
 }
 
 /// `GET /2.0/user/workspaces`: those of repositories that whoever calls may see.
-pub(super) fn workspaces(state: &mut State, call: &Call) -> Answer {
+pub(super) fn workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     personal(call)?;
-    let State { world, repos, moved: _ } = state;
+    let FakeForgeState { world, repos, moved: _ } = state;
     let seen = repos.values().filter(|repo| repo.listed && may_read(repo, &call.login));
     let owners: BTreeSet<&str> = seen.map(|repo| repo.owner.as_str()).collect();
     let shown = owners.into_iter().map(|owner| {
@@ -68,13 +68,13 @@ pub(super) fn workspaces(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET /2.0/repositories/{owner}`, by `role`.
-pub(super) fn repositories(state: &mut State, call: &Call) -> Answer {
-    let State { world, repos, moved: _ } = state;
-    let of = |repo: &&Repository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
+pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let FakeForgeState { world, repos, moved: _ } = state;
+    let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
     let mut all = repos.values().filter(of).peekable();
     all.peek().ok_or_else(|| not_found("Workspace"))?;
     let login = call.login.as_str();
-    let has_role = |repo: &&Repository| match call.asked("role") {
+    let has_role = |repo: &&StoredRepository| match call.asked("role") {
         Some("admin" | "owner") => repo.role(login) == "admin",
         Some("contributor") => may_write(repo, login),
         Some(_) | None => may_read(repo, login),
@@ -84,12 +84,12 @@ pub(super) fn repositories(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET /2.0/repositories/{owner}/{repo}`, also with an empty owner and the id.
-pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
-    Ok(Reply::json(200, json::repository(world, repo)))
+    Ok(ApiReply::json(200, json::repository(world, repo)))
 }
 
-fn permission(world: &World, repo: &Repository, login: &str) -> Value {
+fn permission(world: &ForgeInstance, repo: &StoredRepository, login: &str) -> Value {
     json!({
         "type": "repository_permission", "permission": repo.permission(login).0,
         "user": json::account(world, login), "repository": json::repository_in(world, repo),
@@ -97,16 +97,16 @@ fn permission(world: &World, repo: &Repository, login: &str) -> Value {
 }
 
 /// `GET /2.0/user/workspaces/{owner}/permissions/repositories`: one's own.
-pub(super) fn own_permissions(state: &mut State, call: &Call) -> Answer {
-    let State { world, repos, moved: _ } = state;
-    let of = |repo: &&Repository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
+pub(super) fn own_permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let FakeForgeState { world, repos, moved: _ } = state;
+    let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
     let known = repos.values().filter(of).filter(|repo| repo.permission(&call.login).0 != "none");
     let shown = known.map(|repo| permission(world, repo, &call.login)).collect();
     page::reply(world, call, shown, page::MOST)
 }
 
 /// `GET /2.0/workspaces/{owner}/permissions/repositories/{repo}`: for administrators of the repository.
-pub(super) fn permissions(state: &mut State, call: &Call) -> Answer {
+pub(super) fn permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = administered(state, call)?;
     let mut logins: BTreeSet<&str> = repo.permissions.keys().map(String::as_str).collect();
     logins.insert(&repo.owner);
@@ -116,7 +116,7 @@ pub(super) fn permissions(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/branch-restrictions`, by `pattern` and `kind`: for administrators. The default branch is always restricted.
-pub(super) fn restrictions(state: &mut State, call: &Call) -> Answer {
+pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = administered(state, call)?;
     let own = json::api(world, repo);
     let protected = std::iter::once(repo.default_branch.as_str())

@@ -4,36 +4,36 @@ use serde_json::{Value, json};
 
 use super::json;
 use crate::forge::bitbucket::talk;
-use crate::forge::flavour::Flavour;
-use crate::forge::state::delivery::Delivery;
-use crate::forge::state::event::{Change, Event};
-use crate::forge::state::{Repository, World};
-use crate::repo::GitError;
+use crate::forge::flavour::ForgeFlavour;
+use crate::forge::state::delivery::FakeDelivery;
+use crate::forge::state::event::{FakeForgeEvent, PullChange};
+use crate::forge::state::{ForgeInstance, StoredRepository};
+use crate::repo::FakeGitError;
 
 /// Largest delivery that is sent, in bytes (facts: above 256 KB nothing is).
 const MAX_DELIVERY: usize = 256 * 1024;
 
 /// The delivery of an event; none if what it is about is not there, if it is too large, or if Cloud has no such event.
 pub(crate) fn delivery(
-    world: &World,
-    repo: &mut Repository,
-    event: &Event,
+    world: &ForgeInstance,
+    repo: &mut StoredRepository,
+    event: &FakeForgeEvent,
     serial: u64,
-) -> Result<Option<Delivery>, GitError> {
+) -> Result<Option<FakeDelivery>, FakeGitError> {
     let (number, key, by, comment) = match event {
-        Event::Pull { number, change, by } => {
+        FakeForgeEvent::Pull { number, change, by } => {
             let merged = repo.pulls.get(number).is_some_and(|pull| pull.merged_by.is_some());
             let Some(key) = of_change(change, merged) else { return Ok(None) };
             (*number, key, Some(by.clone()), None)
         }
-        Event::Comment { number, id, is_edit } | Event::Inline { number, id, is_edit } => {
+        FakeForgeEvent::Comment { number, id, is_edit } | FakeForgeEvent::Inline { number, id, is_edit } => {
             (*number, if *is_edit { "comment_updated" } else { "comment_created" }, None, Some(*id))
         }
-        Event::Thread { number, id, resolved, by } => {
+        FakeForgeEvent::Thread { number, id, resolved, by } => {
             let key = if *resolved { "comment_resolved" } else { "comment_reopened" };
             (*number, key, Some(by.clone()), Some(*id))
         }
-        Event::Check { .. } => return Ok(None),
+        FakeForgeEvent::Check { .. } => return Ok(None),
     };
     let lines = repo.lines_now(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
@@ -53,32 +53,34 @@ pub(crate) fn delivery(
         let now = lines.get(&comment.note.id).copied().flatten();
         payload["comment"] = json::comment(world, repo, pull, comment, now);
     }
-    if let Event::Pull { change: Change::WantsChanges | Change::WithdrewChanges, .. } = event {
+    if let FakeForgeEvent::Pull { change: PullChange::WantsChanges | PullChange::WithdrewChanges, .. } = event
+    {
         payload["changes_request"] =
             json!({"date": json::time(world.now()), "user": json::account(world, &by)});
     }
-    if let Event::Pull { change: Change::Edited { title, body }, .. } = event {
+    if let FakeForgeEvent::Pull { change: PullChange::Edited { title, body }, .. } = event {
         payload["changes"] = changes(title.as_deref(), body.as_deref(), (&pull.title, &pull.body));
     }
     let key = format!("pullrequest:{key}");
-    let delivery = Delivery::of_bitbucket(Flavour::Cloud, serial, &key, number, &payload);
+    let delivery = FakeDelivery::of_bitbucket(ForgeFlavour::Cloud, serial, &key, number, &payload);
     Ok((delivery.body.len() <= MAX_DELIVERY).then_some(delivery))
 }
 
 /// Cloud's word for a change; none: it has no event for it.
-fn of_change(change: &Change, merged: bool) -> Option<&'static str> {
+fn of_change(change: &PullChange, merged: bool) -> Option<&'static str> {
     Some(match change {
-        Change::Opened => "created",
-        Change::Closed if merged => "fulfilled",
-        Change::Closed => "rejected",
-        Change::Pushed { .. } => "push",
-        Change::Draft(_) | Change::Retargeted { .. } | Change::Edited { .. } | Change::Reviewers { .. } => {
-            "updated"
-        }
-        Change::WantsChanges => "changes_request_created",
-        Change::WithdrewChanges => "changes_request_removed",
+        PullChange::Opened => "created",
+        PullChange::Closed if merged => "fulfilled",
+        PullChange::Closed => "rejected",
+        PullChange::Pushed { .. } => "push",
+        PullChange::Draft(_)
+        | PullChange::Retargeted { .. }
+        | PullChange::Edited { .. }
+        | PullChange::Reviewers { .. } => "updated",
+        PullChange::WantsChanges => "changes_request_created",
+        PullChange::WithdrewChanges => "changes_request_removed",
         // Cloud neither reopens nor labels.
-        Change::Reopened | Change::Labelled { .. } => return None,
+        PullChange::Reopened | PullChange::Labelled { .. } => return None,
     })
 }
 

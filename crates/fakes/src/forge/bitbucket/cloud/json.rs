@@ -4,16 +4,16 @@ use serde_json::{Map, Value, json};
 
 use super::SHORT;
 use crate::forge::bitbucket::commits::word_of;
-use crate::forge::bitbucket::participants::{self, Participant};
-use crate::forge::bitbucket::talk::{self, Comment};
+use crate::forge::bitbucket::participants::{self, PullParticipant};
+use crate::forge::bitbucket::talk::{self, CommentRef};
 use crate::forge::bitbucket::{head_of, is_machine, number_of};
-use crate::forge::diff::Side;
+use crate::forge::diff::FakeDiffSide;
 use crate::forge::flavour::uuid;
-use crate::forge::state::notes::Note;
-use crate::forge::state::pulls::{Lines, Pull, Verdict};
-use crate::forge::state::reports::{Annotation, Report};
-use crate::forge::state::{Repository, Status, World};
-use crate::repo::Logged;
+use crate::forge::state::notes::StoredComment;
+use crate::forge::state::pulls::{CurrentLines, FakeReviewVerdict, StoredPull};
+use crate::forge::state::reports::{CommitReport, ReportAnnotation};
+use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
+use crate::repo::CommitObject;
 
 /// An instant in Cloud's form: ISO 8601 with microseconds and an offset.
 pub(super) fn time(seconds: i64) -> String {
@@ -36,11 +36,11 @@ fn rendered(text: &str) -> Value {
 }
 
 /// The address of a repository's calls.
-pub(super) fn api(world: &World, repo: &Repository) -> String {
+pub(super) fn api(world: &ForgeInstance, repo: &StoredRepository) -> String {
     format!("{}/2.0/repositories/{}", world.base_url, repo.full_name())
 }
 
-pub(super) fn account(world: &World, login: &str) -> Value {
+pub(super) fn account(world: &ForgeInstance, login: &str) -> Value {
     let (number, base) = (number_of(world, login), &world.base_url);
     let id = uuid(number);
     json!({
@@ -51,7 +51,7 @@ pub(super) fn account(world: &World, login: &str) -> Value {
 }
 
 /// The workspace of this name. Every owner of a repository is one.
-pub(super) fn workspace(world: &World, slug: &str) -> Value {
+pub(super) fn workspace(world: &ForgeInstance, slug: &str) -> Value {
     json!({
         "type": "workspace", "uuid": uuid(number_of(world, slug)), "name": slug, "slug": slug,
         "links": {
@@ -63,11 +63,11 @@ pub(super) fn workspace(world: &World, slug: &str) -> Value {
 }
 
 /// A repository inside other objects.
-pub(super) fn repository_in(world: &World, repo: &Repository) -> Value {
+pub(super) fn repository_in(world: &ForgeInstance, repo: &StoredRepository) -> Value {
     named(world, repo, &repo.owner, repo.id)
 }
 
-fn named(world: &World, repo: &Repository, owner: &str, id: u64) -> Value {
+fn named(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -> Value {
     let (base, full_name) = (&world.base_url, format!("{owner}/{}", repo.name));
     json!({
         "type": "repository", "uuid": uuid(id), "full_name": full_name, "name": repo.name,
@@ -79,7 +79,7 @@ fn named(world: &World, repo: &Repository, owner: &str, id: u64) -> Value {
 }
 
 /// A repository that was asked for.
-pub(super) fn repository(world: &World, repo: &Repository) -> Value {
+pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Value {
     let (own, page) = (api(world, repo), format!("{}/{}", world.base_url, repo.full_name()));
     json!({
         "type": "repository", "uuid": uuid(repo.id), "full_name": repo.full_name(), "name": repo.name,
@@ -105,7 +105,7 @@ fn commit_in(sha: &str) -> Value {
 }
 
 /// A commit that was asked for.
-pub(super) fn commit(world: &World, repo: &Repository, commit: &Logged) -> Value {
+pub(super) fn commit(world: &ForgeInstance, repo: &StoredRepository, commit: &CommitObject) -> Value {
     let known = world.accounts.contains_key(&commit.author.name);
     let mut author = json!({
         "type": "author", "raw": format!("{} <{}>", commit.author.name, commit.author.email),
@@ -122,7 +122,7 @@ pub(super) fn commit(world: &World, repo: &Repository, commit: &Logged) -> Value
     })
 }
 
-fn state(pull: &Pull) -> &'static str {
+fn state(pull: &StoredPull) -> &'static str {
     match (pull.open, &pull.merged_by) {
         (true, _) => "OPEN",
         (false, Some(_)) => "MERGED",
@@ -131,7 +131,7 @@ fn state(pull: &Pull) -> &'static str {
 }
 
 /// A pull request that shows this head, as lists have it: without reviewers.
-pub(super) fn pull(world: &World, repo: &Repository, pull: &Pull, head: &str) -> Value {
+pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
     let own = format!("{}/pullrequests/{}", api(world, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
     let (from, branch) = head_of(repo, &pull.head_ref);
@@ -161,7 +161,13 @@ pub(super) fn pull(world: &World, repo: &Repository, pull: &Pull, head: &str) ->
 }
 
 /// A pull request that was asked for.
-pub(super) fn whole_pull(world: &World, repo: &Repository, of: &Pull, head: &str, mergeable: bool) -> Value {
+pub(super) fn whole_pull(
+    world: &ForgeInstance,
+    repo: &StoredRepository,
+    of: &StoredPull,
+    head: &str,
+    mergeable: bool,
+) -> Value {
     let mut json = pull(world, repo, of, head);
     let all = participants::of(of);
     json["reviewers"] = of.around.reviewers.iter().map(|login| account(world, login)).collect();
@@ -171,31 +177,37 @@ pub(super) fn whole_pull(world: &World, repo: &Repository, of: &Pull, head: &str
     json
 }
 
-pub(super) fn participant(world: &World, one: &Participant) -> Value {
+pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value {
     let state = match one.verdict {
-        Some(Verdict::Approved) => Some("approved"),
-        Some(Verdict::ChangesRequested) => Some("changes_requested"),
-        Some(Verdict::Commented) | None => None,
+        Some(FakeReviewVerdict::Approved) => Some("approved"),
+        Some(FakeReviewVerdict::ChangesRequested) => Some("changes_requested"),
+        Some(FakeReviewVerdict::Commented) | None => None,
     };
     // Of a request for changes no time is told, but that of the last comment.
-    let at = if one.verdict == Some(Verdict::Approved) { one.at } else { one.said };
+    let at = if one.verdict == Some(FakeReviewVerdict::Approved) { one.at } else { one.said };
     json!({
         "type": "participant", "user": account(world, &one.login),
         "role": if one.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
-        "approved": one.verdict == Some(Verdict::Approved), "state": state, "participated_on": at.map(time),
+        "approved": one.verdict == Some(FakeReviewVerdict::Approved), "state": state, "participated_on": at.map(time),
     })
 }
 
 /// The thread's end, on its first comment alone.
-pub(super) fn resolution(world: &World, by: &str, note: &Note) -> Value {
+pub(super) fn resolution(world: &ForgeInstance, by: &str, note: &StoredComment) -> Value {
     json!({"type": "comment_resolution", "user": account(world, by), "created_on": time(note.updated)})
 }
 
 /// A comment; `now` is where its lines are. The text of one that is deleted is not shown.
-pub(super) fn comment(world: &World, repo: &Repository, pull: &Pull, of: Comment<'_>, now: Lines) -> Value {
+pub(super) fn comment(
+    world: &ForgeInstance,
+    repo: &StoredRepository,
+    pull: &StoredPull,
+    of: CommentRef<'_>,
+    now: CurrentLines,
+) -> Value {
     let own = format!("{}/pullrequests/{}", api(world, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
-    let Comment { note, inline } = of;
+    let CommentRef { note, inline } = of;
     let mut json = json!({
         "type": "pullrequest_comment", "id": note.id, "created_on": time(note.created),
         "updated_on": time(note.updated), "content": rendered(if note.deleted { "" } else { &note.body }),
@@ -219,10 +231,10 @@ pub(super) fn comment(world: &World, repo: &Repository, pull: &Pull, of: Comment
         None => (inline.place.line.map(|(_, line)| line), inline.place.start.map(|(_, line)| line)),
     };
     let side = inline.place.line.map(|(side, _)| side);
-    let on = |wanted: Side, line: Option<u32>| line.filter(|_| side == Some(wanted));
+    let on = |wanted: FakeDiffSide, line: Option<u32>| line.filter(|_| side == Some(wanted));
     json["inline"] = json!({
-        "path": inline.place.path, "from": on(Side::Left, last), "to": on(Side::Right, last),
-        "start_from": on(Side::Left, first), "start_to": on(Side::Right, first),
+        "path": inline.place.path, "from": on(FakeDiffSide::Left, last), "to": on(FakeDiffSide::Right, last),
+        "start_from": on(FakeDiffSide::Left, first), "start_to": on(FakeDiffSide::Right, first),
         // A comment on a file has no line that could be lost.
         "outdated": now.is_none() && inline.place.line.is_some(),
     });
@@ -232,7 +244,7 @@ pub(super) fn comment(world: &World, repo: &Repository, pull: &Pull, of: Comment
     json
 }
 
-pub(super) fn status(world: &World, repo: &Repository, status: &Status) -> Value {
+pub(super) fn status(world: &ForgeInstance, repo: &StoredRepository, status: &CommitStatus) -> Value {
     let own = format!("{}/commit/{}", api(world, repo), status.sha);
     json!({
         "type": "build", "key": status.context, "state": word_of(&status.state, "STOPPED"), "name": status.name,
@@ -253,7 +265,7 @@ fn sent(fields: &Value, more: Value) -> Value {
     json.into()
 }
 
-pub(super) fn report(report: &Report) -> Value {
+pub(super) fn report(report: &CommitReport) -> Value {
     let more = json!({
         "type": "report", "uuid": uuid(report.id), "external_id": report.key, "created_on": time(report.created),
         "updated_on": time(report.updated),
@@ -261,7 +273,7 @@ pub(super) fn report(report: &Report) -> Value {
     sent(&report.fields, more)
 }
 
-pub(super) fn annotation(annotation: &Annotation) -> Value {
+pub(super) fn annotation(annotation: &ReportAnnotation) -> Value {
     let more = json!({
         "type": "report_annotation", "uuid": uuid(annotation.id), "created_on": time(annotation.created),
         "updated_on": time(annotation.created),

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::errors::refused;
-use super::query::{Query, at};
-use crate::forge::http::call::{Answer, Call, Reply};
-use crate::forge::state::World;
+use super::query::{FilterQuery, at};
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::state::ForgeInstance;
 
 /// Items of a page when the call does not say.
 const DEFAULT: usize = 10;
@@ -15,13 +15,14 @@ pub(super) const MOST: usize = 100;
 pub(super) const MOST_PULLS: usize = 50;
 
 /// The filter of a call, if it has one.
-pub(super) fn query(call: &Call) -> Result<Option<Query>, Reply> {
-    let read = |text: &str| Query::read(text).ok_or_else(|| refused(400, &format!("Invalid filter: {text}")));
+pub(super) fn query(call: &ApiCall) -> Result<Option<FilterQuery>, ApiReply> {
+    let read =
+        |text: &str| FilterQuery::read(text).ok_or_else(|| refused(400, &format!("Invalid filter: {text}")));
     call.asked("q").map(read).transpose()
 }
 
 /// A page of these, after the call's filter and in its order; `most` on one page.
-pub(super) fn reply(world: &World, call: &Call, items: Vec<Value>, most: usize) -> Answer {
+pub(super) fn reply(world: &ForgeInstance, call: &ApiCall, items: Vec<Value>, most: usize) -> CallResult {
     let filter = query(call)?;
     let mut items = items;
     items.retain(|item| filter.as_ref().is_none_or(|filter| filter.fits(item)));
@@ -67,11 +68,11 @@ pub(super) fn reply(world: &World, call: &Call, items: Vec<Value>, most: usize) 
             body.insert(name.to_owned(), address.into());
         }
     }
-    Ok(Reply::json(200, body))
+    Ok(ApiReply::json(200, body))
 }
 
 /// Has a list say that its next page is here.
-pub(super) fn circle(reply: &mut Reply, to: &str) {
+pub(super) fn circle(reply: &mut ApiReply, to: &str) {
     if let crate::forge::http::call::ReplyBody::Json(Value::Object(body)) = &mut reply.body {
         body.insert("next".into(), to.into());
     }

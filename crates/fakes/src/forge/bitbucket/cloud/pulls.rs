@@ -6,17 +6,17 @@ use super::admission::{pull, repository};
 use super::errors::{against, invalid, not_found, refused};
 use super::estate::login_of;
 use super::{json, page};
-use crate::forge::bitbucket::edits::{self, Edit};
+use crate::forge::bitbucket::edits::{self, PullEdit};
 use crate::forge::bitbucket::{may_write, participants};
-use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::operations::branches::tip;
 use crate::forge::operations::pulls::{NewPull, close, is_there, open};
 use crate::forge::state::merging::MergeState;
-use crate::forge::state::pulls::Pull;
-use crate::forge::state::{Repository, State, World};
+use crate::forge::state::pulls::StoredPull;
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// `GET …/pullrequests`: open ones, unless `state` (several times) or the filter says otherwise.
-pub(super) fn list(state: &mut State, call: &Call) -> Answer {
+pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let filter = page::query(call)?;
     let (world, repo) = repository(state, call)?;
     let mut states: Vec<&str> =
@@ -27,7 +27,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     let numbers: Vec<u64> = repo.pulls.keys().rev().copied().collect();
     let mut shown = Vec::new();
     for number in numbers {
-        let Some(head) = repo.pulls.get_mut(&number).map(Pull::read_head) else { continue };
+        let Some(head) = repo.pulls.get_mut(&number).map(StoredPull::read_head) else { continue };
         let Some(of) = repo.pulls.get(&number) else { continue };
         let json = json::pull(world, repo, of, &head);
         if states.is_empty() || states.iter().any(|state| json["state"] == *state) {
@@ -38,13 +38,13 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/pullrequests/{number}`.
-pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     shown(world, repo, number, 200)
 }
 
-fn shown(world: &World, repo: &mut Repository, number: u64, status: u16) -> Answer {
-    let head = repo.pulls.get_mut(&number).map(Pull::read_head).unwrap_or_default();
+fn shown(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
+    let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let mergeable = match repo.merge_state(of) {
         MergeState::Clean | MergeState::Unstable | MergeState::HasHooks => !repo.conflicts(of)?,
@@ -54,11 +54,11 @@ fn shown(world: &World, repo: &mut Repository, number: u64, status: u16) -> Answ
         | MergeState::Draft
         | MergeState::Unknown => false,
     };
-    Ok(Reply::json(status, json::whole_pull(world, repo, of, &head, mergeable)))
+    Ok(ApiReply::json(status, json::whole_pull(world, repo, of, &head, mergeable)))
 }
 
 /// The logins of the reviewers that a body names by their ids, if none of their accounts is closed.
-fn reviewers(world: &World, body: &Value) -> Result<Vec<String>, Reply> {
+fn reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
         let found = login_of(world, reviewer["uuid"].as_str().unwrap_or_default());
@@ -69,7 +69,7 @@ fn reviewers(world: &World, body: &Value) -> Result<Vec<String>, Reply> {
 }
 
 /// `POST …/pullrequests`, from a branch of the repository itself.
-pub(super) fn create(state: &mut State, call: &Call) -> Answer {
+pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let text = |field: &str| call.body[field].as_str().unwrap_or_default();
     let branch = |end: &str| call.body[end]["branch"]["name"].as_str();
@@ -100,16 +100,16 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
         base,
         draft: call.body["draft"].as_bool().unwrap_or(false),
     };
-    let number = open(world, repo, new).map_err(Reply::failed)?;
+    let number = open(world, repo, new).map_err(ApiReply::failed)?;
     if !reviewers.is_empty() {
-        let edit = Edit { reviewers: Some(reviewers), ..Edit::default() };
+        let edit = PullEdit { reviewers: Some(reviewers), ..PullEdit::default() };
         edits::make(world, repo, number, &call.login, edit).map_err(|why| against(&why))?;
     }
     shown(world, repo, number, 201)
 }
 
 /// `PUT …/pullrequests/{number}`: description and reviewers that are left out are emptied.
-pub(super) fn update(state: &mut State, call: &Call) -> Answer {
+pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let text = |field: &str| call.body[field].as_str().map(str::to_owned);
     let title = text("title").filter(|title| !title.is_empty());
@@ -117,7 +117,7 @@ pub(super) fn update(state: &mut State, call: &Call) -> Answer {
     if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
         return Err(refused(400, "This pull request is already closed."));
     }
-    let edit = Edit {
+    let edit = PullEdit {
         title: Some(title),
         body: Some(text("description").unwrap_or_default()),
         draft: call.body["draft"].as_bool(),
@@ -130,7 +130,7 @@ pub(super) fn update(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `POST …/pullrequests/{number}/decline`. There is no way back.
-pub(super) fn decline(state: &mut State, call: &Call) -> Answer {
+pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     if of.author != call.login {
@@ -140,12 +140,12 @@ pub(super) fn decline(state: &mut State, call: &Call) -> Answer {
     if !of.open {
         return Err(refused(400, "This pull request is already closed."));
     }
-    close(world, repo, number, None).map_err(Reply::failed)?;
+    close(world, repo, number, None).map_err(ApiReply::failed)?;
     shown(world, repo, number, 200)
 }
 
 /// `POST …/pullrequests/{number}/request-changes`.
-pub(super) fn request_changes(state: &mut State, call: &Call) -> Answer {
+pub(super) fn request_changes(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     if repo.pulls.get(&number).is_some_and(|pull| pull.author == call.login) {
         return Err(refused(400, "You cannot request changes on your own pull request."));
@@ -154,18 +154,18 @@ pub(super) fn request_changes(state: &mut State, call: &Call) -> Answer {
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let all = participants::of(of);
     let one = all.iter().find(|one| one.login == call.login).ok_or_else(|| not_found("Participant"))?;
-    Ok(Reply::json(200, json::participant(world, one)))
+    Ok(ApiReply::json(200, json::participant(world, one)))
 }
 
 /// `DELETE …/pullrequests/{number}/request-changes`: one's own.
-pub(super) fn withdraw_changes(state: &mut State, call: &Call) -> Answer {
+pub(super) fn withdraw_changes(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     participants::withdraw(world, repo, number, &call.login)?;
-    Ok(Reply::done())
+    Ok(ApiReply::done())
 }
 
 /// `GET …/pullrequests/{number}/commits`, newest first.
-pub(super) fn commits(state: &mut State, call: &Call) -> Answer {
+pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let all = repo.git.log(&of.base, &of.head)?;
@@ -174,16 +174,16 @@ pub(super) fn commits(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/pullrequests/{number}/conflicts`: elsewhere.
-pub(super) fn elsewhere(state: &mut State, call: &Call) -> Answer {
+pub(super) fn elsewhere(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let spec = format!("{}..{}", json::short(&of.head), json::short(&of.base));
     let to = format!("{}/file-conflicts/{spec}?from_pullrequest_id={number}", json::api(world, repo));
-    Ok(Reply::bytes(302, "text/plain", "").header("location", to))
+    Ok(ApiReply::bytes(302, "text/plain", "").header("location", to))
 }
 
 /// The commits of `A..B` in an address: what is compared, and what with, the other way round than git has it.
-fn compared(repo: &Repository, call: &Call) -> Result<(String, String), Reply> {
+fn compared(repo: &StoredRepository, call: &ApiCall) -> Result<(String, String), ApiReply> {
     let missing = || not_found("Commit");
     let (head, base) = call.param("spec").split_once("..").ok_or_else(missing)?;
     let whole = |sha: &str| repo.git.expand(sha).map(str::to_owned).ok_or_else(missing);
@@ -191,7 +191,7 @@ fn compared(repo: &Repository, call: &Call) -> Result<(String, String), Reply> {
 }
 
 /// `GET …/file-conflicts/{spec}`.
-pub(super) fn conflicts(state: &mut State, call: &Call) -> Answer {
+pub(super) fn conflicts(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let (base, head) = compared(repo, call)?;
     let number = call.asked("from_pullrequest_id").and_then(|number| number.parse().ok()).unwrap_or(0);

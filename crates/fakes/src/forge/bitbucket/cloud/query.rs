@@ -4,23 +4,23 @@ use serde_json::Value;
 
 /// A filter.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Query {
-    And(Box<Query>, Box<Query>),
-    Or(Box<Query>, Box<Query>),
-    Is { field: String, how: How, value: Value },
+pub(super) enum FilterQuery {
+    And(Box<FilterQuery>, Box<FilterQuery>),
+    Or(Box<FilterQuery>, Box<FilterQuery>),
+    Is { field: String, how: FilterOperator, value: Value },
 }
 
 /// A comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum How {
+pub(super) enum FilterOperator {
     Equal,
     AtLeast,
 }
 
 /// The comparisons as they are written.
-const HOWS: &[(&str, How)] = &[("=", How::Equal), (">=", How::AtLeast)];
+const HOWS: &[(&str, FilterOperator)] = &[("=", FilterOperator::Equal), (">=", FilterOperator::AtLeast)];
 
-impl Query {
+impl FilterQuery {
     /// Reads a filter; none: it is none.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut rest = text;
@@ -51,7 +51,7 @@ pub(super) fn at<'a>(item: &'a Value, field: &str) -> &'a Value {
     field.split('.').fold(item, |value, name| &value[name])
 }
 
-fn compared(found: &Value, how: How, value: &Value) -> bool {
+fn compared(found: &Value, how: FilterOperator, value: &Value) -> bool {
     let order = || match (found, value) {
         (Value::String(found), Value::String(value)) => {
             let instant = |text: &str| text.parse::<jiff::Timestamp>().ok();
@@ -64,31 +64,31 @@ fn compared(found: &Value, how: How, value: &Value) -> bool {
         (found, value) => Some(found.as_i64()?.cmp(&value.as_i64()?)),
     };
     match how {
-        How::Equal => found == value || order().is_some_and(std::cmp::Ordering::is_eq),
-        How::AtLeast => order().is_some_and(std::cmp::Ordering::is_ge),
+        FilterOperator::Equal => found == value || order().is_some_and(std::cmp::Ordering::is_eq),
+        FilterOperator::AtLeast => order().is_some_and(std::cmp::Ordering::is_ge),
     }
 }
 
 /// Brackets that may be inside each other.
 const MAX_DEPTH: usize = 16;
 
-fn either(rest: &mut &str, depth: usize) -> Option<Query> {
+fn either(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     let mut query = both(rest, depth)?;
     while word(rest, "OR") {
-        query = Query::Or(Box::new(query), Box::new(both(rest, depth)?));
+        query = FilterQuery::Or(Box::new(query), Box::new(both(rest, depth)?));
     }
     Some(query)
 }
 
-fn both(rest: &mut &str, depth: usize) -> Option<Query> {
+fn both(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     let mut query = one(rest, depth)?;
     while word(rest, "AND") {
-        query = Query::And(Box::new(query), Box::new(one(rest, depth)?));
+        query = FilterQuery::And(Box::new(query), Box::new(one(rest, depth)?));
     }
     Some(query)
 }
 
-fn one(rest: &mut &str, depth: usize) -> Option<Query> {
+fn one(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     *rest = rest.trim_start();
     if let Some(inner) = rest.strip_prefix('(') {
         if depth >= MAX_DEPTH {
@@ -106,7 +106,7 @@ fn one(rest: &mut &str, depth: usize) -> Option<Query> {
     let (after, how) = HOWS.iter().find_map(|(text, how)| Some((after.strip_prefix(text)?, *how)))?;
     let (value, after) = value(after.trim_start())?;
     *rest = after;
-    Some(Query::Is { field: field.to_owned(), how, value })
+    Some(FilterQuery::Is { field: field.to_owned(), how, value })
 }
 
 /// A text in quotes, a number, a date, `true`, `false` or `null`, and what follows it.
@@ -171,11 +171,11 @@ mod tests {
             ("updated_on >= 2026-11-24T10:00:00Z AND id = 8", false),
             ("nothing = null", true),
         ] {
-            assert_eq!(Query::read(text).unwrap().fits(&item), fits, "{text}");
+            assert_eq!(FilterQuery::read(text).unwrap().fits(&item), fits, "{text}");
         }
         for bad in ["", "state", "state=", "state=\"OPEN", "(id=1", "id=1 AND", "id=1 id=2", "=1", "id>1"] {
-            assert_eq!(Query::read(bad), None, "{bad}");
+            assert_eq!(FilterQuery::read(bad), None, "{bad}");
         }
-        assert!(Query::read("id=1 AND state=\"OPEN\"").unwrap().names("state"));
+        assert!(FilterQuery::read("id=1 AND state=\"OPEN\"").unwrap().names("state"));
     }
 }

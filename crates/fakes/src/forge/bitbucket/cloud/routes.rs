@@ -3,10 +3,12 @@
 use axum::routing::MethodFilter;
 
 use super::{admission, comments, commits, errors, estate, page, pulls};
-use crate::forge::http::call::Reply;
-use crate::forge::http::serve::{Action, Asked, Protocol, Route, http_date, with_headers};
+use crate::forge::http::call::ApiReply;
+use crate::forge::http::serve::{
+    ApiRoute, ForgeProtocol, HeaderContext, RouteAction, http_date, with_headers,
+};
 use crate::forge::pages;
-use crate::forge::state::World;
+use crate::forge::state::ForgeInstance;
 
 /// Calls an hour that headers tell of unless another limit is set; this one is never reached.
 const RATE_LIMIT: u64 = 1_000;
@@ -14,8 +16,8 @@ const RATE_LIMIT: u64 = 1_000;
 const NEAR: u64 = 5;
 
 /// Every call there is.
-const ROUTES: &[Route] = {
-    use Action::{GitFile, GitPack, GitPush, GitRefs, Page, Rest};
+const ROUTES: &[ApiRoute] = {
+    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, Rest};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const DELETE: MethodFilter = MethodFilter::DELETE;
@@ -95,7 +97,7 @@ const ROUTES: &[Route] = {
 };
 
 /// Cloud's ways.
-pub(crate) static PROTOCOL: Protocol = Protocol {
+pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: admission::bearer,
     enters: |_| Ok(()),
@@ -107,7 +109,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
 };
 
 /// Cloud's headers: of its limit it tells no remaining calls and no end, and nothing at all to logins by `Basic`.
-fn finished(world: &mut World, reply: Reply, asked: &Asked<'_>) -> Reply {
+fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
     let now = world.now();
     let mut general = vec![
         ("date", http_date(now)),

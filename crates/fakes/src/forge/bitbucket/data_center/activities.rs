@@ -6,15 +6,15 @@ use super::admission::pull;
 use super::errors::no_pull;
 use super::{anchor, comments, json, page};
 use crate::forge::bitbucket::{participants, talk};
-use crate::forge::http::call::{Answer, Call};
-use crate::forge::state::State;
-use crate::forge::state::pulls::Verdict;
+use crate::forge::http::call::{ApiCall, CallResult};
+use crate::forge::state::FakeForgeState;
+use crate::forge::state::pulls::FakeReviewVerdict;
 
 /// Set in ids of activities that are no comments'.
 const OTHERS: u64 = 1 << 40;
 
 /// `GET …/activities`.
-pub(super) fn list(state: &mut State, call: &Call) -> Answer {
+pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let anchors = anchor::all(repo, number)?;
     let ids = talk::shown(repo.pulls.get_mut(&number).ok_or_else(no_pull)?);
@@ -41,7 +41,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     add(of.created, &of.author, "OPENED");
     for one in participants::of(of) {
         if let (Some(verdict), Some(at)) = (one.verdict, one.at) {
-            add(at, &one.login, if verdict == Verdict::Approved { "APPROVED" } else { "REVIEWED" });
+            add(at, &one.login, if verdict == FakeReviewVerdict::Approved { "APPROVED" } else { "REVIEWED" });
         }
     }
     if let Some(at) = of.closed {

@@ -8,14 +8,18 @@ use serde_json::Value;
 use super::errors::{no_pull, no_repository, not_permitted, refused, stale};
 use super::json;
 use crate::forge::bitbucket::may_read;
-use crate::forge::http::call::{Call, Reply};
+use crate::forge::http::call::{ApiCall, ApiReply};
 use crate::forge::http::git_call;
-use crate::forge::state::access::Access;
-use crate::forge::state::apps::Pass;
-use crate::forge::state::{Repository, State, World};
+use crate::forge::state::access::RepositoryAccess;
+use crate::forge::state::apps::FakeTokenScope;
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// The account of a request: a token alone, or with the name of its account.
-pub(super) fn bearer(world: &mut World, headers: &HeaderMap, _: &'static str) -> Option<(String, Pass)> {
+pub(super) fn bearer(
+    world: &mut ForgeInstance,
+    headers: &HeaderMap,
+    _: &'static str,
+) -> Option<(String, FakeTokenScope)> {
     let token = git_call::token(headers)?;
     let issued = world.apps.issued.get(&token);
     let login = issued.map_or_else(|| world.tokens.get(&token), |issued| Some(&issued.login))?.clone();
@@ -23,12 +27,12 @@ pub(super) fn bearer(world: &mut World, headers: &HeaderMap, _: &'static str) ->
     if basic_user(headers).is_some_and(|user| user != login) {
         return None;
     }
-    let pass = issued.map_or(Pass::Account, |issued| issued.pass.clone());
+    let pass = issued.map_or(FakeTokenScope::Account, |issued| issued.pass.clone());
     Some((login, pass))
 }
 
 /// Refuses a token whose permission is not enough.
-pub(super) fn permitted(call: &Call) -> Result<(), Reply> {
+pub(super) fn permitted(call: &ApiCall) -> Result<(), ApiReply> {
     if call.pass.may(&call.method, &call.path) { Ok(()) } else { Err(not_permitted()) }
 }
 
@@ -44,51 +48,58 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
 
 /// The repository that the path names, if it answers such a call.
 pub(super) fn repository<'a>(
-    state: &'a mut State,
-    call: &Call,
-) -> Result<(&'a mut World, &'a mut Repository), Reply> {
-    let State { world, repos, moved: _ } = state;
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
+    let FakeForgeState { world, repos, moved: _ } = state;
     let name = format!("{}/{}", call.param("owner"), call.param("repo"));
     let repo = repos.get_mut(&name.to_lowercase()).ok_or_else(|| no_repository(&name))?;
     if !may_read(repo, &call.login) {
         return Err(not_permitted());
     }
     match repo.access {
-        Access::Archived if call.method != "GET" => {
+        RepositoryAccess::Archived if call.method != "GET" => {
             Err(refused(403, "The repository is archived.", "repository.RepositoryArchivedException"))
         }
-        Access::Open | Access::Archived => Ok((world, repo)),
-        Access::Forbidden => Err(not_permitted()),
-        Access::Blocked => Err(refused(451, "The repository is not available.", "ServiceException")),
+        RepositoryAccess::Open | RepositoryAccess::Archived => Ok((world, repo)),
+        RepositoryAccess::Forbidden => Err(not_permitted()),
+        RepositoryAccess::Blocked => {
+            Err(refused(451, "The repository is not available.", "ServiceException"))
+        }
     }
 }
 
 /// The repository, for whoever is its administrator.
 pub(super) fn administered<'a>(
-    state: &'a mut State,
-    call: &Call,
-) -> Result<(&'a mut World, &'a mut Repository), Reply> {
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
     let (world, repo) = repository(state, call)?;
     if repo.role(&call.login) == "admin" { Ok((world, repo)) } else { Err(not_permitted()) }
 }
 
 /// The pull request that the path names.
 pub(super) fn pull<'a>(
-    state: &'a mut State,
-    call: &Call,
-) -> Result<(&'a mut World, &'a mut Repository, u64), Reply> {
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiReply> {
     let number = call.digits("number").ok_or_else(no_pull)?;
     let (world, repo) = repository(state, call)?;
     if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(no_pull()) }
 }
 
 /// The version that a call sends, in its query or its body.
-pub(super) fn version(call: &Call) -> Option<u64> {
+pub(super) fn version(call: &ApiCall) -> Option<u64> {
     call.asked("version").map_or_else(|| call.body["version"].as_u64(), |version| version.parse().ok())
 }
 
 /// 409 unless the call sends the version that the pull request has.
-pub(super) fn is_current(world: &World, repo: &Repository, number: u64, call: &Call) -> Result<(), Reply> {
+pub(super) fn is_current(
+    world: &ForgeInstance,
+    repo: &StoredRepository,
+    number: u64,
+    call: &ApiCall,
+) -> Result<(), ApiReply> {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let sent = version(call);
     if sent == Some(of.version) {
@@ -99,7 +110,7 @@ pub(super) fn is_current(world: &World, repo: &Repository, number: u64, call: &C
 }
 
 /// The login behind a name or a slug.
-pub(super) fn login(world: &World, name: &str) -> Option<String> {
+pub(super) fn login(world: &ForgeInstance, name: &str) -> Option<String> {
     let is = |login: &&String| login.eq_ignore_ascii_case(name) || json::slug(login) == name;
     world.accounts.keys().find(is).cloned()
 }

@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 
 use super::errors::{invalid, no_commit};
 use super::{SEVERAL_LINES, is_since};
-use crate::forge::diff::{FileDiff, LineKind, Side};
-use crate::forge::http::call::Reply;
-use crate::forge::operations::comments::Spot;
-use crate::forge::state::Repository;
-use crate::forge::state::pulls::{InlineComment, Place};
-use crate::repo::GitError;
+use crate::forge::diff::{FakeDiffSide, FakeFileDiff, HunkLineKind};
+use crate::forge::http::call::ApiReply;
+use crate::forge::operations::comments::CommentCommits;
+use crate::forge::state::StoredRepository;
+use crate::forge::state::pulls::{InlinePlace, StoredInlineComment};
+use crate::repo::FakeGitError;
 
 /// Data Center's word for a kind of line.
-pub(super) fn word(kind: LineKind) -> &'static str {
+pub(super) fn word(kind: HunkLineKind) -> &'static str {
     match kind {
-        LineKind::Added => "ADDED",
-        LineKind::Removed => "REMOVED",
-        LineKind::Context => "CONTEXT",
+        HunkLineKind::Added => "ADDED",
+        HunkLineKind::Removed => "REMOVED",
+        HunkLineKind::Context => "CONTEXT",
     }
 }
 
@@ -28,11 +28,11 @@ pub(super) fn word(kind: LineKind) -> &'static str {
 /// It is stricter than a real server about lines without a change, and about the former path of a renamed file: lines that the
 /// diff does not show, and a path that is missing, are refused.
 pub(super) fn read(
-    repo: &mut Repository,
+    repo: &mut StoredRepository,
     number: u64,
     version: &str,
     anchor: &Value,
-) -> Result<(Spot, Place, String), Reply> {
+) -> Result<(CommentCommits, InlinePlace, String), ApiReply> {
     let path = anchor["path"].as_str().ok_or_else(|| invalid("anchor.path", "a path is expected"))?;
     let text = |field: &str| anchor[field].as_str();
     let has_hashes = text("fromHash").or(text("toHash")).is_some();
@@ -46,24 +46,24 @@ pub(super) fn read(
             return Err(no_commit(sha));
         }
     }
-    let spot = Spot::of(repo, number, text("toHash")).map_err(|_| no_commit("toHash"))?;
+    let spot = CommentCommits::of(repo, number, text("toHash")).map_err(|_| no_commit("toHash"))?;
     let base = repo.pulls.get(&number).map(|pull| pull.base.clone()).unwrap_or_default();
     let diff = repo.diffs.of_pull(&repo.git, &base, spot.commit())?;
-    let former = diff.sections(path).map(FileDiff::old_path).find(|former| *former != path);
+    let former = diff.sections(path).map(FakeFileDiff::old_path).find(|former| *former != path);
     if former != text("srcPath") {
         return Err(invalid("anchor.srcPath", "it is not the file's former path"));
     }
     let number_of = |value: &Value| value.as_u64().and_then(|line| u32::try_from(line).ok());
     let Some(line) = number_of(&anchor["line"]) else {
-        let place = Place { path: path.to_owned(), line: None, start: None };
+        let place = InlinePlace { path: path.to_owned(), line: None, start: None };
         let hunk = spot.check(repo, number, &place).map_err(|words| invalid("anchor.path", &words))?;
         return Ok((spot, place, hunk));
     };
     let side = match (text("lineType"), text("fileType")) {
-        (Some("ADDED"), Some("TO") | None) => Side::Right,
-        (Some("REMOVED"), Some("FROM") | None) => Side::Left,
-        (Some("CONTEXT"), Some("FROM")) => Side::Left,
-        (Some("CONTEXT"), Some("TO") | None) => Side::Right,
+        (Some("ADDED"), Some("TO") | None) => FakeDiffSide::Right,
+        (Some("REMOVED"), Some("FROM") | None) => FakeDiffSide::Left,
+        (Some("CONTEXT"), Some("FROM")) => FakeDiffSide::Left,
+        (Some("CONTEXT"), Some("TO") | None) => FakeDiffSide::Right,
         (_, _) => return Err(invalid("anchor.lineType", "line type and file type do not go together")),
     };
     let marker = &anchor["multilineMarker"];
@@ -72,11 +72,11 @@ pub(super) fn read(
     let start = number_of(&marker["startLine"])
         .filter(|_| is_since(version, SEVERAL_LINES) && has_span)
         .map(|first| {
-            let side = if marker["startLineType"] == "REMOVED" { Side::Left } else { side };
+            let side = if marker["startLineType"] == "REMOVED" { FakeDiffSide::Left } else { side };
             (side, first)
         })
         .filter(|start| *start != (side, line));
-    let place = Place { path: path.to_owned(), line: Some((side, line)), start };
+    let place = InlinePlace { path: path.to_owned(), line: Some((side, line)), start };
     let hunk = spot.check(repo, number, &place).map_err(|words| invalid("anchor.line", &words))?;
     let kind = diff.kind(path, side, line);
     if kind.map(word) != text("lineType") {
@@ -86,7 +86,7 @@ pub(super) fn read(
 }
 
 /// The anchors of all comments on code of a pull request, as they are now.
-pub(super) fn all(repo: &mut Repository, number: u64) -> Result<HashMap<u64, Value>, GitError> {
+pub(super) fn all(repo: &mut StoredRepository, number: u64) -> Result<HashMap<u64, Value>, FakeGitError> {
     let lines = repo.lines_now(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(HashMap::new()) };
     let (base, head) = (pull.base.clone(), pull.head.clone());
@@ -104,11 +104,12 @@ pub(super) fn all(repo: &mut Repository, number: u64) -> Result<HashMap<u64, Val
         if let Some((side, line)) = comment.place.line {
             let (line, first) = now.unwrap_or((line, comment.place.start.map(|(_, first)| first)));
             let diff = repo.diffs.of_pull(&repo.git, &base, to)?;
-            let kind =
-                |side, line| word(diff.kind(&comment.place.path, side, line).unwrap_or(LineKind::Context));
+            let kind = |side, line| {
+                word(diff.kind(&comment.place.path, side, line).unwrap_or(HunkLineKind::Context))
+            };
             anchor["line"] = line.into();
             anchor["lineType"] = kind(side, line).into();
-            anchor["fileType"] = if side == Side::Left { "FROM" } else { "TO" }.into();
+            anchor["fileType"] = if side == FakeDiffSide::Left { "FROM" } else { "TO" }.into();
             if let Some(first) = first {
                 put_span(&mut anchor, comment, (side, line, first), &kind);
             }
@@ -120,14 +121,14 @@ pub(super) fn all(repo: &mut Repository, number: u64) -> Result<HashMap<u64, Val
 
 fn put_span(
     anchor: &mut Value,
-    comment: &InlineComment,
-    (side, line, first): (Side, u32, u32),
-    kind: &impl Fn(Side, u32) -> &'static str,
+    comment: &StoredInlineComment,
+    (side, line, first): (FakeDiffSide, u32, u32),
+    kind: &impl Fn(FakeDiffSide, u32) -> &'static str,
 ) {
     let start = comment.place.start.map_or(side, |(side, _)| side);
     anchor["multilineMarker"] = json!({"startLine": first, "startLineType": kind(start, first)});
     anchor["multilineSpan"] = match side {
-        Side::Left => json!({"srcSpanStart": first, "srcSpanEnd": line}),
-        Side::Right => json!({"dstSpanStart": first, "dstSpanEnd": line}),
+        FakeDiffSide::Left => json!({"srcSpanStart": first, "srcSpanEnd": line}),
+        FakeDiffSide::Right => json!({"dstSpanStart": first, "dstSpanEnd": line}),
     };
 }

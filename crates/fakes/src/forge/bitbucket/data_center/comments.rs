@@ -8,21 +8,21 @@ use super::admission::{pull, version};
 use super::errors::{invalid, no_comment, no_pull, not_permitted, refused, stale};
 use super::{anchor, json};
 use crate::forge::bitbucket::{MAX_COMMENT, talk};
-use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::operations::comments::add_inline;
-use crate::forge::state::event::Event;
-use crate::forge::state::pulls::Pull;
-use crate::forge::state::{Repository, State, World};
+use crate::forge::state::event::FakeForgeEvent;
+use crate::forge::state::pulls::StoredPull;
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// A comment with its answers, of which only `shown` ones are there.
 pub(super) fn tree(
-    world: &World,
-    repo: &Repository,
-    pull: &Pull,
-    of: talk::Comment<'_>,
+    world: &ForgeInstance,
+    repo: &StoredRepository,
+    pull: &StoredPull,
+    of: talk::CommentRef<'_>,
     shown: &[u64],
 ) -> Value {
-    let talk::Comment { note, inline } = of;
+    let talk::CommentRef { note, inline } = of;
     let answers: Vec<Value> = talk::all(pull)
         .into_iter()
         .filter(|answer| talk::parent(*answer) == Some(note.id) && shown.contains(&answer.note.id))
@@ -51,10 +51,10 @@ pub(super) fn tree(
 
 /// A comment by itself, with its anchor and the comment that it answers.
 pub(super) fn alone(
-    world: &World,
-    repo: &Repository,
-    of_pull: &Pull,
-    of: talk::Comment<'_>,
+    world: &ForgeInstance,
+    repo: &StoredRepository,
+    of_pull: &StoredPull,
+    of: talk::CommentRef<'_>,
     anchors: &HashMap<u64, Value>,
 ) -> Value {
     let there: Vec<u64> = talk::all(of_pull)
@@ -72,20 +72,26 @@ pub(super) fn alone(
     json
 }
 
-fn shown(world: &World, repo: &mut Repository, number: u64, id: u64, status: u16) -> Answer {
+fn shown(
+    world: &ForgeInstance,
+    repo: &mut StoredRepository,
+    number: u64,
+    id: u64,
+    status: u16,
+) -> CallResult {
     let anchors = anchor::all(repo, number)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let comment = talk::find(of, id).ok_or_else(no_comment)?;
-    Ok(Reply::json(status, alone(world, repo, of, comment, &anchors)))
+    Ok(ApiReply::json(status, alone(world, repo, of, comment, &anchors)))
 }
 
 /// `GET …/comments/{id}`.
-pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     shown(world, repo, number, call.digits("id").ok_or_else(no_comment)?, 200)
 }
 
-fn text(body: &Value) -> Result<&str, Reply> {
+fn text(body: &Value) -> Result<&str, ApiReply> {
     let text = body["text"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
         Err(invalid("text", "A comment must have a text."))
@@ -97,7 +103,7 @@ fn text(body: &Value) -> Result<&str, Reply> {
 }
 
 /// `POST …/comments`: in the conversation, at an anchor, or an answer. Fields that are not known are passed over.
-pub(super) fn create(state: &mut State, call: &Call) -> Answer {
+pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let text = text(&call.body)?;
     for (field, known) in [("severity", "NORMAL"), ("state", "OPEN")] {
@@ -117,15 +123,15 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
         let id = add_inline(world, repo, number, &call.login, text, (&spot, place, hunk));
         return shown(world, repo, number, id, 201);
     }
-    let said = talk::say(world, repo, number, &call.login, (parent, text)).map_err(Reply::failed)?;
+    let said = talk::say(world, repo, number, &call.login, (parent, text)).map_err(ApiReply::failed)?;
     shown(world, repo, number, said.ok_or_else(no_comment)?, 201)
 }
 
 /// The comment that the path names, in the version that the call names.
 fn current<'a>(
-    state: &'a mut State,
-    call: &Call,
-) -> Result<(&'a mut World, &'a mut Repository, u64, u64), Reply> {
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiReply> {
     let id = call.digits("id").ok_or_else(no_comment)?;
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
@@ -135,7 +141,12 @@ fn current<'a>(
 }
 
 /// Only its author changes or deletes a comment.
-fn is_own(world: &mut World, repo: &Repository, (number, id): (u64, u64), login: &str) -> Result<(), Reply> {
+fn is_own(
+    world: &mut ForgeInstance,
+    repo: &StoredRepository,
+    (number, id): (u64, u64),
+    login: &str,
+) -> Result<(), ApiReply> {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let author = &talk::find(of, id).ok_or_else(no_comment)?.note.author;
     if author == login {
@@ -146,7 +157,7 @@ fn is_own(world: &mut World, repo: &Repository, (number, id): (u64, u64), login:
 }
 
 /// `PUT …/comments/{id}`: another text, or the thread resolved or opened.
-pub(super) fn update(state: &mut State, call: &Call) -> Answer {
+pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = current(state, call)?;
     let now = world.now();
     if !call.body["text"].is_null() {
@@ -173,13 +184,13 @@ pub(super) fn update(state: &mut State, call: &Call) -> Answer {
             note.resolved_by = by.map(str::to_owned);
             note.version += 1;
         }
-        world.tell(repo, &Event::Thread { number, id, resolved, by: call.login.clone() })?;
+        world.tell(repo, &FakeForgeEvent::Thread { number, id, resolved, by: call.login.clone() })?;
     }
     shown(world, repo, number, id, 200)
 }
 
 /// `DELETE …/comments/{id}?version=`: not if it was answered.
-pub(super) fn delete(state: &mut State, call: &Call) -> Answer {
+pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = current(state, call)?;
     is_own(world, repo, (number, id), &call.login)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
@@ -188,5 +199,5 @@ pub(super) fn delete(state: &mut State, call: &Call) -> Answer {
         return Err(refused(409, words, "comment.CommentDeletionException"));
     }
     talk::note_mut(pull, id).ok_or_else(no_comment)?.deleted = true;
-    Ok(Reply::done())
+    Ok(ApiReply::done())
 }

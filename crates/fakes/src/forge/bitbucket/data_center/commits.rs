@@ -7,9 +7,9 @@ use super::errors::{invalid, no_commit, not_permitted, refusal, refused};
 use super::{is_since, json, page};
 use crate::forge::bitbucket::commits::{annotation, put_report, report, report_mut, set_status, state_of};
 use crate::forge::bitbucket::may_read;
-use crate::forge::http::call::{Answer, Call, Reply};
-use crate::forge::http::serve::Refusal;
-use crate::forge::state::{Repository, State, Status};
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::http::serve::CallRefusal;
+use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
 /// Longest key and name, address, and parent of a build, in characters.
 const MAX_NAME: usize = 255;
@@ -27,28 +27,28 @@ const RICH_BUILDS: (u32, u32) = (7, 4);
 const ONE_BUILD: (u32, u32) = (7, 14);
 
 /// 404 of a server that is older than the call.
-fn since(state: &State, version: (u32, u32)) -> Result<(), Reply> {
-    if is_since(&state.world.version, version) { Ok(()) } else { Err(refusal(Refusal::NoSuchCall)) }
+fn since(state: &FakeForgeState, version: (u32, u32)) -> Result<(), ApiReply> {
+    if is_since(&state.world.version, version) { Ok(()) } else { Err(refusal(CallRefusal::NoSuchCall)) }
 }
 
-fn commit(repo: &Repository, call: &Call) -> Result<String, Reply> {
+fn commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiReply> {
     let sha = call.param("sha");
     if repo.git.contains(sha) { Ok(sha.to_owned()) } else { Err(no_commit(sha)) }
 }
 
 /// `GET …/commits/{sha}/builds`: of one key.
-pub(super) fn build(state: &mut State, call: &Call) -> Answer {
+pub(super) fn build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     since(state, ONE_BUILD)?;
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     let key = call.asked("key").ok_or_else(|| invalid("key", "A key is required."))?;
     let found = repo.statuses.iter().find(|status| status.sha == sha && status.context == key);
     let missing = || refused(404, "There is no such build.", "build.NoSuchBuildStatusException");
-    Ok(Reply::json(200, json::build(found.ok_or_else(missing)?)))
+    Ok(ApiReply::json(200, json::build(found.ok_or_else(missing)?)))
 }
 
 /// `GET /rest/build-status/latest/commits/{sha}`: of all keys, newest first, in every repository that has the commit.
-pub(super) fn builds(state: &mut State, call: &Call) -> Answer {
+pub(super) fn builds(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let seen = state.repos.values().filter(|repo| may_read(repo, &call.login));
     let of = seen.flat_map(|repo| &repo.statuses).filter(|status| status.sha == call.param("sha"));
     let mut shown: Vec<Value> = of.map(json::build).collect();
@@ -57,7 +57,7 @@ pub(super) fn builds(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `POST …/commits/{sha}/builds`: one of the same key is overwritten.
-pub(super) fn set(state: &mut State, call: &Call) -> Answer {
+pub(super) fn set(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     since(state, RICH_BUILDS)?;
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
@@ -75,7 +75,7 @@ pub(super) fn set(state: &mut State, call: &Call) -> Answer {
     if refname.as_deref().is_some_and(|name| !name.starts_with("refs/")) {
         return Err(invalid("ref", "it must begin with refs/"));
     }
-    let status = Status {
+    let status = CommitStatus {
         id: 0,
         sha,
         state: state.ok_or_else(|| invalid("state", "it is not a known one"))?.to_owned(),
@@ -89,22 +89,22 @@ pub(super) fn set(state: &mut State, call: &Call) -> Answer {
         created: world.now(),
     };
     set_status(world, repo, status);
-    Ok(Reply::done())
+    Ok(ApiReply::done())
 }
 
-fn no_report() -> Reply {
+fn no_report() -> ApiReply {
     refused(404, "There is no such report.", "codeinsights.NoSuchReportException")
 }
 
 /// `GET …/commits/{sha}/reports/{key}`.
-pub(super) fn one_report(state: &mut State, call: &Call) -> Answer {
+pub(super) fn one_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
-    Ok(Reply::json(200, json::report(report(repo, &sha, call.param("key")).ok_or_else(no_report)?)))
+    Ok(ApiReply::json(200, json::report(report(repo, &sha, call.param("key")).ok_or_else(no_report)?)))
 }
 
 /// `PUT …/commits/{sha}/reports/{key}`: only who made one replaces it.
-pub(super) fn put(state: &mut State, call: &Call) -> Answer {
+pub(super) fn put(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let (sha, key) = (commit(repo, call)?, call.param("key"));
     let text = |field: &str| call.body[field].as_str().unwrap_or_default();
@@ -126,20 +126,20 @@ pub(super) fn put(state: &mut State, call: &Call) -> Answer {
         return Err(not_permitted());
     }
     put_report(world, repo, (&sha, key), &call.login, call.body.clone());
-    Ok(Reply::json(200, json::report(report(repo, &sha, key).ok_or_else(no_report)?)))
+    Ok(ApiReply::json(200, json::report(report(repo, &sha, key).ok_or_else(no_report)?)))
 }
 
 /// `GET …/reports/{key}/annotations`.
-pub(super) fn annotations(state: &mut State, call: &Call) -> Answer {
+pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     let of = report(repo, &sha, call.param("key")).ok_or_else(no_report)?;
     let shown: Vec<Value> = of.annotations.iter().map(|one| json::annotation(of, one)).collect();
-    Ok(Reply::json(200, json!({"annotations": shown})))
+    Ok(ApiReply::json(200, json!({"annotations": shown})))
 }
 
 /// `POST …/reports/{key}/annotations`: all or nothing; one with the `externalId` of another is one more.
-pub(super) fn annotate(state: &mut State, call: &Call) -> Answer {
+pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let (sha, key) = (commit(repo, call)?, call.param("key"));
     let of = report(repo, &sha, key).ok_or_else(no_report)?;
@@ -162,11 +162,11 @@ pub(super) fn annotate(state: &mut State, call: &Call) -> Answer {
     }
     let new: Vec<_> = sent.iter().map(|fields| annotation(world, fields.clone())).collect();
     report_mut(repo, &sha, key).ok_or_else(no_report)?.annotations.extend(new);
-    Ok(Reply::done())
+    Ok(ApiReply::done())
 }
 
 /// `DELETE …/reports/{key}/annotations`: all, or those of one `externalId`.
-pub(super) fn clear(state: &mut State, call: &Call) -> Answer {
+pub(super) fn clear(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     let of = report_mut(repo, &sha, call.param("key")).ok_or_else(no_report)?;
@@ -174,5 +174,5 @@ pub(super) fn clear(state: &mut State, call: &Call) -> Answer {
         Some(id) => of.annotations.retain(|one| one.fields["externalId"] != id),
         None => of.annotations.clear(),
     }
-    Ok(Reply::done())
+    Ok(ApiReply::done())
 }

@@ -6,18 +6,18 @@ use super::admission::pull;
 use super::anchor::word;
 use super::errors::{no_pull, refused};
 use super::json as forms;
-use crate::forge::diff::{Diff, FileDiff, Hunk, LineKind};
-use crate::forge::http::call::{Answer, Call, Reply};
-use crate::forge::state::State;
+use crate::forge::diff::{FakeDiff, FakeFileDiff, FakeHunk, HunkLineKind};
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::state::FakeForgeState;
 
 /// `GET …/diff`: of all files, between the merge base and the head.
-pub(super) fn whole(state: &mut State, call: &Call) -> Answer {
+pub(super) fn whole(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(state, call, |diff| Ok(diff.files().map(|file| section(file, file.path())).collect()))
 }
 
 /// `GET …/diff/{path}`: of one file. A file that the pull request leaves alone has no diffs. One that was renamed is found by
 /// both its paths alone.
-pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let path = call.param("path");
     let source = call.asked("srcPath").unwrap_or(path);
     shown(state, call, |diff| {
@@ -33,10 +33,10 @@ pub(super) fn one(state: &mut State, call: &Call) -> Answer {
 }
 
 fn shown(
-    state: &mut State,
-    call: &Call,
-    sections: impl FnOnce(&Diff) -> Result<Vec<Value>, String>,
-) -> Answer {
+    state: &mut FakeForgeState,
+    call: &ApiCall,
+    sections: impl FnOnce(&FakeDiff) -> Result<Vec<Value>, String>,
+) -> CallResult {
     let (_, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let (base, head) = (of.base.clone(), of.head.clone());
@@ -46,19 +46,19 @@ fn shown(
     let body = json!({
         "fromHash": from, "toHash": head, "contextLines": 3, "whitespace": "SHOW", "truncated": false, "diffs": diffs,
     });
-    Ok(Reply::json(200, body))
+    Ok(ApiReply::json(200, body))
 }
 
-fn section(file: &FileDiff, path: &str) -> Value {
+fn section(file: &FakeFileDiff, path: &str) -> Value {
     json!({
         "source": forms::path(file.old_path()), "destination": forms::path(path), "truncated": false,
         "hunks": file.hunks().iter().map(hunk).collect::<Vec<_>>(),
     })
 }
 
-fn hunk(hunk: &Hunk) -> Value {
+fn hunk(hunk: &FakeHunk) -> Value {
     let ((source, source_span), (destination, destination_span)) = hunk.ranges();
-    let mut segments: Vec<(LineKind, Vec<Value>)> = Vec::new();
+    let mut segments: Vec<(HunkLineKind, Vec<Value>)> = Vec::new();
     for (kind, (old, new), text) in hunk.rows() {
         let line = json!({"source": old, "destination": new, "line": text, "truncated": false});
         match segments.last_mut().filter(|(last, _)| *last == kind) {

@@ -8,12 +8,12 @@ use super::admission::{administered, login, repository};
 use super::errors::{invalid, refused};
 use super::{json, page};
 use crate::forge::bitbucket::may_read;
-use crate::forge::http::call::{Answer, Call, Reply};
-use crate::forge::state::{Repository, State};
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
+use crate::forge::state::{FakeForgeState, StoredRepository};
 
 /// `GET /rest/api/latest/application-properties`: for everybody.
-pub(super) fn properties(state: &mut State, _: &Call) -> Answer {
-    Ok(Reply::json(
+pub(super) fn properties(state: &mut FakeForgeState, _: &ApiCall) -> CallResult {
+    Ok(ApiReply::json(
         200,
         json!({
             "version": state.world.version, "buildNumber": "9004002", "buildDate": "1764000000000", "displayName": "Bitbucket",
@@ -22,7 +22,7 @@ pub(super) fn properties(state: &mut State, _: &Call) -> Answer {
 }
 
 /// The permissions that contain the one that is asked for, in the words of roles.
-fn holds(repo: &Repository, login: &str, permission: &str) -> Option<bool> {
+fn holds(repo: &StoredRepository, login: &str, permission: &str) -> Option<bool> {
     let has = repo.permission(login).0;
     match permission {
         "REPO_ADMIN" => Some(has == "admin"),
@@ -33,8 +33,8 @@ fn holds(repo: &Repository, login: &str, permission: &str) -> Option<bool> {
 }
 
 /// `GET /rest/api/latest/users`, by `filter` and `permission.1`, `.2`, … with `projectKey` and `repositorySlug` of each.
-pub(super) fn users(state: &mut State, call: &Call) -> Answer {
-    let State { world, repos, moved: _ } = state;
+pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let FakeForgeState { world, repos, moved: _ } = state;
     let filter = call.asked("filter").unwrap_or_default().to_lowercase();
     let mut logins: Vec<&String> =
         world.accounts.keys().filter(|login| login.to_lowercase().contains(&filter)).collect();
@@ -52,20 +52,20 @@ pub(super) fn users(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET /rest/api/latest/users/{slug}`.
-pub(super) fn user(state: &mut State, call: &Call) -> Answer {
+pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let missing = || refused(404, "The user does not exist.", "user.NoSuchUserException");
     let found = login(&state.world, call.param("slug")).ok_or_else(missing)?;
-    Ok(Reply::json(200, json::user(&state.world, &found)))
+    Ok(ApiReply::json(200, json::user(&state.world, &found)))
 }
 
 /// `GET /rest/api/latest/repos`, by `permission`, `name`, `projectkey`.
-pub(super) fn repositories(state: &mut State, call: &Call) -> Answer {
-    let State { world, repos, moved: _ } = state;
+pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let FakeForgeState { world, repos, moved: _ } = state;
     let permission = call.asked("permission").unwrap_or("REPO_READ");
     let begins = |name: &str, wanted: Option<&str>| {
         wanted.is_none_or(|wanted| name.to_lowercase().starts_with(&wanted.trim().to_lowercase()))
     };
-    let seen = |repo: &&Repository| match permission {
+    let seen = |repo: &&StoredRepository| match permission {
         "REPO_READ" => may_read(repo, &call.login),
         other => holds(repo, &call.login, other) == Some(true),
     };
@@ -80,21 +80,21 @@ pub(super) fn repositories(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/projects/{owner}/repos/{repo}`.
-pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
-    Ok(Reply::json(200, json::repository(world, repo)))
+    Ok(ApiReply::json(200, json::repository(world, repo)))
 }
 
 /// `GET …/default-branch`.
-pub(super) fn default_branch(state: &mut State, call: &Call) -> Answer {
+pub(super) fn default_branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let name = &repo.default_branch;
-    Ok(Reply::json(200, json!({"id": format!("refs/heads/{name}"), "displayId": name, "type": "BRANCH"})))
+    Ok(ApiReply::json(200, json!({"id": format!("refs/heads/{name}"), "displayId": name, "type": "BRANCH"})))
 }
 
 /// `GET /rest/branch-permissions/latest/…/restrictions`, by `matcherId` and `type`: for administrators. The default branch is
 /// always restricted.
-pub(super) fn restrictions(state: &mut State, call: &Call) -> Answer {
+pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = administered(state, call)?;
     let protected = std::iter::once(repo.default_branch.as_str())
         .chain(repo.protected.iter().map(String::as_str))

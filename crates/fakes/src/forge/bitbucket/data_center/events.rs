@@ -4,21 +4,21 @@ use serde_json::{Value, json};
 
 use super::{anchor, comments, json};
 use crate::forge::bitbucket::talk;
-use crate::forge::flavour::Flavour;
-use crate::forge::state::delivery::Delivery;
-use crate::forge::state::event::{Change, Event};
-use crate::forge::state::{Repository, World};
-use crate::repo::GitError;
+use crate::forge::flavour::ForgeFlavour;
+use crate::forge::state::delivery::FakeDelivery;
+use crate::forge::state::event::{FakeForgeEvent, PullChange};
+use crate::forge::state::{ForgeInstance, StoredRepository};
+use crate::repo::FakeGitError;
 
 /// The delivery of an event; none if what it is about is not there, or if Data Center has no such event.
 pub(crate) fn delivery(
-    world: &World,
-    repo: &mut Repository,
-    event: &Event,
+    world: &ForgeInstance,
+    repo: &mut StoredRepository,
+    event: &FakeForgeEvent,
     serial: u64,
-) -> Result<Option<Delivery>, GitError> {
+) -> Result<Option<FakeDelivery>, FakeGitError> {
     let (number, key, by, more) = match event {
-        Event::Pull { number, change, by } => {
+        FakeForgeEvent::Pull { number, change, by } => {
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
             let title = pull.title.clone();
             let body = pull.body.clone();
@@ -27,7 +27,7 @@ pub(crate) fn delivery(
             };
             (*number, key, by.clone(), more)
         }
-        Event::Comment { number, id, is_edit } | Event::Inline { number, id, is_edit } => {
+        FakeForgeEvent::Comment { number, id, is_edit } | FakeForgeEvent::Inline { number, id, is_edit } => {
             let anchors = anchor::all(repo, *number)?;
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
             let Some(comment) = talk::find(pull, *id) else { return Ok(None) };
@@ -39,7 +39,7 @@ pub(crate) fn delivery(
             (*number, key, comment.note.author.clone(), more)
         }
         // No event tells of threads, and there are no check runs.
-        Event::Thread { .. } | Event::Check { .. } => return Ok(None),
+        FakeForgeEvent::Thread { .. } | FakeForgeEvent::Check { .. } => return Ok(None),
     };
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
     let now = jiff::Timestamp::from_second(world.now()).unwrap_or_default();
@@ -50,45 +50,45 @@ pub(crate) fn delivery(
     if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
         payload.extend(more);
     }
-    Ok(Some(Delivery::of_bitbucket(Flavour::DataCenter, serial, key, number, &payload)))
+    Ok(Some(FakeDelivery::of_bitbucket(ForgeFlavour::DataCenter, serial, key, number, &payload)))
 }
 
 /// Data Center's word for a change, and the other fields of its event; none: it has no event for it.
 fn of_change(
-    world: &World,
-    repo: &Repository,
-    change: &Change,
+    world: &ForgeInstance,
+    repo: &StoredRepository,
+    change: &PullChange,
     (number, new_title, new_body): (u64, &str, &str),
 ) -> Option<(&'static str, Value)> {
     let draft = repo.pulls.get(&number).is_some_and(|pull| pull.draft);
     let modified = |title: &str, body: &str, draft: bool| json!({"previousTitle": title, "previousDescription": body, "previousDraft": draft});
     let users = |logins: &[String]| logins.iter().map(|login| json::user(world, login)).collect::<Vec<_>>();
     Some(match change {
-        Change::Opened => ("pr:opened", Value::Null),
-        Change::Closed => {
+        PullChange::Opened => ("pr:opened", Value::Null),
+        PullChange::Closed => {
             let merged = repo.pulls.get(&number).is_some_and(|pull| pull.merged_by.is_some());
             (if merged { "pr:merged" } else { "pr:declined" }, Value::Null)
         }
-        Change::Reopened => ("pr:reopened", Value::Null),
-        Change::Pushed { before, .. } => ("pr:from_ref_updated", json!({"previousFromHash": before})),
-        Change::Draft(now) => ("pr:modified", modified(new_title, new_body, !now)),
-        Change::Retargeted { branch, commit } => {
+        PullChange::Reopened => ("pr:reopened", Value::Null),
+        PullChange::Pushed { before, .. } => ("pr:from_ref_updated", json!({"previousFromHash": before})),
+        PullChange::Draft(now) => ("pr:modified", modified(new_title, new_body, !now)),
+        PullChange::Retargeted { branch, commit } => {
             let mut more = modified(new_title, new_body, draft);
             more["previousTarget"] = json!({
                 "id": format!("refs/heads/{branch}"), "displayId": branch, "type": "BRANCH", "latestCommit": commit,
             });
             ("pr:modified", more)
         }
-        Change::Edited { title, body } => {
+        PullChange::Edited { title, body } => {
             let title = title.as_deref().unwrap_or(new_title);
             ("pr:modified", modified(title, body.as_deref().unwrap_or(new_body), draft))
         }
-        Change::Reviewers { added, removed } => (
+        PullChange::Reviewers { added, removed } => (
             "pr:reviewer:updated",
             json!({"addedReviewers": users(added), "removedReviewers": users(removed)}),
         ),
-        Change::WantsChanges => ("pr:reviewer:changes_requested", Value::Null),
-        Change::WithdrewChanges => ("pr:reviewer:unapproved", Value::Null),
-        Change::Labelled { .. } => return None,
+        PullChange::WantsChanges => ("pr:reviewer:changes_requested", Value::Null),
+        PullChange::WithdrewChanges => ("pr:reviewer:unapproved", Value::Null),
+        PullChange::Labelled { .. } => return None,
     })
 }

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::{DRAFTS, is_since};
 use crate::forge::bitbucket::commits::word_of;
-use crate::forge::bitbucket::participants::{self, Participant};
+use crate::forge::bitbucket::participants::{self, PullParticipant};
 use crate::forge::bitbucket::{head_of, is_machine, number_of};
-use crate::forge::state::access::Access;
-use crate::forge::state::pulls::{Pull, Verdict};
-use crate::forge::state::reports::{Annotation, Report};
-use crate::forge::state::{Repository, Status, World};
-use crate::repo::Logged;
+use crate::forge::state::access::RepositoryAccess;
+use crate::forge::state::pulls::{FakeReviewVerdict, StoredPull};
+use crate::forge::state::reports::{CommitReport, ReportAnnotation};
+use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
+use crate::repo::CommitObject;
 
 /// Digits of a commit's id that people read.
 const SHORT: usize = 11;
@@ -27,7 +27,7 @@ pub(super) fn slug(login: &str) -> String {
     login.chars().map(plain).collect()
 }
 
-pub(super) fn user(world: &World, login: &str) -> Value {
+pub(super) fn user(world: &ForgeInstance, login: &str) -> Value {
     let slug = slug(login);
     json!({
         "name": login, "emailAddress": format!("{slug}@example.invalid"), "active": true, "displayName": login,
@@ -37,15 +37,15 @@ pub(super) fn user(world: &World, login: &str) -> Value {
 }
 
 /// The address of a repository for people.
-fn page(world: &World, owner: &str, name: &str) -> String {
+fn page(world: &ForgeInstance, owner: &str, name: &str) -> String {
     format!("{}/projects/{owner}/repos/{name}", world.base_url)
 }
 
-pub(super) fn repository(world: &World, repo: &Repository) -> Value {
+pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Value {
     named(world, repo, &repo.owner, repo.id)
 }
 
-fn named(world: &World, repo: &Repository, owner: &str, id: u64) -> Value {
+fn named(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -> Value {
     let kind = if owner.starts_with('~') { "PERSONAL" } else { "NORMAL" };
     let project = json!({
         "key": owner, "id": number_of(world, owner), "name": owner, "public": false, "type": kind,
@@ -55,7 +55,7 @@ fn named(world: &World, repo: &Repository, owner: &str, id: u64) -> Value {
     let mut json = json!({
         "slug": repo.name, "id": id, "name": repo.name, "hierarchyId": format!("{:020x}", repo.id), "scmId": "git",
         "state": "AVAILABLE", "statusMessage": "Available", "forkable": true, "project": project,
-        "public": !world.private_git, "archived": repo.access == Access::Archived,
+        "public": !world.private_git, "archived": repo.access == RepositoryAccess::Archived,
         "links": {
             "clone": [{"href": clone, "name": "http"}],
             "self": [{"href": format!("{}/browse", page(world, owner, &repo.name))}],
@@ -67,15 +67,15 @@ fn named(world: &World, repo: &Repository, owner: &str, id: u64) -> Value {
     json
 }
 
-pub(super) fn participant(world: &World, one: &Participant) -> Value {
+pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value {
     let status = match one.verdict {
-        Some(Verdict::Approved) => "APPROVED",
-        Some(Verdict::ChangesRequested) => "NEEDS_WORK",
-        Some(Verdict::Commented) | None => "UNAPPROVED",
+        Some(FakeReviewVerdict::Approved) => "APPROVED",
+        Some(FakeReviewVerdict::ChangesRequested) => "NEEDS_WORK",
+        Some(FakeReviewVerdict::Commented) | None => "UNAPPROVED",
     };
     let mut json = json!({
         "user": user(world, &one.login), "role": if one.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
-        "approved": one.verdict == Some(Verdict::Approved), "status": status,
+        "approved": one.verdict == Some(FakeReviewVerdict::Approved), "status": status,
     });
     if let Some(commit) = &one.commit {
         json["lastReviewedCommit"] = commit.as_str().into();
@@ -84,7 +84,7 @@ pub(super) fn participant(world: &World, one: &Participant) -> Value {
 }
 
 /// A pull request that shows this head.
-pub(super) fn pull(world: &World, repo: &Repository, pull: &Pull, head: &str) -> Value {
+pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
     let state = match (pull.open, &pull.merged_by) {
         (true, _) => "OPEN",
         (false, Some(_)) => "MERGED",
@@ -100,7 +100,8 @@ pub(super) fn pull(world: &World, repo: &Repository, pull: &Pull, head: &str) ->
     };
     let all = participants::of(pull);
     let (reviewers, others): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.is_reviewer);
-    let shown = |of: Vec<&Participant>| of.into_iter().map(|one| participant(world, one)).collect::<Vec<_>>();
+    let shown =
+        |of: Vec<&PullParticipant>| of.into_iter().map(|one| participant(world, one)).collect::<Vec<_>>();
     let own = format!("{}/pull-requests/{}", page(world, &repo.owner, &repo.name), pull.number);
     let mut json = json!({
         "id": pull.number, "version": pull.version, "title": pull.title, "description": pull.body, "state": state,
@@ -119,7 +120,7 @@ pub(super) fn pull(world: &World, repo: &Repository, pull: &Pull, head: &str) ->
     json
 }
 
-pub(super) fn commit(commit: &Logged) -> Value {
+pub(super) fn commit(commit: &CommitObject) -> Value {
     let short = |sha: &str| sha.get(..SHORT).unwrap_or(sha).to_owned();
     let parents: Vec<Value> =
         commit.parents.iter().map(|sha| json!({"id": sha, "displayId": short(sha)})).collect();
@@ -132,7 +133,7 @@ pub(super) fn commit(commit: &Logged) -> Value {
     })
 }
 
-pub(super) fn build(status: &Status) -> Value {
+pub(super) fn build(status: &CommitStatus) -> Value {
     let mut json = json!({
         "key": status.context, "state": word_of(&status.state, "CANCELLED"), "url": status.target_url,
         "createdDate": time(status.created), "updatedDate": time(status.created),
@@ -150,7 +151,7 @@ pub(super) fn build(status: &Status) -> Value {
     json
 }
 
-pub(super) fn report(report: &Report) -> Value {
+pub(super) fn report(report: &CommitReport) -> Value {
     let mut json = report.fields.clone();
     if let Some(fields) = json.as_object_mut() {
         fields.remove("coverageProviderKey");
@@ -160,7 +161,7 @@ pub(super) fn report(report: &Report) -> Value {
     json
 }
 
-pub(super) fn annotation(report: &Report, annotation: &Annotation) -> Value {
+pub(super) fn annotation(report: &CommitReport, annotation: &ReportAnnotation) -> Value {
     let mut json = annotation.fields.clone();
     json["reportKey"] = report.key.as_str().into();
     json

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::errors::invalid;
-use crate::forge::http::call::{Answer, Call, Reply, ReplyBody};
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult, ReplyBody};
 
 /// Items of a page when the call does not say.
 const DEFAULT: usize = 25;
@@ -11,7 +11,7 @@ const DEFAULT: usize = 25;
 const MOST: usize = 50;
 
 /// A page of these.
-pub(super) fn reply(call: &Call, items: &[Value]) -> Answer {
+pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
     let number = |name: &str, default: usize| match call.asked(name) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| invalid(name, "a number is expected")),
@@ -21,7 +21,7 @@ pub(super) fn reply(call: &Call, items: &[Value]) -> Answer {
     let to = from.saturating_add(limit).min(items.len());
     let shown = items.get(from..to).unwrap_or_default();
     let is_last = to >= items.len();
-    Ok(Reply::json(
+    Ok(ApiReply::json(
         200,
         json!({
             "size": shown.len(), "limit": limit, "isLastPage": is_last, "values": shown, "start": start,
@@ -31,7 +31,7 @@ pub(super) fn reply(call: &Call, items: &[Value]) -> Answer {
 }
 
 /// Has a list say that its next page is this one.
-pub(super) fn circle(reply: &mut Reply, _: &str) {
+pub(super) fn circle(reply: &mut ApiReply, _: &str) {
     if let ReplyBody::Json(Value::Object(body)) = &mut reply.body {
         let start = body.get("start").cloned().unwrap_or_default();
         body.insert("nextPageStart".into(), start);

@@ -5,20 +5,20 @@ use serde_json::{Value, json};
 use super::admission::{is_current, login, pull, repository};
 use super::errors::{against, invalid, no_pull, not_permitted, refused, reviewers as bad_reviewers, with};
 use super::{DRAFTS, is_since, json, page};
-use crate::forge::bitbucket::edits::{self, Edit};
+use crate::forge::bitbucket::edits::{self, PullEdit};
 use crate::forge::bitbucket::{may_write, participants};
-use crate::forge::http::call::{Answer, Call, Reply};
+use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::operations::branches::tip;
 use crate::forge::operations::pulls::{NewPull, close, open};
 use crate::forge::state::merging::MergeState;
-use crate::forge::state::pulls::Pull;
-use crate::forge::state::{Repository, State, World};
+use crate::forge::state::pulls::StoredPull;
+use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Longest description, in characters.
 const MAX_DESCRIPTION: usize = 32_768;
 
 /// `GET …/pull-requests`: by `state` (OPEN unless told), by the branch `at` in its `direction` (INCOMING unless told).
-pub(super) fn list(state: &mut State, call: &Call) -> Answer {
+pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let wanted = call.asked("state").unwrap_or("OPEN").to_ascii_uppercase();
     let outgoing = call.asked("direction").is_some_and(|way| way.eq_ignore_ascii_case("OUTGOING"));
@@ -26,7 +26,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     let numbers: Vec<u64> = repo.pulls.keys().rev().copied().collect();
     let mut shown = Vec::new();
     for number in numbers {
-        let Some(head) = repo.pulls.get_mut(&number).map(Pull::read_head) else { continue };
+        let Some(head) = repo.pulls.get_mut(&number).map(StoredPull::read_head) else { continue };
         let Some(of) = repo.pulls.get(&number) else { continue };
         let branch = if outgoing { &of.head_ref } else { &of.base_ref };
         // A fork's branch is not one of this repository's.
@@ -43,19 +43,19 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/pull-requests/{number}`.
-pub(super) fn one(state: &mut State, call: &Call) -> Answer {
+pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     shown(world, repo, number, 200)
 }
 
-fn shown(world: &World, repo: &mut Repository, number: u64, status: u16) -> Answer {
-    let head = repo.pulls.get_mut(&number).map(Pull::read_head).unwrap_or_default();
+fn shown(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
+    let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    Ok(Reply::json(status, json::pull(world, repo, of, &head)))
+    Ok(ApiReply::json(status, json::pull(world, repo, of, &head)))
 }
 
 /// The logins of the reviewers that a body names.
-fn reviewers(world: &World, body: &Value) -> Result<Vec<String>, Reply> {
+fn reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
         let name = reviewer["user"]["name"].as_str().unwrap_or_default();
@@ -70,7 +70,7 @@ fn branch<'a>(body: &'a Value, end: &str) -> Option<&'a str> {
     Some(id.strip_prefix("refs/heads/").unwrap_or(id))
 }
 
-fn description(body: &Value) -> Result<String, Reply> {
+fn description(body: &Value) -> Result<String, ApiReply> {
     let text = body["description"].as_str().unwrap_or_default();
     if text.chars().count() > MAX_DESCRIPTION {
         return Err(invalid("description", "The description is too long."));
@@ -79,7 +79,7 @@ fn description(body: &Value) -> Result<String, Reply> {
 }
 
 /// `POST …/pull-requests`, from a branch of the repository itself.
-pub(super) fn create(state: &mut State, call: &Call) -> Answer {
+pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let title = call.body["title"].as_str().unwrap_or_default();
     if title.is_empty() {
@@ -93,7 +93,7 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
     let base = base.ok_or_else(|| invalid("toRef", "A target branch is required."))?;
     let head_tip = tip(repo, head).map_err(|_| missing(head))?;
     let base_tip = tip(repo, base).map_err(|_| missing(base))?;
-    let same = |pull: &&Pull| pull.open && pull.head_ref == head && pull.base_ref == base;
+    let same = |pull: &&StoredPull| pull.open && pull.head_ref == head && pull.base_ref == base;
     if let Some(existing) = repo.pulls.values().find(same) {
         let words = "Only one pull request may be open for a given source and target branch";
         let more = json!({"existingPullRequest": json::pull(world, repo, existing, &existing.head)});
@@ -114,23 +114,23 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
         base: base.to_owned(),
         draft: has_drafts && call.body["draft"].as_bool().unwrap_or(false),
     };
-    let number = open(world, repo, new).map_err(Reply::failed)?;
+    let number = open(world, repo, new).map_err(ApiReply::failed)?;
     if !reviewers.is_empty() {
-        let edit = Edit { reviewers: Some(reviewers), ..Edit::default() };
+        let edit = PullEdit { reviewers: Some(reviewers), ..PullEdit::default() };
         edits::make(world, repo, number, &call.login, edit).map_err(|why| against(&why))?;
     }
     shown(world, repo, number, 201)
 }
 
 /// `PUT …/pull-requests/{number}`: description and reviewers that are left out are emptied; title and draft stay.
-pub(super) fn update(state: &mut State, call: &Call) -> Answer {
+pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     is_current(world, repo, number, call)?;
     if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
         return Err(refused(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
     }
     let has_drafts = is_since(&world.version, DRAFTS);
-    let edit = Edit {
+    let edit = PullEdit {
         title: call.body["title"].as_str().filter(|title| !title.is_empty()).map(str::to_owned),
         body: Some(description(&call.body)?),
         draft: call.body["draft"].as_bool().filter(|_| has_drafts),
@@ -143,7 +143,7 @@ pub(super) fn update(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `POST …/pull-requests/{number}/decline`, of the version in the query or the body.
-pub(super) fn decline(state: &mut State, call: &Call) -> Answer {
+pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     if of.author != call.login {
@@ -154,12 +154,12 @@ pub(super) fn decline(state: &mut State, call: &Call) -> Answer {
     if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
         return Err(refused(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
     }
-    close(world, repo, number, None).map_err(Reply::failed)?;
+    close(world, repo, number, None).map_err(ApiReply::failed)?;
     shown(world, repo, number, 200)
 }
 
 /// `GET …/pull-requests/{number}/merge`: whether it could be done.
-pub(super) fn merge(state: &mut State, call: &Call) -> Answer {
+pub(super) fn merge(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     if !of.open {
@@ -182,7 +182,7 @@ pub(super) fn merge(state: &mut State, call: &Call) -> Answer {
     };
     let outcome = if conflicted && outcome == "CLEAN" { "CONFLICTED" } else { outcome };
     let can = outcome == "CLEAN" && vetoes == none;
-    Ok(Reply::json(
+    Ok(ApiReply::json(
         200,
         json!({
             "canMerge": can, "conflicted": outcome == "CONFLICTED", "outcome": outcome, "vetoes": vetoes,
@@ -191,22 +191,22 @@ pub(super) fn merge(state: &mut State, call: &Call) -> Answer {
 }
 
 /// `GET …/pull-requests/{number}/commits`, newest first.
-pub(super) fn commits(state: &mut State, call: &Call) -> Answer {
+pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let all = repo.git.log(&of.base, &of.head)?;
     page::reply(call, &all.iter().rev().map(json::commit).collect::<Vec<_>>())
 }
 
-fn participant(world: &World, repo: &Repository, number: u64, login: &str) -> Answer {
+fn participant(world: &ForgeInstance, repo: &StoredRepository, number: u64, login: &str) -> CallResult {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let all = participants::of(of);
     let one = all.iter().find(|one| one.login == login).ok_or_else(no_pull)?;
-    Ok(Reply::json(200, json::participant(world, one)))
+    Ok(ApiReply::json(200, json::participant(world, one)))
 }
 
 /// `POST …/pull-requests/{number}/participants`: one more reviewer, by who may write.
-pub(super) fn add(state: &mut State, call: &Call) -> Answer {
+pub(super) fn add(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     if call.body["role"] != "REVIEWER" {
         return Err(invalid("role", "Only reviewers can be added."));
@@ -222,13 +222,13 @@ pub(super) fn add(state: &mut State, call: &Call) -> Answer {
     if !all.contains(&who) {
         all.push(who.clone());
     }
-    let edit = Edit { reviewers: Some(all), ..Edit::default() };
+    let edit = PullEdit { reviewers: Some(all), ..PullEdit::default() };
     edits::make(world, repo, number, &call.login, edit).map_err(|why| against(&why))?;
     participant(world, repo, number, &who)
 }
 
 /// `PUT …/pull-requests/{number}/participants/{slug}`: one's own verdict, on the head alone. Nobody of ours approves.
-pub(super) fn judge(state: &mut State, call: &Call) -> Answer {
+pub(super) fn judge(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     if json::slug(&call.login) != call.param("slug") {
         return Err(not_permitted());

@@ -3,14 +3,16 @@
 use axum::routing::MethodFilter;
 
 use super::{activities, admission, comments, commits, diff, errors, estate, page, pulls};
-use crate::forge::http::call::Reply;
-use crate::forge::http::serve::{Action, Asked, Protocol, Route, http_date, with_headers};
+use crate::forge::http::call::ApiReply;
+use crate::forge::http::serve::{
+    ApiRoute, ForgeProtocol, HeaderContext, RouteAction, http_date, with_headers,
+};
 use crate::forge::pages;
-use crate::forge::state::World;
+use crate::forge::state::ForgeInstance;
 
 /// Every call there is.
-const ROUTES: &[Route] = {
-    use Action::{GitFile, GitPack, GitPush, GitRefs, Open, Page, Rest};
+const ROUTES: &[ApiRoute] = {
+    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Open, Page, Rest};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const DELETE: MethodFilter = MethodFilter::DELETE;
@@ -130,7 +132,7 @@ const ROUTES: &[Route] = {
 };
 
 /// Data Center's ways.
-pub(crate) static PROTOCOL: Protocol = Protocol {
+pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: admission::bearer,
     enters: |_| Ok(()),
@@ -142,7 +144,7 @@ pub(crate) static PROTOCOL: Protocol = Protocol {
 };
 
 /// Data Center's headers: whose login it was, and of limits nothing unless there is one.
-fn finished(world: &mut World, reply: Reply, asked: &Asked<'_>) -> Reply {
+fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
     let mut general = vec![
         ("date", http_date(world.now())),
         ("x-arequestid", format!("@FAKEx{}", world.used)),

@@ -4,10 +4,10 @@
 use serde_json::Value;
 
 /// Fields with what is selected of each; nothing: the field is a plain value.
-type Selection = Vec<(String, Fields)>;
+type FieldSelection = Vec<(String, SelectedFields)>;
 
 /// What is selected of one field.
-struct Fields(Selection);
+struct SelectedFields(FieldSelection);
 
 /// The answer without what the query does not select.
 pub(super) fn only(query: &str, mut answer: Value) -> Value {
@@ -21,11 +21,11 @@ pub(super) fn only(query: &str, mut answer: Value) -> Value {
     answer
 }
 
-fn cut(value: &mut Value, selected: &Selection) {
+fn cut(value: &mut Value, selected: &FieldSelection) {
     match value {
         Value::Object(fields) => {
             fields.retain(|name, value| match selected.iter().find(|(wanted, _)| wanted == name) {
-                Some((_, Fields(inner))) => {
+                Some((_, SelectedFields(inner))) => {
                     if !inner.is_empty() {
                         cut(value, inner);
                     }
@@ -61,18 +61,18 @@ fn words(query: &str) -> Vec<String> {
 }
 
 /// The fields up to the closing brace.
-fn selection(words: &mut impl Iterator<Item = String>) -> Selection {
-    let mut fields: Selection = Vec::new();
+fn selection(words: &mut impl Iterator<Item = String>) -> FieldSelection {
+    let mut fields: FieldSelection = Vec::new();
     while let Some(word) = words.next() {
         match word.as_str() {
             "}" => break,
             "{" => {
                 let inner = selection(words);
                 if let Some((_, last)) = fields.last_mut() {
-                    *last = Fields(inner);
+                    *last = SelectedFields(inner);
                 }
             }
-            _ => fields.push((word, Fields(Vec::new()))),
+            _ => fields.push((word, SelectedFields(Vec::new()))),
         }
     }
     fields

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::forge::github::json::{node_id, time};
-use crate::forge::state::World;
-use crate::forge::state::apps::{GRANTED, Installation, Registered};
+use crate::forge::state::ForgeInstance;
+use crate::forge::state::apps::{FakeInstallation, GRANTED, RegisteredApp};
 
-impl World {
+impl ForgeInstance {
     /// An App (`integration`).
-    pub(crate) fn one_app_json(&self, id: u64, app: &Registered) -> Value {
+    pub(crate) fn one_app_json(&self, id: u64, app: &RegisteredApp) -> Value {
         let permissions: BTreeMap<_, _> = GRANTED.iter().copied().collect();
         json!({
             "id": id, "slug": app.slug, "node_id": node_id("App", id), "name": app.slug, "description": null,
@@ -29,7 +29,7 @@ impl World {
     }
 
     /// An installation (`installation`).
-    pub(crate) fn installation_json(&self, id: u64, one: &Installation) -> Value {
+    pub(crate) fn installation_json(&self, id: u64, one: &FakeInstallation) -> Value {
         let (base, slug) = (&self.base_url, self.apps.registered.get(&one.app).map_or("", |app| &app.slug));
         json!({
             "id": id, "app_id": one.app, "app_slug": slug, "account": self.user_json(&one.owner),

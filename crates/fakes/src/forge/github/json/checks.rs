@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::forge::github::json::{node_id, time};
-use crate::forge::state::checks::CheckRun;
-use crate::forge::state::{Repository, World};
+use crate::forge::state::checks::FakeCheckRun;
+use crate::forge::state::{ForgeInstance, StoredRepository};
 
-impl World {
+impl ForgeInstance {
     /// The suite of a check run, as an event has it. It names no pull request, as for one from a fork.
-    pub(crate) fn suite_json(&self, repo: &Repository, run: &CheckRun) -> Value {
+    pub(crate) fn suite_json(&self, repo: &StoredRepository, run: &FakeCheckRun) -> Value {
         json!({
             "id": repo.id, "node_id": node_id("CheckSuite", repo.id), "head_sha": run.sha, "status": "queued",
             "conclusion": null, "app": self.app_json(&run.creator), "pull_requests": [],
@@ -16,7 +16,7 @@ impl World {
     }
 
     /// A check run (`check-run`).
-    pub(crate) fn check_json(&self, repo: &Repository, run: &CheckRun) -> Value {
+    pub(crate) fn check_json(&self, repo: &StoredRepository, run: &FakeCheckRun) -> Value {
         let own = format!("{}/repos/{}/check-runs/{}", self.base_url, repo.full_name(), run.id);
         let page = format!("{}/{}/runs/{}", self.base_url, repo.full_name(), run.id);
         let done = run.conclusion.as_ref().map(|_| time(run.created));

@@ -3,15 +3,16 @@
 use serde_json::{Value, json};
 
 use crate::forge::github::json::time;
-use crate::forge::state::{Repository, World};
-use crate::repo::{Logged, Signed};
+use crate::forge::state::{ForgeInstance, StoredRepository};
+use crate::repo::{CommitObject, FakeCommitIdentity};
 
-impl World {
+impl ForgeInstance {
     /// A commit (`commit`).
-    pub(crate) fn commit_json(&self, repo: &Repository, commit: &Logged) -> Value {
+    pub(crate) fn commit_json(&self, repo: &StoredRepository, commit: &CommitObject) -> Value {
         let (base, name, sha) = (&self.base_url, repo.full_name(), &commit.sha);
         let api = format!("{base}/repos/{name}");
-        let signed = |who: &Signed| json!({"name": who.name, "email": who.email, "date": time(who.at)});
+        let signed =
+            |who: &FakeCommitIdentity| json!({"name": who.name, "email": who.email, "date": time(who.at)});
         let parents = commit.parents.iter().map(|parent| {
             json!({
                 "sha": parent, "url": format!("{api}/commits/{parent}"),
@@ -39,7 +40,7 @@ impl World {
 
     /// The account with an address: `LOGIN@…`, or `ID+LOGIN@…` as GitHub gives out; null if there is none, as of
     /// somebody whose name has a space.
-    fn account_of(&self, who: &Signed) -> Value {
+    fn account_of(&self, who: &FakeCommitIdentity) -> Value {
         let login = who.email.split('@').next().unwrap_or_default();
         let login = login.split_once('+').map_or(login, |(_, login)| login);
         let is_login = !login.contains(char::is_whitespace);

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::forge::github::json::{association, counted, node_id, time};
-use crate::forge::state::issues::Issue;
-use crate::forge::state::{Repository, World};
+use crate::forge::state::issues::StoredIssue;
+use crate::forge::state::{ForgeInstance, StoredRepository};
 
-impl World {
+impl ForgeInstance {
     /// Labels of a repository (`label`).
-    pub(crate) fn labels_json(&self, repo: &Repository, names: &[String]) -> Value {
+    pub(crate) fn labels_json(&self, repo: &StoredRepository, names: &[String]) -> Value {
         let api = format!("{}/repos/{}", self.base_url, repo.full_name());
         let label = |name: &String| {
             let id = repo.labels.get(name).copied().unwrap_or(0);
@@ -21,7 +21,7 @@ impl World {
     }
 
     /// An issue (`issue`).
-    pub(crate) fn own_issue_json(&self, repo: &Repository, issue: &Issue) -> Value {
+    pub(crate) fn own_issue_json(&self, repo: &StoredRepository, issue: &StoredIssue) -> Value {
         let (base, number) = (&self.base_url, issue.number);
         let api = format!("{base}/repos/{}", repo.full_name());
         let own = format!("{api}/issues/{number}");
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// A pull request or an issue, as comments' events show it.
-    pub(crate) fn conversation_json(&self, repo: &Repository, number: u64) -> Value {
+    pub(crate) fn conversation_json(&self, repo: &StoredRepository, number: u64) -> Value {
         match (repo.pulls.get(&number), repo.issues.get(&number)) {
             (Some(pull), _) => self.issue_json(repo, pull),
             (None, Some(issue)) => self.own_issue_json(repo, issue),

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::state::Repository;
-use crate::forge::state::merging::{Decision, MergeState};
-use crate::forge::state::pulls::Pull;
+use crate::forge::state::StoredRepository;
+use crate::forge::state::merging::{MergeState, ReviewDecision};
+use crate::forge::state::pulls::StoredPull;
 
 impl MergeState {
     /// GitHub's word.
@@ -33,7 +33,7 @@ impl MergeState {
     }
 }
 
-impl Decision {
+impl ReviewDecision {
     fn as_str(self) -> &'static str {
         match self {
             Self::ReviewRequired => "REVIEW_REQUIRED",
@@ -43,9 +43,9 @@ impl Decision {
     }
 }
 
-impl Repository {
+impl StoredRepository {
     /// The fields of a pull request at REST that say so.
-    pub(crate) fn merge_json(&self, pull: &Pull) -> Value {
+    pub(crate) fn merge_json(&self, pull: &StoredPull) -> Value {
         let state = self.merge_state(pull);
         json!({
             "mergeable": state.mergeable(), "rebaseable": state.mergeable(),
@@ -54,7 +54,7 @@ impl Repository {
     }
 }
 
-impl Pull {
+impl StoredPull {
     /// The fields at GraphQL that say so.
     pub(crate) fn merge_fields(&self, state: MergeState) -> Value {
         let mergeable = match state.mergeable() {
@@ -64,7 +64,7 @@ impl Pull {
         };
         json!({
             "headRefOid": self.head, "mergeable": mergeable, "mergeStateStatus": state.as_str(),
-            "reviewDecision": self.around.decision.map(Decision::as_str), "isDraft": self.draft,
+            "reviewDecision": self.around.decision.map(ReviewDecision::as_str), "isDraft": self.draft,
         })
     }
 }

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::forge::{Bot, BotReview, MergeState, Step, TokenKind, Verdict};
+use crate::forge::{BotReview, BotStep, FakeBot, FakeReviewVerdict, MergeState, TokenKind};
 
 const PULLS: &str = "pullrequests";
 
 #[tokio::test]
 async fn hashes_are_short_in_pull_requests_and_whole_by_commit() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let head = site.shop.tip("feature").await.unwrap();
     let pull = site.get(&site.pull()).await;
     let short = pull["source"]["commit"]["hash"].as_str().unwrap();
@@ -28,7 +28,7 @@ async fn hashes_are_short_in_pull_requests_and_whole_by_commit() {
 
 #[tokio::test]
 async fn a_repository_is_found_by_its_id_and_a_deleted_fork_is_null() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let id = site.shop.shown_id().await.unwrap().replace('{', "%7B").replace('}', "%7D");
     for path in [format!("/2.0/repositories/%7B%7D/{id}"), site.api.clone()] {
         let repo = site.get(&path).await;
@@ -44,7 +44,7 @@ async fn a_repository_is_found_by_its_id_and_a_deleted_fork_is_null() {
     assert_eq!(site.get("/2.0/repositories/acme?role=admin").await["size"], 0);
     let own = "/2.0/user/workspaces/acme/permissions/repositories?q=repository.name%3D%22shop%22";
     assert_eq!(site.get(own).await["values"][0]["permission"], "write");
-    site.shop.push("someone:fix", Commit::new("Fix").write("f", "1")).await.unwrap();
+    site.shop.push("someone:fix", CommitBuilder::new("Fix").write("f", "1")).await.unwrap();
     let number = site.shop.open(NewPull::of("someone:fix")).await.unwrap();
     let path = format!("{PULLS}/{number}");
     assert_eq!(site.get(&path).await["source"]["repository"]["full_name"], "someone/shop");
@@ -54,7 +54,7 @@ async fn a_repository_is_found_by_its_id_and_a_deleted_fork_is_null() {
 
 #[tokio::test]
 async fn permissions_and_restrictions_are_for_administrators() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let id = site.forge.account_id("ann");
     let mut url = reqwest::Url::parse("http://x/2.0/workspaces/acme/permissions/repositories/shop").unwrap();
     url.query_pairs_mut().append_pair("q", &format!("user.uuid=\"{id}\""));
@@ -76,7 +76,7 @@ async fn permissions_and_restrictions_are_for_administrators() {
 
 #[tokio::test]
 async fn lists_are_filtered_and_go_on_where_they_say() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     for n in 0..7 {
         site.shop.comment(1, "ann", &n.to_string()).await.unwrap();
     }
@@ -110,7 +110,7 @@ async fn lists_are_filtered_and_go_on_where_they_say() {
 
 #[tokio::test]
 async fn comments_stand_where_they_are_put() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let post = async |inline: Value| {
         site.ask("POST", &site.talk(), json!({"content": {"raw": "Hm."}, "inline": inline})).await
     };
@@ -147,7 +147,7 @@ async fn comments_stand_where_they_are_put() {
 
 #[tokio::test]
 async fn threads_are_answered_resolved_and_deleted() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let on_line = json!({"content": {"raw": "Hm."}, "inline": {"path": "src/a.py", "to": 10}});
     let first = site.done(201, "POST", &site.talk(), on_line).await["id"].as_u64().unwrap();
     let answer = async |parent: u64| {
@@ -194,9 +194,9 @@ async fn threads_are_answered_resolved_and_deleted() {
 
 #[tokio::test]
 async fn a_change_of_a_pull_request_says_all_of_it() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     site.shop.permit("ann", "write").await.unwrap();
-    site.shop.push("ours", Commit::new("Ours").write("o", "1")).await.unwrap();
+    site.shop.push("ours", CommitBuilder::new("Ours").write("o", "1")).await.unwrap();
     let ann = site.forge.account_id("ann");
     let new = json!({
         "title": "Ours", "description": "Why.", "source": {"branch": {"name": "ours"}}, "draft": true,
@@ -233,7 +233,7 @@ async fn a_change_of_a_pull_request_says_all_of_it() {
 
 #[tokio::test]
 async fn a_list_of_reviewers_with_one_who_has_left_is_refused() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let [ann, bob] = ["ann", "bob"].map(|login| site.forge.account_id(login));
     for login in ["ann", "bob"] {
         site.shop.permit(login, "write").await.unwrap();
@@ -263,8 +263,8 @@ async fn a_list_of_reviewers_with_one_who_has_left_is_refused() {
 
 #[tokio::test]
 async fn verdicts_are_of_participants_and_reviewers_may_be_bots() {
-    let site = Site::new(Flavour::Cloud).await;
-    site.shop.review(1, "ann", Verdict::ChangesRequested, "Not so.").await.unwrap();
+    let site = Site::new(ForgeFlavour::Cloud).await;
+    site.shop.review(1, "ann", FakeReviewVerdict::ChangesRequested, "Not so.").await.unwrap();
     let path = format!("{}/request-changes", site.pull());
     assert_eq!(site.done(200, "POST", &path, Value::Null).await["state"], "changes_requested");
     let pull = site.get(&site.pull()).await;
@@ -277,9 +277,10 @@ async fn verdicts_are_of_participants_and_reviewers_may_be_bots() {
         pull["participants"].as_array().unwrap().iter().map(|one| one["state"].as_str()).collect();
     assert_eq!(states, [Some("changes_requested")], "one's own alone");
     assert_eq!(site.texts().await, ["Not so."], "the text of a review is a comment");
-    let review = BotReview { state: Verdict::Commented, body: "Seen.".into(), comments: Vec::new() };
-    let steps = [Step { review: Some(review), ..Step::default() }].into();
-    site.shop.add_bot(Bot { login: "bug[bot]".into(), steps, ..Bot::default() }).await.unwrap();
+    let review =
+        BotReview { state: FakeReviewVerdict::Commented, body: "Seen.".into(), comments: Vec::new() };
+    let steps = [BotStep { review: Some(review), ..BotStep::default() }].into();
+    site.shop.add_bot(FakeBot { login: "bug[bot]".into(), steps, ..FakeBot::default() }).await.unwrap();
     let bot = site.forge.account_id("bug[bot]");
     let asked =
         json!({"title": "Change feature", "description": "What it does.", "reviewers": [{"uuid": bot}]});
@@ -289,7 +290,7 @@ async fn verdicts_are_of_participants_and_reviewers_may_be_bots() {
 
 #[tokio::test]
 async fn conflicts_are_elsewhere() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let look = async || {
         let answer = site.send("GET", &format!("{}/conflicts", site.pull()), Value::Null).await.unwrap();
         assert_eq!(answer.status().as_u16(), 302);
@@ -298,7 +299,7 @@ async fn conflicts_are_elsewhere() {
         (site.get(&to).await["size"].as_u64().unwrap(), mergeable)
     };
     assert_eq!(look().await, (0, true));
-    site.shop.push("main", Commit::new("Other").write("src/a.py", "other\n")).await.unwrap();
+    site.shop.push("main", CommitBuilder::new("Other").write("src/a.py", "other\n")).await.unwrap();
     assert_eq!(look().await, (1, false));
     site.shop.set_merge(1, &[MergeState::Clean]).await.unwrap();
     assert_eq!(look().await, (0, true));
@@ -306,7 +307,7 @@ async fn conflicts_are_elsewhere() {
 
 #[tokio::test]
 async fn a_scope_that_is_missing_is_named_beside_those_that_are_there() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let held = [("read:repository:bitbucket", "")];
     site.forge.limit_token("limited", TokenKind::ApiToken, "ann", "acme", &held);
     let ask = async |path: &str| {

@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_status_of_one_key_is_overwritten() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let head = site.shop.tip("feature").await.unwrap();
     let path = format!("commit/{}/statuses", &head[..12]);
     let status = |state: &str| json!({"key": "truing-1", "state": state, "url": "http://x/1", "name": "Truing", "description": "d", "refname": "feature"});
@@ -30,7 +30,7 @@ async fn a_status_of_one_key_is_overwritten() {
 
 #[tokio::test]
 async fn reports_have_bounds_and_equal_annotations_take_each_others_place() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let head = site.shop.tip("feature").await.unwrap();
     let path = format!("commit/{head}/reports/truing-1");
     let annotations = format!("{path}/annotations");

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::forge::{Side, TokenKind};
+use crate::forge::{FakeDiffSide, TokenKind};
 
 #[tokio::test]
 async fn the_server_says_its_version_and_whose_login_it_is() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let url = format!("{}/rest/api/latest/application-properties", site.forge.base_url());
     let ask = async || {
         site.client.get(&url).send().await.unwrap().json::<Value>().await.unwrap()["version"].clone()
@@ -25,7 +25,7 @@ async fn the_server_says_its_version_and_whose_login_it_is() {
 
 #[tokio::test]
 async fn who_may_not_gets_401() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let restrictions = "/rest/branch-permissions/latest/projects/acme/repos/shop/restrictions";
     assert_eq!(site.ask("GET", restrictions, Value::Null).await.0, 401);
     site.shop.permit(REVIEWER, "admin").await.unwrap();
@@ -38,7 +38,7 @@ async fn who_may_not_gets_401() {
 
 #[tokio::test]
 async fn users_and_repositories_are_listed_by_permission() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     site.shop.permit("ann", "read").await.unwrap();
     let users = |permission: &str| {
         format!(
@@ -59,7 +59,7 @@ async fn users_and_repositories_are_listed_by_permission() {
 
 #[tokio::test]
 async fn pages_have_fifty_items_at_most() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     for n in 0..60 {
         site.shop.comment(1, "ann", &n.to_string()).await.unwrap();
     }
@@ -84,7 +84,7 @@ async fn pages_have_fifty_items_at_most() {
 
 #[tokio::test]
 async fn each_write_of_a_comment_names_its_version() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let comments = format!("{}/comments", site.pull());
     let made = site.done(201, "POST", &comments, site.words("One.")).await;
     let own = format!("{comments}/{}", made["id"]);
@@ -125,7 +125,7 @@ fn anchor(line: u32, kind: &str) -> Value {
 
 #[tokio::test]
 async fn anchors_say_the_kind_of_their_line() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let comments = format!("{}/comments", site.pull());
     let post =
         async |anchor: Value| site.ask("POST", &comments, json!({"text": "Hm.", "anchor": anchor})).await;
@@ -157,7 +157,7 @@ async fn anchors_say_the_kind_of_their_line() {
     ] {
         assert_eq!(post(bad.clone()).await.0, 400, "{bad}");
     }
-    site.shop.push("feature", Commit::new("Other").write("src/a.py", "all\nnew\n")).await.unwrap();
+    site.shop.push("feature", CommitBuilder::new("Other").write("src/a.py", "all\nnew\n")).await.unwrap();
     let activities = site.get(&site.talk()).await;
     let orphaned = activities["values"]
         .as_array()
@@ -169,7 +169,7 @@ async fn anchors_say_the_kind_of_their_line() {
 
 #[tokio::test]
 async fn comments_on_several_lines_need_a_version_that_knows_them() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let comments = format!("{}/comments", site.pull());
     let mut several = anchor(12, "CONTEXT");
     several["multilineMarker"] = json!({"startLine": 8, "startLineType": "CONTEXT"});
@@ -179,13 +179,16 @@ async fn comments_on_several_lines_need_a_version_that_knows_them() {
         let made = site.done(201, "POST", &comments, json!({"text": "Hm.", "anchor": several})).await;
         assert_eq!(made["anchor"]["multilineMarker"]["startLine"].as_u64(), starts, "{version}");
         let place = site.shop.pull(1).await.unwrap().comments.pop().unwrap().place.unwrap();
-        assert_eq!((place.line, place.start), (Some((Side::Right, 12)), starts.map(|_| (Side::Right, 8))));
+        assert_eq!(
+            (place.line, place.start),
+            (Some((FakeDiffSide::Right, 12)), starts.map(|_| (FakeDiffSide::Right, 8)))
+        );
     }
 }
 
 #[tokio::test]
 async fn a_token_without_the_permission_gets_401_and_is_known_all_the_same() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     site.forge.limit_token("limited", TokenKind::HttpAccessToken, "ann", "acme", &[("REPO_READ", "")]);
     let ask = async |method: &str, path: &str| {
         let url = format!("{}{}/{path}", site.forge.base_url(), site.api);

@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_build_of_one_key_is_overwritten() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let head = site.shop.tip("feature").await.unwrap();
     let path = format!("commits/{head}/builds");
     let build = |state: &str| json!({"key": "truing-1", "state": state, "url": "http://x/1", "name": "Truing", "description": "d", "ref": "refs/heads/feature"});
@@ -30,7 +30,7 @@ async fn a_build_of_one_key_is_overwritten() {
 
 #[tokio::test]
 async fn a_build_has_a_parent_and_older_servers_have_no_call_for_it() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let head = site.shop.tip("feature").await.unwrap();
     let path = format!("commits/{head}/builds");
     let build =
@@ -48,7 +48,7 @@ async fn a_build_has_a_parent_and_older_servers_have_no_call_for_it() {
 
 #[tokio::test]
 async fn one_annotation_too_many_rejects_all_and_equal_ones_are_more() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let head = site.shop.tip("feature").await.unwrap();
     let path = format!("/rest/insights/latest/projects/acme/repos/shop/commits/{head}/reports/truing");
     let annotations = format!("{path}/annotations");

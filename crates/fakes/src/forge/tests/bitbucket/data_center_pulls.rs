@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::forge::{MergeState, Verdict};
+use crate::forge::{FakeReviewVerdict, MergeState};
 
 const PULLS: &str = "pull-requests";
 
 #[tokio::test]
 async fn a_change_of_a_pull_request_names_its_version_and_says_all_reviewers() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     site.shop.permit("ann", "read").await.unwrap();
-    site.shop.push("ours", Commit::new("Ours").write("o", "1")).await.unwrap();
+    site.shop.push("ours", CommitBuilder::new("Ours").write("o", "1")).await.unwrap();
     let new = json!({
         "title": "Ours", "description": "Why.", "draft": true, "fromRef": {"id": "refs/heads/ours"},
         "toRef": {"id": "refs/heads/main"}, "reviewers": [{"user": {"name": "ann"}}],
@@ -50,16 +50,16 @@ async fn a_change_of_a_pull_request_names_its_version_and_says_all_reviewers() {
 
 #[tokio::test]
 async fn a_push_makes_the_version_another() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let before = site.get(&site.pull()).await["version"].as_u64().unwrap();
-    site.shop.push("feature", Commit::new("x").write("x", "1")).await.unwrap();
+    site.shop.push("feature", CommitBuilder::new("x").write("x", "1")).await.unwrap();
     assert!(site.get(&site.pull()).await["version"].as_u64().unwrap() > before);
 }
 
 #[tokio::test]
 async fn pull_requests_are_listed_by_branch_and_direction() {
-    let site = Site::new(Flavour::DataCenter).await;
-    site.shop.push("someone:feature", Commit::new("Fork").write("f", "1")).await.unwrap();
+    let site = Site::new(ForgeFlavour::DataCenter).await;
+    site.shop.push("someone:feature", CommitBuilder::new("Fork").write("f", "1")).await.unwrap();
     site.shop.open(NewPull::of("someone:feature")).await.unwrap();
     let at = "at=refs/heads/feature";
     for (query, count) in [
@@ -82,7 +82,7 @@ async fn pull_requests_are_listed_by_branch_and_direction() {
 
 #[tokio::test]
 async fn reviewers_are_added_and_give_verdicts_but_none_of_ours_approves() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let people = format!("{}/participants", site.pull());
     let add = |name: &str| json!({"user": {"name": name}, "role": "REVIEWER"});
     assert_eq!(site.ask("POST", &people, add("author")).await.0, 400, "the author");
@@ -101,7 +101,7 @@ async fn reviewers_are_added_and_give_verdicts_but_none_of_ours_approves() {
     );
     assert_eq!(site.ask("PUT", &own, verdict("APPROVED", &head)).await.0, 401);
     assert_eq!(site.forge.violations().len(), 1);
-    site.shop.review(1, "ann", Verdict::Approved, "").await.unwrap();
+    site.shop.review(1, "ann", FakeReviewVerdict::Approved, "").await.unwrap();
     let pull = site.get(&site.pull()).await;
     let seen: Vec<_> =
         pull["reviewers"].as_array().unwrap().iter().map(|one| one["status"].as_str().unwrap()).collect();
@@ -114,10 +114,10 @@ async fn reviewers_are_added_and_give_verdicts_but_none_of_ours_approves() {
 
 #[tokio::test]
 async fn a_merge_says_whether_it_conflicts_and_what_is_against_it() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let path = format!("{}/merge", site.pull());
     assert_eq!(site.get(&path).await["outcome"], "CLEAN");
-    site.shop.push("main", Commit::new("Other").write("src/a.py", "other\n")).await.unwrap();
+    site.shop.push("main", CommitBuilder::new("Other").write("src/a.py", "other\n")).await.unwrap();
     let merge = site.get(&path).await;
     assert_eq!((merge["outcome"].as_str(), merge["conflicted"].as_bool()), (Some("CONFLICTED"), Some(true)));
     site.shop.set_merge(1, &[MergeState::Unknown, MergeState::Blocked]).await.unwrap();

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::*;
-use crate::forge::{Fault, FaultKind};
+use crate::forge::{ForgeFault, ForgeFaultKind};
 
 #[tokio::test]
 async fn faults_come_in_the_form_of_each() {
     for site in Site::both().await {
         let path = site.pull();
-        let ask = async |kind: FaultKind| {
-            site.forge.fault(Fault::once("GET", &path, kind));
+        let ask = async |kind: ForgeFaultKind| {
+            site.forge.fault(ForgeFault::once("GET", &path, kind));
             let response = site.send("GET", &path, Value::Null).await.unwrap();
             let header =
                 |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
@@ -18,21 +18,22 @@ async fn faults_come_in_the_form_of_each() {
             (response.status().as_u16(), retry, location, response.text().await.unwrap())
         };
         for status in [400, 401, 403, 404, 409, 429, 500, 503, 555] {
-            let (seen, retry, _, body) = ask(FaultKind::Status(status, None)).await;
+            let (seen, retry, _, body) = ask(ForgeFaultKind::Status(status, None)).await;
             assert_eq!((seen, retry), (status, None));
             let body: Value = serde_json::from_str(&body).unwrap();
             let words =
                 if site.is_cloud() { &body["error"]["message"] } else { &body["errors"][0]["message"] };
             assert!(words.is_string(), "{status}: {body}");
         }
-        assert_eq!(ask(FaultKind::Status(429, Some(7))).await.1.as_deref(), Some("7"));
-        assert_eq!(ask(FaultKind::SecondaryLimit(None)).await.0, 429);
-        let (status, retry, ..) = ask(FaultKind::PrimaryLimit(60)).await;
+        assert_eq!(ask(ForgeFaultKind::Status(429, Some(7))).await.1.as_deref(), Some("7"));
+        assert_eq!(ask(ForgeFaultKind::SecondaryLimit(None)).await.0, 429);
+        let (status, retry, ..) = ask(ForgeFaultKind::PrimaryLimit(60)).await;
         assert_eq!((status, retry.is_none()), (429, site.is_cloud()), "Cloud does not say until when");
-        assert!(ask(FaultKind::Html(502)).await.3.contains("<html>"));
-        let (status, _, location, _) = ask(FaultKind::Redirect(302, "http://127.0.0.1:1/x".into())).await;
+        assert!(ask(ForgeFaultKind::Html(502)).await.3.contains("<html>"));
+        let (status, _, location, _) =
+            ask(ForgeFaultKind::Redirect(302, "http://127.0.0.1:1/x".into())).await;
         assert_eq!((status, location.as_deref()), (302, Some("http://127.0.0.1:1/x")));
-        let cut = ask(FaultKind::Truncated).await;
+        let cut = ask(ForgeFaultKind::Truncated).await;
         assert!(cut.0 == 200 && cut.3.starts_with('{') && serde_json::from_str::<Value>(&cut.3).is_err());
         assert!(site.forge.is_faultless());
     }
@@ -42,10 +43,13 @@ async fn faults_come_in_the_form_of_each() {
 async fn what_was_done_is_done_whatever_the_answer_says() {
     for site in Site::both().await {
         let path = format!("{}/comments", site.pull());
-        for kind in
-            [FaultKind::DoneStatus(503), FaultKind::LostAnswer, FaultKind::Drop, FaultKind::Status(500, None)]
-        {
-            site.forge.fault(Fault::once("POST", &path, kind.clone()));
+        for kind in [
+            ForgeFaultKind::DoneStatus(503),
+            ForgeFaultKind::LostAnswer,
+            ForgeFaultKind::Drop,
+            ForgeFaultKind::Status(500, None),
+        ] {
+            site.forge.fault(ForgeFault::once("POST", &path, kind.clone()));
             let answer = site.send("POST", &path, site.words(&format!("{kind:?}"))).await;
             assert_ne!(answer.map(|answer| answer.status().as_u16()).unwrap_or(0), 201, "{kind:?}");
         }
@@ -67,7 +71,7 @@ async fn stale_lists_and_heads_show_what_is_new_late() {
         assert_eq!(seen, [0, 0, 1]);
         site.forge.stale_heads(1);
         let old = site.shop.tip("feature").await.unwrap();
-        let new = site.shop.push("feature", Commit::new("x").write("x", "1")).await.unwrap();
+        let new = site.shop.push("feature", CommitBuilder::new("x").write("x", "1")).await.unwrap();
         for expected in [&old, &new] {
             let pull = site.get(&site.pull()).await;
             let head = if site.is_cloud() {
@@ -84,7 +88,7 @@ async fn stale_lists_and_heads_show_what_is_new_late() {
 async fn a_list_may_lead_to_itself() {
     for site in Site::both().await {
         let path = site.talk();
-        site.forge.fault(Fault::once("GET", &path, FaultKind::Circle));
+        site.forge.fault(ForgeFault::once("GET", &path, ForgeFaultKind::Circle));
         let list = site.get(&path).await;
         let next = if site.is_cloud() {
             list["next"].as_str().map(|next| next.ends_with(&path))

@@ -20,7 +20,7 @@ async fn commit(clone: &Path) -> String {
 
 #[tokio::test]
 async fn cloud_takes_the_users_that_tokens_have_and_shows_no_refs_of_pull_requests() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let dir = tempfile::tempdir().unwrap();
     let url = site.shop.clone_url();
     for (user, works) in
@@ -38,12 +38,12 @@ async fn cloud_takes_the_users_that_tokens_have_and_shows_no_refs_of_pull_reques
 
 #[tokio::test]
 async fn what_was_pushed_to_a_fork_of_cloud_is_at_its_address_alone_until_a_branch_has_it() {
-    let site = Site::new(Flavour::Cloud).await;
-    let commit = site.shop.push("someone:fix", Commit::new("Fix").write("f", "1")).await.unwrap();
+    let site = Site::new(ForgeFlavour::Cloud).await;
+    let commit = site.shop.push("someone:fix", CommitBuilder::new("Fix").write("f", "1")).await.unwrap();
     site.shop.open(NewPull::of("someone:fix")).await.unwrap();
     let url = with_login(site.shop.clone_url(), "x-token-auth");
     let (fork, other) = (url.replace("/acme/", "/someone/"), url.replace("/acme/", "/else/"));
-    site.shop.push("else:fix", Commit::new("Other").write("g", "1")).await.unwrap();
+    site.shop.push("else:fix", CommitBuilder::new("Other").write("g", "1")).await.unwrap();
     for version in ["0", "1", "2"] {
         let dir = tempfile::tempdir().unwrap();
         let protocol = format!("protocol.version={version}");
@@ -74,7 +74,7 @@ async fn what_was_pushed_to_a_fork_of_cloud_is_at_its_address_alone_until_a_bran
 
 #[tokio::test]
 async fn data_center_takes_bearer_and_has_a_ref_for_each_pull_request() {
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let dir = tempfile::tempdir().unwrap();
     let bearer = format!("http.extraHeader=Authorization: Bearer {TOKEN}");
     let url = site.shop.clone_url();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::forge::{FakeError, Hook, sign_sha256};
+use crate::forge::{DeliveryHook, FakeError, sign_sha256};
 
 /// A receiver of webhooks that answers with a status: its address, and what arrives.
 async fn receiver(status: &'static AtomicU16) -> (String, Receiver<(HeaderMap, Bytes)>) {
@@ -30,10 +30,10 @@ async fn receiver(status: &'static AtomicU16) -> (String, Receiver<(HeaderMap, B
 #[tokio::test]
 async fn cloud_sends_again_after_5xx_and_not_after_4xx() {
     static STATUS: AtomicU16 = AtomicU16::new(200);
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     let (url, mut arrived) = receiver(&STATUS).await;
-    site.forge.hook(Hook { url, secret: "s".into(), automatic: false });
-    site.shop.push("feature", Commit::new("x").write("x", "1")).await.unwrap();
+    site.forge.hook(DeliveryHook { url, secret: "s".into(), automatic: false });
+    site.shop.push("feature", CommitBuilder::new("x").write("x", "1")).await.unwrap();
     let delivery = site.forge.pending().pop().unwrap();
     for (status, attempts) in [(200, 1), (503, 3), (404, 1)] {
         STATUS.store(status, Ordering::SeqCst);
@@ -61,7 +61,7 @@ async fn cloud_sends_again_after_5xx_and_not_after_4xx() {
 
 #[tokio::test]
 async fn cloud_does_not_send_what_is_too_large() {
-    let site = Site::new(Flavour::Cloud).await;
+    let site = Site::new(ForgeFlavour::Cloud).await;
     // Each text stands in a delivery several times.
     site.shop.describe(1, &"x".repeat(100 * 1024)).await.unwrap();
     site.shop.comment(1, "ann", "Hm.").await.unwrap();
@@ -74,9 +74,9 @@ async fn cloud_does_not_send_what_is_too_large() {
 #[tokio::test]
 async fn data_center_leaves_a_hook_out_that_fails_and_tests_it_without_a_signature() {
     static STATUS: AtomicU16 = AtomicU16::new(503);
-    let site = Site::new(Flavour::DataCenter).await;
+    let site = Site::new(ForgeFlavour::DataCenter).await;
     let (url, mut arrived) = receiver(&STATUS).await;
-    site.forge.hook(Hook { url, secret: "s".into(), automatic: false });
+    site.forge.hook(DeliveryHook { url, secret: "s".into(), automatic: false });
     site.shop.comment(1, "ann", "Hm.").await.unwrap();
     let delivery = site.forge.pending().pop().unwrap();
     for _ in 0..5 {
@@ -99,9 +99,9 @@ async fn data_center_leaves_a_hook_out_that_fails_and_tests_it_without_a_signatu
     assert!(arrived.try_recv().is_err());
 
     STATUS.store(200, Ordering::SeqCst);
-    let other = Site::new(Flavour::DataCenter).await;
+    let other = Site::new(ForgeFlavour::DataCenter).await;
     let (url, mut arrived) = receiver(&STATUS).await;
-    other.forge.hook(Hook { url, secret: "s".into(), automatic: false });
+    other.forge.hook(DeliveryHook { url, secret: "s".into(), automatic: false });
     assert_eq!(other.forge.ping().await.unwrap(), 200);
     let (headers, _) = arrived.try_recv().unwrap();
     assert_eq!(

@@ -1,25 +1,26 @@
 //! What people do is the same at every kind of forge.
 
-use crate::forge::{FakeForge, Flavour, NewPull, Options, Side, Verdict};
-use crate::repo::Commit;
+use crate::forge::{FakeDiffSide, FakeForge, FakeForgeOptions, FakeReviewVerdict, ForgeFlavour, NewPull};
+use crate::repo::CommitBuilder;
 
 /// What people do to a repository, and what is seen of it afterwards.
-async fn played(flavour: Flavour) -> (String, Vec<String>) {
-    let forge = FakeForge::start_as(flavour, Options::default()).await.unwrap();
-    let shop = forge.create_repository("acme", "shop", Commit::new("1").write("a", "1\n2\n")).await.unwrap();
+async fn played(flavour: ForgeFlavour) -> (String, Vec<String>) {
+    let forge = FakeForge::start_as(flavour, FakeForgeOptions::default()).await.unwrap();
+    let shop =
+        forge.create_repository("acme", "shop", CommitBuilder::new("1").write("a", "1\n2\n")).await.unwrap();
     shop.permit("ann", "write").await.unwrap();
-    shop.push("feature", Commit::new("2").write("a", "1\n2\n3\n")).await.unwrap();
+    shop.push("feature", CommitBuilder::new("2").write("a", "1\n2\n3\n")).await.unwrap();
     let number = shop.open(NewPull::of("feature")).await.unwrap();
     let said = shop.comment(number, "ann", "Hm.").await.unwrap();
     shop.edit_comment(number, said, "Oh.").await.unwrap();
-    let on = shop.comment_on(number, "ann", "a", (Side::Right, 3), "Why?").await.unwrap();
+    let on = shop.comment_on(number, "ann", "a", (FakeDiffSide::Right, 3), "Why?").await.unwrap();
     let answer = shop.reply(number, "author", on, "So.").await.unwrap();
     shop.resolve(number, on, "author").await.unwrap();
-    shop.push("feature", Commit::new("3").write("b", "1\n")).await.unwrap();
+    shop.push("feature", CommitBuilder::new("3").write("b", "1\n")).await.unwrap();
     shop.retitle(number, "Better").await.unwrap();
     shop.set_draft(number, true).await.unwrap();
     shop.set_draft(number, false).await.unwrap();
-    shop.review(number, "ann", Verdict::Approved, "").await.unwrap();
+    shop.review(number, "ann", FakeReviewVerdict::Approved, "").await.unwrap();
     shop.delete_comment(number, said).await.unwrap();
     shop.merge(number, "ann").await.unwrap();
     let view = shop.pull(number).await.unwrap();
@@ -53,8 +54,8 @@ async fn played(flavour: Flavour) -> (String, Vec<String>) {
 
 #[tokio::test]
 async fn people_do_the_same_at_every_kind_of_forge_and_each_tells_of_it_in_its_words() {
-    let (github, _) = played(Flavour::GitHub).await;
-    let (cloud, told) = played(Flavour::Cloud).await;
+    let (github, _) = played(ForgeFlavour::GitHub).await;
+    let (cloud, told) = played(ForgeFlavour::Cloud).await;
     assert_eq!(cloud, github);
     let expected = [
         "created",
@@ -70,7 +71,7 @@ async fn people_do_the_same_at_every_kind_of_forge_and_each_tells_of_it_in_its_w
         "fulfilled",
     ];
     assert_eq!(told, expected.map(|key| format!("pullrequest:{key}")));
-    let (data_center, told) = played(Flavour::DataCenter).await;
+    let (data_center, told) = played(ForgeFlavour::DataCenter).await;
     assert_eq!(data_center, github);
     let expected = [
         "opened",
@@ -90,15 +91,16 @@ async fn people_do_the_same_at_every_kind_of_forge_and_each_tells_of_it_in_its_w
 #[tokio::test]
 async fn ids_are_shown_as_each_kind_has_them() {
     for (flavour, has_braces) in
-        [(Flavour::GitHub, false), (Flavour::Cloud, true), (Flavour::DataCenter, false)]
+        [(ForgeFlavour::GitHub, false), (ForgeFlavour::Cloud, true), (ForgeFlavour::DataCenter, false)]
     {
-        let forge = FakeForge::start_as(flavour, Options::default()).await.unwrap();
-        let shop = forge.create_repository("acme", "shop", Commit::new("1").write("a", "1")).await.unwrap();
+        let forge = FakeForge::start_as(flavour, FakeForgeOptions::default()).await.unwrap();
+        let shop =
+            forge.create_repository("acme", "shop", CommitBuilder::new("1").write("a", "1")).await.unwrap();
         for id in [shop.shown_id().await.unwrap(), forge.account_id("ann")] {
             assert_eq!(id.starts_with('{') && id.len() == 38, has_braces, "{id}");
             assert_eq!(id.parse::<u64>().is_ok(), !has_braces, "{id}");
         }
         assert_eq!(forge.flavour(), flavour);
-        assert_eq!(shop.clone_url().contains("/scm/"), flavour == Flavour::DataCenter);
+        assert_eq!(shop.clone_url().contains("/scm/"), flavour == ForgeFlavour::DataCenter);
     }
 }

@@ -6,30 +6,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use serde_json::Value;
 use tempfile::TempDir;
-use truing_agent::fixer::{Fixer, FixerError, Workshop};
-use truing_agent::native::{self, Brief, End, Form, Limits, Output, Ran, Tools};
-use truing_agent::prompt::Prompts;
-use truing_agent::prompt::case::{Call, Case};
-use truing_agent::prompt::route::{Filled, Report};
-use truing_agent::schema::audit::Audit;
-use truing_agent::schema::described::Described;
-use truing_agent::schema::judged::Answers;
-use truing_agent::schema::mended::Mended;
-use truing_agent::schema::work::Work;
-use truing_agent::schema::{Items, REPORT};
+use truing_agent::fixer::{FixerError, FixerTools, FixerWorkspace};
+use truing_agent::native::{
+    self, AgentRun, AgentRunEnd, CallOutput, ReportForm, RunBrief, RunLimits, RunTools,
+};
+use truing_agent::prompt::PromptLibrary;
+use truing_agent::prompt::case::{PromptCase, ScriptedCall};
+use truing_agent::prompt::route::{FilledPrompts, ReportKind};
+use truing_agent::schema::audit::AuditReport;
+use truing_agent::schema::described::DescriptionReport;
+use truing_agent::schema::judged::JudgementReport;
+use truing_agent::schema::mended::FixReport;
+use truing_agent::schema::work::WorkReport;
+use truing_agent::schema::{REPORT, UncheckedFindings};
 use truing_config::environment::Environment;
 use truing_config::{Config, RulesConfig, SandboxConfig};
-use truing_core::ledger::Purse;
+use truing_core::ledger::RunBudget;
 use truing_core::money::MicroUsd;
-use truing_core::policy::{Policy, PolicySet, ProfileName};
+use truing_core::policy::{AgentPolicy, PolicySet, ProfileName};
 use truing_core::port::RecordStore;
 use truing_core::switch::RepositoryRef;
-use truing_fakes::model::{Answer, FakeModel, KEY, Script, When};
+use truing_fakes::model::{AnswerCondition, FakeModel, KEY, ModelScript, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::{ChildReader, ReaderTools};
 use truing_loops::run_gate::{RunGate, SwitchReader};
-use truing_model::gateway::{self, Gateway, Model, Refused};
-use truing_model::messages::{Block, Known, Request, Tool};
+use truing_model::gateway::{self, LanguageModel, ModelError, ModelGateway};
+use truing_model::messages::{KnownBlock, MessageBlock, ModelRequest, ToolDefinition};
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact;
 use truing_reader::tools::DIFF;
@@ -41,8 +43,8 @@ use crate::wiring;
 pub(super) const CASE_MONEY: MicroUsd = MicroUsd(500_000);
 
 /// What cases are played with.
-pub(super) struct Stage {
-    gateway: Gateway,
+pub(super) struct CaseRunner {
+    gateway: ModelGateway,
     ledger: Arc<dyn RecordStore>,
     model: String,
     reader: ChildReader,
@@ -51,30 +53,30 @@ pub(super) struct Stage {
 }
 
 /// What came of a case.
-pub(super) struct Played {
+pub(super) struct CaseResult {
     pub(super) problems: Vec<String>,
     pub(super) turns: u32,
     pub(super) cost: MicroUsd,
 }
 
-impl Played {
+impl CaseResult {
     pub(super) fn passed(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
-impl Stage {
+impl CaseRunner {
     /// With a scripted model, which needs neither a key nor a configuration.
     pub(super) async fn scripted() -> Result<Self, CliError> {
         let failed = |error: std::io::Error| {
             CliError::failed("stage", format!("the scripted model cannot be started: {error}"))
         };
         let folder = tempfile::tempdir().map_err(failed)?;
-        let fake = FakeModel::start(Script::default()).await.map_err(failed)?;
+        let fake = FakeModel::start(ModelScript::default()).await.map_err(failed)?;
         let ledger = wiring::store::open_file(&folder.path().join("ledger.db"))?;
         let (gateway, model) = wiring::agent::scripted(fake.url(), KEY, ledger.clone())?;
         // What is read are the files of cases.
-        let sandbox = SandboxConfig { level: truing_agent::sandbox::Level::None };
+        let sandbox = SandboxConfig { level: truing_agent::sandbox::SandboxLevel::None };
         let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
         let ledger = ledger.as_record_store();
         Ok(Self { gateway, ledger, model, reader, script: Some((fake, folder)) })
@@ -87,7 +89,7 @@ impl Stage {
             config,
             environment,
             wiring::open_store(config, environment).await?,
-            wiring::role::Role::Reviewer,
+            wiring::role::ModelRole::Reviewer,
         )?;
         let (gateway, ledger, model, reader) = (agent.gateway, agent.ledger, agent.model, agent.reader);
         Ok(Self { gateway, ledger, model, reader, script: None })
@@ -101,11 +103,15 @@ impl Stage {
     ///
     /// # Errors
     /// Exit 3 or 4 if the configured model cannot be asked.
-    pub(super) async fn play(&self, case: &Case, prompts: &Prompts) -> Result<Played, CliError> {
+    pub(super) async fn play(
+        &self,
+        case: &PromptCase,
+        prompts: &PromptLibrary,
+    ) -> Result<CaseResult, CliError> {
         let filled = match case.filled(prompts) {
             Ok(filled) => filled,
             Err(error) => {
-                return Ok(Played { problems: vec![error.to_string()], turns: 0, cost: MicroUsd(0) });
+                return Ok(CaseResult { problems: vec![error.to_string()], turns: 0, cost: MicroUsd(0) });
             }
         };
         if let Some((fake, _)) = &self.script {
@@ -118,47 +124,47 @@ impl Stage {
         let request = ToolsRequest { tree: tree.clone(), only: None, always: Vec::new() };
         let tools = self.reader.tools(request, Vec::new());
         match case.route.report {
-            Report::Findings => self.ask::<Items>(case, &filled, &tools).await,
-            Report::Answers => self.ask::<Answers>(case, &filled, &tools).await,
-            Report::Audit => self.ask::<Audit>(case, &filled, &tools).await,
-            Report::Described => self.ask::<Described>(case, &filled, &tools).await,
-            Report::Work => {
-                let workshop = Workshop::new(tree, self.policy(ProfileName::Sync)?);
-                self.ask::<Work>(case, &filled, &fixing(tools, workshop)?).await
+            ReportKind::Findings => self.ask::<UncheckedFindings>(case, &filled, &tools).await,
+            ReportKind::Answers => self.ask::<JudgementReport>(case, &filled, &tools).await,
+            ReportKind::Audit => self.ask::<AuditReport>(case, &filled, &tools).await,
+            ReportKind::Described => self.ask::<DescriptionReport>(case, &filled, &tools).await,
+            ReportKind::Work => {
+                let workshop = FixerWorkspace::new(tree, self.policy(ProfileName::Sync)?);
+                self.ask::<WorkReport>(case, &filled, &fixing(tools, workshop)?).await
             }
-            Report::Mended => {
-                let workshop = Workshop::new(tree, self.policy(ProfileName::Fixer)?);
-                self.ask::<Mended>(case, &filled, &fixing(tools, workshop)?).await
+            ReportKind::Mended => {
+                let workshop = FixerWorkspace::new(tree, self.policy(ProfileName::Fixer)?);
+                self.ask::<FixReport>(case, &filled, &fixing(tools, workshop)?).await
             }
         }
     }
 
     /// Cases are of Truing's own prompts and tools: no operator's files count.
-    fn policy(&self, name: ProfileName) -> Result<Arc<Policy>, CliError> {
+    fn policy(&self, name: ProfileName) -> Result<Arc<AgentPolicy>, CliError> {
         let policies = PolicySet::shipped().map_err(|problems| {
             CliError::failed("policy", problems.first().map(ToString::to_string).unwrap_or_default())
         })?;
         Ok(Arc::clone(policies.of_profile(name)))
     }
 
-    async fn ask<F: Form>(
+    async fn ask<F: ReportForm>(
         &self,
-        case: &Case,
-        filled: &Filled,
-        tools: &dyn Tools,
-    ) -> Result<Played, CliError> {
-        let purse = Purse::of_run(truing_loops::machine::new_run_id(), CASE_MONEY);
+        case: &PromptCase,
+        filled: &FilledPrompts,
+        tools: &dyn RunTools,
+    ) -> Result<CaseResult, CliError> {
+        let purse = RunBudget::of_run(truing_loops::machine::new_run_id(), CASE_MONEY);
         let switches = SwitchReader::new(Arc::clone(&self.ledger), Arc::new(SystemClock));
         let gate = RunGate::of_run(&switches, RepositoryRef::default());
-        let heard = Heard::default();
+        let heard = RecordedCalls::default();
         let session = self.gateway.session(purse, [self.model.clone()], Arc::new(gate));
-        let model = Listening { read: |input| F::read(input).map(drop), model: &session, heard: &heard };
-        let tools = Watched { tools, heard: &heard };
+        let model = ObservedModel { read: |input| F::read(input).map(drop), model: &session, heard: &heard };
+        let tools = ObservedTools { tools, heard: &heard };
         let brief =
-            Brief { model: self.model.clone(), system: filled.system.clone(), task: filled.task.clone() };
-        let limits = Limits { money: Some(CASE_MONEY), ..Limits::default() };
-        let ran: Ran<F> = native::run_for(&model, &tools, &brief, &limits).await;
-        if let (End::Refused(why), None) = (&ran.end, &self.script) {
+            RunBrief { model: self.model.clone(), system: filled.system.clone(), task: filled.task.clone() };
+        let limits = RunLimits { money: Some(CASE_MONEY), ..RunLimits::default() };
+        let ran: AgentRun<F> = native::run_for(&model, &tools, &brief, &limits).await;
+        if let (AgentRunEnd::Refused(why), None) = (&ran.end, &self.script) {
             return Err(refused(why));
         }
         let (calls, failed) = heard.taken();
@@ -175,26 +181,30 @@ impl Stage {
         if self.script.is_some() {
             problems.extend(failed);
         }
-        Ok(Played { problems, turns: ran.turns, cost: ran.cost })
+        Ok(CaseResult { problems, turns: ran.turns, cost: ran.cost })
     }
 }
 
 /// The tools that change the case's files, and run nothing.
-fn fixing(tools: ReaderTools, workshop: Workshop) -> Result<Fixer, CliError> {
-    Fixer::without_commands(Box::new(tools), workshop)
+fn fixing(tools: ReaderTools, workshop: FixerWorkspace) -> Result<FixerTools, CliError> {
+    FixerTools::without_commands(Box::new(tools), workshop)
         .map_err(|error: FixerError| CliError::failed("stage", error.to_string()))
 }
 
 /// What the model says in a case: the right way if its request holds all that it needs, and else the wrong one.
-fn script(case: &Case) -> Script {
-    let when = When { system: case.system.needs.clone(), first: case.task.needs.clone(), ..When::default() };
-    let answer = |call: &Call| Answer::tool(&call.tool, call.object());
+fn script(case: &PromptCase) -> ModelScript {
+    let when = AnswerCondition {
+        system: case.system.needs.clone(),
+        first: case.task.needs.clone(),
+        ..AnswerCondition::default()
+    };
+    let answer = |call: &ScriptedCall| ScriptedAnswer::tool(&call.tool, call.object());
     let right = case.right.iter().map(|call| answer(call).when(when.clone()));
-    Script::of(right.chain(case.wrong.iter().map(answer)))
+    ModelScript::of(right.chain(case.wrong.iter().map(answer)))
 }
 
 /// The case's files, in a folder of their own.
-fn laid_out(case: &Case) -> std::io::Result<TempDir> {
+fn laid_out(case: &PromptCase) -> std::io::Result<TempDir> {
     let folder = tempfile::tempdir()?;
     for (path, text) in &case.files {
         let path = folder.path().join(path);
@@ -207,29 +217,29 @@ fn laid_out(case: &Case) -> std::io::Result<TempDir> {
 }
 
 /// Why the configured model was not asked.
-fn refused(why: &Refused) -> CliError {
+fn refused(why: &ModelError) -> CliError {
     let message = format!("the model cannot be asked: {}", redact(&why.to_string()));
     match why {
-        Refused::Halted(reason) => CliError::refused("kill_switch", message).hint(reason.hint()),
-        Refused::Budget { .. } | Refused::SpendCap { .. } => CliError::refused("budget", message),
-        Refused::NotAllowed(_)
-        | Refused::Unauthorized { .. }
-        | Refused::Rejected { .. }
-        | Refused::TooLong { .. }
-        | Refused::Unavailable { .. }
-        | Refused::Nonsense { .. }
-        | Refused::Ledger(_)
-        | Refused::Drift { .. } => CliError::failed("model", message),
+        ModelError::Halted(reason) => CliError::refused("kill_switch", message).hint(reason.hint()),
+        ModelError::Budget { .. } | ModelError::SpendCap { .. } => CliError::refused("budget", message),
+        ModelError::NotAllowed(_)
+        | ModelError::Unauthorized { .. }
+        | ModelError::Rejected { .. }
+        | ModelError::TooLong { .. }
+        | ModelError::Unavailable { .. }
+        | ModelError::Nonsense { .. }
+        | ModelError::Ledger(_)
+        | ModelError::Drift { .. } => CliError::failed("model", message),
     }
 }
 
 /// The calls of one run: those that came to something, and words about the others.
 #[derive(Default)]
-struct Heard(Mutex<(Vec<Call>, Vec<String>)>);
+struct RecordedCalls(Mutex<(Vec<ScriptedCall>, Vec<String>)>);
 
-impl Heard {
+impl RecordedCalls {
     fn add(&self, name: &str, input: &Value, failure: Option<&str>) {
-        let call = Call { tool: name.to_owned(), input: input.clone() };
+        let call = ScriptedCall { tool: name.to_owned(), input: input.clone() };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match failure {
             None => all.0.push(call),
@@ -237,25 +247,25 @@ impl Heard {
         }
     }
 
-    fn taken(self) -> (Vec<Call>, Vec<String>) {
+    fn taken(self) -> (Vec<ScriptedCall>, Vec<String>) {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A model whose reports are heard.
-struct Listening<'a> {
-    model: &'a dyn Model,
+struct ObservedModel<'a> {
+    model: &'a dyn LanguageModel,
     /// What is wrong with a report, if anything.
     read: fn(&Value) -> Result<(), String>,
-    heard: &'a Heard,
+    heard: &'a RecordedCalls,
 }
 
 #[async_trait]
-impl Model for Listening<'_> {
-    async fn ask(&self, request: &Request) -> Result<gateway::Answer, Refused> {
+impl LanguageModel for ObservedModel<'_> {
+    async fn ask(&self, request: &ModelRequest) -> Result<gateway::ModelAnswer, ModelError> {
         let answer = self.model.ask(request).await?;
         for block in &answer.message.content {
-            if let Block::Known(Known::ToolUse { name, input, .. }) = block
+            if let MessageBlock::Known(KnownBlock::ToolUse { name, input, .. }) = block
                 && name == REPORT
             {
                 self.heard.add(name, input, (self.read)(input).err().as_deref());
@@ -270,18 +280,18 @@ impl Model for Listening<'_> {
 }
 
 /// Tools whose calls are heard. There is no change that they could show.
-struct Watched<'a> {
-    tools: &'a dyn Tools,
-    heard: &'a Heard,
+struct ObservedTools<'a> {
+    tools: &'a dyn RunTools,
+    heard: &'a RecordedCalls,
 }
 
 #[async_trait]
-impl Tools for Watched<'_> {
-    fn offered(&self) -> Vec<Tool> {
+impl RunTools for ObservedTools<'_> {
+    fn offered(&self) -> Vec<ToolDefinition> {
         self.tools.offered().into_iter().filter(|tool| tool.name != DIFF).collect()
     }
 
-    async fn call(&self, name: &str, input: &Value) -> Output {
+    async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let output = self.tools.call(name, input).await;
         self.heard.add(name, input, output.is_error.then_some(output.text.as_str()));
         output

@@ -1,0 +1,76 @@
+//! The end of an audit: is the head clean, is a fix next, or is there no way on?
+
+use super::*;
+
+impl ConvergeRun {
+    /// What follows from an audit.
+    pub(super) fn judge(&mut self) {
+        if self.audits_only {
+            self.exit = Some(self.audit_end());
+            return;
+        }
+        if !self.holds_back() {
+            return self.judge_clean();
+        }
+        if let Some((code, reason)) = self.history.standstill() {
+            return self.end(code, reason);
+        }
+        if self.audits_left() == 0 && !self.limits.final_fix {
+            return self.reach_cap();
+        }
+        self.next = ConvergeAction::Fix { problems: Vec::new() };
+    }
+
+    /// Nothing blocks: clean, if all have answered and nobody has declined anything.
+    pub(super) fn judge_clean(&mut self) {
+        if self.silent > 0 {
+            if self.audits_left() == 0 {
+                return self.reach_cap();
+            }
+            self.next = ConvergeAction::Gate;
+            return;
+        }
+        let notes = self.found.iter().filter(|finding| finding.is_open()).count();
+        if notes > 0 && !self.is_polished && self.audits_left() > 0 {
+            self.is_polished = true;
+            self.next = ConvergeAction::Fix { problems: Vec::new() };
+            return;
+        }
+        let weighs = |finding: &&Finding| finding.raw.severity <= self.limits.min_blocking;
+        let declined = self.history.declined().filter(weighs).count();
+        if declined > 0 && !self.limits.allow_declined {
+            let stand = match declined {
+                1 => "1 finding was declined and stands as it was".to_owned(),
+                many => format!("{many} findings were declined and stand as they were"),
+            };
+            let reason = format!("{stand}: fix it by hand, dismiss it, or set `allow_declined`");
+            self.cleared = None;
+            return self.end(ConvergeExitCode::Declined, reason);
+        }
+        let head = self.head.short();
+        let who = match self.audits {
+            0 => "an earlier run".to_owned(),
+            number => format!("audit {number}"),
+        };
+        match (notes, declined) {
+            (0, 0) => {
+                self.cleared = Some(self.head.clone());
+                self.end(ConvergeExitCode::Clean, format!("{who} found nothing at {head}"));
+            }
+            (0, _) => {
+                let were = if declined == 1 { "was" } else { "were" };
+                let reason = format!("{who} found nothing at {head} but {declined} that {were} declined");
+                self.end(ConvergeExitCode::CleanButDeclined, reason);
+            }
+            _ => {
+                let open: Vec<Finding> = self.found.iter().filter(|found| found.is_open()).cloned().collect();
+                let many = |(severity, many): (Severity, u32)| format!("{many} {}", severity.as_str());
+                let counted = Severity::ALL.into_iter().zip(counts(&open)).filter(|(_, many)| *many > 0);
+                let left = counted.map(many).collect::<Vec<_>>().join(", ");
+                let are = if notes == 1 { "is" } else { "are" };
+                let reason = format!("{who} found nothing at {head} that blocks; {left} {are} left");
+                self.end(ConvergeExitCode::CleanButNotes, reason);
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Findings and hooks that fixes leave as they are.
+
+use super::*;
+
+#[test]
+fn a_hook_may_block_each_fix_of_what_the_gate_says_once() {
+    let mend = |seed| ConvergeEvent::Mended(Some(candidate(seed)));
+    let (gate, blocked) =
+        (|| ConvergeEvent::Gated(Some("style".into())), || ConvergeEvent::Blocked("E501".into()));
+    let right = || ConvergeEvent::Checked(vec![]);
+    let run = after(begun(ConvergeLimits::default()), [gate(), mend(2), right(), blocked()]);
+    // Whoever is next knows what the gate wants, and what the hook said.
+    let run = after(run, [gate()]);
+    assert!(
+        matches!(&run.next, ConvergeAction::Mend { output } if output.contains("style") && output.contains("E501"))
+    );
+    let run = after(run, [mend(3), right(), ConvergeEvent::Pushed]);
+    let run = after(run, [gate(), mend(4), right(), blocked(), gate()]);
+    assert!(matches!(&run.next, ConvergeAction::Mend { .. }), "{:?}", run.next);
+}
+
+#[test]
+fn small_findings_are_mended_once_and_then_left_if_they_do_not_block() {
+    let limits = ConvergeLimits { min_blocking: Severity::P1, ..ConvergeLimits::default() };
+    let p2 = |line| claim("src/a.py", line, DefectCategory::J, Severity::P2);
+    let run = audit(begun(limits), &[p2(3)]);
+    assert_eq!(run.next, ConvergeAction::Fix { problems: vec![] });
+    let done = audit(fixed(run.clone(), 2), &[p2(8)]);
+    assert_eq!((code(&done), done.audits), (Some(ConvergeExitCode::CleanButNotes), 2));
+    let words = says(&run, &FixerVerdict::Declined("taste".into()));
+    let left = after(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
+    assert_eq!(code(&left), Some(ConvergeExitCode::CleanButNotes));
+    let run = audit(begun(ConvergeLimits::default()), &[p2(3)]);
+    let all = audit(fixed(run, 2), &[p2(8)]);
+    assert_eq!(all.next, ConvergeAction::Fix { problems: vec![] }, "by default everything blocks");
+}
+
+#[test]
+fn what_was_declined_stays_open_though_nobody_finds_it_again() {
+    let declines = |limits: ConvergeLimits, stands: bool| {
+        let run = audit(begun(limits), &[p1(3), p1(20)]);
+        let mut words = says(&run, &FixerVerdict::Fixed);
+        let id = run.found[1].id.clone();
+        words.insert(id.clone(), FixerVerdict::Declined("it is meant so".into()));
+        let fix = ConvergeEvent::Fixed { words, candidate: Some(candidate(2)) };
+        let run = after(
+            run,
+            [
+                fix,
+                ConvergeEvent::Checked(vec![]),
+                ConvergeEvent::Pushed,
+                ConvergeEvent::Replied,
+                ConvergeEvent::Gated(None),
+            ],
+        );
+        let standing = if stands { BTreeMap::from([(id, p1(20).placed)]) } else { BTreeMap::new() };
+        let answers = BTreeMap::from([(0, AuditorAnswer::Whole(vec![]))]);
+        let (coverage, renames) = (ReviewCoverage::default(), FileRenames::default());
+        after(run, [ConvergeEvent::Audited { answers, standing, coverage, renames }, ConvergeEvent::Posted])
+    };
+    let stuck = declines(ConvergeLimits::default(), true);
+    assert_eq!((code(&stuck), stuck.history.declined().count()), (Some(ConvergeExitCode::Declined), 1));
+    let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
+    assert_eq!(code(&declines(allowed, true)), Some(ConvergeExitCode::CleanButDeclined));
+    assert_eq!(
+        code(&declines(ConvergeLimits::default(), false)),
+        Some(ConvergeExitCode::Clean),
+        "its code is gone"
+    );
+}

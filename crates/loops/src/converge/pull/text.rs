@@ -1,0 +1,94 @@
+//! The texts of comments on a finding. What a model said in them is data.
+
+use truing_core::converge::record::ConvergeRecord;
+use truing_core::converge::{ConvergeLogLine, FixerVerdict};
+use truing_core::finding::{DefectCategory, Finding};
+use truing_core::id::Sha;
+use truing_core::{line, markdown};
+
+use super::super::words::{origin, short};
+use super::{FIXED, MAX_LINE};
+
+/// A finding as its comment says it. Its words are a model's: data.
+pub(super) fn comment(record: &ConvergeRecord, finding: &Finding) -> String {
+    let raw = &finding.raw;
+    let origin = origin(record, finding).map(|words| format!(" — {words}")).unwrap_or_default();
+    format!(
+        "**[{}] {}**\nCategory: {:?} ({}){origin}\n\n{}\n\n_From converge: audit of loop {}._",
+        raw.severity.as_str(),
+        markdown::titled(&line::clean(&raw.title, MAX_LINE)),
+        raw.category,
+        category(raw.category),
+        markdown::block(&raw.body),
+        record.detail.state.audits,
+    )
+}
+
+pub(super) fn one_line(record: &ConvergeRecord, finding: &Finding) -> String {
+    let raw = &finding.raw;
+    let first = raw.body.lines().next().unwrap_or_default();
+    let origin = origin(record, finding).map(|words| format!(" ({words})")).unwrap_or_default();
+    format!(
+        "**[{}] {}** — {}{origin} — {}",
+        raw.severity.as_str(),
+        markdown::titled(&line::clean(&raw.title, MAX_LINE)),
+        named(finding),
+        markdown::plain(&line::clean(first, MAX_LINE))
+    )
+}
+
+pub(super) fn named(finding: &Finding) -> String {
+    let place = &finding.raw.place;
+    format!("{}:{}", markdown::code(&place.path.to_string()), place.start_line)
+}
+
+/// The fate of a finding in this loop, and `true` if it is fixed.
+pub(super) fn answer(record: &ConvergeRecord, finding: &Finding) -> (String, bool) {
+    let state = &record.detail.state;
+    if let Some(words) = &state.hook {
+        let last = line::clean(words.lines().last().unwrap_or_default(), MAX_LINE);
+        return (format!("Hook blocked the fix commit: {}", markdown::plain(&last)), false);
+    }
+    // What was pushed for this: of a loop that pushed nothing, no line is there yet.
+    let pushed = match state.log.last() {
+        Some(ConvergeLogLine::Fix { commit, .. }) => commit.as_ref(),
+        Some(
+            ConvergeLogLine::Audit { .. }
+            | ConvergeLogLine::Heard { .. }
+            | ConvergeLogLine::Mend { .. }
+            | ConvergeLogLine::Moved { .. },
+        )
+        | None => None,
+    };
+    match (state.words.get(&finding.id), pushed) {
+        (Some(FixerVerdict::Fixed), Some(commit)) => (fixed(commit), true),
+        (Some(FixerVerdict::Declined(why)), _) => {
+            let why = markdown::plain(&line::clean(why, MAX_LINE));
+            (format!("Could not address this loop: {why}"), false)
+        }
+        (Some(FixerVerdict::Fixed), None) => {
+            ("Could not address this loop: nothing was changed".to_owned(), false)
+        }
+        (None, _) => ("Could not address this loop: the fixer said nothing of it".to_owned(), false),
+    }
+}
+
+pub(super) fn fixed(commit: &Sha) -> String {
+    format!("{FIXED} in {}", short(commit))
+}
+
+/// A category in words (spec/converge.md 3.1).
+fn category(category: DefectCategory) -> &'static str {
+    match category {
+        DefectCategory::A => "API contract verification",
+        DefectCategory::B => "Selector, query and engine compatibility",
+        DefectCategory::C => "Resource cleanup and lifecycle",
+        DefectCategory::D => "Variable scoping, ordering, unbound references",
+        DefectCategory::E => "Dead code",
+        DefectCategory::F => "Silent failures",
+        DefectCategory::G => "Off-by-one, bounds, integer overflow",
+        DefectCategory::H => "Security boundaries",
+        DefectCategory::I => "Concurrency hazards",
+        DefectCategory::J => "Magic values, configuration drift, code rules",
+    }
+}

@@ -1,0 +1,104 @@
+//! The words and threads of other reviewers, as readiness sees them.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+use truing_config::converge::{ReviewerConfig, ReviewerDetector};
+use truing_core::converge::readiness::{
+    LastWord, ObservedReview, ReviewTextSignal, ReviewerCheck, ReviewerFeedback, ThreadAuthor,
+    UnresolvedThread,
+};
+use truing_core::id::Topic;
+use truing_core::port::{CheckState, CommitCheck, LineComment, PullReview, ReviewThread};
+use truing_core::publish::ThreadState;
+
+use super::super::pull::{ANSWER, FINDING, FIXED};
+use super::{counts, is_named};
+
+/// What a reviewer has said of the head.
+pub(super) fn view(
+    other: &ReviewerConfig,
+    review: Option<&PullReview>,
+    threads: &[ReviewThread],
+    checks: &[CommitCheck],
+    is_queued: bool,
+) -> ReviewerFeedback {
+    let inline = |review: &PullReview| {
+        let comments = threads.iter().flat_map(|thread| &thread.comments);
+        let many = comments.filter(|comment| comment.review.as_ref() == Some(&review.id)).count();
+        u32::try_from(many).unwrap_or(u32::MAX)
+    };
+    // The configuration has compiled it before.
+    let dirty = other.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
+    let text = |review: &PullReview| match &dirty {
+        Some(dirty) if dirty.is_match(&review.body) && other.counts_alone => ReviewTextSignal::Counts,
+        Some(dirty) if dirty.is_match(&review.body) => ReviewTextSignal::Holds,
+        Some(_) | None => ReviewTextSignal::Silent,
+    };
+    let check = match &other.detector {
+        ReviewerDetector::Review => None,
+        ReviewerDetector::CheckRun(name) => checks.iter().find(|check| check.name == *name),
+    };
+    ReviewerFeedback {
+        review: review.map(|review| ObservedReview {
+            state: review.state,
+            text: text(review),
+            inline: inline(review),
+        }),
+        check: check.map(|check| match check.state {
+            CheckState::Pending => ReviewerCheck::Running,
+            CheckState::Passed | CheckState::Neutral | CheckState::Skipped => ReviewerCheck::Passed,
+            CheckState::Failed => ReviewerCheck::Failed,
+        }),
+        is_queued,
+    }
+}
+
+/// Is it an open thread of ours about something that does not stand any more, in which we have the last word; or about
+/// something that a person has dismissed, whoever has?
+pub(super) fn is_over(
+    thread: &ReviewThread,
+    standing: &BTreeSet<Topic>,
+    dismissed: &BTreeSet<Topic>,
+) -> bool {
+    let is_open = thread.thread.as_ref().is_some_and(|known| known.state == ThreadState::Open);
+    let about = thread.comments.first().and_then(|first| first.topic.as_ref());
+    let is_gone = about.is_some_and(|about| about.as_str().starts_with(FINDING) && !standing.contains(about));
+    let is_none = about.is_some_and(|about| dismissed.contains(about));
+    is_open && (is_none || is_gone && thread.comments.last().is_some_and(is_ours))
+}
+
+pub(super) fn is_ours(comment: &LineComment) -> bool {
+    comment.author.as_ref().is_some_and(|author| author.ours)
+}
+
+/// A thread that nobody has resolved.
+pub(super) fn talked(
+    thread: &ReviewThread,
+    others: &[&ReviewerConfig],
+    unique: bool,
+) -> Option<UnresolvedThread> {
+    let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
+    let (first, last) = (thread.comments.first()?, thread.comments.last()?);
+    // Of a thread of ours it is of interest who has answered.
+    let who = if is_ours(first) { last } else { first };
+    let by = match &who.author {
+        Some(author) => match others.iter().find(|other| is_named(author, other, unique)) {
+            Some(other) => ThreadAuthor::Reviewer(other.name.clone()),
+            // With a person's token we are no person either.
+            None if author.person && !author.ours => ThreadAuthor::Person,
+            None => ThreadAuthor::Bot,
+        },
+        None => ThreadAuthor::Person,
+    };
+    // In a thread of a reviewer, or of ours, what others add is for people.
+    let last = thread.comments.iter().rfind(|comment| counts(comment, others, unique)).unwrap_or(last);
+    let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
+    let said = match (is_ours(last), is_answer) {
+        (false, _) => LastWord::Theirs,
+        (true, true) if !last.body.starts_with(FIXED) => LastWord::Declined,
+        // A finding of ours that no audit finds any more.
+        (true, _) => LastWord::Fixed,
+    };
+    Some(UnresolvedThread { id: known.id.clone(), by, is_outdated: thread.outdated, last: said })
+}
