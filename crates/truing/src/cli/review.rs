@@ -61,6 +61,7 @@ use publish::PublishJson;
 use tape::CassetteArgs;
 pub(super) use target::{OwnerTarget, PullTarget, RepositoryTarget, is_key, is_name, unsupported_origin};
 use text::NextCommands;
+use unfinished::until_interrupted;
 
 /// How large a given diff may be, in bytes: as large as git's own.
 const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
