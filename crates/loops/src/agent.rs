@@ -301,7 +301,7 @@ impl ModelReviewRequest<'_> {
             form,
             memory,
             purse: &purse,
-            money,
+            money: money.as_ref(),
             servers: &servers,
         };
         let reviewers = input.reviewers();

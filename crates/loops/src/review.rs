@@ -36,6 +36,7 @@ use crate::slots::step;
 use crate::stopped::StepStopReason;
 use crate::telemetry;
 
+pub use ask::question_topic;
 pub(crate) use left::choose;
 
 /// Counts how runs end and what they used.
@@ -116,7 +117,9 @@ impl LeasedReview<'_> {
         // A model that waited for money is asked as soon as there is some.
         let is_reviewed = begun.reviewed.as_ref() == Some(&pull.revision);
         let waits = begun.last.as_ref().is_some_and(|last| last.detail.outcome.until.is_some());
-        let is_known = is_reviewed && !self.asked && !is_given && !waits;
+        // Findings of a head in between are not this one's: it is read again.
+        let is_mixed = begun.is_back && begun.known != begun.reviewed;
+        let is_known = is_reviewed && !self.asked && !is_given && !waits && !is_mixed;
         let is_done = begun.computed.is_none() && is_known;
         let computed = if is_given {
             None
@@ -227,8 +230,7 @@ impl LeasedReview<'_> {
     /// Is what a reviewed head shows no longer so? Its pull request had moved on and is back at it, or somebody has dismissed
     /// what the records still hold as open.
     async fn is_outdated(&self, begun: &RunStart) -> Result<bool, StepStopReason> {
-        // Findings of a revision in between are not this one's.
-        if begun.is_back && begun.known == begun.reviewed {
+        if begun.is_back {
             return Ok(true);
         }
         if begun.dismissals.is_empty() {

@@ -37,13 +37,15 @@ pub struct BudgetCaps {
 }
 
 impl BudgetCaps {
-    /// The levels of all work of one pull request; a local repository has none.
-    fn pull_levels(&self, key: &str) -> impl Iterator<Item = BudgetLevel> {
+    /// The levels of all work of one pull request; a local repository has none. Of two with as little left the first is the
+    /// reason of a refusal, so the level that no person raises is the first.
+    pub fn pull_levels(&self, key: &str) -> impl Iterator<Item = BudgetLevel> {
         let pull = |limit: Option<MicroUsd>| limit.filter(|_| key.starts_with("pr/"));
         let level = |kind, limit| BudgetLevel { kind, key: key.to_owned(), period: String::new(), limit };
-        let ask = pull(self.pull_ask).map(|limit| level(BudgetLevelKind::PullAsk, limit));
+        let is_below = |ask: &MicroUsd| self.pull.is_none_or(|all| *ask < all);
         let all = pull(self.pull).map(|limit| level(BudgetLevelKind::Pull, limit));
-        ask.into_iter().chain(all)
+        let ask = pull(self.pull_ask.filter(is_below)).map(|limit| level(BudgetLevelKind::PullAsk, limit));
+        all.into_iter().chain(ask)
     }
 
     /// The level of a pull request that people are asked to raise.
@@ -130,8 +132,8 @@ impl RunBudget {
 pub enum BudgetDecision {
     /// Yes.
     Enough {
-        /// The most that the run may spend on its pull request; none: nothing bounds it there.
-        left: Option<MicroUsd>,
+        /// The level of its pull request with the least left; none: nothing bounds it there.
+        left: Option<BudgetUsage>,
     },
     /// The day is used up: the run is deferred, and nothing is asked of a model.
     Deferred {
@@ -171,7 +173,7 @@ pub fn room(levels: &[BudgetUsage], least: MicroUsd, now: UnixMillis) -> BudgetD
         | BudgetLevelKind::TeamMonth
         | BudgetLevelKind::Month => false,
     });
-    BudgetDecision::Enough { left: of_pull.map(BudgetUsage::unspent).min() }
+    BudgetDecision::Enough { left: of_pull.min_by_key(|drawn| drawn.unspent()).cloned() }
 }
 
 #[cfg(test)]
@@ -233,7 +235,7 @@ mod tests {
     #[test]
     fn what_is_bounded_in_all_is_drawn_on_by_each_that_it_bounds() {
         let (run, caps) = (|| RunId::new("r"), bounded());
-        let pull = ["pr_ask pr/github/1/7  2", "pr pr/github/1/7  3"];
+        let pull = ["pr pr/github/1/7  3", "pr_ask pr/github/1/7  2"];
         let months = ["team_month web 2026-11 9", "month all 2026-11 10"];
         let review = |key| lines(&RunBudget::of_review(run(), &scope(key), &caps, NOW));
         let day = "repo_day github/1 2026-11-20 5";
@@ -256,16 +258,17 @@ mod tests {
         let purse = RunBudget::of_review(RunId::new("r"), &scope("pr/github/1/7"), &bounded(), NOW);
         let room = |each: &[u64]| match room(&spent(&purse, each), MicroUsd(2), NOW) {
             BudgetDecision::Enough { left } => {
-                assert_eq!(left, Some(MicroUsd(2)), "what a person is asked for is the least");
+                let left = left.map(|left| (left.level.kind, left.unspent()));
+                assert_eq!(left, Some((BudgetLevelKind::PullAsk, MicroUsd(2))));
                 "enough"
             }
             BudgetDecision::Deferred { level, .. } | BudgetDecision::Minimal { level } => level.kind.as_str(),
         };
-        assert_eq!(room(&[0, 0, 0, 1, 0, 0]), "enough");
+        assert_eq!(room(&[0, 0, 0, 0, 0, 0]), "enough");
         assert_eq!(room(&[0, 4, 1, 1, 0, 0]), "pr_ask");
         assert_eq!(room(&[0, 4, 2, 2, 0, 0]), "pr");
-        assert_eq!(room(&[0, 4, 2, 3, 8, 0]), "team_month");
-        assert_eq!(room(&[0, 4, 2, 3, 8, 9]), "month");
+        assert_eq!(room(&[0, 4, 3, 2, 8, 0]), "team_month");
+        assert_eq!(room(&[0, 4, 3, 2, 8, 9]), "month");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How the model's part of a review ended, as the review's outcome sees it.
 
 use truing_agent::mcp::client::ServerProblem;
-use truing_agent::native::{AgentRun, AgentRunEnd};
+use truing_agent::native::{AgentRun, AgentRunEnd, RunLimit};
 use truing_core::id::UnixMillis;
 use truing_core::ledger::{BudgetLevel, BudgetLevelKind, next_midnight};
 use truing_core::line::counted;
@@ -100,6 +100,26 @@ impl ModelReviewRun {
                 Self { part: ModelReviewStatus::Partial(redact(&end.to_string())), ..Self::whole() }
             }
         }
+    }
+
+    /// Names this level of the pull request where its money has ended the run.
+    #[must_use]
+    pub fn bounded_by(self, level: Option<&BudgetLevel>, end: &AgentRunEnd) -> Self {
+        let is_money = match end {
+            AgentRunEnd::Limit(limit) => *limit == RunLimit::Money,
+            AgentRunEnd::Refused(ModelError::Budget { level }) => level.kind == BudgetLevelKind::Run,
+            AgentRunEnd::Done
+            | AgentRunEnd::Declined
+            | AgentRunEnd::Cut
+            | AgentRunEnd::Full
+            | AgentRunEnd::Unreadable(_)
+            | AgentRunEnd::Refused(_)
+            | AgentRunEnd::Failed(_) => false,
+        };
+        let Some(level) = level.filter(|_| is_money) else { return self };
+        let why = format!("budget: the model had to conclude, because {}", level.too_little());
+        let asks = (level.kind == BudgetLevelKind::PullAsk).then_some(level.limit);
+        Self { part: ModelReviewStatus::Partial(why), asks: self.asks.max(asks), ..self }
     }
 
     /// Nor is it whole if so many looks at files came to nothing because the reader failed: what it would have found

@@ -13,7 +13,7 @@ use truing_agent::schema::walkthrough::WalkthroughReport;
 use truing_agent::schema::{self, UncheckedFindings};
 use truing_core::finding::Finding;
 use truing_core::id::UnixMillis;
-use truing_core::ledger::{BudgetLevel, BudgetLevelKind, RunBudget};
+use truing_core::ledger::{BudgetLevel, BudgetLevelKind, BudgetUsage, RunBudget};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ModelReview, ModelReviewDetail, ModelReviewStatus, SpecialistRun};
 use truing_core::port::WriteGate;
@@ -50,8 +50,8 @@ pub(super) struct ReviewInput<'a> {
     pub(super) form: ReviewForm,
     pub(super) memory: &'a LayeredMemory,
     pub(super) purse: &'a RunBudget,
-    /// The most that may still be spent on the pull request; none: nothing bounds it.
-    pub(super) money: Option<MicroUsd>,
+    /// The level of the pull request with the least money left; none: nothing bounds it.
+    pub(super) money: Option<&'a BudgetUsage>,
     /// What all of them may ask besides.
     pub(super) servers: &'a McpServers,
 }
@@ -68,6 +68,8 @@ pub(super) struct ReviewerRun {
     /// Names the prompt.
     pub(super) hash: String,
     pub(super) ms: u64,
+    /// The level of the pull request that bounds its money.
+    pub(super) bound: Option<BudgetLevel>,
 }
 
 impl<'a> ReviewInput<'a> {
@@ -132,8 +134,16 @@ impl<'a> ReviewInput<'a> {
         let looked = ViewTrackingTools::new(&skilled, seen);
         let name = specialist.map(|specialist| specialist.name.clone());
         // With little left the model is asked to conclude, in place of a call that is refused.
-        let whole = level(BudgetLevelKind::Review).map(|level| level.limit).into_iter().chain(left).min();
+        let whole = level(BudgetLevelKind::Review)
+            .map(|level| level.limit)
+            .into_iter()
+            .chain(left.map(BudgetUsage::unspent))
+            .min();
         let money = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
+        // A specialist has the money of the pull request only where its slice is less than the usual one.
+        let is_bounded = specialist.is_none() || money < Some(SPECIALIST_MONEY);
+        let bound = left.filter(|left| is_bounded && whole == Some(left.unspent()));
+        let bound = bound.map(|left| left.level.clone());
         let limits = RunLimits { money, ..agent.limits };
         // By a level of its own none can set aside what the others need.
         let own = name.as_ref().zip(money).map(|(name, limit)| BudgetLevel {
@@ -167,7 +177,7 @@ impl<'a> ReviewInput<'a> {
             return Err(AgentError::Drift(what));
         }
         let (seen, failures) = (looked.seen(), tools.failures().await.len());
-        Ok(ReviewerRun { specialist: name, ran, seen, failures, hash: told.hash, ms })
+        Ok(ReviewerRun { specialist: name, ran, seen, failures, hash: told.hash, ms, bound })
     }
 }
 
@@ -187,7 +197,7 @@ pub(super) fn together(
 ) -> ModelReviewRun {
     let mut asked = ModelReview { did, ..ModelReview::default() };
     let (mut parts, mut asks) = (Vec::new(), None);
-    for (index, ReviewerRun { specialist, ran, failures, hash, ms, .. }) in looks.iter().enumerate() {
+    for (index, ReviewerRun { specialist, ran, failures, hash, ms, bound, .. }) in looks.iter().enumerate() {
         asked.turns = asked.turns.saturating_add(ran.turns);
         asked.cost = asked.cost.plus(ran.cost);
         asked.ms = asked.ms.max(*ms);
@@ -209,7 +219,7 @@ pub(super) fn together(
         let ended = all.ends.entry(ran.end.label().to_owned()).or_default();
         *ended = ended.saturating_add(1);
         let ModelReviewRun { part, asks: asks_here, .. } =
-            ModelReviewRun::of(ran, now).after_failures(*failures);
+            ModelReviewRun::of(ran, now).bounded_by(bound.as_ref(), &ran.end).after_failures(*failures);
         asks = asks.max(asks_here);
         if let Some(name) = specialist {
             all.specialists.push(SpecialistRun {
@@ -217,7 +227,7 @@ pub(super) fn together(
                 turns: ran.turns,
                 cost_micro_usd: ran.cost,
                 found: found.get(index).copied().unwrap_or_default(),
-                partial: reason(ran, &part),
+                partial: reason(ran, &part, asks_here),
             });
         }
         parts.push((specialist.as_deref(), part));
@@ -243,12 +253,13 @@ pub(super) fn together(
 }
 
 /// Why one's part is not whole. That the rules are left, which a review by one would say, is not so of several.
-fn reason(ran: &AgentRun, part: &ModelReviewStatus) -> Option<String> {
+fn reason(ran: &AgentRun, part: &ModelReviewStatus, asks: Option<MicroUsd>) -> Option<String> {
     match (part, &ran.end) {
         (ModelReviewStatus::Whole, _) => None,
         (ModelReviewStatus::Partial(why) | ModelReviewStatus::Deferred { why, .. }, AgentRunEnd::Done) => {
             Some(why.clone())
         }
+        (ModelReviewStatus::Partial(why), _) if asks.is_some() => Some(why.clone()),
         (ModelReviewStatus::Partial(_) | ModelReviewStatus::Deferred { .. }, end) => {
             Some(redact(&end.to_string()))
         }

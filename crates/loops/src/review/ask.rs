@@ -4,7 +4,7 @@ use truing_core::effect::Effect;
 use truing_core::id::{Topic, UnixMillis};
 use truing_core::markdown;
 use truing_core::money::MicroUsd;
-use truing_core::port::PullRequest;
+use truing_core::port::{ForgeError, PullRequest};
 use truing_forge::effects::EffectError;
 
 use super::LeasedReview;
@@ -26,10 +26,15 @@ impl LeasedReview<'_> {
             Err(EffectError::Settling { until, .. }) => Ok(Some(until)),
             Err(EffectError::Halted(halt)) => Err(halt.into()),
             Err(EffectError::Store(error)) => Err(error.into()),
-            Err(EffectError::Unanswered { error, .. }) => {
-                Err(StepStopReason::of(error, self.clock.now(), self.forge.settle()))
-            }
-            Err(error @ (EffectError::Refused(_) | EffectError::Git(_))) => {
+            Err(
+                EffectError::Refused(error @ ForgeError::RateLimited { .. })
+                | EffectError::Unanswered { error, is_last: false },
+            ) => Err(StepStopReason::of(error, self.clock.now(), self.forge.settle())),
+            Err(
+                error @ (EffectError::Refused(_)
+                | EffectError::Unanswered { is_last: true, .. }
+                | EffectError::Git(_)),
+            ) => {
                 // The summary names the limit and the command.
                 tracing::warn!(%error, "the pull request could not be asked for more money");
                 Ok(None)
@@ -50,5 +55,10 @@ fn question(limit: MicroUsd, more: MicroUsd, most: Option<MicroUsd>) -> Effect {
          `/spend` on the first line of a comment allows {more} more{all}, and reviews the head. A converge run that ended for want of \
          money continues with `/converge`."
     );
-    Effect::Comment { topic: Topic::new(format!("spend/{}", limit.0)), body }
+    Effect::Comment { topic: question_topic(limit), body }
+}
+
+/// The topic of the question about this limit.
+pub fn question_topic(limit: MicroUsd) -> Topic {
+    Topic::new(format!("spend/{}", limit.0))
 }

@@ -67,7 +67,10 @@ impl LeasedReview<'_> {
         let is_of_change = |head: &Sha| change.head.as_ref() != Some(head) || is_same_base;
         match choice.tier {
             Tier::Off => true,
-            Tier::Once => !self.asked && self.once(begun).is_some_and(is_of_change),
+            Tier::Once => {
+                let is_mixed = begun.is_back && begun.known != begun.reviewed;
+                !self.asked && !is_mixed && self.once(begun).is_some_and(is_of_change)
+            }
             Tier::Rules | Tier::Settled | Tier::Deep => false,
         }
     }

@@ -3,13 +3,15 @@
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, UnixMillis};
-use truing_core::ledger::{BudgetLevel, BudgetUsage};
+use truing_core::ledger::{BudgetLevel, BudgetLevelKind};
 use truing_core::line::MAX_TEXT;
-use truing_core::port::{RecordStore, StoreError, UserRequest};
+use truing_core::port::{EffectOwner, RecordStore, StoreError, UserRequest};
+use truing_core::publish::Producer;
 use truing_core::slot::{
     HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotRefusal, SlotState, SlotTransition,
 };
 use truing_loops::redact_line;
+use truing_loops::review::question_topic;
 
 use super::UserCommand;
 use crate::context::ServiceContext;
@@ -76,10 +78,25 @@ pub(super) async fn spend(
     let (Some(agent), Some(level)) = (&context.agent, ask_level(context, told, repo)) else {
         return Ok(Err("`budget.pr_ask_usd` is not set".to_owned()));
     };
-    let drawn = agent.ledger.look(std::slice::from_ref(&level)).await?;
-    // A second answer to the same question allows nothing.
-    let left = drawn.first().map_or(level.limit, BudgetUsage::left);
-    Ok(if left <= level.limit { Ok(level) } else { Err(format!("models may still spend {left} here")) })
+    let key = told.pr.key();
+    let levels: Vec<BudgetLevel> = agent.budgets.caps(Some(repo)).pull_levels(key.as_str()).collect();
+    let drawn = agent.ledger.look(&levels).await?;
+    let find = |kind| drawn.iter().find(|drawn| drawn.level.kind == kind);
+    let Some(ask) = find(BudgetLevelKind::PullAsk) else { return Ok(Ok(level)) };
+    if let Some(all) = find(BudgetLevelKind::Pull).filter(|all| all.level.limit <= ask.level.limit) {
+        let limit = all.level.limit;
+        return Ok(Err(format!("`budget.pr_usd` ({limit}) bounds this pull request, whatever is allowed")));
+    }
+    // Each limit is asked about once, so a second answer to one question allows nothing.
+    let writer = EffectOwner { key, producer: Producer::Review, token: None };
+    let asked = context.store.effects(&writer, &[question_topic(ask.level.limit)]).await?;
+    // No comment asks for a converge run that has ended, and questions are forgotten with runs.
+    let is_nearly_spent = ask.left().0 <= level.limit.0 / 2;
+    Ok(if is_nearly_spent || asked.iter().any(Option::is_some) {
+        Ok(level)
+    } else {
+        Err(format!("models may still spend {} here", ask.left()))
+    })
 }
 
 /// The word on a finding that a comment asks to be recorded, or why there is none. `thread` is the finding whose

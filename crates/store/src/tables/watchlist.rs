@@ -178,7 +178,9 @@ impl Watchlist for Store {
                 if let Some(dismissal) = dismissal {
                     dismissals::put(connection, &told.pr.key(), dismissal)?;
                 }
-                if let Some(level) = allowed {
+                if let Some(level) = allowed
+                    && is_unserved(connection, &told)?
+                {
                     ledger::allow(connection, level, now)?;
                 }
             }
@@ -206,6 +208,16 @@ impl Watchlist for Store {
         })
         .await
     }
+}
+
+/// True if a comment is not served yet: a process that served it before has allowed the money.
+fn is_unserved(connection: &SqlTransaction, told: &UserRequest) -> Result<bool, StoreFault> {
+    let RequestOrigin::Comment { kind, id } = &told.origin else { return Ok(true) };
+    let PrId { forge, repository, .. } = &told.pr;
+    let sql = "SELECT count(*) FROM comment_seen
+               WHERE forge = ?1 AND repository = ?2 AND kind = ?3 AND id = ?4 AND served = 0";
+    let count: i64 = connection.sql(sql).only((forge, repository, kind.as_str(), id), |row| row.get(0))?;
+    Ok(count > 0)
 }
 
 /// The name of a request: no other one ever has it.

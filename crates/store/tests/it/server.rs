@@ -75,19 +75,19 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
         let sql = format!("UPDATE truing.form SET version = {version}, oldest = {oldest}");
         assert!(server.psql(&database, &[&sql]).1);
     };
-    form(9, 5);
+    form(9, 6);
     let said = refused(&server.url(&database)).await;
     assert!(
-        said.contains("has form 9, which programs of form 5 or later can use; this one knows form 4"),
+        said.contains("has form 9, which programs of form 6 or later can use; this one knows form 5"),
         "{said}"
     );
     // The next version has added something, and this one goes on beside it.
-    form(5, 1);
+    form(6, 1);
     let store = connect(&server.url(&database)).await.unwrap();
     store.turn(&SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!(
         server.psql(&database, &["SELECT version FROM truing.form"]).0.trim(),
-        "5",
+        "6",
         "it is left as it is"
     );
 }

@@ -191,7 +191,7 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allows_it() {
-    let more = "[budget]\npr_ask_usd = 0.3\npr_usd = 0.5\n";
+    let more = "[budget]\npr_ask_usd = 0.3\npr_usd = 0.7\n";
     let (site, model) = Site::with_model([report().usage(1000, 8_000).times(0)], more).await;
     let mut server = site.serve();
     let number = site.open_clean("one").await;
@@ -217,8 +217,7 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
             site.repo.push("one", CommitBuilder::new("more").write("one.py", text)).await.unwrap();
         }
     };
-    let waits =
-        "budget: rules only, because too little for one request is left of `budget.pr_ask_usd` ($0.30 ";
+    let waits = "`budget.pr_ask_usd` ($0.30 ";
     push_until(waits).await;
     site.until(number, "the question", |view| questions(view) == 1).await;
     // Neither another push, a restart, nor an answer by somebody who may not write changes anything.
@@ -244,12 +243,14 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     );
     assert!(why.contains("`/spend` by ada@github is not followed: models may still spend"), "{why}");
     assert!(!why.contains("eve"), "{why}");
-    // The hard limit holds whatever is allowed.
-    push_until("budget: rules only, because too little for one request is left of `budget.pr_usd` ($0.50 ")
-        .await;
+    // The next limit is asked about in its turn, and the hard one holds whatever is allowed.
+    push_until("`budget.pr_ask_usd` ($0.60 ").await;
+    site.until(number, "the second question", |view| questions(view) == 2).await;
+    site.repo.comment(number, "ada", "/spend").await.unwrap();
+    push_until("`budget.pr_usd` ($0.70 ").await;
     let (spent, held) = site.spent().await;
-    assert!(spent <= 500_000 && held == 0, "{spent} spent, {held} set aside");
-    assert_eq!(questions(&site.repo.pull(number).await.unwrap()), 1);
+    assert!((600_000..=700_000).contains(&spent) && held == 0, "{spent} spent, {held} set aside");
+    assert_eq!(questions(&site.repo.pull(number).await.unwrap()), 2);
     drop(server);
 }
 
