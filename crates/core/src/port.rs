@@ -5,6 +5,8 @@
 //! [`EffectLog`], [`SharedStateStore`]), `forge` ([`ForgeRead`], [`ForgeWrite`]),
 //! `reader` ([`RepositoryReader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
 
+#![warn(missing_docs)]
+
 mod common;
 mod effects;
 mod forge_error;

@@ -1,6 +1,8 @@
 //! Unified diffs as git prints them: files, hunks and lines, and where a comment may be anchored.
 //! Pure: bytes in, values out.
 
+#![warn(missing_docs)]
+
 mod anchor;
 mod apply;
 mod header;

@@ -29,6 +29,12 @@ const OF_GITHUB: &[(&str, &str)] = &[
 ];
 
 impl Scenario {
+    /// Does it inject an answer? Reads run side by side, so load decides which call gets the answer, and how many
+    /// calls and pushes follow.
+    pub(crate) fn injects_an_answer(&self) -> bool {
+        self.acts.iter().any(|act| matches!(act, Act::Answered { .. }))
+    }
+
     /// The reason why this forge never gives this answer; none: it does.
     pub(crate) fn absent_at(&self, flavour: ForgeFlavour) -> Option<&'static str> {
         match flavour {
