@@ -16,10 +16,11 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use truing_core::policy::{AgentAction, AgentPolicy, PolicyRule, PolicyVerdict};
 use truing_core::port::ReaderError;
 use truing_model::messages::ToolDefinition;
+use truing_reader::tree_secrets::TreeSecrets;
 
 use crate::native::{CallOutput, RunTools};
 use crate::sandbox::{SandboxError, SandboxLevel, at_least};
@@ -64,6 +65,8 @@ pub struct FixerTools {
     runs: bool,
     /// One change or command at a time: each finds what the one before has left.
     turn: Mutex<()>,
+    /// The secrets of the clone, read before its first command. No tool of a fixer adds one.
+    secrets: OnceCell<TreeSecrets>,
 }
 
 /// Why there are no tools for a fixer.
@@ -91,6 +94,8 @@ enum FixerCallError {
     Change(#[from] change::FileChangeError),
     #[error(transparent)]
     Run(#[from] crate::command::CommandError),
+    #[error("the files could not be searched for secrets, so no command runs: {0}")]
+    Secrets(tokio::task::JoinError),
 }
 
 /// The input of `edit`.
@@ -142,7 +147,7 @@ impl FixerTools {
         workshop: FixerWorkspace,
     ) -> Result<Self, FixerError> {
         let tree = WritableTree::open(&workshop.clone)?;
-        Ok(Self { reading, workshop, tree, runs: false, turn: Mutex::default() })
+        Ok(Self { reading, workshop, tree, runs: false, turn: Mutex::default(), secrets: OnceCell::new() })
     }
 
     /// The clone.
@@ -172,7 +177,8 @@ impl FixerTools {
     async fn run(&self, input: &Value) -> Result<String, FixerCallError> {
         let RunInput { argv } = parse(RUN, input)?;
         self.allow(AgentAction::Run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))?;
-        Ok(run::run(&self.workshop, &argv).await?)
+        let secrets = self.secrets.get_or_try_init(|| tree_secrets(self.workshop.clone.clone())).await?;
+        Ok(run::run(&self.workshop, &argv, secrets).await?)
     }
 }
 
@@ -211,6 +217,10 @@ impl RunTools for FixerTools {
             },
         }
     }
+}
+
+async fn tree_secrets(folder: PathBuf) -> Result<TreeSecrets, FixerCallError> {
+    tokio::task::spawn_blocking(move || TreeSecrets::in_folder(&folder)).await.map_err(FixerCallError::Secrets)
 }
 
 fn parse<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, FixerCallError> {

@@ -180,6 +180,8 @@ pub struct LayeredMemory {
     pub own: Option<String>,
     /// The places of the instructions for the change that is reviewed.
     pub instructions: Vec<String>,
+    /// The operator's instructions for that change, apart from the text of the repository, which could imitate them.
+    pub operator_text: String,
 }
 
 impl LayeredMemory {
@@ -207,10 +209,11 @@ impl LayeredMemory {
         let MemoryBuilder { memory, skills, specialists, notes } = made;
         let own = own(memory.as_ref().map(|(path, _)| path.as_str()), [&skills, &specialists]);
         let text = memory.map(|(_, text)| text).unwrap_or_default();
-        Self { text, skills, specialists, notes: bounded(notes), hash, own, instructions: Vec::new() }
+        let (notes, instructions, operator_text) = (bounded(notes), Vec::new(), String::new());
+        Self { text, skills, specialists, notes, hash, own, instructions, operator_text }
     }
 
-    /// With these instructions after the text of the memory, as many as fit.
+    /// Adds instructions, as many as fit: the repository's after the text of the memory, the operator's apart.
     #[must_use]
     pub fn instructed<'a>(&self, instructions: impl IntoIterator<Item = &'a PathInstruction>) -> Self {
         let mut told = self.clone();
@@ -223,21 +226,22 @@ impl LayeredMemory {
                 told.notes.push(note);
                 continue;
             }
-            let (by, is_own) = match owner {
-                RuleOwner::Operator => ("the operator", false),
-                RuleOwner::Repository => ("the repository", true),
-            };
             bytes += text.len();
-            own += usize::from(is_own);
+            let all = match owner {
+                RuleOwner::Operator => &mut told.operator_text,
+                RuleOwner::Repository => {
+                    own += 1;
+                    &mut told.text
+                }
+            };
             let paths = line::clean(&paths.join(", "), MAX_NOTE_CHARS);
-            let gap = if told.text.is_empty() { "" } else { "\n\n" };
-            let text = text.trim_end();
-            let _ = write!(told.text, "{gap}Instructions of {by} for files that match {paths}:\n{text}\n");
+            let gap = if all.is_empty() { "" } else { "\n\n" };
+            let _ = write!(all, "{gap}For files that match {paths}:\n{}\n", text.trim_end());
             told.instructions.push(at);
         }
         told.notes = bounded(told.notes);
         let mut hash = Sha256::new();
-        for part in [self.hash.as_str(), &told.text] {
+        for part in [self.hash.as_str(), &told.operator_text, &told.text] {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }

@@ -30,17 +30,7 @@ pub async fn run(
     brief: &RunBrief,
     limits: &RunLimits,
 ) -> AgentRun {
-    run_for::<UncheckedFindings>(model, tools, brief, limits).await
-}
-
-/// The same, for a report of another form than findings.
-pub async fn run_for<F: ReportForm>(
-    model: &dyn LanguageModel,
-    tools: &dyn RunTools,
-    brief: &RunBrief,
-    limits: &RunLimits,
-) -> AgentRun<F> {
-    run_judged(model, tools, brief, limits, |_: &F| None).await
+    run_judged(model, tools, brief, limits, |_: &UncheckedFindings| None).await
 }
 
 /// The same, for a report that has to hold. `judge` looks at all of it and says what is wrong, in words for the model,

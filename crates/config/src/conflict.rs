@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use truing_core::money::MicroUsd;
+
 use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use super::value::ConfigValue;
 use super::{ForgeConfig, TypedSettings};
@@ -35,6 +37,12 @@ pub(super) fn all(
     // Port 0 is another one each time.
     if apart.is_some_and(|apart| apart.port() != 0 && apart == usual) {
         problems.push(conflict(metrics, "be another address than", all)?);
+    }
+    let (ask, most) = ("budget.pr_ask_usd", "budget.pr_usd");
+    let (soft, hard) = (of.usd(ask)?, of.usd(most)?);
+    // 0 is no limit.
+    if hard > MicroUsd(0) && soft >= hard {
+        problems.push(conflict(ask, "be less than", most)?);
     }
     Ok(problems)
 }

@@ -707,6 +707,11 @@ fn values_that_do_not_go_together_are_refused_with_both_places() {
     hint: change one of the two
     "#);
     of_file("[server]\nlease = \"16s\"").unwrap();
+    insta::assert_snapshot!(told_of("[budget]\npr_ask_usd = 2\npr_usd = 2"), @r#"
+    error: `budget.pr_ask_usd = 2` (truing.toml:2) must be less than `budget.pr_usd = 2` (truing.toml:3)
+    hint: change one of the two
+    "#);
+    of_file("[budget]\npr_ask_usd = 2").unwrap();
 }
 
 #[test]

@@ -395,7 +395,8 @@ impl ReviewRecord {
             self.model = Some(model).filter(|model| !model.is_empty());
             self.prompt_hash = Some(prompt_hash).filter(|hash| !hash.is_empty());
             self.detail.modelled = Some(did);
-            self.steps.push(StepCost { id: ReviewStep::Agent, turns, tokens, cost_micro_usd: cost, ms });
+            let id = ReviewStep::Agent;
+            self.steps.push(StepCost { id, turns, tokens, cost_micro_usd: cost, ms, denied: 0 });
         }
         let now = self.ended;
         self.ended_at(now)

@@ -93,12 +93,19 @@ pub struct StepCost<S> {
     pub cost_micro_usd: MicroUsd,
     /// Wall clock, in milliseconds.
     pub ms: u64,
+    /// Calls of tools that the policy denied the models.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub denied: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl<S> StepCost<S> {
     /// A step that has taken nothing yet.
     pub fn zero(id: S) -> Self {
-        Self { id, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms: 0 }
+        Self { id, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms: 0, denied: 0 }
     }
 
     /// Adds the cost of doing the step once more; `more.id` does not count.
@@ -107,6 +114,7 @@ impl<S> StepCost<S> {
         self.tokens = self.tokens.saturating_add(more.tokens);
         self.cost_micro_usd = self.cost_micro_usd.plus(more.cost_micro_usd);
         self.ms = self.ms.saturating_add(more.ms);
+        self.denied = self.denied.saturating_add(more.denied);
     }
 }
 
@@ -198,6 +206,11 @@ impl<D: RunDetail> RunRecord<D> {
     /// All answers of models.
     pub fn turns(&self) -> u32 {
         self.steps.iter().map(|step| step.turns).fold(0, u32::saturating_add)
+    }
+
+    /// Calls of tools that the policy denied the models of its steps. A review counts them by tool, in its detail.
+    pub fn denied(&self) -> u32 {
+        self.steps.iter().map(|step| step.denied).fold(0, u32::saturating_add)
     }
 
     /// Its wall clock, in milliseconds.

@@ -622,7 +622,6 @@ impl ConvergeRunner<'_> {
 
     /// Adds what asking a model took.
     fn spent(&mut self, spent: &ModelSpend) {
-        let ModelSpend { turns, tokens, cost, model: _, prompt_hash: _ } = spent;
-        self.taken.add(&StepCost { id: (), turns: *turns, tokens: *tokens, cost_micro_usd: *cost, ms: 0 });
+        self.taken.add(&spent.clone().take());
     }
 }

@@ -38,6 +38,7 @@ mod syntax;
 mod tool_findings;
 mod tool_report;
 pub mod tools;
+pub mod tree_secrets;
 mod used_tools;
 mod withheld;
 

@@ -50,6 +50,11 @@ fn places(text: &str) -> Result<SecretRanges, ReaderError> {
             places.extend(found(&reading)?.0);
         }
     }
+    for nth in 0..MAX_JOINTS {
+        if let Cow::Owned(reading) = without_joint(text, nth) {
+            places.extend(found(&reading)?.0);
+        }
+    }
     places.extend(key_lines(text));
     Ok(SecretRanges::of(places))
 }
@@ -70,13 +75,49 @@ fn without_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
     reading.and_then(|reading| String::from_utf8(reading).ok()).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// The length of an escape at the beginning: `\n` and its like with any number of backslashes, `%3D`, a sequence of a terminal.
+/// Bytes between `&` and `;` of the longest reference to a character that is searched for.
+const MAX_ENTITY_BYTES: usize = 8;
+/// The underscores of a word of which each is tried as the joint before a token that has some itself: `old_ghp_…`.
+const MAX_JOINTS: usize = 4;
+/// Bytes of the shortest word that may be a name joined to a token.
+const MIN_JOINED_BYTES: usize = 24;
+
+/// A copy in which a blank replaces the `nth` underscore of each long word that has a digit. Offsets stay.
+fn without_joint(text: &str, nth: usize) -> Cow<'_, str> {
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let (mut reading, mut at) = (None::<Vec<u8>>, 0);
+    for word in text.as_bytes().split(|byte| !is_word(byte)) {
+        let joint = word.iter().enumerate().filter(|(_, byte)| **byte == b'_').map(|(at, _)| at).nth(nth);
+        if let Some(joint) = joint
+            && word.len() >= MIN_JOINED_BYTES
+            && word.iter().any(u8::is_ascii_digit)
+        {
+            let reading = reading.get_or_insert_with(|| text.as_bytes().to_vec());
+            reading.iter_mut().skip(at + joint).take(1).for_each(|byte| *byte = b' ');
+        }
+        at += word.len() + 1;
+    }
+    reading.and_then(|reading| String::from_utf8(reading).ok()).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// The length of an escape at the beginning: `\n` and its like with any number of backslashes, `\u0022`, `\x22`, `%3D`, `&quot;`,
+/// `&#34;`, a sequence of a terminal.
 fn escape_length(rest: &[u8]) -> usize {
     // More backslashes are no escape that somebody writes.
     let backslashes = rest.iter().take(8).take_while(|byte| **byte == b'\\').count();
     match rest {
         [b'\\', ..] if rest.get(backslashes).is_some_and(|letter| b"nrtbf0".contains(letter)) => {
             backslashes + 1
+        }
+        [b'\\', ..] => match rest.get(backslashes..) {
+            Some([b'u', digits @ ..]) if starts_with_hex(digits, 4) => backslashes + 5,
+            Some([b'x', digits @ ..]) if starts_with_hex(digits, 2) => backslashes + 3,
+            _ => 0,
+        },
+        [b'&', ..] => {
+            let inner = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'#';
+            let inner = rest.iter().skip(1).take(MAX_ENTITY_BYTES).take_while(inner).count();
+            if inner > 1 && rest.get(1 + inner) == Some(&b';') { inner + 2 } else { 0 }
         }
         [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => 3,
         [0x1b, b'[', ..] => {
@@ -86,6 +127,10 @@ fn escape_length(rest: &[u8]) -> usize {
         }
         _ => 0,
     }
+}
+
+fn starts_with_hex(bytes: &[u8], count: usize) -> bool {
+    bytes.get(..count).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// The same, and `_`, which joins a name and a secret.
@@ -247,11 +292,18 @@ mod tests {
 
     #[test]
     fn a_secret_behind_an_escape_or_a_name_is_masked() {
-        for before in ["\\n", "\\\\t", "%3D", "\u{1b}[32m", "prod_", "key="] {
+        for before in ["\\n", "\\\\t", "\\u0022", "\\x27", "&quot;", "&#x22;", "%3D", "\u{1b}[32m", "prod_", "key="] {
             let text = format!("a {before}{} b", key());
             assert_eq!(mask(&text), format!("a {before}[secret cut] b"), "{before:?}");
         }
         assert_eq!(mask("a\\nb %20 c_d"), "a\\nb %20 c_d");
+        let token = ["ghp", "_1234567890abcdefghijABCDEFGHIJklmnop"].concat();
+        for before in ["old_", "my_old_", "x_y_z_", "é_"] {
+            assert_eq!(mask(&format!("({before}{token})")), format!("({before}[secret cut])"));
+        }
+        for text in ["\\u00 \\xz &amp &; &nbsp;", "a_name_of_a_function_that_is_long_1"] {
+            assert_eq!(mask(text), text);
+        }
     }
 
     #[test]

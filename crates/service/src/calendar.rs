@@ -103,7 +103,7 @@ impl<'a> JobCalendar<'a> {
                 Ok(record) => {
                     self.waiting.remove(run.job.name);
                     metrics.run_ended(LoopKind::Sync.as_str(), record.detail.result.end().as_str());
-                    metrics.run_cost(LoopKind::Sync, record.cost());
+                    metrics.run_cost(LoopKind::Sync, record.cost(), record.denied());
                     tracing::info!(
                         job = run.job.name,
                         result = record.detail.result.as_str(),

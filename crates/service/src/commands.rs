@@ -285,6 +285,10 @@ async fn serve(
     let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
     match judge(context, server, told, (repository, &known)).await? {
         CommandVerdict::Ignore(why) => ignore(store, told, &why).await?,
+        CommandVerdict::Decline(CommandRequest { asked, by, .. }, why) => {
+            let who = format!("{}@{}", by.login, told.pr.forge);
+            decline(store, told, &asked, &who, &why).await?;
+        }
         CommandVerdict::Obey(asker) => {
             store.remember(std::slice::from_ref(repository)).await?;
             if asker.asked == UserCommand::Help {
@@ -389,10 +393,7 @@ async fn obey(
             (line, format!("{}, {by}{reason}", said.finding), Some(said))
         }
         Some(Err(why)) => {
-            let what = format!("`{}` by {who} is not followed: {why}", asked.as_str());
-            let at = store.now().await?;
-            store.note(&[HistoryEvent { at, key, run: None, what }]).await?;
-            return ignore(store, told, &format!("{}: {why}", asked.as_str())).await;
+            return decline(store, told, asked, &who, &why).await;
         }
     };
     for _ in 0..MAX_TRIES {
@@ -420,6 +421,20 @@ async fn obey(
         }
     }
     Err(StoreError::Unavailable(format!("{key}: the slot changes faster than it can be committed")))
+}
+
+/// Writes into the history why a command of a person who may write is not followed, and remembers that it needs nothing more.
+async fn decline(
+    store: &dyn RecordStore,
+    told: &UserRequest,
+    asked: &UserCommand,
+    who: &str,
+    why: &str,
+) -> Result<(), StoreError> {
+    let what = format!("`{}` by {who} is not followed: {why}", asked.as_str());
+    let event = HistoryEvent { at: store.now().await?, key: told.pr.key(), run: None, what };
+    store.note(&[event]).await?;
+    ignore(store, told, &format!("{}: {why}", asked.as_str())).await
 }
 
 /// Remembers that it needs nothing more.

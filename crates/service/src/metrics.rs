@@ -201,8 +201,10 @@ impl ServiceMetrics {
         self.0.parked.with_label_values(&[of.as_str()]).inc_by(u64::from(parked));
     }
 
-    /// A run of a loop has ended and cost this. One that cost nothing asked no model, and is not counted.
-    pub fn run_cost(&self, of: LoopKind, cost: MicroUsd) {
+    /// A run of a loop has ended, cost this, and its models were denied so many calls. One that cost nothing asked no
+    /// model, and is not counted.
+    pub fn run_cost(&self, of: LoopKind, cost: MicroUsd, denied: u32) {
+        self.0.model_denials.inc_by(u64::from(denied));
         if cost > MicroUsd(0) {
             self.cost(of, cost);
         }

@@ -202,9 +202,9 @@ async fn gave_up(context: &ServiceContext, lease: &Lease, what: &str) -> Result<
 }
 
 /// A run that has steps has ended.
-fn count(context: &ServiceContext, of: LoopKind, ConvergeRunEnd { end, cost }: ConvergeRunEnd) {
+fn count(context: &ServiceContext, of: LoopKind, ConvergeRunEnd { end, cost, denied }: ConvergeRunEnd) {
     context.metrics.run_ended(of.as_str(), end.as_str());
-    context.metrics.run_cost(of, cost);
+    context.metrics.run_cost(of, cost, denied);
 }
 
 /// One step on a pull request, by the name of its repository; where that leads elsewhere by now, by the repository's

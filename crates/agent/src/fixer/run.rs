@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::FixerWorkspace;
 use truing_reader::mask::mask_printed;
+use truing_reader::tree_secrets::TreeSecrets;
 
 use crate::command::{
     self, CommandBounds, CommandError, FinishedCommand, MAX_PRINTED, ProcessEnd, WriteLimit,
@@ -13,15 +14,19 @@ use crate::outgoing::in_tree;
 use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
 
-/// Runs a command that the policy allows. Letting go of the future ends it, with everything that it has started.
-pub(super) async fn run(workshop: &FixerWorkspace, argv: &[String]) -> Result<String, CommandError> {
+/// Runs a command that the policy allows; its output has no part of a secret of the clone. Letting go of the future ends it, with everything that it has started.
+pub(super) async fn run(
+    workshop: &FixerWorkspace,
+    argv: &[String],
+    secrets: &TreeSecrets,
+) -> Result<String, CommandError> {
     let words = argv.iter().map(OsString::from).collect();
     let mut job = SandboxJob::new(SandboxLevel::Full, &workshop.clone, JobCommand::Program(words))?;
     (job.writable, job.sockets) = (true, true);
     workshop.programs.clone_into(&mut job.read);
     let written = Some(written(workshop.clone.clone(), job.limits.disk).await);
     let ended = command::run(job, &CommandBounds { time: workshop.time, written, whole: false }).await?;
-    Ok(told(workshop, &ended))
+    Ok(secrets.mask_parts(&report(workshop, &ended)).into_owned())
 }
 
 /// What the clone may hold in the end: what it holds now, and as much more as one command may write.
@@ -31,7 +36,7 @@ async fn written(clone: PathBuf, disk: u64) -> WriteLimit {
     WriteLimit { folders, most: now.and(DiskUsage::of_bytes(disk)) }
 }
 
-fn told(workshop: &FixerWorkspace, ended: &FinishedCommand) -> String {
+fn report(workshop: &FixerWorkspace, ended: &FinishedCommand) -> String {
     let mut text = match &ended.end {
         ProcessEnd::Exit(status) => match status.code() {
             Some(code) => format!("exit code {code}\n"),

@@ -24,7 +24,7 @@ pub(super) async fn through(
     host: &str,
 ) -> Result<(), ConnectionRefusal> {
     let hello = tokio::time::timeout(BEGINS, hello(&mut inside, host)).await;
-    let hello = hello.map_err(|_| ConnectionRefusal::OtherHost)??;
+    let Some(hello) = hello.map_err(|_| ConnectionRefusal::OtherHost)?? else { return Ok(()) };
     let carried = async {
         outside.write_all(&hello).await?;
         copy_bidirectional(&mut inside, &mut outside).await
@@ -36,13 +36,20 @@ pub(super) async fn through(
     }
 }
 
-/// A client's first message, if it asks for this host. A host that is an address has no name to ask for.
-async fn hello(inside: &mut (impl AsyncRead + Unpin), host: &str) -> Result<Vec<u8>, ConnectionRefusal> {
+/// Returns a client's first message if it asks for this host, or nothing if the client closes the tunnel unused, as pools of
+/// connections do. A host that is an address has no name to ask for.
+async fn hello(
+    inside: &mut (impl AsyncRead + Unpin),
+    host: &str,
+) -> Result<Option<Vec<u8>>, ConnectionRefusal> {
     let (mut acceptor, mut said, mut part) = (Acceptor::default(), Vec::new(), vec![0; CHUNK]);
     loop {
         let count = inside.read(&mut part).await.unwrap_or(0);
         let more = part.get(..count).unwrap_or_default();
         said.extend_from_slice(more);
+        if count == 0 && said.is_empty() {
+            return Ok(None);
+        }
         if count == 0 || said.len() > MAX_HELLO {
             return Err(ConnectionRefusal::OtherHost);
         }
@@ -56,7 +63,7 @@ async fn hello(inside: &mut (impl AsyncRead + Unpin), host: &str) -> Result<Vec<
                 let named = accepted.client_hello().server_name().map(plain);
                 let is_host =
                     named.as_deref() == Some(host) || named.is_none() && host.parse::<IpAddr>().is_ok();
-                return if is_host { Ok(said) } else { Err(ConnectionRefusal::OtherHost) };
+                return if is_host { Ok(Some(said)) } else { Err(ConnectionRefusal::OtherHost) };
             }
             Err(_) => return Err(ConnectionRefusal::OtherHost),
         }
@@ -99,13 +106,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_tunnel_carries_tls_to_its_own_host_alone() {
+        assert_eq!(tried(b"", "pypi.org").await, (Ok(()), Vec::new()), "a tunnel that is not used");
         let said = [first("pypi.org"), b"more".to_vec()].concat();
         assert_eq!(tried(&said, "pypi.org").await, (Ok(()), said.clone()));
         for (said, host) in [
             (said.as_slice(), "files.pythonhosted.org"),
             (b"GET / HTTP/1.1\r\n\r\n".as_slice(), "pypi.org"),
             (b"SSH-2.0-x\r\n", "pypi.org"),
-            (b"", "pypi.org"),
             (&said[..20], "pypi.org"),
             (&[22; 100_000], "pypi.org"),
         ] {

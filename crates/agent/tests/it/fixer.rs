@@ -258,6 +258,11 @@ fn no_change_touches_what_a_mask_stands_for(stage: &Stage) {
     stage.done("edit", &json!({ "path": "words.txt", "old": "[secret cut]", "new": "[secret cut]!" }));
     let printed = stage.tests(&format!("echo 'key {key}'"));
     assert!(printed.contains("key [secret cut]"), "{printed}");
+    stage.git(&["add", "."]);
+    for argv in [&["git", "grep", "-n", "-o", "AKIA73U55X"][..], &["git", "grep", "-n", "-o", "X.*4S"]] {
+        let printed = stage.done("run", &json!({ "argv": argv }));
+        assert!(printed.contains("conf.py:1:[secret cut]\n"), "{printed}");
+    }
 }
 
 fn a_command_tells_paths_as_the_other_tools_take_them(stage: &Stage) {

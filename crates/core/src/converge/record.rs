@@ -80,6 +80,9 @@ pub struct ConvergeDetail {
     /// The part of its cost that earlier calls paid. Set by whoever resumes the run.
     #[serde(skip)]
     pub paid_before: MicroUsd,
+    /// The calls that were denied before. Set by whoever resumes the run.
+    #[serde(skip)]
+    pub denied_before: u32,
     /// What people should know besides.
     pub warnings: Vec<String>,
     /// Proof of what audits of the whole change have cleared.
@@ -162,6 +165,7 @@ impl ConvergeDetail {
             looks: String::new(),
             is_told: false,
             paid_before: MicroUsd(0),
+            denied_before: 0,
             warnings: Vec::new(),
             absences: Vec::new(),
             unreached: Vec::new(),
@@ -287,6 +291,11 @@ impl ConvergeRecord {
     /// What it cost since it was gone on with this time.
     pub fn paid_now(&self) -> MicroUsd {
         MicroUsd(self.cost().0.saturating_sub(self.detail.paid_before.0))
+    }
+
+    /// Calls of tools that were denied since it was resumed.
+    pub fn denied_now(&self) -> u32 {
+        self.denied().saturating_sub(self.detail.denied_before)
     }
 
     /// It ends here, or rests: what keeps it from going on stands beside what its own audit has cleared.

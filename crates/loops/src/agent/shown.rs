@@ -190,7 +190,10 @@ pub(super) fn prompt(
     let (memory, part) = memory.unzip();
     let (skills, part) = (memory.map(LayeredMemory::listed).unwrap_or_default(), part.flatten());
     let task = match memory {
-        Some(memory) => task.with("memory", memory.text.as_str()).with("skills", skills.as_str()),
+        Some(memory) => task
+            .with("instructions", memory.operator_text.as_str())
+            .with("memory", memory.text.as_str())
+            .with("skills", skills.as_str()),
         None => task,
     };
     let task = match part {

@@ -15,6 +15,7 @@ use truing_agent::prompt::{DataFence, PromptError, PromptValues};
 use truing_core::RepoPath;
 use truing_core::ledger::RunBudget;
 use truing_core::money::MicroUsd;
+use truing_core::run::StepCost;
 use truing_core::port::{HaltReason, WriteGate};
 use truing_model::gateway::ModelError;
 use truing_model::messages::ToolDefinition;
@@ -54,14 +55,18 @@ pub(crate) struct ModelSpend {
     pub(crate) turns: u32,
     pub(crate) tokens: u64,
     pub(crate) cost: MicroUsd,
+    /// Calls of tools that the policy denied.
+    pub(crate) denied: u32,
     pub(crate) model: Option<String>,
     pub(crate) prompt_hash: Option<String>,
 }
 
 impl ModelSpend {
-    /// The numbers, once: turns, tokens, cost. Who was asked stays.
-    pub(crate) fn take(&mut self) -> (u32, u64, MicroUsd) {
-        (take(&mut self.turns), take(&mut self.tokens), take(&mut self.cost))
+    /// Takes the numbers, for the record of a step. Who was asked stays.
+    pub(crate) fn take(&mut self) -> StepCost<()> {
+        let (turns, tokens) = (take(&mut self.turns), take(&mut self.tokens));
+        let (cost_micro_usd, denied) = (take(&mut self.cost), take(&mut self.denied));
+        StepCost { id: (), turns, tokens, cost_micro_usd, ms: 0, denied }
     }
 }
 
@@ -103,6 +108,8 @@ impl ModelAgent {
         spent.turns = spent.turns.saturating_add(ran.turns);
         spent.tokens = spent.tokens.saturating_add(ran.usage.all());
         spent.cost.0 = spent.cost.0.saturating_add(ran.cost.0);
+        let denied = ran.denials.values().fold(0, |sum: u32, count| sum.saturating_add(*count));
+        spent.denied = spent.denied.saturating_add(denied);
         if let AgentRunEnd::Refused(ModelError::Halted(reason)) = ran.end { Err(reason) } else { Ok(ran) }
     }
 

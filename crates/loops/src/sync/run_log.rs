@@ -35,8 +35,9 @@ impl RunLog {
     pub(super) fn end(&mut self) {
         if let Some((id, began)) = self.at.take() {
             let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let (turns, tokens, cost_micro_usd) = self.spent.take();
-            self.steps.push(StepCost { id, turns, tokens, cost_micro_usd, ms });
+            let mut step = StepCost { ms, ..StepCost::zero(id) };
+            step.add(&self.spent.take());
+            self.steps.push(step);
         }
     }
 

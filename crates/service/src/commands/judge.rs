@@ -18,6 +18,8 @@ pub(super) enum CommandVerdict {
     Obey(CommandRequest),
     /// It does not, for this reason.
     Ignore(String),
+    /// It does not, though its author may write to the repository: the reason is one for the history.
+    Decline(CommandRequest, String),
 }
 
 /// Who asks for what.
@@ -82,11 +84,10 @@ async fn judge_label(
         return Ok(CommandVerdict::Ignore(format!("nobody who may write to {} has set it", repository.name)));
     };
     let is_called = |called: &String| by.is_called(called, server.capability().unique_names);
-    if !may_converge(context, is_called) {
-        return Ok(CommandVerdict::Ignore(not_asker(&by.login)));
-    }
+    let is_asker = may_converge(context, is_called);
     let by = CommandAuthor { login: by.login, account: None };
-    Ok(CommandVerdict::Obey(CommandRequest { asked: UserCommand::Converge, by, url: pull.url, thread: None }))
+    let request = CommandRequest { asked: UserCommand::Converge, by, url: pull.url, thread: None };
+    Ok(if is_asker { CommandVerdict::Obey(request) } else { decline_asker(request) })
 }
 
 /// May the account ask for a run that converges, of those who may write? Where none is served, the answer says that.
@@ -95,8 +96,9 @@ fn may_converge(context: &ServiceContext, is_called: impl Fn(&String) -> bool) -
     askers.is_empty() || askers.iter().any(is_called)
 }
 
-fn not_asker(login: &str) -> String {
-    format!("{login} is not in `converge.askers`")
+fn decline_asker(request: CommandRequest) -> CommandVerdict {
+    let why = format!("{} is not in `converge.askers`", request.by.login);
+    CommandVerdict::Decline(request, why)
 }
 
 /// The button of a check, which whoever signed the webhook says was pressed.
@@ -187,7 +189,8 @@ async fn judge_comment(
     let is_called =
         |called: &String| author.id.is_called(&author.login, called, server.capability().unique_names);
     if matches!(asked, UserCommand::Converge | UserCommand::Audit) && !may_converge(context, is_called) {
-        return Ok(CommandVerdict::Ignore(not_asker(&author.login)));
+        let (by, url) = (author.into(), comment.url);
+        return Ok(decline_asker(CommandRequest { asked, by, url, thread: None }));
     }
     let first = comment.first.filter(|_| asked.is_of_its_thread());
     let thread = match first {

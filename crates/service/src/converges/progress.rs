@@ -18,17 +18,19 @@ pub struct ConvergeRunEnd {
     pub end: RunOutcome,
     /// The part of its cost that was paid since it was gone on with.
     pub cost: MicroUsd,
+    /// Calls of tools that were denied since then.
+    pub denied: u32,
 }
 
 impl ConvergeRunEnd {
     /// The end that is recorded; a run without one is put off.
     pub(super) fn of(record: &ConvergeRecord) -> Self {
-        Self { end: record.end().unwrap_or(RunOutcome::Deferred), cost: record.paid_now() }
+        Self { end: record.end().unwrap_or(RunOutcome::Deferred), ..Self::failed(record) }
     }
 
     /// A run that was given up.
     pub(super) fn failed(record: &ConvergeRecord) -> Self {
-        Self { end: RunOutcome::Failed, cost: record.paid_now() }
+        Self { end: RunOutcome::Failed, cost: record.paid_now(), denied: record.denied_now() }
     }
 }
 

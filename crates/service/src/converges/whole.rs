@@ -169,7 +169,7 @@ impl ConvergeRunContext<'_> {
         let said = store.dismissals(&lease.key).await?;
         let before = last.clone();
         let mut record = self.record(client, last, &said, &lease.key, &ground).await?;
-        record.detail.paid_before = record.cost();
+        (record.detail.paid_before, record.detail.denied_before) = (record.cost(), record.denied());
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
             say(ProgressMessage::Line(&words::stuck_before(&before)));
         }

@@ -37,8 +37,8 @@ fn told() -> (ServiceMetrics, String) {
     metrics.health("hub", ForgeHealth::Refused);
     metrics.sweeps(&[swept("a/b", 4_000), swept("a/c", 9_000)], UnixMillis(10_000));
     metrics.attempt_failed(LoopKind::Converge, "the forge refuses access", true);
-    metrics.run_cost(LoopKind::Sync, MicroUsd(500_000));
-    metrics.run_cost(LoopKind::Sync, MicroUsd(0));
+    metrics.run_cost(LoopKind::Sync, MicroUsd(500_000), 2);
+    metrics.run_cost(LoopKind::Sync, MicroUsd(0), 1);
     metrics.run_ended("review", OutcomeKind::Reviewed.as_str());
     metrics.run_took(Duration::from_secs(2));
     metrics.reviewed(&by_a_model());
@@ -133,7 +133,7 @@ fn figures_are_told_as_they_are() {
         "truing_model_tokens_total{kind=\"output\"} 2",
         "truing_model_tokens_total{kind=\"cache_read\"} 3",
         "truing_model_tokens_total{kind=\"cache_write\"} 9",
-        "truing_model_denials_total 7",
+        "truing_model_denials_total 10",
         "truing_model_ends_total{end=\"turns\"} 1",
         "truing_model_ends_total{end=\"spend_cap\"} 0",
         "truing_mcp_failures_total{server=\"docs\"} 2",

@@ -163,8 +163,8 @@ impl ReportedRun {
 }
 
 fn part<S: truing_core::run::LoopStep>(step: &StepCost<S>) -> ReportedStep {
-    let StepCost { id, turns, tokens, cost_micro_usd, ms } = *step;
-    ReportedStep { id: id.as_str(), turns, tokens, cost_micro_usd, ms }
+    let StepCost { id, turns, tokens, cost_micro_usd, ms, denied } = *step;
+    ReportedStep { id: id.as_str(), turns, tokens, cost_micro_usd, ms, denied }
 }
 
 /// A reason on one line, without what could steer a terminal.

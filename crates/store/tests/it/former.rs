@@ -47,7 +47,7 @@ fn converging(id: &str, exit: Option<ConvergeExit>) -> converge::record::Converg
         converge::record::ConvergeDetail::begin(("shop#7".into(), "topic".into()), (sha('a'), state));
     let mut record = RunRecord::begin(RunId::new(id), key(), detail, UnixMillis(NOW));
     for (act, cost) in [(Act::Audit, 4), (Act::Gate, 0)] {
-        let more = StepCost { turns: 1, tokens: 9, cost_micro_usd: MicroUsd(cost), ms: 8, id: () };
+        let more = StepCost { turns: 1, tokens: 9, cost_micro_usd: MicroUsd(cost), ms: 8, id: (), denied: 0 };
         record.took(act, &more);
     }
     record
@@ -121,7 +121,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     row(key().as_str(), 0, "ended", None, Some("{\"damaged".to_owned()));
     for (token, record) in [(3, &clean), (4, &goes_on)] {
         let step = |step: &StepCost<Act>| {
-            let StepCost { id, turns, tokens, cost_micro_usd, ms } = step;
+            let StepCost { id, turns, tokens, cost_micro_usd, ms, denied: _ } = step;
             let took =
                 json!({ "turns": turns, "tokens": tokens, "cost_micro_usd": cost_micro_usd, "ms": ms });
             (json!(id).as_str().unwrap().to_owned(), took)

@@ -1,10 +1,12 @@
 //! Repositories and commands of comments: what is remembered once, and what is never written twice.
 
 use truing_core::dismissal::Dismissal;
+use truing_core::ledger::{BudgetLevel, BudgetLevelKind};
+use truing_core::money::MicroUsd;
 use truing_core::id::{AccountId, FindingId, PrId, RunId, SlotKey, UnixMillis};
 use truing_core::outcome::{OutcomeKind, ReviewOutcome, ReviewRuntime};
 use truing_core::port::{
-    CommentKind, HistoryEvent, KnownRepository, LastReviews, OperatorAction, PullRevision, RequestOrigin,
+    CommentKind, HistoryEvent, KnownRepository, LastReviews, Ledger as _, OperatorAction, PullRevision, RequestOrigin,
     RunRef, RunStore, SkippedHead, SlotDescription, SlotStore, StoreError, UserRequest, UserRequestOutcome,
     VersionConflict, Watchlist,
 };
@@ -172,15 +174,24 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     };
     let event =
         HistoryEvent { at: UnixMillis(NOW), key: key.clone(), run: None, what: "paused by hand".into() };
+    let asks = BudgetLevel {
+        kind: BudgetLevelKind::PullAsk,
+        key: key.to_string(),
+        period: String::new(),
+        limit: MicroUsd(300_000),
+    };
     let obeyed = UserRequestOutcome {
         slot: (slot.version, decision.slot.clone()),
         events: vec![event.clone()],
         act: OperatorAction::new("ada@github", "/review pause", key.as_str(), ""),
         dismissal: Some(dismissal.clone()),
-        allowed: None,
+        allowed: Some(asks.clone()),
     };
+    let limit = async || store.look(std::slice::from_ref(&asks)).await.unwrap()[0].level.limit;
+    assert_eq!(limit().await, MicroUsd(300_000));
     assert_eq!(store.served(&told, Some(&obeyed)).await.unwrap(), Ok(()));
     assert_eq!(store.load(std::slice::from_ref(&key)).await.unwrap()[0].state, decision.slot.state);
+    assert_eq!(limit().await, MicroUsd(600_000), "as much again");
     assert_eq!(store.events(&key, 9).await.unwrap(), [event]);
     assert_eq!(store.audited(9).await.unwrap()[0].act, obeyed.act);
     assert_eq!(store.unserved("github", 10).await.unwrap(), std::slice::from_ref(&later));
@@ -197,6 +208,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     assert_eq!(store.audited(9).await.unwrap().len(), 1);
     assert_eq!(store.served(&later, None).await.unwrap(), Ok(()));
     assert_eq!(store.unserved("github", 10).await.unwrap(), []);
+    assert_eq!(limit().await, MicroUsd(600_000), "a refused command allows nothing");
     // Heard of again, after all.
     store.tell(&[told], &of, None).await.unwrap();
     assert_eq!(store.unserved("github", 10).await.unwrap(), []);

@@ -76,7 +76,7 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
             _ => 2_400,
         };
         let cost_micro_usd = MicroUsd(u64::from(turns) * 41_000);
-        StepCost { id, turns, tokens: u64::from(turns) * 21_000, cost_micro_usd, ms }
+        StepCost { id, turns, tokens: u64::from(turns) * 21_000, cost_micro_usd, ms, denied: 0 }
     };
     let steps: Vec<StepCost<SyncStep>> = steps.map(taken).collect();
     let page = |what: &str| format!("https://github.com/aio-libs/aiobotocore/{what}/{}", 1500 + number);

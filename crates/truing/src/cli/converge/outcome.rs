@@ -269,6 +269,7 @@ fn json(record: &ConvergeRecord) -> Value {
         "warnings": record.detail.warnings,
         "cost_micro_usd": record.cost(),
         "paid_now_micro_usd": record.paid_now(),
+        "denied": record.denied(),
         "run": record.run,
         "branch": is_there(record).then_some(&record.detail.branch),
         "base": record.detail.base,
@@ -299,6 +300,7 @@ pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
         "warnings": [],
         "cost_micro_usd": 0,
         "paid_now_micro_usd": 0,
+        "denied": 0,
     });
     if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
         object.extend(fields);

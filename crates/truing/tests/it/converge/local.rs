@@ -332,6 +332,7 @@ fn files_that_a_fix_may_not_change_stay_as_they_are() {
         let told = log[at].body.to_string();
         assert!(told.contains(&format!("denied: `{path}`")), "{told}");
     }
+    assert_eq!(answer.0["denied"], 2);
 }
 
 #[test]

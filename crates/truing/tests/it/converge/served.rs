@@ -202,6 +202,29 @@ async fn a_label_starts_a_run_if_whoever_set_it_may_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_those_who_may_write_only_the_configured_askers_start_a_run() {
+    let site = Site::new(&format!("{NATIVE}[converge]\naskers = [\"bob\"]\n"), [clean(), clean()]).await;
+    let _server = site.serve();
+    site.repo.permit("bob", "write").await.unwrap();
+    site.asks("ann").await;
+    site.says("ann", "/audit").await;
+    site.repo.label(site.number, "truing:converge", true, "ann").await.unwrap();
+    site.deliver().await;
+    let declined = "`/converge` by ann@github is not followed: ann is not in `converge.askers`";
+    let why = site.until_why(declined).await;
+    assert!(!why.contains("converge: ") && site.model.log().is_empty(), "{why}");
+    site.repo.label(site.number, "truing:converge", false, "ann").await.unwrap();
+    site.says("ann", "/review").await;
+    let why = site.until_why("`/review` by ann@github").await;
+    assert_eq!(why.matches("not in `converge.askers`").count(), 3, "{why}");
+    site.asks("bob").await;
+    let pull = site.until("the report", |pull| report(pull).is_some()).await;
+    assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
+    let why = site.why().await;
+    assert!(why.contains("`/converge` by bob@github") && !why.contains("`/converge` by ann@github:"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_asks_no_model_says_so() {
     let site = Site::new("", [clean()]).await;
     let _server = site.serve();

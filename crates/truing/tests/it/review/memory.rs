@@ -166,9 +166,9 @@ fn instructions_are_told_where_a_changed_file_matches_the_operators_first() {
     let ran = scene.review(&["--explain"]);
     let told = ran.json();
     let request = asked(&scene).remove(0);
-    let memory = marked(&request, "memory");
-    let (operators, owns) = (memory.find("A charge has a key."), memory.find("Money is whole cents."));
-    assert!(operators.is_some() && operators < owns, "{memory}");
+    let (operators, memory) = (marked(&request, "instructions"), marked(&request, "memory"));
+    assert!(operators.contains("A charge has a key.") && !operators.contains("whole cents"), "{operators}");
+    assert!(memory.contains("Money is whole cents.") && !memory.contains("has a key"), "{memory}");
     for other in ["British spelling.", "Of another.", "No macros."] {
         assert!(!request.to_string().contains(other), "{memory}");
     }

@@ -8,11 +8,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use truing_agent::fixer::{FixerError, FixerTools, FixerWorkspace};
 use truing_agent::native::{
-    self, AgentRun, AgentRunEnd, CallOutput, ReportForm, RunBrief, RunLimits, RunTools,
+    AgentRun, AgentRunEnd, CallOutput, ReportForm, RunBrief, RunLimits, RunTools,
 };
 use truing_agent::prompt::PromptLibrary;
 use truing_agent::prompt::case::{PromptCase, ScriptedCall};
 use truing_agent::prompt::route::{FilledPrompts, ReportKind};
+use truing_agent::runtime::AgentRuntime;
 use truing_agent::schema::audit::AuditReport;
 use truing_agent::schema::described::DescriptionReport;
 use truing_agent::schema::judged::JudgementReport;
@@ -163,7 +164,7 @@ impl CaseRunner {
         let brief =
             RunBrief { model: self.model.clone(), system: filled.system.clone(), task: filled.task.clone() };
         let limits = RunLimits { money: Some(CASE_MONEY), ..RunLimits::default() };
-        let ran: AgentRun<F> = native::run_for(&model, &tools, &brief, &limits).await;
+        let ran: AgentRun<F> = AgentRuntime::Native.run_judged(&model, &tools, &brief, &limits, |_| None).await;
         if let (AgentRunEnd::Refused(why), None) = (&ran.end, &self.script) {
             return Err(refused(why));
         }
