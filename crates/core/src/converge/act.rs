@@ -48,21 +48,13 @@ pub enum ConvergeAction {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConvergeStep {
-    /// Kind of [`ConvergeAction::Gate`].
     Gate,
-    /// Kind of [`ConvergeAction::Mend`].
     Mend,
-    /// Kind of [`ConvergeAction::Audit`].
     Audit,
-    /// Kind of [`ConvergeAction::Post`].
     Post,
-    /// Kind of [`ConvergeAction::Fix`].
     Fix,
-    /// Kind of [`ConvergeAction::Check`].
     Check,
-    /// Kind of [`ConvergeAction::Publish`].
     Publish,
-    /// Kind of [`ConvergeAction::Reply`].
     Reply,
     /// Description of the pull request. It has no [`ConvergeAction`], because no other step depends on it.
     Describe,
@@ -181,9 +173,8 @@ pub enum AuditorAnswer {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "word", content = "why")]
 pub enum FixerVerdict {
-    /// It is fixed.
     Fixed,
-    /// It is not, and why.
+    /// The finding is not fixed, for this reason.
     Declined(String),
 }
 

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The end of a converge run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ConvergeExit {
-    /// Reason for programs.
+    /// Reason as a code for programs.
     pub code: ConvergeExitCode,
-    /// Reason for users.
+    /// Reason as a sentence for users.
     pub reason: String,
 }
 

@@ -25,7 +25,7 @@ pub struct FindingHistory {
     origins: BTreeMap<FindingId, LineOrigin>,
     /// Times that each finding was found again after a claimed fix.
     returns: BTreeMap<FindingId, u32>,
-    /// Audits, oldest first.
+    /// Audits since the last restart, oldest first.
     marks: Vec<PastAudit>,
     /// Audits before the run was restarted: their findings in a tree are still valid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

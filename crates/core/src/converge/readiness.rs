@@ -85,13 +85,14 @@ pub enum ReadinessAction {
     /// The caller stores this state and the run together or not at all, because no feedback is handed over
     /// twice at one head.
     Fix(UnansweredFeedback),
-    /// Have the base merged into the branch; then [`PullReadiness::pushed`], or look again: the next head is that.
+    /// Request the merge of the base into the branch, then call [`PullReadiness::pushed`], or look again: the
+    /// merge creates the next head.
     UpdateBranch,
     /// Mark the pull request ready, then call [`PullReadiness::marked`].
     MarkReady,
     /// The pull request is ready at this head.
     Done {
-        /// Notes for users.
+        /// Notes that the user should read.
         notes: Vec<String>,
     },
     /// The pull request cannot become ready.

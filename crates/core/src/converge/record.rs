@@ -77,7 +77,7 @@ pub struct ConvergeDetail {
     /// Part of the cost that earlier calls paid, set by the caller that resumes the run.
     #[serde(skip)]
     pub paid_before: MicroUsd,
-    /// Warnings for users.
+    /// Warnings that users should read.
     pub warnings: Vec<String>,
     /// Evidence for the categories that audits of the whole change have cleared.
     #[serde(default)]

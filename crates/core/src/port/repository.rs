@@ -53,9 +53,9 @@ impl Actor {
 /// The state of a pull request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PullState {
-    /// Open for review.
+    /// Open and ready for review.
     Open,
-    /// Open as a draft.
+    /// Open, but marked as a draft.
     Draft,
     /// Merged into its base branch.
     Merged,

@@ -20,7 +20,7 @@ use crate::sync::record;
 /// has begun on the key.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RunRef {
-    /// Id of the run.
+    /// Id that identifies the run.
     pub id: RunId,
     /// Slot key that the run works on.
     pub key: SlotKey,

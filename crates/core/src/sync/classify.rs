@@ -79,7 +79,7 @@ pub struct FunctionJudgement {
     pub release: ReleaseSide,
     /// First line, counted from 1.
     pub start_line: u32,
-    /// Last line, inclusive.
+    /// Last line, which is included.
     pub end_line: u32,
     /// Text of the lines.
     pub excerpt: String,

@@ -78,7 +78,6 @@ pub struct MigrationProgress {
 pub struct TrustedAnswer {
     /// Id of the comment.
     pub id: CommentId,
-    /// Who.
     pub by: String,
     pub text: String,
 }

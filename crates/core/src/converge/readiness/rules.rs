@@ -29,12 +29,12 @@ pub struct ReadinessRules {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequiredReviewer {
-    /// Our own audit.
+    /// Our own audit of the head.
     Internal,
     Other(ExternalReviewer),
 }
 
-/// An external reviewer.
+/// A reviewer outside Truing, such as a bot.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ExternalReviewer {
     /// Name of the reviewer.

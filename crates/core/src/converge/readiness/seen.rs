@@ -88,7 +88,7 @@ pub struct UnresolvedThread {
 pub enum ThreadAuthor {
     /// A configured reviewer, by name.
     Reviewer(String),
-    /// Another program.
+    /// A program that is no configured reviewer.
     Bot,
     Person,
 }
