@@ -85,7 +85,7 @@ pub struct SkippedHead {
 /// The display name of a key. Decisions use the forge's data instead.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SlotDescription {
-    /// Display name `owner/name#7`.
+    /// Name to display, `owner/name#7`.
     pub name: String,
     /// Address of its web page.
     pub url: String,
