@@ -303,7 +303,7 @@ fn code_alike(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> {
     Some(SharedWeight { sums, found: [shared; 2], problem: 0.0 }.share(0.5, 3.0))
 }
 
-/// An alignment of two texts.
+/// Share of the longer text that has the same order as the other; 1 is all.
 #[derive(Debug)]
 struct TextAlignment {
     /// How much of the longer text runs as the other does: 1 is all.

@@ -182,7 +182,6 @@ impl TargetLines {
 
     /// Returns the only place at which all lines are unchanged, if they are enough to identify it: the first
     /// and last of the finding's own lines.
-    /// last.
     fn as_it_was(&self, lines: &[u64]) -> Option<(usize, usize)> {
         let count = self.lines.len();
         let first = self.lines.first()?.key;

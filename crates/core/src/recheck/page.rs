@@ -2,7 +2,6 @@
 //!
 //! All comparisons use hashes. After a collision, a finding counts as still there, or a line as not new: a
 //! collision may keep a finding open, but never closes one.
-//! accident keeps something open, and fixes nothing.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -49,7 +48,7 @@ impl ComparedFile {
     pub(super) fn places(&self, sought: &SearchTokens) -> Vec<(usize, usize)> {
         let own = self.sought();
         let places = own.code.all(&sought.code);
-        // A comment has no code.
+        // A comment alone has no code, so its text is compared.
         if places.is_empty() { own.text.all(&sought.text) } else { places }
     }
 
