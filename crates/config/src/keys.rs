@@ -8,7 +8,7 @@ use truing_core::linter::LINTERS;
 
 pub use super::kind::ValueKind;
 
-/// A configuration key.
+/// A configuration key and its rules.
 #[derive(Debug)]
 pub struct ConfigKey {
     /// Dotted path of the key. `NAME` stands for the name of a forge, a team, a repository, a model, a job,
@@ -2122,7 +2122,8 @@ impl NamedSection {
         }
     }
 
-    /// The name that stands in a variable, with `_` in place of each `-`, and of the blank in a known tool's name.
+    /// Returns the name for its form in a variable: each `_` becomes `-`, or the blank in a known tool's
+    /// name.
     pub(crate) fn in_variable(self, text: &str) -> String {
         let name = text.replace('_', "-");
         let has_blank = |known: &&&str| known.contains(' ') && known.replace(' ', "-") == name;
@@ -2136,16 +2137,17 @@ impl NamedSection {
 /// Names of tools, as a regular expression: a name of the operator's choice, or of a known tool.
 const TOOL_PATTERN: &str = "^([a-z][a-z0-9-]*|go vet)$";
 
-/// The variable that sets a key, if a variable can.
+/// Returns the variable that sets a key; `None` if no variable can.
 pub(crate) fn own_variable(path: &str) -> Option<String> {
     let named = path.split('.').next().and_then(NamedSection::of);
     named.is_none_or(NamedSection::has_variables).then(|| variable(path))
 }
 
-/// The variable that sets a key: `TRUING_` and the path in capitals, `__` between its parts, `_` for `-` and for a blank.
+/// Returns the variable that sets a key: `TRUING_` and the path in capitals, with `__` between its parts,
+/// and `_` for `-` and for a blank.
 pub fn variable(path: &str) -> String {
     format!("{VARIABLES}{}", path.to_uppercase().replace(['-', ' '], "_").replace('.', "__"))
 }
 
-/// How the name of each of our variables begins.
+/// Prefix of all our variables.
 pub(crate) const VARIABLES: &str = "TRUING_";

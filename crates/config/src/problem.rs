@@ -15,7 +15,7 @@ pub(super) const DUPLICATE: &str = "duplicate key";
 /// The origin of a value, lowest precedence first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ValueOrigin {
-    /// The key's default.
+    /// The key's default; no source sets the key.
     Default,
     /// The repository's own file.
     Repository {
