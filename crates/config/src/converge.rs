@@ -51,7 +51,7 @@ pub struct ConvergeConfig {
     pub gate: Vec<Vec<String>>,
     /// `NAME` of the existing `[model.NAME]` that fixes; `None` if the auditor's model does.
     pub fixer: Option<String>,
-    /// Is Bugbot woken after each push? Nothing but a flag says so.
+    /// True if Bugbot is triggered after each push. Only a flag sets this.
     pub bugbot_retrigger: bool,
 }
 
@@ -174,7 +174,7 @@ pub(super) fn of(
     named: Option<&BTreeSet<String>>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ConvergeConfig, ConfigError> {
-    // All named sections are read here. A section that is not used yet is also valid only if it is complete.
+    // All named sections are read, because errors in a section that no list uses yet must be reported too.
     let others = named.into_iter().flatten().map(|name| reviewer(settings, name));
     let others: Vec<ReviewerConfig> = others.collect::<Result<_, _>>()?;
     let listed = settings.list(REVIEWERS)?;

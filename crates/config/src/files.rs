@@ -19,7 +19,6 @@ pub const REPOSITORY_FILE: &str = ".truing.toml";
 ///
 /// # Errors
 /// [`ConfigProblem::Unreadable`] if the file cannot be read.
-/// [`ConfigProblem::Unreadable`]
 pub fn operator_file(
     environment: &Environment,
     given: Option<&Path>,
@@ -44,7 +43,6 @@ pub fn user_file(environment: &Environment) -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`ConfigProblem::RepositoryFile`], also for links and anything else that is no plain file.
-/// [`ConfigProblem::RepositoryFile`], also for links and other things that are no plain file.
 pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let path = root.join(REPOSITORY_FILE);
     let name = path.display().to_string();
@@ -64,7 +62,6 @@ pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
 ///
 /// # Errors
 /// [`ConfigProblem::Unreadable`] if it cannot be read.
-/// [`ConfigProblem::Unreadable`]
 pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
     let name = shown.display().to_string();
     let text =

@@ -151,7 +151,7 @@ fn listed(table: &Json, named: NamedSection) -> Json {
     table
 }
 
-/// Renders docs/reference/config.md.
+/// Renders the reference page docs/reference/config.md.
 pub fn reference() -> String {
     let mut text = String::from(
         "# Configuration reference\n\n\

@@ -93,7 +93,7 @@ pub(crate) fn of_file(file: &SourceFile, owner: FileOwner, problems: &mut Vec<Co
         let start = error.span().map_or(0, |span| span.start);
         let mut why = error.message().trim().replace('\n', ", ");
         if why == DUPLICATE {
-            // What is written twice: a key, or the last name of a table's head.
+            // The duplicate is a key, or the last name of a table's header.
             let written = error.span().and_then(|span| file.text.get(span)).unwrap_or_default();
             why = format!("{DUPLICATE} `{}`", cut(written.trim()));
         }

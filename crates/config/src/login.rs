@@ -10,7 +10,7 @@ use super::{EffectiveSetting, ForgeKind, TypedSettings};
 /// The credentials for a forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ForgeLogin {
-    /// An access token.
+    /// The place of an access token.
     Token(SecretSource),
     /// A GitHub App's key.
     App {

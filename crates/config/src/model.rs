@@ -37,9 +37,9 @@ pub struct ModelConfig {
 /// The `NAME`s of existing `[model.NAME]`s for one kind of work; `None` means `[model]`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RoleModels {
-    /// Model that reviews.
+    /// Model for the review loop.
     pub reviewer: Option<String>,
-    /// Model that audits.
+    /// Model for audits of the converge loop.
     pub auditor: Option<String>,
     /// Model that writes code for sync jobs.
     pub porter: Option<String>,

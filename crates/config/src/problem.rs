@@ -23,7 +23,7 @@ pub enum ValueOrigin {
         /// Number of the line, from 1.
         line: usize,
     },
-    /// The operator's file.
+    /// The operator's own configuration file.
     Operator {
         file: String,
         /// Number of the line, from 1.

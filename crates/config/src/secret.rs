@@ -35,8 +35,7 @@ impl SecretSource {
     /// ([`given_secrets::keep`]).
     ///
     /// # Errors
-    /// The variable or file that is missing, empty, too long or no text.
-    /// Names the variable or file that is missing, empty, too long or not text.
+    /// [`SecretError`] names the variable or file that is missing, empty, too long or no text.
     pub fn read(&self, environment: &Environment) -> Result<SecretText, SecretError> {
         let fail = |why: String| SecretError { from: self.clone(), why };
         let text = match self {

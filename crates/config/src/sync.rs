@@ -20,7 +20,7 @@ pub struct JobConfig {
     pub registry: PackageRegistry,
     /// Name of the followed package.
     pub package: String,
-    /// Release to follow.
+    /// Selection of the release to follow.
     pub target: ReleaseSelector,
     /// Minimum age of the newest release.
     pub min_age: Duration,
@@ -95,7 +95,7 @@ pub enum ReleaseSelector {
     Safe,
     /// The newest release, but at most this many releases after the one that the project was made for.
     Ahead(usize),
-    /// This version only.
+    /// Only the release with this version.
     Fixed(PackageVersion),
 }
 

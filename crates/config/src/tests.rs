@@ -870,7 +870,7 @@ fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
     let keys: Vec<&str> = commented_keys(&text).collect();
     assert_eq!(keys.len(), KEYS.len() - 1, "every key but the one that is set");
     // A server has either an address or a forge's tools, a store either a file or two servers, and a forge
-    // one of the two logins. Tokens of other kinds depend on the forge.
+    // one of the two logins. Tokens of other sections are enabled together with the forge's.
     let others = ["mcp.docs.forge =", "store.records ="];
     let keys = || keys.iter().filter(|key| !others.iter().any(|other| key.starts_with(other)));
     for out in [["forge.github.token =", ""], ["forge.github.app_id =", "forge.github.private_key ="]] {

@@ -254,7 +254,7 @@ fn every_known_tool_can_be_named() {
     }
 }
 
-/// Number of tools that fit into a repository's own file.
+/// Checks a number of tools that a repository's own file of the maximum size may contain.
 #[test]
 fn many_tools_of_a_repository_are_read_as_a_few_are() {
     let text: String = (0..5000).map(|n| format!("[[tool]]\nname = \"t{n}\"\n")).collect();

@@ -13,7 +13,7 @@ use truing_core::tier::TierRule;
 
 use crate::secret::SecretSource;
 
-/// A validated value.
+/// A validated value of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConfigValue {
     /// No value: a computed default that is derived where it is used.
@@ -22,11 +22,11 @@ pub enum ConfigValue {
     Store(PathBuf),
     /// An address to listen on.
     Address(SocketAddr),
-    /// A whole number.
+    /// A whole number in its range.
     Integer(i64),
     /// A length of time, and its original text.
     Duration(Duration, String),
-    /// One of the words of the key's kind.
+    /// One of the words that the key's kind permits.
     Choice(&'static str),
     /// A boolean, true or false.
     Flag(bool),

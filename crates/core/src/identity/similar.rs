@@ -306,7 +306,7 @@ fn code_alike(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> {
 /// Share of the longer text that has the same order as the other; 1 is all.
 #[derive(Debug)]
 struct TextAlignment {
-    /// How much of the longer text runs as the other does: 1 is all.
+    /// Share of the longer text that has the same order as the other; 1 is all.
     verbatim: f64,
     /// True if a difference reverses or changes the meaning.
     turned: bool,
