@@ -333,7 +333,7 @@ impl Config {
         &self.not_used
     }
 
-    /// Adds one more forge, of which only the name is configured.
+    /// Adds one more forge, with only its name configured.
     ///
     /// # Errors
     /// A name that does not identify its kind of forge.

@@ -201,8 +201,8 @@ impl HeadReadiness {
         self.waits.push((why, now));
     }
 
-    /// Waits at this head for at most `budget`, with a look every `poll`. Returns Ok after that, because the
-    /// wait is over.
+    /// Returns the wait as an `Err` with a look every `poll`, until it has lasted `budget` at this head; `Ok`
+    /// after that.
     fn wait(
         &mut self,
         why: ReadinessWait,
@@ -272,7 +272,7 @@ impl PullReadiness {
         self.at.wait_from(ReadinessWait::Answer(name.to_owned()), now);
     }
 
-    /// Records a request whose outcome is not known. It is retried up to [`MAX_FAILED`] times; after that,
+    /// Records a request whose outcome is not known. It is retried up to `MAX_FAILED` times; after that,
     /// the reviewer counts as unreachable.
     pub fn failed(&mut self, name: &str, why: impl Into<String>) {
         let failed = self.at.failed.entry(name.to_owned()).or_default();

@@ -105,7 +105,7 @@ struct CommandFile {
     pattern: Option<Spanned<LeadingOperand>>,
     /// Type of the operands; without it, the command takes none.
     operands: Option<Spanned<super::ValueType>>,
-    /// Flags of which one has to be present for operands to be permitted.
+    /// Flags that permit operands: at least one must be present; empty if operands are always permitted.
     #[serde(default)]
     operands_with: Vec<String>,
     /// Words that the first operand must not be.

@@ -78,7 +78,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     let reads = command.class == CommandClass::Reads && class_fault.is_none();
     for program in &command.programs {
         let is_own = own.is_some_and(|own| own.programs.contains(program));
-        // A program in such a folder runs code, whatever class the grammar gives it.
+        // A program in such a folder runs code, even if the grammar gives it another class.
         let fault = match is_own {
             true => None,
             false if reads && !program.contains('/') => Some(format!(

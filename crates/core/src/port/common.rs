@@ -57,7 +57,7 @@ pub struct StateUpdate<S, T> {
 /// A text that cannot be parsed, for example because another version wrote it, counts as the default state.
 ///
 /// # Errors
-/// [`StoreError`]: the store cannot be read or written, or [`MOST_TRIES`] attempts failed. The state may
+/// [`StoreError`]: the store cannot be read or written, or `MOST_TRIES` attempts failed. The state may
 /// have been changed all the same.
 pub async fn change<S, T>(
     common: &dyn SharedStateStore,

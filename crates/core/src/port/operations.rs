@@ -37,7 +37,7 @@ pub trait OperatorStore: Send + Sync {
     /// Returns the oldest notices that are not delivered yet, in the order in which they were queued.
     async fn untold(&self, limit: usize) -> Result<Vec<PendingNotice>, StoreError>;
 
-    /// Marks a notice as delivered, or as undeliverable.
+    /// Marks a notice as done, because it was delivered or has no reachable recipient.
     async fn told(&self, notice: i64) -> Result<(), StoreError>;
 
     /// Deletes some of the actions and delivered notices that are older than `before`. Returns their number;

@@ -206,7 +206,8 @@ impl JobBreaker {
         }
     }
 
-    /// Closes the breaker by an operator's command: the next run begins as if nothing had failed.
+    /// Closes the breaker after a success or an operator's command. The next run begins as if nothing had
+    /// failed.
     pub fn reset(&mut self) {
         let heard = self.heard.take();
         *self = Self { heard, ..Self::default() };
