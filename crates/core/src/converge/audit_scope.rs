@@ -1,4 +1,5 @@
-//! The scope of an audit's result besides its commit: the base, the looks and the dismissals.
+//! The scope of an audit's result besides its commit: the base, the looks (the text that identifies the gate,
+//! the checks and the rules), and the dismissals.
 
 use std::collections::BTreeSet;
 

@@ -205,7 +205,7 @@ impl ConvergeRecord {
         !self.detail.base.is_none()
     }
 
-    /// Resumes an unfinished run with these limits and looks.
+    /// Resumes an unfinished run with these limits and this value of [`ConvergeDetail::looks`].
     pub fn resume(&mut self, limits: ConvergeLimits, looks: &str) {
         self.detail.state.resume();
         self.detail.halted = None;

@@ -39,7 +39,8 @@ const AGAINST: f64 = 3.0;
 const FAMILY: f64 = 2.0;
 /// Share of equal wording at which differences are intended ones.
 const VERBATIM: f64 = 0.7;
-/// Share of equal wording at which texts count as the same, regardless of the weight of their names and words.
+/// Share of equal wording at which texts count as the same, regardless of the weight of their names and
+/// words.
 const REPEATED: f64 = 0.9;
 /// Number of tokens above which a text is more than one sentence, so single words may differ.
 const SENTENCE: usize = 40;

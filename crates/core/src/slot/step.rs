@@ -452,7 +452,7 @@ impl Slot {
         }
     }
 
-    /// Ends an overdue lease and makes its events pending again. Refused while a worker holds a valid lease.
+    /// Makes the events of an overdue lease pending again. Refused while a worker holds a valid lease.
     fn free(&mut self, now: UnixMillis) -> Result<(), SlotRefusal> {
         match self.state {
             SlotState::Leased { deadline, .. } if deadline > now => Err(SlotRefusal::Leased(deadline)),
