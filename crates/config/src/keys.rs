@@ -152,7 +152,7 @@ const DELAY: ValueKind = ValueKind::Duration(Duration::ZERO, Duration::from_secs
 /// Range of polling periods: below the minimum, a process would only run in a busy loop.
 const PERIOD: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
 
-/// Range of timeouts for a model or an MCP server.
+/// Range of timeouts for programs and servers that a model depends on.
 const CALL: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(10 * 60));
 /// Maximum number of bytes that a model is shown at once.
 const MAX_OUTPUT: i64 = truing_core::agent::MAX_OUTPUT_BYTES as i64;

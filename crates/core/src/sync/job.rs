@@ -161,9 +161,9 @@ pub struct ReleaseRuling {
 }
 
 impl ReleaseRuling {
-    /// Returns true if the ruling replaces the verdict `found`. A user may leave out a release, and may require
-    /// a port of one that seems to work unchanged. The claim that a release that needs a port works unchanged is
-    /// not accepted.
+    /// Returns true if the ruling replaces the verdict `found`. A user may leave out a release, and may
+    /// require a port of one that seems to work unchanged. The claim that a release that needs a port works
+    /// unchanged is not accepted.
     pub fn overrides(&self, found: SyncVerdict) -> bool {
         match found {
             SyncVerdict::Ask => true,
