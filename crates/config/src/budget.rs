@@ -1,4 +1,4 @@
-//! Section `budget`: what may be spent.
+//! Section `budget` of the configuration: limits of the cost.
 
 use std::path::PathBuf;
 
@@ -7,28 +7,28 @@ use truing_core::money::MicroUsd;
 use super::TypedSettings;
 use super::problem::ConfigError;
 
-/// The sums that may be spent; where one is absent, nothing bounds that sum.
+/// The limits of the cost; an absent sum means no limit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BudgetConfig {
-    /// All attempts at one head of one pull request.
+    /// Limit for all attempts at one head of one pull request.
     pub review: MicroUsd,
-    /// The same, until a person allows as much again.
+    /// Limit for one pull request until a user allows the same amount again.
     pub pull_ask: Option<MicroUsd>,
-    /// All reviews, audits and converge runs of one pull request.
+    /// Limit for all reviews, audits and converge runs of one pull request.
     pub pull: Option<MicroUsd>,
-    /// All reviews of a repository in a day.
+    /// Limit for all reviews of a repository in a day.
     pub repo_day: MicroUsd,
-    /// One run of the converge loop.
+    /// Limit for one converge run.
     pub converge: MicroUsd,
-    /// All runs of the converge loop for a repository in a day.
+    /// Limit for all converge runs of a repository in a day.
     pub converge_day: Option<MicroUsd>,
-    /// One run of a job that follows a package.
+    /// Limit for one run of a job that follows a package.
     pub sync: MicroUsd,
-    /// All runs of such jobs for a repository in a day.
+    /// Limit for all runs of such jobs for a repository in a day.
     pub sync_day: Option<MicroUsd>,
-    /// Everything in a month.
+    /// Limit for everything in a month.
     pub month: Option<MicroUsd>,
-    /// A file of prices in LiteLLM's format.
+    /// File of prices in LiteLLM's format.
     pub prices: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! Values that do not go together.
+//! Detects values that contradict each other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use super::value::ConfigValue;
 use super::{ForgeConfig, TypedSettings};
 
-/// Values that do not go together.
+/// Returns all conflicts between values.
 pub(super) fn all(
     of: &TypedSettings<'_>,
     forges: &BTreeMap<String, ForgeConfig>,
@@ -34,7 +34,7 @@ pub(super) fn all(
     }
     let (metrics, all) = ("server.metrics_listen", "server.listen");
     let (apart, usual) = (of.address_if_any(metrics)?, of.address(all)?);
-    // Port 0 is another one each time.
+    // Port 0 means a different port each time.
     if apart.is_some_and(|apart| apart.port() != 0 && apart == usual) {
         problems.push(conflict(metrics, "be another address than", all)?);
     }
@@ -47,7 +47,8 @@ pub(super) fn all(
     Ok(problems)
 }
 
-/// A server for slots, one for records, and one key of markers for all processes come together.
+/// Checks that a server for slots, one for records, and one marker key for all processes are configured
+/// together.
 fn of_store(
     of: &TypedSettings<'_>,
     forges: &BTreeMap<String, ForgeConfig>,
@@ -79,7 +80,7 @@ fn of_store(
     Ok(problems)
 }
 
-/// One key, what it must be to the other, the other, and whether it is.
+/// A relation: one key, the relation in words, the other key, and the check of both values.
 type KeyRelation = (&'static str, &'static str, &'static str, fn(Duration, Duration) -> bool);
 
 const RELATIONS: [KeyRelation; 4] = [

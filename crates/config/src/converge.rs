@@ -1,4 +1,4 @@
-//! The converge loop: its limits, who has to be content, and its gate.
+//! Configuration of the converge loop: its limits, its reviewers and its gate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,106 +17,106 @@ use crate::environment::Environment;
 /// Section `converge`, with the reviewers that it names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConvergeConfig {
-    /// Does a server converge?
+    /// True if a server starts converge runs.
     pub is_enabled: bool,
-    /// How far a run may go.
+    /// Limits of a run.
     pub limits: ConvergeLimits,
-    /// How long an auditor may take.
+    /// Timeout of an auditor.
     pub audit_timeout: Duration,
-    /// How long a fixer may take.
+    /// Timeout of a fixer.
     pub fix_timeout: Duration,
-    /// How often others are looked at.
+    /// Poll interval for other reviewers.
     pub poll: Duration,
-    /// How long after a reviewer was asked it is looked at first.
+    /// Delay of the first look after a reviewer was asked.
     pub poll_after_trigger: Duration,
-    /// Who has to find nothing, in this order.
+    /// Reviewers that must find nothing, in this order.
     pub reviewers: Vec<ConfiguredReviewer>,
-    /// Looks for the comments of a reviewer whose text says that there are some.
+    /// Maximum number of looks for comments that a reviewer's text announces.
     pub inline_lag_max: u32,
-    /// What reviews that found something are for the forge.
+    /// Effect of our reviews with findings on merging.
     pub event: ReviewEvent,
-    /// Are threads resolved whose finding is fixed?
+    /// True if threads of fixed findings are resolved.
     pub resolve_threads: bool,
-    /// Is a draft marked ready that has converged?
+    /// True if a draft is marked ready after it has converged.
     pub mark_ready: bool,
-    /// Is the description rewritten at the end?
+    /// True if the description is rewritten at the end.
     pub update_description: bool,
-    /// May the base be merged into a branch that needs it?
+    /// True if the base may be merged into a branch that requires it.
     pub auto_rebase: bool,
-    /// The only accounts that may ask for runs; empty: all who may write.
+    /// Accounts that may request runs; empty for all with write permission.
     pub askers: Vec<String>,
-    /// The label that starts a run; none: no label does.
+    /// Label that starts a run; `None` if no label does.
     pub label: Option<String>,
     /// Commands of the gate, in order.
     pub gate: Vec<Vec<String>>,
-    /// The `NAME` of the `[model.NAME]` that mends, which is there; none: the one that audits.
+    /// `NAME` of the existing `[model.NAME]` that fixes; `None` if the auditor's model does.
     pub fixer: Option<String>,
-    /// Is Bugbot woken after each push? Nothing but a flag says so.
+    /// True if Bugbot is triggered after each push. Only a flag sets this.
     pub bugbot_retrigger: bool,
 }
 
-/// Who has to find nothing.
+/// A configured reviewer that must find nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConfiguredReviewer {
-    /// Truing's own auditor.
+    /// Truing's own auditor of the whole change.
     Internal,
-    /// Somebody else.
+    /// A reviewer outside Truing.
     Other(ReviewerConfig),
 }
 
-/// Section `reviewer.NAME`.
+/// Section `reviewer.NAME` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewerConfig {
-    /// What it is called here.
+    /// Name of the reviewer in the configuration.
     pub name: String,
-    /// The accounts that it writes with, by name or id, whatever their case; never none.
+    /// Accounts that it writes with, by name or id in any letter case; never empty.
     pub logins: Vec<String>,
-    /// How it is asked.
+    /// Way to request a review.
     pub trigger: ReviewerTrigger,
-    /// What shows that it has looked at a commit.
+    /// Evidence that it has looked at a commit.
     pub detector: ReviewerDetector,
-    /// A regular expression, which compiles, for the text of those of its reviews that found something.
+    /// Valid regular expression for the text of its reviews that found something.
     pub dirty: Option<String>,
-    /// Does such a text tell how many there are, and nothing of them? That of a reviewer that is known does.
+    /// True if such a text contains only the number of findings, as those of the known reviewers do.
     pub counts_alone: bool,
-    /// Does a run stop that waits for it in vain?
+    /// True if a run ends with an error when the reviewer does not respond in time.
     pub required: bool,
-    /// How long its answer is waited for, each time it is asked.
+    /// Timeout for its response, after each request.
     pub budget: Duration,
-    /// How often it is asked on one commit.
+    /// Maximum number of requests on one commit.
     pub requests: u32,
 }
 
-/// How a reviewer is asked.
+/// The way to request a review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReviewerTrigger {
-    /// It comes by itself.
+    /// No request: the reviewer starts by itself.
     Nothing,
-    /// A review of its first login is requested.
+    /// A review by its first login is requested.
     Request,
-    /// This is the whole text of a comment.
+    /// A comment with exactly this text.
     Comment(String),
 }
 
-/// What shows that a reviewer has looked at a commit.
+/// The evidence that a reviewer has looked at a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReviewerDetector {
     /// A review by one of its accounts.
     Review,
-    /// A check run of this name that has ended.
+    /// A completed check run of this name.
     CheckRun(String),
 }
 
-/// A trigger that is no comment: nobody asks.
+/// Trigger for reviewers that start by themselves.
 const BY_ITSELF: &str = "none";
-/// A trigger that is no comment: a review is requested.
+/// Trigger that requests a review.
 const REQUEST: &str = "request";
-/// The detector that looks for reviews.
+/// Detector that looks for reviews.
 const REVIEW: &str = "review";
-/// How a detector begins that looks for a check run.
+/// Prefix of a detector that looks for a check run.
 const CHECK_RUN: &str = "check:";
 
-/// A reviewer of which nothing has to be said.
+/// A reviewer with built-in settings.
 struct KnownReviewer {
     name: &'static str,
     logins: &'static [&'static str],
@@ -133,7 +133,7 @@ const KNOWN: [KnownReviewer; 2] = [
     },
     KnownReviewer {
         name: "copilot",
-        // Its reviews and its comments come from different ones, and a request needs the first.
+        // Its reviews and its comments come from different accounts, and a request needs the first one.
         logins: &["copilot-pull-request-reviewer[bot]", "copilot-pull-request-reviewer", "Copilot"],
         trigger: REQUEST,
         dirty: None,
@@ -144,7 +144,7 @@ fn known(name: &str) -> Option<&'static KnownReviewer> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
-/// Reviewers that are named in the list, and have no section because they need none.
+/// Returns the reviewers that the list names and that need no section, because they are known.
 pub(super) fn named_alone(settings: &BTreeMap<String, EffectiveSetting>) -> impl Iterator<Item = String> {
     let list = match settings.get(REVIEWERS).map(|setting| &setting.value) {
         Some(ConfigValue::List(names)) => names.as_slice(),
@@ -153,7 +153,7 @@ pub(super) fn named_alone(settings: &BTreeMap<String, EffectiveSetting>) -> impl
     list.iter().filter(|name| known(name).is_some()).cloned()
 }
 
-/// The value of a key that depends on which reviewer it is.
+/// Returns the default of a key that depends on the reviewer.
 pub(super) fn default(name: &str, key: &str) -> ConfigValue {
     match (known(name), key) {
         (Some(known), "logins") => {
@@ -166,7 +166,7 @@ pub(super) fn default(name: &str, key: &str) -> ConfigValue {
     }
 }
 
-/// The key with the order of reviewers.
+/// Key with the order of reviewers.
 const REVIEWERS: &str = "converge.reviewers";
 
 pub(super) fn of(
@@ -174,7 +174,7 @@ pub(super) fn of(
     named: Option<&BTreeSet<String>>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ConvergeConfig, ConfigError> {
-    // Of all that are named, so that a section that nobody uses yet is not wrong until somebody does.
+    // All named sections are read, because errors in a section that no list uses yet must be reported too.
     let others = named.into_iter().flatten().map(|name| reviewer(settings, name));
     let others: Vec<ReviewerConfig> = others.collect::<Result<_, _>>()?;
     let listed = settings.list(REVIEWERS)?;
@@ -235,7 +235,7 @@ pub(super) fn of(
     })
 }
 
-/// What is wrong with the name of a model that there is not; `known` are those that there are.
+/// Returns the error text for a model name that does not exist; `known` are the existing ones.
 pub fn no_model<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
     let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
     let those = match known.as_slice() {
@@ -245,7 +245,7 @@ pub fn no_model<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Stri
     format!("must be the NAME of a `[model.NAME]`, not `{name}`: {those}")
 }
 
-/// The key with who fixes.
+/// Key with the model that fixes.
 pub(crate) const FIXER: &str = "converge.fixer";
 
 fn reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {
@@ -291,7 +291,7 @@ fn reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, 
     })
 }
 
-/// A value that only its own section can judge.
+/// Creates the error of a value that only its own section can validate.
 fn bad(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => {
@@ -301,22 +301,22 @@ fn bad(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     }
 }
 
-/// Who owns what a run works in.
+/// The owner of the workspace of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WorkspaceLifecycle {
-    /// The run: it tears it down.
+    /// The run owns it and removes it at the end.
     Owned,
-    /// Another run, which this one joins.
+    /// Another run owns it, and this run joins.
     Attach,
-    /// Another run if there is one, else this.
+    /// Another run owns it if there is one; otherwise this run does.
     Auto,
 }
 
 impl WorkspaceLifecycle {
-    /// All of them.
+    /// All values, in order.
     pub const ALL: [Self; 3] = [Self::Owned, Self::Attach, Self::Auto];
 
-    /// As flags and variables write it.
+    /// Returns the word in flags and variables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Owned => "owned",
@@ -326,24 +326,24 @@ impl WorkspaceLifecycle {
     }
 }
 
-/// What the variables of the tool say whose place the converge loop takes.
+/// The variables of the tool that the converge loop replaces.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BugteamVariables {
-    /// `BUGTEAM_TEAM_LIFECYCLE`, if it says something.
+    /// Value of `BUGTEAM_TEAM_LIFECYCLE`, if it is set.
     pub lifecycle: Option<WorkspaceLifecycle>,
-    /// `BUGTEAM_TEAM_NAME`, if it says something.
+    /// Value of `BUGTEAM_TEAM_NAME`, if it is set.
     pub team: Option<String>,
-    /// `BUGTEAM_PREFLIGHT_SKIP` is exactly `1`.
+    /// True if `BUGTEAM_PREFLIGHT_SKIP` is exactly `1`.
     pub skips_preflight: bool,
-    /// `CLAUDE_REVIEWS_DISABLED` lists `bugteam`.
+    /// True if `CLAUDE_REVIEWS_DISABLED` lists `bugteam`.
     pub is_disabled: bool,
 }
 
 impl BugteamVariables {
-    /// What they say.
+    /// Reads these variables.
     ///
     /// # Errors
-    /// A lifecycle that there is not.
+    /// An unknown lifecycle.
     pub fn of(environment: &Environment) -> Result<Self, ConfigError> {
         let text = |name: &str| {
             let text = environment.get(name).map(|text| text.to_string_lossy().trim().to_owned());
@@ -367,7 +367,7 @@ impl BugteamVariables {
     }
 }
 
-/// The variable with the [`WorkspaceLifecycle`].
+/// Variable with the [`WorkspaceLifecycle`].
 const LIFECYCLE: &str = "BUGTEAM_TEAM_LIFECYCLE";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What keys are worth when nobody sets them.
+//! Default values of configuration keys.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,12 @@ use super::value::ConfigValue;
 use super::{EffectiveSetting, ForgeKind};
 use crate::environment::Environment;
 
-/// The default of a key, at the path that it has for a name. None: the table of keys has a default that nobody knows.
+/// Returns the default of a key, at its path with a name; `None` if the table of keys has a default that
+/// this code does not know. `settings` are those known up to now: a forge's kind is known before its other
+/// keys.
 ///
 /// # Errors
-/// A [`ConfigProblem`], if somebody has to set it.
-/// `settings` are those that are known so far: the kind of a forge is, when its other keys are asked for.
+/// A [`ConfigProblem`] if the key is required.
 pub(super) fn of(
     path: &str,
     key: &ConfigKey,
@@ -67,7 +68,7 @@ pub(super) fn of(
     })
 }
 
-/// The kind of a forge; one that is not known is an error of its own.
+/// Returns the kind of a forge. An unknown kind is reported elsewhere.
 fn kind_of(name: &str, settings: &BTreeMap<String, EffectiveSetting>) -> ForgeKind {
     match settings.get(&format!("forge.{name}.kind")).map(|setting| &setting.value) {
         Some(ConfigValue::Choice(word)) => ForgeKind::from_word(word).unwrap_or(ForgeKind::Github),
@@ -75,10 +76,11 @@ fn kind_of(name: &str, settings: &BTreeMap<String, EffectiveSetting>) -> ForgeKi
     }
 }
 
-/// The variable that GitHub's own program `gh` reads its token from.
+/// Variable that GitHub's own program `gh` reads its token from.
 const TOKEN_OF_GH: &str = "GH_TOKEN";
 
-/// Is `GH_TOKEN` set, and `GITHUB_TOKEN` not? `gh` means github.com by it: no other server is given that token unasked.
+/// Returns true if `GH_TOKEN` is set and `GITHUB_TOKEN` is not. `gh` uses that token for github.com, so it
+/// is sent to no other server without configuration.
 fn has_token_of_gh(
     name: &str,
     environment: &Environment,
@@ -95,7 +97,7 @@ fn has_token_of_gh(
         && !is_set("GITHUB_TOKEN")
 }
 
-/// What differs by the kind of forge.
+/// Returns the defaults that depend on the kind of forge.
 fn of_forge(name: &str, key: &str, kind: ForgeKind) -> Result<ConfigValue, Box<ConfigProblem>> {
     let url = |text: &str| Ok(ConfigValue::Url(text.to_owned()));
     let variable = |name: &str| Ok(ConfigValue::Secret(SecretSource::Env(name.to_owned())));
@@ -113,12 +115,12 @@ fn of_forge(name: &str, key: &str, kind: ForgeKind) -> Result<ConfigValue, Box<C
         ("webhook_secret", ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => {
             variable("BITBUCKET_WEBHOOK_SECRET")
         }
-        // Below `api_url`, once that is known.
+        // Derived from `api_url` once that is known.
         (_, ForgeKind::Github | ForgeKind::Bitbucket | ForgeKind::BitbucketDc) => Ok(ConfigValue::Unset),
     }
 }
 
-/// A place in the user's state folder.
+/// Returns a path in the user's state folder.
 fn in_state(environment: &Environment, place: &str) -> Option<PathBuf> {
     Some(environment.user_folder("XDG_STATE_HOME", ".local/state")?.join(place))
 }

@@ -1,20 +1,20 @@
-//! The process's environment as a value: its variables and current folder, read once, at one edge. Everything
-//! else takes it as an argument, so that tests and `truing demo` can give another.
+//! The process's environment as a value: its variables and current folder, read once in one place. All other
+//! code takes it as an argument, which lets tests and `truing demo` replace it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Variables and current folder.
+/// The variables and the current folder.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, OsString>,
     directory: PathBuf,
-    /// The folders that the command line names.
+    /// Folders that the command line names.
     named: Vec<PathBuf>,
 }
 
-/// Names only: values may be secrets.
+/// Prints only the names, because values may be secrets.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Environment")
@@ -25,8 +25,8 @@ impl std::fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// The one place that reads the process's environment. Variables whose name is not UTF-8 are none of ours
-    /// and are left out; a current folder that no longer exists is `.`.
+    /// Reads the process's environment; no other code does. Variables whose names are not UTF-8 are left
+    /// out, because ours are. A current folder that no longer exists becomes `.`.
     pub fn of_process() -> Self {
         Self {
             variables: std::env::vars_os()
@@ -37,7 +37,7 @@ impl Environment {
         }
     }
 
-    /// An environment made of these variables, standing in `directory`.
+    /// Creates an environment with these variables and the current folder `directory`.
     pub fn new<K: Into<String>, V: Into<OsString>>(
         variables: impl IntoIterator<Item = (K, V)>,
         directory: impl Into<PathBuf>,
@@ -49,8 +49,8 @@ impl Environment {
         }
     }
 
-    /// The same for a command that is about these paths, from the current folder: their repositories have no say in
-    /// what programs are run.
+    /// Returns the environment for a command about these paths, relative to the current folder. Their
+    /// repositories must not decide which programs run.
     #[must_use]
     pub fn about(self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let folders = paths.into_iter().map(|path| self.directory.join(path));
@@ -58,12 +58,12 @@ impl Environment {
         Self { named, ..self }
     }
 
-    /// The folders that the command stands in, or is about.
+    /// Returns the current folder and the folders that the command is about.
     pub fn reviewed(&self) -> impl Iterator<Item = &Path> {
         self.named.iter().chain([&self.directory]).map(PathBuf::as_path)
     }
 
-    /// The same with these variables besides, standing in `directory`.
+    /// Returns the environment with these additional variables and the current folder `directory`.
     #[must_use]
     pub fn with<K: Into<String>, V: Into<OsString>>(
         mut self,
@@ -74,12 +74,12 @@ impl Environment {
         Self { directory: directory.into(), ..self }
     }
 
-    /// A variable as it is.
+    /// Returns a variable's unchanged value.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(name).map(OsString::as_os_str)
     }
 
-    /// Every variable whose name begins with `prefix`, by name.
+    /// Returns every variable whose name begins with `prefix`, by name.
     pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a OsStr)> {
         self.variables
             .range(prefix.to_owned()..)
@@ -87,13 +87,12 @@ impl Environment {
             .map(|(name, value)| (name.as_str(), value.as_os_str()))
     }
 
-    /// The current folder.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// A folder of the user's by the XDG base directory rules: `$variable`, or `below` in the home folder. A
-    /// value that is not an absolute path counts as absent, as those rules demand.
+    /// Returns a folder of the user by the XDG base directory rules: `$variable`, or `below` in the home
+    /// folder. By those rules, a value that is not an absolute path counts as absent.
     pub fn user_folder(&self, variable: &str, below: &str) -> Option<PathBuf> {
         let absolute = |name| self.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
         absolute(variable).or_else(|| Some(absolute("HOME")?.join(below)))

@@ -1,4 +1,4 @@
-//! The configuration's files: where they are looked for, and how they are read.
+//! Locates and reads the configuration's files.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,17 @@ use super::plain::open_plain;
 use super::problem::{ConfigError, ConfigProblem, MAX_REPOSITORY_FILE};
 use crate::environment::Environment;
 
-/// The most bytes of the operator's or the user's file: reading one takes up to four hundred times its size in memory.
+/// Maximum size in bytes of the operator's or the user's file. Reading it takes up to four hundred times its
+/// size in memory.
 pub(super) const MAX_FILE: u64 = 512 << 10;
-/// The name of a repository's own file, at its root.
+/// Name of a repository's own file, at its root.
 pub const REPOSITORY_FILE: &str = ".truing.toml";
 
-/// The operator's file: `given` (the flag `--config`), else `TRUING_CONFIG`, else `truing/truing.toml` in the
-/// user's configuration folder, which need not exist.
+/// Reads the operator's file: `given` (the flag `--config`), else `TRUING_CONFIG`, else `truing/truing.toml`
+/// in the user's configuration folder, which is optional.
 ///
 /// # Errors
-/// [`ConfigProblem::Unreadable`]
+/// [`ConfigProblem::Unreadable`] if the file cannot be read.
 pub fn operator_file(
     environment: &Environment,
     given: Option<&Path>,
@@ -32,16 +33,16 @@ pub fn operator_file(
     }
 }
 
-/// Where the operator's file is looked for when nothing names one.
+/// Returns the default path of the operator's file.
 pub fn user_file(environment: &Environment) -> Option<PathBuf> {
     Some(environment.user_folder("XDG_CONFIG_HOME", ".config")?.join("truing/truing.toml"))
 }
 
-/// The repository's own file in a working tree's root folder, if there is one. Only for local runs: a service
-/// takes it from the default branch's tip.
+/// Reads the repository's own file in a working tree's root folder, if there is one. Only local runs call
+/// this; a service reads the file at the tip of the default branch.
 ///
 /// # Errors
-/// [`ConfigProblem::RepositoryFile`], also for links and other things that are no plain file.
+/// [`ConfigProblem::RepositoryFile`], also for links and anything else that is no plain file.
 pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let path = root.join(REPOSITORY_FILE);
     let name = path.display().to_string();
@@ -60,7 +61,7 @@ pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
 /// Reads a file that was named.
 ///
 /// # Errors
-/// [`ConfigProblem::Unreadable`]
+/// [`ConfigProblem::Unreadable`] if it cannot be read.
 pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
     let name = shown.display().to_string();
     let text =
@@ -69,7 +70,7 @@ pub fn read(shown: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
     Ok(SourceFile { name, folder, text })
 }
 
-/// The text of a plain file of at most so many bytes, or why it cannot be read.
+/// Returns the text of a plain file of at most `most` bytes, or the reason why it cannot be read.
 fn text_of(path: &Path, most: u64) -> Result<String, String> {
     let mut bytes = Vec::new();
     let file = open_plain(path).map_err(|error| error.to_string())?;

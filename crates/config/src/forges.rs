@@ -1,4 +1,4 @@
-//! Section `forge.NAME`.
+//! Section `forge.NAME` of the configuration.
 
 use std::time::Duration;
 
@@ -7,35 +7,36 @@ use truing_core::port::{ForgeKind, HaltPolicy};
 use super::login::ForgeLogin;
 use super::secret::SecretSource;
 
-/// Section `forge.NAME`.
+/// Section `forge.NAME` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ForgeConfig {
-    /// The kind of forge.
+    /// Kind of the forge.
     pub kind: ForgeKind,
-    /// Where its REST API is, without a slash at the end.
+    /// Address of its REST API, without a slash at the end.
     pub api_url: String,
-    /// Where its repositories are, without a slash at the end.
+    /// Address of its repositories, without a slash at the end.
     pub git_url: String,
-    /// The login at both.
+    /// Login for both addresses.
     pub login: ForgeLogin,
-    /// The account's e-mail address, of an API token of Bitbucket Cloud.
+    /// E-mail address of the account, for an API token of Bitbucket Cloud.
     pub email: Option<String>,
-    /// The account that a token of Bitbucket Cloud writes as, which may not ask for it.
+    /// Account of a Bitbucket Cloud token, for a token that may not query it.
     pub account: Option<String>,
-    /// Accounts that comments were written as before: ids and names; at Bitbucket Cloud ids alone.
+    /// Accounts that wrote our comments earlier: ids and names; at Bitbucket Cloud only ids.
     pub accounts: Vec<String>,
-    /// The secret of its webhooks.
+    /// Secret of its webhooks.
     pub webhook_secret: SecretSource,
-    /// The fate of its webhooks while the kill switch is on; none: its kind decides.
+    /// Treatment of its webhooks while the kill switch is on; `None` for the default of its kind.
     pub halted: Option<HaltPolicy>,
-    /// The key of the markers; none: `marker.key` beside the database, made once.
+    /// Key of the markers; `None` for `marker.key` beside the database, which is created once.
     pub marker_key: Option<SecretSource>,
-    /// Keys that signed them before.
+    /// Keys that signed markers earlier.
     pub previous_marker_keys: Vec<SecretSource>,
-    /// The time that a create without an answer may stay unseen.
+    /// Time that a created item may stay invisible after its response was lost.
     pub settle: Duration,
-    /// Globs of the repositories to review, [`crate::value::repositories`] compiles them; empty: all.
+    /// Globs of the repositories to review, which [`crate::value::repositories`] compiles; empty for all.
     pub repositories: Vec<String>,
-    /// Globs of the branches, besides the default branch, whose tip may configure; [`crate::value::globs`] compiles them.
+    /// Globs of the branches, besides the default branch, whose tip may contain configuration;
+    /// [`crate::value::globs`] compiles them.
     pub config_branches: Vec<String>,
 }

@@ -1,4 +1,5 @@
-//! What is made from the table of keys: the commented file of `truing init`, the JSON Schema, the reference page.
+//! Documents generated from the table of keys: the commented file of `truing init`, the JSON Schema, and the
+//! reference page.
 
 use serde_json::{Map, Value as Json, json};
 use truing_core::linter::FORMATS;
@@ -12,17 +13,19 @@ use super::value::rule::schema_of_severities;
 use super::value::tiers::schema_of_rule;
 use super::value::{MAX_HOSTS, NAME_PATTERN, ShownDuration};
 
-/// The greatest line of a comment in the commented file.
+/// Maximum width of a comment line in the commented file.
 const WIDTH: usize = 100;
 
-/// The key that the commented file always sets: a server has a forge to serve with it.
+/// Key that the commented file always sets, because a server needs a forge.
 const SET: &str = "forge.NAME.kind";
-/// The key that it sets where a repository is known.
+/// Key that it sets if a repository is given.
 const REPOSITORIES: &str = "forge.NAME.repositories";
 
-/// A configuration file that names github.com as the forge, serves `repository` (`owner/name`) alone where one is given, and
-/// sets nothing else: every key is there, with its default, as a comment. Each line can be enabled by itself, wherever it
-/// stands: keys are written in full, and there are no headers of tables that a key would have to be below.
+/// Renders a configuration file that names github.com as the forge, and serves only `repository`
+/// (`owner/name`) if one is given. All other keys are comments with their defaults.
+///
+/// Each line can be enabled independently of its place: keys are written in full, and no key depends on a
+/// table header.
 pub fn commented_file(repository: Option<&str>) -> String {
     let mut text = String::from(
         "# Configuration of truing. Every key is shown, with its default or, where it has none, with an\n\
@@ -46,7 +49,7 @@ pub fn commented_file(repository: Option<&str>) -> String {
     text
 }
 
-/// The keys of the file that fits on a screen.
+/// Keys of the short file, which fits on a screen.
 const FIRST_KEYS: [&str; 10] = [
     SET,
     "forge.NAME.token",
@@ -60,7 +63,8 @@ const FIRST_KEYS: [&str; 10] = [
     "budget.repo_day_usd",
 ];
 
-/// The same with the keys that a first server needs, each with the first sentence of what it means. It fits on a screen.
+/// Renders the same with only the keys that a first server needs, each with the first sentence of its
+/// description. The file fits on a screen.
 pub fn first_file(repository: Option<&str>) -> String {
     let mut text = String::from(
         "# Configuration of truing: what a first server needs. All keys: `truing init --all`\n\
@@ -85,7 +89,7 @@ pub fn first_file(repository: Option<&str>) -> String {
     text
 }
 
-/// The configuration file's JSON Schema.
+/// Renders the JSON Schema of the configuration file.
 pub fn schema() -> Json {
     let mut root = Map::new();
     for (section, about) in SECTIONS {
@@ -97,7 +101,7 @@ pub fn schema() -> Json {
             "type": "object", "description": about, "additionalProperties": false, "properties": keys
         });
         match named(section) {
-            // Beside the keys of the section that it is below.
+            // These tables are next to the keys of the section above them.
             Some(named) if root.contains_key(named.word()) => {
                 if let Some(above) = root.get_mut(named.word()).and_then(Json::as_object_mut) {
                     above.insert("additionalProperties".to_owned(), table);
@@ -131,7 +135,7 @@ pub fn schema() -> Json {
     })
 }
 
-/// The schema of a table that has its name in it, as one of a list.
+/// Returns the schema of a named table as an entry of a list, with its name as a key.
 fn listed(table: &Json, named: NamedSection) -> Json {
     let mut table = table.clone();
     if let Some(keys) = table.get_mut("properties").and_then(Json::as_object_mut) {
@@ -147,7 +151,7 @@ fn listed(table: &Json, named: NamedSection) -> Json {
     table
 }
 
-/// docs/reference/config.md.
+/// Renders the reference page docs/reference/config.md.
 pub fn reference() -> String {
     let mut text = String::from(
         "# Configuration reference\n\n\
@@ -189,12 +193,12 @@ pub fn reference() -> String {
     text
 }
 
-/// What the sections of this name have names of.
+/// Returns the kind of names in a section's path.
 fn named(section: &str) -> Option<NamedSection> {
     section.strip_suffix(".NAME").and_then(NamedSection::of)
 }
 
-/// Puts a key's schema where its name, with dots, says.
+/// Inserts a key's schema at the place that its dotted name gives.
 fn insert(keys: &mut Map<String, Json>, name: &str, schema: Json) {
     let Some((table, below)) = name.split_once('.') else {
         keys.insert(name.to_owned(), schema);
@@ -238,7 +242,7 @@ fn default_as_toml(key: &ConfigKey) -> String {
             | ValueKind::Instructions
             | ValueKind::Networks,
         ) => "[]".to_owned(),
-        // None has a default with anything in it.
+        // No key of these kinds has a default with content.
         (
             KeyDefault::Text(text),
             ValueKind::Command
@@ -289,7 +293,7 @@ fn default_as_toml(key: &ConfigKey) -> String {
     }
 }
 
-/// A text as lines of comments.
+/// Renders a text as comment lines.
 fn comment(text: &str) -> String {
     let mut lines = vec![String::from("#")];
     for word in text.split(' ') {
@@ -303,17 +307,17 @@ fn comment(text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// `owner/name` and globs of it, as a regular expression.
+/// Regular expression for `owner/name` and globs of it.
 const REPOSITORY_PATTERN: &str = "^[^/]*/[^/]*$";
-/// Lengths of time, as a regular expression.
+/// Regular expression for lengths of time.
 const DURATION_PATTERN: &str = "^([0-9]+(w|d|h|m|s|ms))+$";
 
-/// Names of rules, as a regular expression.
+/// Regular expression for names of rules.
 const RULE_PATTERN: &str = "^[-_.0-9A-Za-z]+/[-_.0-9A-Za-z]+$";
-/// Names of headers, as a regular expression.
+/// Regular expression for names of headers.
 const HEADER_PATTERN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$";
 
-/// Places, `host:port`, as a regular expression.
+/// Regular expression for hosts, `host:port`.
 const HOST_PATTERN: &str = "^([0-9a-z._-]+|\\[[0-9a-f:.]+\\]):[1-9][0-9]{0,4}$";
 
 fn schema_of(key: &ConfigKey) -> Json {
@@ -402,7 +406,7 @@ fn schema_of(key: &ConfigKey) -> Json {
         (KeyDefault::Text(text), ValueKind::Integer(..)) => {
             text.parse::<i64>().ok().map(|number| json!(number))
         }
-        // None has a default with anything in it.
+        // No key of these kinds has a default with content.
         (KeyDefault::Text(_), ValueKind::Ids | ValueKind::Headers | ValueKind::Severities) => Some(json!({})),
         (KeyDefault::Text(text), ValueKind::Codes) => {
             Some(json!(text.split(',').filter_map(|code| code.parse::<i32>().ok()).collect::<Vec<_>>()))
@@ -467,7 +471,7 @@ fn schema_of(key: &ConfigKey) -> Json {
     schema
 }
 
-/// Where a secret is kept.
+/// Returns the schema of a secret's place.
 fn secret_schema() -> Json {
     json!({
         "type": "object",

@@ -1,5 +1,5 @@
-//! Every configuration key, as data. From this table come parsing, errors, `config show`, the JSON Schema, the
-//! commented file of `truing init` and docs/reference/config.md.
+//! The table of all configuration keys. Parsing, errors, `config show`, the JSON Schema, the commented file
+//! of `truing init` and docs/reference/config.md derive from it.
 // long: one table, in the order in which all of these show it.
 
 use std::time::Duration;
@@ -8,60 +8,60 @@ use truing_core::linter::LINTERS;
 
 pub use super::kind::ValueKind;
 
-/// One key.
+/// A configuration key and its rules.
 #[derive(Debug)]
 pub struct ConfigKey {
-    /// Its dotted path. `NAME` stands for the name of a forge, a team, a repository, a model, a job, a
-    /// reviewer, a server or a tool.
+    /// Dotted path of the key. `NAME` stands for the name of a forge, a team, a repository, a model, a job,
+    /// a reviewer, a server or a tool.
     pub path: &'static str,
-    /// What its value is.
+    /// Kind of its values.
     pub kind: ValueKind,
-    /// Its value when nobody sets it.
+    /// Value if no source sets the key.
     pub default: KeyDefault,
-    /// What a repository's own file may do with it.
+    /// Permission of a repository's own file for this key.
     pub repository: RepositoryOverride,
-    /// The version that brought it.
+    /// Version that introduced the key.
     pub since: &'static str,
-    /// What it is for: one sentence or two.
+    /// Purpose of the key, in one or two sentences.
     pub doc: &'static str,
 }
 
-/// What a key is worth when nobody sets it.
+/// The default of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyDefault {
-    /// This text, parsed as a variable's value is.
+    /// A text, parsed like a variable's value.
     Text(&'static str),
     /// The secret in this variable.
     Variable(&'static str),
-    /// Something that depends on the surroundings: told in words, and an example for the commented file.
+    /// A value that depends on the environment.
     Computed {
-        /// What it is.
+        /// Description of the value.
         words: &'static str,
-        /// A value as TOML.
+        /// Example in TOML for the commented file.
         example: &'static str,
     },
 }
 
-/// What a repository's own file (`.truing.toml`) may do with a key.
+/// The permission of a repository's own file (`.truing.toml`) for a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RepositoryOverride {
-    /// Nothing: the key is the operator's.
+    /// The file must not set the key, which is reserved to the operator.
     No,
-    /// Set it, where the operator did not.
+    /// The file may set the key if the operator does not.
     Sets,
-    /// The same, if `verify.from_repository` is true.
+    /// The file may set the key if the operator does not and `verify.from_repository` is true.
     SetsIfAllowed,
-    /// Add to what the operator's list holds.
+    /// The file may add to the operator's list.
     Adds,
 }
 
-/// The name of Truing's own auditor among reviewers.
+/// Name of Truing's own auditor among the reviewers.
 pub const INTERNAL: &str = "internal";
 
-/// The key by which an operator lets repositories say what is run for them.
+/// Key by which an operator permits repositories to set the commands that are run for them.
 pub(crate) const ALLOWS_COMMANDS: &str = "verify.from_repository";
 
-/// The table's sections, in the order in which they are shown, each with what it is about.
+/// Sections of the table in display order, each with its description.
 pub const SECTIONS: &[(&str, &str)] = &[
     ("store", "Where everything is kept that must not be lost."),
     ("server", "The service: `truing serve`."),
@@ -128,42 +128,42 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("retention", "How long is remembered what is no longer needed."),
 ];
 
-/// Who may serve a model.
+/// Providers of models in this build.
 #[cfg(feature = "aws")]
 const PROVIDERS: &[&str] = &["anthropic", "openai", "aws", "bedrock"];
 #[cfg(not(feature = "aws"))]
 const PROVIDERS: &[&str] = &["anthropic", "openai"];
-/// Who may later, or in another build.
+/// Providers that a later version or another build supports.
 #[cfg(feature = "aws")]
 const PLANNED_PROVIDERS: &[&str] = &[];
 #[cfg(not(feature = "aws"))]
 const PLANNED_PROVIDERS: &[&str] = &["aws", "bedrock"];
-/// The greatest number of a GitHub App: what JSON's numbers hold exactly.
+/// Maximum number of a GitHub App: the largest integer that JSON numbers represent exactly.
 const MAX_APP_ID: i64 = (1 << 53) - 1;
-/// How long history may be kept.
+/// Range of retention times.
 const KEPT: ValueKind =
     ValueKind::Duration(Duration::from_secs(24 * 60 * 60), Duration::from_secs(10 * 366 * 24 * 60 * 60));
-/// A price per million tokens.
+/// Range of prices per million tokens.
 const PRICE: ValueKind = ValueKind::Usd(truing_core::price::MAX_USD_PER_MILLION);
-/// A budget.
+/// Range of budgets in dollars.
 const BUDGET: ValueKind = ValueKind::Usd(1_000_000);
-/// Delays that may be nothing.
+/// Range of delays, which may be zero.
 const DELAY: ValueKind = ValueKind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
-/// Periods of something that repeats: below the least of them a process would only turn in circles.
+/// Range of polling periods: below the minimum, a process would only run in a busy loop.
 const PERIOD: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
 
-/// How long others may take to answer a model.
+/// Range of timeouts for programs and servers that a model depends on.
 const CALL: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(10 * 60));
-/// The most bytes of what a model is shown at once.
+/// Maximum number of bytes that a model is shown at once.
 const MAX_OUTPUT: i64 = truing_core::agent::MAX_OUTPUT_BYTES as i64;
 
-/// How long one piece of an agent's work may take.
+/// Range of timeouts for one piece of an agent's work.
 const WORK: ValueKind = ValueKind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
-/// How often others are looked at, or how long they are waited for.
+/// Range of intervals and timeouts for other reviewers.
 const PERIOD_OF_OTHERS: ValueKind =
     ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(7 * 24 * 60 * 60));
 
-/// Schemes of stores, and of servers that keep slots; with `s` at its end or before the `+`: with TLS.
+/// Schemes of stores, and of servers that keep slots. An `s` at the end or before the `+` means TLS.
 pub const SLOTS: &[&str] = &[
     "sqlite",
     "valkey",
@@ -178,7 +178,7 @@ pub const SLOTS: &[&str] = &[
 /// Schemes of servers that keep records.
 pub const RECORDS: &[&str] = &["postgres", "postgresql"];
 
-/// Every key, section by section.
+/// All keys, section by section.
 pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "store.url",
@@ -1964,22 +1964,22 @@ pub const KEYS: &[ConfigKey] = &[
 pub(crate) enum KeyNode {
     /// A key, with its table entry.
     Key(&'static ConfigKey),
-    /// A table that holds keys or tables.
+    /// A table that contains keys or tables.
     Section,
 }
 
-/// A section's keys, each with its name in it.
+/// Returns a section's keys, each with its name in the section.
 pub(crate) fn of(section: &str) -> impl Iterator<Item = (&'static str, &'static ConfigKey)> {
     let all =
         KEYS.iter().filter_map(move |key| Some((key.path.strip_prefix(section)?.strip_prefix('.')?, key)));
-    // Of a section below it: `model.NAME`.
+    // Keys of a subsection such as `model.NAME` are left out.
     all.filter(|(name, _)| !name.starts_with("NAME."))
 }
 
-/// Files in which package managers note what they chose.
+/// Files in which package managers record the selected versions.
 const LOCK_FILES: &str = "**/Cargo.lock,**/package-lock.json,**/npm-shrinkwrap.json,**/yarn.lock,**/pnpm-lock.yaml,**/bun.lock,**/bun.lockb,**/uv.lock,**/poetry.lock,**/pdm.lock,**/Pipfile.lock,**/pylock.toml";
 
-/// What is at a path, if anything.
+/// Returns the key or section at a path, if there is one.
 pub(crate) fn find(path: &[&str]) -> Option<KeyNode> {
     let fits =
         |key: &ConfigKey| key.path.split('.').zip(path).all(|(part, given)| part == "NAME" || part == *given);
@@ -1987,7 +1987,7 @@ pub(crate) fn find(path: &[&str]) -> Option<KeyNode> {
     Some(if key.path.split('.').count() == path.len() { KeyNode::Key(key) } else { KeyNode::Section })
 }
 
-/// The table entry of a key that this program names itself, such as `server.lease`.
+/// Returns the table entry of a key that the program itself names, such as `server.lease`.
 pub(crate) fn key(path: &str) -> Option<&'static ConfigKey> {
     let parts: Vec<&str> = path.split('.').collect();
     match find(&parts)? {
@@ -1996,8 +1996,8 @@ pub(crate) fn key(path: &str) -> Option<&'static ConfigKey> {
     }
 }
 
-/// The known key or section nearest to a path that is none. A key of the same last name counts as very near:
-/// it was put into the wrong section.
+/// Returns the known key or section nearest to an unknown path. A key with the same last name counts as very
+/// near, because it may be in the wrong section.
 pub(crate) fn nearest(path: &[&str]) -> String {
     let given = path.join(".");
     let name = match path {
@@ -2007,7 +2007,7 @@ pub(crate) fn nearest(path: &[&str]) -> String {
     let sections = SECTIONS.iter().filter_map(|(section, _)| section.split('.').next());
     let named = KEYS.iter().map(|key| key.path.replace("NAME", name)).chain(sections.map(str::to_owned));
     let score = |candidate: &str| {
-        // A table that is none is most like another table.
+        // An unknown table most likely means another table.
         let same_depth = if candidate.split('.').count() == path.len() { SAME_DEPTH } else { 0.0 };
         let last = candidate.rsplit('.').next();
         let misplaced = if last == path.last().copied() { SAME_NAME } else { 0.0 };
@@ -2016,36 +2016,28 @@ pub(crate) fn nearest(path: &[&str]) -> String {
     named.max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or_default()
 }
 
-/// How near a key of the same last name counts, of 1.
+/// Similarity, from 0 to 1, of a key with the same last name.
 const SAME_NAME: f64 = 0.9;
-/// What a candidate gains for as many parts.
+/// Bonus of a candidate with the same number of parts.
 const SAME_DEPTH: f64 = 0.2;
 
-/// What has names that people choose or know: the sections with `NAME`.
+/// The sections with names that users choose or know: those with `NAME`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum NamedSection {
-    /// `forge.NAME`
     Forge,
-    /// `team.NAME`
     Team,
-    /// `repo.NAME`
     Repo,
-    /// `price.NAME`
     Price,
-    /// `sync.NAME`
     Sync,
-    /// `reviewer.NAME`
     Reviewer,
-    /// `model.NAME`
     Model,
-    /// `mcp.NAME`
     Mcp,
-    /// `tool.NAME`, or `[[tool]]` with a `name`
+    /// Section `tool.NAME`, or `[[tool]]` with a `name`.
     Tool,
 }
 
 impl NamedSection {
-    /// The one whose sections begin with this word.
+    /// Returns the named section that begins with this word.
     pub(crate) fn of(word: &str) -> Option<Self> {
         let all = [
             Self::Forge,
@@ -2061,7 +2053,7 @@ impl NamedSection {
         all.into_iter().find(|named| named.word() == word)
     }
 
-    /// The word that its sections begin with.
+    /// Returns the first word of its sections.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Forge => "forge",
@@ -2076,7 +2068,7 @@ impl NamedSection {
         }
     }
 
-    /// May one be called so?
+    /// Returns true if the name is valid in such a section.
     pub(crate) fn may_be(self, name: &str) -> bool {
         let visible = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
         match self {
@@ -2092,7 +2084,7 @@ impl NamedSection {
         }
     }
 
-    /// What its names are made of, as a regular expression.
+    /// Returns the regular expression of valid names.
     pub(crate) fn pattern(self) -> &'static str {
         match self {
             Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model | Self::Mcp => {
@@ -2104,7 +2096,7 @@ impl NamedSection {
         }
     }
 
-    /// A name for examples, as TOML writes it.
+    /// Returns a name for examples, as TOML writes it.
     pub(crate) fn example(self) -> &'static str {
         match self {
             Self::Forge => "github",
@@ -2119,7 +2111,8 @@ impl NamedSection {
         }
     }
 
-    /// Can a variable's name hold its names? Those of repositories and models have dots and slashes.
+    /// Returns true if a variable's name can contain its names. Those of repositories and models have dots
+    /// and slashes.
     pub(crate) fn has_variables(self) -> bool {
         match self {
             Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model | Self::Mcp | Self::Tool => {
@@ -2129,7 +2122,8 @@ impl NamedSection {
         }
     }
 
-    /// The name that stands in a variable, with `_` in place of each `-`, and of the blank in a known tool's name.
+    /// Returns the name for its form in a variable: each `_` becomes `-`, or the blank in a known tool's
+    /// name.
     pub(crate) fn in_variable(self, text: &str) -> String {
         let name = text.replace('_', "-");
         let has_blank = |known: &&&str| known.contains(' ') && known.replace(' ', "-") == name;
@@ -2143,16 +2137,17 @@ impl NamedSection {
 /// Names of tools, as a regular expression: a name of the operator's choice, or of a known tool.
 const TOOL_PATTERN: &str = "^([a-z][a-z0-9-]*|go vet)$";
 
-/// The variable that sets a key, if a variable can.
+/// Returns the variable that sets a key; `None` if no variable can.
 pub(crate) fn own_variable(path: &str) -> Option<String> {
     let named = path.split('.').next().and_then(NamedSection::of);
     named.is_none_or(NamedSection::has_variables).then(|| variable(path))
 }
 
-/// The variable that sets a key: `TRUING_` and the path in capitals, `__` between its parts, `_` for `-` and for a blank.
+/// Returns the variable that sets a key: `TRUING_` and the path in capitals, with `__` between its parts,
+/// and `_` for `-` and for a blank.
 pub fn variable(path: &str) -> String {
     format!("{VARIABLES}{}", path.to_uppercase().replace(['-', ' '], "_").replace('.', "__"))
 }
 
-/// How the name of each of our variables begins.
+/// Prefix of all our variables.
 pub(crate) const VARIABLES: &str = "TRUING_";

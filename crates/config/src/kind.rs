@@ -1,63 +1,64 @@
-//! Kinds of values.
+//! Kinds of configuration values.
 
 use std::time::Duration;
 
 /// The kind of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ValueKind {
-    /// An address of one of these schemes, which may be kept where secrets are: `sqlite:PATH`, or a server's URL.
+    /// An address with one of these schemes: `sqlite:PATH`, or a server's URL. It may be kept where secrets
+    /// are.
     Store(&'static [&'static str]),
-    /// `host:port` to listen on, the host an IP address.
+    /// An IP address and port to listen on.
     Address,
-    /// A whole number of this range, ends included.
+    /// A whole number in this inclusive range.
     Integer(i64, i64),
-    /// A length of time of this range, ends included.
+    /// A length of time in this inclusive range.
     Duration(Duration, Duration),
-    /// One of `built`; those `planned` have an own error, since documents name them.
+    /// One word of `built`. The words in `planned` have an error of their own, because documents name them.
     Choice {
-        /// The kinds that this version knows.
+        /// Words that this version supports.
         built: &'static [&'static str],
-        /// The kinds that it does not know yet.
+        /// Words that it does not support yet.
         planned: &'static [&'static str],
     },
-    /// Yes or no.
+    /// A boolean, true or false.
     Flag,
     /// A URL: https, or http to a loopback address.
     Url,
-    /// The same, for requests to it alone: it is kept as it is, a slash at its end and a query too.
+    /// A URL that requests are sent to exactly: a slash at its end and a query are kept.
     Endpoint,
     /// A name without blanks, such as a model's.
     Name,
     /// The UUID of an account, with its braces.
     Account,
-    /// A program: a name that is looked for on `PATH`, or a path; one that is not whole starts at the file's folder.
+    /// A program: a name to be found on `PATH`, or a path. A relative path starts at the file's folder.
     Program,
     /// The `NAME` of a `[model.NAME]`, or nothing.
     Model,
     /// An e-mail address, or nothing.
     Email,
-    /// Words and lines.
+    /// A text of any words and lines.
     Text,
-    /// Where a secret is kept: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
+    /// The place of a secret: `{ env = "VARIABLE" }` or `{ file = "PATH" }`, never the secret itself.
     Secret,
-    /// Where several secrets are kept.
+    /// The places of several secrets.
     Secrets,
-    /// A table of headers of HTTP, each with the place of its secret.
+    /// A table of HTTP headers, each with the place of its secret.
     Headers,
-    /// A URL that may be a secret, such as a webhook's: written out, or kept where secrets are. Of one of these
-    /// schemes; where it is written out, without a password, and shown without its path.
+    /// A URL with one of these schemes that may be a secret, such as a webhook's. It is written out, or kept
+    /// where secrets are. Written out, it must have no password, and is shown without its path.
     Sink(&'static [&'static str]),
-    /// The times at which something is done again and again: a cron pattern, in UTC.
+    /// A schedule as a cron pattern, in UTC.
     Cron,
     /// A repository at a forge, `owner/name`.
     Repository,
     /// A branch, without `refs/heads/`.
     Branch,
-    /// A folder's path.
+    /// The path of a folder.
     Folder,
-    /// A file's path.
+    /// The path of a file.
     File,
-    /// Dollars, from nothing to this many, with six digits after the point at most.
+    /// Dollars from zero to this amount, with at most six digits after the point.
     Usd(u32),
     /// Globs of files or branches.
     Globs,
@@ -65,47 +66,47 @@ pub enum ValueKind {
     Pairs,
     /// Globs of repositories' names, `owner/name`.
     Repositories,
-    /// Rule packs' names.
+    /// Names of rule packs.
     Packs,
     /// Names of rules, each `PACK/RULE`.
     Rules,
     /// A table of rules' names, each with a severity.
     Severities,
-    /// Names of things elsewhere, such as packages.
+    /// Names of external things, such as packages.
     Names,
-    /// Accounts' ids and names.
+    /// Ids and names of accounts.
     Accounts,
-    /// Words of these.
+    /// A list of these words.
     Words(&'static [&'static str]),
-    /// Places on the internet, `host:port`.
+    /// Hosts with ports, `host:port`.
     Hosts,
-    /// Folders' paths.
+    /// A list of folders' paths.
     Folders,
-    /// A command: a program and its arguments; or none.
+    /// A command with its program and arguments, or none.
     Command,
-    /// Commands: each a program and its arguments.
+    /// Commands, each a program and its arguments.
     Commands,
-    /// The name of a format in which tools print diagnostics.
+    /// The name of a tools' output format.
     Format,
-    /// Exit codes of a program, one at least.
+    /// Exit codes of a program, at least one.
     Codes,
     /// A table of names, each with an id.
     Ids,
     /// Rules for the tier of reviews, as tables.
     Tiers,
-    /// Instructions to reviews, as tables.
+    /// Instructions for reviews, as tables.
     Instructions,
-    /// Networks: addresses, or the first of so many with a common prefix (`10.0.0.0/8`).
+    /// Networks: single addresses, or prefixes such as `10.0.0.0/8`.
     Networks,
 }
 
 impl ValueKind {
-    /// May its value be kept where secrets are?
+    /// Returns true if its value may be kept where secrets are.
     pub(crate) fn is_secret(self) -> bool {
         matches!(self, Self::Secret | Self::Sink(_) | Self::Store(_))
     }
 
-    /// A value of this kind, for messages.
+    /// Returns an example of this kind, for messages.
     pub(crate) fn sample(self) -> &'static str {
         match self {
             Self::Store(schemes) if schemes.contains(&"sqlite") => "\"sqlite:/var/lib/truing/truing.db\"",
@@ -156,7 +157,7 @@ impl ValueKind {
     }
 }
 
-/// The beginning of a store's address.
+/// Returns the prefix of a store's address.
 pub(crate) fn begins(scheme: &str) -> String {
     if scheme == "sqlite" { "sqlite:".to_owned() } else { format!("{scheme}://") }
 }

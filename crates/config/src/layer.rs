@@ -1,5 +1,5 @@
-//! One source of values at a time: a file, the variables, the flags. Everything wrong with a source is found in
-//! one pass.
+//! Reads one source of values at a time: a file, the variables, or the flags. One pass reports all problems
+//! of a source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,31 +16,29 @@ use crate::environment::Environment;
 /// A configuration file that was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SourceFile {
-    /// What messages call it.
+    /// Name of the file in messages.
     pub name: String,
-    /// Where its relative paths start.
+    /// Folder at which its relative paths start.
     pub folder: PathBuf,
-    /// What it holds.
+    /// Text of the file.
     pub text: String,
 }
 
 /// A flag of a command that sets a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyFlag {
-    /// The flag, such as `--listen`.
+    /// Name of the flag, such as `--listen`.
     pub name: &'static str,
-    /// The key that it sets.
+    /// Path of the key that it sets.
     pub key: &'static str,
-    /// Its value; of a list, all of them.
+    /// Value of the flag; for a list, all of them.
     pub values: Vec<String>,
 }
 
-/// Whose file it is.
+/// The owner of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FileOwner {
-    /// The operator's.
     Operator,
-    /// The repository's.
     Repository,
 }
 
@@ -52,16 +50,16 @@ pub(crate) struct LayerEntry {
     pub(crate) origin: ValueOrigin,
 }
 
-/// What a source sets.
+/// The values that a source sets.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigLayer {
-    /// By path.
+    /// Entries by the path of their key.
     pub(crate) entries: BTreeMap<String, LayerEntry>,
-    /// What it names, also what it says nothing about.
+    /// Names that occur in the source, including those without any key.
     pub(crate) names: SectionNames,
 }
 
-/// Forges, teams, repositories, models, tools and others by name.
+/// The names of forges, teams, repositories, models, tools and other named sections.
 pub(crate) type SectionNames = BTreeMap<NamedSection, BTreeSet<String>>;
 
 impl ConfigLayer {
@@ -77,7 +75,7 @@ impl ConfigLayer {
 
 // ---------------------------------------------------------------------------------------------- files
 
-/// What a file sets. Problems are added in the file's order.
+/// Reads the values of a file. Problems are added in the file's order.
 pub(crate) fn of_file(file: &SourceFile, owner: FileOwner, problems: &mut Vec<ConfigProblem>) -> ConfigLayer {
     let line_ends = file.text.match_indices('\n').map(|(end, _)| end).collect();
     let mut walk =
@@ -95,7 +93,7 @@ pub(crate) fn of_file(file: &SourceFile, owner: FileOwner, problems: &mut Vec<Co
         let start = error.span().map_or(0, |span| span.start);
         let mut why = error.message().trim().replace('\n', ", ");
         if why == DUPLICATE {
-            // What is written twice: a key, or the last name of a table's head.
+            // The duplicate is a key, or the last name of a table's header.
             let written = error.span().and_then(|span| file.text.get(span)).unwrap_or_default();
             why = format!("{DUPLICATE} `{}`", cut(written.trim()));
         }
@@ -106,12 +104,12 @@ pub(crate) fn of_file(file: &SourceFile, owner: FileOwner, problems: &mut Vec<Co
     walk.layer
 }
 
-/// The most characters of a name that are shown, and compared with the names that there are.
+/// Maximum number of characters of a name that are shown, and compared with known names.
 const MAX_NAME_CHARS: usize = 60;
 
-/// The word that sections of tools begin with.
+/// First part of the sections of tools.
 const TOOL: &str = "tool";
-/// The key of a `[[tool]]` that is no key of `[tool.NAME]`.
+/// Key of a `[[tool]]` that `[tool.NAME]` lacks.
 const NAME: &str = "name";
 
 mod tables;
@@ -119,10 +117,10 @@ mod tables;
 struct LayerBuilder<'a> {
     file: &'a SourceFile,
     owner: FileOwner,
-    /// The bytes at which lines end.
+    /// Byte positions of the line ends.
     line_ends: Vec<usize>,
     layer: ConfigLayer,
-    /// Each with the byte at which it was found.
+    /// Problems, each with the byte position at which it was found.
     problems: Vec<(usize, ConfigProblem)>,
 }
 
@@ -140,7 +138,7 @@ impl LayerBuilder<'_> {
             (Some(KeyNode::Key(key)), _) => self.key(&path, key, start, value),
             (Some(KeyNode::Section), DeValue::Table(section)) => self.section(&path, start, section),
             (Some(KeyNode::Section), DeValue::Array(tools)) if path == [TOOL] => self.tools(tools),
-            // Beside the keys of `[model]`, what is no table is a key that is misspelt.
+            // Next to the keys of `[model]`, a value that is no table is a misspelt key.
             (Some(KeyNode::Section), _) if matches!(path.as_slice(), ["model", _]) => {
                 self.unknown(&path, start, None);
             }
@@ -157,7 +155,7 @@ impl LayerBuilder<'_> {
         }
     }
 
-    /// Each `[[tool]]` with a `name` as the section `tool.NAME`.
+    /// Reads each `[[tool]]` with a `name` as the section `tool.NAME`.
     fn tools(&mut self, tools: &[Spanned<DeValue<'_>>]) {
         let mut first: BTreeMap<&str, ValueOrigin> = BTreeMap::new();
         for tool in tools {
@@ -188,7 +186,7 @@ impl LayerBuilder<'_> {
             first.insert(name, self.origin(at));
             for (key, value) in table.iter().filter(|(key, _)| key.get_ref() != NAME) {
                 let word = key.get_ref().as_ref();
-                // TOML takes `[tool.NAME]` after `[[tool]]` for a table in the last of those.
+                // TOML reads `[tool.NAME]` after `[[tool]]` as a table in the last of those.
                 if value.get_ref().as_table().is_some() && keys::find(&[TOOL, name, word]).is_none() {
                     let wrong = "is within the last `[[tool]]`: write all tools of a file as `[[tool]]`, or all as `[tool.NAME]`";
                     self.wrong(key.span().start, &[TOOL, cut(word)], wrong.to_owned());
@@ -199,7 +197,7 @@ impl LayerBuilder<'_> {
         }
     }
 
-    /// Notes a name, or tells that it cannot be one.
+    /// Records a name, or reports that it is invalid.
     fn named(&mut self, named: NamedSection, name: &str, start: usize) -> bool {
         let may_be = named.may_be(name);
         if may_be {
@@ -217,7 +215,7 @@ impl LayerBuilder<'_> {
     }
 
     fn section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {
-        // Of a repository's own file only tools count: of other names it has no key.
+        // In a repository's own file only tools count: it has no key for other names.
         if let [section, name] = path
             && let Some(named) = NamedSection::of(section)
             && (self.owner == FileOwner::Operator || named == NamedSection::Tool)
@@ -241,7 +239,7 @@ impl LayerBuilder<'_> {
             (ValueKind::Tiers, DeValue::Array(rules)) => self.tiers(path, rules),
             (ValueKind::Instructions, DeValue::Array(all)) => self.instructions(path, all),
             (kind, value) => {
-                // A program of the repository is looked for in whatever tree is looked at.
+                // A program of the repository is searched in each tree that is checked.
                 let is_own = self.owner == FileOwner::Repository && kind == ValueKind::Command;
                 let folder = if is_own { Path::new("") } else { &self.file.folder };
                 ConfigValue::from_toml(kind, value, folder).map(Some)
@@ -280,17 +278,17 @@ impl LayerBuilder<'_> {
     }
 }
 
-/// The first [`MAX_NAME_CHARS`] of a name.
+/// Returns the first [`MAX_NAME_CHARS`] of a name.
 fn cut(name: &str) -> &str {
     name.char_indices().nth(MAX_NAME_CHARS).map_or(name, |(end, _)| name.get(..end).unwrap_or(name))
 }
 
 // ---------------------------------------------------------------------------------------------- variables
 
-/// The variable that names the operator's file: not a key.
+/// Variable with the path of the operator's file; it is no key.
 pub(crate) const CONFIG_VARIABLE: &str = "TRUING_CONFIG";
 
-/// What the variables with our prefix set.
+/// Reads the values of the variables with our prefix.
 pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<ConfigProblem>) -> ConfigLayer {
     let mut layer = ConfigLayer::default();
     for (name, text) in environment.with_prefix(keys::VARIABLES).filter(|(name, _)| *name != CONFIG_VARIABLE)
@@ -329,21 +327,21 @@ pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<ConfigP
     layer
 }
 
-/// What a variable's name means.
+/// The meaning of a variable's name.
 struct VariableTarget {
     path: Vec<String>,
     key: &'static ConfigKey,
     secret: Option<SecretLocation>,
 }
 
-/// Where the variable says that a secret is.
+/// The place of a secret, as the variable's suffix gives it.
 #[derive(Clone, Copy)]
 enum SecretLocation {
     Variable,
     File,
 }
 
-/// The key that a variable sets, if its name is exactly that key's.
+/// Returns the key that a variable sets, if its name matches that key exactly.
 fn meant(name: &str) -> Option<VariableTarget> {
     let (bare, secret) = match (name.strip_suffix("__ENV"), name.strip_suffix("__FILE")) {
         (Some(bare), _) => (bare, Some(SecretLocation::Variable)),
@@ -364,7 +362,7 @@ fn meant(name: &str) -> Option<VariableTarget> {
     fits.then_some(VariableTarget { path, key, secret })
 }
 
-/// A variable's name as a path; names of forges and teams have `-` where variables have `_`.
+/// Converts a variable's name to a path; names of forges and teams have `-` where variables have `_`.
 fn path_of(name: &str) -> Vec<String> {
     let name = name.strip_prefix(keys::VARIABLES).unwrap_or(name).to_lowercase();
     let mut path: Vec<String> = name.split("__").map(str::to_owned).collect();
@@ -400,11 +398,11 @@ fn nearest_variable(name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// What opened Bitbucket Cloud until July 2026.
+/// Variable with an app password of Bitbucket Cloud. Bitbucket ended these in July 2026.
 const APP_PASSWORD: &str = "BITBUCKET_APP_PASSWORD";
 
-/// What variables of other programs set, for keys that are not `decided` by ours. An empty one counts as unset. Where
-/// a model is, is judged only when one is asked ([`wrong_address`]).
+/// Reads variables of other programs, for keys that ours have not `decided`. An empty variable counts as
+/// unset. A model's address is checked only when the model is called ([`wrong_address`]).
 pub(crate) fn of_foreign(
     environment: &Environment,
     decided: impl Fn(&str) -> bool,
@@ -425,14 +423,15 @@ pub(crate) fn of_foreign(
     for (variable, provider) in USE.into_iter().filter(|_| !decided(PROVIDER)) {
         if is_on(environment, variable) {
             let origin = ValueOrigin::Foreign(variable.to_owned());
-            // A build without it says so when a model is asked; so it does if both are on.
+            // Without support for the provider, or with both switches on, the error is reported when a model
+            // is called.
             set_text(&mut layer, PROVIDER, provider, origin, environment.directory(), &mut Vec::new());
         }
     }
     layer
 }
 
-/// Why the address that another program's variable has for a model cannot be used, if it would count.
+/// Returns the problem of a model's address in another program's variable, if that variable would apply.
 pub fn wrong_address(environment: &Environment) -> Option<ConfigProblem> {
     let text = environment.get(ANTHROPIC_BASE_URL).filter(|text| !text.is_empty())?;
     let (origin, mut wrong) = (ValueOrigin::Foreign(ANTHROPIC_BASE_URL.to_owned()), Vec::new());
@@ -441,13 +440,13 @@ pub fn wrong_address(environment: &Environment) -> Option<ConfigProblem> {
     wrong.pop()
 }
 
-/// The variable that older tools choose the runtime with.
+/// Variable by which older tools select the runtime.
 const RUNTIME_MODE: &str = "RUNTIME_MODE";
-/// The variable that says where the Messages API is.
+/// Variable with the address of the Messages API.
 const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
-/// The key that it sets.
+/// Key that this variable sets.
 pub const BASE_URL: &str = "model.base_url";
-/// Variables of other programs, each with the key that it sets; the last of a key counts.
+/// Variables of other programs, each with the key that it sets; the last one of a key wins.
 const FOREIGN: [(&str, &str); 5] = [
     (RUNTIME_MODE, "review.runtime"),
     (ANTHROPIC_BASE_URL, BASE_URL),
@@ -455,20 +454,20 @@ const FOREIGN: [(&str, &str); 5] = [
     ("AWS_REGION", "model.region"),
     ("ANTHROPIC_AWS_WORKSPACE_ID", "model.workspace_id"),
 ];
-/// What other programs say of models is judged only when one is asked.
+/// Prefix of the keys whose values from other programs are checked only when a model is called.
 const OF_MODELS: &str = "model.";
-/// Variables of other programs that choose a provider, and the provider.
+/// Variables of other programs that select a provider, and that provider.
 pub const USE: [(&str, &str); 2] =
     [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "aws"), ("CLAUDE_CODE_USE_BEDROCK", "bedrock")];
-/// The key that it sets.
+/// Key that these variables set.
 pub(crate) const PROVIDER: &str = "model.provider";
 
-/// Does a variable of another program that is a switch say yes?
+/// Returns true if another program's switch variable is on.
 pub fn is_on(environment: &Environment, variable: &str) -> bool {
     environment.get(variable).is_some_and(|value| !value.is_empty() && value != "0")
 }
 
-/// What a command's flags set.
+/// Reads the values of a command's flags.
 pub(crate) fn of_flags(
     flags: &[KeyFlag],
     environment: &Environment,

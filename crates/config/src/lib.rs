@@ -1,8 +1,8 @@
-//! Configuration: which sources there are, how they are laid over each other, and the typed result.
+//! Configuration: its sources, their precedence, and the typed result.
 //!
-//! Precedence: flag, `TRUING_*` variable, variable of another program, the operator's file, the repository's own
-//! file, default. Every input is an argument; `files`, `plain` and `secret` are the only modules that touch the file system, and
-//! [`Environment`] is the only one that reads variables.
+//! Precedence: flag, `TRUING_*` variable, variable of another program, the operator's file, the repository's
+//! own file, default. Every input is an argument. Only `files`, `plain` and `secret` access the file system,
+//! and only [`Environment`] reads variables.
 
 mod budget;
 mod conflict;
@@ -66,151 +66,152 @@ use typed::TypedSettings;
 use value::ConfigValue;
 use verify::VerifyConfig;
 
-/// The whole configuration of one command.
+/// The complete configuration of one command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Where everything is kept.
+    /// Place of the store, from section `store`.
     pub store: StoreConfig,
-    /// The service.
+    /// Settings of the server, from section `server`.
     pub server: ServerConfig,
-    /// The forges, by name.
+    /// Forges by name, from sections `forge.NAME`.
     pub forges: BTreeMap<String, ForgeConfig>,
-    /// The model that reviews.
+    /// Default model, from section `model`.
     pub model: ModelConfig,
-    /// Further models, by name.
+    /// Further models by name, from sections `model.NAME`.
     pub models: BTreeMap<String, ModelConfig>,
-    /// The further models that do one kind of work.
+    /// Further models that are assigned to one kind of work.
     pub roles: model::RoleModels,
-    /// The review loop.
+    /// Settings of the review loop, from section `review`.
     pub review: ReviewConfig,
-    /// The servers whose tools a model may call, by name.
+    /// MCP servers by name, whose tools a model may call.
     pub mcp: BTreeMap<String, McpConfig>,
-    /// The linters that are configured, in the order of their names.
+    /// Configured linters, in the order of their names.
     pub tools: Vec<ToolConfig>,
-    /// What the rules look at.
+    /// Settings of the rules, from section `rules`.
     pub rules: RulesConfig,
-    /// What models are told.
+    /// Settings of the models' prompts, from section `prompts`.
     pub prompts: PromptsConfig,
-    /// Section `policy`.
+    /// Settings of the policy, from section `policy`.
     pub policy: PolicyConfig,
-    /// Section `sandbox`.
+    /// Settings of the sandbox, from section `sandbox`.
     pub sandbox: SandboxConfig,
-    /// The repository's own set-up and checks.
+    /// Set-up and checks of the repository itself, from section `verify`.
     pub verify: VerifyConfig,
-    /// The converge loop.
+    /// Settings of the converge loop, from section `converge`.
     pub converge: ConvergeConfig,
-    /// What reviews by a model may cost.
+    /// Limits of the models' cost, from section `budget`.
     pub budget: BudgetConfig,
-    /// The teams, by name.
+    /// Teams by name, from sections `team.NAME`.
     pub teams: BTreeMap<String, TeamConfig>,
-    /// What a repository may spend in a day where that is its own, by `owner/name`.
+    /// Daily limits of repositories that have their own, by `owner/name`.
     pub repositories: BTreeMap<String, MicroUsd>,
-    /// What models cost, by name.
+    /// Prices of models, by name.
     pub prices: BTreeMap<String, DeclaredPrice>,
-    /// The jobs that follow an upstream package, by name.
+    /// Jobs that follow an upstream package, by name.
     pub jobs: BTreeMap<String, JobConfig>,
-    /// Who is told.
+    /// Recipients of notices, from section `notify`.
     pub notify: NotifyConfig,
-    /// Where traces go.
+    /// Destination of traces, from section `telemetry`.
     pub telemetry: TelemetryConfig,
-    /// How long is remembered what is no longer needed.
+    /// Retention times of old records, from section `retention`.
     pub retention: RetentionConfig,
     settings: BTreeMap<String, EffectiveSetting>,
     names: SectionNames,
     not_used: Vec<String>,
 }
 
-/// Section `server`.
+/// Section `server` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServerConfig {
-    /// The address to listen on.
+    /// Address to listen on.
     pub listen: SocketAddr,
-    /// The address of `/metrics` alone; none: it is on `listen`.
+    /// Separate address of `/metrics`; `None` if it is on `listen`.
     pub metrics: Option<SocketAddr>,
-    /// Leases that a process holds at once.
+    /// Maximum number of leases that a process holds at once.
     pub concurrency: usize,
-    /// And for one owner's repositories; 0: as many.
+    /// Maximum number for one owner's repositories; 0 means no separate limit.
     pub concurrency_per_owner: usize,
-    /// How long a lease lives without a heartbeat.
+    /// Lifetime of a lease without a heartbeat.
     pub lease: Duration,
-    /// How often a lease is renewed; less than two thirds of `lease`.
+    /// Interval of lease renewals; less than two thirds of `lease`.
     pub heartbeat: Duration,
-    /// How often the scheduler looks for due slots.
+    /// Interval at which the scheduler looks for due slots.
     pub poll: Duration,
-    /// How often the forges are asked what is open.
+    /// Interval at which the forges are asked for open pull requests.
     pub sweep: Duration,
-    /// Webhooks a second from one source; 0: any number.
+    /// Maximum number of webhooks per second from one source; 0 means no limit.
     pub rate_limit: u32,
-    /// Who may say for whom it forwards webhooks.
+    /// Networks of proxies whose information about a webhook's sender is trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// Section `prompts`.
+/// Section `prompts` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PromptsConfig {
-    /// A folder with further prompts, which replace those of the same name.
+    /// Folder with further prompts, which replace those of the same name.
     pub dir: Option<PathBuf>,
 }
 
-/// Section `policy`.
+/// Section `policy` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PolicyConfig {
-    /// A folder with the operator's profiles and grammars.
+    /// Folder with the operator's profiles and grammars.
     pub dir: Option<PathBuf>,
 }
 
-/// Section `sandbox`.
+/// Section `sandbox` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SandboxConfig {
-    /// The weakest that is accepted.
+    /// Weakest level of isolation that is accepted.
     pub level: SandboxLevel,
 }
 
-/// Section `team.NAME`.
+/// Section `team.NAME` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TeamConfig {
-    /// Globs of its repositories, [`value::repositories`] compiles them.
+    /// Globs of its repositories, which [`value::repositories`] compiles.
     pub repos: Vec<String>,
-    /// What it may spend in a month; none: any sum.
+    /// Limit of its monthly cost; `None` for no limit.
     pub month: Option<MicroUsd>,
 }
 
-/// Section `notify`.
+/// Section `notify` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NotifyConfig {
-    /// The URL of a webhook that takes `{"text": …}`.
+    /// URL of a webhook that accepts `{"text": …}`.
     pub webhook: Option<SecretSource>,
-    /// The URL of a mail server, with sender and recipients.
+    /// URL of a mail server, with sender and recipients.
     pub smtp: Option<SecretSource>,
-    /// The password of its user.
+    /// Password of the mail server's user.
     pub smtp_password: Option<SecretSource>,
 }
 
-/// Section `telemetry`.
+/// Section `telemetry` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TelemetryConfig {
-    /// The address that traces are sent below, if one is configured.
+    /// Base address that traces are sent to, if one is configured.
     pub otlp_endpoint: Option<String>,
-    /// What is sent along.
+    /// Headers that are sent along.
     pub headers: Option<SecretSource>,
-    /// May texts be in traces: what is asked, answered, and read?
+    /// True if traces may contain texts: requests, answers, and contents that were read.
     pub capture_content: bool,
 }
 
-/// Section `retention`.
+/// Section `retention` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RetentionConfig {
-    /// Runs that ended, and history.
+    /// Retention time of completed runs and of history.
     pub runs: Duration,
-    /// The audit log, and notices that were told.
+    /// Retention time of the audit log and of delivered notices.
     pub audit: Duration,
 }
 
 impl Config {
-    /// Everything that holds for all repositories: defaults, the operator's file, variables, flags.
+    /// Resolves everything that applies to all repositories: defaults, the operator's file, variables and
+    /// flags.
     ///
     /// # Errors
-    /// Everything that is wrong with any of them.
+    /// All problems of these sources.
     pub fn resolve(
         environment: &Environment,
         operator: Option<&SourceFile>,
@@ -227,7 +228,8 @@ impl Config {
         let provider = [&flags, &variables, &foreign, &file]
             .into_iter()
             .find_map(|layer| Some(&layer.entries.get(layer::PROVIDER)?.value));
-        // The variable has the address of the Messages API: code and key of another provider do not go there.
+        // The variable has the address of the Messages API. Code and keys of another provider must not be
+        // sent there.
         if provider.is_some_and(|provider| *provider != ConfigValue::Choice(ProviderKind::Anthropic.as_str()))
         {
             foreign.entries.remove(layer::BASE_URL);
@@ -249,10 +251,11 @@ impl Config {
         Self::placed(settings, names)
     }
 
-    /// With what one repository's own file sets. Call it on what [`Config::resolve`] gave, once a repository.
+    /// Adds the values of one repository's own file. Call it on the result of [`Config::resolve`], once for
+    /// each repository.
     ///
     /// # Errors
-    /// Everything that is wrong with the file.
+    /// All problems of the file.
     pub fn with_repository(&self, file: &SourceFile) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let layer = layer::of_file(file, FileOwner::Repository, &mut problems);
@@ -264,7 +267,7 @@ impl Config {
         let tools = layer.names.get(&NamedSection::Tool).cloned().unwrap_or_default();
         if allows {
             names.entry(NamedSection::Tool).or_default().extend(tools);
-            // The others have theirs, and those of a tool do not depend on the surroundings.
+            // All other keys have defaults already, and those of a tool do not depend on the environment.
             fill_with_defaults(&mut settings, &names, &Environment::default())?;
         } else {
             let has_keys = |name: &String| {
@@ -324,15 +327,16 @@ impl Config {
         Ok(Self { not_used, ..Self::placed(settings, names)? })
     }
 
-    /// Keys, and tools without any, that the repository's own file sets, and that the operator does not let it set.
+    /// Returns the keys, and tools without any, that the repository's own file sets although the operator
+    /// does not permit it.
     pub fn not_used(&self) -> &[String] {
         &self.not_used
     }
 
-    /// With one more forge, of which nothing but the name is configured.
+    /// Adds one more forge, with only its name configured.
     ///
     /// # Errors
-    /// A name that says nothing of its kind.
+    /// A name that does not identify its kind of forge.
     pub fn with_forge(&self, name: &str, environment: &Environment) -> Result<Self, ConfigError> {
         let mut names = self.names.clone();
         names.entry(NamedSection::Forge).or_default().insert(name.to_owned());
@@ -341,7 +345,8 @@ impl Config {
         Self::placed(settings, names)
     }
 
-    /// With the model of this name in the place of `[model]`; as it is, where there is no name.
+    /// Returns the configuration with the model of this name in place of `[model]`; unchanged without a
+    /// name.
     #[must_use]
     pub fn with_named_model(&self, name: Option<&String>) -> Self {
         match name.and_then(|name| self.models.get(name)) {
@@ -350,19 +355,20 @@ impl Config {
         }
     }
 
-    /// With this model in the place of `[model]`.
+    /// Returns the configuration with this model in place of `[model]`.
     #[must_use]
     pub fn with_model(&self, model: ModelConfig) -> Self {
         Self { model, ..self.clone() }
     }
 
-    /// Every effective value with its path, in the table's order.
+    /// Returns every effective value with its path, in the order of the table of keys.
     pub fn settings(&self) -> impl Iterator<Item = (String, &EffectiveSetting)> {
         let set = |path: String| self.settings.get(&path).map(|setting| (path, setting));
         paths(&self.names).into_iter().filter_map(move |(path, _)| set(path))
     }
 
-    /// Typed; what is missing is told where the key stands that made it needed.
+    /// Creates the typed configuration. A missing value is reported at the place of the key that requires
+    /// it.
     fn placed(
         settings: BTreeMap<String, EffectiveSetting>,
         names: SectionNames,
@@ -448,7 +454,7 @@ impl Config {
     }
 }
 
-/// What is configured for everything of a kind that has a name.
+/// Reads all sections of a kind that has names.
 fn each<T>(
     names: &SectionNames,
     named: NamedSection,
@@ -457,7 +463,8 @@ fn each<T>(
     names.get(&named).into_iter().flatten().map(|name| Ok((name.clone(), read(name)?))).collect()
 }
 
-/// Every key's path, with names in place of `NAME`, in the table's order, name by name.
+/// Returns every key's path, with names in place of `NAME`, in the order of the table of keys and then by
+/// name.
 fn paths(names: &SectionNames) -> Vec<(String, &'static ConfigKey)> {
     let mut paths = Vec::new();
     for (section, _) in SECTIONS {

@@ -1,4 +1,4 @@
-//! The login at a forge: a token, or a GitHub App; and the accounts that were logged in with before.
+//! The login at a forge, by token or GitHub App, and the accounts that were used earlier.
 
 use std::collections::BTreeMap;
 
@@ -7,30 +7,31 @@ use super::secret::SecretSource;
 use super::value::{self, ConfigValue};
 use super::{EffectiveSetting, ForgeKind, TypedSettings};
 
-/// What to log in with at a forge.
+/// The credentials for a forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ForgeLogin {
-    /// A token.
+    /// The place of an access token.
     Token(SecretSource),
-    /// A GitHub App.
+    /// A GitHub App's key.
     App {
-        /// Its number.
+        /// Number of the App.
         id: u64,
-        /// Its private key.
+        /// Private key of the App.
         key: SecretSource,
     },
 }
 
-/// Is this the path of a forge's token, in whose place there is an App?
+/// Returns true for the path of a forge's token if an App is configured instead.
 pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, EffectiveSetting>) -> bool {
     let Some(own) = path.strip_suffix("token") else { return false };
     ["app_id", "private_key"].iter().any(|part| settings.contains_key(&format!("{own}{part}")))
 }
 
-/// The accounts that comments were written as before. At Bitbucket Cloud anybody may take a name: a UUID is needed there.
+/// Returns the accounts that wrote our comments earlier. At Bitbucket Cloud a UUID is required, because any
+/// user may choose any name there.
 ///
 /// # Errors
-/// A [`ConfigProblem`] of an account that its kind of forge does not tell from others by that.
+/// A [`ConfigProblem`] of an account that does not identify one user at its kind of forge.
 pub(super) fn former(
     settings: &TypedSettings<'_>,
     name: &str,
@@ -52,10 +53,10 @@ pub(super) fn former(
     Ok(accounts)
 }
 
-/// The forge's login, whole.
+/// Reads the complete login of a forge.
 ///
 /// # Errors
-/// A [`ConfigProblem`] of one that is none, or that this kind of forge does not have.
+/// A [`ConfigProblem`] of a login that is incomplete, or that this kind of forge does not support.
 pub(super) fn of(
     settings: &TypedSettings<'_>,
     name: &str,

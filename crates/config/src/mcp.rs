@@ -1,4 +1,4 @@
-//! The MCP servers whose tools a model may call.
+//! Configuration of the MCP servers whose tools a model may call.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,47 +9,47 @@ use super::secret::SecretSource;
 use super::value::{ConfigValue, McpHost, host};
 use super::{TypedSettings, bug};
 
-/// Section `mcp.NAME`.
+/// Section `mcp.NAME` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct McpConfig {
-    /// The way to it.
+    /// Transport to the server.
     pub way: McpTransport,
-    /// The tools that may be called; never none.
+    /// Tools that may be called; never empty.
     pub tools: Vec<String>,
-    /// How long it may take to be ready, and for one call.
+    /// Timeout for the start, and for each call.
     pub timeout: Duration,
-    /// The most bytes of one answer that a model is shown.
+    /// Maximum number of bytes of one response that a model is shown.
     pub max_output: usize,
 }
 
-/// The way to a server.
+/// The transport to a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum McpTransport {
-    /// A program.
+    /// A program that is started.
     Program {
-        /// It and its arguments.
+        /// Program and its arguments.
         command: Vec<String>,
         /// Folders that it may read.
         read: Vec<PathBuf>,
-        /// Variables that are handed on to it.
+        /// Variables that are passed to it.
         env: Vec<String>,
-        /// The hosts that it may connect to; none: it has no network.
+        /// Hosts that it may connect to; empty for no network.
         hosts: Vec<McpHost>,
     },
-    /// Streamable HTTP.
+    /// A connection by streamable HTTP.
     Http {
-        /// Where.
+        /// Address of the server.
         url: String,
-        /// What opens it.
+        /// Bearer token of the server.
         token: Option<SecretSource>,
         /// Other headers of each request.
         headers: BTreeMap<String, SecretSource>,
     },
-    /// HTTP with events.
+    /// A connection by HTTP with server-sent events.
     Sse {
-        /// Where.
+        /// Address of the server.
         url: String,
-        /// What opens it.
+        /// Bearer token of the server.
         token: Option<SecretSource>,
         /// Other headers of each request.
         headers: BTreeMap<String, SecretSource>,
@@ -58,7 +58,7 @@ pub enum McpTransport {
     Forge(String),
 }
 
-/// How a server is spoken to.
+/// The kind of transport in the configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TransportKind {
     Stdio,
@@ -77,7 +77,7 @@ impl TransportKind {
     }
 }
 
-/// Section `mcp.NAME`.
+/// Reads the section `mcp.NAME`.
 pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<McpConfig, ConfigError> {
     let path = |key: &str| format!("mcp.{name}.{key}");
     let wrong = |key: &str, wrong: &str| match settings.setting(&path(key)) {
@@ -99,7 +99,7 @@ pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<McpConfig, 
     let hosts = hosts.iter().map(|text| host(text).map_err(|_| bug(&path("hosts"))));
     let hosts: Vec<McpHost> = hosts.collect::<Result<_, _>>()?;
     let forge = settings.name_if_any(&path("forge"))?;
-    // Keys that are of one way alone.
+    // Keys that only one kind of transport has.
     for (key, is_said, fits, ways) in [
         ("read", !read.is_empty(), !command.is_empty(), "a `command`"),
         ("env", !env.is_empty(), !command.is_empty(), "a `command`"),

@@ -1,4 +1,4 @@
-//! Which models there are, and where they are.
+//! Configuration of the models and their providers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,61 +7,61 @@ use super::converge::no_model;
 use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use super::secret::SecretSource;
 
-/// Section `model`, or `model.NAME`.
+/// Section `model` or `model.NAME` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelConfig {
-    /// Its section: `model`, or `model.NAME`.
+    /// Name of its section: `model`, or `model.NAME`.
     pub section: String,
-    /// Who serves it.
+    /// Provider of the model.
     pub provider: ProviderKind,
-    /// The provider's address, without a slash at the end; none for the usual one of a region of AWS.
+    /// Address of the provider, without a slash at the end; `None` for the default of an AWS region.
     pub base_url: Option<String>,
-    /// The key that opens it.
+    /// Source of the API key.
     pub api_key: SecretSource,
-    /// The region of AWS.
+    /// AWS region of the provider.
     pub region: Option<String>,
-    /// The workspace on AWS.
+    /// Workspace id on AWS.
     pub workspace_id: Option<String>,
-    /// Azure's version of Chat Completions.
+    /// Version of Azure's Chat Completions API.
     pub api_version: Option<String>,
-    /// How much the model is to think, by a server of Chat Completions; none: nothing is said of it.
+    /// Reasoning effort that is requested from a server of Chat Completions; `None` to omit it.
     pub effort: Option<String>,
-    /// The model's id.
+    /// Id of the model.
     pub name: String,
     /// Ids of models at Amazon Bedrock, by name.
     pub model_ids: BTreeMap<String, String>,
-    /// The `NAME` of the `[model.NAME]` that is asked where this one is not available.
+    /// `NAME` of the `[model.NAME]` that is called if this one is not available.
     pub fallback: Option<String>,
 }
 
-/// The `NAME`s of the `[model.NAME]`s that do one kind of work, which are there; none: `[model]` does it.
+/// The `NAME`s of existing `[model.NAME]`s for one kind of work; `None` means `[model]`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RoleModels {
-    /// The model that reviews.
+    /// Model for the review loop.
     pub reviewer: Option<String>,
-    /// The model that audits.
+    /// Model for audits of the converge loop.
     pub auditor: Option<String>,
-    /// The model that writes code for sync jobs.
+    /// Model that writes code for sync jobs.
     pub porter: Option<String>,
 }
 
-/// Who serves models.
+/// The providers of models.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProviderKind {
-    /// Whoever speaks the Messages API.
+    /// A server of the Messages API.
     Anthropic,
-    /// Whoever speaks Chat Completions.
+    /// A server of Chat Completions.
     OpenAi,
     /// The Messages API on AWS.
     #[cfg(feature = "aws")]
     Aws,
-    /// Amazon Bedrock.
+    /// Amazon Bedrock's own API.
     #[cfg(feature = "aws")]
     Bedrock,
 }
 
 impl ProviderKind {
-    /// Is it Amazon Bedrock?
+    /// Returns true for Amazon Bedrock.
     pub fn is_bedrock(self) -> bool {
         match self {
             Self::Anthropic | Self::OpenAi => false,
@@ -72,7 +72,7 @@ impl ProviderKind {
         }
     }
 
-    /// Its name in a configuration.
+    /// Returns the name in a configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Anthropic => "anthropic",
@@ -85,17 +85,17 @@ impl ProviderKind {
     }
 }
 
-/// The variable that holds a bearer token for Amazon Bedrock.
+/// Variable with a bearer token for Amazon Bedrock.
 #[cfg(feature = "aws")]
 pub const BEDROCK_TOKEN: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
-/// The variable that holds the key of OpenAI's API and of other servers of Chat Completions.
+/// Variable with the key of OpenAI's API and of other servers of Chat Completions.
 pub const OPENAI_KEY: &str = "OPENAI_API_KEY";
 
-/// The key with who is asked where a model is not available.
+/// Key with the model that is called if one is not available.
 const FALLBACK: &str = "model.fallback";
 
-/// Section `model`; `models` are the names of the others.
+/// Reads the section `model`; `models` are the names of the others.
 pub(super) fn of(
     settings: &TypedSettings<'_>,
     models: Option<&BTreeSet<String>>,
@@ -104,7 +104,7 @@ pub(super) fn of(
     Ok(ModelConfig { fallback, ..read(settings, "model")? })
 }
 
-/// The keys that name a model for one kind of work; `models` are the names that there are.
+/// Reads the keys that name a model for one kind of work; `models` are the existing names.
 pub(super) fn roles(
     settings: &TypedSettings<'_>,
     models: Option<&BTreeSet<String>>,
@@ -116,7 +116,7 @@ pub(super) fn roles(
     })
 }
 
-/// The name of a model that there is; none: the key says nothing.
+/// Returns the name of an existing model; `None` if the key is unset.
 pub(super) fn known(
     settings: &TypedSettings<'_>,
     key: &str,
@@ -133,7 +133,7 @@ pub(super) fn known(
     Ok(name)
 }
 
-/// Section `model.NAME`.
+/// Reads the section `model.NAME`.
 pub(super) fn named(settings: &TypedSettings<'_>, name: &str) -> Result<ModelConfig, ConfigError> {
     read(settings, &format!("model.{name}"))
 }
@@ -163,7 +163,7 @@ fn read(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig, Conf
     };
     let api_key = path("api_key");
     let api_key = match (settings.secret(&api_key)?, provider) {
-        // The key of another provider is not for this one.
+        // The default key belongs to another provider.
         (_, ProviderKind::OpenAi) if settings.setting(&api_key)?.origin == ValueOrigin::Default => {
             SecretSource::Env(OPENAI_KEY.to_owned())
         }
@@ -173,7 +173,7 @@ fn read(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig, Conf
         }
         (Some(key), _) => key,
         (None, ProviderKind::Anthropic | ProviderKind::OpenAi) => return Err(needed("api_key").into()),
-        // Its requests are signed.
+        // Requests to these providers are signed.
         #[cfg(feature = "aws")]
         (None, ProviderKind::Aws | ProviderKind::Bedrock) => {
             SecretSource::Env("AWS_SECRET_ACCESS_KEY".to_owned())

@@ -1,8 +1,9 @@
-//! Plain files, opened.
+//! Opens plain files only.
 
 use std::path::Path;
 
-/// Opens a plain file, perhaps through a link. Another thing can be waited for without end (a FIFO), or read (a device).
+/// Opens a plain file, also through a link. Others are refused: a FIFO may block without end, and a device
+/// may be read without end.
 pub fn open_plain(path: &Path) -> std::io::Result<std::fs::File> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a plain file"));

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: every problem names its place and says what to do.
+//! Problems of a configuration: each has its place and a hint for the correction.
 
 use std::fmt;
 
@@ -7,40 +7,38 @@ use truing_core::linter::LINTERS;
 use super::keys::NamedSection;
 use super::value::ValueFault;
 
-/// The most bytes of a repository's own file, which a stranger may have written.
+/// Maximum size in bytes of a repository's own file, whose author may be unknown.
 pub(super) const MAX_REPOSITORY_FILE: u64 = 128 << 10;
-/// The parser's words for a key that is there already.
+/// The parser's text for a key that exists already.
 pub(super) const DUPLICATE: &str = "duplicate key";
 
-/// Who set a value, weakest first.
+/// The origin of a value, lowest precedence first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ValueOrigin {
-    /// Nobody: it is the key's default.
+    /// The key's default; no source sets the key.
     Default,
     /// The repository's own file.
     Repository {
-        /// The file.
         file: String,
-        /// The line, from 1.
+        /// Number of the line, from 1.
         line: usize,
     },
-    /// The operator's file.
+    /// The operator's own configuration file.
     Operator {
-        /// The file.
         file: String,
-        /// The line, from 1.
+        /// Number of the line, from 1.
         line: usize,
     },
-    /// A variable of another program's making.
+    /// A variable of another program.
     Foreign(String),
-    /// A variable of ours.
+    /// A variable with the prefix `TRUING_`.
     Variable(String),
-    /// A flag.
+    /// A flag of the command.
     Flag(String),
 }
 
 impl ValueOrigin {
-    /// One word for programs.
+    /// Returns one word for programs.
     pub fn layer(&self) -> &'static str {
         match self {
             Self::Default => "default",
@@ -53,7 +51,7 @@ impl ValueOrigin {
     }
 }
 
-/// As people look for it.
+/// Renders the place as users search for it.
 impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -65,192 +63,171 @@ impl fmt::Display for ValueOrigin {
     }
 }
 
-/// One thing that is wrong.
+/// One problem of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ConfigProblem {
     /// A file cannot be read.
     #[error("configuration file {file} cannot be read: {why}")]
     Unreadable {
-        /// The file.
         file: String,
-        /// Why.
         why: String,
     },
     /// The repository's own file cannot be read.
     #[error("configuration file {file} cannot be read: {why}")]
     RepositoryFile {
-        /// The file.
         file: String,
-        /// Why.
         why: String,
     },
-    /// A file is not TOML.
+    /// A file is not valid TOML.
     #[error("{at}: {why}")]
     Syntax {
-        /// Where.
         at: ValueOrigin,
-        /// What the parser says.
+        /// Message of the parser.
         why: String,
     },
     /// There is no such key.
     #[error("{at}: unknown key `{}`", path.join("."))]
     UnknownKey {
-        /// Where.
         at: ValueOrigin,
-        /// As it is written, part by part.
+        /// Parts of the path, as they were written.
         path: Vec<String>,
-        /// The known key that it must mean; else it is looked for when it is told: a file may hold 100,000 of them.
+        /// Known key that it must mean. If absent, it is computed for the message only, because a file may
+        /// contain 100,000 unknown keys.
         nearest: Option<String>,
     },
-    /// A variable with our prefix that is no key.
+    /// A variable with our prefix that matches no key.
     #[error("unknown variable {name}")]
     UnknownVariable {
-        /// As it is written.
+        /// Name as it was written.
         name: String,
-        /// The known variable nearest to it.
+        /// Known variable nearest to it.
         nearest: String,
     },
-    /// A password that opens nothing any more.
+    /// A variable with an app password, which no longer works.
     #[error(
         "variable {name} is set, and app passwords no longer work: Bitbucket has ended them in July 2026"
     )]
     AppPassword {
-        /// The variable.
+        /// Name of the variable.
         name: &'static str,
     },
-    /// A name that cannot be one.
+    /// A name that is invalid for its section.
     #[error("{at}: `{name}` cannot be {}", the_name_of(*named))]
     Name {
-        /// Where.
         at: ValueOrigin,
-        /// Of what.
+        /// Kind of the named section.
         named: NamedSection,
-        /// As it is written.
+        /// Name as it was written.
         name: String,
     },
-    /// A key of the operator's in a repository's own file.
+    /// A key reserved to the operator in a repository's own file.
     #[error("{at}: `{key}` cannot be set by a repository")]
     NotForRepository {
-        /// Where.
         at: ValueOrigin,
-        /// The key.
         key: String,
     },
-    /// A value that its key cannot have.
+    /// A value that is invalid for its key.
     #[error("{at}: `{key}` {wrong}")]
     BadValue {
-        /// Where.
         at: ValueOrigin,
-        /// The key.
         key: String,
-        /// What it must be.
+        /// Description of the required value.
         wrong: String,
     },
-    /// A value whose part is not built.
+    /// A value whose feature is not in this build.
     #[error("{at}: `{key}`: \"{word}\" is not built in this version of truing")]
     NotBuilt {
-        /// Where.
         at: ValueOrigin,
-        /// The key.
         key: String,
-        /// The value.
         word: String,
-        /// Values that are built.
+        /// Values that this build supports.
         built: &'static [&'static str],
     },
-    /// A secret itself, written out.
+    /// A secret written out in the file.
     #[error("{at}: `{key}` holds the secret itself (not shown)")]
     LiteralSecret {
-        /// Where.
         at: ValueOrigin,
-        /// The key.
         key: String,
     },
-    /// A forge whose name is no kind needs one.
+    /// A forge without a `kind`, whose name is no kind either.
     #[error("`forge.{name}` needs a `kind`: \"{name}\" is none")]
     KindMissing {
-        /// The forge.
+        /// Name of the forge.
         name: String,
     },
-    /// A Data Center is at an address of its own.
+    /// A Data Center without its address, which has no default.
     #[error("`forge.{name}` needs an `api_url`: a Bitbucket Data Center is at an address of its own")]
     NoAddress {
-        /// The forge.
+        /// Name of the forge.
         name: String,
     },
-    /// Two values that do not go together.
+    /// Two values that contradict each other.
     #[error("`{key} = {value}` ({at}) must {relation} `{other} = {other_value}` ({other_at})")]
     Conflict {
-        /// One key.
         key: &'static str,
-        /// Its value.
         value: String,
-        /// Who set it.
+        /// Origin of this value.
         at: ValueOrigin,
-        /// What it must be to the other.
+        /// Required relation to the other value.
         relation: &'static str,
-        /// The other key.
         other: &'static str,
-        /// Its value.
+        /// Value of the other key.
         other_value: String,
-        /// Who set it.
+        /// Origin of the other value.
         other_at: ValueOrigin,
     },
-    /// A login that is none, or two.
+    /// A forge without a login, or with two.
     #[error("`forge.{name}` {wrong}")]
     Login {
-        /// The forge.
+        /// Name of the forge.
         name: String,
-        /// What is wrong.
+        /// Description of the error.
         wrong: &'static str,
     },
-    /// A `[[tool]]` that does not say which tool it is.
+    /// A `[[tool]]` without the name of its tool.
     #[error("{at}: a `[[tool]]` has no `name`")]
     ToolUnnamed {
-        /// Where.
         at: ValueOrigin,
     },
-    /// Two `[[tool]]` of one name.
+    /// Two `[[tool]]` with one name.
     #[error("{at}: the tool `{name}` is there already ({first})")]
     ToolTwice {
-        /// Where.
         at: ValueOrigin,
-        /// The tool.
+        /// Name of the tool.
         name: String,
-        /// The place of the first one.
+        /// Place of the first one.
         first: ValueOrigin,
     },
-    /// A tool that is not known, and that is not described.
+    /// A tool that is neither known nor described.
     #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", before(at))]
     ToolUnknown {
-        /// Where one of its keys is set; the default: nowhere.
+        /// Place of one of its keys; the default if none is set.
         at: ValueOrigin,
-        /// The tool.
+        /// Name of the tool.
         name: String,
-        /// The keys that it lacks, in words.
+        /// Keys that it lacks, as text.
         missing: &'static str,
     },
-    /// A price that is not whole.
+    /// A price that is incomplete.
     #[error("`price.{name}` does not say what {what} costs")]
     Price {
-        /// The model.
+        /// Name of the model.
         name: String,
-        /// What is missing.
+        /// Missing part of the price.
         what: &'static str,
     },
-    /// Neither a database is named, nor a home folder to keep one in.
+    /// There is neither a configured database nor a home folder for one.
     #[error("there is no place for the database: neither `store.url` nor XDG_STATE_HOME nor HOME is set")]
     NoStore,
-    /// The table of keys and the code that reads it disagree: a bug.
+    /// The table of keys and the code that reads it disagree, which is a bug.
     #[error("`{key}` is not as the table of keys says; this is a bug in truing")]
     Table {
-        /// The key.
         key: String,
     },
 }
 
 impl ConfigProblem {
-    /// What is wrong with the value of `key`, at `at`.
+    /// Creates the problem of a value of `key`, set at `at`.
     pub(crate) fn of_value(at: ValueOrigin, key: String, wrong: ValueFault) -> Self {
         match wrong {
             ValueFault::Value(wrong) => Self::BadValue { at, key, wrong },
@@ -259,7 +236,7 @@ impl ConfigProblem {
         }
     }
 
-    /// A stable word for programs.
+    /// Returns a stable word for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } | Self::RepositoryFile { .. } => "config_unreadable",
@@ -297,7 +274,7 @@ impl ConfigProblem {
         }
     }
 
-    /// What to do about it.
+    /// Returns advice on how to correct it.
     pub fn hint(&self) -> String {
         match self {
             Self::AppPassword { .. } => {
@@ -372,7 +349,7 @@ impl ConfigProblem {
     }
 }
 
-/// A place and what is between it and a message; nothing where there is no place.
+/// Returns a place with the separator before a message; empty without a place.
 fn before(at: &ValueOrigin) -> String {
     if *at == ValueOrigin::Default { String::new() } else { format!("{at}: ") }
 }
@@ -391,27 +368,28 @@ fn the_name_of(named: NamedSection) -> &'static str {
     }
 }
 
-/// Is it one of the variables that Kubernetes sets for a service named like us?
+/// Returns true for a variable that Kubernetes sets for a service with our name.
 fn of_a_cluster(name: &str) -> bool {
     name.starts_with("TRUING_SERVICE_") || name == "TRUING_PORT" || name.starts_with("TRUING_PORT_")
 }
 
-/// How many problems are told of; the others are counted. A file that is no TOML at all has one on every line.
+/// Maximum number of problems that are reported; the others are counted. A file that is no TOML at all may
+/// have one on every line.
 pub const MAX_PROBLEMS: usize = 20;
 
-/// What is wrong with a configuration; never nothing.
+/// The problems of a configuration; at least one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
-    /// The first problem.
+    /// First problem of the configuration.
     pub first: Box<ConfigProblem>,
-    /// The others, [`MAX_PROBLEMS`] with the first at most.
+    /// Other problems; at most [`MAX_PROBLEMS`] with the first.
     pub more: Vec<ConfigProblem>,
-    /// How many there are beyond those.
+    /// Number of problems beyond those.
     pub left_out: usize,
 }
 
 impl ConfigError {
-    /// `Err` if there is a problem.
+    /// Returns `Err` if there is a problem.
     pub(crate) fn if_any(problems: Vec<ConfigProblem>) -> Result<(), Self> {
         let mut problems = problems.into_iter();
         match problems.next() {
@@ -423,7 +401,7 @@ impl ConfigError {
         }
     }
 
-    /// The problems that are told of.
+    /// Returns the problems that are reported.
     pub fn problems(&self) -> impl Iterator<Item = &ConfigProblem> {
         std::iter::once(&*self.first).chain(&self.more)
     }
@@ -436,8 +414,8 @@ impl From<ConfigProblem> for ConfigError {
 }
 
 impl ConfigError {
-    /// With a place for what is missing: nobody has set it, and somebody has set another key of its section, which
-    /// needs it.
+    /// Adds a place to a problem of a missing value: the place of another key in its section, which requires
+    /// it.
     pub(crate) fn placed(self, first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>) -> Self {
         let placed = |problem: ConfigProblem| {
             let ConfigProblem::BadValue { at: ValueOrigin::Default, key, wrong } = &problem else {

@@ -10,77 +10,76 @@ use super::problem::ConfigError;
 use super::tool::ToolSelection;
 use super::typed::TypedSettings;
 
-/// The reviewer beside the rules.
+/// The reviewer in addition to the rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConfiguredRuntime {
-    /// The rules alone: no model.
+    /// The rules only, without a model.
     Rules,
-    /// The rules, and a model in our own loop of tools.
+    /// The rules, and a model in our own tool loop.
     Native,
-    /// The rules, and a model whose conversation the `claude` program holds.
+    /// The rules, and a model whose conversation the `claude` program conducts.
     Cli,
 }
 
 /// The settings of the section `review`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewConfig {
-    /// The reviewer beside the rules.
+    /// Reviewer in addition to the rules.
     pub runtime: ConfiguredRuntime,
-    /// The `claude` program: a path, or a name that is on `PATH`.
+    /// The `claude` program: a path, or a name on `PATH`.
     pub claude: String,
-    /// The version that it must have.
+    /// Required version of that program.
     pub claude_version: String,
-    /// The time until it has to ask the model.
+    /// Timeout until the program's first request to the model.
     pub claude_start: Duration,
-    /// Answers of a model in one review.
+    /// Maximum number of a model's answers in one review.
     pub max_turns: u32,
-    /// Do several reviewers look at each change?
+    /// True if several specialized reviewers check each change.
     pub specialists: bool,
-    /// Are secrets cut out of every text for a model?
+    /// True if secrets are removed from every text for a model.
     pub redact: bool,
-    /// The rules for how much of a review a pull request gets.
+    /// Rules for the extent of a pull request's review.
     pub tiers: TierConfig,
-    /// Words to reviews of changes to some paths.
+    /// Instructions for reviews of changes to certain paths.
     pub instructions: Vec<PathInstruction>,
-    /// Is the model asked for a walkthrough, too?
+    /// True if the model is also asked for a walkthrough.
     pub walkthrough: bool,
-    /// The linters that reviews run.
+    /// Linters that reviews run.
     pub tools: ToolSelection,
-    /// The folder with the operator's skills.
+    /// Folder with the operator's skills.
     pub skills_dir: SkillsDir,
-    /// From the last event to the review.
+    /// Delay from the last event to the review.
     pub debounce: Duration,
-    /// From the first event to the review, at most.
+    /// Maximum delay from the first event to the review.
     pub max_wait: Duration,
-    /// A storm ends after this long without an event.
+    /// Time without an event after which a storm ends.
     pub quiet: Duration,
-    /// A storm ends this long after its first event, at most.
+    /// Maximum duration of a storm after its first event.
     pub storm_max: Duration,
-    /// The wait before the first retry.
+    /// Delay of the first retry.
     pub backoff: Duration,
-    /// The longest wait between two tries.
+    /// Maximum delay between two attempts.
     pub backoff_max: Duration,
-    /// Failed tries in a row before a pull request is parked.
+    /// Number of consecutive failed attempts after which a pull request is parked.
     pub attempts: u32,
-    /// Inline comments on a pull request, at most.
+    /// Maximum number of inline comments on a pull request.
     pub max_inline: usize,
-    /// Pull requests that were open before the first contact are left.
+    /// True if pull requests that were open before the first contact are not reviewed.
     pub leaves_existing: bool,
 }
 
 /// The folder with the operator's skills.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SkillsDir {
-    /// The path of the folder.
     pub path: PathBuf,
-    /// Has somebody named it? Only then it must be there.
+    /// True if the path is configured. Only then the folder must exist.
     pub is_named: bool,
 }
 
-/// The section as it is set.
+/// Reads the section from its settings.
 ///
 /// # Errors
-/// A key that is not as the table of keys says.
+/// A key that does not match the table of keys.
 pub(super) fn of(of: &TypedSettings<'_>) -> Result<ReviewConfig, ConfigError> {
     Ok(ReviewConfig {
         runtime: of.word("review.runtime", |word| match word {

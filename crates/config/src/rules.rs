@@ -1,4 +1,4 @@
-//! Section `rules`: which packs look at what, and for how long.
+//! Section `rules` of the configuration: rule packs, exclusions, severities and the time limit.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,28 +9,28 @@ use truing_core::severity::RuleSeverity;
 use super::TypedSettings;
 use super::problem::ConfigError;
 
-/// The time for reading the files of one review, if nobody says otherwise.
+/// Default time limit for reading the files of one review.
 pub const READING_TIME: Duration = Duration::from_secs(120);
 
-/// Section `rules`.
+/// Section `rules` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RulesConfig {
     /// Path globs of files that are not reviewed; [`globs`](super::value::globs) compiles them.
     pub ignore: Vec<String>,
-    /// The rule packs to use.
+    /// Names of the rule packs to use.
     pub packs: Vec<String>,
     /// Rules of packs and tools whose findings do not count.
     pub off: Vec<String>,
-    /// Rules of packs and tools whose findings have another severity.
+    /// Rules of packs and tools whose findings get another severity.
     pub severity: BTreeMap<String, Vec<RuleSeverity>>,
-    /// A folder with further rule packs.
+    /// Folder with further rule packs.
     pub dir: Option<PathBuf>,
-    /// The time for reading the files of one review.
+    /// Time limit for reading the files of one review.
     pub time: Duration,
 }
 
 impl Default for RulesConfig {
-    /// No packs, and all the time that there is if nobody says otherwise.
+    /// Returns settings without packs and with the default time limit.
     fn default() -> Self {
         Self {
             ignore: Vec::new(),

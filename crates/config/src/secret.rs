@@ -1,4 +1,4 @@
-//! Where a secret is kept, and the secret itself, which no error, log or debug output shows.
+//! Places of secrets, and secrets themselves, which no error, log or debug output contains.
 
 use std::fmt;
 use std::io::Read as _;
@@ -8,22 +8,22 @@ use truing_core::given_secrets;
 
 use crate::environment::Environment;
 
-/// Where a secret is kept. It is read when it is needed, not before.
+/// The place of a secret. The secret is read only when it is needed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SecretSource {
-    /// In a variable of the environment.
+    /// In an environment variable.
     Env(String),
-    /// In a file; a newline at its end is none of it.
+    /// In a file; a newline at its end is removed.
     File(PathBuf),
-    /// Written out, where the key allows that.
+    /// Written out in the configuration, if the key permits that.
     Plain(SecretText),
 }
 
-/// The most bytes that a secret may have: private keys are some 4 KiB.
+/// Maximum size of a secret in bytes: private keys have about 4 KiB.
 const MAX_BYTES: u64 = 64 * 1024;
 
 impl SecretSource {
-    /// The file that it is kept in, if it is kept in one.
+    /// Returns the file of the secret, if it is in one.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(file) => Some(file),
@@ -31,10 +31,11 @@ impl SecretSource {
         }
     }
 
-    /// Reads the secret now. From then on it is left out of all that is shown to others ([`given_secrets::keep`]).
+    /// Reads the secret now. From then on, it is removed from all output to others
+    /// ([`given_secrets::keep`]).
     ///
     /// # Errors
-    /// Names the variable or file that is missing, empty, too long or not text.
+    /// [`SecretError`] names the variable or file that is missing, empty, too long or no text.
     pub fn read(&self, environment: &Environment) -> Result<SecretText, SecretError> {
         let fail = |why: String| SecretError { from: self.clone(), why };
         let text = match self {
@@ -86,12 +87,12 @@ impl fmt::Display for SecretSource {
 pub struct SecretText(String);
 
 impl SecretText {
-    /// Text that is to be treated as a secret.
+    /// Wraps a text that is to be treated as a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The secret. Give it only to what sends it to its owner.
+    /// Returns the secret. Pass it only to code that sends it to its owner.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -103,13 +104,13 @@ impl fmt::Debug for SecretText {
     }
 }
 
-/// A secret could not be read.
+/// The error of a secret that could not be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{from} {why} (required)")]
 pub struct SecretError {
-    /// Where it should be.
+    /// Expected place of the secret.
     pub from: SecretSource,
-    /// What is wrong.
+    /// Description of the error.
     pub why: String,
 }
 
@@ -139,7 +140,7 @@ mod tests {
         assert!(
             said(SecretSource::File("/gone/token".into())).starts_with("file /gone/token cannot be read: ")
         );
-        // A device, a FIFO: it may never end, or never begin.
+        // A device or FIFO may block, or be read without end.
         assert_eq!(
             said(SecretSource::File("/dev/zero".into())),
             "file /dev/zero cannot be read: it is not a plain file (required)"

@@ -1,20 +1,19 @@
-//! Effective values.
+//! Effective values of configuration keys.
 
 use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use super::value::ConfigValue;
 
-/// An effective value and who set it.
+/// An effective value with its origin.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectiveSetting {
-    /// The value.
     pub value: ConfigValue,
-    /// Who set it.
+    /// Source that set the value.
     pub origin: ValueOrigin,
-    /// Who added to it.
+    /// Source that added to the value, if any.
     pub added: Option<ValueOrigin>,
 }
 
-/// The table of keys and this file disagree.
+/// Creates the error for a key on which the table of keys and this code disagree.
 pub(super) fn bug(path: &str) -> ConfigError {
     ConfigProblem::Table { key: path.to_owned() }.into()
 }

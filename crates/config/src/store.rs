@@ -1,54 +1,54 @@
-//! Section `store`: where the store is, and what a machine keeps for itself.
+//! Section `store` of the configuration: the place of the store, and this machine's own folder.
 
 use std::path::{Path, PathBuf};
 
 use super::problem::{ConfigError, ConfigProblem};
 use super::secret::SecretSource;
 
-/// Section `store`.
+/// Section `store` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoreConfig {
-    /// Where it is, if that is configured or there is a home folder to keep it in.
+    /// Place of the store, if it is configured or there is a home folder for it.
     pub(super) place: Option<StorePlace>,
-    /// The folder of what this machine keeps for itself.
+    /// Folder for data of this machine only.
     pub(super) folder: Option<PathBuf>,
 }
 
-/// Where a store is.
+/// The place of a store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StorePlace {
-    /// In a file.
+    /// A store in a file.
     File(PathBuf),
-    /// At two servers.
+    /// A store at two servers.
     Servers {
-        /// The URL of the one that keeps slots.
+        /// URL of the server that keeps slots.
         slots: SecretSource,
-        /// The URL of the one that keeps records.
+        /// URL of the server that keeps records.
         records: SecretSource,
-        /// The passwords of both, where they are not in the URLs.
+        /// Passwords of both, if the URLs do not contain them.
         passwords: [Option<SecretSource>; 2],
     },
 }
 
 impl StoreConfig {
-    /// A store in this file, and everything of this machine's own beside it: for what is only tried.
+    /// Creates a store in this file, with this machine's own data in the same folder, for trials.
     pub fn of_file(file: PathBuf) -> Self {
         let folder = file.parent().map(Path::to_owned);
         Self { place: Some(StorePlace::File(file)), folder }
     }
 
-    /// Where it is.
+    /// Returns the place of the store.
     ///
     /// # Errors
-    /// [`ConfigProblem::NoStore`]
+    /// [`ConfigProblem::NoStore`] if there is none.
     pub fn place(&self) -> Result<&StorePlace, ConfigError> {
         self.place.as_ref().ok_or_else(|| ConfigProblem::NoStore.into())
     }
 
-    /// The folder of what this machine keeps for itself: copies of repositories, keys, files of one run.
+    /// Returns the folder for this machine's own data: copies of repositories, keys, and files of one run.
     ///
     /// # Errors
-    /// [`ConfigProblem::NoStore`]
+    /// [`ConfigProblem::NoStore`] if there is none.
     pub fn folder(&self) -> Result<&Path, ConfigError> {
         let folder = self.folder.as_deref().ok_or(ConfigProblem::NoStore)?;
         Ok(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })

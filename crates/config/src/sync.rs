@@ -1,4 +1,4 @@
-//! The jobs that follow an upstream package.
+//! Configuration of the jobs that follow an upstream package.
 
 use std::time::Duration;
 
@@ -13,131 +13,131 @@ use super::problem::{ConfigError, ConfigProblem};
 use super::value::ConfigValue;
 use super::{TypedSettings, bug, value};
 
-/// Section `sync.NAME`. Paths begin in the project's folder.
+/// Section `sync.NAME` of the configuration. Paths are relative to the project's folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobConfig {
-    /// Where the package is published.
+    /// Registry that publishes the package.
     pub registry: PackageRegistry,
-    /// The package that is followed.
+    /// Name of the followed package.
     pub package: String,
-    /// The release to follow.
+    /// Selection of the release to follow.
     pub target: ReleaseSelector,
-    /// How old the newest must be.
+    /// Minimum age of the newest release.
     pub min_age: Duration,
-    /// The file with the project's requirement.
+    /// File with the project's requirement.
     pub constraint_file: String,
-    /// The list in it: keys with dots between them; empty: all of it.
+    /// Place of the requirement in that file: keys with dots between them; empty for the whole file.
     pub constraint_path: String,
-    /// What the requirement looks like.
+    /// Style of the requirement's range.
     pub style: RangeStyle,
-    /// The file that tells what is pinned.
+    /// File with the pinned definitions.
     pub manifest: String,
     /// Folders or files of the package, and their counterparts in the project.
     pub mirror: Vec<(String, String)>,
-    /// The project's repository, `owner/name`, if it can be run.
+    /// Repository of the project, `owner/name`, if the job can run.
     pub repo: Option<String>,
-    /// When a server runs it: a cron pattern, in UTC.
+    /// Schedule on a server: a cron pattern, in UTC.
     pub cron: Option<String>,
-    /// The forge that it is at.
+    /// Forge of the repository.
     pub forge: String,
-    /// The branch of the pull request.
+    /// Branch of the pull request.
     pub branch: String,
-    /// Its title; none: what became of the release.
+    /// Title of the pull request; `None` for one that describes the outcome.
     pub title: Option<TextTemplate>,
-    /// Its text; none: the repository's own template, and what was done.
+    /// Text of the pull request; `None` for the repository's own template and a report.
     pub body: Option<TextTemplate>,
-    /// Its labels.
+    /// Labels of the pull request.
     pub labels: Vec<String>,
-    /// Who its commits are by.
+    /// Author of its commits.
     pub author: GitIdentity,
-    /// The label of the issue that asks people.
+    /// Label of the issue that asks users.
     pub question_label: String,
-    /// Is there an issue that tells of the last runs?
+    /// True if an issue reports the last runs.
     pub tracks: bool,
-    /// Its label.
+    /// Label of that issue.
     pub outcome_label: String,
-    /// Failures in a row that open the circuit breaker.
+    /// Numbers of consecutive failures that open the circuit breaker.
     pub breaker: JobBreakerLimits,
-    /// May a model port code without a person's ruling?
+    /// True if a model may port code without a user's ruling.
     pub writes_code: bool,
-    /// May a model be asked about what nobody has pinned?
+    /// True if a model may classify unpinned functions.
     pub classifies: bool,
     /// Globs of the files that a port may change.
     pub ports: Vec<String>,
-    /// Answers of the model in one port.
+    /// Maximum number of a model's answers in one port.
     pub turns: u32,
-    /// How long it may take for one.
+    /// Timeout of one port.
     pub wall: Duration,
-    /// Packages that move together with it.
+    /// Packages that are updated together with it.
     pub companions: Vec<String>,
-    /// Commands that bring the lock files up to date.
+    /// Commands that update the lock files.
     pub lock: Vec<Vec<TextTemplate>>,
-    /// Globs of these files.
+    /// Globs of the lock files.
     pub lock_files: Vec<String>,
-    /// Is the project's own version counted up: a patch on a relax, a minor on a bump?
+    /// True if the project's own version is incremented: a patch on a relax, a minor on a bump.
     pub counts: bool,
-    /// The file with that version,
+    /// File with that version.
     pub version_file: String,
-    /// and where it is in it.
+    /// Place of the version in that file.
     pub version_path: String,
-    /// The changelog; none: nothing is written there.
+    /// File of the changelog; `None` if no changelog is written.
     pub changelog_file: Option<String>,
-    /// What is written there.
+    /// Text of the changelog's new entry.
     pub changelog_entry: TextTemplate,
 }
 
-/// Which release a job follows.
+/// The release that a job follows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReleaseSelector {
-    /// The newest that is neither a pre-release nor taken back.
+    /// The newest release that is neither a pre-release nor withdrawn.
     Newest,
-    /// The newest that requires no more than a wider range, before any that requires more.
+    /// The newest release that requires only a wider range, before any that requires more.
     Safe,
-    /// The same as the newest, but no more than so many releases after the one that the project was made for.
+    /// The newest release, but at most this many releases after the one that the project was made for.
     Ahead(usize),
-    /// This one.
+    /// Only the release with this version.
     Fixed(PackageVersion),
 }
 
-/// Places in what the operator writes for a job.
+/// Placeholders in the operator's texts for a job.
 pub mod places {
-    /// The package.
+    /// Name of the package.
     pub const PACKAGE: &str = "package";
-    /// The package, and each of its companions.
+    /// Names of the package and of each of its companions.
     pub const PACKAGES: &str = "packages";
-    /// The release.
+    /// Version of the release.
     pub const VERSION: &str = "version";
-    /// `relax` or `bump`.
+    /// Decision, `relax` or `bump`.
     pub const DECISION: &str = "decision";
-    /// The template that the repository has for pull requests.
+    /// Template of the repository for pull requests.
     pub const TEMPLATE: &str = "template";
-    /// What was done, and why.
+    /// Report of the changes and their reasons.
     pub const TEXT: &str = "text";
-    /// What the project admits now.
+    /// Range that the project admits now.
     pub const RANGE: &str = "range";
-    /// Those of a line in a changelog.
+    /// Placeholders of a line in a changelog.
     pub(super) const OF_CHANGELOG: [&str; 4] = [PACKAGE, VERSION, DECISION, RANGE];
-    /// Those of a title.
+    /// Placeholders of a title.
     pub(super) const OF_TITLE: [&str; 3] = [PACKAGE, VERSION, DECISION];
-    /// Those of a text.
+    /// Placeholders of a text.
     pub(super) const OF_BODY: [&str; 5] = [PACKAGE, VERSION, DECISION, TEMPLATE, TEXT];
-    /// Those of a lock command.
+    /// Placeholders of a lock command.
     pub(super) const OF_LOCK: [&str; 3] = [PACKAGE, PACKAGES, VERSION];
 }
 
 impl JobConfig {
-    /// Is something pinned? If not, the project's own checks decide.
+    /// Returns true if definitions are pinned. Without a manifest, the project's own checks decide.
     pub fn has_manifest(&self) -> bool {
         self.manifest != NO_MANIFEST
     }
 }
 
-/// In place of a manifest: nothing of the package is overridden or copied.
+/// Value in place of a manifest: nothing of the package is overridden or copied.
 const NO_MANIFEST: &str = "none";
 
-/// Follow whatever is newest.
+/// Value that follows the newest release.
 const NEWEST: &str = "newest";
-/// Follow first what requires no more than a wider range.
+/// Value that prefers the newest release that requires only a wider range.
 const SAFE: &str = "safe";
 
 pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, ConfigError> {
@@ -242,12 +242,12 @@ pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, 
     })
 }
 
-/// Is something in this file found by keys?
+/// Returns true if places in this file are given by keys.
 fn is_keyed(file: &str) -> bool {
     [".toml", ".json"].iter().any(|end| file.ends_with(end))
 }
 
-/// `newest`, `safe`, `+3` or a version.
+/// Parses `newest`, `safe`, `+3` or a version.
 fn target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector, String> {
     if text == NEWEST {
         return Ok(ReleaseSelector::Newest);
@@ -265,13 +265,13 @@ fn target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector, Stri
     version.map_err(|error| format!("must be `{NEWEST}`, `{SAFE}`, `+3` or a version: {error}"))
 }
 
-/// Commands with places in their words.
+/// Reads commands with placeholders in their words.
 fn lock(settings: &TypedSettings<'_>, key: &str) -> Result<Vec<Vec<TextTemplate>>, ConfigError> {
     let word = |word: &String| template(settings, key, word, &places::OF_LOCK);
     settings.commands(key)?.iter().map(|command| command.iter().map(word).collect()).collect()
 }
 
-/// A text whose places are all known.
+/// Parses a text whose placeholders must all be known.
 fn template(
     settings: &TypedSettings<'_>,
     key: &str,
@@ -281,7 +281,7 @@ fn template(
     TextTemplate::parse(text, known).map_err(|wrong| bad(settings, key, wrong))
 }
 
-/// A value that only its own section can judge.
+/// Creates the error of a value that only its own section can validate.
 fn bad(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => {
@@ -291,7 +291,7 @@ fn bad(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     }
 }
 
-/// The project's side of what is mirrored, and its tests.
+/// Returns globs of the project's side of the mirrored files, and of its tests.
 fn own_side(mirror: &[(String, String)]) -> Vec<String> {
     let own = mirror.iter().map(|(_, ours)| match ours.strip_suffix('/') {
         Some(folder) => format!("{}/**", escape(folder)),

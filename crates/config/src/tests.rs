@@ -1,4 +1,4 @@
-//! Layers, precedence and errors of the configuration.
+//! Tests of layers, precedence and errors of the configuration.
 
 // long: one short test for each rule, which share their files.
 
@@ -33,7 +33,7 @@ fn of_file(text: &str) -> Result<Config, ConfigError> {
     Config::resolve(&variables(&[]), Some(&operator(text)), &[])
 }
 
-/// Every problem with its hint, one a line each.
+/// Renders every problem with its hint, one per line.
 fn told(result: Result<Config, ConfigError>) -> String {
     let error = result.expect_err("it should be refused");
     error.problems().map(|problem| format!("error: {problem}\nhint: {}\n", problem.hint())).collect()
@@ -81,7 +81,7 @@ fn without_anything_the_defaults_hold() {
 
 #[test]
 fn every_key_of_the_table_has_a_typed_value() {
-    // `ConfigProblem::Table` would be the answer otherwise.
+    // Otherwise, the result would be `ConfigProblem::Table`.
     of_file("[forge.github]\n[sync.botocore]").unwrap();
     for key in KEYS {
         let of =
@@ -149,7 +149,7 @@ fn rules_for_tiers_are_read_in_order_and_a_repository_adds_its_own() {
     assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.tiers.rules.len(), 1);
     assert_eq!(of_file("review.specialists = true").unwrap().review.tiers.tier, Tier::Deep);
     assert_eq!(of_file("").unwrap().review.tiers.tier, Tier::Settled);
-    // As it is shown, it is read again.
+    // A shown value can be read again.
     let (_, shown) = config.settings().find(|(path, _)| path == "review.for").unwrap();
     let again = of_file(&format!("review.for = {}", shown.value)).unwrap();
     assert_eq!(again.review.tiers.rules.len(), 2);
@@ -206,7 +206,7 @@ fn instructions_are_read_in_order_and_a_repository_adds_its_own() {
     assert_eq!(all, [operators, (".truing.toml:1", RuleOwner::Repository, "British.")]);
     let given = variables(&[("TRUING_REVIEW__INSTRUCTIONS", r#"[{"paths": ["a"], "text": "b"}]"#)]);
     assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.instructions.len(), 1);
-    // As it is shown, it is read again.
+    // A shown value can be read again.
     let (_, shown) = config.settings().find(|(path, _)| path == "review.instructions").unwrap();
     let again = of_file(&format!("review.instructions = {}", shown.value)).unwrap();
     assert_eq!(again.review.instructions[0].text, "Each query has a limit.\n");
@@ -312,7 +312,7 @@ fn what_is_run_for_a_repository_is_its_own_to_say_where_the_operator_allows_it()
     assert!(allowed.verify.registries.len() == 1 && allowed.not_used().is_empty());
     let set = of_file("[verify]\nfrom_repository = true\ncheck = [[\"true\"]]\n").unwrap();
     assert_eq!(set.with_repository(&own).unwrap().verify.check, [["true"]]);
-    // The switch is the operator's.
+    // Only the operator may set the switch.
     let own = repository("[verify]\nfrom_repository = true\ntimeout = \"1d\"\n");
     insta::assert_snapshot!(told(of_file("").unwrap().with_repository(&own)), @r"
     error: .truing.toml:2: `verify.from_repository` cannot be set by a repository
@@ -622,7 +622,7 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
         at(&[("TRUING_MODEL__BASE_URL", "https://gateway.example")]).as_deref(),
         Some("https://gateway.example")
     );
-    // Judged when a model is asked: most runs ask none.
+    // It is checked when a model is called, because most runs call none.
     let wrong = Config::resolve(&variables(&[("ANTHROPIC_BASE_URL", "nowhere")]), None, &[]).unwrap();
     assert_eq!(
         (wrong.model.base_url.as_deref(), wrong.review.runtime),
@@ -672,7 +672,7 @@ fn the_api_on_aws_is_chosen_by_the_variables_of_others_and_has_an_address_of_its
     let first = [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "1"), ("TRUING_MODEL__PROVIDER", "anthropic")];
     assert_eq!(model(&first).provider, ProviderKind::Anthropic);
     assert_eq!(model(&[("CLAUDE_CODE_USE_ANTHROPIC_AWS", "0")]).provider, ProviderKind::Anthropic);
-    // What AWS's own programs take, and is none of our business until a model is asked.
+    // Variables of AWS's own programs are not checked until a model is called.
     assert_eq!(model(&[("AWS_REGION", "eu central")]).region, None);
 }
 
@@ -765,7 +765,8 @@ fn of_very_many_problems_the_first_are_told_and_the_others_counted() {
     assert!(error.to_string().ends_with("\nand 2980 more"), "{error}");
 }
 
-/// Each of these took minutes: a line was counted from the begin of the file, and each name was compared with every key.
+/// Checks inputs that took minutes earlier: lines were counted from the start of the file, and each name was
+/// compared with every key.
 #[test]
 fn a_file_of_mistakes_alone_is_told_of_as_any_other() {
     let names: String = (0..60_000).map(|n| format!("[a{n}.b]\n")).collect();
@@ -792,7 +793,7 @@ fn what_is_no_plain_file_is_not_waited_for() {
     }
 }
 
-/// The folder that a command stands in may be a repository that somebody else wrote.
+/// The current folder of a command may be a repository of another author.
 #[test]
 fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
     let claude = |config: Config| config.review.claude;
@@ -803,7 +804,7 @@ fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
     assert_eq!(by_variable("/opt/claude").unwrap(), "/opt/claude");
     let told = told_of_variables(&[("TRUING_REVIEW__CLAUDE", "bin/claude")]);
     assert!(told.contains("must be a whole path, beginning with `/`, or a name"), "{told}");
-    // The program of a server, too; its arguments are for it to understand.
+    // The same applies to a server's program; its arguments are not interpreted.
     let server = |command: &str| format!("[mcp.docs]\ntools = [\"a\"]\ncommand = {command}\n");
     let words = |text: &str| {
         let way = of_file(&server(text)).unwrap().mcp["docs"].way.clone();
@@ -859,7 +860,7 @@ fn a_repositorys_file_must_be_a_plain_file() {
     assert_eq!(repository_file(root.path()).unwrap_err().first.code(), "config_unreadable");
 }
 
-/// The lines of the commented file that hold a key behind a `#`, without it.
+/// Returns the lines of the commented file that have a key after a `#`, without that sign.
 fn commented_keys(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .filter_map(|line| line.strip_prefix("# "))
@@ -873,8 +874,8 @@ fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
     assert_eq!(of_file(&text).unwrap().forges, forge.forges);
     let keys: Vec<&str> = commented_keys(&text).collect();
     assert_eq!(keys.len(), KEYS.len() - 1, "every key but the one that is set");
-    // A server is an address or a forge's tools, and a store a file or two servers. One of the two logins at a time. Tokens of
-    // other places go with the forge's.
+    // A server has either an address or a forge's tools, a store either a file or two servers, and a forge
+    // one of the two logins. Tokens of other sections are enabled together with the forge's.
     let others = ["mcp.docs.forge =", "store.records ="];
     let keys = || keys.iter().filter(|key| !others.iter().any(|other| key.starts_with(other)));
     for out in [["forge.github.token =", ""], ["forge.github.app_id =", "forge.github.private_key ="]] {
@@ -887,7 +888,7 @@ fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
     }
 }
 
-/// What cannot do without other keys of its own name, which the error names.
+/// Returns the keys that require other keys of the same name, which the error lists.
 const NEEDED: [(&str, &[&str]); 7] = [
     ("forge.github.app_id", &["forge.github.private_key"]),
     ("forge.github.private_key", &["forge.github.app_id"]),
@@ -902,7 +903,7 @@ const NEEDED: [(&str, &[&str]); 7] = [
 fn each_commented_key_can_be_enabled_by_itself() {
     let text = generate::commented_file(None);
     let enabled = |text: &str, line: &str| text.replacen(&format!("\n# {line}\n"), &format!("\n{line}\n"), 1);
-    // A file has its records in it.
+    // A file contains its records.
     for line in commented_keys(&text).filter(|line| !line.starts_with("store.records =")) {
         let mut file = enabled(&text, line);
         assert_ne!(file, text, "{line}");

@@ -1,4 +1,4 @@
-//! Tools: linters that reviews run, and what is said of each.
+//! Configuration of tools, which are linters that reviews run.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,15 +12,16 @@ use super::value::ConfigValue;
 /// The linters that reviews run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ToolSelection {
-    /// None.
+    /// No linters at all.
     #[default]
     Off,
-    /// Known ones that the repository configures and that are installed, and all that are configured here.
+    /// Known linters that the repository configures and that are installed, and all that are configured
+    /// here.
     Auto,
 }
 
 impl ToolSelection {
-    /// The one that a word of `review.tools` means.
+    /// Returns the selection for a word of `review.tools`.
     pub(super) fn named(word: &str) -> Option<Self> {
         match word {
             "off" => Some(Self::Off),
@@ -30,49 +31,50 @@ impl ToolSelection {
     }
 }
 
-/// Section `tool.NAME`, or a `[[tool]]`. A field without a value is as the known tool of this name has it.
+/// Section `tool.NAME`, or a `[[tool]]`. A field without a value has that of the known tool of this name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolConfig {
-    /// Its name. One that is not of a known tool has a command and a format.
+    /// Name of the tool. A tool that is not known must have a command and a format.
     pub name: String,
-    /// The program and its arguments; `{files}` stands for the changed files.
+    /// Program and its arguments; `{files}` stands for the changed files.
     pub command: Option<Vec<String>>,
-    /// The name of the format of what it prints; one of [`FORMATS`](truing_core::linter::FORMATS).
+    /// Name of its output format; one of [`FORMATS`](truing_core::linter::FORMATS).
     pub format: Option<String>,
-    /// Globs of the files that it looks at, which [`globs`](super::value::globs) compiles; never an empty list. None,
-    /// and no known tool: all files.
+    /// Globs of the files that it checks, which [`globs`](super::value::globs) compiles; never an empty
+    /// list. `None` means all files for a tool that is not known.
     pub paths: Option<Vec<String>>,
-    /// The reviews in which it runs.
+    /// Reviews in which it runs.
     pub when: ToolCondition,
-    /// The exit codes of a run that went well; never an empty list. None, and no known tool: 0 and 1.
+    /// Exit codes of a successful run; never an empty list. `None` means 0 and 1 for a tool that is not
+    /// known.
     pub exit: Option<Vec<i32>>,
-    /// The time that a run may take.
+    /// Timeout of a run.
     pub timeout: Duration,
-    /// The findings that are told.
+    /// Findings that are reported.
     pub scope: ToolScope,
 }
 
 /// The reviews in which a tool runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ToolCondition {
-    /// Those in which a changed file is one of its files.
+    /// Reviews in which a changed file matches its globs.
     Changed,
-    /// Each one.
+    /// All reviews, regardless of the changed files.
     Always,
-    /// None: it is switched off.
+    /// No review: the tool is disabled.
     Never,
 }
 
-/// The findings of a tool that are told.
+/// The findings of a tool that are reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ToolScope {
-    /// Those on changed lines.
+    /// Findings on changed lines.
     Lines,
-    /// Those anywhere in changed files.
+    /// Findings anywhere in changed files.
     Files,
 }
 
-/// All sections `tool.NAME`, in the order of their names.
+/// Reads all sections `tool.NAME`, in the order of their names.
 pub(super) fn all(
     settings: &TypedSettings<'_>,
     names: Option<&BTreeSet<String>>,

@@ -1,4 +1,4 @@
-//! Settings by key, as what their keys promise them to be.
+//! Typed access to settings by their keys.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,7 +19,8 @@ use super::secret::SecretSource;
 use super::value::{self, ConfigValue};
 use super::{EffectiveSetting, ForgeConfig, ForgeKind, StoreConfig, StorePlace, bug};
 
-/// Typed access to settings. That a path is there and of its kind is the table's promise, kept by a test.
+/// Typed access to settings. The table of keys guarantees that a path exists and has its kind, and a test
+/// verifies it.
 pub(super) struct TypedSettings<'a>(pub(super) &'a BTreeMap<String, EffectiveSetting>);
 
 impl TypedSettings<'_> {
@@ -60,7 +61,7 @@ impl TypedSettings<'_> {
         self.get(path, |value| if let ConfigValue::List(items) = value { Some(items.clone()) } else { None })
     }
 
-    /// The rules for the tier of reviews, of the operator and, where it is read, of the repository.
+    /// Returns the rules for the tier of reviews: the operator's and, where it is read, the repository's.
     pub(super) fn tiers(&self) -> Result<TierConfig, ConfigError> {
         let tier = |path: &str| {
             let is_set = self.setting(path)?.value != ConfigValue::Unset;
@@ -111,10 +112,11 @@ impl TypedSettings<'_> {
         if self.setting(path)?.value == ConfigValue::Unset { Ok(None) } else { self.url(path).map(Some) }
     }
 
-    /// Does somebody say of `[model]` anything, for this program? A key in another program's variable alone spends nothing.
+    /// Returns true if the user configures `[model]` for this program. A key in another program's variable
+    /// alone must not cause costs.
     pub(super) fn names_a_model(&self) -> bool {
         let all = self.0.range("model.".to_owned()..).take_while(|(path, _)| path.starts_with("model."));
-        // Those of `[model.NAME]` are asked where they are named alone.
+        // Keys of `[model.NAME]` count only where that model is named.
         all.filter(|(path, _)| path.matches('.').count() == 1).any(|(_, setting)| match setting.origin {
             ValueOrigin::Default | ValueOrigin::Foreign(_) => false,
             ValueOrigin::Repository { .. }
@@ -162,7 +164,7 @@ impl TypedSettings<'_> {
         Ok(all.unwrap_or_default())
     }
 
-    /// Where the store is, and the folder of this machine's own.
+    /// Returns the place of the store, and this machine's own folder.
     pub(super) fn store(&self) -> Result<StoreConfig, ConfigError> {
         let [url, records] = ["store.url", "store.records"].map(|key| self.setting(key));
         let (url, records) = (&url?.value, &records?.value);
@@ -177,7 +179,7 @@ impl TypedSettings<'_> {
         Ok(StoreConfig { place, folder: self.path("store.folder")? })
     }
 
-    /// The same, of a key that may be unset.
+    /// Returns the value of a key that may be unset; `None` if it is.
     pub(super) fn if_any<T>(
         &self,
         path: &str,
@@ -198,7 +200,7 @@ impl TypedSettings<'_> {
         self.if_any(path, |value| if let ConfigValue::Usd(money, _) = value { Some(*money) } else { None })
     }
 
-    /// A model's price, which says of the prompt and the answer what they cost.
+    /// Returns a model's price, which must cover both prompt and answer.
     pub(super) fn price(&self, name: &str) -> Result<DeclaredPrice, ConfigError> {
         let rate = |key: &str| {
             let money = self.usd_if_any(&format!("price.{name}.{key}"))?;
@@ -214,13 +216,13 @@ impl TypedSettings<'_> {
         })
     }
 
-    /// Has somebody set it?
+    /// Returns true if the key is set by any source.
     pub(super) fn is_set(&self, path: &str) -> bool {
         let Self(settings) = self;
         settings.get(path).is_some_and(|setting| setting.origin != ValueOrigin::Default)
     }
 
-    /// The place of the first key of a section that somebody has set; `prefix` ends with a dot.
+    /// Returns the place of the first key of a section that is set; `prefix` ends with a dot.
     pub(super) fn first_set(&self, prefix: &str) -> Option<ValueOrigin> {
         let all = self.0.range(prefix.to_owned()..).take_while(|(path, _)| path.starts_with(prefix));
         all.map(|(_, setting)| &setting.origin)
@@ -261,7 +263,7 @@ impl TypedSettings<'_> {
     }
 }
 
-/// The fate of webhooks that a word of `forge.NAME.halted` means.
+/// Returns the treatment of webhooks for a word of `forge.NAME.halted`.
 fn halted(word: &str) -> Option<HaltPolicy> {
     match word {
         "refuse" => Some(HaltPolicy::Refused),

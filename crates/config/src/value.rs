@@ -1,4 +1,4 @@
-//! Values of keys: read from a file's TOML or from the text of a variable or flag, checked, and shown again.
+//! Values of keys: parsed from a file's TOML or the text of a variable or flag, validated, and shown again.
 
 use std::fmt;
 use std::path::Path;
@@ -49,8 +49,8 @@ pub(crate) use rule::severities_of;
 use rule::{is_rule, no_severities, severities, severities_to_json};
 
 impl ConfigValue {
-    /// A value of a file. Relative paths start at `folder`. Secrets' tables are read by the caller, which knows
-    /// the places of their keys.
+    /// Parses a value of a file. Relative paths start at `folder`. The caller reads the tables of secrets,
+    /// because it knows the places of their keys.
     pub(crate) fn from_toml(kind: ValueKind, value: &DeValue<'_>, folder: &Path) -> Result<Self, ValueFault> {
         let text = value.as_str();
         match kind {
@@ -136,7 +136,7 @@ impl ConfigValue {
         }
     }
 
-    /// A value of a variable or flag. Lists are separated by commas.
+    /// Parses a value of a variable or flag. Commas separate the items of a list.
     pub(crate) fn from_text(kind: ValueKind, text: &str, folder: &Path) -> Result<Self, ValueFault> {
         match kind {
             ValueKind::Store(schemes) => store(text, folder, schemes),
@@ -233,7 +233,7 @@ impl ConfigValue {
         }
     }
 
-    /// As TOML, where TOML can say it.
+    /// Returns the value as JSON, in the same form as in TOML.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Unset => serde_json::Value::Null,
@@ -265,7 +265,7 @@ impl ConfigValue {
     }
 }
 
-/// Is it `owner/name`, as forges write it?
+/// Returns true for `owner/name` as forges write it.
 fn is_repository(text: &str) -> bool {
     let is_part = |part: &str| {
         let letters =
@@ -275,7 +275,7 @@ fn is_repository(text: &str) -> bool {
     text.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name))
 }
 
-/// As TOML; nothing at all for [`ConfigValue::Unset`].
+/// Renders the value as TOML; empty for [`ConfigValue::Unset`].
 impl fmt::Display for ConfigValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let string = |text: &dyn fmt::Display| toml::Value::String(text.to_string()).to_string();
@@ -331,8 +331,8 @@ impl fmt::Display for ConfigValue {
     }
 }
 
-/// The variable that a secret is said to be in. Only capitals: nearly every token that is put here by mistake
-/// has a small letter, and is then not printed.
+/// Returns the secret's variable. Only capitals are accepted: a token entered here by mistake almost always
+/// contains a small letter, and is then not printed.
 pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ValueFault> {
     let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     if !name.is_empty() && name.chars().all(capital) && !name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -341,12 +341,12 @@ pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ValueFault> {
     Err(must("name a variable in capitals, digits and `_`, such as GITHUB_TOKEN"))
 }
 
-/// The file that a secret is said to be in.
+/// Returns the secret's file.
 pub(crate) fn secret_file(path: &str, folder: &Path) -> Result<SecretSource, ValueFault> {
     if path.is_empty() { Err(must("name a file")) } else { Ok(SecretSource::File(folder.join(path))) }
 }
 
-/// Names of files or branches: `*` stays within a folder, `**` does not.
+/// Compiles globs for names of files or branches: `*` stays within a folder, `**` does not.
 ///
 /// # Errors
 /// The first pattern that is no glob.
@@ -358,7 +358,7 @@ pub fn globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     set.build()
 }
 
-/// Names of repositories, as forges compare them: whatever their case.
+/// Compiles globs for names of repositories, which ignore letter case, as forges do.
 ///
 /// # Errors
 /// The first pattern that is no glob.
@@ -370,13 +370,14 @@ pub fn repositories(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     set.build()
 }
 
-/// A UUID as Bitbucket Cloud writes it, with its braces.
+/// Returns true for a UUID as Bitbucket Cloud writes it, with its braces.
 pub(super) fn is_uuid(text: &str) -> bool {
     let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
     inner.is_some_and(|id| id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'))
 }
 
-/// Visible characters around one `@`; `:` would end the name that goes before a token.
+/// Returns true for visible characters around one `@`. A `:` is invalid, because it would end the name
+/// before a token.
 fn is_email(text: &str) -> bool {
     let right =
         |part: &str| !part.is_empty() && part.chars().all(|char| !char.is_whitespace() && !char.is_control());
@@ -384,20 +385,21 @@ fn is_email(text: &str) -> bool {
     parts.is_some() && !text.contains(':') && text.len() <= 320
 }
 
-/// A number, a UUID in braces, or a login: letters, digits, `-` and `_`, of an App with `[bot]` behind.
+/// Returns true for a number, a UUID in braces, or a login: letters, digits, `-` and `_`, for an App
+/// followed by `[bot]`.
 fn is_account(text: &str) -> bool {
     let text = text.strip_prefix('{').and_then(|inside| inside.strip_suffix('}')).unwrap_or(text);
     let name = text.strip_suffix("[bot]").unwrap_or(text);
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// `"a"`, `"a" or "b"`.
+/// Joins words as `"a"` or `"a" or "b"`.
 fn or<S: fmt::Display>(words: &[S]) -> String {
     words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
 }
 
-/// `sqlite:PATH`, where a file is meant; or a server's URL of one of these schemes. What was given is not shown: it may
-/// carry a password.
+/// Parses `sqlite:PATH`, where a file is expected, or a server's URL with one of these schemes. Errors omit
+/// the text, because it may contain a password.
 fn store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValue, ValueFault> {
     let is_file = schemes.contains(&"sqlite");
     match text.split_once(':') {
@@ -410,7 +412,7 @@ fn store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValue, Val
             Ok(ConfigValue::Store(folder.join(path)))
         }
         Some((scheme, rest)) if schemes.contains(&scheme) => {
-            // One host at least, or its name in the query; several are separated by commas.
+            // At least one host, or a host in the query; commas separate several.
             let authority =
                 rest.strip_prefix("//").map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
             let host = authority.map(|all| all.rsplit('@').next().unwrap_or_default());
@@ -435,7 +437,7 @@ fn integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<ConfigValu
     }
 }
 
-/// Dollars. What is finer than the ledger counts is refused, not rounded.
+/// Parses dollars. An amount finer than the ledger's unit is refused, not rounded.
 fn usd(text: &str, most: u32) -> Result<ConfigValue, ValueFault> {
     match MicroUsd::from_dollars(text) {
         Some(money) if money <= MicroUsd(u64::from(most) * 1_000_000) => {
@@ -447,7 +449,7 @@ fn usd(text: &str, most: u32) -> Result<ConfigValue, ValueFault> {
     }
 }
 
-/// What [`endpoint`] is, as the beginning of other URLs: without a slash at its end, and without a query.
+/// Parses an [`endpoint`] as the base of other URLs: without a slash at its end, and without a query.
 fn web_address(text: &str) -> Result<String, ValueFault> {
     let url = endpoint(text)?;
     if url.contains('?') {
@@ -456,7 +458,8 @@ fn web_address(text: &str) -> Result<String, ValueFault> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// https anywhere, http on loopback only, no user or fragment. What was given is not shown: it may carry a password.
+/// Parses a URL: https anywhere, http only to loopback addresses, without user or fragment. Errors omit the
+/// text, because it may contain a password.
 fn endpoint(text: &str) -> Result<String, ValueFault> {
     let url = Url::parse(text)
         .map_err(|error| must(format_args!("be a URL such as https://api.github.com: {error}")))?;
@@ -475,7 +478,7 @@ fn endpoint(text: &str) -> Result<String, ValueFault> {
     Ok(url.into())
 }
 
-/// A URL that is written out though it may be a secret. What was given is not shown.
+/// Parses a URL that is written out although it may be a secret. Errors omit the text.
 fn sink(text: &str, schemes: &[&str]) -> Result<SecretSource, ValueFault> {
     let all = || {
         format!("begin with {}", or(&schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>()))
@@ -495,7 +498,8 @@ fn sink(text: &str, schemes: &[&str]) -> Result<SecretSource, ValueFault> {
     Ok(SecretSource::Plain(SecretText::new(text)))
 }
 
-/// Enough of a URL to recognise it, and not what it lets its holder do: of a store's all but passwords, of others no path.
+/// Renders enough of a URL to recognize it, without its secrets: for a store everything but passwords, for
+/// others no path.
 fn shown(text: &SecretText) -> String {
     let text = text.expose();
     match text.split_once("://") {
@@ -510,7 +514,7 @@ fn shown(text: &SecretText) -> String {
     }
 }
 
-/// The rest of a store's URL, after its scheme, without passwords. It may name several hosts, as no other URL does.
+/// Removes passwords from a store's URL after its scheme. Unlike other URLs, it may name several hosts.
 fn without_passwords(rest: &str) -> String {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));
@@ -521,12 +525,13 @@ fn without_passwords(rest: &str) -> String {
     format!("{}{place}{query}", user.map(|user| format!("{user}@")).unwrap_or_default())
 }
 
-/// The items of a list of strings.
+/// Returns the items of a list of strings.
 fn strings<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
     value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
 }
 
-/// Globs, networks and hosts that parse, folders, or names of packs; each once, in the given order.
+/// Parses a list: valid globs, networks and hosts, folders, or names of packs; each once, in the given
+/// order.
 fn list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue, ValueFault> {
     for item in &items {
         if let ValueKind::Words(known) = kind
@@ -539,7 +544,7 @@ fn list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue,
                 "hold networks such as 10.0.0.0/8 or addresses such as 192.0.2.1, not `{item}`"
             )));
         }
-        // Without an owner a pattern would match nothing, and nobody would be told.
+        // Without an owner, a pattern would silently match nothing.
         if kind == ValueKind::Repositories && item.matches('/').count() != 1 {
             return Err(must(format_args!(
                 "hold `owner/name`, where `*` stands for any (`owner/*`), not `{item}`"

@@ -1,4 +1,4 @@
-//! A repository's own set-up and checks.
+//! Configuration of a repository's own set-up and checks.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,26 +8,26 @@ use truing_core::registry::PackageRegistry;
 use super::problem::ConfigError;
 use super::{TypedSettings, bug};
 
-/// Section `verify`.
+/// Section `verify` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VerifyConfig {
-    /// Commands that set the tree up, in order.
+    /// Commands that set up the tree, in order.
     pub setup: Vec<Vec<String>>,
-    /// What they may reach.
+    /// Package registries that these commands may reach.
     pub registries: Vec<PackageRegistry>,
-    /// The checks, in order.
+    /// Commands of the checks, in order.
     pub check: Vec<Vec<String>>,
-    /// How long each command may take.
+    /// Timeout of each command.
     pub timeout: Duration,
-    /// Folders with programs besides the system's.
+    /// Folders with programs in addition to the system's.
     pub programs: Vec<PathBuf>,
-    /// Memory of all processes of a command together, in bytes.
+    /// Memory limit for all processes of a command together, in bytes.
     pub memory: u64,
-    /// What a set-up, or the checks, may write, in bytes.
+    /// Limit of the data that a set-up, or the checks, may write, in bytes.
     pub disk: u64,
-    /// How much is kept of what set-ups left, in bytes.
+    /// Maximum size of the cached results of set-ups, in bytes.
     pub cache_bytes: u64,
-    /// How long it is kept.
+    /// Maximum age of a cached result.
     pub cache_age: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What the sections of the converge loop may say.
+//! Tests of the sections of the converge loop.
 
 use super::super::layer::SourceFile;
 use super::super::{Config, keys};
@@ -154,7 +154,7 @@ fn another_model_may_mend_and_the_keys_of_the_first_stay_what_they_are() {
     for name in [roles.auditor, roles.reviewer, roles.porter] {
         assert_eq!(name.as_deref(), Some("mender"));
     }
-    // By variables alone, too, beside those of `[model]`.
+    // Variables alone can set it too, next to those of `[model]`.
     let given = [
         ("TRUING_MODEL__MENDER__NAME", "m-1"),
         ("TRUING_MODEL__MENDER__API_KEY__ENV", "OTHER"),

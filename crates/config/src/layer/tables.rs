@@ -1,4 +1,4 @@
-//! Values that are tables, or lists of tables: each fault has its own line.
+//! Reads values that are tables or lists of tables, with a separate place for each fault.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use super::{ConfigProblem, ConfigValue, FileOwner, LayerBuilder, ValueFault, Val
 use crate::value::instructions;
 use crate::value::tiers::{self, RuleFault};
 
-/// Reads an entry of a list of tables, which is at this place of the owner's file.
+/// A reader of one entry of a list of tables. It gets the entry's place and the owner of the file.
 type ReadEntry<T> = fn(&DeTable<'_>, &str, RuleOwner) -> Result<T, Vec<RuleFault>>;
 
 impl LayerBuilder<'_> {
-    /// A list of places of secrets.
+    /// Reads a list of places of secrets.
     pub(super) fn secrets(
         &mut self,
         path: &[&str],
@@ -40,7 +40,7 @@ impl LayerBuilder<'_> {
         Ok(Some(ConfigValue::Secrets(all)))
     }
 
-    /// Rules for the tier of reviews. None, if a problem of one of them is on the list already.
+    /// Reads rules for the tier of reviews; returns `None` if a problem of one of them is already recorded.
     pub(super) fn tiers(
         &mut self,
         path: &[&str],
@@ -51,7 +51,7 @@ impl LayerBuilder<'_> {
         Ok(rules.map(ConfigValue::Tiers))
     }
 
-    /// Instructions to reviews. None, if a problem of one of them is on the list already.
+    /// Reads instructions for reviews; returns `None` if a problem of one of them is already recorded.
     pub(super) fn instructions(
         &mut self,
         path: &[&str],
@@ -63,7 +63,7 @@ impl LayerBuilder<'_> {
         Ok(all.map(ConfigValue::Instructions))
     }
 
-    /// The entries of a list of tables. `form`: the list's form in words.
+    /// Reads the entries of a list of tables. `form` describes the list's form.
     fn entries<T>(
         &mut self,
         path: &[&str],
@@ -102,7 +102,8 @@ impl LayerBuilder<'_> {
         Ok((entries.len() == tables.len()).then_some(entries))
     }
 
-    /// Headers, each with the place of its secret. None, if a problem of one of them is on the list already.
+    /// Reads headers, each with the place of its secret; returns `None` if a problem of one of them is
+    /// already recorded.
     pub(super) fn headers(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
@@ -124,7 +125,7 @@ impl LayerBuilder<'_> {
                 Ok(Some(ConfigValue::Secret(secret))) => {
                     value::add_header(&mut all, name, secret).map(|()| true)
                 }
-                // Unknown keys in it are on the list already.
+                // Unknown keys in it are already recorded.
                 Ok(Some(_) | None) => Ok(false),
                 Err(wrong) => Err(wrong),
             };
@@ -137,7 +138,7 @@ impl LayerBuilder<'_> {
         is_whole.then_some(ConfigValue::SecretTable(all))
     }
 
-    /// Rules, each with its severities. None, if a problem of one of them is on the list already.
+    /// Reads rules with their severities; returns `None` if a problem of one of them is already recorded.
     pub(super) fn severities(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
@@ -155,7 +156,8 @@ impl LayerBuilder<'_> {
         is_whole.then_some(ConfigValue::Severities(all))
     }
 
-    /// `{ env = "VARIABLE" }` or `{ file = "PATH" }`. None, if a problem of an unknown key is on the list already.
+    /// Reads `{ env = "VARIABLE" }` or `{ file = "PATH" }`; returns `None` if an unknown key is already
+    /// recorded.
     pub(super) fn secret(
         &mut self,
         path: &[&str],

@@ -1,4 +1,4 @@
-//! Headers and hosts of servers, as files and variables configure them.
+//! Tests of servers' headers and hosts in files and variables.
 
 use super::*;
 use crate::Config;
@@ -13,7 +13,7 @@ fn resolved(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErro
     Config::resolve(&Environment::new(variables.iter().copied(), "/here"), Some(&file), &[])
 }
 
-/// The headers of a server, whose lines are added to its table.
+/// Returns the headers of a server whose table contains these lines.
 fn headers(more: &str, variables: &[(&str, &str)]) -> Vec<(String, SecretSource)> {
     let config = resolved(&format!("{SERVER}{more}"), variables).unwrap();
     match config.mcp["docs"].way.clone() {
@@ -41,7 +41,7 @@ fn a_server_has_headers_whose_secrets_are_elsewhere() {
     assert_eq!(headers("", &[]), []);
     assert_eq!(headers("headers = {}\n", &[]), []);
 
-    // A variable takes the place of the whole table.
+    // A variable replaces the whole table.
     let table = "headers = { X-Other = { env = \"OTHER\" } }\n";
     let one = [(VARIABLE, r#"{"X-API-Key": {"env": "DOCS_KEY"}}"#)];
     assert_eq!(headers(table, &one), [("X-API-Key".to_owned(), key)]);
@@ -61,7 +61,7 @@ fn the_headers_are_shown_by_the_places_of_their_secrets() {
     let json = serde_json::json!({ "X-Key": { "env": "KEY" }, "X-Team": { "file": "/etc/truing/team" } });
     assert_eq!(setting.value.to_json(), json);
     assert_eq!(setting.value.secrets().len(), 2);
-    // What is shown can be written.
+    // A shown value can be read again.
     let shown = format!("{SERVER}headers = {}\n", setting.value);
     assert_eq!(resolved(&shown, &[]).unwrap().mcp["docs"], config.mcp["docs"]);
 }
@@ -104,7 +104,7 @@ fn a_header_that_is_wrong_is_named_with_its_line_and_a_secret_is_not_shown() {
         let told = refused(SERVER, &[(VARIABLE, wrong)]);
         assert!(told.contains(VARIABLE) && !told.contains("hush"), "{wrong}: {told}");
     }
-    // It is a table: no variable has the place of all of it.
+    // It is a table, so no variable replaces all of it.
     let told = refused(SERVER, &[("TRUING_MCP__DOCS__HEADERS__ENV", "KEY")]);
     assert!(told.contains("TRUING_MCP__DOCS__HEADERS__ENV"), "{told}");
 }

@@ -1,4 +1,4 @@
-//! Tools as files, variables and repositories configure them.
+//! Tests of tools in files, variables and repositories.
 
 use truing_core::linter::{FORMATS, LINTERS};
 
@@ -8,7 +8,7 @@ use crate::keys::{NamedSection, RepositoryOverride};
 use crate::layer::{KeyFlag, SourceFile};
 use crate::{Config, generate, keys};
 
-/// A tool that is described as a whole.
+/// A tool with a complete description.
 const RUFF: &str = "[[tool]]\nname = \"ruff\"\ncommand = [\"ruff\", \"check\", \"--output-format\", \"json\", \"{files}\"]\nformat = \"ruff-json\"\npaths = [\"**/*.py\"]\nwhen = \"changed\"\n";
 
 fn operator(text: &str) -> Result<Config, ConfigError> {
@@ -21,7 +21,7 @@ fn repository(operators: &str, text: &str) -> Result<Config, ConfigError> {
     operator(operators).unwrap().with_repository(&file)
 }
 
-/// Every problem with its hint, one a line each.
+/// Renders every problem with its hint, one per line.
 fn told(result: Result<Config, ConfigError>) -> String {
     let error = result.expect_err("it should be refused");
     error.problems().map(|problem| format!("error: {problem}\nhint: {}\n", problem.hint())).collect()
@@ -31,7 +31,7 @@ fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 
-/// A tool of which nothing is said.
+/// A tool without any settings.
 fn plain(name: &str) -> ToolConfig {
     ToolConfig {
         name: name.to_owned(),
@@ -254,7 +254,7 @@ fn every_known_tool_can_be_named() {
     }
 }
 
-/// A repository's own file may be as long as this many tools.
+/// Checks a number of tools that a repository's own file of the maximum size may contain.
 #[test]
 fn many_tools_of_a_repository_are_read_as_a_few_are() {
     let text: String = (0..5000).map(|n| format!("[[tool]]\nname = \"t{n}\"\n")).collect();

@@ -1,4 +1,4 @@
-//! A checked value, or what is wrong with it.
+//! A validated value, or the fault in it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,34 +13,34 @@ use truing_core::tier::TierRule;
 
 use crate::secret::SecretSource;
 
-/// A checked value.
+/// A validated value of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConfigValue {
-    /// Nothing: a computed default that is worked out where it is used.
+    /// No value: a computed default that is derived where it is used.
     Unset,
-    /// The database's file.
+    /// The file of the database.
     Store(PathBuf),
     /// An address to listen on.
     Address(SocketAddr),
-    /// A number.
+    /// A whole number in its range.
     Integer(i64),
-    /// A length of time, and how it was written.
+    /// A length of time, and its original text.
     Duration(Duration, String),
-    /// One of the words of the key's kind.
+    /// One of the words that the key's kind permits.
     Choice(&'static str),
-    /// Yes or no.
+    /// A boolean, true or false.
     Flag(bool),
     /// A URL without a slash at its end.
     Url(String),
-    /// A folder or a file.
+    /// The path of a folder or file.
     Path(PathBuf),
-    /// Dollars, and how they were written.
+    /// An amount in dollars, and its original text.
     Usd(MicroUsd, String),
-    /// A name, or a text.
+    /// A name, or another text.
     Name(String),
-    /// Where a secret is kept.
+    /// The place of a secret.
     Secret(SecretSource),
-    /// Where several are.
+    /// The places of several secrets.
     Secrets(Vec<SecretSource>),
     /// Names, each with the place of a secret.
     SecretTable(BTreeMap<String, SecretSource>),
@@ -48,20 +48,20 @@ pub enum ConfigValue {
     List(Vec<String>),
     /// Commands, each a program and its arguments.
     Commands(Vec<Vec<String>>),
-    /// Exit codes.
+    /// A list of exit codes.
     Codes(Vec<i32>),
     /// Names, each with an id.
     Ids(BTreeMap<String, String>),
-    /// Rules' names, each with severities.
+    /// Names of rules, each with severities.
     Severities(BTreeMap<String, Vec<RuleSeverity>>),
     /// Rules for the tier of reviews.
     Tiers(Vec<TierRule>),
-    /// Instructions to reviews of some paths.
+    /// Instructions for reviews of certain paths.
     Instructions(Vec<PathInstruction>),
 }
 
 impl ConfigValue {
-    /// The places of all secrets in it.
+    /// Returns the places of all secrets in the value.
     pub fn secrets(&self) -> Vec<&SecretSource> {
         match self {
             Self::Secret(secret) => vec![secret],
@@ -92,16 +92,15 @@ impl ConfigValue {
 /// The fault in a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum ValueFault {
-    /// It must be something else; in words that follow the key's name.
+    /// Requirement that the value violates, as text after the key's name.
     Value(String),
-    /// A word that this version does not know yet.
+    /// A word that this version does not support yet.
     Planned {
-        /// The word.
         word: String,
-        /// Those it knows.
+        /// Words that this version supports.
         built: &'static [&'static str],
     },
-    /// A secret itself, written out.
+    /// A secret that is written out.
     Literal,
 }
 

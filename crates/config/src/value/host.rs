@@ -1,24 +1,23 @@
-//! Places on the internet, as `host:port`.
+//! Hosts with ports, as `host:port`.
 
 use truing_core::loopback::is_loopback;
 use url::Url;
 
-/// The most of them in one list.
+/// Maximum number of hosts in one list.
 pub(crate) const MAX_HOSTS: usize = 32;
 
 /// A host that a server's program may connect to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct McpHost {
-    /// Its name, or its address.
+    /// Name or address of the host.
     pub name: String,
-    /// Its port.
     pub port: u16,
 }
 
-/// `host:port`, as a URL would have it and nothing else: what a URL writes otherwise would match no connection.
+/// Parses `host:port` in the canonical form of a URL. Another spelling would match no connection.
 ///
 /// # Errors
-/// The form of a list of them.
+/// The required form of a list of hosts.
 pub(crate) fn host(text: &str) -> Result<McpHost, &'static str> {
     let wrong = "hosts with their ports and nothing else, such as api.example.org:443 (lower case, no `*`)";
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._[]:".contains(c);

@@ -1,4 +1,4 @@
-//! Names of models, each with the id that a provider has for it.
+//! Names of models, each with its id at a provider.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use toml::de::DeValue;
 
 use super::{ConfigValue, ValueFault, ValueKind, must};
 
-/// The most characters of a model's name.
+/// Maximum length of a model's name in characters.
 const MAX_NAME: usize = 200;
 
-/// Does the text have visible characters of ASCII alone, of which ids of models are made wherever they are served?
+/// Returns true for a text of visible ASCII characters, which all providers' model ids consist of.
 pub(super) fn is_model(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Those of a file.
+/// Reads the table of a file.
 pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ValueFault> {
     let all = value.as_table().map(|table| table.iter());
     ids(all.and_then(|mut all| {
@@ -25,7 +25,7 @@ pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ValueFault
     }))
 }
 
-/// Those that were given; none is what is no table of strings.
+/// Checks a table of names and ids; `None` stands for a value of another type.
 pub(super) fn ids(given: Option<BTreeMap<String, String>>) -> Result<ConfigValue, ValueFault> {
     match given {
         Some(ids) if ids.iter().flat_map(|(name, id)| [name, id]).all(|name| is_model(name)) => {

@@ -1,4 +1,4 @@
-//! Instructions to reviews: tables of a file, or a variable's JSON.
+//! Instructions for reviews, from a file's tables or a variable's JSON.
 
 use serde_json::{Map, Value as Json, json};
 use toml::de::DeTable;
@@ -8,12 +8,12 @@ use truing_core::tier::RuleOwner;
 use super::tiers::{RuleFault, bad_globs, fields_of};
 use super::{ValueFault, must};
 
-/// The most instructions of one file.
+/// Maximum number of instructions of one file.
 const MAX_INSTRUCTIONS: usize = 20;
-/// The longest text, in bytes.
+/// Maximum length of a text, in bytes.
 const MAX_TEXT_BYTES: usize = 4 << 10;
 
-/// The form of the list.
+/// Returns the required form of the list.
 pub(crate) fn no_instructions() -> &'static str {
     "be a list of tables such as { paths = [\"src/db/**\"], text = \"Each query has a limit.\" }, in a variable as JSON"
 }
@@ -27,10 +27,10 @@ pub(crate) fn refuse_many(count: usize) -> Result<(), ValueFault> {
     }
 }
 
-/// The instruction of a file's table. `at` is its place for people.
+/// Reads the instruction of a file's table. `at` is its place as displayed to users.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// All faults of the table.
 pub(crate) fn instruction_in_toml(
     table: &DeTable<'_>,
     at: &str,
@@ -39,7 +39,7 @@ pub(crate) fn instruction_in_toml(
     instruction(&fields_of(table), at, owner)
 }
 
-/// The instructions of a variable, as JSON.
+/// Reads the instructions of a variable, as JSON.
 pub(super) fn instructions_in_text(text: &str) -> Result<Vec<PathInstruction>, ValueFault> {
     let tables: Vec<Map<String, Json>> = serde_json::from_str(text).map_err(|_| must(no_instructions()))?;
     refuse_many(tables.len())?;
@@ -88,7 +88,7 @@ fn instruction(
     }
 }
 
-/// A list of globs.
+/// Reads a list of globs.
 fn globs(value: &Json) -> Result<Vec<String>, ValueFault> {
     let globs = serde_json::from_value::<Vec<String>>(value.clone());
     let globs = globs.map_err(|error| must(format_args!("be of another type: {error}")))?;
@@ -103,7 +103,7 @@ fn globs(value: &Json) -> Result<Vec<String>, ValueFault> {
     }
 }
 
-/// An instruction as JSON, as it is written in a file.
+/// Renders an instruction as JSON, in the form of a file.
 pub(super) fn to_json(instruction: &PathInstruction) -> Json {
     let mut fields = json!({ "paths": instruction.paths, "text": instruction.text });
     if !instruction.repos.is_empty() {
@@ -112,13 +112,13 @@ pub(super) fn to_json(instruction: &PathInstruction) -> Json {
     fields
 }
 
-/// Instructions as an inline list of TOML.
+/// Renders instructions as an inline list of TOML.
 pub(super) fn to_toml(instructions: &[PathInstruction]) -> String {
     let all: Vec<Json> = instructions.iter().map(to_json).collect();
     toml::Value::try_from(all).map_or_else(|_| "[]".to_owned(), |value| value.to_string())
 }
 
-/// The schema of one instruction.
+/// Returns the schema of one instruction.
 pub(crate) fn schema_of_instruction() -> Json {
     let texts = json!({ "type": "array", "minItems": 1, "items": { "type": "string" } });
     json!({

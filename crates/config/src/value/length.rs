@@ -1,4 +1,4 @@
-//! Lengths of time as configuration writes and shows them.
+//! Lengths of time, as the configuration reads and shows them.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use super::{ConfigValue, ValueFault, must};
 /// Units of time, the greatest first, each in milliseconds.
 const UNITS: [(&str, u64); 6] =
     [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-/// The one that is read and not shown: people say `7d`, and files say `90d`.
+/// Unit that is read but not shown: users write `7d`, and files contain `90d`.
 const WEEK: &str = "w";
 
-/// Whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
+/// Parses whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
 pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<ConfigValue, ValueFault> {
     let Some(length) = milliseconds(text).map(Duration::from_millis) else {
         return Err(must(format_args!(
@@ -25,7 +25,7 @@ pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Co
     Err(must(format_args!("be from {least} to {most}, not {text}")))
 }
 
-/// A length of time in milliseconds, as a duration in the configuration is read; none if it is not one.
+/// Parses a length of time of the configuration to milliseconds; returns `None` if it is invalid.
 pub fn milliseconds(text: &str) -> Option<u64> {
     let mut sum = 0_u64;
     let mut rest = text;
@@ -36,7 +36,7 @@ pub fn milliseconds(text: &str) -> Option<u64> {
         rest = rest.get(digits..)?;
         let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
         let unit = rest.get(..end)?;
-        // The iterator goes on from the last unit, so that none comes twice or out of order.
+        // The iterator continues from the last unit, which excludes repeated and unordered units.
         let (_, length) = units.find(|(name, _)| *name == unit)?;
         sum = sum.checked_add(number.checked_mul(*length)?)?;
         rest = rest.get(end..)?;
@@ -46,7 +46,7 @@ pub fn milliseconds(text: &str) -> Option<u64> {
     }
 }
 
-/// A length of time as files write it: `1h30m`. Below a millisecond nothing is shown.
+/// A length of time in the form of a file, such as `1h30m`. Parts below a millisecond are omitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ShownDuration(pub Duration);
 

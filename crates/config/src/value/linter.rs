@@ -1,4 +1,4 @@
-//! Values about linters: the format of what one prints, and its exit codes.
+//! Values for linters: the output format and the exit codes.
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -6,10 +6,10 @@ use truing_core::linter::{FORMATS, format_named};
 
 use super::{ConfigValue, ValueFault, ValueKind, must};
 
-/// The greatest exit code of a program.
+/// Greatest exit code of a program.
 const LAST_CODE: i32 = 255;
 
-/// A format by its name, in letters of any case.
+/// Returns a format by its name, in any letter case.
 pub(super) fn format_of_output(text: &str) -> Result<ConfigValue, ValueFault> {
     match format_named(text) {
         Some(format) => Ok(ConfigValue::Name(format.to_owned())),
@@ -19,7 +19,7 @@ pub(super) fn format_of_output(text: &str) -> Result<ConfigValue, ValueFault> {
     }
 }
 
-/// Exit codes of a file.
+/// Reads the exit codes of a file.
 pub(super) fn codes_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ValueFault> {
     let code = |item: &Spanned<DeValue<'_>>| {
         let number = item.get_ref().as_integer()?;
@@ -28,7 +28,7 @@ pub(super) fn codes_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ValueFau
     codes(value.as_array().and_then(|items| items.iter().map(code).collect()))
 }
 
-/// Exit codes, each once, in the given order; none is what is no list of numbers.
+/// Checks exit codes and keeps each once, in the given order; `None` stands for a value of another type.
 pub(super) fn codes(given: Option<Vec<i32>>) -> Result<ConfigValue, ValueFault> {
     let given = given.unwrap_or_default();
     if given.is_empty() || given.iter().any(|code| !(0..=LAST_CODE).contains(code)) {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// `UPSTREAM=OURS`: two folders, or two files.
+/// Parses `UPSTREAM=OURS`: two folders, or two files.
 pub(crate) fn pair(text: &str) -> Option<(&str, &str)> {
     let (theirs, ours) = text.split_once('=')?;
     let is_path =
@@ -14,21 +14,21 @@ pub(crate) fn pair(text: &str) -> Option<(&str, &str)> {
         .then_some((theirs, ours))
 }
 
-/// A network, or an address alone.
+/// Parses a network, or a single address.
 pub(crate) fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-/// Each item once, where it came first.
+/// Removes duplicates, and keeps the first of each.
 pub(crate) fn unique(items: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     items.into_iter().filter(|item| seen.insert(item.clone())).collect()
 }
 
-/// Names of forges, teams and packs, as a regular expression.
+/// Regular expression for names of forges, teams and packs.
 pub(crate) const NAME_PATTERN: &str = "^[a-z][a-z0-9-]*$";
 
-/// Lower-case letters, digits and `-`, a letter first: names of forges and packs.
+/// Returns true for a name of a forge or pack: lower-case letters, digits and `-`, with a letter first.
 pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')

@@ -1,4 +1,4 @@
-//! Where secrets are kept, one or several: as JSON, as TOML, and read from a variable.
+//! Places of one or several secrets: as JSON, as TOML, and parsed from a variable.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{ValueFault, must, secret_file, secret_variable, shown};
 use crate::secret::SecretSource;
 
-/// Where a secret is kept, as JSON.
+/// Renders the place of a secret as JSON.
 pub(super) fn place(secret: &SecretSource) -> serde_json::Value {
     match secret {
         SecretSource::Env(name) => json!({ "env": name }),
@@ -17,7 +17,7 @@ pub(super) fn place(secret: &SecretSource) -> serde_json::Value {
     }
 }
 
-/// The same as TOML.
+/// Renders the place of a secret as TOML.
 pub(super) fn place_in_toml(secret: &SecretSource) -> String {
     let string = |text: String| toml::Value::String(text).to_string();
     match secret {
@@ -27,10 +27,10 @@ pub(super) fn place_in_toml(secret: &SecretSource) -> String {
     }
 }
 
-/// A place of a secret in a variable, as JSON: `{"env": "OLD_KEY"}`.
+/// The place of a secret in a variable, as JSON: `{"env": "OLD_KEY"}`.
 type PlaceFields = BTreeMap<String, String>;
 
-/// The secret's place that a variable has; one that is of another form is `wrong`.
+/// Reads the place of a secret in a variable; another form yields the error `wrong`.
 fn read_place(fields: &PlaceFields, folder: &Path, wrong: &'static str) -> Result<SecretSource, ValueFault> {
     let mut fields = fields.iter();
     match (fields.next().map(|(name, value)| (name.as_str(), value)), fields.next()) {
@@ -40,18 +40,18 @@ fn read_place(fields: &PlaceFields, folder: &Path, wrong: &'static str) -> Resul
     }
 }
 
-/// Places of secrets in a variable, as JSON: `[{"env": "OLD_KEY"}]`.
+/// Parses places of secrets in a variable, as JSON: `[{"env": "OLD_KEY"}]`.
 pub(super) fn secrets(text: &str, folder: &Path) -> Result<Vec<SecretSource>, ValueFault> {
     let all: Vec<PlaceFields> = serde_json::from_str(text).map_err(|_| must(no_secrets()))?;
     all.iter().map(|fields| read_place(fields, folder, no_secrets())).collect()
 }
 
-/// The form of such a list.
+/// Returns the required form of such a list.
 pub(super) fn no_secrets() -> &'static str {
     "be a list of places of secrets, such as [{ env = \"VARIABLE\" }, { file = \"PATH\" }], in a variable as JSON"
 }
 
-/// Headers in a variable, as JSON: `{"X-API-Key": {"env": "DOCS_KEY"}}`.
+/// Parses headers in a variable, as JSON: `{"X-API-Key": {"env": "DOCS_KEY"}}`.
 pub(super) fn headers(text: &str, folder: &Path) -> Result<BTreeMap<String, SecretSource>, ValueFault> {
     let given: BTreeMap<String, PlaceFields> = serde_json::from_str(text).map_err(|_| must(no_headers()))?;
     let mut all = BTreeMap::new();
@@ -61,16 +61,16 @@ pub(super) fn headers(text: &str, folder: &Path) -> Result<BTreeMap<String, Secr
     Ok(all)
 }
 
-/// The form of such a table.
+/// Returns the required form of such a table.
 pub(super) fn no_headers() -> &'static str {
     "be a table of headers and the places of their secrets, such as { \"X-API-Key\" = { env = \"VARIABLE\" } }, \
      in a variable as JSON"
 }
 
-/// The most bytes of a header's name.
+/// Maximum length of a header's name in bytes.
 const MAX_HEADER_NAME: usize = 100;
 
-/// Headers that HTTP or the Model Context Protocol sets, whatever is configured.
+/// Headers that HTTP or the Model Context Protocol sets, so the configuration must not.
 const RESERVED_HEADERS: [&str; 14] = [
     "accept",
     "accept-encoding",
@@ -88,10 +88,10 @@ const RESERVED_HEADERS: [&str; 14] = [
     "upgrade",
 ];
 
-/// Beginnings of the names of such headers.
+/// Prefixes of the names of such headers.
 const RESERVED_PREFIXES: [&str; 2] = ["mcp-", "proxy-"];
 
-/// Adds a header: one that has a name of RFC 9110, is nobody else's, and is not there yet, whatever its case.
+/// Adds a header. Its name must be valid by RFC 9110, not reserved, and not present yet in any letter case.
 pub(crate) fn add_header(
     all: &mut BTreeMap<String, SecretSource>,
     name: &str,

@@ -1,11 +1,11 @@
-//! Programs and their command lines, as configuration names them.
+//! Programs and their command lines in the configuration.
 
 use std::path::Path;
 
 use super::{ConfigValue, ValueFault, ValueKind, must};
 
-/// A program's name, or its path: never one that starts at the folder that a command happens to stand in, which may be a
-/// repository that somebody else wrote.
+/// Checks a program's name or path. A path relative to the current folder is refused, because that folder
+/// may be a repository of another author.
 pub(super) fn program(text: &str, folder: &Path) -> Result<String, ValueFault> {
     if text.is_empty() || text.contains('\0') {
         return Err(must("name a program"));
@@ -19,7 +19,8 @@ pub(super) fn program(text: &str, folder: &Path) -> Result<String, ValueFault> {
     }
 }
 
-/// Does a variable's value name a program from the current folder? That may be a repository that somebody else wrote.
+/// Returns true if a variable's value names a program relative to the current folder, which may be a
+/// repository of another author.
 pub(crate) fn starts_here(kind: ValueKind, text: &str) -> bool {
     let name = if kind == ValueKind::Program {
         text.to_owned()
@@ -36,7 +37,8 @@ pub(super) fn no_command() -> String {
     format!("be a command as a list of words, such as {}", ValueKind::Command.sample())
 }
 
-/// A command that can be started, or none. Its program is one as [`program`] takes it; its other words are as they are.
+/// Checks a command that can be started, or none. [`program`] checks its program; the other words stay
+/// unchanged.
 pub(super) fn command(words: Vec<&str>, folder: &Path) -> Result<ConfigValue, ValueFault> {
     if words.concat().contains('\0') {
         return Err(must(no_command()));
@@ -50,7 +52,7 @@ pub(super) fn no_commands() -> String {
     format!("be a list of commands, each a list of words, such as {}", ValueKind::Commands.sample())
 }
 
-/// Commands that can be started: with a program, and of text that the system takes.
+/// Checks commands that can be started: each has a program, and only text that the system accepts.
 pub(super) fn commands(all: Vec<Vec<&str>>) -> Result<ConfigValue, ValueFault> {
     let is_one = |words: &Vec<&str>| {
         words.first().is_some_and(|name| !name.is_empty()) && !words.concat().contains('\0')

@@ -1,4 +1,4 @@
-//! Rules' names, and the severity that each is to have.
+//! Names of rules, and the severities assigned to them.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use truing_core::severity::RuleSeverity;
 use super::tiers::bad_globs;
 use super::{ValueFault, ValueKind, globs, must};
 
-/// The most characters of a rule's name.
+/// Maximum length of a rule's name in characters.
 const MAX_NAME: usize = 200;
-/// The most severities of one rule.
+/// Maximum number of severities of one rule.
 const MAX_SEVERITIES: usize = 20;
 
-/// Is it `PACK/RULE` or `TOOL/RULE`, as findings name their rule?
+/// Returns true for `PACK/RULE` or `TOOL/RULE`, as findings name their rule.
 pub(super) fn is_rule(text: &str) -> bool {
     let is_part = |part: &str| {
         let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_' | b'.');
@@ -23,13 +23,13 @@ pub(super) fn is_rule(text: &str) -> bool {
     text.len() <= MAX_NAME && text.split_once('/').is_some_and(|(pack, rule)| is_part(pack) && is_part(rule))
 }
 
-/// The words for a key that is to hold severities, after `must`.
+/// Returns the text after `must` for a key that requires severities.
 pub(super) fn no_severities() -> String {
     let sample = ValueKind::Severities.sample();
     format!("be a table of rules and severities, such as {sample} (in a variable: a JSON object)")
 }
 
-/// The severities of one rule, of which the first for a file counts.
+/// Reads the severities of one rule; the first that applies to a file counts.
 pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ValueFault> {
     if !is_rule(rule) {
         return Err(must("be named as a finding names its rule, `PACK/RULE`"));
@@ -63,7 +63,7 @@ pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity
     }
 }
 
-/// The severities of one rule as JSON, as they are written in a file.
+/// Renders the severities of one rule as JSON, in the form of a file.
 pub(super) fn severities_to_json(all: &[RuleSeverity]) -> Json {
     match all {
         [RuleSeverity { paths, severity }] if paths.is_empty() => json!(severity),
@@ -71,7 +71,7 @@ pub(super) fn severities_to_json(all: &[RuleSeverity]) -> Json {
     }
 }
 
-/// The schema of the severities of one rule.
+/// Returns the schema of the severities of one rule.
 pub(crate) fn schema_of_severities() -> Json {
     let severity = json!({ "enum": Severity::ALL.map(Severity::as_str) });
     let entry = json!({
@@ -87,7 +87,7 @@ pub(crate) fn schema_of_severities() -> Json {
     json!({ "anyOf": [severity, entry, entries] })
 }
 
-/// Those of a variable: a JSON object.
+/// Parses the severities of a variable, which is a JSON object.
 pub(super) fn severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ValueFault> {
     let given: BTreeMap<String, Json> = serde_json::from_str(text).map_err(|_| must(no_severities()))?;
     let of = |(rule, value): (String, Json)| match severities_of(&rule, &value) {

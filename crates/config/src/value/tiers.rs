@@ -1,4 +1,4 @@
-//! Rules for the tier of a review: tables of a file, or a variable's JSON.
+//! Rules for the tier of a review, from a file's tables or a variable's JSON.
 
 use serde_json::{Map, Value as Json, json};
 use toml::de::{DeTable, DeValue};
@@ -7,7 +7,7 @@ use truing_core::tier::{RuleOwner, Tier, TierCondition, TierConfig, TierRule, Ti
 
 use super::{ValueFault, must};
 
-/// The names of conditions.
+/// Names of the conditions.
 const CONDITIONS: [&str; 10] = [
     "repos",
     "paths",
@@ -20,9 +20,9 @@ const CONDITIONS: [&str; 10] = [
     "lines_up_to",
     "files_over",
 ];
-/// The most rules of one file.
+/// Maximum number of rules of one file.
 const MAX_RULES: usize = 100;
-/// The longest `reason`, in characters.
+/// Maximum length of a `reason`, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
 /// A fault of a rule, with the name of the key that has it.
@@ -31,7 +31,7 @@ pub(crate) struct RuleFault {
     pub(crate) wrong: ValueFault,
 }
 
-/// The form of the list.
+/// Returns the required form of the list.
 pub(crate) fn no_tiers() -> &'static str {
     "be a list of tables such as { repos = [\"acme/*\"], tier = \"rules\" }, in a variable as JSON"
 }
@@ -45,10 +45,10 @@ pub(crate) fn refuse_many(count: usize) -> Result<(), ValueFault> {
     }
 }
 
-/// The rule of a file's table. `at` is its place for people.
+/// Reads the rule of a file's table. `at` is its place as displayed to users.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// All faults of the table.
 pub(crate) fn rule_in_toml(
     table: &DeTable<'_>,
     at: &str,
@@ -57,12 +57,12 @@ pub(crate) fn rule_in_toml(
     rule(&fields_of(table), at, owner)
 }
 
-/// The fields of a file's table as JSON.
+/// Returns the fields of a file's table as JSON.
 pub(super) fn fields_of(table: &DeTable<'_>) -> Map<String, Json> {
     table.iter().map(|(name, value)| (name.get_ref().to_string(), json_of(value.get_ref()))).collect()
 }
 
-/// The rules of a variable, as JSON.
+/// Reads the rules of a variable, as JSON.
 pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ValueFault> {
     let tables: Vec<Map<String, Json>> = serde_json::from_str(text).map_err(|_| must(no_tiers()))?;
     refuse_many(tables.len())?;
@@ -106,7 +106,7 @@ fn rule(fields: &Map<String, Json>, at: &str, owner: RuleOwner) -> Result<TierRu
         faults.extend(read.err().map(|wrong| RuleFault { key: Some(name.clone()), wrong }));
     }
     let when = serde_json::from_value::<TierCondition>(Json::Object(when)).unwrap_or_else(|error| {
-        // An empty condition would hold for all pull requests.
+        // Without a fault, an empty condition would match all pull requests.
         faults.push(RuleFault { key: None, wrong: must(format_args!("be a rule: {error}")) });
         TierCondition::default()
     });
@@ -132,7 +132,7 @@ fn rule(fields: &Map<String, Json>, at: &str, owner: RuleOwner) -> Result<TierRu
     if faults.is_empty() { Ok(rule) } else { Err(faults) }
 }
 
-/// The fault of one condition: an unknown name, another type, or a pattern that is no glob.
+/// Returns the fault of one condition: an unknown name, another type, or a pattern that is no glob.
 fn condition_fault(name: &str, value: &Json) -> Option<String> {
     let when = match serde_json::from_value::<TierCondition>(json!({ name: value })) {
         Ok(when) => when,
@@ -158,7 +158,7 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
     built.err().map(|error| format!("hold globs: {error}"))
 }
 
-/// The fault of the first of these globs that may not be compiled.
+/// Returns the fault of the first invalid glob.
 pub(super) fn bad_globs<'a>(globs: impl IntoIterator<Item = &'a String>) -> Option<String> {
     let fault = globs.into_iter().find_map(|glob| is_bounded(glob).err())?;
     Some(format!("hold globs: {fault}"))
@@ -173,7 +173,7 @@ fn words() -> String {
     Tier::ALL.map(Tier::as_str).join(", ")
 }
 
-/// A value of a file as JSON.
+/// Converts a value of a file to JSON.
 pub(crate) fn json_of(value: &DeValue<'_>) -> Json {
     match value {
         DeValue::String(text) => json!(text.as_ref()),
@@ -182,12 +182,12 @@ pub(crate) fn json_of(value: &DeValue<'_>) -> Json {
         DeValue::Boolean(yes) => json!(yes),
         DeValue::Array(items) => items.iter().map(|item| json_of(item.get_ref())).collect(),
         DeValue::Table(table) => Json::Object(fields_of(table)),
-        // No key is of these types.
+        // No key has these types.
         DeValue::Float(_) | DeValue::Datetime(_) => json!({}),
     }
 }
 
-/// A rule as JSON, as it is written in a file.
+/// Renders a rule as JSON, in the form of a file.
 pub(super) fn to_json(rule: &TierRule) -> Json {
     let mut fields = serde_json::to_value(&rule.when).unwrap_or_default();
     fields["tier"] = json!(rule.tier);
@@ -200,13 +200,13 @@ pub(super) fn to_json(rule: &TierRule) -> Json {
     fields
 }
 
-/// Rules as an inline list of TOML.
+/// Renders rules as an inline list of TOML.
 pub(super) fn to_toml(rules: &[TierRule]) -> String {
     let all: Vec<Json> = rules.iter().map(to_json).collect();
     toml::Value::try_from(all).map_or_else(|_| "[]".to_owned(), |value| value.to_string())
 }
 
-/// The schema of one rule.
+/// Returns the schema of one rule.
 pub(crate) fn schema_of_rule() -> Json {
     let texts = || json!({ "type": "array", "items": { "type": "string" } });
     let count = || json!({ "type": "integer", "minimum": 0 });

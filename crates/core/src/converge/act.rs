@@ -1,4 +1,4 @@
-//! The acts of a run, and how each can go.
+//! The actions of a converge run, and the events that report their results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,65 +11,56 @@ use crate::increment::FileRenames;
 use crate::outcome::ReviewCoverage;
 use crate::run;
 
-/// What is to be done next.
+/// The next action of a converge run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "act")]
 pub enum ConvergeAction {
-    /// Let the gate look at the head.
+    /// Run the gate on the head.
     Gate,
-    /// Let a fixer fix what the gate reports of the head.
+    /// Let a fixer resolve the gate's report on the head.
     Mend {
-        /// What it says.
+        /// Output of the gate.
         output: String,
     },
-    /// Let fresh auditors look at the whole change.
+    /// Let fresh auditors audit the whole change.
     Audit {
-        /// Who, by index.
+        /// Indices of the auditors.
         auditors: BTreeSet<u32>,
-        /// How often they were asked, with this time.
+        /// Number of this attempt, including this one.
         attempt: u32,
     },
-    /// Show what the audit found.
+    /// Post the findings of the audit.
     Post,
-    /// Let a fresh fixer fix it.
+    /// Let a fresh fixer fix the findings.
     Fix {
-        /// What is wrong with the fix that there is; none: there is none yet.
+        /// Problems of the present fix; empty if there is no fix yet.
         problems: Vec<FixProblem>,
     },
-    /// Look at the fix: gate, checks, tests, and an audit of the fix alone.
+    /// Check the fix with the gate, the checks, the tests, and an audit of the fix alone.
     Check,
-    /// Commit the fix as its repository's hooks allow, and push it.
+    /// Commit the fix if the repository's hooks allow it, and push it.
     Publish,
-    /// Answer the findings.
+    /// Reply to the findings.
     Reply,
 }
 
-/// The acts, whatever they are about, in the order in which a loop comes to them.
+/// The kinds of actions without their data, in the order in which a loop reaches them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConvergeStep {
-    /// [`ConvergeAction::Gate`]
     Gate,
-    /// [`ConvergeAction::Mend`]
     Mend,
-    /// [`ConvergeAction::Audit`]
     Audit,
-    /// [`ConvergeAction::Post`]
     Post,
-    /// [`ConvergeAction::Fix`]
     Fix,
-    /// [`ConvergeAction::Check`]
     Check,
-    /// [`ConvergeAction::Publish`]
     Publish,
-    /// [`ConvergeAction::Reply`]
     Reply,
-    /// The description is written: no act of the machine, as nothing follows from it.
+    /// Description of the pull request. It has no [`ConvergeAction`], because no other step depends on it.
     Describe,
 }
 
 impl ConvergeAction {
-    /// Which of the acts it is.
     pub fn step(&self) -> ConvergeStep {
         match self {
             Self::Gate => ConvergeStep::Gate,
@@ -83,23 +74,23 @@ impl ConvergeAction {
         }
     }
 
-    /// Are models asked for it?
+    /// Returns true if the action calls models.
     pub fn asks(&self) -> bool {
         match self {
             Self::Mend { .. } | Self::Audit { .. } | Self::Fix { .. } => true,
-            // The audit of a fix is part of the fix.
+            // The audit of a fix belongs to the action `Fix`.
             Self::Gate | Self::Post | Self::Check | Self::Publish | Self::Reply => false,
         }
     }
 
-    /// Its name in records.
+    /// Returns the step's name in records.
     pub fn as_str(&self) -> &'static str {
         run::LoopStep::as_str(self.step())
     }
 }
 
 impl ConvergeStep {
-    /// All of them, in order.
+    /// All steps, in order.
     pub const ALL: [Self; 9] = [
         Self::Gate,
         Self::Mend,
@@ -143,119 +134,115 @@ impl run::LoopStep for ConvergeStep {
     }
 }
 
-/// What is wrong with a fix.
+/// A problem of a fix.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FixProblem {
-    /// What kind.
     pub kind: FixProblemKind,
-    /// What, for the fixer.
+    /// Description of the problem, for the fixer.
     pub text: String,
 }
 
-/// What a look at a fix can find. The worst is first.
+/// The kinds of problems of a fix, worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FixProblemKind {
-    /// It deletes or weakens a test: it is thrown away.
+    /// The fix deletes or weakens a test, and is discarded.
     Test,
-    /// A check fails that did not.
+    /// A check fails that did not fail before.
     Check,
-    /// A hook of the repository blocks its commit.
+    /// A hook of the repository blocks the commit.
     Hook,
-    /// The gate blocks it.
+    /// The gate blocks the fix.
     Gate,
-    /// Its audit found something.
+    /// The audit of the fix found something.
     Finding,
-    /// It changes nothing of what the code does: it is thrown away.
+    /// The fix does not change the behaviour of the code, and is discarded.
     Unchanged,
 }
 
-/// What an auditor came to.
+/// The result of one auditor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AuditorAnswer {
-    /// An answer that fulfils the contract.
+    /// Valid answer with its findings.
     Whole(Vec<AuditorFinding>),
-    /// None, and why: dead, out of time, or not to the contract.
+    /// No valid answer, with the reason: the auditor failed, timed out or broke the contract.
     None(String),
 }
 
-/// What a fixer says of a finding.
+/// A fixer's verdict on a finding.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "word", content = "why")]
 pub enum FixerVerdict {
-    /// It is fixed.
     Fixed,
-    /// It is not, and why.
+    /// The finding is not fixed, for this reason.
     Declined(String),
 }
 
-/// A fix that is made and not yet pushed: its commit, which nobody has seen.
+/// A fix that is committed and not yet pushed, so no user can see it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FixCandidate {
-    /// The commit.
     pub commit: Sha,
-    /// Its tree.
+    /// Tree of the commit.
     pub tree: Sha,
 }
 
-/// How an act went.
+/// The result of an action.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConvergeEvent {
-    /// The gate looked: nothing blocks, or what does.
+    /// The gate has run; it blocks with this output, or not.
     Gated(Option<String>),
-    /// A fixer has seen to the gate's words.
+    /// A fixer has handled the gate's output, and left this fix, if any.
     Mended(Option<FixCandidate>),
-    /// Auditors have answered.
+    /// The auditors have finished.
     Audited {
-        /// What each came to, by index.
+        /// Result of each auditor, by index.
         answers: BTreeMap<u32, AuditorAnswer>,
-        /// Findings that fixers declined, or say to be fixed, and whose own lines still stand at the head: there.
+        /// Findings that fixers declined or claim to have fixed, and whose own lines still exist at the
+        /// head, with their current places.
         standing: BTreeMap<FindingId, PlacedFinding>,
-        /// What could not be read.
+        /// Parts of the change that could not be read.
         coverage: ReviewCoverage,
-        /// Which files have had other names.
+        /// Earlier names of files.
         renames: FileRenames,
     },
-    /// What was found can be seen.
+    /// The findings have been posted.
     Posted,
-    /// A fixer is done.
+    /// A fixer has finished.
     Fixed {
-        /// What it says of each finding; of one that is not named, nothing was said.
+        /// Verdict of the fixer on each finding. A finding that is absent got no verdict.
         words: BTreeMap<FindingId, FixerVerdict>,
-        /// What it left; none: the head as it was.
+        /// Fix that the fixer left; `None` if the head is unchanged.
         candidate: Option<FixCandidate>,
     },
-    /// A fixer came to no report, and why: dead, out of time, or not to the contract.
+    /// A fixer gave no report, for this reason: it failed, timed out or broke the contract.
     Silent(String),
-    /// What is wrong with the fix.
+    /// The fix has been checked; these are its problems.
     Checked(Vec<FixProblem>),
-    /// The fix is at the branch.
+    /// The fix has been pushed to the branch.
     Pushed,
-    /// A hook blocks it, in these words.
+    /// A hook blocks the fix with this output.
     Blocked(String),
-    /// The findings are answered.
+    /// The findings have replies.
     Replied,
-    /// At any time: the branch has another head than this run knows.
+    /// The branch has another head than this run knows. Possible at any time.
     Moved {
-        /// The head.
         head: Sha,
-        /// Its tree.
+        /// Tree of the head.
         tree: Sha,
     },
-    /// At any time: the forge has merged the base into the branch, as we have asked it to.
+    /// The forge has merged the base into the branch at our request. Possible at any time.
     Updated {
-        /// The head.
         head: Sha,
-        /// Its tree.
+        /// Tree of the head.
         tree: Sha,
     },
-    /// At rest: other reviewers have found something at the head.
+    /// Other reviewers have found something at the head. Possible only at rest.
     Heard {
-        /// What, in the words of whoever maps theirs to ours.
+        /// Findings, as the mapping from the other reviewer words them.
         claims: Vec<AuditorFinding>,
-        /// Which files have had other names.
+        /// Earlier names of files.
         renames: FileRenames,
     },
-    /// At any time: it ends here.
+    /// The run ends here. Possible at any time.
     Ended(ConvergeExit),
 }

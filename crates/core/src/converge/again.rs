@@ -1,18 +1,19 @@
-//! A run that got stuck and is asked for again where nothing is new: what its newest audit found is known, and nobody pays for
-//! the same audit twice.
+//! Restart of a stuck run where nothing has changed. The findings of its newest audit are known, so the same
+//! audit is not paid for twice.
 
 use super::{ConvergeAction, ConvergeExitKind, ConvergeLimits, ConvergeRun};
 use crate::dismissal::Dismissal;
 use crate::finding::FindingStatus;
 
 impl ConvergeRun {
-    /// Do the dismissals still hold by which some of its findings were left out?
+    /// Returns true if the dismissals that excluded some of its findings still hold.
     pub fn rests_on(&self, said: &[Dismissal]) -> bool {
         let holds = |of: &Dismissal| said.iter().any(|now| now.finding == of.finding && !now.withdrawn);
         self.dismissals.iter().filter(|of| !of.withdrawn).all(holds)
     }
 
-    /// Is it stuck, and is what holds it back what its own newest audit found at its head, with these dismissals?
+    /// Returns true if the run is stuck on the findings of its own newest audit at its head, with these
+    /// dismissals.
     pub fn is_stuck_with(&self, said: &[Dismissal]) -> bool {
         let is_stuck = self.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Stuck);
         is_stuck
@@ -22,8 +23,8 @@ impl ConvergeRun {
             && self.history.has_audited(self.audits, &self.tree)
     }
 
-    /// Lets a run that is stuck go on from what its newest audit found: fixers are asked anew, and what came of the fixes
-    /// before counts no more.
+    /// Restarts a stuck run from the findings of its newest audit. Fixers are called anew, and the results
+    /// of earlier fixes no longer count.
     pub fn retry(&mut self, limits: ConvergeLimits) {
         self.limits = limits;
         self.exit = None;

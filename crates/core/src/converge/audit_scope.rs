@@ -1,4 +1,5 @@
-//! The scope of an audit's result besides its commit.
+//! The scope of an audit's result besides its commit: the base, the looks (the text that identifies the gate,
+//! the checks and the rules), and the dismissals.
 
 use std::collections::BTreeSet;
 
@@ -8,24 +9,25 @@ use sha2::{Digest as _, Sha256};
 use crate::dismissal::Dismissal;
 use crate::id::Sha;
 
-/// Separates this digest from others of the same parts.
+/// Domain separator, which keeps this digest distinct from others of the same parts.
 const DOMAIN: &[u8] = b"truing audit scope 1";
-/// Hexadecimal digits of it: 128 bits.
+/// Number of hexadecimal digits of the digest: 128 bits.
 const DIGITS: usize = 32;
 
-/// Names the base, the looks and the dismissals that an audit was made with. Two audits of a commit with the same name are the
-/// same question.
+/// A digest of the base, the looks and the dismissals of an audit. Two audits of one commit with the same
+/// digest answer the same question.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AuditScope(String);
 
 impl AuditScope {
-    /// The name for a change from this base that is looked at with these, and with these dismissals.
+    /// Returns the digest for a change from this base that is audited with these looks and dismissals.
     pub fn of(base: &Sha, looks: &str, said: &[Dismissal]) -> Self {
         let dismissed: BTreeSet<&str> =
             said.iter().filter(|said| !said.withdrawn).map(|said| said.finding.as_str()).collect();
         let mut digest = Sha256::new();
         let parts = [DOMAIN, base.as_str().as_bytes(), looks.as_bytes()];
-        // Each part is preceded by its length, so that no two sets of parts are the same bytes.
+        // Each part is preceded by its length. Different lists of parts therefore never yield the same
+        // bytes.
         for part in parts.into_iter().chain(dismissed.into_iter().map(str::as_bytes)) {
             digest.update((part.len() as u64).to_be_bytes());
             digest.update(part);
@@ -35,13 +37,13 @@ impl AuditScope {
         Self(name)
     }
 
-    /// The name as a marker has it; none if it is not of this form.
+    /// Parses the digest from a marker; returns `None` if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         (text.len() == DIGITS && is_hex).then(|| Self(text.to_owned()))
     }
 
-    /// The digits, as a marker has them.
+    /// Returns the digits, as a marker contains them.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,13 +1,13 @@
-//! How a run of the converge loop ends: one of seven kinds, a code, and a sentence (cli.md, "Converge").
+//! Ends of a converge run: one of seven kinds, a code, and a sentence.
 
 use serde::{Deserialize, Serialize};
 
-/// How a run ended.
+/// The end of a converge run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ConvergeExit {
-    /// Why, for programs.
+    /// Reason as a code for programs.
     pub code: ConvergeExitCode,
-    /// Why, for people.
+    /// Reason as a sentence for users.
     pub reason: String,
 }
 
@@ -15,24 +15,24 @@ pub struct ConvergeExit {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConvergeExitKind {
-    /// A fresh audit finds nothing.
+    /// A fresh audit found nothing.
     Converged,
     /// All audits are used up.
     CapReached,
-    /// It does not get on.
+    /// The run makes no progress.
     Stuck,
-    /// It could not be done.
+    /// The run could not be carried out.
     Error,
-    /// It was stopped from outside.
+    /// The run was stopped from outside.
     Interrupted,
-    /// It was not begun.
+    /// The run was not begun.
     Refused,
-    /// The branch is clean, or would be, and something else holds it back.
+    /// The branch is clean or would be, and something else blocks it.
     Blocked,
 }
 
 impl ConvergeExitKind {
-    /// The word in JSON and text.
+    /// Returns the word in JSON and text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Converged => "converged",
@@ -48,27 +48,26 @@ impl ConvergeExitKind {
 
 macro_rules! codes {
     ($($(#[$about:meta])* $name:ident = $text:literal, $kind:ident, $exit:literal;)*) => {
-        /// Why a run ended.
+        /// The reason why a run ended.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
         pub enum ConvergeExitCode {
             $($(#[$about])* #[serde(rename = $text)] $name,)*
         }
 
         impl ConvergeExitCode {
-            /// All of them.
+            /// All codes, in the order of their definition.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// The word in JSON and text.
+            /// Returns the word in JSON and text.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
 
-            /// What kind of end it is.
             pub fn kind(self) -> ConvergeExitKind {
                 match self { $(Self::$name => ConvergeExitKind::$kind,)* }
             }
 
-            /// The exit code of a command for one run (cli.md, "Converge").
+            /// Returns the exit code of a command for one run.
             pub fn exit_code(self) -> u8 {
                 match self { $(Self::$name => $exit,)* }
             }
@@ -77,13 +76,13 @@ macro_rules! codes {
 }
 
 codes! {
-    /// An audit found nothing.
+    /// The audit found nothing.
     Clean = "clean", Converged, 0;
     /// An earlier run found this head clean.
     AlreadyClean = "already_clean", Converged, 0;
-    /// Nothing but what was declined, and that is allowed.
+    /// The only findings left were declined, and the configuration allows that.
     CleanButDeclined = "clean_but_declined", Converged, 0;
-    /// Nothing that blocks.
+    /// The only findings left do not block.
     CleanButNotes = "clean_but_notes", Converged, 0;
     /// All audits are used up.
     CapReached = "max_audits", CapReached, 1;
@@ -91,94 +90,92 @@ codes! {
     NothingFixed = "nothing_fixed", Stuck, 1;
     /// A hook of the repository blocks the fix.
     Hook = "hook", Stuck, 1;
-    /// Looks at the fix go on finding something.
+    /// Repeated audits of the fix still find something.
     SelfAudit = "selfaudit", Stuck, 1;
-    /// A check goes on failing with the fix.
+    /// A check still fails with the fix.
     Checks = "checks", Stuck, 1;
-    /// Fixes go on deleting or weakening tests.
+    /// Fixes repeatedly delete or weaken tests.
     Tests = "tests", Stuck, 1;
-    /// One finding comes back after each fix.
+    /// One finding returns after each fix.
     NotConverging = "not_converging", Stuck, 1;
-    /// Fixes resolve nothing.
+    /// Several fixes in a row resolve nothing.
     Plateau = "plateau", Stuck, 1;
-    /// A fix undoes another one.
+    /// A fix reverts an earlier one.
     Oscillation = "oscillation", Stuck, 1;
-    /// An audit found nothing, and declined findings stand.
+    /// An audit found nothing, and declined findings remain.
     Declined = "declined", Stuck, 1;
-    /// The gate goes on blocking.
+    /// The gate still blocks.
     Gate = "gate", Error, 1;
-    /// The gate, the set-up, the agents, git or the forge cannot work.
+    /// The gate, the set-up, the agents, git or the forge do not work.
     Infrastructure = "infrastructure", Error, 3;
-    /// The money of the run is used up.
+    /// The budget of the run is used up.
     Budget = "budget", Error, 4;
-    /// A signal, or the kill switch.
+    /// A signal or the kill switch stopped the run.
     Interrupted = "interrupted", Interrupted, 130;
-    /// Switched off by `CLAUDE_REVIEWS_DISABLED` (R0).
+    /// The run is disabled by `CLAUDE_REVIEWS_DISABLED`.
     Disabled = "disabled", Refused, 4;
-    /// Neither a pull request nor a change (R1).
+    /// There is neither a pull request nor a change.
     NoTarget = "no_target", Refused, 2;
-    /// Changes that are not committed (R2).
+    /// The work tree has uncommitted changes.
     Uncommitted = "uncommitted", Refused, 2;
-    /// No agent to audit or to fix (R3).
+    /// There is no agent to audit or to fix.
     NoAgent = "no_agent", Refused, 2;
-    /// A run of this name is at work (R4).
+    /// A run of this name is in progress.
     Leading = "leading", Refused, 4;
-    /// A run is to be joined, and none is named (R5).
+    /// A run is to be joined, and none is named.
     NoTeam = "no_team", Refused, 2;
-    /// Another run is at work on the same pull request or branch.
+    /// Another run is in progress on the same pull request or branch.
     AlreadyRunning = "already_running", Refused, 4;
-    /// Policy does not let it begin: the kill switch, the permission of who asked.
+    /// Policy does not permit the run: the kill switch is on, or the requester lacks permission.
     Policy = "policy", Refused, 4;
-    /// Others go on pushing.
+    /// Others repeatedly push to the branch.
     HeadMoved = "head_moved", Blocked, 1;
     /// The pull request is closed or merged.
     Closed = "closed", Blocked, 1;
-    /// A reviewer stays silent.
+    /// A required reviewer does not respond.
     ReviewerSilent = "reviewer_silent", Blocked, 1;
-    /// A reviewer says that it found something and does not show where.
+    /// A reviewer reports findings without any place.
     InlineLag = "inline_lag", Blocked, 1;
-    /// The forge says that it cannot be merged.
+    /// The forge reports that the pull request cannot be merged.
     Mergeability = "mergeability", Blocked, 1;
-    /// Threads are open.
+    /// Threads are still open.
     Threads = "threads", Blocked, 1;
-    /// The branch cannot be written.
+    /// The branch is not writable.
     ReadOnly = "read_only", Blocked, 1;
 }
 
 impl ConvergeExitCode {
-    /// Can the run go on from there?
+    /// Returns true if the run can be resumed after this end.
     pub fn is_resumable(self) -> bool {
         matches!(self, Self::Budget | Self::Interrupted | Self::Infrastructure)
     }
 }
 
 impl ConvergeExit {
-    /// An end.
     pub fn new(code: ConvergeExitCode, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into() }
     }
 
-    /// What kind of end it is.
     pub fn kind(&self) -> ConvergeExitKind {
         self.code.kind()
     }
 
-    /// Did it end because a model gave no valid answer?
+    /// Returns true if the run ended because models gave no valid answer.
     pub fn is_of_models(&self) -> bool {
         self.code == ConvergeExitCode::Infrastructure
             && OF_MODELS.iter().any(|why| self.reason.starts_with(why))
     }
 }
 
-/// The beginning of the reasons where models gave no valid answer; what was wrong follows.
+/// Prefixes of the reasons for ends without a valid answer of models; the defect follows.
 pub(super) const NO_AUDITOR: &str = "no auditor gave a valid answer";
 pub(super) const NO_FIXER: &str = "no fixer finished";
 const AN_AUDITOR: &str = "an auditor gave no valid answer";
-/// All of them, and those of earlier versions.
+/// All such prefixes, including those of earlier versions.
 const OF_MODELS: &[&str] =
     &[NO_AUDITOR, NO_FIXER, AN_AUDITOR, "no auditor gave a proper answer", "no fixer came to its end"];
 
-/// The words on an audit in which some auditors gave no valid answer.
+/// Renders the text for an audit in which some auditors gave no valid answer.
 pub fn no_answer(silent: u32) -> String {
     match silent {
         1 => AN_AUDITOR.to_owned(),

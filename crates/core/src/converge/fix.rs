@@ -1,4 +1,4 @@
-//! A fix on its way to the branch: made by a fixer, looked at, and made again as often as the limits let it be.
+//! A fix on its way to the branch: made by a fixer, checked, and made again within the limits.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::id::{FindingId, Sha};
 use crate::line;
 
 impl ConvergeRun {
-    /// What a fixer says and left.
+    /// Handles a fixer's verdicts and the fix that it left.
     pub(super) fn fixed(
         &mut self,
         problems: &[FixProblem],
@@ -22,14 +22,15 @@ impl ConvergeRun {
         self.silent_fixers = 0;
         self.words.extend(words);
         let is_other = candidate.as_ref().is_some_and(|new| new.tree != self.tree);
-        // Its files count, not the second at which it was committed. What a hook minds need not be in them.
+        // Fixes are compared by their trees, not by their commit times. After a hook's block the tree may be
+        // the same, because the hook may have rejected something else.
         let before = self.candidate.as_ref().map(|before| &before.tree);
         let is_new = candidate.as_ref().map(|new| &new.tree) != before
             || problems.iter().any(|problem| problem.kind == FixProblemKind::Hook);
         let returns =
             candidate.as_ref().filter(|_| is_other).and_then(|new| self.history.returns_to(&new.tree));
         if let Some(reason) = returns {
-            // What it brings back is known: it is not pushed, and what was found stands.
+            // The fix restores a tree with known findings: it is not pushed, and the findings remain.
             self.candidate = None;
             return self.end(ConvergeExitCode::Oscillation, reason);
         }
@@ -38,7 +39,7 @@ impl ConvergeRun {
                 self.candidate = Some(candidate);
                 self.next = ConvergeAction::Check;
             }
-            // The problems that it was to fix are still there.
+            // The fix is unchanged and still has the problems.
             Some(_) if is_other => self.give_up(problems),
             Some(_) | None => {
                 self.candidate = None;
@@ -47,18 +48,18 @@ impl ConvergeRun {
         }
     }
 
-    /// A fixer died, or came to no report: what it left is thrown away, and a fresh one is asked.
+    /// Handles a fixer that failed or gave no report: discards its changes and calls a fresh fixer.
     pub(super) fn silent_fixer(&mut self, why: &str) {
         self.silent_fixers = self.silent_fixers.saturating_add(1);
         if self.silent_fixers >= self.limits.worker_attempts {
-            // Who goes on with the run asks as often again.
+            // A resumed run has the same number of attempts again.
             self.silent_fixers = 0;
             let why = line::clean(why, MAX_TOLD);
             self.end(ConvergeExitCode::Infrastructure, format!("{NO_FIXER}: {why}"));
         }
     }
 
-    /// What is wrong with its fix, if anything is.
+    /// Handles the problems of a fix that was checked; an empty list accepts it.
     pub(super) fn checked(&mut self, problems: Vec<FixProblem>) {
         if problems.is_empty() {
             self.next = ConvergeAction::Publish;
@@ -70,11 +71,11 @@ impl ConvergeRun {
         self.check_rounds = self.check_rounds.saturating_add(1);
         let is_unchanged = problems.iter().any(|problem| problem.kind == FixProblemKind::Unchanged);
         if is_unchanged || problems.iter().any(|problem| problem.kind == FixProblemKind::Test) {
-            // With the fix goes what was said of it.
+            // The verdicts belong to the discarded fix.
             self.candidate = None;
             self.words.clear();
         }
-        // Who is told that nothing was changed, and changes nothing again, is not told a third time.
+        // A fixer that changed nothing gets only one more attempt.
         let most = self.limits.selfaudit_rounds.min(if is_unchanged { 2 } else { u32::MAX });
         if self.check_rounds >= most {
             self.give_up(&problems);
@@ -83,7 +84,7 @@ impl ConvergeRun {
         }
     }
 
-    /// A fix does not become right.
+    /// Gives up a fix whose problems persist.
     fn give_up(&mut self, problems: &[FixProblem]) {
         self.candidate = None;
         let worst = problems.iter().min_by_key(|problem| problem.kind);
@@ -107,13 +108,14 @@ impl ConvergeRun {
         if self.holds_back() {
             return self.end(code, reason);
         }
-        // What does not block may stay.
+        // Findings that do not block may remain.
         let declined = |finding: &Finding| (finding.id.clone(), FixerVerdict::Declined(reason.clone()));
         self.words = self.found.iter().map(declined).collect();
         self.next = ConvergeAction::Reply;
     }
 
-    /// A hook blocks the commit: once more, by a fresh fixer, who is told; then the findings are answered with it.
+    /// Handles a hook that blocks the commit. A fresh fixer gets the hook's output within the limit of
+    /// retries; after that, the findings are answered with that output.
     pub(super) fn blocked(&mut self, words: String) {
         self.hook_blocks = self.hook_blocks.saturating_add(1);
         if self.hook_blocks <= self.limits.hook_retry {
@@ -126,14 +128,14 @@ impl ConvergeRun {
         }
         self.candidate = None;
         if self.is_mending() {
-            // No finding is in question.
+            // There is no finding to reply to.
             return self.end_by_hook(&words);
         }
         self.hook = Some(words);
         self.next = ConvergeAction::Reply;
     }
 
-    /// It is at the branch.
+    /// Records that the fix was pushed to the branch.
     pub(super) fn pushed(&mut self) {
         let Some(FixCandidate { commit, tree }) = self.candidate.take() else { return };
         (self.head, self.tree) = (commit.clone(), tree);
@@ -158,7 +160,7 @@ impl ConvergeRun {
 
     pub(super) fn log_fix(&mut self, commit: Option<Sha>) {
         let said = self.words.values().filter(|word| matches!(word, FixerVerdict::Fixed)).count();
-        // Without a change nothing is fixed, whatever is said.
+        // Without a commit nothing is fixed, even if the fixer claims it.
         let fixed = if commit.is_some() { said } else { 0 };
         let declined = self.found.len().saturating_sub(said);
         let count = |many| u32::try_from(many).unwrap_or(u32::MAX);
@@ -166,7 +168,8 @@ impl ConvergeRun {
         self.log.push(ConvergeLogLine::Fix { number: self.audits, commit, fixed, declined });
     }
 
-    /// Claims that the newest audit upholds, with the commit that each is about, and how long the log was then.
+    /// Returns the claimed fixes that the newest audit confirms, each with its commit and the length of the
+    /// log at that time.
     pub fn upheld(&self) -> impl Iterator<Item = (&Finding, &Sha, usize)> {
         let all = self.history.findings().iter().filter(move |_| self.silent == 0);
         all.filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))).filter_map(move |finding| {
@@ -174,7 +177,7 @@ impl ConvergeRun {
         })
     }
 
-    /// The audit has looked at what is claimed, but for what it could not look at.
+    /// Removes the claims that the audit has examined, and keeps those that it could not.
     pub(super) fn forget_claims(&mut self) {
         let waits = self.silent > 0;
         let open = |id: &FindingId| {

@@ -1,10 +1,11 @@
-//! The gate before an audit: what it says is fixed a few times, and no fix of it is pushed that was not looked at.
+//! The gate before an audit: a fixer resolves its report within a limit of rounds, and no such fix is pushed
+//! unchecked.
 
 use super::{ConvergeAction, ConvergeExitCode, ConvergeRun, FixCandidate, FixProblem, MAX_TOLD};
 use crate::line;
 
 impl ConvergeRun {
-    /// The gate says this.
+    /// Handles the gate's blocking output.
     pub(super) fn gate_blocks(&mut self, mut output: String) {
         let refused = std::mem::take(&mut self.refused);
         if self.gate_rounds >= self.limits.gate_rounds {
@@ -22,7 +23,7 @@ impl ConvergeRun {
         self.next = ConvergeAction::Mend { output };
     }
 
-    /// Whatever the fixer left: nobody sees it before it is looked at, and the gate looks again.
+    /// Takes over the fix of a gate report: it is checked before it is pushed, and the gate runs again.
     pub(super) fn mended(&mut self, candidate: Option<FixCandidate>) {
         self.silent_fixers = 0;
         self.gate_rounds = self.gate_rounds.saturating_add(1);
@@ -30,12 +31,12 @@ impl ConvergeRun {
         self.candidate = candidate;
     }
 
-    /// Something is wrong with a fix of what the gate says. Its round is counted, and the next one begins at the head.
+    /// Discards a gate fix that has problems. Its round counts, and the next one begins at the head.
     pub(super) fn refuse(&mut self, problems: Vec<FixProblem>) {
         (self.candidate, self.refused, self.next) = (None, problems, ConvergeAction::Gate);
     }
 
-    /// Is the fix in progress one of what the gate says?
+    /// Returns true if the fix in progress resolves a gate report.
     pub fn is_mending(&self) -> bool {
         self.gate_rounds > 0
     }

@@ -1,9 +1,9 @@
-//! The end of an audit: is the head clean, is a fix next, or is there no way on?
+//! The decision after an audit: the head is clean, a fix is next, or the run ends.
 
 use super::*;
 
 impl ConvergeRun {
-    /// What follows from an audit.
+    /// Decides the next step after an audit.
     pub(super) fn judge(&mut self) {
         if self.audits_only {
             self.exit = Some(self.audit_end());
@@ -21,7 +21,8 @@ impl ConvergeRun {
         self.next = ConvergeAction::Fix { problems: Vec::new() };
     }
 
-    /// Nothing blocks: clean, if all have answered and nobody has declined anything.
+    /// Decides without blocking findings: the head is clean if all auditors answered and no finding was
+    /// declined.
     pub(super) fn judge_clean(&mut self) {
         if self.silent > 0 {
             if self.audits_left() == 0 {

@@ -1,4 +1,4 @@
-//! What several auditors of one loop say, as one list (spec/converge.md 2.12, A6).
+//! Merges the findings of several auditors into one list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,41 +6,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::PlacedFinding;
 
-/// Lines of the same kind of defect in the same file that are so near are one finding.
+/// Maximum distance in lines at which findings of the same kind in the same file are merged.
 const NEAR: u32 = 3;
 
-/// Where the lines of a finding come from.
+/// The origin of a finding's lines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LineOrigin {
-    /// They were there before the change.
+    /// The lines existed before the change.
     PreExisting,
-    /// The change brought them.
+    /// The change introduced the lines.
     Change,
-    /// A fix of this run did.
+    /// A fix of this run introduced the lines.
     Fix,
 }
 
 /// One finding of one auditor.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AuditorFinding {
-    /// What it says, and where a comment can be placed.
+    /// Finding with the place for a comment.
     pub placed: PlacedFinding,
-    /// Where the lines come from.
+    /// Origin of the lines.
     pub origin: LineOrigin,
 }
 
-/// A finding with who said it.
+/// A finding with the auditors that reported it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct MergedFinding {
-    /// The finding.
     pub claim: AuditorFinding,
-    /// The auditors, by index.
+    /// Indices of the auditors.
     pub by: BTreeSet<u32>,
 }
 
-/// All findings of all auditors, each once: of one file, kind and (nearly) line, with the highest severity and the words
-/// of whoever said most, of equals the first auditor. By severity, file, line, kind and auditor.
+/// Returns the findings of all auditors, merged by file, kind and nearly the same line. A merged finding has
+/// the highest severity and the longest text, of equals the first auditor's. The order is severity, file,
+/// line, kind and auditor.
 pub(super) fn merged(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec<MergedFinding> {
     let mut all: Vec<(u32, AuditorFinding)> = answers
         .into_iter()
@@ -75,7 +75,8 @@ pub(super) fn merged(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec<MergedF
     merged
 }
 
-/// Do both say the same? What one auditor tells apart stays apart, unless it is the same line.
+/// Returns true if both are the same finding. Findings of one auditor stay separate, unless they are on the
+/// same line.
 fn is_one(last: &MergedFinding, auditor: u32, claim: &AuditorFinding) -> bool {
     let (was, is) = (&last.claim.placed.raw, &claim.placed.raw);
     let near = was.place.start_line.abs_diff(is.place.start_line);
@@ -136,7 +137,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                // The highest severity and the longest words; what auditor 0 tells apart stays apart.
+                // The highest severity and the longest text win; findings that auditor 0 separates stay
+                // separate.
                 (Severity::P0, 12, DefectCategory::F, vec![0, 1]),
                 (Severity::P1, 10, DefectCategory::H, vec![2]),
                 (Severity::P1, 13, DefectCategory::F, vec![0]),

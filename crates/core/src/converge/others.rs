@@ -1,6 +1,6 @@
-//! What other reviewers found becomes the work of the next fix (spec/converge.md 10.8, 15.3), as if an audit had found
-//! it: with ids and a line in the log, within the same limits. After its push the run goes on as after any other. And what
-//! others push.
+//! Findings and pushes of others during a run. Other reviewers' findings are fixed next, as if an audit had
+//! found them: with ids, a log line and the same limits. After that push the run continues as after any
+//! other.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,17 +11,18 @@ use crate::identity::{PlacedFinding, identify};
 use crate::increment::FileRenames;
 use crate::outcome::ReviewCoverage;
 
-/// What is set aside while a fix of what others found is in progress.
+/// The state that is set aside while a fix for other reviewers' findings is in progress.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SuspendedAudit {
-    /// What the newest audit found.
+    /// Findings of the newest audit.
     pub found: Vec<Finding>,
-    /// The run had converged at this head, so.
+    /// End with which the run had converged at this head, if it had.
     pub exit: Option<ConvergeExit>,
 }
 
 impl ConvergeRun {
-    /// Is nothing in progress? Then others may be heard: before an audit begins, and after the run has converged.
+    /// Returns true if nothing is in progress: before an audit begins, or after the run has converged. Only
+    /// then are other reviewers' findings accepted.
     pub fn is_at_rest(&self) -> bool {
         match &self.exit {
             Some(exit) => exit.kind() == ConvergeExitKind::Converged,
@@ -29,7 +30,8 @@ impl ConvergeRun {
         }
     }
 
-    /// Others have found this. `found` holds it, in the same order, until the fix is answered.
+    /// Accepts findings of other reviewers. `found` contains them in the same order until the fix is
+    /// answered.
     pub(super) fn heard(&mut self, claims: Vec<AuditorFinding>, renames: &FileRenames) {
         if claims.is_empty() {
             return;
@@ -38,7 +40,7 @@ impl ConvergeRun {
         self.gate_rounds = 0;
         let (placed, origins): (Vec<PlacedFinding>, Vec<_>) =
             claims.into_iter().map(|claim| (claim.placed, claim.origin)).unzip();
-        // They do not say that what they leave out is gone.
+        // A finding that they do not report again is not necessarily gone.
         let identified =
             identify(self.history.findings(), placed, None, (&ReviewCoverage::default(), renames)).current;
         self.history.seen(&identified, &origins);
@@ -49,22 +51,22 @@ impl ConvergeRun {
         if let Some((code, reason)) = self.history.worn(self.found.iter().map(|finding| &finding.id)) {
             return self.end(code, reason);
         }
-        // Where no audit follows, this bounds it.
+        // This limit applies where no audit follows.
         if self.heard > self.limits.max_audits || self.audits_left() == 0 && !self.limits.final_fix {
             return self.reach_cap();
         }
         self.next = ConvergeAction::Fix { problems: Vec::new() };
     }
 
-    /// Somebody else has pushed: what is in progress is about code that is gone.
+    /// Handles a push of another user: the work in progress concerns code that is gone.
     pub(super) fn moved(&mut self, head: Sha, tree: Sha) {
         self.moves = self.moves.saturating_add(1);
-        // Whoever has pushed may have taken the fixes back.
+        // The push may have reverted the fixes.
         self.claims.clear();
         self.begin_anew(head, tree);
     }
 
-    /// The base was merged into the branch, because we wanted it.
+    /// Handles the merge of the base into the branch that we requested.
     pub(super) fn updated(&mut self, head: Sha, tree: Sha) {
         self.updates = self.updates.saturating_add(1);
         self.begin_anew(head, tree);
@@ -80,7 +82,7 @@ impl ConvergeRun {
         self.next = ConvergeAction::Gate;
     }
 
-    /// A fixer changed nothing of what others found: the head is what it was.
+    /// Handles a fixer that changed nothing for others' findings: the head is unchanged.
     pub(super) fn turned_down(&mut self, aside: SuspendedAudit) {
         self.found = aside.found;
         match aside.exit {

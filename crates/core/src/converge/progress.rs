@@ -1,6 +1,6 @@
-//! What became of everything that a run's audits found, and whether the run gets on (spec/converge.md A23).
+//! History of a run's findings, and the decision if the run makes progress.
 //!
-//! Auditors never see it: each looks with fresh eyes.
+//! Auditors never see this history: each audits without prior knowledge.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,64 +12,62 @@ use crate::finding::{Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
 use crate::identity::{FindingFacts, PlacedFinding};
 
-/// A finding that was said to be fixed and is found again so often will not be fixed.
+/// Number of returns after a claimed fix at which a finding counts as not fixable.
 const MAX_RETURNS: u32 = 3;
-/// Fixes in a row that resolve nothing.
+/// Fixes in a row that resolve nothing, at which the run ends.
 const PLATEAU: usize = 3;
 
-/// Everything that a run found, and its audits.
+/// All findings of a run, and its audits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FindingHistory {
     findings: Vec<Finding>,
-    /// Where the lines of each come from, as it was seen last.
+    /// Origin of each finding's lines, as seen last.
     origins: BTreeMap<FindingId, LineOrigin>,
-    /// How often each was found after it was said to be fixed.
+    /// Times that each finding was found again after a claimed fix.
     returns: BTreeMap<FindingId, u32>,
-    /// The audits, oldest first.
+    /// Audits since the last restart, oldest first.
     marks: Vec<PastAudit>,
-    /// Those before the run was started again: what they found in a tree still holds.
+    /// Audits before the run was restarted: their findings in a tree are still valid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<PastAudit>,
 }
 
-/// What an audit saw.
+/// The findings of one audit.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct PastAudit {
-    /// Which audit.
     number: u32,
-    /// The tree of its head.
+    /// Tree of its head.
     tree: Sha,
-    /// What it found.
     found: BTreeSet<FindingId>,
 }
 
 impl FindingHistory {
-    /// Everything that was found, in no order.
+    /// Returns all findings, in no particular order.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// Where a finding's lines come from.
+    /// Returns the origin of a finding's lines.
     pub fn origin(&self, id: &FindingId) -> Option<LineOrigin> {
         self.origins.get(id).copied()
     }
 
-    /// What fixers declined and stands as it was.
+    /// Returns the findings that fixers declined and that remain.
     pub fn declined(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Declined(_)))
     }
 
-    /// Dismissals that apply to findings of this run.
+    /// Returns the findings of this run that are dismissed.
     pub fn dismissed_now(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Dismissed(_)))
     }
 
-    /// People have dismissed this: also what was found before this run.
+    /// Applies dismissals by users, also to findings from before this run.
     pub(super) fn dismissed(&mut self, said: &[Dismissal]) {
         dismissal::remember(&mut self.findings, said);
     }
 
-    /// Gives these the status that they have by now.
+    /// Sets the current status of each of these findings.
     pub(super) fn tell<'a>(&self, found: impl Iterator<Item = &'a mut Finding>) {
         for finding in found {
             if let Some(known) = self.findings.iter().find(|known| known.id == finding.id) {
@@ -78,13 +76,13 @@ impl FindingHistory {
         }
     }
 
-    /// After an audit: what it found.
+    /// Records the findings of an audit.
     pub(super) fn audited(&mut self, number: u32, tree: &Sha, found: &[Finding]) {
         let found = found.iter().map(|finding| finding.id.clone()).collect();
         self.marks.push(PastAudit { number, tree: tree.clone(), found });
     }
 
-    /// Somebody has found this, with `origins` in the same order.
+    /// Records reported findings, with `origins` in the same order.
     pub(super) fn seen(&mut self, found: &[Finding], origins: &[LineOrigin]) {
         for (finding, origin) in found.iter().zip(origins) {
             let before = self.findings.iter().position(|known| known.id == finding.id);
@@ -102,8 +100,8 @@ impl FindingHistory {
         }
     }
 
-    /// What was said to be fixed and stands where it stood, if nobody has found it there again: it is not fixed, whoever is
-    /// silent of it.
+    /// Returns the claimed fixes whose code still stands at its place, unless a finding there reports it
+    /// again. Such a finding is not fixed, even if no auditor mentions it.
     pub(super) fn unfixed(
         &self,
         standing: BTreeMap<FindingId, PlacedFinding>,
@@ -131,8 +129,8 @@ impl FindingHistory {
         .collect()
     }
 
-    /// After an audit of `head`: what is known and was not found. What was declined is so until its code is gone: no auditor
-    /// need find it again.
+    /// Updates the known findings that an audit of `head` did not find. A declined finding stays declined
+    /// until its code is gone, and need not be found again.
     pub(super) fn gone(&mut self, gone: Vec<Finding>, standing: &BTreeSet<FindingId>, head: &Sha) {
         for mut finding in gone {
             if let (FindingStatus::Declined(_), false) = (&finding.status, standing.contains(&finding.id)) {
@@ -144,24 +142,25 @@ impl FindingHistory {
         }
     }
 
-    /// Somebody else has pushed: what audits of other code found shows nothing of how fixes get on.
+    /// Forgets the audits after a push of another user: audits of other code say nothing about the progress
+    /// of fixes.
     pub(super) fn moved(&mut self) {
         self.marks.clear();
     }
 
-    /// Is this the newest audit, and of this tree?
+    /// Returns true if this is the newest audit and is of this tree.
     pub(super) fn has_audited(&self, number: u32, tree: &Sha) -> bool {
         self.marks.last().is_some_and(|mark| mark.number == number && mark.tree == *tree)
     }
 
-    /// Fixers are asked anew for what the newest audit found: how fixes before it got on counts no more.
+    /// Restarts from the findings of the newest audit: the progress of earlier fixes no longer counts.
     pub(super) fn begin_again(&mut self) {
         let all = self.marks.len().saturating_sub(1);
         self.earlier.extend(self.marks.drain(..all));
         self.returns.clear();
     }
 
-    /// After a fix: what its fixer says of each finding of the audit before.
+    /// Records the fixer's verdict on each finding of the preceding audit.
     pub(super) fn answered(&mut self, found: &[Finding], words: &BTreeMap<FindingId, FixerVerdict>) {
         let found: BTreeSet<&FindingId> = found.iter().map(|finding| &finding.id).collect();
         for known in self.findings.iter_mut().filter(|known| found.contains(&known.id)) {
@@ -173,13 +172,13 @@ impl FindingHistory {
         }
     }
 
-    /// Is this what an earlier audit has seen already? Then a fix has undone another one.
+    /// Returns the reason if an earlier audit saw this tree already: then a fix has reverted another one.
     pub(super) fn returns_to(&self, tree: &Sha) -> Option<String> {
         let mark = self.earlier.iter().chain(&self.marks).find(|mark| mark.tree == *tree)?;
         Some(format!("the fix leads back to the files of audit {}: fixes undo each other", mark.number))
     }
 
-    /// One of these comes back after each fix.
+    /// Returns the end of the run if one of these findings has returned too many times.
     pub(super) fn worn<'a>(
         &self,
         mut found: impl Iterator<Item = &'a FindingId>,
@@ -194,7 +193,7 @@ impl FindingHistory {
         Some((ConvergeExitCode::NotConverging, reason))
     }
 
-    /// Why it is no use to go on, if it is none.
+    /// Returns the reason to end the run, if it makes no progress.
     pub(super) fn standstill(&self) -> Option<(ConvergeExitCode, String)> {
         let newest = self.marks.last()?;
         if let Some(worn) = self.worn(newest.found.iter()) {

@@ -1,14 +1,14 @@
-//! What a pull request still needs beside our own audit before it is ready (spec/converge.md 10, 13.5, 14.4, 15.3): other
-//! reviewers, threads, mergeability, and the mark itself. Pure; it never merges and never approves.
+//! Decides the next step until a pull request is ready: other reviewers, threads, mergeability, and the
+//! ready mark. Pure; it never merges and never approves.
 //!
-//! [`PullReadiness::next`] says the one next thing, from the configuration, what is seen at the forge and the instant. What
-//! others say is judged anew at each look, so nothing that was clean once counts after it has changed. What is kept is
-//! what a look cannot show (who was asked when, what was waited for, what our own audit cleared), and all of it is about
-//! one head: any push forgets it. So whatever is ready is so at one commit, with no push between.
+//! [`PullReadiness::next`] returns one step from the configuration, the state at the forge and the time. It
+//! evaluates others' feedback anew each time. It keeps only what the forge does not show (requests, waits,
+//! our own cleared audit), for one head: any push resets it. A ready pull request is therefore ready at one
+//! commit.
 //!
-//! It is asked while the [`ConvergeRun`](super::ConvergeRun) is at rest. What has an effect on a forge is told back when it is done
-//! ([`PullReadiness::asked`], [`PullReadiness::marked`]): until then it is said again, and whoever does it finds what is there
-//! already. Every wait has an instant to look again and a time after which it is given up.
+//! The caller asks it while the [`ConvergeRun`](super::ConvergeRun) is at rest, and reports completed
+//! effects ([`PullReadiness::asked`], [`PullReadiness::marked`]). Until then it returns the same step again,
+//! and the caller finds existing effects at the forge. Every wait has a time to look again and a timeout.
 
 mod rules;
 mod seen;
@@ -29,88 +29,89 @@ pub use seen::{
     ReviewerFeedback, ThreadAuthor, UnresolvedThread,
 };
 
-/// So old is a head before what a forge shows of it is believed.
+/// Minimum age of a head before its state at the forge is trusted.
 pub const SETTLE: TimeSpan = TimeSpan::minutes(1);
-/// How long after it a reviewer that lags is looked at again, if others are not looked at sooner.
+/// Maximum delay before a lagging reviewer's comments are read again; a shorter poll interval applies
+/// instead.
 pub const LAG: TimeSpan = TimeSpan::minutes(1);
-/// How often a forge is looked at that is finding something out.
+/// Poll interval while the forge computes a result.
 pub const REPOLL: TimeSpan = TimeSpan::seconds(10);
-/// How long it may take for that.
+/// Timeout for the forge's computation of mergeability.
 pub const MERGE_BUDGET: TimeSpan = TimeSpan::minutes(2);
-/// How long checks of the head are waited for.
+/// Timeout for checks of the head.
 pub const CHECKS_BUDGET: TimeSpan = TimeSpan::minutes(60);
-/// How often the base is merged into the branch, in one run.
+/// Maximum number of merges of the base into the branch in one run.
 pub const MAX_UPDATES: u32 = 3;
-/// So often at one head it is tried to ask a reviewer, while nobody knows whether it was.
+/// Maximum number of requests to a reviewer at one head whose outcome is not known.
 const MAX_FAILED: u32 = 3;
-/// No wait is shorter.
+/// Minimum length of a wait.
 const LEAST_WAIT: TimeSpan = TimeSpan::seconds(1);
-/// So many names of checks are told.
+/// Maximum number of check names in a message.
 const MAX_NAMED: usize = 5;
-/// Characters of a name that others chose.
+/// Maximum length in characters of a name that others chose.
 const MAX_NAME: usize = 80;
 
-/// What others found and nobody has answered.
+/// Feedback of others without a reply.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct UnansweredFeedback {
-    /// Threads.
     pub threads: BTreeSet<ThreadId>,
-    /// Reviewers whose review itself is what they have against it.
+    /// Reviewers whose review itself is the feedback.
     pub reviews: BTreeSet<String>,
 }
 
 impl UnansweredFeedback {
-    /// Is there none?
     pub fn is_empty(&self) -> bool {
         self.threads.is_empty() && self.reviews.is_empty()
     }
 }
 
-/// The one next thing.
+/// The next step towards readiness.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReadinessAction {
-    /// Our own audit has to clear the head: the run goes on, after a [`ConvergeEvent::Moved`](super::ConvergeEvent::Moved) or
-    /// [`ConvergeEvent::Updated`](super::ConvergeEvent::Updated) ([`PullReadiness::is_update`]) if it had converged or does not know the head. If
-    /// it converges then, [`PullReadiness::cleared`].
+    /// Our own audit has to clear the head, so the run continues. If it had converged or does not know the
+    /// head, it first gets a [`ConvergeEvent::Moved`](super::ConvergeEvent::Moved) or
+    /// [`ConvergeEvent::Updated`](super::ConvergeEvent::Updated) ([`PullReadiness::is_update`]). When it has
+    /// converged, the caller calls [`PullReadiness::cleared`].
     Internal,
-    /// Ask this reviewer, then [`PullReadiness::asked`].
+    /// Request a review from this reviewer, then call [`PullReadiness::asked`].
     Ask(String),
-    /// Look again at this instant, or sooner.
+    /// Look again at this time, or sooner.
     Wait {
-        /// When.
         until: UnixMillis,
-        /// What for.
+        /// Reason for the wait.
         why: ReadinessWait,
     },
-    /// This is to be fixed or answered: a [`ConvergeEvent::Heard`](super::ConvergeEvent::Heard) for the run. Kept with the run, or not at
-    /// all: nothing is handed over twice at one head.
+    /// Fix or answer this feedback: the run gets a [`ConvergeEvent::Heard`](super::ConvergeEvent::Heard).
+    /// The caller stores this state and the run together or not at all, because no feedback is handed over
+    /// twice at one head.
     Fix(UnansweredFeedback),
-    /// Have the base merged into the branch; then [`PullReadiness::pushed`], or look again: the next head is that.
+    /// Request the merge of the base into the branch, then call [`PullReadiness::pushed`], or look again: the
+    /// merge creates the next head.
     UpdateBranch,
-    /// Mark it ready, then [`PullReadiness::marked`].
+    /// Mark the pull request ready, then call [`PullReadiness::marked`].
     MarkReady,
-    /// All is clean at this head.
+    /// The pull request is ready at this head.
     Done {
-        /// What people should know all the same.
+        /// Notes that the user should read.
         notes: Vec<String>,
     },
-    /// It cannot get there.
+    /// The pull request cannot become ready.
     End(ConvergeExit),
 }
 
-/// What is waited for.
+/// The reason for a wait.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "why", content = "of")]
 pub enum ReadinessWait {
-    /// The forge has just got this head.
+    /// The forge has only just received this head.
     Settling,
-    /// This reviewer's answer.
+    /// This reviewer has not answered yet.
     Answer(String),
-    /// The comments that this reviewer speaks of.
+    /// This reviewer has announced comments that are not visible yet.
     Inline(String),
-    /// Whether it can be merged.
+    /// The forge computes the mergeability.
     Merge,
-    /// Checks of the head.
+    /// Checks of the head are running.
     Checks,
 }
 
@@ -126,29 +127,29 @@ impl fmt::Display for ReadinessWait {
     }
 }
 
-/// What is kept of one pull request between looks.
+/// The state of one pull request that is kept between looks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PullReadiness {
     base: String,
-    /// The head before our own push.
+    /// Head before our own push.
     before: Option<Sha>,
-    /// Heads and bases of other people.
+    /// Number of changes of head or base by other users.
     moves: u32,
     updates: u32,
-    /// The forge was asked to merge the base: the next head is its work.
+    /// True after the forge was asked to merge the base: the next head is that merge.
     #[serde(default)]
     is_updating: bool,
-    /// The newest head that came of that.
+    /// Newest head that such a merge created.
     #[serde(default)]
     updated: Option<Sha>,
-    /// It was no draft at some look: who made it one again wants it so.
+    /// True if a look has seen it as no draft. A later draft state is then a user's wish.
     was_open: bool,
-    /// Reviewers that cannot be asked, and why.
+    /// Reviewers that cannot be asked, with the reason.
     unreachable: BTreeMap<String, String>,
     at: HeadReadiness,
 }
 
-/// What is kept of one head.
+/// The state of one head that is kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct HeadReadiness {
     head: Sha,
@@ -156,22 +157,22 @@ struct HeadReadiness {
     is_cleared: bool,
     is_marked: bool,
     asked: BTreeMap<String, u32>,
-    /// How often it failed to ask.
+    /// Number of failed requests to each reviewer.
     #[serde(default)]
     failed: BTreeMap<String, u32>,
-    /// Since when something is waited for: of a reviewer, since it was asked last.
+    /// Start time of each wait; a reviewer's wait starts at the latest request.
     waits: Vec<(ReadinessWait, UnixMillis)>,
     lags: BTreeMap<String, ReviewerLag>,
-    /// What was handed over.
+    /// Feedback that was handed over for fixing.
     handed: UnansweredFeedback,
 }
 
-/// How a reviewer lags.
+/// The delay of a reviewer's comments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct ReviewerLag {
-    /// Looks that did not help.
+    /// Number of looks without result.
     looks: u32,
-    /// The next.
+    /// Time of the next look.
     at: UnixMillis,
 }
 
@@ -190,7 +191,7 @@ impl HeadReadiness {
         }
     }
 
-    /// Since when this is waited for.
+    /// Returns the start time of this wait.
     fn since(&self, why: &ReadinessWait) -> Option<UnixMillis> {
         self.waits.iter().find(|(known, _)| known == why).map(|(_, since)| *since)
     }
@@ -200,7 +201,8 @@ impl HeadReadiness {
         self.waits.push((why, now));
     }
 
-    /// Waits, looking each `poll`, for at most `budget` at this head; then there is nothing to wait for any more.
+    /// Returns the wait as an `Err` with a look every `poll`, until it has lasted `budget` at this head; `Ok`
+    /// after that.
     fn wait(
         &mut self,
         why: ReadinessWait,
@@ -223,7 +225,7 @@ fn end<T>(code: ConvergeExitCode, reason: impl Into<String>) -> Result<T, Readin
 }
 
 impl PullReadiness {
-    /// Of a pull request to this base, at this head.
+    /// Creates the state of a pull request to this base, at this head.
     pub fn begin(head: Sha, base: impl Into<String>, now: UnixMillis) -> Self {
         Self {
             base: base.into(),
@@ -238,17 +240,17 @@ impl PullReadiness {
         }
     }
 
-    /// The head that all of it is about.
+    /// Returns the head that this state describes.
     pub fn head(&self) -> &Sha {
         &self.at.head
     }
 
-    /// Did this head come of our asking the forge to merge the base?
+    /// Returns true if this head comes from a merge of the base that we requested.
     pub fn is_update(&self, head: &Sha) -> bool {
         self.updated.as_ref() == Some(head)
     }
 
-    /// We have pushed: nothing of what was said before counts, and the first reviewer is the next.
+    /// Resets the state after our push: earlier feedback no longer counts, and the first reviewer is next.
     pub fn pushed(&mut self, head: &Sha, now: UnixMillis) {
         if self.at.head != *head {
             let before = std::mem::replace(&mut self.at, HeadReadiness::new(head.clone(), now));
@@ -257,20 +259,21 @@ impl PullReadiness {
         }
     }
 
-    /// Our own audit has cleared this head.
+    /// Records that our own audit has cleared this head.
     pub fn cleared(&mut self, head: &Sha, now: UnixMillis) {
         self.pushed(head, now);
         self.at.is_cleared = true;
     }
 
-    /// A reviewer was asked.
+    /// Records that a reviewer was asked.
     pub fn asked(&mut self, name: &str, now: UnixMillis) {
         let asked = self.at.asked.entry(name.to_owned()).or_default();
         *asked = asked.saturating_add(1);
         self.at.wait_from(ReadinessWait::Answer(name.to_owned()), now);
     }
 
-    /// Nobody knows whether a reviewer was asked. It is tried again: so often, and then it counts as one that cannot be.
+    /// Records a request whose outcome is not known. It is retried up to `MAX_FAILED` times; after that,
+    /// the reviewer counts as unreachable.
     pub fn failed(&mut self, name: &str, why: impl Into<String>) {
         let failed = self.at.failed.entry(name.to_owned()).or_default();
         *failed = failed.saturating_add(1);
@@ -279,17 +282,17 @@ impl PullReadiness {
         }
     }
 
-    /// A reviewer cannot be asked, in this run.
+    /// Records that a reviewer cannot be asked in this run.
     pub fn unreachable(&mut self, name: &str, why: impl Into<String>) {
         self.unreachable.insert(name.to_owned(), why.into());
     }
 
-    /// It is marked ready.
+    /// Records that the pull request was marked ready.
     pub fn marked(&mut self) {
         self.at.is_marked = true;
     }
 
-    /// The one next thing.
+    /// Returns the next step.
     pub fn next(&mut self, rules: &ReadinessRules, seen: &PullSnapshot, now: UnixMillis) -> ReadinessAction {
         match self.look(rules, seen, now) {
             Err(want) => want,
@@ -297,7 +300,7 @@ impl PullReadiness {
         }
     }
 
-    /// Everything in turn, up to what does not hold yet.
+    /// Evaluates all requirements in order, up to the first that is not met.
     fn look(
         &mut self,
         rules: &ReadinessRules,
@@ -323,7 +326,7 @@ impl PullReadiness {
         Ok(notes)
     }
 
-    /// What other people did to it meanwhile (A35).
+    /// Detects changes of the pull request by other users.
     fn drift(&mut self, seen: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
         match seen.state {
             PullState::Merged => return end(ConvergeExitCode::Closed, "somebody has merged it"),
@@ -346,7 +349,7 @@ impl PullReadiness {
         if seen.head != self.at.head {
             self.at = HeadReadiness::new(seen.head.clone(), now);
         }
-        // To another base it is another change: who was asked about this head was asked all the same.
+        // With another base it is another change. Requests to reviewers for this head still count.
         (self.at.is_cleared, self.at.is_marked) = (false, false);
         self.base.clone_from(&seen.base);
         self.before = None;
@@ -359,9 +362,9 @@ impl PullReadiness {
         Ok(())
     }
 
-    /// Nobody is asked or waited for while somebody waits for us.
+    /// Hands over unanswered feedback first: no reviewer is asked or awaited while others wait for us.
     fn answer_others(&mut self, seen: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
-        // The clock of whoever committed may be wrong.
+        // The committer's clock may be wrong.
         let settled = seen.committed.min(self.at.since) + SETTLE;
         if now < settled {
             return Err(wait(settled, ReadinessWait::Settling, now));
@@ -389,7 +392,7 @@ impl PullReadiness {
         Err(ReadinessAction::Fix(work))
     }
 
-    /// One reviewer; with a note if it goes on without it.
+    /// Evaluates one reviewer; returns a note if the run continues without it.
     fn review(
         &mut self,
         rules: &ReadinessRules,
@@ -399,7 +402,7 @@ impl PullReadiness {
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
         let verdict = seen.views.get(name).map_or(ReviewerVerdict::Silent, ReviewerFeedback::verdict);
-        // It was handed over: nothing was changed for it.
+        // The feedback was handed over, and nothing was changed for it.
         let is_declined = self.at.handed.reviews.contains(name);
         match verdict {
             ReviewerVerdict::Content => Ok(None),
@@ -415,7 +418,7 @@ impl PullReadiness {
                 end(ConvergeExitCode::Declined, reason)
             }
             ReviewerVerdict::Queued => self.missing(rules, rule, (false, false), now),
-            // Whoever called it, it was perhaps at another head: once we call it, too.
+            // The request may have been for another head: we ask it once ourselves, too.
             ReviewerVerdict::Called => {
                 let is_asked = self.at.asked.contains_key(name);
                 self.missing(rules, rule, (false, !is_asked), now)
@@ -424,7 +427,8 @@ impl PullReadiness {
         }
     }
 
-    /// It says that it found something, and shows nothing on lines: perhaps its text `holds` it.
+    /// Handles a reviewer that reports findings without comments on lines. With `holds`, its text may
+    /// contain them.
     fn lag(
         &mut self,
         rules: &ReadinessRules,
@@ -452,7 +456,8 @@ impl PullReadiness {
         Err(wait(lag.at, ReadinessWait::Inline(name.to_owned()), now))
     }
 
-    /// It has said nothing of this head. May it be asked now, and when it was waited for?
+    /// Handles a reviewer without a response for this head. It may be asked now with `at_once`, and after a
+    /// full wait with `later`.
     fn missing(
         &mut self,
         rules: &ReadinessRules,
@@ -481,7 +486,7 @@ impl PullReadiness {
         Err(wait(first.max(now + rules.poll).min(since + rule.budget), why, now))
     }
 
-    /// Whether it can be merged (A27); with a note if only people are missing.
+    /// Evaluates the mergeability; returns a note if only reviews by people are missing.
     fn merge(
         &mut self,
         rules: &ReadinessRules,
@@ -489,7 +494,7 @@ impl PullReadiness {
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         if self.is_updating && matches!(seen.merge, MergeableState::Dirty | MergeableState::Behind) {
-            // It merges after it has answered.
+            // The forge merges only after its response.
             self.at.wait(ReadinessWait::Merge, (REPOLL, MERGE_BUDGET), now)?;
             self.is_updating = false;
         }
@@ -513,7 +518,7 @@ impl PullReadiness {
                 return end(ConvergeExitCode::Mergeability, reason);
             }
             MergeableState::Draft => true,
-            // Whoever may give it is asked when it is ready; a second run has to end as the first did.
+            // Reviews are requested once it is ready. A second run has to end as the first did.
             MergeableState::Blocked => seen.lacks_review,
             MergeableState::Unstable => false,
         };
@@ -530,7 +535,7 @@ impl PullReadiness {
                 .lacks_review
                 .then(|| "a review is missing that the rules of its base want".to_owned()));
         }
-        // What the rest does not explain may be on its way.
+        // Nothing else explains this state, and its cause may still appear.
         self.at.wait(ReadinessWait::Merge, (REPOLL, MERGE_BUDGET), now)?;
         let reason = match seen.merge {
             MergeableState::Blocked => "the rules of its base forbid to merge it",
@@ -549,7 +554,7 @@ impl PullReadiness {
         crate::line::clean(&self.base, MAX_NAME)
     }
 
-    /// The mark itself; with a note if somebody does not want it.
+    /// Handles the ready mark; returns a note if a user does not want it.
     fn mark(&self, rules: &ReadinessRules, seen: &PullSnapshot) -> Result<Option<String>, ReadinessAction> {
         if seen.state != PullState::Draft || self.at.is_marked || !rules.mark_ready {
             return Ok(None);
@@ -561,12 +566,13 @@ impl PullReadiness {
     }
 }
 
-/// It is not waited for any more.
+/// Ends the wait for a reviewer: an error if it is required, otherwise a note.
 fn down(rule: &ExternalReviewer, reason: String) -> Result<Option<String>, ReadinessAction> {
     if rule.is_required { end(ConvergeExitCode::ReviewerSilent, reason) } else { Ok(Some(reason)) }
 }
 
-/// No thread may be open, but what the configuration leaves open (A40). Whatever waits for us was handed over.
+/// Fails while threads are open that the configuration does not permit to stay open. Feedback that waits for
+/// us was handed over before.
 fn threads(rules: &ReadinessRules, seen: &PullSnapshot) -> Result<(), ReadinessAction> {
     let open = |last| seen.threads.iter().filter(|thread| thread.counts() && thread.last == last).count();
     let (theirs, fixed, declined) = (open(LastWord::Theirs), open(LastWord::Fixed), open(LastWord::Declined));
@@ -583,7 +589,7 @@ fn threads(rules: &ReadinessRules, seen: &PullSnapshot) -> Result<(), ReadinessA
     end(ConvergeExitCode::Threads, reason)
 }
 
-/// Names that others chose.
+/// Lists names that others chose, cleaned and limited in number.
 fn named(names: &[String]) -> String {
     let told: Vec<String> =
         names.iter().take(MAX_NAMED).map(|name| crate::line::clean(name, MAX_NAME)).collect();

@@ -1,5 +1,4 @@
-//! A run of the converge loop as it is kept: all that is needed to go on where it was, and, once it has ended, its
-//! outcome.
+//! The stored record of a converge run: the data to resume it and, after its end, its outcome.
 
 use std::collections::BTreeMap;
 
@@ -14,88 +13,87 @@ use crate::money::MicroUsd;
 use crate::run::{self, RunOutcome, RunRecord, StepCost};
 use crate::slot::LoopKind;
 
-/// The proof of an auditor, in one audit, that one category has no defect.
+/// An auditor's evidence, in one audit, that a category has no defect.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AbsenceProof {
-    /// The number of the audit, from 1.
+    /// Number of the audit, from 1.
     pub r#loop: u32,
-    /// The auditor's index in it.
+    /// Index of the auditor in that audit.
     pub auditor: u32,
-    /// The category.
     pub category: DefectCategory,
-    /// Files that it looked at.
+    /// Files that the auditor read.
     pub files_opened: Vec<String>,
-    /// Lines that it shows.
+    /// Lines that it quotes.
     pub lines_quoted: Vec<QuotedLine>,
-    /// Its probes: each attempt, and the fact that ruled a defect out.
+    /// Probes of the auditor: each attempt, and the fact that excluded a defect.
     pub probes: Vec<String>,
 }
 
-/// A line of a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct QuotedLine {
-    /// The file.
     pub file: String,
-    /// The line, from 1.
+    /// Number of the line, from 1.
     pub line: u32,
-    /// Its text.
     pub text: String,
 }
 
-/// The key of audits of a pull request that nobody can go on from: they were stopped, or a run was at work there.
+/// Returns the key of a pull request's audits that cannot be resumed: they were stopped, or a run was in
+/// progress there.
 pub fn abandoned_key(key: &SlotKey) -> SlotKey {
     SlotKey::new(format!("audit/{key}"))
 }
 
-/// One run of the converge loop.
+/// The record of one converge run.
 pub type ConvergeRecord = RunRecord<ConvergeDetail>;
 
-/// The part of a run's record that only runs of the converge loop have.
+/// The part of a run's record that only converge runs have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ConvergeDetail {
-    /// The name of the pull request or of the branch, for people.
+    /// Display name of the pull request or of the branch.
     pub name: String,
-    /// The branch that its commits go to.
+    /// Branch that the commits are pushed to.
     pub branch: String,
-    /// The commit that the change is compared with.
+    /// Commit that the change is compared with.
     pub base: Sha,
-    /// How far it has come.
+    /// Progress of the run.
     pub state: ConvergeRun,
-    /// What the pull request still waits for; none: nobody has looked, or there is none.
+    /// Remaining requirements of the pull request; `None` if they were not looked at, or if there is no pull
+    /// request.
     pub readiness: Option<PullReadiness>,
-    /// Our own audit is content, and others are waited for.
+    /// True once our own audit is satisfied and other reviewers are awaited.
     pub is_pursued: bool,
-    /// By reviewer: how many comments of ours that wake it there were when it was asked last, and at which head. One
-    /// more was made by a run that died before it remembered it.
+    /// For each reviewer, the number of our trigger comments at the latest request, and its head. One
+    /// comment more means that a run died before it stored the request.
     pub wakes: BTreeMap<String, (usize, Sha)>,
-    /// The head that the pull request's description was written for; none: it is as it was.
+    /// Head that the pull request's description was written for; `None` if the description is unchanged.
     pub described: Option<Sha>,
-    /// Names the gate, the checks and the rules that it is looked at with; what was clean by others is not clean by
-    /// these.
+    /// Identifies the gate, the checks and the rules of the run. A result that was clean with others is not
+    /// clean with these.
     #[serde(default)]
     pub looks: String,
-    /// Has whoever asked for the run been told how it ended?
+    /// True once the requester was notified of the end.
     #[serde(default)]
     pub is_told: bool,
-    /// The part of its cost that earlier calls paid. Set by whoever resumes the run.
+    /// Part of the cost that earlier calls paid, set by the caller that resumes the run.
     #[serde(skip)]
     pub paid_before: MicroUsd,
-    /// The calls that were denied before. Set by whoever resumes the run.
+    /// The calls that were denied before. Set by the caller that resumes the run.
     #[serde(skip)]
     pub denied_before: u32,
-    /// What people should know besides.
+    /// Warnings that users should read.
     pub warnings: Vec<String>,
-    /// Proof of what audits of the whole change have cleared.
+    /// Evidence for the categories that audits of the whole change have cleared.
     #[serde(default)]
     pub absences: Vec<AbsenceProof>,
-    /// Commits of fixes that are not in what the pull request went to: it was closed or merged without them.
+    /// Commits of fixes that the target branch lacks, because the pull request was closed or merged without
+    /// them.
     #[serde(default)]
     pub unreached: Vec<Sha>,
-    /// The end of the last attempt to go on, beside the run's own end: it found nothing more itself and waits for
-    /// others.
+    /// End of the last attempt to resume, in addition to the run's own end: the run itself found nothing
+    /// more and waits for others.
     #[serde(default)]
     pub halted: Option<ConvergeExit>,
-    /// Times in a row that the next act was put off because a forge gave no answer.
+    /// Times in a row that the next action was postponed because a forge did not respond.
     #[serde(default)]
     pub put_off: u32,
 }
@@ -110,7 +108,7 @@ impl run::RunDetail for ConvergeDetail {
         Some(match kind {
             _ if self.is_waiting() => RunOutcome::Deferred,
             ConvergeExitKind::Converged => RunOutcome::Done,
-            // It has done what it was asked for.
+            // A run of audits alone has done its task.
             ConvergeExitKind::CapReached if self.state.audits_only => RunOutcome::Done,
             ConvergeExitKind::CapReached | ConvergeExitKind::Stuck | ConvergeExitKind::Blocked => {
                 RunOutcome::Partial
@@ -121,7 +119,7 @@ impl run::RunDetail for ConvergeDetail {
         })
     }
 
-    /// Of an audit that was asked for alone: `clean`, or how much it found.
+    /// Returns the result of an audit-only run: `clean`, or the number of findings.
     fn result(&self) -> Option<String> {
         let kind = self.final_exit()?.kind();
         if self.state.audits_only {
@@ -142,7 +140,7 @@ impl run::RunDetail for ConvergeDetail {
         self.final_exit().map(|exit| exit.reason.as_str())
     }
 
-    /// An audit that was asked for alone is its own last step.
+    /// Returns the furthest step reached; for an audit-only run, the audit is the last.
     fn furthest(&self, steps: &[StepCost<ConvergeStep>]) -> ConvergeStep {
         let next = if self.state.audits_only { ConvergeStep::Audit } else { self.state.next.step() };
         steps.iter().map(|step| step.id).fold(next, ConvergeStep::max)
@@ -150,8 +148,8 @@ impl run::RunDetail for ConvergeDetail {
 }
 
 impl ConvergeDetail {
-    /// A run that has just begun: what people call its branch, and the branch; what its change is compared with, and its
-    /// state.
+    /// Creates the details of a new run from the branch's display name and name, the base of its change, and
+    /// the run's state.
     pub fn begin((name, branch): (String, String), (base, state): (Sha, ConvergeRun)) -> Self {
         Self {
             name,
@@ -174,25 +172,26 @@ impl ConvergeDetail {
         }
     }
 
-    /// The end of the run as a whole, if it has one.
+    /// Returns the end of the run as a whole, if it has ended.
     pub fn final_exit(&self) -> Option<&ConvergeExit> {
         self.halted.as_ref().or(self.state.exit.as_ref())
     }
 
-    /// Has it found nothing more itself, and is not at its end, because others are waited for?
+    /// Returns true if the run itself has found nothing more, and has not ended because it waits for others.
     fn waits_for_others(&self) -> bool {
         let is_content = |exit: &ConvergeExit| exit.kind() == ConvergeExitKind::Converged;
         self.is_pursued && self.state.exit.as_ref().is_none_or(is_content)
     }
 
-    /// Does it wait for others, and nothing keeps it from going on?
+    /// Returns true if it waits for others and nothing else stops it.
     fn is_waiting(&self) -> bool {
         self.halted.is_none() && self.waits_for_others()
     }
 }
 
 impl ConvergeRecord {
-    /// A run that ended before anybody knew its commits. There is nothing in it to go on from ([`ConvergeRecord::has_begun`]).
+    /// Creates the record of a run that ended before its commits were known. It cannot be resumed
+    /// ([`ConvergeRecord::has_begun`]).
     pub fn never_begun(
         of: (RunId, SlotKey),
         names: (String, String),
@@ -205,12 +204,12 @@ impl ConvergeRecord {
         Self::begin(run, key, ConvergeDetail::begin(names, (Sha::none(), state)), now)
     }
 
-    /// Are its commits known?
+    /// Returns true if its commits are known.
     pub fn has_begun(&self) -> bool {
         !self.detail.base.is_none()
     }
 
-    /// Lets an unfinished run go on within these limits, looked at with these.
+    /// Resumes an unfinished run with these limits and this value of [`ConvergeDetail::looks`].
     pub fn resume(&mut self, limits: ConvergeLimits, looks: &str) {
         self.detail.state.resume();
         self.detail.halted = None;
@@ -219,20 +218,20 @@ impl ConvergeRecord {
         self.detail.is_told = false;
     }
 
-    /// The head that its audit found clean, if that holds for a change from this base that is looked at with these, and with
-    /// these dismissals.
+    /// Returns the head that its audit found clean, if that holds for a change from this base with these
+    /// looks and dismissals.
     pub fn found_clean(&self, base: &Sha, looks: &str, said: &[Dismissal]) -> Option<&Sha> {
         let is_same =
             self.detail.base == *base && self.detail.looks == looks && self.detail.state.rests_on(said);
         self.detail.state.cleared.as_ref().filter(|_| is_same)
     }
 
-    /// The scope of its newest audit: what that was made with, besides the head.
+    /// Returns the scope of its newest audit, that is everything besides the head.
     pub fn scope(&self) -> AuditScope {
         AuditScope::of(&self.detail.base, &self.detail.looks, &self.detail.state.dismissals)
     }
 
-    /// It as an audit that is over, and that a run can go on from, if its auditors have answered.
+    /// Returns it as a completed audit from which a run can continue, if all auditors have answered.
     pub fn as_audit(&self) -> Option<Self> {
         let mut state = self.detail.state.clone();
         if state.exit.is_some() || !state.audits_only || state.silent > 0 {
@@ -243,26 +242,26 @@ impl ConvergeRecord {
         detail.state.exit.is_some().then(|| Self { detail, ..self.clone() })
     }
 
-    /// It under the key of audits that nobody goes on from.
+    /// Returns a copy under the key of audits that are not resumed.
     #[must_use]
     pub fn set_aside(&self) -> Self {
         Self { key: abandoned_key(&self.key), ..self.clone() }
     }
 
-    /// Has it to do with this head: began there, ended there, or made it?
+    /// Returns true if the run began at this head, ended there, or created it.
     pub fn is_about(&self, head: &Sha) -> bool {
         let ConvergeRun { starting, head: last, commits, .. } = &self.detail.state;
         starting == head || last == head || commits.contains(head)
     }
 
-    /// Goes on from an audit that was asked for alone: what it found is fixed (see [`ConvergeRecord::is_audit_of`]).
+    /// Continues from an audit-only run: its findings are fixed (see [`ConvergeRecord::is_audit_of`]).
     pub fn take_up(&mut self, limits: ConvergeLimits) {
         self.detail.state.take_up(limits);
         self.detail.is_told = false;
     }
 
-    /// Has an audit that was asked for alone looked at this head, so that a run can go on from what it found, with these
-    /// dismissals?
+    /// Returns true if an audit-only run has audited this head, and a run with these dismissals can continue
+    /// from its findings.
     pub fn is_audit_of(&self, head: &Sha, base: &Sha, looks: &str, said: &[Dismissal]) -> bool {
         let state = &self.detail.state;
         state.audits_only
@@ -274,21 +273,22 @@ impl ConvergeRecord {
             && (&state.head, &self.detail.base, self.detail.looks.as_str()) == (head, base, looks)
     }
 
-    /// Is it stuck, and would another run from `base` that is looked at with these, by the auditor of this `model` and
-    /// with these dismissals, find nothing new there?
+    /// Returns true if the run is stuck, and another run with the same base, looks, auditor `model` and
+    /// dismissals would find nothing new.
     pub fn is_stuck_with(&self, base: &Sha, (looks, model): (&str, &str), said: &[Dismissal]) -> bool {
         let is_same =
             self.detail.base == *base && self.detail.looks == looks && self.model.as_deref() == Some(model);
         is_same && self.detail.state.is_stuck_with(said)
     }
 
-    /// Goes on with a run that is stuck ([`ConvergeRecord::is_stuck_with`]): fixers are asked anew, and no auditor before them.
+    /// Continues a stuck run ([`ConvergeRecord::is_stuck_with`]): fixers are called anew, and no auditor
+    /// before them.
     pub fn retry(&mut self, limits: ConvergeLimits) {
         self.detail.state.retry(limits);
         self.detail.is_told = false;
     }
 
-    /// What it cost since it was gone on with this time.
+    /// Returns the cost since the run was last resumed.
     pub fn paid_now(&self) -> MicroUsd {
         MicroUsd(self.cost().0.saturating_sub(self.detail.paid_before.0))
     }
@@ -298,7 +298,7 @@ impl ConvergeRecord {
         self.denied().saturating_sub(self.detail.denied_before)
     }
 
-    /// It ends here, or rests: what keeps it from going on stands beside what its own audit has cleared.
+    /// Ends the run or suspends it. The reason is kept beside the result of its own audit.
     pub fn halt(&mut self, exit: ConvergeExit) {
         match self.detail.state.exit {
             None => self.detail.state.exit = Some(exit),
@@ -306,14 +306,14 @@ impl ConvergeRecord {
         }
     }
 
-    /// Can it go on?
+    /// Returns true if the run can continue.
     pub fn is_unfinished(&self) -> bool {
         let is_resumable =
             |exit: &ConvergeExit| exit.code.is_resumable() && !self.detail.state.is_degraded_audit();
         self.detail.waits_for_others() || self.detail.state.exit.as_ref().is_none_or(is_resumable)
     }
 
-    /// Is the description to be written? Once a head, when there is something to tell of (spec/converge.md 2.15).
+    /// Returns true if the description is due: once for each head, when there is something to report.
     pub fn wants_description(&self) -> bool {
         if self.detail.state.audits_only {
             return false;
@@ -327,7 +327,7 @@ impl ConvergeRecord {
         is_told && self.detail.described.as_ref() != Some(&self.detail.state.head)
     }
 
-    /// Keeps the proof of one auditor of the newest audit, in place of what it had before.
+    /// Stores the evidence of one auditor of the newest audit, and replaces its earlier evidence.
     pub fn prove(&mut self, auditor: u32, absences: Vec<AbsenceProof>) {
         let number = self.detail.state.audits;
         self.detail.absences.retain(|known| (known.r#loop, known.auditor) != (number, auditor));
@@ -335,7 +335,7 @@ impl ConvergeRecord {
         self.detail.absences.extend(absences.into_iter().take(room));
     }
 
-    /// Remembers something for people, once.
+    /// Stores a warning for users, once.
     pub fn warn(&mut self, warning: String) {
         if self.detail.warnings.len() < MAX_WARNINGS && !self.detail.warnings.contains(&warning) {
             self.detail.warnings.push(warning);
@@ -343,8 +343,8 @@ impl ConvergeRecord {
     }
 }
 
-/// So many absences are kept: of ten audits by three auditors, and some more.
+/// Maximum number of stored absence proofs: those of ten audits by three auditors, and some more.
 const MAX_ABSENCES: usize = 400;
 
-/// So many warnings are kept.
+/// Maximum number of stored warnings.
 const MAX_WARNINGS: usize = 50;

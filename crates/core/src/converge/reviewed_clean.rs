@@ -1,12 +1,13 @@
-//! Heads that a review of ours calls clean, so that a run without the record of that audit does not pay for it again.
+//! Detects heads that a review of ours declares clean. A run without the record of that audit then does not
+//! pay for it again.
 
 use super::{AuditScope, ConvergeRun};
 use crate::id::Sha;
 use crate::port::{AuditMark, PullReview, ReviewState};
 
 impl ConvergeRun {
-    /// Does what its audit found clear the head, once it is posted? An audit that was asked for alone clears nothing: no gate
-    /// has let it through.
+    /// Returns true if the audit's findings clear the head, once they are posted. An audit-only run clears
+    /// nothing, because no gate has passed it.
     pub fn audit_clears(&self) -> bool {
         self.found.is_empty()
             && self.silent == 0
@@ -15,8 +16,9 @@ impl ConvergeRun {
     }
 }
 
-/// Is the newest audit that these reviews name at this head one of ours that cleared it, in this scope? `reviews`: of the pull
-/// request, oldest first. A review counts if our account wrote it and its marker verifies ([`PullReview::audit`]).
+/// Returns true if the newest of our audits that these reviews name at this head cleared it in this scope.
+/// `reviews` are those of the pull request, oldest first. A review counts if our account wrote it and its
+/// marker verifies ([`PullReview::audit`]).
 pub fn is_reviewed_clean(reviews: &[PullReview], head: &Sha, scope: &AuditScope) -> bool {
     let of_head = |review: &&PullReview| {
         let is_ours = review.author.as_ref().is_some_and(|author| author.ours);

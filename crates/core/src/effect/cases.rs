@@ -1,49 +1,50 @@
-//! Everything that can happen while an effect is performed, and the end of each: tests and `docs/reference/effects.md` are made
+//! The incidents during an effect, and the result of each. Tests and `docs/reference/effects.md` are derived
 //! from this table.
 
 use super::EffectKind;
 use crate::port::ForgeKind;
 
-/// A thing that happens to one effect.
+/// An incident during one effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EffectCase {
     /// The kill switch is on.
     GateClosed,
-    /// Somebody else has the lease.
+    /// Another process has the lease.
     LeaseLost,
-    /// The forge refuses it.
+    /// The forge refuses the effect.
     Refused,
-    /// The forge did it, and its answer is lost.
+    /// The forge performed the effect, and its response was lost.
     LostDone,
-    /// The forge did not do it, and gives no answer.
+    /// The forge did not perform the effect, and does not respond.
     LostUndone,
     /// The process dies after the intent and before the call.
     KilledBefore,
     /// The process dies after the call and before its end is recorded.
     KilledAfter,
-    /// It is performed in a dry run.
+    /// The effect is performed in a dry run.
     DryRun,
 }
 
-/// The end of an effect, after the run was repeated.
+/// The result for an effect, after the run was repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EffectCaseOutcome {
     /// Nothing was written, and the run stops.
     Withheld,
-    /// It is not there, and the loop gets the forge's reason.
+    /// The effect is absent, and the loop gets the forge's reason.
     Reported,
-    /// Another effect is there in its place, once.
+    /// Another effect is present instead, once.
     Replaced(EffectKind),
-    /// It is there, once.
+    /// The effect is present, once.
     Once,
-    /// Nothing was written, and the run goes on as if it were.
+    /// Nothing was written, and the run continues as if it were.
     Listed,
-    /// The forge cannot make it, for this reason: it is refused before it is announced and before any call.
+    /// The forge does not support the effect, for this reason: it is refused before it is announced and
+    /// before any call.
     Cannot(&'static str),
 }
 
 impl EffectCase {
-    /// All of them.
+    /// All incidents, in order.
     pub const ALL: [Self; 8] = [
         Self::GateClosed,
         Self::LeaseLost,
@@ -55,7 +56,7 @@ impl EffectCase {
         Self::DryRun,
     ];
 
-    /// Its name, as tests have it.
+    /// Returns the name that tests use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::GateClosed => "gate_closed",
@@ -69,7 +70,7 @@ impl EffectCase {
         }
     }
 
-    /// The end of an effect of this kind at a forge.
+    /// Returns the result for an effect of this kind at a forge.
     pub fn end(self, kind: EffectKind, forge: ForgeKind) -> EffectCaseOutcome {
         if let Some(why) = kind.lacking_at(forge) {
             return EffectCaseOutcome::Cannot(why);

@@ -1,4 +1,5 @@
-//! The kinds of effects: how each is found again, how long it may stay unseen, and what a refusal of it leads to.
+//! The kinds of effects: how each is found again, how long it may stay invisible, and what replaces a
+//! refused one.
 
 use crate::id::TimeSpan;
 use crate::port::ForgeKind;
@@ -6,67 +7,39 @@ use crate::port::ForgeKind;
 /// The kinds of effects.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum EffectKind {
-    /// [`super::Effect::Review`]
     Review,
-    /// [`super::Effect::ReviewAsComment`]
     ReviewAsComment,
-    /// [`super::Effect::Comment`]
     Comment,
-    /// [`super::Effect::LineComment`]
     LineComment,
-    /// [`super::Effect::Reply`]
     Reply,
-    /// [`super::Effect::Resolve`]
     Resolve,
-    /// [`super::Effect::Trigger`]
     Trigger,
-    /// [`super::Effect::RequestReview`]
     RequestReview,
-    /// [`super::Effect::UpdateBranch`]
     UpdateBranch,
-    /// [`super::Effect::MarkReady`]
     MarkReady,
-    /// [`super::Effect::Describe`]
     Describe,
-    /// [`super::Effect::OpenPull`]
     OpenPull,
-    /// [`super::Effect::EditPull`]
     EditPull,
-    /// [`super::Effect::SetDraft`]
     SetDraft,
-    /// [`super::Effect::ClosePull`]
     ClosePull,
-    /// [`super::Effect::Label`]
     Label,
-    /// [`super::Effect::OpenIssue`]
     OpenIssue,
-    /// [`super::Effect::EditIssue`]
     EditIssue,
-    /// [`super::Effect::CloseIssue`]
     CloseIssue,
-    /// [`super::Effect::NewComment`]
     NewComment,
-    /// [`super::Effect::DeleteComment`]
     DeleteComment,
-    /// [`super::Effect::Summary`]
     Summary,
-    /// [`super::Effect::Findings`]
     Findings,
-    /// [`super::Effect::FileFinding`]
     FileFinding,
-    /// [`super::Effect::EditComment`]
     EditComment,
-    /// [`super::Effect::DeleteDuplicate`]
     DeleteDuplicate,
-    /// [`super::Effect::Reopen`]
     Reopen,
-    /// [`super::Effect::Status`]
     Status,
-    /// [`super::BranchPush`]
+    /// Push of a branch, [`super::BranchPush`].
     Push,
 }
 
-/// The reasons why a forge lacks what some kinds need.
+/// The reasons why a forge lacks features that some kinds need.
 struct MissingFeatures {
     labels: Option<&'static str>,
     issues: Option<&'static str>,
@@ -76,16 +49,16 @@ struct MissingFeatures {
 /// The way in which an effect is found again at the forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ObservationMethod {
-    /// By the marker in a text of ours. Lists may show it late.
+    /// By the marker in a text of ours. Lists may show it with delay.
     Marker,
-    /// By its text, our account and the time. Lists may show it late.
+    /// By its text, our account and the time. Lists may show it with delay.
     Text,
-    /// By the state that it leads to. Making it again leads to the same state.
+    /// By the state that it causes. Repeating it causes the same state.
     State,
 }
 
 impl EffectKind {
-    /// All of them.
+    /// All kinds, in order.
     pub const ALL: [Self; 29] = [
         Self::Review,
         Self::ReviewAsComment,
@@ -118,7 +91,7 @@ impl EffectKind {
         Self::Push,
     ];
 
-    /// Its name, as tests and documents have it.
+    /// Returns the name that tests and documents use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Review => "review",
@@ -153,7 +126,7 @@ impl EffectKind {
         }
     }
 
-    /// The way in which it is found again.
+    /// Returns the way in which it is found again.
     pub fn observed(self) -> ObservationMethod {
         match self {
             Self::Review
@@ -172,7 +145,7 @@ impl EffectKind {
             | Self::UpdateBranch
             | Self::MarkReady
             | Self::Describe
-            // The forge opens no second one from a branch to a base.
+            // The forge opens no second one from the same branch to the same base.
             | Self::OpenPull
             | Self::EditPull
             | Self::SetDraft
@@ -189,7 +162,7 @@ impl EffectKind {
         }
     }
 
-    /// The time that it may stay unseen after it was made, `forge` being the forge's settle delay.
+    /// Returns how long it may stay invisible after it was performed; `forge` is the forge's settle delay.
     pub fn settle(self, forge: TimeSpan) -> TimeSpan {
         match self.observed() {
             ObservationMethod::Marker | ObservationMethod::Text => forge,
@@ -197,13 +170,13 @@ impl EffectKind {
         }
     }
 
-    /// The kind that is performed where this one is refused.
+    /// Returns the kind that replaces this one when it is refused.
     pub fn instead(self) -> Option<Self> {
         (self == Self::Review).then_some(Self::ReviewAsComment)
     }
 
-    /// The reason why a kind of forge cannot make it at all; none: it can. The loops read the fields of its row, and do not
-    /// ask for it there.
+    /// Returns the reason why a kind of forge does not support it; `None` if it does. The loops read the
+    /// forge's row and do not attempt such an effect.
     pub fn lacking_at(self, forge: ForgeKind) -> Option<&'static str> {
         let lacking = match forge {
             ForgeKind::Github => MissingFeatures { labels: None, issues: None, update_branch: None },
@@ -251,18 +224,19 @@ impl EffectKind {
         }
     }
 
-    /// True where it is made by several calls: a limit or a gate may end it when some of it is there.
+    /// Returns true if it takes several calls: a limit or a gate may stop it when only a part is done.
     pub fn takes_several_calls(self) -> bool {
         self == Self::Review
     }
 
-    /// True if its call does not look first, because the plan has just looked: performed twice, it would write twice. If
-    /// it turns out to be there, the next plan adopts it.
+    /// Returns true if its call does not look first, because the plan has just looked: repeated, it would
+    /// write twice. If it exists after all, the next plan adopts it.
     pub fn is_planned(self) -> bool {
         matches!(self, Self::Summary | Self::Findings | Self::FileFinding)
     }
 
-    /// True where its caller needs the number that the forge gave it, which its record does not hold.
+    /// Returns true if its caller needs the number that the forge assigned, which the effect log does not
+    /// store.
     pub fn has_number(self) -> bool {
         matches!(self, Self::OpenPull | Self::OpenIssue)
     }

@@ -1,4 +1,4 @@
-//! One command of a program, and how a line of it is read, word by word.
+//! The grammar of one command, and the check of a command line against it, word by word.
 
 use std::collections::BTreeMap;
 
@@ -7,95 +7,95 @@ use serde::Deserialize;
 use super::file::CommandClass;
 use super::{CommandRefusal, ValueType};
 
-/// A command: a program, the words that name the command, and what may follow them.
+/// A command: a program, the words that name the command, and its permitted arguments.
 #[derive(Clone, Debug)]
 pub struct CommandSpec {
     pub(super) programs: Vec<String>,
     pub(super) words: Vec<String>,
     pub(super) class: CommandClass,
-    /// The file that lists it, for people.
+    /// File that lists the command, as displayed to users.
     pub(super) file: String,
     pub(super) flags: FlagSet,
     pub(super) pattern: Option<LeadingOperand>,
     pub(super) operands: Option<ValueType>,
-    /// Operands are allowed beside one of these flags alone; none: always.
+    /// Flags that permit operands: at least one must be present; empty if operands are always permitted.
     pub(super) operands_with: Vec<String>,
-    /// Words that the first operand may not be: the program takes them for commands of its own.
+    /// Words that the first operand must not be, because the program reads them as its own commands.
     pub(super) operands_not: Vec<String>,
     pub(super) tail: Option<TailSpec>,
     pub(super) runs: bool,
 }
 
-/// Flags by name, and how short ones are written.
+/// The flags of a command by name, and the style of its short flags.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct FlagSet {
     pub(super) known: BTreeMap<String, FlagArgument>,
     pub(super) short: ShortFlagStyle,
 }
 
-/// What a flag takes.
+/// The argument of a flag.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum FlagArgument {
-    /// Nothing. The word `alone`.
+    /// The flag has no argument. Written as `alone` in a grammar.
     Nothing(NoArgument),
-    /// A value, as `--flag value` or `--flag=value`.
+    /// A required value, as `--flag value` or `--flag=value`.
     Value(ValueType),
-    /// A value as `--flag=value` or `-fvalue`, or none.
+    /// An optional value, as `--flag=value` or `-fvalue`.
     Optional {
-        /// What the value may be.
+        /// Type of the value.
         optional: ValueType,
     },
-    /// A value as `--flag=value` alone: the next word is something else to the program.
+    /// A value only as `--flag=value`: the program reads the next word as something else.
     Attached {
-        /// What the value may be.
+        /// Type of the value.
         attached: ValueType,
     },
 }
 
-/// The word for flags that take nothing.
+/// The word in a grammar for flags without an argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum NoArgument {
-    /// Takes nothing.
+    /// The flag takes no argument.
     Alone,
 }
 
-/// How a program reads words that begin with one `-`.
+/// The style in which a program reads words that begin with one `-`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ShortFlagStyle {
-    /// `-ab` is `-a -b`, and `-n5` is `-n 5`.
+    /// Bundled letters: `-ab` is `-a -b`, and `-n5` is `-n 5`.
     Bundled,
-    /// As a flag with a long name: `-run x` or `-run=x`.
+    /// One word like a long flag: `-run x` or `-run=x`.
     Whole,
 }
 
-/// An operand that comes before all others, such as what is searched for.
+/// An operand before all others, such as a search pattern.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LeadingOperand {
-    /// What it may be.
+    /// Type of the operand.
     pub(super) is: ValueType,
-    /// Not where one of these flags stands: then all operands are alike.
+    /// Flags in whose presence this operand is absent: then all operands have the same type.
     pub(super) unless: Vec<String>,
 }
 
-/// What may follow `--`.
+/// The permitted words after `--`.
 #[derive(Clone, Debug)]
 pub(super) struct TailSpec {
     pub(super) flags: FlagSet,
     pub(super) operands: Option<ValueType>,
 }
 
-/// A line that a grammar knows.
+/// A command line that a grammar accepts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AcceptedCommand<'a> {
-    /// The command's name, as profiles list it.
+    /// Name of the command, as profiles list it.
     pub command: String,
-    /// Its use of the repository: it reads it, or runs its code.
+    /// Use of the repository: the command reads it, or runs its code.
     pub class: CommandClass,
-    /// The line that this one runs, where it runs another: not judged yet.
+    /// Command line that this one runs, if it runs another one. It has not been checked yet.
     pub runs: Option<&'a [&'a str]>,
 }
 
@@ -104,8 +104,8 @@ impl FlagSet {
         Self { known, short }
     }
 
-    /// Reads a word that begins with `-`, and `next`, the word after it, if that is its value. Which flags were
-    /// seen, and whether `next` was taken.
+    /// Checks a word that begins with `-`, with `next`, the following word, as its possible value. Returns
+    /// the flags and true if `next` was consumed.
     fn read(
         &self,
         command: &str,
@@ -121,7 +121,7 @@ impl FlagSet {
         self.read_bundle(command, word, next)
     }
 
-    /// `-abn5`: flags that take nothing, and at most one value, at the end.
+    /// Checks a bundle such as `-abn5`: flags without an argument, and at most one value at the end.
     fn read_bundle(
         &self,
         command: &str,
@@ -145,7 +145,7 @@ impl FlagSet {
                 FlagArgument::Optional { .. } if rest.as_str().is_empty() => {}
                 FlagArgument::Value(_) | FlagArgument::Optional { .. } | FlagArgument::Attached { .. } => {
                     let attached = Some(rest.as_str()).filter(|rest| !rest.is_empty());
-                    // Programs differ on whether the value of `-n=5` is `5` or `=5`.
+                    // Programs differ in the value of `-n=5`: it is `5` or `=5`.
                     if attached.is_some_and(|value| value.starts_with('=')) {
                         return Err(CommandRefusal::NoValue { command: command.to_owned(), flag: name });
                     }
@@ -157,7 +157,8 @@ impl FlagSet {
         Ok((seen, false))
     }
 
-    /// One flag with its value: attached, or the next word. Whether the next word was taken.
+    /// Checks one flag with its value, attached or in the next word. Returns true if the next word was
+    /// consumed.
     fn read_one(
         &self,
         command: &str,
@@ -192,28 +193,28 @@ impl FlagSet {
             .ok_or_else(|| CommandRefusal::Flag { command: command.to_owned(), flag: name.to_owned() })
     }
 
-    /// The name under which a file lists `-1`, `-20` and so on.
+    /// Name under which a grammar lists `-1`, `-20` and similar flags.
     const COUNT: &'static str = "-NUMBER";
 }
 
 impl CommandSpec {
-    /// Its name in rules: the program and the words that follow it.
+    /// Returns the command's name in rules: the program and the words after it.
     pub fn name(&self) -> String {
         let program = self.programs.first().map(String::as_str);
         program.into_iter().chain(self.words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
     }
 
-    /// Its use of the repository: it reads it, or runs its code.
+    /// Returns its use of the repository: it reads it, or runs its code.
     pub fn class(&self) -> CommandClass {
         self.class
     }
 
-    /// The file that lists it, for people.
+    /// Returns the file that lists it, as displayed to users.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// Tells whether its program has this name.
+    /// Returns true if its program has this name.
     pub fn is_of(&self, program: &str) -> bool {
         self.programs.iter().any(|name| name == program)
     }
@@ -226,7 +227,7 @@ impl CommandSpec {
         words.len() >= self.words.len() && self.words.iter().zip(words).all(|(own, word)| own == word)
     }
 
-    /// Reads the words after the command's name.
+    /// Checks the words after the command's name.
     pub(super) fn accept<'a>(&self, words: &'a [&'a str]) -> Result<AcceptedCommand<'a>, CommandRefusal> {
         let name = self.name();
         let (mut at, mut seen, mut operands) = (0, Vec::new(), Vec::new());
@@ -249,7 +250,7 @@ impl CommandSpec {
             operands.push(*word);
             at += 1;
         }
-        // Programs take flags behind an operand, too: what the first one is depends on all of them.
+        // Programs accept flags after operands too, so the type of the first operand depends on all flags.
         for (before, word) in operands.into_iter().enumerate() {
             self.refuse_assignment(&name, word)?;
             let is_command = before == 0 && self.operands_not.iter().any(|refused| refused == word);
@@ -261,7 +262,7 @@ impl CommandSpec {
         }
     }
 
-    /// What follows `--`.
+    /// Checks the words after `--`.
     fn accept_tail(&self, name: &str, words: &[&str]) -> Result<(), CommandRefusal> {
         let Some(tail) = &self.tail else {
             return Err(CommandRefusal::Operand {
@@ -286,7 +287,8 @@ impl CommandSpec {
         Ok(())
     }
 
-    /// Programs that run code may take `@FILE` for the words in the file, also as the value of a flag.
+    /// Refuses `@FILE`, also as a flag's value: programs that run code may replace it by the words in that
+    /// file.
     fn refuse_files_of_words(&self, name: &str, words: &[&str]) -> Result<(), CommandRefusal> {
         let file = words.iter().find(|word| word.starts_with('@'));
         match (self.class, file) {
@@ -297,9 +299,9 @@ impl CommandSpec {
         }
     }
 
-    /// Programs that run code take `NAME=value` for a variable, wherever it stands among operands.
+    /// Refuses `NAME=value` in any operand: programs that run code may read it as a variable.
     fn refuse_assignment(&self, name: &str, word: &str) -> Result<(), CommandRefusal> {
-        // Parameters of a test stand behind `::`.
+        // Parameters of a test follow `::`.
         let head = word.split_once("::").map_or(word, |(head, _)| head);
         match self.class {
             CommandClass::RunsCode if head.contains('=') => {
@@ -309,7 +311,7 @@ impl CommandSpec {
         }
     }
 
-    /// What the operand after `before` others must be.
+    /// Returns the required type of the operand that follows `before` other ones.
     fn kind_of(&self, before: usize, seen: &[String]) -> Option<&ValueType> {
         if !self.operands_with.is_empty() && !seen.iter().any(|flag| self.operands_with.contains(flag)) {
             return None;
@@ -322,7 +324,7 @@ impl CommandSpec {
     }
 }
 
-/// A flag, or a `-` that means a stream: neither is an operand.
+/// Returns true for a flag, or for a `-` that means a stream: neither is an operand.
 fn is_flag(word: &str) -> bool {
     word.starts_with('-')
 }

@@ -1,4 +1,4 @@
-//! The form of a grammar file: one program, its commands, and groups of flags that several of them have.
+//! The format of a grammar file: one program, its commands, and groups of flags that several commands share.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,11 +13,11 @@ use crate::nesting::is_too_deep;
 /// A file of a policy: a grammar, a profile or a list of paths.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicyFile {
-    /// Its path below the policy's folder: `grammar/make.toml`.
+    /// Path below the policy's folder, such as `grammar/make.toml`.
     pub name: String,
-    /// Its path for people.
+    /// Path as displayed to users.
     pub shown: String,
-    /// Its content.
+    /// Text of the file.
     pub text: String,
 }
 
@@ -25,28 +25,28 @@ pub struct PolicyFile {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{file}{}: {what}", .line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub struct PolicyFileError {
-    /// The file, for people.
+    /// File as displayed to users.
     pub file: String,
-    /// The line, counted from one.
+    /// Number of the line, counted from 1.
     pub line: Option<usize>,
-    /// The error, and what would be right.
+    /// Description of the error and its correction.
     pub what: String,
 }
 
 impl PolicyFile {
-    /// One that Truing ships.
+    /// Creates a file that Truing ships.
     pub(crate) fn shipped(name: &str, text: &str) -> Self {
         Self { name: name.to_owned(), shown: format!("truing's own {name}"), text: text.to_owned() }
     }
 
-    /// An error at bytes of its text.
+    /// Creates an error at a byte range of the text.
     pub(crate) fn error(&self, at: Option<Range<usize>>, what: impl Into<String>) -> PolicyFileError {
         let before = at.and_then(|at| self.text.get(..at.start));
         let line = before.map(|before| before.matches('\n').count() + 1);
         PolicyFileError { file: self.shown.clone(), line, what: what.into() }
     }
 
-    /// Its content in a form.
+    /// Parses the text as TOML into a type.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, PolicyFileError> {
         if is_too_deep(&self.text) {
             return Err(self.error(None, "its values are nested too deeply"));
@@ -59,65 +59,65 @@ impl PolicyFile {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandClass {
-    /// It reads it, or rewrites files by rules of its own.
+    /// The command reads the repository, or rewrites files by its own rules.
     Reads,
-    /// It runs code of it: tests, build scripts, hooks.
+    /// The command runs the repository's code: tests, build scripts or hooks.
     RunsCode,
 }
 
-/// The form of one grammar file.
+/// The format of one grammar file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProgramFile {
-    /// The names of the program; the first is its name in rules.
+    /// Names of the program; the first is its name in rules.
     programs: Spanned<Vec<String>>,
-    /// The way in which its short flags are written.
+    /// Style of its short flags.
     short: ShortFlagStyle,
-    /// The class of those of its commands that have none of their own.
+    /// Class of its commands that have no class of their own.
     class: Spanned<CommandClass>,
-    /// Flags under a name.
+    /// Named groups of flags.
     #[serde(default)]
     group: BTreeMap<String, FlagTable>,
     command: Vec<CommandFile>,
 }
 
-/// Flags by name.
+/// Flags by their names.
 type FlagTable = BTreeMap<Spanned<String>, FlagArgument>;
 
-/// The form of one command.
+/// The format of one command.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CommandFile {
-    /// The program, where it is another than the file's.
+    /// Names of the program, if it is not the file's.
     programs: Option<Spanned<Vec<String>>>,
-    /// The words after the program that name it.
+    /// Words after the program that name the command.
     #[serde(default)]
     words: Vec<Spanned<String>>,
-    /// Its class, where it is another than the file's.
+    /// Class of the command, if it is not the file's.
     class: Option<Spanned<CommandClass>>,
-    /// Groups whose flags it has.
+    /// Groups whose flags the command has.
     #[serde(default)]
     groups: Vec<Spanned<String>>,
-    /// Its own flags.
+    /// Flags of the command itself.
     #[serde(default)]
     flags: FlagTable,
-    /// The type of its first operand, where that differs.
+    /// Type of the first operand, if it differs from the others.
     pattern: Option<Spanned<LeadingOperand>>,
-    /// The type of its operands; without it, it takes none.
+    /// Type of the operands; without it, the command takes none.
     operands: Option<Spanned<super::ValueType>>,
-    /// Flags of which one has to stand there for it to take operands.
+    /// Flags that permit operands: at least one must be present; empty if operands are always permitted.
     #[serde(default)]
     operands_with: Vec<String>,
-    /// Words that its first operand may not be.
+    /// Words that the first operand must not be.
     #[serde(default)]
     operands_not: Vec<String>,
-    /// What may follow `--`; without it, nothing.
+    /// Words permitted after `--`; without it, none.
     after_dashes: Option<TailFile>,
-    /// Its operands are another command line.
+    /// True if its operands are another command line.
     runs: Option<Spanned<bool>>,
 }
 
-/// The form of what follows `--`.
+/// The format of the part after `--`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TailFile {
@@ -126,11 +126,11 @@ struct TailFile {
     operands: Option<Spanned<super::ValueType>>,
 }
 
-/// The commands of a grammar file. Of an operator's file, each has to keep to what grammars may list; what `shipped` lists of the
-/// same command it may list too.
+/// Reads the commands of a grammar file. The commands of an operator's file must respect the limits of
+/// grammars, but may have everything that `shipped` lists for the same command.
 ///
 /// # Errors
-/// Everything that is wrong with the file.
+/// All errors of the file.
 pub(super) fn read_commands(
     file: &PolicyFile,
     shipped: Option<&[CommandSpec]>,

@@ -1,4 +1,4 @@
-//! What a value or an operand may be.
+//! Types of a flag's value or an operand, and the check of a word against each.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use truing_diff::RepoPath;
 
 use crate::glob::is_bounded;
 
-/// The most digits of a number.
+/// Maximum number of digits in a number.
 const MAX_DIGITS: usize = 9;
 
 /// Modules of Python that run other code, install packages, write files or use the network.
@@ -63,73 +63,73 @@ pub(super) const REFUSED_MODULES: [&str; 48] = [
     "zipapp",
 ];
 
-/// A type of values.
+/// A type of values or operands.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum ValueType {
     /// One of these words.
     OneOf(Vec<String>),
-    /// Of a type with a name.
+    /// A type with a name.
     Named(NamedType),
 }
 
-/// Types with a name.
+/// The types with a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedType {
-    /// Decimal digits.
+    /// A number of decimal digits.
     Number,
-    /// Up to three decimal digits, not zero.
+    /// A number of at most three decimal digits, not zero.
     Small,
-    /// Decimal digits, and a unit: `30s`. Not none at all, which is for ever.
+    /// A number with a unit, such as `30s`. Zero is invalid, because it means no limit.
     Time,
-    /// Up to three decimal digits, and `%`.
+    /// A number of at most three decimal digits with `%`.
     Percent,
-    /// A name, or several: letters, digits and `_ . , : + - @`, beginning with a letter, a digit or `_`.
+    /// One or more names: letters, digits and `_ . , : + - @`, beginning with a letter, a digit or `_`.
     Word,
-    /// Anything on one line.
+    /// Any text on one line.
     Text,
-    /// How git writes a commit: any text, but for what starts `gpg` (`%G?` and its like).
+    /// A format of git for commits: any text without placeholders that start `gpg` (`%G?` and similar ones).
     Format,
-    /// A path inside the tree that is no git folder's.
+    /// A path inside the tree and outside any git folder.
     Path,
-    /// As a path, and may begin with `!`.
+    /// A path that may begin with `!`.
     Glob,
-    /// As a path, and may begin with `:!`, which leaves it out.
+    /// A path that may begin with `:!`, which excludes it.
     Pathspec,
-    /// A path without a version: `./...`.
+    /// A path without a version, such as `./...`.
     Package,
     /// Lines of a file: `FIRST,LAST:FILE` or `:NAME:FILE`.
     Lines,
-    /// A path and, after `::`, names of tests in it.
+    /// A path, optionally with `::` and names of its tests.
     Test,
-    /// A revision, a range of them, a file in one, or a path.
+    /// A revision, a range of revisions, a file in a revision, or a path.
     Revision,
-    /// A target or a task of a build, or several: letters, digits and `_ . , : / + -`, beginning with a letter, a digit, `_`, `.` or
-    /// `:`; it neither leaves the tree nor names git's folder.
+    /// One or more targets or tasks of a build: letters, digits and `_ . , : / + -`, beginning with a
+    /// letter, a digit, `_`, `.` or `:`. It must not lead out of the tree or into git's folder.
     Target,
     /// A task of a build, `NAME` or `:PROJECT:NAME`.
     Task,
-    /// A tag of tests, and `~` before it leaves its tests out.
+    /// A tag of tests; with `~` before it, those tests are excluded.
     Tag,
-    /// A module of Python with tests, or one of its classes and functions: `tests.test_a`; or a path that ends with `.py`. Not a module
-    /// that runs other code: unittest calls a function that it is given.
+    /// A Python module with tests, one of its classes or functions (`tests.test_a`), or a path that ends with
+    /// `.py`. Modules that run other code are invalid, because unittest calls a function that it is given.
     Module,
     /// A session with its parameters: `tests(django='5.2')`.
     Session,
-    /// An expression that chooses tests, for programs that take `@FILE` for the words of a file: text that begins with neither `@` nor
-    /// `-`.
+    /// An expression that selects tests, for programs that replace `@FILE` by the words of a file. It begins
+    /// with neither `@` nor `-`.
     Expression,
-    /// An expression of `dotnet test --filter`, without characters of MSBuild.
+    /// An expression of `dotnet test --filter`, without special characters of MSBuild.
     Filter,
     /// Names of classes and methods with the wildcards of Maven's Surefire.
     Surefire,
-    /// A package by its name, with or without a version: `NAME==VERSION`.
+    /// A package name, optionally with a version: `NAME==VERSION`.
     Requirement,
 }
 
 impl ValueType {
-    /// Is this value of the type?
+    /// Returns true if the value has this type.
     pub fn fits(&self, value: &str) -> bool {
         match self {
             Self::OneOf(words) => words.iter().any(|word| word == value),
@@ -197,7 +197,7 @@ fn is_target(value: &str) -> bool {
         && value.split(['/', ':', ',']).all(is_part)
 }
 
-/// A letter, a digit or `_`, and more of these or of `others`.
+/// Returns true for a letter, a digit or `_`, followed by these or characters of `others`.
 fn is_name(value: &str, others: &str) -> bool {
     value.starts_with(|first: char| first.is_alphanumeric() || first == '_')
         && value.chars().all(|letter| letter.is_alphanumeric() || others.contains(letter))
@@ -211,7 +211,7 @@ fn is_module(value: &str) -> bool {
     !is_refused && value.split('.').all(|name| is_name(name, "_"))
 }
 
-/// A word and, in brackets at its end, the parameters that a session was made with.
+/// Returns true for a word, optionally with a session's parameters in brackets at the end.
 fn is_session(value: &str) -> bool {
     let Some(inner) = value.strip_suffix(')') else { return is_word(value) && !value.contains('@') };
     inner.split_once('(').is_some_and(|(name, parameters)| {
@@ -221,7 +221,8 @@ fn is_session(value: &str) -> bool {
     })
 }
 
-/// By the rules of names and versions of Python's packages; `@` and `:` are of addresses.
+/// Returns true for a name and version by the rules of Python packages. `@` and `:` occur in addresses and
+/// are invalid.
 fn is_requirement(value: &str) -> bool {
     let (name, version) = value.split_once("==").unwrap_or((value, "0"));
     let has = |part: &str, more: &str| {
@@ -238,8 +239,8 @@ fn is_text(value: &str) -> bool {
     !value.chars().any(char::is_control)
 }
 
-/// A placeholder of git's that is about a signature: `%G` and a letter, with or without `+`, `-` or a blank in between.
-/// `%%` is not looked at apart: `%%G` is refused, too.
+/// Detects git's placeholders for signatures: `%G` and a letter, with an optional `+`, `-` or blank in
+/// between. It does not treat `%%` specially, so `%%G` is refused, too.
 fn asks_for_signature(format: &str) -> bool {
     format.split('%').skip(1).any(|rest| rest.trim_start_matches(['+', '-', ' ']).starts_with('G'))
 }
@@ -255,12 +256,12 @@ fn is_word(value: &str) -> bool {
     begins && value.chars().all(|letter| letter.is_alphanumeric() || "_.,:+-@".contains(letter))
 }
 
-/// Does a glob find git's folder? To ripgrep that shows what is hidden otherwise.
+/// Returns true if a glob matches git's folder. Such a glob makes ripgrep read hidden files.
 fn finds_gits_folder(value: &str) -> bool {
     if is_bounded(value).is_err() {
         return true;
     }
-    // Without a `/` it is of names in any folder.
+    // Without a `/`, the glob applies to names in every folder.
     let glob = value.trim_start_matches('/').trim_end_matches('/');
     let built = GlobBuilder::new(glob).literal_separator(true).case_insensitive(true).build();
     built.map_or(true, |glob| {
@@ -269,8 +270,8 @@ fn finds_gits_folder(value: &str) -> bool {
     })
 }
 
-/// Inside the tree, and nothing that programs take for more than a path: a flag (`-`), a file of arguments (`@`), git's
-/// magic (`:`). `.` and what begins with `./` are paths too.
+/// Returns true for a path inside the tree that programs read only as a path. A flag (`-`), a file of
+/// arguments (`@`) and git's magic (`:`) are invalid; `.` and a path that begins with `./` are valid.
 fn is_path(value: &str) -> bool {
     if value.starts_with(['-', '@', ':', '~']) || value.chars().any(char::is_control) {
         return false;
@@ -282,11 +283,11 @@ fn is_path(value: &str) -> bool {
     parts == "." || RepoPath::from_bytes(parts).may_be_written()
 }
 
-/// Letters of revisions only, and not a path that leaves the tree: git compares files outside of it where a path
-/// stands for a revision.
+/// Returns true for characters of revisions that are no path out of the tree: git compares files outside the
+/// tree where a path replaces a revision.
 fn is_revision(value: &str) -> bool {
     let letters = |letter: char| letter.is_alphanumeric() || "_-./@^~{}:+#, ".contains(letter);
-    // Of the index: `:0:FILE`, and so on to 3.
+    // A file in the index: `:0:FILE` up to `:3:FILE`.
     if let Some(staged) = value.strip_prefix(':') {
         return matches!(staged.split_once(':'), Some(("0" | "1" | "2" | "3", path)) if is_path(path));
     }

@@ -1,6 +1,7 @@
-//! Limits of operators' grammars (`crates/core/grammar/limits.toml`): shells and programs that start
-//! others, flags that name a command, another file of rules, a place to write or a server, and text where a program may take it for
-//! any of these. Pure; the shipped grammars were judged flag by flag (`tests/data/policy/flags`).
+//! Limits of operators' grammars (`crates/core/grammar/limits.toml`). They exclude programs that start
+//! others, and flags or texts that may name a command, a rule file, an output place or a server.
+//!
+//! Pure. The flags of the shipped grammars were reviewed one by one (`tests/data/policy/flags`).
 
 use std::sync::LazyLock;
 
@@ -11,19 +12,19 @@ use super::command::{CommandSpec, FlagArgument, FlagSet, ShortFlagStyle};
 use super::file::CommandClass;
 use super::kind::{NamedType, REFUSED_MODULES};
 
-/// The form of the data.
+/// The format of the data file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LimitsFile {
     /// Programs that no grammar may list.
     programs: Vec<String>,
-    /// Interpreters, and the word with which each runs a module.
+    /// Interpreters, each with the word by which it runs a module.
     interpreter: Vec<InterpreterLimit>,
     /// Folders of a clone whose programs may be named.
     folders: Vec<String>,
     /// Flags that no grammar may list.
     flags: Vec<String>,
-    /// Flags whose text is a pattern that chooses tests.
+    /// Flags whose text is a pattern that selects tests.
     text_flags: Vec<String>,
 }
 
@@ -31,16 +32,16 @@ struct LimitsFile {
 #[serde(deny_unknown_fields)]
 struct InterpreterLimit {
     programs: Vec<String>,
-    /// The first word that a command of it has to have; none: it has no command.
+    /// First word that each of its commands must have; `None` if it may have no command.
     word: Option<String>,
 }
 
-/// A part of a command that is not allowed.
+/// A part of a command that is not permitted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum CommandPart {
     Program,
     Class,
-    /// The word at this place.
+    /// Word at this index.
     Word(usize),
     Flag(String),
     TailFlag(String),
@@ -52,7 +53,7 @@ pub(super) enum CommandPart {
 
 fn limits() -> &'static LimitsFile {
     static LIMITS: LazyLock<LimitsFile> = LazyLock::new(|| {
-        // A test reads the file. A wrong one leaves no folders, and without folders no program is accepted.
+        // A test checks the file. An invalid file yields no folders, and then no program is accepted.
         toml::from_str(include_str!("../../grammar/limits.toml")).unwrap_or_else(|_| LimitsFile {
             programs: Vec::new(),
             interpreter: Vec::new(),
@@ -64,19 +65,20 @@ fn limits() -> &'static LimitsFile {
     &LIMITS
 }
 
-/// The parts of an operator's command that are not allowed, each with the reason; `shipped` are Truing's own commands.
+/// Returns the parts of an operator's command that are not permitted, each with the reason. `shipped` are
+/// Truing's own commands.
 ///
-/// A command that only reads is Truing's own, with no flag and no operand that Truing's own lacks: a flag may start a program, and
-/// only a manual shows it. Any other command runs in the sandbox as code of the repository does.
+/// A command of class `reads` must be one of Truing's own, without further flags or operands, because any
+/// flag may start a program. All other commands run in the sandbox, as the repository's code does.
 pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<(CommandPart, String)> {
     let own = shipped.iter().find(|own| own.name() == command.name());
     let mut found = Vec::new();
     let class_fault = class_fault(command, own);
-    // A class that is wrong is one error.
+    // A wrong class is reported as only one error.
     let reads = command.class == CommandClass::Reads && class_fault.is_none();
     for program in &command.programs {
         let is_own = own.is_some_and(|own| own.programs.contains(program));
-        // A program below a folder runs code whatever its grammar says.
+        // A program in such a folder runs code, even if the grammar gives it another class.
         let fault = match is_own {
             true => None,
             false if reads && !program.contains('/') => Some(format!(
@@ -132,7 +134,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     found
 }
 
-/// The reason for which a command may not be of its class.
+/// Returns the reason why a command must not have its class.
 fn class_fault(command: &CommandSpec, own: Option<&CommandSpec>) -> Option<String> {
     let name = command.name();
     match (command.class, own.map(|own| own.class)) {
@@ -146,7 +148,7 @@ fn class_fault(command: &CommandSpec, own: Option<&CommandSpec>) -> Option<Strin
     }
 }
 
-/// Refusals of Truing's own command that an operator's lacks.
+/// Returns the restrictions of Truing's own command that the operator's command lacks.
 fn loosened(command: &CommandSpec, own: &CommandSpec) -> Vec<(CommandPart, String)> {
     let mut found = Vec::new();
     if own.runs && !command.runs {
@@ -182,7 +184,7 @@ fn loosened(command: &CommandSpec, own: &CommandSpec) -> Vec<(CommandPart, Strin
     found
 }
 
-/// The reason for which operands may not be of a type.
+/// Returns the reason why operands must not have a type.
 fn operand_fault(kind: Option<&ValueType>, own: Option<&ValueType>, reads: bool) -> Option<String> {
     let kind = kind.filter(|kind| own != Some(*kind))?;
     match reads {
@@ -194,7 +196,7 @@ fn operand_fault(kind: Option<&ValueType>, own: Option<&ValueType>, reads: bool)
     }
 }
 
-/// The reason for which a program may not be named.
+/// Returns the reason why a program must not be named.
 fn program_fault(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) -> Option<String> {
     let limits = limits();
     let in_folder = limits.folders.iter().find_map(|folder| program.strip_prefix(folder.as_str()));
@@ -234,14 +236,14 @@ fn program_fault(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) 
     }
 }
 
-/// A program's name without a version or `.exe`, in lower case: `Python3.12` is `python`.
+/// Returns a program's name without version or `.exe`, in lower case: `Python3.12` becomes `python`.
 fn bare_name(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     let name = lower.trim_end_matches(".exe").trim_end_matches(".cmd").trim_end_matches(".bat");
     name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-').to_owned()
 }
 
-/// A word of letters, digits and `_ . : -`; a flag is one only at the first place.
+/// Returns true for a word of letters, digits and `_ . : -`; the flag `-m` is accepted as the first word.
 fn is_plain_word(at: usize, word: &str) -> bool {
     let begins = word.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_');
     let is_module_flag = at == 0 && word == "-m";
@@ -249,7 +251,7 @@ fn is_plain_word(at: usize, word: &str) -> bool {
         || begins && word.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.:-".contains(letter))
 }
 
-/// The reason for which a command may not have a flag.
+/// Returns the reason why a command must not have a flag.
 fn flag_fault(name: &str, takes: &FlagArgument, short: ShortFlagStyle) -> Option<String> {
     let limits = limits();
     let letters = flag_letters(name);
@@ -281,12 +283,12 @@ fn flag_fault(name: &str, takes: &FlagArgument, short: ShortFlagStyle) -> Option
     value_fault(kind)
 }
 
-/// A flag without its dashes and underscores, in lower case: `--Config_File` is `configfile`.
+/// Returns a flag without dashes and underscores, in lower case: `--Config_File` becomes `configfile`.
 fn flag_letters(name: &str) -> String {
     name.chars().filter(|letter| !"-_".contains(*letter)).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// The reason for which values of a type may not be taken.
+/// Returns the reason why values of a type are not permitted.
 fn value_fault(kind: &ValueType) -> Option<String> {
     match kind {
         ValueType::OneOf(words) if words.is_empty() => Some("a list of values has at least one".to_owned()),

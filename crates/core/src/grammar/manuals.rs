@@ -1,8 +1,8 @@
-//! Every flag of the manuals of the programs that grammars know is classed (`tests/data/policy/flags`): what it may do.
-//! A grammar lists none but plain ones.
+//! Checks that every flag in the manuals of the known programs has a class (`tests/data/policy/flags`), and
+//! that grammars list only plain flags.
 //!
-//! A file has `== COMMAND, COMMAND` and below it a flag a line, parts separated by tabs: its spellings, what it takes,
-//! its class, and a note.
+//! A data file has lines `== COMMAND, COMMAND`, each followed by one flag per line. Its parts, separated by
+//! tabs, are the spellings, the argument, the class and a note.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ const MANUALS: [&str; 20] = [
 
 const CLASSES: [&str; 8] = ["plain", "reads", "writes", "runs", "network", "leaves", "waits", "changes"];
 
-/// The flags of a grammar that are not plain, each with the reason.
+/// Flags of a grammar that are not plain, each with the reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("go build", "-mod", "the two values that change nothing"),
     ("go test", "-mod", "the two values that change nothing"),
@@ -53,13 +53,13 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("uv lock", "-P", "what a job that follows a package is for"),
 ];
 
-/// Commands whose manual is another's.
+/// Commands that share the manual of another command.
 const MANUAL_OF: &[(&str, &str)] = &[("node --test", "node"), ("python -m pytest", "pytest")];
 
-/// The words behind `--` are for the repository's script or command.
+/// Commands whose words after `--` go to the repository's script or command.
 const OF_SCRIPTS: &[&str] = &["nox --", "npm run --", "npm test --", "tox --", "tox run --"];
 
-/// The class of each flag, by command.
+/// Returns the class of each flag, by command.
 fn classed() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
     let mut classed = BTreeMap::<_, BTreeMap<_, _>>::new();
     for manual in MANUALS {
@@ -104,7 +104,7 @@ fn a_grammar_lists_no_flag_but_those_that_the_manual_shows_to_be_plain() {
     assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
-/// The commands, and what may follow `--`, with their flags.
+/// Returns the commands, and the parts after `--`, with their flags.
 fn grammar_commands() -> Vec<(String, FlagSet)> {
     let shipped = CommandGrammar::shipped().unwrap();
     let of = |command: &CommandSpec| {

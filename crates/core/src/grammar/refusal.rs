@@ -1,100 +1,100 @@
-//! Why a command line is none that a grammar knows, and what would have to be listed.
+//! Reasons why no grammar accepts a command line, and the rule that would accept it.
 
 use super::ValueType;
 
-/// Why a command line is refused. Shown, it says what is wrong.
+/// The reason why a command line is refused. Its text describes the error.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CommandRefusal {
-    /// No words at all.
+    /// The command line has no words.
     #[error("no command is given")]
     Nothing,
-    /// Too many words, or too long a one.
+    /// There are too many words, or one is too long.
     #[error("the command line is longer than any may be")]
     TooLong,
-    /// A control character in a word.
+    /// A word contains a control character.
     #[error("{word:?} holds a control character")]
     Control {
-        /// The word.
+        /// Word that was refused.
         word: String,
     },
-    /// No grammar for this program. Programs go by their bare name.
+    /// No grammar has this program. Grammars list programs by their bare names.
     #[error("{program:?} is no known program")]
     Program {
-        /// As it was called.
+        /// Program as it was called.
         program: String,
     },
-    /// The program is known, this command of it is not.
+    /// The program is known, but not this command.
     #[error("{command:?} is no known command")]
     Command {
-        /// The program and the word after it.
+        /// Program and the word after it.
         command: String,
     },
-    /// A flag that is not listed.
+    /// The flag is not listed.
     #[error("{flag:?} is no flag that `{command}` may have")]
     Flag {
-        /// The command.
+        /// Command that was called.
         command: String,
-        /// The flag, without its value.
+        /// Flag without its value.
         flag: String,
     },
-    /// A flag that takes no value has one.
+    /// A flag without an argument was given a value.
     #[error("{flag:?} of `{command}` takes no value")]
     Alone {
-        /// The command.
+        /// Command that was called.
         command: String,
-        /// The flag.
+        /// Flag without its value.
         flag: String,
     },
     /// A flag's value is missing, or is a word that begins with `-`.
     #[error("{flag:?} of `{command}` has no value")]
     NoValue {
-        /// The command.
+        /// Command that was called.
         command: String,
-        /// The flag.
+        /// Flag without its value.
         flag: String,
     },
-    /// A flag's value is of another type.
+    /// A flag's value has another type.
     #[error("{value:?} is not {kind}, as {flag:?} of `{command}` takes")]
     Value {
-        /// The command.
+        /// Command that was called.
         command: String,
-        /// The flag.
+        /// Flag without its value.
         flag: String,
-        /// Its value.
+        /// Value that was given.
         value: String,
-        /// What it must be.
+        /// Type that is required.
         kind: ValueType,
     },
-    /// A word that stands for the words of a file.
+    /// The word may be replaced by the words of a file.
     #[error("{word:?} may stand for words of a file to `{command}`")]
     WordsFile {
-        /// The command that was called.
+        /// Command that was called.
         command: String,
-        /// The word that begins with `@`.
+        /// Word that begins with `@`.
         word: String,
     },
-    /// An operand that sets a variable.
+    /// The operand sets a variable.
     #[error("{word:?} sets a variable of `{command}`")]
     Assignment {
-        /// The command.
+        /// Command that was called.
         command: String,
-        /// The word.
+        /// Operand with the assignment.
         word: String,
     },
-    /// A word that is no flag, where the command takes none, or none like it.
+    /// A word is no flag, and the command takes no such operand.
     #[error("{word:?} is not {}, as `{command}` takes", .kind.as_ref().map_or("a flag".to_owned(), ValueType::to_string))]
     Operand {
-        /// The command.
+        /// Command that was called.
         command: String,
-        /// The word.
+        /// Word that was refused.
         word: String,
-        /// What it may be given, if anything.
+        /// Type that is required; `None` if no operand is permitted.
         kind: Option<ValueType>,
     },
 }
 
 impl CommandRefusal {
-    /// The rule that a grammar would need for it; none where no rule can allow it.
+    /// Returns the rule that a grammar would need to accept it; `None` if no rule can.
     pub fn needed(&self) -> Option<String> {
         match self {
             Self::Nothing

@@ -1,5 +1,5 @@
-//! Nothing outside the grammars is accepted: properties over lines that are made of what they list. A table of hostile
-//! lines is in `tests/it/grammar.rs`.
+//! Property tests that the grammars accept only what they list. A table of hostile command lines is in
+//! `tests/it/grammar.rs`.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ fn refusal(argv: &[String]) -> Option<CommandRefusal> {
     grammar().accept(&argv).err()
 }
 
-/// A value of a type, as a test would give it.
+/// Returns an example value of a type.
 fn sample(kind: &ValueType) -> String {
     ["1", "a", "tests", "HEAD", "30s", "1,2:a"]
         .iter()
@@ -31,7 +31,7 @@ fn sample(kind: &ValueType) -> String {
         })
 }
 
-/// The words of a flag, with its value in its own word or attached.
+/// Returns the words of a flag, with its value attached or in a word of its own.
 fn flag_words((name, takes): (&String, &FlagArgument), attached: bool) -> Vec<String> {
     match takes {
         FlagArgument::Nothing(_) if name == "-NUMBER" => vec!["-3".to_owned()],
@@ -52,7 +52,7 @@ fn flag_words((name, takes): (&String, &FlagArgument), attached: bool) -> Vec<St
     }
 }
 
-/// A line of a command that its grammar knows: some flags, then some operands.
+/// Returns a valid line of a command: some flags, then some operands.
 fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<String> {
     let command = grammar().commands().get(command).unwrap();
     let mut argv = vec![command.programs.first().unwrap().clone()];
@@ -71,7 +71,8 @@ fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<S
     argv
 }
 
-/// Written anew and more simply than the reader of lines: what a word that begins with `-` may look like.
+/// Returns true for a permitted word that begins with `-`. It is an independent and simpler implementation of
+/// the check.
 fn is_listed(word: &str, flags: &FlagSet) -> bool {
     let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
     match flags.known.get(name) {
@@ -110,7 +111,7 @@ fn commands() -> impl Strategy<Value = usize> {
     0..grammar().commands().len()
 }
 
-/// Words of attackers, and pieces of which they may be made.
+/// Generates attackers' words, and pieces of such words.
 fn hostile_flags() -> impl Strategy<Value = String> {
     select(vec![
         "--output=x",
@@ -153,7 +154,7 @@ proptest! {
         prop_assert_eq!(refusal(&argv), None, "{:?}", argv);
     }
 
-    /// Wherever it stands: before the command, as a value, among flags or operands, behind `--`.
+    /// The positions are before the command, as a value, among flags or operands, and after `--`.
     #[test]
     fn a_flag_that_is_not_listed_is_refused_wherever_it_stands(
         command in commands(), flags in prop::collection::vec(any::<(Index, bool)>(), 0..4), operands in 0..3_usize,
@@ -166,13 +167,13 @@ proptest! {
         if dashes && !command.runs {
             argv.push("--".to_owned());
         }
-        // A command that runs another: what follows is the other's.
+        // The words after a command that runs another one belong to the other one.
         let end = argv.len() + 1 - usize::from(command.runs);
         argv.insert(1 + at.index(end - 1), hostile);
         prop_assert!(refusal(&argv).is_some(), "{:?}", argv);
     }
 
-    /// Any words at all: where a line is accepted, every word that begins with `-` is a listed flag or `--`.
+    /// Checks any words: in an accepted line, every word that begins with `-` is a listed flag or `--`.
     #[test]
     fn no_line_is_accepted_but_of_listed_flags(
         command in commands(),

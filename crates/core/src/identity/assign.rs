@@ -1,23 +1,23 @@
 //! The best one-to-one assignment between two sides: the Hungarian method, with potentials.
 
-/// Cells of a matrix that is solved, at most: the time grows with the smaller side times the cells.
+/// Maximum number of cells of a matrix that is solved. The time grows with the smaller side times the cells.
 pub(super) const MAX_CELLS: usize = 40_000;
 
-/// For each row the column it is matched with, so that the sum of weights is greatest. A weight of 0 or less
-/// means: never. Rows and columns that nothing fits stay alone.
+/// Returns the matched column for each row, with the greatest sum of weights. A weight of 0 or less excludes
+/// a pair. Rows and columns without a fit stay unmatched.
 ///
-/// The answer depends on the matrix alone. Among equal sums it is one that the order of rows and columns
-/// decides, so callers sort both sides and make weights differ.
+/// The result depends only on the matrix. Among equal sums, the order of rows and columns decides; callers
+/// therefore sort both sides and use distinct weights.
 pub(super) fn assign(weights: &[Vec<i64>]) -> Vec<Option<usize>> {
     let rows = weights.len();
     let width = weights.first().map_or(0, Vec::len);
-    // Every row may stay alone: it has a column of its own, which costs nothing.
+    // Each row has an extra column without cost, which means unmatched.
     let columns = width + rows;
     let cost = |row: usize, column: usize| -> i64 {
         let weight = weights.get(row).and_then(|row| row.get(column)).copied().unwrap_or(0);
         -weight.max(0)
     };
-    // Index 0 of rows and columns is the unmatched beginning of each search.
+    // Index 0 of rows and columns is the unmatched start of each search.
     let mut row_potential = vec![0_i64; rows + 1];
     let mut column_potential = vec![0_i64; columns + 1];
     let mut row_of = vec![0_usize; columns + 1];
@@ -80,7 +80,7 @@ mod tests {
         weights.iter().zip(matched).filter_map(|(row, column)| Some(row[(*column)?])).sum()
     }
 
-    /// The greatest sum, by trying everything.
+    /// Returns the greatest sum by exhaustive search.
     fn greatest(weights: &[Vec<i64>], used: &mut Vec<bool>) -> i64 {
         let Some((row, rest)) = weights.split_first() else { return 0 };
         let mut best = greatest(rest, used);

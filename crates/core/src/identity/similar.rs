@@ -1,53 +1,55 @@
-//! How alike two findings are: the same defect in other words, or another one?
+//! Measures the similarity of two findings, to decide if they are the same defect in other words.
 //!
-//! Two things must agree: **where** (the names of the code that both mention) and **what** (the meaning of the
-//! words around them). Each is a share of weight, damped where little is
-//! shared in all: two long texts with half in common say more than two short ones. What speaks against: names
-//! that only one mentions, on both sides ("the other function"), and texts that are almost word by word the
-//! same but for a name, a number, a denial or an opposite. Nothing is learnt at run time; the weights were
-//! chosen on the tuning half of `tests/data`.
+//! Two aspects must agree: **where** (the names of the code that both mention) and **what** (the meaning of
+//! the words around them). Each is a share of weight, reduced if little is shared in total: half of two long
+//! texts is stronger evidence than half of two short ones.
+//!
+//! Evidence against is names that only one side mentions, on both sides ("the other function"). So are texts
+//! that are nearly equal except for a name, a number, a negation or an opposite. Nothing is learnt at run
+//! time; the weights were chosen on the tuning half of `tests/data`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{self, TextToken, TextTokenKind};
 
-/// A score from here on means: the same finding.
+/// Minimum score of findings that count as the same.
 pub const SAME: f64 = 0.5;
 
-/// The raw agreement at which the score is [`SAME`].
+/// Raw agreement at which the score is [`SAME`].
 const THRESHOLD: f64 = 0.347;
-/// How much "where" counts beside "what", as exponents of a product.
+/// Weight of "where" against "what", as exponents of a product.
 const WHERE: f64 = 0.6;
-/// How much the share of the smaller side counts beside the share of both: names, then words. A prompt of
-/// twenty lines names what a title names, and more.
+/// Weight of the smaller side's share against the share of both sides: for names, then for words. A prompt
+/// of twenty lines contains the names of a title, and more.
 const NAMES_CONTAINED: f64 = 0.7;
 const WORDS_CONTAINED: f64 = 0.5;
-/// Weight that must be shared for half of the trust: names, then words.
+/// Shared weight at which the trust is one half: for names, then for words.
 const NAMES_TRUST: f64 = 1.0;
 const WORDS_TRUST: f64 = 4.0;
-/// What "where" is worth at least under the same code, and where neither names anything: then words must agree all
-/// the more.
+/// Minimum value of "where" under the same code, and its value if neither text has names. Words must then
+/// agree more strongly.
 const SAME_CODE_PLACE: f64 = 0.4;
 const NAMELESS_PLACE: f64 = 0.3;
-/// What words are worth where they have nothing in common: names tell of the matter, too.
+/// Value of words without anything in common, because names are evidence of the subject too.
 const UNSAID: f64 = 0.1;
-/// How hard names speak against that each side mentions alone.
+/// Weight of the evidence against from names that only one side mentions.
 const AGAINST: f64 = 3.0;
-/// Names of one family (`list_orders`, `list_items`) speak against with this factor.
+/// Additional factor of that evidence for names of one family (`list_orders`, `list_items`).
 const FAMILY: f64 = 2.0;
-/// From here on texts are the same word by word, so that what differs is meant to differ.
+/// Share of equal wording at which differences are intended ones.
 const VERBATIM: f64 = 0.7;
-/// From here on texts say the same, whatever their names and words weigh.
+/// Share of equal wording at which texts count as the same, regardless of the weight of their names and
+/// words.
 const REPEATED: f64 = 0.9;
-/// Texts with more tokens than this are not one sentence: single words may differ.
+/// Number of tokens above which a text is more than one sentence, so single words may differ.
 const SENTENCE: usize = 40;
-/// Code that is the same but for white space and details.
+/// Share at which code counts as the same, apart from white space and details.
 const SAME_CODE: f64 = 0.9;
-/// Under a repeated text, code below this is another place.
+/// Share of code below which a repeated text is about another place.
 const OTHER_CODE: f64 = 0.75;
 
-/// What one finding says, read once and compared many times.
+/// The text of one finding, read once and compared many times.
 #[derive(Clone, Debug)]
 pub struct ComparableFinding {
     path: String,
@@ -58,8 +60,8 @@ pub struct ComparableFinding {
 }
 
 impl ComparableFinding {
-    /// Reads a text (title and body, Markdown) and the lines of code it is about, if known. `path` is the file
-    /// after renames; where the text names it, that tells nothing, because all findings of the file could.
+    /// Reads a text (title and body, Markdown) and its lines of code, if known. `path` is the file after
+    /// renames. Its name in the text is ignored, because any finding of the file may contain it.
     pub fn new(path: &str, text: &str, snippet: Option<&str>) -> Self {
         let base = path.rsplit('/').next().unwrap_or(path);
         let mut text = text.to_owned();
@@ -72,7 +74,8 @@ impl ComparableFinding {
         Self { path: path.to_owned(), tokens, code, said, shown }
     }
 
-    /// The same, with words taken as names that are names on the other side or in the code.
+    /// Returns the finding with those words treated as names that are names on the other side or in the
+    /// code.
     fn beside(&self, other: &Self) -> Cow<'_, Self> {
         let vocabulary = [&self.said, &self.shown, &other.said, &other.shown];
         let is_name = |token: &TextToken| {
@@ -89,8 +92,8 @@ impl ComparableFinding {
         Cow::Owned(read)
     }
 
-    /// Names in what is said to be wrong that the other side does not mention, and that the code they are
-    /// both about does not explain.
+    /// Returns the names in the description of the defect that the other side does not mention, and that
+    /// their common code does not explain.
     fn alone<'a>(&'a self, other: &Self, same_code: bool) -> Vec<&'a NameMention> {
         let explained = |name: &NameMention| {
             other.said.has_name(name)
@@ -101,8 +104,9 @@ impl ComparableFinding {
     }
 }
 
-/// How alike two statements are, from 0 to 1; from [`SAME`] on they are the same finding. Symmetric, but not
-/// transitive: never a key. Statements about different files are never the same.
+/// Returns the similarity of two findings, from 0 to 1; from [`SAME`] on they count as the same. It is
+/// symmetric but not transitive, so it never serves as a key. Findings in different files are never the
+/// same.
 pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     if a.path != b.path {
         return 0.0;
@@ -125,7 +129,7 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     score
 }
 
-/// Could [`TextAlignment::verbatim`] be above [`VERBATIM`]? Told without laying the texts side by side.
+/// Returns true if [`TextAlignment::verbatim`] may exceed [`VERBATIM`], without aligning the texts.
 fn may_run_alike(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let (few, many) = if a.tokens.len() < b.tokens.len() { (a, b) } else { (b, a) };
     let found = few
@@ -135,7 +139,7 @@ fn may_run_alike(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     found.count() as f64 > VERBATIM * many.tokens.len() as f64
 }
 
-/// Where and what, before a look at the order of words.
+/// Returns the agreement of "where" and "what", before the order of words is compared.
 fn agreement(a: &ComparableFinding, b: &ComparableFinding, code: Option<f64>) -> f64 {
     let names = SharedWeight::names(a, b);
     let words = SharedWeight::words(a, b);
@@ -158,7 +162,7 @@ fn agreement(a: &ComparableFinding, b: &ComparableFinding, code: Option<f64>) ->
     place.powf(WHERE) * matter.powf(1.0 - WHERE) * other_code
 }
 
-/// The weight of names that each side alone mentions: the lesser of both sides.
+/// Returns the weight of the names that each side alone mentions: the smaller of both sums.
 fn against(a: &ComparableFinding, b: &ComparableFinding, same_code: bool) -> f64 {
     let (one, other) = (a.alone(b, same_code), b.alone(a, same_code));
     let weight = |names: &[&NameMention]| names.iter().map(|name| name.weight).sum::<f64>();
@@ -173,16 +177,16 @@ struct NameMention {
     key: String,
     weight: f64,
     parts: Vec<String>,
-    /// Is it in what is said to be wrong, rather than in advice alone?
+    /// True if it is in the description of the defect, and not only in advice.
     problem: bool,
 }
 
-/// What a text mentions, without order.
+/// The names and words of a text, without order.
 #[derive(Clone, Debug, Default)]
 struct TextMentions {
     names: BTreeMap<String, NameMention>,
     words: BTreeMap<String, f64>,
-    /// Everything by which a token can be found: keys, stems, and two neighbours joined by `+`.
+    /// All forms by which a token can be found: keys, stems, and two neighbours joined by `+`.
     index: BTreeSet<String>,
 }
 
@@ -206,7 +210,7 @@ impl TextMentions {
         bag
     }
 
-    /// Advice names what it would like to see: that counts half.
+    /// Adds a name. In advice its weight is halved, because advice names the desired code.
     fn add_name(&mut self, token: &TextToken) {
         let weight = if token.advice { token.weight / 2.0 } else { token.weight };
         let (key, parts) = (token.key.clone(), token.parts.clone());
@@ -216,7 +220,7 @@ impl TextMentions {
         name.problem |= !token.advice;
     }
 
-    /// Is it mentioned, as it is or written as separate words?
+    /// Returns true if the name is mentioned, as it is or as separate words.
     fn has_name(&self, name: &NameMention) -> bool {
         let mut neighbours = name.parts.iter().zip(name.parts.iter().skip(1));
         self.index.contains(&name.key)
@@ -224,18 +228,18 @@ impl TextMentions {
                 && neighbours.all(|(one, next)| self.index.contains(&format!("{one}+{next}"))))
     }
 
-    /// Is a meaning there, also within a name?
+    /// Returns true if a meaning occurs, also within a name.
     fn has_word(&self, key: &str) -> bool {
         self.index.contains(key) || self.names.values().any(|name| name.parts.iter().any(|part| part == key))
     }
 }
 
-/// Weight on both sides, and how much of each is found on the other.
+/// The weights of both sides, and the part of each that is found on the other side.
 #[derive(Clone, Copy, Debug, Default)]
 struct SharedWeight {
     sums: [f64; 2],
     found: [f64; 2],
-    /// Found on both sides among the names in what is said to be wrong: the lesser.
+    /// Weight of names in the description of the defect that both sides have: the smaller sum.
     problem: f64,
 }
 
@@ -265,8 +269,8 @@ impl SharedWeight {
         self.found[0].min(self.found[1])
     }
 
-    /// The share that is found: of both sides together, and, `contained` of it, of the smaller side, which
-    /// counts as no smaller than `floor`.
+    /// Returns the shared part: the share of both sides, mixed with the smaller side's share by the factor
+    /// `contained`. The smaller side counts as at least `floor`.
     fn share(self, contained: f64, floor: f64) -> f64 {
         let ([a, b], [found_a, found_b]) = (self.sums, self.found);
         if a + b == 0.0 {
@@ -276,13 +280,13 @@ impl SharedWeight {
         (1.0 - contained) * (found_a + found_b) / (a + b) + contained * found / small.max(floor)
     }
 
-    /// Grows with what is shared in all; one half at `half`.
+    /// Returns a trust that grows with the shared weight, and is one half at `half`.
     fn trust(self, half: f64) -> f64 {
         self.least() / (self.least() + half)
     }
 }
 
-/// The share of code that is the same, by weight of tokens; none if one side shows none.
+/// Returns the share of equal code, by weight of tokens; `None` if one side has no code.
 fn code_alike(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> {
     let weights = |tokens: &[TextToken]| {
         let mut bag: BTreeMap<String, f64> = BTreeMap::new();
@@ -300,12 +304,12 @@ fn code_alike(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> {
     Some(SharedWeight { sums, found: [shared; 2], problem: 0.0 }.share(0.5, 3.0))
 }
 
-/// Two texts laid side by side.
+/// Share of the longer text that has the same order as the other; 1 is all.
 #[derive(Debug)]
 struct TextAlignment {
-    /// How much of the longer text runs as the other does: 1 is all.
+    /// Share of the longer text that has the same order as the other; 1 is all.
     verbatim: f64,
-    /// Does something that differs turn the meaning?
+    /// True if a difference reverses or changes the meaning.
     turned: bool,
 }
 
@@ -313,7 +317,7 @@ impl TextAlignment {
     fn of(a: &ComparableFinding, b: &ComparableFinding) -> Self {
         let pairs = align(&a.tokens, &b.tokens);
         let same = pairs.iter().filter(|(one, other)| one.key == other.key).count() as f64;
-        // A name against another keeps the sentence, but is not the same.
+        // Two different names in the same place preserve the sentence, but are not equal.
         let score = same + 0.8 * (pairs.len() as f64 - same);
         let longer = a.tokens.len().max(b.tokens.len()).max(1);
         let verbatim = score / longer as f64;
@@ -322,7 +326,7 @@ impl TextAlignment {
     }
 }
 
-/// Does a name stand where the other text has another one?
+/// Returns true if the other text has a different name in the place of a name.
 fn names_turned(a: &ComparableFinding, b: &ComparableFinding, pairs: &[(&TextToken, &TextToken)]) -> bool {
     let count = |tokens: &[TextToken], key: &str| tokens.iter().filter(|token| token.key == key).count();
     let more = |key: &str, here: &ComparableFinding, there: &ComparableFinding| {
@@ -335,7 +339,8 @@ fn names_turned(a: &ComparableFinding, b: &ComparableFinding, pairs: &[(&TextTok
     mismatched.iter().any(|(x, y)| (more(&x.key, a, b) && more(&y.key, b, a)) || swapped(x, y))
 }
 
-/// Is one denied and the other not, do they say opposites, or does a short text have another word of weight?
+/// Returns true if only one is negated, if they contain opposites, or if a short text has a different
+/// significant word.
 fn words_turned(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let denials = |s: &ComparableFinding| s.tokens.iter().filter(|token| words::denies(&token.stem)).count();
     let stems =
@@ -353,13 +358,13 @@ fn words_turned(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     denials(a) % 2 != denials(b) % 2 || opposed || (short && alone(a, b) && alone(b, a))
 }
 
-/// `resp` and `response`, but not `user` and `user2`.
+/// Returns true for `resp` and `response`, but not for `user` and `user2`.
 fn abbreviates(a: &str, b: &str) -> bool {
     let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
     short.len() >= 3 && long.starts_with(short) && long.chars().all(char::is_alphabetic)
 }
 
-/// The longest run of tokens in common, in order, in which a name may stand against another.
+/// Returns the longest common sequence of tokens, in which different names may be paired.
 fn align<'a>(a: &'a [TextToken], b: &'a [TextToken]) -> Vec<(&'a TextToken, &'a TextToken)> {
     let worth = |one: &TextToken, other: &TextToken| -> u32 {
         let words = one.kind == TextTokenKind::Word && other.kind == TextTokenKind::Word;
@@ -369,7 +374,7 @@ fn align<'a>(a: &'a [TextToken], b: &'a [TextToken]) -> Vec<(&'a TextToken, &'a 
             false => 4,
         }
     };
-    // best[i][j]: the most that the tokens from i and from j on can be worth.
+    // best[i][j]: the highest score of the tokens from i and from j on.
     let mut best = vec![vec![0_u32; b.len() + 1]; a.len() + 1];
     for (i, one) in a.iter().enumerate().rev() {
         for (j, other) in b.iter().enumerate().rev() {

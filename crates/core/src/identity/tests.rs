@@ -1,4 +1,4 @@
-//! Tests of identity.
+//! Tests of the identity of findings.
 
 use super::*;
 use crate::code::CodeDigests;
@@ -48,7 +48,7 @@ fn equal_lines_get_ordinals_and_keep_them_when_they_move() {
     assert_eq!(moved.gone[0].status, FindingStatus::Fixed(sha('b')));
 }
 
-/// Findings of a tool on equal lines, each with the tool's own fingerprint.
+/// Returns findings of a tool on equal lines, each with the tool's own fingerprint.
 fn equal(lines: &[(u32, &str)]) -> Vec<PlacedFinding> {
     let one = |(line, mark): &(u32, &str)| {
         let mut placed = at("a", *line, "x");
@@ -64,13 +64,13 @@ fn equal_lines_keep_their_ids_by_the_tools_own_fingerprints() {
     let none = (&ReviewCoverage::default(), &FileRenames::default());
     let known = identify(&[], equal(&[(1, "p"), (2, "q"), (3, "r")]), Some(&sha('a')), none).all();
     let names = ids(&known);
-    // The first one is removed: the second now stands where it stood.
+    // The first one is removed, and the second now has its place.
     let removed = identify(&known, equal(&[(1, "q"), (2, "r")]), Some(&sha('b')), none);
     assert_eq!(ids(&removed.current), names[1..]);
     assert_eq!((removed.gone[0].id.to_string(), removed.gone[0].is_open()), (names[0].clone(), false));
     let reordered = identify(&known, equal(&[(1, "r"), (2, "p"), (3, "q")]), Some(&sha('b')), none);
     assert_eq!(ids(&reordered.current), [&names[2], &names[0], &names[1]].map(String::clone));
-    // Two on one line.
+    // Two findings on one line.
     let same = identify(&known, equal(&[(1, "q"), (1, "p")]), Some(&sha('b')), none);
     assert_eq!(ids(&same.current), [&names[1], &names[0]].map(String::clone));
 }
@@ -146,7 +146,7 @@ fn a_renamed_file_that_could_not_be_read_fixes_nothing_and_one_that_was_keeps_it
     assert_eq!(ids(&read.current), ids(&known));
 }
 
-/// A finding of a rule, or of no rule, that says something.
+/// Returns a finding with this rule, or without one, and this title.
 fn said(rule: &str, path: &str, line: u32, title: &str, snippet: &str) -> PlacedFinding {
     let mut placed = at(path, line, snippet);
     placed.raw.rule = rule.into();
@@ -266,7 +266,7 @@ mod any {
                 }
             }
 
-            // Another order of today's, and of yesterday's: the same finding has the same id.
+            // The same finding has the same id in any order of today's and yesterday's findings.
             let (mut turned, mut shuffled) = (second, known);
             if !turned.is_empty() {
                 let by = turn % turned.len();

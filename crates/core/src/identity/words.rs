@@ -1,20 +1,20 @@
-//! Reads what a finding says: markup off, words stemmed and put together by meaning, names of the code told
-//! from prose.
+//! Splits a finding's text into tokens: removes markup, stems words, groups them by meaning, and separates
+//! names of the code from prose.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-/// Tokens of one text that count, at most: what a reviewer has to say is said by then.
+/// Maximum number of tokens of one text that count; the essential statements come first.
 const MAX_TOKENS: usize = 240;
 
-/// What kind of token it is.
+/// The kind of a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum TextTokenKind {
     /// A name of the code: in backticks, with an underscore or capitals inside, called, or a member.
     Name,
     /// A number that is not a line number.
     Number,
-    /// Prose.
+    /// A word of prose.
     Word,
 }
 
@@ -22,15 +22,15 @@ pub(super) enum TextTokenKind {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct TextToken {
     pub(super) kind: TextTokenKind,
-    /// What is compared: for names without case and underscores, for words the meaning or the stem.
+    /// Form for comparison: for names without case and underscores, for words the meaning or the stem.
     pub(super) key: String,
-    /// The stem, before words of one meaning are put together.
+    /// Stem before words of the same meaning are grouped.
     pub(super) stem: String,
-    /// The words a name is made of, stemmed; empty where there is only one.
+    /// Stemmed words of a compound name; empty for a single one.
     pub(super) parts: Vec<String>,
-    /// How much it tells. 0: nothing.
+    /// Weight of the token as evidence; 0 for none.
     pub(super) weight: f64,
-    /// Is it in a sentence that tells what to do, rather than what is wrong?
+    /// True if its sentence is advice, and not a description of the defect.
     pub(super) advice: bool,
 }
 
@@ -39,7 +39,7 @@ impl TextToken {
         Self { kind, key, stem, parts: vec![], weight, advice: false }
     }
 
-    /// Takes a word for the name it is elsewhere.
+    /// Turns the word into a name, because it is one elsewhere.
     pub(super) fn become_name(&mut self) {
         self.kind = TextTokenKind::Name;
         self.key.clone_from(&self.stem);
@@ -47,10 +47,10 @@ impl TextToken {
     }
 }
 
-/// A name made of several words is hardly ever there by chance.
+/// Weights of names: a name of several words seldom occurs by chance.
 const COMPOUND: f64 = 3.0;
 const SINGLE: f64 = 2.0;
-/// Names that every program has.
+/// Weight of names that every program has.
 const COMMON_NAME: f64 = 0.5;
 const MEANING: f64 = 1.5;
 const PLAIN: f64 = 1.0;
@@ -60,7 +60,7 @@ struct Lexicon {
     stop: BTreeSet<String>,
     weak: BTreeSet<String>,
     common: BTreeSet<String>,
-    /// Stem to the first word of its line.
+    /// Map of each stem to the first word of its line in the lexicon.
     same: BTreeMap<String, String>,
     opposite: Vec<(String, String)>,
 }
@@ -97,12 +97,12 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
     lexicon
 });
 
-/// Pairs of stems that turn a sentence around.
+/// Returns the pairs of stems that reverse a sentence.
 pub(super) fn opposites() -> &'static [(String, String)] {
     &LEXICON.opposite
 }
 
-/// Does this word deny something?
+/// Returns true if the word is a negation.
 pub(super) fn denies(stem: &str) -> bool {
     matches!(
         stem,
@@ -126,27 +126,27 @@ pub(super) fn denies(stem: &str) -> bool {
     )
 }
 
-/// The tokens of a comment, in order.
+/// Returns the tokens of a comment, in order.
 pub(super) fn read(text: &str) -> Vec<TextToken> {
     tokens(&without_markup(text), false)
 }
 
-/// The tokens of code lines, in order. Key words and literals are there too.
+/// Returns the tokens of code lines, in order, including key words and literals.
 pub(super) fn read_code(text: &str) -> Vec<TextToken> {
     tokens(text, true)
 }
 
-/// Where the reader of a text is.
+/// The position and state of the reader of a text.
 struct TokenReader {
     code: bool,
     in_ticks: bool,
-    /// The character before the word.
+    /// Character before the word.
     before: Option<char>,
-    /// Does a sentence begin here, has one been read, and is the present one advice?
+    /// States of sentences: one begins here, one has been read, and the present one is advice.
     begins: bool,
     begun: bool,
     advice: bool,
-    /// Right after "lines": numbers are places, which move.
+    /// True right after "lines": numbers are then places, which change.
     counts_lines: bool,
 }
 
@@ -184,7 +184,7 @@ fn is_word(c: char) -> bool {
 }
 
 impl TokenReader {
-    /// Goes past a character between words.
+    /// Skips a character between words.
     fn mark(&mut self, c: char, tail: &str) {
         self.in_ticks ^= c == '`';
         self.begins |= c == ';'
@@ -193,7 +193,7 @@ impl TokenReader {
         self.before = Some(c);
     }
 
-    /// Reads one word, which `rest` begins with.
+    /// Reads the word at the start of `rest`.
     fn word(&mut self, word: &str, text: &str, rest: &str) -> Option<TextToken> {
         let tail = rest.get(word.len()..).unwrap_or_default();
         let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
@@ -201,8 +201,8 @@ impl TokenReader {
         let lower = word.to_lowercase();
         if self.begins && !self.in_ticks {
             let stem = stem(word);
-            // The first sentence says what it is about, whatever its form; "In FILE around lines 1 to 2," only
-            // leads to it.
+            // The first sentence is a description in any form; "In FILE around lines 1 to 2," is only its
+            // lead.
             self.advice = self.begun && ADVICE.contains(&stem.as_str());
             self.begins = number || LEADS.contains(&lower.as_str());
             self.begun |= !self.begins;
@@ -224,13 +224,14 @@ impl TokenReader {
     }
 }
 
-/// `L42`, as forges link lines.
+/// Returns true for `L42`, the form in which forges link lines.
 fn is_line_mark(lower: &str) -> bool {
     lower.strip_prefix('l').is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit()))
 }
 
-/// Is a plain word a name by where it stands: a small letter at the beginning of a sentence, or `in word` where a
-/// phrase ends? `rest` is the part of `text` that begins with the word.
+/// Returns true if the position of a plain word shows that it is a name. This is a small letter at the
+/// beginning of a sentence, or `in word` at the end of a phrase. `rest` is the part of `text` that begins
+/// with the word.
 fn bare_name(word: &str, text: &str, rest: &str) -> bool {
     if !word.starts_with(|c: char| c.is_lowercase()) || word.contains(['\'', '’']) {
         return false;
@@ -262,7 +263,7 @@ const ADVICE: [&str; 40] = [
     "switch", "updat", "keep", "handl", "remov",
 ];
 
-/// What follows "in" without being a name.
+/// Words after "in" that are not names.
 const IN_PHRASES: [&str; 16] = [
     "place",
     "production",
@@ -282,14 +283,14 @@ const IN_PHRASES: [&str; 16] = [
     "logs",
 ];
 
-/// Where the word at the start of `rest` ends. An apostrophe inside a word of prose belongs to it.
+/// Returns the end of the word at the start of `rest`. An apostrophe inside a word of prose belongs to it.
 fn word_end(rest: &str, ticks: bool) -> usize {
     let mut chars = rest.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         if c.is_alphanumeric() || c == '_' {
             continue;
         }
-        // `cargo-cache` is one name where it is marked as one.
+        // `cargo-cache` in backticks is one name.
         if ticks && c == '-' && chars.peek().is_some_and(|(_, next)| next.is_alphanumeric()) {
             continue;
         }
@@ -301,7 +302,7 @@ fn word_end(rest: &str, ticks: bool) -> usize {
     rest.len()
 }
 
-/// Does a member or path follow directly: `a.b`, `a::b`, `a->b`?
+/// Returns true if a member or path follows directly: `a.b`, `a::b`, `a->b`.
 fn joins(tail: &str) -> bool {
     let follows = |joint: &str| {
         tail.strip_prefix(joint).and_then(|rest| rest.chars().next()).is_some_and(char::is_alphabetic)
@@ -309,7 +310,7 @@ fn joins(tail: &str) -> bool {
     follows(".") || follows("::") || follows("->")
 }
 
-/// An underscore, or a capital after a small letter, or letters and digits mixed.
+/// Returns true for an underscore, a capital after a small letter, or mixed letters and digits.
 fn has_inner_shape(word: &str) -> bool {
     let chars: Vec<char> = word.chars().collect();
     chars.contains(&'_')
@@ -354,7 +355,7 @@ fn token(word: &str, looks_like_code: bool) -> Option<TextToken> {
     Some(TextToken::new(TextTokenKind::Word, key, stem, weight))
 }
 
-/// `fetch_user`, `fetchUser`, `HTTPServer`: the words in a name.
+/// Returns the words in a name such as `fetch_user`, `fetchUser` or `HTTPServer`.
 fn split_name(word: &str) -> Vec<String> {
     let chars: Vec<char> = word.chars().collect();
     let mut parts = vec![String::new()];
@@ -375,7 +376,8 @@ fn split_name(word: &str) -> Vec<String> {
     parts
 }
 
-/// A word without its English ending: crude, but the same for all forms that reviewers mix.
+/// Returns a word without its English ending. The method is crude, but yields the same stem for all forms
+/// that reviewers mix.
 pub(super) fn stem(word: &str) -> String {
     let word = word.to_lowercase();
     if !word.is_ascii() || word.len() < 4 {
@@ -400,7 +402,8 @@ pub(super) fn stem(word: &str) -> String {
     undoubled.strip_suffix('e').filter(|stem| stem.len() >= 3).unwrap_or(undoubled).to_owned()
 }
 
-/// The text without what forges and reviewers decorate it with: comments, HTML tags, blocks of code, addresses.
+/// Returns the text without the markup of forges and reviewers: comments, HTML tags, blocks of code and
+/// addresses.
 fn without_markup(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut fenced = false;
@@ -445,7 +448,7 @@ const TAGS: [&str; 14] = [
     "source",
 ];
 
-/// `text` without what lies from `open` to the next `close`, both included.
+/// Returns `text` without the parts from `open` to the next `close`, both included.
 fn cut_between(text: &str, open: &str, close: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;

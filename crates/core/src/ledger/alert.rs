@@ -1,14 +1,13 @@
-//! Notices that money runs out: at 50, 80 and 100 % of what is bounded in a day or a month, each once a
-//! period.
+//! Notices about consumed budgets: at 50, 80 and 100 % of a day's or month's limit, each once in a period.
 
 use super::{BudgetLevelKind, BudgetUsage, ReservationRequest};
 use crate::port::{NewNotice, NoticeKind};
 
-/// Hundredths of a limit at which people are told.
+/// Percentages of a limit at which operators are notified.
 pub const THRESHOLDS: [u64; 3] = [50, 80, 100];
 
-/// What is to be told of a level after something was spent on it: the highest threshold that it has reached. What was
-/// jumped over is not told any more.
+/// Returns the notice on a level after spending: the highest threshold that it has reached. Thresholds that
+/// were skipped are not reported.
 pub fn alert(drawn: &BudgetUsage) -> Option<NewNotice> {
     let part = |threshold: u64| u128::from(drawn.level.limit.0) * u128::from(threshold);
     let spent = u128::from(drawn.spent.0) * 100;
@@ -16,7 +15,7 @@ pub fn alert(drawn: &BudgetUsage) -> Option<NewNotice> {
     notice(drawn, reached)
 }
 
-/// What is to be told of a level that refused a call: nothing while calls in flight may still give some back.
+/// Returns the notice on a level that refused a call: none while calls in flight may still release money.
 pub fn used_up(drawn: &BudgetUsage, ask: &ReservationRequest) -> Option<NewNotice> {
     if drawn.unspent() < ask.least { notice(drawn, 100) } else { None }
 }
@@ -29,12 +28,12 @@ fn notice(drawn: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
         BudgetLevelKind::SyncDay => format!("jobs for the repository {} on", level.key),
         BudgetLevelKind::TeamMonth => format!("the team {} in", level.key),
         BudgetLevelKind::Month => "this installation in".to_owned(),
-        // Ends by itself, with a result that says so.
+        // Such a run ends by itself, with a result that reports it.
         BudgetLevelKind::Review | BudgetLevelKind::Run | BudgetLevelKind::PullAsk | BudgetLevelKind::Pull => {
             return None;
         }
     };
-    // Somebody has chosen that nothing is spent there.
+    // The operator has chosen a limit of zero.
     if level.limit.0 == 0 {
         return None;
     }

@@ -1,18 +1,19 @@
-//! How much one call gets.
+//! The decision how much money one call may reserve.
 
 use super::{BudgetUsage, ReservationRequest};
 use crate::money::MicroUsd;
 
-/// What is decided on a [`ReservationRequest`].
+/// The decision on a [`ReservationRequest`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReservationDecision<'a> {
-    /// This much is to be set aside at every level.
+    /// Amount to be reserved at every level.
     Amount(MicroUsd),
-    /// This level has too little left: the tightest one, of several with as little the first.
+    /// Level with too little left: the tightest one, and the first of equals.
     Refused(&'a BudgetUsage),
 }
 
-/// Decides from what was drawn on every level of a purse; none without levels, where nothing would bound the call.
+/// Decides from the usage of every level of a purse. Returns `None` without levels, because nothing would
+/// limit the call.
 pub fn grant<'a>(levels: &'a [BudgetUsage], ask: &ReservationRequest) -> Option<ReservationDecision<'a>> {
     let tightest = levels.iter().min_by_key(|drawn| drawn.left())?;
     let left = tightest.left();

@@ -1,32 +1,33 @@
-//! UTC days and months: the periods of budgets.
+//! UTC days and months, which are the periods of budgets.
 
 use crate::id::UnixMillis;
 
-/// Milliseconds of a day; UTC has no others, as far as clocks of computers tell.
+/// Milliseconds of a day. Computer clocks count no leap seconds.
 const DAY: i64 = 24 * 60 * 60 * 1000;
 /// Days from 1 March of the year 0 to 1970-01-01.
 const EPOCH: i64 = 719_468;
-/// Days of 400 years, after which the calendar repeats itself.
+/// Days of 400 years, after which the calendar repeats.
 const ERA: i64 = 146_097;
 
-/// The day in UTC: `2026-11-20`.
+/// Returns the day in UTC, as in `2026-11-20`.
 pub fn day(at: UnixMillis) -> String {
     let (year, month, day) = date(at);
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// The month in UTC: `2026-11`.
+/// Returns the month in UTC, as in `2026-11`.
 pub fn month(at: UnixMillis) -> String {
     let (year, month, _) = date(at);
     format!("{year:04}-{month:02}")
 }
 
-/// When the next day begins in UTC.
+/// Returns the time at which the next day begins in UTC.
 pub fn next_midnight(at: UnixMillis) -> UnixMillis {
     UnixMillis(at.0.div_euclid(DAY).saturating_add(1).saturating_mul(DAY))
 }
 
-/// Year, month and day of the Gregorian calendar. Years begin in March here, so that the leap day is the last.
+/// Returns year, month and day of the Gregorian calendar. The calculation begins years in March, which makes
+/// the leap day the last.
 fn date(at: UnixMillis) -> (i64, i64, i64) {
     let days = at.0.div_euclid(DAY) + EPOCH;
     let (era, in_era) = (days.div_euclid(ERA), days.rem_euclid(ERA));

@@ -1,44 +1,45 @@
-//! What a run draws on, and whether it is worth beginning.
+//! The budget levels that a run draws on, and the decision if it may begin.
 
 use super::{BudgetLevel, BudgetLevelKind, BudgetUsage, RunBudget, day, month, next_midnight};
 use crate::id::{RunId, UnixMillis};
 use crate::money::MicroUsd;
 
-/// What one review is about, as levels are named by it.
+/// The subject of one review, by which levels are named.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BudgetScope {
-    /// The pull request's key, or the local repository.
+    /// Key of the pull request, or the local repository.
     pub key: String,
-    /// The commit that is reviewed.
+    /// Commit that is reviewed.
     pub head: String,
-    /// The repository: `{forge}/{id}`, or a local one's remote or path.
+    /// Repository: `{forge}/{id}`, or a local one's remote or path.
     pub repository: String,
 }
 
-/// Limits of the work for one repository; a sum that is absent has no bound.
+/// The limits of the work for one repository; an absent sum means no limit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BudgetCaps {
-    /// All attempts at one head of one pull request.
+    /// Limit for all attempts at one head of one pull request.
     pub review: MicroUsd,
-    /// All of one pull request until a person is asked for more.
+    /// Limit for one pull request until a user is asked for more.
     pub pull_ask: Option<MicroUsd>,
-    /// All of one pull request.
+    /// Limit for one pull request in total.
     pub pull: Option<MicroUsd>,
-    /// All reviews of the repository in a day.
+    /// Limit for all reviews of the repository in a day.
     pub repo_day: MicroUsd,
-    /// All converge runs of the repository in a day.
+    /// Limit for all converge runs of the repository in a day.
     pub converge_day: Option<MicroUsd>,
-    /// All runs of jobs for the repository in a day.
+    /// Limit for all job runs for the repository in a day.
     pub sync_day: Option<MicroUsd>,
-    /// All that the repository's teams spend in a month, by name.
+    /// Limits for the repository's teams in a month, by name.
     pub teams: Vec<(String, MicroUsd)>,
-    /// All that this installation spends in a month.
+    /// Limit for this installation in a month.
     pub month: Option<MicroUsd>,
 }
 
 impl BudgetCaps {
-    /// The levels of all work of one pull request; a local repository has none. Of two with as little left the first is the
-    /// reason of a refusal, so the level that no person raises is the first.
+    /// Returns the levels for all work on one pull request; a local repository has none. Among levels with
+    /// equally little left, the first is the reason of a refusal. The level that users cannot raise
+    /// therefore comes first.
     pub fn pull_levels(&self, key: &str) -> impl Iterator<Item = BudgetLevel> {
         let pull = |limit: Option<MicroUsd>| limit.filter(|_| key.starts_with("pr/"));
         let level = |kind, limit| BudgetLevel { kind, key: key.to_owned(), period: String::new(), limit };
@@ -48,12 +49,12 @@ impl BudgetCaps {
         all.into_iter().chain(ask)
     }
 
-    /// The level of a pull request that people are asked to raise.
+    /// Returns the pull request's level that users are asked to raise.
     pub fn ask_level(&self, key: &str) -> Option<BudgetLevel> {
         self.pull_levels(key).find(|level| level.kind == BudgetLevelKind::PullAsk)
     }
 
-    /// The levels of everything that begins now.
+    /// Returns the monthly levels of a run that begins now.
     fn months(&self, now: UnixMillis) -> impl Iterator<Item = BudgetLevel> {
         let level = move |kind, key: &str, limit| BudgetLevel {
             kind,
@@ -68,11 +69,12 @@ impl BudgetCaps {
     }
 }
 
-/// The key of the level that bounds everything.
+/// Key of the level that limits everything.
 const ALL: &str = "all";
 
 impl RunBudget {
-    /// What a review draws on that begins now. A run that lasts beyond midnight stays with the day of its beginning.
+    /// Creates the purse of a review that begins now. A run that lasts beyond midnight stays on the day of
+    /// its beginning.
     pub fn of_review(run: RunId, scope: &BudgetScope, caps: &BudgetCaps, now: UnixMillis) -> Self {
         let level = |kind, key, period, limit| BudgetLevel { kind, key, period, limit };
         let key = format!("{}@{}", scope.key, scope.head);
@@ -84,7 +86,7 @@ impl RunBudget {
         Self { run, levels }
     }
 
-    /// The purse of a run that is of no repository: its own limit.
+    /// Creates the purse of a run without a repository: only its own limit.
     pub fn of_run(run: RunId, limit: MicroUsd) -> Self {
         let key = run.as_str().to_owned();
         Self {
@@ -93,8 +95,8 @@ impl RunBudget {
         }
     }
 
-    /// The purse of a converge run or an audit that begins now, for the pull request or the local repository of this
-    /// key: its own limit in place of a review's.
+    /// Creates the purse of a converge run or an audit that begins now, for the pull request or local
+    /// repository in `scope`. Its own limit replaces a review's.
     pub fn of_converge(
         run: RunId,
         limit: MicroUsd,
@@ -113,7 +115,7 @@ impl RunBudget {
         purse
     }
 
-    /// The purse of a run of a job that begins now and follows a package for the repository of this name.
+    /// Creates the purse of a job run that begins now and follows a package for the repository `name`.
     pub fn of_sync(run: RunId, limit: MicroUsd, name: &str, caps: &BudgetCaps, now: UnixMillis) -> Self {
         let of_day = caps.sync_day.map(|limit| BudgetLevel {
             kind: BudgetLevelKind::SyncDay,
@@ -127,31 +129,31 @@ impl RunBudget {
     }
 }
 
-/// May a run begin?
+/// The decision if a run may begin.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BudgetDecision {
-    /// Yes.
+    /// The run may begin.
     Enough {
-        /// The level of its pull request with the least left; none: nothing bounds it there.
+        /// Level of its pull request with the least left; `None` if nothing limits it there.
         left: Option<BudgetUsage>,
     },
-    /// The day is used up: the run is deferred, and nothing is asked of a model.
+    /// The day's budget is used up: the run is deferred, and no model is called.
     Deferred {
-        /// The next midnight in UTC.
+        /// Time of the next midnight in UTC.
         until: UnixMillis,
-        /// What is used up.
+        /// Level that is used up.
         level: BudgetLevel,
     },
-    /// The month is used up, or what the pull request may cost in all: the rules review alone.
+    /// The month's or the pull request's total budget is used up: only the rules review.
     Minimal {
-        /// What is used up.
+        /// Level that is used up.
         level: BudgetLevel,
     },
 }
 
-/// Decides from what was drawn on a purse's levels, before a run begins that cannot ask anything below `least`. Calls
-/// in flight may give something back, so only what is spent counts. Months and the pull request outlast days: they are
-/// looked at first.
+/// Decides from the usage of a purse's levels, before a run begins whose calls need at least `least`. Only
+/// spent money counts, because calls in flight may release some. Months and the pull request come first,
+/// because they outlast days.
 pub fn room(levels: &[BudgetUsage], least: MicroUsd, now: UnixMillis) -> BudgetDecision {
     let least = least.max(MicroUsd(1));
     let used_up = |kind| levels.iter().find(|drawn| drawn.level.kind == kind && drawn.unspent() < least);
@@ -195,7 +197,7 @@ mod tests {
         BudgetScope { key: key.into(), head: "abc".into(), repository: "github/1".into() }
     }
 
-    /// Every sum has a bound.
+    /// Returns limits in which every sum is bounded.
     fn bounded() -> BudgetCaps {
         BudgetCaps {
             review: MicroUsd(2),

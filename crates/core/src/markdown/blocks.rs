@@ -1,17 +1,17 @@
-//! Paragraphs, lists and code that others wrote, understood and written anew.
+//! Parses the paragraphs, lists and code of others' Markdown, and writes them anew without active content.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
 use super::{APART, code, fence, plain, push_code, push_plain};
 use crate::line::is_hidden;
 
-/// Lists and quotations within each other; what is deeper is shown at this depth.
+/// Maximum nesting of lists and quotations; deeper ones are shown at this depth.
 const MAX_DEPTH: usize = 6;
-/// What every heading becomes: nobody's words look like the beginning of ours.
+/// Level of every heading: others' text must not look like the beginning of ours.
 const HEADING: &str = "##### ";
 
-/// Markdown that others wrote, with its paragraphs, lists, quotations, emphasis and code, and nothing that acts:
-/// links and images become their text with the address as code, HTML is shown as it is.
+/// Rewrites others' Markdown with its paragraphs, lists, quotations, emphasis and code, and without active
+/// content. Links and images become their text with the address as code; HTML is shown as text.
 pub fn block(text: &str) -> String {
     let mut writer =
         BlockWriter { frames: vec![BlockFrame::new(BlockKind::Text)], links: Vec::new(), flat: 0 };
@@ -25,15 +25,15 @@ pub fn block(text: &str) -> String {
 }
 
 struct BlockWriter {
-    /// What is open, the outermost first.
+    /// Open blocks, outermost first.
     frames: Vec<BlockFrame>,
-    /// Where links and images that are open lead, and how much was written before each.
+    /// Address of each open link and image, and the length of the text before it.
     links: Vec<(String, usize)>,
-    /// How many containers are open that were too deep for a frame of their own.
+    /// Number of open containers beyond [`MAX_DEPTH`], which have no frame.
     flat: usize,
 }
 
-/// Something that is open, and what is written of it.
+/// An open block, and the text written for it.
 struct BlockFrame {
     kind: BlockKind,
     out: String,
@@ -42,10 +42,10 @@ struct BlockFrame {
 enum BlockKind {
     Text,
     Quote,
-    /// The number of its next item, if it has numbers.
+    /// A list; the number of its next item, if it is numbered.
     List(Option<u64>),
     Item,
-    /// The language that is named.
+    /// A code block with its language.
     Code(String),
 }
 
@@ -54,7 +54,7 @@ impl BlockFrame {
         Self { kind, out: String::new() }
     }
 
-    /// Begins a block: a blank line behind what is there, or just a new line.
+    /// Begins a block with a blank line, or with only a new line if `tight`.
     fn part(&mut self, tight: bool) {
         self.out.truncate(self.out.trim_end().len());
         if !self.out.is_empty() {
@@ -112,7 +112,7 @@ impl BlockWriter {
                 let from = self.frames.last().map_or(0, |frame| frame.out.len());
                 self.links.push((dest_url.into_string(), from));
             }
-            // Not asked of the parser.
+            // The parser does not emit these, because the options are off.
             Tag::Superscript
             | Tag::Subscript
             | Tag::FootnoteDefinition(_)
@@ -164,7 +164,7 @@ impl BlockWriter {
         }
     }
 
-    /// Parts words between which markup has stood that is not written.
+    /// Separates words between which omitted markup was.
     fn apart(&mut self) {
         let Some(frame) = self.frames.last_mut() else { return };
         if !frame.out.is_empty() && !frame.out.ends_with(char::is_whitespace) {
@@ -187,7 +187,7 @@ impl BlockWriter {
         }
     }
 
-    /// Ends what is open, and writes it into what is around it.
+    /// Closes the innermost block and writes it into the one around it.
     fn close(&mut self) {
         let Some(BlockFrame { kind, out }) = self.frames.pop() else { return };
         let Some(around) = self.frames.last_mut() else { return };
@@ -220,7 +220,7 @@ impl BlockWriter {
         }
     }
 
-    /// Says where a link or an image leads.
+    /// Writes the address of a link or an image.
     fn lead(&mut self) {
         let Some((to, from)) = self.links.pop() else { return };
         let Some(BlockFrame { out, .. }) = self.frames.last_mut() else { return };
@@ -237,7 +237,7 @@ impl BlockWriter {
         }
     }
 
-    /// Words, line by line.
+    /// Writes text, line by line.
     fn text(&mut self, text: &str) {
         let Some(BlockFrame { out, .. }) = self.frames.last_mut() else { return };
         for (at, line) in text.split('\n').enumerate() {
@@ -249,7 +249,7 @@ impl BlockWriter {
     }
 }
 
-/// Adds words to a line; at its beginning, so that no block begins there, and no command is seen.
+/// Appends text to a line. At the beginning of a line it prevents a block or a command from starting.
 fn push_line(out: &mut String, line: &str) {
     if !(out.is_empty() || out.ends_with('\n')) {
         return push_plain(out, line);

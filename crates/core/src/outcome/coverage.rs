@@ -3,75 +3,75 @@
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-/// The changed files that were read and those that were not.
+/// The coverage of a review: the changed files that were read and those that were not.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ReviewCoverage {
     /// Files whose changed lines were read, in path order.
     pub reviewed: Vec<RepoPath>,
-    /// Changed files that were not, each with the reason; and those of [`ReviewCoverage::cut`].
+    /// Changed files that were not read, each with the reason, and those of [`ReviewCoverage::cut`].
     pub not_reviewed: Vec<UnreviewedFile>,
 }
 
 impl ReviewCoverage {
-    /// The files that were not read.
+    /// Returns the files that were not read.
     pub fn unread(&self) -> impl Iterator<Item = &UnreviewedFile> {
         self.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::MoreFindings)
     }
 
-    /// The files that were read and have more findings than are kept.
+    /// Returns the files that were read and have more findings than are kept.
     pub fn cut(&self) -> impl Iterator<Item = &RepoPath> {
         let cut = self.not_reviewed.iter().filter(|gap| gap.reason == SkipReason::MoreFindings);
         cut.map(|gap| &gap.path)
     }
 }
 
-/// A changed file that was not read, or not all findings of which are kept.
+/// A changed file that was not read, or whose findings are not all kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UnreviewedFile {
-    /// The path of the changed file.
+    /// Path of the changed file.
     pub path: RepoPath,
-    /// The reason for which it was not read.
+    /// Reason why it was not read.
     pub reason: SkipReason,
 }
 
-/// The reason for which a changed file was not read. By-design reasons do not make a review partial.
+/// The reason why a changed file was not read. Reasons by design do not make a review partial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
-    /// Git takes it for binary.
+    /// Git treats the file as binary.
     Binary,
-    /// Removed: there is nothing left to read.
+    /// The file was removed.
     Deleted,
-    /// A submodule: another repository's commit.
+    /// The file is a submodule: another repository's commit.
     Submodule,
-    /// A symbolic link: its target is not followed.
+    /// The file is a symbolic link, whose target is not followed.
     Symlink,
-    /// Git LFS keeps its content: the repository has a pointer.
+    /// Git LFS stores its content; the repository has a pointer.
     Lfs,
     /// Only its mode or name changed.
     Unchanged,
-    /// Matches `rules.ignore`.
+    /// The path matches `rules.ignore`.
     Ignored,
-    /// It was reviewed, and has more findings than are kept of one file: the worst are.
+    /// The file was reviewed and has more findings than are kept of one file; the worst are kept.
     MoreFindings,
-    /// Over the size that is read.
+    /// The file exceeds the size limit.
     TooLarge,
-    /// It takes more memory or time to read than one file may, or ended the process that read it.
+    /// The file takes more memory or time to read than one file may, or ended the process that read it.
     TooComplex,
-    /// The time that a review may read was over before its turn.
+    /// The time limit of the review's reading was reached before this file.
     OutOfTime,
-    /// Could not be read.
+    /// The file could not be read.
     Unreadable,
-    /// The model was not shown it, and did not look at it.
+    /// The model was not shown the file, and did not read it.
     NotShown,
-    /// In conflict: a merge has left it without one content.
+    /// The file has a merge conflict, so it has no single content.
     Unmerged,
-    /// The diff that was given fits neither before nor after what the working tree has.
+    /// The given diff fits neither the old nor the new side of the working tree's content.
     DoesNotApply,
 }
 
 impl SkipReason {
-    /// Excluded by design, or a gap that makes the review partial?
+    /// Returns true if the reason is by design, and false for a gap that makes the review partial.
     pub fn by_design(self) -> bool {
         match self {
             Self::Binary
@@ -92,12 +92,13 @@ impl SkipReason {
         }
     }
 
-    /// Is nothing known about what was found in the file before, since it was left unread or not all findings are kept?
+    /// Returns true if the state of earlier findings in the file is not known, because it was not read or
+    /// not all findings are kept.
     pub fn unread(self) -> bool {
         matches!(self, Self::Ignored | Self::MoreFindings | Self::Lfs) || !self.by_design()
     }
 
-    /// The word used in JSON and text.
+    /// Returns the word used in JSON and text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Binary => "binary",

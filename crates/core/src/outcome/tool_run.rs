@@ -1,30 +1,30 @@
-//! A tool's part of a review.
+//! The part of a review that comes from one tool.
 
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-/// A tool's part of a review.
+/// The result of one tool in a review.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ToolRun {
-    /// Its name.
     pub name: String,
-    /// Findings on changed lines.
+    /// Number of findings on changed lines.
     pub findings: u32,
-    /// The number of findings elsewhere, which the review does not show.
+    /// Number of findings elsewhere, which the review does not show.
     pub elsewhere: u64,
-    /// The reason, for people, for which not all of its findings are known; none: they are.
+    /// Reason, for users, why not all of its findings are known; `None` if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
-    /// The reason, for people, for which earlier findings that it no longer reports stay open; none: they are resolved.
+    /// Reason, for users, why earlier findings that it no longer reports stay open; `None` if they are
+    /// resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps_open: Option<String>,
-    /// The reason, for people, for which it did not look though the repository uses it; none: it looked.
+    /// Reason, for users, why it did not run although the repository uses it; `None` if it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// Changed files that could not be passed to it, since their names are not UTF-8.
+    /// Changed files that could not be passed to it, because their names are not UTF-8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlinted: Vec<RepoPath>,
-    /// Files that configure it and that the change touches: it looked with those of the base.
+    /// Files of its configuration that the change modifies: it ran with those of the base.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base_configuration: Vec<RepoPath>,
 }

@@ -1,5 +1,5 @@
-//! Paths that no agent changes, whatever its profile allows: others run or obey them elsewhere
-//! (`crates/core/profiles/never.toml`).
+//! Paths that no agent may change, even if its profile permits them, because they are run or obeyed
+//! elsewhere (`crates/core/profiles/never.toml`).
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
@@ -9,45 +9,45 @@ use truing_diff::RepoPath;
 use crate::glob::is_bounded;
 use crate::grammar::{PolicyFile, PolicyFileError};
 
-/// The name of its file below the folder of a policy.
+/// Name of the list's file below a policy's folder.
 pub(super) const FILE: &str = "never.toml";
 
-/// The list that Truing ships.
+/// Returns the list that Truing ships.
 pub(super) fn shipped_file() -> PolicyFile {
     PolicyFile::shipped(FILE, include_str!("../../profiles/never.toml"))
 }
 
-/// The number of globs of an entry: for itself, and for what is below it.
+/// Number of globs of each entry: for the path itself, and for everything below it.
 const GLOBS: usize = 2;
 
-/// The form of the file.
+/// The format of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProtectedPathsFile {
     class: Vec<PathClass>,
 }
 
-/// Paths that are not to be changed for one reason.
+/// Paths that must not change for the same reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PathClass {
-    /// What happens with them: follows "it ".
+    /// Description of their effect, which follows "it ".
     name: String,
     /// Globs, relative to any folder.
     paths: Vec<Spanned<String>>,
 }
 
-/// The shipped list.
+/// The list of protected paths.
 #[derive(Clone, Debug)]
 pub(super) struct ProtectedPaths {
-    /// The class and the path of each entry.
+    /// Class and path of each entry.
     entries: Vec<(String, String)>,
-    /// [`GLOBS`] of each entry.
+    /// Globs of all entries, [`GLOBS`] for each.
     set: GlobSet,
 }
 
 impl ProtectedPaths {
-    /// The shipped list, and what an operator's file adds to it.
+    /// Creates the shipped list, extended by an operator's file.
     ///
     /// # Errors
     /// The first error of a file.
@@ -77,8 +77,8 @@ impl ProtectedPaths {
         Ok(Self { entries, set })
     }
 
-    /// Why this path is not to be changed: the class and the entry that it falls under, in whatever way a file system
-    /// may read it.
+    /// Returns the class and the entry that protect this path, in every spelling that a file system may
+    /// accept for it.
     pub(super) fn forbids(&self, path: &RepoPath) -> Option<(&str, &str)> {
         let folded = path.folded();
         if folded.split('/').any(is_short_name) {
@@ -89,7 +89,8 @@ impl ProtectedPaths {
     }
 }
 
-/// `HUSKY~1` and `LEFTHO~2.YML`: what Windows may take for another name, such as `.husky`.
+/// Returns true for a short name such as `HUSKY~1` or `LEFTHO~2.YML`, which Windows may resolve to another
+/// name such as `.husky`.
 fn is_short_name(name: &str) -> bool {
     let (name, extension) = name.split_once('.').unwrap_or((name, ""));
     let Some((begin, number)) = name.split_once('~') else { return false };

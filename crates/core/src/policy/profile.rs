@@ -1,4 +1,4 @@
-//! A profile: the list of what one kind of agent may do.
+//! Profiles: the permissions of one kind of agent.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -14,21 +14,21 @@ use crate::grammar::{CommandClass, CommandGrammar, CommandSpec, PolicyFile, Poli
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProfileName {
-    /// Reviews pull requests.
+    /// Agent that reviews pull requests.
     Reviewer,
-    /// Audits changes for the converge loop.
+    /// Agent that audits changes for the converge loop.
     Auditor,
-    /// Fixes findings.
+    /// Agent that fixes findings.
     Fixer,
-    /// Follows an upstream package.
+    /// Agent that ports changes of an upstream package.
     Sync,
 }
 
 impl ProfileName {
-    /// All of them.
+    /// All kinds, in order.
     pub const ALL: [Self; 4] = [Self::Reviewer, Self::Auditor, Self::Fixer, Self::Sync];
 
-    /// The word used in text, arguments and JSON.
+    /// Returns the word used in text, arguments and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reviewer => "reviewer",
@@ -38,7 +38,7 @@ impl ProfileName {
         }
     }
 
-    /// The shipped file of this profile.
+    /// Returns the shipped file of this profile.
     pub(super) fn shipped_file(self) -> PolicyFile {
         let text = match self {
             Self::Reviewer => include_str!("../../profiles/reviewer.toml"),
@@ -49,12 +49,12 @@ impl ProfileName {
         PolicyFile::shipped(&self.file_name(), text)
     }
 
-    /// The name of its file below the folder of a policy.
+    /// Returns the name of its file below a policy's folder.
     pub fn file_name(self) -> String {
         format!("profiles/{}.toml", self.as_str())
     }
 
-    /// Tells whether its agents change files and run code: fixers and porters, in the sandbox.
+    /// Returns true if its agents change files and run code in the sandbox: fixers and porters.
     pub(super) fn runs_code(self) -> bool {
         match self {
             Self::Reviewer | Self::Auditor => false,
@@ -63,7 +63,7 @@ impl ProfileName {
     }
 }
 
-/// The form of a profile's file.
+/// The format of a profile's file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProfileFile {
@@ -79,10 +79,10 @@ struct ProfileFile {
     mcp: BTreeSet<String>,
 }
 
-/// A profile.
+/// The parsed permissions of one kind of agent.
 #[derive(Clone, Debug)]
 pub(super) struct AgentProfile {
-    /// Its file, for people.
+    /// File as displayed to users.
     pub(super) file: String,
     run: BTreeSet<String>,
     read: GlobList,
@@ -91,7 +91,7 @@ pub(super) struct AgentProfile {
     mcp: BTreeSet<String>,
 }
 
-/// Globs that know which of them matched.
+/// A list of globs that reports the matching one.
 #[derive(Clone, Debug)]
 struct GlobList {
     texts: Vec<String>,
@@ -102,8 +102,8 @@ impl AgentProfile {
     /// Reads a profile.
     ///
     /// # Errors
-    /// Everything that is wrong with the file: a command that no grammar has, or that runs the repository's code where only fixers
-    /// and porters may, or a bad glob.
+    /// All errors of the file: an unknown command, a command that runs the repository's code outside the
+    /// profiles of fixers and porters, or an invalid glob.
     pub(super) fn read(
         name: ProfileName,
         file: &PolicyFile,
@@ -154,7 +154,7 @@ impl AgentProfile {
         self.mcp.contains(operation)
     }
 
-    /// The glob that lets `path` be read, edited or written.
+    /// Returns the glob that permits `path` to be read, edited or written.
     pub(super) fn file(&self, verb: FileAccess, path: &str) -> Option<&str> {
         match verb {
             FileAccess::Read => self.read.first(path),
@@ -164,14 +164,13 @@ impl AgentProfile {
     }
 }
 
-/// What may be done to a file.
+/// The kind of access to a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FileAccess {
-    /// Read it.
     Read,
-    /// Change it.
+    /// Change an existing file.
     Edit,
-    /// Write it.
+    /// Write a whole file.
     Write,
 }
 
@@ -191,7 +190,7 @@ impl GlobList {
         for text in &texts {
             let wrong = |what: String| (text.span(), format!("{:?} is no glob: {what}", text.get_ref()));
             is_bounded(text.get_ref()).map_err(wrong)?;
-            // Some file systems do not tell `.GitHub` from `.github`.
+            // Some file systems treat `.GitHub` and `.github` as equal.
             let glob =
                 GlobBuilder::new(text.get_ref()).literal_separator(true).case_insensitive(true).build();
             set.add(glob.map_err(|error| wrong(error.kind().to_string()))?);

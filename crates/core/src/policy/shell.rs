@@ -1,12 +1,12 @@
-//! Words of a command line that was written for a shell, where no shell would see more in it than these words.
+//! Splits a shell command line into words, and refuses every text that a shell may read differently.
 
-/// The reason for which a text is more than words.
+/// The reason why a text is not only words.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ShellSyntaxError {
-    /// A character that a shell acts on, or may act on.
+    /// A character that some shell may interpret.
     #[error("{0:?} is for a shell: only plain words are judged")]
     Character(char),
-    /// A word that a shell expands or takes for an assignment.
+    /// A word that a shell expands, or reads as an assignment.
     #[error("a shell makes something else of {0:?}: only plain words are judged")]
     Word(String),
     /// A quote without its end, or in the middle of a word.
@@ -14,11 +14,11 @@ pub enum ShellSyntaxError {
     Quote(String),
 }
 
-/// The words of a text, if every shell makes exactly these of it: letters, digits and signs that mean nothing, or one pair of quotes
-/// around a whole word without anything that expands.
+/// Returns the words of a text, if every shell yields exactly these words. Permitted are letters, digits and
+/// signs without special meaning, or one pair of quotes around a whole word without expansion.
 ///
 /// # Errors
-/// [`ShellSyntaxError`]: it has another meaning to some shell.
+/// [`ShellSyntaxError`] if the text may mean something else to some shell.
 ///
 /// # Examples
 /// ```
@@ -43,7 +43,7 @@ pub fn plain_words(text: &str) -> Result<Vec<&str>, ShellSyntaxError> {
                 if let Some(letter) = word.chars().find(|letter| expands(*letter)) {
                     return Err(ShellSyntaxError::Character(letter));
                 }
-                // `'git'` is a program like any other, and `'A=b'` one that no grammar has.
+                // `'git'` names a program like any other. No grammar has a program `A=b`.
                 (word, after)
             }
             None => {
@@ -58,7 +58,7 @@ pub fn plain_words(text: &str) -> Result<Vec<&str>, ShellSyntaxError> {
     Ok(words)
 }
 
-/// Refuses a bare word that a shell makes something else of.
+/// Refuses an unquoted word that a shell would interpret.
 fn check_bare(word: &str, is_first: bool) -> Result<(), ShellSyntaxError> {
     let is_plain = |letter: char| letter.is_alphanumeric() || "_-./,:+@%=~^".contains(letter);
     if let Some(letter) = word.chars().find(|letter| !is_plain(*letter)) {
@@ -133,7 +133,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
-        /// A shell that prints its words prints these.
+        /// Checks that a shell that prints its words prints the same ones.
         #[test]
         fn shells_make_the_same_words_of_it(
             parts in prop::collection::vec(

@@ -1,5 +1,6 @@
-//! Small states that all processes of a deployment keep in common: each is a text with a name, changed by whoever still knows
-//! its present form. The store decides nothing; what a state means, and what becomes of it, is said by pure functions.
+//! Small named states that all processes of a deployment share. Each is a text that a process replaces only
+//! if it still has the text that the process has read. The store makes no decision; pure functions interpret
+//! and change a state.
 
 use std::fmt::Debug;
 
@@ -10,26 +11,28 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use crate::id::{TimeSpan, UnixMillis};
 
-/// A state that others have changed so often in between is given up. One that bounds something, as the forge's limits do, is
-/// changed less often than that before it is full.
+/// Attempts to change one state before [`change`] gives up with an error. A state that bounds something,
+/// such as the forge's limits, reaches its bound before it has been changed this many times.
 const MOST_TRIES: u32 = 200;
 
-/// The text of a state, and the store's instant.
+/// A shared state's text, and the store's time at which it was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StateSnapshot {
-    /// The text; none if there is none.
+    /// Text of the state; `None` if the state does not exist.
     pub text: Option<String>,
-    /// The instant by which all processes reckon in it.
+    /// Store's time, which all processes use as the clock of the state.
     pub now: UnixMillis,
 }
 
-/// States that all processes keep in common. Losing them is no harm but that each of them has to learn again.
+/// A store of states that all processes share. If states are lost, each process has to learn them again;
+/// nothing else is harmed.
 #[async_trait]
 pub trait SharedStateStore: Debug + Send + Sync {
-    /// The state with this name.
+    /// Returns the state with this name.
     async fn read(&self, name: &str) -> Result<StateSnapshot, StoreError>;
 
-    /// Changes it if it still has the expected text, and keeps it for so long. False: somebody else has changed it.
+    /// Replaces the state's text if it still equals `expected`, and keeps the new text for the time `keep`.
+    /// Returns false if another process has changed the state.
     async fn swap(
         &self,
         name: &str,
@@ -39,22 +42,23 @@ pub trait SharedStateStore: Debug + Send + Sync {
     ) -> Result<bool, StoreError>;
 }
 
-/// The outcome of a change.
+/// The outcome of a change to a shared state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StateUpdate<S, T> {
-    /// The state after it.
+    /// State after the change.
     pub state: S,
-    /// The instant at which it was made.
+    /// Store's time at which the change was made.
     pub now: UnixMillis,
-    /// The answer of who decided.
+    /// Value that `decide` returned.
     pub came: T,
 }
 
-/// Changes a state as `decide` says, which is asked again where somebody else was faster. What cannot be read, as another
-/// version has written it, counts as none.
+/// Changes a state with `decide`, and calls `decide` again if another process changed the state in between.
+/// A text that cannot be parsed, for example because another version wrote it, counts as the default state.
 ///
 /// # Errors
-/// [`StoreError`]: nobody can tell what others have kept. It may have been changed.
+/// [`StoreError`]: the store cannot be read or written, or `MOST_TRIES` attempts failed. The state may
+/// have been changed all the same.
 pub async fn change<S, T>(
     common: &dyn SharedStateStore,
     name: &str,

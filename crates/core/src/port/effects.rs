@@ -1,4 +1,4 @@
-//! The ports of effects: the record of their intents, and the side of a forge that writes.
+//! Ports of effects: the log of intended writes, and the write side of a forge.
 
 use std::sync::Arc;
 
@@ -9,70 +9,72 @@ use crate::effect::{Effect, EffectKind};
 use crate::id::{CommentId, FencingToken, SlotKey, TimeSpan, Topic, UnixMillis};
 use crate::publish::{CommentSubject, Producer};
 
-/// Who performs effects, and where.
+/// The run or caller that performs effects, and the slot that it performs them on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectOwner {
-    /// The pull request, or the job.
+    /// Slot key of the pull request or the job.
     pub key: SlotKey,
-    /// The loop. Topics of two loops are two topics.
+    /// Loop that performs the effects. The same topic of two loops counts as two topics.
     pub producer: Producer,
-    /// The lease's token; none for a caller that holds no lease, and is fenced by none.
+    /// Fencing token of the lease; `None` for a caller that holds no lease and is not fenced.
     pub token: Option<FencingToken>,
 }
 
-/// The record of one effect.
+/// The log entry of one effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectEntry {
-    /// The digest of what was to be written.
+    /// Digest of the content to be written.
     pub content: String,
-    /// The time at which it was announced, failed or ended: whichever was last.
+    /// Time of the latest event of the effect: announced, failed or completed.
     pub at: UnixMillis,
-    /// Its state.
+    /// Progress of the effect: open or done.
     pub state: EffectEntryState,
 }
 
-/// The state of an effect.
+/// The state of an effect in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EffectEntryState {
-    /// It is announced, and no end is known. So many answers were lost.
+    /// The effect is announced, and its end is not known.
     Open {
-        /// The number of them.
+        /// Number of attempts whose response was lost.
         lost: u32,
     },
-    /// It is made.
+    /// The effect was performed.
     Done {
-        /// The comment that it made, if it made one.
+        /// Comment that the effect created, if it created one.
         comment: Option<CommentId>,
     },
 }
 
-/// A change of one entry.
+/// A change of one entry of the effect log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectEntryChange {
-    /// The topic.
+    /// Topic whose entry changes.
     pub topic: Topic,
-    /// The entry that is there; none: there is none.
+    /// Entry that the caller expects in the log; `None` if it expects no entry.
     pub known: Option<EffectEntry>,
-    /// The one in its place; none: it is deleted.
+    /// Entry that replaces it; `None` deletes the entry.
     pub new: Option<EffectEntry>,
 }
 
-/// The record of effects: intents, written before the call, and their ends.
+/// A durable log of effects: intents, written before the call to the forge, and their ends.
 #[async_trait]
 pub trait EffectLog: Send + Sync {
-    /// The entries of this writer on these topics, in their order.
+    /// Returns the entries of this writer on these topics, in the order of `topics`.
     async fn effects(
         &self,
         writer: &EffectOwner,
         topics: &[Topic],
     ) -> Result<Vec<Option<EffectEntry>>, StoreError>;
 
-    /// The topics on which this writer announced something whose end is not known, oldest first.
+    /// Returns this writer's topics with an announced effect whose end is not known, oldest first.
     async fn open_effects(&self, writer: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError>;
 
-    /// Makes all of these changes, durably and in one transaction, and answers true; false, and nothing is changed, if
-    /// another entry than the known one is there: of two processes that announce one effect, one does. Refused
-    /// ([`StoreError::Fenced`]) while a run or an entry of the same key has a greater token.
+    /// Makes all of these changes durably in one transaction and returns true. Returns false and changes
+    /// nothing if an entry differs from the known one: of two processes that announce one effect, only one
+    /// succeeds.
+    ///
+    /// Returns [`StoreError::Fenced`] if a run or an entry of the same key has a greater token.
     async fn replace_effects(
         &self,
         writer: &EffectOwner,
@@ -80,29 +82,30 @@ pub trait EffectLog: Send + Sync {
     ) -> Result<bool, StoreError>;
 }
 
-/// The outcome of an effect.
+/// The outcome of an effect at the forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EffectOutcome {
-    /// It is there.
+    /// The effect is in place, and has created nothing to refer to.
     Done,
-    /// This comment has it.
+    /// The effect is in place as this comment.
     Comment(CommentId),
-    /// These comments have their items. Others of the effect may be there, too, and the forge has not named them.
+    /// These comments contain their subjects. Other comments of the effect may exist that the forge has not
+    /// named.
     Comments(Vec<(CommentSubject, CommentId)>),
-    /// The review is there.
+    /// The review has been posted.
     Review(PostedReview),
-    /// The text was said.
+    /// The text was posted in the conversation.
     Said(ConversationComment),
     /// This pull request is open.
     Pull(Box<BranchPull>),
     /// This issue is open.
     Issue(Box<OwnIssue>),
-    /// Nothing was written: somebody has changed the text that it was to replace.
+    /// Nothing was written: another user or process has changed the text that the effect was to replace.
     Superseded,
 }
 
 impl EffectOutcome {
-    /// The comment that it made, if it made one.
+    /// Returns the comment that the effect created, if it created one.
     pub fn comment(&self) -> Option<&CommentId> {
         match self {
             Self::Comment(comment) | Self::Review(PostedReview::Comment(comment)) => Some(comment),
@@ -117,30 +120,31 @@ impl EffectOutcome {
     }
 }
 
-/// The side of a forge that writes to one pull request and to its repository, for one producer; number 0 is that
-/// of no pull request: effects on the repository alone use it. The implementation adds markers to what it writes.
-/// Only `truing_forge::effects` calls it.
+/// The write side of a forge for one pull request and its repository, on behalf of one producer. Number 0
+/// stands for no pull request: effects on the repository alone use it. The implementation adds markers to
+/// the texts that it writes. Only `truing_forge::effects` calls this trait.
 #[async_trait]
 pub trait ForgeWrite: Send + Sync {
-    /// Makes it. It is looked for first, unless a plan has looked ([`crate::effect::EffectKind::is_planned`]): no second one is
-    /// made. Each call that writes is made by the permit.
+    /// Performs the effect. Looks for an existing one first and creates no second one, unless a plan has
+    /// looked already ([`crate::effect::EffectKind::is_planned`]). Each call that writes asks the permit
+    /// first.
     async fn perform(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError>;
 
-    /// Looks whether it is there, and changes nothing.
+    /// Looks for the effect at the forge, and changes nothing.
     async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError>;
 
-    /// The time that something whose creation was not answered may stay unseen.
+    /// Returns how long a newly created item may stay invisible at the forge after its response was lost.
     fn settle(&self) -> TimeSpan;
 
-    /// The reason why this forge cannot make effects of this kind at all; none: it can. It is asked before anything else, so
-    /// that what cannot be made is neither announced nor listed.
+    /// Returns the reason why this forge does not support effects of this kind; `None` if it does. The
+    /// caller asks this first: an unsupported effect is neither announced nor listed.
     fn cannot(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None
     }
 
-    /// The reason why effects of this kind are not made here, for people, if the forge is known to refuse them to our login
-    /// and a review goes on without them.
+    /// Returns a reason, for users, if the forge is known to refuse effects of this kind to our login and a
+    /// review goes on without them.
     fn denied(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None

@@ -1,9 +1,9 @@
-//! What follows from an error of a forge: what people do about it, and whether the call may have worked all the same.
+//! Consequences of a forge error: the hint for users, and the certainty that the call changed nothing.
 
 use super::{ForgeError, ForgeKind};
 
 impl ForgeError {
-    /// What to do about it.
+    /// Returns advice on how to resolve this error.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unauthorized { .. } => {
@@ -26,7 +26,7 @@ impl ForgeError {
         }
     }
 
-    /// The same, in the words of one kind of forge.
+    /// Returns the same advice, in the terms of one kind of forge.
     pub fn hint_at(&self, kind: ForgeKind) -> &'static str {
         match (self, kind) {
             (Self::Unauthorized { .. }, ForgeKind::Bitbucket) => {
@@ -50,12 +50,12 @@ impl ForgeError {
         }
     }
 
-    /// What happened, and what to do about it, in one line.
+    /// Returns the error and its hint in one line.
     pub fn with_hint(&self) -> String {
         format!("{self} (hint: {})", self.hint())
     }
 
-    /// Is it certain that the call changed nothing? If not, its effect stays open.
+    /// Returns true if the call certainly changed nothing. Otherwise its effect stays open.
     pub fn surely_undone(&self) -> bool {
         match self {
             Self::Unauthorized { .. }

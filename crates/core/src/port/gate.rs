@@ -1,5 +1,5 @@
-//! The gate: what a loop asks before it goes on, and before each write, to a forge or by a push. Neither is made without the
-//! [`Permit`] that a gate gives.
+//! The gate, which a loop asks before it continues and before each write to a forge or push. Neither write
+//! is made without the [`Permit`] that a gate grants.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -10,29 +10,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{FencingToken, TimeSpan, UnixMillis};
 
-/// The reason why a gate is shut.
+/// The reason why a gate refuses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum HaltReason {
-    /// The kill switch is on, or that of the repository.
+    /// The kill switch is on, for everything or for this repository.
     #[error("the kill switch is on")]
     KillSwitch,
-    /// The store gives no answer.
+    /// The store does not answer.
     #[error("the store does not say whether the kill switch is on")]
     NoAnswer,
     /// The run no longer holds its lease.
     #[error("the lease is lost: somebody else has taken over")]
     LeaseLost {
-        /// The newest token that was given to anybody.
+        /// Greatest fencing token that was issued for the lease.
         last: FencingToken,
     },
-    /// No gate was asked: the caller only reads.
+    /// The caller only reads, and has asked no gate.
     #[error("this command only reads")]
     ReadOnly,
 }
 
 impl HaltReason {
-    /// The next thing to do.
+    /// Returns advice on the next step.
     pub fn hint(self) -> &'static str {
         match self {
             Self::KillSwitch => {
@@ -48,22 +48,22 @@ impl HaltReason {
     }
 }
 
-/// A stop by the gate: this run, or this caller, does nothing more.
+/// A refusal by the gate: this run or this caller does nothing more.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GateHalt {
-    /// The gate's reason.
+    /// Reason that the gate gave.
     pub reason: HaltReason,
-    /// The write that was not made; none: no write was next.
+    /// Write that was not made; `None` if no write was next.
     pub undone: Option<String>,
 }
 
 impl GateHalt {
-    /// A stop right before this write.
+    /// Creates a refusal that came right before the write `undone`.
     pub fn before(undone: impl Into<String>, reason: HaltReason) -> Self {
         Self { reason, undone: Some(undone.into()) }
     }
 
-    /// The newest token that was given to anybody, if the lease is lost.
+    /// Returns the greatest token that was issued, if the lease is lost.
     pub fn lost(&self) -> Option<FencingToken> {
         if let HaltReason::LeaseLost { last } = self.reason { Some(last) } else { None }
     }
@@ -86,67 +86,67 @@ impl fmt::Display for GateHalt {
 
 impl std::error::Error for GateHalt {}
 
-/// Decides whether a run may go on, and whether it may write.
+/// A check that decides if a run may continue and if it may write.
 #[async_trait]
 pub trait WriteGate: Debug + Send + Sync {
-    /// Refuses a write, with the reason, or lets it be made now.
+    /// Permits a write at this moment, or refuses it with the reason.
     async fn ask(&self) -> Result<(), HaltReason>;
 
-    /// Refuses to go on reading and asking a model, or lets it.
+    /// Permits or refuses further reads and model calls.
     async fn go_on(&self) -> Result<(), HaltReason> {
         self.ask().await
     }
 }
 
-/// The age up to which a gate's answer counts for the first call of an effect.
+/// Maximum age at which a gate's permission counts for the first call of an effect.
 const PERMIT_AGE: TimeSpan = TimeSpan::seconds(1);
 
-/// A gate's permission to make the calls of one effect. Only a gate that was asked gives one.
+/// A gate's permission to make the calls of one effect. Only a gate that was asked grants one.
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<dyn WriteGate>,
-    /// The time of the answer that no call has used, as milliseconds; [`USED`] after that.
+    /// Time of the permission in milliseconds, until a call uses it; [`USED`] after that.
     answered: AtomicI64,
 }
 
-/// In place of the time of an answer that a call has used.
+/// Marker that replaces the time of a permission that a call has used.
 const USED: i64 = i64::MIN;
 
 impl Permit {
-    /// Asks the gate; `now` is the wall clock.
+    /// Asks the gate for a permit; `now` is the wall clock.
     ///
     /// # Errors
-    /// [`HaltReason`]
+    /// [`HaltReason`] if the gate refuses.
     pub async fn ask(gate: &Arc<dyn WriteGate>, now: UnixMillis) -> Result<Arc<Self>, HaltReason> {
         gate.ask().await?;
         Ok(Arc::new(Self { gate: Arc::clone(gate), answered: AtomicI64::new(now.0) }))
     }
 
-    /// Lets one call that writes be made now. The answer that made the permit counts for one second, and for the first call of
-    /// all; for every other, and for each repeat, the gate is asked again.
+    /// Permits one call that writes at this moment. The permission that created the permit counts for one
+    /// second, and only for the first call. For every other call and each retry, the gate is asked again.
     ///
     /// # Errors
-    /// [`HaltReason`]
+    /// [`HaltReason`] if the gate refuses.
     pub async fn confirm(&self, now: UnixMillis) -> Result<(), HaltReason> {
         let age = now.0.saturating_sub(self.answered.swap(USED, Ordering::Relaxed));
         if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.ask_again().await }
     }
 
-    /// Asks the gate again, whatever the age of its answer.
+    /// Asks the gate again, even if its last permission is recent.
     ///
     /// # Errors
-    /// [`HaltReason`]
+    /// [`HaltReason`] if the gate refuses.
     pub async fn ask_again(&self) -> Result<(), HaltReason> {
         self.gate.ask().await
     }
 
-    /// Lets the answer that made the permit count no more: another call was waited for.
+    /// Discards the permission that created the permit, because the caller has waited for another call.
     pub fn expire(&self) {
         self.answered.store(USED, Ordering::Relaxed);
     }
 }
 
-/// The gate of whoever only looks: it is never open.
+/// Returns the gate of a caller that only reads: it refuses every write.
 pub fn read_only() -> Arc<dyn WriteGate> {
     Arc::new(ReadOnlyGate)
 }

@@ -1,4 +1,4 @@
-//! Money: reserved before a model call, settled after it (design.md section 5).
+//! The ledger port: money is reserved before a model call and settled after it.
 
 use async_trait::async_trait;
 
@@ -8,21 +8,22 @@ use crate::ledger::{
 };
 use crate::money::MicroUsd;
 
-/// What model calls draw on. Each call is one durable transaction over all levels of a purse, and begins with settling
-/// in full, as estimated, what has expired. A level's limit is the one that was asked with last.
+/// A ledger of the money that model calls draw on. Each call is one durable transaction over all levels of a
+/// purse. It first settles expired reservations at their full estimated amount. A level's limit is the one
+/// of the latest request.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Sets money aside for one call, as much as every level has, at most `ask.most`; or refuses. A purse without
-    /// levels is an error: nothing would bound it.
+    /// Reserves money for one call, as much as every level has left and at most `ask.most`, or refuses. A
+    /// purse without levels is an error, because nothing would limit the cost.
     async fn reserve(
         &self,
         purse: &RunBudget,
         ask: &ReservationRequest,
     ) -> Result<ReservationOutcome, StoreError>;
 
-    /// The call is over and cost this much; what else was set aside is free again. Repeating it changes nothing.
-    /// What was metered replaces what was estimated, in whatever order they come: an owner that was taken for dead
-    /// may still know. The answer: what the ledger holds the call to have cost.
+    /// Settles a call at this cost and releases the rest of its reservation. Repeating it changes nothing. A
+    /// metered cost replaces an estimated one, in either order: an owner that was presumed dead may still
+    /// report its cost. Returns the cost that the ledger now records for the call.
     async fn settle(
         &self,
         reservation: ReservationId,
@@ -30,9 +31,10 @@ pub trait Ledger: Send + Sync {
         known: CostBasis,
     ) -> Result<MicroUsd, StoreError>;
 
-    /// These levels as they are, in order.
+    /// Returns the usage of these levels, in the order of `levels`.
     async fn look(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError>;
 
-    /// Every level of current periods that was drawn on; of those without a period, those that were drawn on today.
+    /// Returns every level of a current period that was drawn on. Of levels without a period, it returns
+    /// those drawn on today.
     async fn drawn(&self) -> Result<Vec<BudgetUsage>, StoreError>;
 }

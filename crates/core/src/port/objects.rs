@@ -1,13 +1,13 @@
-//! Ports that are passed together, as one object.
+//! Combinations of ports that are passed together, as one object.
 
 use super::{EffectLog, ForgeRead, ForgeWrite, Ledger, OperatorStore, RunStore, SlotStore, Watchlist};
 
-/// A store with all that it keeps: slots and records.
+/// A store of everything that is persisted: slots, runs, operators' records, effects and money.
 pub trait RecordStore: SlotStore + RunStore + OperatorStore + Watchlist + EffectLog + Ledger {}
 
 impl<S: SlotStore + RunStore + OperatorStore + Watchlist + EffectLog + Ledger> RecordStore for S {}
 
-/// One pull request of a forge with its repository, as one producer reads and changes it.
+/// One pull request of a forge with its repository, read and written on behalf of one producer.
 pub trait ForgePull: ForgeRead + ForgeWrite {}
 
 impl<F: ForgeRead + ForgeWrite> ForgePull for F {}

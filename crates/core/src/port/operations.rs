@@ -1,4 +1,4 @@
-//! What people who operate a service change and are told: the kill switch, the audit log, notices.
+//! Records for the operators of a service: the kill switch, the audit log and notices.
 
 use async_trait::async_trait;
 
@@ -8,55 +8,58 @@ pub use crate::line::MAX_TEXT;
 use crate::line::clean;
 use crate::switch::{KillSwitch, KillSwitches, SwitchRequest};
 
-/// The longest name of a person or thing that is kept, in characters.
+/// Maximum length of a stored name of a person or thing, in characters.
 pub const MAX_NAME: usize = 200;
-/// Rows of operators: versioned by the store's own order, in the audit log, not fenced by a run's token.
+/// A store of operators' rows. The store's own order versions them, the audit log records them, and no run's
+/// token fences them.
 #[async_trait]
 pub trait OperatorStore: Send + Sync {
-    /// The kill switches as they are now, with what repositories are known by. Not cached.
+    /// Returns the current kill switches, with the names of repositories. The result is not cached.
     async fn switch(&self) -> Result<KillSwitches, StoreError>;
 
-    /// Turns the switch of everything, as [`KillSwitch::turn`] decides; in one transaction with its line in the audit log, its
-    /// notice and, at off, the wish for a sweep. The switch before and after.
+    /// Turns the global switch, as [`KillSwitch::turn`] decides. One transaction writes it with its audit
+    /// log line, its notice and, when turned off, the request for a sweep. Returns the switch before and
+    /// after.
     async fn turn(&self, turn: &SwitchRequest, by: &str) -> Result<(KillSwitch, KillSwitch), StoreError>;
 
-    /// Since when a sweep is wanted at once; none if it is not.
+    /// Returns the time since which an immediate sweep is requested; `None` if none is.
     async fn sweep_wanted(&self) -> Result<Option<UnixMillis>, StoreError>;
 
-    /// The sweep that was wanted since then is done. A later wish stays.
+    /// Clears the request of time `wanted` for a sweep. A later request stays.
     async fn swept(&self, wanted: UnixMillis) -> Result<(), StoreError>;
 
-    /// Adds acts to the audit log, at the store's instant.
+    /// Adds actions to the audit log, at the store's current time.
     async fn audit(&self, acts: &[OperatorAction]) -> Result<(), StoreError>;
 
-    /// Wants these told, each unless its kind, key and period were wanted before.
+    /// Queues these notices, each unless one with its kind, key and period was queued before.
     async fn notify(&self, notices: &[NewNotice]) -> Result<(), StoreError>;
 
-    /// The oldest notices that are still to be told, in the order in which they came.
+    /// Returns the oldest notices that are not delivered yet, in the order in which they were queued.
     async fn untold(&self, limit: usize) -> Result<Vec<PendingNotice>, StoreError>;
 
-    /// The notice is told, or nobody could be told.
+    /// Marks a notice as done, because it was delivered or has no reachable recipient.
     async fn told(&self, notice: i64) -> Result<(), StoreError>;
 
-    /// Forgets some of the acts and told notices that are older. How many of both; 0: there are no more.
+    /// Deletes some of the actions and delivered notices that are older than `before`. Returns their number;
+    /// 0 means that none are left.
     async fn forget(&self, before: UnixMillis) -> Result<usize, StoreError>;
 }
 
-/// Something that a person did and that changed something.
+/// An action of a person that changed something.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OperatorAction {
-    /// Who: an account of the operating system, or `login@forge`.
+    /// Actor: an account of the operating system, or `login@forge`.
     pub actor: String,
-    /// What, in the command's words: `kill on`, `slots retry`.
+    /// Action in the words of the command: `kill on`, `slots retry`.
     pub action: String,
-    /// To which thing, such as a slot's key; empty if there is but one.
+    /// Object of the action, such as a slot's key; empty if there is only one.
     pub target: String,
-    /// Whatever else belongs to it, one line.
+    /// Further details of the action, in one line.
     pub detail: String,
 }
 
 impl OperatorAction {
-    /// An act, each part one visible line within its bound.
+    /// Creates an action whose parts are each one visible line of bounded length.
     pub fn new(actor: &str, action: &str, target: &str, detail: &str) -> Self {
         Self {
             actor: clean(actor, MAX_NAME),
@@ -70,13 +73,13 @@ impl OperatorAction {
 /// A line of the audit log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuditEntry {
-    /// When.
+    /// Time of the action.
     pub at: UnixMillis,
-    /// What.
+    /// Action that was recorded.
     pub act: OperatorAction,
 }
 
-/// What a notice is about.
+/// The subject of a notice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NoticeKind {
     /// The kill switch was turned.
@@ -88,7 +91,7 @@ pub enum NoticeKind {
 }
 
 impl NoticeKind {
-    /// The word used in the file and in logs.
+    /// Returns the word used in the store and in logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KillSwitch => "kill_switch",
@@ -98,35 +101,35 @@ impl NoticeKind {
     }
 }
 
-/// Something to be told.
+/// A notice to be queued for delivery.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewNotice {
-    /// What it is about.
+    /// Subject of the notice.
     pub kind: NoticeKind,
-    /// Which thing; empty if there is but one.
+    /// Object of the notice; empty if there is only one.
     pub key: String,
-    /// The period in which it is told once, such as a day.
+    /// Period in which the notice is delivered once, such as a day.
     pub period: String,
-    /// One line for people.
+    /// Text for users, in one line.
     pub text: String,
 }
 
 impl NewNotice {
-    /// A notice, its text one visible line within its bound.
+    /// Creates a notice whose text is one visible line of bounded length.
     pub fn new(kind: NoticeKind, key: &str, period: &str, text: &str) -> Self {
         Self { kind, key: key.into(), period: period.into(), text: clean(text, MAX_TEXT) }
     }
 }
 
-/// A notice that is still to be told.
+/// A notice that is not delivered yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PendingNotice {
-    /// Its number; later ones have greater ones.
+    /// Number of the notice, greater for later notices.
     pub id: i64,
-    /// The word of its [`NoticeKind`].
+    /// Word of its [`NoticeKind`], as [`NoticeKind::as_str`] returns it.
     pub kind: String,
-    /// When it was wanted.
+    /// Time at which the notice was queued.
     pub created: UnixMillis,
-    /// One line for people.
+    /// Text for users, in one line.
     pub text: String,
 }

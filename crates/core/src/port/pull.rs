@@ -1,7 +1,8 @@
-//! One pull request: what it and its reviewers say now, and what a loop says there. Nothing here approves, merges or
-//! closes: those calls do not exist.
+//! One pull request: its present state, its reviews, and the texts that a loop posts. No call here approves,
+//! merges or closes.
 //!
-//! Titles, texts and names are data from anybody. What is ours is known by our accounts and by markers that verify.
+//! Titles, texts and names are untrusted data. Our own texts are identified by our accounts and by markers
+//! that verify.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,238 +13,243 @@ use crate::finding::CodeLocation;
 use crate::id::{CommentId, ReviewId, RunId, Sha, Topic, UnixMillis};
 use crate::publish::ForgeThread;
 
-/// The heading above findings that have no place in the diff.
+/// Heading above the findings that have no place in the diff.
 const UNPLACED: &str = "### Findings without a diff anchor";
-/// The heading above findings that have an open thread of ours already.
+/// Heading above the findings that already have an open thread of ours.
 const OPEN: &str = "### Findings already on this pull request";
 
-/// A pull request as its forge describes it now. Title and description are text from people: data.
+/// A pull request as its forge describes it now. Title and description are untrusted text of users.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullRequest {
-    /// Head and base.
+    /// Commits of its head and base.
     pub revision: PullRevision,
-    /// The branch that it is to go into.
+    /// Branch that it is to be merged into.
     pub base_branch: String,
-    /// Open, closed, draft.
+    /// State of the pull request: open, draft or closed.
     pub state: PrState,
-    /// `owner/name #7`, for people; never a key.
+    /// Display name `owner/name #7`; never used as a key.
     pub name: String,
-    /// Its page.
+    /// Address of its web page.
     pub url: String,
-    /// Its title; empty if there is none.
+    /// Title of the pull request; may be empty.
     pub title: String,
-    /// Its description; empty if there is none.
+    /// Description of the pull request; may be empty.
     pub description: String,
-    /// Who opened it; none if the account is gone.
+    /// Author of the pull request; `None` if the account was deleted.
     pub author: Option<AuthorAccount>,
-    /// Its labels; none where the forge has none.
+    /// Labels of the pull request; `None` if the forge has no labels.
     pub labels: Option<Vec<String>>,
-    /// Is each name of an account one account's alone at this forge?
+    /// True if each login at this forge belongs to only one account.
     pub has_unique_names: bool,
-    /// The branch that it comes from; empty if that is gone.
+    /// Branch that contains the changes; empty if it was deleted.
     pub branch: String,
-    /// The repository that its head is fetched from, where that alone has it: [`HeadRepository::has_head_alone`].
+    /// Repository to fetch the head from, if only that repository has it:
+    /// [`HeadRepository::has_head_alone`].
     pub head_repository: Option<HeadRepository>,
 }
 
 impl PullRequest {
-    /// Its repository's name, `owner/name`.
+    /// Returns its repository's name, `owner/name`.
     pub fn repository(&self) -> Option<&str> {
         self.name.rsplit_once('#').map(|(repository, _)| repository.trim_end())
     }
 }
 
-/// May it be reviewed?
+/// The state of a pull request, as far as it decides if a review is allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrState {
-    /// Yes.
+    /// The pull request may be reviewed.
     Open,
-    /// Not yet.
+    /// The pull request is a draft and may not be reviewed yet.
     Draft,
-    /// No longer (merged or not).
+    /// The pull request is merged or closed, and is no longer reviewed.
     Closed,
 }
 
-/// A pull request as it is now, with what one call does not tell: whose it is, and whether we may push to its branch.
+/// A pull request as it is now, with details that need further calls: the owner of its branch, and our
+/// permission to push to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullDetails {
-    /// Its page.
+    /// Address of its web page.
     pub url: String,
-    /// Its title.
+    /// Title of the pull request.
     pub title: String,
-    /// Its text, without our marker.
+    /// Description without our marker.
     pub body: String,
-    /// How it stands.
+    /// State of the pull request.
     pub state: PullState,
-    /// Who opened it; none if the account is gone.
+    /// Author of the pull request; `None` if the account was deleted.
     pub author: Option<Actor>,
-    /// What it brings.
+    /// Branch that contains the changes.
     pub head: PullHead,
-    /// The branch that it goes to.
+    /// Branch that it is to be merged into.
     pub base_branch: String,
-    /// That branch's newest commit, as the forge remembers it.
+    /// Newest commit of the base branch, as the forge last recorded it.
     pub base: Sha,
-    /// Its labels.
+    /// Labels of the pull request.
     pub labels: Vec<String>,
-    /// Who is asked to review and has not yet.
+    /// Accounts whose review is requested and not submitted yet.
     pub requested: Vec<Actor>,
 }
 
 /// The branch that a pull request comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullHead {
-    /// Its newest commit.
+    /// Newest commit of the branch.
     pub sha: Sha,
-    /// Its name.
+    /// Name of the branch.
     pub branch: String,
-    /// Its repository; none if that is gone.
+    /// Repository of the branch; `None` if it was deleted.
     pub repository: Option<HeadRepository>,
-    /// May we push to it? None: the forge does not tell. A push may be refused all the same.
+    /// True if we may push to the branch; `None` if the forge does not report it. A push may be refused all
+    /// the same.
     pub push: Option<bool>,
 }
 
 /// The repository that a pull request comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HeadRepository {
-    /// The forge's id.
+    /// Forge's id of the repository.
     pub id: String,
-    /// `owner/name` now.
+    /// Current full name, as `owner/name`.
     pub name: String,
-    /// Is it the very repository that the pull request goes to, and no fork?
+    /// True if this is also the repository that the pull request targets, and no fork.
     pub is_same: bool,
-    /// Is the head to be fetched from it? Where a forge keeps no refs of pull requests, nothing but a fork has its commits.
+    /// True if the head has to be fetched from this repository. Where a forge keeps no refs of pull
+    /// requests, only the fork has its commits.
     pub has_head_alone: bool,
 }
 
-/// What merging would be, as the forge has it.
+/// The result of a possible merge, as the forge predicts it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MergeSummary {
-    /// The head that it is said of.
+    /// Head that this summary describes.
     pub head: Sha,
-    /// Does it conflict with its base? None: not known yet.
+    /// True if the pull request conflicts with its base; `None` if the forge does not know yet.
     pub conflicts: Option<bool>,
-    /// What stands in the way.
+    /// Obstacle to a merge, or its absence.
     pub state: Mergeable,
-    /// What the repository's rules have reviews decide; none where they ask for no review.
+    /// Outcome of the reviews that the repository's rules require; `None` if they require no review.
     pub decision: Option<PullReviewDecision>,
 }
 
-/// What reviews decide.
+/// The combined outcome of the required reviews.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PullReviewDecision {
-    /// A review is missing.
+    /// A required review is missing.
     Required,
-    /// It may be merged.
+    /// The reviews allow a merge.
     Approved,
-    /// It may not, as it is.
+    /// A reviewer requires changes before a merge.
     ChangesRequested,
 }
 
-/// The newest check run or commit status of a name on a commit.
+/// The newest check run or commit status of one name on a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CommitCheck {
-    /// Its name, or its context.
+    /// Name of the check run, or context of the commit status.
     pub name: String,
-    /// The App that made it, by its name in addresses; none for a commit status.
+    /// Slug of the App that created it; `None` for a commit status.
     pub app: Option<String>,
-    /// What it came to.
+    /// Result of the check.
     pub state: CheckState,
 }
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CheckState {
-    /// It is not done.
+    /// The check is not complete.
     Pending,
-    /// Good.
+    /// The check was successful.
     Passed,
-    /// Done, and it says neither.
+    /// The check is complete, and neither passed nor failed.
     Neutral,
-    /// It was not run.
+    /// The check was not run.
     Skipped,
-    /// Anything else.
+    /// The check has any other result.
     Failed,
 }
 
 /// A label that a pull request has.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AppliedLabel {
-    /// Its name.
+    /// Name of the label.
     pub name: String,
-    /// Who set it last; none if the account is gone or the forge does not tell.
+    /// Account that set it last; `None` if the account was deleted or the forge does not report it.
     pub by: Option<Actor>,
-    /// Is that a person who may write to the repository, as the forge says now? Nobody else is obeyed.
+    /// True if that account is a person's with current write permission to the repository. Labels of other
+    /// accounts start nothing.
     pub trusted: bool,
 }
 
 /// A thread of comments on the diff.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewThread {
-    /// Its id and state; none while the forge shows its comments and not yet the thread.
+    /// Id and state of the thread; `None` while the forge lists its comments but not yet the thread.
     pub thread: Option<ForgeThread>,
-    /// Have its lines changed since?
+    /// True if the lines have changed since.
     pub outdated: bool,
-    /// The file.
+    /// File that the thread is on.
     pub path: String,
-    /// Its comments, oldest first; never empty.
+    /// Comments of the thread, oldest first; never empty.
     pub comments: Vec<LineComment>,
 }
 
 /// A comment on the diff.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LineComment {
-    /// The comment.
+    /// Forge's id of the comment.
     pub id: CommentId,
-    /// Its page.
+    /// Address of its web page.
     pub url: String,
-    /// The review that it is part of.
+    /// Review that the comment is part of.
     pub review: Option<ReviewId>,
-    /// Who; none if the account is gone.
+    /// Author of the comment; `None` if the account was deleted.
     pub author: Option<Actor>,
-    /// The commit that it was made on.
+    /// Commit that the comment was made on.
     pub commit: Option<Sha>,
-    /// Its last line now; none if outdated, or on a whole file.
+    /// Last line of its current place; `None` if it is outdated, or on a whole file.
     pub line: Option<u32>,
-    /// When, by the forge's clock.
+    /// Time of the comment, by the forge's clock.
     pub at: UnixMillis,
-    /// Its text, without our marker.
+    /// Text of the comment, without our marker.
     pub body: String,
-    /// What it is about, if it is ours.
+    /// Topic from our marker, if the comment is ours.
     pub topic: Option<Topic>,
-    /// The finding that it shows, if a review of ours has posted it: as the topic that another loop has for it.
+    /// Topic under which another loop knows the finding, if a review of ours has posted this comment.
     pub reviewed: Option<Topic>,
 }
 
-/// A comment in the conversation with a certain text.
+/// A comment in the conversation that has a given text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConversationComment {
-    /// The comment.
+    /// Forge's id of the comment.
     pub id: CommentId,
-    /// Who; none if the account is gone.
+    /// Author of the comment; `None` if the account was deleted.
     pub author: Option<Actor>,
-    /// When, by the forge's clock.
+    /// Time of the comment, by the forge's clock.
     pub at: UnixMillis,
 }
 
-/// Which audit a review of ours tells of: in its marker.
+/// The marker data of a review of ours, which identifies the audit that it reports.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AuditMark {
-    /// The run.
+    /// Converge run that made the audit.
     pub run: RunId,
-    /// The number of the audit in the run, from 1.
+    /// Number of the audit in the run, from 1.
     pub audit: u32,
-    /// Did it find nothing?
+    /// True if the audit found nothing.
     pub clean: bool,
-    /// The commit that was audited.
+    /// Commit that was audited.
     pub commit: Sha,
-    /// The scope of the audit, if that cleared the commit. Markers of former versions lack it.
+    /// Scope of the audit, if the audit cleared the commit. Markers of earlier versions lack it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<AuditScope>,
 }
 
 impl AuditMark {
-    /// What the marker says.
+    /// Returns the topic that the marker contains.
     pub fn topic(&self) -> Topic {
         let Self { run, audit, clean, commit, scope } = self;
         let word = if *clean { "clean" } else { "dirty" };
@@ -251,13 +257,14 @@ impl AuditMark {
         Topic::new(format!("audit/{run}/{audit}/{word}/{commit}{scope}"))
     }
 
-    /// Is it of the same audit? A former version has posted the same mark without its scope.
+    /// Returns true if both marks are of the same audit. An earlier version posted the same mark without its
+    /// scope.
     pub fn is_same_audit(&self, other: &Self) -> bool {
         let of = |mark: &Self| Self { scope: None, ..mark.clone() };
         of(self) == of(other)
     }
 
-    /// What a marker said; none if it is of something else.
+    /// Parses a marker's topic; returns `None` for a topic of another kind.
     pub fn read(topic: &Topic) -> Option<Self> {
         let mut parts = topic.as_str().split('/');
         let (Some("audit"), Some(run), Some(audit), Some(word), Some(commit)) =
@@ -281,56 +288,60 @@ impl AuditMark {
 }
 
 impl PullReview {
-    /// The audit of ours that this review tells of: our marker is in it, and it is on the commit that the marker names.
+    /// Returns the audit of ours that this review reports: it has our marker, and is on the commit that the
+    /// marker names.
     pub fn audit(&self) -> Option<AuditMark> {
         let mark = AuditMark::read(self.topic.as_ref()?)?;
         (self.commit.as_ref() == Some(&mark.commit)).then_some(mark)
     }
 }
 
-/// What a review of ours says of merging. It never approves.
+/// The effect of a review of ours on merging. It never approves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum ReviewEvent {
-    /// Nothing.
+    /// A comment without effect on merging.
     Comment,
-    /// Not as it is. On a pull request of our own account it is a comment: forges refuse the other.
+    /// A request for changes. On a pull request of our own account it is posted as a comment, because forges
+    /// refuse the request there.
     RequestChanges,
-    /// Nothing, and a request for changes that our account made before is taken back. It approves nothing. Where a forge
-    /// keeps such a request with its review, it stays until a person dismisses that.
+    /// A comment that also withdraws an earlier request for changes of our account. It approves nothing.
+    /// Where a forge keeps the request with its review, the request stays until a person dismisses that
+    /// review.
     Withdraw,
 }
 
 /// A review to be posted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ReviewDraft {
-    /// The audit that it tells of.
+    /// Audit that the review reports.
     pub mark: AuditMark,
-    /// What it says of merging.
+    /// Effect of the review on merging.
     pub event: ReviewEvent,
-    /// Its text, without the lists.
+    /// Text of the review, without the lists of findings.
     pub body: String,
-    /// Findings without a place in the diff, a line each.
+    /// Findings without a place in the diff, one line each.
     pub unplaced: Vec<String>,
-    /// Findings with one: comments on lines.
+    /// Findings with a place in the diff, as comments on lines.
     pub findings: Vec<LineDraft>,
 }
 
 /// A comment on lines of the audited commit.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LineDraft {
-    /// The lines, validated against the diff.
+    /// Lines of the comment, validated against the diff.
     pub place: CodeLocation,
-    /// What it is about: in its marker. One topic has one open thread.
+    /// Topic for its marker. One topic has at most one open thread.
     pub topic: Topic,
-    /// The text, without marker.
+    /// Text of the comment, without a marker.
     pub body: String,
-    /// The same in one line, for the lists of those that get no comment.
+    /// Finding in one line, for the lists of findings that get no comment.
     pub line: String,
 }
 
 impl ReviewDraft {
-    /// The review's text, `refused` being the findings that could not be placed, and `open` those that have an open thread
-    /// of ours, with its page. What does not fit into so many UTF-16 units is left out, and counted.
+    /// Renders the review's text. `refused` are the findings that could not be placed; `open` are those that
+    /// have an open thread of ours, with its page. Findings beyond `most` UTF-16 units are left out and
+    /// counted.
     pub fn text(&self, refused: &[&LineDraft], open: &[(&LineDraft, &str)], most: usize) -> String {
         let unplaced = self.unplaced.iter().chain(refused.iter().map(|finding| &finding.line));
         let open = open.iter().map(|(finding, page)| format!("{} ([its thread]({page}))", finding.line));
@@ -344,7 +355,7 @@ impl ReviewDraft {
         fit(self.body.clone(), &parts.collect::<Vec<_>>(), most)
     }
 
-    /// All of it in one text, where no review can be posted.
+    /// Renders all of it in one text, for a forge that accepts no review.
     pub fn whole(&self, most: usize) -> String {
         let placed = self.findings.iter().map(|finding| {
             let (path, line) = (finding.place.path.to_string(), finding.place.end_line);
@@ -354,7 +365,7 @@ impl ReviewDraft {
     }
 }
 
-/// Text and parts, as many as fit.
+/// Appends as many parts to the text as fit, and counts the others in a final note.
 fn fit(mut text: String, parts: &[String], most: usize) -> String {
     let units = |text: &str| text.encode_utf16().count();
     let note = |left: usize| format!("\n\n… and {left} more.");
@@ -371,18 +382,18 @@ fn fit(mut text: String, parts: &[String], most: usize) -> String {
     text
 }
 
-/// What became of a review.
+/// The form in which a review was posted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PostedReview {
-    /// It is there.
+    /// The review was posted as a review.
     Review {
-        /// The review.
+        /// Forge's id of the review.
         id: ReviewId,
-        /// The comments of its findings, as far as the forge shows them yet. A finding without one is in the text, or
-        /// found later by its topic ([`super::ForgeRead::threads`]).
+        /// Comments of its findings, as far as the forge lists them yet. A finding without one is in the
+        /// text, or is found later by its topic ([`super::ForgeRead::threads`]).
         comments: Vec<(Topic, CommentId)>,
     },
-    /// One comment in the conversation holds all of it.
+    /// One comment in the conversation contains the whole review.
     Comment(CommentId),
 }
 

@@ -1,4 +1,5 @@
-//! The side of a forge that reads: one repository, and one pull request of it. Writes are effects ([`crate::effect`]).
+//! The read side of a forge, for one repository and one pull request of it. Writes are effects
+//! ([`crate::effect`]).
 
 use async_trait::async_trait;
 
@@ -10,86 +11,90 @@ use super::{
 use crate::id::{CommentId, Sha, Topic};
 use crate::publish::{CommentSubject, ObservedComment, PublishLimits};
 
-/// A repository and one pull request of it, as one producer reads them. Of the pull request with the number 0, which is the
-/// repository alone, nothing can be read: that is refused before any call.
+/// A repository and one pull request of it, read on behalf of one producer. Number 0 stands for the
+/// repository alone: its pull request cannot be read, and such a read fails before any call.
 ///
-/// The implementation verifies markers on what it reads; texts are given without.
+/// The implementation verifies the markers in the texts that it reads, and returns the texts without them.
 #[async_trait]
 pub trait ForgeRead: Send + Sync {
-    /// The pull request now, by one call. Not cached. Its description is given as it stands, with the marker.
+    /// Returns the current pull request with one call, not cached. Its description still contains the
+    /// marker.
     async fn pull_request(&self) -> Result<PullRequest, ForgeError>;
 
-    /// The pull request now, with what other calls tell of it.
+    /// Returns the current pull request, with details that need further calls.
     async fn now(&self) -> Result<PullDetails, ForgeError>;
 
-    /// The result of a merge. Asking makes some forges find out: ask again while it is not known.
+    /// Returns the predicted result of a merge. The request starts the computation at some forges: retry
+    /// while the result is not known.
     async fn merge(&self) -> Result<MergeSummary, ForgeError>;
 
-    /// The checks of a commit, the newest of each name.
+    /// Returns the checks of a commit, the newest of each name.
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
-    /// Its labels, and who set them.
+    /// Returns the labels of the pull request, with the accounts that set them.
     async fn labels(&self) -> Result<Vec<AppliedLabel>, ForgeError>;
 
-    /// All reviews, by anybody, oldest first; ours with their topic ([`PullReview::audit`]).
+    /// Returns the reviews of all users, oldest first; ours with their topic ([`PullReview::audit`]).
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError>;
 
-    /// All threads on the diff, in the order in which they began.
+    /// Returns all threads on the diff, in the order in which they began.
     async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError>;
 
-    /// The comments that show items of the producer: those by one of our accounts, with a marker for this pull request. A
-    /// marker under a key that we do not have counts: nobody else writes with our accounts. Those that records `know` as
-    /// ours count whatever their text is by now, and are asked for one by one if the forge's list misses them: it may be
-    /// behind.
+    /// Returns the comments that show items of the producer: those by our accounts with a marker for this
+    /// pull request. A marker under an unknown key counts too, because only we write with our accounts.
+    ///
+    /// The `known` comments of our records count even if their text was changed. Those that the forge's list
+    /// lacks are requested one by one, because the list may lag behind.
     async fn comments(
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError>;
 
-    /// The item that a comment on the diff shows, if it is one of ours by this producer: one that records `know`, else one
-    /// by an account of ours with a marker for here.
+    /// Returns the item that a comment on the diff shows, if this producer wrote it. It is one of the
+    /// `known` items, or else a comment by our account with a marker for this pull request.
     async fn item_at(
         &self,
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError>;
 
-    /// The topic of a comment of ours on the diff, if it began a thread.
+    /// Returns the topic of our comment on the diff, if it began a thread.
     async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError>;
 
-    /// The comments in the conversation whose whole text is this, white space around it aside, by anybody, oldest
-    /// first: what wakes a bot.
+    /// Returns the conversation comments, of all users and oldest first, whose whole text is `text` apart
+    /// from white space around it. Such a comment triggers a bot.
     async fn said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError>;
 
-    /// Who reacted with eyes to a comment in the conversation.
+    /// Returns the accounts that reacted with eyes to a comment in the conversation.
     async fn eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError>;
 
-    /// The repository now.
+    /// Returns the current details of the repository.
     async fn repository(&self) -> Result<RepositoryDetails, ForgeError>;
 
-    /// The pull requests from a branch of this very repository (not from forks), in any state, newest first.
+    /// Returns the pull requests from a branch of this repository itself (not from forks), in any state,
+    /// newest first.
     async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError>;
 
-    /// What was done on the pull request with this number.
+    /// Returns the activity on the pull request with this number.
     async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError>;
 
-    /// The issues with this label that one of our accounts opened and whose marker verifies, of every topic, open and
-    /// closed, newest first.
+    /// Returns the issues with this label that one of our accounts opened and whose marker verifies. Issues
+    /// of every topic, open and closed, are included, newest first.
     async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError>;
 
-    /// The comments in the conversation of an issue or a pull request, ours too, oldest first; those that came after
-    /// `since`, if given, whether that one is still there or not.
+    /// Returns the comments in the conversation of an issue or a pull request, ours too, oldest first. With
+    /// `since`, only later ones are returned, even if that comment was deleted.
     async fn replies(
         &self,
         number: u64,
         since: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError>;
 
-    /// The limits of the forge.
+    /// Returns the limits of the forge.
     fn bounds(&self) -> PublishLimits;
 
-    /// The longest text of a pull request, an issue or a comment without its marker, in UTF-16 units: a longer one is
-    /// refused.
+    /// Returns the maximum text length of a pull request, issue or comment without its marker, in UTF-16
+    /// units. Longer texts are refused.
     fn longest_body(&self) -> usize {
         self.bounds().body
     }

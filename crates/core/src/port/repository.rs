@@ -1,5 +1,5 @@
-//! A repository at a forge, for loops that bring changes to it: pull requests from branches of its own, and questions that
-//! are asked in issues. Branches and commits are git's (crate `git`).
+//! A repository at a forge, for loops that propose changes to it by pull requests from its own branches and
+//! ask questions in issues. Branches and commits are handled by crate `git`.
 
 use serde::Serialize;
 
@@ -8,98 +8,99 @@ use crate::id::{AccountId, CommentId, ReviewId, Sha, Topic, UnixMillis};
 /// A repository at a forge, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RepositoryDetails {
-    /// `owner/name` as it is now.
+    /// Current full name, as `owner/name`.
     pub name: String,
-    /// The branch that pull requests go to unless told otherwise.
+    /// Default branch of new pull requests.
     pub default_branch: String,
-    /// What of it can be changed by us at all.
+    /// Our permissions to change the repository.
     pub writable: WriteAccess,
-    /// Is it a fork of another one?
+    /// True if the repository is a fork of another one.
     pub is_fork: bool,
 }
 
-/// What a repository lets us do, as far as the forge says so before it is tried. A call may be refused all the same.
+/// Our write permissions in a repository, as far as the forge reports them before a call. A call may be
+/// refused all the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WriteAccess {
-    /// Is it archived? Then nothing of it can be changed.
+    /// True if the repository is archived: then nothing in it can be changed.
     pub archived: bool,
-    /// May our credential push branches? None: the forge does not tell.
+    /// True if our credential may push branches; `None` if the forge does not report it.
     pub push: Option<bool>,
-    /// Has it issues?
+    /// True if the repository has issues enabled.
     pub issues: bool,
 }
 
-/// Somebody at the forge.
+/// A user or an app at the forge.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Actor {
-    /// The id of their account, which nobody else can take over.
+    /// Id of the account, which no other account can take over.
     pub id: AccountId,
-    /// Their name now. At some forges anybody may choose the name of somebody else.
+    /// Current name of the account. At some forges a user may choose the name of another user.
     pub login: String,
-    /// Is it one of our accounts, present or former?
+    /// True if this is one of our present or former accounts.
     pub ours: bool,
-    /// Is it a person's account, as the forge has it? An App's is not.
+    /// True if the forge lists it as a person's account; an App's is not.
     pub person: bool,
 }
 
 impl Actor {
-    /// True if this is the account of a name: [`AccountId::is_called`].
+    /// Returns true if `called` identifies this account: [`AccountId::is_called`].
     pub fn is_called(&self, called: &str, unique_names: bool) -> bool {
         self.id.is_called(&self.login, called, unique_names)
     }
 }
 
-/// How a pull request stands.
+/// The state of a pull request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PullState {
-    /// Open, for review.
+    /// Open and ready for review.
     Open,
-    /// Open, a draft.
+    /// Open, but marked as a draft.
     Draft,
-    /// Merged.
+    /// Merged into its base branch.
     Merged,
-    /// Closed, not merged.
+    /// Closed without a merge.
     Closed,
 }
 
-/// A pull request from a branch of the very repository that it goes to. Title and body are text that people may have
-/// changed: data.
+/// A pull request from a branch of the repository that it targets. Title and body are untrusted, because
+/// users may have changed them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BranchPull {
-    /// The number that people see.
+    /// Number that users see.
     pub number: u64,
-    /// Its page.
+    /// Address of its web page.
     pub url: String,
-    /// Its title.
+    /// Title of the pull request.
     pub title: String,
-    /// Its text, without our marker.
+    /// Description without our marker.
     pub body: String,
-    /// How it stands.
+    /// State of the pull request.
     pub state: PullState,
-    /// Its newest commit. Of one that is closed: the newest that it had.
+    /// Newest commit of its branch; for a closed one, the newest that it had.
     pub head: Sha,
-    /// The branch that it comes from.
+    /// Branch that contains the changes.
     pub branch: String,
-    /// The branch that it goes to.
+    /// Branch that it is to be merged into.
     pub base: String,
-    /// Who opened it; none if the account is gone.
+    /// Author of the pull request; `None` if the account was deleted.
     pub author: Option<Actor>,
-    /// What it is about, if one of our accounts opened it and our marker in its text verifies; otherwise it is none
-    /// of ours, or somebody has taken the marker away.
+    /// Topic of the pull request, if one of our accounts opened it and our marker in its text verifies.
+    /// `None` if it is not ours, or if a user has removed the marker.
     pub topic: Option<Topic>,
-    /// When it was opened, by the forge's clock.
+    /// Time at which it was opened, by the forge's clock.
     pub created: UnixMillis,
-    /// Its labels.
+    /// Labels of the pull request.
     pub labels: Vec<String>,
 }
 
 impl BranchPull {
-    /// Did one of our accounts open it?
+    /// Returns true if one of our accounts opened it.
     pub fn is_ours(&self) -> bool {
         self.author.as_ref().is_some_and(|author| author.ours)
     }
 
-    /// Is it open, as a draft or for review?
+    /// Returns true if it is open, as a draft or for review.
     pub fn is_open(&self) -> bool {
         match self.state {
             PullState::Open | PullState::Draft => true,
@@ -111,133 +112,133 @@ impl BranchPull {
 /// A pull request to be opened. Its branch is pushed before.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PullDraft {
-    /// What it is about: in its marker.
+    /// Topic for its marker.
     pub topic: Topic,
-    /// The branch that it comes from, of the same repository.
+    /// Branch of the same repository that contains the changes.
     pub branch: String,
-    /// The branch that it goes to.
+    /// Branch that it is to be merged into.
     pub base: String,
-    /// Its title.
+    /// Title of the pull request.
     pub title: String,
-    /// Its text, without marker.
+    /// Description without a marker.
     pub body: String,
-    /// As a draft?
+    /// True to open it as a draft.
     pub draft: bool,
 }
 
-/// A commit of a pull request. Who wrote it is what git has: nothing proves it.
+/// A commit of a pull request. Its author is the one that git records, which is not verified.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullCommit {
-    /// The commit.
+    /// Full id of the commit.
     pub sha: Sha,
-    /// The account that the forge takes for its author (by the address); none if it knows none.
+    /// Account that the forge assigns to the author's address; `None` if it knows none.
     pub author: Option<Actor>,
-    /// The author's name.
+    /// Name of the author.
     pub name: String,
-    /// The author's address.
+    /// E-mail address of the author.
     pub email: String,
-    /// When it was committed, as the commit has it. A rebase changes that and not the author.
+    /// Commit time as the commit records it. A rebase changes it, but not the author.
     pub committed: UnixMillis,
 }
 
-/// What a review says.
+/// The verdict of a review.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ReviewState {
-    /// It may be merged.
+    /// The reviewer approves a merge.
     Approved,
-    /// It may not, as it is.
+    /// The reviewer requires changes before a merge.
     ChangesRequested,
-    /// Neither.
+    /// The review has comments and no verdict.
     Commented,
-    /// Somebody took it back.
+    /// The review was dismissed later.
     Dismissed,
-    /// It is not submitted: only its author sees it.
+    /// The review is not submitted: only its author can see it.
     Pending,
 }
 
-/// A review that somebody submitted.
+/// A review of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullReview {
-    /// The review.
+    /// Forge's id of the review.
     pub id: ReviewId,
-    /// Who; none if the account is gone.
+    /// Author of the review; `None` if the account was deleted.
     pub author: Option<Actor>,
-    /// What it says.
+    /// Verdict of the review.
     pub state: ReviewState,
-    /// The commit that it was made on; none if that is gone.
+    /// Commit that the review was made on; `None` if it no longer exists.
     pub commit: Option<Sha>,
-    /// When, by the forge's clock; none for a pending one.
+    /// Time of the review, by the forge's clock; `None` for a pending one.
     pub at: Option<UnixMillis>,
-    /// Its text, without our marker. Empty if it has only comments.
+    /// Text of the review, without our marker. Empty if it has only comments.
     pub body: String,
-    /// What it is about, if it is ours: one of our accounts wrote it, and our marker verifies.
+    /// Topic of the review, if one of our accounts wrote it and our marker verifies.
     pub topic: Option<Topic>,
 }
 
 /// A comment on a pull request, in its conversation or on its diff.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullRemark {
-    /// The comment.
+    /// Forge's id of the comment.
     pub id: CommentId,
-    /// Who; none if the account is gone.
+    /// Author of the comment; `None` if the account was deleted.
     pub author: Option<Actor>,
-    /// On the diff: the commit that it was made on. None in the conversation.
+    /// Commit that a comment on the diff was made on; `None` in the conversation.
     pub commit: Option<Sha>,
-    /// When, by the forge's clock.
+    /// Time of the comment, by the forge's clock.
     pub at: UnixMillis,
-    /// Its text, without our marker.
+    /// Text of the comment, without our marker.
     pub body: String,
-    /// What it is about, if it is ours: one of our accounts wrote it, and our marker verifies.
+    /// Topic of the comment, if one of our accounts wrote it and our marker verifies.
     pub topic: Option<Topic>,
 }
 
-/// What was done on a pull request, by anybody; each list oldest first.
+/// The activity of all users on a pull request; each list oldest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PullActivity {
-    /// Its commits; a forge may list so many only (GitHub: 250).
+    /// Commits of the pull request; a forge may limit the list (GitHub: 250).
     pub commits: Vec<PullCommit>,
-    /// Its reviews.
+    /// Reviews of the pull request.
     pub reviews: Vec<PullReview>,
-    /// Its comments: those of the conversation, then those on the diff.
+    /// Comments of the pull request: those of the conversation, then those on the diff.
     pub remarks: Vec<PullRemark>,
 }
 
-/// An issue that one of our accounts opened, with our marker. Title and body are text that people may have changed.
+/// An issue that one of our accounts opened, with our marker. Users may have changed its title and body.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OwnIssue {
-    /// The number that people see.
+    /// Number that users see.
     pub number: u64,
-    /// Its page.
+    /// Address of its web page.
     pub url: String,
-    /// Its title.
+    /// Title of the issue.
     pub title: String,
-    /// Its text, without our marker.
+    /// Text of the issue, without our marker.
     pub body: String,
-    /// What it is about.
+    /// Topic from our marker.
     pub topic: Topic,
-    /// Is it open?
+    /// True if the issue is open.
     pub open: bool,
-    /// May only those who may write to the repository comment on it?
+    /// True if only users with write permission to the repository may comment.
     pub locked: bool,
-    /// When it was opened, by the forge's clock.
+    /// Time at which it was opened, by the forge's clock.
     pub created: UnixMillis,
 }
 
-/// An answer in an issue or in a pull request's conversation. Its text is data.
+/// A reply in an issue or in a pull request's conversation. Its text is untrusted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConversationReply {
-    /// The comment.
+    /// Forge's id of the comment.
     pub id: CommentId,
-    /// Who; none if the account is gone.
+    /// Author of the comment; `None` if the account was deleted.
     pub author: Option<Actor>,
-    /// Is it a person who may write to the repository, as the forge says now? Nobody else is obeyed; never one of
-    /// our accounts.
+    /// True if the author is a person with current write permission to the repository. Replies of others
+    /// have no effect; our own accounts are never trusted.
     pub trusted: bool,
-    /// When it was written, by the forge's clock.
+    /// Time at which it was written, by the forge's clock.
     pub at: UnixMillis,
-    /// Its text, without our marker.
+    /// Text of the reply, without our marker.
     pub body: String,
-    /// What it is about, if it is ours: one of our accounts wrote it, and our marker verifies.
+    /// Topic of the reply, if one of our accounts wrote it and our marker verifies.
     pub topic: Option<Topic>,
 }
 
@@ -257,7 +258,7 @@ mod tests {
         assert!(ann.is_called("ann", true) && ann.is_called("7", true) && ann.is_called("7", false));
         assert!(!ann.is_called("ann", false) && !ann.is_called("eve", true) && !ann.is_called("", true));
         assert!(cloud.is_called("{0A-1}", false) && !cloud.is_called("ann", false));
-        // Whoever takes an id for a name is not the account with that id.
+        // An account whose name equals the id of another account is not that account.
         for liar in [actor("8", "7"), actor("{0a-2}", "{0a-1}")] {
             assert!(!liar.is_called(&liar.login, true), "{liar:?}");
         }

@@ -1,24 +1,25 @@
-//! A server of a forge beyond one repository: what is listed there, who wrote it, and what protects a branch.
+//! Views of a forge beyond one repository: lists of repositories, pull requests and comments, their authors,
+//! and branch protection.
 
 use super::{CommentKind, PullRevision};
 use crate::id::{AccountId, CommentId, Sha, UnixMillis};
 
-/// The kinds of forges.
+/// The supported kinds of forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ForgeKind {
-    /// GitHub, also GitHub Enterprise Server.
+    /// GitHub.com or GitHub Enterprise Server.
     Github,
-    /// Bitbucket Cloud.
+    /// Bitbucket Cloud, hosted by Atlassian.
     Bitbucket,
-    /// Bitbucket Data Center.
+    /// Bitbucket Data Center, hosted by its operator.
     BitbucketDc,
 }
 
 impl ForgeKind {
-    /// All of them.
+    /// All supported kinds of forge.
     pub const ALL: [Self; 3] = [Self::Github, Self::Bitbucket, Self::BitbucketDc];
 
-    /// Its word in a configuration: `forge.NAME.kind`.
+    /// Returns the kind's word in a configuration: `forge.NAME.kind`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Github => "github",
@@ -27,100 +28,100 @@ impl ForgeKind {
         }
     }
 
-    /// The kind that a word names; none for other words.
+    /// Returns the kind with this word; `None` for other words.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
-/// A repository as the forge shows it.
+/// A repository as the forge lists it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ForgeRepository {
-    /// The id that lasts through renames and transfers.
+    /// Forge's id, which survives renames and transfers.
     pub id: String,
-    /// `owner/name` now.
+    /// Current full name, as `owner/name`.
     pub name: String,
-    /// Read only: nobody can comment on its pull requests.
+    /// True if the repository is read-only: its pull requests accept no comments.
     pub archived: bool,
 }
 
-/// An open pull request as a list shows it.
+/// An open pull request as a list of the forge contains it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenPull {
-    /// The id of its repository.
+    /// Id of the pull request's repository.
     pub repository: String,
-    /// `owner/name` of its repository now.
+    /// Current full name of its repository, as `owner/name`.
     pub repo: String,
-    /// The number people see.
+    /// Number that users see.
     pub number: u64,
-    /// Its page.
+    /// Address of its web page.
     pub url: String,
-    /// Head and base.
+    /// Commits of its head and base.
     pub revision: PullRevision,
-    /// Not ready yet?
+    /// True while the pull request is a draft.
     pub draft: bool,
 }
 
-/// An open pull request as people see it in a list.
+/// An open pull request in a list for users.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullListItem {
-    /// The number people see.
+    /// Number that users see.
     pub number: u64,
-    /// Its title.
+    /// Title of the pull request.
     pub title: String,
-    /// Its page.
+    /// Address of its web page.
     pub url: String,
-    /// Who opened it; none if the account is gone.
+    /// Login of the author; `None` if the account was deleted.
     pub author: Option<String>,
-    /// Not ready yet?
+    /// True while the pull request is a draft.
     pub draft: bool,
-    /// Its newest commit.
+    /// Newest commit of its branch.
     pub head: Sha,
-    /// The branch that it comes from.
+    /// Branch that contains the changes.
     pub branch: String,
-    /// The branch that it goes to.
+    /// Branch that it is to be merged into.
     pub base_branch: String,
 }
 
-/// Who wrote something.
+/// An account that wrote something at the forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuthorAccount {
-    /// The id that lasts through renames.
+    /// Forge's id, which survives renames.
     pub id: AccountId,
-    /// The name now.
+    /// Current login of the account.
     pub login: String,
-    /// A person, not an app or a bot.
+    /// True if the account is a person's, and not that of an app or a bot.
     pub is_person: bool,
 }
 
 /// A comment on a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullComment {
-    /// In the conversation or on the diff.
+    /// Place of the comment: conversation or diff.
     pub kind: CommentKind,
-    /// Its number, among those of its kind.
+    /// Forge's number, among the comments of its kind.
     pub id: u64,
-    /// The comment that began the thread, for an answer on the diff.
+    /// Comment that began the thread, if this one is a reply on the diff.
     pub first: Option<CommentId>,
-    /// The pull request's number.
+    /// Number of the pull request.
     pub number: u64,
-    /// The page of the pull request.
+    /// Web page of the pull request.
     pub url: String,
-    /// Who wrote it; none if the account is gone.
+    /// Author of the comment; `None` if the account was deleted.
     pub author: Option<AuthorAccount>,
-    /// Its text, cut.
+    /// Text of the comment, shortened.
     pub body: String,
-    /// When it was written.
+    /// Time at which the comment was written.
     pub created: UnixMillis,
-    /// When it was changed last.
+    /// Time of the last change.
     pub updated: UnixMillis,
 }
 
 /// The rules of a branch that may refuse a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BranchProtection {
-    /// Is it protected? By what, is told to administrators alone.
+    /// True if the branch is protected. Only administrators can read by which rules.
     pub is_protected: bool,
-    /// Kinds of the rules of rulesets that hold for it, such as `required_signatures`.
+    /// Kinds of the ruleset rules that apply to the branch, such as `required_signatures`.
     pub rules: Vec<String>,
 }

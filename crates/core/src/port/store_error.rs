@@ -1,22 +1,22 @@
-//! The errors of a store.
+//! Errors that a store returns.
 
 use crate::id::{FencingToken, SlotKey};
 
-/// The error of a store.
+/// An error of a store.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A run with a greater token has begun: this one must stop and write nothing more.
+    /// A run with a greater token has begun: this run must stop and write nothing more.
     #[error("a newer run holds {key} (token {last:?}): this run's writes are refused")]
     Fenced {
-        /// The key.
+        /// Slot key that both runs use.
         key: SlotKey,
-        /// The greatest token that records have accepted.
+        /// Greatest token that the store has accepted.
         last: FencingToken,
     },
-    /// The store cannot work: file, disk, lock, version.
+    /// The store does not work: file, disk, lock or version.
     #[error("{0}")]
     Unavailable(String),
-    /// A stored value cannot be read.
+    /// A stored value cannot be parsed.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),
 }

@@ -1,5 +1,5 @@
-//! What the sweep and the commands remember: repositories, how far their comments were read, what people asked for in
-//! comments and by the buttons of checks, and which of that was served.
+//! State of the sweep and of the commands: known repositories, how far their comments were read, requests by
+//! comments, check buttons and labels, and the served ones among them.
 
 use async_trait::async_trait;
 
@@ -9,37 +9,38 @@ use crate::id::{AccountId, PrId, Sha, SlotKey, SlotVersion, UnixMillis};
 use crate::ledger::BudgetLevel;
 use crate::slot::Slot;
 
-/// A repository that was ever seen.
+/// A repository that was seen at a forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KnownRepository {
-    /// The `NAME` of `[forge.NAME]`.
+    /// `NAME` of its forge in `[forge.NAME]`.
     pub forge: String,
-    /// The forge's own id of it.
+    /// Forge's id of the repository.
     pub id: String,
-    /// `owner/name` as last heard. It may be another repository's by now: the id decides.
+    /// Full name `owner/name` as last seen. Another repository may have this name now; only the id
+    /// identifies it.
     pub name: String,
-    /// Comments that were last changed before this instant are not commands any more.
+    /// Comments last changed before this time are no longer read as commands.
     pub cursor: UnixMillis,
-    /// Since when the forge does not show it.
+    /// Time since which the forge does not show the repository.
     pub gone: Option<UnixMillis>,
-    /// The first contact is over ([`Watchlist::onboard`]).
+    /// True after the first contact is over ([`Watchlist::onboard`]).
     pub onboarded: bool,
 }
 
-/// Where a comment is. A forge may number the kinds apart.
+/// The place of a comment. A forge may number the two kinds separately.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CommentKind {
-    /// In the conversation.
+    /// A comment in the conversation of the pull request.
     Conversation,
-    /// On the diff: on a line or a file, or an answer there.
+    /// A comment on a line or a file of the diff, or a reply there.
     Diff,
 }
 
 impl CommentKind {
-    /// Both.
+    /// Both kinds of comments.
     pub const ALL: [Self; 2] = [Self::Conversation, Self::Diff];
 
-    /// The word used in the file and in logs.
+    /// Returns the word used in the store and in logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Conversation => "conversation",
@@ -48,94 +49,96 @@ impl CommentKind {
     }
 }
 
-/// Something that a person asks for, as it was heard of.
+/// A request of a user, as it was noticed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct UserRequest {
-    /// Of which pull request.
+    /// Pull request that it concerns.
     pub pr: PrId,
-    /// How.
+    /// Means by which the user asked.
     pub origin: RequestOrigin,
-    /// When it was heard of.
+    /// Time at which the request was noticed.
     pub at: UnixMillis,
 }
 
-/// How somebody asks.
+/// The means by which a user makes a request.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum RequestOrigin {
-    /// By a comment that looked like a command. What it says is asked of the forge when it is served.
+    /// A comment that looked like a command. Its text is read from the forge when the request is served.
     Comment {
-        /// Where on the pull request.
+        /// Place of the comment on the pull request.
         kind: CommentKind,
-        /// The forge's number of the comment, among those of its kind.
+        /// Forge's number of the comment, among those of its kind.
         id: u64,
     },
-    /// By the button of our check, which asks for a review and is no row at the forge. Pressed twice before it is
-    /// served, it asks once.
+    /// The button of our check, which requests a review. The forge keeps no record of the press. Several
+    /// presses before the request is served count as one.
     Check {
-        /// The account that pressed it.
+        /// Account that pressed the button.
         account: AccountId,
-        /// What it was called then.
+        /// Login of the account at that time.
         login: String,
     },
-    /// By a label that asks for a run that converges. Who has set it is asked of the forge when it is served. Set again
-    /// before that, it asks once.
+    /// A label that requests a converge run. The account that set it is read from the forge when the request
+    /// is served. A label set again before that counts as one request.
     Label {
-        /// Its name.
+        /// Name of the label.
         name: String,
     },
 }
 
-/// What was served changed this, written in one transaction with the fact that it is served.
+/// The changes that a served request causes, written in one transaction with the mark that it is served.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UserRequestOutcome {
-    /// The version that the slot was read at, and the slot to be stored.
+    /// Version at which the slot was read, and the slot to be stored.
     pub slot: (SlotVersion, Slot),
-    /// For `truing why`.
+    /// Events for the output of `truing why`.
     pub events: Vec<HistoryEvent>,
-    /// For the audit log.
+    /// Entry for the audit log.
     pub act: OperatorAction,
-    /// Replaces what was dismissed of the same finding.
+    /// Dismissal that replaces an earlier one of the same finding.
     pub dismissal: Option<Dismissal>,
-    /// The level of money that is raised, by as much as it allows at first.
+    /// Budget level that is raised, by the amount of its configured limit.
     pub allowed: Option<BudgetLevel>,
 }
 
 /// The progress of the reviews of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LastReviews {
-    /// The revision of the newest run, however that ended; none if there was no run.
+    /// Revision of the newest run, regardless of its outcome; `None` if there was no run.
     pub attempted: Option<PullRevision>,
-    /// The revision that a run has settled last ([`settles`](crate::settled::settles)).
+    /// Revision that a run settled last ([`settles`](crate::settled::settles)).
     pub settled: Option<PullRevision>,
-    /// It was left as it is, and not reviewed: its head alone counts: a base that moves on is no reason to review it.
+    /// True if the pull request was skipped without a review. Then only its head counts: a base that moves
+    /// on is no reason to review it.
     pub is_left: bool,
 }
 
-/// Rows of the sweep and of comments. Nothing here is fenced: no run writes them.
+/// A store of the sweep's and the comments' rows. They are not fenced, because no run writes them.
 #[async_trait]
 pub trait Watchlist: Send + Sync {
-    /// Every repository of a forge that was ever seen: remembered, or of a pull request that was described. One
-    /// that was only described has its cursor at the store's instant.
+    /// Returns every repository of a forge that was ever seen: those remembered, and those of a described
+    /// pull request. A repository that was only described has its cursor at the store's current time.
     async fn repositories(&self, forge: &str) -> Result<Vec<KnownRepository>, StoreError>;
 
-    /// Remembers repositories as they are given, but for the cursor of one that is known. What is known already
-    /// writes nothing.
+    /// Stores the repositories as given, but keeps the cursor of a known repository. Writes nothing for a
+    /// repository that is unchanged.
     async fn remember(&self, repositories: &[KnownRepository]) -> Result<(), StoreError>;
 
     /// Ends the first contact with a repository.
     async fn onboard(&self, repository: &KnownRepository) -> Result<(), StoreError>;
 
-    /// The progress of the reviews of each key, in order.
+    /// Returns the progress of the reviews of each key, in the order of `keys`.
     async fn last_reviews(&self, keys: &[SlotKey]) -> Result<Vec<LastReviews>, StoreError>;
 
-    /// The slots of a repository's pull requests that have a row.
+    /// Returns the stored slots of the repository's pull requests.
     async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError>;
 
-    /// The pull requests of a repository that a run was about at this head, as far as runs are remembered.
+    /// Returns the repository's pull requests that a run reviewed at this head, as far as runs are kept.
     async fn reviewed_at(&self, forge: &str, repository: &str, head: &Sha) -> Result<Vec<PrId>, StoreError>;
 
-    /// Remembers what is asked for in a repository, the repository as [`Self::remember`] does, and that its comments
-    /// were read `until` then; in one durable transaction. A comment that is known, served or not, stays as it is.
+    /// Stores requests in a repository, the repository as [`Self::remember`] does, and the time `until`
+    /// which its comments were read; all in one durable transaction. A comment that is known, served or not,
+    /// stays unchanged.
     async fn tell(
         &self,
         told: &[UserRequest],
@@ -143,12 +146,13 @@ pub trait Watchlist: Send + Sync {
         until: Option<UnixMillis>,
     ) -> Result<(), StoreError>;
 
-    /// What is still to be served at a forge: the oldest comment of each repository, then the second oldest of
-    /// each, and so on; of a repository without comments the buttons.
+    /// Returns the requests at a forge that are not served yet. The oldest comment of each repository comes
+    /// first, then the second oldest of each, and so on; for a repository without comments, its buttons and
+    /// labels.
     async fn unserved(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError>;
 
-    /// It is served. With `obeyed`: only if the slot's row has not moved on, and everything in one transaction, so
-    /// that it acts once.
+    /// Marks a request as served. With `obeyed`, this succeeds only if the slot's row has not changed, and
+    /// writes everything in one transaction: the request takes effect once.
     async fn served(
         &self,
         told: &UserRequest,

@@ -1,45 +1,45 @@
-//! What a forge with check runs shows beside a commit: more than a status holds.
+//! The content of a check run, which shows more beside a commit than a status does.
 
 use serde::{Deserialize, Serialize};
 
 use crate::finding::CodeLocation;
 
-/// Findings that are shown on the commit's lines; the rest is in the summary and the comments.
+/// Maximum number of findings shown on the commit's lines; the rest is in the summary and the comments.
 pub const MAX_ANNOTATIONS: usize = 500;
 
-/// A check run's content.
+/// The content of a check run.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct CheckContent {
-    /// Green, red or grey.
+    /// Conclusion, which the forge shows as green, red or grey.
     pub conclusion: CheckConclusion,
-    /// The text, Markdown.
+    /// Text of the check run in Markdown.
     pub summary: String,
-    /// What is said of lines, worst first, [`MAX_ANNOTATIONS`] at most.
+    /// Annotations of lines, worst first, at most [`MAX_ANNOTATIONS`].
     pub annotations: Vec<CheckAnnotation>,
 }
 
-/// What a finished check came to.
+/// The conclusion of a finished check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckConclusion {
-    /// Reviewed, nothing that blocks.
+    /// The head was reviewed and has no blocking finding.
     Success,
-    /// Blocking findings.
+    /// The head has blocking findings.
     Failure,
-    /// Neither: nothing to review, partial, deferred, failed.
+    /// Neither: there was nothing to review, or the review is partial, deferred or failed.
     #[default]
     Neutral,
 }
 
-/// What is said of some lines of the head.
+/// An annotation of some lines of the head.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckAnnotation {
-    /// The lines.
+    /// Lines that are annotated.
     pub place: CodeLocation,
-    /// Does it block?
+    /// True if the finding blocks.
     pub blocks: bool,
-    /// One line.
+    /// Title of the finding, in one line.
     pub title: String,
-    /// Plain text.
+    /// Message as plain text.
     pub message: String,
 }

@@ -1,13 +1,13 @@
-//! Texts that fit: what a forge would refuse as too long is cut where nothing breaks, and says so.
+//! Shortens texts that a forge would refuse as too long, at a safe place and with a note.
 
-/// How a text that was cut ends.
+/// Note at the end of a shortened text.
 const NOTE: &str = "_… truncated: the whole text is longer than a comment may be._";
-/// Between what is left and the note.
+/// Separator between the text and the note.
 const GAP: &str = "\n\n";
 
-/// A text of at most `most` units ([`units`]): the whole, or as many of its lines as there is room for and a note. Code
-/// that is cut is closed. Nothing is cut within a line that holds code or markup, or it could come to mean something
-/// else. Applying it again changes nothing.
+/// Returns a text of at most `most` units ([`units`]): the whole, or as many lines as fit and a note. It
+/// closes an open code block, and never cuts inside a line with code or markup, because its meaning could
+/// change. Applying it again changes nothing.
 pub(super) fn fit(text: &str, most: usize) -> String {
     if units(text) <= most {
         return text.to_owned();
@@ -21,7 +21,7 @@ pub(super) fn fit(text: &str, most: usize) -> String {
         let (length, next) = (units(line), after(line, fence));
         if taken + length + closing(next) > room {
             let free = room.saturating_sub(taken + closing(fence));
-            // A line that is most of the text is worth a part of it.
+            // Of a line that is most of the text, a part is kept.
             if length > room / 2 && (fence.is_some() || !line.contains(['`', '\\', '<'])) {
                 left = text.get(..at + prefix(line, free)).unwrap_or_default().to_owned();
             }
@@ -38,13 +38,13 @@ pub(super) fn fit(text: &str, most: usize) -> String {
     if left.is_empty() { NOTE.to_owned() } else { format!("{left}{GAP}{NOTE}") }
 }
 
-/// The length of a text as the strictest forge counts it: in UTF-16 units, of which there are never fewer than
-/// characters.
+/// Returns the length of a text in UTF-16 units, as the strictest forge counts it. There are never fewer
+/// units than characters.
 pub(super) fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// Lines with their ends, each with where it begins.
+/// Returns the lines with their ends, each with its start in bytes.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split_inclusive('\n').scan(0, |at, line| {
         let begin = *at;
@@ -53,7 +53,7 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// How many bytes of a line fit into so many units, whole characters only.
+/// Returns the number of bytes of a line that fit into `room` units, in whole characters.
 fn prefix(line: &str, room: usize) -> usize {
     let mut taken = 0;
     let fits = |c: &char| {
@@ -63,7 +63,7 @@ fn prefix(line: &str, room: usize) -> usize {
     line.chars().take_while(fits).map(char::len_utf8).sum()
 }
 
-/// The fence that is open behind a line, with the blanks before it, if `open` was before it.
+/// Returns the code fence that is open after a line, with the blanks before it; `open` was open before it.
 fn after<'a>(line: &'a str, open: Option<&'a str>) -> Option<&'a str> {
     let line = line.trim_end();
     let blanks = line.len() - line.trim_start().len();
@@ -76,7 +76,7 @@ fn after<'a>(line: &'a str, open: Option<&'a str>) -> Option<&'a str> {
     }
 }
 
-/// The fence that is open at a text's end.
+/// Returns the code fence that is open at the end of a text.
 fn after_all(text: &str) -> Option<&str> {
     text.split_inclusive('\n').fold(None, |open, line| after(line, open))
 }

@@ -1,32 +1,32 @@
-//! The surroundings of a finding, and the reasons for which it is unverified.
+//! Lines around a finding, and the reasons why a finding is unverified.
 
 use serde::{Deserialize, Serialize};
 
 use super::page::{ComparedFile, SearchTokens, key};
 use super::statement::StatementMarks;
 
-/// Lines of a finding that are kept for its identity and shown with it.
+/// Maximum number of a finding's lines that are stored for its identity and shown with it.
 pub const MAX_SNIPPET_LINES: usize = 20;
 
-/// Lines that are remembered above a finding, and below it.
+/// Maximum number of lines stored above a finding, and below it.
 pub const MAX_AROUND: usize = 12;
 
-/// The reason why nobody knows whether an open finding is still there.
+/// The reason why the state of an open finding is not known.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnverifiedReason {
-    /// No model has reviewed this head to the end.
+    /// No model has completed a review of this head.
     NotReviewed,
     /// No reviewer was shown the file.
     NotShown,
-    /// No reviewer said anything of it.
+    /// No reviewer gave a verdict on the finding.
     NoVerdict,
-    /// The file does not bear out a reviewer's word on it.
+    /// The file does not support a reviewer's verdict on the finding.
     NoEvidence,
 }
 
 impl UnverifiedReason {
-    /// For people: the reason, as the end of a sentence.
+    /// Returns the reason for users, as the end of a sentence.
     pub fn reason(self) -> &'static str {
         match self {
             Self::NotReviewed => "no model has reviewed this head to the end",
@@ -37,34 +37,35 @@ impl UnverifiedReason {
     }
 }
 
-/// The surroundings of a finding, as they were when it was last seen.
+/// The lines around a finding, as they were when it was last seen.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct SurroundingLines {
     /// Lines above it, the nearest last, without indentation.
     pub before: Vec<String>,
     /// Lines below it, the nearest first.
     pub after: Vec<String>,
-    /// The number of times that its lines stood in the file.
+    /// Number of times that its lines occurred in the file.
     pub copies: u32,
-    /// The lines of the change when a reviewer saw the finding last: all others are new.
+    /// Text of the change when a reviewer last saw the finding: all other lines are new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<ChangeSnapshot>,
 }
 
-/// The text of a change, as it is remembered.
+/// The stored text of a change.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ChangeSnapshot {
-    /// The lines of the finding's file near it, and those that the change added.
+    /// Marks of the lines near the finding in its file, and of the lines that the change added.
     pub marks: StatementMarks,
-    /// Are they of all that the change added?
+    /// True if the marks cover everything that the change added.
     pub is_whole: bool,
-    /// The finding's lines and those near it.
+    /// Text of the finding's lines and of those near it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub near: String,
 }
 
 impl SurroundingLines {
-    /// Of these lines of a file, first and last. `seen`: see there.
+    /// Stores the surroundings of these lines (first and last) of a file. `seen` becomes
+    /// [`SurroundingLines::seen`].
     pub(super) fn of(
         page: &ComparedFile,
         (start, end): (u32, u32),
@@ -85,7 +86,7 @@ impl SurroundingLines {
     }
 }
 
-/// The index of a line.
+/// Returns the index of a line number.
 pub(super) fn index(line: u32) -> usize {
     usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX)
 }

@@ -1,9 +1,10 @@
-//! Evidence of a fix that leaves a finding's own lines as they are: a check in front of them, other lines around them,
-//! what they call (docs/adr/0062).
+//! Evidence of a fix that leaves a finding's own lines unchanged: a new check before them, other lines
+//! around them, or a change in the code that they call (docs/adr/0062).
 //!
-//! It has to be new since the finding was last seen, and code. Beside the finding that is enough, by what a line says
-//! or by which line it stands under now. Elsewhere the change has to have added it, in what the finding's lines call or
-//! are made of, where its own function is called, or in that function, moved there (`moved`).
+//! Evidence is code that is new since the finding was last seen. Near the finding, new text or a new
+//! position is enough. Elsewhere the change must have added the line. It must belong to code that the
+//! finding's lines use, to a caller of the finding's function, or to that function itself, moved there
+//! (`moved`).
 
 mod moved;
 
@@ -22,17 +23,18 @@ use crate::excerpt;
 use crate::finding::{Finding, FixEvidence};
 use crate::id::FindingId;
 
-/// Lines that a verdict may quote: of more, nobody says which show a fix.
+/// Maximum number of lines that a verdict may quote: in a longer quote it is not clear which lines show the
+/// fix.
 const MAX_QUOTED: u32 = 20;
-/// The shortest name that is told apart, in bytes.
+/// Minimum length of a name that is compared, in bytes.
 const MIN_NAME: usize = 3;
-/// Words that stand where a name would, in the languages that are known.
+/// Key words that may stand in the place of a name, in the supported languages.
 const CONTROL: [&str; 20] = [
     "if", "elif", "else", "for", "while", "loop", "with", "match", "switch", "case", "try", "catch",
     "except", "return", "await", "yield", "assert", "not", "and", "unless",
 ];
 
-/// Words that say that something is defined.
+/// Key words of a definition.
 const DEFINES: [&str; 18] = [
     "def",
     "fn",
@@ -53,10 +55,10 @@ const DEFINES: [&str; 18] = [
     "mod",
     "record",
 ];
-/// Words at the beginning of a line among which they are looked for.
+/// Number of words at the beginning of a line among which these key words are searched.
 const MAX_DEFINES: usize = 4;
 
-/// The lines that took the place of open findings' own: they show what became of that finding, and of no other.
+/// The lines that replaced open findings' own lines. They are evidence only for that finding.
 pub(super) type ReplacedLines<'a> = Vec<(&'a FindingId, RepoPath, (u32, u32))>;
 
 pub(super) fn replaced<'a, T: Fn(&RepoPath) -> Option<String>>(
@@ -75,7 +77,8 @@ pub(super) fn replaced<'a, T: Fn(&RepoPath) -> Option<String>>(
     owed(known).filter_map(lines).collect()
 }
 
-/// The lines quoted by a verdict that are new and show a fix of a finding, whose lines went there.
+/// Returns the quoted lines of a verdict if they are new and show a fix of the finding; `went` is the
+/// present place of its lines.
 pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     verdict: &RecheckVerdict,
     finding: &Finding,
@@ -120,7 +123,7 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     };
     let beside = || {
         let said = told.iter().filter(is_new).find(|one| is_near(one)).map(|one| one.own);
-        // Two statements that stand together now: both of them are quoted.
+        // Two statements that are adjacent only now: both of them are quoted.
         let together = told.windows(2).find_map(|pair| {
             let [above, below] = pair else { return None };
             let is_one = is_near(above) && is_near(below) && (above.has_words || below.has_words);
@@ -152,15 +155,15 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     Some(FixEvidence { mark: Some(mark), ..FixEvidence::of(path, (first, last), &quoted) })
 }
 
-/// Do quoted lines that stand in place of a finding's own say anything that was not said there before?
+/// Returns true if the quoted lines in place of a finding's own contain something new.
 pub(super) fn says_new(quoted: (u32, u32), finding: &Finding, page: &ComparedFile) -> bool {
-    // Findings of before this was remembered.
+    // Findings of earlier versions lack this data.
     let Some(seen) = finding.around.as_ref().and_then(|around| around.seen.as_ref()) else { return true };
     let was = FileComparison::of(seen, page);
     let is_told = |one: &CodeStatement| one.touches(quoted);
     let is_known = |one: &CodeStatement| seen.marks.has(one.own);
     let is_new = |one: &CodeStatement| is_told(one) && !is_known(one) && !was.is_same(one);
-    // What stood between two statements is gone.
+    // A statement between these two was removed.
     let is_gone_between = |above: &CodeStatement, below: &CodeStatement| {
         (is_told(above) || is_told(below))
             && is_known(above)
@@ -172,7 +175,7 @@ pub(super) fn says_new(quoted: (u32, u32), finding: &Finding, page: &ComparedFil
         || all.windows(2).any(|pair| matches!(pair, [above, below] if is_gone_between(above, below)))
 }
 
-/// A file, beside what was remembered of it when a finding was last seen.
+/// A file, compared with the stored text from the time when a finding was last seen.
 struct FileComparison<'a> {
     seen: &'a ChangeSnapshot,
     near: TokenSequence,
@@ -184,19 +187,20 @@ impl<'a> FileComparison<'a> {
         Self { seen, near: TokenSequence::of_code(&seen.near), page }
     }
 
-    /// Did a formatter break or join the statement? It says what was there before, between the same words.
+    /// Returns true if a formatter only broke or joined the statement: the same text was there before,
+    /// between the same words.
     fn is_same(&self, one: &CodeStatement) -> bool {
         let tokens = self.page.code().between((one.first, one.last));
         !self.seen.marks.has(one.own) && self.near.has(tokens)
     }
 
-    /// Do two statements stand together that did not?
+    /// Returns true if two statements are adjacent now and were not before.
     fn is_new_pair(&self, above: &CodeStatement, below: &CodeStatement) -> bool {
         !self.seen.marks.has(below.joint) && !self.is_same(above) && !self.is_same(below)
     }
 }
 
-/// Does the head have what showed that a finding is fixed, whose own lines were left as they were?
+/// Returns true if the head still contains the evidence that a finding with unchanged lines is fixed.
 pub(super) fn still_shows<T: Fn(&RepoPath) -> Option<String>>(
     evidence: &FixEvidence,
     head: &HeadView<'_, T>,
@@ -210,13 +214,13 @@ pub(super) fn still_shows<T: Fn(&RepoPath) -> Option<String>>(
     has(&evidence.path) || renamed.into_iter().any(has)
 }
 
-/// The words of a line.
+/// Returns the words of a line.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|char: char| !(char.is_alphanumeric() || char == '_')).filter(|word| !word.is_empty())
 }
 
-/// The names in a finding's lines that something else may define: what is called, and what has more words than one, or
-/// is written in capitals.
+/// Returns the names in a finding's lines that may be defined elsewhere: called names, and names of several
+/// words or in capitals.
 fn names(snippet: &str) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     for line in snippet.lines() {
@@ -234,8 +238,8 @@ fn names(snippet: &str) -> BTreeSet<&str> {
     names
 }
 
-/// The name that a line defines, if it may define something: the word behind one that says so, or the last one in front
-/// of its first bracket, colon or sign of equality.
+/// Returns the name that a line defines, if it may be a definition. It is the word after a key word of a
+/// definition, or else the last word before the first bracket, colon or equals sign.
 fn defined(line: &str) -> Option<&str> {
     let mut rest = line;
     let mut is_said = false;
@@ -247,7 +251,7 @@ fn defined(line: &str) -> Option<&str> {
         is_said = true;
     }
     if is_said {
-        // A receiver, as Go has it.
+        // Skips the receiver of a method in Go.
         let behind = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
         let name = words(behind.map_or(rest, |(_, rest)| rest)).next()?;
         return (name.len() >= MIN_NAME).then_some(name);
@@ -258,8 +262,8 @@ fn defined(line: &str) -> Option<&str> {
     (!CONTROL.contains(&begins) && name.len() >= MIN_NAME).then_some(name)
 }
 
-/// The name that a statement defines, if other lines stand in it, or it gives a value to something; and what it stands
-/// in, as those lines define it, from the inside.
+/// Returns the name that a statement defines, if it has a body or is an assignment. Also returns the names
+/// of the definitions around it, innermost first.
 fn headings<'a>(page: &'a ComparedFile, statement: &CodeStatement) -> (Option<&'a str>, Vec<&'a str>) {
     let lines: Vec<&str> = page.text.lines().collect();
     let line = |one: &CodeStatement| {
@@ -280,13 +284,13 @@ fn headings<'a>(page: &'a ComparedFile, statement: &CodeStatement) -> (Option<&'
     (own, around)
 }
 
-/// Does a line give a value to something: `=` in front of any bracket?
+/// Returns true for an assignment: the line has `=` before any bracket.
 fn is_value(line: &str) -> bool {
     let Some(at) = line.find(['=', '(']) else { return false };
     line.get(at..).is_some_and(|rest| rest.starts_with('=') && !rest.starts_with("=="))
 }
 
-/// The function that a finding is in.
+/// Returns the name of the function around a finding.
 fn inside<T: Fn(&RepoPath) -> Option<String>>(
     went: &FollowOutcome,
     head: &HeadView<'_, T>,

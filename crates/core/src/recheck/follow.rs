@@ -1,9 +1,8 @@
-//! Where the lines of a finding went: recognised by themselves and by the lines that stood beside them, in whatever the
-//! file is by now.
+//! Locates the lines of a finding in the present files, by the lines themselves and by those around them.
 //!
-//! Not by a diff: the state in which a finding was seen is often nowhere any more (a working tree, an index, a branch
-//! that was rewritten). So a finding remembers its surroundings, and they are fitted into the file by dynamic
-//! programming: lines that are equal count by what they hold, lines that stand between them cost a little.
+//! It uses no diff, because the state in which a finding was seen often no longer exists: a working tree, an
+//! index, or a rewritten branch. Dynamic programming fits the stored surroundings into the file. Equal lines
+//! score by their content, and each line between them costs a little.
 
 use std::collections::BTreeSet;
 
@@ -14,60 +13,61 @@ use super::head::HeadView;
 use super::page::{ComparedFile, SearchTokens, key_hash};
 use crate::finding::Finding;
 
-/// Lines of a file that is searched; what was found in a longer one cannot be followed.
+/// Maximum number of lines of a searched file; a finding in a longer one is not followed.
 const MAX_LINES: usize = 60_000;
-/// Files beside its own in which a finding is looked for.
+/// Maximum number of other files in which a finding is searched.
 const MAX_FILES: usize = 300;
 
-/// What equal lines are worth: with words, with signs alone, blank.
+/// Score of an equal line: with words, with signs only, and blank.
 const WORDS: i32 = 100;
 const SIGNS: i32 = 12;
 const BLANK: i32 = 1;
-/// The surroundings count as found from here on; with fewer to be found, all of them.
+/// Score at which the surroundings count as found. If they are worth less, all of them must be found.
 const ENOUGH: i32 = 2 * WORDS;
-/// In another file so much of them has to be found, in percent, and at least so much.
+/// Minimum share, in percent, and minimum score for a match in another file.
 const ELSEWHERE_PERCENT: i32 = 50;
 const ELSEWHERE: i32 = 3 * WORDS;
 
-/// So many of its lines, and so much of all of them in percent, may be what is left of it in a file that was rewritten.
+/// Minimum number of equal lines, and minimum percentage of all lines, at which a file may be a rewritten
+/// version of the finding's code.
 const LIKE_LINES: usize = 3;
 const LIKE_PERCENT: usize = 25;
 
-/// Where a finding's lines are now. Lines are 1-based and inclusive.
+/// The present place of a finding's lines. Line numbers start at 1 and are inclusive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FollowOutcome {
-    /// They are there, comments and a formatter's doings aside.
+    /// The lines exist, apart from comments and formatting.
     There {
-        /// The file.
+        /// File that contains the lines.
         path: RepoPath,
-        /// First line.
+        /// First line of the place.
         start: u32,
-        /// Last line.
+        /// Last line of the place.
         end: u32,
     },
-    /// They have changed. Between the lines that stood beside them there is this now.
+    /// The lines have changed. This range is now between the former neighbours.
     Changed {
-        /// The file.
+        /// File that contains the range.
         path: RepoPath,
-        /// First line; of nothing, the line below.
+        /// First line; for an empty range, the line below it.
         start: u32,
-        /// Last line; of nothing, the line above.
+        /// Last line; for an empty range, the line above it.
         end: u32,
-        /// The first and the last of these that most likely are its own: they may be fewer, for what stood beside it may have
-        /// changed with it. Of nothing, the same as above.
+        /// First and last of the lines that are probably the finding's own. They may be fewer, because
+        /// neighbours may have changed too. For an empty range, the same as `start` and `end`.
         likely: (u32, u32),
     },
-    /// The file is there, and has neither them nor what stood beside them.
+    /// The file exists, but contains neither the lines nor their neighbours.
     Lost {
-        /// The file.
+        /// File in which they were searched.
         path: RepoPath,
     },
-    /// The file is not there any more.
+    /// The file no longer exists.
     NoFile,
 }
 
 impl FollowOutcome {
-    /// The file.
+    /// Returns the file; `None` if it no longer exists.
     pub fn path(&self) -> Option<&RepoPath> {
         match self {
             Self::There { path, .. } | Self::Changed { path, .. } | Self::Lost { path } => Some(path),
@@ -76,7 +76,7 @@ impl FollowOutcome {
     }
 }
 
-/// Follows a finding to the head.
+/// Locates a finding at the head.
 pub fn follow<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
@@ -88,12 +88,12 @@ pub fn follow<T: Fn(&RepoPath) -> Option<String>>(
         let page = head.page(path)?;
         Some(LineMatch::of(&wanted, path, &page))
     });
-    // Of equals the first: its own name.
+    // The first of equals wins, which is the finding's own path.
     let own = own.reduce(|best, other| if other.rank() > best.rank() { other } else { best });
     if let Some(own) = own.as_ref().filter(|own| own.is_there()) {
         return own.went();
     }
-    // Its code may have gone to another file.
+    // The code may have moved to another file.
     let lines: BTreeSet<u64> =
         wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
     let others = head.changed.iter().filter(|path| *path != was && !head.renames.same_file(path, was));
@@ -113,8 +113,8 @@ pub fn follow<T: Fn(&RepoPath) -> Option<String>>(
     best.or(own).map_or(FollowOutcome::NoFile, |fit| fit.went())
 }
 
-/// May the code of a finding whose file is gone be in another file that the change adds to, so much rewritten that it is not
-/// known again?
+/// Returns true if the code of a finding whose file is gone may be in another changed file, too much
+/// rewritten to be recognized.
 pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
@@ -128,19 +128,19 @@ pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
     })
 }
 
-/// A finding's lines and those beside it, as they are looked for.
+/// The finding's lines and their neighbours, prepared for the search.
 struct TargetLines {
     lines: Vec<TargetLine>,
-    /// Of these, so many stood above it, and so many below.
+    /// Numbers of lines above and below the finding's own.
     above: usize,
     below: usize,
-    /// How often its lines stood in its file.
+    /// Number of times that its lines occurred in its file.
     copies: u32,
-    /// The index of its first line then.
+    /// Index of its first line at that time.
     was: usize,
-    /// Its own lines.
+    /// Tokens of its own lines.
     sought: SearchTokens,
-    /// What all of them are worth, and those beside it.
+    /// Score of all lines, and of the neighbours only.
     whole: i32,
     beside: i32,
 }
@@ -180,8 +180,8 @@ impl TargetLines {
         }
     }
 
-    /// The one place where all of it stands as it was, if it has enough lines to know it by: its own first line and the
-    /// last.
+    /// Returns the only place at which all lines are unchanged, if they are enough to identify it: the first
+    /// and last of the finding's own lines.
     fn as_it_was(&self, lines: &[u64]) -> Option<(usize, usize)> {
         let count = self.lines.len();
         let first = self.lines.first()?.key;
@@ -198,9 +198,9 @@ impl TargetLines {
         places.next().is_none().then(|| (at + self.above, at + count - self.below - 1))
     }
 
-    /// Of the lines between what stood above and below it, those that most likely are its own, as a range without its end. One
-    /// that is as it was tells where the others are. Else, if as many lines are there as were, each is where it was. What
-    /// changed in other ways is shown from its beginning.
+    /// Returns the lines that are probably the finding's own, among those between its neighbours, as a
+    /// half-open range. An unchanged line locates the others. Without one, the lines keep their positions if
+    /// their number is unchanged; otherwise the range starts at its beginning.
     fn likely(&self, partners: &[Option<usize>], (first, end): (usize, usize)) -> (usize, usize) {
         let count = self.lines.len() - self.above - self.below;
         let own = self.above..self.above + count;
@@ -223,16 +223,16 @@ impl TargetLines {
     }
 }
 
-/// The best place of a finding in a file.
+/// The best match of a finding in a file.
 struct LineMatch {
     path: RepoPath,
-    /// Its lines, if they are there.
+    /// Lines of the finding, if they exist.
     there: Option<(usize, usize)>,
-    /// The lines between what stood above and below it, and whether that is known.
+    /// Range between the former neighbours, if they were found.
     between: Option<(usize, usize)>,
-    /// Of these, those that most likely are its own.
+    /// Part of that range that is probably the finding's own.
     likely: (usize, usize),
-    /// What was found of it and its surroundings is worth this, of so much.
+    /// Score of the match, and the highest possible score.
     score: i32,
     whole: i32,
 }
@@ -265,7 +265,7 @@ impl LineMatch {
             None => at.0.abs_diff(*was) + 1,
         };
         let nearest = all.iter().min_by_key(near).copied();
-        // A copy of it elsewhere in the file is another one, unless there are as many as before.
+        // A copy elsewhere in the file is a different one, unless there are as many as before.
         let moved = between.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= wanted.copies;
         let there = nearest.filter(|at| moved || near(&at) == 0);
         Self { there, between, likely, score, ..none }
@@ -275,7 +275,7 @@ impl LineMatch {
         self.there.is_some()
     }
 
-    /// How much of it is found, in percent.
+    /// Returns the score in percent of the highest possible one.
     fn share(&self) -> i32 {
         self.score.saturating_mul(100) / self.whole
     }
@@ -290,7 +290,7 @@ impl LineMatch {
             (Some((first, last)), _) => {
                 FollowOutcome::There { path, start: number(first), end: number(last) }
             }
-            // One line below the last one above it, to one line above the first one below it.
+            // The range lies between the last neighbour above and the first one below.
             (None, Some((first, end))) => {
                 let lines = |(first, end)| (number(first), u32::try_from(end).unwrap_or(u32::MAX));
                 let (start, end) = lines((first, end));
@@ -301,16 +301,17 @@ impl LineMatch {
     }
 }
 
-/// The best fit of some lines, in their order, into others: its score, and the partner of each. Of equals the one that
-/// begins nearest to `was`. Lines of the others that are none of them only stand between.
+/// Returns the best ordered fit of the wanted lines into a file's lines: its score, and the partner of each
+/// wanted line. Among equals, the fit that begins nearest to `was` wins. Other lines of the file only
+/// separate partners.
 fn fitted(wanted: &[TargetLine], keys: &[u64], was: usize) -> (i32, Vec<Option<usize>>) {
     let known: BTreeSet<u64> = wanted.iter().map(|line| line.key).collect();
     let columns: Vec<(usize, u64)> =
         keys.iter().copied().enumerate().filter(|(_, key)| known.contains(key)).collect();
     let (rows, width) = (wanted.len(), columns.len() + 1);
-    // The way here: diagonal (a pair), up (a wanted line is not there), left (lines stand between).
+    // Directions: diagonal (a pair), up (a wanted line is missing), left (lines are between).
     let mut ways = vec![1_u8; (rows + 1) * width];
-    // The score so far, and the line where it began.
+    // Score up to here, and the line at which the fit began.
     let mut above: Vec<(i32, usize)> =
         std::iter::once((0, 0)).chain(columns.iter().map(|(at, _)| (0, at + 1))).collect();
     let mut scores = above.clone();
@@ -327,7 +328,7 @@ fn fitted(wanted: &[TargetLine], keys: &[u64], was: usize) -> (i32, Vec<Option<u
                     (best, how) = ((crossed, left.1), 2);
                 }
                 if *key == line.key {
-                    // Lines of the others that are left out in front of the pair.
+                    // Lines of the file that are skipped before the pair.
                     let skipped = lines - 1;
                     let (so_far, from) =
                         if corner.0 > skipped { (corner.0 - skipped, corner.1) } else { (0, *at) };
@@ -367,7 +368,7 @@ fn fitted(wanted: &[TargetLine], keys: &[u64], was: usize) -> (i32, Vec<Option<u
     (score, partners)
 }
 
-/// The lines between the nearest partners above and below, as a range without its end.
+/// Returns the lines between the nearest partners above and below, as a half-open range.
 fn gap(
     partners: &[Option<usize>],
     (above, below): (usize, usize),
@@ -383,7 +384,7 @@ fn gap(
     let last = behind.or_else(|| found(own).last().map(|line| line + 1).filter(|_| below > 0));
     match (first, last) {
         (Some(first), Some(last)) => (first, last.max(first)),
-        // At the end of the file there was nothing below; else what stood there is gone.
+        // At the end of the file there was no neighbour below; otherwise that neighbour is gone.
         (Some(first), None) if below == 0 => (first, lines),
         (Some(first), None) => (first, (first + size).min(lines)),
         (None, Some(last)) if above == 0 => (0, last),
@@ -402,7 +403,7 @@ fn worth(line: &str) -> i32 {
     }
 }
 
-/// The line of an index.
+/// Returns the line number of an index.
 fn number(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1)
 }

@@ -1,4 +1,4 @@
-//! The head, and the words of reviewers of open findings there.
+//! The head of a change, and reviewers' verdicts on open findings there.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,71 +15,72 @@ use crate::id::FindingId;
 use crate::increment::FileRenames;
 use crate::line::cut;
 
-/// Lines from a finding to what is beside it.
+/// Maximum distance in lines at which code counts as near a finding.
 pub(super) const NEAR: u32 = 12;
 
-/// Lines above a finding and below it that are remembered as they were: some more than those that are beside it.
+/// Number of lines above and below a finding whose text is stored; slightly more than those near it.
 const MAX_NEAR: u32 = NEAR + 4;
 
-/// A reviewer's word on an open finding.
+/// A reviewer's verdict on an open finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecheckStatus {
-    /// The defect is there as before.
+    /// The defect still exists.
     StillThere,
     /// The defect is fixed.
     Fixed,
 }
 
-/// A reviewer's word, with the lines of the file that show it.
+/// A reviewer's verdict, with the lines of the file that support it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RecheckVerdict {
-    /// On which finding.
+    /// Finding that the verdict is about.
     pub finding: FindingId,
-    /// The word.
+    /// Reported state of the finding.
     pub word: RecheckStatus,
-    /// The file of the lines that show it; none: the finding's own.
+    /// File of the supporting lines; `None` for the finding's own.
     pub path: Option<RepoPath>,
-    /// The lines that show it, first and last; none: no lines are named.
+    /// First and last supporting line; `None` if no lines are given.
     pub lines: Option<(u32, u32)>,
-    /// The text of these lines.
+    /// Text of these lines.
     pub excerpt: String,
 }
 
-/// One reviewer who has reported all it found.
+/// The report of one reviewer that has completed its review.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReviewerReport {
-    /// The files that it was shown, or has read.
+    /// Files that it was shown or has read.
     pub seen: BTreeSet<RepoPath>,
-    /// Its verdicts.
+    /// Verdicts on open findings.
     pub verdicts: Vec<RecheckVerdict>,
 }
 
 /// The lines that a change adds, first and last, by file.
 pub type AddedLines = BTreeMap<RepoPath, Vec<(u32, u32)>>;
 
-/// The head, as far as findings of before need it.
+/// The state of the head that earlier findings are compared with.
 pub struct HeadView<'a, T> {
-    /// The text of a file, without secrets; none if there is no such file, or it cannot be read.
+    /// Reader of a file's text without secrets; returns `None` if the file does not exist or cannot be read.
     pub(super) text: T,
-    /// The changed files that can be read.
+    /// Changed files that can be read.
     pub(super) changed: &'a [RepoPath],
-    /// Every file that the change is about, whether it can be read or not, and its added lines.
+    /// Added lines of every file of the change, readable or not.
     pub(super) added: AddedLines,
-    /// Files of the change that are deleted at the head.
+    /// Files that the change deletes.
     pub(super) deleted: BTreeSet<RepoPath>,
-    /// The names that files had.
+    /// Earlier names of files.
     pub(super) renames: &'a FileRenames,
-    /// The files that were looked at.
+    /// Cache of the files that were read.
     pub(super) pages: RefCell<BTreeMap<RepoPath, Option<Rc<ComparedFile>>>>,
-    /// The lines of the change; none: they are more than is kept.
+    /// Marks of the change's lines; `None` if they exceed the limit.
     pub(super) marks: OnceCell<Option<StatementMarks>>,
 }
 
 impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
-    /// `text`: the text of a file, without secrets; none if there is no such file, or it cannot be read. `changed`: the
-    /// changed files that can be read. `added`: every file that the change is about, whether it can be read or not, and its
-    /// added lines. `deleted`: files of the change that are deleted at the head. `renames`: the names that files had.
+    /// Creates a view of the head. `text` reads a file without secrets, or returns `None` if it does not
+    /// exist or cannot be read. `changed` are the changed files that can be read. `added` has the added
+    /// lines of every file of the change, and `deleted` the files that it deletes. `renames` has the earlier
+    /// names of files.
     pub fn new(
         text: T,
         changed: &'a [RepoPath],
@@ -90,12 +91,12 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         Self { text, changed, added, deleted, renames, pages, marks }
     }
 
-    /// The lines beside these of a file; none if it cannot be read.
+    /// Returns the surroundings of these lines in a file; `None` if it cannot be read.
     pub fn around(&self, path: &RepoPath, lines: (u32, u32), snippet: &str) -> Option<SurroundingLines> {
         Some(SurroundingLines::of(&*self.page(path)?, lines, snippet, None))
     }
 
-    /// A file, if it can be read.
+    /// Returns a file, if it can be read.
     pub(super) fn page(&self, path: &RepoPath) -> Option<Rc<ComparedFile>> {
         if let Some(page) = self.pages.borrow().get(path) {
             return page.clone();
@@ -105,7 +106,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         page
     }
 
-    /// The lines of the change, for a finding that is seen at these lines.
+    /// Returns the text of the change, to be stored with a finding at these lines.
     pub(super) fn seen(&self, page: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
         let marks = StatementMarks::beside(page, lines);
         let said = self.marks.get_or_init(|| self.said());
@@ -135,7 +136,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     }
 }
 
-/// The findings that a model owes a word on: its own that are open.
+/// Returns the findings that need a model's verdict: its own open ones.
 pub fn owed(known: &[Finding]) -> impl Iterator<Item = &Finding> {
     known.iter().filter(|finding| is_owed(finding))
 }

@@ -1,8 +1,7 @@
-//! A file of the head, prepared once for all that is asked of it: its lines and tokens as they are compared, and its
-//! statements.
+//! A file of the head, prepared for comparisons: its lines, tokens and statements.
 //!
-//! Everything is compared by its hash. Of two texts with one hash a finding is still there, or a line is not new: an
-//! accident keeps something open, and fixes nothing.
+//! All comparisons use hashes. After a collision, a finding counts as still there, or a line as not new: a
+//! collision may keep a finding open, but never closes one.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -12,13 +11,13 @@ use super::statement::{CodeStatement, code, statements};
 use crate::excerpt::folded;
 use crate::line::{cut, is_hidden};
 
-/// Characters of a line that are remembered.
+/// Maximum number of characters of a line that are compared.
 pub(super) const MAX_LINE_CHARS: usize = 200;
 
-/// A file, as it is compared.
+/// A file, prepared for comparison.
 pub(super) struct ComparedFile {
     pub(super) text: String,
-    /// Each line, white space aside.
+    /// Hash of each line, without white space.
     pub(super) lines: Vec<u64>,
     sought: OnceCell<SearchTokens>,
     statements: OnceCell<Vec<CodeStatement>>,
@@ -34,22 +33,22 @@ impl ComparedFile {
         self.sought.get_or_init(|| SearchTokens::of(&self.text))
     }
 
-    /// Is there anything but comments in these lines?
+    /// Returns true if these lines contain anything but comments.
     pub(super) fn says_anything(&self, lines: (u32, u32)) -> bool {
         self.statements().iter().any(|one| one.touches(lines))
     }
 
-    /// Its code.
+    /// Returns the tokens of its code.
     pub(super) fn code(&self) -> &TokenSequence {
         &self.sought().code
     }
 
-    /// Where these lines stand as whole lines, comments and a formatter's doings aside: the first line and the last of each
-    /// place.
+    /// Returns the places at which these lines occur as whole lines, apart from comments and formatting.
+    /// Each place is a first and a last line.
     pub(super) fn places(&self, sought: &SearchTokens) -> Vec<(usize, usize)> {
         let own = self.sought();
         let places = own.code.all(&sought.code);
-        // A comment has no code.
+        // A comment alone has no code, so its text is compared.
         if places.is_empty() { own.text.all(&sought.text) } else { places }
     }
 
@@ -58,7 +57,7 @@ impl ComparedFile {
     }
 }
 
-/// Lines that are looked for: their code, and all of their text.
+/// Lines to be searched: the tokens of their code, and of their whole text.
 pub(super) struct SearchTokens {
     code: TokenSequence,
     text: TokenSequence,
@@ -70,7 +69,8 @@ impl SearchTokens {
     }
 }
 
-/// A hash that is the same on every machine and in every version (FNV-1a): what is recorded is compared with it later.
+/// A hash that is equal on every machine and in every version (FNV-1a), because stored values are compared
+/// with it later.
 #[derive(Clone, Copy)]
 pub(super) struct StableHash(u64);
 
@@ -94,12 +94,12 @@ impl StableHash {
     }
 }
 
-/// A line as it is compared.
+/// Returns a line in its form for comparison.
 pub(super) fn key(line: &str) -> String {
     cut(folded(std::iter::once(line)), MAX_LINE_CHARS)
 }
 
-/// The hash of [`key`].
+/// Returns the hash of [`key`].
 pub(super) fn key_hash(line: &str) -> u64 {
     let (mut hash, mut has_gap, mut is_begun) = (StableHash::new(), false, false);
     if line.len() <= MAX_LINE_CHARS && line.is_ascii() {
@@ -113,7 +113,7 @@ pub(super) fn key_hash(line: &str) -> u64 {
                     (has_gap, is_begun) = (false, true);
                     hash.byte(byte);
                 }
-                // What cannot be seen is left to the other way.
+                // Other characters take the slow path.
                 _ => return hash_of(&key(line)),
             }
         }
@@ -128,8 +128,8 @@ fn hash_of(text: &str) -> u64 {
     hash.get()
 }
 
-/// The words and signs of lines, with the line of each. How code is broken into lines, which quotes it has and whether a
-/// comma stands before a closing bracket is no difference.
+/// The words and signs of lines, with the line of each. Line breaks, kinds of quotes, and commas before a
+/// closing bracket make no difference.
 pub(super) struct TokenSequence {
     tokens: Vec<u64>,
     lines: Vec<usize>,
@@ -140,7 +140,8 @@ impl TokenSequence {
         Self::of_lines(text.lines())
     }
 
-    /// Of the code alone: without comments, semicolons, backslashes that join lines, and brackets around a whole expression.
+    /// Reads only the code: without comments, semicolons, backslashes that join lines, and brackets around a
+    /// whole expression.
     pub(super) fn of_code(text: &str) -> Self {
         let code: Vec<_> = text.lines().map(|line| without_remarks(code(line))).collect();
         let joined = |line| str::trim_end(line).trim_end_matches('\\');
@@ -183,7 +184,7 @@ impl TokenSequence {
         all
     }
 
-    /// Those of these lines, first and last from 1, with the one before them and the one behind.
+    /// Returns the tokens of these lines (first and last, from 1), with the one before and the one after.
     pub(super) fn between(&self, (first, last): (u32, u32)) -> &[u64] {
         let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
         let begin = self.lines.partition_point(|line| line + 1 < place(first));
@@ -191,7 +192,7 @@ impl TokenSequence {
         self.tokens.get(begin.saturating_sub(1)..(end + 1).min(self.tokens.len())).unwrap_or_default()
     }
 
-    /// Do these stand in it, one behind the other?
+    /// Returns true if these tokens occur in it consecutively.
     pub(super) fn has(&self, some: &[u64]) -> bool {
         !some.is_empty() && self.tokens.windows(some.len()).any(|here| here == some)
     }
@@ -201,7 +202,7 @@ impl TokenSequence {
         self.lines.push(line);
     }
 
-    /// Where these stand as whole lines: the first line and the last of each place.
+    /// Returns the places at which these tokens occur as whole lines: the first and last line of each.
     pub(super) fn all(&self, wanted: &Self) -> Vec<(usize, usize)> {
         let wanted = wanted.tokens.as_slice();
         let Some(first) = wanted.first() else { return Vec::new() };
@@ -218,7 +219,7 @@ impl TokenSequence {
     }
 }
 
-/// The token of a sign or a word.
+/// Returns the token of a sign or a word.
 const fn token(text: &str) -> u64 {
     let (mut hash, mut at) = (StableHash::new(), 0);
     while at < text.len() {
@@ -233,16 +234,16 @@ const SEMICOLON: u64 = token(";");
 const OPENS: u64 = token("(");
 const CLOSES: u64 = token(")");
 const EQUALS: u64 = token("=");
-/// Signs in front of which, together with `=`, an expression is compared and not given.
+/// Signs before `=` that form a comparison and not an assignment.
 const COMPARES: [u64; 4] = [EQUALS, token("!"), token("<"), token(">")];
-/// Words behind which a condition stands.
+/// Words that precede a condition.
 const TESTS: [u64; 5] = [token("if"), token("elif"), token("while"), token("switch"), token("match")];
-/// Words and signs behind which a whole expression may begin.
+/// Words and signs after which a whole expression may begin.
 const BEFORE: [u64; 7] =
     [OPENS, COMMA, token("["), token("return"), token("yield"), token("assert"), token("case")];
-/// Signs in front of which it ends.
+/// Signs before which an expression ends.
 const BEHIND: [u64; 7] = [CLOSES, COMMA, SEMICOLON, token("]"), token("}"), token(":"), token("{")];
-/// Signs and words by which it goes on.
+/// Signs and words that continue an expression.
 const GOES_ON: [u64; 21] = [
     OPENS,
     token("["),
@@ -267,8 +268,8 @@ const GOES_ON: [u64; 21] = [
     token("not"),
 ];
 
-/// The places of round brackets that change nothing: those around all that is given, returned, tested or handed on, and
-/// around the one parameter of an arrow function.
+/// Returns the places of redundant round brackets: those around a whole expression that is assigned,
+/// returned, tested or passed, and around the only parameter of an arrow function.
 fn brackets_around(all: &TokenSequence) -> BTreeSet<usize> {
     let token = |at: usize| all.tokens.get(at).copied();
     let (mut open, mut around) = (Vec::<(usize, bool)>::new(), BTreeSet::new());
@@ -299,7 +300,7 @@ fn brackets_around(all: &TokenSequence) -> BTreeSet<usize> {
     around
 }
 
-/// A line without the block comments that begin and end in it.
+/// Returns a line without block comments that begin and end in it.
 fn without_remarks(line: &str) -> Cow<'_, str> {
     let mut kept = Cow::Borrowed(line);
     let mut from = 0;

@@ -1,9 +1,12 @@
-//! Statements of a file: what is new in it since a finding was last seen, whatever a formatter has done to it.
+//! Splits a file into statements, and detects those that are new since a finding was last seen, regardless
+//! of formatting.
 //!
-//! A statement is a line, with those that its open brackets go on to. White space, kinds of quotes, commas before a
-//! closing bracket and comments are no part of it. It has two marks: one of what it says, and one of the statement
-//! above it with it (and whether it is indented more or less than that), by which a line that is moved, re-indented or
-//! left alone by a deletion is known. No language is parsed: what looks wrong to this keeps a finding open.
+//! A statement is a line with the lines that its open brackets continue on. White space, kinds of quotes,
+//! commas before a closing bracket and comments do not count. It has two marks: one of its text, and one
+//! that adds the statement above it and their relative indentation. The second mark detects a moved or
+//! re-indented line, and one whose neighbour was deleted.
+//!
+//! No language is parsed; where this heuristic fails, a finding stays open.
 
 use std::fmt;
 
@@ -11,31 +14,31 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{ComparedFile, StableHash};
 
-/// Lines that open brackets go on to, at most: a bracket may stand in a text.
+/// Maximum number of lines that open brackets join, because a bracket may be part of a text.
 const MAX_JOINED: u32 = 20;
-/// Bits of a mark that are kept: six hexadecimal digits each.
+/// Bits of a mark that are kept: six hexadecimal digits.
 const MARK_BITS: u64 = 0x00ff_ffff;
-/// Hexadecimal digits of a mark.
+/// Number of hexadecimal digits of a mark.
 const DIGITS: usize = 6;
-/// Lines above and below a finding whose marks are kept, whether the change added them or not.
+/// Number of lines above and below a finding whose marks are kept, even if the change did not add them.
 const WINDOW: u32 = 200;
-/// Marks that are kept of one finding. Of a change that has more, a fix counts only beside the finding.
+/// Maximum number of marks kept of one finding. In a larger change, a fix counts only near the finding.
 pub(super) const MAX_MARKS: usize = 3_000;
 
-/// One statement.
+/// One statement of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct CodeStatement {
     /// First line, from 1.
     pub(super) first: u32,
-    /// Last line.
+    /// Last line of the statement.
     pub(super) last: u32,
-    /// What it says.
+    /// Mark of its text.
     pub(super) own: u32,
-    /// It and the one above it.
+    /// Mark of the statement together with the one above it.
     pub(super) joint: u32,
-    /// Is it more than signs?
+    /// True if it has more than signs.
     pub(super) has_words: bool,
-    /// Columns before it.
+    /// Number of columns of indentation.
     pub(super) indent: usize,
 }
 
@@ -45,7 +48,7 @@ impl CodeStatement {
     }
 }
 
-/// The marks that a change had when a finding was last seen: six hexadecimal digits each, in ascending order.
+/// The marks of a change when a finding was last seen: six hexadecimal digits each, in ascending order.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct StatementMarks(Vec<u32>);
@@ -71,13 +74,13 @@ impl StatementMarks {
         Self(marks)
     }
 
-    /// Of both.
+    /// Returns the marks of both.
     pub(super) fn with(mut self, other: &Self) -> Self {
         self.0.extend(&other.0);
         Self::of(self.0)
     }
 
-    /// Of a file, around these lines.
+    /// Collects the marks of a file around these lines.
     pub(super) fn beside(page: &ComparedFile, (start, end): (u32, u32)) -> Self {
         let window = (start.saturating_sub(WINDOW), end.saturating_add(WINDOW));
         let near = page.statements().iter().filter(|statement| statement.touches(window));
@@ -98,7 +101,7 @@ impl From<StatementMarks> for String {
     }
 }
 
-/// The statements of a text, from its top.
+/// Returns the statements of a text, from its top.
 pub(super) fn statements(text: &str) -> Vec<CodeStatement> {
     let mut all: Vec<CodeStatement> = Vec::new();
     let mut open: Option<UnfinishedStatement> = None;
@@ -123,14 +126,14 @@ pub(super) fn statements(text: &str) -> Vec<CodeStatement> {
     all
 }
 
-/// A statement that is being read.
+/// A statement that is not complete yet.
 struct UnfinishedStatement {
     first: u32,
     last: u32,
     indent: usize,
     depth: u32,
     hash: StableHash,
-    /// The last sign or letter, and whether white space or a comma stands behind it.
+    /// Last sign or letter, and whether white space or a comma follows it.
     before: u8,
     has_gap: bool,
     has_comma: bool,
@@ -190,7 +193,7 @@ impl UnfinishedStatement {
         let own = mark(self.hash);
         let mut joint = StableHash::new();
         joint.bytes(&above.map_or(0, |above| above.own).to_be_bytes());
-        // Deeper, as deep or less deep: how deep is the formatter's.
+        // Only the direction of the change in indentation counts; its depth depends on the formatter.
         joint.byte(above.map_or(1, |above| self.indent.cmp(&above.indent) as i8).to_be_bytes()[0]);
         joint.bytes(&own.to_be_bytes());
         let Self { first, last, indent, has_words, .. } = self;
@@ -211,7 +214,7 @@ fn mark(hash: StableHash) -> u32 {
     u32::try_from((hash ^ (hash >> 32)) & MARK_BITS).unwrap_or_default()
 }
 
-/// A line without a comment: nothing, if it is one.
+/// Returns a line without its comment; empty for a comment.
 pub(super) fn code(line: &str) -> &str {
     let trimmed = line.trim();
     let may_begin = trimmed.starts_with(['/', '*', '<', '-', '"', '\'', '#']);
@@ -247,12 +250,13 @@ pub(super) fn code(line: &str) -> &str {
     trimmed
 }
 
-/// Does a quote that opens here close on this line? An apostrophe, a lifetime does not.
+/// Returns true if a quote that opens here closes on this line; an apostrophe or a lifetime does not.
 fn closes(line: &str, at: usize, quote: u8) -> bool {
     line.as_bytes().get(at + 1..).is_some_and(|rest| rest.contains(&quote))
 }
 
-/// The text behind a `#` without a blank: a remark, unless it is an attribute or a word of the C preprocessor.
+/// Returns true if the text after a `#` without a blank is a comment, and not an attribute or a C
+/// preprocessor directive.
 fn is_remark(rest: &str) -> bool {
     let word: &str = rest.split(|char: char| !char.is_ascii_alphabetic()).next().unwrap_or_default();
     let directives =

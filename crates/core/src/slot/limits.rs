@@ -1,25 +1,25 @@
-//! The limits of the slot machine: every duration and count it depends on.
+//! Limits of the slot machine: all its durations and counts.
 
 use crate::id::{SlotKey, TimeSpan, UnixMillis};
 
-/// Configured limits; the defaults are those of cli.md.
+/// The configured limits of the slot machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotLimits {
-    /// How long pushes must pause before the leading review.
+    /// Pause without pushes that is required before the leading review.
     pub debounce: TimeSpan,
-    /// How long the first event waits for the leading review at the most.
+    /// Maximum time that the first event waits for the leading review.
     pub max_wait: TimeSpan,
-    /// A storm ends after this long without an event.
+    /// Time without an event after which a storm ends.
     pub quiet: TimeSpan,
-    /// And after this long in any case.
+    /// Maximum duration of a storm.
     pub storm_max: TimeSpan,
-    /// A lease without a heartbeat is lost after this long.
+    /// Time without a heartbeat after which a lease is lost.
     pub lease: TimeSpan,
-    /// Wait after the first failed attempt; doubled after each further one.
+    /// Wait after the first failed attempt; it doubles after each further one.
     pub backoff: TimeSpan,
-    /// The longest such wait.
+    /// Maximum wait after a failed attempt.
     pub backoff_max: TimeSpan,
-    /// Failed attempts until the slot is parked.
+    /// Number of failed attempts after which the slot is parked.
     pub attempts: u32,
 }
 
@@ -39,16 +39,16 @@ impl Default for SlotLimits {
 }
 
 impl SlotLimits {
-    /// How long a worker may go without an acknowledged heartbeat before it must stop by itself: two thirds of
-    /// the lease (design.md section 2).
+    /// Returns the maximum time that a worker may continue without an acknowledged heartbeat: two thirds of
+    /// the lease. After that, it must stop by itself.
     pub fn self_stop(&self) -> TimeSpan {
         TimeSpan(self.lease.0 / 3 * 2)
     }
 
-    /// When to try again after the failed attempt number `attempts` (from 1).
+    /// Returns the time of the retry after failed attempt number `attempts` (from 1).
     ///
-    /// The wait doubles up to `backoff_max`; a quarter of it is jitter, a hash of key and attempt, so that many
-    /// slots that failed together do not return together, and a test can tell when.
+    /// The wait doubles up to `backoff_max`. A quarter of it is jitter, derived from a hash of key and
+    /// attempt: slots that failed together do not retry together, and tests can predict the time.
     pub(super) fn retry_at(&self, key: &SlotKey, attempts: u32, now: UnixMillis) -> UnixMillis {
         let doublings = attempts.saturating_sub(1).min(32);
         let wait = self.backoff.0.saturating_mul(1_i64 << doublings).min(self.backoff_max.0).max(0);

@@ -1,4 +1,4 @@
-//! A slot's history, line by line, and the reasons why a step is not possible.
+//! Lines of a slot's history, and the reasons why a step is refused.
 
 use std::fmt;
 
@@ -6,26 +6,26 @@ use super::step::StepOutcome;
 use super::{LoopKind, WaitReason};
 use crate::id::{FencingToken, UnixMillis};
 
-/// A line of history.
+/// A line of a slot's history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SlotNote {
-    /// Marked: due then.
+    /// The slot was marked as due at this time.
     Marked(UnixMillis, WaitReason),
-    /// A person asked for this loop.
+    /// A user requested this loop.
     Asked(LoopKind),
-    /// Leased for this loop.
+    /// The slot was leased for this loop.
     Leased(LoopKind, FencingToken),
-    /// A review was computed: the how-manieth of its storm.
+    /// A review was computed; the number counts those of its storm.
     Computed(u32),
-    /// Ended.
+    /// The step ended with this outcome.
     Finished(StepOutcome),
-    /// Failed or lost, how often by now, and when it is tried again.
+    /// The step failed or its lease was lost; the number of such attempts and the time of the retry.
     Failed(u32, UnixMillis),
-    /// Failed too often: held until a new event or a retry.
+    /// The slot failed too many times and is held until a new event or a retry.
     Parked(u32),
-    /// The lease was given back, or its holder died with its server.
+    /// The lease was handed back, or its holder stopped with its server.
     HandedBack,
-    /// Paused, resumed, retried or dropped by a person.
+    /// A user paused, resumed, retried or dropped the slot.
     ByHand(&'static str),
 }
 
@@ -49,22 +49,22 @@ impl fmt::Display for SlotNote {
     }
 }
 
-/// Why a step is not possible. Nothing changes.
+/// The reason why a step is refused. The slot does not change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SlotRefusal {
-    /// The token is not the lease's: the caller lost the slot and must stop.
+    /// The token is not that of the lease: the caller has lost the slot and must stop.
     #[error("the lease is lost: another one was granted, or none is")]
     LeaseLost,
-    /// Not due yet, or not waiting at all.
+    /// The slot is not due yet, or is not waiting at all.
     #[error("not due")]
     NotDue,
-    /// A worker has it, until then unless it renews its lease.
+    /// A worker holds the slot until this time, unless it renews its lease.
     #[error("a worker is at work on it")]
     Leased(UnixMillis),
-    /// There is nothing of the kind to do.
+    /// There is nothing of that kind to do.
     #[error("nothing to do")]
     Nothing,
-    /// A converge run has begun or is asked for: it audits by itself.
+    /// A converge run has begun or is requested, and it audits by itself.
     #[error("a converge run is at work or asked for, and audits by itself")]
     Converging,
 }

@@ -1,4 +1,4 @@
-//! What may happen to a slot, and what becomes of it: [`Slot::step`].
+//! The transitions of a slot for each command: [`Slot::step`].
 
 use super::note::{SlotNote, SlotRefusal};
 use super::{
@@ -8,74 +8,78 @@ use super::{
 use crate::id::{FencingToken, UnixMillis};
 use crate::sync::job;
 
-/// What may happen to a slot.
+/// A command to a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SlotCommand {
-    /// The forge says that something changed. It only marks the slot: what changed is asked of the forge later,
-    /// so a late, repeated or reordered event is harmless, and a lost one is made up for by the next.
+    /// The forge reports a change. The event only marks the slot, and a run reads the change from the forge
+    /// later. Late, repeated or reordered events are therefore harmless, and the next event replaces a lost
+    /// one.
     Event(LoopKind),
-    /// A person asks for it by name: served at once, and even if nothing changed.
+    /// A user requests the loop by name: it is served at once, even without a change.
     Request(LoopKind),
-    /// A person asks for one audit by the converge loop, without a fix.
+    /// A user requests one audit by the converge loop, without a fix.
     Audit,
-    /// A person wants the converge run to end before its next step.
+    /// A user requests that the converge run end before its next step.
     Stop,
     /// A worker takes a due slot.
     Lease,
-    /// The worker is alive.
+    /// The worker reports that it is alive.
     Heartbeat(FencingToken),
-    /// The worker is about to record a computed review: it counts for the storm.
+    /// The worker is about to record a computed review, which counts for the storm.
     Computed(FencingToken),
-    /// The worker's step is done.
+    /// The worker's step has ended.
     Finish(FencingToken, StepOutcome),
-    /// The worker's step failed, and is to be tried again; not before the given instant, if there is one (a
-    /// create whose answer was lost is not looked for before its settle delay has passed).
+    /// The worker's step failed and has to be retried, not before the given time if there is one. After a
+    /// creation with a lost response, the forge's settle delay has to pass first.
     Fail(FencingToken, Option<UnixMillis>),
-    /// The worker gives the lease back untouched (drain): no attempt is counted.
+    /// The worker hands the lease back unused (drain): no attempt is counted.
     HandBack(FencingToken),
-    /// The deadline has passed: the lease is lost, which is a failed attempt.
+    /// The deadline has passed: the lease is lost, which counts as a failed attempt.
     Expire,
-    /// The only server of this store has restarted: whoever held the lease is dead. No attempt is counted.
+    /// The only server of this store has restarted, so the lease's holder no longer runs. No attempt is
+    /// counted.
     Restarted,
-    /// A person pauses it; while a worker has it, from the end of the step on.
+    /// A user pauses the slot; during a lease, the pause begins after the step.
     Pause,
-    /// A person resumes it; or takes a pause back that has not begun.
+    /// A user resumes the slot, or cancels a pause that has not begun.
     Resume,
-    /// An operator wants it tried now.
+    /// An operator requests an immediate retry.
     Retry,
-    /// An operator wants it forgotten.
+    /// An operator requests that the slot be forgotten.
     Drop,
     /// Forget a storm that has ended.
     Tidy,
 }
 
-/// How a step ends.
+/// The outcome of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum StepOutcome {
-    /// Done: what was pending at the lease is served.
+    /// The step is done: everything pending at the time of the lease is served.
     Idle,
-    /// Done, but the forge shows another revision by now: due again, as after an event.
+    /// The step is done, but the forge has another revision by now: the slot is due again, as after an
+    /// event.
     Again,
-    /// Not done: go on then.
+    /// The step is not done and continues at this time.
     DueAt(UnixMillis, WaitReason),
-    /// Not to be done until something happens. If something happened during the lease it is due instead.
+    /// The slot is held until an event. If an event came during the lease, the slot is due instead.
     Held(HoldReason),
 }
 
-/// A step's result.
+/// The result of a transition.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotTransition {
-    /// What to store; [`Slot::wakes_at`] tells when it wants the next step.
+    /// Slot to be stored; [`Slot::wakes_at`] returns the time of its next step.
     pub slot: Slot,
-    /// What to tell the log and `truing why`.
+    /// Line for the log and `truing why`.
     pub note: Option<SlotNote>,
 }
 
 impl Slot {
-    /// The one transition function. `now` is the store's; nothing else is read.
+    /// Applies a command; this is the only transition function. `now` is the store's time, and no other
+    /// input is read.
     ///
     /// # Errors
-    /// [`SlotRefusal`] if the command does not fit the state; the slot is as it was.
+    /// [`SlotRefusal`] if the command does not fit the state; the slot is unchanged.
     pub fn step(
         &self,
         command: SlotCommand,
@@ -137,7 +141,7 @@ impl Slot {
         Ok(SlotTransition { slot, note })
     }
 
-    /// [`SlotCommand::Event`], which no state refuses.
+    /// Applies [`SlotCommand::Event`], which no state refuses.
     pub fn on_event(&self, of: LoopKind, limits: &SlotLimits, now: UnixMillis) -> SlotTransition {
         let mut slot = self.clone();
         let note = slot.event(of, limits, now);
@@ -166,7 +170,7 @@ impl Slot {
         }
     }
 
-    /// Counts an event into the storm, or begins a new one with it.
+    /// Adds an event to the storm, or begins a new storm with it.
     fn extend_storm(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let storm = match self.storm {
             Some(storm) if now < storm.ends => EventStorm { last: storm.last.max(now), ..storm },
@@ -176,7 +180,7 @@ impl Slot {
         self.storm = Some(EventStorm { ends, ..storm });
     }
 
-    /// Is the converge loop in the middle of something, or asked for?
+    /// Returns true if a converge run is in progress or requested.
     fn converges(&self) -> bool {
         let is_leased = matches!(self.state, SlotState::Leased { of: LoopKind::Converge, .. });
         is_leased || self.owner == Some(LoopKind::Converge) || self.pending.converge.is_some()
@@ -191,7 +195,8 @@ impl Slot {
         Ok(SlotNote::Asked(LoopKind::Converge))
     }
 
-    /// What has begun ends with its next step, which is due at once; what has not is forgotten.
+    /// Stops a converge run: one that has begun ends with its next step, which is due at once; a mere
+    /// request is dropped.
     fn stop(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
         if !self.converges() {
             return Err(SlotRefusal::Nothing);
@@ -209,7 +214,7 @@ impl Slot {
         Ok(SlotNote::ByHand("stopped"))
     }
 
-    /// Whoever is to stop waits for nothing.
+    /// Cancels the wait of a run that is to be stopped.
     fn stop_at_once(&mut self, now: UnixMillis) {
         let is_stopped = self.wish == Some(ConvergeRequest::Stop) && self.owner == Some(LoopKind::Converge);
         if let (true, SlotState::Waiting { at, why }) = (is_stopped, &mut self.state) {
@@ -270,8 +275,8 @@ impl Slot {
         Ok(None)
     }
 
-    /// Counts a computed review. One for which no event ever came (lost, or retried by hand) begins a storm, so
-    /// that whatever follows is bounded too.
+    /// Counts a computed review. A review without an event (lost, or retried by hand) begins a storm,
+    /// because the following ones must be bounded too.
     fn count(
         &mut self,
         token: FencingToken,
@@ -342,7 +347,7 @@ impl Slot {
         if self.owner.is_none() && of == LoopKind::Converge {
             self.wish = None;
         }
-        // The comment that tells of the stop cannot be made before the forge shows what was written last.
+        // The comment that reports the stop cannot be created before the forge shows the last write.
         if !matches!(then, StepOutcome::DueAt(_, WaitReason::Settling)) {
             self.stop_at_once(now);
         }
@@ -350,7 +355,7 @@ impl Slot {
         Ok(SlotNote::Finished(then))
     }
 
-    /// A failed or lost lease: backoff, then parked.
+    /// Handles a failed or lost lease: backoff first, then parking.
     fn attempt_failed(
         &mut self,
         not_before: Option<UnixMillis>,
@@ -396,7 +401,7 @@ impl Slot {
         }
     }
 
-    /// Holds what was to be paused when its lease, which `before` had, is over. What is pending stays so.
+    /// Holds a slot that was to be paused after the lease in `before`. Pending events stay pending.
     fn pause_after(&mut self, before: &Self) {
         let pausing = matches!(before.state, SlotState::Leased { pausing: true, .. });
         if pausing && self.token().is_none() {
@@ -436,7 +441,7 @@ impl Slot {
         Ok(SlotNote::ByHand("retried"))
     }
 
-    /// The loop and the events of the lease that `token` holds.
+    /// Returns the loop and the events of the lease that `token` holds.
     fn held_by(&self, token: FencingToken) -> Result<(LoopKind, Option<UnservedEvents>), SlotRefusal> {
         match self.state {
             SlotState::Leased { token: current, of, serving, .. } if current == token => Ok((of, serving)),
@@ -447,7 +452,7 @@ impl Slot {
         }
     }
 
-    /// Refused while somebody is at work on it; what an overdue lease was serving is pending again.
+    /// Makes the events of an overdue lease pending again. Refused while a worker holds a valid lease.
     fn free(&mut self, now: UnixMillis) -> Result<(), SlotRefusal> {
         match self.state {
             SlotState::Leased { deadline, .. } if deadline > now => Err(SlotRefusal::Leased(deadline)),
@@ -464,7 +469,7 @@ impl Slot {
         *pending = Some(pending.map_or(unserved, |earlier| earlier.and(unserved)));
     }
 
-    /// Has somebody asked for another loop meanwhile?
+    /// Returns true if a user has requested another loop meanwhile.
     fn is_asked_besides(&self, of: LoopKind) -> bool {
         let is_asked =
             |other: &LoopKind| self.pending.of(*other).is_some_and(|pending| pending.asked.is_some());
@@ -477,13 +482,13 @@ impl Slot {
         }
     }
 
-    /// Waits for the earliest pending loop, or is idle if nothing is pending.
+    /// Waits for the earliest pending loop, or becomes idle if nothing is pending.
     fn wait_for_pending(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let due = LoopKind::ALL.iter().filter_map(|of| self.due(*of, limits, now)).min_by_key(|(at, _)| *at);
         self.state = due.map_or(SlotState::Idle, |(at, why)| SlotState::Waiting { at, why });
     }
 
-    /// When a loop's pending events are due. The rules are design.md section 2, "Storm".
+    /// Returns the time at which a loop's pending events are due, by the rules of the storm.
     fn due(&self, of: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<(UnixMillis, WaitReason)> {
         let unserved = self.pending.of(of)?;
         if let Some(asked) = unserved.asked {
@@ -501,7 +506,7 @@ impl Slot {
         })
     }
 
-    /// Which loop a lease begins: the first in order among those that are due, else any that is pending.
+    /// Returns the loop that a lease begins: the first one that is due, otherwise any pending one.
     fn next_loop(&self, limits: &SlotLimits, now: UnixMillis) -> LoopKind {
         let due = |of: &&LoopKind| self.due(**of, limits, now).is_some_and(|(at, _)| at <= now);
         let pending = |of: &&LoopKind| self.pending.of(**of).is_some();
@@ -509,12 +514,12 @@ impl Slot {
         first.copied().unwrap_or_else(|| self.natural_loop())
     }
 
-    /// The loop that the key alone stands for.
+    /// Returns the loop that the key implies.
     fn natural_loop(&self) -> LoopKind {
         if job::of_key(&self.key).is_some() { LoopKind::Sync } else { LoopKind::Review }
     }
 
-    /// Is this a wait that new events may move? The others have their own reason to wait.
+    /// Returns true for a wait that new events may move. The others have a reason of their own.
     fn is_for_pending(why: WaitReason) -> bool {
         match why {
             WaitReason::Debounce | WaitReason::Storm => true,

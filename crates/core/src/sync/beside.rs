@@ -1,6 +1,5 @@
-//! Changes beside the definitions that a project has pinned: functions of mirrored files, what these files hold
-//! outside of functions, files that they import now, and what the release requires. Nothing of it is guarded by a
-//! manifest, so that somebody has to look at each.
+//! Changes outside the pinned definitions: unpinned functions of mirrored files, code outside of functions,
+//! newly imported files, and requirements. No manifest guards them, so each needs a look.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,73 +9,74 @@ use super::{
     ReleaseSources, SymbolDefinition, SymbolState, SyncDecisionInput, UnguardedPart, UnguardedReason, WHOLE,
 };
 
-/// The file of a Python distribution that says what it requires; in archives its path begins with the release.
+/// File of a Python distribution that lists its requirements. Its path in an archive begins with the
+/// release.
 pub const METADATA: &str = "METADATA";
 
 /// A piece of a file that is in none of its functions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OutsideCode {
-    /// The class that it stands in; empty: none.
+    /// Enclosing class; empty at module level.
     pub scope: String,
-    /// The name that it is known by there.
+    /// Name within that scope.
     pub name: String,
-    /// Its sort.
+    /// Kind of the piece.
     pub what: ReleasePartKind,
-    /// The digest of its tree, and of what has to hold for it to count.
+    /// Digest of its tree and of the conditions under which it takes effect.
     pub tree: String,
 }
 
 /// One of several definitions of a name in a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NamesakeDefinition {
-    /// Its name among the functions of the file: with `.fset` or `.fdel` if it is that part of a property.
+    /// Name among the functions of the file, with `.fset` or `.fdel` for that part of a property.
     pub name: String,
-    /// Its first line, 1-based.
+    /// First line, counted from 1.
     pub line: u32,
-    /// The digest of its tree.
+    /// Digest of its tree.
     pub tree: String,
 }
 
-/// The sort of a part of a release.
+/// The kind of a part of a release.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleasePartKind {
-    /// A function, a method, or in other languages than Python a definition.
+    /// A function, a method, or a definition in another language than Python.
     #[default]
     Function,
-    /// Another definition of a pinned name than the pinned one: a branch, an overload, a class of the same name.
+    /// A second definition of a pinned name: a branch, an overload or a class of the same name.
     Redefinition,
-    /// A class: its name and its bases.
+    /// A class with its name and bases.
     Class,
     /// Decorators of a class.
     Decorators,
-    /// Conditions under which a function is defined: an `if`, a `try`.
+    /// A condition on a function's definition: an `if` or a `try`.
     Condition,
     /// A name that is imported.
     Import,
-    /// A constant, a table, an attribute, or another name for something.
+    /// A constant, a table, an attribute, or an alias.
     Value,
-    /// Something that is run on import.
+    /// A statement that runs on import.
     Statement,
-    /// The order in which values and statements of a module or class stand.
+    /// Order of the values and statements of a module or class.
     Order,
-    /// All of a file that is in none of its definitions.
+    /// All of a file's code outside its definitions.
     Code,
     /// A file that a mirrored one imports.
     File,
-    /// Another package, or a version of the language, that the release requires.
+    /// A package, or a version of the language, that the release requires.
     Requirement,
-    /// A file that may run in the place of what is compared: a native module beside a source, a `.pth` file.
+    /// A file that may run instead of the compared code: a native module beside a source, or a `.pth` file.
     Shadow,
 }
 
 impl ReleasePartKind {
-    /// Is it a function? Answers leave that out.
+    /// Returns true for a function. Serialized answers omit that kind.
     pub fn is_function(&self) -> bool {
         *self == Self::Function
     }
 
-    /// The change of one, in words.
+    /// Describes the change of such a part.
     pub(super) fn words(self, why: UnguardedReason) -> String {
         let [added, removed, changed] = match self {
             Self::Function => return why.words().to_owned(),
@@ -116,7 +116,7 @@ impl ReleasePartKind {
         }
     }
 
-    /// What it is, in words; empty: that goes without saying.
+    /// Returns the noun for such a part; empty if it is obvious.
     fn thing(self) -> &'static str {
         match self {
             Self::Function | Self::File | Self::Requirement | Self::Shadow => "",
@@ -133,7 +133,7 @@ impl ReleasePartKind {
     }
 }
 
-/// Everything beside the pinned definitions that differs in what it does; and files that cannot be read.
+/// Returns everything outside the pinned definitions whose behaviour differs, and files that cannot be read.
 pub(super) fn beside(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let pinned = PinnedNames::new(step);
     let mut found = functions(step, &pinned);
@@ -144,7 +144,7 @@ pub(super) fn beside(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     for file in step.to.unreadable.keys() {
         found.push(UnguardedPart::of(String::new(), Some(file.clone()), UnguardedReason::Unreadable));
     }
-    // Also where both releases have it: that its bytes stay says nothing about what it does.
+    // Such a file is reported even if both releases have it: unchanged bytes do not show its behaviour.
     found.extend(step.from.shadows.union(&step.to.shadows).map(|file| UnguardedPart {
         symbol: String::new(),
         file: Some(file.clone()),
@@ -154,7 +154,7 @@ pub(super) fn beside(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     found
 }
 
-/// The definitions that are pinned, by file and name.
+/// The pinned definitions, by file and name.
 struct PinnedNames<'a>(BTreeSet<(&'a str, &'a str)>);
 
 impl<'a> PinnedNames<'a> {
@@ -165,13 +165,13 @@ impl<'a> PinnedNames<'a> {
         Self(definitions.map(|SymbolDefinition { file, name, .. }| (file.as_str(), name.as_str())).collect())
     }
 
-    /// Is this, or what it is in?
+    /// Returns true if this name, or a scope around it, is pinned.
     fn has(&self, file: &str, name: &str) -> bool {
         let outer = name.match_indices('.').filter_map(|(at, _)| name.get(..at));
         outer.chain([name, WHOLE]).any(|name| self.0.contains(&(file, name)))
     }
 
-    /// Does the text of a pinned definition tell of this piece?
+    /// Returns true if the text of a pinned definition includes this piece.
     fn tells(&self, file: &str, piece: OutsideCodeKey<'_>) -> bool {
         // A class's text begins at its own line, with its bases, after its decorators.
         let own = if piece.what == ReleasePartKind::Class { piece.symbol() } else { WHOLE.to_owned() };
@@ -179,7 +179,7 @@ impl<'a> PinnedNames<'a> {
     }
 }
 
-/// Everything that one of two maps has.
+/// Returns the union of two maps' keys, with the value of each map.
 fn both<'a, V>(
     old: &'a BTreeMap<String, V>,
     new: &'a BTreeMap<String, V>,
@@ -188,7 +188,7 @@ fn both<'a, V>(
     names.into_iter().map(|name| (name, old.get(name), new.get(name)))
 }
 
-/// What became of something that has this form in one release and that in the other; none: it is the same.
+/// Returns the change between the two releases' forms; `None` if they are equal.
 fn became<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<UnguardedReason> {
     match (old, new) {
         (None, Some(_)) => Some(UnguardedReason::Added),
@@ -198,7 +198,7 @@ fn became<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<UnguardedReaso
     }
 }
 
-/// The functions of mirrored files that nobody pinned, as far as they differ in what they do.
+/// Returns the unpinned functions of mirrored files whose behaviour differs.
 fn functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), BTreeMap::new());
     for (file, old, new) in both(&step.from.functions, &step.to.functions) {
@@ -211,8 +211,8 @@ fn functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Ungu
     found
 }
 
-/// Other definitions of the names that are pinned: a pin guards the one that its digest is of, and hides none of the
-/// others.
+/// Returns the other definitions of pinned names. A pin guards only the definition that its digest is of,
+/// and must not hide the others.
 fn namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let mut found = BTreeMap::new();
     let lines = [step.from, step.to].map(|sources| pinned_lines(step, sources));
@@ -229,7 +229,7 @@ fn namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Ungu
             (others(step.from, old.as_ref(), &lines[0]), others(step.to, new.as_ref(), &lines[1]));
         for (name, before, after) in both(&before, &after) {
             let Some(why) = became(before, after) else { continue };
-            // Of a property whose getter is pinned, the setter is a function that nobody pinned.
+            // The setter of a property whose getter alone is pinned is an unpinned function.
             let is_part = [(step.from, &old), (step.to, &new)].into_iter().any(|(sources, definition)| {
                 definition.as_ref().is_some_and(|definition| {
                     all_of(sources, definition)
@@ -245,19 +245,19 @@ fn namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Ungu
     found.into_iter().map(told).collect()
 }
 
-/// The definitions of a definition's name, if there are several.
+/// Returns the definitions that share a definition's name, if there are several.
 fn all_of<'a>(sources: &'a ReleaseSources, definition: &SymbolDefinition) -> &'a [NamesakeDefinition] {
     let of_file = sources.namesakes.get(&definition.file);
     of_file.and_then(|names| names.get(&definition.name)).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The lines that pinned definitions begin at, by file.
+/// Returns the lines at which pinned definitions begin, by file.
 fn pinned_lines<'a>(step: &SyncDecisionInput<'_>, sources: &'a ReleaseSources) -> BTreeSet<(&'a str, u32)> {
     let pinned = step.manifest.rows.keys().filter_map(|symbol| sources.symbols.get(symbol));
     pinned.filter_map(SymbolState::definition).map(|one| (one.file.as_str(), one.line)).collect()
 }
 
-/// The trees of the definitions of a definition's name that nobody pinned, by name, in the order of the text.
+/// Returns the trees of the unpinned definitions that share a definition's name, by name and in text order.
 fn others(
     sources: &ReleaseSources,
     definition: Option<&SymbolDefinition>,
@@ -274,7 +274,7 @@ fn others(
     others
 }
 
-/// A piece by its name.
+/// The key of a piece in a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct OutsideCodeKey<'a> {
     scope: &'a str,
@@ -287,7 +287,7 @@ impl<'a> OutsideCodeKey<'a> {
         Self { scope: &piece.scope, name: &piece.name, what: piece.what }
     }
 
-    /// Its name in the file.
+    /// Returns the name of the piece within the file.
     fn symbol(self) -> String {
         match self.scope {
             "" => self.name.to_owned(),
@@ -296,7 +296,7 @@ impl<'a> OutsideCodeKey<'a> {
     }
 }
 
-/// Code of mirrored files outside of functions.
+/// Returns the changed code of mirrored files outside of functions.
 fn outside(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), Vec::new());
     for (file, old, new) in both(&step.from.outside, &step.to.outside) {
@@ -312,7 +312,7 @@ fn outside(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Unguar
                 what: key.what,
             }));
         }
-        // What is there in both stands in another order.
+        // Pieces that both releases have may be in another order.
         let order = |pieces: &[OutsideCode], scope: &str| -> Vec<String> {
             let stays = pieces.iter().map(OutsideCodeKey::of).filter(|key| {
                 let counts = matches!(key.what, ReleasePartKind::Value | ReleasePartKind::Statement)
@@ -338,7 +338,7 @@ fn outside(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Unguar
     found
 }
 
-/// The digests of pieces by their names, in the order of the text.
+/// Groups the digests of pieces by their keys, in text order.
 fn trees(pieces: &[OutsideCode]) -> BTreeMap<OutsideCodeKey<'_>, Vec<&str>> {
     let mut trees: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for piece in pieces {
@@ -347,7 +347,7 @@ fn trees(pieces: &[OutsideCode]) -> BTreeMap<OutsideCodeKey<'_>, Vec<&str>> {
     trees
 }
 
-/// Files that mirrored ones import now, and did not before.
+/// Returns the files that mirrored files import only since this release.
 fn imported(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let new = step.to.imported.difference(&step.from.imported);
     let new = new.filter(|file| !step.to.functions.contains_key(*file) && !pinned.has(file, WHOLE));
@@ -360,7 +360,7 @@ fn imported(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Ungua
     new.map(told).collect()
 }
 
-/// What the release requires otherwise.
+/// Returns the changed requirements of the release.
 fn requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let mut found = Vec::new();
     for (file, old, new) in both(&step.from.requirements, &step.to.requirements) {
@@ -369,7 +369,7 @@ fn requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
             found.push(UnguardedPart { symbol, file, why, what: ReleasePartKind::Requirement });
         };
         let (Some(old), Some(new)) = (old, new) else {
-            // One of the archives does not say it.
+            // One of the archives does not list its requirements.
             push("", UnguardedReason::Unreadable);
             continue;
         };

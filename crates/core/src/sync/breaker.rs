@@ -1,6 +1,8 @@
-//! The circuit breaker of a job that follows a package (spec/sync.md A.7). Who fails at one release again and again is
-//! not run again until a person has answered, or there is something else to try; then one run tries. Releases come almost
-//! daily, so failures are counted over changing releases as well: after so many, only a person's answer helps.
+//! The circuit breaker of a job that follows a package. After repeated failures at one release it skips runs
+//! until a user answers or there is another target; then one run tries.
+//!
+//! Releases appear almost daily, so failures over changing releases count as well. After a limit of those,
+//! only a user's answer closes the breaker.
 //!
 //! ```text
 //!              failures of one target, or of the job
@@ -9,25 +11,26 @@
 //!      └────────────── success ──── one run tries ◀────┘  (failure: open again)
 //! ```
 //!
-//! Pure. A run that never tells how it ended counts as one that failed: whoever dies is not tried for ever either.
+//! Pure. A run that never reported its end counts as failed: a run that crashes is not retried without limit
+//! either.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CommentId, UnixMillis};
 use crate::line::clean;
 
-/// Failures that are remembered for the question's text.
+/// Number of failures that are kept for the question's text.
 pub const REMEMBERED: usize = 10;
 
-/// Characters of why a run failed that are remembered.
+/// Maximum length in characters of a failure's stored reason.
 pub const MAX_WHY: usize = 500;
 
-/// How many failures in a row open it.
+/// Limits of consecutive failures at which the breaker opens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct JobBreakerLimits {
-    /// Of one target.
+    /// Failures of one target.
     pub target: u32,
-    /// Of the job, whatever the target.
+    /// Failures of the job over all targets.
     pub streak: u32,
 }
 
@@ -37,96 +40,95 @@ impl Default for JobBreakerLimits {
     }
 }
 
-/// What a run tries: one release, with one manifest. Either of them changing makes it something else.
+/// The target of a run: one release with one manifest. If either changes, it is another target.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SyncTarget {
-    /// The release.
     pub version: String,
-    /// The digest of the manifest, in hexadecimal digits.
+    /// Digest of the manifest, in hexadecimal digits.
     pub manifest: String,
 }
 
-/// A run that came to nothing.
+/// A failed run of a job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SyncFailure {
-    /// When it ended; of one that told nothing: when that was seen.
+    /// End of the run; for a run that never reported its end, the time at which that was noticed.
     pub at: UnixMillis,
-    /// The release that it tried; empty: it failed before that was known.
+    /// Release that it tried; empty if it failed before that was known.
     pub version: String,
-    /// Why, for people.
+    /// Reason as text for users.
     pub why: String,
 }
 
-/// Why it is open.
+/// The reason why the breaker opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobTripReason {
-    /// One target failed too often: another one may be tried.
+    /// One target failed up to its limit: another target may be tried.
     Target,
-    /// The job did, over changing targets: only an answer helps.
+    /// The job failed over changing targets: only a user's answer closes the breaker.
     Streak,
 }
 
-/// It is open.
+/// An open state of the breaker.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobBreakerTrip {
-    /// Why.
     pub why: JobTripReason,
-    /// Since when.
+    /// Time since which it is open.
     pub since: UnixMillis,
 }
 
-/// May a run begin?
+/// The breaker's decision on a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RunAdmission {
-    /// Yes.
+    /// The run may begin.
     Run,
-    /// Yes, as the one that tries; then it closes or stays open.
+    /// The run may begin as a trial; its end closes the breaker or leaves it open.
     Probe,
-    /// No.
+    /// The run must not begin.
     Skip(JobBreakerTrip),
 }
 
-/// How a run ended, for the breaker.
+/// The end of a run, as the breaker sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BreakerOutcome {
-    /// It did what it was for.
+    /// The run achieved its purpose.
     Success,
-    /// Neither: a person was asked, or work in progress was saved. Such a run is no failure.
+    /// A user was asked, or unfinished work was saved. This is neither a success nor a failure.
     Neutral,
-    /// It came to nothing, for this reason.
+    /// The run failed, for this reason.
     Failure(String),
-    /// It was stopped from outside, and says nothing of its target.
+    /// The run was stopped from outside, which shows nothing about its target.
     GivenBack,
 }
 
 /// The breaker of one job.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct JobBreaker {
-    /// What the failures of [`JobBreakerLimits::target`] are of: what was tried last.
+    /// Latest target, which the failures of [`JobBreakerLimits::target`] are counted for.
     target: Option<SyncTarget>,
-    /// Failures of it, one after another.
+    /// Consecutive failures of that target.
     failures: u32,
-    /// Failures of the job, one after another.
+    /// Consecutive failures of the job.
     streak: u32,
     open: Option<JobBreakerTrip>,
-    /// A run has begun and has not told how it ended.
+    /// Run that has begun and has not reported its end.
     running: Option<RunInProgress>,
-    /// The last answer that let a run try.
+    /// Last answer that permitted a trial run.
     heard: Option<CommentId>,
-    /// The last failures, oldest first.
+    /// Last failures, oldest first.
     told: Vec<SyncFailure>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct RunInProgress {
-    /// The answer that it runs on.
+    /// Answer that permitted this run.
     answer: Option<CommentId>,
 }
 
 impl JobBreaker {
-    /// Before a run, once its target is known. Whoever is let through tells how it ended, by [`Self::ended`]. `answer`: the newest comment by a
-    /// person who is trusted, if there is one after [`Self::heard`].
+    /// Decides before a run, once its target is known. The caller reports the end of an admitted run by
+    /// [`Self::ended`]. `answer` is the newest comment by a trusted person after [`Self::heard`], if there
+    /// is one.
     pub fn admit(
         &mut self,
         target: &SyncTarget,
@@ -151,7 +153,8 @@ impl JobBreaker {
         admission
     }
 
-    /// At the beginning of a run: a former one that never told how it ended has failed. Was there one?
+    /// Counts an earlier run without a reported end as failed, at the beginning of a run. Returns true if
+    /// there was one.
     pub fn lost(&mut self, limits: JobBreakerLimits, now: UnixMillis) -> bool {
         let is_lost = self.running.is_some();
         if is_lost {
@@ -161,8 +164,8 @@ impl JobBreaker {
         is_lost
     }
 
-    /// After a run. One that failed before its target was known, and so was never let through, counts for the job alone,
-    /// and not while it is open.
+    /// Records the end of a run. A run that failed before its target was known was never admitted. It counts
+    /// only for the job, and only while the breaker is closed.
     pub fn ended(&mut self, end: BreakerOutcome, limits: JobBreakerLimits, now: UnixMillis) {
         let running = self.running.take();
         let is_probe = running.is_some() && self.open.is_some();
@@ -173,7 +176,7 @@ impl JobBreaker {
         match end {
             BreakerOutcome::GivenBack => {}
             BreakerOutcome::Success => self.reset(),
-            // Somebody is asked, or there is something to go on with: one more failure would open it again.
+            // A user was asked, or there is work to continue: one more failure opens it again.
             BreakerOutcome::Neutral if is_probe => {
                 self.open = None;
                 self.failures = limits.target.saturating_sub(1);
@@ -203,38 +206,39 @@ impl JobBreaker {
         }
     }
 
-    /// A person closes it by command: the next run begins as if nothing had failed.
+    /// Closes the breaker after a success or an operator's command. The next run begins as if nothing had
+    /// failed.
     pub fn reset(&mut self) {
         let heard = self.heard.take();
         *self = Self { heard, ..Self::default() };
     }
 
-    /// Why it is open, if it is. As long as it is, one question is open at the forge.
+    /// Returns the open state, if the breaker is open. While it is open, one question is open at the forge.
     pub fn open(&self) -> Option<&JobBreakerTrip> {
         self.open.as_ref()
     }
 
-    /// Has a run begun that has not told how it ended?
+    /// Returns true if a run has begun and has not reported its end.
     pub fn is_running(&self) -> bool {
         self.running.is_some()
     }
 
-    /// The last answer that let a run try: only newer ones count.
+    /// Returns the last answer that permitted a trial run: only newer ones count.
     pub fn heard(&self) -> Option<&CommentId> {
         self.heard.as_ref()
     }
 
-    /// What was tried last.
+    /// Returns the latest target.
     pub fn target(&self) -> Option<&SyncTarget> {
         self.target.as_ref()
     }
 
-    /// Failures one after another: of the last target, and of the job.
+    /// Returns the consecutive failures of the latest target and of the job.
     pub fn counts(&self) -> (u32, u32) {
         (self.failures, self.streak)
     }
 
-    /// The last failures, oldest first.
+    /// Returns the last failures, oldest first.
     pub fn failures(&self) -> &[SyncFailure] {
         &self.told
     }
@@ -347,14 +351,15 @@ mod tests {
         assert_eq!(breaker, JobBreaker::default());
     }
 
-    /// Releases, answers, ends and deaths in any order.
+    /// Generates releases, answers, ends and crashes in any order.
     fn events() -> impl Strategy<Value = Vec<(u8, u8, u8)>> {
         prop::collection::vec((0..4_u8, 0..6_u8, 0..3_u8), 0..60)
     }
 
     proptest! {
-        /// Whatever happens: without an answer or a success in between no more runs begin than the streak allows, and
-        /// of one target no more than its limit; and a question is open exactly while it is.
+        /// Checks that, without an answer or a success in between, no more runs begin than the streak
+        /// allows. For one target, no more begin than its limit. A question is open exactly while the
+        /// breaker is.
         #[test]
         fn no_more_runs_than_are_allowed_begin_without_an_answer(events in events()) {
             let mut breaker = JobBreaker::default();
@@ -386,7 +391,7 @@ mod tests {
                         of_target += 1;
                     }
                 }
-                // An answer allows one run more than the counts say: the one that tries.
+                // An answer permits one more run than the counts: the trial.
                 prop_assert!(unanswered <= LIMITS.streak, "{} runs failed without an answer", unanswered);
                 prop_assert!(of_target <= LIMITS.target, "{} runs of one target", of_target);
                 prop_assert!(breaker.failures().len() <= REMEMBERED);

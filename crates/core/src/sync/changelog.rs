@@ -1,85 +1,88 @@
-//! A line in a project's changelog, in the entry that is not released yet or in a new one above the newest. Two forms are
-//! known: Markdown, where a heading is a line of `#`, and reStructuredText, where a line of one character is below it.
+//! Adds a line to a project's changelog, in the unreleased entry or in a new one above the newest. It knows
+//! Markdown headings (lines of `#`) and reStructuredText headings (underlined lines).
 //!
-//! Only lines of the newest entry change, and of its heading only version, date and underline. What people wrote stays.
+//! Only lines of the newest entry change, and in its heading only version, date and underline. Text of
+//! people is kept.
 
 use std::ops::Range;
 
 use super::release::VersionTriple;
 
-/// What is to be said.
+/// A line to be added to a changelog.
 #[derive(Clone, Copy)]
 pub struct ChangelogLine<'a> {
-    /// One line, without the mark of a list.
+    /// One line, without a list marker.
     pub line: &'a str,
-    /// Is a line of the entry, without its mark, one that said this of an earlier release? It is replaced.
+    /// Returns true for a line, without its list marker, that reported this about an earlier release. That
+    /// line is replaced.
     pub was_ours: &'a dyn Fn(&str) -> bool,
-    /// The day, `2026-11-21`.
+    /// Date as in `2026-11-21`.
     pub date: &'a str,
 }
 
 /// The newest entry of a changelog.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NewestEntry {
-    /// Its heading says that it is not released, and names no version.
+    /// The entry is marked as unreleased, without a version.
     Unreleased,
-    /// It is of this version.
+    /// The entry of this version.
     Of(VersionTriple),
 }
 
-/// Where a line goes.
+/// The place of a new line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ChangelogPlacement {
-    /// Into the newest entry, whose heading stays.
+    /// The newest entry, whose heading stays.
     Newest,
-    /// Into the newest entry, which is of this version from now on.
+    /// The newest entry, which changes to this version.
     Renamed(VersionTriple),
-    /// Into an entry of this version, above the newest.
+    /// A new entry of this version, above the newest.
     New(VersionTriple),
 }
 
-/// Why a changelog stays as it is.
+/// The reason why a changelog is not changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ChangelogError {
-    /// It has no entry.
+    /// The changelog has no entry.
     #[error("it has no heading with a version (MAJOR.MINOR.PATCH), and none that says `Unreleased`")]
     NoEntry,
 }
 
-/// One heading, and what is below it until the next of its kind.
+/// A heading with the text below it, up to the next heading of its kind.
 struct ChangelogSection<'a> {
-    /// The line of the heading, without its end,
+    /// Line of the heading, without its line end.
     head: &'a str,
-    /// and where it is.
+    /// Byte range of that line.
     at: Range<usize>,
-    /// The line below it, if that underlines it.
+    /// Line below it, if it is an underline.
     underline: Option<&'a str>,
-    /// The version in it, and where that is in the line; none: it says that it is not released.
+    /// Version in the heading and its range within the line; `None` for an unreleased entry.
     version: Option<(VersionTriple, Range<usize>)>,
-    /// Where its text begins,
+    /// Start of the entry's text, in bytes.
     body: usize,
-    /// and where it ends.
+    /// End of the entry's text, in bytes.
     end: usize,
 }
 
-/// What a heading says that is not released.
+/// Word in the heading of an unreleased entry.
 const UNRELEASED: &str = "unreleased";
-/// What begins a line of a list.
+/// Markers of list lines.
 const MARKS: [&str; 3] = ["* ", "- ", "+ "];
 
-/// What the newest entry is.
+/// Returns the newest entry.
 ///
 /// # Errors
-/// [`ChangelogError`]
+/// [`ChangelogError`] if the text has no entry.
 pub fn newest(text: &str) -> Result<NewestEntry, ChangelogError> {
     let section = section(text)?;
     Ok(section.version.map_or(NewestEntry::Unreleased, |(version, _)| NewestEntry::Of(version)))
 }
 
-/// The whole text with a line more. A text that says it already, in an entry of that version, stays as it is.
+/// Returns the whole text with the line added. A text whose entry of that version already has the line is
+/// unchanged.
 ///
 /// # Errors
-/// [`ChangelogError`]
+/// [`ChangelogError`] if the text has no entry.
 pub fn with(
     text: &str,
     news: ChangelogLine<'_>,
@@ -111,7 +114,7 @@ pub fn with(
     Ok([before, &head, gap, &body, after].concat())
 }
 
-/// The text of an entry with a line in place of what it said before, or behind its last one.
+/// Returns the text of an entry with the line in place of our earlier one, or after the last line.
 fn with_line(body: &str, line: &str, news: ChangelogLine<'_>, (eol, is_last): (&str, bool)) -> String {
     let is_ours = |one: &str| {
         let one = one.trim_end();
@@ -123,7 +126,7 @@ fn with_line(body: &str, line: &str, news: ChangelogLine<'_>, (eol, is_last): (&
         *old = &full;
         return lines.concat();
     }
-    // Behind the last line that says something; an entry without one begins behind an empty line.
+    // The new line follows the last line with text. An entry without text begins after an empty line.
     let last = lines.iter().rposition(|one| !one.trim().is_empty());
     let at = last.map_or(lines.len().min(1), |last| last + 1);
     let unended = lines.get(at.wrapping_sub(1)).is_some_and(|last| !last.ends_with('\n'));
@@ -134,15 +137,15 @@ fn with_line(body: &str, line: &str, news: ChangelogLine<'_>, (eol, is_last): (&
     [&before.concat(), gap, full.as_str(), end, &after.concat()].concat()
 }
 
-/// What stands behind a version in a heading, without what is said of that very version: where it leads, and that it was
-/// taken back.
+/// Returns the heading's text after the version, without the parts that concern that version alone: its link
+/// and the mark that it was yanked.
 fn unowned(after: &str) -> String {
     let linked = after.strip_prefix("](").and_then(|rest| rest.split_once(')'));
     let rest = linked.map_or_else(|| after.to_owned(), |(_, rest)| format!("]{rest}"));
     rest.replace(" [YANKED]", "")
 }
 
-/// A heading like this one, of another version and day, with its underline as long as it is.
+/// Renders a heading of the same form for another version and date, with an underline of the same length.
 fn heading(section: &ChangelogSection<'_>, version: VersionTriple, date: &str, eol: &str) -> String {
     let ChangelogSection { head, underline, version: old, .. } = section;
     let words = match old {
@@ -162,7 +165,7 @@ fn heading(section: &ChangelogSection<'_>, version: VersionTriple, date: &str, e
     }
 }
 
-/// The words behind a version, with this day in place of the first that is in them.
+/// Replaces the first date in the text after a version.
 fn dated(words: &str, date: &str) -> String {
     let is_date = |part: &str| {
         part.len() == 10
@@ -183,7 +186,7 @@ fn dated(words: &str, date: &str) -> String {
     }
 }
 
-/// The newest entry: the first heading with a version, or that says that it is not released.
+/// Finds the newest entry: the first heading with a version, or with the word for unreleased.
 fn section(text: &str) -> Result<ChangelogSection<'_>, ChangelogError> {
     let mut found = headings(text);
     let mut first = found.next().ok_or(ChangelogError::NoEntry)?;
@@ -194,7 +197,7 @@ fn section(text: &str) -> Result<ChangelogSection<'_>, ChangelogError> {
 }
 
 impl ChangelogSection<'_> {
-    /// What headings of the same rank share.
+    /// Returns the marker that headings of the same level share.
     fn level(&self) -> String {
         match self.underline.and_then(|line| line.chars().next()) {
             Some(letter) => letter.to_string(),
@@ -203,7 +206,7 @@ impl ChangelogSection<'_> {
     }
 }
 
-/// The headings of entries, each as if it had all of the rest.
+/// Returns the headings of entries, each as if it had all of the remaining text.
 fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
     let mut start = 0;
     let lines: Vec<(usize, &str)> = text
@@ -240,7 +243,8 @@ fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
     })
 }
 
-/// Is this line an underline of that one: one character that is no letter, as often as the words have some, or more?
+/// Returns true if the line underlines the other: one punctuation character, repeated at least to the length
+/// of the text.
 fn underlines(below: &str, head: &str) -> bool {
     let Some(first) = below.chars().next().filter(char::is_ascii_punctuation) else { return false };
     let length = head.trim_end().chars().count();
@@ -250,7 +254,7 @@ fn underlines(below: &str, head: &str) -> bool {
         && below.chars().all(|letter| letter == first)
 }
 
-/// The first version in a heading, and where it is.
+/// Finds the first version in a heading, with its byte range.
 fn version_in(head: &str) -> Option<(VersionTriple, Range<usize>)> {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || ".+-_".contains(letter);
     let mut rest = 0;
@@ -264,7 +268,7 @@ fn version_in(head: &str) -> Option<(VersionTriple, Range<usize>)> {
     })
 }
 
-/// The mark that a line of a list begins with.
+/// Returns the list marker that a line begins with.
 fn mark_of(line: &str) -> Option<&'static str> {
     MARKS.into_iter().find(|mark| line.starts_with(mark))
 }
@@ -296,7 +300,7 @@ mod tests {
         let entry = "## [v1.2.10] - 2026-11-21\n\n- relax demo to 2\n\n";
         assert_eq!(md, MD.replace("## [v1.2.3]", &format!("{entry}## [v1.2.3]")));
         assert_eq!(newest(&md).unwrap(), NewestEntry::Of(release("1.2.10")));
-        // What is said of the version before alone is not said of this one.
+        // Marks of the previous version do not apply to this one.
         for (head, expected) in [
             ("## [1.2.3] - 2026-01-02 [YANKED]", "## [1.2.10] - 2026-11-21"),
             ("## [1.2.3](https://e.example/v1.2.2...v1.2.3) (2026-01-02)", "## [1.2.10] (2026-11-21)"),
@@ -305,7 +309,7 @@ mod tests {
             let now = with(&text, news("relax demo to 2", "2026-11-21"), new).unwrap();
             assert!(now.starts_with(&format!("# Changes\n\n{expected}\n\n")), "{now}");
         }
-        // Line ends are the file's own.
+        // Line ends of the file are kept.
         let crlf = with(&RST.replace('\n', "\r\n"), news("relax demo to 2", "2026-11-21"), new).unwrap();
         assert_eq!(crlf, rst.replace('\n', "\r\n"));
     }
@@ -320,7 +324,7 @@ mod tests {
                 now,
                 head.replace(&format!("{mark}relax demo to 1"), &format!("{mark}relax demo to 2"))
             );
-            // Again, also on another day, it stays as it is.
+            // A second call, even on another day, changes nothing.
             assert_eq!(with(&now, news("relax demo to 2", "2027-01-01"), renamed).unwrap(), now);
         }
         let theirs = RST.replace("* relax demo to 1\n", "");
@@ -344,7 +348,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is in a file: without what was added it is what it was, and adding it again changes nothing.
+        /// Checks for any file that removing the addition restores it, and that a second addition changes
+        /// nothing.
         #[test]
         fn what_is_added_can_be_taken_away_and_is_added_once(
             lines in prop::collection::vec(

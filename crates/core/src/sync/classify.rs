@@ -1,6 +1,5 @@
-//! What becomes of functions that changed beside what is pinned, once a model has looked at each: the rule from its
-//! answers to a verdict. Pure. A model's answers are data; doubt, an answer too many or too few, and lines that are not
-//! there never widen a range.
+//! Derives a verdict on changed unpinned functions from a model's answers about each. Pure. The answers are
+//! untrusted: doubt, missing or extra answers, and lines that do not exist never widen a range.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,26 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use super::{SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason, news};
 
-/// Functions that a model is asked about at once: what its one report has room for. More are for people.
+/// Maximum number of functions in one request to a model, which its one report can answer. If there are
+/// more, people decide.
 pub const MAX_FUNCTIONS: usize = 80;
 
-/// What a function's change asks of the project.
+/// The effect of a function's change on the project.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MigrationVerdict {
-    /// Nothing: the project's code serves it as it is.
+    /// The project's code works unchanged.
     NoPort,
-    /// The project's code has to follow.
+    /// The project's code has to be ported.
     Port,
-    /// It cannot be told.
+    /// The effect is not clear.
     Ambiguous,
 }
 
 impl MigrationVerdict {
-    /// All of them.
+    /// All verdicts, in order.
     pub const ALL: [Self; 3] = [Self::NoPort, Self::Port, Self::Ambiguous];
 
-    /// Its name in reports and records.
+    /// Returns the name in reports and records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoPort => "no-port",
@@ -37,18 +37,18 @@ impl MigrationVerdict {
     }
 }
 
-/// Which of the two releases.
+/// One of the two compared releases.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseSide {
-    /// The one that the project was made for.
+    /// The release that the project was made for.
     Before,
-    /// The one to follow.
+    /// The release to follow.
     After,
 }
 
 impl ReleaseSide {
-    /// Its name in reports and records, and of its folder.
+    /// Returns the name in reports and records, and of its folder.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Before => "before",
@@ -60,43 +60,42 @@ impl ReleaseSide {
 /// A function of a mirrored file.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct MirroredFunction {
-    /// The file, as the package names it.
+    /// File as the package names it.
     pub file: String,
-    /// Its name in it.
+    /// Name of the function in the file.
     pub symbol: String,
 }
 
-/// What a model says of one function, with the lines of the function's file that it rests on.
+/// A model's verdict on one function, with the lines of the function's file that support it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FunctionJudgement {
-    /// The function.
     #[serde(flatten)]
     pub function: MirroredFunction,
-    /// What its change asks for.
+    /// Effect of the function's change.
     pub verdict: MigrationVerdict,
-    /// Why, in few words.
+    /// Reason in a few words.
     pub reason: String,
-    /// The release whose lines these are.
+    /// Release that the lines are from.
     pub release: ReleaseSide,
-    /// The first line, from 1.
+    /// First line, counted from 1.
     pub start_line: u32,
-    /// The last.
+    /// Last line, which is included.
     pub end_line: u32,
-    /// What they say.
+    /// Text of the lines.
     pub excerpt: String,
 }
 
-/// What a model was asked about a release, and what came of it.
+/// A model's classification of a release.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ReleaseClassification {
-    /// What it says of each function that changed; empty if it said nothing that can be believed.
+    /// Verdict on each changed function; empty if there was no credible answer.
     pub functions: Vec<FunctionJudgement>,
-    /// Why it did not.
+    /// Reason for the missing answer.
     pub in_vain: Option<String>,
 }
 
-/// The functions that a model has to look at, if it can tell anything: none if a file among them cannot be read, or they
-/// are too many.
+/// Returns the functions that a model has to examine. Returns the reason instead if a model cannot decide: a
+/// file cannot be read, or there are more functions than [`MAX_FUNCTIONS`].
 pub fn asked(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
     let mut functions = Vec::new();
     for one in decision.unguarded.iter().filter(|one| one.why.is_news()) {
@@ -113,7 +112,7 @@ pub fn asked(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
         }
     }
     functions.sort();
-    // Of a function and the condition that it stands under, one answer tells.
+    // A function and the condition that it stands under need only one answer.
     functions.dedup();
     match functions.len() {
         0 => Err("no function is named".to_owned()),
@@ -124,10 +123,10 @@ pub fn asked(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
     }
 }
 
-/// Is each function answered exactly once, and nothing else?
+/// Checks that each function is answered exactly once, and nothing else.
 ///
 /// # Errors
-/// What is wrong, in words for whoever answered.
+/// The defect, as text for the model that answered.
 pub fn complete<'a>(
     asked: &[MirroredFunction],
     answered: impl Iterator<Item = &'a MirroredFunction>,
@@ -152,13 +151,13 @@ pub fn complete<'a>(
 }
 
 impl ReleaseClassification {
-    /// Nothing was told, for this reason.
+    /// Creates a classification without an answer, for this reason.
     pub fn in_vain(why: impl Into<String>) -> Self {
         Self { functions: Vec::new(), in_vain: Some(why.into()) }
     }
 
-    /// What the release asks for: any function to be ported makes it `bump`, any that nobody can tell `ask`; `relax` only
-    /// if every one that was asked about is answered, and needs nothing.
+    /// Returns the verdict on the release. It is `bump` if any function needs a port, and `ask` if any is
+    /// ambiguous. It is `relax` only if every function asked about is answered and needs nothing.
     pub fn verdict(&self, asked: &[MirroredFunction]) -> SyncVerdict {
         let is_whole = self.in_vain.is_none()
             && !asked.is_empty()
@@ -175,7 +174,7 @@ impl ReleaseClassification {
         }
     }
 
-    /// Why it is that, in one sentence.
+    /// Returns the reason for that verdict, in one sentence.
     pub fn reason(&self, verdict: SyncVerdict, decision: &SyncDecision) -> String {
         let of = |verdict: MigrationVerdict| {
             let names = self.functions.iter().filter(|one| one.verdict == verdict);

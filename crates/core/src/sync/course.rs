@@ -1,47 +1,48 @@
-//! What becomes of the pull requests that a job has already, and of their branches (spec/sync.md 1.3). Pure.
+//! Decides about a job's existing pull requests and their branches. Pure.
 //!
-//! A job has at most two pull requests: a *final* one, for people to merge, and one in progress (*WIP*), a draft. What
-//! people have begun to work on is theirs: a branch on which somebody other than us is active is never reset.
+//! A job has at most two pull requests: a *final* one, for people to merge, and one in progress (*WIP*), a
+//! draft. A branch on which other users are active is never reset.
 
 use crate::id::{CommentId, Sha, UnixMillis};
 use crate::port::{Actor, BranchPull, PullActivity, PullCommit, PullState, ReviewState};
 
 use super::SyncVerdict;
 
-/// What stands at the forge. Versions are those of the package that is followed, as the pull request's own marker has
-/// them; none: it has none that can be believed.
+/// The job's pull requests at the forge. Versions are those of the followed package, from a pull request's
+/// own marker; `None` without a valid marker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct JobPullRequest<'a> {
-    /// The newest final pull request, open or not.
+    /// Newest final pull request, open or not.
     pub last: Option<&'a BranchPull>,
-    /// Does the newest final one reach the release to follow?
+    /// True if the newest final one reaches the release to follow.
     pub covers: bool,
-    /// Is somebody at work on it?
+    /// True if another user works on it.
     pub active: bool,
-    /// Is the one in progress open?
+    /// True if the pull request in progress is open.
     pub wip: bool,
 }
 
-/// What to do about a release, by what stands.
+/// The action for a release, given the existing pull requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BranchPlan {
-    /// Nothing: a merged pull request has it.
+    /// No action: a merged pull request covers the release.
     Covered,
-    /// Nothing: an open one that nobody has touched has it already, and it would become the same.
+    /// No action: an open, untouched pull request covers the release and would not change.
     Unchanged,
-    /// Go on with the one in progress.
+    /// Continue the pull request in progress.
     Continue,
-    /// A branch from the base as it is now, and a new pull request.
+    /// Create a branch from the current base, and a new pull request.
     Begin,
-    /// The branch anew from the base as it is now; the pull request stays.
+    /// Reset the branch to the current base, and keep the pull request.
     Redo,
-    /// The bounds alone, as one more commit on what people have made of the branch.
+    /// Change only the version bounds, in one more commit on top of people's work on the branch.
     InPlace,
-    /// Nothing but a word: the release has to wait for what people do there.
+    /// Only report: the release has to wait for people's work on the branch.
     Blocked,
 }
 
-/// What to do, for a decision to relax or to bump. `same`: would the branch become what it is, on the base it is on?
+/// Returns the action for a decision to relax or to bump. `same` is true if the branch would not change on
+/// its present base.
 pub fn course(existing: JobPullRequest<'_>, verdict: SyncVerdict, same: bool) -> BranchPlan {
     if existing.wip && verdict == SyncVerdict::Bump {
         return BranchPlan::Continue;
@@ -58,20 +59,20 @@ pub fn course(existing: JobPullRequest<'_>, verdict: SyncVerdict, same: bool) ->
     }
 }
 
-/// Why a branch is somebody's.
+/// The reason why a branch belongs to another user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BranchActivity {
-    /// Somebody committed to it.
+    /// Another user committed to it.
     Commit(Sha),
-    /// Somebody commented on the newest commit.
+    /// Another user commented on the newest commit.
     Remark(CommentId),
-    /// Somebody wants changes of the newest commit.
+    /// A reviewer requests changes of the newest commit.
     ChangesRequested(String),
 }
 
-/// Is somebody at work on a pull request of ours? Commits of people, their comments on the newest
-/// commit, or changes that they request of it. Our commits, rebased by somebody, are still ours; what other programs say
-/// counts for nothing.
+/// Detects other users' activity on a pull request of ours: commits, comments on the newest commit, or a
+/// request for changes of it. Our commits, rebased by a user, are still ours. Activity of other programs is
+/// ignored.
 pub fn active(
     activity: &PullActivity,
     head: &Sha,
@@ -80,7 +81,7 @@ pub fn active(
     let is_own = |commit: &&PullCommit| {
         commit.author.as_ref().is_some_and(|author| author.ours) || is_own_commit(&commit.email)
     };
-    // Also one before our last: what we have added in place must not hide it.
+    // This includes commits before our last one: commits that we added on top must not hide them.
     if let Some(commit) = activity.commits.iter().find(|commit| !is_own(commit)) {
         return Some(BranchActivity::Commit(commit.sha.clone()));
     }
@@ -91,7 +92,7 @@ pub fn active(
     if let Some(remark) = remark {
         return Some(BranchActivity::Remark(remark.id.clone()));
     }
-    // The last word of each counts.
+    // Only the last review of each reviewer counts.
     let mut last: Vec<(&Actor, ReviewState, Option<UnixMillis>)> = Vec::new();
     for review in
         activity.reviews.iter().filter(|review| is_person(&review.author) && on_head(&review.commit))
@@ -110,7 +111,7 @@ pub fn active(
 }
 
 impl BranchActivity {
-    /// In words, after "because".
+    /// Renders the activity as text after "because".
     pub fn words(&self) -> String {
         match self {
             Self::Commit(sha) => format!("somebody committed {} to it", sha.short()),

@@ -1,5 +1,4 @@
-//! What is remembered of a job between its runs: its breaker, the question that it has asked people, and what they
-//! have ruled. Pure.
+//! State of a job between its runs: its breaker, its open question, and the rulings of users. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,86 +8,82 @@ use super::classify::ReleaseClassification;
 use crate::id::{CommentId, RunId, SlotKey};
 use crate::money::MicroUsd;
 
-/// What is remembered of a job.
+/// The stored state of a job.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JobState {
-    /// Its circuit breaker.
+    /// Circuit breaker of the job.
     pub breaker: JobBreaker,
-    /// The question that is open.
+    /// Question that is open.
     pub question: Option<JobQuestion>,
-    /// The last ruling of a person.
+    /// Last ruling of a user.
     pub ruling: Option<ReleaseRuling>,
-    /// How far the port in progress is.
+    /// Progress of the unfinished port.
     pub progress: Option<MigrationProgress>,
-    /// What a model has said of functions that nobody has pinned.
+    /// A model's last classification of unpinned functions.
     pub classified: Option<CachedClassification>,
-    /// Runs that have begun and whose cost no record tells yet, or not all of it.
+    /// Runs whose cost no record has reported yet, or not all of it.
     pub untold: Vec<UnreportedCost>,
-    /// The issue that tells of the last runs.
+    /// Issue that reports the last runs.
     pub tracked: Option<TrackingIssue>,
 }
 
-/// The issue that tells of a job's last runs.
+/// The issue that reports a job's last runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TrackingIssue {
-    /// Its number.
     pub issue: u64,
 }
 
-/// A run whose cost is in the ledger, and in no record.
+/// A run whose cost is in the ledger, and not fully in any record.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UnreportedCost {
-    /// The run.
     pub run: RunId,
-    /// What later records have told of it.
+    /// Cost that later records have already reported.
     pub told: MicroUsd,
 }
 
-/// What a model was asked, and what it said: the same is not asked, and paid for, twice.
+/// A model's request and its answer, kept to avoid paying for the same request twice.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CachedClassification {
-    /// A digest of all that it was shown.
+    /// Digest of the complete input of the model.
     pub asked: String,
-    /// The newest answer of people at that time: another one lets it be asked again.
+    /// Newest answer of users at that time: a newer one permits another request.
     pub heard: Option<CommentId>,
-    /// What came of it.
+    /// Result of the request.
     pub said: ReleaseClassification,
 }
 
-/// How far a port is that is not finished.
+/// The progress of an unfinished port.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MigrationProgress {
-    /// The release that it is for.
+    /// Release that the port is for.
     pub version: String,
-    /// Things that are done, as the model counts them.
+    /// Number of completed items, as the model counts them.
     pub completed: usize,
-    /// Checks that fail and should not.
+    /// Number of checks that fail and should not.
     pub failing: usize,
-    /// What only people can decide, as the model asks it.
+    /// Questions of the model that only people can decide.
     #[serde(default)]
     pub questions: Vec<String>,
-    /// What people have answered so far.
+    /// Answers of users up to now.
     #[serde(default)]
     pub answers: Vec<TrustedAnswer>,
-    /// Has nobody answered since it was asked? Then nobody works on.
+    /// True while no user has answered since the question. Then no run continues the port.
     #[serde(default)]
     pub waits: bool,
 }
 
-/// What a person who is trusted has said in answer to a question: data.
+/// A trusted user's answer to a question; its text is untrusted data.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TrustedAnswer {
-    /// The comment.
+    /// Id of the comment.
     pub id: CommentId,
-    /// Who.
     pub by: String,
-    /// The text.
     pub text: String,
 }
 
 impl JobState {
-    /// The state of its circuit breaker, in a word.
+    /// Returns the state of the circuit breaker as one word.
     pub fn breaker_state(&self) -> &'static str {
         match (self.breaker.open(), self.breaker.is_running()) {
             (None, _) => "closed",
@@ -97,8 +92,8 @@ impl JobState {
         }
     }
 
-    /// People have answered the question that is open: the ruling of the last of them that has one counts, and a port
-    /// that waited for an answer goes on with it.
+    /// Applies users' answers to the open question. The last ruling among them counts, and a port that
+    /// waited for an answer continues with it.
     pub fn hear(&mut self, ruling: Option<ReleaseRuling>, said: Vec<TrustedAnswer>) {
         if ruling.is_some() {
             self.ruling = ruling;
@@ -118,11 +113,11 @@ impl JobState {
     }
 }
 
-/// Answers to a model's questions that are remembered, the last ones.
+/// Maximum number of stored answers to a model's questions; the last ones are kept.
 pub const MAX_ANSWERS: usize = 20;
 
 impl MigrationProgress {
-    /// Is this more than what was there before?
+    /// Returns true if this is more progress than `before`.
     pub fn is_beyond(&self, before: Option<&Self>) -> bool {
         before
             .filter(|before| before.version == self.version)
@@ -130,43 +125,45 @@ impl MigrationProgress {
     }
 }
 
-/// A question to people: an issue.
+/// A question to users, asked in an issue.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobQuestion {
-    /// What it asks, as a digest of its text: another text is another question.
+    /// Digest of its text: another text is another question.
     pub id: String,
-    /// The release that it is about.
+    /// Release that it concerns.
     pub version: String,
-    /// The issue's number.
+    /// Number of the issue.
     pub issue: u64,
-    /// Its page.
+    /// Web page of the issue.
     pub url: Option<String>,
-    /// The last comment in it when the question was asked: only newer ones answer it.
+    /// Last comment in the issue when the question was asked: only newer ones answer it.
     pub after: Option<CommentId>,
-    /// The manifest with which it was asked.
+    /// Digest of the manifest with which it was asked.
     #[serde(default)]
     pub manifest: Option<String>,
-    /// Did people close it without a word? Then nobody is asked again about this release with this manifest.
+    /// True if users closed it without an answer. Then no question is asked again about this release with
+    /// this manifest.
     #[serde(default)]
     pub closed: bool,
 }
 
-/// What a person has ruled about a release.
+/// A user's ruling about a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReleaseRuling {
-    /// The release.
+    /// Release that it concerns.
     pub version: String,
-    /// What to do about it.
+    /// Verdict of the user.
     pub verdict: SyncVerdict,
-    /// Who said so.
+    /// Login of the user.
     pub by: String,
-    /// The comment that says so.
+    /// Comment that contains the ruling.
     pub comment: CommentId,
 }
 
 impl ReleaseRuling {
-    /// Does it take the place of what was found? Of a release that needs code it can be that it is left out: that the code
-    /// serves it as it is, nobody is believed. That it does not, or that the release is left out, people may know.
+    /// Returns true if the ruling replaces the verdict `found`. A user may leave out a release, and may
+    /// require a port of one that seems to work unchanged. The claim that a release that needs a port works
+    /// unchanged is not accepted.
     pub fn overrides(&self, found: SyncVerdict) -> bool {
         match found {
             SyncVerdict::Ask => true,
@@ -177,7 +174,7 @@ impl ReleaseRuling {
     }
 }
 
-/// The key of a job.
+/// Returns the key of a job.
 ///
 /// ```
 /// assert_eq!(truing_core::sync::job::key("botocore").as_str(), "sync/botocore");
@@ -186,14 +183,13 @@ pub fn key(job: &str) -> SlotKey {
     SlotKey::new(format!("sync/{job}"))
 }
 
-/// The job that a key names.
+/// Returns the job that a key names.
 pub fn of_key(key: &SlotKey) -> Option<&str> {
     key.as_str().strip_prefix("sync/")
 }
 
-/// What a person's answer rules, if it does: its first word is `relax`, `bump` or `skip`, with `/truing` before it or
-/// not, and in any case. An answer that says something else answers the question all the same.
-///
+/// Parses a user's answer for a ruling. Its first word has to be `relax`, `bump` or `skip`, optionally after
+/// `/truing` and in any letter case. Another text still answers the question, without a ruling.
 /// ```
 /// use truing_core::sync::{SyncVerdict, job::ruled};
 /// assert_eq!(ruled("Relax, please: the change is in code that we do not use"), Some(SyncVerdict::Relax));

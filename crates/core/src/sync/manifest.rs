@@ -1,4 +1,4 @@
-//! What a project has pinned of the package that it follows: for each definition the digests of the forms that the
+//! The manifest of a project: for each pinned definition of the followed package, the digests that the
 //! project was made for.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,11 +10,11 @@ use super::DefinitionDigests;
 /// The pinned definitions, by name: `module:Class.method`, `FILE:Type.method`, or `FILE`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PinManifest {
-    /// What is accepted of each.
+    /// Accepted digests of each definition.
     pub rows: BTreeMap<String, ManifestRow>,
 }
 
-/// What is accepted of one definition: its bytes, or its tree.
+/// The accepted digests of one definition's bytes or tree.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestRow {
@@ -24,55 +24,57 @@ pub struct ManifestRow {
     /// SHA-256 digests of its syntax tree, in any of their forms.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tree: BTreeSet<String>,
-    /// The definition in the project that has to follow this one.
+    /// Definition in the project that has to follow this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counterpart: Option<String>,
-    /// Why it is pinned.
+    /// Reason for the pin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// Why something is no manifest.
+/// The reason why a manifest is invalid.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// A name.
+    /// A definition's name is invalid.
     #[error("`{0}` names no definition: write `module:Class.method`, `FILE:Type.method` or `FILE`")]
     Name(String),
-    /// A digest.
+    /// A digest is invalid.
     #[error("{symbol}: `{digest}` is no digest of {digits} hexadecimal digits in small letters")]
     Digest {
-        /// Whose.
+        /// Name of the definition.
         symbol: String,
-        /// As it was given.
+        /// Digest as it was given.
         digest: String,
-        /// How long one is.
+        /// Required number of digits.
         digits: usize,
     },
-    /// Nothing is pinned.
+    /// The manifest pins nothing.
     #[error("it pins nothing")]
     Empty,
 }
 
-/// What is written in a file for one definition.
+/// A manifest file's entry for one definition.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum ManifestEntry {
-    /// The digests of its lines alone.
+    /// Only the digests of its lines.
     Digests(BTreeSet<String>),
-    /// More.
+    /// An entry with further fields.
     Row(ManifestRow),
 }
 
-/// How many hexadecimal digits a digest of lines has.
+/// Number of hexadecimal digits in a digest of lines.
 pub const RAW_DIGITS: usize = 40;
-/// And one of a tree.
+/// Number of hexadecimal digits in a digest of a tree.
 pub const TREE_DIGITS: usize = 64;
-/// Stands before the digest of a Python tree. Without it, it is one of the form before, or of another language.
+/// Prefix of the digest of a Python tree. A digest without it is of the earlier form, or of another
+/// language.
 pub const TREE_FORM: &str = "2:";
 
 impl ManifestRow {
-    /// Is a definition with these digests accepted? `before`: those that it had in an earlier release. A digest of the
-    /// former form says nothing of two forms that it cannot tell apart.
+    /// Returns true if the manifest accepts a definition with these digests. `before` are its digests in an
+    /// earlier release. A digest of the earlier form does not count if it cannot distinguish the two
+    /// releases.
     pub fn accepts(&self, digests: &DefinitionDigests, before: Option<&DefinitionDigests>) -> bool {
         let former = digests.former.as_ref().filter(|former| self.tree.contains(*former));
         let is_blind =
@@ -84,10 +86,10 @@ impl ManifestRow {
 }
 
 impl PinManifest {
-    /// From what a file says of each definition.
+    /// Creates a manifest from a file's entries.
     ///
     /// # Errors
-    /// [`ManifestError`]
+    /// [`ManifestError`] if an entry is invalid or none exists.
     pub fn new(written: BTreeMap<String, ManifestEntry>) -> Result<Self, ManifestError> {
         let mut rows = BTreeMap::new();
         for (symbol, written) in written {
@@ -120,7 +122,7 @@ fn is_name(symbol: &str) -> bool {
         let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '#');
         !word.is_empty() && word.chars().all(is_letter)
     };
-    // A module's name is a file's, too: what it may not be leads out of an archive.
+    // A module's name is also a file name, and must not lead out of an archive.
     let is_place = |place: &str| {
         let is_part = |part: &str| !matches!(part, "" | "." | "..");
         place.split('/').all(is_part) && !place.chars().any(|letter| letter.is_control() || letter == '\\')
@@ -133,5 +135,5 @@ fn is_name(symbol: &str) -> bool {
         && names.is_none_or(|names| names.split('.').all(is_word))
 }
 
-/// The longest name of a definition, in bytes.
+/// Maximum length of a definition's name, in bytes.
 const MAX_NAME: usize = 1_000;

@@ -1,5 +1,5 @@
-//! What one run of a job came to: its outcome record (cli.md, "Prompts, reports, health"; spec/sync.md A.6). It is
-//! written whatever happened, by the server, and says nothing that an agent said of itself.
+//! The outcome record of one run of a job. The server writes it in every case, and it contains nothing that
+//! an agent reported about itself.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,24 +12,24 @@ use crate::slot::LoopKind;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncStep {
-    /// Which release there is, and what the project admits.
+    /// Find the newest release and the project's range.
     Detect,
-    /// What the release asks for.
+    /// Decide what the release requires.
     Decide,
-    /// What stands at the forge.
+    /// Read the job's pull requests at the forge.
     Look,
-    /// The change itself.
+    /// Make the change itself.
     Change,
-    /// The project's own checks.
+    /// Run the project's own checks.
     Verify,
-    /// Branch and pull request.
+    /// Push the branch and open the pull request.
     Publish,
-    /// The question to people.
+    /// Ask users a question.
     Ask,
 }
 
 impl SyncStep {
-    /// All of them, in order.
+    /// All steps, in order.
     pub const ALL: [Self; 7] =
         [Self::Detect, Self::Decide, Self::Look, Self::Change, Self::Verify, Self::Publish, Self::Ask];
 }
@@ -60,39 +60,39 @@ impl run::LoopStep for SyncStep {
     }
 }
 
-/// What it came to.
+/// The detailed outcome of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncOutcome {
-    /// The newest release is in the range already.
+    /// The range already includes the newest release.
     UpToDate,
-    /// A pull request has it already.
+    /// A pull request already covers the release.
     Covered,
-    /// A person ruled that this release is left out.
+    /// A user ruled that this release is left out.
     LeftOut,
     /// A pull request widens the range.
     Relaxed,
     /// A pull request ports the code.
     Bumped,
-    /// A draft holds what is done so far.
+    /// A draft contains the unfinished work.
     Saved,
-    /// A person is asked.
+    /// A user has to answer a question.
     Asked,
-    /// People are at work on the pull request: the release waits for them.
+    /// Users work on the pull request: the release waits for them.
     Blocked,
     /// The circuit breaker is open.
     Breaker,
-    /// A dry run: nothing was written.
+    /// The run was a dry run and wrote nothing.
     Rehearsed,
-    /// The kill switch is on, the money is used up, the forge may still come to show a write whose answer was lost, or
-    /// somebody named a release that cannot be followed.
+    /// The run is on hold. The kill switch is on, the budget is used up, a write with a lost response may
+    /// still appear, or the requested release cannot be followed.
     Held,
-    /// It could not be done.
+    /// The run could not be carried out.
     Failed,
 }
 
 impl SyncOutcome {
-    /// Its name in records.
+    /// Returns the name in records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UpToDate => "up_to_date",
@@ -110,7 +110,7 @@ impl SyncOutcome {
         }
     }
 
-    /// Which of the five ends that is.
+    /// Returns the general outcome, one of five.
     pub fn end(self) -> RunOutcome {
         match self {
             Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => RunOutcome::Done,
@@ -127,68 +127,67 @@ impl SyncOutcome {
 /// A pull request of the job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobPull {
-    /// For people to merge, or in progress.
+    /// Kind of the pull request: final or in progress.
     pub kind: JobPullKind,
-    /// Its page.
+    /// Address of its web page.
     pub url: String,
 }
 
-/// What a pull request of a job is.
+/// The kind of a job's pull request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobPullKind {
-    /// In progress, a draft.
+    /// A draft in progress.
     Wip,
-    /// For people to merge.
+    /// A final one for people to merge.
     Final,
 }
 
-/// What the decision rests on.
+/// The evidence for a decision.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct SyncEvidence {
-    /// In one sentence.
+    /// Reason in one sentence.
     pub reason: String,
     /// Pinned definitions that differ.
     pub changed: Vec<PinChange>,
-    /// What the manifest does not see; the first [`MAX_UNGUARDED`].
+    /// Changes outside the manifest; the first [`MAX_UNGUARDED`].
     pub unguarded: Vec<UnguardedPart>,
-    /// How many there are of these.
+    /// Total number of these changes.
     pub unguarded_count: usize,
-    /// What a model said of them, if one was asked.
+    /// A model's classification of these changes, if one was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classification: Option<ReleaseClassification>,
 }
 
-/// So many definitions that nobody guards are kept in a record.
+/// Maximum number of unguarded definitions in a record.
 pub const MAX_UNGUARDED: usize = 50;
 
-/// One run of a job.
+/// The record of one run of a job.
 pub type SyncRecord = RunRecord<SyncDetail>;
 
-/// The part of a run's record that only runs of jobs have.
+/// The part of a run's record that only job runs have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SyncDetail {
-    /// The job.
+    /// Name of the job.
     pub job: String,
-    /// The result.
     pub result: SyncOutcome,
-    /// Why, in words for people.
+    /// Reason as text for users.
     pub exit_reason: String,
-    /// What the release asked for, if that was decided.
+    /// Verdict on the release, if it was decided.
     pub update_type: Option<SyncVerdict>,
-    /// The package.
+    /// Name of the followed package.
     pub package: String,
-    /// The release that the project was made for, if that is known.
+    /// Release that the project was made for, if known.
     pub from: Option<String>,
-    /// The release that was tried, if that is known.
+    /// Release that was tried, if known.
     pub to: Option<String>,
-    /// The step that it came to: where it failed, if it did.
+    /// Furthest step reached; the failed one after a failure.
     pub highest_step: SyncStep,
-    /// The pull request that it ended with.
+    /// Pull request at the end of the run.
     pub pull: Option<JobPull>,
-    /// The question's page, if one is open.
+    /// Web page of the question, if one is open.
     pub question: Option<String>,
-    /// What the decision rests on.
+    /// Evidence for the decision.
     pub evidence: SyncEvidence,
 }
 

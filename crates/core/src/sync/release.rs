@@ -1,10 +1,10 @@
-//! The version of the project itself, and which one comes next.
+//! The project's own version, and the rule for its next one.
 
 use std::fmt;
 
 use super::SyncVerdict;
 
-/// A version of three numbers: what the rule can count on.
+/// A version of three numbers, which the rule can increment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct VersionTriple {
     major: u64,
@@ -13,17 +13,17 @@ pub struct VersionTriple {
 }
 
 impl VersionTriple {
-    /// Reads `MAJOR.MINOR.PATCH`, as it would be written.
+    /// Parses `MAJOR.MINOR.PATCH` in its canonical form.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.').map(|part| part.parse::<u64>().ok());
         let (major, minor, patch) = (parts.next()??, parts.next()??, parts.next()??);
         let read = Self { major, minor, patch };
-        // No other way to write the same, such as `01` or `+1`.
+        // Other spellings such as `01` or `+1` are invalid.
         (parts.next().is_none() && read.to_string() == text).then_some(read)
     }
 
-    /// The version that the change makes of this one: a patch on a relax, a minor on a bump. What is not released yet was
-    /// counted up before; it becomes a minor if it was a patch.
+    /// Returns the version after the change: the next patch for a relax, the next minor for a bump. An
+    /// unreleased version is already incremented; a bump turns its patch into a minor.
     #[must_use]
     pub fn next(self, verdict: SyncVerdict, is_released: bool) -> Self {
         let Self { major, minor, patch } = self;
@@ -39,7 +39,7 @@ impl VersionTriple {
         }
     }
 
-    /// The tags that say that it is released.
+    /// Returns the tags that mark the version as released.
     pub fn tags(self) -> [String; 2] {
         [self.to_string(), format!("v{self}")]
     }

@@ -1,4 +1,4 @@
-//! Rules, conditions and prices.
+//! Tests of rules, conditions and prices.
 
 use super::*;
 

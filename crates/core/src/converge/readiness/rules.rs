@@ -1,49 +1,48 @@
-//! What a pull request has to come to, as the configuration has it.
+//! Requirements for a ready pull request, from the configuration.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::TimeSpan;
 
-/// What has to hold: `[converge]` and `[reviewer.NAME]` of cli.md, as they were when the run began.
+/// The requirements of `[converge]` and `[reviewer.NAME]`, as they were when the run began.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReadinessRules {
-    /// Who has to find nothing, in this order.
+    /// Reviewers that must find nothing, in this order.
     pub reviewers: Vec<RequiredReviewer>,
-    /// How often others are looked at.
+    /// Poll interval for other reviewers.
     pub poll: TimeSpan,
-    /// How long after it was asked a reviewer is looked at first.
+    /// Delay of the first look after a reviewer was asked.
     pub poll_after_trigger: TimeSpan,
-    /// Looks for the comments of a reviewer that says that there are some.
+    /// Maximum number of looks for comments that a reviewer has announced.
     pub inline_lag_max: u32,
-    /// Are threads resolved whose finding is fixed?
+    /// True if threads of fixed findings are resolved.
     pub resolve_threads: bool,
-    /// May what our fixers declined stay?
+    /// True if declined findings may remain.
     pub allow_declined: bool,
-    /// Is a draft marked ready?
+    /// True if a draft is marked ready.
     pub mark_ready: bool,
-    /// May the base be merged into a branch that needs it?
+    /// True if the base may be merged into a branch that requires it.
     pub auto_rebase: bool,
 }
 
-/// Who has to find nothing.
+/// A reviewer that must find nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequiredReviewer {
-    /// Our own audit.
+    /// Our own audit of the head.
     Internal,
-    /// Somebody else.
     Other(ExternalReviewer),
 }
 
-/// Another reviewer.
+/// A reviewer outside Truing, such as a bot.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ExternalReviewer {
-    /// What it is called.
+    /// Name of the reviewer.
     pub name: String,
-    /// Does the run end that waits for it in vain?
+    /// True if the run ends with an error when the reviewer does not respond in time.
     pub is_required: bool,
-    /// How long its answer is waited for, each time it is asked.
+    /// Timeout for its response, after each request.
     pub budget: TimeSpan,
-    /// How often it is asked at one head; 0: it comes by itself.
+    /// Maximum number of requests at one head; 0 if the reviewer starts by itself.
     pub requests: u32,
 }

@@ -1,117 +1,111 @@
-//! What a forge shows of a pull request. Whoever looks reads the head before and after the rest, and looks again if it
-//! differs: all of this is about one commit.
+//! The state of a pull request at the forge. The caller reads the head before and after the rest and retries
+//! if it differs: all of this is about one commit.
 
 use std::collections::BTreeMap;
 
 use crate::id::{Sha, ThreadId, UnixMillis};
 use crate::port::{PullState, ReviewState};
 
-/// A pull request as it stands.
+/// A snapshot of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullSnapshot {
-    /// Its head.
     pub head: Sha,
-    /// When that was committed, as the commit has it.
+    /// Commit time, as the commit records it.
     pub committed: UnixMillis,
-    /// The branch that it goes to.
+    /// Branch that it is to be merged into.
     pub base: String,
-    /// Open, a draft, or over.
+    /// State of the pull request: open, draft or ended.
     pub state: PullState,
-    /// What reviewers of the configuration have said, by name. Who is not here has said nothing.
+    /// Feedback of the configured reviewers, by name. A reviewer that is absent gave none.
     pub views: BTreeMap<String, ReviewerFeedback>,
-    /// The threads that are not resolved.
     pub threads: Vec<UnresolvedThread>,
-    /// Whether it can be merged, as the forge has it.
+    /// Mergeability, as the forge reports it.
     pub merge: MergeableState,
-    /// Names of checks of the head that have not ended.
+    /// Names of the head's checks that are still running.
     pub pending: Vec<String>,
-    /// Names of checks of the head that failed.
+    /// Names of the head's checks that failed.
     pub failed: Vec<String>,
-    /// Do the rules of its base ask for a review that it does not have?
+    /// True if the rules of its base require a review that it lacks.
     pub lacks_review: bool,
 }
 
-/// What one reviewer has said of the head. A review of another commit says nothing.
+/// The feedback of one reviewer on the head. A review of another commit does not count.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReviewerFeedback {
-    /// Its newest review.
     pub review: Option<ObservedReview>,
-    /// Its check run, if that shows that it has looked.
+    /// Result of its check run, if that proves that it has looked.
     pub check: Option<ReviewerCheck>,
-    /// It knows that it is asked: its eyes are on the newest trigger, or a review of it is requested.
+    /// True if the reviewer knows of the request: it reacted with eyes to the newest trigger, or a review by
+    /// it is requested.
     pub is_queued: bool,
 }
 
-/// A review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ObservedReview {
-    /// What it is to the forge.
+    /// Verdict of the review at the forge.
     pub state: ReviewState,
-    /// What its text tells of findings.
+    /// Signal of its text about findings.
     pub text: ReviewTextSignal,
-    /// Its comments on lines, whatever became of them.
+    /// Number of its comments on lines, resolved or not.
     pub inline: u32,
 }
 
-/// What the text of a review tells of findings, by the patterns of the configuration.
+/// The signal of a review's text about findings, by the configured patterns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReviewTextSignal {
-    /// Nothing.
+    /// The text does not mention findings.
     Silent,
-    /// That there are some, on lines.
+    /// The text mentions findings on lines.
     Counts,
-    /// That there are some: on lines, or in this very text.
+    /// The text mentions findings, which are on lines or in the text itself.
     Holds,
 }
 
-/// A check run.
+/// The state of a reviewer's check run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReviewerCheck {
-    /// It has not ended.
+    /// The check is still running.
     Running,
-    /// It found nothing, or does not say.
+    /// The check found nothing, or does not report it.
     Passed,
-    /// It found something.
+    /// The check found something.
     Failed,
 }
 
-/// A thread of comments that is not resolved.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnresolvedThread {
-    /// Which.
     pub id: ThreadId,
-    /// Who began it; of one that is ours, who has the last word.
+    /// Author of the thread; in a thread of ours, the author of the last comment.
     pub by: ThreadAuthor,
-    /// Are its lines gone from the head?
+    /// True if its lines no longer exist at the head.
     pub is_outdated: bool,
-    /// The last word in it.
+    /// Author and meaning of the last comment.
     pub last: LastWord,
 }
 
-/// Who talks.
+/// The author of a thread.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ThreadAuthor {
-    /// A reviewer of the configuration.
+    /// A configured reviewer, by name.
     Reviewer(String),
-    /// Another program.
+    /// A program that is no configured reviewer.
     Bot,
-    /// A person.
     Person,
 }
 
-/// The last word in a thread.
+/// The last comment in a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LastWord {
-    /// Not ours.
+    /// The last comment is not ours.
     Theirs,
-    /// Ours: it is fixed.
+    /// Our last comment reports a fix.
     Fixed,
-    /// Ours: it is not.
+    /// Our last comment declines the finding.
     Declined,
 }
 
 impl UnresolvedThread {
-    /// Does it say anything of the head? What a program said of lines that are gone does not.
+    /// Returns true if the thread concerns the head. A program's thread on removed lines does not.
     pub(super) fn counts(&self) -> bool {
         match self.by {
             ThreadAuthor::Reviewer(_) | ThreadAuthor::Bot => !self.is_outdated,
@@ -120,46 +114,46 @@ impl UnresolvedThread {
     }
 }
 
-/// Whether a pull request can be merged: the words of GitHub.
+/// The mergeability of a pull request, in GitHub's terms.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum MergeableState {
-    /// The forge is finding out.
+    /// The forge is still computing it.
     Unknown,
-    /// It can.
+    /// The pull request can be merged.
     Clean,
-    /// It can; hooks will look at it.
+    /// It can be merged; hooks will run then.
     HasHooks,
-    /// It can, but checks have not passed.
+    /// It can be merged, but checks have not passed.
     Unstable,
-    /// The rules of its base forbid it.
+    /// Rules of the base branch forbid the merge.
     Blocked,
-    /// The rules of its base want it to hold what is new there.
+    /// Rules of the base branch require the branch to contain the base's newest commits.
     Behind,
-    /// It conflicts with its base.
+    /// The branch conflicts with its base.
     Dirty,
-    /// It is a draft.
+    /// The pull request is a draft.
     Draft,
 }
 
-/// What follows from what a reviewer has said of the head; threads are looked at by themselves.
+/// The verdict of a reviewer on the head. Threads are evaluated separately.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ReviewerVerdict {
-    /// It has nothing (more) against it.
+    /// The reviewer has no objection, or no longer has one.
     Content,
-    /// It asks for changes.
+    /// The reviewer requests changes.
     Against,
-    /// It has something, and does not show where.
+    /// The reviewer has findings without a visible place.
     Lags,
-    /// It is at work.
+    /// The reviewer is working.
     Queued,
-    /// It knows that it is called.
+    /// The reviewer knows of the request.
     Called,
-    /// It has not been heard of.
+    /// The reviewer has not responded.
     Silent,
 }
 
 impl ReviewerFeedback {
-    /// Can its text be what it has found?
+    /// Returns true if its text may contain the findings.
     pub(super) fn holds(&self) -> bool {
         self.review.is_some_and(|review| review.text == ReviewTextSignal::Holds)
     }

@@ -1,5 +1,5 @@
-//! A definition that was moved to another file and fixed there in one step: it is known by its name, and by a statement
-//! of it that went with it.
+//! Recognizes a definition that one change moved to another file and fixed there, by its name and by a
+//! statement that moved with it.
 
 use std::collections::BTreeSet;
 
@@ -16,14 +16,15 @@ use crate::recheck::statement::CodeStatement;
 /// The definition that a finding was in when it was last seen.
 pub(super) struct MovedDefinition {
     name: String,
-    /// The marks of its statements that were not the finding's own.
+    /// Marks of its statements apart from the finding's own.
     rest: BTreeSet<u32>,
-    /// The finding's own lines.
+    /// Lines of the finding itself.
     own: SearchTokens,
 }
 
 impl MovedDefinition {
-    /// None if its heading, and more of it than the finding's own lines, is not among what was remembered.
+    /// Returns the definition; `None` if the stored text lacks its heading, or lacks statements other than
+    /// the finding's own.
     pub(super) fn of(finding: &Finding, seen: &ChangeSnapshot) -> Option<Self> {
         let near = ComparedFile::new(seen.near.clone());
         let own = SearchTokens::of(&finding.raw.snippet);
@@ -39,7 +40,7 @@ impl MovedDefinition {
         (!rest.is_empty()).then(|| Self { name: name.to_owned(), rest, own })
     }
 
-    /// Is it, or its finding's own lines, still in the file where it was?
+    /// Returns true if the definition or the finding's own lines are still in the original file.
     pub(super) fn is_left<T: Fn(&RepoPath) -> Option<String>>(
         &self,
         path: &RepoPath,
@@ -53,8 +54,8 @@ impl MovedDefinition {
         matches!(went, FollowOutcome::There { .. }) || head.page(path).is_some_and(|page| defines(&page))
     }
 
-    /// Is it around this statement of another file, brought there by the change, with a statement that it had, and without
-    /// the finding's own lines?
+    /// Returns true if the definition is around this statement of another file. The change must have added
+    /// it there with one of its former statements, and without the finding's own lines.
     pub(super) fn is_around(&self, one: &CodeStatement, page: &ComparedFile, added: &[(u32, u32)]) -> bool {
         let all = page.statements();
         let is_added = |one: &CodeStatement| added.iter().any(|lines| one.touches(*lines));
@@ -68,7 +69,8 @@ impl MovedDefinition {
     }
 }
 
-/// The innermost definition that a statement is in, or begins: the index of its heading, and its name.
+/// Returns the innermost definition that a statement is in or begins: the index of its heading, and its
+/// name.
 fn definition(page: &ComparedFile, at: usize) -> Option<(usize, &str)> {
     if let Some(name) = own_name(page, at) {
         return Some((at, name));
@@ -86,7 +88,7 @@ fn definition(page: &ComparedFile, at: usize) -> Option<(usize, &str)> {
     None
 }
 
-/// The name that a statement defines, if others stand in it.
+/// Returns the name that a statement defines, if it has a body.
 fn own_name(page: &ComparedFile, at: usize) -> Option<&str> {
     let all = page.statements();
     let (one, below) = (all.get(at)?, all.get(at + 1)?);
@@ -94,7 +96,7 @@ fn own_name(page: &ComparedFile, at: usize) -> Option<&str> {
     page.text.lines().nth(line).filter(|_| below.indent > one.indent).and_then(defined)
 }
 
-/// The statements that stand in one.
+/// Returns the statements in the body of a heading.
 fn body(all: &[CodeStatement], heading: usize) -> impl Iterator<Item = &CodeStatement> {
     let indent = all.get(heading).map_or(usize::MAX, |heading| heading.indent);
     all.get(heading.saturating_add(1)..).unwrap_or_default().iter().take_while(move |one| one.indent > indent)
@@ -134,7 +136,7 @@ mod tests {
         }
     }
 
-    /// Files at one moment; `before`: what q.py had before the change, which is none of it.
+    /// Identifies findings in these files. `before` is the number of lines that q.py had before the change.
     fn looked(
         files: &[(&str, &str)],
         before: u32,
@@ -155,7 +157,7 @@ mod tests {
         recheck(known, found, &[reviewer], &head, place).fixed.len()
     }
 
-    /// The finding in `pay`, as it was found in p.py beside this q.py.
+    /// Returns the finding in `pay`, as it was found in p.py beside this q.py.
     fn known(q: &str) -> Finding {
         let text = format!("{OTHERS}{PAY}{LAST}");
         let line = text.lines().position(|line| line == OWN).unwrap() + 1;
@@ -190,7 +192,7 @@ mod tests {
         }
     }
 
-    /// Is a model believed that calls it fixed and quotes this line of q.py?
+    /// Returns true if a model's verdict of a fix is accepted that quotes this line of q.py.
     fn is_believed((p, q): (&str, &str), before: u32, quoted: &str) -> bool {
         let was: String =
             q.lines().take(usize::try_from(before).unwrap()).map(|line| format!("{line}\n")).collect();
@@ -215,7 +217,7 @@ mod tests {
         let moved =
             format!("import bank\n\n\n{fixed}def other(order):\n    checked = order\n    return checked\n");
         assert!(is_believed((&left, &moved), 0, FIX));
-        // Behind what was in that file before, and where its own file is gone with the rest.
+        // Moved below existing code of that file, and moved where the original file was deleted.
         assert!(is_believed((&left, &moved), 2, FIX));
         assert!(is_believed(("", &moved), 0, FIX));
         for (what, p, q, quoted) in [
@@ -231,11 +233,11 @@ mod tests {
         ] {
             assert!(!is_believed((p, q), 0, quoted), "{what}");
         }
-        // It is not moved, but copied.
+        // The definition was copied, and not moved.
         assert!(!is_believed((&format!("{OTHERS}{fixed}{LAST}"), &moved), 0, FIX));
-        // Its lines are where they were.
+        // The finding's lines are still in the original place.
         assert!(!is_believed((&format!("{OTHERS}{PAY}{LAST}"), &moved), 0, FIX));
-        // A function of that name that was there before.
+        // A function of that name existed before.
         assert!(is_believed((&left, &fixed), 0, FIX));
         assert!(!is_believed((&left, &fixed), 1, FIX));
     }

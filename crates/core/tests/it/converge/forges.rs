@@ -1,5 +1,7 @@
-//! Whole pull requests: forges of every temper, whose reviewers answer, lag or stay silent and whose people push, close
-//! and talk, with a real [`ConvergeRun`]. All end, within every limit, and nothing is ready that is not clean at one head.
+//! Simulations of whole pull requests. Forges of every kind, with reviewers that answer, lag or stay silent
+//! and users that push, close and comment, meet a real [`ConvergeRun`].
+//!
+//! Each simulation ends within every limit, and no pull request becomes ready that is not clean at one head.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,23 +23,24 @@ use super::simulation::Dice;
 use super::{audited, candidate, p1, says, sha};
 
 const FORGES: u64 = 1_000;
-/// Looks in which any of them has to end: a minute apart, far more than all budgets of all heads.
+/// Maximum number of looks of a simulation: with a minute between two, far more than all timeouts of all
+/// heads.
 const MAX_LOOKS: u32 = 5_000;
 
 struct Game {
     dice: Dice,
-    /// One in so many looks brings something bad.
+    /// Average number of looks between two bad events.
     calm: u64,
-    /// And one in so many an answer.
+    /// Average number of looks between two answers.
     pace: u64,
     now: UnixMillis,
     rules: ReadinessRules,
     seen: PullSnapshot,
     run: ConvergeRun,
     ready: PullReadiness,
-    /// The head that our own audit has cleared.
+    /// Head that our own audit has cleared.
     cleared: Option<Sha>,
-    /// When who was asked at which head.
+    /// Times of the requests, by head and reviewer.
     asked: BTreeMap<(Sha, String), Vec<UnixMillis>>,
     handed: BTreeSet<(Sha, ThreadId)>,
     heads: u64,
@@ -89,7 +92,7 @@ impl Game {
         self.dice.roll(self.calm) == 0
     }
 
-    /// A new head, of which nobody has said anything. Comments of before are mostly about other lines.
+    /// Creates a new head without any feedback. Most earlier comments are then on outdated lines.
     fn push(&mut self) -> Sha {
         self.heads += 1;
         self.seen.head = sha(self.heads);
@@ -101,7 +104,7 @@ impl Game {
         self.seen.head.clone()
     }
 
-    /// What happens at the forge between two looks.
+    /// Simulates the events at the forge between two looks.
     fn goes_on(&mut self) {
         for name in ["bugbot", "copilot"] {
             if self.dice.roll(self.pace) > 0 {
@@ -157,7 +160,7 @@ impl Game {
                 1 => self.seen.state = PullState::Merged,
                 2 => self.seen.state = PullState::Draft,
                 3 => self.seen.state = PullState::Open,
-                // Another change, which nobody has cleared.
+                // With another base it is another change, which no audit has cleared.
                 4 => (self.seen.base, self.cleared) = (format!("base-{}", self.dice.roll(1 << 40)), None),
                 _ => drop(self.push()),
             }
@@ -170,7 +173,7 @@ impl Game {
         self.seen.threads.push(UnresolvedThread { id, by, is_outdated: false, last: LastWord::Theirs });
     }
 
-    /// What is still to be answered, as this game knows it.
+    /// Returns the number of threads without our reply, by the simulation's own count.
     fn waits_for_us(&self) -> usize {
         let mut threads =
             self.seen.threads.iter().filter(|thread| thread.last == LastWord::Theirs).collect::<Vec<_>>();
@@ -181,7 +184,7 @@ impl Game {
             .count()
     }
 
-    /// The run goes on until it is at rest.
+    /// Continues the run until it is at rest.
     fn drive(&mut self, work: &UnansweredFeedback) {
         loop {
             let event = match self.run.next.clone() {
@@ -228,7 +231,7 @@ impl Game {
         }
     }
 
-    /// The run hears of a head that it does not know.
+    /// Reports a head to the run that it does not know.
     fn follow(&mut self, is_again: bool) {
         if is_again || self.run.head != self.seen.head {
             let (head, tree) = (self.seen.head.clone(), sha(1_000_000 + self.heads));
@@ -236,11 +239,11 @@ impl Game {
         }
     }
 
-    /// How it ends: with an exit, or ready.
+    /// Plays the simulation to its end: an exit code, or `None` if the pull request is ready.
     fn play(mut self, seed: u64) -> Option<ConvergeExitCode> {
         for _ in 0..MAX_LOOKS {
             self.goes_on();
-            // Whoever dies between two looks goes on from what was kept.
+            // A process that dies between two looks continues from the stored state.
             let kept = serde_json::to_string(&self.ready).unwrap();
             let mut restored: PullReadiness = serde_json::from_str(&kept).unwrap();
             let want = self.ready.next(&self.rules, &self.seen, self.now);
@@ -286,7 +289,7 @@ impl Game {
                 ReadinessAction::Wait { until, .. } => {
                     assert!(until > self.now, "{seed}");
                     let span = until - self.now;
-                    // Sooner, when something is told of.
+                    // The look comes sooner after a notification.
                     let early = if self.dice.roll(4) == 0 { 2 } else { 1 };
                     self.now = self.now + TimeSpan(span.0 / early);
                 }
@@ -317,7 +320,7 @@ impl Game {
         panic!("{seed} does not end");
     }
 
-    /// Why the run has ended, unless it has converged or is at rest.
+    /// Returns the reason for the end of the run, unless it has converged or is at rest.
     fn stopped(&self) -> Option<ConvergeExitCode> {
         self.run.exit.as_ref().filter(|exit| exit.kind() != ConvergeExitKind::Converged).map(|exit| exit.code)
     }
@@ -342,7 +345,7 @@ impl Game {
         self.ready.asked(name, self.now);
     }
 
-    /// Is it all true of this one head?
+    /// Checks that all requirements are met at this one head.
     fn is_ready(&self, seed: u64) {
         let PullSnapshot { head, views, threads, merge, failed, pending, lacks_review, .. } = &self.seen;
         assert!(matches!(self.seen.state, PullState::Open | PullState::Draft), "{seed}");

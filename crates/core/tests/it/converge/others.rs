@@ -1,4 +1,4 @@
-//! What others found and what they push, in a run (spec/converge.md 10.8, 15.3).
+//! Tests of other reviewers' findings and other users' pushes during a run.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ fn heard(claims: &[AuditorFinding]) -> ConvergeEvent {
     ConvergeEvent::Heard { claims: claims.to_vec(), renames: FileRenames::default() }
 }
 
-/// A run that others have told something, whether it has converged or not.
+/// Returns a run that has received findings of others, converged or not.
 fn told(mut run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
     run.after(heard(claims)).unwrap();
     run
@@ -72,7 +72,7 @@ fn what_is_declined_leaves_the_head_as_it_was_and_counts_as_ever() {
     let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
     let run = declines(told(converged(allowed.clone()), &[p1(3)]));
     assert_eq!((code(&run), run.history.declined().count()), (Some(ConvergeExitCode::CleanButDeclined), 1));
-    // Of a head that an earlier run has cleared as well.
+    // The same for a head that an earlier run has cleared.
     let run = declines(told(ConvergeRun::begin(allowed, (sha(1), sha(2)), Some(&sha(1))), &[p1(3)]));
     assert_eq!(code(&run), Some(ConvergeExitCode::CleanButDeclined));
     assert!(run.exit.unwrap().reason.starts_with("an earlier run found nothing"));
@@ -83,7 +83,7 @@ fn nothing_is_fixed_that_nobody_would_audit() {
     let run = told(converged(ConvergeLimits { max_audits: 1, ..ConvergeLimits::default() }), &[p1(3)]);
     assert_eq!((code(&run), run.found.len(), run.commits.len()), (Some(ConvergeExitCode::CapReached), 1, 0));
     assert!(run.exit.unwrap().reason.contains("others found 0 P0, 1 P1 and 0 P2"));
-    // Nor is it heard for ever where our own audit never comes.
+    // The number of such rounds is limited even where our own audit never follows.
     let mut run = begun(ConvergeLimits { max_audits: 2, ..ConvergeLimits::default() });
     for seed in 2..4 {
         run = fixed(told(run, &[p1(u32::try_from(seed * 30).unwrap())]), seed);
@@ -108,7 +108,7 @@ fn a_run_that_had_converged_begins_anew_when_others_push() {
     run.after(moved.clone()).unwrap();
     assert_eq!((&run.exit, &run.next, &run.head), (&None, &ConvergeAction::Gate, &sha(9)));
     assert_eq!(code(&audit(run, &[])), Some(ConvergeExitCode::Clean));
-    // In the middle of a fix of what others found.
+    // A push in the middle of a fix for others' findings.
     let run = after(told(converged(ConvergeLimits::default()), &[p1(3)]), [moved]);
     assert_eq!((&run.next, &run.aside, &run.candidate), (&ConvergeAction::Gate, &None, &None));
 }

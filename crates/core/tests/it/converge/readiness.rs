@@ -1,4 +1,4 @@
-//! What is wanted next, rule by rule (spec/converge.md 10, 14.4; scenarios 18 to 21); whole runs are in `forges`.
+//! Tests of the next readiness step, rule by rule; whole runs are in `forges`.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ fn rule<'a>(rules: &'a mut ReadinessRules, name: &str) -> &'a mut ExternalReview
     rules.reviewers.iter_mut().find_map(named).unwrap()
 }
 
-/// A draft at an old head, of which nobody has said anything.
+/// Returns a draft at an old head without any feedback.
 pub(super) fn seen(head: u64) -> PullSnapshot {
     PullSnapshot {
         head: sha(head),
@@ -86,7 +86,7 @@ fn at(seconds: i64) -> UnixMillis {
     START + TimeSpan::seconds(seconds)
 }
 
-/// At an old head of a pull request, which our own audit has cleared.
+/// Returns the state of a pull request at an old head that our own audit has cleared.
 fn ready() -> PullReadiness {
     let mut ready = PullReadiness::begin(sha(1), "main", UnixMillis(0));
     ready.cleared(&sha(1), UnixMillis(0));
@@ -128,7 +128,7 @@ fn our_own_audit_comes_where_the_list_has_it_and_others_only_at_a_head_that_thos
     assert_eq!(ready.next(&first, &seen(1), at(0)), ReadinessAction::Internal);
     ready.cleared(&sha(2), at(0));
     assert_eq!(ready.next(&first, &seen(2), at(90)), ReadinessAction::Ask("bugbot".into()));
-    // An explicit list is taken as it is written: a clean answer leads on in the same look.
+    // An explicit list is used unchanged: a clean answer leads to the next step in the same look.
     let listed = rules(&["bugbot", "internal"]);
     let mut ready = PullReadiness::begin(sha(1), "main", UnixMillis(0));
     assert_eq!(ready.next(&listed, &seen(1), at(0)), ReadinessAction::Ask("bugbot".into()));
@@ -167,7 +167,7 @@ fn whoever_is_queued_is_not_triggered_but_not_waited_for_without_end() {
     ] {
         let queued = with(seen(1), "bugbot", view);
         assert_eq!(ready.next(&rules, &queued, at(0)), waits(60, answer("bugbot")));
-        // Who was called by somebody is called by us as well, before it counts as silent.
+        // A reviewer that another user called is called by us as well, before it counts as silent.
         let mut late = ready.clone();
         if queued.views["bugbot"].check.is_none() {
             assert_eq!(late.next(&rules, &queued, at(1_800)), ReadinessAction::Ask("bugbot".into()));
@@ -201,7 +201,7 @@ fn the_silent_are_asked_so_often_and_then_block_or_are_left() {
                 (ReadinessAction::MarkReady, ReadinessAction::Done { notes })
             );
         }
-        // A push asks again; who answers late is heard.
+        // A push causes a new request; a late answer still counts.
         ready.cleared(&sha(2), at(5_400));
         assert_eq!(ready.next(&rules, &seen(2), at(5_500)), ReadinessAction::Ask("bugbot".into()));
     }
@@ -251,7 +251,7 @@ fn comments_that_lag_are_looked_for_so_often_and_then_it_is_blocked() {
     arrived.threads.push(bugbot("a", LastWord::Theirs));
     assert_eq!(ready.clone().next(&rules, &arrived, at(180)), fixes(&["a"], &[]));
     assert_eq!(code(&ready.next(&rules, &lags, at(180))), Some(ConvergeExitCode::InlineLag));
-    // A check that failed speaks of findings as well.
+    // A failed check is a report of findings as well.
     let failed = ReviewerFeedback { check: Some(ReviewerCheck::Failed), ..clean() };
     let want = self::ready().next(&rules, &with(seen(1), "bugbot", failed), at(0));
     assert_eq!(want, waits(60, ReadinessWait::Inline("bugbot".into())));
@@ -293,7 +293,7 @@ fn a_push_forgets_every_stamp_wait_and_lag() {
         kept
     };
     assert_eq!(kept(&ready), kept(&PullReadiness::begin(sha(2), "main", at(100))));
-    // The same where others push.
+    // The same after a push of another user.
     ready.cleared(&sha(2), at(200));
     assert_eq!(ready.next(&rules, &seen(3), at(300)), ReadinessAction::Internal);
     assert_eq!(ready.head(), &sha(3));
@@ -307,10 +307,10 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
         (ReviewState::Approved, ReviewTextSignal::Silent, 0, vec![], ReadinessAction::MarkReady),
         // Its comments are resolved.
         (ReviewState::Commented, ReviewTextSignal::Counts, 2, vec![], ReadinessAction::MarkReady),
-        // It never says that there are some, and they are there.
+        // Its text does not mention findings, but there are some.
         (ReviewState::Commented, ReviewTextSignal::Silent, 1, vec!["a"], fixes(&["a"], &[])),
         (ReviewState::Approved, ReviewTextSignal::Silent, 1, vec!["a"], fixes(&["a"], &[])),
-        // Its text speaks of some: they are on lines, as far as it shows any, and else it may lag.
+        // Its text mentions findings: they are on lines, as far as any are visible; otherwise it may lag.
         (ReviewState::Commented, ReviewTextSignal::Holds, 1, vec!["a"], fixes(&["a"], &[])),
         (
             ReviewState::Commented,
@@ -329,7 +329,7 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
         seen.threads.extend(threads.into_iter().map(|id| thread(id, by(), LastWord::Theirs)));
         assert_eq!(ready().next(&rules, &seen, at(0)), expected, "{state:?} {text:?} {inline}");
     }
-    // It need not review where its check says enough.
+    // It need not review if its check is sufficient.
     let passed = ReviewerFeedback { check: Some(ReviewerCheck::Passed), ..ReviewerFeedback::default() };
     assert_eq!(ready().next(&rules, &with(seen(1), "copilot", passed), at(0)), ReadinessAction::MarkReady);
 }
@@ -353,7 +353,7 @@ fn what_others_found_is_one_work_and_nobody_is_asked_before_it_is_done() {
         ReadinessAction::Ask("bugbot".into()),
         "not twice at one head"
     );
-    // What people say of lines that are gone is not gone.
+    // A person's comment on removed lines still counts.
     seen.threads = vec![outdated(ThreadAuthor::Person)];
     assert_eq!(ready.next(&rules, &seen, at(0)), fixes(&["old"], &[]));
 }
@@ -372,7 +372,7 @@ fn threads_stay_open_as_the_configuration_says() {
         assert_eq!(code(&want), expected, "{last:?} {want:?}");
         assert_eq!(want == ReadinessAction::MarkReady, expected.is_none());
     }
-    // Who has the last word after we have answered is not overruled.
+    // The last comment counts, even after our reply.
     let (rules, mut ready) = (rules(&["internal"]), ready());
     let theirs = PullSnapshot { threads: person(LastWord::Theirs), ..seen(1) };
     assert_eq!(ready.next(&rules, &theirs, at(0)), fixes(&["a"], &[]));
@@ -401,7 +401,7 @@ fn nothing_that_a_forge_shows_of_a_new_head_is_believed_at_once() {
     let young = PullSnapshot { committed: at(-20), ..with(seen(1), "bugbot", clean()) };
     assert_eq!(ready.next(&rules, &young, at(10)), waits(40, ReadinessWait::Settling));
     assert_eq!(ready.next(&rules, &young, at(40)), ReadinessAction::MarkReady);
-    // A commit from the future is as old as our knowing it.
+    // A commit with a time in the future is as old as our first look at it.
     let future = PullSnapshot { committed: at(1_000_000), ..young };
     assert_eq!(ready.next(&rules, &future, at(40)), waits(60, ReadinessWait::Settling));
     assert_eq!(ready.next(&rules, &future, at(60)), ReadinessAction::MarkReady);
@@ -413,7 +413,7 @@ fn a_forge_that_still_shows_the_head_before_our_push_is_looked_at_again() {
     ready.cleared(&sha(2), at(0));
     assert_eq!(ready.next(&rules, &seen(1), at(5)), waits(15, ReadinessWait::Settling));
     assert_eq!(ready.next(&rules, &seen(2), at(60)), ReadinessAction::MarkReady);
-    // Somebody has taken it back.
+    // Another user has reset the branch to the old head.
     assert_eq!(ready.next(&rules, &seen(1), at(61)), ReadinessAction::Internal);
 }
 
@@ -494,7 +494,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
             let behind = PullSnapshot { merge: state, ..seen(head) };
             assert_eq!(ready.next(&rebase, &behind, at(60)), ReadinessAction::UpdateBranch);
         }
-        // The forge has to do it first, and is not asked for ever.
+        // The forge has to merge first, and the number of requests is limited.
         let behind = PullSnapshot { merge: state, ..seen(3) };
         assert!(matches!(
             ready.next(&rebase, &behind, at(60)),
@@ -504,7 +504,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
             code(&ready.next(&rebase, &behind, at(60) + MERGE_BUDGET)),
             Some(ConvergeExitCode::Mergeability)
         );
-        // What comes of it is nobody else's push.
+        // The resulting head does not count as another user's push.
         let mut ready = self::ready();
         for head in 1..=3 {
             ready.cleared(&sha(head), at(0));
@@ -532,14 +532,14 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
     for gone in [PullState::Merged, PullState::Closed] {
         assert_eq!(code(&ready().next(&rules, &state(gone), at(0))), Some(ConvergeExitCode::Closed));
     }
-    // One that is ready has nothing to be marked; one that was made a draft again stays so.
+    // A pull request that is no draft is not marked; one that was made a draft again stays one.
     let mut open = ready();
     assert_eq!(open.next(&rules, &state(PullState::Open), at(0)), ReadinessAction::Done { notes: vec![] });
     let notes = vec!["somebody has made it a draft again: it stays one".to_owned()];
     assert_eq!(open.next(&rules, &state(PullState::Draft), at(0)), ReadinessAction::Done { notes });
     let unmarked = ReadinessRules { mark_ready: false, ..rules.clone() };
     assert_eq!(ready().next(&unmarked, &seen(1), at(0)), ReadinessAction::Done { notes: vec![] });
-    // Another base is another change.
+    // With another base it is another change.
     let mut ready = ready();
     let base = PullSnapshot { base: "next".into(), ..seen(1) };
     assert_eq!(ready.next(&rules, &base, at(0)), ReadinessAction::Internal);

@@ -1,4 +1,4 @@
-//! Findings and hooks that fixes leave as they are.
+//! Tests of findings and hooks that fixes leave unchanged.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn a_hook_may_block_each_fix_of_what_the_gate_says_once() {
         (|| ConvergeEvent::Gated(Some("style".into())), || ConvergeEvent::Blocked("E501".into()));
     let right = || ConvergeEvent::Checked(vec![]);
     let run = after(begun(ConvergeLimits::default()), [gate(), mend(2), right(), blocked()]);
-    // Whoever is next knows what the gate wants, and what the hook said.
+    // The next fixer gets the gate's report and the hook's output.
     let run = after(run, [gate()]);
     assert!(
         matches!(&run.next, ConvergeAction::Mend { output } if output.contains("style") && output.contains("E501"))

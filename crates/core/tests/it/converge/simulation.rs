@@ -1,5 +1,5 @@
-//! Whole runs: a thousand pairs of auditors and fixers, each of a known kind, end as that kind has to end, within every
-//! limit.
+//! Simulations of whole runs: a thousand pairs of auditors and fixers of known kinds. Each ends as its kind
+//! must end, within every limit.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "most kinds of pairs do what is usual")]
 
@@ -18,40 +18,40 @@ use super::{audited, claim, sha};
 
 const PAIRS: u64 = 1_000;
 
-/// Kinds of pairs, with the end that each must come to.
+/// The kinds of pairs, each with a required end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Pair {
-    /// Each fix fixes what was found, and may bring something new, less and less.
+    /// Each fix resolves the findings, and may add fewer and fewer new ones.
     Converging,
-    /// Fixes change files and fix nothing.
+    /// Fixes change files and resolve nothing.
     Plateauing,
-    /// The fix of one thing brings the other back.
+    /// The fix of one finding restores the other.
     Oscillating,
-    /// There is always something new.
+    /// Each audit has a new finding.
     Endless,
     /// The fixer deletes the test that shows the defect.
     TestDeleting,
-    /// Its first fix does; told so, it does better.
+    /// Only the first fix deletes a test; after the report, the next one does not.
     TestDeletingOnce,
     /// A check fails with every fix.
     BreakingChecks,
     /// No auditor ever answers.
     DeadAuditor,
-    /// One does not the first time.
+    /// One auditor does not answer the first time.
     AuditorDiesOnce,
-    /// No fixer ever comes to its report.
+    /// No fixer ever gives a report.
     DeadFixer,
-    /// One does not the first time.
+    /// One fixer gives no report the first time.
     FixerDiesOnce,
-    /// Text in the code tells the fixer to write where it may not: nothing of its work is taken.
+    /// Text in the code instructs the fixer to write to a forbidden place: none of its work is accepted.
     InjectedFixer,
-    /// Text in the code tells the auditor to say that all is well: it skips the contract.
+    /// Text in the code instructs the auditor to report no findings: it breaks the contract.
     InjectedAuditor,
     /// A hook blocks every commit.
     Hooked,
-    /// The gate never lets through.
+    /// The gate always blocks.
     Gated,
-    /// The money is used up in the middle.
+    /// The budget is used up in the middle of the run.
     Poor,
 }
 
@@ -76,7 +76,7 @@ impl Pair {
     ];
 }
 
-/// Numbers from a seed (SplitMix64).
+/// Generates numbers from a seed (SplitMix64).
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
@@ -89,7 +89,7 @@ impl Dice {
     }
 }
 
-/// A repository: the lines that are wrong, and whatever else its files hold.
+/// A repository: its defective lines, and the other contents of its files.
 #[derive(Clone, Hash)]
 struct World {
     defects: BTreeSet<u32>,
@@ -141,7 +141,7 @@ fn play(pair: Pair, seed: u64) -> Played {
     while run.exit.is_none() {
         steps += 1;
         assert!(steps < 1_000, "{pair:?} {seed} does not end: {:?}", run.log);
-        // Whoever dies between two acts goes on from what was kept.
+        // A process that dies between two actions continues from the stored state.
         if dice.roll(3) == 0 {
             run = serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap();
         }

@@ -1,5 +1,5 @@
-//! Ten thousand histories of findings, pushes and reviewers, played by the functions that decide. What is true is known
-//! here by the identity of each line, which they never see.
+//! Simulates ten thousand histories of findings, pushes and reviewers with the real decision functions. The
+//! simulation knows the truth by each line's identity, which those functions never see.
 
 // long: one world, its edits, its reviewers and what must hold of them, which nobody reads apart.
 
@@ -21,17 +21,18 @@ use truing_core::recheck::{
 };
 use truing_diff::{AnchorKind, DiffSide, RepoPath, parse};
 
-/// Histories that are played.
+/// Number of simulated histories.
 const HISTORIES: u64 = 10_000;
-/// True fixes that an honest model's word closes, at least.
+/// Minimum share of true fixes that an honest model's verdict closes.
 const RECOGNISED: f64 = 0.95;
-/// Lies of a reviewer that are believed because lines bear them out, at most: 245 of 12,994 when this was written.
+/// Maximum share of a reviewer's false verdicts that are accepted because lines support them: 245 of 12,994
+/// when this was written.
 const BELIEVED: f64 = 0.025;
-/// Histories in which nobody sees that a fix was taken back, at most: 12 when this was written. Reviewers that look again
-/// could find it as a new one.
+/// Maximum number of histories in which a reverted fix stays unnoticed: 12 when this was written. Reviewers
+/// that look again could report it as a new finding.
 const REVERTS_UNSEEN: u32 = 14;
 
-/// What the defects are: of different kinds and in different words.
+/// Defects of different kinds in different words.
 const DEFECTS: [(DefectCategory, &str, &str); 5] = [
     (
         DefectCategory::F,
@@ -55,9 +56,9 @@ const DEFECTS: [(DefectCategory, &str, &str); 5] = [
     ),
     (DefectCategory::I, "Two workers write the counter", "Without the lock one of both increments is lost."),
 ];
-/// Lines that stand in every file more than once.
+/// Lines that occur in every file more than once.
 const COMMON: [&str; 7] = ["", "    return None", "    else:", "        pass", "    }", "    try:", ""];
-/// The function that the lines of every defect call, in which it may be fixed as well.
+/// Function that every defect's lines call, in which it may be fixed as well.
 const CALLED: &str = "def charge(order, key, amount):";
 
 struct Dice(u64);
@@ -81,28 +82,28 @@ struct Line {
     text: Rc<str>,
 }
 
-/// Every line of a head, by its identity.
+/// The lines of a head by their identity.
 type Snapshot = Rc<BTreeMap<u32, Rc<str>>>;
 
 #[derive(Clone, Debug)]
 struct Defect {
     kind: usize,
-    /// Its lines; none: it is fixed.
+    /// Lines of the defect; empty once it is fixed.
     tags: BTreeSet<u32>,
     is_fixed: bool,
-    /// What took its place, or stands where it is fixed, and what stood around it then.
+    /// Lines that replaced it or fix it, and the lines around them at that time.
     instead: Vec<u32>,
     around: Vec<u32>,
     id: Option<FindingId>,
-    /// It is fixed, and its lines are as they were.
+    /// True if it is fixed and its own lines are unchanged.
     is_beside: bool,
-    /// It was fixed in one step with a move to another file.
+    /// True if it was moved to another file and fixed in one step.
     is_moved: bool,
-    /// The head at which somebody saw it last.
+    /// Head at which a reviewer last saw it.
     seen: Snapshot,
-    /// What fixed it was taken back.
+    /// True if its fix was reverted.
     is_reverted: bool,
-    /// Somebody who has not looked called it fixed.
+    /// True if a reviewer that has not looked called it fixed.
     is_lied_away: bool,
     had_chance: bool,
 }
@@ -181,7 +182,7 @@ impl World {
         Line { tag: self.next, text: text.into() }
     }
 
-    /// A defect on one to three lines that have none.
+    /// Adds a defect on one to three lines without one.
     fn plant(&mut self, kind: usize) {
         let names: Vec<String> = self.files.keys().cloned().collect();
         let name = &names[self.dice.roll(names.len())];
@@ -220,7 +221,7 @@ impl World {
         });
     }
 
-    /// The file of a defect and its lines there, 0-based.
+    /// Returns the file of a defect and its lines there, counted from 0.
     fn at(&self, tags: &BTreeSet<u32>) -> Option<(String, usize, usize)> {
         self.files.iter().find_map(|(name, lines)| {
             let first = lines.iter().position(|line| tags.contains(&line.tag))?;
@@ -229,7 +230,7 @@ impl World {
         })
     }
 
-    /// One edit; what it was.
+    /// Makes one edit and returns its kind.
     fn edit(&mut self) -> &'static str {
         if self.dice.in_100(10) && self.revert() {
             return "reverted";
@@ -282,7 +283,7 @@ impl World {
                 "reformatted"
             }
             3 if !is_shared => {
-                // With some lines around it, to somewhere else in this file or the other one.
+                // Moves it with some lines around it to another place, in this or the other file.
                 let margin = self.dice.roll(5);
                 let lines = self.files.get_mut(&name).unwrap();
                 let from = first.saturating_sub(margin);
@@ -328,7 +329,7 @@ impl World {
                 "file renamed"
             }
             10 | 11 => {
-                // In front of it, up to some lines away.
+                // Inserted before it, up to some lines away.
                 let at = first.saturating_sub(self.dice.roll(7));
                 let inside = |defect: &Defect| {
                     let lines = &self.files[&name];
@@ -365,7 +366,7 @@ impl World {
         }
     }
 
-    /// The function that a defect is in goes to another file, where the defect is fixed.
+    /// Moves the function of a defect to another file, and fixes the defect there.
     fn move_fixed(&mut self, which: usize, name: &str, (first, last): (usize, usize)) -> &'static str {
         let is_heading = |line: &Line| line.text.starts_with("def ");
         let lines = &self.files[name];
@@ -399,7 +400,7 @@ impl World {
         "moved and fixed"
     }
 
-    /// A defect is fixed by lines elsewhere, and its own are left as they are.
+    /// Fixes a defect by lines elsewhere, and leaves its own unchanged.
     fn beside(&mut self, which: usize, name: &str, at: usize, new: Vec<Line>) {
         let defect = &mut self.defects[which];
         defect.instead = new.iter().map(|line| line.tag).collect();
@@ -407,7 +408,8 @@ impl World {
         self.files.get_mut(name).unwrap().splice(at..at, new);
     }
 
-    /// What fixed a defect beside its lines is taken back: the defect is back. Was there one?
+    /// Reverts a fix that left the defect's lines unchanged: the defect exists again. Returns true if there
+    /// was one.
     fn revert(&mut self) -> bool {
         let fixed = |at: &usize| self.defects[*at].is_beside && self.at(&self.defects[*at].tags).is_some();
         let all: Vec<usize> = (0..self.defects.len()).filter(fixed).collect();
@@ -422,7 +424,7 @@ impl World {
         true
     }
 
-    /// A defect's lines are replaced.
+    /// Replaces a defect's lines.
     fn end(&mut self, which: usize, name: &str, (first, last): (usize, usize), new: Vec<Line>) {
         let lines = self.files.get_mut(name).unwrap();
         let beside = |range: &[Line]| range.iter().map(|line| line.tag).collect::<Vec<_>>();
@@ -453,7 +455,7 @@ impl World {
         }
     }
 
-    /// An edit that is about no defect.
+    /// Makes an edit that concerns no defect.
     fn elsewhere(&mut self) -> &'static str {
         let names: Vec<String> = self.files.keys().cloned().collect();
         let name = names[self.dice.roll(names.len())].clone();
@@ -526,7 +528,7 @@ impl World {
         })
     }
 
-    /// The lines that show a fix, as somebody names them who has read the files.
+    /// Returns the lines that show a fix, as a reviewer that has read the files quotes them.
     fn shown_instead(&self, defect: &Defect) -> Option<(RepoPath, (u32, u32), String)> {
         defect.instead.iter().chain(&defect.around).find_map(|tag| {
             let (name, lines, at) = self.files.iter().find_map(|(name, lines)| {
@@ -538,7 +540,7 @@ impl World {
         })
     }
 
-    /// Lines that came since, wherever: what somebody names who wants to be believed.
+    /// Returns newly added lines at any place, as a reviewer with a false verdict would quote them.
     fn newest(&mut self) -> Option<(RepoPath, (u32, u32), String)> {
         let all = self.files.iter().flat_map(|(name, lines)| {
             lines
@@ -572,13 +574,13 @@ struct Figures {
     lies_beside: u32,
     reverts_unseen: u32,
     reopened: u32,
-    /// Findings that were called fixed, and of them those without what shows it.
+    /// Numbers of findings that were called fixed, and of those without evidence.
     fixed: u32,
     fixed_unshown: u32,
-    /// How often a defect that is there was looked for among what is open, and was not.
+    /// Numbers of searches for an existing defect among the open findings, and of those without success.
     standing: u32,
     standing_green: u32,
-    /// How often an id was looked up after a first review, and was not there before.
+    /// Numbers of searches for an id after a first review, and of those without success.
     looked_up: u32,
     second_comments: u32,
 }
@@ -708,7 +710,7 @@ fn review(
     let reviewers = match model {
         Model::Absent => vec![],
         Model::Honest if world.dice.in_100(20) => {
-            // A second reviewer who says nothing takes nothing away.
+            // A second reviewer without verdicts does not weaken the first.
             let silent = ReviewerReport { seen: changed.iter().cloned().collect(), verdicts: vec![] };
             vec![silent, ReviewerReport { seen, verdicts: verdicts.clone() }]
         }
@@ -743,7 +745,7 @@ fn review(
     };
     let sighted = |finding: &Finding| match model {
         Model::Repeats => {
-            // Of what is open again it was not asked.
+            // It was not asked about findings that are open again.
             let mut defects = world.defects.iter().filter(|_| owed.iter().any(|owed| owed.id == finding.id));
             defects.any(|defect| defect.id.as_ref() == Some(&finding.id) && !defect.is_fixed)
         }
@@ -764,7 +766,7 @@ fn review(
             defect.seen = snapshot;
         }
     }
-    // One comment a finding: the same ids as ever, each once.
+    // One comment for each finding: the ids stay the same and are unique.
     let ids: BTreeSet<&FindingId> = all.iter().map(|finding| &finding.id).collect();
     assert_eq!(ids.len(), all.len(), "seed {seed}: an id is there twice");
     if round > 0 {
@@ -792,7 +794,7 @@ fn review(
             FindingStatus::Fixed(_) => {
                 let verdict = verdicts.iter().find(|verdict| verdict.finding == finding.id);
                 let Some(verdict) = verdict else { panic!("nobody says so: {}", context(&finding.id)) };
-                // Who has seen no file can only be right about one that is gone.
+                // A reviewer that has seen no file can be right only about a deleted one.
                 let is_gone = !files.contains_key(&finding.raw.place.path.to_string());
                 assert!(model != Model::Blind || is_gone, "unseen: {}", context(&finding.id));
                 assert_eq!(verdict.word, RecheckStatus::Fixed, "{}", context(&finding.id));
@@ -815,12 +817,12 @@ fn review(
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_)) => panic!("{status:?}: {}", context(&finding.id)),
         }
-        // Its own lines had changed, and what stood in their place was believed: nobody can tell that it is missed.
+        // Its own lines had changed and the replacement was accepted, so its return cannot be noticed.
         let in_place = finding.evidence.as_ref().is_some_and(|evidence| evidence.mark.is_none());
         if defect.is_reverted && !defect.is_fixed && !finding.is_open() && in_place && !defect.is_lied_away {
             (defect.is_lied_away, figures.reverts_unseen) = (true, figures.reverts_unseen + 1);
         }
-        // Green only with evidence.
+        // A defect counts as fixed only with evidence.
         if !defect.is_fixed && !defect.is_lied_away {
             figures.standing += 1;
             figures.standing_green += u32::from(!finding.is_open());
@@ -851,9 +853,9 @@ fn review(
     *known = all;
 }
 
-/// Is there evidence of a fix, as far as can be seen without knowing what is true? The words that a verdict quotes are
-/// at its lines. The lines that were recorded are not in the file any more as often as before, or what is quoted came
-/// after the defect was last seen.
+/// Returns true if there is evidence of a fix that is visible without knowing the truth. The text that a
+/// verdict quotes must be at its lines. The recorded lines must occur less often in the file than before, or
+/// the quoted text must be newer than the last sight of the defect.
 fn is_shown(
     was: &Finding,
     verdict: &RecheckVerdict,
@@ -929,7 +931,7 @@ fn ten_thousand_histories_have_no_fix_without_evidence_and_one_comment_a_finding
     );
     assert!(share >= RECOGNISED && true_fixes > 5000, "{share}");
     assert!(edits.values().all(|count| *count > 500) && reviews.len() == 7);
-    // It looked, often.
+    // The simulation has covered enough cases.
     assert!(fixed > 5000 && standing > 10_000 && looked_up > 20_000, "{fixed} {standing} {looked_up}");
     assert_eq!((fixed_unshown, standing_green, second_comments), (0, 0, 0));
     let believed = f64::from(lies_with_evidence) / f64::from(lies);

@@ -1,4 +1,5 @@
-//! Changes that change nothing: comments and what formatters do. Whatever lines a model quotes then, nothing is fixed.
+//! Tests of changes without effect: comments and formatting. No quoted lines of a model are evidence of a
+//! fix then.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +16,11 @@ use truing_core::recheck::{
     HeadView, RecheckStatus, RecheckSummary, RecheckVerdict, ReviewerReport, recheck,
 };
 
-/// What stands in front of the finding's lines, and behind them.
+/// Text before and after the finding's lines.
 const ABOVE: &str = "first = 1\nsecond(first)\n";
 const BELOW: &str = "third = second(3)\nlast(third)\n";
 
-/// A file, the finding's lines in it, and what they become.
+/// Cases: a file, the finding's lines in it, and the lines after the change.
 const CASES: [(&str, &str, &str); 29] = [
     ("p.py", "y = a[0]", "y = a[0]  # checked"),
     ("p.py", "if a:\n    return x", "if a:\n    # checked\n    return x"),
@@ -56,7 +57,7 @@ const CASES: [(&str, &str, &str); 29] = [
     ("p.c", "y = a[0];", "y = a[0]; /* checked */"),
 ];
 
-/// Changes of few signs that fix something.
+/// Small changes that fix something.
 const FIXES: [(&str, &str, &str); 10] = [
     ("p.py", "y = a + b * c", "y = (a + b) * c"),
     ("p.py", "if not a or b:", "if not (a or b):"),
@@ -74,7 +75,7 @@ fn file(own: &str) -> String {
     format!("{ABOVE}{own}\n{BELOW}")
 }
 
-/// The lines that a finding's own lines stand on.
+/// Returns the first and last line of the finding's own lines.
 fn own_lines(own: &str) -> (u32, u32) {
     let above = u32::try_from(ABOVE.lines().count()).unwrap();
     (above + 1, above + u32::try_from(own.lines().count()).unwrap())
@@ -90,7 +91,7 @@ fn place(raw: RawFinding) -> PlacedFinding {
     }
 }
 
-/// What became of findings in a file with these lines.
+/// Returns the recheck of findings in a file with these lines.
 fn looked(
     path: &str,
     own: &str,
@@ -104,7 +105,7 @@ fn looked(
     recheck(known, found, reviewers, &head, place)
 }
 
-/// A finding on these lines, as it is recorded when it is found first.
+/// Returns a finding on these lines, as it is recorded at first.
 fn known(path: &str, own: &str) -> Finding {
     let (start_line, end_line) = own_lines(own);
     let at = CodeLocation { path: path.into(), side: DiffSide::New, start_line, end_line };
@@ -137,7 +138,7 @@ fn known(path: &str, own: &str) -> Finding {
     }
 }
 
-/// The quoted lines by which a model that says "fixed" is believed.
+/// Returns the quoted lines with which a model's verdict of a fix is accepted.
 fn believed(path: &str, was: &str, own: &str) -> Vec<String> {
     let known = [known(path, was)];
     let text = file(own);
@@ -170,7 +171,7 @@ fn a_comment_and_a_formatter_fix_nothing_whatever_is_quoted() {
     }
 }
 
-/// What was there before shows nothing, wherever it stands.
+/// Lines that existed before are no evidence at any place.
 #[test]
 fn of_lines_that_changed_only_those_show_a_fix_that_are_new() {
     let was = "for i in range(len(items) - 1):\n    total += items[i]";
@@ -180,12 +181,12 @@ fn of_lines_that_changed_only_those_show_a_fix_that_are_new() {
     for quoted in ["second(first)", "    total += items[i]", "third = second(3)", "last(third)"] {
         assert!(!by.contains(&quoted.to_owned()), "{quoted}: {by:?}");
     }
-    // Of what was only taken away, what stood beside it tells.
+    // If lines were only removed, their neighbours are the evidence.
     let by = believed("p.py", "charge(order)\ncharge(order)", "");
     assert!(by.contains(&"second(first)".to_owned()) && !by.contains(&"first = 1".to_owned()), "{by:?}");
 }
 
-/// A fix of one finding shows nothing of another one near it.
+/// A fix of one finding is no evidence for another one near it.
 #[test]
 fn lines_that_took_the_place_of_one_finding_do_not_fix_another() {
     let (one, other) = ("for i in range(len(items) - 1):", "    return total / count");
@@ -225,7 +226,7 @@ fn a_fix_of_a_few_signs_is_believed_by_its_line() {
     }
 }
 
-/// A file that is deleted fixes what was in it, unless another one has taken its code.
+/// A deleted file fixes its findings, unless another file has taken over its code.
 #[test]
 fn a_deleted_file_fixes_nothing_that_is_rewritten_in_another_one() {
     let own = "for item in items:\n    if item.state == DONE:\n        return done\n    refund(item)";

@@ -1,6 +1,6 @@
-//! A model of two workers, one forge and two pushes, checked exhaustively by `stateright`: it calls the real
-//! [`Slot::step`], so the model is the code. Every interleaving of pushes, deliveries (repeated, lost), leases,
-//! heartbeats missed, deaths and finishes is visited, within bounds.
+//! A model of two workers, one forge and two pushes, which `stateright` checks exhaustively with the real
+//! [`Slot::step`]. Within bounds it covers every order of pushes, deliveries (repeated, lost), leases,
+//! missed heartbeats, crashes and finishes.
 
 use async_trait::async_trait;
 use stateright::{Checker, Model, Property};
@@ -21,13 +21,13 @@ struct State {
     slot: Slot,
     counter: u64,
     head: u8,
-    /// Deliveries of events under way.
+    /// Number of events that are not delivered yet.
     in_flight: u8,
     workers: [Option<Worker>; 2],
     computed: Option<u8>,
     reviewed: u8,
     last_token: FencingToken,
-    /// Reviews computed in the current storm, by our own count.
+    /// Number of reviews computed in the current storm, counted independently.
     in_storm: u32,
     deaths: u8,
     failures: u8,
@@ -52,7 +52,7 @@ enum Act {
     Lose,
     /// The sweep marks a slot whose head is not reviewed.
     Sweep,
-    /// Time goes to the slot's next instant (and a heartbeat is missed if it is leased).
+    /// Advances the time to the slot's next due time; a leased slot misses a heartbeat.
     Wake(usize),
     Work(usize),
     Fail(usize),
@@ -78,7 +78,7 @@ impl Machine {
         self.commit(state, SlotCommand::Event(LoopKind::Review));
     }
 
-    /// One step of a worker: looks, computes, publishes and finishes.
+    /// One step of a worker: look, compute, publish, or finish.
     fn work(&self, state: &mut State, index: usize) {
         let Some(worker) = state.workers[index] else { return };
         state.workers[index] = None;
@@ -252,7 +252,7 @@ impl Model for Machine {
                 "at rest, the settled head is reviewed or somebody will look",
                 |_, state: &State| {
                     let resting = state.slot.state == slot::SlotState::Idle && state.in_flight == 0;
-                    // A lost event is the sweep's to find; everything else must have been served.
+                    // The sweep has to find lost events; all others must have been served.
                     !resting || state.reviewed == state.head || state.lost > 0
                 },
             ),

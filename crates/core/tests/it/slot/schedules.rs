@@ -1,9 +1,9 @@
-//! Property tests: the promises of the slot machine under arbitrary schedules of pushes, deliveries (late,
+//! Property tests of the slot machine's guarantees under arbitrary schedules of pushes, deliveries (late,
 //! repeated, reordered, lost), requests, crashes, failures and clock jumps.
 //!
-//! The world here is a forge whose head moves, workers that do what the review loop does, and records that keep
-//! what was reviewed. Storms are told apart by an own reading of the events, not by the slot's. The slot itself is
-//! where `Keeper` keeps it: in memory here, in each kind of store where the store's tests include this file.
+//! The world is a forge with a moving head, workers that act like the review loop, and records of the
+//! reviewed heads. Storms are recognized independently of the slot. `Keeper` stores the slot: here in
+//! memory, and in each kind of store where the store's tests include this file.
 
 use proptest::prelude::*;
 use truing_core::id::{FencingToken, TimeSpan, UnixMillis};
@@ -13,45 +13,45 @@ use truing_core::slot::{
 
 use super::Keeper;
 
-/// One thing that happens.
+/// One event of a schedule.
 #[derive(Clone, Debug)]
 enum Act {
-    /// A push: the head moves; the event arrives after so long, so often (0: lost).
+    /// A push moves the head; its event arrives `copies` times after `delay` (0 copies: lost).
     Push { delay: i64, copies: usize },
-    /// A person asks for a review.
+    /// A user requests a review.
     Ask,
-    /// Time passes (the store's clock may jump forward).
+    /// Time passes, and the store's clock may jump forward.
     Pass(i64),
-    /// The scheduler looks: expires what is lost, leases what is due to worker `0` or `1`.
+    /// The scheduler expires lost leases, and leases a due slot to worker `0` or `1`.
     Look(usize),
-    /// A worker goes one step on: look, compute, publish, finish.
+    /// A worker makes one step: look, compute, publish, or finish.
     Work(usize),
-    /// The scheduler looks when the slot wants it, and the worker goes so many steps on.
+    /// The scheduler runs when the slot is due, and the worker makes this many steps.
     Run(usize, usize),
     /// A worker's step fails.
     Fail(usize),
-    /// A worker dies without a word.
+    /// A worker dies without a report.
     Die(usize),
     /// A worker hands its lease back.
     HandBack(usize),
     /// A worker sends a heartbeat.
     Beat(usize),
-    /// An operator retries.
+    /// An operator requests a retry.
     Retry,
-    /// A person pauses it.
+    /// A user pauses the slot.
     Pause,
-    /// A person resumes it.
+    /// A user resumes the slot.
     Resume,
 }
 
-/// Where a worker is.
+/// The progress of a worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum At {
-    /// Has a lease, has not looked.
+    /// The worker has a lease and has not looked.
     Leased,
-    /// Saw this head.
+    /// The worker has seen this head.
     Looked(u32),
-    /// Computed it (recorded).
+    /// The worker has computed and recorded this head.
     Computed(u32),
 }
 
@@ -63,14 +63,14 @@ struct World {
     head: u32,
     in_flight: Vec<UnixMillis>,
     workers: [Option<(FencingToken, At)>; 2],
-    /// Heads with stage `computed` and `published` in records, and the greatest token.
+    /// Heads with stage `computed` and `published` in the records, and the greatest token.
     computed_head: Option<u32>,
     reviewed: Option<u32>,
     last_token: FencingToken,
-    /// Our own reading of the storms: (start, last), and the reviews computed in each.
+    /// Storms by an independent count: start, last event, and the number of reviews computed in each.
     storms: Vec<(UnixMillis, UnixMillis, u32)>,
     beaten: [UnixMillis; 2],
-    /// Was a pause people's last word?
+    /// True if the last command of users was a pause.
     paused: bool,
 }
 
@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// A step, committed.
+    /// Applies a step and commits it.
     fn step(&mut self, command: SlotCommand) -> Result<(), SlotRefusal> {
         let decision = self.slot.step(command, &self.limits, self.now)?;
         self.slot = self.keeper.commit(self.slot.version, decision.slot);
@@ -116,8 +116,8 @@ impl World {
         }
     }
 
-    /// A review was computed: it counts for the last storm, or, if that has ended with two already (its event was
-    /// lost), begins the next.
+    /// Counts a computed review for the last storm. If that has ended with two reviews already, because an
+    /// event was lost, the review begins the next storm.
     fn note_computed(&mut self) {
         let (now, limits) = (self.now, self.limits.clone());
         match self.storms.last_mut() {
@@ -164,7 +164,7 @@ impl World {
         }
     }
 
-    /// One step of the review loop, with the records' fence.
+    /// Makes one step of the review loop, with the fence of the records.
     fn work(&mut self, worker: usize) {
         let Some((token, at)) = self.workers[worker] else { return };
         if self.now - self.beaten[worker] >= self.limits.self_stop() {
@@ -215,7 +215,7 @@ impl World {
         self.workers[worker] = next.map(|at| (token, at));
     }
 
-    /// Was the lease given because a person asked?
+    /// Returns true if the lease was granted for a user's request.
     fn asked(&self) -> bool {
         match &self.slot.state {
             SlotState::Leased { serving, .. } => serving.is_some_and(|served| served.asked.is_some()),
@@ -282,7 +282,7 @@ impl World {
         self.check();
     }
 
-    /// What must hold after every act.
+    /// Checks the invariants after every event.
     fn check(&self) {
         let valid = self
             .workers
@@ -310,7 +310,7 @@ impl World {
         }
     }
 
-    /// Lets everything settle: no more pushes, faults or lost events (the sweep marks what was lost).
+    /// Lets the world settle without pushes, faults or lost events; the sweep marks lost ones.
     fn settle(&mut self) {
         self.pass(10_000_000);
         self.act(&Act::Resume);
@@ -358,7 +358,8 @@ fn acts() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// How many schedules are tried: `PROPTEST_CASES` for a soak, else what takes a few seconds.
+/// Returns the number of schedules to try: `PROPTEST_CASES` for a long run, otherwise a number that takes a
+/// few seconds.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(Keeper::SCHEDULES)
 }
@@ -366,8 +367,8 @@ fn cases() -> u32 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
 
-    /// Never two valid leases; at most two reviews computed a storm; and when everything has settled the head
-    /// is reviewed, or the slot is visibly parked.
+    /// Checks that there are never two valid leases and at most two computed reviews in a storm. After
+    /// settling, the head is reviewed or the slot is visibly parked.
     #[test]
     fn any_schedule_keeps_the_promises(acts in prop::collection::vec(acts(), 0..120)) {
         let mut world = World::new();
