@@ -262,8 +262,8 @@ impl LocalReviewRequest<'_> {
         }
     }
 
-    /// The line of work that is reviewed, whose findings are remembered: a branch, with its working tree; the same as it is
-    /// staged; a commit that is no branch's tip. A given diff is of none.
+    /// Returns the line of work whose findings are remembered: a branch with its working tree, the same
+    /// branch as staged, or a commit that is no branch's tip. A given diff has none.
     async fn line(&self, checked_out: Option<&Sha>) -> Result<Option<String>, GitError> {
         let here = async || -> Result<String, GitError> {
             Ok(match (self.repository.branch().await?, checked_out) {
@@ -291,7 +291,7 @@ impl LocalReviewRequest<'_> {
         })
     }
 
-    /// Lets the reader read the changed files: in the working tree, or from a folder that is gone afterwards.
+    /// Runs the reader on the changed files, in the working tree or in a temporary folder.
     async fn read(
         &self,
         change: &ReviewedChange,
@@ -321,7 +321,7 @@ impl LocalReviewRequest<'_> {
         }
         let mut paths = plan.paths(self.scope, self.reader).await?;
         paths.extend(earlier.paths());
-        // A model may look at every file, and so may linters; outputs of linters name any.
+        // Models and linters may read every file, and outputs of linters may name any file.
         let is_all = asking.is_some() || self.toolbox.needs_tree(&self.scope.tools);
         let only = if is_all { None } else { Some(paths.as_slice()) };
         let (folder, exported) = match (self.head, only) {
@@ -366,7 +366,8 @@ impl LocalReviewRequest<'_> {
     }
 }
 
-/// Lets rules read files whose content is the index's ([`ReviewedChange::unseen`]). No linter and no model has them where it looks.
+/// Lets rules read files whose content is that of the index ([`ReviewedChange::unseen`]). The folders of
+/// linters and models lack that content.
 ///
 /// # Errors
 /// [`LocalReviewError`]
@@ -389,8 +390,8 @@ pub fn read_index<'a>(
     })
 }
 
-/// What records know a repository by: where it was cloned from, so that all clones and worktrees of one person are one; else
-/// the folder of its first working tree.
+/// Returns the key under which records identify a repository: the URL that it was cloned from, which is
+/// common to all clones and worktrees of one person, else the folder of its first working tree.
 pub fn key(repository: &LocalRepository) -> SlotKey {
     let remote = repository.remote_url();
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
@@ -398,19 +399,20 @@ pub fn key(repository: &LocalRepository) -> SlotKey {
     SlotKey::new(format!("local/{}", clean(name).trim_start_matches('/')))
 }
 
-/// The key of people's words on findings of a branch of a repository; [`converge::local::checked_out`] names the branch.
+/// Returns the key of people's verdicts on findings of a branch of a repository;
+/// [`converge::local::checked_out`] names the branch.
 pub fn branch_key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("{}@{}", key(repository), clean(branch.as_bytes())))
 }
 
-/// The branch of a line of work, as [`converge::local::checked_out`] names it.
+/// Returns the branch of a line of work, as [`converge::local::checked_out`] names it.
 fn branch_of(line: &str) -> &str {
     let line = line.strip_prefix("index of ").unwrap_or(line);
     line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED)
 }
 
-/// What earlier reviews of a line of work came to. What was looked at then was not always a commit, so that nobody can tell
-/// line by line what is new.
+/// Returns the results of earlier reviews of a line of work. Their subject was not always a commit, and new
+/// lines can therefore not be determined line by line.
 fn earlier(known: Vec<Finding>, line: &str) -> EarlierReviews {
     let of_a_model = known.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
     let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
@@ -420,7 +422,7 @@ fn earlier(known: Vec<Finding>, line: &str) -> EarlierReviews {
     EarlierReviews { known, head, landed: landed.to_owned(), ..EarlierReviews::default() }
 }
 
-/// Does a remote's URL name the same repository from every folder? `../upstream` does not.
+/// True if a remote's URL names the same repository from every folder, which `../upstream` does not.
 fn is_absolute(url: &str) -> bool {
     url.starts_with('/') || url.contains(':')
 }

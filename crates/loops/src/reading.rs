@@ -593,7 +593,7 @@ fn skipped(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
     } else if file.is_submodule() {
         Some(SkipReason::Submodule)
     } else if file.is_binary && file.status != FileStatus::Added {
-        // What changed in it is not known: what it holds may be as old as the file.
+        // The changed part is unknown: the content may be as old as the file.
         Some(SkipReason::Binary)
     } else if lfs::is_pointer(file) {
         Some(SkipReason::Lfs)

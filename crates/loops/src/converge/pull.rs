@@ -211,7 +211,7 @@ impl PullRequestWorkspace<'_> {
         self.reply_all(record, answers.collect(), about).await
     }
 
-    /// Answers what the newest audit does not find any more, and resolves it.
+    /// Answers the findings that the newest audit no longer reports, and resolves their threads.
     async fn uphold(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let upheld =
             record.detail.state.upheld().filter(|(finding, ..)| !finding.raw.rule.starts_with(HEARD));
@@ -225,7 +225,8 @@ impl PullRequestWorkspace<'_> {
         self.reply_all(record, answers.collect(), about).await
     }
 
-    /// Pushes a commit of ours to its branch, if that is still at the head that the commit was made on.
+    /// Pushes a commit of the run to its branch, if the branch is still at the head that the commit was made
+    /// on.
     pub(super) async fn push(
         &self,
         record: &ConvergeRecord,
@@ -263,7 +264,8 @@ impl PullRequestWorkspace<'_> {
         })
     }
 
-    /// Gives these answers, each in its finding's thread; what has none is answered in one comment on this topic.
+    /// Writes these answers, each in its finding's thread. Findings without a thread are answered in one
+    /// comment on this topic.
     async fn reply_all(
         &self,
         record: &ConvergeRecord,
@@ -277,15 +279,16 @@ impl PullRequestWorkspace<'_> {
         let mut unplaced = Vec::new();
         for FindingReply { finding, text, is_fixed, round } in answers {
             let is_here = |thread: &&ReviewThread| {
-                // What others found is answered where they said it.
+                // Findings of other reviewers are answered in the threads where they were reported.
                 thread.comments.first().is_some_and(|first| match finding.raw.rule.strip_prefix(HEARD) {
                     Some(comment) => first.id.as_str() == comment,
                     None => first.topic.as_ref() == Some(&topic(&finding.id)),
                 })
             };
-            // What was resolved and was found again has another thread.
+            // A finding that was resolved and found again has another thread.
             let open = all.iter().rfind(|thread| is_here(thread) && is_open(thread));
-            // Where a review of ours shows it, there is no other: see `post_review`. It is resolved by the reviews.
+            // If one of our reviews shows the finding, there is no other comment (see `post_review`), and
+            // reviews resolve the thread.
             let shown = |thread: &&ReviewThread| {
                 let is_it = |first: &LineComment| first.reviewed.as_ref() == Some(&topic(&finding.id));
                 finding.anchor == AnchorKind::Inline

@@ -1,5 +1,5 @@
-//! The linters to run: known ones that the repository uses, and those that the configuration names; it may change a known
-//! one.
+//! Selects the linters to run: known ones that the repository uses, and those that the configuration names;
+//! it may also change a known one.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,53 +12,53 @@ use truing_core::port::UsedTool;
 use truing_reader::output::known::hooks;
 use truing_reader::output::known::{self, FILES, FetchedFolder, KnownTool, OutputStream};
 
-/// The time that a tool may take that nobody says anything of.
+/// Default time limit of a linter.
 const TIME: Duration = Duration::from_secs(300);
 /// The folder of the jobs of GitHub Actions.
 const WORKFLOWS: &str = ".github/workflows/";
-/// The exit codes of a run that went well, of a tool of which nobody says anything.
+/// Default exit codes of a successful run.
 const EXIT: [i32; 2] = [0, 1];
 
 /// A linter that is to be run.
 #[derive(Clone, Debug)]
 pub struct SelectedLinter {
-    /// Its name.
+    /// Name of the linter.
     pub name: String,
-    /// The folder of the tree that it runs in, and whose files it looks at; empty: the root.
+    /// The folder of the tree that it runs in and whose files it inspects; empty for the root.
     pub folder: String,
     /// Folders below that one in which it runs for their own files.
     pub nested: Vec<String>,
-    /// The name of its program, or the path of it.
+    /// Name or path of its program.
     pub program: String,
     /// The places where a project installs it.
     pub places: Vec<String>,
-    /// The arguments, with signs for files.
+    /// The arguments, with placeholders for files.
     pub arguments: Vec<String>,
-    /// Options that a hook of pre-commit gives it, to be put before the files.
+    /// Options of a pre-commit hook, which are put before the files.
     pub more: Vec<String>,
-    /// The file or folder by which it was recognised.
+    /// The file or folder by which it was detected.
     pub sign: String,
-    /// The format of what it prints.
+    /// The format of its output.
     pub format: String,
-    /// The exit codes of a run that went well.
+    /// The exit codes of a successful run.
     pub exit: Vec<i32>,
     /// The reviews in which it runs.
     pub when: ToolCondition,
-    /// The time that it may take.
+    /// Time limit of a run.
     pub time: Duration,
-    /// Do its findings count anywhere in changed files?
+    /// True if its findings count anywhere in changed files.
     pub everywhere: bool,
-    /// Is it recognised by nothing but a file of those that it looks at?
+    /// True if only a file that it inspects shows its use.
     pub is_guessed: bool,
-    /// Does the configuration name it?
+    /// True if the configuration names it.
     pub is_configured: bool,
-    /// Of a known tool: its row of the table.
+    /// The table's row of a known tool.
     known: Option<&'static KnownTool>,
-    /// The files that it looks at.
+    /// Patterns of the files that it inspects.
     paths: GlobSet,
-    /// Scripts that it looks at, too, as seen from its folder.
+    /// Scripts that it also inspects, relative to its folder.
     scripts: BTreeSet<String>,
-    /// Those of them that the hook or the configuration keeps from it, as seen from its folder.
+    /// Scripts that the hook or the configuration excludes, relative to its folder.
     left_out: BTreeSet<String>,
 }
 
