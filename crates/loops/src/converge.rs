@@ -558,7 +558,7 @@ impl ConvergeRunner<'_> {
 }
 
 impl ConvergeRunner<'_> {
-    /// What differs between two commits. Several acts look at the same change.
+    /// Returns the differences between two commits, cached because several acts use the same change.
     async fn commit_diff(&mut self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let known = self.diffs.iter().find(|((from, to), _)| (from, to) == (base, head));
         if let Some((_, found)) = known {
@@ -572,7 +572,7 @@ impl ConvergeRunner<'_> {
         Ok(found)
     }
 
-    /// What the gate says of the change up to this commit, if it blocks.
+    /// Returns the gate's findings in the change up to this commit, if it blocks.
     async fn gate_says(&mut self, head: &Sha) -> Result<Option<String>, ActError> {
         let base = self.record.detail.base.clone();
         let change = self.change(&base, head).await?;
@@ -617,12 +617,12 @@ impl ConvergeRunner<'_> {
         Ok(reading)
     }
 
-    /// What the rules have said of this change before.
+    /// Returns the rules' result for this change, if it was read before.
     fn known_reading(&self, base: &Sha, head: &Sha) -> Option<&ReadingOutcome> {
         self.readings.iter().find(|((from, to), _)| (from, to) == (base, head)).map(|(_, reading)| reading)
     }
 
-    /// What pays for a model, and how much is left of what the run may cost.
+    /// Returns the budget that a model is charged to, and the remaining money of the run.
     fn purse(&self, agent: &ModelAgent) -> (RunBudget, MicroUsd) {
         let run = self.record.run.clone();
         let (key, now) = (&self.record.key, SystemClock.now());

@@ -30,7 +30,7 @@ pub enum StepStopReason {
     /// The forge does not show the pull request under its name: the repository may have another name by now.
     #[error("{what}")]
     NotThere {
-        /// The forge's message.
+        /// Message of the forge.
         what: String,
     },
     /// The head moved while its review was being published: check again.
