@@ -22,7 +22,7 @@ use labels::{
 
 /// The pack that is measured.
 const PACK: &str = "core";
-/// The pack's folder.
+/// The folder of the pack and of its labels.
 const FOLDER: &str = "crates/reader/packs/core";
 /// Required precision of P0 and P1, and of P2, in the order of [`page::GROUPS`].
 const PROMISED: [f64; 2] = [0.95, 0.8];

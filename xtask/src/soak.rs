@@ -24,7 +24,7 @@ struct SoakPart {
     name: &'static str,
     /// The promise that a failure breaks.
     promise: &'static str,
-    /// Arguments for cargo.
+    /// Arguments of the cargo command.
     arguments: &'static [&'static str],
     /// The variable that sets the full size, and its value.
     size: Option<(&'static str, &'static str)>,

@@ -233,7 +233,7 @@ fn whole_process(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<bool
     Ok(verdict("whole process, JSON printed", ("npm diff", ours, theirs), corpus.len(), Some(3.0)))
 }
 
-/// Says how fast both are; false if that is less than promised.
+/// Prints the speed of both. Returns false if the ratio is lower than promised.
 fn verdict(what: &str, (peer, ours, theirs): (&str, f64, f64), bytes: usize, promised: Option<f64>) -> bool {
     let ratio = theirs / ours;
     let holds = promised.is_none_or(|promised| ratio >= promised);

@@ -31,7 +31,7 @@ const MEMORY: f64 = 200.0;
 /// Number of queries for due slots.
 const CALLS: u32 = 300;
 
-/// The engines.
+/// The engines that can be measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RecordsEngine {
     /// One SQLite file

@@ -37,7 +37,7 @@ const WORDS: &[&[u8]] = &[
     b" ",
 ];
 
-/// Returns undamaged diffs.
+/// Returns the corpus of undamaged diffs.
 pub(super) fn corpus() -> Result<Vec<Vec<u8>>> {
     let mut corpus: Vec<Vec<u8>> = hard::diffs()?.into_iter().map(|case| case.diff).collect();
     corpus.retain(|diff| diff.len() <= MAX_BYTES);

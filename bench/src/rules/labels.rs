@@ -167,7 +167,7 @@ pub(super) struct VerdictCounts {
 }
 
 impl VerdictCounts {
-    /// Counts these verdicts.
+    /// Counts these verdicts by kind.
     pub(super) fn of(verdicts: impl Iterator<Item = HitVerdict>) -> Self {
         let mut figure = Self::default();
         for verdict in verdicts {

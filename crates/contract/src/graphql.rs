@@ -16,7 +16,7 @@ const NAME: &str = "POST /graphql";
 /// The fields of a request.
 const FIELDS: &[&str] = &["operationName", "query", "variables"];
 
-/// GitHub's GraphQL schema.
+/// The parsed and validated schema of GitHub.
 #[derive(Debug)]
 pub(crate) struct GraphqlDocument(Valid<Schema>);
 

@@ -20,7 +20,7 @@ pub(crate) struct ContractExemption {
 /// The part of an exchange that is exempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ExemptPart {
-    /// A status code.
+    /// A status code of a response.
     Status(u16),
     /// A field of a response: the ends of its place, and the beginning of the violation's message.
     Answer(&'static [&'static str], &'static str),

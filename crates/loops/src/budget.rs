@@ -196,11 +196,11 @@ fn tell(event: &'static str, run: &RunId, level: &BudgetLevel) {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PriceSource {
-    /// Truing's own table.
+    /// The table that is part of Truing.
     BuiltIn,
     /// The file that `budget.prices` names.
     File,
-    /// A section `[price.NAME]`.
+    /// A section `[price.NAME]` of the configuration.
     Configuration,
 }
 
@@ -221,7 +221,7 @@ pub enum PriceFileError {
     Unreadable {
         /// Path of the file.
         path: PathBuf,
-        /// The system's message.
+        /// Message of the system or the parser.
         why: String,
     },
     /// The content of the file is invalid.

@@ -131,7 +131,7 @@ pub struct CheckoutContext<'a> {
     pub mirror: &'a Path,
     /// The remote that the mirror fetches from.
     pub remote: &'a Remote,
-    /// The operator's rules.
+    /// Rules of the operator, before additions by the repository.
     pub rules: &'a OperatorRules,
     /// The isolated processes that parse repository bytes.
     pub reader: &'a dyn RepositoryReader,

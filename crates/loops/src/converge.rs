@@ -472,7 +472,7 @@ impl ConvergeRunner<'_> {
             return self.moved(head).await;
         }
         match act {
-            // What an audit finds is of use where nobody may push, too.
+            // Audit results are useful even if nothing may be pushed.
             ConvergeAction::Gate if self.workspace.read_only().is_some() => Ok(ConvergeEvent::Gated(None)),
             ConvergeAction::Fix { .. } if let Some(why) = self.workspace.read_only() => {
                 Ok(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::ReadOnly, why)))
@@ -496,8 +496,8 @@ impl ConvergeRunner<'_> {
             }
             ConvergeAction::Fix { problems } => self.fix(problems).await,
             ConvergeAction::Check => {
-                // Asked before the check, which costs; kept with what it says: who dies after a push knows by it
-                // whether the call was made.
+                // Counted before the check, which costs money, and saved with its result. A run that died
+                // after the push can then determine if the call was made.
                 let calls = self.workspace.calls().await?;
                 let event = self.check().await?;
                 if let Some(calls) = calls {
@@ -542,13 +542,14 @@ impl ConvergeRunner<'_> {
         }
     }
 
-    /// Somebody else has pushed. What came with the base branch is not the change: it is compared anew.
+    /// Handles another person's push. The base is determined anew, because commits of the base branch are no
+    /// part of the change.
     async fn moved(&mut self, head: Sha) -> Result<ConvergeEvent, ActError> {
         let tree = self.compared(&head).await?;
         Ok(ConvergeEvent::Moved { head, tree })
     }
 
-    /// The tree of a new head. What it is compared with is so from now on.
+    /// Returns the tree of a new head, and updates the base that it is compared with.
     async fn compared(&mut self, head: &Sha) -> Result<Sha, ActError> {
         let base = self.workspace.follow(&self.record, head).await?;
         let tree = self.mirror.tree_of(head).await?;
@@ -586,18 +587,19 @@ impl ConvergeRunner<'_> {
         Ok(gated.seen()?.words())
     }
 
-    /// The set-ups that may be used. What code of a model sets up is kept apart, as it is of checks.
+    /// Returns the scope of usable set-ups. Set-ups by a model's code are kept apart, as for checks.
     fn trust(&self) -> Trust {
         let own = format!("converge {}", self.record.key);
         Trust::new(format!("{own} fix")).trusting(own)
     }
 
-    /// The change between two commits.
+    /// Returns the change between two commits.
     async fn change(&mut self, base: &Sha, head: &Sha) -> Result<ReviewedChange, GitError> {
         Ok(ReviewedChange::between(base.clone(), head, self.commit_diff(base, head).await?))
     }
 
-    /// The findings of rules and linters on a change up to this commit. Auditors see the same files after them.
+    /// Returns the findings of rules and linters on a change up to this commit. Auditors read the same
+    /// exported files later.
     async fn read(&mut self, change: &ReviewedChange, head: &Sha) -> Result<ReadingOutcome, ActError> {
         if let Some(reading) = self.known_reading(&change.base, head) {
             return Ok(reading.clone());

@@ -66,13 +66,13 @@ pub struct LocalReviewRequest<'a> {
 /// The kind of a reviewed head.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeadKind {
-    /// [`HeadSource::WorkingTree`]
+    /// The head was [`HeadSource::WorkingTree`].
     WorkingTree,
-    /// [`HeadSource::Commit`]
+    /// The head was [`HeadSource::Commit`].
     Commit,
-    /// [`HeadSource::Index`]
+    /// The head was [`HeadSource::Index`].
     Index,
-    /// [`HeadSource::Diff`]
+    /// The head was [`HeadSource::Diff`].
     Diff,
 }
 

@@ -9,7 +9,7 @@ use truing_core::port::Clock;
 use truing_git::PrivateFolder;
 use uuid::Uuid;
 
-/// The machine's clock.
+/// Clock of this machine, as the system reports it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

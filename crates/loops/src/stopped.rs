@@ -44,7 +44,7 @@ pub enum StepStopReason {
     RateLimited {
         /// Time at which the wait ends.
         until: UnixMillis,
-        /// The forge's message.
+        /// Message of the forge.
         what: String,
     },
     /// The step failed for now.

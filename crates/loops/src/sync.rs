@@ -67,9 +67,8 @@ use crate::reader::ChildReader;
 /// The input of a decision.
 #[derive(Debug)]
 pub struct DecisionRequest<'a> {
-    /// The configured job.
     pub job: &'a JobConfig,
-    /// The project's folder.
+    /// Folder of the project's files.
     pub project: &'a Path,
     /// The project's pins of the upstream package.
     pub manifest: &'a PinManifest,

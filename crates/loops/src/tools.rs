@@ -134,9 +134,9 @@ impl LinterSources {
 pub struct ReviewLinters<'a> {
     /// The linters of the machine, and given outputs.
     pub toolbox: &'a LinterSources,
-    /// As [`LinterFiles::project`].
+    /// Has the meaning of [`LinterFiles::project`].
     pub project: Option<&'a Path>,
-    /// As [`LinterFiles::trust`].
+    /// Has the meaning of [`LinterFiles::trust`].
     pub trust: Option<&'a Trust>,
     /// The base commit. Linters that found something run on it, too.
     pub base: BaseCommit<'a>,

@@ -21,7 +21,7 @@ const GIT: &str = ".git";
 pub struct VerifyRequest<'a> {
     /// The repository; nothing in it is changed.
     pub repository: &'a LocalRepository,
-    /// The state before.
+    /// The state before the change; none to check a single state.
     pub base: Option<&'a Sha>,
     /// The state to check; none for the working tree.
     pub head: Option<&'a Sha>,
@@ -30,7 +30,7 @@ pub struct VerifyRequest<'a> {
 /// The result of checking a state.
 #[derive(Debug)]
 pub struct VerifyOutcome {
-    /// The state before.
+    /// Result of the state before the change, if there is one.
     pub base: Option<VerifiedTree>,
     /// The state that was checked.
     pub head: VerifiedTree,
@@ -52,7 +52,6 @@ pub enum RepositoryVerifyError {
     Copy {
         /// Path of the file.
         path: PathBuf,
-        /// The system's error.
         source: io::Error,
     },
 }

@@ -35,7 +35,7 @@ impl IngressService {
     }
 }
 
-/// A running service.
+/// A running service with its data.
 pub(super) struct RunningService {
     port: u16,
     /// All of its processes, the one to stop first in front.

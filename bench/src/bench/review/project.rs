@@ -38,7 +38,7 @@ const SPECIAL_EVERY: usize = 10;
 /// Approximate number of lines of a block.
 const BLOCK_LINES: usize = 15;
 
-/// A generated project.
+/// A generated project, with the state of its random numbers.
 pub(super) struct GeneratedProject {
     random: SeededRandom,
     files: Vec<GeneratedFile>,

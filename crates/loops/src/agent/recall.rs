@@ -55,7 +55,7 @@ pub struct ContextSources {
 /// The context of one review, and the origin of the repository's part.
 #[derive(Clone, Debug)]
 pub struct ReviewMemory {
-    /// The complete memory.
+    /// The combined memory of operator and repository.
     pub memory: Arc<LayeredMemory>,
     /// A description of the place of the repository's own files.
     pub from: String,
@@ -77,10 +77,10 @@ impl ReviewMemory {
 /// Reads the files of commits.
 #[async_trait]
 pub trait CommitFileReader: Sync {
-    /// See [`Mirror::list`].
+    /// Lists files of a commit, see [`Mirror::list`].
     async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError>;
 
-    /// See [`Mirror::read`].
+    /// Reads a file of a commit, see [`Mirror::read`].
     async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError>;
 }
 

@@ -195,7 +195,7 @@ impl AuditInput {
         Some(format!("no code was audited: `rules.ignore` leaves out {}{more}", first.path))
     }
 
-    /// Runs one auditor.
+    /// Runs one auditor and collects its answer and its cost.
     async fn ask(&self, runner: &ConvergeRunner<'_>, index: u32) -> AuditorOutcome {
         let (mut spent, mut servers) = (ModelSpend::default(), Vec::new());
         let none = |answer, stop| (answer, Vec::new(), Vec::new(), stop);

@@ -89,7 +89,7 @@ pub struct GateCommandRun {
     pub argv: Vec<String>,
     /// True if the command found nothing.
     pub is_clean: bool,
-    /// Duration in milliseconds.
+    /// Duration of the command in milliseconds.
     pub ms: u64,
 }
 
@@ -105,10 +105,10 @@ pub enum GateError {
         /// The way it ended, and its last output.
         why: String,
     },
-    /// A linter failed.
+    /// A linter failed, or its findings are incomplete.
     #[error("code rules gate could not run: {name}: {why}")]
     Linter {
-        /// The linter's name.
+        /// Name of the linter.
         name: String,
         /// The reason for which not all of its findings are known.
         why: String,

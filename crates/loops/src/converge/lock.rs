@@ -23,7 +23,6 @@ pub enum RunLockError {
     Io {
         /// Path of the folder or the file.
         path: PathBuf,
-        /// The system's error.
         source: io::Error,
     },
 }

@@ -52,7 +52,7 @@ pub struct PullRequestWorkspace<'a> {
     pub effects: EffectExecutor<'a>,
     /// The mirror that holds its commits.
     pub mirror: &'a Mirror,
-    /// The forge's server.
+    /// Client of the forge that has the repository.
     pub server: &'a AnyForgeServer,
     /// The id and the name of the repository that its branch is in.
     pub home: (&'a str, &'a str),

@@ -31,7 +31,6 @@ pub enum FixLockError {
     Io {
         /// The folder or the file.
         path: PathBuf,
-        /// The system's error.
         source: io::Error,
     },
 }

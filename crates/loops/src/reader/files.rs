@@ -47,7 +47,7 @@ const MAX_TURN_SIZE: u64 = 256 << 10;
 struct QueuedFile {
     /// Index of the file in the request.
     at: usize,
-    /// Size in bytes.
+    /// Size of the file in bytes.
     size: u64,
     /// True if the file has cost a child.
     as_text: bool,

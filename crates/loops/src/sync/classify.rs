@@ -51,7 +51,7 @@ const MAX_PINNED: usize = 400;
 /// The project that a release is compared with.
 #[derive(Clone, Copy)]
 pub(super) struct ClassifyContext<'a> {
-    /// The project's folder.
+    /// Folder of the project's files.
     pub(super) project: &'a Path,
     /// The manifest of its pins.
     pub(super) manifest: &'a PinManifest,

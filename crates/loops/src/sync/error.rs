@@ -57,7 +57,7 @@ pub enum SyncRunError {
         branch: String,
         /// The reason for the rejection.
         why: PushRefusal,
-        /// The remote's message.
+        /// Message of the remote.
         message: String,
     },
     /// The branch belongs to another person.

@@ -18,7 +18,7 @@ pub struct SyncJob<'a> {
     /// The package that it follows, and the configuration.
     pub config: &'a JobConfig,
     pub git: &'a Git,
-    /// The package's index.
+    /// Index of the package's releases.
     pub index: &'a PackageIndex,
     /// The folder of downloaded archives.
     pub archives: &'a ArchiveFolder,

@@ -34,7 +34,7 @@ pub enum ReleaseNoteError {
         path: String,
         /// Place in the file.
         at: String,
-        /// Number of occurrences.
+        /// Number of occurrences in the file.
         count: usize,
     },
     /// The next version cannot be computed.
@@ -96,7 +96,7 @@ pub(super) struct ReleaseNoteWriter<'a> {
     pub(super) job: &'a JobConfig,
     pub(super) decided: &'a ReleaseDecision,
     pub(super) mirror: &'a Mirror,
-    /// The day, `2026-11-21`.
+    /// The day of the change, such as `2026-11-21`.
     pub(super) date: &'a str,
 }
 

@@ -12,7 +12,7 @@ use crate::reader::ChildReader;
 /// The pins of a project.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PinnedManifest {
-    /// The pinned definitions.
+    /// The pinned definitions with their digests.
     pub manifest: PinManifest,
     /// Pins of the file whose form is not understood.
     pub untold: Vec<UnguardedPart>,

@@ -42,7 +42,7 @@ pub(super) struct JobQuestions<'a> {
 pub(super) struct QuestionAnswers {
     /// The newest comment by a trusted person.
     pub(super) newest: Option<CommentId>,
-    /// The newest ruling.
+    /// The newest ruling in a trusted comment.
     pub(super) ruling: Option<ReleaseRuling>,
     /// Trusted comments, oldest first.
     pub(super) said: Vec<TrustedAnswer>,

@@ -69,7 +69,7 @@ pub(super) struct ChangeRecipe<'a> {
     pub(super) job: &'a JobConfig,
     pub(super) decided: &'a ReleaseDecision,
     pub(super) mirror: &'a Mirror,
-    /// The day, `2026-11-21`.
+    /// The day of the change, such as `2026-11-21`.
     pub(super) date: String,
     /// Runs lock commands; none if the job has none.
     pub(super) locker: Option<&'a Verifier>,

@@ -42,7 +42,7 @@ pub(super) struct ProjectChecks<'a> {
     /// Runs the checks; none if none are configured.
     pub(super) verifier: Option<&'a Verifier>,
     pub(super) mirror: &'a Mirror,
-    /// The repository, `owner/name`.
+    /// The repository in the form `owner/name`.
     pub(super) repo: &'a str,
 }
 

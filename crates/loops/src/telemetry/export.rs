@@ -30,7 +30,7 @@ const LEAVE: Duration = Duration::from_secs(2);
 const TRACES: &str = "/v1/traces";
 /// The path of traces below a Langfuse address.
 const LANGFUSE_TRACES: &str = "/api/public/otel/v1/traces";
-/// Langfuse's own server.
+/// Address of Langfuse's own server.
 const LANGFUSE: &str = "https://cloud.langfuse.com";
 /// Maximum number of bytes that are read of the endpoint's response, whose content is not used.
 const MAX_ANSWER_BYTES: usize = 64 << 10;

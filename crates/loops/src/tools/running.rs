@@ -18,7 +18,7 @@ pub(super) const OWN: &str = "own";
 /// The way in which linters are run.
 #[derive(Clone, Debug)]
 pub struct LinterRunner {
-    /// The machine's programs.
+    /// Search paths of the machine's programs.
     pub machine: MachinePaths,
     /// The strength of its sandbox.
     pub level: SandboxLevel,
