@@ -229,7 +229,7 @@ pub struct ToolSearch {
 pub struct MissingTool {
     /// The tests that need it.
     pub need: ToolNeed,
-    /// The reason for which it is unavailable, and the remedy.
+    /// The reason why it is unavailable, and the remedy.
     pub why: String,
 }
 

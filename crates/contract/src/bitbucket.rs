@@ -19,7 +19,7 @@ const FOLDER: &str = "TRUING_BITBUCKET_OPENAPI";
 pub(crate) struct UndescribedCall {
     method: &'static str,
     template: &'static str,
-    /// The reason for which it is made all the same.
+    /// The reason why it is made all the same.
     reason: &'static str,
 }
 
@@ -142,7 +142,7 @@ const DC_COMMENT: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/co
 const DC_COMMENTS: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments";
 const DC_REPORT: &str = "/rest/insights/latest/projects/A/repos/b/commits/c/reports/d";
 
-/// The reason for which the errors of reports differ from others.
+/// The reason why the errors of reports differ from others.
 const OWN_FORM: &str = "reports are refused in a form of their own (observed)";
 
 /// Behaviour of Cloud that its document does not describe.

@@ -10,7 +10,7 @@ pub(crate) struct ContractExemption {
     pub(crate) operation: &'static str,
     /// The part that is exempt.
     pub(crate) excused: ExemptPart,
-    /// The reason for which the violation is correct.
+    /// The reason why the violation is correct.
     pub(crate) reason: &'static str,
     /// An exchange that needs the exemption: method, path, status, and JSON of the response, or of the
     /// request if that is exempt.

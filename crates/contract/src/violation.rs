@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// The reason for which there is no contract to check against.
+/// The reason why there is no contract to check against.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     /// The packed document cannot be read.

@@ -193,7 +193,7 @@ pub fn asked(part: Option<ModelReviewRun>) -> Option<ModelReview> {
     part?.asked
 }
 
-/// The reason for which the model's part failed before a result.
+/// The reason why the model's part failed before a result.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The ledger cannot be read, and the available budget is therefore unknown.

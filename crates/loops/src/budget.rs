@@ -213,7 +213,7 @@ pub struct EffectivePrices {
     pub by: BTreeMap<String, PriceSource>,
 }
 
-/// The reason for which prices cannot be read.
+/// The reason why prices cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PriceFileError {
     /// The file cannot be read.

@@ -193,7 +193,7 @@ impl fmt::Display for ConfigTip {
     }
 }
 
-/// The reason for which a revision could not be read.
+/// The reason why a revision could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
     /// Git failed or could not be run.

@@ -110,8 +110,7 @@ pub trait BranchWorkspace: Sync {
     fn settle(&self) -> TimeSpan {
         TimeSpan(0)
     }
-    /// Returns the reason for which nothing can be pushed to the branch, if it is known. The run then only
-    /// audits.
+    /// Returns the reason why nothing can be pushed to the branch, if it is known. The run then only audits.
     fn read_only(&self) -> Option<String> {
         None
     }

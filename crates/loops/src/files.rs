@@ -13,7 +13,7 @@ use truing_git::PathStatus;
 
 /// Maximum number of paths that an error names.
 const NAMED: usize = 10;
-/// The reason for which an existing file cannot be read.
+/// The reason why an existing file cannot be read.
 const TOO_LONG: &str = "it is gone, or longer than 5 MiB";
 
 /// A file that differs: its content, or none if it is deleted.

@@ -29,9 +29,9 @@ use truing_reader::{FixRefusal, LineEdit, WithheldFix, apply, is_parsed};
 use super::reading::ReadingError;
 use super::tools::{ConfiguredLinters, ReviewLinters};
 
-/// The reason for which a linter's suggestion is not applied, since the linter cannot run again.
+/// The reason why a linter's suggestion is not applied, since the linter cannot run again.
 const NOT_HERE: &str = "a linter's fix needs `--tools`, and is made in the working tree alone";
-/// The reason for which the result of a suggestion cannot be checked as a valid file.
+/// The reason why the result of a suggestion cannot be checked as a valid file.
 const UNPROVEN: &str = "nothing can prove it: no grammar is known for this file";
 
 /// The fixes that can be applied, and those that cannot.
@@ -91,7 +91,7 @@ pub struct ProposedFix {
     pub plan: FixPlan,
 }
 
-/// The reason for which nothing can be planned.
+/// The reason why nothing can be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum FixError {
     /// A copy of the reviewed files could not be made.
@@ -286,7 +286,7 @@ fn left(raw: &RawFinding, why: String) -> UnappliedSuggestion {
     }
 }
 
-/// Returns the reason for which one of the findings' fixes was not applied, for people.
+/// Returns the reason why one of the findings' fixes was not applied, for people.
 fn reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
     let other = |index: usize| match findings.get(index) {
         Some(raw) => format!("the fix of {} on line {}", raw.rule, raw.place.start_line),

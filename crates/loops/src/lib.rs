@@ -14,8 +14,8 @@
 //! two of its states. [`run_gate`] is consulted before each write.
 //!
 //! The loops share [`budget`] (limits of model cost), [`reader`] (the processes that parse repository bytes),
-//! [`slots`] (steps of slots on a store), [`stopped`] (the reasons for which a lease's step stops),
-//! [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
+//! [`slots`] (steps of slots on a store), [`stopped`] (the reasons why a lease's step stops), [`telemetry`]
+//! (traces) and [`machine`] (clock, ids, level of the sandbox).
 
 // The futures of a review are nested deeper than the compiler's default limit.
 #![recursion_limit = "256"]

@@ -98,11 +98,11 @@ pub struct LocalReviewOutcome {
     pub against: BaseOrigin,
     /// The findings by their fate.
     pub kept: FindingsByStatus,
-    /// The reason for which nothing was recorded, though it should have been.
+    /// The reason why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
 }
 
-/// The reason for which a review failed.
+/// The reason why a review failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalReviewError {
     /// Git failed or could not be run.

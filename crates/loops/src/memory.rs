@@ -59,7 +59,7 @@ pub struct PriorFindings {
     /// Findings that were seen only on another line of work, at a commit of this one: the line may have had
     /// another name.
     pub elsewhere: BTreeSet<FindingId>,
-    /// The reason for which earlier findings are unknown, if there may be some.
+    /// The reason why earlier findings are unknown, if there may be some.
     pub unread: Option<String>,
 }
 

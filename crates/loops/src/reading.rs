@@ -205,7 +205,7 @@ impl ReadingOutcome {
     }
 }
 
-/// The reason for which a change could not be read.
+/// The reason why a change could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadingError {
     /// The diff is not in git's format.
@@ -223,7 +223,7 @@ pub enum ReadingError {
     Reader(#[from] ReaderError),
 }
 
-/// The files of a change that a reader should see, and the reasons for which it should not see the others.
+/// The files of a change that a reader should see, and the reasons why it should not see the others.
 #[derive(Debug, Default)]
 pub struct ReadingPlan<'a> {
     files: Vec<FileDiff<'a>>,

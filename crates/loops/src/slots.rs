@@ -7,7 +7,7 @@ use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, SlotTransition};
 /// Maximum number of times that a step is decided anew because another process committed first.
 const MAX_TRIES: u32 = 16;
 
-/// The reason for which a step was not taken.
+/// The reason why a step was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The slot's state does not allow the step.

@@ -1,5 +1,5 @@
-//! The reason for which a step under a lease stopped before its end: one enum for every loop. The lease
-//! driver converts it to the slot's command.
+//! The reason why a step under a lease stopped before its end: one enum for every loop. The lease driver
+//! converts it to the slot's command.
 
 use truing_core::id::{FencingToken, TimeSpan, UnixMillis};
 use truing_core::port::{ForgeError, GateHalt, HaltReason, StoreError};
@@ -11,7 +11,7 @@ use crate::agent::AgentError;
 use crate::checkout::CheckoutError;
 use crate::slots::StepError;
 
-/// The reason for which a step stopped before its end.
+/// The reason why a step stopped before its end.
 ///
 /// Two enums are about parts of a step and do not reach its lease. [`crate::converge::ActError`] is the
 /// failure of one act of a converge run, and [`crate::sync::error::SyncRunError`] is the failure of a job's

@@ -95,8 +95,7 @@ pub fn by(record: &ReviewRecord) -> String {
     format!("rules{tools} and {of}{}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost())
 }
 
-/// Returns the reason for which no model was asked about a head: a converge run has audited it and found
-/// nothing.
+/// Returns the reason why no model was asked about a head: a converge run has audited it and found nothing.
 pub fn audited_clean(run: &RunId) -> String {
     format!("converge run {run} has audited this commit and found nothing, so no other model was asked")
 }

@@ -72,7 +72,7 @@ const MAX_TOOLS: usize = 50;
 const MAX_REASON: usize = 600;
 /// The name under which reports state that hooks are not known.
 const HOOKS: &str = "pre-commit";
-/// The reason for which a linter's findings may be as old as the base.
+/// The reason why a linter's findings may be as old as the base.
 const REPLACED: &str =
     "its program was replaced during the review: findings that the base has, too, may be among those told";
 
@@ -272,8 +272,8 @@ fn skipped(name: &str, reason: &str) -> ToolRun {
     ToolRun { name: name.to_owned(), skipped: Some(clean(reason, MAX_REASON)), ..ToolRun::default() }
 }
 
-/// Selects the linters that the files of a folder show, among the wanted ones. Also returns the reason for
-/// which hooks are not known.
+/// Selects the linters that the files of a folder show, among the wanted ones. Also returns the reason why
+/// hooks are not known.
 async fn selected(
     tree: &Path,
     files: LinterFiles<'_>,

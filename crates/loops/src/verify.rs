@@ -38,7 +38,7 @@ pub struct VerifyOutcome {
     pub verdicts: Option<Vec<CheckVerdict>>,
 }
 
-/// The reason for which there is no result.
+/// The reason why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryVerifyError {
     /// Git failed or could not be run.

@@ -1,7 +1,7 @@
 //! Parses licence expressions of manifests (SPDX 2.3, annex D), and checks if a list of licences satisfies
 //! one.
 
-/// The reason for which a text is not a licence expression.
+/// The reason why a text is not a licence expression.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SpdxError(String);
 

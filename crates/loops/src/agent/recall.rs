@@ -37,7 +37,7 @@ const MAX_ENTRIES: usize = 1_000;
 /// Maximum number of specialist files that are read of a repository. It exceeds the number of specialists,
 /// because some files may be invalid.
 const MAX_SPECIALIST_FILES: usize = 16;
-/// The reason for which a link or a submodule is skipped.
+/// The reason why a link or a submodule is skipped.
 const NOT_FOLLOWED: &str = "it is a link or a submodule, which is not followed";
 /// Maximum number of characters of git's message on a file.
 const MAX_WORDS_CHARS: usize = 100;

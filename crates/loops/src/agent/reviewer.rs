@@ -254,8 +254,8 @@ pub(super) fn together(
     ModelReviewRun { part, asked: Some(asked), asks, ..ModelReviewRun::whole() }
 }
 
-/// Returns the reason for which a reviewer's part is incomplete. It omits the remark of a single review that
-/// the rules alone remain, which does not apply to several.
+/// Returns the reason why a reviewer's part is incomplete. It omits the remark of a single review that the
+/// rules alone remain, which does not apply to several.
 fn reason(ran: &AgentRun, part: &ModelReviewStatus, asks: Option<MicroUsd>) -> Option<String> {
     match (part, &ran.end) {
         (ModelReviewStatus::Whole, _) => None,

@@ -174,8 +174,8 @@ impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for Restricte
     }
 }
 
-/// Returns the reason for which a report is invalid, if it is: its fault, or the way in which the work ended.
-/// A report of the last turn is valid.
+/// Returns the reason why a report is invalid, if it is: its fault, or the way in which the work ended. A
+/// report of the last turn is valid.
 pub(crate) fn unheld(end: &AgentRunEnd, wrong: Option<String>) -> Option<String> {
     match (end, wrong) {
         (AgentRunEnd::Done | AgentRunEnd::Limit(_), None) => None,

@@ -182,7 +182,7 @@ impl AuditInput {
         Ok(ConvergeEvent::Audited { answers, standing, coverage, renames })
     }
 
-    /// Returns the reason for which no code would be audited, if all of it is ignored.
+    /// Returns the reason why no code would be audited, if all of it is ignored.
     fn unseen(&self) -> Option<String> {
         let ReviewCoverage { reviewed, not_reviewed } = &self.reading.coverage;
         let is_own = |path: &RepoPath| path.as_str() == Some(REPOSITORY_FILE);

@@ -384,7 +384,7 @@ fn hides(told: &Weakening) -> String {
     format!("a fix may hide what tests would say, look at it: {told}")
 }
 
-/// Warns people that tests were changed, with the reason for which nothing was run with them.
+/// Warns people that tests were changed, with the reason why nothing was run with them.
 fn unproved(touched: &BTreeSet<RepoPath>, why: &str) -> Option<String> {
     let files = named(&touched.iter().collect::<Vec<_>>());
     (!touched.is_empty()).then(|| {

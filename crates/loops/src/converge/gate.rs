@@ -93,8 +93,7 @@ pub struct GateCommandRun {
     pub ms: u64,
 }
 
-/// The reason for which the gate has no result. It is not for an agent, because no change of the code fixes
-/// it.
+/// The reason why the gate has no result. It is not for an agent, because no change of the code fixes it.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// A command could not run.
@@ -110,7 +109,7 @@ pub enum GateError {
     Linter {
         /// Name of the linter.
         name: String,
-        /// The reason for which not all of its findings are known.
+        /// The reason why not all of its findings are known.
         why: String,
     },
     /// The sandbox, a set-up, or the copy of the files failed.
@@ -123,7 +122,7 @@ pub enum GateError {
     Unread {
         /// The path of one of these files.
         path: String,
-        /// The reason for which it was not read.
+        /// The reason why it was not read.
         why: &'static str,
     },
     /// The change or the rules could not be read.

@@ -12,7 +12,7 @@ use truing_core::id::{RunId, SlotKey};
 /// Maximum number of bytes that are read of a lock file, which holds a run's id.
 const MAX_BYTES: u64 = 256;
 
-/// The reason for which the lock cannot be taken.
+/// The reason why the lock cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum RunLockError {
     /// This run holds the lock.

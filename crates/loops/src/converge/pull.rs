@@ -64,7 +64,7 @@ pub struct PullRequestWorkspace<'a> {
     pub event: ReviewEvent,
     /// True if threads are resolved once their finding is fixed.
     pub resolves: bool,
-    /// The reason for which nothing can be pushed, if there is one.
+    /// The reason why nothing can be pushed, if there is one.
     pub read_only: Option<String>,
     /// The comment that is written after each push, if any: see [`called`].
     pub calls: Option<&'static str>,

@@ -1,5 +1,4 @@
-//! The reasons for which an act of a run fails, and the consequence: a retry of the act, or an end of the
-//! run.
+//! The reasons why an act of a run fails, and the consequence: a retry of the act, or an end of the run.
 
 use std::io;
 
@@ -20,7 +19,7 @@ use crate::reading::ReadingError;
 /// The advice for the user after the kill switch has stopped a run.
 const AGAIN: &str = "run it again when it is off, it goes on where it was";
 
-/// The reason for which an act failed. The run waits, retries or ends, and its record says which. A lease's
+/// The reason why an act failed. The run waits, retries or ends, and its record says which. A lease's
 /// [`crate::stopped::StepStopReason`] is derived from that record.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {

@@ -20,7 +20,7 @@ use super::FixPlan;
 /// The largest journal that is read, in bytes (64 MiB); a longer one was not written by Truing.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// The reason for which the lock cannot be taken.
+/// The reason why the lock cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum FixLockError {
     /// Another process holds the lock.

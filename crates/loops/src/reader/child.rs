@@ -29,7 +29,7 @@ pub(super) struct ReaderProgram {
     pub(super) weakest: SandboxLevel,
 }
 
-/// The reason for which a child gave no usable answer.
+/// The reason why a child gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ChildError {
     #[error("{} cannot be started: {source}", program.display())]

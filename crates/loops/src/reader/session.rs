@@ -31,7 +31,7 @@ pub(super) struct ReaderSession {
     said: JoinHandle<Vec<u8>>,
 }
 
-/// The reason for which a child gave no answer.
+/// The reason why a child gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SessionError {
     #[error(transparent)]

@@ -16,7 +16,7 @@ use super::ReleaseDecision;
 use super::place::place_of;
 use crate::files::FileContentChange;
 
-/// The reason for which the change cannot be made.
+/// The reason why the change cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// The project's requirement cannot be read or widened.

@@ -69,7 +69,7 @@ struct ClassifyMaterial {
     digest: String,
 }
 
-/// The reason for which the model cannot be asked.
+/// The reason why the model cannot be asked.
 #[derive(Debug, thiserror::Error)]
 enum ClassifyError {
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! The reasons for which there is no decision on a release.
+//! The reasons why there is no decision on a release.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use truing_upstream::archives::ArchiveFetchError;
 use truing_upstream::constraint::ConstraintError;
 use truing_upstream::index::IndexError;
 
-/// The reason for which there is no decision.
+/// The reason why there is no decision.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncDecisionError {
     /// The index cannot be read.

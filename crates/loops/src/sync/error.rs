@@ -1,4 +1,4 @@
-//! The reasons for which a run of a job stops.
+//! The reasons why a run of a job stops.
 
 use truing_core::id::UnixMillis;
 use truing_core::port::{ForgeError, GateHalt, StoreError};
@@ -10,7 +10,7 @@ use super::recipe::RecipeError;
 use super::verify::ProjectCheckError;
 use super::{PinnedError, SyncDecisionError, words};
 
-/// The reason for which a run stops. Its record states it; it does not stop the lease, as a
+/// The reason why a run stops. Its record states it; it does not stop the lease, as a
 /// [`crate::stopped::StepStopReason`] does.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncRunError {

@@ -18,7 +18,7 @@ use super::ReleaseDecision;
 use super::change::{self, ChangeError};
 use crate::files::FileContentChange;
 
-/// The reason for which the version or the changelog cannot be written.
+/// The reason why the version or the changelog cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseNoteError {
     /// A file cannot be read or written.

@@ -18,7 +18,7 @@ pub struct PinnedManifest {
     pub untold: Vec<UnguardedPart>,
 }
 
-/// The reason for which the pins are unknown.
+/// The reason why the pins are unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum PinnedError {
     /// The manifest cannot be read.

@@ -57,7 +57,7 @@ impl fmt::Debug for MigrationAgent {
     }
 }
 
-/// The reason for which there is no port.
+/// The reason why there is no port.
 #[derive(Debug, thiserror::Error)]
 pub enum CodeMigrationError {
     /// Git failed or could not be run.
@@ -109,7 +109,7 @@ pub(super) struct UncheckedMigration {
     pub(super) files: Vec<String>,
     /// The model's own report.
     pub(super) work: WorkReport,
-    /// The reason for which the model did not complete its work; none if it did.
+    /// The reason why the model did not complete its work; none if it did.
     pub(super) cut_off: Option<String>,
 }
 

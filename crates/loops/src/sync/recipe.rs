@@ -24,7 +24,7 @@ use crate::files::{FileContentChange, RejectedFile, named, put, taken};
 /// each.
 const SHOWN: (usize, usize) = (10, 300);
 
-/// The reason for which the change cannot be made.
+/// The reason why the change cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
     /// The range or the digests cannot be written.

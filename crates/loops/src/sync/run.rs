@@ -322,7 +322,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Returns the reason for which a named release cannot be followed, if there is one.
+    /// Returns the reason why a named release cannot be followed, if there is one.
     fn unfollowed(&self, seen: &Result<AvailableReleases, SyncDecisionError>) -> Option<String> {
         match seen {
             Ok(seen) if seen.is_there() => None,

@@ -50,7 +50,7 @@ impl TrackingNotice<'_> {
     }
 }
 
-/// Returns the reason for which the notice is not updated, for people.
+/// Returns the reason why the notice is not updated, for people.
 pub(super) fn not_kept(job: &JobState, noun: &str, error: &SyncRunError) -> String {
     let number = job.tracked.as_ref().map(|tracked| tracked.issue);
     match (error, number) {

@@ -19,7 +19,7 @@ pub(super) struct CheckResults {
     pub(super) failing: Vec<String>,
 }
 
-/// The reason for which the checks have no result.
+/// The reason why the checks have no result.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectCheckError {
     /// Git failed or could not be run.

@@ -430,7 +430,7 @@ pub(super) fn settled(why: &str) -> String {
     format!("No answer is needed any more: {}.\n", plain(why))
 }
 
-/// Explains the reason for which a branch cannot be pushed, and the remedy.
+/// Explains the reason why a branch cannot be pushed, and the remedy.
 pub(super) fn refusal(why: PushRefusal) -> &'static str {
     match why {
         PushRefusal::Protected => {

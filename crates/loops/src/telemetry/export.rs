@@ -43,7 +43,7 @@ thread_local! {
     static NEXT: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
-/// The reason for which traces cannot be exported.
+/// The reason why traces cannot be exported.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The headers cannot be read.

@@ -271,7 +271,7 @@ impl<'a> BaseConfiguration<'a> {
 /// The differences between the linters that the base's and the head's files show.
 #[derive(Debug, Default)]
 pub(super) struct ToolDifferences {
-    /// Linters that only the change uses, each with the reason for which it does not run.
+    /// Linters that only the change uses, each with the reason why it does not run.
     pub(super) new: Vec<(String, String)>,
     /// Linters that the base's files show, or whose options the base's hooks have.
     pub(super) by_base: BaseFilesByLinter,

@@ -16,7 +16,7 @@ use super::{ConfiguredLinters, SelectedLinter, select, used};
 pub struct ToolExposure {
     /// The name of the linter, as its findings have it.
     pub tool: String,
-    /// Its program, and the folders and files that it may read; or the reason for which it does not run.
+    /// Its program, and the folders and files that it may read; or the reason why it does not run.
     pub shown: Result<Vec<PathBuf>, String>,
 }
 
@@ -25,7 +25,7 @@ pub struct ToolExposure {
 pub struct AvailableTool {
     /// The name, as a configuration writes it.
     pub name: String,
-    /// The reason for which it cannot run here.
+    /// The reason why it cannot run here.
     pub missing: Option<String>,
 }
 

@@ -16,7 +16,7 @@ use super::kept::FindingCacheContext;
 use super::select::SelectedLinter;
 use crate::said::{cause, without_given_values};
 
-/// The reason for which a run has no dependencies.
+/// The reason why a run has no dependencies.
 pub(super) const NOT_FETCHED: &str = "the project's dependencies, or its lock file, are not fetched";
 /// Maximum number of characters of a reason.
 const MAX_REASON: usize = 600;

@@ -106,9 +106,9 @@ fn numbers(version: &str) -> Vec<u64> {
     version.split('.').map_while(|part| part.parse().ok()).collect()
 }
 
-/// Returns the reason for which a linter of the project's dependencies did not run, with the command that
-/// installs them. `folder` is the folder that it runs in, below the project's; `places` are the possible
-/// paths of its program, relative to that folder.
+/// Returns the reason why a linter of the project's dependencies did not run, with the command that installs
+/// them. `folder` is the folder that it runs in, below the project's; `places` are the possible paths of its
+/// program, relative to that folder.
 pub(super) fn not_installed(project: &Path, folder: &str, places: &[String]) -> String {
     let folders: Vec<_> = Path::new(folder).ancestors().map(|folder| project.join(folder)).collect();
     let first = |installs: &'static [(&str, &str, &str)]| {
