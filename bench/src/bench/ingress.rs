@@ -261,7 +261,7 @@ fn report(
         ("highest rate", rates, Some(promises.highest), false),
     ] {
         if ratio.is_nan() && highest.iter().all(Vec::is_empty) {
-            continue; // not asked for
+            continue; // the search was not requested
         }
         if !ratio.is_finite() {
             // A machine that does not even sustain the first step gives no usable figure.

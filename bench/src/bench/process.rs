@@ -76,7 +76,7 @@ impl ChildProcess {
             match seconds(&id.to_string()) {
                 Ok(seconds) => cpu += seconds,
                 Err(error) if id == self.id => return Err(error.context(self.part)),
-                Err(_) => continue, // it has ended since it was listed
+                Err(_) => continue, // the process has ended since it was listed
             }
             let of_others = field(id, "RssShmem:") + field(id, "RssFile:");
             own += field(id, "VmHWM:").saturating_sub(of_others);

@@ -13,9 +13,9 @@
 //! an audit finds nothing. [`sync`] follows an upstream package. [`verify`] runs a repository's own checks on
 //! two of its states. [`run_gate`] is consulted before each write.
 //!
-//! The loops share [`budget`] (limits of model cost), [`reader`] (the processes that parse repository bytes),
-//! [`slots`] (steps of slots on a store), [`stopped`] (the reasons why a lease's step stops), [`telemetry`]
-//! (traces) and [`machine`] (clock, ids, level of the sandbox).
+//! The loops share [`budget`] (limits of model cost), [`reader`] (the processes that parse repository bytes)
+//! and [`slots`] (steps of slots on a store). They also share [`stopped`] (the reasons why a lease's step
+//! stops), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
 
 // The futures of a review are nested deeper than the compiler's default limit.
 #![recursion_limit = "256"]

@@ -183,9 +183,9 @@ impl<'a> ReviewLinters<'a> {
         })
     }
 
-    /// Removes the findings of linters that the base already had and returns them. `changes` are the sections
-    /// of the diff; `head` is its folder and the programs that ran on it. A linter that fails on the base, or
-    /// whose program has changed since, has no old findings.
+    /// Removes the findings of linters that the base already had, and returns their fingerprints. `changes`
+    /// are the sections of the diff; `head` is its folder and the programs that ran on it. A linter that
+    /// fails on the base, or whose program has changed since, has no old findings.
     ///
     /// # Errors
     /// [`ReaderError`]

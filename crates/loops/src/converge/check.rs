@@ -109,7 +109,7 @@ impl ConvergeRunner<'_> {
         Ok((problems, told))
     }
 
-    /// Returns the values in the fix that match the original tests.
+    /// Returns the parts of the fix that hard-code the results which existing tests expect.
     async fn answered(
         &self,
         head: &Sha,

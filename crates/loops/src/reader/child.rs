@@ -119,7 +119,7 @@ impl ReaderProcess {
         let talk = async {
             let heard = talk(stdin, stdout, request, weakest, bound).await;
             if heard.is_err() {
-                self.kill(); // it may have more to say, without end
+                self.kill(); // its output may be endless
             }
             heard
         };

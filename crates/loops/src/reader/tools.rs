@@ -94,7 +94,7 @@ impl ReaderTools {
             Err(SessionError::Child(ChildError::Protocol(
                 error @ ProtocolError::TooLong { what: THE_CALL, .. },
             ))) => {
-                state.caller = Some(caller); // nothing was said yet
+                state.caller = Some(caller); // no line was sent yet
                 ToolReply::wrong(&error.to_string())
             }
             Err(error) => state.fail(caller.session.end(error).await.what),
