@@ -19,9 +19,7 @@ pub enum ReviewWrite {
         comments: Vec<CodeComment>,
     },
     /// A comment on a file is posted.
-    CreateFileComment {
-        comment: CodeComment,
-    },
+    CreateFileComment { comment: CodeComment },
     /// A comment is rewritten.
     Update {
         /// The item: `summary`, or a finding's id.
