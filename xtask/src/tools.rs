@@ -39,7 +39,6 @@ pub struct PackedTool {
     pub name: &'static str,
     /// The package's name, without the machine's architecture at its end.
     package: &'static str,
-    /// Version of the package.
     pub version: &'static str,
     /// The supported architectures, with the names of Rust and npm, and the SHA-512 of each archive in hex.
     archives: &'static [(&'static str, &'static str, &'static str)],

@@ -64,16 +64,13 @@ pub fn tracked(root: &Path) -> Result<Vec<TrackedFile>> {
 /// A crate of this workspace, as its manifest declares it.
 #[derive(Deserialize)]
 pub struct WorkspaceMember {
-    /// Name of the crate.
     pub name: String,
-    /// Direct dependencies of the crate.
     pub dependencies: Vec<DeclaredDependency>,
 }
 
 /// A declared dependency, including optional ones and those of other platforms.
 #[derive(Deserialize)]
 pub struct DeclaredDependency {
-    /// Name of the dependency.
     pub name: String,
     /// `None` for a normal dependency, otherwise `dev` or `build`.
     pub kind: Option<String>,
@@ -101,9 +98,7 @@ pub fn members(root: &Path) -> Result<Vec<WorkspaceMember>> {
 /// A package of a resolved dependency graph.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ResolvedPackage {
-    /// Name of the package.
     pub name: String,
-    /// Version of the package.
     pub version: String,
     /// The licence expression of its manifest, if it has one.
     pub licence: Option<String>,
@@ -165,9 +160,7 @@ fn package(line: &str) -> Result<ResolvedPackage> {
 /// A package of the lock file.
 #[derive(Debug, Deserialize)]
 pub struct LockedPackage {
-    /// Name of the package.
     pub name: String,
-    /// Version of the package.
     pub version: String,
     /// The registry or repository that it comes from; `None` for the workspace's own crates.
     pub source: Option<String>,

@@ -15,7 +15,6 @@ const EVERY: Duration = Duration::from_millis(2);
 pub(super) struct WatchedRun {
     /// Exit status of the command.
     pub(super) status: ExitStatus,
-    /// Output of the command.
     pub(super) output: Vec<u8>,
     /// The largest resident size of its own process.
     pub(super) own_bytes: u64,

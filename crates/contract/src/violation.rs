@@ -19,7 +19,6 @@ pub enum ContractError {
     /// A document of the folder beside the checkout cannot be read.
     #[error("{path}: {why} (is the folder whole?)")]
     Beside {
-        /// Path of the document.
         path: String,
         /// A description of the fault.
         why: String,
@@ -58,7 +57,6 @@ pub enum ExchangePart {
 pub struct ContractViolation {
     /// The operation, as the document writes it: `GET /user`, or `POST /graphql`.
     pub operation: String,
-    /// Part of the exchange.
     pub part: ExchangePart,
     /// The place in it, as a JSON pointer with `*` for every index.
     pub place: String,

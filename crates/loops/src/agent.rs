@@ -62,7 +62,6 @@ pub struct ModelAgent {
     pub gateway: ModelGateway,
     /// Ledger of the money that was spent.
     pub ledger: Arc<dyn RecordStore>,
-    /// Id of the model.
     pub model: String,
     /// The runtime that holds the conversation with the model.
     pub runtime: AgentRuntime,

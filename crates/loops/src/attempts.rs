@@ -21,7 +21,6 @@ struct OpenAttempts {
 /// A review that has not ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewAttempt {
-    /// Id of the review.
     pub run: RunId,
     /// The key under which it is recorded.
     pub key: SlotKey,

@@ -219,7 +219,6 @@ pub enum PriceFileError {
     /// The file cannot be read.
     #[error("the prices in {} cannot be read: {why}", path.display())]
     Unreadable {
-        /// Path of the file.
         path: PathBuf,
         /// Message of the system or the parser.
         why: String,

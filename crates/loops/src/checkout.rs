@@ -71,7 +71,6 @@ impl OperatorRules {
         Ok(ReviewScope::of(&self.config.with_repository(own)?, self.scope.lines_key.clone())?)
     }
 
-    /// Returns the operator's configuration.
     pub fn operator(&self) -> &Config {
         &self.config
     }

@@ -452,7 +452,6 @@ impl ConvergeRunner<'_> {
         Ok(())
     }
 
-    /// Carries out one act.
     async fn act(&mut self, act: &ConvergeAction) -> Result<ConvergeEvent, ActError> {
         let head = self.workspace.head(&self.record).await?;
         // Between a push and its answers a new head does not matter: the answers belong to the earlier

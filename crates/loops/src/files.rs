@@ -27,7 +27,6 @@ pub(crate) struct FileContentChange {
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct RejectedFile {
-    /// Path of the file.
     pub path: RepoPath,
     /// The reason for the rejection.
     pub why: ReplaceError,

@@ -43,10 +43,8 @@ pub struct FixPlan {
     pub left: Vec<UnappliedSuggestion>,
 }
 
-/// A file that changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FixedFile {
-    /// Path of the file.
     pub path: RepoPath,
     /// Content that was reviewed.
     pub old: Vec<u8>,

@@ -22,7 +22,6 @@ use crate::telemetry;
 
 /// One pull request and everything its review needs.
 pub struct PullRequestReview<'a> {
-    /// Id of the pull request.
     pub id: &'a PrId,
     /// The forge's current description of it.
     pub pull: &'a PullRequest,

@@ -11,7 +11,6 @@ use truing_core::publish::StatusState;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "action")]
 pub enum ReviewWrite {
-    /// The summary is posted.
     CreateSummary,
     /// Comments on lines are posted, in one review.
     CreateReview {
@@ -19,15 +18,15 @@ pub enum ReviewWrite {
         comments: Vec<CodeComment>,
     },
     /// A comment on a file is posted.
-    CreateFileComment { comment: CodeComment },
+    CreateFileComment {
+        comment: CodeComment,
+    },
     /// A comment is rewritten.
     Update {
         /// The item: `summary`, or a finding's id.
         item: String,
     },
-    /// A thread is resolved.
     Resolve,
-    /// A thread is reopened.
     Reopen,
     /// A duplicate is deleted.
     Delete {
@@ -45,10 +44,9 @@ pub enum ReviewWrite {
     },
 }
 
-/// A comment on code.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct CodeComment {
-    /// Id of the finding.
+    /// Id of the finding that the comment shows.
     pub item: String,
     /// The lines, or the file.
     #[serde(flatten)]

@@ -29,10 +29,7 @@ pub enum StepStopReason {
     Interrupted,
     /// The forge does not show the pull request under its name: the repository may have another name by now.
     #[error("{what}")]
-    NotThere {
-        /// Message of the forge.
-        what: String,
-    },
+    NotThere { what: String },
     /// The head moved while its review was being published: check again.
     #[error("the head has moved on")]
     Moved,
@@ -44,7 +41,6 @@ pub enum StepStopReason {
     RateLimited {
         /// Time at which the wait ends.
         until: UnixMillis,
-        /// Message of the forge.
         what: String,
     },
     /// The step failed for now.

@@ -49,11 +49,7 @@ pub enum RepositoryVerifyError {
     Verify(#[from] VerifyError),
     /// A file cannot be copied.
     #[error("{} cannot be copied: {source}", path.display())]
-    Copy {
-        /// Path of the file.
-        path: PathBuf,
-        source: io::Error,
-    },
+    Copy { path: PathBuf, source: io::Error },
 }
 
 /// Runs the checks, on the base first.

@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-/// The content of `deny.toml`.
 #[derive(Deserialize)]
 pub(crate) struct DenyConfig {
     pub(crate) licenses: LicenseRules,
@@ -91,7 +90,6 @@ pub(crate) struct SourceRules {
     pub(crate) allow_registry: Vec<String>,
 }
 
-/// Reads `deny.toml` in `root`.
 pub(crate) fn read(root: &Path) -> Result<DenyConfig> {
     let text = std::fs::read_to_string(root.join("deny.toml")).context("cannot read deny.toml")?;
     toml::from_str(&text).context("cannot understand deny.toml")

@@ -26,7 +26,6 @@ const THREADS: &str = "RUST_TEST_THREADS";
 
 /// A test program that cargo built.
 pub(super) struct TestBinary {
-    /// Name of the package.
     package: String,
     /// The package and the target, such as `truing-core identity`.
     name: String,

@@ -99,7 +99,6 @@ pub enum GateError {
     /// A command could not run.
     #[error("code rules gate could not run: `{command}`: {why}")]
     Command {
-        /// The command as text.
         command: String,
         /// The way it ended, and its last output.
         why: String,
@@ -107,7 +106,6 @@ pub enum GateError {
     /// A linter failed, or its findings are incomplete.
     #[error("code rules gate could not run: {name}: {why}")]
     Linter {
-        /// Name of the linter.
         name: String,
         /// The reason why not all of its findings are known.
         why: String,

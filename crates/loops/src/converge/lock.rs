@@ -20,11 +20,7 @@ pub enum RunLockError {
     Held(String),
     /// The folder or the file cannot be used.
     #[error("{}: {source}", path.display())]
-    Io {
-        /// Path of the folder or the file.
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
 /// The right to run on the branch of a key. It ends with this value, or with the process.

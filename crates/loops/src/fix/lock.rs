@@ -28,11 +28,7 @@ pub enum FixLockError {
     Held,
     /// The folder or the file cannot be used.
     #[error("{path}: {source}")]
-    Io {
-        /// The folder or the file.
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
 /// The right to change files of a working tree. It ends with this value, or with the process.

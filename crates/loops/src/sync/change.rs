@@ -31,7 +31,6 @@ pub enum ChangeError {
     /// A file cannot be read or written.
     #[error("{path}: {why}")]
     File {
-        /// Path of the file.
         path: String,
         /// The reason; a symbolic link, for example, could lead out of the project.
         why: String,

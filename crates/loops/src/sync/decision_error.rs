@@ -19,18 +19,12 @@ pub enum SyncDecisionError {
     Archive(#[from] ArchiveFetchError),
     /// An archive cannot be read.
     #[error("{}", about(name, source))]
-    Sources {
-        /// The name of the archive.
-        name: String,
-        /// The reason for that.
-        source: SourcesError,
-    },
+    Sources { name: String, source: SourcesError },
     /// The project's source cannot be read.
     #[error("{}", about(&folder.display().to_string(), source))]
     Project {
         /// The folder of the project.
         folder: PathBuf,
-        /// The reason for that.
         source: SourcesError,
     },
     /// The project's requirement cannot be read.
@@ -39,7 +33,6 @@ pub enum SyncDecisionError {
     /// The release does not exist.
     #[error("{package} has no release {version} with an archive that can be read; the newest is {newest}")]
     NoRelease {
-        /// The name of the package.
         package: String,
         /// The requested version of the package.
         version: PackageVersion,
@@ -49,7 +42,6 @@ pub enum SyncDecisionError {
     /// The publishers have withdrawn the release.
     #[error("{package} {version} was taken back by its publishers, or they advise against it")]
     Yanked {
-        /// The name of the package.
         package: String,
         /// The requested version of the package.
         version: PackageVersion,
@@ -57,7 +49,6 @@ pub enum SyncDecisionError {
     /// The project excludes the release.
     #[error("the project leaves out {package} {version} by `!=`")]
     Excluded {
-        /// The name of the package.
         package: String,
         /// The requested version of the package.
         version: PackageVersion,
@@ -67,7 +58,6 @@ pub enum SyncDecisionError {
         "{package} {to} is older than {from}, which the project was made for: only later releases are followed"
     )]
     Older {
-        /// The name of the package.
         package: String,
         /// The requested version of the package.
         to: PackageVersion,
@@ -86,7 +76,6 @@ pub enum SyncDecisionError {
     /// The project has no file that declares its range.
     #[error("{package}: nobody says which release the project was made for: there is no {file} in {folder}")]
     NoFile {
-        /// The name of the package.
         package: String,
         /// The file that would require it.
         file: String,

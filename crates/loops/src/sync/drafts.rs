@@ -22,7 +22,6 @@ pub(super) struct JobDrafts<'a> {
     pub(super) server: &'a AnyForgeServer,
     pub(super) writes: &'a EffectExecutor<'a>,
     pub(super) job: &'a JobConfig,
-    /// Name of the job.
     pub(super) name: &'a str,
 }
 

@@ -46,18 +46,13 @@ pub enum SyncRunError {
     Folder(std::io::Error),
     /// The branch has changed since it was read.
     #[error("{branch} was pushed to by somebody else meanwhile")]
-    Moved {
-        /// Name of the branch.
-        branch: String,
-    },
+    Moved { branch: String },
     /// The remote rejects the branch.
     #[error("{branch} cannot be pushed, {}: {message}", words::refusal(*.why))]
     Refused {
-        /// Name of the branch.
         branch: String,
         /// The reason for the rejection.
         why: PushRefusal,
-        /// Message of the remote.
         message: String,
     },
     /// The branch belongs to another person.
@@ -65,7 +60,6 @@ pub enum SyncRunError {
         "{url} comes from {branch}, and it is not of this job: close it, or give the job another `branch`"
     )]
     Foreign {
-        /// Name of the branch.
         branch: String,
         /// Address of the pull request.
         url: String,

@@ -13,7 +13,6 @@ use crate::reader::ChildReader;
 /// A sync job, and the tools of each of its runs.
 #[derive(Clone, Copy, Debug)]
 pub struct SyncJob<'a> {
-    /// Name of the job.
     pub name: &'a str,
     /// The package that it follows, and the configuration.
     pub config: &'a JobConfig,

@@ -30,7 +30,6 @@ pub enum ReleaseNoteError {
     /// The place of the version is missing, or occurs several times.
     #[error("the project's version: {path} has `{at}` {count} times; it must be there once")]
     Count {
-        /// Path of the file.
         path: String,
         /// Place in the file.
         at: String,
@@ -45,7 +44,6 @@ pub enum ReleaseNoteError {
         "the project's version: {path} has {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` to \"none\""
     )]
     Uncounted {
-        /// Path of the file.
         path: String,
         /// Text of the version.
         text: String,
@@ -53,7 +51,6 @@ pub enum ReleaseNoteError {
     /// The changelog cannot be edited.
     #[error("{path}: {why}")]
     Changelog {
-        /// Path of the changelog.
         path: String,
         /// The reason for the failure.
         why: ChangelogError,
@@ -66,7 +63,6 @@ pub enum ReleaseNoteError {
         "{path}: its newest entry, {version}, is released: set `version_rule`, or begin an entry that says `Unreleased`"
     )]
     Released {
-        /// Path of the changelog.
         path: String,
         /// Version of the entry.
         version: VersionTriple,

@@ -27,7 +27,6 @@ pub enum PinnedError {
     /// The test cannot be read.
     #[error("{path} cannot be read as a hash test: {why}")]
     Test {
-        /// Path of the test.
         path: PathBuf,
         /// The reason for the failure.
         why: String,
@@ -35,7 +34,6 @@ pub enum PinnedError {
     /// The content of the test is not usable.
     #[error("{path} pins nothing that can be told: {source}{}", lines(.untold))]
     Content {
-        /// Path of the test.
         path: PathBuf,
         /// The fault of the content.
         source: ManifestError,

@@ -48,7 +48,6 @@ pub enum RecipeError {
     /// A lock command failed.
     #[error("the lock command `{command}` failed: {end}{said}")]
     Failed {
-        /// The command as text.
         command: String,
         /// The way it ended.
         end: CommandEnd,

@@ -22,7 +22,6 @@ const EXIT: [i32; 2] = [0, 1];
 /// A linter that is to be run.
 #[derive(Clone, Debug)]
 pub struct SelectedLinter {
-    /// Name of the linter.
     pub name: String,
     /// The folder of the tree that it runs in and whose files it inspects; empty for the root.
     pub folder: String,
